@@ -1,0 +1,116 @@
+"""Roles guessed from the field's usual names, for tensors that no family declares; always marked as inferred."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from weightscope.roles import Role, Section, section_of
+from weightscope.storage.base import Kind
+
+
+class Guess(NamedTuple):
+    """What a name suggests."""
+
+    role: Role
+    section: Section
+    kind: Kind
+
+
+# The last word of the module that owns a tensor, as published models spell it.
+_WORDS = {
+    Role.TOKEN_EMBEDDING: "embed_tokens wte word_embeddings tok_embeddings embed_in embed token_embedding token_embd",
+    Role.POSITION_EMBEDDING: "wpe position_embeddings position_embedding embed_positions pos_embed pos_emb",
+    Role.CLASS_EMBEDDING: "class_embedding cls_token",
+    Role.PATCH_EMBEDDING: "patch_embedding patch_embed",
+    Role.Q_PROJ: "q_proj query to_q wq q_lin",
+    Role.K_PROJ: "k_proj key to_k wk k_lin",
+    Role.V_PROJ: "v_proj value to_v wv v_lin",
+    Role.O_PROJ: "o_proj out_proj to_out wo dense out_lin",
+    Role.QKV_PROJ: "qkv_proj qkv query_key_value c_attn Wqkv wqkv W_pack in_proj_weight",
+    Role.Q_A_PROJ: "q_a_proj",
+    Role.Q_B_PROJ: "q_b_proj",
+    Role.KV_A_PROJ: "kv_a_proj_with_mqa kv_a_proj",
+    Role.KV_B_PROJ: "kv_b_proj",
+    Role.GATE_PROJ: "gate_proj w1 wi_0",
+    Role.UP_PROJ: "up_proj w3 wi_1 wi fc1 fc_in c_fc dense_h_to_4h lin1 linear_fc1",
+    Role.DOWN_PROJ: "down_proj w2 fc2 fc_out dense_4h_to_h lin2 linear_fc2",
+    Role.GATE_UP_PROJ: "gate_up_proj",
+    Role.ROUTER: "router gate",
+    Role.Q_NORM: "q_norm q_layernorm query_norm",
+    Role.K_NORM: "k_norm k_layernorm key_norm",
+    Role.INPUT_NORM: "input_layernorm ln_1 attention_norm input_norm",
+    Role.POST_ATTENTION_NORM: "post_attention_layernorm ln_2 ffn_norm post_attention_norm",
+    Role.FINAL_NORM: "ln_f final_layernorm final_layer_norm",
+    Role.LM_HEAD: "lm_head embed_out",
+    Role.LORA_A: "lora_A lora_a",
+    Role.LORA_B: "lora_B lora_b",
+    Role.STATE_SPACE: "A_log dt_proj x_proj dt_bias D",
+    Role.CONVOLUTION: "conv1d conv",
+}
+_ROLE_OF_WORD = {word: role for role, words in _WORDS.items() for word in words.split()}
+
+_BUFFERS = {
+    Role.ROTARY_TABLE: r"(^|\.)(inv_freq|cos_cached|sin_cached|freqs_cis)$",
+    Role.CAUSAL_MASK: r"(^|\.)masked_bias$|(^|\.)(attn|attention)\.bias$|causal_mask$",
+    Role.POSITION_IDS: r"(^|\.)position_ids$",
+    Role.ROUTER_BIAS: r"e_score_correction_bias$",
+    Role.RUNNING_STATISTIC: r"(^|\.)(running_mean|running_var|num_batches_tracked)$",
+}
+_BUFFER_PATTERNS = {role: re.compile(pattern) for role, pattern in _BUFFERS.items()}
+
+# What quantizers store beside a packed weight (GPTQ, AWQ, bitsandbytes, MLX, compressed-tensors, ModelOpt).
+_SCALE = re.compile(
+    r"(weight_scale(_inv|_2)?|weight_zero_point|input_scale|[kv]_scale|scales|biases|qzeros|g_idx|weight_shape|SCB"
+    r"|absmax|nested_absmax|quant_map|nested_quant_map|quant_state\.\w+)$"
+)
+_LEAVES = re.compile(r"\.(weight|bias|qweight|weight_packed|base_layer|default)$")
+
+# Parts of a model that are accounted as a whole, by a word anywhere in the path; the first that matches.
+_PARTS = (
+    (Section.ADAPTER, re.compile(r"lora_|adapter")),
+    (Section.PROJECTOR, re.compile(r"projector|connector|resampler|merger|mlp1\.|aligner")),
+    (Section.VISION, re.compile(r"vision|visual|image_encoder|vpm\.|vit\.")),
+    (Section.MOE, re.compile(r"experts?\.|block_sparse_moe|\bmoe\b|router")),
+    (Section.STATE_SPACE, re.compile(r"\bmixer\b|mamba|ssm|linear_attn")),
+)
+
+
+@lru_cache(maxsize=4096)
+def guess(template: str, dimensions: int) -> Guess:
+    """The role that a name with its numbers blanked suggests; `dimensions` tells a matrix from a vector."""
+    for role, pattern in _BUFFER_PATTERNS.items():
+        # GPT-2's attn.bias is a causal mask; an attention layer's bias vector has one dimension.
+        if pattern.search(template) and not (role is Role.CAUSAL_MASK and dimensions == 1):
+            return Guess(role, Section.OTHER, Kind.BUFFER)
+    kind = Kind.WEIGHT
+    module = template
+    if _SCALE.search(template):
+        kind = Kind.SCALE
+        module = _SCALE.sub("", template).rstrip(".")
+    elif template.endswith(".bias"):
+        kind = Kind.BIAS
+    role = _role(_LEAVES.sub("", _LEAVES.sub("", module)), dimensions)
+    return Guess(role, _section(template, role), kind)
+
+
+def _role(module: str, dimensions: int) -> Role:
+    words = [word for word in module.split(".") if word != "{}"]
+    for word in reversed(words[-2:]):
+        if word in _ROLE_OF_WORD:
+            return _ROLE_OF_WORD[word]
+    last = words[-1] if words else ""
+    if re.search(r"norm|(^|_)ln(_|\d|$)", last, re.IGNORECASE):
+        return Role.FINAL_NORM if module.count("{}") == 0 else Role.NORM
+    if last in ("c_proj", "proj", "output"):
+        return Role.O_PROJ if re.search(r"attn|attention", module) else Role.DOWN_PROJ if "mlp" in module else Role.UNKNOWN
+    return Role.UNKNOWN
+
+
+def _section(template: str, role: Role) -> Section:
+    own = section_of(role)
+    for section, pattern in _PARTS:
+        if pattern.search(template) and not (own is Section.NORM and section in (Section.MOE, Section.STATE_SPACE)):
+            return section
+    return own

@@ -1,0 +1,248 @@
+"""Every tensor of a checkpoint under its role: the join of declaration and files that all other analyses read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+
+from weightscope.analyses.infer import guess
+from weightscope.checkpoint.dtypes import DTYPE_BITS
+from weightscope.checkpoint.entry import TensorEntry
+from weightscope.checkpoint.reader import Checkpoint
+from weightscope.components.base import Indices, Slot
+from weightscope.families.registry import Declaration
+from weightscope.ranges import columns, fill, template_of
+from weightscope.roles import Role, Section
+from weightscope.sizes import Shape
+from weightscope.storage.base import Kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Tensors that differ only in their layer and expert numbers.
+
+    `counts` tells how many have each (dtype, shape); the dtype is None where only the config gives the shape.
+    `parts` says how a tensor's weights divide among roles, `logical` how many weights `declared` elements stand for.
+    `alias` marks tensors that are another tensor's storage again, and so no weights of their own.
+    """
+
+    template: str
+    ranges: tuple[Indices, ...]
+    kinds: tuple[str, ...]
+    names: tuple[str, ...]
+    counts: Mapping[tuple[str | None, tuple[int, ...]], int]
+    parts: tuple[tuple[Role, int], ...]
+    kind: Kind
+    section: Section
+    shape: Shape | None = None
+    packing: tuple[int, int] = (1, 1)
+    chosen: tuple[int, int] = (1, 1)
+    auxiliary: bool = False
+    inferred: bool = False
+    alias: bool = False
+
+    @property
+    def title(self) -> str:
+        """The names as one, with ranges."""
+        return fill(self.template, self.ranges)
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The roles held here, in the order of their rows."""
+        return tuple(role for role, _ in self.parts)
+
+    @cached_property
+    def tensors(self) -> int:
+        """How many."""
+        return sum(self.counts.values())
+
+    @cached_property
+    def elements(self) -> int:
+        """Elements on disk."""
+        return sum(prod(shape) * count for (_, shape), count in self.counts.items())
+
+    @cached_property
+    def bytes(self) -> int:
+        """Bytes on disk; 0 for an alias, and where the dtype is not known."""
+        if self.alias:
+            return 0
+        return sum(byte_size(dtype, shape) * count for (dtype, shape), count in self.counts.items() if dtype)
+
+    @cached_property
+    def parameters(self) -> int:
+        """Logical weights: none for buffers, scales and aliases, more than elements for packed weights."""
+        if self.alias or self.kind in (Kind.BUFFER, Kind.SCALE):
+            return 0
+        logical, stored = self.packing
+        return self.elements * logical // stored
+
+    @property
+    def active(self) -> int:
+        """The part of `parameters` that one token uses."""
+        return self.parameters * self.chosen[0] // self.chosen[1]
+
+    def shares(self, amount: int) -> list[tuple[Role, int]]:
+        """An amount divided among the roles as their weights are; nothing is lost to rounding."""
+        total = sum(count for _, count in self.parts)
+        shares = [(role, amount * count // total if total else 0) for role, count in self.parts]
+        first, rest = shares[0], shares[1:]
+        return [(first[0], amount - sum(share for _, share in rest)), *rest]
+
+
+def byte_size(dtype: str, shape: tuple[int, ...]) -> int:
+    """Bytes of one tensor."""
+    return prod(shape) * DTYPE_BITS[dtype] // 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inventory:
+    """All groups, declared ones in the order of the forward pass; `missing` are required slots not all there."""
+
+    groups: tuple[Group, ...]
+    missing: tuple[tuple[Slot, tuple[str, ...]], ...] = ()
+    recognized: int = 0
+    unrecognized: tuple[str, ...] = ()
+
+    by_name: dict[str, Group] = field(default_factory=dict, repr=False, compare=False)
+
+    def group_of(self, name: str) -> Group:
+        """The group that a tensor belongs to."""
+        if not self.by_name:
+            self.by_name.update((name, group) for group in self.groups for name in group.names)
+        return self.by_name[name]
+
+
+def take_inventory(declaration: Declaration | None, checkpoint: Checkpoint) -> Inventory:
+    """The checkpoint's tensors under the declaration; without one, all under inferred roles."""
+    slots = declaration.slots if declaration else ()
+    if checkpoint.format == "config":
+        return Inventory(groups=tuple(_planned(slot) for slot in slots if not slot.stored.optional))
+    if checkpoint.format == "index":
+        return _from_names(slots, checkpoint.names)
+    tensors = checkpoint.tensors
+    aliases = find_aliases(checkpoint)
+    groups: list[Group] = []
+    missing: list[tuple[Slot, tuple[str, ...]]] = []
+    matched: set[str] = set()
+    for slot in slots:
+        names = list(slot.names())
+        entries = [tensors.get(name) for name in names]
+        if None in entries:
+            absent = tuple(name for name, entry in zip(names, entries, strict=True) if entry is None)
+            names = [name for name, entry in zip(names, entries, strict=True) if entry is not None]
+            if not slot.stored.optional:
+                missing.append((slot, absent))
+            if not names:
+                continue
+        matched.update(names)
+        groups += _stored_groups(slot, names, tensors, aliases)
+    unmatched = [name for name in tensors if name not in matched] if len(matched) < len(tensors) else []
+    groups += _inferred_groups(unmatched, tensors, aliases)
+    return Inventory(
+        groups=tuple(groups), missing=tuple(missing), recognized=len(matched), unrecognized=tuple(unmatched)
+    )
+
+
+def find_aliases(checkpoint: Checkpoint) -> dict[str, str]:
+    """Tensors that are the same bytes as an earlier one, as name -> the earlier name; only PyTorch files have any."""
+    if checkpoint.format != "pytorch":
+        return {}
+    first: dict[tuple[int, tuple[int, int], tuple[int, ...]], str] = {}
+    aliases: dict[str, str] = {}
+    for name, entry in checkpoint.tensors.items():
+        start, stop = entry.data_offsets
+        if start == stop:
+            continue
+        original = first.setdefault((entry.file, entry.data_offsets, entry.shape), name)
+        if original is not name:
+            aliases[name] = original
+    return aliases
+
+
+def _planned(slot: Slot) -> Group:
+    return _group(slot, (), {(None, tuple(map(int, slot.stored.shape))): slot.count})
+
+
+def _from_names(slots: Iterable[Slot], names: set[str]) -> Inventory:
+    """Names of an index with the declaration's shapes."""
+    groups: list[Group] = []
+    missing: list[tuple[Slot, tuple[str, ...]]] = []
+    matched: set[str] = set()
+    for slot in slots:
+        present = tuple(name for name in slot.names() if name in names)
+        if len(present) < slot.count and not slot.stored.optional:
+            missing.append((slot, tuple(name for name in slot.names() if name not in names)))
+        if present:
+            shape = tuple(map(int, slot.stored.shape))
+            groups.append(_group(slot, present, {(None, shape): len(present)}))
+            matched.update(present)
+    unmatched = sorted(names - matched)
+    return Inventory(
+        groups=tuple(groups), missing=tuple(missing), recognized=len(matched), unrecognized=tuple(unmatched)
+    )
+
+
+def _stored_groups(
+    slot: Slot, names: list[str], tensors: dict[str, TensorEntry], aliases: dict[str, str]
+) -> Iterable[Group]:
+    own = [name for name in names if name not in aliases] if aliases else names
+    if own:
+        yield _group(slot, tuple(own), _count(own, tensors))
+    if len(own) < len(names):
+        again = [name for name in names if name in aliases]
+        yield _group(slot, tuple(again), _count(again, tensors), alias=True)
+
+
+def _count(names: Iterable[str], tensors: dict[str, TensorEntry]) -> Counter[tuple[str | None, tuple[int, ...]]]:
+    return Counter([((entry := tensors[name]).dtype, entry.shape) for name in names])
+
+
+def _group(
+    slot: Slot, names: tuple[str, ...], counts: Mapping[tuple[str | None, tuple[int, ...]], int], *, alias: bool = False
+) -> Group:
+    stored = slot.stored
+    ranges = slot.ranges
+    if names and len(names) < slot.count:
+        ranges = tuple(sorted(column) for column in columns(template_of(name)[1] for name in names))
+        ranges = ranges[-len(slot.ranges) :] if slot.ranges else ()
+    return Group(
+        template=slot.template,
+        ranges=ranges,
+        kinds=slot.kinds,
+        names=names,
+        counts=counts,
+        parts=stored.parts,
+        kind=stored.kind,
+        section=slot.section,
+        shape=stored.shape,
+        packing=(stored.logical, stored.elements) if stored.kind is Kind.WEIGHT and stored.elements else (1, 1),
+        chosen=slot.chosen,
+        auxiliary=slot.auxiliary,
+        alias=alias,
+    )
+
+
+def _inferred_groups(names: list[str], tensors: dict[str, TensorEntry], aliases: dict[str, str]) -> Iterable[Group]:
+    found: dict[tuple[str, int, bool], list[tuple[str, tuple[int, ...]]]] = {}
+    for name in names:
+        template, numbers = template_of(name)
+        found.setdefault((template, len(tensors[name].shape), name in aliases), []).append((name, numbers))
+    for (template, dimensions, alias), members in found.items():
+        suggestion = guess(template, dimensions)
+        ranges = tuple(sorted(column) for column in columns(numbers for _, numbers in members))
+        group_names = tuple(name for name, _ in members)
+        yield Group(
+            template=template,
+            ranges=ranges,
+            kinds=("layer", *("expert",) * (len(ranges) - 1)) if ranges else (),
+            names=group_names,
+            counts=_count(group_names, tensors),
+            parts=((suggestion.role, 1),),
+            kind=suggestion.kind,
+            section=suggestion.section,
+            inferred=True,
+            alias=alias,
+        )

@@ -1,0 +1,1 @@
+"""Named tensors from bytes: safetensors, PyTorch files, shards and indexes; knows no architecture."""

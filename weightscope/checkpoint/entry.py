@@ -1,0 +1,40 @@
+"""One named tensor in one file, and what a file's header says: the words every reader answers in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class TensorEntry(msgspec.Struct, gc=False):
+    """Where one tensor lies and what it is; the JSON of a safetensors header decodes straight into it.
+
+    `data_offsets` are bytes relative to the data section of file number `file`. `strides`, in elements, are
+    given only where a PyTorch file stores a view that is not contiguous.
+    """
+
+    dtype: str
+    shape: tuple[Count, ...]
+    data_offsets: tuple[Count, Count]
+    strides: tuple[Count, ...] | None = None
+    file: int = 0
+
+
+class FileHeader(msgspec.Struct, kw_only=True):
+    """What one weight file says of itself without its data: `tensors` by name, in file order.
+
+    `data_start` is the byte at which offsets count from, `bytes` the file's whole size. `rest` counts tensors
+    that a training checkpoint keeps beside its weights (optimizer state and the like), by top-level key.
+    """
+
+    path: Path
+    format: str
+    bytes: int
+    data_start: int
+    tensors: dict[str, TensorEntry]
+    metadata: dict[str, str] = {}
+    rest: dict[str, int] = {}

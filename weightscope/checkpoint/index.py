@@ -1,0 +1,89 @@
+"""Read a `*.index.json`: which tensor lies in which shard, and the totals its writer noted."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+
+from weightscope.errors import CheckpointError
+
+# The index of a 90,000-tensor model takes 9 MB.
+MAX_INDEX = 200_000_000
+
+
+class Index(msgspec.Struct, frozen=True, kw_only=True):
+    """A decoded index file; `weight_map` is tensor name -> shard file name, `metadata` free-form."""
+
+    path: Path
+    weight_map: dict[str, str]
+    metadata: dict[str, Any]
+
+    @property
+    def shards(self) -> list[str]:
+        """Shard file names, each once, sorted."""
+        return sorted(set(self.weight_map.values()))
+
+    @property
+    def total_size(self) -> int | None:
+        """Bytes of all tensors, if the writer noted a whole positive number (some note a float, or 0)."""
+        return self._whole("total_size")
+
+    @property
+    def total_parameters(self) -> int | None:
+        """Parameters, if the writer noted them; what writers count differs."""
+        return self._whole("total_parameters")
+
+    def _whole(self, key: str) -> int | None:
+        value = self.metadata.get(key)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0 or value != int(value):
+            return None
+        return int(value)
+
+
+class _File(msgspec.Struct):
+    weight_map: dict[str, str]
+    metadata: dict[str, Any] | None = None
+
+
+_decoder = msgspec.json.Decoder(_File)
+
+
+def read_index(path: Path) -> Index:
+    """The index at `path`, its shard names checked to stay inside its directory.
+
+    Raises:
+        CheckpointError: `malformed-index` or `unsafe-path`.
+    """
+    if path.stat().st_size > MAX_INDEX:
+        raise CheckpointError(
+            f"an index of over {MAX_INDEX:,} bytes is not read",
+            where=path,
+            hint="is it an index file?",
+            code="malformed-index",
+        )
+    try:
+        decoded = _decoder.decode(path.read_bytes())
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(
+            f"not a usable index ({error})",
+            where=path,
+            hint='it needs {"weight_map": {tensor: shard}}; download it again',
+            code="malformed-index",
+        ) from None
+    index = Index(path=path, weight_map=decoded.weight_map, metadata=decoded.metadata or {})
+    for shard in index.shards:
+        _check_inside(shard, path)
+    return index
+
+
+def _check_inside(shard: str, path: Path) -> None:
+    pure = PurePosixPath(shard)
+    if not shard or pure.is_absolute() or ".." in pure.parts or "\\" in shard or "\0" in shard or ":" in shard:
+        raise CheckpointError(
+            f"names the shard {shard!r}, which lies outside its directory",
+            where=path,
+            hint="do not trust this checkpoint",
+            code="unsafe-path",
+        )

@@ -1,0 +1,82 @@
+"""Read the header of a PyTorch file, zip or older, without torch and without running what its pickle names."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable
+from pathlib import Path
+
+from weightscope.checkpoint.entry import FileHeader
+from weightscope.checkpoint.pickle_machine import SAVE_AGAIN, Buffer
+from weightscope.checkpoint.pytorch_legacy import MAGIC, open_legacy
+from weightscope.checkpoint.pytorch_objects import Saved, place
+from weightscope.checkpoint.pytorch_weights import find_weights
+from weightscope.checkpoint.pytorch_zip import open_zip
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope
+
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+TAR, TAR_AT = b"ustar", 257
+PICKLE = b"\x80"
+# The magic number as binary and as text protocols spell it; framing may come before the binary one.
+MAGIC_BINARY, MAGIC_WITHIN = MAGIC.to_bytes(10, "little"), 32
+MAGIC_TEXT = f"L{MAGIC}".encode()
+
+
+def looks_like_pytorch(first_bytes: bytes) -> bool:
+    """Whether a file that begins so may be one of torch.save's; 300 bytes tell all that can be told."""
+    return (
+        first_bytes.startswith((*ZIP, MAGIC_TEXT))
+        or (first_bytes.startswith(PICKLE) and MAGIC_BINARY in first_bytes[:MAGIC_WITHIN])
+        or _is_tar(first_bytes)
+    )
+
+
+def read_pytorch(path: Path) -> FileHeader:
+    """Where the tensors of a PyTorch file lie; offsets count from the file's start.
+
+    Raises:
+        CheckpointError: `truncated-file`, `malformed-header`, `duplicate-tensor` or `unsafe-pickle`.
+        NotImplementedByWeightscope: TorchScript, the tar format, big-endian, quantized, sparse and nested tensors.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        opener = _opener(file.read(512), path)
+        with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data:
+            return _header(opener(data, path), size, path)
+
+
+def _opener(first_bytes: bytes, path: Path) -> Callable[[Buffer, Path], Saved]:
+    if not first_bytes:
+        raise CheckpointError("is empty", where=path, hint="fetch or save it again", code="truncated-file")
+    if _is_tar(first_bytes):
+        raise NotImplementedByWeightscope(
+            "is of the tar format that torch wrote before 0.1.11", where=path, hint=SAVE_AGAIN
+        )
+    if first_bytes.startswith(ZIP):
+        return open_zip
+    if first_bytes.startswith((PICKLE, MAGIC_TEXT)):
+        return open_legacy
+    raise CheckpointError(
+        f"is not a file of torch.save: it begins with {first_bytes[:8]!r}",
+        where=path,
+        hint="check that it is the file that was meant",
+        code="malformed-header",
+    )
+
+
+def _is_tar(first_bytes: bytes) -> bool:
+    return first_bytes[TAR_AT : TAR_AT + len(TAR)] == TAR
+
+
+def _header(saved: Saved, size: int, path: Path) -> FileHeader:
+    tensors, rest = find_weights(saved.top, path)
+    blocks = saved.blocks(dict.fromkeys(tensor.storage.key for tensor in tensors.values()))
+    return FileHeader(
+        path=path,
+        format="pytorch",
+        bytes=size,
+        data_start=0,
+        tensors={name: place(name, tensor, blocks[tensor.storage.key], path) for name, tensor in tensors.items()},
+        rest=rest,
+    )

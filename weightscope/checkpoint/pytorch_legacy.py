@@ -1,0 +1,98 @@
+"""Open a file of torch.save before 1.6: five pickles in a row, then each storage's length and bytes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from weightscope.checkpoint.dtypes import DTYPE_BITS
+from weightscope.checkpoint.pickle_machine import DAMAGED, SAVE_AGAIN, Buffer, Machine
+from weightscope.checkpoint.pickles import load
+from weightscope.checkpoint.pytorch_objects import SUPPORTED, UNSUPPORTED, Block, Storages
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope
+
+MAGIC = 0x1950A86A20F9469CFC6C
+PROTOCOL = 1001
+COUNT = struct.Struct("<q")
+
+
+class LegacyFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One such file, its pickles run and its storages found."""
+
+    top: object
+    where: Path
+    places: dict[str, Block]
+
+    def blocks(self, keys: Iterable[str]) -> dict[str, Block]:
+        """Where each storage lies."""
+        found: dict[str, Block] = {}
+        for key in keys:
+            if key not in self.places:
+                _malformed(f"lacks storage {key!r}, which its pickle refers to", self.where)
+            found[key] = self.places[key]
+        return found
+
+
+def open_legacy(data: Buffer, where: Path) -> LegacyFile:
+    """Read the pickles of a file that torch.save wrote before it made zip archives, and step over its storages.
+
+    Raises:
+        CheckpointError: `truncated-file`, `malformed-header` or `unsafe-pickle`.
+        NotImplementedByWeightscope: another version, or tensors of an unsupported kind.
+    """
+    storages = Storages()
+    machine = Machine(data, where=where, supported=SUPPORTED, unsupported=UNSUPPORTED, persistent=storages)
+    magic = load(machine)
+    if type(magic) is not int or magic != MAGIC:
+        raise CheckpointError(
+            "is a pickle that torch.save did not write", where=where, hint=SAVE_AGAIN, code="malformed-header"
+        )
+    version = load(machine)
+    if type(version) is not int or version != PROTOCOL:
+        shown = f"version {version}" if type(version) is int else "an unknown version"
+        raise NotImplementedByWeightscope(f"is of {shown} of torch's old format", where=where, hint=SAVE_AGAIN)
+    # The system's byte order is stated next, but torch writes the values little-endian whatever it says.
+    load(machine)
+    top = load(machine)
+    keys = load(machine)
+    if not isinstance(keys, list):
+        _malformed("does not list its storages after its pickle", where)
+    return LegacyFile(top=top, where=where, places=_places(machine, keys, storages))
+
+
+def _places(machine: Machine, keys: list[object], storages: Storages) -> dict[str, Block]:
+    """Each storage's place, by stepping from length to length; the element size is that of its first mention."""
+    data, position, places = machine.data, machine.position, dict[str, Block]()
+    for key in keys:
+        storage = storages.by_key.get(key) if isinstance(key, str) else None
+        if storage is None or storage.key in places:
+            _malformed("lists a storage twice, or one that its pickle does not know", machine.where)
+        if position + COUNT.size > len(data):
+            _cut_short(storage.key, machine.where)
+        count = COUNT.unpack_from(data, position)[0]
+        size = count * (DTYPE_BITS[storage.dtype] // 8)
+        position += COUNT.size
+        if size != storage.bytes:
+            _malformed(f"storage {storage.key!r} has {size:,} bytes, not {storage.bytes:,}", machine.where)
+        if size > len(data) - position:
+            _cut_short(storage.key, machine.where)
+        places[storage.key] = Block(position, size)
+        position += size
+    return places
+
+
+def _cut_short(key: str, where: Path) -> NoReturn:
+    raise CheckpointError(
+        f"ends within storage {key!r}",
+        where=where,
+        hint="the file is incomplete: fetch or save it again",
+        code="truncated-file",
+    )
+
+
+def _malformed(what: str, where: Path) -> NoReturn:
+    raise CheckpointError(what, where=where, hint=DAMAGED, code="malformed-header")

@@ -1,0 +1,217 @@
+"""Find the weights in what people save: a state dict, alone or within a training checkpoint, under plain names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from os.path import commonprefix
+from pathlib import Path
+from typing import NoReturn
+
+from weightscope.checkpoint.pickle_machine import SAVE_AGAIN
+from weightscope.checkpoint.pytorch_objects import StoredTensor
+from weightscope.errors import CheckpointError
+
+# Where checkpoints keep the model, the first that holds tensors wins: trained weights before their averages.
+WEIGHTS = (
+    "state_dict", "model_state_dict", "model", "module", "net", "network", "params", "weights",
+    "ema_state_dict", "model_ema", "state_dict_ema", "ema", "params_ema", "ema_model",
+)  # fmt: skip
+# Words in a key that mark what only a training loop needs, where a container lies under it.
+TRAINING_WORDS = frozenset(
+    ("optimizer", "optimizers", "optim", "opt", "scheduler", "schedulers", "sched", "scaler", "rng",
+     "callbacks", "loops")
+)  # fmt: skip
+# A tensor under one of these beside the model is a number of the training loop's.
+TRAINING_TENSORS = frozenset(
+    ("epoch", "step", "global_step", "iteration", "iter", "loss", "best_loss", "lr", "seed",
+     "rng_state", "torch_rng_state", "cuda_rng_state", "cpu_rng_state")
+)  # fmt: skip
+WRAPPERS = re.compile(r"(?:module\.|_orig_mod\.)+")
+MAX_DEPTH = 64
+MAX_NAMES = 1 << 26
+
+Container = dict[object, object] | list[object] | tuple[object, ...]
+
+
+def find_weights(top: object, where: Path) -> tuple[dict[str, StoredTensor], dict[str, int]]:
+    """The tensors of the model by name, and how many others each top-level key holds.
+
+    Raises:
+        CheckpointError: no tensors, tensors without names, or two of the same name.
+    """
+    if isinstance(top, StoredTensor):
+        _refuse("holds one tensor, which has no name", where, "save a dict of names and tensors")
+    holding = _holding(top)
+    if id(top) not in holding:
+        _refuse("holds no tensors", where, "name the file with the model's weights")
+    if not isinstance(top, dict):
+        count = _count(top, set())
+        _refuse(f"holds a {type(top).__name__} of {count:,} tensors, which have no names", where, SAVE_AGAIN)
+    if {"state", "param_groups"} <= top.keys():
+        _refuse("is an optimizer's state, which holds no weights", where, "name the file with the model's weights")
+    chosen = _choose(top, holding, where)
+    if not chosen:
+        _refuse("holds tensors of a training loop only, no weights", where, "name the file with the model's weights")
+    seen: set[int] = set()
+    tensors = _strip(_flatten(chosen, holding, seen, where))
+    rest: dict[str, int] = {}
+    for key, value in top.items():
+        if count := _count(value, seen):
+            name = key if isinstance(key, str) else str(key) if isinstance(key, int) else f"({type(key).__name__})"
+            rest[name] = rest.get(name, 0) + count
+    return tensors, rest
+
+
+def _values(container: object) -> Iterator[object]:
+    if isinstance(container, dict):
+        return iter(container.values())
+    return iter(container if isinstance(container, list | tuple) else ())
+
+
+def _holding(top: object) -> set[int]:
+    """The ids of all containers from which a tensor can be reached; each is looked at once, however often shared."""
+    parents: dict[int, list[int]] = {id(top): []}
+    todo = [top]
+    reached: list[int] = []
+    while todo:
+        container = todo.pop()
+        direct = False
+        for value in _values(container):
+            if isinstance(value, StoredTensor):
+                direct = True
+            elif isinstance(value, dict | list | tuple):
+                if id(value) not in parents:
+                    parents[id(value)] = []
+                    todo.append(value)
+                parents[id(value)].append(id(container))
+        if direct:
+            reached.append(id(container))
+    holding = set(reached)
+    while reached:
+        for parent in parents[reached.pop()]:
+            if parent not in holding:
+                holding.add(parent)
+                reached.append(parent)
+    return holding
+
+
+def _choose(top: dict[object, object], holding: set[int], where: Path) -> dict[object, object]:
+    """The mapping that is the model, without what belongs to the training loop."""
+    mapping, met, outside = top, set[int](), True
+    while True:
+        if id(mapping) in met:
+            _refuse("nests its weights in themselves", where, SAVE_AGAIN)
+        met.add(id(mapping))
+        parts = _parts(mapping, holding)
+        named = [key for key in WEIGHTS if isinstance(parts.get(key), dict)]
+        if outside or named:
+            parts = {key: value for key, value in parts.items() if not _is_training(key, value)}
+        inner: object = None
+        if named and (outside or not parts.keys() - set(WEIGHTS)):
+            inner, outside = parts[named[0]], False
+        elif outside and len(parts) == 1:
+            inner = _wrapped(mapping, next(iter(parts.values())))
+        if not isinstance(inner, dict):
+            return parts
+        mapping = inner
+
+
+def _parts(mapping: dict[object, object], holding: set[int]) -> dict[object, object]:
+    """The entries that are or hold tensors of the model."""
+    nested = any(isinstance(value, dict) and id(value) in holding for value in mapping.values())
+    parts: dict[object, object] = {}
+    for key, value in mapping.items():
+        if isinstance(value, StoredTensor):
+            if not (nested and key in TRAINING_TENSORS):
+                parts[key] = value
+        elif id(value) in holding:
+            parts[key] = value
+    return parts
+
+
+def _is_training(key: object, value: object) -> bool:
+    if isinstance(value, StoredTensor) or not isinstance(key, str):
+        return False
+    return not TRAINING_WORDS.isdisjoint(re.split(r"\W|_", key.lower()))
+
+
+def _wrapped(mapping: dict[object, object], only: object) -> object:
+    """What lies under a name of the author's own, if that wraps: something is beside it, or known names within."""
+    if isinstance(only, dict) and (len(mapping) > 1 or not only.keys().isdisjoint(WEIGHTS)):
+        return only
+    return None
+
+
+def _flatten(mapping: dict[object, object], holding: set[int], seen: set[int], where: Path) -> dict[str, StoredTensor]:
+    """Every tensor under its keys joined with dots, in file order; `seen` gains the ids of what was met."""
+    tensors: dict[str, StoredTensor] = {}
+    levels = [("", iter(mapping.items()))]
+    length = 0
+    while levels:
+        prefix, items = levels[-1]
+        key, value = next(items, (None, levels))
+        if value is levels:
+            levels.pop()
+            continue
+        if not isinstance(value, StoredTensor) and id(value) not in holding:
+            continue
+        name = prefix + _name(key, where)
+        length += len(name)
+        if isinstance(value, StoredTensor):
+            if name in tensors:
+                _refuse(f"holds two tensors named {name!r}", where, "save them again", "duplicate-tensor")
+            tensors[name] = value
+        elif id(value) in seen:
+            _refuse(f"holds one container at several places, {name!r} among them", where, SAVE_AGAIN)
+        else:
+            levels.append((name + ".", _items(value)))
+        if len(levels) > MAX_DEPTH or length > MAX_NAMES:
+            _refuse(f"nests or names its tensors without measure, under {name[:100]!r}", where, SAVE_AGAIN)
+        seen.add(id(value))
+    return tensors
+
+
+def _items(container: object) -> Iterator[tuple[object, object]]:
+    return iter(container.items()) if isinstance(container, dict) else enumerate(_values(container))
+
+
+def _name(key: object, where: Path) -> str:
+    if isinstance(key, int):
+        return str(key)
+    if not isinstance(key, str):
+        _refuse("names a tensor with a key that is neither text nor a number", where, SAVE_AGAIN)
+    if not key.isascii():
+        try:
+            key.encode()
+        except UnicodeEncodeError:
+            _refuse("names a tensor with text that is not Unicode", where, SAVE_AGAIN)
+    return key
+
+
+def _count(value: object, seen: set[int]) -> int:
+    """The tensors that can be reached from here and were not seen before."""
+    todo, count = [value], 0
+    while todo:
+        item = todo.pop()
+        if id(item) in seen:
+            continue
+        if isinstance(item, StoredTensor):
+            seen.add(id(item))
+            count += 1
+        elif isinstance(item, dict | list | tuple):
+            seen.add(id(item))
+            todo.extend(_values(item))
+    return count
+
+
+def _strip(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
+    """The names without what DataParallel and torch.compile put before them all."""
+    wrapped = WRAPPERS.match(commonprefix(list(tensors)))  # noqa: RUF071 - names, not paths
+    if not wrapped or any(len(name) == wrapped.end() for name in tensors):
+        return tensors
+    return {name[wrapped.end() :]: tensor for name, tensor in tensors.items()}
+
+
+def _refuse(what: str, where: Path, hint: str, code: str | None = "malformed-header") -> NoReturn:
+    raise CheckpointError(what, where=where, hint=hint, code=code)

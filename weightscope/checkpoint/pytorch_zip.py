@@ -1,0 +1,239 @@
+"""Open a zip archive of torch.save: its directory, its pickle and the places of its storages, never their bytes."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from weightscope.checkpoint.pickle_machine import DAMAGED, MAX_BYTES, SAVE_AGAIN, Buffer, Machine
+from weightscope.checkpoint.pickles import load
+from weightscope.checkpoint.pytorch_objects import SUPPORTED, UNSUPPORTED, Block, Storages
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope
+
+# Offsets and fields: APPNOTE.TXT 6.3.10 of PKWARE, 4.3.7 (local), 4.3.12 (central), 4.3.14 to 4.3.16 (ends).
+LOCAL = struct.Struct("<4s5H3L2H")
+CENTRAL = struct.Struct("<4s6H3L5H2L")
+END = struct.Struct("<4s4H2LH")
+END64 = struct.Struct("<4sQ2H2L4Q")
+LOCATOR64 = struct.Struct("<4sLQL")
+ZIP64_EXTRA = 1
+FULL = 0xFFFFFFFF
+ENCRYPTED = 1
+STORED, DEFLATED = 0, 8
+
+MAX_DIRECTORY = 1 << 26
+MAX_INFLATED = 1 << 26
+MAX_SMALL = 64
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """What the directory says of one archive member."""
+
+    flags: int
+    method: int
+    stored: int
+    size: int
+    header: int
+
+
+class ZipFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One torch.save archive, its pickle run."""
+
+    top: object
+    data: Buffer
+    where: Path
+    directory: dict[bytes, Record]
+    end: int
+    root: bytes
+
+    def blocks(self, keys: Iterable[str]) -> dict[str, Block]:
+        """Where each storage lies; no two may share a byte, or equal values would not mean equal storage."""
+        found: dict[str, Block] = {}
+        spans: list[tuple[int, int, str]] = []
+        for key in keys:
+            name = self.root + b"data/" + key.encode("utf-8", "surrogatepass")
+            found[key] = block = _stored(self.data, self.directory, name, self.end, self.where)
+            spans.append((self.directory[name].header, block.start + block.bytes, key))
+        spans.sort()
+        for (_, end, first), (header, _, second) in pairwise(spans):
+            if header < end:
+                _malformed(f"storages {first!r} and {second!r} overlap", self.where)
+        return found
+
+
+def open_zip(data: Buffer, where: Path) -> ZipFile:
+    """Read the directory and the pickle of a torch.save archive.
+
+    Raises:
+        CheckpointError: `truncated-file`, `malformed-header` or `unsafe-pickle`.
+        NotImplementedByWeightscope: TorchScript, big-endian values, or tensors of an unsupported kind.
+    """
+    directory, end = _read_directory(data, where)
+    root = _root(directory, where)
+    order = directory.get(root + b"byteorder")
+    if order:
+        _check_order(_content(data, directory, root + b"byteorder", end, MAX_SMALL, where), where)
+    pickle = _content(data, directory, root + b"data.pkl", end, MAX_BYTES, where)
+    machine = Machine(pickle, where=where, supported=SUPPORTED, unsupported=UNSUPPORTED, persistent=Storages())
+    return ZipFile(top=load(machine), data=data, where=where, directory=directory, end=end, root=root)
+
+
+def _root(directory: dict[bytes, Record], where: Path) -> bytes:
+    """The one folder that holds everything, as torch names it after the file."""
+    roots = [name[: -len(b"data.pkl")] for name in directory if name.endswith(b"/data.pkl") and name.count(b"/") == 1]
+    script = [name for name in directory if name.partition(b"/")[2] in (b"constants.pkl", b"model.json")]
+    if script or any(name.partition(b"/")[2].startswith(b"code/") for name in directory):
+        raise NotImplementedByWeightscope(
+            "is a TorchScript archive: a program with its weights, which weightscope does not read",
+            where=where, hint="load it with torch.jit.load and save its state_dict",
+        )  # fmt: skip
+    if len(roots) != 1:
+        raise CheckpointError(
+            f"is a zip archive with {len(roots) or 'no'} data.pkl in it, not one that torch.save wrote",
+            where=where, hint="name the weight file itself", code="malformed-header",
+        )  # fmt: skip
+    return roots[0]
+
+
+def _check_order(order: bytes, where: Path) -> None:
+    if order == b"big":
+        raise NotImplementedByWeightscope(
+            "holds big-endian values, which weightscope does not read",
+            where=where, hint="load it with torch and save it again on this machine",
+        )  # fmt: skip
+    if order != b"little":
+        _malformed(f"states the byte order {order!r}", where)
+
+
+def _read_directory(data: Buffer, where: Path) -> tuple[dict[bytes, Record], int]:
+    """The members by name, and where the directory begins: no member reaches beyond that."""
+    count, start, size = _directory_place(data, where)
+    if size > MAX_DIRECTORY:
+        _malformed(f"claims a zip directory of {size:,} bytes; {MAX_DIRECTORY:,} are the most that is read", where)
+    raw = data[start : start + size]
+    directory: dict[bytes, Record] = {}
+    position = 0
+    while position < size:
+        if size - position < CENTRAL.size or raw[position : position + 4] != b"PK\x01\x02":
+            _malformed(f"zip directory has no entry at its byte {position:,}", where)
+        fields = CENTRAL.unpack_from(raw, position)
+        name_at = position + CENTRAL.size
+        extra_at = name_at + fields[10]
+        name, position = raw[name_at:extra_at], extra_at + fields[11] + fields[12]
+        if position > size:
+            _malformed("zip directory ends within an entry", where)
+        if name in directory:
+            _malformed(f"zip directory lists {_shown(name)} twice", where)
+        directory[name] = _record(fields, raw[extra_at : extra_at + fields[11]], name, where)
+    if len(directory) != count:
+        _malformed(f"zip directory lists {len(directory):,} members and claims {count:,}", where)
+    return directory, start
+
+
+def _directory_place(data: Buffer, where: Path) -> tuple[int, int, int]:
+    at = data.rfind(b"PK\x05\x06", max(0, len(data) - END.size - 0xFFFF))
+    if at < 0 or at + END.size > len(data):
+        raise CheckpointError(
+            "zip archive ends without its directory",
+            where=where, hint="the file is incomplete: fetch or save it again", code="truncated-file",
+        )  # fmt: skip
+    _, _, _, _, count, size, start, _ = END.unpack_from(data, at)
+    limit, locator = at, at - LOCATOR64.size
+    if locator >= 0 and data[locator : locator + 4] == b"PK\x06\x07":
+        limit = LOCATOR64.unpack_from(data, locator)[2]
+        if limit + END64.size > locator or data[limit : limit + 4] != b"PK\x06\x06":
+            _malformed("zip directory's end is not where it says", where)
+        count, size, start = END64.unpack_from(data, limit)[7:]
+    if start + size > limit:
+        _malformed("zip directory is not where its end says", where)
+    return count, start, size
+
+
+def _record(fields: tuple[int, ...], extra: bytes, name: bytes, where: Path) -> Record:
+    """The entry with the sizes that did not fit 32 bits taken from its zip64 field, in the order that those have."""
+    wide = [fields[9], fields[8], fields[16]]
+    short = [i for i in range(3) if wide[i] == FULL]
+    if short:
+        packed = _extra(extra, ZIP64_EXTRA)
+        if len(packed) < 8 * len(short):
+            _malformed(f"zip entry {_shown(name)} lacks its 64-bit sizes", where)
+        for i, value in zip(short, struct.unpack_from(f"<{len(short)}Q", packed), strict=True):
+            wide[i] = value
+    return Record(flags=fields[3], method=fields[4], size=wide[0], stored=wide[1], header=wide[2])
+
+
+def _extra(extra: bytes, wanted: int) -> bytes:
+    position = 0
+    while position + 4 <= len(extra):
+        kind, size = struct.unpack_from("<2H", extra, position)
+        if kind == wanted:
+            return extra[position + 4 : position + 4 + size]
+        position += 4 + size
+    return b""
+
+
+def _stored(data: Buffer, directory: dict[bytes, Record], name: bytes, end: int, where: Path) -> Block:
+    """The bytes of an uncompressed member, found through its own header: only that says how long it is."""
+    record = directory.get(name)
+    if record is None:
+        _malformed(f"zip archive lacks {_shown(name)}, which its pickle refers to", where)
+    if record.method != STORED or record.flags & ENCRYPTED:
+        raise CheckpointError(
+            f"{_shown(name)} is compressed or encrypted in its zip archive, which torch.save never does",
+            where=where, hint=SAVE_AGAIN, code="malformed-header",
+        )  # fmt: skip
+    if record.size != record.stored:
+        _malformed(f"zip entry {_shown(name)} has two sizes", where)
+    return Block(_data_start(data, record, name, end, where), record.size)
+
+
+def _data_start(data: Buffer, record: Record, name: bytes, end: int, where: Path) -> int:
+    if record.header + LOCAL.size > end or data[record.header : record.header + 4] != b"PK\x03\x04":
+        _malformed(f"zip entry {_shown(name)} is not where the directory says", where)
+    fields = LOCAL.unpack_from(data, record.header)
+    name_at = record.header + LOCAL.size
+    start: int = name_at + fields[9] + fields[10]
+    if data[name_at : name_at + fields[9]] != name:
+        _malformed(f"zip entry {_shown(name)} has another name in its own header", where)
+    if start + record.stored > end:
+        _malformed(f"zip entry {_shown(name)} of {record.stored:,} bytes reaches into the directory", where)
+    return start
+
+
+def _content(data: Buffer, directory: dict[bytes, Record], name: bytes, end: int, limit: int, where: Path) -> bytes:
+    """A small member's bytes; a compressed one is taken where another program has packed the archive anew."""
+    record = directory[name]
+    if record.method == DEFLATED and not record.flags & ENCRYPTED:
+        start = _data_start(data, record, name, end, where)
+        return _inflated(data[start : start + min(record.stored, MAX_INFLATED)], record, name, limit, where)
+    block = _stored(data, directory, name, end, where)
+    if block.bytes > limit:
+        _malformed(f"{_shown(name)} has {block.bytes:,} bytes; {limit:,} are the most that is read", where)
+    return data[block.start : block.start + block.bytes]
+
+
+def _inflated(raw: bytes, record: Record, name: bytes, limit: int, where: Path) -> bytes:
+    limit = min(limit, MAX_INFLATED)
+    if max(record.size, record.stored) > limit:
+        _malformed(f"{_shown(name)} is compressed and inflates beyond {limit:,} bytes", where)
+    try:
+        content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(raw, record.size + 1)
+    except zlib.error:
+        content = b""
+    if len(content) != record.size:
+        _malformed(f"{_shown(name)} does not inflate to its {record.size:,} bytes", where)
+    return content
+
+
+def _shown(name: bytes) -> str:
+    return repr(name[:200].decode("utf-8", "replace"))
+
+
+def _malformed(what: str, where: Path) -> NoReturn:
+    raise CheckpointError(what, where=where, hint=DAMAGED, code="malformed-header")

@@ -1,0 +1,141 @@
+"""Open what `locate` found: every header read and checked, all tensors under their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from weightscope.checkpoint.entry import FileHeader, TensorEntry
+from weightscope.checkpoint.index import Index
+from weightscope.checkpoint.locate import Location, locate
+from weightscope.checkpoint.safetensors import read_safetensors
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope
+from weightscope.findings import Finding
+
+Progress = Callable[[int, int, str], None]
+
+GIT_LFS = b"version https://git-lfs"
+# First bytes of formats that people keep under a weight file's name, and what to say of them.
+FOREIGN = {
+    b"GGUF": "a GGUF file, which weightscope does not read",
+    b"\x89HDF": "an HDF5 file (Keras or TensorFlow weights), which weightscope does not read",
+    b"<!DO": "an HTML page, not weights; the download failed",
+    b"<htm": "an HTML page, not weights; the download failed",
+}
+
+
+class Checkpoint(msgspec.Struct, kw_only=True):
+    """Everything the files say without a byte of tensor data read.
+
+    `tensors` maps names to entries whose `file` counts into `files`; it is empty for an index or a config alone.
+    """
+
+    path: Path
+    location: Location
+    files: list[FileHeader]
+    tensors: dict[str, TensorEntry]
+    findings: list[Finding] = []
+
+    @property
+    def format(self) -> str:
+        """safetensors, pytorch, index or config."""
+        return self.location.format
+
+    @property
+    def index(self) -> Index | None:
+        """The index file's content, where there is one."""
+        return self.location.index
+
+    @property
+    def names(self) -> set[str]:
+        """Tensor names: of the files, or where there are none, of the index."""
+        if self.format == "index" and self.index:
+            return set(self.index.weight_map)
+        return set(self.tensors)
+
+
+def open_checkpoint(path: Path, *, variant: str | None = None, progress: Progress | None = None) -> Checkpoint:
+    """Locate and read the headers of a checkpoint; `progress(done, total, name)` is called before each file.
+
+    Raises:
+        UsageError, CheckpointError, NotImplementedByWeightscope: one line each, with the file's name.
+    """
+    try:
+        return _open(path, variant, progress)
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot be read ({error.strerror or error})", where=error.filename or path, hint="check path and permissions"
+        ) from None
+
+
+def _open(path: Path, variant: str | None, progress: Progress | None) -> Checkpoint:
+    location = locate(path, variant)
+    files: list[FileHeader] = []
+    tensors: dict[str, TensorEntry] = {}
+    findings: list[Finding] = []
+    for number, weights in enumerate(location.weights):
+        if progress:
+            progress(number, len(location.weights), weights.name)
+        header = read_header(weights)
+        for entry in header.tensors.values():
+            entry.file = number
+        twice = tensors.keys() & header.tensors.keys()
+        if twice:
+            findings.append(_duplicate(sorted(twice), header, files))
+        tensors.update(header.tensors)
+        files.append(header)
+    if location.missing:
+        findings.append(_missing(location))
+    return Checkpoint(
+        path=path,
+        location=location,
+        files=files,
+        tensors=tensors,
+        findings=findings,
+    )
+
+
+def read_header(path: Path) -> FileHeader:
+    """The header of one weight file, told by its first bytes rather than by its name."""
+    with path.open("rb") as file:
+        start = file.read(64)
+    if start.startswith(GIT_LFS):
+        raise CheckpointError(
+            "a Git LFS pointer, not the weights", where=path, hint="run `git lfs pull`", code="truncated-file"
+        )
+    if start[:4] in FOREIGN:
+        raise NotImplementedByWeightscope(FOREIGN[start[:4]], where=path)
+    if not start:
+        raise CheckpointError("an empty file", where=path, hint="is the download finished?", code="truncated-file")
+    if path.suffix == ".safetensors" or start[8:9] == b"{":
+        return read_safetensors(path)
+    from weightscope.checkpoint.pytorch import read_pytorch
+
+    return read_pytorch(path)
+
+
+def _duplicate(names: list[str], header: FileHeader, before: list[FileHeader]) -> Finding:
+    others = [file.path.name for file in before if names[0] in file.tensors]
+    return Finding(
+        code="duplicate-tensor",
+        severity="error",
+        message=f"{header.path.name} repeats {len(names):,} tensors that {others[0]} holds, such as {names[0]}",
+        tensors=tuple(names[:20]),
+        hint="a loader keeps whichever it reads last; re-save the checkpoint",
+    )
+
+
+def _missing(location: Location) -> Finding:
+    missing = location.missing
+    source = location.index.path.name if location.index else "the shard numbers"
+    total = len(missing) + len(location.weights)
+    shown = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
+    return Finding(
+        code="missing-shard",
+        severity="error",
+        message=f"{len(missing):,} of {total:,} shards that {source} names are not here: {shown}",
+        tensors=(),
+        hint="finish the download; counts below cover only the shards that are here",
+    )

@@ -1,0 +1,201 @@
+"""Read the header of a safetensors file, every claim in it checked before it is used.
+
+Format: https://github.com/huggingface/safetensors#format. A file is eight bytes of little-endian header length,
+that many bytes of JSON, then the data; the reference reader allows no gap, no overlap and at most 100 MB of header.
+"""
+
+from __future__ import annotations
+
+import json
+from math import prod
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+
+from weightscope.checkpoint.dtypes import SAFETENSORS_BITS
+from weightscope.checkpoint.entry import FileHeader, TensorEntry
+from weightscope.errors import CheckpointError
+
+MAX_HEADER = 100_000_000
+# No tensor has more; without a bound, a hostile shape costs hours of multiplication.
+MAX_DIMENSIONS = 64
+METADATA = "__metadata__"
+REDOWNLOAD = "download or copy the file again"
+
+_entries = msgspec.json.Decoder(dict[str, TensorEntry])
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object with its keys in order and none swallowed; a class, so that an array is not taken for one."""
+
+
+def read_safetensors(path: Path) -> FileHeader:
+    """The header of one safetensors file.
+
+    Raises:
+        CheckpointError: `truncated-file`, `malformed-header` or `duplicate-tensor`, naming the file and the tensor.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        prefix = file.read(8)
+        length = int.from_bytes(prefix, "little")
+        if len(prefix) < 8:
+            raise CheckpointError(
+                f"{size} bytes are too few for a safetensors file", where=path, hint=REDOWNLOAD, code="truncated-file"
+            )
+        if length > MAX_HEADER:
+            _malformed(path, f"claims a header of {length:,} bytes; the format allows {MAX_HEADER:,}")
+        if length > size - 8:
+            raise CheckpointError(
+                f"claims a header of {length:,} bytes but ends after {size:,}",
+                where=path,
+                hint=REDOWNLOAD,
+                code="truncated-file",
+            )
+        header = file.read(length)
+    tensors, metadata = decode_header(header, path)
+    check_layout(tensors, size - 8 - length, path)
+    return FileHeader(
+        path=path, format="safetensors", bytes=size, data_start=8 + length, tensors=tensors, metadata=metadata
+    )
+
+
+def decode_header(header: bytes, path: Path) -> tuple[dict[str, TensorEntry], dict[str, str]]:
+    """Tensor entries by name, and the free-form metadata, of a header's JSON."""
+    # The reference reader wants the object to begin at once; trailing spaces are its alignment padding.
+    if not header.startswith(b"{"):
+        _malformed(path, "the header is not a JSON object")
+    body, metadata = _split_metadata(header)
+    try:
+        tensors = _entries.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _decode_slowly(header, path)
+    # Each entry spells "data_offsets" once. A count that differs, or an escape that could hide one, means that the
+    # dict may have swallowed a duplicate name: look again, slowly.
+    if body.count(b'"data_offsets"') != len(tensors) or b"\\" in body:
+        return _decode_slowly(header, path)
+    return tensors, metadata
+
+
+def _split_metadata(header: bytes) -> tuple[bytes, dict[str, str]]:
+    """The header without its `__metadata__` entry where that comes first, as every writer puts it."""
+    start = b'{"__metadata__":{'
+    if not header.startswith(start):
+        return header, {}
+    end = header.find(b"}", len(start))
+    raw = header[len(start) - 1 : end + 1]
+    try:
+        metadata = msgspec.json.decode(raw, type=dict[str, str])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return header, {}
+    rest = header[end + 1 :].lstrip()
+    return (b"{" + rest[1:] if rest.startswith(b",") else b"{" + rest), metadata
+
+
+def _decode_slowly(header: bytes, path: Path) -> tuple[dict[str, TensorEntry], dict[str, str]]:
+    """The same with every complaint named: used when the fast way met something unusual."""
+    try:
+        pairs = json.loads(header.decode("utf-8"), object_pairs_hook=_Pairs, parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        _malformed(path, f"the header is not UTF-8 at byte {8 + error.start}")
+    except RecursionError:
+        _malformed(path, "the header is nested too deeply")
+    except ValueError as error:
+        _malformed(path, f"the header is not JSON ({error})")
+    tensors: dict[str, TensorEntry] = {}
+    metadata: dict[str, str] = {}
+    for name, value in pairs:
+        if name == METADATA:
+            if not isinstance(value, _Pairs) or not all(isinstance(text, str) for _, text in value):
+                _malformed(path, "__metadata__ is not a map of strings to strings")
+            metadata = dict(value)
+            continue
+        if name in tensors:
+            raise CheckpointError(
+                f"tensor {name!r} appears twice in the header", where=path, hint="re-save it", code="duplicate-tensor"
+            )
+        tensors[name] = _entry(name, value, path)
+    return tensors, metadata
+
+
+def _entry(name: str, value: Any, path: Path) -> TensorEntry:
+    if not isinstance(value, _Pairs):
+        _malformed(path, f"tensor {name!r} is not described by a JSON object")
+    try:
+        fields = dict(value)
+        if len(fields) != len(value):
+            _malformed(path, f"tensor {name!r} states a field twice")
+        return msgspec.convert({k: fields[k] for k in ("dtype", "shape", "data_offsets")}, TensorEntry)
+    except KeyError as error:
+        _malformed(path, f"tensor {name!r} has no {error.args[0]!r}")
+    except msgspec.ValidationError as error:
+        _malformed(path, f"tensor {name!r} is not described as the format wants: {error}")
+
+
+def check_layout(tensors: dict[str, TensorEntry], data_bytes: int, path: Path) -> None:
+    """Raise unless the tensors fill the data section exactly, each as many bytes as its shape and dtype say."""
+    sizes: dict[tuple[str, tuple[int, ...]], int] = {}
+    end = 0
+    ordered = True
+    for name, entry in tensors.items():
+        key = (entry.dtype, entry.shape)
+        size = sizes.get(key)
+        if size is None:
+            size = sizes[key] = byte_size(name, entry, path)
+        start, stop = entry.data_offsets
+        if start != end:
+            ordered = False
+        end = stop
+        if stop - start != size:
+            shape = list(entry.shape)
+            _malformed(
+                path,
+                f"tensor {name!r} is {entry.dtype} {shape}, which takes {size:,} bytes, but its offsets "
+                f"{start:,} to {stop:,} give it {stop - start:,}",
+            )
+    if not ordered:
+        end = _check_tiling(tensors, path)
+    if end > data_bytes:
+        raise CheckpointError(
+            f"the header describes {end:,} bytes of data, the file holds {data_bytes:,}",
+            where=path,
+            hint=REDOWNLOAD,
+            code="truncated-file",
+        )
+    if end < data_bytes:
+        _malformed(path, f"{data_bytes - end:,} bytes after the last tensor belong to none")
+
+
+def _check_tiling(tensors: dict[str, TensorEntry], path: Path) -> int:
+    end, previous = 0, ""
+    for name, entry in sorted(tensors.items(), key=lambda item: item[1].data_offsets):
+        start, stop = entry.data_offsets
+        if start < end:
+            _malformed(path, f"tensors {previous!r} and {name!r} overlap at data byte {start:,}")
+        if start > end:
+            _malformed(path, f"{start - end:,} bytes before tensor {name!r} belong to none")
+        end, previous = stop, name
+    return end
+
+
+def byte_size(name: str, entry: TensorEntry, path: Path) -> int:
+    """Bytes that the entry's dtype and shape take; sub-byte types are packed and must fill whole bytes."""
+    bits = SAFETENSORS_BITS.get(entry.dtype)
+    if bits is None:
+        _malformed(path, f"tensor {name!r} has unknown dtype {entry.dtype!r}", "a newer weightscope may know it")
+    if len(entry.shape) > MAX_DIMENSIONS:
+        _malformed(path, f"tensor {name!r} has {len(entry.shape):,} dimensions; {MAX_DIMENSIONS} are allowed")
+    total = prod(entry.shape) * bits
+    if total % 8:
+        _malformed(path, f"tensor {name!r}, {entry.dtype} {list(entry.shape)}, does not fill whole bytes")
+    return total // 8
+
+
+def _no_constant(token: str) -> NoReturn:
+    raise ValueError(f"{token} is not JSON")
+
+
+def _malformed(path: Path, what: str, hint: str = REDOWNLOAD) -> NoReturn:
+    raise CheckpointError(what, where=path, hint=hint, code="malformed-header")

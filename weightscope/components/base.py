@@ -1,0 +1,183 @@
+"""What every component shares, and the one walk over a declaration's tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
+from typing import Literal, TypeVar
+
+from weightscope.roles import Section, section_of
+from weightscope.storage.base import Sizes, StorageItem, Stored, join
+
+Indices = Sequence[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """A node of the declaration: what it stores, what is below it, and its place in the breakdown.
+
+    `name` is its module path below its parent. `section` claims everything below for one component of the breakdown;
+    `auxiliary` marks parts that the main model runs without.
+    """
+
+    name: str = ""
+    section: Section | None = None
+    auxiliary: bool = False
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        """Where this component's own roles lie."""
+        return ()
+
+    def sizes(self) -> Sizes:
+        """Logical shape of each role stored here; a matrix is (out, in)."""
+        return {}
+
+    def children(self) -> Iterable[Component]:
+        """The components below, in the order of the forward pass."""
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repeat(Component):
+    """The same component under consecutive numbers: layers, experts.
+
+    `chosen` is how many of them one token uses where that is not all (a mixture's routed experts).
+    """
+
+    name: str
+    indices: Indices
+    child: Component
+    of: Literal["layer", "expert"] = "layer"
+    chosen: int | None = None
+
+    def children(self) -> Iterable[Component]:
+        """The one repeated component."""
+        return (self.child,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group(Component):
+    """Components side by side under one name; `Group(name="language_model", parts=(model,))` moves a declaration."""
+
+    parts: tuple[Component, ...]
+
+    def children(self) -> Iterable[Component]:
+        """The parts, in the order of the forward pass."""
+        return self.parts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """A stored tensor of the declaration, once for all layers and experts that have one like it.
+
+    `template` has a `{}` for each of `ranges`. `chosen` is the share of them that one token uses, as (k, n).
+    """
+
+    template: str
+    ranges: tuple[Indices, ...]
+    kinds: tuple[str, ...]
+    stored: Stored
+    section: Section
+    auxiliary: bool
+    chosen: tuple[int, int] = (1, 1)
+
+    @cached_property
+    def count(self) -> int:
+        """How many tensors the slot stands for."""
+        return prod(len(indices) for indices in self.ranges)
+
+    def names(self) -> Iterator[str]:
+        """Every tensor name, the last index running fastest."""
+        first, *rest = self.template.split("{}")
+        heads = [first]
+        for indices, piece in zip(self.ranges, rest, strict=True):
+            heads = [f"{head}{index}{piece}" for head in heads for index in indices]
+        return iter(heads)
+
+    def first_name(self) -> str:
+        """The name with the first index of each range, or an empty string where a range is empty."""
+        return self.template.format(*(indices[0] for indices in self.ranges)) if self.count else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """Where the walk is: what the ancestors said of everything below them."""
+
+    prefix: str = ""
+    ranges: tuple[Indices, ...] = ()
+    kinds: tuple[str, ...] = ()
+    section: Section | None = None
+    auxiliary: bool = False
+    chosen: tuple[int, int] = (1, 1)
+
+    def below(self, component: Component) -> _Place:
+        place = replace(
+            self,
+            prefix=join(self.prefix, component.name),
+            section=_dominant(self.section, component.section),
+            auxiliary=self.auxiliary or component.auxiliary,
+        )
+        if not isinstance(component, Repeat):
+            return place
+        count = len(component.indices)
+        return replace(
+            place,
+            prefix=f"{place.prefix}.{{}}",
+            ranges=(*place.ranges, component.indices),
+            kinds=(*place.kinds, component.of),
+            chosen=self.chosen if component.chosen is None else (component.chosen, count),
+        )
+
+
+# A mixture inside a multi-token-prediction layer is accounted to that layer; whole parts beat parts of parts.
+_WHOLE = (Section.MTP, Section.VISION, Section.PROJECTOR, Section.ADAPTER)
+
+
+def _dominant(outer: Section | None, inner: Section | None) -> Section | None:
+    return outer if outer in _WHOLE else inner or outer
+
+
+def walk(component: Component, place: _Place | None = None) -> Iterator[Slot]:
+    """Every stored tensor below a component, in the order of the forward pass, repeated ones once.
+
+    A part that is repeated no times yields nothing.
+    """
+    here = (place or _Place()).below(component)
+    if any(len(indices) == 0 for indices in here.ranges):
+        return
+    sizes = component.sizes()
+    for item in component.stored:
+        for stored in item.tensors(here.prefix, sizes):
+            yield Slot(
+                template=stored.name,
+                ranges=here.ranges,
+                kinds=here.kinds,
+                stored=stored,
+                section=_section(stored, here),
+                auxiliary=here.auxiliary,
+                chosen=here.chosen,
+            )
+    for child in component.children():
+        yield from walk(child, here)
+
+
+def _section(stored: Stored, here: _Place) -> Section:
+    own = section_of(stored.parts[0][0])
+    # A norm stays a norm wherever it is, except within a part that is accounted as a whole.
+    if here.section is None or (own is Section.NORM and here.section not in _WHOLE):
+        return own
+    return here.section
+
+
+C = TypeVar("C", bound=Component)
+
+
+def find(component: Component, kind: type[C]) -> Iterator[C]:
+    """Every component of one type, in the order of the forward pass, repeated ones once."""
+    if isinstance(component, kind):
+        yield component
+    for child in component.children():
+        yield from find(child, kind)

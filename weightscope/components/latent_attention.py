@@ -1,0 +1,66 @@
+"""Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434): keys and values from one small latent vector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from weightscope.components.base import Component
+from weightscope.components.norm import RMSNorm
+from weightscope.components.rope import Rope
+from weightscope.roles import Role
+from weightscope.sizes import Size
+from weightscope.storage.base import Sizes, StorageItem
+from weightscope.storage.linear import Linear
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentAttention(Component):
+    """Queries go through rank `q_rank` (none: projected directly), keys and values through rank `kv_rank`.
+
+    A head's query and key have `nope` elements without and `rope_dim` with rotation; the rotated part of the key is
+    shared by all heads. `bias` is on the projections from and to the model's width.
+    """
+
+    name: str
+    width: Size
+    heads: Size
+    q_rank: Size | None
+    kv_rank: Size
+    nope: Size
+    rope_dim: Size
+    v_dim: Size
+    eps: float
+    rope: Rope
+    bias: bool = False
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        """The five projections, or four where queries are not compressed."""
+        if self.q_rank:
+            yield Linear("q_a_proj", Role.Q_A_PROJ, bias=self.bias)
+            yield Linear("q_b_proj", Role.Q_B_PROJ)
+        else:
+            yield Linear("q_proj", Role.Q_PROJ)
+        yield Linear("kv_a_proj_with_mqa", Role.KV_A_PROJ, bias=self.bias)
+        yield Linear("kv_b_proj", Role.KV_B_PROJ)
+        yield Linear("o_proj", Role.O_PROJ, bias=self.bias)
+        yield self.rope.table("rotary_emb.inv_freq")
+
+    def sizes(self) -> Sizes:
+        """`kv_a` makes the latent and the shared rotated key; `kv_b` each head's key (nope) and value in turn."""
+        queries = self.heads * (self.nope + self.rope_dim)
+        sizes = {
+            Role.KV_A_PROJ: (self.kv_rank + self.rope_dim, self.width),
+            Role.KV_B_PROJ: (self.heads * (self.nope + self.v_dim), self.kv_rank),
+            Role.O_PROJ: (self.width, self.heads * self.v_dim),
+        }
+        if self.q_rank:
+            return sizes | {Role.Q_A_PROJ: (self.q_rank, self.width), Role.Q_B_PROJ: (queries, self.q_rank)}
+        return sizes | {Role.Q_PROJ: (queries, self.width)}
+
+    def children(self) -> Iterable[Component]:
+        """The norms of the two latent vectors."""
+        if self.q_rank:
+            yield RMSNorm(name="q_a_layernorm", role=Role.Q_A_NORM, size=self.q_rank, eps=self.eps)
+        yield RMSNorm(name="kv_a_layernorm", role=Role.KV_A_NORM, size=self.kv_rank, eps=self.eps)

@@ -1,0 +1,55 @@
+"""Feed-forward layers: two matrices, or three with a gate (Shazeer 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from weightscope.components.base import Component
+from weightscope.roles import Role
+from weightscope.sizes import Size
+from weightscope.storage.base import Sizes, StorageItem
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatedMLP(Component):
+    """down(act(gate(x)) · up(x)); `inner` is the width between."""
+
+    name: str
+    items: tuple[StorageItem, ...]
+    width: Size
+    inner: Size
+    activation: str
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        """gate, up and down; gate and up may be fused."""
+        return self.items
+
+    def sizes(self) -> Sizes:
+        """gate and up widen, down narrows."""
+        return {
+            Role.GATE_PROJ: (self.inner, self.width),
+            Role.UP_PROJ: (self.inner, self.width),
+            Role.DOWN_PROJ: (self.width, self.inner),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLP(Component):
+    """down(act(up(x)))."""
+
+    name: str
+    items: tuple[StorageItem, ...]
+    width: Size
+    inner: Size
+    activation: str
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        """up and down."""
+        return self.items
+
+    def sizes(self) -> Sizes:
+        """up widens, down narrows."""
+        return {Role.UP_PROJ: (self.inner, self.width), Role.DOWN_PROJ: (self.width, self.inner)}

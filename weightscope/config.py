@@ -1,0 +1,159 @@
+"""A config.json as the families read it: typed against the defaults of its class, every key that was read known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from weightscope.checkpoint.dtypes import TORCH_NAMES
+from weightscope.errors import ConfigError
+from weightscope.sizes import Size
+
+MAX_CONFIG = 10_000_000
+
+
+class Config:
+    """The keys of one config.json, or of a part of it such as `text_config`.
+
+    `config["hidden_size"]` gives a `Size` for an integer, so that what is computed from it still knows its key; a key
+    that the file leaves out has its class's default. `read` holds the keys asked for so far, dotted for nested ones.
+    """
+
+    def __init__(
+        self,
+        data: Mapping[str, Any],
+        *,
+        source: Path | None = None,
+        defaults: Mapping[str, Any] = MappingProxyType({}),
+        aliases: Mapping[str, str] = MappingProxyType({}),
+        prefix: str = "",
+        read: set[str] | None = None,
+    ) -> None:
+        self.data = data
+        self.source = source
+        self.defaults = defaults
+        self.aliases = aliases
+        self.prefix = prefix
+        self.read: set[str] = set() if read is None else read
+
+    def __getitem__(self, key: str) -> Any:
+        spelled = self._spelling(key)
+        self.read.add(self.prefix + spelled)
+        if spelled not in self.data:
+            if key not in self.defaults:
+                raise self.error(f"lacks {self.prefix + key!r}, which {self.model_type or 'the model'} needs")
+            value = self.defaults[key]
+        else:
+            value = self.data[spelled]
+            self._check_type(key, value)
+        return self._size(spelled, value)
+
+    def __contains__(self, key: str) -> bool:
+        return self._spelling(key) in self.data
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key that may be absent from file and defaults alike."""
+        return self[key] if key in self or key in self.defaults else default
+
+    @property
+    def model_type(self) -> str:
+        """The `model_type` key, or an empty string."""
+        value = self.data.get("model_type")
+        return value if isinstance(value, str) else ""
+
+    @property
+    def architecture(self) -> str:
+        """The first of `architectures`, such as LlamaForCausalLM, or an empty string."""
+        value = self.data.get("architectures")
+        return value[0] if isinstance(value, list) and value and isinstance(value[0], str) else ""
+
+    @property
+    def is_base_model(self) -> bool:
+        """Whether the config was saved with a model without head (`LlamaModel`), whose names carry no root prefix."""
+        return self.architecture.endswith("Model") and not self.architecture.endswith("LMHeadModel")
+
+    @property
+    def dtype(self) -> str | None:
+        """The dtype that the config names (`dtype`, formerly `torch_dtype`), as safetensors spells it."""
+        value = self.data.get("dtype", self.data.get("torch_dtype"))
+        if value is None and isinstance(text := self.data.get("text_config"), dict):
+            value = text.get("dtype", text.get("torch_dtype"))
+        return TORCH_NAMES.get(value.removeprefix("torch.")) if isinstance(value, str) else None
+
+    def nested(self, key: str) -> Config:
+        """The part of the config under `key`, without defaults until a family gives it its own.
+
+        Raises:
+            ConfigError: the key is absent or not an object.
+        """
+        self.read.add(self.prefix + key)
+        value = self.data.get(key)
+        if not isinstance(value, dict):
+            raise self.error(f"lacks {self.prefix + key!r}, which {self.model_type or 'the model'} needs as an object")
+        return Config(value, source=self.source, prefix=f"{self.prefix}{key}.", read=self.read)
+
+    def with_defaults(self, defaults: Mapping[str, Any], aliases: Mapping[str, str]) -> Config:
+        """The same keys under another class's defaults and other spellings."""
+        return Config(
+            self.data, source=self.source, defaults=defaults, aliases=aliases, prefix=self.prefix, read=self.read
+        )
+
+    def error(self, what: str, hint: str = "") -> ConfigError:
+        """A `config-invalid` error about this config."""
+        return ConfigError(what, where=self.source or "config.json", hint=hint, code="config-invalid")
+
+    def _spelling(self, key: str) -> str:
+        alias = self.aliases.get(key)
+        return alias if alias and key not in self.data and alias in self.data else key
+
+    def _size(self, key: str, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return Size(value, self.prefix + key)
+        return value
+
+    def _check_type(self, key: str, value: Any) -> None:
+        """What the class's default is, the value must be; null is allowed, since configs spell "default" that way."""
+        expected = type(self.defaults.get(key))
+        if value is None or expected is type(None):
+            return
+        fits = isinstance(value, float | int) if expected is float else isinstance(value, expected)
+        if not fits or (isinstance(value, bool) and expected is not bool):
+            raise self.error(f"{self.prefix + key!r} is {value!r:.60}, not {_KIND.get(expected, expected.__name__)}")
+        if expected is int and value < 0:
+            raise self.error(f"{self.prefix + key!r} is {value:,}, and cannot be negative")
+
+
+_KIND = {int: "a whole number", float: "a number", bool: "true or false", str: "a string", dict: "an object"}
+
+
+def read_config(path: Path) -> Config:
+    """The config.json at `path`.
+
+    Raises:
+        ConfigError: not a JSON object (`config-invalid`).
+    """
+
+    def invalid(what: str) -> ConfigError:
+        return ConfigError(what, where=path, hint="restore it from the model's repository", code="config-invalid")
+
+    try:
+        raw = path.read_bytes() if path.stat().st_size <= MAX_CONFIG else b""
+    except OSError as error:
+        raise invalid(f"cannot be read ({error.strerror})") from None
+    if not raw:
+        raise invalid("empty, or too large for a config")
+    try:
+        # The standard decoder, because published configs hold `Infinity` (Mamba-2's time_step_limit).
+        data = json.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise invalid(f"not UTF-8 at byte {error.start}") from None
+    except RecursionError:
+        raise invalid("nested too deeply") from None
+    except ValueError as error:
+        raise invalid(f"not JSON ({error})") from None
+    if not isinstance(data, dict):
+        raise invalid("not a JSON object")
+    return Config(data, source=path)

@@ -1,0 +1,50 @@
+"""What a user can be told when something could not be done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class WeightscopeError(Exception):
+    """A failure that one line explains: where it is, what is wrong, and what to do about it.
+
+    `code` is the finding code of docs/findings.md where the failure has one.
+    """
+
+    def __init__(self, what: str, *, where: str | Path | None = None, hint: str = "", code: str | None = None) -> None:
+        self.what = what
+        self.where = None if where is None else str(where)
+        self.hint = hint
+        self.code = code
+        place = f"{self.where}: " if self.where else ""
+        remedy = f"; {hint}" if hint else ""
+        super().__init__(one_line(f"{place}{what}{remedy}"))
+
+
+class UsageError(WeightscopeError):
+    """The request itself makes no sense: an unknown path, an option that does not fit."""
+
+
+class CheckpointError(WeightscopeError):
+    """A file is not the checkpoint it claims to be; `where` names the file."""
+
+
+class ConfigError(WeightscopeError):
+    """A config.json that cannot be read or does not say what its family needs."""
+
+
+class UndeclaredError(ConfigError):
+    """A sound config that describes something no family or quantization scheme declares."""
+
+    def __init__(self, what: str, *, where: str | Path | None = None, hint: str = "") -> None:
+        super().__init__(what, where=where, hint=hint, code="unknown-architecture")
+
+
+class NotImplementedByWeightscope(WeightscopeError):
+    """Something real that weightscope does not implement; the message names it."""
+
+
+def one_line(text: str, limit: int = 600) -> str:
+    """The text on one line without control characters, so that a hostile name cannot forge output."""
+    flat = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    return flat if len(flat) <= limit else f"{flat[: limit - 1]}…"

@@ -1,0 +1,30 @@
+"""Mixtral (arXiv 2401.04088): Mistral with eight experts for an MLP. Source: `MixtralConfig` of transformers."""
+
+from __future__ import annotations
+
+from weightscope.components.decoder import CausalLM
+from weightscope.components.moe import MixtureOfExperts
+from weightscope.config import Config
+from weightscope.families.llama import MISTRAL, decoder, gated_mlp
+from weightscope.families.registry import family
+
+MIXTRAL = MISTRAL | {
+    "num_local_experts": 8,
+    "num_experts_per_tok": 2,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 1000000.0,
+    "sliding_window": None,
+}
+
+
+@family("mixtral", roots=("model", ""), defaults=MIXTRAL, aliases={"num_local_experts": "num_experts"})
+def mixtral(config: Config, root: str) -> CausalLM:
+    """An expert's gate, up and down are called w1, w3 and w2."""
+    mixture = MixtureOfExperts(
+        name="block_sparse_moe",
+        width=config["hidden_size"],
+        experts=config["num_local_experts"],
+        chosen=config["num_experts_per_tok"],
+        expert=gated_mlp(config, "", names=("w1", "w3", "w2")),
+    )
+    return decoder(config, root, feed_forward=mixture, slides=lambda _: True)

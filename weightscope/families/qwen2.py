@@ -1,0 +1,31 @@
+"""Qwen2 (arXiv 2407.10671): Llama with biases on queries, keys and values. Source: `Qwen2Config` of transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from weightscope.components.decoder import CausalLM
+from weightscope.config import Config
+from weightscope.families.llama import LLAMA, decoder
+from weightscope.families.registry import family
+
+QWEN2 = LLAMA | {
+    "vocab_size": 151936,
+    "intermediate_size": 22016,
+    "num_key_value_heads": 32,
+    "use_sliding_window": False,
+    "sliding_window": 4096,
+    "max_window_layers": 28,
+}
+
+
+@family("qwen2", roots=("model", ""), defaults=QWEN2)
+def qwen2(config: Config, root: str) -> CausalLM:
+    """The output projection has no bias."""
+    return decoder(config, root, qkv_bias=True, slides=upper_layers(config))
+
+
+def upper_layers(config: Config) -> Callable[[int], bool]:
+    """With `use_sliding_window`, the layers from `max_window_layers` up see only a window."""
+    first = config["max_window_layers"] if config["use_sliding_window"] else None
+    return lambda layer: first is not None and layer >= first

@@ -1,0 +1,16 @@
+"""Qwen3 (arXiv 2505.09388): Llama with a norm on each head's query and key. Source: `Qwen3Config` of transformers."""
+
+from __future__ import annotations
+
+from weightscope.components.decoder import CausalLM
+from weightscope.config import Config
+from weightscope.families.llama import decoder
+from weightscope.families.qwen2 import QWEN2, upper_layers
+from weightscope.families.registry import family
+
+
+@family("qwen3", roots=("model", ""), defaults=QWEN2 | {"head_dim": 128})
+def qwen3(config: Config, root: str) -> CausalLM:
+    """`attention_bias` puts a bias on all four projections."""
+    bias = config["attention_bias"]
+    return decoder(config, root, qkv_bias=bias, o_bias=bias, head_norms=True, slides=upper_layers(config))

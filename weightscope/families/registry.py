@@ -1,0 +1,198 @@
+"""Find the family of a model type and declare its model from a config."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from weightscope import families
+from weightscope.components.base import Component, Slot, walk
+from weightscope.config import Config
+from weightscope.errors import UndeclaredError
+from weightscope.storage.schemes import Scheme, scheme_of
+
+Build = Callable[[Config, str], Component]
+F = TypeVar("F", bound=Callable[..., Component])
+
+# What no decoder is without; a config that leaves one out at its top level does not describe a model.
+DECODER_NEEDS = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
+# The largest published model has 0.1 million tensors.
+MAX_TENSORS = 5_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """How to declare one model type.
+
+    `roots` are the spellings under which it is published, the usual one first; what a root means is the build
+    function's own affair. `defaults` are the config class's, `aliases` its `attribute_map`, `needs` the keys that a
+    config must state unless it is a part of another.
+    """
+
+    model_type: str
+    module: str
+    build: Build
+    roots: tuple[str, ...]
+    defaults: Mapping[str, Any]
+    aliases: Mapping[str, str]
+    needs: tuple[str, ...]
+
+    def component(self, config: Config, root: str | None = None) -> Component:
+        """The tree for a config, under the usual root unless told otherwise.
+
+        Raises:
+            ConfigError: a needed key is absent, or a value is not what its class says.
+        """
+        for key in self.needs if not config.prefix else ():
+            if key not in config and self.aliases.get(key, key) not in config:
+                raise config.error(
+                    f"lacks {key!r}, which {self.model_type} needs", "restore it from the model's repository"
+                )
+        config = config.with_defaults(self.defaults, self.aliases)
+        try:
+            return self.build(config, self.roots[0] if root is None else root)
+        except ZeroDivisionError:
+            raise config.error("a size or count that others are divided by is 0") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """A family's model for one config: the tree, its tensors with quantization applied, the spelling that fits."""
+
+    family: Family
+    config: Config
+    root: str
+    tree: Component
+    slots: tuple[Slot, ...]
+    scheme: Scheme | None
+
+
+_FAMILIES: dict[str, Family] = {}
+
+
+def family(
+    model_type: str,
+    *,
+    roots: tuple[str, ...],
+    defaults: Mapping[str, Any],
+    aliases: Mapping[str, str] = MappingProxyType({}),
+    needs: tuple[str, ...] = DECODER_NEEDS,
+) -> Callable[[F], F]:
+    """Register the decorated build function for a model type."""
+
+    def register(build: F) -> F:
+        module = build.__module__.rpartition(".")[2]
+        _FAMILIES[model_type] = Family(
+            model_type=model_type,
+            module=module,
+            build=build,
+            roots=roots,
+            defaults=defaults,
+            aliases=aliases,
+            needs=needs,
+        )
+        return build
+
+    return register
+
+
+def all_families() -> dict[str, Family]:
+    """Every declared model type."""
+    for module in pkgutil.iter_modules(families.__path__):
+        import_module(f"{families.__name__}.{module.name}")
+    return dict(sorted(_FAMILIES.items()))
+
+
+def find_family(model_type: str) -> Family | None:
+    """The family that declares a model type; its own file is tried before all others."""
+    if model_type.isidentifier() and model_type in {m.name for m in pkgutil.iter_modules(families.__path__)}:
+        import_module(f"{families.__name__}.{model_type}")
+    return _FAMILIES.get(model_type) or all_families().get(model_type)
+
+
+def component_of(config: Config, root: str, default_type: str) -> Component:
+    """The declaration of a nested config such as `text_config`, by its own model type.
+
+    Raises:
+        ConfigError: no family declares that type.
+    """
+    model_type = config.model_type or default_type
+    found = find_family(model_type)
+    if found is None:
+        raise UndeclaredError(f"{config.prefix}model_type {model_type!r} is not declared", where=config.source)
+    return found.component(config, root)
+
+
+def declare(config: Config, names: Collection[str] | None = None) -> Declaration | None:
+    """The declaration of a config, under the root that most of `names` are spelled with; None for unknown types.
+
+    Raises:
+        ConfigError: the config does not say what its family needs.
+        UndeclaredError: the type is known, but not this part or quantization of it.
+    """
+    found = find_family(config.model_type)
+    if found is None:
+        return None
+    scheme = scheme_of(config)
+    if names is None:
+        base = config.is_base_model and "" in found.roots
+        return _declare(found, config, "" if base else found.roots[0], scheme)
+    best: Declaration | None = None
+    most = -1
+    for root in found.roots:
+        declaration = _declare(found, config, root, scheme)
+        required = [slot for slot in declaration.slots if not slot.stored.optional]
+        hits = sum(slot.first_name() in names for slot in required)
+        if hits > most:
+            best, most = declaration, hits
+        if hits == len(required):
+            break
+    return best
+
+
+def _declare(found: Family, config: Config, root: str, scheme: Scheme | None) -> Declaration:
+    tree = found.component(config, root)
+    slots = list(walk(tree))
+    if sum(slot.count for slot in slots) > MAX_TENSORS:
+        raise config.error(f"describes over {MAX_TENSORS:,} tensors", "check its layer and expert counts")
+    if scheme:
+        slots = [part for slot in slots for part in _quantized(slot, scheme)]
+    return Declaration(family=found, config=config, root=root, tree=tree, slots=_merge(slots), scheme=scheme)
+
+
+def _quantized(slot: Slot, scheme: Scheme) -> tuple[Slot, ...]:
+    """The slots that stand for one under a scheme: layers that the config leaves out stay as they are."""
+    if not scheme.applies(slot.stored):
+        return (slot,)
+    layers = slot.ranges[0] if slot.ranges else (0,)
+    inner = tuple(indices[0] for indices in slot.ranges[1:])
+    module = slot.template.removesuffix(".weight")
+    converted = [i for i in layers if scheme.converts(module.format(i, *inner) if slot.ranges else module)]
+    kept = [i for i in layers if i not in converted]
+    expanded = [replace(slot, template=stored.name, stored=stored) for stored in scheme.expand(slot.stored)]
+    if not kept:
+        return tuple(expanded)
+    if not converted:
+        return (slot,)
+    return tuple(
+        replace(part, ranges=(indices, *slot.ranges[1:]))
+        for parts, indices in (([slot], kept), (expanded, converted))
+        for part in parts
+    )
+
+
+def _merge(slots: list[Slot]) -> tuple[Slot, ...]:
+    """Slots that differ only in their layers as one: layers may alternate in maths and yet store the same."""
+    merged: dict[tuple[object, ...], Slot] = {}
+    for slot in slots:
+        key = (slot.template, slot.stored.shape, slot.stored.parts, slot.ranges[1:], slot.section)
+        same = merged.get(key)
+        if same is not None and slot.ranges:
+            layers = sorted({*same.ranges[0], *slot.ranges[0]})
+            slot = replace(same, ranges=(layers, *same.ranges[1:]))
+        merged[key] = slot
+    return tuple(merged.values())

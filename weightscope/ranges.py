@@ -1,0 +1,40 @@
+"""Many names that differ in their numbers, as one: `model.layers.{0–31}.mlp.up_proj.weight`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+# A number that is a whole part of a dotted name; `w1` and `conv1d` are words.
+NUMBER = re.compile(r"(?:(?<=\.)|^)\d+(?=\.|$)")
+
+
+def spell(indices: Iterable[int]) -> str:
+    """Ascending runs of numbers: 0–2,5,7–9."""
+    runs: list[list[int]] = []
+    for index in sorted(set(indices)):
+        if runs and index == runs[-1][1] + 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    return ",".join(str(first) if first == last else f"{first}–{last}" for first, last in runs)
+
+
+def fill(template: str, ranges: Sequence[Iterable[int]]) -> str:
+    """The template with each `{}` filled by its numbers, in braces where there are several."""
+    first, *rest = template.split("{}")
+    pieces = [first]
+    for indices, piece in zip(ranges, rest, strict=True):
+        text = spell(indices)
+        pieces += [text if text.isdecimal() else f"{{{text}}}", piece]
+    return "".join(pieces)
+
+
+def template_of(name: str) -> tuple[str, tuple[int, ...]]:
+    """A name with `{}` for each number, and the numbers."""
+    return NUMBER.sub("{}", name), tuple(int(number) for number in NUMBER.findall(name))
+
+
+def columns(numbers: Iterable[tuple[int, ...]]) -> list[set[int]]:
+    """The distinct numbers at each place."""
+    return [set(column) for column in zip(*numbers, strict=True)]

@@ -1,0 +1,123 @@
+"""What a tensor is for: the field's own word for it, and the component it is accounted to."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Section(StrEnum):
+    """The components of the breakdown, in the order in which data meets them."""
+
+    EMBEDDING = "embedding"
+    VISION = "vision"
+    PROJECTOR = "projector"
+    ATTENTION = "attention"
+    STATE_SPACE = "state_space"
+    MLP = "mlp"
+    MOE = "moe"
+    NORM = "norm"
+    HEAD = "head"
+    ADAPTER = "adapter"
+    OTHER = "other"
+    MTP = "mtp"
+
+
+class Role(StrEnum):
+    """The role of a weight in the forward pass. Within vision, projector and mtp the same words are used.
+
+    Declared families split fused tensors into their roles; `qkv_proj` and `gate_up_proj` are for inferred ones.
+    """
+
+    TOKEN_EMBEDDING = "token_embedding"
+    POSITION_EMBEDDING = "position_embedding"
+    CLASS_EMBEDDING = "class_embedding"
+    PATCH_EMBEDDING = "patch_embedding"
+    Q_PROJ = "q_proj"
+    K_PROJ = "k_proj"
+    V_PROJ = "v_proj"
+    O_PROJ = "o_proj"
+    QKV_PROJ = "qkv_proj"
+    Q_A_PROJ = "q_a_proj"
+    Q_B_PROJ = "q_b_proj"
+    KV_A_PROJ = "kv_a_proj"
+    KV_B_PROJ = "kv_b_proj"
+    Q_NORM = "q_norm"
+    K_NORM = "k_norm"
+    Q_A_NORM = "q_a_norm"
+    KV_A_NORM = "kv_a_norm"
+    GATE_PROJ = "gate_proj"
+    UP_PROJ = "up_proj"
+    DOWN_PROJ = "down_proj"
+    GATE_UP_PROJ = "gate_up_proj"
+    ROUTER = "router"
+    INPUT_NORM = "input_norm"
+    POST_ATTENTION_NORM = "post_attention_norm"
+    PRE_FEEDFORWARD_NORM = "pre_feedforward_norm"
+    POST_FEEDFORWARD_NORM = "post_feedforward_norm"
+    FINAL_NORM = "final_norm"
+    EMBEDDING_NORM = "embedding_norm"
+    LM_HEAD = "lm_head"
+    PROJECTOR = "projector"
+    MTP_PROJ = "mtp_proj"
+    LORA_A = "lora_a"
+    LORA_B = "lora_b"
+    STATE_SPACE = "state_space"
+    CONVOLUTION = "convolution"
+    NORM = "norm"
+    # Buffers: registered beside the weights, not learned by gradient.
+    ROTARY_TABLE = "rotary_table"
+    CAUSAL_MASK = "causal_mask"
+    POSITION_IDS = "position_ids"
+    ROUTER_BIAS = "router_bias"
+    RUNNING_STATISTIC = "running_statistic"
+    UNKNOWN = "unknown"
+
+
+_SECTIONS = {
+    Section.EMBEDDING: (
+        Role.TOKEN_EMBEDDING,
+        Role.POSITION_EMBEDDING,
+        Role.CLASS_EMBEDDING,
+        Role.PATCH_EMBEDDING,
+    ),
+    Section.ATTENTION: (
+        Role.Q_PROJ,
+        Role.K_PROJ,
+        Role.V_PROJ,
+        Role.O_PROJ,
+        Role.QKV_PROJ,
+        Role.Q_A_PROJ,
+        Role.Q_B_PROJ,
+        Role.KV_A_PROJ,
+        Role.KV_B_PROJ,
+    ),
+    Section.MLP: (Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ, Role.GATE_UP_PROJ),
+    Section.MOE: (Role.ROUTER,),
+    Section.NORM: (
+        Role.INPUT_NORM,
+        Role.POST_ATTENTION_NORM,
+        Role.PRE_FEEDFORWARD_NORM,
+        Role.POST_FEEDFORWARD_NORM,
+        Role.FINAL_NORM,
+        Role.EMBEDDING_NORM,
+        Role.Q_NORM,
+        Role.K_NORM,
+        Role.Q_A_NORM,
+        Role.KV_A_NORM,
+        Role.NORM,
+    ),
+    Section.HEAD: (Role.LM_HEAD,),
+    Section.PROJECTOR: (Role.PROJECTOR,),
+    Section.MTP: (Role.MTP_PROJ,),
+    Section.ADAPTER: (Role.LORA_A, Role.LORA_B),
+    Section.STATE_SPACE: (Role.STATE_SPACE, Role.CONVOLUTION),
+}
+
+SECTION_OF = {role: section for section, roles in _SECTIONS.items() for role in roles}
+ROLE_ORDER = {role: position for position, role in enumerate(Role)}
+SECTION_ORDER = {section: position for position, section in enumerate(Section)}
+
+
+def section_of(role: Role) -> Section:
+    """The component a role is accounted to where its place in the model says nothing else."""
+    return SECTION_OF.get(role, Section.OTHER)

@@ -1,0 +1,57 @@
+"""Integers that remember which config keys they came from, so that a shape can be said in config terms."""
+
+from __future__ import annotations
+
+from typing import SupportsIndex
+
+
+class Size(int):
+    """A dimension and the expression that gave it: `Size(8, "num_key_value_heads") * Size(64, "head_dim")` is 512
+    and reads `num_key_value_heads·head_dim`. Arithmetic with a plain int writes the number.
+
+    `keys` are the config keys, in order of appearance. It is an int everywhere else.
+    """
+
+    text: str
+    keys: tuple[str, ...]
+    _sum: bool
+
+    def __new__(cls, value: SupportsIndex, text: str = "", keys: tuple[str, ...] | None = None, *, is_sum: bool = False) -> Size:
+        size = super().__new__(cls, value)
+        size.text = text or str(int(size))
+        size.keys = ((text,) if text else ()) if keys is None else keys
+        size._sum = is_sum
+        return size
+
+    def __mul__(self, other: int) -> Size:
+        return _combine(self, other, int(self) * int(other), "·")
+
+    def __rmul__(self, other: int) -> Size:
+        return _combine(other, self, int(self) * int(other), "·")
+
+    def __floordiv__(self, other: int) -> Size:
+        return _combine(self, other, int(self) // int(other), "/")
+
+    def __add__(self, other: int) -> Size:
+        return _combine(self, other, int(self) + int(other), " + ")
+
+    def __radd__(self, other: int) -> Size:
+        return _combine(other, self, int(self) + int(other), " + ")
+
+    def __sub__(self, other: int) -> Size:
+        return _combine(self, other, int(self) - int(other), " - ")
+
+
+Shape = tuple[Size, ...]
+
+
+def size(value: int) -> Size:
+    """The value as a Size; a plain number speaks for itself."""
+    return value if isinstance(value, Size) else Size(value)
+
+
+def _combine(left: int, right: int, value: int, operator: str) -> Size:
+    a, b = size(left), size(right)
+    is_sum = operator in (" + ", " - ")
+    text = operator.join(f"({s.text})" if s._sum and not is_sum else s.text for s in (a, b))
+    return Size(value, text, tuple(dict.fromkeys(a.keys + b.keys)), is_sum=is_sum)

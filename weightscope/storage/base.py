@@ -1,0 +1,86 @@
+"""The contract of a storage item, and the description of a stored tensor that it yields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from math import prod
+from typing import TYPE_CHECKING, Protocol
+
+from weightscope.roles import Role
+from weightscope.sizes import Shape
+
+if TYPE_CHECKING:
+    import torch
+
+Sizes = Mapping[Role, Shape]
+
+
+class Kind(StrEnum):
+    """What a stored tensor is: a learned weight or bias, a buffer, or a scale of a quantized weight."""
+
+    WEIGHT = "weight"
+    BIAS = "bias"
+    BUFFER = "buffer"
+    SCALE = "scale"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """One stored tensor of a declaration.
+
+    `shape` is the shape on disk. `parts` gives the elements of the logical weight that go to each role; they add up
+    to another number than the shape's product only where a quantization scheme packs several weights into one element.
+    A scale's parts are the roles of the weight that it scales.
+    """
+
+    name: str
+    shape: Shape
+    parts: tuple[tuple[Role, int], ...]
+    kind: Kind = Kind.WEIGHT
+    optional: bool = False
+
+    @property
+    def elements(self) -> int:
+        """Elements on disk."""
+        return prod(self.shape)
+
+    @property
+    def logical(self) -> int:
+        """Weights that the tensor stands for."""
+        return sum(count for _, count in self.parts)
+
+
+class Scope(Protocol):
+    """Where a storage item reads from: full names to matrices, quantization already undone."""
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """The tensor in its stored layout."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Whether the checkpoint holds it."""
+        ...
+
+
+class StorageItem(Protocol):
+    """A place on disk that holds one or more roles."""
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The roles held here, in the order of their rows."""
+        ...
+
+    def tensors(self, prefix: str, sizes: Sizes) -> Iterator[Stored]:
+        """The tensors under `prefix`, given the logical shape of each role."""
+        ...
+
+    def read(self, prefix: str, sizes: Sizes, scope: Scope) -> dict[str, torch.Tensor]:
+        """Each role's matrix as (out, in), keyed by role, and its bias by `role.bias`."""
+        ...
+
+
+def join(prefix: str, name: str) -> str:
+    """Two parts of a dotted module path; either may be empty."""
+    return f"{prefix}.{name}" if prefix and name else prefix or name

@@ -1,0 +1,84 @@
+"""Matrices on disk: Linear (out, in), Conv1D (in, out), and several roles fused into one tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import TYPE_CHECKING
+
+from weightscope.roles import Role
+from weightscope.sizes import Shape, Size
+from weightscope.storage.base import Kind, Scope, Sizes, Stored, join
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Linear:
+    """`torch.nn.Linear`: `weight` (out, in) and, with `bias`, `bias` (out).
+
+    Several roles are fused along the rows. `groups` says in how many equal groups the rows come, each holding its
+    share of every role in turn: 1 concatenates the roles (Phi-3's `qkv_proj`), the number of heads interleaves them
+    per head (GPT-NeoX), the number of key/value heads per key/value group (Falcon).
+    """
+
+    def __init__(
+        self, name: str, *roles: Role, bias: bool = False, groups: int = 1
+    ) -> None:
+        self.name = name
+        self.roles = roles
+        self.bias = bias
+        self.groups = groups
+
+    def tensors(self, prefix: str, sizes: Sizes) -> Iterator[Stored]:
+        """`weight` in its stored orientation, then `bias`."""
+        path = join(prefix, self.name)
+        rows, columns = self._rows(sizes), sizes[self.roles[0]][1]
+        yield Stored(
+            name=f"{path}.weight",
+            shape=self._oriented(rows, columns),
+            parts=tuple((role, prod(sizes[role])) for role in self.roles),
+        )
+        if self.bias:
+            parts = tuple((role, int(sizes[role][0])) for role in self.roles)
+            yield Stored(name=f"{path}.bias", shape=(rows,), parts=parts, kind=Kind.BIAS)
+
+    def read(self, prefix: str, sizes: Sizes, scope: Scope) -> dict[str, torch.Tensor]:
+        """The inverse of `tensors`: role -> (out, in), `role.bias` -> (out)."""
+        path = join(prefix, self.name)
+        found = self._split(self._upright(scope.tensor(f"{path}.weight")), sizes)
+        matrices: dict[str, torch.Tensor] = {str(role): matrix for role, matrix in found.items()}
+        if self.bias:
+            biases = self._split(scope.tensor(f"{path}.bias"), sizes)
+            matrices |= {f"{role}.bias": bias for role, bias in biases.items()}
+        return matrices
+
+    def _rows(self, sizes: Sizes) -> Size:
+        rows = sizes[self.roles[0]][0]
+        for role in self.roles[1:]:
+            rows = rows + sizes[role][0]
+        return rows
+
+    def _split(self, tensor: torch.Tensor, sizes: Sizes) -> dict[Role, torch.Tensor]:
+        if len(self.roles) == 1:
+            return {self.roles[0]: tensor}
+        shares = [int(sizes[role][0]) // self.groups for role in self.roles]
+        grouped = tensor.reshape(self.groups, sum(shares), *tensor.shape[1:])
+        pieces = grouped.split(shares, dim=1)
+        return {role: piece.flatten(0, 1) for role, piece in zip(self.roles, pieces, strict=True)}
+
+    def _oriented(self, rows: Size, columns: Size) -> Shape:
+        return rows, columns
+
+    def _upright(self, weight: torch.Tensor) -> torch.Tensor:
+        return weight
+
+
+class Conv1D(Linear):
+    """GPT-2's `transformers.pytorch_utils.Conv1D`: the same maths as Linear with `weight` stored (in, out)."""
+
+    def _oriented(self, rows: Size, columns: Size) -> Shape:
+        return columns, rows
+
+    def _upright(self, weight: torch.Tensor) -> torch.Tensor:
+        return weight.T

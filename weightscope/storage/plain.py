@@ -1,0 +1,93 @@
+"""Tensors stored as they are used: vectors, tables, kernels, and the buffers that lie beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
+
+from weightscope.roles import Role
+from weightscope.sizes import Shape
+from weightscope.storage.base import Kind, Scope, Sizes, Stored, join
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Plain:
+    """One tensor whose stored shape is its role's shape, and with `bias` a vector as long as its first dimension.
+
+    `name` is the module that owns it; `leaf` is the parameter's own name, empty where it is not in a module.
+    """
+
+    name: str
+    role: Role
+    bias: bool = False
+    leaf: str = "weight"
+    optional: bool = False
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The one role held here."""
+        return (self.role,)
+
+    def tensors(self, prefix: str, sizes: Sizes) -> Iterator[Stored]:
+        """The weight, then the bias."""
+        shape, path = sizes[self.role], join(prefix, self.name)
+        yield Stored(
+            name=join(path, self.leaf), shape=shape, parts=((self.role, prod(shape)),), optional=self.optional
+        )
+        if self.bias:
+            yield Stored(
+                name=f"{path}.bias",
+                shape=shape[:1],
+                parts=((self.role, int(shape[0])),),
+                kind=Kind.BIAS,
+                optional=self.optional,
+            )
+
+    def read(self, prefix: str, sizes: Sizes, scope: Scope) -> dict[str, torch.Tensor]:
+        """The inverse of `tensors`: `role`, and `role.bias`; nothing for an optional tensor that is absent."""
+        del sizes
+        path = join(prefix, self.name)
+        names = {str(self.role): join(path, self.leaf)}
+        if self.bias:
+            names[f"{self.role}.bias"] = f"{path}.bias"
+        return {key: scope.tensor(name) for key, name in names.items() if not self.optional or scope.has(name)}
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A tensor that is registered beside the weights but not learned; optional unless the model cannot run without it.
+
+    Old checkpoints carry rotary tables and causal masks that newer code computes.
+    """
+
+    name: str
+    role: Role
+    shape: Shape
+    optional: bool = True
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The one role held here."""
+        return (self.role,)
+
+    def tensors(self, prefix: str, sizes: Sizes) -> Iterator[Stored]:
+        """The buffer; its shape does not come from the component's sizes."""
+        del sizes
+        yield Stored(
+            name=join(prefix, self.name),
+            shape=self.shape,
+            parts=((self.role, prod(self.shape)),),
+            kind=Kind.BUFFER,
+            optional=self.optional,
+        )
+
+    def read(self, prefix: str, sizes: Sizes, scope: Scope) -> dict[str, torch.Tensor]:
+        """The buffer under its role, if the checkpoint holds it."""
+        del sizes
+        name = join(prefix, self.name)
+        return {str(self.role): scope.tensor(name)} if scope.has(name) else {}
