@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 # A number that is a whole part of a dotted name; `w1` and `conv1d` are words.
 NUMBER = re.compile(r"(?:(?<=\.)|^)\d+(?=\.|$)")
@@ -18,6 +18,15 @@ def spell(indices: Iterable[int]) -> str:
         else:
             runs.append([index, index])
     return ",".join(str(first) if first == last else f"{first}–{last}" for first, last in runs)
+
+
+def expand(template: str, ranges: Sequence[Iterable[int]]) -> Iterator[str]:
+    """Every name that the template stands for, the last number running fastest."""
+    first, *rest = template.split("{}")
+    heads = [first]
+    for indices, piece in zip(ranges, rest, strict=True):
+        heads = [f"{head}{index}{piece}" for head in heads for index in indices]
+    return iter(heads)
 
 
 def fill(template: str, ranges: Sequence[Iterable[int]]) -> str:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 
-from weightscope.analyses.infer import guess
+from weightscope.analyses.infer import Guess, guess
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.base import Indices, Slot
 from weightscope.families.registry import Declaration
-from weightscope.ranges import columns, fill, template_of
+from weightscope.ranges import columns, expand, fill, template_of
 from weightscope.roles import Role, Section
 from weightscope.sizes import Shape
 from weightscope.storage.base import Kind
@@ -57,7 +57,7 @@ class Group:
     @cached_property
     def tensors(self) -> int:
         """How many."""
-        return sum(self.counts.values())
+        return sum(self.counts.values()) if self.counts else len(self.names)
 
     @cached_property
     def elements(self) -> int:
@@ -83,6 +83,17 @@ class Group:
     def active(self) -> int:
         """The part of `parameters` that one token uses."""
         return self.parameters * self.chosen[0] // self.chosen[1]
+
+    def layer_of(self, name: str) -> int | None:
+        """The number of a member's layer; None outside of layers."""
+        if "layer" not in self.kinds:
+            return None
+        literal = len(template_of(self.template)[1])
+        return template_of(name)[1][literal + self.kinds.index("layer")]
+
+    def planned_names(self) -> Iterator[str]:
+        """All names that the template stands for."""
+        return expand(self.template, self.ranges)
 
     def shares(self, amount: int) -> list[tuple[Role, int]]:
         """An amount divided among the roles as their weights are; nothing is lost to rounding."""
@@ -180,6 +191,7 @@ def _from_names(slots: Iterable[Slot], names: set[str]) -> Inventory:
             groups.append(_group(slot, present, {(None, shape): len(present)}))
             matched.update(present)
     unmatched = sorted(names - matched)
+    groups += _nameless_shapes(unmatched)
     return Inventory(
         groups=tuple(groups), missing=tuple(missing), recognized=len(matched), unrecognized=tuple(unmatched)
     )
@@ -225,6 +237,17 @@ def _group(
     )
 
 
+def _nameless_shapes(names: list[str]) -> Iterable[Group]:
+    """Inferred groups of names whose shapes nothing tells: they count no elements."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(template_of(name)[0], []).append(name)
+    for template, members in found.items():
+        suggestion = guess(template, 2)
+        ranges = tuple(sorted(column) for column in columns(template_of(name)[1] for name in members))
+        yield _inferred(template, ranges, tuple(members), {}, suggestion)
+
+
 def _inferred_groups(names: list[str], tensors: dict[str, TensorEntry], aliases: dict[str, str]) -> Iterable[Group]:
     found: dict[tuple[str, int, bool], list[tuple[str, tuple[int, ...]]]] = {}
     for name in names:
@@ -234,15 +257,27 @@ def _inferred_groups(names: list[str], tensors: dict[str, TensorEntry], aliases:
         suggestion = guess(template, dimensions)
         ranges = tuple(sorted(column) for column in columns(numbers for _, numbers in members))
         group_names = tuple(name for name, _ in members)
-        yield Group(
-            template=template,
-            ranges=ranges,
-            kinds=("layer", *("expert",) * (len(ranges) - 1)) if ranges else (),
-            names=group_names,
-            counts=_count(group_names, tensors),
-            parts=((suggestion.role, 1),),
-            kind=suggestion.kind,
-            section=suggestion.section,
-            inferred=True,
-            alias=alias,
-        )
+        yield _inferred(template, ranges, group_names, _count(group_names, tensors), suggestion, alias=alias)
+
+
+def _inferred(
+    template: str,
+    ranges: tuple[Indices, ...],
+    names: tuple[str, ...],
+    counts: Mapping[tuple[str | None, tuple[int, ...]], int],
+    suggestion: Guess,
+    *,
+    alias: bool = False,
+) -> Group:
+    return Group(
+        template=template,
+        ranges=ranges,
+        kinds=("layer", *("expert",) * (len(ranges) - 1)) if ranges else (),
+        names=names,
+        counts=counts,
+        parts=((suggestion.role, 1),),
+        kind=suggestion.kind,
+        section=suggestion.section,
+        inferred=True,
+        alias=alias,
+    )

@@ -8,6 +8,7 @@ from functools import cached_property
 from math import prod
 from typing import Literal, TypeVar
 
+from weightscope.ranges import expand
 from weightscope.roles import Section, section_of
 from weightscope.storage.base import Sizes, StorageItem, Stored, join
 
@@ -91,11 +92,7 @@ class Slot:
 
     def names(self) -> Iterator[str]:
         """Every tensor name, the last index running fastest."""
-        first, *rest = self.template.split("{}")
-        heads = [first]
-        for indices, piece in zip(self.ranges, rest, strict=True):
-            heads = [f"{head}{index}{piece}" for head in heads for index in indices]
-        return iter(heads)
+        return expand(self.template, self.ranges)
 
     def first_name(self) -> str:
         """The name with the first index of each range, or an empty string where a range is empty."""

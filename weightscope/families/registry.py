@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from weightscope import families
-from weightscope.components.base import Component, Slot, walk
+from weightscope.components.base import Component, Slot, find, walk
+from weightscope.components.embedding import Head
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
 from weightscope.storage.schemes import Scheme, scheme_of
@@ -69,6 +70,11 @@ class Declaration:
     tree: Component
     slots: tuple[Slot, ...]
     scheme: Scheme | None
+
+    @property
+    def tied(self) -> bool:
+        """Whether the config ties the head to the token embedding."""
+        return any(head.tied for head in find(self.tree, Head))
 
 
 _FAMILIES: dict[str, Family] = {}

@@ -44,7 +44,7 @@ class Stored:
     @property
     def elements(self) -> int:
         """Elements on disk."""
-        return prod(self.shape)
+        return int(prod(self.shape))
 
     @property
     def logical(self) -> int:

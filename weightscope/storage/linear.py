@@ -37,7 +37,7 @@ class Linear:
         yield Stored(
             name=f"{path}.weight",
             shape=self._oriented(rows, columns),
-            parts=tuple((role, prod(sizes[role])) for role in self.roles),
+            parts=tuple((role, int(prod(sizes[role]))) for role in self.roles),
         )
         if self.bias:
             parts = tuple((role, int(sizes[role][0])) for role in self.roles)

@@ -37,7 +37,7 @@ class Plain:
         """The weight, then the bias."""
         shape, path = sizes[self.role], join(prefix, self.name)
         yield Stored(
-            name=join(path, self.leaf), shape=shape, parts=((self.role, prod(shape)),), optional=self.optional
+            name=join(path, self.leaf), shape=shape, parts=((self.role, int(prod(shape))),), optional=self.optional
         )
         if self.bias:
             yield Stored(
@@ -81,7 +81,7 @@ class Buffer:
         yield Stored(
             name=join(prefix, self.name),
             shape=self.shape,
-            parts=((self.role, prod(self.shape)),),
+            parts=((self.role, int(prod(self.shape))),),
             kind=Kind.BUFFER,
             optional=self.optional,
         )

@@ -1,0 +1,35 @@
+"""weightscope looks inside model checkpoints: what the tensors are, whether they fit, whether they compute.
+
+    import weightscope as ws
+    model = ws.open("path/to/checkpoint")   # headers only; imports no torch
+    model.parameters.total
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+__all__ = ["Model", "Tensor", "WeightscopeError", "__version__", "open"]
+
+if TYPE_CHECKING:
+    from weightscope.errors import WeightscopeError
+    from weightscope.model import Model, Tensor
+    from weightscope.model import open_model as open  # noqa: A004 - `ws.open` is the promised name
+
+_HOMES = {
+    "Model": ("weightscope.model", "Model"),
+    "Tensor": ("weightscope.model", "Tensor"),
+    "WeightscopeError": ("weightscope.errors", "WeightscopeError"),
+    "open": ("weightscope.model", "open_model"),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import the public names when first used: the command line starts without what it does not need."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    module, attribute = _HOMES[name]
+    return getattr(import_module(module), attribute)

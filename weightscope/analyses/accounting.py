@@ -1,0 +1,150 @@
+"""How much: parameters counted once each, by whatever one asks to see them."""
+
+from __future__ import annotations
+
+from math import prod
+
+import msgspec
+
+from weightscope.analyses.inventory import Group, Inventory, byte_size
+from weightscope.analyses.tying import Tying
+from weightscope.roles import ROLE_ORDER, SECTION_ORDER, Role, Section
+from weightscope.storage.base import Kind
+
+
+class Parameters(msgspec.Struct, frozen=True, kw_only=True):
+    """The counts of docs/counting.md.
+
+    `total` counts logical weights once; `active` leaves out routed experts that one token does not use;
+    `non_embedding` leaves out token and position embeddings and the head; `auxiliary` lies beside the total.
+    `bits_per_parameter` are the bits on disk of what `total` counts, scales included, None where nothing is stored.
+    """
+
+    total: int
+    active: int
+    non_embedding: int
+    auxiliary: int
+    buffers: int
+    stored_elements: int
+    bits_per_parameter: float | None
+
+
+class RoleShare(msgspec.Struct, frozen=True, kw_only=True):
+    """One role within a component; `inferred` roles were guessed from names."""
+
+    role: str
+    tensors: int
+    parameters: int
+    bytes: int
+    inferred: bool = False
+
+
+class ComponentShare(msgspec.Struct, frozen=True, kw_only=True):
+    """One component; `share` is of `parameters.total`, which auxiliary parts are not in. `tensors` are distinct."""
+
+    component: str
+    tensors: int
+    parameters: int
+    share: float
+    bytes: int
+    roles: tuple[RoleShare, ...]
+
+
+class DtypeShare(msgspec.Struct, frozen=True, kw_only=True):
+    """All tensors of one element type."""
+
+    dtype: str
+    tensors: int
+    elements: int
+    bytes: int
+
+
+def counted(group: Group, tying: Tying) -> int:
+    """The parameters that a group adds: a head stored apart from the embedding it is tied to adds none."""
+    return 0 if tying.tied and tying.head in group.names else group.parameters
+
+
+def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
+    """The totals of the whole checkpoint."""
+    total = active = embedding = auxiliary = buffers = stored = stored_bytes = 0
+    for group in inventory.groups:
+        count = counted(group, tying)
+        if not group.alias:
+            stored += group.elements
+        if group.kind is Kind.BUFFER:
+            buffers += group.elements
+        elif group.auxiliary:
+            auxiliary += count
+        else:
+            total += count
+            active += count * group.chosen[0] // group.chosen[1]
+            stored_bytes += group.bytes if count or group.kind is Kind.SCALE else 0
+            if group.section in (Section.EMBEDDING, Section.HEAD):
+                embedding += count
+    return Parameters(
+        total=total,
+        active=active,
+        non_embedding=total - embedding,
+        auxiliary=auxiliary,
+        buffers=buffers,
+        stored_elements=stored,
+        bits_per_parameter=round(stored_bytes * 8 / total, 4) if total and stored_bytes else None,
+    )
+
+
+def by_component(inventory: Inventory, tying: Tying) -> tuple[ComponentShare, ...]:
+    """Components in the order in which data meets them, auxiliary ones last; buffers are in none."""
+    total = count_parameters(inventory, tying).total
+    sections: dict[Section, list[Group]] = {}
+    for group in inventory.groups:
+        if group.kind is not Kind.BUFFER:
+            sections.setdefault(group.section, []).append(group)
+    shares = []
+    for section in sorted(sections, key=SECTION_ORDER.__getitem__):
+        groups = sections[section]
+        parameters = sum(counted(group, tying) for group in groups)
+        shares.append(
+            ComponentShare(
+                component=section,
+                tensors=sum(group.tensors for group in groups),
+                parameters=parameters,
+                share=round(parameters / total, 6) if total else 0.0,
+                bytes=sum(group.bytes for group in groups),
+                roles=_roles(groups, tying),
+            )
+        )
+    return tuple(shares)
+
+
+def _roles(groups: list[Group], tying: Tying) -> tuple[RoleShare, ...]:
+    rows: dict[Role, list[int]] = {}
+    inferred: set[Role] = set()
+    for group in groups:
+        bytes_of = dict(group.shares(group.bytes))
+        for role, parameters in group.shares(counted(group, tying)):
+            row = rows.setdefault(role, [0, 0, 0])
+            row[0] += group.tensors
+            row[1] += parameters
+            row[2] += bytes_of[role]
+            if group.inferred:
+                inferred.add(role)
+    return tuple(
+        RoleShare(role=role, tensors=row[0], parameters=row[1], bytes=row[2], inferred=role in inferred)
+        for role, row in sorted(rows.items(), key=lambda item: ROLE_ORDER[item[0]])
+    )
+
+
+def by_dtype(inventory: Inventory) -> tuple[DtypeShare, ...]:
+    """Element types as stored, most bytes first."""
+    rows: dict[str, list[int]] = {}
+    for group in inventory.groups:
+        for (dtype, shape), count in group.counts.items():
+            if dtype is None or group.alias:
+                continue
+            row = rows.setdefault(dtype, [0, 0, 0])
+            size = byte_size(dtype, shape)
+            row[0] += count
+            row[1] += prod(shape) * count
+            row[2] += size * count
+    shares = [DtypeShare(dtype=d, tensors=row[0], elements=row[1], bytes=row[2]) for d, row in rows.items()]
+    return tuple(sorted(shares, key=lambda share: (-share.bytes, share.dtype)))

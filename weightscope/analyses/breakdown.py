@@ -1,0 +1,169 @@
+"""The same parameters seen by component, role, layer, dtype or module."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from math import prod
+from typing import Literal
+
+import msgspec
+
+from weightscope.analyses.accounting import by_component, by_dtype, count_parameters, counted
+from weightscope.analyses.inventory import Group, Inventory, byte_size
+from weightscope.analyses.tying import Tying
+from weightscope.checkpoint.entry import TensorEntry
+from weightscope.ranges import fill
+from weightscope.roles import ROLE_ORDER, Role
+from weightscope.storage.base import Kind
+
+By = Literal["component", "role", "layer", "dtype", "module"]
+OUTSIDE = "outside layers"
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One line: `share` is of `parameters.total`. `group` is what a row belongs to: a role's component, a layer's stack."""
+
+    name: str
+    group: str = ""
+    tensors: int
+    parameters: int
+    share: float
+    bytes: int
+    inferred: bool = False
+
+
+class _Sum:
+    __slots__ = ("bytes", "parameters", "tensors")
+
+    def __init__(self) -> None:
+        self.tensors = self.parameters = self.bytes = 0
+
+    def add(self, tensors: int, parameters: int, bytes_: int) -> None:
+        self.tensors += tensors
+        self.parameters += parameters
+        self.bytes += bytes_
+
+
+def break_down(
+    inventory: Inventory, tying: Tying, tensors: dict[str, TensorEntry], by: By, depth: int | None = None
+) -> tuple[Row, ...]:
+    """The rows of one view. Buffers are in none; `depth` cuts module paths to their first words."""
+    total = count_parameters(inventory, tying).total
+    views: dict[By, Callable[[], Iterator[Row]]] = {
+        "component": lambda: _components(inventory, tying),
+        "role": lambda: _roles(inventory, tying, total),
+        "layer": lambda: _layers(inventory, tying, tensors, total),
+        "dtype": lambda: _dtypes(inventory, tying, total),
+        "module": lambda: _modules(inventory, tying, total, depth),
+    }
+    return tuple(views[by]())
+
+
+def _components(inventory: Inventory, tying: Tying) -> Iterator[Row]:
+    for share in by_component(inventory, tying):
+        yield Row(
+            name=share.component,
+            tensors=share.tensors,
+            parameters=share.parameters,
+            share=share.share,
+            bytes=share.bytes,
+            inferred=any(role.inferred for role in share.roles),
+        )
+
+
+def _roles(inventory: Inventory, tying: Tying, total: int) -> Iterator[Row]:
+    sums: dict[Role, _Sum] = {}
+    inferred: set[Role] = set()
+    for group in _weights(inventory):
+        bytes_of = dict(group.shares(group.bytes))
+        for role, parameters in group.shares(counted(group, tying)):
+            sums.setdefault(role, _Sum()).add(group.tensors, parameters, bytes_of[role])
+            if group.inferred:
+                inferred.add(role)
+    for role in sorted(sums, key=ROLE_ORDER.__getitem__):
+        yield _row(role, sums[role], total, inferred=role in inferred)
+
+
+def _layers(inventory: Inventory, tying: Tying, tensors: dict[str, TensorEntry], total: int) -> Iterator[Row]:
+    """Every layer of every stack, then all that is in none."""
+    sums: dict[tuple[str, int], _Sum] = {}
+    outside = _Sum()
+    for group in _weights(inventory):
+        if "layer" not in group.kinds:
+            outside.add(group.tensors, counted(group, tying), group.bytes)
+            continue
+        stack = group.template.split("{}")[0].rstrip(".")
+        for layer, *amounts in _per_layer(group, counted(group, tying), tensors):
+            sums.setdefault((stack, layer), _Sum()).add(*amounts)
+    for (stack, layer), row in sorted(sums.items(), key=lambda item: item[0]):
+        yield _row(str(layer), row, total, group=stack)
+    if outside.tensors:
+        yield _row(OUTSIDE, outside, total)
+
+
+def _per_layer(
+    group: Group, parameters: int, tensors: dict[str, TensorEntry]
+) -> Iterator[tuple[int, int, int, int]]:
+    """(layer, tensors, parameters, bytes) of a group."""
+    if len(group.counts) > 1:
+        logical, stored = group.packing
+        for name in group.names:
+            entry = tensors[name]
+            count = prod(entry.shape) * logical // stored if parameters else 0
+            yield group.layer_of(name) or 0, 1, count, byte_size(entry.dtype, entry.shape)
+        return
+    layers = Counter(group.layer_of(name) or 0 for name in group.names or group.planned_names())
+    for layer, count in layers.items():
+        # All tensors of the group are alike, so the division is exact.
+        yield layer, count, parameters * count // group.tensors, group.bytes * count // group.tensors
+
+
+def _dtypes(inventory: Inventory, tying: Tying, total: int) -> Iterator[Row]:
+    """By what is stored; parameters are the weights that the stored elements stand for."""
+    parameters: Counter[str] = Counter()
+    for group in _weights(inventory):
+        if not (count := counted(group, tying)):
+            continue
+        for (dtype, shape), tensors in group.counts.items():
+            parameters[dtype or ""] += count * prod(shape) * tensors // group.elements
+    for share in by_dtype(inventory):
+        row = _Sum()
+        row.add(share.tensors, parameters[share.dtype], share.bytes)
+        yield _row(share.dtype, row, total)
+
+
+def _modules(inventory: Inventory, tying: Tying, total: int, depth: int | None) -> Iterator[Row]:
+    """By the module that owns each tensor, in the order of the forward pass."""
+    sums: dict[str, _Sum] = {}
+    inferred: set[str] = set()
+    for group in _weights(inventory):
+        name = _module(group, depth)
+        sums.setdefault(name, _Sum()).add(group.tensors, counted(group, tying), group.bytes)
+        if group.inferred:
+            inferred.add(name)
+    for name, row in sums.items():
+        yield _row(name, row, total, inferred=name in inferred)
+
+
+def _module(group: Group, depth: int | None) -> str:
+    words = group.template.split(".")[:-1] or group.template.split(".")
+    words = words[:depth] if depth else words
+    template = ".".join(words)
+    return fill(template, group.ranges[: template.count("{}")])
+
+
+def _weights(inventory: Inventory) -> Iterable[Group]:
+    return (group for group in inventory.groups if group.kind is not Kind.BUFFER)
+
+
+def _row(name: str, sums: _Sum, total: int, *, group: str = "", inferred: bool = False) -> Row:
+    return Row(
+        name=name,
+        group=group,
+        tensors=sums.tensors,
+        parameters=sums.parameters,
+        share=round(sums.parameters / total, 6) if total else 0.0,
+        bytes=sums.bytes,
+        inferred=inferred,
+    )

@@ -1,0 +1,109 @@
+"""Whether the head is the token embedding again, and what says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from weightscope.analyses.inventory import Group, Inventory
+from weightscope.checkpoint.entry import TensorEntry
+from weightscope.checkpoint.reader import Checkpoint
+from weightscope.config import Config
+from weightscope.families.registry import Declaration
+from weightscope.roles import Role, Section
+from weightscope.storage.base import Kind
+
+Evidence = Literal["shared-storage", "absent-head", "equal-values", "untied", "declared", "not-applicable"]
+CHUNK = 1 << 24
+
+
+class Tying(msgspec.Struct, frozen=True, kw_only=True):
+    """`declared` is what the config says (its class's default where it says nothing), None where it has no say.
+
+    Evidence `declared` means that the config alone says so: the head is stored apart and its values were not
+    compared, or there are no files.
+    """
+
+    tied: bool
+    declared: bool | None
+    evidence: Evidence
+    head: str | None = None
+    embedding: str | None = None
+
+
+def find_tying(
+    inventory: Inventory,
+    checkpoint: Checkpoint,
+    declaration: Declaration | None,
+    config: Config | None,
+    *,
+    values: bool = False,
+) -> Tying:
+    """From the strongest evidence to the weakest; `values` compares stored head and embedding byte by byte.
+
+    Raises:
+        OSError: a file cannot be read while values are compared.
+    """
+    embedding = _the(inventory, Role.TOKEN_EMBEDDING, Section.EMBEDDING)
+    head = _the(inventory, Role.LM_HEAD, Section.HEAD)
+    declared, has_head = _declared(declaration, config)
+    name = head.names[0] if head and head.names else None
+    table = embedding.names[0] if embedding and embedding.names else None
+
+    def verdict(tied: bool, evidence: Evidence) -> Tying:
+        return Tying(tied=tied, declared=declared, evidence=evidence, head=name, embedding=table)
+
+    if embedding is None or (head is None and not has_head):
+        return verdict(False, "not-applicable")
+    if checkpoint.format == "config":
+        return verdict(bool(declared), "declared" if declared else "untied")
+    if head is None:
+        return verdict(bool(declared), "absent-head")
+    if head.alias or embedding.alias:
+        return verdict(True, "shared-storage")
+    if values and name and table and checkpoint.tensors:
+        return verdict(True, "equal-values") if equal_bytes(checkpoint, name, table) else verdict(False, "untied")
+    return verdict(bool(declared), "declared" if declared else "untied")
+
+
+def equal_bytes(checkpoint: Checkpoint, left: str, right: str) -> bool:
+    """Whether two tensors have the same dtype, shape and bytes; at most two chunks are in memory at once."""
+    a, b = checkpoint.tensors[left], checkpoint.tensors[right]
+    if (a.dtype, a.shape, a.strides) != (b.dtype, b.shape, b.strides):
+        return False
+    (path_a, start_a, length), (path_b, start_b, _) = _span(checkpoint, a), _span(checkpoint, b)
+    with path_a.open("rb") as file_a, path_b.open("rb") as file_b:
+        file_a.seek(start_a)
+        file_b.seek(start_b)
+        for offset in range(0, length, CHUNK):
+            size = min(CHUNK, length - offset)
+            if file_a.read(size) != file_b.read(size):
+                return False
+    return True
+
+
+def _span(checkpoint: Checkpoint, entry: TensorEntry) -> tuple[Path, int, int]:
+    file = checkpoint.files[entry.file]
+    start, stop = entry.data_offsets
+    return file.path, file.data_start + start, stop - start
+
+
+def _the(inventory: Inventory, role: Role, section: Section) -> Group | None:
+    for group in inventory.groups:
+        if role in group.roles and group.section is section and group.kind is Kind.WEIGHT:
+            return group
+    return None
+
+
+def _declared(declaration: Declaration | None, config: Config | None) -> tuple[bool | None, bool]:
+    """What the config says of tying, and whether the model has a head at all."""
+    if declaration is None:
+        value = config.data.get("tie_word_embeddings") if config else None
+        return (value if isinstance(value, bool) else None), value is True
+    heads = [slot for slot in declaration.slots if Role.LM_HEAD in dict(slot.stored.parts) and slot.section is Section.HEAD]
+    if not heads:
+        return None, False
+    tied = declaration.tied
+    return tied, tied or not heads[0].stored.optional

@@ -1,0 +1,145 @@
+"""The values of one stored tensor, or a slice of them, mapped from its file as NumPy or torch."""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from weightscope.checkpoint.dtypes import DTYPE_BITS, TORCH_NAMES
+from weightscope.checkpoint.entry import TensorEntry
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope, WeightscopeError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+# dtype name -> the attribute of numpy or, failing that, of ml_dtypes. Sub-byte types take a byte an element there.
+_NUMPY = {
+    "BOOL": "bool_",
+    "U8": "uint8",
+    "I8": "int8",
+    "U16": "uint16",
+    "I16": "int16",
+    "U32": "uint32",
+    "I32": "int32",
+    "U64": "uint64",
+    "I64": "int64",
+    "F16": "float16",
+    "F32": "float32",
+    "F64": "float64",
+    "C64": "complex64",
+    "C128": "complex128",
+    "BF16": "bfloat16",
+    "F8_E5M2": "float8_e5m2",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E8M0": "float8_e8m0fnu",
+    "F8_E4M3FNUZ": "float8_e4m3fnuz",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz",
+    "F4": "float4_e2m1fn",
+    "F6_E2M3": "float6_e2m3fn",
+    "F6_E3M2": "float6_e3m2fn",
+}
+_TORCH = {name: attribute for attribute, name in TORCH_NAMES.items() if attribute not in ("half", "float", "double")}
+
+
+def read_numpy(path: Path, data_start: int, entry: TensorEntry, index: Any = ...) -> np.ndarray[Any, Any]:
+    """The tensor, or `tensor[index]`, read-only; only the pages that hold it are read.
+
+    Elements narrower than a byte are unpacked, and so read whole.
+
+    Raises:
+        NotImplementedByWeightscope: NumPy has no such dtype.
+        CheckpointError: the file is shorter than its header said.
+    """
+    import numpy as np
+
+    dtype = _numpy_dtype(entry.dtype, path)
+    bits = DTYPE_BITS[entry.dtype]
+    raw = np.frombuffer(_bytes(path, data_start, entry, writable=False), dtype=np.uint8)
+    if bits < 8:
+        flat = _unpack(raw, bits).view(dtype)
+    else:
+        flat = raw.view(dtype)
+    if entry.strides is None:
+        array = flat.reshape(entry.shape)
+    else:
+        steps = tuple(stride * dtype.itemsize for stride in entry.strides)
+        array = np.lib.stride_tricks.as_strided(flat, entry.shape, steps, writeable=False)
+    chosen = array[index]
+    chosen.flags.writeable = False
+    return chosen
+
+
+def read_torch(path: Path, data_start: int, entry: TensorEntry, index: Any = ...) -> torch.Tensor:
+    """The tensor, or `tensor[index]`, over a private mapping: writing to it changes memory, never the file.
+
+    4-bit floats come packed, two to a `float4_e2m1fn_x2` element.
+
+    Raises:
+        WeightscopeError: torch is not installed.
+        NotImplementedByWeightscope: torch has no such dtype.
+        CheckpointError: the file is shorter than its header said.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise WeightscopeError(
+            "torch is not installed", hint="install weightscope-cli[forward], or read values as NumPy"
+        ) from None
+    shape = entry.shape
+    if entry.dtype == "F4" and shape and shape[-1] % 2 == 0:
+        dtype, shape = torch.float4_e2m1fn_x2, (*shape[:-1], shape[-1] // 2)
+    elif entry.dtype in _TORCH:
+        dtype = getattr(torch, _TORCH[entry.dtype])
+    else:
+        raise NotImplementedByWeightscope(
+            f"torch has no dtype for {entry.dtype}", where=path, hint="read the values as NumPy"
+        )
+    start, stop = entry.data_offsets
+    if start == stop:
+        return torch.empty(shape, dtype=dtype)[index]
+    raw = torch.frombuffer(_bytes(path, data_start, entry, writable=True), dtype=torch.uint8)
+    if raw.data_ptr() % dtype.itemsize:
+        raw = raw.clone()
+    flat = raw.view(dtype)
+    tensor = flat.reshape(shape) if entry.strides is None else flat.as_strided(shape, entry.strides)
+    return tensor[index]
+
+
+def _bytes(path: Path, data_start: int, entry: TensorEntry, *, writable: bool) -> memoryview:
+    """The tensor's bytes, mapped."""
+    start, stop = (data_start + offset for offset in entry.data_offsets)
+    if start == stop:
+        return memoryview(b"")
+    page = start - start % mmap.ALLOCATIONGRANULARITY
+    access = mmap.ACCESS_COPY if writable else mmap.ACCESS_READ
+    try:
+        with path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), stop - page, offset=page, access=access)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"bytes {start:,} to {stop:,} cannot be read ({error})",
+            where=path,
+            hint="has the file changed since it was opened?",
+            code="truncated-file",
+        ) from None
+    return memoryview(mapped)[start - page : stop - page]
+
+
+def _numpy_dtype(name: str, path: Path) -> np.dtype[Any]:
+    import ml_dtypes
+    import numpy as np
+
+    attribute = _NUMPY.get(name)
+    if attribute is None:
+        raise NotImplementedByWeightscope(f"NumPy has no dtype for {name}", where=path, hint="read the values as torch")
+    return np.dtype(getattr(np, attribute, None) or getattr(ml_dtypes, attribute))
+
+
+def _unpack(raw: np.ndarray[Any, Any], bits: int) -> np.ndarray[Any, Any]:
+    """One byte an element from a stream packed lowest bits first."""
+    import numpy as np
+
+    stream = np.unpackbits(raw, bitorder="little").reshape(-1, bits)
+    return np.packbits(stream, axis=1, bitorder="little")[:, 0]
