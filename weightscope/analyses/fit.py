@@ -24,7 +24,7 @@ def find_faults(
         yield from _misshapen(inventory)
     yield from _tying(tying)
     if checkpoint.index and checkpoint.files and not checkpoint.location.missing:
-        yield from _totals(checkpoint, inventory, parameters)
+        yield from _totals(checkpoint, inventory, tying, parameters)
 
 
 def summed(names: Sequence[str]) -> list[str]:
@@ -112,7 +112,9 @@ def _tying(tying: Tying) -> Iterator[Finding]:
         )
 
 
-def _totals(checkpoint: Checkpoint, inventory: Inventory, parameters: Parameters) -> Iterator[Finding]:
+def _totals(
+    checkpoint: Checkpoint, inventory: Inventory, tying: Tying, parameters: Parameters
+) -> Iterator[Finding]:
     index = checkpoint.index
     if index is None:
         return

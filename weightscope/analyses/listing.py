@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import fnmatch
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from math import prod
 
 import msgspec
 
 from weightscope.analyses.inventory import Group, Inventory, byte_size
+from weightscope.checkpoint.dtypes import DTYPE_BITS, TORCH_NAMES
 from weightscope.checkpoint.reader import Checkpoint
+from weightscope.errors import UsageError
+from weightscope.roles import Role
 from weightscope.storage.base import Kind
 
 
@@ -55,3 +61,57 @@ def list_tensors(inventory: Inventory, checkpoint: Checkpoint) -> Iterator[tuple
                 inferred=group.inferred,
             )
             yield group, row
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rows to show: those that fit every part that is set."""
+
+    pattern: re.Pattern[str] | None = None
+    roles: frozenset[str] = frozenset()
+    layers: tuple[tuple[int, int], ...] = ()
+    dtypes: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, pattern: str | None, roles: Sequence[str], layers: Sequence[str], dtypes: Sequence[str]) -> Filter:
+        """From what a user typed.
+
+        Raises:
+            UsageError: an unknown role or dtype, or a layer that is neither a number nor a range.
+        """
+        unknown = [role for role in roles if role not in set(Role)]
+        if unknown:
+            near = get_close_matches(unknown[0], list(Role), n=3)
+            raise UsageError(f"no role {unknown[0]!r}", hint=f"did you mean {' or '.join(near)}?" if near else _known(Role))
+        names = frozenset(TORCH_NAMES.get(dtype.lower(), dtype.upper()) for dtype in dtypes)
+        strange = sorted(names - DTYPE_BITS.keys())
+        if strange:
+            raise UsageError(f"no dtype {strange[0]!r}", hint=_known(DTYPE_BITS))
+        return cls(
+            pattern=re.compile(fnmatch.translate(pattern)) if pattern else None,
+            roles=frozenset(roles),
+            layers=tuple(_span(layer) for layer in layers),
+            dtypes=names,
+        )
+
+    def fits(self, row: TensorRow) -> bool:
+        """Whether a row is one of those asked for."""
+        return (
+            (self.pattern is None or self.pattern.match(row.name) is not None)
+            and (not self.roles or not self.roles.isdisjoint(row.roles))
+            and (not self.dtypes or row.dtype in self.dtypes)
+            and (
+                not self.layers
+                or (row.layer is not None and any(first <= row.layer <= last for first, last in self.layers))
+            )
+        )
+
+
+def _span(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,9})(?:[-–](\d{1,9}))?", text)  # noqa: RUF001 - our own output spells ranges so
+    if not match:
+        raise UsageError(f"--layer {text!r} is neither a number nor a range", hint="write --layer 3 or --layer 3-7")
+    return int(match[1]), int(match[2] or match[1])
+
+
+def _known(names: Iterable[str]) -> str:
+    return "known are " + ", ".join(names)

@@ -1,0 +1,44 @@
+"""The options that commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from weightscope.output.write import Format
+
+if TYPE_CHECKING:
+    from weightscope.model import Model
+
+ModelPath = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A checkpoint directory, a weight file (.safetensors, .bin, .pt, .pth), an *.index.json, or a config.json.",
+    ),
+]
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to write the result.")]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the result to FILE instead.")
+]
+VariantOption = Annotated[
+    str | None, typer.Option("--variant", metavar="NAME", help="Read model.NAME.safetensors, as diffusers names it.")
+]
+
+
+def open_quietly(path: str, variant: str | None) -> Model:
+    """The model, with a progress bar if reading takes over a second."""
+    from weightscope.model import open_model
+    from weightscope.output.progress import Progress
+
+    with Progress("Reading headers") as progress:
+        return open_model(path, variant=variant, progress=progress)
+
+
+def own_files(model: Model) -> list[Path]:
+    """The files of the model, which no output may overwrite."""
+    location = model.checkpoint.location
+    others = [location.config, location.index.path if location.index else None]
+    return [*location.weights, *(path for path in others if path)]

@@ -1,0 +1,45 @@
+"""What every command says, before anyone decided how: facts, a table, findings, and the object behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from weightscope.findings import Finding
+
+Kind = Literal["text", "name", "count", "bytes", "share"]
+Cell = str | int | float | None
+Weight = Literal["strong", "plain", "faint"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A heading and what stands below it: words, tensor names, counts, bytes, or shares of a whole."""
+
+    title: str
+    kind: Kind = "text"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows of raw values; `weights` say how much each matters. A share column is drawn with a bar beside it."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    weights: tuple[Weight, ...] = ()
+    bars: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """`data` is what JSON shows. `records` is the flat table for CSV where `table` groups its rows for people."""
+
+    data: object
+    title: str
+    subtitle: str
+    facts: tuple[tuple[str, str], ...]
+    table: Table
+    records: Table | None = None
+    notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    closing: str = ""

@@ -1,0 +1,102 @@
+"""The document of `weightscope tensors`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from weightscope.analyses.inventory import Group
+from weightscope.analyses.listing import TensorRow
+from weightscope.analyses.summary import Summary
+from weightscope.output import words
+from weightscope.output.document import Cell, Column, Document, Table
+from weightscope.output.views import BYTES, PARAMETERS, ROLE, TENSORS, subtitle, title
+from weightscope.ranges import columns, fill, spell, template_of
+
+NAME = Column(title="Name", kind="name")
+SHAPE, DTYPE, FILE = Column(title="Shape"), Column(title="Dtype"), Column(title="File")
+RECORDS = (NAME, Column(title="Component"), ROLE, Column(title="Kind"), DTYPE, SHAPE, PARAMETERS, BYTES)
+
+
+def tensors_document(
+    summary: Summary, listed: list[tuple[Group, TensorRow]], *, total: int, expand: bool = False
+) -> Document:
+    """One row a tensor, or for people one row for all that differ only in their numbers."""
+    rows = [row for _, row in listed]
+    return Document(
+        data={"schema_version": 1, "model": summary.model, "tensors": rows},
+        title=title(summary),
+        subtitle=subtitle(summary),
+        facts=(),
+        table=_each(rows) if expand else _grouped(listed),
+        records=_records(rows),
+        closing=f"{len(rows):,} of {words.plural(total, 'tensor')}."
+        if total
+        else f"{words.plural(len(rows), 'tensor')} that the config describes.",
+    )
+
+
+def _each(rows: list[TensorRow]) -> Table:
+    return Table(
+        columns=(NAME, ROLE, SHAPE, DTYPE, FILE),
+        rows=tuple((r.name, _roles(r), _shape(r.shape), r.dtype, r.file) for r in rows),
+    )
+
+
+def _grouped(listed: list[tuple[Group, TensorRow]]) -> Table:
+    groups: dict[tuple[object, ...], list[TensorRow]] = {}
+    for group, row in listed:
+        groups.setdefault((id(group), row.shape, row.dtype), []).append(row)
+    lines: list[tuple[Cell, ...]] = []
+    for members in groups.values():
+        first = members[0]
+        template = template_of(first.name)[0]
+        name = fill(template, columns(template_of(row.name)[1] for row in members))
+        files = _files(row.file for row in members)
+        lines.append((name, _roles(first), len(members), _shape(first.shape), first.dtype, files))
+    return Table(columns=(NAME, ROLE, TENSORS, SHAPE, DTYPE, FILE), rows=tuple(lines))
+
+
+def _files(names: Iterable[str | None]) -> str | None:
+    """One file by name, several as their numbers."""
+    files = sorted({name for name in names if name})
+    if len(files) < 2:
+        return files[0] if files else None
+    numbers = [n for name in files if (n := _shard_number(name)) is not None]
+    return f"shards {spell(numbers)}" if len(numbers) == len(files) else f"{len(files):,} files"
+
+
+def _shard_number(name: str) -> int | None:
+    head = name.partition("-of-")[0]
+    digits = head[len(head.rstrip("0123456789")) :]
+    return int(digits) if digits else None
+
+
+def _roles(row: TensorRow) -> str:
+    text = " + ".join(row.roles) + ("" if row.kind == "weight" else f" {row.kind}")
+    return f"{text} ~" if row.inferred else text
+
+
+def _shape(shape: tuple[int, ...] | None) -> str | None:
+    return None if shape is None else f"[{', '.join(map(str, shape))}]"
+
+
+def _records(rows: list[TensorRow]) -> Table:
+    return Table(
+        columns=(*RECORDS, Column(title="Layer"), FILE, Column(title="Inferred")),
+        rows=tuple(
+            (
+                r.name,
+                r.component,
+                "+".join(r.roles),
+                r.kind,
+                r.dtype,
+                _shape(r.shape),
+                r.parameters,
+                r.bytes,
+                r.layer,
+                r.file,
+                str(r.inferred).lower(),
+            )
+            for r in rows
+        ),
+    )

@@ -1,0 +1,51 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def count(number: int) -> str:
+    """8,030,261,248."""
+    return f"{number:,}"
+
+
+def short(number: int) -> str:
+    """8.03 B: three figures and the field's suffix."""
+    return _scaled(number, 1000, ("", " K", " M", " B", " T"))
+
+
+def size(number: int) -> str:
+    """16.1 GB, in powers of 1000 as disks and the Hub count."""
+    return _scaled(number, 1000, (" B", " kB", " MB", " GB", " TB", " PB"))
+
+
+def percent(share: float) -> str:
+    """6.5 %; what is there but rounds to nothing is < 0.1 %."""
+    if 0 < share < 0.0005:
+        return "< 0.1 %"
+    return f"{share * 100:.1f} %"
+
+
+def bar(share: float, width: int) -> str:
+    """A bar of blocks, exact to an eighth; something is visible of every share above zero."""
+    eighths = round(max(0.0, min(1.0, share)) * width * 8)
+    full, rest = divmod(max(eighths, 1) if share > 0 else 0, 8)
+    return "█" * full + (EIGHTHS[rest] if rest else "")
+
+
+def plural(number: int, noun: str) -> str:
+    """1 shard, 4 shards."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _scaled(number: int, base: int, suffixes: tuple[str, ...]) -> str:
+    value = float(number)
+    for suffix in suffixes:
+        if abs(value) < base or suffix == suffixes[-1]:
+            break
+        value /= base
+    if suffix == suffixes[0]:
+        return f"{number:,}{suffix}"
+    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:.{digits}f}{suffix}"

@@ -1,0 +1,76 @@
+"""Put a document where it was asked for: standard output or a file, in one of the formats."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+
+from weightscope.errors import UsageError
+from weightscope.output.document import Document
+
+
+class Format(StrEnum):
+    """How to write a result."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+
+
+def emit(document: Document, format: Format, output: Path | None, protected: Iterable[Path] = ()) -> None:
+    """Write the document to `output`, or to standard output.
+
+    Raises:
+        UsageError: the file cannot be written, or is one of the `protected` (the model's own).
+    """
+    if output is None:
+        if format is Format.TABLE:
+            from weightscope.output.terminal import write_table
+
+            write_table(document, sys.stdout)
+        else:
+            sys.stdout.write(render(document, format))
+        sys.stdout.flush()
+        return
+    if any(path.exists() and output.exists() and path.samefile(output) for path in protected):
+        raise UsageError("is a file of the model and is not overwritten", where=output, hint="choose another --output")
+    _replace(output, render(document, format))
+
+
+def render(document: Document, format: Format) -> str:
+    """The document as text."""
+    if format is Format.TABLE:
+        from weightscope.output.terminal import write_table
+
+        buffer = io.StringIO()
+        write_table(document, buffer)
+        return buffer.getvalue()
+    from weightscope.output import plain
+
+    writers = {Format.JSON: plain.to_json, Format.MARKDOWN: plain.to_markdown, Format.CSV: plain.to_csv}
+    return writers[format](document)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write beside the file and move over it, so that a failure leaves what was there."""
+    try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+            return
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UsageError(f"cannot be written ({error.strerror})", where=path, hint="choose another --output") from None
