@@ -1,8 +1,8 @@
 """weightscope looks inside model checkpoints: what the tensors are, whether they fit, whether they compute.
 
-    import weightscope as ws
-    model = ws.open("path/to/checkpoint")   # headers only; imports no torch
-    model.parameters.total
+import weightscope as ws
+model = ws.open("path/to/checkpoint")   # headers only; imports no torch
+model.parameters.total
 """
 
 from __future__ import annotations

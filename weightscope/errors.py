@@ -40,7 +40,7 @@ class UndeclaredError(ConfigError):
         super().__init__(what, where=where, hint=hint, code="unknown-architecture")
 
 
-class NotImplementedByWeightscope(WeightscopeError):
+class NotImplementedByWeightscope(WeightscopeError):  # noqa: N818 - says more than UnsupportedError
     """Something real that weightscope does not implement; the message names it."""
 
 

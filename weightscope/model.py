@@ -219,9 +219,10 @@ def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> 
 
 
 def _no_config(checkpoint: Checkpoint) -> Finding:
+    directory = checkpoint.path if checkpoint.path.is_dir() else checkpoint.path.parent
     return Finding(
         code="config-missing",
         severity="warning",
         message="no config.json beside the weights: roles are inferred from names",
-        hint=f"put the model's config.json into {checkpoint.path if checkpoint.path.is_dir() else checkpoint.path.parent}",
+        hint=f"put the model's config.json into {directory}",
     )

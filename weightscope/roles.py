@@ -28,7 +28,7 @@ class Role(StrEnum):
     Declared families split fused tensors into their roles; `qkv_proj` and `gate_up_proj` are for inferred ones.
     """
 
-    TOKEN_EMBEDDING = "token_embedding"
+    TOKEN_EMBEDDING = "token_embedding"  # noqa: S105 - no password
     POSITION_EMBEDDING = "position_embedding"
     CLASS_EMBEDDING = "class_embedding"
     PATCH_EMBEDDING = "patch_embedding"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import SupportsIndex
+from typing import Self, SupportsIndex
 
 
 class Size(int):
@@ -14,13 +14,15 @@ class Size(int):
 
     text: str
     keys: tuple[str, ...]
-    _sum: bool
+    is_sum: bool
 
-    def __new__(cls, value: SupportsIndex, text: str = "", keys: tuple[str, ...] | None = None, *, is_sum: bool = False) -> Size:
+    def __new__(
+        cls, value: SupportsIndex, text: str = "", keys: tuple[str, ...] | None = None, *, is_sum: bool = False
+    ) -> Self:
         size = super().__new__(cls, value)
         size.text = text or str(int(size))
         size.keys = ((text,) if text else ()) if keys is None else keys
-        size._sum = is_sum
+        size.is_sum = is_sum
         return size
 
     def __mul__(self, other: int) -> Size:
@@ -53,5 +55,5 @@ def size(value: int) -> Size:
 def _combine(left: int, right: int, value: int, operator: str) -> Size:
     a, b = size(left), size(right)
     is_sum = operator in (" + ", " - ")
-    text = operator.join(f"({s.text})" if s._sum and not is_sum else s.text for s in (a, b))
+    text = operator.join(f"({s.text})" if s.is_sum and not is_sum else s.text for s in (a, b))
     return Size(value, text, tuple(dict.fromkeys(a.keys + b.keys)), is_sum=is_sum)

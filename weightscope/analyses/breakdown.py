@@ -22,7 +22,7 @@ OUTSIDE = "outside layers"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One line: `share` is of `parameters.total`. `group` is what a row belongs to: a role's component, a layer's stack."""
+    """One line: `share` is of `parameters.total`, `group` the stack that a layer belongs to."""
 
     name: str
     group: str = ""
@@ -102,9 +102,7 @@ def _layers(inventory: Inventory, tying: Tying, tensors: dict[str, TensorEntry],
         yield _row(OUTSIDE, outside, total)
 
 
-def _per_layer(
-    group: Group, parameters: int, tensors: dict[str, TensorEntry]
-) -> Iterator[tuple[int, int, int, int]]:
+def _per_layer(group: Group, parameters: int, tensors: dict[str, TensorEntry]) -> Iterator[tuple[int, int, int, int]]:
     """(layer, tensors, parameters, bytes) of a group."""
     if len(group.counts) > 1:
         logical, stored = group.packing

@@ -112,9 +112,7 @@ def _tying(tying: Tying) -> Iterator[Finding]:
         )
 
 
-def _totals(
-    checkpoint: Checkpoint, inventory: Inventory, tying: Tying, parameters: Parameters
-) -> Iterator[Finding]:
+def _totals(checkpoint: Checkpoint, inventory: Inventory, tying: Tying, parameters: Parameters) -> Iterator[Finding]:
     index = checkpoint.index
     if index is None:
         return
@@ -139,7 +137,7 @@ def _totals(
         yield Finding(
             code="index-mismatch",
             severity="warning",
-            message=f"{index.path.name} says total_parameters {index.total_parameters:,}, counted are {parameters.total:,}",
+            message=f"{index.path.name} says total_parameters {index.total_parameters:,}; the total is {parameters.total:,}",
             expected=index.total_parameters,
             actual=parameters.total,
             hint="writers count tied, packed and auxiliary weights differently; none of those explains it",

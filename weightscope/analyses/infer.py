@@ -91,11 +91,11 @@ def guess(template: str, dimensions: int) -> Guess:
         module = _SCALE.sub("", template).rstrip(".")
     elif template.endswith(".bias"):
         kind = Kind.BIAS
-    role = _role(_LEAVES.sub("", _LEAVES.sub("", module)), dimensions)
+    role = _role(_LEAVES.sub("", _LEAVES.sub("", module)))
     return Guess(role, _section(template, role), kind)
 
 
-def _role(module: str, dimensions: int) -> Role:
+def _role(module: str) -> Role:
     words = [word for word in module.split(".") if word != "{}"]
     for word in reversed(words[-2:]):
         if word in _ROLE_OF_WORD:
@@ -104,7 +104,9 @@ def _role(module: str, dimensions: int) -> Role:
     if re.search(r"norm|(^|_)ln(_|\d|$)", last, re.IGNORECASE):
         return Role.FINAL_NORM if module.count("{}") == 0 else Role.NORM
     if last in ("c_proj", "proj", "output"):
-        return Role.O_PROJ if re.search(r"attn|attention", module) else Role.DOWN_PROJ if "mlp" in module else Role.UNKNOWN
+        return (
+            Role.O_PROJ if re.search(r"attn|attention", module) else Role.DOWN_PROJ if "mlp" in module else Role.UNKNOWN
+        )
     return Role.UNKNOWN
 
 

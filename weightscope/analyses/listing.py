@@ -81,7 +81,9 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         unknown = [role for role in roles if role not in set(Role)]
         if unknown:
             near = get_close_matches(unknown[0], list(Role), n=3)
-            raise UsageError(f"no role {unknown[0]!r}", hint=f"did you mean {' or '.join(near)}?" if near else _known(Role))
+            raise UsageError(
+                f"no role {unknown[0]!r}", hint=f"did you mean {' or '.join(near)}?" if near else _known(Role)
+            )
         names = frozenset(TORCH_NAMES.get(dtype.lower(), dtype.upper()) for dtype in dtypes)
         strange = sorted(names - DTYPE_BITS.keys())
         if strange:
@@ -107,7 +109,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _span(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d{1,9})(?:[-–](\d{1,9}))?", text)  # noqa: RUF001 - our own output spells ranges so
+    match = re.fullmatch(r"(\d{1,9})(?:[-–](\d{1,9}))?", text)
     if not match:
         raise UsageError(f"--layer {text!r} is neither a number nor a range", hint="write --layer 3 or --layer 3-7")
     return int(match[1]), int(match[2] or match[1])

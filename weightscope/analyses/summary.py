@@ -143,7 +143,9 @@ def describe(tree: Component) -> str | None:
         parts += _decoder(decoder)
     if encoder is not None:
         layers, width = len(encoder.blocks.indices), encoder.patches.width
-        parts.append(f"vision {layers} layers of {width:,}, {encoder.patches.image:,} px in patches of {encoder.patches.patch}")
+        parts.append(
+            f"vision {layers} layers of {width:,}, {encoder.patches.image:,} px in patches of {encoder.patches.patch}"
+        )
     return " · ".join(parts) or None
 
 

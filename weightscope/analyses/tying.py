@@ -52,20 +52,24 @@ def find_tying(
     name = head.names[0] if head and head.names else None
     table = embedding.names[0] if embedding and embedding.names else None
 
-    def verdict(tied: bool, evidence: Evidence) -> Tying:
+    def verdict(evidence: Evidence, *, tied: bool) -> Tying:
         return Tying(tied=tied, declared=declared, evidence=evidence, head=name, embedding=table)
 
     if embedding is None or (head is None and not has_head):
-        return verdict(False, "not-applicable")
+        return verdict("not-applicable", tied=False)
     if checkpoint.format == "config":
-        return verdict(bool(declared), "declared" if declared else "untied")
+        return verdict("declared" if declared else "untied", tied=bool(declared))
     if head is None:
-        return verdict(bool(declared), "absent-head")
+        return verdict("absent-head", tied=bool(declared))
     if head.alias or embedding.alias:
-        return verdict(True, "shared-storage")
+        return verdict("shared-storage", tied=True)
     if values and name and table and checkpoint.tensors:
-        return verdict(True, "equal-values") if equal_bytes(checkpoint, name, table) else verdict(False, "untied")
-    return verdict(bool(declared), "declared" if declared else "untied")
+        return (
+            verdict("equal-values", tied=True)
+            if equal_bytes(checkpoint, name, table)
+            else verdict("untied", tied=False)
+        )
+    return verdict("declared" if declared else "untied", tied=bool(declared))
 
 
 def equal_bytes(checkpoint: Checkpoint, left: str, right: str) -> bool:
@@ -102,7 +106,9 @@ def _declared(declaration: Declaration | None, config: Config | None) -> tuple[b
     if declaration is None:
         value = config.data.get("tie_word_embeddings") if config else None
         return (value if isinstance(value, bool) else None), value is True
-    heads = [slot for slot in declaration.slots if Role.LM_HEAD in dict(slot.stored.parts) and slot.section is Section.HEAD]
+    heads = [
+        slot for slot in declaration.slots if Role.LM_HEAD in dict(slot.stored.parts) and slot.section is Section.HEAD
+    ]
     if not heads:
         return None, False
     tied = declaration.tied

@@ -147,7 +147,7 @@ def _numbered(directory: Path, names: list[str]) -> Location | None:
     if count > 100_000:
         return None
     start, end = first.span("number")
-    expected = range(0, count) if 0 in numbers else range(1, count + 1)
+    expected = range(count) if 0 in numbers else range(1, count + 1)
     missing = [f"{first.string[:start]}{n:0{width}d}{first.string[end:]}" for n in expected if n not in numbers]
     return Location(
         format=WEIGHT_SUFFIXES[f".{first['suffix']}"],

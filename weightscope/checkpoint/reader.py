@@ -137,5 +137,5 @@ def _missing(location: Location) -> Finding:
         severity="error",
         message=f"{len(missing):,} of {total:,} shards that {source} names are not here: {shown}",
         tensors=(),
-        hint="finish the download; counts below cover only the shards that are here",
+        hint="finish the download; until then, only what is here can be shown",
     )

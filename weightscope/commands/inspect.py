@@ -6,8 +6,15 @@ from typing import Annotated
 
 import typer
 
-from weightscope.commands.options import FormatOption, ModelPath, OutputOption, VariantOption, open_quietly, own_files
-from weightscope.errors import CheckpointError
+from weightscope.commands.options import (
+    FormatOption,
+    ModelPath,
+    OutputOption,
+    VariantOption,
+    open_quietly,
+    own_files,
+    refuse_incomplete,
+)
 from weightscope.output.write import Format, emit
 
 
@@ -20,9 +27,9 @@ def inspect(
         bool, typer.Option("--values", help="Read embedding and head to see whether they are equal.")
     ] = False,
 ) -> None:
-    """What is this? Format, family, size, parameters per component, anything wrong.
+    r"""What is this: family, size, parameters, anything wrong.
 
-    Reads headers only: a 700 GB checkpoint takes as long as its file names.
+    Reads the files' headers only, so the size of the weights does not matter.
 
     \b
     Examples:
@@ -35,7 +42,5 @@ def inspect(
     if values:
         opened.compare_tied_values()
     emit(inspect_document(opened.summary()), format, output, own_files(opened))
-    for finding in opened.checkpoint.findings:
-        # What is here was shown; that it is not all is still a failure.
-        if finding.code == "missing-shard":
-            raise CheckpointError(finding.message, where=model, hint=finding.hint, code=finding.code)
+    # What is here was shown; that it is not all is still a failure.
+    refuse_incomplete(opened)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from weightscope.errors import CheckpointError
 from weightscope.output.write import Format
 
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 ModelPath = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL",
-        help="A checkpoint directory, a weight file (.safetensors, .bin, .pt, .pth), an *.index.json, or a config.json.",
+        show_default=False,
+        help="A checkpoint directory, a .safetensors, .bin, .pt or .pth file, an *.index.json, or a config.json.",
     ),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to write the result.")]
@@ -35,6 +36,17 @@ def open_quietly(path: str, variant: str | None) -> Model:
 
     with Progress("Reading headers") as progress:
         return open_model(path, variant=variant, progress=progress)
+
+
+def refuse_incomplete(model: Model) -> None:
+    """Raise if shards are missing: counts of a part would pass for counts of the whole.
+
+    Raises:
+        CheckpointError: `missing-shard`.
+    """
+    for finding in model.checkpoint.findings:
+        if finding.code == "missing-shard":
+            raise CheckpointError(finding.message, where=model.reference, hint=finding.hint, code=finding.code)
 
 
 def own_files(model: Model) -> list[Path]:

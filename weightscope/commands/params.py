@@ -7,8 +7,16 @@ from typing import Annotated
 
 import typer
 
-from weightscope.commands.options import FormatOption, ModelPath, OutputOption, VariantOption, open_quietly, own_files
-from weightscope.errors import CheckpointError, UsageError
+from weightscope.commands.options import (
+    FormatOption,
+    ModelPath,
+    OutputOption,
+    VariantOption,
+    open_quietly,
+    own_files,
+    refuse_incomplete,
+)
+from weightscope.errors import UsageError
 from weightscope.output.write import Format, emit
 
 
@@ -32,7 +40,7 @@ def params(
     output: OutputOption = None,
     variant: VariantOption = None,
 ) -> None:
-    """Where do the parameters live? By component, role, layer, dtype or module.
+    r"""Where the parameters live: component, role, layer, ….
 
     A config.json alone is enough: it says what the architecture should hold.
 
@@ -46,12 +54,10 @@ def params(
     if depth is not None and by is not By.MODULE:
         raise UsageError("--depth goes with --by module")
     opened = open_quietly(model, variant)
-    for finding in opened.checkpoint.findings:
-        if finding.code == "missing-shard":
-            raise CheckpointError(
-                finding.message, where=model, hint="`weightscope inspect` shows what is here", code=finding.code
-            )
+    refuse_incomplete(opened)
     if by is By.DTYPE and not opened.checkpoint.tensors:
-        raise UsageError("--by dtype needs weights", where=model, hint="a config or an index alone does not say what is stored")
+        raise UsageError(
+            "--by dtype needs weights", where=model, hint="a config or an index alone does not say what is stored"
+        )
     document = params_document(opened.summary(), by.value, opened.breakdown(by.value, depth))
     emit(document, format, output, own_files(opened))

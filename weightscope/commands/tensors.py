@@ -6,25 +6,36 @@ from typing import Annotated
 
 import typer
 
-from weightscope.commands.options import FormatOption, ModelPath, OutputOption, VariantOption, open_quietly, own_files
-from weightscope.errors import CheckpointError
+from weightscope.commands.options import (
+    FormatOption,
+    ModelPath,
+    OutputOption,
+    VariantOption,
+    open_quietly,
+    own_files,
+    refuse_incomplete,
+)
 from weightscope.output.write import Format, emit
 
 
 def tensors(
     model: ModelPath,
     pattern: Annotated[
-        str | None, typer.Argument(metavar="[PATTERN]", help="Names to show, with * and ? as in file names.")
+        str | None, typer.Argument(show_default=False, help="Names to show, with * and ? as in file names.")
     ] = None,
     role: Annotated[list[str] | None, typer.Option("--role", help="Only this role; may be repeated.")] = None,
-    layer: Annotated[list[str] | None, typer.Option("--layer", help="Only this layer, or 3-7; may be repeated.")] = None,
+    layer: Annotated[
+        list[str] | None, typer.Option("--layer", help="Only this layer, or 3-7; may be repeated.")
+    ] = None,
     dtype: Annotated[list[str] | None, typer.Option("--dtype", help="Only this dtype; may be repeated.")] = None,
-    expand: Annotated[bool, typer.Option("--expand", help="One row a tensor, not one a group of like tensors.")] = False,
+    expand: Annotated[
+        bool, typer.Option("--expand", help="One row a tensor, not one a group of like tensors.")
+    ] = False,
     format: FormatOption = Format.TABLE,
     output: OutputOption = None,
     variant: VariantOption = None,
 ) -> None:
-    """Which tensors, of which role, shape and dtype, in which file?
+    r"""Which tensors there are: role, shape, dtype, file.
 
     Tables show like tensors of all layers as one row; JSON and CSV list each.
 
@@ -38,11 +49,7 @@ def tensors(
 
     wanted = Filter.of(pattern, role or (), layer or (), dtype or ())
     opened = open_quietly(model, variant)
-    for finding in opened.checkpoint.findings:
-        if finding.code == "missing-shard":
-            raise CheckpointError(
-                finding.message, where=model, hint="`weightscope inspect` shows what is here", code=finding.code
-            )
+    refuse_incomplete(opened)
     listed = [(group, row) for group, row in opened.listing() if wanted.fits(row)]
     document = tensors_document(opened.summary(), listed, total=len(opened.checkpoint.names), expand=expand)
     emit(document, format, output, own_files(opened))

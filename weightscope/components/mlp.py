@@ -27,7 +27,7 @@ class GatedMLP(Component):
         return self.items
 
     def sizes(self) -> Sizes:
-        """gate and up widen, down narrows."""
+        """Gate and up widen, down narrows."""
         return {
             Role.GATE_PROJ: (self.inner, self.width),
             Role.UP_PROJ: (self.inner, self.width),
@@ -47,9 +47,9 @@ class MLP(Component):
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """up and down."""
+        """Up and down."""
         return self.items
 
     def sizes(self) -> Sizes:
-        """up widens, down narrows."""
+        """Up widens, down narrows."""
         return {Role.UP_PROJ: (self.inner, self.width), Role.DOWN_PROJ: (self.width, self.inner)}

@@ -28,7 +28,9 @@ CLIP_VISION: dict[str, Any] = {
 }
 
 
-@family("clip_vision_model", roots=("vision_model", ""), defaults=CLIP_VISION, needs=("hidden_size", "num_hidden_layers"))
+@family(
+    "clip_vision_model", roots=("vision_model", ""), defaults=CLIP_VISION, needs=("hidden_size", "num_hidden_layers")
+)
 def clip_vision_model(config: Config, root: str, feature_layer: int = -1) -> VisionEncoder:
     """The first norm is really spelled `pre_layrnorm`."""
     width, heads, eps = config["hidden_size"], config["num_attention_heads"], config["layer_norm_eps"]

@@ -55,7 +55,9 @@ def deepseek_v3(config: Config, root: str) -> CausalLM:
     width, depth, eps = config["hidden_size"], config["num_hidden_layers"], config["rms_norm_eps"]
     ahead = config["num_nextn_predict_layers"] or 0
     dense, sparse = _layers(config)
-    mtp = MultiTokenPrediction(width=width, vocabulary=config["vocab_size"], eps=eps, block=block(config, mixture(config)))
+    mtp = MultiTokenPrediction(
+        width=width, vocabulary=config["vocab_size"], eps=eps, block=block(config, mixture(config))
+    )
     return CausalLM(
         decoder=Decoder(
             name=root,
@@ -90,9 +92,7 @@ def block(config: Config, feed_forward: Component) -> Block:
             rope=Rope.of(config, rope_dim, interleaved=config["rope_interleave"]),
             bias=config["attention_bias"],
         ),
-        feed_forward_norm=RMSNorm(
-            name="post_attention_layernorm", role=Role.POST_ATTENTION_NORM, size=width, eps=eps
-        ),
+        feed_forward_norm=RMSNorm(name="post_attention_layernorm", role=Role.POST_ATTENTION_NORM, size=width, eps=eps),
         feed_forward=feed_forward,
     )
 

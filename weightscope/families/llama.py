@@ -115,7 +115,8 @@ def decoder(
             name=root,
             embedding=Embedding(name="embed_tokens", rows=config["vocab_size"], width=width),
             blocks=tuple(
-                Repeat(name="layers", indices=layers, child=block(window)) for layers, window in by_window(config, slides)
+                Repeat(name="layers", indices=layers, child=block(window))
+                for layers, window in by_window(config, slides)
             ),
             final_norm=RMSNorm(name="norm", role=Role.FINAL_NORM, size=width, eps=eps),
             depth=config["num_hidden_layers"],

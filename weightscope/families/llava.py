@@ -1,6 +1,6 @@
 """LLaVA 1.5 (arXiv 2310.03744): a CLIP tower, a two-layer projector, any declared language model.
 
-Source: `LlavaConfig` of transformers. The original repository's own layout (`mm_projector`) is another and not declared.
+Source: `LlavaConfig` of transformers. The original repository's own layout (`mm_projector`) is not declared.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def llava(config: Config, root: str) -> Group:
     language, decoder, tower, bridge = SPELLINGS[root]
     layer = config.get("vision_feature_layer", -2)
     if not isinstance(layer, int):
-        raise UndeclaredError("LLaVA with a vision_feature_layer of several layers is not declared", where=config.source)
+        raise UndeclaredError(
+            "LLaVA with a vision_feature_layer of several layers is not declared", where=config.source
+        )
     encoder = component_of(config.nested("vision_config"), tower, "clip_vision_model")
     model = component_of(config.nested("text_config"), decoder, "llama")
     patches, tokens = next(find(encoder, PatchEmbedding), None), next(find(model, Embedding), None)

@@ -195,10 +195,11 @@ def _merge(slots: list[Slot]) -> tuple[Slot, ...]:
     """Slots that differ only in their layers as one: layers may alternate in maths and yet store the same."""
     merged: dict[tuple[object, ...], Slot] = {}
     for slot in slots:
+        whole = slot
         key = (slot.template, slot.stored.shape, slot.stored.parts, slot.ranges[1:], slot.section)
         same = merged.get(key)
         if same is not None and slot.ranges:
             layers = sorted({*same.ranges[0], *slot.ranges[0]})
-            slot = replace(same, ranges=(layers, *same.ranges[1:]))
-        merged[key] = slot
+            whole = replace(same, ranges=(layers, *same.ranges[1:]))
+        merged[key] = whole
     return tuple(merged.values())

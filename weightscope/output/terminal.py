@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-from typing import IO
+import re
+from typing import TextIO
 
-from rich.box import Box
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table as RichTable
@@ -19,14 +19,15 @@ from weightscope.output.plain import show
 
 STYLES = {"strong": "bold", "plain": "", "faint": "dim"}
 SEVERITY_STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
-# For logs that take no more than ASCII.
-ASCII = str.maketrans({"█": "#", "·": "-", "–": "-", "…": "~", "×": "x", "⌈": "", "⌉": "", **dict.fromkeys("▏▎▍▌▋▊▉", "")})
-# A line below the headings, nothing else.
-RULE = Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
+# For streams that take no more than ASCII.
+PARTIAL_BLOCKS = dict.fromkeys("▏▎▍▌▋▊▉", "")
+ASCII = str.maketrans({"█": "#", "·": "-", "–": "-", "…": "~", "×": "x", "⌈": "", "⌉": "", **PARTIAL_BLOCKS})
+# Blanks at a line's end, before or after the codes that end a colour.
+TRAILING = re.compile(r"[ ]+((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)
 WIDEST = 4000
 
 
-def write_table(document: Document, stream: IO[str]) -> None:
+def write_table(document: Document, stream: TextIO) -> None:
     """The whole document; colour and width follow the stream, and a pipe gets lines as long as they need to be."""
     interactive = stream.isatty()
     console = _console(stream)
@@ -34,10 +35,17 @@ def write_table(document: Document, stream: IO[str]) -> None:
     if not interactive and "COLUMNS" not in os.environ:
         natural = _console(io.StringIO(), width=WIDEST).measure(table).maximum
         console = _console(stream, width=max(80, natural))
-    _print(document, table, console)
+    with console.capture() as captured:
+        _print(document, table, console)
+    text = TRAILING.sub(r"\1", captured.get())
+    try:
+        text.encode(stream.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = text.translate(ASCII)
+    stream.write(text)
 
 
-def _console(stream: IO[str], width: int | None = None) -> Console:
+def _console(stream: TextIO, width: int | None = None) -> Console:
     return Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False, width=width)
 
 
@@ -73,7 +81,7 @@ def _facts(document: Document) -> RichTable:
 
 
 def _rich_table(table: Table, width: int) -> RichTable:
-    rich = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    rich = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="underline")
     for column in table.columns:
         numeric = column.kind in ("count", "bytes", "share")
         rich.add_column(

@@ -70,11 +70,17 @@ def _facts(summary: Summary) -> Iterable[tuple[str, str]]:
     parameters = summary.parameters
     ends = f"{words.short(parameters.non_embedding)} without embeddings and head"
     total = f"{words.count(parameters.total)}"
-    yield "Parameters", total + (f"  ({words.short(parameters.total)})" if parameters.total >= 1000 else "") + f"   {ends}"
+    yield (
+        "Parameters",
+        total + (f"  ({words.short(parameters.total)})" if parameters.total >= 1000 else "") + f"   {ends}",
+    )
     if parameters.active != parameters.total:
         yield "Active", f"{words.count(parameters.active)}  ({words.short(parameters.active)})   used by one token"
     if parameters.auxiliary:
-        yield "Auxiliary", f"{words.count(parameters.auxiliary)}  ({words.short(parameters.auxiliary)})   beside the total"
+        yield (
+            "Auxiliary",
+            f"{words.count(parameters.auxiliary)}  ({words.short(parameters.auxiliary)})   beside the total",
+        )
     if parameters.buffers:
         yield "Buffers", f"{words.count(parameters.buffers)} elements, which are not parameters"
     if summary.model.shape:
@@ -107,7 +113,11 @@ def _embeddings(summary: Summary) -> str:
         "not-applicable": "",
     }
     if summary.embeddings.evidence == "absent-head":
-        return "tied: no lm_head is stored" if summary.embeddings.tied else "untied, says config.json, but no lm_head is stored"
+        return (
+            "tied: no lm_head is stored"
+            if summary.embeddings.tied
+            else "untied, says config.json, but no lm_head is stored"
+        )
     if summary.embeddings.evidence == "untied" and summary.model.format in ("config", "index"):
         return f"untied: lm_head has its own {count}"
     return sentences[summary.embeddings.evidence]
@@ -181,26 +191,29 @@ def params_document(summary: Summary, by: By, rows: tuple[Row, ...]) -> Document
     columns = (first, TENSORS, PARAMETERS, SHARE, BYTES)
     stored = bool(summary.dtypes)
     shown = _merged_layers(rows) if by == "layer" else rows
-    total = Row(
-        name="total",
-        tensors=sum(row.tensors for row in rows),
-        parameters=sum(row.parameters for row in rows),
-        share=1.0,
-        bytes=sum(row.bytes for row in rows),
-    )
     # Fused tensors are accounted to each of their roles, so a sum of tensors over roles would count them twice.
-    ending: tuple[Cell, ...] = ("total", None if by == "role" else total.tensors, total.parameters, None, total.bytes)
-    table_rows = [(_name(row, by), row.tensors, row.parameters, row.share, row.bytes) for row in shown]
-    cut = slice(None) if stored else slice(None, -1)
+    ending: tuple[Cell, ...] = (
+        "total with auxiliary" if parameters.auxiliary else "total",
+        None if by == "role" else sum(row.tensors for row in rows),
+        parameters.total + parameters.auxiliary,
+        None,
+        sum(row.bytes for row in rows),
+    )
+    table_rows: list[tuple[Cell, ...]] = [
+        (_name(row, by), row.tensors, row.parameters, row.share, row.bytes) for row in shown
+    ]
+    weights: list[Weight] = ["plain"] * len(table_rows)
+    # Without files there are no bytes to show.
+    width = len(columns) if stored else len(columns) - 1
     return Document(
         data=data,
         title=title(summary),
         subtitle=subtitle(summary),
         facts=tuple(fact for fact in _facts(summary) if fact[0] in ("Parameters", "Active", "Auxiliary", "Embeddings")),
         table=Table(
-            columns=columns[cut],
-            rows=tuple(row[cut] for row in (*table_rows, ending)),
-            weights=(*("plain" for _ in table_rows), "strong"),
+            columns=columns[:width],
+            rows=tuple(row[:width] for row in (*table_rows, ending)),
+            weights=(*weights, "strong"),
             bars=True,
         ),
         records=Table(

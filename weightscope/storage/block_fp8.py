@@ -53,7 +53,7 @@ class BlockFP8:
         return stored.kind is Kind.WEIGHT and len(stored.shape) == 2 and stored.parts[0][0] not in KEPT
 
     def converts(self, module: str) -> bool:
-        """As transformers' `should_convert_module`: an excluded name stands for itself, all below it, and as a suffix."""
+        """An excluded name stands for itself, all below it, and as a suffix (transformers' `should_convert_module`)."""
         if not self.excluded:
             return True
         below = any(module == name or module.startswith(f"{name}.") for name in self.excluded)
@@ -71,7 +71,7 @@ class BlockFP8:
         return stored, scale
 
     def read(self, name: str, raw: Callable[[str], torch.Tensor]) -> torch.Tensor:
-        """weight · scale, each scale repeated over its block."""
+        """Weight · scale, each scale repeated over its block."""
         weight = raw(name).float()
         scale = raw(f"{name}_scale_inv").float()
         scale = scale.repeat_interleave(self.rows, dim=0).repeat_interleave(self.columns, dim=1)

@@ -22,9 +22,7 @@ class Linear:
     per head (GPT-NeoX), the number of key/value heads per key/value group (Falcon).
     """
 
-    def __init__(
-        self, name: str, *roles: Role, bias: bool = False, groups: int = 1
-    ) -> None:
+    def __init__(self, name: str, *roles: Role, bias: bool = False, groups: int = 1) -> None:
         self.name = name
         self.roles = roles
         self.bias = bias
@@ -62,9 +60,11 @@ class Linear:
     def _split(self, tensor: torch.Tensor, sizes: Sizes) -> dict[Role, torch.Tensor]:
         if len(self.roles) == 1:
             return {self.roles[0]: tensor}
+        import torch
+
         shares = [int(sizes[role][0]) // self.groups for role in self.roles]
         grouped = tensor.reshape(self.groups, sum(shares), *tensor.shape[1:])
-        pieces = grouped.split(shares, dim=1)
+        pieces = torch.split(grouped, shares, dim=1)
         return {role: piece.flatten(0, 1) for role, piece in zip(self.roles, pieces, strict=True)}
 
     def _oriented(self, rows: Size, columns: Size) -> Shape:

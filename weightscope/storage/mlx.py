@@ -54,18 +54,20 @@ class MLXAffine:
         groups = Size(columns // self.group_size, f"{columns.text}/{self.group_size}", columns.keys)
         module = stored.name.removesuffix(".weight")
         sides = tuple(
-            replace(stored, name=f"{module}.{leaf}", shape=(rows, groups), kind=Kind.SCALE) for leaf in ("scales", "biases")
+            replace(stored, name=f"{module}.{leaf}", shape=(rows, groups), kind=Kind.SCALE)
+            for leaf in ("scales", "biases")
         )
         return replace(stored, shape=(rows, packed)), *sides
 
     def read(self, name: str, raw: Callable[[str], torch.Tensor]) -> torch.Tensor:
-        """q · scale + bias, the lowest bits of a word first."""
+        """Q · scale + bias, the lowest bits of a word first."""
         import torch
 
         words = raw(name).view(torch.int32)
         module = name.removesuffix(".weight")
         shifts = torch.arange(0, 32, self.bits, dtype=torch.int32)
         integers = (words.unsqueeze(-1) >> shifts) & ((1 << self.bits) - 1)
-        grouped = integers.flatten(-2).unflatten(-1, (-1, self.group_size)).float()
+        grouped = integers.flatten(-2).reshape(words.shape[0], -1, self.group_size).float()
         scales, biases = (raw(f"{module}.{leaf}").float().unsqueeze(-1) for leaf in ("scales", "biases"))
-        return (grouped * scales + biases).flatten(-2)
+        weight: torch.Tensor = (grouped * scales + biases).flatten(-2)
+        return weight
