@@ -46,5 +46,6 @@ class NotImplementedByWeightscope(WeightscopeError):  # noqa: N818 - says more t
 
 def one_line(text: str, limit: int = 600) -> str:
     """The text on one line without control characters, so that a hostile name cannot forge output."""
-    flat = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    # A hostile name can be 100 MB long; no character takes less than one.
+    flat = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[: limit + 1])
     return flat if len(flat) <= limit else f"{flat[: limit - 1]}…"

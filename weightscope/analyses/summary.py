@@ -150,7 +150,7 @@ def describe(tree: Component) -> str | None:
 
 
 def _decoder(decoder: Decoder) -> Iterator[str]:
-    yield f"{decoder.depth:,} layers"
+    yield f"{decoder.depth:,} layer{'' if decoder.depth == 1 else 's'}"
     yield f"hidden {decoder.embedding.width:,}"
     attention = next(find(decoder, Attention), None)
     if attention:

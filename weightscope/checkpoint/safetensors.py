@@ -7,7 +7,7 @@ that many bytes of JSON, then the data; the reference reader allows no gap, no o
 from __future__ import annotations
 
 import json
-from math import prod
+import re
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,10 +20,15 @@ from weightscope.errors import CheckpointError
 MAX_HEADER = 100_000_000
 # No tensor has more; without a bound, a hostile shape costs hours of multiplication.
 MAX_DIMENSIONS = 64
+# Sizes and offsets are 64-bit numbers.
+MAX_SIZE = 2**64 - 1
 METADATA = "__metadata__"
+FIELDS = ("dtype", "shape", "data_offsets")
 REDOWNLOAD = "download or copy the file again"
 
 _entries = msgspec.json.Decoder(dict[str, TensorEntry])
+# What may follow the metadata's closing brace.
+_AFTER_METADATA = re.compile(rb'[ \t\r\n]*(?:,[ \t\r\n]*(?=")|(?=\}))')
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -64,17 +69,17 @@ def read_safetensors(path: Path) -> FileHeader:
 
 def decode_header(header: bytes, path: Path) -> tuple[dict[str, TensorEntry], dict[str, str]]:
     """Tensor entries by name, and the free-form metadata, of a header's JSON."""
-    # The reference reader wants the object to begin at once; trailing spaces are its alignment padding.
+    # The format wants the object to begin at once; trailing spaces are its alignment padding.
     if not header.startswith(b"{"):
         _malformed(path, "the header is not a JSON object")
     body, metadata = _split_metadata(header)
     try:
         tensors = _entries.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _decode_slowly(header, path)
-    # Each entry spells "data_offsets" once. A count that differs, or an escape that could hide one, means that the
-    # dict may have swallowed a duplicate name: look again, slowly.
-    if body.count(b'"data_offsets"') != len(tensors) or b"\\" in body:
+    # An entry's name, three keys and dtype take ten quotes. More of them, or escapes, mean that the dict may have
+    # swallowed a duplicate name, a duplicate field, or a field that the format does not know.
+    if body.count(b'"') != 10 * len(tensors) or b"\\" in body or METADATA in tensors:
         return _decode_slowly(header, path)
     return tensors, metadata
 
@@ -90,14 +95,17 @@ def _split_metadata(header: bytes) -> tuple[bytes, dict[str, str]]:
         metadata = msgspec.json.decode(raw, type=dict[str, str])
     except (msgspec.DecodeError, UnicodeDecodeError):
         return header, {}
-    rest = header[end + 1 :].lstrip()
-    return (b"{" + rest[1:] if rest.startswith(b",") else b"{" + rest), metadata
+    after = _AFTER_METADATA.match(header, end + 1)
+    return (b"{" + header[after.end() :], metadata) if after else (header, {})
 
 
 def _decode_slowly(header: bytes, path: Path) -> tuple[dict[str, TensorEntry], dict[str, str]]:
     """The same with every complaint named: used when the fast way met something unusual."""
     try:
-        pairs = json.loads(header.decode("utf-8"), object_pairs_hook=_Pairs, parse_constant=_no_constant)
+        text = header.decode("utf-8")
+        # The strict grammar; the standard decoder lets NaN and halves of surrogate pairs pass.
+        msgspec.json.decode(text)
+        pairs = json.loads(text, object_pairs_hook=_Pairs)
     except UnicodeDecodeError as error:
         _malformed(path, f"the header is not UTF-8 at byte {8 + error.start}")
     except RecursionError:
@@ -105,29 +113,41 @@ def _decode_slowly(header: bytes, path: Path) -> tuple[dict[str, TensorEntry], d
     except ValueError as error:
         _malformed(path, f"the header is not JSON ({error})")
     tensors: dict[str, TensorEntry] = {}
-    metadata: dict[str, str] = {}
+    metadata: dict[str, str] | None = None
     for name, value in pairs:
         if name == METADATA:
-            if not isinstance(value, _Pairs) or not all(isinstance(text, str) for _, text in value):
-                _malformed(path, "__metadata__ is not a map of strings to strings")
-            metadata = dict(value)
+            if metadata is not None:
+                _malformed(path, "__metadata__ appears twice in the header")
+            metadata = _metadata(value, path)
             continue
         if name in tensors:
             raise CheckpointError(
                 f"tensor {name!r} appears twice in the header", where=path, hint="re-save it", code="duplicate-tensor"
             )
         tensors[name] = _entry(name, value, path)
-    return tensors, metadata
+    return tensors, metadata or {}
+
+
+def _metadata(value: Any, path: Path) -> dict[str, str]:
+    """The map, where null stands for an empty one, as the reference reader takes it."""
+    if value is None:
+        return {}
+    if not isinstance(value, _Pairs) or not all(isinstance(text, str) for _, text in value):
+        _malformed(path, "__metadata__ is not a map of strings to strings")
+    return dict(value)
 
 
 def _entry(name: str, value: Any, path: Path) -> TensorEntry:
     if not isinstance(value, _Pairs):
         _malformed(path, f"tensor {name!r} is not described by a JSON object")
     try:
-        fields = dict(value)
-        if len(fields) != len(value):
+        stated = [(key, field) for key, field in value if key in FIELDS]
+        fields = dict(stated)
+        if len(fields) != len(stated):
             _malformed(path, f"tensor {name!r} states a field twice")
-        return msgspec.convert({k: fields[k] for k in ("dtype", "shape", "data_offsets")}, TensorEntry)
+        if isinstance(fields["shape"], _Pairs):
+            _malformed(path, f"tensor {name!r} has an object for a shape")
+        return msgspec.convert({key: fields[key] for key in FIELDS}, TensorEntry)
     except KeyError as error:
         _malformed(path, f"tensor {name!r} has no {error.args[0]!r}")
     except msgspec.ValidationError as error:
@@ -187,14 +207,15 @@ def byte_size(name: str, entry: TensorEntry, path: Path) -> int:
         _malformed(path, f"tensor {name!r} has unknown dtype {entry.dtype!r}", "a newer weightscope may know it")
     if len(entry.shape) > MAX_DIMENSIONS:
         _malformed(path, f"tensor {name!r} has {len(entry.shape):,} dimensions; {MAX_DIMENSIONS} are allowed")
-    total = prod(entry.shape) * bits
+    elements = 1
+    for dimension in entry.shape:
+        elements *= dimension
+        if max(elements, dimension) > MAX_SIZE:
+            _malformed(path, f"tensor {name!r} has more elements than 64 bits can count")
+    total = elements * bits
     if total % 8:
         _malformed(path, f"tensor {name!r}, {entry.dtype} {list(entry.shape)}, does not fill whole bytes")
     return total // 8
-
-
-def _no_constant(token: str) -> NoReturn:
-    raise ValueError(f"{token} is not JSON")
 
 
 def _malformed(path: Path, what: str, hint: str = REDOWNLOAD) -> NoReturn:

@@ -1,0 +1,34 @@
+"""Shared fixtures: the oracle runs offline and quietly, and each tiny model is built once."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The directory to which transformers saved the tiny model of a name."""
+    from tests.families.tiny import TINY
+
+    by_name = {tiny.name: tiny for tiny in TINY}
+
+    @cache
+    def save(name: str) -> Path:
+        directory = tmp_path_factory.mktemp(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            by_name[name].build().save_pretrained(directory)
+        return directory
+
+    return save

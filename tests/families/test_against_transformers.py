@@ -1,0 +1,160 @@
+"""Names, shapes and counts of every declared family are those that transformers saves and counts."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from safetensors import safe_open
+from tests.families.tiny import TINY, Tiny
+
+import weightscope
+from weightscope.config import read_config
+from weightscope.families.registry import Declaration, all_families, declare
+from weightscope.storage.base import Kind
+
+every_tiny = pytest.mark.parametrize("tiny", TINY, ids=lambda tiny: tiny.name)
+
+
+def header(directory: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes as the safetensors library reads them."""
+    with safe_open(directory / "model.safetensors", "pt") as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
+
+
+def declared(directory: Path, names: dict[str, Any] | None = None) -> Declaration:
+    declaration = declare(read_config(directory / "config.json"), names)
+    assert declaration is not None
+    return declaration
+
+
+def test_every_family_is_built() -> None:
+    """A declared type without a tiny model would go unchecked; those that transformers lacks are named."""
+    built = {getattr(transformers, f"{tiny.kind}Config").model_type for tiny in TINY}
+    remote_code_only = {"Yi", "yi", "kimi_k2"}
+    assert set(all_families()) == built | remote_code_only
+
+
+@every_tiny
+def test_names_and_shapes(tiny: Tiny, saved: Callable[[str], Path]) -> None:
+    stored = header(saved(tiny.name))
+    slots = declared(saved(tiny.name), stored).slots
+    required = {n: tuple(s.stored.shape) for s in slots if not (s.stored.optional or s.auxiliary) for n in s.names()}
+    assert required == stored
+
+
+@every_tiny
+def test_names_from_the_config_alone(tiny: Tiny, saved: Callable[[str], Path]) -> None:
+    """Without a file to look at, the usual spelling is what people have; LLaVA's differs from what 5.23 writes."""
+    stored = set(header(saved(tiny.name)))
+    slots = declared(saved(tiny.name)).slots
+    names = {n for s in slots if not (s.stored.optional or s.auxiliary) for n in s.names()}
+    if tiny.kind == "Llava":
+        names = {name.replace("vision_tower.vision_model.", "vision_tower.") for name in names}
+    assert names == stored
+
+
+@every_tiny
+def test_count(tiny: Tiny, saved: Callable[[str], Path]) -> None:
+    model = weightscope.open(saved(tiny.name))
+    oracle = tiny.build()
+    assert model.parameters.total == oracle.num_parameters()
+    persistent = [tensor for name, tensor in oracle.named_buffers() if name in oracle.state_dict()]
+    assert model.parameters.buffers == sum(tensor.numel() for tensor in persistent)
+
+
+@every_tiny
+def test_config_alone_counts_the_same(tiny: Tiny, saved: Callable[[str], Path]) -> None:
+    assert weightscope.open(saved(tiny.name) / "config.json").parameters.total == tiny.build().num_parameters()
+
+
+@every_tiny
+def test_all_recognized_and_nothing_wrong(tiny: Tiny, saved: Callable[[str], Path]) -> None:
+    summary = weightscope.open(saved(tiny.name)).summary()
+    assert summary.tensors.recognized == summary.tensors.total == len(header(saved(tiny.name)))
+    assert [finding for finding in summary.findings if finding.severity != "info"] == []
+
+
+@every_tiny
+def test_tying(tiny: Tiny, saved: Callable[[str], Path]) -> None:
+    model, oracle = weightscope.open(saved(tiny.name)), tiny.build()
+    head = oracle.get_output_embeddings()
+    embeddings = model.summary().embeddings
+    if head is None:
+        assert (embeddings.tied, embeddings.evidence) == (False, "not-applicable")
+    else:
+        assert embeddings.tied is (head.weight is oracle.get_input_embeddings().weight)
+        assert embeddings.evidence == ("absent-head" if embeddings.tied else "untied")
+
+
+@pytest.mark.parametrize("name", ["mixtral", "mixtral-top3", "deepseek_v3", "deepseek_v3-bias"])
+def test_active_leaves_out_the_experts_that_a_token_does_not_use(name: str, saved: Callable[[str], Path]) -> None:
+    """Counted on transformers' own modules: its packed experts have the expert as their first dimension."""
+    tiny = next(tiny for tiny in TINY if tiny.name == name)
+    oracle = tiny.build()
+    experts = sum(p.numel() for n, p in oracle.named_parameters() if ".experts." in n)
+    count, chosen = oracle.config.num_local_experts, oracle.config.num_experts_per_tok
+    expected = oracle.num_parameters() - experts + experts * chosen // count
+    assert weightscope.open(saved(name)).parameters.active == expected
+
+
+@every_tiny
+def test_every_pytorch_format_reads_the_same(tiny: Tiny, saved: Callable[[str], Path], tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes((saved(tiny.name) / "config.json").read_bytes())
+    oracle = tiny.build()
+    state = {name: oracle.state_dict()[name] for name in oracle.state_dict()}
+    if tiny.kind in ("Mixtral", "DeepseekV3", "Llava", "GPTNeoX"):
+        # What these hold in memory is not what is published; take the published names from the saved file.
+        with safe_open(saved(tiny.name) / "model.safetensors", "pt") as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    for zipped in (True, False):
+        torch.save(state, tmp_path / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
+        model = weightscope.open(tmp_path)
+        assert model.parameters.total == oracle.num_parameters()
+        assert model.summary().tensors.unrecognized == ()
+        if any("lm_head" in name or "embed_out" in name for name in state) and oracle.config.tie_word_embeddings:
+            assert model.tying.evidence == "shared-storage"
+
+
+def test_dialects_of_rope_agree_with_transformers(tmp_path: Path) -> None:
+    """`rope_theta` with `rope_scaling`, and `rope_parameters`, give what transformers standardizes both to."""
+    from transformers import LlamaConfig
+
+    from weightscope.components.rope import Rope
+    from weightscope.config import Config
+
+    old = {"rope_theta": 500000.0, "rope_scaling": {"type": "linear", "factor": 8.0}}
+    llama3 = {
+        "factor": 8.0,
+        "high_freq_factor": 4.0,
+        "low_freq_factor": 1.0,
+        "original_max_position_embeddings": 8192,
+        "rope_type": "llama3",
+    }
+    for keys in (old, {"rope_theta": 500000.0, "rope_scaling": llama3}, {"rope_parameters": YARN_KEYS}, {}):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            expected = dict(LlamaConfig(**keys).rope_parameters)
+        rope = Rope.of(Config(keys), 64)
+        assert rope.theta == expected.pop("rope_theta")
+        assert rope.kind == expected.pop("rope_type")
+        expected.pop("type", None)
+        assert dict(rope.settings) == {k: v for k, v in expected.items() if k in rope.settings}
+        assert set(rope.settings) >= set(expected) - {"attention_factor", "partial_rotary_factor"}
+
+
+YARN_KEYS = {"rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0, "original_max_position_embeddings": 32768}
+
+
+def test_kinds_of_stored_tensors(saved: Callable[[str], Path]) -> None:
+    """DeepSeek's correction bias is a buffer, its norms and matrices are weights."""
+    model = weightscope.open(saved("deepseek_v3-bias"))
+    kinds = {name: tensor.kind for name, tensor in model.tensors.items()}
+    assert kinds["model.layers.2.mlp.gate.e_score_correction_bias"] == Kind.BUFFER
+    assert kinds["model.layers.2.mlp.gate.weight"] == Kind.WEIGHT
+    assert kinds["model.layers.2.self_attn.q_a_proj.bias"] == Kind.BIAS

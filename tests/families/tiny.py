@@ -1,0 +1,113 @@
+"""Tiny random models that transformers builds: one table, sizes chosen so that no two dimensions coincide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import transformers
+
+LLAMA = {
+    "vocab_size": 101,
+    "hidden_size": 24,
+    "intermediate_size": 52,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 6,
+    "num_key_value_heads": 2,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+}
+GPT2 = {"vocab_size": 101, "n_positions": 37, "n_embd": 24, "n_layer": 3, "n_head": 3}
+ENDS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+DEEPSEEK = LLAMA | {
+    "num_key_value_heads": 6,
+    "moe_intermediate_size": 14,
+    "n_routed_experts": 9,
+    "n_shared_experts": 2,
+    "num_experts_per_tok": 2,
+    "n_group": 3,
+    "topk_group": 2,
+    "first_k_dense_replace": 1,
+    "q_lora_rank": 11,
+    "kv_lora_rank": 13,
+    "qk_rope_head_dim": 4,
+    "qk_nope_head_dim": 8,
+    "v_head_dim": 5,
+}
+VISION = {
+    "model_type": "clip_vision_model",
+    "hidden_size": 20,
+    "intermediate_size": 44,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "image_size": 28,
+    "patch_size": 7,
+}
+YARN = {"rope_type": "yarn", "rope_theta": 5e5, "factor": 4.0, "original_max_position_embeddings": 64}
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """One model: the config class's prefix and the keys that differ from its defaults."""
+
+    name: str
+    kind: str
+    keys: dict[str, Any]
+    model: str = "ForCausalLM"
+
+    def build(self) -> transformers.PreTrainedModel:
+        """A model in float32 whose every weight, norms and biases included, is random."""
+        config = getattr(transformers, f"{self.kind}Config")(**self.keys)
+        torch.manual_seed(0)
+        model = getattr(transformers, f"{self.kind}{self.model}")(config).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.uniform_(-0.5, 0.5)
+        return model
+
+
+TINY = [
+    Tiny("llama", "Llama", LLAMA),
+    Tiny("llama-tied", "Llama", LLAMA | {"tie_word_embeddings": True}),
+    Tiny("llama-biases", "Llama", LLAMA | {"attention_bias": True, "mlp_bias": True}),
+    Tiny("llama-mqa-head_dim", "Llama", LLAMA | {"num_key_value_heads": 1, "head_dim": 10}),
+    Tiny("llama-mha-yarn", "Llama", LLAMA | {"num_key_value_heads": 6, "rope_parameters": YARN}),
+    Tiny("llama-base", "Llama", LLAMA, "Model"),
+    Tiny("mistral", "Mistral", LLAMA | {"sliding_window": 5}),
+    Tiny("mistral-head_dim", "Mistral", LLAMA | {"head_dim": 10, "sliding_window": None}),
+    Tiny("qwen2", "Qwen2", LLAMA),
+    Tiny("qwen2-tied-window", "Qwen2", LLAMA | {
+        "tie_word_embeddings": True, "use_sliding_window": True, "sliding_window": 5, "max_window_layers": 2,
+    }),
+    Tiny("qwen3", "Qwen3", LLAMA | {"head_dim": 10}),
+    Tiny("qwen3-tied-bias", "Qwen3", LLAMA | {"head_dim": 10, "tie_word_embeddings": True, "attention_bias": True}),
+    Tiny("gpt2", "GPT2", GPT2 | ENDS, "LMHeadModel"),
+    Tiny("gpt2-inner-untied", "GPT2", GPT2 | ENDS | {"n_inner": 53, "tie_word_embeddings": False}, "LMHeadModel"),
+    Tiny("gpt2-base", "GPT2", GPT2 | ENDS, "Model"),
+    Tiny("gpt_neox", "GPTNeoX", LLAMA),
+    Tiny("gpt_neox-no-bias", "GPTNeoX", LLAMA | {"attention_bias": False, "use_parallel_residual": False}),
+    Tiny("gpt_neox-tied", "GPTNeoX", LLAMA | {"tie_word_embeddings": True}),
+    Tiny("mixtral", "Mixtral", LLAMA | {"num_local_experts": 5}),
+    Tiny("mixtral-top3", "Mixtral", LLAMA | {"num_local_experts": 4, "num_experts_per_tok": 3, "sliding_window": 5}),
+    Tiny("deepseek_v3", "DeepseekV3", DEEPSEEK),
+    Tiny("deepseek_v3-plain-queries", "DeepseekV3", DEEPSEEK | {"q_lora_rank": None, "attention_bias": True}),
+    Tiny("deepseek_v3-bias", "DeepseekV3", DEEPSEEK | {"attention_bias": True, "first_k_dense_replace": 2}),
+    Tiny("gemma", "Gemma", LLAMA | {"head_dim": 10}),
+    Tiny("gemma-untied", "Gemma", LLAMA | {"head_dim": 10, "tie_word_embeddings": False, "attention_bias": True}),
+    Tiny("gemma2", "Gemma2", LLAMA | {"head_dim": 10, "sliding_window": 5}),
+    Tiny("phi3", "Phi3", LLAMA),
+    Tiny("phi3-tied-window", "Phi3", LLAMA | {"tie_word_embeddings": True, "sliding_window": 5}),
+    Tiny("clip_vision_model", "CLIPVision", VISION, "Model"),
+    Tiny("llava", "Llava", {
+        "text_config": LLAMA | {"model_type": "llama"}, "vision_config": VISION, "image_token_index": 99,
+    }, "ForConditionalGeneration"),
+    Tiny("llava-qwen2-no-bias", "Llava", {
+        "text_config": LLAMA | {"model_type": "qwen2", "tie_word_embeddings": True},
+        "vision_config": VISION | {"image_size": 35},
+        "multimodal_projector_bias": False,
+        "tie_word_embeddings": True,
+        "image_token_index": 99,
+    }, "ForConditionalGeneration"),
+]  # fmt: skip
