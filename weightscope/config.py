@@ -139,6 +139,8 @@ def read_config(path: Path) -> Config:
     def invalid(what: str) -> ConfigError:
         return ConfigError(what, where=path, hint="restore it from the model's repository", code="config-invalid")
 
+    if path.exists() and not path.is_file():
+        raise invalid("not a regular file")
     try:
         raw = path.read_bytes() if path.stat().st_size <= MAX_CONFIG else b""
     except OSError as error:

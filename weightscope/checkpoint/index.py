@@ -56,6 +56,8 @@ def read_index(path: Path) -> Index:
     Raises:
         CheckpointError: `malformed-index` or `unsafe-path`.
     """
+    if not path.is_file():
+        raise CheckpointError("an index that is not a regular file", where=path, code="malformed-index")
     if path.stat().st_size > MAX_INDEX:
         raise CheckpointError(
             f"an index of over {MAX_INDEX:,} bytes is not read",
@@ -65,13 +67,17 @@ def read_index(path: Path) -> Index:
         )
     try:
         decoded = _decoder.decode(path.read_bytes())
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CheckpointError(
             f"not a usable index ({error})",
             where=path,
             hint='it needs {"weight_map": {tensor: shard}}; download it again',
             code="malformed-index",
         ) from None
+    if not decoded.weight_map:
+        raise CheckpointError(
+            "an index that names no tensor", where=path, hint="download it again", code="malformed-index"
+        )
     index = Index(path=path, weight_map=decoded.weight_map, metadata=decoded.metadata or {})
     for shard in index.shards:
         _check_inside(shard, path)

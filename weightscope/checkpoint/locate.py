@@ -47,6 +47,8 @@ def locate(path: Path, variant: str | None = None) -> Location:
         raise UsageError("no such file or directory", where=path, hint="check the path" + _hub_hint(path))
     if not path.is_file():
         raise UsageError("neither a file nor a directory", where=path)
+    if variant:
+        raise UsageError("--variant chooses within a directory, and this is a file", where=path, hint="leave it out")
     if path.name.endswith(".index.json") or re.search(r"\.index\.[\w-]+\.json$", path.name):
         return from_index(path, alone=True)
     config = _sibling_config(path)
@@ -103,16 +105,16 @@ def _candidates(
 ) -> Location | None:
     """The weight files of one format in a directory: by index, by a usual name, by shard numbers, or the only one."""
     for base in BASES:
+        single = f"{base}.{variant}{suffix}" if variant else f"{base}{suffix}"
         for index in _index_names(base, suffix, variant):
             if index in names:
-                return from_index(directory / index)
-        single = f"{base}.{variant}{suffix}" if variant else f"{base}{suffix}"
+                return _unless_single(from_index(directory / index), directory / single)
         if single in names:
             return Location(format=WEIGHT_SUFFIXES[suffix], weights=(directory / single,))
     if variant is None:
-        for index in names:
-            if index.endswith(f"{suffix}.index.json"):
-                return from_index(directory / index)
+        others = [n for n in names if n.endswith(f"{suffix}.index.json") and not _variant_of(n.removesuffix(".index.json"))]
+        if len(others) == 1:
+            return from_index(directory / others[0])
     usable = [n for n in weights if not NOT_WEIGHTS.fullmatch(n) and _variant_of(n) == variant]
     # Mistral publishes its own `consolidated` spelling beside the one for everyone else.
     usable = [n for n in usable if not n.startswith("consolidated")] or usable
@@ -120,6 +122,14 @@ def _candidates(
     if not usable:
         return None
     return _numbered(directory, usable) or _only(directory, usable)
+
+
+def _unless_single(indexed: Location, single: Path) -> Location:
+    """The shards, or the whole model in one file where that lies beside an index that does not name it."""
+    if indexed.index is None or not single.is_file() or single.name in indexed.index.shards:
+        return indexed
+    note = f"{indexed.index.path.name} is here too; {single.name} is read, as loaders do"
+    return Location(format=WEIGHT_SUFFIXES[single.suffix], weights=(single,), notes=(note,))
 
 
 def _index_names(base: str, suffix: str, variant: str | None) -> tuple[str, ...]:

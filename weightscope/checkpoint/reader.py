@@ -9,7 +9,8 @@ import msgspec
 
 from weightscope.checkpoint.entry import FileHeader, TensorEntry
 from weightscope.checkpoint.index import Index
-from weightscope.checkpoint.locate import Location, locate
+from weightscope.checkpoint.locate import WEIGHT_SUFFIXES, Location, locate
+from weightscope.checkpoint.pytorch import looks_like_pytorch, read_pytorch
 from weightscope.checkpoint.safetensors import read_safetensors
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 from weightscope.findings import Finding
@@ -21,9 +22,10 @@ GIT_LFS = b"version https://git-lfs"
 FOREIGN = {
     b"GGUF": "a GGUF file, which weightscope does not read",
     b"\x89HDF": "an HDF5 file (Keras or TensorFlow weights), which weightscope does not read",
-    b"<!DO": "an HTML page, not weights; the download failed",
-    b"<htm": "an HTML page, not weights; the download failed",
 }
+HTML = (b"<!doctype", b"<html")
+# As much as tells the formats apart; tar's mark comes last, at 257.
+START = 300
 
 
 class Checkpoint(msgspec.Struct, kw_only=True):
@@ -40,8 +42,8 @@ class Checkpoint(msgspec.Struct, kw_only=True):
 
     @property
     def format(self) -> str:
-        """safetensors, pytorch, index or config."""
-        return self.location.format
+        """safetensors, pytorch, index or config; of files that are here, what they hold and not what they are called."""
+        return self.files[0].format if self.files else self.location.format
 
     @property
     def index(self) -> Index | None:
@@ -79,6 +81,8 @@ def _open(path: Path, variant: str | None, progress: Progress | None) -> Checkpo
         if progress:
             progress(number, len(location.weights), weights.name)
         header = read_header(weights)
+        if WEIGHT_SUFFIXES.get(weights.suffix, header.format) != header.format:
+            findings.append(_misnamed(header))
         for entry in header.tensors.values():
             entry.file = number
         twice = tensors.keys() & header.tensors.keys()
@@ -99,29 +103,60 @@ def _open(path: Path, variant: str | None, progress: Progress | None) -> Checkpo
 
 def read_header(path: Path) -> FileHeader:
     """The header of one weight file, told by its first bytes rather than by its name."""
+    if path.is_symlink() and not path.exists():
+        raise CheckpointError("a link to a file that is not there", where=path, hint="download it again")
+    if path.exists() and not path.is_file():
+        raise CheckpointError("not a regular file", where=path, hint="is it the file that was meant?")
     with path.open("rb") as file:
-        start = file.read(64)
+        start = file.read(START)
+    if start[8:9] == b"{":
+        return read_safetensors(path)
+    if looks_like_pytorch(start):
+        return read_pytorch(path)
+    _refuse_foreign(start, path)
+    return read_safetensors(path) if path.suffix == ".safetensors" else read_pytorch(path)
+
+
+def _refuse_foreign(start: bytes, path: Path) -> None:
+    """Raise for what is often found under a weight file's name and is something else."""
+    if not start:
+        raise CheckpointError("an empty file", where=path, hint="is the download finished?", code="truncated-file")
     if start.startswith(GIT_LFS):
         raise CheckpointError(
             "a Git LFS pointer, not the weights", where=path, hint="run `git lfs pull`", code="truncated-file"
         )
     if start[:4] in FOREIGN:
         raise NotImplementedByWeightscope(FOREIGN[start[:4]], where=path)
-    if not start:
-        raise CheckpointError("an empty file", where=path, hint="is the download finished?", code="truncated-file")
-    if path.suffix == ".safetensors" or start[8:9] == b"{":
-        return read_safetensors(path)
-    from weightscope.checkpoint.pytorch import read_pytorch
+    if start.lstrip().lower().startswith(HTML):
+        raise CheckpointError(
+            "an HTML page, not weights", where=path, hint="the download failed, repeat it", code="malformed-header"
+        )
+    if len(start) >= 8 and start.isascii() and start.decode().replace("\n", " ").isprintable():
+        raise CheckpointError(
+            f"text, not weights: it begins with {start[:40].decode()!r}",
+            where=path,
+            hint="the download failed, repeat it",
+            code="malformed-header",
+        )
 
-    return read_pytorch(path)
+
+def _misnamed(header: FileHeader) -> Finding:
+    suffix = next(suffix for suffix, format in WEIGHT_SUFFIXES.items() if format == header.format)
+    return Finding(
+        code="malformed-header",
+        severity="warning",
+        message=f"{header.path.name} holds {header.format}, which its suffix does not say",
+        hint=f"loaders go by the suffix and fail; rename it to {header.path.with_suffix(suffix).name}",
+    )
 
 
 def _duplicate(names: list[str], header: FileHeader, before: list[FileHeader]) -> Finding:
     others = [file.path.name for file in before if names[0] in file.tensors]
+    tensors = "a tensor" if len(names) == 1 else f"{len(names):,} tensors"
     return Finding(
         code="duplicate-tensor",
         severity="error",
-        message=f"{header.path.name} repeats {len(names):,} tensors that {others[0]} holds, such as {names[0]}",
+        message=f"{header.path.name} repeats {tensors} that {others[0]} holds: {names[0]}{' …' if len(names) > 1 else ''}",
         tensors=tuple(names[:20]),
         hint="a loader keeps whichever it reads last; re-save the checkpoint",
     )
@@ -129,13 +164,13 @@ def _duplicate(names: list[str], header: FileHeader, before: list[FileHeader]) -
 
 def _missing(location: Location) -> Finding:
     missing = location.missing
-    source = location.index.path.name if location.index else "the shard numbers"
+    source = f"{location.index.path.name} names" if location.index else "the file names count"
     total = len(missing) + len(location.weights)
     shown = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
     return Finding(
         code="missing-shard",
         severity="error",
-        message=f"{len(missing):,} of {total:,} shards that {source} names are not here: {shown}",
+        message=f"{len(missing):,} of {total:,} shards that {source} are not here: {shown}",
         tensors=(),
         hint="finish the download; until then, only what is here can be shown",
     )

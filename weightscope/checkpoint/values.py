@@ -66,7 +66,8 @@ def read_numpy(path: Path, data_start: int, entry: TensorEntry, index: Any = ...
     else:
         steps = tuple(stride * dtype.itemsize for stride in entry.strides)
         array = np.lib.stride_tricks.as_strided(flat, entry.shape, steps, writeable=False)
-    chosen = array[index]
+    # One element comes as a scalar, which has no flags to set.
+    chosen = np.asarray(array[index])
     chosen.flags.writeable = False
     return chosen
 
@@ -100,11 +101,11 @@ def read_torch(path: Path, data_start: int, entry: TensorEntry, index: Any = ...
     if start == stop:
         return torch.empty(shape, dtype=dtype)[index]
     raw = torch.frombuffer(_bytes(path, data_start, entry, writable=True), dtype=torch.uint8)
-    if raw.data_ptr() % dtype.itemsize:
-        raw = raw.clone()
     flat = raw.view(dtype)
     tensor = flat.reshape(shape) if entry.strides is None else flat.as_strided(shape, entry.strides)
-    return tensor[index]
+    chosen = tensor[index]
+    # Old writers did not align; what was chosen is copied, not all that it was chosen from.
+    return chosen.clone() if raw.data_ptr() % dtype.itemsize else chosen
 
 
 def _bytes(path: Path, data_start: int, entry: TensorEntry, *, writable: bool) -> memoryview:
