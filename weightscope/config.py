@@ -13,6 +13,19 @@ from weightscope.errors import ConfigError
 from weightscope.sizes import Size
 
 MAX_CONFIG = 10_000_000
+MAX_NUMBER = 2**63 - 1
+# Whole numbers whose class's default is null, so that it does not tell their type.
+WHOLE = {"head_dim", "n_inner", "num_key_value_heads", "query_pre_attn_scalar", "sliding_window"}
+# Whole numbers that have a default and may be null all the same: without windows, without low rank, …
+OPTIONAL = {
+    "max_window_layers",
+    "n_shared_experts",
+    "num_key_value_heads",
+    "num_nextn_predict_layers",
+    "q_lora_rank",
+    "query_pre_attn_scalar",
+    "sliding_window",
+}
 
 
 class Config:
@@ -115,8 +128,11 @@ class Config:
         return value
 
     def _check_type(self, key: str, value: Any) -> None:
-        """What the class's default is, the value must be; null is allowed, since configs spell "default" that way."""
-        expected = type(self.defaults.get(key))
+        """What the class's default is, the value must be; null is allowed where it can stand for something."""
+        default = self.defaults.get(key)
+        expected = int if key in WHOLE else type(default)
+        if value is None and expected is int and default is not None and key not in OPTIONAL:
+            raise self.error(f"{self.prefix + key!r} is null, not a whole number")
         if value is None or expected is type(None):
             return
         fits = isinstance(value, float | int) if expected is float else isinstance(value, expected)
@@ -124,6 +140,8 @@ class Config:
             raise self.error(f"{self.prefix + key!r} is {value!r:.60}, not {_KIND.get(expected, expected.__name__)}")
         if expected is int and value < 0:
             raise self.error(f"{self.prefix + key!r} is {value:,}, and cannot be negative")
+        if isinstance(value, int) and abs(value) > MAX_NUMBER:
+            raise self.error(f"{self.prefix + key!r} has {len(str(value))} digits, more than any model needs")
 
 
 _KIND = {int: "a whole number", float: "a number", bool: "true or false", str: "a string", dict: "an object"}

@@ -102,7 +102,9 @@ def test_total_size_is_the_real_one(model: dict[str, Any]) -> None:
     if model["model"] == "FlagAlpha/Atom-7B":
         assert total_size == 2 * weights + 4 * buffers
         return
-    element = 4 if "float32" in OTHER_SIZES.get(model["model"], "") else DTYPE_BYTES[Config(model["config"]).dtype or ""]
+    element = (
+        4 if "float32" in OTHER_SIZES.get(model["model"], "") else DTYPE_BYTES[Config(model["config"]).dtype or ""]
+    )
     assert total_size == element * (weights + buffers)
     assert bool(buffers) is (model["model"] == "huggyllama/llama-7b")
 

@@ -17,7 +17,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
 
     `total` counts logical weights once; `active` leaves out routed experts that one token does not use;
     `non_embedding` leaves out token and position embeddings and the head; `auxiliary` lies beside the total.
-    `bits_per_parameter` are the bits on disk of what `total` counts, scales included, None where nothing is stored.
+    `buffers` are the main model's. `bits_per_parameter` are the bits on disk of what `total` counts, scales included, None where nothing is stored.
     """
 
     total: int
@@ -40,7 +40,7 @@ class RoleShare(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ComponentShare(msgspec.Struct, frozen=True, kw_only=True):
-    """One component; `share` is of `parameters.total`, which auxiliary parts are not in. `tensors` are distinct."""
+    """One component; `share` is of all weights, auxiliary ones included. `tensors` are distinct."""
 
     component: str
     tensors: int
@@ -72,7 +72,7 @@ def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
         if not group.alias:
             stored += group.elements
         if group.kind is Kind.BUFFER:
-            buffers += group.elements
+            buffers += 0 if group.auxiliary else group.elements
         elif group.auxiliary:
             auxiliary += count
         else:
@@ -92,9 +92,15 @@ def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
     )
 
 
+def count_whole(inventory: Inventory, tying: Tying) -> int:
+    """What shares are of: the total and what is auxiliary to it."""
+    parameters = count_parameters(inventory, tying)
+    return parameters.total + parameters.auxiliary
+
+
 def by_component(inventory: Inventory, tying: Tying) -> tuple[ComponentShare, ...]:
     """Components in the order in which data meets them, auxiliary ones last; buffers are in none."""
-    total = count_parameters(inventory, tying).total
+    whole = count_whole(inventory, tying)
     sections: dict[Section, list[Group]] = {}
     for group in inventory.groups:
         if group.kind is not Kind.BUFFER:
@@ -108,7 +114,7 @@ def by_component(inventory: Inventory, tying: Tying) -> tuple[ComponentShare, ..
                 component=section,
                 tensors=sum(group.tensors for group in groups),
                 parameters=parameters,
-                share=round(parameters / total, 6) if total else 0.0,
+                share=round(parameters / whole, 6) if whole else 0.0,
                 bytes=sum(group.bytes for group in groups),
                 roles=_roles(groups, tying),
             )

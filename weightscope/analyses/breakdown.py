@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from weightscope.analyses.accounting import by_component, by_dtype, count_parameters, counted
+from weightscope.analyses.accounting import by_component, by_dtype, count_whole, counted
 from weightscope.analyses.inventory import Group, Inventory, byte_size
 from weightscope.analyses.tying import Tying
 from weightscope.checkpoint.entry import TensorEntry
@@ -22,7 +22,7 @@ OUTSIDE = "outside layers"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One line: `share` is of `parameters.total`, `group` the stack that a layer belongs to."""
+    """One line: `share` is of all weights, auxiliary ones included, `group` the stack that a layer belongs to."""
 
     name: str
     group: str = ""
@@ -49,7 +49,7 @@ def break_down(
     inventory: Inventory, tying: Tying, tensors: dict[str, TensorEntry], by: By, depth: int | None = None
 ) -> tuple[Row, ...]:
     """The rows of one view. Buffers are in none; `depth` cuts module paths to their first words."""
-    total = count_parameters(inventory, tying).total
+    total = count_whole(inventory, tying)
     views: dict[By, Callable[[], Iterator[Row]]] = {
         "component": lambda: _components(inventory, tying),
         "role": lambda: _roles(inventory, tying, total),

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
+from operator import attrgetter
 
-from weightscope.analyses.infer import Guess, guess
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
@@ -18,6 +18,8 @@ from weightscope.ranges import columns, expand, fill, template_of
 from weightscope.roles import Role, Section
 from weightscope.sizes import Shape
 from weightscope.storage.base import Kind
+
+_dtype_and_shape = attrgetter("dtype", "shape")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,17 +141,11 @@ def take_inventory(declaration: Declaration | None, checkpoint: Checkpoint) -> I
     missing: list[tuple[Slot, tuple[str, ...]]] = []
     matched: set[str] = set()
     for slot in slots:
-        names = list(slot.names())
-        entries = [tensors.get(name) for name in names]
-        if None in entries:
-            absent = tuple(name for name, entry in zip(names, entries, strict=True) if entry is None)
-            names = [name for name, entry in zip(names, entries, strict=True) if entry is not None]
-            if not slot.stored.optional:
-                missing.append((slot, absent))
-            if not names:
-                continue
-        matched.update(names)
-        groups += _stored_groups(slot, names, tensors, aliases)
+        found = {name: entry for name in slot.names() if (entry := tensors.get(name))}
+        if len(found) < slot.count and not slot.stored.optional:
+            missing.append((slot, tuple(name for name in slot.names() if name not in found)))
+        matched.update(found)
+        groups += _stored_groups(slot, found, aliases)
     unmatched = [name for name in tensors if name not in matched] if len(matched) < len(tensors) else []
     groups += _inferred_groups(unmatched, tensors, aliases)
     return Inventory(
@@ -197,19 +193,17 @@ def _from_names(slots: Iterable[Slot], names: set[str]) -> Inventory:
     )
 
 
-def _stored_groups(
-    slot: Slot, names: list[str], tensors: dict[str, TensorEntry], aliases: dict[str, str]
-) -> Iterable[Group]:
-    own = [name for name in names if name not in aliases] if aliases else names
+def _stored_groups(slot: Slot, found: dict[str, TensorEntry], aliases: dict[str, str]) -> Iterable[Group]:
+    own = {name: entry for name, entry in found.items() if name not in aliases} if aliases else found
     if own:
-        yield _group(slot, tuple(own), _count(own, tensors))
-    if len(own) < len(names):
-        again = [name for name in names if name in aliases]
-        yield _group(slot, tuple(again), _count(again, tensors), alias=True)
+        yield _group(slot, tuple(own), _count(own.values()))
+    if len(own) < len(found):
+        again = {name: entry for name, entry in found.items() if name in aliases}
+        yield _group(slot, tuple(again), _count(again.values()), alias=True)
 
 
-def _count(names: Iterable[str], tensors: dict[str, TensorEntry]) -> Counter[tuple[str | None, tuple[int, ...]]]:
-    return Counter([((entry := tensors[name]).dtype, entry.shape) for name in names])
+def _count(entries: Iterable[TensorEntry]) -> Counter[tuple[str | None, tuple[int, ...]]]:
+    return Counter(map(_dtype_and_shape, entries))
 
 
 def _group(
@@ -243,9 +237,8 @@ def _nameless_shapes(names: list[str]) -> Iterable[Group]:
     for name in names:
         found.setdefault(template_of(name)[0], []).append(name)
     for template, members in found.items():
-        suggestion = guess(template, 2)
         ranges = tuple(sorted(column) for column in columns(template_of(name)[1] for name in members))
-        yield _inferred(template, ranges, tuple(members), {}, suggestion)
+        yield _inferred(template, ranges, tuple(members), {}, dimensions=2)
 
 
 def _inferred_groups(names: list[str], tensors: dict[str, TensorEntry], aliases: dict[str, str]) -> Iterable[Group]:
@@ -254,10 +247,10 @@ def _inferred_groups(names: list[str], tensors: dict[str, TensorEntry], aliases:
         template, numbers = template_of(name)
         found.setdefault((template, len(tensors[name].shape), name in aliases), []).append((name, numbers))
     for (template, dimensions, alias), members in found.items():
-        suggestion = guess(template, dimensions)
         ranges = tuple(sorted(column) for column in columns(numbers for _, numbers in members))
         group_names = tuple(name for name, _ in members)
-        yield _inferred(template, ranges, group_names, _count(group_names, tensors), suggestion, alias=alias)
+        counts = _count(tensors[name] for name in group_names)
+        yield _inferred(template, ranges, group_names, counts, dimensions=dimensions, alias=alias)
 
 
 def _inferred(
@@ -265,10 +258,14 @@ def _inferred(
     ranges: tuple[Indices, ...],
     names: tuple[str, ...],
     counts: Mapping[tuple[str | None, tuple[int, ...]], int],
-    suggestion: Guess,
     *,
+    dimensions: int,
     alias: bool = False,
 ) -> Group:
+    # Its patterns take longer to compile than a small checkpoint to read.
+    from weightscope.analyses.infer import guess
+
+    suggestion = guess(template, dimensions)
     return Group(
         template=template,
         ranges=ranges,

@@ -39,7 +39,7 @@ class TensorRow(msgspec.Struct, frozen=True, kw_only=True):
 
 def list_tensors(inventory: Inventory, checkpoint: Checkpoint) -> Iterator[tuple[Group, TensorRow]]:
     """Every tensor with its group: group by group, in the order of the forward pass."""
-    weight_map = checkpoint.index.weight_map if checkpoint.index else {}
+    weight_map = checkpoint.index.weight_map if checkpoint.index and not checkpoint.tensors else {}
     for group in inventory.groups:
         logical, stored = group.packing
         counts = not group.alias and group.kind in (Kind.WEIGHT, Kind.BIAS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,17 +14,22 @@ from weightscope.errors import CheckpointError
 MAX_INDEX = 200_000_000
 
 
-class Index(msgspec.Struct, frozen=True, kw_only=True):
-    """A decoded index file; `weight_map` is tensor name -> shard file name, `metadata` free-form."""
+class Index(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """What an index file says; `shards` are file names, each once and sorted, `metadata` is free-form."""
 
     path: Path
-    weight_map: dict[str, str]
+    shards: list[str]
     metadata: dict[str, Any]
 
-    @property
-    def shards(self) -> list[str]:
-        """Shard file names, each once, sorted."""
-        return sorted(set(self.weight_map.values()))
+    @cached_property
+    def weight_map(self) -> dict[str, str]:
+        """Tensor name -> shard file name. Read again when asked for: where shards are here, their headers say as much
+        and the map of a large model takes as much memory as they do.
+
+        Raises:
+            CheckpointError: `malformed-index`, if the file has changed.
+        """
+        return _decode(self.path).weight_map
 
     @property
     def total_size(self) -> int | None:
@@ -47,15 +53,20 @@ class _File(msgspec.Struct):
     metadata: dict[str, Any] | None = None
 
 
-_decoder = msgspec.json.Decoder(_File)
-
-
 def read_index(path: Path) -> Index:
     """The index at `path`, its shard names checked to stay inside its directory.
 
     Raises:
         CheckpointError: `malformed-index` or `unsafe-path`.
     """
+    decoded = _decode(path)
+    shards = sorted(set(decoded.weight_map.values()))
+    for shard in shards:
+        _check_inside(shard, path)
+    return Index(path=path, shards=shards, metadata=decoded.metadata or {})
+
+
+def _decode(path: Path) -> _File:
     if not path.is_file():
         raise CheckpointError("an index that is not a regular file", where=path, code="malformed-index")
     if path.stat().st_size > MAX_INDEX:
@@ -66,7 +77,7 @@ def read_index(path: Path) -> Index:
             code="malformed-index",
         )
     try:
-        decoded = _decoder.decode(path.read_bytes())
+        decoded = msgspec.json.decode(path.read_bytes(), type=_File)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CheckpointError(
             f"not a usable index ({error})",
@@ -78,10 +89,7 @@ def read_index(path: Path) -> Index:
         raise CheckpointError(
             "an index that names no tensor", where=path, hint="download it again", code="malformed-index"
         )
-    index = Index(path=path, weight_map=decoded.weight_map, metadata=decoded.metadata or {})
-    for shard in index.shards:
-        _check_inside(shard, path)
-    return index
+    return decoded
 
 
 def _check_inside(shard: str, path: Path) -> None:

@@ -14,9 +14,13 @@ WEIGHT_SUFFIXES = {".safetensors": "safetensors", ".bin": "pytorch", ".pt": "pyt
 # The names that transformers and diffusers write, looked for before any other.
 BASES = ("model", "pytorch_model", "diffusion_pytorch_model")
 # What training loops leave beside the weights (transformers' Trainer), never a model.
-NOT_WEIGHTS = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state.*|adapter_model)\.(bin|pt|pth|safetensors)")
+NOT_WEIGHTS = re.compile(
+    r"(training_args|optimizer|scheduler|scaler|rng_state.*|adapter_model)\.(bin|pt|pth|safetensors)"
+)
 SHARD = re.compile(r"(?P<stem>.+?)[-_](?P<number>\d+)-of-(?P<count>\d+)(?P<variant>\.[\w-]+)?\.(?P<suffix>\w+)")
-VARIANT = re.compile(r"(?:diffusion_pytorch_|pytorch_)?model\.(?!safetensors|bin)([\w-]+?)(?:-\d+-of-\d+)?\.(?:safetensors|bin)")
+VARIANT = re.compile(
+    r"(?:diffusion_pytorch_|pytorch_)?model\.(?!safetensors|bin)([\w-]+?)(?:-\d+-of-\d+)?\.(?:safetensors|bin)"
+)
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,8 +91,8 @@ def _in_directory(directory: Path, variant: str | None) -> Location:
         raise UsageError("an empty directory", where=directory, hint="is the download finished?")
     config = directory / "config.json" if "config.json" in names else None
     by_format = {
-        format: _candidates(directory, [n for n in names if Path(n).suffix in suffixes], names, suffixes[0], variant)
-        for format, suffixes in (("safetensors", (".safetensors",)), ("pytorch", (".bin", ".pt", ".pth")))
+        held: _candidates(directory, [n for n in names if Path(n).suffix in suffixes], names, suffixes[0], variant)
+        for held, suffixes in (("safetensors", (".safetensors",)), ("pytorch", (".bin", ".pt", ".pth")))
     }
     chosen = by_format["safetensors"] or by_format["pytorch"]
     if chosen is None:
@@ -112,7 +116,9 @@ def _candidates(
         if single in names:
             return Location(format=WEIGHT_SUFFIXES[suffix], weights=(directory / single,))
     if variant is None:
-        others = [n for n in names if n.endswith(f"{suffix}.index.json") and not _variant_of(n.removesuffix(".index.json"))]
+        others = [
+            n for n in names if n.endswith(f"{suffix}.index.json") and not _variant_of(n.removesuffix(".index.json"))
+        ]
         if len(others) == 1:
             return from_index(directory / others[0])
     usable = [n for n in weights if not NOT_WEIGHTS.fullmatch(n) and _variant_of(n) == variant]
@@ -197,7 +203,9 @@ def _without_weights(directory: Path, names: list[str], config: Path | None, var
     if config:
         return Location(format="config", config=config)
     raise UsageError(
-        "no weights and no config.json here", where=directory, hint="name a directory that holds .safetensors or .bin files"
+        "no weights and no config.json here",
+        where=directory,
+        hint="name a directory that holds .safetensors or .bin files",
     )
 
 
@@ -207,5 +215,6 @@ def _sibling_config(path: Path) -> Path | None:
 
 
 def _hub_hint(path: Path) -> str:
-    looks_like_repo = not path.is_absolute() and len(path.parts) == 2 and not path.suffix and path.parts[0] not in (".", "..")
+    is_file = path.suffix in (*WEIGHT_SUFFIXES, ".json")
+    looks_like_repo = len(path.parts) == 2 and path.parts[0] not in ("/", ".", "..", "~") and not is_file
     return "; models on the Hugging Face Hub are not read yet, download it first" if looks_like_repo else ""

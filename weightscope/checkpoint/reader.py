@@ -10,7 +10,6 @@ import msgspec
 from weightscope.checkpoint.entry import FileHeader, TensorEntry
 from weightscope.checkpoint.index import Index
 from weightscope.checkpoint.locate import WEIGHT_SUFFIXES, Location, locate
-from weightscope.checkpoint.pytorch import looks_like_pytorch, read_pytorch
 from weightscope.checkpoint.safetensors import read_safetensors
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 from weightscope.findings import Finding
@@ -42,7 +41,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
 
     @property
     def format(self) -> str:
-        """safetensors, pytorch, index or config; of files that are here, what they hold and not what they are called."""
+        """safetensors, pytorch, index or config; what the files hold, whatever they are called."""
         return self.files[0].format if self.files else self.location.format
 
     @property
@@ -68,7 +67,9 @@ def open_checkpoint(path: Path, *, variant: str | None = None, progress: Progres
         return _open(path, variant, progress)
     except OSError as error:
         raise CheckpointError(
-            f"cannot be read ({error.strerror or error})", where=error.filename or path, hint="check path and permissions"
+            f"cannot be read ({error.strerror or error})",
+            where=error.filename or path,
+            hint="check path and permissions",
         ) from None
 
 
@@ -111,6 +112,8 @@ def read_header(path: Path) -> FileHeader:
         start = file.read(START)
     if start[8:9] == b"{":
         return read_safetensors(path)
+    from weightscope.checkpoint.pytorch import looks_like_pytorch, read_pytorch
+
     if looks_like_pytorch(start):
         return read_pytorch(path)
     _refuse_foreign(start, path)
@@ -133,7 +136,7 @@ def _refuse_foreign(start: bytes, path: Path) -> None:
         )
     if len(start) >= 8 and start.isascii() and start.decode().replace("\n", " ").isprintable():
         raise CheckpointError(
-            f"text, not weights: it begins with {start[:40].decode()!r}",
+            f"text, not weights: it begins with {start.strip()[:40].decode()!r}",
             where=path,
             hint="the download failed, repeat it",
             code="malformed-header",
@@ -141,7 +144,7 @@ def _refuse_foreign(start: bytes, path: Path) -> None:
 
 
 def _misnamed(header: FileHeader) -> Finding:
-    suffix = next(suffix for suffix, format in WEIGHT_SUFFIXES.items() if format == header.format)
+    suffix = next(suffix for suffix, held in WEIGHT_SUFFIXES.items() if held == header.format)
     return Finding(
         code="malformed-header",
         severity="warning",
@@ -152,11 +155,12 @@ def _misnamed(header: FileHeader) -> Finding:
 
 def _duplicate(names: list[str], header: FileHeader, before: list[FileHeader]) -> Finding:
     others = [file.path.name for file in before if names[0] in file.tensors]
-    tensors = "a tensor" if len(names) == 1 else f"{len(names):,} tensors"
+    tensors = "1 tensor" if len(names) == 1 else f"{len(names):,} tensors"
+    shown = names[0] + (" …" if len(names) > 1 else "")
     return Finding(
         code="duplicate-tensor",
         severity="error",
-        message=f"{header.path.name} repeats {tensors} that {others[0]} holds: {names[0]}{' …' if len(names) > 1 else ''}",
+        message=f"{header.path.name} repeats {tensors} that {others[0]} holds: {shown}",
         tensors=tuple(names[:20]),
         hint="a loader keeps whichever it reads last; re-save the checkpoint",
     )

@@ -57,10 +57,7 @@ def read_numpy(path: Path, data_start: int, entry: TensorEntry, index: Any = ...
     dtype = _numpy_dtype(entry.dtype, path)
     bits = DTYPE_BITS[entry.dtype]
     raw = np.frombuffer(_bytes(path, data_start, entry, writable=False), dtype=np.uint8)
-    if bits < 8:
-        flat = _unpack(raw, bits).view(dtype)
-    else:
-        flat = raw.view(dtype)
+    flat = _unpack(raw, bits).view(dtype) if bits < 8 else raw.view(dtype)
     if entry.strides is None:
         array = flat.reshape(entry.shape)
     else:
@@ -135,7 +132,8 @@ def _numpy_dtype(name: str, path: Path) -> np.dtype[Any]:
     attribute = _NUMPY.get(name)
     if attribute is None:
         raise NotImplementedByWeightscope(f"NumPy has no dtype for {name}", where=path, hint="read the values as torch")
-    return np.dtype(getattr(np, attribute, None) or getattr(ml_dtypes, attribute))
+    dtype: np.dtype[Any] = np.dtype(getattr(np, attribute, None) or getattr(ml_dtypes, attribute))
+    return dtype
 
 
 def _unpack(raw: np.ndarray[Any, Any], bits: int) -> np.ndarray[Any, Any]:

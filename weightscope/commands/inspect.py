@@ -27,7 +27,7 @@ def inspect(
         bool, typer.Option("--values", help="Read embedding and head to see whether they are equal.")
     ] = False,
 ) -> None:
-    r"""What is this: family, size, parameters, anything wrong.
+    """What is this: family, size, parameters, anything wrong.
 
     Reads the files' headers only, so the size of the weights does not matter.
 

@@ -40,7 +40,7 @@ def params(
     output: OutputOption = None,
     variant: VariantOption = None,
 ) -> None:
-    r"""Where the parameters live: component, role, layer, ….
+    """Where the parameters live: component, role, layer, ….
 
     A config.json alone is enough: it says what the architecture should hold.
 

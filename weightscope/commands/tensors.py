@@ -35,7 +35,7 @@ def tensors(
     output: OutputOption = None,
     variant: VariantOption = None,
 ) -> None:
-    r"""Which tensors there are: role, shape, dtype, file.
+    """Which tensors there are: role, shape, dtype, file.
 
     Tables show like tensors of all layers as one row; JSON and CSV list each.
 

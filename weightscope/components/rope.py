@@ -34,10 +34,14 @@ class Rope:
         share = settings.pop("partial_rotary_factor", None)
         if share is None:
             share = config.get("partial_rotary_factor", config.get("rotary_pct", 1.0))
+        share = 1.0 if share is None else share
+        for key, value, most in (("rope_theta", theta, 1e300), ("partial_rotary_factor", share, 1)):
+            if not isinstance(value, float | int) or not 0 <= value <= most:
+                raise config.error(f"{key!r} is {value!r:.60}, which no rotary embedding has")
         kind = settings.pop("rope_type", None) or settings.pop("type", None) or "default"
         settings.pop("type", None)
         return cls(
-            dim=int(head_dim * (1.0 if share is None else share)),
+            dim=int(head_dim * share),
             theta=float(theta),
             # Phi-3 called it "su" after its author before the paper's name was known.
             kind="longrope" if kind == "su" else str(kind),

@@ -83,7 +83,7 @@ def decoder(config: Config, root: str, norm_names: tuple[str, str | None, str, s
                 ),
                 width=width,
                 heads=heads,
-                kv_heads=config["num_key_value_heads"],
+                kv_heads=config["num_key_value_heads"] or heads,
                 head_dim=head_dim,
                 rope=rope,
                 window=window,

@@ -23,6 +23,7 @@ F = TypeVar("F", bound=Callable[..., Component])
 DECODER_NEEDS = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
 # The largest published model has 0.1 million tensors.
 MAX_TENSORS = 5_000_000
+ZERO = "a size or count that others are divided by is 0"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ class Family:
         try:
             return self.build(config, self.roots[0] if root is None else root)
         except ZeroDivisionError:
-            raise config.error("a size or count that others are divided by is 0") from None
+            raise config.error(ZERO) from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +163,10 @@ def declare(config: Config, names: Collection[str] | None = None) -> Declaration
 
 def _declare(found: Family, config: Config, root: str, scheme: Scheme | None) -> Declaration:
     tree = found.component(config, root)
-    slots = list(walk(tree))
+    try:
+        slots = list(walk(tree))
+    except ZeroDivisionError:
+        raise config.error(ZERO) from None
     if sum(slot.count for slot in slots) > MAX_TENSORS:
         raise config.error(f"describes over {MAX_TENSORS:,} tensors", "check its layer and expert counts")
     if scheme:

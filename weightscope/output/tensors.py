@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from weightscope.analyses.inventory import Group
 from weightscope.analyses.listing import TensorRow
@@ -10,7 +10,8 @@ from weightscope.analyses.summary import Summary
 from weightscope.output import words
 from weightscope.output.document import Cell, Column, Document, Table
 from weightscope.output.views import BYTES, PARAMETERS, ROLE, TENSORS, subtitle, title
-from weightscope.ranges import columns, fill, spell, template_of
+from weightscope.ranges import columns as numbers_of
+from weightscope.ranges import fill, spell, template_of
 
 NAME = Column(title="Name", kind="name")
 SHAPE, DTYPE, FILE = Column(title="Shape"), Column(title="Dtype"), Column(title="File")
@@ -27,7 +28,7 @@ def tensors_document(
         title=title(summary),
         subtitle=subtitle(summary),
         facts=(),
-        table=_each(rows) if expand else _grouped(listed),
+        table=_each(rows, files=len(summary.files)) if expand else _grouped(listed, files=len(summary.files)),
         records=_records(rows),
         closing=f"{len(rows):,} of {words.plural(total, 'tensor')}."
         if total
@@ -35,14 +36,13 @@ def tensors_document(
     )
 
 
-def _each(rows: list[TensorRow]) -> Table:
-    return Table(
-        columns=(NAME, ROLE, SHAPE, DTYPE, FILE),
-        rows=tuple((r.name, _roles(r), _shape(r.shape), r.dtype, r.file) for r in rows),
-    )
+def _each(rows: list[TensorRow], files: int) -> Table:
+    columns = (NAME, ROLE, SHAPE, DTYPE, FILE)
+    lines = [(r.name, _roles(r), _shape(r.shape), r.dtype, r.file) for r in rows]
+    return _table(columns, lines, files)
 
 
-def _grouped(listed: list[tuple[Group, TensorRow]]) -> Table:
+def _grouped(listed: list[tuple[Group, TensorRow]], files: int) -> Table:
     groups: dict[tuple[object, ...], list[TensorRow]] = {}
     for group, row in listed:
         groups.setdefault((id(group), row.shape, row.dtype), []).append(row)
@@ -50,10 +50,16 @@ def _grouped(listed: list[tuple[Group, TensorRow]]) -> Table:
     for members in groups.values():
         first = members[0]
         template = template_of(first.name)[0]
-        name = fill(template, columns(template_of(row.name)[1] for row in members))
-        files = _files(row.file for row in members)
-        lines.append((name, _roles(first), len(members), _shape(first.shape), first.dtype, files))
-    return Table(columns=(NAME, ROLE, TENSORS, SHAPE, DTYPE, FILE), rows=tuple(lines))
+        name = fill(template, numbers_of(template_of(row.name)[1] for row in members))
+        place = _files(row.file for row in members)
+        lines.append((name, _roles(first), len(members), _shape(first.shape), first.dtype, place))
+    return _table((NAME, ROLE, TENSORS, SHAPE, DTYPE, FILE), lines, files)
+
+
+def _table(columns: tuple[Column, ...], rows: Sequence[tuple[Cell, ...]], files: int) -> Table:
+    """Without the file's column where there is but one file."""
+    width = len(columns) if files > 1 else len(columns) - 1
+    return Table(columns=columns[:width], rows=tuple(row[:width] for row in rows))
 
 
 def _files(names: Iterable[str | None]) -> str | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from weightscope.analyses.accounting import ComponentShare
+from weightscope.analyses.accounting import ComponentShare, Parameters
 from weightscope.analyses.breakdown import OUTSIDE, By, Row
 from weightscope.analyses.summary import Summary
 from weightscope.output import words
 from weightscope.output.document import Cell, Column, Document, Table, Weight
-from weightscope.ranges import spell
+from weightscope.ranges import fill
 
 COMPONENT = Column(title="Component")
 ROLE = Column(title="Role")
@@ -187,37 +187,14 @@ def params_document(summary: Summary, by: By, rows: tuple[Row, ...]) -> Document
         "rows": rows,
         "findings": summary.findings,
     }
-    first = Column(title=by.capitalize(), kind="name" if by in ("layer", "module") else "text")
-    columns = (first, TENSORS, PARAMETERS, SHARE, BYTES)
-    stored = bool(summary.dtypes)
-    shown = _merged_layers(rows) if by == "layer" else rows
-    # Fused tensors are accounted to each of their roles, so a sum of tensors over roles would count them twice.
-    ending: tuple[Cell, ...] = (
-        "total with auxiliary" if parameters.auxiliary else "total",
-        None if by == "role" else sum(row.tensors for row in rows),
-        parameters.total + parameters.auxiliary,
-        None,
-        sum(row.bytes for row in rows),
-    )
-    table_rows: list[tuple[Cell, ...]] = [
-        (_name(row, by), row.tensors, row.parameters, row.share, row.bytes) for row in shown
-    ]
-    weights: list[Weight] = ["plain"] * len(table_rows)
-    # Without files there are no bytes to show.
-    width = len(columns) if stored else len(columns) - 1
     return Document(
         data=data,
         title=title(summary),
         subtitle=subtitle(summary),
         facts=tuple(fact for fact in _facts(summary) if fact[0] in ("Parameters", "Active", "Auxiliary", "Embeddings")),
-        table=Table(
-            columns=columns[:width],
-            rows=tuple(row[:width] for row in (*table_rows, ending)),
-            weights=(*weights, "strong"),
-            bars=True,
-        ),
+        table=_layer_table(rows, parameters) if by == "layer" else _row_table(rows, by, parameters),
         records=Table(
-            columns=(first, Column(title="Group"), *columns[1:]),
+            columns=(_first(by), Column(title="Group"), TENSORS, PARAMETERS, SHARE, BYTES),
             rows=tuple((r.name, r.group, r.tensors, r.parameters, r.share, r.bytes) for r in rows),
         ),
         notes=summary.model.notes,
@@ -225,35 +202,67 @@ def params_document(summary: Summary, by: By, rows: tuple[Row, ...]) -> Document
     )
 
 
-def _name(row: Row, by: By) -> str:
-    name = f"{row.group}.{row.name}" if row.group else row.name
-    return _mark(name, inferred=row.inferred) if by != "dtype" else name
+def _first(by: By) -> Column:
+    return Column(title=by.capitalize(), kind="name" if by in ("layer", "module") else "text")
 
 
-def _merged_layers(rows: tuple[Row, ...]) -> tuple[Row, ...]:
-    """Consecutive layers that count alike as one row, whose numbers are those of all of them together."""
-    merged: list[list[Row]] = []
+def _row_table(rows: tuple[Row, ...], by: By, parameters: Parameters) -> Table:
+    # Fused tensors are accounted to each of their roles, so a sum of tensors over roles would count them twice.
+    tensors = None if by == "role" else sum(row.tensors for row in rows)
+    lines: list[tuple[Cell, ...]] = [
+        (_mark(row.name, inferred=row.inferred and by != "dtype"), row.tensors, row.parameters, row.share, row.bytes)
+        for row in rows
+    ]
+    end = (_total(parameters), tensors, parameters.total + parameters.auxiliary, None, sum(row.bytes for row in rows))
+    return _with_total((_first(by), TENSORS, PARAMETERS, SHARE, BYTES), lines, end)
+
+
+def _layer_table(rows: tuple[Row, ...], parameters: Parameters) -> Table:
+    """Consecutive layers that count alike as one row: what each has, and what all of them have together."""
+    runs: list[list[Row]] = []
     for row in rows:
-        last = merged[-1][-1] if merged else None
-        alike = last is not None and row.name != OUTSIDE and _alike(last, row)
-        if alike:
-            merged[-1].append(row)
+        if runs and row.name != OUTSIDE and _alike(runs[-1][-1], row):
+            runs[-1].append(row)
         else:
-            merged.append([row])
-    return tuple(run[0] if len(run) == 1 else _together(run) for run in merged)
+            runs.append([row])
+    lines: list[tuple[Cell, ...]] = [
+        (
+            _layers(run),
+            sum(row.tensors for row in run),
+            run[0].parameters if run[0].group else None,
+            sum(row.parameters for row in run),
+            sum(row.share for row in run),
+            sum(row.bytes for row in run),
+        )
+        for run in runs
+    ]
+    tensors, bytes_ = sum(row.tensors for row in rows), sum(row.bytes for row in rows)
+    end = (_total(parameters), tensors, None, parameters.total + parameters.auxiliary, None, bytes_)
+    each = Column(title="Each", kind="count")
+    return _with_total((_first("layer"), TENSORS, each, PARAMETERS, SHARE, BYTES), lines, end)
+
+
+def _with_total(columns: tuple[Column, ...], lines: list[tuple[Cell, ...]], end: tuple[Cell, ...]) -> Table:
+    """The lines and their total; the last column, bytes, only where anything is stored."""
+    width = len(columns) if end[-1] else len(columns) - 1
+    weights: list[Weight] = ["plain"] * len(lines)
+    return Table(
+        columns=columns[:width],
+        rows=tuple(line[:width] for line in (*lines, end)),
+        weights=(*weights, "strong"),
+        bars=True,
+    )
+
+
+def _total(parameters: Parameters) -> str:
+    return "total with auxiliary" if parameters.auxiliary else "total"
 
 
 def _alike(a: Row, b: Row) -> bool:
     return (a.group, a.tensors, a.parameters, a.bytes) == (b.group, b.tensors, b.parameters, b.bytes)
 
 
-def _together(run: list[Row]) -> Row:
-    return Row(
-        name=f"{{{spell(int(row.name) for row in run)}}}",
-        group=run[0].group,
-        tensors=sum(row.tensors for row in run),
-        parameters=sum(row.parameters for row in run),
-        share=sum(row.share for row in run),
-        bytes=sum(row.bytes for row in run),
-        inferred=run[0].inferred,
-    )
+def _layers(run: list[Row]) -> str:
+    if not run[0].group:
+        return run[0].name
+    return fill(f"{run[0].group}.{{}}", [[int(row.name) for row in run]])

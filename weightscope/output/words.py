@@ -40,12 +40,13 @@ def plural(number: int, noun: str) -> str:
 
 
 def _scaled(number: int, base: int, suffixes: tuple[str, ...]) -> str:
-    value = float(number)
-    for suffix in suffixes:
-        if abs(value) < base or suffix == suffixes[-1]:
-            break
+    if number < base:
+        return f"{number:,}{suffixes[0]}"
+    value, suffix = float(number), suffixes[0]
+    for suffix in suffixes[1:]:
         value /= base
-    if suffix == suffixes[0]:
-        return f"{number:,}{suffix}"
+        # 999.5 and more would be rounded to the next suffix's 1.
+        if value < base - 0.5:
+            break
     digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
     return f"{value:.{digits}f}{suffix}"

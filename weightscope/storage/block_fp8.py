@@ -39,7 +39,7 @@ class BlockFP8:
         if not (isinstance(block, list) and len(block) == 2 and all(type(n) is int and n > 0 for n in block)):
             raise config.error(f"weight_block_size is {block!r:.60}, not two positive numbers")
         excluded = settings.get("modules_to_not_convert") or ()
-        if not all(isinstance(module, str) and module for module in excluded):
+        if not isinstance(excluded, list | tuple) or not all(isinstance(module, str) and module for module in excluded):
             raise config.error("modules_to_not_convert is not a list of module names")
         for module in excluded:
             if PATTERN_CHARACTERS & set(module):

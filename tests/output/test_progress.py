@@ -1,0 +1,29 @@
+"""The progress bar: only on a terminal, only after a second."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from weightscope.output import progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "seconds", "drawn"), [(Terminal(), 5.0, True), (Terminal(), 0.5, False), (io.StringIO(), 5.0, False)]
+)
+def test_when_it_is_drawn(stream: io.StringIO, seconds: float, drawn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, *[seconds] * 9])
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    monkeypatch.setenv("TERM", "xterm")
+    with progress.Progress("Reading headers") as bar:
+        bar(3, 163, "model-00004-of-000163.safetensors")
+        bar(4, 163, "model-00005-of-000163.safetensors")
+    assert ("Reading headers" in stream.getvalue()) is drawn
+    assert ("4/163" in stream.getvalue()) is drawn

@@ -1,0 +1,127 @@
+"""Configs as families read them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from weightscope.config import Config, read_config
+from weightscope.errors import ConfigError
+
+DEFAULTS = {"hidden_size": 4096, "head_dim": None, "bias": False, "eps": 1e-6, "act": "silu"}
+
+
+def test_integers_know_their_key() -> None:
+    config = Config({"hidden_size": 64, "text_config": {"heads": 4}}, defaults=DEFAULTS)
+    assert (config["hidden_size"], config["hidden_size"].text) == (64, "hidden_size")
+    assert config.nested("text_config")["heads"].text == "text_config.heads"
+
+
+def test_absent_keys_have_their_class_s_default_and_null_stays_null() -> None:
+    config = Config({"head_dim": None}, defaults=DEFAULTS)
+    assert config["hidden_size"] == 4096
+    assert config["head_dim"] is None
+    assert config["bias"] is False
+
+
+def test_keys_that_were_read_are_known() -> None:
+    config = Config({"hidden_size": 64, "other": 1, "text_config": {"heads": 4}}, defaults=DEFAULTS)
+    config["hidden_size"]
+    config.nested("text_config")["heads"]
+    assert config.read == {"hidden_size", "text_config", "text_config.heads"}
+
+
+def test_aliases_are_other_spellings_of_one_key() -> None:
+    config = Config({"hidden_size": 64}, defaults={"n_embd": 768}, aliases={"n_embd": "hidden_size"})
+    assert (config["n_embd"], config["n_embd"].text) == (64, "hidden_size")
+    both = Config({"hidden_size": 64, "n_embd": 32}, defaults={"n_embd": 768}, aliases={"n_embd": "hidden_size"})
+    assert both["n_embd"] == 32
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "kind"),
+    [
+        ("hidden_size", "64", "not a whole number"),
+        ("hidden_size", 64.5, "not a whole number"),
+        ("hidden_size", True, "not a whole number"),
+        ("hidden_size", -64, "cannot be negative"),
+        ("bias", 1, "not true or false"),
+        ("eps", "small", "not a number"),
+        ("act", 3, "not a string"),
+    ],
+)
+def test_a_value_of_another_kind_is_an_error_that_names_it(key: str, value: Any, kind: str) -> None:
+    with pytest.raises(ConfigError, match=f"'{key}' is .*{kind}") as error:
+        Config({key: value}, defaults=DEFAULTS, source=Path("m/config.json"))[key]
+    assert error.value.code == "config-invalid"
+    assert str(error.value).startswith("m/config.json: ")
+
+
+def test_an_absent_key_without_default_is_an_error_that_names_it() -> None:
+    with pytest.raises(ConfigError, match="lacks 'vocab_size', which llama needs"):
+        Config({"model_type": "llama"}, defaults=DEFAULTS)["vocab_size"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "dtype"),
+    [
+        ({"torch_dtype": "bfloat16"}, "BF16"),
+        ({"dtype": "float16"}, "F16"),
+        ({"dtype": "torch.float32"}, "F32"),
+        ({"text_config": {"dtype": "bfloat16"}}, "BF16"),
+        ({"dtype": "float16", "torch_dtype": "bfloat16"}, "F16"),
+        ({}, None),
+        ({"dtype": "auto"}, None),
+        ({"dtype": 16}, None),
+    ],
+)
+def test_both_spellings_of_the_dtype(keys: dict[str, Any], dtype: str | None) -> None:
+    assert Config(keys).dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("architectures", "base"),
+    [
+        (["LlamaModel"], True),
+        (["LlamaForCausalLM"], False),
+        (["GPT2LMHeadModel"], False),
+        ([], False),
+        (None, False),
+        ("x", False),
+    ],
+)
+def test_base_models_are_told_by_their_architecture(architectures: Any, base: bool) -> None:
+    assert Config({"architectures": architectures}).is_base_model is base
+
+
+def test_infinity_is_read_as_mamba_2_publishes_it(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('\ufeff{"time_step_limit": [0.0, Infinity]}', encoding="utf-8")
+    assert read_config(tmp_path / "config.json")["time_step_limit"] == [0.0, float("inf")]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty"),
+        (b"[]", "not a JSON object"),
+        (b"{} and more", "not JSON"),
+        (b'{"a": ', "not JSON"),
+        (b'{"a": "\xff"}', "not UTF-8 at byte 7"),
+        (b"[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_what_is_not_a_config_is_an_error(content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(ConfigError, match=said) as error:
+        read_config(tmp_path / "config.json")
+    assert error.value.code == "config-invalid"
+
+
+def test_published_config_with_text_after_its_json(tmp_path: Path) -> None:
+    """As xinlai/LISA-7B's copy was published: the object, then more."""
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}) + "\nof the model\n")
+    with pytest.raises(ConfigError, match="Extra data"):
+        read_config(tmp_path / "config.json")

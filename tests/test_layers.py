@@ -1,0 +1,96 @@
+"""Imports point one way, and what is heavy is imported by nothing that only reads headers."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import weightscope
+
+PACKAGE = Path(weightscope.__file__).parent
+ROOT = PACKAGE.parent
+# What each part of the package may import of the others; the words all share may be imported by every part.
+WORDS = {"errors", "findings", "ranges", "roles", "sizes"}
+ALLOWED = {
+    "errors": set(),
+    "findings": set(),
+    "ranges": set(),
+    "roles": set(),
+    "sizes": set(),
+    "checkpoint": set(),
+    "config": {"checkpoint"},
+    "storage": {"config"},
+    "components": {"storage", "config"},
+    "families": {"components", "storage", "config"},
+    "analyses": {"families", "components", "storage", "config", "checkpoint"},
+    "model": {"analyses", "families", "config", "checkpoint"},
+    "output": {"analyses"},
+    "commands": {"analyses", "output", "model"},
+    "cli": {"commands"},
+    "__main__": {"cli"},
+    "__init__": {"model"},
+}
+
+
+def imports(file: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+    return found
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_point_one_way(file: Path) -> None:
+    part = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    others = {name.split(".")[1] for name in imports(file) if name.startswith("weightscope.")}
+    others &= set(ALLOWED)
+    assert others - {part} <= ALLOWED[part] | WORDS
+
+
+def test_rich_is_imported_by_the_terminal_alone() -> None:
+    users = {file.name for file in PACKAGE.rglob("*.py") if any(name.split(".")[0] == "rich" for name in imports(file))}
+    assert users == {"terminal.py", "progress.py"}
+
+
+def modules_after(*arguments: str) -> set[str]:
+    """What a run of the command line has imported by its end."""
+    code = (
+        "import sys, json\nsys.argv = ['weightscope', *json.loads(sys.argv[1])]\n"
+        "from weightscope.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(arguments)], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert run.stdout
+    return set(json.loads(run.stderr))
+
+
+HEAVY = {"torch", "numpy", "huggingface_hub", "ml_dtypes", "safetensors", "transformers"}
+
+
+def test_help_imports_nothing_heavy() -> None:
+    modules = modules_after("--help")
+    assert not modules & (HEAVY | {"rich.console", "rich.table", "rich.markdown", "rich.progress"})
+    assert not [name for name in modules if name.startswith(("weightscope.families.", "weightscope.analyses."))]
+
+
+@pytest.mark.parametrize("command", ["inspect", "params", "tensors"])
+@pytest.mark.parametrize("fixture", ["llama", "llama-1", "gpt2", "deepseek-v3"])
+def test_headers_are_read_without_torch_or_numpy(command: str, fixture: str) -> None:
+    assert not modules_after(command, f"fixtures/{fixture}") & HEAVY
+
+
+@pytest.mark.parametrize("format", ["json", "csv", "markdown"])
+def test_machine_formats_do_without_rich(format: str) -> None:
+    assert not {name for name in modules_after("inspect", "fixtures/llama", "--format", format) if "rich" in name}

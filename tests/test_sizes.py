@@ -1,0 +1,37 @@
+"""Integers that remember their config keys."""
+
+from __future__ import annotations
+
+import pytest
+
+from weightscope.sizes import Size, size
+
+HEADS, DIM, WIDTH = Size(8, "num_key_value_heads"), Size(64, "head_dim"), Size(512, "hidden_size")
+
+
+@pytest.mark.parametrize(
+    ("value", "number", "text", "keys"),
+    [
+        (HEADS * DIM, 512, "num_key_value_heads·head_dim", ("num_key_value_heads", "head_dim")),
+        (WIDTH // HEADS, 64, "hidden_size/num_key_value_heads", ("hidden_size", "num_key_value_heads")),
+        (WIDTH * 4, 2048, "hidden_size·4", ("hidden_size",)),
+        (3 * WIDTH, 1536, "3·hidden_size", ("hidden_size",)),
+        (DIM + HEADS, 72, "head_dim + num_key_value_heads", ("head_dim", "num_key_value_heads")),
+        (1 + DIM, 65, "1 + head_dim", ("head_dim",)),
+        (DIM - 1, 63, "head_dim - 1", ("head_dim",)),
+        (HEADS * (DIM + 1), 520, "num_key_value_heads·(head_dim + 1)", ("num_key_value_heads", "head_dim")),
+        (DIM + DIM + 1, 129, "head_dim + head_dim + 1", ("head_dim",)),
+        (Size(7), 7, "7", ()),
+        (size(7), 7, "7", ()),
+        (size(DIM), 64, "head_dim", ("head_dim",)),
+    ],
+)
+def test_arithmetic_remembers(value: Size, number: int, text: str, keys: tuple[str, ...]) -> None:
+    assert value == number
+    assert (value.text, value.keys) == (text, keys)
+
+
+def test_it_is_an_int_everywhere_else() -> None:
+    assert [10, 20, 30][Size(1, "index")] == 20
+    assert {Size(5, "a"): 1}[5] == 1
+    assert f"{Size(4096, 'hidden_size'):,}" == "4,096"
