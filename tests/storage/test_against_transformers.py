@@ -11,17 +11,18 @@ from typing import Any
 
 import pytest
 import torch
-from tests.families.tiny import TINY
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 import weightscope
+from tests.families.tiny import TINY, Tiny
 from weightscope.components.attention import Attention
-from weightscope.components.base import Repeat, find
+from weightscope.components.base import Component, Repeat, find
 from weightscope.components.mlp import MLP, GatedMLP
 from weightscope.components.moe import MixtureOfExperts
 from weightscope.roles import Role
 from weightscope.storage.base import join
 
+every_tiny = pytest.mark.parametrize("tiny", TINY, ids=lambda tiny: tiny.name)
 DENSE = ["llama", "llama-biases", "llama-mqa-head_dim", "mistral", "qwen2", "gpt2", "gpt_neox", "gpt_neox-no-bias"]
 DENSE += ["gemma", "gemma2", "phi3"]
 
@@ -113,29 +114,35 @@ def test_feed_forward(name: str, saved: Callable[[str], Path]) -> None:
     torch.testing.assert_close(linear(inner, matrices, Role.DOWN_PROJ), seen["out"])
 
 
-def test_tensors_and_read_are_inverse(saved: Callable[[str], Path]) -> None:
-    """Whatever an item says it stores, and only that, is asked for when it is read."""
-    for name in (tiny.name for tiny in TINY):
-        model = weightscope.open(saved(name))
-        assert model.declaration is not None
-        for repeat in find(model.declaration.tree, Repeat):
-            for component in find(repeat.child, Attention):
-                sizes = component.sizes()
-                for item in component.stored:
-                    stored = list(item.tensors("p", sizes))
-                    asked: dict[str, torch.Tensor] = {}
-                    shapes = {part.name: tuple(part.shape) for part in stored}
+class Zeros:
+    """A scope of zeros in the shapes that an item declared; it remembers what was asked for."""
 
-                    class Recorder:
-                        def tensor(self, name: str) -> torch.Tensor:
-                            return asked.setdefault(name, torch.zeros(shapes[name]))
+    def __init__(self, shapes: dict[str, tuple[int, ...]]) -> None:
+        self.shapes = shapes
+        self.asked: set[str] = set()
 
-                        def has(self, name: str) -> bool:
-                            return name in shapes
+    def tensor(self, name: str) -> torch.Tensor:
+        self.asked.add(name)
+        return torch.zeros(self.shapes[name])
 
-                    matrices = item.read("p", sizes, Recorder())
-                    assert set(asked) == set(shapes)
-                    assert sum(m.numel() for m in matrices.values()) == sum(part.logical for part in stored)
+    def has(self, name: str) -> bool:
+        return name in self.shapes
+
+
+@every_tiny
+def test_tensors_and_read_are_inverse(tiny: Tiny, saved: Callable[[str], Path]) -> None:
+    """Whatever an item says it stores, and only that, is asked for when it is read, and comes back whole."""
+    declaration = weightscope.open(saved(tiny.name)).declaration
+    assert declaration is not None
+    for component in find(declaration.tree, Component):
+        sizes = component.sizes()
+        for item in component.stored:
+            stored = list(item.tensors("p", sizes))
+            scope = Zeros({part.name: tuple(part.shape) for part in stored})
+            matrices = item.read("p", sizes, scope)
+            assert scope.asked == set(scope.shapes)
+            assert sum(matrix.numel() for matrix in matrices.values()) == sum(part.logical for part in stored)
+            assert {key.removesuffix(".bias") for key in matrices} == set(map(str, item.roles))
 
 
 @pytest.mark.parametrize(("name", "layer"), [("mixtral", 1), ("mixtral-top3", 2), ("deepseek_v3", 1)])

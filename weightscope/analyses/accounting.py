@@ -17,7 +17,8 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
 
     `total` counts logical weights once; `active` leaves out routed experts that one token does not use;
     `non_embedding` leaves out token and position embeddings and the head; `auxiliary` lies beside the total.
-    `buffers` are the main model's. `bits_per_parameter` are the bits on disk of what `total` counts, scales included, None where nothing is stored.
+    `buffers` are the main model's. `bits_per_parameter` are the bits on disk of what `total` counts, scales included,
+    None where nothing is stored.
     """
 
     total: int

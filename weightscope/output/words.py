@@ -42,11 +42,9 @@ def plural(number: int, noun: str) -> str:
 def _scaled(number: int, base: int, suffixes: tuple[str, ...]) -> str:
     if number < base:
         return f"{number:,}{suffixes[0]}"
-    value, suffix = float(number), suffixes[0]
-    for suffix in suffixes[1:]:
-        value /= base
-        # 999.5 and more would be rounded to the next suffix's 1.
-        if value < base - 0.5:
-            break
+    value, place = number / base, 1
+    # 999.5 and more would be rounded to the next suffix's 1.
+    while value >= base - 0.5 and place < len(suffixes) - 1:
+        value, place = value / base, place + 1
     digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
-    return f"{value:.{digits}f}{suffix}"
+    return f"{value:.{digits}f}{suffixes[place]}"

@@ -1,0 +1,137 @@
+"""Index files: what transformers writes, what people and exporters make of them, and what must not be followed."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+
+from tests.helpers import write_index
+from weightscope.checkpoint.index import MAX_INDEX, Index, read_index
+from weightscope.errors import CheckpointError
+
+SHARD = "model-00001-of-00001.safetensors"
+
+
+def indexed(directory: Path, **fields: Any) -> Index:
+    return read_index(write_index(directory / "model.safetensors.index.json", {"a": SHARD}, **fields))
+
+
+def refused(path: Path) -> CheckpointError:
+    with pytest.raises(CheckpointError) as caught:
+        read_index(path)
+    assert str(path) in str(caught.value)
+    return caught.value
+
+
+def test_an_index_of_transformers(sharded: Path) -> None:
+    path = sharded / transformers.utils.SAFE_WEIGHTS_INDEX_NAME
+    written = json.loads(path.read_text())
+    index = read_index(path)
+    assert index.weight_map == written["weight_map"]
+    assert index.shards == sorted(p.name for p in sharded.glob("model-*.safetensors"))
+    assert len(index.shards) > 1
+    assert index.total_size == written["metadata"]["total_size"]
+    assert index.total_parameters == written["metadata"]["total_parameters"]
+
+
+@pytest.mark.parametrize(
+    ("noted", "total"),
+    [
+        (8, 8),
+        (8.0, 8),
+        (1e15, 10**15),
+        (0, None),
+        (0.0, None),
+        (-8, None),
+        (8.5, None),
+        (None, None),
+        (True, None),
+        ("8", None),
+        ([8], None),
+    ],
+)
+def test_total_size(tmp_path: Path, noted: object, total: int | None) -> None:
+    assert indexed(tmp_path, metadata={"total_size": noted}).total_size == total
+
+
+@pytest.mark.parametrize("fields", [{"metadata": None}, {"metadata": {}}, {"extra": [1]}])
+def test_metadata_may_be_absent(tmp_path: Path, fields: dict[str, Any]) -> None:
+    index = indexed(tmp_path, **fields)
+    assert index.shards == [SHARD]
+    assert index.total_parameters is None
+
+
+def test_metadata_may_be_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors.index.json"
+    path.write_text('{"weight_map": {"a": "b.safetensors", "b": "b.safetensors", "c": "a.safetensors"}}')
+    index = read_index(path)
+    assert (index.total_size, index.shards) == (None, ["a.safetensors", "b.safetensors"])
+
+
+@pytest.mark.parametrize(
+    "shard",
+    ["../x.safetensors", "sub/../../x", "..", "/etc/passwd", "//x", "a\\..\\b", "C:x", "C:\\x", "a\0b", ""],
+)
+def test_a_shard_outside_its_directory(tmp_path: Path, shard: str) -> None:
+    path = write_index(tmp_path / "model.safetensors.index.json", {"a": SHARD, "b": shard})
+    error = refused(path)
+    assert error.code == "unsafe-path"
+    assert repr(shard) in error.what
+
+
+@pytest.mark.parametrize("shard", ["sub/x.safetensors", "./x.safetensors", "x..safetensors", "..x", "模型.safetensors"])
+def test_a_shard_inside_its_directory(tmp_path: Path, shard: str) -> None:
+    assert read_index(write_index(tmp_path / "i.json", {"a": shard})).shards == [shard]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'"weight_map"',
+        b"{}",
+        b'{"metadata": {}}',
+        b'{"weight_map": []}',
+        b'{"weight_map": null}',
+        b'{"weight_map": {}}',
+        b'{"weight_map": {"a": 1}}',
+        b'{"weight_map": {"a": null}}',
+        b'{"weight_map": {"a": ["x"]}}',
+        b'{"weight_map": {"a": "x"}, "metadata": []}',
+        b'{"weight_map": {"a": "x"}, "metadata": {"total_size": NaN}}',
+        b'{"weight_map": {"a": "x"}, "metadata": {"total_size": 1e999}}',
+        b'{"weight_map": {"a": "x"}} x',
+        b'{"weight_map": {"a": "x"',
+        b'{"weight_map": {"a": "\xff"}}',
+        b'{"weight_map": {"a": "\\ud800"}}',
+        b'{"weight_map": {"a": "x"}, "metadata": {"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+    ],
+    ids=lambda content: content[:60].decode("latin-1"),
+)
+def test_what_is_malformed(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.safetensors.index.json"
+    path.write_bytes(content)
+    error = refused(path)
+    assert error.code == "malformed-index"
+    assert error.hint
+
+
+def test_what_is_too_long_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors.index.json"
+    path.touch()
+    os.truncate(path, MAX_INDEX + 1)
+    assert refused(path).code == "malformed-index"
+
+
+def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors.index.json"
+    os.mkfifo(path)
+    assert refused(path).code == "malformed-index"
