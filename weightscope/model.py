@@ -144,11 +144,13 @@ class Model:
         """All stored tensors by name."""
         return Tensors(self.checkpoint, self.inventory)
 
-    def compare_tied_values(self) -> None:
+    def compare_tied_values(self, progress: Progress | None = None) -> None:
         """Decide by the bytes whether head and embedding are the same, where both are stored."""
         self.__dict__.pop("parameters", None)
         self.__dict__.pop("components", None)
-        self.__dict__["tying"] = find_tying(self.inventory, self.checkpoint, self.declaration, self.config, values=True)
+        self.__dict__["tying"] = find_tying(
+            self.inventory, self.checkpoint, self.declaration, self.config, values=True, progress=progress
+        )
 
     def summary(self) -> Summary:
         """All that `weightscope inspect` says."""

@@ -85,7 +85,7 @@ def test_attention(name: str, saved: Callable[[str], Path]) -> None:
     attention, matrices = read(weightscope.open(saved(name)), Attention, 1)
     x = seen["x"][0, 0]
     for role, expected in ((Role.Q_PROJ, query), (Role.K_PROJ, key), (Role.V_PROJ, value)):
-        torch.testing.assert_close(linear(x, matrices, role), expected.flatten(), msg=lambda m, r=role: f"{r}: {m}")
+        torch.testing.assert_close(linear(x, matrices, role), expected.flatten())
         assert matrices[role].shape == tuple(attention.sizes()[role])
     torch.testing.assert_close(linear(mixed.flatten(), matrices, Role.O_PROJ), seen["out"].flatten())
 

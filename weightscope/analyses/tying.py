@@ -9,7 +9,7 @@ import msgspec
 
 from weightscope.analyses.inventory import Group, Inventory
 from weightscope.checkpoint.entry import TensorEntry
-from weightscope.checkpoint.reader import Checkpoint
+from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.config import Config
 from weightscope.families.registry import Declaration
 from weightscope.roles import Role, Section
@@ -40,8 +40,11 @@ def find_tying(
     config: Config | None,
     *,
     values: bool = False,
+    progress: Progress | None = None,
 ) -> Tying:
     """From the strongest evidence to the weakest; `values` compares stored head and embedding byte by byte.
+
+    `progress` is called while they are read.
 
     Raises:
         OSError: a file cannot be read while values are compared.
@@ -66,13 +69,13 @@ def find_tying(
     if values and name and table and checkpoint.tensors:
         return (
             verdict("equal-values", tied=True)
-            if equal_bytes(checkpoint, name, table)
+            if equal_bytes(checkpoint, name, table, progress)
             else verdict("untied", tied=False)
         )
     return verdict("declared" if declared else "untied", tied=bool(declared))
 
 
-def equal_bytes(checkpoint: Checkpoint, left: str, right: str) -> bool:
+def equal_bytes(checkpoint: Checkpoint, left: str, right: str, progress: Progress | None = None) -> bool:
     """Whether two tensors have the same dtype, shape and bytes; at most two chunks are in memory at once."""
     a, b = checkpoint.tensors[left], checkpoint.tensors[right]
     if (a.dtype, a.shape, a.strides) != (b.dtype, b.shape, b.strides):
@@ -82,6 +85,8 @@ def equal_bytes(checkpoint: Checkpoint, left: str, right: str) -> bool:
         file_a.seek(start_a)
         file_b.seek(start_b)
         for offset in range(0, length, CHUNK):
+            if progress:
+                progress(offset // CHUNK, -(-length // CHUNK), left)
             size = min(CHUNK, length - offset)
             if file_a.read(size) != file_b.read(size):
                 return False

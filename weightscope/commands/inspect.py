@@ -36,11 +36,13 @@ def inspect(
       weightscope inspect ./Llama-3.1-8B
       weightscope inspect ./model.safetensors --format json
     """
+    from weightscope.output.progress import Progress
     from weightscope.output.views import inspect_document
 
     opened = open_quietly(model, variant)
     if values:
-        opened.compare_tied_values()
+        with Progress("Comparing") as progress:
+            opened.compare_tied_values(progress)
     emit(inspect_document(opened.summary()), format, output, own_files(opened))
     # What is here was shown; that it is not all is still a failure.
     refuse_incomplete(opened)
