@@ -25,7 +25,8 @@ def expand(template: str, ranges: Sequence[Iterable[int]]) -> Iterator[str]:
     first, *rest = template.split("{}")
     heads = [first]
     for indices, piece in zip(ranges, rest, strict=True):
-        heads = [f"{head}{index}{piece}" for head in heads for index in indices]
+        tails = [f"{index}{piece}" for index in indices]
+        heads = [head + tail for head in heads for tail in tails]
     return iter(heads)
 
 

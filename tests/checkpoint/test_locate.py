@@ -230,7 +230,7 @@ def test_which_paths_are_refused(tmp_path: Path, name: str, kind: type[Weightsco
     with pytest.raises(kind) as caught:
         locate(tmp_path / name)
     assert words in str(caught.value)
-    assert repr(str(tmp_path))[1:-1] in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
 
 
 def test_a_variant_of_a_file_makes_no_sense(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import time
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,8 @@ DTYPES = [
     ("U64", [3], 24),
 ]
 
+deserialize: Callable[[bytes], list[tuple[str, dict[str, Any]]]] = safetensors.deserialize
+
 Described = dict[str, tuple[str, tuple[int, ...], bytes]]
 
 
@@ -67,7 +70,7 @@ def theirs(path: Path) -> Described:
     """The same from the safetensors library, whose header reader is strict Rust."""
     return {
         name: (info["dtype"], tuple(info["shape"]), bytes(info["data"]))
-        for name, info in safetensors.deserialize(path.read_bytes())
+        for name, info in deserialize(path.read_bytes())
     }
 
 
@@ -350,7 +353,7 @@ def test_a_million_dimensions_take_no_time(tmp_path: Path, dimension: int) -> No
 
 
 def test_a_huge_name_makes_a_short_message(tmp_path: Path) -> None:
-    path = written(tmp_path, {"x" * 20_000_000: {}})
+    path = written(tmp_path, {"x" * 40_000_000: {}})
     started = time.perf_counter()
     assert len(str(refused(path))) <= 600
     assert time.perf_counter() - started < 2
@@ -407,7 +410,7 @@ PIECES = st.sampled_from(
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
     """A real file with a few pieces of its header replaced, dropped or put in; its length usually made right again."""
-    raw = draw(st.sampled_from(REAL))
+    raw: bytes = draw(st.sampled_from(REAL))
     length = int.from_bytes(raw[:8], "little")
     header, data = bytearray(raw[8 : 8 + length]), raw[8 + length :]
     for _ in range(draw(st.integers(1, 3))):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
-from operator import attrgetter
 
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import TensorEntry
@@ -18,8 +17,6 @@ from weightscope.ranges import columns, expand, fill, template_of
 from weightscope.roles import Role, Section
 from weightscope.sizes import Shape
 from weightscope.storage.base import Kind
-
-_dtype_and_shape = attrgetter("dtype", "shape")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,11 +138,14 @@ def take_inventory(declaration: Declaration | None, checkpoint: Checkpoint) -> I
     missing: list[tuple[Slot, tuple[str, ...]]] = []
     matched: set[str] = set()
     for slot in slots:
-        found = {name: entry for name in slot.names() if (entry := tensors.get(name))}
-        if len(found) < slot.count and not slot.stored.optional:
-            missing.append((slot, tuple(name for name in slot.names() if name not in found)))
-        matched.update(found)
-        groups += _stored_groups(slot, found, aliases)
+        names = list(slot.names())
+        entries = list(map(tensors.get, names))
+        if None in entries:
+            if not slot.stored.optional:
+                missing.append((slot, tuple(name for name in names if name not in tensors)))
+            names = [name for name in names if name in tensors]
+        matched.update(names)
+        groups += _stored_groups(slot, names, [entry for entry in entries if entry], aliases)
     unmatched = [name for name in tensors if name not in matched] if len(matched) < len(tensors) else []
     groups += _inferred_groups(unmatched, tensors, aliases)
     return Inventory(
@@ -193,17 +193,26 @@ def _from_names(slots: Iterable[Slot], names: set[str]) -> Inventory:
     )
 
 
-def _stored_groups(slot: Slot, found: dict[str, TensorEntry], aliases: dict[str, str]) -> Iterable[Group]:
-    own = {name: entry for name, entry in found.items() if name not in aliases} if aliases else found
-    if own:
-        yield _group(slot, tuple(own), _count(own.values()))
-    if len(own) < len(found):
-        again = {name: entry for name, entry in found.items() if name in aliases}
-        yield _group(slot, tuple(again), _count(again.values()), alias=True)
+def _stored_groups(
+    slot: Slot, names: list[str], entries: list[TensorEntry], aliases: dict[str, str]
+) -> Iterable[Group]:
+    if not aliases:
+        if names:
+            yield _group(slot, tuple(names), _count(entries))
+        return
+    for alias in (False, True):
+        chosen = [pair for pair in zip(names, entries, strict=True) if (pair[0] in aliases) == alias]
+        if chosen:
+            some, of_them = zip(*chosen, strict=True)
+            yield _group(slot, some, _count(of_them), alias=alias)
 
 
-def _count(entries: Iterable[TensorEntry]) -> Counter[tuple[str | None, tuple[int, ...]]]:
-    return Counter(map(_dtype_and_shape, entries))
+def _count(entries: Sequence[TensorEntry]) -> Mapping[tuple[str | None, tuple[int, ...]], int]:
+    dtypes, shapes = [entry.dtype for entry in entries], [entry.shape for entry in entries]
+    # Nearly always all are alike, and to compare 90,000 is quicker than to hash them.
+    if dtypes.count(dtypes[0]) == shapes.count(shapes[0]) == len(entries):
+        return {(dtypes[0], shapes[0]): len(entries)}
+    return Counter(zip(dtypes, shapes, strict=True))
 
 
 def _group(
@@ -249,7 +258,7 @@ def _inferred_groups(names: list[str], tensors: dict[str, TensorEntry], aliases:
     for (template, dimensions, alias), members in found.items():
         ranges = tuple(sorted(column) for column in columns(numbers for _, numbers in members))
         group_names = tuple(name for name, _ in members)
-        counts = _count(tensors[name] for name in group_names)
+        counts = _count([tensors[name] for name in group_names])
         yield _inferred(template, ranges, group_names, counts, dimensions=dimensions, alias=alias)
 
 

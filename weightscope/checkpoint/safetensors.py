@@ -77,9 +77,9 @@ def decode_header(header: bytes, path: Path) -> tuple[dict[str, TensorEntry], di
         tensors = _entries.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _decode_slowly(header, path)
-    # An entry's name, three keys and dtype take ten quotes. More of them, or escapes, mean that the dict may have
-    # swallowed a duplicate name, a duplicate field, or a field that the format does not know.
-    if body.count(b'"') != 10 * len(tensors) or b"\\" in body or METADATA in tensors:
+    # An entry's name, three keys and dtype take ten quotes. More of them mean that the dict may have swallowed
+    # a duplicate name or field, or that an entry has a field that the format does not know.
+    if body.count(b'"') != 10 * len(tensors) or METADATA in tensors:
         return _decode_slowly(header, path)
     return tensors, metadata
 

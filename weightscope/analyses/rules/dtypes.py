@@ -1,0 +1,125 @@
+"""Are the element types what the config says, and alike where the model is uniform?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from weightscope.analyses.inventory import Group
+from weightscope.analyses.rules.subject import Subject
+from weightscope.checkpoint.dtypes import DTYPE_BITS
+from weightscope.findings import Finding
+from weightscope.storage.base import Kind
+
+FLOATS = {"F64", "F32", "F16", "BF16"}
+FP8 = {"F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ"}
+
+
+def strange_dtypes(subject: Subject) -> Iterator[Finding]:
+    """`dtype-mismatch`: a group that mixes types or differs from the rest is a warning, wider ones are info.
+
+    Models keep norms or routers in float32 on purpose; nobody keeps one layer of a matrix in another type.
+    """
+    if not subject.has_shapes or subject.declaration is None:
+        return
+    groups = [group for group in subject.inventory.groups if _is_plain(group, subject)]
+    main = _dominant(groups)
+    if main is None:
+        return
+    for group in groups:
+        types = Counter({dtype: 0 for dtype, _ in group.counts if dtype})
+        for (dtype, _), count in group.counts.items():
+            types[dtype or ""] += count
+        if len(types) > 1 or main not in types:
+            yield _strange(group, types, main)
+    said = subject.config.dtype if subject.config else None
+    if said and said != main:
+        yield Finding(
+            code="dtype-mismatch",
+            severity="info",
+            message=f"the weights are stored in {main}, the config says {said}",
+            expected=said,
+            actual=main,
+            config=("dtype",),
+            hint="loaders convert to the config's dtype",
+        )
+
+
+def _is_plain(group: Group, subject: Subject) -> bool:
+    """Weights and biases of a recognized name that no quantization scheme packs."""
+    if group.inferred or group.kind not in (Kind.WEIGHT, Kind.BIAS):
+        return False
+    return not _is_quantized(group, subject)
+
+
+def _is_quantized(group: Group, subject: Subject) -> bool:
+    scheme = subject.declaration.scheme if subject.declaration else None
+    scaled = {other.template for other in subject.inventory.groups if other.kind is Kind.SCALE} if scheme else set()
+    module = group.template.removesuffix(".weight")
+    return any(name.startswith(f"{module}.") for name in scaled) and group.kind is Kind.WEIGHT
+
+
+def _dominant(groups: list[Group]) -> str | None:
+    elements: Counter[str] = Counter()
+    for group in groups:
+        for (dtype, shape), count in group.counts.items():
+            if dtype:
+                size = count
+                for dimension in shape:
+                    size *= dimension
+                elements[dtype] += size
+    return elements.most_common(1)[0][0] if elements else None
+
+
+def _strange(group: Group, types: Counter[str], main: str) -> Finding:
+    wider = len(types) == 1 and all(t in FLOATS and DTYPE_BITS[t] > DTYPE_BITS[main] for t in types)
+    said = ", ".join(f"{count:,} in {dtype}" for dtype, count in types.most_common())
+    only = next(iter(types))
+    return Finding(
+        code="dtype-mismatch",
+        severity="info" if wider else "warning",
+        message=f"{group.title}: {said if len(types) > 1 else only}, where the model is {main}",
+        tensors=(group.title,),
+        expected=main,
+        actual=sorted(types),
+        hint="kept in more precision on purpose, as norms and routers often are" if wider else "save it again in one dtype",
+    )
+
+
+def strange_quantization(subject: Subject) -> Iterator[Finding]:
+    """`quantization-mismatch`: the config's scheme and what is stored disagree."""
+    declaration = subject.declaration
+    if declaration is None or not subject.has_shapes:
+        return
+    scheme = declaration.scheme
+    if scheme is None:
+        narrow = [g for g in subject.inventory.groups if g.kind is Kind.WEIGHT and _dtypes(g) & FP8 and not g.inferred]
+        scales = [g for g in subject.inventory.groups if g.kind is Kind.SCALE]
+        if narrow or scales:
+            yield Finding(
+                code="quantization-mismatch",
+                severity="error",
+                message="the weights are quantized, but config.json has no quantization_config",
+                tensors=tuple(group.title for group in [*narrow, *scales][:5]),
+                config=("quantization_config",),
+                hint="restore quantization_config: without it loaders read scaled weights as plain ones",
+            )
+        return
+    wanted = {"fp8": FP8, "mlx": {"U32"}}.get(scheme.name, set())
+    quantized = [group for group in subject.inventory.groups if _is_quantized(group, subject)]
+    wrong = [group for group in quantized if not _dtypes(group) <= wanted]
+    for group in wrong:
+        yield Finding(
+            code="quantization-mismatch",
+            severity="error",
+            message=f"{group.title}: {', '.join(sorted(_dtypes(group)))}, which {scheme.name} does not store",
+            tensors=(group.title,),
+            expected=sorted(wanted),
+            actual=sorted(_dtypes(group)),
+            config=("quantization_config",),
+            hint="are weights and config.json of the same export?",
+        )
+
+
+def _dtypes(group: Group) -> set[str]:
+    return {dtype for dtype, _ in group.counts if dtype}

@@ -1,0 +1,65 @@
+"""What every rule looks at, and how many names are said as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from weightscope.analyses.accounting import Parameters
+from weightscope.analyses.inventory import Inventory
+from weightscope.analyses.tying import Tying
+from weightscope.checkpoint.reader import Checkpoint
+from weightscope.config import Config
+from weightscope.families.registry import Declaration
+from weightscope.ranges import columns, fill, template_of
+
+# A finding names at most this many groups.
+SHOWN = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """One opened model, all of its parts side by side."""
+
+    checkpoint: Checkpoint
+    config: Config | None
+    declaration: Declaration | None
+    inventory: Inventory
+    tying: Tying
+    parameters: Parameters
+
+    @property
+    def has_shapes(self) -> bool:
+        """Whether there are files, and not only names or a config."""
+        return bool(self.checkpoint.files)
+
+    @property
+    def has_names(self) -> bool:
+        """Whether there are files or an index."""
+        return self.checkpoint.format != "config"
+
+    @property
+    def complete(self) -> bool:
+        """Whether no shard is missing or unreadable: only then does an absent tensor mean anything."""
+        incomplete = {"missing-shard", "truncated-file", "malformed-header", "unsafe-pickle"}
+        return not any(finding.code in incomplete for finding in self.checkpoint.findings)
+
+
+def summed(names: Iterable[str]) -> list[str]:
+    """Names as templates with ranges; each stands for those among the names that fit it."""
+    found: dict[str, list[tuple[int, ...]]] = {}
+    for name in names:
+        template, numbers = template_of(name)
+        found.setdefault(template, []).append(numbers)
+    return [fill(template, columns(numbers)) for template, numbers in found.items()]
+
+
+def listed(titles: Sequence[str], most: int = 3) -> str:
+    """The first few, and how many more kinds there are."""
+    more = len(titles) - most
+    return ", ".join(titles[:most]) + (f" and {more:,} more kind{'s' if more > 1 else ''}" if more > 0 else "")
+
+
+def some(names: Sequence[object], noun: str = "tensor") -> str:
+    """1 tensor, 4 tensors."""
+    return f"{len(names):,} {noun}{'' if len(names) == 1 else 's'}"
