@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 SHARDS = 163
-SNIFFED = 64
+# `weightscope.checkpoint.reader.START`: a file is told by its first bytes, then opened by its reader.
+SNIFFED = 300
 # What the console script does, less looking for itself.
 WEIGHTSCOPE = (sys.executable, "-c", "from weightscope.cli import main; main()")
 MODELINFO = (sys.executable, "-c", "from modelinfo.cli import main; main()")
@@ -80,7 +81,8 @@ def environment() -> dict[str, str]:
     """This one's, with weightscope importable, bytecode cached, and nothing that changes the output."""
     dropped = ("PYTHONDONTWRITEBYTECODE", "PYTHONPROFILEIMPORTTIME", "COLUMNS", "FORCE_COLOR")
     kept = {key: value for key, value in os.environ.items() if key not in dropped}
-    return kept | {"PYTHONPATH": str(HERE.parent)}
+    paths = (str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")]))
+    return kept | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 def run(command: tuple[str, ...]) -> Run:
@@ -156,7 +158,6 @@ def reading(group: str, directory: Path) -> list[Figure]:
     if whole is None or alone is None:
         return []
     headers = header_bytes(directory)
-    # To tell formats apart, the first bytes of each file are read twice.
     twice = SNIFFED * len(list(directory.glob("*.safetensors")))
     extra = max(0, whole - alone - headers - twice)
     return [

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from weightscope.checkpoint.dtypes import TORCH_NAMES
 from weightscope.errors import ConfigError
@@ -14,18 +14,13 @@ from weightscope.sizes import Size
 
 MAX_CONFIG = 10_000_000
 MAX_NUMBER = 2**63 - 1
-# Whole numbers whose class's default is null, so that it does not tell their type.
-WHOLE = {"head_dim", "n_inner", "num_key_value_heads", "query_pre_attn_scalar", "sliding_window"}
-# Whole numbers that have a default and may be null all the same: without windows, without low rank, …
-OPTIONAL = {
-    "max_window_layers",
-    "n_shared_experts",
-    "num_key_value_heads",
-    "num_nextn_predict_layers",
-    "q_lora_rank",
-    "query_pre_attn_scalar",
-    "sliding_window",
-}
+
+
+class Nullable(NamedTuple):
+    """A default that a family states for a key that may be null: its type where there is a value, and the default."""
+
+    kind: type
+    default: Any = None
 
 
 class Config:
@@ -59,6 +54,7 @@ class Config:
             if key not in self.defaults:
                 raise self.error(f"lacks {self.prefix + key!r}, which {self.model_type or 'the model'} needs")
             value = self.defaults[key]
+            value = value.default if isinstance(value, Nullable) else value
         else:
             value = self.data[spelled]
             self._check_type(key, value)
@@ -130,8 +126,8 @@ class Config:
     def _check_type(self, key: str, value: Any) -> None:
         """What the class's default is, the value must be; null is allowed where it can stand for something."""
         default = self.defaults.get(key)
-        expected = int if key in WHOLE else type(default)
-        if value is None and expected is int and default is not None and key not in OPTIONAL:
+        expected = default.kind if isinstance(default, Nullable) else type(default)
+        if value is None and expected is int and not isinstance(default, Nullable):
             raise self.error(f"{self.prefix + key!r} is null, not a whole number")
         if value is None or expected is type(None):
             return

@@ -19,6 +19,7 @@ class Size(int):
     def __new__(
         cls, value: SupportsIndex, text: str = "", keys: tuple[str, ...] | None = None, *, is_sum: bool = False
     ) -> Self:
+        """Without `keys`, `text` is itself the key."""
         size = super().__new__(cls, value)
         size.text = text or str(int(size))
         size.keys = ((text,) if text else ()) if keys is None else keys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import chain, repeat
 
 import pytest
 
@@ -18,7 +19,7 @@ class Terminal(io.StringIO):
     ("stream", "seconds", "drawn"), [(Terminal(), 5.0, True), (Terminal(), 0.5, False), (io.StringIO(), 5.0, False)]
 )
 def test_when_it_is_drawn(stream: io.StringIO, seconds: float, drawn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0.0, *[seconds] * 9])
+    clock = chain([0.0], repeat(seconds))
     monkeypatch.setattr("sys.stderr", stream)
     monkeypatch.setattr("weightscope.output.progress.time.monotonic", lambda: next(clock))
     monkeypatch.setenv("TERM", "xterm")

@@ -73,12 +73,14 @@ class Machine:
         self._copied = 0
 
     def fail(self, what: str) -> NoReturn:
+        """Raise: the pickle is not one."""
         raise CheckpointError(
             f"pickle {what} (before its byte {self.position:,})",
             where=self.where, hint=DAMAGED, code="malformed-header",
         )  # fmt: skip
 
     def cut_short(self) -> NoReturn:
+        """Raise: the file ends too early."""
         if self.end < len(self.data):
             self.fail(f"goes on for more than {MAX_BYTES:,} bytes")
         raise CheckpointError(
@@ -93,6 +95,7 @@ class Machine:
             self.fail("copies its own parts again and again")
 
     def line(self, limit: int = MAX_LINE) -> bytes:
+        """The bytes up to the next line feed, which is passed over."""
         stop = self.data.find(b"\n", self.position, min(self.end, self.position + limit))
         if stop < 0:
             if self.end - self.position <= limit:
@@ -111,6 +114,7 @@ class Machine:
         return items
 
     def find(self, module: str, name: str) -> Global:
+        """The allowed name, or an error that says which one was asked for."""
         full = f"{module}.{name}"
         found = self._supported.get(full)
         if found is not None:
@@ -127,6 +131,7 @@ class Machine:
         )  # fmt: skip
 
     def call(self, target: object, arguments: object) -> object:
+        """What calling an allowed name stands for."""
         if type(target) is not Global or type(arguments) is not tuple:
             self.fail("calls what cannot be called")
         if target.make is None or len(arguments) > MAX_ARGUMENTS:
@@ -137,11 +142,13 @@ class Machine:
             self.fail(f"calls {target.name} with arguments that do not fit it")
 
     def persistent(self, identity: object) -> object:
+        """What a reference out of the pickle stands for: a storage."""
         if self._persistent is None:
             self.fail("refers to something outside of itself")
         return self._persistent(self, identity)
 
     def put(self, target: object, items: list[object]) -> None:
+        """Set the items, keys and values in turn, of a mapping."""
         if type(target) is not dict or len(items) % 2:
             self.fail("sets items of what is not a mapping")
         for i in range(0, len(items), 2):

@@ -86,9 +86,13 @@ class Saved(Protocol):
     """An opened file: the object that it holds, and where it keeps the storages that the object's tensors use."""
 
     @property
-    def top(self) -> object: ...
+    def top(self) -> object:
+        """The object that was saved."""
+        ...
 
-    def blocks(self, keys: Iterable[str]) -> dict[str, Block]: ...
+    def blocks(self, keys: Iterable[str]) -> dict[str, Block]:
+        """Where each storage lies."""
+        ...
 
 
 class Storages:
@@ -98,6 +102,7 @@ class Storages:
         self.by_key: dict[str, Storage] = {}
 
     def __call__(self, machine: Machine, identity: object) -> Storage:
+        """The storage that an identity names."""
         if not isinstance(identity, tuple) or len(identity) not in (5, 6) or identity[0] not in ("storage", b"storage"):
             machine.fail("refers to something that is not a storage")
         kind, key, _, count, view = (*identity[1:], None)[:5]

@@ -16,7 +16,7 @@ from weightscope.components.mtp import MultiTokenPrediction
 from weightscope.components.norm import RMSNorm
 from weightscope.components.rope import Rope
 from weightscope.components.windows import MAX_LAYERS
-from weightscope.config import Config
+from weightscope.config import Config, Nullable
 from weightscope.families.llama import gated_mlp, head
 from weightscope.families.registry import family
 from weightscope.roles import Role
@@ -28,12 +28,12 @@ DEEPSEEK_V3: dict[str, Any] = {
     "moe_intermediate_size": 2048,
     "num_hidden_layers": 61,
     "num_attention_heads": 128,
-    "n_shared_experts": 1,
+    "n_shared_experts": Nullable(int, 1),
     "n_routed_experts": 256,
     "num_experts_per_tok": 8,
     "first_k_dense_replace": 3,
     "moe_layer_freq": 1,
-    "q_lora_rank": 1536,
+    "q_lora_rank": Nullable(int, 1536),
     "kv_lora_rank": 512,
     "qk_nope_head_dim": 128,
     "qk_rope_head_dim": 64,
@@ -44,12 +44,12 @@ DEEPSEEK_V3: dict[str, Any] = {
     "rope_interleave": True,
     "tie_word_embeddings": False,
     "attention_bias": False,
-    "num_nextn_predict_layers": 1,
+    "num_nextn_predict_layers": Nullable(int, 1),
 }
 
 
 @family("deepseek_v3", roots=("model", ""), defaults=DEEPSEEK_V3)
-@family("kimi_k2", roots=("model", ""), defaults=DEEPSEEK_V3 | {"num_nextn_predict_layers": 0})
+@family("kimi_k2", roots=("model", ""), defaults=DEEPSEEK_V3 | {"num_nextn_predict_layers": Nullable(int, 0)})
 def deepseek_v3(config: Config, root: str) -> CausalLM:
     """The first layers are dense; layers beyond `num_hidden_layers` predict further tokens ahead."""
     width, depth, eps = config["hidden_size"], config["num_hidden_layers"], config["rms_norm_eps"]

@@ -12,7 +12,7 @@ from weightscope.components.embedding import Embedding
 from weightscope.components.norm import RMSNorm
 from weightscope.components.rope import Rope
 from weightscope.components.windows import by_window
-from weightscope.config import Config
+from weightscope.config import Config, Nullable
 from weightscope.families.llama import gated_mlp, head
 from weightscope.families.registry import family
 from weightscope.roles import Role
@@ -24,7 +24,7 @@ GEMMA: dict[str, Any] = {
     "intermediate_size": 24576,
     "num_hidden_layers": 28,
     "num_attention_heads": 16,
-    "num_key_value_heads": 16,
+    "num_key_value_heads": Nullable(int, 16),
     "head_dim": 256,
     "hidden_act": "gelu_pytorch_tanh",
     "rms_norm_eps": 1e-6,
@@ -37,10 +37,10 @@ GEMMA2 = GEMMA | {
     "intermediate_size": 9216,
     "num_hidden_layers": 26,
     "num_attention_heads": 8,
-    "num_key_value_heads": 4,
+    "num_key_value_heads": Nullable(int, 4),
     "hidden_activation": "gelu_pytorch_tanh",
-    "query_pre_attn_scalar": 256,
-    "sliding_window": 4096,
+    "query_pre_attn_scalar": Nullable(int, 256),
+    "sliding_window": Nullable(int, 4096),
     "attn_logit_softcapping": 50.0,
     "final_logit_softcapping": 30.0,
 }

@@ -10,7 +10,7 @@ from weightscope.components.decoder import Block, CausalLM, Decoder
 from weightscope.components.embedding import Embedding
 from weightscope.components.mlp import MLP
 from weightscope.components.norm import LayerNorm
-from weightscope.config import Config
+from weightscope.config import Config, Nullable
 from weightscope.errors import UndeclaredError
 from weightscope.families.llama import head
 from weightscope.families.registry import family
@@ -25,7 +25,7 @@ GPT2: dict[str, Any] = {
     "n_embd": 768,
     "n_layer": 12,
     "n_head": 12,
-    "n_inner": None,
+    "n_inner": Nullable(int),
     "activation_function": "gelu_new",
     "layer_norm_epsilon": 1e-5,
     "tie_word_embeddings": True,

@@ -16,7 +16,7 @@ from weightscope.components.mlp import GatedMLP
 from weightscope.components.norm import RMSNorm
 from weightscope.components.rope import Rope
 from weightscope.components.windows import by_window
-from weightscope.config import Config
+from weightscope.config import Config, Nullable
 from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -28,8 +28,8 @@ LLAMA: dict[str, Any] = {
     "intermediate_size": 11008,
     "num_hidden_layers": 32,
     "num_attention_heads": 32,
-    "num_key_value_heads": None,
-    "head_dim": None,
+    "num_key_value_heads": Nullable(int),
+    "head_dim": Nullable(int),
     "hidden_act": "silu",
     "rms_norm_eps": 1e-6,
     "rope_theta": 10000.0,
@@ -37,8 +37,17 @@ LLAMA: dict[str, Any] = {
     "attention_bias": False,
     "mlp_bias": False,
 }
-MISTRAL = LLAMA | {"intermediate_size": 14336, "num_key_value_heads": 8, "sliding_window": 4096}
-YI = LLAMA | {"vocab_size": 64000, "num_key_value_heads": 4, "rms_norm_eps": 1e-5, "rope_theta": 5000000.0}
+MISTRAL = LLAMA | {
+    "intermediate_size": 14336,
+    "num_key_value_heads": Nullable(int, 8),
+    "sliding_window": Nullable(int, 4096),
+}
+YI = LLAMA | {
+    "vocab_size": 64000,
+    "num_key_value_heads": Nullable(int, 4),
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 5000000.0,
+}
 # What a root stands for in Yi: the names of the two norms.
 YI_NORMS = {
     "ln1 and ln2": ("ln1", "ln2"),

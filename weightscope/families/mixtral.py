@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from weightscope.components.decoder import CausalLM
 from weightscope.components.moe import MixtureOfExperts
-from weightscope.config import Config
+from weightscope.config import Config, Nullable
 from weightscope.families.llama import MISTRAL, decoder, gated_mlp
 from weightscope.families.registry import family
 
@@ -13,7 +13,7 @@ MIXTRAL = MISTRAL | {
     "num_experts_per_tok": 2,
     "rms_norm_eps": 1e-5,
     "rope_theta": 1000000.0,
-    "sliding_window": None,
+    "sliding_window": Nullable(int),
 }
 
 

@@ -10,7 +10,7 @@ from weightscope.components.mlp import GatedMLP
 from weightscope.components.norm import RMSNorm
 from weightscope.components.rope import Rope
 from weightscope.components.windows import by_window
-from weightscope.config import Config
+from weightscope.config import Config, Nullable
 from weightscope.families.llama import LLAMA, head
 from weightscope.families.registry import family
 from weightscope.roles import Role
@@ -22,7 +22,7 @@ PHI3 = LLAMA | {
     "intermediate_size": 8192,
     "rms_norm_eps": 1e-5,
     "partial_rotary_factor": 1.0,
-    "sliding_window": None,
+    "sliding_window": Nullable(int),
 }
 
 

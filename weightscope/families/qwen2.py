@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from weightscope.components.decoder import CausalLM
-from weightscope.config import Config
+from weightscope.config import Config, Nullable
 from weightscope.families.llama import LLAMA, decoder
 from weightscope.families.registry import family
 
 QWEN2 = LLAMA | {
     "vocab_size": 151936,
     "intermediate_size": 22016,
-    "num_key_value_heads": 32,
+    "num_key_value_heads": Nullable(int, 32),
     "use_sliding_window": False,
-    "sliding_window": 4096,
-    "max_window_layers": 28,
+    "sliding_window": Nullable(int, 4096),
+    "max_window_layers": Nullable(int, 28),
 }
 
 

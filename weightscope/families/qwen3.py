@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from weightscope.components.decoder import CausalLM
-from weightscope.config import Config
+from weightscope.config import Config, Nullable
 from weightscope.families.llama import decoder
 from weightscope.families.qwen2 import QWEN2, upper_layers
 from weightscope.families.registry import family
 
 
-@family("qwen3", roots=("model", ""), defaults=QWEN2 | {"head_dim": 128})
+@family("qwen3", roots=("model", ""), defaults=QWEN2 | {"head_dim": Nullable(int, 128)})
 def qwen3(config: Config, root: str) -> CausalLM:
     """`attention_bias` puts a bias on all four projections."""
     bias = config["attention_bias"]

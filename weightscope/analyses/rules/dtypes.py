@@ -82,7 +82,9 @@ def _strange(group: Group, types: Counter[str], main: str) -> Finding:
         tensors=(group.title,),
         expected=main,
         actual=sorted(types),
-        hint="kept in more precision on purpose, as norms and routers often are" if wider else "save it again in one dtype",
+        hint="kept in more precision on purpose, as norms and routers often are"
+        if wider
+        else "save it again in one dtype",
     )
 
 

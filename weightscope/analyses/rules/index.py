@@ -28,10 +28,18 @@ def wrong_places(subject: Subject) -> Iterator[Finding]:
             shard in present and name in checkpoint.files[by_number.index(shard)].tensors
         ):
             elsewhere.append(name)
-    left_out = [name for name in tensors if name not in index.weight_map] if len(tensors) > len(index.weight_map) - len(lacking) - 1 else []
+    left_out = (
+        [name for name in tensors if name not in index.weight_map]
+        if len(tensors) > len(index.weight_map) - len(lacking) - 1
+        else []
+    )
     for names, what, hint in (
         (lacking, "that their shard does not hold", "loaders fill them with random numbers; rewrite the index"),
-        (elsewhere, "that lie in another shard than it says", "loaders that follow the index miss them; rewrite the index"),
+        (
+            elsewhere,
+            "that lie in another shard than it says",
+            "loaders that follow the index miss them; rewrite the index",
+        ),
         (left_out, "of the shards left out", "loaders that follow the index ignore them; rewrite the index"),
     ):
         if names:
@@ -57,7 +65,9 @@ def extra_shards(subject: Subject) -> Iterator[Finding]:
     except OSError:
         return
     stems = {match["stem"] for name in known if (match := SHARD.fullmatch(name))}
-    stray = [name for name in others if (match := SHARD.fullmatch(name)) and match["stem"] in stems and not match["variant"]]
+    stray = [
+        name for name in others if (match := SHARD.fullmatch(name)) and match["stem"] in stems and not match["variant"]
+    ]
     if stray:
         yield Finding(
             code="unexpected-shard",
@@ -89,7 +99,9 @@ def wrong_totals(subject: Subject) -> Iterator[Finding]:
     elements = sum(group.elements for group in inventory.groups)
     readings = {parameters.total, parameters.total + parameters.auxiliary, elements, parameters.stored_elements}
     if subject.tying.tied:
-        readings.add(parameters.total + sum(g.parameters for g in inventory.groups if subject.tying.embedding in g.names))
+        readings.add(
+            parameters.total + sum(g.parameters for g in inventory.groups if subject.tying.embedding in g.names)
+        )
     if index.total_parameters is not None and index.total_parameters not in readings:
         yield Finding(
             code="index-mismatch",

@@ -68,4 +68,3 @@ def unrelated_weights(subject: Subject) -> Iterator[Finding]:
             config=("model_type",),
             hint="config.json and weights describe different models",
         )
-

@@ -69,9 +69,7 @@ def _likely_truth(subject: Subject, wrong: list[tuple[Group, tuple[int, ...]]]) 
     declaration = subject.declaration
     if declaration is None or any(len(group.counts) > 1 for group, _ in wrong):
         return None
-    actual = {
-        group.template: shape for group in subject.inventory.groups if group.shape for _, shape in group.counts
-    }
+    actual = {group.template: shape for group in subject.inventory.groups if group.shape for _, shape in group.counts}
     for key, value, said in dict.fromkeys(_candidates(declaration.config, wrong)):
         if _fits(declaration, key, value, actual):
             return Truth(key, value, said)
