@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from weightscope import __version__
+from weightscope.commands.check import check
 from weightscope.commands.inspect import inspect
 from weightscope.commands.params import params
 from weightscope.commands.tensors import tensors
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command()(inspect)
 app.command()(params)
 app.command()(tensors)
+app.command()(check)
 
 
 def _version(wanted: bool) -> None:

@@ -6,7 +6,35 @@ from typing import Literal
 
 import msgspec
 
+from weightscope.errors import WeightscopeError
+
 Severity = Literal["error", "warning", "info"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+
+# Every code, in one sentence; docs/findings.md has an entry for each.
+CODES = {
+    "missing-tensor": "A tensor that the config's architecture has is in no file.",
+    "unexpected-tensor": "A stored tensor is not of the config's architecture.",
+    "shape-mismatch": "A tensor has another shape than the config gives it.",
+    "dtype-mismatch": "A tensor has another element type than the rest of the model or the config.",
+    "missing-shard": "A weight file that the index or the shard numbers name is not there.",
+    "unexpected-shard": "A file is numbered like the shards and belongs to none of them.",
+    "index-mismatch": "The index and the shards say different things.",
+    "size-mismatch": "The index's total size is not that of the tensors.",
+    "truncated-file": "A weight file ends before its contents do.",
+    "malformed-header": "A weight file is not of the format that it claims.",
+    "malformed-index": "An index file cannot be used.",
+    "unsafe-path": "An index names a file outside of its directory.",
+    "unsafe-pickle": "A PyTorch file wants more than tensors and plain containers.",
+    "tie-mismatch": "The head is not tied to the embedding as the config says.",
+    "config-missing": "There is no config.json, or a file that usually lies beside it is not there.",
+    "config-invalid": "A config file cannot be read, or contradicts itself or its neighbours.",
+    "unknown-architecture": "No declared family fits, so nothing could be checked.",
+    "quantization-mismatch": "The weights are not quantized as the config says.",
+    "non-finite": "A tensor holds NaN or infinity.",
+    "all-zero": "A matrix holds nothing but zeros.",
+    "duplicate-tensor": "The same tensor name is stored more than once.",
+}
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,3 +48,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     actual: object = None
     config: tuple[str, ...] = ()
     hint: str = ""
+
+    @classmethod
+    def of(cls, error: WeightscopeError) -> Finding:
+        """A failure that is itself what there is to say."""
+        place = f"{error.where}: " if error.where else ""
+        return cls(
+            code=error.code or "malformed-header", severity="error", message=f"{place}{error.what}", hint=error.hint
+        )

@@ -11,14 +11,16 @@ import msgspec
 
 from weightscope.analyses.accounting import ComponentShare, Parameters, by_component, count_parameters
 from weightscope.analyses.breakdown import By, Row, break_down
+from weightscope.analyses.checking import CheckResult, Policy, glance, run_rules
 from weightscope.analyses.inventory import Group, Inventory, take_inventory
 from weightscope.analyses.listing import TensorRow, list_tensors
+from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.summary import Summary, summarize
 from weightscope.analyses.tying import Tying, find_tying
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint, Progress, open_checkpoint
 from weightscope.config import Config, read_config
-from weightscope.errors import UndeclaredError, UsageError
+from weightscope.errors import UndeclaredError, UsageError, WeightscopeError
 from weightscope.families.registry import Declaration, declare
 from weightscope.findings import Finding
 
@@ -161,7 +163,30 @@ class Model:
             self.declaration,
             self.inventory,
             self.tying,
-            self._notices,
+            (*self.checkpoint.findings, *self._notices, *glance(self._subject())),
+        )
+
+    def check(self, *, values: bool = False, progress: Progress | None = None) -> tuple[Finding, ...]:
+        """All that `weightscope check` finds; `values` reads every byte as well."""
+        return self.examine(values=values, progress=progress)[0]
+
+    def examine(self, *, values: bool = False, progress: Progress | None = None) -> tuple[tuple[Finding, ...], int]:
+        """The findings of `check`, and how many rules were applied."""
+        if values:
+            self.compare_tied_values(progress)
+        findings, rules = run_rules(self._subject(), values=values, progress=progress)
+        # Without a declaration or a config nothing can be held against anything, and that is no pass.
+        unchecked = [msgspec.structs.replace(notice, severity="error") for notice in self._notices]
+        return (*self.checkpoint.findings, *unchecked, *findings), rules
+
+    def _subject(self) -> Subject:
+        return Subject(
+            checkpoint=self.checkpoint,
+            config=self.config,
+            declaration=self.declaration,
+            inventory=self.inventory,
+            tying=self.tying,
+            parameters=self.parameters,
         )
 
     def breakdown(self, by: By, depth: int | None = None) -> tuple[Row, ...]:
@@ -173,25 +198,51 @@ class Model:
         return list_tensors(self.inventory, self.checkpoint)
 
 
-def open_model(path: str | Path, *, variant: str | None = None, progress: Progress | None = None) -> Model:
+def open_model(
+    path: str | Path, *, variant: str | None = None, progress: Progress | None = None, tolerant: bool = False
+) -> Model:
     """Open a checkpoint directory, a weight file, an index or a config.json; headers only.
 
     Args:
         path: what a person has at hand; a directory with both formats is read as safetensors.
         variant: the infix of `model.fp16.safetensors`, where a directory holds several.
         progress: called with (done, total, file name) before each file's header is read.
+        tolerant: go on without weight files that cannot be read; findings say which.
 
     Raises:
         WeightscopeError: one line that says what is wrong, where, and what to do.
     """
     reference = str(path)
-    checkpoint = open_checkpoint(Path(path), variant=variant, progress=progress)
+    checkpoint = open_checkpoint(Path(path), variant=variant, progress=progress, tolerant=tolerant)
     notices: list[Finding] = []
     config = read_config(checkpoint.location.config) if checkpoint.location.config else None
     if config is None:
         notices.append(_no_config(checkpoint))
     declaration = _declare(config, checkpoint, notices) if config else None
     return Model(reference, checkpoint, config, declaration, tuple(notices))
+
+
+def check_model(
+    path: str | Path,
+    policy: Policy,
+    *,
+    variant: str | None = None,
+    values: bool = False,
+    progress: Progress | None = None,
+) -> CheckResult:
+    """The verdict on one MODEL: what cannot be read is a finding, as far as something is there at all.
+
+    Raises:
+        UsageError: there is no such path, or nothing in it that could be a model.
+    """
+    try:
+        model = open_model(path, variant=variant, progress=progress, tolerant=True)
+        findings, rules = model.examine(values=values, progress=progress)
+    except WeightscopeError as error:
+        if error.code is None:
+            raise
+        return policy.verdict(str(path), [Finding.of(error)], tensors=0, rules=1)
+    return policy.verdict(str(path), findings, tensors=len(model.checkpoint.names), rules=rules)
 
 
 def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> Declaration | None:

@@ -14,7 +14,6 @@ from weightscope.analyses.accounting import (
     by_dtype,
     count_parameters,
 )
-from weightscope.analyses.fit import find_faults
 from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.tying import Tying
 from weightscope.checkpoint.reader import Checkpoint
@@ -93,7 +92,7 @@ def summarize(
     tying: Tying,
     findings: tuple[Finding, ...] = (),
 ) -> Summary:
-    """All that `inspect` says; `findings` are those made before (an undeclared type, no config)."""
+    """All that `inspect` says; `findings` are what opening and a glance at the headers told."""
     dtypes = by_dtype(inventory)
     total_bytes = sum(share.bytes for share in dtypes)
     if checkpoint.format == "index" and checkpoint.index:
@@ -123,7 +122,7 @@ def summarize(
         dtypes=dtypes,
         embeddings=EmbeddingInfo(tied=tying.tied, declared=tying.declared, evidence=tying.evidence),
         components=by_component(inventory, tying),
-        findings=(*checkpoint.findings, *findings, *find_faults(checkpoint, inventory, tying, parameters)),
+        findings=findings,
     )
 
 

@@ -11,7 +11,7 @@ from weightscope.checkpoint.entry import FileHeader, TensorEntry
 from weightscope.checkpoint.index import Index
 from weightscope.checkpoint.locate import WEIGHT_SUFFIXES, Location, locate
 from weightscope.checkpoint.safetensors import read_safetensors
-from weightscope.errors import CheckpointError, NotImplementedByWeightscope
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope, WeightscopeError
 from weightscope.findings import Finding
 
 Progress = Callable[[int, int, str], None]
@@ -57,14 +57,18 @@ class Checkpoint(msgspec.Struct, kw_only=True):
         return set(self.tensors)
 
 
-def open_checkpoint(path: Path, *, variant: str | None = None, progress: Progress | None = None) -> Checkpoint:
+def open_checkpoint(
+    path: Path, *, variant: str | None = None, progress: Progress | None = None, tolerant: bool = False
+) -> Checkpoint:
     """Locate and read the headers of a checkpoint; `progress(done, total, name)` is called before each file.
+
+    A `tolerant` reading goes on without a file that cannot be read, and says so in the findings.
 
     Raises:
         UsageError, CheckpointError, NotImplementedByWeightscope: one line each, with the file's name.
     """
     try:
-        return _open(path, variant, progress)
+        return _open(path, variant, progress, tolerant=tolerant)
     except OSError as error:
         raise CheckpointError(
             f"cannot be read ({error.strerror or error})",
@@ -73,7 +77,7 @@ def open_checkpoint(path: Path, *, variant: str | None = None, progress: Progres
         ) from None
 
 
-def _open(path: Path, variant: str | None, progress: Progress | None) -> Checkpoint:
+def _open(path: Path, variant: str | None, progress: Progress | None, *, tolerant: bool) -> Checkpoint:
     location = locate(path, variant)
     files: list[FileHeader] = []
     tensors: dict[str, TensorEntry] = {}
@@ -81,11 +85,17 @@ def _open(path: Path, variant: str | None, progress: Progress | None) -> Checkpo
     for number, weights in enumerate(location.weights):
         if progress:
             progress(number, len(location.weights), weights.name)
-        header = read_header(weights)
+        try:
+            header = read_header(weights)
+        except WeightscopeError as error:
+            if not tolerant:
+                raise
+            findings.append(Finding.of(error))
+            continue
         if WEIGHT_SUFFIXES.get(weights.suffix, header.format) != header.format:
             findings.append(_misnamed(header))
         for entry in header.tensors.values():
-            entry.file = number
+            entry.file = len(files)
         twice = tensors.keys() & header.tensors.keys()
         if twice:
             findings.append(_duplicate(sorted(twice), header, files))

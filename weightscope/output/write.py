@@ -29,18 +29,28 @@ def emit(document: Document, format: Format, output: Path | None, protected: Ite
     Raises:
         UsageError: the file cannot be written, or is one of the `protected` (the model's own).
     """
-    if output is None:
-        if format is Format.TABLE:
-            from weightscope.output.terminal import write_table
+    if output is None and format is Format.TABLE:
+        from weightscope.output.terminal import write_table
 
-            write_table(document, sys.stdout)
-        else:
-            sys.stdout.write(render(document, format))
+        write_table(document, sys.stdout)
+        sys.stdout.flush()
+    else:
+        put(render(document, format), output, protected)
+
+
+def put(text: str, output: Path | None, protected: Iterable[Path] = ()) -> None:
+    """Write text to `output`, or to standard output.
+
+    Raises:
+        UsageError: the file cannot be written, or is one of the `protected` (the model's own).
+    """
+    if output is None:
+        sys.stdout.write(text)
         sys.stdout.flush()
         return
     if any(path.exists() and output.exists() and path.samefile(output) for path in protected):
         raise UsageError("is a file of the model and is not overwritten", where=output, hint="choose another --output")
-    _replace(output, render(document, format))
+    _replace(output, text)
 
 
 def render(document: Document, format: Format) -> str:

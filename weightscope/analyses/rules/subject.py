@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from weightscope.analyses.accounting import Parameters
 from weightscope.analyses.inventory import Inventory
@@ -32,6 +33,12 @@ class Subject:
     def has_shapes(self) -> bool:
         """Whether there are files, and not only names or a config."""
         return bool(self.checkpoint.files)
+
+    @property
+    def directory(self) -> Path | None:
+        """Where config and tokenizer lie, if MODEL is a directory; one file alone promises no neighbours."""
+        path = self.checkpoint.path
+        return path if path.is_dir() else None
 
     @property
     def has_names(self) -> bool:

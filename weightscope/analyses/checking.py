@@ -1,0 +1,141 @@
+"""Does this checkpoint fit its config? All rules over one subject, and what counts as failing."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterable, Iterator
+from difflib import get_close_matches
+
+import msgspec
+
+from weightscope.analyses.rules.config import contradictory_sizes, special_tokens
+from weightscope.analyses.rules.dtypes import strange_dtypes, strange_quantization
+from weightscope.analyses.rules.heads import strange_head
+from weightscope.analyses.rules.index import extra_shards, wrong_places, wrong_totals
+from weightscope.analyses.rules.names import missing_tensors, unexpected_tensors, unrelated_weights
+from weightscope.analyses.rules.shapes import misshapen_tensors
+from weightscope.analyses.rules.subject import Subject
+from weightscope.analyses.rules.tokenizer import tokenizer_size
+from weightscope.analyses.rules.values import unsound_values
+from weightscope.checkpoint.reader import Progress
+from weightscope.errors import UsageError
+from weightscope.findings import CODES, SEVERITIES, Finding, Severity
+
+Rule = Callable[[Subject], Iterator[Finding]]
+
+# What headers alone tell at a glance; `inspect` says these too.
+GLANCE: tuple[Rule, ...] = (
+    unrelated_weights,
+    missing_tensors,
+    unexpected_tensors,
+    misshapen_tensors,
+    strange_quantization,
+    strange_head,
+    wrong_totals,
+)
+RULES: tuple[Rule, ...] = (
+    *GLANCE,
+    strange_dtypes,
+    wrong_places,
+    extra_shards,
+    contradictory_sizes,
+    special_tokens,
+    tokenizer_size,
+)
+# Rules that opening the checkpoint applies: names given twice, shards, headers, pickles, paths, the config's own form.
+ON_OPENING = 6
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """How much was looked at."""
+
+    tensors: int
+    rules: int
+
+
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict on one MODEL; `ok` where no finding is as severe as what fails."""
+
+    schema_version: int = 1
+    ok: bool
+    checked: Checked
+    findings: tuple[Finding, ...]
+    reference: str
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """What fails a check, and what is not even said: codes, each with a pattern on tensor names or none."""
+
+    fail_on: Severity = "error"
+    ignored: tuple[tuple[str, str | None], ...] = ()
+
+    @classmethod
+    def of(cls, fail_on: str, ignored: Iterable[str]) -> Policy:
+        """From what a user wrote.
+
+        Raises:
+            UsageError: no such severity or code.
+        """
+        if fail_on not in SEVERITIES:
+            raise UsageError(f"--fail-on {fail_on!r} is none of {', '.join(SEVERITIES)}")
+        pairs = []
+        for text in ignored:
+            code, _, pattern = text.partition(":")
+            known_code(code)
+            pairs.append((code, pattern or None))
+        return cls(fail_on=fail_on, ignored=tuple(pairs))
+
+    def verdict(self, reference: str, findings: Iterable[Finding], *, tensors: int, rules: int) -> CheckResult:
+        """The result after leaving out what is ignored, the most severe first."""
+        kept = sorted(
+            (finding for finding in findings if not self._ignores(finding)), key=lambda f: SEVERITIES.index(f.severity)
+        )
+        limit = SEVERITIES.index(self.fail_on)
+        return CheckResult(
+            reference=reference,
+            ok=all(SEVERITIES.index(finding.severity) > limit for finding in kept),
+            checked=Checked(tensors=tensors, rules=rules),
+            findings=tuple(kept),
+        )
+
+    def _ignores(self, finding: Finding) -> bool:
+        for code, pattern in self.ignored:
+            if code != finding.code:
+                continue
+            if pattern is None or (
+                finding.tensors and all(fnmatch.fnmatchcase(name, pattern) for name in finding.tensors)
+            ):
+                return True
+        return False
+
+
+def known_code(code: str) -> str:
+    """The code itself.
+
+    Raises:
+        UsageError: there is no such code.
+    """
+    if code not in CODES:
+        near = get_close_matches(code, CODES, n=2)
+        raise UsageError(
+            f"no finding has the code {code!r}",
+            hint=f"did you mean {' or '.join(near)}?" if near else f"codes are {', '.join(CODES)}",
+        )
+    return code
+
+
+def run_rules(
+    subject: Subject, *, values: bool = False, progress: Progress | None = None
+) -> tuple[tuple[Finding, ...], int]:
+    """What all rules find, and how many were run."""
+    findings = [finding for rule in RULES for finding in rule(subject)]
+    rules = len(RULES) + ON_OPENING
+    if values:
+        findings += unsound_values(subject, progress)
+        rules += 2
+    return tuple(findings), rules
+
+
+def glance(subject: Subject) -> tuple[Finding, ...]:
+    """What `inspect` says is wrong, leaving info to `check`."""
+    return tuple(finding for rule in GLANCE for finding in rule(subject))

@@ -1,0 +1,120 @@
+"""Does the config agree with itself, and with the generation settings beside it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from weightscope.analyses.rules.subject import Subject
+from weightscope.components.attention import Attention
+from weightscope.components.base import find
+from weightscope.components.embedding import Embedding
+from weightscope.components.moe import MixtureOfExperts
+from weightscope.config import Config, read_config
+from weightscope.errors import ConfigError
+from weightscope.findings import Finding
+from weightscope.roles import Role
+
+SPECIAL = ("bos_token_id", "eos_token_id", "pad_token_id")
+
+
+def contradictory_sizes(subject: Subject) -> Iterator[Finding]:
+    """`config-invalid`, errors: heads that do not divide, more experts for a token than there are."""
+    if subject.declaration is None:
+        return
+    for attention in find(subject.declaration.tree, Attention):
+        heads, shared = attention.heads, attention.kv_heads
+        if shared and heads % shared:
+            yield _invalid(
+                f"{heads:,} query heads ({heads.text}) are not a multiple of {shared:,} key/value heads ({shared.text})",
+                (*heads.keys, *shared.keys),
+            )
+        derived = "num_attention_heads" in attention.head_dim.keys and len(attention.head_dim.keys) > 1
+        if derived and attention.width % heads:
+            yield _invalid(
+                f"{attention.width.text} {attention.width:,} is not a multiple of {heads:,} {heads.text}, "
+                "and no head_dim is given",
+                (*attention.width.keys, *heads.keys),
+            )
+    for mixture in find(subject.declaration.tree, MixtureOfExperts):
+        if mixture.chosen > mixture.experts:
+            yield _invalid(
+                f"a token uses {mixture.chosen:,} experts ({mixture.chosen.text}) of {mixture.experts:,}",
+                (*mixture.chosen.keys, *mixture.experts.keys),
+            )
+
+
+def special_tokens(subject: Subject) -> Iterator[Finding]:
+    """`config-invalid`: token ids beyond the vocabulary, a warning; no end of sequence anywhere, info."""
+    config, rows = subject.config, _vocabulary(subject)
+    if config is None or rows is None:
+        return
+    generation = _generation(subject)
+    if isinstance(generation, Finding):
+        yield generation
+        generation = {}
+    sources = {"config.json": _text(config), "generation_config.json": generation}
+    for name, data in sources.items():
+        for key in SPECIAL:
+            beyond = [token for token in _ids(data.get(key)) if not 0 <= token < rows]
+            # -1 says "none" in many configs.
+            beyond = [token for token in beyond if token != -1]
+            if beyond:
+                yield Finding(
+                    code="config-invalid",
+                    severity="warning",
+                    message=f"{name}: {key} {', '.join(map(str, beyond))} is not among the {rows:,} rows of the embedding",
+                    expected=f"0 to {rows - 1}",
+                    actual=beyond,
+                    config=(key, "vocab_size"),
+                    hint="generation would look up a row that is not there",
+                )
+    if subject.declaration and subject.tying.evidence != "not-applicable":
+        if not any(_ids(data.get("eos_token_id")) for data in sources.values()):
+            yield Finding(
+                code="config-invalid",
+                severity="info",
+                message="neither config.json nor generation_config.json has an eos_token_id",
+                config=("eos_token_id",),
+                hint="generation stops only at its length limit",
+            )
+
+
+def _invalid(message: str, keys: tuple[str, ...]) -> Finding:
+    return Finding(
+        code="config-invalid",
+        severity="error",
+        message=f"config.json: {message}",
+        config=tuple(dict.fromkeys(keys)),
+        hint="no such model can be built",
+    )
+
+
+def _vocabulary(subject: Subject) -> int | None:
+    if subject.declaration is None:
+        return None
+    tables = (table for table in find(subject.declaration.tree, Embedding) if table.role is Role.TOKEN_EMBEDDING)
+    table = next(tables, None)
+    return int(table.rows) if table else None
+
+
+def _text(config: Config) -> Mapping[str, Any]:
+    """The keys of the language model: a vision-language model has them one level down."""
+    text = config.data.get("text_config")
+    return {**text, **config.data} if isinstance(text, dict) else config.data
+
+
+def _ids(value: object) -> list[int]:
+    values = value if isinstance(value, list) else [value]
+    return [item for item in values if isinstance(item, int) and not isinstance(item, bool)]
+
+
+def _generation(subject: Subject) -> Mapping[str, Any] | Finding:
+    directory = subject.directory
+    path = directory / "generation_config.json" if directory else None
+    if path is None or not path.exists():
+        return {}
+    try:
+        return read_config(path).data
+    except ConfigError as error:
+        return Finding.of(error)

@@ -1,0 +1,94 @@
+"""Are the numbers themselves sound? The only rules that read tensor data, and only when asked to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from weightscope.analyses.rules.subject import SHOWN, Subject, listed, some, summed
+from weightscope.checkpoint.entry import TensorEntry
+from weightscope.checkpoint.reader import Progress
+from weightscope.checkpoint.values import read_numpy
+from weightscope.findings import Finding
+from weightscope.storage.base import Kind
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CHUNK = 1 << 23
+# As unsigned integers: a value is NaN or infinite where all bits of the exponent's mask are set. Finite-only types
+# (E4M3, E8M0) have NaN patterns instead, given by the bits that must all be set once the sign is taken off.
+MASKS = {
+    "F64": (8, 0x7FF0000000000000),
+    "F32": (4, 0x7F800000),
+    "F16": (2, 0x7C00),
+    "BF16": (2, 0x7F80),
+    "F8_E5M2": (1, 0x7C),
+    "F8_E4M3": (1, 0x7F),
+    "F8_E8M0": (1, 0xFF),
+}
+# Of these the one NaN is the negative zero.
+NEGATIVE_ZERO = {"F8_E4M3FNUZ": 0x80, "F8_E5M2FNUZ": 0x80}
+
+
+def unsound_values(subject: Subject, progress: Progress | None = None) -> Iterator[Finding]:
+    """`non-finite`, an error, and `all-zero`, a warning for matrices; one finding a group of names."""
+    broken: list[str] = []
+    empty: list[str] = []
+    total = len(subject.checkpoint.tensors)
+    for number, (name, entry) in enumerate(subject.checkpoint.tensors.items()):
+        if progress:
+            progress(number, total, name)
+        finite, zero = _look(subject, entry)
+        if not finite:
+            broken.append(name)
+        if zero and len(entry.shape) > 1 and subject.inventory.group_of(name).kind is Kind.WEIGHT:
+            empty.append(name)
+    for title in summed(broken)[:SHOWN]:
+        yield Finding(
+            code="non-finite",
+            severity="error",
+            message=f"{title} holds NaN or infinity",
+            tensors=(title,),
+            hint="the model computes nothing; training diverged, or a conversion overflowed",
+        )
+    if empty:
+        titles = summed(empty)
+        yield Finding(
+            code="all-zero",
+            severity="warning",
+            message=f"{some(empty)} of zeros only: {listed(titles)}",
+            tensors=tuple(titles[:SHOWN]),
+            hint="never filled, pruned whole, or a sparse copy of a download that did not finish",
+        )
+
+
+def _look(subject: Subject, entry: TensorEntry) -> tuple[bool, bool]:
+    """(all finite, all zero) of one tensor, a chunk at a time."""
+    import numpy as np
+
+    file = subject.checkpoint.files[entry.file]
+    start, stop = entry.data_offsets
+    finite, zero = True, stop > start
+    flat = TensorEntry("U8", (stop - start,), entry.data_offsets)
+    for offset in range(0, stop - start, CHUNK):
+        raw = read_numpy(file.path, file.data_start, flat, slice(offset, offset + CHUNK))
+        zero = zero and not np.any(raw)
+        finite = finite and _finite(raw, entry.dtype)
+        if not finite:
+            break
+    return finite, zero and finite
+
+
+def _finite(raw: np.ndarray[Any, Any], dtype: str) -> bool:
+    import numpy as np
+
+    if dtype in NEGATIVE_ZERO:
+        return not bool(np.any(raw == NEGATIVE_ZERO[dtype]))
+    if dtype in ("C64", "C128", "C32"):
+        dtype = {"C64": "F32", "C128": "F64", "C32": "F16"}[dtype]
+    if dtype not in MASKS:
+        return True
+    width, mask = MASKS[dtype]
+    bits = raw.view(f"<u{width}")
+    return not bool(np.any((bits & np.array(mask, bits.dtype)) == mask))

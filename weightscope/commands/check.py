@@ -1,0 +1,104 @@
+"""`weightscope check`: do the weights fit the config? For CI."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from weightscope.commands.options import OutputOption, VariantOption
+from weightscope.errors import UsageError
+
+
+class CheckFormat(StrEnum):
+    """How to write a verdict."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    GITHUB = "github"
+    SARIF = "sarif"
+    JUNIT = "junit"
+
+
+class FailOn(StrEnum):
+    """The least severity that fails a check."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+def check(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MODEL...",
+            help="Checkpoint directories, weight files, index files or configs.",
+            show_default=False,
+        ),
+    ] = None,
+    fail_on: Annotated[
+        FailOn | None, typer.Option("--fail-on", help="The least severity that fails.  [default: error]")
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ignore", metavar="CODE[:PATTERN]", help="Leave a code out, everywhere or for tensors that match."
+        ),
+    ] = None,
+    values: Annotated[
+        bool | None, typer.Option("--values/--no-values", help="Read the data too: NaN, zeros, tied heads.")
+    ] = None,
+    explain: Annotated[
+        str | None, typer.Option("--explain", metavar="CODE", help="Say what a code means and what to do.")
+    ] = None,
+    format: Annotated[CheckFormat, typer.Option("--format", "-f", help="How to write the result.")] = CheckFormat.TABLE,
+    output: OutputOption = None,
+    variant: VariantOption = None,
+) -> None:
+    """Whether the weights fit the config: names, shapes, dtypes, shards.
+
+    Exits with 1 where something is found at or above --fail-on. Settings for a whole project go into
+    [tool.weightscope] of pyproject.toml, or weightscope.toml: fail-on, ignore, values.
+
+    \b
+    Examples:
+      weightscope check ./Llama-3.1-8B
+      weightscope check models/* --fail-on warning --ignore dtype-mismatch --format github
+      weightscope check --explain tie-mismatch
+    """
+    if explain is not None:
+        from weightscope.output.explain import explanation
+
+        sys.stdout.write(explanation(explain))
+        return
+    if not models:
+        raise UsageError("no MODEL to check", hint="name a checkpoint directory, or see weightscope check --help")
+    from weightscope.analyses.checking import Policy
+    from weightscope.model import check_model
+    from weightscope.output.check import emit_check
+    from weightscope.output.progress import Progress
+    from weightscope.settings import find_settings
+
+    settings = find_settings(Path.cwd())
+    policy = Policy.of(fail_on or settings.fail_on, [*settings.ignore, *(ignore or ())])
+    results = []
+    for model in models:
+        with Progress("Checking") as progress:
+            results.append(
+                check_model(
+                    model,
+                    policy,
+                    variant=variant,
+                    values=settings.values if values is None else values,
+                    progress=progress,
+                )
+            )
+    emit_check(results, format.value, output)
+    if not all(result.ok for result in results):
+        raise typer.Exit(1)

@@ -1,0 +1,106 @@
+"""The documents and formats of `weightscope check`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from weightscope.analyses.checking import CheckResult
+from weightscope.output import words
+from weightscope.output.document import Column, Document, Table
+from weightscope.output.write import Format, emit, put, render
+
+RECORDS = tuple(
+    Column(title=title)
+    for title in ("Model", "Severity", "Code", "Message", "Tensors", "Expected", "Actual", "Config", "Hint")
+)
+
+
+def check_data(results: Sequence[CheckResult]) -> object:
+    """The JSON: of one MODEL as promised, of several the same words for all together and each under `models`."""
+    if len(results) == 1:
+        return results[0]
+    return {
+        "schema_version": 1,
+        "ok": all(result.ok for result in results),
+        "checked": {
+            "tensors": sum(result.checked.tensors for result in results),
+            "rules": sum(result.checked.rules for result in results),
+        },
+        "findings": [finding for result in results for finding in result.findings],
+        "models": results,
+    }
+
+
+def emit_check(results: Sequence[CheckResult], format: str, output: Path | None) -> None:
+    """Write the verdicts in any of the formats.
+
+    Raises:
+        UsageError: the file cannot be written, or is one of a MODEL's own.
+    """
+    documents = [_document(result, results) for result in results]
+    if format == Format.TABLE and output is None:
+        for document in documents:
+            emit(document, Format.TABLE, None)
+        return
+    if format in (Format.TABLE, Format.MARKDOWN):
+        text = "".join(render(document, Format(format)) for document in documents)
+    elif format in (Format.JSON, Format.CSV):
+        text = render(documents[0], Format(format))
+    else:
+        text = _ci_writer(format)(results)
+    put(text, output, [path for result in results for path in _files_of(Path(result.reference))])
+
+
+def _ci_writer(format: str) -> Callable[[Sequence[CheckResult]], str]:
+    from weightscope.output import ci
+
+    return {"github": ci.to_github, "sarif": ci.to_sarif, "junit": ci.to_junit}[format]
+
+
+def _files_of(path: Path) -> list[Path]:
+    return list(path.iterdir()) if path.is_dir() else [path]
+
+
+def _document(result: CheckResult, results: Sequence[CheckResult]) -> Document:
+    path = Path(result.reference)
+    counts = Counter(finding.severity for finding in result.findings)
+    found = ", ".join(words.plural(counts[severity], noun) for severity, noun in
+                      (("error", "error"), ("warning", "warning"), ("info", "note")) if counts[severity])  # fmt: skip
+    looked = f"{words.plural(result.checked.tensors, 'tensor')}, {words.plural(result.checked.rules, 'rule')}"
+    return Document(
+        data=check_data(results),
+        title="ok" if result.ok else "failed",
+        subtitle=str(path) + (f" · {found}" if found else ""),
+        facts=(),
+        table=Table(columns=(), rows=()),
+        records=_records(results),
+        findings=result.findings,
+        closing=f"Checked {looked}.",
+    )
+
+
+def _records(results: Sequence[CheckResult]) -> Table:
+    return Table(
+        columns=RECORDS,
+        rows=tuple(
+            (
+                result.reference,
+                finding.severity,
+                finding.code,
+                finding.message,
+                " ".join(finding.tensors),
+                _text(finding.expected),
+                _text(finding.actual),
+                " ".join(finding.config),
+                finding.hint,
+            )
+            for result in results
+            for finding in result.findings
+        ),
+    )
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
