@@ -92,6 +92,6 @@ def test_headers_are_read_without_torch_or_numpy(command: str, fixture: str) -> 
     assert not modules_after(command, f"fixtures/{fixture}") & HEAVY
 
 
-@pytest.mark.parametrize("format", ["json", "csv", "markdown"])
-def test_machine_formats_do_without_rich(format: str) -> None:
+@pytest.mark.parametrize("format", ["table", "json", "csv", "markdown"])
+def test_pipes_and_files_do_without_rich(format: str) -> None:
     assert not {name for name in modules_after("inspect", "fixtures/llama", "--format", format) if "rich" in name}

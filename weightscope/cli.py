@@ -66,6 +66,9 @@ def main() -> None:
         _fail("interrupted", 130)
     except OSError as error:
         _fail(f"{error.filename or 'input'}: {error.strerror or error}", 2)
+    finally:
+        # The interpreter collects once more as it ends, over all that is not told to be permanent.
+        gc.freeze()
 
 
 def _fail(message: str, code: int) -> None:

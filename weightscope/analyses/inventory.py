@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 from math import prod
+
+import msgspec
 
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import TensorEntry
@@ -19,8 +21,7 @@ from weightscope.sizes import Shape
 from weightscope.storage.base import Kind
 
 
-@dataclass(frozen=True, kw_only=True)
-class Group:
+class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Tensors that differ only in their layer and expert numbers.
 
     `counts` tells how many have each (dtype, shape); the dtype is None where only the config gives the shape.
@@ -107,8 +108,7 @@ def byte_size(dtype: str, shape: tuple[int, ...]) -> int:
     return prod(shape) * DTYPE_BITS[dtype] // 8
 
 
-@dataclass(frozen=True, kw_only=True)
-class Inventory:
+class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     """All groups, declared ones in the order of the forward pass; `missing` are required slots not all there."""
 
     groups: tuple[Group, ...]
@@ -116,7 +116,7 @@ class Inventory:
     recognized: int = 0
     unrecognized: tuple[str, ...] = ()
 
-    by_name: dict[str, Group] = field(default_factory=dict, repr=False, compare=False)
+    by_name: dict[str, Group] = msgspec.field(default_factory=dict)
 
     def group_of(self, name: str) -> Group:
         """The group that a tensor belongs to."""
@@ -173,7 +173,7 @@ def _planned(slot: Slot) -> Group:
     return _group(slot, (), {(None, tuple(map(int, slot.stored.shape))): slot.count})
 
 
-def _from_names(slots: Iterable[Slot], names: set[str]) -> Inventory:
+def _from_names(slots: Iterable[Slot], names: AbstractSet[str]) -> Inventory:
     """Names of an index with the declaration's shapes."""
     groups: list[Group] = []
     missing: list[tuple[Slot, tuple[str, ...]]] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import msgspec
@@ -50,11 +51,11 @@ class Checkpoint(msgspec.Struct, kw_only=True):
         return self.location.index
 
     @property
-    def names(self) -> set[str]:
+    def names(self) -> AbstractSet[str]:
         """Tensor names: of the files, or where there are none, of the index."""
         if self.format == "index" and self.index:
-            return set(self.index.weight_map)
-        return set(self.tensors)
+            return self.index.weight_map.keys()
+        return self.tensors.keys()
 
 
 def open_checkpoint(
@@ -96,10 +97,11 @@ def _open(path: Path, variant: str | None, progress: Progress | None, *, toleran
             findings.append(_misnamed(header))
         for entry in header.tensors.values():
             entry.file = len(files)
-        twice = tensors.keys() & header.tensors.keys()
-        if twice:
-            findings.append(_duplicate(sorted(twice), header, files))
+        before = len(tensors)
         tensors.update(header.tensors)
+        if len(tensors) < before + len(header.tensors):
+            twice = sorted(name for name in header.tensors if any(name in file.tensors for file in files))
+            findings.append(_duplicate(twice, header, files))
         files.append(header)
     if location.missing:
         findings.append(_missing(location))
@@ -118,7 +120,7 @@ def read_header(path: Path) -> FileHeader:
         raise CheckpointError("a link to a file that is not there", where=path, hint="download it again")
     if path.exists() and not path.is_file():
         raise CheckpointError("not a regular file", where=path, hint="is it the file that was meant?")
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
         start = file.read(START)
     if start[8:9] == b"{":
         return read_safetensors(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from weightscope.components.base import Component
 from weightscope.components.norm import Norm
@@ -13,8 +12,7 @@ from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
 
 
-@dataclass(frozen=True, kw_only=True)
-class Attention(Component):
+class Attention(Component, frozen=True, kw_only=True):
     """softmax(q·kᵀ · scale)·v over `heads` query heads that share `kv_heads` key and value heads.
 
     `window` is how many positions a token sees, itself included; `softcap` bounds the scores (Gemma 2). `norms` act

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import Literal, TypeVar
+
+import msgspec
+from msgspec.structs import replace
 
 from weightscope.ranges import expand
 from weightscope.roles import Section, section_of
@@ -15,8 +17,7 @@ from weightscope.storage.base import Sizes, StorageItem, Stored, join
 Indices = Sequence[int]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Component:
+class Component(msgspec.Struct, frozen=True, kw_only=True):
     """A node of the declaration: what it stores, what is below it, and its place in the breakdown.
 
     `name` is its module path below its parent. `section` claims everything below for one component of the breakdown;
@@ -41,8 +42,7 @@ class Component:
         return ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Repeat(Component):
+class Repeat(Component, frozen=True, kw_only=True):
     """The same component under consecutive numbers: layers, experts.
 
     `chosen` is how many of them one token uses where that is not all (a mixture's routed experts).
@@ -59,8 +59,7 @@ class Repeat(Component):
         return (self.child,)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Group(Component):
+class Group(Component, frozen=True, kw_only=True, dict=True):
     """Components side by side under one name; `Group(name="language_model", parts=(model,))` moves a declaration."""
 
     parts: tuple[Component, ...]
@@ -70,8 +69,7 @@ class Group(Component):
         return self.parts
 
 
-@dataclass(frozen=True, kw_only=True)
-class Slot:
+class Slot(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A stored tensor of the declaration, once for all layers and experts that have one like it.
 
     `template` has a `{}` for each of `ranges`. `chosen` is the share of them that one token uses, as (k, n).
@@ -99,8 +97,7 @@ class Slot:
         return self.template.format(*(indices[0] for indices in self.ranges)) if self.count else ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Place:
+class _Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where the walk is: what the ancestors said of everything below them."""
 
     prefix: str = ""

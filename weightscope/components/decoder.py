@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from weightscope.components.base import Component, Group, Repeat
 from weightscope.components.embedding import Embedding, Head
 from weightscope.components.norm import Norm
 
 
-@dataclass(frozen=True, kw_only=True)
-class Block(Component):
+class Block(Component, frozen=True, kw_only=True):
     """x + attention(input_norm(x)), then x + feed_forward(feed_forward_norm(x)).
 
     `attention_out_norm` and `feed_forward_out_norm` act before the sums (Gemma 2). A `parallel` block feeds both
@@ -39,8 +37,7 @@ class Block(Component):
         return tuple(part for part in parts if part is not None)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Decoder(Component):
+class Decoder(Component, frozen=True, kw_only=True):
     """Embeddings, the blocks in order of depth, the final norm.
 
     `blocks` has one `Repeat` for each kind of block; their indices together are 0 to `depth` - 1.
@@ -58,8 +55,7 @@ class Decoder(Component):
         return (*ends, *self.blocks, self.final_norm)
 
 
-@dataclass(frozen=True, kw_only=True)
-class CausalLM(Component):
+class CausalLM(Component, frozen=True, kw_only=True):
     """A decoder, the head that turns its output into logits (none in a base model), and auxiliary parts."""
 
     decoder: Decoder

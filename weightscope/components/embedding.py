@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from weightscope.components.base import Component
 from weightscope.roles import Role
@@ -12,8 +11,7 @@ from weightscope.storage.base import Sizes, StorageItem
 from weightscope.storage.plain import Plain
 
 
-@dataclass(frozen=True, kw_only=True)
-class Embedding(Component):
+class Embedding(Component, frozen=True, kw_only=True):
     """A table of `rows` vectors; the gathered row is multiplied by `scale` (Gemma: sqrt(width))."""
 
     name: str
@@ -32,8 +30,7 @@ class Embedding(Component):
         return {self.role: (self.rows, self.width)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Head(Component):
+class Head(Component, frozen=True, kw_only=True):
     """Logits over the vocabulary; `tied` heads use the token embedding and need not be stored.
 
     `optional` is for checkpoints saved from a base model, which never had a head. `softcap` bounds the logits

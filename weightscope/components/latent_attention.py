@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from weightscope.components.base import Component
 from weightscope.components.norm import RMSNorm
@@ -14,8 +13,7 @@ from weightscope.storage.base import Sizes, StorageItem
 from weightscope.storage.linear import Linear
 
 
-@dataclass(frozen=True, kw_only=True)
-class LatentAttention(Component):
+class LatentAttention(Component, frozen=True, kw_only=True):
     """Queries go through rank `q_rank` (none: projected directly), keys and values through rank `kv_rank`.
 
     A head's query and key have `nope` elements without and `rope_dim` with rotation; the rotated part of the key is

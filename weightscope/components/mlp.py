@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from weightscope.components.base import Component
 from weightscope.roles import Role
@@ -11,8 +10,7 @@ from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
 
 
-@dataclass(frozen=True, kw_only=True)
-class GatedMLP(Component):
+class GatedMLP(Component, frozen=True, kw_only=True):
     """down(act(gate(x)) · up(x)); `inner` is the width between."""
 
     name: str
@@ -35,8 +33,7 @@ class GatedMLP(Component):
         }
 
 
-@dataclass(frozen=True, kw_only=True)
-class MLP(Component):
+class MLP(Component, frozen=True, kw_only=True):
     """down(act(up(x)))."""
 
     name: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from weightscope.components.base import Component, Repeat
 from weightscope.components.mlp import GatedMLP
@@ -14,8 +13,7 @@ from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Buffer
 
 
-@dataclass(frozen=True, kw_only=True)
-class MixtureOfExperts(Component):
+class MixtureOfExperts(Component, frozen=True, kw_only=True):
     """Σ weight · expert(x) over the `chosen` of `experts` that the router `gate` scores highest, plus `shared`.
 
     `correction` is a buffer of one number an expert that shifts the choice but not the weights (DeepSeek-V3's

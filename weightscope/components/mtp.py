@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from weightscope.components.base import Component
 from weightscope.components.decoder import Block
@@ -15,8 +14,7 @@ from weightscope.storage.base import Sizes, StorageItem
 from weightscope.storage.linear import Linear
 
 
-@dataclass(frozen=True, kw_only=True)
-class MultiTokenPrediction(Component):
+class MultiTokenPrediction(Component, frozen=True, kw_only=True):
     """A block over `eh_proj([enorm(embedding); hnorm(hidden)])` with copies of the embedding and the head."""
 
     width: Size

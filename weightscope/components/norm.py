@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from weightscope.components.base import Component
 from weightscope.roles import Role
@@ -12,8 +11,7 @@ from weightscope.storage.base import Sizes, StorageItem
 from weightscope.storage.plain import Plain
 
 
-@dataclass(frozen=True, kw_only=True)
-class RMSNorm(Component):
+class RMSNorm(Component, frozen=True, kw_only=True):
     """x / rms(x) · (offset + w), over the last dimension (Zhang & Sennrich 2019); Gemma's offset is 1."""
 
     name: str
@@ -32,8 +30,7 @@ class RMSNorm(Component):
         return {self.role: (self.size,)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class LayerNorm(Component):
+class LayerNorm(Component, frozen=True, kw_only=True):
     """(x - mean) / std · w + b, over the last dimension (Ba et al. 2016)."""
 
     name: str

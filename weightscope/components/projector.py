@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from weightscope.components.base import Component, Group
 from weightscope.roles import Role, Section
@@ -12,8 +11,7 @@ from weightscope.storage.base import Sizes, StorageItem
 from weightscope.storage.linear import Linear
 
 
-@dataclass(frozen=True, kw_only=True)
-class Projection(Component):
+class Projection(Component, frozen=True, kw_only=True):
     """One linear layer of a projector."""
 
     name: str
@@ -31,8 +29,7 @@ class Projection(Component):
         return {Role.PROJECTOR: (self.outputs, self.inputs)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Projector(Group):
+class Projector(Group, frozen=True, kw_only=True):
     """Linear, activation, linear (LLaVA-1.5, arXiv 2310.03744)."""
 
     activation: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from weightscope.config import Config
 from weightscope.roles import Role
@@ -12,8 +13,7 @@ from weightscope.sizes import Size
 from weightscope.storage.plain import Buffer
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rope:
+class Rope(msgspec.Struct, frozen=True, kw_only=True):
     """Rotation of the first `dim` elements of each head; `kind` is default, linear, dynamic, llama3, yarn or longrope.
 
     `settings` are the scaling's own numbers under their config names. `interleaved` pairs neighbours (2i, 2i+1)
@@ -23,7 +23,7 @@ class Rope:
     dim: int
     theta: float
     kind: str = "default"
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = msgspec.field(default_factory=dict)
     interleaved: bool = False
 
     @classmethod

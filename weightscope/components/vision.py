@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from weightscope.components.base import Component, Repeat
 from weightscope.components.norm import Norm
@@ -13,8 +12,7 @@ from weightscope.storage.base import Sizes, StorageItem
 from weightscope.storage.plain import Buffer, Plain
 
 
-@dataclass(frozen=True, kw_only=True)
-class PatchEmbedding(Component):
+class PatchEmbedding(Component, frozen=True, kw_only=True):
     """A convolution of stride `patch` over the image, a class vector before its output, and learned positions."""
 
     name: str
@@ -48,8 +46,7 @@ class PatchEmbedding(Component):
         }
 
 
-@dataclass(frozen=True, kw_only=True)
-class VisionEncoder(Component):
+class VisionEncoder(Component, frozen=True, kw_only=True):
     """Patches to features; `feature_layer` is the layer whose output is used, counted as transformers does."""
 
     name: str

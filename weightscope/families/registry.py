@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, TypeVar
+
+import msgspec
+from msgspec.structs import replace
 
 from weightscope import families
 from weightscope.components.base import Component, Slot, find, walk
@@ -26,8 +28,7 @@ MAX_TENSORS = 5_000_000
 ZERO = "a size or count that others are divided by is 0"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Family:
+class Family(msgspec.Struct, frozen=True, kw_only=True):
     """How to declare one model type.
 
     `roots` are the spellings under which it is published, the usual one first; what a root means is the build
@@ -61,8 +62,7 @@ class Family:
             raise config.error(ZERO) from None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Declaration:
+class Declaration(msgspec.Struct, frozen=True, kw_only=True):
     """A family's model for one config: the tree, its tensors with quantization applied, the spelling that fits."""
 
     family: Family

@@ -65,7 +65,7 @@ def _files_of(path: Path) -> list[Path]:
 
 def _document(result: CheckResult, results: Sequence[CheckResult]) -> Document:
     path = Path(result.reference)
-    counts = Counter(finding.severity for finding in result.findings)
+    counts = Counter(str(finding.severity) for finding in result.findings)
     found = ", ".join(words.plural(counts[severity], noun) for severity, noun in
                       (("error", "error"), ("warning", "warning"), ("info", "note")) if counts[severity])  # fmt: skip
     looked = f"{words.plural(result.checked.tensors, 'tensor')}, {words.plural(result.checked.rules, 'rule')}"

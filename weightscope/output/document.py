@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from weightscope.findings import Finding
 
@@ -12,16 +13,14 @@ Cell = str | int | float | None
 Weight = Literal["strong", "plain", "faint"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Column:
+class Column(msgspec.Struct, frozen=True, kw_only=True):
     """A heading and what stands below it: words, tensor names, counts, bytes, or shares of a whole."""
 
     title: str
     kind: Kind = "text"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Table:
+class Table(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of raw values; `weights` say how much each matters. A share column is drawn with a bar beside it."""
 
     columns: tuple[Column, ...]
@@ -30,8 +29,7 @@ class Table:
     bars: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Document:
+class Document(msgspec.Struct, frozen=True, kw_only=True):
     """`data` is what JSON shows. `records` is the flat table for CSV where `table` groups its rows for people."""
 
     data: object

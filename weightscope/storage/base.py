@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from weightscope.roles import Role
 from weightscope.sizes import Shape
@@ -26,8 +27,7 @@ class Kind(StrEnum):
     SCALE = "scale"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
     """One stored tensor of a declaration.
 
     `shape` is the shape on disk. `parts` gives the elements of the logical weight that go to each role; they add up

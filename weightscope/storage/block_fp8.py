@@ -6,8 +6,10 @@ The published names are `weight` and `weight_scale_inv`; despite its name the sc
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
 
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
@@ -23,8 +25,7 @@ KEPT = {Role.TOKEN_EMBEDDING, Role.POSITION_EMBEDDING, Role.LM_HEAD, Role.ROUTER
 PATTERN_CHARACTERS = set("*+?[](){}|^$\\:")
 
 
-@dataclass(frozen=True, kw_only=True)
-class BlockFP8:
+class BlockFP8(msgspec.Struct, frozen=True, kw_only=True):
     """Blocks of `rows` × `columns` weights share a scale; modules in `excluded` are stored as they are."""
 
     rows: int

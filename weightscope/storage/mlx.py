@@ -6,8 +6,10 @@ Format: `mlx.core.quantize` (https://ml-explore.github.io/mlx). A group is `grou
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
 
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
@@ -18,8 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 
-@dataclass(frozen=True, kw_only=True)
-class MLXAffine:
+class MLXAffine(msgspec.Struct, frozen=True, kw_only=True):
     """Every matrix, embeddings and head included, as `weight` (packed), `scales` and `biases`."""
 
     bits: int

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from weightscope.roles import Role
 from weightscope.sizes import Shape
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 
-@dataclass(frozen=True)
-class Plain:
+class Plain(msgspec.Struct, frozen=True):
     """One tensor whose stored shape is its role's shape, and with `bias` a vector as long as its first dimension.
 
     `name` is the module that owns it; `leaf` is the parameter's own name, empty where it is not in a module.
@@ -58,8 +58,7 @@ class Plain:
         return {key: scope.tensor(name) for key, name in names.items() if not self.optional or scope.has(name)}
 
 
-@dataclass(frozen=True)
-class Buffer:
+class Buffer(msgspec.Struct, frozen=True):
     """A tensor that is registered beside the weights but not learned; optional unless the model cannot run without it.
 
     Old checkpoints carry rotary tables and causal masks that newer code computes.

@@ -26,7 +26,7 @@ def contradictory_sizes(subject: Subject) -> Iterator[Finding]:
         heads, shared = attention.heads, attention.kv_heads
         if shared and heads % shared:
             yield _invalid(
-                f"{heads:,} query heads ({heads.text}) are not a multiple of {shared:,} key/value heads ({shared.text})",
+                f"{heads:,} query heads ({heads.text}) are no multiple of {shared:,} key/value heads ({shared.text})",
                 (*heads.keys, *shared.keys),
             )
         derived = "num_attention_heads" in attention.head_dim.keys and len(attention.head_dim.keys) > 1
@@ -63,21 +63,21 @@ def special_tokens(subject: Subject) -> Iterator[Finding]:
                 yield Finding(
                     code="config-invalid",
                     severity="warning",
-                    message=f"{name}: {key} {', '.join(map(str, beyond))} is not among the {rows:,} rows of the embedding",
+                    message=f"{name}: {key} {', '.join(map(str, beyond))} is beyond the {rows:,} rows of the embedding",
                     expected=f"0 to {rows - 1}",
                     actual=beyond,
                     config=(key, "vocab_size"),
                     hint="generation would look up a row that is not there",
                 )
-    if subject.declaration and subject.tying.evidence != "not-applicable":
-        if not any(_ids(data.get("eos_token_id")) for data in sources.values()):
-            yield Finding(
-                code="config-invalid",
-                severity="info",
-                message="neither config.json nor generation_config.json has an eos_token_id",
-                config=("eos_token_id",),
-                hint="generation stops only at its length limit",
-            )
+    generates = subject.tying.evidence != "not-applicable"
+    if generates and not any(_ids(data.get("eos_token_id")) for data in sources.values()):
+        yield Finding(
+            code="config-invalid",
+            severity="info",
+            message="neither config.json nor generation_config.json has an eos_token_id",
+            config=("eos_token_id",),
+            hint="generation stops only at its length limit",
+        )
 
 
 def _invalid(message: str, keys: tuple[str, ...]) -> Finding:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from weightscope.analyses.accounting import Parameters
 from weightscope.analyses.inventory import Inventory
@@ -18,8 +19,7 @@ from weightscope.ranges import columns, fill, template_of
 SHOWN = 20
 
 
-@dataclass(frozen=True, kw_only=True)
-class Subject:
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """One opened model, all of its parts side by side."""
 
     checkpoint: Checkpoint

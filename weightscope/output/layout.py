@@ -1,0 +1,119 @@
+"""How a document looks: lines of styled text, laid out for a width; knows nothing of terminals."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from weightscope.errors import one_line
+from weightscope.output import words
+from weightscope.output.document import Column, Document, Table, Weight
+from weightscope.output.plain import show
+
+WEIGHT_STYLES = {"strong": "bold", "plain": "", "faint": "dim"}
+SEVERITY_STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+GAP = "  "
+
+
+class Span(NamedTuple):
+    """Text in one style, named as Rich names styles; empty for none."""
+
+    text: str
+    style: str = ""
+
+
+Line = list[Span]
+
+
+def lay_out(document: Document, width: int | None) -> Iterator[Line]:
+    """The document's lines; without a width, lines are as long as they need to be and prose is kept to 80."""
+    prose = width or 80
+    yield from _fold([Span(one_line(document.title), "bold")], f"   {one_line(document.subtitle)}", prose, 0)
+    if document.facts:
+        yield []
+        label_width = max(len(label) for label, _ in document.facts)
+        for label, text in document.facts:
+            yield from _fold([Span(f"{label:<{label_width}}   ", "dim")], one_line(text), prose, label_width + 3)
+    if document.table.rows:
+        yield []
+        yield from _table(document.table, width)
+    if document.notes or document.findings or document.closing:
+        yield []
+    for note in document.notes:
+        yield from _fold([], one_line(note), prose, 0, "dim")
+    for finding in document.findings:
+        head = [Span(finding.severity, SEVERITY_STYLES[finding.severity]), Span(" "), Span(finding.code, "bold")]
+        yield from _fold(head, f"  {one_line(finding.message)}", prose, 0)
+        if finding.hint:
+            indent = " " * (len(finding.severity) + 1)
+            yield from _fold([Span(indent)], one_line(finding.hint), prose, len(indent), "dim")
+    if document.closing:
+        yield from _fold([], one_line(document.closing), prose, 0)
+
+
+def _fold(head: Line, text: str, width: int, indent: int, style: str = "") -> Iterator[Line]:
+    """A head and the text after it, folded at blanks, further lines indented."""
+    used = sum(len(span.text) for span in head)
+    lines = textwrap.wrap(
+        text,
+        max(width, indent + 20),
+        initial_indent=" " * used,
+        subsequent_indent=" " * indent,
+        drop_whitespace=True,
+        break_on_hyphens=False,
+    ) or [" " * used]
+    yield [*head, Span(lines[0][used:], style)]
+    for line in lines[1:]:
+        yield [Span(line, style)]
+
+
+def _table(table: Table, width: int | None) -> Iterator[Line]:
+    """Columns side by side; where names make them too wide, each name on a line of its own and its row below it."""
+    bar_width = 16 if width is None or 100 <= width < 160 else 8 if width < 100 else 32
+    titles = [column.title for column in table.columns] + ([""] if table.bars else [])
+    rows = [_cells(table, row, bar_width) for row in table.rows]
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    sides = [_side(column) for column in table.columns] + ["<"]
+    plain: Weight = "plain"
+    weights = table.weights or [plain] * len(rows)
+    stacked = width is not None and sum(widths) + len(GAP) * (len(widths) - 1) > width
+    if stacked and table.columns[0].kind == "name":
+        sides, widths = sides[1:], widths[1:]
+        for cells, style in [(titles, "bold"), *((c, WEIGHT_STYLES[w]) for c, w in zip(rows, weights, strict=True))]:
+            yield [Span(cells[0], style)]
+            yield [Span("   "), *_row(cells[1:], widths, sides, style, bars=table.bars)]
+        return
+    yield [span for title, w, side in zip(titles, widths, sides, strict=False) for span in _heading(title, w, side)]
+    for cells, weight in zip(rows, weights, strict=True):
+        yield list(_row(cells, widths, sides, WEIGHT_STYLES[weight], bars=table.bars))
+
+
+def _heading(title: str, width: int, side: str) -> Iterator[Span]:
+    if title:
+        yield Span(f"{title:{side}{width}}", "underline")
+        yield Span(GAP)
+
+
+def _row(cells: list[str], widths: list[int], sides: list[str], style: str, *, bars: bool) -> Iterator[Span]:
+    text = GAP.join(f"{cell:{side}{width}}" for cell, width, side in zip(cells, widths, sides, strict=False))
+    if not bars:
+        yield Span(text, style)
+        return
+    end = len(text) - widths[-1]
+    yield Span(text[:end], style)
+    yield Span(text[end:], "cyan")
+
+
+def _cells(table: Table, row: tuple[str | int | float | None, ...], bar_width: int) -> list[str]:
+    """A row as text, its bar last."""
+    cells = [show(cell, column) for cell, column in zip(row, table.columns, strict=True)]
+    if table.bars:
+        shares = [cell for cell, column in zip(row, table.columns, strict=True) if column.kind == "share"]
+        share = shares[0] if shares else None
+        cells.append(words.bar(share, bar_width) if isinstance(share, int | float) else "")
+    return cells
+
+
+def _side(column: Column) -> str:
+    return ">" if column.kind in ("count", "bytes", "share") else "<"
