@@ -136,21 +136,22 @@ def take_inventory(declaration: Declaration | None, checkpoint: Checkpoint) -> I
     aliases = find_aliases(checkpoint)
     groups: list[Group] = []
     missing: list[tuple[Slot, tuple[str, ...]]] = []
-    matched: set[str] = set()
+    matched = 0
     for slot in slots:
         names = list(slot.names())
         entries = list(map(tensors.get, names))
-        if None in entries:
+        if not all(entries):
             if not slot.stored.optional:
                 missing.append((slot, tuple(name for name in names if name not in tensors)))
             names = [name for name in names if name in tensors]
-        matched.update(names)
+        matched += len(names)
         groups += _stored_groups(slot, names, [entry for entry in entries if entry], aliases)
-    unmatched = [name for name in tensors if name not in matched] if len(matched) < len(tensors) else []
+    unmatched: list[str] = []
+    if matched < len(tensors):
+        known = {name for group in groups for name in group.names}
+        unmatched = [name for name in tensors if name not in known]
     groups += _inferred_groups(unmatched, tensors, aliases)
-    return Inventory(
-        groups=tuple(groups), missing=tuple(missing), recognized=len(matched), unrecognized=tuple(unmatched)
-    )
+    return Inventory(groups=tuple(groups), missing=tuple(missing), recognized=matched, unrecognized=tuple(unmatched))
 
 
 def find_aliases(checkpoint: Checkpoint) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,22 +13,13 @@ from weightscope.errors import CheckpointError
 MAX_INDEX = 200_000_000
 
 
-class Index(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """What an index file says; `shards` are file names, each once and sorted, `metadata` is free-form."""
+class Index(msgspec.Struct, frozen=True, kw_only=True):
+    """What an index file says: tensor name -> shard file name, the shards each once and sorted, free-form metadata."""
 
     path: Path
+    weight_map: dict[str, str]
     shards: list[str]
     metadata: dict[str, Any]
-
-    @cached_property
-    def weight_map(self) -> dict[str, str]:
-        """Tensor name -> shard file name. Read again when asked for: where shards are here, their headers say as much
-        and the map of a large model takes as much memory as they do.
-
-        Raises:
-            CheckpointError: `malformed-index`, if the file has changed.
-        """
-        return _decode(self.path).weight_map
 
     @property
     def total_size(self) -> int | None:
@@ -43,9 +33,9 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def _whole(self, key: str) -> int | None:
         value = self.metadata.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0 or value != int(value):
-            return None
-        return int(value)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 class _File(msgspec.Struct):
@@ -63,7 +53,7 @@ def read_index(path: Path) -> Index:
     shards = sorted(set(decoded.weight_map.values()))
     for shard in shards:
         _check_inside(shard, path)
-    return Index(path=path, shards=shards, metadata=decoded.metadata or {})
+    return Index(path=path, weight_map=decoded.weight_map, shards=shards, metadata=decoded.metadata or {})
 
 
 def _decode(path: Path) -> _File:

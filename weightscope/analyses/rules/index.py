@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from weightscope.analyses.rules.subject import SHOWN, Subject, listed, some, summed
 from weightscope.checkpoint.locate import SHARD
@@ -14,29 +14,20 @@ def wrong_places(subject: Subject) -> Iterator[Finding]:
     index, checkpoint = subject.checkpoint.index, subject.checkpoint
     if index is None or not checkpoint.files:
         return
-    by_number = [file.path.name for file in checkpoint.files]
-    present = set(by_number)
-    tensors = checkpoint.tensors
-    lacking: list[str] = []
-    elsewhere: list[str] = []
-    for name, shard in index.weight_map.items():
-        entry = tensors.get(name)
-        if entry is None:
-            if shard in present:
-                lacking.append(name)
-        elif by_number[entry.file] != shard and not (
-            shard in present and name in checkpoint.files[by_number.index(shard)].tensors
-        ):
-            elsewhere.append(name)
-    left_out = (
-        [name for name in tensors if name not in index.weight_map]
-        if len(tensors) > len(index.weight_map) - len(lacking) - 1
-        else []
-    )
+    places, tensors = index.weight_map, checkpoint.tensors
+    numbers = {file.path.name: number for number, file in enumerate(checkpoint.files)}
+    entries, shards = list(map(tensors.get, places)), list(map(numbers.get, places.values()))
+    trios = zip(places, entries, shards, strict=True)
+    strange = [(name, entry) for name, entry, shard in trios if entry is None or entry.file != shard]
+    lacking = [name for name, entry in strange if entry is None and places[name] in numbers]
+    # A name that two shards hold is a duplicate, said elsewhere; it is not in the wrong one.
+    moved = [name for name, entry in strange if entry and name not in _tensors_of(subject, places[name])]
+    found = len(entries) - sum(entry is None for _, entry in strange)
+    left_out = [name for name in tensors if name not in places] if found < len(tensors) else []
     for names, what, hint in (
         (lacking, "that their shard does not hold", "loaders fill them with random numbers; rewrite the index"),
         (
-            elsewhere,
+            moved,
             "that lie in another shard than it says",
             "loaders that follow the index miss them; rewrite the index",
         ),
@@ -51,6 +42,10 @@ def wrong_places(subject: Subject) -> Iterator[Finding]:
                 tensors=tuple(titles[:SHOWN]),
                 hint=hint,
             )
+
+
+def _tensors_of(subject: Subject, shard: str) -> Container[str]:
+    return next((file.tensors for file in subject.checkpoint.files if file.path.name == shard), ())
 
 
 def extra_shards(subject: Subject) -> Iterator[Finding]:
