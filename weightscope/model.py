@@ -20,9 +20,9 @@ from weightscope.analyses.tying import Tying, find_tying
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint, Progress, open_checkpoint
 from weightscope.config import Config, read_config
-from weightscope.errors import UndeclaredError, UsageError, WeightscopeError
+from weightscope.errors import UndeclaredError, WeightscopeError
 from weightscope.families.registry import Declaration, declare
-from weightscope.findings import Finding
+from weightscope.findings import Finding, Severity
 
 if TYPE_CHECKING:
     import numpy as np
@@ -176,7 +176,10 @@ class Model:
             self.compare_tied_values(progress)
         findings, rules = run_rules(self._subject(), values=values, progress=progress)
         # Without a declaration or a config nothing can be held against anything, and that is no pass.
-        unchecked = [msgspec.structs.replace(notice, severity="error") for notice in self._notices]
+        unchecked = [
+            msgspec.structs.replace(notice, severity="error") if notice.severity == "warning" else notice
+            for notice in self._notices
+        ]
         return (*self.checkpoint.findings, *unchecked, *findings), rules
 
     def _subject(self) -> Subject:
@@ -246,29 +249,45 @@ def check_model(
 
 
 def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> Declaration | None:
-    names = None if checkpoint.format == "config" else checkpoint.names
+    alone = checkpoint.format == "config"
     what = f"model type {config.model_type!r} is not declared" if config.model_type else "config.json has no model_type"
     try:
-        declaration = declare(config, names)
+        declaration = declare(config, None if alone else checkpoint.names)
     except UndeclaredError as error:
-        declaration, what = None, error.what
+        # How many weights there are does not depend on how they will be packed.
+        declaration, what = (_unquantized(config) if alone else None), error.what
+        if declaration:
+            notices.append(_notice("info", what, "weights are counted as they are before quantization"))
+            return declaration
+    if declaration is None and alone:
+        raise WeightscopeError(
+            f"{what}, and without weights there is nothing to read",
+            where=config.source,
+            hint="name the directory that holds the weights",
+            code="unknown-architecture",
+        )
     if declaration is None:
-        if checkpoint.format == "config":
-            raise UsageError(
-                f"{what}, and without weights there is nothing to read",
-                where=config.source,
-                hint="name the directory that holds the weights",
-            )
         notices.append(
-            Finding(
-                code="unknown-architecture",
-                severity="warning",
-                message=f"{what}: roles are inferred from names, and elements are counted as they are stored",
-                config=("model_type",),
-                hint="nothing is checked against config.json",
-            )
+            _notice("warning", what, "roles are inferred from names, and elements are counted as they are stored")
         )
     return declaration
+
+
+def _unquantized(config: Config) -> Declaration | None:
+    try:
+        return declare(config, quantized=False)
+    except UndeclaredError:
+        return None
+
+
+def _notice(severity: Severity, what: str, consequence: str) -> Finding:
+    return Finding(
+        code="unknown-architecture",
+        severity=severity,
+        message=f"{what}: {consequence}",
+        config=("model_type",),
+        hint="nothing that is stored is checked against config.json",
+    )
 
 
 def _no_config(checkpoint: Checkpoint) -> Finding:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import weightscope
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
 from weightscope.families.registry import declare
@@ -22,13 +23,10 @@ DTYPE_BYTES = {"F16": 2, "BF16": 2, "F32": 4}
 OTHER_NAMES = {
     "thanhtantran/MiniCPM-V-2_6-llm": "the index of the whole vision-language model under its language model's config",
 }
-# Models that are not stored in the one dtype that their config names, with the bytes of an element on disk.
+# Models that are not stored in one dtype, their config's.
 OTHER_SIZES = {
     "huggyllama/llama-7b": "rotary tables are stored too: 32 layers of 64 float16 elements",
     "FlagAlpha/Atom-7B": "rotary tables are stored too: 32 layers of 64 float32 elements, weights in float16",
-    "mattshumer/Reflection-Llama-3.1-70B": "stored in float32 under a config that says bfloat16",
-    "microsoft/Orca-2-13b": "stored in float32",
-    "pqs-hub/project_up-qwen2-7b": "stored in float32 under a config that says bfloat16",
     "mlx-community/Qwen3-14B-4bit": "packed to 4 bits with scales",
 }
 UNDECLARED_QUANTIZATION = {"gptq", "awq", "compressed-tensors", "fbgemm_fp8"}
@@ -102,10 +100,7 @@ def test_total_size_is_the_real_one(model: dict[str, Any]) -> None:
     if model["model"] == "FlagAlpha/Atom-7B":
         assert total_size == 2 * weights + 4 * buffers
         return
-    element = (
-        4 if "float32" in OTHER_SIZES.get(model["model"], "") else DTYPE_BYTES[Config(model["config"]).dtype or ""]
-    )
-    assert total_size == element * (weights + buffers)
+    assert total_size == DTYPE_BYTES[Config(model["config"]).dtype or ""] * (weights + buffers)
     assert bool(buffers) is (model["model"] == "huggyllama/llama-7b")
 
 
@@ -137,6 +132,42 @@ def test_count_is_the_index_s_own(model: dict[str, Any]) -> None:
 def test_undeclared_quantization_is_refused_by_name(model: dict[str, Any]) -> None:
     with pytest.raises(UndeclaredError, match=model["config"]["quantization_config"]["quant_method"]):
         slots(model)
+
+
+@pytest.mark.parametrize("model", QUANTIZED, ids=name_of)
+def test_a_config_alone_is_counted_as_before_quantization(model: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(model["config"]))
+    opened = weightscope.open(tmp_path / "config.json")
+    assert opened.parameters.total == model["transformers_parameters"]
+    (finding,) = opened.summary().findings
+    assert (finding.code, finding.severity) == ("unknown-architecture", "info")
+
+
+# What `check` says above info of a real index beside its config; of all others, nothing.
+CHECKED = {"thanhtantran/MiniCPM-V-2_6-llm": ["unexpected-tensor"]}
+
+
+@pytest.mark.parametrize("model", INDEXED, ids=name_of)
+def test_check_of_a_real_index_says_what_is_wrong_and_nothing_else(model: dict[str, Any], tmp_path: Path) -> None:
+    names = expand(model["index"]["names"])
+    index = {
+        "metadata": model["index"]["metadata"],
+        "weight_map": dict.fromkeys(names, "model-00001-of-00001.safetensors"),
+    }
+    (tmp_path / "config.json").write_text(json.dumps(model["config"]))
+    (tmp_path / model["index"]["file"]).write_text(json.dumps(index))
+    findings = weightscope.open(tmp_path / model["index"]["file"]).check()
+    assert [f.code for f in findings if f.severity != "info"] == CHECKED.get(model["model"], [])
+
+
+def test_check_of_an_index_sees_a_total_size_that_no_dtype_explains(tmp_path: Path) -> None:
+    model = next(m for m in INDEXED if m["model"] == "google/gemma-2b")
+    names = expand(model["index"]["names"])
+    index = {"metadata": {"total_size": 5012344832 + 2}, "weight_map": dict.fromkeys(names, "a.safetensors")}
+    (tmp_path / "config.json").write_text(json.dumps(model["config"]))
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    (finding,) = weightscope.open(tmp_path / "model.safetensors.index.json").check()
+    assert (finding.code, finding.expected, finding.actual) == ("size-mismatch", 5012344834, 5012344832)
 
 
 def test_deepseek_v3_as_the_hub_counts_it() -> None:

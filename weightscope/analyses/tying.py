@@ -49,8 +49,10 @@ def find_tying(
     Raises:
         OSError: a file cannot be read while values are compared.
     """
-    embedding = _the(inventory, Role.TOKEN_EMBEDDING, Section.EMBEDDING)
-    head = _the(inventory, Role.LM_HEAD, Section.HEAD)
+    # Beside a declaration, a name that only sounds like a head is not the head.
+    groups = [group for group in inventory.groups if declaration is None or not group.inferred]
+    embedding = _the(groups, Role.TOKEN_EMBEDDING, Section.EMBEDDING)
+    head = _the(groups, Role.LM_HEAD, Section.HEAD)
     declared, has_head = _declared(declaration, config)
     name = head.names[0] if head and head.names else None
     table = embedding.names[0] if embedding and embedding.names else None
@@ -99,8 +101,8 @@ def _span(checkpoint: Checkpoint, entry: TensorEntry) -> tuple[Path, int, int]:
     return file.path, file.data_start + start, stop - start
 
 
-def _the(inventory: Inventory, role: Role, section: Section) -> Group | None:
-    for group in inventory.groups:
+def _the(groups: list[Group], role: Role, section: Section) -> Group | None:
+    for group in groups:
         if role in group.roles and group.section is section and group.kind is Kind.WEIGHT:
             return group
     return None

@@ -134,8 +134,10 @@ def component_of(config: Config, root: str, default_type: str) -> Component:
     return found.component(config, root)
 
 
-def declare(config: Config, names: Collection[str] | None = None) -> Declaration | None:
+def declare(config: Config, names: Collection[str] | None = None, *, quantized: bool = True) -> Declaration | None:
     """The declaration of a config, under the root that most of `names` are spelled with; None for unknown types.
+
+    Without `quantized` the weights are declared as they are before quantization, whatever the config says of it.
 
     Raises:
         ConfigError: the config does not say what its family needs.
@@ -144,7 +146,7 @@ def declare(config: Config, names: Collection[str] | None = None) -> Declaration
     found = find_family(config.model_type)
     if found is None:
         return None
-    scheme = scheme_of(config)
+    scheme = scheme_of(config) if quantized else None
     if names is None:
         base = config.is_base_model and "" in found.roots
         return _declare(found, config, "" if base else found.roots[0], scheme)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 
 from weightscope.analyses.rules.subject import SHOWN, Subject, listed, some, summed
+from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.locate import SHARD
 from weightscope.findings import Finding
+from weightscope.storage.base import Kind
 
 
 def wrong_places(subject: Subject) -> Iterator[Finding]:
@@ -75,29 +77,76 @@ def extra_shards(subject: Subject) -> Iterator[Finding]:
 
 def wrong_totals(subject: Subject) -> Iterator[Finding]:
     """`size-mismatch` and `index-mismatch`, warnings: totals that no way of counting explains."""
-    index, inventory, parameters = subject.checkpoint.index, subject.inventory, subject.parameters
-    if index is None or not subject.has_shapes or not subject.complete:
+    if subject.checkpoint.index is None or not subject.complete:
         return
-    stored = sum(group.bytes for group in inventory.groups)
+    if subject.has_shapes:
+        yield from _wrong_size(subject)
+        yield from _wrong_count(subject)
+    else:
+        yield from _implausible_size(subject)
+
+
+def _wrong_size(subject: Subject) -> Iterator[Finding]:
+    stored = sum(group.bytes for group in subject.inventory.groups)
+    total = subject.checkpoint.index.total_size if subject.checkpoint.index else None
+    if total is None or total == stored:
+        return
     # Storage that two names share is billed once by some writers and twice by others.
     billed = sum(stop - start for start, stop in (entry.data_offsets for entry in subject.checkpoint.tensors.values()))
-    if index.total_size is not None and index.total_size not in (stored, billed):
+    if total != billed:
+        yield _size_mismatch(subject, total, stored, f"the tensors take {stored:,} bytes")
+
+
+def _implausible_size(subject: Subject) -> Iterator[Finding]:
+    """An index alone: its size against the config's shapes in one dtype; buffers may have another."""
+    index, declaration = subject.checkpoint.index, subject.declaration
+    if index is None or index.total_size is None or declaration is None or declaration.scheme:
+        return
+    if subject.inventory.unrecognized or subject.inventory.missing:
+        return
+    groups = subject.inventory.groups
+    buffers = sum(group.elements for group in groups if group.kind is Kind.BUFFER)
+    weights = sum(group.elements for group in groups) - buffers
+    widths = {dtype: DTYPE_BITS[dtype] // 8 for dtype in ("F32", "BF16", "F16", "F64", "F8_E4M3")}
+    fitting = [d for d, width in widths.items() if 0 <= index.total_size - weights * width <= 8 * buffers]
+    said = subject.config.dtype if subject.config else None
+    if not fitting:
+        expected = weights * widths.get(said or "BF16", 2)
+        yield _size_mismatch(subject, index.total_size, expected, f"the config's {weights:,} weights take {expected:,}")
+    elif said and widths.get(said) != widths[fitting[0]]:
         yield Finding(
-            code="size-mismatch",
-            severity="warning",
-            message=f"{index.path.name} says total_size {index.total_size:,}, the tensors take {stored:,} bytes",
-            expected=index.total_size,
-            actual=stored,
-            hint="loaders ignore it; rewrite the index to be right",
+            code="dtype-mismatch",
+            severity="info",
+            message=f"{index.path.name} says {widths[fitting[0]]} bytes a weight, the config says {said}",
+            expected=said,
+            actual=fitting[0],
+            config=("dtype",),
+            hint="loaders convert to the config's dtype",
         )
-    # Writers count differently: with or without buffers, auxiliary layers and a tied head, packed or logical.
-    elements = sum(group.elements for group in inventory.groups)
+
+
+def _size_mismatch(subject: Subject, said: int, actual: int, what: str) -> Finding:
+    name = subject.checkpoint.index.path.name if subject.checkpoint.index else "the index"
+    return Finding(
+        code="size-mismatch",
+        severity="warning",
+        message=f"{name} says total_size {said:,}, {what}",
+        expected=said,
+        actual=actual,
+        hint="loaders ignore it; rewrite the index to be right",
+    )
+
+
+def _wrong_count(subject: Subject) -> Iterator[Finding]:
+    """Writers count differently: with or without buffers, auxiliary layers and a tied head, packed or logical."""
+    index, groups, parameters = subject.checkpoint.index, subject.inventory.groups, subject.parameters
+    if index is None or index.total_parameters is None:
+        return
+    elements = sum(group.elements for group in groups)
     readings = {parameters.total, parameters.total + parameters.auxiliary, elements, parameters.stored_elements}
     if subject.tying.tied:
-        readings.add(
-            parameters.total + sum(g.parameters for g in inventory.groups if subject.tying.embedding in g.names)
-        )
-    if index.total_parameters is not None and index.total_parameters not in readings:
+        readings.add(parameters.total + sum(g.parameters for g in groups if subject.tying.embedding in g.names))
+    if index.total_parameters not in readings:
         yield Finding(
             code="index-mismatch",
             severity="warning",

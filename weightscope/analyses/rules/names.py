@@ -10,13 +10,17 @@ from weightscope.roles import Role, Section
 
 
 def missing_tensors(subject: Subject) -> Iterator[Finding]:
-    """`missing-tensor`, an error; info for auxiliary parts, which transformers never writes."""
+    """`missing-tensor`, an error; info for auxiliary parts of which nothing is there: many writers leave them out."""
     if subject.declaration is None or not subject.inventory.recognized or not subject.complete:
         return
-    auxiliary = [(slot, names) for slot, names in subject.inventory.missing if slot.auxiliary]
+    partly = any(group.auxiliary for group in subject.inventory.groups)
+    left_out: list[str] = []
     for slot, names in subject.inventory.missing:
         # An absent head is a question of tying, asked there.
-        if slot.auxiliary or (slot.section is Section.HEAD and Role.LM_HEAD in dict(slot.stored.parts)):
+        if slot.section is Section.HEAD and Role.LM_HEAD in dict(slot.stored.parts):
+            continue
+        if slot.auxiliary and not partly:
+            left_out += names
             continue
         title = summed(names)[0]
         yield Finding(
@@ -28,13 +32,12 @@ def missing_tensors(subject: Subject) -> Iterator[Finding]:
             config=tuple(dict.fromkeys(key for n in slot.stored.shape for key in n.keys)),
             hint="loaders fill missing weights with random numbers; save or download the checkpoint again",
         )
-    if auxiliary:
-        count = sum(len(names) for _, names in auxiliary)
+    if left_out:
         yield Finding(
             code="missing-tensor",
             severity="info",
-            message=f"the config names multi-token-prediction layers, whose {count:,} tensors are not stored",
-            tensors=tuple(summed(names)[0] for _, names in auxiliary)[:SHOWN],
+            message=f"the config names multi-token-prediction layers, whose {len(left_out):,} tensors are not stored",
+            tensors=tuple(summed(left_out))[:SHOWN],
             config=("num_nextn_predict_layers",),
             hint="the main model runs without them",
         )

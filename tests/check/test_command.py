@@ -1,0 +1,168 @@
+"""`weightscope check` as CI runs it: exit codes, formats, settings, several models, explanations."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from weightscope import cli
+from weightscope.findings import CODES
+
+ROOT = Path(__file__).parents[2]
+FIXTURES = ROOT / "fixtures"
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["weightscope", "check", *arguments])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    monkeypatch.chdir(ROOT)
+    return run
+
+
+LLAMA = """\
+ok   fixtures/llama · 1 note
+
+info config-missing  there is no tokenizer beside the weights
+     the model cannot be prompted without one
+Checked 30 tensors, 19 rules.
+"""
+MINI = """\
+failed   fixtures/mini · 1 error
+
+error unknown-architecture  model type 'mini' is not declared: roles are
+inferred from names, and elements are counted as they are stored
+      nothing that is stored is checked against config.json
+Checked 9 tensors, 19 rules.
+"""
+
+
+def test_a_sound_model(run: Any) -> None:
+    assert run("fixtures/llama") == (0, LLAMA, "")
+
+
+def test_nothing_is_called_ok_that_was_not_checked(run: Any) -> None:
+    assert run("fixtures/mini") == (1, MINI, "")
+    assert run("fixtures/mini", "--ignore", "unknown-architecture")[0] == 0
+
+
+def test_several_models(run: Any) -> None:
+    assert run("fixtures/llama", "fixtures/mini") == (1, LLAMA + MINI, "")
+
+
+def test_json_of_one_model_has_the_promised_keys(run: Any) -> None:
+    code, out, _ = run("fixtures/llama", "--format", "json")
+    shown = json.loads(out)
+    assert code == 0
+    assert list(shown)[:4] == ["schema_version", "ok", "checked", "findings"]
+    assert shown["schema_version"] == 1
+    assert shown["ok"] is True
+    assert shown["checked"] == {"tensors": 30, "rules": 19}
+    assert set(shown["findings"][0]) == {
+        "code", "severity", "message", "tensors", "expected", "actual", "config", "hint",
+    }  # fmt: skip
+
+
+def test_json_of_several_models(run: Any) -> None:
+    code, out, _ = run("fixtures/llama", "fixtures/mini", "--format", "json")
+    shown = json.loads(out)
+    assert (code, shown["ok"]) == (1, False)
+    assert [model["reference"] for model in shown["models"]] == ["fixtures/llama", "fixtures/mini"]
+    assert len(shown["findings"]) == 2
+
+
+@pytest.mark.parametrize("format", ["table", "json", "markdown", "csv", "github", "sarif", "junit"])
+def test_every_format_to_a_file(format: str, run: Any, tmp_path: Path) -> None:
+    _, shown, _ = run("fixtures/llama", "fixtures/mini", "--format", format)
+    code, out, err = run("fixtures/llama", "fixtures/mini", "--format", format, "--output", str(tmp_path / "out"))
+    assert (code, out, err) == (1, "", "")
+    assert (tmp_path / "out").read_text() == shown
+    assert "unknown-architecture" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "no MODEL to check"),
+        (["no-such-model"], "no such file or directory"),
+        (["fixtures/llama", "--ignore", "missing-tensors"], "did you mean missing-tensor"),
+        (["--explain", "nonsense"], "no finding has the code 'nonsense'"),
+        (["fixtures/llama", "--fail-on", "never"], "never"),
+        (["fixtures/llama", "--output", "fixtures/llama/config.json"], "is not overwritten"),
+    ],
+)
+def test_what_could_not_be_done(arguments: list[str], said: str, run: Any) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_fail_on(run: Any) -> None:
+    assert run("fixtures/llama", "--fail-on", "info")[0] == 1
+
+
+def test_values(run: Any) -> None:
+    code, out, _ = run("fixtures/mixtral", "--values")
+    assert code == 0
+    assert "lm_head.weight is stored all the same (byte for byte" in " ".join(out.split())
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_explain(code: str, run: Any) -> None:
+    status, out, _ = run("--explain", code)
+    assert status == 0
+    assert out.startswith(f"{code}\n\n")
+    assert len(out) > 150
+    assert "\n## " not in out
+
+
+def test_findings_page_has_an_entry_a_code_in_the_same_order() -> None:
+    assert re.findall(r"^## (.+)$", (ROOT / "docs" / "findings.md").read_text(), re.MULTILINE) == list(CODES)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "code"),
+    [
+        ("weightscope.toml", 'fail-on = "info"', 1),
+        ("pyproject.toml", '[tool.weightscope]\nfail-on = "info"', 1),
+        ("pyproject.toml", '[tool.weightscope]\nfail-on = "info"\nignore = ["config-missing"]', 0),
+        ("pyproject.toml", '[tool.other]\nfail-on = "info"', 0),
+        ("pyproject.toml", "not toml", 0),
+    ],
+)
+def test_settings(name: str, text: str, code: int, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / name).write_text(text)
+    (tmp_path / "deeper").mkdir()
+    monkeypatch.chdir(tmp_path / "deeper")
+    assert run(str(FIXTURES / "llama"))[0] == code
+
+
+def test_the_command_line_comes_before_settings(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "weightscope.toml").write_text('fail-on = "info"\nvalues = true')
+    monkeypatch.chdir(tmp_path)
+    assert run(str(FIXTURES / "llama"), "--fail-on", "error", "--no-values")[0] == 0
+
+
+@pytest.mark.parametrize("text", ['fail_on = "info"', "ignore = 3", "[", 'fail-on = "sometimes"', 'ignore = ["x"]'])
+def test_settings_that_are_none(text: str, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "weightscope.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(str(FIXTURES / "llama"))
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1

@@ -1,0 +1,44 @@
+"""Verdicts as GitHub Actions workflow commands, which become annotations on the files of a pull request."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from weightscope.analyses.checking import CheckResult
+from weightscope.errors import one_line
+from weightscope.findings import Finding, Severity
+from weightscope.output import words
+from weightscope.output.places import Place, located
+
+COMMANDS: dict[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}
+NOUNS: dict[Severity, str] = {"error": "error", "warning": "warning", "info": "note"}
+# As escapeData and escapeProperty of @actions/core, whose runner undoes it.
+DATA = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
+PROPERTY = DATA | str.maketrans({":": "%3A", ",": "%2C"})
+
+
+def to_github(results: Sequence[CheckResult]) -> str:
+    """A command a finding, and a closing line that counts."""
+    lines = [_annotation(result, *located_) for result in results for located_ in located(result)]
+    return "\n".join([*lines, _summary(results)]) + "\n"
+
+
+def _annotation(result: CheckResult, finding: Finding, place: Place | None) -> str:
+    properties = {
+        "file": place.path.as_posix() if place else None,
+        "line": str(place.line) if place and place.line else None,
+        "title": finding.code,
+    }
+    shown = ",".join(f"{key}={one_line(value).translate(PROPERTY)}" for key, value in properties.items() if value)
+    subject = "" if place else f"{result.reference}: "
+    text = "\n".join(one_line(line) for line in (f"{subject}{finding.message}", finding.hint) if line)
+    return f"::{COMMANDS[finding.severity]} {shown}::{text.translate(DATA)}"
+
+
+def _summary(results: Sequence[CheckResult]) -> str:
+    # Counts only: the runner would obey a command that a name smuggles into plain output.
+    counts = Counter(finding.severity for result in results for finding in result.findings)
+    found = ", ".join(words.plural(counts[severity], noun) for severity, noun in NOUNS.items() if counts[severity])
+    failed = sum(not result.ok for result in results)
+    return f"weightscope check: {words.plural(len(results), 'model')}, {failed:,} failed; {found or 'nothing found'}"

@@ -1,0 +1,84 @@
+"""Where a finding is, for formats that point into files: the one it names or its config keys stand in, and the line."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from weightscope.analyses.checking import CheckResult
+from weightscope.findings import Finding
+
+INDEX = "*.index.json"
+# Who names no file is about tensors, and those are named in the index or else in the weights.
+FALLBACKS = (INDEX, "*.safetensors", "*.bin", "*.pt", "*.pth", "config.json")
+# Configs have a few kB, and hostile messages any length.
+CONFIG_LIMIT = 1 << 20
+MESSAGE_LIMIT = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A file, relative to the working directory if it lies below that, and the line of a config key that is sure."""
+
+    path: Path
+    line: int | None = None
+
+
+def located(result: CheckResult) -> list[tuple[Finding, Place | None]]:
+    """Each finding with its place; None where there are no files here, as for a model on the Hub."""
+    reference = Path(result.reference)
+    if not reference.exists():
+        return [(finding, None) for finding in result.findings]
+    directory = reference if reference.is_dir() else reference.parent
+    names = sorted(path.name for path in directory.iterdir() if "." in path.name)
+    files = [_file(reference, directory, names, finding) for finding in result.findings]
+    return [
+        (finding, Place(path=_shown(file), line=_line(file, finding.config)))
+        for finding, file in zip(result.findings, files, strict=True)
+    ]
+
+
+def _file(reference: Path, directory: Path, names: Sequence[str], finding: Finding) -> Path:
+    if named := _named(finding.message[:MESSAGE_LIMIT].replace(f"{directory}{os.sep}", ""), names):
+        return directory / named
+    if finding.config and fnmatchcase(reference.name, "*.json") and not fnmatchcase(reference.name, INDEX):
+        return reference
+    if finding.config and "config.json" in names:
+        return directory / "config.json"
+    if reference != directory:
+        return reference
+    fallbacks = (name for pattern in FALLBACKS for name in names if fnmatchcase(name, pattern))
+    return directory / next(fallbacks, "")
+
+
+def _named(message: str, names: Sequence[str]) -> str | None:
+    """The file that the message mentions first; `config.json` is not mentioned in `generation_config.json`."""
+    mentions = [
+        (match.start(), -len(name), name)
+        for name in names
+        if name in message and (match := re.search(rf"(?<![\w./\\-]){re.escape(name)}(?![\w-]|\.\w)", message))
+    ]
+    return min(mentions)[2] if mentions else None
+
+
+def _line(file: Path, keys: Sequence[str]) -> int | None:
+    """The only line with the first of the keys that has one: a key that nested configs repeat points nowhere."""
+    if not keys or file.suffix != ".json" or fnmatchcase(file.name, INDEX) or not file.is_file():
+        return None
+    with file.open(encoding="utf-8", errors="replace") as text:
+        lines = text.read(CONFIG_LIMIT).split("\n")
+    for key in keys:
+        pattern = re.compile(rf'"{re.escape(key.rpartition(".")[2])}"\s*:')
+        found = [number for number, line in enumerate(lines, 1) if pattern.search(line)]
+        if len(found) == 1:
+            return found[0]
+    return None
+
+
+def _shown(file: Path) -> Path:
+    absolute = Path(os.path.abspath(file))  # noqa: PTH100 - resolve() would follow links, and caches are full of them
+    return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute
