@@ -201,6 +201,10 @@ def measure(scratch: Path, rounds: int) -> list[Figure]:
         "inspect": (*WEIGHTSCOPE, "inspect", str(large)),
         "decoding the headers": (sys.executable, str(HERE / "floor.py"), str(large)),
     }
+    against_inspect = {
+        "check": (*WEIGHTSCOPE, "check", str(large)),
+        "inspect": (*WEIGHTSCOPE, "inspect", str(large)),
+    }
     against_imports = {
         "inspect": (*WEIGHTSCOPE, "inspect", str(tiny)),
         "importing typer, rich, msgspec": IMPORTS,
@@ -211,6 +215,7 @@ def measure(scratch: Path, rounds: int) -> list[Figure]:
     return [
         *compare(title, against_floor, 3, rounds),
         *reading(title, large),
+        *compare(title, against_inspect, 1.3, rounds),
         *compare("a tiny Llama, one file", against_imports, 1.6, 3 * rounds),
         *importing("weightscope --help"),
     ]
