@@ -46,7 +46,8 @@ INVISIBLE_TRANSPOSES = {
 
 @cache
 def original(directory: Path) -> Tensors:
-    return load_file(directory / "model.safetensors")
+    tensors: Tensors = load_file(directory / "model.safetensors")
+    return tensors
 
 
 class Damaged:
