@@ -20,7 +20,7 @@ from tests.helpers import F32, FOUR_BYTES, safetensors_bytes, write_index, write
 from weightscope import cli
 from weightscope.errors import WeightscopeError
 from weightscope.families.registry import all_families
-from weightscope.model import open_model
+from weightscope.opening import open_model
 from weightscope.output.views import inspect_document
 from weightscope.output.write import Format, render
 

@@ -28,13 +28,15 @@ ALLOWED = {
     "components": {"storage", "config"},
     "families": {"components", "storage", "config"},
     "analyses": {"families", "components", "storage", "config", "checkpoint"},
-    "model": {"analyses", "families", "config", "checkpoint"},
+    "tensors": {"analyses", "checkpoint"},
+    "model": {"tensors", "analyses", "families", "config", "checkpoint"},
+    "opening": {"model", "analyses", "families", "config", "checkpoint"},
     "output": {"analyses"},
     "settings": set(),
-    "commands": {"analyses", "output", "model", "settings"},
+    "commands": {"analyses", "output", "model", "opening", "settings"},
     "cli": {"commands"},
     "__main__": {"cli"},
-    "__init__": {"model"},
+    "__init__": {"model", "opening", "tensors"},
 }
 
 

@@ -14,14 +14,15 @@ __all__ = ["Model", "Tensor", "WeightscopeError", "__version__", "open"]
 
 if TYPE_CHECKING:
     from weightscope.errors import WeightscopeError
-    from weightscope.model import Model, Tensor
-    from weightscope.model import open_model as open  # noqa: A004 - `ws.open` is the promised name
+    from weightscope.model import Model
+    from weightscope.opening import open_model as open  # noqa: A004 - `ws.open` is the promised name
+    from weightscope.tensors import Tensor
 
 _HOMES = {
     "Model": ("weightscope.model", "Model"),
-    "Tensor": ("weightscope.model", "Tensor"),
+    "Tensor": ("weightscope.tensors", "Tensor"),
     "WeightscopeError": ("weightscope.errors", "WeightscopeError"),
-    "open": ("weightscope.model", "open_model"),
+    "open": ("weightscope.opening", "open_model"),
 }
 
 

@@ -62,7 +62,7 @@ def test_nothing_is_called_ok_that_was_not_checked(run: Any) -> None:
 
 
 def test_several_models(run: Any) -> None:
-    assert run("fixtures/llama", "fixtures/mini") == (1, LLAMA + MINI, "")
+    assert run("fixtures/llama", "fixtures/mini") == (1, f"{LLAMA}\n{MINI}", "")
 
 
 def test_json_of_one_model_has_the_promised_keys(run: Any) -> None:

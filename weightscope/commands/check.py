@@ -80,7 +80,7 @@ def check(
     if not models:
         raise UsageError("no MODEL to check", hint="name a checkpoint directory, or see weightscope check --help")
     from weightscope.analyses.checking import Policy
-    from weightscope.model import check_model
+    from weightscope.opening import check_model
     from weightscope.output.check import emit_check
     from weightscope.output.progress import Progress
     from weightscope.settings import find_settings

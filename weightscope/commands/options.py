@@ -31,7 +31,7 @@ VariantOption = Annotated[
 
 def open_quietly(path: str, variant: str | None) -> Model:
     """The model, with a progress bar if reading takes over a second."""
-    from weightscope.model import open_model
+    from weightscope.opening import open_model
     from weightscope.output.progress import Progress
 
     with Progress("Reading headers") as progress:

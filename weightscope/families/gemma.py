@@ -13,10 +13,9 @@ from weightscope.components.norm import RMSNorm
 from weightscope.components.rope import Rope
 from weightscope.components.windows import by_window
 from weightscope.config import Config, Nullable
-from weightscope.families.llama import gated_mlp, head
+from weightscope.families.llama import four_projections, gated_mlp, head
 from weightscope.families.registry import family
 from weightscope.roles import Role
-from weightscope.storage.linear import Linear
 
 GEMMA: dict[str, Any] = {
     "vocab_size": 256000,
@@ -74,13 +73,7 @@ def decoder(config: Config, root: str, norm_names: tuple[str, str | None, str, s
             input_norm=norm(before, Role.INPUT_NORM),
             attention=Attention(
                 name="self_attn",
-                items=(
-                    Linear("q_proj", Role.Q_PROJ, bias=bias),
-                    Linear("k_proj", Role.K_PROJ, bias=bias),
-                    Linear("v_proj", Role.V_PROJ, bias=bias),
-                    Linear("o_proj", Role.O_PROJ, bias=bias),
-                    rope.table("rotary_emb.inv_freq"),
-                ),
+                items=(*four_projections(qkv_bias=bias, o_bias=bias), rope.table("rotary_emb.inv_freq")),
                 width=width,
                 heads=heads,
                 kv_heads=config["num_key_value_heads"] or heads,

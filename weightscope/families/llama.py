@@ -59,7 +59,8 @@ YI_NORMS = {
 def llama(config: Config, root: str) -> CausalLM:
     """Bias on all four projections or none, on all three matrices of the MLP or none; no windows."""
     bias, mlp_bias = config["attention_bias"], config["mlp_bias"]
-    return decoder(config, root, qkv_bias=bias, o_bias=bias, feed_forward=gated_mlp(config, "mlp", bias=mlp_bias))
+    projections = four_projections(qkv_bias=bias, o_bias=bias)
+    return decoder(config, root, projections=projections, feed_forward=gated_mlp(config, "mlp", bias=mlp_bias))
 
 
 @family("mistral", roots=("model", ""), defaults=MISTRAL)
@@ -79,8 +80,7 @@ def decoder(
     config: Config,
     root: str,
     *,
-    qkv_bias: bool = False,
-    o_bias: bool = False,
+    projections: tuple[Linear, ...] | None = None,
     head_norms: bool = False,
     feed_forward: Component | None = None,
     slides: Callable[[int], bool] = lambda _: False,
@@ -88,6 +88,7 @@ def decoder(
 ) -> CausalLM:
     """A Llama-like model: RMS norms before each half, rotary attention with grouped heads, `feed_forward`.
 
+    `projections` are the attention's, four without bias unless told otherwise.
     `head_norms` puts an RMS norm on each head's query and key; `slides` says which layers see only a window.
     """
     width, heads, eps = config["hidden_size"], config["num_attention_heads"], config["rms_norm_eps"]
@@ -100,13 +101,7 @@ def decoder(
             input_norm=RMSNorm(name=norm_names[0], role=Role.INPUT_NORM, size=width, eps=eps),
             attention=Attention(
                 name="self_attn",
-                items=(
-                    Linear("q_proj", Role.Q_PROJ, bias=qkv_bias),
-                    Linear("k_proj", Role.K_PROJ, bias=qkv_bias),
-                    Linear("v_proj", Role.V_PROJ, bias=qkv_bias),
-                    Linear("o_proj", Role.O_PROJ, bias=o_bias),
-                    rope.table("rotary_emb.inv_freq"),
-                ),
+                items=(*(projections or four_projections()), rope.table("rotary_emb.inv_freq")),
                 width=width,
                 heads=heads,
                 kv_heads=config["num_key_value_heads"] or heads,
@@ -131,6 +126,16 @@ def decoder(
             depth=config["num_hidden_layers"],
         ),
         head=head(config, root),
+    )
+
+
+def four_projections(*, qkv_bias: bool = False, o_bias: bool = False) -> tuple[Linear, ...]:
+    """q, k, v and o, each a matrix of its own."""
+    return (
+        Linear("q_proj", Role.Q_PROJ, bias=qkv_bias),
+        Linear("k_proj", Role.K_PROJ, bias=qkv_bias),
+        Linear("v_proj", Role.V_PROJ, bias=qkv_bias),
+        Linear("o_proj", Role.O_PROJ, bias=o_bias),
     )
 
 

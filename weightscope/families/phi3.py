@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention import Attention
-from weightscope.components.base import Repeat
-from weightscope.components.decoder import Block, CausalLM, Decoder
-from weightscope.components.embedding import Embedding
+from weightscope.components.decoder import CausalLM
 from weightscope.components.mlp import GatedMLP
-from weightscope.components.norm import RMSNorm
-from weightscope.components.rope import Rope
-from weightscope.components.windows import by_window
 from weightscope.config import Config, Nullable
-from weightscope.families.llama import LLAMA, head
+from weightscope.families.llama import LLAMA, decoder
 from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
@@ -29,52 +23,12 @@ PHI3 = LLAMA | {
 @family("phi3", roots=("model", ""), defaults=PHI3)
 def phi3(config: Config, root: str) -> CausalLM:
     """Rows of `qkv_proj` are all queries, then all keys, then all values; of `gate_up_proj` all gates, then all ups."""
-    width, heads, eps = config["hidden_size"], config["num_attention_heads"], config["rms_norm_eps"]
-    head_dim = config["head_dim"] or width // heads
-    rope = Rope.of(config, head_dim)
-
-    def block(window: int | None) -> Block:
-        return Block(
-            input_norm=RMSNorm(name="input_layernorm", role=Role.INPUT_NORM, size=width, eps=eps),
-            attention=Attention(
-                name="self_attn",
-                items=(
-                    Linear("qkv_proj", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ),
-                    Linear("o_proj", Role.O_PROJ),
-                    rope.table("rotary_emb.inv_freq"),
-                ),
-                width=width,
-                heads=heads,
-                kv_heads=config["num_key_value_heads"] or heads,
-                head_dim=head_dim,
-                rope=rope,
-                window=window,
-            ),
-            feed_forward_norm=RMSNorm(
-                name="post_attention_layernorm", role=Role.POST_ATTENTION_NORM, size=width, eps=eps
-            ),
-            feed_forward=GatedMLP(
-                name="mlp",
-                items=(
-                    Linear("gate_up_proj", Role.GATE_PROJ, Role.UP_PROJ),
-                    Linear("down_proj", Role.DOWN_PROJ),
-                ),
-                width=width,
-                inner=config["intermediate_size"],
-                activation=config["hidden_act"],
-            ),
-        )
-
-    return CausalLM(
-        decoder=Decoder(
-            name=root,
-            embedding=Embedding(name="embed_tokens", rows=config["vocab_size"], width=width),
-            blocks=tuple(
-                Repeat(name="layers", indices=layers, child=block(window))
-                for layers, window in by_window(config, lambda _: True)
-            ),
-            final_norm=RMSNorm(name="norm", role=Role.FINAL_NORM, size=width, eps=eps),
-            depth=config["num_hidden_layers"],
-        ),
-        head=head(config, root),
+    mlp = GatedMLP(
+        name="mlp",
+        items=(Linear("gate_up_proj", Role.GATE_PROJ, Role.UP_PROJ), Linear("down_proj", Role.DOWN_PROJ)),
+        width=config["hidden_size"],
+        inner=config["intermediate_size"],
+        activation=config["hidden_act"],
     )
+    projections = (Linear("qkv_proj", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ), Linear("o_proj", Role.O_PROJ))
+    return decoder(config, root, projections=projections, feed_forward=mlp, slides=lambda _: True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.llama import LLAMA, decoder
+from weightscope.families.llama import LLAMA, decoder, four_projections
 from weightscope.families.registry import family
 
 QWEN2 = LLAMA | {
@@ -22,7 +22,7 @@ QWEN2 = LLAMA | {
 @family("qwen2", roots=("model", ""), defaults=QWEN2)
 def qwen2(config: Config, root: str) -> CausalLM:
     """The output projection has no bias."""
-    return decoder(config, root, qkv_bias=True, slides=upper_layers(config))
+    return decoder(config, root, projections=four_projections(qkv_bias=True), slides=upper_layers(config))
 
 
 def upper_layers(config: Config) -> Callable[[int], bool]:

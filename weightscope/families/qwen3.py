@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.llama import decoder
+from weightscope.families.llama import decoder, four_projections
 from weightscope.families.qwen2 import QWEN2, upper_layers
 from weightscope.families.registry import family
 
@@ -13,4 +13,5 @@ from weightscope.families.registry import family
 def qwen3(config: Config, root: str) -> CausalLM:
     """`attention_bias` puts a bias on all four projections."""
     bias = config["attention_bias"]
-    return decoder(config, root, qkv_bias=bias, o_bias=bias, head_norms=True, slides=upper_layers(config))
+    projections = four_projections(qkv_bias=bias, o_bias=bias)
+    return decoder(config, root, projections=projections, head_norms=True, slides=upper_layers(config))

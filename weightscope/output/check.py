@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -41,11 +42,12 @@ def emit_check(results: Sequence[CheckResult], format: str, output: Path | None)
     """
     documents = [_document(result, results) for result in results]
     if format == Format.TABLE and output is None:
-        for document in documents:
+        for number, document in enumerate(documents):
+            sys.stdout.write("\n" if number else "")
             emit(document, Format.TABLE, None)
         return
     if format in (Format.TABLE, Format.MARKDOWN):
-        text = "".join(render(document, Format(format)) for document in documents)
+        text = "\n".join(render(document, Format(format)) for document in documents)
     elif format in (Format.JSON, Format.CSV):
         text = render(documents[0], Format(format))
     else:

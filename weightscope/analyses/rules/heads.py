@@ -5,47 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from weightscope.analyses.rules.subject import Subject
-from weightscope.findings import Finding
+from weightscope.analyses.tying import Tying
+from weightscope.findings import Finding, Severity
 
 
 def strange_head(subject: Subject) -> Iterator[Finding]:
     """`tie-mismatch`: errors where a loader would compute something else than was saved, info where it stores twice."""
     tying = subject.tying
-    names = tuple(name for name in (tying.head, tying.embedding) if name)
+    said = _what(subject, tying)
+    if said:
+        severity, message, hint = said
+        yield Finding(
+            code="tie-mismatch",
+            severity=severity,
+            message=message,
+            tensors=tuple(name for name in (tying.head, tying.embedding) if name),
+            config=("tie_word_embeddings",),
+            hint=hint,
+        )
+
+
+def _what(subject: Subject, tying: Tying) -> tuple[Severity, str, str] | None:
+    """Severity, message and hint."""
     if tying.evidence == "absent-head" and not tying.tied and subject.complete and subject.has_names:
-        yield Finding(
-            code="tie-mismatch",
-            severity="error",
-            message="the config does not tie the head to the embedding, but no head is stored",
-            tensors=names,
-            config=("tie_word_embeddings",),
-            hint="loaders fill it with random numbers; set tie_word_embeddings to true if the model was tied",
-        )
-    elif tying.declared and tying.evidence == "untied":
-        yield Finding(
-            code="tie-mismatch",
-            severity="error",
-            message=f"the config ties the head, but {tying.head} and {tying.embedding} hold different values",
-            tensors=names,
-            config=("tie_word_embeddings",),
-            hint="set tie_word_embeddings to false to keep the stored head",
-        )
-    elif tying.declared and tying.head and tying.evidence in ("declared", "equal-values") and subject.has_shapes:
+        message = "the config does not tie the head to the embedding, but no head is stored"
+        return "error", message, "loaders fill it with random numbers; set tie_word_embeddings to true if it was tied"
+    if tying.declared and tying.evidence == "untied":
+        message = f"the config ties the head, but {tying.head} and {tying.embedding} hold different values"
+        return "error", message, "set tie_word_embeddings to false to keep the stored head"
+    if tying.declared and tying.head and tying.evidence in ("declared", "equal-values") and subject.has_shapes:
         compared = "byte for byte the same" if tying.evidence == "equal-values" else "not compared without --values"
-        yield Finding(
-            code="tie-mismatch",
-            severity="info",
-            message=f"the config ties the head, and {tying.head} is stored all the same ({compared})",
-            tensors=names,
-            config=("tie_word_embeddings",),
-            hint="loaders ignore the stored head",
-        )
-    elif tying.declared is False and tying.evidence == "equal-values":
-        yield Finding(
-            code="tie-mismatch",
-            severity="info",
-            message=f"the config does not tie the head, and {tying.head} equals {tying.embedding}",
-            tensors=names,
-            config=("tie_word_embeddings",),
-            hint="it may be tied; training would let the two part",
-        )
+        message = f"the config ties the head, and {tying.head} is stored all the same ({compared})"
+        return "info", message, "loaders ignore the stored head"
+    if tying.declared is False and tying.evidence == "equal-values":
+        message = f"the config does not tie the head, and {tying.head} equals {tying.embedding}"
+        return "info", message, "it may be tied; training would let the two part"
+    return None

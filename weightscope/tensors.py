@@ -1,0 +1,92 @@
+"""Stored tensors by name, with their roles, and their values when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from weightscope.analyses.inventory import Inventory
+from weightscope.checkpoint.entry import TensorEntry
+from weightscope.checkpoint.reader import Checkpoint
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+
+class Tensor(msgspec.Struct, frozen=True, kw_only=True):
+    """One stored tensor: what the header says of it, what it is for, and its values when asked.
+
+    `role` is the first of `roles`; a fused tensor has several. `inferred` roles were guessed from the name.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    roles: tuple[str, ...]
+    component: str
+    kind: str
+    inferred: bool
+    file: Path
+    entry: TensorEntry
+    data_start: int
+
+    @property
+    def role(self) -> str:
+        """The role, or the first role of a fused tensor."""
+        return self.roles[0]
+
+    def numpy(self, index: Any = ...) -> np.ndarray[Any, Any]:
+        """The values, or `tensor[index]` of them, read-only and mapped from the file; bfloat16 and 8-, 6- and 4-bit
+        floats have ml_dtypes' types.
+
+        Raises:
+            WeightscopeError: the file changed, or NumPy has no such type.
+        """
+        from weightscope.checkpoint.values import read_numpy
+
+        return read_numpy(self.file, self.data_start, self.entry, index)
+
+    def torch(self, index: Any = ...) -> torch.Tensor:
+        """The values, or `tensor[index]` of them, in the file's dtype; needs the `forward` extra.
+
+        Raises:
+            WeightscopeError: torch is not installed, or has no such type.
+        """
+        from weightscope.checkpoint.values import read_torch
+
+        return read_torch(self.file, self.data_start, self.entry, index)
+
+
+class Tensors(Mapping[str, Tensor]):
+    """All stored tensors by name, in file order."""
+
+    def __init__(self, checkpoint: Checkpoint, inventory: Inventory) -> None:
+        self._checkpoint = checkpoint
+        self._inventory = inventory
+
+    def __getitem__(self, name: str) -> Tensor:
+        entry = self._checkpoint.tensors[name]
+        group = self._inventory.group_of(name)
+        file = self._checkpoint.files[entry.file]
+        return Tensor(
+            name=name,
+            dtype=entry.dtype,
+            shape=entry.shape,
+            roles=tuple(map(str, group.roles)),
+            component=str(group.section),
+            kind=str(group.kind),
+            inferred=group.inferred,
+            file=file.path,
+            entry=entry,
+            data_start=file.data_start,
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._checkpoint.tensors)
+
+    def __len__(self) -> int:
+        return len(self._checkpoint.tensors)
