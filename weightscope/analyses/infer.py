@@ -27,7 +27,7 @@ _WORDS = {
     Role.Q_PROJ: "q_proj query to_q wq q_lin",
     Role.K_PROJ: "k_proj key to_k wk k_lin",
     Role.V_PROJ: "v_proj value to_v wv v_lin",
-    Role.O_PROJ: "o_proj out_proj to_out wo dense out_lin",
+    Role.O_PROJ: "o_proj out_proj to_out wo out_lin",
     Role.QKV_PROJ: "qkv_proj qkv query_key_value c_attn Wqkv wqkv W_pack in_proj_weight",
     Role.Q_A_PROJ: "q_a_proj",
     Role.Q_B_PROJ: "q_b_proj",
@@ -67,6 +67,14 @@ _SCALE = re.compile(
 )
 _LEAVES = re.compile(r"\.(weight|bias|qweight|weight_packed|base_layer|default)$")
 
+# Words that mean the attention's output or a half of the MLP, told by the words before them; the first that matches.
+AMBIGUOUS = ("c_proj", "proj", "output", "dense")
+_CONTEXT = (
+    (re.compile(r"attn|attention"), Role.O_PROJ),
+    (re.compile(r"\bintermediate\b"), Role.UP_PROJ),
+    (re.compile(r"mlp|\boutput\.dense$"), Role.DOWN_PROJ),
+)
+
 # Parts of a model that are accounted as a whole, by a word anywhere in the path; the first that matches.
 _PARTS = (
     (Section.ADAPTER, re.compile(r"lora_|adapter")),
@@ -103,10 +111,8 @@ def _role(module: str) -> Role:
     last = words[-1] if words else ""
     if re.search(r"norm|(^|_)ln(_|\d|$)", last, re.IGNORECASE):
         return Role.FINAL_NORM if module.count("{}") == 0 else Role.NORM
-    if last in ("c_proj", "proj", "output"):
-        return (
-            Role.O_PROJ if re.search(r"attn|attention", module) else Role.DOWN_PROJ if "mlp" in module else Role.UNKNOWN
-        )
+    if last in AMBIGUOUS:
+        return next((role for pattern, role in _CONTEXT if pattern.search(module)), Role.UNKNOWN)
     return Role.UNKNOWN
 
 
