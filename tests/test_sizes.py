@@ -31,6 +31,10 @@ def test_arithmetic_remembers(value: Size, number: int, text: str, keys: tuple[s
     assert (value.text, value.keys) == (text, keys)
 
 
+def test_a_part_of_a_size_is_a_float() -> None:
+    assert (DIM * 0.25, 0.25 * DIM, DIM + 0.5, DIM // 0.5, DIM - 0.5) == (16.0, 16.0, 64.5, 128.0, 63.5)
+
+
 def test_it_is_an_int_everywhere_else() -> None:
     assert [10, 20, 30][Size(1, "index")] == 20
     assert {5: 1}[Size(5, "a")] == 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,14 +13,19 @@ from weightscope.analyses.breakdown import By, Row, break_down
 from weightscope.analyses.checking import glance, run_rules
 from weightscope.analyses.inventory import Group, Inventory, take_inventory
 from weightscope.analyses.listing import TensorRow, list_tensors
+from weightscope.analyses.rules.shapes import misshapen_tensors
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.summary import Summary, summarize
 from weightscope.analyses.tying import Tying, find_tying
 from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.config import Config
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 from weightscope.families.registry import Declaration
 from weightscope.findings import Finding
 from weightscope.tensors import Tensors
+
+if TYPE_CHECKING:
+    from weightscope.analyses.forward import Result
 
 
 class Model:
@@ -109,6 +115,20 @@ class Model:
             tying=self.tying,
             parameters=self.parameters,
         )
+
+    def forward(self, tokens: Sequence[int]) -> Result:
+        """The reference pass on one sequence of token ids, in float32 on the CPU; imports torch.
+
+        Raises:
+            WeightscopeError: nothing declared, a tensor missing, or maths that is not implemented, by name.
+        """
+        from weightscope.analyses.forward import run_forward
+
+        if self.declaration is None:
+            raise NotImplementedByWeightscope("a forward pass needs a declared family", where=self.reference)
+        for finding in misshapen_tensors(self._subject()):
+            raise CheckpointError(finding.message, where=self.reference, hint=finding.hint, code=finding.code)
+        return run_forward(self.declaration, self.checkpoint, tokens)
 
     def breakdown(self, by: By, depth: int | None = None) -> tuple[Row, ...]:
         """All that `weightscope params` says."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Self, SupportsIndex
+from collections.abc import Callable
+from typing import Self, SupportsIndex, cast
 
 
 class Size(int):
@@ -26,23 +27,24 @@ class Size(int):
         size.is_sum = is_sum
         return size
 
+    # Anything but an int is left to the other side: half a size is a float, not a size of 0.
     def __mul__(self, other: int) -> Size:
-        return _combine(self, other, int(self) * int(other), "·")
+        return _combine(self, other, int.__mul__, "·")
 
     def __rmul__(self, other: int) -> Size:
-        return _combine(other, self, int(self) * int(other), "·")
+        return _combine(other, self, int.__mul__, "·")
 
     def __floordiv__(self, other: int) -> Size:
-        return _combine(self, other, int(self) // int(other), "/")
+        return _combine(self, other, int.__floordiv__, "/")
 
     def __add__(self, other: int) -> Size:
-        return _combine(self, other, int(self) + int(other), " + ")
+        return _combine(self, other, int.__add__, " + ")
 
     def __radd__(self, other: int) -> Size:
-        return _combine(other, self, int(self) + int(other), " + ")
+        return _combine(other, self, int.__add__, " + ")
 
     def __sub__(self, other: int) -> Size:
-        return _combine(self, other, int(self) - int(other), " - ")
+        return _combine(self, other, int.__sub__, " - ")
 
 
 Shape = tuple[Size, ...]
@@ -53,8 +55,10 @@ def size(value: int) -> Size:
     return value if isinstance(value, Size) else Size(value)
 
 
-def _combine(left: int, right: int, value: int, operator: str) -> Size:
+def _combine(left: object, right: object, compute: Callable[[int, int], int], operator: str) -> Size:
+    if not (isinstance(left, int) and isinstance(right, int)):
+        return cast("Size", NotImplemented)
     a, b = size(left), size(right)
     is_sum = operator in (" + ", " - ")
     text = operator.join(f"({s.text})" if s.is_sum and not is_sum else s.text for s in (a, b))
-    return Size(value, text, tuple(dict.fromkeys(a.keys + b.keys)), is_sum=is_sum)
+    return Size(compute(int(a), int(b)), text, tuple(dict.fromkeys(a.keys + b.keys)), is_sum=is_sum)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
 from weightscope.components.norm import Norm
 from weightscope.components.rope import Rope
+from weightscope.components.running import At, attend, linear
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Attention(Component, frozen=True, kw_only=True):
@@ -50,3 +55,29 @@ class Attention(Component, frozen=True, kw_only=True):
     def children(self) -> Iterable[Component]:
         """The query and key norms, where there are any."""
         return self.norms
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """[T, D] to [T, D]."""
+        weights = at.weights(self)
+        q, k, v = (
+            linear(x, weights, role).unflatten(-1, (-1, int(self.head_dim)))  # type: ignore[no-untyped-call]
+            for role in (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ)
+        )
+        for norm in self.norms:
+            if norm.role is Role.Q_NORM:
+                q = at.run(norm, q)
+            else:
+                k = at.run(norm, k)
+        q, k, v = (part.transpose(0, 1) for part in (q, k, v))
+        if self.rope:
+            q, k = self.rope.rotate(q), self.rope.rotate(k)
+        mixed = attend(
+            q,
+            k,
+            v,
+            scale=self.scale or self.head_dim**-0.5,
+            causal=self.causal,
+            window=self.window,
+            softcap=self.softcap,
+        )
+        return linear(mixed.transpose(0, 1).flatten(1), weights, Role.O_PROJ)

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from math import prod
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
+from weightscope.components.running import At
+from weightscope.errors import NotImplementedByWeightscope
 from weightscope.ranges import expand
 from weightscope.roles import Section, section_of
 from weightscope.storage.base import Sizes, StorageItem, Stored, join
+
+if TYPE_CHECKING:
+    import torch
 
 Indices = Sequence[int]
 
@@ -40,6 +45,17 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     def children(self) -> Iterable[Component]:
         """The components below, in the order of the forward pass."""
         return ()
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """The component's maths on x, its weights read at its place.
+
+        Raises:
+            NotImplementedByWeightscope: this component only knows its sizes.
+        """
+        del x
+        raise NotImplementedByWeightscope(
+            f"the forward pass of {type(self).__name__} is not implemented", where=at.prefix
+        )
 
 
 class Repeat(Component, frozen=True, kw_only=True):

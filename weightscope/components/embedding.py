@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
+from weightscope.components.running import At, linear
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
 from weightscope.storage.plain import Plain
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Embedding(Component, frozen=True, kw_only=True):
@@ -28,6 +33,11 @@ class Embedding(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         """(rows, width)."""
         return {self.role: (self.rows, self.width)}
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """Rows [T, width] for ids [T]; only those rows are converted."""
+        rows = at.weights(self, cast=False)[self.role][x].to(at.dtype)
+        return rows * self.scale if self.scale != 1.0 else rows
 
 
 class Head(Component, frozen=True, kw_only=True):
@@ -53,3 +63,12 @@ class Head(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         """(vocabulary, width)."""
         return {Role.LM_HEAD: (self.vocabulary, self.width)}
+
+    def score(self, x: torch.Tensor, weights: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Logits [T, vocabulary] for x [T, width]; a tied head is given the embedding's table as `lm_head`."""
+        logits = linear(x, weights, Role.LM_HEAD)
+        return self.softcap * (logits / self.softcap).tanh() if self.softcap else logits
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """Logits by the head's own matrix."""
+        return self.score(x, at.weights(self))

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
 from weightscope.components.norm import RMSNorm
 from weightscope.components.rope import Rope
+from weightscope.components.running import At, attend, linear
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
 from weightscope.storage.linear import Linear
+
+if TYPE_CHECKING:
+    import torch
 
 
 class LatentAttention(Component, frozen=True, kw_only=True):
@@ -62,3 +67,23 @@ class LatentAttention(Component, frozen=True, kw_only=True):
         if self.q_rank:
             yield RMSNorm(name="q_a_layernorm", role=Role.Q_A_NORM, size=self.q_rank, eps=self.eps)
         yield RMSNorm(name="kv_a_layernorm", role=Role.KV_A_NORM, size=self.kv_rank, eps=self.eps)
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """[T, D] to [T, D]; queries and keys are [nope | rotated], the rotated key is one for all heads."""
+        import torch
+
+        weights = at.weights(self)
+        norms = {norm.role: norm for norm in self.children() if isinstance(norm, RMSNorm)}
+        nope, rope_dim, kv_rank, v_dim = int(self.nope), int(self.rope_dim), int(self.kv_rank), int(self.v_dim)
+        if self.q_rank:
+            q = linear(at.run(norms[Role.Q_A_NORM], linear(x, weights, Role.Q_A_PROJ)), weights, Role.Q_B_PROJ)
+        else:
+            q = linear(x, weights, Role.Q_PROJ)
+        q = q.reshape(len(x), -1, nope + rope_dim).transpose(0, 1)
+        latent, k_rope = torch.split(linear(x, weights, Role.KV_A_PROJ), [kv_rank, rope_dim], dim=-1)
+        kv = linear(at.run(norms[Role.KV_A_NORM], latent), weights, Role.KV_B_PROJ)
+        k, v = torch.split(kv.reshape(len(x), -1, nope + v_dim).transpose(0, 1), [nope, v_dim], dim=-1)
+        q = torch.cat((q[..., :nope], self.rope.rotate(q[..., nope:])), dim=-1)
+        k = torch.cat((k, self.rope.rotate(k_rope[None]).expand(len(k), -1, -1)), dim=-1)
+        mixed = attend(q, k, v, scale=(nope + rope_dim) ** -0.5 * self.rope.score_scale)
+        return linear(mixed.transpose(0, 1).flatten(1), weights, Role.O_PROJ)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
+from weightscope.components.running import At, activate, linear
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
+
+if TYPE_CHECKING:
+    import torch
 
 
 class GatedMLP(Component, frozen=True, kw_only=True):
@@ -32,6 +37,12 @@ class GatedMLP(Component, frozen=True, kw_only=True):
             Role.DOWN_PROJ: (self.width, self.inner),
         }
 
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """[T, width] to [T, width]."""
+        weights = at.weights(self)
+        gate = activate(self.activation, linear(x, weights, Role.GATE_PROJ))
+        return linear(gate * linear(x, weights, Role.UP_PROJ), weights, Role.DOWN_PROJ)
+
 
 class MLP(Component, frozen=True, kw_only=True):
     """down(act(up(x)))."""
@@ -50,3 +61,8 @@ class MLP(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         """Up widens, down narrows."""
         return {Role.UP_PROJ: (self.inner, self.width), Role.DOWN_PROJ: (self.width, self.inner)}
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """[T, width] to [T, width]."""
+        weights = at.weights(self)
+        return linear(activate(self.activation, linear(x, weights, Role.UP_PROJ)), weights, Role.DOWN_PROJ)

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from weightscope.components.base import Component, Repeat
 from weightscope.components.mlp import GatedMLP
+from weightscope.components.running import At, linear
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
 from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Buffer
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Routing(msgspec.Struct, frozen=True, kw_only=True):
+    """How scores become a choice: `score` is softmax or sigmoid; of `groups` of experts only the `kept` best count.
+
+    `normalize` makes a token's weights add up to 1; `scale` multiplies them. Defaults are Mixtral's, the rest
+    DeepSeek-V3's (arXiv 2412.19437, section 2.1.2).
+    """
+
+    score: Literal["softmax", "sigmoid"] = "softmax"
+    groups: int = 1
+    kept: int = 1
+    normalize: bool = True
+    scale: float = 1.0
 
 
 class MixtureOfExperts(Component, frozen=True, kw_only=True):
@@ -25,6 +46,7 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     experts: Size
     chosen: Size
     expert: GatedMLP
+    routing: Routing = Routing()
     shared: GatedMLP | None = None
     correction: str | None = None
     section: Section | None = Section.MOE
@@ -47,3 +69,36 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         )
         if self.shared:
             yield self.shared
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """[T, width] to [T, width]; an expert is read when the first token wants it."""
+        import torch
+
+        weights, experts = self._route(x, at)
+        out = torch.zeros_like(x)
+        repeated = next(part for part in self.children() if isinstance(part, Repeat))
+        for number in torch.unique(experts).tolist():
+            token, place = torch.where(experts == number)
+            answer = self.expert.forward(x[token], at.below(repeated, number).below(self.expert))
+            out.index_add_(0, token, answer * weights[token, place, None])
+        return out + at.run(self.shared, x) if self.shared else out
+
+    def _route(self, x: torch.Tensor, at: At) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weights and numbers [T, chosen] of each token's experts."""
+        import torch
+
+        read, routing = at.weights(self), self.routing
+        logits = linear(x, read, Role.ROUTER)
+        scores = logits.sigmoid() if routing.score == "sigmoid" else logits.softmax(-1)
+        ranked = scores + read[Role.ROUTER_BIAS] if self.correction else scores
+        if routing.groups > 1:
+            grouped = ranked.reshape(len(x), routing.groups, -1)
+            # A group is as good as its two best experts together.
+            best = grouped.topk(2, dim=-1).values.sum(-1).topk(routing.kept, dim=-1).indices
+            kept = torch.zeros(len(x), routing.groups, dtype=torch.bool).scatter_(1, best, value=True)
+            ranked = grouped.masked_fill(~kept[..., None], float("-inf")).flatten(1)
+        experts = ranked.topk(int(self.chosen), dim=-1).indices
+        weights = scores.gather(1, experts)
+        if routing.normalize:
+            weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
+        return weights * routing.scale, experts

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
+from weightscope.components.running import At
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
 from weightscope.storage.plain import Plain
+
+if TYPE_CHECKING:
+    import torch
 
 
 class RMSNorm(Component, frozen=True, kw_only=True):
@@ -29,6 +34,14 @@ class RMSNorm(Component, frozen=True, kw_only=True):
         """(size)."""
         return {self.role: (self.size,)}
 
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """[…, size]; the mean of squares is taken in float32."""
+        import torch
+
+        wide = x.float() if x.dtype is not torch.float64 else x
+        scaled = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
+        return scaled.to(x.dtype) * (self.offset + at.weights(self)[self.role])
+
 
 class LayerNorm(Component, frozen=True, kw_only=True):
     """(x - mean) / std · w + b, over the last dimension (Ba et al. 2016)."""
@@ -47,6 +60,14 @@ class LayerNorm(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         """(size)."""
         return {self.role: (self.size,)}
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """[…, size]."""
+        import torch
+
+        weights = at.weights(self)
+        bias = weights.get(f"{self.role}.bias")
+        return torch.nn.functional.layer_norm(x, (int(self.size),), weights[self.role], bias, self.eps)
 
 
 Norm = RMSNorm | LayerNorm

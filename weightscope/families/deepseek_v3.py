@@ -11,7 +11,7 @@ from weightscope.components.base import Component, Indices, Repeat
 from weightscope.components.decoder import Block, CausalLM, Decoder
 from weightscope.components.embedding import Embedding
 from weightscope.components.latent_attention import LatentAttention
-from weightscope.components.moe import MixtureOfExperts
+from weightscope.components.moe import MixtureOfExperts, Routing
 from weightscope.components.mtp import MultiTokenPrediction
 from weightscope.components.norm import RMSNorm
 from weightscope.components.rope import Rope
@@ -31,6 +31,10 @@ DEEPSEEK_V3: dict[str, Any] = {
     "n_shared_experts": Nullable(int, 1),
     "n_routed_experts": 256,
     "num_experts_per_tok": 8,
+    "n_group": 8,
+    "topk_group": 4,
+    "norm_topk_prob": True,
+    "routed_scaling_factor": 2.5,
     "first_k_dense_replace": 3,
     "moe_layer_freq": 1,
     "q_lora_rank": Nullable(int, 1536),
@@ -106,6 +110,13 @@ def mixture(config: Config) -> MixtureOfExperts:
         experts=config["n_routed_experts"],
         chosen=config["num_experts_per_tok"],
         expert=gated_mlp(config, "", inner=inner),
+        routing=Routing(
+            score="sigmoid",
+            groups=int(config["n_group"]),
+            kept=int(config["topk_group"]),
+            normalize=config["norm_topk_prob"],
+            scale=float(config["routed_scaling_factor"]),
+        ),
         shared=gated_mlp(config, "shared_experts", inner=inner * shared) if shared else None,
         correction="gate.e_score_correction_bias",
     )

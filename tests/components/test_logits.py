@@ -1,0 +1,126 @@
+"""The declared maths against transformers: logits of every declared decoder, in several settings of its config."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import weightscope
+from tests.families.tiny import DEEPSEEK, LLAMA, TINY, YARN, Tiny
+from weightscope.ranges import template_of
+
+LLAMA3 = {
+    "rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 16,
+}  # fmt: skip
+LINEAR = {"rope_type": "linear", "rope_theta": 1e4, "factor": 4.0}
+MSCALE = {"mscale": 0.7, "mscale_all_dim": 1.3, "original_max_position_embeddings": 8}
+MORE = [
+    Tiny("llama-linear", "Llama", LLAMA | {"rope_parameters": LINEAR}),
+    Tiny("llama-llama3", "Llama", LLAMA | {"rope_parameters": LLAMA3}),
+    Tiny("deepseek_v3-yarn", "DeepseekV3", DEEPSEEK | {"rope_parameters": YARN | MSCALE}),
+    Tiny("deepseek_v3-halves", "DeepseekV3", DEEPSEEK | {"rope_interleave": False, "norm_topk_prob": False}),
+    Tiny("phi3-partial", "Phi3", LLAMA | {"head_dim": 8, "rope_parameters": {
+        "rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5,
+    }}),
+    Tiny("gpt_neox-whole", "GPTNeoX", LLAMA | {"rope_parameters": {
+        "rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 1.0,
+    }}),
+    Tiny("gemma2-no-caps", "Gemma2", LLAMA | {
+        "head_dim": 10, "attn_logit_softcapping": None, "final_logit_softcapping": None, "query_pre_attn_scalar": 7,
+    }),
+]  # fmt: skip
+DECODERS = [t for t in [*TINY, *MORE] if t.model in ("ForCausalLM", "LMHeadModel")]
+TOKENS = [7, 3, 99, 0, 42, 42, 17, 5, 88, 61, 2]
+
+
+@pytest.mark.parametrize("tiny", DECODERS, ids=lambda tiny: tiny.name)
+def test_logits(tiny: Tiny, tmp_path: Path) -> None:
+    oracle = tiny.build()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        oracle.save_pretrained(tmp_path)
+    # The fused kernel wants sizes that tiny experts do not have.
+    oracle.config._experts_implementation = "eager"
+    with torch.no_grad():
+        expected = oracle(torch.tensor([TOKENS])).logits[0]
+    logits = weightscope.open(tmp_path).forward(TOKENS).logits
+    assert logits.dtype is torch.float32
+    assert logits.shape == expected.shape
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+    assert float(expected.std()) > 1e-3
+
+
+@pytest.mark.parametrize(
+    "name", ["llama-biases", "qwen2", "qwen3", "gpt2", "gpt_neox", "mixtral", "deepseek_v3-bias", "gemma2", "phi3"]
+)
+def test_every_tensor_matters(name: str, saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """Each kind of tensor changed in turn, in all layers and experts: the logits must change."""
+    tensors = load_file(saved(name) / "model.safetensors")
+    (tmp_path / "config.json").write_bytes((saved(name) / "config.json").read_bytes())
+    kinds: dict[str, list[str]] = {}
+    for tensor in tensors:
+        kinds.setdefault(template_of(tensor)[0], []).append(tensor)
+
+    def logits(changed: list[str]) -> torch.Tensor:
+        noise = torch.Generator().manual_seed(1)
+        new = {n: t + torch.rand(t.shape, generator=noise) if n in changed else t for n, t in tensors.items()}
+        save_file(new, tmp_path / "model.safetensors")
+        return weightscope.open(tmp_path).forward(TOKENS).logits
+
+    before = logits([])
+    unmoved = [kind for kind, names in kinds.items() if torch.allclose(logits(names), before, atol=1e-5)]
+    assert unmoved == []
+
+
+@pytest.mark.parametrize(
+    ("tokens", "said"), [([], "no tokens"), ([101], "not among the 101"), ([-1], "not among"), ([1] * 38, "37 learned")]
+)
+def test_tokens_that_cannot_be_run(tokens: list[int], said: str, saved: Callable[[str], Path]) -> None:
+    with pytest.raises(weightscope.WeightscopeError, match=said):
+        weightscope.open(saved("gpt2")).forward(tokens)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"hidden_act": "mish"}, "'mish'"),
+        ({"rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4}}, "'longrope'"),
+    ],
+)
+def test_maths_that_is_not_here_is_refused_by_name(
+    config: dict[str, object], said: str, saved: Callable[[str], Path], tmp_path: Path
+) -> None:
+    (tmp_path / "model.safetensors").write_bytes((saved("llama") / "model.safetensors").read_bytes())
+    keys = json.loads((saved("llama") / "config.json").read_text()) | config
+    (tmp_path / "config.json").write_text(json.dumps(keys))
+    with pytest.raises(weightscope.WeightscopeError, match=said):
+        weightscope.open(tmp_path).forward(TOKENS)
+
+
+def test_a_missing_tensor_is_named(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    tensors = load_file(saved("llama") / "model.safetensors")
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+    save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_bytes((saved("llama") / "config.json").read_bytes())
+    with pytest.raises(weightscope.WeightscopeError, match=r"model\.layers\.1\.mlp\.up_proj\.weight"):
+        weightscope.open(tmp_path).forward(TOKENS)
+
+
+def test_a_misshapen_tensor_is_named(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes((saved("llama") / "model.safetensors").read_bytes())
+    keys = json.loads((saved("llama") / "config.json").read_text()) | {"num_key_value_heads": 3}
+    (tmp_path / "config.json").write_text(json.dumps(keys))
+    with pytest.raises(weightscope.WeightscopeError, match=r"k_proj\.weight: all 3 are \[8, 24\]"):
+        weightscope.open(tmp_path).forward(TOKENS)
+
+
+def test_vision_language_models_are_refused_by_name(saved: Callable[[str], Path]) -> None:
+    with pytest.raises(weightscope.WeightscopeError, match="llava"):
+        weightscope.open(saved("llava")).forward(TOKENS)
