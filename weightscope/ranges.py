@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 # A number that is a whole part of a dotted name; `w1` and `conv1d` are words.
+SPELLED = re.compile(r"\{(\d+(?:–\d+)?(?:,\d+(?:–\d+)?)*)\}")
 NUMBER = re.compile(r"(?:(?<=\.)|^)\d+(?=\.|$)")
 
 
@@ -38,6 +39,17 @@ def fill(template: str, ranges: Sequence[Iterable[int]]) -> str:
         text = spell(indices)
         pieces += [text if text.isdecimal() else f"{{{text}}}", piece]
     return "".join(pieces)
+
+
+def members(title: str) -> Iterator[str]:
+    """Every name that a title with ranges stands for."""
+    ranges = [_indices(spelled) for spelled in SPELLED.findall(title)]
+    return expand(SPELLED.sub("{}", title), ranges)
+
+
+def _indices(spelled: str) -> list[int]:
+    runs = [run.partition("–")[::2] for run in spelled.split(",")]
+    return [index for first, last in runs for index in range(int(first), int(last or first) + 1)]
 
 
 def template_of(name: str) -> tuple[str, tuple[int, ...]]:

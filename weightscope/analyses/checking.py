@@ -20,6 +20,7 @@ from weightscope.analyses.rules.values import unsound_values
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import UsageError
 from weightscope.findings import CODES, SEVERITIES, Finding, Severity
+from weightscope.ranges import members
 
 Rule = Callable[[Subject], Iterator[Finding]]
 
@@ -42,6 +43,7 @@ RULES: tuple[Rule, ...] = (
     special_tokens,
     tokenizer_size,
 )
+UNSETTLING = {"missing-tensor", "unexpected-tensor", "shape-mismatch", "index-mismatch", "quantization-mismatch"}
 # Rules that opening the checkpoint applies: names given twice, shards, headers, pickles, paths, the config's own form.
 ON_OPENING = 6
 
@@ -82,6 +84,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         for text in ignored:
             code, _, pattern = text.partition(":")
             known_code(code)
+            if text.endswith(":"):
+                raise UsageError(f"--ignore {text!r} has an empty pattern", hint="leave the colon out to ignore all")
             pairs.append((code, pattern or None))
         return cls(fail_on=fail_on, ignored=tuple(pairs))
 
@@ -102,9 +106,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         for code, pattern in self.ignored:
             if code != finding.code:
                 continue
-            if pattern is None or (
-                finding.tensors and all(fnmatch.fnmatchcase(name, pattern) for name in finding.tensors)
-            ):
+            names = (name for title in finding.tensors for name in members(title))
+            if pattern is None or (finding.tensors and all(fnmatch.fnmatchcase(name, pattern) for name in names)):
                 return True
         return False
 
@@ -128,7 +131,10 @@ def run_rules(
     subject: Subject, *, values: bool = False, progress: Progress | None = None
 ) -> tuple[tuple[Finding, ...], int]:
     """What all rules find, and how many were run."""
-    findings = [finding for rule in RULES for finding in rule(subject)]
+    findings = [finding for rule in RULES if rule is not wrong_totals for finding in rule(subject)]
+    # Totals of what is incomplete or misshapen are wrong in consequence, and said enough.
+    if not any(finding.severity == "error" and finding.code in UNSETTLING for finding in findings):
+        findings += wrong_totals(subject)
     rules = len(RULES) + ON_OPENING
     if values:
         findings += unsound_values(subject, progress)

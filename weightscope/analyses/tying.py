@@ -119,4 +119,6 @@ def _declared(declaration: Declaration | None, config: Config | None) -> tuple[b
     if not heads:
         return None, False
     tied = declaration.tied
-    return tied, tied or not heads[0].stored.optional
+    # Saved without its head, as a base model, under a config that names a model with one.
+    named = bool(declaration.config.architecture) and not declaration.config.is_base_model
+    return tied, tied or named or not heads[0].stored.optional

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -12,6 +13,13 @@ from pathlib import Path
 
 from weightscope.errors import UsageError
 from weightscope.output.document import Document
+
+# Whatever was asked about, no file that could be somebody's model is written over.
+MODEL_FILE = re.compile(
+    r".*\.(safetensors|bin|pt|pth|ckpt|gguf|h5|index\.json|index\.[\w-]+\.json|model|tiktoken)"
+    r"|(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|model_index"
+    r"|preprocessor_config|adapter_config|hf_quant_config|merges)\.(json|txt)"
+)
 
 
 class Format(StrEnum):
@@ -48,7 +56,8 @@ def put(text: str, output: Path | None, protected: Iterable[Path] = ()) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
         return
-    if any(path.exists() and output.exists() and path.samefile(output) for path in protected):
+    own = output.exists() and (MODEL_FILE.fullmatch(output.name) or any(_same(path, output) for path in protected))
+    if own:
         raise UsageError("is a file of the model and is not overwritten", where=output, hint="choose another --output")
     _replace(output, text)
 
@@ -65,6 +74,10 @@ def render(document: Document, format: Format) -> str:
 
     writers = {Format.JSON: plain.to_json, Format.MARKDOWN: plain.to_markdown, Format.CSV: plain.to_csv}
     return writers[format](document)
+
+
+def _same(path: Path, output: Path) -> bool:
+    return path.exists() and path.samefile(output)
 
 
 def _replace(path: Path, text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 
-from weightscope.analyses.rules.subject import SHOWN, Subject, listed, some, summed
+from weightscope.analyses.rules.subject import Subject, listed, some, summed
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.locate import SHARD
 from weightscope.findings import Finding
@@ -41,7 +41,7 @@ def wrong_places(subject: Subject) -> Iterator[Finding]:
                 code="index-mismatch",
                 severity="error",
                 message=f"{index.path.name}: {some(names)} {what}: {listed(titles)}",
-                tensors=tuple(titles[:SHOWN]),
+                tensors=tuple(titles),
                 hint=hint,
             )
 
@@ -70,7 +70,7 @@ def extra_shards(subject: Subject) -> Iterator[Finding]:
             code="unexpected-shard",
             severity="warning",
             message=f"{some(stray, 'shard')} that the index does not name: {listed(stray)}",
-            actual=stray[:SHOWN],
+            actual=stray,
             hint="left over from another save? they take space and are not read",
         )
 

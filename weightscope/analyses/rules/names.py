@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from weightscope.analyses.rules.subject import SHOWN, Subject, listed, some, summed
+from weightscope.analyses.rules.subject import Subject, listed, some, summed
 from weightscope.findings import Finding
 from weightscope.roles import Role, Section
 
@@ -37,7 +37,7 @@ def missing_tensors(subject: Subject) -> Iterator[Finding]:
             code="missing-tensor",
             severity="info",
             message=f"the config names multi-token-prediction layers, whose {len(left_out):,} tensors are not stored",
-            tensors=tuple(summed(left_out))[:SHOWN],
+            tensors=tuple(summed(left_out)),
             config=("num_nextn_predict_layers",),
             hint="the main model runs without them",
         )
@@ -54,7 +54,7 @@ def unexpected_tensors(subject: Subject) -> Iterator[Finding]:
             code="unexpected-tensor",
             severity="warning",
             message=f"{some(names)} that the config's architecture does not have: {listed(titles)}",
-            tensors=tuple(titles[:SHOWN]),
+            tensors=tuple(titles),
             hint="loaders ignore them; does config.json belong to these weights?",
         )
 

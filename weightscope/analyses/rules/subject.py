@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from math import prod
 from pathlib import Path
 
 import msgspec
@@ -53,12 +54,24 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def summed(names: Iterable[str]) -> list[str]:
-    """Names as templates with ranges; each stands for those among the names that fit it."""
+    """Names as templates with ranges; a title stands for exactly the names that fit it."""
     found: dict[str, list[tuple[int, ...]]] = {}
     for name in names:
         template, numbers = template_of(name)
         found.setdefault(template, []).append(numbers)
-    return [fill(template, columns(numbers)) for template, numbers in found.items()]
+    return [title for template, numbers in found.items() for title in _titles(template, numbers)]
+
+
+def _titles(template: str, numbers: list[tuple[int, ...]]) -> Iterator[str]:
+    """One title where the numbers are every combination of their columns, else one for each first number."""
+    ranges = columns(numbers)
+    if len(set(numbers)) == prod(map(len, ranges)):
+        yield fill(template, ranges)
+        return
+    for first in sorted(ranges[0]):
+        head, tail = template.split("{}", 1)
+        rest = [number[1:] for number in numbers if number[0] == first]
+        yield from _titles(f"{head}{first}{tail}", rest)
 
 
 def listed(titles: Sequence[str], most: int = 3) -> str:

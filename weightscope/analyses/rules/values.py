@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from weightscope.analyses.rules.subject import SHOWN, Subject, listed, some, summed
+from weightscope.analyses.rules.subject import Subject, listed, some, summed
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Progress
 from weightscope.checkpoint.values import read_numpy
@@ -44,7 +44,7 @@ def unsound_values(subject: Subject, progress: Progress | None = None) -> Iterat
             broken.append(name)
         if zero and len(entry.shape) > 1 and subject.inventory.group_of(name).kind is Kind.WEIGHT:
             empty.append(name)
-    for title in summed(broken)[:SHOWN]:
+    for title in summed(broken):
         yield Finding(
             code="non-finite",
             severity="error",
@@ -58,7 +58,7 @@ def unsound_values(subject: Subject, progress: Progress | None = None) -> Iterat
             code="all-zero",
             severity="warning",
             message=f"{some(empty)} of zeros only: {listed(titles)}",
-            tensors=tuple(titles[:SHOWN]),
+            tensors=tuple(titles),
             hint="never filled, pruned whole, or a sparse copy of a download that did not finish",
         )
 
