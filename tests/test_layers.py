@@ -32,7 +32,7 @@ ALLOWED = {
     "model": {"tensors", "analyses", "families", "config", "checkpoint"},
     "opening": {"model", "analyses", "families", "config", "checkpoint"},
     "output": {"analyses"},
-    "settings": set(),
+    "settings": {"analyses"},
     "commands": {"analyses", "output", "model", "opening", "settings"},
     "cli": {"commands"},
     "__main__": {"cli"},

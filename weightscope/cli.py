@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -19,7 +19,6 @@ from weightscope.errors import WeightscopeError, one_line
 app = typer.Typer(
     name="weightscope",
     help="Look inside model checkpoints: what the tensors are, and where the parameters live.",
-    no_args_is_help=True,
     # Rich's help costs more to import than some commands take to run.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -51,11 +50,9 @@ def main() -> None:
     """Run the command line; exit codes are 0 fine, 1 found something, 2 could not be done."""
     # A run is short and keeps what it reads: collecting garbage only costs time.
     gc.disable()
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    _open_streams()
     try:
-        app()
+        sys.exit(app(sys.argv[1:] or ["--help"], prog_name="weightscope", standalone_mode=False) or 0)
     except WeightscopeError as error:
         _fail(str(error), 2)
     except BrokenPipeError:
@@ -65,12 +62,36 @@ def main() -> None:
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except OSError as error:
-        _fail(f"{error.filename or 'input'}: {error.strerror or error}", 2)
+        _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", 2)
+    except (MemoryError, RecursionError):
+        _fail("out of memory: the files say more than this machine can hold", 2)
+    except Exception as error:  # noqa: BLE001 - whatever it is, a user gets one line
+        _report(error)
     finally:
         # The interpreter collects once more as it ends, over all that is not told to be permanent.
         gc.freeze()
 
 
-def _fail(message: str, code: int) -> None:
+def _open_streams() -> None:
+    """A stream that the caller closed is one that nobody reads; no name may be one that a stream cannot take."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name) or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for the whole run
+        setattr(sys, name, stream)
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _report(error: Exception) -> NoReturn:
+    """Bad usage as one line; a fault of our own as one line too, with the way to the rest."""
+    if type(error).__name__ == "Abort":
+        _fail("interrupted", 130)
+    if hasattr(error, "format_message"):
+        _fail(f"{error.format_message()} See weightscope --help.", 2)
+    if os.environ.get("WEIGHTSCOPE_TRACEBACK"):
+        raise error
+    _fail(f"a fault of weightscope itself ({type(error).__name__}: {error}); WEIGHTSCOPE_TRACEBACK=1 shows where", 2)
+
+
+def _fail(message: str, code: int) -> NoReturn:
     print(f"weightscope: {one_line(message)}", file=sys.stderr)
     sys.exit(code)

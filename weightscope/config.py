@@ -85,6 +85,17 @@ class Config:
         return self.architecture.endswith("Model") and not self.architecture.endswith("LMHeadModel")
 
     @property
+    def task(self) -> str:
+        """What the model was saved for: what follows `For` in its architecture; empty where nothing says so."""
+        return self.architecture.partition("For")[2]
+
+    @property
+    def labels(self) -> int:
+        """Classes of a classifier: transformers writes them as `id2label`, and leaves out its default of two."""
+        names, count = self.data.get("id2label"), self.data.get("num_labels")
+        return len(names) if isinstance(names, dict) else count if isinstance(count, int) and count > 0 else 2
+
+    @property
     def dtype(self) -> str | None:
         """The dtype that the config names (`dtype`, formerly `torch_dtype`), as safetensors spells it."""
         value = self.data.get("dtype", self.data.get("torch_dtype"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -13,7 +14,7 @@ class WeightscopeError(Exception):
 
     def __init__(self, what: str, *, where: str | Path | None = None, hint: str = "", code: str | None = None) -> None:
         self.what = what
-        self.where = None if where is None else str(where)
+        self.where = None if where is None else printable_path(where)
         self.hint = hint
         self.code = code
         place = f"{self.where}: " if self.where else ""
@@ -42,6 +43,11 @@ class UndeclaredError(ConfigError):
 
 class NotImplementedByWeightscope(WeightscopeError):  # noqa: N818 - says more than UnsupportedError
     """Something real that weightscope does not implement; the message names it."""
+
+
+def printable_path(path: str | Path) -> str:
+    """A path as text, bytes that are no UTF-8 spelled out: JSON has no place for them."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def one_line(text: str, limit: int = 600) -> str:

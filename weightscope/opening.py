@@ -7,10 +7,12 @@ from pathlib import Path
 from weightscope.analyses.checking import CheckResult, Policy
 from weightscope.checkpoint.reader import Checkpoint, Progress, open_checkpoint
 from weightscope.config import Config, read_config
-from weightscope.errors import UndeclaredError, WeightscopeError
+from weightscope.errors import ConfigError, UndeclaredError, UsageError, WeightscopeError
 from weightscope.families.registry import Declaration, declare
 from weightscope.findings import Finding, Severity
 from weightscope.model import Model
+
+STORED = "roles are inferred from names, and elements are counted as they are stored"
 
 
 def open_model(
@@ -28,12 +30,20 @@ def open_model(
         WeightscopeError: one line that says what is wrong, where, and what to do.
     """
     reference = str(path)
+    if not reference:
+        raise UsageError("an empty path names no model", hint="name a checkpoint directory, or . for this one")
     checkpoint = open_checkpoint(Path(path), variant=variant, progress=progress, tolerant=tolerant)
     notices: list[Finding] = []
-    config = read_config(checkpoint.location.config) if checkpoint.location.config else None
-    if config is None:
-        notices.append(_no_config(checkpoint))
-    declaration = _declare(config, checkpoint, notices) if config else None
+    config, declaration = None, None
+    try:
+        config = read_config(checkpoint.location.config) if checkpoint.location.config else None
+        declaration = _declare(config, checkpoint, notices) if config else None
+    except ConfigError as error:
+        if not tolerant:
+            raise
+        notices.append(Finding.of(error))
+    else:
+        notices += () if config else (_no_config(checkpoint),)
     return Model(reference, checkpoint, config, declaration, tuple(notices))
 
 
@@ -62,6 +72,9 @@ def check_model(
 
 def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> Declaration | None:
     alone = checkpoint.format == "config"
+    if config.source and (config.source.parent / "hf_quant_config.json").is_file() and not alone:
+        notices.append(_notice("warning", "quantization 'modelopt' is not implemented", STORED))
+        return None
     what = f"model type {config.model_type!r} is not declared" if config.model_type else "config.json has no model_type"
     try:
         declaration = declare(config, None if alone else checkpoint.names)
@@ -79,9 +92,7 @@ def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> 
             code="unknown-architecture",
         )
     if declaration is None:
-        notices.append(
-            _notice("warning", what, "roles are inferred from names, and elements are counted as they are stored")
-        )
+        notices.append(_notice("warning", what, STORED))
     return declaration
 
 
@@ -97,7 +108,7 @@ def _notice(severity: Severity, what: str, consequence: str) -> Finding:
         code="unknown-architecture",
         severity=severity,
         message=f"{what}: {consequence}",
-        config=("model_type",),
+        config=("quantization_config" if what.startswith("quantization") else "model_type",),
         hint="nothing that is stored is checked against config.json",
     )
 

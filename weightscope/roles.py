@@ -57,6 +57,7 @@ class Role(StrEnum):
     FINAL_NORM = "final_norm"
     EMBEDDING_NORM = "embedding_norm"
     LM_HEAD = "lm_head"
+    CLASSIFIER = "classifier"
     PROJECTOR = "projector"
     MTP_PROJ = "mtp_proj"
     LORA_A = "lora_a"
@@ -106,7 +107,7 @@ _SECTIONS = {
         Role.KV_A_NORM,
         Role.NORM,
     ),
-    Section.HEAD: (Role.LM_HEAD,),
+    Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER),
     Section.PROJECTOR: (Role.PROJECTOR,),
     Section.MTP: (Role.MTP_PROJ,),
     Section.ADAPTER: (Role.LORA_A, Role.LORA_B),

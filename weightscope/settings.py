@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from weightscope.analyses.checking import Policy
 from weightscope.errors import UsageError
 
 NAMES = ("weightscope.toml", "pyproject.toml")
@@ -31,13 +32,21 @@ def find_settings(start: Path) -> Settings:
         for name in NAMES:
             path = directory / name
             if path.is_file() and (table := _table(path)) is not None:
-                try:
-                    return msgspec.convert(table, Settings)
-                except msgspec.ValidationError as error:
-                    raise UsageError(
-                        f"not settings of weightscope ({error})", where=path, hint="known are fail-on, ignore, values"
-                    ) from None
+                return _convert(table, path)
     return Settings()
+
+
+def _convert(table: dict[str, Any], path: Path) -> Settings:
+    try:
+        settings = msgspec.convert(table, Settings)
+        Policy.of(settings.fail_on, settings.ignore)
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"not settings of weightscope ({error})", where=path, hint="known are fail-on, ignore, values"
+        ) from None
+    except UsageError as error:
+        raise UsageError(error.what, where=path, hint=error.hint) from None
+    return settings
 
 
 def _table(path: Path) -> dict[str, Any] | None:
@@ -45,7 +54,8 @@ def _table(path: Path) -> dict[str, Any] | None:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        if path.name == "pyproject.toml" and "weightscope" not in path.read_bytes().decode(errors="replace"):
+        # Somebody else's broken pyproject.toml is not ours to complain about.
+        if path.name == "pyproject.toml":
             return None
         raise UsageError(f"cannot be read ({error})", where=path, hint="mend the file") from None
     if path.name == "weightscope.toml":

@@ -18,7 +18,7 @@ from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.rules.tokenizer import tokenizer_size
 from weightscope.analyses.rules.values import unsound_values
 from weightscope.checkpoint.reader import Progress
-from weightscope.errors import UsageError
+from weightscope.errors import UsageError, printable_path
 from weightscope.findings import CODES, SEVERITIES, Finding, Severity
 from weightscope.ranges import members
 
@@ -79,7 +79,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
             UsageError: no such severity or code.
         """
         if fail_on not in SEVERITIES:
-            raise UsageError(f"--fail-on {fail_on!r} is none of {', '.join(SEVERITIES)}")
+            raise UsageError(f"fail-on {fail_on!r} is none of {', '.join(SEVERITIES)}")
         pairs = []
         for text in ignored:
             code, _, pattern = text.partition(":")
@@ -96,7 +96,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         )
         limit = SEVERITIES.index(self.fail_on)
         return CheckResult(
-            reference=reference,
+            reference=printable_path(reference),
             ok=all(SEVERITIES.index(finding.severity) > limit for finding in kept),
             checked=Checked(tensors=tensors, rules=rules),
             findings=tuple(kept),

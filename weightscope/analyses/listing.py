@@ -13,7 +13,7 @@ import msgspec
 from weightscope.analyses.inventory import Group, Inventory, byte_size
 from weightscope.checkpoint.dtypes import DTYPE_BITS, TORCH_NAMES
 from weightscope.checkpoint.reader import Checkpoint
-from weightscope.errors import UsageError
+from weightscope.errors import UsageError, printable_path
 from weightscope.roles import Role
 from weightscope.storage.base import Kind
 
@@ -57,7 +57,7 @@ def list_tensors(inventory: Inventory, checkpoint: Checkpoint) -> Iterator[tuple
                 parameters=prod(shape) * logical // stored if counts and shape is not None else 0,
                 bytes=byte_size(entry.dtype, entry.shape) if entry and not group.alias else 0,
                 layer=group.layer_of(name),
-                file=checkpoint.files[entry.file].path.name if entry else weight_map.get(name),
+                file=printable_path(checkpoint.files[entry.file].path.name) if entry else weight_map.get(name),
                 inferred=group.inferred,
             )
             yield group, row

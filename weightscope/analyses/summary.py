@@ -25,6 +25,7 @@ from weightscope.components.mlp import MLP, GatedMLP
 from weightscope.components.moe import MixtureOfExperts
 from weightscope.components.vision import VisionEncoder
 from weightscope.config import Config
+from weightscope.errors import printable_path
 from weightscope.families.registry import Declaration
 from weightscope.findings import Finding
 
@@ -100,7 +101,7 @@ def summarize(
     parameters = count_parameters(inventory, tying)
     return Summary(
         model=ModelInfo(
-            reference=reference,
+            reference=printable_path(reference),
             format=checkpoint.format,
             model_type=(config.model_type or None) if config else None,
             architecture=(config.architecture or None) if config else None,
@@ -112,7 +113,8 @@ def summarize(
             notes=(*checkpoint.location.notes, *_rest(checkpoint)),
         ),
         files=tuple(
-            FileInfo(name=file.path.name, bytes=file.bytes, tensors=len(file.tensors)) for file in checkpoint.files
+            FileInfo(name=printable_path(file.path.name), bytes=file.bytes, tensors=len(file.tensors))
+            for file in checkpoint.files
         ),
         tensors=TensorInfo(
             total=len(checkpoint.names), recognized=inventory.recognized, unrecognized=inventory.unrecognized

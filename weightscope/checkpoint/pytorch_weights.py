@@ -207,6 +207,9 @@ def _count(value: object, seen: set[int]) -> int:
 
 def _strip(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
     """The names without what DataParallel and torch.compile put before them all."""
+    # A LightningModule that holds the model as `self.model`.
+    if all(name.startswith("model.") for name in tensors) and any(name.startswith("model.model.") for name in tensors):
+        tensors = {name.removeprefix("model."): tensor for name, tensor in tensors.items()}
     wrapped = WRAPPERS.match(commonprefix(list(tensors)))  # noqa: RUF071 - names, not paths
     if not wrapped or any(len(name) == wrapped.end() for name in tensors):
         return tensors

@@ -70,6 +70,8 @@ def open_checkpoint(
     """
     try:
         return _open(path, variant, progress, tolerant=tolerant)
+    except FileNotFoundError as error:
+        raise CheckpointError("is gone", where=error.filename or path, hint="check the path") from None
     except OSError as error:
         raise CheckpointError(
             f"cannot be read ({error.strerror or error})",

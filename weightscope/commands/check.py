@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from weightscope.commands.options import OutputOption, VariantOption
-from weightscope.errors import UsageError
+from weightscope.errors import UsageError, WeightscopeError
 
 
 class CheckFormat(StrEnum):
@@ -87,18 +87,20 @@ def check(
 
     settings = find_settings(Path.cwd())
     policy = Policy.of(fail_on or settings.fail_on, [*settings.ignore, *(ignore or ())])
-    results = []
+    results, failures = [], []
     for model in models:
         with Progress("Checking") as progress:
-            results.append(
-                check_model(
-                    model,
-                    policy,
-                    variant=variant,
-                    values=settings.values if values is None else values,
-                    progress=progress,
-                )
-            )
-    emit_check(results, format.value, output)
+            try:
+                read = settings.values if values is None else values
+                results.append(check_model(model, policy, variant=variant, values=read, progress=progress))
+            except WeightscopeError as error:
+                failures.append(error)
+    if results:
+        emit_check(results, format.value, output)
+    # What could not be checked at all is said last, and weighs more than any finding.
+    for failure in failures[:-1]:
+        typer.echo(f"weightscope: {failure}", err=True)
+    if failures:
+        raise failures[-1]
     if not all(result.ok for result in results):
         raise typer.Exit(1)

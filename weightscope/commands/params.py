@@ -59,5 +59,9 @@ def params(
         raise UsageError(
             "--by dtype needs weights", where=model, hint="a config or an index alone does not say what is stored"
         )
+    if opened.checkpoint.format == "index" and opened.declaration is None:
+        raise UsageError(
+            "an index gives names and total size, no shapes", where=model, hint="put the model's config.json beside it"
+        )
     document = params_document(opened.summary(), by.value, opened.breakdown(by.value, depth))
     emit(document, format, output, own_files(opened))

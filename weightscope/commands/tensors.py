@@ -15,6 +15,7 @@ from weightscope.commands.options import (
     own_files,
     refuse_incomplete,
 )
+from weightscope.errors import UsageError
 from weightscope.output.write import Format, emit
 
 
@@ -50,6 +51,10 @@ def tensors(
     wanted = Filter.of(pattern, role or (), layer or (), dtype or ())
     opened = open_quietly(model, variant)
     refuse_incomplete(opened)
+    if dtype and not opened.checkpoint.tensors:
+        raise UsageError(
+            "--dtype needs weights", where=model, hint="a config or an index alone does not say what is stored"
+        )
     listed = [(group, row) for group, row in opened.listing() if wanted.fits(row)]
     document = tensors_document(opened.summary(), listed, total=len(opened.checkpoint.names), expand=expand)
     emit(document, format, output, own_files(opened))

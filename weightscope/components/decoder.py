@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component, Group, Repeat
-from weightscope.components.embedding import Embedding, Head
+from weightscope.components.embedding import Classifier, Embedding, Head
 from weightscope.components.norm import Norm
 from weightscope.components.running import At
 from weightscope.roles import Role
@@ -87,7 +87,7 @@ class CausalLM(Component, frozen=True, kw_only=True):
     """A decoder, the head that turns its output into logits (none in a base model), and auxiliary parts."""
 
     decoder: Decoder
-    head: Head | None
+    head: Head | Classifier | None
     extras: tuple[Component, ...] = ()
 
     def children(self) -> Iterable[Component]:
@@ -100,7 +100,7 @@ class CausalLM(Component, frozen=True, kw_only=True):
         if self.head is None:
             return hidden
         place = at.below(self.head)
-        if not self.head.tied:
+        if isinstance(self.head, Classifier) or not self.head.tied:
             return self.head.forward(hidden, place)
         embedding = self.decoder.embedding
         table = at.below(self.decoder).below(embedding).weights(embedding)[embedding.role]

@@ -72,3 +72,21 @@ class Head(Component, frozen=True, kw_only=True):
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Logits by the head's own matrix."""
         return self.score(x, at.weights(self))
+
+
+class Classifier(Component, frozen=True, kw_only=True):
+    """Scores of `labels` classes, in place of a head over the vocabulary."""
+
+    name: str
+    labels: int
+    width: Size
+    bias: bool
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        """One matrix, and its bias for token classification."""
+        return (Plain("", Role.CLASSIFIER, bias=self.bias),)
+
+    def sizes(self) -> Sizes:
+        """(labels, width)."""
+        return {Role.CLASSIFIER: (Size(self.labels, "id2label"), self.width)}

@@ -17,6 +17,9 @@ from weightscope.storage.linear import Linear
 if TYPE_CHECKING:
     import torch
 
+# transformers and DeepSeek's own code give these two norms no epsilon of the config's.
+LATENT_EPS = 1e-6
+
 
 class LatentAttention(Component, frozen=True, kw_only=True):
     """Queries go through rank `q_rank` (none: projected directly), keys and values through rank `kv_rank`.
@@ -33,7 +36,6 @@ class LatentAttention(Component, frozen=True, kw_only=True):
     nope: Size
     rope_dim: Size
     v_dim: Size
-    eps: float
     rope: Rope
     bias: bool = False
 
@@ -65,8 +67,8 @@ class LatentAttention(Component, frozen=True, kw_only=True):
     def children(self) -> Iterable[Component]:
         """The norms of the two latent vectors."""
         if self.q_rank:
-            yield RMSNorm(name="q_a_layernorm", role=Role.Q_A_NORM, size=self.q_rank, eps=self.eps)
-        yield RMSNorm(name="kv_a_layernorm", role=Role.KV_A_NORM, size=self.kv_rank, eps=self.eps)
+            yield RMSNorm(name="q_a_layernorm", role=Role.Q_A_NORM, size=self.q_rank, eps=LATENT_EPS)
+        yield RMSNorm(name="kv_a_layernorm", role=Role.KV_A_NORM, size=self.kv_rank, eps=LATENT_EPS)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, D] to [T, D]; queries and keys are [nope | rotated], the rotated key is one for all heads."""

@@ -32,24 +32,31 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
     interleaved: bool = False
 
     @classmethod
-    def of(cls, config: Config, head_dim: int, *, interleaved: bool = False) -> Rope:
-        """From `rope_parameters` (transformers 5), or from `rope_theta` and `rope_scaling` before that."""
-        settings = dict(_object(config, "rope_parameters") or _object(config, "rope_scaling") or {})
+    def of(cls, config: Config, head_dim: int, *, interleaved: bool = False, longrope: tuple[str, ...] = ()) -> Rope:
+        """From `rope_theta` and `rope_scaling`, or from `rope_parameters` as transformers 5 writes it.
+
+        `longrope` are the names by which a family calls that scaling beside its own.
+        """
+        settings = dict(_object(config, "rope_scaling") or _object(config, "rope_parameters") or {})
         theta = settings.pop("rope_theta", None) or config.get("rope_theta") or config.get("rotary_emb_base") or 10000.0
+        kind = settings.pop("rope_type", None) or settings.pop("type", None) or "default"
+        settings.pop("type", None)
+        own = next((key for key in ("partial_rotary_factor", "rotary_pct") if key in config.defaults), None)
         share = settings.pop("partial_rotary_factor", None)
-        if share is None:
-            share = config.get("partial_rotary_factor", config.get("rotary_pct", 1.0))
+        # A class without the key ignores it, but for the scalings that all classes share.
+        if own is None and kind == "default":
+            share = None
+        elif share is None and own:
+            share = config[own]
         share = 1.0 if share is None else share
         for key, value, most in (("rope_theta", theta, 1e300), ("partial_rotary_factor", share, 1)):
             if not isinstance(value, float | int) or not 0 <= value <= most:
                 raise config.error(f"{key!r} is {value!r:.60}, which no rotary embedding has")
-        kind = settings.pop("rope_type", None) or settings.pop("type", None) or "default"
-        settings.pop("type", None)
         return cls(
             dim=int(head_dim * share),
             theta=float(theta),
             # Phi-3 called it "su" after its author before the paper's name was known.
-            kind="longrope" if kind == "su" else str(kind),
+            kind="longrope" if kind == "su" or kind in longrope else str(kind),
             settings=settings,
             interleaved=interleaved,
         )
@@ -85,6 +92,14 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             NotImplementedByWeightscope: a scaling that is not implemented, by name.
         """
+        try:
+            return self._scaled()
+        except (KeyError, TypeError) as error:
+            raise NotImplementedByWeightscope(
+                f"the rope scaling {self.kind!r} is not implemented without {error}"
+            ) from None
+
+    def _scaled(self) -> tuple[torch.Tensor, float]:
         import torch
 
         plain = 1.0 / self.theta ** (torch.arange(0, self.dim, 2, dtype=torch.float32) / self.dim)

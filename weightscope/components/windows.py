@@ -10,18 +10,24 @@ from weightscope.config import Config
 MAX_LAYERS = 100_000
 
 
-def by_window(config: Config, slides: Callable[[int], bool]) -> Iterator[tuple[Indices, int | None]]:
+def by_window(config: Config, slides: Callable[[int], bool] | None) -> Iterator[tuple[Indices, int | None]]:
     """The layers that share a window, as (indices, window); None is full attention.
 
-    `layer_types`, where the config has it, decides; otherwise `slides` tells which layers have `sliding_window`.
+    `layer_types`, where the config has it, decides; otherwise `slides` tells which layers have `sliding_window`. A family
+    without windows gives no `slides`, and what its config says of them is ignored, as its class does.
 
     Raises:
         ConfigError: a layer count beyond reason, or `layer_types` of another length.
     """
-    depth, window = config["num_hidden_layers"], config.get("sliding_window")
+    depth = config["num_hidden_layers"]
     if depth > MAX_LAYERS:
-        raise config.error(f"num_hidden_layers is {depth:,}")
-    types = config.get("layer_types")
+        raise config.error(f"num_hidden_layers is {depth:,}, and no model has so many", "mend the config")
+    if slides is None:
+        yield range(depth), None
+        return
+    window, types = config.get("sliding_window"), config.get("layer_types")
+    if window is not None and not isinstance(window, int):
+        raise config.error(f"'sliding_window' is {window!r:.60}, not a whole number")
     if types is not None:
         if not isinstance(types, list) or len(types) != depth:
             raise config.error(f"layer_types does not name {depth:,} layers, as num_hidden_layers says")

@@ -31,8 +31,8 @@ DEEPSEEK_V3: dict[str, Any] = {
     "n_shared_experts": Nullable(int, 1),
     "n_routed_experts": 256,
     "num_experts_per_tok": 8,
-    "n_group": 8,
-    "topk_group": 4,
+    "n_group": Nullable(int, 8),
+    "topk_group": Nullable(int, 4),
     "norm_topk_prob": True,
     "routed_scaling_factor": 2.5,
     "first_k_dense_replace": 3,
@@ -92,7 +92,6 @@ def block(config: Config, feed_forward: Component) -> Block:
             nope=config["qk_nope_head_dim"],
             rope_dim=rope_dim,
             v_dim=config["v_head_dim"],
-            eps=eps,
             rope=Rope.of(config, rope_dim, interleaved=config["rope_interleave"]),
             bias=config["attention_bias"],
         ),
@@ -112,10 +111,10 @@ def mixture(config: Config) -> MixtureOfExperts:
         expert=gated_mlp(config, "", inner=inner),
         routing=Routing(
             score="sigmoid",
-            groups=int(config["n_group"]),
-            kept=int(config["topk_group"]),
-            normalize=config["norm_topk_prob"],
-            scale=float(config["routed_scaling_factor"]),
+            groups=int(config["n_group"] or 1),
+            kept=int(config["topk_group"] or 1),
+            normalize=bool(config["norm_topk_prob"]),
+            scale=float(config["routed_scaling_factor"] or 1),
         ),
         shared=gated_mlp(config, "shared_experts", inner=inner * shared) if shared else None,
         correction="gate.e_score_correction_bias",
@@ -130,4 +129,5 @@ def _layers(config: Config) -> tuple[Indices, Indices]:
     if every == 1:
         return range(min(first, depth)), range(min(first, depth), depth)
     sparse = [layer for layer in range(depth) if layer >= first and layer % every == 0]
-    return [layer for layer in range(depth) if layer not in sparse], sparse
+    among = set(sparse)
+    return [layer for layer in range(depth) if layer not in among], sparse

@@ -51,7 +51,7 @@ def gemma(config: Config, root: str) -> CausalLM:
     return decoder(config, root, ("input_layernorm", None, "post_attention_layernorm", None))
 
 
-@family("gemma2", roots=("model", ""), defaults=GEMMA2, aliases={"hidden_act": "hidden_activation"})
+@family("gemma2", roots=("model", ""), defaults=GEMMA2)
 def gemma2(config: Config, root: str) -> CausalLM:
     """Norms before and after each half, capped scores and logits, a window in every other layer from the first."""
     norms = ("input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm")
@@ -63,6 +63,9 @@ def decoder(config: Config, root: str, norm_names: tuple[str, str | None, str, s
     width, heads, eps = config["hidden_size"], config["num_attention_heads"], config["rms_norm_eps"]
     head_dim, bias, rope = config["head_dim"], config["attention_bias"], Rope.of(config, config["head_dim"])
     scalar = config.get("query_pre_attn_scalar")
+    # The published Gemma says "gelu" and means the tanh approximation, as its config class mends it.
+    named = config.get("hidden_activation") or config["hidden_act"]
+    activation = "gelu_pytorch_tanh" if named == "gelu" and scalar is None else named
     before, after, feed_forward, feed_forward_after = norm_names
 
     def norm(name: str, role: Role) -> RMSNorm:
@@ -85,7 +88,7 @@ def decoder(config: Config, root: str, norm_names: tuple[str, str | None, str, s
             ),
             attention_out_norm=norm(after, Role.POST_ATTENTION_NORM) if after else None,
             feed_forward_norm=norm(feed_forward, Role.PRE_FEEDFORWARD_NORM if after else Role.POST_ATTENTION_NORM),
-            feed_forward=gated_mlp(config, "mlp"),
+            feed_forward=gated_mlp(config, "mlp", activation=activation),
             feed_forward_out_norm=norm(feed_forward_after, Role.POST_FEEDFORWARD_NORM) if feed_forward_after else None,
         )
 

@@ -10,6 +10,7 @@ from weightscope.components.decoder import Block, CausalLM, Decoder
 from weightscope.components.embedding import Embedding
 from weightscope.components.mlp import MLP
 from weightscope.components.norm import LayerNorm
+from weightscope.components.windows import MAX_LAYERS
 from weightscope.config import Config, Nullable
 from weightscope.errors import UndeclaredError
 from weightscope.families.llama import head
@@ -30,6 +31,8 @@ GPT2: dict[str, Any] = {
     "layer_norm_epsilon": 1e-5,
     "tie_word_embeddings": True,
     "add_cross_attention": False,
+    "scale_attn_weights": True,
+    "scale_attn_by_inverse_layer_idx": False,
 }
 ALIASES = {
     "n_embd": "hidden_size",
@@ -52,38 +55,53 @@ def gpt2(config: Config, root: str) -> CausalLM:
         raise UndeclaredError("GPT-2 with add_cross_attention is not declared", where=config.source)
     width, heads, eps, positions = (config[k] for k in ("n_embd", "n_head", "layer_norm_epsilon", "n_positions"))
     mask = (Size(1), Size(1), positions, positions)
-    block = Block(
-        input_norm=LayerNorm(name="ln_1", role=Role.INPUT_NORM, size=width, eps=eps),
-        attention=Attention(
-            name="attn",
-            items=(
-                Conv1D("c_attn", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=True),
-                Conv1D("c_proj", Role.O_PROJ, bias=True),
-                Buffer("bias", Role.CAUSAL_MASK, mask),
-                Buffer("masked_bias", Role.CAUSAL_MASK, ()),
+    scale = (width // heads) ** -0.5 if config["scale_attn_weights"] else 1.0
+
+    def block(layer: int) -> Block:
+        return Block(
+            input_norm=LayerNorm(name="ln_1", role=Role.INPUT_NORM, size=width, eps=eps),
+            attention=Attention(
+                name="attn",
+                items=(
+                    Conv1D("c_attn", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=True),
+                    Conv1D("c_proj", Role.O_PROJ, bias=True),
+                    Buffer("bias", Role.CAUSAL_MASK, mask),
+                    Buffer("masked_bias", Role.CAUSAL_MASK, ()),
+                ),
+                width=width,
+                heads=heads,
+                kv_heads=heads,
+                head_dim=width // heads,
+                scale=scale / (layer + 1) if config["scale_attn_by_inverse_layer_idx"] else scale,
             ),
-            width=width,
-            heads=heads,
-            kv_heads=heads,
-            head_dim=width // heads,
-        ),
-        feed_forward_norm=LayerNorm(name="ln_2", role=Role.POST_ATTENTION_NORM, size=width, eps=eps),
-        feed_forward=MLP(
-            name="mlp",
-            items=(Conv1D("c_fc", Role.UP_PROJ, bias=True), Conv1D("c_proj", Role.DOWN_PROJ, bias=True)),
-            width=width,
-            inner=config["n_inner"] or width * 4,
-            activation=config["activation_function"],
-        ),
-    )
+            feed_forward_norm=LayerNorm(name="ln_2", role=Role.POST_ATTENTION_NORM, size=width, eps=eps),
+            feed_forward=MLP(
+                name="mlp",
+                items=(Conv1D("c_fc", Role.UP_PROJ, bias=True), Conv1D("c_proj", Role.DOWN_PROJ, bias=True)),
+                width=width,
+                inner=config["n_inner"] or width * 4,
+                activation=config["activation_function"],
+            ),
+        )
+
     return CausalLM(
         decoder=Decoder(
             name=root,
             embedding=Embedding(name="wte", rows=config["vocab_size"], width=width),
             positions=Embedding(name="wpe", role=Role.POSITION_EMBEDDING, rows=positions, width=width),
-            blocks=(Repeat(name="h", indices=range(config["n_layer"]), child=block),),
+            blocks=tuple(Repeat(name="h", indices=layers, child=block(layers[0])) for layers in _alike(config)),
             final_norm=LayerNorm(name="ln_f", role=Role.FINAL_NORM, size=width, eps=eps),
             depth=config["n_layer"],
         ),
-        head=head(config, root, width=width),
+        head=head(config, root, width=width, tagger="classifier"),
     )
+
+
+def _alike(config: Config) -> list[range]:
+    """The layers that compute alike: all of them, or with `scale_attn_by_inverse_layer_idx` each for itself."""
+    depth = config["n_layer"]
+    if depth > MAX_LAYERS:
+        raise config.error(f"n_layer is {depth:,}, and no model has so many", "mend the config")
+    if config["scale_attn_by_inverse_layer_idx"]:
+        return [range(layer, layer + 1) for layer in range(depth)]
+    return [range(depth)] if depth else []

@@ -82,5 +82,5 @@ def gpt_neox(config: Config, root: str) -> CausalLM:
             final_norm=LayerNorm(name="final_layer_norm", role=Role.FINAL_NORM, size=width, eps=eps),
             depth=config["num_hidden_layers"],
         ),
-        head=head(config, root, name="embed_out"),
+        head=head(config, root, name="embed_out", tagger="classifier"),
     )

@@ -11,12 +11,13 @@ from typing import Any
 from weightscope.components.attention import Attention
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import Block, CausalLM, Decoder
-from weightscope.components.embedding import Embedding, Head
+from weightscope.components.embedding import Classifier, Embedding, Head
 from weightscope.components.mlp import GatedMLP
 from weightscope.components.norm import RMSNorm
 from weightscope.components.rope import Rope
 from weightscope.components.windows import by_window
 from weightscope.config import Config, Nullable
+from weightscope.errors import UndeclaredError
 from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -83,17 +84,19 @@ def decoder(
     projections: tuple[Linear, ...] | None = None,
     head_norms: bool = False,
     feed_forward: Component | None = None,
-    slides: Callable[[int], bool] = lambda _: False,
+    slides: Callable[[int], bool] | None = None,
     norm_names: tuple[str, str] = ("input_layernorm", "post_attention_layernorm"),
+    longrope: tuple[str, ...] = (),
 ) -> CausalLM:
     """A Llama-like model: RMS norms before each half, rotary attention with grouped heads, `feed_forward`.
 
     `projections` are the attention's, four without bias unless told otherwise.
-    `head_norms` puts an RMS norm on each head's query and key; `slides` says which layers see only a window.
+    `head_norms` puts an RMS norm on each head's query and key; `slides` says which layers see only a window, without
+    it none does; `longrope` are other names of that scaling.
     """
     width, heads, eps = config["hidden_size"], config["num_attention_heads"], config["rms_norm_eps"]
     head_dim = config["head_dim"] or width // heads
-    rope = Rope.of(config, head_dim)
+    rope = Rope.of(config, head_dim, longrope=longrope)
     head_norm = (("q_norm", Role.Q_NORM), ("k_norm", Role.K_NORM)) if head_norms else ()
 
     def block(window: int | None) -> Block:
@@ -145,6 +148,7 @@ def gated_mlp(
     *,
     inner: Size | None = None,
     bias: bool = False,
+    activation: str | None = None,
     names: tuple[str, str, str] = ("gate_proj", "up_proj", "down_proj"),
 ) -> GatedMLP:
     """Three matrices under the names that they have on disk, `intermediate_size` wide unless told otherwise."""
@@ -154,21 +158,34 @@ def gated_mlp(
         items=tuple(Linear(spelled, role, bias=bias) for spelled, role in zip(names, roles, strict=True)),
         width=config["hidden_size"],
         inner=inner or config["intermediate_size"],
-        activation=config["hidden_act"],
+        activation=activation or config["hidden_act"],
     )
 
 
 def head(
-    config: Config, root: str, *, name: str = "lm_head", width: Size | None = None, softcap: float | None = None
-) -> Head | None:
-    """The head beside the root; none where the config was saved with a base model, whose names have no root."""
-    if not root and config.is_base_model:
+    config: Config,
+    root: str,
+    *,
+    name: str = "lm_head",
+    width: Size | None = None,
+    softcap: float | None = None,
+    tagger: str = "score",
+) -> Head | Classifier | None:
+    """What lies beside the root: the head that scores the vocabulary, a classifier, or nothing in a base model."""
+    width = width or config["hidden_size"]
+    if config.is_base_model:
         return None
+    if config.task == "SequenceClassification":
+        return Classifier(name="score", labels=config.labels, width=width, bias=False)
+    if config.task == "TokenClassification":
+        return Classifier(name=tagger, labels=config.labels, width=width, bias=True)
+    if config.task not in ("", "CausalLM", "ConditionalGeneration"):
+        raise UndeclaredError(f"the head of {config.architecture} is not declared", where=config.source)
     return Head(
         name=name,
         vocabulary=config["vocab_size"],
-        width=width or config["hidden_size"],
-        tied=config["tie_word_embeddings"],
+        width=width,
+        tied=bool(config["tie_word_embeddings"]),
         optional=not root,
         softcap=softcap,
     )

@@ -42,7 +42,7 @@ def llava(config: Config, root: str) -> Group:
             "LLaVA with a vision_feature_layer of several layers is not declared", where=config.source
         )
     encoder = component_of(config.nested("vision_config"), tower, "clip_vision_model")
-    model = component_of(config.nested("text_config"), decoder, "llama")
+    model = component_of(_text(config), decoder, "llama")
     patches, tokens = next(find(encoder, PatchEmbedding), None), next(find(model, Embedding), None)
     if patches is None or tokens is None:
         raise UndeclaredError("LLaVA with this vision_config or text_config is not declared", where=config.source)
@@ -56,3 +56,13 @@ def llava(config: Config, root: str) -> Group:
         activation=config["projector_hidden_act"],
     )
     return Group(parts=(encoder, projector, Group(name=language, parts=(model,))))
+
+
+def _text(config: Config) -> Config:
+    """The language model's config with what the whole decides: tying, and whether there is a head at all."""
+    text = config.nested("text_config")
+    tied = bool(config.data.get("tie_word_embeddings")) or text.data.get("tie_word_embeddings")
+    decided = {"architectures": config.data.get("architectures")} | (
+        {} if tied is None else {"tie_word_embeddings": tied}
+    )
+    return Config({**text.data, **decided}, source=text.source, prefix=text.prefix, read=text.read)

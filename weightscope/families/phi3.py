@@ -31,4 +31,12 @@ def phi3(config: Config, root: str) -> CausalLM:
         activation=config["hidden_act"],
     )
     projections = (Linear("qkv_proj", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ), Linear("o_proj", Role.O_PROJ))
-    return decoder(config, root, projections=projections, feed_forward=mlp, slides=lambda _: True)
+    return decoder(
+        config,
+        root,
+        projections=projections,
+        feed_forward=mlp,
+        slides=lambda _: True,
+        # Phi3Config takes yarn for longrope, under its first name.
+        longrope=("yarn",),
+    )

@@ -184,7 +184,8 @@ def _quantized(slot: Slot, scheme: Scheme) -> tuple[Slot, ...]:
     inner = tuple(indices[0] for indices in slot.ranges[1:])
     module = slot.template.removesuffix(".weight")
     converted = [i for i in layers if scheme.converts(module.format(i, *inner) if slot.ranges else module)]
-    kept = [i for i in layers if i not in converted]
+    among = set(converted)
+    kept = [i for i in layers if i not in among]
     expanded = [replace(slot, template=stored.name, stored=stored) for stored in scheme.expand(slot.stored)]
     if not kept:
         return tuple(expanded)

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import msgspec
+
 from weightscope.errors import one_line
 from weightscope.output import words
 from weightscope.output.document import Column, Document, Table, Weight
@@ -53,18 +55,16 @@ def lay_out(document: Document, width: int | None) -> Iterator[Line]:
 
 
 def _fold(head: Line, text: str, width: int, indent: int, style: str = "") -> Iterator[Line]:
-    """A head and the text after it, folded at blanks, further lines indented."""
-    used = sum(len(span.text) for span in head)
-    lines = textwrap.wrap(
-        text,
-        max(width, indent + 20),
-        initial_indent=" " * used,
-        subsequent_indent=" " * indent,
-        drop_whitespace=True,
-        break_on_hyphens=False,
-    ) or [" " * used]
-    yield [*head, Span(lines[0][used:], style)]
-    for line in lines[1:]:
+    """A head and the text after it, folded at blanks, further lines indented; blanks before the text stay with it."""
+    gap = len(text) - len(text.lstrip(" "))
+    used = sum(len(span.text) for span in head) + gap
+    room = max(width, indent + 20)
+    wrapped = textwrap.wrap(
+        text.strip(" "), room, initial_indent=" " * used, subsequent_indent=" " * indent, break_on_hyphens=False
+    )
+    first, rest = (wrapped[0][used:], wrapped[1:]) if wrapped else ("", [])
+    yield [*head, Span(" " * gap + first, style)]
+    for line in rest:
         yield [Span(line, style)]
 
 
@@ -78,6 +78,9 @@ def _table(table: Table, width: int | None) -> Iterator[Line]:
     plain: Weight = "plain"
     weights = table.weights or [plain] * len(rows)
     stacked = width is not None and sum(widths) + len(GAP) * (len(widths) - 1) > width
+    if stacked and table.bars and table.columns[0].kind != "name":
+        yield from _table(msgspec.structs.replace(table, bars=False), width)
+        return
     if stacked and table.columns[0].kind == "name":
         sides, widths = sides[1:], widths[1:]
         for cells, style in [(titles, "bold"), *((c, WEIGHT_STYLES[w]) for c, w in zip(rows, weights, strict=True))]:

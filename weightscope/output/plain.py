@@ -8,6 +8,7 @@ import io
 import msgspec
 
 from weightscope.errors import one_line
+from weightscope.findings import Finding
 from weightscope.output import words
 from weightscope.output.document import Cell, Column, Document, Table
 
@@ -33,13 +34,18 @@ def to_markdown(document: Document) -> str:
     lines += [f"- **{label}**: {_escape(text)}" for label, text in document.facts]
     if document.facts:
         lines.append("")
-    lines += _table(document.table)
+    lines += _table(document.table) if document.table.columns else []
     lines += ["", *(f"- {_escape(note)}" for note in document.notes)] if document.notes else []
     if document.findings:
-        lines += ["", *(f"- **{f.severity}** `{f.code}`: {_escape(f.message)}" for f in document.findings)]
+        lines += ["", *(_finding(finding) for finding in document.findings)]
     if document.closing:
         lines += ["", _escape(document.closing)]
     return "\n".join(lines) + "\n"
+
+
+def _finding(finding: Finding) -> str:
+    hint = f" *{_escape(finding.hint)}*" if finding.hint else ""
+    return f"- **{finding.severity}** `{finding.code}`: {_escape(finding.message)}{hint}"
 
 
 def _table(table: Table) -> list[str]:

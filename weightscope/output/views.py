@@ -68,6 +68,9 @@ def _format(summary: Summary) -> str:
 
 def _facts(summary: Summary) -> Iterable[tuple[str, str]]:
     parameters = summary.parameters
+    if summary.model.format == "index" and not summary.model.recognized:
+        yield "Parameters", "unknown: an index gives names and total size, no shapes"
+        return
     ends = f"{words.short(parameters.non_embedding)} without embeddings and head"
     total = f"{words.count(parameters.total)}"
     yield (
@@ -98,6 +101,8 @@ def _stored(summary: Summary) -> str:
     dtype = summary.model.dtype
     if summary.model.format == "index":
         return "not here; sizes are the config's"
+    if summary.model.format != "config":
+        return "nothing: the files hold no tensors"
     return "not here; sizes are the config's" + (f", which says {dtype}" if dtype else "")
 
 
