@@ -11,7 +11,7 @@ import msgspec
 from weightscope.analyses.rules.config import contradictory_sizes, special_tokens
 from weightscope.analyses.rules.dtypes import strange_dtypes, strange_quantization
 from weightscope.analyses.rules.heads import strange_head
-from weightscope.analyses.rules.index import extra_shards, wrong_places, wrong_totals
+from weightscope.analyses.rules.index import absent_index, extra_shards, wrong_places, wrong_totals
 from weightscope.analyses.rules.names import missing_tensors, unexpected_tensors, unrelated_weights
 from weightscope.analyses.rules.shapes import misshapen_tensors
 from weightscope.analyses.rules.subject import Subject
@@ -38,6 +38,7 @@ RULES: tuple[Rule, ...] = (
     *GLANCE,
     strange_dtypes,
     wrong_places,
+    absent_index,
     extra_shards,
     contradictory_sizes,
     special_tokens,

@@ -13,8 +13,8 @@ MAX_LAYERS = 100_000
 def by_window(config: Config, slides: Callable[[int], bool] | None) -> Iterator[tuple[Indices, int | None]]:
     """The layers that share a window, as (indices, window); None is full attention.
 
-    `layer_types`, where the config has it, decides; otherwise `slides` tells which layers have `sliding_window`. A family
-    without windows gives no `slides`, and what its config says of them is ignored, as its class does.
+    `layer_types`, where the config has it, decides; otherwise `slides` tells which layers have `sliding_window`. A
+    family without windows gives no `slides`, and what its config says of them is ignored, as its class does.
 
     Raises:
         ConfigError: a layer count beyond reason, or `layer_types` of another length.

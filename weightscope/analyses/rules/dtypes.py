@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from weightscope.analyses.inventory import Group
-from weightscope.analyses.rules.subject import Subject
+from weightscope.analyses.rules.subject import Subject, summed
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.findings import Finding
 from weightscope.storage.base import Kind
@@ -26,12 +26,22 @@ def strange_dtypes(subject: Subject) -> Iterator[Finding]:
     main = _dominant(groups)
     if main is None:
         return
+    if main not in FLOATS | FP8 and subject.declaration.scheme is None:
+        yield Finding(
+            code="quantization-mismatch",
+            severity="error",
+            message=f"the weights are stored in {main}, which is no floating-point type, and the config names no quantization",
+            actual=main,
+            config=("quantization_config",),
+            hint="restore quantization_config; loaders would read integers as weights",
+        )
+        return
     for group in groups:
         types = Counter({dtype: 0 for dtype, _ in group.counts if dtype})
         for (dtype, _), count in group.counts.items():
             types[dtype or ""] += count
         if len(types) > 1 or main not in types:
-            yield _strange(group, types, main)
+            yield _strange(subject, group, types, main)
     said = subject.config.dtype if subject.config else None
     if said and said != main:
         yield Finding(
@@ -49,7 +59,10 @@ def _is_plain(group: Group, subject: Subject) -> bool:
     """Weights and biases of a recognized name that no quantization scheme packs."""
     if group.inferred or group.kind not in (Kind.WEIGHT, Kind.BIAS):
         return False
-    return not _is_quantized(group, subject)
+    packed = (
+        subject.declaration is not None and subject.declaration.scheme is not None and _dtypes(group) & (FP8 | {"U32"})
+    )
+    return not packed and not _is_quantized(group, subject)
 
 
 def _is_quantized(group: Group, subject: Subject) -> bool:
@@ -71,20 +84,19 @@ def _dominant(groups: list[Group]) -> str | None:
     return elements.most_common(1)[0][0] if elements else None
 
 
-def _strange(group: Group, types: Counter[str], main: str) -> Finding:
+def _strange(subject: Subject, group: Group, types: Counter[str], main: str) -> Finding:
     wider = len(types) == 1 and all(t in FLOATS and DTYPE_BITS[t] > DTYPE_BITS[main] for t in types)
-    said = ", ".join(f"{count:,} in {dtype}" for dtype, count in types.most_common())
-    only = next(iter(types))
+    odd = [name for name in group.names if subject.checkpoint.tensors[name].dtype != main] if len(types) > 1 else []
+    titles = summed(odd) or [group.title]
+    said = ", ".join(sorted(dtype for dtype in types if dtype != main))
     return Finding(
         code="dtype-mismatch",
         severity="info" if wider else "warning",
-        message=f"{group.title}: {said if len(types) > 1 else only}, where the model is {main}",
-        tensors=(group.title,),
+        message=f"{', '.join(titles[:3])}: {said}, where the model is {main}",
+        tensors=tuple(titles),
         expected=main,
         actual=sorted(types),
-        hint="kept in more precision on purpose, as norms and routers often are"
-        if wider
-        else "save it again in one dtype",
+        hint="kept in more precision, as norms and routers often are" if wider else "save it again in one dtype",
     )
 
 
@@ -106,6 +118,15 @@ def strange_quantization(subject: Subject) -> Iterator[Finding]:
                 config=("quantization_config",),
                 hint="restore quantization_config: without it loaders read scaled weights as plain ones",
             )
+        return
+    if not any(group.kind is Kind.SCALE for group in subject.inventory.groups):
+        yield Finding(
+            code="quantization-mismatch",
+            severity="error",
+            message=f"the config says the weights are quantized ({scheme.name}), but they are stored plain",
+            config=("quantization_config",),
+            hint="remove quantization_config, or restore the quantized weights: loaders would look for scales in vain",
+        )
         return
     wanted = {"fp8": FP8, "mlx": {"U32"}}.get(scheme.name, set())
     quantized = [group for group in subject.inventory.groups if _is_quantized(group, subject)]

@@ -50,6 +50,25 @@ def _tensors_of(subject: Subject, shard: str) -> Container[str]:
     return next((file.tensors for file in subject.checkpoint.files if file.path.name == shard), ())
 
 
+def absent_index(subject: Subject) -> Iterator[Finding]:
+    """`index-mismatch`, a warning: loaders find shards by their index. `missing-shard`, where there are no weights."""
+    location, directory = subject.checkpoint.location, subject.directory
+    if directory and subject.checkpoint.format == "config":
+        yield Finding(
+            code="missing-shard",
+            severity="error",
+            message="a config.json and no weight file",
+            hint="upload or download the weights; to check the config alone, name config.json itself",
+        )
+    elif directory and location.index is None and len(location.weights) > 1 and location.config:
+        yield Finding(
+            code="index-mismatch",
+            severity="warning",
+            message=f"{len(location.weights):,} shards and no index",
+            hint="loaders find shards by their index: write one, or save the checkpoint again",
+        )
+
+
 def extra_shards(subject: Subject) -> Iterator[Finding]:
     """`unexpected-shard`, a warning: files beside the shards that are numbered like them and belong to none."""
     location = subject.checkpoint.location
@@ -65,6 +84,17 @@ def extra_shards(subject: Subject) -> Iterator[Finding]:
     stray = [
         name for name in others if (match := SHARD.fullmatch(name)) and match["stem"] in stems and not match["variant"]
     ]
+    counts = {match["count"] for name in known if (match := SHARD.fullmatch(name))}
+    forgotten = [name for name in stray if (match := SHARD.fullmatch(name)) and match["count"] in counts]
+    if forgotten and location.index:
+        yield Finding(
+            code="index-mismatch",
+            severity="error",
+            message=f"{location.index.path.name} forgets {listed(forgotten)}, numbered as one of its shards",
+            actual=forgotten,
+            hint="what it holds is missing for loaders that follow the index; rewrite the index",
+        )
+        stray = [name for name in stray if name not in forgotten]
     if stray:
         yield Finding(
             code="unexpected-shard",

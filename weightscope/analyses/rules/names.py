@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from weightscope.analyses.rules.subject import Subject, listed, some, summed
+from weightscope.components.base import Slot, find
+from weightscope.components.decoder import Decoder
 from weightscope.findings import Finding
+from weightscope.ranges import fill, template_of
 from weightscope.roles import Role, Section
+from weightscope.sizes import Size
+from weightscope.storage.base import Kind
 
 
 def missing_tensors(subject: Subject) -> Iterator[Finding]:
@@ -14,8 +20,18 @@ def missing_tensors(subject: Subject) -> Iterator[Finding]:
     if subject.declaration is None or not subject.inventory.recognized or not subject.complete:
         return
     partly = any(group.auxiliary for group in subject.inventory.groups)
+    scaled = any(group.kind is Kind.SCALE for group in subject.inventory.groups)
     left_out: list[str] = []
-    for slot, names in subject.inventory.missing:
+    depths = _depths(subject)
+    yield from (_wrong_depth(depth) for depth in depths)
+    for slot, absent in subject.inventory.missing:
+        # Plain weights under a quantization config are one fault, not a scale missing for each.
+        if slot.stored.kind is Kind.SCALE and not scaled:
+            continue
+        lost = {(depth.stack, layer) for depth in depths for layer in depth.missing}
+        names = [name for name in absent if _place(slot.template, name) not in lost]
+        if not names:
+            continue
         # An absent head is a question of tying, asked there.
         if slot.section is Section.HEAD and Role.LM_HEAD in dict(slot.stored.parts):
             continue
@@ -47,7 +63,8 @@ def unexpected_tensors(subject: Subject) -> Iterator[Finding]:
     """`unexpected-tensor`, a warning: loaders ignore such tensors."""
     if subject.declaration is None or not subject.inventory.recognized:
         return
-    names = subject.inventory.unrecognized
+    beyond = {name for depth in _depths(subject) for name in depth.beyond}
+    names = [name for name in subject.inventory.unrecognized if name not in beyond]
     titles = summed(names)
     if titles:
         yield Finding(
@@ -71,3 +88,77 @@ def unrelated_weights(subject: Subject) -> Iterator[Finding]:
             config=("model_type",),
             hint="config.json and weights describe different models",
         )
+
+
+class Depth(NamedTuple):
+    """A stack whose number of layers is another than the config's; `beyond` are names of layers that it lacks."""
+
+    stack: str
+    said: int
+    found: int
+    missing: frozenset[int]
+    beyond: tuple[str, ...]
+    key: str
+
+
+def _depths(subject: Subject) -> list[Depth]:
+    """The stacks where whole layers at the end are missing, or more lie there than the config says."""
+    if subject.declaration is None or not subject.complete:
+        return []
+    slots = [slot for slot in subject.declaration.slots if slot.kinds[:1] == ("layer",) and not slot.auxiliary]
+    declared: dict[str, set[int]] = {}
+    suffixes: dict[str, set[str]] = {}
+    for slot in slots:
+        stack, suffix = slot.template.split("{}", 1)
+        declared.setdefault(stack, set()).update(slot.ranges[0])
+        suffixes.setdefault(stack, set()).add(suffix)
+    absent = {name for _, names in subject.inventory.missing for name in names}
+    found: dict[str, set[int]] = {stack: set() for stack in declared}
+    for slot in slots:
+        stack = slot.template.split("{}", 1)[0]
+        by_layer = [(layer, name) for layer in slot.ranges[0] for name in _of_layer(slot, layer)]
+        found[stack].update(layer for layer, name in by_layer if name not in absent and not slot.stored.optional)
+    depths = []
+    for stack, layers in declared.items():
+        strays = [name for name in subject.inventory.unrecognized if _place(f"{stack}{{}}", name)[0] == stack]
+        beyond = tuple(n for n in strays if template_of(n)[0].removeprefix(f"{stack}{{}}") in suffixes[stack])
+        extra = {_place(f"{stack}{{}}", name)[1] for name in beyond} - layers
+        last = max(found[stack], default=-1)
+        missing = frozenset(layer for layer in layers if layer > last)
+        if found[stack] and (missing or extra):
+            names = tuple(name for name in beyond if _place(f"{stack}{{}}", name)[1] in extra)
+            count = max(extra | found[stack]) + 1
+            depths.append(Depth(stack, len(layers), count, missing, names, _depth_key(subject, stack)))
+    return depths
+
+
+def _of_layer(slot: Slot, layer: int) -> Iterator[str]:
+    return iter([slot.template.format(layer, *(indices[0] for indices in slot.ranges[1:]))])
+
+
+def _place(template: str, name: str) -> tuple[str, int]:
+    """The stack that a template belongs to, and the layer that a name gives there; an empty stack for none."""
+    stack = template.split("{}", 1)[0]
+    number = name.removeprefix(stack).partition(".")[0] if name.startswith(stack) else ""
+    return (stack, int(number)) if number.isdecimal() else ("", -1)
+
+
+def _depth_key(subject: Subject, stack: str) -> str:
+    assert subject.declaration is not None
+    for decoder in find(subject.declaration.tree, Decoder):
+        if "vision" not in stack and isinstance(decoder.depth, Size) and decoder.depth.keys:
+            return decoder.depth.keys[0]
+    return "vision_config.num_hidden_layers"
+
+
+def _wrong_depth(depth: Depth) -> Finding:
+    return Finding(
+        code="missing-tensor" if depth.missing else "unexpected-tensor",
+        severity="error",
+        message=f"{depth.stack.rstrip('.')} has {depth.found:,} layers, {depth.key} says {depth.said:,}",
+        tensors=tuple(summed(depth.beyond)) or (fill(f"{depth.stack}{{}}", [depth.missing]),),
+        expected=depth.said,
+        actual=depth.found,
+        config=(depth.key,),
+        hint=f"set {depth.key} to {depth.found:,}, if that is all of the model; as it is, it computes something else",
+    )

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from copy import deepcopy
 from typing import NamedTuple
 
 from weightscope.analyses.inventory import Group
-from weightscope.analyses.rules.subject import Subject
+from weightscope.analyses.rules.config import contradictory_sizes
+from weightscope.analyses.rules.subject import Subject, summed
 from weightscope.components.base import walk
-from weightscope.config import Config
-from weightscope.errors import ConfigError
+from weightscope.config import Config, Nullable
+from weightscope.errors import WeightscopeError
 from weightscope.families.registry import Declaration
 from weightscope.findings import Finding
+from weightscope.sizes import Shape
+from weightscope.storage.base import Kind
+
+DAMAGED = "the others of its kind fit: these were damaged or come from another model; save the checkpoint again"
+OTHER_MODEL = "config.json and weights describe different models"
+QUANTIZED = "the sizes of the quantization are other than the config's: are weights and config of the same export?"
+
+
+class Wrong(NamedTuple):
+    """Tensors of one group that have one other shape than the config's."""
+
+    group: Group
+    shape: tuple[int, ...]
+    names: tuple[str, ...]
 
 
 class Truth(NamedTuple):
-    """One key that, set to `value`, makes every shape fit."""
+    """One key that, set to `value`, makes every shape fit; `said` is what the config says or its class's default."""
 
     key: str
     value: int
@@ -25,77 +40,117 @@ class Truth(NamedTuple):
 
 def misshapen_tensors(subject: Subject) -> Iterator[Finding]:
     """`shape-mismatch`, an error a group, in config terms; with the one key that explains them all, if there is one."""
-    wrong = [(group, shape, count) for group in subject.inventory.groups for shape, count in _strange(group)]
-    if not wrong or not subject.has_shapes:
+    if not subject.has_shapes:
         return
-    truth = _likely_truth(subject, [(group, shape) for group, shape, _ in wrong])
-    hint = "config.json and weights describe different models"
-    if truth:
-        roles = " and ".join(dict.fromkeys(str(role) for group, _, _ in wrong for role in group.roles))
-        hint = f"every {roles} fits {truth.key} = {truth.value:,}; the config says {truth.said:,}"
-    for group, shape, count in wrong:
-        sizes = group.shape or ()
+    wrong = [item for group in subject.inventory.groups for item in _strange(group, subject)]
+    plain = [item for item in wrong if not _is_packed(item.group)]
+    hint = _hint(subject, plain) if plain else ""
+    for item in wrong:
+        sizes: Shape = item.group.shape or ()
         expected = [int(size) for size in sizes]
+        packed = _is_packed(item.group)
+        some = len(item.names) < item.group.tensors
+        titles = summed(item.names) if some else [item.group.title]
+        verb = "is" if len(item.names) == 1 else f"all {len(item.names):,} are"
         yield Finding(
-            code="shape-mismatch",
+            code="quantization-mismatch" if packed else "shape-mismatch",
             severity="error",
-            message=f"{group.title}: {_of(count, group.tensors)} {list(shape)}, the config says {expected}"
+            message=f"{', '.join(titles[:3])}: {verb} {list(item.shape)}, the config says {expected}"
             f" ({' × '.join(size.text for size in sizes)})",
-            tensors=(group.title,),
+            tensors=tuple(titles),
             expected=expected,
-            actual=list(shape),
-            config=tuple(dict.fromkeys(key for size in sizes for key in size.keys)),
-            hint=hint,
+            actual=list(item.shape),
+            config=("quantization_config",) * packed + tuple(dict.fromkeys(key for size in sizes for key in size.keys)),
+            hint=QUANTIZED if packed else DAMAGED if some else hint,
         )
 
 
-def _strange(group: Group) -> Iterator[tuple[tuple[int, ...], int]]:
+def _strange(group: Group, subject: Subject) -> Iterator[Wrong]:
     if group.shape is None:
         return
     expected = tuple(int(size) for size in group.shape)
-    for (_, shape), count in group.counts.items():
-        if shape != expected:
-            yield shape, count
+    shapes = dict.fromkeys(shape for _, shape in group.counts if shape != expected)
+    # Plain weights under a scheme that packs are said as that, once, by the rule on quantization.
+    if _is_packed(group) and group.kind is Kind.WEIGHT and not any(dtype == "U32" for dtype, _ in group.counts):
+        return
+    for shape in shapes:
+        alike = len(group.counts) == 1
+        entries = subject.checkpoint.tensors
+        yield Wrong(group, shape, group.names if alike else tuple(n for n in group.names if entries[n].shape == shape))
 
 
-def _of(count: int, total: int) -> str:
-    if count == total:
-        return "is" if total == 1 else f"all {total:,} are"
-    return f"{count:,} of {total:,} are" if count > 1 else f"1 of {total:,} is"
+def _is_packed(group: Group) -> bool:
+    return group.kind is Kind.SCALE or group.packing[0] != group.packing[1]
 
 
-def _likely_truth(subject: Subject, wrong: list[tuple[Group, tuple[int, ...]]]) -> Truth | None:
-    """Try each value of a key that would mend one dimension; right is the one that mends all and breaks none."""
+def _hint(subject: Subject, wrong: list[Wrong]) -> str:
+    """Every single key and value that would mend all of them; several are all said, for the shapes cannot choose."""
+    if any(contradictory_sizes(subject)):
+        return OTHER_MODEL
+    truths = _likely_truths(subject, wrong)
+    if not truths:
+        return OTHER_MODEL
+    fitting = " or ".join(f"{truth.key} = {truth.value:,}" for truth in truths[:3])
+    said = ", ".join(f"{truth.said:,}" for truth in truths[:3])
+    return f"every {_what(subject, wrong)} fits {fitting}; the config says {said}"
+
+
+def _what(subject: Subject, wrong: list[Wrong]) -> str:
+    """The roles, where all tensors of these roles are meant; else just the shapes that differ."""
+    roles = dict.fromkeys(role for item in wrong for role in item.group.roles)
+    affected = {id(item.group) for item in wrong}
+    spared = {
+        role
+        for group in subject.inventory.groups
+        if id(group) not in affected and len(group.shape or ()) > 1
+        for role in group.roles
+    }
+    return "shape that differs" if spared & roles.keys() else " and ".join(roles)
+
+
+def _likely_truths(subject: Subject, wrong: list[Wrong]) -> list[Truth]:
     declaration = subject.declaration
-    if declaration is None or any(len(group.counts) > 1 for group, _ in wrong):
-        return None
-    actual = {group.template: shape for group in subject.inventory.groups if group.shape for _, shape in group.counts}
-    for key, value, said in dict.fromkeys(_candidates(declaration.config, wrong)):
-        if _fits(declaration, key, value, actual):
-            return Truth(key, value, said)
-    return None
+    if declaration is None or any(len(item.group.counts) > 1 for item in wrong):
+        return []
+    groups = (group for group in subject.inventory.groups if group.shape and not _is_packed(group))
+    actual = {group.template: shape for group in groups for _, shape in group.counts}
+    tried = dict.fromkeys(_candidates(declaration, wrong))
+    return [truth for truth in tried if _shapes(declaration, truth.key, truth.value, actual.keys()) == actual]
 
 
-def _candidates(config: Config, wrong: list[tuple[Group, tuple[int, ...]]]) -> Iterator[Truth]:
-    for group, shape in wrong:
-        for size, dimension in zip(group.shape or (), shape, strict=False):
-            if dimension == size:
-                continue
-            for key in size.keys:
-                said = _value(config, key)
-                # The other factors of the dimension stay as they are.
-                if said and dimension * said % size == 0:
-                    yield Truth(key, dimension * said // size, said)
+def _candidates(declaration: Declaration, wrong: list[Wrong]) -> Iterator[Truth]:
+    """What each key of a wrong dimension would have to be, if the dimension grows with it as it does by one step."""
+    for key in dict.fromkeys(key for item in wrong for size in item.group.shape or () for key in size.keys):
+        said = _value(declaration, key)
+        stepped = None if said is None else _shapes(declaration, key, said + 1, {item.group.template for item in wrong})
+        if said is None or stepped is None:
+            continue
+        for item in wrong:
+            sizes, after = item.group.shape or (), stepped.get(item.group.template, ())
+            for size, dimension, next_size in zip(sizes, item.shape, after, strict=False):
+                slope, missing = next_size - size, dimension - size
+                if dimension != size and slope > 0 and missing % slope == 0 and said + missing // slope > 0:
+                    yield Truth(key, said + missing // slope, said)
+                # A key that others are divided by: half of it doubles them.
+                if dimension != size and slope <= 0 < size and dimension and said * size % dimension == 0:
+                    yield Truth(key, said * int(size) // dimension, said)
 
 
-def _value(config: Config, key: str) -> int | None:
+def _value(declaration: Declaration, key: str) -> int | None:
+    config = declaration.config
     value: object = config.data
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
+    if value is None and "." not in key:
+        default = declaration.family.defaults.get(key)
+        value = default.default if isinstance(default, Nullable) else default
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _fits(declaration: Declaration, key: str, value: int, actual: dict[str, tuple[int, ...]]) -> bool:
+def _shapes(
+    declaration: Declaration, key: str, value: int, wanted: Container[str]
+) -> dict[str, tuple[int, ...]] | None:
+    """The shapes of those templates if the config said `value`; None where no such model can be declared."""
     data = deepcopy(dict(declaration.config.data))
     *outer, last = key.split(".")
     part = data
@@ -105,12 +160,6 @@ def _fits(declaration: Declaration, key: str, value: int, actual: dict[str, tupl
     config = Config(data, source=declaration.config.source)
     try:
         slots = list(walk(declaration.family.component(config, declaration.root)))
-    except ConfigError:
-        return False
-    shapes = {slot.template: tuple(int(size) for size in slot.stored.shape) for slot in slots}
-    scheme = declaration.scheme
-    if scheme:
-        for slot in slots:
-            if scheme.applies(slot.stored):
-                shapes |= {part.name: tuple(int(n) for n in part.shape) for part in scheme.expand(slot.stored)}
-    return all(shapes.get(template) == shape for template, shape in actual.items())
+    except (WeightscopeError, ZeroDivisionError):
+        return None
+    return {slot.template: tuple(map(int, slot.stored.shape)) for slot in slots if slot.template in wanted}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from weightscope.analyses.rules.subject import Subject, listed, some, summed
+from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Progress
 from weightscope.checkpoint.values import read_numpy
@@ -70,6 +71,12 @@ def _look(subject: Subject, entry: TensorEntry) -> tuple[bool, bool]:
     file = subject.checkpoint.files[entry.file]
     start, stop = entry.data_offsets
     finite, zero = True, stop > start
+    if entry.strides is not None:
+        # A view's neighbours lie between its elements: gather it, and look at it alone.
+        width = DTYPE_BITS[entry.dtype] // 8
+        words = TensorEntry(f"U{8 * width}", entry.shape, entry.data_offsets, entry.strides)
+        gathered = np.ascontiguousarray(read_numpy(file.path, file.data_start, words)).reshape(-1).view(np.uint8)
+        return _finite(gathered, entry.dtype), not np.any(gathered)
     flat = TensorEntry("U8", (stop - start,), entry.data_offsets)
     for offset in range(0, stop - start, CHUNK):
         raw = read_numpy(file.path, file.data_start, flat, slice(offset, offset + CHUNK))
