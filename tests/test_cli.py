@@ -416,3 +416,54 @@ def test_names_from_a_file_cannot_forge_output(tmp_path: Path, say: Any) -> None
         assert "\x1b" not in shown
         assert "\nerror: all" not in shown
     assert json.loads(say("tensors", str(tmp_path), "-f", "json"))["tensors"][0]["name"] == name
+
+
+@pytest.mark.parametrize("redirect", [">&-", "2>&-", ">/dev/full"])
+def test_streams_that_take_nothing(redirect: str) -> None:
+    model = "fixtures/llama" if redirect != "2>&-" else "/no/such/model"
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m weightscope inspect {model} {redirect}"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (0 if redirect == ">&-" else 2)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["inspect"], ["inspect", "fixtures/llama", "--format", "yaml"], ["inspct"], ["inspect", ""]]
+)
+def test_bad_usage_is_one_line(arguments: list[str], say: Any) -> None:
+    said = say(*arguments)
+    assert (said.code, str(said)) == (2, "")
+    assert said.error.startswith("weightscope: ")
+    assert said.error.count("\n") == 1
+
+
+def test_without_arguments_there_is_help(say: Any) -> None:
+    said = say()
+    assert said.code == 0
+    assert "Commands:" in said
+
+
+def test_file_names_that_are_no_text(tmp_path: Path, say: Any) -> None:
+    name = os.fsdecode(b"m\xff.safetensors")
+    (tmp_path / name).write_bytes((FIXTURES / "mini" / "model.safetensors").read_bytes())
+    shown = json.loads(say("inspect", str(tmp_path), "--format", "json"))
+    assert shown["files"][0]["name"] == "m\\xff.safetensors"
+    assert "xff.safetensors" in say("tensors", str(tmp_path), "--format", "json")
+
+
+def test_an_index_alone_without_a_config_claims_no_counts(say: Any, tmp_path: Path) -> None:
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_bytes((FIXTURES / "llama" / index.name).read_bytes())
+    assert "Parameters   unknown: an index gives names and total size, no shapes" in say("inspect", str(index))
+    assert say("params", str(index)).code == 2
+
+
+def test_narrow_terminals_lose_the_bars_first() -> None:
+    shown = run("inspect", "fixtures/llama", COLUMNS="56").stdout
+    assert "█" not in shown
+    assert "attention                            12       4,608  16.3 %\n" in shown

@@ -166,3 +166,15 @@ def test_settings_that_are_none(text: str, run: Any, tmp_path: Path, monkeypatch
     code, out, err = run(str(FIXTURES / "llama"))
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
+
+
+def test_a_model_that_cannot_be_read_does_not_keep_others_from_being_checked(run: Any) -> None:
+    code, out, err = run("no-such-model", "fixtures/llama")
+    assert (code, out) == (2, LLAMA)
+    assert err.startswith("weightscope: no-such-model: no such file or directory")
+
+
+def test_settings_errors_name_their_file(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "weightscope.toml").write_text('fail-on = "sometimes"')
+    monkeypatch.chdir(tmp_path)
+    assert "weightscope.toml: fail-on 'sometimes'" in run(str(FIXTURES / "llama"))[2]

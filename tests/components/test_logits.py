@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import weightscope
-from tests.families.tiny import DEEPSEEK, LLAMA, TINY, YARN, Tiny
+from tests.families.tiny import DEEPSEEK, ENDS, GPT2, LLAMA, TINY, YARN, Tiny
 from weightscope.ranges import template_of
 
 LLAMA3 = {
@@ -32,6 +32,11 @@ MORE = [
     Tiny("gpt_neox-whole", "GPTNeoX", LLAMA | {"rope_parameters": {
         "rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 1.0,
     }}),
+    Tiny("gemma-gelu", "Gemma", LLAMA | {"head_dim": 10, "hidden_act": "gelu"}),
+    Tiny("deepseek_v3-eps", "DeepseekV3", DEEPSEEK | {"rms_norm_eps": 1e-2}),
+    Tiny("gpt2-unscaled", "GPT2", GPT2 | ENDS | {"scale_attn_weights": False}, "LMHeadModel"),
+    Tiny("gpt2-by-layer", "GPT2", GPT2 | ENDS | {"scale_attn_by_inverse_layer_idx": True}, "LMHeadModel"),
+    Tiny("llama-layer_types", "Llama", LLAMA | {"layer_types": ["sliding_attention"] * 3, "sliding_window": 4}),
     Tiny("gemma2-no-caps", "Gemma2", LLAMA | {
         "head_dim": 10, "attn_logit_softcapping": None, "final_logit_softcapping": None, "query_pre_attn_scalar": 7,
     }),
@@ -124,3 +129,28 @@ def test_a_misshapen_tensor_is_named(saved: Callable[[str], Path], tmp_path: Pat
 def test_vision_language_models_are_refused_by_name(saved: Callable[[str], Path]) -> None:
     with pytest.raises(weightscope.WeightscopeError, match="llava"):
         weightscope.open(saved("llava")).forward(TOKENS)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("gemma", {"hidden_act": "gelu"}),
+        ("gemma2", {"hidden_act": "relu", "hidden_activation": "gelu_pytorch_tanh"}),
+        ("llama", {"rope_scaling": {"type": "linear", "factor": 4.0}}),
+        ("llama", {"partial_rotary_factor": 0.5}),
+    ],
+)
+def test_configs_as_published(
+    name: str, changes: dict[str, object], saved: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Keys that transformers no longer writes, added to a saved config: it loads them as we read them."""
+    from transformers import AutoModelForCausalLM
+
+    (tmp_path / "model.safetensors").write_bytes((saved(name) / "model.safetensors").read_bytes())
+    keys = json.loads((saved(name) / "config.json").read_text()) | changes
+    (tmp_path / "config.json").write_text(json.dumps(keys))
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = AutoModelForCausalLM.from_pretrained(tmp_path)(torch.tensor([TOKENS])).logits[0]
+    logits = weightscope.open(tmp_path).forward(TOKENS).logits
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))

@@ -99,9 +99,17 @@ TINY = [
     Tiny("gemma2", "Gemma2", LLAMA | {"head_dim": 10, "sliding_window": 5}),
     Tiny("phi3", "Phi3", LLAMA),
     Tiny("phi3-tied-window", "Phi3", LLAMA | {"tie_word_embeddings": True, "sliding_window": 5}),
+    Tiny("llama-classifier", "Llama", LLAMA | {"num_labels": 5}, "ForSequenceClassification"),
+    Tiny("llama-tagger", "Llama", LLAMA | {"num_labels": 5}, "ForTokenClassification"),
+    Tiny("gpt2-classifier", "GPT2", GPT2 | ENDS, "ForSequenceClassification"),
+    Tiny("gpt_neox-tagger", "GPTNeoX", LLAMA | {"num_labels": 7}, "ForTokenClassification"),
     Tiny("clip_vision_model", "CLIPVision", VISION, "Model"),
     Tiny("llava", "Llava", {
         "text_config": LLAMA | {"model_type": "llama"}, "vision_config": VISION, "image_token_index": 99,
+    }, "ForConditionalGeneration"),
+    Tiny("llava-tied-above", "Llava", {
+        "text_config": LLAMA | {"model_type": "llama", "tie_word_embeddings": False}, "vision_config": VISION,
+        "tie_word_embeddings": True, "image_token_index": 99,
     }, "ForConditionalGeneration"),
     Tiny("llava-qwen2-no-bias", "Llava", {
         "text_config": LLAMA | {"model_type": "qwen2", "tie_word_embeddings": True},

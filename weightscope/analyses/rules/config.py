@@ -29,7 +29,7 @@ def contradictory_sizes(subject: Subject) -> Iterator[Finding]:
                 f"{heads:,} query heads ({heads.text}) are no multiple of {shared:,} key/value heads ({shared.text})",
                 (*heads.keys, *shared.keys),
             )
-        derived = "num_attention_heads" in attention.head_dim.keys and len(attention.head_dim.keys) > 1
+        derived = set(heads.keys) & set(attention.head_dim.keys)
         if derived and attention.width % heads:
             yield _invalid(
                 f"{attention.width.text} {attention.width:,} is not a multiple of {heads:,} {heads.text}, "

@@ -30,7 +30,7 @@ def strange_dtypes(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="quantization-mismatch",
             severity="error",
-            message=f"the weights are stored in {main}, which is no floating-point type, and the config names no quantization",
+            message=f"the weights are stored in {main}, no floating-point type, and the config names no quantization",
             actual=main,
             config=("quantization_config",),
             hint="restore quantization_config; loaders would read integers as weights",
@@ -59,9 +59,8 @@ def _is_plain(group: Group, subject: Subject) -> bool:
     """Weights and biases of a recognized name that no quantization scheme packs."""
     if group.inferred or group.kind not in (Kind.WEIGHT, Kind.BIAS):
         return False
-    packed = (
-        subject.declaration is not None and subject.declaration.scheme is not None and _dtypes(group) & (FP8 | {"U32"})
-    )
+    scheme = subject.declaration.scheme if subject.declaration else None
+    packed = scheme is not None and _dtypes(group) & (FP8 | {"U32"})
     return not packed and not _is_quantized(group, subject)
 
 
