@@ -103,7 +103,8 @@ class Depth(NamedTuple):
 
 def _depths(subject: Subject) -> list[Depth]:
     """The stacks where whole layers at the end are missing, or more lie there than the config says."""
-    if subject.declaration is None or not subject.complete:
+    inventory = subject.inventory
+    if subject.declaration is None or not subject.complete or not (inventory.missing or inventory.unrecognized):
         return []
     slots = [slot for slot in subject.declaration.slots if slot.kinds[:1] == ("layer",) and not slot.auxiliary]
     declared: dict[str, set[int]] = {}
