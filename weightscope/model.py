@@ -10,7 +10,7 @@ import msgspec
 
 from weightscope.analyses.accounting import ComponentShare, Parameters, by_component, count_parameters
 from weightscope.analyses.breakdown import By, Row, break_down
-from weightscope.analyses.checking import glance, run_rules
+from weightscope.analyses.glance import glance
 from weightscope.analyses.inventory import Group, Inventory, take_inventory
 from weightscope.analyses.listing import TensorRow, list_tensors
 from weightscope.analyses.rules.shapes import misshapen_tensors
@@ -96,6 +96,8 @@ class Model:
 
     def examine(self, *, values: bool = False, progress: Progress | None = None) -> tuple[tuple[Finding, ...], int]:
         """The findings of `check`, and how many rules were applied."""
+        from weightscope.analyses.checking import run_rules
+
         if values:
             self.compare_tied_values(progress)
         findings, rules = run_rules(self._subject(), values=values, progress=progress)

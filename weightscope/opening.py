@@ -1,10 +1,9 @@
-"""From a path to an opened model, or to a verdict on it."""
+"""From a path to an opened model."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from weightscope.analyses.checking import CheckResult, Policy
 from weightscope.checkpoint.reader import Checkpoint, Progress, open_checkpoint
 from weightscope.config import Config, read_config
 from weightscope.errors import ConfigError, UndeclaredError, UsageError, WeightscopeError
@@ -45,29 +44,6 @@ def open_model(
     else:
         notices += () if config else (_no_config(checkpoint),)
     return Model(reference, checkpoint, config, declaration, tuple(notices))
-
-
-def check_model(
-    path: str | Path,
-    policy: Policy,
-    *,
-    variant: str | None = None,
-    values: bool = False,
-    progress: Progress | None = None,
-) -> CheckResult:
-    """The verdict on one MODEL: what cannot be read is a finding, as far as something is there at all.
-
-    Raises:
-        UsageError: there is no such path, or nothing in it that could be a model.
-    """
-    try:
-        model = open_model(path, variant=variant, progress=progress, tolerant=True)
-        findings, rules = model.examine(values=values, progress=progress)
-    except WeightscopeError as error:
-        if error.code is None:
-            raise
-        return policy.verdict(str(path), [Finding.of(error)], tensors=0, rules=1)
-    return policy.verdict(str(path), findings, tensors=len(model.checkpoint.names), rules=rules)
 
 
 def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> Declaration | None:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from weightscope.analyses.checking import CheckResult, Policy
 from weightscope.findings import CODES
-from weightscope.opening import check_model
+from weightscope.verdict import check_model
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 INDEX = "model.safetensors.index.json"

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Iterator
-from difflib import get_close_matches
+from collections.abc import Iterable
 
 import msgspec
 
+from weightscope.analyses.glance import GLANCE, Rule
 from weightscope.analyses.rules.config import contradictory_sizes, special_tokens
-from weightscope.analyses.rules.dtypes import strange_dtypes, strange_quantization
-from weightscope.analyses.rules.heads import strange_head
+from weightscope.analyses.rules.dtypes import strange_dtypes
 from weightscope.analyses.rules.index import absent_index, extra_shards, wrong_places, wrong_totals
-from weightscope.analyses.rules.names import missing_tensors, unexpected_tensors, unrelated_weights
-from weightscope.analyses.rules.shapes import misshapen_tensors
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.rules.tokenizer import tokenizer_size
 from weightscope.analyses.rules.values import unsound_values
@@ -22,18 +19,6 @@ from weightscope.errors import UsageError, printable_path
 from weightscope.findings import CODES, SEVERITIES, Finding, Severity
 from weightscope.ranges import members
 
-Rule = Callable[[Subject], Iterator[Finding]]
-
-# What headers alone tell at a glance; `inspect` says these too.
-GLANCE: tuple[Rule, ...] = (
-    unrelated_weights,
-    missing_tensors,
-    unexpected_tensors,
-    misshapen_tensors,
-    strange_quantization,
-    strange_head,
-    wrong_totals,
-)
 RULES: tuple[Rule, ...] = (
     *GLANCE,
     strange_dtypes,
@@ -120,6 +105,8 @@ def known_code(code: str) -> str:
         UsageError: there is no such code.
     """
     if code not in CODES:
+        from difflib import get_close_matches
+
         near = get_close_matches(code, CODES, n=2)
         raise UsageError(
             f"no finding has the code {code!r}",
@@ -141,8 +128,3 @@ def run_rules(
         findings += unsound_values(subject, progress)
         rules += 2
     return tuple(findings), rules
-
-
-def glance(subject: Subject) -> tuple[Finding, ...]:
-    """What `inspect` says is wrong, leaving info to `check`."""
-    return tuple(finding for rule in GLANCE for finding in rule(subject))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
 from math import prod
 
 import msgspec
@@ -80,6 +79,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         """
         unknown = [role for role in roles if role not in set(Role)]
         if unknown:
+            from difflib import get_close_matches
+
             near = get_close_matches(unknown[0], list(Role), n=3)
             raise UsageError(
                 f"no role {unknown[0]!r}", hint=f"did you mean {' or '.join(near)}?" if near else _known(Role)

@@ -89,7 +89,7 @@ def _open(path: Path, variant: str | None, progress: Progress | None, *, toleran
         if progress:
             progress(number, len(location.weights), weights.name)
         try:
-            header = read_header(weights)
+            header = read_header(weights, len(files))
         except WeightscopeError as error:
             if not tolerant:
                 raise
@@ -97,8 +97,6 @@ def _open(path: Path, variant: str | None, progress: Progress | None, *, toleran
             continue
         if WEIGHT_SUFFIXES.get(weights.suffix, header.format) != header.format:
             findings.append(_misnamed(header))
-        for entry in header.tensors.values():
-            entry.file = len(files)
         before = len(tensors)
         tensors.update(header.tensors)
         if len(tensors) < before + len(header.tensors):
@@ -116,8 +114,8 @@ def _open(path: Path, variant: str | None, progress: Progress | None, *, toleran
     )
 
 
-def read_header(path: Path) -> FileHeader:
-    """The header of one weight file, told by its first bytes rather than by its name."""
+def read_header(path: Path, number: int = 0) -> FileHeader:
+    """The header of one weight file, told by its first bytes rather than by its name; it is file `number`."""
     if path.is_symlink() and not path.exists():
         raise CheckpointError("a link to a file that is not there", where=path, hint="download it again")
     if path.exists() and not path.is_file():
@@ -125,13 +123,19 @@ def read_header(path: Path) -> FileHeader:
     with path.open("rb", buffering=0) as file:
         start = file.read(START)
     if start[8:9] == b"{":
-        return read_safetensors(path)
+        return read_safetensors(path, number)
     from weightscope.checkpoint.pytorch import looks_like_pytorch, read_pytorch
 
     if looks_like_pytorch(start):
-        return read_pytorch(path)
+        return _numbered(read_pytorch(path), number)
     _refuse_foreign(start, path)
-    return read_safetensors(path) if path.suffix == ".safetensors" else read_pytorch(path)
+    return read_safetensors(path, number) if path.suffix == ".safetensors" else _numbered(read_pytorch(path), number)
+
+
+def _numbered(header: FileHeader, number: int) -> FileHeader:
+    for entry in header.tensors.values():
+        entry.file = number
+    return header
 
 
 def _refuse_foreign(start: bytes, path: Path) -> None:

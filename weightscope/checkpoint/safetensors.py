@@ -35,8 +35,8 @@ class _Pairs(list[tuple[str, Any]]):
     """A JSON object with its keys in order and none swallowed; a class, so that an array is not taken for one."""
 
 
-def read_safetensors(path: Path) -> FileHeader:
-    """The header of one safetensors file.
+def read_safetensors(path: Path, number: int = 0) -> FileHeader:
+    """The header of one safetensors file, which is file `number` of its checkpoint.
 
     Raises:
         CheckpointError: `truncated-file`, `malformed-header` or `duplicate-tensor`, naming the file and the tensor.
@@ -62,7 +62,7 @@ def read_safetensors(path: Path) -> FileHeader:
             )
         header = file.read(length)
     tensors, metadata = decode_header(header, path)
-    check_layout(tensors, size - 8 - length, path)
+    check_layout(tensors, size - 8 - length, path, number)
     return FileHeader(
         path=path, format="safetensors", bytes=size, data_start=8 + length, tensors=tensors, metadata=metadata
     )
@@ -155,8 +155,11 @@ def _entry(name: str, value: Any, path: Path) -> TensorEntry:
         _malformed(path, f"tensor {name!r} is not described as the format wants: {error}")
 
 
-def check_layout(tensors: dict[str, TensorEntry], data_bytes: int, path: Path) -> None:
-    """Raise unless the tensors fill the data section exactly, each as many bytes as its shape and dtype say."""
+def check_layout(tensors: dict[str, TensorEntry], data_bytes: int, path: Path, number: int = 0) -> None:
+    """Raise unless the tensors fill the data section exactly, each as many bytes as its shape and dtype say.
+
+    Each entry is given the file's number on the way: a second pass over 90,000 would be felt.
+    """
     known: dict[tuple[str, tuple[int, ...]], tuple[str, tuple[int, ...], int]] = {}
     end = 0
     ordered = True
@@ -166,6 +169,7 @@ def check_layout(tensors: dict[str, TensorEntry], data_bytes: int, path: Path) -
             layout = known[entry.dtype, entry.shape] = (entry.dtype, entry.shape, byte_size(name, entry, path))
         # Like tensors share their dtype and shape: 90,000 of them have twenty.
         entry.dtype, entry.shape, size = layout
+        entry.file = number
         start, stop = entry.data_offsets
         if start != end:
             ordered = False

@@ -80,10 +80,10 @@ def check(
     if not models:
         raise UsageError("no MODEL to check", hint="name a checkpoint directory, or see weightscope check --help")
     from weightscope.analyses.checking import Policy
-    from weightscope.opening import check_model
     from weightscope.output.check import emit_check
     from weightscope.output.progress import Progress
     from weightscope.settings import find_settings
+    from weightscope.verdict import check_model
 
     settings = find_settings(Path.cwd())
     policy = Policy.of(fail_on or settings.fail_on, [*settings.ignore, *(ignore or ())])

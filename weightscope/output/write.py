@@ -6,7 +6,6 @@ import io
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -82,6 +81,8 @@ def _same(path: Path, output: Path) -> bool:
 
 def _replace(path: Path, text: str) -> None:
     """Write beside the file and move over it, so that a failure leaves what was there."""
+    import tempfile
+
     try:
         if path.exists() and not path.is_file():
             path.write_text(text, encoding="utf-8")

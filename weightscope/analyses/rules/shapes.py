@@ -7,7 +7,6 @@ from copy import deepcopy
 from typing import NamedTuple
 
 from weightscope.analyses.inventory import Group
-from weightscope.analyses.rules.config import contradictory_sizes
 from weightscope.analyses.rules.subject import Subject, summed
 from weightscope.components.base import walk
 from weightscope.config import Config, Nullable
@@ -85,6 +84,8 @@ def _is_packed(group: Group) -> bool:
 
 def _hint(subject: Subject, wrong: list[Wrong]) -> str:
     """Every single key and value that would mend all of them; several are all said, for the shapes cannot choose."""
+    from weightscope.analyses.rules.config import contradictory_sizes
+
     if any(contradictory_sizes(subject)):
         return OTHER_MODEL
     truths = _likely_truths(subject, wrong)

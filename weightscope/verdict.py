@@ -1,0 +1,34 @@
+"""From a path to a verdict: what cannot be read is a finding like any other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from weightscope.analyses.checking import CheckResult, Policy
+from weightscope.checkpoint.reader import Progress
+from weightscope.errors import WeightscopeError
+from weightscope.findings import Finding
+from weightscope.opening import open_model
+
+
+def check_model(
+    path: str | Path,
+    policy: Policy,
+    *,
+    variant: str | None = None,
+    values: bool = False,
+    progress: Progress | None = None,
+) -> CheckResult:
+    """The verdict on one MODEL: what cannot be read is a finding, as far as something is there at all.
+
+    Raises:
+        UsageError: there is no such path, or nothing in it that could be a model.
+    """
+    try:
+        model = open_model(path, variant=variant, progress=progress, tolerant=True)
+        findings, rules = model.examine(values=values, progress=progress)
+    except WeightscopeError as error:
+        if error.code is None:
+            raise
+        return policy.verdict(str(path), [Finding.of(error)], tensors=0, rules=1)
+    return policy.verdict(str(path), findings, tensors=len(model.checkpoint.names), rules=rules)
