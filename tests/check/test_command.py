@@ -36,11 +36,13 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 
 LLAMA = """\
-ok   fixtures/llama · 1 note
+ok   fixtures/llama · 2 notes
 
+info config-missing  there is no generation_config.json beside the weights
+     generation falls back on config.json and the library's defaults
 info config-missing  there is no tokenizer beside the weights
      the model cannot be prompted without one
-Checked 30 tensors, 20 rules.
+Checked 30 tensors, 21 rules.
 """
 MINI = """\
 failed   fixtures/mini · 1 error
@@ -48,7 +50,7 @@ failed   fixtures/mini · 1 error
 error unknown-architecture  model type 'mini' is not declared: roles are
 inferred from names, and elements are counted as they are stored
       nothing that is stored is checked against config.json
-Checked 9 tensors, 20 rules.
+Checked 9 tensors, 21 rules.
 """
 
 
@@ -72,7 +74,7 @@ def test_json_of_one_model_has_the_promised_keys(run: Any) -> None:
     assert list(shown)[:4] == ["schema_version", "ok", "checked", "findings"]
     assert shown["schema_version"] == 1
     assert shown["ok"] is True
-    assert shown["checked"] == {"tensors": 30, "rules": 20}
+    assert shown["checked"] == {"tensors": 30, "rules": 21}
     assert set(shown["findings"][0]) == {
         "code", "severity", "message", "tensors", "expected", "actual", "config", "hint",
     }  # fmt: skip
@@ -83,7 +85,7 @@ def test_json_of_several_models(run: Any) -> None:
     shown = json.loads(out)
     assert (code, shown["ok"]) == (1, False)
     assert [model["reference"] for model in shown["models"]] == ["fixtures/llama", "fixtures/mini"]
-    assert len(shown["findings"]) == 2
+    assert len(shown["findings"]) == 3
 
 
 @pytest.mark.parametrize("format", ["table", "json", "markdown", "csv", "github", "sarif", "junit"])

@@ -183,6 +183,7 @@ def model(tmp_path: Path) -> Path:
     shutil.copytree(FIXTURES / "llama", target)
     vocab = {f"t{number}": number for number in range(256)}
     (target / "tokenizer.json").write_text(json.dumps({"model": {"type": "BPE", "vocab": vocab}, "added_tokens": []}))
+    (target / "generation_config.json").write_text(json.dumps({"eos_token_id": 2}))
     return target
 
 
@@ -287,17 +288,27 @@ def test_tokenizer_size(content: dict[str, Any], severity: str | None, model: Pa
         ("config.json", {"eos_token_id": [2, 255]}, None),
         ("config.json", {"eos_token_id": [2, 256]}, "warning"),
         ("config.json", {"pad_token_id": -1}, None),
-        ("config.json", {"eos_token_id": None}, "info"),
+        ("config.json", {"eos_token_id": None}, None),
         ("generation_config.json", {"eos_token_id": 999}, "warning"),
         ("generation_config.json", {"eos_token_id": 2}, None),
+        ("generation_config.json", {"eos_token_id": [3, 4]}, "info"),
+        ("generation_config.json", {"eos_token_id": [2, 4]}, None),
     ],
 )
 def test_special_tokens(file: str, keys: dict[str, Any], severity: str | None, model: Path) -> None:
-    path = model / file
-    if not path.exists():
-        path.write_text("{}")
-    edit_json(path, **keys)
-    assert [f.severity for f in check(model).findings] == ([severity] if severity else [])
+    edit_json(model / file, **keys)
+    found = [f.severity for f in check(model).findings]
+    # An end that is beyond the vocabulary is not the config's end either.
+    assert found[:1] == ([severity] if severity else [])
+
+
+def test_no_end_anywhere_and_no_generation_config(model: Path) -> None:
+    (model / "generation_config.json").unlink()
+    edit_json(model / "config.json", eos_token_id=None)
+    assert [(f.code, f.severity) for f in check(model).findings] == [
+        ("config-invalid", "info"),
+        ("config-missing", "info"),
+    ]
 
 
 def test_a_broken_generation_config_is_named(model: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from weightscope.analyses.glance import GLANCE, Rule
-from weightscope.analyses.rules.config import contradictory_sizes, special_tokens
+from weightscope.analyses.rules.config import contradictory_sizes, generation_settings, special_tokens
 from weightscope.analyses.rules.dtypes import strange_dtypes
 from weightscope.analyses.rules.index import absent_index, extra_shards, wrong_places, wrong_totals
 from weightscope.analyses.rules.subject import Subject
@@ -27,6 +27,7 @@ RULES: tuple[Rule, ...] = (
     extra_shards,
     contradictory_sizes,
     special_tokens,
+    generation_settings,
     tokenizer_size,
 )
 UNSETTLING = {"missing-tensor", "unexpected-tensor", "shape-mismatch", "index-mismatch", "quantization-mismatch"}

@@ -80,6 +80,35 @@ def special_tokens(subject: Subject) -> Iterator[Finding]:
         )
 
 
+def generation_settings(subject: Subject) -> Iterator[Finding]:
+    """`config-missing` or `config-invalid`, info: no generation_config.json, or one that ends elsewhere."""
+    if subject.directory is None or subject.config is None or subject.declaration is None:
+        return
+    if subject.tying.evidence == "not-applicable":
+        return
+    if not (subject.directory / "generation_config.json").exists():
+        yield Finding(
+            code="config-missing",
+            severity="info",
+            message="there is no generation_config.json beside the weights",
+            hint="generation falls back on config.json and the library's defaults",
+        )
+        return
+    generation = _generation(subject)
+    ends = [] if isinstance(generation, Finding) else _ids(generation.get("eos_token_id"))
+    said = _ids(_text(subject.config).get("eos_token_id"))
+    if ends and said and not set(ends) & set(said):
+        yield Finding(
+            code="config-invalid",
+            severity="info",
+            message=f"config.json ends at token {said}, generation_config.json at {ends}",
+            expected=said,
+            actual=ends,
+            config=("eos_token_id",),
+            hint="generation follows generation_config.json",
+        )
+
+
 def _invalid(message: str, keys: tuple[str, ...]) -> Finding:
     return Finding(
         code="config-invalid",
