@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from weightscope.components.base import Component, Group, Repeat
+from weightscope.components.base import Component, Repeat
 from weightscope.components.embedding import Classifier, Embedding, Head
 from weightscope.components.norm import Norm
 from weightscope.components.running import At
@@ -105,7 +105,3 @@ class CausalLM(Component, frozen=True, kw_only=True):
         embedding = self.decoder.embedding
         table = at.below(self.decoder).below(embedding).weights(embedding)[embedding.role]
         return self.head.score(hidden, {Role.LM_HEAD: table})
-
-    def under(self, prefix: str) -> Group:
-        """The same model as a part of a larger one, every name below `prefix`."""
-        return Group(name=prefix, parts=(self,))

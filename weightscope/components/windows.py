@@ -6,8 +6,21 @@ from collections.abc import Callable, Iterator
 
 from weightscope.components.base import Indices
 from weightscope.config import Config
+from weightscope.sizes import Size
 
 MAX_LAYERS = 100_000
+
+
+def depth_of(config: Config, key: str = "num_hidden_layers") -> Size:
+    """The number of layers, before anything is listed by them.
+
+    Raises:
+        ConfigError: a number beyond reason.
+    """
+    depth: Size = config[key]
+    if depth > MAX_LAYERS:
+        raise config.error(f"{key} is {depth:,}, and no model has so many", "mend the config")
+    return depth
 
 
 def by_window(config: Config, slides: Callable[[int], bool] | None) -> Iterator[tuple[Indices, int | None]]:
@@ -19,9 +32,7 @@ def by_window(config: Config, slides: Callable[[int], bool] | None) -> Iterator[
     Raises:
         ConfigError: a layer count beyond reason, or `layer_types` of another length.
     """
-    depth = config["num_hidden_layers"]
-    if depth > MAX_LAYERS:
-        raise config.error(f"num_hidden_layers is {depth:,}, and no model has so many", "mend the config")
+    depth = depth_of(config)
     if slides is None:
         yield range(depth), None
         return

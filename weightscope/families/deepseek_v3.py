@@ -15,7 +15,7 @@ from weightscope.components.moe import MixtureOfExperts, Routing
 from weightscope.components.mtp import MultiTokenPrediction
 from weightscope.components.norm import RMSNorm
 from weightscope.components.rope import Rope
-from weightscope.components.windows import MAX_LAYERS
+from weightscope.components.windows import depth_of
 from weightscope.config import Config, Nullable
 from weightscope.families.llama import gated_mlp, head
 from weightscope.families.registry import family
@@ -123,9 +123,7 @@ def mixture(config: Config) -> MixtureOfExperts:
 
 def _layers(config: Config) -> tuple[Indices, Indices]:
     """Which layers are dense and which are mixed (`first_k_dense_replace`, `moe_layer_freq`)."""
-    depth, first, every = config["num_hidden_layers"], config["first_k_dense_replace"], config["moe_layer_freq"]
-    if depth > MAX_LAYERS:
-        raise config.error(f"num_hidden_layers is {depth:,}")
+    depth, first, every = depth_of(config), config["first_k_dense_replace"], config["moe_layer_freq"]
     if every == 1:
         return range(min(first, depth)), range(min(first, depth), depth)
     sparse = [layer for layer in range(depth) if layer >= first and layer % every == 0]

@@ -10,7 +10,7 @@ from weightscope.components.decoder import Block, CausalLM, Decoder
 from weightscope.components.embedding import Embedding
 from weightscope.components.mlp import MLP
 from weightscope.components.norm import LayerNorm
-from weightscope.components.windows import MAX_LAYERS
+from weightscope.components.windows import depth_of
 from weightscope.config import Config, Nullable
 from weightscope.errors import UndeclaredError
 from weightscope.families.llama import head
@@ -99,9 +99,7 @@ def gpt2(config: Config, root: str) -> CausalLM:
 
 def _alike(config: Config) -> list[range]:
     """The layers that compute alike: all of them, or with `scale_attn_by_inverse_layer_idx` each for itself."""
-    depth = config["n_layer"]
-    if depth > MAX_LAYERS:
-        raise config.error(f"n_layer is {depth:,}, and no model has so many", "mend the config")
+    depth = depth_of(config, "n_layer")
     if config["scale_attn_by_inverse_layer_idx"]:
         return [range(layer, layer + 1) for layer in range(depth)]
     return [range(depth)] if depth else []

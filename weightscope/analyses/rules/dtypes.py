@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from math import prod
 
 from weightscope.analyses.inventory import Group
 from weightscope.analyses.rules.subject import Subject, summed
@@ -22,7 +23,8 @@ def strange_dtypes(subject: Subject) -> Iterator[Finding]:
     """
     if not subject.has_shapes or subject.declaration is None:
         return
-    groups = [group for group in subject.inventory.groups if _is_plain(group, subject)]
+    scaled = _scaled_modules(subject)
+    groups = [group for group in subject.inventory.groups if _is_plain(group, subject, scaled)]
     main = _dominant(groups)
     if main is None:
         return
@@ -37,9 +39,7 @@ def strange_dtypes(subject: Subject) -> Iterator[Finding]:
         )
         return
     for group in groups:
-        types = Counter({dtype: 0 for dtype, _ in group.counts if dtype})
-        for (dtype, _), count in group.counts.items():
-            types[dtype or ""] += count
+        types = _dtypes(group)
         if len(types) > 1 or main not in types:
             yield _strange(subject, group, types, main)
     said = subject.config.dtype if subject.config else None
@@ -55,20 +55,24 @@ def strange_dtypes(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _is_plain(group: Group, subject: Subject) -> bool:
+def _is_plain(group: Group, subject: Subject, scaled: set[str]) -> bool:
     """Weights and biases of a recognized name that no quantization scheme packs."""
     if group.inferred or group.kind not in (Kind.WEIGHT, Kind.BIAS):
         return False
     scheme = subject.declaration.scheme if subject.declaration else None
     packed = scheme is not None and _dtypes(group) & (FP8 | {"U32"})
-    return not packed and not _is_quantized(group, subject)
+    return not packed and not _is_quantized(group, scaled)
 
 
-def _is_quantized(group: Group, subject: Subject) -> bool:
-    scheme = subject.declaration.scheme if subject.declaration else None
-    scaled = {other.template for other in subject.inventory.groups if other.kind is Kind.SCALE} if scheme else set()
-    module = group.template.removesuffix(".weight")
-    return any(name.startswith(f"{module}.") for name in scaled) and group.kind is Kind.WEIGHT
+def _is_quantized(group: Group, scaled: set[str]) -> bool:
+    return group.kind is Kind.WEIGHT and group.template.removesuffix(".weight") in scaled
+
+
+def _scaled_modules(subject: Subject) -> set[str]:
+    """The modules that scales lie beside, as templates; none where the config names no scheme."""
+    if subject.declaration is None or subject.declaration.scheme is None:
+        return set()
+    return {group.template.rpartition(".")[0] for group in subject.inventory.groups if group.kind is Kind.SCALE}
 
 
 def _dominant(groups: list[Group]) -> str | None:
@@ -76,18 +80,15 @@ def _dominant(groups: list[Group]) -> str | None:
     for group in groups:
         for (dtype, shape), count in group.counts.items():
             if dtype:
-                size = count
-                for dimension in shape:
-                    size *= dimension
-                elements[dtype] += size
+                elements[dtype] += prod(shape) * count
     return elements.most_common(1)[0][0] if elements else None
 
 
-def _strange(subject: Subject, group: Group, types: Counter[str], main: str) -> Finding:
+def _strange(subject: Subject, group: Group, types: set[str], main: str) -> Finding:
     wider = len(types) == 1 and all(t in FLOATS and DTYPE_BITS[t] > DTYPE_BITS[main] for t in types)
     odd = [name for name in group.names if subject.checkpoint.tensors[name].dtype != main] if len(types) > 1 else []
     titles = summed(odd) or [group.title]
-    said = ", ".join(sorted(dtype for dtype in types if dtype != main))
+    said = ", ".join(sorted(types - {main}))
     return Finding(
         code="dtype-mismatch",
         severity="info" if wider else "warning",
@@ -128,7 +129,8 @@ def strange_quantization(subject: Subject) -> Iterator[Finding]:
         )
         return
     wanted = {"fp8": FP8, "mlx": {"U32"}}.get(scheme.name, set())
-    quantized = [group for group in subject.inventory.groups if _is_quantized(group, subject)]
+    scaled = _scaled_modules(subject)
+    quantized = [group for group in subject.inventory.groups if _is_quantized(group, scaled)]
     wrong = [group for group in quantized if not _dtypes(group) <= wanted]
     for group in wrong:
         yield Finding(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from weightscope.analyses.rules.subject import Subject, listed, some, summed
-from weightscope.components.base import Slot, find
+from weightscope.components.base import find
 from weightscope.components.decoder import Decoder
 from weightscope.findings import Finding
 from weightscope.ranges import fill, template_of
@@ -113,28 +113,25 @@ def _depths(subject: Subject) -> list[Depth]:
         stack, suffix = slot.template.split("{}", 1)
         declared.setdefault(stack, set()).update(slot.ranges[0])
         suffixes.setdefault(stack, set()).add(suffix)
-    absent = {name for _, names in subject.inventory.missing for name in names}
+    absent = {name for _, names in inventory.missing for name in names}
     found: dict[str, set[int]] = {stack: set() for stack in declared}
     for slot in slots:
         stack = slot.template.split("{}", 1)[0]
-        by_layer = [(layer, name) for layer in slot.ranges[0] for name in _of_layer(slot, layer)]
-        found[stack].update(layer for layer, name in by_layer if name not in absent and not slot.stored.optional)
+        inner = [indices[0] for indices in slot.ranges[1:]]
+        if not slot.stored.optional:
+            found[stack] |= {layer for layer in slot.ranges[0] if slot.template.format(layer, *inner) not in absent}
     depths = []
     for stack, layers in declared.items():
-        strays = [name for name in subject.inventory.unrecognized if _place(f"{stack}{{}}", name)[0] == stack]
+        strays = [name for name in inventory.unrecognized if _place(stack, name)[0] == stack]
         beyond = tuple(n for n in strays if template_of(n)[0].removeprefix(f"{stack}{{}}") in suffixes[stack])
-        extra = {_place(f"{stack}{{}}", name)[1] for name in beyond} - layers
+        extra = {_place(stack, name)[1] for name in beyond} - layers
         last = max(found[stack], default=-1)
         missing = frozenset(layer for layer in layers if layer > last)
         if found[stack] and (missing or extra):
-            names = tuple(name for name in beyond if _place(f"{stack}{{}}", name)[1] in extra)
+            names = tuple(name for name in beyond if _place(stack, name)[1] in extra)
             count = max(extra | found[stack]) + 1
             depths.append(Depth(stack, len(layers), count, missing, names, _depth_key(subject, stack)))
     return depths
-
-
-def _of_layer(slot: Slot, layer: int) -> Iterator[str]:
-    return iter([slot.template.format(layer, *(indices[0] for indices in slot.ranges[1:]))])
 
 
 def _place(template: str, name: str) -> tuple[str, int]:

@@ -16,9 +16,6 @@ from weightscope.config import Config
 from weightscope.families.registry import Declaration
 from weightscope.ranges import columns, fill, template_of
 
-# A finding names at most this many groups.
-SHOWN = 20
-
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """One opened model, all of its parts side by side."""
