@@ -61,7 +61,7 @@ def check(
     output: OutputOption = None,
     variant: VariantOption = None,
 ) -> None:
-    """Whether the weights fit the config: names, shapes, dtypes, shards.
+    """Whether the weights fit the config, for CI.
 
     Exits with 1 where something is found at or above --fail-on. Settings for a whole project go into
     [tool.weightscope] of pyproject.toml, or weightscope.toml: fail-on, ignore, values.
