@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,13 +19,16 @@ from weightscope.analyses.summary import Summary, summarize
 from weightscope.analyses.tying import Tying, find_tying
 from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.config import Config
-from weightscope.errors import CheckpointError, NotImplementedByWeightscope
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope, UsageError
 from weightscope.families.registry import Declaration
 from weightscope.findings import Finding
 from weightscope.tensors import Tensors
 
 if TYPE_CHECKING:
-    from weightscope.analyses.forward import Result
+    import numpy as np
+    import torch
+
+    from weightscope.analyses.forward.run import Result
 
 
 class Model:
@@ -44,6 +47,7 @@ class Model:
         self.config = config
         self.declaration = declaration
         self._notices = notices
+        self._held: dict[tuple[str, str], dict[Any, Mapping[str, torch.Tensor]]] = {}
 
     @cached_property
     def inventory(self) -> Inventory:
@@ -118,19 +122,57 @@ class Model:
             parameters=self.parameters,
         )
 
-    def forward(self, tokens: Sequence[int]) -> Result:
-        """The reference pass on one sequence of token ids, in float32 on the CPU; imports torch.
+    def forward(
+        self,
+        token_ids: Sequence[int] = (),
+        *,
+        pixel_values: np.ndarray[Any, Any] | torch.Tensor | None = None,
+        position_ids: Sequence[int] | Sequence[Sequence[int]] | torch.Tensor | None = None,
+        device: str = "cpu",
+        compute_dtype: str = "float32",
+        stop_after: int | None = None,
+        hold: bool = False,
+        progress: Progress | None = None,
+        keep: Callable[[str, torch.Tensor], None] | None = None,
+    ) -> Result:
+        """The reference pass on one sequence, layer by layer; imports torch.
+
+        Args:
+            token_ids: ids in the vocabulary; of a vision-language model with the image token once for each vector
+                that an image becomes.
+            pixel_values: [images, channels, height, width] as the model's image processor makes them.
+            position_ids: [tokens], or [axes, tokens] for multi-axis rotation; 0, 1, 2, … unless told otherwise.
+            device: cpu, cuda, cuda:1, mps, or auto for the best that is there.
+            compute_dtype: float32, bfloat16 or float64; weights are converted as they are read.
+            stop_after: the last layer to compute; there are no logits then.
+            hold: keep the weights in memory, in the compute type, for further passes of this object.
+            progress: called with (done, total, layer) before each layer.
+            keep: called with each stage's name and its output [tokens, width].
 
         Raises:
-            WeightscopeError: nothing declared, a tensor missing, or maths that is not implemented, by name.
+            WeightscopeError: nothing declared, a tensor missing or misshapen, tokens or an image that do not fit, no
+                such device, no torch, or maths that is not implemented, by name.
         """
-        from weightscope.analyses.forward import run_forward
+        from weightscope.analyses.forward.run import Request, run_forward
 
         if self.declaration is None:
             raise NotImplementedByWeightscope("a forward pass needs a declared family", where=self.reference)
+        if not self.checkpoint.files:
+            raise UsageError("a forward pass needs weights", where=self.reference)
         for finding in misshapen_tensors(self._subject()):
             raise CheckpointError(finding.message, where=self.reference, hint=finding.hint, code=finding.code)
-        return run_forward(self.declaration, self.checkpoint, tokens)
+        request = Request(
+            tokens=tuple(map(int, token_ids)),
+            pixel_values=pixel_values,
+            position_ids=position_ids,
+            device=device,
+            compute_dtype=compute_dtype,
+            stop_after=stop_after,
+            held=self._held.setdefault((device, compute_dtype), {}) if hold else None,
+            progress=progress,
+            keep=keep,
+        )
+        return run_forward(self.declaration, self.checkpoint, self.inventory, request)
 
     def breakdown(self, by: By, depth: int | None = None) -> tuple[Row, ...]:
         """All that `weightscope params` says."""

@@ -21,6 +21,7 @@ LLAMA = {
 }
 GPT2 = {"vocab_size": 101, "n_positions": 37, "n_embd": 24, "n_layer": 3, "n_head": 3}
 ENDS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+BLOOM = {"vocab_size": 101, "hidden_size": 24, "n_layer": 3, "n_head": 6} | ENDS
 DEEPSEEK = LLAMA | {
     "num_key_value_heads": 6,
     "moe_intermediate_size": 14,
@@ -89,6 +90,9 @@ TINY = [
     Tiny("gpt_neox", "GPTNeoX", LLAMA),
     Tiny("gpt_neox-no-bias", "GPTNeoX", LLAMA | {"attention_bias": False, "use_parallel_residual": False}),
     Tiny("gpt_neox-tied", "GPTNeoX", LLAMA | {"tie_word_embeddings": True}),
+    Tiny("bloom", "Bloom", BLOOM),
+    Tiny("bloom-odd-heads-untied", "Bloom", BLOOM | {"n_head": 3, "tie_word_embeddings": False}),
+    Tiny("bloom-base", "Bloom", BLOOM, "Model"),
     Tiny("mixtral", "Mixtral", LLAMA | {"num_local_experts": 5}),
     Tiny("mixtral-top3", "Mixtral", LLAMA | {"num_local_experts": 4, "num_experts_per_tok": 3, "sliding_window": 5}),
     Tiny("deepseek_v3", "DeepseekV3", DEEPSEEK),

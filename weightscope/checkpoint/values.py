@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,21 +80,10 @@ def read_torch(path: Path, data_start: int, entry: TensorEntry, index: Any = ...
         NotImplementedByWeightscope: torch has no such dtype.
         CheckpointError: the file is shorter than its header said.
     """
-    try:
-        import torch
-    except ImportError:
-        raise WeightscopeError(
-            "torch is not installed", hint="install weightscope-cli[forward], or read values as NumPy"
-        ) from None
-    shape = entry.shape
-    if entry.dtype == "F4" and shape and shape[-1] % 2 == 0:
-        dtype, shape = torch.float4_e2m1fn_x2, (*shape[:-1], shape[-1] // 2)
-    elif entry.dtype in _TORCH:
-        dtype = getattr(torch, _TORCH[entry.dtype])
-    else:
-        raise NotImplementedByWeightscope(
-            f"torch has no dtype for {entry.dtype}", where=path, hint="read the values as NumPy"
-        )
+    need_torch()
+    import torch
+
+    dtype, shape = _torch_type(path, entry)
     start, stop = entry.data_offsets
     if start == stop:
         return torch.empty(shape, dtype=dtype)[index]
@@ -103,6 +93,96 @@ def read_torch(path: Path, data_start: int, entry: TensorEntry, index: Any = ...
     chosen = tensor[index]
     # Old writers did not align; what was chosen is copied, not all that it was chosen from.
     return chosen.clone() if raw.data_ptr() % dtype.itemsize else chosen
+
+
+def need_torch() -> None:
+    """See that torch can be imported.
+
+    Raises:
+        WeightscopeError: it is not installed.
+    """
+    try:
+        import torch  # noqa: F401 - whoever asks imports it next
+    except ImportError:
+        raise WeightscopeError(
+            "torch is not installed", hint="pip install 'weightscope-cli[forward]' brings it; values also come as NumPy"
+        ) from None
+
+
+def load_torch(
+    path: Path, data_start: int, entry: TensorEntry, rows: slice | None = None, *, pinned: bool = False
+) -> torch.Tensor:
+    """The tensor, or consecutive rows of it, read into memory of its own; `pinned` for a copy to a GPU.
+
+    Raises:
+        NotImplementedByWeightscope: torch has no such dtype.
+        CheckpointError: the file is shorter than its header said.
+    """
+    import torch
+
+    entry = entry if rows is None else _some_rows(entry, rows)
+    dtype, shape = _torch_type(path, entry)
+    start, stop = entry.data_offsets
+    raw = torch.empty(stop - start, dtype=torch.uint8, pin_memory=pinned)
+    try:
+        with path.open("rb", buffering=0) as file:
+            file.seek(data_start + start)
+            _fill(memoryview(raw.numpy().data), file, path)
+    except OSError as error:
+        raise _unreadable(path, data_start + start, data_start + stop, error) from None
+    flat = raw.view(dtype)
+    return flat.reshape(shape) if entry.strides is None else flat.as_strided(shape, entry.strides)
+
+
+def _some_rows(entry: TensorEntry, rows: slice) -> TensorEntry:
+    """The entry of consecutive rows; the strides of a view stay, its bytes begin at the first row."""
+    count = entry.shape[0]
+    first, last, _ = rows.indices(count)
+    start, stop = entry.data_offsets
+    shape = (max(last - first, 0), *entry.shape[1:])
+    if entry.strides is not None:
+        offset = first * entry.strides[0] * DTYPE_BITS[entry.dtype] // 8
+        return TensorEntry(entry.dtype, shape, (start + offset, stop), entry.strides)
+    width = (stop - start) // count if count else 0
+    return TensorEntry(entry.dtype, shape, (start + first * width, start + max(last, first) * width))
+
+
+def _fill(view: memoryview, file: FileIO, path: Path) -> None:
+    """Read until the buffer is full: one call gives no more than 2 GiB."""
+    done = 0
+    while done < len(view):
+        count = file.readinto(view[done:])
+        if not count:
+            raise CheckpointError(
+                f"ends {len(view) - done:,} bytes early",
+                where=path,
+                hint="has the file changed since it was opened?",
+                code="truncated-file",
+            )
+        done += count
+
+
+def _torch_type(path: Path, entry: TensorEntry) -> tuple[torch.dtype, tuple[int, ...]]:
+    """The torch dtype, and the shape in its elements: 4-bit floats come packed, two to an element."""
+    import torch
+
+    shape = entry.shape
+    if entry.dtype == "F4" and shape and shape[-1] % 2 == 0:
+        return torch.float4_e2m1fn_x2, (*shape[:-1], shape[-1] // 2)
+    if entry.dtype not in _TORCH:
+        raise NotImplementedByWeightscope(
+            f"torch has no dtype for {entry.dtype}", where=path, hint="read the values as NumPy"
+        )
+    return getattr(torch, _TORCH[entry.dtype]), shape
+
+
+def _unreadable(path: Path, start: int, stop: int, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"bytes {start:,} to {stop:,} cannot be read ({error})",
+        where=path,
+        hint="has the file changed since it was opened?",
+        code="truncated-file",
+    )
 
 
 def _bytes(path: Path, data_start: int, entry: TensorEntry, *, writable: bool) -> memoryview:
@@ -116,12 +196,7 @@ def _bytes(path: Path, data_start: int, entry: TensorEntry, *, writable: bool) -
         with path.open("rb") as file:
             mapped = mmap.mmap(file.fileno(), stop - page, offset=page, access=access)
     except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"bytes {start:,} to {stop:,} cannot be read ({error})",
-            where=path,
-            hint="has the file changed since it was opened?",
-            code="truncated-file",
-        ) from None
+        raise _unreadable(path, start, stop, error) from None
     return memoryview(mapped)[start - page : stop - page]
 
 

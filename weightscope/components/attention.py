@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from weightscope.components.attending import alibi_slopes, attend
 from weightscope.components.base import Component
 from weightscope.components.norm import Norm
 from weightscope.components.rope import Rope
-from weightscope.components.running import At, attend, linear
+from weightscope.components.running import At, linear
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -21,7 +22,8 @@ class Attention(Component, frozen=True, kw_only=True):
     """softmax(q·kᵀ · scale)·v over `heads` query heads that share `kv_heads` key and value heads.
 
     `window` is how many positions a token sees, itself included; `softcap` bounds the scores (Gemma 2). `norms` act
-    on each head's queries and keys (Qwen 3). `scale` is 1/sqrt(head_dim) where the family says nothing else.
+    on each head's queries and keys (Qwen 3). `scale` is 1/sqrt(head_dim) where the family says nothing else. `alibi`
+    takes from a score in proportion to the distance (Press et al. 2022).
     """
 
     name: str
@@ -36,6 +38,7 @@ class Attention(Component, frozen=True, kw_only=True):
     window: int | None = None
     softcap: float | None = None
     scale: float | None = None
+    alibi: bool = False
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -56,8 +59,38 @@ class Attention(Component, frozen=True, kw_only=True):
         """The query and key norms, where there are any."""
         return self.norms
 
+    @property
+    def word(self) -> str:
+        """Attention."""
+        return "attention"
+
+    def equation(self, x: str = "x") -> str:
+        """Softmax over the positions that a token sees."""
+        del x
+        scale = f"·{self.scale:.4g}" if self.scale else f"/√{int(self.head_dim)}"
+        scores = f"q·kᵀ{scale}"
+        scores = f"cap({scores}, {self.softcap:g})" if self.softcap else scores
+        scores += " − slope·distance" if self.alibi else ""
+        return f"o_proj·softmax({scores})·v"
+
+    def terms(self) -> Mapping[Role, str]:
+        """Queries, keys and values of each head, and what mixes the heads."""
+        rotated = "rope({})" if self.rope else "{}"
+        normed = {norm.role: "norm({})" for norm in self.norms}
+        heads = f"{int(self.heads)} heads of {int(self.head_dim)}"
+        keys = f"{int(self.kv_heads)} heads of {int(self.head_dim)}"
+        keys += f", each for {self.heads // self.kv_heads} of the queries" if self.kv_heads < self.heads else ""
+        return {
+            Role.Q_PROJ: f"q = {rotated.format(normed.get(Role.Q_NORM, '{}').format('q_proj·x'))}   in {heads}",
+            Role.K_PROJ: f"k = {rotated.format(normed.get(Role.K_NORM, '{}').format('k_proj·x'))}   in {keys}",
+            Role.V_PROJ: f"v = v_proj·x   in {keys}",
+            Role.O_PROJ: "o_proj·[heads side by side]",
+        }
+
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, D] to [T, D]."""
+        import torch
+
         weights = at.weights(self)
         q, k, v = (
             linear(x, weights, role).unflatten(-1, (-1, int(self.head_dim)))  # type: ignore[no-untyped-call]
@@ -65,12 +98,13 @@ class Attention(Component, frozen=True, kw_only=True):
         )
         for norm in self.norms:
             if norm.role is Role.Q_NORM:
-                q = at.run(norm, q)
+                q = at.call(norm, q)
             else:
-                k = at.run(norm, k)
+                k = at.call(norm, k)
         q, k, v = (part.transpose(0, 1) for part in (q, k, v))
         if self.rope:
-            q, k = self.rope.rotate(q), self.rope.rotate(k)
+            rotation = at.rotation(self.rope)
+            q, k = self.rope.turn(q, rotation), self.rope.turn(k, rotation)
         mixed = attend(
             q,
             k,
@@ -79,5 +113,6 @@ class Attention(Component, frozen=True, kw_only=True):
             causal=self.causal,
             window=self.window,
             softcap=self.softcap,
+            slopes=torch.tensor(alibi_slopes(self.heads), device=x.device) if self.alibi else None,
         )
         return linear(mixed.transpose(0, 1).flatten(1), weights, Role.O_PROJ)

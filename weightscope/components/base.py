@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from weightscope.components.running import At
 from weightscope.errors import NotImplementedByWeightscope
 from weightscope.ranges import expand
-from weightscope.roles import Section, section_of
+from weightscope.roles import Role, Section, section_of
 from weightscope.storage.base import Sizes, StorageItem, Stored, join
 
 if TYPE_CHECKING:
@@ -57,6 +57,19 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
             f"the forward pass of {type(self).__name__} is not implemented", where=at.prefix
         )
 
+    def equation(self, x: str = "x") -> str:
+        """What `forward` computes of x, as a line of maths with each role's matrix under the role's name."""
+        return f"{type(self).__name__}({x})"
+
+    @property
+    def word(self) -> str:
+        """What a stage of this component is called."""
+        return type(self).__name__
+
+    def terms(self) -> Mapping[Role, str]:
+        """For each role stored here, the term of the equation that it makes."""
+        return {}
+
 
 class Repeat(Component, frozen=True, kw_only=True):
     """The same component under consecutive numbers: layers, experts.
@@ -88,13 +101,15 @@ class Group(Component, frozen=True, kw_only=True, dict=True):
 class Slot(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A stored tensor of the declaration, once for all layers and experts that have one like it.
 
-    `template` has a `{}` for each of `ranges`. `chosen` is the share of them that one token uses, as (k, n).
+    `template` has a `{}` for each of `ranges`. `owner` is the component that stores it. `chosen` is the share of them
+    that one token uses, as (k, n).
     """
 
     template: str
     ranges: tuple[Indices, ...]
     kinds: tuple[str, ...]
     stored: Stored
+    owner: Component
     section: Section
     auxiliary: bool
     chosen: tuple[int, int] = (1, 1)
@@ -166,6 +181,7 @@ def walk(component: Component, place: _Place | None = None) -> Iterator[Slot]:
                 ranges=here.ranges,
                 kinds=here.kinds,
                 stored=stored,
+                owner=component,
                 section=_section(stored, here),
                 auxiliary=here.auxiliary,
                 chosen=here.chosen,
@@ -180,6 +196,16 @@ def _section(stored: Stored, here: _Place) -> Section:
     if here.section is None or (own is Section.NORM and here.section not in _WHOLE):
         return own
     return here.section
+
+
+def needed(component: Component, prefix: str) -> Iterator[str]:
+    """The tensors that a component's forward pass is sure to read below `prefix`: a mixture's experts are not."""
+    sizes = component.sizes()
+    for item in component.stored:
+        yield from (stored.name for stored in item.tensors(prefix, sizes) if not stored.optional)
+    for child in component.children():
+        if not isinstance(child, Repeat):
+            yield from needed(child, join(prefix, child.name))
 
 
 C = TypeVar("C", bound=Component)

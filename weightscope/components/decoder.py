@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from weightscope.components.base import Component, Repeat
+from weightscope.components.base import Component, Repeat, needed
 from weightscope.components.embedding import Classifier, Embedding, Head
 from weightscope.components.norm import Norm
-from weightscope.components.running import At
-from weightscope.roles import Role
+from weightscope.components.running import At, Stopped
 
 if TYPE_CHECKING:
     import torch
@@ -44,43 +43,87 @@ class Block(Component, frozen=True, kw_only=True):
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, D] to [T, D]."""
-        mixed = at.run(self.attention, at.run(self.input_norm, x))
+        mixed = at.call(self.attention, at.call(self.input_norm, x))
         if self.attention_out_norm:
-            mixed = at.run(self.attention_out_norm, mixed)
-        fed = at.run(self.feed_forward, at.run(self.feed_forward_norm, x if self.parallel else x + mixed))
+            mixed = at.call(self.attention_out_norm, mixed)
+        between = x + mixed
+        at.stage("attention", _summed(self.input_norm, self.attention, self.attention_out_norm), between)
+        fed = at.call(self.feed_forward, at.call(self.feed_forward_norm, x if self.parallel else between))
         if self.feed_forward_out_norm:
-            fed = at.run(self.feed_forward_out_norm, fed)
-        return x + mixed + fed
+            fed = at.call(self.feed_forward_out_norm, fed)
+        out = between + fed
+        equation = _summed(self.feed_forward_norm, self.feed_forward, self.feed_forward_out_norm)
+        at.stage(self.feed_forward.word, equation.replace("(x)", "(the layer's x)") if self.parallel else equation, out)
+        return out
+
+
+def _summed(before: Norm, part: Component, after: Norm | None) -> str:
+    """The equation of one half of a block."""
+    added = part.equation("n")
+    return f"x + {f'{after.word}({added})' if after else added},  n = {before.word}(x)"
 
 
 class Decoder(Component, frozen=True, kw_only=True):
     """Embeddings, the blocks in order of depth, the final norm.
 
     `blocks` has one `Repeat` for each kind of block; their indices together are 0 to `depth` - 1.
+    `embedding_norm` acts on the sum of the embeddings (BLOOM).
     """
 
     embedding: Embedding
     blocks: tuple[Repeat, ...]
     final_norm: Norm
     positions: Embedding | None = None
+    embedding_norm: Norm | None = None
     depth: int
 
     def children(self) -> Iterable[Component]:
         """In the order of the forward pass."""
-        ends: tuple[Component, ...] = (self.embedding, *((self.positions,) if self.positions else ()))
-        return (*ends, *self.blocks, self.final_norm)
+        parts = (self.embedding, self.positions, self.embedding_norm, *self.blocks, self.final_norm)
+        return tuple(part for part in parts if part is not None)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Ids [T] to [T, D]."""
-        import torch
+        return self.through(self.embed(x, at), at)
 
-        hidden = at.run(self.embedding, x)
+    def embed(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """Ids [T] to the vectors [T, D] that enter the first layer, less what their positions add."""
+        hidden = at.call(self.embedding, x)
+        at.stage("token embedding", self.embedding.equation(), hidden)
+        return hidden
+
+    def through(self, hidden: torch.Tensor, at: At) -> torch.Tensor:
+        """From embeddings [T, D] through all layers and the final norm."""
         if self.positions:
-            hidden = hidden + at.run(self.positions, torch.arange(len(x)))
-        layers = {layer: repeat for repeat in self.blocks for layer in repeat.indices}
-        for layer, repeat in sorted(layers.items()):
-            hidden = repeat.child.forward(hidden, at.below(repeat, layer))
-        return at.run(self.final_norm, hidden)
+            hidden = hidden + at.call(self.positions, at.run.positions)
+            at.stage("position embedding", f"x + {self.positions.equation()}", hidden)
+        if self.embedding_norm:
+            hidden = at.call(self.embedding_norm, hidden)
+            at.stage("embedding norm", self.embedding_norm.equation(), hidden)
+        hidden = run_layers(self.blocks, hidden, at, last=at.run.last)
+        hidden = at.call(self.final_norm, hidden)
+        at.stage("final norm", self.final_norm.equation(), hidden)
+        return hidden
+
+
+def run_layers(repeats: Iterable[Repeat], hidden: torch.Tensor, at: At, *, last: int | None = None) -> torch.Tensor:
+    """Through the layers in order, each read ahead while the one before it computes.
+
+    Raises:
+        Stopped: layer `last` has been computed.
+    """
+    layers = sorted((layer, repeat) for repeat in repeats for layer in repeat.indices)
+    for number, (layer, repeat) in enumerate(layers):
+        place = at.below(repeat, layer).labelled(f"{at.label} layer {layer}".strip())
+        if number + 1 < len(layers) and layer != last and at.run.held is None:
+            after, following = layers[number + 1]
+            at.run.reader.ahead(needed(following.child, at.below(following, after).prefix))
+        if at.run.watch:
+            at.run.watch.layer(place.label, number, len(layers))
+        hidden = repeat.child.forward(hidden, place)
+        if layer == last:
+            raise Stopped
+    return hidden
 
 
 class CausalLM(Component, frozen=True, kw_only=True):
@@ -96,12 +139,17 @@ class CausalLM(Component, frozen=True, kw_only=True):
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Ids [T] to logits [T, vocabulary], or without a head to [T, D]."""
-        hidden = at.run(self.decoder, x)
+        return self.score(at.call(self.decoder, x), at)
+
+    def score(self, hidden: torch.Tensor, at: At) -> torch.Tensor:
+        """The decoder's output [T, D] to logits [T, vocabulary], or without a head as it is."""
         if self.head is None:
             return hidden
-        place = at.below(self.head)
-        if isinstance(self.head, Classifier) or not self.head.tied:
-            return self.head.forward(hidden, place)
         embedding = self.decoder.embedding
-        table = at.below(self.decoder).below(embedding).weights(embedding)[embedding.role]
-        return self.head.score(hidden, {Role.LM_HEAD: table})
+        if isinstance(self.head, Head) and self.head.tied:
+            table = at.below(self.decoder).below(embedding)
+            scores = self.head.score(hidden, at.below(self.head), embedding, table)
+        else:
+            scores = at.call(self.head, hidden)
+        at.stage("logits" if isinstance(self.head, Head) else "class scores", self.head.equation(), scores)
+        return scores

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
@@ -26,17 +26,31 @@ class Embedding(Component, frozen=True, kw_only=True):
     scale: float = 1.0
 
     @property
+    def table(self) -> Plain:
+        """The one tensor."""
+        return Plain("", self.role)
+
+    @property
     def stored(self) -> Iterable[StorageItem]:
         """One table."""
-        return (Plain("", self.role),)
+        return (self.table,)
 
     def sizes(self) -> Sizes:
         """(rows, width)."""
         return {self.role: (self.rows, self.width)}
 
+    def equation(self, x: str = "") -> str:
+        """A row of the table."""
+        index = "position" if self.role is Role.POSITION_EMBEDDING else "token"
+        return f"{self.role}[{x or index}]" + (f" · {self.scale:.5g}" if self.scale != 1.0 else "")
+
+    def terms(self) -> Mapping[Role, str]:
+        """The row."""
+        return {self.role: self.equation()}
+
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
-        """Rows [T, width] for ids [T]; only those rows are converted."""
-        rows = at.weights(self, cast=False)[self.role][x].to(at.dtype)
+        """Rows [T, width] for ids [T]; nothing else of the table is read."""
+        rows = at.gather(self, self.table, x)
         return rows * self.scale if self.scale != 1.0 else rows
 
 
@@ -56,22 +70,37 @@ class Head(Component, frozen=True, kw_only=True):
     softcap: float | None = None
 
     @property
+    def table(self) -> Plain:
+        """The matrix, and its bias; a tied one may be absent."""
+        return Plain("", Role.LM_HEAD, bias=self.bias, optional=self.tied or self.optional)
+
+    @property
     def stored(self) -> Iterable[StorageItem]:
-        """One matrix; a tied one may be absent."""
-        return (Plain("", Role.LM_HEAD, bias=self.bias, optional=self.tied or self.optional),)
+        """One matrix."""
+        return (self.table,)
 
     def sizes(self) -> Sizes:
         """(vocabulary, width)."""
         return {Role.LM_HEAD: (self.vocabulary, self.width)}
 
-    def score(self, x: torch.Tensor, weights: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Logits [T, vocabulary] for x [T, width]; a tied head is given the embedding's table as `lm_head`."""
-        logits = linear(x, weights, Role.LM_HEAD)
-        return self.softcap * (logits / self.softcap).tanh() if self.softcap else logits
+    def equation(self, x: str = "x") -> str:
+        """A number for each token of the vocabulary."""
+        scores = f"{Role.TOKEN_EMBEDDING if self.tied else Role.LM_HEAD}·{x}"
+        return f"cap({scores}, {self.softcap:g})" if self.softcap else scores
+
+    def terms(self) -> Mapping[Role, str]:
+        """The logits."""
+        return {Role.LM_HEAD: self.equation()}
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
-        """Logits by the head's own matrix."""
-        return self.score(x, at.weights(self))
+        """Logits [T, vocabulary] for x [T, width], by the head's own matrix."""
+        return self.score(x, at, self, at)
+
+    def score(self, x: torch.Tensor, at: At, owner: Embedding | Head, table: At) -> torch.Tensor:
+        """Logits by the matrix that `owner` stores at the place `table`: the head itself or a tied embedding."""
+        bias = at.run.reader.tensor(f"{at.prefix}.bias").to(at.run.dtype) if self.bias else None
+        logits = table.project(owner, owner.table, x, bias)
+        return logits.div_(self.softcap).tanh_().mul_(self.softcap) if self.softcap else logits
 
 
 class Classifier(Component, frozen=True, kw_only=True):
@@ -90,3 +119,15 @@ class Classifier(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         """(labels, width)."""
         return {Role.CLASSIFIER: (Size(self.labels, "id2label"), self.width)}
+
+    def equation(self, x: str = "x") -> str:
+        """A number for each class."""
+        return f"classifier·{x}"
+
+    def terms(self) -> Mapping[Role, str]:
+        """The scores."""
+        return {Role.CLASSIFIER: self.equation()}
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """Scores [T, labels] for x [T, width]."""
+        return linear(x, at.weights(self), Role.CLASSIFIER)

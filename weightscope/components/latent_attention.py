@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from weightscope.components.attending import attend
 from weightscope.components.base import Component
 from weightscope.components.norm import RMSNorm
 from weightscope.components.rope import Rope
-from weightscope.components.running import At, attend, linear
+from weightscope.components.running import At, linear
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -70,6 +71,31 @@ class LatentAttention(Component, frozen=True, kw_only=True):
             yield RMSNorm(name="q_a_layernorm", role=Role.Q_A_NORM, size=self.q_rank, eps=LATENT_EPS)
         yield RMSNorm(name="kv_a_layernorm", role=Role.KV_A_NORM, size=self.kv_rank, eps=LATENT_EPS)
 
+    @property
+    def word(self) -> str:
+        """Attention."""
+        return "attention"
+
+    def equation(self, x: str = "x") -> str:
+        """Softmax over the positions that a token sees."""
+        del x
+        scaled = f"·{self.rope.score_scale:.4g}" if self.rope.score_scale != 1.0 else ""
+        return f"o_proj·softmax(q·kᵀ/√{int(self.nope + self.rope_dim)}{scaled})·v"
+
+    def terms(self) -> Mapping[Role, str]:
+        """Two latent vectors, and what each head makes of them."""
+        heads = f"in {int(self.heads)} heads"
+        turned = f"the last {int(self.rope_dim)} of each turned by position"
+        return {
+            Role.Q_A_PROJ: f"c = norm(q_a_proj·x)   {int(self.q_rank or 0)} numbers for all queries",
+            Role.Q_B_PROJ: f"q = q_b_proj·c   {heads} of {int(self.nope + self.rope_dim)}, {turned}",
+            Role.Q_PROJ: f"q = q_proj·x   {heads} of {int(self.nope + self.rope_dim)}, {turned}",
+            Role.KV_A_PROJ: f"[l | r] = kv_a_proj·x   l = norm(l) is the latent of {int(self.kv_rank)} numbers; r,"
+            f" turned by position, is a part of every head's key",
+            Role.KV_B_PROJ: f"[k | v] = kv_b_proj·l   {heads}, keys of {int(self.nope)}, values of {int(self.v_dim)}",
+            Role.O_PROJ: "o_proj·[heads side by side]",
+        }
+
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, D] to [T, D]; queries and keys are [nope | rotated], the rotated key is one for all heads."""
         import torch
@@ -78,14 +104,15 @@ class LatentAttention(Component, frozen=True, kw_only=True):
         norms = {norm.role: norm for norm in self.children() if isinstance(norm, RMSNorm)}
         nope, rope_dim, kv_rank, v_dim = int(self.nope), int(self.rope_dim), int(self.kv_rank), int(self.v_dim)
         if self.q_rank:
-            q = linear(at.run(norms[Role.Q_A_NORM], linear(x, weights, Role.Q_A_PROJ)), weights, Role.Q_B_PROJ)
+            q = linear(at.call(norms[Role.Q_A_NORM], linear(x, weights, Role.Q_A_PROJ)), weights, Role.Q_B_PROJ)
         else:
             q = linear(x, weights, Role.Q_PROJ)
         q = q.reshape(len(x), -1, nope + rope_dim).transpose(0, 1)
         latent, k_rope = torch.split(linear(x, weights, Role.KV_A_PROJ), [kv_rank, rope_dim], dim=-1)
-        kv = linear(at.run(norms[Role.KV_A_NORM], latent), weights, Role.KV_B_PROJ)
+        kv = linear(at.call(norms[Role.KV_A_NORM], latent), weights, Role.KV_B_PROJ)
         k, v = torch.split(kv.reshape(len(x), -1, nope + v_dim).transpose(0, 1), [nope, v_dim], dim=-1)
-        q = torch.cat((q[..., :nope], self.rope.rotate(q[..., nope:])), dim=-1)
-        k = torch.cat((k, self.rope.rotate(k_rope[None]).expand(len(k), -1, -1)), dim=-1)
+        rotation = at.rotation(self.rope)
+        q = torch.cat((q[..., :nope], self.rope.turn(q[..., nope:], rotation)), dim=-1)
+        k = torch.cat((k, self.rope.turn(k_rope[None], rotation).expand(len(k), -1, -1)), dim=-1)
         mixed = attend(q, k, v, scale=(nope + rope_dim) ** -0.5 * self.rope.score_scale)
         return linear(mixed.transpose(0, 1).flatten(1), weights, Role.O_PROJ)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from weightscope.components.activations import WORDS, activate
 from weightscope.components.base import Component
-from weightscope.components.running import At, activate, linear
+from weightscope.components.running import At, linear
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -37,6 +38,24 @@ class GatedMLP(Component, frozen=True, kw_only=True):
             Role.DOWN_PROJ: (self.width, self.inner),
         }
 
+    @property
+    def word(self) -> str:
+        """The field's word for it."""
+        return "mlp"
+
+    def equation(self, x: str = "x") -> str:
+        """The gate decides element by element how much of up goes through down."""
+        return f"down_proj·({WORDS.get(self.activation, self.activation)}(gate_proj·{x}) ⊙ up_proj·{x})"
+
+    def terms(self) -> Mapping[Role, str]:
+        """The three products."""
+        activation = WORDS.get(self.activation, self.activation)
+        return {
+            Role.GATE_PROJ: f"g = {activation}(gate_proj·x)",
+            Role.UP_PROJ: "u = up_proj·x",
+            Role.DOWN_PROJ: "down_proj·(g ⊙ u)",
+        }
+
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, width] to [T, width]."""
         weights = at.weights(self)
@@ -61,6 +80,20 @@ class MLP(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         """Up widens, down narrows."""
         return {Role.UP_PROJ: (self.inner, self.width), Role.DOWN_PROJ: (self.width, self.inner)}
+
+    @property
+    def word(self) -> str:
+        """The field's word for it."""
+        return "mlp"
+
+    def equation(self, x: str = "x") -> str:
+        """Up, activation, down."""
+        return f"down_proj·{WORDS.get(self.activation, self.activation)}(up_proj·{x})"
+
+    def terms(self) -> Mapping[Role, str]:
+        """The two products."""
+        activation = WORDS.get(self.activation, self.activation)
+        return {Role.UP_PROJ: f"u = {activation}(up_proj·x)", Role.DOWN_PROJ: "down_proj·u"}
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, width] to [T, width]."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from weightscope.components.base import Component, Repeat
+from weightscope.components.base import Component, Repeat, needed
 from weightscope.components.mlp import GatedMLP
 from weightscope.components.running import At, linear
 from weightscope.roles import Role, Section
@@ -70,18 +70,44 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         if self.shared:
             yield self.shared
 
+    @property
+    def word(self) -> str:
+        """The field's word for it."""
+        return "moe"
+
+    def equation(self, x: str = "x") -> str:
+        """The sum over the chosen experts, and the shared ones."""
+        score = f"{self.routing.score}(router·{x})"
+        routed = f"Σ weight·expert({x}) over the top {int(self.chosen)} of {int(self.experts)} by {score}"
+        return f"shared({x}) + {routed}" if self.shared else routed
+
+    def terms(self) -> Mapping[Role, str]:
+        """The router's scores, and what shifts them."""
+        chosen = f"the best {int(self.chosen)} of {int(self.experts)} experts"
+        if self.routing.groups > 1:
+            chosen += f", out of the best {self.routing.kept} of {self.routing.groups} groups"
+        weights = " that add up to 1" * self.routing.normalize
+        return {
+            Role.ROUTER: f"s = {self.routing.score}(router·x): {chosen}, with weights{weights}",
+            Role.ROUTER_BIAS: "s + router_bias decides which experts, s alone how much of each",
+        }
+
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
-        """[T, width] to [T, width]; an expert is read when the first token wants it."""
+        """[T, width] to [T, width]; only experts that a token wants are read, each while the one before computes."""
         import torch
 
         weights, experts = self._route(x, at)
-        out = torch.zeros_like(x)
+        out = at.call(self.shared, x) if self.shared else torch.zeros_like(x)
         repeated = next(part for part in self.children() if isinstance(part, Repeat))
-        for number in torch.unique(experts).tolist():
+        wanted = torch.unique(experts).tolist()
+        for number, following in zip(wanted, [*wanted[1:], None], strict=True):
             token, place = torch.where(experts == number)
+            if following is not None and at.run.held is None:
+                beside = at.below(repeated, following).below(self.expert)
+                at.run.reader.ahead(needed(self.expert, beside.prefix))
             answer = self.expert.forward(x[token], at.below(repeated, number).below(self.expert))
             out.index_add_(0, token, answer * weights[token, place, None])
-        return out + at.run(self.shared, x) if self.shared else out
+        return out
 
     def _route(self, x: torch.Tensor, at: At) -> tuple[torch.Tensor, torch.Tensor]:
         """Weights and numbers [T, chosen] of each token's experts."""
@@ -95,7 +121,7 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
             grouped = ranked.reshape(len(x), routing.groups, -1)
             # A group is as good as its two best experts together.
             best = grouped.topk(2, dim=-1).values.sum(-1).topk(routing.kept, dim=-1).indices
-            kept = torch.zeros(len(x), routing.groups, dtype=torch.bool).scatter_(1, best, value=True)
+            kept = torch.zeros(len(x), routing.groups, dtype=torch.bool, device=x.device).scatter_(1, best, value=True)
             ranked = grouped.masked_fill(~kept[..., None], float("-inf")).flatten(1)
         experts = ranked.topk(int(self.chosen), dim=-1).indices
         weights = scores.gather(1, experts)

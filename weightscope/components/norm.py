@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
@@ -34,6 +34,19 @@ class RMSNorm(Component, frozen=True, kw_only=True):
         """(size)."""
         return {self.role: (self.size,)}
 
+    @property
+    def word(self) -> str:
+        """Its usual name."""
+        return "rms_norm"
+
+    def equation(self, x: str = "x") -> str:
+        """Scaled to a root mean square of 1, then by the weight."""
+        return f"{x} / rms({x}) · {f'({self.offset:g} + {self.role})' if self.offset else self.role}"
+
+    def terms(self) -> Mapping[Role, str]:
+        """The factor of each element."""
+        return {self.role: f"{self.equation()}   rms(x) = √(mean(x²) + {self.eps:g})"}
+
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[…, size]; the mean of squares is taken in float32."""
         import torch
@@ -60,6 +73,19 @@ class LayerNorm(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         """(size)."""
         return {self.role: (self.size,)}
+
+    @property
+    def word(self) -> str:
+        """Its usual name."""
+        return "layer_norm"
+
+    def equation(self, x: str = "x") -> str:
+        """Shifted to mean 0, scaled to variance 1, then by the weight, then shifted by the bias."""
+        return f"({x} − mean({x})) / std({x}) · {self.role}" + (" + bias" if self.bias else "")
+
+    def terms(self) -> Mapping[Role, str]:
+        """The factor of each element, and what is added to it."""
+        return {self.role: f"{self.equation()}   std(x) = √(var(x) + {self.eps:g})"}
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[…, size]."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
+from weightscope.components.activations import WORDS, activate
 from weightscope.components.base import Component, Group
+from weightscope.components.running import At, linear
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
 from weightscope.storage.linear import Linear
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Projection(Component, frozen=True, kw_only=True):
@@ -28,9 +34,35 @@ class Projection(Component, frozen=True, kw_only=True):
         """(outputs, inputs)."""
         return {Role.PROJECTOR: (self.outputs, self.inputs)}
 
+    def equation(self, x: str = "x") -> str:
+        """One product."""
+        return f"{self.name}·{x}"
+
+    def terms(self) -> Mapping[Role, str]:
+        """The product."""
+        return {Role.PROJECTOR: self.equation() + (" + bias" if self.bias else "")}
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """[N, inputs] to [N, outputs]."""
+        return linear(x, at.weights(self), Role.PROJECTOR)
+
 
 class Projector(Group, frozen=True, kw_only=True):
     """Linear, activation, linear (LLaVA-1.5, arXiv 2310.03744)."""
 
     activation: str
     section: Section | None = Section.PROJECTOR
+
+    def equation(self, x: str = "x") -> str:
+        """The parts in order, the activation between them."""
+        for part in self.parts[:-1]:
+            x = f"{WORDS.get(self.activation, self.activation)}({part.equation(x)})"
+        return self.parts[-1].equation(x)
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """[N, width of the vision encoder] to [N, width of the language model]."""
+        for part in self.parts[:-1]:
+            x = activate(self.activation, at.call(part, x))
+        x = at.call(self.parts[-1], x)
+        at.stage("projector", self.equation(), x)
+        return x

@@ -22,7 +22,9 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
     """Rotation of the first `dim` elements of each head; `kind` is default, linear, dynamic, llama3, yarn or longrope.
 
     `settings` are the scaling's own numbers under their config names. `interleaved` pairs neighbours (2i, 2i+1)
-    rather than halves (i, i + dim/2).
+    rather than halves (i, i + dim/2). `context` is the config's `max_position_embeddings`, `trained` its
+    `original_max_position_embeddings`. `sections` are how many pairs turn by each axis of a multi-axis position
+    (Qwen2-VL, arXiv 2409.12191): one axis after the other, or with `alternating` in turns (Qwen3-VL).
     """
 
     dim: int
@@ -30,6 +32,10 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = "default"
     settings: Mapping[str, Any] = msgspec.field(default_factory=dict)
     interleaved: bool = False
+    context: int | None = None
+    trained: int | None = None
+    sections: tuple[int, ...] = ()
+    alternating: bool = False
 
     @classmethod
     def of(cls, config: Config, head_dim: int, *, interleaved: bool = False, longrope: tuple[str, ...] = ()) -> Rope:
@@ -49,6 +55,9 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
         elif share is None and own:
             share = config[own]
         share = 1.0 if share is None else share
+        sections = settings.pop("mrope_section", None) or ()
+        # Qwen2-VL's first name for its plain rotation by three axes.
+        kind = "default" if kind == "mrope" else kind
         for key, value, most in (("rope_theta", theta, 1e300), ("partial_rotary_factor", share, 1)):
             if not isinstance(value, float | int) or not 0 <= value <= most:
                 raise config.error(f"{key!r} is {value!r:.60}, which no rotary embedding has")
@@ -59,6 +68,10 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
             kind="longrope" if kind == "su" or kind in longrope else str(kind),
             settings=settings,
             interleaved=interleaved,
+            context=config.get("max_position_embeddings"),
+            trained=config.get("original_max_position_embeddings"),
+            sections=tuple(sections),
+            alternating=bool(settings.pop("mrope_interleaved", False)),
         )
 
     def table(self, name: str) -> Buffer:
@@ -71,14 +84,27 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
         all_dim, factor = self.settings.get("mscale_all_dim"), self.settings.get("factor")
         return _mscale(factor, all_dim) ** 2 if self.kind == "yarn" and all_dim and factor else 1.0
 
-    def rotate(self, x: torch.Tensor) -> torch.Tensor:
-        """X [heads, T, head_dim] with its first `dim` elements rotated by position."""
+    def rotation(self, positions: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cosines and sines [T, dim/2] of positions [T], or [axes, T] where the rotation has several axes.
+
+        Raises:
+            NotImplementedByWeightscope: a scaling that is not implemented, by name.
+        """
         import torch
 
-        frequencies, factor = self._frequencies()
-        angles = torch.outer(torch.arange(x.shape[1], dtype=frequencies.dtype), frequencies)
-        cos, sin = (angles.cos() * factor).to(x.dtype), (angles.sin() * factor).to(x.dtype)
-        half = len(frequencies)
+        frequencies, factor = self._frequencies(int(positions.max()) + 1)
+        angles = positions.to(torch.float32)[..., None] * frequencies.to(positions.device)
+        if positions.ndim > 1:
+            axes = self._axes(len(frequencies), len(positions)).to(positions.device)
+            angles = angles.gather(0, axes.expand(1, *angles.shape[1:]))[0]
+        return (angles.cos() * factor).to(dtype), (angles.sin() * factor).to(dtype)
+
+    def turn(self, x: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """X [heads, T, head_dim] with its first `dim` elements rotated."""
+        import torch
+
+        cos, sin = rotation
+        half = cos.shape[-1]
         turned, rest = x[..., : 2 * half], x[..., 2 * half :]
         if self.interleaved:
             a, b = turned[..., 0::2], turned[..., 1::2]
@@ -86,23 +112,46 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
             a, b = turned[..., :half], turned[..., half:]
         return torch.cat((a * cos - b * sin, b * cos + a * sin, rest), dim=-1)
 
-    def _frequencies(self) -> tuple[torch.Tensor, float]:
-        """Inverse frequencies [dim/2], and what the rotated vectors are multiplied by.
+    @property
+    def words(self) -> str:
+        """What the rotation is, for people."""
+        scaled = "" if self.kind == "default" else f", {self.kind}"
+        factor = self.settings.get("factor")
+        by = f" × {factor:g}" if scaled and isinstance(factor, int | float) else ""
+        pairs = "neighbours" if self.interleaved else "halves"
+        return f"rope turns {self.dim} elements of a head in {pairs} by position, theta {self.theta:g}{scaled}{by}"
 
-        Raises:
-            NotImplementedByWeightscope: a scaling that is not implemented, by name.
-        """
+    def _axes(self, pairs: int, axes: int) -> torch.Tensor:
+        """Which axis each pair turns by, [dim/2]."""
+        import torch
+
+        if sum(self.sections) != pairs or len(self.sections) != axes:
+            raise NotImplementedByWeightscope(
+                f"positions of {axes} axes need an mrope_section that says who turns by them"
+            )
+        if not self.alternating:
+            return torch.repeat_interleave(torch.arange(axes), torch.tensor(self.sections))
+        turns = torch.zeros(pairs, dtype=torch.long)
+        for axis in range(1, axes):
+            turns[axis : self.sections[axis] * axes : axes] = axis
+        return turns
+
+    def _frequencies(self, length: int) -> tuple[torch.Tensor, float]:
+        """Inverse frequencies [dim/2] for a sequence of that length, and what the rotated vectors are multiplied by."""
         try:
-            return self._scaled()
+            return self._scaled(length)
         except (KeyError, TypeError) as error:
             raise NotImplementedByWeightscope(
                 f"the rope scaling {self.kind!r} is not implemented without {error}"
             ) from None
 
-    def _scaled(self) -> tuple[torch.Tensor, float]:
+    def _scaled(self, length: int) -> tuple[torch.Tensor, float]:
         import torch
 
-        plain = 1.0 / self.theta ** (torch.arange(0, self.dim, 2, dtype=torch.float32) / self.dim)
+        exponents = torch.arange(0, self.dim, 2, dtype=torch.float32) / self.dim
+        if self.kind == "dynamic":
+            return 1.0 / self._dynamic(length) ** exponents, 1.0
+        plain = 1.0 / self.theta**exponents
         if self.kind == "default":
             return plain, 1.0
         if self.kind == "linear":
@@ -111,7 +160,39 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
             return self._llama3(plain), 1.0
         if self.kind == "yarn":
             return self._yarn(plain)
+        if self.kind == "longrope":
+            return self._longrope(plain, length)
         raise NotImplementedByWeightscope(f"the rope scaling {self.kind!r} is not implemented")
+
+    def _dynamic(self, length: int) -> float:
+        """Dynamic NTK: theta grows once a sequence is longer than the context (transformers' `dynamic`)."""
+        factor, context = self.settings["factor"], self.context
+        if context is None:
+            raise KeyError("max_position_embeddings")
+        longer = max(length, context) / context
+        return float(self.theta * (factor * longer - (factor - 1)) ** (self.dim / (self.dim - 2)))
+
+    def _trained(self) -> int:
+        """The context before extension; a class that keeps it beside the scaling prefers that."""
+        trained = self.trained or self.settings.get("original_max_position_embeddings") or self.context
+        if not trained:
+            raise KeyError("original_max_position_embeddings")
+        return int(trained)
+
+    def _longrope(self, plain: torch.Tensor, length: int) -> tuple[torch.Tensor, float]:
+        """LongRoPE (arXiv 2402.13753): a divisor for each frequency, one set for short and one for long sequences."""
+        import torch
+
+        trained = self._trained()
+        divisors = self.settings["long_factor" if length > trained else "short_factor"]
+        if len(divisors) != len(plain):
+            raise NotImplementedByWeightscope(f"longrope with {len(divisors)} factors does not fit {len(plain)} pairs")
+        factor, attention = self.settings.get("factor"), self.settings.get("attention_factor")
+        if factor is None:
+            factor = (self.context or trained) / trained
+        if attention is None:
+            attention = math.sqrt(1 + math.log(factor) / math.log(trained)) if factor > 1 else 1.0
+        return plain / torch.tensor(divisors, dtype=torch.float32), float(attention)
 
     def _llama3(self, plain: torch.Tensor) -> torch.Tensor:
         """Llama 3.1: long waves are slowed by `factor`, short ones kept, those between blended."""
@@ -119,7 +200,7 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
 
         settings = self.settings
         factor, low, high = settings["factor"], settings["low_freq_factor"], settings["high_freq_factor"]
-        rotations = settings["original_max_position_embeddings"] * plain / (2 * torch.pi)
+        rotations = self._trained() * plain / (2 * torch.pi)
         kept = ((rotations - low) / (high - low)).clamp(0, 1)
         blended: torch.Tensor = plain / factor * (1 - kept) + plain * kept
         return blended
@@ -129,7 +210,7 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
         import torch
 
         settings = self.settings
-        factor, context = settings["factor"], settings["original_max_position_embeddings"]
+        factor, context = settings["factor"], self._trained()
 
         def place(rotations: float) -> float:
             return self.dim * math.log(context / (rotations * 2 * math.pi)) / (2 * math.log(self.theta))

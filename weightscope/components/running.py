@@ -1,101 +1,154 @@
-"""A component's place in a forward pass: where it reads its weights from, and in which type it computes.
+"""A component's place in a forward pass: where it reads its weights from, in which type it computes, who watches.
 
-Shapes below: T tokens, D width, H heads, d head_dim.
+Shapes in the components: T tokens, D width, H heads, d head_dim.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from weightscope.errors import NotImplementedByWeightscope
 from weightscope.storage.base import Scope, join
+from weightscope.storage.plain import Buffer, Plain
 
 if TYPE_CHECKING:
     import torch
 
     from weightscope.components.base import Component
+    from weightscope.components.rope import Rope
+
+# A slab of a table: 64 MB once it is float32.
+SLAB_ELEMENTS = 1 << 24
+
+
+class Stopped(Exception):  # noqa: N818 - no error: the pass went as far as it was asked to
+    """The last layer that was asked for has been computed."""
+
+
+class Reader(Scope, Protocol):
+    """A scope that can read a part of a table, and ahead of what is asked for."""
+
+    def rows(self, name: str, index: slice | torch.Tensor) -> torch.Tensor:
+        """Some rows of a matrix, quantization undone."""
+        ...
+
+    def ahead(self, names: Iterable[str], rows: slice | None = None) -> None:
+        """Start reading what will be asked for next, whole or some rows of it."""
+        ...
+
+
+class Watch(Protocol):
+    """Whoever wants to know how a pass goes."""
+
+    def layer(self, name: str, number: int, total: int) -> None:
+        """A layer begins."""
+        ...
+
+    def stage(self, name: str, equation: str, x: torch.Tensor) -> None:
+        """A stage has been computed."""
+        ...
+
+
+class Pass(msgspec.Struct, kw_only=True):
+    """What all components of one forward pass share.
+
+    `positions` are [T], or [axes, T] for multi-axis rotation. `images` are pixels [images, channels, height, width].
+    `last` is the layer after which the pass stops. `held` keeps weights in memory for further passes.
+    """
+
+    reader: Reader
+    dtype: torch.dtype
+    device: torch.device
+    positions: torch.Tensor
+    images: torch.Tensor | None = None
+    watch: Watch | None = None
+    last: int | None = None
+    held: dict[Any, Mapping[str, torch.Tensor]] | None = None
+    rotations: dict[int, tuple[Rope, torch.Tensor, torch.Tensor]] = {}
 
 
 class At(msgspec.Struct, frozen=True, kw_only=True):
-    """The full module path of a component, and where tensors come from.
+    """The full module path of a component in a pass, and the words that its stages begin with.
 
     Weights are read when a component is called and dropped when it returns, so a pass holds one component at a time
     and of a mixture's experts only those that were chosen.
     """
 
-    scope: Scope
-    dtype: torch.dtype
+    run: Pass
     prefix: str = ""
+    label: str = ""
 
     def below(self, component: Component, number: int | None = None) -> At:
         """The place of a child, or of the numbered instance of a repeated one."""
         prefix = join(self.prefix, component.name)
-        return At(scope=self.scope, dtype=self.dtype, prefix=prefix if number is None else f"{prefix}.{number}")
+        return At(run=self.run, prefix=prefix if number is None else f"{prefix}.{number}", label=self.label)
 
-    def run(self, component: Component, x: torch.Tensor) -> torch.Tensor:
+    def labelled(self, label: str) -> At:
+        """The same place, its stages named after `label`."""
+        return At(run=self.run, prefix=self.prefix, label=label)
+
+    def call(self, component: Component, x: torch.Tensor) -> torch.Tensor:
         """A child's forward pass."""
         return component.forward(x, self.below(component))
 
-    def weights(self, component: Component, *, cast: bool = True) -> dict[str, torch.Tensor]:
+    def stage(self, name: str, equation: str, x: torch.Tensor) -> None:
+        """Tell whoever watches what has been computed."""
+        if self.run.watch:
+            self.run.watch.stage(f"{self.label} {name}".strip(), equation, x)
+
+    def weights(self, component: Component) -> Mapping[str, torch.Tensor]:
         """The component's own matrices by role, (out, in), and biases by `role.bias`, in the compute type."""
+        held = None if self.run.held is None else self.run.held.get((self.prefix, type(component)))
+        if held is not None:
+            return held
         sizes = component.sizes()
         found: dict[str, torch.Tensor] = {}
         for item in component.stored:
-            found |= item.read(self.prefix, sizes, self.scope)
-        return {key: tensor.to(self.dtype) for key, tensor in found.items()} if cast else found
+            # Tables and masks that old checkpoints carry are computed instead.
+            if not (isinstance(item, Buffer) and item.optional):
+                read = item.read(self.prefix, sizes, self.run.reader)
+                found |= {key: tensor.to(self.run.dtype) for key, tensor in read.items()}
+        if self.run.held is not None:
+            self.run.held[self.prefix, type(component)] = found
+        return found
+
+    def gather(self, component: Component, table: Plain, index: torch.Tensor) -> torch.Tensor:
+        """Rows [T, D] of a table in the compute type; nothing else of it is read."""
+        if self.run.held is not None:
+            return self.weights(component)[table.role][index]
+        return self.run.reader.rows(table.path(self.prefix), index).to(self.run.dtype)
+
+    def project(self, component: Component, table: Plain, x: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        """X · tableᵀ + bias, [T, D] to [T, rows], the table read slab by slab."""
+        import torch
+
+        if self.run.held is not None:
+            return torch.nn.functional.linear(x, self.weights(component)[table.role], bias)
+        name = table.path(self.prefix)
+        rows, width = (int(size) for size in component.sizes()[table.role])
+        step = max(1, SLAB_ELEMENTS // max(width, 1))
+        out = x.new_empty(len(x), rows)
+        slabs = [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
+        for slab, following in zip(slabs, [*slabs[1:], None], strict=True):
+            matrix = self.run.reader.rows(name, slab)
+            if following:
+                self.run.reader.ahead([name], following)
+            out[:, slab] = torch.nn.functional.linear(x, matrix.to(self.run.dtype))
+        return out if bias is None else out + bias
+
+    def rotation(self, rope: Rope) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cosines and sines [T, dim/2] of every position, computed once a pass for all layers that share them."""
+        known = self.run.rotations.get(id(rope))
+        if known is None:
+            known = rope, *rope.rotation(self.run.positions, self.run.dtype)
+            self.run.rotations[id(rope)] = known
+        return known[1], known[2]
 
 
-def linear(x: torch.Tensor, weights: dict[str, torch.Tensor], role: str) -> torch.Tensor:
+def linear(x: torch.Tensor, weights: Mapping[str, torch.Tensor], role: str) -> torch.Tensor:
     """X · Wᵀ + b."""
     import torch
 
     return torch.nn.functional.linear(x, weights[role], weights.get(f"{role}.bias"))
-
-
-def activate(name: str, x: torch.Tensor) -> torch.Tensor:
-    """The activation of that name, as transformers' ACT2FN spells them.
-
-    Raises:
-        NotImplementedByWeightscope: an activation that is not here, by name.
-    """
-    import torch
-
-    functional = torch.nn.functional
-    if name in ("silu", "swish"):
-        return functional.silu(x)
-    if name in ("gelu_new", "gelu_fast", "gelu_pytorch_tanh"):
-        return functional.gelu(x, approximate="tanh")
-    if name == "gelu":
-        return functional.gelu(x)
-    if name == "relu":
-        return functional.relu(x)
-    if name == "quick_gelu":
-        return x * torch.sigmoid(1.702 * x)
-    raise NotImplementedByWeightscope(f"the activation {name!r} is not implemented")
-
-
-def attend(
-    q: torch.Tensor,
-    k: torch.Tensor,
-    v: torch.Tensor,
-    *,
-    scale: float,
-    causal: bool = True,
-    window: int | None = None,
-    softcap: float | None = None,
-) -> torch.Tensor:
-    """softmax(q·kᵀ · scale)·v for q [H, T, d] and k, v [kv heads, T, d]; heads share keys in consecutive groups."""
-    import torch
-
-    shared = q.shape[0] // k.shape[0]
-    k, v = k.repeat_interleave(shared, 0), v.repeat_interleave(shared, 0)
-    scores = q @ k.transpose(1, 2) * scale
-    if softcap:
-        scores = torch.tanh(scores / softcap) * softcap
-    distance = torch.arange(q.shape[1])[:, None] - torch.arange(k.shape[1])[None, :]
-    hidden = distance < 0 if causal else torch.zeros_like(distance, dtype=torch.bool)
-    if window is not None:
-        hidden |= distance >= window
-    return torch.softmax(scores.masked_fill(hidden, float("-inf")), dim=-1) @ v

@@ -44,6 +44,7 @@ DEEPSEEK_V3: dict[str, Any] = {
     "v_head_dim": 128,
     "hidden_act": "silu",
     "rms_norm_eps": 1e-6,
+    "max_position_embeddings": 4096,
     "rope_theta": 10000.0,
     "rope_interleave": True,
     "tie_word_embeddings": False,

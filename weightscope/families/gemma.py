@@ -27,6 +27,7 @@ GEMMA: dict[str, Any] = {
     "head_dim": 256,
     "hidden_act": "gelu_pytorch_tanh",
     "rms_norm_eps": 1e-6,
+    "max_position_embeddings": 8192,
     "rope_theta": 10000.0,
     "tie_word_embeddings": True,
     "attention_bias": False,

@@ -33,6 +33,7 @@ LLAMA: dict[str, Any] = {
     "head_dim": Nullable(int),
     "hidden_act": "silu",
     "rms_norm_eps": 1e-6,
+    "max_position_embeddings": 2048,
     "rope_theta": 10000.0,
     "tie_word_embeddings": False,
     "attention_bias": False,
@@ -41,11 +42,13 @@ LLAMA: dict[str, Any] = {
 MISTRAL = LLAMA | {
     "intermediate_size": 14336,
     "num_key_value_heads": Nullable(int, 8),
+    "max_position_embeddings": 131072,
     "sliding_window": Nullable(int, 4096),
 }
 YI = LLAMA | {
     "vocab_size": 64000,
     "num_key_value_heads": Nullable(int, 4),
+    "max_position_embeddings": 4096,
     "rms_norm_eps": 1e-5,
     "rope_theta": 5000000.0,
 }

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from weightscope.components.base import Group, find
-from weightscope.components.embedding import Embedding
+from msgspec.structs import replace
+
+from weightscope.components.base import Group
+from weightscope.components.decoder import CausalLM
 from weightscope.components.projector import Projection, Projector
-from weightscope.components.vision import PatchEmbedding
+from weightscope.components.vision import VisionEncoder
+from weightscope.components.vision_language import VisionLanguage
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
 from weightscope.families.registry import component_of, family
@@ -18,6 +21,8 @@ from weightscope.families.registry import component_of, family
 LLAVA: dict[str, Any] = {
     "projector_hidden_act": "gelu",
     "multimodal_projector_bias": True,
+    "image_token_index": 32000,
+    "vision_feature_select_strategy": "default",
 }
 # What a root stands for: prefixes of the language model's decoder and head, the vision encoder, the projector.
 SPELLINGS = {
@@ -32,30 +37,52 @@ SPELLINGS = {
 }
 
 
-@family("llava", roots=tuple(SPELLINGS), defaults=LLAVA, needs=("text_config", "vision_config"))
-def llava(config: Config, root: str) -> Group:
+@family(
+    "llava",
+    roots=tuple(SPELLINGS),
+    defaults=LLAVA,
+    aliases={"image_token_index": "image_token_id"},
+    needs=("text_config", "vision_config"),
+)
+def llava(config: Config, root: str) -> VisionLanguage:
     """Features of `vision_feature_layer` replace the image tokens' embeddings."""
     language, decoder, tower, bridge = SPELLINGS[root]
-    layer = config.get("vision_feature_layer", -2)
-    if not isinstance(layer, int):
+    if not isinstance(config.data.get("vision_feature_layer", -2), int):
         raise UndeclaredError(
             "LLaVA with a vision_feature_layer of several layers is not declared", where=config.source
         )
     encoder = component_of(config.nested("vision_config"), tower, "clip_vision_model")
     model = component_of(_text(config), decoder, "llama")
-    patches, tokens = next(find(encoder, PatchEmbedding), None), next(find(model, Embedding), None)
-    if patches is None or tokens is None:
+    if not isinstance(encoder, VisionEncoder) or not isinstance(model, CausalLM):
         raise UndeclaredError("LLaVA with this vision_config or text_config is not declared", where=config.source)
+    strategy = config["vision_feature_select_strategy"]
+    if strategy not in ("default", "full"):
+        raise UndeclaredError(f"the vision_feature_select_strategy {strategy!r} is not declared", where=config.source)
+    inputs, outputs = encoder.patches.width, model.decoder.embedding.width
     bias = config["multimodal_projector_bias"]
     projector = Projector(
         name=bridge,
         parts=(
-            Projection(name="linear_1", inputs=patches.width, outputs=tokens.width, bias=bias),
-            Projection(name="linear_2", inputs=tokens.width, outputs=tokens.width, bias=bias),
+            Projection(name="linear_1", inputs=inputs, outputs=outputs, bias=bias),
+            Projection(name="linear_2", inputs=outputs, outputs=outputs, bias=bias),
         ),
         activation=config["projector_hidden_act"],
     )
-    return Group(parts=(encoder, projector, Group(name=language, parts=(model,))))
+    return VisionLanguage(
+        encoder=replace(encoder, feature_layer=_layer(config, len(encoder.blocks.indices))),
+        projector=projector,
+        language=Group(name=language, parts=(model,)),
+        image_token=int(config["image_token_index"]),
+        whole=strategy == "full",
+    )
+
+
+def _layer(config: Config, depth: int) -> int:
+    """The layer whose output is used, from 0 (none at all) to the depth, or from the end as a negative number."""
+    layer = int(config.data.get("vision_feature_layer", -2))
+    if not -depth - 1 <= layer <= depth:
+        raise config.error(f"vision_feature_layer is {layer}, and the vision encoder has {depth:,} layers")
+    return layer
 
 
 def _text(config: Config) -> Config:

@@ -15,6 +15,8 @@ PHI3 = LLAMA | {
     "hidden_size": 3072,
     "intermediate_size": 8192,
     "rms_norm_eps": 1e-5,
+    "max_position_embeddings": 4096,
+    "original_max_position_embeddings": 4096,
     "partial_rotary_factor": 1.0,
     "sliding_window": Nullable(int),
 }

@@ -13,6 +13,7 @@ QWEN2 = LLAMA | {
     "vocab_size": 151936,
     "intermediate_size": 22016,
     "num_key_value_heads": Nullable(int, 32),
+    "max_position_embeddings": 32768,
     "use_sliding_window": False,
     "sliding_window": Nullable(int, 4096),
     "max_window_layers": Nullable(int, 28),

@@ -32,6 +32,7 @@ class BlockFP8(msgspec.Struct, frozen=True, kw_only=True):
     columns: int
     excluded: tuple[str, ...] = ()
     name: str = "fp8"
+    rowwise: bool = False
 
     @classmethod
     def of(cls, config: Config, settings: dict[str, Any]) -> BlockFP8:
@@ -75,8 +76,11 @@ class BlockFP8(msgspec.Struct, frozen=True, kw_only=True):
         """Weight · scale, each scale repeated over its block."""
         weight = raw(name).float()
         scale = raw(f"{name}_scale_inv").float()
-        scale = scale.repeat_interleave(self.rows, dim=0).repeat_interleave(self.columns, dim=1)
-        return weight * scale[: weight.shape[0], : weight.shape[1]]
+        # Only the columns' scales are spread out: a block of rows shares a row of them.
+        spread = scale.repeat_interleave(self.columns, dim=1)[:, : weight.shape[1]]
+        for block, row in enumerate(spread):
+            weight[block * self.rows : (block + 1) * self.rows] *= row
+        return weight
 
 
 def _blocks(size: Size, block: int) -> Size:

@@ -26,6 +26,7 @@ class MLXAffine(msgspec.Struct, frozen=True, kw_only=True):
     bits: int
     group_size: int
     name: str = "mlx"
+    rowwise: bool = True
 
     @classmethod
     def of(cls, config: Config, settings: dict[str, Any]) -> MLXAffine:
@@ -66,7 +67,7 @@ class MLXAffine(msgspec.Struct, frozen=True, kw_only=True):
 
         words = raw(name).view(torch.int32)
         module = name.removesuffix(".weight")
-        shifts = torch.arange(0, 32, self.bits, dtype=torch.int32)
+        shifts = torch.arange(0, 32, self.bits, dtype=torch.int32, device=words.device)
         integers = (words.unsqueeze(-1) >> shifts) & ((1 << self.bits) - 1)
         grouped = integers.flatten(-2).reshape(words.shape[0], -1, self.group_size).float()
         scales, biases = (raw(f"{module}.{leaf}").float().unsqueeze(-1) for leaf in ("scales", "biases"))

@@ -33,11 +33,15 @@ class Plain(msgspec.Struct, frozen=True):
         """The one role held here."""
         return (self.role,)
 
+    def path(self, prefix: str) -> str:
+        """The weight's full name."""
+        return join(join(prefix, self.name), self.leaf)
+
     def tensors(self, prefix: str, sizes: Sizes) -> Iterator[Stored]:
         """The weight, then the bias."""
         shape, path = sizes[self.role], join(prefix, self.name)
         yield Stored(
-            name=join(path, self.leaf), shape=shape, parts=((self.role, int(prod(shape))),), optional=self.optional
+            name=self.path(prefix), shape=shape, parts=((self.role, int(prod(shape))),), optional=self.optional
         )
         if self.bias:
             yield Stored(
@@ -52,7 +56,7 @@ class Plain(msgspec.Struct, frozen=True):
         """The inverse of `tensors`: `role`, and `role.bias`; nothing for an optional tensor that is absent."""
         del sizes
         path = join(prefix, self.name)
-        names = {str(self.role): join(path, self.leaf)}
+        names = {str(self.role): self.path(prefix)}
         if self.bias:
             names[f"{self.role}.bias"] = f"{path}.bias"
         return {key: scope.tensor(name) for key, name in names.items() if not self.optional or scope.has(name)}

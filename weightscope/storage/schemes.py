@@ -23,6 +23,11 @@ class Scheme(Protocol):
         """What the field calls it, for people."""
         ...
 
+    @property
+    def rowwise(self) -> bool:
+        """Whether some rows of a weight are given by the same rows of its tensors."""
+        ...
+
     def applies(self, stored: Stored) -> bool:
         """Whether tensors of this kind and role are quantized at all."""
         ...

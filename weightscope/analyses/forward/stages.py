@@ -1,0 +1,124 @@
+"""What each stage of a pass put out: shape, magnitudes, a fingerprint, and the weights that made it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from weightscope.analyses.rules.subject import summed
+from weightscope.checkpoint.reader import Progress
+
+if TYPE_CHECKING:
+    import torch
+
+# Numbers in a fingerprint: each is a sum over all elements with signs of its own, scaled to the size of one element.
+MARKS = 8
+_MASK = (1 << 64) - 1
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """One stage: `weights` are names with ranges, `roles` what they are for, `shape` begins with a batch of 1.
+
+    `rms` is the root of the mean square over all elements and `absmax` the largest magnitude; both are None where an
+    element is NaN or infinite. `fingerprint` are `MARKS` random sums: two outputs that differ by some share of their
+    size have fingerprints that differ by about as much.
+    """
+
+    stage: str
+    equation: str
+    weights: tuple[str, ...]
+    roles: tuple[str, ...]
+    shape: tuple[int, ...]
+    rms: float | None
+    absmax: float | None
+    finite: bool
+    fingerprint: tuple[float, ...] | None = None
+
+
+class Recorder:
+    """Watches a pass: a `Stage` for each that is computed; `keep`, where given, is handed each stage's output."""
+
+    def __init__(
+        self,
+        taken: list[str],
+        roles_of: Callable[[str], Iterable[str]],
+        *,
+        progress: Progress | None = None,
+        keep: Callable[[str, torch.Tensor], None] | None = None,
+    ) -> None:
+        self.stages: list[Stage] = []
+        # The first stage that put out NaN or infinity, and all that it read.
+        self.broken: tuple[Stage, tuple[str, ...]] | None = None
+        # Whether different tokens get the same vector from the embedding, or the same scores in the end.
+        self._taken = taken
+        self._roles_of = roles_of
+        self._progress = progress
+        self._keep = keep
+        self._signs: dict[tuple[int, int], torch.Tensor] = {}
+        self._finite = True
+
+    def layer(self, name: str, number: int, total: int) -> None:
+        """Tell the progress bar what is computed now, and read for it."""
+        if self._progress:
+            self._progress(number, total, name)
+
+    def stage(self, name: str, equation: str, x: torch.Tensor) -> None:
+        """Measure what a stage put out."""
+        names = tuple(dict.fromkeys(self._taken))
+        self._taken.clear()
+        low, high = (float(bound) for bound in x.aminmax())
+        finite = math.isfinite(low) and math.isfinite(high)
+        rms = float(x.norm(dtype=_wide(x))) / math.sqrt(max(x.numel(), 1)) if finite else math.nan
+        measured = Stage(
+            stage=name,
+            equation=equation,
+            weights=tuple(summed(names)),
+            roles=tuple(dict.fromkeys(role for read in names for role in self._roles_of(read))),
+            shape=(1, *x.shape),
+            rms=rms if math.isfinite(rms) else None,
+            absmax=max(-low, high) if finite else None,
+            finite=finite,
+            fingerprint=self._fingerprint(x) if finite else None,
+        )
+        self.stages.append(measured)
+        if not finite and self._finite:
+            self.broken = measured, names
+        self._finite = self._finite and finite
+        if self._keep:
+            self._keep(name, x)
+
+    def _fingerprint(self, x: torch.Tensor) -> tuple[float, ...]:
+        """Signs over the columns, then over the rows: cheap, and still independent enough to see any difference."""
+        rows, width = x.shape
+        marks = x.to(_wide(x)) @ self._sign(width, 0, x) if width else x.new_zeros(rows, MARKS)
+        sums = (marks * self._sign(rows, 1, x)).sum(0) / math.sqrt(max(x.numel(), 1))
+        return tuple(float(f"{value:.6g}") for value in sums.tolist())
+
+    def _sign(self, length: int, axis: int, like: torch.Tensor) -> torch.Tensor:
+        signs = self._signs.get((length, axis))
+        if signs is None:
+            signs = self._signs[length, axis] = random_signs(length, axis).to(like.device, _wide(like))
+        return signs
+
+
+def random_signs(length: int, axis: int) -> torch.Tensor:
+    """±1 [length, MARKS], the same on every machine and with every version of every library: splitmix64's bits."""
+    import torch
+
+    words = []
+    for index in range(length):
+        word = ((2 * index + axis + 1) * 0x9E3779B97F4A7C15) & _MASK
+        word = ((word ^ (word >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) & _MASK
+        words.append((word ^ (word >> 31)) >> 32)
+    bits = torch.tensor(words).unsqueeze(1) >> torch.arange(MARKS)
+    return ((bits & 1) * 2 - 1).float()
+
+
+def _wide(x: torch.Tensor) -> torch.dtype:
+    import torch
+
+    return torch.promote_types(x.dtype, torch.float32)

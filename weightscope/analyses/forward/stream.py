@@ -1,0 +1,136 @@
+"""Weights as a pass asks for them: read when needed or just before, quantization undone, dropped when used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from weightscope.checkpoint.entry import TensorEntry
+from weightscope.checkpoint.reader import Checkpoint
+from weightscope.checkpoint.values import load_torch, read_torch
+from weightscope.components.base import Slot
+from weightscope.errors import CheckpointError
+from weightscope.families.registry import Declaration
+from weightscope.storage.base import Kind
+
+if TYPE_CHECKING:
+    import torch
+
+Part = tuple[str, int | None, int | None]
+
+
+class Stream:
+    """The tensors of a checkpoint on a device. `with` it: leaving stops the reading ahead.
+
+    One thread reads what `ahead` names, in order, while the caller computes; what nobody announced is read when it
+    is asked for. `taken` are the names asked for since it was last emptied.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, declaration: Declaration, device: torch.device) -> None:
+        self.taken: list[str] = []
+        self._checkpoint = checkpoint
+        self._slots = declaration.slots
+        self._scheme = declaration.scheme
+        self._scales = _scales(declaration.slots) if self._scheme else {}
+        self._device = device
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="weightscope-reader")
+        self._coming: dict[Part, Future[torch.Tensor]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reader.shutdown(wait=True, cancel_futures=True)
+        self._coming.clear()
+
+    def has(self, name: str) -> bool:
+        """Whether the checkpoint holds it."""
+        return name in self._checkpoint.tensors
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """The tensor in its stored layout.
+
+        Raises:
+            CheckpointError: it is in no file, or its file is shorter than it was.
+        """
+        self.taken.append(name)
+        if self._scheme and _module(name) in self._scales:
+            return self._scheme.read(name, self._whole)
+        return self._whole(name)
+
+    def rows(self, name: str, index: slice | torch.Tensor) -> torch.Tensor:
+        """Consecutive rows, or those of an index, of a matrix in its stored layout."""
+        self.taken.append(name)
+        if self._scheme is None or _module(name) not in self._scales:
+            return self._some(name, index)
+        if self._scheme.rowwise:
+            return self._scheme.read(name, lambda part: self._some(part, index))
+        return self._scheme.read(name, self._whole)[index]
+
+    def ahead(self, names: Iterable[str], rows: slice | None = None) -> None:
+        """Have these read while the caller computes."""
+        for name in names:
+            for part in (name, *self._scales.get(_module(name), ())):
+                key = _key(part, rows)
+                if self.has(part) and key not in self._coming:
+                    self._coming[key] = self._reader.submit(self._load, part, rows)
+
+    def _whole(self, name: str) -> torch.Tensor:
+        return self._arrived(name, None)
+
+    def _some(self, name: str, index: slice | torch.Tensor) -> torch.Tensor:
+        if isinstance(index, slice):
+            return self._arrived(name, index)
+        entry = self._entry(name)
+        file = self._checkpoint.files[entry.file]
+        return read_torch(file.path, file.data_start, entry, index.cpu()).to(self._device)
+
+    def _arrived(self, name: str, rows: slice | None) -> torch.Tensor:
+        coming = self._coming.pop(_key(name, rows), None)
+        tensor = coming.result() if coming else self._load(name, rows)
+        return tensor.to(self._device, non_blocking=True)
+
+    def _load(self, name: str, rows: slice | None) -> torch.Tensor:
+        entry = self._entry(name)
+        file = self._checkpoint.files[entry.file]
+        return load_torch(file.path, file.data_start, entry, rows, pinned=self._device.type == "cuda")
+
+    def _entry(self, name: str) -> TensorEntry:
+        entry = self._checkpoint.tensors.get(name)
+        if entry is None:
+            raise missing_tensor(name, self._slots, self._checkpoint)
+        return entry
+
+
+def missing_tensor(name: str, slots: Iterable[Slot], checkpoint: Checkpoint) -> CheckpointError:
+    """The error for a tensor that a pass needs and no file holds, with the shape that the config gives it."""
+    slot = next((slot for slot in slots if name in slot.names()), None)
+    shape = f" {list(map(int, slot.stored.shape))} ({slot.stored.parts[0][0]})" if slot else ""
+    return CheckpointError(
+        f"the forward pass needs {name}{shape}, which is in no file",
+        where=checkpoint.path,
+        hint="`weightscope check` says what else is missing",
+        code="missing-tensor",
+    )
+
+
+def _scales(slots: Iterable[Slot]) -> dict[str, tuple[str, ...]]:
+    """The names of the scales of each quantized module."""
+    found: dict[str, tuple[str, ...]] = {}
+    for slot in slots:
+        for name in slot.names() if slot.stored.kind is Kind.SCALE else ():
+            module = _module(name)
+            found[module] = (*found.get(module, ()), name)
+    return found
+
+
+def _module(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def _key(name: str, rows: slice | None) -> Part:
+    return (name, rows.start, rows.stop) if rows else (name, None, None)
