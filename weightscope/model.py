@@ -156,7 +156,8 @@ class Model:
         from weightscope.analyses.forward.run import Request, run_forward
 
         if self.declaration is None:
-            raise NotImplementedByWeightscope("a forward pass needs a declared family", where=self.reference)
+            why = f" ({self._notices[0].message.partition(':')[0]})" if self._notices else ""
+            raise NotImplementedByWeightscope(f"a forward pass needs a declared model{why}", where=self.reference)
         if not self.checkpoint.files:
             raise UsageError("a forward pass needs weights", where=self.reference)
         for finding in misshapen_tensors(self._subject()):

@@ -105,7 +105,7 @@ def need_torch() -> None:
         import torch  # noqa: F401 - whoever asks imports it next
     except ImportError:
         raise WeightscopeError(
-            "torch is not installed", hint="pip install 'weightscope-cli[forward]' brings it; values also come as NumPy"
+            "torch is not installed", hint="install weightscope-cli[forward], or read values as NumPy"
         ) from None
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from weightscope.components.base import Component
     from weightscope.components.rope import Rope
 
-# A slab of a table: 64 MB once it is float32.
-SLAB_ELEMENTS = 1 << 24
+# A slab of a table: 16 MB once it is float32.
+SLAB_ELEMENTS = 1 << 22
 
 
 class Stopped(Exception):  # noqa: N818 - no error: the pass went as far as it was asked to

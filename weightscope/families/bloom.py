@@ -13,7 +13,7 @@ from weightscope.components.norm import LayerNorm
 from weightscope.components.windows import depth_of
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.families.llama import head
+from weightscope.families.common.parts import head
 from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear

@@ -17,7 +17,7 @@ from weightscope.components.norm import RMSNorm
 from weightscope.components.rope import Rope
 from weightscope.components.windows import depth_of
 from weightscope.config import Config, Nullable
-from weightscope.families.llama import gated_mlp, head
+from weightscope.families.common.parts import gated_mlp, head
 from weightscope.families.registry import family
 from weightscope.roles import Role
 

@@ -13,7 +13,7 @@ from weightscope.components.norm import RMSNorm
 from weightscope.components.rope import Rope
 from weightscope.components.windows import by_window
 from weightscope.config import Config, Nullable
-from weightscope.families.llama import four_projections, gated_mlp, head
+from weightscope.families.common.parts import four_projections, gated_mlp, head
 from weightscope.families.registry import family
 from weightscope.roles import Role
 

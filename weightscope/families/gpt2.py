@@ -13,7 +13,7 @@ from weightscope.components.norm import LayerNorm
 from weightscope.components.windows import depth_of
 from weightscope.config import Config, Nullable
 from weightscope.errors import UndeclaredError
-from weightscope.families.llama import head
+from weightscope.families.common.parts import head
 from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.sizes import Size

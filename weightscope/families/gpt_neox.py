@@ -12,7 +12,7 @@ from weightscope.components.mlp import MLP
 from weightscope.components.norm import LayerNorm
 from weightscope.components.rope import Rope
 from weightscope.config import Config
-from weightscope.families.llama import head
+from weightscope.families.common.parts import head
 from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.sizes import Size

@@ -5,7 +5,9 @@ from __future__ import annotations
 from weightscope.components.decoder import CausalLM
 from weightscope.components.moe import MixtureOfExperts
 from weightscope.config import Config, Nullable
-from weightscope.families.llama import MISTRAL, decoder, gated_mlp
+from weightscope.families.common.llama_like import decoder
+from weightscope.families.common.parts import gated_mlp
+from weightscope.families.llama import MISTRAL
 from weightscope.families.registry import family
 
 MIXTRAL = MISTRAL | {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from weightscope.components.decoder import CausalLM
 from weightscope.components.mlp import GatedMLP
 from weightscope.config import Config, Nullable
-from weightscope.families.llama import LLAMA, decoder
+from weightscope.families.common.llama_like import decoder
+from weightscope.families.llama import LLAMA
 from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.llama import LLAMA, decoder, four_projections
+from weightscope.families.common.llama_like import decoder
+from weightscope.families.common.parts import four_projections
+from weightscope.families.llama import LLAMA
 from weightscope.families.registry import family
 
 QWEN2 = LLAMA | {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.llama import decoder, four_projections
+from weightscope.families.common.llama_like import decoder
+from weightscope.families.common.parts import four_projections
 from weightscope.families.qwen2 import QWEN2, upper_layers
 from weightscope.families.registry import family
 

@@ -1,0 +1,1 @@
+"""What several families are built from; no family itself."""
