@@ -11,6 +11,8 @@ import typer
 
 from weightscope import __version__
 from weightscope.commands.check import check
+from weightscope.commands.explain import explain
+from weightscope.commands.forward import forward
 from weightscope.commands.inspect import inspect
 from weightscope.commands.params import params
 from weightscope.commands.tensors import tensors
@@ -18,7 +20,7 @@ from weightscope.errors import WeightscopeError, one_line
 
 app = typer.Typer(
     name="weightscope",
-    help="Look inside model checkpoints: what the tensors are, and where the parameters live.",
+    help="Look inside model checkpoints: what the tensors are, where the parameters live, whether they compute.",
     # Rich's help costs more to import than some commands take to run.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -28,7 +30,9 @@ app = typer.Typer(
 app.command()(inspect)
 app.command()(params)
 app.command()(tensors)
+app.command()(explain)
 app.command()(check)
+app.command()(forward)
 
 
 def _version(wanted: bool) -> None:

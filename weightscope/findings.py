@@ -34,6 +34,11 @@ CODES = {
     "non-finite": "A tensor holds NaN or infinity.",
     "all-zero": "A matrix holds nothing but zeros.",
     "duplicate-tensor": "The same tensor name is stored more than once.",
+    # What only a forward pass shows.
+    "exploding-magnitude": "A stage of the forward pass puts out values beyond all measure.",
+    "constant-output": "A stage of the forward pass puts out the same whatever the tokens are.",
+    "uniform-loss": "Real text is predicted no better than by a uniform guess.",
+    "output-mismatch": "The forward pass puts out something else than was expected of it.",
 }
 
 

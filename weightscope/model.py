@@ -10,6 +10,7 @@ import msgspec
 
 from weightscope.analyses.accounting import ComponentShare, Parameters, by_component, count_parameters
 from weightscope.analyses.breakdown import By, Row, break_down
+from weightscope.analyses.explaining import Explanation, explain_tensor
 from weightscope.analyses.glance import glance
 from weightscope.analyses.inventory import Group, Inventory, take_inventory
 from weightscope.analyses.listing import TensorRow, list_tensors
@@ -174,6 +175,14 @@ class Model:
             keep=keep,
         )
         return run_forward(self.declaration, self.checkpoint, self.inventory, request)
+
+    def explain(self, name: str) -> Explanation:
+        """All that `weightscope explain` says of one tensor.
+
+        Raises:
+            UsageError: there is no such tensor.
+        """
+        return explain_tensor(name, self.declaration, self.inventory, self.checkpoint, self.tying)
 
     def breakdown(self, by: By, depth: int | None = None) -> tuple[Row, ...]:
         """All that `weightscope params` says."""

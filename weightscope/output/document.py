@@ -8,13 +8,13 @@ import msgspec
 
 from weightscope.findings import Finding
 
-Kind = Literal["text", "name", "count", "bytes", "share"]
+Kind = Literal["text", "name", "count", "bytes", "share", "number"]
 Cell = str | int | float | None
 Weight = Literal["strong", "plain", "faint"]
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """A heading and what stands below it: words, tensor names, counts, bytes, or shares of a whole."""
+    """A heading and what stands below it: words, tensor names, counts, bytes, shares of a whole, or other numbers."""
 
     title: str
     kind: Kind = "text"

@@ -119,4 +119,4 @@ def _cells(table: Table, row: tuple[str | int | float | None, ...], bar_width: i
 
 
 def _side(column: Column) -> str:
-    return ">" if column.kind in ("count", "bytes", "share") else "<"
+    return ">" if column.kind in ("count", "bytes", "share", "number") else "<"

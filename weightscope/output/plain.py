@@ -70,6 +70,8 @@ def show(cell: Cell, column: Column) -> str:
         return one_line(cell)
     if column.kind == "share":
         return words.percent(cell)
+    if column.kind == "number":
+        return f"{cell:.4g}"
     return words.size(int(cell)) if column.kind == "bytes" else words.count(int(cell))
 
 

@@ -6,9 +6,10 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
+from typing import BinaryIO
 
 from weightscope.errors import UsageError
 from weightscope.output.document import Document
@@ -55,10 +56,19 @@ def put(text: str, output: Path | None, protected: Iterable[Path] = ()) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
         return
+    write_file(output, lambda file: file.write(text.encode()), protected)
+
+
+def write_file(output: Path, write: Callable[[BinaryIO], object], protected: Iterable[Path] = ()) -> None:
+    """Have `write` fill a file, whole or not at all.
+
+    Raises:
+        UsageError: it cannot be written, or is one of the `protected` (the model's own).
+    """
     own = output.exists() and (MODEL_FILE.fullmatch(output.name) or any(_same(path, output) for path in protected))
     if own:
-        raise UsageError("is a file of the model and is not overwritten", where=output, hint="choose another --output")
-    _replace(output, text)
+        raise UsageError("is a file of the model and is not overwritten", where=output, hint="choose another file")
+    _replace(output, write)
 
 
 def render(document: Document, format: Format) -> str:
@@ -79,22 +89,23 @@ def _same(path: Path, output: Path) -> bool:
     return path.exists() and path.samefile(output)
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write beside the file and move over it, so that a failure leaves what was there."""
     import tempfile
 
     try:
         if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
+            with path.open("wb") as file:
+                write(file)
             return
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
+            with os.fdopen(descriptor, "wb") as file:
+                write(file)
             Path(temporary).chmod(0o644)
             Path(temporary).replace(path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise UsageError(f"cannot be written ({error.strerror})", where=path, hint="choose another --output") from None
+        raise UsageError(f"cannot be written ({error.strerror})", where=path, hint="choose another file") from None

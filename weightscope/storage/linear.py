@@ -51,6 +51,13 @@ class Linear:
             matrices |= {f"{role}.bias": bias for role, bias in biases.items()}
         return matrices
 
+    def layout(self, sizes: Sizes) -> str:
+        """How the roles lie in the tensor, for people; empty where it is one role's matrix as it is."""
+        if len(self.roles) == 1:
+            return ""
+        shares = ", ".join(f"{int(sizes[role][0]) // self.groups:,} of {role}" for role in self.roles)
+        return f"rows are {shares}" + (f", and so on in {self.groups:,} groups" if self.groups > 1 else "")
+
     def _rows(self, sizes: Sizes) -> Size:
         rows = sizes[self.roles[0]][0]
         for role in self.roles[1:]:
@@ -76,6 +83,11 @@ class Linear:
 
 class Conv1D(Linear):
     """GPT-2's `transformers.pytorch_utils.Conv1D`: the same maths as Linear with `weight` stored (in, out)."""
+
+    def layout(self, sizes: Sizes) -> str:
+        """The same of columns."""
+        fused = super().layout(sizes).replace("rows", "columns")
+        return "stored (in, out): the pass transposes it" + (f"; {fused}" if fused else "")
 
     def _oriented(self, rows: Size, columns: Size) -> Shape:
         return columns, rows

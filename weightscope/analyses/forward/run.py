@@ -84,6 +84,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     peak_bytes: int
     broken: tuple[str, ...] = ()
+    image_token: int | None = None
 
     @property
     def logits(self) -> torch.Tensor:
@@ -121,7 +122,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return rows
 
     def losses(self) -> list[float]:
-        """The negative log-probability, in nats, of each token but the first, given all before it."""
+        """The negative log-probability, in nats, of each token after the first, given all before it; of no image's."""
         if not self.has_logits or not self.finite:
             return []
         import torch
@@ -131,7 +132,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         for start in range(0, len(targets), ROWS):
             wanted = targets[start : start + ROWS]
             chunk = self.logits[start : start + len(wanted)]
-            found += torch.nn.functional.cross_entropy(chunk, wanted, reduction="none").tolist()
+            each = torch.nn.functional.cross_entropy(chunk, wanted.clamp(max=chunk.shape[-1] - 1), reduction="none")
+            found += each[wanted != self.image_token].tolist() if self.image_token is not None else each.tolist()
         return found
 
 
@@ -185,6 +187,7 @@ def run_forward(declaration: Declaration, checkpoint: Checkpoint, inventory: Inv
         seconds=time.perf_counter() - start,
         peak_bytes=_peak(device),
         broken=recorder.broken[1] if recorder.broken else (),
+        image_token=tree.image_token if isinstance(tree, VisionLanguage) else None,
     )
 
 

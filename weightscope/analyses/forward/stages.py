@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Numbers in a fingerprint: each is a sum over all elements with signs of its own, scaled to the size of one element.
 MARKS = 8
+# Rows that differ by less than this share of the largest magnitude are the same.
+SAME = 1e-6
 _MASK = (1 << 64) - 1
 
 
@@ -23,8 +25,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """One stage: `weights` are names with ranges, `roles` what they are for, `shape` begins with a batch of 1.
 
     `rms` is the root of the mean square over all elements and `absmax` the largest magnitude; both are None where an
-    element is NaN or infinite. `fingerprint` are `MARKS` random sums: two outputs that differ by some share of their
-    size have fingerprints that differ by about as much.
+    element is NaN or infinite. `varies` is whether its rows, one a token, differ at all. `fingerprint` are `MARKS`
+    random sums: two outputs that differ by some share of their size have fingerprints that differ by about as much.
     """
 
     stage: str
@@ -35,6 +37,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     rms: float | None
     absmax: float | None
     finite: bool
+    varies: bool
     fingerprint: tuple[float, ...] | None = None
 
 
@@ -52,7 +55,6 @@ class Recorder:
         self.stages: list[Stage] = []
         # The first stage that put out NaN or infinity, and all that it read.
         self.broken: tuple[Stage, tuple[str, ...]] | None = None
-        # Whether different tokens get the same vector from the embedding, or the same scores in the end.
         self._taken = taken
         self._roles_of = roles_of
         self._progress = progress
@@ -81,6 +83,7 @@ class Recorder:
             rms=rms if math.isfinite(rms) else None,
             absmax=max(-low, high) if finite else None,
             finite=finite,
+            varies=not finite or float((x.amax(0) - x.amin(0)).amax()) > SAME * max(-low, high),
             fingerprint=self._fingerprint(x) if finite else None,
         )
         self.stages.append(measured)

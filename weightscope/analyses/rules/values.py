@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from weightscope.analyses.rules.subject import Subject, listed, some, summed
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import TensorEntry
-from weightscope.checkpoint.reader import Progress
+from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.checkpoint.values import read_numpy
 from weightscope.findings import Finding
 from weightscope.storage.base import Kind
@@ -40,7 +40,7 @@ def unsound_values(subject: Subject, progress: Progress | None = None) -> Iterat
     for number, (name, entry) in enumerate(subject.checkpoint.tensors.items()):
         if progress:
             progress(number, total, name)
-        finite, zero = _look(subject, entry)
+        finite, zero = look(subject.checkpoint, entry)
         if not finite:
             broken.append(name)
         if zero and len(entry.shape) > 1 and subject.inventory.group_of(name).kind is Kind.WEIGHT:
@@ -64,11 +64,11 @@ def unsound_values(subject: Subject, progress: Progress | None = None) -> Iterat
         )
 
 
-def _look(subject: Subject, entry: TensorEntry) -> tuple[bool, bool]:
+def look(checkpoint: Checkpoint, entry: TensorEntry) -> tuple[bool, bool]:
     """(all finite, all zero) of one tensor, a chunk at a time."""
     import numpy as np
 
-    file = subject.checkpoint.files[entry.file]
+    file = checkpoint.files[entry.file]
     start, stop = entry.data_offsets
     finite, zero = True, stop > start
     if entry.strides is not None:

@@ -1,0 +1,246 @@
+"""What one tensor does: its role and term in the equation, its shape in config terms, its place in the pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import NamedTuple
+
+import msgspec
+
+from weightscope.analyses.accounting import count_whole
+from weightscope.analyses.inventory import Group, Inventory
+from weightscope.analyses.tying import Tying
+from weightscope.checkpoint.reader import Checkpoint
+from weightscope.components.attention import Attention
+from weightscope.components.base import Component, Slot
+from weightscope.components.latent_attention import LatentAttention
+from weightscope.components.rope import Rope
+from weightscope.errors import UsageError, printable_path
+from weightscope.families.registry import Declaration
+from weightscope.ranges import fill, template_of
+from weightscope.roles import Role
+from weightscope.storage.base import Kind
+from weightscope.storage.linear import Linear
+
+
+class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
+    """A component beside another in the pass: the roles and names of its weights."""
+
+    roles: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is known of one tensor without its values.
+
+    `terms` are the terms that its roles make, `equation` that of the component they belong to; both are empty for
+    tensors that no declaration explains. `shape_terms` are the config's, `dtype` and `file` None where nothing is
+    stored. `before`, `beside` and `after` are in the order of the forward pass; `beside` are the same component's.
+    `share` is of all parameters.
+    """
+
+    name: str
+    roles: tuple[str, ...]
+    component: str
+    kind: str
+    inferred: bool
+    layer: int | None
+    expert: int | None
+    dtype: str | None
+    file: str | None
+    shape: tuple[int, ...] | None
+    shape_terms: tuple[str, ...]
+    layout: str
+    equation: str
+    terms: tuple[str, ...]
+    before: Neighbour | None
+    beside: Neighbour | None
+    after: Neighbour | None
+    parameters: int
+    share: float
+    notes: tuple[str, ...]
+
+
+def explain_tensor(
+    name: str, declaration: Declaration | None, inventory: Inventory, checkpoint: Checkpoint, tying: Tying
+) -> Explanation:
+    """The explanation of a tensor that is stored or, with a config alone, would be.
+
+    Raises:
+        UsageError: there is no such tensor; the hint names those that are nearest.
+    """
+    slot = _slot_of(name, declaration)
+    group = next((g for g in inventory.groups if name in g.names or (not g.names and name in g.planned_names())), None)
+    if group is None:
+        raise UsageError(f"no tensor {name!r:.200}", hint=_nearest(name, inventory))
+    entry = checkpoint.tensors.get(name)
+    planned = next((shape for _, shape in group.counts), None)
+    shape = entry.shape if entry else planned
+    logical, stored = group.packing
+    counts = shape is not None and not group.alias and group.kind in (Kind.WEIGHT, Kind.BIAS)
+    parameters = prod(shape or ()) * logical // stored if counts and not _counted_elsewhere(name, tying) else 0
+    whole = count_whole(inventory, tying)
+    numbers = template_of(name)[1][len(template_of(group.template)[1]) :]
+    owner = slot.owner if slot else None
+    terms = owner.terms() if owner else {}
+    return Explanation(
+        name=name,
+        roles=tuple(map(str, group.roles)),
+        component=str(group.section),
+        kind=str(group.kind),
+        inferred=group.inferred,
+        layer=group.layer_of(name),
+        expert=numbers[group.kinds.index("expert")] if "expert" in group.kinds and not group.inferred else None,
+        dtype=entry.dtype if entry else None,
+        file=printable_path(checkpoint.files[entry.file].path.name) if entry else None,
+        shape=shape,
+        shape_terms=tuple(size.text for size in group.shape) if group.shape else (),
+        layout=_layout(slot),
+        equation=owner.equation() if owner and group.kind is not Kind.BUFFER else "",
+        terms=tuple(terms[role] for role in group.roles if role in terms),
+        **_neighbours(slot, numbers, declaration),
+        parameters=parameters,
+        share=round(parameters / whole, 8) if whole else 0.0,
+        notes=tuple(_notes(name, group, slot, declaration, tying)),
+    )
+
+
+def _slot_of(name: str, declaration: Declaration | None) -> Slot | None:
+    template = template_of(name)[0]
+    for slot in declaration.slots if declaration else ():
+        if template_of(slot.first_name())[0] == template and name in slot.names():
+            return slot
+    return None
+
+
+def _counted_elsewhere(name: str, tying: Tying) -> bool:
+    return tying.tied and tying.head == name
+
+
+def _layout(slot: Slot | None) -> str:
+    if slot is None or slot.stored.kind is not Kind.WEIGHT:
+        return ""
+    roles = tuple(role for role, _ in slot.stored.parts)
+    for item in slot.owner.stored:
+        if isinstance(item, Linear) and item.roles == roles:
+            return item.layout(slot.owner.sizes())
+    return ""
+
+
+class _Place(NamedTuple):
+    """A slot at one layer; outside of layers, `layer` is empty."""
+
+    slot: Slot
+    layer: tuple[int, ...]
+
+    @property
+    def part(self) -> tuple[int, tuple[int, ...]]:
+        """What the tensors of one component at one place have in common."""
+        return id(self.slot.owner), self.layer
+
+    @property
+    def is_weight(self) -> bool:
+        """Whether the pass is sure to use it; buffers and old tables it is not."""
+        head = self.slot.stored.parts[0][0] is Role.LM_HEAD
+        return self.slot.stored.kind is Kind.WEIGHT and (head or not self.slot.stored.optional)
+
+
+def _neighbours(
+    slot: Slot | None, numbers: tuple[int, ...], declaration: Declaration | None
+) -> dict[str, Neighbour | None]:
+    """The components before and after the slot's own, across layers where it is a layer's first or last."""
+    if slot is None or declaration is None:
+        return {"before": None, "beside": None, "after": None}
+    layer = numbers[:1] if slot.ranges else ()
+    order = [place for place in _in_order(declaration, layer) if place.is_weight or place.slot is slot]
+    part = _Place(slot, layer).part
+    first = next(i for i, place in enumerate(order) if place.part == part)
+    last = max(i for i, place in enumerate(order) if place.part == part)
+    before, after = order[:first], order[last + 1 :]
+    found = {
+        "before": [place for place in before if place.part == before[-1].part],
+        "beside": [place for place in order if place.part == part and place.slot is not slot],
+        "after": [place for place in after if place.part == after[0].part],
+    }
+    return {name: _neighbour(places, numbers[1:]) for name, places in found.items()}
+
+
+def _neighbour(places: list[_Place], expert: tuple[int, ...]) -> Neighbour | None:
+    if not places:
+        return None
+    roles = dict.fromkeys(str(role) for place in places for role, _ in place.slot.stored.parts)
+    return Neighbour(roles=tuple(roles), names=tuple(_title(place, expert) for place in places))
+
+
+def _in_order(declaration: Declaration, layer: tuple[int, ...]) -> Iterator[_Place]:
+    """Slots in the order of the pass; of the layers those next to `layer`, and the first and the last."""
+    stacks: dict[str, list[Slot]] = {}
+    for slot in declaration.slots:
+        if not slot.auxiliary:
+            key = slot.template.partition("{}")[0] if slot.ranges else slot.template
+            stacks.setdefault(key, []).append(slot)
+    for members in stacks.values():
+        if not members[0].ranges:
+            yield from (_Place(slot, ()) for slot in members)
+            continue
+        numbers = sorted({number for slot in members for number in slot.ranges[0]})
+        near = {numbers[0], numbers[-1], *(number + step for number in layer for step in (-1, 0, 1))}
+        for number in (n for n in numbers if n in near):
+            yield from (_Place(slot, (number,)) for slot in members if number in slot.ranges[0])
+
+
+def _title(place: _Place, expert: tuple[int, ...]) -> str:
+    """The place's name, of the same expert or of all."""
+    experts = [(expert[0],) if expert else indices for indices in place.slot.ranges[1:]]
+    return fill(place.slot.template, [*((number,) for number in place.layer), *experts])
+
+
+def _notes(name: str, group: Group, slot: Slot | None, declaration: Declaration | None, tying: Tying) -> Iterator[str]:
+    if group.inferred:
+        yield "Its role is inferred from its name: no declaration explains it."
+    if slot is None:
+        return
+    rope = _rope_of(slot.owner)
+    if rope and set(group.roles) & {Role.Q_PROJ, Role.K_PROJ, Role.Q_B_PROJ, Role.KV_A_PROJ}:
+        yield f"{rope.words[0].upper()}{rope.words[1:]}."
+    if isinstance(slot.owner, Attention) and slot.owner.window and Role.K_PROJ in group.roles:
+        yield f"A token sees itself and the {int(slot.owner.window) - 1:,} before it."
+    if group.kind is Kind.BUFFER:
+        computed = (
+            "newer code computes it, and the pass does not read it" if slot.stored.optional else "the pass reads it"
+        )
+        yield f"A buffer, no learned weight: {computed}."
+    if group.kind is Kind.SCALE and declaration and declaration.scheme:
+        yield f"A scale of the {declaration.scheme.name} weight beside it: together they are one weight."
+    if group.packing[0] != group.packing[1] and group.kind is Kind.WEIGHT:
+        yield f"Packed: {group.packing[0]:,} weights in {group.packing[1]:,} elements."
+    if group.auxiliary:
+        yield "Of a part that the main model runs without."
+    if tying.tied and Role.TOKEN_EMBEDDING in group.roles:
+        yield "Tied: it is the head as well, logits = token_embedding·x."
+    if _counted_elsewhere(name, tying):
+        yield "Tied: the embedding's weights stored again, counted there."
+
+
+def _rope_of(owner: Component) -> Rope | None:
+    return owner.rope if isinstance(owner, Attention | LatentAttention) else None
+
+
+def _nearest(name: str, inventory: Inventory) -> str:
+    """Other numbers of the same kind of tensor, or the likeliest slips of the pen."""
+    from difflib import get_close_matches
+
+    template = template_of(name)[0]
+    titles: dict[str, str] = {}
+    for group in inventory.groups:
+        literal = template_of(group.template)[0]
+        if literal == template:
+            return f"there are {group.title}"
+        titles.setdefault(literal, group.title)
+        if literal.removesuffix(".weight") == template:
+            return f"is it {name}.weight?"
+    near = get_close_matches(template, titles, n=2, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(titles[title] for title in near)}?"
+    return "`weightscope tensors MODEL` lists them"

@@ -1,0 +1,237 @@
+"""A pass held against what is expected of it: logits of another program, or a golden file of an earlier pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from weightscope.analyses.forward.run import Candidate, Result
+from weightscope.analyses.forward.stages import MARKS, Stage
+from weightscope.errors import UsageError
+from weightscope.findings import Finding
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MAX_GOLDEN = 100_000_000
+# Of the size of what is expected: far above what other machines round otherwise, far below what a wrong order does.
+RTOL = {"float32": 1e-3, "float64": 1e-3, "bfloat16": 5e-2}
+
+
+class Tolerance(msgspec.Struct, frozen=True, kw_only=True):
+    """How far values may be from expected ones: `atol` + `rtol` · the root mean square of those expected."""
+
+    atol: float = 0.0
+    rtol: float = 1e-3
+
+    @classmethod
+    def of(cls, compute_dtype: str, atol: float | None, rtol: float | None) -> Tolerance:
+        """As a user wants it, or as the compute type allows.
+
+        Raises:
+            UsageError: a tolerance that is none.
+        """
+        for name, value in (("--atol", atol), ("--rtol", rtol)):
+            if value is not None and not 0 <= value < math.inf:
+                raise UsageError(f"{name} {value} is no tolerance", hint="give a number from 0 up")
+        default = RTOL.get(compute_dtype, cls.rtol)
+        return cls(atol=atol or 0.0, rtol=default if rtol is None else rtol)
+
+    def allows(self, difference: float, size: float) -> bool:
+        """Whether a difference is small beside values of that root mean square."""
+        return difference <= self.atol + self.rtol * size
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """What a golden file keeps of a stage."""
+
+    stage: str
+    shape: tuple[int, ...]
+    rms: float | None
+    absmax: float | None
+    fingerprint: tuple[float, ...] | None
+
+
+class Golden(msgspec.Struct, frozen=True, kw_only=True):
+    """What `--record` keeps of a pass: small enough for a repository, and enough to name the stage that changed.
+
+    `top` are the likeliest tokens after each of the last few positions.
+    """
+
+    schema_version: int = 1
+    kind: str = "weightscope forward"
+    model_type: str
+    compute_dtype: str
+    tokens: tuple[int, ...]
+    image: str | None = None
+    stages: tuple[Mark, ...]
+    top: tuple[tuple[Candidate, ...], ...]
+
+    @classmethod
+    def of(cls, result: Result, model_type: str, *, image: str | None = None) -> Golden:
+        """The golden file of a pass.
+
+        Raises:
+            UsageError: the pass put out NaN or infinity, which nothing can be held against.
+        """
+        if not result.finite:
+            raise UsageError("a pass with NaN or infinity makes no golden file", hint="see the findings")
+        return cls(
+            model_type=model_type,
+            compute_dtype=result.compute_dtype,
+            tokens=result.tokens,
+            image=image,
+            stages=tuple(
+                Mark(stage=s.stage, shape=s.shape, rms=s.rms, absmax=s.absmax, fingerprint=s.fingerprint)
+                for s in result.stages
+            ),
+            top=tuple(tuple(row) for row in result.top()[-4:]),
+        )
+
+    def to_json(self) -> str:
+        """One stage a line, so that a repository shows which changed."""
+        encode = msgspec.json.encode
+        fields = [
+            f' "{name}": {encode(getattr(self, name)).decode()}'
+            for name in self.__struct_fields__
+            if name not in ("stages", "top")
+        ]
+        lists = [
+            f' "{name}": [\n' + ",\n".join(f"  {encode(item).decode()}" for item in getattr(self, name)) + "\n ]"
+            for name in ("stages", "top")
+        ]
+        return "{\n" + ",\n".join([*fields, *lists]) + "\n}\n"
+
+
+def read_golden(path: Path) -> Golden:
+    """A golden file.
+
+    Raises:
+        UsageError: it cannot be read or is none.
+    """
+    try:
+        raw = path.read_bytes() if path.stat().st_size <= MAX_GOLDEN else b""
+        golden = msgspec.json.decode(raw, type=Golden)
+    except OSError as error:
+        raise UsageError(f"cannot be read ({error.strerror})", where=path, hint="check the path") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"is no golden file ({error})", where=path, hint="--record writes one") from None
+    if golden.kind != Golden.kind or golden.schema_version != 1:
+        raise UsageError("is no golden file of this version", where=path, hint="--record writes one")
+    if any(len(stage.fingerprint or ()) != MARKS for stage in golden.stages):
+        raise UsageError("is a golden file with broken fingerprints", where=path, hint="record it again")
+    return golden
+
+
+def against_golden(result: Result, golden: Golden, tolerance: Tolerance) -> tuple[tuple[Finding, ...], float]:
+    """What differs, the first stage named, and the largest difference of a fingerprint relative to its stage's size."""
+    expected, found = [s.stage for s in golden.stages], [s.stage for s in result.stages]
+    if expected != found:
+        return (_other_stages(expected, found),), math.inf
+    largest, first = 0.0, None
+    for before, stage in zip(golden.stages, result.stages, strict=True):
+        difference, size = _difference(before, stage), before.rms or 0.0
+        largest = max(largest, difference / size if size else difference)
+        if first is None and (before.shape != stage.shape or not tolerance.allows(difference, size)):
+            first = stage, before, difference
+    if first is None:
+        return (), largest
+    stage, before, difference = first
+    share = f"{difference / before.rms:.3g} of its size" if before.rms else f"{difference:.3g}"
+    return (
+        Finding(
+            code="output-mismatch",
+            severity="error",
+            message=f"{stage.stage} is the first stage that differs from the golden file: its output is off by {share}"
+            if before.shape == stage.shape
+            else f"{stage.stage} has the shape {list(stage.shape)}, in the golden file {list(before.shape)}",
+            tensors=stage.weights,
+            expected=list(before.fingerprint or ()),
+            actual=list(stage.fingerprint or ()),
+            hint=f"all stages before it agree: look at its weights ({', '.join(stage.roles)}), their order and layout",
+        ),
+    ), largest
+
+
+def _difference(before: Mark, stage: Stage) -> float:
+    """The root mean square over the fingerprint's numbers, each as far off as an element is."""
+    if before.fingerprint is None or stage.fingerprint is None or before.shape != stage.shape:
+        return math.inf
+    pairs = zip(before.fingerprint, stage.fingerprint, strict=True)
+    by_marks = math.sqrt(sum((a - b) ** 2 for a, b in pairs) / MARKS)
+    return max(by_marks, abs((before.rms or 0.0) - (stage.rms or 0.0)))
+
+
+def _other_stages(expected: list[str], found: list[str]) -> Finding:
+    pairs = zip([*expected, "the end"], [*found, "the end"], strict=False)
+    there, here = next(((a, b) for a, b in pairs if a != b), ("the end", "the end"))
+    return Finding(
+        code="output-mismatch",
+        severity="error",
+        message=f"the pass has {len(found):,} stages, the golden file {len(expected):,}: {here!r} for {there!r}",
+        hint="the golden file is of another model, or of a pass that was stopped elsewhere",
+    )
+
+
+def read_logits(path: Path, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """Expected logits from a .npy file.
+
+    Raises:
+        UsageError: it cannot be read, holds no numbers, or has another shape.
+    """
+    import numpy as np
+
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UsageError(f"cannot be read as logits ({error})", where=path, hint="--save-logits writes them") from None
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        raise UsageError("holds no array of numbers", where=path, hint="--save-logits writes one")
+    if array.shape not in (shape, (1, *shape)):
+        raise UsageError(
+            f"holds logits of shape {list(array.shape)}, the pass has {list(shape)}",
+            where=path,
+            hint="give the same tokens and model",
+        )
+    return np.asarray(array.reshape(shape))
+
+
+def against_logits(
+    result: Result, expected: np.ndarray[Any, Any], tolerance: Tolerance
+) -> tuple[tuple[Finding, ...], float]:
+    """What differs, and the largest difference."""
+    import numpy as np
+
+    actual = result.logits.numpy()
+    difference = np.abs(actual - expected)
+    largest = float(difference.max(initial=0.0))
+    size = float(np.sqrt(np.mean(np.square(expected, dtype=np.float64)))) if expected.size else 0.0
+    if math.isfinite(largest) and tolerance.allows(largest, size):
+        return (), largest
+    return tuple(_other_logits(actual, expected, difference, largest, size)), largest
+
+
+def _other_logits(
+    actual: np.ndarray[Any, Any],
+    expected: np.ndarray[Any, Any],
+    difference: np.ndarray[Any, Any],
+    largest: float,
+    size: float,
+) -> Iterator[Finding]:
+    import numpy as np
+
+    place = np.unravel_index(int(np.argmax(np.nan_to_num(difference, nan=np.inf))), difference.shape)
+    position, token = (int(number) for number in place)
+    yield Finding(
+        code="output-mismatch",
+        severity="error",
+        message=f"logits differ by up to {largest:.3g}, most at position {position:,} for token {token:,};"
+        f" those expected have an rms of {size:.3g}",
+        expected=float(expected[position, token]),
+        actual=float(actual[position, token]),
+        hint="a golden file (--record) of a pass that is right names the first stage that differs",
+    )

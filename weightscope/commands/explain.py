@@ -1,0 +1,40 @@
+"""`weightscope explain`: what does this tensor do?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from weightscope.commands.options import (
+    FormatOption,
+    ModelPath,
+    OutputOption,
+    VariantOption,
+    open_quietly,
+    own_files,
+)
+from weightscope.output.write import Format, emit
+
+
+def explain(
+    model: ModelPath,
+    tensor: Annotated[str, typer.Argument(show_default=False, help="A tensor's name, as `tensors` lists it.")],
+    format: FormatOption = Format.TABLE,
+    output: OutputOption = None,
+    variant: VariantOption = None,
+) -> None:
+    """What a tensor does: role, equation, shape, neighbours.
+
+    A config.json alone is enough: it says which tensors the architecture has.
+
+    \b
+    Examples:
+      weightscope explain ./Llama-3.1-8B model.layers.0.self_attn.k_proj.weight
+      weightscope explain config.json lm_head.weight
+    """
+    from weightscope.output.explanation import explanation_document
+
+    opened = open_quietly(model, variant)
+    document = explanation_document(opened.summary(), opened.explain(tensor))
+    emit(document, format, output, own_files(opened))

@@ -1,0 +1,224 @@
+"""From an opened model and what a user wants of it to a verdict on its forward pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from weightscope.analyses.forward.golden import (
+    RTOL,
+    Golden,
+    Tolerance,
+    against_golden,
+    against_logits,
+    read_golden,
+    read_logits,
+)
+from weightscope.analyses.forward.outcome import Outcome
+from weightscope.analyses.forward.peer import Comparison, Kept, compare_with_transformers, differing
+from weightscope.analyses.forward.prompt import Prompt, Speller, read_prompt
+from weightscope.analyses.forward.run import Candidate, Result, language_model
+from weightscope.analyses.forward.soundness import judge
+from weightscope.analyses.rules.values import look
+from weightscope.checkpoint.reader import Progress
+from weightscope.components.vision import VisionEncoder
+from weightscope.components.vision_language import VisionLanguage
+from weightscope.errors import NotImplementedByWeightscope, UsageError, printable_path
+from weightscope.findings import SEVERITIES, Severity
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from weightscope.model import Model
+
+IMAGE_PROMPT = "What is shown in this image?"
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user asked for; see the options of `weightscope forward`."""
+
+    tokens: str | None = None
+    text: str | None = None
+    image: Path | None = None
+    device: str = "cpu"
+    compute_dtype: str = "float32"
+    stop_after: int | None = None
+    top_k: int = 5
+    expect: Path | None = None
+    atol: float | None = None
+    rtol: float | None = None
+    compare: bool = False
+    fail_on: Severity = "error"
+
+
+def try_forward(
+    model: Model, wanted: Wanted, progress: Progress | None = None
+) -> tuple[Outcome, Result, Golden | None]:
+    """Run, judge, hold against what is expected; the result and, where one can be made, the golden file of the pass.
+
+    Raises:
+        WeightscopeError: what was asked for cannot be done, in one line.
+    """
+    directory = _directory(model)
+    expected = _expected_golden(wanted)
+    prompt, speller = _prompt(model, wanted, directory, expected)
+    pixels = _pixels(wanted, directory)
+    kept = Kept() if wanted.compare else None
+    result = model.forward(
+        prompt.tokens,
+        pixel_values=pixels,
+        device=wanted.device,
+        compute_dtype=wanted.compute_dtype,
+        stop_after=wanted.stop_after,
+        progress=progress,
+        keep=kept,
+    )
+    judged, checked = judge(result, is_text=prompt.is_text, non_finite=lambda names: _non_finite(model, names))
+    findings, max_abs_diff, golden_diff = list(judged), None, None
+    tolerance = _tolerance(wanted, expected)
+    if expected:
+        found, golden_diff = against_golden(result, expected, tolerance)
+        findings += found
+    elif wanted.expect:
+        logits = result.logits
+        found, max_abs_diff = against_logits(result, read_logits(wanted.expect, tuple(logits.shape)), tolerance)
+        findings += found
+    compared: tuple[Comparison, ...] = ()
+    if kept is not None:
+        compared = compare_with_transformers(directory, result, kept, pixel_values=pixels)
+        findings += differing(compared, tolerance)
+        max_abs_diff = max([max_abs_diff or 0.0, *(item.max_abs_diff for item in compared)])
+    losses = result.losses()
+    loss = sum(losses) / len(losses) if losses else None
+    limit = SEVERITIES.index(wanted.fail_on)
+    outcome = Outcome(
+        ok=all(SEVERITIES.index(finding.severity) > limit for finding in findings),
+        device=result.device,
+        compute_dtype=result.compute_dtype,
+        tokens=len(result.tokens),
+        finite=result.finite,
+        stages=result.stages,
+        top=_spelled(result, wanted.top_k, speller),
+        max_abs_diff=max_abs_diff,
+        peak_bytes=result.peak_bytes,
+        seconds=round(result.seconds, 4),
+        reference=printable_path(model.reference),
+        model_type=model.config.model_type if model.config else "",
+        token_ids=result.tokens,
+        prompt=prompt.text,
+        origin=prompt.origin,
+        loss=loss,
+        perplexity=math.exp(loss) if loss is not None and loss < 700 else None,
+        predictions=len(losses),
+        golden_diff=golden_diff if golden_diff is None or math.isfinite(golden_diff) else None,
+        compared=compared,
+        checked=(*checked, *_expectations(wanted, expected)),
+        findings=tuple(findings),
+        notes=prompt.notes,
+    )
+    image = wanted.image.name if wanted.image else None
+    return outcome, result, Golden.of(result, outcome.model_type, image=image) if result.finite else None
+
+
+def _directory(model: Model) -> Path:
+    path = model.checkpoint.path
+    return path if path.is_dir() else path.parent
+
+
+def _expected_golden(wanted: Wanted) -> Golden | None:
+    if wanted.expect is None or wanted.expect.suffix != ".json":
+        return None
+    golden = read_golden(wanted.expect)
+    if golden.image and not wanted.image:
+        raise UsageError("was recorded with an image", where=wanted.expect, hint=f"give --image {golden.image}")
+    return golden
+
+
+def _prompt(model: Model, wanted: Wanted, directory: Path, expected: Golden | None) -> tuple[Prompt, Speller | None]:
+    if model.declaration is None:
+        return Prompt(tokens=(0,), origin="none"), None  # what is wrong is said by the pass
+    tree = model.declaration.tree
+    if isinstance(tree, VisionEncoder):
+        if wanted.tokens is not None or wanted.text is not None:
+            raise UsageError("a vision encoder takes no tokens", hint="give --image FILE alone")
+        return Prompt(tokens=(), origin="none"), None
+    text = wanted.text
+    image = tree if isinstance(tree, VisionLanguage) and wanted.image else None
+    language = language_model(tree)
+    rows = int(language.decoder.embedding.rows) if language else 0
+    given = wanted.tokens is not None or text is not None
+    if expected and not given:
+        # Only for the spelling of its answers.
+        _, speller = read_prompt(directory, tokens="0")
+        return Prompt(tokens=expected.tokens, origin="golden"), speller
+    prompt, speller = read_prompt(directory, tokens=wanted.tokens, text=text, vocabulary=rows)
+    if image:
+        prompt = _with_image(prompt, image, speller)
+    if expected and prompt.tokens != expected.tokens:
+        raise UsageError(
+            f"{wanted.expect} was recorded on other tokens", hint="leave out --tokens and --prompt: it brings its own"
+        )
+    return prompt, speller
+
+
+def _with_image(prompt: Prompt, tree: VisionLanguage, speller: Speller | None) -> Prompt:
+    """The prompt with a place for each vector of the image, before the text where it says no place."""
+    mark, places = tree.image_token, tree.image_tokens
+    tokens = prompt.tokens
+    if speller and prompt.origin in ("text", "default text"):
+        text = IMAGE_PROMPT if prompt.origin == "default text" else prompt.text or ""
+        spelled = speller.token(mark)
+        text = text if spelled in text else f"{spelled}\n{text}"
+        tokens, prompt = speller.encode(text), replace(prompt, text=text)
+    count = tokens.count(mark)
+    if count == places:
+        return replace(prompt, tokens=tokens)
+    if count > 1:
+        raise UsageError(f"{count:,} image tokens (id {mark}), and one image takes 1 or {places:,}")
+    position = tokens.index(mark) if count else 0
+    return replace(prompt, tokens=(*tokens[:position], *[mark] * places, *tokens[position + count :]))
+
+
+def _pixels(wanted: Wanted, directory: Path) -> np.ndarray[Any, Any] | None:
+    if wanted.image is None:
+        return None
+    from weightscope.analyses.forward.image import read_image
+
+    return read_image(wanted.image, directory)
+
+
+def _non_finite(model: Model, names: Iterable[str]) -> list[str]:
+    tensors = model.checkpoint.tensors
+    found = []
+    for name in names:
+        try:
+            if name in tensors and not look(model.checkpoint, tensors[name])[0]:
+                found.append(name)
+        except NotImplementedByWeightscope:
+            continue
+    return found
+
+
+def _tolerance(wanted: Wanted, expected: Golden | None) -> Tolerance:
+    dtypes = [wanted.compute_dtype, *([expected.compute_dtype] if expected else [])]
+    return Tolerance.of(max(dtypes, key=lambda name: RTOL.get(name, 0.0)), wanted.atol, wanted.rtol)
+
+
+def _expectations(wanted: Wanted, expected: Golden | None) -> list[str]:
+    held = ["golden file" if expected else "expected logits"] if wanted.expect else []
+    return held + ["transformers"] * wanted.compare
+
+
+def _spelled(result: Result, count: int, speller: Speller | None) -> tuple[tuple[Candidate, ...], ...]:
+    rows = result.top(count)
+    if speller is None:
+        return tuple(map(tuple, rows))
+    return tuple(
+        tuple(replace(candidate, text=speller.after(token, candidate.token_id)) for candidate in row)
+        for token, row in zip(result.tokens, rows, strict=True)
+    )
