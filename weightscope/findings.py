@@ -11,7 +11,7 @@ from weightscope.errors import WeightscopeError
 Severity = Literal["error", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 
-# Every code, in one sentence; docs/findings.md has an entry for each.
+# Every code of `check`, in one sentence; docs/findings.md has an entry for each code there is.
 CODES = {
     "missing-tensor": "A tensor that the config's architecture has is in no file.",
     "unexpected-tensor": "A stored tensor is not of the config's architecture.",
@@ -34,7 +34,9 @@ CODES = {
     "non-finite": "A tensor holds NaN or infinity.",
     "all-zero": "A matrix holds nothing but zeros.",
     "duplicate-tensor": "The same tensor name is stored more than once.",
-    # What only a forward pass shows.
+}
+# What only a forward pass shows.
+FORWARD_CODES = {
     "exploding-magnitude": "A stage of the forward pass puts out values beyond all measure.",
     "constant-output": "A stage of the forward pass puts out the same whatever the tokens are.",
     "uniform-loss": "Real text is predicted no better than by a uniform guess.",

@@ -16,7 +16,7 @@ from weightscope.analyses.rules.tokenizer import tokenizer_size
 from weightscope.analyses.rules.values import unsound_values
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import UsageError, printable_path
-from weightscope.findings import CODES, SEVERITIES, Finding, Severity
+from weightscope.findings import CODES, FORWARD_CODES, SEVERITIES, Finding, Severity
 from weightscope.ranges import members
 
 RULES: tuple[Rule, ...] = (
@@ -99,19 +99,20 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         return False
 
 
-def known_code(code: str) -> str:
-    """The code itself.
+def known_code(code: str, *, forward: bool = False) -> str:
+    """The code itself, if it is one of `check`'s or, with `forward`, of the forward pass.
 
     Raises:
         UsageError: there is no such code.
     """
-    if code not in CODES:
+    known = CODES | FORWARD_CODES if forward else CODES
+    if code not in known:
         from difflib import get_close_matches
 
-        near = get_close_matches(code, CODES, n=2)
+        near = get_close_matches(code, known, n=2)
         raise UsageError(
             f"no finding has the code {code!r}",
-            hint=f"did you mean {' or '.join(near)}?" if near else f"codes are {', '.join(CODES)}",
+            hint=f"did you mean {' or '.join(near)}?" if near else f"codes are {', '.join(known)}",
         )
     return code
 

@@ -18,7 +18,7 @@ def explanation(code: str) -> str:
     Raises:
         UsageError: there is no such code.
     """
-    known_code(code)
+    known_code(code, forward=True)
     page = next(place for place in PLACES if place.is_file()).read_text(encoding="utf-8")
     match = re.search(rf"^## {re.escape(code)}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
     assert match, f"docs/findings.md has no entry for {code}"
