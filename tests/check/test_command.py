@@ -135,7 +135,10 @@ def test_explain(code: str, run: Any) -> None:
 
 
 def test_findings_page_has_an_entry_a_code_in_the_same_order() -> None:
-    assert re.findall(r"^## (.+)$", (ROOT / "docs" / "findings.md").read_text(), re.MULTILINE) == [*CODES, *FORWARD_CODES]
+    assert re.findall(r"^## (.+)$", (ROOT / "docs" / "findings.md").read_text(), re.MULTILINE) == [
+        *CODES,
+        *FORWARD_CODES,
+    ]
 
 
 @pytest.mark.parametrize(

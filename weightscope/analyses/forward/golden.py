@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 MAX_GOLDEN = 100_000_000
+KIND = "weightscope forward"
 # Of the size of what is expected: far above what other machines round otherwise, far below what a wrong order does.
 RTOL = {"float32": 1e-3, "float64": 1e-3, "bfloat16": 5e-2}
 
@@ -63,7 +64,7 @@ class Golden(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     schema_version: int = 1
-    kind: str = "weightscope forward"
+    kind: str = KIND
     model_type: str
     compute_dtype: str
     tokens: tuple[int, ...]
@@ -120,7 +121,7 @@ def read_golden(path: Path) -> Golden:
         raise UsageError(f"cannot be read ({error.strerror})", where=path, hint="check the path") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"is no golden file ({error})", where=path, hint="--record writes one") from None
-    if golden.kind != Golden.kind or golden.schema_version != 1:
+    if golden.kind != KIND or golden.schema_version != 1:
         raise UsageError("is no golden file of this version", where=path, hint="--record writes one")
     if any(len(stage.fingerprint or ()) != MARKS for stage in golden.stages):
         raise UsageError("is a golden file with broken fingerprints", where=path, hint="record it again")

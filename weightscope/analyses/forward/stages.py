@@ -80,8 +80,8 @@ class Recorder:
             weights=tuple(summed(names)),
             roles=tuple(dict.fromkeys(role for read in names for role in self._roles_of(read))),
             shape=(1, *x.shape),
-            rms=rms if math.isfinite(rms) else None,
-            absmax=max(-low, high) if finite else None,
+            rms=_figures(rms) if math.isfinite(rms) else None,
+            absmax=_figures(max(-low, high)) if finite else None,
             finite=finite,
             varies=not finite or float((x.amax(0) - x.amin(0)).amax()) > SAME * max(-low, high),
             fingerprint=self._fingerprint(x) if finite else None,
@@ -98,7 +98,7 @@ class Recorder:
         rows, width = x.shape
         marks = x.to(_wide(x)) @ self._sign(width, 0, x) if width else x.new_zeros(rows, MARKS)
         sums = (marks * self._sign(rows, 1, x)).sum(0) / math.sqrt(max(x.numel(), 1))
-        return tuple(float(f"{value:.6g}") for value in sums.tolist())
+        return tuple(map(_figures, sums.tolist()))
 
     def _sign(self, length: int, axis: int, like: torch.Tensor) -> torch.Tensor:
         signs = self._signs.get((length, axis))
@@ -119,6 +119,11 @@ def random_signs(length: int, axis: int) -> torch.Tensor:
         words.append((word ^ (word >> 31)) >> 32)
     bits = torch.tensor(words).unsqueeze(1) >> torch.arange(MARKS)
     return ((bits & 1) * 2 - 1).float()
+
+
+def _figures(value: float) -> float:
+    """Six figures: what is beyond them differs from machine to machine."""
+    return float(f"{value:.6g}")
 
 
 def _wide(x: torch.Tensor) -> torch.dtype:
