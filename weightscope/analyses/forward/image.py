@@ -105,13 +105,23 @@ def _decode(path: Path) -> Image:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                return ImageOps.exif_transpose(image).convert("RGB")
+                return _opaque(ImageOps.exif_transpose(image))
     except UnidentifiedImageError:
         raise UsageError("is no image that Pillow knows", where=path) from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise UsageError("has too many pixels", where=path, hint="scale it down first") from None
     except (OSError, ValueError, SyntaxError) as error:
         raise UsageError(f"cannot be read as an image ({error})", where=path, hint="check the file") from None
+
+
+def _opaque(image: Image) -> Image:
+    """In RGB, what shows through in white."""
+    from PIL import Image as Images
+
+    if "A" not in image.getbands() and image.info.get("transparency") is None:
+        return image.convert("RGB")
+    white = Images.new("RGBA", image.size, (255, 255, 255, 255))
+    return Images.alpha_composite(white, image.convert("RGBA")).convert("RGB")
 
 
 def _square(image: Image, mean: list[float]) -> Image:

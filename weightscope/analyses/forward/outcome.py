@@ -14,9 +14,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What `weightscope forward` says.
 
     `tokens` counts them, `token_ids` are they. `top` has for each position the likeliest tokens after it. `loss` is
-    the mean over the prompt in nats, None where it has but one token or is of ids that mean nothing. `checked` says what the verdict rests on.
-    `max_abs_diff` is the largest difference to expected logits or to transformers' own; `golden_diff` the largest of a
-    golden file's fingerprints, relative to its stage's size.
+    the mean over the prompt in nats, None where it has but one token or is of ids that mean nothing. `checked` says
+    what the verdict rests on. `max_abs_diff` is the largest difference to expected logits or to transformers' own;
+    `golden_diff` the largest of a golden file's fingerprints, relative to its stage's size.
     """
 
     schema_version: int = 1

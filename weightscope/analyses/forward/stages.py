@@ -73,14 +73,13 @@ class Recorder:
         self._taken.clear()
         low, high = (float(bound) for bound in x.aminmax())
         finite = math.isfinite(low) and math.isfinite(high)
-        rms = float(x.norm(dtype=_wide(x))) / math.sqrt(max(x.numel(), 1)) if finite else math.nan
         measured = Stage(
             stage=name,
             equation=equation,
             weights=tuple(summed(names)),
             roles=tuple(dict.fromkeys(role for read in names for role in self._roles_of(read))),
             shape=(1, *x.shape),
-            rms=_figures(rms) if math.isfinite(rms) else None,
+            rms=_figures(_rms(x, max(-low, high))) if finite else None,
             absmax=_figures(max(-low, high)) if finite else None,
             finite=finite,
             varies=not finite or float((x.amax(0) - x.amin(0)).amax()) > SAME * max(-low, high),
@@ -119,6 +118,13 @@ def random_signs(length: int, axis: int) -> torch.Tensor:
         words.append((word ^ (word >> 31)) >> 32)
     bits = torch.tensor(words).unsqueeze(1) >> torch.arange(MARKS)
     return ((bits & 1) * 2 - 1).float()
+
+
+def _rms(x: torch.Tensor, largest: float) -> float:
+    """The root mean square, also where the squares are beyond float32."""
+    count = math.sqrt(max(x.numel(), 1))
+    whole = float(x.norm(dtype=_wide(x)))
+    return whole / count if math.isfinite(whole) else float((x / largest).norm(dtype=_wide(x))) * largest / count
 
 
 def _figures(value: float) -> float:
