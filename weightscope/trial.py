@@ -68,6 +68,8 @@ def try_forward(
     expected = _expected_golden(wanted)
     prompt, speller = _prompt(model, wanted, directory, expected)
     pixels = _pixels(wanted, directory)
+    tolerance = _tolerance(wanted, expected)
+    logits = read_logits(wanted.expect) if wanted.expect and not expected else None
     kept = Kept() if wanted.compare else None
     result = model.forward(
         prompt.tokens,
@@ -80,13 +82,11 @@ def try_forward(
     )
     judged, checked = judge(result, is_text=prompt.is_text, non_finite=lambda names: _non_finite(model, names))
     findings, max_abs_diff, golden_diff = list(judged), None, None
-    tolerance = _tolerance(wanted, expected)
     if expected:
         found, golden_diff = against_golden(result, expected, tolerance)
         findings += found
-    elif wanted.expect:
-        logits = result.logits
-        found, max_abs_diff = against_logits(result, read_logits(wanted.expect, tuple(logits.shape)), tolerance)
+    elif logits is not None:
+        found, max_abs_diff = against_logits(result, logits, tolerance)
         findings += found
     compared: tuple[Comparison, ...] = ()
     if kept is not None:

@@ -53,7 +53,7 @@ def swap_parts(*sizes: int) -> Callable[[torch.Tensor], torch.Tensor]:
     """The first two of consecutive parts exchanged."""
 
     def order(x: torch.Tensor) -> torch.Tensor:
-        first, second, *rest = x.split(sizes)
+        first, second, *rest = torch.split(x, list(sizes))
         return torch.cat((second, first, *rest))
 
     return order
@@ -74,7 +74,9 @@ def concatenated_from_heads(heads: int, parts: int) -> Callable[[torch.Tensor], 
 
 def swap_within_heads(heads: int, first: int, second: int) -> Callable[[torch.Tensor], torch.Tensor]:
     """A head's values before its keys."""
-    return lambda x: torch.cat(x.reshape(heads, first + second, -1).split((first, second), 1)[::-1], 1).reshape(x.shape)
+    return lambda x: torch.cat(torch.split(x.reshape(heads, first + second, -1), [first, second], 1)[::-1], 1).reshape(
+        x.shape
+    )
 
 
 L1 = "model.layers.1."
@@ -237,8 +239,8 @@ def test_other_tokens_than_recorded(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("array", "said"),
     [
-        (np.zeros((5, 256), np.float32), "holds logits of shape [5, 256], the pass has [2, 256]"),
-        (np.zeros((2, 3, 256), np.float32), "holds logits of shape [2, 3, 256]"),
+        (np.zeros((5, 256), np.float32), "the expected logits have the shape [5, 256], the pass's [2, 256]"),
+        (np.zeros((2, 3, 256), np.float32), "the expected logits have the shape [2, 3, 256]"),
         (np.array(["a"]), "holds no array of numbers"),
         (np.array([{"a": 1}], dtype=object), "cannot be read as logits"),
         (None, "cannot be read as logits"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import prod
 from typing import NamedTuple
 
@@ -153,7 +153,8 @@ def _neighbours(
     if slot is None or declaration is None:
         return {"before": None, "beside": None, "after": None}
     layer = numbers[:1] if slot.ranges else ()
-    order = [place for place in _in_order(declaration, layer) if place.is_weight or place.slot is slot]
+    slots = [other for other in declaration.slots if other.auxiliary == slot.auxiliary]
+    order = [place for place in _in_order(slots, layer) if place.is_weight or place.slot is slot]
     part = _Place(slot, layer).part
     first = next(i for i, place in enumerate(order) if place.part == part)
     last = max(i for i, place in enumerate(order) if place.part == part)
@@ -173,13 +174,12 @@ def _neighbour(places: list[_Place], expert: tuple[int, ...]) -> Neighbour | Non
     return Neighbour(roles=tuple(roles), names=tuple(_title(place, expert) for place in places))
 
 
-def _in_order(declaration: Declaration, layer: tuple[int, ...]) -> Iterator[_Place]:
+def _in_order(slots: Iterable[Slot], layer: tuple[int, ...]) -> Iterator[_Place]:
     """Slots in the order of the pass; of the layers those next to `layer`, and the first and the last."""
     stacks: dict[str, list[Slot]] = {}
-    for slot in declaration.slots:
-        if not slot.auxiliary:
-            key = slot.template.partition("{}")[0] if slot.ranges else slot.template
-            stacks.setdefault(key, []).append(slot)
+    for slot in slots:
+        key = slot.template.partition("{}")[0] if slot.ranges else slot.template
+        stacks.setdefault(key, []).append(slot)
     for members in stacks.values():
         if not members[0].ranges:
             yield from (_Place(slot, ()) for slot in members)

@@ -31,13 +31,18 @@ def attend(
     import torch
 
     heads, length = q.shape[:2]
+    hides = window is not None and window < length
+    if not (hides or softcap or slopes is not None) and q.shape[-1] == v.shape[-1]:
+        # torch's own kernel, which keeps no scores either.
+        fused = torch.nn.functional.scaled_dot_product_attention
+        return fused(q[None], k[None], v[None], is_causal=causal, scale=scale, enable_gqa=len(k) < heads)[0]
     step = max(1, SCORES // max(heads * length, 1))
     # A group's queries lie one after another, so that its keys are multiplied once and never repeated.
     grouped = (q * scale).unflatten(0, (len(k), -1))  # type: ignore[no-untyped-call]
     out = q.new_empty(heads, length, v.shape[-1])
     for start in range(0, length, step):
         stop = min(start + step, length)
-        first = max(0, start - window + 1) if window is not None else 0
+        first = max(0, start - window + 1) if window is not None and causal else 0
         last = stop if causal else length
         queries = grouped[:, :, start:stop].flatten(1, 2)
         scores = torch.bmm(queries, k[:, first:last].transpose(1, 2)).reshape(heads, stop - start, last - first)

@@ -51,9 +51,13 @@ class RMSNorm(Component, frozen=True, kw_only=True):
         """[…, size]; the mean of squares is taken in float32."""
         import torch
 
-        wide = x.float() if x.dtype is not torch.float64 else x
+        weight = at.weights(self)[self.role]
+        if x.dtype in (torch.float32, torch.float64):
+            scale = self.offset + weight if self.offset else weight
+            return torch.nn.functional.rms_norm(x, (int(self.size),), scale, self.eps)
+        wide = x.float()
         scaled = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
-        return scaled.to(x.dtype) * (self.offset + at.weights(self)[self.role])
+        return scaled.to(x.dtype) * (self.offset + weight)
 
 
 class LayerNorm(Component, frozen=True, kw_only=True):

@@ -178,11 +178,11 @@ def _other_stages(expected: list[str], found: list[str]) -> Finding:
     )
 
 
-def read_logits(path: Path, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """Expected logits from a .npy file.
+def read_logits(path: Path) -> np.ndarray[Any, Any]:
+    """Expected logits from a .npy file, mapped.
 
     Raises:
-        UsageError: it cannot be read, holds no numbers, or has another shape.
+        UsageError: it cannot be read, or holds no numbers.
     """
     import numpy as np
 
@@ -192,22 +192,26 @@ def read_logits(path: Path, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         raise UsageError(f"cannot be read as logits ({error})", where=path, hint="--save-logits writes them") from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         raise UsageError("holds no array of numbers", where=path, hint="--save-logits writes one")
-    if array.shape not in (shape, (1, *shape)):
-        raise UsageError(
-            f"holds logits of shape {list(array.shape)}, the pass has {list(shape)}",
-            where=path,
-            hint="give the same tokens and model",
-        )
-    return np.asarray(array.reshape(shape))
+    return array
 
 
 def against_logits(
     result: Result, expected: np.ndarray[Any, Any], tolerance: Tolerance
 ) -> tuple[tuple[Finding, ...], float]:
-    """What differs, and the largest difference."""
+    """What differs, and the largest difference.
+
+    Raises:
+        UsageError: the expected logits have another shape.
+    """
     import numpy as np
 
     actual = result.logits.numpy()
+    if expected.shape not in (actual.shape, (1, *actual.shape)):
+        raise UsageError(
+            f"the expected logits have the shape {list(expected.shape)}, the pass's {list(actual.shape)}",
+            hint="give the same tokens and model",
+        )
+    expected = np.asarray(expected).reshape(actual.shape)
     difference = np.abs(actual - expected)
     largest = float(difference.max(initial=0.0))
     size = float(np.sqrt(np.mean(np.square(expected, dtype=np.float64)))) if expected.size else 0.0

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 MARKS = 8
 # Rows that differ by less than this share of the largest magnitude are the same.
 SAME = 1e-6
-_MASK = (1 << 64) - 1
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,17 +72,19 @@ class Recorder:
         self._taken.clear()
         low, high = (float(bound) for bound in x.aminmax())
         finite = math.isfinite(low) and math.isfinite(high)
+        largest = max(-low, high)
+        marks = self._marks(x) if finite else None
         measured = Stage(
             stage=name,
             equation=equation,
             weights=tuple(summed(names)),
             roles=tuple(dict.fromkeys(role for read in names for role in self._roles_of(read))),
             shape=(1, *x.shape),
-            rms=_figures(_rms(x, max(-low, high))) if finite else None,
-            absmax=_figures(max(-low, high)) if finite else None,
+            rms=_figures(_rms(x, largest)) if finite else None,
+            absmax=_figures(largest) if finite else None,
             finite=finite,
-            varies=not finite or float((x.amax(0) - x.amin(0)).amax()) > SAME * max(-low, high),
-            fingerprint=self._fingerprint(x) if finite else None,
+            varies=marks is None or float((marks.amax(0) - marks.amin(0)).amax()) > SAME * largest,
+            fingerprint=None if marks is None else self._fingerprint(marks, x.numel()),
         )
         self.stages.append(measured)
         if not finite and self._finite:
@@ -92,11 +93,13 @@ class Recorder:
         if self._keep:
             self._keep(name, x)
 
-    def _fingerprint(self, x: torch.Tensor) -> tuple[float, ...]:
+    def _marks(self, x: torch.Tensor) -> torch.Tensor:
+        """Random sums of each row's elements, [rows, MARKS]: rows that differ have other sums."""
+        return x.to(_wide(x)) @ self._sign(x.shape[1], 0, x)
+
+    def _fingerprint(self, marks: torch.Tensor, elements: int) -> tuple[float, ...]:
         """Signs over the columns, then over the rows: cheap, and still independent enough to see any difference."""
-        rows, width = x.shape
-        marks = x.to(_wide(x)) @ self._sign(width, 0, x) if width else x.new_zeros(rows, MARKS)
-        sums = (marks * self._sign(rows, 1, x)).sum(0) / math.sqrt(max(x.numel(), 1))
+        sums = (marks * self._sign(len(marks), 1, marks)).sum(0) / math.sqrt(max(elements, 1))
         return tuple(map(_figures, sums.tolist()))
 
     def _sign(self, length: int, axis: int, like: torch.Tensor) -> torch.Tensor:
@@ -108,16 +111,15 @@ class Recorder:
 
 def random_signs(length: int, axis: int) -> torch.Tensor:
     """±1 [length, MARKS], the same on every machine and with every version of every library: splitmix64's bits."""
+    import numpy as np
     import torch
 
-    words = []
-    for index in range(length):
-        word = ((2 * index + axis + 1) * 0x9E3779B97F4A7C15) & _MASK
-        word = ((word ^ (word >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-        word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) & _MASK
-        words.append((word ^ (word >> 31)) >> 32)
-    bits = torch.tensor(words).unsqueeze(1) >> torch.arange(MARKS)
-    return ((bits & 1) * 2 - 1).float()
+    with np.errstate(over="ignore"):
+        word = (2 * np.arange(length, dtype=np.uint64) + np.uint64(axis + 1)) * np.uint64(0x9E3779B97F4A7C15)
+        word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    bits = ((word ^ (word >> np.uint64(31))) >> np.uint64(32))[:, None] >> np.arange(MARKS, dtype=np.uint64)
+    return torch.from_numpy((bits & np.uint64(1)).astype(np.float32) * 2 - 1)
 
 
 def _rms(x: torch.Tensor, largest: float) -> float:
