@@ -55,7 +55,7 @@ def test_readme_python_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (tensor.role, tensor.shape, tensor.dtype) == ("final_norm", (24,), "BF16")  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("command", ["inspect", "params", "tensors", "check"])
+@pytest.mark.parametrize("command", ["inspect", "params", "tensors", "explain", "check", "forward"])
 def test_every_command_is_documented_and_shows_an_example(command: str) -> None:
     assert f"`weightscope {command} MODEL" in (ROOT / "README.md").read_text()
     shown = run(f"weightscope {command} --help").stdout
