@@ -13,6 +13,7 @@ from weightscope.components.running import At, linear
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
+from weightscope.storage.plain import Plain
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +24,8 @@ class Attention(Component, frozen=True, kw_only=True):
 
     `window` is how many positions a token sees, itself included; `softcap` bounds the scores (Gemma 2). `norms` act
     on each head's queries and keys (Qwen 3). `scale` is 1/sqrt(head_dim) where the family says nothing else. `alibi`
-    takes from a score in proportion to the distance (Press et al. 2022).
+    takes from a score in proportion to the distance (Press et al. 2022). `sinks` is the name of a score for each head
+    that takes its share of the softmax and gives nothing (gpt-oss).
     """
 
     name: str
@@ -39,11 +41,12 @@ class Attention(Component, frozen=True, kw_only=True):
     softcap: float | None = None
     scale: float | None = None
     alibi: bool = False
+    sinks: str | None = None
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """The four projections, fused or not, and what buffers old checkpoints hold."""
-        return self.items
+        """The four projections, fused or not, what buffers old checkpoints hold, and the sinks."""
+        return (*self.items, Plain(self.sinks, Role.SINK, leaf="")) if self.sinks else self.items
 
     def sizes(self) -> Sizes:
         """q, k and v project from the model's width, o back to it."""
@@ -53,6 +56,7 @@ class Attention(Component, frozen=True, kw_only=True):
             Role.K_PROJ: (keys, self.width),
             Role.V_PROJ: (keys, self.width),
             Role.O_PROJ: (self.width, queries),
+            Role.SINK: (self.heads,),
         }
 
     def children(self) -> Iterable[Component]:
@@ -71,6 +75,7 @@ class Attention(Component, frozen=True, kw_only=True):
         scores = f"q·kᵀ{scale}"
         scores = f"cap({scores}, {self.softcap:g})" if self.softcap else scores
         scores += " − slope·distance" if self.alibi else ""
+        scores = f"[{scores} | sink]" if self.sinks else scores
         return f"o_proj·softmax({scores})·v"
 
     def terms(self) -> Mapping[Role, str]:
@@ -85,6 +90,7 @@ class Attention(Component, frozen=True, kw_only=True):
             Role.K_PROJ: f"k = {rotated.format(normed.get(Role.K_NORM, '{}').format('k_proj·x'))}   in {keys}",
             Role.V_PROJ: f"v = v_proj·x   in {keys}",
             Role.O_PROJ: "o_proj·[heads side by side]",
+            Role.SINK: "a score of each head that no position has: its share is given to none",
         }
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
@@ -114,5 +120,6 @@ class Attention(Component, frozen=True, kw_only=True):
             window=self.window,
             softcap=self.softcap,
             slopes=torch.tensor(alibi_slopes(self.heads), device=x.device) if self.alibi else None,
+            sinks=weights.get(Role.SINK),
         )
         return linear(mixed.transpose(0, 1).flatten(1), weights, Role.O_PROJ)
