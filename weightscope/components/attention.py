@@ -27,7 +27,8 @@ class Attention(Component, frozen=True, kw_only=True):
     `turned_norms` after the rotation (Hunyuan). `scale` is 1/sqrt(head_dim) where the family says nothing else.
     `alibi` takes from a score in proportion to the distance (Press et al. 2022). `clip` bounds what the projections
     give (OLMo). `temperature` makes queries of late positions larger (Ministral 3). `sinks` is the name of a score for
-    each head that takes its share of the softmax and gives nothing (gpt-oss).
+    each head that takes its share of the softmax and gives nothing (gpt-oss). With a `chunk` a token sees only those
+    before it among as many that begin at a multiple of it (Llama 4).
     """
 
     name: str
@@ -48,6 +49,7 @@ class Attention(Component, frozen=True, kw_only=True):
     clip: float | None = None
     temperature: Temperature | None = None
     sinks: str | None = None
+    chunk: int | None = None
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -131,16 +133,17 @@ class Attention(Component, frozen=True, kw_only=True):
             softcap=self.softcap,
             alibi=self.alibi,
             sinks=weights.get(Role.SINK),
+            chunk=self.chunk,
         )
         return linear(mixed.transpose(0, 1).flatten(1), weights, Role.O_PROJ)
 
     def _made(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor], role: Role, at: At) -> torch.Tensor:
         """One of q, k and v, [T, heads, head_dim]."""
         made = linear(x, weights, role)
-        if self.clip:
-            made = made.clamp(-self.clip, self.clip)
         if self.whole_norms:
             made = self._called(made, _NORM_OF.get(role), at)
+        if self.clip:
+            made = made.clamp(-self.clip, self.clip)
         return made.unflatten(-1, (-1, int(self.head_dim)))  # type: ignore[no-untyped-call,no-any-return]
 
     def _normed(self, x: torch.Tensor, role: Role, at: At) -> torch.Tensor:

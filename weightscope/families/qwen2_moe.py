@@ -50,8 +50,7 @@ def qwen2_moe(config: Config, root: str) -> CausalLM:
         projections=four_projections(qkv_bias=config["qkv_bias"]),
         slides=lambda layer: layer % 2 == 0 and layer < upper,
     )
-    shared = config["shared_expert_intermediate_size"]
-    return with_mixture(model, every_so_often(config), mixture(config, root, shared=shared))
+    return with_mixture(model, every_so_often(config), mixture(config, root, config["shared_expert_intermediate_size"]))
 
 
 @family("qwen3_moe", roots=ROOTS, defaults=QWEN3_MOE, aliases={"num_experts": "num_local_experts"})
