@@ -49,6 +49,8 @@ class Role(StrEnum):
     UP_PROJ = "up_proj"
     DOWN_PROJ = "down_proj"
     GATE_UP_PROJ = "gate_up_proj"
+    ALPHA_P = "alpha_p"
+    ALPHA_N = "alpha_n"
     ROUTER = "router"
     INPUT_NORM = "input_norm"
     POST_ATTENTION_NORM = "post_attention_norm"
@@ -72,6 +74,8 @@ class Role(StrEnum):
     CAUSAL_MASK = "causal_mask"
     POSITION_IDS = "position_ids"
     ROUTER_BIAS = "router_bias"
+    BETA = "beta"
+    EPSILON = "epsilon"
     RUNNING_STATISTIC = "running_statistic"
     UNKNOWN = "unknown"
 
@@ -95,7 +99,7 @@ _SECTIONS = {
         Role.KV_A_PROJ,
         Role.KV_B_PROJ,
     ),
-    Section.MLP: (Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ, Role.GATE_UP_PROJ),
+    Section.MLP: (Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ, Role.GATE_UP_PROJ, Role.ALPHA_P, Role.ALPHA_N),
     Section.MOE: (Role.ROUTER,),
     Section.NORM: (
         Role.INPUT_NORM,
