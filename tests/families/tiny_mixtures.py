@@ -111,7 +111,7 @@ TINY_MIXTURES = [
     }),
     Tiny("glm4_moe", "Glm4Moe", GLM4),
     Tiny("glm4_moe-norms-bias", "Glm4Moe", GLM4 | {
-        "use_qk_norm": True, "attention_bias": True, "head_dim": 10, "first_k_dense_replace": 2, "n_group": 1,
+        "use_qk_norm": True, "attention_bias": True, "head_dim": 10, "first_k_dense_replace": 0, "n_group": 1,
         "topk_group": 1, "tie_word_embeddings": True,
     }),
     Tiny("minimax_m2", "MiniMaxM2", MINIMAX_M2),
@@ -126,11 +126,13 @@ TINY_MIXTURES = [
     }),
     Tiny("granitemoeshared", "GraniteMoeShared", GRANITE | GRANITE_SCALES | {"shared_intermediate_size": 17}),
     Tiny("granitemoeshared-none", "GraniteMoeShared", GRANITE),
-    Tiny("dbrx", "Dbrx", dbrx({"kv_n_heads": 2}, {})),
+    Tiny("dbrx", "Dbrx", dbrx({"kv_n_heads": 2, "clip_qkv": 8.0}, {})),
     Tiny("dbrx-clip-power", "Dbrx", dbrx({"kv_n_heads": 3, "clip_qkv": 0.4}, {
         "moe_normalize_expert_weights": 2.0, "moe_top_k": 3,
     })),
-    Tiny("dbrx-plain-weights", "Dbrx", dbrx({"kv_n_heads": 6}, {"moe_normalize_expert_weights": None})),
+    Tiny("dbrx-plain-weights", "Dbrx", dbrx({"kv_n_heads": 6, "clip_qkv": 0.7}, {
+        "moe_normalize_expert_weights": None,
+    })),
     Tiny("exaone_moe", "ExaoneMoe", EXAONE),
     Tiny("exaone_moe-groups-pattern", "ExaoneMoe", EXAONE | {
         "num_experts": 9, "n_group": 3, "topk_group": 2, "sliding_window_pattern": 2, "first_k_dense_replace": 2,
@@ -152,12 +154,12 @@ TINY_MIXTURES = [
         "attention_bias": True, "moe_topk": [3, 3, 3], "tie_word_embeddings": True,
     }),
     Tiny("hunyuan_v1_moe-alpha", "HunYuanMoEV1", HUNYUAN | {
-        "rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "alpha": 50.0},
+        "rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "alpha": 50.0, "factor": 1.0},
     }),
     Tiny("llama4_text", "Llama4Text", LLAMA4),
     Tiny("llama4_text-plain-listed", "Llama4Text", LLAMA4 | {
         "use_qk_norm": False, "moe_layers": [1], "attention_bias": True, "tie_word_embeddings": True,
-        "no_rope_layers": [1, 0, 1], "num_experts_per_tok": 2,
+        "no_rope_layers": [1, 0, 1, 1], "num_experts_per_tok": 2,
     }),
     Tiny("llama4_text-all-chunks", "Llama4Text", LLAMA4 | {
         "interleave_moe_layer_step": 2, "attn_temperature_tuning": False,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from weightscope.components.attention import Attention
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block, CausalLM, Decoder
@@ -22,12 +20,10 @@ from weightscope.sizes import Size
 from weightscope.storage.linear import Linear
 from weightscope.storage.stacked import Stacked
 
-DBRX = {"max_position_embeddings": 2048, "tie_word_embeddings": False}
-ATTENTION = {"clip_qkv": Nullable(float), "kv_n_heads": 1, "rope_theta": Nullable(float)}
+ATTENTION = {"clip_qkv": Nullable(float), "kv_n_heads": 1, "rope_theta": 10000.0}
 EXPERTS = {"ffn_act_fn": Nullable(object), "ffn_hidden_size": 3584, "moe_num_experts": 4, "moe_top_k": 1}
 FFN = EXPERTS | {"moe_normalize_expert_weights": Nullable(float, 1.0)}
-NAMES = {"hidden_size": "d_model", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers"}
-ALIASES = NAMES | {"max_position_embeddings": "max_seq_len"}
+ALIASES = {"hidden_size": "d_model", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers"}
 ITEMS = (
     Stacked("w1", Role.GATE_PROJ, flat=True),
     Stacked("v1", Role.UP_PROJ, flat=True),
@@ -35,7 +31,7 @@ ITEMS = (
 )
 
 
-@family("dbrx", roots=("transformer", ""), defaults=DBRX, aliases=ALIASES)
+@family("dbrx", roots=("transformer", ""), defaults={"tie_word_embeddings": False}, aliases=ALIASES)
 def dbrx(config: Config, root: str) -> CausalLM:
     """A block's norms lie beside its attention."""
     width, norm = config["hidden_size"], layer_norms(1e-5, bias=False)
@@ -45,28 +41,23 @@ def dbrx(config: Config, root: str) -> CausalLM:
         feed_forward_norm=norm("norm_attn_norm.norm_2", Role.POST_ATTENTION_NORM, width),
         feed_forward=mixture(width, config.nested("ffn_config").with_defaults(FFN, {})),
     )
-    decoder = Decoder(
-        name=root,
-        embedding=Embedding(name="wte", rows=config["vocab_size"], width=width),
-        blocks=(Repeat(name="blocks", indices=range(depth_of(config)), child=block),),
-        final_norm=norm("norm_f", Role.FINAL_NORM, width),
-        depth=config["num_hidden_layers"],
-    )
+    depth, embedding = depth_of(config), Embedding(name="wte", rows=config["vocab_size"], width=width)
+    blocks, last = (Repeat(name="blocks", indices=range(depth), child=block),), norm("norm_f", Role.FINAL_NORM, width)
+    decoder = Decoder(name=root, embedding=embedding, blocks=blocks, final_norm=last, depth=depth)
     return CausalLM(decoder=decoder, head=head(config, root))
 
 
 def attention(config: Config, inner: Config) -> Attention:
     """The rotation's theta is `attn_config`'s, as in DBRX's own code; transformers 5 looks for it elsewhere."""
-    width, heads, theta = config["hidden_size"], config["num_attention_heads"], inner["rope_theta"]
-    rope = Rope.of(config, width // heads)
+    width, heads, fused = config["hidden_size"], config["num_attention_heads"], (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ)
     return Attention(
         name="norm_attn_norm.attn",
-        items=(Linear("Wqkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ), Linear("out_proj", Role.O_PROJ)),
+        items=(Linear("Wqkv", *fused), Linear("out_proj", Role.O_PROJ)),
         width=width,
         heads=heads,
         kv_heads=inner["kv_n_heads"],
         head_dim=width // heads,
-        rope=replace(rope, theta=float(theta)) if theta else rope,
+        rope=Rope.of(inner, width // heads),
         clip=inner["clip_qkv"],
     )
 

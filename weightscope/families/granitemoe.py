@@ -38,7 +38,7 @@ def granitemoe(config: Config, root: str) -> CausalLM:
     prefix, stacked = spelling(root)
     bias = config["attention_bias"]
     experts, chosen = config["num_local_experts"], config["num_experts_per_tok"]
-    shared = config["shared_intermediate_size"] if config.model_type == "granitemoeshared" else 0
+    shared = config["shared_intermediate_size"] if config.model_type == "granitemoeshared" else None
     expert = mlp(config, "", config["intermediate_size"], ())
     name, items = ("block_sparse_moe.experts", IN_MEMORY) if stacked else ("block_sparse_moe", ON_DISK)
     fused = (Linear("input_linear", Role.GATE_PROJ, Role.UP_PROJ), Linear("output_linear", Role.DOWN_PROJ))

@@ -20,7 +20,6 @@ CHUNKS = {
     "no_rope_layer_interval": 4,
     "attention_chunk_size": Nullable(int, 8192),
     "layer_types": Nullable(list),
-    "attn_temperature_tuning": Nullable(object, True),
     "floor_scale": 8192,
     "attn_scale": 0.1,
 }
@@ -56,7 +55,7 @@ def attends(config: Config, block: Block, *, chunked: bool) -> Block:
     """The block with its chunk, and norms without weights after the rotation or queries that grow without it."""
     attention = block.attention
     assert isinstance(attention, Attention)
-    tuned = attention.rope is None and config["attn_temperature_tuning"]
+    tuned = attention.rope is None and config.get("attn_temperature_tuning", True)
     normed = attention.rope is not None and config["use_qk_norm"]
     norms = tuple(
         RMSNorm(name="qk_norm", role=role, size=attention.head_dim, eps=config["rms_norm_eps"], weighted=False)
