@@ -311,3 +311,27 @@ def test_what_is_not_declared_is_refused_by_name(
     keys = json.loads((saved(name) / "config.json").read_text())
     with pytest.raises(WeightscopeError, match=said):
         declare(Config(keys | changes))
+
+
+def test_ernie_4_5_ahead_as_published() -> None:
+    """The names of ERNIE-4.5-21B-A3B-PT's index; transformers leaves these tensors unread."""
+    config = {"num_hidden_layers": 3, "hidden_size": 24, "vocab_size": 101, "num_attention_heads": 6}
+    config |= {"model_type": "ernie4_5_moe", "num_nextn_predict_layers": 1, "intermediate_size": 52}
+    declaration = declare(Config(config | {"num_key_value_heads": 2}))
+    assert declaration is not None
+    slots = [slot for slot in declaration.slots if slot.auxiliary and not slot.stored.optional]
+    ahead = {name: tuple(slot.stored.shape) for slot in slots for name in slot.names()}
+    assert ahead == {
+        "model.mtp_emb_norm.0.weight": (24,),
+        "model.mtp_hidden_norm.0.weight": (24,),
+        "model.mtp_linear_proj.0.weight": (24, 48),
+        "model.mtp_block.0.input_layernorm.weight": (24,),
+        "model.mtp_block.0.self_attn.q_proj.weight": (24, 24),
+        "model.mtp_block.0.self_attn.k_proj.weight": (8, 24),
+        "model.mtp_block.0.self_attn.v_proj.weight": (8, 24),
+        "model.mtp_block.0.self_attn.o_proj.weight": (24, 24),
+        "model.mtp_block.0.post_attention_layernorm.weight": (24,),
+        "model.mtp_block.0.mlp.gate_proj.weight": (52, 24),
+        "model.mtp_block.0.mlp.up_proj.weight": (52, 24),
+        "model.mtp_block.0.mlp.down_proj.weight": (24, 52),
+    }
