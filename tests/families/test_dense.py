@@ -15,6 +15,7 @@ import weightscope
 from tests.components.test_logits import TOKENS
 from tests.families.tiny import Tiny
 from tests.families.tiny_dense import TINY_DENSE
+from weightscope.components.attending import Alibi
 
 
 @pytest.mark.parametrize("tiny", TINY_DENSE, ids=lambda tiny: tiny.name)
@@ -82,6 +83,15 @@ def test_configs_as_published(
         ("smollm3", {"no_rope_layers": [1, 0]}, "no_rope_layers does not name 5 layers"),
         ("exaone4", {"layer_types": None, "sliding_window_pattern": "LLxG"}, "neither a number nor letters"),
         ("apertus-bias-relu", {"hidden_act": "mish"}, "'mish'"),
+        ("mpt", {"attn_config": {"qk_ln": True}}, "attn_config.qk_ln True"),
+        ("mpt", {"attn_config": {"alibi": False}}, "attn_config.alibi False"),
+        ("mpt", {"no_bias": False}, "no_bias False"),
+        ("mpt", {"norm_type": "rmsnorm"}, "'rmsnorm'"),
+        ("falcon", {"num_ln_in_parallel_attn": 2}, "norms in this decoder architecture"),
+        ("gpt_neo", {"attention_types": [[["global"], 2]]}, "attention_types does not name 3 layers"),
+        ("gpt_neo", {"attention_types": [["global", 2]]}, "attention_types does not name 3 layers"),
+        ("codegen", {"n_head": 6}, "n_head is 6"),
+        ("gpt_bigcode", {"add_cross_attention": True}, "add_cross_attention"),
     ],
 )
 def test_what_is_not_declared_is_named(
@@ -92,3 +102,20 @@ def test_what_is_not_declared_is_named(
     (tmp_path / "config.json").write_text(json.dumps(keys))
     with pytest.raises(weightscope.WeightscopeError, match=said):
         weightscope.open(tmp_path).forward(TOKENS)
+
+
+@pytest.mark.parametrize(("heads", "most"), [(6, 8), (8, 8), (5, 16), (64, 16)])
+def test_slopes_of_mpt(heads: int, most: int) -> None:
+    """Also with the `alibi_bias_max` that transformers' model does not pass on."""
+    from transformers.models.mpt.modeling_mpt import build_mpt_alibi_tensor
+
+    expected = build_mpt_alibi_tensor(heads, 2, most)[:, 0, 0]
+    torch.testing.assert_close(-torch.tensor(Alibi.mpt(heads, most).slopes), expected)
+
+
+def test_positions_before_the_first_are_not_counted(saved: Callable[[str], Path]) -> None:
+    """OPT's table has two rows more than there are positions."""
+    opened = weightscope.open(saved("opt"))
+    assert opened.forward([1] * 37).logits.shape == (37, 101)
+    with pytest.raises(weightscope.WeightscopeError, match="37 learned"):
+        opened.forward([1] * 38)

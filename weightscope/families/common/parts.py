@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from weightscope.components.embedding import Classifier, Head
 from weightscope.components.mlp import MLP, GatedMLP
@@ -11,6 +11,7 @@ from weightscope.config import Config
 from weightscope.errors import UndeclaredError
 from weightscope.roles import Role
 from weightscope.sizes import Size
+from weightscope.storage.base import StorageItem
 from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Buffer
 
@@ -23,6 +24,11 @@ def four_projections(*, qkv_bias: bool = False, o_bias: bool = False) -> tuple[L
         Linear("v_proj", Role.V_PROJ, bias=qkv_bias),
         Linear("o_proj", Role.O_PROJ, bias=o_bias),
     )
+
+
+def linears(names: Mapping[str, Role], *, bias: bool = False) -> tuple[StorageItem, ...]:
+    """A matrix for each role, under the names that they have on disk."""
+    return tuple(Linear(name, role, bias=bias) for name, role in names.items())
 
 
 def gated_mlp(
