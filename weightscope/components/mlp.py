@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from weightscope.components.activations import WORDS, activate
@@ -17,13 +18,18 @@ if TYPE_CHECKING:
 
 
 class GatedMLP(Component, frozen=True, kw_only=True):
-    """down(act(gate(x)) · up(x)); `inner` is the width between."""
+    """down(act(gate(x)) · up(x)); `inner` is the width between.
+
+    `sparsity` is the share of the gate's elements that are cut off, the smallest, were they normally distributed
+    (Gemma 3n).
+    """
 
     name: str
     items: tuple[StorageItem, ...]
     width: Size
     inner: Size
     activation: str
+    sparsity: float = 0.0
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -45,7 +51,8 @@ class GatedMLP(Component, frozen=True, kw_only=True):
 
     def equation(self, x: str = "x") -> str:
         """The gate decides element by element how much of up goes through down."""
-        return f"down_proj·({WORDS.get(self.activation, self.activation)}(gate_proj·{x}) ⊙ up_proj·{x})"
+        gate = f"top(gate_proj·{x}, {1 - self.sparsity:.3g})" if self.sparsity else f"gate_proj·{x}"
+        return f"down_proj·({WORDS.get(self.activation, self.activation)}({gate}) ⊙ up_proj·{x})"
 
     def terms(self) -> Mapping[Role, str]:
         """The three products."""
@@ -59,7 +66,11 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, width] to [T, width]."""
         weights = at.weights(self)
-        gate = activate(self.activation, linear(x, weights, Role.GATE_PROJ))
+        gate = linear(x, weights, Role.GATE_PROJ)
+        if self.sparsity:
+            spread = gate.std(-1, keepdim=True, correction=0) * NormalDist().inv_cdf(self.sparsity)
+            gate = (gate - gate.mean(-1, keepdim=True) - spread).clamp_min(0)
+        gate = activate(self.activation, gate)
         return linear(gate * linear(x, weights, Role.UP_PROJ), weights, Role.DOWN_PROJ)
 
 
