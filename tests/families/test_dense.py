@@ -125,7 +125,7 @@ def test_slopes_of_mpt(heads: int, most: int) -> None:
     from transformers.models.mpt.modeling_mpt import build_mpt_alibi_tensor
 
     expected = build_mpt_alibi_tensor(heads, 2, most)[:, 0, 0]
-    torch.testing.assert_close(-torch.tensor(Alibi.mpt(heads, most).slopes), expected)
+    torch.testing.assert_close(-torch.tensor(Alibi(heads=heads, most=most, even_first=True).slopes), expected)
 
 
 def test_positions_before_the_first_are_not_counted(saved: Callable[[str], Path]) -> None:

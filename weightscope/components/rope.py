@@ -159,6 +159,10 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
             raise NotImplementedByWeightscope(
                 f"the rope scaling {self.kind!r} is not implemented without {error}"
             ) from None
+        except ZeroDivisionError:
+            raise NotImplementedByWeightscope(
+                f"the rope scaling {self.kind!r} is not implemented for {self.dim} elements of a head"
+            ) from None
 
     def _scaled(self, length: int) -> tuple[torch.Tensor, float]:
         import torch
