@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.families.tiny import LLAMA, YARN, Tiny
+from tests.families.tiny import ENDS, LLAMA, YARN, Tiny
 
 WINDOW = {"sliding_window": 5}
 HEAD = {"head_dim": 10}
@@ -20,8 +20,35 @@ MULTIPLIERS = {
     "attention_multiplier": 0.2,
 }
 
+GPT = {"vocab_size": 101, "n_positions": 37, "n_embd": 24, "n_layer": 3, "n_head": 4} | ENDS
+NEO = {
+    "vocab_size": 101, "max_position_embeddings": 37, "hidden_size": 24, "num_layers": 3, "num_heads": 6,
+    "attention_types": [[["global", "local"], 1], [["local"], 1]], "window_size": 5,
+} | ENDS  # fmt: skip
+MPT = {"vocab_size": 101, "d_model": 24, "n_heads": 6, "n_layers": 3, "max_seq_len": 41} | ENDS
+FALCON = {"vocab_size": 101, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 6} | ENDS
+OPT = FALCON | {"ffn_dim": 53, "max_position_embeddings": 37}
+GEMMA4 = LLAMA | {
+    "head_dim": 10, "global_head_dim": 16, "sliding_window": 5, "hidden_size_per_layer_input": 7,
+    "vocab_size_per_layer_input": 103, "num_hidden_layers": 6,
+}  # fmt: skip
+GEMMA3N = LLAMA | {
+    "head_dim": 10, "sliding_window": 5, "hidden_size_per_layer_input": 7, "vocab_size_per_layer_input": 103,
+    "num_hidden_layers": 6, "laurel_rank": 9, "num_kv_shared_layers": 0,
+}  # fmt: skip
+PAIRS = ["sliding_attention", "full_attention"] * 3
+GEMMA4 = LLAMA | {
+    "head_dim": 10, "global_head_dim": 16, "sliding_window": 5, "hidden_size_per_layer_input": 7,
+    "vocab_size_per_layer_input": 103, "num_hidden_layers": 6,
+}  # fmt: skip
+GEMMA3N = LLAMA | {
+    "head_dim": 10, "sliding_window": 5, "hidden_size_per_layer_input": 7, "vocab_size_per_layer_input": 103,
+    "num_hidden_layers": 6, "laurel_rank": 9, "num_kv_shared_layers": 0,
+}  # fmt: skip
+PAIRS = ["sliding_attention", "full_attention"] * 3
+
 TINY_DENSE = [
-    Tiny("gemma3_text", "Gemma3Text", DEEP | HEAD | WINDOW | {"sliding_window_pattern": 2}, "ForCausalLM"),
+    Tiny("gemma3_text", "Gemma3Text", DEEP | HEAD | WINDOW | {"sliding_window_pattern": 2}),
     Tiny("gemma3_text-scaled", "Gemma3Text", LLAMA | HEAD | WINDOW | ALTERNATING | {
         "rope_parameters": {
             "sliding_attention": NEAR,
@@ -117,5 +144,56 @@ TINY_DENSE = [
     Tiny("minicpm3-plain", "MiniCPM3", LLAMA | LATENT | {
         "q_lora_rank": None, "v_head_dim": None, "scale_depth": None, "dim_model_base": None, "attention_bias": True,
         "tie_word_embeddings": False, "num_key_value_heads": 6, "mlp_bias": True,
+    }),
+    Tiny("phi-tied", "Phi", LLAMA | {"tie_word_embeddings": True}),
+    Tiny("falcon", "Falcon", FALCON),
+    Tiny("falcon-grouped-untied", "Falcon", FALCON | {
+        "new_decoder_architecture": True, "num_kv_heads": 2, "ffn_hidden_size": 53, "tie_word_embeddings": False,
+    }),
+    Tiny("falcon-one-norm", "Falcon", FALCON | {
+        "new_decoder_architecture": True, "num_kv_heads": 3, "num_ln_in_parallel_attn": 1, "activation": "relu",
+    }),
+    Tiny("falcon-alibi-bias", "Falcon", FALCON | {
+        "alibi": True, "bias": True, "multi_query": False, "parallel_attn": False,
+    }),
+    Tiny("falcon-alibi-rounded", "Falcon", FALCON | {"alibi": True, "num_attention_heads": 12}),
+    Tiny("opt", "OPT", OPT),
+    Tiny("opt-norms-after-narrow", "OPT", OPT | {"do_layer_norm_before": False, "word_embed_proj_dim": 10}),
+    Tiny("opt-no-bias-untied", "OPT", OPT | {
+        "enable_bias": False, "layer_norm_elementwise_affine": False, "tie_word_embeddings": False,
+    }),
+    Tiny("opt-base", "OPT", OPT | {"_remove_final_layer_norm": True}, "Model"),
+    Tiny("gptj", "GPTJ", GPT | {"rotary_dim": 4}),
+    Tiny("gptj-inner-tied", "GPTJ", GPT | {"rotary_dim": 6, "n_inner": 53, "tie_word_embeddings": True}),
+    Tiny("codegen", "CodeGen", GPT | {"rotary_dim": 4}),
+    Tiny("codegen-inner-tied", "CodeGen", GPT | {
+        "rotary_dim": 2, "n_inner": 53, "tie_word_embeddings": True, "n_head": 8, "n_embd": 32,
+    }),
+    Tiny("gpt_neo", "GPTNeo", NEO),
+    Tiny("gpt_neo-inner-untied", "GPTNeo", NEO | {"intermediate_size": 53, "tie_word_embeddings": False}),
+    Tiny("gpt_bigcode", "GPTBigCode", GPT),
+    Tiny("gpt_bigcode-many-keys", "GPTBigCode", GPT | {
+        "multi_query": False, "n_inner": 53, "tie_word_embeddings": False, "scale_attn_weights": False,
+    }),
+    Tiny("mpt", "Mpt", MPT),
+    Tiny("mpt-clip-untied", "Mpt", MPT | {
+        "n_heads": 4, "attn_config": {"clip_qkv": 0.6, "softmax_scale": 0.4}, "tie_word_embeddings": False,
+    }),
+    Tiny("falcon-tagger", "Falcon", FALCON | {"num_labels": 5}, "ForTokenClassification"),
+    Tiny("bloom-tagger", "Bloom", FALCON | {"n_head": 6, "n_layer": 2, "num_labels": 5}, "ForTokenClassification"),
+    Tiny("gemma4_text", "Gemma4Text", GEMMA4),
+    Tiny("gemma4_text-shared", "Gemma4Text", GEMMA4 | {
+        "layer_types": PAIRS, "num_kv_shared_layers": 2, "use_double_wide_mlp": True, "attention_k_eq_v": True,
+        "num_global_key_value_heads": 3, "final_logit_softcapping": 9.0, "attention_bias": True,
+    }),
+    Tiny("gemma3n_text", "Gemma3nText", GEMMA3N),
+    Tiny("gemma3n_text-shared", "Gemma3nText", GEMMA3N | {
+        "layer_types": PAIRS, "num_kv_shared_layers": 2, "intermediate_size": [52, 52, 53, 54, 55, 56],
+        "activation_sparsity_pattern": [0.95, 0.8, 0.0, 0.5, 0.0, 0.0], "altup_num_inputs": 3, "altup_active_idx": 1,
+        "altup_correct_scale": False, "attention_bias": True, "tie_word_embeddings": False,
+        "final_logit_softcapping": 9.0,
+    }),
+    Tiny("gemma4_text-plain", "Gemma4Text", GEMMA4 | {
+        "layer_types": PAIRS, "hidden_size_per_layer_input": 0, "tie_word_embeddings": False,
     }),
 ]  # fmt: skip

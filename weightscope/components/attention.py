@@ -26,9 +26,11 @@ class Attention(Component, frozen=True, kw_only=True):
     on each head's queries and keys (Qwen 3), with `whole_norms` on those of all heads together (OLMo 2), with
     `turned_norms` after the rotation (Hunyuan). `scale` is 1/sqrt(head_dim) where the family says nothing else.
     `alibi` takes from a score in proportion to the distance (Press et al. 2022). `clip` bounds what the projections
-    give (OLMo). `temperature` makes queries of late positions larger (Ministral 3). `sinks` is the name of a score for
-    each head that takes its share of the softmax and gives nothing (gpt-oss). With a `chunk` a token sees only those
-    before it among as many that begin at a multiple of it (Llama 4).
+    give (OLMo). `temperature` makes queries of late positions larger (Ministral 3). With `keys_are_values` what makes
+    the keys makes the values too (Gemma 4). Layers of one `share` have one set of keys and values: the last that does
+    not take them leaves them for those that do (Gemma 3n). `sinks` is the name of a score for each head that takes its
+    share of the softmax and gives nothing (gpt-oss). With a `chunk` a token sees only those before it among as many
+    that begin at a multiple of it (Llama 4).
     """
 
     name: str
@@ -48,6 +50,9 @@ class Attention(Component, frozen=True, kw_only=True):
     turned_norms: bool = False
     clip: float | None = None
     temperature: Temperature | None = None
+    keys_are_values: bool = False
+    share: str = ""
+    takes: bool = False
     sinks: str | None = None
     chunk: int | None = None
 
@@ -62,7 +67,7 @@ class Attention(Component, frozen=True, kw_only=True):
         return {
             Role.Q_PROJ: (queries, self.width),
             Role.K_PROJ: (keys, self.width),
-            Role.V_PROJ: (keys, self.width),
+            **({} if self.keys_are_values else {Role.V_PROJ: (keys, self.width)}),
             Role.O_PROJ: (self.width, queries),
             Role.SINK: (self.heads,),
         }
@@ -104,7 +109,7 @@ class Attention(Component, frozen=True, kw_only=True):
         return {
             Role.Q_PROJ: f"q = {late}{q}   in {heads}",
             Role.K_PROJ: f"k = {k}   in {keys}",
-            Role.V_PROJ: f"v = {made.format('v_proj·x')}   in {keys}",
+            Role.V_PROJ: f"v = {normed.get(Role.V_NORM, '{}').format(made.format('v_proj·x'))}   in {keys}",
             Role.O_PROJ: "o_proj·[heads side by side]",
             Role.SINK: "a score of each head that no position has: its share is given to none",
         }
@@ -112,15 +117,11 @@ class Attention(Component, frozen=True, kw_only=True):
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, D] to [T, D]."""
         weights = at.weights(self)
-        q, k, v = (self._made(x, weights, role, at) for role in (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ))
-        if not self.turned_norms:
-            q, k = self._normed(q, Role.Q_NORM, at), self._normed(k, Role.K_NORM, at)
-        q, k, v = (part.transpose(0, 1) for part in (q, k, v))
-        if self.rope:
-            rotation = at.rotation(self.rope)
-            q, k = self.rope.turn(q, rotation), self.rope.turn(k, rotation)
-        if self.turned_norms:
-            q, k = self._normed(q, Role.Q_NORM, at), self._normed(k, Role.K_NORM, at)
+        q = self._placed(self._made(x, weights, Role.Q_PROJ, at), Role.Q_NORM, at)
+        if self.takes:
+            k, v = at.run.shared[f"keys and values of {self.share}"]
+        else:
+            k, v = self._keys_and_values(x, weights, at)
         if self.temperature:
             q = q * self.temperature.of(at.run.positions)[:, None].to(q.dtype)
         mixed = attend(
@@ -136,6 +137,23 @@ class Attention(Component, frozen=True, kw_only=True):
             chunk=self.chunk,
         )
         return linear(mixed.transpose(0, 1).flatten(1), weights, Role.O_PROJ)
+
+    def _keys_and_values(
+        self, x: torch.Tensor, weights: Mapping[str, torch.Tensor], at: At
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        k = self._made(x, weights, Role.K_PROJ, at)
+        v = self._normed(k if self.keys_are_values else self._made(x, weights, Role.V_PROJ, at), Role.V_NORM, at)
+        k, v = self._placed(k, Role.K_NORM, at), v.transpose(0, 1)
+        if self.share:
+            at.run.shared[f"keys and values of {self.share}"] = k, v
+        return k, v
+
+    def _placed(self, x: torch.Tensor, role: Role, at: At) -> torch.Tensor:
+        """Queries or keys [T, heads, d] to [heads, T, d], normed and rotated in the order that the family has."""
+        x = x if self.turned_norms else self._normed(x, role, at)
+        x = x.transpose(0, 1)
+        x = self.rope.turn(x, at.rotation(self.rope)) if self.rope else x
+        return self._normed(x, role, at) if self.turned_norms else x
 
     def _made(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor], role: Role, at: At) -> torch.Tensor:
         """One of q, k and v, [T, heads, head_dim]."""

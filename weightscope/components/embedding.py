@@ -80,7 +80,8 @@ class Head(Component, frozen=True, kw_only=True):
     @property
     def table(self) -> Plain:
         """The matrix, and its bias; a tied one may be absent."""
-        return Plain("", Role.LM_HEAD, bias=self.bias, optional=self.tied or self.optional)
+        absent = self.tied or self.optional
+        return Plain("", Role.LM_HEAD, bias=self.bias, optional=absent, bias_kept=not self.optional)
 
     @property
     def stored(self) -> Iterable[StorageItem]:

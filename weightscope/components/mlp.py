@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from weightscope.components.activations import WORDS, activate
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 class GatedMLP(Component, frozen=True, kw_only=True):
     """down(act(gate(x)) · up(x)); `inner` is the width between.
 
-    `limit` bounds the gate from above and up on both sides, `lift` is added to up, and `steepness` is the s of the
-    gate's activation g·sigmoid(s·g), in place of `activation` (gpt-oss).
+    `sparsity` is the share of the gate's elements that are cut off, the smallest, were they normally distributed
+    (Gemma 3n). `limit` bounds the gate from above and up on both sides, `lift` is added to up, and `steepness` is the s
+    of the gate's activation g·sigmoid(s·g), in place of `activation` (gpt-oss).
     """
 
     name: str
@@ -28,6 +30,7 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     width: Size
     inner: Size
     activation: str
+    sparsity: float = 0.0
     limit: float | None = None
     lift: float = 0.0
     steepness: float | None = None
@@ -69,6 +72,9 @@ class GatedMLP(Component, frozen=True, kw_only=True):
         import torch
 
         gate, up = linear(x, weights, Role.GATE_PROJ), linear(x, weights, Role.UP_PROJ)
+        if self.sparsity:
+            spread = gate.std(-1, keepdim=True, correction=0) * NormalDist().inv_cdf(self.sparsity)
+            gate = (gate - gate.mean(-1, keepdim=True) - spread).clamp_min(0)
         if self.limit is not None:
             gate, up = gate.clamp(max=self.limit), up.clamp(-self.limit, self.limit)
         if self.steepness is None:
@@ -79,6 +85,7 @@ class GatedMLP(Component, frozen=True, kw_only=True):
 
     def _words(self, x: str) -> tuple[str, str]:
         gate, up = f"gate_proj·{x}", f"up_proj·{x}"
+        gate = f"top({gate}, {1 - self.sparsity:.3g})" if self.sparsity else gate
         if self.limit is not None:
             gate, up = f"min({gate}, {self.limit:g})", f"clamp({up}, ±{self.limit:g})"
         activation = WORDS.get(self.activation, self.activation)

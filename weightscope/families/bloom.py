@@ -61,4 +61,12 @@ def bloom(config: Config, root: str) -> CausalLM:
         Linear("query_key_value", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=True, groups=heads),
         Linear("dense", Role.O_PROJ, bias=True),
     )
-    return decoder(config, root, LAYOUT, shape, projections, attention={"alibi": Alibi.bloom(heads)})
+    return decoder(
+        config,
+        root,
+        LAYOUT,
+        shape,
+        projections,
+        attention={"alibi": Alibi(heads=heads)},
+        heads={"tagger": "classifier"},
+    )

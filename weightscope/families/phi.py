@@ -7,10 +7,9 @@ from typing import Any
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common.llama_like import decoder
-from weightscope.families.common.parts import layer_norms, mlp
+from weightscope.families.common.parts import layer_norms, linears, mlp
 from weightscope.families.registry import family
 from weightscope.roles import Role
-from weightscope.storage.linear import Linear
 
 PHI: dict[str, Any] = {
     "vocab_size": 51200,
@@ -39,7 +38,7 @@ def phi(config: Config, root: str) -> CausalLM:
     return decoder(
         config,
         root,
-        projections=tuple(Linear(name, role, bias=True) for name, role in names.items()),
+        projections=linears(names, bias=True),
         head_norms=tuple(norm(name, role, head_dim) for name, role in pair),
         feed_forward=mlp(config, "mlp", names=("fc1", "fc2"), bias=True),
         norm=norm,

@@ -12,10 +12,10 @@ from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block, CausalLM, Decoder
 from weightscope.components.embedding import Embedding
 from weightscope.components.mlp import MLP
-from weightscope.components.norm import LayerNorm
+from weightscope.components.projector import Projection
 from weightscope.components.windows import alike
 from weightscope.config import Config
-from weightscope.families.common.parts import head
+from weightscope.families.common.parts import head, layer_norms
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import StorageItem
@@ -23,7 +23,7 @@ from weightscope.storage.linear import Linear
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
-    """What a family calls the parts; a block without a second norm feeds both halves from the first.
+    """What a family calls the parts; a block without a second norm feeds both halves from the first, side by side.
 
     `positions` is the table of learned positions, `embedding_norm` the norm after the embeddings; `linear` is how the
     MLP's matrices lie on disk.
@@ -43,7 +43,12 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """The sizes and settings of a config, whatever their keys; `bias` is on the MLP, `norm_bias` on the norms."""
+    """The sizes and settings of a config, whatever their keys; `bias` is on the MLP, `norm_bias` on the norms.
+
+    `offset` is the row of position 0. With `norms_sums` the norms follow the halves and act on the sums, and there is
+    none at the end; `norms_weighted` says whether norms have weights at all. `narrow` is the width of embeddings that
+    are narrower than the layers (OPT).
+    """
 
     width: Size
     heads: Size
@@ -57,6 +62,10 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     bias: bool = True
     norm_bias: bool = True
     parallel: bool = False
+    norms_weighted: bool = True
+    norms_sums: bool = False
+    final: bool = True
+    narrow: Size | None = None
 
 
 def decoder(
@@ -71,14 +80,14 @@ def decoder(
     heads: Mapping[str, Any] | None = None,
 ) -> CausalLM:
     """A GPT-like model; `attention` and `heads` are further settings, `by_layer` those in which layers differ."""
-    width, count, blank = shape.width, shape.heads, not layout.second_norm
-
-    def norm(name: str, role: Role) -> LayerNorm:
-        return LayerNorm(name=name, role=role, size=width, eps=shape.eps, bias=shape.norm_bias)
+    width, count, blank, sums = shape.width, shape.heads, not layout.second_norm, shape.norms_sums
+    norm = layer_norms(shape.eps, bias=shape.norm_bias, weighted=shape.norms_weighted)
 
     def block(settings: Mapping[str, Any]) -> Block:
+        first = norm(layout.input_norm, Role.POST_ATTENTION_NORM if sums else Role.INPUT_NORM, width)
+        second = norm(layout.second_norm, Role.POST_FEEDFORWARD_NORM if sums else Role.POST_ATTENTION_NORM, width)
         return Block(
-            input_norm=norm(layout.input_norm, Role.INPUT_NORM),
+            input_norm=None if sums else first,
             attention=Attention(
                 name=layout.attention,
                 items=projections,
@@ -88,7 +97,8 @@ def decoder(
                 head_dim=width // count,
                 **settings,
             ),
-            feed_forward_norm=None if blank else norm(layout.second_norm, Role.POST_ATTENTION_NORM),
+            attention_out_norm=first if sums else None,
+            feed_forward_norm=None if sums or blank else second,
             feed_forward=MLP(
                 name=layout.mlp,
                 items=(
@@ -99,24 +109,32 @@ def decoder(
                 inner=shape.inner,
                 activation=shape.activation,
             ),
+            feed_forward_out_norm=second if sums else None,
             parallel=shape.parallel or blank,
+            norms_sums=sums,
         )
 
     return CausalLM(
         decoder=Decoder(
             name=root,
-            embedding=Embedding(name=layout.embedding, rows=config["vocab_size"], width=width),
+            embedding=Embedding(name=layout.embedding, rows=config["vocab_size"], width=shape.narrow or width),
+            widen=_projection("project_in", Role.EMBEDDING_PROJ, shape.narrow, width),
             positions=_positions(layout, shape),
-            embedding_norm=norm(layout.embedding_norm, Role.EMBEDDING_NORM) if layout.embedding_norm else None,
+            embedding_norm=norm(layout.embedding_norm, Role.EMBEDDING_NORM, width) if layout.embedding_norm else None,
             blocks=tuple(
                 Repeat(name=layout.layers, indices=layers, child=block({**(attention or {}), **dict(settings)}))
                 for layers, settings in alike(range(shape.depth), by_layer)
             ),
-            final_norm=norm(layout.final_norm, Role.FINAL_NORM),
+            final_norm=norm(layout.final_norm, Role.FINAL_NORM, width) if shape.final else None,
+            narrow=_projection("project_out", Role.OUTPUT_PROJ, width, shape.narrow),
             depth=shape.depth,
         ),
-        head=head(config, root, width=width, **(heads or {})),
+        head=head(config, root, width=shape.narrow or width, **(heads or {})),
     )
+
+
+def _projection(name: str, role: Role, inputs: Size | None, outputs: Size | None) -> Projection | None:
+    return Projection(name=name, inputs=inputs, outputs=outputs, bias=False, role=role) if inputs and outputs else None
 
 
 def _positions(layout: Layout, shape: Shape) -> Embedding | None:

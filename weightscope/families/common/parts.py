@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from weightscope.components.embedding import Classifier, Head
 from weightscope.components.mlp import MLP, GatedMLP
@@ -11,6 +11,7 @@ from weightscope.config import Config
 from weightscope.errors import UndeclaredError
 from weightscope.roles import Role
 from weightscope.sizes import Size
+from weightscope.storage.base import StorageItem
 from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Buffer
 
@@ -23,6 +24,11 @@ def four_projections(*, qkv_bias: bool = False, o_bias: bool = False) -> tuple[L
         Linear("v_proj", Role.V_PROJ, bias=qkv_bias),
         Linear("o_proj", Role.O_PROJ, bias=o_bias),
     )
+
+
+def linears(names: Mapping[str, Role], *, bias: bool = False) -> tuple[StorageItem, ...]:
+    """A matrix for each role, under the names that they have on disk."""
+    return tuple(Linear(name, role, bias=bias) for name, role in names.items())
 
 
 def gated_mlp(
@@ -121,12 +127,12 @@ def layer_norms(
     )
 
 
-def pattern(config: Config, every: int, key: str = "sliding_window_pattern") -> Callable[[int], bool]:
-    """Layers that see a window: all but each one of `every`, or as the config says under the key.
+def pattern(config: Config, every: int, key: str | None = "sliding_window_pattern") -> Callable[[int], bool]:
+    """Layers that see a window: all but each one of `every`, or as the config says under the key, if there is one.
 
     There it is a number, or a letter for each layer in turn: L for a window, G for none (EXAONE 4).
     """
-    said = config.get(key, every)
+    said = config.get(key, every) if key else every
     if isinstance(said, str) and said and set(said) <= {"L", "G"}:
         return lambda layer: said[layer % len(said)] == "L"
     if said is not None and not isinstance(said, int):
