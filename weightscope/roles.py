@@ -41,21 +41,48 @@ class Role(StrEnum):
     Q_B_PROJ = "q_b_proj"
     KV_A_PROJ = "kv_a_proj"
     KV_B_PROJ = "kv_b_proj"
+    INDEX_Q_PROJ = "index_q_proj"
+    INDEX_K_PROJ = "index_k_proj"
+    INDEX_WEIGHT = "index_weight"
+    SINK = "sink"
     Q_NORM = "q_norm"
     K_NORM = "k_norm"
+    V_NORM = "v_norm"
     Q_A_NORM = "q_a_norm"
     KV_A_NORM = "kv_a_norm"
+    INDEX_K_NORM = "index_k_norm"
     GATE_PROJ = "gate_proj"
     UP_PROJ = "up_proj"
     DOWN_PROJ = "down_proj"
     GATE_UP_PROJ = "gate_up_proj"
+    ALPHA_P = "alpha_p"
+    ALPHA_N = "alpha_n"
     ROUTER = "router"
+    SHARED_GATE = "shared_gate"
     INPUT_NORM = "input_norm"
     POST_ATTENTION_NORM = "post_attention_norm"
     PRE_FEEDFORWARD_NORM = "pre_feedforward_norm"
     POST_FEEDFORWARD_NORM = "post_feedforward_norm"
     FINAL_NORM = "final_norm"
     EMBEDDING_NORM = "embedding_norm"
+    EMBEDDING_PROJ = "embedding_proj"
+    LAYER_EMBEDDING = "layer_embedding"
+    LAYER_EMBEDDING_PROJ = "layer_embedding_proj"
+    LAYER_EMBEDDING_NORM = "layer_embedding_norm"
+    LAYER_INPUT_GATE = "layer_input_gate"
+    LAYER_INPUT_PROJ = "layer_input_proj"
+    LAYER_INPUT_NORM = "layer_input_norm"
+    ALTUP_PROJ = "altup_proj"
+    ALTUP_UNEMBED_PROJ = "altup_unembed_proj"
+    ALTUP_ROUTER = "altup_router"
+    ALTUP_NORM = "altup_norm"
+    ALTUP_PREDICTION = "altup_prediction"
+    ALTUP_CORRECTION = "altup_correction"
+    ALTUP_SCALE = "altup_scale"
+    LAUREL_LEFT = "laurel_left"
+    LAUREL_RIGHT = "laurel_right"
+    LAUREL_NORM = "laurel_norm"
+    OUTPUT_PROJ = "output_proj"
     LM_HEAD = "lm_head"
     CLASSIFIER = "classifier"
     PROJECTOR = "projector"
@@ -70,6 +97,9 @@ class Role(StrEnum):
     CAUSAL_MASK = "causal_mask"
     POSITION_IDS = "position_ids"
     ROUTER_BIAS = "router_bias"
+    LAYER_SCALE = "layer_scale"
+    BETA = "beta"
+    EPSILON = "epsilon"
     RUNNING_STATISTIC = "running_statistic"
     UNKNOWN = "unknown"
 
@@ -80,6 +110,9 @@ _SECTIONS = {
         Role.POSITION_EMBEDDING,
         Role.CLASS_EMBEDDING,
         Role.PATCH_EMBEDDING,
+        Role.EMBEDDING_PROJ,
+        Role.LAYER_EMBEDDING,
+        Role.LAYER_EMBEDDING_PROJ,
     ),
     Section.ATTENTION: (
         Role.Q_PROJ,
@@ -91,9 +124,22 @@ _SECTIONS = {
         Role.Q_B_PROJ,
         Role.KV_A_PROJ,
         Role.KV_B_PROJ,
+        Role.INDEX_Q_PROJ,
+        Role.INDEX_K_PROJ,
+        Role.INDEX_WEIGHT,
+        Role.SINK,
     ),
-    Section.MLP: (Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ, Role.GATE_UP_PROJ),
-    Section.MOE: (Role.ROUTER,),
+    Section.MLP: (
+        Role.GATE_PROJ,
+        Role.UP_PROJ,
+        Role.DOWN_PROJ,
+        Role.GATE_UP_PROJ,
+        Role.ALPHA_P,
+        Role.ALPHA_N,
+        Role.LAYER_INPUT_GATE,
+        Role.LAYER_INPUT_PROJ,
+    ),
+    Section.MOE: (Role.ROUTER, Role.SHARED_GATE),
     Section.NORM: (
         Role.INPUT_NORM,
         Role.POST_ATTENTION_NORM,
@@ -103,11 +149,17 @@ _SECTIONS = {
         Role.EMBEDDING_NORM,
         Role.Q_NORM,
         Role.K_NORM,
+        Role.V_NORM,
+        Role.LAYER_EMBEDDING_NORM,
+        Role.LAYER_INPUT_NORM,
+        Role.ALTUP_NORM,
+        Role.LAUREL_NORM,
         Role.Q_A_NORM,
         Role.KV_A_NORM,
+        Role.INDEX_K_NORM,
         Role.NORM,
     ),
-    Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER),
+    Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER, Role.OUTPUT_PROJ),
     Section.PROJECTOR: (Role.PROJECTOR,),
     Section.MTP: (Role.MTP_PROJ,),
     Section.ADAPTER: (Role.LORA_A, Role.LORA_B),

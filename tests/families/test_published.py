@@ -29,7 +29,24 @@ OTHER_SIZES = {
     "FlagAlpha/Atom-7B": "rotary tables are stored too: 32 layers of 64 float32 elements, weights in float16",
     "mlx-community/Qwen3-14B-4bit": "packed to 4 bits with scales",
 }
-UNDECLARED_QUANTIZATION = {"gptq", "awq", "compressed-tensors", "fbgemm_fp8"}
+# Models that transformers does not take as they are, with what it counts otherwise.
+COUNTED_OTHERWISE = {
+    # It knows no kimi_k2; read as deepseek_v3.
+    "moonshotai/Kimi-K2-Instruct": 1026408209408,
+    # It wants ffn_act_fn as an object.
+    "databricks/dbrx-instruct": 157970307072,
+}
+# What public repositories say of all that is stored: weights, buffers, layers that predict ahead, and for one scales.
+PUBLISHED = {
+    "Qwen/Qwen3-30B-A3B": 30532122624,
+    "deepseek-ai/DeepSeek-V2-Lite": 15706484224,
+    "deepseek-ai/DeepSeek-V3.2": 685355329792,
+    "MiniMaxAI/MiniMax-M2.7": 228689764864,
+    "zai-org/GLM-4.5": 358337791296,
+    "zai-org/GLM-5-FP8": 753910024032,
+}
+WITH_SCALES = {"zai-org/GLM-5-FP8"}
+UNDECLARED_QUANTIZATION = {"gptq", "awq", "compressed-tensors", "fbgemm_fp8", "modelopt"}
 
 
 def _tool() -> Any:
@@ -61,7 +78,7 @@ def slots(model: dict[str, Any], names: set[str] | None = None) -> Any:
 
 
 def test_the_collection_is_what_we_think_it_is() -> None:
-    assert (len(MODELS), len(QUANTIZED), len(INDEXED)) == (54, 7, 25)
+    assert (len(MODELS), len(QUANTIZED), len(INDEXED)) == (77, 9, 28)
     assert {*OTHER_NAMES, *OTHER_SIZES} <= {model["model"] for model in INDEXED}
 
 
@@ -106,12 +123,9 @@ def test_total_size_is_the_real_one(model: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("model", DECLARED, ids=name_of)
 def test_count_is_that_of_transformers(model: dict[str, Any]) -> None:
-    if model["transformers_parameters"] is None:
-        assert model["model"] == "moonshotai/Kimi-K2-Instruct"
-        # transformers knows no kimi_k2; read as deepseek_v3 it counts this many.
-        expected = 1026408209408
-    else:
-        expected = model["transformers_parameters"]
+    expected = model["transformers_parameters"]
+    if expected is None:
+        expected = COUNTED_OTHERWISE[model["model"]]
     counted = [
         slot.stored.logical * slot.count
         for slot in slots(model)
@@ -126,6 +140,14 @@ def test_count_is_that_of_transformers(model: dict[str, Any]) -> None:
 def test_count_is_the_index_s_own(model: dict[str, Any]) -> None:
     counted = [s.stored.logical * s.count for s in slots(model) if not s.stored.optional]
     assert sum(counted) == model["index"]["metadata"]["total_parameters"]
+
+
+@pytest.mark.parametrize("model", [m for m in DECLARED if m["model"] in PUBLISHED], ids=name_of)
+def test_all_that_is_stored_is_what_its_repository_says(model: dict[str, Any]) -> None:
+    stored = [slot for slot in slots(model) if not slot.stored.optional]
+    counted = [s.stored.logical * s.count for s in stored if s.stored.kind is not Kind.SCALE]
+    scales = [s.stored.elements * s.count for s in stored if s.stored.kind is Kind.SCALE]
+    assert sum(counted) + (sum(scales) if model["model"] in WITH_SCALES else 0) == PUBLISHED[model["model"]]
 
 
 @pytest.mark.parametrize("model", QUANTIZED, ids=name_of)

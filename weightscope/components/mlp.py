@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from weightscope.components.activations import WORDS, activate
@@ -17,13 +18,22 @@ if TYPE_CHECKING:
 
 
 class GatedMLP(Component, frozen=True, kw_only=True):
-    """down(act(gate(x)) · up(x)); `inner` is the width between."""
+    """down(act(gate(x)) · up(x)); `inner` is the width between.
+
+    `sparsity` is the share of the gate's elements that are cut off, the smallest, were they normally distributed
+    (Gemma 3n). `limit` bounds the gate from above and up on both sides, `lift` is added to up, and `steepness` is the s
+    of the gate's activation g·sigmoid(s·g), in place of `activation` (gpt-oss).
+    """
 
     name: str
     items: tuple[StorageItem, ...]
     width: Size
     inner: Size
     activation: str
+    sparsity: float = 0.0
+    limit: float | None = None
+    lift: float = 0.0
+    steepness: float | None = None
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -45,32 +55,53 @@ class GatedMLP(Component, frozen=True, kw_only=True):
 
     def equation(self, x: str = "x") -> str:
         """The gate decides element by element how much of up goes through down."""
-        return f"down_proj·({WORDS.get(self.activation, self.activation)}(gate_proj·{x}) ⊙ up_proj·{x})"
+        gate, up = self._words(x)
+        return f"down_proj·({gate} ⊙ {up})"
 
     def terms(self) -> Mapping[Role, str]:
         """The three products."""
-        activation = WORDS.get(self.activation, self.activation)
-        return {
-            Role.GATE_PROJ: f"g = {activation}(gate_proj·x)",
-            Role.UP_PROJ: "u = up_proj·x",
-            Role.DOWN_PROJ: "down_proj·(g ⊙ u)",
-        }
+        gate, up = self._words("x")
+        return {Role.GATE_PROJ: f"g = {gate}", Role.UP_PROJ: f"u = {up}", Role.DOWN_PROJ: "down_proj·(g ⊙ u)"}
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, width] to [T, width]."""
-        weights = at.weights(self)
-        gate = activate(self.activation, linear(x, weights, Role.GATE_PROJ))
-        return linear(gate * linear(x, weights, Role.UP_PROJ), weights, Role.DOWN_PROJ)
+        return self.mix(x, at.weights(self))
+
+    def mix(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """[T, width] to [T, width] by matrices that lie anywhere."""
+        import torch
+
+        gate, up = linear(x, weights, Role.GATE_PROJ), linear(x, weights, Role.UP_PROJ)
+        if self.sparsity:
+            spread = gate.std(-1, keepdim=True, correction=0) * NormalDist().inv_cdf(self.sparsity)
+            gate = (gate - gate.mean(-1, keepdim=True) - spread).clamp_min(0)
+        if self.limit is not None:
+            gate, up = gate.clamp(max=self.limit), up.clamp(-self.limit, self.limit)
+        if self.steepness is None:
+            gate = activate(self.activation, gate)
+        else:
+            gate = gate * torch.sigmoid(self.steepness * gate)
+        return linear(gate * (up + self.lift) if self.lift else gate * up, weights, Role.DOWN_PROJ)
+
+    def _words(self, x: str) -> tuple[str, str]:
+        gate, up = f"gate_proj·{x}", f"up_proj·{x}"
+        gate = f"top({gate}, {1 - self.sparsity:.3g})" if self.sparsity else gate
+        if self.limit is not None:
+            gate, up = f"min({gate}, {self.limit:g})", f"clamp({up}, ±{self.limit:g})"
+        activation = WORDS.get(self.activation, self.activation)
+        activation = activation if self.steepness is None else f"swish({self.steepness:g})"
+        return f"{activation}({gate})", f"({up} + {self.lift:g})" if self.lift else up
 
 
 class MLP(Component, frozen=True, kw_only=True):
-    """down(act(up(x)))."""
+    """down(act(up(x))); `learned` is an activation with weights, in the place of one that has only a name."""
 
     name: str
     items: tuple[StorageItem, ...]
     width: Size
     inner: Size
     activation: str
+    learned: Component | None = None
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -80,6 +111,10 @@ class MLP(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         """Up widens, down narrows."""
         return {Role.UP_PROJ: (self.inner, self.width), Role.DOWN_PROJ: (self.width, self.inner)}
+
+    def children(self) -> Iterable[Component]:
+        """The activation, where it has weights."""
+        return (self.learned,) if self.learned else ()
 
     @property
     def word(self) -> str:
@@ -98,4 +133,6 @@ class MLP(Component, frozen=True, kw_only=True):
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, width] to [T, width]."""
         weights = at.weights(self)
-        return linear(activate(self.activation, linear(x, weights, Role.UP_PROJ)), weights, Role.DOWN_PROJ)
+        up = linear(x, weights, Role.UP_PROJ)
+        activated = at.call(self.learned, up) if self.learned else activate(self.activation, up)
+        return linear(activated, weights, Role.DOWN_PROJ)
