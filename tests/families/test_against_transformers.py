@@ -13,6 +13,7 @@ import transformers
 from safetensors import safe_open
 
 import weightscope
+from tests.families.remote_code import REMOTE
 from tests.families.tiny import TINY, Tiny
 from weightscope.config import read_config
 from weightscope.families.registry import Declaration, all_families, declare
@@ -36,7 +37,7 @@ def declared(directory: Path, names: dict[str, Any] | None = None) -> Declaratio
 def test_every_family_is_built() -> None:
     """A declared type without a tiny model would go unchecked; those that transformers lacks are named."""
     built = {getattr(transformers, f"{tiny.kind}Config").model_type for tiny in TINY}
-    remote_code_only = {"Yi", "yi", "kimi_k2"}
+    remote_code_only = {"Yi", "yi"} | {remote.model_type for remote in REMOTE}
     assert set(all_families()) == built | remote_code_only
 
 

@@ -9,6 +9,7 @@ from weightscope.components.base import Component, Repeat, needed
 from weightscope.components.embedding import Classifier, Embedding, Head
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, Stopped
+from weightscope.errors import NotImplementedByWeightscope
 
 if TYPE_CHECKING:
     import torch
@@ -127,18 +128,28 @@ def run_layers(repeats: Iterable[Repeat], hidden: torch.Tensor, at: At, *, last:
 
 
 class CausalLM(Component, frozen=True, kw_only=True):
-    """A decoder, the head that turns its output into logits (none in a base model), and auxiliary parts."""
+    """A decoder, the head that turns its output into logits (none in a base model), and auxiliary parts.
+
+    `refused` says why there is no forward pass where the tensors are known and the maths is not.
+    """
 
     decoder: Decoder
     head: Head | Classifier | None
     extras: tuple[Component, ...] = ()
+    refused: str = ""
 
     def children(self) -> Iterable[Component]:
         """In the order of the forward pass, auxiliary parts last."""
         return (self.decoder, *((self.head,) if self.head else ()), *self.extras)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
-        """Ids [T] to logits [T, vocabulary], or without a head to [T, D]."""
+        """Ids [T] to logits [T, vocabulary], or without a head to [T, D].
+
+        Raises:
+            NotImplementedByWeightscope: the maths is `refused`.
+        """
+        if self.refused:
+            raise NotImplementedByWeightscope(f"the forward pass is not implemented: {self.refused}")
         return self.score(at.call(self.decoder, x), at)
 
     def score(self, hidden: torch.Tensor, at: At) -> torch.Tensor:
