@@ -33,7 +33,7 @@ NORMALIZED = {64000: False, 125696: True}
 UNKNOWN = "Baichuan 2 normalizes its head and Baichuan does not, and a vocabulary of {:,} is neither's"
 
 
-@family("baichuan", roots=("model",), defaults=BAICHUAN)
+@family("baichuan", roots=("model", ""), defaults=BAICHUAN)
 def baichuan(config: Config, root: str) -> CausalLM:
     """7B turns queries and keys and has `max_position_embeddings`; 13B has ALiBi and `model_max_length` alone."""
     width, heads, vocabulary = config["hidden_size"], config["num_attention_heads"], config["vocab_size"]

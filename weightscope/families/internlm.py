@@ -44,7 +44,8 @@ def _with_rotary(config: Config) -> Config:
     rotary = config.get("rotary")
     if rotary is None:
         return config
-    kind = rotary.get("type") if isinstance(rotary, dict) else rotary
+    rotary = rotary if isinstance(rotary, dict) else {"type": rotary}
+    kind = rotary.get("type")
     if kind not in ("origin", "dynamic"):
         raise UndeclaredError(f"InternLM with the rotary type {kind!r:.60} is not declared", where=config.source)
     scaling = {"rope_type": kind, "factor": rotary.get("scaling_factor", 1.0)} if kind == "dynamic" else None

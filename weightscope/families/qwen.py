@@ -35,7 +35,7 @@ QWEN: dict[str, Any] = {
 NAMES = Names(embedding="wte", layers="h", final_norm="ln_f", norms=("ln_1", "ln_2"))
 
 
-@family("qwen", roots=("transformer",), defaults=QWEN)
+@family("qwen", roots=("transformer", ""), defaults=QWEN)
 def qwen(config: Config, root: str) -> CausalLM:
     """`w2` is the gate and `w1` goes beside it; `intermediate_size` counts both."""
     # Under the same type: Qwen-VL and Qwen-Audio.
