@@ -36,7 +36,7 @@ class Remote:
     """A model of `model_type`: transformers' `oracle`, its tensors rewritten, and the published config.
 
     `prepare` changes the oracle's weights where the published maths needs it; `alibi` hands it ALiBi in place of
-    rotation; `beside` are auxiliary tensors that the oracle has not.
+    rotation; `beside` are auxiliary tensors that the oracle has not. `usual` is the spelling that the config alone gives.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Remote:
     prepare: Callable[[torch.nn.Module], None] | None = None
     alibi: bool = False
     beside: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    usual: bool = True
 
 
 def renamed(state: State, *pairs: tuple[str, str]) -> State:
@@ -243,6 +244,7 @@ EPOCH = {
     "num_attention_heads": 3, "num_key_value_heads": 3, "rope_pct": 0.25, "rope_theta": 10000, "norm_eps": 1e-5,
     "rotary_scaling_factor": 1.0, "tie_word_embeddings": False,
 } | ENDS  # fmt: skip
+YI = SIZES | {"num_key_value_heads": KV, "rope_theta": 10000.0, "hidden_act": "silu", "tie_word_embeddings": False}
 FASTER = {"rope_type": "default", "rope_theta": 1e6}
 DYNAMIC = {"rope_type": "dynamic", "rope_theta": 1e6, "factor": 2.0}
 
@@ -311,6 +313,10 @@ REMOTE = [
         "tie_word_embeddings": False,
     }, beside=AHEAD),
     Remote("kimi_k2", "kimi_k2", of("DeepseekV3", DEEPSEEK), same, DEEPSEEK | {"num_nextn_predict_layers": 0}),
+    Remote("Yi", "Yi", of("Llama", LLAMA), lambda state: renamed(
+        state, ("input_layernorm", "ln1"), ("post_attention_layernorm", "ln2")
+    ), YI),
+    Remote("yi", "yi", of("Llama", LLAMA), same, YI, usual=False),
     Remote("stablelm_epoch", "stablelm_epoch", of("StableLm", STABLELM), same, EPOCH),
     Remote("stablelm_epoch-biases", "stablelm_epoch",
         of("StableLm", STABLELM, num_key_value_heads=1, use_qkv_bias=True), same,

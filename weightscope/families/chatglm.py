@@ -43,7 +43,7 @@ def chatglm(config: Config, root: str) -> CausalLM:
     """Half of each head turns, in neighbouring pairs; rows of `dense_h_to_4h` are all gates, then all ups."""
     refuse(config, "ChatGLM", REFUSED)
     if not config.get("post_layer_norm", True) or config.task == "SequenceClassification":
-        raise UndeclaredError("ChatGLM without a final norm, or as a classifier, is not declared", where=config.source)
+        raise UndeclaredError("ChatGLM as a classifier or without a final norm is not declared", where=config.source)
     width, heads, head_dim = (config[k] for k in ("hidden_size", "num_attention_heads", "kv_channels"))
     vocabulary, ratio = config["padded_vocab_size"], config["rope_ratio"] or 1
     grouped, bias = config["multi_query_attention"], config["add_bias_linear"]

@@ -46,12 +46,12 @@ def qwen(config: Config, root: str) -> CausalLM:
         raise UndeclaredError(
             "Qwen with kv_channels that do not make up hidden_size is not declared", where=config.source
         )
-    longer = [key for key in ("use_dynamic_ntk", "use_logn_attn") if config[key]]
+    longer = config["use_dynamic_ntk"] or config["use_logn_attn"]
     rope = replace(
         Rope.of(config, head_dim),
         theta=float(config["rotary_emb_base"]),
         limit=int(config["seq_length"]) if longer else None,
-        beyond=f"beyond seq_length, {' and '.join(longer)} would act",
+        beyond="use_dynamic_ntk or use_logn_attn changes sequences longer than seq_length",
     )
     return stacked(
         config,

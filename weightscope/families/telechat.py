@@ -70,4 +70,6 @@ def _rope(config: Config, dim: int) -> Rope:
     trained = max(int(config["training_seqlen"]), 1)
     alpha = max(2 ** ceil(log2(trained / 4096) + 1) - 1, 1)
     theta = 10000.0 * alpha ** (dim / (dim - 2))
-    return Rope(dim=int(dim), theta=theta, limit=trained, beyond="beyond training_seqlen theta changes")
+    return Rope(
+        dim=int(dim), theta=theta, limit=trained, beyond="theta grows for sequences longer than training_seqlen"
+    )
