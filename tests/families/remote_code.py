@@ -36,7 +36,7 @@ class Remote:
     """A model of `model_type`: transformers' `oracle`, its tensors rewritten, and the published config.
 
     `prepare` changes the oracle's weights where the published maths needs it; `alibi` hands it ALiBi in place of
-    rotation; `beside` are auxiliary tensors that the oracle has not. `usual` is the spelling that the config alone gives.
+    rotation; `beside` are auxiliary tensors that the oracle has not. Only a `usual` spelling comes of the config alone.
     """
 
     name: str
