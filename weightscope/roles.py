@@ -49,6 +49,8 @@ class Role(StrEnum):
     UP_PROJ = "up_proj"
     DOWN_PROJ = "down_proj"
     GATE_UP_PROJ = "gate_up_proj"
+    ALPHA_P = "alpha_p"
+    ALPHA_N = "alpha_n"
     ROUTER = "router"
     INPUT_NORM = "input_norm"
     POST_ATTENTION_NORM = "post_attention_norm"
@@ -56,6 +58,8 @@ class Role(StrEnum):
     POST_FEEDFORWARD_NORM = "post_feedforward_norm"
     FINAL_NORM = "final_norm"
     EMBEDDING_NORM = "embedding_norm"
+    EMBEDDING_PROJ = "embedding_proj"
+    OUTPUT_PROJ = "output_proj"
     LM_HEAD = "lm_head"
     CLASSIFIER = "classifier"
     PROJECTOR = "projector"
@@ -70,6 +74,8 @@ class Role(StrEnum):
     CAUSAL_MASK = "causal_mask"
     POSITION_IDS = "position_ids"
     ROUTER_BIAS = "router_bias"
+    BETA = "beta"
+    EPSILON = "epsilon"
     RUNNING_STATISTIC = "running_statistic"
     UNKNOWN = "unknown"
 
@@ -80,6 +86,7 @@ _SECTIONS = {
         Role.POSITION_EMBEDDING,
         Role.CLASS_EMBEDDING,
         Role.PATCH_EMBEDDING,
+        Role.EMBEDDING_PROJ,
     ),
     Section.ATTENTION: (
         Role.Q_PROJ,
@@ -92,7 +99,7 @@ _SECTIONS = {
         Role.KV_A_PROJ,
         Role.KV_B_PROJ,
     ),
-    Section.MLP: (Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ, Role.GATE_UP_PROJ),
+    Section.MLP: (Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ, Role.GATE_UP_PROJ, Role.ALPHA_P, Role.ALPHA_N),
     Section.MOE: (Role.ROUTER,),
     Section.NORM: (
         Role.INPUT_NORM,
@@ -107,7 +114,7 @@ _SECTIONS = {
         Role.KV_A_NORM,
         Role.NORM,
     ),
-    Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER),
+    Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER, Role.OUTPUT_PROJ),
     Section.PROJECTOR: (Role.PROJECTOR,),
     Section.MTP: (Role.MTP_PROJ,),
     Section.ADAPTER: (Role.LORA_A, Role.LORA_B),

@@ -244,6 +244,8 @@ EPOCH = {
     "num_attention_heads": 3, "num_key_value_heads": 3, "rope_pct": 0.25, "rope_theta": 10000, "norm_eps": 1e-5,
     "rotary_scaling_factor": 1.0, "tie_word_embeddings": False,
 } | ENDS  # fmt: skip
+FALCON = {"vocab_size": 101, "hidden_size": WIDTH, "num_hidden_layers": 3, "num_attention_heads": HEADS} | ENDS
+RW = {"vocab_size": 101, "hidden_size": WIDTH, "n_layer": 3, "n_head": HEADS, "layer_norm_epsilon": 1e-5, **ENDS}
 YI = SIZES | {"num_key_value_heads": KV, "rope_theta": 10000.0, "hidden_act": "silu", "tie_word_embeddings": False}
 FASTER = {"rope_type": "default", "rope_theta": 1e6}
 DYNAMIC = {"rope_type": "dynamic", "rope_theta": 1e6, "factor": 2.0}
@@ -313,6 +315,15 @@ REMOTE = [
         "tie_word_embeddings": False,
     }, beside=AHEAD),
     Remote("kimi_k2", "kimi_k2", of("DeepseekV3", DEEPSEEK), same, DEEPSEEK | {"num_nextn_predict_layers": 0}),
+    Remote("RefinedWeb", "RefinedWeb", of("Falcon", FALCON, new_decoder_architecture=True, num_kv_heads=KV), same,
+        RW | {"n_head_kv": KV, "parallel_attn": True}),
+    Remote("RefinedWebModel", "RefinedWebModel", of("Falcon", FALCON), same, RW | {
+        "multi_query": True, "parallel_attn": True,
+    }),
+    Remote("RefinedWebModel-alibi", "RefinedWebModel",
+        of("Falcon", FALCON, multi_query=False, parallel_attn=False, alibi=True, bias=True), same, RW | {
+            "alibi": True, "bias": True,
+        }),
     Remote("Yi", "Yi", of("Llama", LLAMA), lambda state: renamed(
         state, ("input_layernorm", "ln1"), ("post_attention_layernorm", "ln2")
     ), YI),

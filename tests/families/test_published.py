@@ -55,6 +55,7 @@ COUNTED_AS = {
     "wangyantong/internlm-chat-7b-ft": ("llama", 7321948160),
     "xverse/XVERSE-7B": ("llama", 7299846144),
     "Tele-AI/TeleChat-52B": ("llama", 52832509952),
+    "tiiuae/falcon-40b": ("falcon", 41303293952),
     # And 30 layers of two biases of 4,096 more.
     "Tele-AI/Telechat-7B": ("llama", 7199772672 + 30 * 2 * 4096),
 }
@@ -92,7 +93,7 @@ def slots(model: dict[str, Any], names: set[str] | None = None) -> Any:
 
 
 def test_the_collection_is_what_we_think_it_is() -> None:
-    assert (len(MODELS), len(QUANTIZED), len(INDEXED)) == (66, 9, 34)
+    assert (len(MODELS), len(QUANTIZED), len(INDEXED)) == (73, 9, 36)
     assert {*OTHER_NAMES, *OTHER_SIZES} <= {model["model"] for model in INDEXED}
 
 

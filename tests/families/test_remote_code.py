@@ -34,7 +34,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Any:
         remote = BY_NAME[name]
         directory, plain = tmp_path_factory.mktemp(name), tmp_path_factory.mktemp("oracle")
         oracle = remote.oracle.build()
-        oracle.config._attn_implementation = oracle.config._experts_implementation = "eager"
+        oracle.config._experts_implementation = "eager"
         with torch.no_grad():
             if remote.prepare:
                 remote.prepare(oracle)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import transformers
 
-LLAMA = {
+LLAMA: dict[str, Any] = {
     "vocab_size": 101,
     "hidden_size": 24,
     "intermediate_size": 52,
@@ -20,7 +20,7 @@ LLAMA = {
     "pad_token_id": 0,
 }
 GPT2 = {"vocab_size": 101, "n_positions": 37, "n_embd": 24, "n_layer": 3, "n_head": 3}
-ENDS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+ENDS: dict[str, Any] = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 BLOOM = {"vocab_size": 101, "hidden_size": 24, "n_layer": 3, "n_head": 6} | ENDS
 DEEPSEEK = LLAMA | {
     "num_key_value_heads": 6,
@@ -46,7 +46,7 @@ VISION = {
     "image_size": 28,
     "patch_size": 7,
 }
-YARN = {"rope_type": "yarn", "rope_theta": 5e5, "factor": 4.0, "original_max_position_embeddings": 64}
+YARN: dict[str, Any] = {"rope_type": "yarn", "rope_theta": 5e5, "factor": 4.0, "original_max_position_embeddings": 64}
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,10 @@ class Tiny:
         """A model in float32 whose every weight, norms and biases included, is random."""
         config = getattr(transformers, f"{self.kind}Config")(**self.keys)
         torch.manual_seed(0)
-        model = getattr(transformers, f"{self.kind}{self.model}")(config).eval()
+        model_class = getattr(transformers, f"{self.kind}{self.model}", None)
+        # A type may have a config of its own and another's model.
+        built = model_class(config) if model_class else transformers.AutoModelForCausalLM.from_config(config)
+        model = built.eval()
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.uniform_(-0.5, 0.5)
@@ -123,3 +126,7 @@ TINY = [
         "image_token_index": 99,
     }, "ForConditionalGeneration"),
 ]  # fmt: skip
+
+from tests.families.tiny_dense import TINY_DENSE  # noqa: E402 - they are made of what is defined above
+
+TINY += TINY_DENSE

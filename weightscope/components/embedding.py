@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 
 
 class Embedding(Component, frozen=True, kw_only=True):
-    """A table of `rows` vectors; the gathered row is multiplied by `scale` (Gemma: sqrt(width))."""
+    """A table of `rows` vectors; the gathered row is multiplied by `scale` (Gemma: sqrt(width)).
+
+    The first `offset` rows stand for nothing, and numbers count from there (OPT's positions).
+    """
 
     name: str
     role: Role = Role.TOKEN_EMBEDDING
     rows: Size
     width: Size
     scale: float = 1.0
+    offset: int = 0
 
     @property
     def table(self) -> Plain:
@@ -42,6 +46,7 @@ class Embedding(Component, frozen=True, kw_only=True):
     def equation(self, x: str = "") -> str:
         """A row of the table."""
         index = "position" if self.role is Role.POSITION_EMBEDDING else "token"
+        index += f" + {self.offset}" if self.offset else ""
         return f"{self.role}[{x or index}]" + (f" · {self.scale:.5g}" if self.scale != 1.0 else "")
 
     def terms(self) -> Mapping[Role, str]:
@@ -50,7 +55,7 @@ class Embedding(Component, frozen=True, kw_only=True):
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Rows [T, width] for ids [T]; nothing else of the table is read."""
-        rows = at.gather(self, self.table, x)
+        rows = at.gather(self, self.table, x + self.offset if self.offset else x)
         return rows * self.scale if self.scale != 1.0 else rows
 
 
@@ -58,8 +63,8 @@ class Head(Component, frozen=True, kw_only=True):
     """Logits over the vocabulary; `tied` heads use the token embedding and need not be stored.
 
     `optional` is for checkpoints saved from a base model, which never had a head. `softcap` bounds the logits
-    (Gemma 2): cap · tanh(logits / cap). `normalized` heads use their rows at length 1 (Baichuan 2); `scale`
-    multiplies the logits.
+    (Gemma 2): cap · tanh(logits / cap). `scale` multiplies them (Cohere). `normalized` heads use their rows at length
+    1 (Baichuan 2).
     """
 
     name: str
@@ -69,13 +74,14 @@ class Head(Component, frozen=True, kw_only=True):
     bias: bool = False
     optional: bool = False
     softcap: float | None = None
-    normalized: bool = False
     scale: float = 1.0
+    normalized: bool = False
 
     @property
     def table(self) -> Plain:
         """The matrix, and its bias; a tied one may be absent."""
-        return Plain("", Role.LM_HEAD, bias=self.bias, optional=self.tied or self.optional)
+        absent = self.tied or self.optional
+        return Plain("", Role.LM_HEAD, bias=self.bias, optional=absent, bias_kept=not self.optional)
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -90,7 +96,7 @@ class Head(Component, frozen=True, kw_only=True):
         """A number for each token of the vocabulary."""
         table = str(Role.TOKEN_EMBEDDING if self.tied else Role.LM_HEAD)
         scores = f"{f'({table} / |its rows|)' if self.normalized else table}·{x}"
-        scores += f" · {self.scale:.5g}" if self.scale != 1.0 else ""
+        scores += f" · {self.scale:.4g}" if self.scale != 1.0 else ""
         return f"cap({scores}, {self.softcap:g})" if self.softcap else scores
 
     def terms(self) -> Mapping[Role, str]:
@@ -106,7 +112,7 @@ class Head(Component, frozen=True, kw_only=True):
         bias = at.run.reader.tensor(f"{at.prefix}.bias").to(at.run.dtype) if self.bias else None
         logits = table.project(owner, owner.table, x, bias, normalized=self.normalized)
         if self.scale != 1.0:
-            logits = logits.mul_(self.scale)
+            logits = logits * self.scale
         return logits.div_(self.softcap).tanh_().mul_(self.softcap) if self.softcap else logits
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Plain(msgspec.Struct, frozen=True):
     """One tensor whose stored shape is its role's shape, and with `bias` a vector as long as its first dimension.
 
-    `name` is the module that owns it; `leaf` is the parameter's own name, empty where it is not in a module.
+    `name` is the module that owns it; `leaf` is the parameter's own name, empty where it is not in a module. An
+    optional one may have a bias that is not: `bias_kept`.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Plain(msgspec.Struct, frozen=True):
     bias: bool = False
     leaf: str = "weight"
     optional: bool = False
+    bias_kept: bool = False
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -49,7 +51,7 @@ class Plain(msgspec.Struct, frozen=True):
                 shape=shape[:1],
                 parts=((self.role, int(shape[0])),),
                 kind=Kind.BIAS,
-                optional=self.optional,
+                optional=self.optional and not self.bias_kept,
             )
 
     def read(self, prefix: str, sizes: Sizes, scope: Scope) -> dict[str, torch.Tensor]:

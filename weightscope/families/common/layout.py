@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from weightscope.components.attending import Alibi
 from weightscope.components.attention import Attention
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import Block, CausalLM, Decoder
@@ -49,7 +50,7 @@ def attention(
         kv_heads=kv_heads or heads,
         head_dim=head_dim or width // heads,
         rope=rope,
-        alibi=rope is None,
+        alibi=Alibi.bloom(heads) if rope is None else None,
     )
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from weightscope.components.embedding import Classifier, Head
-from weightscope.components.mlp import GatedMLP
+from weightscope.components.mlp import MLP, GatedMLP
+from weightscope.components.norm import LayerNorm, RMSNorm
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
 from weightscope.roles import Role
 from weightscope.sizes import Size
+from weightscope.storage.base import StorageItem
 from weightscope.storage.linear import Linear
+from weightscope.storage.plain import Buffer
 
 
 def four_projections(*, qkv_bias: bool = False, o_bias: bool = False) -> tuple[Linear, ...]:
@@ -19,6 +24,11 @@ def four_projections(*, qkv_bias: bool = False, o_bias: bool = False) -> tuple[L
         Linear("v_proj", Role.V_PROJ, bias=qkv_bias),
         Linear("o_proj", Role.O_PROJ, bias=o_bias),
     )
+
+
+def linears(names: Mapping[str, Role], *, bias: bool = False) -> tuple[StorageItem, ...]:
+    """A matrix for each role, under the names that they have on disk."""
+    return tuple(Linear(name, role, bias=bias) for name, role in names.items())
 
 
 def gated_mlp(
@@ -49,6 +59,8 @@ def head(
     width: Size | None = None,
     softcap: float | None = None,
     tagger: str = "score",
+    bias: bool = False,
+    scale: float = 1.0,
 ) -> Head | Classifier | None:
     """What lies beside the root: the head that scores the vocabulary, a classifier, or nothing in a base model."""
     width = width or config["hidden_size"]
@@ -67,4 +79,71 @@ def head(
         tied=bool(config["tie_word_embeddings"]),
         optional=not root,
         softcap=softcap,
+        bias=bias,
+        scale=scale,
+    )
+
+
+def mlp(
+    config: Config,
+    name: str,
+    *,
+    names: tuple[str, str] = ("up_proj", "down_proj"),
+    bias: bool = False,
+    inner: Size | None = None,
+) -> MLP:
+    """Two matrices under the names that they have on disk, `intermediate_size` wide unless told otherwise."""
+    return MLP(
+        name=name,
+        items=(Linear(names[0], Role.UP_PROJ, bias=bias), Linear(names[1], Role.DOWN_PROJ, bias=bias)),
+        width=config["hidden_size"],
+        inner=inner or config["intermediate_size"],
+        activation=config["hidden_act"],
+    )
+
+
+def fused_gated_mlp(config: Config, name: str) -> GatedMLP:
+    """Rows of `gate_up_proj` are all gates, then all ups."""
+    return GatedMLP(
+        name=name,
+        items=(Linear("gate_up_proj", Role.GATE_PROJ, Role.UP_PROJ), Linear("down_proj", Role.DOWN_PROJ)),
+        width=config["hidden_size"],
+        inner=config["intermediate_size"],
+        activation=config["hidden_act"],
+    )
+
+
+def rms_norms(eps: float, *, offset: float = 0.0) -> Callable[[str, Role, Size], RMSNorm]:
+    """Makes RMS norms of a name, role and size that are alike in all else."""
+    return lambda name, role, size: RMSNorm(name=name, role=role, size=size, eps=eps, offset=offset)
+
+
+def layer_norms(
+    eps: float, *, bias: bool = True, weighted: bool = True, offset: float = 0.0
+) -> Callable[[str, Role, Size], LayerNorm]:
+    """Makes layer norms of a name, role and size that are alike in all else."""
+    return lambda name, role, size: LayerNorm(
+        name=name, role=role, size=size, eps=eps, bias=bias, weighted=weighted, offset=offset
+    )
+
+
+def pattern(config: Config, every: int, key: str = "sliding_window_pattern") -> Callable[[int], bool]:
+    """Layers that see a window: all but each one of `every`, or as the config says under the key.
+
+    There it is a number, or a letter for each layer in turn: L for a window, G for none (EXAONE 4).
+    """
+    said = config.get(key, every)
+    if isinstance(said, str) and said and set(said) <= {"L", "G"}:
+        return lambda layer: said[layer % len(said)] == "L"
+    if said is not None and not isinstance(said, int):
+        raise config.error(f"{key!r} is {said!r:.60}, neither a number nor letters L and G")
+    number = int(said or 0)
+    return lambda layer: number > 0 and (layer + 1) % number != 0
+
+
+def causal_masks(positions: Size) -> tuple[Buffer, Buffer]:
+    """The causal mask and the number for masked scores that old checkpoints carry in every layer."""
+    return (
+        Buffer("bias", Role.CAUSAL_MASK, (Size(1), Size(1), positions, positions)),
+        Buffer("masked_bias", Role.CAUSAL_MASK, ()),
     )
