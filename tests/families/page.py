@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -162,7 +163,7 @@ def _texts(node: ast.AST, names: Mapping[str, Any]) -> Iterator[str]:
 def _text(node: ast.AST, names: Mapping[str, Any]) -> str:
     """A string as far as the code alone tells it."""
     if isinstance(node, ast.JoinedStr):
-        return "".join(_text(part, names) for part in node.values)
+        return re.sub("…[… ]*…", "…", "".join(_text(part, names) for part in node.values))
     if isinstance(node, ast.FormattedValue):
         return _text(node.value, names)
     value = names.get(node.id) if isinstance(node, ast.Name) else getattr(node, "value", None)

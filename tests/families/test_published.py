@@ -55,13 +55,15 @@ COUNTED_AS = {
     "wangyantong/internlm-chat-7b-ft": ("llama", 7321948160),
     "xverse/XVERSE-7B": ("llama", 7299846144),
     "Tele-AI/TeleChat-52B": ("llama", 52832509952),
+    # Its config names the activation by a string alone, which transformers does not take.
+    "databricks/dbrx-instruct": ("dbrx", 157970307072),
     "tiiuae/falcon-40b": ("falcon", 41303293952),
     # And 30 layers of two biases of 4,096 more.
     "Tele-AI/Telechat-7B": ("llama", 7199772672 + 30 * 2 * 4096),
 }
 # Under a declared type, with parts that are not.
 OTHER_PARTS = {"Qwen/Qwen-VL-Chat-Int4": "Qwen's type with a vision encoder of its own"}
-UNDECLARED_QUANTIZATION = {"gptq", "awq", "compressed-tensors", "fbgemm_fp8"}
+UNDECLARED_QUANTIZATION = {"gptq", "awq", "compressed-tensors", "fbgemm_fp8", "modelopt"}
 
 
 def _tool() -> Any:
@@ -93,7 +95,7 @@ def slots(model: dict[str, Any], names: set[str] | None = None) -> Any:
 
 
 def test_the_collection_is_what_we_think_it_is() -> None:
-    assert (len(MODELS), len(QUANTIZED), len(INDEXED)) == (73, 9, 36)
+    assert (len(MODELS), len(QUANTIZED), len(INDEXED)) == (90, 11, 38)
     assert {*OTHER_NAMES, *OTHER_SIZES} <= {model["model"] for model in INDEXED}
 
 

@@ -13,6 +13,7 @@ from weightscope.components.running import At, linear
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
+from weightscope.storage.plain import Plain
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +26,9 @@ class Attention(Component, frozen=True, kw_only=True):
     on each head's queries and keys (Qwen 3), with `whole_norms` on those of all heads together (OLMo 2), with
     `turned_norms` after the rotation (Hunyuan). `scale` is 1/sqrt(head_dim) where the family says nothing else.
     `alibi` takes from a score in proportion to the distance (Press et al. 2022). `clip` bounds what the projections
-    give (OLMo). `temperature` makes queries of late positions larger (Ministral 3).
+    give (OLMo). `temperature` makes queries of late positions larger (Ministral 3). `sinks` is the name of a score for
+    each head that takes its share of the softmax and gives nothing (gpt-oss). With a `chunk` a token sees only those
+    before it among as many that begin at a multiple of it (Llama 4).
     """
 
     name: str
@@ -45,11 +48,13 @@ class Attention(Component, frozen=True, kw_only=True):
     turned_norms: bool = False
     clip: float | None = None
     temperature: Temperature | None = None
+    sinks: str | None = None
+    chunk: int | None = None
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """The four projections, fused or not, and what buffers old checkpoints hold."""
-        return self.items
+        """The four projections, fused or not, what buffers old checkpoints hold, and the sinks."""
+        return (*self.items, Plain(self.sinks, Role.SINK, leaf="")) if self.sinks else self.items
 
     def sizes(self) -> Sizes:
         """q, k and v project from the model's width, o back to it."""
@@ -59,6 +64,7 @@ class Attention(Component, frozen=True, kw_only=True):
             Role.K_PROJ: (keys, self.width),
             Role.V_PROJ: (keys, self.width),
             Role.O_PROJ: (self.width, queries),
+            Role.SINK: (self.heads,),
         }
 
     def children(self) -> Iterable[Component]:
@@ -77,6 +83,7 @@ class Attention(Component, frozen=True, kw_only=True):
         scores = f"q·kᵀ{scale}"
         scores = f"cap({scores}, {self.softcap:g})" if self.softcap else scores
         scores += " − slope·distance" if self.alibi else ""
+        scores = f"[{scores} | sink]" if self.sinks else scores
         return f"o_proj·softmax({scores})·v"
 
     def terms(self) -> Mapping[Role, str]:
@@ -99,6 +106,7 @@ class Attention(Component, frozen=True, kw_only=True):
             Role.K_PROJ: f"k = {k}   in {keys}",
             Role.V_PROJ: f"v = {made.format('v_proj·x')}   in {keys}",
             Role.O_PROJ: "o_proj·[heads side by side]",
+            Role.SINK: "a score of each head that no position has: its share is given to none",
         }
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
@@ -124,16 +132,18 @@ class Attention(Component, frozen=True, kw_only=True):
             window=self.window,
             softcap=self.softcap,
             alibi=self.alibi,
+            sinks=weights.get(Role.SINK),
+            chunk=self.chunk,
         )
         return linear(mixed.transpose(0, 1).flatten(1), weights, Role.O_PROJ)
 
     def _made(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor], role: Role, at: At) -> torch.Tensor:
         """One of q, k and v, [T, heads, head_dim]."""
         made = linear(x, weights, role)
-        if self.clip:
-            made = made.clamp(-self.clip, self.clip)
         if self.whole_norms:
             made = self._called(made, _NORM_OF.get(role), at)
+        if self.clip:
+            made = made.clamp(-self.clip, self.clip)
         return made.unflatten(-1, (-1, int(self.head_dim)))  # type: ignore[no-untyped-call,no-any-return]
 
     def _normed(self, x: torch.Tensor, role: Role, at: At) -> torch.Tensor:
