@@ -107,6 +107,16 @@ def test_logits(remote: Remote, built: Any) -> None:
     assert float(expected.std()) > 1e-3
 
 
+@pytest.mark.parametrize("name", ["baichuan2-7b", "telechat-52b"])
+def test_logits_of_held_weights_are_the_same(name: str, built: Any) -> None:
+    """What the head does to its rows and its logits, it does to weights in memory too."""
+    directory, expected, _ = built(name)
+    model = weightscope.open(directory)
+    for _ in range(2):
+        logits = model.forward(TOKENS, hold=True).logits
+        torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
 @pytest.mark.parametrize(
     "name", ["qwen-biases", "chatglm2", "internlm2-biases-dynamic", "telechat-7b", "telechat-52b-biases"]
 )

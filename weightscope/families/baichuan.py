@@ -11,7 +11,7 @@ from weightscope.components.embedding import Head
 from weightscope.components.rope import Rope
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.families.common.layout import Names, attention, stacked
+from weightscope.families.common.layout import Names, attention, sequential
 from weightscope.families.common.parts import gated_mlp, head
 from weightscope.families.registry import family
 from weightscope.roles import Role
@@ -47,7 +47,7 @@ def baichuan(config: Config, root: str) -> CausalLM:
     scored = head(config, root)
     if isinstance(scored, Head):
         scored = replace(scored, normalized=NORMALIZED.get(vocabulary, False))
-    return stacked(
+    return sequential(
         config,
         root,
         NAMES,

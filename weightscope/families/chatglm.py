@@ -11,7 +11,7 @@ from weightscope.components.rope import Rope
 from weightscope.components.windows import depth_of
 from weightscope.config import Config, Nullable
 from weightscope.errors import UndeclaredError
-from weightscope.families.common.layout import Names, attention, refuse, stacked, swiglu
+from weightscope.families.common.layout import Names, attention, refuse, sequential, swiglu
 from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
@@ -48,7 +48,7 @@ def chatglm(config: Config, root: str) -> CausalLM:
     vocabulary, ratio = config["padded_vocab_size"], config["rope_ratio"] or 1
     grouped, bias = config["multi_query_attention"], config["add_bias_linear"]
     rope = Rope(dim=int(head_dim // 2), theta=10000.0 * ratio, interleaved=True)
-    return stacked(
+    return sequential(
         config,
         root,
         NAMES,

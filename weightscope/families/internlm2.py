@@ -10,7 +10,7 @@ from typing import Any
 from weightscope.components.decoder import CausalLM
 from weightscope.components.rope import Rope
 from weightscope.config import Config, Nullable
-from weightscope.families.common.layout import Names, attention, stacked
+from weightscope.families.common.layout import Names, attention, sequential
 from weightscope.families.common.parts import gated_mlp, head
 from weightscope.families.registry import family
 from weightscope.roles import Role
@@ -38,7 +38,7 @@ def internlm2(config: Config, root: str) -> CausalLM:
     """Rows of `wqkv` are, for each key/value head, its queries, its key, its value."""
     width, heads, bias = config["hidden_size"], config["num_attention_heads"], config["bias"]
     kv_heads, rope = config["num_key_value_heads"] or heads, Rope.of(config, width // heads)
-    return stacked(
+    return sequential(
         config,
         root,
         NAMES,

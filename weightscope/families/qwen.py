@@ -10,7 +10,7 @@ from weightscope.components.decoder import CausalLM
 from weightscope.components.rope import Rope
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.families.common.layout import Names, attention, refuse, stacked, swiglu
+from weightscope.families.common.layout import Names, attention, refuse, sequential, swiglu
 from weightscope.families.common.parts import head
 from weightscope.families.registry import family
 from weightscope.roles import Role
@@ -53,7 +53,7 @@ def qwen(config: Config, root: str) -> CausalLM:
         limit=int(config["seq_length"]) if longer else None,
         beyond="use_dynamic_ntk or use_logn_attn changes sequences longer than seq_length",
     )
-    return stacked(
+    return sequential(
         config,
         root,
         NAMES,

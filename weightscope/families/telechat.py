@@ -9,7 +9,7 @@ from weightscope.components.decoder import CausalLM
 from weightscope.components.rope import Rope
 from weightscope.components.windows import depth_of
 from weightscope.config import Config
-from weightscope.families.common.layout import Names, attention, refuse, stacked, swiglu
+from weightscope.families.common.layout import Names, attention, refuse, sequential, swiglu
 from weightscope.families.common.parts import head
 from weightscope.families.registry import family
 from weightscope.families.telechat_52b import telechat_52b
@@ -37,7 +37,7 @@ def telechat(config: Config, root: str) -> CausalLM:
         return telechat_52b(config, root)
     refuse(config, "TeleChat", REFUSED)
     width, heads = config["hidden_size"], config["n_head"]
-    return stacked(
+    return sequential(
         config,
         root,
         NAMES,

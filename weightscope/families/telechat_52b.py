@@ -11,7 +11,7 @@ from weightscope.components.embedding import Head
 from weightscope.components.rope import Rope
 from weightscope.components.windows import depth_of
 from weightscope.config import Config, Nullable
-from weightscope.families.common.layout import Names, attention, require, stacked, swiglu
+from weightscope.families.common.layout import Names, attention, require, sequential, swiglu
 from weightscope.families.common.parts import head
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -50,7 +50,7 @@ def telechat_52b(config: Config, root: str) -> CausalLM:
     mup, scored = config["use_mup"], head(config, root, width=width)
     if mup and isinstance(scored, Head):
         scored = replace(scored, scale=config["output_mult"] / config["mup_scale_factor"])
-    return stacked(
+    return sequential(
         config,
         root,
         NAMES,

@@ -13,11 +13,11 @@ from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import Block, CausalLM, Decoder
 from weightscope.components.embedding import Classifier, Embedding, Head
 from weightscope.components.mlp import GatedMLP
-from weightscope.components.norm import LayerNorm, Norm, RMSNorm
 from weightscope.components.rope import Rope
 from weightscope.components.windows import depth_of
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
+from weightscope.families.common.parts import layer_norms, rms_norms
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import StorageItem
@@ -59,7 +59,7 @@ def swiglu(name: str, *items: StorageItem, width: Size, inner: Size) -> GatedMLP
     return GatedMLP(name=name, items=items, width=width, inner=inner, activation="silu")
 
 
-def stacked(
+def sequential(
     config: Config,
     root: str,
     names: Names,
@@ -81,15 +81,11 @@ def stacked(
     Norms are RMS norms, or layer norms with biases. `vocabulary` and `depth` are for configs with other keys.
     """
     depth = depth_of(config) if depth is None else depth
-
-    def norm(name: str, role: Role) -> Norm:
-        kind = RMSNorm if rms else LayerNorm
-        return kind(name=name, role=role, size=width, eps=eps)
-
+    norm = rms_norms(eps) if rms else layer_norms(eps)
     block = Block(
-        input_norm=norm(names.norms[0], Role.INPUT_NORM),
+        input_norm=norm(names.norms[0], Role.INPUT_NORM, width),
         attention=attention,
-        feed_forward_norm=norm(names.norms[1], Role.POST_ATTENTION_NORM),
+        feed_forward_norm=norm(names.norms[1], Role.POST_ATTENTION_NORM, width),
         feed_forward=feed_forward,
     )
     return CausalLM(
@@ -99,7 +95,7 @@ def stacked(
                 name=names.embedding, rows=vocabulary or config["vocab_size"], width=width, scale=embedding_scale
             ),
             blocks=(Repeat(name=names.layers, indices=range(depth), child=block),),
-            final_norm=norm(names.final_norm, Role.FINAL_NORM),
+            final_norm=norm(names.final_norm, Role.FINAL_NORM, width),
             depth=depth,
         ),
         head=head,
