@@ -65,6 +65,23 @@ class Role(StrEnum):
     STATE_SPACE = "state_space"
     CONVOLUTION = "convolution"
     NORM = "norm"
+    # Mixers that carry a state from token to token: what enters them, what leaves, and what moves the state.
+    IN_PROJ = "in_proj"
+    X_PROJ = "x_proj"
+    A_PROJ = "a_proj"
+    B_PROJ = "b_proj"
+    C_PROJ = "c_proj"
+    Z_PROJ = "z_proj"
+    DT_PROJ = "dt_proj"
+    DT_BIAS = "dt_bias"
+    A_LOG = "A_log"
+    D = "D"
+    OUT_PROJ = "out_proj"
+    DT_NORM = "dt_norm"
+    B_NORM = "b_norm"
+    C_NORM = "c_norm"
+    # What decides how much of each attention head's output counts.
+    ATTENTION_GATE = "attention_gate"
     # Buffers: registered beside the weights, not learned by gradient.
     ROTARY_TABLE = "rotary_table"
     CAUSAL_MASK = "causal_mask"
@@ -91,6 +108,7 @@ _SECTIONS = {
         Role.Q_B_PROJ,
         Role.KV_A_PROJ,
         Role.KV_B_PROJ,
+        Role.ATTENTION_GATE,
     ),
     Section.MLP: (Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ, Role.GATE_UP_PROJ),
     Section.MOE: (Role.ROUTER,),
@@ -106,12 +124,29 @@ _SECTIONS = {
         Role.Q_A_NORM,
         Role.KV_A_NORM,
         Role.NORM,
+        Role.DT_NORM,
+        Role.B_NORM,
+        Role.C_NORM,
     ),
     Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER),
     Section.PROJECTOR: (Role.PROJECTOR,),
     Section.MTP: (Role.MTP_PROJ,),
     Section.ADAPTER: (Role.LORA_A, Role.LORA_B),
-    Section.STATE_SPACE: (Role.STATE_SPACE, Role.CONVOLUTION),
+    Section.STATE_SPACE: (
+        Role.STATE_SPACE,
+        Role.CONVOLUTION,
+        Role.IN_PROJ,
+        Role.X_PROJ,
+        Role.A_PROJ,
+        Role.B_PROJ,
+        Role.C_PROJ,
+        Role.Z_PROJ,
+        Role.DT_PROJ,
+        Role.DT_BIAS,
+        Role.A_LOG,
+        Role.D,
+        Role.OUT_PROJ,
+    ),
 }
 
 SECTION_OF = {role: section for section, roles in _SECTIONS.items() for role in roles}

@@ -108,7 +108,8 @@ def test_every_pytorch_format_reads_the_same(tiny: Tiny, saved: Callable[[str], 
     (tmp_path / "config.json").write_bytes((saved(tiny.name) / "config.json").read_bytes())
     oracle = tiny.build()
     state = {name: oracle.state_dict()[name] for name in oracle.state_dict()}
-    if tiny.kind in ("Mixtral", "DeepseekV3", "Llava", "GPTNeoX"):
+    published = set(header(saved(tiny.name)))
+    if tiny.kind in ("Mixtral", "DeepseekV3", "Llava", "GPTNeoX") or not published <= set(state):
         # What these hold in memory is not what is published; take the published names from the saved file.
         with safe_open(saved(tiny.name) / "model.safetensors", "pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import transformers
 
-LLAMA = {
+LLAMA: dict[str, Any] = {
     "vocab_size": 101,
     "hidden_size": 24,
     "intermediate_size": 52,
@@ -20,7 +20,7 @@ LLAMA = {
     "pad_token_id": 0,
 }
 GPT2 = {"vocab_size": 101, "n_positions": 37, "n_embd": 24, "n_layer": 3, "n_head": 3}
-ENDS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+ENDS: dict[str, Any] = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 BLOOM = {"vocab_size": 101, "hidden_size": 24, "n_layer": 3, "n_head": 6} | ENDS
 DEEPSEEK = LLAMA | {
     "num_key_value_heads": 6,
@@ -57,6 +57,8 @@ class Tiny:
     kind: str
     keys: dict[str, Any]
     model: str = "ForCausalLM"
+    # What logits may differ by, of their largest.
+    tolerance: float = 1e-4
 
     def build(self) -> transformers.PreTrainedModel:
         """A model in float32 whose every weight, norms and biases included, is random."""
@@ -123,3 +125,7 @@ TINY = [
         "image_token_index": 99,
     }, "ForConditionalGeneration"),
 ]  # fmt: skip
+
+from tests.families.tiny_hybrids import TINY_HYBRIDS  # noqa: E402 - they are made of what is defined above
+
+TINY += TINY_HYBRIDS

@@ -47,7 +47,7 @@ class Block(Component, frozen=True, kw_only=True):
         if self.attention_out_norm:
             mixed = at.call(self.attention_out_norm, mixed)
         between = x + mixed
-        at.stage("attention", _summed(self.input_norm, self.attention, self.attention_out_norm), between)
+        at.stage(self.attention.word, _summed(self.input_norm, self.attention, self.attention_out_norm), between)
         fed = at.call(self.feed_forward, at.call(self.feed_forward_norm, x if self.parallel else between))
         if self.feed_forward_out_norm:
             fed = at.call(self.feed_forward_out_norm, fed)

@@ -1,0 +1,50 @@
+"""Tiny random models whose layers mix tokens by a recurrence or a convolution, in all or some of their layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.families.tiny import ENDS, LLAMA, Tiny
+
+# Recurrences add up differently in chunks than step by step.
+RECURRENT = 2e-3
+MAMBA: dict[str, Any] = {
+    "vocab_size": 101, "hidden_size": 24, "num_hidden_layers": 3, "state_size": 5, "conv_kernel": 4,
+} | ENDS  # fmt: skip
+MAMBA2: dict[str, Any] = MAMBA | {"num_heads": 6, "head_dim": 8, "n_groups": 2, "state_size": 7}
+LFM2: dict[str, Any] = LLAMA | {
+    "num_hidden_layers": 4, "block_multiple_of": 10, "full_attn_idxs": [1, 3],
+}  # fmt: skip
+LFM2_MOE: dict[str, Any] = LLAMA | {
+    "num_hidden_layers": 4, "moe_intermediate_size": 14, "num_experts": 7, "num_experts_per_tok": 3,
+    "layer_types": ["conv", "full_attention", "conv", "full_attention"], "num_dense_layers": 1,
+}  # fmt: skip
+
+# One model a mixer, run on more tokens than a chunk has; and those of which every tensor is changed in turn.
+LONG = ("mamba", "mamba2-biases-tied", "lfm2")
+PERTURBED = ("mamba", "mamba2", "lfm2", "lfm2_moe")
+
+TINY_HYBRIDS = [
+    Tiny("mamba", "Mamba", MAMBA),
+    Tiny("mamba-biases-untied", "Mamba", MAMBA | {
+        "use_bias": True, "use_conv_bias": False, "tie_word_embeddings": False, "time_step_rank": 3, "expand": 3,
+        "conv_kernel": 3,
+    }),
+    Tiny("mamba-base", "Mamba", MAMBA, "Model"),
+    Tiny("mamba2", "Mamba2", MAMBA2),
+    Tiny("mamba2-biases-tied", "Mamba2", MAMBA2 | {
+        "use_bias": True, "use_conv_bias": False, "tie_word_embeddings": True, "time_step_limit": [0.1, 0.6],
+        "n_groups": 3, "chunk_size": 4,
+    }),
+    Tiny("lfm2", "Lfm2", LFM2),
+    Tiny("lfm2-biases-untied", "Lfm2", LFM2 | {
+        "conv_bias": True, "conv_L_cache": 4, "tie_word_embeddings": False, "block_auto_adjust_ff_dim": False,
+    }),
+    Tiny("lfm2-layer_types", "Lfm2", LFM2 | {
+        "layer_types": ["full_attention", "conv", "conv", "conv"], "block_ffn_dim_multiplier": 1.3,
+    }),
+    Tiny("lfm2_moe", "Lfm2Moe", LFM2_MOE),
+    Tiny("lfm2_moe-no-bias", "Lfm2Moe", LFM2_MOE | {
+        "use_expert_bias": False, "norm_topk_prob": False, "routed_scaling_factor": 1.7, "conv_bias": True,
+    }),
+]  # fmt: skip
