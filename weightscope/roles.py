@@ -56,6 +56,8 @@ class Role(StrEnum):
     POST_FEEDFORWARD_NORM = "post_feedforward_norm"
     FINAL_NORM = "final_norm"
     EMBEDDING_NORM = "embedding_norm"
+    EMBEDDING_PROJ = "embedding_proj"
+    OUTPUT_PROJ = "output_proj"
     LM_HEAD = "lm_head"
     CLASSIFIER = "classifier"
     PROJECTOR = "projector"
@@ -97,6 +99,7 @@ _SECTIONS = {
         Role.POSITION_EMBEDDING,
         Role.CLASS_EMBEDDING,
         Role.PATCH_EMBEDDING,
+        Role.EMBEDDING_PROJ,
     ),
     Section.ATTENTION: (
         Role.Q_PROJ,
@@ -128,7 +131,7 @@ _SECTIONS = {
         Role.B_NORM,
         Role.C_NORM,
     ),
-    Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER),
+    Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER, Role.OUTPUT_PROJ),
     Section.PROJECTOR: (Role.PROJECTOR,),
     Section.MTP: (Role.MTP_PROJ,),
     Section.ADAPTER: (Role.LORA_A, Role.LORA_B),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from weightscope.errors import NotImplementedByWeightscope
@@ -19,6 +20,9 @@ WORDS = {
     "gelu": "gelu",
     "relu": "relu",
     "quick_gelu": "quick_gelu",
+    "relu2": "relu²",
+    "gelu_python": "gelu",
+    "sigmoid": "sigmoid",
 }
 
 
@@ -31,15 +35,16 @@ def activate(name: str, x: torch.Tensor) -> torch.Tensor:
     import torch
 
     functional = torch.nn.functional
+    computed: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+        "silu": functional.silu,
+        "gelu_tanh": lambda x: functional.gelu(x, approximate="tanh"),
+        "gelu": functional.gelu,
+        "relu": functional.relu,
+        "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
+        "relu²": lambda x: functional.relu(x).square(),
+        "sigmoid": torch.sigmoid,
+    }
     word = WORDS.get(name)
-    if word == "silu":
-        return functional.silu(x)
-    if word == "gelu_tanh":
-        return functional.gelu(x, approximate="tanh")
-    if word == "gelu":
-        return functional.gelu(x)
-    if word == "relu":
-        return functional.relu(x)
-    if word == "quick_gelu":
-        return x * torch.sigmoid(1.702 * x)
-    raise NotImplementedByWeightscope(f"the activation {name!r} is not implemented")
+    if word is None:
+        raise NotImplementedByWeightscope(f"the activation {name!r} is not implemented")
+    return computed[word](x)

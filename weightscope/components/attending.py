@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     import torch
 
@@ -21,12 +23,12 @@ def attend(
     causal: bool = True,
     window: int | None = None,
     softcap: float | None = None,
-    slopes: torch.Tensor | None = None,
+    alibi: Alibi | None = None,
 ) -> torch.Tensor:
     """Attention of q [H, T, d] over k [kv heads, T, d] and v [kv heads, T, e] to [H, T, e].
 
     Heads share keys in consecutive groups. `window` is how many positions a token sees, itself included; `softcap`
-    bounds the scores: cap · tanh(scores / cap); `slopes` [H] are ALiBi's.
+    bounds the scores: cap · tanh(scores / cap).
     """
     import torch
 
@@ -44,8 +46,8 @@ def attend(
         if softcap:
             scores = torch.tanh(scores / softcap) * softcap
         distance = torch.arange(start, stop, device=q.device)[:, None] - torch.arange(first, last, device=q.device)
-        if slopes is not None:
-            scores = scores - slopes[:, None, None] * distance
+        if alibi:
+            scores = scores + alibi.bias(distance, first, last)
         if causal and (stop - start > 1 or window is not None):
             hidden = distance < 0
             if window is not None:
@@ -57,11 +59,51 @@ def attend(
     return out
 
 
-def alibi_slopes(heads: int) -> list[float]:
-    """ALiBi's slopes (Press et al. 2022, arXiv 2108.12409), as BLOOM takes them for any number of heads.
+class Alibi(msgspec.Struct, frozen=True, kw_only=True):
+    """What is taken from a score for the distance (Press et al. 2022, arXiv 2108.12409): slope · distance, by head.
 
-    A power of two n has 2^(-8/n), 2^(-16/n), …; what is beyond the largest power takes every other slope of twice it.
+    `scale` multiplies it as it does the scores. One that is `rounded` is computed in bfloat16 from the key's place
+    alone, as Falcon computes it: softmax sees only differences, but not what rounding took.
     """
-    power = 1 << (heads.bit_length() - 1)
-    slopes = [2.0 ** (-8 * (i + 1) / power) for i in range(power)]
-    return slopes + [2.0 ** (-4 * (2 * i + 1) / power) for i in range(heads - power)]
+
+    slopes: tuple[float, ...]
+    scale: float = 1.0
+    rounded: bool = False
+
+    @classmethod
+    def bloom(cls, heads: int, *, scale: float = 1.0, rounded: bool = False) -> Alibi:
+        """BLOOM's slopes: a power of two n has 2^(-8/n), 2^(-16/n), …; beyond it every other slope of twice it."""
+        power = 1 << (heads.bit_length() - 1)
+        slopes = [2.0 ** (-8 * (i + 1) / power) for i in range(power)]
+        slopes += [2.0 ** (-4 * (2 * i + 1) / power) for i in range(heads - power)]
+        return cls(slopes=tuple(slopes), scale=scale, rounded=rounded)
+
+    @classmethod
+    def mpt(cls, heads: int, most: int) -> Alibi:
+        """MPT's slopes: those of the next power of two, the even ones first, down to 2^-most."""
+        power = 1 << (heads - 1).bit_length()
+        slopes = [2.0 ** (-most * (i + 1) / power) for i in range(power)]
+        return cls(slopes=tuple(slopes if power == heads else (slopes[1::2] + slopes[::2])[:heads]))
+
+    def bias(self, distance: torch.Tensor, first: int, last: int) -> torch.Tensor:
+        """What is added to scores [H, queries, keys], by the `distance` of each pair; keys are `first` to `last`."""
+        import torch
+
+        slopes = torch.tensor(self.slopes, device=distance.device)[:, None, None]
+        if self.rounded:
+            places = torch.arange(first, last, device=distance.device)
+            return (slopes.bfloat16() * places).float() * self.scale
+        return -slopes * distance * self.scale
+
+
+class Temperature(msgspec.Struct, frozen=True, kw_only=True):
+    """1 + share · log(1 + ⌊position / every⌋): queries grow with their position (Llama 4's scaling, in Ministral 3)."""
+
+    share: float
+    every: int
+
+    def of(self, positions: torch.Tensor) -> torch.Tensor:
+        """The factor of each position [T]."""
+        import torch
+
+        return 1 + self.share * torch.log(1 + torch.floor(positions / self.every))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from weightscope.components.attending import alibi_slopes, attend
+from weightscope.components.attending import Alibi, Temperature, attend
 from weightscope.components.base import Component
-from weightscope.components.norm import Norm
+from weightscope.components.norm import HeadNorms, Norm
 from weightscope.components.rope import Rope
 from weightscope.components.running import At, linear
 from weightscope.roles import Role
@@ -22,8 +22,10 @@ class Attention(Component, frozen=True, kw_only=True):
     """softmax(q·kᵀ · scale)·v over `heads` query heads that share `kv_heads` key and value heads.
 
     `window` is how many positions a token sees, itself included; `softcap` bounds the scores (Gemma 2). `norms` act
-    on each head's queries and keys (Qwen 3). `scale` is 1/sqrt(head_dim) where the family says nothing else. `alibi`
-    takes from a score in proportion to the distance (Press et al. 2022).
+    on each head's queries and keys (Qwen 3), with `whole_norms` on those of all heads together (OLMo 2), with
+    `turned_norms` after the rotation (Hunyuan). `scale` is 1/sqrt(head_dim) where the family says nothing else.
+    `alibi` takes from a score in proportion to the distance (Press et al. 2022). `clip` bounds what the projections
+    give (OLMo). `temperature` makes queries of late positions larger (Ministral 3).
     """
 
     name: str
@@ -33,12 +35,16 @@ class Attention(Component, frozen=True, kw_only=True):
     kv_heads: Size
     head_dim: Size
     rope: Rope | None = None
-    norms: tuple[Norm, ...] = ()
+    norms: tuple[Norm | HeadNorms, ...] = ()
     causal: bool = True
     window: int | None = None
     softcap: float | None = None
     scale: float | None = None
-    alibi: bool = False
+    alibi: Alibi | None = None
+    whole_norms: bool = False
+    turned_norms: bool = False
+    clip: float | None = None
+    temperature: Temperature | None = None
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -77,34 +83,38 @@ class Attention(Component, frozen=True, kw_only=True):
         """Queries, keys and values of each head, and what mixes the heads."""
         rotated = "rope({})" if self.rope else "{}"
         normed = {norm.role: "norm({})" for norm in self.norms}
+        made = "clip({})" if self.clip else "{}"
         heads = f"{int(self.heads)} heads of {int(self.head_dim)}"
         keys = f"{int(self.kv_heads)} heads of {int(self.head_dim)}"
         keys += f", each for {self.heads // self.kv_heads} of the queries" if self.kv_heads < self.heads else ""
+        query, key = (
+            (normed.get(role, "{}"), rotated) if self.turned_norms else (rotated, normed.get(role, "{}"))
+            for role in (Role.Q_NORM, Role.K_NORM)
+        )
+        q = query[0].format(query[1].format(made.format("q_proj·x")))
+        k = key[0].format(key[1].format(made.format("k_proj·x")))
+        late = "(1 + late)·" if self.temperature else ""
         return {
-            Role.Q_PROJ: f"q = {rotated.format(normed.get(Role.Q_NORM, '{}').format('q_proj·x'))}   in {heads}",
-            Role.K_PROJ: f"k = {rotated.format(normed.get(Role.K_NORM, '{}').format('k_proj·x'))}   in {keys}",
-            Role.V_PROJ: f"v = v_proj·x   in {keys}",
+            Role.Q_PROJ: f"q = {late}{q}   in {heads}",
+            Role.K_PROJ: f"k = {k}   in {keys}",
+            Role.V_PROJ: f"v = {made.format('v_proj·x')}   in {keys}",
             Role.O_PROJ: "o_proj·[heads side by side]",
         }
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, D] to [T, D]."""
-        import torch
-
         weights = at.weights(self)
-        q, k, v = (
-            linear(x, weights, role).unflatten(-1, (-1, int(self.head_dim)))  # type: ignore[no-untyped-call]
-            for role in (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ)
-        )
-        for norm in self.norms:
-            if norm.role is Role.Q_NORM:
-                q = at.call(norm, q)
-            else:
-                k = at.call(norm, k)
+        q, k, v = (self._made(x, weights, role, at) for role in (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ))
+        if not self.turned_norms:
+            q, k = self._normed(q, Role.Q_NORM, at), self._normed(k, Role.K_NORM, at)
         q, k, v = (part.transpose(0, 1) for part in (q, k, v))
         if self.rope:
             rotation = at.rotation(self.rope)
             q, k = self.rope.turn(q, rotation), self.rope.turn(k, rotation)
+        if self.turned_norms:
+            q, k = self._normed(q, Role.Q_NORM, at), self._normed(k, Role.K_NORM, at)
+        if self.temperature:
+            q = q * self.temperature.of(at.run.positions)[:, None].to(q.dtype)
         mixed = attend(
             q,
             k,
@@ -113,6 +123,25 @@ class Attention(Component, frozen=True, kw_only=True):
             causal=self.causal,
             window=self.window,
             softcap=self.softcap,
-            slopes=torch.tensor(alibi_slopes(self.heads), device=x.device) if self.alibi else None,
+            alibi=self.alibi,
         )
         return linear(mixed.transpose(0, 1).flatten(1), weights, Role.O_PROJ)
+
+    def _made(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor], role: Role, at: At) -> torch.Tensor:
+        """One of q, k and v, [T, heads, head_dim]."""
+        made = linear(x, weights, role)
+        if self.clip:
+            made = made.clamp(-self.clip, self.clip)
+        if self.whole_norms:
+            made = self._called(made, _NORM_OF.get(role), at)
+        return made.unflatten(-1, (-1, int(self.head_dim)))  # type: ignore[no-untyped-call,no-any-return]
+
+    def _normed(self, x: torch.Tensor, role: Role, at: At) -> torch.Tensor:
+        return x if self.whole_norms else self._called(x, role, at)
+
+    def _called(self, x: torch.Tensor, role: Role | None, at: At) -> torch.Tensor:
+        norm = next((norm for norm in self.norms if norm.role is role), None)
+        return x if norm is None else at.call(norm, x)
+
+
+_NORM_OF = {Role.Q_PROJ: Role.Q_NORM, Role.K_PROJ: Role.K_NORM}

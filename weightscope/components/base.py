@@ -72,7 +72,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Repeat(Component, frozen=True, kw_only=True):
-    """The same component under consecutive numbers: layers, experts.
+    """The same component under consecutive numbers: layers, experts, heads.
 
     `chosen` is how many of them one token uses where that is not all (a mixture's routed experts).
     """
@@ -80,7 +80,7 @@ class Repeat(Component, frozen=True, kw_only=True):
     name: str
     indices: Indices
     child: Component
-    of: Literal["layer", "expert"] = "layer"
+    of: Literal["layer", "expert", "head"] = "layer"
     chosen: int | None = None
 
     def children(self) -> Iterable[Component]:

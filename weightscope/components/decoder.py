@@ -17,17 +17,20 @@ if TYPE_CHECKING:
 class Block(Component, frozen=True, kw_only=True):
     """x + attention(input_norm(x)), then x + feed_forward(feed_forward_norm(x)).
 
-    `attention_out_norm` and `feed_forward_out_norm` act before the sums (Gemma 2). A `parallel` block feeds both
-    halves from the same x (GPT-NeoX).
+    `attention_out_norm` and `feed_forward_out_norm` act before the sums (Gemma 2), or with `norms_sums` on them
+    (OPT-350m). A `parallel` block feeds both halves from the same x (GPT-NeoX), where it has no `feed_forward_norm`
+    through the same norm (Phi). What is added is first multiplied by `residual_scale` (Granite).
     """
 
     attention: Component
     feed_forward: Component
-    input_norm: Norm
-    feed_forward_norm: Norm
+    input_norm: Norm | None
+    feed_forward_norm: Norm | None
     attention_out_norm: Norm | None = None
     feed_forward_out_norm: Norm | None = None
     parallel: bool = False
+    norms_sums: bool = False
+    residual_scale: float = 1.0
 
     def children(self) -> Iterable[Component]:
         """In the order of the forward pass."""
@@ -43,43 +46,59 @@ class Block(Component, frozen=True, kw_only=True):
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, D] to [T, D]."""
-        mixed = at.call(self.attention, at.call(self.input_norm, x))
-        if self.attention_out_norm:
-            mixed = at.call(self.attention_out_norm, mixed)
-        between = x + mixed
-        at.stage(self.attention.word, _summed(self.input_norm, self.attention, self.attention_out_norm), between)
-        fed = at.call(self.feed_forward, at.call(self.feed_forward_norm, x if self.parallel else between))
-        if self.feed_forward_out_norm:
-            fed = at.call(self.feed_forward_out_norm, fed)
-        out = between + fed
-        equation = _summed(self.feed_forward_norm, self.feed_forward, self.feed_forward_out_norm)
+        normed = at.call(self.input_norm, x) if self.input_norm else x
+        mixed = at.call(self.attention, normed)
+        between = self._added(x, mixed, self.attention_out_norm, at)
+        at.stage(self.attention.word, self._summed(self.input_norm, self.attention, self.attention_out_norm), between)
+        fed = x if self.parallel else between
+        if self.feed_forward_norm:
+            fed = at.call(self.feed_forward_norm, fed)
+        elif self.parallel:
+            fed = normed
+        out = self._added(between, at.call(self.feed_forward, fed), self.feed_forward_out_norm, at)
+        before = self.feed_forward_norm or (self.input_norm if self.parallel else None)
+        equation = self._summed(before, self.feed_forward, self.feed_forward_out_norm)
         at.stage(self.feed_forward.word, equation.replace("(x)", "(the layer's x)") if self.parallel else equation, out)
         return out
 
+    def _added(self, x: torch.Tensor, part: torch.Tensor, norm: Norm | None, at: At) -> torch.Tensor:
+        """X + part, with what acts on the part and on the sum."""
+        if norm and not self.norms_sums:
+            part = at.call(norm, part)
+        total = x + (part * self.residual_scale if self.residual_scale != 1.0 else part)
+        return at.call(norm, total) if norm and self.norms_sums else total
 
-def _summed(before: Norm, part: Component, after: Norm | None) -> str:
-    """The equation of one half of a block."""
-    added = part.equation("n")
-    return f"x + {f'{after.word}({added})' if after else added},  n = {before.word}(x)"
+    def _summed(self, before: Norm | None, part: Component, after: Norm | None) -> str:
+        """The equation of one half of a block."""
+        added = part.equation("n" if before else "x")
+        if after and not self.norms_sums:
+            added = f"{after.word}({added})"
+        added = f"x + {f'{self.residual_scale:.4g}·' if self.residual_scale != 1.0 else ''}{added}"
+        added = f"{after.word}({added})" if after and self.norms_sums else added
+        return f"{added},  n = {before.word}(x)" if before else added
 
 
 class Decoder(Component, frozen=True, kw_only=True):
     """Embeddings, the blocks in order of depth, the final norm.
 
     `blocks` has one `Repeat` for each kind of block; their indices together are 0 to `depth` - 1.
-    `embedding_norm` acts on the sum of the embeddings (BLOOM).
+    `embedding_norm` acts on the sum of the embeddings (BLOOM). `widen` brings embeddings of another width to the
+    layers', `narrow` their output back to it (OPT-350m, which has no final norm either).
     """
 
     embedding: Embedding
     blocks: tuple[Repeat, ...]
-    final_norm: Norm
+    final_norm: Norm | None
     positions: Embedding | None = None
     embedding_norm: Norm | None = None
     depth: int
+    widen: Component | None = None
+    narrow: Component | None = None
 
     def children(self) -> Iterable[Component]:
         """In the order of the forward pass."""
-        parts = (self.embedding, self.positions, self.embedding_norm, *self.blocks, self.final_norm)
+        first = (self.embedding, self.widen, self.positions, self.embedding_norm)
+        parts = (*first, *self.blocks, self.final_norm, self.narrow)
         return tuple(part for part in parts if part is not None)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
@@ -90,6 +109,9 @@ class Decoder(Component, frozen=True, kw_only=True):
         """Ids [T] to the vectors [T, D] that enter the first layer, less what their positions add."""
         hidden = at.call(self.embedding, x)
         at.stage("token embedding", self.embedding.equation(), hidden)
+        if self.widen:
+            hidden = at.call(self.widen, hidden)
+            at.stage("embedding projection", self.widen.equation(), hidden)
         return hidden
 
     def through(self, hidden: torch.Tensor, at: At) -> torch.Tensor:
@@ -101,8 +123,12 @@ class Decoder(Component, frozen=True, kw_only=True):
             hidden = at.call(self.embedding_norm, hidden)
             at.stage("embedding norm", self.embedding_norm.equation(), hidden)
         hidden = run_layers(self.blocks, hidden, at, last=at.run.last)
-        hidden = at.call(self.final_norm, hidden)
-        at.stage("final norm", self.final_norm.equation(), hidden)
+        if self.final_norm:
+            hidden = at.call(self.final_norm, hidden)
+            at.stage("final norm", self.final_norm.equation(), hidden)
+        if self.narrow:
+            hidden = at.call(self.narrow, hidden)
+            at.stage("output projection", self.narrow.equation(), hidden)
         return hidden
 
 

@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 
 
 class Embedding(Component, frozen=True, kw_only=True):
-    """A table of `rows` vectors; the gathered row is multiplied by `scale` (Gemma: sqrt(width))."""
+    """A table of `rows` vectors; the gathered row is multiplied by `scale` (Gemma: sqrt(width)).
+
+    The first `offset` rows stand for nothing, and numbers count from there (OPT's positions).
+    """
 
     name: str
     role: Role = Role.TOKEN_EMBEDDING
     rows: Size
     width: Size
     scale: float = 1.0
+    offset: int = 0
 
     @property
     def table(self) -> Plain:
@@ -42,6 +46,7 @@ class Embedding(Component, frozen=True, kw_only=True):
     def equation(self, x: str = "") -> str:
         """A row of the table."""
         index = "position" if self.role is Role.POSITION_EMBEDDING else "token"
+        index += f" + {self.offset}" if self.offset else ""
         return f"{self.role}[{x or index}]" + (f" · {self.scale:.5g}" if self.scale != 1.0 else "")
 
     def terms(self) -> Mapping[Role, str]:
@@ -50,7 +55,7 @@ class Embedding(Component, frozen=True, kw_only=True):
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Rows [T, width] for ids [T]; nothing else of the table is read."""
-        rows = at.gather(self, self.table, x)
+        rows = at.gather(self, self.table, x + self.offset if self.offset else x)
         return rows * self.scale if self.scale != 1.0 else rows
 
 
@@ -58,7 +63,7 @@ class Head(Component, frozen=True, kw_only=True):
     """Logits over the vocabulary; `tied` heads use the token embedding and need not be stored.
 
     `optional` is for checkpoints saved from a base model, which never had a head. `softcap` bounds the logits
-    (Gemma 2): cap · tanh(logits / cap).
+    (Gemma 2): cap · tanh(logits / cap). `scale` multiplies them (Cohere).
     """
 
     name: str
@@ -68,6 +73,7 @@ class Head(Component, frozen=True, kw_only=True):
     bias: bool = False
     optional: bool = False
     softcap: float | None = None
+    scale: float = 1.0
 
     @property
     def table(self) -> Plain:
@@ -86,6 +92,7 @@ class Head(Component, frozen=True, kw_only=True):
     def equation(self, x: str = "x") -> str:
         """A number for each token of the vocabulary."""
         scores = f"{Role.TOKEN_EMBEDDING if self.tied else Role.LM_HEAD}·{x}"
+        scores += f" · {self.scale:.4g}" if self.scale != 1.0 else ""
         return f"cap({scores}, {self.softcap:g})" if self.softcap else scores
 
     def terms(self) -> Mapping[Role, str]:
@@ -100,6 +107,8 @@ class Head(Component, frozen=True, kw_only=True):
         """Logits by the matrix that `owner` stores at the place `table`: the head itself or a tied embedding."""
         bias = at.run.reader.tensor(f"{at.prefix}.bias").to(at.run.dtype) if self.bias else None
         logits = table.project(owner, owner.table, x, bias)
+        if self.scale != 1.0:
+            logits = logits * self.scale
         return logits.div_(self.softcap).tanh_().mul_(self.softcap) if self.softcap else logits
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from weightscope.components.base import Component
+from weightscope.components.base import Component, Repeat
 from weightscope.components.running import At
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -17,22 +17,26 @@ if TYPE_CHECKING:
 
 
 class RMSNorm(Component, frozen=True, kw_only=True):
-    """x / rms(x) · (offset + w), over the last dimension (Zhang & Sennrich 2019); Gemma's offset is 1."""
+    """x / rms(x) · (offset + w), over the last dimension (Zhang & Sennrich 2019); Gemma's offset is 1.
+
+    One that is not `weighted` only scales (the values of Gemma 3n).
+    """
 
     name: str
     role: Role
     size: Size
     eps: float
     offset: float = 0.0
+    weighted: bool = True
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """One vector."""
-        return (Plain("", self.role),)
+        """One vector, or nothing."""
+        return (Plain("", self.role),) if self.weighted else ()
 
     def sizes(self) -> Sizes:
         """(size)."""
-        return {self.role: (self.size,)}
+        return {self.role: (self.size,)} if self.weighted else {}
 
     @property
     def word(self) -> str:
@@ -41,38 +45,47 @@ class RMSNorm(Component, frozen=True, kw_only=True):
 
     def equation(self, x: str = "x") -> str:
         """Scaled to a root mean square of 1, then by the weight."""
-        return f"{x} / rms({x}) · {f'({self.offset:g} + {self.role})' if self.offset else self.role}"
+        return f"{x} / rms({x})" + (f" · {_factor(self.role, self.offset)}" if self.weighted else "")
 
     def terms(self) -> Mapping[Role, str]:
         """The factor of each element."""
-        return {self.role: f"{self.equation()}   rms(x) = √(mean(x²) + {self.eps:g})"}
+        return {self.role: f"{self.equation()}   rms(x) = √(mean(x²) + {self.eps:g})"} if self.weighted else {}
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[…, size]; the mean of squares is taken in float32."""
         import torch
 
         wide = x.float() if x.dtype is not torch.float64 else x
-        scaled = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
-        return scaled.to(x.dtype) * (self.offset + at.weights(self)[self.role])
+        scaled = (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)).to(x.dtype)
+        return scaled * (self.offset + at.weights(self)[self.role]) if self.weighted else scaled
 
 
 class LayerNorm(Component, frozen=True, kw_only=True):
-    """(x - mean) / std · w + b, over the last dimension (Ba et al. 2016)."""
+    """(x - mean) / std · (offset + w) + b, over the last dimension (Ba et al. 2016); Nemotron's offset is 1.
+
+    One that is not `weighted` has neither w nor b (OLMo). `heads` is how many vectors there are side by side, each
+    with a weight of its own (Cohere's queries and keys).
+    """
 
     name: str
     role: Role
     size: Size
     eps: float
     bias: bool = True
+    weighted: bool = True
+    offset: float = 0.0
+    heads: Size | None = None
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """A vector, and its bias."""
-        return (Plain("", self.role, bias=self.bias),)
+        """A vector, and its bias, or nothing."""
+        return (Plain("", self.role, bias=self.bias),) if self.weighted else ()
 
     def sizes(self) -> Sizes:
-        """(size)."""
-        return {self.role: (self.size,)}
+        """(size), or (heads, size)."""
+        if not self.weighted:
+            return {}
+        return {self.role: (self.size,) if self.heads is None else (self.heads, self.size)}
 
     @property
     def word(self) -> str:
@@ -81,19 +94,66 @@ class LayerNorm(Component, frozen=True, kw_only=True):
 
     def equation(self, x: str = "x") -> str:
         """Shifted to mean 0, scaled to variance 1, then by the weight, then shifted by the bias."""
-        return f"({x} − mean({x})) / std({x}) · {self.role}" + (" + bias" if self.bias else "")
+        scaled = f"({x} − mean({x})) / std({x})"
+        if not self.weighted:
+            return scaled
+        return f"{scaled} · {_factor(self.role, self.offset)}" + (" + bias" if self.bias else "")
 
     def terms(self) -> Mapping[Role, str]:
         """The factor of each element, and what is added to it."""
-        return {self.role: f"{self.equation()}   std(x) = √(var(x) + {self.eps:g})"}
+        return {self.role: f"{self.equation()}   std(x) = √(var(x) + {self.eps:g})"} if self.weighted else {}
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[…, size]."""
         import torch
 
         weights = at.weights(self)
-        bias = weights.get(f"{self.role}.bias")
-        return torch.nn.functional.layer_norm(x, (int(self.size),), weights[self.role], bias, self.eps)
+        weight, bias = weights.get(self.role), weights.get(f"{self.role}.bias")
+        if weight is not None and self.offset:
+            weight = self.offset + weight
+        if self.heads is None:
+            return torch.nn.functional.layer_norm(x, (int(self.size),), weight, bias, self.eps)
+        scaled = torch.nn.functional.layer_norm(x, (int(self.size),), eps=self.eps)
+        return scaled if weight is None else scaled * weight
+
+
+class HeadNorms(Component, frozen=True, kw_only=True):
+    """A norm for each of `heads` vectors side by side, stored one by one (StableLM 2 12B)."""
+
+    name: str
+    role: Role
+    heads: Size
+    norm: LayerNorm
+
+    @property
+    def repeated(self) -> Repeat:
+        """The norms under their numbers."""
+        return Repeat(name="norms", indices=range(self.heads), child=self.norm, of="head")
+
+    def children(self) -> Iterable[Component]:
+        """One norm a head."""
+        return (self.repeated,)
+
+    @property
+    def word(self) -> str:
+        """The norm's."""
+        return self.norm.word
+
+    def equation(self, x: str = "x") -> str:
+        """The norm's, of one head."""
+        return self.norm.equation(x)
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """[T, H, d] to the same."""
+        import torch
+
+        places = [at.below(self.repeated, head).below(self.norm) for head in range(self.heads)]
+        parts = [self.norm.forward(part, place) for part, place in zip(x.unbind(1), places, strict=True)]
+        return torch.stack(parts, dim=1)
+
+
+def _factor(role: Role, offset: float) -> str:
+    return f"({offset:g} + {role})" if offset else role
 
 
 Norm = RMSNorm | LayerNorm

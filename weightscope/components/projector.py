@@ -18,21 +18,22 @@ if TYPE_CHECKING:
 
 
 class Projection(Component, frozen=True, kw_only=True):
-    """One linear layer of a projector."""
+    """One linear layer of a projector, or what brings embeddings of another width to the layers' (OPT)."""
 
     name: str
     inputs: Size
     outputs: Size
     bias: bool
+    role: Role = Role.PROJECTOR
 
     @property
     def stored(self) -> Iterable[StorageItem]:
         """One matrix, and its bias."""
-        return (Linear("", Role.PROJECTOR, bias=self.bias),)
+        return (Linear("", self.role, bias=self.bias),)
 
     def sizes(self) -> Sizes:
         """(outputs, inputs)."""
-        return {Role.PROJECTOR: (self.outputs, self.inputs)}
+        return {self.role: (self.outputs, self.inputs)}
 
     def equation(self, x: str = "x") -> str:
         """One product."""
@@ -40,11 +41,11 @@ class Projection(Component, frozen=True, kw_only=True):
 
     def terms(self) -> Mapping[Role, str]:
         """The product."""
-        return {Role.PROJECTOR: self.equation() + (" + bias" if self.bias else "")}
+        return {self.role: self.equation() + (" + bias" if self.bias else "")}
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[N, inputs] to [N, outputs]."""
-        return linear(x, at.weights(self), Role.PROJECTOR)
+        return linear(x, at.weights(self), self.role)
 
 
 class Projector(Group, frozen=True, kw_only=True):

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 
 class Rope(msgspec.Struct, frozen=True, kw_only=True):
-    """Rotation of the first `dim` elements of each head; `kind` is default, linear, dynamic, llama3, yarn or longrope.
+    """Rotation of the first `dim` elements of each head; `kind` is default, linear, dynamic, ntk_alpha, llama3,
+    yarn or longrope.
 
     `settings` are the scaling's own numbers under their config names. `interleaved` pairs neighbours (2i, 2i+1)
     rather than halves (i, i + dim/2). `context` is the config's `max_position_embeddings`, `trained` its
@@ -38,13 +39,24 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
     alternating: bool = False
 
     @classmethod
-    def of(cls, config: Config, head_dim: int, *, interleaved: bool = False, longrope: tuple[str, ...] = ()) -> Rope:
+    def of(
+        cls,
+        config: Config,
+        head_dim: int,
+        *,
+        interleaved: bool = False,
+        longrope: tuple[str, ...] = (),
+        layers: str | None = None,
+    ) -> Rope:
         """From `rope_theta` and `rope_scaling`, or from `rope_parameters` as transformers 5 writes it.
 
-        `longrope` are the names by which a family calls that scaling beside its own.
+        `longrope` are the names by which a family calls that scaling beside its own. `layers` is a kind of layer where
+        each has its own rotation: `rope_parameters` holds one for each; of the older keys `rope_local_base_freq` is the
+        theta of sliding_attention, and the others are full_attention's (Gemma 3).
         """
-        settings = dict(_object(config, "rope_scaling") or _object(config, "rope_parameters") or {})
-        theta = settings.pop("rope_theta", None) or config.get("rope_theta") or config.get("rotary_emb_base") or 10000.0
+        theta_key = "rope_local_base_freq" if layers == "sliding_attention" else "rope_theta"
+        settings = dict(_settings(config, layers))
+        theta = settings.pop("rope_theta", None) or config.get(theta_key) or config.get("rotary_emb_base") or 10000.0
         kind = settings.pop("rope_type", None) or settings.pop("type", None) or "default"
         settings.pop("type", None)
         own = next((key for key in ("partial_rotary_factor", "rotary_pct") if key in config.defaults), None)
@@ -149,8 +161,9 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
         import torch
 
         exponents = torch.arange(0, self.dim, 2, dtype=torch.float32) / self.dim
-        if self.kind == "dynamic":
-            return 1.0 / self._dynamic(length) ** exponents, 1.0
+        if self.kind in ("dynamic", "ntk_alpha"):
+            theta = self._dynamic(length) if self.kind == "dynamic" else self._stretched(self.settings["alpha"])
+            return 1.0 / theta**exponents, 1.0
         plain = 1.0 / self.theta**exponents
         if self.kind == "default":
             return plain, 1.0
@@ -170,7 +183,11 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
         if context is None:
             raise KeyError("max_position_embeddings")
         longer = max(length, context) / context
-        return float(self.theta * (factor * longer - (factor - 1)) ** (self.dim / (self.dim - 2)))
+        return self._stretched(factor * longer - (factor - 1))
+
+    def _stretched(self, by: float) -> float:
+        """The theta that stretches the longest wave by a factor (NTK-aware scaling; Hunyuan's fixed `alpha`)."""
+        return float(self.theta * by ** (self.dim / (self.dim - 2)))
 
     def _trained(self) -> int:
         """The context before extension; a class that keeps it beside the scaling prefers that."""
@@ -226,6 +243,16 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
             mscale, all_dim = settings.get("mscale"), settings.get("mscale_all_dim")
             attention = _mscale(factor, mscale) / _mscale(factor, all_dim) if mscale and all_dim else _mscale(factor, 1)
         return plain / factor * slowed + plain * (1 - slowed), float(attention)
+
+
+def _settings(config: Config, layers: str | None) -> Mapping[str, Any]:
+    if layers is None:
+        return _object(config, "rope_scaling") or _object(config, "rope_parameters") or {}
+    value = (_object(config, "rope_parameters") or {}).get(layers)
+    if value is not None and not isinstance(value, dict):
+        raise config.error(f"the {layers} of 'rope_parameters' is {value!r:.60}, not an object")
+    scaling = _object(config, "rope_scaling") if layers == "full_attention" else None
+    return (value or {}) | (scaling or {})
 
 
 def _object(config: Config, key: str) -> dict[str, Any] | None:

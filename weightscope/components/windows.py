@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import TypeVar
 
 from weightscope.components.base import Indices
 from weightscope.config import Config
 from weightscope.sizes import Size
 
 MAX_LAYERS = 100_000
+H = TypeVar("H", bound=Hashable)
 
 
 def depth_of(config: Config, key: str = "num_hidden_layers") -> Size:
@@ -52,3 +54,13 @@ def by_window(config: Config, slides: Callable[[int], bool] | None) -> Iterator[
     else:
         yield [layer for layer in range(depth) if sliding[layer]], int(window)
         yield [layer for layer in range(depth) if not sliding[layer]], None
+
+
+def alike(layers: Iterable[int], kind: Callable[[int], H]) -> Iterator[tuple[Indices, H]]:
+    """The layers of each kind together, in the order in which the kinds appear."""
+    found: dict[H, list[int]] = {}
+    for layer in layers:
+        found.setdefault(kind(layer), []).append(layer)
+    for value, indices in found.items():
+        whole = range(indices[0], indices[-1] + 1)
+        yield whole if len(whole) == len(indices) else indices, value

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from weightscope.components.attention import Attention
-from weightscope.components.base import Repeat
-from weightscope.components.decoder import Block, CausalLM, Decoder
-from weightscope.components.embedding import Embedding
-from weightscope.components.mlp import MLP
-from weightscope.components.norm import LayerNorm
+from weightscope.components.decoder import CausalLM
 from weightscope.components.windows import depth_of
 from weightscope.config import Config, Nullable
 from weightscope.errors import UndeclaredError
-from weightscope.families.common.parts import head
+from weightscope.families.common.gpt_like import Layout, Shape, decoder
+from weightscope.families.common.parts import causal_masks
 from weightscope.families.registry import family
 from weightscope.roles import Role
-from weightscope.sizes import Size
 from weightscope.storage.linear import Conv1D
-from weightscope.storage.plain import Buffer
 
 GPT2: dict[str, Any] = {
     "vocab_size": 50257,
@@ -53,53 +47,29 @@ def gpt2(config: Config, root: str) -> CausalLM:
     """Conv1D matrices are stored (in, out); old checkpoints carry the causal mask as a buffer `bias`."""
     if config["add_cross_attention"]:
         raise UndeclaredError("GPT-2 with add_cross_attention is not declared", where=config.source)
-    width, heads, eps, positions = (config[k] for k in ("n_embd", "n_head", "layer_norm_epsilon", "n_positions"))
-    mask = (Size(1), Size(1), positions, positions)
+    width, heads, positions = config["n_embd"], config["n_head"], config["n_positions"]
     scale = (width // heads) ** -0.5 if config["scale_attn_weights"] else 1.0
-
-    def block(layer: int) -> Block:
-        return Block(
-            input_norm=LayerNorm(name="ln_1", role=Role.INPUT_NORM, size=width, eps=eps),
-            attention=Attention(
-                name="attn",
-                items=(
-                    Conv1D("c_attn", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=True),
-                    Conv1D("c_proj", Role.O_PROJ, bias=True),
-                    Buffer("bias", Role.CAUSAL_MASK, mask),
-                    Buffer("masked_bias", Role.CAUSAL_MASK, ()),
-                ),
-                width=width,
-                heads=heads,
-                kv_heads=heads,
-                head_dim=width // heads,
-                scale=scale / (layer + 1) if config["scale_attn_by_inverse_layer_idx"] else scale,
-            ),
-            feed_forward_norm=LayerNorm(name="ln_2", role=Role.POST_ATTENTION_NORM, size=width, eps=eps),
-            feed_forward=MLP(
-                name="mlp",
-                items=(Conv1D("c_fc", Role.UP_PROJ, bias=True), Conv1D("c_proj", Role.DOWN_PROJ, bias=True)),
-                width=width,
-                inner=config["n_inner"] or width * 4,
-                activation=config["activation_function"],
-            ),
-        )
-
-    return CausalLM(
-        decoder=Decoder(
-            name=root,
-            embedding=Embedding(name="wte", rows=config["vocab_size"], width=width),
-            positions=Embedding(name="wpe", role=Role.POSITION_EMBEDDING, rows=positions, width=width),
-            blocks=tuple(Repeat(name="h", indices=layers, child=block(layers[0])) for layers in _alike(config)),
-            final_norm=LayerNorm(name="ln_f", role=Role.FINAL_NORM, size=width, eps=eps),
-            depth=config["n_layer"],
-        ),
-        head=head(config, root, width=width, tagger="classifier"),
+    falls = config["scale_attn_by_inverse_layer_idx"]
+    shape = Shape(
+        width=width,
+        heads=heads,
+        depth=depth_of(config, "n_layer"),
+        inner=config["n_inner"] or width * 4,
+        eps=config["layer_norm_epsilon"],
+        activation=config["activation_function"],
+        positions=positions,
     )
-
-
-def _alike(config: Config) -> list[range]:
-    """The layers that compute alike: all of them, or with `scale_attn_by_inverse_layer_idx` each for itself."""
-    depth = depth_of(config, "n_layer")
-    if config["scale_attn_by_inverse_layer_idx"]:
-        return [range(layer, layer + 1) for layer in range(depth)]
-    return [range(depth)] if depth else []
+    projections = (
+        Conv1D("c_attn", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=True),
+        Conv1D("c_proj", Role.O_PROJ, bias=True),
+        *causal_masks(positions),
+    )
+    return decoder(
+        config,
+        root,
+        Layout(positions="wpe", linear=Conv1D),
+        shape,
+        projections,
+        by_layer=lambda layer: (("scale", scale / (layer + 1) if falls else scale),),
+        heads={"tagger": "classifier"},
+    )

@@ -227,10 +227,10 @@ def _check_tokens(tree: Component, request: Request) -> None:
     if beyond:
         raise UsageError(f"token {beyond[0]} is not among the {rows:,} of the vocabulary (0 to {rows - 1:,})")
     positions = model.decoder.positions
-    if positions and len(request.tokens) > positions.rows:
+    if positions and len(request.tokens) > (learned := positions.rows - positions.offset):
         raise UsageError(
-            f"{len(request.tokens):,} tokens are more than the {positions.rows:,} learned positions",
-            hint=f"give at most {positions.rows:,}",
+            f"{len(request.tokens):,} tokens are more than the {learned:,} learned positions",
+            hint=f"give at most {learned:,}",
         )
     depth = model.decoder.depth
     if request.stop_after is not None and not 0 <= request.stop_after < depth:

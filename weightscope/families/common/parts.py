@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from weightscope.components.embedding import Classifier, Head
-from weightscope.components.mlp import GatedMLP
+from weightscope.components.mlp import MLP, GatedMLP
+from weightscope.components.norm import LayerNorm, RMSNorm
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.linear import Linear
+from weightscope.storage.plain import Buffer
 
 
 def four_projections(*, qkv_bias: bool = False, o_bias: bool = False) -> tuple[Linear, ...]:
@@ -49,6 +53,8 @@ def head(
     width: Size | None = None,
     softcap: float | None = None,
     tagger: str = "score",
+    bias: bool = False,
+    scale: float = 1.0,
 ) -> Head | Classifier | None:
     """What lies beside the root: the head that scores the vocabulary, a classifier, or nothing in a base model."""
     width = width or config["hidden_size"]
@@ -67,4 +73,63 @@ def head(
         tied=bool(config["tie_word_embeddings"]),
         optional=not root,
         softcap=softcap,
+        bias=bias,
+        scale=scale,
+    )
+
+
+def mlp(
+    config: Config,
+    name: str,
+    *,
+    names: tuple[str, str] = ("up_proj", "down_proj"),
+    bias: bool = False,
+    inner: Size | None = None,
+) -> MLP:
+    """Two matrices under the names that they have on disk, `intermediate_size` wide unless told otherwise."""
+    return MLP(
+        name=name,
+        items=(Linear(names[0], Role.UP_PROJ, bias=bias), Linear(names[1], Role.DOWN_PROJ, bias=bias)),
+        width=config["hidden_size"],
+        inner=inner or config["intermediate_size"],
+        activation=config["hidden_act"],
+    )
+
+
+def fused_gated_mlp(config: Config, name: str) -> GatedMLP:
+    """Rows of `gate_up_proj` are all gates, then all ups."""
+    return GatedMLP(
+        name=name,
+        items=(Linear("gate_up_proj", Role.GATE_PROJ, Role.UP_PROJ), Linear("down_proj", Role.DOWN_PROJ)),
+        width=config["hidden_size"],
+        inner=config["intermediate_size"],
+        activation=config["hidden_act"],
+    )
+
+
+def rms_norms(eps: float, *, offset: float = 0.0) -> Callable[[str, Role, Size], RMSNorm]:
+    """Makes RMS norms of a name, role and size that are alike in all else."""
+    return lambda name, role, size: RMSNorm(name=name, role=role, size=size, eps=eps, offset=offset)
+
+
+def layer_norms(
+    eps: float, *, bias: bool = True, weighted: bool = True, offset: float = 0.0
+) -> Callable[[str, Role, Size], LayerNorm]:
+    """Makes layer norms of a name, role and size that are alike in all else."""
+    return lambda name, role, size: LayerNorm(
+        name=name, role=role, size=size, eps=eps, bias=bias, weighted=weighted, offset=offset
+    )
+
+
+def pattern(config: Config, every: int, key: str = "sliding_window_pattern") -> Callable[[int], bool]:
+    """Layers that see a window: all but each one of the `every`, or of what the config says under the key."""
+    number = config.get(key, every)
+    return lambda layer: bool(number) and (layer + 1) % int(number) != 0
+
+
+def causal_masks(positions: Size) -> tuple[Buffer, Buffer]:
+    """The causal mask and the number for masked scores that old checkpoints carry in every layer."""
+    return (
+        Buffer("bias", Role.CAUSAL_MASK, (Size(1), Size(1), positions, positions)),
+        Buffer("masked_bias", Role.CAUSAL_MASK, ()),
     )
