@@ -64,7 +64,10 @@ class Tiny:
         """A model in float32 whose every weight, norms and biases included, is random."""
         config = getattr(transformers, f"{self.kind}Config")(**self.keys)
         torch.manual_seed(0)
-        model = getattr(transformers, f"{self.kind}{self.model}")(config).eval()
+        model_class = getattr(transformers, f"{self.kind}{self.model}", None)
+        # A type may have a config of its own and another's model.
+        built = model_class(config) if model_class else transformers.AutoModelForCausalLM.from_config(config)
+        model = built.eval()
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.uniform_(-0.5, 0.5)

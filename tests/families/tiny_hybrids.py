@@ -19,10 +19,14 @@ LFM2_MOE: dict[str, Any] = LLAMA | {
     "num_hidden_layers": 4, "moe_intermediate_size": 14, "num_experts": 7, "num_experts_per_tok": 3,
     "layer_types": ["conv", "full_attention", "conv", "full_attention"], "num_dense_layers": 1,
 }  # fmt: skip
+QWEN3_5: dict[str, Any] = LLAMA | {
+    "num_hidden_layers": 4, "head_dim": 16, "linear_num_key_heads": 3, "linear_num_value_heads": 6,
+    "linear_key_head_dim": 5, "linear_value_head_dim": 7,
+}  # fmt: skip
 
 # One model a mixer, run on more tokens than a chunk has; and those of which every tensor is changed in turn.
-LONG = ("mamba", "mamba2-biases-tied", "lfm2")
-PERTURBED = ("mamba", "mamba2", "lfm2", "lfm2_moe")
+LONG = ("mamba", "mamba2-biases-tied", "lfm2", "qwen3_5_text")
+PERTURBED = ("mamba", "mamba2", "lfm2", "lfm2_moe", "qwen3_5_text")
 
 TINY_HYBRIDS = [
     Tiny("mamba", "Mamba", MAMBA),
@@ -44,6 +48,12 @@ TINY_HYBRIDS = [
         "layer_types": ["full_attention", "conv", "conv", "conv"], "block_ffn_dim_multiplier": 1.3,
     }),
     Tiny("lfm2_moe", "Lfm2Moe", LFM2_MOE),
+    Tiny("qwen3_5_text", "Qwen3_5Text", QWEN3_5),
+    Tiny("qwen3_5_text-biases-tied", "Qwen3_5Text", QWEN3_5 | {
+        "attention_bias": True, "tie_word_embeddings": True, "linear_num_value_heads": 3, "linear_conv_kernel_dim": 3,
+        "layer_types": ["full_attention", "linear_attention", "linear_attention", "full_attention"],
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5},
+    }),
     Tiny("lfm2_moe-no-bias", "Lfm2Moe", LFM2_MOE | {
         "use_expert_bias": False, "norm_topk_prob": False, "routed_scaling_factor": 1.7, "conv_bias": True,
     }),
