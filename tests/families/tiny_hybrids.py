@@ -23,6 +23,9 @@ QWEN3_5: dict[str, Any] = LLAMA | {
     "num_hidden_layers": 4, "head_dim": 16, "linear_num_key_heads": 3, "linear_num_value_heads": 6,
     "linear_key_head_dim": 5, "linear_value_head_dim": 7,
 }  # fmt: skip
+BAMBA: dict[str, Any] = LLAMA | {
+    "num_hidden_layers": 4, "mamba_n_heads": 8, "mamba_d_state": 7, "mamba_n_groups": 2, "attn_layer_indices": [1, 2],
+}  # fmt: skip
 
 # One model a mixer, run on more tokens than a chunk has; and those of which every tensor is changed in turn.
 LONG = ("mamba", "mamba2-biases-tied", "lfm2", "qwen3_5_text")
@@ -57,4 +60,11 @@ TINY_HYBRIDS = [
     Tiny("lfm2_moe-no-bias", "Lfm2Moe", LFM2_MOE | {
         "use_expert_bias": False, "norm_topk_prob": False, "routed_scaling_factor": 1.7, "conv_bias": True,
     }),
+    Tiny("bamba", "Bamba", BAMBA),
+    Tiny("bamba-biases-tied", "Bamba", BAMBA | {
+        "attention_bias": True, "mlp_bias": True, "mamba_proj_bias": True, "mamba_conv_bias": False,
+        "tie_word_embeddings": True, "time_step_limit": [0.1, 0.6], "num_key_value_heads": 6, "mamba_expand": 3,
+        "mamba_d_conv": 3,
+    }),
+    Tiny("bamba-all-mamba", "Bamba", BAMBA | {"attn_layer_indices": None, "mamba_n_groups": 1, "mamba_d_head": 6}),
 ]  # fmt: skip
