@@ -82,6 +82,18 @@ class Role(StrEnum):
     DT_NORM = "dt_norm"
     B_NORM = "b_norm"
     C_NORM = "c_norm"
+    # Griffin's recurrent unit, and RWKV.
+    INPUT_GATE = "input_gate"
+    INPUT_GATE_BIAS = "input_gate_bias"
+    RECURRENT_GATE = "recurrent_gate"
+    RECURRENT_GATE_BIAS = "recurrent_gate_bias"
+    RECURRENT_PARAM = "recurrent_param"
+    RECEPTANCE = "receptance"
+    TIME_DECAY = "time_decay"
+    TIME_FIRST = "time_first"
+    TIME_MIX_KEY = "time_mix_key"
+    TIME_MIX_VALUE = "time_mix_value"
+    TIME_MIX_RECEPTANCE = "time_mix_receptance"
     # What decides how much of each attention head's output counts.
     ATTENTION_GATE = "attention_gate"
     # Buffers: registered beside the weights, not learned by gradient.
@@ -149,6 +161,17 @@ _SECTIONS = {
         Role.A_LOG,
         Role.D,
         Role.OUT_PROJ,
+        Role.INPUT_GATE,
+        Role.INPUT_GATE_BIAS,
+        Role.RECURRENT_GATE,
+        Role.RECURRENT_GATE_BIAS,
+        Role.RECURRENT_PARAM,
+        Role.RECEPTANCE,
+        Role.TIME_DECAY,
+        Role.TIME_FIRST,
+        Role.TIME_MIX_KEY,
+        Role.TIME_MIX_VALUE,
+        Role.TIME_MIX_RECEPTANCE,
     ),
 }
 

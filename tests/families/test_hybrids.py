@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from weightscope.config import Config
 from weightscope.errors import UndeclaredError
 from weightscope.families.registry import declare
 
-MIXERS = ("mixer", "conv", "linear_attn", "mamba")
+# What only a mixer with a state or a convolution has.
+MARK = re.compile(r"(.*\.)(A_log|conv(1d|_1d|)\.weight|time_decay)")
 every_hybrid = pytest.mark.parametrize("tiny", TINY_HYBRIDS, ids=lambda tiny: tiny.name)
 
 
@@ -29,11 +31,8 @@ def test_check_finds_nothing(tiny: Tiny, saved: Callable[[str], Path]) -> None:
 def test_mixers_are_accounted_to_the_state_space(tiny: Tiny, saved: Callable[[str], Path]) -> None:
     """Every weight of a recurrent or convolutional module, but for its norms, and no other."""
     model = weightscope.open(saved(tiny.name))
-    mixers = {
-        name
-        for name, tensor in model.tensors.items()
-        if any(f".{module}." in name for module in MIXERS) and "norm" not in name
-    }
+    modules = tuple(found[1] for name in model.tensors if (found := MARK.fullmatch(name)))
+    mixers = {name for name in model.tensors if name.startswith(modules) and "norm" not in name}
     assert mixers == {name for name, tensor in model.tensors.items() if tensor.component == "state_space"}
     assert mixers
 

@@ -26,10 +26,17 @@ QWEN3_5: dict[str, Any] = LLAMA | {
 BAMBA: dict[str, Any] = LLAMA | {
     "num_hidden_layers": 4, "mamba_n_heads": 8, "mamba_d_state": 7, "mamba_n_groups": 2, "attn_layer_indices": [1, 2],
 }  # fmt: skip
+RECURRENT_GEMMA: dict[str, Any] = LLAMA | {
+    "num_hidden_layers": 4, "num_attention_heads": 3, "num_key_value_heads": 1, "attention_window_size": 5,
+}  # fmt: skip
+RWKV: dict[str, Any] = {
+    "vocab_size": 101, "hidden_size": 24, "num_hidden_layers": 4, "attention_hidden_size": 20, "intermediate_size": 52,
+    "rescale_every": 2,
+} | ENDS  # fmt: skip
 
 # One model a mixer, run on more tokens than a chunk has; and those of which every tensor is changed in turn.
-LONG = ("mamba", "mamba2-biases-tied", "lfm2", "qwen3_5_text")
-PERTURBED = ("mamba", "mamba2", "lfm2", "lfm2_moe", "qwen3_5_text")
+LONG = ("mamba", "mamba2-biases-tied", "lfm2", "qwen3_5_text", "recurrent_gemma", "rwkv")
+PERTURBED = ("mamba", "mamba2", "lfm2", "lfm2_moe", "qwen3_5_text", "bamba", "recurrent_gemma", "rwkv")
 
 TINY_HYBRIDS = [
     Tiny("mamba", "Mamba", MAMBA),
@@ -66,5 +73,16 @@ TINY_HYBRIDS = [
         "tie_word_embeddings": True, "time_step_limit": [0.1, 0.6], "num_key_value_heads": 6, "mamba_expand": 3,
         "mamba_d_conv": 3,
     }),
+    Tiny("recurrent_gemma", "RecurrentGemma", RECURRENT_GEMMA),
+    Tiny("recurrent_gemma-biases-untied", "RecurrentGemma", RECURRENT_GEMMA | {
+        "attention_bias": True, "tie_word_embeddings": False, "lru_width": 18,
+        "block_types": ["attention", "recurrent"],        "num_key_value_heads": None,
+        "conv1d_width": 3, "logits_soft_cap": 3.0, "hidden_activation": "gelu",
+    }),
+    Tiny("rwkv", "Rwkv", RWKV),
+    Tiny("rwkv-tied-unscaled", "Rwkv", RWKV | {
+        "tie_word_embeddings": True, "rescale_every": 0, "attention_hidden_size": None, "intermediate_size": None,
+    }),
+    Tiny("rwkv-base", "Rwkv", RWKV, "Model"),
     Tiny("bamba-all-mamba", "Bamba", BAMBA | {"attn_layer_indices": None, "mamba_n_groups": 1, "mamba_d_head": 6}),
 ]  # fmt: skip

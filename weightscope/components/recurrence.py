@@ -36,6 +36,39 @@ def selective_scan(
     return out
 
 
+def fading_sum(kept: torch.Tensor, added: torch.Tensor) -> torch.Tensor:
+    """H = kept ⊙ h + added, both [T, C]: Griffin's recurrence (arXiv 2402.19427, section 2.4)."""
+    import torch
+
+    state = torch.zeros_like(added[0])
+    out = torch.empty_like(added)
+    for token in range(len(added)):
+        state = out[token] = torch.addcmul(added[token], kept[token], state)
+    return out
+
+
+def fading_mean(decay: torch.Tensor, first: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """RWKV's mean of the values so far (arXiv 2305.13048, section 3.1.2), channel by channel.
+
+    A value's weight is exp(k), fading by `decay` for each later token; the token's own is exp(first + k). decay, at
+    most 0, and first are [C], k and v are [T, C].
+    """
+    import torch
+
+    # Sums are kept divided by exp(most), so that no exponential overflows.
+    total, weight, most = torch.zeros_like(decay), torch.zeros_like(decay), torch.full_like(decay, -1e38)
+    out = torch.empty_like(v)
+    for token in range(len(v)):
+        key, value = k[token], v[token]
+        high = torch.maximum(most, first + key)
+        past, own = torch.exp(most - high), torch.exp(first + key - high)
+        out[token] = (past * total + own * value) / (past * weight + own)
+        high = torch.maximum(most + decay, key)
+        past, own = torch.exp(most + decay - high), torch.exp(key - high)
+        total, weight, most = past * total + own * value, past * weight + own, high
+    return out
+
+
 def decayed_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, decay: torch.Tensor) -> torch.Tensor:
     """S = exp(decay)·S + k·vᵀ, y = q·S: linear attention whose past fades by a factor for each head and token.
 

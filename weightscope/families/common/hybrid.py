@@ -64,8 +64,12 @@ def hybrid(
     final_norm: str = "norm",
     offset: float = 0.0,
     scale: float = 1.0,
+    **heads: Any,
 ) -> CausalLM:
-    """One repeated block for each kind of layer; embedding and final norm under the names that they have on disk."""
+    """One repeated block for each kind of layer; embedding and final norm under the names that they have on disk.
+
+    `scale` multiplies the embeddings; `heads` are further settings of the head.
+    """
     width = config["hidden_size"]
     blocks = tuple(
         Repeat(name="layers", indices=[layer for layer, its in enumerate(kinds) if its == kind], child=block(kind))
@@ -79,7 +83,7 @@ def hybrid(
             final_norm=RMSNorm(name=final_norm, role=Role.FINAL_NORM, size=width, eps=eps, offset=offset),
             depth=Size(len(kinds), "num_hidden_layers"),
         ),
-        head=head(config, root),
+        head=head(config, root, **heads),
     )
 
 
