@@ -41,15 +41,21 @@ class Role(StrEnum):
     Q_B_PROJ = "q_b_proj"
     KV_A_PROJ = "kv_a_proj"
     KV_B_PROJ = "kv_b_proj"
+    INDEX_Q_PROJ = "index_q_proj"
+    INDEX_K_PROJ = "index_k_proj"
+    INDEX_WEIGHT = "index_weight"
+    SINK = "sink"
     Q_NORM = "q_norm"
     K_NORM = "k_norm"
     Q_A_NORM = "q_a_norm"
     KV_A_NORM = "kv_a_norm"
+    INDEX_K_NORM = "index_k_norm"
     GATE_PROJ = "gate_proj"
     UP_PROJ = "up_proj"
     DOWN_PROJ = "down_proj"
     GATE_UP_PROJ = "gate_up_proj"
     ROUTER = "router"
+    SHARED_GATE = "shared_gate"
     INPUT_NORM = "input_norm"
     POST_ATTENTION_NORM = "post_attention_norm"
     PRE_FEEDFORWARD_NORM = "pre_feedforward_norm"
@@ -124,9 +130,13 @@ _SECTIONS = {
         Role.KV_A_PROJ,
         Role.KV_B_PROJ,
         Role.ATTENTION_GATE,
+        Role.INDEX_Q_PROJ,
+        Role.INDEX_K_PROJ,
+        Role.INDEX_WEIGHT,
+        Role.SINK,
     ),
     Section.MLP: (Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ, Role.GATE_UP_PROJ),
-    Section.MOE: (Role.ROUTER,),
+    Section.MOE: (Role.ROUTER, Role.SHARED_GATE),
     Section.NORM: (
         Role.INPUT_NORM,
         Role.POST_ATTENTION_NORM,
@@ -138,6 +148,7 @@ _SECTIONS = {
         Role.K_NORM,
         Role.Q_A_NORM,
         Role.KV_A_NORM,
+        Role.INDEX_K_NORM,
         Role.NORM,
         Role.DT_NORM,
         Role.B_NORM,

@@ -22,7 +22,7 @@ LLAMA: dict[str, Any] = {
 GPT2 = {"vocab_size": 101, "n_positions": 37, "n_embd": 24, "n_layer": 3, "n_head": 3}
 ENDS: dict[str, Any] = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 BLOOM = {"vocab_size": 101, "hidden_size": 24, "n_layer": 3, "n_head": 6} | ENDS
-DEEPSEEK = LLAMA | {
+DEEPSEEK: dict[str, Any] = LLAMA | {
     "num_key_value_heads": 6,
     "moe_intermediate_size": 14,
     "n_routed_experts": 9,
@@ -46,7 +46,7 @@ VISION = {
     "image_size": 28,
     "patch_size": 7,
 }
-YARN = {"rope_type": "yarn", "rope_theta": 5e5, "factor": 4.0, "original_max_position_embeddings": 64}
+YARN: dict[str, Any] = {"rope_type": "yarn", "rope_theta": 5e5, "factor": 4.0, "original_max_position_embeddings": 64}
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,9 @@ class Tiny:
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.uniform_(-0.5, 0.5)
+            for name, buffer in model.named_buffers():
+                if name.endswith("e_score_correction_bias"):
+                    buffer.uniform_(-0.5, 0.5)
         return model
 
 
@@ -130,5 +133,7 @@ TINY = [
 ]  # fmt: skip
 
 from tests.families.tiny_hybrids import TINY_HYBRIDS  # noqa: E402 - they are made of what is defined above
+from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
 
 TINY += TINY_HYBRIDS
+TINY += TINY_MIXTURES

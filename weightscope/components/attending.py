@@ -24,11 +24,14 @@ def attend(
     window: int | None = None,
     softcap: float | None = None,
     alibi: Alibi | None = None,
+    sinks: torch.Tensor | None = None,
+    allowed: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Attention of q [H, T, d] over k [kv heads, T, d] and v [kv heads, T, e] to [H, T, e].
 
     Heads share keys in consecutive groups. `window` is how many positions a token sees, itself included; `softcap`
-    bounds the scores: cap · tanh(scores / cap).
+    bounds the scores: cap · tanh(scores / cap). `sinks` [H] are scores that take their share and give nothing
+    (gpt-oss). Of `allowed` [T, T] those that are not true are not seen.
     """
     import torch
 
@@ -53,7 +56,13 @@ def attend(
             if window is not None:
                 hidden |= distance >= window
             scores = scores.masked_fill_(hidden, -math.inf)
+        if allowed is not None:
+            scores = scores.masked_fill_(~allowed[start:stop, first:last], -math.inf)
+        if sinks is not None:
+            scores = torch.cat((scores, sinks[:, None, None].expand(-1, stop - start, 1)), dim=-1)
         shares = torch.softmax(scores, dim=-1, dtype=torch.promote_types(q.dtype, torch.float32)).to(q.dtype)
+        if sinks is not None:
+            shares = shares[..., :-1]
         shares = shares.reshape(len(k), -1, last - first)
         out[:, start:stop] = torch.bmm(shares, v[:, first:last]).reshape(heads, stop - start, -1)
     return out

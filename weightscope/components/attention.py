@@ -13,6 +13,7 @@ from weightscope.components.running import At, linear
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
+from weightscope.storage.plain import Plain
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +27,8 @@ class Attention(Component, frozen=True, kw_only=True):
     `turned_norms` after the rotation (Hunyuan). `scale` is 1/sqrt(head_dim) where the family says nothing else.
     `alibi` takes from a score in proportion to the distance (Press et al. 2022). `clip` bounds what the projections
     give (OLMo). `temperature` makes queries of late positions larger (Ministral 3). With `gated` each element that the
-    heads put out counts as much as a gate of its own says (Qwen3-Next).
+    heads put out counts as much as a gate of its own says (Qwen3-Next). `sinks` is the name of a score for each head
+    that takes its share of the softmax and gives nothing (gpt-oss).
     """
 
     name: str
@@ -47,11 +49,12 @@ class Attention(Component, frozen=True, kw_only=True):
     clip: float | None = None
     temperature: Temperature | None = None
     gated: bool = False
+    sinks: str | None = None
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """The four projections, fused or not, and what buffers old checkpoints hold."""
-        return self.items
+        """The four projections, fused or not, what buffers old checkpoints hold, and the sinks."""
+        return (*self.items, Plain(self.sinks, Role.SINK, leaf="")) if self.sinks else self.items
 
     def sizes(self) -> Sizes:
         """q, k and v project from the model's width, o back to it."""
@@ -62,6 +65,7 @@ class Attention(Component, frozen=True, kw_only=True):
             Role.V_PROJ: (keys, self.width),
             Role.O_PROJ: (self.width, queries),
             Role.ATTENTION_GATE: (queries, self.width),
+            Role.SINK: (self.heads,),
         }
 
     def children(self) -> Iterable[Component]:
@@ -79,6 +83,7 @@ class Attention(Component, frozen=True, kw_only=True):
         scores = f"q·kᵀ{scale}"
         scores = f"cap({scores}, {self.softcap:g})" if self.softcap else scores
         scores += " − slope·distance" if self.alibi else ""
+        scores = f"[{scores} | sink]" if self.sinks else scores
         mixed = f"softmax({scores})·v"
         return f"o_proj·(sigmoid(attention_gate·{x}) ⊙ {mixed})" if self.gated else f"o_proj·{mixed}"
 
@@ -103,6 +108,7 @@ class Attention(Component, frozen=True, kw_only=True):
             Role.V_PROJ: f"v = {made.format('v_proj·x')}   in {keys}",
             Role.O_PROJ: "o_proj·[heads side by side]",
             Role.ATTENTION_GATE: "sigmoid(attention_gate·x) multiplies the heads",
+            Role.SINK: "a score of each head that no position has: its share is given to none",
         }
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
@@ -128,6 +134,7 @@ class Attention(Component, frozen=True, kw_only=True):
             window=self.window,
             softcap=self.softcap,
             alibi=self.alibi,
+            sinks=weights.get(Role.SINK),
         )
         flat = mixed.transpose(0, 1).flatten(1)
         if self.gated:

@@ -70,6 +70,16 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         """For each role stored here, the term of the equation that it makes."""
         return {}
 
+    @property
+    def active(self) -> tuple[int, int] | None:
+        """The share (k, n) of all below that one token uses, where that is not all."""
+        return None
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a pass through the parent is sure to read these weights, whole, and may do so ahead."""
+        return True
+
 
 class Repeat(Component, frozen=True, kw_only=True):
     """The same component under consecutive numbers: layers, experts, heads.
@@ -86,6 +96,16 @@ class Repeat(Component, frozen=True, kw_only=True):
     def children(self) -> Iterable[Component]:
         """The one repeated component."""
         return (self.child,)
+
+    @property
+    def active(self) -> tuple[int, int] | None:
+        """`chosen` of as many as there are."""
+        return None if self.chosen is None else (self.chosen, len(self.indices))
+
+    @property
+    def awaited(self) -> bool:
+        """Layers are read one by one, experts when they are wanted."""
+        return False
 
 
 class Group(Component, frozen=True, kw_only=True, dict=True):
@@ -144,16 +164,15 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
             prefix=join(self.prefix, component.name),
             section=_dominant(self.section, component.section),
             auxiliary=self.auxiliary or component.auxiliary,
+            chosen=component.active or self.chosen,
         )
         if not isinstance(component, Repeat):
             return place
-        count = len(component.indices)
         return replace(
             place,
             prefix=f"{place.prefix}.{{}}",
             ranges=(*place.ranges, component.indices),
             kinds=(*place.kinds, component.of),
-            chosen=self.chosen if component.chosen is None else (component.chosen, count),
         )
 
 
@@ -204,7 +223,7 @@ def needed(component: Component, prefix: str) -> Iterator[str]:
     for item in component.stored:
         yield from (stored.name for stored in item.tensors(prefix, sizes) if not stored.optional)
     for child in component.children():
-        if not isinstance(child, Repeat):
+        if child.awaited:
             yield from needed(child, join(prefix, child.name))
 
 

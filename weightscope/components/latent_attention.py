@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from weightscope.components.attending import attend
 from weightscope.components.base import Component
+from weightscope.components.indexer import Indexer
 from weightscope.components.norm import RMSNorm
 from weightscope.components.rope import Rope
 from weightscope.components.running import At, linear
@@ -20,13 +21,17 @@ if TYPE_CHECKING:
 
 # transformers and DeepSeek's own code give these two norms no epsilon of the config's.
 LATENT_EPS = 1e-6
+# Under this name an indexer's choice is left for the layers that follow it.
+CHOSEN = "chosen positions"
 
 
 class LatentAttention(Component, frozen=True, kw_only=True):
     """Queries go through rank `q_rank` (none: projected directly), keys and values through rank `kv_rank`.
 
     A head's query and key have `nope` elements without and `rope_dim` with rotation; the rotated part of the key is
-    shared by all heads. `bias` is on the projections from and to the model's width.
+    shared by all heads. `bias` is on the projections from and to the model's width. With an `indexer` a token sees
+    only the positions that it chooses (DeepSeek-V3.2); a layer that `follows` sees those of the last one before it
+    that had one (GLM-5.2).
     """
 
     name: str
@@ -39,6 +44,8 @@ class LatentAttention(Component, frozen=True, kw_only=True):
     v_dim: Size
     rope: Rope
     bias: bool = False
+    indexer: Indexer | None = None
+    follows: bool = False
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -66,10 +73,12 @@ class LatentAttention(Component, frozen=True, kw_only=True):
         return sizes | {Role.Q_PROJ: (queries, self.width)}
 
     def children(self) -> Iterable[Component]:
-        """The norms of the two latent vectors."""
+        """The norms of the two latent vectors, and what chooses positions."""
         if self.q_rank:
             yield RMSNorm(name="q_a_layernorm", role=Role.Q_A_NORM, size=self.q_rank, eps=LATENT_EPS)
         yield RMSNorm(name="kv_a_layernorm", role=Role.KV_A_NORM, size=self.kv_rank, eps=LATENT_EPS)
+        if self.indexer:
+            yield self.indexer
 
     @property
     def word(self) -> str:
@@ -80,7 +89,8 @@ class LatentAttention(Component, frozen=True, kw_only=True):
         """Softmax over the positions that a token sees."""
         del x
         scaled = f"·{self.rope.score_scale:.4g}" if self.rope.score_scale != 1.0 else ""
-        return f"o_proj·softmax(q·kᵀ/√{int(self.nope + self.rope_dim)}{scaled})·v"
+        chosen = " over chosen positions" if self.indexer or self.follows else ""
+        return f"o_proj·softmax(q·kᵀ/√{int(self.nope + self.rope_dim)}{scaled})·v{chosen}"
 
     def terms(self) -> Mapping[Role, str]:
         """Two latent vectors, and what each head makes of them."""
@@ -103,8 +113,12 @@ class LatentAttention(Component, frozen=True, kw_only=True):
         weights = at.weights(self)
         norms = {norm.role: norm for norm in self.children() if isinstance(norm, RMSNorm)}
         nope, rope_dim, kv_rank, v_dim = int(self.nope), int(self.rope_dim), int(self.kv_rank), int(self.v_dim)
+        allowed = at.run.left[CHOSEN] if self.follows else None
         if self.q_rank:
-            q = linear(at.call(norms[Role.Q_A_NORM], linear(x, weights, Role.Q_A_PROJ)), weights, Role.Q_B_PROJ)
+            latent = at.call(norms[Role.Q_A_NORM], linear(x, weights, Role.Q_A_PROJ))
+            q = linear(latent, weights, Role.Q_B_PROJ)
+            if self.indexer:
+                allowed = at.run.left[CHOSEN] = self.indexer.choose(x, latent, at.below(self.indexer))
         else:
             q = linear(x, weights, Role.Q_PROJ)
         q = q.reshape(len(x), -1, nope + rope_dim).transpose(0, 1)
@@ -114,5 +128,5 @@ class LatentAttention(Component, frozen=True, kw_only=True):
         rotation = at.rotation(self.rope)
         q = torch.cat((q[..., :nope], self.rope.turn(q[..., nope:], rotation)), dim=-1)
         k = torch.cat((k, self.rope.turn(k_rope[None], rotation).expand(len(k), -1, -1)), dim=-1)
-        mixed = attend(q, k, v, scale=(nope + rope_dim) ** -0.5 * self.rope.score_scale)
+        mixed = attend(q, k, v, scale=(nope + rope_dim) ** -0.5 * self.rope.score_scale, allowed=allowed)
         return linear(mixed.transpose(0, 1).flatten(1), weights, Role.O_PROJ)

@@ -17,13 +17,20 @@ if TYPE_CHECKING:
 
 
 class GatedMLP(Component, frozen=True, kw_only=True):
-    """down(act(gate(x)) · up(x)); `inner` is the width between."""
+    """down(act(gate(x)) · up(x)); `inner` is the width between.
+
+    `limit` bounds the gate from above and up on both sides, `lift` is added to up, and `steepness` is the s of the
+    gate's activation g·sigmoid(s·g), in place of `activation` (gpt-oss).
+    """
 
     name: str
     items: tuple[StorageItem, ...]
     width: Size
     inner: Size
     activation: str
+    limit: float | None = None
+    lift: float = 0.0
+    steepness: float | None = None
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -45,22 +52,38 @@ class GatedMLP(Component, frozen=True, kw_only=True):
 
     def equation(self, x: str = "x") -> str:
         """The gate decides element by element how much of up goes through down."""
-        return f"down_proj·({WORDS.get(self.activation, self.activation)}(gate_proj·{x}) ⊙ up_proj·{x})"
+        gate, up = self._words(x)
+        return f"down_proj·({gate} ⊙ {up})"
 
     def terms(self) -> Mapping[Role, str]:
         """The three products."""
-        activation = WORDS.get(self.activation, self.activation)
-        return {
-            Role.GATE_PROJ: f"g = {activation}(gate_proj·x)",
-            Role.UP_PROJ: "u = up_proj·x",
-            Role.DOWN_PROJ: "down_proj·(g ⊙ u)",
-        }
+        gate, up = self._words("x")
+        return {Role.GATE_PROJ: f"g = {gate}", Role.UP_PROJ: f"u = {up}", Role.DOWN_PROJ: "down_proj·(g ⊙ u)"}
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, width] to [T, width]."""
-        weights = at.weights(self)
-        gate = activate(self.activation, linear(x, weights, Role.GATE_PROJ))
-        return linear(gate * linear(x, weights, Role.UP_PROJ), weights, Role.DOWN_PROJ)
+        return self.mix(x, at.weights(self))
+
+    def mix(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """[T, width] to [T, width] by matrices that lie anywhere."""
+        import torch
+
+        gate, up = linear(x, weights, Role.GATE_PROJ), linear(x, weights, Role.UP_PROJ)
+        if self.limit is not None:
+            gate, up = gate.clamp(max=self.limit), up.clamp(-self.limit, self.limit)
+        if self.steepness is None:
+            gate = activate(self.activation, gate)
+        else:
+            gate = gate * torch.sigmoid(self.steepness * gate)
+        return linear(gate * (up + self.lift) if self.lift else gate * up, weights, Role.DOWN_PROJ)
+
+    def _words(self, x: str) -> tuple[str, str]:
+        gate, up = f"gate_proj·{x}", f"up_proj·{x}"
+        if self.limit is not None:
+            gate, up = f"min({gate}, {self.limit:g})", f"clamp({up}, ±{self.limit:g})"
+        activation = WORDS.get(self.activation, self.activation)
+        activation = activation if self.steepness is None else f"swish({self.steepness:g})"
+        return f"{activation}({gate})", f"({up} + {self.lift:g})" if self.lift else up
 
 
 class MLP(Component, frozen=True, kw_only=True):

@@ -3,42 +3,84 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component, Repeat, needed
 from weightscope.components.mlp import GatedMLP
+from weightscope.components.routing import Routing
 from weightscope.components.running import At, linear
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
 from weightscope.storage.linear import Linear
-from weightscope.storage.plain import Buffer
+from weightscope.storage.plain import Buffer, Plain
+from weightscope.storage.stacked import Stacked
 
 if TYPE_CHECKING:
     import torch
 
 
-class Routing(msgspec.Struct, frozen=True, kw_only=True):
-    """How scores become a choice: `score` is softmax or sigmoid; of `groups` of experts only the `kept` best count.
+class StackedExperts(Component, frozen=True, kw_only=True):
+    """`experts` of one kind whose matrices lie in one tensor a role; `expert` has their maths and sizes.
 
-    `normalize` makes a token's weights add up to 1; `scale` multiplies them. Defaults are Mixtral's, the rest
-    DeepSeek-V3's (arXiv 2412.19437, section 2.1.2).
+    Only the part of an expert that a token wants is read.
     """
 
-    score: Literal["softmax", "sigmoid"] = "softmax"
-    groups: int = 1
-    kept: int = 1
-    normalize: bool = True
-    scale: float = 1.0
+    name: str
+    items: tuple[Stacked, ...]
+    experts: Size
+    chosen: Size
+    expert: GatedMLP
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        """A tensor, or two with its biases, for one role or several."""
+        return self.items
+
+    def sizes(self) -> Sizes:
+        """Those of one expert, behind their number."""
+        return {role: (self.experts, *shape) for role, shape in self.expert.sizes().items()}
+
+    @property
+    def active(self) -> tuple[int, int] | None:
+        """`chosen` of `experts`."""
+        return int(self.chosen), int(self.experts)
+
+    @property
+    def awaited(self) -> bool:
+        """They are read part by part, as they are wanted."""
+        return False
+
+    def terms(self) -> Mapping[Role, str]:
+        """Those of one expert."""
+        return self.expert.terms()
+
+    def answer(self, number: int, x: torch.Tensor, at: At) -> torch.Tensor:
+        """Expert `number` of x [T, width]."""
+        if at.run.held is not None:
+            weights = {key: tensor[number] for key, tensor in at.weights(self).items()}
+        else:
+            sizes = self.sizes()
+            weights = {}
+            for item in self.items:
+                read = item.read_one(at.prefix, sizes, at.run.reader, number)
+                weights |= {key: tensor.to(at.run.dtype) for key, tensor in read.items()}
+        return self.expert.mix(x, weights)
+
+    def ahead(self, number: int, at: At) -> None:
+        """Have that expert's part read while another computes."""
+        for item in self.items:
+            for name, rows in item.rows_of(at.prefix, self.sizes(), number):
+                at.run.reader.ahead([name], rows)
 
 
 class MixtureOfExperts(Component, frozen=True, kw_only=True):
-    """Σ weight · expert(x) over the `chosen` of `experts` that the router `gate` scores highest, plus `shared`.
+    """Σ weight · expert(x) over the `chosen` of `experts` that the router scores highest, plus `shared`.
 
-    `correction` is a buffer of one number an expert that shifts the choice but not the weights (DeepSeek-V3's
-    auxiliary-loss-free balancing).
+    Experts lie as modules of their own below `experts`, or where `stacked` says. `correction` is a buffer of one
+    number an expert that shifts the choice but not the weights (DeepSeek-V3's auxiliary-loss-free balancing), or
+    where `correction_counts` a parameter [1, experts] (Ernie 4.5). `shared_gate` is the name of a vector whose
+    sigmoid with x multiplies the shared experts (Qwen2-MoE).
     """
 
     name: str
@@ -50,23 +92,34 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     shared: GatedMLP | None = None
     correction: str | None = None
     section: Section | None = Section.MOE
+    stacked: StackedExperts | None = None
+    router: str = "gate"
+    router_bias: bool = False
+    shared_gate: str | None = None
+    correction_counts: bool = False
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """The router, and its correction."""
-        yield Linear("gate", Role.ROUTER)
-        if self.correction:
+        """The router, its correction, and what gates the shared experts."""
+        yield Linear(self.router, Role.ROUTER, bias=self.router_bias)
+        if self.correction and self.correction_counts:
+            yield Plain(self.correction, Role.ROUTER_BIAS, leaf="")
+        elif self.correction:
             yield Buffer(self.correction, Role.ROUTER_BIAS, (self.experts,), optional=False)
+        if self.shared_gate:
+            yield Linear(self.shared_gate, Role.SHARED_GATE)
 
     def sizes(self) -> Sizes:
         """(experts, width)."""
-        return {Role.ROUTER: (self.experts, self.width)}
+        return {
+            Role.ROUTER: (self.experts, self.width),
+            Role.ROUTER_BIAS: (Size(1), self.experts),
+            Role.SHARED_GATE: (Size(1), self.width),
+        }
 
     def children(self) -> Iterable[Component]:
         """The routed experts, then what every token passes through."""
-        yield Repeat(
-            name="experts", indices=range(self.experts), child=self.expert, of="expert", chosen=int(self.chosen)
-        )
+        yield self.stacked or self._single()
         if self.shared:
             yield self.shared
 
@@ -78,8 +131,10 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     def equation(self, x: str = "x") -> str:
         """The sum over the chosen experts, and the shared ones."""
         score = f"{self.routing.score}(router·{x})"
-        routed = f"Σ weight·expert({x}) over the top {int(self.chosen)} of {int(self.experts)} by {score}"
-        return f"shared({x}) + {routed}" if self.shared else routed
+        expert = f"expert(weight·{x})" if self.routing.early else f"weight·expert({x})"
+        routed = f"Σ {expert} over the top {int(self.chosen)} of {int(self.experts)} by {score}"
+        gate = f"sigmoid(shared_gate·{x})·" if self.shared_gate else ""
+        return f"{gate}shared({x}) + {routed}" if self.shared else routed
 
     def terms(self) -> Mapping[Role, str]:
         """The router's scores, and what shifts them."""
@@ -90,41 +145,43 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         return {
             Role.ROUTER: f"s = {self.routing.score}(router·x): {chosen}, with weights{weights}",
             Role.ROUTER_BIAS: "s + router_bias decides which experts, s alone how much of each",
+            Role.SHARED_GATE: "sigmoid(shared_gate·x) is how much of the shared experts",
         }
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, width] to [T, width]; only experts that a token wants are read, each while the one before computes."""
         import torch
 
-        weights, experts = self._route(x, at)
+        read = at.weights(self)
+        correction = read[Role.ROUTER_BIAS].flatten() if self.correction else None
+        weights, experts = self.routing.choose(linear(x, read, Role.ROUTER), correction, int(self.chosen))
         out = at.call(self.shared, x) if self.shared else torch.zeros_like(x)
-        repeated = next(part for part in self.children() if isinstance(part, Repeat))
+        if self.shared_gate:
+            out = out * linear(x, read, Role.SHARED_GATE).sigmoid()
         wanted = torch.unique(experts).tolist()
         for number, following in zip(wanted, [*wanted[1:], None], strict=True):
             token, place = torch.where(experts == number)
             if following is not None and at.run.held is None:
-                beside = at.below(repeated, following).below(self.expert)
-                at.run.reader.ahead(needed(self.expert, beside.prefix))
-            answer = self.expert.forward(x[token], at.below(repeated, number).below(self.expert))
-            out.index_add_(0, token, answer * weights[token, place, None])
+                self._ahead(following, at)
+            weight = weights[token, place, None]
+            answer = self._answer(number, x[token] * weight if self.routing.early else x[token], at)
+            out.index_add_(0, token, answer if self.routing.early else answer * weight)
         return out
 
-    def _route(self, x: torch.Tensor, at: At) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weights and numbers [T, chosen] of each token's experts."""
-        import torch
+    def _answer(self, number: int, x: torch.Tensor, at: At) -> torch.Tensor:
+        if self.stacked:
+            return self.stacked.answer(number, x, at.below(self.stacked))
+        return self.expert.forward(x, at.below(self._single(), number).below(self.expert))
 
-        read, routing = at.weights(self), self.routing
-        logits = linear(x, read, Role.ROUTER)
-        scores = logits.sigmoid() if routing.score == "sigmoid" else logits.softmax(-1)
-        ranked = scores + read[Role.ROUTER_BIAS] if self.correction else scores
-        if routing.groups > 1:
-            grouped = ranked.reshape(len(x), routing.groups, -1)
-            # A group is as good as its two best experts together.
-            best = grouped.topk(2, dim=-1).values.sum(-1).topk(routing.kept, dim=-1).indices
-            kept = torch.zeros(len(x), routing.groups, dtype=torch.bool, device=x.device).scatter_(1, best, value=True)
-            ranked = grouped.masked_fill(~kept[..., None], float("-inf")).flatten(1)
-        experts = ranked.topk(int(self.chosen), dim=-1).indices
-        weights = scores.gather(1, experts)
-        if routing.normalize:
-            weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
-        return weights * routing.scale, experts
+    def _ahead(self, number: int, at: At) -> None:
+        """Have an expert read while another computes."""
+        if self.stacked:
+            self.stacked.ahead(number, at.below(self.stacked))
+        else:
+            place = at.below(self._single(), number).below(self.expert)
+            at.run.reader.ahead(needed(self.expert, place.prefix))
+
+    def _single(self) -> Repeat:
+        return Repeat(
+            name="experts", indices=range(self.experts), child=self.expert, of="expert", chosen=int(self.chosen)
+        )

@@ -31,7 +31,7 @@ class Reader(Scope, Protocol):
     """A scope that can read a part of a table, and ahead of what is asked for."""
 
     def rows(self, name: str, index: slice | torch.Tensor) -> torch.Tensor:
-        """Some rows of a matrix, quantization undone."""
+        """Some entries of a tensor's first dimension, quantization undone."""
         ...
 
     def ahead(self, names: Iterable[str], rows: slice | None = None) -> None:
@@ -56,6 +56,7 @@ class Pass(msgspec.Struct, kw_only=True):
 
     `positions` are [T], or [axes, T] for multi-axis rotation. `images` are pixels [images, channels, height, width].
     `last` is the layer after which the pass stops. `held` keeps weights in memory for further passes.
+    `left` is what a layer leaves for later ones of the same pass.
     """
 
     reader: Reader
@@ -67,6 +68,7 @@ class Pass(msgspec.Struct, kw_only=True):
     last: int | None = None
     held: dict[Any, Mapping[str, torch.Tensor]] | None = None
     rotations: dict[int, tuple[Rope, torch.Tensor, torch.Tensor]] = {}
+    left: dict[str, Any] = {}
 
 
 class At(msgspec.Struct, frozen=True, kw_only=True):

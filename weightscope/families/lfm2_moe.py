@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from weightscope.components.decoder import CausalLM
-from weightscope.components.moe import MixtureOfExperts, Routing
+from weightscope.components.moe import MixtureOfExperts
+from weightscope.components.routing import Routing
 from weightscope.config import Config, Nullable
 from weightscope.families.common.lfm2_like import decoder
 from weightscope.families.common.parts import gated_mlp

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 # DeepSeek keeps these in BF16; transformers' fp8 quantizer leaves them out as well.
-KEPT = {Role.TOKEN_EMBEDDING, Role.POSITION_EMBEDDING, Role.LM_HEAD, Role.ROUTER, Role.MTP_PROJ}
+KEPT = {Role.TOKEN_EMBEDDING, Role.POSITION_EMBEDDING, Role.LM_HEAD, Role.ROUTER, Role.MTP_PROJ, Role.INDEX_WEIGHT}
 PATTERN_CHARACTERS = set("*+?[](){}|^$\\:")
 
 
@@ -60,6 +60,10 @@ class BlockFP8(msgspec.Struct, frozen=True, kw_only=True):
             return True
         below = any(module == name or module.startswith(f"{name}.") for name in self.excluded)
         return not below and not module.endswith(self.excluded)
+
+    def parts(self, name: str) -> tuple[str, ...]:
+        """The weight, then its scales."""
+        return name, f"{name}_scale_inv"
 
     def expand(self, stored: Stored) -> tuple[Stored, ...]:
         """The weight in its own shape, and a scale for each block, the last ones smaller."""

@@ -49,6 +49,11 @@ class MLXAffine(msgspec.Struct, frozen=True, kw_only=True):
         del module
         return True
 
+    def parts(self, name: str) -> tuple[str, ...]:
+        """The packed words, scales, biases."""
+        module = name.removesuffix(".weight")
+        return name, f"{module}.scales", f"{module}.biases"
+
     def expand(self, stored: Stored) -> tuple[Stored, ...]:
         """Packed weight, scales, biases."""
         rows, columns = stored.shape

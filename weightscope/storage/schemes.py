@@ -10,6 +10,7 @@ from weightscope.errors import UndeclaredError
 from weightscope.storage.base import Stored
 from weightscope.storage.block_fp8 import BlockFP8
 from weightscope.storage.mlx import MLXAffine
+from weightscope.storage.mxfp4 import MXFP4
 
 if TYPE_CHECKING:
     import torch
@@ -40,6 +41,10 @@ class Scheme(Protocol):
         """The tensors that stand for one weight, the packed weight first."""
         ...
 
+    def parts(self, name: str) -> tuple[str, ...]:
+        """The names of the tensors that stand for the weight of that name, the packed weight first."""
+        ...
+
     def read(self, name: str, raw: Callable[[str], torch.Tensor]) -> torch.Tensor:
         """The float32 weight that the tensors stand for, in its stored orientation."""
         ...
@@ -55,6 +60,8 @@ def scheme_of(config: Config) -> Scheme | None:
     if settings is not None and (method := settings.get("quant_method")):
         if method == "fp8" and settings.get("weight_block_size"):
             return BlockFP8.of(config, settings)
+        if method == "mxfp4":
+            return MXFP4.of(config, settings)
         raise UndeclaredError(f"quantization {method!r} is not implemented", where=config.source)
     settings = _object(config, "quantization") or settings
     if settings is None:

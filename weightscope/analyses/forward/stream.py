@@ -33,7 +33,7 @@ class Stream:
         self._checkpoint = checkpoint
         self._slots = declaration.slots
         self._scheme = declaration.scheme
-        self._scales = _scales(declaration.slots) if self._scheme else {}
+        self._scales = _scales(declaration.slots) if self._scheme else frozenset()
         self._device = device
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="weightscope-reader")
         self._coming: dict[Part, Future[torch.Tensor]] = {}
@@ -57,15 +57,17 @@ class Stream:
         Raises:
             CheckpointError: it is in no file, or its file is shorter than it was.
         """
-        self.taken.append(name)
-        if self._scheme and _module(name) in self._scales:
+        parts = self._parts(name)
+        self.taken.append(parts[0])
+        if self._scheme and len(parts) > 1:
             return self._scheme.read(name, self._whole)
         return self._whole(name)
 
     def rows(self, name: str, index: slice | torch.Tensor) -> torch.Tensor:
-        """Consecutive rows, or those of an index, of a matrix in its stored layout."""
-        self.taken.append(name)
-        if self._scheme is None or _module(name) not in self._scales:
+        """Consecutive rows, or those of an index, of a tensor in its stored layout."""
+        parts = self._parts(name)
+        self.taken.append(parts[0])
+        if self._scheme is None or len(parts) == 1:
             return self._some(name, index)
         if self._scheme.rowwise:
             return self._scheme.read(name, lambda part: self._some(part, index))
@@ -74,10 +76,15 @@ class Stream:
     def ahead(self, names: Iterable[str], rows: slice | None = None) -> None:
         """Have these read while the caller computes."""
         for name in names:
-            for part in (name, *self._scales.get(_module(name), ())):
+            for part in self._parts(name):
                 key = _key(part, rows)
                 if self.has(part) and key not in self._coming:
                     self._coming[key] = self._reader.submit(self._load, part, rows)
+
+    def _parts(self, name: str) -> tuple[str, ...]:
+        """The stored tensors that stand for a weight: itself, unless the declaration has scales for it."""
+        parts = self._scheme.parts(name) if self._scheme else (name,)
+        return parts if parts[-1] in self._scales else (name,)
 
     def _whole(self, name: str) -> torch.Tensor:
         return self._arrived(name, None)
@@ -118,18 +125,9 @@ def missing_tensor(name: str, slots: Iterable[Slot], checkpoint: Checkpoint) -> 
     )
 
 
-def _scales(slots: Iterable[Slot]) -> dict[str, tuple[str, ...]]:
-    """The names of the scales of each quantized module."""
-    found: dict[str, tuple[str, ...]] = {}
-    for slot in slots:
-        for name in slot.names() if slot.stored.kind is Kind.SCALE else ():
-            module = _module(name)
-            found[module] = (*found.get(module, ()), name)
-    return found
-
-
-def _module(name: str) -> str:
-    return name.rpartition(".")[0]
+def _scales(slots: Iterable[Slot]) -> frozenset[str]:
+    """The names of all scales."""
+    return frozenset(name for slot in slots if slot.stored.kind is Kind.SCALE for name in slot.names())
 
 
 def _key(name: str, rows: slice | None) -> Part:

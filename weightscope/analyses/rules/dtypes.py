@@ -13,6 +13,8 @@ from weightscope.findings import Finding
 from weightscope.storage.base import Kind
 
 FLOATS = {"F64", "F32", "F16", "BF16"}
+# Words and bytes that quantized weights are packed into.
+PACKED = {"U32", "U8"}
 FP8 = {"F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ"}
 
 
@@ -60,7 +62,7 @@ def _is_plain(group: Group, subject: Subject, scaled: set[str]) -> bool:
     if group.inferred or group.kind not in (Kind.WEIGHT, Kind.BIAS):
         return False
     scheme = subject.declaration.scheme if subject.declaration else None
-    packed = scheme is not None and _dtypes(group) & (FP8 | {"U32"})
+    packed = scheme is not None and _dtypes(group) & (FP8 | PACKED)
     return not packed and not _is_quantized(group, scaled)
 
 
@@ -69,10 +71,12 @@ def _is_quantized(group: Group, scaled: set[str]) -> bool:
 
 
 def _scaled_modules(subject: Subject) -> set[str]:
-    """The modules that scales lie beside, as templates; none where the config names no scheme."""
+    """The weights that scales lie beside, as templates less `.weight`; none where the config names no scheme."""
     if subject.declaration is None or subject.declaration.scheme is None:
         return set()
-    return {group.template.rpartition(".")[0] for group in subject.inventory.groups if group.kind is Kind.SCALE}
+    scales = [group.template for group in subject.inventory.groups if group.kind is Kind.SCALE]
+    blocks = {f"{scale.removesuffix('_scales')}_blocks" for scale in scales if scale.endswith("_scales")}
+    return {scale.rpartition(".")[0] for scale in scales} | blocks
 
 
 def _dominant(groups: list[Group]) -> str | None:
@@ -128,7 +132,7 @@ def strange_quantization(subject: Subject) -> Iterator[Finding]:
             hint="remove quantization_config, or restore the quantized weights: loaders would look for scales in vain",
         )
         return
-    wanted = {"fp8": FP8, "mlx": {"U32"}}.get(scheme.name, set())
+    wanted = {"fp8": FP8, "mlx": {"U32"}, "mxfp4": {"U8"}}.get(scheme.name, set())
     scaled = _scaled_modules(subject)
     quantized = [group for group in subject.inventory.groups if _is_quantized(group, scaled)]
     wrong = [group for group in quantized if not _dtypes(group) <= wanted]

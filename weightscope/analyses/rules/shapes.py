@@ -7,6 +7,7 @@ from copy import deepcopy
 from typing import NamedTuple
 
 from weightscope.analyses.inventory import Group
+from weightscope.analyses.rules.dtypes import PACKED
 from weightscope.analyses.rules.subject import Subject, summed
 from weightscope.components.base import walk
 from weightscope.config import Config, Nullable
@@ -70,7 +71,7 @@ def _strange(group: Group, subject: Subject) -> Iterator[Wrong]:
     expected = tuple(int(size) for size in group.shape)
     shapes = dict.fromkeys(shape for _, shape in group.counts if shape != expected)
     # Plain weights under a scheme that packs are said as that, once, by the rule on quantization.
-    if _is_packed(group) and group.kind is Kind.WEIGHT and not any(dtype == "U32" for dtype, _ in group.counts):
+    if _is_packed(group) and group.kind is Kind.WEIGHT and not any(dtype in PACKED for dtype, _ in group.counts):
         return
     for shape in shapes:
         alike = len(group.counts) == 1

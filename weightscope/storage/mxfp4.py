@@ -1,0 +1,72 @@
+"""MXFP4 as gpt-oss is published: 4-bit floats in blocks of 32, each with one 8-bit exponent.
+
+Format: OCP Microscaling Formats (MX) 1.0, section 5.3: E2M1 elements, E8M0 scales. Only stacked experts are packed; a
+weight (experts, in, out) lies as `_blocks` (experts, out, in/32, 16) and `_scales` (experts, out, in/32).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from weightscope.config import Config
+from weightscope.sizes import Size
+from weightscope.storage.base import Kind, Stored
+
+if TYPE_CHECKING:
+    import torch
+
+BLOCK = 32
+# What the 16 codes of E2M1 stand for; the fourth bit is the sign.
+VALUES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+EXPONENT_BIAS = 127
+
+
+class MXFP4(msgspec.Struct, frozen=True, kw_only=True):
+    """All stacked experts, and nothing else."""
+
+    name: str = "mxfp4"
+    rowwise: bool = True
+
+    @classmethod
+    def of(cls, config: Config, settings: dict[str, Any]) -> MXFP4:
+        """From a `quantization_config` with `quant_method` mxfp4; what it leaves out is never stacked."""
+        del config, settings
+        return cls()
+
+    def applies(self, stored: Stored) -> bool:
+        """Tensors of three dimensions."""
+        return stored.kind is Kind.WEIGHT and len(stored.shape) == 3
+
+    def converts(self, module: str) -> bool:
+        """No stacked expert is left out."""
+        del module
+        return True
+
+    def parts(self, name: str) -> tuple[str, ...]:
+        """The packed elements, then their exponents."""
+        return f"{name}_blocks", f"{name}_scales"
+
+    def expand(self, stored: Stored) -> tuple[Stored, ...]:
+        """Two elements a byte, and an exponent a block."""
+        experts, columns, rows = stored.shape
+        groups = Size(columns // BLOCK, f"{columns.text}/{BLOCK}", columns.keys)
+        blocks, scales = self.parts(stored.name)
+        return (
+            replace(stored, name=blocks, shape=(experts, rows, groups, Size(BLOCK // 2))),
+            replace(stored, name=scales, shape=(experts, rows, groups), kind=Kind.SCALE),
+        )
+
+    def read(self, name: str, raw: Callable[[str], torch.Tensor]) -> torch.Tensor:
+        """Element · 2^(exponent - 127), the lower half of a byte first."""
+        import torch
+
+        blocks, scales = (raw(part) for part in self.parts(name))
+        table = torch.tensor([*VALUES, *(-value for value in VALUES)], device=blocks.device)
+        codes = torch.stack((blocks & 0x0F, blocks >> 4), dim=-1).flatten(-2)
+        exponents = scales.to(torch.int32)[..., None] - EXPONENT_BIAS
+        weight = torch.ldexp(table[codes.int()], exponents)
+        return weight.flatten(-2).transpose(1, 2)
