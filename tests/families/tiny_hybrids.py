@@ -26,6 +26,9 @@ QWEN3_5: dict[str, Any] = LLAMA | {
 BAMBA: dict[str, Any] = LLAMA | {
     "num_hidden_layers": 4, "mamba_n_heads": 8, "mamba_d_state": 7, "mamba_n_groups": 2, "attn_layer_indices": [1, 2],
 }  # fmt: skip
+QWEN3_NEXT: dict[str, Any] = QWEN3_5 | {
+    "moe_intermediate_size": 14, "shared_expert_intermediate_size": 17, "num_experts": 9, "num_experts_per_tok": 3,
+}  # fmt: skip
 RECURRENT_GEMMA: dict[str, Any] = LLAMA | {
     "num_hidden_layers": 4, "num_attention_heads": 3, "num_key_value_heads": 1, "attention_window_size": 5,
 }  # fmt: skip
@@ -36,7 +39,7 @@ RWKV: dict[str, Any] = {
 
 # One model a mixer, run on more tokens than a chunk has; and those of which every tensor is changed in turn.
 LONG = ("mamba", "mamba2-biases-tied", "lfm2", "qwen3_5_text", "recurrent_gemma", "rwkv")
-PERTURBED = ("mamba", "mamba2", "lfm2", "lfm2_moe", "qwen3_5_text", "bamba", "recurrent_gemma", "rwkv")
+PERTURBED = ("mamba", "mamba2", "lfm2", "lfm2_moe", "qwen3_5_text", "qwen3_next", "bamba", "recurrent_gemma", "rwkv")
 
 TINY_HYBRIDS = [
     Tiny("mamba", "Mamba", MAMBA),
@@ -73,6 +76,12 @@ TINY_HYBRIDS = [
         "tie_word_embeddings": True, "time_step_limit": [0.1, 0.6], "num_key_value_heads": 6, "mamba_expand": 3,
         "mamba_d_conv": 3,
     }),
+    Tiny("qwen3_next", "Qwen3Next", QWEN3_NEXT),
+    Tiny("qwen3_next-dense-layers", "Qwen3Next", QWEN3_NEXT | {
+        "mlp_only_layers": [1], "decoder_sparse_step": 2, "norm_topk_prob": False, "attention_bias": True,
+        "tie_word_embeddings": True, "layer_types": ["full_attention", "linear_attention"] * 2,
+    }),
+    Tiny("qwen3_5_moe_text", "Qwen3_5MoeText", QWEN3_NEXT),
     Tiny("recurrent_gemma", "RecurrentGemma", RECURRENT_GEMMA),
     Tiny("recurrent_gemma-biases-untied", "RecurrentGemma", RECURRENT_GEMMA | {
         "attention_bias": True, "tie_word_embeddings": False, "lru_width": 18,

@@ -9,6 +9,7 @@ from weightscope.components.moe import MixtureOfExperts
 from weightscope.components.routing import Routing
 from weightscope.config import Config, Nullable
 from weightscope.families.common.lfm2_like import decoder
+from weightscope.families.common.mixtures import ROOTS, spelling, stacked_experts
 from weightscope.families.common.parts import gated_mlp
 from weightscope.families.registry import family
 
@@ -37,16 +38,20 @@ LFM2_MOE: dict[str, Any] = {
 NAMES = ("w1", "w3", "w2")
 
 
-@family("lfm2_moe", roots=("model", ""), defaults=LFM2_MOE, aliases={"tie_word_embeddings": "tie_embedding"})
+@family("lfm2_moe", roots=ROOTS, defaults=LFM2_MOE, aliases={"tie_word_embeddings": "tie_embedding"})
 def lfm2_moe(config: Config, root: str) -> CausalLM:
     """A bias shifts the choice of experts but not their weights, as in DeepSeek-V3."""
+    prefix, stacked = spelling(root)
+    experts, chosen = config["num_experts"], config["num_experts_per_tok"]
+    expert = gated_mlp(config, "", inner=config["moe_intermediate_size"], activation="silu", names=NAMES)
     dense = gated_mlp(config, "feed_forward", activation="silu", names=NAMES)
     mixture = MixtureOfExperts(
         name="feed_forward",
         width=config["hidden_size"],
-        experts=config["num_experts"],
-        chosen=config["num_experts_per_tok"],
-        expert=gated_mlp(config, "", inner=config["moe_intermediate_size"], activation="silu", names=NAMES),
+        experts=experts,
+        chosen=chosen,
+        expert=expert,
+        stacked=stacked_experts(expert, experts, chosen) if stacked else None,
         routing=Routing(
             score="sigmoid",
             normalize=bool(config["norm_topk_prob"]),
@@ -55,4 +60,4 @@ def lfm2_moe(config: Config, root: str) -> CausalLM:
         correction="expert_bias" if config["use_expert_bias"] else None,
     )
     first = config["num_dense_layers"]
-    return decoder(config, root, lambda layer: dense if layer < first else mixture, lambda _: "full_attention")
+    return decoder(config, prefix, lambda layer: dense if layer < first else mixture, lambda _: "full_attention")

@@ -5,10 +5,8 @@ from __future__ import annotations
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config
 from weightscope.families.common.parts import gated_mlp
-from weightscope.families.common.qwen_delta import DELTA, decoder
+from weightscope.families.common.qwen_delta import APART, DELTA, decoder
 from weightscope.families.registry import family
-from weightscope.roles import Role
-from weightscope.storage.linear import Linear
 
 QWEN3_5 = DELTA | {
     "vocab_size": 248320,
@@ -18,17 +16,10 @@ QWEN3_5 = DELTA | {
     "num_attention_heads": 16,
     "num_key_value_heads": 4,
 }
-# Qwen3-Next's projections taken apart.
-PROJECTIONS = (
-    Linear("in_proj_qkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ),
-    Linear("in_proj_z", Role.Z_PROJ),
-    Linear("in_proj_b", Role.B_PROJ),
-    Linear("in_proj_a", Role.A_PROJ),
-)
 
 
 @family("qwen3_5_text", roots=("model", "", "model.language_model"), defaults=QWEN3_5)
 def qwen3_5_text(config: Config, root: str) -> CausalLM:
     """The last root is that within a vision-language model."""
     mlp = gated_mlp(config, "mlp")
-    return decoder(config, root, PROJECTIONS, lambda _: mlp)
+    return decoder(config, root, APART, lambda _: mlp)

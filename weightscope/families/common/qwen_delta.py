@@ -36,6 +36,14 @@ DELTA: dict[str, Any] = {
     "full_attention_interval": Nullable(int, 4),
 }
 
+# Qwen 3.5's projections: Qwen3-Next's taken apart.
+APART = (
+    Linear("in_proj_qkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ),
+    Linear("in_proj_z", Role.Z_PROJ),
+    Linear("in_proj_b", Role.B_PROJ),
+    Linear("in_proj_a", Role.A_PROJ),
+)
+
 
 def decoder(
     config: Config, root: str, projections: tuple[Linear, ...], feed_forward: Callable[[int], Component]
