@@ -29,6 +29,9 @@ BAMBA: dict[str, Any] = LLAMA | {
 QWEN3_NEXT: dict[str, Any] = QWEN3_5 | {
     "moe_intermediate_size": 14, "shared_expert_intermediate_size": 17, "num_experts": 9, "num_experts_per_tok": 3,
 }  # fmt: skip
+FALCON_H1: dict[str, Any] = LLAMA | {
+    "mamba_d_ssm": 40, "mamba_n_heads": 8, "mamba_d_state": 7, "mamba_n_groups": 2,
+}  # fmt: skip
 RECURRENT_GEMMA: dict[str, Any] = LLAMA | {
     "num_hidden_layers": 4, "num_attention_heads": 3, "num_key_value_heads": 1, "attention_window_size": 5,
 }  # fmt: skip
@@ -39,7 +42,18 @@ RWKV: dict[str, Any] = {
 
 # One model a mixer, run on more tokens than a chunk has; and those of which every tensor is changed in turn.
 LONG = ("mamba", "mamba2-biases-tied", "lfm2", "qwen3_5_text", "recurrent_gemma", "rwkv")
-PERTURBED = ("mamba", "mamba2", "lfm2", "lfm2_moe", "qwen3_5_text", "qwen3_next", "bamba", "recurrent_gemma", "rwkv")
+PERTURBED = (
+    "mamba",
+    "mamba2",
+    "lfm2",
+    "lfm2_moe",
+    "qwen3_5_text",
+    "qwen3_next",
+    "bamba",
+    "falcon_h1-norm-after-gate",
+    "recurrent_gemma",
+    "rwkv",
+)
 
 TINY_HYBRIDS = [
     Tiny("mamba", "Mamba", MAMBA),
@@ -82,6 +96,17 @@ TINY_HYBRIDS = [
         "tie_word_embeddings": True, "layer_types": ["full_attention", "linear_attention"] * 2,
     }),
     Tiny("qwen3_5_moe_text", "Qwen3_5MoeText", QWEN3_NEXT),
+    Tiny("falcon_h1", "FalconH1", FALCON_H1),
+    Tiny("falcon_h1-biases-tied", "FalconH1", FALCON_H1 | {
+        "attention_bias": True, "mlp_bias": True, "mamba_proj_bias": True, "projectors_bias": True,
+        "mamba_conv_bias": False, "tie_word_embeddings": True, "mamba_rms_norm": True, "num_key_value_heads": 6,
+        "mlp_multipliers": [0.7, 1.3], "ssm_multipliers": [0.5, 0.6, 0.7, 1.2, 1.3], "key_multiplier": 0.8,
+        "attention_in_multiplier": 1.1, "attention_out_multiplier": 0.9, "ssm_in_multiplier": 1.2,
+        "ssm_out_multiplier": 0.6, "lm_head_multiplier": 0.4, "embedding_multiplier": 2.5,
+    }),
+    Tiny("falcon_h1-norm-after-gate", "FalconH1", FALCON_H1 | {
+        "mamba_rms_norm": True, "mamba_norm_before_gate": False, "mamba_d_ssm": None, "mamba_n_heads": 6,
+    }),
     Tiny("recurrent_gemma", "RecurrentGemma", RECURRENT_GEMMA),
     Tiny("recurrent_gemma-biases-untied", "RecurrentGemma", RECURRENT_GEMMA | {
         "attention_bias": True, "tie_word_embeddings": False, "lru_width": 18,

@@ -28,3 +28,42 @@ class MixerBlock(Component, frozen=True, kw_only=True):
         out = x + at.call(self.mixer, at.call(self.norm, x))
         at.stage(self.mixer.word, f"x + {self.mixer.equation('n')},  n = {self.norm.word}(x)", out)
         return out
+
+
+class SideBySide(Component, frozen=True, kw_only=True):
+    """The sum of several mixers of the same x, each of `scales` (in, out) multiplying what enters and what leaves.
+
+    Falcon-H1 (arXiv 2507.22448) has a state space and attention in every layer.
+    """
+
+    parts: tuple[Component, ...]
+    scales: tuple[tuple[float, float], ...]
+
+    def children(self) -> Iterable[Component]:
+        """The mixers."""
+        return self.parts
+
+    @property
+    def word(self) -> str:
+        """All of their names."""
+        return " + ".join(part.word for part in self.parts)
+
+    def equation(self, x: str = "x") -> str:
+        """The sum."""
+        return " + ".join(
+            f"{_times(leaving)}{part.equation(f'{_times(entering)}{x}')}"
+            for part, (entering, leaving) in zip(self.parts, self.scales, strict=True)
+        )
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """[T, D] to [T, D]."""
+        import torch
+
+        out = torch.zeros_like(x)
+        for part, (entering, leaving) in zip(self.parts, self.scales, strict=True):
+            out = out + at.call(part, x * entering) * leaving
+        return out
+
+
+def _times(scale: float) -> str:
+    return f"{scale:.4g}·" if scale != 1.0 else ""

@@ -12,27 +12,14 @@ from weightscope.config import Config, Nullable
 from weightscope.errors import UndeclaredError
 from weightscope.families.common.hybrid import attention, hybrid
 from weightscope.families.common.parts import four_projections, gated_mlp
-from weightscope.families.common.state_space import MAMBA2_KEYS, mamba2
+from weightscope.families.common.state_space import MAMBA2_HYBRID, mamba2
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
-BAMBA: dict[str, Any] = MAMBA2_KEYS | {
-    "vocab_size": 128000,
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": Nullable(int, 8),
-    "head_dim": Nullable(int),
-    "hidden_act": "silu",
-    "rms_norm_eps": 1e-5,
+BAMBA: dict[str, Any] = MAMBA2_HYBRID | {
     "max_position_embeddings": 262144,
-    "rope_theta": 10000.0,
     "partial_rotary_factor": 0.5,
     "attn_layer_indices": Nullable(list),
-    "attention_bias": False,
-    "mlp_bias": False,
-    "tie_word_embeddings": False,
 }
 
 

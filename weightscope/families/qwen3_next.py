@@ -6,7 +6,7 @@ from weightscope.components.decoder import CausalLM
 from weightscope.components.moe import MixtureOfExperts
 from weightscope.components.routing import Routing
 from weightscope.config import Config, Nullable
-from weightscope.families.common.mixtures import ROOTS, every_so_often, spelling, stacked_experts
+from weightscope.families.common.mixtures import ROOTS, every_so_often, stacked_experts
 from weightscope.families.common.parts import gated_mlp
 from weightscope.families.common.qwen_delta import APART, DELTA, decoder
 from weightscope.families.registry import family
@@ -27,36 +27,43 @@ QWEN3_NEXT = DELTA | {
     "num_experts_per_tok": 10,
     "num_experts": 512,
     "norm_topk_prob": True,
+    "mtp_num_hidden_layers": Nullable(int, 1),  # published with one, which the config leaves out
 }
 QWEN3_5_MOE = QWEN3_NEXT | {
     "vocab_size": 248320,
     "num_hidden_layers": 40,
     "num_experts_per_tok": 8,
     "num_experts": 256,
+    "mtp_num_hidden_layers": Nullable(int, 0),
 }
+# Within a vision-language model experts are stacked, those of the layers that predict ahead not always.
+WITHIN = tuple(f"model.language_model, experts {how}" for how in ("stacked", "stacked but ahead", "apart"))
 
 
 @family("qwen3_next", roots=ROOTS, defaults=QWEN3_NEXT)
 def qwen3_next(config: Config, root: str) -> CausalLM:
     """The rows of both projections come in as many groups as there are key heads."""
+    prefix, _, layout = root.partition(", ")
     groups = int(config["linear_num_key_heads"])
     projections = (
         Linear("in_proj_qkvz", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, Role.Z_PROJ, groups=groups),
         Linear("in_proj_ba", Role.B_PROJ, Role.A_PROJ, groups=groups),
     )
-    normalize, sparse = config["norm_topk_prob"], every_so_often(config)
-    dense, mixed = gated_mlp(config, "mlp"), mixture(config, root, normalize=normalize)
-    return decoder(config, spelling(root)[0], projections, lambda layer: mixed if sparse(layer) else dense)
+    dense, sparse = gated_mlp(config, "mlp"), every_so_often(config)
+    mixed = mixture(config, layout, normalize=config["norm_topk_prob"])
+    return decoder(config, prefix, projections, lambda layer: mixed if sparse(layer) else dense)
 
 
-@family("qwen3_5_moe_text", roots=(*ROOTS, "model.language_model"), defaults=QWEN3_5_MOE)
+@family("qwen3_5_moe_text", roots=(*ROOTS, *WITHIN), defaults=QWEN3_5_MOE)
 def qwen3_5_moe_text(config: Config, root: str) -> CausalLM:
     """A mixture in every layer, its weights always normalized."""
-    mixed = mixture(config, root, normalize=True)
-    return decoder(config, spelling(root)[0], APART, lambda _: mixed)
+    prefix, _, layout = root.partition(", ")
+    mixed = mixture(config, layout, normalize=True)
+    ahead = mixed if layout == "experts stacked" else mixture(config, "", normalize=True)
+    return decoder(config, prefix, APART, lambda _: mixed, ahead)
 
 
-def mixture(config: Config, root: str, *, normalize: bool) -> MixtureOfExperts:
+def mixture(config: Config, layout: str, *, normalize: bool) -> MixtureOfExperts:
     """A gated shared expert beside the routed ones."""
     experts, chosen = config["num_experts"], config["num_experts_per_tok"]
     expert = gated_mlp(config, "", inner=config["moe_intermediate_size"])
@@ -69,5 +76,5 @@ def mixture(config: Config, root: str, *, normalize: bool) -> MixtureOfExperts:
         routing=Routing(normalize=normalize),
         shared=gated_mlp(config, "shared_expert", inner=config["shared_expert_intermediate_size"]),
         shared_gate="shared_expert_gate",
-        stacked=stacked_experts(expert, experts, chosen) if spelling(root)[1] else None,
+        stacked=stacked_experts(expert, experts, chosen) if layout.startswith("experts stacked") else None,
     )

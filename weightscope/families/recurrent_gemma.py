@@ -76,5 +76,5 @@ def recurrent_gemma(config: Config, root: str) -> CausalLM:
 
     kinds = [types[layer % len(types)] for layer in range(depth_of(config))]
     # The class keeps the scale of the embeddings in bfloat16.
-    ends = {"final_norm": "final_norm", "scale": bfloat16(sqrt(width)), "softcap": config["logits_soft_cap"]}
+    ends = {"final_norm": "final_norm", "embedding_scale": bfloat16(sqrt(width)), "softcap": config["logits_soft_cap"]}
     return hybrid(config, root, kinds, block, eps=eps, offset=1.0, **ends)

@@ -63,12 +63,12 @@ def hybrid(
     embedding: str = "embed_tokens",
     final_norm: str = "norm",
     offset: float = 0.0,
-    scale: float = 1.0,
+    embedding_scale: float = 1.0,
     **heads: Any,
 ) -> CausalLM:
     """One repeated block for each kind of layer; embedding and final norm under the names that they have on disk.
 
-    `scale` multiplies the embeddings; `heads` are further settings of the head.
+    `embedding_scale` multiplies the embeddings; `heads` are further settings of the head.
     """
     width = config["hidden_size"]
     blocks = tuple(
@@ -78,7 +78,7 @@ def hybrid(
     return CausalLM(
         decoder=Decoder(
             name=root,
-            embedding=Embedding(name=embedding, rows=config["vocab_size"], width=width, scale=scale),
+            embedding=Embedding(name=embedding, rows=config["vocab_size"], width=width, scale=embedding_scale),
             blocks=blocks,
             final_norm=RMSNorm(name=final_norm, role=Role.FINAL_NORM, size=width, eps=eps, offset=offset),
             depth=Size(len(kinds), "num_hidden_layers"),

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from weightscope.components.base import Component
+from msgspec.structs import replace
+
+from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.gated_delta import GatedDeltaNet
 from weightscope.components.gated_norm import GatedRMSNorm
 from weightscope.components.norm import RMSNorm
+from weightscope.components.prediction import PredictionPart
 from weightscope.components.rope import Rope
 from weightscope.config import Config, Nullable
 from weightscope.errors import UndeclaredError
@@ -34,6 +37,7 @@ DELTA: dict[str, Any] = {
     "linear_num_key_heads": 16,
     "linear_num_value_heads": 32,
     "full_attention_interval": Nullable(int, 4),
+    "mtp_num_hidden_layers": Nullable(int, 0),
 }
 
 # Qwen 3.5's projections: Qwen3-Next's taken apart.
@@ -46,9 +50,16 @@ APART = (
 
 
 def decoder(
-    config: Config, root: str, projections: tuple[Linear, ...], feed_forward: Callable[[int], Component]
+    config: Config,
+    root: str,
+    projections: tuple[Linear, ...],
+    feed_forward: Callable[[int], Component],
+    ahead: Component | None = None,
 ) -> CausalLM:
-    """`projections` are those that enter the delta nets; norms multiply by 1 + w."""
+    """`projections` are those that enter the delta nets; norms multiply by 1 + w.
+
+    Layers that predict tokens further ahead attend, and have `ahead` for a feed-forward or what the last layer has.
+    """
     if not config["attn_output_gate"]:
         raise UndeclaredError("attention without attn_output_gate is not declared", where=config.source)
     width, eps = config["hidden_size"], config["rms_norm_eps"]
@@ -66,7 +77,16 @@ def decoder(
 
     mixers = kinds_of(config, every(config, "full_attention_interval", 4))
     kinds = [(mixer, feed_forward(layer)) for layer, mixer in enumerate(mixers)]
-    return hybrid(config, root, kinds, block, eps=eps, offset=1.0)
+    last = block(("full_attention", ahead or feed_forward(len(mixers) - 1)))
+    prediction = PredictionPart(
+        name="mtp",
+        width=width,
+        eps=eps,
+        blocks=Repeat(name="layers", indices=range(config["mtp_num_hidden_layers"] or 0), child=last),
+        offset=1.0,
+    )
+    model = hybrid(config, root, kinds, block, eps=eps, offset=1.0)
+    return replace(model, extras=(prediction,)) if config["mtp_num_hidden_layers"] else model
 
 
 def _attention(config: Config) -> Component:

@@ -9,7 +9,21 @@ from weightscope.components.mamba2 import Mamba2
 from weightscope.config import Config, Nullable
 from weightscope.sizes import Size
 
-MAMBA2_KEYS: dict[str, Any] = {
+# What the config classes of Bamba, Falcon-H1 and Granite 4 have in common, where they differ those of Bamba.
+MAMBA2_HYBRID: dict[str, Any] = {
+    "vocab_size": 128000,
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": Nullable(int, 8),
+    "head_dim": Nullable(int),
+    "hidden_act": "silu",
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 10000.0,
+    "attention_bias": False,
+    "mlp_bias": False,
+    "tie_word_embeddings": False,
     "mamba_n_heads": 128,
     "mamba_d_head": None,
     "mamba_n_groups": 1,
