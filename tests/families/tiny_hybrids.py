@@ -32,6 +32,10 @@ QWEN3_NEXT: dict[str, Any] = QWEN3_5 | {
 FALCON_H1: dict[str, Any] = LLAMA | {
     "mamba_d_ssm": 40, "mamba_n_heads": 8, "mamba_d_state": 7, "mamba_n_groups": 2,
 }  # fmt: skip
+JAMBA: dict[str, Any] = LLAMA | {
+    "num_hidden_layers": 4, "num_experts": 5, "attn_layer_period": 3, "attn_layer_offset": 1, "mamba_d_state": 7,
+    "mamba_dt_rank": 3,
+}  # fmt: skip
 RECURRENT_GEMMA: dict[str, Any] = LLAMA | {
     "num_hidden_layers": 4, "num_attention_heads": 3, "num_key_value_heads": 1, "attention_window_size": 5,
 }  # fmt: skip
@@ -53,6 +57,7 @@ PERTURBED = (
     "falcon_h1-norm-after-gate",
     "recurrent_gemma",
     "rwkv",
+    "jamba",
 )
 
 TINY_HYBRIDS = [
@@ -96,6 +101,12 @@ TINY_HYBRIDS = [
         "tie_word_embeddings": True, "layer_types": ["full_attention", "linear_attention"] * 2,
     }),
     Tiny("qwen3_5_moe_text", "Qwen3_5MoeText", QWEN3_NEXT),
+    Tiny("jamba", "Jamba", JAMBA),
+    Tiny("jamba-biases-tied", "Jamba", JAMBA | {
+        "mamba_proj_bias": True, "mamba_conv_bias": False, "tie_word_embeddings": True, "mamba_dt_rank": 5,
+        "expert_layer_period": 3, "expert_layer_offset": 2, "num_key_value_heads": 6,
+    }),
+    Tiny("jamba-dense", "Jamba", JAMBA | {"num_experts": 1, "attn_layer_period": 2, "attn_layer_offset": 0}),
     Tiny("falcon_h1", "FalconH1", FALCON_H1),
     Tiny("falcon_h1-biases-tied", "FalconH1", FALCON_H1 | {
         "attention_bias": True, "mlp_bias": True, "mamba_proj_bias": True, "projectors_bias": True,

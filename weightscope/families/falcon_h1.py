@@ -62,16 +62,8 @@ def falcon_h1(config: Config, root: str) -> CausalLM:
             gated_mlp(config, "feed_forward", bias=config["mlp_bias"]), gate_scale=gate, out_scale=out
         ),
     )
-    return hybrid(
-        config,
-        root,
-        ["hybrid"] * depth_of(config),
-        lambda _: block,
-        eps=eps,
-        final_norm="final_layernorm",
-        embedding_scale=times["embedding"],
-        scale=times["lm_head"],
-    )
+    ends: dict[str, Any] = {"final_norm": "final_layernorm", "embedding_scale": times["embedding"]}
+    return hybrid(config, root, ["hybrid"] * depth_of(config), lambda _: block, eps=eps, scale=times["lm_head"], **ends)
 
 
 def _listed(config: Config, key: str, count: int) -> tuple[float, ...]:

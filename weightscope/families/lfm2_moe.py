@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from weightscope.components.decoder import CausalLM
-from weightscope.components.moe import MixtureOfExperts
 from weightscope.components.routing import Routing
 from weightscope.config import Config, Nullable
+from weightscope.families.common.hybrid import mixture
 from weightscope.families.common.lfm2_like import decoder
-from weightscope.families.common.mixtures import ROOTS, spelling, stacked_experts
+from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import gated_mlp
 from weightscope.families.registry import family
 
@@ -42,22 +42,16 @@ NAMES = ("w1", "w3", "w2")
 def lfm2_moe(config: Config, root: str) -> CausalLM:
     """A bias shifts the choice of experts but not their weights, as in DeepSeek-V3."""
     prefix, stacked = spelling(root)
-    experts, chosen = config["num_experts"], config["num_experts_per_tok"]
     expert = gated_mlp(config, "", inner=config["moe_intermediate_size"], activation="silu", names=NAMES)
     dense = gated_mlp(config, "feed_forward", activation="silu", names=NAMES)
-    mixture = MixtureOfExperts(
-        name="feed_forward",
-        width=config["hidden_size"],
-        experts=experts,
-        chosen=chosen,
-        expert=expert,
-        stacked=stacked_experts(expert, experts, chosen) if stacked else None,
-        routing=Routing(
-            score="sigmoid",
-            normalize=bool(config["norm_topk_prob"]),
-            scale=float(config["routed_scaling_factor"]),
-        ),
+    normalize, scale = bool(config["norm_topk_prob"]), float(config["routed_scaling_factor"])
+    mixed = mixture(
+        config,
+        "feed_forward",
+        expert,
+        Routing(score="sigmoid", normalize=normalize, scale=scale),
+        stacked=stacked,
         correction="expert_bias" if config["use_expert_bias"] else None,
     )
     first = config["num_dense_layers"]
-    return decoder(config, prefix, lambda layer: dense if layer < first else mixture, lambda _: "full_attention")
+    return decoder(config, prefix, lambda layer: dense if layer < first else mixed, lambda _: "full_attention")

@@ -6,7 +6,8 @@ from weightscope.components.decoder import CausalLM
 from weightscope.components.moe import MixtureOfExperts
 from weightscope.components.routing import Routing
 from weightscope.config import Config, Nullable
-from weightscope.families.common.mixtures import ROOTS, every_so_often, stacked_experts
+from weightscope.families.common.hybrid import mixture
+from weightscope.families.common.mixtures import ROOTS, every_so_often
 from weightscope.families.common.parts import gated_mlp
 from weightscope.families.common.qwen_delta import APART, DELTA, decoder
 from weightscope.families.registry import family
@@ -50,31 +51,27 @@ def qwen3_next(config: Config, root: str) -> CausalLM:
         Linear("in_proj_ba", Role.B_PROJ, Role.A_PROJ, groups=groups),
     )
     dense, sparse = gated_mlp(config, "mlp"), every_so_often(config)
-    mixed = mixture(config, layout, normalize=config["norm_topk_prob"])
-    return decoder(config, prefix, projections, lambda layer: mixed if sparse(layer) else dense)
+    experts = mixed(config, layout, normalize=config["norm_topk_prob"])
+    return decoder(config, prefix, projections, lambda layer: experts if sparse(layer) else dense)
 
 
 @family("qwen3_5_moe_text", roots=(*ROOTS, *WITHIN), defaults=QWEN3_5_MOE)
 def qwen3_5_moe_text(config: Config, root: str) -> CausalLM:
     """A mixture in every layer, its weights always normalized."""
     prefix, _, layout = root.partition(", ")
-    mixed = mixture(config, layout, normalize=True)
-    ahead = mixed if layout == "experts stacked" else mixture(config, "", normalize=True)
-    return decoder(config, prefix, APART, lambda _: mixed, ahead)
+    experts = mixed(config, layout, normalize=True)
+    ahead = experts if layout == "experts stacked" else mixed(config, "", normalize=True)
+    return decoder(config, prefix, APART, lambda _: experts, ahead)
 
 
-def mixture(config: Config, layout: str, *, normalize: bool) -> MixtureOfExperts:
+def mixed(config: Config, layout: str, *, normalize: bool) -> MixtureOfExperts:
     """A gated shared expert beside the routed ones."""
-    experts, chosen = config["num_experts"], config["num_experts_per_tok"]
-    expert = gated_mlp(config, "", inner=config["moe_intermediate_size"])
-    return MixtureOfExperts(
-        name="mlp",
-        width=config["hidden_size"],
-        experts=experts,
-        chosen=chosen,
-        expert=expert,
-        routing=Routing(normalize=normalize),
+    return mixture(
+        config,
+        "mlp",
+        gated_mlp(config, "", inner=config["moe_intermediate_size"]),
+        Routing(normalize=normalize),
+        stacked=layout.startswith("experts stacked"),
         shared=gated_mlp(config, "shared_expert", inner=config["shared_expert_intermediate_size"]),
         shared_gate="shared_expert_gate",
-        stacked=stacked_experts(expert, experts, chosen) if layout.startswith("experts stacked") else None,
     )

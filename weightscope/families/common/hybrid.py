@@ -9,10 +9,14 @@ from weightscope.components.attention import Attention
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.components.embedding import Embedding
+from weightscope.components.mlp import GatedMLP
+from weightscope.components.moe import MixtureOfExperts
 from weightscope.components.norm import RMSNorm
+from weightscope.components.routing import Routing
 from weightscope.components.windows import depth_of
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
+from weightscope.families.common.mixtures import stacked_experts
 from weightscope.families.common.parts import four_projections, head
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -99,5 +103,29 @@ def attention(
         heads=heads,
         kv_heads=config["num_key_value_heads"] or heads,
         head_dim=head_dim,
+        **own,
+    )
+
+
+def mixture(
+    config: Config,
+    name: str,
+    expert: GatedMLP,
+    routing: Routing,
+    *,
+    stacked: bool,
+    count: str = "num_experts",
+    **own: Any,
+) -> MixtureOfExperts:
+    """`num_experts_per_tok` of the experts that the config has under the key `count`."""
+    experts, chosen = config[count], config["num_experts_per_tok"]
+    return MixtureOfExperts(
+        name=name,
+        width=config["hidden_size"],
+        experts=experts,
+        chosen=chosen,
+        expert=expert,
+        routing=routing,
+        stacked=stacked_experts(expert, experts, chosen) if stacked else None,
         **own,
     )
