@@ -54,6 +54,8 @@ class Role(StrEnum):
     UP_PROJ = "up_proj"
     DOWN_PROJ = "down_proj"
     GATE_UP_PROJ = "gate_up_proj"
+    ALPHA_P = "alpha_p"
+    ALPHA_N = "alpha_n"
     ROUTER = "router"
     SHARED_GATE = "shared_gate"
     INPUT_NORM = "input_norm"
@@ -107,6 +109,8 @@ class Role(StrEnum):
     CAUSAL_MASK = "causal_mask"
     POSITION_IDS = "position_ids"
     ROUTER_BIAS = "router_bias"
+    BETA = "beta"
+    EPSILON = "epsilon"
     RUNNING_STATISTIC = "running_statistic"
     UNKNOWN = "unknown"
 
@@ -135,7 +139,7 @@ _SECTIONS = {
         Role.INDEX_WEIGHT,
         Role.SINK,
     ),
-    Section.MLP: (Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ, Role.GATE_UP_PROJ),
+    Section.MLP: (Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ, Role.GATE_UP_PROJ, Role.ALPHA_P, Role.ALPHA_N),
     Section.MOE: (Role.ROUTER, Role.SHARED_GATE),
     Section.NORM: (
         Role.INPUT_NORM,

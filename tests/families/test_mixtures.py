@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 import weightscope
 from tests.families.tiny import TINY, Tiny
+from tests.families.tiny_mixtures import GPT_OSS, TINY_MIXTURES
 from weightscope.components.base import find
 from weightscope.components.moe import MixtureOfExperts
 from weightscope.ranges import template_of
@@ -18,11 +21,8 @@ from weightscope.ranges import template_of
 TOKENS = [7, 3, 99, 0, 42, 42, 17, 5, 88, 61, 2]
 
 
-def is_mixture(tiny: Tiny) -> bool:
-    return tiny.model == "ForCausalLM" and any(".experts." in name for name, _ in tiny.build().named_parameters())
-
-
-MIXTURES = [tiny for tiny in TINY if is_mixture(tiny)]
+FIRST = ("mixtral", "deepseek_v3")
+MIXTURES = [*(tiny for tiny in TINY if tiny.name.startswith(FIRST)), *TINY_MIXTURES]
 every_mixture = pytest.mark.parametrize("tiny", MIXTURES, ids=lambda tiny: tiny.name)
 
 
@@ -31,15 +31,18 @@ def test_active_leaves_out_the_experts_that_a_token_does_not_use(tiny: Tiny, sav
     """Counted on transformers' own modules: its packed experts have the expert as their first dimension."""
     oracle = tiny.build()
     config = oracle.config
-    chosen = config.ffn_config.moe_top_k if tiny.kind == "Dbrx" else config.num_experts_per_tok
     experts = [parameter for name, parameter in oracle.named_parameters() if ".experts." in name]
-    unused = sum(parameter[chosen:].numel() for parameter in experts)
+    count, chosen = len(experts[0]), getattr(config, "num_experts_per_tok", 0)
+    if tiny.kind == "Dbrx":
+        count, chosen = config.ffn_config.moe_num_experts, config.ffn_config.moe_top_k
+    chosen = chosen[0] if isinstance(chosen, list) else chosen
+    unused = sum(parameter.numel() * (count - chosen) // count for parameter in experts)
     assert unused
     model = weightscope.open(saved(tiny.name))
     assert model.parameters.active == oracle.num_parameters() - unused
     assert model.declaration is not None
     for mixture in find(model.declaration.tree, MixtureOfExperts):
-        assert (mixture.chosen, mixture.experts) == (chosen, len(experts[0]))
+        assert (mixture.chosen, mixture.experts) == (chosen, count)
 
 
 @every_mixture
@@ -74,9 +77,12 @@ def test_weights_held_in_memory_give_the_same(tiny: Tiny, saved: Callable[[str],
     torch.testing.assert_close(held, once, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "name", ["qwen2_moe", "qwen3_moe", "deepseek_v2-biases-yarn", "deepseek_v32-listed", "glm_moe_dsa-shared"]
-)
+PERTURBED = ["qwen2_moe", "qwen3_moe", "deepseek_v2-biases-yarn", "deepseek_v32-listed", "glm_moe_dsa-shared"]
+PERTURBED += ["gpt_oss", "olmoe", "phimoe-biases-window", "glm4_moe-norms-bias", "minimax_m2", "granitemoeshared"]
+PERTURBED += ["dbrx", "exaone_moe", "ernie4_5_moe-biases", "hunyuan_v1_moe-bias-listed", "llama4_text-plain-listed"]
+
+
+@pytest.mark.parametrize("name", PERTURBED)
 def test_every_tensor_matters(name: str, saved: Callable[[str], Path], tmp_path: Path) -> None:
     """Each kind of tensor changed in turn, in all layers and experts: the logits must change."""
     tensors = load_file(saved(name) / "model.safetensors")
@@ -94,3 +100,84 @@ def test_every_tensor_matters(name: str, saved: Callable[[str], Path], tmp_path:
     before = logits([])
     unmoved = [kind for kind, names in kinds.items() if torch.allclose(logits(names), before, atol=1e-5)]
     assert unmoved == []
+
+
+def packed(directory: Path, target: Path) -> dict[str, torch.Tensor]:
+    """Save a tiny gpt-oss again as it is published: random MXFP4 experts; the 16-bit experts that they stand for."""
+    tensors = load_file(directory / "model.safetensors")
+    noise = torch.Generator().manual_seed(0)
+    plain = dict(tensors)
+    for name in [name for name in tensors if name.endswith(("gate_up_proj", "down_proj"))]:
+        experts, columns, rows = tensors.pop(name).shape
+        shape = (experts, rows, columns // 32, 16)
+        blocks = torch.randint(0, 256, shape, dtype=torch.uint8, generator=noise)
+        scales = torch.randint(122, 126, shape[:-1], dtype=torch.uint8, generator=noise)
+        tensors |= {f"{name}_blocks": blocks, f"{name}_scales": scales}
+        plain[name] = convert_moe_packed_tensors(blocks, scales, dtype=torch.float32)
+    save_file(tensors, target / "model.safetensors")
+    config = json.loads((directory / "config.json").read_text())
+    kept = ["model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"]
+    config["quantization_config"] = {"modules_to_not_convert": kept, "quant_method": "mxfp4"}
+    (target / "config.json").write_text(json.dumps(config))
+    return plain
+
+
+def test_gpt_oss_as_published(tmp_path: Path) -> None:
+    """MXFP4 experts are counted, checked and run as the weights that they stand for."""
+    tiny = Tiny("", "GptOss", GPT_OSS | {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2})
+    oracle = tiny.build()
+    directory, target = tmp_path / "plain", tmp_path / "packed"
+    oracle.save_pretrained(directory)
+    target.mkdir()
+    oracle.load_state_dict(packed(directory, target), strict=True)
+    model = weightscope.open(target)
+    summary = model.summary()
+    assert (summary.model.quantization, summary.tensors.unrecognized) == ("mxfp4", ())
+    assert model.parameters.total == oracle.num_parameters()
+    assert [finding for finding in model.check() if finding.severity != "info"] == []
+    oracle.config._experts_implementation = "eager"
+    with torch.no_grad():
+        expected = oracle(torch.tensor([TOKENS])).logits[0]
+    for hold in (False, True):
+        logits = model.forward(TOKENS, hold=hold).logits
+        torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("damage", ["exponents", "plain"])
+def test_check_sees_mxfp4_that_is_not_what_the_config_says(damage: str, tmp_path: Path) -> None:
+    tiny = Tiny("", "GptOss", GPT_OSS | {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2})
+    directory, target = tmp_path / "plain", tmp_path / "packed"
+    tiny.build().save_pretrained(directory)
+    target.mkdir()
+    packed(directory, target)
+    if damage == "plain":
+        (target / "model.safetensors").write_bytes((directory / "model.safetensors").read_bytes())
+    else:
+        tensors = load_file(target / "model.safetensors")
+        name = "model.layers.1.mlp.experts.down_proj_scales"
+        tensors[name] = tensors[name][:, :, :1].contiguous()
+        save_file(tensors, target / "model.safetensors")
+    found = {finding.code for finding in weightscope.open(target).check() if finding.severity == "error"}
+    assert "quantization-mismatch" in found
+
+
+def test_a_bias_beside_quantized_weights_is_read_as_it_is(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """GLM-4.5's FP8 checkpoints have biases on matrices that have scales."""
+    tensors = load_file(saved("glm4_moe-norms-bias") / "model.safetensors")
+    config = json.loads((saved("glm4_moe-norms-bias") / "config.json").read_text())
+    names = [name for name in tensors if name.endswith(("_proj.weight",))]
+    plain = dict(tensors)
+    for name in names:
+        tensors[name] = tensors[name].to(torch.float8_e4m3fn)
+        blocks = [-(-size // 16) for size in tensors[name].shape]
+        tensors[f"{name}_scale_inv"] = torch.full(blocks, 0.5)
+        plain[name] = tensors[name].float() * 0.5
+    save_file(plain, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    expected = weightscope.open(tmp_path).forward(TOKENS).logits
+    save_file(tensors, tmp_path / "model.safetensors")
+    config["quantization_config"] = {"quant_method": "fp8", "weight_block_size": [16, 16]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    model = weightscope.open(tmp_path)
+    assert [finding for finding in model.check() if finding.severity == "error"] == []
+    torch.testing.assert_close(model.forward(TOKENS).logits, expected)

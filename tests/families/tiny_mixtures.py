@@ -14,6 +14,36 @@ DSA = DEEPSEEK | {"index_topk": 4, "index_head_dim": 7, "index_n_heads": 3}
 DEEPSEEK2 = DEEPSEEK | {"kv_lora_rank": 16}
 MSCALE = {"mscale": 0.7, "mscale_all_dim": 1.3, "original_max_position_embeddings": 8}
 
+# fmt: off
+GPT_OSS: dict[str, Any] = LLAMA | {
+    "num_local_experts": 5, "num_experts_per_tok": 2, "head_dim": 10, "sliding_window": 4, "hidden_size": 36,
+}
+OLMOE: dict[str, Any] = LLAMA | {"num_experts": 5, "num_experts_per_tok": 2}
+PHIMOE: dict[str, Any] = LLAMA | {"num_local_experts": 5}
+GLM4: dict[str, Any] = DEEPSEEK | {"num_key_value_heads": 2}
+MINIMAX_M2: dict[str, Any] = LLAMA | {"num_local_experts": 5, "num_experts_per_tok": 2, "head_dim": 10}
+GRANITE: dict[str, Any] = LLAMA | {"num_local_experts": 5, "num_experts_per_tok": 3}
+GRANITE_SCALES: dict[str, Any] = {
+    "embedding_multiplier": 3.0, "logits_scaling": 7.0, "residual_multiplier": 0.3, "attention_multiplier": 0.2,
+}
+EXAONE = QWEN | {"sliding_window": 4}
+ERNIE: dict[str, Any] = LLAMA | {"moe_num_experts": 5, "moe_k": 2, "moe_intermediate_size": 14}
+HUNYUAN: dict[str, Any] = LLAMA | {"num_experts": 5, "moe_topk": 2, "head_dim": 10}
+LLAMA4: dict[str, Any] = LLAMA | {
+    "num_hidden_layers": 4, "intermediate_size_mlp": 33, "head_dim": 10, "num_local_experts": 5,
+    "attention_chunk_size": 4, "floor_scale": 3,
+}
+
+
+def dbrx(attention: dict[str, Any], experts: dict[str, Any]) -> dict[str, Any]:
+    """Its config is nested, and wants the theta in two places."""
+    return {
+        "vocab_size": 101, "d_model": 24, "n_heads": 6, "n_layers": 3, "eos_token_id": 2,
+        "attn_config": {"rope_theta": 1e4} | attention,
+        "ffn_config": {"ffn_hidden_size": 14, "moe_num_experts": 5, "moe_top_k": 2} | experts,
+    }
+
+
 TINY_MIXTURES = [
     Tiny("qwen2_moe", "Qwen2Moe", QWEN2),
     Tiny("qwen2_moe-no-bias-normalized", "Qwen2Moe", QWEN2 | {
@@ -56,4 +86,84 @@ TINY_MIXTURES = [
     Tiny("glm_moe_dsa-pattern", "GlmMoeDsa", DSA | {
         "num_hidden_layers": 5, "index_topk_freq": 2, "index_skip_topk_offset": 1, "attention_bias": True,
     }),
-]  # fmt: skip
+    Tiny("gpt_oss", "GptOss", GPT_OSS),
+    Tiny("gpt_oss-no-bias-full", "GptOss", GPT_OSS | {
+        "attention_bias": False, "layer_types": ["full_attention"] * 3, "tie_word_embeddings": True,
+        "swiglu_alpha": 1.3, "swiglu_limit": 0.2,
+    }),
+    Tiny("gpt_oss-plain-rope-mqa", "GptOss", GPT_OSS | {
+        "num_key_value_heads": 1, "num_experts_per_tok": 3,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e4},
+    }),
+    Tiny("olmoe", "Olmoe", OLMOE),
+    Tiny("olmoe-clip-bias", "Olmoe", OLMOE | {
+        "clip_qkv": 0.3, "attention_bias": True, "norm_topk_prob": True, "tie_word_embeddings": True,
+    }),
+    Tiny("phimoe", "Phimoe", PHIMOE),
+    Tiny("phimoe-biases-window", "Phimoe", PHIMOE | {
+        "attention_bias": True, "lm_head_bias": True, "sliding_window": 5, "router_jitter_noise": 0.3, "head_dim": 10,
+    }),
+    Tiny("phimoe-longrope", "Phimoe", PHIMOE | {
+        "original_max_position_embeddings": 16, "rope_parameters": {
+            "rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0, 1.25], "long_factor": [1.5, 6.0],
+            "short_mscale": 1.2, "long_mscale": 1.4, "original_max_position_embeddings": 16,
+        },
+    }),
+    Tiny("glm4_moe", "Glm4Moe", GLM4),
+    Tiny("glm4_moe-norms-bias", "Glm4Moe", GLM4 | {
+        "use_qk_norm": True, "attention_bias": True, "head_dim": 10, "first_k_dense_replace": 0, "n_group": 1,
+        "topk_group": 1, "tie_word_embeddings": True,
+    }),
+    Tiny("minimax_m2", "MiniMaxM2", MINIMAX_M2),
+    Tiny("minimax_m2-partial-tied", "MiniMaxM2", MINIMAX_M2 | {
+        "tie_word_embeddings": True, "num_experts_per_tok": 3,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.4},
+    }),
+    Tiny("minimax_m2-rotary_dim", "MiniMaxM2", MINIMAX_M2 | {"rotary_dim": 6}),
+    Tiny("granitemoe", "GraniteMoe", GRANITE),
+    Tiny("granitemoe-scaled", "GraniteMoe", GRANITE | GRANITE_SCALES | {
+        "attention_bias": True, "tie_word_embeddings": True,
+    }),
+    Tiny("granitemoeshared", "GraniteMoeShared", GRANITE | GRANITE_SCALES | {"shared_intermediate_size": 17}),
+    Tiny("granitemoeshared-none", "GraniteMoeShared", GRANITE),
+    Tiny("dbrx", "Dbrx", dbrx({"kv_n_heads": 2, "clip_qkv": 8.0}, {})),
+    Tiny("dbrx-clip-power", "Dbrx", dbrx({"kv_n_heads": 3, "clip_qkv": 0.4}, {
+        "moe_normalize_expert_weights": 2.0, "moe_top_k": 3,
+    })),
+    Tiny("dbrx-plain-weights", "Dbrx", dbrx({"kv_n_heads": 6, "clip_qkv": 0.7}, {
+        "moe_normalize_expert_weights": None,
+    })),
+    Tiny("exaone_moe", "ExaoneMoe", EXAONE),
+    Tiny("exaone_moe-groups-pattern", "ExaoneMoe", EXAONE | {
+        "num_experts": 9, "n_group": 3, "topk_group": 2, "sliding_window_pattern": 2, "first_k_dense_replace": 2,
+        "num_shared_experts": 2, "tie_word_embeddings": True,
+    }),
+    Tiny("exaone_moe-listed", "ExaoneMoe", EXAONE | {
+        "mlp_layer_types": ["sparse", "dense", "sparse"], "norm_topk_prob": False,
+        "layer_types": ["full_attention", "sliding_attention", "full_attention"],
+    }),
+    Tiny("ernie4_5_moe", "Ernie4_5_Moe", ERNIE),
+    Tiny("ernie4_5_moe-biases", "Ernie4_5_Moe", ERNIE | {
+        "use_bias": True, "moe_layer_interval": 2, "tie_word_embeddings": False, "moe_num_shared_experts": 0,
+    }),
+    Tiny("ernie4_5_moe-between", "Ernie4_5_Moe", ERNIE | {
+        "num_hidden_layers": 4, "moe_layer_start_index": 1, "moe_layer_end_index": 2, "moe_norm_min": 0.7,
+    }),
+    Tiny("hunyuan_v1_moe", "HunYuanMoEV1", HUNYUAN),
+    Tiny("hunyuan_v1_moe-bias-listed", "HunYuanMoEV1", HUNYUAN | {
+        "attention_bias": True, "moe_topk": [3, 3, 3], "tie_word_embeddings": True,
+    }),
+    Tiny("hunyuan_v1_moe-alpha", "HunYuanMoEV1", HUNYUAN | {
+        "rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "alpha": 50.0, "factor": 1.0},
+    }),
+    Tiny("llama4_text", "Llama4Text", LLAMA4),
+    Tiny("llama4_text-plain-listed", "Llama4Text", LLAMA4 | {
+        "use_qk_norm": False, "moe_layers": [1], "attention_bias": True, "tie_word_embeddings": True,
+        "no_rope_layers": [1, 0, 1, 1], "num_experts_per_tok": 2,
+    }),
+    Tiny("llama4_text-all-chunks", "Llama4Text", LLAMA4 | {
+        "interleave_moe_layer_step": 2, "attn_temperature_tuning": False,
+        "layer_types": ["full_attention", "chunked_attention", "chunked_attention", "chunked_attention"],
+    }),
+]
+# fmt: on

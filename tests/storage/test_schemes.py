@@ -89,3 +89,49 @@ def test_excluded_modules_are_those_that_transformers_leaves_out(module: str) ->
 def test_what_is_not_implemented_is_refused_by_name(settings: Any, error: type[Exception], named: str) -> None:
     with pytest.raises(error, match=named.replace("*", r"\*")):
         scheme_of(Config({"quantization_config": settings}))
+
+
+@pytest.mark.parametrize(("experts", "rows", "columns"), [(3, 6, 64), (1, 2, 32), (5, 4, 96)])
+def test_mxfp4_reads_what_transformers_dequantizes(experts: int, rows: int, columns: int) -> None:
+    """Every code and a wide range of exponents, whole and one expert at a time."""
+    from transformers.integrations.mxfp4 import convert_moe_packed_tensors
+
+    noise = torch.Generator().manual_seed(0)
+    blocks = torch.randint(0, 256, (experts, rows, columns // 32, 16), dtype=torch.uint8, generator=noise)
+    scales = torch.randint(90, 160, (experts, rows, columns // 32), dtype=torch.uint8, generator=noise)
+    expected = convert_moe_packed_tensors(blocks, scales, dtype=torch.float32)
+    scheme = scheme_of(Config({"quantization_config": {"quant_method": "mxfp4"}}))
+    assert scheme is not None
+    tensors = dict(zip(scheme.parts("mlp.experts.up"), (blocks, scales), strict=True))
+    torch.testing.assert_close(scheme.read("mlp.experts.up", tensors.__getitem__), expected, rtol=0, atol=0)
+    last = scheme.read("mlp.experts.up", lambda name: tensors[name][experts - 1 :])
+    torch.testing.assert_close(last, expected[experts - 1 :], rtol=0, atol=0)
+    shape = (Size(experts), Size(columns, "hidden_size"), Size(rows))
+    weight = Stored(name="mlp.experts.up", shape=shape, parts=((Role.UP_PROJ, experts * rows * columns),))
+    packed, scale = scheme.expand(weight)
+    assert {part.name: tuple(part.shape) for part in (packed, scale)} == {n: tuple(t.shape) for n, t in tensors.items()}
+    assert (packed.kind, packed.logical, scale.kind) == (Kind.WEIGHT, experts * rows * columns, Kind.SCALE)
+    assert scale.shape[2].text == "hidden_size/32"
+
+
+def test_mxfp4_packs_stacked_experts_alone() -> None:
+    scheme = scheme_of(Config({"quantization_config": {"quant_method": "mxfp4"}}))
+    assert scheme is not None
+    assert not scheme.applies(stored(32, 32))
+
+
+@pytest.mark.parametrize(
+    ("settings", "leaves"),
+    [
+        (FP8, {"x.weight": ("x.weight", "x.weight_scale_inv")}),
+        ({"bits": 4, "group_size": 64}, {"x.weight": ("x.weight", "x.scales", "x.biases")}),
+        ({"quant_method": "mxfp4"}, {"x.up": ("x.up_blocks", "x.up_scales")}),
+    ],
+)
+def test_parts_are_what_a_weight_expands_to(settings: Any, leaves: dict[str, tuple[str, ...]]) -> None:
+    scheme = scheme_of(Config({"quantization_config": settings}))
+    assert scheme is not None
+    for name, parts in leaves.items():
+        size = (Size(1),) * (settings.get("quant_method") == "mxfp4") + (Size(64), Size(64))
+        weight = Stored(name=name, shape=size, parts=((Role.UP_PROJ, 4096),))
+        assert scheme.parts(name) == parts == tuple(part.name for part in scheme.expand(weight))

@@ -25,13 +25,15 @@ def attend(
     softcap: float | None = None,
     alibi: Alibi | None = None,
     sinks: torch.Tensor | None = None,
+    chunk: int | None = None,
     allowed: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Attention of q [H, T, d] over k [kv heads, T, d] and v [kv heads, T, e] to [H, T, e].
 
     Heads share keys in consecutive groups. `window` is how many positions a token sees, itself included; `softcap`
     bounds the scores: cap · tanh(scores / cap). `sinks` [H] are scores that take their share and give nothing
-    (gpt-oss). Of `allowed` [T, T] those that are not true are not seen.
+    (gpt-oss). Beyond the start of its own `chunk` a token sees nothing (Llama 4), and of `allowed` [T, T] only what is
+    true.
     """
     import torch
 
@@ -43,6 +45,7 @@ def attend(
     for start in range(0, length, step):
         stop = min(start + step, length)
         first = max(0, start - window + 1) if window is not None else 0
+        first = max(first, start // chunk * chunk) if chunk is not None else first
         last = stop if causal else length
         queries = grouped[:, :, start:stop].flatten(1, 2)
         scores = torch.bmm(queries, k[:, first:last].transpose(1, 2)).reshape(heads, stop - start, last - first)
@@ -56,6 +59,9 @@ def attend(
             if window is not None:
                 hidden |= distance >= window
             scores = scores.masked_fill_(hidden, -math.inf)
+        if chunk is not None:
+            places = torch.arange(length, device=q.device) // chunk
+            scores = scores.masked_fill_(places[start:stop, None] != places[first:last], -math.inf)
         if allowed is not None:
             scores = scores.masked_fill_(~allowed[start:stop, first:last], -math.inf)
         if sinks is not None:
@@ -106,13 +112,17 @@ class Alibi(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Temperature(msgspec.Struct, frozen=True, kw_only=True):
-    """1 + share · log(1 + ⌊position / every⌋): queries grow with their position (Llama 4's scaling, in Ministral 3)."""
+    """1 + share · log(1 + ⌊position / every⌋): queries grow with their position (Llama 4's scaling, in Ministral 3).
+
+    Positions count from `first`.
+    """
 
     share: float
     every: int
+    first: int = 0
 
     def of(self, positions: torch.Tensor) -> torch.Tensor:
         """The factor of each position [T]."""
         import torch
 
-        return 1 + self.share * torch.log(1 + torch.floor(positions / self.every))
+        return 1 + self.share * torch.log(1 + torch.floor((positions + self.first) / self.every))

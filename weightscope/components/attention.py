@@ -28,7 +28,8 @@ class Attention(Component, frozen=True, kw_only=True):
     `alibi` takes from a score in proportion to the distance (Press et al. 2022). `clip` bounds what the projections
     give (OLMo). `temperature` makes queries of late positions larger (Ministral 3). With `gated` each element that the
     heads put out counts as much as a gate of its own says (Qwen3-Next). `sinks` is the name of a score for each head
-    that takes its share of the softmax and gives nothing (gpt-oss).
+    that takes its share of the softmax and gives nothing (gpt-oss). With a `chunk` a token sees only those
+    before it among as many that begin at a multiple of it (Llama 4).
     """
 
     name: str
@@ -50,6 +51,7 @@ class Attention(Component, frozen=True, kw_only=True):
     temperature: Temperature | None = None
     gated: bool = False
     sinks: str | None = None
+    chunk: int | None = None
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -135,6 +137,7 @@ class Attention(Component, frozen=True, kw_only=True):
             softcap=self.softcap,
             alibi=self.alibi,
             sinks=weights.get(Role.SINK),
+            chunk=self.chunk,
         )
         flat = mixed.transpose(0, 1).flatten(1)
         if self.gated:
@@ -144,10 +147,10 @@ class Attention(Component, frozen=True, kw_only=True):
     def _made(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor], role: Role, at: At) -> torch.Tensor:
         """One of q, k and v, [T, heads, head_dim]."""
         made = linear(x, weights, role)
-        if self.clip:
-            made = made.clamp(-self.clip, self.clip)
         if self.whole_norms:
             made = self._called(made, _NORM_OF.get(role), at)
+        if self.clip:
+            made = made.clamp(-self.clip, self.clip)
         return made.unflatten(-1, (-1, int(self.head_dim)))  # type: ignore[no-untyped-call,no-any-return]
 
     def _normed(self, x: torch.Tensor, role: Role, at: At) -> torch.Tensor:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Embedding(Component, frozen=True, kw_only=True):
     """A table of `rows` vectors; the gathered row is multiplied by `scale` (Gemma: sqrt(width)).
 
-    The first `offset` rows stand for nothing, and numbers count from there (OPT's positions).
+    The first `offset` rows stand for nothing, and numbers count from there (OPT's positions). An `optional` table is
+    left out where it would be a copy.
     """
 
     name: str
@@ -28,11 +29,12 @@ class Embedding(Component, frozen=True, kw_only=True):
     width: Size
     scale: float = 1.0
     offset: int = 0
+    optional: bool = False
 
     @property
     def table(self) -> Plain:
         """The one tensor."""
-        return Plain("", self.role)
+        return Plain("", self.role, optional=self.optional)
 
     @property
     def stored(self) -> Iterable[StorageItem]:

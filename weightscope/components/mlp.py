@@ -95,13 +95,14 @@ class GatedMLP(Component, frozen=True, kw_only=True):
 
 
 class MLP(Component, frozen=True, kw_only=True):
-    """down(act(up(x)))."""
+    """down(act(up(x))); `learned` is an activation with weights, in the place of one that has only a name."""
 
     name: str
     items: tuple[StorageItem, ...]
     width: Size
     inner: Size
     activation: str
+    learned: Component | None = None
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -111,6 +112,10 @@ class MLP(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         """Up widens, down narrows."""
         return {Role.UP_PROJ: (self.inner, self.width), Role.DOWN_PROJ: (self.width, self.inner)}
+
+    def children(self) -> Iterable[Component]:
+        """The activation, where it has weights."""
+        return (self.learned,) if self.learned else ()
 
     @property
     def word(self) -> str:
@@ -129,4 +134,6 @@ class MLP(Component, frozen=True, kw_only=True):
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, width] to [T, width]."""
         weights = at.weights(self)
-        return linear(activate(self.activation, linear(x, weights, Role.UP_PROJ)), weights, Role.DOWN_PROJ)
+        up = linear(x, weights, Role.UP_PROJ)
+        activated = at.call(self.learned, up) if self.learned else activate(self.activation, up)
+        return linear(activated, weights, Role.DOWN_PROJ)

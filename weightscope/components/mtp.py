@@ -15,12 +15,16 @@ from weightscope.storage.linear import Linear
 
 
 class MultiTokenPrediction(Component, frozen=True, kw_only=True):
-    """A block over `eh_proj([enorm(embedding); hnorm(hidden)])` with copies of the embedding and the head."""
+    """A block over `eh_proj([enorm(embedding); hnorm(hidden)])` with copies of the embedding and the head.
+
+    Without `copies` these may be left out: they are the main model's (GLM-5).
+    """
 
     width: Size
     vocabulary: Size
     eps: float
     block: Block
+    copies: bool = True
     section: Section | None = Section.MTP
     auxiliary: bool = True
 
@@ -36,10 +40,16 @@ class MultiTokenPrediction(Component, frozen=True, kw_only=True):
     def children(self) -> Iterable[Component]:
         """The names are those of DeepSeek's published checkpoints."""
         return (
-            Embedding(name="embed_tokens", rows=self.vocabulary, width=self.width),
+            Embedding(name="embed_tokens", rows=self.vocabulary, width=self.width, optional=not self.copies),
             RMSNorm(name="enorm", role=Role.EMBEDDING_NORM, size=self.width, eps=self.eps),
             RMSNorm(name="hnorm", role=Role.NORM, size=self.width, eps=self.eps),
             self.block,
             RMSNorm(name="shared_head.norm", role=Role.FINAL_NORM, size=self.width, eps=self.eps),
-            Head(name="shared_head.head", vocabulary=self.vocabulary, width=self.width, tied=False),
+            Head(
+                name="shared_head.head",
+                vocabulary=self.vocabulary,
+                width=self.width,
+                tied=False,
+                optional=not self.copies,
+            ),
         )

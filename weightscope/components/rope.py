@@ -205,6 +205,8 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
         if len(divisors) != len(plain):
             raise NotImplementedByWeightscope(f"longrope with {len(divisors)} factors does not fit {len(plain)} pairs")
         factor, attention = self.settings.get("factor"), self.settings.get("attention_factor")
+        # Phi-3.5-MoE says both itself.
+        attention = self.settings.get("long_mscale" if length > trained else "short_mscale", attention)
         if factor is None:
             factor = (self.context or trained) / trained
         if attention is None:

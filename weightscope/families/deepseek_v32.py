@@ -49,8 +49,8 @@ def deepseek_v32(config: Config, root: str) -> CausalLM:
 
 @family("glm_moe_dsa", roots=ROOTS, defaults=GLM_MOE_DSA)
 def glm_moe_dsa(config: Config, root: str) -> CausalLM:
-    """Some layers see the positions that an indexer before them chose (GLM-5.2)."""
-    return decoder(config, root, indexed=indexed(config), indexer_interleaved=True)
+    """Some layers see the positions that an indexer before them chose (GLM-5.2); what predicts ahead has no copies."""
+    return decoder(config, root, indexed=indexed(config), indexer_interleaved=True, copies=False)
 
 
 def indexed(config: Config) -> Callable[[int], bool]:

@@ -50,4 +50,5 @@ def gemma(config: Config, root: str) -> CausalLM:
 def gemma2(config: Config, root: str) -> CausalLM:
     """Capped scores and logits, a window in every other layer from the first."""
     activation = config["hidden_activation"] or config["hidden_act"]
-    return between_norms(config, root, activation, slides=lambda layer: layer % 2 == 0)
+    capped = config["attn_logit_softcapping"]
+    return between_norms(config, root, activation, softcap=capped, slides=lambda layer: layer % 2 == 0)

@@ -44,22 +44,17 @@ def qwen2_moe(config: Config, root: str) -> CausalLM:
     """A gated shared expert beside the routed ones; windows, if used, in every other of the lower layers."""
     prefix, _ = spelling(root)
     upper = config["max_window_layers"] if config["use_sliding_window"] else 0
-    model = decoder(
-        config,
-        prefix,
-        projections=four_projections(qkv_bias=config["qkv_bias"]),
-        slides=lambda layer: layer % 2 == 0 and layer < upper,
-    )
-    shared = config["shared_expert_intermediate_size"]
-    return with_mixture(model, every_so_often(config), mixture(config, root, shared=shared))
+    projections = four_projections(qkv_bias=config["qkv_bias"])
+    model = decoder(config, prefix, projections=projections, slides=lambda i: i % 2 == 0 and i < upper)
+    return with_mixture(model, every_so_often(config), mixture(config, root, config["shared_expert_intermediate_size"]))
 
 
 @family("qwen3_moe", roots=ROOTS, defaults=QWEN3_MOE, aliases={"num_experts": "num_local_experts"})
 def qwen3_moe(config: Config, root: str) -> CausalLM:
     """Norms on each head's queries and keys, and no shared expert; a window is every layer's."""
-    prefix, _ = spelling(root)
     bias, slides = config["attention_bias"], config["use_sliding_window"]
     projections = four_projections(qkv_bias=bias, o_bias=bias)
+    prefix, _ = spelling(root)
     model = decoder(config, prefix, projections=projections, head_norms=True, slides=lambda _: slides)
     return with_mixture(model, every_so_often(config), mixture(config, root))
 

@@ -25,8 +25,10 @@ def gemma_decoder(config: Config, root: str, activation: str, **settings: Any) -
     )
 
 
-def between_norms(config: Config, root: str, activation: str, **settings: Any) -> CausalLM:
-    """Gemma 2 and later: norms before and after each half, scores scaled by a number of their own and capped."""
+def between_norms(
+    config: Config, root: str, activation: str, *, softcap: float | None = None, **settings: Any
+) -> CausalLM:
+    """Gemma 2 and later: norms before and after each half, scores scaled by a number of their own."""
     scalar = config["query_pre_attn_scalar"]
     return gemma_decoder(
         config,
@@ -34,7 +36,7 @@ def between_norms(config: Config, root: str, activation: str, **settings: Any) -
         activation,
         norm_names=("input_layernorm", "pre_feedforward_layernorm"),
         out_norm_names=("post_attention_layernorm", "post_feedforward_layernorm"),
-        attention={"softcap": config["attn_logit_softcapping"], "scale": 1 / sqrt(scalar) if scalar else None},
+        attention={"softcap": softcap, "scale": 1 / sqrt(scalar) if scalar else None},
         heads={"softcap": config["final_logit_softcapping"]},
         **settings,
     )

@@ -17,11 +17,12 @@ from weightscope.components.mtp import MultiTokenPrediction
 from weightscope.components.norm import RMSNorm
 from weightscope.components.rope import Rope
 from weightscope.components.routing import Routing
-from weightscope.components.windows import depth_of
+from weightscope.components.windows import alike, depth_of
 from weightscope.config import Config, Nullable
-from weightscope.families.common.mixtures import consecutive, spelling, stacked_experts
+from weightscope.families.common.mixtures import spelling, stacked_experts
 from weightscope.families.common.parts import gated_mlp, head
 from weightscope.roles import Role
+from weightscope.storage.base import join
 
 DEEPSEEK: dict[str, Any] = {
     "vocab_size": 129280,
@@ -64,14 +65,15 @@ def decoder(
     mlp_bias: bool = False,
     indexed: Callable[[int], bool | None] = lambda _: None,
     indexer_interleaved: bool = False,
+    copies: bool = True,
 ) -> CausalLM:
     """The first layers are dense; layers beyond `num_hidden_layers` predict further tokens ahead.
 
-    `indexed` tells which layers choose the positions that they see, and which, by False, follow those before.
+    `indexed` tells which layers choose the positions that they see, and which, by False, follow those before; `copies`
+    whether the layers ahead are published with copies of embedding and head.
     """
     prefix, stacked = spelling(root)
     width, depth, eps = config["hidden_size"], config["num_hidden_layers"], config["rms_norm_eps"]
-    ahead = config["num_nextn_predict_layers"] or 0
     mixed = mixture(config, stacked=stacked, routing=routing, correction=correction, mlp_bias=mlp_bias)
     dense = gated_mlp(config, "mlp", bias=mlp_bias)
     sparse = sparse_layers(config)
@@ -80,30 +82,32 @@ def decoder(
         feed_forward = mixed if sparse(number) else dense
         return block(config, feed_forward, indexed=indexed(number), indexer_interleaved=indexer_interleaved)
 
-    kinds: dict[tuple[bool, bool | None], list[int]] = {}
-    for number in range(depth_of(config)):
-        kinds.setdefault((sparse(number), indexed(number)), []).append(number)
-    mtp = MultiTokenPrediction(
-        width=width,
-        vocabulary=config["vocab_size"],
-        eps=eps,
-        block=block(config, mixed, indexed=indexed(0), indexer_interleaved=indexer_interleaved),
-    )
+    kinds = alike(range(depth_of(config)), lambda number: (sparse(number), indexed(number)))
+    last = block(config, mixed, indexed=indexed(0), indexer_interleaved=indexer_interleaved)
     return CausalLM(
         decoder=Decoder(
             name=prefix,
             embedding=Embedding(name="embed_tokens", rows=config["vocab_size"], width=width),
-            blocks=tuple(
-                Repeat(name="layers", indices=consecutive(layers), child=layer(layers[0])) for layers in kinds.values()
-            ),
+            blocks=tuple(Repeat(name="layers", indices=layers, child=layer(layers[0])) for layers, _ in kinds),
             final_norm=RMSNorm(name="norm", role=Role.FINAL_NORM, size=width, eps=eps),
             depth=depth,
         ),
         head=head(config, prefix),
-        extras=(
-            Repeat(name=f"{prefix}.layers" if prefix else "layers", indices=range(depth, depth + ahead), child=mtp),
-        ),
+        extras=ahead(config, prefix, last, copies=copies),
     )
+
+
+def ahead(config: Config, prefix: str, block: Block, *, copies: bool = True) -> tuple[Component, ...]:
+    """The layers beyond `num_hidden_layers`, which predict further tokens ahead."""
+    depth, count = config["num_hidden_layers"], config["num_nextn_predict_layers"] or 0
+    mtp = MultiTokenPrediction(
+        width=config["hidden_size"],
+        vocabulary=config["vocab_size"],
+        eps=config["rms_norm_eps"],
+        block=block,
+        copies=copies,
+    )
+    return (Repeat(name=join(prefix, "layers"), indices=range(depth, depth + count), child=mtp),)
 
 
 def block(

@@ -41,6 +41,7 @@ def decoder(
     block: Mapping[str, Any] = NOTHING,
     embedding_scale: float = 1.0,
     heads: Mapping[str, Any] = NOTHING,
+    mixer: Component | None = None,
 ) -> CausalLM:
     """A Llama-like model: RMS norms before each half, rotary attention with grouped heads, `feed_forward`.
 
@@ -48,7 +49,7 @@ def decoder(
     query and key, or is what is put there; `slides` says which layers see only a window, without it none does;
     `longrope` are other names of that scaling. `norm_names` are the norms before each half, `out_norm_names` those
     after; `norm` makes them. `ropes` gives the rotation of a layer with its window, where layers differ in it.
-    `attention`, `block` and `heads` are further settings of these parts.
+    `attention`, `block` and `heads` are further settings of these parts; `mixer` stands in attention's place.
     """
     width, count = config["hidden_size"], config["num_attention_heads"]
     head_dim = config.get("head_dim") or width // count
@@ -63,7 +64,8 @@ def decoder(
     def layer(window: int | None, turned: Rope | None) -> Block:
         return Block(
             input_norm=norm(before[0], Role.INPUT_NORM, width) if before[0] else None,
-            attention=Attention(
+            attention=mixer
+            or Attention(
                 name="self_attn",
                 items=(*items, rope.table("rotary_emb.inv_freq")) if rope else items,
                 width=width,

@@ -122,9 +122,17 @@ def layer_norms(
 
 
 def pattern(config: Config, every: int, key: str = "sliding_window_pattern") -> Callable[[int], bool]:
-    """Layers that see a window: all but each one of the `every`, or of what the config says under the key."""
-    number = config.get(key, every)
-    return lambda layer: bool(number) and (layer + 1) % int(number) != 0
+    """Layers that see a window: all but each one of `every`, or as the config says under the key.
+
+    There it is a number, or a letter for each layer in turn: L for a window, G for none (EXAONE 4).
+    """
+    said = config.get(key, every)
+    if isinstance(said, str) and said and set(said) <= {"L", "G"}:
+        return lambda layer: said[layer % len(said)] == "L"
+    if said is not None and not isinstance(said, int):
+        raise config.error(f"{key!r} is {said!r:.60}, neither a number nor letters L and G")
+    number = int(said or 0)
+    return lambda layer: number > 0 and (layer + 1) % number != 0
 
 
 def causal_masks(positions: Size) -> tuple[Buffer, Buffer]:

@@ -1,0 +1,121 @@
+"""Tiny dense models beyond the first families, in the settings that change their names, shapes or maths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.families.tiny import LLAMA, YARN, Tiny
+
+WINDOW = {"sliding_window": 5}
+HEAD = {"head_dim": 10}
+ALTERNATING = {"layer_types": ["full_attention", "sliding_attention", "full_attention"]}
+NEAR: dict[str, Any] = {"rope_type": "default", "rope_theta": 3e3}
+BIASES = {"attention_bias": True, "mlp_bias": True}
+DEEP = LLAMA | {"num_hidden_layers": 5}
+LATENT = {"q_lora_rank": 11, "kv_lora_rank": 13, "qk_rope_head_dim": 4, "qk_nope_head_dim": 8, "v_head_dim": 5}
+MULTIPLIERS = {
+    "embedding_multiplier": 3.0,
+    "logits_scaling": 7,
+    "residual_multiplier": 0.3,
+    "attention_multiplier": 0.2,
+}
+
+TINY_DENSE = [
+    Tiny("gemma3_text", "Gemma3Text", DEEP | HEAD | WINDOW | {"sliding_window_pattern": 2}, "ForCausalLM"),
+    Tiny("gemma3_text-scaled", "Gemma3Text", LLAMA | HEAD | WINDOW | ALTERNATING | {
+        "rope_parameters": {
+            "sliding_attention": NEAR,
+            "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e5},
+        },
+        "query_pre_attn_scalar": 7,
+        "attn_logit_softcapping": 20.0,
+        "final_logit_softcapping": 15.0,
+        "attention_bias": True,
+        "tie_word_embeddings": False,
+    }),
+    Tiny("phi", "Phi", LLAMA),
+    Tiny("phi-norms-rotary", "Phi", LLAMA | {
+        "qk_layernorm": True, "num_key_value_heads": 6, "hidden_size": 48, "intermediate_size": 53,
+        "partial_rotary_factor": 0.75,
+    }),
+    Tiny("olmo", "Olmo", LLAMA),
+    Tiny("olmo-clip-tied-bias", "Olmo", LLAMA | {
+        "clip_qkv": 0.7, "tie_word_embeddings": True, "attention_bias": True,
+    }),
+    Tiny("olmo2", "Olmo2", LLAMA),
+    Tiny("olmo2-mha-tied-bias", "Olmo2", LLAMA | {
+        "num_key_value_heads": 6, "tie_word_embeddings": True, "attention_bias": True,
+    }),
+    Tiny("olmo3", "Olmo3", DEEP | WINDOW),
+    Tiny("olmo3-yarn", "Olmo3", LLAMA | WINDOW | ALTERNATING | {
+        "rope_parameters": {"sliding_attention": NEAR, "full_attention": YARN},
+    }),
+    Tiny("glm", "Glm", LLAMA | HEAD | {"head_dim": 12}),
+    Tiny("glm-no-bias-tied", "Glm", LLAMA | HEAD | {
+        "attention_bias": False, "tie_word_embeddings": True, "head_dim": 20,
+    }),
+    Tiny("glm4", "Glm4", LLAMA | {"head_dim": 12}),
+    Tiny("glm4-no-bias", "Glm4", LLAMA | {"head_dim": 8, "attention_bias": False}),
+    Tiny("cohere", "Cohere", LLAMA | {"logit_scale": 0.3}),
+    Tiny("cohere-norms", "Cohere", LLAMA | {
+        "use_qk_norm": True, "num_key_value_heads": 3, "attention_bias": True, "tie_word_embeddings": False,
+    }),
+    Tiny("cohere2", "Cohere2", DEEP | WINDOW | {"logit_scale": 0.3}),
+    Tiny("cohere2-pattern-bias", "Cohere2", LLAMA | WINDOW | ALTERNATING | {"attention_bias": True}),
+    Tiny("granite", "Granite", LLAMA | MULTIPLIERS),
+    Tiny("granite-biases-tied", "Granite", LLAMA | MULTIPLIERS | {
+        "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True,
+    }),
+    Tiny("smollm3", "SmolLM3", DEEP),
+    Tiny("smollm3-window-biases", "SmolLM3", LLAMA | WINDOW | {
+        "use_sliding_window": True, "no_rope_layers": [0, 1, 0], "attention_bias": True, "mlp_bias": True,
+        "tie_word_embeddings": False,
+    }),
+    Tiny("stablelm", "StableLm", LLAMA | {"hidden_size": 48}),
+    Tiny("stablelm-norms-parallel", "StableLm", LLAMA | {
+        "qk_layernorm": True, "use_parallel_residual": True, "use_qkv_bias": True, "partial_rotary_factor": 0.5,
+        "tie_word_embeddings": True,
+    }),
+    Tiny("starcoder2", "Starcoder2", LLAMA | WINDOW),
+    Tiny("starcoder2-no-bias", "Starcoder2", LLAMA | {"use_bias": False, "tie_word_embeddings": False}),
+    Tiny("nemotron", "Nemotron", LLAMA | {"head_dim": 12}),
+    Tiny("nemotron-biases", "Nemotron", LLAMA | BIASES | {"tie_word_embeddings": True}),
+    Tiny("exaone4", "Exaone4", DEEP | WINDOW | {"head_dim": 10}),
+    Tiny("exaone4-tied", "Exaone4", LLAMA | WINDOW | ALTERNATING | {
+        "sliding_window": None, "tie_word_embeddings": True, "layer_types": ["full_attention"] * 3,
+    }),
+    Tiny("ernie4_5", "Ernie4_5", LLAMA | HEAD),
+    Tiny("ernie4_5-biases", "Ernie4_5", LLAMA | HEAD | {"use_bias": True, "tie_word_embeddings": False}),
+    Tiny("seed_oss", "SeedOss", LLAMA | HEAD),
+    Tiny("seed_oss-biases", "SeedOss", LLAMA | HEAD | {
+        "attention_bias": False, "attention_out_bias": True, "mlp_bias": True, "tie_word_embeddings": True,
+    }),
+    Tiny("hunyuan_v1_dense", "HunYuanDenseV1", LLAMA | HEAD),
+    Tiny("hunyuan_v1_dense-alpha", "HunYuanDenseV1", LLAMA | HEAD | {
+        "attention_bias": True, "tie_word_embeddings": True,
+        "rope_parameters": {"rope_type": "dynamic", "alpha": 50.0, "factor": 1.0, "rope_theta": 1e4},
+    }),
+    Tiny("apertus", "Apertus", LLAMA),
+    Tiny("apertus-bias-relu", "Apertus", LLAMA | {
+        "attention_bias": True, "hidden_act": "relu2", "tie_word_embeddings": True,
+    }),
+    Tiny("arcee", "Arcee", LLAMA | HEAD),
+    Tiny("arcee-biases", "Arcee", LLAMA | BIASES | {"tie_word_embeddings": True}),
+    Tiny("helium", "Helium", LLAMA | {"head_dim": 4}),
+    Tiny("helium-biases", "Helium", LLAMA | {
+        "head_dim": 4, "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True,
+    }),
+    Tiny("ministral", "Ministral", LLAMA | WINDOW | HEAD),
+    Tiny("ministral-alternating", "Ministral", LLAMA | WINDOW | ALTERNATING | HEAD),
+    Tiny("ministral3", "Ministral3", LLAMA | HEAD),
+    Tiny("ministral3-late", "Ministral3", LLAMA | HEAD | WINDOW | {
+        "rope_parameters": YARN | {"original_max_position_embeddings": 4, "llama_4_scaling_beta": 0.9},
+    }),
+    Tiny("internlm3", "InternLM3", LLAMA | HEAD),
+    Tiny("internlm3-biases", "InternLM3", LLAMA | HEAD | {"attention_bias": True, "mlp_bias": True}),
+    Tiny("minicpm3", "MiniCPM3", LLAMA | LATENT | {"scale_emb": 3, "dim_model_base": 5, "num_key_value_heads": 6}),
+    Tiny("minicpm3-plain", "MiniCPM3", LLAMA | LATENT | {
+        "q_lora_rank": None, "v_head_dim": None, "scale_depth": None, "dim_model_base": None, "attention_bias": True,
+        "tie_word_embeddings": False, "num_key_value_heads": 6, "mlp_bias": True,
+    }),
+]  # fmt: skip
