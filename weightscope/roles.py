@@ -112,6 +112,8 @@ class Role(StrEnum):
     BETA = "beta"
     EPSILON = "epsilon"
     RUNNING_STATISTIC = "running_statistic"
+    DECAY_RATE = "decay_rate"
+    DECAY_TABLE = "decay_table"
     UNKNOWN = "unknown"
 
 

@@ -19,7 +19,7 @@ from weightscope.errors import UndeclaredError
 from weightscope.families.registry import declare
 
 # What only a mixer with a state or a convolution has.
-MARK = re.compile(r"(.*\.)(A_log|conv(1d|_1d|)\.weight|time_decay)")
+MARK = re.compile(r"(.*\.)(A_log|conv(1d|_1d|)\.weight|time_decay|slope_rate)")
 every_hybrid = pytest.mark.parametrize("tiny", TINY_HYBRIDS, ids=lambda tiny: tiny.name)
 
 

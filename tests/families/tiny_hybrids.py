@@ -36,6 +36,12 @@ JAMBA: dict[str, Any] = LLAMA | {
     "num_hidden_layers": 4, "num_experts": 5, "attn_layer_period": 3, "attn_layer_offset": 1, "mamba_d_state": 7,
     "mamba_dt_rank": 3,
 }  # fmt: skip
+GRANITE: dict[str, Any] = LLAMA | {
+    "num_hidden_layers": 4, "mamba_n_heads": 8, "mamba_d_state": 7, "mamba_n_groups": 2, "num_local_experts": 5,
+    "shared_intermediate_size": 17, "intermediate_size": 14,
+    "layer_types": ["linear_attention", "full_attention", "linear_attention", "linear_attention"],
+}  # fmt: skip
+MINIMAX: dict[str, Any] = LLAMA | {"num_hidden_layers": 4, "num_local_experts": 5, "block_size": 7}
 RECURRENT_GEMMA: dict[str, Any] = LLAMA | {
     "num_hidden_layers": 4, "num_attention_heads": 3, "num_key_value_heads": 1, "attention_window_size": 5,
 }  # fmt: skip
@@ -45,7 +51,7 @@ RWKV: dict[str, Any] = {
 } | ENDS  # fmt: skip
 
 # One model a mixer, run on more tokens than a chunk has; and those of which every tensor is changed in turn.
-LONG = ("mamba", "mamba2-biases-tied", "lfm2", "qwen3_5_text", "recurrent_gemma", "rwkv")
+LONG = ("minimax", "mamba", "mamba2-biases-tied", "lfm2", "qwen3_5_text", "recurrent_gemma", "rwkv")
 PERTURBED = (
     "mamba",
     "mamba2",
@@ -58,6 +64,7 @@ PERTURBED = (
     "recurrent_gemma",
     "rwkv",
     "jamba",
+    "granitemoehybrid",
 )
 
 TINY_HYBRIDS = [
@@ -107,6 +114,21 @@ TINY_HYBRIDS = [
         "expert_layer_period": 3, "expert_layer_offset": 2, "num_key_value_heads": 6,
     }),
     Tiny("jamba-dense", "Jamba", JAMBA | {"num_experts": 1, "attn_layer_period": 2, "attn_layer_offset": 0}),
+    Tiny("granitemoehybrid", "GraniteMoeHybrid", GRANITE),
+    Tiny("granitemoehybrid-biases-rope", "GraniteMoeHybrid", GRANITE | {
+        "attention_bias": True, "mamba_proj_bias": True, "mamba_conv_bias": False, "tie_word_embeddings": True,
+        "position_embedding_type": "rope", "embedding_multiplier": 2.5, "logits_scaling": 1.7,
+        "residual_multiplier": 0.6, "attention_multiplier": 0.3, "num_experts_per_tok": 3, "num_key_value_heads": 6,
+    }),
+    Tiny("granitemoehybrid-dense", "GraniteMoeHybrid", GRANITE | {"num_local_experts": 0, "layer_types": None}),
+    Tiny("minimax", "MiniMax", MINIMAX),
+    Tiny("minimax-scaled", "MiniMax", MINIMAX | {
+        "full_attn_alpha_factor": 1.3, "full_attn_beta_factor": 0.7, "linear_attn_alpha_factor": 0.9,
+        "linear_attn_beta_factor": 1.2, "mlp_alpha_factor": 1.1, "mlp_beta_factor": 0.8, "tie_word_embeddings": True,
+        "layer_types": ["linear_attention", "full_attention", "linear_attention", "full_attention"], "block_size": 16,
+        "num_key_value_heads": 6, "head_dim": 10,
+    }),
+    Tiny("minimax-window", "MiniMax", MINIMAX | {"sliding_window": 5}),
     Tiny("falcon_h1", "FalconH1", FALCON_H1),
     Tiny("falcon_h1-biases-tied", "FalconH1", FALCON_H1 | {
         "attention_bias": True, "mlp_bias": True, "mamba_proj_bias": True, "projectors_bias": True,

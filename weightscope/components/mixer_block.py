@@ -67,3 +67,33 @@ class SideBySide(Component, frozen=True, kw_only=True):
 
 def _times(scale: float) -> str:
     return f"{scale:.4g}·" if scale != 1.0 else ""
+
+
+class NormedBlock(Component, frozen=True, kw_only=True):
+    """α·n + β·attention(n) with n = input_norm(x), then the same with the feed-forward: what is kept is normed as well.
+
+    `attention_scales` and `feed_forward_scales` are each (α, β) (MiniMax-Text-01, arXiv 2501.08313).
+    """
+
+    input_norm: Norm
+    attention: Component
+    feed_forward_norm: Norm
+    feed_forward: Component
+    attention_scales: tuple[float, float] = (1.0, 1.0)
+    feed_forward_scales: tuple[float, float] = (1.0, 1.0)
+
+    def children(self) -> Iterable[Component]:
+        """In the order of the forward pass."""
+        return self.input_norm, self.attention, self.feed_forward_norm, self.feed_forward
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """[T, D] to [T, D]."""
+        halves = (
+            (self.input_norm, self.attention, self.attention_scales),
+            (self.feed_forward_norm, self.feed_forward, self.feed_forward_scales),
+        )
+        for norm, part, (kept, added) in halves:
+            normed = at.call(norm, x)
+            x = normed * kept + at.call(part, normed) * added
+            at.stage(part.word, f"{_times(kept)}n + {_times(added)}{part.equation('n')},  n = {norm.word}(x)", x)
+        return x
