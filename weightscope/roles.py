@@ -75,6 +75,35 @@ class Role(StrEnum):
     STATE_SPACE = "state_space"
     CONVOLUTION = "convolution"
     NORM = "norm"
+    # Mixers that carry a state from token to token: what enters them, what leaves, and what moves the state.
+    IN_PROJ = "in_proj"
+    X_PROJ = "x_proj"
+    A_PROJ = "a_proj"
+    B_PROJ = "b_proj"
+    C_PROJ = "c_proj"
+    Z_PROJ = "z_proj"
+    DT_PROJ = "dt_proj"
+    DT_BIAS = "dt_bias"
+    A_LOG = "A_log"
+    D = "D"
+    OUT_PROJ = "out_proj"
+    DT_NORM = "dt_norm"
+    B_NORM = "b_norm"
+    C_NORM = "c_norm"
+    # Griffin's recurrent unit, and RWKV.
+    INPUT_GATE = "input_gate"
+    INPUT_GATE_BIAS = "input_gate_bias"
+    RECURRENT_GATE = "recurrent_gate"
+    RECURRENT_GATE_BIAS = "recurrent_gate_bias"
+    RECURRENT_PARAM = "recurrent_param"
+    RECEPTANCE = "receptance"
+    TIME_DECAY = "time_decay"
+    TIME_FIRST = "time_first"
+    TIME_MIX_KEY = "time_mix_key"
+    TIME_MIX_VALUE = "time_mix_value"
+    TIME_MIX_RECEPTANCE = "time_mix_receptance"
+    # What decides how much of each attention head's output counts.
+    ATTENTION_GATE = "attention_gate"
     # Buffers: registered beside the weights, not learned by gradient.
     ROTARY_TABLE = "rotary_table"
     CAUSAL_MASK = "causal_mask"
@@ -83,6 +112,8 @@ class Role(StrEnum):
     BETA = "beta"
     EPSILON = "epsilon"
     RUNNING_STATISTIC = "running_statistic"
+    DECAY_RATE = "decay_rate"
+    DECAY_TABLE = "decay_table"
     UNKNOWN = "unknown"
 
 
@@ -104,6 +135,7 @@ _SECTIONS = {
         Role.Q_B_PROJ,
         Role.KV_A_PROJ,
         Role.KV_B_PROJ,
+        Role.ATTENTION_GATE,
         Role.INDEX_Q_PROJ,
         Role.INDEX_K_PROJ,
         Role.INDEX_WEIGHT,
@@ -124,12 +156,40 @@ _SECTIONS = {
         Role.KV_A_NORM,
         Role.INDEX_K_NORM,
         Role.NORM,
+        Role.DT_NORM,
+        Role.B_NORM,
+        Role.C_NORM,
     ),
     Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER, Role.OUTPUT_PROJ),
     Section.PROJECTOR: (Role.PROJECTOR,),
     Section.MTP: (Role.MTP_PROJ,),
     Section.ADAPTER: (Role.LORA_A, Role.LORA_B),
-    Section.STATE_SPACE: (Role.STATE_SPACE, Role.CONVOLUTION),
+    Section.STATE_SPACE: (
+        Role.STATE_SPACE,
+        Role.CONVOLUTION,
+        Role.IN_PROJ,
+        Role.X_PROJ,
+        Role.A_PROJ,
+        Role.B_PROJ,
+        Role.C_PROJ,
+        Role.Z_PROJ,
+        Role.DT_PROJ,
+        Role.DT_BIAS,
+        Role.A_LOG,
+        Role.D,
+        Role.OUT_PROJ,
+        Role.INPUT_GATE,
+        Role.INPUT_GATE_BIAS,
+        Role.RECURRENT_GATE,
+        Role.RECURRENT_GATE_BIAS,
+        Role.RECURRENT_PARAM,
+        Role.RECEPTANCE,
+        Role.TIME_DECAY,
+        Role.TIME_FIRST,
+        Role.TIME_MIX_KEY,
+        Role.TIME_MIX_VALUE,
+        Role.TIME_MIX_RECEPTANCE,
+    ),
 }
 
 SECTION_OF = {role: section for section, roles in _SECTIONS.items() for role in roles}

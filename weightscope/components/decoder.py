@@ -50,7 +50,7 @@ class Block(Component, frozen=True, kw_only=True):
         normed = at.call(self.input_norm, x) if self.input_norm else x
         mixed = at.call(self.attention, normed)
         between = self._added(x, mixed, self.attention_out_norm, at)
-        at.stage("attention", self._summed(self.input_norm, self.attention, self.attention_out_norm), between)
+        at.stage(self.attention.word, self._summed(self.input_norm, self.attention, self.attention_out_norm), between)
         fed = x if self.parallel else between
         if self.feed_forward_norm:
             fed = at.call(self.feed_forward_norm, fed)

@@ -20,7 +20,8 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     """down(act(gate(x)) · up(x)); `inner` is the width between.
 
     `limit` bounds the gate from above and up on both sides, `lift` is added to up, and `steepness` is the s of the
-    gate's activation g·sigmoid(s·g), in place of `activation` (gpt-oss).
+    gate's activation g·sigmoid(s·g), in place of `activation` (gpt-oss). `gate_scale` multiplies what enters the
+    activation, `out_scale` what leaves (Falcon-H1).
     """
 
     name: str
@@ -31,6 +32,8 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     limit: float | None = None
     lift: float = 0.0
     steepness: float | None = None
+    gate_scale: float = 1.0
+    out_scale: float = 1.0
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -53,7 +56,8 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     def equation(self, x: str = "x") -> str:
         """The gate decides element by element how much of up goes through down."""
         gate, up = self._words(x)
-        return f"down_proj·({gate} ⊙ {up})"
+        out = f"{self.out_scale:.4g}·" if self.out_scale != 1.0 else ""
+        return f"{out}down_proj·({gate} ⊙ {up})"
 
     def terms(self) -> Mapping[Role, str]:
         """The three products."""
@@ -69,16 +73,20 @@ class GatedMLP(Component, frozen=True, kw_only=True):
         import torch
 
         gate, up = linear(x, weights, Role.GATE_PROJ), linear(x, weights, Role.UP_PROJ)
+        if self.gate_scale != 1.0:
+            gate = gate * self.gate_scale
         if self.limit is not None:
             gate, up = gate.clamp(max=self.limit), up.clamp(-self.limit, self.limit)
         if self.steepness is None:
             gate = activate(self.activation, gate)
         else:
             gate = gate * torch.sigmoid(self.steepness * gate)
-        return linear(gate * (up + self.lift) if self.lift else gate * up, weights, Role.DOWN_PROJ)
+        out = linear(gate * (up + self.lift) if self.lift else gate * up, weights, Role.DOWN_PROJ)
+        return out * self.out_scale if self.out_scale != 1.0 else out
 
     def _words(self, x: str) -> tuple[str, str]:
         gate, up = f"gate_proj·{x}", f"up_proj·{x}"
+        gate = f"{self.gate_scale:.4g}·{gate}" if self.gate_scale != 1.0 else gate
         if self.limit is not None:
             gate, up = f"min({gate}, {self.limit:g})", f"clamp({up}, ±{self.limit:g})"
         activation = WORDS.get(self.activation, self.activation)

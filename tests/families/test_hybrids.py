@@ -1,0 +1,100 @@
+"""What the hybrids add: nothing to find in a sound model, and mixers that are accounted as what they are."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import weightscope
+from tests.families.tiny import Tiny
+from tests.families.tiny_hybrids import TINY_HYBRIDS
+from weightscope.config import Config
+from weightscope.errors import UndeclaredError
+from weightscope.families.registry import declare
+
+# What only a mixer with a state or a convolution has.
+MARK = re.compile(r"(.*\.)(A_log|conv(1d|_1d|)\.weight|time_decay|slope_rate)")
+every_hybrid = pytest.mark.parametrize("tiny", TINY_HYBRIDS, ids=lambda tiny: tiny.name)
+
+
+@every_hybrid
+def test_check_finds_nothing(tiny: Tiny, saved: Callable[[str], Path]) -> None:
+    findings = weightscope.open(saved(tiny.name)).check()
+    assert [finding for finding in findings if finding.severity != "info"] == []
+
+
+@every_hybrid
+def test_mixers_are_accounted_to_the_state_space(tiny: Tiny, saved: Callable[[str], Path]) -> None:
+    """Every weight of a recurrent or convolutional module, but for its norms, and no other."""
+    model = weightscope.open(saved(tiny.name))
+    modules = tuple(found[1] for name in model.tensors if (found := MARK.fullmatch(name)))
+    mixers = {name for name in model.tensors if name.startswith(modules) and "norm" not in name}
+    assert mixers == {name for name, tensor in model.tensors.items() if tensor.component == "state_space"}
+    assert mixers
+
+
+@pytest.mark.parametrize(("name", "key"), [("lfm2-layer_types", "layer_types")])
+def test_unknown_kinds_of_layers_are_refused_by_name(name: str, key: str, saved: Callable[[str], Path]) -> None:
+    config = json.loads((saved(name) / "config.json").read_text())
+    config[key][1] = "chunked_attention"
+    with pytest.raises(UndeclaredError, match="chunked_attention"):
+        declare(Config(config))
+
+
+# The part that predicts further tokens as Qwen's published checkpoints spell it, in the sizes of the tiny models.
+AHEAD = {
+    "fc.weight": (24, 48), "norm.weight": (24,),
+    "pre_fc_norm_embedding.weight": (24,), "pre_fc_norm_hidden.weight": (24,),
+    "layers.0.input_layernorm.weight": (24,), "layers.0.post_attention_layernorm.weight": (24,),
+    "layers.0.self_attn.q_proj.weight": (192, 24), "layers.0.self_attn.k_proj.weight": (32, 24),
+    "layers.0.self_attn.v_proj.weight": (32, 24), "layers.0.self_attn.o_proj.weight": (24, 96),
+    "layers.0.self_attn.q_norm.weight": (16,), "layers.0.self_attn.k_norm.weight": (16,),
+    "layers.0.mlp.gate.weight": (9, 24), "layers.0.mlp.shared_expert_gate.weight": (1, 24),
+    "layers.0.mlp.shared_expert.gate_proj.weight": (17, 24), "layers.0.mlp.shared_expert.up_proj.weight": (17, 24),
+    "layers.0.mlp.shared_expert.down_proj.weight": (24, 17),
+}  # fmt: skip
+STACKED = {"layers.0.mlp.experts.gate_up_proj": (9, 28, 24), "layers.0.mlp.experts.down_proj": (9, 24, 14)}
+APART = {
+    f"layers.0.mlp.experts.{expert}.{name}_proj.weight": (24, 14) if name == "down" else (14, 24)
+    for expert in range(9)
+    for name in ("gate", "up", "down")
+}
+
+
+@pytest.mark.parametrize("experts", [STACKED, APART], ids=["stacked", "apart"])
+def test_qwen3_5_as_it_lies_within_a_vision_language_model(
+    experts: dict[str, tuple[int, ...]], saved: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Another prefix, experts stacked, and a part that predicts further tokens, which a pass leaves out."""
+    tiny = next(tiny for tiny in TINY_HYBRIDS if tiny.name == "qwen3_5_moe_text")
+    oracle = tiny.build()
+    state = {name.replace("model.", "model.language_model."): t for name, t in oracle.state_dict().items()}
+    state |= {f"mtp.{name}": torch.zeros(shape) for name, shape in (AHEAD | experts).items()}
+    save_file(state, tmp_path / "model.safetensors")
+    config = json.loads((saved(tiny.name) / "config.json").read_text()) | {"mtp_num_hidden_layers": 1}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    model = weightscope.open(tmp_path)
+    assert model.summary().tensors.unrecognized == ()
+    assert [finding for finding in model.check() if finding.severity != "info"] == []
+    tokens = [7, 3, 99, 0]
+    same = weightscope.open(saved(tiny.name)).forward(tokens).logits
+    torch.testing.assert_close(model.forward(tokens).logits, same)
+
+
+def test_the_part_of_qwen3_5_27b_that_predicts_ahead_is_as_large_as_published() -> None:
+    """15 tensors, 424,699,392 elements, in the checkpoint that Qwen published."""
+    config = {
+        "model_type": "qwen3_5_text", "vocab_size": 248320, "hidden_size": 5120, "intermediate_size": 17408,
+        "num_hidden_layers": 64, "num_attention_heads": 24, "num_key_value_heads": 4, "linear_num_value_heads": 48,
+        "mtp_num_hidden_layers": 1,
+    }  # fmt: skip
+    declaration = declare(Config(config))
+    assert declaration is not None
+    ahead = [slot for slot in declaration.slots if slot.auxiliary]
+    assert (len(ahead), sum(slot.stored.elements for slot in ahead)) == (15, 424699392)
