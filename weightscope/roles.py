@@ -47,6 +47,7 @@ class Role(StrEnum):
     SINK = "sink"
     Q_NORM = "q_norm"
     K_NORM = "k_norm"
+    V_NORM = "v_norm"
     Q_A_NORM = "q_a_norm"
     KV_A_NORM = "kv_a_norm"
     INDEX_K_NORM = "index_k_norm"
@@ -65,6 +66,22 @@ class Role(StrEnum):
     FINAL_NORM = "final_norm"
     EMBEDDING_NORM = "embedding_norm"
     EMBEDDING_PROJ = "embedding_proj"
+    LAYER_EMBEDDING = "layer_embedding"
+    LAYER_EMBEDDING_PROJ = "layer_embedding_proj"
+    LAYER_EMBEDDING_NORM = "layer_embedding_norm"
+    LAYER_INPUT_GATE = "layer_input_gate"
+    LAYER_INPUT_PROJ = "layer_input_proj"
+    LAYER_INPUT_NORM = "layer_input_norm"
+    ALTUP_PROJ = "altup_proj"
+    ALTUP_UNEMBED_PROJ = "altup_unembed_proj"
+    ALTUP_ROUTER = "altup_router"
+    ALTUP_NORM = "altup_norm"
+    ALTUP_PREDICTION = "altup_prediction"
+    ALTUP_CORRECTION = "altup_correction"
+    ALTUP_SCALE = "altup_scale"
+    LAUREL_LEFT = "laurel_left"
+    LAUREL_RIGHT = "laurel_right"
+    LAUREL_NORM = "laurel_norm"
     OUTPUT_PROJ = "output_proj"
     LM_HEAD = "lm_head"
     CLASSIFIER = "classifier"
@@ -109,6 +126,7 @@ class Role(StrEnum):
     CAUSAL_MASK = "causal_mask"
     POSITION_IDS = "position_ids"
     ROUTER_BIAS = "router_bias"
+    LAYER_SCALE = "layer_scale"
     BETA = "beta"
     EPSILON = "epsilon"
     RUNNING_STATISTIC = "running_statistic"
@@ -124,6 +142,8 @@ _SECTIONS = {
         Role.CLASS_EMBEDDING,
         Role.PATCH_EMBEDDING,
         Role.EMBEDDING_PROJ,
+        Role.LAYER_EMBEDDING,
+        Role.LAYER_EMBEDDING_PROJ,
     ),
     Section.ATTENTION: (
         Role.Q_PROJ,
@@ -141,7 +161,16 @@ _SECTIONS = {
         Role.INDEX_WEIGHT,
         Role.SINK,
     ),
-    Section.MLP: (Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ, Role.GATE_UP_PROJ, Role.ALPHA_P, Role.ALPHA_N),
+    Section.MLP: (
+        Role.GATE_PROJ,
+        Role.UP_PROJ,
+        Role.DOWN_PROJ,
+        Role.GATE_UP_PROJ,
+        Role.ALPHA_P,
+        Role.ALPHA_N,
+        Role.LAYER_INPUT_GATE,
+        Role.LAYER_INPUT_PROJ,
+    ),
     Section.MOE: (Role.ROUTER, Role.SHARED_GATE),
     Section.NORM: (
         Role.INPUT_NORM,
@@ -152,6 +181,11 @@ _SECTIONS = {
         Role.EMBEDDING_NORM,
         Role.Q_NORM,
         Role.K_NORM,
+        Role.V_NORM,
+        Role.LAYER_EMBEDDING_NORM,
+        Role.LAYER_INPUT_NORM,
+        Role.ALTUP_NORM,
+        Role.LAUREL_NORM,
         Role.Q_A_NORM,
         Role.KV_A_NORM,
         Role.INDEX_K_NORM,

@@ -118,7 +118,7 @@ def test_tokens_that_cannot_be_run(tokens: list[int], said: str, saved: Callable
     [
         ({"hidden_act": "mish"}, "'mish'"),
         ({"rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4}}, "'longrope'.*'short_factor'"),
-        ({"rope_parameters": {"rope_type": "proportional", "rope_theta": 1e4}}, "'proportional'"),
+        ({"rope_parameters": {"rope_type": "spiral", "rope_theta": 1e4}}, "'spiral'"),
     ],
 )
 def test_maths_that_is_not_here_is_refused_by_name(

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import weightscope
 from tests.components.test_logits import TOKENS
 from tests.families.tiny import Tiny
 from tests.families.tiny_dense import TINY_DENSE
 from weightscope.components.attending import Alibi
+from weightscope.ranges import template_of
 
 
 @pytest.mark.parametrize("tiny", TINY_DENSE, ids=lambda tiny: tiny.name)
@@ -48,6 +50,14 @@ OLDER: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
         "rope_theta": 1e4, "rope_scaling": {"type": "dynamic", "alpha": 1000.0, "factor": 1.0},
     }),
     ("apertus", ("rope_parameters",), {}),
+    ("gemma4_text", ("rope_parameters", "layer_types", "per_layer_config"), {"global_head_dim": 16}),
+    ("gemma4_text-shared", ("rope_parameters", "per_layer_config"), {
+        "global_head_dim": 16, "num_global_key_value_heads": 3,
+    }),
+    ("gemma4_text-plain", ("per_layer_config",), {"global_head_dim": 16, "num_global_key_value_heads": 3}),
+    ("gemma3n_text", ("rope_parameters", "layer_types", "activation_sparsity_pattern"), {
+        "rope_theta": 1e5, "rope_local_base_freq": 3e3, "intermediate_size": 52,
+    }),
     ("ministral3", ("rope_parameters",), {}),
     ("ministral", ("layer_types",), {}),
     ("exaone4", ("layer_types",), {"sliding_window_pattern": 2}),
@@ -83,6 +93,11 @@ def test_configs_as_published(
         ("smollm3", {"no_rope_layers": [1, 0]}, "no_rope_layers does not name 5 layers"),
         ("exaone4", {"layer_types": None, "sliding_window_pattern": "LLxG"}, "neither a number nor letters"),
         ("apertus-bias-relu", {"hidden_act": "mish"}, "'mish'"),
+        ("gemma4_text", {"enable_moe_block": True}, "enable_moe_block"),
+        ("gemma4_text", {"use_bidirectional_attention": "all"}, "use_bidirectional_attention 'all'"),
+        ("gemma4_text", {"per_layer_config": {"1": {"sliding_window": 3}}}, "per_layer_config with"),
+        ("gemma3n_text", {"num_kv_shared_layers": 6}, "no .*_attention layer that has keys of its own"),
+        ("gemma3n_text", {"intermediate_size": [52, 52]}, "one for each of 6 layers"),
         ("mpt", {"attn_config": {"qk_ln": True}}, "attn_config.qk_ln True"),
         ("mpt", {"attn_config": {"alibi": False}}, "attn_config.alibi False"),
         ("mpt", {"no_bias": False}, "no_bias False"),
@@ -110,7 +125,7 @@ def test_slopes_of_mpt(heads: int, most: int) -> None:
     from transformers.models.mpt.modeling_mpt import build_mpt_alibi_tensor
 
     expected = build_mpt_alibi_tensor(heads, 2, most)[:, 0, 0]
-    torch.testing.assert_close(-torch.tensor(Alibi.mpt(heads, most).slopes), expected)
+    torch.testing.assert_close(-torch.tensor(Alibi(heads=heads, most=most, even_first=True).slopes), expected)
 
 
 def test_positions_before_the_first_are_not_counted(saved: Callable[[str], Path]) -> None:
@@ -119,3 +134,49 @@ def test_positions_before_the_first_are_not_counted(saved: Callable[[str], Path]
     assert opened.forward([1] * 37).logits.shape == (37, 101)
     with pytest.raises(weightscope.WeightscopeError, match="37 learned"):
         opened.forward([1] * 38)
+
+
+def test_keys_that_a_layer_does_not_use_may_be_stored(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """Gemma 4 and 3n are published with the projections of layers that take the keys of others."""
+    tensors = load_file(saved("gemma3n_text-shared") / "model.safetensors")
+    kinds = ("k_proj.weight", "k_proj.bias", "v_proj.weight", "v_proj.bias", "k_norm.weight")
+    more = {f"model.layers.5.self_attn.{kind}": tensors[f"model.layers.3.self_attn.{kind}"].clone() for kind in kinds}
+    save_file(tensors | more, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_bytes((saved("gemma3n_text-shared") / "config.json").read_bytes())
+    opened = weightscope.open(tmp_path)
+    assert [finding for finding in opened.check() if finding.severity != "info"] == []
+    expected = weightscope.open(saved("gemma3n_text-shared")).forward(TOKENS).logits
+    torch.testing.assert_close(opened.forward(TOKENS).logits, expected)
+
+
+# Tensors that make no difference: what a setting leaves out, a number that only has to be near zero, and a bias that
+# all keys share where nothing turns them.
+UNUSED = {
+    "gemma3n_text-shared": {"model.layers.{}.altup.correct_output_scale"},
+    "apertus": {"model.layers.{}.mlp.act_fn.eps"},
+    "opt-base": {"decoder.layers.{}.self_attn.k_proj.bias"},
+}
+# One of each family, and Apertus with its own activation.
+RICHEST = [*{tiny.kind: tiny for tiny in TINY_DENSE}.values(), *(t for t in TINY_DENSE if t.name == "apertus")]
+
+
+@pytest.mark.parametrize("tiny", RICHEST, ids=lambda tiny: tiny.name)
+def test_every_tensor_matters(tiny: Tiny, saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """Each kind of tensor changed in turn, in all layers: the output must change."""
+    tensors = load_file(saved(tiny.name) / "model.safetensors")
+    (tmp_path / "config.json").write_bytes((saved(tiny.name) / "config.json").read_bytes())
+    kinds: dict[str, list[str]] = {}
+    for tensor in tensors:
+        kinds.setdefault(template_of(tensor)[0], []).append(tensor)
+
+    def output(changed: list[str]) -> torch.Tensor:
+        noise = torch.Generator().manual_seed(1)
+        new = {n: t + torch.rand(t.shape, generator=noise) if n in changed else t for n, t in tensors.items()}
+        save_file(new, tmp_path / "model.safetensors")
+        found = weightscope.open(tmp_path).forward(TOKENS).output
+        assert found is not None
+        return found
+
+    before = output([])
+    unmoved = {kind for kind, names in kinds.items() if torch.allclose(output(names), before, atol=1e-5)}
+    assert unmoved == UNUSED.get(tiny.name, set())

@@ -28,9 +28,27 @@ NEO = {
 MPT = {"vocab_size": 101, "d_model": 24, "n_heads": 6, "n_layers": 3, "max_seq_len": 41} | ENDS
 FALCON = {"vocab_size": 101, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 6} | ENDS
 OPT = FALCON | {"ffn_dim": 53, "max_position_embeddings": 37}
+GEMMA4 = LLAMA | {
+    "head_dim": 10, "global_head_dim": 16, "sliding_window": 5, "hidden_size_per_layer_input": 7,
+    "vocab_size_per_layer_input": 103, "num_hidden_layers": 6,
+}  # fmt: skip
+GEMMA3N = LLAMA | {
+    "head_dim": 10, "sliding_window": 5, "hidden_size_per_layer_input": 7, "vocab_size_per_layer_input": 103,
+    "num_hidden_layers": 6, "laurel_rank": 9, "num_kv_shared_layers": 0,
+}  # fmt: skip
+PAIRS = ["sliding_attention", "full_attention"] * 3
+GEMMA4 = LLAMA | {
+    "head_dim": 10, "global_head_dim": 16, "sliding_window": 5, "hidden_size_per_layer_input": 7,
+    "vocab_size_per_layer_input": 103, "num_hidden_layers": 6,
+}  # fmt: skip
+GEMMA3N = LLAMA | {
+    "head_dim": 10, "sliding_window": 5, "hidden_size_per_layer_input": 7, "vocab_size_per_layer_input": 103,
+    "num_hidden_layers": 6, "laurel_rank": 9, "num_kv_shared_layers": 0,
+}  # fmt: skip
+PAIRS = ["sliding_attention", "full_attention"] * 3
 
 TINY_DENSE = [
-    Tiny("gemma3_text", "Gemma3Text", DEEP | HEAD | WINDOW | {"sliding_window_pattern": 2}, "ForCausalLM"),
+    Tiny("gemma3_text", "Gemma3Text", DEEP | HEAD | WINDOW | {"sliding_window_pattern": 2}),
     Tiny("gemma3_text-scaled", "Gemma3Text", LLAMA | HEAD | WINDOW | ALTERNATING | {
         "rope_parameters": {
             "sliding_attention": NEAR,
@@ -162,4 +180,19 @@ TINY_DENSE = [
     }),
     Tiny("falcon-tagger", "Falcon", FALCON | {"num_labels": 5}, "ForTokenClassification"),
     Tiny("bloom-tagger", "Bloom", FALCON | {"n_head": 6, "n_layer": 2, "num_labels": 5}, "ForTokenClassification"),
+    Tiny("gemma4_text", "Gemma4Text", GEMMA4),
+    Tiny("gemma4_text-shared", "Gemma4Text", GEMMA4 | {
+        "layer_types": PAIRS, "num_kv_shared_layers": 2, "use_double_wide_mlp": True, "attention_k_eq_v": True,
+        "num_global_key_value_heads": 3, "final_logit_softcapping": 9.0, "attention_bias": True,
+    }),
+    Tiny("gemma3n_text", "Gemma3nText", GEMMA3N),
+    Tiny("gemma3n_text-shared", "Gemma3nText", GEMMA3N | {
+        "layer_types": PAIRS, "num_kv_shared_layers": 2, "intermediate_size": [52, 52, 53, 54, 55, 56],
+        "activation_sparsity_pattern": [0.95, 0.8, 0.0, 0.5, 0.0, 0.0], "altup_num_inputs": 3, "altup_active_idx": 1,
+        "altup_correct_scale": False, "attention_bias": True, "tie_word_embeddings": False,
+        "final_logit_softcapping": 9.0,
+    }),
+    Tiny("gemma4_text-plain", "Gemma4Text", GEMMA4 | {
+        "layer_types": PAIRS, "hidden_size_per_layer_input": 0, "tie_word_embeddings": False,
+    }),
 ]  # fmt: skip

@@ -81,24 +81,27 @@ class Alibi(msgspec.Struct, frozen=True, kw_only=True):
     alone, as Falcon computes it: softmax sees only differences, but not what rounding took.
     """
 
-    slopes: tuple[float, ...]
+    heads: int
+    most: int = 8
+    even_first: bool = False
     scale: float = 1.0
     rounded: bool = False
 
-    @classmethod
-    def bloom(cls, heads: int, *, scale: float = 1.0, rounded: bool = False) -> Alibi:
-        """BLOOM's slopes: a power of two n has 2^(-8/n), 2^(-16/n), …; beyond it every other slope of twice it."""
-        power = 1 << (heads.bit_length() - 1)
-        slopes = [2.0 ** (-8 * (i + 1) / power) for i in range(power)]
-        slopes += [2.0 ** (-4 * (2 * i + 1) / power) for i in range(heads - power)]
-        return cls(slopes=tuple(slopes), scale=scale, rounded=rounded)
+    @property
+    def slopes(self) -> tuple[float, ...]:
+        """BLOOM's and MPT's for any number of heads.
 
-    @classmethod
-    def mpt(cls, heads: int, most: int) -> Alibi:
-        """MPT's slopes: those of the next power of two, the even ones first, down to 2^-most."""
-        power = 1 << (heads - 1).bit_length()
-        slopes = [2.0 ** (-most * (i + 1) / power) for i in range(power)]
-        return cls(slopes=tuple(slopes if power == heads else (slopes[1::2] + slopes[::2])[:heads]))
+        A power of two n has 2^(-most/n), 2^(-2·most/n), … BLOOM fills up the largest power with every other slope of
+        twice it; MPT takes those of the next power, the even ones first.
+        """
+        under = 1 << (self.heads.bit_length() - 1)
+        if under == self.heads or not self.even_first:
+            return (*self._falling(under), *self._falling(2 * under)[::2])[: self.heads]
+        slopes = self._falling(2 * under)
+        return (*slopes[1::2], *slopes[::2])[: self.heads]
+
+    def _falling(self, count: int) -> tuple[float, ...]:
+        return tuple(2.0 ** (-self.most * (i + 1) / count) for i in range(count))
 
     def bias(self, distance: torch.Tensor, first: int, last: int) -> torch.Tensor:
         """What is added to scores [H, queries, keys], by the `distance` of each pair; keys are `first` to `last`."""

@@ -29,7 +29,9 @@ class Attention(Component, frozen=True, kw_only=True):
     give (OLMo). `temperature` makes queries of late positions larger (Ministral 3). With `gated` each element that the
     heads put out counts as much as a gate of its own says (Qwen3-Next). `sinks` is the name of a score for each head
     that takes its share of the softmax and gives nothing (gpt-oss). With a `chunk` a token sees only those
-    before it among as many that begin at a multiple of it (Llama 4).
+    before it among as many that begin at a multiple of it (Llama 4). With `keys_are_values` what makes the keys makes
+    the values too (Gemma 4). Layers of one `share` have one set of keys and values: the last that does not take them
+    leaves them for those that do (Gemma 3n).
     """
 
     name: str
@@ -52,6 +54,9 @@ class Attention(Component, frozen=True, kw_only=True):
     gated: bool = False
     sinks: str | None = None
     chunk: int | None = None
+    keys_are_values: bool = False
+    share: str = ""
+    takes: bool = False
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -64,7 +69,7 @@ class Attention(Component, frozen=True, kw_only=True):
         return {
             Role.Q_PROJ: (queries, self.width),
             Role.K_PROJ: (keys, self.width),
-            Role.V_PROJ: (keys, self.width),
+            **({} if self.keys_are_values else {Role.V_PROJ: (keys, self.width)}),
             Role.O_PROJ: (self.width, queries),
             Role.ATTENTION_GATE: (queries, self.width),
             Role.SINK: (self.heads,),
@@ -107,7 +112,7 @@ class Attention(Component, frozen=True, kw_only=True):
         return {
             Role.Q_PROJ: f"q = {late}{q}   in {heads}",
             Role.K_PROJ: f"k = {k}   in {keys}",
-            Role.V_PROJ: f"v = {made.format('v_proj·x')}   in {keys}",
+            Role.V_PROJ: f"v = {normed.get(Role.V_NORM, '{}').format(made.format('v_proj·x'))}   in {keys}",
             Role.O_PROJ: "o_proj·[heads side by side]",
             Role.ATTENTION_GATE: "sigmoid(attention_gate·x) multiplies the heads",
             Role.SINK: "a score of each head that no position has: its share is given to none",
@@ -116,15 +121,11 @@ class Attention(Component, frozen=True, kw_only=True):
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, D] to [T, D]."""
         weights = at.weights(self)
-        q, k, v = (self._made(x, weights, role, at) for role in (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ))
-        if not self.turned_norms:
-            q, k = self._normed(q, Role.Q_NORM, at), self._normed(k, Role.K_NORM, at)
-        q, k, v = (part.transpose(0, 1) for part in (q, k, v))
-        if self.rope:
-            rotation = at.rotation(self.rope)
-            q, k = self.rope.turn(q, rotation), self.rope.turn(k, rotation)
-        if self.turned_norms:
-            q, k = self._normed(q, Role.Q_NORM, at), self._normed(k, Role.K_NORM, at)
+        q = self._placed(self._made(x, weights, Role.Q_PROJ, at), Role.Q_NORM, at)
+        if self.takes:
+            k, v = at.run.shared[f"keys and values of {self.share}"]
+        else:
+            k, v = self._keys_and_values(x, weights, at)
         if self.temperature:
             q = q * self.temperature.of(at.run.positions)[:, None].to(q.dtype)
         mixed = attend(
@@ -143,6 +144,23 @@ class Attention(Component, frozen=True, kw_only=True):
         if self.gated:
             flat = flat * linear(x, weights, Role.ATTENTION_GATE).sigmoid()
         return linear(flat, weights, Role.O_PROJ)
+
+    def _keys_and_values(
+        self, x: torch.Tensor, weights: Mapping[str, torch.Tensor], at: At
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        k = self._made(x, weights, Role.K_PROJ, at)
+        v = self._normed(k if self.keys_are_values else self._made(x, weights, Role.V_PROJ, at), Role.V_NORM, at)
+        k, v = self._placed(k, Role.K_NORM, at), v.transpose(0, 1)
+        if self.share:
+            at.run.shared[f"keys and values of {self.share}"] = k, v
+        return k, v
+
+    def _placed(self, x: torch.Tensor, role: Role, at: At) -> torch.Tensor:
+        """Queries or keys [T, heads, d] to [heads, T, d], normed and rotated in the order that the family has."""
+        x = x if self.turned_norms else self._normed(x, role, at)
+        x = x.transpose(0, 1)
+        x = self.rope.turn(x, at.rotation(self.rope)) if self.rope else x
+        return self._normed(x, role, at) if self.turned_norms else x
 
     def _made(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor], role: Role, at: At) -> torch.Tensor:
         """One of q, k and v, [T, heads, head_dim]."""

@@ -82,7 +82,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Repeat(Component, frozen=True, kw_only=True):
-    """The same component under consecutive numbers: layers, experts, heads.
+    """The same component under consecutive numbers: layers, experts, other parts.
 
     `chosen` is how many of them one token uses where that is not all (a mixture's routed experts).
     """
@@ -90,7 +90,7 @@ class Repeat(Component, frozen=True, kw_only=True):
     name: str
     indices: Indices
     child: Component
-    of: Literal["layer", "expert", "head"] = "layer"
+    of: Literal["layer", "expert", "part"] = "layer"
     chosen: int | None = None
 
     def children(self) -> Iterable[Component]:

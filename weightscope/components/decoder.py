@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component, Repeat, needed
 from weightscope.components.embedding import Classifier, Embedding, Head
+from weightscope.components.layer_inputs import LayerInputs
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, Stopped
 from weightscope.errors import NotImplementedByWeightscope
@@ -20,7 +21,8 @@ class Block(Component, frozen=True, kw_only=True):
 
     `attention_out_norm` and `feed_forward_out_norm` act before the sums (Gemma 2), or with `norms_sums` on them
     (OPT-350m). A `parallel` block feeds both halves from the same x (GPT-NeoX), where it has no `feed_forward_norm`
-    through the same norm (Phi). What is added is first multiplied by `residual_scale` (Granite).
+    through the same norm (Phi). What is added is first multiplied by `residual_scale` (Granite). The output goes
+    through `after` (Gemma 4).
     """
 
     attention: Component
@@ -32,6 +34,7 @@ class Block(Component, frozen=True, kw_only=True):
     parallel: bool = False
     norms_sums: bool = False
     residual_scale: float = 1.0
+    after: tuple[Component, ...] = ()
 
     def children(self) -> Iterable[Component]:
         """In the order of the forward pass."""
@@ -42,6 +45,7 @@ class Block(Component, frozen=True, kw_only=True):
             self.feed_forward_norm,
             self.feed_forward,
             self.feed_forward_out_norm,
+            *self.after,
         )
         return tuple(part for part in parts if part is not None)
 
@@ -60,6 +64,9 @@ class Block(Component, frozen=True, kw_only=True):
         before = self.feed_forward_norm or (self.input_norm if self.parallel else None)
         equation = self._summed(before, self.feed_forward, self.feed_forward_out_norm)
         at.stage(self.feed_forward.word, equation.replace("(x)", "(the layer's x)") if self.parallel else equation, out)
+        for part in self.after:
+            out = at.call(part, out)
+            at.stage(part.word, part.equation(), out)
         return out
 
     def _added(self, x: torch.Tensor, part: torch.Tensor, norm: Norm | None, at: At) -> torch.Tensor:
@@ -84,7 +91,9 @@ class Decoder(Component, frozen=True, kw_only=True):
 
     `blocks` has one `Repeat` for each kind of block; their indices together are 0 to `depth` - 1.
     `embedding_norm` acts on the sum of the embeddings (BLOOM). `widen` brings embeddings of another width to the
-    layers', `narrow` their output back to it (OPT-350m, which has no final norm either).
+    layers', `narrow` their output back to it (OPT-350m, which has no final norm either). `layer_inputs` makes what
+    each layer gets of the tokens besides, `enter` the several streams that go through the layers, and `leave` one of
+    them again (Gemma 3n).
     """
 
     embedding: Embedding
@@ -95,11 +104,14 @@ class Decoder(Component, frozen=True, kw_only=True):
     depth: int
     widen: Component | None = None
     narrow: Component | None = None
+    layer_inputs: LayerInputs | None = None
+    enter: Component | None = None
+    leave: Component | None = None
 
     def children(self) -> Iterable[Component]:
         """In the order of the forward pass."""
-        first = (self.embedding, self.widen, self.positions, self.embedding_norm)
-        parts = (*first, *self.blocks, self.final_norm, self.narrow)
+        first = (self.embedding, self.layer_inputs, self.widen, self.positions, self.embedding_norm, self.enter)
+        parts = (*first, *self.blocks, self.leave, self.final_norm, self.narrow)
         return tuple(part for part in parts if part is not None)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
@@ -110,6 +122,8 @@ class Decoder(Component, frozen=True, kw_only=True):
         """Ids [T] to the vectors [T, D] that enter the first layer, less what their positions add."""
         hidden = at.call(self.embedding, x)
         at.stage("token embedding", self.embedding.equation(), hidden)
+        if self.layer_inputs:
+            self.layer_inputs.make(x, hidden, at)
         if self.widen:
             hidden = at.call(self.widen, hidden)
             at.stage("embedding projection", self.widen.equation(), hidden)
@@ -123,7 +137,9 @@ class Decoder(Component, frozen=True, kw_only=True):
         if self.embedding_norm:
             hidden = at.call(self.embedding_norm, hidden)
             at.stage("embedding norm", self.embedding_norm.equation(), hidden)
+        hidden = at.call(self.enter, hidden) if self.enter else hidden
         hidden = run_layers(self.blocks, hidden, at, last=at.run.last)
+        hidden = at.call(self.leave, hidden) if self.leave else hidden
         if self.final_norm:
             hidden = at.call(self.final_norm, hidden)
             at.stage("final norm", self.final_norm.equation(), hidden)
@@ -147,6 +163,7 @@ def run_layers(repeats: Iterable[Repeat], hidden: torch.Tensor, at: At, *, last:
             at.run.reader.ahead(needed(following.child, at.below(following, after).prefix))
         if at.run.watch:
             at.run.watch.layer(place.label, number, len(layers))
+        at.run.layer = layer
         hidden = repeat.child.forward(hidden, place)
         if layer == last:
             raise Stopped

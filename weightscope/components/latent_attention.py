@@ -113,12 +113,12 @@ class LatentAttention(Component, frozen=True, kw_only=True):
         weights = at.weights(self)
         norms = {norm.role: norm for norm in self.children() if isinstance(norm, RMSNorm)}
         nope, rope_dim, kv_rank, v_dim = int(self.nope), int(self.rope_dim), int(self.kv_rank), int(self.v_dim)
-        allowed = at.run.left[CHOSEN] if self.follows else None
+        allowed = at.run.shared[CHOSEN] if self.follows else None
         if self.q_rank:
             latent = at.call(norms[Role.Q_A_NORM], linear(x, weights, Role.Q_A_PROJ))
             q = linear(latent, weights, Role.Q_B_PROJ)
             if self.indexer:
-                allowed = at.run.left[CHOSEN] = self.indexer.choose(x, latent, at.below(self.indexer))
+                allowed = at.run.shared[CHOSEN] = self.indexer.choose(x, latent, at.below(self.indexer))
         else:
             q = linear(x, weights, Role.Q_PROJ)
         q = q.reshape(len(x), -1, nope + rope_dim).transpose(0, 1)

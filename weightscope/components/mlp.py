@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from weightscope.components.activations import WORDS, activate
@@ -21,7 +22,8 @@ class GatedMLP(Component, frozen=True, kw_only=True):
 
     `limit` bounds the gate from above and up on both sides, `lift` is added to up, and `steepness` is the s of the
     gate's activation g·sigmoid(s·g), in place of `activation` (gpt-oss). `gate_scale` multiplies what enters the
-    activation, `out_scale` what leaves (Falcon-H1).
+    activation, `out_scale` what leaves (Falcon-H1). `sparsity` is the share of the gate's elements that are cut off,
+    the smallest, were they normally distributed (Gemma 3n).
     """
 
     name: str
@@ -34,6 +36,7 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     steepness: float | None = None
     gate_scale: float = 1.0
     out_scale: float = 1.0
+    sparsity: float = 0.0
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -75,6 +78,9 @@ class GatedMLP(Component, frozen=True, kw_only=True):
         gate, up = linear(x, weights, Role.GATE_PROJ), linear(x, weights, Role.UP_PROJ)
         if self.gate_scale != 1.0:
             gate = gate * self.gate_scale
+        if self.sparsity:
+            spread = gate.std(-1, keepdim=True, correction=0) * NormalDist().inv_cdf(self.sparsity)
+            gate = (gate - gate.mean(-1, keepdim=True) - spread).clamp_min(0)
         if self.limit is not None:
             gate, up = gate.clamp(max=self.limit), up.clamp(-self.limit, self.limit)
         if self.steepness is None:
@@ -87,6 +93,7 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     def _words(self, x: str) -> tuple[str, str]:
         gate, up = f"gate_proj·{x}", f"up_proj·{x}"
         gate = f"{self.gate_scale:.4g}·{gate}" if self.gate_scale != 1.0 else gate
+        gate = f"top({gate}, {1 - self.sparsity:.3g})" if self.sparsity else gate
         if self.limit is not None:
             gate, up = f"min({gate}, {self.limit:g})", f"clamp({up}, ±{self.limit:g})"
         activation = WORDS.get(self.activation, self.activation)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class RMSNorm(Component, frozen=True, kw_only=True):
     """x / rms(x) · (offset + w), over the last dimension (Zhang & Sennrich 2019); Gemma's offset is 1.
 
-    One that is not `weighted` only scales (the values of Gemma 3n).
+    One that is not `weighted` only scales (the values of Gemma 3n); an `optional` one need not be stored.
     """
 
     name: str
@@ -28,11 +28,12 @@ class RMSNorm(Component, frozen=True, kw_only=True):
     eps: float
     offset: float = 0.0
     weighted: bool = True
+    optional: bool = False
 
     @property
     def stored(self) -> Iterable[StorageItem]:
         """One vector, or nothing."""
-        return (Plain("", self.role),) if self.weighted else ()
+        return (Plain("", self.role, optional=self.optional),) if self.weighted else ()
 
     def sizes(self) -> Sizes:
         """(size)."""
@@ -128,7 +129,7 @@ class HeadNorms(Component, frozen=True, kw_only=True):
     @property
     def repeated(self) -> Repeat:
         """The norms under their numbers."""
-        return Repeat(name="norms", indices=range(self.heads), child=self.norm, of="head")
+        return Repeat(name="norms", indices=range(self.heads), child=self.norm, of="part")
 
     def children(self) -> Iterable[Component]:
         """One norm a head."""

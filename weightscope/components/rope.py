@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 class Rope(msgspec.Struct, frozen=True, kw_only=True):
     """Rotation of the first `dim` elements of each head; `kind` is default, linear, dynamic, ntk_alpha, llama3,
-    yarn or longrope.
+    proportional, yarn or longrope.
 
     `settings` are the scaling's own numbers under their config names. `interleaved` pairs neighbours (2i, 2i+1)
     rather than halves (i, i + dim/2). `context` is the config's `max_position_embeddings`, `trained` its
@@ -76,6 +76,9 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
         for key, value, most in (("rope_theta", theta, 1e300), ("partial_rotary_factor", share, 1)):
             if not isinstance(value, float | int) or not 0 <= value <= most:
                 raise config.error(f"{key!r} is {value!r:.60}, which no rotary embedding has")
+        if kind == "proportional":
+            # All of the head turns, but for the slowest waves, which stand still.
+            settings["partial_rotary_factor"], share = share, 1.0
         return cls(
             dim=int(head_dim * share),
             theta=float(theta),
@@ -161,6 +164,10 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
             raise NotImplementedByWeightscope(
                 f"the rope scaling {self.kind!r} is not implemented without {error}"
             ) from None
+        except ZeroDivisionError:
+            raise NotImplementedByWeightscope(
+                f"the rope scaling {self.kind!r} is not implemented for {self.dim} elements of a head"
+            ) from None
 
     def _scaled(self, length: int) -> tuple[torch.Tensor, float]:
         import torch
@@ -170,12 +177,14 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
             theta = self._dynamic(length) if self.kind == "dynamic" else self._stretched(self.settings["alpha"])
             return 1.0 / theta**exponents, 1.0
         plain = 1.0 / self.theta**exponents
-        if self.kind == "default":
-            return plain, 1.0
-        if self.kind == "linear":
-            return plain / self.settings["factor"], 1.0
-        if self.kind == "llama3":
-            return self._llama3(plain), 1.0
+        slowed = {
+            "default": lambda waves: waves,
+            "linear": lambda waves: waves / self.settings["factor"],
+            "llama3": self._llama3,
+            "proportional": self._proportional,
+        }
+        if self.kind in slowed:
+            return slowed[self.kind](plain), 1.0
         if self.kind == "yarn":
             return self._yarn(plain)
         if self.kind == "longrope":
@@ -193,6 +202,14 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
     def _stretched(self, by: float) -> float:
         """The theta that stretches the longest wave by a factor (NTK-aware scaling; Hunyuan's fixed `alpha`)."""
         return float(self.theta * by ** (self.dim / (self.dim - 2)))
+
+    def _proportional(self, plain: torch.Tensor) -> torch.Tensor:
+        """Gemma 4: only a share of the waves moves, the fastest."""
+        import torch
+
+        moving = int(self.settings["partial_rotary_factor"] * self.dim // 2)
+        still = torch.zeros_like(plain[moving:])
+        return torch.cat((plain[:moving], still)) / float(self.settings.get("factor", 1.0))
 
     def _trained(self) -> int:
         """The context before extension; a class that keeps it beside the scaling prefers that."""

@@ -55,8 +55,8 @@ class Pass(msgspec.Struct, kw_only=True):
     """What all components of one forward pass share.
 
     `positions` are [T], or [axes, T] for multi-axis rotation. `images` are pixels [images, channels, height, width].
-    `last` is the layer after which the pass stops. `held` keeps weights in memory for further passes.
-    `left` is what a layer leaves for later ones of the same pass.
+    `last` is the layer after which the pass stops. `held` keeps weights in memory for further passes. `layer` is the
+    one that is computed, `shared` what earlier parts have left for later ones.
     """
 
     reader: Reader
@@ -68,7 +68,8 @@ class Pass(msgspec.Struct, kw_only=True):
     last: int | None = None
     held: dict[Any, Mapping[str, torch.Tensor]] | None = None
     rotations: dict[int, tuple[Rope, torch.Tensor, torch.Tensor]] = {}
-    left: dict[str, Any] = {}
+    layer: int = 0
+    shared: dict[str, Any] = {}
 
 
 class At(msgspec.Struct, frozen=True, kw_only=True):

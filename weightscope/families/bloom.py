@@ -67,6 +67,6 @@ def bloom(config: Config, root: str) -> CausalLM:
         LAYOUT,
         shape,
         projections,
-        attention={"alibi": Alibi.bloom(heads)},
+        attention={"alibi": Alibi(heads=heads)},
         heads={"tagger": "classifier"},
     )

@@ -74,7 +74,7 @@ def falcon(config: Config, root: str) -> CausalLM:
         Linear("query_key_value", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=bias, groups=keys),
         Linear("dense", Role.O_PROJ, bias=bias),
     )
-    near: dict[str, Any] = {"alibi": Alibi.bloom(heads, scale=(width // heads) ** -0.5, rounded=True)}
+    near: dict[str, Any] = {"alibi": Alibi(heads=heads, scale=(width // heads) ** -0.5, rounded=True)}
     places = near if config["alibi"] else {"rope": Rope.of(config, width // heads)}
     layout = replace(LAYOUT, input_norm=names[0], second_norm=names[1])
     return decoder(config, root, layout, shape, projections, attention=places, heads={"tagger": "classifier"})

@@ -68,9 +68,10 @@ def gpt_neo(config: Config, root: str) -> CausalLM:
 
 
 def _kinds(config: Config, depth: int) -> list[str]:
-    said = config["attention_types"]
+    said = config["attention_types"] or [[["global", "local"], 12]]
     try:
-        kinds = [kind for these, times in said or [[["global", "local"], 12]] for kind in these * min(times, depth)]
+        fits = min(times for _, times in said) >= 0 and sum(len(these) * times for these, times in said) == depth
+        kinds = [kind for these, times in said for kind in these * times] if fits else []
     except (TypeError, ValueError):
         kinds = []
     if len(kinds) != depth or not set(kinds) <= {"global", "local"}:

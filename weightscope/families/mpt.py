@@ -78,7 +78,7 @@ def mpt(config: Config, root: str) -> CausalLM:
     )
     projections = (Linear("Wqkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ), Linear("out_proj", Role.O_PROJ))
     settings = {
-        "alibi": Alibi.mpt(heads, inner["alibi_bias_max"]),
+        "alibi": Alibi(heads=heads, most=inner["alibi_bias_max"], even_first=True),
         "clip": inner["clip_qkv"],
         "scale": inner["softmax_scale"],
     }

@@ -203,7 +203,7 @@ def _merge(slots: list[Slot]) -> tuple[Slot, ...]:
     merged: dict[tuple[object, ...], Slot] = {}
     for slot in slots:
         whole = slot
-        key = (slot.template, slot.stored.shape, slot.stored.parts, slot.ranges[1:], slot.section)
+        key = (slot.template, slot.stored.shape, slot.stored.parts, slot.ranges[1:], slot.section, slot.stored.optional)
         same = merged.get(key)
         if same is not None and slot.ranges:
             layers = sorted({*same.ranges[0], *slot.ranges[0]})

@@ -19,14 +19,15 @@ class Linear:
 
     Several roles are fused along the rows. `groups` says in how many equal groups the rows come, each holding its
     share of every role in turn: 1 concatenates the roles (Phi-3's `qkv_proj`), the number of heads interleaves them
-    per head (GPT-NeoX), the number of key/value heads per key/value group (Falcon).
+    per head (GPT-NeoX), the number of key/value heads per key/value group (Falcon). An `optional` one is not used.
     """
 
-    def __init__(self, name: str, *roles: Role, bias: bool = False, groups: int = 1) -> None:
+    def __init__(self, name: str, *roles: Role, bias: bool = False, groups: int = 1, optional: bool = False) -> None:
         self.name = name
         self.roles = roles
         self.bias = bias
         self.groups = groups
+        self.optional = optional
 
     def tensors(self, prefix: str, sizes: Sizes) -> Iterator[Stored]:
         """`weight` in its stored orientation, then `bias`."""
@@ -36,14 +37,17 @@ class Linear:
             name=f"{path}.weight",
             shape=self._oriented(rows, columns),
             parts=tuple((role, int(prod(sizes[role]))) for role in self.roles),
+            optional=self.optional,
         )
         if self.bias:
             parts = tuple((role, int(sizes[role][0])) for role in self.roles)
-            yield Stored(name=f"{path}.bias", shape=(rows,), parts=parts, kind=Kind.BIAS)
+            yield Stored(name=f"{path}.bias", shape=(rows,), parts=parts, kind=Kind.BIAS, optional=self.optional)
 
     def read(self, prefix: str, sizes: Sizes, scope: Scope) -> dict[str, torch.Tensor]:
         """The inverse of `tensors`: role -> (out, in), `role.bias` -> (out)."""
         path = join(prefix, self.name)
+        if self.optional and not scope.has(f"{path}.weight"):
+            return {}
         found = self._split(self._upright(scope.tensor(f"{path}.weight")), sizes)
         matrices: dict[str, torch.Tensor] = {str(role): matrix for role, matrix in found.items()}
         if self.bias:

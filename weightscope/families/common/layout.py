@@ -50,7 +50,7 @@ def attention(
         kv_heads=kv_heads or heads,
         head_dim=head_dim or width // heads,
         rope=rope,
-        alibi=Alibi.bloom(heads) if rope is None else None,
+        alibi=Alibi(heads=heads) if rope is None else None,
     )
 
 
