@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 import weightscope
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_mixtures import GPT_OSS, TINY_MIXTURES
+from weightscope.analyses.forward import stream
+from weightscope.checkpoint.entry import TensorEntry
+from weightscope.checkpoint.values import load_torch
 from weightscope.components.base import find
 from weightscope.components.moe import MixtureOfExperts
+from weightscope.config import Config
+from weightscope.errors import WeightscopeError
+from weightscope.families.registry import declare
 from weightscope.ranges import template_of
+from weightscope.storage.base import Kind
 
 TOKENS = [7, 3, 99, 0, 42, 42, 17, 5, 88, 61, 2]
 
@@ -181,3 +191,147 @@ def test_a_bias_beside_quantized_weights_is_read_as_it_is(saved: Callable[[str],
     model = weightscope.open(tmp_path)
     assert [finding for finding in model.check() if finding.severity == "error"] == []
     torch.testing.assert_close(model.forward(TOKENS).logits, expected)
+
+
+OLD_YARN = {
+    "type": "yarn", "factor": 4.0, "mscale": 0.7, "mscale_all_dim": 1.3, "original_max_position_embeddings": 8,
+    "beta_fast": 32, "beta_slow": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("minimax_m2", {"rope_theta": 1e4, "rotary_dim": 6}),
+        ("minimax_m2", {"rope_theta": 1e4, "rotary_dim": 6, "partial_rotary_factor": 0.8}),
+        ("glm4_moe-norms-bias", {"rope_theta": 1e3}),
+        ("glm4_moe-norms-bias", {"rope_theta": 1e3, "partial_rotary_factor": 0.8}),
+        ("deepseek_v2", {"rope_theta": 1e4, "rope_scaling": OLD_YARN}),
+        ("gpt_oss", {"rope_theta": 1e4}),
+        ("phimoe", {}),
+    ],
+)
+def test_rotations_as_published(
+    name: str, changes: dict[str, object], saved: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Configs before `rope_parameters`, and what a class takes where they say nothing."""
+    (tmp_path / "model.safetensors").write_bytes((saved(name) / "model.safetensors").read_bytes())
+    keys = json.loads((saved(name) / "config.json").read_text())
+    del keys["rope_parameters"]
+    (tmp_path / "config.json").write_text(json.dumps(keys | changes))
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        oracle = AutoModelForCausalLM.from_pretrained(tmp_path)
+        oracle.config._experts_implementation = "eager"
+        expected = oracle(torch.tensor([TOKENS])).logits[0]
+    logits = weightscope.open(tmp_path).forward(TOKENS).logits
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
+GPT_OSS_20B = {
+    "architectures": ["GptOssForCausalLM"], "model_type": "gpt_oss", "num_hidden_layers": 24, "num_local_experts": 32,
+    "vocab_size": 201088, "hidden_size": 2880, "intermediate_size": 2880, "num_attention_heads": 64,
+    "num_key_value_heads": 8, "head_dim": 64, "num_experts_per_tok": 4,
+    "quantization_config": {"quant_method": "mxfp4"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("layers", "experts", "total", "active"), [(24, 32, 20.91, 3.61), (36, 128, 116.83, 5.13)])
+def test_gpt_oss_has_the_parameters_of_its_model_card(layers: int, experts: int, total: float, active: float) -> None:
+    """In billions; the card (arXiv 2508.10925, table 1) leaves the embedding out of what is active."""
+    config = GPT_OSS_20B | {"num_hidden_layers": layers, "num_local_experts": experts}
+    declaration = declare(Config(config))
+    assert declaration is not None
+    weights = [slot for slot in declaration.slots if slot.stored.kind in (Kind.WEIGHT, Kind.BIAS)]
+    counted = {slot.template: slot.stored.logical * slot.count for slot in weights}
+    used = [counted[slot.template] * slot.chosen[0] // slot.chosen[1] for slot in weights]
+    assert round(sum(counted.values()) / 1e9, 2) == total
+    assert round((sum(used) - counted["model.embed_tokens.weight"]) / 1e9, 2) == active
+
+
+def test_gpt_oss_is_named_and_shaped_as_published() -> None:
+    declaration = declare(Config(GPT_OSS_20B))
+    assert declaration is not None
+    shapes = {slot.template: tuple(slot.stored.shape) for slot in declaration.slots if ".experts." in slot.template}
+    assert shapes == {
+        "model.layers.{}.mlp.experts.gate_up_proj_blocks": (32, 5760, 90, 16),
+        "model.layers.{}.mlp.experts.gate_up_proj_scales": (32, 5760, 90),
+        "model.layers.{}.mlp.experts.gate_up_proj_bias": (32, 5760),
+        "model.layers.{}.mlp.experts.down_proj_blocks": (32, 2880, 90, 16),
+        "model.layers.{}.mlp.experts.down_proj_scales": (32, 2880, 90),
+        "model.layers.{}.mlp.experts.down_proj_bias": (32, 2880),
+    }
+
+
+@pytest.mark.parametrize("name", ["gpt_oss", "granitemoe", "dbrx", "llama4_text"])
+def test_of_stacked_experts_one_is_read_at_a_time(
+    name: str, saved: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Experts that no token wants are not read at all."""
+    model = weightscope.open(saved(name))
+    declaration = model.declaration
+    assert declaration is not None
+    stacks = {n: s.stored for s in declaration.slots if s.chosen != (1, 1) for n in s.names()}
+    spans = {model.tensors[n].entry.data_offsets[0]: (n, stored) for n, stored in stacks.items()}
+    mixture = next(find(declaration.tree, MixtureOfExperts))
+    reads: list[str] = []
+
+    def load(path: Path, data_start: int, entry: TensorEntry, rows: slice | None = None, *, pinned: bool) -> Any:
+        if entry.data_offsets[0] in spans:
+            stack, stored = spans[entry.data_offsets[0]]
+            assert rows is not None
+            assert (rows.stop - rows.start) * mixture.experts == stored.shape[0]
+            reads.append(f"{stack}[{rows.start}]")
+        return load_torch(path, data_start, entry, rows, pinned=pinned)
+
+    monkeypatch.setattr(stream, "load_torch", load)
+    model.forward([7])
+    assert len(set(reads)) == len(reads) == len(stacks) * mixture.chosen
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("deepseek_v2", {"topk_method": "noaux_tc"}, "noaux_tc"),
+        ("deepseek_v2", {"norm_topk_prob": True}, "norm_topk_prob"),
+        ("phimoe", {"num_experts_per_tok": 3}, "num_experts_per_tok = 3"),
+        ("hunyuan_v1_moe", {"moe_topk": [1, 2, 2]}, "moe_topk that differs by layer"),
+        ("glm_moe_dsa", {"indexer_types": ["shared", "full", "full"]}, "first layer"),
+        ("glm_moe_dsa", {"indexer_types": ["full"]}, "indexer_types"),
+        ("qwen3_moe", {"mlp_only_layers": ["1"]}, "mlp_only_layers"),
+        ("deepseek_v32", {"mlp_layer_types": ["dense"]}, "mlp_layer_types"),
+        ("llama4_text", {"no_rope_layers": [1]}, "no_rope_layers"),
+        ("llama4_text", {"layer_types": ["full_attention"]}, "layer_types"),
+        ("hunyuan_v1_moe", {"num_experts": "many"}, "num_experts"),
+    ],
+)
+def test_what_is_not_declared_is_refused_by_name(
+    name: str, changes: dict[str, object], said: str, saved: Callable[[str], Path]
+) -> None:
+    keys = json.loads((saved(name) / "config.json").read_text())
+    with pytest.raises(WeightscopeError, match=said):
+        declare(Config(keys | changes))
+
+
+def test_ernie_4_5_ahead_as_published() -> None:
+    """The names of ERNIE-4.5-21B-A3B-PT's index; transformers leaves these tensors unread."""
+    config: dict[str, object] = {"num_hidden_layers": 3, "hidden_size": 24, "vocab_size": 101, "num_attention_heads": 6}
+    config |= {"model_type": "ernie4_5_moe", "num_nextn_predict_layers": 1, "intermediate_size": 52}
+    declaration = declare(Config(config | {"num_key_value_heads": 2}))
+    assert declaration is not None
+    slots = [slot for slot in declaration.slots if slot.auxiliary and not slot.stored.optional]
+    ahead = {name: tuple(slot.stored.shape) for slot in slots for name in slot.names()}
+    assert ahead == {
+        "model.mtp_emb_norm.0.weight": (24,),
+        "model.mtp_hidden_norm.0.weight": (24,),
+        "model.mtp_linear_proj.0.weight": (24, 48),
+        "model.mtp_block.0.input_layernorm.weight": (24,),
+        "model.mtp_block.0.self_attn.q_proj.weight": (24, 24),
+        "model.mtp_block.0.self_attn.k_proj.weight": (8, 24),
+        "model.mtp_block.0.self_attn.v_proj.weight": (8, 24),
+        "model.mtp_block.0.self_attn.o_proj.weight": (24, 24),
+        "model.mtp_block.0.post_attention_layernorm.weight": (24,),
+        "model.mtp_block.0.mlp.gate_proj.weight": (52, 24),
+        "model.mtp_block.0.mlp.up_proj.weight": (52, 24),
+        "model.mtp_block.0.mlp.down_proj.weight": (24, 52),
+    }

@@ -63,6 +63,16 @@ COUNTED_AS = {
 }
 # Under a declared type, with parts that are not.
 OTHER_PARTS = {"Qwen/Qwen-VL-Chat-Int4": "Qwen's type with a vision encoder of its own"}
+# What public repositories say of all that is stored: weights, buffers, layers that predict ahead, and for one scales.
+PUBLISHED = {
+    "Qwen/Qwen3-30B-A3B": 30532122624,
+    "deepseek-ai/DeepSeek-V2-Lite": 15706484224,
+    "deepseek-ai/DeepSeek-V3.2": 685355329792,
+    "MiniMaxAI/MiniMax-M2.7": 228689764864,
+    "zai-org/GLM-4.5": 358337791296,
+    "zai-org/GLM-5-FP8": 753910024032,
+}
+WITH_SCALES = {"zai-org/GLM-5-FP8"}
 UNDECLARED_QUANTIZATION = {"gptq", "awq", "compressed-tensors", "fbgemm_fp8", "modelopt"}
 
 
@@ -158,6 +168,14 @@ def test_count_is_that_of_transformers(model: dict[str, Any]) -> None:
 def test_count_is_the_index_s_own(model: dict[str, Any]) -> None:
     counted = [s.stored.logical * s.count for s in slots(model) if not s.stored.optional]
     assert sum(counted) == model["index"]["metadata"]["total_parameters"]
+
+
+@pytest.mark.parametrize("model", [m for m in DECLARED if m["model"] in PUBLISHED], ids=name_of)
+def test_all_that_is_stored_is_what_its_repository_says(model: dict[str, Any]) -> None:
+    stored = [slot for slot in slots(model) if not slot.stored.optional]
+    counted = [s.stored.logical * s.count for s in stored if s.stored.kind is not Kind.SCALE]
+    scales = [s.stored.elements * s.count for s in stored if s.stored.kind is Kind.SCALE]
+    assert sum(counted) + (sum(scales) if model["model"] in WITH_SCALES else 0) == PUBLISHED[model["model"]]
 
 
 @pytest.mark.parametrize("model", QUANTIZED, ids=name_of)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from weightscope.components.decoder import CausalLM
+from msgspec.structs import replace
+
+from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.moe import MixtureOfExperts
 from weightscope.components.routing import Routing
 from weightscope.config import Config, Nullable
+from weightscope.families.common.ahead import by_part
 from weightscope.families.common.llama_like import decoder
 from weightscope.families.common.mixtures import ROOTS, spelling, stacked_experts, with_mixture
 from weightscope.families.common.parts import four_projections, gated_mlp
@@ -32,6 +35,7 @@ ERNIE4_5_MOE = LLAMA | {
     "moe_layer_end_index": -1,
     "moe_layer_interval": 1,
     "moe_norm_min": 1e-12,
+    "num_nextn_predict_layers": Nullable(int, 0),
 }
 ALIASES = {"moe_num_experts": "num_experts", "moe_k": "num_experts_per_tok"}
 
@@ -65,4 +69,7 @@ def ernie4_5_moe(config: Config, root: str) -> CausalLM:
         interleaved=True,
         heads={"bias": bias},
     )
+    block = model.decoder.blocks[0].child
+    assert isinstance(block, Block)
+    model = replace(model, extras=by_part(config, prefix, block))
     return with_mixture(model, lambda layer: (layer + 1) % step == 0 and first <= layer <= last, mixture)

@@ -6,7 +6,8 @@ from msgspec.structs import replace
 
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common.latent import ahead, mixture, sparse_layers
+from weightscope.families.common.ahead import numbered
+from weightscope.families.common.latent import mixture, sparse_layers
 from weightscope.families.common.llama_like import decoder
 from weightscope.families.common.mixtures import ROOTS, spelling, with_mixture
 from weightscope.families.common.parts import four_projections
@@ -45,5 +46,5 @@ def glm4_moe(config: Config, root: str) -> CausalLM:
     mixed = mixture(config, stacked=stacked)
     block = model.decoder.blocks[0].child
     assert isinstance(block, Block)
-    extras = ahead(config, prefix, replace(block, feed_forward=mixed))
+    extras = numbered(config, prefix, replace(block, feed_forward=mixed))
     return replace(with_mixture(model, sparse_layers(config), mixed), extras=extras)

@@ -19,7 +19,7 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.storage.stacked import Stacked
 
-YARN: dict[str, Any] = {"rope_type": "yarn", "rope_theta": 150000.0, "factor": 32.0, "truncate": False}
+YARN: dict[str, Any] = {"rope_type": "yarn", "factor": 32.0, "truncate": False}
 GPT_OSS = LLAMA | {
     "vocab_size": 201088,
     "hidden_size": 2880,

@@ -13,16 +13,15 @@ from weightscope.components.embedding import Embedding
 from weightscope.components.indexer import Indexer
 from weightscope.components.latent_attention import LatentAttention
 from weightscope.components.moe import MixtureOfExperts
-from weightscope.components.mtp import MultiTokenPrediction
 from weightscope.components.norm import RMSNorm
 from weightscope.components.rope import Rope
 from weightscope.components.routing import Routing
 from weightscope.components.windows import alike, depth_of
 from weightscope.config import Config, Nullable
+from weightscope.families.common.ahead import numbered
 from weightscope.families.common.mixtures import spelling, stacked_experts
 from weightscope.families.common.parts import gated_mlp, head
 from weightscope.roles import Role
-from weightscope.storage.base import join
 
 DEEPSEEK: dict[str, Any] = {
     "vocab_size": 129280,
@@ -93,21 +92,8 @@ def decoder(
             depth=depth,
         ),
         head=head(config, prefix),
-        extras=ahead(config, prefix, last, copies=copies),
+        extras=numbered(config, prefix, last, copies=copies),
     )
-
-
-def ahead(config: Config, prefix: str, block: Block, *, copies: bool = True) -> tuple[Component, ...]:
-    """The layers beyond `num_hidden_layers`, which predict further tokens ahead."""
-    depth, count = config["num_hidden_layers"], config["num_nextn_predict_layers"] or 0
-    mtp = MultiTokenPrediction(
-        width=config["hidden_size"],
-        vocabulary=config["vocab_size"],
-        eps=config["rms_norm_eps"],
-        block=block,
-        copies=copies,
-    )
-    return (Repeat(name=join(prefix, "layers"), indices=range(depth, depth + count), child=mtp),)
 
 
 def block(
