@@ -57,6 +57,8 @@ class Role(StrEnum):
     ALPHA_P = "alpha_p"
     ALPHA_N = "alpha_n"
     ROUTER = "router"
+    LATENT_DOWN_PROJ = "latent_down_proj"
+    LATENT_UP_PROJ = "latent_up_proj"
     SHARED_GATE = "shared_gate"
     INPUT_NORM = "input_norm"
     POST_ATTENTION_NORM = "post_attention_norm"
@@ -142,7 +144,7 @@ _SECTIONS = {
         Role.SINK,
     ),
     Section.MLP: (Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ, Role.GATE_UP_PROJ, Role.ALPHA_P, Role.ALPHA_N),
-    Section.MOE: (Role.ROUTER, Role.SHARED_GATE),
+    Section.MOE: (Role.ROUTER, Role.SHARED_GATE, Role.LATENT_DOWN_PROJ, Role.LATENT_UP_PROJ),
     Section.NORM: (
         Role.INPUT_NORM,
         Role.POST_ATTENTION_NORM,

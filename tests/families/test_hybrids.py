@@ -98,3 +98,26 @@ def test_the_part_of_qwen3_5_27b_that_predicts_ahead_is_as_large_as_published() 
     assert declaration is not None
     ahead = [slot for slot in declaration.slots if slot.auxiliary]
     assert (len(ahead), sum(slot.stored.elements for slot in ahead)) == (15, 424699392)
+
+
+def test_nemotron_h_in_its_older_spelling_and_the_layers_that_predict_ahead(saved: Callable[[str], Path]) -> None:
+    """Letters for the kinds of layers; NVIDIA's names for what predicts the token after the next."""
+    config = json.loads((saved("nemotron_h") / "config.json").read_text())
+    whole = declare(Config(config))
+    older = declare(Config({k: v for k, v in config.items() if "layer" not in k} | {
+        "hybrid_override_pattern": "ME*-", "mtp_hybrid_override_pattern": "*E", "num_nextn_predict_layers": 1,
+        "layer_norm_epsilon": 1e-5,
+    }))  # fmt: skip
+    assert whole is not None
+    assert older is not None
+    names = {name for slot in whole.slots for name in slot.names()}
+    ahead = {name.removeprefix("mtp.") for slot in older.slots if slot.auxiliary for name in slot.names()}
+    assert {name for slot in older.slots if not slot.auxiliary for name in slot.names()} == names
+    assert {name for name in ahead if ".experts." not in name} == {
+        "layers.0.eh_proj.weight", "layers.0.enorm.weight", "layers.0.hnorm.weight", "layers.0.norm.weight",
+        "layers.0.mixer.q_proj.weight", "layers.0.mixer.k_proj.weight", "layers.0.mixer.v_proj.weight",
+        "layers.0.mixer.o_proj.weight", "layers.1.norm.weight", "layers.1.mixer.gate.weight",
+        "layers.1.mixer.gate.e_score_correction_bias", "layers.1.mixer.shared_experts.up_proj.weight",
+        "layers.1.mixer.shared_experts.down_proj.weight", "layers.1.final_layernorm.weight",
+    }  # fmt: skip
+    assert "layers.1.mixer.experts.8.up_proj.weight" in ahead

@@ -61,7 +61,7 @@ def slots(model: dict[str, Any], names: set[str] | None = None) -> Any:
 
 
 def test_the_collection_is_what_we_think_it_is() -> None:
-    assert (len(MODELS), len(QUANTIZED), len(INDEXED)) == (60, 7, 25)
+    assert (len(MODELS), len(QUANTIZED), len(INDEXED)) == (63, 7, 25)
     assert {*OTHER_NAMES, *OTHER_SIZES} <= {model["model"] for model in INDEXED}
 
 
