@@ -84,6 +84,10 @@ class Role(StrEnum):
     B_PROJ = "b_proj"
     C_PROJ = "c_proj"
     Z_PROJ = "z_proj"
+    F_A_PROJ = "f_a_proj"
+    F_B_PROJ = "f_b_proj"
+    G_A_PROJ = "g_a_proj"
+    G_B_PROJ = "g_b_proj"
     DT_PROJ = "dt_proj"
     DT_BIAS = "dt_bias"
     A_LOG = "A_log"
@@ -175,6 +179,10 @@ _SECTIONS = {
         Role.B_PROJ,
         Role.C_PROJ,
         Role.Z_PROJ,
+        Role.F_A_PROJ,
+        Role.F_B_PROJ,
+        Role.G_A_PROJ,
+        Role.G_B_PROJ,
         Role.DT_PROJ,
         Role.DT_BIAS,
         Role.A_LOG,

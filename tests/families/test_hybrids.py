@@ -6,9 +6,11 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import save_file
 
 import weightscope
@@ -121,3 +123,39 @@ def test_nemotron_h_in_its_older_spelling_and_the_layers_that_predict_ahead(save
         "layers.1.mixer.shared_experts.down_proj.weight", "layers.1.final_layernorm.weight",
     }  # fmt: skip
     assert "layers.1.mixer.experts.8.up_proj.weight" in ahead
+
+
+def test_kimi_linear_as_published(saved: Callable[[str], Path]) -> None:
+    """Sizes and layers in an object of their own, counted from 1; dense layers under their own name."""
+    config = json.loads((saved("kimi_linear") / "config.json").read_text())
+    sizes = {"head_dim": 7, "num_heads": 5, "short_conv_kernel_size": 4}
+    dropped = ("layer_types", "mlp_layer_types", "linear_head_dim", "linear_num_heads", "linear_conv_kernel_dim")
+    published = {key: value for key, value in config.items() if key not in dropped} | {
+        "linear_attn_config": sizes | {"full_attn_layers": [2], "kda_layers": [1, 3, 4]}, "first_k_dense_replace": 1,
+    }  # fmt: skip
+    declaration = declare(Config(published))
+    assert declaration is not None
+    names = {name for slot in declaration.slots for name in slot.names()}
+    stored = set(weightscope.open(saved("kimi_linear")).tensors)
+    assert names == {name.replace("layers.0.block_sparse_moe.", "layers.0.mlp.") for name in stored}
+    model = transformers.KimiLinearForCausalLM(transformers.KimiLinearConfig(**published))
+    weights = (slot for slot in declaration.slots if slot.stored.kind != "buffer")
+    assert sum(slot.stored.elements * slot.count for slot in weights) == model.num_parameters()
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "said"),
+    [
+        ("kimi_linear", {"mla_use_nope": False}, "mla_use_nope"),
+        ("qwen3_5_text", {"attn_output_gate": False}, "attn_output_gate"),
+        ("bamba", {"partial_rotary_factor": 1.0}, "partial_rotary_factor"),
+        ("nemotron_h", {"attention_bias": True}, "attention_bias"),
+        ("nemotron_h", {"layers_block_type": ["mamba", "hyena"]}, "hyena"),
+        ("recurrent_gemma", {"block_types": ["hyena"]}, "hyena"),
+    ],
+)
+def test_what_is_not_declared_is_refused_by_name(
+    name: str, keys: dict[str, Any], said: str, saved: Callable[[str], Path]
+) -> None:
+    with pytest.raises(UndeclaredError, match=said):
+        declare(Config(json.loads((saved(name) / "config.json").read_text()) | keys))

@@ -49,6 +49,12 @@ NEMOTRON_H: dict[str, Any] = {
     "moe_shared_expert_intermediate_size": 17,
     "layers_block_type": ["linear_attention", "moe", "full_attention", "mlp"],
 } | ENDS  # fmt: skip
+KIMI_LINEAR: dict[str, Any] = LLAMA | {
+    "num_hidden_layers": 4, "num_key_value_heads": 6, "moe_intermediate_size": 14, "kv_lora_rank": 13,
+    "qk_rope_head_dim": 4, "qk_nope_head_dim": 8, "v_head_dim": 5, "num_local_experts": 9, "num_experts_per_tok": 3,
+    "linear_head_dim": 7, "linear_num_heads": 5,
+    "layer_types": ["linear_attention", "full_attention", "linear_attention", "linear_attention"],
+}  # fmt: skip
 RECURRENT_GEMMA: dict[str, Any] = LLAMA | {
     "num_hidden_layers": 4, "num_attention_heads": 3, "num_key_value_heads": 1, "attention_window_size": 5,
 }  # fmt: skip
@@ -58,7 +64,7 @@ RWKV: dict[str, Any] = {
 } | ENDS  # fmt: skip
 
 # One model a mixer, run on more tokens than a chunk has; and those of which every tensor is changed in turn.
-LONG = ("minimax", "mamba", "mamba2-biases-tied", "lfm2", "qwen3_5_text", "recurrent_gemma", "rwkv")
+LONG = ("minimax", "kimi_linear", "mamba", "mamba2-biases-tied", "lfm2", "qwen3_5_text", "recurrent_gemma", "rwkv")
 PERTURBED = (
     "mamba",
     "mamba2",
@@ -73,6 +79,7 @@ PERTURBED = (
     "jamba",
     "granitemoehybrid",
     "nemotron_h-biases-latent",
+    "kimi_linear",
 )
 
 TINY_HYBRIDS = [
@@ -137,6 +144,12 @@ TINY_HYBRIDS = [
     Tiny("nemotron_h-plain-weights", "NemotronH", NEMOTRON_H | {
         "norm_topk_prob": False, "time_step_min": 0.5, "mlp_hidden_act": "silu",
         "layers_block_type": ["moe", "attention", "mamba"],
+    }),
+    Tiny("kimi_linear", "KimiLinear", KIMI_LINEAR),
+    Tiny("kimi_linear-biases-ranks", "KimiLinear", KIMI_LINEAR | {
+        "attention_bias": True, "q_lora_rank": 11, "n_group": 3, "topk_group": 2, "norm_topk_prob": False,
+        "n_shared_experts": 2, "linear_conv_kernel_dim": 3, "layer_types": None, "num_hidden_layers": 5,
+        "mlp_layer_types": ["sparse", "dense", "sparse", "sparse", "dense"],
     }),
     Tiny("minimax", "MiniMax", MINIMAX),
     Tiny("minimax-scaled", "MiniMax", MINIMAX | {
