@@ -58,6 +58,8 @@ class Role(StrEnum):
     ALPHA_P = "alpha_p"
     ALPHA_N = "alpha_n"
     ROUTER = "router"
+    LATENT_DOWN_PROJ = "latent_down_proj"
+    LATENT_UP_PROJ = "latent_up_proj"
     SHARED_GATE = "shared_gate"
     INPUT_NORM = "input_norm"
     POST_ATTENTION_NORM = "post_attention_norm"
@@ -99,6 +101,10 @@ class Role(StrEnum):
     B_PROJ = "b_proj"
     C_PROJ = "c_proj"
     Z_PROJ = "z_proj"
+    F_A_PROJ = "f_a_proj"
+    F_B_PROJ = "f_b_proj"
+    G_A_PROJ = "g_a_proj"
+    G_B_PROJ = "g_b_proj"
     DT_PROJ = "dt_proj"
     DT_BIAS = "dt_bias"
     A_LOG = "A_log"
@@ -171,7 +177,7 @@ _SECTIONS = {
         Role.LAYER_INPUT_GATE,
         Role.LAYER_INPUT_PROJ,
     ),
-    Section.MOE: (Role.ROUTER, Role.SHARED_GATE),
+    Section.MOE: (Role.ROUTER, Role.SHARED_GATE, Role.LATENT_DOWN_PROJ, Role.LATENT_UP_PROJ),
     Section.NORM: (
         Role.INPUT_NORM,
         Role.POST_ATTENTION_NORM,
@@ -207,6 +213,10 @@ _SECTIONS = {
         Role.B_PROJ,
         Role.C_PROJ,
         Role.Z_PROJ,
+        Role.F_A_PROJ,
+        Role.F_B_PROJ,
+        Role.G_A_PROJ,
+        Role.G_B_PROJ,
         Role.DT_PROJ,
         Role.DT_BIAS,
         Role.A_LOG,

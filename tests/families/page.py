@@ -19,11 +19,13 @@ from tests.components.test_logits import DECODERS
 from tests.families.remote_code import REMOTE
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
-from weightscope.families.registry import Family, all_families
+from weightscope.families.common.layout import refuse, require
+from weightscope.families.common.parts import head
+from weightscope.families.registry import Family, all_families, component_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "families.md"
 # What every family refuses, said once above the table.
-SHARED = {"head", "component_of", "refuse", "require"}
+SHARED = (head, component_of)
 HEAD = """\
 # Families
 
@@ -123,16 +125,16 @@ def refusals(build: Callable[..., Any], seen: set[str] | None = None) -> Iterato
         if not isinstance(node, ast.Call):
             continue
         called = node.func.id if isinstance(node.func, ast.Name) else ""
-        if called in ("UndeclaredError", "NotImplementedByWeightscope"):
+        function = names.get(called)
+        if called in ("UndeclaredError", "NotImplementedByWeightscope") and node.args:
             yield _text(node.args[0], names).removesuffix(" is not declared").removesuffix(" are not declared")
-        elif called in ("refuse", "require"):
+        elif function in (refuse, require):
             yield _settings(node, names)
+        elif inspect.isfunction(function) and function not in SHARED and ".families." in function.__module__:
+            yield from refusals(function, seen)
         for keyword in node.keywords:
             if keyword.arg in ("refused", "beyond"):
                 yield from _texts(keyword.value, names)
-        function = names.get(called)
-        if inspect.isfunction(function) and called not in SHARED and ".families." in function.__module__:
-            yield from refusals(function, seen)
 
 
 def _settings(node: ast.Call, names: Mapping[str, Any]) -> str:

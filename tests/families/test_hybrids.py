@@ -6,9 +6,11 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import save_file
 
 import weightscope
@@ -98,3 +100,62 @@ def test_the_part_of_qwen3_5_27b_that_predicts_ahead_is_as_large_as_published() 
     assert declaration is not None
     ahead = [slot for slot in declaration.slots if slot.auxiliary]
     assert (len(ahead), sum(slot.stored.elements for slot in ahead)) == (15, 424699392)
+
+
+def test_nemotron_h_in_its_older_spelling_and_the_layers_that_predict_ahead(saved: Callable[[str], Path]) -> None:
+    """Letters for the kinds of layers; NVIDIA's names for what predicts the token after the next."""
+    config = json.loads((saved("nemotron_h") / "config.json").read_text())
+    whole = declare(Config(config))
+    older = declare(Config({k: v for k, v in config.items() if "layer" not in k} | {
+        "hybrid_override_pattern": "ME*-", "mtp_hybrid_override_pattern": "*E", "num_nextn_predict_layers": 1,
+        "layer_norm_epsilon": 1e-5,
+    }))  # fmt: skip
+    assert whole is not None
+    assert older is not None
+    names = {name for slot in whole.slots for name in slot.names()}
+    ahead = {name.removeprefix("mtp.") for slot in older.slots if slot.auxiliary for name in slot.names()}
+    assert {name for slot in older.slots if not slot.auxiliary for name in slot.names()} == names
+    assert {name for name in ahead if ".experts." not in name} == {
+        "layers.0.eh_proj.weight", "layers.0.enorm.weight", "layers.0.hnorm.weight", "layers.0.norm.weight",
+        "layers.0.mixer.q_proj.weight", "layers.0.mixer.k_proj.weight", "layers.0.mixer.v_proj.weight",
+        "layers.0.mixer.o_proj.weight", "layers.1.norm.weight", "layers.1.mixer.gate.weight",
+        "layers.1.mixer.gate.e_score_correction_bias", "layers.1.mixer.shared_experts.up_proj.weight",
+        "layers.1.mixer.shared_experts.down_proj.weight", "layers.1.final_layernorm.weight",
+    }  # fmt: skip
+    assert "layers.1.mixer.experts.8.up_proj.weight" in ahead
+
+
+def test_kimi_linear_as_published(saved: Callable[[str], Path]) -> None:
+    """Sizes and layers in an object of their own, counted from 1; dense layers under their own name."""
+    config = json.loads((saved("kimi_linear") / "config.json").read_text())
+    sizes = {"head_dim": 7, "num_heads": 5, "short_conv_kernel_size": 4}
+    dropped = ("layer_types", "mlp_layer_types", "linear_head_dim", "linear_num_heads", "linear_conv_kernel_dim")
+    published = {key: value for key, value in config.items() if key not in dropped} | {
+        "linear_attn_config": sizes | {"full_attn_layers": [2], "kda_layers": [1, 3, 4]}, "first_k_dense_replace": 1,
+    }  # fmt: skip
+    declaration = declare(Config(published))
+    assert declaration is not None
+    names = {name for slot in declaration.slots for name in slot.names()}
+    stored = set(weightscope.open(saved("kimi_linear")).tensors)
+    assert names == {name.replace("layers.0.block_sparse_moe.", "layers.0.mlp.") for name in stored}
+    model = transformers.KimiLinearForCausalLM(transformers.KimiLinearConfig(**published))
+    weights = (slot for slot in declaration.slots if slot.stored.kind != "buffer")
+    assert sum(slot.stored.elements * slot.count for slot in weights) == model.num_parameters()
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "said"),
+    [
+        ("kimi_linear", {"mla_use_nope": False}, "mla_use_nope"),
+        ("qwen3_5_text", {"attn_output_gate": False}, "attn_output_gate"),
+        ("bamba", {"partial_rotary_factor": 1.0}, "partial_rotary_factor"),
+        ("nemotron_h", {"attention_bias": True}, "attention_bias"),
+        ("nemotron_h", {"layers_block_type": ["mamba", "hyena"]}, "hyena"),
+        ("recurrent_gemma", {"block_types": ["hyena"]}, "hyena"),
+    ],
+)
+def test_what_is_not_declared_is_refused_by_name(
+    name: str, keys: dict[str, Any], said: str, saved: Callable[[str], Path]
+) -> None:
+    with pytest.raises(UndeclaredError, match=said):
+        declare(Config(json.loads((saved(name) / "config.json").read_text()) | keys))

@@ -105,7 +105,7 @@ def slots(model: dict[str, Any], names: set[str] | None = None) -> Any:
 
 
 def test_the_collection_is_what_we_think_it_is() -> None:
-    assert (len(MODELS), len(QUANTIZED), len(INDEXED)) == (91, 11, 38)
+    assert (len(MODELS), len(QUANTIZED), len(INDEXED)) == (94, 11, 38)
     assert {*OTHER_NAMES, *OTHER_SIZES} <= {model["model"] for model in INDEXED}
 
 

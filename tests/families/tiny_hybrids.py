@@ -42,6 +42,19 @@ GRANITE: dict[str, Any] = LLAMA | {
     "layer_types": ["linear_attention", "full_attention", "linear_attention", "linear_attention"],
 }  # fmt: skip
 MINIMAX: dict[str, Any] = LLAMA | {"num_hidden_layers": 4, "num_local_experts": 5, "block_size": 7}
+NEMOTRON_H: dict[str, Any] = {
+    "vocab_size": 101, "hidden_size": 24, "intermediate_size": 52, "num_attention_heads": 6, "num_key_value_heads": 2,
+    "head_dim": 10, "mamba_num_heads": 8, "mamba_head_dim": 5, "ssm_state_size": 7, "n_groups": 2,
+    "n_routed_experts": 9, "num_experts_per_tok": 3, "moe_intermediate_size": 14,
+    "moe_shared_expert_intermediate_size": 17,
+    "layers_block_type": ["linear_attention", "moe", "full_attention", "mlp"],
+} | ENDS  # fmt: skip
+KIMI_LINEAR: dict[str, Any] = LLAMA | {
+    "num_hidden_layers": 4, "num_key_value_heads": 6, "moe_intermediate_size": 14, "kv_lora_rank": 13,
+    "qk_rope_head_dim": 4, "qk_nope_head_dim": 8, "v_head_dim": 5, "num_local_experts": 9, "num_experts_per_tok": 3,
+    "linear_head_dim": 7, "linear_num_heads": 5,
+    "layer_types": ["linear_attention", "full_attention", "linear_attention", "linear_attention"],
+}  # fmt: skip
 RECURRENT_GEMMA: dict[str, Any] = LLAMA | {
     "num_hidden_layers": 4, "num_attention_heads": 3, "num_key_value_heads": 1, "attention_window_size": 5,
 }  # fmt: skip
@@ -51,7 +64,7 @@ RWKV: dict[str, Any] = {
 } | ENDS  # fmt: skip
 
 # One model a mixer, run on more tokens than a chunk has; and those of which every tensor is changed in turn.
-LONG = ("minimax", "mamba", "mamba2-biases-tied", "lfm2", "qwen3_5_text", "recurrent_gemma", "rwkv")
+LONG = ("minimax", "kimi_linear", "mamba", "mamba2-biases-tied", "lfm2", "qwen3_5_text", "recurrent_gemma", "rwkv")
 PERTURBED = (
     "mamba",
     "mamba2",
@@ -65,6 +78,8 @@ PERTURBED = (
     "rwkv",
     "jamba",
     "granitemoehybrid",
+    "nemotron_h-biases-latent",
+    "kimi_linear",
 )
 
 TINY_HYBRIDS = [
@@ -121,6 +136,21 @@ TINY_HYBRIDS = [
         "residual_multiplier": 0.6, "attention_multiplier": 0.3, "num_experts_per_tok": 3, "num_key_value_heads": 6,
     }),
     Tiny("granitemoehybrid-dense", "GraniteMoeHybrid", GRANITE | {"num_local_experts": 0, "layer_types": None}),
+    Tiny("nemotron_h", "NemotronH", NEMOTRON_H),
+    Tiny("nemotron_h-biases-latent", "NemotronH", NEMOTRON_H | {
+        "mlp_bias": True, "use_bias": True, "use_conv_bias": False, "moe_latent_size": 11, "n_group": 3,
+        "topk_group": 2, "routed_scaling_factor": 1.7, "tie_word_embeddings": True, "num_key_value_heads": 6,
+    }),
+    Tiny("nemotron_h-plain-weights", "NemotronH", NEMOTRON_H | {
+        "norm_topk_prob": False, "time_step_min": 0.5, "mlp_hidden_act": "silu",
+        "layers_block_type": ["moe", "attention", "mamba"],
+    }),
+    Tiny("kimi_linear", "KimiLinear", KIMI_LINEAR),
+    Tiny("kimi_linear-biases-ranks", "KimiLinear", KIMI_LINEAR | {
+        "attention_bias": True, "q_lora_rank": 11, "n_group": 3, "topk_group": 2, "norm_topk_prob": False,
+        "n_shared_experts": 2, "linear_conv_kernel_dim": 3, "layer_types": None, "num_hidden_layers": 5,
+        "mlp_layer_types": ["sparse", "dense", "sparse", "sparse", "dense"],
+    }),
     Tiny("minimax", "MiniMax", MINIMAX),
     Tiny("minimax-scaled", "MiniMax", MINIMAX | {
         "full_attn_alpha_factor": 1.3, "full_attn_beta_factor": 0.7, "linear_attn_alpha_factor": 0.9,

@@ -141,6 +141,10 @@ class MLP(Component, frozen=True, kw_only=True):
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, width] to [T, width]."""
         weights = at.weights(self)
-        up = linear(x, weights, Role.UP_PROJ)
-        activated = at.call(self.learned, up) if self.learned else activate(self.activation, up)
-        return linear(activated, weights, Role.DOWN_PROJ)
+        if self.learned is None:
+            return self.mix(x, weights)
+        return linear(at.call(self.learned, linear(x, weights, Role.UP_PROJ)), weights, Role.DOWN_PROJ)
+
+    def mix(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """[T, width] to [T, width] by matrices that lie anywhere."""
+        return linear(activate(self.activation, linear(x, weights, Role.UP_PROJ)), weights, Role.DOWN_PROJ)

@@ -1,4 +1,4 @@
-"""Multi-token prediction as Qwen3-Next publishes it: a part of its own beside the model, with no embedding or head."""
+"""Multi-token prediction in a part of its own beside the model, which has no embedding or head of its own."""
 
 from __future__ import annotations
 
@@ -43,3 +43,36 @@ class PredictionPart(Component, frozen=True, kw_only=True):
 
     def _norm(self, name: str, role: Role) -> RMSNorm:
         return RMSNorm(name=name, role=role, size=self.width, eps=self.eps, offset=self.offset)
+
+
+class PredictionLayer(Component, frozen=True, kw_only=True):
+    """One of several layers that together predict a further token (Nemotron 3).
+
+    The first of them takes `eh_proj([norm(embedding); norm(hidden)])`, the last ends in a norm.
+    """
+
+    width: Size
+    eps: float
+    block: Component
+    first: bool
+    last: bool
+    section: Section | None = Section.MTP
+    auxiliary: bool = True
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        """One matrix that brings the two halves together, in the first layer."""
+        return (Linear("eh_proj", Role.MTP_PROJ),) if self.first else ()
+
+    def sizes(self) -> Sizes:
+        """(width, 2·width)."""
+        return {Role.MTP_PROJ: (self.width, self.width * 2)}
+
+    def children(self) -> Iterable[Component]:
+        """The names are those of NVIDIA's published checkpoints."""
+        if self.first:
+            yield RMSNorm(name="enorm", role=Role.EMBEDDING_NORM, size=self.width, eps=self.eps)
+            yield RMSNorm(name="hnorm", role=Role.NORM, size=self.width, eps=self.eps)
+        yield self.block
+        if self.last:
+            yield RMSNorm(name="final_layernorm", role=Role.FINAL_NORM, size=self.width, eps=self.eps)

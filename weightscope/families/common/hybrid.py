@@ -9,18 +9,19 @@ from weightscope.components.attention import Attention
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.components.embedding import Embedding
-from weightscope.components.mlp import GatedMLP
+from weightscope.components.mlp import MLP, GatedMLP
 from weightscope.components.moe import MixtureOfExperts
 from weightscope.components.norm import RMSNorm
 from weightscope.components.routing import Routing
 from weightscope.components.windows import depth_of
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.families.common.mixtures import stacked_experts
+from weightscope.families.common.mixtures import IN_MEMORY, stacked_experts
 from weightscope.families.common.parts import four_projections, head
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import StorageItem
+from weightscope.storage.stacked import Stacked
 
 # The kinds under the names that transformers 5 and earlier releases give them.
 KINDS = {
@@ -110,11 +111,12 @@ def attention(
 def mixture(
     config: Config,
     name: str,
-    expert: GatedMLP,
+    expert: GatedMLP | MLP,
     routing: Routing,
     *,
     stacked: bool,
     count: str = "num_experts",
+    items: tuple[Stacked, ...] = IN_MEMORY,
     **own: Any,
 ) -> MixtureOfExperts:
     """`num_experts_per_tok` of the experts that the config has under the key `count`."""
@@ -126,6 +128,6 @@ def mixture(
         chosen=chosen,
         expert=expert,
         routing=routing,
-        stacked=stacked_experts(expert, experts, chosen) if stacked else None,
+        stacked=stacked_experts(expert, experts, chosen, items=items) if stacked else None,
         **own,
     )
