@@ -51,6 +51,8 @@ OLDER: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     }),
     ("apertus", ("rope_parameters",), {}),
     ("gemma4_text", ("rope_parameters", "layer_types", "per_layer_config"), {"global_head_dim": 16}),
+    # The last layer sees everything, whatever the config says of it.
+    ("gemma4_text", ("per_layer_config",), {"global_head_dim": 16, "layer_types": ["sliding_attention"] * 6}),
     ("gemma4_text-shared", ("rope_parameters", "per_layer_config"), {
         "global_head_dim": 16, "num_global_key_value_heads": 3,
     }),
@@ -125,7 +127,7 @@ def test_slopes_of_mpt(heads: int, most: int) -> None:
     from transformers.models.mpt.modeling_mpt import build_mpt_alibi_tensor
 
     expected = build_mpt_alibi_tensor(heads, 2, most)[:, 0, 0]
-    torch.testing.assert_close(-torch.tensor(Alibi(heads=heads, most=most, even_first=True).slopes), expected)
+    torch.testing.assert_close(-torch.tensor(Alibi(heads=heads, most=most).slopes), expected)
 
 
 def test_positions_before_the_first_are_not_counted(saved: Callable[[str], Path]) -> None:

@@ -156,6 +156,7 @@ TINY_DENSE = [
     Tiny("falcon-alibi-bias", "Falcon", FALCON | {
         "alibi": True, "bias": True, "multi_query": False, "parallel_attn": False,
     }),
+    Tiny("falcon-alibi-rounded", "Falcon", FALCON | {"alibi": True, "num_attention_heads": 12}),
     Tiny("opt", "OPT", OPT),
     Tiny("opt-norms-after-narrow", "OPT", OPT | {"do_layer_norm_before": False, "word_embed_proj_dim": 10}),
     Tiny("opt-no-bias-untied", "OPT", OPT | {

@@ -83,22 +83,14 @@ class Alibi(msgspec.Struct, frozen=True, kw_only=True):
 
     heads: int
     most: int = 8
-    even_first: bool = False
     scale: float = 1.0
     rounded: bool = False
 
     @property
     def slopes(self) -> tuple[float, ...]:
-        """BLOOM's and MPT's for any number of heads.
-
-        A power of two n has 2^(-most/n), 2^(-2·most/n), … BLOOM fills up the largest power with every other slope of
-        twice it; MPT takes those of the next power, the even ones first.
-        """
+        """A power of two n has 2^(-most/n), 2^(-2·most/n), …; what is beyond it every other slope of twice as many."""
         under = 1 << (self.heads.bit_length() - 1)
-        if under == self.heads or not self.even_first:
-            return (*self._falling(under), *self._falling(2 * under)[::2])[: self.heads]
-        slopes = self._falling(2 * under)
-        return (*slopes[1::2], *slopes[::2])[: self.heads]
+        return (*self._falling(under), *self._falling(2 * under)[::2])[: self.heads]
 
     def _falling(self, count: int) -> tuple[float, ...]:
         return tuple(2.0 ** (-self.most * (i + 1) / count) for i in range(count))

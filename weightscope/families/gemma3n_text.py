@@ -66,7 +66,7 @@ def gemma3n_text(config: Config, root: str) -> CausalLM:
     return decoder(
         config,
         root,
-        layer_kinds(config, pattern(config, 5, "")),
+        layer_kinds(config, pattern(config, 5, None)),
         block,
         further=lambda layer: (widths[layer], cuts[layer]),
         enter=Streams(width=width, streams=streams),

@@ -48,7 +48,8 @@ def gemma4_text(config: Config, root: str) -> CausalLM:
         if config[key] in values:
             raise UndeclaredError(f"Gemma 4 with {key} {config[key]!r} is not declared", where=config.source)
     width, inner, eps = config["hidden_size"], config["hidden_size_per_layer_input"], config["rms_norm_eps"]
-    kinds = [*layer_kinds(config, pattern(config, 6, ""))[:-1], FULL]
+    kinds = layer_kinds(config, pattern(config, 6, None))
+    kinds[-1:] = [FULL for _ in kinds[-1:]]
     gets = LayerInput(width=width, inner=inner, activation=config["hidden_activation"], eps=eps) if inner else None
 
     def block(kind: str, mode: Sharing, head_dim: Size, kv_heads: Size) -> Block:

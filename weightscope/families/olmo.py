@@ -45,7 +45,7 @@ def olmo3(config: Config, root: str) -> CausalLM:
     near = Rope.of(config, head_dim, layers="sliding_attention")
     far = Rope.of(config, head_dim, layers="full_attention")
     return _normed_after(
-        config, root, slides=pattern(config, 4, "none"), ropes=lambda _, window: far if window is None else near
+        config, root, slides=pattern(config, 4, None), ropes=lambda _, window: far if window is None else near
     )
 
 

@@ -131,12 +131,12 @@ def layer_norms(
     )
 
 
-def pattern(config: Config, every: int, key: str = "sliding_window_pattern") -> Callable[[int], bool]:
-    """Layers that see a window: all but each one of `every`, or as the config says under the key.
+def pattern(config: Config, every: int, key: str | None = "sliding_window_pattern") -> Callable[[int], bool]:
+    """Layers that see a window: all but each one of `every`, or as the config says under the key, if there is one.
 
     There it is a number, or a letter for each layer in turn: L for a window, G for none (EXAONE 4).
     """
-    said = config.get(key, every)
+    said = config.get(key, every) if key else every
     if isinstance(said, str) and said and set(said) <= {"L", "G"}:
         return lambda layer: said[layer % len(said)] == "L"
     if said is not None and not isinstance(said, int):
