@@ -71,7 +71,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         return {}
 
     @property
-    def active(self) -> tuple[int, int] | None:
+    def chosen_share(self) -> tuple[int, int] | None:
         """The share (k, n) of all below that one token uses, where that is not all."""
         return None
 
@@ -98,7 +98,7 @@ class Repeat(Component, frozen=True, kw_only=True):
         return (self.child,)
 
     @property
-    def active(self) -> tuple[int, int] | None:
+    def chosen_share(self) -> tuple[int, int] | None:
         """`chosen` of as many as there are."""
         return None if self.chosen is None else (self.chosen, len(self.indices))
 
@@ -164,7 +164,7 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
             prefix=join(self.prefix, component.name),
             section=_dominant(self.section, component.section),
             auxiliary=self.auxiliary or component.auxiliary,
-            chosen=component.active or self.chosen,
+            chosen=component.chosen_share or self.chosen,
         )
         if not isinstance(component, Repeat):
             return place

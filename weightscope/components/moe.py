@@ -42,7 +42,7 @@ class StackedExperts(Component, frozen=True, kw_only=True):
         return {role: (self.experts, *shape) for role, shape in self.expert.sizes().items()}
 
     @property
-    def active(self) -> tuple[int, int] | None:
+    def chosen_share(self) -> tuple[int, int] | None:
         """`chosen` of `experts`."""
         return int(self.chosen), int(self.experts)
 
