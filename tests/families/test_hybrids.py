@@ -159,3 +159,34 @@ def test_what_is_not_declared_is_refused_by_name(
 ) -> None:
     with pytest.raises(UndeclaredError, match=said):
         declare(Config(json.loads((saved(name) / "config.json").read_text()) | keys))
+
+
+FP8 = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+
+
+@pytest.mark.parametrize(
+    "quantization", [{"quantization_config": FP8}, {"quantization": {"bits": 4, "group_size": 32}}], ids=["fp8", "mlx"]
+)
+def test_quantization_leaves_alone_what_is_no_module(
+    quantization: dict[str, Any], saved: Callable[[str], Path]
+) -> None:
+    """Mamba's A is a matrix, and yet no linear layer."""
+    declaration = declare(Config(json.loads((saved("jamba") / "config.json").read_text()) | quantization))
+    assert declaration is not None
+    scaled = {slot.template.rpartition(".")[0] for slot in declaration.slots if slot.stored.kind == "scale"}
+    assert "model.layers.{}.mamba.in_proj" in scaled
+    assert not any("A_log" in name or name.endswith("mamba") for name in scaled)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+@every_hybrid
+def test_other_types_to_compute_in(tiny: Tiny, dtype: str, saved: Callable[[str], Path]) -> None:
+    model, tokens = weightscope.open(saved(tiny.name)), [7, 3, 99, 0, 42]
+    single = model.forward(tokens).output
+    other = model.forward(tokens, compute_dtype=dtype, hold=True).output
+    assert single is not None
+    assert other is not None
+    if dtype == "float64":
+        torch.testing.assert_close(other, single, rtol=1e-4, atol=1e-4 * float(single.abs().max()))
+    else:
+        assert other.isfinite().all()

@@ -55,5 +55,7 @@ def _inner(config: Config) -> Size:
         return stated
     inner = 2 * int(stated) // 3
     if times is not None:
+        if not 0 < times < 1e6:
+            raise config.error(f"'block_ffn_dim_multiplier' is {times!r}, which no model has")
         inner = -(-int(times * inner) // multiple) * multiple
     return Size(inner, f"⅔·{stated.text}, rounded up", stated.keys)

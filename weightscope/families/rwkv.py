@@ -34,7 +34,8 @@ def rwkv(config: Config, root: str) -> CausalLM:
 
     def norm(name: str, role: Role, halvings: int = 0) -> LayerNorm:
         # The class halves everything after so many layers, which norms see only beside their epsilon.
-        return LayerNorm(name=name, role=role, size=width, eps=config["layer_norm_epsilon"] * 4**halvings)
+        eps = config["layer_norm_epsilon"] * 4.0 ** min(halvings, 400)
+        return LayerNorm(name=name, role=role, size=width, eps=eps)
 
     def block(halvings: int) -> Block:
         return Block(

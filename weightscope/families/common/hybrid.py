@@ -47,7 +47,7 @@ def kinds_of(
     if not isinstance(listed, list) or len(listed) != depth:
         raise config.error(f"{key} does not name {depth:,} layers, as num_hidden_layers says")
     for kind in listed:
-        if kind not in known:
+        if not isinstance(kind, str) or kind not in known:
             raise UndeclaredError(f"layers of the kind {kind!r:.60} are not declared", where=config.source)
     return [known[kind] for kind in listed]
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from weightscope.components.base import Component
 from weightscope.components.gated_norm import GatedRMSNorm
 from weightscope.components.kimi_delta import KimiDelta
 from weightscope.components.latent_attention import LatentAttention
 from weightscope.components.routing import Routing
-from weightscope.config import Config
+from weightscope.config import Config, Nullable
 from weightscope.errors import UndeclaredError
 from weightscope.families.common.hybrid import kinds_of, mixture
 from weightscope.families.common.parts import gated_mlp
@@ -41,8 +42,7 @@ LAYOUTS = {
 
 def mixers(config: Config) -> list[str]:
     """What mixes the tokens of each layer; the published config counts layers from 1."""
-    published = _published(config)
-    attending = published.get("full_attn_layers")
+    attending = _sizes(config)["full_attn_layers"]
     if attending is None:
         return kinds_of(config, lambda at: "full_attention" if at and at % 4 == 0 else "linear_attention")
     return kinds_of(config, lambda at: "full_attention" if at + 1 in attending else "linear_attention")
@@ -50,10 +50,8 @@ def mixers(config: Config) -> list[str]:
 
 def delta_attention(config: Config, layout: Layout) -> Component:
     """Its sizes are in an object of their own in the published config."""
-    published = _published(config)
-    keys = {"head_dim": "head_dim", "num_heads": "num_heads", "short_conv_kernel_size": "conv_kernel_dim"}
-    sizes = (published.get(short, config[f"linear_{long}"]) for short, long in keys.items())
-    head_dim, heads, kernel = sizes
+    sizes = _sizes(config)
+    head_dim = sizes["head_dim"]
     gate = "forget_gate." if layout.joined else ""
     kernels: StorageItem = Pieces(Role.CONVOLUTION, "q_conv1d", "k_conv1d", "v_conv1d")
     names = {
@@ -76,9 +74,9 @@ def delta_attention(config: Config, layout: Layout) -> Component:
             Plain("", Role.A_LOG, leaf=f"{gate}A_log"),
         ),
         width=config["hidden_size"],
-        heads=heads,
+        heads=sizes["num_heads"],
         head_dim=head_dim,
-        kernel=kernel,
+        kernel=sizes["short_conv_kernel_size"],
         activation=config["hidden_act"],
         norm=GatedRMSNorm(name="o_norm", size=head_dim, eps=config["rms_norm_eps"], activation="sigmoid"),
     )
@@ -140,6 +138,12 @@ def refuse(config: Config) -> None:
             raise UndeclaredError(f"Kimi Linear with {key} {config[key]!r:.60} is not declared", where=config.source)
 
 
-def _published(config: Config) -> Config:
-    """`linear_attn_config`, empty where the config has none."""
-    return config.nested("linear_attn_config") if "linear_attn_config" in config else Config({})
+def _sizes(config: Config) -> Mapping[str, Any]:
+    """What the published config says in an object of its own, and transformers 5 at the top."""
+    keys = {"head_dim": "head_dim", "num_heads": "num_heads", "short_conv_kernel_size": "conv_kernel_dim"}
+    top = {key: config[f"linear_{own}"] for key, own in keys.items()}
+    if "linear_attn_config" not in config:
+        return top | {"full_attn_layers": None}
+    defaults = {key: int(value) for key, value in top.items()} | {"full_attn_layers": Nullable(list)}
+    stated = config.nested("linear_attn_config").with_defaults(defaults, {})
+    return {key: stated[key] for key in defaults}

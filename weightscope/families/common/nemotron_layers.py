@@ -40,7 +40,7 @@ def layers(config: Config, prefix: str = "", default: tuple[str, ...] | None = N
     if not isinstance(listed, list | str):
         raise config.error("lacks a list of its layers (layers_block_type or hybrid_override_pattern)")
     for kind in listed:
-        if kind not in known:
+        if not isinstance(kind, str) or kind not in known:
             raise UndeclaredError(f"layers of the kind {kind!r:.60} are not declared", where=config.source)
     return [known[kind] for kind in listed]
 
