@@ -58,6 +58,8 @@ class Role(StrEnum):
     ALPHA_P = "alpha_p"
     ALPHA_N = "alpha_n"
     ROUTER = "router"
+    LATENT_DOWN_PROJ = "latent_down_proj"
+    LATENT_UP_PROJ = "latent_up_proj"
     SHARED_GATE = "shared_gate"
     INPUT_NORM = "input_norm"
     POST_ATTENTION_NORM = "post_attention_norm"
@@ -92,6 +94,39 @@ class Role(StrEnum):
     STATE_SPACE = "state_space"
     CONVOLUTION = "convolution"
     NORM = "norm"
+    # Mixers that carry a state from token to token: what enters them, what leaves, and what moves the state.
+    IN_PROJ = "in_proj"
+    X_PROJ = "x_proj"
+    A_PROJ = "a_proj"
+    B_PROJ = "b_proj"
+    C_PROJ = "c_proj"
+    Z_PROJ = "z_proj"
+    F_A_PROJ = "f_a_proj"
+    F_B_PROJ = "f_b_proj"
+    G_A_PROJ = "g_a_proj"
+    G_B_PROJ = "g_b_proj"
+    DT_PROJ = "dt_proj"
+    DT_BIAS = "dt_bias"
+    A_LOG = "A_log"
+    D = "D"
+    OUT_PROJ = "out_proj"
+    DT_NORM = "dt_norm"
+    B_NORM = "b_norm"
+    C_NORM = "c_norm"
+    # Griffin's recurrent unit, and RWKV.
+    INPUT_GATE = "input_gate"
+    INPUT_GATE_BIAS = "input_gate_bias"
+    RECURRENT_GATE = "recurrent_gate"
+    RECURRENT_GATE_BIAS = "recurrent_gate_bias"
+    RECURRENT_PARAM = "recurrent_param"
+    RECEPTANCE = "receptance"
+    TIME_DECAY = "time_decay"
+    TIME_FIRST = "time_first"
+    TIME_MIX_KEY = "time_mix_key"
+    TIME_MIX_VALUE = "time_mix_value"
+    TIME_MIX_RECEPTANCE = "time_mix_receptance"
+    # What decides how much of each attention head's output counts.
+    ATTENTION_GATE = "attention_gate"
     # Buffers: registered beside the weights, not learned by gradient.
     ROTARY_TABLE = "rotary_table"
     CAUSAL_MASK = "causal_mask"
@@ -101,6 +136,8 @@ class Role(StrEnum):
     BETA = "beta"
     EPSILON = "epsilon"
     RUNNING_STATISTIC = "running_statistic"
+    DECAY_RATE = "decay_rate"
+    DECAY_TABLE = "decay_table"
     UNKNOWN = "unknown"
 
 
@@ -124,6 +161,7 @@ _SECTIONS = {
         Role.Q_B_PROJ,
         Role.KV_A_PROJ,
         Role.KV_B_PROJ,
+        Role.ATTENTION_GATE,
         Role.INDEX_Q_PROJ,
         Role.INDEX_K_PROJ,
         Role.INDEX_WEIGHT,
@@ -139,7 +177,7 @@ _SECTIONS = {
         Role.LAYER_INPUT_GATE,
         Role.LAYER_INPUT_PROJ,
     ),
-    Section.MOE: (Role.ROUTER, Role.SHARED_GATE),
+    Section.MOE: (Role.ROUTER, Role.SHARED_GATE, Role.LATENT_DOWN_PROJ, Role.LATENT_UP_PROJ),
     Section.NORM: (
         Role.INPUT_NORM,
         Role.POST_ATTENTION_NORM,
@@ -158,12 +196,44 @@ _SECTIONS = {
         Role.KV_A_NORM,
         Role.INDEX_K_NORM,
         Role.NORM,
+        Role.DT_NORM,
+        Role.B_NORM,
+        Role.C_NORM,
     ),
     Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER, Role.OUTPUT_PROJ),
     Section.PROJECTOR: (Role.PROJECTOR,),
     Section.MTP: (Role.MTP_PROJ,),
     Section.ADAPTER: (Role.LORA_A, Role.LORA_B),
-    Section.STATE_SPACE: (Role.STATE_SPACE, Role.CONVOLUTION),
+    Section.STATE_SPACE: (
+        Role.STATE_SPACE,
+        Role.CONVOLUTION,
+        Role.IN_PROJ,
+        Role.X_PROJ,
+        Role.A_PROJ,
+        Role.B_PROJ,
+        Role.C_PROJ,
+        Role.Z_PROJ,
+        Role.F_A_PROJ,
+        Role.F_B_PROJ,
+        Role.G_A_PROJ,
+        Role.G_B_PROJ,
+        Role.DT_PROJ,
+        Role.DT_BIAS,
+        Role.A_LOG,
+        Role.D,
+        Role.OUT_PROJ,
+        Role.INPUT_GATE,
+        Role.INPUT_GATE_BIAS,
+        Role.RECURRENT_GATE,
+        Role.RECURRENT_GATE_BIAS,
+        Role.RECURRENT_PARAM,
+        Role.RECEPTANCE,
+        Role.TIME_DECAY,
+        Role.TIME_FIRST,
+        Role.TIME_MIX_KEY,
+        Role.TIME_MIX_VALUE,
+        Role.TIME_MIX_RECEPTANCE,
+    ),
 }
 
 SECTION_OF = {role: section for section, roles in _SECTIONS.items() for role in roles}

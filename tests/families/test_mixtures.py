@@ -315,7 +315,7 @@ def test_what_is_not_declared_is_refused_by_name(
 
 def test_ernie_4_5_ahead_as_published() -> None:
     """The names of ERNIE-4.5-21B-A3B-PT's index; transformers leaves these tensors unread."""
-    config: dict[str, Any] = {"num_hidden_layers": 3, "hidden_size": 24, "vocab_size": 101, "num_attention_heads": 6}
+    config: dict[str, object] = {"num_hidden_layers": 3, "hidden_size": 24, "vocab_size": 101, "num_attention_heads": 6}
     config |= {"model_type": "ernie4_5_moe", "num_nextn_predict_layers": 1, "intermediate_size": 52}
     declaration = declare(Config(config | {"num_key_value_heads": 2}))
     assert declaration is not None

@@ -22,20 +22,47 @@ DTYPE_BYTES = {"F16": 2, "BF16": 2, "F32": 4}
 # Models whose index is not what their config describes, with the reason.
 OTHER_NAMES = {
     "thanhtantran/MiniCPM-V-2_6-llm": "the index of the whole vision-language model under its language model's config",
+    "emotibot-inc/Zhuzhi-6B": "lm_head.weight lies beside output_layer.weight, and its total size counts one of them",
 }
 # Models that are not stored in one dtype, their config's.
 OTHER_SIZES = {
     "huggyllama/llama-7b": "rotary tables are stored too: 32 layers of 64 float16 elements",
     "FlagAlpha/Atom-7B": "rotary tables are stored too: 32 layers of 64 float32 elements, weights in float16",
     "mlx-community/Qwen3-14B-4bit": "packed to 4 bits with scales",
+    "wangyantong/internlm-chat-7b-ft": "rotary tables are stored too: 32 layers of 64 float32 elements",
 }
-# Models that transformers does not take as they are, with what it counts otherwise.
-COUNTED_OTHERWISE = {
-    # It knows no kimi_k2; read as deepseek_v3.
-    "moonshotai/Kimi-K2-Instruct": 1026408209408,
-    # It wants ffn_act_fn as an object.
-    "databricks/dbrx-instruct": 157970307072,
+# Old code stores its rotary tables or masks beside the weights, in their dtype.
+BUFFERS = {
+    "huggyllama/llama-7b",
+    "THUDM/chatglm2-6b",
+    "THUDM/codegeex2-6b",
+    "emotibot-inc/Zhuzhi-6B",
+    "YinghaoHu/LegalHalBench-glm4-9b",
+    "Tele-AI/TeleChat-52B",
 }
+# Configs that name no dtype; two bytes an element is what their sizes come to.
+NO_DTYPE = {"Qwen/Qwen-72B", "Tele-AI/TeleChat-52B", "Tele-AI/Telechat-7B"}
+# Types that transformers does not know: what it counts for the same sizes under a type that it does.
+COUNTED_AS = {
+    "moonshotai/Kimi-K2-Instruct": ("deepseek_v3", 1026408209408),
+    "Qwen/Qwen-72B": ("qwen2", 72287920128),
+    "stvlynn/Qwen-7B-Chat-Cantonese": ("qwen2", 7721324544),
+    "Qwen/Qwen-7B-Chat-Int4": ("qwen2", 7721324544),
+    "THUDM/chatglm2-6b": ("glm", 6243584000),
+    "THUDM/codegeex2-6b": ("glm", 6243584000),
+    "emotibot-inc/Zhuzhi-6B": ("glm", 6243584000),
+    "YinghaoHu/LegalHalBench-glm4-9b": ("glm", 9399951360),
+    "wangyantong/internlm-chat-7b-ft": ("llama", 7321948160),
+    "xverse/XVERSE-7B": ("llama", 7299846144),
+    "Tele-AI/TeleChat-52B": ("llama", 52832509952),
+    # Its config names the activation by a string alone, which transformers does not take.
+    "databricks/dbrx-instruct": ("dbrx", 157970307072),
+    "tiiuae/falcon-40b": ("falcon", 41303293952),
+    # And 30 layers of two biases of 4,096 more.
+    "Tele-AI/Telechat-7B": ("llama", 7199772672 + 30 * 2 * 4096),
+}
+# Under a declared type, with parts that are not.
+OTHER_PARTS = {"Qwen/Qwen-VL-Chat-Int4": "Qwen's type with a vision encoder of its own"}
 # What public repositories say of all that is stored: weights, buffers, layers that predict ahead, and for one scales.
 PUBLISHED = {
     "Qwen/Qwen3-30B-A3B": 30532122624,
@@ -78,7 +105,7 @@ def slots(model: dict[str, Any], names: set[str] | None = None) -> Any:
 
 
 def test_the_collection_is_what_we_think_it_is() -> None:
-    assert (len(MODELS), len(QUANTIZED), len(INDEXED)) == (77, 9, 28)
+    assert (len(MODELS), len(QUANTIZED), len(INDEXED)) == (94, 11, 38)
     assert {*OTHER_NAMES, *OTHER_SIZES} <= {model["model"] for model in INDEXED}
 
 
@@ -100,7 +127,7 @@ def test_total_size_is_the_real_one(model: dict[str, Any]) -> None:
     total_size = (model["index"]["metadata"] or {}).get("total_size")
     if total_size is None:
         pytest.skip("its index notes no size")
-    if model["model"] in OTHER_NAMES:
+    if model["model"] == "thanhtantran/MiniCPM-V-2_6-llm":
         pytest.skip(OTHER_NAMES[model["model"]])
     real = expand(model["index"]["names"])
     stored = [(slot, sum(name in real for name in slot.names())) for slot in slots(model, real)]
@@ -114,18 +141,19 @@ def test_total_size_is_the_real_one(model: dict[str, Any]) -> None:
         )
         assert total_size == 4 * packed + 2 * (weights - packed)
         return
-    if model["model"] == "FlagAlpha/Atom-7B":
+    if model["model"] in ("FlagAlpha/Atom-7B", "wangyantong/internlm-chat-7b-ft"):
         assert total_size == 2 * weights + 4 * buffers
         return
-    assert total_size == DTYPE_BYTES[Config(model["config"]).dtype or ""] * (weights + buffers)
-    assert bool(buffers) is (model["model"] == "huggyllama/llama-7b")
+    dtype = Config(model["config"]).dtype
+    assert (dtype is None) is (model["model"] in NO_DTYPE)
+    assert total_size == DTYPE_BYTES[dtype or "BF16"] * (weights + buffers)
+    assert bool(buffers) is (model["model"] in BUFFERS)
 
 
 @pytest.mark.parametrize("model", DECLARED, ids=name_of)
 def test_count_is_that_of_transformers(model: dict[str, Any]) -> None:
-    expected = model["transformers_parameters"]
-    if expected is None:
-        expected = COUNTED_OTHERWISE[model["model"]]
+    assert (model["transformers_parameters"] is None) is (model["model"] in COUNTED_AS)
+    expected = model["transformers_parameters"] or COUNTED_AS[model["model"]][1]
     counted = [
         slot.stored.logical * slot.count
         for slot in slots(model)
@@ -159,14 +187,21 @@ def test_undeclared_quantization_is_refused_by_name(model: dict[str, Any]) -> No
 @pytest.mark.parametrize("model", QUANTIZED, ids=name_of)
 def test_a_config_alone_is_counted_as_before_quantization(model: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(model["config"]))
+    if model["model"] in OTHER_PARTS:
+        with pytest.raises(weightscope.WeightscopeError):
+            weightscope.open(tmp_path / "config.json")
+        return
     opened = weightscope.open(tmp_path / "config.json")
-    assert opened.parameters.total == model["transformers_parameters"]
+    assert opened.parameters.total == (model["transformers_parameters"] or COUNTED_AS[model["model"]][1])
     (finding,) = opened.summary().findings
     assert (finding.code, finding.severity) == ("unknown-architecture", "info")
 
 
 # What `check` says above info of a real index beside its config; of all others, nothing.
-CHECKED = {"thanhtantran/MiniCPM-V-2_6-llm": ["unexpected-tensor"]}
+CHECKED = {
+    "thanhtantran/MiniCPM-V-2_6-llm": ["unexpected-tensor"],
+    "emotibot-inc/Zhuzhi-6B": ["unexpected-tensor"],
+}
 
 
 @pytest.mark.parametrize("model", INDEXED, ids=name_of)

@@ -57,6 +57,8 @@ class Tiny:
     kind: str
     keys: dict[str, Any]
     model: str = "ForCausalLM"
+    # What logits may differ by, of their largest.
+    tolerance: float = 1e-4
 
     def build(self) -> transformers.PreTrainedModel:
         """A model in float32 whose every weight, norms and biases included, is random."""
@@ -131,6 +133,7 @@ TINY = [
 ]  # fmt: skip
 
 from tests.families.tiny_dense import TINY_DENSE  # noqa: E402 - they are made of what is defined above
+from tests.families.tiny_hybrids import TINY_HYBRIDS  # noqa: E402
 from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
 
-TINY += TINY_DENSE + TINY_MIXTURES
+TINY += TINY_DENSE + TINY_MIXTURES + TINY_HYBRIDS

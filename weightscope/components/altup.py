@@ -78,7 +78,7 @@ class AltUp(Component, frozen=True, kw_only=True):
     name: str
     width: Size
     streams: Size
-    active: int
+    leading: int
     eps: float
 
     @property
@@ -121,7 +121,7 @@ class AltUp(Component, frozen=True, kw_only=True):
     def predict(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[S, T, D] to the same."""
         weights = at.weights(self)
-        mixing = linear(self._modes(x[self.active], weights, at), weights, Role.ALTUP_PREDICTION)
+        mixing = linear(self._modes(x[self.leading], weights, at), weights, Role.ALTUP_PREDICTION)
         # Rows of the matrix are, target by target, the sources.
         mixing = mixing.reshape(len(mixing), len(x), len(x))
         return x + (mixing @ x.transpose(0, 1)).transpose(0, 1)
@@ -130,7 +130,7 @@ class AltUp(Component, frozen=True, kw_only=True):
         """Predictions [S, T, D] by what the layer made [T, D] of the active one."""
         weights = at.weights(self)
         shares = linear(self._modes(made, weights, at), weights, Role.ALTUP_CORRECTION) + 1
-        return predicted + shares.T[..., None] * (made - predicted[self.active])
+        return predicted + shares.T[..., None] * (made - predicted[self.leading])
 
     def _modes(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor], at: At) -> torch.Tensor:
         """[T, D] to [T, S]."""
@@ -194,7 +194,7 @@ class AltUpBlock(Component, frozen=True, kw_only=True):
         """[S, T, D] to the same."""
         altup, block = at.below(self.altup), self.block
         predicted = self.altup.predict(x, altup)
-        active = predicted[self.altup.active]
+        active = predicted[self.altup.leading]
         normed = at.call(block.input_norm, active) if block.input_norm else active
         mixed = at.call(block.attention, normed)
         mixed = active + (at.call(block.attention_out_norm, mixed) if block.attention_out_norm else mixed)
@@ -205,7 +205,7 @@ class AltUpBlock(Component, frozen=True, kw_only=True):
         made = between + (at.call(block.feed_forward_out_norm, fed) if block.feed_forward_out_norm else fed)
         at.stage(block.feed_forward.word, f"x + {block.feed_forward.equation('n')}", made)
         streams = self.altup.correct(predicted, made, altup)
-        first = streams[self.altup.active]
+        first = streams[self.altup.leading]
         first = first * altup.weights(self.altup)[Role.ALTUP_SCALE] if self.scaled else first
         added = self.layer_input.added(first, at.below(self.layer_input))
         streams[1:] += added

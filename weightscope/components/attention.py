@@ -26,11 +26,12 @@ class Attention(Component, frozen=True, kw_only=True):
     on each head's queries and keys (Qwen 3), with `whole_norms` on those of all heads together (OLMo 2), with
     `turned_norms` after the rotation (Hunyuan). `scale` is 1/sqrt(head_dim) where the family says nothing else.
     `alibi` takes from a score in proportion to the distance (Press et al. 2022). `clip` bounds what the projections
-    give (OLMo). `temperature` makes queries of late positions larger (Ministral 3). With `keys_are_values` what makes
-    the keys makes the values too (Gemma 4). Layers of one `share` have one set of keys and values: the last that does
-    not take them leaves them for those that do (Gemma 3n). `sinks` is the name of a score for each head that takes its
-    share of the softmax and gives nothing (gpt-oss). With a `chunk` a token sees only those before it among as many
-    that begin at a multiple of it (Llama 4).
+    give (OLMo). `temperature` makes queries of late positions larger (Ministral 3). With `gated` each element that the
+    heads put out counts as much as a gate of its own says (Qwen3-Next). `sinks` is the name of a score for each head
+    that takes its share of the softmax and gives nothing (gpt-oss). With a `chunk` a token sees only those
+    before it among as many that begin at a multiple of it (Llama 4). With `keys_are_values` what makes the keys makes
+    the values too (Gemma 4). Layers of one `share` have one set of keys and values: the last that does not take them
+    leaves them for those that do (Gemma 3n).
     """
 
     name: str
@@ -50,11 +51,12 @@ class Attention(Component, frozen=True, kw_only=True):
     turned_norms: bool = False
     clip: float | None = None
     temperature: Temperature | None = None
+    gated: bool = False
+    sinks: str | None = None
+    chunk: int | None = None
     keys_are_values: bool = False
     share: str = ""
     takes: bool = False
-    sinks: str | None = None
-    chunk: int | None = None
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -69,6 +71,7 @@ class Attention(Component, frozen=True, kw_only=True):
             Role.K_PROJ: (keys, self.width),
             **({} if self.keys_are_values else {Role.V_PROJ: (keys, self.width)}),
             Role.O_PROJ: (self.width, queries),
+            Role.ATTENTION_GATE: (queries, self.width),
             Role.SINK: (self.heads,),
         }
 
@@ -83,13 +86,13 @@ class Attention(Component, frozen=True, kw_only=True):
 
     def equation(self, x: str = "x") -> str:
         """Softmax over the positions that a token sees."""
-        del x
         scale = f"·{self.scale:.4g}" if self.scale else f"/√{int(self.head_dim)}"
         scores = f"q·kᵀ{scale}"
         scores = f"cap({scores}, {self.softcap:g})" if self.softcap else scores
         scores += " − slope·distance" if self.alibi else ""
         scores = f"[{scores} | sink]" if self.sinks else scores
-        return f"o_proj·softmax({scores})·v"
+        mixed = f"softmax({scores})·v"
+        return f"o_proj·(sigmoid(attention_gate·{x}) ⊙ {mixed})" if self.gated else f"o_proj·{mixed}"
 
     def terms(self) -> Mapping[Role, str]:
         """Queries, keys and values of each head, and what mixes the heads."""
@@ -111,6 +114,7 @@ class Attention(Component, frozen=True, kw_only=True):
             Role.K_PROJ: f"k = {k}   in {keys}",
             Role.V_PROJ: f"v = {normed.get(Role.V_NORM, '{}').format(made.format('v_proj·x'))}   in {keys}",
             Role.O_PROJ: "o_proj·[heads side by side]",
+            Role.ATTENTION_GATE: "sigmoid(attention_gate·x) multiplies the heads",
             Role.SINK: "a score of each head that no position has: its share is given to none",
         }
 
@@ -136,7 +140,10 @@ class Attention(Component, frozen=True, kw_only=True):
             sinks=weights.get(Role.SINK),
             chunk=self.chunk,
         )
-        return linear(mixed.transpose(0, 1).flatten(1), weights, Role.O_PROJ)
+        flat = mixed.transpose(0, 1).flatten(1)
+        if self.gated:
+            flat = flat * linear(x, weights, Role.ATTENTION_GATE).sigmoid()
+        return linear(flat, weights, Role.O_PROJ)
 
     def _keys_and_values(
         self, x: torch.Tensor, weights: Mapping[str, torch.Tensor], at: At

@@ -10,6 +10,7 @@ from weightscope.components.embedding import Classifier, Embedding, Head
 from weightscope.components.layer_inputs import LayerInputs
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, Stopped
+from weightscope.errors import NotImplementedByWeightscope
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +54,7 @@ class Block(Component, frozen=True, kw_only=True):
         normed = at.call(self.input_norm, x) if self.input_norm else x
         mixed = at.call(self.attention, normed)
         between = self._added(x, mixed, self.attention_out_norm, at)
-        at.stage("attention", self._summed(self.input_norm, self.attention, self.attention_out_norm), between)
+        at.stage(self.attention.word, self._summed(self.input_norm, self.attention, self.attention_out_norm), between)
         fed = x if self.parallel else between
         if self.feed_forward_norm:
             fed = at.call(self.feed_forward_norm, fed)
@@ -170,18 +171,28 @@ def run_layers(repeats: Iterable[Repeat], hidden: torch.Tensor, at: At, *, last:
 
 
 class CausalLM(Component, frozen=True, kw_only=True):
-    """A decoder, the head that turns its output into logits (none in a base model), and auxiliary parts."""
+    """A decoder, the head that turns its output into logits (none in a base model), and auxiliary parts.
+
+    `refused` says why there is no forward pass where the tensors are known and the maths is not.
+    """
 
     decoder: Decoder
     head: Head | Classifier | None
     extras: tuple[Component, ...] = ()
+    refused: str = ""
 
     def children(self) -> Iterable[Component]:
         """In the order of the forward pass, auxiliary parts last."""
         return (self.decoder, *((self.head,) if self.head else ()), *self.extras)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
-        """Ids [T] to logits [T, vocabulary], or without a head to [T, D]."""
+        """Ids [T] to logits [T, vocabulary], or without a head to [T, D].
+
+        Raises:
+            NotImplementedByWeightscope: the maths is `refused`.
+        """
+        if self.refused:
+            raise NotImplementedByWeightscope(f"the forward pass is not implemented: {self.refused}")
         return self.score(at.call(self.decoder, x), at)
 
     def score(self, hidden: torch.Tensor, at: At) -> torch.Tensor:

@@ -65,7 +65,8 @@ class Head(Component, frozen=True, kw_only=True):
     """Logits over the vocabulary; `tied` heads use the token embedding and need not be stored.
 
     `optional` is for checkpoints saved from a base model, which never had a head. `softcap` bounds the logits
-    (Gemma 2): cap · tanh(logits / cap). `scale` multiplies them (Cohere).
+    (Gemma 2): cap · tanh(logits / cap). `scale` multiplies them (Cohere). `normalized` heads use their rows at length
+    1 (Baichuan 2).
     """
 
     name: str
@@ -76,6 +77,7 @@ class Head(Component, frozen=True, kw_only=True):
     optional: bool = False
     softcap: float | None = None
     scale: float = 1.0
+    normalized: bool = False
 
     @property
     def table(self) -> Plain:
@@ -94,7 +96,8 @@ class Head(Component, frozen=True, kw_only=True):
 
     def equation(self, x: str = "x") -> str:
         """A number for each token of the vocabulary."""
-        scores = f"{Role.TOKEN_EMBEDDING if self.tied else Role.LM_HEAD}·{x}"
+        table = str(Role.TOKEN_EMBEDDING if self.tied else Role.LM_HEAD)
+        scores = f"{f'({table} / |its rows|)' if self.normalized else table}·{x}"
         scores += f" · {self.scale:.4g}" if self.scale != 1.0 else ""
         return f"cap({scores}, {self.softcap:g})" if self.softcap else scores
 
@@ -109,7 +112,7 @@ class Head(Component, frozen=True, kw_only=True):
     def score(self, x: torch.Tensor, at: At, owner: Embedding | Head, table: At) -> torch.Tensor:
         """Logits by the matrix that `owner` stores at the place `table`: the head itself or a tied embedding."""
         bias = at.run.reader.tensor(f"{at.prefix}.bias").to(at.run.dtype) if self.bias else None
-        logits = table.project(owner, owner.table, x, bias)
+        logits = table.project(owner, owner.table, x, bias, normalized=self.normalized)
         if self.scale != 1.0:
             logits = logits * self.scale
         return logits.div_(self.softcap).tanh_().mul_(self.softcap) if self.softcap else logits

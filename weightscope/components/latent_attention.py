@@ -29,9 +29,9 @@ class LatentAttention(Component, frozen=True, kw_only=True):
     """Queries go through rank `q_rank` (none: projected directly), keys and values through rank `kv_rank`.
 
     A head's query and key have `nope` elements without and `rope_dim` with rotation; the rotated part of the key is
-    shared by all heads. `bias` is on the projections from and to the model's width. With an `indexer` a token sees
-    only the positions that it chooses (DeepSeek-V3.2); a layer that `follows` sees those of the last one before it
-    that had one (GLM-5.2).
+    shared by all heads; without `rope` it is shared all the same (Kimi Linear). `bias` is on the projections from and
+    to the model's width. With an `indexer` a token sees only the positions that it chooses (DeepSeek-V3.2); a layer
+    that `follows` sees those of the last one before it that had one (GLM-5.2).
     """
 
     name: str
@@ -42,7 +42,7 @@ class LatentAttention(Component, frozen=True, kw_only=True):
     nope: Size
     rope_dim: Size
     v_dim: Size
-    rope: Rope
+    rope: Rope | None
     bias: bool = False
     indexer: Indexer | None = None
     follows: bool = False
@@ -58,7 +58,8 @@ class LatentAttention(Component, frozen=True, kw_only=True):
         yield Linear("kv_a_proj_with_mqa", Role.KV_A_PROJ, bias=self.bias)
         yield Linear("kv_b_proj", Role.KV_B_PROJ)
         yield Linear("o_proj", Role.O_PROJ, bias=self.bias)
-        yield self.rope.table("rotary_emb.inv_freq")
+        if self.rope:
+            yield self.rope.table("rotary_emb.inv_freq")
 
     def sizes(self) -> Sizes:
         """`kv_a` makes the latent and the shared rotated key; `kv_b` each head's key (nope) and value in turn."""
@@ -88,20 +89,21 @@ class LatentAttention(Component, frozen=True, kw_only=True):
     def equation(self, x: str = "x") -> str:
         """Softmax over the positions that a token sees."""
         del x
-        scaled = f"·{self.rope.score_scale:.4g}" if self.rope.score_scale != 1.0 else ""
+        scaled = f"·{self._score_scale:.4g}" if self._score_scale != 1.0 else ""
         chosen = " over chosen positions" if self.indexer or self.follows else ""
         return f"o_proj·softmax(q·kᵀ/√{int(self.nope + self.rope_dim)}{scaled})·v{chosen}"
 
     def terms(self) -> Mapping[Role, str]:
         """Two latent vectors, and what each head makes of them."""
         heads = f"in {int(self.heads)} heads"
-        turned = f"the last {int(self.rope_dim)} of each turned by position"
+        by_position = " turned by position" if self.rope else ""
+        turned = f"the last {int(self.rope_dim)} of each{by_position or ' beside r'}"
         return {
             Role.Q_A_PROJ: f"c = norm(q_a_proj·x)   {int(self.q_rank or 0)} numbers for all queries",
             Role.Q_B_PROJ: f"q = q_b_proj·c   {heads} of {int(self.nope + self.rope_dim)}, {turned}",
             Role.Q_PROJ: f"q = q_proj·x   {heads} of {int(self.nope + self.rope_dim)}, {turned}",
             Role.KV_A_PROJ: f"[l | r] = kv_a_proj·x   l = norm(l) is the latent of {int(self.kv_rank)} numbers; r,"
-            f" turned by position, is a part of every head's key",
+            f"{f'{by_position},' if by_position else ''} is a part of every head's key",
             Role.KV_B_PROJ: f"[k | v] = kv_b_proj·l   {heads}, keys of {int(self.nope)}, values of {int(self.v_dim)}",
             Role.O_PROJ: "o_proj·[heads side by side]",
         }
@@ -125,8 +127,15 @@ class LatentAttention(Component, frozen=True, kw_only=True):
         latent, k_rope = torch.split(linear(x, weights, Role.KV_A_PROJ), [kv_rank, rope_dim], dim=-1)
         kv = linear(at.call(norms[Role.KV_A_NORM], latent), weights, Role.KV_B_PROJ)
         k, v = torch.split(kv.reshape(len(x), -1, nope + v_dim).transpose(0, 1), [nope, v_dim], dim=-1)
-        rotation = at.rotation(self.rope)
-        q = torch.cat((q[..., :nope], self.rope.turn(q[..., nope:], rotation)), dim=-1)
-        k = torch.cat((k, self.rope.turn(k_rope[None], rotation).expand(len(k), -1, -1)), dim=-1)
-        mixed = attend(q, k, v, scale=(nope + rope_dim) ** -0.5 * self.rope.score_scale, allowed=allowed)
+        k_rope = k_rope[None]
+        if self.rope:
+            rotation = at.rotation(self.rope)
+            q = torch.cat((q[..., :nope], self.rope.turn(q[..., nope:], rotation)), dim=-1)
+            k_rope = self.rope.turn(k_rope, rotation)
+        k = torch.cat((k, k_rope.expand(len(k), -1, -1)), dim=-1)
+        mixed = attend(q, k, v, scale=(nope + rope_dim) ** -0.5 * self._score_scale, allowed=allowed)
         return linear(mixed.transpose(0, 1).flatten(1), weights, Role.O_PROJ)
+
+    @property
+    def _score_scale(self) -> float:
+        return self.rope.score_scale if self.rope else 1.0

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 class GatedMLP(Component, frozen=True, kw_only=True):
     """down(act(gate(x)) · up(x)); `inner` is the width between.
 
-    `sparsity` is the share of the gate's elements that are cut off, the smallest, were they normally distributed
-    (Gemma 3n). `limit` bounds the gate from above and up on both sides, `lift` is added to up, and `steepness` is the s
-    of the gate's activation g·sigmoid(s·g), in place of `activation` (gpt-oss).
+    `limit` bounds the gate from above and up on both sides, `lift` is added to up, and `steepness` is the s of the
+    gate's activation g·sigmoid(s·g), in place of `activation` (gpt-oss). `gate_scale` multiplies what enters the
+    activation, `out_scale` what leaves (Falcon-H1). `sparsity` is the share of the gate's elements that are cut off,
+    the smallest, were they normally distributed (Gemma 3n).
     """
 
     name: str
@@ -30,10 +31,12 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     width: Size
     inner: Size
     activation: str
-    sparsity: float = 0.0
     limit: float | None = None
     lift: float = 0.0
     steepness: float | None = None
+    gate_scale: float = 1.0
+    out_scale: float = 1.0
+    sparsity: float = 0.0
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -56,7 +59,8 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     def equation(self, x: str = "x") -> str:
         """The gate decides element by element how much of up goes through down."""
         gate, up = self._words(x)
-        return f"down_proj·({gate} ⊙ {up})"
+        out = f"{self.out_scale:.4g}·" if self.out_scale != 1.0 else ""
+        return f"{out}down_proj·({gate} ⊙ {up})"
 
     def terms(self) -> Mapping[Role, str]:
         """The three products."""
@@ -72,6 +76,8 @@ class GatedMLP(Component, frozen=True, kw_only=True):
         import torch
 
         gate, up = linear(x, weights, Role.GATE_PROJ), linear(x, weights, Role.UP_PROJ)
+        if self.gate_scale != 1.0:
+            gate = gate * self.gate_scale
         if self.sparsity:
             spread = gate.std(-1, keepdim=True, correction=0) * NormalDist().inv_cdf(self.sparsity)
             gate = (gate - gate.mean(-1, keepdim=True) - spread).clamp_min(0)
@@ -81,10 +87,12 @@ class GatedMLP(Component, frozen=True, kw_only=True):
             gate = activate(self.activation, gate)
         else:
             gate = gate * torch.sigmoid(self.steepness * gate)
-        return linear(gate * (up + self.lift) if self.lift else gate * up, weights, Role.DOWN_PROJ)
+        out = linear(gate * (up + self.lift) if self.lift else gate * up, weights, Role.DOWN_PROJ)
+        return out * self.out_scale if self.out_scale != 1.0 else out
 
     def _words(self, x: str) -> tuple[str, str]:
         gate, up = f"gate_proj·{x}", f"up_proj·{x}"
+        gate = f"{self.gate_scale:.4g}·{gate}" if self.gate_scale != 1.0 else gate
         gate = f"top({gate}, {1 - self.sparsity:.3g})" if self.sparsity else gate
         if self.limit is not None:
             gate, up = f"min({gate}, {self.limit:g})", f"clamp({up}, ±{self.limit:g})"
@@ -133,6 +141,10 @@ class MLP(Component, frozen=True, kw_only=True):
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, width] to [T, width]."""
         weights = at.weights(self)
-        up = linear(x, weights, Role.UP_PROJ)
-        activated = at.call(self.learned, up) if self.learned else activate(self.activation, up)
-        return linear(activated, weights, Role.DOWN_PROJ)
+        if self.learned is None:
+            return self.mix(x, weights)
+        return linear(at.call(self.learned, linear(x, weights, Role.UP_PROJ)), weights, Role.DOWN_PROJ)
+
+    def mix(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """[T, width] to [T, width] by matrices that lie anywhere."""
+        return linear(activate(self.activation, linear(x, weights, Role.UP_PROJ)), weights, Role.DOWN_PROJ)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component, Repeat, needed
-from weightscope.components.mlp import GatedMLP
+from weightscope.components.mlp import MLP, GatedMLP
 from weightscope.components.routing import Routing
 from weightscope.components.running import At, linear
 from weightscope.roles import Role, Section
@@ -30,7 +30,7 @@ class StackedExperts(Component, frozen=True, kw_only=True):
     items: tuple[Stacked, ...]
     experts: Size
     chosen: Size
-    expert: GatedMLP
+    expert: GatedMLP | MLP
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -80,16 +80,17 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     Experts lie as modules of their own below `experts`, or where `stacked` says. `correction` is a buffer of one
     number an expert that shifts the choice but not the weights (DeepSeek-V3's auxiliary-loss-free balancing), or
     where `correction_counts` a parameter [1, experts] (Ernie 4.5). `shared_gate` is the name of a vector whose
-    sigmoid with x multiplies the shared experts (Qwen2-MoE).
+    sigmoid with x multiplies the shared experts (Qwen2-MoE). `latent` is the width that routed experts see of x, after
+    one matrix and before another back (Nemotron 3); with `latent_bias` both have a bias.
     """
 
     name: str
     width: Size
     experts: Size
     chosen: Size
-    expert: GatedMLP
+    expert: GatedMLP | MLP
     routing: Routing = Routing()
-    shared: GatedMLP | None = None
+    shared: GatedMLP | MLP | None = None
     correction: str | None = None
     section: Section | None = Section.MOE
     stacked: StackedExperts | None = None
@@ -97,6 +98,8 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     router_bias: bool = False
     shared_gate: str | None = None
     correction_counts: bool = False
+    latent: Size | None = None
+    latent_bias: bool = False
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -108,6 +111,9 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
             yield Buffer(self.correction, Role.ROUTER_BIAS, (self.experts,), optional=False)
         if self.shared_gate:
             yield Linear(self.shared_gate, Role.SHARED_GATE)
+        if self.latent:
+            yield Linear("fc1_latent_proj", Role.LATENT_DOWN_PROJ, bias=self.latent_bias)
+            yield Linear("fc2_latent_proj", Role.LATENT_UP_PROJ, bias=self.latent_bias)
 
     def sizes(self) -> Sizes:
         """(experts, width)."""
@@ -115,6 +121,8 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
             Role.ROUTER: (self.experts, self.width),
             Role.ROUTER_BIAS: (Size(1), self.experts),
             Role.SHARED_GATE: (Size(1), self.width),
+            Role.LATENT_DOWN_PROJ: (self.latent or self.width, self.width),
+            Role.LATENT_UP_PROJ: (self.width, self.latent or self.width),
         }
 
     def children(self) -> Iterable[Component]:
@@ -131,8 +139,10 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     def equation(self, x: str = "x") -> str:
         """The sum over the chosen experts, and the shared ones."""
         score = f"{self.routing.score}(router·{x})"
-        expert = f"expert(weight·{x})" if self.routing.early else f"weight·expert({x})"
+        seen = f"latent_down_proj·{x}" if self.latent else x
+        expert = f"expert(weight·{seen})" if self.routing.early else f"weight·expert({seen})"
         routed = f"Σ {expert} over the top {int(self.chosen)} of {int(self.experts)} by {score}"
+        routed = f"latent_up_proj·({routed})" if self.latent else routed
         gate = f"sigmoid(shared_gate·{x})·" if self.shared_gate else ""
         return f"{gate}shared({x}) + {routed}" if self.shared else routed
 
@@ -146,6 +156,8 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
             Role.ROUTER: f"s = {self.routing.score}(router·x): {chosen}, with weights{weights}",
             Role.ROUTER_BIAS: "s + router_bias decides which experts, s alone how much of each",
             Role.SHARED_GATE: "sigmoid(shared_gate·x) is how much of the shared experts",
+            Role.LATENT_DOWN_PROJ: f"what experts see is latent_down_proj·x, {int(self.latent or 0)} numbers",
+            Role.LATENT_UP_PROJ: "latent_up_proj·(the sum over the experts)",
         }
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
@@ -158,15 +170,17 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         out = at.call(self.shared, x) if self.shared else torch.zeros_like(x)
         if self.shared_gate:
             out = out * linear(x, read, Role.SHARED_GATE).sigmoid()
+        seen = linear(x, read, Role.LATENT_DOWN_PROJ) if self.latent else x
+        routed = torch.zeros_like(seen) if self.latent else out
         wanted = torch.unique(experts).tolist()
         for number, following in zip(wanted, [*wanted[1:], None], strict=True):
             token, place = torch.where(experts == number)
             if following is not None and at.run.held is None:
                 self._ahead(following, at)
             weight = weights[token, place, None]
-            answer = self._answer(number, x[token] * weight if self.routing.early else x[token], at)
-            out.index_add_(0, token, answer if self.routing.early else answer * weight)
-        return out
+            answer = self._answer(number, seen[token] * weight if self.routing.early else seen[token], at)
+            routed.index_add_(0, token, answer if self.routing.early else answer * weight)
+        return out + linear(routed, read, Role.LATENT_UP_PROJ) if self.latent else out
 
     def _answer(self, number: int, x: torch.Tensor, at: At) -> torch.Tensor:
         if self.stacked:

@@ -25,7 +25,8 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
     `settings` are the scaling's own numbers under their config names. `interleaved` pairs neighbours (2i, 2i+1)
     rather than halves (i, i + dim/2). `context` is the config's `max_position_embeddings`, `trained` its
     `original_max_position_embeddings`. `sections` are how many pairs turn by each axis of a multi-axis position
-    (Qwen2-VL, arXiv 2409.12191): one axis after the other, or with `alternating` in turns (Qwen3-VL).
+    (Qwen2-VL, arXiv 2409.12191): one axis after the other, or with `alternating` in turns (Qwen3-VL). Positions from
+    `limit` on are refused, because of what `beyond` says.
     """
 
     dim: int
@@ -37,6 +38,8 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
     trained: int | None = None
     sections: tuple[int, ...] = ()
     alternating: bool = False
+    limit: int | None = None
+    beyond: str = ""
 
     @classmethod
     def of(
@@ -103,10 +106,12 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
         """Cosines and sines [T, dim/2] of positions [T], or [axes, T] where the rotation has several axes.
 
         Raises:
-            NotImplementedByWeightscope: a scaling that is not implemented, by name.
+            NotImplementedByWeightscope: a scaling that is not implemented, by name; positions beyond `limit`.
         """
         import torch
 
+        if self.limit is not None and int(positions.max()) >= self.limit:
+            raise NotImplementedByWeightscope(f"positions from {self.limit:,} on are not implemented: {self.beyond}")
         frequencies, factor = self._frequencies(int(positions.max()) + 1)
         angles = positions.to(torch.float32)[..., None] * frequencies.to(positions.device)
         if positions.ndim > 1:

@@ -123,12 +123,22 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
             return self.weights(component)[table.role][index]
         return self.run.reader.rows(table.path(self.prefix), index).to(self.run.dtype)
 
-    def project(self, component: Component, table: Plain, x: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-        """X · tableᵀ + bias, [T, D] to [T, rows], the table read slab by slab."""
+    def project(
+        self,
+        component: Component,
+        table: Plain,
+        x: torch.Tensor,
+        bias: torch.Tensor | None,
+        *,
+        normalized: bool = False,
+    ) -> torch.Tensor:
+        """X · tableᵀ + bias, [T, D] to [T, rows], the table read slab by slab and its rows `normalized` if asked to."""
         import torch
 
+        functional = torch.nn.functional
         if self.run.held is not None:
-            return torch.nn.functional.linear(x, self.weights(component)[table.role], bias)
+            held = self.weights(component)[table.role]
+            return functional.linear(x, functional.normalize(held, dim=-1) if normalized else held, bias)
         name = table.path(self.prefix)
         rows, width = (int(size) for size in component.sizes()[table.role])
         step = max(1, SLAB_ELEMENTS // max(width, 1))
@@ -138,7 +148,8 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
             matrix = self.run.reader.rows(name, slab)
             if following:
                 self.run.reader.ahead([name], following)
-            out[:, slab] = torch.nn.functional.linear(x, matrix.to(self.run.dtype))
+            matrix = matrix.to(self.run.dtype)
+            out[:, slab] = functional.linear(x, functional.normalize(matrix, dim=-1) if normalized else matrix)
         return out if bias is None else out + bias
 
     def rotation(self, rope: Rope) -> tuple[torch.Tensor, torch.Tensor]:

@@ -57,7 +57,7 @@ def gemma3n_text(config: Config, root: str) -> CausalLM:
         attention = shared_attention(config, kind, mode, head_dim=head_dim, kv_heads=kv_heads, rope=rope)
         return AltUpBlock(
             block=sandwich(config, attention, wide, sparsity=sparsity),
-            altup=AltUp(name="altup", width=width, streams=streams, active=int(config["altup_active_idx"]), eps=eps),
+            altup=AltUp(name="altup", width=width, streams=streams, leading=int(config["altup_active_idx"]), eps=eps),
             laurel=Laurel(name="laurel", width=width, rank=config["laurel_rank"], eps=eps),
             layer_input=LayerInput(width=width, inner=inner, activation=activation, eps=eps),
             scaled=config["altup_correct_scale"],

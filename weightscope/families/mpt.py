@@ -35,17 +35,14 @@ ATTENTION: dict[str, Any] = {
     "alibi": True,
     "alibi_bias_max": 8,
 }
+MATRICES = ("up_proj", "down_proj")
 LAYOUT = Layout(
-    layers="blocks",
-    input_norm="norm_1",
-    second_norm="norm_2",
-    mlp="ffn",
-    matrices=("up_proj", "down_proj"),
-    final_norm="norm_f",
+    layers="blocks", input_norm="norm_1", second_norm="norm_2", mlp="ffn", matrices=MATRICES, final_norm="norm_f"
 )
 # What transformers' MptModel computes; other settings were MosaicML's own code.
-ONLY = {"expansion_ratio": 4, "logit_scale": None, "no_bias": True}
-ONLY_ATTENTION = {"attn_type": "multihead_attention", "prefix_lm": False, "qk_ln": False, "alibi": True}
+NORMS = ("low_precision_layernorm", "layernorm")
+ONLY = {"expansion_ratio": (4,), "logit_scale": (None,), "no_bias": (True,), "norm_type": NORMS}
+ONLY_ATTENTION = {"attn_type": ("multihead_attention",), "prefix_lm": (False,), "qk_ln": (False,), "alibi": (True,)}
 
 
 @family(
@@ -60,11 +57,9 @@ def mpt(config: Config, root: str) -> CausalLM:
     nested = config.nested("attn_config") if config.data.get("attn_config") else Config({}, source=config.source)
     inner = nested.with_defaults(ATTENTION, {})
     for part, allowed in ((config, ONLY), (inner, ONLY_ATTENTION)):
-        for key, value in allowed.items():
-            if part[key] != value:
+        for key, values in allowed.items():
+            if part[key] not in values:
                 raise UndeclaredError(f"MPT with {part.prefix}{key} {part[key]!r} is not declared", where=config.source)
-    if config["norm_type"] not in ("low_precision_layernorm", "layernorm"):
-        raise UndeclaredError(f"the norm_type {config['norm_type']!r} is not declared", where=config.source)
     width, heads = config["d_model"], config["n_heads"]
     shape = Shape(
         width=width,
@@ -77,9 +72,6 @@ def mpt(config: Config, root: str) -> CausalLM:
         norm_bias=False,
     )
     projections = (Linear("Wqkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ), Linear("out_proj", Role.O_PROJ))
-    settings = {
-        "alibi": Alibi(heads=heads, most=inner["alibi_bias_max"]),
-        "clip": inner["clip_qkv"],
-        "scale": inner["softmax_scale"],
-    }
+    near = Alibi(heads=heads, most=inner["alibi_bias_max"])
+    settings = {"alibi": near, "clip": inner["clip_qkv"], "scale": inner["softmax_scale"]}
     return decoder(config, root, LAYOUT, shape, projections, attention=settings, heads={"tagger": "classifier"})

@@ -51,8 +51,9 @@ class BlockFP8(msgspec.Struct, frozen=True, kw_only=True):
         return cls(rows=block[0], columns=block[1], excluded=tuple(excluded))
 
     def applies(self, stored: Stored) -> bool:
-        """Matrices of linear layers."""
-        return stored.kind is Kind.WEIGHT and len(stored.shape) == 2 and stored.parts[0][0] not in KEPT
+        """Matrices of linear layers, not what lies beside them without a module (Mamba's A)."""
+        matrix = stored.kind is Kind.WEIGHT and len(stored.shape) == 2 and stored.name.endswith(".weight")
+        return matrix and stored.parts[0][0] not in KEPT
 
     def converts(self, module: str) -> bool:
         """An excluded name stands for itself, all below it, and as a suffix (transformers' `should_convert_module`)."""

@@ -41,8 +41,8 @@ class MLXAffine(msgspec.Struct, frozen=True, kw_only=True):
         return cls(bits=bits, group_size=group_size)
 
     def applies(self, stored: Stored) -> bool:
-        """All matrices; MLX quantizes tables as well."""
-        return stored.kind is Kind.WEIGHT and len(stored.shape) == 2
+        """All matrices of modules; MLX quantizes tables as well."""
+        return stored.kind is Kind.WEIGHT and len(stored.shape) == 2 and stored.name.endswith(".weight")
 
     def converts(self, module: str) -> bool:
         """No module is left out."""

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import Block, CausalLM
-from weightscope.components.mlp import GatedMLP
+from weightscope.components.mlp import MLP, GatedMLP
 from weightscope.components.moe import StackedExperts
 from weightscope.components.windows import alike
 from weightscope.config import Config
@@ -31,7 +31,12 @@ def spelling(root: str) -> tuple[str, bool]:
 
 
 def stacked_experts(
-    expert: GatedMLP, experts: Size, chosen: Size, *, name: str = "experts", items: tuple[Stacked, ...] = IN_MEMORY
+    expert: GatedMLP | MLP,
+    experts: Size,
+    chosen: Size,
+    *,
+    name: str = "experts",
+    items: tuple[Stacked, ...] = IN_MEMORY,
 ) -> StackedExperts:
     """Experts as transformers 5 holds them in memory, gate above up in one tensor, or as `items` say."""
     return StackedExperts(name=name, items=items, experts=experts, chosen=chosen, expert=expert)

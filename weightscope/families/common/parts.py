@@ -61,8 +61,12 @@ def head(
     tagger: str = "score",
     bias: bool = False,
     scale: float = 1.0,
+    tied: bool | None = None,
 ) -> Head | Classifier | None:
-    """What lies beside the root: the head that scores the vocabulary, a classifier, or nothing in a base model."""
+    """What lies beside the root: the head that scores the vocabulary, a classifier, or nothing in a base model.
+
+    `tied` is what the config says, unless the class says otherwise.
+    """
     width = width or config["hidden_size"]
     if config.is_base_model:
         return None
@@ -76,7 +80,7 @@ def head(
         name=name,
         vocabulary=config["vocab_size"],
         width=width,
-        tied=bool(config["tie_word_embeddings"]),
+        tied=bool(config["tie_word_embeddings"]) if tied is None else tied,
         optional=not root,
         softcap=softcap,
         bias=bias,

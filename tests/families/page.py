@@ -1,0 +1,176 @@
+"""The page of docs/families.md, from the registry, the families' own code and the tests' tables.
+
+`python -m tests.families.page` writes it; tests/test_families_page.py says when that is due.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import transformers
+
+from tests.components.test_logits import DECODERS
+from tests.families.remote_code import REMOTE
+from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
+from tests.families.tiny import TINY, Tiny
+from weightscope.families.common.layout import refuse, require
+from weightscope.families.common.parts import head
+from weightscope.families.registry import Family, all_families, component_of
+
+PAGE = Path(__file__).parents[2] / "docs" / "families.md"
+# What every family refuses, said once above the table.
+SHARED = (head, component_of)
+HEAD = """\
+# Families
+
+Written by `python -m tests.families.page` from the registry, the families' code and the tests' tables; a test fails
+when it is out of date.
+
+For each model type: the file that declares it; what its names, shapes and counts are held against; what its logits are
+held against; what it refuses, by name, rather than approximate. *tiny* are small random models that transformers
+{version} builds and saves; a type that it does not know is held against one with the same maths, its tensors rewritten
+under the published names (*as …*). *configs* and *indexes* are published ones: a config's count, an index's names and
+total size.
+
+Any type refuses an activation, a rope scaling, a quantization scheme or a task's head that is not implemented. A type
+that is not here is read all the same, with roles inferred from names.
+
+| type | file | names, shapes, counts | logits | refused |
+| --- | --- | --- | --- | --- |
+"""
+EXCEPTIONS = """
+## Published models that differ from their config
+
+| model | how |
+| --- | --- |
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    version = ".".join(transformers.__version__.split(".")[:2])
+    rows = [_row(found) for found in all_families().values()]
+    differing = sorted((OTHER_NAMES | OTHER_SIZES | OTHER_PARTS).items())
+    return (
+        HEAD.replace("{version}", version)
+        + "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
+        + EXCEPTIONS
+        + "".join(f"| {model} | {_cell(reason)} |\n" for model, reason in differing)
+    )
+
+
+def _row(found: Family) -> tuple[str, ...]:
+    file = f"[{found.module}.py](../weightscope/families/{found.module}.py)"
+    return (
+        f"`{found.model_type}`",
+        file,
+        ", ".join(_names(found.model_type)) or "nothing",
+        ", ".join(_logits(found.model_type)) or "not checked",
+        _cell("; ".join(dict.fromkeys(refusals(found.build)))),
+    )
+
+
+def _names(model_type: str) -> Iterator[str]:
+    tiny = [t for t in TINY if _type_of(t) == model_type]
+    if tiny:
+        yield f"{len(tiny)} tiny"
+    yield from _remote(model_type)
+    for word, models in (("config", DECLARED), ("index", INDEXED)):
+        count = sum(model["config"].get("model_type") == model_type for model in models)
+        if count:
+            yield f"{count} {word}{'' if count == 1 else 'es' if word == 'index' else 's'}"
+    packed = sum(model["config"].get("model_type") == model_type for model in QUANTIZED)
+    if packed:
+        yield f"{packed} as before quantization"
+
+
+def _logits(model_type: str) -> Iterator[str]:
+    tiny = [t for t in DECODERS if _type_of(t) == model_type]
+    if tiny:
+        yield f"{len(tiny)} tiny"
+    yield from _remote(model_type)
+
+
+def _remote(model_type: str) -> Iterator[str]:
+    built = [remote for remote in REMOTE if remote.model_type == model_type]
+    for oracle in sorted({_type_of(remote.oracle) for remote in built}):
+        count = sum(_type_of(remote.oracle) == oracle for remote in built)
+        yield f"{count} tiny as `{oracle}`"
+
+
+def _type_of(tiny: Tiny) -> str:
+    return str(getattr(transformers, f"{tiny.kind}Config").model_type)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def refusals(build: Callable[..., Any], seen: set[str] | None = None) -> Iterator[str]:
+    """What a build function, and those of the families that it calls, say when they refuse a config or its maths."""
+    seen = set() if seen is None else seen
+    name = f"{build.__module__}.{build.__qualname__}"
+    if name in seen:
+        return
+    seen.add(name)
+    names = inspect.getclosurevars(build).globals
+    tree = ast.parse(textwrap.dedent(inspect.getsource(build)))
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func.id if isinstance(node.func, ast.Name) else ""
+        function = names.get(called)
+        if called in ("UndeclaredError", "NotImplementedByWeightscope") and node.args:
+            yield _text(node.args[0], names).removesuffix(" is not declared").removesuffix(" are not declared")
+        elif function in (refuse, require):
+            yield _settings(node, names)
+        elif inspect.isfunction(function) and function not in SHARED and ".families." in function.__module__:
+            yield from refusals(function, seen)
+        for keyword in node.keywords:
+            if keyword.arg in ("refused", "beyond"):
+                yield from _texts(keyword.value, names)
+
+
+def _settings(node: ast.Call, names: Mapping[str, Any]) -> str:
+    """The settings that `refuse` and `require` name."""
+    model, settings = _text(node.args[1], names), _value(node.args[2], names)
+    if isinstance(settings, dict):
+        return f"{model} with another " + ", ".join(f"{key} than {value!r}" for key, value in settings.items())
+    return f"{model} with " + ", ".join(settings)
+
+
+def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
+    return names[node.id] if isinstance(node, ast.Name) else ast.literal_eval(node)
+
+
+def _texts(node: ast.AST, names: Mapping[str, Any]) -> Iterator[str]:
+    """The sentences of an expression: literals, and constants of the module."""
+    if isinstance(node, ast.JoinedStr | ast.Constant | ast.Name):
+        text = _text(node, names)
+        if text and text != "…":
+            yield text
+        return
+    for child in ast.iter_child_nodes(node):
+        # What decides between sentences is none.
+        if not (isinstance(node, ast.IfExp) and child is node.test):
+            yield from _texts(child, names)
+
+
+def _text(node: ast.AST, names: Mapping[str, Any]) -> str:
+    """A string as far as the code alone tells it."""
+    if isinstance(node, ast.JoinedStr):
+        return re.sub("…[… ]*…", "…", "".join(_text(part, names) for part in node.values))
+    if isinstance(node, ast.FormattedValue):
+        return _text(node.value, names)
+    value = names.get(node.id) if isinstance(node, ast.Name) else getattr(node, "value", None)
+    return value.replace("{:,}", "…") if isinstance(value, str) else "…"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

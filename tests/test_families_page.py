@@ -1,0 +1,26 @@
+"""docs/families.md is what the code and the tests say today."""
+
+from __future__ import annotations
+
+from tests.families.page import PAGE, page, refusals
+from weightscope.families.registry import all_families
+
+
+def test_the_page_is_up_to_date() -> None:
+    """Otherwise: `python -m tests.families.page`."""
+    assert PAGE.read_text() == page()
+
+
+def test_every_type_has_a_row() -> None:
+    written = page()
+    for model_type in all_families():
+        assert written.count(f"\n| `{model_type}` | ") == 1
+
+
+def test_refusals_are_read_from_the_code() -> None:
+    families = all_families()
+    assert list(refusals(families["bloom"].build)) == ["BLOOM with apply_residual_connection_post_layernorm"]
+    assert "TeleChat with apply_residual_connection_post_layernorm, embed_layernorm" in list(
+        refusals(families["telechat"].build)
+    )
+    assert list(refusals(families["llama"].build)) == []

@@ -1,0 +1,100 @@
+"""The sizes of Mamba's parts as configs state them, and Mamba-2 under the keys that most hybrids share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weightscope.components.gated_norm import GatedRMSNorm
+from weightscope.components.mamba2 import Mamba2
+from weightscope.config import Config, Nullable
+from weightscope.sizes import Size
+
+# What the config classes of Bamba, Falcon-H1 and Granite 4 have in common, where they differ those of Bamba.
+MAMBA2_HYBRID: dict[str, Any] = {
+    "vocab_size": 128000,
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": Nullable(int, 8),
+    "head_dim": Nullable(int),
+    "hidden_act": "silu",
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 10000.0,
+    "attention_bias": False,
+    "mlp_bias": False,
+    "tie_word_embeddings": False,
+    "mamba_n_heads": 128,
+    "mamba_d_head": None,
+    "mamba_n_groups": 1,
+    "mamba_d_state": 256,
+    "mamba_d_conv": 4,
+    "mamba_expand": 2,
+    "mamba_conv_bias": Nullable(bool, True),
+    "mamba_proj_bias": Nullable(bool, False),
+    "time_step_limit": None,
+}
+
+
+def mamba2(config: Config, inner: Size | None = None, **own: Any) -> Mamba2:
+    """Mamba-2 named `mamba`, gated before the norm; `own` is what a family has otherwise."""
+    heads, groups = config["mamba_n_heads"], config["mamba_n_groups"]
+    inner = inner or config["mamba_expand"] * config["hidden_size"]
+    bias = bool(config["mamba_proj_bias"])
+    settings: dict[str, Any] = {
+        "norm": GatedRMSNorm(name="norm", size=inner, eps=config["rms_norm_eps"], groups=int(groups), gate_first=True),
+        "bias": bias,
+        "out_bias": bias,
+    }
+    return Mamba2(
+        name="mamba",
+        width=config["hidden_size"],
+        heads=heads,
+        head_dim=head_size(config, "mamba_d_head", inner, heads),
+        groups=groups,
+        state=config["mamba_d_state"],
+        kernel=config["mamba_d_conv"],
+        activation=config["hidden_act"],
+        kernel_bias=bool(config["mamba_conv_bias"]),
+        steps=step_limits(config),
+        **(settings | own),
+    )
+
+
+def step_rank(config: Config, key: str) -> Size:
+    """The size of the vector that Mamba's steps come from: a number, or "auto" for a sixteenth of the width."""
+    rank, width = config[key], config["hidden_size"]
+    if rank is None or rank == "auto":
+        return Size(-(-int(width) // 16), f"⌈{width.text}/16⌉", width.keys)
+    if not isinstance(rank, Size):
+        raise config.error(f"{key!r} is {rank!r:.60}, not a whole number")
+    return rank
+
+
+def head_size(config: Config, key: str, inner: Size, heads: Size) -> Size:
+    """The channels of one of Mamba-2's heads: a number, or "auto" for the inner width divided among them."""
+    stated = config[key]
+    if stated is None or stated == "auto":
+        return inner // heads
+    if not isinstance(stated, Size) or stated * heads != inner:
+        raise config.error(f"{key!r} is {stated!r:.60}, and {int(heads)} heads of that are not {int(inner)} wide")
+    return stated
+
+
+def step_limits(config: Config) -> tuple[float, float]:
+    """The least and the greatest step of Mamba-2 (`time_step_limit`)."""
+    limits = config["time_step_limit"]
+    if limits is None:
+        return 0.0, float("inf")
+    # transformers 5 writes infinity as an object, earlier releases as JSON does not allow.
+    plain = [_number(limit) for limit in limits] if isinstance(limits, list) else []
+    numbers = [number for number in plain if number is not None]
+    if len(plain) != 2 or len(numbers) != 2:
+        raise config.error(f"'time_step_limit' is {limits!r:.60}, not two numbers")
+    return numbers[0], numbers[1]
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, dict):
+        value = {"Infinity": float("inf"), "-Infinity": -float("inf")}.get(str(value.get("__float__")))
+    return float(value) if isinstance(value, int | float) else None

@@ -1,0 +1,71 @@
+"""Nemotron-H (arXiv 2504.03624) and Nemotron 3: each layer one mixer or MLP. Source: `NemotronHConfig`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from weightscope.components.decoder import CausalLM
+from weightscope.config import Config, Nullable
+from weightscope.families.common.hybrid import hybrid
+from weightscope.families.common.nemotron_layers import ahead, block, layers
+from weightscope.families.registry import family
+
+NEMOTRON_H: dict[str, Any] = {
+    "vocab_size": 131072,
+    "hidden_size": 4096,
+    "num_attention_heads": 32,
+    "num_key_value_heads": Nullable(int, 8),
+    "head_dim": 128,
+    "attention_bias": False,
+    "intermediate_size": 21504,
+    "mlp_hidden_act": "relu2",
+    "mlp_bias": False,
+    "ssm_state_size": 128,
+    "mamba_num_heads": 128,
+    "mamba_head_dim": 64,
+    "mamba_hidden_act": "silu",
+    "n_groups": 8,
+    "conv_kernel": 4,
+    "time_step_min": 0.001,
+    "use_conv_bias": True,
+    "use_bias": False,
+    "n_routed_experts": 8,
+    "moe_intermediate_size": 7688,
+    "moe_shared_expert_intermediate_size": 7688,
+    "moe_latent_size": Nullable(int),
+    "num_experts_per_tok": 2,
+    "routed_scaling_factor": 1.0,
+    "n_group": 1,
+    "topk_group": 1,
+    "norm_topk_prob": True,
+    "num_nextn_predict_layers": Nullable(int, 0),
+    "mtp_layers_block_type": Nullable(list),
+    "layer_norm_epsilon": 1e-5,
+}
+# A state dict of transformers 5 has another root than what is published, and experts stacked.
+STACKED = "model, experts stacked"
+
+
+@family(
+    "nemotron_h",
+    roots=("backbone", "", "model", STACKED),
+    defaults=NEMOTRON_H,
+    aliases={"layers_block_type": "layer_types"},
+    needs=("vocab_size", "hidden_size"),
+)
+def nemotron_h(config: Config, root: str) -> CausalLM:
+    """The number of layers is that of the listed ones; the class ties nothing, whatever the config says."""
+    prefix, _, stacked = root.partition(", ")
+    model = hybrid(
+        config,
+        prefix,
+        layers(config),
+        lambda kind: block(config, kind, stacked=bool(stacked)),
+        eps=config["layer_norm_epsilon"],
+        embedding="embeddings",
+        final_norm="norm_f",
+        tied=False,
+    )
+    return replace(model, extras=ahead(config))

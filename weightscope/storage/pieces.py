@@ -1,0 +1,37 @@
+"""One role's tensor that lies in several equal pieces along its first dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import TYPE_CHECKING
+
+from weightscope.roles import Role
+from weightscope.storage.base import Scope, Sizes, Stored, join
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Pieces:
+    """The pieces under their modules' `names`, in order, each a `weight`."""
+
+    def __init__(self, role: Role, *names: str) -> None:
+        self.roles = (role,)
+        self.names = names
+
+    def tensors(self, prefix: str, sizes: Sizes) -> Iterator[Stored]:
+        """Each piece with its share of the first dimension."""
+        (role,) = self.roles
+        rows, *rest = sizes[role]
+        shape = (rows // len(self.names), *rest)
+        for name in self.names:
+            yield Stored(name=join(prefix, f"{name}.weight"), shape=shape, parts=((role, int(prod(shape))),))
+
+    def read(self, prefix: str, sizes: Sizes, scope: Scope) -> dict[str, torch.Tensor]:
+        """The whole tensor under its role."""
+        import torch
+
+        del sizes
+        pieces = [scope.tensor(join(prefix, f"{name}.weight")) for name in self.names]
+        return {str(self.roles[0]): torch.cat(pieces)}
