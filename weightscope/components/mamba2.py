@@ -20,6 +20,7 @@ from weightscope.storage.plain import Plain
 if TYPE_CHECKING:
     import torch
 
+# The rows of `in_proj`, in order.
 IN = (Role.Z_PROJ, Role.IN_PROJ, Role.B_PROJ, Role.C_PROJ, Role.DT_PROJ)
 
 
@@ -113,14 +114,12 @@ class Mamba2(Component, frozen=True, kw_only=True):
 
         weights = at.weights(self)
         wide = torch.promote_types(x.dtype, torch.float32)
-        z, u, b, c, dt = (
-            linear(x, weights, role) * scale if scale != 1.0 else linear(x, weights, role)
-            for role, scale in zip(IN, self.scales, strict=True)
-        )
+        made = {role: linear(x, weights, role) * scale for role, scale in zip(IN, self.scales, strict=True)}
+        z, u, b, c = made[Role.Z_PROJ], made[Role.IN_PROJ], made[Role.B_PROJ], made[Role.C_PROJ]
         widths = [u.shape[-1], b.shape[-1], c.shape[-1]]
         mixed = convolve(torch.cat((u, b, c), dim=-1), weights, self.activation).to(wide)
         u, b, c = torch.split(mixed, widths, dim=-1)
-        dt = torch.nn.functional.softplus((dt + weights[Role.DT_BIAS]).to(wide)).clamp(*self.steps)
+        dt = torch.nn.functional.softplus((made[Role.DT_PROJ] + weights[Role.DT_BIAS]).to(wide)).clamp(*self.steps)
         u = u.reshape(len(x), int(self.heads), -1).transpose(0, 1)
         b, c = (part.reshape(len(x), int(self.groups), -1).transpose(0, 1) for part in (b, c))
         step = dt.T

@@ -12,7 +12,7 @@ from weightscope.components.mixer_block import SideBySide
 from weightscope.components.rope import Rope
 from weightscope.components.windows import depth_of
 from weightscope.config import Config, Nullable
-from weightscope.families.common.hybrid import attention, hybrid
+from weightscope.families.common.hybrid import attention, hybrid, number
 from weightscope.families.common.parts import four_projections, gated_mlp, rms_norms
 from weightscope.families.common.state_space import MAMBA2_HYBRID, mamba2
 from weightscope.families.registry import family
@@ -37,7 +37,7 @@ def falcon_h1(config: Config, root: str) -> CausalLM:
     width, eps, bias = config["hidden_size"], config["rms_norm_eps"], config["attention_bias"]
     head_dim = config["head_dim"] or width // config["num_attention_heads"]
     inner = config["mamba_d_ssm"] or config["mamba_expand"] * width
-    times = {name: float(config[f"{name}_multiplier"]) for name in ONES}
+    times = {name: number(config, f"{name}_multiplier") for name in ONES}
     gate, out = _listed(config, "mlp_multipliers", 2)
     groups, first = int(config["mamba_n_groups"]), not config["mamba_norm_before_gate"]
     norm = GatedRMSNorm(name="norm", size=inner, eps=eps, groups=groups, gate_first=first)

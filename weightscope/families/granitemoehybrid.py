@@ -8,7 +8,7 @@ from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.moe import MixtureOfExperts
 from weightscope.components.rope import Rope
 from weightscope.config import Config, Nullable
-from weightscope.families.common.hybrid import attention, hybrid, kinds_of
+from weightscope.families.common.hybrid import attention, hybrid, kinds_of, number
 from weightscope.families.common.mixtures import IN_MEMORY, ROOTS, spelling, stacked_experts
 from weightscope.families.common.parts import four_projections, rms_norms
 from weightscope.families.common.state_space import MAMBA2_HYBRID, mamba2
@@ -39,7 +39,7 @@ def granitemoehybrid(config: Config, root: str) -> CausalLM:
         head_dim,
         four_projections(qkv_bias=bias, o_bias=bias),
         rope=Rope.of(config, head_dim) if config["position_embedding_type"] == "rope" else None,
-        scale=float(config["attention_multiplier"]),
+        scale=number(config, "attention_multiplier"),
     )
     shared = mlp(config, "shared_mlp", config["shared_intermediate_size"], FUSED)
     experts, chosen = config["num_local_experts"], config["num_experts_per_tok"]
@@ -62,9 +62,12 @@ def granitemoehybrid(config: Config, root: str) -> CausalLM:
             attention=attends if kind == "full_attention" else mamba2(config),
             feed_forward_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, width),
             feed_forward=mixture if experts else shared,
-            residual_scale=float(config["residual_multiplier"]),
+            residual_scale=number(config, "residual_multiplier"),
         )
 
     kinds = kinds_of(config, lambda _: "linear_attention")
-    ends = {"embedding_scale": float(config["embedding_multiplier"]), "scale": 1.0 / config["logits_scaling"]}
+    ends: dict[str, Any] = {
+        "embedding_scale": number(config, "embedding_multiplier"),
+        "scale": 1.0 / number(config, "logits_scaling"),
+    }
     return hybrid(config, prefix, kinds, block, eps=eps, **ends)

@@ -7,7 +7,7 @@ from typing import Any
 from weightscope.components.decoder import CausalLM
 from weightscope.components.routing import Routing
 from weightscope.config import Config, Nullable
-from weightscope.families.common.hybrid import mixture
+from weightscope.families.common.hybrid import mixture, number
 from weightscope.families.common.lfm2_like import decoder
 from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import gated_mlp
@@ -44,7 +44,7 @@ def lfm2_moe(config: Config, root: str) -> CausalLM:
     prefix, stacked = spelling(root)
     expert = gated_mlp(config, "", inner=config["moe_intermediate_size"], activation="silu", names=NAMES)
     dense = gated_mlp(config, "feed_forward", activation="silu", names=NAMES)
-    normalize, scale = bool(config["norm_topk_prob"]), float(config["routed_scaling_factor"])
+    normalize, scale = bool(config["norm_topk_prob"]), number(config, "routed_scaling_factor")
     mixed = mixture(
         config,
         "feed_forward",

@@ -11,7 +11,7 @@ from weightscope.components.norm import RMSNorm
 from weightscope.components.rope import Rope
 from weightscope.components.routing import Routing
 from weightscope.config import Config, Nullable
-from weightscope.families.common.hybrid import attention, hybrid, kinds_of, mixture
+from weightscope.families.common.hybrid import attention, hybrid, kinds_of, mixture, number
 from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import gated_mlp, rms_norms
 from weightscope.families.registry import family
@@ -46,7 +46,7 @@ def minimax(config: Config, root: str) -> CausalLM:
     """Every other layer from the first has softmax attention, unless `layer_types` says otherwise."""
     width, eps, heads = config["hidden_size"], config["rms_norm_eps"], config["num_attention_heads"]
     head_dim, norm, (prefix, stacked) = config["head_dim"] or width // heads, rms_norms(eps), spelling(root)
-    factors = {part: (float(config[f"{part}_alpha_factor"]), float(config[f"{part}_beta_factor"])) for part in PARTS}
+    factors = {part: (number(config, f"{part}_alpha_factor"), number(config, f"{part}_beta_factor")) for part in PARTS}
     lightning = LightningAttention(
         name="self_attn",
         width=width,

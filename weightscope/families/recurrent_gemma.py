@@ -42,9 +42,9 @@ RECURRENT_GEMMA: dict[str, Any] = {
 def recurrent_gemma(config: Config, root: str) -> CausalLM:
     """`block_types` says what mixes the tokens, over and over; either half of `intermediate_size` is gate or up."""
     width, heads, eps = config["hidden_size"], config["num_attention_heads"], config["rms_norm_eps"]
-    head_dim, activation, types = width // heads, config["hidden_activation"], config["block_types"]
-    if unknown := [kind for kind in types if kind not in ("recurrent", "attention")] or not types:
-        raise UndeclaredError(f"block_types with {unknown} is not declared", where=config.source)
+    head_dim, activation, types = width // heads, config["hidden_activation"], config["block_types"] or []
+    if not types or set(map(str, types)) - {"recurrent", "attention"}:
+        raise UndeclaredError(f"the block_types {types!r:.60} are not declared", where=config.source)
     mixers = {
         "recurrent": RecurrentUnit(
             name="temporal_block",

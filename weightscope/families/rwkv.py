@@ -11,6 +11,7 @@ from weightscope.components.norm import LayerNorm
 from weightscope.components.rwkv import ChannelMix, TimeMix
 from weightscope.components.windows import depth_of
 from weightscope.config import Config, Nullable
+from weightscope.families.common.hybrid import number
 from weightscope.families.common.parts import head
 from weightscope.families.registry import family
 from weightscope.roles import Role
@@ -34,7 +35,7 @@ def rwkv(config: Config, root: str) -> CausalLM:
 
     def norm(name: str, role: Role, halvings: int = 0) -> LayerNorm:
         # The class halves everything after so many layers, which norms see only beside their epsilon.
-        eps = config["layer_norm_epsilon"] * 4.0 ** min(halvings, 400)
+        eps = number(config, "layer_norm_epsilon") * 4.0 ** min(halvings, 400)
         return LayerNorm(name=name, role=role, size=width, eps=eps)
 
     def block(halvings: int) -> Block:

@@ -58,6 +58,18 @@ def every(config: Config, key: str, default: int) -> Callable[[int], str]:
     return lambda layer: "linear_attention" if (layer + 1) % interval else "full_attention"
 
 
+def number(config: Config, key: str) -> float:
+    """A number that may not be null.
+
+    Raises:
+        ConfigError: it is null.
+    """
+    value = config[key]
+    if value is None:
+        raise config.error(f"{key!r} is null, not a number")
+    return float(value)
+
+
 def hybrid(
     config: Config,
     root: str,

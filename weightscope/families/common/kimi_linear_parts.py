@@ -12,7 +12,7 @@ from weightscope.components.latent_attention import LatentAttention
 from weightscope.components.routing import Routing
 from weightscope.config import Config, Nullable
 from weightscope.errors import UndeclaredError
-from weightscope.families.common.hybrid import kinds_of, mixture
+from weightscope.families.common.hybrid import kinds_of, mixture, number
 from weightscope.families.common.parts import gated_mlp
 from weightscope.roles import Role
 from weightscope.storage.base import StorageItem
@@ -112,7 +112,7 @@ def feed_forward(config: Config, layout: Layout, kind: str) -> Component:
             groups=int(config["n_group"]),
             kept=int(config["topk_group"] or 1),
             normalize=bool(config["norm_topk_prob"]),
-            scale=float(config["routed_scaling_factor"]),
+            scale=number(config, "routed_scaling_factor"),
         ),
         stacked=layout.joined,
         count="num_local_experts",

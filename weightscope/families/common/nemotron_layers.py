@@ -12,7 +12,7 @@ from weightscope.components.prediction import PredictionLayer
 from weightscope.components.routing import Routing
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.families.common.hybrid import attention, mixture
+from weightscope.families.common.hybrid import attention, mixture, number
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.linear import Linear
@@ -96,7 +96,7 @@ def _mamba2(config: Config) -> Mamba2:
         bias=bias,
         out_bias=bias,
         kernel_bias=config["use_conv_bias"],
-        steps=(float(config["time_step_min"]), float("inf")),
+        steps=(number(config, "time_step_min"), float("inf")),
     )
 
 
@@ -123,7 +123,7 @@ def _mixture(config: Config, *, stacked: bool) -> Component:
             groups=int(config["n_group"]),
             kept=int(config["topk_group"]),
             normalize=bool(config["norm_topk_prob"]),
-            scale=float(config["routed_scaling_factor"]),
+            scale=number(config, "routed_scaling_factor"),
         ),
         stacked=stacked,
         count="n_routed_experts",
