@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
+from weightscope.errors import CheckpointError, Where
+
 Count = Annotated[int, msgspec.Meta(ge=0)]
+DOWNLOAD = "add --download, or in Python call weightscope.download first"
 
 
 class TensorEntry(msgspec.Struct, gc=False):
@@ -28,7 +32,8 @@ class FileHeader(msgspec.Struct, kw_only=True):
     """What one weight file says of itself without its data: `tensors` by name, in file order.
 
     `data_start` is the byte at which offsets count from, `bytes` the file's whole size. `rest` counts tensors
-    that a training checkpoint keeps beside its weights (optimizer state and the like), by top-level key.
+    that a training checkpoint keeps beside its weights (optimizer state and the like), by top-level key. `remote`
+    names a file that is not here: only its header is, and `path` is where its data would lie once downloaded.
     """
 
     path: Path
@@ -38,3 +43,22 @@ class FileHeader(msgspec.Struct, kw_only=True):
     tensors: dict[str, TensorEntry]
     metadata: dict[str, str] = {}
     rest: dict[str, int] = {}
+    remote: str = ""
+
+    @property
+    def where(self) -> Where:
+        """How a message names the file."""
+        return self.remote or self.path
+
+
+def require_data(files: Iterable[FileHeader]) -> None:
+    """Raise if the data of one of the files is elsewhere.
+
+    Raises:
+        CheckpointError: it names the file, and how to have it here.
+    """
+    for file in files:
+        if file.remote:
+            raise CheckpointError(
+                "only its header was fetched, its values are not here", where=file.remote, hint=DOWNLOAD
+            )

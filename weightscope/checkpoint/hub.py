@@ -1,0 +1,236 @@
+"""A repository of the Hugging Face Hub as a folder: huggingface_hub lists and fetches, headers come by ranges."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from huggingface_hub import constants
+from huggingface_hub.file_download import hf_hub_download, hf_hub_url
+from huggingface_hub.utils import get_session
+
+from weightscope.checkpoint.cached import snapshot
+from weightscope.checkpoint.folder import Expected
+from weightscope.checkpoint.guess import head_of, tail_of
+from weightscope.checkpoint.kept import Entry, Listing, Part, keep_part, load_part
+from weightscope.checkpoint.listing import headers
+from weightscope.checkpoint.ranged import RangedFile
+from weightscope.checkpoint.reference import HubReference
+from weightscope.checkpoint.wire import Wire, failure
+from weightscope.errors import RemoteError, UsageError, Where
+
+# What is fetched whole, as a file here: configs, indexes, tokenizers.
+MAX_SMALL = 200_000_000
+# Seconds that huggingface_hub may go on trying for one of them.
+PATIENCE = 60.0
+FIRST = ("config.json", "model.safetensors.index.json", "pytorch_model.bin.index.json")
+
+_limits = threading.local()
+
+
+class HubFolder:
+    """A repository at a commit, or a folder of it; files that the local cache has are read there."""
+
+    def __init__(self, reference: HubReference, listing: Listing, prefix: str = "") -> None:
+        self.reference = reference
+        self.listing = listing
+        self.path = snapshot(reference.repo, listing.commit) / prefix
+        self.notes: tuple[str, ...] = (f"on the Hub, commit {listing.commit[:7]}: only headers were fetched",)
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._files = {
+            name.removeprefix(self._prefix): entry
+            for name, entry in listing.files.items()
+            if name.startswith(self._prefix)
+        }
+        self._wire = Wire()
+        self._headers = headers()
+        self._pool = ThreadPoolExecutor(4)
+        # Each takes two round trips, and they are nearly always wanted.
+        wanted = [name for name in FIRST[:2] if name in self._files] or [n for n in FIRST if n in self._files]
+        self._ahead: dict[str, Future[Path]] = {name: self._pool.submit(self._fetch, name) for name in wanted}
+
+    @property
+    def where(self) -> Where:
+        """The repository."""
+        return f"{self.reference.title}/{self._prefix}".rstrip("/")
+
+    def named(self, name: str) -> Where:
+        """The repository and the file."""
+        return f"{self.where}/{name}"
+
+    def names(self) -> list[str]:
+        """What is directly in it."""
+        return sorted({name.partition("/")[0] for name in self._files})
+
+    def holds(self, name: str) -> bool:
+        """Whether the commit has it."""
+        return name in self._files
+
+    def is_here(self, name: str) -> bool:
+        """Whether the local cache has it."""
+        return (self.path / name).is_file()
+
+    def size_of(self, name: str) -> int:
+        """Its bytes."""
+        return self._files[name].size
+
+    def fetch(self, name: str) -> Path:
+        """The file in the local cache, where huggingface_hub puts it."""
+        return self._ahead[name].result() if name in self._ahead else self._fetch(name)
+
+    def open(self, name: str, expected: Expected | None) -> RangedFile:
+        """The file by ranges, or what is remembered of it."""
+        entry, where = self._files[name], self.named(name)
+        part = load_part(_key(entry))
+        url = hf_hub_url(self.reference.repo, self._prefix + name, revision=self.listing.commit)
+
+        def get(start: int, stop: int) -> bytes:
+            piece = self._wire.get(url, start, stop, where=where, headers=self._headers)
+            if piece.size != entry.size:
+                raise RemoteError(
+                    f"the repository lists {entry.size:,} bytes, its server has {piece.size:,}", where=where
+                )
+            return piece.data or b""
+
+        return RangedFile(
+            get,
+            entry.size,
+            where,
+            head=head_of(name, entry.size, expected),
+            tail=tail_of(expected),
+            spans=part.spans if part and part.size == entry.size else (),
+        )
+
+    def keep(self, name: str, file: RangedFile) -> None:
+        """Remember the header by what names the file's content."""
+        if file.fetched:
+            entry = self._files[name]
+            keep_part(_key(entry), Part(entry.size, entry.etag, file.spans))
+
+    def close(self) -> None:
+        """Nothing is waited for any more."""
+        self._wire.cut()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _fetch(self, name: str) -> Path:
+        if self.is_here(name):
+            return self.path / name
+        where, size = self.named(name), self._files[name].size
+        if size > MAX_SMALL:
+            raise RemoteError(f"has {size:,} bytes, more than is fetched to look at", where=where)
+        # By the name that was asked for, so that the cache knows it as a download does; a branch may have moved on.
+        for revision in dict.fromkeys((self.reference.revision, self.listing.commit)):
+            path = fetch(self.reference.repo, self._prefix + name, revision, where)
+            if path == self.path / name:
+                return path
+        raise RemoteError("the repository changed meanwhile", where=where, hint="try again")
+
+
+def _key(entry: Entry) -> str:
+    return f"hub {entry.etag} {entry.size}"
+
+
+def folder_of(reference: HubReference, listing: Listing) -> tuple[HubFolder, str]:
+    """The folder that is meant, and the file in it where one is.
+
+    Raises:
+        UsageError: the repository has neither such a file nor such a folder.
+    """
+    name = reference.name
+    if not name:
+        return HubFolder(reference, listing), ""
+    if name in listing.files:
+        prefix, _, file = name.rpartition("/")
+        return HubFolder(reference, listing, prefix), file
+    if any(other.startswith(f"{name}/") for other in listing.files):
+        return HubFolder(reference, listing, name), ""
+    raise UsageError(f"holds no {name}", where=reference.title, hint="see the files on its page")
+
+
+def fetch(repo: str, name: str, revision: str, where: Where) -> Path:
+    """A file as huggingface_hub downloads and caches it, without its own words on it.
+
+    Raises:
+        RemoteError: it cannot be had.
+    """
+    with _quietly(), _in_time(PATIENCE):
+        try:
+            return Path(
+                hf_hub_download(
+                    repo,
+                    name,
+                    revision=revision,
+                    library_name="weightscope",
+                    etag_timeout=constants.HF_HUB_ETAG_TIMEOUT,
+                    tqdm_class=Silent,
+                )
+            )
+        except Exception as error:  # noqa: BLE001 - it raises OSError, ValueError and its client's errors alike
+            raise failure(error, where) from None
+
+
+class Silent:
+    """What huggingface_hub takes for a progress bar; nothing is shown, and `received` may count."""
+
+    def __init__(self, *_: Any, **options: Any) -> None:
+        self.total = options.get("total")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def update(self, received: float | None = 1) -> None:
+        """So many bytes more."""
+
+    def close(self) -> None:
+        """The file is complete."""
+
+    def set_postfix_str(self, text: str, refresh: bool = True) -> None:  # noqa: FBT001, FBT002 - the name is theirs
+        """How fast it goes."""
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep huggingface_hub from warning of what is tried again, or raised and told in our words."""
+    logger = logging.getLogger("huggingface_hub")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextmanager
+def _in_time(seconds: float) -> Iterator[None]:
+    """Let huggingface_hub's own repetitions in this thread end by then, and no single wait be longer than usual."""
+    hooks = get_session().event_hooks
+    if _hurry not in hooks["request"]:
+        get_session().event_hooks = {**hooks, "request": [*hooks["request"], _hurry]}
+    _limits.end = time.monotonic() + seconds
+    try:
+        yield
+    finally:
+        _limits.end = None
+
+
+def _hurry(request: Any) -> None:
+    end = getattr(_limits, "end", None)
+    if end is None:
+        return
+    left = end - time.monotonic()
+    if left <= 0:
+        raise RemoteError("the server does not answer in time", hint="try again later")
+    most = min(left, constants.HF_HUB_DOWNLOAD_TIMEOUT)
+    timeout = request.extensions.get("timeout") or {}
+    request.extensions["timeout"] = {
+        kind: min(timeout.get(kind) or most, most) for kind in ("connect", "read", "write", "pool")
+    }

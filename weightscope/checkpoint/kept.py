@@ -1,0 +1,112 @@
+"""What was fetched once and need not be again: listings by commit and headers by what names their content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from weightscope.checkpoint.ranged import Span
+
+T = TypeVar("T")
+
+# A header of the longest kind, and what came with it.
+MAX_KEPT = 300_000_000
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """A file as its repository lists it; `etag` names the content: SHA-256 for large files, git's id for small ones."""
+
+    size: int
+    etag: str
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """All files of a repository at one commit, which never change."""
+
+    commit: str
+    files: dict[str, Entry]
+
+
+class Part(msgspec.Struct, frozen=True):
+    """What was read of a file."""
+
+    size: int
+    etag: str
+    spans: Sequence[Span]
+
+
+def home() -> Path:
+    """The folder, beside the Hugging Face cache; it may be deleted at any time."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HOME) / "weightscope"
+
+
+def load_listing(repo: str, commit: str) -> Listing | None:
+    """The listing of a commit that was seen before."""
+    return _load(_listing_path(repo, commit), Listing)
+
+
+def keep_listing(repo: str, listing: Listing) -> None:
+    """Remember a commit's files."""
+    write(_listing_path(repo, listing.commit), msgspec.msgpack.encode(listing))
+
+
+def load_part(key: str) -> Part | None:
+    """What was read of the file with this content, or at this address."""
+    return _load(_part_path(key), Part)
+
+
+def keep_part(key: str, part: Part) -> None:
+    """Remember what was read."""
+    write(_part_path(key), msgspec.msgpack.encode(part))
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write beside the place and move there, so that nobody meets half of it; that a disk is full is no failure."""
+    temporary = f"{path}.{os.getpid()}-{threading.get_ident()}.tmp"
+    with suppress(OSError):
+        try:
+            _put(temporary, content)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _put(temporary, content)
+        try:
+            os.replace(temporary, path)  # noqa: PTH105 - 163 shards are so many files, and paths as objects cost
+        except OSError:
+            os.unlink(temporary)  # noqa: PTH108
+
+
+def _put(name: str, content: bytes) -> None:
+    try:
+        with open(name, "xb", buffering=0) as file:  # noqa: PTH123
+            file.write(content)
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError | FileExistsError):
+            os.unlink(name)  # noqa: PTH108
+        raise
+
+
+def _load(path: Path, kind: type[T]) -> T | None:
+    try:
+        if path.stat().st_size > MAX_KEPT:
+            return None
+        return msgspec.msgpack.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _listing_path(repo: str, commit: str) -> Path:
+    return home() / "listings" / repo.replace("/", "--") / commit
+
+
+def _part_path(key: str) -> Path:
+    name = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
+    return home() / "headers" / name[:2] / name
