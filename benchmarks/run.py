@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 SHARDS = 163
-# `weightscope.checkpoint.reader.START`: a file is told by its first bytes, then opened by its reader.
+# `weightscope.checkpoint.header.START`: a file is told by its first bytes, then opened by its reader.
 SNIFFED = 300
 # What the console script does, less looking for itself.
 WEIGHTSCOPE = (sys.executable, "-c", "from weightscope.cli import main; main()")

@@ -81,7 +81,7 @@ Fault = Callable[["Handler", Content, int, int], None]
 
 
 class Hub:
-    """The state of both servers. `faults` maps part of a path to what goes wrong there, one after the other."""
+    """The state of both servers. `faults` maps `HEAD part` or `part` of a path to what goes wrong there, in turn."""
 
     token = "hf_only_for_the_hub"
 
@@ -102,9 +102,10 @@ class Hub:
     def fail(self, part: str, *faults: Fault) -> None:
         self.faults.setdefault(part, []).extend(faults)
 
-    def fault_for(self, path: str) -> Fault | None:
-        for part, faults in self.faults.items():
-            if part in path and faults:
+    def fault_for(self, method: str, path: str) -> Fault | None:
+        for place, faults in self.faults.items():
+            kind, _, part = place.rpartition(" ")
+            if part in path and (kind or "GET") == method:
                 # The last one goes on for ever.
                 return faults.pop(0) if len(faults) > 1 else faults[0]
         return None
@@ -158,13 +159,17 @@ class Handler(BaseHTTPRequestHandler):
             contents = (
                 c for repo in self.hub.repos.values() for files in repo.commits.values() for c in files.values()
             )
-            self.content(next(content for content in contents if content.etag == sha), {})
+            found = next((content for content in contents if content.etag == sha), None)
+            if found:
+                self.content(found, {})
+            else:
+                self.send(404, b"")
             return
         path = urlsplit(self.path).path
-        if found := API.fullmatch(path):
-            self.describe(found)
-        elif found := RESOLVE.fullmatch(path):
-            self.resolve(found)
+        if api := API.fullmatch(path):
+            self.describe(api)
+        elif file := RESOLVE.fullmatch(path):
+            self.resolve(file)
         else:
             self.plain(path)
 
@@ -188,7 +193,7 @@ class Handler(BaseHTTPRequestHandler):
         if sha not in repo.commits:
             self.refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
             return
-        if fault := self.hub.fault_for(self.path):
+        if fault := self.hub.fault_for(self.command, self.path):
             fault(self, Content(b"{}", large=False), 0, 2)
             return
         files = repo.commits[sha]
@@ -233,9 +238,6 @@ class Handler(BaseHTTPRequestHandler):
         if not (content.large and self.hub.redirect):
             self.content(content, headers)
             return
-        if fault := self.hub.fault_for(self.path):
-            fault(self, content, 0, content.size)
-            return
         headers |= {"X-Linked-Etag": f'"{content.etag}"', "X-Linked-Size": str(content.size)}
         location = f"{self.hub.store}/{content.etag}/{quote(name)}?signature=x"
         self.send(302, b"", headers | {"Location": location})
@@ -256,7 +258,7 @@ class Handler(BaseHTTPRequestHandler):
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         start = int(asked[1]) if asked else 0
         stop = min(content.size, int(asked[2]) + 1) if asked and asked[2] else content.size
-        if (fault := self.hub.fault_for(self.path)) and self.command == "GET":
+        if fault := self.hub.fault_for(self.command, self.path):
             fault(self, content, start, stop)
             return
         headers = {"Accept-Ranges": "bytes", "ETag": f'"{content.etag}"'} | headers
@@ -316,6 +318,7 @@ def status(code: int, **headers: str) -> Fault:
     def fault(handler: Handler, content: Content, start: int, stop: int) -> None:
         handler.send(code, b"", {key.replace("_", "-"): value for key, value in headers.items()})
 
+    fault.__name__ = "-".join([str(code), *headers])
     return fault
 
 
@@ -337,6 +340,12 @@ def stalls(handler: Handler, content: Content, start: int, stop: int) -> None:
     handler.end_headers()
     handler.wfile.flush()
     handler.note(206, 0)
+    time.sleep(30)
+    handler.drop()
+
+
+def hangs(handler: Handler, content: Content, start: int, stop: int) -> None:
+    """Not even headers."""
     time.sleep(30)
     handler.drop()
 

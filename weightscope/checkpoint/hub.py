@@ -22,13 +22,13 @@ from weightscope.checkpoint.kept import Entry, Listing, Part, keep_part, load_pa
 from weightscope.checkpoint.listing import headers
 from weightscope.checkpoint.ranged import RangedFile
 from weightscope.checkpoint.reference import HubReference
-from weightscope.checkpoint.wire import Wire, failure
+from weightscope.checkpoint.wire import BUSY, WAITS, Wire, failure
 from weightscope.errors import RemoteError, UsageError, Where
 
 # What is fetched whole, as a file here: configs, indexes, tokenizers.
 MAX_SMALL = 200_000_000
 # Seconds that huggingface_hub may go on trying for one of them.
-PATIENCE = 60.0
+PATIENCE = 20.0
 FIRST = ("config.json", "model.safetensors.index.json", "pytorch_model.bin.index.json")
 
 _limits = threading.local()
@@ -159,7 +159,7 @@ def fetch(repo: str, name: str, revision: str, where: Where) -> Path:
     Raises:
         RemoteError: it cannot be had.
     """
-    with _quietly(), _in_time(PATIENCE):
+    with _in_time(PATIENCE):
         try:
             return Path(
                 hf_hub_download(
@@ -198,28 +198,29 @@ class Silent:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep huggingface_hub from warning of what is tried again, or raised and told in our words."""
-    logger = logging.getLogger("huggingface_hub")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-
-
-@contextmanager
 def _in_time(seconds: float) -> Iterator[None]:
-    """Let huggingface_hub's own repetitions in this thread end by then, and no single wait be longer than usual."""
-    hooks = get_session().event_hooks
+    """Let huggingface_hub's own repetitions in this thread end by then, and no single wait be longer than usual.
+
+    What it warns of on the way is not shown: what fails in the end is told in our words.
+    """
+    for handler in logging.getLogger("huggingface_hub").handlers:
+        handler.addFilter(_unless_ours)
+    session = get_session()
+    hooks = session.event_hooks
     if _hurry not in hooks["request"]:
-        get_session().event_hooks = {**hooks, "request": [*hooks["request"], _hurry]}
-    _limits.end = time.monotonic() + seconds
+        session.event_hooks = {
+            "request": [*hooks["request"], _hurry],
+            "response": [*hooks["response"], _lose_patience],
+        }
+    _limits.end, _limits.refusals = time.monotonic() + seconds, 0
     try:
         yield
     finally:
         _limits.end = None
+
+
+def _unless_ours(_: logging.LogRecord) -> bool:
+    return getattr(_limits, "end", None) is None
 
 
 def _hurry(request: Any) -> None:
@@ -228,9 +229,17 @@ def _hurry(request: Any) -> None:
         return
     left = end - time.monotonic()
     if left <= 0:
-        raise RemoteError("the server does not answer in time", hint="try again later")
+        raise RemoteError("the server does not answer in time")
     most = min(left, constants.HF_HUB_DOWNLOAD_TIMEOUT)
     timeout = request.extensions.get("timeout") or {}
     request.extensions["timeout"] = {
         kind: min(timeout.get(kind) or most, most) for kind in ("connect", "read", "write", "pool")
     }
+
+
+def _lose_patience(response: Any) -> None:
+    if getattr(_limits, "end", None) is None or response.status_code not in BUSY:
+        return
+    _limits.refusals += 1
+    if _limits.refusals > len(WAITS):
+        raise RemoteError(f"the server answers {response.status_code} ({_limits.refusals} times)")

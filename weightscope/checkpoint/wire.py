@@ -29,6 +29,12 @@ PATIENCE = 30.0
 LEAST_RATE = 50_000
 CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 LOGIN = "set HF_TOKEN, or log in with `hf auth login`"
+# By the names that the client's errors have: what may pass, and what does not.
+UNREACHABLE = ("ConnectError", "ProxyError")
+LOST = {
+    "UnsupportedProtocol": "the server points to what is no web address",
+    "TooManyRedirects": "the server points from address to address without an end",
+}
 ABSENT = (
     "no such path here, and no such model on the Hub, or one that is private",
     f"check the spelling; for a private model, {LOGIN}",
@@ -130,6 +136,8 @@ def _asked(url: str, headers: Mapping[str, str], where: Where) -> Iterator[Any]:
     except OfflineModeIsEnabled:
         raise RemoteError("is not here, and HF_HUB_OFFLINE is set", where=where) from None
     except ClientError as error:
+        if type(error).__name__ in LOST:
+            raise failure(error, where) from None
         raise _AgainError(_transport(error)) from None
 
 
@@ -195,11 +203,9 @@ def _body(chunks: Iterator[bytes], limit: int, where: Where) -> bytes:
 
 def _transport(error: BaseException) -> str:
     kind = type(error).__name__
-    if "Timeout" in kind:
-        return "the server does not answer in time"
-    if "Protocol" in kind:
-        return "the connection broke off"
-    return f"the server cannot be reached ({str(error) or kind})"
+    if kind in UNREACHABLE:
+        return f"the server cannot be reached ({str(error) or kind})"
+    return LOST.get(kind, "the server does not answer in time" if "Timeout" in kind else "the connection broke off")
 
 
 def failure(error: BaseException, where: Where) -> RemoteError:
@@ -207,7 +213,7 @@ def failure(error: BaseException, where: Where) -> RemoteError:
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, RemoteError):
-            return seen
+            return RemoteError(seen.what, where=where, hint=seen.hint or "try again later")
         if isinstance(seen, OfflineModeIsEnabled):
             return RemoteError("is not in the local cache, and HF_HUB_OFFLINE is set", where=where)
         if (response := getattr(seen, "response", None)) is not None:
