@@ -17,6 +17,7 @@ from weightscope.analyses.rules.shapes import misshapen_tensors
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.summary import Summary, summarize
 from weightscope.analyses.tying import Tying, find_tying
+from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.config import Config
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope
@@ -72,6 +73,7 @@ class Model:
 
     def compare_tied_values(self, progress: Progress | None = None) -> None:
         """Decide by the bytes whether head and embedding are the same, where both are stored."""
+        require_here(*(file.remote for file in self.checkpoint.files))
         self.__dict__.pop("parameters", None)
         self.__dict__.pop("components", None)
         self.__dict__["tying"] = find_tying(
@@ -126,6 +128,7 @@ class Model:
         """
         from weightscope.analyses.forward import run_forward
 
+        require_here(*(file.remote for file in self.checkpoint.files))
         if self.declaration is None:
             raise NotImplementedByWeightscope("a forward pass needs a declared family", where=self.reference)
         for finding in misshapen_tensors(self._subject()):

@@ -34,7 +34,7 @@ def open_model(
     Raises:
         WeightscopeError: one line that says what is wrong, where, and what to do.
     """
-    reference = str(path)
+    reference = shown(str(path))
     if not reference:
         raise UsageError("an empty path names no model", hint="name a checkpoint directory, or . for this one")
     checkpoint = _open(path, variant, progress, tolerant=tolerant)
@@ -73,6 +73,15 @@ def elsewhere(text: str) -> Reference | None:
     from weightscope.checkpoint.reference import parse
 
     return parse(text)
+
+
+def shown(text: str) -> str:
+    """What was named, less what an address holds that is nobody else's business: a password, a signature."""
+    if "://" not in text:
+        return text
+    from weightscope.checkpoint.reference import Address
+
+    return Address(url=text, scheme="").shown
 
 
 def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> Declaration | None:

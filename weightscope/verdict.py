@@ -8,7 +8,7 @@ from weightscope.analyses.checking import CheckResult, Policy
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import WeightscopeError
 from weightscope.findings import Finding
-from weightscope.opening import open_model
+from weightscope.opening import open_model, shown
 
 
 def check_model(
@@ -30,5 +30,5 @@ def check_model(
     except WeightscopeError as error:
         if error.code is None:
             raise
-        return policy.verdict(str(path), [Finding.of(error)], tensors=0, rules=1)
-    return policy.verdict(str(path), findings, tensors=len(model.checkpoint.names), rules=rules)
+        return policy.verdict(shown(str(path)), [Finding.of(error)], tensors=0, rules=1)
+    return policy.verdict(shown(str(path)), findings, tensors=len(model.checkpoint.names), rules=rules)

@@ -199,11 +199,6 @@ def test_the_token_goes_to_the_hub_and_nowhere_else(ws: Run, hub: Hub) -> None:
     assert {request.token for request in store} == {None}
 
 
-def test_no_token_goes_to_an_address_that_is_not_the_hubs(ws: Run, hub: Hub) -> None:
-    ws("inspect", f"{hub.store}/{'0' * 64}/model.safetensors", HF_TOKEN=hub.token)
-    assert {request.token for request in hub.requests} <= {None}
-
-
 ABSENT = (
     "no such path here, and no such model on the Hub, or one that is private; check the spelling; for a private model"
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -51,14 +50,11 @@ class FileHeader(msgspec.Struct, kw_only=True):
         return self.remote or self.path
 
 
-def require_data(files: Iterable[FileHeader]) -> None:
-    """Raise if the data of one of the files is elsewhere.
+def require_here(*remote: str) -> None:
+    """Raise if one of the files is elsewhere: each is given by its `remote`.
 
     Raises:
         CheckpointError: it names the file, and how to have it here.
     """
-    for file in files:
-        if file.remote:
-            raise CheckpointError(
-                "only its header was fetched, its values are not here", where=file.remote, hint=DOWNLOAD
-            )
+    for where in filter(None, remote):
+        raise CheckpointError("only its header was fetched, its values are not here", where=where, hint=DOWNLOAD)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from weightscope.checkpoint.cached import cached_commit, in_cache, is_offline
 from weightscope.checkpoint.folder import Folder
 from weightscope.checkpoint.kept import load_listing
-from weightscope.checkpoint.reference import HubReference, Reference
-from weightscope.errors import NotImplementedByWeightscope, RemoteError
+from weightscope.checkpoint.reference import Address, HubReference, Reference
+from weightscope.errors import RemoteError
 
 if TYPE_CHECKING:
     from weightscope.checkpoint.hub import HubFolder
@@ -23,7 +23,19 @@ def find(reference: Reference, variant: str | None = None) -> tuple[Folder, str]
     """
     if isinstance(reference, HubReference):
         return in_cache(reference, variant) or (offline(reference) if is_offline() else on_hub(reference))
-    raise NotImplementedByWeightscope(f"{reference.scheme} addresses are not read", where=reference.shown)
+    return _at(reference)
+
+
+def _at(address: Address) -> tuple[Folder, str]:
+    if address.scheme in ("http", "https"):
+        from weightscope.checkpoint.web import WebFolder
+
+        site = WebFolder(address)
+        return site, site.name
+    from weightscope.checkpoint.stores import StoreFolder
+
+    store = StoreFolder(address)
+    return store, store.name
 
 
 def on_hub(reference: HubReference) -> tuple[HubFolder, str]:

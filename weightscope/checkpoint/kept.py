@@ -13,6 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from weightscope.checkpoint.ranged import Span
+from weightscope.errors import RemoteError, Where
 
 T = TypeVar("T")
 
@@ -69,29 +70,45 @@ def keep_part(key: str, part: Part) -> None:
     write(_part_path(key), msgspec.msgpack.encode(part))
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write beside the place and move there, so that nobody meets half of it; that a disk is full is no failure."""
-    temporary = f"{path}.{os.getpid()}-{threading.get_ident()}.tmp"
-    with suppress(OSError):
+def write(path: Path, content: bytes) -> bool:
+    """Write beside the place and move there, so that nobody meets half of it; whether there was room and leave to."""
+    temporary = Path(f"{path}.{os.getpid()}-{threading.get_ident()}.tmp")
+    try:
         try:
-            _put(temporary, content)
+            _write(temporary, path, content)
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _put(temporary, content)
-        try:
-            os.replace(temporary, path)  # noqa: PTH105 - 163 shards are so many files, and paths as objects cost
-        except OSError:
-            os.unlink(temporary)  # noqa: PTH108
+            _write(temporary, path, content)
+    except OSError:
+        return False
+    return True
 
 
-def _put(name: str, content: bytes) -> None:
+def _write(temporary: Path, path: Path, content: bytes) -> None:
     try:
-        with open(name, "xb", buffering=0) as file:  # noqa: PTH123
+        with temporary.open("xb") as file:
             file.write(content)
-    except OSError as error:
-        if not isinstance(error, FileNotFoundError | FileExistsError):
-            os.unlink(name)  # noqa: PTH108
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
         raise
+
+
+def write_copy(path: Path, content: bytes, where: Where) -> Path:
+    """The same of what must be here as a file to be read.
+
+    Raises:
+        RemoteError: it cannot be.
+    """
+    if not write(path, content):
+        raise RemoteError("no copy of it can be written", where=where, hint=f"see whether {home()} can be written to")
+    return path
+
+
+def folder_for(address: str) -> Path:
+    """Where copies of the small files of an address are put, each time anew."""
+    return home() / "beside" / _name(address)
 
 
 def _load(path: Path, kind: type[T]) -> T | None:
@@ -108,5 +125,9 @@ def _listing_path(repo: str, commit: str) -> Path:
 
 
 def _part_path(key: str) -> Path:
-    name = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
+    name = _name(key)
     return home() / "headers" / name[:2] / name
+
+
+def _name(key: str) -> str:
+    return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()

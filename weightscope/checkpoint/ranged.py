@@ -18,7 +18,8 @@ class RangedFile:
     """Slices of a file of `size` bytes; `fetch(start, stop)` gets them over the network.
 
     The first slice from the beginning fetches `head` bytes, and the first from the end `tail`: a header that fits the
-    guess costs one request, one that does not costs another for what is missing.
+    guess costs one request, one that does not costs another for what is missing. `fetched` counts bytes, `etag` is for
+    whoever made the file to remember what names its content.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class RangedFile:
         self._tail = tail
         self.spans: list[Span] = list(spans)
         self.fetched = 0
+        self.etag = ""
 
     def __len__(self) -> int:
         return self._size

@@ -61,6 +61,10 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     etag: str
 
 
+class AbsentError(RemoteError):
+    """A server says that there is no such file."""
+
+
 class _AgainError(Exception):
     """An attempt failed in a way that may pass."""
 
@@ -229,4 +233,4 @@ def refusal(status: int, headers: Mapping[str, str], where: Where) -> RemoteErro
     """What an answer without content means."""
     code = headers.get("X-Error-Code", "")
     what, hint = BY_CODE.get(code) or BY_STATUS.get(status) or (f"the server answers {status}", "try again later")
-    return RemoteError(what, where=where, hint=hint)
+    return (AbsentError if status in (404, 410) else RemoteError)(what, where=where, hint=hint)
