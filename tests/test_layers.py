@@ -33,11 +33,12 @@ ALLOWED = {
     "opening": {"model", "analyses", "families", "config", "checkpoint"},
     "output": {"analyses"},
     "settings": {"analyses"},
+    "downloading": {"opening", "checkpoint"},
     "verdict": {"opening", "analyses", "checkpoint"},
-    "commands": {"analyses", "output", "model", "opening", "verdict", "settings"},
+    "commands": {"analyses", "output", "model", "opening", "downloading", "verdict", "settings"},
     "cli": {"commands"},
     "__main__": {"cli"},
-    "__init__": {"model", "opening", "tensors"},
+    "__init__": {"model", "opening", "downloading", "tensors"},
 }
 
 

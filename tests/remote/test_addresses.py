@@ -217,7 +217,7 @@ def test_stores_that_cannot_be_read(url: str, error: type[WeightscopeError], sai
 
 def test_values_are_refused_with_what_to_do(memory: Any) -> None:
     model = open_model("memory://bucket/llama")
-    with pytest.raises(WeightscopeError, match="its values are not here; add --download"):
+    with pytest.raises(WeightscopeError, match="its values are not here; download the model first"):
         model.tensors["model.norm.weight"].numpy()
     with pytest.raises(WeightscopeError, match="its values are not here"):
         model.check(values=True)

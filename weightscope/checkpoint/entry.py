@@ -10,7 +10,7 @@ import msgspec
 from weightscope.errors import CheckpointError, Where
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
-DOWNLOAD = "add --download, or in Python call weightscope.download first"
+DOWNLOAD = "download the model first: `hf download`, weightscope.download in Python, `forward --download`"
 
 
 class TensorEntry(msgspec.Struct, gc=False):

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
-from collections.abc import Iterator
+import math
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
 
-from huggingface_hub import constants
-from huggingface_hub.file_download import hf_hub_download, hf_hub_url
-from huggingface_hub.utils import get_session
+from huggingface_hub.file_download import hf_hub_url
 
 from weightscope.checkpoint.cached import snapshot
 from weightscope.checkpoint.folder import Expected
 from weightscope.checkpoint.guess import head_of, tail_of
+from weightscope.checkpoint.hub_file import PATIENCE, Silent, fetch
 from weightscope.checkpoint.kept import Entry, Listing, Part, keep_part, load_part
 from weightscope.checkpoint.listing import headers
 from weightscope.checkpoint.ranged import RangedFile
 from weightscope.checkpoint.reference import HubReference
-from weightscope.checkpoint.wire import BUSY, WAITS, Wire, failure
+from weightscope.checkpoint.wire import Wire
 from weightscope.errors import RemoteError, UsageError, Where
 
 # What is fetched whole, as a file here: configs, indexes, tokenizers.
 MAX_SMALL = 200_000_000
-# Seconds that huggingface_hub may go on trying for one of them.
-PATIENCE = 20.0
 FIRST = ("config.json", "model.safetensors.index.json", "pytorch_model.bin.index.json")
-
-_limits = threading.local()
 
 
 class HubFolder:
@@ -113,6 +104,11 @@ class HubFolder:
             entry = self._files[name]
             keep_part(_key(entry), Part(entry.size, entry.etag, file.spans))
 
+    def download(self, name: str, received: Callable[[float], None]) -> Path:
+        """A file of any size, as `fetch`; `received` is told of bytes, and ends it by raising."""
+        bar = type("Bar", (Silent,), {"update": lambda _, count=1: received(count or 0)})
+        return self._have(name, patience=math.inf, bar=bar)
+
     def close(self) -> None:
         """Nothing is waited for any more."""
         self._wire.cut()
@@ -121,15 +117,20 @@ class HubFolder:
     def _fetch(self, name: str) -> Path:
         if self.is_here(name):
             return self.path / name
-        where, size = self.named(name), self._files[name].size
+        size = self._files[name].size
         if size > MAX_SMALL:
-            raise RemoteError(f"has {size:,} bytes, more than is fetched to look at", where=where)
+            raise RemoteError(f"has {size:,} bytes, more than is fetched to look at", where=self.named(name))
+        return self._have(name, patience=PATIENCE, bar=Silent)
+
+    def _have(self, name: str, *, patience: float, bar: type[Silent]) -> Path:
         # By the name that was asked for, so that the cache knows it as a download does; a branch may have moved on.
         for revision in dict.fromkeys((self.reference.revision, self.listing.commit)):
-            path = fetch(self.reference.repo, self._prefix + name, revision, where)
+            path = fetch(
+                self.reference.repo, self._prefix + name, revision, self.named(name), patience=patience, bar=bar
+            )
             if path == self.path / name:
                 return path
-        raise RemoteError("the repository changed meanwhile", where=where, hint="try again")
+        raise RemoteError("the repository changed meanwhile", where=self.named(name), hint="try again")
 
 
 def _key(entry: Entry) -> str:
@@ -151,95 +152,3 @@ def folder_of(reference: HubReference, listing: Listing) -> tuple[HubFolder, str
     if any(other.startswith(f"{name}/") for other in listing.files):
         return HubFolder(reference, listing, name), ""
     raise UsageError(f"holds no {name}", where=reference.title, hint="see the files on its page")
-
-
-def fetch(repo: str, name: str, revision: str, where: Where) -> Path:
-    """A file as huggingface_hub downloads and caches it, without its own words on it.
-
-    Raises:
-        RemoteError: it cannot be had.
-    """
-    with _in_time(PATIENCE):
-        try:
-            return Path(
-                hf_hub_download(
-                    repo,
-                    name,
-                    revision=revision,
-                    library_name="weightscope",
-                    etag_timeout=constants.HF_HUB_ETAG_TIMEOUT,
-                    tqdm_class=Silent,
-                )
-            )
-        except Exception as error:  # noqa: BLE001 - it raises OSError, ValueError and its client's errors alike
-            raise failure(error, where) from None
-
-
-class Silent:
-    """What huggingface_hub takes for a progress bar; nothing is shown, and `received` may count."""
-
-    def __init__(self, *_: Any, **options: Any) -> None:
-        self.total = options.get("total")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def update(self, received: float | None = 1) -> None:
-        """So many bytes more."""
-
-    def close(self) -> None:
-        """The file is complete."""
-
-    def set_postfix_str(self, text: str, refresh: bool = True) -> None:  # noqa: FBT001, FBT002 - the name is theirs
-        """How fast it goes."""
-
-
-@contextmanager
-def _in_time(seconds: float) -> Iterator[None]:
-    """Let huggingface_hub's own repetitions in this thread end by then, and no single wait be longer than usual.
-
-    What it warns of on the way is not shown: what fails in the end is told in our words.
-    """
-    for handler in logging.getLogger("huggingface_hub").handlers:
-        handler.addFilter(_unless_ours)
-    session = get_session()
-    hooks = session.event_hooks
-    if _hurry not in hooks["request"]:
-        session.event_hooks = {
-            "request": [*hooks["request"], _hurry],
-            "response": [*hooks["response"], _lose_patience],
-        }
-    _limits.end, _limits.refusals = time.monotonic() + seconds, 0
-    try:
-        yield
-    finally:
-        _limits.end = None
-
-
-def _unless_ours(_: logging.LogRecord) -> bool:
-    return getattr(_limits, "end", None) is None
-
-
-def _hurry(request: Any) -> None:
-    end = getattr(_limits, "end", None)
-    if end is None:
-        return
-    left = end - time.monotonic()
-    if left <= 0:
-        raise RemoteError("the server does not answer in time")
-    most = min(left, constants.HF_HUB_DOWNLOAD_TIMEOUT)
-    timeout = request.extensions.get("timeout") or {}
-    request.extensions["timeout"] = {
-        kind: min(timeout.get(kind) or most, most) for kind in ("connect", "read", "write", "pool")
-    }
-
-
-def _lose_patience(response: Any) -> None:
-    if getattr(_limits, "end", None) is None or response.status_code not in BUSY:
-        return
-    _limits.refusals += 1
-    if _limits.refusals > len(WAITS):
-        raise RemoteError(f"the server answers {response.status_code} ({_limits.refusals} times)")
