@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from weightscope import __version__
+from weightscope.commands.cache import cache
 from weightscope.commands.check import check
 from weightscope.commands.inspect import inspect
 from weightscope.commands.params import params
@@ -29,6 +30,7 @@ app.command()(inspect)
 app.command()(params)
 app.command()(tensors)
 app.command()(check)
+app.command()(cache)
 
 
 def _version(wanted: bool) -> None:
