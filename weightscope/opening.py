@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from weightscope.checkpoint.reader import Checkpoint, Progress, open_checkpoint, open_elsewhere
 from weightscope.config import Config, read_config
 from weightscope.errors import ConfigError, UndeclaredError, UsageError, WeightscopeError
-from weightscope.families.registry import Declaration, declare
 from weightscope.findings import Finding, Severity
-from weightscope.model import Model
 
 if TYPE_CHECKING:
     from weightscope.checkpoint.reference import Reference
+    from weightscope.families.registry import Declaration
+    from weightscope.model import Model
 
 STORED = "roles are inferred from names, and elements are counted as they are stored"
 
@@ -38,6 +38,8 @@ def open_model(
     if not reference:
         raise UsageError("an empty path names no model", hint="name a checkpoint directory, or . for this one")
     checkpoint = _open(path, variant, progress, tolerant=tolerant)
+    from weightscope.model import Model
+
     notices: list[Finding] = []
     config, declaration = None, None
     try:
@@ -59,6 +61,9 @@ def _open(path: str | Path, variant: str | None, progress: Progress | None, *, t
     from weightscope.checkpoint.find import find
 
     folder, name = find(reference, variant)
+    # The first files are on their way: what will be needed takes as long to import.
+    import weightscope.model  # noqa: F401
+
     return open_elsewhere(folder, name, variant=variant, progress=progress, tolerant=tolerant)
 
 
@@ -89,6 +94,8 @@ def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> 
     if checkpoint.folder.holds("hf_quant_config.json") and not alone:
         notices.append(_notice("warning", "quantization 'modelopt' is not implemented", STORED))
         return None
+    from weightscope.families.registry import declare
+
     what = f"model type {config.model_type!r} is not declared" if config.model_type else "config.json has no model_type"
     try:
         declaration = declare(config, None if alone else checkpoint.names)
@@ -111,6 +118,8 @@ def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> 
 
 
 def _unquantized(config: Config) -> Declaration | None:
+    from weightscope.families.registry import declare
+
     try:
         return declare(config, quantized=False)
     except UndeclaredError:

@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import quote
 
-from huggingface_hub.file_download import hf_hub_url
+from huggingface_hub import constants
 
 from weightscope.checkpoint.cached import snapshot
 from weightscope.checkpoint.folder import Expected
@@ -22,13 +23,13 @@ from weightscope.errors import RemoteError, UsageError, Where
 
 # What is fetched whole, as a file here: configs, indexes, tokenizers.
 MAX_SMALL = 200_000_000
-FIRST = ("config.json", "model.safetensors.index.json", "pytorch_model.bin.index.json")
+INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 
 
 class HubFolder:
     """A repository at a commit, or a folder of it; files that the local cache has are read there."""
 
-    def __init__(self, reference: HubReference, listing: Listing, prefix: str = "") -> None:
+    def __init__(self, reference: HubReference, listing: Listing, prefix: str = "", *, whole: bool = True) -> None:
         self.reference = reference
         self.listing = listing
         self.path = snapshot(reference.repo, listing.commit) / prefix
@@ -41,9 +42,11 @@ class HubFolder:
         }
         self._wire = Wire()
         self._headers = headers()
+        self._base = f"{constants.ENDPOINT}/{reference.repo}/resolve/{listing.commit}/"
         self._pool = ThreadPoolExecutor(4)
-        # Each takes two round trips, and they are nearly always wanted.
-        wanted = [name for name in FIRST[:2] if name in self._files] or [n for n in FIRST if n in self._files]
+        # Each takes two round trips; one file that was named needs no index.
+        indexes = [name for name in INDEXES if name in self._files][:1] if whole else []
+        wanted = [name for name in ("config.json", *indexes) if name in self._files]
         self._ahead: dict[str, Future[Path]] = {name: self._pool.submit(self._fetch, name) for name in wanted}
 
     @property
@@ -79,7 +82,7 @@ class HubFolder:
         """The file by ranges, or what is remembered of it."""
         entry, where = self._files[name], self.named(name)
         part = load_part(_key(entry))
-        url = hf_hub_url(self.reference.repo, self._prefix + name, revision=self.listing.commit)
+        url = self._base + quote(self._prefix + name)
 
         def get(start: int, stop: int) -> bytes:
             piece = self._wire.get(url, start, stop, where=where, headers=self._headers)
@@ -148,7 +151,7 @@ def folder_of(reference: HubReference, listing: Listing) -> tuple[HubFolder, str
         return HubFolder(reference, listing), ""
     if name in listing.files:
         prefix, _, file = name.rpartition("/")
-        return HubFolder(reference, listing, prefix), file
+        return HubFolder(reference, listing, prefix, whole=False), file
     if any(other.startswith(f"{name}/") for other in listing.files):
         return HubFolder(reference, listing, name), ""
     raise UsageError(f"holds no {name}", where=reference.title, hint="see the files on its page")

@@ -125,8 +125,7 @@ def _listing_path(repo: str, commit: str) -> Path:
 
 
 def _part_path(key: str) -> Path:
-    name = _name(key)
-    return home() / "headers" / name[:2] / name
+    return home() / "headers" / _name(key)
 
 
 def _name(key: str) -> str:
