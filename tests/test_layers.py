@@ -82,7 +82,16 @@ def modules_after(*arguments: str) -> set[str]:
     return set(json.loads(run.stderr))
 
 
-HEAVY = {"torch", "numpy", "huggingface_hub", "ml_dtypes", "safetensors", "transformers"}
+NETWORK = {
+    "huggingface_hub",
+    "httpx2",
+    "fsspec",
+    "tqdm",
+    "ssl",
+    "weightscope.checkpoint.hub",
+    "weightscope.checkpoint.wire",
+}
+HEAVY = {"torch", "numpy", "ml_dtypes", "safetensors", "transformers"} | NETWORK
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -95,6 +104,14 @@ def test_help_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize("fixture", ["llama", "llama-1", "gpt2", "deepseek-v3"])
 def test_headers_are_read_without_torch_or_numpy(command: str, fixture: str) -> None:
     assert not modules_after(command, f"fixtures/{fixture}") & HEAVY
+
+
+def test_values_are_read_without_the_network() -> None:
+    assert not modules_after("check", "fixtures/llama", "--values") & NETWORK
+
+
+def test_an_empty_cache_is_listed_without_the_network() -> None:
+    assert not modules_after("cache") & (HEAVY - {"huggingface_hub"})
 
 
 @pytest.mark.parametrize("format", ["table", "json", "csv", "markdown"])
