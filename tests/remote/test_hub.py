@@ -109,8 +109,11 @@ def test_headers_are_known_by_content_not_by_name(ws: Run, hub: Hub, tmp_path: P
 
 def test_a_file_of_another_content_is_fetched(ws: Run, hub: Hub) -> None:
     inspected(ws, "org/llama")
-    hub.add("org/llama", FIXTURES / "gpt2")
-    assert inspected(ws, "org/llama")["model"]["family"] == "gpt2"
+    # Of the same name and size.
+    files: dict[str, bytes | Path] = {path.name: path for path in (FIXTURES / "llama").iterdir()}
+    files |= {path.name: path.read_bytes().replace(b"q_proj", b"x_proj") for path in LLAMA_SHARDS}
+    hub.repos["org/llama"].commit(files)
+    assert "model.layers.0.self_attn.x_proj.weight" in inspected(ws, "org/llama")["tensors"]["unrecognized"]
 
 
 def test_revisions_files_and_folders(ws: Run, hub: Hub, tmp_path: Path) -> None:

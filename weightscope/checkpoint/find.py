@@ -48,13 +48,18 @@ def on_hub(reference: HubReference) -> tuple[HubFolder, str]:
     from concurrent.futures import ThreadPoolExecutor
 
     from weightscope.checkpoint.listing import list_files
+    from weightscope.checkpoint.wire import Wire
 
-    with ThreadPoolExecutor(1) as pool:
-        listing = pool.submit(list_files, reference)
+    wire, pool = Wire(), ThreadPoolExecutor(1)
+    listing = pool.submit(list_files, reference, wire)
+    try:
         # What takes long to import is imported while the server is waited for.
         from weightscope.checkpoint.hub import folder_of
 
         return folder_of(reference, listing.result())
+    finally:
+        wire.cut()
+        pool.shutdown(wait=False)
 
 
 def offline(reference: HubReference) -> tuple[Folder, str]:

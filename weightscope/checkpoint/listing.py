@@ -44,7 +44,7 @@ class _Info(msgspec.Struct):
     siblings: list[_File] = []
 
 
-def list_files(reference: HubReference) -> Listing:
+def list_files(reference: HubReference, wire: Wire) -> Listing:
     """The commit that a revision is, and all its files, in one request; none where that commit was seen before.
 
     Raises:
@@ -53,7 +53,7 @@ def list_files(reference: HubReference) -> Listing:
     if COMMIT.fullmatch(reference.revision) and (known := load_listing(reference.repo, reference.revision)):
         return known
     url = f"{constants.ENDPOINT}/api/models/{reference.repo}/revision/{quote(reference.revision, safe='')}?blobs=true"
-    raw = Wire().all(url, MAX_LISTING, where=reference.title, headers=headers())
+    raw = wire.all(url, MAX_LISTING, where=reference.title, headers=headers())
     try:
         info = msgspec.json.decode(raw, type=_Info)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
