@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.processes import HERE, WEIGHTSCOPE, Figure, environment, interleaved, run
+from benchmarks.measure import HERE, WEIGHTSCOPE, Figure, environment, interleaved, run
 from benchmarks.smollm2 import installed
 
 TOKENS = "504,3575,282,4649,314"
@@ -45,7 +45,7 @@ def against_transformers(model: Path, rounds: int) -> list[Figure]:
     runs = interleaved(
         {
             "forward": (*WEIGHTSCOPE, "forward", str(model), "--tokens", TOKENS),
-            "transformers": (sys.executable, str(HERE / "peer.py"), str(model), TOKENS),
+            "transformers": (sys.executable, str(HERE / "peer_loading.py"), str(model), TOKENS),
         },
         rounds,
     )
@@ -80,7 +80,7 @@ def depth(scratch: Path) -> list[Figure]:
     for layers in (8, 32):
         model = _ghost(scratch / f"llama-{layers}", SMALL | {"num_hidden_layers": layers})
         command = (*WEIGHTSCOPE, "forward", str(model), "--tokens", "1,2,3,4")
-        peaks[layers] = statistics.median(run(command, GHOSTLY).peak_bytes for _ in range(3)) / 1e6
+        peaks[layers] = statistics.median(run(command, accepted=GHOSTLY).peak_bytes for _ in range(3)) / 1e6
     group = "a Llama of width 1,024"
     return [
         *(Figure(group=group, name=f"{n} layers: peak memory", value=p, unit="MB") for n, p in peaks.items()),
@@ -96,7 +96,7 @@ def large(scratch: Path, deepseek: Path) -> list[Figure]:
         ("a Llama of 7 B in bfloat16, 13.5 GB", seven, 3000),
         ("DeepSeek-V3 in FP8, 689 GB", deepseek, 8000),
     ):
-        cost = run((*WEIGHTSCOPE, "forward", str(model), "--tokens", "1,2,3,4"), GHOSTLY)
+        cost = run((*WEIGHTSCOPE, "forward", str(model), "--tokens", "1,2,3,4"), accepted=GHOSTLY)
         figures += [
             Figure(group=group, name="forward, 4 tokens", value=cost.seconds, unit="s"),
             Figure(group=group, name="peak memory", value=cost.peak_bytes / 1e6, unit="MB", limit=limit),

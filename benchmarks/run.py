@@ -15,14 +15,15 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-# Run as a script, this folder's parent is not on the path.
+# Run as a file, it sees its own directory alone.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.forward import measure_forward
-from benchmarks.processes import HERE, WEIGHTSCOPE, Figure, environment, interleaved, run
+from benchmarks.measure import HERE, WEIGHTSCOPE, Figure, environment, header_bytes, interleaved, run
+from benchmarks.remote import afar
 
 SHARDS = 163
-# `weightscope.checkpoint.reader.START`: a file is told by its first bytes, then opened by its reader.
+# `weightscope.checkpoint.header.START`: a file is told by its first bytes, then opened by its reader.
 SNIFFED = 300
 MODELINFO = (sys.executable, "-c", "from modelinfo.cli import main; main()")
 IMPORTS = (sys.executable, "-c", "import typer, rich.console, rich.table, msgspec")
@@ -68,17 +69,6 @@ def compare(group: str, commands: Mapping[str, tuple[str, ...]], limit: float, r
     ]
     peak = statistics.median(run.peak_bytes for run in runs[first]) / 1e6
     return [*figures, Figure(group=group, name=f"{first}: peak memory", value=peak, unit="MB", limit=150)]
-
-
-def header_bytes(directory: Path) -> int:
-    """The bytes of a checkpoint that are not tensor data, config.json aside."""
-    index = (directory / "model.safetensors.index.json").stat().st_size
-    return index + sum(8 + header_length(path) for path in directory.glob("*.safetensors"))
-
-
-def header_length(path: Path) -> int:
-    with path.open("rb") as file:
-        return int.from_bytes(file.read(8), "little")
 
 
 def reading(group: str, directory: Path) -> list[Figure]:
@@ -149,6 +139,8 @@ def measure(scratch: Path, rounds: int) -> list[Figure]:
         *compare("a tiny Llama, one file", against_imports, 1.6, 3 * rounds),
         *importing("weightscope --help"),
         *measure_forward(scratch, large, max(rounds // 2, 3)),
+        *afar(f"{title}, on a hub with 30 ms a request that redirects", large, rounds),
+        *afar("the same on one that sends the files itself", large, rounds, "--direct", limit=None),
     ]
 
 

@@ -384,7 +384,7 @@ def test_completion_is_offered_and_completes() -> None:
         (["tensors", "fixtures/llama", "--role", "q_prj"], "did you mean q_proj"),
         (["tensors", "fixtures/llama", "--layer", "first"], "neither a number nor a range"),
         (["tensors", "fixtures/llama", "--dtype", "float3"], "no dtype 'FLOAT3'"),
-        (["inspect", "meta-llama/Llama-3.1-8B"], "Hub"),
+        (["inspect", "meta-llama/Llama-3.1-8B"], "HF_HUB_OFFLINE is set"),
         (["inspect", "no-such-folder"], "no such file or directory"),
     ],
 )

@@ -55,11 +55,12 @@ def test_readme_python_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (tensor.role, tensor.shape, tensor.dtype) == ("final_norm", (24,), "BF16")  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("command", ["inspect", "params", "tensors", "explain", "check", "forward"])
+@pytest.mark.parametrize("command", ["inspect", "params", "tensors", "explain", "check", "forward", "cache"])
 def test_every_command_is_documented_and_shows_an_example(command: str) -> None:
-    assert f"`weightscope {command} MODEL" in (ROOT / "README.md").read_text()
+    model = "" if command == "cache" else " MODEL"
+    assert f"`weightscope {command}{model}" in (ROOT / "README.md").read_text()
     shown = run(f"weightscope {command} --help").stdout
-    assert f"Examples:\n    weightscope {command} " in shown
+    assert re.search(rf"Examples:\n    weightscope {command}\b", shown)
 
 
 def test_no_page_installs_the_unrelated_distribution() -> None:

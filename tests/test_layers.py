@@ -31,14 +31,16 @@ ALLOWED = {
     "tensors": {"analyses", "checkpoint"},
     "model": {"tensors", "analyses", "families", "config", "checkpoint"},
     "opening": {"model", "analyses", "families", "config", "checkpoint"},
-    "output": {"analyses"},
+    "holdings": {"opening", "model", "checkpoint"},
+    "output": {"analyses", "holdings"},
     "settings": {"analyses"},
+    "downloading": {"opening", "checkpoint"},
     "verdict": {"opening", "analyses", "checkpoint"},
     "trial": {"model", "analyses", "components", "checkpoint"},
-    "commands": {"analyses", "output", "model", "opening", "verdict", "trial", "settings"},
+    "commands": {"analyses", "output", "model", "opening", "downloading", "holdings", "verdict", "trial", "settings"},
     "cli": {"commands"},
     "__main__": {"cli"},
-    "__init__": {"model", "opening", "tensors"},
+    "__init__": {"model", "opening", "downloading", "tensors"},
 }
 
 
@@ -81,7 +83,16 @@ def modules_after(*arguments: str) -> set[str]:
     return set(json.loads(run.stderr))
 
 
-HEAVY = {"torch", "numpy", "huggingface_hub", "ml_dtypes", "safetensors", "transformers"}
+NETWORK = {
+    "huggingface_hub",
+    "httpx2",
+    "fsspec",
+    "tqdm",
+    "ssl",
+    "weightscope.checkpoint.hub",
+    "weightscope.checkpoint.wire",
+}
+HEAVY = {"torch", "numpy", "ml_dtypes", "safetensors", "transformers"} | NETWORK
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -94,6 +105,14 @@ def test_help_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize("fixture", ["llama", "llama-1", "gpt2", "deepseek-v3"])
 def test_headers_are_read_without_torch_or_numpy(command: str, fixture: str) -> None:
     assert not modules_after(command, f"fixtures/{fixture}") & HEAVY
+
+
+def test_values_are_read_without_the_network() -> None:
+    assert not modules_after("check", "fixtures/llama", "--values") & NETWORK
+
+
+def test_an_empty_cache_is_listed_without_the_network() -> None:
+    assert not modules_after("cache") & (HEAVY - {"huggingface_hub"})
 
 
 @pytest.mark.parametrize("format", ["table", "json", "csv", "markdown"])

@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["Model", "Tensor", "WeightscopeError", "__version__", "open"]
+__all__ = ["Model", "Tensor", "WeightscopeError", "__version__", "download", "open"]
 
 if TYPE_CHECKING:
+    from weightscope.downloading import download
     from weightscope.errors import WeightscopeError
     from weightscope.model import Model
     from weightscope.opening import open_model as open  # noqa: A004 - `ws.open` is the promised name
@@ -22,6 +23,7 @@ _HOMES = {
     "Model": ("weightscope.model", "Model"),
     "Tensor": ("weightscope.tensors", "Tensor"),
     "WeightscopeError": ("weightscope.errors", "WeightscopeError"),
+    "download": ("weightscope.downloading", "download"),
     "open": ("weightscope.opening", "open_model"),
 }
 

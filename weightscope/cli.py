@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from weightscope import __version__
+from weightscope.commands.cache import cache
 from weightscope.commands.check import check
 from weightscope.commands.explain import explain
 from weightscope.commands.forward import forward
@@ -36,6 +37,7 @@ app.command()(tensors)
 app.command()(explain)
 app.command()(check)
 app.command()(forward)
+app.command()(cache)
 
 
 def _version(wanted: bool) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# How a message names a file: by its path, or by what was asked for where it is elsewhere.
+Where = str | Path
+
 
 class WeightscopeError(Exception):
     """A failure that one line explains: where it is, what is wrong, and what to do about it.
@@ -12,7 +15,7 @@ class WeightscopeError(Exception):
     `code` is the finding code of docs/findings.md where the failure has one.
     """
 
-    def __init__(self, what: str, *, where: str | Path | None = None, hint: str = "", code: str | None = None) -> None:
+    def __init__(self, what: str, *, where: Where | None = None, hint: str = "", code: str | None = None) -> None:
         self.what = what
         self.where = None if where is None else printable_path(where)
         self.hint = hint
@@ -37,15 +40,19 @@ class ConfigError(WeightscopeError):
 class UndeclaredError(ConfigError):
     """A sound config that describes something no family or quantization scheme declares."""
 
-    def __init__(self, what: str, *, where: str | Path | None = None, hint: str = "") -> None:
+    def __init__(self, what: str, *, where: Where | None = None, hint: str = "") -> None:
         super().__init__(what, where=where, hint=hint, code="unknown-architecture")
+
+
+class RemoteError(WeightscopeError):
+    """What is not here could not be had: no such repository, no access, no network, a server that misbehaves."""
 
 
 class NotImplementedByWeightscope(WeightscopeError):  # noqa: N818 - says more than UnsupportedError
     """Something real that weightscope does not implement; the message names it."""
 
 
-def printable_path(path: str | Path) -> str:
+def printable_path(path: Where) -> str:
     """A path as text, bytes that are no UTF-8 spelled out: JSON has no place for them."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 

@@ -18,6 +18,7 @@ from weightscope.analyses.rules.shapes import misshapen_tensors
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.summary import Summary, summarize
 from weightscope.analyses.tying import Tying, find_tying
+from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.config import Config
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, UsageError
@@ -77,6 +78,7 @@ class Model:
 
     def compare_tied_values(self, progress: Progress | None = None) -> None:
         """Decide by the bytes whether head and embedding are the same, where both are stored."""
+        require_here(*(file.remote for file in self.checkpoint.files))
         self.__dict__.pop("parameters", None)
         self.__dict__.pop("components", None)
         self.__dict__["tying"] = find_tying(
@@ -156,6 +158,7 @@ class Model:
         """
         from weightscope.analyses.forward.run import Request, run_forward
 
+        require_here(*(file.remote for file in self.checkpoint.files))
         if self.declaration is None:
             why = f" ({self._notices[0].message.partition(':')[0]})" if self._notices else ""
             raise NotImplementedByWeightscope(f"a forward pass needs a declared model{why}", where=self.reference)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from weightscope.checkpoint.reader import Checkpoint, Progress, open_checkpoint
+from weightscope.checkpoint.reader import Checkpoint, Progress, open_checkpoint, open_elsewhere
 from weightscope.config import Config, read_config
 from weightscope.errors import ConfigError, UndeclaredError, UsageError, WeightscopeError
-from weightscope.families.registry import Declaration, declare
 from weightscope.findings import Finding, Severity
-from weightscope.model import Model
+
+if TYPE_CHECKING:
+    from weightscope.checkpoint.reference import Reference
+    from weightscope.families.registry import Declaration
+    from weightscope.model import Model
 
 STORED = "roles are inferred from names, and elements are counted as they are stored"
 
@@ -17,10 +22,11 @@ STORED = "roles are inferred from names, and elements are counted as they are st
 def open_model(
     path: str | Path, *, variant: str | None = None, progress: Progress | None = None, tolerant: bool = False
 ) -> Model:
-    """Open a checkpoint directory, a weight file, an index or a config.json; headers only.
+    """Open a checkpoint directory, a weight file, an index, a config.json, or a model that is elsewhere; headers only.
 
     Args:
-        path: what a person has at hand; a directory with both formats is read as safetensors.
+        path: what a person has at hand; a directory with both formats is read as safetensors. Text that is no path may
+            name a repository of the Hugging Face Hub (`org/name@revision`, `hf://org/name/file`) or be a URL.
         variant: the infix of `model.fp16.safetensors`, where a directory holds several.
         progress: called with (done, total, file name) before each file's header is read.
         tolerant: go on without weight files that cannot be read; findings say which.
@@ -28,10 +34,12 @@ def open_model(
     Raises:
         WeightscopeError: one line that says what is wrong, where, and what to do.
     """
-    reference = str(path)
+    reference = shown(str(path))
     if not reference:
         raise UsageError("an empty path names no model", hint="name a checkpoint directory, or . for this one")
-    checkpoint = open_checkpoint(Path(path), variant=variant, progress=progress, tolerant=tolerant)
+    checkpoint = _open(path, variant, progress, tolerant=tolerant)
+    from weightscope.model import Model
+
     notices: list[Finding] = []
     config, declaration = None, None
     try:
@@ -46,11 +54,48 @@ def open_model(
     return Model(reference, checkpoint, config, declaration, tuple(notices))
 
 
+def _open(path: str | Path, variant: str | None, progress: Progress | None, *, tolerant: bool) -> Checkpoint:
+    reference = elsewhere(path) if isinstance(path, str) else None
+    if reference is None:
+        return open_checkpoint(Path(path), variant=variant, progress=progress, tolerant=tolerant)
+    from weightscope.checkpoint.find import find
+
+    folder, name = find(reference, variant)
+    # The first files are on their way: what will be needed takes as long to import.
+    import weightscope.model  # noqa: F401
+
+    return open_elsewhere(folder, name, variant=variant, progress=progress, tolerant=tolerant)
+
+
+def elsewhere(text: str) -> Reference | None:
+    """What a text names if not something here; a path that exists is always meant.
+
+    Raises:
+        UsageError: it begins as a reference and goes on as none.
+    """
+    if "/" not in text or ("://" not in text and os.path.lexists(text)):
+        return None
+    from weightscope.checkpoint.reference import parse
+
+    return parse(text)
+
+
+def shown(text: str) -> str:
+    """What was named, less what an address holds that is nobody else's business: a password, a signature."""
+    if "://" not in text:
+        return text
+    from weightscope.checkpoint.reference import Address
+
+    return Address(url=text, scheme="").shown
+
+
 def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> Declaration | None:
     alone = checkpoint.format == "config"
-    if config.source and (config.source.parent / "hf_quant_config.json").is_file() and not alone:
+    if checkpoint.folder.holds("hf_quant_config.json") and not alone:
         notices.append(_notice("warning", "quantization 'modelopt' is not implemented", STORED))
         return None
+    from weightscope.families.registry import declare
+
     what = f"model type {config.model_type!r} is not declared" if config.model_type else "config.json has no model_type"
     try:
         declaration = declare(config, None if alone else checkpoint.names)
@@ -73,6 +118,8 @@ def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> 
 
 
 def _unquantized(config: Config) -> Declaration | None:
+    from weightscope.families.registry import declare
+
     try:
         return declare(config, quantized=False)
     except UndeclaredError:
@@ -90,10 +137,9 @@ def _notice(severity: Severity, what: str, consequence: str) -> Finding:
 
 
 def _no_config(checkpoint: Checkpoint) -> Finding:
-    directory = checkpoint.path if checkpoint.path.is_dir() else checkpoint.path.parent
     return Finding(
         code="config-missing",
         severity="warning",
         message="no config.json beside the weights: roles are inferred from names",
-        hint=f"put the model's config.json into {directory}",
+        hint=f"put the model's config.json into {checkpoint.folder.where}",
     )

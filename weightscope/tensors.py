@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from weightscope.analyses.inventory import Inventory
-from weightscope.checkpoint.entry import TensorEntry
+from weightscope.checkpoint.entry import TensorEntry, require_here
 from weightscope.checkpoint.reader import Checkpoint
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Tensor(msgspec.Struct, frozen=True, kw_only=True):
     """One stored tensor: what the header says of it, what it is for, and its values when asked.
 
-    `role` is the first of `roles`; a fused tensor has several. `inferred` roles were guessed from the name.
+    `role` is the first of `roles`; a fused tensor has several. `inferred` roles were guessed from the name. `remote`
+    names its file where that is not here.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Tensor(msgspec.Struct, frozen=True, kw_only=True):
     file: Path
     entry: TensorEntry
     data_start: int
+    remote: str = ""
 
     @property
     def role(self) -> str:
@@ -44,8 +46,9 @@ class Tensor(msgspec.Struct, frozen=True, kw_only=True):
         floats have ml_dtypes' types.
 
         Raises:
-            WeightscopeError: the file changed, or NumPy has no such type.
+            WeightscopeError: the file changed or is not here, or NumPy has no such type.
         """
+        require_here(self.remote)
         from weightscope.checkpoint.values import read_numpy
 
         return read_numpy(self.file, self.data_start, self.entry, index)
@@ -54,8 +57,9 @@ class Tensor(msgspec.Struct, frozen=True, kw_only=True):
         """The values, or `tensor[index]` of them, in the file's dtype; needs the `forward` extra.
 
         Raises:
-            WeightscopeError: torch is not installed, or has no such type.
+            WeightscopeError: the file is not here, torch is not installed, or has no such type.
         """
+        require_here(self.remote)
         from weightscope.checkpoint.values import read_torch
 
         return read_torch(self.file, self.data_start, self.entry, index)
@@ -83,6 +87,7 @@ class Tensors(Mapping[str, Tensor]):
             file=file.path,
             entry=entry,
             data_start=file.data_start,
+            remote=file.remote,
         )
 
     def __iter__(self) -> Iterator[str]:

@@ -8,7 +8,7 @@ from weightscope.analyses.checking import CheckResult, Policy
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import WeightscopeError
 from weightscope.findings import Finding
-from weightscope.opening import open_model
+from weightscope.opening import open_model, shown
 
 
 def check_model(
@@ -18,8 +18,11 @@ def check_model(
     variant: str | None = None,
     values: bool = False,
     progress: Progress | None = None,
+    reference: str = "",
 ) -> CheckResult:
     """The verdict on one MODEL: what cannot be read is a finding, as far as something is there at all.
+
+    `reference` names it in the verdict, where that is not the path.
 
     Raises:
         UsageError: there is no such path, or nothing in it that could be a model.
@@ -30,5 +33,5 @@ def check_model(
     except WeightscopeError as error:
         if error.code is None:
             raise
-        return policy.verdict(str(path), [Finding.of(error)], tensors=0, rules=1)
-    return policy.verdict(str(path), findings, tensors=len(model.checkpoint.names), rules=rules)
+        return policy.verdict(reference or shown(str(path)), [Finding.of(error)], tensors=0, rules=1)
+    return policy.verdict(reference or shown(str(path)), findings, tensors=len(model.checkpoint.names), rules=rules)

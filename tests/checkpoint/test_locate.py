@@ -239,10 +239,10 @@ def test_a_variant_of_a_file_makes_no_sense(tmp_path: Path) -> None:
         locate(tmp_path / "model.safetensors", "fp16")
 
 
-def test_a_repo_id_gets_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lone_name_gets_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match="Hugging Face Hub"):
-        locate(Path("meta-llama/Llama-3.1-8B"))
+    with pytest.raises(UsageError, match="Hugging Face Hub is named as org/name"):
+        locate(Path("gpt2"))
 
 
 def test_many_shards_are_not_counted_up(tmp_path: Path) -> None:

@@ -7,7 +7,10 @@ from typing import Annotated
 
 import msgspec
 
+from weightscope.errors import CheckpointError, Where
+
 Count = Annotated[int, msgspec.Meta(ge=0)]
+DOWNLOAD = "download the model first: `hf download`, weightscope.download in Python, `forward --download`"
 
 
 class TensorEntry(msgspec.Struct, gc=False):
@@ -28,7 +31,8 @@ class FileHeader(msgspec.Struct, kw_only=True):
     """What one weight file says of itself without its data: `tensors` by name, in file order.
 
     `data_start` is the byte at which offsets count from, `bytes` the file's whole size. `rest` counts tensors
-    that a training checkpoint keeps beside its weights (optimizer state and the like), by top-level key.
+    that a training checkpoint keeps beside its weights (optimizer state and the like), by top-level key. `remote`
+    names a file that is not here: only its header is, and `path` is where its data would lie once downloaded.
     """
 
     path: Path
@@ -38,3 +42,19 @@ class FileHeader(msgspec.Struct, kw_only=True):
     tensors: dict[str, TensorEntry]
     metadata: dict[str, str] = {}
     rest: dict[str, int] = {}
+    remote: str = ""
+
+    @property
+    def where(self) -> Where:
+        """How a message names the file."""
+        return self.remote or self.path
+
+
+def require_here(*remote: str) -> None:
+    """Raise if one of the files is elsewhere: each is given by its `remote`.
+
+    Raises:
+        CheckpointError: it names the file, and how to have it here.
+    """
+    for where in filter(None, remote):
+        raise CheckpointError("only its header was fetched, its values are not here", where=where, hint=DOWNLOAD)

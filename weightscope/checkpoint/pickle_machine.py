@@ -5,10 +5,9 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn
 
-from weightscope.errors import CheckpointError, NotImplementedByWeightscope
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
 
 Buffer = bytes | mmap.mmap
 
@@ -55,7 +54,7 @@ class Machine:
         self,
         data: Buffer,
         *,
-        where: Path,
+        where: Where,
         supported: Mapping[str, Global],
         unsupported: Mapping[str, str] | None = None,
         persistent: Callable[[Machine, object], object] | None = None,

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from weightscope.checkpoint.entry import FileHeader
-from weightscope.checkpoint.pickle_machine import SAVE_AGAIN, Buffer
+from weightscope.checkpoint.pickle_machine import SAVE_AGAIN
 from weightscope.checkpoint.pytorch_legacy import MAGIC, open_legacy
 from weightscope.checkpoint.pytorch_objects import Saved, place
 from weightscope.checkpoint.pytorch_weights import find_weights
 from weightscope.checkpoint.pytorch_zip import open_zip
-from weightscope.errors import CheckpointError, NotImplementedByWeightscope
+from weightscope.checkpoint.slices import Bytes
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
 
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 TAR, TAR_AT = b"ustar", 257
@@ -41,12 +42,29 @@ def read_pytorch(path: Path) -> FileHeader:
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(0)
-        opener = _opener(file.read(512), path)
+        _opener(file.read(512), path)
         with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data:
-            return _header(opener(data, path), size, path)
+            return pytorch_header(data, path)
 
 
-def _opener(first_bytes: bytes, path: Path) -> Callable[[Buffer, Path], Saved]:
+def pytorch_header(data: Bytes, path: Path, *, remote: str = "") -> FileHeader:
+    """The same of bytes wherever they lie; `remote` names a file that is not here."""
+    where = remote or path
+    saved = _opener(data[:512], where)(data, where)
+    tensors, rest = find_weights(saved.top, where)
+    blocks = saved.blocks(dict.fromkeys(tensor.storage.key for tensor in tensors.values()))
+    return FileHeader(
+        path=path,
+        format="pytorch",
+        bytes=len(data),
+        data_start=0,
+        tensors={name: place(name, tensor, blocks[tensor.storage.key], where) for name, tensor in tensors.items()},
+        rest=rest,
+        remote=remote,
+    )
+
+
+def _opener(first_bytes: bytes, path: Where) -> Callable[[Bytes, Where], Saved]:
     if not first_bytes:
         raise CheckpointError("is empty", where=path, hint="fetch or save it again", code="truncated-file")
     if _is_tar(first_bytes):
@@ -67,16 +85,3 @@ def _opener(first_bytes: bytes, path: Path) -> Callable[[Buffer, Path], Saved]:
 
 def _is_tar(first_bytes: bytes) -> bool:
     return first_bytes[TAR_AT : TAR_AT + len(TAR)] == TAR
-
-
-def _header(saved: Saved, size: int, path: Path) -> FileHeader:
-    tensors, rest = find_weights(saved.top, path)
-    blocks = saved.blocks(dict.fromkeys(tensor.storage.key for tensor in tensors.values()))
-    return FileHeader(
-        path=path,
-        format="pytorch",
-        bytes=size,
-        data_start=0,
-        tensors={name: place(name, tensor, blocks[tensor.storage.key], path) for name, tensor in tensors.items()},
-        rest=rest,
-    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from pathlib import Path
 from typing import NoReturn
 
 import msgspec
@@ -13,18 +12,22 @@ from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.pickle_machine import DAMAGED, SAVE_AGAIN, Buffer, Machine
 from weightscope.checkpoint.pickles import load
 from weightscope.checkpoint.pytorch_objects import SUPPORTED, UNSUPPORTED, Block, Storages
-from weightscope.errors import CheckpointError, NotImplementedByWeightscope
+from weightscope.checkpoint.ranged import RangedFile
+from weightscope.checkpoint.slices import Bytes
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
 COUNT = struct.Struct("<q")
+# How much of a file behind a network is fetched in the hope that its pickles end there.
+PREFIXES = (1 << 18, 1 << 22, 1 << 26)
 
 
 class LegacyFile(msgspec.Struct, frozen=True, kw_only=True):
     """One such file, its pickles run and its storages found."""
 
     top: object
-    where: Path
+    where: Where
     places: dict[str, Block]
 
     def blocks(self, keys: Iterable[str]) -> dict[str, Block]:
@@ -37,13 +40,32 @@ class LegacyFile(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
 
-def open_legacy(data: Buffer, where: Path) -> LegacyFile:
+def open_legacy(data: Bytes, where: Where) -> LegacyFile:
     """Read the pickles of a file that torch.save wrote before it made zip archives, and step over its storages.
 
     Raises:
         CheckpointError: `truncated-file`, `malformed-header` or `unsafe-pickle`.
         NotImplementedByWeightscope: another version, or tensors of an unsupported kind.
     """
+    if not isinstance(data, RangedFile):
+        assert isinstance(data, Buffer)
+        return _open(data, len(data), where)
+    # The pickles come first, of a length that nothing tells; lengths among the weights are not fetched.
+    for length in PREFIXES:
+        try:
+            return _open(data[:length], len(data), where)
+        except CheckpointError as error:
+            if error.code != "truncated-file" or length >= len(data):
+                raise
+    raise NotImplementedByWeightscope(
+        f"is of torch's old format with more than {PREFIXES[-1]:,} bytes of pickles, too many to fetch",
+        where=where,
+        hint="download the file to look at it",
+    )
+
+
+def _open(data: Buffer, size: int, where: Where) -> LegacyFile:
+    """The same of the file's first bytes, of `size` in all."""
     storages = Storages()
     machine = Machine(data, where=where, supported=SUPPORTED, unsupported=UNSUPPORTED, persistent=storages)
     magic = load(machine)
@@ -61,31 +83,32 @@ def open_legacy(data: Buffer, where: Path) -> LegacyFile:
     keys = load(machine)
     if not isinstance(keys, list):
         _malformed("does not list its storages after its pickle", where)
-    return LegacyFile(top=top, where=where, places=_places(machine, keys, storages))
+    return LegacyFile(top=top, where=where, places=_places(machine, keys, storages, size))
 
 
-def _places(machine: Machine, keys: list[object], storages: Storages) -> dict[str, Block]:
+def _places(machine: Machine, keys: list[object], storages: Storages, end: int) -> dict[str, Block]:
     """Each storage's place, by stepping from length to length; the element size is that of its first mention."""
     data, position, places = machine.data, machine.position, dict[str, Block]()
     for key in keys:
         storage = storages.by_key.get(key) if isinstance(key, str) else None
         if storage is None or storage.key in places:
             _malformed("lists a storage twice, or one that its pickle does not know", machine.where)
-        if position + COUNT.size > len(data):
+        if position + COUNT.size > end:
             _cut_short(storage.key, machine.where)
-        count = COUNT.unpack_from(data, position)[0]
-        size = count * (DTYPE_BITS[storage.dtype] // 8)
+        # Behind the first bytes that were fetched, a length is taken to be what the pickle says.
+        if position + COUNT.size <= len(data):
+            size = COUNT.unpack_from(data, position)[0] * (DTYPE_BITS[storage.dtype] // 8)
+            if size != storage.bytes:
+                _malformed(f"storage {storage.key!r} has {size:,} bytes, not {storage.bytes:,}", machine.where)
         position += COUNT.size
-        if size != storage.bytes:
-            _malformed(f"storage {storage.key!r} has {size:,} bytes, not {storage.bytes:,}", machine.where)
-        if size > len(data) - position:
+        if storage.bytes > end - position:
             _cut_short(storage.key, machine.where)
-        places[storage.key] = Block(position, size)
-        position += size
+        places[storage.key] = Block(position, storage.bytes)
+        position += storage.bytes
     return places
 
 
-def _cut_short(key: str, where: Path) -> NoReturn:
+def _cut_short(key: str, where: Where) -> NoReturn:
     raise CheckpointError(
         f"ends within storage {key!r}",
         where=where,
@@ -94,5 +117,5 @@ def _cut_short(key: str, where: Path) -> NoReturn:
     )
 
 
-def _malformed(what: str, where: Path) -> NoReturn:
+def _malformed(what: str, where: Where) -> NoReturn:
     raise CheckpointError(what, where=where, hint=DAMAGED, code="malformed-header")

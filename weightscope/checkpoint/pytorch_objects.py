@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from math import prod
-from pathlib import Path
 from typing import NoReturn, Protocol, TypeGuard
 
 import msgspec
@@ -13,7 +12,7 @@ from weightscope.checkpoint.dtypes import DTYPE_BITS, TORCH_NAMES
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.pickle_machine import DAMAGED, SAVE_AGAIN, Global, Inert, Machine
 from weightscope.checkpoint.pickles import PLAIN
-from weightscope.errors import CheckpointError, NotImplementedByWeightscope
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
 
 MAX_DIMENSIONS = 64
 MAX_SIZE = 1 << 63
@@ -243,7 +242,7 @@ SUPPORTED: dict[str, Global] = PLAIN | {
 }
 
 
-def place(name: str, tensor: StoredTensor, block: Block, where: Path) -> TensorEntry:
+def place(name: str, tensor: StoredTensor, block: Block, where: Where) -> TensorEntry:
     """The tensor's entry: its bytes' place in the file, after making sure that its storage has them."""
     storage = tensor.storage
     if storage.skip + storage.bytes > block.bytes:
@@ -271,5 +270,5 @@ def _is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
     return True
 
 
-def _malformed(what: str, where: Path) -> NoReturn:
+def _malformed(what: str, where: Where) -> NoReturn:
     raise CheckpointError(what, where=where, hint=DAMAGED, code="malformed-header")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from os.path import commonprefix
-from pathlib import Path
 from typing import NoReturn
 
 from weightscope.checkpoint.pickle_machine import SAVE_AGAIN
 from weightscope.checkpoint.pytorch_objects import StoredTensor
-from weightscope.errors import CheckpointError
+from weightscope.errors import CheckpointError, Where
 
 # Where checkpoints keep the model, the first that holds tensors wins: trained weights before their averages.
 WEIGHTS = (
@@ -34,7 +33,7 @@ MAX_NAMES = 1 << 26
 Container = dict[object, object] | list[object] | tuple[object, ...]
 
 
-def find_weights(top: object, where: Path) -> tuple[dict[str, StoredTensor], dict[str, int]]:
+def find_weights(top: object, where: Where) -> tuple[dict[str, StoredTensor], dict[str, int]]:
     """The tensors of the model by name, and how many others each top-level key holds.
 
     Raises:
@@ -96,7 +95,7 @@ def _holding(top: object) -> set[int]:
     return holding
 
 
-def _choose(top: dict[object, object], holding: set[int], where: Path) -> dict[object, object]:
+def _choose(top: dict[object, object], holding: set[int], where: Where) -> dict[object, object]:
     """The mapping that is the model, without what belongs to the training loop."""
     mapping, met, outside = top, set[int](), True
     while True:
@@ -143,7 +142,7 @@ def _wrapped(mapping: dict[object, object], only: object) -> object:
     return None
 
 
-def _flatten(mapping: dict[object, object], holding: set[int], seen: set[int], where: Path) -> dict[str, StoredTensor]:
+def _flatten(mapping: dict[object, object], holding: set[int], seen: set[int], where: Where) -> dict[str, StoredTensor]:
     """Every tensor under its keys joined with dots, in file order; `seen` gains the ids of what was met."""
     tensors: dict[str, StoredTensor] = {}
     levels = [("", iter(mapping.items()))]
@@ -176,7 +175,7 @@ def _items(container: object) -> Iterator[tuple[object, object]]:
     return iter(container.items()) if isinstance(container, dict) else enumerate(_values(container))
 
 
-def _name(key: object, where: Path) -> str:
+def _name(key: object, where: Where) -> str:
     if isinstance(key, int):
         return str(key)
     if not isinstance(key, str):
@@ -216,5 +215,5 @@ def _strip(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
     return {name[wrapped.end() :]: tensor for name, tensor in tensors.items()}
 
 
-def _refuse(what: str, where: Path, hint: str, code: str | None = "malformed-header") -> NoReturn:
+def _refuse(what: str, where: Where, hint: str, code: str | None = "malformed-header") -> NoReturn:
     raise CheckpointError(what, where=where, hint=hint, code=code)

@@ -6,15 +6,16 @@ import struct
 import zlib
 from collections.abc import Iterable
 from itertools import pairwise
-from pathlib import Path
 from typing import NoReturn
 
 import msgspec
 
-from weightscope.checkpoint.pickle_machine import DAMAGED, MAX_BYTES, SAVE_AGAIN, Buffer, Machine
+from weightscope.checkpoint.pickle_machine import DAMAGED, MAX_BYTES, SAVE_AGAIN, Machine
 from weightscope.checkpoint.pickles import load
 from weightscope.checkpoint.pytorch_objects import SUPPORTED, UNSUPPORTED, Block, Storages
-from weightscope.errors import CheckpointError, NotImplementedByWeightscope
+from weightscope.checkpoint.ranged import RangedFile
+from weightscope.checkpoint.slices import Bytes
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
 
 # Offsets and fields: APPNOTE.TXT 6.3.10 of PKWARE, 4.3.7 (local), 4.3.12 (central), 4.3.14 to 4.3.16 (ends).
 LOCAL = struct.Struct("<4s5H3L2H")
@@ -46,8 +47,8 @@ class ZipFile(msgspec.Struct, frozen=True, kw_only=True):
     """One torch.save archive, its pickle run."""
 
     top: object
-    data: Buffer
-    where: Path
+    data: Bytes
+    where: Where
     directory: dict[bytes, Record]
     end: int
     root: bytes
@@ -67,7 +68,7 @@ class ZipFile(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
 
-def open_zip(data: Buffer, where: Path) -> ZipFile:
+def open_zip(data: Bytes, where: Where) -> ZipFile:
     """Read the directory and the pickle of a torch.save archive.
 
     Raises:
@@ -84,7 +85,7 @@ def open_zip(data: Buffer, where: Path) -> ZipFile:
     return ZipFile(top=load(machine), data=data, where=where, directory=directory, end=end, root=root)
 
 
-def _root(directory: dict[bytes, Record], where: Path) -> bytes:
+def _root(directory: dict[bytes, Record], where: Where) -> bytes:
     """The one folder that holds everything, as torch names it after the file."""
     roots = [name[: -len(b"data.pkl")] for name in directory if name.endswith(b"/data.pkl") and name.count(b"/") == 1]
     script = [name for name in directory if name.partition(b"/")[2] in (b"constants.pkl", b"model.json")]
@@ -101,7 +102,7 @@ def _root(directory: dict[bytes, Record], where: Path) -> bytes:
     return roots[0]
 
 
-def _check_order(order: bytes, where: Path) -> None:
+def _check_order(order: bytes, where: Where) -> None:
     if order == b"big":
         raise NotImplementedByWeightscope(
             "holds big-endian values, which weightscope does not read",
@@ -111,7 +112,7 @@ def _check_order(order: bytes, where: Path) -> None:
         _malformed(f"states the byte order {order!r}", where)
 
 
-def _read_directory(data: Buffer, where: Path) -> tuple[dict[bytes, Record], int]:
+def _read_directory(data: Bytes, where: Where) -> tuple[dict[bytes, Record], int]:
     """The members by name, and where the directory begins: no member reaches beyond that."""
     count, start, size = _directory_place(data, where)
     if size > MAX_DIRECTORY:
@@ -136,26 +137,29 @@ def _read_directory(data: Buffer, where: Path) -> tuple[dict[bytes, Record], int
     return directory, start
 
 
-def _directory_place(data: Buffer, where: Path) -> tuple[int, int, int]:
-    at = data.rfind(b"PK\x05\x06", max(0, len(data) - END.size - 0xFFFF))
-    if at < 0 or at + END.size > len(data):
+def _directory_place(data: Bytes, where: Where) -> tuple[int, int, int]:
+    # Behind the end mark there may be a comment, whose length has 16 bits.
+    tail_at = max(0, len(data) - END.size - 0xFFFF)
+    found = data[tail_at : len(data)].rfind(b"PK\x05\x06")
+    at = tail_at + found
+    if found < 0 or at + END.size > len(data):
         raise CheckpointError(
             "zip archive ends without its directory",
             where=where, hint="the file is incomplete: fetch or save it again", code="truncated-file",
         )  # fmt: skip
-    _, _, _, _, count, size, start, _ = END.unpack_from(data, at)
+    _, _, _, _, count, size, start, _ = END.unpack(data[at : at + END.size])
     limit, locator = at, at - LOCATOR64.size
     if locator >= 0 and data[locator : locator + 4] == b"PK\x06\x07":
-        limit = LOCATOR64.unpack_from(data, locator)[2]
+        limit = LOCATOR64.unpack(data[locator : locator + LOCATOR64.size])[2]
         if limit + END64.size > locator or data[limit : limit + 4] != b"PK\x06\x06":
             _malformed("zip directory's end is not where it says", where)
-        count, size, start = END64.unpack_from(data, limit)[7:]
+        count, size, start = END64.unpack(data[limit : limit + END64.size])[7:]
     if start + size > limit:
         _malformed("zip directory is not where its end says", where)
     return count, start, size
 
 
-def _record(fields: tuple[int, ...], extra: bytes, name: bytes, where: Path) -> Record:
+def _record(fields: tuple[int, ...], extra: bytes, name: bytes, where: Where) -> Record:
     """The entry with the sizes that did not fit 32 bits taken from its zip64 field, in the order that those have."""
     wide = [fields[9], fields[8], fields[16]]
     short = [i for i in range(3) if wide[i] == FULL]
@@ -178,11 +182,22 @@ def _extra(extra: bytes, wanted: int) -> bytes:
     return b""
 
 
-def _stored(data: Buffer, directory: dict[bytes, Record], name: bytes, end: int, where: Path) -> Block:
+def _stored(data: Bytes, directory: dict[bytes, Record], name: bytes, end: int, where: Where) -> Block:
     """The bytes of an uncompressed member, found through its own header: only that says how long it is."""
     record = directory.get(name)
     if record is None:
         _malformed(f"zip archive lacks {_shown(name)}, which its pickle refers to", where)
+    _check_stored(record, name, where)
+    if isinstance(data, RangedFile):
+        # A request for each storage's own header would only tell how much padding comes before its bytes.
+        start = record.header + LOCAL.size + len(name)
+        if start + record.stored > end:
+            _reaching(record, name, where)
+        return Block(start, record.size)
+    return Block(_data_start(data, record, name, end, where), record.size)
+
+
+def _check_stored(record: Record, name: bytes, where: Where) -> None:
     if record.method != STORED or record.flags & ENCRYPTED:
         raise CheckpointError(
             f"{_shown(name)} is compressed or encrypted in its zip archive, which torch.save never does",
@@ -190,35 +205,39 @@ def _stored(data: Buffer, directory: dict[bytes, Record], name: bytes, end: int,
         )  # fmt: skip
     if record.size != record.stored:
         _malformed(f"zip entry {_shown(name)} has two sizes", where)
-    return Block(_data_start(data, record, name, end, where), record.size)
 
 
-def _data_start(data: Buffer, record: Record, name: bytes, end: int, where: Path) -> int:
+def _data_start(data: Bytes, record: Record, name: bytes, end: int, where: Where) -> int:
     if record.header + LOCAL.size > end or data[record.header : record.header + 4] != b"PK\x03\x04":
         _malformed(f"zip entry {_shown(name)} is not where the directory says", where)
-    fields = LOCAL.unpack_from(data, record.header)
+    fields = LOCAL.unpack(data[record.header : record.header + LOCAL.size])
     name_at = record.header + LOCAL.size
     start: int = name_at + fields[9] + fields[10]
     if data[name_at : name_at + fields[9]] != name:
         _malformed(f"zip entry {_shown(name)} has another name in its own header", where)
     if start + record.stored > end:
-        _malformed(f"zip entry {_shown(name)} of {record.stored:,} bytes reaches into the directory", where)
+        _reaching(record, name, where)
     return start
 
 
-def _content(data: Buffer, directory: dict[bytes, Record], name: bytes, end: int, limit: int, where: Path) -> bytes:
+def _reaching(record: Record, name: bytes, where: Where) -> NoReturn:
+    _malformed(f"zip entry {_shown(name)} of {record.stored:,} bytes reaches into the directory", where)
+
+
+def _content(data: Bytes, directory: dict[bytes, Record], name: bytes, end: int, limit: int, where: Where) -> bytes:
     """A small member's bytes; a compressed one is taken where another program has packed the archive anew."""
     record = directory[name]
     if record.method == DEFLATED and not record.flags & ENCRYPTED:
         start = _data_start(data, record, name, end, where)
         return _inflated(data[start : start + min(record.stored, MAX_INFLATED)], record, name, limit, where)
-    block = _stored(data, directory, name, end, where)
-    if block.bytes > limit:
-        _malformed(f"{_shown(name)} has {block.bytes:,} bytes; {limit:,} are the most that is read", where)
-    return data[block.start : block.start + block.bytes]
+    _check_stored(record, name, where)
+    if record.size > limit:
+        _malformed(f"{_shown(name)} has {record.size:,} bytes; {limit:,} are the most that is read", where)
+    start = _data_start(data, record, name, end, where)
+    return data[start : start + record.size]
 
 
-def _inflated(raw: bytes, record: Record, name: bytes, limit: int, where: Path) -> bytes:
+def _inflated(raw: bytes, record: Record, name: bytes, limit: int, where: Where) -> bytes:
     limit = min(limit, MAX_INFLATED)
     if max(record.size, record.stored) > limit:
         _malformed(f"{_shown(name)} is compressed and inflates beyond {limit:,} bytes", where)
@@ -235,5 +254,5 @@ def _shown(name: bytes) -> str:
     return repr(name[:200].decode("utf-8", "replace"))
 
 
-def _malformed(what: str, where: Path) -> NoReturn:
+def _malformed(what: str, where: Where) -> NoReturn:
     raise CheckpointError(what, where=where, hint=DAMAGED, code="malformed-header")

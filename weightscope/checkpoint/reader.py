@@ -2,43 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from weightscope.checkpoint.entry import FileHeader, TensorEntry
+from weightscope.checkpoint.folder import Expected, Folder, LocalFolder
+from weightscope.checkpoint.header import header_of, numbered, read_header
 from weightscope.checkpoint.index import Index
-from weightscope.checkpoint.locate import WEIGHT_SUFFIXES, Location, locate
-from weightscope.checkpoint.safetensors import read_safetensors
-from weightscope.errors import CheckpointError, NotImplementedByWeightscope, WeightscopeError
+from weightscope.checkpoint.locate import WEIGHT_SUFFIXES, Location, locate, locate_file, locate_in
+from weightscope.errors import CheckpointError, RemoteError, WeightscopeError, Where
 from weightscope.findings import Finding
 
 Progress = Callable[[int, int, str], None]
 
-GIT_LFS = b"version https://git-lfs"
-# First bytes of formats that people keep under a weight file's name, and what to say of them.
-FOREIGN = {
-    b"GGUF": "a GGUF file, which weightscope does not read",
-    b"\x89HDF": "an HDF5 file (Keras or TensorFlow weights), which weightscope does not read",
-}
-HTML = (b"<!doctype", b"<html")
-# As much as tells the formats apart; tar's mark comes last, at 257.
-START = 300
+# Headers fetched at a time: enough to hide the way to the server, and what servers take from one client.
+CONNECTIONS = 32
 
 
 class Checkpoint(msgspec.Struct, kw_only=True):
     """Everything the files say without a byte of tensor data read.
 
     `tensors` maps names to entries whose `file` counts into `files`; it is empty for an index or a config alone.
+    `whole` tells whether a folder was named, and not one of its files.
     """
 
     path: Path
+    folder: Folder
     location: Location
     files: list[FileHeader]
     tensors: dict[str, TensorEntry]
     findings: list[Finding] = []
+    whole: bool = False
 
     @property
     def format(self) -> str:
@@ -61,7 +60,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
 def open_checkpoint(
     path: Path, *, variant: str | None = None, progress: Progress | None = None, tolerant: bool = False
 ) -> Checkpoint:
-    """Locate and read the headers of a checkpoint; `progress(done, total, name)` is called before each file.
+    """Locate and read the headers of a checkpoint here; `progress(done, total, name)` is called before each file.
 
     A `tolerant` reading goes on without a file that cannot be read, and says so in the findings.
 
@@ -69,96 +68,140 @@ def open_checkpoint(
         UsageError, CheckpointError, NotImplementedByWeightscope: one line each, with the file's name.
     """
     try:
-        return _open(path, variant, progress, tolerant=tolerant)
-    except FileNotFoundError as error:
-        raise CheckpointError("is gone", where=error.filename or path, hint="check the path") from None
+        location, whole = locate(path, variant), path.is_dir()
+        folder = LocalFolder(path if whole else path.parent)
+        return _open(path, folder, location, progress, tolerant=tolerant, whole=whole)
     except OSError as error:
-        raise CheckpointError(
-            f"cannot be read ({error.strerror or error})",
-            where=error.filename or path,
-            hint="check path and permissions",
-        ) from None
+        raise _unreadable(error, path) from None
 
 
-def _open(path: Path, variant: str | None, progress: Progress | None, *, tolerant: bool) -> Checkpoint:
-    location = locate(path, variant)
+def open_elsewhere(
+    folder: Folder,
+    name: str = "",
+    *,
+    variant: str | None = None,
+    progress: Progress | None = None,
+    tolerant: bool = False,
+) -> Checkpoint:
+    """The same of a folder wherever it is, or of the file `name` of it.
+
+    Raises:
+        RemoteError: what is needed cannot be had. It is never tolerated: the files are not to blame.
+    """
+    try:
+        location = locate_file(folder, name, variant) if name else locate_in(folder, variant)
+        location = msgspec.structs.replace(location, notes=(*location.notes, *_notes(folder, location)))
+        return _open(folder.path / name, folder, location, progress, tolerant=tolerant, whole=not name)
+    except OSError as error:
+        raise _unreadable(error, folder.where) from None
+
+
+def _unreadable(error: OSError, where: Where) -> WeightscopeError:
+    if isinstance(error, FileNotFoundError):
+        return CheckpointError("is gone", where=error.filename or where, hint="check the path")
+    return CheckpointError(
+        f"cannot be read ({error.strerror or error})",
+        where=error.filename or where,
+        hint="check path and permissions",
+    )
+
+
+def _notes(folder: Folder, location: Location) -> Iterator[str]:
+    """Where what was read is, and whether all of it is here."""
+    yield from folder.notes
+    total = len(location.weights) + len(location.missing)
+    here = sum(path.is_file() for path in location.weights)
+    if 0 < here < total:
+        yield f"partly downloaded: {here:,} of {total:,} weight files are in the local cache"
+
+
+def _open(
+    path: Path, folder: Folder, location: Location, progress: Progress | None, *, tolerant: bool, whole: bool
+) -> Checkpoint:
     files: list[FileHeader] = []
     tensors: dict[str, TensorEntry] = {}
     findings: list[Finding] = []
-    for number, weights in enumerate(location.weights):
-        if progress:
-            progress(number, len(location.weights), weights.name)
-        try:
-            header = read_header(weights, len(files))
-        except WeightscopeError as error:
-            if not tolerant:
+    with _reading(folder, location) as read:
+        for number, weights in enumerate(location.weights):
+            if progress:
+                progress(number, len(location.weights), weights.name)
+            try:
+                header = read(number)
+            except RemoteError:
                 raise
-            findings.append(Finding.of(error))
-            continue
-        if WEIGHT_SUFFIXES.get(weights.suffix, header.format) != header.format:
-            findings.append(_misnamed(header))
-        before = len(tensors)
-        tensors.update(header.tensors)
-        if len(tensors) < before + len(header.tensors):
-            twice = sorted(name for name in header.tensors if any(name in file.tensors for file in files))
-            findings.append(_duplicate(twice, header, files))
-        files.append(header)
+            except WeightscopeError as error:
+                if not tolerant:
+                    raise
+                findings.append(Finding.of(error))
+                continue
+            # Its number was not known yet where an earlier file was left out.
+            if len(files) != number:
+                numbered(header, len(files))
+            findings += _oddities(header, files, tensors)
+            files.append(header)
     if location.missing:
         findings.append(_missing(location))
     return Checkpoint(
         path=path,
+        folder=folder,
         location=location,
         files=files,
         tensors=tensors,
         findings=findings,
+        whole=whole,
     )
 
 
-def read_header(path: Path, number: int = 0) -> FileHeader:
-    """The header of one weight file, told by its first bytes rather than by its name; it is file `number`."""
-    if path.is_symlink() and not path.exists():
-        raise CheckpointError("a link to a file that is not there", where=path, hint="download it again")
-    if path.exists() and not path.is_file():
-        raise CheckpointError("not a regular file", where=path, hint="is it the file that was meant?")
-    with path.open("rb", buffering=0) as file:
-        start = file.read(START)
-    if start[8:9] == b"{":
-        return read_safetensors(path, number)
-    from weightscope.checkpoint.pytorch import looks_like_pytorch, read_pytorch
-
-    if looks_like_pytorch(start):
-        return _numbered(read_pytorch(path), number)
-    _refuse_foreign(start, path)
-    return read_safetensors(path, number) if path.suffix == ".safetensors" else _numbered(read_pytorch(path), number)
+def _oddities(header: FileHeader, files: list[FileHeader], tensors: dict[str, TensorEntry]) -> Iterator[Finding]:
+    """Take the file's tensors to the others, and say what is strange about that."""
+    if WEIGHT_SUFFIXES.get(header.path.suffix, header.format) != header.format:
+        yield _misnamed(header)
+    before = len(tensors)
+    tensors.update(header.tensors)
+    if len(tensors) < before + len(header.tensors):
+        twice = sorted(name for name in header.tensors if any(name in file.tensors for file in files))
+        yield _duplicate(twice, header, files)
 
 
-def _numbered(header: FileHeader, number: int) -> FileHeader:
-    for entry in header.tensors.values():
-        entry.file = number
+@contextmanager
+def _reading(folder: Folder, location: Location) -> Iterator[Callable[[int], FileHeader]]:
+    """How to get the header of a weight file by its number: what is elsewhere is read ahead, several at a time."""
+    names = [_name(folder, path) for path in location.weights]
+    away = [number for number, name in enumerate(names) if not folder.is_here(name)]
+    if not away:
+        yield lambda number: read_header(location.weights[number], number)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    expected = _expected(location.index)
+    pool = ThreadPoolExecutor(CONNECTIONS)
+    ahead = {number: pool.submit(_read_away, folder, names[number], number, expected) for number in away}
+    try:
+        yield (
+            lambda number: ahead[number].result() if number in ahead else read_header(location.weights[number], number)
+        )
+    finally:
+        folder.close()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _name(folder: Folder, path: Path) -> str:
+    return path.relative_to(folder.path).as_posix()
+
+
+def _expected(index: Index | None) -> dict[str, Expected]:
+    places = index.weight_map if index else {}
+    characters: dict[str, int] = dict.fromkeys(places.values(), 0)
+    for shard, length in zip(places.values(), map(len, places), strict=True):
+        characters[shard] += length
+    return {shard: Expected(count, characters[shard]) for shard, count in Counter(places.values()).items()}
+
+
+def _read_away(folder: Folder, name: str, number: int, expected: dict[str, Expected]) -> FileHeader:
+    data = folder.open(name, expected.get(name))
+    header = header_of(data, folder.path / name, number, remote=str(folder.named(name)))
+    folder.keep(name, data)
     return header
-
-
-def _refuse_foreign(start: bytes, path: Path) -> None:
-    """Raise for what is often found under a weight file's name and is something else."""
-    if not start:
-        raise CheckpointError("an empty file", where=path, hint="is the download finished?", code="truncated-file")
-    if start.startswith(GIT_LFS):
-        raise CheckpointError(
-            "a Git LFS pointer, not the weights", where=path, hint="run `git lfs pull`", code="truncated-file"
-        )
-    if start[:4] in FOREIGN:
-        raise NotImplementedByWeightscope(FOREIGN[start[:4]], where=path)
-    if start.lstrip().lower().startswith(HTML):
-        raise CheckpointError(
-            "an HTML page, not weights", where=path, hint="the download failed, repeat it", code="malformed-header"
-        )
-    if len(start) >= 8 and start.isascii() and start.decode().replace("\n", " ").isprintable():
-        raise CheckpointError(
-            f"text, not weights: it begins with {start.strip()[:40].decode()!r}",
-            where=path,
-            hint="the download failed, repeat it",
-            code="malformed-header",
-        )
 
 
 def _misnamed(header: FileHeader) -> Finding:

@@ -15,7 +15,8 @@ import msgspec
 
 from weightscope.checkpoint.dtypes import SAFETENSORS_BITS
 from weightscope.checkpoint.entry import FileHeader, TensorEntry
-from weightscope.errors import CheckpointError
+from weightscope.checkpoint.slices import Bytes, LocalFile
+from weightscope.errors import CheckpointError, Where
 
 MAX_HEADER = 100_000_000
 # No tensor has more; without a bound, a hostile shape costs hours of multiplication.
@@ -36,39 +37,47 @@ class _Pairs(list[tuple[str, Any]]):
 
 
 def read_safetensors(path: Path, number: int = 0) -> FileHeader:
-    """The header of one safetensors file, which is file `number` of its checkpoint.
+    """The header of one safetensors file here, which is file `number` of its checkpoint.
 
     Raises:
         CheckpointError: `truncated-file`, `malformed-header` or `duplicate-tensor`, naming the file and the tensor.
     """
-    # Unbuffered, so that not a byte of data is read.
-    with path.open("rb", buffering=0) as file:
-        size = file.seek(0, 2)
-        file.seek(0)
-        prefix = file.read(8)
-        length = int.from_bytes(prefix, "little")
-        if len(prefix) < 8:
-            raise CheckpointError(
-                f"{size} bytes are too few for a safetensors file", where=path, hint=REDOWNLOAD, code="truncated-file"
-            )
-        if length > MAX_HEADER:
-            _malformed(path, f"claims a header of {length:,} bytes; the format allows {MAX_HEADER:,}")
-        if length > size - 8:
-            raise CheckpointError(
-                f"claims a header of {length:,} bytes but ends after {size:,}",
-                where=path,
-                hint=REDOWNLOAD,
-                code="truncated-file",
-            )
-        header = file.read(length)
-    tensors, metadata = decode_header(header, path)
-    check_layout(tensors, size - 8 - length, path, number)
+    with LocalFile(path) as data:
+        return safetensors_header(data, path, number)
+
+
+def safetensors_header(data: Bytes, path: Path, number: int = 0, *, remote: str = "") -> FileHeader:
+    """The same of bytes wherever they lie; `remote` names a file that is not here."""
+    where, size = remote or path, len(data)
+    prefix = data[0:8]
+    length = int.from_bytes(prefix, "little")
+    if len(prefix) < 8:
+        raise CheckpointError(
+            f"{size} bytes are too few for a safetensors file", where=where, hint=REDOWNLOAD, code="truncated-file"
+        )
+    if length > MAX_HEADER:
+        _malformed(where, f"claims a header of {length:,} bytes; the format allows {MAX_HEADER:,}")
+    if length > size - 8:
+        raise CheckpointError(
+            f"claims a header of {length:,} bytes but ends after {size:,}",
+            where=where,
+            hint=REDOWNLOAD,
+            code="truncated-file",
+        )
+    tensors, metadata = decode_header(data[8 : 8 + length], where)
+    check_layout(tensors, size - 8 - length, where, number)
     return FileHeader(
-        path=path, format="safetensors", bytes=size, data_start=8 + length, tensors=tensors, metadata=metadata
+        path=path,
+        format="safetensors",
+        bytes=size,
+        data_start=8 + length,
+        tensors=tensors,
+        metadata=metadata,
+        remote=remote,
     )
 
 
-def decode_header(header: bytes, path: Path) -> tuple[dict[str, TensorEntry], dict[str, str]]:
+def decode_header(header: bytes, path: Where) -> tuple[dict[str, TensorEntry], dict[str, str]]:
     """Tensor entries by name, and the free-form metadata, of a header's JSON."""
     # The format wants the object to begin at once; trailing spaces are its alignment padding.
     if not header.startswith(b"{"):
@@ -100,7 +109,7 @@ def _split_metadata(header: bytes) -> tuple[bytes, dict[str, str]]:
     return (b"{" + header[after.end() :], metadata) if after else (header, {})
 
 
-def _decode_slowly(header: bytes, path: Path) -> tuple[dict[str, TensorEntry], dict[str, str]]:
+def _decode_slowly(header: bytes, path: Where) -> tuple[dict[str, TensorEntry], dict[str, str]]:
     """The same with every complaint named: used when the fast way met something unusual."""
     try:
         text = header.decode("utf-8")
@@ -129,7 +138,7 @@ def _decode_slowly(header: bytes, path: Path) -> tuple[dict[str, TensorEntry], d
     return tensors, metadata or {}
 
 
-def _metadata(value: Any, path: Path) -> dict[str, str]:
+def _metadata(value: Any, path: Where) -> dict[str, str]:
     """The map, where null stands for an empty one, as the reference reader takes it."""
     if value is None:
         return {}
@@ -138,7 +147,7 @@ def _metadata(value: Any, path: Path) -> dict[str, str]:
     return dict(value)
 
 
-def _entry(name: str, value: Any, path: Path) -> TensorEntry:
+def _entry(name: str, value: Any, path: Where) -> TensorEntry:
     if not isinstance(value, _Pairs):
         _malformed(path, f"tensor {name!r} is not described by a JSON object")
     try:
@@ -155,7 +164,7 @@ def _entry(name: str, value: Any, path: Path) -> TensorEntry:
         _malformed(path, f"tensor {name!r} is not described as the format wants: {error}")
 
 
-def check_layout(tensors: dict[str, TensorEntry], data_bytes: int, path: Path, number: int = 0) -> None:
+def check_layout(tensors: dict[str, TensorEntry], data_bytes: int, path: Where, number: int = 0) -> None:
     """Raise unless the tensors fill the data section exactly, each as many bytes as its shape and dtype say.
 
     Each entry is given the file's number on the way: a second pass over 90,000 would be felt.
@@ -194,7 +203,7 @@ def check_layout(tensors: dict[str, TensorEntry], data_bytes: int, path: Path, n
         _malformed(path, f"{data_bytes - end:,} bytes after the last tensor belong to none")
 
 
-def _check_tiling(tensors: dict[str, TensorEntry], path: Path) -> int:
+def _check_tiling(tensors: dict[str, TensorEntry], path: Where) -> int:
     end, previous = 0, ""
     for name, entry in sorted(tensors.items(), key=lambda item: item[1].data_offsets):
         start, stop = entry.data_offsets
@@ -206,7 +215,7 @@ def _check_tiling(tensors: dict[str, TensorEntry], path: Path) -> int:
     return end
 
 
-def byte_size(name: str, entry: TensorEntry, path: Path) -> int:
+def byte_size(name: str, entry: TensorEntry, path: Where) -> int:
     """Bytes that the entry's dtype and shape take; sub-byte types are packed and must fill whole bytes."""
     bits = SAFETENSORS_BITS.get(entry.dtype)
     if bits is None:
@@ -224,5 +233,5 @@ def byte_size(name: str, entry: TensorEntry, path: Path) -> int:
     return total // 8
 
 
-def _malformed(path: Path, what: str, hint: str = REDOWNLOAD) -> NoReturn:
+def _malformed(path: Where, what: str, hint: str = REDOWNLOAD) -> NoReturn:
     raise CheckpointError(what, where=path, hint=hint, code="malformed-header")

@@ -38,7 +38,7 @@ def check(
         list[str] | None,
         typer.Argument(
             metavar="MODEL...",
-            help="Checkpoint directories, weight files, index files or configs.",
+            help="Checkpoint directories, weight files, index files, configs, or org/name on the Hub.",
             show_default=False,
         ),
     ] = None,
@@ -54,6 +54,9 @@ def check(
     values: Annotated[
         bool | None, typer.Option("--values/--no-values", help="Read the data too: NaN, zeros, tied heads.")
     ] = None,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Check every model of the local Hugging Face cache as well.")
+    ] = False,
     explain: Annotated[
         str | None, typer.Option("--explain", metavar="CODE", help="Say what a code means and what to do.")
     ] = None,
@@ -70,6 +73,7 @@ def check(
     Examples:
       weightscope check ./Llama-3.1-8B
       weightscope check models/* --fail-on warning --ignore dtype-mismatch --format github
+      weightscope check --cache
       weightscope check --explain tie-mismatch
     """
     if explain is not None:
@@ -77,8 +81,12 @@ def check(
 
         sys.stdout.write(explanation(explain))
         return
-    if not models:
-        raise UsageError("no MODEL to check", hint="name a checkpoint directory, or see weightscope check --help")
+    named = [(model, "") for model in models or ()] + (_cached() if cache else [])
+    if not named:
+        raise UsageError(
+            "no MODEL to check" + (" in the local Hugging Face cache" if cache else ""),
+            hint="name a checkpoint directory, or see weightscope check --help",
+        )
     from weightscope.analyses.checking import Policy
     from weightscope.output.check import emit_check
     from weightscope.output.progress import Progress
@@ -88,11 +96,14 @@ def check(
     settings = find_settings(Path.cwd())
     policy = Policy.of(fail_on or settings.fail_on, [*settings.ignore, *(ignore or ())])
     results, failures = [], []
-    for model in models:
+    for model, reference in named:
         with Progress("Checking") as progress:
             try:
                 read = settings.values if values is None else values
-                results.append(check_model(model, policy, variant=variant, values=read, progress=progress))
+                verdict = check_model(
+                    model, policy, variant=variant, values=read, progress=progress, reference=reference
+                )
+                results.append(verdict)
             except WeightscopeError as error:
                 failures.append(error)
     if results:
@@ -104,3 +115,13 @@ def check(
         raise failures[-1]
     if not all(result.ok for result in results):
         raise typer.Exit(1)
+
+
+def _cached() -> list[tuple[str, str]]:
+    """Path and name of each model in the cache; what has no weights there is said and left out."""
+    from weightscope.holdings import checkable
+
+    found, bare = checkable()
+    for reference in bare:
+        typer.echo(f"weightscope: {reference}: no weights in the local cache, not checked", err=True)
+    return [(str(snapshot.path), snapshot.reference) for snapshot in found]

@@ -37,9 +37,10 @@ def inspect(
       weightscope inspect ./model.safetensors --format json
     """
     from weightscope.output.progress import Progress
-    from weightscope.output.views import inspect_document
 
     opened = open_quietly(model, variant)
+    from weightscope.output.views import inspect_document
+
     if values:
         with Progress("Comparing") as progress:
             opened.compare_tied_values(progress)

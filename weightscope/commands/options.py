@@ -17,7 +17,8 @@ ModelPath = Annotated[
     str,
     typer.Argument(
         show_default=False,
-        help="A checkpoint directory, a .safetensors, .bin, .pt or .pth file, an *.index.json, or a config.json.",
+        help="A checkpoint directory, a .safetensors, .bin, .pt or .pth file, an *.index.json, a config.json; "
+        "or elsewhere: org/name[@REVISION], hf://org/name/FILE, a URL.",
     ),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to write the result.")]

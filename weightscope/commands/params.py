@@ -49,11 +49,11 @@ def params(
       weightscope params ./Llama-3.1-8B --by layer
       weightscope params config.json
     """
-    from weightscope.output.views import params_document
-
     if depth is not None and by is not By.MODULE:
         raise UsageError("--depth goes with --by module")
     opened = open_quietly(model, variant)
+    from weightscope.output.views import params_document
+
     refuse_incomplete(opened)
     if by is By.DTYPE and not opened.checkpoint.tensors:
         raise UsageError(

@@ -46,10 +46,11 @@ def tensors(
       weightscope tensors ./Llama-3.1-8B --role q_proj --format csv
     """
     from weightscope.analyses.listing import Filter
-    from weightscope.output.tensors import tensors_document
 
     wanted = Filter.of(pattern, role or (), layer or (), dtype or ())
     opened = open_quietly(model, variant)
+    from weightscope.output.tensors import tensors_document
+
     refuse_incomplete(opened)
     if dtype and not opened.checkpoint.tensors:
         raise UsageError(

@@ -52,7 +52,7 @@ def emit_check(results: Sequence[CheckResult], format: str, output: Path | None)
         text = render(documents[0], Format(format))
     else:
         text = _ci_writer(format)(results)
-    put(text, output, [path for result in results for path in _files_of(Path(result.reference))])
+    put(text, output, [path for result in results for path in _files_of(result.reference)])
 
 
 def _ci_writer(format: str) -> Callable[[Sequence[CheckResult]], str]:
@@ -61,12 +61,14 @@ def _ci_writer(format: str) -> Callable[[Sequence[CheckResult]], str]:
     return {"github": ci.to_github, "sarif": ci.to_sarif, "junit": ci.to_junit}[format]
 
 
-def _files_of(path: Path) -> list[Path]:
+def _files_of(reference: str) -> list[Path]:
+    if "://" in reference:
+        return []
+    path = Path(reference)
     return list(path.iterdir()) if path.is_dir() else [path]
 
 
 def _document(result: CheckResult, results: Sequence[CheckResult]) -> Document:
-    path = Path(result.reference)
     counts = Counter(str(finding.severity) for finding in result.findings)
     found = ", ".join(words.plural(counts[severity], noun) for severity, noun in
                       (("error", "error"), ("warning", "warning"), ("info", "note")) if counts[severity])  # fmt: skip
@@ -74,7 +76,7 @@ def _document(result: CheckResult, results: Sequence[CheckResult]) -> Document:
     return Document(
         data=check_data(results),
         title="ok" if result.ok else "failed",
-        subtitle=str(path) + (f" · {found}" if found else ""),
+        subtitle=result.reference + (f" · {found}" if found else ""),
         facts=(),
         table=Table(columns=(), rows=()),
         records=_records(results),

@@ -31,7 +31,7 @@ class Place:
 def located(result: CheckResult) -> list[tuple[Finding, Place | None]]:
     """Each finding with its place; None where there are no files here, as for a model on the Hub."""
     reference = Path(result.reference)
-    if not reference.exists():
+    if "://" in result.reference or not reference.exists():
         return [(finding, None) for finding in result.findings]
     directory = reference if reference.is_dir() else reference.parent
     names = sorted(path.name for path in directory.iterdir() if "." in path.name)

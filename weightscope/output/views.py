@@ -38,6 +38,8 @@ def inspect_document(summary: Summary) -> Document:
 
 def title(summary: Summary) -> str:
     """The model's name: its directory's or file's."""
+    if "://" in summary.model.reference:
+        return summary.model.reference.rstrip("/").rpartition("/")[2]
     path = Path(summary.model.reference).resolve()
     generic = path.name == "config.json" or path.name.endswith(".index.json")
     return (path.parent if generic else path).name or str(path)

@@ -86,7 +86,7 @@ def generation_settings(subject: Subject) -> Iterator[Finding]:
         return
     if subject.tying.evidence == "not-applicable":
         return
-    if not (subject.directory / "generation_config.json").exists():
+    if "generation_config.json" not in subject.directory.names():
         yield Finding(
             code="config-missing",
             severity="info",
@@ -139,11 +139,9 @@ def _ids(value: object) -> list[int]:
 
 
 def _generation(subject: Subject) -> Mapping[str, Any] | Finding:
-    directory = subject.directory
-    path = directory / "generation_config.json" if directory else None
-    if path is None or not path.exists():
+    if subject.directory is None or "generation_config.json" not in subject.directory.names():
         return {}
     try:
-        return read_config(path).data
+        return read_config(subject.directory.fetch("generation_config.json")).data
     except ConfigError as error:
         return Finding.of(error)

@@ -75,9 +75,9 @@ def extra_shards(subject: Subject) -> Iterator[Finding]:
     if not location.weights or not (location.index or len(location.weights) > 1):
         return
     known = {path.name for path in location.weights} | set(location.missing)
-    directory, suffix = location.weights[0].parent, location.weights[0].suffix
+    suffix = location.weights[0].suffix
     try:
-        others = sorted(path.name for path in directory.iterdir() if path.suffix == suffix and path.name not in known)
+        others = [name for name in subject.checkpoint.folder.names() if name.endswith(suffix) and name not in known]
     except OSError:
         return
     stems = {match["stem"] for name in known if (match := SHARD.fullmatch(name))}

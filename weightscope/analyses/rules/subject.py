@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from math import prod
-from pathlib import Path
 
 import msgspec
 
 from weightscope.analyses.accounting import Parameters
 from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.tying import Tying
+from weightscope.checkpoint.folder import Folder
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.config import Config
 from weightscope.families.registry import Declaration
@@ -33,10 +33,9 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.checkpoint.files)
 
     @property
-    def directory(self) -> Path | None:
+    def directory(self) -> Folder | None:
         """Where config and tokenizer lie, if MODEL is a directory; one file alone promises no neighbours."""
-        path = self.checkpoint.path
-        return path if path.is_dir() else None
+        return self.checkpoint.folder if self.checkpoint.whole else None
 
     @property
     def has_names(self) -> bool:

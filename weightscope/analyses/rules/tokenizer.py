@@ -39,11 +39,10 @@ def tokenizer_size(subject: Subject) -> Iterator[Finding]:
     if directory is None or subject.declaration is None:
         return
     rows = next((e.rows for e in find(subject.declaration.tree, Embedding) if e.role is Role.TOKEN_EMBEDDING), None)
-    path = directory / "tokenizer.json"
     if rows is None:
         return
-    if not path.is_file():
-        if not any((directory / name).exists() for name in OTHERS):
+    if not directory.holds("tokenizer.json"):
+        if not set(OTHERS) & set(directory.names()):
             yield Finding(
                 code="config-missing",
                 severity="info",
@@ -51,7 +50,7 @@ def tokenizer_size(subject: Subject) -> Iterator[Finding]:
                 hint="the model cannot be prompted without one",
             )
         return
-    highest = _highest(path)
+    highest = _highest(directory.fetch("tokenizer.json"))
     if isinstance(highest, Finding):
         yield highest
     elif highest >= rows:

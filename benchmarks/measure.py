@@ -1,4 +1,4 @@
-"""Whole processes measured from outside, and figures with what is asked of them."""
+"""What one process costs, and how a figure is written."""
 
 from __future__ import annotations
 
@@ -51,11 +51,14 @@ def environment() -> dict[str, str]:
     return kept | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
-def run(command: tuple[str, ...], accepted: tuple[int, ...] = (0,)) -> Run:
-    """Run a command to its end, output thrown away; another exit code than those accepted ends the whole."""
+def run(command: tuple[str, ...], more: Mapping[str, str] | None = None, accepted: tuple[int, ...] = (0,)) -> Run:
+    """Run a command to its end, output thrown away; `more` is added to the environment.
+
+    Another exit code than those `accepted` ends the whole.
+    """
     silent = [(os.POSIX_SPAWN_OPEN, descriptor, os.devnull, os.O_WRONLY, 0) for descriptor in (1, 2)]
     start = time.perf_counter()
-    pid = os.posix_spawn(command[0], command, environment(), file_actions=silent)
+    pid = os.posix_spawn(command[0], command, environment() | dict(more or {}), file_actions=silent)
     # Looked at and left, so that its counters can still be read.
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     seconds = time.perf_counter() - start
@@ -64,15 +67,6 @@ def run(command: tuple[str, ...], accepted: tuple[int, ...] = (0,)) -> Run:
     if (code := os.waitstatus_to_exitcode(status)) not in accepted:
         raise SystemExit(f"exit code {code}: {' '.join(command)}")
     return Run(seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024), read)
-
-
-def bytes_read(pid: int) -> int | None:
-    """All bytes that a process was given by read calls, from memory or disk."""
-    counters = Path(f"/proc/{pid}/io")
-    try:
-        return int(dict(line.split(": ") for line in counters.read_text().splitlines())["rchar"])
-    except OSError:
-        return None
 
 
 def interleaved(commands: Mapping[str, tuple[str, ...]], rounds: int) -> dict[str, list[Run]]:
@@ -84,3 +78,23 @@ def interleaved(commands: Mapping[str, tuple[str, ...]], rounds: int) -> dict[st
         for name, command in commands.items():
             runs[name].append(run(command))
     return runs
+
+
+def bytes_read(pid: int) -> int | None:
+    """All bytes that a process was given by read calls, from memory or disk."""
+    counters = Path(f"/proc/{pid}/io")
+    try:
+        return int(dict(line.split(": ") for line in counters.read_text().splitlines())["rchar"])
+    except OSError:
+        return None
+
+
+def header_bytes(directory: Path) -> int:
+    """The bytes of a checkpoint that are not tensor data, config.json aside."""
+    index = (directory / "model.safetensors.index.json").stat().st_size
+    return index + sum(8 + header_length(path) for path in directory.glob("*.safetensors"))
+
+
+def header_length(path: Path) -> int:
+    with path.open("rb") as file:
+        return int.from_bytes(file.read(8), "little")

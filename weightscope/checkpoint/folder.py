@@ -1,0 +1,109 @@
+"""Where a model's files lie beside each other: a directory here, or a repository, bucket or address elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from weightscope.checkpoint.ranged import RangedFile
+from weightscope.errors import Where
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """What an index tells of a shard before it is read: how many tensors, and the characters of all their names."""
+
+    tensors: int
+    characters: int
+
+
+class Folder(Protocol):
+    """The files of a model, by name; small ones can be had as files here, of the others the header is read."""
+
+    path: Path
+    notes: tuple[str, ...]
+
+    @property
+    def where(self) -> Where:
+        """How a message names the folder."""
+        ...
+
+    def named(self, name: str) -> Where:
+        """How a message names one of its files."""
+        ...
+
+    def names(self) -> list[str]:
+        """What is directly in it, sorted."""
+        ...
+
+    def holds(self, name: str) -> bool:
+        """Whether there is such a file, here or elsewhere."""
+        ...
+
+    def is_here(self, name: str) -> bool:
+        """Whether the file itself is here, at `path / name`."""
+        ...
+
+    def fetch(self, name: str) -> Path:
+        """A small file, as a file here.
+
+        Raises:
+            RemoteError: it cannot be had.
+        """
+        ...
+
+    def open(self, name: str, expected: Expected | None) -> RangedFile:
+        """A file that is not here, to read its header from."""
+        ...
+
+    def keep(self, name: str, file: RangedFile) -> None:
+        """Remember what was fetched of a file, now that it proved to be a header."""
+        ...
+
+    def close(self) -> None:
+        """Give up what is still under way."""
+        ...
+
+
+class LocalFolder:
+    """A directory here."""
+
+    def __init__(self, path: Path, notes: tuple[str, ...] = ()) -> None:
+        self.path = path
+        self.notes = notes
+
+    @property
+    def where(self) -> Where:
+        """The directory."""
+        return self.path
+
+    def named(self, name: str) -> Where:
+        """The path."""
+        return self.path / name
+
+    def names(self) -> list[str]:
+        """Files and directories alike."""
+        return sorted(entry.name for entry in self.path.iterdir())
+
+    def holds(self, name: str) -> bool:
+        """A link to nothing is not held."""
+        return (self.path / name).is_file()
+
+    def is_here(self, name: str) -> bool:  # noqa: ARG002 - the answer is the same for all
+        """All that is in it."""
+        return True
+
+    def fetch(self, name: str) -> Path:
+        """The path; nothing needs to be done."""
+        return self.path / name
+
+    def open(self, name: str, expected: Expected | None) -> RangedFile:
+        """Never asked for: files here are read as files."""
+        raise NotImplementedError
+
+    def keep(self, name: str, file: RangedFile) -> None:
+        """Nothing was fetched."""
+
+    def close(self) -> None:
+        """Nothing is under way."""

@@ -1,0 +1,157 @@
+"""A repository of the Hugging Face Hub as a folder: huggingface_hub lists and fetches, headers come by ranges."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import quote
+
+from huggingface_hub import constants
+
+from weightscope.checkpoint.cached import snapshot
+from weightscope.checkpoint.folder import Expected
+from weightscope.checkpoint.guess import head_of, tail_of
+from weightscope.checkpoint.hub_file import PATIENCE, Silent, fetch
+from weightscope.checkpoint.kept import Entry, Listing, Part, keep_part, load_part
+from weightscope.checkpoint.listing import headers
+from weightscope.checkpoint.ranged import RangedFile
+from weightscope.checkpoint.reference import HubReference
+from weightscope.checkpoint.wire import Wire
+from weightscope.errors import RemoteError, UsageError, Where
+
+# What is fetched whole, as a file here: configs, indexes, tokenizers.
+MAX_SMALL = 200_000_000
+INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+
+
+class HubFolder:
+    """A repository at a commit, or a folder of it; files that the local cache has are read there."""
+
+    def __init__(self, reference: HubReference, listing: Listing, prefix: str = "", *, whole: bool = True) -> None:
+        self.reference = reference
+        self.listing = listing
+        self.path = snapshot(reference.repo, listing.commit) / prefix
+        self.notes: tuple[str, ...] = (f"on the Hub, commit {listing.commit[:7]}: only headers were fetched",)
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._files = {
+            name.removeprefix(self._prefix): entry
+            for name, entry in listing.files.items()
+            if name.startswith(self._prefix)
+        }
+        self._wire = Wire()
+        self._headers = headers()
+        self._base = f"{constants.ENDPOINT}/{reference.repo}/resolve/{listing.commit}/"
+        self._pool = ThreadPoolExecutor(4)
+        # Each takes two round trips; one file that was named needs no index.
+        indexes = [name for name in INDEXES if name in self._files][:1] if whole else []
+        wanted = [name for name in ("config.json", *indexes) if name in self._files]
+        self._ahead: dict[str, Future[Path]] = {name: self._pool.submit(self._fetch, name) for name in wanted}
+
+    @property
+    def where(self) -> Where:
+        """The repository."""
+        return f"{self.reference.title}/{self._prefix}".rstrip("/")
+
+    def named(self, name: str) -> Where:
+        """The repository and the file."""
+        return f"{self.where}/{name}"
+
+    def names(self) -> list[str]:
+        """What is directly in it."""
+        return sorted({name.partition("/")[0] for name in self._files})
+
+    def holds(self, name: str) -> bool:
+        """Whether the commit has it."""
+        return name in self._files
+
+    def is_here(self, name: str) -> bool:
+        """Whether the local cache has it."""
+        return (self.path / name).is_file()
+
+    def size_of(self, name: str) -> int:
+        """Its bytes."""
+        return self._files[name].size
+
+    def fetch(self, name: str) -> Path:
+        """The file in the local cache, where huggingface_hub puts it."""
+        return self._ahead[name].result() if name in self._ahead else self._fetch(name)
+
+    def open(self, name: str, expected: Expected | None) -> RangedFile:
+        """The file by ranges, or what is remembered of it."""
+        entry, where = self._files[name], self.named(name)
+        part = load_part(_key(entry))
+        url = self._base + quote(self._prefix + name)
+
+        def get(start: int, stop: int) -> bytes:
+            piece = self._wire.get(url, start, stop, where=where, headers=self._headers)
+            if piece.size != entry.size:
+                raise RemoteError(
+                    f"the repository lists {entry.size:,} bytes, its server has {piece.size:,}", where=where
+                )
+            return piece.data or b""
+
+        return RangedFile(
+            get,
+            entry.size,
+            where,
+            head=head_of(name, entry.size, expected),
+            tail=tail_of(expected),
+            spans=part.spans if part and part.size == entry.size else (),
+        )
+
+    def keep(self, name: str, file: RangedFile) -> None:
+        """Remember the header by what names the file's content."""
+        if file.fetched:
+            entry = self._files[name]
+            keep_part(_key(entry), Part(entry.size, entry.etag, file.spans))
+
+    def download(self, name: str, received: Callable[[float], None]) -> Path:
+        """A file of any size, as `fetch`; `received` is told of bytes, and ends it by raising."""
+        bar = type("Bar", (Silent,), {"update": lambda _, count=1: received(count or 0)})
+        return self._have(name, patience=math.inf, bar=bar)
+
+    def close(self) -> None:
+        """Nothing is waited for any more."""
+        self._wire.cut()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _fetch(self, name: str) -> Path:
+        if self.is_here(name):
+            return self.path / name
+        size = self._files[name].size
+        if size > MAX_SMALL:
+            raise RemoteError(f"has {size:,} bytes, more than is fetched to look at", where=self.named(name))
+        return self._have(name, patience=PATIENCE, bar=Silent)
+
+    def _have(self, name: str, *, patience: float, bar: type[Silent]) -> Path:
+        # By the name that was asked for, so that the cache knows it as a download does; a branch may have moved on.
+        for revision in dict.fromkeys((self.reference.revision, self.listing.commit)):
+            path = fetch(
+                self.reference.repo, self._prefix + name, revision, self.named(name), patience=patience, bar=bar
+            )
+            if path == self.path / name:
+                return path
+        raise RemoteError("the repository changed meanwhile", where=self.named(name), hint="try again")
+
+
+def _key(entry: Entry) -> str:
+    return f"hub {entry.etag} {entry.size}"
+
+
+def folder_of(reference: HubReference, listing: Listing) -> tuple[HubFolder, str]:
+    """The folder that is meant, and the file in it where one is.
+
+    Raises:
+        UsageError: the repository has neither such a file nor such a folder.
+    """
+    name = reference.name
+    if not name:
+        return HubFolder(reference, listing), ""
+    if name in listing.files:
+        prefix, _, file = name.rpartition("/")
+        return HubFolder(reference, listing, prefix, whole=False), file
+    if any(other.startswith(f"{name}/") for other in listing.files):
+        return HubFolder(reference, listing, name), ""
+    raise UsageError(f"holds no {name}", where=reference.title, hint="see the files on its page")

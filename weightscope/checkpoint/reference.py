@@ -1,0 +1,96 @@
+"""What a person can write to name a model that is not a path: a repository, one of its files, an address."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from weightscope.checkpoint.locate import WEIGHT_SUFFIXES
+from weightscope.errors import UsageError
+
+REPO = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*"
+# A revision with a slash in it is one of the Hub's own: refs/pr/1, refs/convert/parquet.
+REVISION = r"refs/(?:pr/\d+|convert/[\w.-]+)|[^/]+"
+SHORT = re.compile(rf"(?P<repo>{REPO})(?:@(?P<revision>.+))?")
+LONG = re.compile(rf"(?P<repo>{REPO})(?:@(?P<revision>{REVISION}))?(?:/(?P<name>.*))?")
+PAGE = re.compile(rf"/(?P<repo>{REPO})(?:/(?:resolve|blob|tree|raw)/(?P<revision>{REVISION})(?:/(?P<name>.*))?)?/?")
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+MAIN = "main"
+
+
+class HubReference(msgspec.Struct, frozen=True, kw_only=True):
+    """A repository of the Hub at a revision; `name` is a file or a folder of it, empty for all."""
+
+    repo: str
+    revision: str = MAIN
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        """How a message names the repository."""
+        return self.repo if self.revision == MAIN else f"{self.repo}@{self.revision}"
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True):
+    """An http(s) URL, or one of another scheme that fsspec may know."""
+
+    url: str
+    scheme: str
+
+    @property
+    def shown(self) -> str:
+        """The URL without what may be secret: user and password, and the query that signs it."""
+        parts = urlsplit(self.url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+Reference = HubReference | Address
+
+
+def parse(text: str) -> Reference | None:
+    """The reference that a text is; None where it can only be a path.
+
+    Raises:
+        UsageError: it begins as a reference and goes on as none.
+    """
+    scheme = SCHEME.match(text)
+    if scheme is None:
+        return _repo(text)
+    kind, rest = scheme[1].lower(), text[scheme.end() :]
+    if kind == "hf":
+        found = LONG.fullmatch(rest)
+        if found is None:
+            raise UsageError("not an address on the Hub", where=text, hint="it is hf://org/name or hf://org/name/file")
+        return _hub(found)
+    if kind == "file":
+        raise UsageError("a path needs no file://", where=text, hint=f"name it as {unquote(urlsplit(text).path)}")
+    if kind in ("http", "https"):
+        return _page(text) or Address(url=text, scheme=kind)
+    return Address(url=text, scheme=kind)
+
+
+def _repo(text: str) -> HubReference | None:
+    found = SHORT.fullmatch(text)
+    if found is None or any(found["repo"].endswith(suffix) for suffix in (*WEIGHT_SUFFIXES, ".json")):
+        return None
+    return HubReference(repo=found["repo"], revision=found["revision"] or MAIN)
+
+
+def _hub(found: re.Match[str]) -> HubReference:
+    revision = unquote(found["revision"] or MAIN)
+    return HubReference(repo=found["repo"], revision=revision, name=unquote(found["name"] or "").strip("/"))
+
+
+def _page(text: str) -> HubReference | None:
+    """What a page or a download link of the Hub is about."""
+    from huggingface_hub import constants
+
+    parts = urlsplit(text)
+    endpoint = urlsplit(constants.ENDPOINT)
+    if parts.netloc not in (endpoint.netloc, "huggingface.co", "hf.co"):
+        return None
+    path = parts.path.removeprefix(endpoint.path) if parts.netloc == endpoint.netloc else parts.path
+    found = PAGE.fullmatch(path)
+    return _hub(found) if found else None

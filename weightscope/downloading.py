@@ -1,0 +1,55 @@
+"""To have a model here that is elsewhere: what that costs, and to do it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from weightscope.checkpoint.reader import Progress
+from weightscope.errors import UsageError
+from weightscope.opening import elsewhere
+
+
+class Missing(msgspec.Struct, frozen=True, kw_only=True):
+    """What would have to be fetched before a model's values can be read."""
+
+    reference: str
+    bytes: int
+    files: int
+
+
+def what_is_missing(path: str, variant: str | None = None) -> Missing | None:
+    """What `download` would fetch; None for what is here: a path, or a model of which the local cache has all.
+
+    Raises:
+        WeightscopeError: there is no such model, or it cannot be asked for.
+    """
+    reference = elsewhere(path)
+    if reference is None:
+        return None
+    from weightscope.checkpoint.download import plan_download
+
+    plan, _ = plan_download(reference, variant)
+    return Missing(reference=plan.reference, bytes=plan.bytes, files=len(plan.files)) if plan.files else None
+
+
+def download(path: str | Path, variant: str | None = None, progress: Progress | None = None) -> Path:
+    """Fetch what is missing of a model on the Hub into the local Hugging Face cache, and give its path there.
+
+    Weights of one format, config, index and tokenizer are fetched, not all that the repository holds. `progress` is
+    called with megabytes. A path that exists is given back as it is.
+
+    Raises:
+        WeightscopeError: there is no such model, or a file cannot be had.
+    """
+    reference = elsewhere(str(path))
+    if reference is None:
+        if not Path(path).exists():
+            raise UsageError("no such file or directory", where=path, hint="a model on the Hub is named as org/name")
+        return Path(path)
+    from weightscope.checkpoint.download import download as fetch
+    from weightscope.checkpoint.download import plan_download
+
+    plan, hub = plan_download(reference, variant)
+    return fetch(plan, hub, progress)
