@@ -9,7 +9,15 @@ from typing import Annotated
 import typer
 
 from weightscope.commands.check import FailOn
-from weightscope.commands.options import FormatOption, ModelPath, OutputOption, VariantOption, open_quietly, own_files
+from weightscope.commands.options import (
+    FormatOption,
+    ModelPath,
+    OutputOption,
+    VariantOption,
+    fetch_if_wanted,
+    open_quietly,
+    own_files,
+)
 from weightscope.errors import UsageError
 from weightscope.output.write import Format, emit, put, write_file
 
@@ -71,6 +79,9 @@ def forward(
         Peer | None, typer.Option("--compare", help="Run an installed transformers too, stage by stage.")
     ] = None,
     fail_on: Annotated[FailOn, typer.Option("--fail-on", help="The least severity that fails.")] = FailOn.ERROR,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch a model that is not here without asking.")
+    ] = False,
     format: FormatOption = Format.TABLE,
     output: OutputOption = None,
     variant: VariantOption = None,
@@ -78,7 +89,7 @@ def forward(
     """Whether it computes: a reference pass, layer by layer.
 
     Weights are read as they are needed, so a model larger than memory runs too. Needs torch: weightscope-cli[forward].
-    Exits with 1 where something is found at or above --fail-on.
+    A model of the Hub is fetched first, if it is wanted. Exits with 1 where something is found at or above --fail-on.
 
     \b
     Examples:
@@ -113,6 +124,7 @@ def forward(
         compare=compare is not None,
         fail_on=fail_on.value,
     )
+    fetch_if_wanted(model, variant, unasked=download)
     opened = open_quietly(model, variant)
     with Progress("Computing") as progress:
         outcome, result, golden = try_forward(opened, wanted, progress)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from weightscope.errors import CheckpointError
+from weightscope.errors import CheckpointError, UsageError
 from weightscope.output.write import Format
 
 if TYPE_CHECKING:
@@ -37,6 +38,36 @@ def open_quietly(path: str, variant: str | None) -> Model:
 
     with Progress("Reading headers") as progress:
         return open_model(path, variant=variant, progress=progress)
+
+
+def fetch_if_wanted(path: str, variant: str | None, *, unasked: bool) -> None:
+    """Have all of a model in the local cache; whoever did not say --download is asked first, where there is a terminal.
+
+    Raises:
+        UsageError: it is not here, and is not to be fetched.
+        WeightscopeError: there is no such model, or a file cannot be had.
+    """
+    from weightscope.downloading import download, what_is_missing
+    from weightscope.output.progress import Progress
+    from weightscope.output.words import plural, size
+
+    missing = what_is_missing(path, variant)
+    if missing is None:
+        return
+    cost = f"{size(missing.bytes)} in {plural(missing.files, 'file')}"
+    if not unasked:
+        asked = sys.stdin.isatty() and sys.stderr.isatty()
+        if not (asked and _agrees(f"{missing.reference} is not here. Fetch {cost}?")):
+            raise UsageError(f"a forward pass needs the weights: {cost} would be fetched", where=missing.reference,
+                             hint="--download fetches them")  # fmt: skip
+    with Progress(f"Fetching {size(missing.bytes)}") as progress:
+        download(path, variant, progress)
+
+
+def _agrees(question: str) -> bool:
+    """A yes or no on the terminal; standard output is the result's alone, where typer's own prompt writes too."""
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def refuse_incomplete(model: Model) -> None:
