@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import weightscope
 from tests.families.tiny import Tiny
@@ -190,3 +190,18 @@ def test_other_types_to_compute_in(tiny: Tiny, dtype: str, saved: Callable[[str]
         torch.testing.assert_close(other, single, rtol=1e-4, atol=1e-4 * float(single.abs().max()))
     else:
         assert other.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["mamba", "mamba2"])
+def test_mamba_with_the_embedding_as_its_authors_call_it(
+    name: str, saved: Callable[[str], Path], tmp_path: Path
+) -> None:
+    state = load_file(saved(name) / "model.safetensors")
+    save_file({key.replace("embeddings.", "embedding."): t for key, t in state.items()}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_bytes((saved(name) / "config.json").read_bytes())
+    model = weightscope.open(tmp_path)
+    assert model.summary().tensors.unrecognized == ()
+    assert [finding for finding in model.check() if finding.severity != "info"] == []
+    torch.testing.assert_close(
+        model.forward([7, 3, 99]).logits, weightscope.open(saved(name)).forward([7, 3, 99]).logits
+    )
