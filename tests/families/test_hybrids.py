@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import weightscope
 from tests.families.tiny import Tiny
 from tests.families.tiny_hybrids import TINY_HYBRIDS
+from weightscope.components.base import find
+from weightscope.components.moe import MixtureOfExperts
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
 from weightscope.families.registry import declare
@@ -190,3 +192,34 @@ def test_other_types_to_compute_in(tiny: Tiny, dtype: str, saved: Callable[[str]
         torch.testing.assert_close(other, single, rtol=1e-4, atol=1e-4 * float(single.abs().max()))
     else:
         assert other.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["mamba", "mamba2"])
+def test_mamba_with_the_embedding_as_its_authors_call_it(
+    name: str, saved: Callable[[str], Path], tmp_path: Path
+) -> None:
+    state = load_file(saved(name) / "model.safetensors")
+    save_file({key.replace("embeddings.", "embedding."): t for key, t in state.items()}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_bytes((saved(name) / "config.json").read_bytes())
+    model = weightscope.open(tmp_path)
+    assert model.summary().tensors.unrecognized == ()
+    assert [finding for finding in model.check() if finding.severity != "info"] == []
+    torch.testing.assert_close(
+        model.forward([7, 3, 99]).logits, weightscope.open(saved(name)).forward([7, 3, 99]).logits
+    )
+
+
+def test_lfm2_moe_divides_small_weights_as_its_class_does(saved: Callable[[str], Path]) -> None:
+    """Where all sigmoids are tiny, what is added to their sum shows."""
+    declaration = weightscope.open(saved("lfm2_moe")).declaration
+    assert declaration is not None
+    routing = next(find(declaration.tree, MixtureOfExperts)).routing
+    tiny = next(tiny for tiny in TINY_HYBRIDS if tiny.name == "lfm2_moe")
+    router = next(module for name, module in tiny.build().named_modules() if name.endswith("feed_forward.gate"))
+    x = router.weight.detach().sum(0, keepdim=True) * -20
+    with torch.no_grad():
+        logits, expected, experts = router(x, torch.zeros(7))
+    assert logits.max() < -8
+    weights, chosen = routing.choose(logits, torch.zeros(7), 3)
+    torch.testing.assert_close(weights, expected)
+    assert chosen.tolist() == experts.tolist()

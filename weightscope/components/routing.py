@@ -14,8 +14,9 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     """`score` is softmax or sigmoid of the router's logits, or sparsemixer; the highest are chosen.
 
     Of `groups` of experts only the `kept` best count, a group being as good as its `best` experts together.
-    `normalize` divides a token's weights by their `power`-norm, or by `least` where that is more; `scale` multiplies
-    them. `early` weights what goes into an expert rather than what comes out (Llama 4). `jitter` is sparsemixer's.
+    `normalize` divides a token's weights by their `power`-norm, to which `added` is added, or by `least` where that is
+    more; `scale` multiplies them. `early` weights what goes into an expert rather than what comes out (Llama 4).
+    `jitter` is sparsemixer's.
     Defaults are Mixtral's; groups are DeepSeek-V3's (arXiv 2412.19437, section 2.1.2).
     """
 
@@ -29,6 +30,7 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     scale: float = 1.0
     early: bool = False
     jitter: float = 0.0
+    added: float = 1e-20
 
     def choose(
         self, logits: torch.Tensor, correction: torch.Tensor | None, count: int
@@ -42,7 +44,7 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
         weights = scores.gather(1, experts)
         if self.normalize:
             whole = weights.norm(p=self.power, dim=-1, keepdim=True) if self.power != 1 else weights.sum(-1, True)
-            weights = weights / (whole + 1e-20).clamp(min=self.least)
+            weights = weights / (whole + self.added).clamp(min=self.least)
         return weights * self.scale, experts
 
     def _among_groups(self, ranked: torch.Tensor) -> torch.Tensor:

@@ -49,7 +49,7 @@ def lfm2_moe(config: Config, root: str) -> CausalLM:
         config,
         "feed_forward",
         expert,
-        Routing(score="sigmoid", normalize=normalize, scale=scale),
+        Routing(score="sigmoid", normalize=normalize, scale=scale, added=1e-6),
         stacked=stacked,
         correction="expert_bias" if config["use_expert_bias"] else None,
     )

@@ -11,7 +11,7 @@ from weightscope.components.norm import RMSNorm
 from weightscope.components.windows import depth_of
 from weightscope.config import Config
 from weightscope.families.common.hybrid import hybrid
-from weightscope.families.common.state_space import step_rank
+from weightscope.families.common.state_space import BACKBONE, step_rank
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
@@ -31,7 +31,7 @@ MAMBA: dict[str, Any] = {
 }
 
 
-@family("mamba", roots=("backbone", ""), defaults=MAMBA, needs=("vocab_size", "hidden_size", "num_hidden_layers"))
+@family("mamba", roots=BACKBONE, defaults=MAMBA, needs=("vocab_size", "hidden_size", "num_hidden_layers"))
 def mamba(config: Config, root: str) -> CausalLM:
     """The class ignores `intermediate_size`: the inner width is `expand` times the model's."""
     width, eps = config["hidden_size"], config["layer_norm_epsilon"]
@@ -48,4 +48,6 @@ def mamba(config: Config, root: str) -> CausalLM:
     )
     block = MixerBlock(norm=RMSNorm(name="norm", role=Role.INPUT_NORM, size=width, eps=eps), mixer=mixer)
     kinds = ["mamba"] * depth_of(config)
-    return hybrid(config, root, kinds, lambda _: block, eps=eps, embedding="embeddings", final_norm="norm_f")
+    prefix, _, embedding = root.partition(", ")
+    ends: dict[str, Any] = {"embedding": embedding or "embeddings", "final_norm": "norm_f"}
+    return hybrid(config, prefix, kinds, lambda _: block, eps=eps, **ends)

@@ -12,7 +12,7 @@ from weightscope.components.norm import RMSNorm
 from weightscope.components.windows import depth_of
 from weightscope.config import Config
 from weightscope.families.common.hybrid import hybrid
-from weightscope.families.common.state_space import head_size, step_limits
+from weightscope.families.common.state_space import BACKBONE, head_size, step_limits
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
@@ -35,7 +35,7 @@ MAMBA2: dict[str, Any] = {
 }
 
 
-@family("mamba2", roots=("backbone", ""), defaults=MAMBA2, needs=("vocab_size", "hidden_size", "num_hidden_layers"))
+@family("mamba2", roots=BACKBONE, defaults=MAMBA2, needs=("vocab_size", "hidden_size", "num_hidden_layers"))
 def mamba2(config: Config, root: str) -> CausalLM:
     """The norm's groups are those of the state."""
     width, heads, groups = config["hidden_size"], config["num_heads"], config["n_groups"]
@@ -57,4 +57,6 @@ def mamba2(config: Config, root: str) -> CausalLM:
     )
     block = MixerBlock(norm=RMSNorm(name="norm", role=Role.INPUT_NORM, size=width, eps=eps), mixer=mixer)
     kinds = ["mamba2"] * depth_of(config)
-    return hybrid(config, root, kinds, lambda _: block, eps=eps, embedding="embeddings", final_norm="norm_f")
+    prefix, _, embedding = root.partition(", ")
+    ends: dict[str, Any] = {"embedding": embedding or "embeddings", "final_norm": "norm_f"}
+    return hybrid(config, prefix, kinds, lambda _: block, eps=eps, **ends)

@@ -34,6 +34,8 @@ MAMBA2_HYBRID: dict[str, Any] = {
     "mamba_proj_bias": Nullable(bool, False),
     "time_step_limit": None,
 }
+# What a root stands for: the state-spaces group's own code has one embedding where transformers has embeddings.
+BACKBONE = ("backbone", "", "backbone, embedding")
 
 
 def mamba2(config: Config, inner: Size | None = None, **own: Any) -> Mamba2:
