@@ -135,6 +135,7 @@ class Model:
         compute_dtype: str = "float32",
         stop_after: int | None = None,
         hold: bool = False,
+        measure: bool = True,
         progress: Progress | None = None,
         keep: Callable[[str, torch.Tensor], None] | None = None,
     ) -> Result:
@@ -149,6 +150,8 @@ class Model:
             compute_dtype: float32, bfloat16 or float64; weights are converted as they are read.
             stop_after: the last layer to compute; there are no logits then.
             hold: keep the weights in memory, in the compute type, for further passes of this object.
+            measure: look at what every stage puts out; without, the result has no stages, and a pass takes some
+                hundredths less.
             progress: called with (done, total, layer) before each layer.
             keep: called with each stage's name and its output [tokens, width].
 
@@ -174,6 +177,7 @@ class Model:
             compute_dtype=compute_dtype,
             stop_after=stop_after,
             held=self._held.setdefault((device, compute_dtype), {}) if hold else None,
+            measure=measure,
             progress=progress,
             keep=keep,
         )

@@ -127,13 +127,13 @@ def test_what_was_read_ahead_is_dropped_on_the_way_out(saved: Callable[[str], Pa
 def test_fingerprints_are_the_same_on_every_machine() -> None:
     """splitmix64 from published constants: its first outputs for seed 0 are known (Vigna's reference)."""
     signs = random_signs(3, 0)
-    assert signs.shape == (3, MARKS)
+    assert signs.shape == (MARKS, 3)
     # 0xE220A8397B1DCDAF is the first output for seed 0; its upper half's lowest bits decide the first row.
     first = [1 if (0xE220A839 >> bit) & 1 else -1 for bit in range(MARKS)]
-    assert signs[0].tolist() == first
+    assert signs[:, 0].tolist() == first
     # The third output, 0x06C45D188009454F, is the second row's: the even ones are those of the other axis.
     third = [1 if (0x06C45D18 >> bit) & 1 else -1 for bit in range(MARKS)]
-    assert signs[1].tolist() == third
+    assert signs[:, 1].tolist() == third
 
 
 def test_fingerprints_are_off_by_as_much_as_outputs_are() -> None:
@@ -142,7 +142,7 @@ def test_fingerprints_are_off_by_as_much_as_outputs_are() -> None:
     ratios = []
     for seed in range(20):
         d = torch.randn(20, 300, generator=torch.Generator().manual_seed(seed)) * 0.01
-        marks = [((y @ random_signs(300, 0)) * random_signs(20, 1)).sum(0) / y.numel() ** 0.5 for y in (x, x + d)]
+        marks = [((random_signs(300, 0) @ y.T) * random_signs(20, 1)).sum(1) / y.numel() ** 0.5 for y in (x, x + d)]
         off = float((marks[1] - marks[0]).square().mean().sqrt())
         ratios.append(off / 0.01)
     assert 0.7 < sum(ratios) / len(ratios) < 1.3

@@ -87,7 +87,8 @@ class GatedMLP(Component, frozen=True, kw_only=True):
             gate = activate(self.activation, gate)
         else:
             gate = gate * torch.sigmoid(self.steepness * gate)
-        out = linear(gate * (up + self.lift) if self.lift else gate * up, weights, Role.DOWN_PROJ)
+        # Both are this function's own: what follows needs neither as it was.
+        out = linear(up.add_(self.lift).mul_(gate) if self.lift else up.mul_(gate), weights, Role.DOWN_PROJ)
         return out * self.out_scale if self.out_scale != 1.0 else out
 
     def _words(self, x: str) -> tuple[str, str]:

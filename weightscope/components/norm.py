@@ -59,10 +59,8 @@ class RMSNorm(Component, frozen=True, kw_only=True):
         weight = at.weights(self)[self.role] if self.weighted else None
         if weight is not None and self.offset:
             weight = self.offset + weight
-        if x.dtype in (torch.float32, torch.float64):
-            return torch.nn.functional.rms_norm(x, (int(self.size),), weight, self.eps)
-        wide = x.float()
-        scaled = (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)).to(x.dtype)
+        wide = x.float() if x.dtype is not torch.float64 else x
+        scaled = (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)).to(x.dtype)
         return scaled if weight is None else scaled * weight
 
 

@@ -125,12 +125,12 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
 
         cos, sin = rotation
         half = cos.shape[-1]
-        turned, rest = x[..., : 2 * half], x[..., 2 * half :]
+        turned, rest = x[..., : 2 * half], (x[..., 2 * half :],) if x.shape[-1] > 2 * half else ()
         if self.interleaved:
             a, b = turned[..., 0::2], turned[..., 1::2]
         else:
             a, b = turned[..., :half], turned[..., half:]
-        return torch.cat((a * cos - b * sin, b * cos + a * sin, rest), dim=-1)
+        return torch.cat((a * cos - b * sin, b * cos + a * sin, *rest), dim=-1)
 
     @property
     def words(self) -> str:

@@ -42,8 +42,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     `tokens` are ids; `pixel_values` [images, channels, height, width] are a vision model's input; `position_ids` are
     [T] or [axes, T], 0 to T - 1 unless told otherwise. `device` is cpu, cuda, cuda:N, mps or auto. `stop_after` is
-    the last layer to compute. `held` keeps the weights for further passes, in whatever memory that takes. `keep` is
-    handed every stage's name and output.
+    the last layer to compute. `held` keeps the weights for further passes, in whatever memory that takes. `measure`
+    looks at what every stage puts out. `keep` is handed every stage's name and output.
     """
 
     tokens: tuple[int, ...] = ()
@@ -53,6 +53,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     compute_dtype: str = "float32"
     stop_after: int | None = None
     held: dict[Any, Mapping[str, torch.Tensor]] | None = None
+    measure: bool = True
     progress: Progress | None = None
     keep: Callable[[str, torch.Tensor], None] | None = None
 
@@ -99,7 +100,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def finite(self) -> bool:
-        """Whether no stage put out NaN or infinity."""
+        """Whether no stage put out NaN or infinity, or of a pass without stages, the end."""
+        if not self.stages and self.output is not None:
+            return bool(self.output.isfinite().all())
         return all(stage.finite for stage in self.stages)
 
     def top(self, count: int = 5) -> list[list[Candidate]]:
@@ -160,12 +163,7 @@ def run_forward(declaration: Declaration, checkpoint: Checkpoint, inventory: Inv
     _refuse_missing(declaration, checkpoint, inventory, request.stop_after)
     start = time.perf_counter()
     with Stream(checkpoint, declaration, device) as stream, torch.no_grad(), _exact_convolutions():
-        recorder = Recorder(
-            stream.taken,
-            lambda name: map(str, inventory.group_of(name).roles),
-            progress=request.progress,
-            keep=request.keep,
-        )
+        recorder = Recorder(stream.taken, progress=request.progress, keep=request.keep, measures=request.measure)
         run = Pass(
             reader=stream,
             dtype=getattr(torch, request.compute_dtype),
@@ -177,16 +175,17 @@ def run_forward(declaration: Declaration, checkpoint: Checkpoint, inventory: Inv
             held=request.held,
         )
         output = _output(tree, tokens.to(device), At(run=run))
+        stages, broken = recorder.finish(lambda name: map(str, inventory.group_of(name).roles))
     return Result(
         tokens=request.tokens,
         device=str(device),
         compute_dtype=request.compute_dtype,
-        stages=tuple(recorder.stages),
+        stages=stages,
         output=output,
         has_logits=output is not None and _has_head(tree),
         seconds=time.perf_counter() - start,
         peak_bytes=_peak(device),
-        broken=recorder.broken[1] if recorder.broken else (),
+        broken=broken,
         image_token=tree.image_token if isinstance(tree, VisionLanguage) else None,
     )
 

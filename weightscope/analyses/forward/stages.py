@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -40,26 +41,40 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: tuple[float, ...] | None = None
 
 
+class _Seen(NamedTuple):
+    """What was noted of a stage while the pass went on: as little as can be, the rest is made of it at the end."""
+
+    name: str
+    equation: str
+    weights: tuple[str, ...]
+    shape: tuple[int, ...]
+    low: torch.Tensor
+    high: torch.Tensor
+    norm: float
+    marks: torch.Tensor
+
+
 class Recorder:
-    """Watches a pass: a `Stage` for each that is computed; `keep`, where given, is handed each stage's output."""
+    """Watches a pass; `finish` then gives a `Stage` for each that was computed.
+
+    `taken` are the names of the weights that were asked for since it was last emptied. `keep`, where given, is handed
+    each stage's name and output; one that does not measure gives nothing at the end.
+    """
 
     def __init__(
         self,
         taken: list[str],
-        roles_of: Callable[[str], Iterable[str]],
         *,
         progress: Progress | None = None,
         keep: Callable[[str, torch.Tensor], None] | None = None,
+        measures: bool = True,
     ) -> None:
-        self.stages: list[Stage] = []
-        # The first stage that put out NaN or infinity, and all that it read.
-        self.broken: tuple[Stage, tuple[str, ...]] | None = None
         self._taken = taken
-        self._roles_of = roles_of
+        self._measures = measures
         self._progress = progress
         self._keep = keep
+        self._seen: list[_Seen] = []
         self._signs: dict[tuple[int, int], torch.Tensor] = {}
-        self._finite = True
 
     def layer(self, name: str, number: int, total: int) -> None:
         """Tell the progress bar what is computed now, and read for it."""
@@ -67,39 +82,52 @@ class Recorder:
             self._progress(number, total, name)
 
     def stage(self, name: str, equation: str, x: torch.Tensor) -> None:
-        """Measure what a stage put out."""
-        names = tuple(dict.fromkeys(self._taken))
-        self._taken.clear()
-        low, high = (float(bound) for bound in x.aminmax())
-        finite = math.isfinite(low) and math.isfinite(high)
-        largest = max(-low, high)
-        marks = self._marks(x) if finite else None
-        measured = Stage(
-            stage=name,
-            equation=equation,
-            weights=tuple(summed(names)),
-            roles=tuple(dict.fromkeys(role for read in names for role in self._roles_of(read))),
-            shape=(1, *x.shape),
-            rms=_figures(_rms(x, largest)) if finite else None,
-            absmax=_figures(largest) if finite else None,
-            finite=finite,
-            varies=marks is None or float((marks.amax(0) - marks.amin(0)).amax()) > SAME * largest,
-            fingerprint=None if marks is None else self._fingerprint(marks, x.numel()),
-        )
-        self.stages.append(measured)
-        if not finite and self._finite:
-            self.broken = measured, names
-        self._finite = self._finite and finite
+        """Note what a stage put out."""
         if self._keep:
             self._keep(name, x)
+        names = tuple(dict.fromkeys(self._taken))
+        self._taken.clear()
+        if not self._measures:
+            return
+        import torch
 
-    def _marks(self, x: torch.Tensor) -> torch.Tensor:
-        """Random sums of each row's elements, [rows, MARKS]: rows that differ have other sums."""
-        return x.to(_wide(x)) @ self._sign(x.shape[1], 0, x)
+        low, high = x.aminmax()
+        wide = x if x.dtype is _wide(x) else x.to(_wide(x))
+        norm = float(torch.linalg.vector_norm(wide))
+        if math.isinf(norm):
+            # The squares are beyond float32, the values need not be.
+            largest = float(torch.maximum(-low, high))
+            norm = float(torch.linalg.vector_norm(wide / largest)) * largest
+        # Signs over the columns now, over the rows at the end: cheap, and independent enough to see any difference.
+        marks = torch.nn.functional.linear(wide, self._sign(x.shape[1], 0, x))
+        self._seen.append(_Seen(name, equation, names, tuple(x.shape), low, high, norm, marks))
+
+    def finish(self, roles_of: Callable[[str], Iterable[str]]) -> tuple[tuple[Stage, ...], tuple[str, ...]]:
+        """The stages, and the weights that the first with NaN or infinity read."""
+        stages = tuple(self._measured(seen, roles_of) for seen in self._seen)
+        broken = (seen.weights for seen, stage in zip(self._seen, stages, strict=True) if not stage.finite)
+        return stages, next(broken, ())
+
+    def _measured(self, seen: _Seen, roles_of: Callable[[str], Iterable[str]]) -> Stage:
+        low, high = float(seen.low), float(seen.high)
+        finite = math.isfinite(low) and math.isfinite(high)
+        elements = max(math.prod(seen.shape), 1)
+        rms = seen.norm / math.sqrt(elements)
+        return Stage(
+            stage=seen.name,
+            equation=seen.equation,
+            weights=tuple(summed(seen.weights)),
+            roles=tuple(dict.fromkeys(role for name in seen.weights for role in roles_of(name))),
+            shape=(1, *seen.shape),
+            rms=_figures(rms) if finite and math.isfinite(rms) else None,
+            absmax=_figures(max(-low, high)) if finite else None,
+            finite=finite,
+            varies=not finite or _spread(seen.marks) > SAME * max(-low, high),
+            fingerprint=self._fingerprint(seen.marks, elements) if finite else None,
+        )
 
     def _fingerprint(self, marks: torch.Tensor, elements: int) -> tuple[float, ...]:
-        """Signs over the columns, then over the rows: cheap, and still independent enough to see any difference."""
-        sums = (marks * self._sign(len(marks), 1, marks)).sum(0) / math.sqrt(max(elements, 1))
+        sums = (marks.T * self._sign(len(marks), 1, marks)).sum(1) / math.sqrt(elements)
         return tuple(map(_figures, sums.tolist()))
 
     def _sign(self, length: int, axis: int, like: torch.Tensor) -> torch.Tensor:
@@ -109,8 +137,9 @@ class Recorder:
         return signs
 
 
+@lru_cache(maxsize=16)
 def random_signs(length: int, axis: int) -> torch.Tensor:
-    """±1 [length, MARKS], the same on every machine and with every version of every library: splitmix64's bits."""
+    """±1 [MARKS, length], the same on every machine and with every version of every library: splitmix64's bits."""
     import numpy as np
     import torch
 
@@ -118,15 +147,14 @@ def random_signs(length: int, axis: int) -> torch.Tensor:
         word = (2 * np.arange(length, dtype=np.uint64) + np.uint64(axis + 1)) * np.uint64(0x9E3779B97F4A7C15)
         word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    bits = ((word ^ (word >> np.uint64(31))) >> np.uint64(32))[:, None] >> np.arange(MARKS, dtype=np.uint64)
+    bits = ((word ^ (word >> np.uint64(31))) >> np.uint64(32)) >> np.arange(MARKS, dtype=np.uint64)[:, None]
     return torch.from_numpy((bits & np.uint64(1)).astype(np.float32) * 2 - 1)
 
 
-def _rms(x: torch.Tensor, largest: float) -> float:
-    """The root mean square, also where the squares are beyond float32."""
-    count = math.sqrt(max(x.numel(), 1))
-    whole = float(x.norm(dtype=_wide(x)))
-    return whole / count if math.isfinite(whole) else float((x / largest).norm(dtype=_wide(x))) * largest / count
+def _spread(marks: torch.Tensor) -> float:
+    """How far apart the rows are at most, in one of their sums."""
+    low, high = marks.aminmax(dim=0)
+    return float((high - low).max())
 
 
 def _figures(value: float) -> float:
