@@ -99,6 +99,7 @@ def forward(
     """
     import numpy as np
 
+    from weightscope.analyses.forward.memory import give_back_at_once
     from weightscope.analyses.forward.prompt import read_text
     from weightscope.output.forward import forward_document
     from weightscope.output.progress import Progress
@@ -124,6 +125,7 @@ def forward(
         compare=compare is not None,
         fail_on=fail_on.value,
     )
+    give_back_at_once()
     fetch_if_wanted(model, variant, unasked=download)
     opened = open_quietly(model, variant)
     with Progress("Computing") as progress:
