@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from weightscope.analyses.forward.memory import peak_bytes
 from weightscope.analyses.forward.stages import Recorder, Stage
 from weightscope.analyses.forward.stream import Stream, missing_tensor
 from weightscope.analyses.inventory import Inventory
@@ -333,8 +333,4 @@ def _peak(device: torch.device) -> int:
         import torch
 
         return int(torch.cuda.max_memory_allocated(device))
-    try:
-        import resource
-    except ImportError:
-        return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return peak_bytes()
