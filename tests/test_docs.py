@@ -34,6 +34,12 @@ def test_examples_print_what_is_shown(page: str, command: str, shown: str) -> No
     assert run(command).stdout == shown
 
 
+def test_the_readme_counts_the_families() -> None:
+    from weightscope.families.registry import all_families
+
+    assert f"**Families**: {len(all_families())} model types" in (ROOT / "README.md").read_text()
+
+
 def test_there_are_examples() -> None:
     assert len(EXAMPLES) >= 4
 

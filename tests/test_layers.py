@@ -63,6 +63,17 @@ def test_imports_point_one_way(file: Path) -> None:
     assert others - {part} <= ALLOWED[part] | WORDS
 
 
+FAMILIES = sorted((PACKAGE / "families").glob("*.py"))
+
+
+@pytest.mark.parametrize("file", FAMILIES, ids=lambda file: file.stem)
+def test_a_family_fits_on_a_page_and_reaches_for_nobody_s_internals(file: Path) -> None:
+    if file.stem not in ("__init__", "registry"):
+        assert len(file.read_text().splitlines()) <= 80
+    private = {name for name in imports(file) if name.startswith("weightscope.") and "._" in name}
+    assert private == set()
+
+
 def test_rich_is_imported_by_the_terminal_alone() -> None:
     users = {file.name for file in PACKAGE.rglob("*.py") if any(name.split(".")[0] == "rich" for name in imports(file))}
     assert users == {"terminal.py", "progress.py"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 
 import weightscope
 from tests.families.tiny import TINY
-from weightscope import cli
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures"
@@ -36,30 +34,14 @@ Rope turns 4 elements of a head in halves by position, theta 10000.
 """
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.delenv("COLUMNS", raising=False)
-    monkeypatch.chdir(ROOT)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["weightscope", "explain", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
-
 def test_table(run: Any) -> None:
-    assert run("fixtures/llama", "model.layers.1.self_attn.k_proj.weight") == (0, K_PROJ, "")
+    assert run("explain", "fixtures/llama", "model.layers.1.self_attn.k_proj.weight") == (0, K_PROJ, "")
 
 
 def test_json(run: Any) -> None:
-    status, out, _ = run("fixtures/deepseek-v3", "model.layers.2.mlp.experts.3.up_proj.weight", "--format", "json")
+    status, out, _ = run(
+        "explain", "fixtures/deepseek-v3", "model.layers.2.mlp.experts.3.up_proj.weight", "--format", "json"
+    )
     document = json.loads(out)
     tensor = document["tensor"]
     assert (status, document["schema_version"], document["model"]["family"]) == (0, 1, "deepseek_v3")
@@ -97,7 +79,7 @@ def test_json(run: Any) -> None:
 def test_what_is_special(model: str, name: str, said: str, run: Any) -> None:
     if model == "mini":
         name = next(iter(weightscope.open(FIXTURES / "mini").tensors))
-    status, out, _ = run(f"fixtures/{model}", name)
+    status, out, _ = run("explain", f"fixtures/{model}", name)
     assert status == 0
     assert said in " ".join(out.split())
 
@@ -113,13 +95,13 @@ def test_what_is_special(model: str, name: str, said: str, run: Any) -> None:
     ],
 )
 def test_names_that_are_none(name: str, hint: str, run: Any) -> None:
-    status, out, error = run("fixtures/llama", name)
+    status, out, error = run("explain", "fixtures/llama", name)
     assert (status, out, error.count("\n")) == (2, "", 1)
     assert hint in error
 
 
 def test_a_config_alone_explains_too(run: Any) -> None:
-    status, out, _ = run("fixtures/llama/config.json", "lm_head.weight")
+    status, out, _ = run("explain", "fixtures/llama/config.json", "lm_head.weight")
     assert status == 0
     assert "Shape        [256, 24]   vocab_size × hidden_size" in out
     assert "Before       final_norm   model.norm.weight" in out

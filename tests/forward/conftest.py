@@ -1,42 +1,19 @@
-"""The command run in this process, and small models with what a person would have beside them."""
+"""Small models with what a person would have beside them."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from weightscope import cli
-
 ROOT = Path(__file__).parents[2]
 Change = Callable[[dict[str, torch.Tensor]], None]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """`run("forward", …)` as (exit code, standard output, standard error)."""
-    monkeypatch.delenv("COLUMNS", raising=False)
-    monkeypatch.chdir(ROOT)
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["weightscope", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

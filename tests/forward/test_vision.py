@@ -31,6 +31,9 @@ MORE = [
     }, "ForConditionalGeneration"),
 ]  # fmt: skip
 
+# All whose outputs these tests hold.
+PICTURED = [*WITH_IMAGE, *MORE, *(t for t in TINY if t.kind == "CLIPVision")]
+
 
 def pixels_for(tiny: Tiny, count: int = 1) -> torch.Tensor:
     side = tiny.keys["vision_config"]["image_size"]

@@ -16,6 +16,7 @@ from weightscope.components.vision import VisionEncoder
 from weightscope.components.vision_language import VisionLanguage
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
+from weightscope.families.common.multimodal import feature_layer, text_config
 from weightscope.families.registry import component_of, family
 
 LLAVA: dict[str, Any] = {
@@ -47,12 +48,8 @@ SPELLINGS = {
 def llava(config: Config, root: str) -> VisionLanguage:
     """Features of `vision_feature_layer` replace the image tokens' embeddings."""
     language, decoder, tower, bridge = SPELLINGS[root]
-    if not isinstance(config.data.get("vision_feature_layer", -2), int):
-        raise UndeclaredError(
-            "LLaVA with a vision_feature_layer of several layers is not declared", where=config.source
-        )
     encoder = component_of(config.nested("vision_config"), tower, "clip_vision_model")
-    model = component_of(_text(config), decoder, "llama")
+    model = component_of(text_config(config), decoder, "llama")
     if not isinstance(encoder, VisionEncoder) or not isinstance(model, CausalLM):
         raise UndeclaredError("LLaVA with this vision_config or text_config is not declared", where=config.source)
     strategy = config["vision_feature_select_strategy"]
@@ -69,27 +66,9 @@ def llava(config: Config, root: str) -> VisionLanguage:
         activation=config["projector_hidden_act"],
     )
     return VisionLanguage(
-        encoder=replace(encoder, feature_layer=_layer(config, len(encoder.blocks.indices))),
+        encoder=replace(encoder, feature_layer=feature_layer(config, len(encoder.blocks.indices))),
         projector=projector,
         language=Group(name=language, parts=(model,)),
         image_token=int(config["image_token_index"]),
         whole=strategy == "full",
     )
-
-
-def _layer(config: Config, depth: int) -> int:
-    """The layer whose output is used, from 0 (none at all) to the depth, or from the end as a negative number."""
-    layer = int(config.data.get("vision_feature_layer", -2))
-    if not -depth - 1 <= layer <= depth:
-        raise config.error(f"vision_feature_layer is {layer}, and the vision encoder has {depth:,} layers")
-    return layer
-
-
-def _text(config: Config) -> Config:
-    """The language model's config with what the whole decides: tying, and whether there is a head at all."""
-    text = config.nested("text_config")
-    tied = bool(config.data.get("tie_word_embeddings")) or text.data.get("tie_word_embeddings")
-    decided = {"architectures": config.data.get("architectures")} | (
-        {} if tied is None else {"tie_word_embeddings": tied}
-    )
-    return Config({**text.data, **decided}, source=text.source, prefix=text.prefix, read=text.read)

@@ -1,0 +1,31 @@
+"""What a vision-language model's config says of its parts."""
+
+from __future__ import annotations
+
+from weightscope.config import Config
+from weightscope.errors import UndeclaredError
+
+
+def feature_layer(config: Config, depth: int) -> int:
+    """The vision encoder's layer whose output is used: 0 for what enters the first, -1 for what leaves the last.
+
+    Raises:
+        UndeclaredError: several layers' outputs side by side.
+        ConfigError: the encoder has no such layer.
+    """
+    layer = config.data.get("vision_feature_layer", -2)
+    if not isinstance(layer, int):
+        raise UndeclaredError("a vision_feature_layer of several layers is not declared", where=config.source)
+    if not -depth - 1 <= layer <= depth:
+        raise config.error(f"vision_feature_layer is {layer}, and the vision encoder has {depth:,} layers")
+    return layer
+
+
+def text_config(config: Config) -> Config:
+    """The language model's config with what the whole decides: tying, and whether there is a head at all."""
+    text = config.nested("text_config")
+    tied = bool(config.data.get("tie_word_embeddings")) or text.data.get("tie_word_embeddings")
+    decided = {"architectures": config.data.get("architectures")} | (
+        {} if tied is None else {"tie_word_embeddings": tied}
+    )
+    return Config({**text.data, **decided}, source=text.source, prefix=text.prefix, read=text.read)
