@@ -147,3 +147,20 @@ def test_fingerprints_are_off_by_as_much_as_outputs_are() -> None:
         ratios.append(off / 0.01)
     assert 0.7 < sum(ratios) / len(ratios) < 1.3
     assert min(ratios) > 0.2
+
+
+def test_progress_says_what_is_computed_and_what_is_read(saved: Callable[[str], Path]) -> None:
+    seen: list[tuple[int, int, str]] = []
+    weightscope.open(saved("llama")).forward(TOKENS, progress=lambda *step: seen.append(step))
+    assert seen == [
+        (0, 3, "layer 0, reading model.layers.1"),
+        (1, 3, "layer 1, reading model.layers.2"),
+        (2, 3, "layer 2"),
+    ]
+
+
+def test_a_pass_that_measures_nothing(saved: Callable[[str], Path]) -> None:
+    model = weightscope.open(saved("llama"))
+    plain, measured = model.forward(TOKENS, measure=False), model.forward(TOKENS)
+    assert torch.equal(plain.logits, measured.logits)
+    assert (plain.stages, plain.finite) == ((), True)

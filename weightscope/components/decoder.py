@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component, Repeat, needed
@@ -155,14 +156,16 @@ def run_layers(repeats: Iterable[Repeat], hidden: torch.Tensor, at: At, *, last:
     Raises:
         Stopped: layer `last` has been computed.
     """
-    layers = sorted((layer, repeat) for repeat in repeats for layer in repeat.indices)
+    layers = sorted(((layer, repeat) for repeat in repeats for layer in repeat.indices), key=itemgetter(0))
     for number, (layer, repeat) in enumerate(layers):
         place = at.below(repeat, layer).labelled(f"{at.label} layer {layer}".strip())
+        reading = ""
         if number + 1 < len(layers) and layer != last and at.run.held is None:
             after, following = layers[number + 1]
-            at.run.reader.ahead(needed(following.child, at.below(following, after).prefix))
+            reading = at.below(following, after).prefix
+            at.run.reader.ahead(needed(following.child, reading))
         if at.run.watch:
-            at.run.watch.layer(place.label, number, len(layers))
+            at.run.watch.layer(place.label, reading, number, len(layers))
         at.run.layer = layer
         hidden = repeat.child.forward(hidden, place)
         if layer == last:

@@ -42,8 +42,8 @@ class Reader(Scope, Protocol):
 class Watch(Protocol):
     """Whoever wants to know how a pass goes."""
 
-    def layer(self, name: str, number: int, total: int) -> None:
-        """A layer begins."""
+    def layer(self, name: str, reading: str, number: int, total: int) -> None:
+        """A layer begins, and the module `reading` is read ahead, if any."""
         ...
 
     def stage(self, name: str, equation: str, x: torch.Tensor) -> None:

@@ -76,10 +76,10 @@ class Recorder:
         self._seen: list[_Seen] = []
         self._signs: dict[tuple[int, int], torch.Tensor] = {}
 
-    def layer(self, name: str, number: int, total: int) -> None:
-        """Tell the progress bar what is computed now, and read for it."""
+    def layer(self, name: str, reading: str, number: int, total: int) -> None:
+        """Tell the progress bar what is computed, and what is read."""
         if self._progress:
-            self._progress(number, total, name)
+            self._progress(number, total, f"{name}, reading {reading}" if reading else name)
 
     def stage(self, name: str, equation: str, x: torch.Tensor) -> None:
         """Note what a stage put out."""
