@@ -285,17 +285,17 @@ def test_deep_nesting_needs_no_recursion() -> None:
     ids=["tuples that double", "a deep tuple"],
 )
 def test_a_key_is_not_hashed_in_depth(data: bytes) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     run(data)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_keys_that_collide_stay_cheap() -> None:
     modulus = (1 << 61) - 1
     items = b"".join(pickle.dumps(i * modulus, 2)[2:-1] + b"N" for i in range(1, 20_000))
-    start = time.perf_counter()
+    start = time.process_time()
     value = run(b"}(" + items + b"u.")
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert isinstance(value, dict)
     assert len(value) == 19_999
 

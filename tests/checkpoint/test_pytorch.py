@@ -657,7 +657,7 @@ def shared(levels: int, core: object) -> object:
 
 def test_shared_and_cyclic_containers_cost_linear_time(tmp_path: Path) -> None:
     path = tmp_path / "some.pt"
-    start = time.perf_counter()
+    start = time.process_time()
     header = read_pytorch(saved(path, {"model": {"a": T, "laughs": shared(60, [])}, "history": shared(60, [T * 2])}))
     assert (list(header.tensors), header.rest) == (["a"], {"history": 1})
     with pytest.raises(CheckpointError, match="at several places"):
@@ -671,7 +671,7 @@ def test_shared_and_cyclic_containers_cost_linear_time(tmp_path: Path) -> None:
     knot["weights"] = {"a": T}
     with pytest.raises(CheckpointError, match="in themselves"):
         read_pytorch(saved(path, knot))
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize("where", ["weights", "rest"])

@@ -344,9 +344,9 @@ def test_a_header_over_the_limit_is_not_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dimension", [1, 2, 2**62])
 def test_a_million_dimensions_take_no_time(tmp_path: Path, dimension: int) -> None:
     path = written(tmp_path, field(shape=[dimension] * 1_000_000), FOUR_BYTES)
-    started = time.perf_counter()
+    started = time.process_time()
     error = refused(path)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     assert error.code == "malformed-header"
     assert "1,000,000 dimensions" in str(error)
     assert "'weight'" in str(error)
@@ -354,9 +354,9 @@ def test_a_million_dimensions_take_no_time(tmp_path: Path, dimension: int) -> No
 
 def test_a_huge_name_makes_a_short_message(tmp_path: Path) -> None:
     path = written(tmp_path, {"x" * 40_000_000: {}})
-    started = time.perf_counter()
+    started = time.process_time()
     assert len(str(refused(path))) <= 600
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(

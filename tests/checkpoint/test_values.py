@@ -310,13 +310,13 @@ def test_one_row_of_a_huge_file(tmp_path: Path, read: Any, rows: int) -> None:
         file.truncate(len(start) + rows * 4096)
     header = read_safetensors(path)
     tracemalloc.start()
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         row = read(header, index=-2)
         total = float(row.sum())
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert peak < 1_000_000
     assert (row.shape, total) == ((1024,), 1024.0)
