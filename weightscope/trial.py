@@ -90,7 +90,7 @@ def try_forward(
         findings += found
     compared: tuple[Comparison, ...] = ()
     if kept is not None:
-        compared = compare_with_transformers(directory, result, kept, pixel_values=pixels)
+        compared = compare_with_transformers(directory, result, kept, depth=_depth(model), pixel_values=pixels)
         findings += differing(compared, tolerance)
         max_abs_diff = max([max_abs_diff or 0.0, *(item.max_abs_diff for item in compared)])
     losses = result.losses() if prompt.origin != "default tokens" else []
@@ -128,6 +128,11 @@ def try_forward(
 def _directory(model: Model) -> Path:
     path = model.checkpoint.path
     return path if path.is_dir() else path.parent
+
+
+def _depth(model: Model) -> int:
+    language = language_model(model.declaration.tree) if model.declaration else None
+    return int(language.decoder.depth) if language else 0
 
 
 def _expected_golden(wanted: Wanted) -> Golden | None:

@@ -215,17 +215,29 @@ def test_compare_with_transformers(saved: Callable[[str], Path], run: Run) -> No
     status, out, _ = run("forward", saved("gpt2"), "--compare", "transformers", "--format", "json")
     outcome = json.loads(out)
     assert (status, outcome["checked"][-1]) == (0, "transformers")
-    assert [item["stage"] for item in outcome["compared"]] == [
-        "embedding",
-        "layer 0",
-        "layer 1",
-        "final norm",
-        "logits",
-    ]
+    assert [item["stage"] for item in outcome["compared"]] == ["embedding", *(f"layer {n}" for n in range(3)), "logits"]
     assert 0 < outcome["max_abs_diff"] < 1e-4
     table = run("forward", saved("gpt2"), "--compare", "transformers")[1]
     assert re.search(r"Finite  Difference\n.*token embedding", table)
     assert re.search(r"logits .* yes +\S+e-0\d", table)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bloom", "gemma2", "gpt_neox", "deepseek_v3", "qwen3_moe", "gpt_oss", "gemma3n_text", "mamba", "jamba",
+        "qwen3_next", "rwkv", "opt",
+    ],
+)  # fmt: skip
+def test_compare_agrees_whatever_the_layers_are(name: str, saved: Callable[[str], Path], run: Run) -> None:
+    """Types that draw the line between layers elsewhere (RWKV), or hand on more than one stream (Gemma 3n)."""
+    options = ("--tokens", "7,3,99,0,42,17,5,88", "--compare", "transformers", "--format", "json")
+    status, out, error = run("forward", saved(name), *options)
+    outcome = json.loads(out)
+    assert (status, error, outcome["findings"]) == (0, "", [])
+    compared = {item["stage"]: item["relative"] for item in outcome["compared"]}
+    assert compared["logits"] < 1e-4
+    assert len(compared) > 3 or name == "gemma3n_text"
 
 
 def test_compare_finds_what_transformers_computes_otherwise(
@@ -245,7 +257,6 @@ def test_compare_finds_what_transformers_computes_otherwise(
     status, out, _ = run("forward", saved("llama"), "--compare", "transformers", "--format", "json")
     (finding,) = json.loads(out)["findings"]
     assert (status, finding["code"]) == (1, "output-mismatch")
-    # The last layer is seen through the final norm; of three layers transformers shows the first two.
     assert finding["message"].startswith("layer 1 is the first stage that differs from transformers'")
 
 
