@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +119,7 @@ def try_forward(
         compared=compared,
         checked=(*checked, *_expectations(wanted, expected)),
         findings=tuple(findings),
-        notes=prompt.notes,
+        notes=(*prompt.notes, *_endings(result)),
     )
     image = wanted.image.name if wanted.image else None
     return outcome, result, Golden.of(result, outcome.model_type, image=image) if result.finite else None
@@ -128,6 +128,13 @@ def try_forward(
 def _directory(model: Model) -> Path:
     path = model.checkpoint.path
     return path if path.is_dir() else path.parent
+
+
+def _endings(result: Result) -> Iterator[str]:
+    """What to say of a pass that gives no logits."""
+    if not result.has_logits and result.stages:
+        stopped = "stopped there" if result.output is None else "has no head over a vocabulary"
+        yield f"No logits: the pass ends with {result.stages[-1].stage}, because it {stopped}."
 
 
 def _depth(model: Model) -> int:

@@ -171,6 +171,23 @@ def test_stop_after(run: Run) -> None:
     assert json.loads(out)["stages"][:5] == outcome["stages"]
 
 
+@pytest.mark.parametrize(("name", "last"), [("llama-base", "final norm"), ("llama-classifier", "class scores")])
+def test_models_without_a_head_over_a_vocabulary(name: str, last: str, saved: Callable[[str], Path], run: Run) -> None:
+    """What comes out is transformers' own, and that it is no logits is said."""
+    from transformers import AutoModel, AutoModelForSequenceClassification
+
+    loader = AutoModel if name == "llama-base" else AutoModelForSequenceClassification
+    outcome = json.loads(run("forward", saved(name), "--tokens", "5,6,7", "--format", "json")[1])
+    assert outcome["notes"] == [f"No logits: the pass ends with {last}, because it has no head over a vocabulary."]
+    output = weightscope.open(saved(name)).forward([5, 6, 7]).output
+    assert output is not None
+    with torch.no_grad():
+        out = loader.from_pretrained(saved(name))(torch.tensor([[5, 6, 7]]))
+    expected = out.last_hidden_state[0] if name == "llama-base" else out.logits[0]
+    actual = output if name == "llama-base" else output[-1]
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_stop_after_needs_no_more_than_that(changed: Callable[..., Path], run: Run) -> None:
     def beyond(state: dict[str, torch.Tensor]) -> None:
         for name in [
