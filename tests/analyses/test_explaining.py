@@ -107,6 +107,16 @@ def test_a_config_alone_explains_too(run: Any) -> None:
     assert "Before       final_norm   model.norm.weight" in out
 
 
+def test_a_share_of_what_is_not_all_here_is_not_told(run: Any, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(FIXTURES / "llama", tmp_path / "llama")
+    (tmp_path / "llama" / "model-00003-of-00004.safetensors").unlink()
+    status, out, error = run("explain", tmp_path / "llama", "model.embed_tokens.weight")
+    assert (status, out) == (2, "")
+    assert "1 of 4 shards" in error
+
+
 @pytest.mark.parametrize("tiny", TINY, ids=lambda tiny: tiny.name)
 def test_every_declared_tensor_has_a_term_and_a_shape(tiny: Any, saved: Callable[[str], Path]) -> None:
     model = weightscope.open(saved(tiny.name))

@@ -13,6 +13,7 @@ from weightscope.commands.options import (
     VariantOption,
     open_quietly,
     own_files,
+    refuse_incomplete,
 )
 from weightscope.output.write import Format, emit
 
@@ -36,5 +37,6 @@ def explain(
     from weightscope.output.explanation import explanation_document
 
     opened = open_quietly(model, variant)
+    refuse_incomplete(opened)
     document = explanation_document(opened.summary(), opened.explain(tensor))
     emit(document, format, output, own_files(opened))
