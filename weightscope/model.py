@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from weightscope.analyses.forward.run import Result
+    from weightscope.analyses.forward.result import Result
 
 
 class Model:
@@ -159,7 +159,8 @@ class Model:
             WeightscopeError: nothing declared, a tensor missing or misshapen, tokens or an image that do not fit, no
                 such device, no torch, or maths that is not implemented, by name.
         """
-        from weightscope.analyses.forward.run import Request, run_forward
+        from weightscope.analyses.forward.request import Request
+        from weightscope.analyses.forward.run import run_forward
 
         require_here(*(file.remote for file in self.checkpoint.files))
         if self.declaration is None:

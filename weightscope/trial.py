@@ -22,7 +22,8 @@ from weightscope.analyses.forward.golden import (
 from weightscope.analyses.forward.outcome import Outcome
 from weightscope.analyses.forward.peer import Comparison, Kept, compare_with_transformers, differing
 from weightscope.analyses.forward.prompt import Prompt, Speller, read_prompt
-from weightscope.analyses.forward.run import Candidate, Result, language_model
+from weightscope.analyses.forward.request import language_model
+from weightscope.analyses.forward.result import Candidate, Result
 from weightscope.analyses.forward.soundness import judge
 from weightscope.analyses.rules.values import look
 from weightscope.checkpoint.reader import Progress

@@ -79,6 +79,13 @@ def test_positions_that_do_not_fit(positions: Any) -> None:
         model.forward(TOKENS, position_ids=positions)
 
 
+@pytest.mark.parametrize("positions", [[0, 1, 2, 3, 4, 5, 32], [[0, 1, 2, 3, 4, 5, 6]] * 3])
+def test_learned_positions_are_only_so_many(positions: Any) -> None:
+    model = weightscope.open(Path(__file__).parents[2] / "fixtures" / "gpt2")
+    with pytest.raises(WeightscopeError, match="not among the 32 learned positions"):
+        model.forward(TOKENS, position_ids=positions)
+
+
 def test_other_positions_turn_otherwise() -> None:
     """Rotation is relative: all positions shifted alike give the same logits, stretched ones others."""
     model = weightscope.open(Path(__file__).parents[2] / "fixtures" / "llama")

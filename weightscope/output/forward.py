@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from weightscope.analyses.forward.outcome import Outcome
 from weightscope.analyses.forward.peer import key_of
-from weightscope.analyses.forward.run import Candidate
+from weightscope.analyses.forward.result import Candidate
 from weightscope.analyses.forward.stages import Stage
 from weightscope.output import words
 from weightscope.output.document import Column, Document, Table

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from weightscope.analyses.forward.run import Candidate, Result
+from weightscope.analyses.forward.result import Candidate, Result
 from weightscope.analyses.forward.stages import MARKS, Stage
 from weightscope.errors import UsageError
 from weightscope.findings import Finding

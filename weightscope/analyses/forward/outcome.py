@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from weightscope.analyses.forward.peer import Comparison
-from weightscope.analyses.forward.run import Candidate
+from weightscope.analyses.forward.result import Candidate
 from weightscope.analyses.forward.stages import Stage
 from weightscope.findings import Finding
 

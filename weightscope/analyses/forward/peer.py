@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from weightscope.analyses.forward.golden import Tolerance
-from weightscope.analyses.forward.run import Result
+from weightscope.analyses.forward.result import Result
 from weightscope.errors import UsageError, WeightscopeError, one_line
 from weightscope.findings import Finding
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 
-from weightscope.analyses.forward.run import Result
+from weightscope.analyses.forward.result import Result
 from weightscope.analyses.forward.stages import Stage
 from weightscope.analyses.rules.subject import listed, summed
 from weightscope.findings import Finding

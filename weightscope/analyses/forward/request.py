@@ -1,0 +1,141 @@
+"""What to run and how, held against what the model takes before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from weightscope.checkpoint.reader import Progress
+from weightscope.components.base import Component, find
+from weightscope.components.decoder import CausalLM
+from weightscope.components.vision import VisionEncoder
+from weightscope.components.vision_language import VisionLanguage
+from weightscope.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+DTypeName = Literal["float32", "bfloat16", "float64"]
+DTYPES: tuple[DTypeName, ...] = ("float32", "bfloat16", "float64")
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What to run and how.
+
+    `tokens` are ids; `pixel_values` [images, channels, height, width] are a vision model's input; `position_ids` are
+    [T] or [axes, T], 0 to T - 1 unless told otherwise. `device` is cpu, cuda, cuda:N, mps or auto. `stop_after` is
+    the last layer to compute. `held` keeps the weights for further passes, in whatever memory that takes. `measure`
+    looks at what every stage puts out. `keep` is handed every stage's name and output.
+    """
+
+    tokens: tuple[int, ...] = ()
+    pixel_values: np.ndarray[Any, Any] | torch.Tensor | None = None
+    position_ids: Sequence[int] | Sequence[Sequence[int]] | torch.Tensor | None = None
+    device: str = "cpu"
+    compute_dtype: str = "float32"
+    stop_after: int | None = None
+    held: dict[Any, Mapping[str, torch.Tensor]] | None = None
+    measure: bool = True
+    progress: Progress | None = None
+    keep: Callable[[str, torch.Tensor], None] | None = None
+
+
+def language_model(tree: Component) -> CausalLM | None:
+    """The language model of a tree, or None where it has none."""
+    return next(find(tree, CausalLM), None)
+
+
+def check_tokens(tree: Component, request: Request) -> None:
+    """Raise for tokens, or a layer to stop after, that the language model does not have."""
+    model = language_model(tree)
+    if model is None:
+        if request.tokens:
+            raise UsageError("a vision encoder takes an image and no tokens")
+        return
+    if not request.tokens:
+        raise UsageError("no tokens to run on", hint="give at least one")
+    rows = int(model.decoder.embedding.rows)
+    image = tree.image_token if isinstance(tree, VisionLanguage) else None
+    beyond = [token for token in request.tokens if not 0 <= token < rows and token != image]
+    if beyond:
+        raise UsageError(f"token {beyond[0]} is not among the {rows:,} of the vocabulary (0 to {rows - 1:,})")
+    positions = model.decoder.positions
+    if positions and len(request.tokens) > (learned := positions.rows - positions.offset):
+        raise UsageError(
+            f"{len(request.tokens):,} tokens are more than the {learned:,} learned positions",
+            hint=f"give at most {learned:,}",
+        )
+    depth = model.decoder.depth
+    if request.stop_after is not None and not 0 <= request.stop_after < depth:
+        raise UsageError(f"there is no layer {request.stop_after}", hint=f"layers are 0 to {depth - 1:,}")
+
+
+def images_of(tree: Component, request: Request) -> torch.Tensor | None:
+    """The pixels [images, channels, height, width], held against what the encoder and the tokens expect."""
+    encoder = next(find(tree, VisionEncoder), None)
+    if request.pixel_values is None:
+        if isinstance(tree, VisionEncoder):
+            raise UsageError("a vision encoder needs an image")
+        if isinstance(tree, VisionLanguage) and tree.image_token in request.tokens:
+            raise UsageError(f"token {tree.image_token} stands for an image, and no image was given")
+        return None
+    if encoder is None:
+        raise UsageError("this model takes no image")
+    import torch
+
+    pixels = torch.as_tensor(request.pixel_values)
+    pixels = pixels[None] if pixels.ndim == 3 else pixels
+    side, channels = int(encoder.patches.image), int(encoder.patches.channels)
+    if pixels.ndim != 4 or pixels.shape[1:] != (channels, side, side) or not len(pixels):
+        raise UsageError(
+            f"an image of shape {list(pixels.shape)} does not fit: the encoder takes [{channels}, {side}, {side}]"
+        )
+    if isinstance(tree, VisionLanguage):
+        places, wanted = request.tokens.count(tree.image_token), len(pixels) * tree.image_tokens
+        if places != wanted:
+            raise UsageError(
+                f"{places:,} image tokens (id {tree.image_token}) for {len(pixels):,} images of {tree.image_tokens:,}"
+            )
+    elif len(pixels) > 1:
+        raise UsageError("one image at a time")
+    return pixels
+
+
+def positions_of(tree: Component, tokens: torch.Tensor, request: Request) -> torch.Tensor:
+    """The positions [T], or [axes, T], counted from 0 unless told otherwise."""
+    import torch
+
+    if request.position_ids is None:
+        return torch.arange(len(tokens))
+    positions = torch.as_tensor(request.position_ids, dtype=torch.long)
+    if positions.ndim not in (1, 2) or positions.shape[-1] != len(tokens) or (positions < 0).any():
+        raise UsageError(f"position_ids of shape {list(positions.shape)} do not fit {len(tokens):,} tokens")
+    model = language_model(tree)
+    table = model.decoder.positions if model else None
+    if table and (positions.ndim > 1 or int(positions.max()) >= table.rows - table.offset):
+        raise UsageError(f"position_ids are not among the {table.rows - table.offset:,} learned positions")
+    return positions
+
+
+def device_of(request: Request) -> torch.device:
+    """The device of that name, if it is there."""
+    import torch
+
+    if request.compute_dtype not in DTYPES:
+        raise UsageError(f"no compute dtype {request.compute_dtype!r}", hint=f"known are {', '.join(DTYPES)}")
+    kind, _, number = request.device.partition(":")
+    if kind == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if kind not in ("cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
+        raise UsageError(f"no device {request.device!r}", hint="known are cpu, cuda, mps and auto")
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there[kind]:
+        raise UsageError(f"there is no {kind} device here", hint="use --device cpu, or auto for what there is")
+    if number and int(number) >= torch.cuda.device_count():
+        raise UsageError(f"there is no {request.device} here", hint=f"there are {torch.cuda.device_count()} of them")
+    if kind == "mps" and request.compute_dtype == "float64":
+        raise UsageError("mps computes no float64", hint="use --device cpu")
+    return torch.device(f"{kind}:{number}" if number else kind)

@@ -1,0 +1,98 @@
+"""What a pass gave: its stages, what came out last, and what follows of logits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from weightscope.analyses.forward.stages import Stage
+from weightscope.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+# Rows of logits whose softmax is taken at a time.
+ROWS = 64
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A token that may come next; `text` where a tokenizer tells it."""
+
+    token_id: int
+    logit: float
+    probability: float
+    text: str | None = None
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What a pass gave.
+
+    `output` is float32 on the CPU, None where the pass was stopped: logits [tokens, vocabulary] where `has_logits`,
+    else a base model's [tokens, width], a classifier's [tokens, labels] or a vision encoder's features. `broken` are
+    the weights that the first stage with NaN or infinity read. `peak_bytes` is the most memory the process has had, or
+    on a GPU the most that was allocated there.
+    """
+
+    tokens: tuple[int, ...]
+    device: str
+    compute_dtype: str
+    stages: tuple[Stage, ...]
+    output: torch.Tensor | None
+    has_logits: bool
+    seconds: float
+    peak_bytes: int
+    broken: tuple[str, ...] = ()
+    image_token: int | None = None
+
+    @property
+    def logits(self) -> torch.Tensor:
+        """Float32 [tokens, vocabulary].
+
+        Raises:
+            UsageError: the pass stopped before them, or the model has no head over a vocabulary.
+        """
+        if self.output is None or not self.has_logits:
+            raise UsageError("there are no logits: the pass was stopped, or the model has no head over a vocabulary")
+        return self.output
+
+    @property
+    def finite(self) -> bool:
+        """Whether no stage put out NaN or infinity, or of a pass without stages, the end."""
+        if not self.stages and self.output is not None:
+            return bool(self.output.isfinite().all())
+        return all(stage.finite for stage in self.stages)
+
+    def top(self, count: int = 5) -> list[list[Candidate]]:
+        """For each position the likeliest tokens after it, best first."""
+        if not self.has_logits or not self.finite:
+            return []
+        rows: list[list[Candidate]] = []
+        for chunk in self.logits.split(ROWS):  # type: ignore[no-untyped-call]
+            best = chunk.topk(min(count, chunk.shape[-1]), dim=-1)
+            shares = (best.values - chunk.logsumexp(-1, keepdim=True)).exp()
+            for ids, logits, probabilities in zip(
+                best.indices.tolist(), best.values.tolist(), shares.tolist(), strict=True
+            ):
+                rows.append(
+                    [
+                        Candidate(token_id=i, logit=value, probability=probability)
+                        for i, value, probability in zip(ids, logits, probabilities, strict=True)
+                    ]
+                )
+        return rows
+
+    def losses(self) -> list[float]:
+        """The negative log-probability, in nats, of each token after the first, given all before it; of no image's."""
+        if not self.has_logits or not self.finite:
+            return []
+        import torch
+
+        targets = torch.tensor(self.tokens[1:])
+        found: list[float] = []
+        for start in range(0, len(targets), ROWS):
+            wanted = targets[start : start + ROWS]
+            chunk = self.logits[start : start + len(wanted)]
+            each = torch.nn.functional.cross_entropy(chunk, wanted.clamp(max=chunk.shape[-1] - 1), reduction="none")
+            found += each[wanted != self.image_token].tolist() if self.image_token is not None else each.tolist()
+        return found
