@@ -82,18 +82,11 @@ def try_forward(
         keep=kept,
     )
     judged, checked = judge(result, is_text=prompt.is_text, non_finite=lambda names: _non_finite(model, names))
-    findings, max_abs_diff, golden_diff = list(judged), None, None
-    if expected:
-        found, golden_diff = against_golden(result, expected, tolerance)
-        findings += found
-    elif logits is not None:
-        found, max_abs_diff = against_logits(result, logits, tolerance)
-        findings += found
     compared: tuple[Comparison, ...] = ()
     if kept is not None:
         compared = compare_with_transformers(directory, result, kept, depth=_depth(model), pixel_values=pixels)
-        findings += differing(compared, tolerance)
-        max_abs_diff = max([max_abs_diff or 0.0, *(item.max_abs_diff for item in compared)])
+    found, max_abs_diff, golden_diff = _held(result, expected, logits, compared, tolerance)
+    findings = (*judged, *found)
     losses = result.losses() if prompt.origin != "default tokens" else []
     loss = sum(losses) / len(losses) if losses else None
     limit = SEVERITIES.index(wanted.fail_on)
@@ -116,14 +109,34 @@ def try_forward(
         loss=loss,
         perplexity=math.exp(loss) if loss is not None and loss < 700 else None,
         predictions=len(losses),
-        golden_diff=golden_diff if golden_diff is None or math.isfinite(golden_diff) else None,
+        golden_diff=golden_diff,
         compared=compared,
         checked=(*checked, *_expectations(wanted, expected)),
-        findings=tuple(findings),
+        findings=findings,
         notes=(*prompt.notes, *_endings(result)),
     )
     image = wanted.image.name if wanted.image else None
     return outcome, result, Golden.of(result, outcome.model_type, image=image) if result.finite else None
+
+
+def _held(
+    result: Result,
+    golden: Golden | None,
+    logits: np.ndarray[Any, Any] | None,
+    compared: tuple[Comparison, ...],
+    tolerance: Tolerance,
+) -> tuple[tuple[Finding, ...], float | None, float | None]:
+    """What differs from what was expected; the largest difference of values, and that of a golden file's marks."""
+    findings: tuple[Finding, ...] = ()
+    values: list[float] = [item.max_abs_diff for item in compared]
+    marks: float | None = None
+    if golden:
+        findings, difference = against_golden(result, golden, tolerance)
+        marks = difference if math.isfinite(difference) else None
+    elif logits is not None:
+        findings, difference = against_logits(result, logits, tolerance)
+        values.append(difference)
+    return (*findings, *differing(compared, tolerance)), max(values, default=None), marks
 
 
 def _directory(model: Model) -> Path:
