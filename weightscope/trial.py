@@ -30,7 +30,7 @@ from weightscope.checkpoint.reader import Progress
 from weightscope.components.vision import VisionEncoder
 from weightscope.components.vision_language import VisionLanguage
 from weightscope.errors import NotImplementedByWeightscope, UsageError, printable_path
-from weightscope.findings import SEVERITIES, Severity
+from weightscope.findings import SEVERITIES, Finding, Severity
 
 if TYPE_CHECKING:
     import numpy as np
