@@ -219,14 +219,16 @@ def _pixels(wanted: Wanted, directory: Path) -> np.ndarray[Any, Any] | None:
 
 
 def _non_finite(model: Model, names: Iterable[str]) -> list[str]:
-    tensors = model.checkpoint.tensors
+    """Which of the tensors, and of those beside them (a quantized weight's scales), hold NaN or infinity."""
+    modules = {name.rpartition(".")[0] for name in names}
     found = []
-    for name in names:
-        try:
-            if name in tensors and not look(model.checkpoint, tensors[name])[0]:
-                found.append(name)
-        except NotImplementedByWeightscope:
-            continue
+    for name, entry in model.checkpoint.tensors.items():
+        if name.rpartition(".")[0] in modules:
+            try:
+                finite, _ = look(model.checkpoint, entry)
+            except NotImplementedByWeightscope:
+                continue
+            found += [] if finite else [name]
     return found
 
 

@@ -61,13 +61,28 @@ def test_damage_is_found(
     assert finding["tensors"]
 
 
+def test_a_scale_that_is_none_is_named(run: Run, tmp_path: Path) -> None:
+    """The packed weight itself is finite."""
+    import shutil
+
+    directory = tmp_path / "deepseek-v3"
+    shutil.copytree(Path(__file__).parents[2] / "fixtures" / "deepseek-v3", directory)
+    state = load_file(directory / "model.safetensors")
+    name = "model.layers.1.self_attn.o_proj.weight_scale_inv"
+    state[name][0, 0] = math.nan
+    save_file(state, directory / "model.safetensors")
+    _, out, _ = run("forward", directory, "--tokens", TOKENS, "--format", "json")
+    (finding,) = json.loads(out)["findings"]
+    assert finding["message"] == f"layer 1 attention puts out NaN or infinity: {name} holds such values itself"
+
+
 def test_overflow_is_told_from_damage(changed: Callable[..., Path], run: Run) -> None:
     """Finite weights, and values that overflow further on: both the cause and the first stage that shows it."""
     directory = changed("llama", _set("model.norm.weight", 1e38))
     status, out, _ = run("forward", directory, "--tokens", TOKENS, "--format", "json")
     broken, exploding = json.loads(out)["findings"]
     assert (status, broken["code"], exploding["code"]) == (1, "non-finite", "exploding-magnitude")
-    assert broken["message"] == "logits puts out NaN or infinity, and its weights are finite"
+    assert broken["message"] == "logits puts out NaN or infinity, and no tensor that it reads holds any"
     assert exploding["message"].startswith("final norm puts out values up to")
 
 

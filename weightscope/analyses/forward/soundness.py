@@ -26,7 +26,7 @@ def judge(
     Args:
         result: the pass.
         is_text: whether the tokens are real text, so that the loss on them means something.
-        non_finite: which of these stored tensors hold NaN or infinity themselves.
+        non_finite: which stored tensors of these or beside them hold NaN or infinity themselves.
     """
     findings = [*_broken(result, non_finite), *_exploding(result.stages)]
     checked = ["finite values", "magnitudes"]
@@ -50,7 +50,7 @@ def _broken(result: Result, non_finite: Callable[[Iterable[str]], list[str]]) ->
         code="non-finite",
         severity="error",
         message=f"{first.stage} puts out NaN or infinity"
-        + (f": {listed(sources)} holds such values itself" if sources else ", and its weights are finite"),
+        + (f": {listed(sources)} holds such values itself" if sources else ", and no tensor that it reads holds any"),
         tensors=tuple(sources or first.weights),
         hint="training diverged, or a conversion overflowed"
         if sources
