@@ -80,7 +80,7 @@ def read_torch(path: Path, data_start: int, entry: TensorEntry, index: Any = ...
         NotImplementedByWeightscope: torch has no such dtype.
         CheckpointError: the file is shorter than its header said.
     """
-    need_torch()
+    need_torch(", or read values as NumPy")
     import torch
 
     dtype, shape = _torch_type(path, entry)
@@ -95,8 +95,8 @@ def read_torch(path: Path, data_start: int, entry: TensorEntry, index: Any = ...
     return chosen.clone() if raw.data_ptr() % dtype.itemsize else chosen
 
 
-def need_torch() -> None:
-    """See that torch can be imported.
+def need_torch(otherwise: str = "") -> None:
+    """See that torch can be imported; `otherwise` says what can be done without.
 
     Raises:
         WeightscopeError: it is not installed.
@@ -104,9 +104,7 @@ def need_torch() -> None:
     try:
         import torch  # noqa: F401 - whoever asks imports it next
     except ImportError:
-        raise WeightscopeError(
-            "torch is not installed", hint="install weightscope-cli[forward], or read values as NumPy"
-        ) from None
+        raise WeightscopeError("torch is not installed", hint=f"install weightscope-cli[forward]{otherwise}") from None
 
 
 def load_torch(
