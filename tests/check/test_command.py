@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from weightscope import cli
 from weightscope.findings import CODES, FORWARD_CODES
 
 ROOT = Path(__file__).parents[2]
@@ -18,21 +16,9 @@ FIXTURES = ROOT / "fixtures"
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.delenv("COLUMNS", raising=False)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["weightscope", "check", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    monkeypatch.chdir(ROOT)
-    return run
+def run(run: Any) -> Any:
+    """`run(…)` of `weightscope check …`."""
+    return lambda *arguments: run("check", *arguments)
 
 
 LLAMA = """\
