@@ -18,7 +18,7 @@ from weightscope.components.latent_attention import LatentAttention
 from weightscope.components.rope import Rope
 from weightscope.errors import UsageError, printable_path
 from weightscope.families.registry import Declaration
-from weightscope.ranges import fill, template_of
+from weightscope.ranges import blank, fill, template_of
 from weightscope.roles import Role
 from weightscope.storage.base import Kind
 from weightscope.storage.linear import Linear
@@ -81,7 +81,7 @@ def explain_tensor(
     counts = shape is not None and not group.alias and group.kind in (Kind.WEIGHT, Kind.BIAS)
     parameters = prod(shape or ()) * logical // stored if counts and not _counted_elsewhere(name, tying) else 0
     whole = count_whole(inventory, tying)
-    numbers = template_of(name)[1][len(template_of(group.template)[1]) :]
+    numbers = group.numbers_of(name)
     owner = slot.owner if slot else None
     terms = owner.terms() if owner else {}
     return Explanation(
@@ -234,7 +234,7 @@ def _nearest(name: str, inventory: Inventory) -> str:
     template = template_of(name)[0]
     titles: dict[str, str] = {}
     for group in inventory.groups:
-        literal = template_of(group.template)[0]
+        literal = blank(group.template)
         if literal == template:
             return f"there are {group.title}"
         titles.setdefault(literal, group.title)

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from math import prod
 
 from weightscope.analyses.inventory import Group
-from weightscope.analyses.rules.subject import Subject, summed
+from weightscope.analyses.rules.subject import Subject
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.findings import Finding
+from weightscope.ranges import Title, summed
 from weightscope.storage.base import Kind
 
 FLOATS = {"F64", "F32", "F16", "BF16"}
@@ -91,7 +92,7 @@ def _dominant(groups: list[Group]) -> str | None:
 def _strange(subject: Subject, group: Group, types: set[str], main: str) -> Finding:
     wider = len(types) == 1 and all(t in FLOATS and DTYPE_BITS[t] > DTYPE_BITS[main] for t in types)
     odd = [name for name in group.names if subject.checkpoint.tensors[name].dtype != main] if len(types) > 1 else []
-    titles = summed(odd) or [group.title]
+    titles = summed(odd) or [_title(group)]
     said = ", ".join(sorted(types - {main}))
     return Finding(
         code="dtype-mismatch",
@@ -118,7 +119,7 @@ def strange_quantization(subject: Subject) -> Iterator[Finding]:
                 code="quantization-mismatch",
                 severity="error",
                 message="the weights are quantized, but config.json has no quantization_config",
-                tensors=tuple(group.title for group in [*narrow, *scales][:5]),
+                tensors=tuple(map(_title, [*narrow, *scales][:5])),
                 config=("quantization_config",),
                 hint="restore quantization_config: without it loaders read scaled weights as plain ones",
             )
@@ -141,12 +142,16 @@ def strange_quantization(subject: Subject) -> Iterator[Finding]:
             code="quantization-mismatch",
             severity="error",
             message=f"{group.title}: {', '.join(sorted(_dtypes(group)))}, which {scheme.name} does not store",
-            tensors=(group.title,),
+            tensors=(_title(group),),
             expected=sorted(wanted),
             actual=sorted(_dtypes(group)),
             config=("quantization_config",),
             hint="are weights and config.json of the same export?",
         )
+
+
+def _title(group: Group) -> Title:
+    return Title(group.title, group.names)
 
 
 def _dtypes(group: Group) -> set[str]:

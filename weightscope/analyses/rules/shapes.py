@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from copy import deepcopy
 from typing import NamedTuple
 
 from weightscope.analyses.inventory import Group
 from weightscope.analyses.rules.dtypes import PACKED
-from weightscope.analyses.rules.subject import Subject, summed
+from weightscope.analyses.rules.subject import Subject
 from weightscope.components.base import walk
 from weightscope.config import Config, Nullable
 from weightscope.errors import WeightscopeError
 from weightscope.families.registry import Declaration
 from weightscope.findings import Finding
+from weightscope.ranges import Title, summed
 from weightscope.sizes import Shape
 from weightscope.storage.base import Kind
 
@@ -50,7 +50,7 @@ def misshapen_tensors(subject: Subject) -> Iterator[Finding]:
         expected = [int(size) for size in sizes]
         packed = _is_packed(item.group)
         some = len(item.names) < item.group.tensors
-        titles = summed(item.names) if some else [item.group.title]
+        titles = summed(item.names) if some else [Title(item.group.title, item.group.names)]
         verb = "is" if len(item.names) == 1 else f"all {len(item.names):,} are"
         yield Finding(
             code="quantization-mismatch" if packed else "shape-mismatch",
@@ -73,10 +73,13 @@ def _strange(group: Group, subject: Subject) -> Iterator[Wrong]:
     # Plain weights under a scheme that packs are said as that, once, by the rule on quantization.
     if _is_packed(group) and group.kind is Kind.WEIGHT and not any(dtype in PACKED for dtype, _ in group.counts):
         return
-    for shape in shapes:
-        alike = len(group.counts) == 1
-        entries = subject.checkpoint.tensors
-        yield Wrong(group, shape, group.names if alike else tuple(n for n in group.names if entries[n].shape == shape))
+    if len(group.counts) == 1:
+        yield from (Wrong(group, shape, group.names) for shape in shapes)
+        return
+    names: dict[tuple[int, ...], list[str]] = {}
+    for name in group.names:
+        names.setdefault(subject.checkpoint.tensors[name].shape, []).append(name)
+    yield from (Wrong(group, shape, tuple(names[shape])) for shape in shapes)
 
 
 def _is_packed(group: Group) -> bool:
@@ -153,10 +156,10 @@ def _shapes(
     declaration: Declaration, key: str, value: int, wanted: Container[str]
 ) -> dict[str, tuple[int, ...]] | None:
     """The shapes of those templates if the config said `value`; None where no such model can be declared."""
-    data = deepcopy(dict(declaration.config.data))
+    data = part = dict(declaration.config.data)
     *outer, last = key.split(".")
-    part = data
     for name in outer:
+        part[name] = dict(part[name])
         part = part[name]
     part[last] = value
     config = Config(data, source=declaration.config.source)

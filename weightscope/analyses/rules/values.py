@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from weightscope.analyses.rules.subject import Subject, listed, some, summed
+from weightscope.analyses.rules.subject import Subject, listed, some
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.checkpoint.values import read_numpy
 from weightscope.findings import Finding
+from weightscope.ranges import summed
 from weightscope.storage.base import Kind
 
 if TYPE_CHECKING:
