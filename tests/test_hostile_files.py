@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.bounded import assert_cheap, run_bounded
 from tests.helpers import safetensors_bytes, write_index, write_safetensors
@@ -110,3 +111,41 @@ def test_shapes_that_all_differ(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(safetensors_bytes(header))
     (tmp_path / "config.json").write_text(json.dumps(LLAMA | {"num_hidden_layers": layers}))
     assert_cheap(run_bounded(tmp_path, "check", tmp_path, "--format", "json"))
+
+
+def test_one_number_that_is_shown_two_billion_times(tmp_path: Path) -> None:
+    torch.save({"model.norm.weight": torch.ones(1).expand(1 << 31)}, tmp_path / "pytorch_model.bin")
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA))
+    done = run_bounded(tmp_path, "check", "--values", tmp_path, "--format", "json")
+    assert_cheap(done)
+    assert "8,589,934,592 bytes of values, all from 4" in done.out
+
+
+CUT = """\
+import os, sys
+from pathlib import Path
+from weightscope.checkpoint import {module}
+path, real = Path(sys.argv[-1]), {module}.{name}
+def cut(*arguments, **options):
+    os.truncate(path, 4096)
+    return real(*arguments, **options)
+{module}.{name} = cut
+from weightscope.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "legacy"),
+    [("values", "_fill", False), ("values", "_fill", True), ("pytorch", "find_weights", True)],
+    ids=["values", "values of an old file", "an old file"],
+)
+def test_a_file_cut_short_while_it_is_read(tmp_path: Path, module: str, name: str, legacy: bool) -> None:
+    """As a download that starts again does it: between one read and the next. Mapped, it would end in SIGBUS."""
+    path = tmp_path / "pytorch_model.bin"
+    tensors = {"model.norm.weight": torch.ones(50_000_000, dtype=torch.uint8), "a": torch.ones(50_000_000)[:9]}
+    torch.save(tensors, path, _use_new_zipfile_serialization=not legacy)
+    done = run_bounded(tmp_path, "check", "--values", path, program=CUT.format(module=module, name=name))
+    assert_cheap(done)
+    assert done.code in (1, 2)
+    assert "truncated-file" in done.out or "early" in done.err
