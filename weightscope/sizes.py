@@ -56,6 +56,10 @@ def size(value: int) -> Size:
 
 
 def _combine(left: object, right: object, compute: Callable[[int, int], int], operator: str) -> Size:
+    for own, other in ((right, left), (left, right)):
+        if isinstance(other, str | bytes | list | tuple):
+            # Python would repeat it, as often as the size says.
+            raise TypeError(f"{size(cast('int', own)).text} cannot be computed with {other[:40]!r:.60}")
     if not (isinstance(left, int) and isinstance(right, int)):
         return cast("Size", NotImplemented)
     a, b = size(left), size(right)

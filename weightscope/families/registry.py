@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from weightscope.components.base import Component, Slot, find, walk
 from weightscope.components.embedding import Head
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
+from weightscope.sizes import Size
 from weightscope.storage.schemes import Scheme, scheme_of
 
 Build = Callable[[Config, str], Component]
@@ -25,7 +26,8 @@ F = TypeVar("F", bound=Callable[..., Component])
 DECODER_NEEDS = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
 # The largest published model has 0.1 million tensors.
 MAX_TENSORS = 5_000_000
-ZERO = "a size or count that others are divided by is 0"
+# Dimensions are 63-bit numbers.
+MAX_DIMENSION = 2**63 - 1
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,10 +58,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
                     f"lacks {key!r}, which {self.model_type} needs", "restore it from the model's repository"
                 )
         config = config.with_defaults(self.defaults, self.aliases)
-        try:
+        with config.describing(self.model_type):
             return self.build(config, self.roots[0] if root is None else root)
-        except ZeroDivisionError:
-            raise config.error(ZERO) from None
 
 
 class Declaration(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,7 +146,13 @@ def declare(config: Config, names: Collection[str] | None = None, *, quantized: 
     found = find_family(config.model_type)
     if found is None:
         return None
-    scheme = scheme_of(config) if quantized else None
+    with config.describing(config.model_type):
+        return _declare_best(found, config, names, scheme_of(config) if quantized else None)
+
+
+def _declare_best(
+    found: Family, config: Config, names: Collection[str] | None, scheme: Scheme | None
+) -> Declaration | None:
     if names is None:
         base = config.is_base_model and "" in found.roots
         return _declare(found, config, "" if base else found.roots[0], scheme)
@@ -165,15 +171,24 @@ def declare(config: Config, names: Collection[str] | None = None, *, quantized: 
 
 def _declare(found: Family, config: Config, root: str, scheme: Scheme | None) -> Declaration:
     tree = found.component(config, root)
-    try:
-        slots = list(walk(tree))
-    except ZeroDivisionError:
-        raise config.error(ZERO) from None
+    slots = list(walk(tree))
+    _check_shapes(slots, config)
     if sum(slot.count for slot in slots) > MAX_TENSORS:
         raise config.error(f"describes over {MAX_TENSORS:,} tensors", "check its layer and expert counts")
     if scheme:
         slots = [part for slot in slots for part in _quantized(slot, scheme)]
     return Declaration(family=found, config=config, root=root, tree=tree, slots=_merge(slots), scheme=scheme)
+
+
+def _check_shapes(slots: Iterable[Slot], config: Config) -> None:
+    """Raise unless every dimension is a number that one can be."""
+    for slot in slots:
+        dimensions: tuple[object, ...] = slot.stored.shape
+        for size in dimensions:
+            if not isinstance(size, int) or not 0 <= size <= MAX_DIMENSION:
+                shown = f"{size!r:.60}" if not isinstance(size, int) else "negative" if size < 0 else "too large"
+                keys = f" ({', '.join(size.keys)})" if isinstance(size, Size) and size.keys else ""
+                raise config.error(f"a dimension of {slot.template} is {shown}{keys}", "no such model can be built")
 
 
 def _quantized(slot: Slot, scheme: Scheme) -> tuple[Slot, ...]:

@@ -9,7 +9,7 @@ from weightscope.analyses.inventory import Group
 from weightscope.analyses.rules.dtypes import PACKED
 from weightscope.analyses.rules.subject import Subject
 from weightscope.components.base import walk
-from weightscope.config import Config, Nullable
+from weightscope.config import FAULTS, Config, Nullable
 from weightscope.errors import WeightscopeError
 from weightscope.families.registry import Declaration
 from weightscope.findings import Finding
@@ -165,6 +165,6 @@ def _shapes(
     config = Config(data, source=declaration.config.source)
     try:
         slots = list(walk(declaration.family.component(config, declaration.root)))
-    except (WeightscopeError, ZeroDivisionError):
+    except (WeightscopeError, *FAULTS):
         return None
     return {slot.template: tuple(map(int, slot.stored.shape)) for slot in slots if slot.template in wanted}
