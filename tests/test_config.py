@@ -81,16 +81,6 @@ def test_no_key_has_a_value_beyond_measure(value: Any, said: str) -> None:
             Config({"key": value}, defaults=defaults).get("key")
 
 
-def test_the_default_that_is_asked_with_tells_the_type_too() -> None:
-    assert Config({}).get("key", 3) == 3
-    assert Config({"key": None}).get("key", 3) is None
-    assert Config({"key": 4}).get("key", 3) == 4
-    wrong: list[Any] = ["4", [4], {}, True, 4.5]
-    for value in wrong:
-        with pytest.raises(ConfigError, match=r"'key' is .*, not a whole number"):
-            Config({"key": value}).get("key", 3)
-
-
 def test_half_of_a_surrogate_pair_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(r'{"a": "\ud83d\ude00", "b": ["\\ud800"]}')
     assert read_config(tmp_path / "config.json")["a"] == "\U0001f600"

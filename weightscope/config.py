@@ -83,12 +83,7 @@ class Config:
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key that may be absent from file and defaults alike."""
-        if key not in self and key not in self.defaults:
-            return default
-        value = self[key]
-        if default is not None and value is not None and key not in self.defaults:
-            self._check_kind(key, value, type(default))
-        return value
+        return self[key] if key in self or key in self.defaults else default
 
     @property
     def model_type(self) -> str:

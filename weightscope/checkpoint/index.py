@@ -55,7 +55,10 @@ def read_index(path: Path) -> Index:
         CheckpointError: `malformed-index` or `unsafe-path`.
     """
     places, (total_size, total_parameters) = _decode(path)
-    shards = sorted(set(places.values()))
+    spelled = {shard: _spelled(shard) for shard in set(places.values())}
+    if any(shard != one for shard, one in spelled.items()):
+        places = {name: spelled[shard] for name, shard in places.items()}
+    shards = sorted(set(spelled.values()))
     if len(shards) > MAX_SHARDS:
         raise _too_many(f"names {len(shards):,} shards; {MAX_SHARDS:,} are the most that are read", path)
     for shard in shards:
@@ -65,6 +68,11 @@ def read_index(path: Path) -> Index:
             f"a tensor's name has {len(longest):,} characters, {longest[:60]!r}…; {MAX_NAME} are the most", path
         )
     return Index(path=path, weight_map=places, shards=shards, total_size=total_size, total_parameters=total_parameters)
+
+
+def _spelled(shard: str) -> str:
+    """One spelling for one file: `./a` is `a`, and read once."""
+    return PurePosixPath(shard).as_posix() if "/" in shard else shard
 
 
 def _whole(raw: msgspec.Raw) -> int | None:
