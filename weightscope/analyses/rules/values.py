@@ -20,7 +20,8 @@ from weightscope.storage.base import Kind
 if TYPE_CHECKING:
     import numpy as np
 
-CHUNK = 1 << 23
+# What stays in the cache of a core is looked at in a third of the time.
+CHUNK = 1 << 18
 # As unsigned integers: a value is NaN or infinite where all bits of the exponent's mask are set. Finite-only types
 # (E4M3, E8M0) have NaN patterns instead, given by the bits that must all be set once the sign is taken off.
 MASKS = {
