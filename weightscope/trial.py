@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
+from weightscope.analyses.forward.expected_logits import against_logits, read_logits
 from weightscope.analyses.forward.golden import (
     RTOL,
     Golden,
     Tolerance,
     against_golden,
-    against_logits,
     read_golden,
-    read_logits,
 )
 from weightscope.analyses.forward.outcome import Outcome
 from weightscope.analyses.forward.peer import Comparison, Kept, compare_with_transformers, differing
