@@ -122,7 +122,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
 
 def write(directory: Path, **changes: Any) -> Path:
     """A tokenizer of single letters, changed."""
-    sound = {
+    sound: dict[str, Any] = {
         "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
         "pre_tokenizer": None, "post_processor": None, "decoder": None,
         "model": {"type": "BPE", "vocab": LETTERS, "merges": []},
