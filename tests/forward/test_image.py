@@ -103,7 +103,7 @@ def test_pictures_are_turned_as_their_exif_says(tmp_path: Path) -> None:
         (None, b"", "no preprocessor_config.json"),
         ("{", b"", "cannot be read"),
         ({"image_processor_type": "Qwen2VLImageProcessor"}, b"", "'Qwen2VLImageProcessor' is not implemented"),
-        (LLAVA_15, b"no image", "cannot be read as an image"),
+        (LLAVA_15, b"no image", "it is an image of no known format"),
         (LLAVA_15, b"\x89PNG\r\n\x1a\n" + b"\x00" * 20, "image"),
         (LLAVA_15 | {"size": {"shortest_edge": 10**9}}, None, "says nothing that can be done"),
         (LLAVA_15 | {"size": {"depth": 3}}, None, "says nothing that can be done"),

@@ -184,6 +184,11 @@ def test_tokens_without_texts_are_said(with_tokenizer: Path, run: Run) -> None:
     assert "index out of bounds" in outcome["notes"][0]
 
 
+def test_a_pass_that_stops_has_nothing_to_spell(with_tokenizer: Path, run: Run) -> None:
+    status, out, error = run("forward", with_tokenizer, "--prompt", "abc", "--stop-after", "1", "--format", "json")
+    assert (status, error, json.loads(out)["top"]) == (0, "", [])
+
+
 def test_a_file_that_is_too_large(with_tokenizer: Path, run: Run) -> None:
     with (with_tokenizer / "tokenizer.json").open("wb") as file:
         file.truncate(MAX_TOKENIZER + 1)

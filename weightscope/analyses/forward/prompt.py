@@ -115,6 +115,8 @@ def given_tokens(text: str) -> tuple[int, ...]:
     if text.count(",") > MAX_TOKENS:
         raise too_many_tokens(text.count(",") + 1)
     parts = text.replace(",", " ").split()
+    if len(parts) > MAX_TOKENS:
+        raise too_many_tokens(len(parts))
     if not parts:
         raise UsageError("--tokens names no token", hint="write --tokens 1,2,3")
     wrong = next((part for part in parts if not part.removeprefix("-").isdecimal() or len(part) > 18), None)

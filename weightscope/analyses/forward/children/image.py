@@ -65,17 +65,19 @@ def prepared(
 def decoded(content: bytes, most: int) -> Image:
     """The upright image in RGB, what shows through in white."""
     # WebP's plugin is not among those that Pillow imports by itself.
-    from PIL import Image, ImageOps, WebPImagePlugin  # noqa: F401
+    from PIL import Image, ImageOps, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
     # Whatever its limit is, ours is below it and said by us.
     Image.MAX_IMAGE_PIXELS = None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    warnings.simplefilter("ignore")
+    try:
         with Image.open(BytesIO(content), formats=FORMATS) as image:
             refuse(*image.size, most, "has")
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
             return opaque(image)
+    except UnidentifiedImageError:
+        raise ValueError("it is an image of no known format") from None
 
 
 def opaque(image: Image) -> Image:
