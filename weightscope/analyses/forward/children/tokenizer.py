@@ -32,7 +32,10 @@ def load(path: str, most: int) -> bool:
         content = file.read(most + 1)
     if len(content) > most:
         raise ValueError(f"larger than {most:,} bytes")
-    tokenizer = Tokenizer.from_buffer(content)
+    try:
+        tokenizer = Tokenizer.from_buffer(content)
+    except Exception as error:  # noqa: BLE001 - the library raises bare Exception
+        raise ValueError(str(error).removeprefix("Cannot instantiate Tokenizer from buffer: ")) from None
     refuse_settings(tokenizer)
     tokenizer.no_padding()
     tokenizer.no_truncation()
