@@ -1,0 +1,120 @@
+"""What the files hold beside each weight, held against what the config says of its module."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from math import prod
+from typing import Literal
+
+import msgspec
+
+from weightscope.checkpoint.entry import TensorEntry
+from weightscope.quantization.common.marks import ACTIVATIONS, PACKED, Signature, mark_of, signature_of
+from weightscope.quantization.common.method import FLOATS, Method, module_of
+from weightscope.quantization.common.unread import Unread
+from weightscope.storage.base import Scheme
+
+Tensors = Collection[str] | Mapping[str, TensorEntry]
+Fault = Literal["plain", "other", "unsaid"]
+
+
+class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Weights that are not stored as the config says.
+
+    `plain` are stored plain where the config says they are quantized, `other` by another method than the config's,
+    `unsaid` quantized where the config says they are plain. `found` is what they are, `names` are theirs.
+    """
+
+    fault: Fault
+    found: str
+    names: tuple[str, ...]
+
+
+class Evidence:
+    """The names of a checkpoint, or its entries, by the module they belong to; `strays` are declared by nothing."""
+
+    def __init__(self, tensors: Tensors, method: Method | None, strays: Collection[str] = ()) -> None:
+        self._tensors = tensors
+        self._entries: Mapping[str, TensorEntry] = tensors if isinstance(tensors, Mapping) else {}
+        self._method = method
+        self._strays = frozenset(strays) if method is not None and method.missing else frozenset()
+        self._marks: dict[str, set[str]] = {}
+        self._faults: dict[tuple[Fault, str], list[str]] = {}
+        for name in tensors:
+            if found := self._split(name):
+                self._marks.setdefault(found[0], set()).add(found[1])
+
+    @property
+    def mismatches(self) -> tuple[Mismatch, ...]:
+        """What `decide` found to be otherwise than the config says."""
+        return tuple(Mismatch(fault=f, found=m, names=tuple(names)) for (f, m), names in self._faults.items())
+
+    def decide(self, said: Scheme | None, name: str) -> Scheme | None:
+        """How the weight of that name is stored, where the config says `said`."""
+        marks = self._marks.get(module_of(name), set()) - ACTIVATIONS
+        if said is not None:
+            if any(part in self._tensors for part in said.parts(name) if part != name):
+                return said
+            if not marks:
+                return None if self._is_plain(name) else said
+        if not marks or not self._is_there(name, marks):
+            return None
+        return self._marked(name, marks, said)
+
+    def _split(self, name: str) -> tuple[str, str] | None:
+        found = mark_of(name)
+        if found is None and name in self._strays:
+            # What a method stores that nobody here knows of: anything in a module beside its weight and bias.
+            module, _, leaf = name.rpartition(".")
+            return (module, f".{leaf}") if module and leaf not in ("weight", "bias") else None
+        return found
+
+    def _is_there(self, name: str, marks: Collection[str]) -> bool:
+        """Whether a weight is there that the marks stand beside."""
+        return name in self._tensors or self._packed(name, marks) is not None
+
+    def _is_plain(self, name: str) -> bool:
+        """Whether a weight without marks is stored plain; one of another dtype has lost its scales."""
+        if name not in self._tensors:
+            return False
+        entry = self._entries.get(name)
+        if entry is not None and entry.dtype not in FLOATS:
+            return False
+        if self._method is not None and not self._method.silent:
+            self._note("plain", "plain", name)
+        return True
+
+    def _marked(self, name: str, marks: set[str], said: Scheme | None) -> Unread:
+        """The scheme that the marks tell; what the config says otherwise is noted."""
+        signature, method = signature_of(marks), self._method
+        title = self._title(signature)
+        packed = self._packed(name, marks) or ".weight"
+        if said is not None:
+            self._note("other", title, name)
+        elif method is None or not method.missing:
+            self._note("unsaid", title, name)
+        elif signature.methods and method.name not in signature.methods:
+            self._note("other", title, name)
+        return Unread(name=title, packed=packed, sides=tuple(sorted(marks - {packed})))
+
+    def _title(self, signature: Signature) -> str:
+        method = self._method
+        agrees = method is not None and (method.name in signature.methods or not signature.methods)
+        return method.name if method is not None and method.missing and agrees else signature.title
+
+    def _packed(self, name: str, marks: Collection[str]) -> str | None:
+        """The mark of the tensor that holds the weights: the plain name, a name for packed ones, or the largest."""
+        module = module_of(name)
+        if name in self._tensors:
+            return name.removeprefix(module)
+        known = [mark for mark in PACKED if mark in marks]
+        if known or self._method is None or not self._method.missing:
+            return known[0] if known else None
+        return max(sorted(marks), key=lambda mark: self._elements(f"{module}{mark}"), default=None)
+
+    def _elements(self, name: str) -> int:
+        entry = self._entries.get(name)
+        return prod(entry.shape) if entry else 0
+
+    def _note(self, fault: Fault, found: str, name: str) -> None:
+        self._faults.setdefault((fault, found), []).append(name)
