@@ -9,12 +9,14 @@ from functools import cached_property
 from math import prod
 
 import msgspec
+from msgspec.structs import replace
 
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.base import Indices, Slot
 from weightscope.families.registry import Declaration
+from weightscope.quantization.common.marks import AMBIGUOUS, mark_beside
 from weightscope.ranges import columns, expand, fill, template_of
 from weightscope.roles import Role, Section
 from weightscope.sizes import Shape
@@ -284,7 +286,9 @@ def _inferred_groups(names: list[str], tensors: dict[str, TensorEntry], aliases:
         ranges = tuple(sorted(column) for column in columns(numbers for _, numbers in members))
         group_names = tuple(name for name, _ in members)
         counts = _count([tensors[name] for name in group_names])
-        yield _inferred(template, ranges, group_names, counts, dimensions=dimensions, alias=alias)
+        group = _inferred(template, ranges, group_names, counts, dimensions=dimensions, alias=alias)
+        scale = template.endswith(AMBIGUOUS) and mark_beside(group_names[0], tensors)
+        yield replace(group, kind=Kind.SCALE) if scale else group
 
 
 def _inferred(

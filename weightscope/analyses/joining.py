@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 
 from weightscope.analyses.inventory import Inventory, take_inventory
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.families.registry import Declaration, settled
-from weightscope.quantization.common.marks import mark_of
+from weightscope.quantization.common.marks import mark_beside
 from weightscope.storage.base import Kind
 
 
@@ -17,18 +18,19 @@ def join(declaration: Declaration | None, checkpoint: Checkpoint) -> tuple[Decla
     Where every name is as the config says, nothing more is asked, and that is how nearly all checkpoints are.
     """
     inventory = take_inventory(declaration, checkpoint)
-    if declaration is None or checkpoint.format == "config" or not _is_open(declaration, inventory):
+    if declaration is None or checkpoint.format == "config" or not _is_open(declaration, inventory, checkpoint.names):
         return declaration, inventory
     declaration = settled(declaration, checkpoint.tensors or checkpoint.names, inventory.unrecognized)
     return declaration, take_inventory(declaration, checkpoint)
 
 
-def _is_open(declaration: Declaration, inventory: Inventory) -> bool:
+def _is_open(declaration: Declaration, inventory: Inventory, names: Container[str]) -> bool:
     """Whether a tensor of a quantized weight is not where the config has it."""
     if _is_torn(inventory):
         return True
     unknown = declaration.method is not None and bool(declaration.method.missing)
-    return bool(inventory.unrecognized) and (unknown or any(map(mark_of, inventory.unrecognized)))
+    strays = inventory.unrecognized
+    return bool(strays) and (unknown or any(mark_beside(name, names) for name in strays))
 
 
 def _is_torn(inventory: Inventory) -> bool:

@@ -83,18 +83,24 @@ def _mismatch(declaration: Declaration, mismatch: Mismatch) -> Finding:
             f"{count} stored plain, where config.json says {said}",
             f"leave them out in the config, or {REMOVE}",
         )
+    elif mismatch.fault == "other" and mismatch.wanted:
+        message = (
+            f"{count} with {' and '.join(mismatch.beside)} beside them, where loaders look for "
+            f"{' and '.join(mismatch.wanted)} (config.json says {said})"
+        )
+        hint = "rename them if they mean the same, or " + RESTORE
     elif mismatch.fault == "other":
         message = f"{count} quantized by another method than config.json says: {mismatch.found}, not {said}"
         hint = RESTORE
     elif said:
         message, hint = f"{count} quantized ({mismatch.found}), which config.json says are not", RESTORE
     else:
-        message = f"the weights are quantized ({mismatch.found}), but config.json has no quantization_config"
+        message = f"{count} quantized ({mismatch.found}), but config.json has no quantization_config"
         hint = RESTORE
     return Finding(
         code="quantization-mismatch",
         severity="error",
-        message=f"{message}: {listed(titles)}" if said else message,
+        message=f"{message}: {listed(titles)}",
         tensors=tuple(titles),
         config=KEY,
         hint=hint,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from math import prod
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from weightscope.checkpoint.entry import TensorEntry
-from weightscope.quantization.common.marks import ACTIVATIONS, PACKED, Signature, mark_of, signature_of
+from weightscope.quantization.common.marks import ACTIVATIONS, PACKED, Signature, mark_beside, signature_of
 from weightscope.quantization.common.method import FLOATS, Method, module_of
 from weightscope.quantization.common.unread import Unread
 from weightscope.storage.base import Scheme
@@ -22,11 +23,14 @@ class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
     """Weights that are not stored as the config says.
 
     `plain` are stored plain where the config says they are quantized, `other` by another method than the config's,
-    `unsaid` quantized where the config says they are plain. `found` is what they are, `names` are theirs.
+    `unsaid` quantized where the config says they are plain. `found` is what they are, `beside` what stands beside
+    them, `wanted` what the config's scheme has there, `names` are theirs.
     """
 
     fault: Fault
     found: str
+    beside: tuple[str, ...]
+    wanted: tuple[str, ...]
     names: tuple[str, ...]
 
 
@@ -37,9 +41,9 @@ class Evidence:
         self._tensors = tensors
         self._entries: Mapping[str, TensorEntry] = tensors if isinstance(tensors, Mapping) else {}
         self._method = method
-        self._strays = frozenset(strays) if method is not None and method.missing else frozenset()
+        self._strays = frozenset(strays)
         self._marks: dict[str, set[str]] = {}
-        self._faults: dict[tuple[Fault, str], list[str]] = {}
+        self._faults: dict[Mismatch, list[str]] = {}
         for name in tensors:
             if found := self._split(name):
                 self._marks.setdefault(found[0], set()).add(found[1])
@@ -47,11 +51,14 @@ class Evidence:
     @property
     def mismatches(self) -> tuple[Mismatch, ...]:
         """What `decide` found to be otherwise than the config says."""
-        return tuple(Mismatch(fault=f, found=m, names=tuple(names)) for (f, m), names in self._faults.items())
+        return tuple(replace(mismatch, names=tuple(names)) for mismatch, names in self._faults.items())
 
     def decide(self, said: Scheme | None, name: str) -> Scheme | None:
         """How the weight of that name is stored, where the config says `said`."""
         marks = self._marks.get(module_of(name), set()) - ACTIVATIONS
+        # GPTQ's writers give every module a bias; alone it says nothing.
+        if marks == {".bias"}:
+            marks = set()
         if said is not None:
             if any(part in self._tensors for part in said.parts(name) if part != name):
                 return said
@@ -62,11 +69,12 @@ class Evidence:
         return self._marked(name, marks, said)
 
     def _split(self, name: str) -> tuple[str, str] | None:
-        found = mark_of(name)
+        found = mark_beside(name, self._tensors)
         if found is None and name in self._strays:
-            # What a method stores that nobody here knows of: anything in a module beside its weight and bias.
             module, _, leaf = name.rpartition(".")
-            return (module, f".{leaf}") if module and leaf not in ("weight", "bias") else None
+            # A method that is not known here may store anything in a module beside its weight.
+            unknown = self._method is not None and bool(self._method.missing) and leaf != "weight"
+            return (module, f".{leaf}") if module and (leaf == "bias" or unknown) else None
         return found
 
     def _is_there(self, name: str, marks: Collection[str]) -> bool:
@@ -81,26 +89,32 @@ class Evidence:
         if entry is not None and entry.dtype not in FLOATS:
             return False
         if self._method is not None and not self._method.silent:
-            self._note("plain", "plain", name)
+            self._note("plain", name, "plain")
         return True
 
     def _marked(self, name: str, marks: set[str], said: Scheme | None) -> Unread:
         """The scheme that the marks tell; what the config says otherwise is noted."""
         signature, method = signature_of(marks), self._method
-        title = self._title(signature)
+        title = self._title(signature, name)
         packed = self._packed(name, marks) or ".weight"
+        sides = tuple(sorted(marks - {packed}))
         if said is not None:
-            self._note("other", title, name)
+            wanted = [part.removeprefix(module_of(name)) for part in said.parts(name) if part != name]
+            self._note("other", name, title, sides, wanted)
         elif method is None or not method.missing:
-            self._note("unsaid", title, name)
+            self._note("unsaid", name, title, sides)
         elif signature.methods and method.name not in signature.methods:
-            self._note("other", title, name)
-        return Unread(name=title, packed=packed, sides=tuple(sorted(marks - {packed})))
+            self._note("other", name, title, sides)
+        return Unread(name=title, packed=packed, sides=sides)
 
-    def _title(self, signature: Signature) -> str:
+    def _title(self, signature: Signature, name: str) -> str:
         method = self._method
         agrees = method is not None and (method.name in signature.methods or not signature.methods)
-        return method.name if method is not None and method.missing and agrees else signature.title
+        if method is not None and method.missing and agrees:
+            return method.name
+        entry = self._entries.get(name)
+        dtype = entry.dtype if entry else ""
+        return signature.title.format("FP8" if dtype.startswith("F8") else "int8" if dtype == "I8" else "weights")
 
     def _packed(self, name: str, marks: Collection[str]) -> str | None:
         """The mark of the tensor that holds the weights: the plain name, a name for packed ones, or the largest."""
@@ -116,5 +130,9 @@ class Evidence:
         entry = self._entries.get(name)
         return prod(entry.shape) if entry else 0
 
-    def _note(self, fault: Fault, found: str, name: str) -> None:
-        self._faults.setdefault((fault, found), []).append(name)
+    def _note(
+        self, fault: Fault, name: str, found: str, beside: Iterable[str] = (), wanted: Iterable[str] = ()
+    ) -> None:
+        words = [tuple(mark.lstrip(".") for mark in marks) for marks in (beside, wanted)]
+        mismatch = Mismatch(fault=fault, found=found, beside=words[0], wanted=words[1], names=())
+        self._faults.setdefault(mismatch, []).append(name)

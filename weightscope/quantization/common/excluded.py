@@ -38,7 +38,8 @@ class Excluded(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         entries = entries or ()
         if not isinstance(entries, list | tuple) or not all(isinstance(entry, str) and entry for entry in entries):
             raise config.error(f"{key} is not a list of module names")
-        patterns = tuple(dict.fromkeys(entry for entry in entries if PATTERN_CHARACTERS & set(entry)))
+        # A dot stands for any character, which matters only at the end: elsewhere it meets the dots of names.
+        patterns = tuple(dict.fromkeys(e for e in entries if PATTERN_CHARACTERS & set(e) or e.endswith(".")))
         for pattern in patterns:
             _check(config, key, pattern)
         plain = frozenset(entries) - frozenset(patterns)
@@ -80,10 +81,9 @@ def _check(config: Config, key: str, pattern: str) -> None:
 
 
 def _above(module: str) -> Iterable[str]:
-    """The name and those of all modules around it, each also as it is written with a dot at its end."""
+    """The name and those of all modules around it."""
     yield module
     place = module.find(".")
     while place >= 0:
         yield module[:place]
-        yield module[: place + 1]
         place = module.find(".", place + 1)

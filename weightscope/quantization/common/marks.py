@@ -7,11 +7,13 @@ and `_scales`. A module's marks tell which method wrote it.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from typing import NamedTuple
 
 # Marks that hold the weights themselves, packed, and so are parameters.
 PACKED = (".qweight", ".weight_packed", "_blocks", ".W_q", ".weight._data", ".codes", ".q_weight", ".trellis")
+# Marks only where a weight is beside them: in some models these are parameters of their own.
+AMBIGUOUS = (".scale", ".zero", ".zeros")
 # Scales of activations and caches: they say nothing of how a weight is stored.
 _ACTIVATIONS = (
     "input_scale input_zero_point input_global_scale output_scale output_zero_point activation_scale "
@@ -30,7 +32,10 @@ _MARK = re.compile(rf"(?:\.(?:{_NAMED}|(?:weight\.)?(?:{_OF_WEIGHT}))|_blocks|_s
 
 
 class Signature(NamedTuple):
-    """What a set of marks tells: `marks` are all there, `title` names it, `methods` are what configs call it."""
+    """What a set of marks tells: `marks` are all there, `title` names it, `methods` are what configs call it.
+
+    A `{}` in the title stands for the kind of element that the weights have.
+    """
 
     marks: frozenset[str]
     title: str
@@ -53,7 +58,7 @@ SIGNATURES = (
     _signature(".qscale_weight", "Mistral FP8", "fp8 mistral"),
     _signature(
         ".weight_scale",
-        "8-bit weights with weight_scale",
+        "{} with weight_scale",
         "compressed-tensors fp8 fbgemm_fp8 modelopt modelopt_mixed quark bitnet mxfp8 modelopt_fp8",
     ),
     _signature(".qweight .g_idx", "GPTQ", "gptq auto-round auto_round gptq_marlin intel/auto-round inc"),
@@ -75,10 +80,13 @@ def mark_of(name: str) -> tuple[str, str] | None:
     return (name[: match.start()], name[match.start() :]) if match and match.start() else None
 
 
-def is_side(name: str) -> bool:
-    """Whether a name is that of a scale, zero point or record: no parameter, whatever the method."""
+def mark_beside(name: str, names: Container[str]) -> tuple[str, str] | None:
+    """The same among the `names` of a checkpoint, by which more is known: a `.scale` is a mark beside a `.weight`."""
     found = mark_of(name)
-    return found is not None and found[1] not in PACKED
+    if found is None and name.endswith(AMBIGUOUS):
+        module, _, leaf = name.rpartition(".")
+        return (module, f".{leaf}") if f"{module}.weight" in names else None
+    return found
 
 
 def is_activation(name: str) -> bool:
