@@ -49,6 +49,8 @@ def test_methods_that_are_implemented(config: dict[str, Any], name: str | None) 
         ({"quant_method": "fp8"}, "fp8", "weight_block_size"),
         (FP8 | {"modules_to_not_convert": ["(a+)+b"]}, "fp8", "(a+)+b"),
         (FP8 | {"modules_to_not_convert": [".*a.*b.*c.*d"]}, "fp8", ".*a.*b"),
+        (FP8 | {"modules_to_not_convert": ["(m|m)(o|o)(d|d)(e|e)(l|l)(a|a)(b|b)(c|c)(d|d)x"]}, "fp8", "(m|m)"),
+        (FP8 | {"modules_to_not_convert": ["m?m?m?m?m?m?m?m?m?x"]}, "fp8", "m?m?"),
         ({"bits": 3, "group_size": 64}, "mlx", "3 bits"),
         ({"bits": 4, "group_size": 64, "mode": "mxfp4"}, "mlx", "mxfp4"),
         ({"bits": 4, "group_size": 64, "lm_head": {"bits": 6}}, "mlx", "6 bits"),

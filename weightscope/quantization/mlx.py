@@ -40,7 +40,7 @@ def method(config: Config, settings: dict[str, Any]) -> MLX:
     return MLX(
         default=default,
         modules=own,
-        named=Excluded(names=frozenset(own), suffixes=tuple(own)),
+        named=Excluded(names=frozenset(own), suffixes=frozenset(own)),
         missing=f"quantization 'mlx' with {_words(refused[0])} is not implemented" if refused else "",
     )
 

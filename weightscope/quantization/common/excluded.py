@@ -13,9 +13,10 @@ from weightscope.errors import UndeclaredError
 from weightscope.ranges import NUMBER
 
 PATTERN_CHARACTERS = set("*+?[](){}|^$\\")
-# A regular expression from a config could run for hours: quantified groups, and many open ends, are refused.
+# A hostile regular expression could run for hours: quantified groups, many open ends and many choices are refused.
 QUANTIFIED_GROUP = re.compile(r"\)[*+?{]")
-MOST_OPEN_ENDS = 3
+OPEN_END, CHOICE = re.compile(r"[*+]|\{\d*,"), re.compile(r"[|?]")
+MOST_OPEN_ENDS, MOST_CHOICES = 3, 8
 # transformers' `should_convert_module`: a match must end where a part of the dotted name does.
 BOUNDARY = r"(?:(?<=\.)|(?=\.|$))"
 
@@ -24,7 +25,7 @@ class Excluded(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """`names` stand for a module and all below it, `suffixes` for a name's end, `patterns` match from its start."""
 
     names: frozenset[str] = frozenset()
-    suffixes: tuple[str, ...] = ()
+    suffixes: frozenset[str] = frozenset()
     patterns: tuple[str, ...] = ()
 
     @classmethod
@@ -43,17 +44,16 @@ class Excluded(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         for pattern in patterns:
             _check(config, key, pattern)
         plain = frozenset(entries) - frozenset(patterns)
-        return cls(names=plain, suffixes=tuple(dict.fromkeys(entries)), patterns=patterns)
+        return cls(names=plain, suffixes=frozenset(entries), patterns=patterns)
 
     def holds(self, module: str) -> bool:
         """Whether a module of that full name is left out."""
         if not self.suffixes:
             return False
-        if module.endswith(self.suffixes):
+        # A config may name tens of thousands of modules, in few lengths.
+        if any(module[-length:] in self.suffixes for length in self._lengths):
             return True
-        return any(name in self.names for name in _above(module)) or any(
-            re.match(f"(?:{pattern}){BOUNDARY}", module) for pattern in self.patterns
-        )
+        return any(name in self.names for name in _above(module)) or any(p.match(module) for p in self._compiled)
 
     def singles_out(self, template: str) -> bool:
         """Whether an entry may tell apart what differs in a template's second number."""
@@ -65,14 +65,22 @@ class Excluded(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         )
 
     @cached_property
+    def _compiled(self) -> tuple[re.Pattern[str], ...]:
+        return tuple(re.compile(f"(?:{pattern}){BOUNDARY}") for pattern in self.patterns)
+
+    @cached_property
+    def _lengths(self) -> tuple[int, ...]:
+        return tuple(sorted({len(suffix) for suffix in self.suffixes}))
+
+    @cached_property
     def _numbered(self) -> frozenset[str]:
         """The entries that have numbers, with these blanked."""
         return frozenset(blank for blank in (NUMBER.sub("{}", name) for name in self.names) if "{}" in blank)
 
 
 def _check(config: Config, key: str, pattern: str) -> None:
-    open_ends = len(re.findall(r"[*+]|\{\d*,", pattern))
-    if QUANTIFIED_GROUP.search(pattern) or open_ends > MOST_OPEN_ENDS:
+    ways = len(OPEN_END.findall(pattern)), len(CHOICE.findall(pattern))
+    if QUANTIFIED_GROUP.search(pattern) or ways[0] > MOST_OPEN_ENDS or ways[1] > MOST_CHOICES:
         raise UndeclaredError(f"the pattern {pattern!r:.80} in {key} is not implemented", where=config.source)
     try:
         re.compile(pattern)
