@@ -189,19 +189,64 @@ def test_narrow_weights_without_scales_are_not_computed(
         model.forward(TOKENS)
 
 
+def fp8_blocks(rows: int, columns: int) -> dict[str, torch.Tensor]:
+    return {".weight": ones(FP8, rows, columns), ".weight_scale_inv": ones(F32, -(-rows // 8), -(-columns // 8))}
+
+
+BLOCKS = {"quant_method": "fp8", "weight_block_size": [8, 8]}
+
+
+@pytest.mark.parametrize("claimed", [BLOCKS, {"quant_method": "fbgemm_fp8"}], ids=["implemented", "not"])
+def test_all_scales_lost_is_one_fault(
+    claimed: dict[str, Any], plain: tuple[dict[str, torch.Tensor], dict[str, Any], int], tmp_path: Path
+) -> None:
+    tensors, config, total = plain
+    packed = {n: t for n, t in quantized(tensors, fp8_blocks).items() if not n.endswith("scale_inv")}
+    model = weightscope.open(write(tmp_path, packed, config | {"quantization_config": claimed}))
+    assert said(model) == [("quantization-mismatch", "error")]
+    assert model.parameters.total == total
+    with pytest.raises(WeightscopeError, match="nothing says how its values are scaled"):
+        model.forward(TOKENS)
+
+
+@pytest.mark.parametrize(
+    ("leaf", "dtype", "is_sound"),
+    [
+        ("weight_scale_inv", torch.bfloat16, True),
+        ("weight_scale_inv", torch.float8_e8m0fnu, True),
+        ("weight_scale_inv", U8, False),
+        ("weight_scale_inv", FP8, False),
+        ("weight", torch.float8_e5m2, True),
+        ("weight", U8, False),
+        ("weight", F16, False),
+    ],
+)
+def test_each_tensor_of_a_scheme_has_an_element_type_of_its_own(
+    leaf: str,
+    dtype: torch.dtype,
+    is_sound: bool,
+    plain: tuple[dict[str, torch.Tensor], dict[str, Any], int],
+    tmp_path: Path,
+) -> None:
+    """Exponents as bytes would be read as numbers."""
+    tensors, config, _ = plain
+    packed = quantized(tensors, fp8_blocks)
+    name = f"model.layers.1.mlp.up_proj.{leaf}"
+    packed[name] = packed[name].to(dtype)
+    model = weightscope.open(write(tmp_path, packed, config | {"quantization_config": BLOCKS}))
+    found = [f for f in model.check() if f.severity == "error"]
+    assert [f.code for f in found] == ([] if is_sound else ["quantization-mismatch"])
+    assert all(name.rpartition(".")[2] == f.tensors[0].rpartition(".")[2] for f in found)
+
+
 def test_some_modules_plain_that_the_config_says_are_quantized(
     plain: tuple[dict[str, torch.Tensor], dict[str, Any], int], tmp_path: Path
 ) -> None:
     """FP8 in blocks, but for one layer's mlp: transformers would look for its scales."""
     tensors, config, total = plain
-
-    def blocks(rows: int, columns: int) -> dict[str, torch.Tensor]:
-        return {".weight": ones(FP8, rows, columns), ".weight_scale_inv": ones(F32, -(-rows // 8), -(-columns // 8))}
-
-    packed = quantized(tensors, blocks, but="layers.1.mlp") | {"lm_head.weight": tensors["lm_head.weight"]}
+    packed = quantized(tensors, fp8_blocks, but="layers.1.mlp") | {"lm_head.weight": tensors["lm_head.weight"]}
     packed.pop("lm_head.weight_scale_inv")
-    settings = {"quant_method": "fp8", "weight_block_size": [8, 8]}
-    model = weightscope.open(write(tmp_path, packed, config | {"quantization_config": settings}))
+    model = weightscope.open(write(tmp_path, packed, config | {"quantization_config": BLOCKS}))
     (finding,) = [finding for finding in model.check() if finding.severity == "error"]
     assert finding.code == "quantization-mismatch"
     assert finding.tensors == tuple(f"model.layers.1.mlp.{role}_proj.weight" for role in ("gate", "up", "down"))

@@ -38,23 +38,24 @@ def strange_quantization(subject: Subject) -> Iterator[Finding]:
     if narrow:
         yield _unscaled(narrow, said=declaration.method is not None)
     if declaration.method and declaration.method.missing:
-        yield _unchecked(subject, declaration.method)
+        yield from _unchecked(subject, declaration.method)
 
 
-def _unchecked(subject: Subject, method: Method) -> Finding:
+def _unchecked(subject: Subject, method: Method) -> Iterator[Finding]:
     unread = [group for group in subject.inventory.groups if group.scheme and group.packing[1] == 0]
-    count = sum(group.tensors for group in unread if group.kind is Kind.WEIGHT)
-    severity: Severity = "warning" if subject.has_names else "info"
-    consequence = (
-        f"{count:,} quantized weights are counted as config.json declares them; their tensors are not checked"
-        if subject.has_names
-        else "weights are counted as they are before quantization"
-    )
-    return Finding(
+    weights = [group for group in unread if group.kind is Kind.WEIGHT]
+    count = sum(group.tensors for group in weights)
+    severity: Severity = "warning"
+    consequence = f"{count:,} quantized weights are counted as config.json declares them; their tensors are not checked"
+    if not subject.has_names:
+        severity, consequence = "info", "weights are counted as they are before quantization"
+    elif not weights:
+        return
+    yield Finding(
         code="unknown-architecture",
         severity=severity,
         message=f"{method.missing}: {consequence}",
-        tensors=tuple(group.title for group in unread if group.kind is Kind.WEIGHT)[:5],
+        tensors=tuple(group.title for group in weights)[:5],
         config=KEY,
         hint="all other tensors are checked; `forward` needs the model dequantized",
     )

@@ -47,6 +47,7 @@ class Evidence:
         for name in tensors:
             if found := self._split(name):
                 self._marks.setdefault(found[0], set()).add(found[1])
+        self._scaled = any(marks - ACTIVATIONS for marks in self._marks.values())
 
     @property
     def mismatches(self) -> tuple[Mismatch, ...]:
@@ -63,7 +64,7 @@ class Evidence:
             if any(part in self._tensors for part in said.parts(name) if part != name):
                 return said
             if not marks:
-                return None if self._is_plain(name) else said
+                return None if self._is_plain(name) or self._lost_all(name) else said
         if not marks or not self._is_there(name, marks):
             return None
         return self._marked(name, marks, said)
@@ -91,6 +92,10 @@ class Evidence:
         if self._method is not None and not self._method.silent:
             self._note("plain", name, "plain")
         return True
+
+    def _lost_all(self, name: str) -> bool:
+        """Whether a weight is there and no scale in the whole checkpoint: one fault, and not one a tensor."""
+        return name in self._tensors and not self._scaled
 
     def _marked(self, name: str, marks: set[str], said: Scheme | None) -> Unread:
         """The scheme that the marks tell; what the config says otherwise is noted."""
