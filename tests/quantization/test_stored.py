@@ -294,3 +294,32 @@ def test_bits_are_stated_only_where_elements_are_known_to_be_weights(
 ) -> None:
     model = weightscope.open(write(tmp_path, {"a.b.weight": ones(dtype, 4, 4)}, {"model_type": "x"}))
     assert model.parameters.bits_per_parameter == bits
+
+
+def test_a_shard_of_tables_says_nothing_of_quantization(
+    plain: tuple[dict[str, torch.Tensor], dict[str, Any], int], tmp_path: Path
+) -> None:
+    """Embedding, head and norms are plain in every checkpoint of GPTQ's."""
+    tensors, config, _ = plain
+    tables = {name: tensor for name, tensor in tensors.items() if "proj" not in name}
+    model = weightscope.open(write(tmp_path, tables, config | {"quantization_config": METHODS["gptq"][0]}))
+    assert "quantization-mismatch" not in {code for code, _ in said(model)}
+
+
+@pytest.mark.parametrize("name", ["gptq", "bitsandbytes int8"])
+def test_pickles_and_shards_are_read_alike(
+    name: str, plain: tuple[dict[str, torch.Tensor], dict[str, Any], int], tmp_path: Path
+) -> None:
+    tensors, config, total = plain
+    settings, pack = METHODS[name]
+    packed = quantized(tensors, pack)
+    names = sorted(packed)
+    files = [f"pytorch_model-0000{n}-of-00002.bin" for n in (1, 2)]
+    for n, file in enumerate(files):
+        torch.save({name: packed[name] for name in names[n::2]}, tmp_path / file)
+    index = {"metadata": {}, "weight_map": {name: files[n % 2] for n, name in enumerate(names)}}
+    (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    (tmp_path / "config.json").write_text(json.dumps(config | {"quantization_config": settings}))
+    model = weightscope.open(tmp_path)
+    assert model.parameters.total == total
+    assert said(model) == [("unknown-architecture", "warning")]

@@ -10,7 +10,8 @@ from weightscope.families.registry import Declaration
 from weightscope.findings import Finding, Severity
 from weightscope.quantization.common.evidence import Mismatch
 from weightscope.quantization.common.method import FLOATS, Method
-from weightscope.quantization.registry import BESIDE
+from weightscope.quantization.registry import BESIDE, settings_of
+from weightscope.roles import Section
 from weightscope.storage.base import Kind
 
 KEY = ("quantization_config",)
@@ -30,7 +31,7 @@ def strange_quantization(subject: Subject) -> Iterator[Finding]:
         return
     narrow = list(_narrow(subject))
     if declaration.method and subject.has_names and not declaration.covered and not narrow:
-        yield _all_plain(declaration, declaration.method.name)
+        yield from _all_plain(subject, declaration, declaration.method)
         return
     for mismatch in declaration.mismatches:
         yield _mismatch(declaration, mismatch)
@@ -61,18 +62,26 @@ def _unchecked(subject: Subject, method: Method) -> Iterator[Finding]:
     )
 
 
-def _all_plain(declaration: Declaration, name: str) -> Finding:
-    # Loaders of transformers look into config.json alone.
-    file = next(
-        (file for file in BESIDE if f"({file})" in (declaration.method.missing if declaration.method else "")), ""
-    )
-    return Finding(
+def _all_plain(subject: Subject, declaration: Declaration, method: Method) -> Iterator[Finding]:
+    """Nothing is quantized; that is only said where matrices of layers are there to be."""
+    if not any(map(_is_inner_matrix, subject.inventory.groups)):
+        return
+    # Without settings in config.json it was a file beside it that named the method; transformers does not read these.
+    files = [file for file, name in BESIDE.items() if name == method.name]
+    file = files[0] if settings_of(declaration.config) is None and files else ""
+    yield Finding(
         code="quantization-mismatch",
         severity="warning" if file else "error",
-        message=f"{file or 'config.json'} says the weights are quantized ({name}), but they are stored plain",
+        message=f"{file or 'config.json'} says the weights are quantized ({method.name}), but they are stored plain",
         config=() if file else KEY,
         hint=f"remove {file}, or restore the quantized weights" if file else REMOVE,
     )
+
+
+def _is_inner_matrix(group: Group) -> bool:
+    """A declared matrix within the layers: all methods quantize some of these, and tables rarely."""
+    outside = group.section in (Section.EMBEDDING, Section.HEAD)
+    return group.kind is Kind.WEIGHT and not group.inferred and not outside and len(group.shape or ()) > 1
 
 
 def _mismatch(declaration: Declaration, mismatch: Mismatch) -> Finding:
