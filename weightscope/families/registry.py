@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -17,11 +17,13 @@ from weightscope.components.base import Component, Slot, find, walk
 from weightscope.components.embedding import Head
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.quantization.common.evidence import Evidence, Mismatch, Tensors
 from weightscope.quantization.common.method import Method, is_candidate, module_of
 from weightscope.quantization.common.modules import Covered, Piece, Schemes, split
 from weightscope.quantization.registry import method_of
 from weightscope.storage.base import Scheme, Stored
+
+if TYPE_CHECKING:
+    from weightscope.quantization.common.evidence import Mismatch, Tensors
 
 Build = Callable[[Config, str], Component]
 F = TypeVar("F", bound=Callable[..., Component])
@@ -186,6 +188,9 @@ def settled(declaration: Declaration, tensors: Tensors, strays: Collection[str])
 
     `tensors` are the names of a checkpoint or its entries, `strays` those that the declaration does not have.
     """
+    # Few checkpoints need it, and none is to wait for its import.
+    from weightscope.quantization.common.evidence import Evidence
+
     method = declaration.method
     evidence = Evidence(tensors, method, strays)
 

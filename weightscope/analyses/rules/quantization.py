@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from weightscope.analyses.inventory import Group
 from weightscope.analyses.rules.subject import Subject, listed, some, summed
 from weightscope.families.registry import Declaration
 from weightscope.findings import Finding, Severity
-from weightscope.quantization.common.evidence import Mismatch
 from weightscope.quantization.common.method import FLOATS, Method
 from weightscope.quantization.registry import BESIDE, settings_of
 from weightscope.roles import Section
 from weightscope.storage.base import Kind
+
+if TYPE_CHECKING:
+    from weightscope.quantization.common.evidence import Mismatch
 
 KEY = ("quantization_config",)
 RESTORE = (

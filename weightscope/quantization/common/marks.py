@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Container
+from functools import cache
 from typing import NamedTuple
 
 # Marks that hold the weights themselves, packed, and so are parameters.
@@ -28,7 +29,12 @@ _SIDES = (
 )
 _OF_WEIGHT = r"_scale|_shift|absmax|nested_absmax|quant_map|nested_quant_map|quant_state\.\w+"
 _NAMED = "|".join([*_SIDES.split(), *(re.escape(mark[1:]) for mark in (*PACKED, *ACTIVATIONS) if mark[0] == ".")])
-_MARK = re.compile(rf"(?:\.(?:{_NAMED}|(?:weight\.)?(?:{_OF_WEIGHT}))|_blocks|_scales|_scale_inv)$")
+
+
+@cache
+def _pattern() -> re.Pattern[str]:
+    """Compiled when the first name is in question: most checkpoints have none."""
+    return re.compile(rf"(?:\.(?:{_NAMED}|(?:weight\.)?(?:{_OF_WEIGHT}))|_blocks|_scales|_scale_inv)$")
 
 
 class Signature(NamedTuple):
@@ -76,7 +82,7 @@ SIGNATURES = (
 
 def mark_of(name: str) -> tuple[str, str] | None:
     """The module and the mark of a tensor that stands beside a quantized weight, None for all others."""
-    match = _MARK.search(name)
+    match = _pattern().search(name)
     return (name[: match.start()], name[match.start() :]) if match and match.start() else None
 
 
