@@ -17,7 +17,7 @@ import typer
 import yaml
 from pre_commit.clientlib import load_manifest  # type: ignore[import-untyped]
 
-from weightscope.cli import app
+from weightscope.commands.app import app
 
 ROOT = Path(__file__).parents[1]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
