@@ -109,6 +109,13 @@ def test_inputs_arrive_as_arguments(tmp_path: Path, inputs: dict[str, str], argu
     assert not (tmp_path / "forged").exists()
 
 
+def test_no_python_starts_in_the_checkout() -> None:
+    """`python -m` imports from the working directory first, which a pull request fills: -I keeps it out."""
+    starts = [line for step in STEPS for line in step.get("run", "").splitlines() if '"$PYTHON"' in line]
+    assert len(starts) == 2
+    assert all('"$PYTHON" -I -m ' in line for line in starts)
+
+
 def test_values_is_true_or_false(tmp_path: Path) -> None:
     run = run_check(tmp_path, model="m", values="maybe")
     assert (run.returncode, run.stdout, run.stderr) == (2, "", "values is true or false\n")

@@ -18,7 +18,7 @@ MARKUP = re.compile(
     r"[\\`|<]|&(?=#?\w)|\[(?!\d*(?:, \d+)*\](?![(\[:]))|[*~](?=\S)|(?<=\S)[*~]|(?<![^\W_])_++|_++(?![^\W_])"
 )
 # What means something where a line begins.
-LEADING = re.compile(r"^(?:[#>+=-]|\d+(?=[.)](?: |$)))")
+LEADING = re.compile(r"^(?:[#>+=*-]|\d+(?=[.)](?: |$)))")
 
 
 def to_markdown(document: Document) -> str:

@@ -11,7 +11,7 @@ from weightscope.output import words
 from weightscope.output.document import Cell, Column, Document
 
 # What makes a spreadsheet take a cell for a formula; the wide ones do in East Asian settings.
-FORMULA = tuple("=+-@＝＋－＠")
+FORMULA = tuple("=+-@＝＋－＠\t\r")
 
 
 def to_json(document: Document) -> str:
@@ -33,8 +33,7 @@ def csv_cell(cell: Cell) -> Cell:
     """Numbers as they are; texts visible, and with an apostrophe before what a spreadsheet would compute."""
     if not isinstance(cell, str):
         return "" if cell is None else cell
-    text = log_line(cell)
-    return f"'{text}" if text.lstrip(" ").startswith(FORMULA) else text
+    return f"'{log_line(cell)}" if cell.lstrip(" ").startswith(FORMULA) else log_line(cell)
 
 
 def show(cell: Cell, column: Column) -> str:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     import torch
 
 DTypeName = Literal["float32", "bfloat16", "float64"]
-# The longest contexts there are. Time grows with the square of the tokens, and all logits are kept.
-MAX_TOKENS = 1 << 20
 DTYPES: tuple[DTypeName, ...] = ("float32", "bfloat16", "float64")
 
 
@@ -59,10 +57,6 @@ def check_tokens(tree: Component, request: Request) -> None:
         return
     if not request.tokens:
         raise UsageError("no tokens to run on", hint="give at least one")
-    if len(request.tokens) > MAX_TOKENS:
-        raise UsageError(
-            f"{len(request.tokens):,} tokens are more than a pass takes", hint=f"give at most {MAX_TOKENS:,}"
-        )
     rows = int(model.decoder.embedding.rows)
     image = tree.image_token if isinstance(tree, VisionLanguage) else None
     beyond = [token for token in request.tokens if not 0 <= token < rows and token != image]
