@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-# Printable ASCII passes. `##[` and its kin are orders to CI runners wherever they stand in a line of a log.
+# Letters and marks to Unicode that show nothing; Python calls them printable.
+BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"
+# Printable ASCII passes, but for `##[` and its kin: CI runners obey them wherever they stand in a line of a log.
 SUSPECT = re.compile(r"[^ -~]|##(?=\[|vso\[|teamcity\[)")
 JSON_SUSPECT = re.compile(SUSPECT.pattern.replace("[^ -~]", r"[^\n -~]"))
-# Letters and marks to Unicode, and to a reader nothing.
-BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 # An order to GitHub's runner where it begins a line, blanks before it or not.
 ORDER = re.compile(r"^( *):(?=:)")
 
@@ -19,7 +19,7 @@ def visible(text: str) -> str:
     That is all that `str.isprintable` refuses: controls, bidi marks, zero-width characters, separators of lines, lone
     surrogates.
     """
-    return SUSPECT.sub(_spelled, text)
+    return text if _is_clean(text) else SUSPECT.sub(_spelled, text)
 
 
 def log_line(text: str) -> str:
@@ -44,14 +44,19 @@ def json_text(data: object, *, indent: int | None = 2) -> str:
         text = json.dumps(plain, indent=indent, separators=(",", ": " if indent else ":"))
     else:
         text = (msgspec.json.format(encoded, indent=indent) if indent else encoded).decode()
-    return JSON_SUSPECT.sub(_spelled_for_json, text)
+    # Most documents need no second look, and some have a hundred thousand tensors.
+    return text if _is_clean(text.replace("\n", "")) else JSON_SUSPECT.sub(_spelled_for_json, text)
+
+
+def _is_clean(text: str) -> bool:
+    return text.isprintable() and "##" not in text and not any(blank in text for blank in BLANK)
 
 
 def _spelled(match: re.Match[str]) -> str:
     text = match[0]
     if len(text) > 1:
         return "#\\x23"
-    if text.isprintable() and text not in BLANK:
+    if _is_clean(text):
         return text
     code = ord(text)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
@@ -61,7 +66,7 @@ def _spelled_for_json(match: re.Match[str]) -> str:
     text = match[0]
     if len(text) > 1:
         return "#\\u0023"
-    if text.isprintable() and text not in BLANK:
+    if _is_clean(text):
         return text
     units = text.encode("utf-16-be")
     return "".join(f"\\u{units[place : place + 2].hex()}" for place in range(0, len(units), 2))

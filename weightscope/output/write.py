@@ -125,10 +125,11 @@ def _state(path: Path) -> os.stat_result | None:
     """What is there. A link is replaced, not followed, unless it leads to a device or one of our own streams."""
     try:
         linked = path.lstat()
-        stream = str(path.absolute()).startswith(("/dev/", "/proc/"))
         if not stat.S_ISLNK(linked.st_mode):
             return linked
         followed = path.stat()
+        # /dev/stdout, where it was redirected to a plain file.
+        stream = path.absolute().parent == Path("/dev") or str(path.readlink()).startswith("/proc/")
     except FileNotFoundError:
         return None
     return followed if not stat.S_ISREG(followed.st_mode) else linked if stream else None
