@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -106,6 +107,21 @@ def test_columns_that_are_none(arguments: list[str], value: str, monkeypatch: py
     assert end.value.code == (2 if arguments == ["inspct"] else 0)
     assert err.count("\n") == (1 if arguments == ["inspct"] else 0)
     assert bool(out) is (arguments != ["inspct"])
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_json_on_streams_of_any_encoding(encoding: str, tmp_path: Path) -> None:
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    names = ["é", "漢", "🙂", "\u202e"]
+    save_file({name: np.zeros(2, np.float32) for name in names}, tmp_path / "model.safetensors")
+    done = subprocess.run(
+        [sys.executable, "-m", "weightscope", "tensors", str(tmp_path), "--format", "json"],
+        capture_output=True, cwd=ROOT, env=os.environ | {"PYTHONIOENCODING": encoding}, check=True,
+    )  # fmt: skip
+    shown = json.loads(done.stdout.decode(encoding))
+    assert sorted(tensor["name"] for tensor in shown["tensors"]) == sorted(names)
 
 
 @pytest.mark.parametrize("value", ["²", "9" * 5000, "abc", "0"])

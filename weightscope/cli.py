@@ -5,6 +5,7 @@ Whatever takes long to import is imported by `main`, once Ctrl-C is taken care o
 
 from __future__ import annotations
 
+import codecs
 import gc
 import os
 import sys
@@ -66,11 +67,19 @@ def _run() -> int:
 
 def _open_streams() -> None:
     """A stream that the caller closed is one that nobody reads; no name may be one that a stream cannot take."""
+    codecs.register_error("weightscope", _spell)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name) or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for the whole run
         setattr(sys, name, stream)
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="weightscope")
+
+
+def _spell(error: UnicodeError) -> tuple[str, int]:
+    """What a stream's encoding lacks, as JSON spells it: Python's own `\\xe9` would break a document."""
+    assert isinstance(error, UnicodeEncodeError)
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[place : place + 2].hex()}" for place in range(0, len(units), 2)), error.end
 
 
 def _drop_odd_sizes() -> None:

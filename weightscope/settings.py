@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,8 @@ def find_settings(start: Path | None, *, note: Callable[[str], object] | None = 
     for directory in (start, *start.parents) if start else ():
         for name in NAMES:
             path = directory / name
-            if not path.is_file():
+            # Not Path.is_file, which complains of a directory that may not be looked into.
+            if not os.path.isfile(path):  # noqa: PTH113
                 continue
             try:
                 table = _table(path, read_toml(path))

@@ -74,7 +74,7 @@ def working_directory() -> Path | None:
     """The working directory; None if it was deleted."""
     try:
         return Path.cwd()
-    except FileNotFoundError:
+    except OSError:
         return None
 
 

@@ -82,7 +82,7 @@ def _line(file: Path, keys: Sequence[str]) -> int | None:
 def _shown(file: Path) -> Path:
     try:
         here = Path.cwd()
-    except FileNotFoundError:  # the working directory was deleted
+    except OSError:  # the working directory was deleted
         return file
     absolute = Path(os.path.abspath(file))  # noqa: PTH100 - resolve() would follow links, and caches are full of them
     return absolute.relative_to(here) if absolute.is_relative_to(here) else absolute
