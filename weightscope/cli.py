@@ -18,6 +18,7 @@ from weightscope.commands.inspect import inspect
 from weightscope.commands.params import params
 from weightscope.commands.tensors import tensors
 from weightscope.errors import WeightscopeError, one_line
+from weightscope.interrupts import ignore_interrupts, watch_interrupts
 
 # 128 and the number of SIGINT, as shells have it.
 INTERRUPTED = 130
@@ -59,6 +60,7 @@ def main() -> None:
     """Run the command line; exit codes are 0 fine, 1 found something, 2 could not be done."""
     # A run is short and keeps what it reads: collecting garbage only costs time.
     gc.disable()
+    watch_interrupts()
     _open_streams()
     try:
         code = app(sys.argv[1:] or ["--help"], prog_name="weightscope", standalone_mode=False) or 0
@@ -106,5 +108,7 @@ def _report(error: Exception) -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
+    if code == INTERRUPTED:
+        ignore_interrupts()
     print(f"weightscope: {one_line(message)}", file=sys.stderr)
     sys.exit(code)

@@ -194,7 +194,9 @@ def test_only_headers_of_a_store_are_read(memory: Any, monkeypatch: pytest.Monke
     cat = type(memory).cat_file
 
     def counted(self: Any, path: str, start: int | None = None, end: int | None = None, **options: Any) -> bytes:
-        read.append((end or 0) - (start or 0))
+        if path.endswith(".safetensors"):
+            assert end is not None
+            read.append(end - (start or 0))
         return bytes(cat(self, path, start, end, **options))
 
     monkeypatch.setattr(type(memory), "cat_file", counted)

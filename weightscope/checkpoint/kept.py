@@ -13,6 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from weightscope.checkpoint.ranged import Span
+from weightscope.checkpoint.settings import settings
 from weightscope.errors import RemoteError, Where
 
 T = TypeVar("T")
@@ -45,9 +46,7 @@ class Part(msgspec.Struct, frozen=True):
 
 def home() -> Path:
     """The folder, beside the Hugging Face cache; it may be deleted at any time."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HOME) / "weightscope"
+    return Path(settings().HF_HOME) / "weightscope"
 
 
 def load_listing(repo: str, commit: str) -> Listing | None:
@@ -70,7 +69,7 @@ def keep_part(key: str, part: Part) -> None:
     write(_part_path(key), msgspec.msgpack.encode(part))
 
 
-def write(path: Path, content: bytes) -> bool:
+def write(path: Path, content: bytes | bytearray) -> bool:
     """Write beside the place and move there, so that nobody meets half of it; whether there was room and leave to."""
     temporary = Path(f"{path}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
@@ -84,7 +83,7 @@ def write(path: Path, content: bytes) -> bool:
     return True
 
 
-def _write(temporary: Path, path: Path, content: bytes) -> None:
+def _write(temporary: Path, path: Path, content: bytes | bytearray) -> None:
     try:
         with temporary.open("xb") as file:
             file.write(content)
@@ -95,7 +94,7 @@ def _write(temporary: Path, path: Path, content: bytes) -> None:
         raise
 
 
-def write_copy(path: Path, content: bytes, where: Where) -> Path:
+def write_copy(path: Path, content: bytes | bytearray, where: Where) -> Path:
     """The same of what must be here as a file to be read.
 
     Raises:
@@ -121,7 +120,7 @@ def _load(path: Path, kind: type[T]) -> T | None:
 
 
 def _listing_path(repo: str, commit: str) -> Path:
-    return home() / "listings" / repo.replace("/", "--") / commit
+    return home() / "listings" / _name(f"{settings().ENDPOINT} {repo} {commit}")
 
 
 def _part_path(key: str) -> Path:

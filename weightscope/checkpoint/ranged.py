@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from weightscope.errors import RemoteError, Where
 
@@ -10,8 +11,49 @@ from weightscope.errors import RemoteError, Where
 MAX_FETCHED = 256_000_000
 # What a slice that nobody foresaw is rounded up to: a round trip costs more than this takes.
 LEAST = 1 << 12
+# Requests for one file: a header takes two, a pickle in a zip three or four.
+MAX_REQUESTS = 100
 
 Span = tuple[int, bytes]
+
+
+class Piece(Protocol):
+    """A part of a file as a server sent it."""
+
+    @property
+    def data(self) -> bytes | None:
+        """Its bytes."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """The whole file's bytes."""
+        ...
+
+    @property
+    def etag(self) -> str:
+        """What the server says names the whole file's content."""
+        ...
+
+
+class Same:
+    """Sees to it that all pieces are of one file: it may change between two requests."""
+
+    def __init__(self, where: Where) -> None:
+        self._where = where
+        self._first: tuple[int, str] | None = None
+
+    def held(self, piece: Piece) -> bytes:
+        """The piece's bytes.
+
+        Raises:
+            RemoteError: its file has another size or ETag than the first piece's.
+        """
+        this = (piece.size, piece.etag)
+        self._first = self._first or this
+        if this != self._first:
+            raise RemoteError("the file changed while it was read", where=self._where, hint="try again")
+        return piece.data or b""
 
 
 class RangedFile:
@@ -39,6 +81,7 @@ class RangedFile:
         self._tail = tail
         self.spans: list[Span] = list(spans)
         self.fetched = 0
+        self._requests = 0
         self.etag = ""
 
     def __len__(self) -> int:
@@ -68,9 +111,11 @@ class RangedFile:
 
     def _get(self, start: int, stop: int) -> bytes:
         self.fetched += stop - start
-        if self.fetched > MAX_FETCHED:
+        self._requests += 1
+        if self.fetched > MAX_FETCHED or self._requests > MAX_REQUESTS:
+            most = f"{MAX_FETCHED:,} bytes" if self.fetched > MAX_FETCHED else f"{MAX_REQUESTS} requests"
             raise RemoteError(
-                f"its header would take more than {MAX_FETCHED:,} bytes to fetch",
+                f"its header would take more than {most} to fetch",
                 where=self._where,
                 hint="download the file to look at it",
             )
