@@ -134,14 +134,14 @@ def _driver(address: Address) -> tuple[Any, str]:
     return store, place.rstrip("/")
 
 
-def _told(call: Callable[[], T], where: Where, seconds: float = SECONDS) -> T:
+def _told(call: Callable[[], T], where: Where, seconds: float | None = None) -> T:
     """What the driver answers in time; each has exceptions of its own, and all of them are one line here.
 
     Raises:
         RemoteError: there is nothing, or it cannot be had.
     """
     try:
-        return within(seconds, call, where)
+        return within(SECONDS if seconds is None else seconds, call, where)
     except WeightscopeError:
         raise
     except FileNotFoundError:
