@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from huggingface_hub.utils import get_session
 
 from weightscope.checkpoint.settings import settings
-from weightscope.errors import RemoteError
+from weightscope.errors import RemoteError, UsageError
 
 # A header or small file must have come after so many seconds, and one more for each so many bytes that came.
 SECONDS = 30.0
@@ -219,11 +219,25 @@ def _shut(found: socket.socket | None) -> None:
             socket.socket.shutdown(found, socket.SHUT_RDWR)
 
 
+def session() -> Any:
+    """The client that huggingface_hub uses.
+
+    Raises:
+        UsageError: a proxy or a certificate that variables name cannot be used.
+    """
+    try:
+        return get_session()
+    except (ValueError, ImportError, OSError) as error:
+        raise UsageError(
+            f"the HTTP client cannot be set up ({error})", hint="see HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE"
+        ) from None
+
+
 def _watch_session() -> None:
-    session = get_session()
-    hooks = session.event_hooks
+    client = session()
+    hooks = client.event_hooks
     if _sending not in hooks["request"]:
-        session.event_hooks = {
+        client.event_hooks = {
             "request": [*hooks["request"], _sending],
             "response": [*hooks["response"], _answered],
         }

@@ -101,7 +101,11 @@ def headers() -> dict[str, str]:
     Raises:
         UsageError: a variable holds what no header can.
     """
-    made: dict[str, str] = build_hf_headers(library_name="weightscope")
+    try:
+        made: dict[str, str] = build_hf_headers(library_name="weightscope")
+    except (OSError, UnicodeDecodeError) as error:
+        where = settings().HF_TOKEN_PATH
+        raise UsageError(f"the token cannot be read ({error})", where=where, hint="see HF_TOKEN_PATH") from None
     if not all(value.isascii() and value.isprintable() for value in made.values()):
         raise UsageError(
             "the token, or HF_HUB_USER_AGENT_ORIGIN, holds a character that cannot be sent", hint="see HF_TOKEN"

@@ -81,6 +81,10 @@ def parse(text: str) -> Reference | None:
         path = unquote(text.partition("://")[2])
         raise UsageError("a path needs no file://", where=text, hint=f"name it as {path}")
     address = Address(url=text, scheme=kind)
+    try:
+        urlsplit(text)
+    except ValueError as error:
+        raise UsageError(f"not an address ({error})", where=address.shown, hint="check the spelling") from None
     if kind in ("http", "https"):
         # Its own user and password are not shown.
         if fault := web_fault(text):

@@ -10,10 +10,9 @@ from typing import Any, TypeVar
 
 import msgspec
 from huggingface_hub.errors import OfflineModeIsEnabled
-from huggingface_hub.utils import get_session
 
 from weightscope.checkpoint.claims import etag_of, number
-from weightscope.checkpoint.exchange import Deadline, Exchange
+from weightscope.checkpoint.exchange import Deadline, Exchange, session
 from weightscope.checkpoint.failures import LOST, ClientError, InvalidURL, failure, refusal, transport
 from weightscope.errors import RemoteError, Where
 
@@ -125,7 +124,7 @@ def asks_to_wait(headers: Mapping[str, str]) -> float:
 def _asked(url: str, headers: Mapping[str, str], where: Where) -> Iterator[Any]:
     """The answer to one request, its body still to come; redirects are followed, and to another host without token."""
     try:
-        with get_session().stream("GET", url, headers=dict(headers)) as response:
+        with session().stream("GET", url, headers=dict(headers)) as response:
             if response.status_code in BUSY:
                 raise _AgainError(f"the server answers {response.status_code}", asks_to_wait(response.headers))
             yield response
