@@ -38,7 +38,8 @@ ALLOWED = {
     "verdict": {"opening", "analyses", "checkpoint"},
     "trial": {"model", "analyses", "components", "checkpoint"},
     "commands": {"analyses", "output", "model", "opening", "downloading", "holdings", "verdict", "trial", "settings"},
-    "cli": {"commands"},
+    "cli": {"commands", "interrupts"},
+    "interrupts": set(),
     "__main__": {"cli"},
     "__init__": {"model", "opening", "downloading", "tensors"},
 }

@@ -12,9 +12,9 @@ import msgspec
 
 from weightscope.checkpoint.claims import is_hash, is_path
 from weightscope.checkpoint.folder import Folder, LocalFolder
+from weightscope.checkpoint.hub_settings import settings
 from weightscope.checkpoint.locate import Location, locate_file, locate_in
 from weightscope.checkpoint.reference import MAIN, HubReference
-from weightscope.checkpoint.settings import settings
 from weightscope.errors import WeightscopeError
 
 REPO_FOLDER = "models--"

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from huggingface_hub.utils import get_session
 
-from weightscope.checkpoint.settings import settings
+from weightscope.checkpoint.hub_settings import settings
 from weightscope.errors import RemoteError, UsageError
 
 # A header or small file must have come after so many seconds, and one more for each so many bytes that came.

@@ -12,12 +12,12 @@ from weightscope.checkpoint.cached import snapshot
 from weightscope.checkpoint.folder import Expected
 from weightscope.checkpoint.guess import head_of, tail_of
 from weightscope.checkpoint.hub_file import fetch, sweep
+from weightscope.checkpoint.hub_settings import settings
 from weightscope.checkpoint.kept import Entry, Listing, Part, keep_part, load_part
 from weightscope.checkpoint.listing import headers
 from weightscope.checkpoint.place import known_blob, name_commit, place
 from weightscope.checkpoint.ranged import RangedFile, Same
 from weightscope.checkpoint.reference import HubReference
-from weightscope.checkpoint.settings import settings
 from weightscope.checkpoint.wire import Wire
 from weightscope.errors import RemoteError, UsageError, Where
 

@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import msgspec
 
+from weightscope.checkpoint.hub_settings import settings
 from weightscope.checkpoint.ranged import Span
-from weightscope.checkpoint.settings import settings
 from weightscope.errors import RemoteError, Where
 
 T = TypeVar("T")

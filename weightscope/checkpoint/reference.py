@@ -8,8 +8,8 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from weightscope.checkpoint.claims import is_path
+from weightscope.checkpoint.hub_settings import settings, web_fault
 from weightscope.checkpoint.locate import WEIGHT_SUFFIXES
-from weightscope.checkpoint.settings import settings, web_fault
 from weightscope.errors import UsageError
 
 REPO = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*"
