@@ -137,7 +137,9 @@ class Exchange:
     def sending(self, request: Any) -> None:
         """Bound the waits of a request, and ask for bytes as they are."""
         most = min(self.left(), settings().HF_HUB_DOWNLOAD_TIMEOUT)
-        request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), most)
+        given = request.extensions.get("timeout") or {}
+        waits = ("connect", "read", "write", "pool")
+        request.extensions["timeout"] = {wait: min(given.get(wait) or most, most) for wait in waits}
         request.extensions["trace"] = _Connecting(self, request.method)
         request.headers["Accept-Encoding"] = "identity"
         self._most = self._received + MAX_ASIDE

@@ -77,7 +77,8 @@ class HubFolder:
 
     def fetch(self, name: str) -> Path:
         """The file in the local cache, where huggingface_hub puts it."""
-        return self._ahead[name].result() if name in self._ahead else self._fetch(name)
+        ahead = self._ahead.get(name)
+        return ahead.result() if ahead and not ahead.cancelled() else self._fetch(name)
 
     def open(self, name: str, expected: Expected | None) -> RangedFile:
         """The file by ranges, or what is remembered of it."""
