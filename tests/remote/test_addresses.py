@@ -222,11 +222,11 @@ def test_stores_that_cannot_be_read(url: str, error: type[WeightscopeError], sai
 
 def test_a_store_that_does_not_answer(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stores, "SECONDS", 0.3)
-    monkeypatch.setattr(type(memory), "info", lambda *_, **__: time.sleep(2))
+    monkeypatch.setattr(type(memory), "info", lambda *_, **__: time.sleep(30))
     start = time.monotonic()
     with pytest.raises(RemoteError, match="there is no answer in time"):
         open_model("memory://bucket/llama")
-    assert time.monotonic() - start < 1.5
+    assert time.monotonic() - start < 15
 
 
 @pytest.mark.parametrize("size", [-1, 1 << 63, None, "9", 1.5])

@@ -98,11 +98,11 @@ def test_calls_that_never_end_hold_nobody_up() -> None:
         time.sleep(0.01)
     start = time.monotonic()
     assert not pool.close(0.1)
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 10
     assert second.cancelled()
     never.set()
     assert first.result(5)
     with pytest.raises(RemoteError, match="there is no answer in time"):
-        within(0.1, lambda: time.sleep(1), "it")
+        within(0.1, lambda: time.sleep(30), "it")
     with pytest.raises(ZeroDivisionError):
         within(5, lambda: 1 // 0, "it")

@@ -16,9 +16,9 @@ from weightscope.checkpoint.hub_settings import settings
 from weightscope.checkpoint.kept import Entry, Listing, Part, keep_part, load_part
 from weightscope.checkpoint.listing import headers
 from weightscope.checkpoint.place import known_blob, name_commit, place
-from weightscope.checkpoint.ranged import RangedFile, Same
+from weightscope.checkpoint.ranged import RangedFile
 from weightscope.checkpoint.reference import HubReference
-from weightscope.checkpoint.wire import Wire
+from weightscope.checkpoint.wire import Same, Wire
 from weightscope.errors import RemoteError, UsageError, Where
 
 # What is fetched whole, as a file here: configs, indexes, tokenizers.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
 from weightscope.errors import RemoteError, Where
 
@@ -15,45 +14,6 @@ LEAST = 1 << 12
 MAX_REQUESTS = 100
 
 Span = tuple[int, bytes]
-
-
-class Piece(Protocol):
-    """A part of a file as a server sent it."""
-
-    @property
-    def data(self) -> bytes | None:
-        """Its bytes."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """The whole file's bytes."""
-        ...
-
-    @property
-    def etag(self) -> str:
-        """What the server says names the whole file's content."""
-        ...
-
-
-class Same:
-    """Sees to it that all pieces are of one file: it may change between two requests."""
-
-    def __init__(self, where: Where) -> None:
-        self._where = where
-        self._first: tuple[int, str] | None = None
-
-    def held(self, piece: Piece) -> bytes:
-        """The piece's bytes.
-
-        Raises:
-            RemoteError: its file has another size or ETag than the first piece's.
-        """
-        this = (piece.size, piece.etag)
-        self._first = self._first or this
-        if this != self._first:
-            raise RemoteError("the file changed while it was read", where=self._where, hint="try again")
-        return piece.data or b""
 
 
 class RangedFile:

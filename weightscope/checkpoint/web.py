@@ -11,9 +11,9 @@ from weightscope.checkpoint.folder import Expected
 from weightscope.checkpoint.guess import head_of, tail_of
 from weightscope.checkpoint.kept import Part, folder_for, keep_part, load_part, write_copy
 from weightscope.checkpoint.locate import WEIGHT_SUFFIXES
-from weightscope.checkpoint.ranged import RangedFile, Same
+from weightscope.checkpoint.ranged import RangedFile
 from weightscope.checkpoint.reference import Address
-from weightscope.checkpoint.wire import Piece, Wire
+from weightscope.checkpoint.wire import Piece, Same, Wire
 from weightscope.errors import NotImplementedByWeightscope, Where
 
 MAX_CONFIG = 10_000_000

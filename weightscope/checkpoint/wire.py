@@ -34,6 +34,26 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     etag: str
 
 
+class Same:
+    """Sees to it that all pieces are of one file: it may change between two requests."""
+
+    def __init__(self, where: Where) -> None:
+        self._where = where
+        self._first: tuple[int, str] | None = None
+
+    def held(self, piece: Piece) -> bytes:
+        """The piece's bytes.
+
+        Raises:
+            RemoteError: its file has another size or ETag than the first piece's.
+        """
+        this = (piece.size, piece.etag)
+        self._first = self._first or this
+        if this != self._first:
+            raise RemoteError("the file changed while it was read", where=self._where, hint="try again")
+        return piece.data or b""
+
+
 class _AgainError(Exception):
     """An attempt failed in a way that may pass."""
 
