@@ -222,7 +222,7 @@ def test_a_download_that_cannot_be_had(method: str, fault: Fault, hub: Hub, home
     hub.fail(f"{method} {SHARD}", fault)
     start = time.monotonic()
     done = python(HURRY + TRY, hub, home)
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 30
     assert done.stderr == ""
     assert done.stdout.startswith(WHERE)
     assert done.stdout.count("\n") == 1
@@ -247,7 +247,7 @@ def test_a_download_that_stalls_or_trickles_ends(hub: Hub, home: Path, tmp_path:
     hub.fail("model.safetensors", paces(2_000_000, 100, 0.1))
     start = time.monotonic()
     done = python(HURRY + TRY_LARGE, hub, home)
-    assert time.monotonic() - start < 12
+    assert time.monotonic() - start < 30
     assert done.stdout == "org/large/model.safetensors: the server sends too slowly; try again later\n"
     assert leftovers(home) == []
 

@@ -19,7 +19,7 @@ from tests.remote.test_faults import SHARD, kept, leftovers
 
 SHORT = 2.0
 # Starting Python and importing what is needed, on a machine that has other things to do.
-START = 8.0
+START = 25.0
 
 
 def hurried(hub: Hub, home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
