@@ -232,12 +232,19 @@ def test_where_the_weights_are(
     assert (list(header.tensors), header.rest) == (names, rest)
 
 
+@both_formats
+@pytest.mark.parametrize("value", [T, torch.nn.Parameter(T)], ids=["tensor", "parameter"])
+def test_a_tensor_alone(value: torch.Tensor, form: bool, tmp_path: Path) -> None:
+    path = saved(tmp_path / "some.pt", value, form)
+    header = read_pytorch(path)
+    assert_same(path, header, {"tensor": T})
+    assert header.notes == ("holds one tensor without a name; here it is called 'tensor'",)
+
+
 OPTIMIZER = {"state": {0: {"m": T}}, "param_groups": []}
 REFUSED: dict[str, tuple[object, str]] = {
     "no tensors": ({"epoch": 3}, "holds no tensors"),
     "nothing": (None, "holds no tensors"),
-    "bare": (T, "no name"),
-    "bare parameter": (torch.nn.Parameter(T), "no name"),
     "list": ([T, T, {"a": T}], "a list of 1 tensors"),
     "optimizer": (OPTIMIZER, "is an optimizer's state"),
     "training only": ({"optimizer": OPTIMIZER, "epoch": 1}, "a training loop only"),

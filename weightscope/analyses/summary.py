@@ -142,6 +142,7 @@ def _rest(checkpoint: Checkpoint) -> Iterator[str]:
         if file.rest:
             parts = ", ".join(f"{key} ({count:,} tensors)" for key, count in file.rest.items())
             yield f"{file.path.name} also holds {parts}, which are not weights of the model"
+        yield from (f"{file.path.name} {note}" for note in file.notes)
 
 
 def describe(tree: Component) -> str | None:

@@ -32,7 +32,8 @@ class FileHeader(msgspec.Struct, kw_only=True):
 
     `data_start` is the byte at which offsets count from, `bytes` the file's whole size. `rest` counts tensors
     that a training checkpoint keeps beside its weights (optimizer state and the like), by top-level key. `remote`
-    names a file that is not here: only its header is, and `path` is where its data would lie once downloaded.
+    names a file that is not here: only its header is, and `path` is where its data would lie once downloaded. `notes`
+    say what is unusual about the file, each as the rest of a sentence that begins with its name.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class FileHeader(msgspec.Struct, kw_only=True):
     metadata: dict[str, str] = {}
     rest: dict[str, int] = {}
     remote: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def where(self) -> Where:

@@ -35,7 +35,7 @@ class Global:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inert:
-    """A value that is of no interest here, or a dict key that is not hashed: only what kind it was."""
+    """A value that is not looked at, or a dict key that is not hashed: only what kind it was."""
 
     kind: str
 
@@ -44,8 +44,8 @@ class Machine:
     """Where the reading of a buffer of pickles stands, and what it may name."""
 
     __slots__ = (
-        "_copied", "_persistent", "_supported", "_unsupported",
-        "data", "end", "marks", "memo", "position", "spare", "stack", "where",
+        "_copied", "_persistent", "_set_state", "_supported", "_unsupported",
+        "data", "end", "marks", "memo", "passed_over", "position", "spare", "stack", "where",
     )  # fmt: skip
 
     def __init__(
@@ -56,6 +56,7 @@ class Machine:
         supported: Mapping[str, Global],
         unsupported: Mapping[str, str] | None = None,
         persistent: Callable[[Machine, object], object] | None = None,
+        set_state: Callable[[Machine, object, object], None] | None = None,
     ) -> None:
         self.data = data
         self.end = min(len(data), MAX_BYTES)
@@ -65,9 +66,12 @@ class Machine:
         self.marks: list[list[object]] = []
         self.memo: dict[int, object] = {}
         self.spare = MAX_BUILT
+        # What was not looked at: what it is, and the key at which it was met first.
+        self.passed_over: dict[str, str] = {}
         self._supported = supported
         self._unsupported = unsupported or {}
         self._persistent = persistent
+        self._set_state = set_state
         self._copied = 0
 
     def fail(self, what: str) -> NoReturn:
@@ -139,6 +143,19 @@ class Machine:
             return target.make(self, *arguments)
         except (TypeError, ValueError):
             self.fail(f"calls {target.name} with arguments that do not fit it")
+
+    def pass_over(self, kind: str) -> Inert:
+        """A marker in place of a value that is not looked at; what it is and where is kept for a note."""
+        if kind not in self.passed_over:
+            self.passed_over[kind] = self._key()
+        return Inert(kind)
+
+    def build(self, target: object, state: object) -> None:
+        """Give a state to what was just made; an OrderedDict's `_metadata` comes so, and says nothing of its tensors."""
+        if isinstance(target, Global | list | tuple | str | int):
+            self.fail("gives a state to what has none")
+        if self._set_state is not None:
+            self._set_state(self, target, state)
 
     def persistent(self, identity: object) -> object:
         """What a reference out of the pickle stands for: a storage."""

@@ -297,10 +297,8 @@ def _obj(machine: Machine) -> None:
 
 
 def _build(machine: Machine) -> None:
-    """A state for what was just made; an OrderedDict's `_metadata` comes so, and says nothing of its tensors."""
-    machine.stack.pop()
-    if isinstance(machine.stack[-1], Global | list | tuple | str | int):
-        machine.fail("gives a state to what has none")
+    state = machine.stack.pop()
+    machine.build(machine.stack[-1], state)
 
 
 def _binpersid(machine: Machine) -> None:

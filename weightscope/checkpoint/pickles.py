@@ -101,10 +101,15 @@ _BUILTINS: dict[str, Callable[..., object] | None] = {
     "complex": _make_complex,
     "slice": _make_slice,
     "range": _make_slice,
+    "xrange": _make_slice,
     "int": None,
     "float": None,
     "str": None,
     "bool": None,
+    "long": None,
+    "unicode": None,
+    "object": None,
+    "Ellipsis": None,
 }
 
 # What is plain data whoever wrote it; nothing else than these can be a defaultdict's factory.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from weightscope.checkpoint.entry import FileHeader
-from weightscope.checkpoint.pickle_machine import SAVE_AGAIN
+from weightscope.checkpoint.pickle_machine import DAMAGED, SAVE_AGAIN
 from weightscope.checkpoint.pytorch_legacy import MAGIC, open_legacy
-from weightscope.checkpoint.pytorch_objects import Saved, place
-from weightscope.checkpoint.pytorch_weights import find_weights
+from weightscope.checkpoint.pytorch_objects import Saved, StoredTensor, place
+from weightscope.checkpoint.pytorch_older import is_unset
+from weightscope.checkpoint.pytorch_weights import LONE, find_weights
 from weightscope.checkpoint.pytorch_zip import open_zip
 from weightscope.checkpoint.slices import Bytes, LocalFile
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
@@ -46,7 +47,9 @@ def pytorch_header(data: Bytes, path: Path, *, remote: str = "") -> FileHeader:
     """The same of bytes wherever they lie; `remote` names a file that is not here."""
     where = remote or path
     saved = _opener(data[0:512], where)(data, where)
-    tensors, rest = find_weights(saved.top, where)
+    tensors, rest = find_weights(saved.top, where, saved.passed_over)
+    if any(is_unset(tensor) for tensor in tensors.values()):
+        raise CheckpointError("holds a tensor without its values", where=where, hint=DAMAGED, code="malformed-header")
     blocks = saved.blocks(dict.fromkeys(tensor.storage.key for tensor in tensors.values()))
     return FileHeader(
         path=path,
@@ -56,7 +59,16 @@ def pytorch_header(data: Bytes, path: Path, *, remote: str = "") -> FileHeader:
         tensors={name: place(name, tensor, blocks[tensor.storage.key], where) for name, tensor in tensors.items()},
         rest=rest,
         remote=remote,
+        notes=tuple(_notes(saved)),
     )
+
+
+def _notes(saved: Saved) -> Iterator[str]:
+    if isinstance(saved.top, StoredTensor):
+        yield f"holds one tensor without a name; here it is called {LONE!r}"
+    if saved.passed_over:
+        what = ", ".join(f"{kind}{place}" for kind, place in saved.passed_over.items())
+        yield f"also holds {what}, which weightscope does not look at"
 
 
 def _opener(first_bytes: bytes, path: Where) -> Callable[[Bytes, Where], Saved]:

@@ -11,7 +11,8 @@ import msgspec
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.pickle_machine import DAMAGED, MAX_BYTES, SAVE_AGAIN, Machine
 from weightscope.checkpoint.pickles import load
-from weightscope.checkpoint.pytorch_objects import SUPPORTED, UNSUPPORTED, Block, Storages
+from weightscope.checkpoint.pytorch_names import torch_machine
+from weightscope.checkpoint.pytorch_objects import Block, Storages
 from weightscope.checkpoint.ranged import RangedFile
 from weightscope.checkpoint.slices import Bytes
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
@@ -30,6 +31,7 @@ class LegacyFile(msgspec.Struct, frozen=True, kw_only=True):
     top: object
     where: Where
     places: dict[str, Block]
+    passed_over: dict[str, str]
 
     def blocks(self, keys: Iterable[str]) -> dict[str, Block]:
         """Where each storage lies."""
@@ -65,7 +67,7 @@ def open_legacy(data: Bytes, where: Where) -> LegacyFile:
 def _open(prefix: bytes, data: Bytes, where: Where) -> LegacyFile:
     """The same, where the pickles are among the file's first bytes."""
     storages = Storages()
-    machine = Machine(prefix, where=where, supported=SUPPORTED, unsupported=UNSUPPORTED, persistent=storages)
+    machine = torch_machine(prefix, where, storages)
     magic = load(machine)
     if type(magic) is not int or magic != MAGIC:
         raise CheckpointError(
@@ -81,7 +83,9 @@ def _open(prefix: bytes, data: Bytes, where: Where) -> LegacyFile:
     keys = load(machine)
     if not isinstance(keys, list):
         _malformed("does not list its storages after its pickle", where)
-    return LegacyFile(top=top, where=where, places=_places(machine, keys, storages, data))
+    return LegacyFile(
+        top=top, where=where, places=_places(machine, keys, storages, data), passed_over=machine.passed_over
+    )
 
 
 def _places(machine: Machine, keys: list[object], storages: Storages, data: Bytes) -> dict[str, Block]:

@@ -11,7 +11,6 @@ import msgspec
 from weightscope.checkpoint.dtypes import DTYPE_BITS, TORCH_NAMES
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.pickle_machine import DAMAGED, SAVE_AGAIN, Global, Inert, Machine
-from weightscope.checkpoint.pickles import PLAIN
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
 
 MAX_DIMENSIONS = 64
@@ -38,6 +37,12 @@ OTHER_DTYPES = (
     "float4_e2m1fn_x2", "bits8", "bits16", "bits1x8", "bits2x4", "bits4x2",
     "qint8", "quint8", "qint32", "quint4x2", "quint2x4",
     *(f"{sign}int{bits}" for sign in ("", "u") for bits in range(1, 8)),
+)  # fmt: skip
+
+# Quantization schemes, which stand in settings beside the weights.
+SCHEMES = (
+    "per_tensor_affine", "per_tensor_symmetric", "per_channel_affine", "per_channel_symmetric",
+    "per_channel_affine_float_qparams",
 )  # fmt: skip
 
 # What torch.save writes for tensors that are more than a strided view of a storage, and what to call them.
@@ -87,6 +92,11 @@ class Saved(Protocol):
     @property
     def top(self) -> object:
         """The object that was saved."""
+        ...
+
+    @property
+    def passed_over(self) -> dict[str, str]:
+        """What was saved beside tensors and plain values and is not looked at: what it is, and where it was met."""
         ...
 
     def blocks(self, keys: Iterable[str]) -> dict[str, Block]:
@@ -162,7 +172,8 @@ def _tensor(
     return StoredTensor(storage=storage, dtype=dtype or storage.dtype, offset=offset, shape=shape, strides=strides)
 
 
-def _tensor_v1(m: Machine, storage: object, offset: object, shape: object, strides: object) -> StoredTensor:
+def tensor_of(m: Machine, storage: object, offset: object, shape: object, strides: object) -> StoredTensor:
+    """A tensor of its storage's element type, checked to be possible."""
     return _tensor(m, storage, offset, shape, strides, None, None)
 
 
@@ -213,16 +224,20 @@ def _device(_: Machine, _kind: object, _index: object = None) -> Inert:
     return Inert("torch.device")
 
 
+def _layout(_: Machine, _name: object) -> Inert:
+    return Inert("torch.layout")
+
+
 _REBUILD: dict[str, Callable[..., object]] = {
-    "torch._utils._rebuild_tensor": _tensor_v1,
+    "torch._utils._rebuild_tensor": tensor_of,
     "torch._utils._rebuild_tensor_v2": _tensor_v2,
     "torch._utils._rebuild_tensor_v3": _tensor_v3,
     "torch._utils._rebuild_parameter": _parameter,
     "torch._utils._rebuild_parameter_with_state": _parameter,
 }
 
-# Every name that a pickle may use; those without a function may only stand as a value.
-SUPPORTED: dict[str, Global] = PLAIN | {
+# What torch writes today; names without a function may only stand as a value.
+OBJECTS: dict[str, Global] = {
     entry.name: entry
     for entry in (
         *(Global(name, make) for name, make in _REBUILD.items()),
@@ -234,8 +249,8 @@ SUPPORTED: dict[str, Global] = PLAIN | {
         *(Global(f"torch.{name}") for name in OTHER_DTYPES),
         Global("torch.Size", _size),
         Global("torch.device", _device),
-        Global("torch.Tensor"),
-        Global("torch.nn.parameter.Parameter"),
+        Global("torch.serialization._get_layout", _layout),
+        *(Global(f"torch.{name}") for name in SCHEMES),
         Global("torch.nn.parameter.Buffer"),
         Global("torch._tensor._rebuild_from_type_v2", _from_type),
     )

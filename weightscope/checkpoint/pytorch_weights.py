@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from os.path import commonprefix
 from typing import NoReturn
 
@@ -28,6 +28,8 @@ TRAINING_TENSORS = frozenset(
      "rng_state", "torch_rng_state", "cuda_rng_state", "cpu_rng_state")
 )  # fmt: skip
 WRAPPERS = re.compile(r"(?:module\.|_orig_mod\.)+")
+# The name of a tensor that was saved alone.
+LONE = "tensor"
 MAX_DEPTH = 64
 MAX_NAMES = 1 << 26
 # Lists, tuples and mappings that are looked through for tensors; an optimizer has one for each weight.
@@ -38,17 +40,26 @@ Container = dict[object, object] | list[object] | tuple[object, ...]
 CONTAINERS = (dict, list, tuple)
 
 
-def find_weights(top: object, where: Where) -> tuple[dict[str, StoredTensor], dict[str, int]]:
+def find_weights(
+    top: object, where: Where, passed_over: Iterable[str] = ()
+) -> tuple[dict[str, StoredTensor], dict[str, int]]:
     """The tensors of the model by name, and how many others each top-level key holds.
+
+    `passed_over` names what else the file holds, for the message where it holds no tensors.
 
     Raises:
         CheckpointError: no tensors, tensors without names, or two of the same name.
     """
     if isinstance(top, StoredTensor):
-        _refuse("holds one tensor, which has no name", where, "save a dict of names and tensors")
+        return {LONE: top}, {}
     holding = _holding(top, where)
     if id(top) not in holding:
-        _refuse("holds no tensors", where, "name the file with the model's weights")
+        others = ", ".join(passed_over)
+        _refuse(
+            "holds no tensors" + (f" that weightscope reads, only {others}" if others else ""),
+            where,
+            "name the file with the model's weights",
+        )
     if not isinstance(top, dict):
         count = _count(top, set())
         _refuse(f"holds a {type(top).__name__} of {count:,} tensors, which have no names", where, SAVE_AGAIN)

@@ -12,7 +12,8 @@ import msgspec
 
 from weightscope.checkpoint.pickle_machine import DAMAGED, MAX_BYTES, SAVE_AGAIN, Machine
 from weightscope.checkpoint.pickles import load
-from weightscope.checkpoint.pytorch_objects import SUPPORTED, UNSUPPORTED, Block, Storages
+from weightscope.checkpoint.pytorch_names import torch_machine
+from weightscope.checkpoint.pytorch_objects import Block, Storages
 from weightscope.checkpoint.ranged import RangedFile
 from weightscope.checkpoint.slices import Bytes
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
@@ -55,6 +56,7 @@ class ZipFile(msgspec.Struct, frozen=True, kw_only=True):
     directory: dict[bytes, Record]
     end: int
     root: bytes
+    passed_over: dict[str, str]
 
     def blocks(self, keys: Iterable[str]) -> dict[str, Block]:
         """Where each storage lies; no two may share a byte, or equal values would not mean equal storage."""
@@ -84,8 +86,11 @@ def open_zip(data: Bytes, where: Where) -> ZipFile:
     if order:
         _check_order(_content(data, directory, root + b"byteorder", end, MAX_SMALL, where), where)
     pickle = _content(data, directory, root + b"data.pkl", end, MAX_BYTES, where)
-    machine = Machine(pickle, where=where, supported=SUPPORTED, unsupported=UNSUPPORTED, persistent=Storages())
-    return ZipFile(top=load(machine), data=data, where=where, directory=directory, end=end, root=root)
+    machine = torch_machine(pickle, where, Storages())
+    top = load(machine)
+    return ZipFile(
+        top=top, data=data, where=where, directory=directory, end=end, root=root, passed_over=machine.passed_over
+    )
 
 
 def _root(directory: dict[bytes, Record], where: Where) -> bytes:
