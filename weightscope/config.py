@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from weightscope.checkpoint.dtypes import TORCH_NAMES
+from weightscope.checkpoint.repeated import RepeatedKeyError, once
 from weightscope.errors import ConfigError
 from weightscope.sizes import Size
 
@@ -154,6 +155,17 @@ class Config:
 _KIND = {int: "a whole number", float: "a number", bool: "true or false", str: "a string", dict: "an object"}
 
 
+def _not_json(error: json.JSONDecodeError) -> str:
+    """What is wrong; text after the end is what an interrupted download leaves that was resumed."""
+    if error.msg != "Extra data":
+        return f"not JSON ({error})"
+    rest = error.doc[error.pos :]
+    return (
+        f"goes on after its end: the JSON ends at line {error.lineno}, column {error.colno}, "
+        f"and {len(rest):,} more characters follow ({rest.strip()[:40]!r})"
+    )
+
+
 def read_config(path: Path) -> Config:
     """The config.json at `path`.
 
@@ -174,11 +186,20 @@ def read_config(path: Path) -> Config:
         raise invalid("empty, or too large for a config")
     try:
         # The standard decoder, because published configs hold `Infinity` (Mamba-2's time_step_limit).
-        data = json.loads(raw.decode("utf-8-sig"))
+        data = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=once)
     except UnicodeDecodeError as error:
         raise invalid(f"not UTF-8 at byte {error.start}") from None
     except RecursionError:
         raise invalid("nested too deeply") from None
+    except RepeatedKeyError as error:
+        raise ConfigError(
+            str(error),
+            where=path,
+            hint="loaders take the last: remove one of the two",
+            code="config-invalid",
+        ) from None
+    except json.JSONDecodeError as error:
+        raise invalid(_not_json(error)) from None
     except ValueError as error:
         raise invalid(f"not JSON ({error})") from None
     if not isinstance(data, dict):

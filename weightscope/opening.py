@@ -45,6 +45,8 @@ def open_model(
     try:
         config = read_config(checkpoint.location.config) if checkpoint.location.config else None
         declaration = _declare(config, checkpoint, notices) if config else None
+        if config and declaration and checkpoint.format != "config":
+            checkpoint, declaration = _under_declared_names(config, declaration, checkpoint)
     except ConfigError as error:
         if not tolerant:
             raise
@@ -115,6 +117,20 @@ def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> 
     if declaration is None:
         notices.append(_notice("warning", what, STORED))
     return declaration
+
+
+def _under_declared_names(
+    config: Config, declaration: Declaration, checkpoint: Checkpoint
+) -> tuple[Checkpoint, Declaration]:
+    """Both again, where a prefix or a wrapper's word stands between the stored names and the declared ones."""
+    from weightscope.analyses.prefixes import find_renaming
+    from weightscope.checkpoint.renaming import rename
+
+    renaming = find_renaming(declaration, checkpoint)
+    if renaming is None:
+        return checkpoint, declaration
+    checkpoint = rename(checkpoint, renaming)
+    return checkpoint, _declare(config, checkpoint, []) or declaration
 
 
 def _unquantized(config: Config) -> Declaration | None:

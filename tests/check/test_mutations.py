@@ -239,7 +239,8 @@ def test_retie(name: str, damaged: Any) -> None:
     tiny = next(tiny for tiny in TINY if tiny.name == name)
     model = damaged(tiny)
     (model.config["text_config"] if name == "llava" else model.config)["tie_word_embeddings"] = True
-    assert [f.severity for f in model.findings() if f.code == "tie-mismatch"] == ["info"]
+    # LLaVA's config ties at one level and not at the other, which is a second note.
+    assert {f.severity for f in model.findings() if f.code == "tie-mismatch"} == {"info"}
     checked = weightscope.open(model.path).check(values=True)
     assert ("tie-mismatch", "error") in [(f.code, f.severity) for f in checked]
 

@@ -147,8 +147,9 @@ def test_values_between_a_view_s_elements_are_not_its_own(tmp_path: Path) -> Non
 
 
 def test_shards_without_an_index(model: Path) -> None:
+    """transformers finds no weights in such a directory."""
     (model / INDEX).unlink()
-    assert codes(model) == [("index-mismatch", "warning")]
+    assert codes(model) == [("index-mismatch", "error")]
 
 
 def test_an_index_that_forgets_a_shard(model: Path) -> None:

@@ -18,16 +18,28 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     `total` counts logical weights once; `active` leaves out routed experts that one token does not use;
     `non_embedding` leaves out token and position embeddings and the head; `auxiliary` lies beside the total.
     `buffers` are the main model's. `bits_per_parameter` are the bits on disk of what `total` counts, scales included,
-    None where nothing is stored.
+    None where nothing is stored. Any of them is None where nothing tells it: all without shapes, `active` of a mixture
+    that no family declares.
     """
 
-    total: int
-    active: int
-    non_embedding: int
-    auxiliary: int
-    buffers: int
-    stored_elements: int
+    total: int | None
+    active: int | None
+    non_embedding: int | None
+    auxiliary: int | None
+    buffers: int | None
+    stored_elements: int | None
     bits_per_parameter: float | None
+
+
+UNKNOWN = Parameters(
+    total=None,
+    active=None,
+    non_embedding=None,
+    auxiliary=None,
+    buffers=None,
+    stored_elements=None,
+    bits_per_parameter=None,
+)
 
 
 class RoleShare(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +79,10 @@ def counted(group: Group, tying: Tying) -> int:
 
 def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
     """The totals of the whole checkpoint."""
+    if not inventory.measured:
+        return UNKNOWN
     total = active = embedding = auxiliary = buffers = stored = stored_bytes = 0
+    guessed = any(group.inferred and group.section is Section.MOE for group in inventory.groups)
     for group in inventory.groups:
         count = counted(group, tying)
         if not group.alias:
@@ -84,7 +99,7 @@ def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
                 embedding += count
     return Parameters(
         total=total,
-        active=active,
+        active=None if guessed else active,
         non_embedding=total - embedding,
         auxiliary=auxiliary,
         buffers=buffers,
@@ -94,9 +109,8 @@ def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
 
 
 def count_whole(inventory: Inventory, tying: Tying) -> int:
-    """What shares are of: the total and what is auxiliary to it."""
-    parameters = count_parameters(inventory, tying)
-    return parameters.total + parameters.auxiliary
+    """What shares are of: all that is counted, auxiliary parts included."""
+    return sum(counted(group, tying) for group in inventory.groups)
 
 
 def by_component(inventory: Inventory, tying: Tying) -> tuple[ComponentShare, ...]:

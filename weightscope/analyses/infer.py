@@ -75,6 +75,9 @@ _CONTEXT = (
     (re.compile(r"mlp|\boutput\.dense$"), Role.DOWN_PROJ),
 )
 
+# What stands before the vocabulary's matrix in the heads of masked language models (RoBERTa, ESM, MPNet) is no head.
+_HEAD_PARTS = re.compile(r"\blm_head\.(dense|layer_norm|LayerNorm)$")
+
 # Parts of a model that are accounted as a whole, by a word anywhere in the path; the first that matches.
 _PARTS = (
     (Section.ADAPTER, re.compile(r"lora_|adapter")),
@@ -105,6 +108,8 @@ def guess(template: str, dimensions: int) -> Guess:
 
 def _role(module: str) -> Role:
     words = [word for word in module.split(".") if word != "{}"]
+    if _HEAD_PARTS.search(module):
+        words = words[-1:]
     for word in reversed(words[-2:]):
         if word in _ROLE_OF_WORD:
             return _ROLE_OF_WORD[word]

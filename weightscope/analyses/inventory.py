@@ -109,12 +109,16 @@ def byte_size(dtype: str, shape: tuple[int, ...]) -> int:
 
 
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):
-    """All groups, declared ones in the order of the forward pass; `missing` are required slots not all there."""
+    """All groups, declared ones in the order of the forward pass; `missing` are required slots not all there.
+
+    `measured` is False where nothing tells the shapes of some: no file, or an index's names that are not declared.
+    """
 
     groups: tuple[Group, ...]
     missing: tuple[tuple[Slot, tuple[str, ...]], ...] = ()
     recognized: int = 0
     unrecognized: tuple[str, ...] = ()
+    measured: bool = True
 
     by_name: dict[str, Group] = msgspec.field(default_factory=dict)
 
@@ -151,7 +155,13 @@ def take_inventory(declaration: Declaration | None, checkpoint: Checkpoint) -> I
         known = {name for group in groups for name in group.names}
         unmatched = [name for name in tensors if name not in known]
     groups += _inferred_groups(unmatched, tensors, aliases)
-    return Inventory(groups=tuple(groups), missing=tuple(missing), recognized=matched, unrecognized=tuple(unmatched))
+    return Inventory(
+        groups=tuple(groups),
+        missing=tuple(missing),
+        recognized=matched,
+        unrecognized=tuple(unmatched),
+        measured=bool(checkpoint.files),
+    )
 
 
 def find_aliases(checkpoint: Checkpoint) -> dict[str, str]:
@@ -190,7 +200,11 @@ def _from_names(slots: Iterable[Slot], names: AbstractSet[str]) -> Inventory:
     unmatched = sorted(names - matched)
     groups += _nameless_shapes(unmatched)
     return Inventory(
-        groups=tuple(groups), missing=tuple(missing), recognized=len(matched), unrecognized=tuple(unmatched)
+        groups=tuple(groups),
+        missing=tuple(missing),
+        recognized=len(matched),
+        unrecognized=tuple(unmatched),
+        measured=not unmatched,
     )
 
 

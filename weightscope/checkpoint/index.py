@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
 
+from weightscope.checkpoint.repeated import RepeatedKeyError, once
 from weightscope.errors import CheckpointError
 
 # The index of a 90,000-tensor model takes 9 MB.
@@ -67,7 +69,8 @@ def _decode(path: Path) -> _File:
             code="malformed-index",
         )
     try:
-        decoded = msgspec.json.decode(path.read_bytes(), type=_File)
+        raw = path.read_bytes()
+        decoded = msgspec.json.decode(raw, type=_File)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CheckpointError(
             f"not a usable index ({error})",
@@ -75,11 +78,31 @@ def _decode(path: Path) -> _File:
             hint='it needs {"weight_map": {tensor: shard}}; download it again',
             code="malformed-index",
         ) from None
+    _refuse_repeated(raw, decoded, path)
     if not decoded.weight_map:
         raise CheckpointError(
             "an index that names no tensor", where=path, hint="download it again", code="malformed-index"
         )
     return decoded
+
+
+def _refuse_repeated(raw: bytes, decoded: _File, path: Path) -> None:
+    """Raise for a key that is there twice, of which decoding kept the last."""
+    # Each name and each shard takes two quotes; only where there are more is it worth decoding slowly.
+    quotes = 4 * len(decoded.weight_map) + 2 * sum(key in raw for key in (b'"weight_map"', b'"metadata"'))
+    if raw.count(b'"') == quotes + msgspec.json.encode(decoded.metadata).count(b'"'):
+        return
+    try:
+        json.loads(raw, object_pairs_hook=once)
+    except RepeatedKeyError as error:
+        raise CheckpointError(
+            str(error),
+            where=path,
+            hint="loaders take the last: rewrite the index from the shards",
+            code="malformed-index",
+        ) from None
+    except (ValueError, RecursionError):
+        return
 
 
 def _check_inside(shard: str, path: Path) -> None:

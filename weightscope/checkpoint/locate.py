@@ -29,6 +29,7 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
 
     `format` is safetensors, pytorch, index (an index and none of its shards) or config. `weights` lists the weight
     files in reading order, `missing` the shards that should be there. `notes` say in words what was chosen over what.
+    `shards` is how many there are of a model of which one shard was named.
     """
 
     format: str
@@ -37,6 +38,7 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
     index: Index | None = None
     config: Path | None = None
     notes: tuple[str, ...] = ()
+    shards: int = 0
 
 
 def locate(path: Path, variant: str | None = None) -> Location:
@@ -70,7 +72,13 @@ def locate_file(folder: Folder, name: str, variant: str | None = None) -> Locati
             where=where,
             hint="weightscope reads .safetensors, .bin, .pt, .pth, *.index.json and config.json",
         )
-    return Location(format=WEIGHT_SUFFIXES[suffix], weights=(folder.path / name,), config=_sibling_config(folder))
+    shard = SHARD.fullmatch(name)
+    return Location(
+        format=WEIGHT_SUFFIXES[suffix],
+        weights=(folder.path / name,),
+        config=_sibling_config(folder),
+        shards=int(shard["count"][:9]) if shard else 0,
+    )
 
 
 def from_index(folder: Folder, name: str, *, alone: bool = False) -> Location:

@@ -14,7 +14,8 @@ from weightscope.checkpoint.entry import FileHeader, TensorEntry
 from weightscope.checkpoint.folder import Expected, Folder, LocalFolder
 from weightscope.checkpoint.header import header_of, numbered, read_header
 from weightscope.checkpoint.index import Index
-from weightscope.checkpoint.locate import WEIGHT_SUFFIXES, Location, locate, locate_file, locate_in
+from weightscope.checkpoint.locate import SHARD, WEIGHT_SUFFIXES, Location, locate, locate_file, locate_in
+from weightscope.checkpoint.renaming import Renaming
 from weightscope.errors import CheckpointError, RemoteError, WeightscopeError, Where
 from weightscope.findings import Finding
 
@@ -28,7 +29,8 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     """Everything the files say without a byte of tensor data read.
 
     `tensors` maps names to entries whose `file` counts into `files`; it is empty for an index or a config alone.
-    `whole` tells whether a folder was named, and not one of its files.
+    `whole` tells whether a folder was named, and not one of its files. `renaming` is set where tensors have
+    other names here than in the files.
     """
 
     path: Path
@@ -38,6 +40,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     tensors: dict[str, TensorEntry]
     findings: list[Finding] = []
     whole: bool = False
+    renaming: Renaming | None = None
 
     @property
     def format(self) -> str:
@@ -48,6 +51,12 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     def index(self) -> Index | None:
         """The index file's content, where there is one."""
         return self.location.index
+
+    @property
+    def complete(self) -> bool:
+        """Whether no shard is missing or unreadable: only then does an absent tensor mean anything."""
+        incomplete = {"missing-shard", "truncated-file", "malformed-header", "unsafe-pickle"}
+        return not any(finding.code in incomplete for finding in self.findings)
 
     @property
     def names(self) -> AbstractSet[str]:
@@ -141,6 +150,8 @@ def _open(
             files.append(header)
     if location.missing:
         findings.append(_missing(location))
+    if location.shards > 1:
+        findings.append(_one_of(location))
     return Checkpoint(
         path=path,
         folder=folder,
@@ -224,6 +235,18 @@ def _duplicate(names: list[str], header: FileHeader, before: list[FileHeader]) -
         message=f"{header.path.name} repeats {tensors} that {others[0]} holds: {shown}",
         tensors=tuple(names[:20]),
         hint="a loader keeps whichever it reads last; re-save the checkpoint",
+    )
+
+
+def _one_of(location: Location) -> Finding:
+    name = location.weights[0].name
+    shard = SHARD.fullmatch(name)
+    number = int(shard["number"]) if shard else 0
+    return Finding(
+        code="missing-shard",
+        severity="warning",
+        message=f"{name} is shard {number:,} of {location.shards:,}: only its own tensors were looked at",
+        hint="name the directory to see the whole model",
     )
 
 

@@ -51,7 +51,7 @@ def _tensors_of(subject: Subject, shard: str) -> Container[str]:
 
 
 def absent_index(subject: Subject) -> Iterator[Finding]:
-    """`index-mismatch`, a warning: loaders find shards by their index. `missing-shard`, where there are no weights."""
+    """`index-mismatch`: transformers finds shards by their index alone. `missing-shard`, where there are no weights."""
     location, directory = subject.checkpoint.location, subject.directory
     if directory and subject.checkpoint.format == "config":
         yield Finding(
@@ -60,12 +60,14 @@ def absent_index(subject: Subject) -> Iterator[Finding]:
             message="a config.json and no weight file",
             hint="upload or download the weights; to check the config alone, name config.json itself",
         )
-    elif directory and location.index is None and len(location.weights) > 1 and location.config:
+    elif (
+        directory and location.index is None and not location.missing and len(location.weights) > 1 and location.config
+    ):
         yield Finding(
             code="index-mismatch",
-            severity="warning",
+            severity="error",
             message=f"{len(location.weights):,} shards and no index",
-            hint="loaders find shards by their index: write one, or save the checkpoint again",
+            hint="transformers loads shards by their index alone: write one, or save the checkpoint again",
         )
 
 
@@ -170,12 +172,13 @@ def _size_mismatch(subject: Subject, said: int, actual: int, what: str) -> Findi
 def _wrong_count(subject: Subject) -> Iterator[Finding]:
     """Writers count differently: with or without buffers, auxiliary layers and a tied head, packed or logical."""
     index, groups, parameters = subject.checkpoint.index, subject.inventory.groups, subject.parameters
-    if index is None or index.total_parameters is None:
+    if index is None or index.total_parameters is None or parameters.total is None or parameters.auxiliary is None:
         return
     elements = sum(group.elements for group in groups)
-    readings = {parameters.total, parameters.total + parameters.auxiliary, elements, parameters.stored_elements}
+    total = parameters.total
+    readings = {total, total + parameters.auxiliary, elements, parameters.stored_elements}
     if subject.tying.tied:
-        readings.add(parameters.total + sum(g.parameters for g in groups if subject.tying.embedding in g.names))
+        readings.add(total + sum(g.parameters for g in groups if subject.tying.embedding in g.names))
     if index.total_parameters not in readings:
         yield Finding(
             code="index-mismatch",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from weightscope.analyses.rules.prefixes import adapter_weights
 from weightscope.analyses.rules.subject import Subject, listed, some, summed
 from weightscope.components.base import find
 from weightscope.components.decoder import Decoder
@@ -63,7 +64,9 @@ def unexpected_tensors(subject: Subject) -> Iterator[Finding]:
     """`unexpected-tensor`, a warning: loaders ignore such tensors."""
     if subject.declaration is None or not subject.inventory.recognized:
         return
-    beyond = {name for depth in _depths(subject) for name in depth.beyond}
+    beyond = {name for depth in _depths(subject) for name in depth.beyond} | {*adapter_weights(subject)}
+    if renaming := subject.checkpoint.renaming:
+        beyond |= {*renaming.superseded}
     names = [name for name in subject.inventory.unrecognized if name not in beyond]
     titles = summed(names)
     if titles:

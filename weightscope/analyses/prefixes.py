@@ -1,0 +1,161 @@
+"""Find the prefix, suffix or wrapper's word that stands between stored names and those of the architecture."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from weightscope.analyses.suffixes import Names, Pair, find_suffixes, same_shape
+from weightscope.checkpoint.reader import Checkpoint
+from weightscope.checkpoint.renaming import Change, Renaming
+from weightscope.components.base import Slot
+from weightscope.families.registry import Declaration
+from weightscope.roles import Role, Section
+from weightscope.storage.base import Kind
+
+# What wrappers put into names, each with who writes it; those that come before all others are tried first.
+WRAPPERS = {
+    "base_model.model.": "PEFT",
+    "_orig_mod.": "torch.compile",
+    "_fsdp_wrapped_module.": "FSDP",
+    "_checkpoint_wrapped_module.": "activation checkpointing",
+    "_forward_module.": "Lightning Fabric or DeepSpeed",
+    "module.": "DataParallel, DistributedDataParallel or DeepSpeed",
+    "modules_to_save.default.": "PEFT",
+    "original_module.": "PEFT",
+    "base_layer.": "PEFT",
+}
+_WORDS = re.compile(
+    r"(?:^|(?<=\.))(?:base_model\.model|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module"
+    r"|module|modules_to_save\.[^.]+|original_module|base_layer)\."
+)
+_COPIES = re.compile(r"\b(modules_to_save|original_module)\.")
+LM_HEAD = "lm_head.weight"
+# Prefixes are looked for up to this many words deep.
+DEPTH = 5
+# The part of the expected names that one exchange must explain, to be one.
+SHARE = 0.25
+
+
+def find_renaming(declaration: Declaration, checkpoint: Checkpoint) -> Renaming | None:
+    """How the stored names become the declaration's; None where most fit already, or nothing makes them fit."""
+    stored = checkpoint.names
+    required = [slot for slot in declaration.slots if not (slot.stored.optional or slot.auxiliary)]
+    missing = [slot for slot in required if slot.first_name() not in stored]
+    more = len(stored) > sum(slot.count for slot in required)
+    if not missing and not (more and any(name == LM_HEAD or _WORDS.search(name) for name in stored)):
+        return None
+    declared = {name for slot in declaration.slots for name in slot.names()}
+    strays = {name: _WORDS.sub("", name) for name in stored if name not in declared}
+    found = Names(declared, stored)
+    pairs = _prefixes(missing, strays.values(), len(required))
+    # The trained copy of a module that PEFT saves twice is the one that counts.
+    for name in sorted(strays, key=lambda name: "original_module." in name):
+        found.take(name, _renamed(strays[name], pairs, declared), _cut(strays[name], pairs))
+    suffixes = find_suffixes(checkpoint, missing, found)
+    _take_head(declaration, stored, found)
+    if not found.fitting and not suffixes:
+        return _embedding_from_head(declaration, checkpoint, {})
+    changes = (*_word_changes(found.names), *_prefix_changes(found.names, strays, pairs), *suffixes)
+    head = _embedding_from_head(declaration, checkpoint, found.names)
+    superseded = tuple(name for name in strays if name not in found.names and _COPIES.search(name))
+    return Renaming(
+        names=head.names if head else found.names,
+        changes=changes,
+        superseded=superseded,
+        embedding_of=head.embedding_of if head else "",
+    )
+
+
+def _prefixes(missing: Iterable[Slot], names: Iterable[str], expected: int) -> list[Pair]:
+    """The exchanges of prefixes that many of the missing names ask for."""
+    tails: dict[str, set[str]] = {}
+    for name in names:
+        words = name.split(".")
+        for cut in range(min(DEPTH, len(words) - 2) + 1):
+            tails.setdefault(".".join(words[cut:]), set()).add("".join(f"{word}." for word in words[:cut]))
+    votes: Counter[Pair] = Counter()
+    for slot in missing:
+        words = slot.first_name().split(".")
+        for cut in range(max(len(words) - 1, 1)):
+            if before := tails.get(".".join(words[cut:])):
+                own = "".join(f"{word}." for word in words[:cut])
+                votes.update(Pair(other, own) for other in before if other != own)
+                break
+    many = [pair for pair, count in votes.most_common() if count >= max(2, SHARE * expected)]
+    beside = [pair for pair in votes if pair not in many and pair.found in {other.found for other in many}]
+    return many + beside
+
+
+def _renamed(name: str, pairs: Iterable[Pair], declared: Collection[str]) -> str:
+    """The declared name that a stray becomes, or an empty string."""
+    if name in declared:
+        return name
+    for found, expected in pairs:
+        if name.startswith(found) and (new := expected + name.removeprefix(found)) in declared:
+            return new
+    return ""
+
+
+def _cut(name: str, pairs: Iterable[Pair]) -> str:
+    """A name that is not declared, less the prefix that all others carry too."""
+    for found, expected in pairs:
+        if found and not expected and name.startswith(found):
+            return name.removeprefix(found)
+    return name
+
+
+def _word_changes(names: Mapping[str, str]) -> Iterator[Change]:
+    """How many names carry each wrapper's word."""
+    counts: Counter[str] = Counter()
+    example: dict[str, str] = {}
+    for name in names:
+        for word in _WORDS.findall(name):
+            counts[word] += 1
+            example.setdefault(word, name)
+    for word, count in counts.items():
+        place = "prefix" if all(name.startswith(word) for name in names if word in name) else "inside"
+        yield Change(found=word, expected="", place=place, count=count, example=example[word])  # type: ignore[arg-type]
+
+
+def _prefix_changes(names: Mapping[str, str], bare: Mapping[str, str], pairs: Iterable[Pair]) -> Iterator[Change]:
+    """The exchanges that happened, and how often."""
+    for found, expected in pairs:
+        meant = [n for n, new in names.items() if new != bare[n] and new == expected + bare[n].removeprefix(found)]
+        meant = [name for name in meant if bare[name].startswith(found)]
+        if meant:
+            yield Change(found=found, expected=expected, place="prefix", count=len(meant), example=meant[0])
+
+
+def _take_head(declaration: Declaration, stored: Collection[str], found: Names) -> None:
+    """A head under transformers' usual name, where the type is published with another (GPT-NeoX: `embed_out`)."""
+    head = _table(declaration, Role.LM_HEAD, Section.HEAD)
+    if head and LM_HEAD in stored and not found.has(LM_HEAD):
+        found.take(LM_HEAD, head.first_name())
+
+
+def _embedding_from_head(declaration: Declaration, checkpoint: Checkpoint, names: Mapping[str, str]) -> Renaming | None:
+    """A tied model whose only copy is stored as the head: the embedding is read from there."""
+    if not declaration.tied or not checkpoint.complete:
+        return None
+    head = _table(declaration, Role.LM_HEAD, Section.HEAD)
+    embedding = _table(declaration, Role.TOKEN_EMBEDDING, Section.EMBEDDING)
+    there = {new: old for old, new in names.items()} | {n: n for n in checkpoint.names if n not in names}
+    if head is None or embedding is None or embedding.first_name() in there or head.first_name() not in there:
+        return None
+    stored = there[head.first_name()]
+    if not same_shape(checkpoint, stored, embedding):
+        return None
+    return Renaming(names={**names, stored: embedding.first_name()}, embedding_of=stored)
+
+
+def _table(declaration: Declaration, role: Role, section: Section) -> Slot | None:
+    return next(
+        (
+            slot
+            for slot in declaration.slots
+            if role in dict(slot.stored.parts) and slot.section is section and slot.stored.kind is Kind.WEIGHT
+        ),
+        None,
+    )
