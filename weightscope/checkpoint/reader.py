@@ -14,8 +14,9 @@ from weightscope.checkpoint.entry import FileHeader, TensorEntry
 from weightscope.checkpoint.folder import Expected, Folder, LocalFolder
 from weightscope.checkpoint.header import header_of, numbered, read_header
 from weightscope.checkpoint.index import Index
-from weightscope.checkpoint.locate import SHARD, WEIGHT_SUFFIXES, Location, locate, locate_file, locate_in
+from weightscope.checkpoint.locate import WEIGHT_SUFFIXES, Location, locate, locate_file, locate_in
 from weightscope.checkpoint.renaming import Renaming
+from weightscope.checkpoint.sets import SHARD
 from weightscope.errors import CheckpointError, RemoteError, WeightscopeError, Where
 from weightscope.findings import Finding
 
@@ -149,7 +150,7 @@ def _open(
             findings += _oddities(header, files, tensors)
             files.append(header)
     if location.missing:
-        findings.append(_missing(location))
+        findings.append(_missing(location, folder))
     if location.shards > 1:
         findings.append(_one_of(location))
     return Checkpoint(
@@ -250,8 +251,12 @@ def _one_of(location: Location) -> Finding:
     )
 
 
-def _missing(location: Location) -> Finding:
+def _missing(location: Location, folder: Folder) -> Finding:
     missing = location.missing
+    stopped = [name for name in folder.names() if name.endswith(".incomplete")]
+    hint = "finish the download; until then, only what is here can be shown"
+    if stopped:
+        hint = f"{stopped[0]} is a download that stopped: {hint}"
     source = f"{location.index.path.name} names" if location.index else "the file names count"
     total = len(missing) + len(location.weights)
     shown = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
@@ -260,5 +265,5 @@ def _missing(location: Location) -> Finding:
         severity="error",
         message=f"{len(missing):,} of {total:,} shards that {source} are not here: {shown}",
         tensors=(),
-        hint="finish the download; until then, only what is here can be shown",
+        hint=hint,
     )

@@ -6,7 +6,8 @@ from collections.abc import Container, Iterator
 
 from weightscope.analyses.rules.subject import Subject, listed, some, summed
 from weightscope.checkpoint.dtypes import DTYPE_BITS
-from weightscope.checkpoint.locate import SHARD
+from weightscope.checkpoint.foreign import named
+from weightscope.checkpoint.sets import SHARD
 from weightscope.findings import Finding
 from weightscope.storage.base import Kind
 
@@ -54,15 +55,16 @@ def absent_index(subject: Subject) -> Iterator[Finding]:
     """`index-mismatch`: transformers finds shards by their index alone. `missing-shard`, where there are no weights."""
     location, directory = subject.checkpoint.location, subject.directory
     if directory and subject.checkpoint.format == "config":
+        others = named(directory.names())
         yield Finding(
             code="missing-shard",
             severity="error",
-            message="a config.json and no weight file",
+            message="a config.json and no weight file" + (f" that is read: {others}" if others else ""),
             hint="upload or download the weights; to check the config alone, name config.json itself",
         )
-    elif (
-        directory and location.index is None and not location.missing and len(location.weights) > 1 and location.config
-    ):
+    elif directory and location.config and len(location.weights) > 1 and not (location.index or location.missing):
+        if any(item.relation == "stale-index" for item in location.beside):
+            return
         yield Finding(
             code="index-mismatch",
             severity="error",
@@ -74,8 +76,9 @@ def absent_index(subject: Subject) -> Iterator[Finding]:
 def extra_shards(subject: Subject) -> Iterator[Finding]:
     """`unexpected-shard`, a warning: files beside the shards that are numbered like them and belong to none."""
     location = subject.checkpoint.location
-    if not location.weights or not (location.index or len(location.weights) > 1):
+    if not location.weights or subject.directory is None:
         return
+    stale = any(item.relation in ("stale-index", "same-format") for item in location.beside)
     known = {path.name for path in location.weights} | set(location.missing)
     suffix = location.weights[0].suffix
     try:
@@ -83,6 +86,7 @@ def extra_shards(subject: Subject) -> Iterator[Finding]:
     except OSError:
         return
     stems = {match["stem"] for name in known if (match := SHARD.fullmatch(name))}
+    stems |= {name.removesuffix(suffix) for name in known}
     stray = [
         name for name in others if (match := SHARD.fullmatch(name)) and match["stem"] in stems and not match["variant"]
     ]
@@ -97,11 +101,12 @@ def extra_shards(subject: Subject) -> Iterator[Finding]:
             hint="what it holds is missing for loaders that follow the index; rewrite the index",
         )
         stray = [name for name in stray if name not in forgotten]
-    if stray:
+    # Shards of another index are said with it.
+    if stray and not stale:
         yield Finding(
             code="unexpected-shard",
             severity="warning",
-            message=f"{some(stray, 'shard')} that the index does not name: {listed(stray)}",
+            message=f"{some(stray, 'shard')} of another save: {', '.join(stray[:8])}{' …' if len(stray) > 8 else ''}",
             actual=stray,
             hint="left over from another save? they take space and are not read",
         )
