@@ -15,6 +15,7 @@ from weightscope.sizes import Size
 
 MAX_CONFIG = 10_000_000
 MAX_NUMBER = 2**63 - 1
+GIT_LFS = b"version https://git-lfs"
 
 
 class Nullable(NamedTuple):
@@ -184,6 +185,10 @@ def read_config(path: Path) -> Config:
         raise invalid(f"cannot be read ({error.strerror})") from None
     if not raw:
         raise invalid("empty, or too large for a config")
+    if raw.startswith(GIT_LFS):
+        raise ConfigError(
+            "a Git LFS pointer, not the file", where=path, hint="run `git lfs pull`", code="config-invalid"
+        )
     try:
         # The standard decoder, because published configs hold `Infinity` (Mamba-2's time_step_limit).
         data = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=once)

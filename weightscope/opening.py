@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from weightscope.families.registry import Declaration
     from weightscope.model import Model
 
+# Lists that have an entry for each layer.
+PER_LAYER = ("layer_types", "layers_block_type", "mlp_layer_types", "no_rope_layers")
 STORED = "roles are inferred from names, and elements are counted as they are stored"
 
 
@@ -48,8 +50,9 @@ def open_model(
         if config and declaration and checkpoint.format != "config":
             checkpoint, declaration = _under_declared_names(config, declaration, checkpoint)
     except ConfigError as error:
+        error = _explained(config, error)
         if not tolerant:
-            raise
+            raise error from None
         notices.append(Finding.of(error))
     else:
         notices += () if config else (_no_config(checkpoint),)
@@ -131,6 +134,24 @@ def _under_declared_names(
         return checkpoint, declaration
     checkpoint = rename(checkpoint, renaming)
     return checkpoint, _declare(config, checkpoint, []) or declaration
+
+
+def _explained(config: Config | None, error: ConfigError) -> ConfigError:
+    """The error, or what lies behind it: a list with an entry for each layer that is of another length."""
+    if config is None:
+        return error
+    text = config.data.get("text_config")
+    parts = {"": config.data, "text_config.": text if isinstance(text, dict) else {}}
+    for prefix, part in parts.items():
+        depth = part.get("num_hidden_layers")
+        for key in PER_LAYER:
+            listed = part.get(key)
+            if isinstance(listed, list) and isinstance(depth, int) and len(listed) != depth and key in error.what:
+                return config.error(
+                    f"{prefix}{key} has {len(listed):,} entries for {depth:,} layers (num_hidden_layers)",
+                    f"give {key} one entry a layer, or correct num_hidden_layers",
+                )
+    return error
 
 
 def _unquantized(config: Config) -> Declaration | None:

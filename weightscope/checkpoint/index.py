@@ -68,8 +68,12 @@ def _decode(path: Path) -> _File:
             hint="is it an index file?",
             code="malformed-index",
         )
+    raw = path.read_bytes()
+    if raw.startswith(b"version https://git-lfs"):
+        raise CheckpointError(
+            "a Git LFS pointer, not the index", where=path, hint="run `git lfs pull`", code="malformed-index"
+        )
     try:
-        raw = path.read_bytes()
         decoded = msgspec.json.decode(raw, type=_File)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CheckpointError(

@@ -113,6 +113,13 @@ def generation_settings(subject: Subject) -> Iterator[Finding]:
         )
 
 
+def ending_ids(subject: Subject) -> list[int]:
+    """The ids that generation ends on: generation_config.json's, or else config.json's."""
+    generation = _generation(subject)
+    ends = [] if isinstance(generation, Finding) else _ids(generation.get("eos_token_id"))
+    return ends or (_ids(_text(subject.config).get("eos_token_id")) if subject.config else [])
+
+
 def _invalid(message: str, keys: tuple[str, ...]) -> Finding:
     return Finding(
         code="config-invalid",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from weightscope.analyses.rules.prefixes import adapter_weights
@@ -15,6 +15,9 @@ from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Kind
 
+# Names that share this much are held to be meant alike; more than so many are not compared one by one.
+NEAR, MOST_NAMESAKES = 0.85, 300
+
 
 def missing_tensors(subject: Subject) -> Iterator[Finding]:
     """`missing-tensor`, an error; info for auxiliary parts of which nothing is there: many writers leave them out."""
@@ -24,6 +27,7 @@ def missing_tensors(subject: Subject) -> Iterator[Finding]:
     scaled = any(group.kind is Kind.SCALE for group in subject.inventory.groups)
     left_out: list[str] = []
     depths = _depths(subject)
+    near = near_namesakes(subject)
     yield from (_wrong_depth(depth) for depth in depths)
     for slot, absent in subject.inventory.missing:
         # Plain weights under a quantization config are one fault, not a scale missing for each.
@@ -47,7 +51,7 @@ def missing_tensors(subject: Subject) -> Iterator[Finding]:
             tensors=(title,),
             expected=[int(n) for n in slot.stored.shape],
             config=tuple(dict.fromkeys(key for n in slot.stored.shape for key in n.keys)),
-            hint="loaders fill missing weights with random numbers; save or download the checkpoint again",
+            hint=_remedy(names, near),
         )
     if left_out:
         yield Finding(
@@ -65,6 +69,7 @@ def unexpected_tensors(subject: Subject) -> Iterator[Finding]:
     if subject.declaration is None or not subject.inventory.recognized:
         return
     beyond = {name for depth in _depths(subject) for name in depth.beyond} | {*adapter_weights(subject)}
+    beyond |= {*near_namesakes(subject).values()}
     if renaming := subject.checkpoint.renaming:
         beyond |= {*renaming.superseded}
     names = [name for name in subject.inventory.unrecognized if name not in beyond]
@@ -79,6 +84,33 @@ def unexpected_tensors(subject: Subject) -> Iterator[Finding]:
         )
 
 
+def near_namesakes(subject: Subject) -> dict[str, str]:
+    """Missing names, each with a stored one of the same shape that is not declared and has nearly the same name."""
+    inventory, tensors = subject.inventory, subject.checkpoint.tensors
+    missing = [(slot, name) for slot, names in inventory.missing for name in names]
+    if not missing or not inventory.unrecognized or max(len(missing), len(inventory.unrecognized)) > MOST_NAMESAKES:
+        return {}
+    from difflib import get_close_matches
+
+    near: dict[str, str] = {}
+    for slot, name in missing:
+        shape = tuple(map(int, slot.stored.shape))
+        like = [n for n in inventory.unrecognized if n not in tensors or tensors[n].shape == shape]
+        # Another layer's tensor is no namesake.
+        like = [n for n in like if template_of(n)[1] == template_of(name)[1] and n not in near.values()]
+        if found := get_close_matches(name, like, n=1, cutoff=NEAR):
+            near[name] = found[0]
+    return near
+
+
+def _remedy(names: list[str], near: dict[str, str]) -> str:
+    """What to do about missing tensors."""
+    stored = [near[name] for name in names if name in near]
+    if stored:
+        return f"{summed(stored)[0]} is stored, which may be meant: loaders look for the exact name, so rename it"
+    return "loaders fill missing weights with random numbers; save or download the checkpoint again"
+
+
 def unrelated_weights(subject: Subject) -> Iterator[Finding]:
     """`missing-tensor`, an error, where not one name fits: config and weights are of two models."""
     names = subject.checkpoint.names
@@ -89,8 +121,15 @@ def unrelated_weights(subject: Subject) -> Iterator[Finding]:
             message=f"none of {some(list(names))} is one that {subject.declaration.family.model_type} has, "
             f"such as {next(iter(summed(sorted(names)[:1])))}",
             config=("model_type",),
-            hint="config.json and weights describe different models",
+            hint=_gathered(names) or "config.json and weights describe different models",
         )
+
+
+def _gathered(names: Iterable[str]) -> str:
+    """What to say of FSDP's flat parameters; empty for other names."""
+    if any(name.rpartition(".")[2].lstrip("_").startswith("flat_param") for name in names):
+        return "saved by FSDP before the weights were gathered: save again with a full state dict"
+    return ""
 
 
 class Depth(NamedTuple):

@@ -1,36 +1,24 @@
-"""Does the tokenizer's vocabulary fit the embedding?"""
+"""Does the tokenizer fit the embedding, and end where the model does?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import msgspec
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from weightscope.analyses.rules.subject import Subject
+from weightscope.analyses.rules.vocabulary import highest_ids, id_of, pointers
 from weightscope.components.base import find
 from weightscope.components.embedding import Embedding
+from weightscope.config import read_config
+from weightscope.errors import ConfigError
 from weightscope.findings import Finding
 from weightscope.roles import Role
 
-MAX_TOKENIZER = 200_000_000
 # What a model may have instead of, or before it had, a tokenizer.json.
-OTHERS = ("tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json", "tokenizer_config.json")
-
-
-class _Added(msgspec.Struct):
-    id: int
-
-
-class _Model(msgspec.Struct):
-    """BPE and WordPiece map tokens to ids, Unigram lists them in order."""
-
-    vocab: dict[str, int] | list[msgspec.Raw] = {}
-
-
-class _Tokenizer(msgspec.Struct):
-    model: _Model
-    added_tokens: list[_Added] = []
+OTHERS = (
+    "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json", "tokenizer_config.json",
+    "added_tokens.json",
+)  # fmt: skip
 
 
 def tokenizer_size(subject: Subject) -> Iterator[Finding]:
@@ -41,42 +29,77 @@ def tokenizer_size(subject: Subject) -> Iterator[Finding]:
     rows = next((e.rows for e in find(subject.declaration.tree, Embedding) if e.role is Role.TOKEN_EMBEDDING), None)
     if rows is None:
         return
-    if not directory.holds("tokenizer.json"):
-        if not set(OTHERS) & set(directory.names()):
-            yield Finding(
-                code="config-missing",
-                severity="info",
-                message="there is no tokenizer beside the weights",
-                hint="the model cannot be prompted without one",
-            )
-        return
-    highest = _highest(directory.fetch("tokenizer.json"))
-    if isinstance(highest, Finding):
-        yield highest
-    elif highest >= rows:
+    if pointed := pointers(directory):
         yield Finding(
             code="config-invalid",
             severity="error",
-            message=f"tokenizer.json has ids up to {highest:,}, the embedding has {rows:,} rows ({rows.text})",
-            expected=int(rows),
-            actual=highest + 1,
-            config=rows.keys,
-            hint="a prompt may use a token without a row; was the embedding resized?",
+            message=f"in place of the tokenizer, Git LFS pointers: {', '.join(pointed)}",
+            hint="run `git lfs pull`",
         )
+        return
+    names = set(directory.names())
+    if "tokenizer.json" not in names and not set(OTHERS) & names:
+        yield Finding(
+            code="config-missing",
+            severity="info",
+            message="there is no tokenizer beside the weights",
+            hint="the model cannot be prompted without one",
+        )
+        return
+    for found in highest_ids(directory):
+        if isinstance(found, Finding):
+            yield found
+        elif found[1] >= rows:
+            name, highest = found
+            yield Finding(
+                code="config-invalid",
+                severity="error",
+                message=f"{name} has ids up to {highest:,}, the embedding has {rows:,} rows ({rows.text})",
+                expected=int(rows),
+                actual=highest + 1,
+                config=rows.keys,
+                hint="a prompt may use a token without a row; was the embedding resized?",
+            )
 
 
-def _highest(path: Path) -> int | Finding:
-    """The highest token id, or what is wrong with the file."""
+def tokenizer_end(subject: Subject) -> Iterator[Finding]:
+    """`config-invalid`, info: the tokenizer's eos_token is no id that generation ends on."""
+    from weightscope.analyses.rules.config import ending_ids
+
+    directory = subject.directory
+    if directory is None or subject.config is None or not directory.holds("tokenizer_config.json"):
+        return
     try:
-        raw = path.read_bytes() if path.stat().st_size <= MAX_TOKENIZER else b""
-        tokenizer = msgspec.json.decode(raw, type=_Tokenizer)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Finding(
+        said = read_config(directory.fetch("tokenizer_config.json")).data
+    except ConfigError as error:
+        yield Finding.of(error)
+        return
+    token = _content(said.get("eos_token"))
+    number = _number(said, token) if token else None
+    if token and number is None:
+        number = id_of(directory, token)
+    ends = ending_ids(subject)
+    if number is not None and ends and number not in ends:
+        yield Finding(
             code="config-invalid",
-            severity="error",
-            message=f"tokenizer.json cannot be read ({error})",
-            hint="restore it from the model's repository",
+            severity="info",
+            message=f"tokenizer_config.json ends on {token!r} (id {number}), generation on {ends}",
+            expected=ends,
+            actual=number,
+            config=("eos_token_id",),
+            hint="a chat may not stop where the tokenizer says: add the id to eos_token_id of generation_config.json",
         )
-    vocab = tokenizer.model.vocab
-    ids = vocab.values() if isinstance(vocab, dict) else range(len(vocab))
-    return max((*ids, *(token.id for token in tokenizer.added_tokens)), default=-1)
+
+
+def _content(token: object) -> str | None:
+    content = token.get("content") if isinstance(token, dict) else token
+    return content if isinstance(content, str) else None
+
+
+def _number(said: Mapping[str, Any], token: str) -> int | None:
+    """The id that `added_tokens_decoder` gives a token."""
+    decoder = said.get("added_tokens_decoder")
+    for number, added in decoder.items() if isinstance(decoder, dict) else ():
+        if _content(added) == token and str(number).isdecimal():
+            return int(number)
+    return None
