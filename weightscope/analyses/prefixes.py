@@ -53,7 +53,8 @@ def find_renaming(declaration: Declaration, checkpoint: Checkpoint) -> Renaming 
     # The trained copy of a module that PEFT saves twice is the one that counts.
     for name in sorted(strays, key=lambda name: "original_module." in name):
         found.take(name, _renamed(strays[name], pairs, declared), _cut(strays[name], pairs))
-    suffixes = find_suffixes(checkpoint, missing, found)
+    absent = [slot for slot in declaration.slots if slot.first_name() not in stored]
+    suffixes = find_suffixes(checkpoint, absent, found)
     _take_head(declaration, stored, found)
     if not found.fitting and not suffixes:
         return _embedding_from_head(declaration, checkpoint, {})

@@ -33,7 +33,8 @@ def strange_head(subject: Subject) -> Iterator[Finding]:
 
 def _what(subject: Subject, tying: Tying) -> tuple[Severity, str, str] | None:
     """Severity, message and hint."""
-    if tying.evidence == "absent-head" and not tying.tied and subject.complete and subject.has_names:
+    told = subject.complete and subject.has_names and bool(subject.inventory.recognized or subject.declaration is None)
+    if tying.evidence == "absent-head" and not tying.tied and told:
         message = "the config does not tie the head to the embedding, but no head is stored"
         # Saved from a base model: loading it as one is sound, as the architecture that the config names it is not.
         rooted = subject.declaration is None or subject.declaration.root

@@ -44,10 +44,10 @@ def adapter_weights(subject: Subject) -> tuple[str, ...]:
 
 def _renamed(subject: Subject, renaming: Renaming) -> Finding:
     root = _root(subject)
-    loaded = all((change.found, change.expected) == (root, "") for change in renaming.changes)
+    loaded = all((change.found, change.expected) == (root, "") for change in renaming.changes) and _usual_head(subject)
     said = [_said(change, len(subject.checkpoint.names)) for change in renaming.changes]
     if renaming.superseded:
-        said.append(f"{len(renaming.superseded):,} older copies lie beside")
+        said.append(f"an older copy of {len(renaming.superseded):,} lies beside")
     severity: Severity = "info" if loaded else "error"
     return Finding(
         code="prefix-mismatch",
@@ -117,6 +117,12 @@ def _lacking_root(subject: Subject) -> Finding | None:
         config=("architectures",),
         hint=f"transformers adds it, not every loader does; {THROUGH}",
     )
+
+
+def _usual_head(subject: Subject) -> bool:
+    """Whether transformers finds the head below a prefix: GPT-NeoX's `embed_out` it finds only without one."""
+    heads = [group for group in subject.inventory.groups if Role.LM_HEAD in group.roles and not group.inferred]
+    return all(name.startswith("lm_head.") for group in heads for name in group.names)
 
 
 def _root(subject: Subject) -> str:

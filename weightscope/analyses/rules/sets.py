@@ -11,6 +11,8 @@ from weightscope.findings import Finding
 
 def other_weights(subject: Subject) -> Iterator[Finding]:
     """`other-weights`: an error where loaders follow an index in vain, a warning for two sets of one format."""
+    if not subject.checkpoint.location.weights:
+        return
     read = _read(subject)
     for item in subject.checkpoint.location.beside:
         if item.relation == "stale-index":
