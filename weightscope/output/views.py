@@ -72,7 +72,10 @@ def _facts(summary: Summary) -> Iterable[tuple[str, str]]:
     parameters = summary.parameters
     if parameters.total is None or parameters.non_embedding is None:
         index = summary.model.format == "index"
-        yield "Parameters", "unknown: " + ("an index gives no shapes" if index else "no weight file was read")
+        yield (
+            "Parameters",
+            "unknown: " + ("an index gives names and total size, no shapes" if index else "no weight file was read"),
+        )
         return
     ends = f"{words.short(parameters.non_embedding)} without embeddings and head"
     total = f"{words.count(parameters.total)}"

@@ -15,7 +15,7 @@ from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Kind
 
-# Names that share this much are held to be meant alike; more than so many are not compared one by one.
+# Names that share this much are held to be meant alike; more kinds of them than this are not compared.
 NEAR, MOST_NAMESAKES = 0.85, 300
 
 
@@ -87,19 +87,24 @@ def unexpected_tensors(subject: Subject) -> Iterator[Finding]:
 def near_namesakes(subject: Subject) -> dict[str, str]:
     """Missing names, each with a stored one of the same shape that is not declared and has nearly the same name."""
     inventory, tensors = subject.inventory, subject.checkpoint.tensors
-    missing = [(slot, name) for slot, names in inventory.missing for name in names]
-    if not missing or not inventory.unrecognized or max(len(missing), len(inventory.unrecognized)) > MOST_NAMESAKES:
+    strays: dict[str, dict[tuple[int, ...], str]] = {}
+    for name in inventory.unrecognized if inventory.missing else ():
+        template, numbers = template_of(name)
+        strays.setdefault(template, {})[numbers] = name
+    if not 0 < len(strays) <= MOST_NAMESAKES:
         return {}
     from difflib import get_close_matches
 
     near: dict[str, str] = {}
-    for slot, name in missing:
-        shape = tuple(map(int, slot.stored.shape))
-        like = [n for n in inventory.unrecognized if n not in tensors or tensors[n].shape == shape]
-        # Another layer's tensor is no namesake.
-        like = [n for n in like if template_of(n)[1] == template_of(name)[1] and n not in near.values()]
-        if found := get_close_matches(name, like, n=1, cutoff=NEAR):
-            near[name] = found[0]
+    for slot, names in inventory.missing:
+        template = template_of(names[0])[0]
+        like = [other for other in strays if other.count("{}") == template.count("{}")]
+        found = get_close_matches(template, like, n=1, cutoff=NEAR)
+        for name in names if found else ():
+            other = strays[found[0]].get(template_of(name)[1])
+            fits = other in tensors and tensors[other].shape == tuple(map(int, slot.stored.shape))
+            if other and (fits or not tensors):
+                near[name] = other
     return near
 
 
