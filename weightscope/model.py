@@ -165,7 +165,7 @@ class Model:
         from weightscope.analyses.forward.run import run_forward
 
         require_here(*(file.remote for file in self.checkpoint.files))
-        if self.declaration is None:
+        if self.declaration is None or self.declaration.part:
             why = f" ({self._notices[0].message.partition(':')[0]})" if self._notices else ""
             raise NotImplementedByWeightscope(f"a forward pass needs a declared model{why}", where=self.reference)
         if not self.checkpoint.files:

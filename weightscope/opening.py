@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 PER_LAYER = ("layer_types", "layers_block_type", "mlp_layer_types", "no_rope_layers")
 STORED = "roles are inferred from names, and elements are counted as they are stored"
 
+UNCHECKED = "nothing that is stored is checked against config.json"
+
 
 def open_model(
     path: str | Path, *, variant: str | None = None, progress: Progress | None = None, tolerant: bool = False
@@ -118,7 +120,14 @@ def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> 
             code="unknown-architecture",
         )
     if declaration is None:
-        notices.append(_notice("warning", what, STORED))
+        from weightscope.analyses.language import language_part
+
+        declaration = language_part(config, checkpoint.names)
+        if declaration is None:
+            notices.append(_notice("warning", what, STORED))
+        else:
+            told = f"only its language model is read by a declaration, as {declaration.family.model_type}"
+            notices.append(_notice("warning", what, told, "its other parts are not checked against config.json"))
     return declaration
 
 
@@ -129,7 +138,7 @@ def _under_declared_names(
     from weightscope.analyses.prefixes import find_renaming
     from weightscope.checkpoint.renaming import rename
 
-    renaming = find_renaming(declaration, checkpoint)
+    renaming = None if declaration.part else find_renaming(declaration, checkpoint)
     if renaming is None:
         return checkpoint, declaration
     checkpoint = rename(checkpoint, renaming)
@@ -163,13 +172,13 @@ def _unquantized(config: Config) -> Declaration | None:
         return None
 
 
-def _notice(severity: Severity, what: str, consequence: str) -> Finding:
+def _notice(severity: Severity, what: str, consequence: str, hint: str = UNCHECKED) -> Finding:
     return Finding(
         code="unknown-architecture",
         severity=severity,
         message=f"{what}: {consequence}",
         config=("quantization_config" if what.startswith("quantization") else "model_type",),
-        hint="nothing that is stored is checked against config.json",
+        hint=hint,
     )
 
 

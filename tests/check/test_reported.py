@@ -385,3 +385,82 @@ def test_a_head_of_fewer_rows_is_not_the_embedding(plant: Any) -> None:
     finding = alone(model.findings())
     assert (finding.code, finding.tensors) == ("shape-mismatch", ("lm_head.weight",))
     assert weightscope.open(model.path).tying.evidence == "untied"
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"num_local_experts": 8, "sliding_window": 4096}, "num_local_experts 8, sliding_window 4096"),
+        ({"qk_norm": True}, "qk_norm True"),
+        ({"num_local_experts": None, "sliding_window": None, "attn_logit_softcapping": None, "qk_norm": False}, ""),
+        ({"attention_bias": False, "partial_rotary_factor": 1.0, "n_shared_experts": 0}, ""),
+    ],
+)
+def test_a_key_of_the_architecture_that_is_not_read(keys: dict[str, Any], said: str, plant: Any) -> None:
+    model = plant("llama")
+    model.config |= keys
+    findings = model.findings()
+    assert [(f.code, f.severity) for f in findings] == ([("config-invalid", "info")] if said else [])
+    assert all(f.message == f"config.json says {said}, which llama does not read" for f in findings)
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        lambda name: f"language_model.{name}",
+        lambda name: f"llm.{name}",
+        lambda name: name.replace("model.", "model.language_model.", 1) if name.startswith("model.") else name,
+    ],
+)
+def test_the_language_part_of_an_undeclared_wrapper(spelled: Callable[[str], str], plant: Any) -> None:
+    model = plant("qwen2")
+    text, weights = model.config, sum(tensor.numel() for tensor in model.tensors.values())
+    model.config = {"model_type": "new_vl", "architectures": ["NewVL"], "text_config": text}
+    model.tensors = {spelled(name): tensor for name, tensor in model.tensors.items()}
+    model.tensors["visual.blocks.0.attn.qkv.weight"] = torch.ones(12, 4)
+    finding = alone(model.findings())
+    assert (finding.code, finding.severity) == ("unknown-architecture", "error")
+    assert finding.message == (
+        "model type 'new_vl' is not declared: only its language model is read by a declaration, as qwen2"
+    )
+    opened = weightscope.open(model.path)
+    assert opened.parameters.total == weights + 48
+    assert not opened.summary().model.recognized
+    assert opened.tensors[spelled("model.layers.1.mlp.up_proj.weight")].inferred is False
+    assert {c.component for c in opened.components} == {"embedding", "vision", "attention", "mlp", "norm", "head"}
+    with pytest.raises(weightscope.WeightscopeError, match="a forward pass needs a declared model"):
+        opened.forward([1, 2])
+
+
+def test_a_shared_table_counts_once(tmp_path: Path) -> None:
+    """T5 stores its table three times."""
+    table = torch.ones(11, 4)
+    names = ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+    plant = Plant(tmp_path, {"model_type": "t5"}, {**dict.fromkeys(names, table), "lm_head.weight": table})
+    opened = weightscope.open(plant.write())
+    assert opened.parameters.total == 2 * 44
+    assert opened.tying.evidence == "untied"
+
+
+def test_counts_that_nothing_tells(plant: Any) -> None:
+    """An index gives names and no shapes; no declaration says how many experts a token uses."""
+    model = plant("mixtral", shards=2)
+    model.config["model_type"] = "mixtral_of_tomorrow"
+    model.write()
+    assert weightscope.open(model.path).parameters.total == sum(t.numel() for t in model.tensors.values())
+    assert weightscope.open(model.path).parameters.active is None
+    for shard in model.path.glob("*.safetensors"):
+        shard.unlink()
+    counts = weightscope.open(model.path / model.index).parameters
+    assert (counts.total, counts.active, counts.non_embedding, counts.buffers) == (None, None, None, None)
+    assert counts.bits_per_parameter is None
+
+
+@pytest.mark.parametrize(
+    ("architecture", "evidence"), [("NewForCausalLM", "absent-head"), ("NewModel", "not-applicable")]
+)
+def test_a_model_without_a_head_is_not_tied(architecture: str, evidence: str, tmp_path: Path) -> None:
+    config = {"model_type": "new", "architectures": [architecture], "tie_word_embeddings": True}
+    plant = Plant(tmp_path, config, {"embed_tokens.weight": torch.ones(5, 4)})
+    tying = weightscope.open(plant.write()).tying
+    assert (tying.tied, tying.evidence) == (evidence == "absent-head", evidence)

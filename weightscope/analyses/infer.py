@@ -125,6 +125,8 @@ def guess(template: str, dimensions: int) -> Guess:
 
 def _role(module: str) -> Role:
     words = [word for word in module.split(".") if word != "{}"]
+    if words[-1:] == ["shared"] and len(words) < 3:
+        return Role.TOKEN_EMBEDDING
     if _HEAD_PARTS.search(module):
         words = words[-1:]
     for word in reversed(words[-2:]):

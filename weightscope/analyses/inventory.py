@@ -20,6 +20,8 @@ from weightscope.roles import Role, Section
 from weightscope.sizes import Shape
 from weightscope.storage.base import Kind
 
+SHARED = ("shared.weight", "model.shared.weight", "transformer.shared.weight")
+
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Tensors that differ only in their layer and expert numbers.
@@ -137,7 +139,7 @@ def take_inventory(declaration: Declaration | None, checkpoint: Checkpoint) -> I
     if checkpoint.format == "index":
         return _from_names(slots, checkpoint.names)
     tensors = checkpoint.tensors
-    aliases = find_aliases(checkpoint)
+    aliases = find_aliases(checkpoint) or ({} if declaration else shared_tables(tensors))
     groups: list[Group] = []
     missing: list[tuple[Slot, tuple[str, ...]]] = []
     matched = 0
@@ -178,6 +180,16 @@ def find_aliases(checkpoint: Checkpoint) -> dict[str, str]:
         if original is not name:
             aliases[name] = original
     return aliases
+
+
+def shared_tables(tensors: Mapping[str, TensorEntry]) -> dict[str, str]:
+    """Copies of the table that encoder and decoder share (T5: `shared`), as name -> that table's name."""
+    shared = next((name for name in SHARED if name in tensors), None)
+    if shared is None:
+        return {}
+    ends = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+    copies = (n for n, entry in tensors.items() if n.endswith(ends) and entry.shape == tensors[shared].shape)
+    return dict.fromkeys(copies, shared)
 
 
 def _planned(slot: Slot) -> Group:

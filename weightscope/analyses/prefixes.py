@@ -69,6 +69,12 @@ def find_renaming(declaration: Declaration, checkpoint: Checkpoint) -> Renaming 
     )
 
 
+def place_of(slots: Iterable[Slot], names: Iterable[str]) -> Pair | None:
+    """The prefix under which names hold these slots, for the one that they are declared with; None for none."""
+    required = [slot for slot in slots if not (slot.stored.optional or slot.auxiliary)]
+    return next(iter(_prefixes(required, names, len(required))), None)
+
+
 def _prefixes(missing: Iterable[Slot], names: Iterable[str], expected: int) -> list[Pair]:
     """The exchanges of prefixes that many of the missing names ask for."""
     tails: dict[str, set[str]] = {}

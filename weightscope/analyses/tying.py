@@ -103,10 +103,9 @@ def _span(checkpoint: Checkpoint, entry: TensorEntry) -> tuple[Path, int, int]:
 
 
 def _the(groups: list[Group], role: Role, section: Section) -> Group | None:
-    for group in groups:
-        if role in group.roles and group.section is section and group.kind is Kind.WEIGHT:
-            return group
-    return None
+    found = [g for g in groups if role in g.roles and g.section is section and g.kind is Kind.WEIGHT]
+    # What is the storage of another is the table itself only where there is no other.
+    return min(found, key=lambda group: group.alias, default=None)
 
 
 def _shapes(group: Group) -> set[tuple[int, ...]]:

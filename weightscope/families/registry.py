@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from weightscope import families
-from weightscope.components.base import Component, Slot, find, walk
+from weightscope.components.base import Component, Group, Slot, find, walk
 from weightscope.components.embedding import Head
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
@@ -63,7 +63,10 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Declaration(msgspec.Struct, frozen=True, kw_only=True):
-    """A family's model for one config: the tree, its tensors with quantization applied, the spelling that fits."""
+    """A family's model for one config: the tree, its tensors with quantization applied, the spelling that fits.
+
+    A `part` is the language model of a wrapper that no family declares: what else is stored is not its affair.
+    """
 
     family: Family
     config: Config
@@ -71,6 +74,7 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
     tree: Component
     slots: tuple[Slot, ...]
     scheme: Scheme | None
+    part: bool = False
 
     @property
     def tied(self) -> bool:
@@ -163,8 +167,23 @@ def declare(config: Config, names: Collection[str] | None = None, *, quantized: 
     return best
 
 
-def _declare(found: Family, config: Config, root: str, scheme: Scheme | None) -> Declaration:
+def declare_part(config: Config, root: str | None, prefix: str) -> Declaration | None:
+    """The declaration of a wrapper's language model, moved below `prefix`; None for unknown types.
+
+    Raises:
+        ConfigError, UndeclaredError: as for a whole model.
+    """
+    found = find_family(config.model_type)
+    if found is None:
+        return None
+    declaration = _declare(found, config, found.roots[0] if root is None else root, scheme_of(config), prefix)
+    return replace(declaration, part=True)
+
+
+def _declare(found: Family, config: Config, root: str, scheme: Scheme | None, prefix: str = "") -> Declaration:
     tree = found.component(config, root)
+    if prefix:
+        tree = Group(name=prefix, parts=(tree,))
     try:
         slots = list(walk(tree))
     except ZeroDivisionError:

@@ -66,7 +66,7 @@ def missing_tensors(subject: Subject) -> Iterator[Finding]:
 
 def unexpected_tensors(subject: Subject) -> Iterator[Finding]:
     """`unexpected-tensor`, a warning: loaders ignore such tensors."""
-    if subject.declaration is None or not subject.inventory.recognized:
+    if subject.declaration is None or subject.declaration.part or not subject.inventory.recognized:
         return
     beyond = {name for depth in _depths(subject) for name in depth.beyond} | {*adapter_weights(subject)}
     beyond |= {*near_namesakes(subject).values()}
