@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from weightscope.analyses.suffixes import Names, Pair, find_suffixes, same_shape
 from weightscope.checkpoint.reader import Checkpoint
@@ -30,10 +30,17 @@ _WORDS = re.compile(
     r"(?:^|(?<=\.))(?:base_model\.model|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module"
     r"|module|modules_to_save\.[^.]+|original_module|base_layer)\."
 )
+# What tells that some names may hold such a word, without looking at each.
+WITHIN = (
+    "_orig_mod.", "_wrapped_module.", "_forward_module.", "\nmodule.", ".module.", "modules_to_save.",
+    "original_module.", "base_layer.", "\nbase_model.",
+)  # fmt: skip
 _COPIES = re.compile(r"\b(modules_to_save|original_module)\.")
 LM_HEAD = "lm_head.weight"
 # Prefixes are looked for up to this many words deep.
 DEPTH = 5
+# The last words of a name, among which the numbers of its layer and expert are.
+NUMBERED = 7
 # The part of the expected names that one exchange must explain, to be one.
 SHARE = 0.25
 
@@ -43,8 +50,8 @@ def find_renaming(declaration: Declaration, checkpoint: Checkpoint) -> Renaming 
     stored = checkpoint.names
     required = [slot for slot in declaration.slots if not (slot.stored.optional or slot.auxiliary)]
     missing = [slot for slot in required if slot.first_name() not in stored]
-    more = len(stored) > sum(slot.count for slot in required)
-    if not missing and not (more and any(name == LM_HEAD or _WORDS.search(name) for name in stored)):
+    more = len(stored) > sum(slot.count for slot in declaration.slots if slot.first_name() in stored)
+    if not missing and not (more and _may_be_wrapped(declaration, stored)):
         return None
     declared = {name for slot in declaration.slots for name in slot.names()}
     strays = {name: _WORDS.sub("", name) for name in stored if name not in declared}
@@ -69,17 +76,30 @@ def find_renaming(declaration: Declaration, checkpoint: Checkpoint) -> Renaming 
     )
 
 
+def _may_be_wrapped(declaration: Declaration, stored: Collection[str]) -> bool:
+    """Whether some of the names beyond those that are needed may be needed ones under others; cheap for 90,000."""
+    head = _table(declaration, Role.LM_HEAD, Section.HEAD)
+    if head and LM_HEAD in stored and head.first_name() != LM_HEAD:
+        return True
+    joined = "\n".join(("", *stored))
+    return any(word in joined for word in WITHIN)
+
+
 def place_of(slots: Iterable[Slot], names: Iterable[str]) -> Pair | None:
     """The prefix under which names hold these slots, for the one that they are declared with; None for none."""
     required = [slot for slot in slots if not (slot.stored.optional or slot.auxiliary)]
     return next(iter(_prefixes(required, names, len(required))), None)
 
 
-def _prefixes(missing: Iterable[Slot], names: Iterable[str], expected: int) -> list[Pair]:
+def _prefixes(missing: Sequence[Slot], names: Iterable[str], expected: int) -> list[Pair]:
     """The exchanges of prefixes that many of the missing names ask for."""
     tails: dict[str, set[str]] = {}
+    # Only the first layer and expert are asked for: of 90,000 names some hundred.
+    firsts = {word for slot in missing for word in slot.first_name().split(".") if word.isdigit()}
     for name in names:
         words = name.split(".")
+        if any(word.isdigit() and word not in firsts for word in words[-NUMBERED:]):
+            continue
         for cut in range(min(DEPTH, len(words) - 2) + 1):
             tails.setdefault(".".join(words[cut:]), set()).add("".join(f"{word}." for word in words[:cut]))
     votes: Counter[Pair] = Counter()
