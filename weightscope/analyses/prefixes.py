@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from os.path import commonprefix
 
-from weightscope.analyses.suffixes import Names, Pair, find_suffixes, same_shape
+from weightscope.analyses.exchanges import Names, Pair, find_exchanges, same_shape
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.renaming import Change, Renaming
 from weightscope.components.base import Slot
@@ -35,6 +36,7 @@ WITHIN = (
     "_orig_mod.", "_wrapped_module.", "_forward_module.", "\nmodule.", ".module.", "modules_to_save.",
     "original_module.", "base_layer.", "\nbase_model.",
 )  # fmt: skip
+_NUMBER = re.compile(r"(?:^|\.)\d+\.")
 _COPIES = re.compile(r"\b(modules_to_save|original_module)\.")
 LM_HEAD = "lm_head.weight"
 # Prefixes are looked for up to this many words deep.
@@ -43,6 +45,21 @@ DEPTH = 5
 NUMBERED = 7
 # The part of the expected names that one exchange must explain, to be one.
 SHARE = 0.25
+
+
+def unwrapped(names: Collection[str]) -> Iterator[dict[str, str]]:
+    """Names without wrappers' words, and less one word more each time of what they all begin with."""
+    bare = {name: _WORDS.sub("", name) for name in names}
+    common = commonprefix(list(bare.values())).split(".")[:-1]  # noqa: RUF071 - names, not paths
+    for cut in range(min(len(common), DEPTH) + 1):
+        length = sum(len(word) + 1 for word in common[:cut])
+        yield {name: new[length:] for name, new in bare.items() if len(new) > length and new[length:] != name}
+
+
+def fitting(declaration: Declaration, names: Collection[str]) -> tuple[int, int]:
+    """How many of the kinds of tensors that are needed are among these names, and of how many."""
+    required = [slot for slot in declaration.slots if not (slot.stored.optional or slot.auxiliary)]
+    return sum(slot.first_name() in names for slot in required), len(required)
 
 
 def find_renaming(declaration: Declaration, checkpoint: Checkpoint) -> Renaming | None:
@@ -61,11 +78,11 @@ def find_renaming(declaration: Declaration, checkpoint: Checkpoint) -> Renaming 
     for name in sorted(strays, key=lambda name: "original_module." in name):
         found.take(name, _renamed(strays[name], pairs, declared), _cut(strays[name], pairs))
     absent = [slot for slot in declaration.slots if slot.first_name() not in stored]
-    suffixes = find_suffixes(checkpoint, absent, found)
+    exchanges = find_exchanges(checkpoint, absent, found)
     _take_head(declaration, stored, found)
-    if not found.fitting and not suffixes:
+    if not found.fitting and not exchanges:
         return _embedding_from_head(declaration, checkpoint, {})
-    changes = (*_word_changes(found.names), *_prefix_changes(found.names, strays, pairs), *suffixes)
+    changes = (*_word_changes(found.names), *_prefix_changes(found.names, strays, pairs), *exchanges)
     head = _embedding_from_head(declaration, checkpoint, found.names)
     superseded = tuple(name for name in strays if name not in found.names and _COPIES.search(name))
     return Renaming(
@@ -108,11 +125,12 @@ def _prefixes(missing: Sequence[Slot], names: Iterable[str], expected: int) -> l
         for cut in range(max(len(words) - 1, 1)):
             if before := tails.get(".".join(words[cut:])):
                 own = "".join(f"{word}." for word in words[:cut])
-                votes.update(Pair(other, own) for other in before if other != own)
+                votes.update(Pair(x, own) for x in before if x != own and not _NUMBER.search(f"{x}{own}"))
                 break
     many = [pair for pair, count in votes.most_common() if count >= max(2, SHARE * expected)]
-    beside = [pair for pair in votes if pair not in many and pair.found in {other.found for other in many}]
-    return many + beside
+    # Where one root stands for another, what lies beside the layers may be told apart from them.
+    roots = {pair.found.partition(".")[0] for pair in many}
+    return many + [pair for pair in votes if pair not in many and pair.found.partition(".")[0] in roots]
 
 
 def _renamed(name: str, pairs: Iterable[Pair], declared: Collection[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from weightscope.analyses.rules.prefixes import adapter_weights
@@ -111,6 +111,8 @@ def near_namesakes(subject: Subject) -> dict[str, str]:
 def _remedy(names: list[str], near: dict[str, str]) -> str:
     """What to do about missing tensors."""
     stored = [near[name] for name in names if name in near]
+    if stored and stored[0].endswith("_orig"):
+        return "torch's pruning was not made permanent: call prune.remove on each module and save again"
     if stored:
         return f"{summed(stored)[0]} is stored, which may be meant: loaders look for the exact name, so rename it"
     return "loaders fill missing weights with random numbers; save or download the checkpoint again"
@@ -126,14 +128,16 @@ def unrelated_weights(subject: Subject) -> Iterator[Finding]:
             message=f"none of {some(list(names))} is one that {subject.declaration.family.model_type} has, "
             f"such as {next(iter(summed(sorted(names)[:1])))}",
             config=("model_type",),
-            hint=_gathered(names) or "config.json and weights describe different models",
+            hint=_other_kind(names) or "config.json and weights describe different models",
         )
 
 
-def _gathered(names: Iterable[str]) -> str:
-    """What to say of FSDP's flat parameters; empty for other names."""
+def _other_kind(names: Collection[str]) -> str:
+    """What to say of FSDP's flat parameters, and of an adapter; empty for other names."""
     if any(name.rpartition(".")[2].lstrip("_").startswith("flat_param") for name in names):
         return "saved by FSDP before the weights were gathered: save again with a full state dict"
+    if all("lora_" in name for name in names):
+        return "these are the weights of a LoRA adapter: name the directory of its base model"
     return ""
 
 

@@ -16,6 +16,7 @@ from weightscope.families.registry import Declaration
 from weightscope.storage.base import Kind
 
 OTHER_MODEL = "config.json and weights describe different models"
+TRANSPOSED = "stored transposed: convert them back (GPT-2 stores in × out, most others out × in)"
 # How many values of absent keys, and pairs of keys, are tried: each is a model to declare.
 MOST_ABSENT, MOST_PAIRS = 60, 200
 
@@ -51,7 +52,8 @@ def likely_hint(subject: Subject, wrong: list[Wrong]) -> str:
         return OTHER_MODEL
     truths = _likely_truths(subject, wrong)
     if not truths:
-        return OTHER_MODEL
+        turned = all(len(w.shape) > 1 and w.shape == (w.group.shape or ())[::-1] for w in wrong)
+        return TRANSPOSED if turned else OTHER_MODEL
     what = f"every {_what(subject, wrong)} fits "
     if all(key.said is not None for truth in truths[:3] for key in truth):
         fitting = " or ".join(" and ".join(f"{key.key} = {key.value:,}" for key in truth) for truth in truths[:3])
@@ -72,10 +74,10 @@ def _likely_truths(subject: Subject, wrong: list[Wrong]) -> list[tuple[Truth, ..
         return []
     groups = (group for group in subject.inventory.groups if group.shape and not is_packed(group))
     actual = {group.template: shape for group in groups for _, shape in group.counts}
-    tried = list(dict.fromkeys([*_candidates(declaration, wrong), *_absent(declaration, wrong)]))
-    single: list[tuple[Truth, ...]] = [(truth,) for truth in tried if _fits(declaration, (truth,), actual)]
-    if single:
-        return single
+    tried = list(dict.fromkeys(_candidates(declaration, wrong)))
+    for truths in (tried, list(_absent(declaration, wrong))):
+        if single := [(truth,) for truth in truths if _fits(declaration, (truth,), actual)]:
+            return list(single)
     pairs = (pair for pair in combinations(tried, 2) if pair[0].key != pair[1].key)
     return [pair for pair in islice(pairs, MOST_PAIRS) if _fits(declaration, pair, actual)]
 
@@ -90,6 +92,7 @@ def _absent(declaration: Declaration, wrong: list[Wrong]) -> Iterator[Truth]:
     keys = [k for k, default in defaults.items() if isinstance(default, Nullable) and default.kind is int]
     keys = [key for key in keys if given.get(key) is None]
     numbers = {v for v in given.values() if isinstance(v, int) and not isinstance(v, bool) and v > 0} | {1}
+    numbers |= {a // b for a in numbers for b in numbers if a % b == 0}
     sizes = {
         size
         for item in wrong
