@@ -464,3 +464,60 @@ def test_a_model_without_a_head_is_not_tied(architecture: str, evidence: str, tm
     plant = Plant(tmp_path, config, {"embed_tokens.weight": torch.ones(5, 4)})
     tying = weightscope.open(plant.write()).tying
     assert (tying.tied, tying.evidence) == (evidence == "absent-head", evidence)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        (
+            "mixtral",
+            lambda n: n.replace("block_sparse_moe", "moe"),
+            "48 of 69 names contain '.moe' where 'block_sparse_",
+        ),
+        ("llama", lambda n: f"{n}.data", "all 30 names end with 'data'"),
+        ("llava", lambda n: f"module.{n}", "all 73 names begin with 'module.', which DataParallel"),
+        (
+            "llava",
+            lambda n: n.replace("language_model.", "text_model."),
+            "begin with 'text_model.' where 'language_model.'",
+        ),
+        (
+            "llama",
+            lambda n: n.replace("model.layers.", "net.h.").replace("model.", "net."),
+            "27 of 30 names begin with 'net.h.' where 'model.layers.' is expected; 2 of 30 names begin with 'net.'",
+        ),
+    ],
+)
+def test_other_exchanges(name: str, change: Callable[[str], str], words: str, plant: Any) -> None:
+    model = plant(name)
+    model.tensors = {change(n): tensor for n, tensor in model.tensors.items()}
+    finding = alone(model.findings())
+    assert (finding.code, finding.severity) == ("prefix-mismatch", "error")
+    assert words in finding.message
+    opened = weightscope.open(model.path)
+    assert opened.summary().tensors.unrecognized == ()
+    assert opened.parameters.total == sum(tensor.numel() for tensor in model.tensors.values())
+
+
+def test_pruning_that_was_not_made_permanent(plant: Any) -> None:
+    """torch.nn.utils.prune keeps weight_orig and weight_mask, and neither is the weight."""
+    model = plant("llama")
+    name = "model.layers.0.mlp.up_proj.weight"
+    model.tensors[f"{name}_orig"] = model.tensors.pop(name)
+    model.tensors[f"{name}_mask"] = torch.ones(52, 24)
+    found = {f.code: f for f in model.findings()}
+    assert set(found) == {"missing-tensor", "unexpected-tensor"}
+    assert found["missing-tensor"].hint.startswith("torch's pruning was not made permanent")
+
+
+def test_an_adapter_saved_as_the_model(plant: Any) -> None:
+    model = plant("llama")
+    model.tensors = {"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight": torch.ones(4, 24)}
+    finding = alone(model.findings())
+    assert finding.hint == "these are the weights of a LoRA adapter: name the directory of its base model"
+
+
+def test_transposed_matrices(plant: Any) -> None:
+    model = plant("gpt2")
+    model.tensors = {n: t.t() if "c_fc.weight" in n else t for n, t in model.tensors.items()}
+    assert alone(model.findings()).hint.startswith("stored transposed")
