@@ -15,6 +15,7 @@ import transformers
 import weightscope
 from tests.check.planting import Plant, Tensors
 from weightscope.analyses.rules.padding import PADDED
+from weightscope.analyses.rules.unread import CLASS_DEFAULTS, NEUTRAL, is_idle
 from weightscope.families.registry import all_families
 from weightscope.findings import Finding
 
@@ -49,7 +50,7 @@ def test_fsdp_flattened(plant: Any) -> None:
     model = plant("llama")
     model.tensors = {n: t.flatten() if "mlp" in n else t for n, t in model.tensors.items()}
     finding = alone(model.findings())
-    assert finding.message.startswith("9 tensors flattened")
+    assert finding.message.startswith("9 tensors are flattened: model.layers.{0–2}.mlp.gate_proj.weight is [1248]")
     assert "saved before the weights were gathered" in finding.hint
     model.tensors = {"_fsdp_wrapped_module._flat_param": torch.ones(100)}
     assert "before the weights were gathered" in alone(model.findings()).hint
@@ -521,3 +522,16 @@ def test_transposed_matrices(plant: Any) -> None:
     model = plant("gpt2")
     model.tensors = {n: t.t() if "c_fc.weight" in n else t for n, t in model.tensors.items()}
     assert alone(model.findings()).hint.startswith("stored transposed")
+
+
+@pytest.mark.parametrize("model_type", sorted(set(all_families()) & set(transformers.CONFIG_MAPPING)))
+def test_what_a_class_says_by_itself_is_no_key_of_another(model_type: str) -> None:
+    """A key that transformers' class has by itself, with the value it has there, is nothing to tell."""
+    data = transformers.CONFIG_MAPPING[model_type]().to_dict()
+    known = all_families()[model_type].defaults
+    told = [
+        key for key, neutral in NEUTRAL.items() if key in data and key not in known and not is_idle(data[key], neutral)
+    ]
+    assert {(model_type, key): data[key] for key in told} == {
+        pair: value for pair, value in CLASS_DEFAULTS.items() if pair[0] == model_type
+    }

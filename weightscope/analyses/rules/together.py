@@ -20,10 +20,10 @@ def tell_together(wrong: list[Wrong]) -> Iterator[tuple[Finding, list[Wrong]]]:
     """A finding for each cause, and what it explains."""
     empty = [item for item in wrong if not prod(item.shape) and all(item.group.shape or ())]
     if empty:
-        yield _finding(empty, f"{some(_names(empty))} empty, {_first(empty)}", f"{GATHERED} (ZeRO-3)"), empty
+        yield _finding(empty, f"{_are(empty)} empty: {_first(empty)}", f"{GATHERED} (ZeRO-3)"), empty
     flat = [item for item in wrong if item not in empty and len(item.shape) == 1 < len(item.group.shape or ())]
     if flat:
-        yield _finding(flat, f"{some(_names(flat))} flattened, {_first(flat)}", f"{GATHERED} (FSDP)"), flat
+        yield _finding(flat, f"{_are(flat)} flattened: {_first(flat)}", f"{GATHERED} (FSDP)"), flat
     rest = [item for item in wrong if item not in empty and item not in flat]
     if rest and _is_pruned(rest):
         message = f"each layer has a width of its own, as structured pruning leaves it: {_first(rest, 3)}"
@@ -56,6 +56,11 @@ def _one_layer(wrong: list[Wrong]) -> tuple[int] | None:
 
 def _names(wrong: list[Wrong]) -> list[str]:
     return [name for item in wrong for name in item.names]
+
+
+def _are(wrong: list[Wrong]) -> str:
+    names = _names(wrong)
+    return f"{some(names)} {'is' if len(names) == 1 else 'are'}"
 
 
 def _first(wrong: list[Wrong], most: int = 1) -> str:

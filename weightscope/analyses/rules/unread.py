@@ -36,6 +36,8 @@ NEUTRAL: Mapping[str, tuple[object, ...]] = {
     ),
 }  # fmt: skip
 
+# What transformers' class of a type says where a config says nothing, if that is none of these.
+CLASS_DEFAULTS = {("kimi_linear", "num_experts"): 256, ("qwen3_moe", "num_local_experts"): 128}
 NORMS = ("qk_norm", "use_qk_norm")
 
 
@@ -46,7 +48,7 @@ def unread_keys(subject: Subject) -> Iterator[Finding]:
         return
     data, read = declaration.config.data, declaration.config.read
     keys = [
-        key for key, neutral in NEUTRAL.items() if key in data and key not in read and not _idle(data[key], neutral)
+        key for key, neutral in NEUTRAL.items() if key in data and key not in read and not is_idle(data[key], neutral)
     ]
     if keys:
         said = ", ".join(f"{key} {data[key]!r:.40}" for key in keys)
@@ -59,6 +61,6 @@ def unread_keys(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _idle(value: object, neutral: tuple[object, ...]) -> bool:
+def is_idle(value: object, neutral: tuple[object, ...]) -> bool:
     """Whether the key is there and changes nothing."""
     return value is None or value is False or (not isinstance(value, bool) and value in neutral)
