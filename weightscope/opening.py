@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from weightscope.checkpoint.reader import Checkpoint, Progress, open_checkpoint, open_elsewhere
 from weightscope.config import Config, read_config
 from weightscope.errors import ConfigError, UndeclaredError, UsageError, WeightscopeError
-from weightscope.findings import Finding, Severity
+from weightscope.findings import Finding
 
 if TYPE_CHECKING:
     from weightscope.checkpoint.reference import Reference
@@ -98,20 +98,13 @@ def shown(text: str) -> str:
 
 def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> Declaration | None:
     alone = checkpoint.format == "config"
-    if checkpoint.folder.holds("hf_quant_config.json") and not alone:
-        notices.append(_notice("warning", "quantization 'modelopt' is not implemented", STORED))
-        return None
     from weightscope.families.registry import declare
 
     what = f"model type {config.model_type!r} is not declared" if config.model_type else "config.json has no model_type"
     try:
-        declaration = declare(config, None if alone else checkpoint.names)
+        declaration = declare(config, None if alone else checkpoint.names, beside=checkpoint.folder.holds)
     except UndeclaredError as error:
-        # How many weights there are does not depend on how they will be packed.
-        declaration, what = (_unquantized(config) if alone else None), error.what
-        if declaration:
-            notices.append(_notice("info", what, "weights are counted as they are before quantization"))
-            return declaration
+        declaration, what = None, error.what
     if declaration is None and alone:
         raise WeightscopeError(
             f"{what}, and without weights there is nothing to read",
@@ -124,10 +117,10 @@ def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> 
 
         declaration = language_part(config, checkpoint.names)
         if declaration is None:
-            notices.append(_notice("warning", what, STORED))
+            notices.append(_notice(what, STORED))
         else:
             told = f"only its language model is read by a declaration, as {declaration.family.model_type}"
-            notices.append(_notice("warning", what, told, "its other parts are not checked against config.json"))
+            notices.append(_notice(what, told, "its other parts are not checked against config.json"))
     return declaration
 
 
@@ -172,21 +165,12 @@ def _explained(config: Config | None, error: ConfigError) -> ConfigError:
     return error
 
 
-def _unquantized(config: Config) -> Declaration | None:
-    from weightscope.families.registry import declare
-
-    try:
-        return declare(config, quantized=False)
-    except UndeclaredError:
-        return None
-
-
-def _notice(severity: Severity, what: str, consequence: str, hint: str = UNCHECKED) -> Finding:
+def _notice(what: str, consequence: str, hint: str = UNCHECKED) -> Finding:
     return Finding(
         code="unknown-architecture",
-        severity=severity,
+        severity="warning",
         message=f"{what}: {consequence}",
-        config=("quantization_config" if what.startswith("quantization") else "model_type",),
+        config=("model_type",),
         hint=hint,
     )
 

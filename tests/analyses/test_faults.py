@@ -64,9 +64,10 @@ def test_experts_are_one_finding(plant: Any) -> None:
         for name in [name for name in tensors if name.endswith("w1.weight")]:
             tensors[name.replace("w1", "gate")] = tensors.pop(name)
 
-    (missing,) = plant("mixtral", rename)
+    missing, unexpected = plant("mixtral", rename)
     assert missing.tensors == ("model.layers.{0–2}.block_sparse_moe.experts.{0–3}.w1.weight",)
     assert missing.hint.startswith("model.layers.{0–2}.block_sparse_moe.experts.{0–3}.gate.weight is stored")
+    assert unexpected.tensors == ("model.layers.{0–2}.block_sparse_moe.experts.{0–3}.gate.weight",)
 
 
 def test_shapes_are_said_in_config_terms(plant: Any) -> None:
@@ -124,13 +125,13 @@ def test_an_undeclared_type_is_said_to_be_one(plant: Any) -> None:
     assert "'llama_of_tomorrow'" in finding.message
 
 
-def test_undeclared_quantization_is_named(plant: Any, tmp_path: Path) -> None:
+def test_a_quantization_config_that_was_left_over_is_named(plant: Any, tmp_path: Path) -> None:
     (finding,) = plant("llama", quantization_config={"quant_method": "gptq", "bits": 4})
-    assert finding.code == "unknown-architecture"
-    assert "'gptq'" in finding.message
+    assert (finding.code, finding.severity) == ("quantization-mismatch", "error")
+    assert "gptq" in finding.message
     summary = weightscope.open(tmp_path).summary()
-    assert not summary.model.recognized
-    assert all(role.inferred for component in summary.components for role in component.roles)
+    assert summary.model.recognized
+    assert not any(role.inferred for component in summary.components for role in component.roles)
 
 
 def test_weights_without_a_config(tmp_path: Path) -> None:

@@ -110,8 +110,9 @@ def test_a_near_namesake(plant: Any) -> None:
     """huggingface/transformers#48075: backbone.embedding, singular."""
     model = plant("nemotron_h")
     model.tensors["backbone.embedding.weight"] = model.tensors.pop("backbone.embeddings.weight")
-    finding = alone(model.findings())
+    finding, unexpected = model.findings()
     assert (finding.code, finding.tensors) == ("missing-tensor", ("backbone.embeddings.weight",))
+    assert (unexpected.code, unexpected.tensors) == ("unexpected-tensor", ("backbone.embedding.weight",))
     assert finding.hint.startswith("backbone.embedding.weight is stored, which may be meant")
 
 

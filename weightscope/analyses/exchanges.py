@@ -116,6 +116,9 @@ def _taken(pair: Pair, places: list[_Place], checkpoint: Checkpoint, names: Name
 
 
 def same_shape(checkpoint: Checkpoint, name: str, slot: Slot) -> bool:
-    """Whether a stored tensor has the shape of a slot; an index alone tells no shapes."""
+    """Whether a stored tensor has the shape of a slot, and is no packed weight; an index alone tells no shapes."""
     entry = checkpoint.tensors.get(name)
-    return entry is None or entry.shape == tuple(map(int, slot.stored.shape))
+    if entry is None:
+        return True
+    packed = slot.stored.scheme is None and entry.dtype.startswith(("I", "U", "F8_"))
+    return not packed and entry.shape == tuple(map(int, slot.stored.shape))

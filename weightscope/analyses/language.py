@@ -20,7 +20,7 @@ def language_part(config: Config, names: Collection[str]) -> Declaration | None:
         return None
     try:
         part = _config(config, key)
-        usual = declare(part, quantized=False)
+        usual = declare(part)
         if usual is None:
             return None
         place = place_of(usual.slots, names)

@@ -78,7 +78,7 @@ def find_renaming(declaration: Declaration, checkpoint: Checkpoint) -> Renaming 
     for name in sorted(strays, key=lambda name: "original_module." in name):
         found.take(name, _renamed(strays[name], pairs, declared), _cut(strays[name], pairs))
     absent = [slot for slot in declaration.slots if slot.first_name() not in stored]
-    exchanges = find_exchanges(checkpoint, absent, found)
+    exchanges = find_exchanges(checkpoint, absent, found) if checkpoint.tensors else []
     _take_head(declaration, stored, found)
     if not found.fitting and not exchanges:
         return _embedding_from_head(declaration, checkpoint, {})

@@ -20,7 +20,8 @@ def with_stored_head(declaration: Declaration, checkpoint: Checkpoint, tying: Ty
         return declaration
     keys = {TIE, declaration.family.aliases.get(TIE, TIE)}
     data = _untied(declaration.config.data, keys)
-    again = declare(Config(data, source=declaration.config.source), checkpoint.names)
+    config = Config(data, source=declaration.config.source)
+    again = declare(config, checkpoint.names, beside=checkpoint.folder.holds)
     return again if again and not again.tied else declaration
 
 

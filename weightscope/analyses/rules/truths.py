@@ -13,7 +13,6 @@ from weightscope.components.base import walk
 from weightscope.config import Config, Nullable
 from weightscope.errors import WeightscopeError
 from weightscope.families.registry import Declaration
-from weightscope.storage.base import Kind
 
 OTHER_MODEL = "config.json and weights describe different models"
 TRANSPOSED = "stored transposed: convert them back (GPT-2 stores in × out, most others out × in)"
@@ -37,11 +36,6 @@ class Truth(NamedTuple):
     key: str
     value: int
     said: int | None
-
-
-def is_packed(group: Group) -> bool:
-    """Whether its shape is the quantization's affair."""
-    return group.kind is Kind.SCALE or group.packing[0] != group.packing[1]
 
 
 def likely_hint(subject: Subject, wrong: list[Wrong]) -> str:
@@ -72,7 +66,7 @@ def _likely_truths(subject: Subject, wrong: list[Wrong]) -> list[tuple[Truth, ..
     declaration = subject.declaration
     if declaration is None or any(len(item.group.counts) > 1 for item in wrong):
         return []
-    groups = (group for group in subject.inventory.groups if group.shape and not is_packed(group))
+    groups = (group for group in subject.inventory.groups if group.shape and not group.packed)
     actual = {group.template: shape for group in groups for _, shape in group.counts}
     tried = list(dict.fromkeys(_candidates(declaration, wrong)))
     for truths in (tried, list(_absent(declaration, wrong))):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -11,27 +12,38 @@ from weightscope.checkpoint.folder import Folder
 from weightscope.config import GIT_LFS
 from weightscope.findings import Finding
 
-MAX_TOKENIZER = 200_000_000
+MAX_TOKENIZER = 100_000_000
+# Commas in the vocabulary's JSON, where a token takes one or two; the largest published have 262,144 tokens.
+MAX_COMMAS = 2_000_000
 POINTED_AT = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "merges.txt")
 
+TokenId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+T = TypeVar("T")
 
-class _Added(msgspec.Struct):
-    id: int
+
+class _Added(msgspec.Struct, gc=False):
+    id: TokenId
     content: str = ""
+
+
+class _Scored(msgspec.Struct, array_like=True, gc=False):
+    """A token and its score, of which only the place is used."""
 
 
 class _Model(msgspec.Struct):
     """BPE and WordPiece map tokens to ids, Unigram lists them in order."""
 
-    vocab: dict[str, int] | list[msgspec.Raw] = {}
+    vocab: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 class _Tokenizer(msgspec.Struct):
+    """What is used of the file, not decoded yet: merges are skipped, and a list may have any number of items."""
+
     model: _Model
-    added_tokens: list[_Added] = []
+    added_tokens: msgspec.Raw = msgspec.Raw(b"[]")
 
 
-class Unreadable(Exception):  # noqa: N818 - a file is
+class Unreadable(ValueError):  # noqa: N818 - a file is
     """Why a file gives no ids."""
 
 
@@ -59,17 +71,25 @@ def highest_ids(folder: Folder) -> Iterator[tuple[str, int] | Finding]:
             yield name, ids
 
 
+def highest_id(path: Path) -> int:
+    """The highest token id of a tokenizer.json, or -1 where it has no token.
+
+    Raises:
+        ValueError: it cannot be read, is too large, is no JSON, or something else is where tokens are expected.
+    """
+    return _of_tokenizer(_read(path))
+
+
 def id_of(folder: Folder, token: str) -> int | None:
     """The id of a token, where tokenizer.json tells it."""
     if not folder.holds("tokenizer.json"):
         return None
     try:
-        tokenizer = _decoded(_read(folder.fetch("tokenizer.json")), _Tokenizer)
+        vocab, added = _parts(_read(folder.fetch("tokenizer.json")))
     except Unreadable:
         return None
-    added = {item.content: item.id for item in tokenizer.added_tokens}
-    vocab = tokenizer.model.vocab if isinstance(tokenizer.model.vocab, dict) else {}
-    return added.get(token, vocab.get(token))
+    ids = vocab if isinstance(vocab, dict) else {}
+    return {item.content: item.id for item in added}.get(token, ids.get(token))
 
 
 def _starts(folder: Folder, name: str) -> bytes:
@@ -82,36 +102,43 @@ def _starts(folder: Folder, name: str) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        raw = path.read_bytes() if path.stat().st_size <= MAX_TOKENIZER else b""
+        with path.open("rb") as file:
+            raw = file.read(MAX_TOKENIZER + 1)
     except OSError as error:
         raise Unreadable(error.strerror or str(error)) from None
-    if not raw:
-        raise Unreadable("empty, or too large for a tokenizer")
+    if len(raw) > MAX_TOKENIZER:
+        raise Unreadable(f"it is larger than {MAX_TOKENIZER:,} bytes")
     return raw
 
 
-def _decoded(raw: bytes, kind: type[msgspec.Struct]) -> _Tokenizer:
+def _decoded(raw: bytes, kind: type[T]) -> T:
+    if raw.count(b",") > MAX_COMMAS and kind is not _Tokenizer:
+        raise Unreadable(f"its vocabulary has more than {MAX_COMMAS:,} commas")
     try:
-        decoded = msgspec.json.decode(raw, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return msgspec.json.decode(raw, type=kind)
+    except (ValueError, RecursionError) as error:
         raise Unreadable(str(error)) from None
-    assert isinstance(decoded, _Tokenizer)
-    return decoded
+
+
+def _parts(raw: bytes) -> tuple[dict[str, int] | list[_Scored], list[_Added]]:
+    """The vocabulary and the added tokens of a tokenizer.json."""
+    tokenizer = _decoded(raw, _Tokenizer)
+    vocab, added = bytes(tokenizer.model.vocab), bytes(tokenizer.added_tokens)
+    listed = vocab.lstrip().startswith(b"[")
+    found: dict[str, int] | list[_Scored] = (
+        _decoded(vocab, list[_Scored]) if listed else _decoded(vocab, dict[str, TokenId])
+    )
+    return found, _decoded(added, list[_Added])
 
 
 def _of_tokenizer(raw: bytes) -> int:
-    tokenizer = _decoded(raw, _Tokenizer)
-    vocab = tokenizer.model.vocab
+    vocab, added = _parts(raw)
     ids = vocab.values() if isinstance(vocab, dict) else range(len(vocab))
-    return max((*ids, *(token.id for token in tokenizer.added_tokens)), default=-1)
+    return max((*ids, *(token.id for token in added)), default=-1)
 
 
 def _of_map(raw: bytes) -> int:
-    try:
-        ids = msgspec.json.decode(raw, type=dict[str, int])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Unreadable(str(error)) from None
-    return max(ids.values(), default=-1)
+    return max(_decoded(raw, dict[str, TokenId]).values(), default=-1)
 
 
 def _of_lines(raw: bytes) -> int:
