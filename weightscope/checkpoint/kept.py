@@ -14,6 +14,7 @@ import msgspec
 
 from weightscope.checkpoint.ranged import Span
 from weightscope.errors import RemoteError, Where
+from weightscope.interrupt import unfinished
 
 T = TypeVar("T")
 
@@ -86,9 +87,10 @@ def write(path: Path, content: bytes) -> bool:
 
 def _write(temporary: Path, path: Path, content: bytes) -> None:
     try:
-        with temporary.open("xb") as file:
-            file.write(content)
-        temporary.replace(path)
+        with unfinished(temporary):
+            with temporary.open("xb") as file:
+                file.write(content)
+            temporary.replace(path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
