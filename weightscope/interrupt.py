@@ -6,7 +6,7 @@ import _thread
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 # 128 and the number of SIGINT, as shells have it.
@@ -15,7 +15,7 @@ LINE = b"weightscope: interrupted\n"
 # A terminal's line may hold the ^C that it shows or half a progress bar, which hides the cursor.
 CLEAN_LINE = b"\r\x1b[2K\x1b[?25h"
 
-_unfinished: set[str] = set()
+_cleaning: list[Callable[[], None]] = []
 
 
 def end_on_interrupt() -> None:
@@ -37,14 +37,22 @@ def end_on_interrupt() -> None:
 
 
 @contextmanager
-def unfinished(path: str | os.PathLike[str]) -> Iterator[None]:
-    """While a file is written: it is removed if Ctrl-C comes."""
-    name = os.fspath(path)
-    _unfinished.add(name)
+def cleaning(clean: Callable[[], None]) -> Iterator[None]:
+    """While something half-written lies about: `clean` removes it if Ctrl-C comes."""
+    _cleaning.append(clean)
     try:
         yield
     finally:
-        _unfinished.discard(name)
+        _cleaning.remove(clean)
+
+
+@contextmanager
+def unfinished(path: str | os.PathLike[str]) -> Iterator[None]:
+    """While a file is written: it is removed if Ctrl-C comes."""
+    name = os.fspath(path)
+    # pathlib may not be imported yet.
+    with cleaning(lambda: os.unlink(name)):  # noqa: PTH108
+        yield
 
 
 def _wait(reader: int) -> None:
@@ -54,9 +62,9 @@ def _wait(reader: int) -> None:
 
 
 def _end() -> None:
-    for path in list(_unfinished):
+    for clean in _cleaning:
         with suppress(OSError):
-            os.unlink(path)  # noqa: PTH108 - pathlib may not be imported yet
+            clean()
     with suppress(OSError, ValueError, AttributeError):
         stream = sys.stderr.fileno()
         terminal = os.isatty(stream) and os.environ.get("TERM") != "dumb"

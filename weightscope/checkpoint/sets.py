@@ -8,8 +8,11 @@ from typing import Literal
 
 import msgspec
 
-SHARD = re.compile(r"(?P<stem>.+?)[-_](?P<number>\d+)-of-(?P<count>\d+)(?P<variant>\.[\w-]+)?\.(?P<suffix>\w+)")
-MAX_SHARDS = 100_000
+from weightscope.checkpoint.limits import MAX_SHARDS
+
+SHARD = re.compile(
+    r"(?P<stem>.+?)[-_](?P<number>[0-9]{1,9})-of-(?P<count>[0-9]{1,9})(?P<variant>\.[\w-]+)?\.(?P<suffix>\w+)"
+)
 
 Relation = Literal["stale-index", "same-format", "other-format", "left-index", "adapter"]
 
@@ -36,7 +39,7 @@ def numbered_sets(names: Iterable[str]) -> list[Numbered]:
     """The sets of shards among these names, complete ones first."""
     sets: dict[tuple[str, str, str | None, str], list[re.Match[str]]] = {}
     for match in filter(None, map(SHARD.fullmatch, names)):
-        if len(match["count"]) <= len(str(MAX_SHARDS)) and int(match["count"]) <= MAX_SHARDS:
+        if int(match["count"]) <= MAX_SHARDS:
             sets.setdefault((match["stem"], match["count"], match["variant"], match["suffix"]), []).append(match)
     return sorted(map(_numbered, sets.values()), key=lambda found: len(found.missing) > 0)
 

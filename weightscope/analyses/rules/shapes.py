@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from weightscope.analyses.inventory import Group
-from weightscope.analyses.rules.subject import Subject, summed
+from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.rules.together import tell_together
 from weightscope.analyses.rules.truths import Wrong, likely_hint
 from weightscope.findings import Finding
+from weightscope.ranges import Title, summed
 from weightscope.sizes import Shape
 
 DAMAGED = "the others of its kind fit: these were damaged or come from another model; save the checkpoint again"
@@ -31,7 +32,7 @@ def misshapen_tensors(subject: Subject) -> Iterator[Finding]:
         expected = [int(size) for size in sizes]
         packed = item.group.packed
         some = len(item.names) < item.group.tensors
-        titles = summed(item.names) if some else [item.group.title]
+        titles = summed(item.names) if some else [Title(item.group.title, item.group.names)]
         verb = "is" if len(item.names) == 1 else f"all {len(item.names):,} are"
         yield Finding(
             code="quantization-mismatch" if packed else "shape-mismatch",
@@ -51,7 +52,10 @@ def _strange(group: Group, subject: Subject) -> Iterator[Wrong]:
         return
     expected = tuple(int(size) for size in group.shape)
     shapes = dict.fromkeys(shape for _, shape in group.counts if shape != expected)
-    for shape in shapes:
-        alike = len(group.counts) == 1
-        entries = subject.checkpoint.tensors
-        yield Wrong(group, shape, group.names if alike else tuple(n for n in group.names if entries[n].shape == shape))
+    if len(group.counts) == 1:
+        yield from (Wrong(group, shape, group.names) for shape in shapes)
+        return
+    names: dict[tuple[int, ...], list[str]] = {}
+    for name in group.names:
+        names.setdefault(subject.checkpoint.tensors[name].shape, []).append(name)
+    yield from (Wrong(group, shape, tuple(names[shape])) for shape in shapes)

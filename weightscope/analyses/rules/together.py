@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
-from weightscope.analyses.rules.subject import some, summed
+from weightscope.analyses.rules.subject import some
 from weightscope.analyses.rules.truths import Wrong
 from weightscope.findings import Finding
+from weightscope.ranges import summed
 
 GATHERED = "saved before the weights were gathered: save again from all processes, or convert the training checkpoint"
 PRUNED = "the config has one width for all layers: load it with the code of the tool that pruned it"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
-from copy import deepcopy
 from itertools import combinations, islice
 from typing import NamedTuple
 
 from weightscope.analyses.inventory import Group
 from weightscope.analyses.rules.subject import Subject
 from weightscope.components.base import walk
-from weightscope.config import Config, Nullable
+from weightscope.config import FAULTS, Config, Nullable
 from weightscope.errors import WeightscopeError
 from weightscope.families.registry import Declaration
 
@@ -153,16 +152,17 @@ def _shapes(
     declaration: Declaration, values: Mapping[str, int], wanted: Container[str]
 ) -> dict[str, tuple[int, ...]] | None:
     """The shapes of those templates if the config had these values; None where no such model can be declared."""
-    data = deepcopy(dict(declaration.config.data))
+    data = dict(declaration.config.data)
     for key, value in values.items():
-        *outer, last = key.split(".")
         part = data
+        *outer, last = key.split(".")
         for name in outer:
+            part[name] = dict(part[name])
             part = part[name]
         part[last] = value
     config = Config(data, source=declaration.config.source)
     try:
         slots = list(walk(declaration.family.component(config, declaration.root)))
-    except (WeightscopeError, ZeroDivisionError):
+    except (WeightscopeError, *FAULTS):
         return None
     return {slot.template: tuple(map(int, slot.stored.shape)) for slot in slots if slot.template in wanted}
