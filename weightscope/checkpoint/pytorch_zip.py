@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import msgspec
 
-from weightscope.checkpoint.pickle_machine import DAMAGED, MAX_BYTES, SAVE_AGAIN, Machine
+from weightscope.checkpoint.pickle_machine import DAMAGED, MAX_BYTES, SAVE_AGAIN
 from weightscope.checkpoint.pickles import load
 from weightscope.checkpoint.pytorch_names import torch_machine
 from weightscope.checkpoint.pytorch_objects import Block, Storages
