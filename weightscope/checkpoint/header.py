@@ -6,15 +6,22 @@ from pathlib import Path
 
 from weightscope.checkpoint.entry import FileHeader
 from weightscope.checkpoint.limits import check_names
-from weightscope.checkpoint.safetensors import safetensors_header
+from weightscope.checkpoint.safetensors import SPACE, safetensors_header
 from weightscope.checkpoint.slices import Bytes, LocalFile
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
 
 GIT_LFS = b"version https://git-lfs"
-# First bytes of formats that people keep under a weight file's name, and what to say of them.
+# First bytes of formats that people keep under a weight file's name, what they are, and what to do.
+_UNPACK = "unpack it and name what is in it"
 FOREIGN = {
-    b"GGUF": "a GGUF file, which weightscope does not read",
-    b"\x89HDF": "an HDF5 file (Keras or TensorFlow weights), which weightscope does not read",
+    b"GGUF": ("a GGUF file, which weightscope does not read", ""),
+    b"\x89HDF": ("an HDF5 file (Keras or TensorFlow weights), which weightscope does not read", ""),
+    b"\x93NUM": ("a NumPy array, which weightscope does not read", ""),
+    b"\x1f\x8b": ("compressed with gzip", _UNPACK),
+    b"\x28\xb5\x2f\xfd": ("compressed with Zstandard", _UNPACK),
+    b"\xfd7zX": ("compressed with xz", _UNPACK),
+    b"BZh": ("compressed with bzip2", _UNPACK),
+    b"7z\xbc\xaf": ("a 7-Zip archive", _UNPACK),
 }
 HTTP = b"HTTP/"
 HTML = (b"<!doctype", b"<html")
@@ -39,17 +46,28 @@ def header_of(data: Bytes, path: Path, number: int = 0, *, remote: str = "") -> 
     return header
 
 
-def _header_of(data: Bytes, path: Path, number: int, remote: str) -> FileHeader:
-    start = data[0:START]
-    if start[8:9] == b"{":
-        return safetensors_header(data, path, number, remote=remote)
-    from weightscope.checkpoint.pytorch import looks_like_pytorch, pytorch_header, read_pytorch
+def format_of(start: bytes, path: Where) -> str:
+    """The format of a file that begins so: safetensors, pytorch, or empty where nothing tells.
 
-    is_pytorch = looks_like_pytorch(start)
-    if not is_pytorch:
-        _refuse_foreign(start, remote or path)
-    if not is_pytorch and path.suffix == ".safetensors":
+    Raises:
+        CheckpointError, NotImplementedByWeightscope: it is something else, which the message names.
+    """
+    if start[8:].lstrip(SPACE)[:1] == b"{":
+        return "safetensors"
+    from weightscope.checkpoint.pytorch import looks_like_pickle, looks_like_pytorch
+
+    if looks_like_pytorch(start) or looks_like_pickle(start):
+        return "pytorch"
+    _refuse_foreign(start, path)
+    return ""
+
+
+def _header_of(data: Bytes, path: Path, number: int, remote: str) -> FileHeader:
+    told = format_of(data[0:START], remote or path)
+    if told == "safetensors" or (not told and path.suffix == ".safetensors"):
         return safetensors_header(data, path, number, remote=remote)
+    from weightscope.checkpoint.pytorch import pytorch_header, read_pytorch
+
     return numbered(pytorch_header(data, path, remote=remote) if remote else read_pytorch(path), number)
 
 
@@ -68,8 +86,9 @@ def _refuse_foreign(start: bytes, path: Where) -> None:
         raise CheckpointError(
             "a Git LFS pointer, not the weights", where=path, hint="run `git lfs pull`", code="truncated-file"
         )
-    if start[:4] in FOREIGN:
-        raise NotImplementedByWeightscope(FOREIGN[start[:4]], where=path)
+    for magic, (what, hint) in FOREIGN.items():
+        if start.startswith(magic):
+            raise NotImplementedByWeightscope(what, where=path, hint=hint)
     if start.lstrip().lower().startswith(HTML):
         raise CheckpointError(
             "an HTML page, not weights", where=path, hint="the download failed, repeat it", code="malformed-header"

@@ -30,7 +30,8 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
     """What an index file says: tensor name -> shard file name, and the shards each once and sorted.
 
     `total_size` are the bytes of all tensors, and `total_parameters` the parameters, where the writer noted a whole
-    positive number (some note a float, or 0); what writers count as parameters differs.
+    positive number (some note a float, or 0); what writers count as parameters differs. `has_metadata` is false where
+    there is none to note them in.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
     shards: list[str]
     total_size: int | None = None
     total_parameters: int | None = None
+    has_metadata: bool = True
 
 
 class _Metadata(msgspec.Struct):

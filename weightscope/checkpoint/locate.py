@@ -9,8 +9,10 @@ import msgspec
 
 from weightscope.checkpoint.folder import Folder, LocalFolder
 from weightscope.checkpoint.foreign import kind_of, named
+from weightscope.checkpoint.header import START, format_of
 from weightscope.checkpoint.index import Index, read_index
 from weightscope.checkpoint.sets import SHARD, Beside, numbered_sets
+from weightscope.checkpoint.slices import LocalFile
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, UsageError
 
 WEIGHT_SUFFIXES = {
@@ -20,6 +22,8 @@ WEIGHT_SUFFIXES = {
     ".pth": "pytorch",
     ".ckpt": "pytorch",
 }
+# Suffixes that say little: such a file elsewhere is opened to see what it is, as any file here is.
+VAGUE = ("", ".tar", ".jit", ".ptl", ".pkl", ".pickle", ".model", ".weights", ".pt2")
 # The names that transformers and diffusers write, looked for before any other.
 BASES = ("model", "pytorch_model", "diffusion_pytorch_model")
 # What training loops leave beside the weights (transformers' Trainer), adapters and other runtimes' files.
@@ -80,7 +84,8 @@ def locate_file(folder: Folder, name: str, variant: str | None = None) -> Locati
         return from_index(folder, name, alone=True)
     if suffix == ".json":
         return Location(format="config", config=folder.fetch(name))
-    if suffix not in WEIGHT_SUFFIXES:
+    held = format_by_name(name) or _format_by_bytes(folder, name)
+    if not held:
         raise NotImplementedByWeightscope(
             f"{suffix or 'a file without suffix'} is not read" + (f" ({what})" if (what := kind_of(name)) else ""),
             where=where,
@@ -88,11 +93,36 @@ def locate_file(folder: Folder, name: str, variant: str | None = None) -> Locati
         )
     shard = SHARD.fullmatch(name)
     return Location(
-        format=WEIGHT_SUFFIXES[suffix],
+        format=held,
         weights=(folder.path / name,),
         config=_sibling_config(folder),
         shards=int(shard["count"][:9]) if shard else 0,
     )
+
+
+def format_by_name(name: str) -> str:
+    """What a weight file of that name should hold; empty for other names. `.pth.tar` is what some call a `.pth`."""
+    suffixes = Path(name).suffixes[-2:]
+    if len(suffixes) == 2 and suffixes[1] == ".tar":
+        suffixes.pop()
+    return WEIGHT_SUFFIXES.get(suffixes[-1], "") if suffixes else ""
+
+
+def _format_by_bytes(folder: Folder, name: str) -> str:
+    """The same for any other name: what its first bytes say, where the name does not speak against it."""
+    if kind_of(name):
+        return ""
+    vague = Path(name).suffix in VAGUE
+    if not folder.is_here(name):
+        return "pytorch" if vague else ""
+    try:
+        with LocalFile(folder.path / name) as data:
+            return format_of(data[0:START], folder.named(name))
+    except CheckpointError:
+        # A text or an empty file that was never called weights is no failed download.
+        if vague:
+            raise
+        return ""
 
 
 def from_index(folder: Folder, name: str, *, alone: bool = False) -> Location:
@@ -120,8 +150,8 @@ def locate_in(folder: Folder, variant: str | None = None) -> Location:
         raise UsageError("an empty directory", where=folder.where, hint="is the download finished?")
     config = folder.fetch("config.json") if "config.json" in names else None
     by_format = {
-        held: _candidates(folder, [n for n in names if Path(n).suffix in suffixes], names, suffixes[0], variant)
-        for held, suffixes in (("safetensors", (".safetensors",)), ("pytorch", (".bin", ".pt", ".pth", ".ckpt")))
+        held: _candidates(folder, [n for n in names if format_by_name(n) == held], names, suffix, variant)
+        for held, suffix in (("safetensors", ".safetensors"), ("pytorch", ".bin"))
     }
     first, second = by_format["safetensors"], by_format["pytorch"]
     chosen = first or second
@@ -247,7 +277,7 @@ def _only(folder: Folder, names: list[str]) -> Location:
             where=folder.where,
             hint="name one of the files",
         )
-    return Location(format=WEIGHT_SUFFIXES[Path(names[0]).suffix], weights=(folder.path / names[0],))
+    return Location(format=format_by_name(names[0]), weights=(folder.path / names[0],))
 
 
 def _without_weights(folder: Folder, names: list[str], config: Path | None, variant: str | None) -> Location:

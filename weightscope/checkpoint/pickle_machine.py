@@ -151,7 +151,7 @@ class Machine:
         return Inert(kind)
 
     def build(self, target: object, state: object) -> None:
-        """Give a state to what was just made; an OrderedDict's `_metadata` comes so, and says nothing of its tensors."""
+        """Give a state to what was just made; most states, as an OrderedDict's `_metadata`, say nothing of tensors."""
         if isinstance(target, Global | list | tuple | str | int):
             self.fail("gives a state to what has none")
         if self._set_state is not None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from weightscope.checkpoint.entry import FileHeader
-from weightscope.checkpoint.pickle_machine import DAMAGED, SAVE_AGAIN
+from weightscope.checkpoint.pickle_machine import DAMAGED
 from weightscope.checkpoint.pytorch_legacy import MAGIC, open_legacy
 from weightscope.checkpoint.pytorch_objects import Saved, StoredTensor, place
 from weightscope.checkpoint.pytorch_older import is_unset
 from weightscope.checkpoint.pytorch_weights import LONE, find_weights
 from weightscope.checkpoint.pytorch_zip import open_zip
 from weightscope.checkpoint.slices import Bytes, LocalFile
-from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
+from weightscope.errors import CheckpointError, Where
 
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 TAR, TAR_AT = b"ustar", 257
@@ -21,6 +22,13 @@ PICKLE = b"\x80"
 # The magic number as binary and as text protocols spell it; framing may come before the binary one.
 MAGIC_BINARY, MAGIC_WITHIN = MAGIC.to_bytes(10, "little"), 32
 MAGIC_TEXT = f"L{MAGIC}".encode()
+# How a pickle begins: protocol 2 or newer; a global and what may follow it; a container of protocol 1, of protocol 0.
+_PICKLE = re.compile(
+    rb"\x80[\x02-\x05]"
+    rb"|\(*[ci][\w.]+\n[\w.]+\n(?:p\d+\n|q[^\w]|[()}\]N.])"
+    rb"|[\]})](?:q\x00|[(.])"
+    rb"|\(+[dl](?:p\d+\n|[.(SVIFLNa])"
+)
 
 
 def looks_like_pytorch(first_bytes: bytes) -> bool:
@@ -30,6 +38,11 @@ def looks_like_pytorch(first_bytes: bytes) -> bool:
         or (first_bytes.startswith(PICKLE) and MAGIC_BINARY in first_bytes[:MAGIC_WITHIN])
         or _is_tar(first_bytes)
     )
+
+
+def looks_like_pickle(first_bytes: bytes) -> bool:
+    """Whether a file that begins so is a pickle of any protocol, whoever wrote it."""
+    return _PICKLE.match(first_bytes) is not None
 
 
 def read_pytorch(path: Path) -> FileHeader:
@@ -75,12 +88,12 @@ def _opener(first_bytes: bytes, path: Where) -> Callable[[Bytes, Where], Saved]:
     if not first_bytes:
         raise CheckpointError("is empty", where=path, hint="fetch or save it again", code="truncated-file")
     if _is_tar(first_bytes):
-        raise NotImplementedByWeightscope(
-            "is of the tar format that torch wrote before 0.1.11", where=path, hint=SAVE_AGAIN
-        )
+        from weightscope.checkpoint.pytorch_tar import open_tar
+
+        return open_tar
     if first_bytes.startswith(ZIP):
         return open_zip
-    if first_bytes.startswith((PICKLE, MAGIC_TEXT)):
+    if first_bytes.startswith((PICKLE, MAGIC_TEXT)) or looks_like_pickle(first_bytes):
         return open_legacy
     raise CheckpointError(
         f"is not a file of torch.save: it begins with {first_bytes[:8]!r}",

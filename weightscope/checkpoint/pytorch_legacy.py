@@ -70,8 +70,12 @@ def _open(prefix: bytes, data: Bytes, where: Where) -> LegacyFile:
     machine = torch_machine(prefix, where, storages)
     magic = load(machine)
     if type(magic) is not int or magic != MAGIC:
+        others = ", ".join(machine.passed_over)
         raise CheckpointError(
-            "is a pickle that torch.save did not write", where=where, hint=SAVE_AGAIN, code="malformed-header"
+            "is a pickle that torch.save did not write" + (f"; it holds {others}" if others else ""),
+            where=where,
+            hint="load it with Python, only if you trust its source, and save its weights as safetensors",
+            code="malformed-header",
         )
     version = load(machine)
     if type(version) is not int or version != PROTOCOL:

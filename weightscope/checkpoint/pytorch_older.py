@@ -38,7 +38,7 @@ def _empty(_: Machine, dtype: str = "F32") -> StoredTensor:
     return StoredTensor(storage=_UNSET, dtype=dtype, offset=0, shape=(0,), strides=(1,))
 
 
-def _wrapped(machine: Machine, tensor: object = None, _requires_grad: object = True) -> StoredTensor:
+def _wrapped(machine: Machine, tensor: object = None, _requires_grad: object = None) -> StoredTensor:
     """A parameter or variable: the tensor in it."""
     if tensor is None:
         return _empty(machine)

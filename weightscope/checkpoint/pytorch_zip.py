@@ -95,13 +95,28 @@ def open_zip(data: Bytes, where: Where) -> ZipFile:
 
 def _root(directory: dict[bytes, Record], where: Where) -> bytes:
     """The one folder that holds everything, as torch names it after the file."""
+    others = {name.rpartition(b".")[2] for name in directory}
     roots = [name[: -len(b"data.pkl")] for name in directory if name.endswith(b"/data.pkl") and name.count(b"/") == 1]
-    script = [name for name in directory if name.partition(b"/")[2] in (b"constants.pkl", b"model.json")]
-    if script or any(name.partition(b"/")[2].startswith(b"code/") for name in directory):
+    within = {name.partition(b"/")[2] for name in directory}
+    if within & {b"constants.pkl", b"model.json"} or any(name.startswith(b"code/") for name in within):
         raise NotImplementedByWeightscope(
             "is a TorchScript archive: a program with its weights, which weightscope does not read",
             where=where, hint="load it with torch.jit.load and save its state_dict",
         )  # fmt: skip
+    if b"archive_format" in within:
+        raise NotImplementedByWeightscope(
+            "is an archive of torch.export: a program with its weights, which weightscope does not read",
+            where=where, hint="load it with torch.export.load and save its state_dict",
+        )  # fmt: skip
+    if within & {b".data/extern_modules", b".data/python_version"}:
+        raise NotImplementedByWeightscope(
+            "is an archive of torch.package: a program with its weights, which weightscope does not read",
+            where=where, hint="load it with torch.package, only if you trust its source, and save its state_dict",
+        )  # fmt: skip
+    if others == {b"npy"}:
+        raise NotImplementedByWeightscope(
+            "is a NumPy .npz archive, which weightscope does not read", where=where, hint="save it as safetensors"
+        )
     if len(roots) != 1:
         raise CheckpointError(
             f"is a zip archive with {len(roots) or 'no'} data.pkl in it, not one that torch.save wrote",

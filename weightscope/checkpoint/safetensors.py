@@ -31,6 +31,8 @@ MAX_UNUSUAL = 2_000_000
 # So few bytes hold no more than that.
 UNCOUNTED = 1 << 22
 METADATA = "__metadata__"
+# White space of JSON.
+SPACE = b" \t\r\n"
 FIELDS = ("dtype", "shape", "data_offsets")
 REDOWNLOAD = "download or copy the file again"
 
@@ -86,7 +88,8 @@ def safetensors_header(data: Bytes, path: Path, number: int = 0, *, remote: str 
 
 def decode_header(header: bytes, path: Where) -> tuple[dict[str, TensorEntry], dict[str, str]]:
     """Tensor entries by name, and the free-form metadata, of a header's JSON."""
-    # The format wants the object to begin at once; trailing spaces are its alignment padding.
+    # Trailing spaces are alignment padding. The format wants none before, but the reference reader takes them.
+    header = header.lstrip(SPACE)
     if not header.startswith(b"{"):
         _malformed(path, "the header is not a JSON object")
     if len(header) > UNCOUNTED and (values := _values(header)) > MAX_VALUES:

@@ -10,7 +10,7 @@ from weightscope.checkpoint.failures import AbsentError
 from weightscope.checkpoint.folder import Expected
 from weightscope.checkpoint.guess import head_of, tail_of
 from weightscope.checkpoint.kept import Part, folder_for, keep_part, load_part, write_copy
-from weightscope.checkpoint.locate import WEIGHT_SUFFIXES
+from weightscope.checkpoint.locate import format_by_name
 from weightscope.checkpoint.ranged import RangedFile
 from weightscope.checkpoint.reference import Address
 from weightscope.checkpoint.wire import Piece, Same, Wire
@@ -32,7 +32,7 @@ class WebFolder:
         self._query = urlsplit(address.url).query
         self.name = unquote(urlsplit(address.url).path.rpartition("/")[2])
         usable = is_path(self.name) and "/" not in self.name
-        if not usable or (Path(self.name).suffix not in WEIGHT_SUFFIXES and self.name != "config.json"):
+        if not usable or (not format_by_name(self.name) and self.name != "config.json"):
             raise NotImplementedByWeightscope(
                 "is not the address of a weight file", where=address.shown,
                 hint="name a .safetensors, .bin, .pt or .pth file or a config.json; of shards, each one",
