@@ -7,7 +7,6 @@ import pickle
 import struct
 import subprocess
 import sys
-import tarfile
 import time
 import tracemalloc
 import zipfile
@@ -585,15 +584,6 @@ def test_another_version_is_named(tmp_path: Path) -> None:
     (tmp_path / "some.pt").write_bytes(legacy(described(), version=1002))
     with pytest.raises(NotImplementedByWeightscope, match="version 1002"):
         read_pytorch(tmp_path / "some.pt")
-
-
-def test_the_tar_format_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "some.pt"
-    with tarfile.open(path, "w") as file:
-        file.addfile(tarfile.TarInfo("sys_info"))
-    with pytest.raises(NotImplementedByWeightscope, match="tar format"):
-        read_pytorch(path)
-    assert looks_like_pytorch(path.read_bytes()[:300])
 
 
 @both_formats

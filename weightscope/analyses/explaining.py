@@ -91,7 +91,7 @@ def explain_tensor(
         layer=group.layer_of(name),
         expert=numbers[group.kinds.index("expert")] if "expert" in group.kinds and not group.inferred else None,
         dtype=entry.dtype if entry else None,
-        file=printable_path(checkpoint.files[entry.file].path.name) if entry else None,
+        file=printable_path(checkpoint.name_of(checkpoint.files[entry.file])) if entry else None,
         shape=shape,
         shape_terms=tuple(size.text for size in group.shape) if group.shape else (),
         layout=_layout(slot),

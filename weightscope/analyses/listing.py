@@ -52,7 +52,9 @@ def list_tensors(inventory: Inventory, checkpoint: Checkpoint) -> Iterator[tuple
                 parameters=group.weights_in(shape),
                 bytes=byte_size(entry.dtype, entry.shape) if entry and not group.alias else 0,
                 layer=group.layer_of(name),
-                file=printable_path(checkpoint.files[entry.file].path.name) if entry else weight_map.get(name),
+                file=printable_path(checkpoint.name_of(checkpoint.files[entry.file]))
+                if entry
+                else weight_map.get(name),
                 inferred=group.inferred,
             )
             yield group, row

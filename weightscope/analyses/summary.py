@@ -113,7 +113,7 @@ def summarize(
             notes=(*checkpoint.location.notes, *_rest(checkpoint)),
         ),
         files=tuple(
-            FileInfo(name=printable_path(file.path.name), bytes=file.bytes, tensors=len(file.tensors))
+            FileInfo(name=printable_path(checkpoint.name_of(file)), bytes=file.bytes, tensors=len(file.tensors))
             for file in checkpoint.files
         ),
         tensors=TensorInfo(

@@ -58,7 +58,7 @@ def read_index(path: Path) -> Index:
     Raises:
         CheckpointError: `malformed-index` or `unsafe-path`.
     """
-    places, (total_size, total_parameters) = _decode(path)
+    places, totals, has_metadata = _decode(path)
     spelled = {shard: _spelled(shard) for shard in set(places.values())}
     if any(shard != one for shard, one in spelled.items()):
         places = {name: spelled[shard] for name, shard in places.items()}
@@ -71,7 +71,14 @@ def read_index(path: Path) -> Index:
         raise _too_many(
             f"a tensor's name has {len(longest):,} characters, {longest[:60]!r}…; {MAX_NAME} are the most", path
         )
-    return Index(path=path, weight_map=places, shards=shards, total_size=total_size, total_parameters=total_parameters)
+    return Index(
+        path=path,
+        weight_map=places,
+        shards=shards,
+        total_size=totals[0],
+        total_parameters=totals[1],
+        has_metadata=has_metadata,
+    )
 
 
 def _spelled(shard: str) -> str:
@@ -93,8 +100,8 @@ def _whole(raw: msgspec.Raw) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < MAX_TOTAL else None
 
 
-def _decode(path: Path) -> tuple[dict[str, str], tuple[int | None, int | None]]:
-    """The shards by tensor, and the totals."""
+def _decode(path: Path) -> tuple[dict[str, str], tuple[int | None, int | None], bool]:
+    """The shards by tensor, the totals, and whether there is metadata to hold them."""
     if not path.is_file():
         raise CheckpointError("an index that is not a regular file", where=path, code="malformed-index")
     if path.stat().st_size > MAX_INDEX:
@@ -128,7 +135,7 @@ def _decode(path: Path) -> tuple[dict[str, str], tuple[int | None, int | None]]:
         raise CheckpointError(
             "an index that names no tensor", where=path, hint="download it again", code="malformed-index"
         )
-    return decoded.weight_map, totals
+    return decoded.weight_map, totals, decoded.metadata is not None
 
 
 def _too_many(what: str, path: Path) -> CheckpointError:

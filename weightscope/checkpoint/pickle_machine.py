@@ -182,7 +182,7 @@ class Machine:
     def _key(self) -> str:
         """Where we are, as far as the stack tells: the key whose value is being built."""
         for stack in (self.stack, *self.marks[:-4:-1]):
-            for value in stack[:-4:-1]:
+            for value in stack[:-6:-1]:
                 if type(value) is str:
                     return f" at {value[:200]!r}"
         return ""

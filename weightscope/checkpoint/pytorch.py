@@ -28,6 +28,7 @@ _PICKLE = re.compile(
     rb"|\(*[ci][\w.]+\n[\w.]+\n(?:p\d+\n|q[^\w]|[()}\]N.])"
     rb"|[\]})](?:q\x00|[(.])"
     rb"|\(+[dl](?:p\d+\n|[.(SVIFLNa])"
+    rb"|\(+(?:S'[^\n]*'|[IL]-?\d+L?|V[^\n]*\np\d+)\n"
 )
 
 

@@ -194,12 +194,12 @@ def _members(data: Bytes, where: Where) -> dict[str, tuple[int, int]]:
     position, end = 0, len(data)
     for _ in range(2 * MAX_MEMBERS):
         block = data[position : min(end, position + BLOCK)]
-        if len(block) < BLOCK or not block.strip(b"\0"):
+        if len(block) == BLOCK and not block.strip(b"\0"):
             break
         kind, size, start = block[156:157], _size(block[124:136]), position + BLOCK
-        if size is None:
+        if size is None and len(block) == BLOCK:
             raise CheckpointError("has a damaged tar header", where=where, hint=DAMAGED, code="malformed-header")
-        if size > end - start:
+        if size is None or size > end - start:
             raise CheckpointError(
                 "ends within a member of its tar archive",
                 where=where, hint="the file is incomplete: fetch or save it again", code="truncated-file",

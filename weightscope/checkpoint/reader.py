@@ -55,6 +55,11 @@ class Checkpoint(msgspec.Struct, kw_only=True):
         """The index file's content, where there is one."""
         return self.location.index
 
+    def name_of(self, file: FileHeader) -> str:
+        """The file's name as an index spells it: with the folders between it and the one that was opened."""
+        inside = file.path.is_relative_to(self.folder.path)
+        return file.path.relative_to(self.folder.path).as_posix() if inside else file.path.name
+
     @property
     def complete(self) -> bool:
         """Whether no shard is missing or unreadable: only then does an absent tensor mean anything."""

@@ -8,45 +8,69 @@ from weightscope.analyses.rules.subject import Subject, listed, some
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.foreign import named
 from weightscope.checkpoint.sets import SHARD
-from weightscope.findings import Finding
+from weightscope.findings import Finding, Severity
 from weightscope.ranges import summed
 from weightscope.storage.base import Kind
 
 
 def wrong_places(subject: Subject) -> Iterator[Finding]:
-    """`index-mismatch`, errors: names that their shard lacks, that lie in another, that the index leaves out."""
+    """`index-mismatch`: names that their shard lacks or that lie in another, errors; that the index leaves out."""
     index, checkpoint = subject.checkpoint.index, subject.checkpoint
     if index is None or not checkpoint.files:
         return
     places, tensors = index.weight_map, checkpoint.tensors
-    numbers = {file.path.name: number for number, file in enumerate(checkpoint.files)}
+    numbers = {checkpoint.name_of(file): number for number, file in enumerate(checkpoint.files)}
     entries, shards = list(map(tensors.get, places)), list(map(numbers.get, places.values()))
     trios = zip(places, entries, shards, strict=True)
     strange = [(name, entry) for name, entry, shard in trios if entry is None or entry.file != shard]
     lacking = [name for name, entry in strange if entry is None and places[name] in numbers]
     # A name that two shards hold is a duplicate, said elsewhere; it is not in the wrong one.
-    tensors_of = {file.path.name: file.tensors for file in checkpoint.files}
+    tensors_of = {checkpoint.name_of(file): file.tensors for file in checkpoint.files}
     moved = [name for name, entry in strange if entry and name not in tensors_of.get(places[name], ())]
     found = len(entries) - sum(entry is None for _, entry in strange)
     left_out = [name for name in tensors if name not in places] if found < len(tensors) else []
-    for names, what, hint in (
-        (lacking, "that their shard does not hold", "loaders fill them with random numbers; rewrite the index"),
+    said: tuple[tuple[list[str], Severity, str, str], ...] = (
+        (
+            lacking,
+            "error",
+            "that their shard does not hold",
+            "loaders fill them with random numbers; rewrite the index",
+        ),
         (
             moved,
+            "error",
             "that lie in another shard than it says",
             "loaders that follow the index miss them; rewrite the index",
         ),
-        (left_out, "of the shards left out", "loaders that follow the index ignore them; rewrite the index"),
-    ):
+        (
+            left_out,
+            "warning",
+            "of the shards left out",
+            "transformers loads whole shards, other loaders only what the index names; rewrite the index",
+        ),
+    )
+    for names, severity, what, hint in said:
         if names:
             titles = summed(names)
             yield Finding(
                 code="index-mismatch",
-                severity="error",
+                severity=severity,
                 message=f"{index.path.name}: {some(names)} {what}: {listed(titles)}",
                 tensors=tuple(titles),
                 hint=hint,
             )
+
+
+def absent_metadata(subject: Subject) -> Iterator[Finding]:
+    """`malformed-index`: transformers asks an index for its `metadata` and fails where there is none."""
+    index = subject.checkpoint.index
+    if index is not None and not index.has_metadata:
+        yield Finding(
+            code="malformed-index",
+            severity="error",
+            message=f"{index.path.name} has no metadata, without which transformers does not load it",
+            hint='add "metadata": {"total_size": …}, the bytes of all tensors, or save the checkpoint again',
+        )
 
 
 def absent_index(subject: Subject) -> Iterator[Finding]:
