@@ -19,7 +19,8 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     `non_embedding` leaves out token and position embeddings and the head; `auxiliary` lies beside the total.
     `buffers` are the main model's. `bits_per_parameter` are the bits on disk of what `total` counts, scales included,
     None where nothing is stored, and where integers may be packed weights of which no declaration tells how many. All
-    are None without shapes, `active` is in a mixture that no family declares.
+    are None without shapes, `active` is in a mixture that no family declares, `non_embedding` where nothing tells which
+    weights are embeddings.
     """
 
     total: int | None
@@ -77,6 +78,11 @@ def counted(group: Group, tying: Tying) -> int:
     return 0 if tying.tied and tying.head in group.names else group.parameters
 
 
+def _embedding_is_known(inventory: Inventory) -> bool:
+    """Whether a declaration tells which weights are embeddings, or a name does."""
+    return any(not group.inferred or group.section is Section.EMBEDDING for group in inventory.groups)
+
+
 def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
     """The totals of the whole checkpoint."""
     if not inventory.measured:
@@ -101,7 +107,7 @@ def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
     return Parameters(
         total=total,
         active=None if guessed else active,
-        non_embedding=total - embedding,
+        non_embedding=total - embedding if _embedding_is_known(inventory) else None,
         auxiliary=auxiliary,
         buffers=buffers,
         stored_elements=stored,

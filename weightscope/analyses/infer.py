@@ -35,7 +35,7 @@ _WORDS = {
     Role.K_PROJ: "k_proj key to_k wk k_lin",
     Role.V_PROJ: "v_proj value to_v wv v_lin",
     Role.O_PROJ: "o_proj out_proj to_out wo out_lin",
-    Role.QKV_PROJ: "qkv_proj qkv query_key_value c_attn Wqkv wqkv W_pack in_proj_weight",
+    Role.QKV_PROJ: "qkv_proj qkv query_key_value c_attn Wqkv wqkv W_pack in_proj_weight in_proj_bias",
     Role.Q_A_PROJ: "q_a_proj",
     Role.Q_B_PROJ: "q_b_proj",
     Role.KV_A_PROJ: "kv_a_proj_with_mqa kv_a_proj",
@@ -50,7 +50,7 @@ _WORDS = {
     Role.INPUT_NORM: "input_layernorm ln_1 attention_norm input_norm",
     Role.POST_ATTENTION_NORM: "post_attention_layernorm ln_2 ffn_norm post_attention_norm",
     Role.FINAL_NORM: "ln_f final_layernorm final_layer_norm",
-    Role.LM_HEAD: "lm_head embed_out",
+    Role.LM_HEAD: "lm_head embed_out output_projection",
     Role.LORA_A: "lora_A lora_a",
     Role.LORA_B: "lora_B lora_b",
     Role.STATE_SPACE: "A_log dt_proj x_proj dt_bias D",
@@ -76,6 +76,16 @@ _CONTEXT = (
     (re.compile(r"\bintermediate\b"), Role.UP_PROJ),
     (re.compile(r"mlp|\boutput\.dense$"), Role.DOWN_PROJ),
 )
+
+# Words that many kinds of networks use, and the path by which they mean what a language model means by them.
+_IN_PLACE = {
+    "conv": re.compile(r"\bmixer\b|mamba|ssm|linear_attn|short_conv|temporal_block|\bconv\.conv$"),
+    "gate": re.compile(r"(mlp|moe|ffn|feed_forward)\w*\.gate$"),
+    "lin1": re.compile(r"ffn"),
+}
+_IN_PLACE |= {"conv1d": _IN_PLACE["conv"], "lin2": _IN_PLACE["lin1"]}
+_NORM = re.compile(r"norm|(^|_)ln(_|\d|$)", re.IGNORECASE)
+_EMBEDDED = re.compile(r"(^|_)emb")
 
 # What stands before the vocabulary's matrix in the heads of masked language models (RoBERTa, ESM, MPNet) is no head.
 _HEAD_PARTS = re.compile(r"\blm_head\.(dense|layer_norm|LayerNorm)$")
@@ -113,7 +123,7 @@ def guess(template: str, dimensions: int) -> Guess:
     mark = mark_of(template)
     if mark is not None:
         kind, module = (Kind.WEIGHT if mark[1] in PACKED else Kind.SCALE), mark[0]
-    elif template.endswith(".bias"):
+    elif template.endswith((".bias", "in_proj_bias")):
         kind = Kind.BIAS
     role = _role(_LEAVES.sub("", _LEAVES.sub("", module)))
     return Guess(role, _section(template, role), kind)
@@ -125,15 +135,24 @@ def _role(module: str) -> Role:
         return Role.TOKEN_EMBEDDING
     if _HEAD_PARTS.search(module):
         words = words[-1:]
-    for word in reversed(words[-2:]):
-        if word in _ROLE_OF_WORD:
-            return _ROLE_OF_WORD[word]
     last = words[-1] if words else ""
-    if re.search(r"norm|(^|_)ln(_|\d|$)", last, re.IGNORECASE):
-        return Role.FINAL_NORM if module.count("{}") == 0 else Role.NORM
+    if _NORM.search(last) and last not in _ROLE_OF_WORD:
+        return _norm(words, module)
+    # Outside of any layer it is the head, as in decoders of translation models.
+    if last == "fc_out" and "{}" not in module:
+        return Role.LM_HEAD
+    for word in reversed(words[-2:]):
+        if word in _ROLE_OF_WORD and (word not in _IN_PLACE or _IN_PLACE[word].search(module)):
+            return _ROLE_OF_WORD[word]
     if last in AMBIGUOUS:
         return next((role for pattern, role in _CONTEXT if pattern.search(module)), Role.UNKNOWN)
     return Role.UNKNOWN
+
+
+def _norm(words: list[str], module: str) -> Role:
+    if any(map(_EMBEDDED.search, words[-2:])) and not words[-1].endswith("after"):
+        return Role.EMBEDDING_NORM
+    return Role.NORM if "{}" in module else Role.FINAL_NORM
 
 
 def _section(template: str, role: Role) -> Section:

@@ -117,7 +117,8 @@ def _format_by_bytes(folder: Folder, name: str) -> str:
         return "pytorch" if vague else ""
     try:
         with LocalFile(folder.path / name) as data:
-            return format_of(data[0:START], folder.named(name))
+            start = data[0:START]
+            return format_of(start, folder.named(name)) if start else ""
     except CheckpointError:
         # A text or an empty file that was never called weights is no failed download.
         if vague:

@@ -70,19 +70,19 @@ def _format(summary: Summary) -> str:
 
 def _facts(summary: Summary) -> Iterable[tuple[str, str]]:
     parameters = summary.parameters
-    if parameters.total is None or parameters.non_embedding is None:
+    if parameters.total is None:
         index = summary.model.format == "index"
         yield (
             "Parameters",
             "unknown: " + ("an index gives names and total size, no shapes" if index else "no weight file was read"),
         )
         return
-    ends = f"{words.short(parameters.non_embedding)} without embeddings and head"
-    total = f"{words.count(parameters.total)}"
-    yield (
-        "Parameters",
-        total + (f"  ({words.short(parameters.total)})" if parameters.total >= 1000 else "") + f"   {ends}",
-    )
+    total = words.count(parameters.total)
+    if parameters.total >= 1000:
+        total += f"  ({words.short(parameters.total)})"
+    if parameters.non_embedding is not None:
+        total += f"   {words.short(parameters.non_embedding)} without embeddings and head"
+    yield "Parameters", total
     if parameters.active is None:
         yield "Active", "unknown: no declaration says how many experts a token uses"
     elif parameters.active != parameters.total:
