@@ -34,10 +34,10 @@ def test_keys_that_were_read_are_known() -> None:
     assert config.read == {"hidden_size", "text_config", "text_config.heads"}
 
 
-def test_aliases_are_other_spellings_of_one_key() -> None:
-    config = Config({"hidden_size": 64}, defaults={"n_embd": 768}, aliases={"n_embd": "hidden_size"})
+def test_the_attribute_map_has_other_spellings_of_one_key() -> None:
+    config = Config({"hidden_size": 64}, defaults={"n_embd": 768}, attribute_map={"hidden_size": "n_embd"})
     assert (config["n_embd"], config["n_embd"].text) == (64, "hidden_size")
-    both = Config({"hidden_size": 64, "n_embd": 32}, defaults={"n_embd": 768}, aliases={"n_embd": "hidden_size"})
+    both = Config({"hidden_size": 64, "n_embd": 32}, defaults={"n_embd": 768}, attribute_map={"hidden_size": "n_embd"})
     assert both["n_embd"] == 32
 
 

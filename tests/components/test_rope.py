@@ -13,7 +13,7 @@ import transformers
 
 import weightscope
 from tests.families.tiny import LLAMA
-from weightscope.components.rope import Rope
+from weightscope.components.attention.rope import Rope
 from weightscope.errors import WeightscopeError
 
 TOKENS = [7, 3, 99, 0, 42, 17, 5]

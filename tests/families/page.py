@@ -67,7 +67,7 @@ def page() -> str:
 
 
 def _row(found: Family) -> tuple[str, ...]:
-    file = f"[{found.module}.py](../weightscope/families/{found.module}.py)"
+    file = f"[{found.module}.py](../weightscope/families/{found.path}.py)"
     return (
         f"`{found.model_type}`",
         file,

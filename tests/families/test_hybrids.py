@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 import weightscope
 from tests.families.tiny import Tiny
 from tests.families.tiny_hybrids import TINY_HYBRIDS
-from weightscope.components.base import find
-from weightscope.components.moe import MixtureOfExperts
+from weightscope.components.feed_forward.moe import MixtureOfExperts
+from weightscope.components.walk import find
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
 from weightscope.families.registry import declare

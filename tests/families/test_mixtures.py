@@ -20,8 +20,8 @@ from tests.families.tiny_mixtures import GPT_OSS, TINY_MIXTURES
 from weightscope.analyses.forward import stream
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.values import load_torch
-from weightscope.components.base import find
-from weightscope.components.moe import MixtureOfExperts
+from weightscope.components.feed_forward.moe import MixtureOfExperts
+from weightscope.components.walk import find
 from weightscope.config import Config
 from weightscope.errors import WeightscopeError
 from weightscope.families.registry import declare

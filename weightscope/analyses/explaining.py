@@ -12,16 +12,12 @@ from weightscope.analyses.accounting import count_whole
 from weightscope.analyses.inventory import Group, Inventory
 from weightscope.analyses.tying import Tying
 from weightscope.checkpoint.reader import Checkpoint
-from weightscope.components.attention import Attention
-from weightscope.components.base import Component, Slot
-from weightscope.components.latent_attention import LatentAttention
-from weightscope.components.rope import Rope
+from weightscope.components.walk import Slot
 from weightscope.errors import UsageError, printable_path
 from weightscope.families.registry import Declaration
 from weightscope.ranges import fill, template_of
 from weightscope.roles import Role
 from weightscope.storage.base import Kind
-from weightscope.storage.linear import Linear
 
 
 class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +119,7 @@ def _layout(slot: Slot | None) -> str:
         return ""
     roles = tuple(role for role, _ in slot.stored.parts)
     for item in slot.owner.stored:
-        if isinstance(item, Linear) and item.roles == roles:
+        if item.roles == roles:
             return item.layout(slot.owner.sizes())
     return ""
 
@@ -201,11 +197,7 @@ def _notes(name: str, group: Group, slot: Slot | None, declaration: Declaration 
         yield "Its role is inferred from its name: no declaration explains it."
     if slot is None:
         return
-    rope = _rope_of(slot.owner)
-    if rope and set(group.roles) & {Role.Q_PROJ, Role.K_PROJ, Role.Q_B_PROJ, Role.KV_A_PROJ}:
-        yield f"{rope.words[0].upper()}{rope.words[1:]}."
-    if isinstance(slot.owner, Attention) and slot.owner.window and Role.K_PROJ in group.roles:
-        yield f"A token sees itself and the {int(slot.owner.window) - 1:,} before it."
+    yield from slot.owner.notes(group.roles)
     if group.kind is Kind.BUFFER:
         computed = (
             "newer code computes it, and the pass does not read it" if slot.stored.optional else "the pass reads it"
@@ -221,10 +213,6 @@ def _notes(name: str, group: Group, slot: Slot | None, declaration: Declaration 
         yield "Tied: it is the head as well, logits = token_embedding·x."
     if _counted_elsewhere(name, tying):
         yield "Tied: the embedding's weights stored again, counted there."
-
-
-def _rope_of(owner: Component) -> Rope | None:
-    return owner.rope if isinstance(owner, Attention | LatentAttention) else None
 
 
 def _nearest(name: str, inventory: Inventory) -> str:

@@ -13,7 +13,8 @@ import msgspec
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
-from weightscope.components.base import Indices, Slot
+from weightscope.components.base import Indices
+from weightscope.components.walk import Slot
 from weightscope.families.registry import Declaration
 from weightscope.ranges import columns, expand, fill, template_of
 from weightscope.roles import Role, Section

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from weightscope.analyses.rules.subject import Subject, listed, some, summed
-from weightscope.components.base import find
 from weightscope.components.decoder import Decoder
+from weightscope.components.walk import find
 from weightscope.findings import Finding
 from weightscope.ranges import fill, template_of
 from weightscope.roles import Role, Section

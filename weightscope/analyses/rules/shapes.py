@@ -9,7 +9,7 @@ from typing import NamedTuple
 from weightscope.analyses.inventory import Group
 from weightscope.analyses.rules.dtypes import PACKED
 from weightscope.analyses.rules.subject import Subject, summed
-from weightscope.components.base import walk
+from weightscope.components.walk import walk
 from weightscope.config import Config, Nullable
 from weightscope.errors import WeightscopeError
 from weightscope.families.registry import Declaration

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 
 from weightscope.analyses.rules.subject import Subject
-from weightscope.components.base import find
 from weightscope.components.embedding import Embedding
+from weightscope.components.walk import find
 from weightscope.findings import Finding
 from weightscope.roles import Role
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import Block
-from weightscope.components.mtp import MultiTokenPrediction
 from weightscope.components.norm import RMSNorm
-from weightscope.components.projector import Projection
+from weightscope.components.prediction.mtp import MultiTokenPrediction
+from weightscope.components.vision.projector import Projection
 from weightscope.config import Config
 from weightscope.roles import Role, Section
 from weightscope.storage.base import join

@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from weightscope.components.attending import Temperature
-from weightscope.components.attention import Attention
+from weightscope.components.attention.attend_old import Temperature
+from weightscope.components.attention.rope import Rope
+from weightscope.components.attention.softmax_old import Attention
 from weightscope.components.decoder import Block
 from weightscope.components.norm import RMSNorm
-from weightscope.components.rope import Rope
 from weightscope.config import Config, Nullable
+from weightscope.families.common.rotary import rotary
 from weightscope.roles import Role
 
 CHUNKS = {
@@ -37,7 +38,7 @@ def turned(config: Config) -> Callable[[int], bool]:
 
 def ropes(config: Config) -> Callable[[int, int | None], Rope | None]:
     """The rotation of each layer, or None."""
-    rope, turns = Rope.of(config, config["head_dim"], interleaved=True), turned(config)
+    rope, turns = rotary(config, config["head_dim"], interleaved=True), turned(config)
     return lambda layer, _: rope if turns(layer) else None
 
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import msgspec
 
-from weightscope.components.attention import Attention
+from weightscope.components.attention.softmax_old import Attention
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block, CausalLM, Decoder
 from weightscope.components.embedding import Embedding
-from weightscope.components.mlp import MLP
-from weightscope.components.projector import Projection
-from weightscope.components.windows import alike
+from weightscope.components.feed_forward.mlp import MLP
+from weightscope.components.vision.projector import Projection
 from weightscope.config import Config
 from weightscope.families.common.parts import head, layer_norms
+from weightscope.families.common.windows import alike
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import StorageItem

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from weightscope.components.attention import Attention
+from weightscope.components.attention.softmax_old import Attention
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.components.embedding import Embedding
-from weightscope.components.mlp import MLP, GatedMLP
-from weightscope.components.moe import MixtureOfExperts
+from weightscope.components.feed_forward.mlp import MLP, GatedMLP
+from weightscope.components.feed_forward.moe import MixtureOfExperts
+from weightscope.components.feed_forward.routing import Routing
 from weightscope.components.norm import RMSNorm
-from weightscope.components.routing import Routing
-from weightscope.components.windows import depth_of
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
+from weightscope.families.common.dims import depth_of
 from weightscope.families.common.mixtures import IN_MEMORY, stacked_experts
 from weightscope.families.common.parts import four_projections, head
 from weightscope.roles import Role

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from weightscope.components.attention.latent import LatentAttention
 from weightscope.components.base import Component
-from weightscope.components.gated_norm import GatedRMSNorm
-from weightscope.components.kimi_delta import KimiDelta
-from weightscope.components.latent_attention import LatentAttention
-from weightscope.components.routing import Routing
+from weightscope.components.feed_forward.routing import Routing
+from weightscope.components.recurrent.gated_norm import GatedRMSNorm
+from weightscope.components.recurrent.kimi_delta import KimiDelta
 from weightscope.config import Config, Nullable
 from weightscope.errors import UndeclaredError
 from weightscope.families.common.hybrid import kinds_of, mixture, number

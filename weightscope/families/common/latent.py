@@ -7,20 +7,22 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from weightscope.components.attention.indexer import Indexer
+from weightscope.components.attention.latent import LatentAttention
+from weightscope.components.attention.rope import Rope
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import Block, CausalLM, Decoder
 from weightscope.components.embedding import Embedding
-from weightscope.components.indexer import Indexer
-from weightscope.components.latent_attention import LatentAttention
-from weightscope.components.moe import MixtureOfExperts
+from weightscope.components.feed_forward.moe import MixtureOfExperts
+from weightscope.components.feed_forward.routing import Routing
 from weightscope.components.norm import RMSNorm
-from weightscope.components.rope import Rope
-from weightscope.components.routing import Routing
-from weightscope.components.windows import alike, depth_of
 from weightscope.config import Config, Nullable
 from weightscope.families.common.ahead import numbered
+from weightscope.families.common.dims import depth_of
 from weightscope.families.common.mixtures import spelling, stacked_experts
 from weightscope.families.common.parts import gated_mlp, head
+from weightscope.families.common.rotary import rotary
+from weightscope.families.common.windows import alike
 from weightscope.roles import Role
 
 DEEPSEEK: dict[str, Any] = {
@@ -101,7 +103,7 @@ def block(
 ) -> Block:
     """One layer, dense or mixed."""
     width, eps, rope_dim = config["hidden_size"], config["rms_norm_eps"], config["qk_rope_head_dim"]
-    rope = Rope.of(config, rope_dim, interleaved=config["rope_interleave"])
+    rope = rotary(config, rope_dim, interleaved=config["rope_interleave"])
     return Block(
         input_norm=RMSNorm(name="input_layernorm", role=Role.INPUT_NORM, size=width, eps=eps),
         attention=LatentAttention(

@@ -7,16 +7,16 @@ from typing import Any
 
 import msgspec
 
-from weightscope.components.attending import Alibi
-from weightscope.components.attention import Attention
+from weightscope.components.attention.attend_old import Alibi
+from weightscope.components.attention.rope import Rope
+from weightscope.components.attention.softmax_old import Attention
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import Block, CausalLM, Decoder
 from weightscope.components.embedding import Classifier, Embedding, Head
-from weightscope.components.mlp import GatedMLP
-from weightscope.components.rope import Rope
-from weightscope.components.windows import depth_of
+from weightscope.components.feed_forward.mlp import GatedMLP
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
+from weightscope.families.common.dims import depth_of
 from weightscope.families.common.parts import layer_norms, rms_norms
 from weightscope.roles import Role
 from weightscope.sizes import Size

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from weightscope.components.base import Component
-from weightscope.components.convolution import ShortConvolution
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.norm import RMSNorm
-from weightscope.components.rope import Rope
+from weightscope.components.recurrent.convolution import ShortConvolution
 from weightscope.config import Config
 from weightscope.families.common.hybrid import attention, hybrid, kinds_of
+from weightscope.families.common.rotary import rotary
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Plain
@@ -63,6 +63,6 @@ def _attention(config: Config) -> Component:
         config,
         head_dim,
         tuple(Linear(name, role) for name, role in names),
-        rope=Rope.of(config, head_dim),
+        rope=rotary(config, head_dim),
         norms=tuple(RMSNorm(name=name, role=role, size=head_dim, eps=eps) for name, role in HEAD_NORMS),
     )

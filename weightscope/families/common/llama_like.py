@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from weightscope.components.attention import Attention
+from weightscope.components.attention.rope import Rope
+from weightscope.components.attention.softmax_old import Attention
 from weightscope.components.base import Component, Indices, Repeat
 from weightscope.components.decoder import Block, CausalLM, Decoder
 from weightscope.components.embedding import Embedding
-from weightscope.components.norm import HeadNorms, Norm
-from weightscope.components.rope import Rope
-from weightscope.components.windows import alike, by_window
+from weightscope.components.norm import Norm, NumberedNorms
 from weightscope.config import Config
 from weightscope.families.common.parts import four_projections, gated_mlp, head, rms_norms
+from weightscope.families.common.rotary import rotary
+from weightscope.families.common.windows import alike, by_window
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import StorageItem
@@ -27,7 +28,7 @@ def decoder(
     root: str,
     *,
     projections: tuple[StorageItem, ...] | None = None,
-    head_norms: bool | tuple[Norm | HeadNorms, ...] = False,
+    head_norms: bool | tuple[Norm | NumberedNorms, ...] = False,
     feed_forward: Component | None = None,
     slides: Callable[[int], bool] | None = None,
     norm_names: tuple[str | None, str | None] = ("input_layernorm", "post_attention_layernorm"),
@@ -53,7 +54,8 @@ def decoder(
     """
     width, count = config["hidden_size"], config["num_attention_heads"]
     head_dim = config.get("head_dim") or width // count
-    rope = None if ropes else Rope.of(config, head_dim, longrope=longrope, interleaved=interleaved)
+    names = dict.fromkeys(longrope, "longrope")
+    rope = None if ropes else rotary(config, head_dim, named=names, interleaved=interleaved)
     norm = norm or rms_norms(config["rms_norm_eps"])
     if isinstance(head_norms, bool):
         pair = (("q_norm", Role.Q_NORM), ("k_norm", Role.K_NORM)) if head_norms else ()

@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import Block, CausalLM
-from weightscope.components.mlp import MLP, GatedMLP
-from weightscope.components.moe import StackedExperts
-from weightscope.components.windows import alike
+from weightscope.components.feed_forward.mlp import MLP, GatedMLP
+from weightscope.components.feed_forward.moe import StackedExperts
 from weightscope.config import Config
+from weightscope.families.common.windows import alike
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.stacked import Stacked

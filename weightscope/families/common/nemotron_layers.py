@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from weightscope.components.base import Component, Group, Repeat
-from weightscope.components.gated_norm import GatedRMSNorm
-from weightscope.components.mamba2 import Mamba2
-from weightscope.components.mixer_block import MixerBlock
-from weightscope.components.mlp import MLP
+from weightscope.components.feed_forward.mlp import MLP
+from weightscope.components.feed_forward.routing import Routing
+from weightscope.components.mixers import MixerBlock
 from weightscope.components.norm import RMSNorm
-from weightscope.components.prediction import PredictionLayer
-from weightscope.components.routing import Routing
+from weightscope.components.prediction.next_tokens import PredictionLayer
+from weightscope.components.recurrent.gated_norm import GatedRMSNorm
+from weightscope.components.recurrent.mamba2 import Mamba2
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
 from weightscope.families.common.hybrid import attention, mixture, number

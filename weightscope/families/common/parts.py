@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from weightscope.components.attention.norms import HeadNorms
+from weightscope.components.base import Component
+from weightscope.components.decoder import Block
 from weightscope.components.embedding import Classifier, Head
-from weightscope.components.mlp import MLP, GatedMLP
-from weightscope.components.norm import LayerNorm, RMSNorm
+from weightscope.components.feed_forward.mlp import MLP, GatedMLP
+from weightscope.components.norm import LayerNorm, Norm, RMSNorm
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
 from weightscope.roles import Role
@@ -29,6 +32,23 @@ def four_projections(*, qkv_bias: bool = False, o_bias: bool = False) -> tuple[L
 def linears(names: Mapping[str, Role], *, bias: bool = False) -> tuple[StorageItem, ...]:
     """A matrix for each role, under the names that they have on disk."""
     return tuple(Linear(name, role, bias=bias) for name, role in names.items())
+
+
+def pre_norm_block(
+    norm: Callable[[str, Role, Size], Norm], width: Size, *, attention: Component, feed_forward: Component
+) -> Block:
+    """Llama's: x + attention(input_layernorm(x)), then x + feed_forward(post_attention_layernorm(x))."""
+    return Block(
+        input_norm=norm("input_layernorm", Role.INPUT_NORM, width),
+        attention=attention,
+        feed_forward_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, width),
+        feed_forward=feed_forward,
+    )
+
+
+def head_norms(norm: Callable[[str, Role, Size], Norm], head_dim: Size) -> HeadNorms:
+    """`q_norm` and `k_norm`, on the query and the key of each head."""
+    return HeadNorms(query=norm("q_norm", Role.Q_NORM, head_dim), key=norm("k_norm", Role.K_NORM, head_dim))
 
 
 def gated_mlp(

@@ -9,14 +9,14 @@ from msgspec.structs import replace
 
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import Block, CausalLM
-from weightscope.components.gated_delta import GatedDeltaNet
-from weightscope.components.gated_norm import GatedRMSNorm
 from weightscope.components.norm import RMSNorm
-from weightscope.components.prediction import PredictionPart
-from weightscope.components.rope import Rope
+from weightscope.components.prediction.next_tokens import PredictionPart
+from weightscope.components.recurrent.gated_delta import GatedDeltaNet
+from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.config import Config, Nullable
 from weightscope.errors import UndeclaredError
 from weightscope.families.common.hybrid import attention, every, hybrid, kinds_of
+from weightscope.families.common.rotary import rotary
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Plain
@@ -102,7 +102,7 @@ def _attention(config: Config) -> Component:
             Linear("v_proj", Role.V_PROJ, bias=bias),
             Linear("o_proj", Role.O_PROJ, bias=bias),
         ),
-        rope=Rope.of(config, head_dim),
+        rope=rotary(config, head_dim),
         norms=tuple(RMSNorm(name=name, role=role, size=head_dim, eps=eps, offset=1.0) for name, role in norms),
         gated=True,
     )

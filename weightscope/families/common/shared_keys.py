@@ -8,17 +8,18 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
-from weightscope.components.attention import Attention
+from weightscope.components.attention.rope import Rope
+from weightscope.components.attention.softmax_old import Attention
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import Block, CausalLM, Decoder
 from weightscope.components.embedding import Embedding
 from weightscope.components.layer_inputs import LayerInputs
 from weightscope.components.norm import RMSNorm
-from weightscope.components.rope import Rope
-from weightscope.components.windows import alike, depth_of
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
+from weightscope.families.common.dims import depth_of
 from weightscope.families.common.parts import four_projections, gated_mlp, head, rms_norms
+from weightscope.families.common.windows import alike
 from weightscope.roles import Role
 from weightscope.sizes import Size, size
 from weightscope.storage.linear import Linear

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from weightscope.components.gated_norm import GatedRMSNorm
-from weightscope.components.mamba2 import Mamba2
+from weightscope.components.recurrent.gated_norm import GatedRMSNorm
+from weightscope.components.recurrent.mamba2 import Mamba2
 from weightscope.config import Config, Nullable
 from weightscope.sizes import Size
 

@@ -1,0 +1,50 @@
+"""Defaults of config classes that several families share, or begin with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weightscope.config import Nullable
+
+# What every decoder's class has.
+DECODER: dict[str, Any] = {"is_causal": True, "tie_word_embeddings": False}
+# The keys of every class with a rotation, whose theta and scaling come in either of two dialects.
+ROPE: dict[str, Any] = {
+    "max_position_embeddings": 2048,
+    "rope_theta": 10000.0,
+    "rope_scaling": Nullable(dict),
+    "rope_parameters": Nullable(dict),
+}
+LLAMA: dict[str, Any] = (
+    DECODER
+    | ROPE
+    | {
+        "vocab_size": 32000,
+        "hidden_size": 4096,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": Nullable(int),
+        "head_dim": Nullable(int),
+        "hidden_act": "silu",
+        "rms_norm_eps": 1e-6,
+        "attention_bias": False,
+        "mlp_bias": False,
+    }
+)
+MISTRAL: dict[str, Any] = LLAMA | {
+    "intermediate_size": 14336,
+    "num_key_value_heads": Nullable(int, 8),
+    "max_position_embeddings": 131072,
+    "sliding_window": Nullable(int, 4096),
+}
+QWEN2: dict[str, Any] = LLAMA | {
+    "vocab_size": 151936,
+    "intermediate_size": 22016,
+    "num_key_value_heads": Nullable(int, 32),
+    "max_position_embeddings": 32768,
+    "use_sliding_window": False,
+    "sliding_window": Nullable(int, 4096),
+    "max_window_layers": Nullable(int, 28),
+    "layer_types": Nullable(list),
+}

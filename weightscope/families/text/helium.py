@@ -1,0 +1,35 @@
+"""Helium (Kyutai 2025): Llama that rotates neighbours. Source: `HeliumConfig` of transformers."""
+
+from __future__ import annotations
+
+from weightscope.components.decoder import CausalLM
+from weightscope.config import Config
+from weightscope.families.common.defaults import LLAMA
+from weightscope.families.common.llama_like import decoder
+from weightscope.families.common.parts import four_projections, gated_mlp
+from weightscope.families.registry import family
+
+HELIUM = LLAMA | {
+    "vocab_size": 48000,
+    "hidden_size": 2560,
+    "intermediate_size": 7040,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 20,
+    "num_key_value_heads": 20,
+    "head_dim": 128,
+    "rms_norm_eps": 1e-8,
+    "max_position_embeddings": 4096,
+    "rope_theta": 100000.0,
+}
+
+
+@family("helium", roots=("model", ""), defaults=HELIUM)
+def helium(config: Config, root: str) -> CausalLM:
+    """`attention_bias` is for queries, keys and values alone."""
+    return decoder(
+        config,
+        root,
+        projections=four_projections(qkv_bias=config["attention_bias"]),
+        feed_forward=gated_mlp(config, "mlp", bias=config["mlp_bias"]),
+        interleaved=True,
+    )
