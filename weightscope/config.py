@@ -50,6 +50,9 @@ class Config:
 
     def __getitem__(self, key: str) -> Any:
         key = self.attribute_map.get(key, key)
+        # Families built on DECODER are read strictly already; the others follow.
+        if "is_causal" in self.defaults and key not in self.defaults:
+            raise AssertionError(f"{self.model_type} reads {key!r}, which it does not declare")
         spelled = self._spelling(key)
         self.read.add(self.prefix + spelled)
         if spelled not in self.data:
