@@ -54,8 +54,9 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         config = config.with_defaults(self.defaults, self.attribute_map)
         for key in self.needs if not config.prefix else ():
             if key not in config:
+                own = self.attribute_map.get(key, key)
                 raise config.error(
-                    f"lacks {key!r}, which {self.model_type} needs", "restore it from the model's repository"
+                    f"lacks {own!r}, which {self.model_type} needs", "restore it from the model's repository"
                 )
         try:
             return self.build(config, self.roots[0] if root is None else root)

@@ -1,8 +1,8 @@
 """Which file declares a model type, so that finding one never imports the others; a test holds the table true."""
 
 MODULES = {
-    "RefinedWeb": "text.refined_web",
-    "RefinedWebModel": "text.refined_web",
+    "RefinedWeb": "text.falcon",
+    "RefinedWebModel": "text.falcon",
     "Yi": "text.llama",
     "apertus": "text.apertus",
     "arcee": "text.arcee",
@@ -92,7 +92,7 @@ MODULES = {
     "seed_oss": "text.seed_oss",
     "smollm3": "text.smollm3",
     "stablelm": "text.stablelm",
-    "stablelm_epoch": "text.stablelm_epoch",
+    "stablelm_epoch": "text.stablelm",
     "starcoder2": "text.starcoder2",
     "telechat": "text.telechat",
     "xverse": "text.internlm",

@@ -48,3 +48,51 @@ QWEN2: dict[str, Any] = LLAMA | {
     "max_window_layers": Nullable(int, 28),
     "layer_types": Nullable(list),
 }
+GPT: dict[str, Any] = DECODER | {
+    "vocab_size": 50257,
+    "activation_function": "gelu_new",
+    "layer_norm_epsilon": 1e-5,
+    "tie_word_embeddings": True,
+}
+# GPT-2's keys, which GPT-BigCode, GPT-J and CodeGen have too, and what they call them otherwise.
+GPT2 = GPT | {
+    "n_positions": 1024,
+    "n_embd": 768,
+    "n_layer": 12,
+    "n_head": 12,
+    "n_inner": Nullable(int),
+}
+GPT2_NAMES = {
+    "hidden_size": "n_embd",
+    "max_position_embeddings": "n_positions",
+    "num_attention_heads": "n_head",
+    "num_hidden_layers": "n_layer",
+}
+FALCON: dict[str, Any] = {
+    **DECODER,
+    **ROPE,
+    "vocab_size": 65024,
+    "hidden_size": 4544,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 71,
+    "num_kv_heads": Nullable(int),
+    "num_ln_in_parallel_attn": Nullable(int),
+    "ffn_hidden_size": Nullable(int),
+    "layer_norm_epsilon": 1e-5,
+    "activation": "gelu",
+    "alibi": False,
+    "new_decoder_architecture": False,
+    "multi_query": True,
+    "parallel_attn": True,
+    "bias": False,
+    "tie_word_embeddings": True,
+}
+# Falcon as first published: RefinedWeb is 40B, RefinedWebModel 7B and 1B.
+RW = FALCON | {
+    "vocab_size": 250880,
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 8,
+    "new_decoder_architecture": True,
+}
+RW_MODEL = RW | {"new_decoder_architecture": False, "multi_query": False, "parallel_attn": False}

@@ -17,7 +17,7 @@ def refuse(config: Config, model: str, unset: Iterable[str]) -> None:
     """
     for key in unset:
         if config[key]:
-            raise UndeclaredError(f"{model} with {key} is not declared", where=config.source)
+            raise UndeclaredError(f"{model} with {config.prefix}{key} is not declared", where=config.source)
 
 
 def require(config: Config, model: str, declared: Mapping[str, Any]) -> None:
@@ -28,15 +28,18 @@ def require(config: Config, model: str, declared: Mapping[str, Any]) -> None:
     """
     for key, value in declared.items():
         if config[key] != value:
-            raise UndeclaredError(f"{model} with {key} {config[key]!r:.60} is not declared", where=config.source)
+            raise UndeclaredError(
+                f"{model} with {config.prefix}{key} {config[key]!r:.60} is not declared", where=config.source
+            )
 
 
 def not_computed(config: Config, model: str, computed: Mapping[str, Any]) -> str:
-    """Why there is no forward pass: the first key whose value is not the one that is computed; empty for none.
+    """Why there is no forward pass: the first key whose value is not computed; empty for none.
 
-    For keys that names and shapes do not depend on: all but the pass goes on.
+    `computed` has the value that is, or several in a tuple. For keys that names and shapes do not depend on: all but
+    the pass goes on.
     """
     for key, value in computed.items():
-        if config[key] != value:
-            return f"{model} with {key} {config[key]!r:.60}"
+        if config[key] not in (value if isinstance(value, tuple) else (value,)):
+            return f"{model} with {config.prefix}{key} {config[key]!r:.60}"
     return ""

@@ -18,14 +18,16 @@ def rotary(
     interleaved: bool = False,
     layers: str | None = None,
     named: Mapping[str, str] | None = None,
+    limit: int | None = None,
+    beyond: str = "",
 ) -> Rope:
     """The rotation of heads of `head_dim` elements; of the keys below only those are read that the family declares.
 
-    Theta is `rope_theta` or `rotary_emb_base`; the share of a head that turns `partial_rotary_factor` or `rotary_pct`;
-    `max_position_embeddings` and `original_max_position_embeddings` are what some scalings go by. `layers` is a kind of
-    layer where each has its own rotation: `rope_parameters` holds one for each; of the older keys
+    Theta is `rope_theta` or `rotary_emb_base`; the share of a head that turns is `partial_rotary_factor`, `rotary_pct`
+    or `rope_pct`; some scalings go by `max_position_embeddings` and `original_max_position_embeddings`. `layers` is a
+    kind of layer where each has its own rotation: `rope_parameters` holds one for each; of the older keys
     `rope_local_base_freq` is the theta of sliding_attention, and `rope_scaling` is full_attention's (Gemma 3). `named`
-    are a family's own names of published scalings.
+    are a family's own names of published scalings; `limit` and `beyond` are the rotation's.
 
     Raises:
         ConfigError: a number that no rotation has.
@@ -36,7 +38,7 @@ def rotary(
     settings.pop("type", None)
     kind = (NAMES | dict(named or {})).get(kind, kind) if isinstance(kind, str) else repr(kind)
     share = settings.pop("partial_rotary_factor", None)
-    own = next((key for key in ("partial_rotary_factor", "rotary_pct") if config.declares(key)), None)
+    own = next((key for key in ("partial_rotary_factor", "rotary_pct", "rope_pct") if config.declares(key)), None)
     # A class without the key ignores it, but for the scalings that all classes share.
     if own is None and kind == "default":
         share = None
@@ -60,6 +62,8 @@ def rotary(
         interleaved=interleaved,
         sections=_sections(config, sections),
         alternating=bool(alternating),
+        limit=limit,
+        beyond=beyond,
     )
 
 
@@ -85,8 +89,9 @@ def _settings(config: Config, layers: str | None) -> dict[str, Any]:
 
 
 def _declared(config: Config, key: str) -> Any:
-    # Until every family declares them, these two are read of all.
-    return config.get(key) if key in ("rope_scaling", "rope_parameters") or config.declares(key) else None
+    # Until every family declares them, these two are read of all that are not strict yet.
+    loose = key in ("rope_scaling", "rope_parameters") and "is_causal" not in config.defaults
+    return config.get(key) if loose or config.declares(key) else None
 
 
 def _first(*values: Any) -> Any:

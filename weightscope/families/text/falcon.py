@@ -1,80 +1,78 @@
-"""Falcon (arXiv 2311.16867). Sources: `FalconConfig` of transformers; `RWConfig` of the first releases."""
+"""Falcon (arXiv 2311.16867). Sources: `FalconConfig` of transformers; `RWConfig` of the first releases, 40B and 7B."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from msgspec.structs import replace
-
-from weightscope.components.attention.attend_old import Alibi
-from weightscope.components.decoder import CausalLM
-from weightscope.config import Config, Nullable
-from weightscope.errors import UndeclaredError
-from weightscope.families.common.dims import depth_of
-from weightscope.families.common.gpt_like import Layout, Shape, decoder
+from weightscope.components.attention.alibi import Alibi
+from weightscope.components.attention.softmax import Attention, Heads
+from weightscope.components.decoder import Block, CausalLM
+from weightscope.config import Config
+from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
+from weightscope.families.common.defaults import FALCON, RW, RW_MODEL
+from weightscope.families.common.gpt_parts import two_matrices
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.parts import layer_norms
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.linear import Linear
 
-FALCON: dict[str, Any] = {
-    "vocab_size": 65024,
-    "hidden_size": 4544,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 71,
-    "num_kv_heads": Nullable(int),
-    "num_ln_in_parallel_attn": Nullable(int),
-    "ffn_hidden_size": Nullable(int),
-    "layer_norm_epsilon": 1e-5,
-    "activation": "gelu",
-    "max_position_embeddings": 2048,
-    "rope_theta": 10000.0,
-    "alibi": False,
-    "new_decoder_architecture": False,
-    "multi_query": True,
-    "parallel_attn": True,
-    "bias": False,
-    "tie_word_embeddings": True,
-}
-LAYOUT = Layout(
-    embedding="word_embeddings",
-    attention="self_attention",
-    matrices=("dense_h_to_4h", "dense_4h_to_h"),
-)
+NAMES = {"n_embed": "hidden_size"}
+RW_NAMES = NAMES | {"n_layer": "num_hidden_layers", "n_head": "num_attention_heads", "n_head_kv": "num_kv_heads"}
+UNRUN = "Falcon with these norms in this decoder architecture, which transformers does not run either"
 
 
-@family("falcon", roots=("transformer", ""), defaults=FALCON, aliases={"hidden_size": "n_embed"})
+@family("falcon", roots=("transformer", ""), defaults=FALCON, attribute_map=NAMES)
+@family("RefinedWeb", roots=("transformer", ""), defaults=RW, attribute_map=RW_NAMES)
+@family("RefinedWebModel", roots=("transformer", ""), defaults=RW_MODEL, attribute_map=RW_NAMES)
 def falcon(config: Config, root: str) -> CausalLM:
     """Rows of `query_key_value` come in groups: the queries that share a key, the key, the value.
 
-    With `parallel_attn` both halves have the same norm, or with two of them each its own.
+    With `parallel_attn` both halves have the same norm, or in the new architecture each its own.
     """
-    width, heads, grouped = config["hidden_size"], config["num_attention_heads"], config["new_decoder_architecture"]
-    beside, bias, norms = config["parallel_attn"], config["bias"], config["num_ln_in_parallel_attn"]
-    norms = (2 if grouped else 1) if norms is None else norms
-    if (grouped and not beside) or (norms == 2 and not grouped):
-        raise UndeclaredError(
-            "Falcon with these norms in this decoder architecture is not declared", where=config.source
-        )
-    keys = (config["num_kv_heads"] or heads) if grouped else Size(1) if config["multi_query"] else heads
-    names = ("ln_attn", "ln_mlp") if norms == 2 else ("input_layernorm", "" if beside else "post_attention_layernorm")
-    shape = Shape(
-        width=width,
-        heads=heads,
-        kv_heads=keys,
-        depth=depth_of(config),
-        inner=config["ffn_hidden_size"] or width * 4,
-        eps=config["layer_norm_epsilon"],
-        activation=config["activation"],
-        bias=bias,
+    width, count, bias = config["hidden_size"], config["num_attention_heads"], config["bias"]
+    size, grouped, beside = width // count, config["new_decoder_architecture"], bool(config["parallel_attn"])
+    norm, norms, keys = layer_norms(config["layer_norm_epsilon"]), config["num_ln_in_parallel_attn"], count
+    if grouped:
+        keys, norms = config["num_kv_heads"] or count, 2 if norms is None else norms
+    elif config["multi_query"]:
+        keys = Size(1)
+    # The norms before attention and MLP; without a second one both are fed from the first.
+    first, second = "input_layernorm", "" if beside else "post_attention_layernorm"
+    if beside and norms == 2:
+        first, second = "ln_attn", "ln_mlp"
+    alibi = Alibi(heads=count, scale=size**-0.5, rounded=True)
+    runs = beside and norms in (1, 2) if grouped else not beside or norms != 2
+    block = Block(
+        input_norm=norm(first, Role.INPUT_NORM, width),
+        attention=Attention(
+            name="self_attention",
+            projections=(
+                Linear("query_key_value", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=bias, groups=keys),
+                Linear("dense", Role.O_PROJ, bias=bias),
+            ),
+            width=width,
+            heads=Heads(count=count, keys=keys, size=size),
+            positions=alibi if config["alibi"] else rotary(config, size),
+            sees=visible(config),
+        ),
+        feed_forward_norm=norm(second, Role.POST_ATTENTION_NORM, width) if second else None,
+        feed_forward=two_matrices(
+            width,
+            config["ffn_hidden_size"],
+            config["activation"],
+            names=("dense_h_to_4h", "dense_4h_to_h"),
+            bias=bias,
+        ),
         parallel=beside,
     )
-    projections = (
-        Linear("query_key_value", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=bias, groups=keys),
-        Linear("dense", Role.O_PROJ, bias=bias),
+    return causal_lm(
+        config,
+        root,
+        lambda _: block,
+        embedding=token_embedding(config, "word_embeddings"),
+        layers="h",
+        final_norm=norm("ln_f", Role.FINAL_NORM, width),
+        output=Output(classifier="classifier"),
+        refused="" if runs else UNRUN,
     )
-    near: dict[str, Any] = {"alibi": Alibi(heads=heads, scale=(width // heads) ** -0.5, rounded=True)}
-    places = near if config["alibi"] else {"rope": rotary(config, width // heads)}
-    layout = replace(LAYOUT, input_norm=names[0], second_norm=names[1])
-    return decoder(config, root, layout, shape, projections, attention=places, heads={"tagger": "classifier"})

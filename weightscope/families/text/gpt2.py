@@ -2,74 +2,69 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from weightscope.components.decoder import CausalLM
-from weightscope.config import Config, Nullable
-from weightscope.errors import UndeclaredError
-from weightscope.families.common.dims import depth_of
-from weightscope.families.common.gpt_like import Layout, Shape, decoder
-from weightscope.families.common.parts import causal_masks
-from weightscope.families.registry import family
+from weightscope.components.attention.scores import Scores
+from weightscope.components.attention.softmax import Attention
+from weightscope.components.decoder import Block, CausalLM
+from weightscope.config import Config
+from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
+from weightscope.families.common.defaults import GPT2, GPT2_NAMES
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.gpt_parts import learned_positions, two_matrices
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.parts import causal_masks, layer_norms
+from weightscope.families.common.refusals import refuse
+from weightscope.families.registry import DECODER_NEEDS, family
 from weightscope.roles import Role
 from weightscope.storage.linear import Conv1D
 
-GPT2: dict[str, Any] = {
-    "vocab_size": 50257,
-    "n_positions": 1024,
-    "n_embd": 768,
-    "n_layer": 12,
-    "n_head": 12,
-    "n_inner": Nullable(int),
-    "activation_function": "gelu_new",
-    "layer_norm_epsilon": 1e-5,
-    "tie_word_embeddings": True,
+OWN = GPT2 | {
     "add_cross_attention": False,
     "scale_attn_weights": True,
     "scale_attn_by_inverse_layer_idx": False,
-}
-ALIASES = {
-    "n_embd": "hidden_size",
-    "n_positions": "max_position_embeddings",
-    "n_head": "num_attention_heads",
-    "n_layer": "num_hidden_layers",
 }
 
 
 @family(
     "gpt2",
     roots=("transformer", ""),
-    defaults=GPT2,
-    aliases=ALIASES,
-    needs=("vocab_size", "n_positions", "n_embd", "n_layer", "n_head"),
+    defaults=OWN,
+    attribute_map=GPT2_NAMES,
+    needs=(*DECODER_NEEDS, "n_positions"),
 )
 def gpt2(config: Config, root: str) -> CausalLM:
     """Conv1D matrices are stored (in, out); old checkpoints carry the causal mask as a buffer `bias`."""
-    if config["add_cross_attention"]:
-        raise UndeclaredError("GPT-2 with add_cross_attention is not declared", where=config.source)
-    width, heads, positions = config["n_embd"], config["n_head"], config["n_positions"]
-    scale = (width // heads) ** -0.5 if config["scale_attn_weights"] else 1.0
+    refuse(config, "GPT-2", ("add_cross_attention",))
+    s, norm = Dims.of(config), layer_norms(config["layer_norm_epsilon"])
+    activation, positions = config["activation_function"], config["n_positions"]
+    scale = s.head_dim**-0.5 if config["scale_attn_weights"] else 1.0
     falls = config["scale_attn_by_inverse_layer_idx"]
-    shape = Shape(
-        width=width,
-        heads=heads,
-        depth=depth_of(config, "n_layer"),
-        inner=config["n_inner"] or width * 4,
-        eps=config["layer_norm_epsilon"],
-        activation=config["activation_function"],
-        positions=positions,
-    )
-    projections = (
-        Conv1D("c_attn", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=True),
-        Conv1D("c_proj", Role.O_PROJ, bias=True),
-        *causal_masks(positions),
-    )
-    return decoder(
+
+    def layer(i: int) -> Block:
+        return Block(
+            input_norm=norm("ln_1", Role.INPUT_NORM, s.width),
+            attention=Attention(
+                name="attn",
+                projections=(
+                    Conv1D("c_attn", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=True),
+                    Conv1D("c_proj", Role.O_PROJ, bias=True),
+                    *causal_masks(positions),
+                ),
+                width=s.width,
+                heads=s.heads,
+                sees=visible(config),
+                scores=Scores(scale=scale / (i + 1) if falls else scale),
+            ),
+            feed_forward_norm=norm("ln_2", Role.POST_ATTENTION_NORM, s.width),
+            feed_forward=two_matrices(s.width, config["n_inner"], activation, stored=Conv1D),
+        )
+
+    return causal_lm(
         config,
         root,
-        Layout(positions="wpe", linear=Conv1D),
-        shape,
-        projections,
-        by_layer=lambda layer: (("scale", scale / (layer + 1) if falls else scale),),
-        heads={"tagger": "classifier"},
+        layer,
+        embedding=token_embedding(config, "wte"),
+        positions=learned_positions("wpe", positions, s.width),
+        layers="h",
+        final_norm=norm("ln_f", Role.FINAL_NORM, s.width),
+        output=Output(classifier="classifier"),
     )

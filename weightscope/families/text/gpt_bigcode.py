@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from weightscope.components.decoder import CausalLM
-from weightscope.config import Config, Nullable
-from weightscope.errors import UndeclaredError
-from weightscope.families.common.dims import depth_of
-from weightscope.families.common.gpt_like import Layout, Shape, decoder
-from weightscope.families.registry import family
+from weightscope.components.attention.scores import Scores
+from weightscope.components.attention.softmax import Attention, Heads
+from weightscope.components.decoder import Block, CausalLM
+from weightscope.config import Config
+from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
+from weightscope.families.common.defaults import GPT2, GPT2_NAMES
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.gpt_parts import learned_positions, two_matrices
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.parts import layer_norms
+from weightscope.families.common.refusals import refuse
+from weightscope.families.registry import DECODER_NEEDS, family
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.linear import Linear
 
-GPT_BIGCODE: dict[str, Any] = {
-    "vocab_size": 50257,
-    "n_positions": 1024,
-    "n_embd": 768,
-    "n_layer": 12,
-    "n_head": 12,
-    "n_inner": Nullable(int),
+GPT_BIGCODE = GPT2 | {
     "activation_function": "gelu_pytorch_tanh",
-    "layer_norm_epsilon": 1e-5,
+    "add_cross_attention": False,
     "scale_attn_weights": True,
     "multi_query": True,
-    "add_cross_attention": False,
-    "tie_word_embeddings": True,
-}
-ALIASES = {
-    "n_embd": "hidden_size",
-    "n_positions": "max_position_embeddings",
-    "n_head": "num_attention_heads",
-    "n_layer": "num_hidden_layers",
 }
 
 
@@ -40,28 +30,37 @@ ALIASES = {
     "gpt_bigcode",
     roots=("transformer", ""),
     defaults=GPT_BIGCODE,
-    aliases=ALIASES,
-    needs=("vocab_size", "n_positions", "n_embd", "n_layer", "n_head"),
+    attribute_map=GPT2_NAMES,
+    needs=(*DECODER_NEEDS, "n_positions"),
 )
 def gpt_bigcode(config: Config, root: str) -> CausalLM:
     """Rows of `c_attn` are all queries, the key, the value; without `multi_query` head by head its three."""
-    if config["add_cross_attention"]:
-        raise UndeclaredError("GPTBigCode with add_cross_attention is not declared", where=config.source)
-    width, heads, single = config["n_embd"], config["n_head"], config["multi_query"]
-    shape = Shape(
-        width=width,
-        heads=heads,
-        kv_heads=Size(1) if single else heads,
-        depth=depth_of(config, "n_layer"),
-        inner=config["n_inner"] or width * 4,
-        eps=config["layer_norm_epsilon"],
-        activation=config["activation_function"],
-        positions=config["n_positions"],
+    refuse(config, "GPTBigCode", ("add_cross_attention",))
+    s, norm = Dims.of(config), layer_norms(config["layer_norm_epsilon"])
+    keys = Size(1) if config["multi_query"] else s.heads.count
+    block = Block(
+        input_norm=norm("ln_1", Role.INPUT_NORM, s.width),
+        attention=Attention(
+            name="attn",
+            projections=(
+                Linear("c_attn", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=True, groups=keys),
+                Linear("c_proj", Role.O_PROJ, bias=True),
+            ),
+            width=s.width,
+            heads=Heads(count=s.heads.count, keys=keys, size=s.head_dim),
+            sees=visible(config),
+            scores=Scores(scale=None if config["scale_attn_weights"] else 1.0),
+        ),
+        feed_forward_norm=norm("ln_2", Role.POST_ATTENTION_NORM, s.width),
+        feed_forward=two_matrices(s.width, config["n_inner"], config["activation_function"]),
     )
-    projections = (
-        Linear("c_attn", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=True, groups=1 if single else heads),
-        Linear("c_proj", Role.O_PROJ, bias=True),
+    return causal_lm(
+        config,
+        root,
+        lambda _: block,
+        embedding=token_embedding(config, "wte"),
+        positions=learned_positions("wpe", config["n_positions"], s.width),
+        layers="h",
+        final_norm=norm("ln_f", Role.FINAL_NORM, s.width),
+        output=Output(classifier="classifier"),
     )
-    plain = {} if config["scale_attn_weights"] else {"scale": 1.0}
-    named = {"tagger": "classifier"}
-    return decoder(config, root, Layout(positions="wpe"), shape, projections, attention=plain, heads=named)

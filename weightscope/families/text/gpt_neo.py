@@ -2,78 +2,78 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import suppress
 
-from weightscope.components.decoder import CausalLM
+from weightscope.components.attention.scores import Scores
+from weightscope.components.attention.sees import CAUSAL, Window
+from weightscope.components.attention.softmax import Attention
+from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common.dims import depth_of
-from weightscope.families.common.gpt_like import Layout, Shape, decoder
-from weightscope.families.common.parts import causal_masks, linears
+from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
+from weightscope.families.common.defaults import GPT
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.gpt_parts import learned_positions, two_matrices
+from weightscope.families.common.parts import causal_masks, layer_norms, linears
 from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 
-GPT_NEO: dict[str, Any] = {
-    "vocab_size": 50257,
+GPT_NEO = GPT | {
     "max_position_embeddings": 2048,
     "hidden_size": 2048,
     "num_layers": 24,
     "num_heads": 16,
-    "attention_types": Nullable(list),
     "intermediate_size": Nullable(int),
+    "attention_types": Nullable(list, [[["global", "local"], 12]]),
+    "attention_layers": Nullable(list),
     "window_size": 256,
-    "activation_function": "gelu_new",
-    "layer_norm_epsilon": 1e-5,
-    "tie_word_embeddings": True,
 }
+NAMES = {"num_hidden_layers": "num_layers", "num_attention_heads": "num_heads"}
+THREE = {"q_proj": Role.Q_PROJ, "k_proj": Role.K_PROJ, "v_proj": Role.V_PROJ}
 
 
-@family(
-    "gpt_neo",
-    roots=("transformer", ""),
-    defaults=GPT_NEO,
-    aliases={"num_layers": "num_hidden_layers", "num_heads": "num_attention_heads"},
-    needs=("vocab_size", "hidden_size", "num_layers", "num_heads"),
-)
+@family("gpt_neo", roots=("transformer", ""), defaults=GPT_NEO, attribute_map=NAMES)
 def gpt_neo(config: Config, root: str) -> CausalLM:
-    """`attention_types` says which layers are local: `[[["global", "local"], 12]]` is both in turn, twelve times."""
-    width, positions, depth = config["hidden_size"], config["max_position_embeddings"], depth_of(config, "num_layers")
-    shape = Shape(
-        width=width,
-        heads=config["num_heads"],
-        depth=depth,
-        inner=config["intermediate_size"] or width * 4,
-        eps=config["layer_norm_epsilon"],
-        activation=config["activation_function"],
-        positions=positions,
-    )
-    names = {"q_proj": Role.Q_PROJ, "k_proj": Role.K_PROJ, "v_proj": Role.V_PROJ}
-    projections = (
-        *linears(names),
-        Linear("out_proj", Role.O_PROJ, bias=True),
-        *causal_masks(positions),
-    )
-    kinds = _kinds(config, depth)
-    window = int(config["window_size"])
-    return decoder(
+    """Masks are the class's own, and causal whatever `is_causal` says."""
+    s, norm, positions = Dims.of(config), layer_norms(config["layer_norm_epsilon"]), config["max_position_embeddings"]
+    projections = (*linears(THREE), Linear("out_proj", Role.O_PROJ, bias=True), *causal_masks(positions))
+    kinds, window = _kinds(config, s.depth), Window(int(config["window_size"]))
+
+    def layer(i: int) -> Block:
+        return Block(
+            input_norm=norm("ln_1", Role.INPUT_NORM, s.width),
+            attention=Attention(
+                name="attn.attention",
+                projections=projections,
+                width=s.width,
+                heads=s.heads,
+                sees=window if kinds[i] == "local" else CAUSAL,
+                scores=Scores(scale=1.0),
+            ),
+            feed_forward_norm=norm("ln_2", Role.POST_ATTENTION_NORM, s.width),
+            feed_forward=two_matrices(s.width, config["intermediate_size"], config["activation_function"]),
+        )
+
+    return causal_lm(
         config,
         root,
-        Layout(positions="wpe", attention="attn.attention"),
-        shape,
-        projections,
-        by_layer=lambda layer: (("window", window if kinds[layer] == "local" else None),),
-        attention={"scale": 1.0},
-        heads={"tagger": "classifier"},
+        layer,
+        embedding=token_embedding(config, "wte"),
+        positions=learned_positions("wpe", positions, s.width),
+        layers="h",
+        final_norm=norm("ln_f", Role.FINAL_NORM, s.width),
+        output=Output(classifier="classifier"),
     )
 
 
 def _kinds(config: Config, depth: int) -> list[str]:
-    said = config["attention_types"] or [[["global", "local"], 12]]
-    try:
-        fits = min(times for _, times in said) >= 0 and sum(len(these) * times for these, times in said) == depth
-        kinds = [kind for these, times in said for kind in these * times] if fits else []
-    except (TypeError, ValueError):
-        kinds = []
-    if len(kinds) != depth or not set(kinds) <= {"global", "local"}:
-        raise config.error(f"attention_types does not name {depth:,} layers, as num_layers says")
-    return kinds
+    """One for each layer; `attention_types` has lists of them and how often each comes."""
+    key, kinds, groups = "attention_layers", config["attention_layers"], config["attention_types"]
+    if kinds is None:
+        key, kinds = "attention_types", []
+        with suppress(TypeError, ValueError):
+            if sum(len(listed) * max(times, 0) for listed, times in groups) == depth:
+                kinds = [kind for listed, times in groups for kind in listed * times]
+    if len(kinds) != depth or not all(kind in ("global", "local") for kind in kinds):
+        raise config.error(f"{key} does not name {depth:,} layers, as num_layers says")
+    return list(kinds)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.components.attention.rope import Rope
-from weightscope.components.decoder import CausalLM
-from weightscope.config import Config, Nullable
-from weightscope.families.common.dims import depth_of
-from weightscope.families.common.gpt_like import Layout, Shape, decoder
-from weightscope.families.common.parts import causal_masks, linears
+from weightscope.components.attention.softmax import Attention
+from weightscope.components.decoder import Block, CausalLM
+from weightscope.config import Config
+from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
+from weightscope.families.common.defaults import GPT2, GPT2_NAMES
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.gpt_parts import two_matrices
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.parts import causal_masks, layer_norms, linears
 from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -17,39 +19,27 @@ from weightscope.storage.base import StorageItem
 from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Buffer
 
-GPTJ: dict[str, Any] = {
+GPTJ = GPT2 | {
     "vocab_size": 50400,
     "n_positions": 2048,
     "n_embd": 4096,
     "n_layer": 28,
     "n_head": 16,
-    "n_inner": Nullable(int),
     "rotary_dim": 64,
-    "activation_function": "gelu_new",
-    "layer_norm_epsilon": 1e-5,
     "tie_word_embeddings": False,
 }
-ALIASES = {
-    "n_embd": "hidden_size",
-    "n_positions": "max_position_embeddings",
-    "n_head": "num_attention_heads",
-    "n_layer": "num_hidden_layers",
-}
-NEEDS = ("vocab_size", "n_embd", "n_layer", "n_head")
-LAYOUT = Layout(second_norm="", matrices=("fc_in", "fc_out"))
+FOUR = {"q_proj": Role.Q_PROJ, "k_proj": Role.K_PROJ, "v_proj": Role.V_PROJ, "out_proj": Role.O_PROJ}
 # CodeGen was trained on this many chips, and each keeps its share of the fused matrix together.
 SHARES = 4
 
 
-@family("gptj", roots=("transformer", ""), defaults=GPTJ, aliases=ALIASES, needs=NEEDS)
+@family("gptj", roots=("transformer", ""), defaults=GPTJ, attribute_map=GPT2_NAMES)
 def gptj(config: Config, root: str) -> CausalLM:
     """Neighbours in the first `rotary_dim` elements of a head are rotated; the head has a bias."""
-    names = {"q_proj": Role.Q_PROJ, "k_proj": Role.K_PROJ, "v_proj": Role.V_PROJ, "out_proj": Role.O_PROJ}
-    projections = (*linears(names), *causal_masks(config["n_positions"]))
-    return _decoder(config, root, projections)
+    return _side_by_side(config, root, (*linears(FOUR), *causal_masks(config["n_positions"])))
 
 
-@family("codegen", roots=("transformer", ""), defaults=GPTJ, aliases=ALIASES, needs=NEEDS)
+@family("codegen", roots=("transformer", ""), defaults=GPTJ, attribute_map=GPT2_NAMES)
 def codegen(config: Config, root: str) -> CausalLM:
     """Rows of `qkv_proj` come in four shares, each with its queries, its values, then its keys."""
     if config["n_head"] % SHARES:
@@ -57,18 +47,33 @@ def codegen(config: Config, root: str) -> CausalLM:
     fused = Linear("qkv_proj", Role.Q_PROJ, Role.V_PROJ, Role.K_PROJ, groups=SHARES)
     positions = config["n_positions"]
     mask = Buffer("causal_mask", Role.CAUSAL_MASK, (Size(1), Size(1), positions, positions))
-    return _decoder(config, root, (fused, Linear("out_proj", Role.O_PROJ), mask))
+    return _side_by_side(config, root, (fused, Linear("out_proj", Role.O_PROJ), mask))
 
 
-def _decoder(config: Config, root: str, projections: tuple[StorageItem, ...]) -> CausalLM:
-    width = config["n_embd"]
-    shape = Shape(
-        width=width,
-        heads=config["n_head"],
-        depth=depth_of(config, "n_layer"),
-        inner=config["n_inner"] or width * 4,
-        eps=config["layer_norm_epsilon"],
-        activation=config["activation_function"],
+def _side_by_side(config: Config, root: str, projections: tuple[StorageItem, ...]) -> CausalLM:
+    """Attention and MLP are fed from the same norm and added together."""
+    s, norm = Dims.of(config), layer_norms(config["layer_norm_epsilon"])
+    activation = config["activation_function"]
+    block = Block(
+        input_norm=norm("ln_1", Role.INPUT_NORM, s.width),
+        attention=Attention(
+            name="attn",
+            projections=projections,
+            width=s.width,
+            heads=s.heads,
+            positions=Rope(dim=int(config["rotary_dim"]), theta=10000.0, interleaved=True),
+            sees=visible(config),
+        ),
+        feed_forward_norm=None,
+        feed_forward=two_matrices(s.width, config["n_inner"], activation, names=("fc_in", "fc_out")),
+        parallel=True,
     )
-    rope = Rope(dim=int(config["rotary_dim"]), theta=10000.0, interleaved=True)
-    return decoder(config, root, LAYOUT, shape, projections, attention={"rope": rope}, heads={"bias": True})
+    return causal_lm(
+        config,
+        root,
+        lambda _: block,
+        embedding=token_embedding(config, "wte"),
+        layers="h",
+        final_norm=norm("ln_f", Role.FINAL_NORM, s.width),
+        output=Output(bias=True),
+    )

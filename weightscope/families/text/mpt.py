@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from weightscope.components.attention.attend_old import Alibi
-from weightscope.components.decoder import CausalLM
+from weightscope.components.attention.alibi import Alibi
+from weightscope.components.attention.scores import Scores
+from weightscope.components.attention.softmax import Attention
+from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.errors import UndeclaredError
-from weightscope.families.common.dims import depth_of
-from weightscope.families.common.gpt_like import Layout, Shape, decoder
+from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
+from weightscope.families.common.defaults import DECODER
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.gpt_parts import two_matrices
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.parts import layer_norms
+from weightscope.families.common.refusals import not_computed, require
 from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 
-MPT: dict[str, Any] = {
+MPT = DECODER | {
     "d_model": 2048,
     "n_heads": 16,
     "n_layers": 24,
@@ -24,9 +28,10 @@ MPT: dict[str, Any] = {
     "logit_scale": Nullable(object),
     "no_bias": True,
     "norm_type": "low_precision_layernorm",
+    "attn_config": Nullable(dict),
     "tie_word_embeddings": True,
 }
-ATTENTION: dict[str, Any] = {
+ATTENTION = {
     "attn_type": "multihead_attention",
     "clip_qkv": Nullable(float),
     "softmax_scale": Nullable(float),
@@ -35,43 +40,40 @@ ATTENTION: dict[str, Any] = {
     "alibi": True,
     "alibi_bias_max": 8,
 }
-MATRICES = ("up_proj", "down_proj")
-LAYOUT = Layout(
-    layers="blocks", input_norm="norm_1", second_norm="norm_2", mlp="ffn", matrices=MATRICES, final_norm="norm_f"
-)
-# What transformers' MptModel computes; other settings were MosaicML's own code.
-NORMS = ("low_precision_layernorm", "layernorm")
-ONLY = {"expansion_ratio": (4,), "logit_scale": (None,), "no_bias": (True,), "norm_type": NORMS}
-ONLY_ATTENTION = {"attn_type": ("multihead_attention",), "prefix_lm": (False,), "qk_ln": (False,), "alibi": (True,)}
+NAMES = {"hidden_size": "d_model", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers"}
+COMPUTED = {"logit_scale": None, "norm_type": ("low_precision_layernorm", "layernorm")}
 
 
-@family(
-    "mpt",
-    roots=("transformer", ""),
-    defaults=MPT,
-    aliases={"d_model": "hidden_size", "n_heads": "num_attention_heads", "n_layers": "num_hidden_layers"},
-    needs=("vocab_size", "d_model", "n_heads", "n_layers"),
-)
+@family("mpt", roots=("transformer", ""), defaults=MPT, attribute_map=NAMES)
 def mpt(config: Config, root: str) -> CausalLM:
-    """Rows of `Wqkv` are all queries, then all keys, then all values."""
-    nested = config.nested("attn_config") if config.data.get("attn_config") else Config({}, source=config.source)
-    inner = nested.with_defaults(ATTENTION, {})
-    for part, allowed in ((config, ONLY), (inner, ONLY_ATTENTION)):
-        for key, values in allowed.items():
-            if part[key] not in values:
-                raise UndeclaredError(f"MPT with {part.prefix}{key} {part[key]!r} is not declared", where=config.source)
-    width, heads = config["d_model"], config["n_heads"]
-    shape = Shape(
-        width=width,
-        heads=heads,
-        depth=depth_of(config, "n_layers"),
-        inner=width * 4,
-        eps=config["layer_norm_epsilon"],
-        activation="gelu",
-        bias=False,
-        norm_bias=False,
+    """Rows of `Wqkv` are all queries, all keys, all values. MosaicML's code counts where transformers ignores a key."""
+    nested = config.nested("attn_config") if config["attn_config"] else Config({}, source=config.source)
+    inner, norm = nested.with_defaults(ATTENTION), layer_norms(config["layer_norm_epsilon"], bias=False)
+    s, qkv = Dims.of(config), Linear("Wqkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ)
+    require(config, "MPT", {"expansion_ratio": 4, "no_bias": True})
+    require(inner, "MPT", {"attn_type": "multihead_attention", "qk_ln": False, "alibi": True})
+    block = Block(
+        input_norm=norm("norm_1", Role.INPUT_NORM, s.width),
+        attention=Attention(
+            name="attn",
+            projections=(qkv, Linear("out_proj", Role.O_PROJ)),
+            width=s.width,
+            heads=s.heads,
+            positions=Alibi(heads=s.heads.count, most=inner["alibi_bias_max"]),
+            sees=visible(config),
+            scores=Scores(scale=inner["softmax_scale"]),
+            clip=inner["clip_qkv"],
+        ),
+        feed_forward_norm=norm("norm_2", Role.POST_ATTENTION_NORM, s.width),
+        feed_forward=two_matrices(s.width, None, "gelu", name="ffn", names=("up_proj", "down_proj"), bias=False),
     )
-    projections = (Linear("Wqkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ), Linear("out_proj", Role.O_PROJ))
-    near = Alibi(heads=heads, most=inner["alibi_bias_max"])
-    settings = {"alibi": near, "clip": inner["clip_qkv"], "scale": inner["softmax_scale"]}
-    return decoder(config, root, LAYOUT, shape, projections, attention=settings, heads={"tagger": "classifier"})
+    return causal_lm(
+        config,
+        root,
+        lambda _: block,
+        embedding=token_embedding(config, "wte"),
+        layers="blocks",
+        final_norm=norm("norm_f", Role.FINAL_NORM, s.width),
+        output=Output(classifier="classifier"),
+        refused=not_computed(config, "MPT", COMPUTED) or not_computed(inner, "MPT", {"prefix_lm": False}),
+    )

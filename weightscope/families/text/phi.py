@@ -2,48 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from weightscope.components.decoder import CausalLM
+from weightscope.components.attention.norms import NO_NORMS, HeadNorms
+from weightscope.components.attention.softmax import Attention
+from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common.llama_like import decoder
+from weightscope.families.common.causal_lm import Output, causal_lm
+from weightscope.families.common.defaults import DECODER, ROPE
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import visible
 from weightscope.families.common.parts import layer_norms, linears, mlp
+from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
-PHI: dict[str, Any] = {
+PHI = {
+    **DECODER,
+    **ROPE,
     "vocab_size": 51200,
     "hidden_size": 2048,
     "intermediate_size": 8192,
     "num_hidden_layers": 24,
     "num_attention_heads": 32,
     "num_key_value_heads": Nullable(int),
+    "head_dim": Nullable(int),
     "hidden_act": "gelu_new",
-    "max_position_embeddings": 2048,
     "layer_norm_eps": 1e-5,
-    "tie_word_embeddings": False,
-    "rope_theta": 10000.0,
     "partial_rotary_factor": 0.5,
     "qk_layernorm": False,
 }
+FOUR = {"q_proj": Role.Q_PROJ, "k_proj": Role.K_PROJ, "v_proj": Role.V_PROJ, "dense": Role.O_PROJ}
 
 
 @family("phi", roots=("model", ""), defaults=PHI)
 def phi(config: Config, root: str) -> CausalLM:
     """All matrices have a bias, the head too; the output projection is called dense."""
-    norm = layer_norms(config["layer_norm_eps"])
-    head_dim = config["hidden_size"] // config["num_attention_heads"]
-    pair = (("q_layernorm", Role.Q_NORM), ("k_layernorm", Role.K_NORM)) if config["qk_layernorm"] else ()
-    names = {"q_proj": Role.Q_PROJ, "k_proj": Role.K_PROJ, "v_proj": Role.V_PROJ, "dense": Role.O_PROJ}
-    return decoder(
-        config,
-        root,
-        projections=linears(names, bias=True),
-        head_norms=tuple(norm(name, role, head_dim) for name, role in pair),
-        feed_forward=mlp(config, "mlp", names=("fc1", "fc2"), bias=True),
-        norm=norm,
-        norm_names=("input_layernorm", None),
-        final_norm="final_layernorm",
-        block={"parallel": True},
-        heads={"bias": True},
+    s, norm = Dims.of(config), layer_norms(config["layer_norm_eps"])
+    normed = s.width // s.heads.count
+    norms = HeadNorms(
+        query=norm("q_layernorm", Role.Q_NORM, normed),
+        key=norm("k_layernorm", Role.K_NORM, normed),
     )
+    attention = Attention(
+        name="self_attn",
+        projections=linears(FOUR, bias=True),
+        width=s.width,
+        heads=s.heads,
+        norms=norms if config["qk_layernorm"] else NO_NORMS,
+        positions=rotary(config, s.head_dim),
+        sees=visible(config),
+    )
+    block = Block(
+        input_norm=norm("input_layernorm", Role.INPUT_NORM, s.width),
+        attention=attention,
+        feed_forward_norm=None,
+        feed_forward=mlp(config, "mlp", names=("fc1", "fc2"), bias=True),
+        parallel=True,
+    )
+    final_norm = norm("final_layernorm", Role.FINAL_NORM, s.width)
+    return causal_lm(config, root, lambda _: block, final_norm=final_norm, output=Output(bias=True))

@@ -1,18 +1,25 @@
-"""StableLM (Stability AI 2023, arXiv 2402.17834): Llama with layer norms. Source: `StableLmConfig` of transformers."""
+"""StableLM (arXiv 2402.17834): Llama with layer norms. Sources: `StableLmConfig`; the first `StableLMEpochConfig`."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from weightscope.components.decoder import CausalLM
-from weightscope.components.norm import LayerNorm, NumberedNorms
+from weightscope.components.attention.norms import NO_NORMS, HeadNorms
+from weightscope.components.attention.softmax import Attention
+from weightscope.components.decoder import Block, CausalLM
+from weightscope.components.norm import NumberedNorms
 from weightscope.config import Config
-from weightscope.families.common.llama_like import decoder
-from weightscope.families.common.parts import four_projections, layer_norms
+from weightscope.families.common.causal_lm import causal_lm
+from weightscope.families.common.defaults import DECODER, ROPE
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.parts import four_projections, gated_mlp, layer_norms
+from weightscope.families.common.refusals import require
+from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
-STABLELM: dict[str, Any] = {
+SIZES = {
+    **DECODER,
+    **ROPE,
     "vocab_size": 50304,
     "hidden_size": 2560,
     "intermediate_size": 6912,
@@ -21,34 +28,53 @@ STABLELM: dict[str, Any] = {
     "num_key_value_heads": 32,
     "hidden_act": "silu",
     "max_position_embeddings": 4096,
-    "layer_norm_eps": 1e-5,
-    "tie_word_embeddings": False,
-    "rope_theta": 10000.0,
-    "partial_rotary_factor": 0.25,
     "use_qkv_bias": False,
     "qk_layernorm": False,
     "use_parallel_residual": False,
 }
+STABLELM = SIZES | {"layer_norm_eps": 1e-5, "partial_rotary_factor": 0.25}
+EPOCH = SIZES | {"norm_eps": 1e-5, "rope_pct": 0.25, "rotary_scaling_factor": 1.0}
+# The first code ignores them, or has no such settings.
+ONLY = {"rotary_scaling_factor": 1.0, "hidden_act": "silu", "use_parallel_residual": False, "qk_layernorm": False}
 
 
 @family("stablelm", roots=("model", ""), defaults=STABLELM)
 def stablelm(config: Config, root: str) -> CausalLM:
     """`qk_layernorm` stores a norm for each head; with `use_parallel_residual` both halves share the first norm."""
-    heads, eps, beside = config["num_attention_heads"], config["layer_norm_eps"], config["use_parallel_residual"]
-    head_dim = config["hidden_size"] // heads
-    sides = (("q_layernorm", Role.Q_NORM, heads), ("k_layernorm", Role.K_NORM, config["num_key_value_heads"]))
-    norms = tuple(
-        NumberedNorms(
-            name=name, role=role, heads=count, norm=LayerNorm(name="", role=role, size=head_dim, eps=eps, bias=False)
-        )
-        for name, role, count in sides
+    return _decoder(config, root, eps=config["layer_norm_eps"])
+
+
+@family("stablelm_epoch", roots=("model", ""), defaults=EPOCH)
+def stablelm_epoch(config: Config, root: str) -> CausalLM:
+    """As Stability first published it, under other keys."""
+    require(config, "stablelm_epoch", ONLY)
+    return _decoder(config, root, eps=config["norm_eps"])
+
+
+def _decoder(config: Config, root: str, *, eps: float) -> CausalLM:
+    s, norm, beside = Dims.of(config), layer_norms(eps), bool(config["use_parallel_residual"])
+    block = Block(
+        input_norm=norm("input_layernorm", Role.INPUT_NORM, s.width),
+        attention=Attention(
+            name="self_attn",
+            projections=four_projections(qkv_bias=config["use_qkv_bias"]),
+            width=s.width,
+            heads=s.heads,
+            norms=_head_norms(s, eps) if config["qk_layernorm"] else NO_NORMS,
+            positions=rotary(config, s.head_dim),
+            sees=visible(config),
+        ),
+        feed_forward_norm=None if beside else norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, s.width),
+        feed_forward=gated_mlp(config, "mlp"),
+        parallel=beside,
     )
-    return decoder(
-        config,
-        root,
-        projections=four_projections(qkv_bias=config["use_qkv_bias"]),
-        head_norms=norms if config["qk_layernorm"] else (),
-        norm=layer_norms(eps),
-        norm_names=("input_layernorm", None if beside else "post_attention_layernorm"),
-        block={"parallel": beside},
+    return causal_lm(config, root, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))
+
+
+def _head_norms(s: Dims, eps: float) -> HeadNorms:
+    """A norm for each head, without a bias."""
+    norm, q, k = layer_norms(eps, bias=False), Role.Q_NORM, Role.K_NORM
+    return HeadNorms(
+        query=NumberedNorms(name="q_layernorm", role=q, heads=s.heads.count, norm=norm("", q, s.head_dim)),
+        key=NumberedNorms(name="k_layernorm", role=k, heads=s.heads.keys, norm=norm("", k, s.head_dim)),
     )
