@@ -142,10 +142,11 @@ class Config:
         return ConfigError(what, where=self.source or "config.json", hint=hint, code="config-invalid")
 
     def _spelling(self, key: str) -> str:
-        """The key as the file has it: by the class's own name, or by another that stands for it."""
+        """The key as the file has it: by another name that stands for it, else by the class's own.
+
+        Where a file has both, the other one counts: transformers sets it after the class's own.
+        """
         own = self.attribute_map.get(key, key)
-        if own in self.data:
-            return own
         others = (other for other, name in self.attribute_map.items() if name == own and other in self.data)
         return next(others, own)
 

@@ -103,7 +103,6 @@ def test_configs_as_published(
         ("mpt", {"attn_config": {"qk_ln": True}}, "attn_config.qk_ln True"),
         ("mpt", {"attn_config": {"alibi": False}}, "attn_config.alibi False"),
         ("mpt", {"no_bias": False}, "no_bias False"),
-        ("mpt", {"norm_type": "rmsnorm"}, "'rmsnorm'"),
         (
             "falcon",
             {"new_decoder_architecture": True, "num_kv_heads": 1, "num_ln_in_parallel_attn": 3},
@@ -132,6 +131,28 @@ def test_what_is_not_declared_is_named(
     (tmp_path / "config.json").write_text(json.dumps(keys))
     with pytest.raises(weightscope.WeightscopeError, match=said):
         weightscope.open(tmp_path).forward(TOKENS)
+
+
+# The tensors are the same: all but the pass goes on.
+NOT_COMPUTED: list[tuple[str, dict[str, Any], str]] = [
+    ("bloom-odd-heads-untied", {"apply_residual_connection_post_layernorm": True}, "residual_connection"),
+    ("mpt", {"logit_scale": 0.5}, "logit_scale 0.5"),
+    ("mpt", {"norm_type": "rmsnorm"}, "norm_type 'rmsnorm'"),
+    ("mpt", {"attn_config": {"prefix_lm": True}}, "attn_config.prefix_lm True"),
+]
+
+
+@pytest.mark.parametrize(("name", "config", "said"), NOT_COMPUTED)
+def test_what_is_not_computed_stops_only_the_pass(
+    name: str, config: dict[str, Any], said: str, saved: Callable[[str], Path], tmp_path: Path
+) -> None:
+    (tmp_path / "model.safetensors").write_bytes((saved(name) / "model.safetensors").read_bytes())
+    keys = json.loads((saved(name) / "config.json").read_text()) | config
+    (tmp_path / "config.json").write_text(json.dumps(keys))
+    model = weightscope.open(tmp_path)
+    assert [finding for finding in model.check() if finding.severity != "info"] == []
+    with pytest.raises(weightscope.WeightscopeError, match=said):
+        model.forward(TOKENS)
 
 
 @pytest.mark.parametrize(("heads", "most"), [(6, 8), (8, 8), (5, 16), (64, 16)])

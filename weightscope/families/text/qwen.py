@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from msgspec.structs import replace
-
-from weightscope.components.decoder import CausalLM
-from weightscope.config import Config
+from weightscope.components.attention.softmax import Attention, Heads
+from weightscope.components.decoder import Block, CausalLM
+from weightscope.components.feed_forward.mlp import GatedMLP
+from weightscope.config import Config, Nullable
 from weightscope.errors import UndeclaredError
-from weightscope.families.common.layout import Names, attention, refuse, sequential, swiglu
-from weightscope.families.common.parts import head
+from weightscope.families.common.causal_lm import causal_lm, token_embedding
+from weightscope.families.common.defaults import DECODER
+from weightscope.families.common.parts import rms_norms
+from weightscope.families.common.refusals import refuse
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 
-QWEN: dict[str, Any] = {
+QWEN = DECODER | {
     "vocab_size": 151936,
     "hidden_size": 4096,
     "intermediate_size": 22016,
@@ -26,13 +26,14 @@ QWEN: dict[str, Any] = {
     "layer_norm_epsilon": 1e-6,
     "seq_length": 8192,
     "rotary_pct": 1.0,
-    "rotary_emb_base": 10000,
+    "rotary_emb_base": 10000.0,
     "use_dynamic_ntk": True,
     "use_logn_attn": True,
     "no_bias": True,
-    "tie_word_embeddings": False,
+    "visual": Nullable(dict),
+    "audio": Nullable(dict),
 }
-NAMES = Names(embedding="wte", layers="h", final_norm="ln_f", norms=("ln_1", "ln_2"))
+LONGER = "use_dynamic_ntk or use_logn_attn changes sequences longer than seq_length"
 
 
 @family("qwen", roots=("transformer", ""), defaults=QWEN)
@@ -40,41 +41,37 @@ def qwen(config: Config, root: str) -> CausalLM:
     """`w2` is the gate and `w1` goes beside it; `intermediate_size` counts both."""
     # Under the same type: Qwen-VL and Qwen-Audio.
     refuse(config, "Qwen", ("visual", "audio"))
-    width, heads, head_dim = (config[k] for k in ("hidden_size", "num_attention_heads", "kv_channels"))
+    width, count, size = config["hidden_size"], config["num_attention_heads"], config["kv_channels"]
     bias = not config["no_bias"]
-    if heads * head_dim != width:
+    if count * size != width:
         raise UndeclaredError(
             "Qwen with kv_channels that do not make up hidden_size is not declared", where=config.source
         )
-    longer = config["use_dynamic_ntk"] or config["use_logn_attn"]
-    rope = replace(
-        rotary(config, head_dim),
-        theta=float(config["rotary_emb_base"]),
-        limit=int(config["seq_length"]) if longer else None,
-        beyond="use_dynamic_ntk or use_logn_attn changes sequences longer than seq_length",
-    )
-    return sequential(
-        config,
-        root,
-        NAMES,
-        width=width,
-        eps=config["layer_norm_epsilon"],
-        attention=attention(
-            "attn",
-            Linear("c_attn", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=True),
-            Linear("c_proj", Role.O_PROJ, bias=bias),
+    bounded, norm = config["use_dynamic_ntk"] or config["use_logn_attn"], rms_norms(config["layer_norm_epsilon"])
+    block = Block(
+        input_norm=norm("ln_1", Role.INPUT_NORM, width),
+        attention=Attention(
+            name="attn",
+            projections=(
+                Linear("c_attn", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=True),
+                Linear("c_proj", Role.O_PROJ, bias=bias),
+            ),
             width=width,
-            heads=heads,
-            head_dim=head_dim,
-            rope=rope,
+            heads=Heads(count=count, keys=count, size=size),
+            positions=rotary(config, size, limit=int(config["seq_length"]) if bounded else None, beyond=LONGER),
         ),
-        feed_forward=swiglu(
-            "mlp",
-            Linear("w2", Role.GATE_PROJ, bias=bias),
-            Linear("w1", Role.UP_PROJ, bias=bias),
-            Linear("c_proj", Role.DOWN_PROJ, bias=bias),
+        feed_forward_norm=norm("ln_2", Role.POST_ATTENTION_NORM, width),
+        feed_forward=GatedMLP(
+            name="mlp",
+            items=(
+                Linear("w2", Role.GATE_PROJ, bias=bias),
+                Linear("w1", Role.UP_PROJ, bias=bias),
+                Linear("c_proj", Role.DOWN_PROJ, bias=bias),
+            ),
             width=width,
             inner=config["intermediate_size"] // 2,
+            activation="silu",
         ),
-        head=head(config, root),
     )
+    final_norm, table = norm("ln_f", Role.FINAL_NORM, width), token_embedding(config, "wte")
+    return causal_lm(config, root, lambda _: block, final_norm=final_norm, embedding=table, layers="h")

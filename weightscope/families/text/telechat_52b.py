@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from msgspec.structs import replace
-
 from weightscope.components.attention.rope import Rope
-from weightscope.components.decoder import CausalLM
-from weightscope.components.embedding import Head
+from weightscope.components.attention.softmax import Attention
+from weightscope.components.decoder import Block, CausalLM
+from weightscope.components.feed_forward.mlp import GatedMLP
 from weightscope.config import Config, Nullable
-from weightscope.families.common.dims import depth_of
-from weightscope.families.common.layout import Names, attention, require, sequential, swiglu
-from weightscope.families.common.parts import head
+from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
+from weightscope.families.common.defaults import GPT2, GPT2_NAMES
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.parts import causal_masks, layer_norms, rms_norms
+from weightscope.families.common.refusals import not_computed, require
 from weightscope.roles import Role
-from weightscope.sizes import Size
 from weightscope.storage.linear import Conv1D
-from weightscope.storage.plain import Buffer
 
-TELECHAT_52B: dict[str, Any] = {
-    "n_positions": 1024,
-    "n_inner": Nullable(int),
-    "layer_norm_epsilon": 1e-5,
-    "rotary_theta": 10000,
+TELECHAT_52B = GPT2 | {
+    "activation_function": Nullable(str),
+    "relative_encoding": Nullable(str),
+    "rotary_use_xpos": False,
+    "rotary_theta": 10000.0,
     "scale_attn_weights": True,
     "use_mup": False,
     "mup_scale_factor": 1.0,
@@ -30,51 +27,49 @@ TELECHAT_52B: dict[str, Any] = {
     "output_mult": 1.0,
     "use_RMSNorm": False,
     "add_bias_linear": True,
-    "tie_word_embeddings": True,
 }
-NAMES = Names(embedding="wte", layers="h", final_norm="ln_f", norms=("ln_1", "ln_2"))
-# The one setting of each that is declared.
-DECLARED = {
-    "relative_encoding": "rotary",
-    "rotary_use_xpos": False,
-    "activation_function": "silu",
-    "scale_attn_weights": True,
-}
+# With other settings the model has other tensors.
+TENSORS = {"relative_encoding": "rotary", "rotary_use_xpos": False, "activation_function": "silu"}
 
 
 def telechat_52b(config: Config, root: str) -> CausalLM:
     """`telechat` calls it: the type is the same, the config's keys are not. Scores by layer cancel out."""
-    config = config.with_defaults(TELECHAT_52B, {})
-    require(config, "TeleChat", DECLARED)
-    width, heads, bias, positions = (config[k] for k in ("n_embd", "n_head", "add_bias_linear", "n_positions"))
-    mup, scored = config["use_mup"], head(config, root, width=width)
-    if mup and isinstance(scored, Head):
-        scored = replace(scored, scale=config["output_mult"] / config["mup_scale_factor"])
-    return sequential(
+    config = config.with_defaults(TELECHAT_52B, GPT2_NAMES)
+    require(config, "TeleChat", TENSORS)
+    s, bias, inner, mup = Dims.of(config), config["add_bias_linear"], config["n_inner"], config["use_mup"]
+    norm = (rms_norms if config["use_RMSNorm"] else layer_norms)(config["layer_norm_epsilon"])
+    block = Block(
+        input_norm=norm("ln_1", Role.INPUT_NORM, s.width),
+        attention=Attention(
+            name="attn",
+            projections=(
+                Conv1D("c_attn", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=bias),
+                Conv1D("c_proj", Role.O_PROJ, bias=bias),
+                *causal_masks(config["n_positions"]),
+            ),
+            width=s.width,
+            heads=s.heads,
+            positions=Rope(dim=int(s.head_dim), theta=float(config["rotary_theta"])),
+        ),
+        feed_forward_norm=norm("ln_2", Role.POST_ATTENTION_NORM, s.width),
+        feed_forward=GatedMLP(
+            name="mlp",
+            items=(
+                Conv1D("c_fc", Role.GATE_PROJ, Role.UP_PROJ, bias=bias),
+                Conv1D("c_proj", Role.DOWN_PROJ, bias=bias),
+            ),
+            width=s.width,
+            inner=s.width * 4 if inner is None else inner,
+            activation="silu",
+        ),
+    )
+    return causal_lm(
         config,
         root,
-        NAMES,
-        width=width,
-        depth=depth_of(config, "n_layer"),
-        eps=config["layer_norm_epsilon"],
-        rms=config["use_RMSNorm"],
-        attention=attention(
-            "attn",
-            Conv1D("c_attn", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=bias),
-            Conv1D("c_proj", Role.O_PROJ, bias=bias),
-            Buffer("bias", Role.CAUSAL_MASK, (Size(1), Size(1), positions, positions)),
-            Buffer("masked_bias", Role.CAUSAL_MASK, ()),
-            width=width,
-            heads=heads,
-            rope=Rope(dim=int(width // heads), theta=float(config["rotary_theta"])),
-        ),
-        feed_forward=swiglu(
-            "mlp",
-            Conv1D("c_fc", Role.GATE_PROJ, Role.UP_PROJ, bias=bias),
-            Conv1D("c_proj", Role.DOWN_PROJ, bias=bias),
-            width=width,
-            inner=config["n_inner"] or width * 4,
-        ),
-        head=scored,
-        embedding_scale=float(config["input_mult"]) if mup else 1.0,
+        lambda _: block,
+        embedding=token_embedding(config, "wte", scale=float(config["input_mult"]) if mup else 1.0),
+        layers="h",
+        final_norm=norm("ln_f", Role.FINAL_NORM, s.width),
+        output=Output(scale=config["output_mult"] / config["mup_scale_factor"] if mup else 1.0),
+        refused=not_computed(config, "TeleChat", {"scale_attn_weights": True}),
     )
