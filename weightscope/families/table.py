@@ -13,7 +13,7 @@ MODULES = {
     "clip_vision_model": "vision.clip_vision_model",
     "codegen": "text.gptj",
     "cohere": "text.cohere",
-    "cohere2": "text.cohere",
+    "cohere2": "text.cohere2",
     "dbrx": "text.dbrx",
     "deepseek_v2": "text.deepseek_v2",
     "deepseek_v3": "text.deepseek_v3",

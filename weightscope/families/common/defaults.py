@@ -48,3 +48,25 @@ QWEN2: dict[str, Any] = LLAMA | {
     "max_window_layers": Nullable(int, 28),
     "layer_types": Nullable(list),
 }
+COHERE: dict[str, Any] = (
+    DECODER
+    | ROPE
+    | {
+        "vocab_size": 256000,
+        "hidden_size": 8192,
+        "intermediate_size": 22528,
+        "logit_scale": 0.0625,
+        "num_hidden_layers": 40,
+        "num_attention_heads": 64,
+        "num_key_value_heads": Nullable(int),
+        "hidden_act": "silu",
+        "max_position_embeddings": 8192,
+        "layer_norm_eps": 1e-5,
+        "tie_word_embeddings": True,
+        "rope_theta": 500000.0,
+        "attention_bias": False,
+        "use_qk_norm": False,
+        # No field of the class, but its attention and rotation ask the config for it.
+        "head_dim": Nullable(int),
+    }
+)

@@ -6,11 +6,11 @@ from weightscope.components.decoder import CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
+from weightscope.families.common.defaults import QWEN2
 from weightscope.families.common.llama_like import decoder
 from weightscope.families.common.mixtures import ROOTS, every_so_often, spelling, stacked_experts, with_mixture
 from weightscope.families.common.parts import four_projections, gated_mlp
 from weightscope.families.registry import family
-from weightscope.families.text.qwen2 import QWEN2
 from weightscope.sizes import Size
 
 QWEN2_MOE = QWEN2 | {
