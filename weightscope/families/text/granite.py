@@ -6,20 +6,13 @@ from weightscope.components.attention.scores import Scores
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
 from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
-from weightscope.families.common.defaults import LLAMA
+from weightscope.families.common.defaults import GRANITE
 from weightscope.families.common.dims import Dims
 from weightscope.families.common.layer_types import visible
 from weightscope.families.common.parts import four_projections, gated_mlp, rms_norms, self_attention
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
-
-GRANITE = LLAMA | {
-    "embedding_multiplier": 1.0,
-    "logits_scaling": 1.0,
-    "residual_multiplier": 1.0,
-    "attention_multiplier": 1.0,
-}
 
 
 @family("granite", roots=("model", ""), defaults=GRANITE)
