@@ -53,6 +53,10 @@ class Config:
         # Families built on DECODER are read strictly already; the others follow.
         if "is_causal" in self.defaults and key not in self.defaults:
             raise AssertionError(f"{self.model_type} reads {key!r}, which it does not declare")
+        return self._value(key)
+
+    def _value(self, key: str) -> Any:
+        key = self.attribute_map.get(key, key)
         spelled = self._spelling(key)
         self.read.add(self.prefix + spelled)
         if spelled not in self.data:
@@ -74,7 +78,7 @@ class Config:
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key that may be absent from file and defaults alike."""
-        return self[key] if key in self or self.declares(key) else default
+        return self._value(key) if key in self or self.declares(key) else default
 
     @property
     def model_type(self) -> str:
@@ -142,10 +146,7 @@ class Config:
         return ConfigError(what, where=self.source or "config.json", hint=hint, code="config-invalid")
 
     def _spelling(self, key: str) -> str:
-        """The key as the file has it: by another name that stands for it, else by the class's own.
-
-        Where a file has both, the other one counts: transformers sets it after the class's own.
-        """
+        """The key as the file has it. Another name of the attribute map is set last by the class, so it wins."""
         own = self.attribute_map.get(key, key)
         others = (other for other, name in self.attribute_map.items() if name == own and other in self.data)
         return next(others, own)

@@ -92,7 +92,7 @@ def test_configs_as_published(
     ("name", "config", "said"),
     [
         ("gemma3_text", {"use_bidirectional_attention": True}, "use_bidirectional_attention"),
-        ("smollm3", {"no_rope_layers": [1, 0]}, "no_rope_layers does not name 5 layers"),
+        ("smollm3", {"no_rope_layers": [1, 0]}, "no_rope_layers names 2 of 5 layers"),
         ("exaone4", {"layer_types": None, "sliding_window_pattern": "LLxG"}, "neither a number nor letters"),
         ("apertus-bias-relu", {"hidden_act": "mish"}, "'mish'"),
         ("gemma4_text", {"enable_moe_block": True}, "enable_moe_block"),

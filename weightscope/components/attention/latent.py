@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from weightscope.components.attention.attend_old import attend
+from weightscope.components.attention.attend import attend
 from weightscope.components.attention.indexer import Indexer
 from weightscope.components.attention.rope import Rope
+from weightscope.components.attention.sees import CAUSAL, Sees
 from weightscope.components.base import Component
 from weightscope.components.norm import RMSNorm
 from weightscope.components.running import At, linear
@@ -30,8 +31,8 @@ class LatentAttention(Component, frozen=True, kw_only=True):
 
     A head's query and key have `nope` elements without and `rope_dim` with rotation; the rotated part of the key is
     shared by all heads; without `rope` it is shared all the same (Kimi Linear). `bias` is on the projections from and
-    to the model's width. With an `indexer` a token sees only the positions that it chooses (DeepSeek-V3.2); a layer
-    that `follows` sees those of the last one before it that had one (GLM-5.2).
+    to the model's width. Of what it `sees`, a token with an `indexer` sees only the positions that this chooses
+    (DeepSeek-V3.2); a layer that `follows` sees those of the last one before it that had one (GLM-5.2).
     """
 
     name: str
@@ -44,6 +45,7 @@ class LatentAttention(Component, frozen=True, kw_only=True):
     v_dim: Size
     rope: Rope | None
     bias: bool = False
+    sees: Sees = CAUSAL
     indexer: Indexer | None = None
     follows: bool = False
 
@@ -143,7 +145,7 @@ class LatentAttention(Component, frozen=True, kw_only=True):
             q = torch.cat((q[..., :nope], self.rope.turn(q[..., nope:], rotation)), dim=-1)
             k_rope = self.rope.turn(k_rope, rotation)
         k = torch.cat((k, k_rope.expand(len(k), -1, -1)), dim=-1)
-        mixed = attend(q, k, v, scale=(nope + rope_dim) ** -0.5 * self._score_scale, allowed=allowed)
+        mixed = attend(q, k, v, scale=(nope + rope_dim) ** -0.5 * self._score_scale, sees=self.sees, allowed=allowed)
         return linear(mixed.transpose(0, 1).flatten(1), weights, Role.O_PROJ)
 
     @property

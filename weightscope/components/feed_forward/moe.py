@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from weightscope.components.base import Component, Conflict, Repeat
 from weightscope.components.feed_forward.mlp import MLP, GatedMLP
 from weightscope.components.feed_forward.routing import Routing
@@ -75,6 +77,13 @@ class StackedExperts(Component, frozen=True, kw_only=True):
                 at.run.reader.ahead([name], rows)
 
 
+class Stack(msgspec.Struct, frozen=True, kw_only=True):
+    """Where experts lie whose matrices are in one tensor a role: the module's name, and the tensors below it."""
+
+    items: tuple[Stacked, ...]
+    name: str = "experts"
+
+
 class MixtureOfExperts(Component, frozen=True, kw_only=True):
     """Σ weight · expert(x) over the `chosen` of `experts` that the router scores highest, plus `shared`.
 
@@ -94,7 +103,7 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     shared: GatedMLP | MLP | None = None
     correction: str | None = None
     section: Section | None = Section.MOE
-    stacked: StackedExperts | None = None
+    stacked: Stack | None = None
     router: str = "gate"
     router_bias: bool = False
     shared_gate: str | None = None
@@ -128,7 +137,7 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
 
     def children(self) -> Iterable[Component]:
         """The routed experts, then what every token passes through."""
-        yield self.stacked or self._single()
+        yield self._stacked(self.stacked) if self.stacked else self._single()
         if self.shared:
             yield self.shared
 
@@ -198,16 +207,23 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
 
     def _answer(self, number: int, x: torch.Tensor, at: At) -> torch.Tensor:
         if self.stacked:
-            return self.stacked.answer(number, x, at.below(self.stacked))
+            stacked = self._stacked(self.stacked)
+            return stacked.answer(number, x, at.below(stacked))
         return self.expert.forward(x, at.below(self._single(), number).below(self.expert))
 
     def _ahead(self, number: int, at: At) -> None:
         """Have an expert read while another computes."""
         if self.stacked:
-            self.stacked.ahead(number, at.below(self.stacked))
+            stacked = self._stacked(self.stacked)
+            stacked.ahead(number, at.below(stacked))
         else:
             place = at.below(self._single(), number).below(self.expert)
             at.run.reader.ahead(needed(self.expert, place.prefix))
+
+    def _stacked(self, stack: Stack) -> StackedExperts:
+        return StackedExperts(
+            name=stack.name, items=stack.items, experts=self.experts, chosen=self.chosen, expert=self.expert
+        )
 
     def _single(self) -> Repeat:
         return Repeat(

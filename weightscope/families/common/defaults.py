@@ -48,6 +48,90 @@ QWEN2: dict[str, Any] = LLAMA | {
     "max_window_layers": Nullable(int, 28),
     "layer_types": Nullable(list),
 }
+COHERE: dict[str, Any] = (
+    DECODER
+    | ROPE
+    | {
+        "vocab_size": 256000,
+        "hidden_size": 8192,
+        "intermediate_size": 22528,
+        "logit_scale": 0.0625,
+        "num_hidden_layers": 40,
+        "num_attention_heads": 64,
+        "num_key_value_heads": Nullable(int),
+        "hidden_act": "silu",
+        "max_position_embeddings": 8192,
+        "layer_norm_eps": 1e-5,
+        "tie_word_embeddings": True,
+        "rope_theta": 500000.0,
+        "attention_bias": False,
+        "use_qk_norm": False,
+        # No field of the class, but its attention and rotation ask the config for it.
+        "head_dim": Nullable(int),
+    }
+)
+DEEPSEEK: dict[str, Any] = (
+    DECODER
+    | ROPE
+    | {
+        "vocab_size": 129280,
+        "hidden_size": 7168,
+        "intermediate_size": 18432,
+        "moe_intermediate_size": 2048,
+        "num_hidden_layers": 61,
+        "num_attention_heads": 128,
+        "n_shared_experts": Nullable(int, 1),
+        "n_routed_experts": 256,
+        "num_experts_per_tok": 8,
+        "n_group": Nullable(int, 8),
+        "topk_group": Nullable(int, 4),
+        "norm_topk_prob": True,
+        "routed_scaling_factor": 2.5,
+        "first_k_dense_replace": 3,
+        # Only in DeepSeek's own code: each so many layers are mixed.
+        "moe_layer_freq": 1,
+        "q_lora_rank": Nullable(int, 1536),
+        "kv_lora_rank": 512,
+        "qk_nope_head_dim": 128,
+        "qk_rope_head_dim": 64,
+        "v_head_dim": 128,
+        "hidden_act": "silu",
+        "rms_norm_eps": 1e-6,
+        "max_position_embeddings": 4096,
+        "rope_interleave": True,
+        "attention_bias": False,
+        "num_nextn_predict_layers": Nullable(int, 1),
+    }
+)
+GRANITE: dict[str, Any] = LLAMA | {
+    "embedding_multiplier": 1.0,
+    "logits_scaling": 1.0,
+    "residual_multiplier": 1.0,
+    "attention_multiplier": 1.0,
+}
+DEEPSEEK_V32 = DEEPSEEK | {
+    "max_position_embeddings": 163840,
+    "num_nextn_predict_layers": Nullable(int, 0),
+    "index_topk": 2048,
+    "index_head_dim": 128,
+    "index_n_heads": 64,
+    "mlp_layer_types": Nullable(list),
+}
+QWEN2_MOE = QWEN2 | {
+    "hidden_size": 2048,
+    "intermediate_size": 5632,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "num_key_value_heads": Nullable(int, 16),
+    "decoder_sparse_step": 1,
+    "mlp_only_layers": Nullable(list),
+    "moe_intermediate_size": 1408,
+    "shared_expert_intermediate_size": 5632,
+    "num_experts": 60,
+    "num_experts_per_tok": 4,
+    "norm_topk_prob": False,
+    "qkv_bias": True,
+}
 GPT: dict[str, Any] = DECODER | {
     "vocab_size": 50257,
     "activation_function": "gelu_new",

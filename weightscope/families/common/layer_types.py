@@ -38,6 +38,31 @@ def layer_types(
     return [known[kind] for kind in listed]
 
 
+def upper_windows(config: Config) -> list[int | None]:
+    """Qwen's window of each layer: with `use_sliding_window`, those from `max_window_layers` up have one."""
+    window = config["sliding_window"] if config["use_sliding_window"] else None
+    first = config["max_window_layers"] or 0
+    kinds = layer_types(config, lambda i: FULL if window is None or i < first else SLIDING)
+    return [window if kind == SLIDING else None for kind in kinds]
+
+
+def window_pattern(config: Config) -> list[str]:
+    """EXAONE's kind of each layer: `sliding_window_pattern` is how often one sees everything, or a letter for each.
+
+    The letters, L for a window and G for none, are used again and again.
+
+    Raises:
+        ConfigError: it is neither a number nor such letters.
+    """
+    said = config["sliding_window_pattern"]
+    if isinstance(said, str) and said and set(said) <= {"L", "G"}:
+        return layer_types(config, lambda i: SLIDING if said[i % len(said)] == "L" else FULL)
+    if said is not None and not isinstance(said, int):
+        raise config.error(f"'sliding_window_pattern' is {said!r:.60}, neither a number nor letters L and G")
+    every = int(said or 0)
+    return layer_types(config, lambda i: SLIDING if every > 0 and (i + 1) % every else FULL)
+
+
 def visible(config: Config, window: int | None = None) -> Sees:
     """What a token sees: itself and all before it, within a window of so many positions if there is one.
 

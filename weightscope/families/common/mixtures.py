@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.feed_forward.mlp import MLP, GatedMLP
-from weightscope.components.feed_forward.moe import StackedExperts
+from weightscope.components.feed_forward.moe import Stack
 from weightscope.config import Config
 from weightscope.families.common.windows import alike
 from weightscope.roles import Role
@@ -18,11 +18,14 @@ from weightscope.sizes import Size
 from weightscope.storage.stacked import Stacked
 
 K = TypeVar("K", bound=Hashable)
+
 # What a root stands for: published checkpoints hold each expert's matrices apart, a state dict of transformers 5
 # holds them stacked.
 STACKED = "model, experts stacked"
 ROOTS = ("model", "", STACKED)
 IN_MEMORY = (Stacked("gate_up_proj", Role.GATE_PROJ, Role.UP_PROJ), Stacked("down_proj", Role.DOWN_PROJ))
+# Experts as transformers 5 holds them in memory: gate above up in one tensor.
+STACK = Stack(items=IN_MEMORY)
 
 
 def spelling(root: str) -> tuple[str, bool]:
@@ -37,9 +40,10 @@ def stacked_experts(
     *,
     name: str = "experts",
     items: tuple[Stacked, ...] = IN_MEMORY,
-) -> StackedExperts:
-    """Experts as transformers 5 holds them in memory, gate above up in one tensor, or as `items` say."""
-    return StackedExperts(name=name, items=items, experts=experts, chosen=chosen, expert=expert)
+) -> Stack:
+    """The same for builders that are not yet rewritten."""
+    del expert, experts, chosen
+    return Stack(name=name, items=items)
 
 
 def with_mixture(model: CausalLM, sparse: Callable[[int], bool], mixture: Component) -> CausalLM:

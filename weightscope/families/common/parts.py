@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from weightscope.components.attention.norms import HeadNorms
+from weightscope.components.attention.alibi import Alibi
+from weightscope.components.attention.norms import NO_NORMS, HeadNorms, QueryKeyNorms
+from weightscope.components.attention.rope import Rope
+from weightscope.components.attention.scores import PLAIN, Scores
+from weightscope.components.attention.sees import CAUSAL, Sees
+from weightscope.components.attention.softmax import Attention
 from weightscope.components.base import Component
 from weightscope.components.decoder import Block
 from weightscope.components.embedding import Classifier, Head
@@ -12,6 +17,7 @@ from weightscope.components.feed_forward.mlp import MLP, GatedMLP
 from weightscope.components.norm import LayerNorm, Norm, RMSNorm
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
+from weightscope.families.common.dims import Dims
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import StorageItem
@@ -43,6 +49,30 @@ def pre_norm_block(
         attention=attention,
         feed_forward_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, width),
         feed_forward=feed_forward,
+    )
+
+
+def self_attention(
+    s: Dims,
+    projections: tuple[StorageItem, ...],
+    *,
+    positions: Rope | Alibi | None,
+    sees: Sees = CAUSAL,
+    norms: QueryKeyNorms = NO_NORMS,
+    scores: Scores = PLAIN,
+    clip: float | None = None,
+) -> Attention:
+    """Attention named `self_attn`, as wide and with as many heads as the config's dimensions say."""
+    return Attention(
+        name="self_attn",
+        projections=projections,
+        width=s.width,
+        heads=s.heads,
+        positions=positions,
+        sees=sees,
+        norms=norms,
+        scores=scores,
+        clip=clip,
     )
 
 
@@ -115,14 +145,19 @@ def mlp(
     names: tuple[str, str] = ("up_proj", "down_proj"),
     bias: bool = False,
     inner: Size | None = None,
+    learned: Component | None = None,
 ) -> MLP:
-    """Two matrices under the names that they have on disk, `intermediate_size` wide unless told otherwise."""
+    """Two matrices under the names that they have on disk, `intermediate_size` wide unless told otherwise.
+
+    `learned` is an activation with weights in the place of `hidden_act`.
+    """
     return MLP(
         name=name,
         items=(Linear(names[0], Role.UP_PROJ, bias=bias), Linear(names[1], Role.DOWN_PROJ, bias=bias)),
         width=config["hidden_size"],
         inner=inner or config["intermediate_size"],
         activation=config["hidden_act"],
+        learned=learned,
     )
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
-from weightscope.components.decoder import CausalLM
+from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.feed_forward.xielu import XIELU
 from weightscope.config import Config
+from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LLAMA
-from weightscope.families.common.llama_like import decoder
-from weightscope.families.common.parts import four_projections, mlp
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.parts import four_projections, head_norms, mlp, rms_norms, self_attention
+from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
+from weightscope.roles import Role
 
 APERTUS = LLAMA | {
     "vocab_size": 131072,
@@ -33,14 +35,18 @@ APERTUS = LLAMA | {
 @family("apertus", roots=("model", ""), defaults=APERTUS)
 def apertus(config: Config, root: str) -> CausalLM:
     """The norms before each half have names of their own."""
-    bias, feed_forward = config["attention_bias"], mlp(config, "mlp")
-    if config["hidden_act"] == "xielu":
-        feed_forward = replace(feed_forward, learned=XIELU(name="act_fn"))
-    return decoder(
-        config,
-        root,
-        projections=four_projections(qkv_bias=bias, o_bias=bias),
-        head_norms=True,
-        feed_forward=feed_forward,
-        norm_names=("attention_layernorm", "feedforward_layernorm"),
+    s, norm, bias = Dims.of(config), rms_norms(config["rms_norm_eps"]), config["attention_bias"]
+    learned = XIELU(name="act_fn") if config["hidden_act"] == "xielu" else None
+    block = Block(
+        input_norm=norm("attention_layernorm", Role.INPUT_NORM, s.width),
+        attention=self_attention(
+            s,
+            four_projections(qkv_bias=bias, o_bias=bias),
+            norms=head_norms(norm, s.head_dim),
+            positions=rotary(config, s.head_dim),
+            sees=visible(config),
+        ),
+        feed_forward_norm=norm("feedforward_layernorm", Role.POST_ATTENTION_NORM, s.width),
+        feed_forward=mlp(config, "mlp", learned=learned),
     )
+    return causal_lm(config, root, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))

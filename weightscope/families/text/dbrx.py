@@ -1,18 +1,19 @@
-"""DBRX: experts one after another in two-dimensional tensors. Source: `DbrxConfig` of transformers."""
+"""DBRX (Databricks 2024): experts stacked into one tensor a role. Sources: `DbrxConfig`, Databricks' own code."""
 
 from __future__ import annotations
 
-from weightscope.components.attention.softmax_old import Attention
-from weightscope.components.base import Repeat
-from weightscope.components.decoder import Block, CausalLM, Decoder
-from weightscope.components.embedding import Embedding
+from typing import Any
+
+from weightscope.components.attention.softmax import Attention, Heads
+from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.feed_forward.mlp import GatedMLP
-from weightscope.components.feed_forward.moe import MixtureOfExperts
+from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
-from weightscope.families.common.dims import depth_of
-from weightscope.families.common.mixtures import stacked_experts
-from weightscope.families.common.parts import head, layer_norms
+from weightscope.families.common.causal_lm import causal_lm, token_embedding
+from weightscope.families.common.defaults import DECODER, ROPE
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.parts import layer_norms
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
@@ -20,61 +21,77 @@ from weightscope.sizes import Size
 from weightscope.storage.linear import Linear
 from weightscope.storage.stacked import Stacked
 
-ATTENTION = {"clip_qkv": Nullable(float), "kv_n_heads": 1, "rope_theta": 10000.0}
-EXPERTS = {"ffn_act_fn": Nullable(object), "ffn_hidden_size": 3584, "moe_num_experts": 4, "moe_top_k": 1}
-FFN = EXPERTS | {"moe_normalize_expert_weights": Nullable(float, 1.0)}
-ALIASES = {"hidden_size": "d_model", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers"}
-ITEMS = (
+DBRX: dict[str, Any] = DECODER | {
+    "d_model": 2048,
+    "n_heads": 16,
+    "n_layers": 24,
+    "vocab_size": 32000,
+    "attn_config": Nullable(dict),
+    "ffn_config": Nullable(dict),
+}
+ATTENTION = ROPE | {"clip_qkv": Nullable(float), "kv_n_heads": 1}
+FFN: dict[str, Any] = {
+    # An object with a name, or the name.
+    "ffn_act_fn": Nullable(object),
+    "ffn_hidden_size": 3584,
+    "moe_num_experts": 4,
+    "moe_top_k": 1,
+    "moe_normalize_expert_weights": Nullable(float, 1.0),
+}
+ATTRIBUTES = {"hidden_size": "d_model", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers"}
+STACKED = (
     Stacked("w1", Role.GATE_PROJ, flat=True),
     Stacked("v1", Role.UP_PROJ, flat=True),
     Stacked("w2", Role.DOWN_PROJ, flat=True, transposed=True),
 )
 
 
-@family("dbrx", roots=("transformer", ""), defaults={"tie_word_embeddings": False}, aliases=ALIASES)
+@family("dbrx", roots=("transformer", ""), defaults=DBRX, attribute_map=ATTRIBUTES)
 def dbrx(config: Config, root: str) -> CausalLM:
-    """A block's norms lie beside its attention."""
-    width, norm = config["hidden_size"], layer_norms(1e-5, bias=False)
+    """A block's norms lie beside its attention.
+
+    The rotation's theta is `attn_config`'s, as in DBRX's own code; transformers 5 looks for it elsewhere.
+    """
+    width, count, norm = config["d_model"], config["n_heads"], layer_norms(1e-5, bias=False)
+    inner = config.nested("attn_config").with_defaults(ATTENTION)
     block = Block(
         input_norm=norm("norm_attn_norm.norm_1", Role.INPUT_NORM, width),
-        attention=attention(config, config.nested("attn_config").with_defaults(ATTENTION, {})),
+        attention=Attention(
+            name="norm_attn_norm.attn",
+            projections=(
+                Linear("Wqkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ),
+                Linear("out_proj", Role.O_PROJ),
+            ),
+            width=width,
+            heads=Heads(count=count, keys=inner["kv_n_heads"], size=width // count),
+            positions=rotary(inner, width // count),
+            sees=visible(config),
+            clip=inner["clip_qkv"],
+        ),
         feed_forward_norm=norm("norm_attn_norm.norm_2", Role.POST_ATTENTION_NORM, width),
-        feed_forward=mixture(width, config.nested("ffn_config").with_defaults(FFN, {})),
+        feed_forward=mixture(width, config.nested("ffn_config").with_defaults(FFN)),
     )
-    depth, embedding = depth_of(config), Embedding(name="wte", rows=config["vocab_size"], width=width)
-    blocks, last = (Repeat(name="blocks", indices=range(depth), child=block),), norm("norm_f", Role.FINAL_NORM, width)
-    decoder = Decoder(name=root, embedding=embedding, blocks=blocks, final_norm=last, depth=depth)
-    return CausalLM(decoder=decoder, head=head(config, root))
-
-
-def attention(config: Config, inner: Config) -> Attention:
-    """The rotation's theta is `attn_config`'s, as in DBRX's own code; transformers 5 looks for it elsewhere."""
-    width, heads, fused = config["hidden_size"], config["num_attention_heads"], (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ)
-    return Attention(
-        name="norm_attn_norm.attn",
-        items=(Linear("Wqkv", *fused), Linear("out_proj", Role.O_PROJ)),
-        width=width,
-        heads=heads,
-        kv_heads=inner["kv_n_heads"],
-        head_dim=width // heads,
-        rope=rotary(inner, width // heads),
-        clip=inner["clip_qkv"],
+    return causal_lm(
+        config,
+        root,
+        lambda _: block,
+        embedding=token_embedding(config, "wte"),
+        layers="blocks",
+        final_norm=norm("norm_f", Role.FINAL_NORM, width),
     )
 
 
 def mixture(width: Size, config: Config) -> MixtureOfExperts:
     """Weights divided by their norm of the power that the config says, 1 unless told otherwise."""
-    named, power = config["ffn_act_fn"], config["moe_normalize_expert_weights"]
-    activation = named.get("name", "silu") if isinstance(named, dict) else named or "silu"
-    experts, chosen = config["moe_num_experts"], config["moe_top_k"]
-    expert = GatedMLP(name="", items=(), width=width, inner=config["ffn_hidden_size"], activation=activation)
+    power, named = config["moe_normalize_expert_weights"], config["ffn_act_fn"] or "silu"
+    activation = named.get("name", "silu") if isinstance(named, dict) else named
     return MixtureOfExperts(
         name="ffn",
         width=width,
-        experts=experts,
-        chosen=chosen,
-        expert=expert,
+        experts=config["moe_num_experts"],
+        chosen=config["moe_top_k"],
+        expert=GatedMLP(name="", items=(), width=width, inner=config["ffn_hidden_size"], activation=str(activation)),
         routing=Routing(normalize=power is not None, power=float(power or 1)),
-        stacked=stacked_experts(expert, experts, chosen, name="experts.mlp", items=ITEMS),
+        stacked=Stack(name="experts.mlp", items=STACKED),
         router="router.layer",
     )

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
+from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LLAMA
-from weightscope.families.common.llama_like import decoder
-from weightscope.families.common.parts import four_projections, gated_mlp
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, rms_norms, self_attention
+from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
+from weightscope.roles import Role
 
 ERNIE4_5 = LLAMA | {
     "vocab_size": 103424,
@@ -28,11 +32,13 @@ ERNIE4_5 = LLAMA | {
 @family("ernie4_5", roots=("model", ""), defaults=ERNIE4_5)
 def ernie4_5(config: Config, root: str) -> CausalLM:
     """`use_bias` is for all matrices."""
-    bias = config["use_bias"]
-    return decoder(
-        config,
-        root,
-        projections=four_projections(qkv_bias=bias, o_bias=bias),
-        feed_forward=gated_mlp(config, "mlp", bias=bias),
-        interleaved=True,
+    s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"])
+    attention = self_attention(
+        s,
+        four_projections(qkv_bias=config["use_bias"], o_bias=config["use_bias"]),
+        positions=rotary(config, s.head_dim, interleaved=True),
+        sees=visible(config),
     )
+    feed_forward = gated_mlp(config, "mlp", bias=config["use_bias"])
+    block = pre_norm_block(norm, s.width, attention=attention, feed_forward=feed_forward)
+    return causal_lm(config, root, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))

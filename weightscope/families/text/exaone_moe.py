@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from weightscope.components.decoder import CausalLM
+from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.config import Config, Nullable
+from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LLAMA
-from weightscope.families.common.latent import grouped_sigmoid, sparse_layers
-from weightscope.families.common.llama_like import decoder
-from weightscope.families.common.mixtures import ROOTS, spelling, stacked_experts, with_mixture
-from weightscope.families.common.parts import gated_mlp, pattern
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.latent import first_dense, grouped_sigmoid
+from weightscope.families.common.layer_types import SLIDING, visible, window_pattern
+from weightscope.families.common.mixtures import ROOTS, STACK, spelling
+from weightscope.families.common.parts import (
+    four_projections,
+    gated_mlp,
+    head_norms,
+    pre_norm_block,
+    rms_norms,
+    self_attention,
+)
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
+from weightscope.roles import Role
 
 EXAONE_MOE = LLAMA | {
     "vocab_size": 102400,
@@ -19,7 +29,9 @@ EXAONE_MOE = LLAMA | {
     "num_key_value_heads": Nullable(int, 32),
     "rms_norm_eps": 1e-5,
     "sliding_window": Nullable(int, 4096),
-    "sliding_window_pattern": Nullable(int, 4),
+    "sliding_window_pattern": Nullable(object, 4),
+    "layer_types": Nullable(list),
+    "mlp_layer_types": Nullable(list),
     "first_k_dense_replace": 1,
     "moe_intermediate_size": 1024,
     "num_experts": 64,
@@ -34,29 +46,36 @@ EXAONE_MOE = LLAMA | {
 
 @family("exaone_moe", roots=ROOTS, defaults=EXAONE_MOE)
 def exaone_moe(config: Config, root: str) -> CausalLM:
-    """Layers that see everything turn nothing by position, where others have a window."""
-    prefix, stacked = spelling(root)
-    rope, window = rotary(config, config["head_dim"] or config["hidden_size"] // config["num_attention_heads"]), None
-    window = config["sliding_window"]
-    model = decoder(
-        config,
-        prefix,
-        head_norms=True,
-        slides=pattern(config, 4),
-        ropes=lambda _, seen: rope if seen or window is None else None,
+    """Where some layers have a window, those without one rotate nothing."""
+    s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"]), spelling(root)
+    rope, window, kinds, mixes = (
+        rotary(config, s.head_dim),
+        config["sliding_window"],
+        window_pattern(config),
+        first_dense(config),
     )
-    inner, shared = config["moe_intermediate_size"], config["num_shared_experts"]
-    experts, chosen = config["num_experts"], config["num_experts_per_tok"]
-    expert = gated_mlp(config, "", inner=inner)
-    mixture = MixtureOfExperts(
+    inner, dense = config["moe_intermediate_size"], gated_mlp(config, "mlp")
+    mixed = MixtureOfExperts(
         name="mlp",
-        width=config["hidden_size"],
-        experts=experts,
-        chosen=chosen,
-        expert=expert,
+        width=s.width,
+        experts=config["num_experts"],
+        chosen=config["num_experts_per_tok"],
+        expert=gated_mlp(config, "", inner=inner),
         routing=grouped_sigmoid(config),
-        shared=gated_mlp(config, "shared_experts", inner=inner * shared),
+        shared=gated_mlp(config, "shared_experts", inner=inner * config["num_shared_experts"]),
         correction="gate.e_score_correction_bias" if stacked else "e_score_correction_bias",
-        stacked=stacked_experts(expert, experts, chosen) if stacked else None,
+        stacked=STACK if stacked else None,
     )
-    return with_mixture(model, sparse_layers(config), mixture)
+
+    def layer(i: int) -> Block:
+        slides = window is not None and kinds[i] == SLIDING
+        attention = self_attention(
+            s,
+            four_projections(),
+            norms=head_norms(norm, s.head_dim),
+            positions=rope if slides or window is None else None,
+            sees=visible(config, window if slides else None),
+        )
+        return pre_norm_block(norm, s.width, attention=attention, feed_forward=mixed if mixes[i] else dense)
+
+    return causal_lm(config, prefix, layer, final_norm=norm("norm", Role.FINAL_NORM, s.width))

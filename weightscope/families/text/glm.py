@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from weightscope.components.decoder import CausalLM
+from weightscope.components.attention.softmax import Attention
+from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
+from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LLAMA
-from weightscope.families.common.llama_like import decoder
-from weightscope.families.common.parts import four_projections, fused_gated_mlp
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.parts import (
+    four_projections,
+    fused_gated_mlp,
+    pre_norm_block,
+    rms_norms,
+    self_attention,
+)
+from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
+from weightscope.roles import Role
 
 GLM = LLAMA | {
     "vocab_size": 151552,
@@ -27,21 +36,28 @@ GLM = LLAMA | {
 @family("glm", roots=("model", ""), defaults=GLM)
 def glm(config: Config, root: str) -> CausalLM:
     """Neighbours in the first half of a head are rotated; queries, keys and values have a bias."""
-    return _decoder(config, root)
+    s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"])
+    block = pre_norm_block(norm, s.width, attention=attention(config, s), feed_forward=fused_gated_mlp(config, "mlp"))
+    return causal_lm(config, root, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))
 
 
 @family("glm4", roots=("model", ""), defaults=GLM)
 def glm4(config: Config, root: str) -> CausalLM:
     """Norms after each half as well; `post_attention_layernorm` is the one before the MLP."""
-    return _decoder(config, root, out_norm_names=("post_self_attn_layernorm", "post_mlp_layernorm"))
-
-
-def _decoder(config: Config, root: str, **settings: Any) -> CausalLM:
-    return decoder(
-        config,
-        root,
-        projections=four_projections(qkv_bias=config["attention_bias"]),
+    s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"])
+    block = Block(
+        input_norm=norm("input_layernorm", Role.INPUT_NORM, s.width),
+        attention=attention(config, s),
+        attention_out_norm=norm("post_self_attn_layernorm", Role.POST_ATTENTION_NORM, s.width),
+        feed_forward_norm=norm("post_attention_layernorm", Role.PRE_FEEDFORWARD_NORM, s.width),
         feed_forward=fused_gated_mlp(config, "mlp"),
-        interleaved=True,
-        **settings,
+        feed_forward_out_norm=norm("post_mlp_layernorm", Role.POST_FEEDFORWARD_NORM, s.width),
     )
+    return causal_lm(config, root, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))
+
+
+def attention(config: Config, s: Dims) -> Attention:
+    """`attention_bias` is for queries, keys and values alone."""
+    projections = four_projections(qkv_bias=config["attention_bias"])
+    rope = rotary(config, s.head_dim, interleaved=True)
+    return self_attention(s, projections, positions=rope, sees=visible(config))

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
+from weightscope.components.attention.norms import NO_NORMS
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common.ahead import numbered
+from weightscope.families.common.ahead import numbered_ahead
+from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LLAMA
-from weightscope.families.common.latent import mixture, sparse_layers
-from weightscope.families.common.llama_like import decoder
-from weightscope.families.common.mixtures import ROOTS, spelling, with_mixture
-from weightscope.families.common.parts import four_projections
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.latent import deepseek_mixture, first_dense, grouped_sigmoid
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.mixtures import ROOTS, spelling
+from weightscope.families.common.parts import (
+    four_projections,
+    gated_mlp,
+    head_norms,
+    pre_norm_block,
+    rms_norms,
+    self_attention,
+)
+from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
+from weightscope.roles import Role
 
 GLM4_MOE = LLAMA | {
     "vocab_size": 151552,
@@ -35,16 +45,26 @@ GLM4_MOE = LLAMA | {
     "use_qk_norm": False,
     "num_nextn_predict_layers": Nullable(int, 1),
 }
+ATTRIBUTES = {"num_local_experts": "n_routed_experts", "num_mtp_layers": "num_nextn_predict_layers"}
 
 
-@family("glm4_moe", roots=ROOTS, defaults=GLM4_MOE, aliases={"num_nextn_predict_layers": "num_mtp_layers"})
+@family("glm4_moe", roots=ROOTS, defaults=GLM4_MOE, attribute_map=ATTRIBUTES)
 def glm4_moe(config: Config, root: str) -> CausalLM:
-    """Half of each head is turned; norms on each head's queries and keys only where the config says so."""
-    prefix, stacked = spelling(root)
-    projections = four_projections(qkv_bias=config["attention_bias"])
-    model = decoder(config, prefix, projections=projections, head_norms=config["use_qk_norm"])
-    mixed = mixture(config, stacked=stacked)
-    block = model.decoder.blocks[0].child
-    assert isinstance(block, Block)
-    extras = numbered(config, prefix, replace(block, feed_forward=mixed))
-    return replace(with_mixture(model, sparse_layers(config), mixed), extras=extras)
+    """Half of each head is rotated; norms on each head's queries and keys only where the config says so."""
+    s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"]), spelling(root)
+    attention = self_attention(
+        s,
+        four_projections(qkv_bias=config["attention_bias"]),
+        norms=head_norms(norm, s.head_dim) if config["use_qk_norm"] else NO_NORMS,
+        positions=rotary(config, s.head_dim),
+        sees=visible(config),
+    )
+    mixed = deepseek_mixture(config, grouped_sigmoid(config), stacked=stacked)
+    dense, mixes = gated_mlp(config, "mlp"), first_dense(config)
+
+    def layer(i: int) -> Block:
+        return pre_norm_block(norm, s.width, attention=attention, feed_forward=mixed if mixes[i] else dense)
+
+    ahead = pre_norm_block(norm, s.width, attention=attention, feed_forward=mixed)
+    final_norm = norm("norm", Role.FINAL_NORM, s.width)
+    return causal_lm(config, prefix, layer, final_norm=final_norm, extras=numbered_ahead(config, prefix, ahead))

@@ -1,4 +1,4 @@
-"""gpt-oss (arXiv 2508.10925): attention sinks, clamped gates, stacked experts. Source: `GptOssConfig` of transformers.
+"""gpt-oss (OpenAI 2025, arXiv 2508.10925): attention with sinks, experts stacked. Source: `GptOssConfig`.
 
 Published with the experts in MXFP4, written by transformers in 16 bits; which of both is the config's to say.
 """
@@ -7,19 +7,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from weightscope.components.decoder import CausalLM
+from weightscope.components.attention.scores import Scores
+from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.feed_forward.mlp import GatedMLP
-from weightscope.components.feed_forward.moe import MixtureOfExperts
+from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
 from weightscope.config import Config, Nullable
+from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LLAMA
-from weightscope.families.common.llama_like import decoder
-from weightscope.families.common.mixtures import stacked_experts
-from weightscope.families.common.parts import four_projections
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import FULL, SLIDING, layer_types, visible
+from weightscope.families.common.parts import four_projections, pre_norm_block, rms_norms, self_attention
+from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.storage.stacked import Stacked
 
-YARN: dict[str, Any] = {"rope_type": "yarn", "factor": 32.0, "truncate": False}
+YARN: dict[str, Any] = {
+    "rope_type": "yarn",
+    "factor": 32.0,
+    "truncate": False,
+    "original_max_position_embeddings": 4096,
+}
 GPT_OSS = LLAMA | {
     "vocab_size": 201088,
     "hidden_size": 2880,
@@ -31,7 +39,8 @@ GPT_OSS = LLAMA | {
     "rms_norm_eps": 1e-5,
     "max_position_embeddings": 131072,
     "rope_theta": 150000.0,
-    "rope_parameters": Nullable(dict, YARN | {"original_max_position_embeddings": 4096}),
+    "rope_parameters": Nullable(dict, YARN),
+    "layer_types": Nullable(list),
     "attention_bias": True,
     "sliding_window": Nullable(int, 128),
     "num_local_experts": 128,
@@ -39,20 +48,21 @@ GPT_OSS = LLAMA | {
     "swiglu_alpha": 1.702,
     "swiglu_limit": 7.0,
 }
-ITEMS = (
+STACKED = (
     Stacked("gate_up_proj", Role.GATE_PROJ, Role.UP_PROJ, bias="gate_up_proj_bias", transposed=True, alternating=True),
     Stacked("down_proj", Role.DOWN_PROJ, bias="down_proj_bias", transposed=True),
 )
 
 
-@family("gpt_oss", roots=("model", ""), defaults=GPT_OSS, aliases={"num_local_experts": "num_experts"})
+@family("gpt_oss", roots=("model", ""), defaults=GPT_OSS, attribute_map={"num_experts": "num_local_experts"})
 def gpt_oss(config: Config, root: str) -> CausalLM:
     """A window in every other layer from the first; gates and ups alternate in one tensor."""
-    bias, experts, chosen = config["attention_bias"], config["num_local_experts"], config["num_experts_per_tok"]
+    s, norm, bias = Dims.of(config), rms_norms(config["rms_norm_eps"]), config["attention_bias"]
+    rope, kinds = rotary(config, s.head_dim), layer_types(config, lambda i: FULL if i % 2 else SLIDING)
     expert = GatedMLP(
         name="",
         items=(),
-        width=config["hidden_size"],
+        width=s.width,
         inner=config["intermediate_size"],
         activation="silu",
         limit=config["swiglu_limit"],
@@ -61,19 +71,23 @@ def gpt_oss(config: Config, root: str) -> CausalLM:
     )
     mixture = MixtureOfExperts(
         name="mlp",
-        width=config["hidden_size"],
-        experts=experts,
-        chosen=chosen,
+        width=s.width,
+        experts=config["num_local_experts"],
+        chosen=config["num_experts_per_tok"],
         expert=expert,
-        stacked=stacked_experts(expert, experts, chosen, items=ITEMS),
+        stacked=Stack(items=STACKED),
         router="router",
         router_bias=True,
     )
-    return decoder(
-        config,
-        root,
-        projections=four_projections(qkv_bias=bias, o_bias=bias),
-        feed_forward=mixture,
-        slides=lambda layer: layer % 2 == 0,
-        attention={"sinks": "sinks"},
-    )
+
+    def layer(i: int) -> Block:
+        attention = self_attention(
+            s,
+            four_projections(qkv_bias=bias, o_bias=bias),
+            positions=rope,
+            sees=visible(config, config["sliding_window"] if kinds[i] == SLIDING else None),
+            scores=Scores(sinks="sinks"),
+        )
+        return pre_norm_block(norm, s.width, attention=attention, feed_forward=mixture)
+
+    return causal_lm(config, root, layer, final_norm=norm("norm", Role.FINAL_NORM, s.width))

@@ -2,67 +2,49 @@
 
 from __future__ import annotations
 
-from weightscope.components.decoder import CausalLM
-from weightscope.components.feed_forward.mlp import GatedMLP
-from weightscope.components.feed_forward.moe import MixtureOfExperts
+from weightscope.components.attention.scores import Scores
+from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
-from weightscope.families.common.defaults import LLAMA
-from weightscope.families.common.llama_like import decoder
-from weightscope.families.common.mixtures import IN_MEMORY, ROOTS, spelling, stacked_experts
-from weightscope.families.common.parts import four_projections
+from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
+from weightscope.families.common.defaults import GRANITE
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.granite import granite_mixture
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.mixtures import ROOTS, spelling
+from weightscope.families.common.parts import four_projections, rms_norms, self_attention
+from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
-from weightscope.sizes import Size
-from weightscope.storage.linear import Linear
-from weightscope.storage.stacked import Stacked
 
-GRANITEMOE = LLAMA | {
-    "embedding_multiplier": 1.0,
-    "logits_scaling": 1.0,
-    "residual_multiplier": 1.0,
-    "attention_multiplier": 1.0,
-    "num_local_experts": 8,
-    "num_experts_per_tok": 2,
-    "shared_intermediate_size": 0,
-}
-ON_DISK = (
-    Stacked("input_linear.weight", Role.GATE_PROJ, Role.UP_PROJ),
-    Stacked("output_linear.weight", Role.DOWN_PROJ),
-)
+GRANITEMOE = GRANITE | {"num_local_experts": 8, "num_experts_per_tok": 2}
+SHARED = GRANITEMOE | {"shared_intermediate_size": 0}
 
 
 @family("granitemoe", roots=ROOTS, defaults=GRANITEMOE)
-@family("granitemoeshared", roots=ROOTS, defaults=GRANITEMOE)
+@family("granitemoeshared", roots=ROOTS, defaults=SHARED)
 def granitemoe(config: Config, root: str) -> CausalLM:
     """A shared MLP lies beside the mixture, if it has any width; four numbers scale the parts."""
-    prefix, stacked = spelling(root)
+    s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"]), spelling(root)
+    shared = config["shared_intermediate_size"] if config.declares("shared_intermediate_size") else None
     bias = config["attention_bias"]
-    experts, chosen = config["num_local_experts"], config["num_experts_per_tok"]
-    shared = config["shared_intermediate_size"] if config.model_type == "granitemoeshared" else None
-    expert = mlp(config, "", config["intermediate_size"], ())
-    name, items = ("block_sparse_moe.experts", IN_MEMORY) if stacked else ("block_sparse_moe", ON_DISK)
-    fused = (Linear("input_linear", Role.GATE_PROJ, Role.UP_PROJ), Linear("output_linear", Role.DOWN_PROJ))
-    return decoder(
+    block = Block(
+        input_norm=norm("input_layernorm", Role.INPUT_NORM, s.width),
+        attention=self_attention(
+            s,
+            four_projections(qkv_bias=bias, o_bias=bias),
+            positions=rotary(config, s.head_dim),
+            sees=visible(config),
+            scores=Scores(scale=float(config["attention_multiplier"])),
+        ),
+        feed_forward_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, s.width),
+        feed_forward=granite_mixture(config, shared, stacked=stacked),
+        residual_scale=float(config["residual_multiplier"]),
+    )
+    return causal_lm(
         config,
         prefix,
-        projections=four_projections(qkv_bias=bias, o_bias=bias),
-        feed_forward=MixtureOfExperts(
-            name="",
-            width=config["hidden_size"],
-            experts=experts,
-            chosen=chosen,
-            expert=expert,
-            stacked=stacked_experts(expert, experts, chosen, name=name, items=items),
-            router="block_sparse_moe.router" if stacked else "block_sparse_moe.router.layer",
-            shared=mlp(config, "shared_mlp", shared, fused) if shared else None,
-        ),
-        attention={"scale": float(config["attention_multiplier"])},
-        block={"residual_scale": float(config["residual_multiplier"])},
-        embedding_scale=float(config["embedding_multiplier"]),
-        heads={"scale": 1.0 / config["logits_scaling"]},
+        lambda _: block,
+        embedding=token_embedding(config, scale=float(config["embedding_multiplier"])),
+        final_norm=norm("norm", Role.FINAL_NORM, s.width),
+        output=Output(scale=1.0 / config["logits_scaling"]),
     )
-
-
-def mlp(config: Config, name: str, inner: Size, items: tuple[Linear, ...]) -> GatedMLP:
-    """Gate and up fused, or for an expert stored otherwise."""
-    return GatedMLP(name=name, items=items, width=config["hidden_size"], inner=inner, activation=config["hidden_act"])

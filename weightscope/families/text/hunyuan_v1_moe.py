@@ -6,11 +6,14 @@ from weightscope.components.decoder import CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.config import Config, Nullable
 from weightscope.errors import UndeclaredError
+from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LLAMA
-from weightscope.families.common.mixtures import ROOTS, spelling, stacked_experts, with_mixture
-from weightscope.families.common.parts import gated_mlp
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.hunyuan import hunyuan_attention
+from weightscope.families.common.mixtures import ROOTS, STACK, spelling
+from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms
 from weightscope.families.registry import family
-from weightscope.families.text.hunyuan_v1_dense import hunyuan_v1_dense
+from weightscope.roles import Role
 from weightscope.sizes import Size
 
 HUNYUAN_V1_MOE = LLAMA | {
@@ -20,30 +23,34 @@ HUNYUAN_V1_MOE = LLAMA | {
     "num_experts": Nullable(object, 1),
     "moe_topk": Nullable(object, 1),
 }
-ALIASES = {"num_experts": "num_local_experts", "moe_topk": "num_experts_per_tok"}
+ATTRIBUTES = {"num_local_experts": "num_experts", "num_experts_per_tok": "moe_topk"}
 
 
-@family("hunyuan_v1_moe", roots=ROOTS, defaults=HUNYUAN_V1_MOE, aliases=ALIASES)
+@family("hunyuan_v1_moe", roots=ROOTS, defaults=HUNYUAN_V1_MOE, attribute_map=ATTRIBUTES)
 def hunyuan_v1_moe(config: Config, root: str) -> CausalLM:
     """The shared MLP is as wide as an expert."""
-    prefix, stacked = spelling(root)
-    experts, chosen = alike_everywhere(config, "num_experts"), alike_everywhere(config, "moe_topk")
-    expert = gated_mlp(config, "")
+    s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"]), spelling(root)
     mixture = MixtureOfExperts(
         name="mlp",
-        width=config["hidden_size"],
-        experts=experts,
-        chosen=chosen,
-        expert=expert,
+        width=s.width,
+        experts=same_everywhere(config, "num_experts"),
+        chosen=same_everywhere(config, "moe_topk"),
+        expert=gated_mlp(config, ""),
         shared=gated_mlp(config, "shared_mlp"),
-        stacked=stacked_experts(expert, experts, chosen) if stacked else None,
+        stacked=STACK if stacked else None,
         router="gate.wg",
     )
-    return with_mixture(hunyuan_v1_dense(config, prefix), lambda _: True, mixture)
+    block = pre_norm_block(norm, s.width, attention=hunyuan_attention(config, s), feed_forward=mixture)
+    return causal_lm(config, prefix, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))
 
 
-def alike_everywhere(config: Config, key: str) -> Size:
-    """A number that a config gives once, or once a layer."""
+def same_everywhere(config: Config, key: str) -> Size:
+    """A number that a config gives once, or once a layer.
+
+    Raises:
+        ConfigError: it gives something else.
+        UndeclaredError: the number differs by layer.
+    """
     value = config[key]
     numbers = value if isinstance(value, list) else [value]
     if not numbers or not all(isinstance(number, int) and number > 0 for number in numbers):

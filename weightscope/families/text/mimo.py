@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.prediction.shared import SharedPrediction
 from weightscope.config import Config, Nullable
-from weightscope.errors import UndeclaredError
+from weightscope.families.common.causal_lm import causal_lm
+from weightscope.families.common.defaults import QWEN2
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import upper_windows, visible
+from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, rms_norms, self_attention
+from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
-from weightscope.families.text.qwen2 import QWEN2, qwen2
+from weightscope.roles import Role
+from weightscope.storage.base import join
 
 MIMO = QWEN2 | {
     "vocab_size": 151680,
@@ -24,13 +28,16 @@ MIMO = QWEN2 | {
 @family("mimo", roots=("model", ""), defaults=MIMO)
 def mimo(config: Config, root: str) -> CausalLM:
     """A layer ahead is one more block between norms, with the embedding and the head that are there already."""
-    model = qwen2(config, root)
-    ahead = config["num_nextn_predict_layers"]
-    if not ahead or not model.decoder.blocks:
-        return model
-    block = model.decoder.blocks[0].child
-    if not isinstance(block, Block):
-        raise UndeclaredError("MiMo with other blocks than Qwen2's is not declared", where=config.source)
-    layer = SharedPrediction(width=config["hidden_size"], eps=config["rms_norm_eps"], block=block)
-    name = f"{root}.mtp_layers" if root else "mtp_layers"
-    return replace(model, extras=(Repeat(name=name, indices=range(ahead), child=layer),))
+    s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"])
+    rope, windows = rotary(config, s.head_dim), upper_windows(config)
+
+    def layer(i: int) -> Block:
+        attention = self_attention(s, four_projections(qkv_bias=True), positions=rope, sees=visible(config, windows[i]))
+        return pre_norm_block(norm, s.width, attention=attention, feed_forward=gated_mlp(config, "mlp"))
+
+    ahead = Repeat(
+        name=join(root, "mtp_layers"),
+        indices=range(config["num_nextn_predict_layers"] or 0),
+        child=SharedPrediction(width=s.width, eps=config["rms_norm_eps"], block=layer(0)),
+    )
+    return causal_lm(config, root, layer, final_norm=norm("norm", Role.FINAL_NORM, s.width), extras=(ahead,))

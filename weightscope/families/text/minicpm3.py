@@ -5,13 +5,15 @@ from __future__ import annotations
 from math import sqrt
 
 from weightscope.components.attention.latent import LatentAttention
-from weightscope.components.decoder import CausalLM
+from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
+from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
 from weightscope.families.common.defaults import LLAMA
-from weightscope.families.common.llama_like import decoder
-from weightscope.families.common.parts import gated_mlp
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.parts import gated_mlp, rms_norms
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
+from weightscope.roles import Role
 
 MINICPM3 = LLAMA | {
     "vocab_size": 73448,
@@ -37,26 +39,32 @@ MINICPM3 = LLAMA | {
 @family("minicpm3", roots=("model", ""), defaults=MINICPM3)
 def minicpm3(config: Config, root: str) -> CausalLM:
     """What each half adds is scaled by the depth, logits by the width."""
-    width, heads, rope_dim = config["hidden_size"], config["num_attention_heads"], config["qk_rope_head_dim"]
-    mixer = LatentAttention(
-        name="self_attn",
-        width=width,
-        heads=heads,
-        q_rank=config["q_lora_rank"],
-        kv_rank=config["kv_lora_rank"],
-        nope=config["qk_nope_head_dim"],
-        rope_dim=rope_dim,
-        v_dim=config["v_head_dim"] or width // heads,
-        rope=rotary(config, rope_dim),
-        bias=config["attention_bias"],
+    width, heads, norm = config["hidden_size"], config["num_attention_heads"], rms_norms(config["rms_norm_eps"])
+    deep, base, rope_dim = config["scale_depth"], config["dim_model_base"], config["qk_rope_head_dim"]
+    block = Block(
+        input_norm=norm("input_layernorm", Role.INPUT_NORM, width),
+        attention=LatentAttention(
+            name="self_attn",
+            width=width,
+            heads=heads,
+            q_rank=config["q_lora_rank"],
+            kv_rank=config["kv_lora_rank"],
+            nope=config["qk_nope_head_dim"],
+            rope_dim=rope_dim,
+            v_dim=config["v_head_dim"] or width // heads,
+            rope=rotary(config, rope_dim),
+            bias=config["attention_bias"],
+            sees=visible(config),
+        ),
+        feed_forward_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, width),
+        feed_forward=gated_mlp(config, "mlp", bias=config["mlp_bias"]),
+        residual_scale=1.0 if deep is None else float(deep) / sqrt(config["num_hidden_layers"]),
     )
-    deep, base = config["scale_depth"], config["dim_model_base"]
-    return decoder(
+    return causal_lm(
         config,
         root,
-        mixer=mixer,
-        feed_forward=gated_mlp(config, "mlp", bias=config["mlp_bias"]),
-        block={"residual_scale": 1.0 if deep is None else float(deep) / sqrt(config["num_hidden_layers"])},
-        embedding_scale=float(config["scale_emb"]),
-        heads={"scale": 1.0 if base is None else float(base) / int(width)},
+        lambda _: block,
+        embedding=token_embedding(config, scale=float(config["scale_emb"])),
+        final_norm=norm("norm", Role.FINAL_NORM, width),
+        output=Output(scale=1.0 if base is None else float(base) / int(width)),
     )

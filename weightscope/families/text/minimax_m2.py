@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from weightscope.components.attention.norms import WholeNorms
 from weightscope.components.decoder import CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.feed_forward.routing import Routing
-from weightscope.components.norm import RMSNorm
 from weightscope.config import Config, Nullable
+from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LLAMA
-from weightscope.families.common.llama_like import decoder
-from weightscope.families.common.mixtures import ROOTS, spelling, stacked_experts
-from weightscope.families.common.parts import gated_mlp
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.mixtures import ROOTS, STACK, spelling
+from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, rms_norms, self_attention
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
@@ -34,33 +36,27 @@ MINIMAX_M2 = LLAMA | {
 }
 
 
-@family("minimax_m2", roots=ROOTS, defaults=MINIMAX_M2, aliases={"num_local_experts": "num_experts"})
+@family("minimax_m2", roots=ROOTS, defaults=MINIMAX_M2, attribute_map={"num_experts": "num_local_experts"})
 def minimax_m2(config: Config, root: str) -> CausalLM:
-    """Norms over all queries and all keys together; released configs give the turned elements as `rotary_dim`."""
-    prefix, stacked = spelling(root)
-    head_dim, eps = config["head_dim"], config["rms_norm_eps"]
-    rope, turned = rotary(config, head_dim), config["rotary_dim"]
-    rope = replace(rope, dim=int(turned)) if turned and rope.dim == head_dim else rope
-    experts, chosen = config["num_local_experts"], config["num_experts_per_tok"]
-    expert = gated_mlp(config, "", names=("w1", "w3", "w2"))
-    sizes = {"q_norm": config["num_attention_heads"], "k_norm": config["num_key_value_heads"]}
-    roles = {"q_norm": Role.Q_NORM, "k_norm": Role.K_NORM}
-    return decoder(
-        config,
-        prefix,
-        ropes=lambda *_: rope,
-        head_norms=tuple(
-            RMSNorm(name=name, role=roles[name], size=heads * head_dim, eps=eps) for name, heads in sizes.items()
-        ),
-        feed_forward=MixtureOfExperts(
-            name="mlp" if stacked else "block_sparse_moe",
-            width=config["hidden_size"],
-            experts=experts,
-            chosen=chosen,
-            expert=expert,
-            routing=Routing(score="sigmoid"),
-            correction="e_score_correction_bias",
-            stacked=stacked_experts(expert, experts, chosen) if stacked else None,
-        ),
-        attention={"whole_norms": True},
+    """Norms over all queries and all keys together; released configs give the rotated elements as `rotary_dim`."""
+    s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"]), spelling(root)
+    rope, rotated = rotary(config, s.head_dim), config["rotary_dim"]
+    attention = self_attention(
+        s,
+        four_projections(),
+        norms=WholeNorms(query=norm("q_norm", Role.Q_NORM, s.queries), key=norm("k_norm", Role.K_NORM, s.keys)),
+        positions=replace(rope, dim=int(rotated)) if rotated and rope.dim == s.head_dim else rope,
+        sees=visible(config),
     )
+    mixture = MixtureOfExperts(
+        name="mlp" if stacked else "block_sparse_moe",
+        width=s.width,
+        experts=config["num_local_experts"],
+        chosen=config["num_experts_per_tok"],
+        expert=gated_mlp(config, "", names=("w1", "w3", "w2")),
+        routing=Routing(score="sigmoid"),
+        correction="e_score_correction_bias",
+        stacked=STACK if stacked else None,
+    )
+    block = pre_norm_block(norm, s.width, attention=attention, feed_forward=mixture)
+    return causal_lm(config, prefix, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))

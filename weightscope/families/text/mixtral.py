@@ -5,11 +5,15 @@ from __future__ import annotations
 from weightscope.components.decoder import CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.config import Config, Nullable
+from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import MISTRAL
-from weightscope.families.common.llama_like import decoder
-from weightscope.families.common.mixtures import ROOTS, spelling, stacked_experts
-from weightscope.families.common.parts import gated_mlp
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.mixtures import ROOTS, STACK, spelling
+from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, rms_norms, self_attention
+from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
+from weightscope.roles import Role
 
 MIXTRAL = MISTRAL | {
     "num_local_experts": 8,
@@ -20,23 +24,20 @@ MIXTRAL = MISTRAL | {
 }
 
 
-@family("mixtral", roots=ROOTS, defaults=MIXTRAL, aliases={"num_local_experts": "num_experts"})
+@family("mixtral", roots=ROOTS, defaults=MIXTRAL, attribute_map={"num_experts": "num_local_experts"})
 def mixtral(config: Config, root: str) -> CausalLM:
-    """An expert's gate, up and down are called w1, w3 and w2."""
-    prefix, _ = spelling(root)
-    return decoder(config, prefix, feed_forward=mixture(config, root), slides=lambda _: True)
-
-
-def mixture(config: Config, root: str) -> MixtureOfExperts:
-    """Mixtral's mixture, which in memory goes by other names."""
-    _, stacked = spelling(root)
-    experts, chosen = config["num_local_experts"], config["num_experts_per_tok"]
-    expert = gated_mlp(config, "", names=("w1", "w3", "w2"))
-    return MixtureOfExperts(
-        name="mlp" if stacked else "block_sparse_moe",
-        width=config["hidden_size"],
-        experts=experts,
-        chosen=chosen,
-        expert=expert,
-        stacked=stacked_experts(expert, experts, chosen) if stacked else None,
+    """An expert's gate, up and down are called w1, w3 and w2 on disk, and in memory the mixture `mlp`."""
+    s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"]), spelling(root)
+    attention = self_attention(
+        s, four_projections(), positions=rotary(config, s.head_dim), sees=visible(config, config["sliding_window"])
     )
+    mixture = MixtureOfExperts(
+        name="mlp" if stacked else "block_sparse_moe",
+        width=s.width,
+        experts=config["num_local_experts"],
+        chosen=config["num_experts_per_tok"],
+        expert=gated_mlp(config, "", names=("w1", "w3", "w2")),
+        stacked=STACK if stacked else None,
+    )
+    block = pre_norm_block(norm, s.width, attention=attention, feed_forward=mixture)
+    return causal_lm(config, prefix, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))

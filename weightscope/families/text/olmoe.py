@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from weightscope.components.attention.norms import WholeNorms
 from weightscope.components.decoder import CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.feed_forward.routing import Routing
-from weightscope.components.norm import RMSNorm
 from weightscope.config import Config, Nullable
+from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LLAMA
-from weightscope.families.common.llama_like import decoder
-from weightscope.families.common.mixtures import ROOTS, spelling, stacked_experts
-from weightscope.families.common.parts import four_projections, gated_mlp
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.mixtures import ROOTS, STACK, spelling
+from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, rms_norms, self_attention
+from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
@@ -29,31 +32,27 @@ OLMOE = LLAMA | {
 }
 
 
-@family("olmoe", roots=ROOTS, defaults=OLMOE, aliases={"num_experts": "num_local_experts"})
+@family("olmoe", roots=ROOTS, defaults=OLMOE, attribute_map={"num_local_experts": "num_experts"})
 def olmoe(config: Config, root: str) -> CausalLM:
     """Queries, keys and values are held within `clip_qkv`, after the norms."""
-    prefix, stacked = spelling(root)
-    width, heads, bias = config["hidden_size"], config["num_attention_heads"], config["attention_bias"]
-    keys = width // heads * (config["num_key_value_heads"] or heads)
-    experts, chosen = config["num_experts"], config["num_experts_per_tok"]
-    expert = gated_mlp(config, "")
-    eps = config["rms_norm_eps"]
-    return decoder(
-        config,
-        prefix,
-        projections=four_projections(qkv_bias=bias, o_bias=bias),
-        head_norms=(
-            RMSNorm(name="q_norm", role=Role.Q_NORM, size=width, eps=eps),
-            RMSNorm(name="k_norm", role=Role.K_NORM, size=keys, eps=eps),
-        ),
-        feed_forward=MixtureOfExperts(
-            name="mlp",
-            width=width,
-            experts=experts,
-            chosen=chosen,
-            expert=expert,
-            routing=Routing(normalize=config["norm_topk_prob"]),
-            stacked=stacked_experts(expert, experts, chosen) if stacked else None,
-        ),
-        attention={"whole_norms": True, "clip": config["clip_qkv"]},
+    s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"]), spelling(root)
+    bias = config["attention_bias"]
+    attention = self_attention(
+        s,
+        four_projections(qkv_bias=bias, o_bias=bias),
+        norms=WholeNorms(query=norm("q_norm", Role.Q_NORM, s.queries), key=norm("k_norm", Role.K_NORM, s.keys)),
+        positions=rotary(config, s.head_dim),
+        sees=visible(config),
+        clip=config["clip_qkv"],
     )
+    mixture = MixtureOfExperts(
+        name="mlp",
+        width=s.width,
+        experts=config["num_experts"],
+        chosen=config["num_experts_per_tok"],
+        expert=gated_mlp(config, ""),
+        routing=Routing(normalize=config["norm_topk_prob"]),
+        stacked=STACK if stacked else None,
+    )
+    block = pre_norm_block(norm, s.width, attention=attention, feed_forward=mixture)
+    return causal_lm(config, prefix, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from weightscope.components.decoder import CausalLM
-from weightscope.components.feed_forward.mlp import GatedMLP
 from weightscope.config import Config, Nullable
+from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LLAMA
-from weightscope.families.common.llama_like import decoder
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.parts import fused_gated_mlp, pre_norm_block, rms_norms, self_attention
+from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
@@ -26,20 +29,14 @@ PHI3 = LLAMA | {
 @family("phi3", roots=("model", ""), defaults=PHI3)
 def phi3(config: Config, root: str) -> CausalLM:
     """Rows of `qkv_proj` are all queries, then all keys, then all values; of `gate_up_proj` all gates, then all ups."""
-    mlp = GatedMLP(
-        name="mlp",
-        items=(Linear("gate_up_proj", Role.GATE_PROJ, Role.UP_PROJ), Linear("down_proj", Role.DOWN_PROJ)),
-        width=config["hidden_size"],
-        inner=config["intermediate_size"],
-        activation=config["hidden_act"],
-    )
-    projections = (Linear("qkv_proj", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ), Linear("o_proj", Role.O_PROJ))
-    return decoder(
-        config,
-        root,
-        projections=projections,
-        feed_forward=mlp,
-        slides=lambda _: True,
+    s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"])
+    attention = self_attention(
+        s,
+        (Linear("qkv_proj", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ), Linear("o_proj", Role.O_PROJ)),
         # Phi3Config takes yarn for longrope, under its first name.
-        longrope=("yarn",),
+        positions=rotary(config, s.head_dim, named={"yarn": "longrope"}),
+        sees=visible(config, config["sliding_window"]),
     )
+    feed_forward = fused_gated_mlp(config, "mlp")
+    block = pre_norm_block(norm, s.width, attention=attention, feed_forward=feed_forward)
+    return causal_lm(config, root, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))

@@ -1,4 +1,4 @@
-"""Phi-3.5-MoE (arXiv 2404.14219): layer norms, SparseMixer routing. Source: `PhimoeConfig` of transformers."""
+"""Phi-3.5-MoE (arXiv 2404.14219): sixteen experts, chosen by SparseMixer. Source: `PhimoeConfig` of transformers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from weightscope.components.decoder import CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
-from weightscope.errors import UndeclaredError
+from weightscope.families.common.causal_lm import Output, causal_lm
 from weightscope.families.common.defaults import LLAMA
-from weightscope.families.common.llama_like import decoder
-from weightscope.families.common.mixtures import ROOTS, spelling, stacked_experts
-from weightscope.families.common.parts import four_projections, gated_mlp, layer_norms
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.mixtures import ROOTS, STACK, spelling
+from weightscope.families.common.parts import four_projections, gated_mlp, layer_norms, pre_norm_block, self_attention
+from weightscope.families.common.refusals import not_computed
+from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
+from weightscope.roles import Role
 
 PHIMOE = LLAMA | {
     "vocab_size": 32064,
@@ -31,28 +35,32 @@ PHIMOE = LLAMA | {
 
 @family("phimoe", roots=ROOTS, defaults=PHIMOE)
 def phimoe(config: Config, root: str) -> CausalLM:
-    """Mixtral's names on disk, a bias on the head where the config says so."""
-    prefix, stacked = spelling(root)
-    bias, experts, chosen = config["attention_bias"], config["num_local_experts"], config["num_experts_per_tok"]
-    if chosen != 2:
-        # Its code chooses two, whatever the config says.
-        raise UndeclaredError(f"phimoe with num_experts_per_tok = {chosen} is not declared", where=config.source)
-    expert = gated_mlp(config, "", names=("w1", "w3", "w2"))
-    return decoder(
+    """Mixtral's names on disk, layer norms, a bias on the head where the config says so."""
+    s, norm, (prefix, stacked) = Dims.of(config), layer_norms(config["rms_norm_eps"]), spelling(root)
+    bias = config["attention_bias"]
+    attention = self_attention(
+        s,
+        four_projections(qkv_bias=bias, o_bias=bias),
+        positions=rotary(config, s.head_dim),
+        sees=visible(config, config["sliding_window"]),
+    )
+    mixture = MixtureOfExperts(
+        name="mlp" if stacked else "block_sparse_moe",
+        width=s.width,
+        experts=config["num_local_experts"],
+        chosen=config["num_experts_per_tok"],
+        expert=gated_mlp(config, "", names=("w1", "w3", "w2")),
+        routing=Routing(score="sparsemixer", jitter=float(config["router_jitter_noise"])),
+        stacked=STACK if stacked else None,
+        router="router" if stacked else "gate",
+    )
+    block = pre_norm_block(norm, s.width, attention=attention, feed_forward=mixture)
+    return causal_lm(
         config,
         prefix,
-        projections=four_projections(qkv_bias=bias, o_bias=bias),
-        norm=layer_norms(config["rms_norm_eps"]),
-        feed_forward=MixtureOfExperts(
-            name="mlp" if stacked else "block_sparse_moe",
-            width=config["hidden_size"],
-            experts=experts,
-            chosen=chosen,
-            expert=expert,
-            routing=Routing(score="sparsemixer", jitter=float(config["router_jitter_noise"])),
-            stacked=stacked_experts(expert, experts, chosen) if stacked else None,
-            router="router" if stacked else "gate",
-        ),
-        slides=lambda _: True,
-        heads={"bias": config["lm_head_bias"]},
+        lambda _: block,
+        final_norm=norm("norm", Role.FINAL_NORM, s.width),
+        output=Output(bias=config["lm_head_bias"]),
+        # Its code chooses two experts, whatever the config says.
+        refused=not_computed(config, "phimoe", {"num_experts_per_tok": 2}),
     )

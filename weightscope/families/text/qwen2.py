@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from weightscope.components.decoder import CausalLM
-from weightscope.config import Config, Nullable
-from weightscope.families.common.defaults import LLAMA
-from weightscope.families.common.llama_like import decoder
-from weightscope.families.common.parts import four_projections
+from weightscope.components.decoder import Block, CausalLM
+from weightscope.config import Config
+from weightscope.families.common.causal_lm import causal_lm
+from weightscope.families.common.defaults import QWEN2
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import upper_windows, visible
+from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, rms_norms, self_attention
+from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
-
-QWEN2 = LLAMA | {
-    "vocab_size": 151936,
-    "intermediate_size": 22016,
-    "num_key_value_heads": Nullable(int, 32),
-    "max_position_embeddings": 32768,
-    "use_sliding_window": False,
-    "sliding_window": Nullable(int, 4096),
-    "max_window_layers": Nullable(int, 28),
-}
+from weightscope.roles import Role
 
 
 @family("qwen2", roots=("model", ""), defaults=QWEN2)
 def qwen2(config: Config, root: str) -> CausalLM:
-    """The output projection has no bias."""
-    return decoder(config, root, projections=four_projections(qkv_bias=True), slides=upper_layers(config))
-
-
-def upper_layers(config: Config) -> Callable[[int], bool]:
     """With `use_sliding_window`, the layers from `max_window_layers` up see only a window."""
-    first = config["max_window_layers"] if config["use_sliding_window"] else None
-    return lambda layer: first is not None and layer >= first
+    s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"])
+
+    def layer(i: int) -> Block:
+        attention = self_attention(s, four_projections(qkv_bias=True), positions=rope, sees=visible(config, windows[i]))
+        return pre_norm_block(norm, s.width, attention=attention, feed_forward=gated_mlp(config, "mlp"))
+
+    rope, windows = rotary(config, s.head_dim), upper_windows(config)
+    return causal_lm(config, root, layer, final_norm=norm("norm", Role.FINAL_NORM, s.width))

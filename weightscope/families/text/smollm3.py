@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from weightscope.components.decoder import CausalLM
+from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
+from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LLAMA
-from weightscope.families.common.dims import depth_of
-from weightscope.families.common.llama_like import decoder
-from weightscope.families.common.parts import four_projections, gated_mlp
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import FULL, SLIDING, layer_types, visible
+from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, rms_norms, self_attention
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
+from weightscope.roles import Role
 
 SMOLLM3 = LLAMA | {
     "vocab_size": 128256,
@@ -23,6 +25,7 @@ SMOLLM3 = LLAMA | {
     "sliding_window": Nullable(int),
     "no_rope_layers": Nullable(list),
     "no_rope_layer_interval": 4,
+    "layer_types": Nullable(list),
     "tie_word_embeddings": True,
 }
 
@@ -30,17 +33,22 @@ SMOLLM3 = LLAMA | {
 @family("smollm3", roots=("model", ""), defaults=SMOLLM3)
 def smollm3(config: Config, root: str) -> CausalLM:
     """`no_rope_layers` has a 1 for each layer with rotation; with `use_sliding_window` the others see a window."""
-    depth, listed, every = depth_of(config), config["no_rope_layers"], config["no_rope_layer_interval"]
-    turned = listed if listed is not None else [(layer + 1) % every != 0 for layer in range(depth)]
-    if len(turned) != depth:
-        raise config.error(f"no_rope_layers does not name {depth:,} layers, as num_hidden_layers says")
-    rope = rotary(config, config["head_dim"] or config["hidden_size"] // config["num_attention_heads"])
-    bias, windows = config["attention_bias"], config["use_sliding_window"]
-    return decoder(
-        config,
-        root,
-        projections=four_projections(qkv_bias=bias, o_bias=bias),
-        feed_forward=gated_mlp(config, "mlp", bias=config["mlp_bias"]),
-        slides=lambda layer: windows and not turned[layer],
-        ropes=lambda layer, _: rope if turned[layer] else None,
-    )
+    s, norm, bias = Dims.of(config), rms_norms(config["rms_norm_eps"]), config["attention_bias"]
+    rope, listed, every = rotary(config, s.head_dim), config["no_rope_layers"], config["no_rope_layer_interval"]
+    rotates = [(i + 1) % every != 0 for i in range(s.depth)] if listed is None else listed
+    if len(rotates) < s.depth:
+        raise config.error(f"no_rope_layers names {len(rotates):,} of {s.depth:,} layers")
+    window = config["sliding_window"] if config["use_sliding_window"] else None
+    kinds = layer_types(config, lambda i: FULL if window is None or rotates[i] else SLIDING)
+
+    def layer(i: int) -> Block:
+        attention = self_attention(
+            s,
+            four_projections(qkv_bias=bias, o_bias=bias),
+            positions=rope if rotates[i] else None,
+            sees=visible(config, window if kinds[i] == SLIDING else None),
+        )
+        feed_forward = gated_mlp(config, "mlp", bias=config["mlp_bias"])
+        return pre_norm_block(norm, s.width, attention=attention, feed_forward=feed_forward)
+
+    return causal_lm(config, root, layer, final_norm=norm("norm", Role.FINAL_NORM, s.width))

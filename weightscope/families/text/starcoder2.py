@@ -6,36 +6,45 @@ from typing import Any
 
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common.llama_like import decoder
-from weightscope.families.common.parts import four_projections, layer_norms, mlp
+from weightscope.families.common.causal_lm import causal_lm
+from weightscope.families.common.defaults import DECODER, ROPE
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.parts import four_projections, layer_norms, mlp, pre_norm_block, self_attention
+from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
+from weightscope.roles import Role
 
-STARCODER2: dict[str, Any] = {
-    "vocab_size": 49152,
-    "hidden_size": 3072,
-    "intermediate_size": 12288,
-    "num_hidden_layers": 30,
-    "num_attention_heads": 24,
-    "num_key_value_heads": 2,
-    "hidden_act": "gelu_pytorch_tanh",
-    "max_position_embeddings": 4096,
-    "norm_epsilon": 1e-5,
-    "rope_theta": 10000.0,
-    "sliding_window": Nullable(int),
-    "use_bias": True,
-    "tie_word_embeddings": True,
-}
+STARCODER2: dict[str, Any] = (
+    DECODER
+    | ROPE
+    | {
+        "vocab_size": 49152,
+        "hidden_size": 3072,
+        "intermediate_size": 12288,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 24,
+        "num_key_value_heads": 2,
+        "hidden_act": "gelu_pytorch_tanh",
+        "max_position_embeddings": 4096,
+        "norm_epsilon": 1e-5,
+        "sliding_window": Nullable(int),
+        "use_bias": True,
+        "tie_word_embeddings": True,
+    }
+)
 
 
 @family("starcoder2", roots=("model", ""), defaults=STARCODER2)
 def starcoder2(config: Config, root: str) -> CausalLM:
     """`use_bias` is for all matrices; every layer sees a window, if there is one."""
-    bias = config["use_bias"]
-    return decoder(
-        config,
-        root,
-        projections=four_projections(qkv_bias=bias, o_bias=bias),
-        feed_forward=mlp(config, "mlp", names=("c_fc", "c_proj"), bias=bias),
-        norm=layer_norms(config["norm_epsilon"]),
-        slides=lambda _: True,
+    s, norm, bias = Dims.of(config), layer_norms(config["norm_epsilon"]), config["use_bias"]
+    attention = self_attention(
+        s,
+        four_projections(qkv_bias=bias, o_bias=bias),
+        positions=rotary(config, s.head_dim),
+        sees=visible(config, config["sliding_window"]),
     )
+    feed_forward = mlp(config, "mlp", names=("c_fc", "c_proj"), bias=bias)
+    block = pre_norm_block(norm, s.width, attention=attention, feed_forward=feed_forward)
+    return causal_lm(config, root, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))
