@@ -142,13 +142,16 @@ def _settings(node: ast.Call, names: Mapping[str, Any]) -> str:
     """The settings that `refuse`, `require` and `not_computed` name."""
     model, settings = _text(node.args[1], names), _value(node.args[2], names)
     if names[node.func.id] is not refuse:  # type: ignore[attr-defined]
-        return f"{model} with another " + ", ".join(f"{key} than {_known(value)}" for key, value in settings.items())
+        settings = [_other(key, value) for key, value in settings.items()]
     return f"{model} with " + ", ".join(settings)
 
 
-def _known(value: Any) -> str:
-    """The value that is computed, or those that are."""
-    return " or ".join(map(repr, value)) if isinstance(value, tuple) else repr(value)
+def _other(key: str, value: Any) -> str:
+    """A setting that has another value than the one that is declared, or than those that are."""
+    if value is None or value is False:
+        return key
+    known = value if isinstance(value, tuple) else (value,)
+    return f"another {key} than " + " or ".join(map(repr, known))
 
 
 def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:

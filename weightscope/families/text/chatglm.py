@@ -68,10 +68,10 @@ def chatglm(config: Config, root: str) -> CausalLM:
         final_norm=norm("encoder.final_layernorm", Role.FINAL_NORM, width),
         depth=depth,
     )
-    unknown = TOLD_APART if ratio != 1 and rows == CHATGLM["padded_vocab_size"] else ""
+    unclear = ratio != 1 and rows == CHATGLM["padded_vocab_size"]
     return CausalLM(
         decoder=decoder,
         head=Head(name=f"{root}.output_layer", vocabulary=rows, width=width, tied=config["tie_word_embeddings"]),
         extras=(Buffers(name=f"{root}.rotary_pos_emb", items=(rope.table("inv_freq"),)),),
-        refused=not_computed(config, "ChatGLM", COMPUTED) or unknown,
+        refused=TOLD_APART if unclear else not_computed(config, "ChatGLM", COMPUTED),
     )

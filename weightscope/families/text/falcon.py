@@ -19,7 +19,7 @@ from weightscope.storage.linear import Linear
 
 NAMES = {"n_embed": "hidden_size"}
 RW_NAMES = NAMES | {"n_layer": "num_hidden_layers", "n_head": "num_attention_heads", "n_head_kv": "num_kv_heads"}
-UNRUN = "Falcon with these norms in this decoder architecture, which transformers does not run either"
+UNRUN = "Falcon with these norms in this decoder architecture"
 
 
 @family("falcon", roots=("transformer", ""), defaults=FALCON, attribute_map=NAMES)

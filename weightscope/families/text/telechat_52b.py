@@ -29,7 +29,7 @@ TELECHAT_52B = GPT2 | {
     "add_bias_linear": True,
 }
 # With other settings the model has other tensors.
-TENSORS = {"relative_encoding": "rotary", "rotary_use_xpos": False, "activation_function": "silu"}
+TENSORS = {"relative_encoding": "rotary", "activation_function": "silu", "rotary_use_xpos": False}
 
 
 def telechat_52b(config: Config, root: str) -> CausalLM:
