@@ -67,6 +67,22 @@ OLDER: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
         "type": "longrope", "short_factor": [1.0, 1.5], "long_factor": [2.0, 3.0],
         "original_max_position_embeddings": 8,
     }}),
+    # What the class reads otherwise than its siblings, or not at all.
+    ("gpt_neox", ("rope_parameters",), {"rotary_pct": 1.0, "rotary_emb_base": 50.0, "rope_theta": 777.0}),
+    ("gpt_neox", (), {"head_dim": 12}),
+    ("gpt_neo", (), {"attention_layers": ["local", "global", "global"]}),
+    ("gpt_neo", ("attention_layers", "attention_types"), {
+        "attention_layers": ["local", "global", "global"], "attention_types": None,
+    }),
+    ("falcon-alibi-bias", (), {"num_ln_in_parallel_attn": 2}),
+    # A class's other name of a key counts where both are there.
+    ("gpt2", (), {"num_attention_heads": 4}),
+    ("gptj", (), {"num_attention_heads": 3}),
+    # Seen both ways, but by GPT-Neo, which has masks of its own, and StableLM, whose layers are not told.
+    *((name, (), {"is_causal": False}) for name in (
+        "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox", "gptj", "codegen", "falcon", "falcon-alibi-bias", "bloom", "opt",
+        "stablelm", "phi",
+    )),
 ]  # fmt: skip
 
 
@@ -131,6 +147,14 @@ def test_what_is_not_declared_is_named(
     (tmp_path / "config.json").write_text(json.dumps(keys))
     with pytest.raises(weightscope.WeightscopeError, match=said):
         weightscope.open(tmp_path).forward(TOKENS)
+
+
+def test_stablelm_has_no_head_dim(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """transformers makes the projections of `hidden_size` and the heads, whatever the config has besides."""
+    (tmp_path / "model.safetensors").write_bytes((saved("stablelm") / "model.safetensors").read_bytes())
+    keys = json.loads((saved("stablelm") / "config.json").read_text()) | {"head_dim": 12}
+    (tmp_path / "config.json").write_text(json.dumps(keys))
+    assert [finding for finding in weightscope.open(tmp_path).check() if finding.severity != "info"] == []
 
 
 # The tensors are the same: all but the pass goes on.

@@ -65,6 +65,7 @@ TINY_DENSE = [
         "qk_layernorm": True, "num_key_value_heads": 6, "hidden_size": 48, "intermediate_size": 53,
         "partial_rotary_factor": 0.75,
     }),
+    Tiny("phi-head_dim", "Phi", LLAMA | {"head_dim": 12}),
     Tiny("olmo", "Olmo", LLAMA),
     Tiny("olmo-clip-tied-bias", "Olmo", LLAMA | {
         "clip_qkv": 0.7, "tie_word_embeddings": True, "attention_bias": True,

@@ -10,7 +10,6 @@ from weightscope.config import Config
 from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import DECODER, ROPE
 from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import visible
 from weightscope.families.common.parts import four_projections, gated_mlp, layer_norms
 from weightscope.families.common.refusals import require
 from weightscope.families.common.rotary import rotary
@@ -40,7 +39,10 @@ ONLY = {"rotary_scaling_factor": 1.0, "hidden_act": "silu", "use_parallel_residu
 
 @family("stablelm", roots=("model", ""), defaults=STABLELM)
 def stablelm(config: Config, root: str) -> CausalLM:
-    """`qk_layernorm` stores a norm for each head; with `use_parallel_residual` both halves share the first norm."""
+    """`qk_layernorm` stores a norm for each head; with `use_parallel_residual` both halves share the first norm.
+
+    `is_causal` does not reach the layers of transformers' class.
+    """
     return _decoder(config, root, eps=config["layer_norm_eps"])
 
 
@@ -62,7 +64,6 @@ def _decoder(config: Config, root: str, *, eps: float) -> CausalLM:
             heads=s.heads,
             norms=_head_norms(s, eps) if config["qk_layernorm"] else NO_NORMS,
             positions=rotary(config, s.head_dim),
-            sees=visible(config),
         ),
         feed_forward_norm=None if beside else norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, s.width),
         feed_forward=gated_mlp(config, "mlp"),
