@@ -39,21 +39,19 @@ ONLY = {"rotary_scaling_factor": 1.0, "hidden_act": "silu", "use_parallel_residu
 
 @family("stablelm", roots=("model", ""), defaults=STABLELM)
 def stablelm(config: Config, root: str) -> CausalLM:
-    """`qk_layernorm` stores a norm for each head; with `use_parallel_residual` both halves share the first norm.
-
-    `is_causal` does not reach the layers of transformers' class.
-    """
+    """`qk_layernorm` stores a norm for each head, `is_causal` does not reach the layers of transformers' class."""
     return _decoder(config, root, eps=config["layer_norm_eps"])
 
 
 @family("stablelm_epoch", roots=("model", ""), defaults=EPOCH)
 def stablelm_epoch(config: Config, root: str) -> CausalLM:
-    """As Stability first published it, under other keys."""
+    """As first published, under other keys."""
     require(config, "stablelm_epoch", ONLY)
     return _decoder(config, root, eps=config["norm_eps"])
 
 
 def _decoder(config: Config, root: str, *, eps: float) -> CausalLM:
+    """With `use_parallel_residual` both halves share the first norm."""
     s, norm, beside = Dims.of(config), layer_norms(eps), bool(config["use_parallel_residual"])
     block = Block(
         input_norm=norm("input_layernorm", Role.INPUT_NORM, s.width),
