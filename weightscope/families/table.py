@@ -83,7 +83,7 @@ MODULES = {
     "qwen2": "text.qwen2",
     "qwen2_moe": "text.qwen2_moe",
     "qwen3": "text.qwen3",
-    "qwen3_5_moe_text": "text.qwen3_next",
+    "qwen3_5_moe_text": "text.qwen3_5_moe_text",
     "qwen3_5_text": "text.qwen3_5_text",
     "qwen3_moe": "text.qwen3_moe",
     "qwen3_next": "text.qwen3_next",

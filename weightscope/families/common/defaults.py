@@ -132,6 +132,89 @@ QWEN2_MOE = QWEN2 | {
     "norm_topk_prob": False,
     "qkv_bias": True,
 }
+# What the config classes of Bamba, Falcon-H1 and Granite 4 have in common; where they differ, Bamba's.
+MAMBA2_HYBRID: dict[str, Any] = (
+    DECODER
+    | ROPE
+    | {
+        "vocab_size": 128000,
+        "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": Nullable(int, 8),
+        "head_dim": Nullable(int),
+        "hidden_act": "silu",
+        "rms_norm_eps": 1e-5,
+        "attention_bias": False,
+        "mlp_bias": False,
+        "mamba_n_heads": 128,
+        "mamba_d_head": Nullable(object),
+        "mamba_n_groups": 1,
+        "mamba_d_state": 256,
+        "mamba_d_conv": 4,
+        "mamba_expand": 2,
+        "mamba_conv_bias": Nullable(bool, True),
+        "mamba_proj_bias": Nullable(bool, False),
+        "time_step_limit": Nullable(list),
+    }
+)
+# Qwen3-Next and Qwen 3.5: delta nets, and among them attention.
+DELTA: dict[str, Any] = (
+    DECODER
+    | ROPE
+    | {
+        "hidden_act": "silu",
+        "max_position_embeddings": 32768,
+        "rms_norm_eps": 1e-6,
+        "partial_rotary_factor": 0.25,
+        "attention_bias": False,
+        "attn_output_gate": True,
+        "head_dim": 256,
+        "linear_conv_kernel_dim": 4,
+        "linear_key_head_dim": 128,
+        "linear_value_head_dim": 128,
+        "linear_num_key_heads": 16,
+        "linear_num_value_heads": 32,
+        "layer_types": Nullable(list),
+        "full_attention_interval": Nullable(int, 4),
+        "mtp_num_hidden_layers": Nullable(int, 0),
+    }
+)
+LFM2_BOTH: dict[str, Any] = (
+    DECODER
+    | ROPE
+    | {
+        "vocab_size": 65536,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": Nullable(int, 8),
+        "head_dim": Nullable(int),
+        "max_position_embeddings": 128000,
+        "norm_eps": 1e-5,
+        "rope_theta": 1000000.0,
+        "tie_word_embeddings": True,
+        "conv_bias": False,
+        "conv_L_cache": 3,
+        "layer_types": Nullable(list),
+    }
+)
+QWEN3_NEXT: dict[str, Any] = DELTA | {
+    "vocab_size": 151936,
+    "hidden_size": 2048,
+    "intermediate_size": 5632,
+    "num_hidden_layers": 48,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 2,
+    "decoder_sparse_step": 1,
+    "mlp_only_layers": Nullable(list),
+    "moe_intermediate_size": 512,
+    "shared_expert_intermediate_size": 512,
+    "num_experts_per_tok": 10,
+    "num_experts": 512,
+    "norm_topk_prob": True,
+    "mtp_num_hidden_layers": Nullable(int, 1),  # published with one, which the config leaves out
+}
 GPT: dict[str, Any] = DECODER | {
     "vocab_size": 50257,
     "activation_function": "gelu_new",

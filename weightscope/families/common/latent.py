@@ -15,7 +15,7 @@ from weightscope.families.common.parts import gated_mlp
 
 
 def latent_attention(
-    config: Config, rope: Rope, *, indexer: Indexer | None = None, follows: bool = False
+    config: Config, rope: Rope | None, *, indexer: Indexer | None = None, follows: bool = False
 ) -> LatentAttention:
     """Named `self_attn`, its ranks and head sizes as the config says."""
     return LatentAttention(

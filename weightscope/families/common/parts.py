@@ -89,8 +89,14 @@ def gated_mlp(
     bias: bool = False,
     activation: str | None = None,
     names: tuple[str, str, str] = ("gate_proj", "up_proj", "down_proj"),
+    gate_scale: float = 1.0,
+    out_scale: float = 1.0,
+    sparsity: float = 0.0,
 ) -> GatedMLP:
-    """Three matrices under the names that they have on disk, `intermediate_size` wide unless told otherwise."""
+    """Three matrices under the names that they have on disk, `intermediate_size` wide unless told otherwise.
+
+    `gate_scale`, `out_scale` and `sparsity` are those of `GatedMLP`.
+    """
     roles = (Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ)
     return GatedMLP(
         name=name,
@@ -98,6 +104,9 @@ def gated_mlp(
         width=config["hidden_size"],
         inner=inner or config["intermediate_size"],
         activation=activation or config["hidden_act"],
+        gate_scale=gate_scale,
+        out_scale=out_scale,
+        sparsity=sparsity,
     )
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.components.decoder import Block, CausalLM
-from weightscope.components.norm import RMSNorm
 from weightscope.config import Config, Nullable
-from weightscope.errors import UndeclaredError
-from weightscope.families.common.dims import depth_of
-from weightscope.families.common.hybrid import attention, hybrid
-from weightscope.families.common.parts import four_projections, gated_mlp
+from weightscope.families.common.causal_lm import causal_lm
+from weightscope.families.common.defaults import MAMBA2_HYBRID
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.parts import four_projections, gated_mlp, rms_norms, self_attention
+from weightscope.families.common.refusals import not_computed
 from weightscope.families.common.rotary import rotary
-from weightscope.families.common.state_space import MAMBA2_HYBRID, mamba2
+from weightscope.families.common.state_space import gate_first, mamba2_mixer
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
-BAMBA: dict[str, Any] = MAMBA2_HYBRID | {
+BAMBA = MAMBA2_HYBRID | {
     "max_position_embeddings": 262144,
     "partial_rotary_factor": 0.5,
     "attn_layer_indices": Nullable(list),
@@ -26,22 +25,23 @@ BAMBA: dict[str, Any] = MAMBA2_HYBRID | {
 @family("bamba", roots=("model", ""), defaults=BAMBA)
 def bamba(config: Config, root: str) -> CausalLM:
     """The layers of `attn_layer_indices` attend."""
-    if config["partial_rotary_factor"] != 0.5:
-        # The class overrides the key.
-        raise UndeclaredError("Bamba with a partial_rotary_factor but a half is not declared", where=config.source)
-    width, eps, bias = config["hidden_size"], config["rms_norm_eps"], config["attention_bias"]
-    head_dim = config["head_dim"] or width // config["num_attention_heads"]
-    projections = four_projections(qkv_bias=bias, o_bias=bias)
-    rope, attending = rotary(config, head_dim), config["attn_layer_indices"] or ()
+    s, norm, bias = Dims.of(config), rms_norms(config["rms_norm_eps"]), config["attention_bias"]
+    attention = self_attention(
+        s,
+        four_projections(qkv_bias=bias, o_bias=bias),
+        positions=rotary(config, s.head_dim),
+        sees=visible(config),
+    )
+    attends, mamba = config["attn_layer_indices"] or (), mamba2_mixer(config, norm=gate_first(config))
 
-    def block(kind: str) -> Block:
-        attends = kind == "full_attention"
+    def layer(i: int) -> Block:
         return Block(
-            input_norm=RMSNorm(name="input_layernorm", role=Role.INPUT_NORM, size=width, eps=eps),
-            attention=attention(config, head_dim, projections, rope=rope) if attends else mamba2(config),
-            feed_forward_norm=RMSNorm(name="pre_ff_layernorm", role=Role.PRE_FEEDFORWARD_NORM, size=width, eps=eps),
+            input_norm=norm("input_layernorm", Role.INPUT_NORM, s.width),
+            attention=attention if i in attends else mamba,
+            feed_forward_norm=norm("pre_ff_layernorm", Role.PRE_FEEDFORWARD_NORM, s.width),
             feed_forward=gated_mlp(config, "feed_forward", bias=config["mlp_bias"]),
         )
 
-    kinds = ["full_attention" if layer in attending else "linear_attention" for layer in range(depth_of(config))]
-    return hybrid(config, root, kinds, block, eps=eps, final_norm="final_layernorm")
+    # The class overrides the key.
+    refused = not_computed(config, "Bamba", {"partial_rotary_factor": 0.5})
+    return causal_lm(config, root, layer, final_norm=norm("final_layernorm", Role.FINAL_NORM, s.width), refused=refused)

@@ -8,15 +8,15 @@ from weightscope.components.attention.scores import Scores
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
-from weightscope.families.common.defaults import GRANITE
+from weightscope.families.common.defaults import GRANITE, MAMBA2_HYBRID
 from weightscope.families.common.dims import Dims
 from weightscope.families.common.granite import granite_mixture, granite_mlp
-from weightscope.families.common.hybrid import number
 from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types, visible
 from weightscope.families.common.mixtures import ROOTS, spelling
+from weightscope.families.common.numbers import number
 from weightscope.families.common.parts import four_projections, rms_norms, self_attention
 from weightscope.families.common.rotary import rotary
-from weightscope.families.common.state_space import MAMBA2_HYBRID, mamba2
+from weightscope.families.common.state_space import gate_first, mamba2_mixer
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
@@ -55,7 +55,7 @@ def granitemoehybrid(config: Config, root: str) -> CausalLM:
         sees=visible(config),
         scores=Scores(scale=number(config, "attention_multiplier")),
     )
-    kinds, mamba = layer_types(config, lambda _: LINEAR, known=MIXERS), mamba2(config)
+    kinds, mamba = layer_types(config, lambda _: LINEAR, known=MIXERS), mamba2_mixer(config, norm=gate_first(config))
     mlp = (
         granite_mixture(config, shared, stacked=stacked) if config["num_local_experts"] else granite_mlp(config, shared)
     )

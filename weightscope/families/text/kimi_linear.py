@@ -6,21 +6,16 @@ from typing import Any
 
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common.hybrid import hybrid
-from weightscope.families.common.kimi_linear_parts import (
-    LAYOUTS,
-    delta_attention,
-    depths,
-    feed_forward,
-    latent_attention,
-    mixers,
-    refuse,
-)
-from weightscope.families.common.parts import rms_norms
+from weightscope.families.common.causal_lm import Output, causal_lm
+from weightscope.families.common.defaults import DECODER
+from weightscope.families.common.kimi_linear import LAYOUTS, attending, delta_attention, kimi_mixture
+from weightscope.families.common.latent import first_dense, latent_attention
+from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms
+from weightscope.families.common.refusals import require
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
-KIMI_LINEAR: dict[str, Any] = {
+KIMI_LINEAR: dict[str, Any] = DECODER | {
     "vocab_size": 163840,
     "hidden_size": 2304,
     "intermediate_size": 9216,
@@ -49,30 +44,31 @@ KIMI_LINEAR: dict[str, Any] = {
     "mla_use_nope": True,
     "moe_router_activation_func": "sigmoid",
     "moe_layer_freq": 1,
+    "layer_types": Nullable(list),
+    "mlp_layer_types": Nullable(list),
+    "linear_attn_config": Nullable(dict),
 }
-ALIASES = {
-    "norm_topk_prob": "moe_renormalize",
-    "n_group": "num_expert_group",
-    "num_local_experts": "num_experts",
-    "num_experts_per_tok": "num_experts_per_token",
-    "n_shared_experts": "num_shared_experts",
+ATTRIBUTES = {
+    "moe_renormalize": "norm_topk_prob",
+    "num_expert_group": "n_group",
+    "num_experts": "num_local_experts",
+    "num_experts_per_token": "num_experts_per_tok",
+    "num_shared_experts": "n_shared_experts",
 }
+COMPUTED = {"mla_use_nope": True, "moe_router_activation_func": "sigmoid", "moe_layer_freq": 1}
 
 
-@family("kimi_linear", roots=tuple(LAYOUTS), defaults=KIMI_LINEAR, aliases=ALIASES)
+@family("kimi_linear", roots=tuple(LAYOUTS), defaults=KIMI_LINEAR, attribute_map=ATTRIBUTES)
 def kimi_linear(config: Config, root: str) -> CausalLM:
     """The class ties nothing, whatever the config says."""
-    refuse(config)
-    width, eps, layout = config["hidden_size"], config["rms_norm_eps"], LAYOUTS[root]
-    norm = rms_norms(eps)
+    require(config, "Kimi Linear", COMPUTED)
+    width, layout, norm = config["hidden_size"], LAYOUTS[root], rms_norms(config["rms_norm_eps"])
+    attends, mixes = attending(config), first_dense(config)
+    latent, delta = latent_attention(config, None), delta_attention(config, layout)
 
-    def block(kind: tuple[str, str]) -> Block:
-        return Block(
-            input_norm=norm("input_layernorm", Role.INPUT_NORM, width),
-            attention=latent_attention(config) if kind[0] == "full_attention" else delta_attention(config, layout),
-            feed_forward_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, width),
-            feed_forward=feed_forward(config, layout, kind[1]),
-        )
+    def layer(i: int) -> Block:
+        feed_forward = kimi_mixture(config, layout) if mixes[i] else gated_mlp(config, layout.dense)
+        return pre_norm_block(norm, width, attention=latent if attends[i] else delta, feed_forward=feed_forward)
 
-    kinds = list(zip(mixers(config), depths(config), strict=True))
-    return hybrid(config, layout.prefix, kinds, block, eps=eps, tied=False)
+    final_norm = norm("norm", Role.FINAL_NORM, width)
+    return causal_lm(config, layout.prefix, layer, final_norm=final_norm, output=Output(tied=False))

@@ -6,48 +6,43 @@ from typing import Any
 
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common.lfm2_like import decoder
-from weightscope.families.common.parts import gated_mlp
+from weightscope.families.common.causal_lm import causal_lm
+from weightscope.families.common.defaults import LFM2_BOTH
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import FULL, layer_types
+from weightscope.families.common.lfm2 import KINDS, lfm2_block
+from weightscope.families.common.parts import gated_mlp, rms_norms
 from weightscope.families.registry import family
+from weightscope.roles import Role
 from weightscope.sizes import Size
 
-LFM2: dict[str, Any] = {
-    "vocab_size": 65536,
+LFM2: dict[str, Any] = LFM2_BOTH | {
     "hidden_size": 2560,
     "intermediate_size": 12288,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": Nullable(int, 8),
-    "head_dim": Nullable(int),
-    "max_position_embeddings": 128000,
-    "norm_eps": 1e-5,
-    "rope_theta": 1000000.0,
-    "tie_word_embeddings": True,
-    "conv_bias": False,
-    "conv_L_cache": 3,
     "block_multiple_of": 256,
     "block_ffn_dim_multiplier": Nullable(float, 1.0),
     "block_auto_adjust_ff_dim": True,
     "full_attn_idxs": Nullable(list),
 }
 # The keys as Liquid spelled them before transformers had the model.
-ALIASES = {"intermediate_size": "block_ff_dim", "tie_word_embeddings": "tie_embedding"}
+SPELLED = {"block_ff_dim": "intermediate_size", "tie_embedding": "tie_word_embeddings"}
 
 
-@family("lfm2", roots=("model", ""), defaults=LFM2, aliases=ALIASES)
+@family("lfm2", roots=("model", ""), defaults=LFM2, attribute_map=SPELLED)
 def lfm2(config: Config, root: str) -> CausalLM:
     """Without `layer_types` the layers in `full_attn_idxs` attend, or all of them."""
-    attending = config["full_attn_idxs"]
-    mlp = gated_mlp(config, "feed_forward", inner=_inner(config), activation="silu", names=("w1", "w3", "w2"))
-    return decoder(
+    s, norm, attends = Dims.of(config), rms_norms(config["norm_eps"]), config["full_attn_idxs"]
+    kinds = layer_types(config, lambda i: FULL if attends is None or i in attends else "conv", known=KINDS)
+    mlp = gated_mlp(config, "feed_forward", inner=inner_width(config), activation="silu", names=("w1", "w3", "w2"))
+    return causal_lm(
         config,
         root,
-        lambda _: mlp,
-        lambda layer: "full_attention" if attending is None or layer in attending else "conv",
+        lambda i: lfm2_block(config, s, kinds[i], mlp),
+        final_norm=norm("embedding_norm", Role.FINAL_NORM, s.width),
     )
 
 
-def _inner(config: Config) -> Size:
+def inner_width(config: Config) -> Size:
     """With `block_auto_adjust_ff_dim` two thirds of the stated width, rounded up to a multiple."""
     stated: Size = config["intermediate_size"]
     times, multiple = config["block_ffn_dim_multiplier"], int(config["block_multiple_of"])

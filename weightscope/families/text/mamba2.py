@@ -6,17 +6,17 @@ from typing import Any
 
 from weightscope.components.decoder import CausalLM
 from weightscope.components.mixers import MixerBlock
-from weightscope.components.norm import RMSNorm
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.components.recurrent.mamba2 import Mamba2
-from weightscope.config import Config
-from weightscope.families.common.dims import depth_of
-from weightscope.families.common.hybrid import hybrid
+from weightscope.config import Config, Nullable
+from weightscope.families.common.causal_lm import causal_lm, token_embedding
+from weightscope.families.common.defaults import DECODER
+from weightscope.families.common.parts import rms_norms
 from weightscope.families.common.state_space import BACKBONE, head_size, step_limits
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
-MAMBA2: dict[str, Any] = {
+MAMBA2: dict[str, Any] = DECODER | {
     "num_heads": 128,
     "head_dim": 64,
     "vocab_size": 32768,
@@ -30,8 +30,7 @@ MAMBA2: dict[str, Any] = {
     "use_bias": False,
     "use_conv_bias": True,
     "hidden_act": "silu",
-    "time_step_limit": None,
-    "tie_word_embeddings": False,
+    "time_step_limit": Nullable(list),
 }
 
 
@@ -55,8 +54,12 @@ def mamba2(config: Config, root: str) -> CausalLM:
         kernel_bias=config["use_conv_bias"],
         steps=step_limits(config),
     )
-    block = MixerBlock(norm=RMSNorm(name="norm", role=Role.INPUT_NORM, size=width, eps=eps), mixer=mixer)
-    kinds = ["mamba2"] * depth_of(config)
-    prefix, _, embedding = root.partition(", ")
-    ends: dict[str, Any] = {"embedding": embedding or "embeddings", "final_norm": "norm_f"}
-    return hybrid(config, prefix, kinds, lambda _: block, eps=eps, **ends)
+    norm, (prefix, _, embedding) = rms_norms(eps), root.partition(", ")
+    block = MixerBlock(norm=norm("norm", Role.INPUT_NORM, width), mixer=mixer)
+    return causal_lm(
+        config,
+        prefix,
+        lambda _: block,
+        embedding=token_embedding(config, embedding or "embeddings"),
+        final_norm=norm("norm_f", Role.FINAL_NORM, width),
+    )

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec.structs import replace
-
-from weightscope.components.decoder import CausalLM
+from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.config import Config, Nullable
-from weightscope.families.common.hybrid import hybrid
-from weightscope.families.common.nemotron_layers import ahead, block, layers
+from weightscope.families.common.causal_lm import Output, numbered, token_embedding
+from weightscope.families.common.defaults import DECODER
+from weightscope.families.common.nemotron import nemotron_ahead, nemotron_kinds, nemotron_layer
+from weightscope.families.common.parts import rms_norms
 from weightscope.families.registry import family
+from weightscope.roles import Role
 
-NEMOTRON_H: dict[str, Any] = {
+NEMOTRON_H: dict[str, Any] = DECODER | {
     "vocab_size": 131072,
     "hidden_size": 4096,
     "num_attention_heads": 32,
@@ -42,6 +43,9 @@ NEMOTRON_H: dict[str, Any] = {
     "norm_topk_prob": True,
     "num_nextn_predict_layers": Nullable(int, 0),
     "mtp_layers_block_type": Nullable(list),
+    "layers_block_type": Nullable(list),
+    "hybrid_override_pattern": Nullable(str),
+    "mtp_hybrid_override_pattern": Nullable(str),
     "layer_norm_epsilon": 1e-5,
 }
 # A state dict of transformers 5 has another root than what is published, and experts stacked.
@@ -52,20 +56,19 @@ STACKED = "model, experts stacked"
     "nemotron_h",
     roots=("backbone", "", "model", STACKED),
     defaults=NEMOTRON_H,
-    aliases={"layers_block_type": "layer_types"},
+    attribute_map={"layer_types": "layers_block_type", "num_local_experts": "n_routed_experts"},
     needs=("vocab_size", "hidden_size"),
 )
 def nemotron_h(config: Config, root: str) -> CausalLM:
     """The number of layers is that of the listed ones; the class ties nothing, whatever the config says."""
-    prefix, _, stacked = root.partition(", ")
-    model = hybrid(
-        config,
-        prefix,
-        layers(config),
-        lambda kind: block(config, kind, stacked=bool(stacked)),
-        eps=config["layer_norm_epsilon"],
-        embedding="embeddings",
-        final_norm="norm_f",
-        tied=False,
+    (prefix, _, stacked), kinds = root.partition(", "), nemotron_kinds(config)
+    norm = rms_norms(config["layer_norm_epsilon"])
+    decoder = Decoder(
+        name=prefix,
+        embedding=token_embedding(config, "embeddings"),
+        blocks=numbered("layers", len(kinds), lambda i: nemotron_layer(config, kinds[i], stacked=bool(stacked))),
+        final_norm=norm("norm_f", Role.FINAL_NORM, config["hidden_size"]),
+        depth=len(kinds),
     )
-    return replace(model, extras=ahead(config))
+    head = Output(tied=False).of(config, prefix, config["hidden_size"])
+    return CausalLM(decoder=decoder, head=head, extras=nemotron_ahead(config))

@@ -1,21 +1,20 @@
-"""What Kimi Linear is made of, and the three ways in which it is spelled on disk."""
+"""What Kimi Linear is made of, and the ways in which it is spelled on disk."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from weightscope.components.attention.latent import LatentAttention
 from weightscope.components.base import Component
-from weightscope.components.feed_forward.routing import Routing
+from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.components.recurrent.kimi_delta import KimiDelta
 from weightscope.config import Config, Nullable
-from weightscope.errors import UndeclaredError
-from weightscope.families.common.hybrid import kinds_of, mixture, number
+from weightscope.families.common.latent import grouped_sigmoid
+from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types
+from weightscope.families.common.mixtures import STACK
 from weightscope.families.common.parts import gated_mlp
 from weightscope.roles import Role
-from weightscope.storage.base import StorageItem
 from weightscope.storage.linear import Linear
 from weightscope.storage.pieces import Pieces
 from weightscope.storage.plain import Plain
@@ -40,12 +39,14 @@ LAYOUTS = {
 }
 
 
-def mixers(config: Config) -> list[str]:
-    """What mixes the tokens of each layer; the published config counts layers from 1."""
-    attending = _sizes(config)["full_attn_layers"]
-    if attending is None:
-        return kinds_of(config, lambda at: "full_attention" if at and at % 4 == 0 else "linear_attention")
-    return kinds_of(config, lambda at: "full_attention" if at + 1 in attending else "linear_attention")
+def attending(config: Config) -> list[bool]:
+    """Which layers attend; the published config counts them from 1."""
+    listed = _sizes(config)["full_attn_layers"]
+
+    def default(i: int) -> str:
+        return FULL if (i and i % 4 == 0 if listed is None else i + 1 in listed) else LINEAR
+
+    return [kind == FULL for kind in layer_types(config, default, known=MIXERS)]
 
 
 def delta_attention(config: Config, layout: Layout) -> Component:
@@ -53,7 +54,7 @@ def delta_attention(config: Config, layout: Layout) -> Component:
     sizes = _sizes(config)
     head_dim = sizes["head_dim"]
     gate = "forget_gate." if layout.joined else ""
-    kernels: StorageItem = Pieces(Role.CONVOLUTION, "q_conv1d", "k_conv1d", "v_conv1d")
+    kernels = Pieces(Role.CONVOLUTION, "q_conv1d", "k_conv1d", "v_conv1d")
     names = {
         "q_proj": Role.Q_PROJ,
         "k_proj": Role.K_PROJ,
@@ -82,68 +83,28 @@ def delta_attention(config: Config, layout: Layout) -> Component:
     )
 
 
-def latent_attention(config: Config) -> Component:
-    """DeepSeek's, but that nothing is turned by position."""
-    return LatentAttention(
-        name="self_attn",
-        width=config["hidden_size"],
-        heads=config["num_attention_heads"],
-        q_rank=config["q_lora_rank"],
-        kv_rank=config["kv_lora_rank"],
-        nope=config["qk_nope_head_dim"],
-        rope_dim=config["qk_rope_head_dim"],
-        v_dim=config["v_head_dim"],
-        rope=None,
-        bias=config["attention_bias"],
-    )
-
-
-def feed_forward(config: Config, layout: Layout, kind: str) -> Component:
+def kimi_mixture(config: Config, layout: Layout) -> MixtureOfExperts:
     """Routed as in DeepSeek-V3."""
-    if kind == "dense":
-        return gated_mlp(config, layout.dense)
     inner = config["moe_intermediate_size"]
-    return mixture(
-        config,
-        layout.mixed,
-        gated_mlp(config, "", inner=inner, names=("w1", "w3", "w2")),
-        Routing(
-            score="sigmoid",
-            groups=int(config["n_group"]),
-            kept=int(config["topk_group"] or 1),
-            normalize=bool(config["norm_topk_prob"]),
-            scale=number(config, "routed_scaling_factor"),
-        ),
-        stacked=layout.joined,
-        count="num_local_experts",
+    return MixtureOfExperts(
+        name=layout.mixed,
+        width=config["hidden_size"],
+        experts=config["num_local_experts"],
+        chosen=config["num_experts_per_tok"],
+        expert=gated_mlp(config, "", inner=inner, names=("w1", "w3", "w2")),
+        routing=grouped_sigmoid(config),
         shared=gated_mlp(config, "shared_experts", inner=inner * config["n_shared_experts"]),
         correction="gate.e_score_correction_bias",
+        stacked=STACK if layout.joined else None,
     )
-
-
-def depths(config: Config) -> list[str]:
-    """Which layers are dense and which mixed."""
-    first, known = config["first_k_dense_replace"], {"dense": "dense", "sparse": "sparse"}
-    return kinds_of(config, lambda at: "dense" if at < first else "sparse", key="mlp_layer_types", known=known)
-
-
-def refuse(config: Config) -> None:
-    """What published configs can say and the class does not read.
-
-    Raises:
-        UndeclaredError: another setting than that of the published model, by name.
-    """
-    for key, only in (("mla_use_nope", True), ("moe_router_activation_func", "sigmoid"), ("moe_layer_freq", 1)):
-        if config[key] != only:
-            raise UndeclaredError(f"Kimi Linear with {key} {config[key]!r:.60} is not declared", where=config.source)
 
 
 def _sizes(config: Config) -> Mapping[str, Any]:
     """What the published config says in an object of its own, and transformers 5 at the top."""
     keys = {"head_dim": "head_dim", "num_heads": "num_heads", "short_conv_kernel_size": "conv_kernel_dim"}
     top = {key: config[f"linear_{own}"] for key, own in keys.items()}
-    if "linear_attn_config" not in config:
+    if config["linear_attn_config"] is None:
         return top | {"full_attn_layers": None}
     defaults = {key: int(value) for key, value in top.items()} | {"full_attn_layers": Nullable(list)}
-    stated = config.nested("linear_attn_config").with_defaults(defaults, {})
+    stated = config.nested("linear_attn_config").with_defaults(defaults)
     return {key: stated[key] for key in defaults}

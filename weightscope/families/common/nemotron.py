@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from weightscope.components.attention.softmax import Attention, Heads
 from weightscope.components.base import Component, Group, Repeat
 from weightscope.components.feed_forward.mlp import MLP
+from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.components.mixers import MixerBlock
 from weightscope.components.norm import RMSNorm
@@ -12,7 +14,9 @@ from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.components.recurrent.mamba2 import Mamba2
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.families.common.hybrid import attention, mixture, number
+from weightscope.families.common.layer_types import FULL, LINEAR, visible
+from weightscope.families.common.numbers import number
+from weightscope.families.common.parts import four_projections
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.linear import Linear
@@ -20,21 +24,21 @@ from weightscope.storage.stacked import Stacked
 
 NAME = "mixer"
 # The layers in the letters of `hybrid_override_pattern`, and in the words of `layers_block_type`.
-LETTERS = {"M": "linear_attention", "*": "full_attention", "E": "moe", "-": "mlp"}
-WORDS = {"mamba": "linear_attention", "attention": "full_attention"} | {kind: kind for kind in LETTERS.values()}
-AHEAD = ("full_attention", "moe")
-IN_MEMORY = (Stacked("up_proj", Role.UP_PROJ), Stacked("down_proj", Role.DOWN_PROJ))
+LETTERS = {"M": LINEAR, "*": FULL, "E": "moe", "-": "mlp"}
+WORDS = {"mamba": LINEAR, "attention": FULL} | {kind: kind for kind in LETTERS.values()}
+AHEAD = (FULL, "moe")
+STACKED = Stack(items=(Stacked("up_proj", Role.UP_PROJ), Stacked("down_proj", Role.DOWN_PROJ)))
 
 
-def layers(config: Config, prefix: str = "", default: tuple[str, ...] | None = None) -> list[str]:
+def nemotron_kinds(config: Config, prefix: str = "", default: tuple[str, ...] | None = None) -> list[str]:
     """The kind of each layer, from a list of words or else a string of letters.
 
     Raises:
         UndeclaredError: a kind of layer that is not among the known ones.
     """
-    listed = config.get(f"{prefix}layers_block_type")
+    listed = config[f"{prefix}layers_block_type"]
     known = LETTERS if listed is None else WORDS
-    listed = config.get(f"{prefix}hybrid_override_pattern") if listed is None else listed
+    listed = config[f"{prefix}hybrid_override_pattern"] if listed is None else listed
     if listed is None and default:
         return list(default)
     if not isinstance(listed, list | str):
@@ -45,20 +49,22 @@ def layers(config: Config, prefix: str = "", default: tuple[str, ...] | None = N
     return [known[kind] for kind in listed]
 
 
-def block(config: Config, kind: str, *, stacked: bool = False) -> MixerBlock:
+def nemotron_layer(config: Config, kind: str, *, stacked: bool = False) -> MixerBlock:
     """A layer of that kind."""
     norm = RMSNorm(name="norm", role=Role.INPUT_NORM, size=config["hidden_size"], eps=config["layer_norm_epsilon"])
     return MixerBlock(norm=norm, mixer=_part(config, kind, stacked=stacked))
 
 
-def ahead(config: Config) -> tuple[Component, ...]:
+def nemotron_ahead(config: Config) -> tuple[Component, ...]:
     """The layers that predict tokens further ahead, numbered through however many predict one token together."""
-    width, eps, kinds = config["hidden_size"], config["layer_norm_epsilon"], layers(config, "mtp_", AHEAD)
+    width, eps, kinds = config["hidden_size"], config["layer_norm_epsilon"], nemotron_kinds(config, "mtp_", AHEAD)
     count, steps = len(kinds), config["num_nextn_predict_layers"] or 0
     if not steps:
         return ()
     parts = (
-        PredictionLayer(width=width, eps=eps, block=block(config, kind), first=place == 0, last=place == count - 1)
+        PredictionLayer(
+            width=width, eps=eps, block=nemotron_layer(config, kind), first=place == 0, last=place == count - 1
+        )
         for place, kind in enumerate(kinds)
     )
     numbered = (
@@ -70,12 +76,16 @@ def ahead(config: Config) -> tuple[Component, ...]:
 
 def _part(config: Config, kind: str, *, stacked: bool) -> Component:
     """The one part of a layer of that kind."""
-    if kind == "linear_attention":
+    if kind == LINEAR:
         return _mamba2(config)
-    if kind == "full_attention":
+    if kind == FULL:
         if config["attention_bias"]:
             raise UndeclaredError("Nemotron-H with attention_bias is not declared", where=config.source)
-        return attention(config, config["head_dim"], name=NAME)
+        count, keys = config["num_attention_heads"], config["num_key_value_heads"]
+        heads = Heads(count=count, keys=count if keys is None else keys, size=config["head_dim"])
+        return Attention(
+            name=NAME, projections=four_projections(), width=config["hidden_size"], heads=heads, sees=visible(config)
+        )
     return _mlp(config, NAME, config["intermediate_size"]) if kind == "mlp" else _mixture(config, stacked=stacked)
 
 
@@ -114,22 +124,22 @@ def _mlp(config: Config, name: str, inner: Size, width: Size | None = None, *, b
 def _mixture(config: Config, *, stacked: bool) -> Component:
     """Routed as in DeepSeek-V3, on a narrower x where `moe_latent_size` says so; experts have no bias."""
     latent = config["moe_latent_size"]
-    return mixture(
-        config,
-        NAME,
-        _mlp(config, "", config["moe_intermediate_size"], latent, bias=False),
-        Routing(
+    return MixtureOfExperts(
+        name=NAME,
+        width=config["hidden_size"],
+        experts=config["n_routed_experts"],
+        chosen=config["num_experts_per_tok"],
+        expert=_mlp(config, "", config["moe_intermediate_size"], latent, bias=False),
+        routing=Routing(
             score="sigmoid",
             groups=int(config["n_group"]),
             kept=int(config["topk_group"]),
             normalize=bool(config["norm_topk_prob"]),
             scale=number(config, "routed_scaling_factor"),
         ),
-        stacked=stacked,
-        count="n_routed_experts",
-        items=IN_MEMORY,
         shared=_mlp(config, "shared_experts", config["moe_shared_expert_intermediate_size"]),
         correction="gate.e_score_correction_bias",
         latent=latent,
         latent_bias=config["mlp_bias"],
+        stacked=STACKED if stacked else None,
     )
