@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -46,7 +47,8 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
 
     def words(self, head_dim: int, bias: str = "") -> str:
         """The scores as maths; `bias` is what positions add to them."""
-        scale = f"/√{head_dim}" if self.scale is None else f"·{self.scale:.4g}"
+        usual = self.scale is None or math.isclose(self.scale * head_dim**0.5, 1)
+        scale = f"/√{head_dim}" if usual else f"·{self.scale:.4g}"
         scores = f"q·kᵀ{scale}"
         scores = f"cap({scores}, {self.cap:g})" if self.cap else scores
         scores += bias
