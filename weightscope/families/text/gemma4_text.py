@@ -10,11 +10,11 @@ from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import Output, numbered, token_embedding
 from weightscope.families.common.defaults import GEMMA
 from weightscope.families.common.dims import Dims
-from weightscope.families.common.gemma import layer_inputs, sandwich, shared_attention, sharing
-from weightscope.families.common.gemma4 import beside_mixture, heads_of, seen
 from weightscope.families.common.layer_types import FULL, SLIDING, layer_types
 from weightscope.families.common.parts import gated_mlp, rms_norms
 from weightscope.families.registry import family
+from weightscope.families.siblings.gemma import layer_inputs, sandwich, shared_attention, sharing
+from weightscope.families.siblings.gemma4 import beside_mixture, heads_of, seen
 from weightscope.roles import Role
 
 ROTATIONS = {
