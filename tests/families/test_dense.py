@@ -107,12 +107,9 @@ def test_configs_as_published(
 @pytest.mark.parametrize(
     ("name", "config", "said"),
     [
-        ("gemma3_text", {"use_bidirectional_attention": True}, "use_bidirectional_attention"),
         ("smollm3", {"no_rope_layers": [1, 0]}, "no_rope_layers names 2 of 5 layers"),
         ("exaone4", {"layer_types": None, "sliding_window_pattern": "LLxG"}, "neither a number nor letters"),
         ("apertus-bias-relu", {"hidden_act": "mish"}, "'mish'"),
-        ("gemma4_text", {"enable_moe_block": True}, "enable_moe_block"),
-        ("gemma4_text", {"use_bidirectional_attention": "all"}, "use_bidirectional_attention 'all'"),
         ("gemma4_text", {"per_layer_config": {"1": {"sliding_window": 3}}}, "per_layer_config with"),
         ("gemma3n_text", {"num_kv_shared_layers": 6}, "no .*_attention layer that has keys of its own"),
         ("gemma3n_text", {"intermediate_size": [52, 52]}, "one for each of 6 layers"),

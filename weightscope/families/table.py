@@ -25,7 +25,7 @@ MODULES = {
     "falcon": "text.falcon",
     "falcon_h1": "text.falcon_h1",
     "gemma": "text.gemma",
-    "gemma2": "text.gemma",
+    "gemma2": "text.gemma2",
     "gemma3_text": "text.gemma3_text",
     "gemma3n_text": "text.gemma3n_text",
     "gemma4_text": "text.gemma4_text",

@@ -77,18 +77,13 @@ class PatchEmbedding(Component, frozen=True, kw_only=True):
 
 
 class VisionEncoder(Component, frozen=True, kw_only=True):
-    """Patches to features; `feature_layer` is the layer whose output is used, counted as transformers does.
-
-    0 is what enters the first layer, -1 what leaves the last. `post_norm` acts on the class vector alone, where nothing
-    else uses the features.
-    """
+    """Patches to features; `post_norm` acts on the class vector alone, where nothing else uses the features."""
 
     name: str
     patches: PatchEmbedding
     pre_norm: Norm | None
     blocks: Repeat
     post_norm: Norm | None
-    feature_layer: int
     section: Section | None = Section.VISION
 
     @property
@@ -104,7 +99,11 @@ class VisionEncoder(Component, frozen=True, kw_only=True):
         return tuple(part for part in parts if part is not None)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
-        """Pixels [channels, image, image] to the features [1 + patches, width] that `feature_layer` puts out."""
+        """Pixels [channels, image, image] to the features [1 + patches, width] that leave the last layer."""
+        return self.features(x, at, -1)
+
+    def features(self, x: torch.Tensor, at: At, layer: int) -> torch.Tensor:
+        """The features that `layer` puts out, counted as transformers does: 0 is what enters the first, -1 the last."""
         at = at.labelled("vision")
         hidden = at.call(self.patches, x)
         at.stage("patch embedding", self.patches.equation(), hidden)
@@ -112,7 +111,7 @@ class VisionEncoder(Component, frozen=True, kw_only=True):
             hidden = at.call(self.pre_norm, hidden)
             at.stage("embedding norm", self.pre_norm.equation(), hidden)
         depth = len(self.blocks.indices)
-        used = self.feature_layer if self.feature_layer >= 0 else self.feature_layer + depth + 1
+        used = layer if layer >= 0 else layer + depth + 1
         return run_layers([replace(self.blocks, indices=range(used))], hidden, at)
 
     def pool(self, features: torch.Tensor, at: At) -> torch.Tensor:

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 class VisionLanguage(Component, frozen=True, kw_only=True):
     """`encoder` and `projector` make a vector of each patch; `language` holds the language model under its prefix.
 
-    `image_token` is the id whose places the vectors take; `whole` keeps the encoder's class vector as well.
+    `image_token` is the id whose places the vectors take, `feature_layer` the encoder's layer whose output is used;
+    `whole` keeps the encoder's class vector as well.
     """
 
     encoder: VisionEncoder
     projector: Projector
     language: Group
     image_token: int
+    feature_layer: int
     whole: bool = False
 
     def children(self) -> Iterable[Component]:
@@ -60,5 +62,5 @@ class VisionLanguage(Component, frozen=True, kw_only=True):
         return self.model.score(self.model.decoder.through(hidden, inner), place)
 
     def _features(self, image: torch.Tensor, at: At) -> torch.Tensor:
-        features = at.call(self.encoder, image)
+        features = self.encoder.features(image, at.below(self.encoder), self.feature_layer)
         return at.call(self.projector, features if self.whole else features[1:])

@@ -215,77 +215,34 @@ QWEN3_NEXT: dict[str, Any] = DELTA | {
     "norm_topk_prob": True,
     "mtp_num_hidden_layers": Nullable(int, 1),  # published with one, which the config leaves out
 }
-GPT: dict[str, Any] = DECODER | {
-    "vocab_size": 50257,
-    "activation_function": "gelu_new",
-    "layer_norm_epsilon": 1e-5,
-    "tie_word_embeddings": True,
-}
-# GPT-2's keys, which GPT-BigCode, GPT-J and CodeGen have too, and what they call them otherwise.
-GPT2 = GPT | {
-    "n_positions": 1024,
-    "n_embd": 768,
-    "n_layer": 12,
-    "n_head": 12,
-    "n_inner": Nullable(int),
-}
-GPT2_NAMES = {
-    "hidden_size": "n_embd",
-    "max_position_embeddings": "n_positions",
-    "num_attention_heads": "n_head",
-    "num_hidden_layers": "n_layer",
-}
-FALCON: dict[str, Any] = {
-    **DECODER,
-    **ROPE,
-    "vocab_size": 65024,
-    "hidden_size": 4544,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 71,
-    "num_kv_heads": Nullable(int),
-    "num_ln_in_parallel_attn": Nullable(int),
-    "ffn_hidden_size": Nullable(int),
-    "layer_norm_epsilon": 1e-5,
-    "activation": "gelu",
-    "alibi": False,
-    "new_decoder_architecture": False,
-    "multi_query": True,
-    "parallel_attn": True,
-    "bias": False,
-    "tie_word_embeddings": True,
-}
-# Falcon as first published: RefinedWeb is 40B, RefinedWebModel 7B and 1B.
-RW = FALCON | {
-    "vocab_size": 250880,
-    "hidden_size": 64,
-    "num_hidden_layers": 2,
+GEMMA: dict[str, Any] = (
+    DECODER
+    | ROPE
+    | {
+        "vocab_size": 256000,
+        "hidden_size": 3072,
+        "intermediate_size": 24576,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+        "num_key_value_heads": Nullable(int, 16),
+        "head_dim": 256,
+        "hidden_act": "gelu_pytorch_tanh",
+        "rms_norm_eps": 1e-6,
+        "max_position_embeddings": 8192,
+        "tie_word_embeddings": True,
+        "attention_bias": False,
+    }
+)
+GEMMA2: dict[str, Any] = GEMMA | {
+    "hidden_size": 2304,
+    "intermediate_size": 9216,
+    "num_hidden_layers": 26,
     "num_attention_heads": 8,
-    "new_decoder_architecture": True,
-}
-RW_MODEL = RW | {"new_decoder_architecture": False, "multi_query": False, "parallel_attn": False}
-CHATGLM: dict[str, Any] = DECODER | {
-    "padded_vocab_size": 65024,
-    "hidden_size": 4096,
-    "num_layers": 28,
-    "num_attention_heads": 32,
-    "kv_channels": 128,
-    "ffn_hidden_size": 13696,
-    "layernorm_epsilon": 1e-5,
-    "rmsnorm": True,
-    "post_layer_norm": True,
-    "add_bias_linear": False,
-    "add_qkv_bias": False,
-    "multi_query_attention": False,
-    "multi_query_group_num": 1,
-    "rope_ratio": Nullable(float, 1),
-    "interleaved_qkv": False,
-    "apply_residual_connection_post_layernorm": False,
-}
-# What ChatGLM-6B and GLM-4V have under the same type, and what adds tensors.
-CHATGLM_OTHERS: dict[str, Any] = {
-    "inner_hidden_size": Nullable(int),
-    "position_encoding_2d": False,
-    "vision_config": Nullable(dict),
-    "pre_seq_len": Nullable(int),
-    "quantization_bit": Nullable(int),
+    "num_key_value_heads": Nullable(int, 4),
+    "hidden_activation": "gelu_pytorch_tanh",
+    "query_pre_attn_scalar": Nullable(int, 256),
+    "sliding_window": Nullable(int, 4096),
+    "layer_types": Nullable(list),
+    "attn_logit_softcapping": Nullable(float, 50.0),
+    "final_logit_softcapping": Nullable(float, 30.0),
 }

@@ -13,12 +13,12 @@ def feature_layer(config: Config, depth: int) -> int:
         UndeclaredError: several layers' outputs side by side.
         ConfigError: the encoder has no such layer.
     """
-    layer = config.data.get("vision_feature_layer", -2)
+    layer = config["vision_feature_layer"]
     if not isinstance(layer, int):
         raise UndeclaredError("a vision_feature_layer of several layers is not declared", where=config.source)
     if not -depth - 1 <= layer <= depth:
         raise config.error(f"vision_feature_layer is {layer}, and the vision encoder has {depth:,} layers")
-    return layer
+    return int(layer)
 
 
 def text_config(config: Config) -> Config:

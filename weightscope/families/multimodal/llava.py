@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec.structs import replace
-
 from weightscope.components.base import Group
 from weightscope.components.decoder import CausalLM
 from weightscope.components.vision.encoder import VisionEncoder
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.components.vision.projector import Projection, Projector
-from weightscope.config import Config
+from weightscope.config import Config, Nullable
 from weightscope.errors import UndeclaredError
 from weightscope.families.common.multimodal import feature_layer, text_config
 from weightscope.families.registry import component_of, family
@@ -24,6 +22,9 @@ LLAVA: dict[str, Any] = {
     "multimodal_projector_bias": True,
     "image_token_index": 32000,
     "vision_feature_select_strategy": "default",
+    "vision_feature_layer": Nullable(object, -2),
+    "tie_word_embeddings": Nullable(bool),
+    "architectures": Nullable(list),
 }
 # What a root stands for: prefixes of the language model's decoder and head, the vision encoder, the projector.
 SPELLINGS = {
@@ -42,7 +43,7 @@ SPELLINGS = {
     "llava",
     roots=tuple(SPELLINGS),
     defaults=LLAVA,
-    aliases={"image_token_index": "image_token_id"},
+    attribute_map={"image_token_id": "image_token_index"},
     needs=("text_config", "vision_config"),
 )
 def llava(config: Config, root: str) -> VisionLanguage:
@@ -66,7 +67,8 @@ def llava(config: Config, root: str) -> VisionLanguage:
         activation=config["projector_hidden_act"],
     )
     return VisionLanguage(
-        encoder=replace(encoder, feature_layer=feature_layer(config, len(encoder.blocks.indices))),
+        encoder=encoder,
+        feature_layer=feature_layer(config, len(encoder.blocks.indices)),
         projector=projector,
         language=Group(name=language, parts=(model,)),
         image_token=int(config["image_token_index"]),

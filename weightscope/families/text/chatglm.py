@@ -11,11 +11,11 @@ from weightscope.components.feed_forward.mlp import GatedMLP
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
 from weightscope.families.common.causal_lm import numbered
-from weightscope.families.common.defaults import CHATGLM, CHATGLM_OTHERS
 from weightscope.families.common.dims import depth_of
 from weightscope.families.common.parts import layer_norms, pre_norm_block, rms_norms
 from weightscope.families.common.refusals import not_computed, refuse
 from weightscope.families.registry import family
+from weightscope.families.siblings.chatglm import CHATGLM, CHATGLM_OTHERS
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 

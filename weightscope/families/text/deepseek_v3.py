@@ -10,11 +10,11 @@ from weightscope.config import Config, Nullable
 from weightscope.families.common.ahead import numbered_ahead
 from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import DEEPSEEK
-from weightscope.families.common.latent import deepseek_mixture, first_dense, grouped_sigmoid, latent_attention
 from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
+from weightscope.families.siblings.deepseek import deepseek_mixture, first_dense, grouped_sigmoid, latent_attention
 from weightscope.roles import Role
 
 ATTRIBUTES = {"num_local_experts": "n_routed_experts", "num_mtp_layers": "num_nextn_predict_layers"}

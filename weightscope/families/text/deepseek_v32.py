@@ -7,11 +7,17 @@ from weightscope.config import Config
 from weightscope.families.common.ahead import numbered_ahead
 from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import DEEPSEEK_V32
-from weightscope.families.common.latent import deepseek_mixture, first_dense, grouped_sigmoid, indexer, latent_attention
 from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
+from weightscope.families.siblings.deepseek import (
+    deepseek_mixture,
+    first_dense,
+    grouped_sigmoid,
+    indexer,
+    latent_attention,
+)
 from weightscope.roles import Role
 
 

@@ -8,7 +8,6 @@ from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LLAMA
 from weightscope.families.common.dims import Dims
-from weightscope.families.common.latent import first_dense, grouped_sigmoid
 from weightscope.families.common.layer_types import SLIDING, visible, window_pattern
 from weightscope.families.common.mixtures import ROOTS, STACK, spelling
 from weightscope.families.common.parts import (
@@ -21,6 +20,7 @@ from weightscope.families.common.parts import (
 )
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
+from weightscope.families.siblings.deepseek import first_dense, grouped_sigmoid
 from weightscope.roles import Role
 
 EXAONE_MOE = LLAMA | {

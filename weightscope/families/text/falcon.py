@@ -7,12 +7,12 @@ from weightscope.components.attention.softmax import Attention, Heads
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
 from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
-from weightscope.families.common.defaults import FALCON, RW, RW_MODEL
-from weightscope.families.common.gpt_parts import two_matrices
 from weightscope.families.common.layer_types import visible
 from weightscope.families.common.parts import layer_norms
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
+from weightscope.families.siblings.falcon import FALCON, RW, RW_MODEL
+from weightscope.families.siblings.gpt import two_matrices
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.linear import Linear

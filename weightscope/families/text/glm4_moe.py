@@ -9,7 +9,6 @@ from weightscope.families.common.ahead import numbered_ahead
 from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LLAMA
 from weightscope.families.common.dims import Dims
-from weightscope.families.common.latent import deepseek_mixture, first_dense, grouped_sigmoid
 from weightscope.families.common.layer_types import visible
 from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import (
@@ -22,6 +21,7 @@ from weightscope.families.common.parts import (
 )
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
+from weightscope.families.siblings.deepseek import deepseek_mixture, first_dense, grouped_sigmoid
 from weightscope.roles import Role
 
 GLM4_MOE = LLAMA | {

@@ -7,13 +7,12 @@ from weightscope.components.attention.softmax import Attention
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
 from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
-from weightscope.families.common.defaults import GPT2, GPT2_NAMES
 from weightscope.families.common.dims import Dims
-from weightscope.families.common.gpt_parts import learned_positions, two_matrices
 from weightscope.families.common.layer_types import visible
 from weightscope.families.common.parts import causal_masks, layer_norms
 from weightscope.families.common.refusals import refuse
 from weightscope.families.registry import DECODER_NEEDS, family
+from weightscope.families.siblings.gpt import GPT2, GPT2_NAMES, learned_positions, two_matrices
 from weightscope.roles import Role
 from weightscope.storage.linear import Conv1D
 

@@ -10,11 +10,10 @@ from weightscope.components.attention.softmax import Attention
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
-from weightscope.families.common.defaults import GPT
 from weightscope.families.common.dims import Dims
-from weightscope.families.common.gpt_parts import learned_positions, two_matrices
 from weightscope.families.common.parts import causal_masks, layer_norms, linears
 from weightscope.families.registry import family
+from weightscope.families.siblings.gpt import GPT, learned_positions, two_matrices
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 

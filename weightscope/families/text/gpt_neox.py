@@ -7,11 +7,11 @@ from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
 from weightscope.families.common.defaults import DECODER
-from weightscope.families.common.gpt_parts import two_matrices
 from weightscope.families.common.layer_types import visible
 from weightscope.families.common.parts import causal_masks, layer_norms
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
+from weightscope.families.siblings.gpt import two_matrices
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 

@@ -8,12 +8,12 @@ from weightscope.config import Config
 from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
 from weightscope.families.common.defaults import GRANITE
 from weightscope.families.common.dims import Dims
-from weightscope.families.common.granite import granite_mixture
 from weightscope.families.common.layer_types import visible
 from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import four_projections, rms_norms, self_attention
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
+from weightscope.families.siblings.granite import granite_mixture
 from weightscope.roles import Role
 
 GRANITEMOE = GRANITE | {"num_local_experts": 8, "num_experts_per_tok": 2}

@@ -10,7 +10,6 @@ from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
 from weightscope.families.common.defaults import GRANITE, MAMBA2_HYBRID
 from weightscope.families.common.dims import Dims
-from weightscope.families.common.granite import granite_mixture, granite_mlp
 from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types, visible
 from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.numbers import number
@@ -18,6 +17,7 @@ from weightscope.families.common.parts import four_projections, rms_norms, self_
 from weightscope.families.common.rotary import rotary
 from weightscope.families.common.state_space import gate_first, mamba2_mixer
 from weightscope.families.registry import family
+from weightscope.families.siblings.granite import granite_mixture, granite_mlp
 from weightscope.roles import Role
 
 GRANITEMOEHYBRID: dict[str, Any] = (

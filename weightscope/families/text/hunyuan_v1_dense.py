@@ -7,9 +7,9 @@ from weightscope.config import Config
 from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LLAMA
 from weightscope.families.common.dims import Dims
-from weightscope.families.common.hunyuan import hunyuan_attention
 from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms
 from weightscope.families.registry import family
+from weightscope.families.siblings.hunyuan import hunyuan_attention
 from weightscope.roles import Role
 
 HUNYUAN = LLAMA | {"vocab_size": 290943, "rms_norm_eps": 1e-5}

@@ -9,10 +9,10 @@ from weightscope.errors import UndeclaredError
 from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LLAMA
 from weightscope.families.common.dims import Dims
-from weightscope.families.common.hunyuan import hunyuan_attention
 from weightscope.families.common.mixtures import ROOTS, STACK, spelling
 from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms
 from weightscope.families.registry import family
+from weightscope.families.siblings.hunyuan import hunyuan_attention
 from weightscope.roles import Role
 from weightscope.sizes import Size
 

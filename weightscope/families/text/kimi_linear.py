@@ -8,11 +8,11 @@ from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import Output, causal_lm
 from weightscope.families.common.defaults import DECODER
-from weightscope.families.common.kimi_linear import LAYOUTS, attending, delta_attention, kimi_mixture
-from weightscope.families.common.latent import first_dense, latent_attention
 from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms
 from weightscope.families.common.refusals import require
 from weightscope.families.registry import family
+from weightscope.families.siblings.deepseek import first_dense, latent_attention
+from weightscope.families.siblings.kimi_linear import LAYOUTS, attending, delta_attention, kimi_mixture
 from weightscope.roles import Role
 
 KIMI_LINEAR: dict[str, Any] = DECODER | {

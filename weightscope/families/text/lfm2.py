@@ -10,9 +10,9 @@ from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LFM2_BOTH
 from weightscope.families.common.dims import Dims
 from weightscope.families.common.layer_types import FULL, layer_types
-from weightscope.families.common.lfm2 import KINDS, lfm2_block
 from weightscope.families.common.parts import gated_mlp, rms_norms
 from weightscope.families.registry import family
+from weightscope.families.siblings.lfm2 import KINDS, lfm2_block
 from weightscope.roles import Role
 from weightscope.sizes import Size
 

@@ -10,11 +10,11 @@ from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LFM2_BOTH
 from weightscope.families.common.dims import Dims
 from weightscope.families.common.layer_types import FULL, layer_types
-from weightscope.families.common.lfm2 import KINDS, lfm2_block
 from weightscope.families.common.mixtures import ROOTS, STACK, spelling
 from weightscope.families.common.numbers import number
 from weightscope.families.common.parts import gated_mlp, rms_norms
 from weightscope.families.registry import family
+from weightscope.families.siblings.lfm2 import KINDS, lfm2_block
 from weightscope.roles import Role
 
 LFM2_MOE = LFM2_BOTH | {

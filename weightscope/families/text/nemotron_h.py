@@ -8,9 +8,9 @@ from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import Output, numbered, token_embedding
 from weightscope.families.common.defaults import DECODER
-from weightscope.families.common.nemotron import nemotron_ahead, nemotron_kinds, nemotron_layer
 from weightscope.families.common.parts import rms_norms
 from weightscope.families.registry import family
+from weightscope.families.siblings.nemotron_h import nemotron_ahead, nemotron_kinds, nemotron_layer
 from weightscope.roles import Role
 
 NEMOTRON_H: dict[str, Any] = DECODER | {

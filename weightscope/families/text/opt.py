@@ -10,10 +10,10 @@ from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import Output, numbered
 from weightscope.families.common.defaults import DECODER
 from weightscope.families.common.dims import Dims
-from weightscope.families.common.gpt_parts import learned_positions, two_matrices
 from weightscope.families.common.layer_types import visible
 from weightscope.families.common.parts import layer_norms, linears
 from weightscope.families.registry import family
+from weightscope.families.siblings.gpt import learned_positions, two_matrices
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import join

@@ -6,7 +6,13 @@ from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import QWEN3_NEXT
-from weightscope.families.common.delta import (
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import FULL
+from weightscope.families.common.mixtures import ROOTS
+from weightscope.families.common.parts import pre_norm_block, rms_norms
+from weightscope.families.common.refusals import require
+from weightscope.families.registry import family
+from weightscope.families.siblings.qwen_delta import (
     APART,
     delta_kinds,
     delta_net,
@@ -14,12 +20,6 @@ from weightscope.families.common.delta import (
     prediction_part,
     qwen_mixture,
 )
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import FULL
-from weightscope.families.common.mixtures import ROOTS
-from weightscope.families.common.parts import pre_norm_block, rms_norms
-from weightscope.families.common.refusals import require
-from weightscope.families.registry import family
 from weightscope.roles import Role
 
 QWEN3_5_MOE = QWEN3_NEXT | {

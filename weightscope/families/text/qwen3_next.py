@@ -7,13 +7,19 @@ from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
 from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import QWEN3_NEXT
-from weightscope.families.common.delta import delta_kinds, delta_net, gated_attention, prediction_part, qwen_mixture
 from weightscope.families.common.dims import Dims
 from weightscope.families.common.layer_types import FULL
 from weightscope.families.common.mixtures import ROOTS, every_so_often, spelling
 from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms
 from weightscope.families.common.refusals import require
 from weightscope.families.registry import family
+from weightscope.families.siblings.qwen_delta import (
+    delta_kinds,
+    delta_net,
+    gated_attention,
+    prediction_part,
+    qwen_mixture,
+)
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 

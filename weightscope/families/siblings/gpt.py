@@ -1,12 +1,37 @@
-"""What models after GPT-2 share: an MLP four times as wide unless told otherwise, and a table of positions."""
+"""What models after GPT-2 share: its keys, an MLP of two matrices, a table of positions."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from weightscope.components.embedding import Embedding
 from weightscope.components.feed_forward.mlp import MLP
+from weightscope.config import Nullable
+from weightscope.families.common.defaults import DECODER
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.linear import Linear
+
+GPT: dict[str, Any] = DECODER | {
+    "vocab_size": 50257,
+    "activation_function": "gelu_new",
+    "layer_norm_epsilon": 1e-5,
+    "tie_word_embeddings": True,
+}
+# GPT-2's keys, which GPT-BigCode, GPT-J and CodeGen have too, and what they call them otherwise.
+GPT2 = GPT | {
+    "n_positions": 1024,
+    "n_embd": 768,
+    "n_layer": 12,
+    "n_head": 12,
+    "n_inner": Nullable(int),
+}
+GPT2_NAMES = {
+    "hidden_size": "n_embd",
+    "max_position_embeddings": "n_positions",
+    "num_attention_heads": "n_head",
+    "num_hidden_layers": "n_layer",
+}
 
 
 def two_matrices(

@@ -10,10 +10,10 @@ from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.components.recurrent.kimi_delta import KimiDelta
 from weightscope.config import Config, Nullable
-from weightscope.families.common.latent import grouped_sigmoid
 from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types
 from weightscope.families.common.mixtures import STACK
 from weightscope.families.common.parts import gated_mlp
+from weightscope.families.siblings.deepseek import grouped_sigmoid
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 from weightscope.storage.pieces import Pieces
