@@ -22,7 +22,6 @@ from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import StorageItem
 from weightscope.storage.linear import Linear
-from weightscope.storage.plain import Buffer
 
 
 def four_projections(*, qkv_bias: bool = False, o_bias: bool = False) -> tuple[Linear, ...]:
@@ -207,11 +206,3 @@ def pattern(config: Config, every: int, key: str | None = "sliding_window_patter
         raise config.error(f"{key!r} is {said!r:.60}, neither a number nor letters L and G")
     number = int(said or 0)
     return lambda layer: number > 0 and (layer + 1) % number != 0
-
-
-def causal_masks(positions: Size) -> tuple[Buffer, Buffer]:
-    """The causal mask and the number for masked scores that old checkpoints carry in every layer."""
-    return (
-        Buffer("bias", Role.CAUSAL_MASK, (Size(1), Size(1), positions, positions)),
-        Buffer("masked_bias", Role.CAUSAL_MASK, ()),
-    )

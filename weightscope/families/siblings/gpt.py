@@ -1,4 +1,4 @@
-"""What models after GPT-2 share: its keys, an MLP of two matrices, a table of positions."""
+"""What models after GPT-2 share: its keys, an MLP of two matrices, a table of positions, causal masks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from weightscope.families.common.defaults import DECODER
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.linear import Linear
+from weightscope.storage.plain import Buffer
 
 GPT: dict[str, Any] = DECODER | {
     "vocab_size": 50257,
@@ -62,4 +63,12 @@ def learned_positions(name: str, rows: Size, width: Size, *, offset: int = 0) ->
         rows=rows + offset if offset else rows,
         width=width,
         offset=offset,
+    )
+
+
+def causal_masks(positions: Size) -> tuple[Buffer, Buffer]:
+    """The causal mask and the number for masked scores that old checkpoints carry in every layer."""
+    return (
+        Buffer("bias", Role.CAUSAL_MASK, (Size(1), Size(1), positions, positions)),
+        Buffer("masked_bias", Role.CAUSAL_MASK, ()),
     )

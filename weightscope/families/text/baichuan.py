@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from weightscope.components.attention.alibi import Alibi
-from weightscope.components.attention.softmax import Attention
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.errors import UndeclaredError
 from weightscope.families.common.causal_lm import Output, causal_lm
 from weightscope.families.common.defaults import DECODER
 from weightscope.families.common.dims import Dims
-from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms
+from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms, self_attention
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
@@ -42,14 +41,9 @@ def baichuan(config: Config, root: str) -> CausalLM:
             "Baichuan without max_position_embeddings (rotary) or model_max_length (ALiBi) is not declared",
             where=config.source,
         )
-    attention = Attention(
-        name="self_attn",
-        projections=(
-            Linear("W_pack", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ),
-            Linear("o_proj", Role.O_PROJ),
-        ),
-        width=s.width,
-        heads=s.heads,
+    attention = self_attention(
+        s,
+        (Linear("W_pack", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ), Linear("o_proj", Role.O_PROJ)),
         positions=rotary(config, s.head_dim) if turns else Alibi(heads=s.heads.count),
     )
     block = pre_norm_block(norm, s.width, attention=attention, feed_forward=gated_mlp(config, "mlp"))

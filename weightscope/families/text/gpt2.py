@@ -9,10 +9,10 @@ from weightscope.config import Config
 from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
 from weightscope.families.common.dims import Dims
 from weightscope.families.common.layer_types import visible
-from weightscope.families.common.parts import causal_masks, layer_norms
+from weightscope.families.common.parts import layer_norms
 from weightscope.families.common.refusals import refuse
 from weightscope.families.registry import DECODER_NEEDS, family
-from weightscope.families.siblings.gpt import GPT2, GPT2_NAMES, learned_positions, two_matrices
+from weightscope.families.siblings.gpt import GPT2, GPT2_NAMES, causal_masks, learned_positions, two_matrices
 from weightscope.roles import Role
 from weightscope.storage.linear import Conv1D
 

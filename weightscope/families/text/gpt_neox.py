@@ -8,10 +8,10 @@ from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
 from weightscope.families.common.defaults import DECODER
 from weightscope.families.common.layer_types import visible
-from weightscope.families.common.parts import causal_masks, layer_norms
+from weightscope.families.common.parts import layer_norms
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
-from weightscope.families.siblings.gpt import two_matrices
+from weightscope.families.siblings.gpt import causal_masks, two_matrices
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 

@@ -9,9 +9,9 @@ from weightscope.config import Config
 from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
 from weightscope.families.common.dims import Dims
 from weightscope.families.common.layer_types import visible
-from weightscope.families.common.parts import causal_masks, layer_norms, linears
+from weightscope.families.common.parts import layer_norms, linears
 from weightscope.families.registry import family
-from weightscope.families.siblings.gpt import GPT2, GPT2_NAMES, two_matrices
+from weightscope.families.siblings.gpt import GPT2, GPT2_NAMES, causal_masks, two_matrices
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import StorageItem

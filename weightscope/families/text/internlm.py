@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from weightscope.components.attention.frequencies import Scaling
 from weightscope.components.attention.rope import Rope
-from weightscope.components.attention.softmax import Attention
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.errors import UndeclaredError
 from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LLAMA
 from weightscope.families.common.dims import Dims
-from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, rms_norms
+from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, rms_norms, self_attention
 from weightscope.families.common.refusals import refuse
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
@@ -51,13 +50,7 @@ def xverse(config: Config, root: str) -> CausalLM:
 
 def _decoder(config: Config, root: str, *, bias: bool, rope: Rope) -> CausalLM:
     s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"])
-    attention = Attention(
-        name="self_attn",
-        projections=four_projections(qkv_bias=bias, o_bias=bias),
-        width=s.width,
-        heads=s.heads,
-        positions=rope,
-    )
+    attention = self_attention(s, four_projections(qkv_bias=bias, o_bias=bias), positions=rope)
     block = pre_norm_block(norm, s.width, attention=attention, feed_forward=gated_mlp(config, "mlp"))
     return causal_lm(config, root, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))
 

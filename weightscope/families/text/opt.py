@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention.softmax import Attention
 from weightscope.components.decoder import Block, CausalLM, Decoder
 from weightscope.components.embedding import Embedding
 from weightscope.components.vision.projector import Projection
@@ -11,7 +10,7 @@ from weightscope.families.common.causal_lm import Output, numbered
 from weightscope.families.common.defaults import DECODER
 from weightscope.families.common.dims import Dims
 from weightscope.families.common.layer_types import visible
-from weightscope.families.common.parts import layer_norms, linears
+from weightscope.families.common.parts import layer_norms, linears, self_attention
 from weightscope.families.registry import family
 from weightscope.families.siblings.gpt import learned_positions, two_matrices
 from weightscope.roles import Role
@@ -41,13 +40,7 @@ def opt(config: Config, root: str) -> CausalLM:
     """OPT-350m norms the sums instead, and its embeddings are narrower than its layers."""
     s, bias, before = Dims.of(config), config["enable_bias"], config["do_layer_norm_before"]
     norm = layer_norms(1e-5, weighted=config["layer_norm_elementwise_affine"])
-    attention = Attention(
-        name="self_attn",
-        projections=linears(FOUR, bias=bias),
-        width=s.width,
-        heads=s.heads,
-        sees=visible(config),
-    )
+    attention = self_attention(s, linears(FOUR, bias=bias), positions=None, sees=visible(config))
     activation = config["activation_function"]
     mlp = two_matrices(s.width, config["ffn_dim"], activation, name="", names=("fc1", "fc2"), bias=bias)
     first = norm("self_attn_layer_norm", Role.INPUT_NORM if before else Role.POST_ATTENTION_NORM, s.width)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from weightscope.components.attention.norms import NO_NORMS, HeadNorms
-from weightscope.components.attention.softmax import Attention
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import Output, causal_lm
 from weightscope.families.common.defaults import DECODER, ROPE
 from weightscope.families.common.dims import Dims
 from weightscope.families.common.layer_types import visible
-from weightscope.families.common.parts import layer_norms, linears, mlp
+from weightscope.families.common.parts import layer_norms, linears, mlp, self_attention
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
@@ -42,11 +41,9 @@ def phi(config: Config, root: str) -> CausalLM:
         query=norm("q_layernorm", Role.Q_NORM, normed),
         key=norm("k_layernorm", Role.K_NORM, normed),
     )
-    attention = Attention(
-        name="self_attn",
-        projections=linears(FOUR, bias=True),
-        width=s.width,
-        heads=s.heads,
+    attention = self_attention(
+        s,
+        linears(FOUR, bias=True),
         norms=norms if config["qk_layernorm"] else NO_NORMS,
         positions=rotary(config, s.head_dim),
         sees=visible(config),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from weightscope.components.attention.norms import NO_NORMS, HeadNorms
-from weightscope.components.attention.softmax import Attention
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.norm import NumberedNorms
 from weightscope.config import Config
 from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import DECODER, ROPE
 from weightscope.families.common.dims import Dims
-from weightscope.families.common.parts import four_projections, gated_mlp, layer_norms
+from weightscope.families.common.parts import four_projections, gated_mlp, layer_norms, self_attention
 from weightscope.families.common.refusals import require
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
@@ -55,11 +54,9 @@ def _decoder(config: Config, root: str, *, eps: float) -> CausalLM:
     s, norm, beside = Dims.of(config), layer_norms(eps), bool(config["use_parallel_residual"])
     block = Block(
         input_norm=norm("input_layernorm", Role.INPUT_NORM, s.width),
-        attention=Attention(
-            name="self_attn",
-            projections=four_projections(qkv_bias=config["use_qkv_bias"]),
-            width=s.width,
-            heads=s.heads,
+        attention=self_attention(
+            s,
+            four_projections(qkv_bias=config["use_qkv_bias"]),
             norms=_head_norms(s, eps) if config["qk_layernorm"] else NO_NORMS,
             positions=rotary(config, s.head_dim),
         ),

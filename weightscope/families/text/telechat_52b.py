@@ -9,9 +9,9 @@ from weightscope.components.feed_forward.mlp import GatedMLP
 from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
 from weightscope.families.common.dims import Dims
-from weightscope.families.common.parts import causal_masks, layer_norms, rms_norms
+from weightscope.families.common.parts import layer_norms, rms_norms
 from weightscope.families.common.refusals import not_computed, require
-from weightscope.families.siblings.gpt import GPT2, GPT2_NAMES
+from weightscope.families.siblings.gpt import GPT2, GPT2_NAMES, causal_masks
 from weightscope.roles import Role
 from weightscope.storage.linear import Conv1D
 
