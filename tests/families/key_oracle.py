@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 import struct
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ MOST = 3_000_000
 LARGEST = 40_000_000_000
 TOKENS = [7, 3, 98, 0, 42, 42, 17, 5, 88, 61, 2, 33, 71, 12, 94, 50, 8, 27, 65, 19, 80, 44, 90, 3, 3, 56, 29, 13, 77]
 SHORT = 6
+# Keys of which sequences of another length may say something else.
+BY_LENGTH = ("rope", "rotary", "theta", "position", "window", "chunk", "layer_types", "index")
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -37,7 +40,7 @@ class Outcome(msgspec.Struct, frozen=True):
     logits: bool = False
 
 
-class Refused(Exception):
+class NotTakenError(Exception):
     """transformers does not take a config."""
 
 
@@ -45,15 +48,14 @@ def compare(change: Change, directory: Path) -> Outcome:
     """The first value of the change's chain that transformers takes, held against it."""
     why = ""
     for value in change.chain:
-        keys = change.config(value)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                made = Made(change.tiny, keys, directory)
-        except Refused as refusal:
+                made = Made(change, value, directory)
+        except NotTakenError as refusal:
             why = why or str(refusal)
             continue
-        made.write(keys)
+        made.write(change.config(value))
         outcome = held_against(made)
         if outcome.verdict == "agrees" and change.base == "sparse":
             made.write(made.saved)
@@ -67,12 +69,15 @@ def compare(change: Change, directory: Path) -> Outcome:
 class Made:
     """A model as transformers builds, saves and runs it for some config."""
 
-    def __init__(self, tiny: Tiny, keys: dict[str, Any], directory: Path) -> None:
-        self.tiny = tiny
+    def __init__(self, change: Change, value: Any, directory: Path) -> None:
+        self.tiny = tiny = change.tiny
         self.directory = directory
+        # What a class has where nothing is said is large; what is tried instead of a small number is small.
+        unsaid = value in (None, ABSENT) or change.without or change.kind == "published"
+        self.lengths = (SHORT, len(TOKENS)) if any(word in change.key for word in BY_LENGTH) else (len(TOKENS),)
         try:
-            config = class_of(tiny).from_dict(copy.deepcopy(keys))
-            self.model = build(tiny, config)
+            config = read(tiny, change.config(value))
+            self.model = build(tiny, config, may_be_large=bool(unsaid))
             self.total = self.model.num_parameters()
             self.tied = _tied(self.model)
             self.buffers = sum(
@@ -83,7 +88,7 @@ class Made:
             save(self.model, directory)
             self.saved = json.loads((directory / "config.json").read_text())
         except Exception as error:  # noqa: BLE001 - whatever it raises, it does not take this
-            raise Refused(f"{type(error).__name__}: {error}"[:200]) from None
+            raise NotTakenError(f"{type(error).__name__}: {error}"[:200]) from None
         self.outputs: list[torch.Tensor] | None = None
         self.stopped = ""
         try:
@@ -103,24 +108,34 @@ class Made:
         self.model.config._experts_implementation = "eager"
         outputs = []
         with torch.no_grad():
-            for tokens in sequences(self.model):
+            for tokens in sequences(self):
                 out = _output(self.model, tokens)
                 outputs.append(out)
         return outputs if all(torch.isfinite(out).all() for out in outputs) else None
 
 
-def sequences(model: Any) -> list[list[int]]:
-    """A short sequence, and one longer than windows and chunks."""
-    config = model.config.get_text_config()
+def read(tiny: Tiny, keys: dict[str, Any]) -> Any:
+    """The config that transformers reads from a file with those keys."""
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "config.json").write_text(json.dumps(keys))
+        # By its class: some types have no model of their own.
+        return class_of(tiny).from_dict(class_of(tiny).get_config_dict(directory)[0])
+
+
+def sequences(made: Made) -> list[list[int]]:
+    """A sequence longer than windows and chunks, after a short one where the length matters."""
+    config = made.model.config.get_text_config()
     vocabulary = getattr(config, "vocab_size", 101) or 101
     tokens = [token % vocabulary for token in TOKENS]
-    return [tokens[:SHORT], tokens]
+    return [tokens[:length] for length in made.lengths]
 
 
 def _output(model: Any, tokens: list[int]) -> torch.Tensor:
     if model.main_input_name == "pixel_values":
-        return model(pixels(model.config)).last_hidden_state[0].float()
-    return model(torch.tensor([tokens]), use_cache=False).logits[0].float()
+        output: torch.Tensor = model(pixels(model.config)).last_hidden_state
+    else:
+        output = model(torch.tensor([tokens]), use_cache=False).logits
+    return output[0].float()
 
 
 def pixels(config: Any) -> torch.Tensor:
@@ -129,7 +144,7 @@ def pixels(config: Any) -> torch.Tensor:
     return torch.rand(1, config.num_channels, config.image_size, config.image_size, generator=noise)
 
 
-def build(tiny: Tiny, config: Any) -> Any:
+def build(tiny: Tiny, config: Any, *, may_be_large: bool) -> Any:
     """The model of a config: on no device where it is large, else with random values in float32."""
     model_class = getattr(transformers, f"{tiny.kind}{tiny.model}", None)
 
@@ -137,13 +152,13 @@ def build(tiny: Tiny, config: Any) -> Any:
         own = copy.deepcopy(config)
         return model_class(own) if model_class else transformers.AutoModelForCausalLM.from_config(own)
 
-    with torch.device("meta"):
-        model = make().eval()
-    size = model.num_parameters()
-    if not 0 < size <= LARGEST:
-        raise Refused(f"{size} parameters")
-    if size > MOST:
-        return model
+    if may_be_large:
+        with torch.device("meta"):
+            model = make().eval()
+        if model.num_parameters() > LARGEST:
+            raise NotTakenError(f"{model.num_parameters()} parameters")
+        if model.num_parameters() > MOST:
+            return model
     torch.manual_seed(0)
     model = make().eval().float()
     with torch.no_grad():
@@ -233,7 +248,7 @@ def _run(made: Made, model: weightscope.Model) -> Outcome:
     if made.outputs is None:
         return Outcome("agrees")
     image = made.model.main_input_name == "pixel_values"
-    for tokens, expected in zip(sequences(made.model), made.outputs, strict=True):
+    for tokens, expected in zip(sequences(made), made.outputs, strict=True):
         if image:
             ours = model.forward(pixel_values=pixels(made.model.config)).output
         else:

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 Chain = tuple[Any, ...]
 
 ACTIVATIONS: tuple[Chain, ...] = (
-    ("gelu",), ("silu",), ("relu",), ("gelu_pytorch_tanh",), ("gelu_new",), ("relu2",), ("sigmoid",), ("mish",),
+    ("gelu",), ("silu",), ("relu",), ("gelu_pytorch_tanh",), ("relu2",), ("mish",),
 )  # fmt: skip
 # By the key's last word; "attention" and "mamba" are old names that every class takes.
 LAYER_KINDS: dict[str, tuple[str, ...]] = {

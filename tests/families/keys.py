@@ -5,62 +5,21 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import transformers
 
-from tests.families.key_values import NEAR, Chain, chains, same
+from tests.families.key_others import ELSEWHERE, OTHERS
+from tests.families.key_values import Chain, chains
 from tests.families.tiny import TINY, Tiny
 
-# What concerns training, output or other tasks, and never a tensor or a logit of a decoder.
 PUBLISHED = Path(__file__).parents[2] / "fixtures" / "published"
-ELSEWHERE = {
-    "transformers_version", "architectures", "output_hidden_states", "output_attentions", "return_dict", "dtype", "torch_dtype",
-    "id2label", "label2id", "problem_type", "initializer_range", "use_cache", "model_type", "output_router_logits",
-    "router_aux_loss_coef", "aux_loss_alpha", "seq_aux", "is_encoder_decoder", "chunk_size_feed_forward",
-}  # fmt: skip
-
-# Keys that some classes have: those that lack one of them ignore it, or read it from whatever config has it.
-OTHERS: dict[str, tuple[Any, ...]] = {
-    "is_causal": (False, True),
-    "head_dim": (12, 8), "rotary_dim": (2,), "rotary_pct": (0.5,), "partial_rotary_factor": (0.5,),
-    "rotary_emb_base": (777,), "rope_theta": (777.0, None), "rope_local_base_freq": (333.0,), "alibi": (True,),
-    "rope_scaling": ({"type": "linear", "factor": 4.0}, {"rope_type": "dynamic", "factor": 3.0}, None),
-    "rope_parameters": (NEAR, None), "rope_interleave": (True, False), "original_max_position_embeddings": (8,),
-    "max_position_embeddings": (16,), "rope_interleaved": (True, False),
-    "layer_types": (["sliding_attention"], ["full_attention"], ["full_attention", "sliding_attention"]),
-    "sliding_window": (4, None), "use_sliding_window": (True, False), "max_window_layers": (1,),
-    "sliding_window_pattern": (2, None), "attention_window_size": (4,), "attention_chunk_size": (4,),
-    "no_rope_layers": ([0, 1],), "no_rope_layer_interval": (2,), "use_bidirectional_attention": (True,),
-    "attention_bias": (True, False), "mlp_bias": (True, False), "use_bias": (True, False), "qkv_bias": (True, False),
-    "bias": (True, False), "use_qkv_bias": (True, False), "attention_out_bias": (True,), "lm_head_bias": (True,),
-    "num_key_value_heads": (3, 1, None), "num_kv_heads": (3,), "multi_query": (True, False), "n_inner": (50,),
-    "intermediate_size": (51,), "ffn_hidden_size": (51,), "moe_intermediate_size": (13,),
-    "hidden_act": ("relu", "gelu"), "hidden_activation": ("relu", None), "activation_function": ("relu",),
-    "rms_norm_eps": (0.03,), "layer_norm_eps": (0.03,), "layer_norm_epsilon": (0.03,), "norm_epsilon": (0.03,),
-    "norm_eps": (0.03,), "layernorm_epsilon": (0.03,), "initializer_cutoff_factor": (2.0,),
-    "attn_logit_softcapping": (2.0, None), "final_logit_softcapping": (2.0, None), "logits_soft_cap": (2.0,),
-    "query_pre_attn_scalar": (7,), "clip_qkv": (0.3,), "qk_layernorm": (True,), "use_qk_norm": (True, False),
-    "logit_scale": (0.3,), "logits_scaling": (3.0,), "embedding_multiplier": (3.0,), "residual_multiplier": (0.3,),
-    "attention_multiplier": (0.3,), "scale_attn_weights": (False,), "scale_attn_by_inverse_layer_idx": (True,),
-    "norm_topk_prob": (True, False), "routed_scaling_factor": (1.7,), "scoring_func": ("softmax", "sigmoid"),
-    "topk_method": ("greedy", "noaux_tc"), "n_group": (1,), "topk_group": (1,), "num_experts_per_tok": (1,),
-    "num_experts": (4,), "num_local_experts": (4,), "n_routed_experts": (4,), "first_k_dense_replace": (2, 0),
-    "mlp_layer_types": (["dense", "sparse", "dense"], ["sparse"]), "mlp_only_layers": ([1],),
-    "decoder_sparse_step": (2,), "moe_layer_freq": (2,), "interleave_moe_layer_step": (2,),
-    "n_shared_experts": (1,), "shared_expert_intermediate_size": (13,), "shared_intermediate_size": (13,),
-    "use_parallel_residual": (True, False), "parallel_attn": (True, False), "num_nextn_predict_layers": (1,),
-    "tie_word_embeddings": (True, False), "hidden_size_per_layer_input": (7,), "num_kv_shared_layers": (1,),
-    "mtp_num_hidden_layers": (1,), "attention_layers": (["global", "local"],), "swiglu_limit": (0.2,),
-    "mamba_rms_norm": (True,), "conv_bias": (True,), "use_conv_bias": (False,), "pretraining_tp": (2,),
-    "add_cross_attention": (False,), "is_decoder": (True, False), "cross_attention_hidden_size": (9,),
-    "layer_norm_elementwise_affine": (False,), "do_layer_norm_before": (False,), "word_embed_proj_dim": (10,),
-    "tie_encoder_decoder": (True,), "pruned_heads": ({},), "torchscript": (True,),
-}  # fmt: skip
+HEADED = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 
 
 class Absent:
@@ -83,7 +42,7 @@ class Change(msgspec.Struct, frozen=True):
     base: str
     path: tuple[str, ...]
     chain: Chain
-    # own: a key of the class; spelling: of its attribute_map; other: of other classes; published: as some config has it.
+    # own: a key of the class; spelling: of its attribute_map; other: of others; published: of a published config.
     kind: str = "own"
     # A key that goes, because another spelling of it comes.
     without: str = ""
@@ -114,8 +73,10 @@ def class_of(tiny: Tiny) -> Any:
 
 # The sizes of a base where its tiny model rotates a single pair, of which no theta makes a difference.
 WIDER: dict[str, dict[str, Any]] = {
-    "GPTNeoX": {"hidden_size": 96}, "Phi": {"hidden_size": 96}, "StableLm": {"hidden_size": 96},
-    "Nemotron": {"head_dim": 12}, "Glm4Moe": {"head_dim": 12}, "Bamba": {"hidden_size": 96},
+    "gpt_neox": {"hidden_size": 96}, "gpt_neox-no-bias": {"hidden_size": 96}, "gpt_neox-tied": {"hidden_size": 96},
+    "phi": {"hidden_size": 96}, "phi-tied": {"hidden_size": 96}, "stablelm": {"hidden_size": 96},
+    "stablelm-norms-parallel": {"hidden_size": 96}, "nemotron-biases": {"head_dim": 12}, "glm4_moe": {"head_dim": 12},
+    "bamba": {"hidden_size": 96}, "bamba-biases-tied": {"hidden_size": 96},
 }  # fmt: skip
 
 
@@ -130,14 +91,14 @@ def _bases(index: str, kind: str, keys: str) -> dict[str, dict[str, Any]]:
 
 def base_of(tiny: Tiny, base: str) -> dict[str, Any]:
     """The config of a tiny model as it is saved, or as it is stated."""
-    return _bases(tiny.name, tiny.kind, json.dumps(tiny.keys | WIDER.get(tiny.kind, {})))[base]
+    return _bases(tiny.name, tiny.kind, json.dumps(tiny.keys | WIDER.get(tiny.name, {})))[base]
 
 
 def changes(tiny: Tiny) -> Iterator[Change]:
     """Every change of one key, each once."""
     seen = set()
     for change in _changes(tiny):
-        token = json.dumps([change.config(value) for value in change.chain], sort_keys=True, default=repr)
+        token = (change.base, change.path, change.without, json.dumps(change.chain, default=repr))
         if token not in seen:
             seen.add(token)
             yield change
@@ -151,25 +112,34 @@ def _changes(tiny: Tiny) -> Iterator[Change]:
     for field in dataclasses.fields(config):
         if field.name in sparse or not isinstance(saved.get(field.name), dict):
             yield from _of_field(tiny, "sparse", (field.name,), field.type, saved.get(field.name))
-    for spelled, meant in config.attribute_map.items():
+    yield from _spellings(tiny)
+    yield from _published(tiny)
+    yield from _of_others(tiny)
+
+
+def _spellings(tiny: Tiny) -> Iterator[Change]:
+    """Other names of the class's keys, beside the key and instead of it."""
+    saved = base_of(tiny, "saved")
+    for spelled, meant in class_of(tiny).attribute_map.items():
         if spelled in ELSEWHERE or meant not in saved:
             continue
         for chain in chains(meant, None, saved[meant]):
             yield Change(tiny, "saved", (spelled,), chain, "spelling")
         for base in ("saved", "sparse"):
             yield Change(tiny, base, (spelled,), (saved[meant],), "spelling", without=meant)
+
+
+def _of_others(tiny: Tiny) -> Iterator[Change]:
+    """Keys that the class does not have; lists with one item for each layer."""
+    config = class_of(tiny)
     depth = getattr(config(**tiny.keys), "num_hidden_layers", 3)
-    yield from _published(tiny)
-    fields = {field.name for field in dataclasses.fields(config)} | set(config.attribute_map)
-    for key, values in OTHERS.items():
-        if key not in fields:
-            for value in values:
-                if isinstance(value, list) and key != "mlp_only_layers":
-                    # One for each layer.
-                    value = (value * depth)[:depth]
-                yield Change(tiny, "saved", (key,), (value,), "other")
-                if key.startswith(("rope", "rotary", "partial", "layer_types", "first_k", "sliding", "no_rope")):
-                    yield Change(tiny, "sparse", (key,), (value,), "other")
+    own = {field.name for field in dataclasses.fields(config)} | set(config.attribute_map)
+    for key in sorted(OTHERS.keys() - own):
+        for value in OTHERS[key]:
+            whole = (value * depth)[:depth] if isinstance(value, list) and key != "mlp_only_layers" else value
+            yield Change(tiny, "saved", (key,), (whole,), "other")
+            if key.startswith(("rope", "rotary", "partial", "layer_types", "first_k", "sliding", "no_rope")):
+                yield Change(tiny, "sparse", (key,), (whole,), "other")
 
 
 def _published(tiny: Tiny) -> Iterator[Change]:
@@ -194,7 +164,10 @@ def published() -> dict[str, list[dict[str, Any]]]:
 def _of_field(tiny: Tiny, base: str, path: tuple[str, ...], annotation: Any, value: Any) -> Iterator[Change]:
     if path[-1] in ELSEWHERE or "dropout" in path[-1] or path[-1].endswith("token_id"):
         return
-    for chain in chains(path[-1], annotation, value):
+    # What follows from other keys shows in one change of each, where none of it is stated.
+    for chain in chains(path[-1], annotation, value) if base == "saved" else ():
+        yield Change(tiny, base, path, chain)
+    for chain in islice(chains(path[-1], annotation, value), 1) if base == "sparse" else ():
         yield Change(tiny, base, path, chain)
     if value is not None:
         yield Change(tiny, base, path, (None,))
@@ -212,24 +185,21 @@ def _annotation(tiny: Tiny, path: tuple[str, ...], key: str) -> Any:
     return {field.name: field.type for field in dataclasses.fields(nested)}.get(key)
 
 
-def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two configs say the same."""
-    return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+def types() -> list[str]:
+    """The declared types that transformers has."""
+    return sorted({class_of(tiny).model_type for tiny in TINY})
+
+
+def bases_of(model_type: str) -> list[Tiny]:
+    """The tiny models whose keys are changed: those with a head, or the one that a type without heads has."""
+    made = [tiny for tiny in TINY if class_of(tiny).model_type == model_type]
+    headed = [tiny for tiny in made if tiny.model in HEADED]
+    return headed or made[:1]
 
 
 @cache
-def all_changes() -> dict[str, list[Change]]:
-    """By model type: every change of its first tiny model, and of its own keys for each of the others."""
-    found: dict[str, list[Change]] = {}
-    for tiny in TINY:
-        model_type = class_of(tiny).model_type
-        if tiny.model.startswith("For") and tiny.model not in ("ForCausalLM", "ForConditionalGeneration"):
-            continue
-        if tiny.model == "Model" and model_type in found:
-            continue
-        made = changes(tiny)
-        if model_type in found:
-            found[model_type] += [change for change in made if change.kind == "own" or change.key == "layer_types"]
-        else:
-            found[model_type] = list(made)
-    return found
+def changes_of(model_type: str) -> tuple[Change, ...]:
+    """Every change of a type's first tiny model, and of its own keys for each of the others."""
+    first, *others = bases_of(model_type)
+    more = (change for tiny in others for change in changes(tiny))
+    return (*changes(first), *(c for c in more if c.base == "saved" and (c.kind == "own" or c.key == "layer_types")))

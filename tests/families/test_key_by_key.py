@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.families.key_known import KNOWN
 from tests.families.key_oracle import compare
-from tests.families.key_tables import DELIBERATE, KNOWN, REFUSED, expected
-from tests.families.keys import Change, all_changes
+from tests.families.key_tables import DELIBERATE, REFUSED, expected
+from tests.families.keys import Change, changes_of, types
 from weightscope.families.registry import find_family
 
 # WEIGHTSCOPE_KEYS=all tries every change; else each type has this many, the same ones each time.
 WHOLE = os.environ.get("WEIGHTSCOPE_KEYS") == "all"
 SAMPLE = 16
-TYPES = sorted(all_changes())
 
 
 @pytest.fixture(autouse=True)
@@ -28,13 +28,13 @@ def one_thread() -> None:
 
 
 def chosen(model_type: str) -> list[Change]:
-    changes = all_changes()[model_type]
+    changes = changes_of(model_type)
     if WHOLE:
-        return changes
+        return list(changes)
     return random.Random(model_type).sample(changes, min(SAMPLE, len(changes)))
 
 
-@pytest.mark.parametrize("model_type", TYPES)
+@pytest.mark.parametrize("model_type", types())
 def test_each_key_alone(model_type: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     counts: Counter[str] = Counter()
     wrong, kept = [], set()
