@@ -74,21 +74,21 @@ def test_axes_that_no_section_knows() -> None:
 
 @pytest.mark.parametrize("positions", [[[0, 1]], [0, 1, 2], [0] * 6 + [-1]])
 def test_positions_that_do_not_fit(positions: Any) -> None:
-    model = weightscope.open(Path(__file__).parents[2] / "fixtures" / "llama")
+    model = weightscope.open(Path(__file__).parents[3] / "fixtures" / "llama")
     with pytest.raises(WeightscopeError, match="position_ids of shape"):
         model.forward(TOKENS, position_ids=positions)
 
 
 @pytest.mark.parametrize("positions", [[0, 1, 2, 3, 4, 5, 32], [[0, 1, 2, 3, 4, 5, 6]] * 3])
 def test_learned_positions_are_only_so_many(positions: Any) -> None:
-    model = weightscope.open(Path(__file__).parents[2] / "fixtures" / "gpt2")
+    model = weightscope.open(Path(__file__).parents[3] / "fixtures" / "gpt2")
     with pytest.raises(WeightscopeError, match="not among the 32 learned positions"):
         model.forward(TOKENS, position_ids=positions)
 
 
 def test_other_positions_turn_otherwise() -> None:
     """Rotation is relative: all positions shifted alike give the same logits, stretched ones others."""
-    model = weightscope.open(Path(__file__).parents[2] / "fixtures" / "llama")
+    model = weightscope.open(Path(__file__).parents[3] / "fixtures" / "llama")
     plain = model.forward(TOKENS).logits
     shifted = model.forward(TOKENS, position_ids=range(100, 107)).logits
     torch.testing.assert_close(shifted, plain, rtol=1e-3, atol=1e-4)
