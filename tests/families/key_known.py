@@ -6,7 +6,6 @@ from __future__ import annotations
 KNOWN: dict[str, tuple[str, ...]] = {
     "*": ("is_causal",),
     "apertus": ("rope_parameters",),
-    "bloom": ("num_attention_heads", "num_hidden_layers"),
     "cohere": ("hidden_size",),
     "cohere2": ("head_dim",),
     "dbrx": (
@@ -69,9 +68,6 @@ KNOWN: dict[str, tuple[str, ...]] = {
         "topk_group",
     ),
     "glm_moe_dsa": ("indexer_types", "rope_interleave"),
-    "gpt2": ("hidden_size", "max_position_embeddings", "num_attention_heads", "num_hidden_layers"),
-    "gpt_neo": ("attention_layers", "attention_types", "num_attention_heads"),
-    "gpt_neox": ("head_dim", "rope_theta"),
     "gpt_oss": ("num_experts", "rope_parameters"),
     "granite": ("hidden_size",),
     "granitemoe": (
@@ -115,19 +111,6 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "ministral3": ("original_max_position_embeddings", "rope_parameters"),
     "mistral": ("hidden_size", "layer_types"),
     "mixtral": ("hidden_size", "num_experts", "num_experts_per_tok"),
-    "mpt": (
-        "attn_config.alibi",
-        "attn_config.attn_type",
-        "attn_config.prefix_lm",
-        "attn_config.qk_ln",
-        "d_model",
-        "expansion_ratio",
-        "hidden_size",
-        "logit_scale",
-        "n_heads",
-        "no_bias",
-        "num_hidden_layers",
-    ),
     "nemotron_h": ("attention_bias", "layer_types", "layers_block_type", "num_local_experts"),
     "olmo2": ("hidden_size",),
     "olmo3": ("rope_local_base_freq",),
@@ -147,6 +130,5 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "recurrent_gemma": ("head_dim", "hidden_size", "intermediate_size", "num_attention_heads", "sliding_window"),
     "rwkv": ("layer_norm_epsilon", "num_hidden_layers"),
     "smollm3": ("no_rope_layers",),
-    "stablelm": ("head_dim",),
     "starcoder2": ("layer_types",),
 }

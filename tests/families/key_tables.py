@@ -15,12 +15,21 @@ REFUSED: dict[tuple[str, str], str] = {
     ("gpt2", "add_cross_attention"): "the decoder of an encoder-decoder, which needs an encoder to run",
     ("gpt_bigcode", "add_cross_attention"): "the decoder of an encoder-decoder, which needs an encoder to run",
     ("bloom", "apply_residual_connection_post_layernorm"): "no published model has it",
+    ("mpt", "expansion_ratio"): "MosaicML's code has tensors of other shapes with it; transformers ignores it",
+    ("mpt", "no_bias"): "MosaicML's code has more tensors with it; transformers ignores it",
+    ("mpt", "attn_config.attn_type"): "MosaicML's code has tensors of other shapes with it; transformers ignores it",
+    ("mpt", "attn_config.qk_ln"): "MosaicML's code has more tensors with it; transformers ignores it",
+    ("mpt", "attn_config.alibi"): "MosaicML's code has learned positions without it; transformers ignores it",
+    ("mpt", "attn_config.prefix_lm"): "MosaicML's code computes otherwise with it; transformers ignores it",
+    ("mpt", "logit_scale"): "MosaicML's code computes otherwise with it; transformers ignores it",
+    ("mpt", "norm_type"): "MosaicML's code computes otherwise with it; transformers ignores it",
 }
 # Keys without which a config.json describes no model, whatever defaults its class has.
 NEEDED = "lacks '"
 # (model type, key): where we follow the published code of the model rather than transformers'.
 DELIBERATE: dict[tuple[str, str], str] = {
     ("mpt", "attn_config.alibi_bias_max"): "llm-foundry obeys it; transformers does not pass it on",
+    ("mpt", "max_seq_len"): "of a single position transformers repeats its biases; longer ones do not run",
     ("dbrx", "attn_config.rope_theta"): "Databricks' code reads it; transformers reads rope_parameters alone",
     ("deepseek_v3", "moe_layer_freq"): "DeepSeek's code obeys it; transformers' class does not have it",
     ("deepseek_v2", "moe_layer_freq"): "DeepSeek's code obeys it; transformers' class does not have it",

@@ -70,6 +70,7 @@ OLDER: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     # What the class reads otherwise than its siblings, or not at all.
     ("gpt_neox", ("rope_parameters",), {"rotary_pct": 1.0, "rotary_emb_base": 50.0, "rope_theta": 777.0}),
     ("gpt_neox", (), {"head_dim": 12}),
+    ("stablelm", ("rope_parameters",), {"partial_rotary_factor": 0.5, "head_dim": 7}),
     ("gpt_neo", (), {"attention_layers": ["local", "global", "global"]}),
     ("gpt_neo", ("attention_layers", "attention_types"), {
         "attention_layers": ["local", "global", "global"], "attention_types": None,
@@ -116,6 +117,7 @@ def test_configs_as_published(
         ("mpt", {"attn_config": {"qk_ln": True}}, "attn_config.qk_ln True"),
         ("mpt", {"attn_config": {"alibi": False}}, "attn_config.alibi False"),
         ("mpt", {"no_bias": False}, "no_bias False"),
+        ("mpt", {"n_heads": 5}, "d_model 24 is not a multiple of n_heads 5"),
         (
             "falcon",
             {"new_decoder_architecture": True, "num_kv_heads": 1, "num_ln_in_parallel_attn": 3},

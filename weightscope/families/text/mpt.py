@@ -40,23 +40,24 @@ ATTENTION = {
     "alibi": True,
     "alibi_bias_max": 8,
 }
-NAMES = {"hidden_size": "d_model", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers"}
 COMPUTED = {"logit_scale": None, "norm_type": ("low_precision_layernorm", "layernorm")}
+NAMES = {"hidden_size": "d_model", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers"}
 
 
 @family("mpt", roots=("transformer", ""), defaults=MPT, attribute_map=NAMES)
 def mpt(config: Config, root: str) -> CausalLM:
     """Rows of `Wqkv` are all queries, all keys, all values. MosaicML's code counts where transformers ignores a key."""
-    nested = config.nested("attn_config") if config["attn_config"] else Config({}, source=config.source)
-    inner, norm = nested.with_defaults(ATTENTION), layer_norms(config["layer_norm_epsilon"], bias=False)
-    s, qkv = Dims.of(config), Linear("Wqkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ)
+    inner = (config.nested("attn_config") if config["attn_config"] else Config({})).with_defaults(ATTENTION)
+    s, norm = Dims.of(config), layer_norms(config["layer_norm_epsilon"], bias=False)
+    if s.width % s.heads.count:
+        raise config.error(f"d_model {s.width:,} is not a multiple of n_heads {s.heads.count:,}")
     require(config, "MPT", {"expansion_ratio": 4, "no_bias": True})
     require(inner, "MPT", {"attn_type": "multihead_attention", "qk_ln": False, "alibi": True})
     block = Block(
         input_norm=norm("norm_1", Role.INPUT_NORM, s.width),
         attention=Attention(
             name="attn",
-            projections=(qkv, Linear("out_proj", Role.O_PROJ)),
+            projections=(Linear("Wqkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ), Linear("out_proj", Role.O_PROJ)),
             width=s.width,
             heads=s.heads,
             positions=Alibi(heads=s.heads.count, most=inner["alibi_bias_max"]),
