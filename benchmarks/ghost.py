@@ -41,8 +41,8 @@ def write_ghost(config_path: Path, directory: Path, shards: int | None = None) -
     declaration = declare(config)
     if declaration is None:
         raise SystemExit(f"{config_path}: model type {config.model_type!r} is not declared")
-    if declaration.scheme and declaration.scheme.name != "fp8":
-        raise SystemExit(f"{config_path}: ghosts of {declaration.scheme.name} checkpoints are not written")
+    if declaration.method and declaration.method.name != "fp8":
+        raise SystemExit(f"{config_path}: ghosts of {declaration.method.name} checkpoints are not written")
     tensors = ghost_tensors(declaration)
     total = sum(tensor.bytes for tensor in tensors)
     count = shards or -(-total // SHARD_BYTES)

@@ -12,7 +12,8 @@ from weightscope.analyses.accounting import ComponentShare, Parameters, by_compo
 from weightscope.analyses.breakdown import By, Row, break_down
 from weightscope.analyses.explaining import Explanation, explain_tensor
 from weightscope.analyses.glance import glance
-from weightscope.analyses.inventory import Group, Inventory, take_inventory
+from weightscope.analyses.inventory import Group, Inventory
+from weightscope.analyses.joining import join
 from weightscope.analyses.listing import TensorRow, list_tensors
 from weightscope.analyses.rules.shapes import misshapen_tensors
 from weightscope.analyses.rules.subject import Subject
@@ -47,14 +48,23 @@ class Model:
         self.reference = reference
         self.checkpoint = checkpoint
         self.config = config
-        self.declaration = declaration
+        self._declared = declaration
         self._notices = notices
         self._held: dict[tuple[str, str], dict[Any, Mapping[str, torch.Tensor]]] = {}
 
     @cached_property
+    def _joined(self) -> tuple[Declaration | None, Inventory]:
+        return join(self._declared, self.checkpoint)
+
+    @property
+    def declaration(self) -> Declaration | None:
+        """The declared model, its weights quantized as config and files together tell; None for unknown types."""
+        return self._joined[0]
+
+    @property
     def inventory(self) -> Inventory:
         """Every tensor under its role."""
-        return take_inventory(self.declaration, self.checkpoint)
+        return self._joined[1]
 
     @cached_property
     def tying(self) -> Tying:
@@ -160,7 +170,7 @@ class Model:
                 such device, no torch, or maths that is not implemented, by name.
         """
         from weightscope.analyses.forward.request import Request
-        from weightscope.analyses.forward.run import run_forward
+        from weightscope.analyses.forward.run import refuse_unread, run_forward
 
         require_here(*(file.remote for file in self.checkpoint.files))
         if self.declaration is None:
@@ -170,6 +180,7 @@ class Model:
             raise UsageError("a forward pass needs weights", where=self.reference)
         for finding in misshapen_tensors(self._subject()):
             raise CheckpointError(finding.message, where=self.reference, hint=finding.hint, code=finding.code)
+        refuse_unread(self.declaration, self.inventory)
         request = Request(
             tokens=tuple(map(int, token_ids)),
             pixel_values=pixel_values,

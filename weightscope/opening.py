@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from weightscope.checkpoint.reader import Checkpoint, Progress, open_checkpoint, open_elsewhere
 from weightscope.config import Config, read_config
 from weightscope.errors import ConfigError, UndeclaredError, UsageError, WeightscopeError
-from weightscope.findings import Finding, Severity
+from weightscope.findings import Finding
 
 if TYPE_CHECKING:
     from weightscope.checkpoint.reference import Reference
@@ -91,20 +91,13 @@ def shown(text: str) -> str:
 
 def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> Declaration | None:
     alone = checkpoint.format == "config"
-    if checkpoint.folder.holds("hf_quant_config.json") and not alone:
-        notices.append(_notice("warning", "quantization 'modelopt' is not implemented", STORED))
-        return None
     from weightscope.families.registry import declare
 
     what = f"model type {config.model_type!r} is not declared" if config.model_type else "config.json has no model_type"
     try:
-        declaration = declare(config, None if alone else checkpoint.names)
+        declaration = declare(config, None if alone else checkpoint.names, beside=checkpoint.folder.holds)
     except UndeclaredError as error:
-        # How many weights there are does not depend on how they will be packed.
-        declaration, what = (_unquantized(config) if alone else None), error.what
-        if declaration:
-            notices.append(_notice("info", what, "weights are counted as they are before quantization"))
-            return declaration
+        declaration, what = None, error.what
     if declaration is None and alone:
         raise WeightscopeError(
             f"{what}, and without weights there is nothing to read",
@@ -113,25 +106,16 @@ def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> 
             code="unknown-architecture",
         )
     if declaration is None:
-        notices.append(_notice("warning", what, STORED))
+        notices.append(_notice(what))
     return declaration
 
 
-def _unquantized(config: Config) -> Declaration | None:
-    from weightscope.families.registry import declare
-
-    try:
-        return declare(config, quantized=False)
-    except UndeclaredError:
-        return None
-
-
-def _notice(severity: Severity, what: str, consequence: str) -> Finding:
+def _notice(what: str) -> Finding:
     return Finding(
         code="unknown-architecture",
-        severity=severity,
-        message=f"{what}: {consequence}",
-        config=("quantization_config" if what.startswith("quantization") else "model_type",),
+        severity="warning",
+        message=f"{what}: {STORED}",
+        config=("model_type",),
         hint="nothing that is stored is checked against config.json",
     )
 

@@ -4,40 +4,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import replace
 
+from weightscope.analyses.forward.expected_logits import against_logits, read_logits
 from weightscope.analyses.forward.golden import (
     RTOL,
     Golden,
     Tolerance,
     against_golden,
-    against_logits,
     read_golden,
-    read_logits,
 )
 from weightscope.analyses.forward.outcome import Outcome
 from weightscope.analyses.forward.peer import Comparison, Kept, compare_with_transformers, differing
-from weightscope.analyses.forward.prompt import Prompt, Speller, read_prompt
+from weightscope.analyses.forward.prompt import (
+    Prompt,
+    default_prompt,
+    encoded,
+    find_speller,
+    given_tokens,
+    with_image,
+    without,
+)
 from weightscope.analyses.forward.request import language_model
 from weightscope.analyses.forward.result import Candidate, Result
 from weightscope.analyses.forward.soundness import judge
+from weightscope.analyses.forward.speller import Speller
 from weightscope.analyses.rules.values import look
 from weightscope.checkpoint.reader import Progress
 from weightscope.components.vision.encoder import VisionEncoder
 from weightscope.components.vision.language import VisionLanguage
-from weightscope.errors import NotImplementedByWeightscope, UsageError, printable_path
+from weightscope.errors import NotImplementedByWeightscope, UsageError, WeightscopeError, printable_path
 from weightscope.findings import SEVERITIES, Finding, Severity
 
 if TYPE_CHECKING:
     import numpy as np
 
     from weightscope.model import Model
-
-IMAGE_PROMPT = "What is shown in this image?"
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +74,26 @@ def try_forward(
     """
     directory = _directory(model)
     expected = _expected_golden(wanted)
-    prompt, speller = _prompt(model, wanted, directory, expected)
+    tokens = None if wanted.tokens is None else given_tokens(wanted.tokens)
+    speller, notes = _find_speller(model, wanted, directory)
+    with speller or nullcontext():
+        with suppress(ImportError):
+            # Imported while the tokenizer loads; that it is missing is said by the pass.
+            import torch  # noqa: F401
+        prompt, speller = _prompt(model, wanted, tokens, expected, speller, notes)
+        return _try_prompt(model, wanted, prompt, expected, speller, progress)
+
+
+def _try_prompt(
+    model: Model,
+    wanted: Wanted,
+    prompt: Prompt,
+    expected: Golden | None,
+    speller: Speller | None,
+    progress: Progress | None,
+) -> tuple[Outcome, Result, Golden | None]:
+    """As `try_forward`, on this prompt and against this golden file."""
+    directory = _directory(model)
     pixels = _pixels(wanted, directory)
     tolerance = _tolerance(wanted, expected)
     logits = read_logits(wanted.expect) if wanted.expect and not expected else None
@@ -90,6 +116,7 @@ def try_forward(
     losses = result.losses() if prompt.origin != "default tokens" else []
     loss = sum(losses) / len(losses) if losses else None
     limit = SEVERITIES.index(wanted.fail_on)
+    top, late = _spelled(result, wanted.top_k, speller, asked=wanted.text is not None)
     outcome = Outcome(
         ok=all(SEVERITIES.index(finding.severity) > limit for finding in findings),
         device=result.device,
@@ -97,7 +124,7 @@ def try_forward(
         tokens=len(result.tokens),
         finite=result.finite,
         stages=result.stages,
-        top=_spelled(result, wanted.top_k, speller),
+        top=top,
         max_abs_diff=max_abs_diff,
         peak_bytes=result.peak_bytes,
         seconds=round(result.seconds, 4),
@@ -113,7 +140,7 @@ def try_forward(
         compared=compared,
         checked=(*checked, *_expectations(wanted, expected)),
         findings=findings,
-        notes=(*prompt.notes, *_endings(result)),
+        notes=(*prompt.notes, *late, *_endings(result)),
     )
     image = wanted.image.name if wanted.image else None
     return outcome, result, Golden.of(result, outcome.model_type, image=image) if result.finite else None
@@ -165,7 +192,23 @@ def _expected_golden(wanted: Wanted) -> Golden | None:
     return golden
 
 
-def _prompt(model: Model, wanted: Wanted, directory: Path, expected: Golden | None) -> tuple[Prompt, Speller | None]:
+def _find_speller(model: Model, wanted: Wanted, directory: Path) -> tuple[Speller | None, tuple[str, ...]]:
+    """The model's tokenizer, where it takes tokens at all, or why there is none."""
+    tree = model.declaration.tree if model.declaration else None
+    if tree is None or isinstance(tree, VisionEncoder):
+        return None, ()
+    return find_speller(directory, text=wanted.text)
+
+
+def _prompt(
+    model: Model,
+    wanted: Wanted,
+    tokens: tuple[int, ...] | None,
+    expected: Golden | None,
+    speller: Speller | None,
+    notes: tuple[str, ...],
+) -> tuple[Prompt, Speller | None]:
+    """The prompt that a user asked for, and the tokenizer if it can be used."""
     if model.declaration is None:
         return Prompt(tokens=(0,), origin="none"), None  # what is wrong is said by the pass
     tree = model.declaration.tree
@@ -173,41 +216,24 @@ def _prompt(model: Model, wanted: Wanted, directory: Path, expected: Golden | No
         if wanted.tokens is not None or wanted.text is not None:
             raise UsageError("a vision encoder takes no tokens", hint="give --image FILE alone")
         return Prompt(tokens=(), origin="none"), None
-    text = wanted.text
-    image = tree if isinstance(tree, VisionLanguage) and wanted.image else None
-    language = language_model(tree)
-    rows = int(language.decoder.embedding.rows) if language else 0
-    given = wanted.tokens is not None or text is not None
-    if expected and not given:
-        # Only for the spelling of its answers.
-        _, speller = read_prompt(directory, tokens="0")
+    if tokens is not None:
+        prompt = Prompt(tokens=tokens, origin="tokens")
+    elif wanted.text is not None:
+        assert speller
+        prompt = Prompt(tokens=encoded(speller, wanted.text), origin="text", text=wanted.text)
+    elif expected:
         return Prompt(tokens=expected.tokens, origin="golden"), speller
-    prompt, speller = read_prompt(directory, tokens=wanted.tokens, text=text, vocabulary=rows)
-    if image:
-        prompt = _with_image(prompt, image, speller)
+    else:
+        language = language_model(tree)
+        rows = int(language.decoder.embedding.rows) if language else 0
+        prompt, speller = default_prompt(speller, notes, rows)
+    if isinstance(tree, VisionLanguage) and wanted.image:
+        prompt = with_image(prompt, tree, speller)
     if expected and prompt.tokens != expected.tokens:
         raise UsageError(
             f"{wanted.expect} was recorded on other tokens", hint="leave out --tokens and --prompt: it brings its own"
         )
     return prompt, speller
-
-
-def _with_image(prompt: Prompt, tree: VisionLanguage, speller: Speller | None) -> Prompt:
-    """The prompt with a place for each vector of the image, before the text where it says no place."""
-    mark, places = tree.image_token, tree.image_tokens
-    tokens = prompt.tokens
-    if speller and prompt.origin in ("text", "default text"):
-        text = IMAGE_PROMPT if prompt.origin == "default text" else prompt.text or ""
-        spelled = speller.token(mark)
-        text = text if spelled in text else f"{spelled}\n{text}"
-        tokens, prompt = speller.encode(text), replace(prompt, text=text)
-    count = tokens.count(mark)
-    if count == places:
-        return replace(prompt, tokens=tokens)
-    if count > 1:
-        raise UsageError(f"{count:,} image tokens (id {mark}), and one image takes 1 or {places:,}")
-    position = tokens.index(mark) if count else 0
-    return replace(prompt, tokens=(*tokens[:position], *[mark] * places, *tokens[position + count :]))
 
 
 def _pixels(wanted: Wanted, directory: Path) -> np.ndarray[Any, Any] | None:
@@ -242,11 +268,22 @@ def _expectations(wanted: Wanted, expected: Golden | None) -> list[str]:
     return held + ["transformers"] * wanted.compare
 
 
-def _spelled(result: Result, count: int, speller: Speller | None) -> tuple[tuple[Candidate, ...], ...]:
+def _spelled(
+    result: Result, count: int, speller: Speller | None, *, asked: bool
+) -> tuple[tuple[tuple[Candidate, ...], ...], tuple[str, ...]]:
+    """The likeliest tokens after each, with their texts; a note where a tokenizer that nobody asked for has none."""
     rows = result.top(count)
-    if speller is None:
-        return tuple(map(tuple, rows))
+    plain = tuple(map(tuple, rows))
+    if speller is None or not rows:
+        return plain, ()
+    pairs = [(token, [candidate.token_id for candidate in row]) for token, row in zip(result.tokens, rows, strict=True)]
+    try:
+        texts = speller.after(pairs)
+    except WeightscopeError as error:
+        if asked:
+            raise
+        return plain, (without(error),)
     return tuple(
-        tuple(replace(candidate, text=speller.after(token, candidate.token_id)) for candidate in row)
-        for token, row in zip(result.tokens, rows, strict=True)
-    )
+        tuple(replace(candidate, text=text) for candidate, text in zip(row, spelled, strict=True))
+        for row, spelled in zip(rows, texts, strict=True)
+    ), ()

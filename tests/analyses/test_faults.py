@@ -124,13 +124,13 @@ def test_an_undeclared_type_is_said_to_be_one(plant: Any) -> None:
     assert "'llama_of_tomorrow'" in finding.message
 
 
-def test_undeclared_quantization_is_named(plant: Any, tmp_path: Path) -> None:
+def test_a_quantization_config_that_was_left_over_is_named(plant: Any, tmp_path: Path) -> None:
     (finding,) = plant("llama", quantization_config={"quant_method": "gptq", "bits": 4})
-    assert finding.code == "unknown-architecture"
-    assert "'gptq'" in finding.message
+    assert (finding.code, finding.severity) == ("quantization-mismatch", "error")
+    assert "gptq" in finding.message
     summary = weightscope.open(tmp_path).summary()
-    assert not summary.model.recognized
-    assert all(role.inferred for component in summary.components for role in component.roles)
+    assert summary.model.recognized
+    assert not any(role.inferred for component in summary.components for role in component.roles)
 
 
 def test_weights_without_a_config(tmp_path: Path) -> None:

@@ -100,11 +100,13 @@ def test_another_block_size_is_named_as_that(tmp_path: Path) -> None:
     assert all(f.config[0] == "quantization_config" for f in findings)
 
 
-def test_modelopt_is_named_and_not_called_broken(model: Path) -> None:
+def test_plain_weights_beside_modelopt_s_file_are_a_warning(model: Path) -> None:
+    """transformers does not read that file; vLLM does."""
     (model / "hf_quant_config.json").write_text("{}")
     (finding,) = [f for f in check(model).findings if f.severity != "info"]
-    assert finding.code == "unknown-architecture"
-    assert "'modelopt'" in finding.message
+    assert (finding.code, finding.severity) == ("quantization-mismatch", "warning")
+    assert "hf_quant_config.json" in finding.message
+    assert "modelopt" in finding.message
 
 
 def test_one_damaged_tensor_of_a_group_is_named(model: Path) -> None:

@@ -39,7 +39,7 @@ held against; what it refuses, by name, rather than approximate. *tiny* are smal
 under the published names (*as …*). *configs* and *indexes* are published ones: a config's count, an index's names and
 total size.
 
-Any type refuses an activation, a rope scaling, a quantization scheme or a task's head that is not implemented. A type
+Any type refuses an activation, a rope scaling or a task's head that is not implemented. A type
 that is not here is read all the same, with roles inferred from names.
 
 | type | file | names, shapes, counts | logits | refused |

@@ -154,6 +154,23 @@ def test_gpt_oss_as_published(tmp_path: Path) -> None:
         torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
 
+def test_mxfp4_without_its_config_is_said_and_counted(tmp_path: Path) -> None:
+    tiny = Tiny("", "GptOss", GPT_OSS | {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2})
+    oracle = tiny.build()
+    directory, target = tmp_path / "plain", tmp_path / "packed"
+    oracle.save_pretrained(directory)
+    target.mkdir()
+    packed(directory, target)
+    (target / "config.json").write_bytes((directory / "config.json").read_bytes())
+    model = weightscope.open(target)
+    assert model.parameters.total == oracle.num_parameters()
+    (finding,) = [finding for finding in model.check() if finding.severity != "info"]
+    assert (finding.code, finding.severity) == ("quantization-mismatch", "error")
+    assert "MXFP4" in finding.message
+    with pytest.raises(weightscope.WeightscopeError, match="MXFP4"):
+        model.forward(TOKENS)
+
+
 @pytest.mark.parametrize("damage", ["exponents", "plain"])
 def test_check_sees_mxfp4_that_is_not_what_the_config_says(damage: str, tmp_path: Path) -> None:
     tiny = Tiny("", "GptOss", GPT_OSS | {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2})

@@ -179,9 +179,32 @@ def test_all_that_is_stored_is_what_its_repository_says(model: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("model", QUANTIZED, ids=name_of)
-def test_undeclared_quantization_is_refused_by_name(model: dict[str, Any]) -> None:
-    with pytest.raises(UndeclaredError, match=model["config"]["quantization_config"]["quant_method"]):
-        slots(model)
+def test_quantization_that_is_not_implemented_is_named(model: dict[str, Any]) -> None:
+    if model["model"] in OTHER_PARTS:
+        with pytest.raises(UndeclaredError, match="visual"):
+            slots(model)
+        return
+    declaration = declare(Config(model["config"]))
+    assert declaration is not None
+    assert declaration.method is not None
+    assert declaration.method.name == model["config"]["quantization_config"]["quant_method"]
+    assert declaration.method.name in declaration.method.missing
+
+
+@pytest.mark.parametrize("model", [m for m in QUANTIZED if m["index"] and m["model"] not in OTHER_PARTS], ids=name_of)
+def test_an_index_of_quantized_weights_is_counted_by_what_they_stand_for(model: dict[str, Any], tmp_path: Path) -> None:
+    """GPTQ's names alone: all are recognized, and counted as the model before it was quantized."""
+    names = expand(model["index"]["names"])
+    index = {
+        "metadata": model["index"]["metadata"],
+        "weight_map": dict.fromkeys(names, "model-00001-of-00001.safetensors"),
+    }
+    (tmp_path / "config.json").write_text(json.dumps(model["config"]))
+    (tmp_path / model["index"]["file"]).write_text(json.dumps(index))
+    opened = weightscope.open(tmp_path / model["index"]["file"])
+    assert opened.summary().tensors.unrecognized == ()
+    assert opened.parameters.total == COUNTED_AS[model["model"]][1]
+    assert [f.code for f in opened.check() if f.severity != "info"] == ["unknown-architecture"]
 
 
 @pytest.mark.parametrize("model", QUANTIZED, ids=name_of)

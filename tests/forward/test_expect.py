@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -255,6 +256,112 @@ def test_logits_files_that_do_not_fit(array: Any, said: str, run: Run, tmp_path:
     status, _, error = run("forward", "fixtures/llama", "--tokens", "1,2", "--expect", path)
     assert status == 2
     assert said in error
+
+
+def header(descr: str, shape: str, *, version: int = 1, more: str = "") -> bytes:
+    """The header of a .npy file, whatever it says."""
+    text = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}{more}}}".encode()
+    return b"\x93NUMPY" + bytes([version, 0]) + len(text).to_bytes(2 if version == 1 else 4, "little") + text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        header("'<f4'", f"({10**30}, 256)"),
+        header("'<f4'", f"({'9' * 5_000}, 256)"),
+        header("'<f4'", "(-1, 256)"),
+        header("'<f4'", f"({2**62}, {2**62})"),
+        header("'<f4'", "(" + "1," * 3_000 + ")"),
+        header("'<f4'", "(" * 3_000 + ")" * 3_000),
+        header("'<f4'", "-" * 5_000 + "1"),
+        header("'<f4'", "(2L, 25L)"),
+        header("'<f4'", "(2, 256)", more=", 'x\\d': 1is"),
+        header("'<f4'", "(2, 256)", more=", 'x': 1"),
+        header("'|S1000000000000'", "()"),
+        header("('<f4', (1000000000000,))", "()"),
+        header("[('a', '<f4')]", "(2, 256)"),
+        header("'<f9999999999'", "(2, 256)"),
+        header("{}", "(2, 256)"),
+        header("'|O'", "(1000000,)"),
+        header("'<f4'", "(2, 256)", version=2)[:8] + b"\xff\xff\xff\xff",
+        header("'<f4'", "(2, 256)", version=9),
+        b"PK\x05\x06" + b"\0" * 18,
+        b"\x80\x04cos\nsystem\n(S'true'\ntR.",
+    ],
+    ids=[
+        "10^30-rows", "5,000-digits", "negative", "overflow", "3,000-dimensions", "nested", "signs", "python-2",
+        "odd-python", "key", "text", "subarrays", "fields", "dtype", "dtype-dict", "objects", "long-header", "version",
+        "zip", "pickle",
+    ],
+)  # fmt: skip
+def test_logits_files_with_giant_numbers(content: bytes, run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "logits.npy"
+    path.write_bytes(content)
+    with path.open("r+b") as file:
+        file.truncate(5_000_000_000)
+    start = time.process_time()
+    status, out, error = run("forward", "fixtures/llama", "--tokens", "1,2", "--expect", path)
+    assert (status, out, error.count("\n")) == (2, "", 1)
+    assert error.startswith(f"weightscope: {path}: ") or "the expected logits have the shape" in error
+    assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("value", [1e300, -1e300, 1.7e308, np.inf, np.nan])
+@pytest.mark.parametrize("all_of_them", [True, False])
+def test_giant_logits_do_not_pass(value: float, all_of_them: bool, run: Run, tmp_path: Path) -> None:
+    """Their squares overflow, and a difference is small beside infinity."""
+    run("forward", "fixtures/llama", "--tokens", "1,2", "--save-logits", tmp_path / "right.npy")
+    expected = np.load(tmp_path / "right.npy").astype(np.float64)
+    expected[slice(None) if all_of_them else (0, 0)] = value
+    np.save(tmp_path / "wrong.npy", expected)
+    status, out, error = run(
+        "forward", "fixtures/llama", "--tokens", "1,2", "--expect", tmp_path / "wrong.npy", "--format", "json"
+    )
+    assert (status, error) == (1, "")
+    assert json.loads(out)["findings"][0]["code"] == "output-mismatch"
+
+
+STAGE = '[{"stage":"x","shape":[SHAPE],"rms":RMS,"absmax":1,"fingerprint":null}]'
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("tokens", f"[1{'0' * 6_000}]", "is no golden file ("),
+        ("tokens", f"[{10**30}]", "is no golden file (Expected `int` <= 9223372036854775807"),
+        ("tokens", "[-1]", "is no golden file (Expected `int` >= 0"),
+        ("tokens", f"[{'1,' * 300_000}1]", "300,001 tokens are more than the 262,144 that one pass takes"),
+        ("tokens", "[99999999999]", "token 99999999999 is not among the 256 of the vocabulary"),
+        ("stages", STAGE.replace("SHAPE", str(10**30)), "is no golden file (Expected `int` <= 9223372036854775807"),
+        ("stages", STAGE.replace("RMS", "1e999"), "is no golden file ("),
+        ("stages", "[" * 100_000, "is no golden file ("),
+        ("top", f"[{'[],' * 4_000_000}[]]", "is larger than 10,000,000 bytes"),
+    ],
+    ids=["digits", "10^30", "negative", "many", "beyond", "shape", "infinite", "nested", "large"],
+)  # fmt: skip
+def test_golden_files_with_giant_numbers(key: str, value: str, said: str, run: Run, tmp_path: Path) -> None:
+    golden = tmp_path / "golden.json"
+    run("forward", "fixtures/llama", "--tokens", "1,2", "--record", golden)
+    fields = json.loads(golden.read_text()) | {key: "HERE"}
+    golden.write_text(json.dumps(fields).replace('"HERE"', value))
+    status, out, error = run("forward", "fixtures/llama", "--expect", golden)
+    assert (status, out, error.count("\n")) == (2, "", 1)
+    assert said in error
+
+
+@pytest.mark.parametrize("value", [1e308, -1e308, 1e-308])
+@pytest.mark.parametrize("field", ["rms", "absmax", "fingerprint"])
+def test_giant_marks_do_not_pass(value: float, field: str, run: Run, tmp_path: Path) -> None:
+    golden = tmp_path / "golden.json"
+    run("forward", "fixtures/llama", "--tokens", "1,2", "--record", golden)
+    fields = json.loads(golden.read_text())
+    for stage in fields["stages"]:
+        stage[field] = [value] * 8 if field == "fingerprint" else value
+    golden.write_text(json.dumps(fields))
+    status, out, error = run("forward", "fixtures/llama", "--expect", golden, "--format", "json")
+    # What is measured beside the fingerprint is not held against anything but the root mean square.
+    assert (status, error) == (0 if field == "absmax" else 1, "")
+    assert [finding["code"] for finding in json.loads(out)["findings"]] == ["output-mismatch"] * (field != "absmax")
 
 
 def test_saved_logits_are_float32_and_no_model_is_overwritten(run: Run, tmp_path: Path) -> None:

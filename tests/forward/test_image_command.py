@@ -13,7 +13,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from tests.forward.test_image import LLAVA_15, picture, theirs
+from tests.forward.test_image import EPS, LLAVA_15, black, picture, theirs
 
 Run = Callable[..., tuple[int, str, str]]
 IMAGE, PLACES = 99, 16
@@ -104,6 +104,28 @@ def test_what_does_not_fit(options: tuple[str, ...], said: str, llava: Path, run
     image = picture(tmp_path / "picture.png", 50, 40)
     given = options if "--image" in options else (*options, "--image", str(image))
     status, out, error = run("forward", llava, *given)
+    assert (status, out, error.count("\n")) == (2, "", 1)
+    assert said in error
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "settings", "said"),
+    [
+        ("photo.jpg", EPS, SETTINGS, "photo.jpg: cannot be read as an image (it is an image of no known format)"),
+        ("bomb.png", None, SETTINGS, "bomb.png: cannot be read as an image (it has 60,000 × 60,000 pixels"),
+        ("small.png", b"", SETTINGS | {"crop_size": 16_384}, "says nothing that can be done (a crop_size of 16,384"),
+    ],
+)
+def test_hostile_images(
+    name: str, content: bytes | None, settings: dict[str, Any], said: str, llava: Path, run: Run, tmp_path: Path
+) -> None:
+    (llava / "preprocessor_config.json").write_text(json.dumps(settings))
+    path = tmp_path / name
+    if content is None:
+        black(path, 60_000, 60_000)
+    else:
+        path.write_bytes(content)
+    status, out, error = run("forward", llava, "--prompt", "w7", "--image", path)
     assert (status, out, error.count("\n")) == (2, "", 1)
     assert said in error
 

@@ -18,7 +18,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     `total` counts logical weights once; `active` leaves out routed experts that one token does not use;
     `non_embedding` leaves out token and position embeddings and the head; `auxiliary` lies beside the total.
     `buffers` are the main model's. `bits_per_parameter` are the bits on disk of what `total` counts, scales included,
-    None where nothing is stored.
+    None where nothing is stored, and where integers may be packed weights of which no declaration tells how many.
     """
 
     total: int
@@ -82,6 +82,7 @@ def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
             stored_bytes += group.bytes if count or group.kind is Kind.SCALE else 0
             if group.section in (Section.EMBEDDING, Section.HEAD):
                 embedding += count
+    guessed = any(map(_may_be_packed, inventory.groups))
     return Parameters(
         total=total,
         active=active,
@@ -89,8 +90,14 @@ def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
         auxiliary=auxiliary,
         buffers=buffers,
         stored_elements=stored,
-        bits_per_parameter=round(stored_bytes * 8 / total, 4) if total and stored_bytes else None,
+        bits_per_parameter=round(stored_bytes * 8 / total, 4) if total and stored_bytes and not guessed else None,
     )
+
+
+def _may_be_packed(group: Group) -> bool:
+    """Whether a tensor that nothing declares holds integers, and so perhaps several weights in each."""
+    integers = any(dtype and dtype[0] in "IU" for dtype, _ in group.counts)
+    return group.inferred and group.kind is Kind.WEIGHT and integers
 
 
 def count_whole(inventory: Inventory, tying: Tying) -> int:

@@ -105,10 +105,9 @@ def _layers(inventory: Inventory, tying: Tying, tensors: dict[str, TensorEntry],
 def _per_layer(group: Group, parameters: int, tensors: dict[str, TensorEntry]) -> Iterator[tuple[int, int, int, int]]:
     """(layer, tensors, parameters, bytes) of a group."""
     if len(group.counts) > 1:
-        logical, stored = group.packing
         for name in group.names:
             entry = tensors[name]
-            count = prod(entry.shape) * logical // stored if parameters else 0
+            count = group.weights_in(entry.shape) if parameters else 0
             yield group.layer_of(name) or 0, 1, count, byte_size(entry.dtype, entry.shape)
         return
     layers = Counter(group.layer_of(name) or 0 for name in group.names or group.planned_names())
@@ -124,7 +123,7 @@ def _dtypes(inventory: Inventory, tying: Tying, total: int) -> Iterator[Row]:
         if not (count := counted(group, tying)):
             continue
         for (dtype, shape), tensors in group.counts.items():
-            parameters[dtype or ""] += count * prod(shape) * tensors // group.elements
+            parameters[dtype or ""] += count * prod(shape) * tensors // max(group.elements, 1)
     for share in by_dtype(inventory):
         row = _Sum()
         row.add(share.tensors, parameters[share.dtype], share.bytes)

@@ -73,9 +73,7 @@ def explain_tensor(
     entry = checkpoint.tensors.get(name)
     planned = next((shape for _, shape in group.counts), None)
     shape = entry.shape if entry else planned
-    logical, stored = group.packing
-    counts = shape is not None and not group.alias and group.kind in (Kind.WEIGHT, Kind.BIAS)
-    parameters = prod(shape or ()) * logical // stored if counts and not _counted_elsewhere(name, tying) else 0
+    parameters = 0 if _counted_elsewhere(name, tying) else group.weights_in(shape)
     whole = count_whole(inventory, tying)
     numbers = template_of(name)[1][len(template_of(group.template)[1]) :]
     owner = slot.owner if slot else None
@@ -98,7 +96,7 @@ def explain_tensor(
         **_neighbours(slot, numbers, declaration),
         parameters=parameters,
         share=round(parameters / whole, 8) if whole else 0.0,
-        notes=tuple(_notes(name, group, slot, declaration, tying)),
+        notes=tuple(_notes(name, group, slot, tying)),
     )
 
 
@@ -192,7 +190,7 @@ def _title(place: _Place, expert: tuple[int, ...]) -> str:
     return fill(place.slot.template, [*((number,) for number in place.layer), *experts])
 
 
-def _notes(name: str, group: Group, slot: Slot | None, declaration: Declaration | None, tying: Tying) -> Iterator[str]:
+def _notes(name: str, group: Group, slot: Slot | None, tying: Tying) -> Iterator[str]:
     if group.inferred:
         yield "Its role is inferred from its name: no declaration explains it."
     if slot is None:
@@ -203,16 +201,24 @@ def _notes(name: str, group: Group, slot: Slot | None, declaration: Declaration 
             "newer code computes it, and the pass does not read it" if slot.stored.optional else "the pass reads it"
         )
         yield f"A buffer, no learned weight: {computed}."
-    if group.kind is Kind.SCALE and declaration and declaration.scheme:
-        yield f"A scale of the {declaration.scheme.name} weight beside it: together they are one weight."
-    if group.packing[0] != group.packing[1] and group.kind is Kind.WEIGHT:
-        yield f"Packed: {group.packing[0]:,} weights in {group.packing[1]:,} elements."
+    yield from _quantized(group)
     if group.auxiliary:
         yield "Of a part that the main model runs without."
     if tying.tied and Role.TOKEN_EMBEDDING in group.roles:
         yield "Tied: it is the head as well, logits = token_embedding·x."
     if _counted_elsewhere(name, tying):
         yield "Tied: the embedding's weights stored again, counted there."
+
+
+def _quantized(group: Group) -> Iterator[str]:
+    if group.scheme is None:
+        return
+    yield f"Quantized: {group.scheme.words}."
+    if group.kind is Kind.SCALE:
+        yield f"A scale of the {group.scheme.name} weight beside it: together they are one weight."
+    elif group.packed:
+        elements = group.packing[1] or next((prod(shape) for _, shape in group.counts), 0)
+        yield f"Packed: {group.packing[0]:,} weights" + (f" in {elements:,} elements." if elements else ".")
 
 
 def _nearest(name: str, inventory: Inventory) -> str:

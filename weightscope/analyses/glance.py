@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from weightscope.analyses.rules.dtypes import strange_quantization
 from weightscope.analyses.rules.heads import strange_head
 from weightscope.analyses.rules.index import wrong_totals
 from weightscope.analyses.rules.names import missing_tensors, unexpected_tensors, unrelated_weights
+from weightscope.analyses.rules.quantization import strange_quantization
 from weightscope.analyses.rules.shapes import misshapen_tensors
 from weightscope.analyses.rules.subject import Subject
 from weightscope.findings import Finding

@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from weightscope.quantization.common.marks import PACKED, mark_of
 from weightscope.roles import Role, Section, section_of
 from weightscope.storage.base import Kind
 
@@ -60,12 +61,7 @@ _BUFFERS = {
 }
 _BUFFER_PATTERNS = {role: re.compile(pattern) for role, pattern in _BUFFERS.items()}
 
-# What quantizers store beside a packed weight (GPTQ, AWQ, bitsandbytes, MLX, compressed-tensors, ModelOpt).
-_SCALE = re.compile(
-    r"(weight_scale(_inv|_2)?|weight_zero_point|input_scale|[kv]_scale|scales|biases|qzeros|g_idx|weight_shape|SCB"
-    r"|absmax|nested_absmax|quant_map|nested_quant_map|quant_state\.\w+)$"
-)
-_LEAVES = re.compile(r"\.(weight|bias|qweight|weight_packed|base_layer|default)$")
+_LEAVES = re.compile(r"\.(weight|bias|base_layer|default)$")
 
 # Words that mean the attention's output or a half of the MLP, told by the words before them; the first that matches.
 AMBIGUOUS = ("c_proj", "proj", "output", "dense")
@@ -94,9 +90,9 @@ def guess(template: str, dimensions: int) -> Guess:
             return Guess(role, Section.OTHER, Kind.BUFFER)
     kind = Kind.WEIGHT
     module = template
-    if _SCALE.search(template):
-        kind = Kind.SCALE
-        module = _SCALE.sub("", template).rstrip(".")
+    mark = mark_of(template)
+    if mark is not None:
+        kind, module = (Kind.WEIGHT if mark[1] in PACKED else Kind.SCALE), mark[0]
     elif template.endswith(".bias"):
         kind = Kind.BIAS
     role = _role(_LEAVES.sub("", _LEAVES.sub("", module)))

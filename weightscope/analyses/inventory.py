@@ -9,6 +9,7 @@ from functools import cached_property
 from math import prod
 
 import msgspec
+from msgspec.structs import replace
 
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import TensorEntry
@@ -16,18 +17,21 @@ from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.base import Indices
 from weightscope.components.walk import Slot
 from weightscope.families.registry import Declaration
+from weightscope.quantization.common.marks import AMBIGUOUS, mark_beside
 from weightscope.ranges import columns, expand, fill, template_of
 from weightscope.roles import Role, Section
 from weightscope.sizes import Shape
-from weightscope.storage.base import Kind
+from weightscope.storage.base import Kind, Scheme, Stored
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Tensors that differ only in their layer and expert numbers.
 
     `counts` tells how many have each (dtype, shape); the dtype is None where only the config gives the shape.
-    `parts` says how a tensor's weights divide among roles, `logical` how many weights `declared` elements stand for.
-    `alias` marks tensors that are another tensor's storage again, and so no weights of their own.
+    `parts` says how a tensor's weights divide among roles. `packing` is how many weights its elements stand for, as
+    (weights, elements); no elements where a tensor's shape is not known and it stands for so many weights whatever it
+    is. `scheme` is that of a quantized weight, `dtypes` the element types that its tensors may have. `alias` marks
+    tensors that are another tensor's storage again, and so no weights of their own.
     """
 
     template: str
@@ -40,6 +44,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     section: Section
     shape: Shape | None = None
     packing: tuple[int, int] = (1, 1)
+    scheme: Scheme | None = None
+    dtypes: frozenset[str] = frozenset()
     chosen: tuple[int, int] = (1, 1)
     auxiliary: bool = False
     inferred: bool = False
@@ -78,7 +84,19 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         if self.alias or self.kind in (Kind.BUFFER, Kind.SCALE):
             return 0
         logical, stored = self.packing
-        return self.elements * logical // stored
+        return self.elements * logical // stored if stored else self.tensors * logical
+
+    def weights_in(self, shape: tuple[int, ...] | None) -> int:
+        """Logical weights of one member of that shape."""
+        logical, stored = self.packing
+        if self.alias or self.kind in (Kind.BUFFER, Kind.SCALE) or (shape is None and stored):
+            return 0
+        return prod(shape or ()) * logical // stored if stored else logical
+
+    @property
+    def packed(self) -> bool:
+        """Whether an element is something else than a weight."""
+        return self.kind is Kind.SCALE or self.packing[0] != self.packing[1]
 
     @property
     def active(self) -> int:
@@ -186,7 +204,7 @@ def _from_names(slots: Iterable[Slot], names: AbstractSet[str]) -> Inventory:
             missing.append((slot, tuple(name for name in slot.names() if name not in names)))
         if present:
             shape = tuple(map(int, slot.stored.shape))
-            groups.append(_group(slot, present, {(None, shape): len(present)}))
+            groups.append(_group(slot, present, {} if slot.stored.opaque else {(None, shape): len(present)}))
             matched.update(present)
     unmatched = sorted(names - matched)
     groups += _nameless_shapes(unmatched)
@@ -234,12 +252,20 @@ def _group(
         parts=stored.parts,
         kind=stored.kind,
         section=slot.section,
-        shape=stored.shape,
-        packing=(stored.logical, stored.elements) if stored.kind is Kind.WEIGHT and stored.elements else (1, 1),
+        shape=None if stored.opaque else stored.shape,
+        packing=_packing(stored),
+        scheme=stored.scheme,
+        dtypes=stored.dtypes,
         chosen=slot.chosen,
         auxiliary=slot.auxiliary,
         alias=alias,
     )
+
+
+def _packing(stored: Stored) -> tuple[int, int]:
+    if stored.opaque:
+        return stored.logical, 0
+    return (stored.logical, stored.elements) if stored.kind is Kind.WEIGHT and stored.elements else (1, 1)
 
 
 def _nameless_shapes(names: list[str]) -> Iterable[Group]:
@@ -261,7 +287,9 @@ def _inferred_groups(names: list[str], tensors: dict[str, TensorEntry], aliases:
         ranges = tuple(sorted(column) for column in columns(numbers for _, numbers in members))
         group_names = tuple(name for name, _ in members)
         counts = _count([tensors[name] for name in group_names])
-        yield _inferred(template, ranges, group_names, counts, dimensions=dimensions, alias=alias)
+        group = _inferred(template, ranges, group_names, counts, dimensions=dimensions, alias=alias)
+        scale = template.endswith(AMBIGUOUS) and mark_beside(group_names[0], tensors)
+        yield replace(group, kind=Kind.SCALE) if scale else group
 
 
 def _inferred(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from math import prod
 
 import msgspec
 
@@ -14,7 +13,6 @@ from weightscope.checkpoint.dtypes import DTYPE_BITS, TORCH_NAMES
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.errors import UsageError, printable_path
 from weightscope.roles import Role
-from weightscope.storage.base import Kind
 
 
 class TensorRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,8 +38,6 @@ def list_tensors(inventory: Inventory, checkpoint: Checkpoint) -> Iterator[tuple
     """Every tensor with its group: group by group, in the order of the forward pass."""
     weight_map = checkpoint.index.weight_map if checkpoint.index and not checkpoint.tensors else {}
     for group in inventory.groups:
-        logical, stored = group.packing
-        counts = not group.alias and group.kind in (Kind.WEIGHT, Kind.BIAS)
         planned = next((shape for _, shape in group.counts), None)
         for name in group.names or group.planned_names():
             entry = checkpoint.tensors.get(name)
@@ -53,7 +49,7 @@ def list_tensors(inventory: Inventory, checkpoint: Checkpoint) -> Iterator[tuple
                 kind=str(group.kind),
                 dtype=entry.dtype if entry else None,
                 shape=shape,
-                parameters=prod(shape) * logical // stored if counts and shape is not None else 0,
+                parameters=group.weights_in(shape),
                 bytes=byte_size(entry.dtype, entry.shape) if entry and not group.alias else 0,
                 layer=group.layer_of(name),
                 file=printable_path(checkpoint.files[entry.file].path.name) if entry else weight_map.get(name),

@@ -104,7 +104,7 @@ def summarize(
             architecture=(config.architecture or None) if config else None,
             family=declaration.family.module if declaration else None,
             recognized=declaration is not None,
-            quantization=declaration.scheme.name if declaration and declaration.scheme else None,
+            quantization=_quantization(declaration, checkpoint),
             dtype=config.dtype if config else None,
             shape=describe(declaration.tree) if declaration else None,
             notes=(*checkpoint.location.notes, *_rest(checkpoint)),
@@ -123,6 +123,15 @@ def summarize(
         components=by_component(inventory, tying),
         findings=findings,
     )
+
+
+def _quantization(declaration: Declaration | None, checkpoint: Checkpoint) -> str | None:
+    """The methods by which weights are stored; without weights, what the config says."""
+    if declaration is None:
+        return None
+    if checkpoint.format == "config" and declaration.method:
+        return declaration.method.name
+    return ", ".join(dict.fromkeys(item.scheme.name for item in declaration.covered)) or None
 
 
 def _rest(checkpoint: Checkpoint) -> Iterator[str]:

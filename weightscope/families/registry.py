@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import cached_property, partial
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -16,7 +17,13 @@ from weightscope.components.walk import Slot, find, walk
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
 from weightscope.families.table import MODULES
-from weightscope.storage.schemes import Scheme, scheme_of
+from weightscope.quantization.common.method import Method, is_candidate, module_of
+from weightscope.quantization.common.modules import Covered, Piece, Schemes, split
+from weightscope.quantization.registry import method_of
+from weightscope.storage.base import Scheme, Stored
+
+if TYPE_CHECKING:
+    from weightscope.quantization.common.evidence import Mismatch, Tensors
 
 Build = Callable[[Config, str], Component]
 F = TypeVar("F", bound=Callable[..., Component])
@@ -64,20 +71,31 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
             raise config.error(ZERO) from None
 
 
-class Declaration(msgspec.Struct, frozen=True, kw_only=True):
-    """A family's model for one config: the tree, its tensors with quantization applied, the spelling that fits."""
+class Declaration(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """A family's model for one config: the tree, its tensors with quantization applied, the spelling that fits.
+
+    `method` is what the config says of quantization, `covered` are the weights that are quantized, by the config and,
+    once `settled`, by what the files hold; `mismatches` are those of which the two disagree.
+    """
 
     family: Family
     config: Config
     root: str
     tree: Component
     slots: tuple[Slot, ...]
-    scheme: Scheme | None
+    method: Method | None
+    covered: tuple[Covered, ...]
+    mismatches: tuple[Mismatch, ...] = ()
 
     @property
     def tied(self) -> bool:
         """Whether the config ties the head to the token embedding."""
         return any(head.tied for head in find(self.tree, Head))
+
+    @cached_property
+    def schemes(self) -> Schemes:
+        """The scheme of each weight, by the name that it has before quantization."""
+        return Schemes(self.covered)
 
 
 _FAMILIES: dict[str, Family] = {}
@@ -137,26 +155,28 @@ def component_of(config: Config, root: str, default_type: str) -> Component:
     return found.component(config, root)
 
 
-def declare(config: Config, names: Collection[str] | None = None, *, quantized: bool = True) -> Declaration | None:
+def declare(
+    config: Config, names: Collection[str] | None = None, *, beside: Callable[[str], bool] | None = None
+) -> Declaration | None:
     """The declaration of a config, under the root that most of `names` are spelled with; None for unknown types.
 
-    Without `quantized` the weights are declared as they are before quantization, whatever the config says of it.
+    `beside` tells whether a file lies beside config.json, which may say that the weights are quantized.
 
     Raises:
-        ConfigError: the config does not say what its family needs.
-        UndeclaredError: the type is known, but not this part or quantization of it.
+        ConfigError: the config does not say what its family or its quantization needs.
+        UndeclaredError: the type is known, but not this part of it.
     """
     found = find_family(config.model_type)
     if found is None:
         return None
-    scheme = scheme_of(config) if quantized else None
+    method = method_of(config, beside)
     if names is None:
         base = config.is_base_model and "" in found.roots
-        return _declare(found, config, "" if base else found.roots[0], scheme)
+        return _declare(found, config, "" if base else found.roots[0], method)
     best: Declaration | None = None
     most = -1
     for root in found.roots:
-        declaration = _declare(found, config, root, scheme)
+        declaration = _declare(found, config, root, method)
         required = [slot for slot in declaration.slots if not slot.stored.optional]
         hits = sum(slot.first_name() in names for slot in required)
         if hits > most:
@@ -166,7 +186,29 @@ def declare(config: Config, names: Collection[str] | None = None, *, quantized: 
     return best
 
 
-def _declare(found: Family, config: Config, root: str, scheme: Scheme | None) -> Declaration:
+def settled(declaration: Declaration, tensors: Tensors, strays: Collection[str]) -> Declaration:
+    """The declaration once the files had their say on which modules are quantized.
+
+    `tensors` are the names of a checkpoint or its entries, `strays` those that the declaration does not have.
+    """
+    # Few checkpoints need it, and none is to wait for its import.
+    from weightscope.quantization.common.evidence import Evidence
+
+    method = declaration.method
+    evidence = Evidence(tensors, method, strays)
+
+    def pieces(slot: Slot) -> Iterator[Piece]:
+        for said, ranges in _pieces(slot, method):
+            if is_candidate(slot.stored):
+                yield from split(slot.template, ranges, partial(evidence.decide, said))
+            else:
+                yield said, ranges
+
+    slots, covered = _quantized(walk(declaration.tree), pieces)
+    return replace(declaration, slots=slots, covered=covered, mismatches=evidence.mismatches)
+
+
+def _declare(found: Family, config: Config, root: str, method: Method | None) -> Declaration:
     tree = found.component(config, root)
     try:
         slots = list(walk(tree))
@@ -174,31 +216,38 @@ def _declare(found: Family, config: Config, root: str, scheme: Scheme | None) ->
         raise config.error(ZERO) from None
     if sum(slot.count for slot in slots) > MAX_TENSORS:
         raise config.error(f"describes over {MAX_TENSORS:,} tensors", "check its layer and expert counts")
-    if scheme:
-        slots = [part for slot in slots for part in _quantized(slot, scheme)]
-    return Declaration(family=found, config=config, root=root, tree=tree, slots=_merge(slots), scheme=scheme)
+    merged, covered = _quantized(slots, lambda slot: _pieces(slot, method))
+    return Declaration(family=found, config=config, root=root, tree=tree, slots=merged, method=method, covered=covered)
 
 
-def _quantized(slot: Slot, scheme: Scheme) -> tuple[Slot, ...]:
-    """The slots that stand for one under a scheme: layers that the config leaves out stay as they are."""
-    if not scheme.applies(slot.stored):
-        return (slot,)
-    layers = slot.ranges[0] if slot.ranges else (0,)
-    inner = tuple(indices[0] for indices in slot.ranges[1:])
-    module = slot.template.removesuffix(".weight")
-    converted = [i for i in layers if scheme.converts(module.format(i, *inner) if slot.ranges else module)]
-    among = set(converted)
-    kept = [i for i in layers if i not in among]
-    expanded = [replace(slot, template=stored.name, stored=stored) for stored in scheme.expand(slot.stored)]
-    if not kept:
-        return tuple(expanded)
-    if not converted:
-        return (slot,)
-    return tuple(
-        replace(part, ranges=(indices, *slot.ranges[1:]))
-        for parts, indices in (([slot], kept), (expanded, converted))
-        for part in parts
-    )
+def _pieces(slot: Slot, method: Method | None) -> tuple[Piece, ...]:
+    """The slot's modules, apart by what the config says of each."""
+    if method is None or not is_candidate(slot.stored):
+        return ((None, slot.ranges),)
+    module = module_of(slot.template)
+    decide = partial(method.scheme, slot.stored)
+    return split(module, slot.ranges, decide, deep=method.singles_out(module))
+
+
+def _quantized(
+    slots: Iterable[Slot], pieces_of: Callable[[Slot], Iterable[Piece]]
+) -> tuple[tuple[Slot, ...], tuple[Covered, ...]]:
+    """The slots that stand for these on disk: modules that are stored otherwise become slots of their own."""
+    found: list[Slot] = []
+    covered: list[Covered] = []
+    for slot in slots:
+        for scheme, ranges in pieces_of(slot):
+            part = slot if ranges == slot.ranges else replace(slot, ranges=ranges)
+            if scheme is None:
+                found.append(part)
+                continue
+            covered.append(Covered(template=slot.template, ranges=ranges, scheme=scheme))
+            found += (_on_disk(part, stored, scheme) for stored in scheme.expand(slot.stored))
+    return _merge(found), tuple(covered)
+
+
+def _on_disk(slot: Slot, stored: Stored, scheme: Scheme) -> Slot:
+    return replace(slot, template=stored.name, stored=replace(stored, scheme=scheme))
 
 
 def _merge(slots: list[Slot]) -> tuple[Slot, ...]:
@@ -206,7 +255,8 @@ def _merge(slots: list[Slot]) -> tuple[Slot, ...]:
     merged: dict[tuple[object, ...], Slot] = {}
     for slot in slots:
         whole = slot
-        key = (slot.template, slot.stored.shape, slot.stored.parts, slot.ranges[1:], slot.section, slot.stored.optional)
+        stored = slot.stored
+        key = (slot.template, stored.shape, stored.parts, slot.ranges[1:], slot.section, stored.optional, stored.scheme)
         same = merged.get(key)
         if same is not None and slot.ranges:
             layers = sorted({*same.ranges[0], *slot.ranges[0]})

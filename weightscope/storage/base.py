@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from math import prod
 from typing import TYPE_CHECKING, Protocol
@@ -27,12 +27,50 @@ class Kind(StrEnum):
     SCALE = "scale"
 
 
+class Scheme(Protocol):
+    """How one quantized weight is stored: its tensors, and how they become the weight again."""
+
+    @property
+    def name(self) -> str:
+        """The method's name, for people and in JSON."""
+        ...
+
+    @property
+    def rowwise(self) -> bool:
+        """Whether some rows of a weight are given by the same rows of its tensors."""
+        ...
+
+    @property
+    def words(self) -> str:
+        """The method with its settings, for people."""
+        ...
+
+    def parts(self, name: str) -> tuple[str, ...]:
+        """The names of the tensors that stand for the weight of that name, the packed weight first."""
+        ...
+
+    def expand(self, stored: Stored) -> tuple[Stored, ...]:
+        """The tensors that stand for one weight, in the order of `parts`, with the element types each may have."""
+        ...
+
+    def read(self, name: str, raw: Callable[[str], torch.Tensor]) -> torch.Tensor:
+        """The float32 weight that the tensors stand for, in its stored orientation.
+
+        Raises:
+            NotImplementedByWeightscope: the method is only named and counted here.
+        """
+        ...
+
+
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
     """One stored tensor of a declaration.
 
     `shape` is the shape on disk. `parts` gives the elements of the logical weight that go to each role; they add up
     to another number than the shape's product only where a quantization scheme packs several weights into one element.
     A scale's parts are the roles of the weight that it scales.
+
+    `scheme` is set on the tensors of a quantized weight, `dtypes` are the element types that they may have (any where
+    empty). The shape of an `opaque` tensor is not known: a method stores it that is not implemented.
     """
 
     name: str
@@ -40,6 +78,9 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[tuple[Role, int], ...]
     kind: Kind = Kind.WEIGHT
     optional: bool = False
+    dtypes: frozenset[str] = frozenset()
+    scheme: Scheme | None = None
+    opaque: bool = False
 
     @property
     def elements(self) -> int:

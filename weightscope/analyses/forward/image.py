@@ -6,34 +6,110 @@ Source: `CLIPImageProcessor` and `LlavaImageProcessor` of transformers, in its P
 from __future__ import annotations
 
 import json
-import warnings
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
+
+from weightscope.analyses.forward.child import Child, ChildError
+from weightscope.analyses.forward.children.image import SIZE
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, UsageError, WeightscopeError
 
 if TYPE_CHECKING:
     import numpy as np
-    from PIL.Image import Image
 
 KNOWN = ("CLIPImageProcessor", "CLIPFeatureExtractor", "LlavaImageProcessor")
-MAX_SETTINGS = 10_000_000
+MAX_SETTINGS = 1_000_000
 MAX_SIDE = 16_384
-# What the classes take where the file says nothing; means and deviations are CLIP's (arXiv 2103.00020).
-DEFAULTS: dict[str, Any] = {
-    "do_convert_rgb": True,
-    "do_pad": False,
-    "do_resize": True,
-    "size": {"shortest_edge": 224},
-    "resample": 3,
-    "do_center_crop": True,
-    "crop_size": {"height": 224, "width": 224},
-    "do_rescale": True,
-    "rescale_factor": 1 / 255,
-    "do_normalize": True,
-    "image_mean": [0.48145466, 0.4578275, 0.40821073],
-    "image_std": [0.26862954, 0.26130258, 0.27577711],
-}
+# Of a file; of the image in it and of the square it is padded to; of what a model is given, 2,896 × 2,896.
+MAX_IMAGE = 64_000_000
+MAX_PIXELS = 50_000_000
+MAX_INPUT_PIXELS = 2**23
+# Of processor time; an image of the most pixels takes half of it.
+IMAGE_SECONDS = 3.0
+
+Side = Annotated[int, msgspec.Meta(ge=1, le=MAX_SIDE)]
+Level = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
+Deviation = Annotated[float, msgspec.Meta(ge=1e-6, le=1e6)]
+
+
+class Sides(msgspec.Struct, frozen=True):
+    """A size in pixels: both sides, or the shorter edge."""
+
+    height: Side | None = None
+    width: Side | None = None
+    shortest_edge: Side | None = None
+    longest_edge: Side | None = None
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """A preprocessor_config.json; where it says nothing, what the classes take.
+
+    Means and deviations are CLIP's (arXiv 2103.00020).
+    """
+
+    do_pad: bool = False
+    do_resize: bool = True
+    size: Side | Sides = Sides(shortest_edge=224)
+    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 3
+    do_center_crop: bool = True
+    crop_size: Side | Sides = Sides(height=224, width=224)
+    do_rescale: bool = True
+    rescale_factor: Level = 1 / 255
+    do_normalize: bool = True
+    image_mean: tuple[Level, Level, Level] = (0.48145466, 0.4578275, 0.40821073)
+    image_std: tuple[Deviation, Deviation, Deviation] = (0.26862954, 0.26130258, 0.27577711)
+
+    @property
+    def background(self) -> tuple[int, ...] | None:
+        """The colour around an image that is padded to a square, which is its mean.
+
+        Raises:
+            ValueError: the mean is no colour.
+        """
+        if not self.do_pad:
+            return None
+        colour = tuple(int(part * 255) for part in self.image_mean)
+        if not all(0 <= part <= 255 for part in colour):
+            raise ValueError(f"a mean colour of {colour}")
+        return colour
+
+    @property
+    def resized(self) -> tuple[int, ...] | None:
+        """The shorter edge, or width and height, to resize to.
+
+        Raises:
+            ValueError: the size says neither.
+        """
+        if not self.do_resize:
+            return None
+        if isinstance(self.size, int):
+            return (self.size,)
+        match (self.size.width, self.size.height, self.size.shortest_edge, self.size.longest_edge):
+            case (None, None, int(edge), None):
+                return (edge,)
+            case (int(width), int(height), None, None):
+                return (width, height)
+            case _:
+                raise ValueError("a size that is neither a shortest_edge nor height and width")
+
+    @property
+    def cropped(self) -> tuple[int, int] | None:
+        """Height and width to crop to.
+
+        Raises:
+            ValueError: the size does not say both, or is too large.
+        """
+        if not self.do_center_crop:
+            return None
+        size = self.crop_size
+        height, width = (size, size) if isinstance(size, int) else (size.height, size.width)
+        if height is None or width is None:
+            raise ValueError("a crop_size without height and width")
+        if height * width > MAX_INPUT_PIXELS:
+            raise ValueError(f"a crop_size of {width:,} × {height:,} pixels; the limit is {MAX_INPUT_PIXELS:,} pixels")
+        return height, width
 
 
 def read_image(path: Path, directory: Path) -> np.ndarray[Any, Any]:
@@ -43,51 +119,48 @@ def read_image(path: Path, directory: Path) -> np.ndarray[Any, Any]:
         UsageError: the file cannot be read as an image.
         CheckpointError: there is no preprocessor_config.json, or it says nothing that can be done.
         NotImplementedByWeightscope: an image processor that is not implemented, by name.
-        WeightscopeError: Pillow is not installed.
+        WeightscopeError: Pillow is not installed, or no process for it can be started.
     """
     import numpy as np
 
     settings, source = _settings(directory)
-    image = _decode(path)
     try:
-        if settings["do_pad"]:
-            image = _square(image, settings["image_mean"])
-        if settings["do_resize"]:
-            image = _resize(image, settings["size"], int(settings["resample"]))
-        pixels = np.asarray(image, dtype=np.float32).transpose(2, 0, 1)
-        if settings["do_center_crop"]:
-            pixels = _crop(pixels, settings["crop_size"])
-        if settings["do_rescale"]:
-            pixels = pixels * np.float32(settings["rescale_factor"])
-        if settings["do_normalize"]:
-            mean, deviation = (
-                np.array(settings[key], np.float32)[:, None, None] for key in ("image_mean", "image_std")
-            )
-            pixels = (pixels - mean) / deviation
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise CheckpointError(
-            f"says nothing that can be done ({error!r})", where=source, code="config-invalid"
-        ) from None
+        background, size, crop = settings.background, settings.resized, settings.cropped
+    except ValueError as error:
+        raise _unusable(error, source) from None
+    pixels = _decode(path, background, size, settings.resample).transpose(2, 0, 1).astype(np.float32)
+    if crop:
+        pixels = _crop(pixels, *crop)
+    if settings.do_rescale:
+        pixels *= np.float32(settings.rescale_factor)
+    if settings.do_normalize:
+        mean, deviation = (
+            np.array(values, np.float32)[:, None, None] for values in (settings.image_mean, settings.image_std)
+        )
+        pixels -= mean
+        pixels /= deviation
     return np.ascontiguousarray(pixels[None])
 
 
-def _settings(directory: Path) -> tuple[dict[str, Any], Path]:
+def _settings(directory: Path) -> tuple[Settings, Path]:
     """The image processor's settings; transformers 5 may write them into processor_config.json."""
     for name, part in (("preprocessor_config.json", None), ("processor_config.json", "image_processor")):
         path = directory / name
-        if not path.is_file() or path.stat().st_size > MAX_SETTINGS:
+        if not path.is_file():
             continue
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise CheckpointError(f"cannot be read ({error})", where=path, code="config-invalid") from None
-        found = data.get(part) if part and isinstance(data, dict) else data
+        found = _object(path)
+        if part:
+            found = found.get(part)
         if not isinstance(found, dict):
             continue
         kind = str(found.get("image_processor_type") or found.get("feature_extractor_type") or KNOWN[0])
         if kind.removesuffix("Fast").removesuffix("Pil") not in KNOWN:
-            raise NotImplementedByWeightscope(f"the image processor {kind!r} is not implemented", where=path)
-        return DEFAULTS | {key: value for key, value in found.items() if value is not None}, path
+            raise NotImplementedByWeightscope(f"the image processor {kind!r:.80} is not implemented", where=path)
+        said = {key: value for key, value in found.items() if value is not None}
+        try:
+            return msgspec.convert(said, Settings), path
+        except (ValueError, RecursionError) as error:
+            raise _unusable(error, path) from None
     raise CheckpointError(
         "there is no preprocessor_config.json to prepare an image by",
         where=directory,
@@ -96,70 +169,70 @@ def _settings(directory: Path) -> tuple[dict[str, Any], Path]:
     )
 
 
-def _decode(path: Path) -> Image:
+def _object(path: Path) -> Any:
+    """The JSON of a file of settings; an empty object where it is something else."""
     try:
-        from PIL import Image, ImageOps, UnidentifiedImageError
+        with path.open("rb") as file:
+            raw = file.read(MAX_SETTINGS + 1)
+        if len(raw) > MAX_SETTINGS:
+            raise ValueError(f"it is larger than {MAX_SETTINGS:,} bytes")
+        data = msgspec.json.decode(raw)
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"cannot be read ({error})", where=path, code="config-invalid") from None
+    return data if isinstance(data, dict) else {}
+
+
+def _unusable(error: Exception, source: Path) -> CheckpointError:
+    return CheckpointError(f"says nothing that can be done ({error})", where=source, code="config-invalid")
+
+
+def _decode(
+    path: Path, background: tuple[int, ...] | None, size: tuple[int, ...] | None, resample: int
+) -> np.ndarray[Any, Any]:
+    """The image, padded and resized, uint8 [height, width, 3]."""
+    import numpy as np
+
+    try:
+        there = path.stat().st_size
+        if not path.is_file() or there > MAX_IMAGE:
+            what = f"it is larger than {MAX_IMAGE:,} bytes" if path.is_file() else "it is no file"
+            raise _unreadable(what, path)
+        child = Child("image", "PIL")
     except ImportError:
         raise WeightscopeError("Pillow is not installed", hint="install weightscope-cli[forward]") from None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                return _opaque(ImageOps.exif_transpose(image))
-    except UnidentifiedImageError:
-        raise UsageError("is no image that Pillow knows", where=path) from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise UsageError("has too many pixels", where=path, hint="scale it down first") from None
-    except (OSError, ValueError, SyntaxError) as error:
-        raise UsageError(f"cannot be read as an image ({error})", where=path, hint="check the file") from None
+    except OSError as error:
+        raise _unreadable(error.strerror, path) from None
+    request = {
+        "path": os.path.abspath(path),  # noqa: PTH100 - as the file system spells it
+        "most_bytes": MAX_IMAGE,
+        "most_pixels": MAX_PIXELS,
+        "most_input": MAX_INPUT_PIXELS,
+        "background": background,
+        "size": size,
+        "resample": resample,
+    }
+    with child:
+        child.send(json.dumps(request).encode(), IMAGE_SECONDS)
+        try:
+            answer = child.receive(SIZE.size + 3 * MAX_INPUT_PIXELS)
+        except ChildError as error:
+            raise _unreadable(error, path) from None
+    width, height = SIZE.unpack(answer[: SIZE.size])
+    if SIZE.size + 3 * width * height != len(answer):
+        raise _unreadable("Pillow gives another number of pixels", path)
+    return np.frombuffer(answer, np.uint8, offset=SIZE.size).reshape(height, width, 3)
 
 
-def _opaque(image: Image) -> Image:
-    """In RGB, what shows through in white."""
-    from PIL import Image as Images
-
-    if "A" not in image.getbands() and image.info.get("transparency") is None:
-        return image.convert("RGB")
-    white = Images.new("RGBA", image.size, (255, 255, 255, 255))
-    return Images.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+def _unreadable(why: object, path: Path) -> UsageError:
+    return UsageError(
+        f"cannot be read as an image ({why})", where=path, hint="give a PNG, JPEG, WebP, GIF or BMP of a sane size"
+    )
 
 
-def _square(image: Image, mean: list[float]) -> Image:
-    """In the middle of a square, the rest in the mean colour."""
-    from PIL import Image as Images
-
-    side = max(image.size)
-    background = tuple(int(part * 255) for part in mean)
-    canvas = Images.new("RGB", (side, side), background)
-    canvas.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
-    return canvas
-
-
-def _resize(image: Image, size: dict[str, int] | int, resample: int) -> Image:
-    if isinstance(size, int):
-        size = {"shortest_edge": size}
-    if "shortest_edge" in size:
-        if "longest_edge" in size:
-            raise ValueError("size with shortest_edge and longest_edge")
-        short, long = sorted(image.size)
-        longer = int(size["shortest_edge"] * long / short)
-        width, height = (
-            (size["shortest_edge"], longer) if image.width <= image.height else (longer, size["shortest_edge"])
-        )
-    else:
-        width, height = size["width"], size["height"]
-    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
-        raise ValueError(f"a size of {width} × {height}")
-    return image.resize((width, height), resample=resample)
-
-
-def _crop(pixels: np.ndarray[Any, Any], size: dict[str, int] | int) -> np.ndarray[Any, Any]:
+def _crop(pixels: np.ndarray[Any, Any], height: int, width: int) -> np.ndarray[Any, Any]:
     """The middle [3, height, width], with zeros around what is smaller."""
     import numpy as np
 
-    height, width = (size, size) if isinstance(size, int) else (size["height"], size["width"])
-    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
-        raise ValueError(f"a crop of {width} × {height}")
     tall, wide = pixels.shape[1:]
     around = [
         (0, 0),

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import BinaryIO, Literal
 
 import msgspec
+from msgspec.structs import replace
 
-from weightscope.errors import CheckpointError, UsageError, WeightscopeError
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+from weightscope.analyses.forward.request import MAX_TOKENS, too_many_tokens
+from weightscope.analyses.forward.speller import Speller
+from weightscope.components.vision.language import VisionLanguage
+from weightscope.errors import UsageError, WeightscopeError
 
 DEFAULT_PROMPT = "The capital of France is"
+IMAGE_PROMPT = "What is shown in this image?"
 # Ids for a model without a tokenizer: as many, spread over the vocabulary.
 DEFAULT_IDS = 8
-MAX_PROMPT = 10_000_000
+# Bytes of UTF-8: more than a pass takes as tokens.
+MAX_PROMPT = 4_000_000
 Origin = Literal["tokens", "text", "default text", "default tokens", "golden", "none"]
 
 
@@ -33,98 +37,86 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
         return self.origin in ("text", "default text")
 
 
-class Speller:
-    """A model's own tokenizer.json."""
+def find_speller(directory: Path | None, *, text: str | None = None) -> tuple[Speller | None, tuple[str, ...]]:
+    """The model's tokenizer, or None and why; only what was not asked for may be done without.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._tokenizer = _load(path)
-
-    def encode(self, text: str) -> tuple[int, ...]:
-        """Ids of a text, with the special tokens that the tokenizer adds."""
-        return tuple(self._tokenizer.encode(text).ids)
-
-    def token(self, id: int) -> str:
-        """A token's own spelling, special ones included."""
-        return self._tokenizer.id_to_token(id) or f"<{id}>"
-
-    def after(self, before: int, id: int) -> str:
-        """A token's text where it follows another: decoders drop the blank before a text's first token."""
-        first = self._tokenizer.decode([before], skip_special_tokens=False)
-        both = self._tokenizer.decode([before, id], skip_special_tokens=False)
-        text = both[len(first) :] if both.startswith(first) else self._tokenizer.decode([id], skip_special_tokens=False)
-        # Bytes that are no character by themselves come as the replacement character.
-        return text if text and "\ufffd" not in text else self.token(id)
-
-
-def read_prompt(
-    directory: Path | None, *, tokens: str | None = None, text: str | None = None, vocabulary: int = 0
-) -> tuple[Prompt, Speller | None]:
-    """The prompt that a user asked for, and the tokenizer if there is one that can be used.
+    The tokenizer starts to load in a process of its own. Whoever gets it closes it.
 
     Args:
         directory: where the model's tokenizer.json lies, if anywhere.
-        tokens: comma-separated ids.
-        text: a text to encode.
-        vocabulary: rows of the embedding, for ids to run on where nothing else is given.
+        text: the text that a user wants to run on, if any.
 
     Raises:
-        UsageError: an empty prompt, ids that are none, or a text and no tokenizer to encode it.
-        CheckpointError: tokenizer.json is none.
-        WeightscopeError: the tokenizers library is not installed.
+        UsageError: an empty or too long text, or one and no tokenizer to encode it.
+        CheckpointError: there is a text, and tokenizer.json is too large.
+        WeightscopeError: there is a text, and the tokenizers library is not installed.
     """
     path = directory / "tokenizer.json" if directory else None
-    if tokens is not None:
-        return Prompt(tokens=_ids(tokens), origin="tokens"), _optional(path)[0]
     if text is not None:
-        if not text:
-            raise UsageError("an empty prompt", hint="write something, or give --tokens")
+        _check_text(text)
         if path is None or not path.is_file():
             raise UsageError(
                 "there is no tokenizer.json beside the weights to encode a prompt with",
                 where=directory,
                 hint="fetch it from the model's repository, or give --tokens 1,2,3",
             )
-        speller = Speller(path)
-        return Prompt(tokens=_encoded(speller, text), origin="text", text=text), speller
-    default, notes = _optional(path)
-    if default:
-        ids = _encoded(default, DEFAULT_PROMPT)
-        return Prompt(tokens=ids, origin="default text", text=DEFAULT_PROMPT), default
-    spread = dict.fromkeys(vocabulary * step // (DEFAULT_IDS + 1) for step in range(1, DEFAULT_IDS + 1))
-    return Prompt(tokens=tuple(spread), origin="default tokens", notes=notes), None
+        return Speller(path), ()
+    if path is None or not path.is_file():
+        return None, ("There is no tokenizer.json: run on fixed token ids.",)
+    try:
+        return Speller(path), ()
+    except (WeightscopeError, OSError) as error:
+        return None, (without(error),)
 
 
-def read_text(path: Path) -> str:
-    """The content of a prompt file, or of standard input for `-`.
+def without(error: WeightscopeError | OSError) -> str:
+    """The note on a tokenizer that nobody asked for and that cannot be used."""
+    what = error.what if isinstance(error, WeightscopeError) else f"it cannot be read ({error.strerror})"
+    return f"tokenizer.json: {what}: run without it."
+
+
+def encoded(speller: Speller, text: str) -> tuple[int, ...]:
+    """The ids of a text, at least one.
 
     Raises:
-        UsageError: it cannot be read as UTF-8.
+        UsageError: the tokenizer makes none.
+        CheckpointError: the tokenizer cannot be used.
     """
-    import sys
-
-    try:
-        if str(path) == "-":
-            return sys.stdin.read(MAX_PROMPT)
-        if path.is_file() and path.stat().st_size > MAX_PROMPT:
-            raise UsageError(f"is longer than {MAX_PROMPT:,} bytes", where=path, hint="give a page of it")
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot be read ({error.strerror})", where=path, hint="check the path") from None
-    except UnicodeDecodeError:
-        raise UsageError("is not UTF-8 text", where=path) from None
-
-
-def _encoded(speller: Speller, text: str) -> tuple[int, ...]:
     ids = speller.encode(text)
     if not ids:
         raise UsageError("the tokenizer makes no tokens of the prompt", hint="write something longer")
     return ids
 
 
-def _ids(text: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in text.replace(" ", ",").split(",")]
-    parts = [part for part in parts if part]
+def default_prompt(speller: Speller | None, notes: tuple[str, ...], vocabulary: int) -> tuple[Prompt, Speller | None]:
+    """What to run on where a user says nothing, and the tokenizer if it can be used.
+
+    Args:
+        speller: the model's tokenizer, if there is one.
+        notes: why there is none.
+        vocabulary: rows of the embedding, for ids to run on without a tokenizer.
+    """
+    if speller:
+        try:
+            ids = encoded(speller, DEFAULT_PROMPT)
+            return Prompt(tokens=ids, origin="default text", text=DEFAULT_PROMPT), speller
+        except WeightscopeError as error:
+            notes = (without(error),)
+    spread = dict.fromkeys(vocabulary * step // (DEFAULT_IDS + 1) for step in range(1, DEFAULT_IDS + 1))
+    return Prompt(tokens=tuple(spread), origin="default tokens", notes=notes), None
+
+
+def given_tokens(text: str) -> tuple[int, ...]:
+    """The ids of `--tokens`.
+
+    Raises:
+        UsageError: there are none, too many, or something else between the commas.
+    """
+    if text.count(",") > MAX_TOKENS:
+        raise too_many_tokens(text.count(",") + 1)
+    parts = text.replace(",", " ").split()
+    if len(parts) > MAX_TOKENS:
+        raise too_many_tokens(len(parts))
     if not parts:
         raise UsageError("--tokens names no token", hint="write --tokens 1,2,3")
     wrong = next((part for part in parts if not part.removeprefix("-").isdecimal() or len(part) > 18), None)
@@ -133,29 +125,56 @@ def _ids(text: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def _optional(path: Path | None) -> tuple[Speller | None, tuple[str, ...]]:
-    """The tokenizer, or why there is none; only what was not asked for may be done without."""
-    if path is None or not path.is_file():
-        return None, ("There is no tokenizer.json: run on fixed token ids.",)
-    try:
-        return Speller(path), ()
-    except WeightscopeError as error:
-        return None, (f"{error.what}: run without it.",)
+def with_image(prompt: Prompt, tree: VisionLanguage, speller: Speller | None) -> Prompt:
+    """The prompt with a place for each vector of the image, before the text where it says no place."""
+    mark, places = tree.image_token, tree.image_tokens
+    tokens = prompt.tokens
+    if speller and prompt.origin in ("text", "default text"):
+        text = IMAGE_PROMPT if prompt.origin == "default text" else prompt.text or ""
+        spelled = speller.token(mark)
+        text = text if spelled in text else f"{spelled}\n{text}"
+        tokens, prompt = speller.encode(text), replace(prompt, text=text)
+    count = tokens.count(mark)
+    if count == places:
+        return replace(prompt, tokens=tokens)
+    if count > 1:
+        raise UsageError(f"{count:,} image tokens (id {mark}), and one image takes 1 or {places:,}")
+    position = tokens.index(mark) if count else 0
+    return replace(prompt, tokens=(*tokens[:position], *[mark] * places, *tokens[position + count :]))
 
 
-def _load(path: Path) -> Tokenizer:
+def read_text(path: Path) -> str:
+    """The content of a prompt file, or of standard input for `-`.
+
+    Raises:
+        UsageError: it cannot be read as UTF-8, or is too long.
+    """
     try:
-        from tokenizers import Tokenizer
-    except ImportError:
-        raise WeightscopeError(
-            "the tokenizers library is not installed", hint="install weightscope-cli[forward], or give --tokens"
-        ) from None
+        if str(path) == "-":
+            return _decoded(path, sys.stdin.buffer)
+        with path.open("rb") as file:
+            return _decoded(path, file)
+    except OSError as error:
+        raise UsageError(f"cannot be read ({error.strerror})", where=path, hint="check the path") from None
+
+
+def _decoded(path: Path, file: BinaryIO) -> str:
+    content = file.read(MAX_PROMPT + 1)
+    if len(content) > MAX_PROMPT:
+        raise UsageError(f"is longer than {MAX_PROMPT:,} bytes", where=path, hint="give a page of it")
     try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # noqa: BLE001 - the library raises bare Exception
-        raise CheckpointError(
-            f"is no tokenizer ({error})",
-            where=path,
-            hint="restore it from the model's repository",
-            code="config-invalid",
-        ) from None
+        # Line ends as text files are read everywhere in Python.
+        return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError:
+        raise UsageError("is not UTF-8 text", where=path) from None
+
+
+def _check_text(text: str) -> None:
+    if not text:
+        raise UsageError("an empty prompt", hint="write something, or give --tokens")
+    try:
+        size = len(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        raise UsageError("the prompt is not UTF-8 text", hint="write it in a file, and give --prompt-file") from None
+    if size > MAX_PROMPT:
+        raise UsageError(f"the prompt is longer than {MAX_PROMPT:,} bytes", hint="give a page of it")

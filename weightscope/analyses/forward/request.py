@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 DTypeName = Literal["float32", "bfloat16", "float64"]
 DTYPES: tuple[DTypeName, ...] = ("float32", "bfloat16", "float64")
+# Of one pass, which holds the logits of all of them; attention takes the square of it in time.
+MAX_TOKENS = 262_144
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +60,8 @@ def check_tokens(tree: Component, request: Request) -> None:
         return
     if not request.tokens:
         raise UsageError("no tokens to run on", hint="give at least one")
+    if len(request.tokens) > MAX_TOKENS:
+        raise too_many_tokens(len(request.tokens))
     rows = int(model.decoder.embedding.rows)
     image = tree.image_token if isinstance(tree, VisionLanguage) else None
     beyond = [token for token in request.tokens if not 0 <= token < rows and token != image]
@@ -72,6 +76,11 @@ def check_tokens(tree: Component, request: Request) -> None:
     depth = model.decoder.depth
     if request.stop_after is not None and not 0 <= request.stop_after < depth:
         raise UsageError(f"there is no layer {request.stop_after}", hint=f"layers are 0 to {depth - 1:,}")
+
+
+def too_many_tokens(count: int) -> UsageError:
+    """More tokens than one pass takes."""
+    return UsageError(f"{count:,} tokens are more than the {MAX_TOKENS:,} that one pass takes", hint="give fewer")
 
 
 def images_of(tree: Component, request: Request) -> torch.Tensor | None:

@@ -26,10 +26,12 @@ from weightscope.components.embedding import Head
 from weightscope.components.running import At, Pass, Stopped
 from weightscope.components.vision.encoder import VisionEncoder
 from weightscope.components.vision.language import VisionLanguage
-from weightscope.errors import NotImplementedByWeightscope
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 from weightscope.families.registry import Declaration
+from weightscope.quantization.common.method import FLOATS
 from weightscope.ranges import template_of
 from weightscope.roles import Role, Section
+from weightscope.storage.base import Kind
 
 if TYPE_CHECKING:
     import torch
@@ -83,6 +85,31 @@ def run_forward(declaration: Declaration, checkpoint: Checkpoint, inventory: Inv
         broken=broken,
         image_token=tree.image_token if isinstance(tree, VisionLanguage) else None,
     )
+
+
+def refuse_unread(declaration: Declaration, inventory: Inventory) -> None:
+    """Refuse weights that are stored by a method that is not implemented, or that have lost what scales them.
+
+    Raises:
+        NotImplementedByWeightscope: the method, by name.
+        CheckpointError: integers or 8-bit floats stand where no scales are.
+    """
+    unread = next((group for group in inventory.groups if group.scheme and group.packing[1] == 0), None)
+    if unread is not None and unread.scheme is not None:
+        raise NotImplementedByWeightscope(
+            f"{unread.title} is quantized ({unread.scheme.name}), which is not implemented",
+            where=declaration.config.source,
+            hint="dequantize the model with the library that quantized it, and run that",
+        )
+    for group in inventory.groups:
+        narrow = sorted(dtype for dtype, _ in group.counts if dtype and dtype not in FLOATS)
+        if group.kind is Kind.WEIGHT and group.scheme is None and not group.inferred and narrow:
+            raise CheckpointError(
+                f"{group.title} is stored in {narrow[0]}, and nothing says how its values are scaled",
+                where=declaration.config.source,
+                hint="restore quantization_config and the scales of the same export",
+                code="quantization-mismatch",
+            )
 
 
 def _output(tree: CausalLM | VisionLanguage | VisionEncoder, tokens: torch.Tensor, at: At) -> torch.Tensor | None:

@@ -13,7 +13,6 @@ from weightscope.checkpoint.values import load_torch, read_torch
 from weightscope.components.walk import Slot
 from weightscope.errors import CheckpointError
 from weightscope.families.registry import Declaration
-from weightscope.storage.base import Kind
 
 if TYPE_CHECKING:
     import torch
@@ -32,8 +31,7 @@ class Stream:
         self.taken: list[str] = []
         self._checkpoint = checkpoint
         self._slots = declaration.slots
-        self._scheme = declaration.scheme
-        self._scales = _scales(declaration.slots) if self._scheme else frozenset()
+        self._schemes = declaration.schemes
         self._device = device
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="weightscope-reader")
         self._coming: dict[Part, Future[torch.Tensor]] = {}
@@ -57,34 +55,28 @@ class Stream:
         Raises:
             CheckpointError: it is in no file, or its file is shorter than it was.
         """
-        parts = self._parts(name)
-        self.taken.append(parts[0])
-        if self._scheme and len(parts) > 1:
-            return self._scheme.read(name, self._whole)
-        return self._whole(name)
+        scheme = self._schemes.of(name)
+        self.taken.append(scheme.parts(name)[0] if scheme else name)
+        return scheme.read(name, self._whole) if scheme else self._whole(name)
 
     def rows(self, name: str, index: slice | torch.Tensor) -> torch.Tensor:
         """Consecutive rows, or those of an index, of a tensor in its stored layout."""
-        parts = self._parts(name)
-        self.taken.append(parts[0])
-        if self._scheme is None or len(parts) == 1:
+        scheme = self._schemes.of(name)
+        self.taken.append(scheme.parts(name)[0] if scheme else name)
+        if scheme is None:
             return self._some(name, index)
-        if self._scheme.rowwise:
-            return self._scheme.read(name, lambda part: self._some(part, index))
-        return self._scheme.read(name, self._whole)[index]
+        if scheme.rowwise:
+            return scheme.read(name, lambda part: self._some(part, index))
+        return scheme.read(name, self._whole)[index]
 
     def ahead(self, names: Iterable[str], rows: slice | None = None) -> None:
         """Have these read while the caller computes."""
         for name in names:
-            for part in self._parts(name):
+            scheme = self._schemes.of(name)
+            for part in scheme.parts(name) if scheme else (name,):
                 key = _key(part, rows)
                 if self.has(part) and key not in self._coming:
                     self._coming[key] = self._reader.submit(self._load, part, rows)
-
-    def _parts(self, name: str) -> tuple[str, ...]:
-        """The stored tensors that stand for a weight: itself, unless the declaration has scales for it."""
-        parts = self._scheme.parts(name) if self._scheme else (name,)
-        return parts if parts[-1] in self._scales else (name,)
 
     def _whole(self, name: str) -> torch.Tensor:
         return self._arrived(name, None)
@@ -123,11 +115,6 @@ def missing_tensor(name: str, slots: Iterable[Slot], checkpoint: Checkpoint) -> 
         hint="`weightscope check` says what else is missing",
         code="missing-tensor",
     )
-
-
-def _scales(slots: Iterable[Slot]) -> frozenset[str]:
-    """The names of all scales."""
-    return frozenset(name for slot in slots if slot.stored.kind is Kind.SCALE for name in slot.names())
 
 
 def _key(name: str, rows: slice | None) -> Part:

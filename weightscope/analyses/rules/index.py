@@ -130,7 +130,7 @@ def _wrong_size(subject: Subject) -> Iterator[Finding]:
 def _implausible_size(subject: Subject) -> Iterator[Finding]:
     """An index alone: its size against the config's shapes in one dtype; buffers may have another."""
     index, declaration = subject.checkpoint.index, subject.declaration
-    if index is None or index.total_size is None or declaration is None or declaration.scheme:
+    if index is None or index.total_size is None or declaration is None or declaration.covered:
         return
     if subject.inventory.unrecognized or subject.inventory.missing:
         return

@@ -9,10 +9,10 @@ from weightscope.analyses.rules.subject import Subject, listed, some, summed
 from weightscope.components.decoder import Decoder
 from weightscope.components.walk import find
 from weightscope.findings import Finding
+from weightscope.quantization.common.marks import is_activation
 from weightscope.ranges import fill, template_of
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
-from weightscope.storage.base import Kind
 
 
 def missing_tensors(subject: Subject) -> Iterator[Finding]:
@@ -20,14 +20,10 @@ def missing_tensors(subject: Subject) -> Iterator[Finding]:
     if subject.declaration is None or not subject.inventory.recognized or not subject.complete:
         return
     partly = any(group.auxiliary for group in subject.inventory.groups)
-    scaled = any(group.kind is Kind.SCALE for group in subject.inventory.groups)
     left_out: list[str] = []
     depths = _depths(subject)
     yield from (_wrong_depth(depth) for depth in depths)
     for slot, absent in subject.inventory.missing:
-        # Plain weights under a quantization config are one fault, not a scale missing for each.
-        if slot.stored.kind is Kind.SCALE and not scaled:
-            continue
         lost = {(depth.stack, layer) for depth in depths for layer in depth.missing}
         names = [name for name in absent if _place(slot.template, name) not in lost]
         if not names:
@@ -65,6 +61,8 @@ def unexpected_tensors(subject: Subject) -> Iterator[Finding]:
         return
     beyond = {name for depth in _depths(subject) for name in depth.beyond}
     names = [name for name in subject.inventory.unrecognized if name not in beyond]
+    if subject.declaration.covered:
+        names = [name for name in names if not is_activation(name)]
     titles = summed(names)
     if titles:
         yield Finding(

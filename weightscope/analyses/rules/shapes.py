@@ -7,7 +7,6 @@ from copy import deepcopy
 from typing import NamedTuple
 
 from weightscope.analyses.inventory import Group
-from weightscope.analyses.rules.dtypes import PACKED
 from weightscope.analyses.rules.subject import Subject, summed
 from weightscope.components.walk import walk
 from weightscope.config import Config, Nullable
@@ -15,7 +14,6 @@ from weightscope.errors import WeightscopeError
 from weightscope.families.registry import Declaration
 from weightscope.findings import Finding
 from weightscope.sizes import Shape
-from weightscope.storage.base import Kind
 
 DAMAGED = "the others of its kind fit: these were damaged or come from another model; save the checkpoint again"
 OTHER_MODEL = "config.json and weights describe different models"
@@ -43,12 +41,12 @@ def misshapen_tensors(subject: Subject) -> Iterator[Finding]:
     if not subject.has_shapes:
         return
     wrong = [item for group in subject.inventory.groups for item in _strange(group, subject)]
-    plain = [item for item in wrong if not _is_packed(item.group)]
+    plain = [item for item in wrong if not item.group.packed]
     hint = _hint(subject, plain) if plain else ""
     for item in wrong:
         sizes: Shape = item.group.shape or ()
         expected = [int(size) for size in sizes]
-        packed = _is_packed(item.group)
+        packed = item.group.packed
         some = len(item.names) < item.group.tensors
         titles = summed(item.names) if some else [item.group.title]
         verb = "is" if len(item.names) == 1 else f"all {len(item.names):,} are"
@@ -70,17 +68,10 @@ def _strange(group: Group, subject: Subject) -> Iterator[Wrong]:
         return
     expected = tuple(int(size) for size in group.shape)
     shapes = dict.fromkeys(shape for _, shape in group.counts if shape != expected)
-    # Plain weights under a scheme that packs are said as that, once, by the rule on quantization.
-    if _is_packed(group) and group.kind is Kind.WEIGHT and not any(dtype in PACKED for dtype, _ in group.counts):
-        return
     for shape in shapes:
         alike = len(group.counts) == 1
         entries = subject.checkpoint.tensors
         yield Wrong(group, shape, group.names if alike else tuple(n for n in group.names if entries[n].shape == shape))
-
-
-def _is_packed(group: Group) -> bool:
-    return group.kind is Kind.SCALE or group.packing[0] != group.packing[1]
 
 
 def _hint(subject: Subject, wrong: list[Wrong]) -> str:
@@ -114,7 +105,7 @@ def _likely_truths(subject: Subject, wrong: list[Wrong]) -> list[Truth]:
     declaration = subject.declaration
     if declaration is None or any(len(item.group.counts) > 1 for item in wrong):
         return []
-    groups = (group for group in subject.inventory.groups if group.shape and not _is_packed(group))
+    groups = (group for group in subject.inventory.groups if group.shape and not group.packed)
     actual = {group.template: shape for group in groups for _, shape in group.counts}
     tried = dict.fromkeys(_candidates(declaration, wrong))
     return [truth for truth in tried if _shapes(declaration, truth.key, truth.value, actual.keys()) == actual]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -13,24 +14,34 @@ from weightscope.components.walk import find
 from weightscope.findings import Finding
 from weightscope.roles import Role
 
-MAX_TOKENIZER = 200_000_000
+MAX_TOKENIZER = 100_000_000
+# Commas in the vocabulary's JSON, where a token takes one or two; the largest published have 262,144 tokens.
+MAX_COMMAS = 2_000_000
 # What a model may have instead of, or before it had, a tokenizer.json.
 OTHERS = ("tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json", "tokenizer_config.json")
 
+TokenId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
-class _Added(msgspec.Struct):
-    id: int
+
+class _Added(msgspec.Struct, gc=False):
+    id: TokenId
+
+
+class _Scored(msgspec.Struct, array_like=True, gc=False):
+    """A token and its score, of which only the place is used."""
 
 
 class _Model(msgspec.Struct):
     """BPE and WordPiece map tokens to ids, Unigram lists them in order."""
 
-    vocab: dict[str, int] | list[msgspec.Raw] = {}
+    vocab: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 class _Tokenizer(msgspec.Struct):
+    """What is used of the file, not decoded yet: merges are skipped, and a list may have any number of items."""
+
     model: _Model
-    added_tokens: list[_Added] = []
+    added_tokens: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 def tokenizer_size(subject: Subject) -> Iterator[Finding]:
@@ -50,10 +61,17 @@ def tokenizer_size(subject: Subject) -> Iterator[Finding]:
                 hint="the model cannot be prompted without one",
             )
         return
-    highest = _highest(directory.fetch("tokenizer.json"))
-    if isinstance(highest, Finding):
-        yield highest
-    elif highest >= rows:
+    try:
+        highest = highest_id(directory.fetch("tokenizer.json"))
+    except (OSError, ValueError, RecursionError) as error:
+        yield Finding(
+            code="config-invalid",
+            severity="error",
+            message=f"tokenizer.json cannot be read ({error})",
+            hint="restore it from the model's repository",
+        )
+        return
+    if highest >= rows:
         yield Finding(
             code="config-invalid",
             severity="error",
@@ -65,18 +83,22 @@ def tokenizer_size(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _highest(path: Path) -> int | Finding:
-    """The highest token id, or what is wrong with the file."""
-    try:
-        raw = path.read_bytes() if path.stat().st_size <= MAX_TOKENIZER else b""
-        tokenizer = msgspec.json.decode(raw, type=_Tokenizer)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Finding(
-            code="config-invalid",
-            severity="error",
-            message=f"tokenizer.json cannot be read ({error})",
-            hint="restore it from the model's repository",
-        )
-    vocab = tokenizer.model.vocab
-    ids = vocab.values() if isinstance(vocab, dict) else range(len(vocab))
-    return max((*ids, *(token.id for token in tokenizer.added_tokens)), default=-1)
+def highest_id(path: Path) -> int:
+    """The highest token id of a tokenizer.json, or -1 where it has no token.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is too large, is no JSON, or something else is where tokens are expected.
+    """
+    with path.open("rb") as file:
+        raw = file.read(MAX_TOKENIZER + 1)
+    if len(raw) > MAX_TOKENIZER:
+        raise ValueError(f"it is larger than {MAX_TOKENIZER:,} bytes")
+    tokenizer = msgspec.json.decode(raw, type=_Tokenizer)
+    vocab, added = bytes(tokenizer.model.vocab), bytes(tokenizer.added_tokens)
+    if vocab.count(b",") + added.count(b",") > MAX_COMMAS:
+        raise ValueError(f"its vocabulary has more than {MAX_COMMAS:,} commas")
+    found = msgspec.json.decode(vocab, type=dict[str, TokenId] | list[_Scored])
+    ids = found.values() if isinstance(found, dict) else range(len(found))
+    others = msgspec.json.decode(added, type=list[_Added])
+    return max((*ids, *(token.id for token in others)), default=-1)

@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from weightscope.config import Config
+from weightscope.quantization.common.excluded import Excluded
 from weightscope.sizes import Size
 from weightscope.storage.base import Kind, Stored
 
@@ -23,28 +24,44 @@ BLOCK = 32
 # What the 16 codes of E2M1 stand for; the fourth bit is the sign.
 VALUES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 EXPONENT_BIAS = 127
+BYTES = frozenset({"U8"})
+
+
+def method(config: Config, settings: dict[str, Any]) -> MXFP4:
+    """From a `quantization_config` with `quant_method` mxfp4.
+
+    Raises:
+        ConfigError: no list of modules.
+    """
+    return MXFP4(excluded=Excluded.of(config, "modules_to_not_convert", settings.get("modules_to_not_convert")))
 
 
 class MXFP4(msgspec.Struct, frozen=True, kw_only=True):
-    """All stacked experts, and nothing else."""
+    """All stacked experts, except those in `excluded`, and nothing else."""
+
+    excluded: Excluded = Excluded()
+    name: str = "mxfp4"
+    missing: str = ""
+    silent: bool = False
+
+    def scheme(self, stored: Stored, module: str) -> PackedMXFP4 | None:
+        """Packed, for tensors of three dimensions; the module of a stacked weight is what holds the experts."""
+        if stored.kind is not Kind.WEIGHT or len(stored.shape) != 3 or stored.name.endswith(".weight"):
+            return None
+        return None if self.excluded.holds(module.rpartition(".")[0]) else PACKED
+
+    def singles_out(self, template: str) -> bool:
+        """No expert is a module of its own."""
+        del template
+        return False
+
+
+class PackedMXFP4(msgspec.Struct, frozen=True, kw_only=True):
+    """A stacked weight as `_blocks` and `_scales`."""
 
     name: str = "mxfp4"
     rowwise: bool = True
-
-    @classmethod
-    def of(cls, config: Config, settings: dict[str, Any]) -> MXFP4:
-        """From a `quantization_config` with `quant_method` mxfp4; what it leaves out is never stacked."""
-        del config, settings
-        return cls()
-
-    def applies(self, stored: Stored) -> bool:
-        """Tensors of three dimensions."""
-        return stored.kind is Kind.WEIGHT and len(stored.shape) == 3
-
-    def converts(self, module: str) -> bool:
-        """No stacked expert is left out."""
-        del module
-        return True
+    words: str = f"MXFP4 in blocks of {BLOCK}"
 
     def parts(self, name: str) -> tuple[str, ...]:
         """The packed elements, then their exponents."""
@@ -56,8 +73,8 @@ class MXFP4(msgspec.Struct, frozen=True, kw_only=True):
         groups = Size(columns // BLOCK, f"{columns.text}/{BLOCK}", columns.keys)
         blocks, scales = self.parts(stored.name)
         return (
-            replace(stored, name=blocks, shape=(experts, rows, groups, Size(BLOCK // 2))),
-            replace(stored, name=scales, shape=(experts, rows, groups), kind=Kind.SCALE),
+            replace(stored, name=blocks, shape=(experts, rows, groups, Size(BLOCK // 2)), dtypes=BYTES),
+            replace(stored, name=scales, shape=(experts, rows, groups), kind=Kind.SCALE, dtypes=BYTES),
         )
 
     def read(self, name: str, raw: Callable[[str], torch.Tensor]) -> torch.Tensor:
@@ -70,3 +87,6 @@ class MXFP4(msgspec.Struct, frozen=True, kw_only=True):
         exponents = scales.to(torch.int32)[..., None] - EXPONENT_BIAS
         weight = torch.ldexp(table[codes.int()], exponents)
         return weight.flatten(-2).transpose(1, 2)
+
+
+PACKED = PackedMXFP4()

@@ -1,0 +1,111 @@
+"""Which method a config names, and what of it is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from weightscope.config import Config
+from weightscope.errors import ConfigError
+from weightscope.quantization.registry import method_of, methods
+
+FP8 = {"quant_method": "fp8", "weight_block_size": [4, 8]}
+
+
+def test_every_file_is_a_method() -> None:
+    assert methods() == {"fp8", "mlx", "mxfp4"}
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        ({}, None),
+        ({"quantization_config": None}, None),
+        ({"quantization_config": {}}, None),
+        ({"quantization_config": FP8}, "fp8"),
+        ({"text_config": {"quantization_config": FP8}}, "fp8"),
+        ({"quantization_config": {"quant_method": "mxfp4"}}, "mxfp4"),
+        ({"quantization": {"bits": 4, "group_size": 64}}, "mlx"),
+        ({"quantization": {"bits": 4, "group_size": 64}, "quantization_config": {"bits": 4, "group_size": 64}}, "mlx"),
+    ],
+)
+def test_methods_that_are_implemented(config: dict[str, Any], name: str | None) -> None:
+    method = method_of(Config(config))
+    assert (method and method.name) == name
+    assert not (method and method.missing)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "missing"),
+    [
+        ({"quant_method": "gptq", "bits": 4}, "gptq", "gptq"),
+        ({"quant_method": "compressed-tensors"}, "compressed-tensors", "compressed-tensors"),
+        ({"quant_method": "registry"}, "registry", "registry"),
+        ({"quant_method": "common"}, "common", "common"),
+        ({"quant_method": 5}, "5", "5"),
+        ({"quant_method": "fp8"}, "fp8", "weight_block_size"),
+        (FP8 | {"modules_to_not_convert": ["(a+)+b"]}, "fp8", "(a+)+b"),
+        (FP8 | {"modules_to_not_convert": [".*a.*b.*c.*d"]}, "fp8", ".*a.*b"),
+        (FP8 | {"modules_to_not_convert": ["(m|m)(o|o)(d|d)(e|e)(l|l)(a|a)(b|b)(c|c)(d|d)x"]}, "fp8", "(m|m)"),
+        (FP8 | {"modules_to_not_convert": ["m?m?m?m?m?m?m?m?m?x"]}, "fp8", "m?m?"),
+        ({"bits": 3, "group_size": 64}, "mlx", "3 bits"),
+        ({"bits": 4, "group_size": 64, "mode": "mxfp4"}, "mlx", "mxfp4"),
+        ({"bits": 4, "group_size": 64, "lm_head": {"bits": 6}}, "mlx", "6 bits"),
+        ({"quant_algo": "NVFP4"}, "modelopt", "modelopt"),
+        ({"load_in_4bit": True}, "bitsandbytes", "quant_method"),
+        ({"something": True}, "unknown", "quant_method"),
+    ],
+)
+def test_what_is_not_implemented_is_named(settings: Any, name: str, missing: str) -> None:
+    method = method_of(Config({"quantization_config": settings}))
+    assert method is not None
+    assert method.name == name
+    if missing != "quant_method" or name == "unknown":
+        assert missing in method.missing
+    assert method.missing
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        (FP8 | {"weight_block_size": [0, 8]}, "weight_block_size"),
+        (FP8 | {"weight_block_size": "128"}, "weight_block_size"),
+        (FP8 | {"modules_to_not_convert": "lm_head"}, "modules_to_not_convert"),
+        (FP8 | {"modules_to_not_convert": ["a("]}, "no regular expression"),
+        ("fp8", "fp8"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings: Any, named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        method_of(Config({"quantization_config": settings}))
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("hf_quant_config.json", "modelopt"),
+        ("quantize_config.json", "gptq"),
+        ("quant_config.json", "awq"),
+        ("quanto_qmap.json", "quanto"),
+    ],
+)
+def test_files_beside_config_json_name_a_method_where_it_does_not(file: str, name: str) -> None:
+    method = method_of(Config({}), file.__eq__)
+    assert method is not None
+    assert (method.name, file in method.missing) == (name, True)
+    named = method_of(Config({"quantization_config": FP8}), file.__eq__)
+    assert named is not None
+    assert named.name == "fp8"
+
+
+def test_only_the_method_that_is_named_is_imported() -> None:
+    code = (
+        "import sys; from weightscope.config import Config; from weightscope.quantization.registry import method_of\n"
+        "method_of(Config({'quantization_config': {'quant_method': 'mxfp4'}}))\n"
+        "print(*(n.rpartition('.')[2] for n in sys.modules if n.startswith('weightscope.quantization.')))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"fp8", "mlx", "mxfp4"} & set(run.stdout.split()) == {"mxfp4"}

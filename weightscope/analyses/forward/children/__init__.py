@@ -1,0 +1,1 @@
+"""What runs in a child process: libraries that no input check can bound. Nothing here imports weightscope."""

@@ -1,0 +1,1 @@
+"""Quantization methods, one file each, found by the name that a config gives them."""

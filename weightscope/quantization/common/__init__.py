@@ -1,0 +1,1 @@
+"""What quantization methods share, and how config and files decide together."""

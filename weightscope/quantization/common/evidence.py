@@ -1,0 +1,143 @@
+"""What the files hold beside each weight, held against what the config says of its module."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from math import prod
+from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from weightscope.checkpoint.entry import TensorEntry
+from weightscope.quantization.common.marks import ACTIVATIONS, PACKED, Signature, mark_beside, signature_of
+from weightscope.quantization.common.method import FLOATS, Method, module_of
+from weightscope.quantization.common.unread import Unread
+from weightscope.storage.base import Scheme
+
+Tensors = Collection[str] | Mapping[str, TensorEntry]
+Fault = Literal["plain", "other", "unsaid"]
+
+
+class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Weights that are not stored as the config says.
+
+    `plain` are stored plain where the config says they are quantized, `other` by another method than the config's,
+    `unsaid` quantized where the config says they are plain. `found` is what they are, `beside` what stands beside
+    them, `wanted` what the config's scheme has there, `names` are theirs.
+    """
+
+    fault: Fault
+    found: str
+    beside: tuple[str, ...]
+    wanted: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+class Evidence:
+    """The names of a checkpoint, or its entries, by the module they belong to; `strays` are declared by nothing."""
+
+    def __init__(self, tensors: Tensors, method: Method | None, strays: Collection[str] = ()) -> None:
+        self._tensors = tensors
+        self._entries: Mapping[str, TensorEntry] = tensors if isinstance(tensors, Mapping) else {}
+        self._method = method
+        self._strays = frozenset(strays)
+        self._marks: dict[str, set[str]] = {}
+        self._faults: dict[Mismatch, list[str]] = {}
+        for name in tensors:
+            if found := self._split(name):
+                self._marks.setdefault(found[0], set()).add(found[1])
+        self._scaled = any(marks - ACTIVATIONS for marks in self._marks.values())
+
+    @property
+    def mismatches(self) -> tuple[Mismatch, ...]:
+        """What `decide` found to be otherwise than the config says."""
+        return tuple(replace(mismatch, names=tuple(names)) for mismatch, names in self._faults.items())
+
+    def decide(self, said: Scheme | None, name: str) -> Scheme | None:
+        """How the weight of that name is stored, where the config says `said`."""
+        marks = self._marks.get(module_of(name), set()) - ACTIVATIONS
+        # GPTQ's writers give every module a bias; alone it says nothing.
+        if marks == {".bias"}:
+            marks = set()
+        if said is not None:
+            if any(part in self._tensors for part in said.parts(name) if part != name):
+                return said
+            if not marks:
+                return None if self._is_plain(name) or self._lost_all(name) else said
+        if not marks or not self._is_there(name, marks):
+            return None
+        return self._marked(name, marks, said)
+
+    def _split(self, name: str) -> tuple[str, str] | None:
+        found = mark_beside(name, self._tensors)
+        if found is None and name in self._strays:
+            module, _, leaf = name.rpartition(".")
+            # A method that is not known here may store anything in a module beside its weight.
+            unknown = self._method is not None and bool(self._method.missing) and leaf != "weight"
+            return (module, f".{leaf}") if module and (leaf == "bias" or unknown) else None
+        return found
+
+    def _is_there(self, name: str, marks: Collection[str]) -> bool:
+        """Whether a weight is there that the marks stand beside."""
+        return name in self._tensors or self._packed(name, marks) is not None
+
+    def _is_plain(self, name: str) -> bool:
+        """Whether a weight without marks is stored plain; one of another dtype has lost its scales."""
+        if name not in self._tensors:
+            return False
+        entry = self._entries.get(name)
+        if entry is not None and entry.dtype not in FLOATS:
+            return False
+        if self._method is not None and not self._method.silent:
+            self._note("plain", name, "plain")
+        return True
+
+    def _lost_all(self, name: str) -> bool:
+        """Whether a weight is there and no scale in the whole checkpoint: one fault, and not one a tensor."""
+        return name in self._tensors and not self._scaled
+
+    def _marked(self, name: str, marks: set[str], said: Scheme | None) -> Unread:
+        """The scheme that the marks tell; what the config says otherwise is noted."""
+        signature, method = signature_of(marks), self._method
+        title = self._title(signature, name)
+        packed = self._packed(name, marks) or ".weight"
+        sides = tuple(sorted(marks - {packed}))
+        if said is not None:
+            wanted = [part.removeprefix(module_of(name)) for part in said.parts(name) if part != name]
+            self._note("other", name, title, sides, wanted)
+        elif method is None or not method.missing:
+            self._note("unsaid", name, title, sides)
+        elif signature.methods and method.name not in signature.methods:
+            self._note("other", name, title, sides)
+        return Unread(name=title, packed=packed, sides=sides)
+
+    def _title(self, signature: Signature, name: str) -> str:
+        method = self._method
+        agrees = method is not None and (method.name in signature.methods or not signature.methods)
+        if method is not None and method.missing and agrees:
+            return method.name
+        entry = self._entries.get(name)
+        dtype = entry.dtype if entry else ""
+        return signature.title.format("FP8" if dtype.startswith("F8") else "int8" if dtype == "I8" else "weights")
+
+    def _packed(self, name: str, marks: Collection[str]) -> str | None:
+        """The mark of the tensor that holds the weights: the plain name, a name for packed ones, or the largest."""
+        module = module_of(name)
+        if name in self._tensors:
+            return name.removeprefix(module)
+        known = [mark for mark in PACKED if mark in marks]
+        if known or self._method is None or not self._method.missing:
+            return known[0] if known else None
+        return max(sorted(marks), key=lambda mark: self._elements(f"{module}{mark}"), default=None)
+
+    def _elements(self, name: str) -> int:
+        entry = self._entries.get(name)
+        return prod(entry.shape) if entry else 0
+
+    def _note(
+        self, fault: Fault, name: str, found: str, beside: Iterable[str] = (), wanted: Iterable[str] = ()
+    ) -> None:
+        words = [tuple(mark.lstrip(".") for mark in marks) for marks in (beside, wanted)]
+        mismatch = Mismatch(fault=fault, found=found, beside=words[0], wanted=words[1], names=())
+        self._faults.setdefault(mismatch, []).append(name)

@@ -1,0 +1,97 @@
+"""Modules that a config leaves out of quantization, as transformers matches their names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cached_property
+
+import msgspec
+
+from weightscope.config import Config
+from weightscope.errors import UndeclaredError
+from weightscope.ranges import NUMBER
+
+PATTERN_CHARACTERS = set("*+?[](){}|^$\\")
+# A hostile regular expression could run for hours: quantified groups, many open ends and many choices are refused.
+QUANTIFIED_GROUP = re.compile(r"\)[*+?{]")
+OPEN_END, CHOICE = re.compile(r"[*+]|\{\d*,"), re.compile(r"[|?]")
+MOST_OPEN_ENDS, MOST_CHOICES = 3, 8
+# transformers' `should_convert_module`: a match must end where a part of the dotted name does.
+BOUNDARY = r"(?:(?<=\.)|(?=\.|$))"
+
+
+class Excluded(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """`names` stand for a module and all below it, `suffixes` for a name's end, `patterns` match from its start."""
+
+    names: frozenset[str] = frozenset()
+    suffixes: frozenset[str] = frozenset()
+    patterns: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, config: Config, key: str, entries: object) -> Excluded:
+        """From a list of names and regular expressions.
+
+        Raises:
+            ConfigError: no list of names, or an expression that is none.
+            UndeclaredError: an expression that could take too long.
+        """
+        entries = entries or ()
+        if not isinstance(entries, list | tuple) or not all(isinstance(entry, str) and entry for entry in entries):
+            raise config.error(f"{key} is not a list of module names")
+        # A dot stands for any character, which matters only at the end: elsewhere it meets the dots of names.
+        patterns = tuple(dict.fromkeys(e for e in entries if PATTERN_CHARACTERS & set(e) or e.endswith(".")))
+        for pattern in patterns:
+            _check(config, key, pattern)
+        plain = frozenset(entries) - frozenset(patterns)
+        return cls(names=plain, suffixes=frozenset(entries), patterns=patterns)
+
+    def holds(self, module: str) -> bool:
+        """Whether a module of that full name is left out."""
+        if not self.suffixes:
+            return False
+        # A config may name tens of thousands of modules, in few lengths.
+        if any(module[-length:] in self.suffixes for length in self._lengths):
+            return True
+        return any(name in self.names for name in _above(module)) or any(p.match(module) for p in self._compiled)
+
+    def singles_out(self, template: str) -> bool:
+        """Whether an entry may tell apart what differs in a template's second number."""
+        if template.count("{}") < 2 or not self.suffixes:
+            return False
+        return bool(self.patterns) or any(
+            template.endswith(entry) or (entry.count("{}") > 1 and template.startswith(entry))
+            for entry in self._numbered
+        )
+
+    @cached_property
+    def _compiled(self) -> tuple[re.Pattern[str], ...]:
+        return tuple(re.compile(f"(?:{pattern}){BOUNDARY}") for pattern in self.patterns)
+
+    @cached_property
+    def _lengths(self) -> tuple[int, ...]:
+        return tuple(sorted({len(suffix) for suffix in self.suffixes}))
+
+    @cached_property
+    def _numbered(self) -> frozenset[str]:
+        """The entries that have numbers, with these blanked."""
+        return frozenset(blank for blank in (NUMBER.sub("{}", name) for name in self.names) if "{}" in blank)
+
+
+def _check(config: Config, key: str, pattern: str) -> None:
+    ways = len(OPEN_END.findall(pattern)), len(CHOICE.findall(pattern))
+    if QUANTIFIED_GROUP.search(pattern) or ways[0] > MOST_OPEN_ENDS or ways[1] > MOST_CHOICES:
+        raise UndeclaredError(f"the pattern {pattern!r:.80} in {key} is not implemented", where=config.source)
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise config.error(f"{key} has {pattern!r:.80}, which is no regular expression ({error})") from None
+
+
+def _above(module: str) -> Iterable[str]:
+    """The name and those of all modules around it."""
+    yield module
+    place = module.find(".")
+    while place >= 0:
+        yield module[:place]
+        place = module.find(".", place + 1)

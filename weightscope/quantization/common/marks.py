@@ -1,0 +1,110 @@
+"""Tensors that stand beside a quantized weight, recognized by their names for every common method.
+
+A name is its module and a mark: `a.b.qweight` is module `a.b`, mark `.qweight`; `a.experts.up_scales` is `a.experts.up`
+and `_scales`. A module's marks tell which method wrote it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Container
+from functools import cache
+from typing import NamedTuple
+
+# Marks that hold the weights themselves, packed, and so are parameters.
+PACKED = (".qweight", ".weight_packed", "_blocks", ".W_q", ".weight._data", ".codes", ".q_weight", ".trellis")
+# Marks only where a weight is beside them: in some models these are parameters of their own.
+AMBIGUOUS = (".scale", ".zero", ".zeros")
+# Scales of activations and caches: they say nothing of how a weight is stored.
+_ACTIVATIONS = (
+    "input_scale input_zero_point input_global_scale output_scale output_zero_point activation_scale "
+    "k_scale v_scale q_scale kv_scale pre_quant_scale qscale_act input_activation_scale prob_output_scale"
+)
+ACTIVATIONS = frozenset(f".{leaf}" for leaf in _ACTIVATIONS.split())
+# Scales, zero points, code books and records of a weight, below its module.
+_SIDES = (
+    "weight_scale weight_scale_inv weight_scale_2 weight_scales weight_global_scale weight_zero_point weight_shape "
+    "weight_g_idx weight_format weight_offset weight_compress_indices qscale_weight qzeros scales biases g_idx SCB "
+    "codebooks q_scale_max q_groups q_group_map q_perm q_invperm suh svh scale_inv"
+)
+_OF_WEIGHT = r"_scale|_shift|absmax|nested_absmax|quant_map|nested_quant_map|quant_state\.\w+"
+_NAMED = "|".join([*_SIDES.split(), *(re.escape(mark[1:]) for mark in (*PACKED, *ACTIVATIONS) if mark[0] == ".")])
+
+
+@cache
+def _pattern() -> re.Pattern[str]:
+    """Compiled when the first name is in question: most checkpoints have none."""
+    return re.compile(rf"(?:\.(?:{_NAMED}|(?:weight\.)?(?:{_OF_WEIGHT}))|_blocks|_scales|_scale_inv)$")
+
+
+class Signature(NamedTuple):
+    """What a set of marks tells: `marks` are all there, `title` names it, `methods` are what configs call it.
+
+    A `{}` in the title stands for the kind of element that the weights have.
+    """
+
+    marks: frozenset[str]
+    title: str
+    methods: frozenset[str]
+
+
+def _signature(marks: str, title: str, methods: str) -> Signature:
+    return Signature(frozenset(marks.split()), title, frozenset(methods.split()))
+
+
+# The first whose marks are all there; more marks before fewer.
+SIGNATURES = (
+    _signature(".SCB", "bitsandbytes int8", "bitsandbytes"),
+    _signature(".weight.absmax", "bitsandbytes 4 bit", "bitsandbytes"),
+    _signature(".absmax", "bitsandbytes 4 bit", "bitsandbytes"),
+    _signature(".weight_packed", "compressed-tensors, packed", "compressed-tensors"),
+    _signature(".weight_scale .weight_scale_2", "ModelOpt NVFP4", "modelopt modelopt_fp4 modelopt_mixed"),
+    _signature(".weight_scale_inv", "FP8 in blocks", "fp8"),
+    _signature("_scale_inv", "FP8 in blocks", "fp8"),
+    _signature(".qscale_weight", "Mistral FP8", "fp8 mistral"),
+    _signature(
+        ".weight_scale",
+        "{} with weight_scale",
+        "compressed-tensors fp8 fbgemm_fp8 modelopt modelopt_mixed quark bitnet mxfp8 modelopt_fp8",
+    ),
+    _signature(".qweight .g_idx", "GPTQ", "gptq auto-round auto_round gptq_marlin intel/auto-round inc"),
+    _signature(".qweight .qzeros", "GPTQ or AWQ", "gptq awq auto-round auto_round gptq_marlin awq_marlin inc"),
+    _signature("_blocks _scales", "MXFP4", "mxfp4"),
+    _signature(".scales .biases", "MLX", "mlx"),
+    _signature(".weight_scales", "EETQ", "eetq"),
+    _signature(".weight._data", "quanto", "quanto"),
+    _signature(".W_q", "HQQ", "hqq"),
+    _signature(".codes .codebooks", "AQLM", "aqlm"),
+    _signature(".q_weight", "EXL2", "exl2"),
+    _signature(".trellis", "EXL3", "exl3"),
+)
+
+
+def mark_of(name: str) -> tuple[str, str] | None:
+    """The module and the mark of a tensor that stands beside a quantized weight, None for all others."""
+    match = _pattern().search(name)
+    return (name[: match.start()], name[match.start() :]) if match and match.start() else None
+
+
+def mark_beside(name: str, names: Container[str]) -> tuple[str, str] | None:
+    """The same among the `names` of a checkpoint, by which more is known: a `.scale` is a mark beside a `.weight`."""
+    found = mark_of(name)
+    if found is None and name.endswith(AMBIGUOUS):
+        module, _, leaf = name.rpartition(".")
+        return (module, f".{leaf}") if f"{module}.weight" in names else None
+    return found
+
+
+def is_activation(name: str) -> bool:
+    """Whether a name is that of a scale of activations or of a cache."""
+    found = mark_of(name)
+    return found is not None and found[1] in ACTIVATIONS
+
+
+def signature_of(marks: Collection[str]) -> Signature:
+    """What the marks of one module tell; `methods` are empty where they are of no method that is known here."""
+    for signature in SIGNATURES:
+        if signature.marks <= set(marks):
+            return signature
+    words = ", ".join(sorted(mark.lstrip("._") for mark in marks))
+    return Signature(frozenset(marks), f"unknown method with {words}", frozenset())

@@ -1,0 +1,77 @@
+"""The contract of a quantization method: module → scheme, under the settings of one config."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from weightscope.storage.base import Kind, Scheme, Stored
+
+# What weights have that are not quantized.
+FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
+# What scales and zero points have that are plain numbers.
+SCALES = frozenset({"F32", "F16", "BF16"})
+
+
+class Method(Protocol):
+    """A method with its settings. A file in `quantization/` has `method(config, settings)`, which returns one."""
+
+    @property
+    def name(self) -> str:
+        """What configs call it."""
+        ...
+
+    @property
+    def missing(self) -> str:
+        """What of these settings is not implemented, in words; empty where all of it is."""
+        ...
+
+    @property
+    def silent(self) -> bool:
+        """Whether its writers leave modules plain and the config does not say so."""
+        ...
+
+    def scheme(self, stored: Stored, module: str) -> Scheme | None:
+        """How the weight of the module is stored; None where it is plain, or its scheme is not implemented.
+
+        `stored` is the weight before quantization, its name a template for all modules like this one.
+        """
+        ...
+
+    def singles_out(self, template: str) -> bool:
+        """Whether modules of that template may differ within a layer, expert by expert."""
+        ...
+
+
+class Unimplemented(msgspec.Struct, frozen=True, kw_only=True):
+    """A method that is only named: its tensors are recognized in the files, and counted by the declaration."""
+
+    name: str
+    missing: str
+    silent: bool = True
+
+    def scheme(self, stored: Stored, module: str) -> Scheme | None:
+        """None: the files tell which modules are quantized."""
+        del stored, module
+        return None
+
+    def singles_out(self, template: str) -> bool:
+        """No module differs from the others."""
+        del template
+        return False
+
+
+def is_candidate(stored: Stored) -> bool:
+    """Whether a method may quantize it at all: a weight that is no vector."""
+    return stored.kind is Kind.WEIGHT and len(stored.shape) > 1
+
+
+def is_matrix(stored: Stored) -> bool:
+    """A module's matrix, not what lies beside modules (Mamba's A)."""
+    return stored.kind is Kind.WEIGHT and len(stored.shape) == 2 and stored.name.endswith(".weight")
+
+
+def module_of(name: str) -> str:
+    """The module whose weight has that name; a weight that is a module's own parameter stands for itself."""
+    return name.removesuffix(".weight")
