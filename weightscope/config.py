@@ -50,18 +50,11 @@ class Config:
 
     def __getitem__(self, key: str) -> Any:
         key = self.attribute_map.get(key, key)
-        # Families built on DECODER are read strictly already; the others follow.
-        if "is_causal" in self.defaults and key not in self.defaults:
-            raise AssertionError(f"{self.model_type} reads {key!r}, which it does not declare")
-        return self._value(key)
-
-    def _value(self, key: str) -> Any:
-        key = self.attribute_map.get(key, key)
+        if key not in self.defaults:
+            raise AssertionError(f"{self.model_type} reads {self.prefix + key!r}, which it does not declare")
         spelled = self._spelling(key)
         self.read.add(self.prefix + spelled)
         if spelled not in self.data:
-            if key not in self.defaults:
-                raise self.error(f"lacks {self.prefix + key!r}, which {self.model_type or 'the model'} needs")
             value = self.defaults[key]
             value = value.default if isinstance(value, Nullable) else value
         else:
@@ -75,10 +68,6 @@ class Config:
     def declares(self, key: str) -> bool:
         """Whether the class has that key: what it does not have, it does not read."""
         return self.attribute_map.get(key, key) in self.defaults
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """The value of a key that may be absent from file and defaults alike."""
-        return self._value(key) if key in self or self.declares(key) else default
 
     @property
     def model_type(self) -> str:

@@ -20,13 +20,13 @@ from tests.families.remote_code import REMOTE
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
 from tests.forward.test_vision import PICTURED
-from weightscope.families.common.parts import head
+from weightscope.families.common.causal_lm import Output
 from weightscope.families.common.refusals import not_computed, refuse, require
 from weightscope.families.registry import Family, all_families, component_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "families.md"
 # What every family refuses, said once above the table.
-SHARED = (head, component_of)
+SHARED = (Output.of, component_of)
 HEAD = """\
 # Families
 

@@ -16,7 +16,7 @@ import weightscope
 from tests.components.test_logits import TOKENS
 from tests.families.tiny import Tiny
 from tests.families.tiny_dense import TINY_DENSE
-from weightscope.components.attention.attend_old import Alibi
+from weightscope.components.attention.alibi import Alibi
 from weightscope.ranges import template_of
 
 

@@ -15,7 +15,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 import weightscope
 from tests.families.tiny import TINY, Tiny
-from weightscope.components.attention.softmax_old import Attention
+from weightscope.components.attention.softmax import Attention
 from weightscope.components.base import Component, Repeat
 from weightscope.components.feed_forward.mlp import MLP, GatedMLP
 from weightscope.components.feed_forward.moe import MixtureOfExperts

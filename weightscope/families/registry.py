@@ -107,7 +107,6 @@ def family(
     roots: tuple[str, ...],
     defaults: Mapping[str, Any],
     attribute_map: Mapping[str, str] = MappingProxyType({}),
-    aliases: Mapping[str, str] = MappingProxyType({}),
     needs: tuple[str, ...] = DECODER_NEEDS,
 ) -> Callable[[F], F]:
     """Register the decorated build function for a model type."""
@@ -121,7 +120,7 @@ def family(
             build=build,
             roots=roots,
             defaults=defaults,
-            attribute_map={**{other: own for own, other in aliases.items()}, **attribute_map},
+            attribute_map=attribute_map,
             needs=needs,
         )
         return build

@@ -13,11 +13,11 @@ import torch
 from transformers import masking_utils
 from transformers.models.bloom.modeling_bloom import build_alibi_tensor
 
+from weightscope.components.attention import attend as attend_module
 from weightscope.components.attention.alibi import Alibi
 from weightscope.components.attention.attend import attend
 from weightscope.components.attention.scores import Scores, Temperature
 from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Around, Chunk, Sees, Window
-from weightscope.components.attention import attend as attend_module
 
 LENGTH = 11
 # transformers' masks: whether a query (third) may see a key (fourth).

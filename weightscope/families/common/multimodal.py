@@ -24,8 +24,6 @@ def feature_layer(config: Config, depth: int) -> int:
 def text_config(config: Config) -> Config:
     """The language model's config with what the whole decides: tying, and whether there is a head at all."""
     text = config.nested("text_config")
-    tied = bool(config.data.get("tie_word_embeddings")) or text.data.get("tie_word_embeddings")
-    decided = {"architectures": config.data.get("architectures")} | (
-        {} if tied is None else {"tie_word_embeddings": tied}
-    )
+    tied = bool(config["tie_word_embeddings"]) or text.data.get("tie_word_embeddings")
+    decided = {"architectures": config["architectures"]} | ({} if tied is None else {"tie_word_embeddings": tied})
     return Config({**text.data, **decided}, source=text.source, prefix=text.prefix, read=text.read)

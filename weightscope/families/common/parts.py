@@ -1,4 +1,4 @@
-"""Parts under the names that most families give them: projections, gated MLP, head."""
+"""Parts under the names that most families give them: projections, attention, MLPs, norms."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ from weightscope.components.attention.sees import CAUSAL, Sees
 from weightscope.components.attention.softmax import Attention
 from weightscope.components.base import Component
 from weightscope.components.decoder import Block
-from weightscope.components.embedding import Classifier, Head
 from weightscope.components.feed_forward.mlp import MLP, GatedMLP
 from weightscope.components.norm import LayerNorm, Norm, RMSNorm
 from weightscope.config import Config
-from weightscope.errors import UndeclaredError
 from weightscope.families.common.dims import Dims
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -109,43 +107,6 @@ def gated_mlp(
     )
 
 
-def head(
-    config: Config,
-    root: str,
-    *,
-    name: str = "lm_head",
-    width: Size | None = None,
-    softcap: float | None = None,
-    tagger: str = "score",
-    bias: bool = False,
-    scale: float = 1.0,
-    tied: bool | None = None,
-) -> Head | Classifier | None:
-    """What lies beside the root: the head that scores the vocabulary, a classifier, or nothing in a base model.
-
-    `tied` is what the config says, unless the class says otherwise.
-    """
-    width = width or config["hidden_size"]
-    if config.is_base_model:
-        return None
-    if config.task == "SequenceClassification":
-        return Classifier(name="score", labels=config.labels, width=width, bias=False)
-    if config.task == "TokenClassification":
-        return Classifier(name=tagger, labels=config.labels, width=width, bias=True)
-    if config.task not in ("", "CausalLM", "ConditionalGeneration"):
-        raise UndeclaredError(f"the head of {config.architecture} is not declared", where=config.source)
-    return Head(
-        name=name,
-        vocabulary=config["vocab_size"],
-        width=width,
-        tied=bool(config["tie_word_embeddings"]) if tied is None else tied,
-        optional=not root,
-        softcap=softcap,
-        bias=bias,
-        scale=scale,
-    )
-
-
 def mlp(
     config: Config,
     name: str,
@@ -192,17 +153,3 @@ def layer_norms(
     return lambda name, role, size: LayerNorm(
         name=name, role=role, size=size, eps=eps, bias=bias, weighted=weighted, offset=offset
     )
-
-
-def pattern(config: Config, every: int, key: str | None = "sliding_window_pattern") -> Callable[[int], bool]:
-    """Layers that see a window: all but each one of `every`, or as the config says under the key, if there is one.
-
-    There it is a number, or a letter for each layer in turn: L for a window, G for none (EXAONE 4).
-    """
-    said = config.get(key, every) if key else every
-    if isinstance(said, str) and said and set(said) <= {"L", "G"}:
-        return lambda layer: said[layer % len(said)] == "L"
-    if said is not None and not isinstance(said, int):
-        raise config.error(f"{key!r} is {said!r:.60}, neither a number nor letters L and G")
-    number = int(said or 0)
-    return lambda layer: number > 0 and (layer + 1) % number != 0

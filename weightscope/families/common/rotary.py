@@ -89,9 +89,7 @@ def _settings(config: Config, layers: str | None) -> dict[str, Any]:
 
 
 def _declared(config: Config, key: str) -> Any:
-    # Until every family declares them, these two are read of all that are not strict yet.
-    loose = key in ("rope_scaling", "rope_parameters") and "is_causal" not in config.defaults
-    return config.get(key) if loose or config.declares(key) else None
+    return config[key] if config.declares(key) else None
 
 
 def _first(*values: Any) -> Any:

@@ -18,25 +18,18 @@ from weightscope.families.common.multimodal import feature_layer, text_config
 from weightscope.families.registry import component_of, family
 
 LLAVA: dict[str, Any] = {
-    "projector_hidden_act": "gelu",
-    "multimodal_projector_bias": True,
-    "image_token_index": 32000,
-    "vision_feature_select_strategy": "default",
-    "vision_feature_layer": Nullable(object, -2),
-    "tie_word_embeddings": Nullable(bool),
-    "architectures": Nullable(list),
-}
+    "projector_hidden_act": "gelu", "multimodal_projector_bias": True, "image_token_index": 32000,
+    "vision_feature_select_strategy": "default", "vision_feature_layer": Nullable(object, -2),
+    "tie_word_embeddings": Nullable(bool), "architectures": Nullable(list),
+}  # fmt: skip
 # What a root stands for: prefixes of the language model's decoder and head, the vision encoder, the projector.
 SPELLINGS = {
     "as published": ("language_model", "model", "vision_tower.vision_model", "multi_modal_projector"),
     "as transformers 5 saves it": ("language_model", "model", "vision_tower", "multi_modal_projector"),
     "as transformers 4.52 holds it": (
-        "",
-        "model.language_model",
-        "model.vision_tower.vision_model",
-        "model.multi_modal_projector",
+        "", "model.language_model", "model.vision_tower.vision_model", "model.multi_modal_projector",
     ),
-}
+}  # fmt: skip
 
 
 @family(

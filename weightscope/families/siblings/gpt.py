@@ -14,25 +14,16 @@ from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Buffer
 
 GPT: dict[str, Any] = DECODER | {
-    "vocab_size": 50257,
-    "activation_function": "gelu_new",
-    "layer_norm_epsilon": 1e-5,
-    "tie_word_embeddings": True,
-}
+    "vocab_size": 50257, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "tie_word_embeddings": True,
+}  # fmt: skip
 # GPT-2's keys, which GPT-BigCode, GPT-J and CodeGen have too, and what they call them otherwise.
 GPT2 = GPT | {
-    "n_positions": 1024,
-    "n_embd": 768,
-    "n_layer": 12,
-    "n_head": 12,
-    "n_inner": Nullable(int),
-}
+    "n_positions": 1024, "n_embd": 768, "n_layer": 12, "n_head": 12, "n_inner": Nullable(int),
+}  # fmt: skip
 GPT2_NAMES = {
-    "hidden_size": "n_embd",
-    "max_position_embeddings": "n_positions",
-    "num_attention_heads": "n_head",
+    "hidden_size": "n_embd", "max_position_embeddings": "n_positions", "num_attention_heads": "n_head",
     "num_hidden_layers": "n_layer",
-}
+}  # fmt: skip
 
 
 def two_matrices(

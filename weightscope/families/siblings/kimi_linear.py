@@ -31,12 +31,11 @@ class Layout(NamedTuple):
 
 # transformers 5 writes dense layers under the name of the mixed ones, and holds both under that of the dense ones.
 LAYOUTS = {
-    "model": Layout("model"),
-    "": Layout(""),
+    "model": Layout("model"), "": Layout(""),
     "model, dense layers as mixed ones": Layout("model", dense="block_sparse_moe"),
     "dense layers as mixed ones": Layout("", dense="block_sparse_moe"),
     "model, experts stacked": Layout("model", mixed="mlp", joined=True),
-}
+}  # fmt: skip
 
 
 def attending(config: Config) -> list[bool]:

@@ -15,21 +15,10 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 APERTUS = LLAMA | {
-    "vocab_size": 131072,
-    "intermediate_size": 14336,
-    "hidden_act": "xielu",
-    "rms_norm_eps": 1e-5,
-    "max_position_embeddings": 65536,
-    "rope_theta": 12000000.0,
-    "rope_parameters": {
-        "rope_type": "llama3",
-        "rope_theta": 12000000.0,
-        "factor": 8.0,
-        "original_max_position_embeddings": 8192,
-        "low_freq_factor": 1.0,
-        "high_freq_factor": 4.0,
-    },
-}
+    "vocab_size": 131072, "intermediate_size": 14336, "hidden_act": "xielu", "rms_norm_eps": 1e-5,
+    "max_position_embeddings": 65536, "rope_theta": 12000000.0,
+    "rope_parameters": {"rope_type": "llama3", "rope_theta": 12000000.0, "factor": 8.0, "original_max_position_embeddings": 8192, "low_freq_factor": 1.0, "high_freq_factor": 4.0},
+}  # fmt: skip
 
 
 @family("apertus", roots=("model", ""), defaults=APERTUS)

@@ -14,12 +14,9 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 ARCEE = LLAMA | {
-    "hidden_size": 2560,
-    "intermediate_size": 18432,
-    "hidden_act": "relu2",
-    "rms_norm_eps": 1e-5,
+    "hidden_size": 2560, "intermediate_size": 18432, "hidden_act": "relu2", "rms_norm_eps": 1e-5,
     "max_position_embeddings": 4096,
-}
+}  # fmt: skip
 
 
 @family("arcee", roots=("model", ""), defaults=ARCEE)

@@ -16,16 +16,10 @@ from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 
 BAICHUAN = DECODER | {
-    "vocab_size": 64000,
-    "hidden_size": 4096,
-    "intermediate_size": 11008,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "hidden_act": "silu",
-    "rms_norm_eps": 1e-6,
-    "max_position_embeddings": Nullable(int),
+    "vocab_size": 64000, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
+    "num_attention_heads": 32, "hidden_act": "silu", "rms_norm_eps": 1e-6, "max_position_embeddings": Nullable(int),
     "model_max_length": Nullable(int),
-}
+}  # fmt: skip
 # Whether the head's rows are normalized: no key says it, and the two versions are known by their vocabularies.
 NORMALIZED = {64000: False, 125696: True}
 UNKNOWN = "Baichuan 2 normalizes its head and Baichuan does not, and a vocabulary of {:,} is neither's"

@@ -18,14 +18,9 @@ from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 
 BLOOM = DECODER | {
-    "vocab_size": 250880,
-    "hidden_size": 64,
-    "n_layer": 2,
-    "n_head": 8,
-    "layer_norm_epsilon": 1e-5,
-    "apply_residual_connection_post_layernorm": False,
-    "tie_word_embeddings": True,
-}
+    "vocab_size": 250880, "hidden_size": 64, "n_layer": 2, "n_head": 8, "layer_norm_epsilon": 1e-5,
+    "apply_residual_connection_post_layernorm": False, "tie_word_embeddings": True,
+}  # fmt: skip
 # `n_embed` is how configs before transformers 4.20 spell it.
 NAMES = {"n_embed": "hidden_size", "num_hidden_layers": "n_layer", "num_attention_heads": "n_head"}
 

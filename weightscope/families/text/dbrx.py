@@ -22,22 +22,15 @@ from weightscope.storage.linear import Linear
 from weightscope.storage.stacked import Stacked
 
 DBRX: dict[str, Any] = DECODER | {
-    "d_model": 2048,
-    "n_heads": 16,
-    "n_layers": 24,
-    "vocab_size": 32000,
-    "attn_config": Nullable(dict),
+    "d_model": 2048, "n_heads": 16, "n_layers": 24, "vocab_size": 32000, "attn_config": Nullable(dict),
     "ffn_config": Nullable(dict),
-}
+}  # fmt: skip
 ATTENTION = ROPE | {"clip_qkv": Nullable(float), "kv_n_heads": 1}
 FFN: dict[str, Any] = {
     # An object with a name, or the name.
-    "ffn_act_fn": Nullable(object),
-    "ffn_hidden_size": 3584,
-    "moe_num_experts": 4,
-    "moe_top_k": 1,
+    "ffn_act_fn": Nullable(object), "ffn_hidden_size": 3584, "moe_num_experts": 4, "moe_top_k": 1,
     "moe_normalize_expert_weights": Nullable(float, 1.0),
-}
+}  # fmt: skip
 ATTRIBUTES = {"hidden_size": "d_model", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers"}
 STACKED = (
     Stacked("w1", Role.GATE_PROJ, flat=True),

@@ -16,24 +16,12 @@ from weightscope.families.siblings.deepseek import deepseek_mixture, first_dense
 from weightscope.roles import Role
 
 DEEPSEEK_V2 = DEEPSEEK | {
-    "vocab_size": 102400,
-    "hidden_size": 4096,
-    "intermediate_size": 11008,
-    "moe_intermediate_size": 1407,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "n_shared_experts": Nullable(int, 2),
-    "n_routed_experts": 64,
-    "n_group": Nullable(int),
-    "topk_group": Nullable(int),
-    "topk_method": "greedy",
-    "norm_topk_prob": False,
-    "routed_scaling_factor": 1.0,
-    "first_k_dense_replace": 0,
-    "max_position_embeddings": 2048,
-    "mlp_bias": False,
+    "vocab_size": 102400, "hidden_size": 4096, "intermediate_size": 11008, "moe_intermediate_size": 1407,
+    "num_hidden_layers": 32, "num_attention_heads": 32, "n_shared_experts": Nullable(int, 2), "n_routed_experts": 64,
+    "n_group": Nullable(int), "topk_group": Nullable(int), "topk_method": "greedy", "norm_topk_prob": False,
+    "routed_scaling_factor": 1.0, "first_k_dense_replace": 0, "max_position_embeddings": 2048, "mlp_bias": False,
     "num_experts_per_tok": Nullable(int),
-}
+}  # fmt: skip
 # Whether only experts of the best groups count.
 METHODS = {"greedy": False, "group_limited_greedy": True}
 

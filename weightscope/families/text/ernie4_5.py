@@ -14,19 +14,11 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 ERNIE4_5 = LLAMA | {
-    "vocab_size": 103424,
-    "hidden_size": 1024,
-    "intermediate_size": 3072,
-    "num_hidden_layers": 18,
-    "num_attention_heads": 16,
-    "num_key_value_heads": Nullable(int, 2),
-    "head_dim": Nullable(int, 128),
-    "rms_norm_eps": 1e-5,
-    "max_position_embeddings": 131072,
-    "rope_theta": 500000.0,
-    "tie_word_embeddings": True,
+    "vocab_size": 103424, "hidden_size": 1024, "intermediate_size": 3072, "num_hidden_layers": 18,
+    "num_attention_heads": 16, "num_key_value_heads": Nullable(int, 2), "head_dim": Nullable(int, 128),
+    "rms_norm_eps": 1e-5, "max_position_embeddings": 131072, "rope_theta": 500000.0, "tie_word_embeddings": True,
     "use_bias": False,
-}
+}  # fmt: skip
 
 
 @family("ernie4_5", roots=("model", ""), defaults=ERNIE4_5)

@@ -14,14 +14,9 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 EXAONE4 = LLAMA | {
-    "vocab_size": 102400,
-    "intermediate_size": 16384,
-    "num_key_value_heads": 32,
-    "rms_norm_eps": 1e-5,
-    "sliding_window": Nullable(int, 4096),
-    "sliding_window_pattern": Nullable(object, 4),
-    "layer_types": Nullable(list),
-}
+    "vocab_size": 102400, "intermediate_size": 16384, "num_key_value_heads": 32, "rms_norm_eps": 1e-5,
+    "sliding_window": Nullable(int, 4096), "sliding_window_pattern": Nullable(object, 4), "layer_types": Nullable(list),
+}  # fmt: skip
 
 
 @family("exaone4", roots=("model", ""), defaults=EXAONE4)

@@ -24,24 +24,12 @@ from weightscope.families.siblings.deepseek import first_dense, grouped_sigmoid
 from weightscope.roles import Role
 
 EXAONE_MOE = LLAMA | {
-    "vocab_size": 102400,
-    "intermediate_size": 16384,
-    "num_key_value_heads": Nullable(int, 32),
-    "rms_norm_eps": 1e-5,
-    "sliding_window": Nullable(int, 4096),
-    "sliding_window_pattern": Nullable(object, 4),
-    "layer_types": Nullable(list),
-    "mlp_layer_types": Nullable(list),
-    "first_k_dense_replace": 1,
-    "moe_intermediate_size": 1024,
-    "num_experts": 64,
-    "num_experts_per_tok": 8,
-    "num_shared_experts": 1,
-    "norm_topk_prob": True,
-    "routed_scaling_factor": 2.5,
-    "n_group": Nullable(int, 1),
-    "topk_group": Nullable(int, 1),
-}
+    "vocab_size": 102400, "intermediate_size": 16384, "num_key_value_heads": Nullable(int, 32), "rms_norm_eps": 1e-5,
+    "sliding_window": Nullable(int, 4096), "sliding_window_pattern": Nullable(object, 4), "layer_types": Nullable(list),
+    "mlp_layer_types": Nullable(list), "first_k_dense_replace": 1, "moe_intermediate_size": 1024, "num_experts": 64,
+    "num_experts_per_tok": 8, "num_shared_experts": 1, "norm_topk_prob": True, "routed_scaling_factor": 2.5,
+    "n_group": Nullable(int, 1), "topk_group": Nullable(int, 1),
+}  # fmt: skip
 
 
 @family("exaone_moe", roots=ROOTS, defaults=EXAONE_MOE)

@@ -20,15 +20,11 @@ from weightscope.roles import Role
 
 ONES = ("key", "attention_in", "attention_out", "ssm_in", "ssm_out", "lm_head", "embedding")
 FALCON_H1 = MAMBA2_HYBRID | {
-    "max_position_embeddings": 8192,
-    "mamba_d_ssm": Nullable(int, 1024),
-    "mamba_norm_before_gate": Nullable(bool, True),
-    "mamba_rms_norm": Nullable(bool, False),
-    "projectors_bias": Nullable(bool, False),
-    "mlp_multipliers": Nullable(list),
-    "ssm_multipliers": Nullable(list),
+    "max_position_embeddings": 8192, "mamba_d_ssm": Nullable(int, 1024), "mamba_norm_before_gate": Nullable(bool, True),
+    "mamba_rms_norm": Nullable(bool, False), "projectors_bias": Nullable(bool, False),
+    "mlp_multipliers": Nullable(list), "ssm_multipliers": Nullable(list),
     **{f"{name}_multiplier": 1.0 for name in ONES},
-}
+}  # fmt: skip
 
 
 @family("falcon_h1", roots=("model", ""), defaults=FALCON_H1)

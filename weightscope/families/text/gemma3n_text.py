@@ -18,28 +18,14 @@ from weightscope.families.siblings.gemma import by_layer, layer_inputs, sandwich
 from weightscope.roles import Role
 
 GEMMA3N = GEMMA | {
-    "vocab_size": 262400,
-    "hidden_size": 2048,
-    "intermediate_size": Nullable(object, 16384),
-    "num_hidden_layers": 35,
-    "num_attention_heads": 8,
-    "num_key_value_heads": 2,
-    "hidden_activation": "gelu_pytorch_tanh",
-    "max_position_embeddings": 32768,
-    "rope_theta": 1000000.0,
-    "rope_local_base_freq": 10000.0,
-    "sliding_window": 512,
-    "layer_types": Nullable(list),
-    "final_logit_softcapping": Nullable(float, 30.0),
-    "vocab_size_per_layer_input": 262144,
-    "hidden_size_per_layer_input": 256,
-    "altup_active_idx": 0,
-    "altup_correct_scale": True,
-    "altup_num_inputs": 4,
-    "num_kv_shared_layers": 15,
-    "laurel_rank": 64,
+    "vocab_size": 262400, "hidden_size": 2048, "intermediate_size": Nullable(object, 16384), "num_hidden_layers": 35,
+    "num_attention_heads": 8, "num_key_value_heads": 2, "hidden_activation": "gelu_pytorch_tanh",
+    "max_position_embeddings": 32768, "rope_theta": 1000000.0, "rope_local_base_freq": 10000.0, "sliding_window": 512,
+    "layer_types": Nullable(list), "final_logit_softcapping": Nullable(float, 30.0),
+    "vocab_size_per_layer_input": 262144, "hidden_size_per_layer_input": 256, "altup_active_idx": 0,
+    "altup_correct_scale": True, "altup_num_inputs": 4, "num_kv_shared_layers": 15, "laurel_rank": 64,
     "activation_sparsity_pattern": Nullable(object),
-}
+}  # fmt: skip
 
 
 @family("gemma3n_text", roots=("model", "model.language_model", ""), defaults=GEMMA3N)

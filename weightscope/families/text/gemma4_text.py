@@ -22,31 +22,15 @@ ROTATIONS = {
     "full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.25, "rope_theta": 1e6},
 }
 GEMMA4 = GEMMA | {
-    "vocab_size": 262144,
-    "hidden_size": 2304,
-    "intermediate_size": 9216,
-    "num_hidden_layers": 30,
-    "num_attention_heads": 8,
-    "num_key_value_heads": 4,
-    "hidden_activation": "gelu_pytorch_tanh",
-    "sliding_window": 512,
-    "layer_types": Nullable(list),
-    "final_logit_softcapping": Nullable(float),
-    "vocab_size_per_layer_input": 262144,
-    "hidden_size_per_layer_input": Nullable(int, 256),
-    "attention_k_eq_v": False,
-    "num_kv_shared_layers": 0,
-    "enable_moe_block": False,
-    "num_experts": Nullable(int),
-    "top_k_experts": Nullable(int),
-    "moe_intermediate_size": Nullable(int),
-    "use_double_wide_mlp": False,
-    "use_bidirectional_attention": Nullable(str),
-    "global_head_dim": Nullable(int, 512),
-    "num_global_key_value_heads": Nullable(int),
-    "per_layer_config": Nullable(dict, {}),
-    "rope_parameters": Nullable(dict, ROTATIONS),
-}
+    "vocab_size": 262144, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 30,
+    "num_attention_heads": 8, "num_key_value_heads": 4, "hidden_activation": "gelu_pytorch_tanh", "sliding_window": 512,
+    "layer_types": Nullable(list), "final_logit_softcapping": Nullable(float), "vocab_size_per_layer_input": 262144,
+    "hidden_size_per_layer_input": Nullable(int, 256), "attention_k_eq_v": False, "num_kv_shared_layers": 0,
+    "enable_moe_block": False, "num_experts": Nullable(int), "top_k_experts": Nullable(int),
+    "moe_intermediate_size": Nullable(int), "use_double_wide_mlp": False, "use_bidirectional_attention": Nullable(str),
+    "global_head_dim": Nullable(int, 512), "num_global_key_value_heads": Nullable(int),
+    "per_layer_config": Nullable(dict, {}), "rope_parameters": Nullable(dict, ROTATIONS),
+}  # fmt: skip
 
 
 @family("gemma4_text", roots=("model", "model.language_model", ""), defaults=GEMMA4)

@@ -21,16 +21,10 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 GLM = LLAMA | {
-    "vocab_size": 151552,
-    "intermediate_size": 13696,
-    "num_hidden_layers": 40,
-    "num_key_value_heads": Nullable(int, 2),
-    "head_dim": Nullable(int, 128),
-    "rms_norm_eps": 1.5625e-07,
-    "max_position_embeddings": 131072,
-    "attention_bias": True,
-    "partial_rotary_factor": 0.5,
-}
+    "vocab_size": 151552, "intermediate_size": 13696, "num_hidden_layers": 40, "num_key_value_heads": Nullable(int, 2),
+    "head_dim": Nullable(int, 128), "rms_norm_eps": 1.5625e-07, "max_position_embeddings": 131072,
+    "attention_bias": True, "partial_rotary_factor": 0.5,
+}  # fmt: skip
 
 
 @family("glm", roots=("model", ""), defaults=GLM)

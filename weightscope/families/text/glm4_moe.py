@@ -25,26 +25,13 @@ from weightscope.families.siblings.deepseek import deepseek_mixture, first_dense
 from weightscope.roles import Role
 
 GLM4_MOE = LLAMA | {
-    "vocab_size": 151552,
-    "intermediate_size": 10944,
-    "num_hidden_layers": 46,
-    "num_attention_heads": 96,
-    "num_key_value_heads": Nullable(int, 8),
-    "rms_norm_eps": 1e-5,
-    "max_position_embeddings": 131072,
-    "partial_rotary_factor": 0.5,
-    "moe_intermediate_size": 1408,
-    "num_experts_per_tok": 8,
-    "n_shared_experts": Nullable(int, 1),
-    "n_routed_experts": 128,
-    "routed_scaling_factor": 1.0,
-    "n_group": Nullable(int, 1),
-    "topk_group": Nullable(int, 1),
-    "first_k_dense_replace": 1,
-    "norm_topk_prob": True,
-    "use_qk_norm": False,
-    "num_nextn_predict_layers": Nullable(int, 1),
-}
+    "vocab_size": 151552, "intermediate_size": 10944, "num_hidden_layers": 46, "num_attention_heads": 96,
+    "num_key_value_heads": Nullable(int, 8), "rms_norm_eps": 1e-5, "max_position_embeddings": 131072,
+    "partial_rotary_factor": 0.5, "moe_intermediate_size": 1408, "num_experts_per_tok": 8,
+    "n_shared_experts": Nullable(int, 1), "n_routed_experts": 128, "routed_scaling_factor": 1.0,
+    "n_group": Nullable(int, 1), "topk_group": Nullable(int, 1), "first_k_dense_replace": 1, "norm_topk_prob": True,
+    "use_qk_norm": False, "num_nextn_predict_layers": Nullable(int, 1),
+}  # fmt: skip
 ATTRIBUTES = {"num_local_experts": "n_routed_experts", "num_mtp_layers": "num_nextn_predict_layers"}
 
 

@@ -15,26 +15,13 @@ from weightscope.families.siblings.deepseek import deepseek_mixture, first_dense
 from weightscope.roles import Role
 
 GLM4_MOE_LITE = DEEPSEEK | {
-    "vocab_size": 154880,
-    "hidden_size": 2048,
-    "intermediate_size": 10240,
-    "moe_intermediate_size": 1536,
-    "num_hidden_layers": 47,
-    "num_attention_heads": 20,
-    "n_routed_experts": 64,
-    "num_experts_per_tok": 4,
-    "n_group": Nullable(int, 1),
-    "topk_group": Nullable(int, 1),
-    "routed_scaling_factor": 1.8,
-    "partial_rotary_factor": Nullable(float, 1.0),
-    "mlp_layer_types": Nullable(list),
-    "q_lora_rank": Nullable(int, 768),
-    "qk_nope_head_dim": 192,
-    "v_head_dim": 256,
-    "rms_norm_eps": 1e-5,
-    "max_position_embeddings": 202752,
+    "vocab_size": 154880, "hidden_size": 2048, "intermediate_size": 10240, "moe_intermediate_size": 1536,
+    "num_hidden_layers": 47, "num_attention_heads": 20, "n_routed_experts": 64, "num_experts_per_tok": 4,
+    "n_group": Nullable(int, 1), "topk_group": Nullable(int, 1), "routed_scaling_factor": 1.8,
+    "partial_rotary_factor": Nullable(float, 1.0), "mlp_layer_types": Nullable(list), "q_lora_rank": Nullable(int, 768),
+    "qk_nope_head_dim": 192, "v_head_dim": 256, "rms_norm_eps": 1e-5, "max_position_embeddings": 202752,
     "num_nextn_predict_layers": Nullable(int, 0),
-}
+}  # fmt: skip
 # No keys of the class: the first layer is dense unless `mlp_layer_types` says otherwise.
 for absent in ("first_k_dense_replace", "moe_layer_freq"):
     del GLM4_MOE_LITE[absent]

@@ -23,24 +23,12 @@ from weightscope.families.siblings.deepseek import (
 from weightscope.roles import Role
 
 GLM_MOE_DSA = DEEPSEEK_V32 | {
-    "vocab_size": 154880,
-    "hidden_size": 6144,
-    "intermediate_size": 12288,
-    "num_hidden_layers": 78,
-    "num_attention_heads": 64,
-    "n_group": Nullable(int, 1),
-    "topk_group": Nullable(int, 1),
-    "q_lora_rank": Nullable(int, 2048),
-    "qk_nope_head_dim": 192,
-    "v_head_dim": 256,
-    "rms_norm_eps": 1e-5,
-    "max_position_embeddings": 202752,
-    "index_n_heads": 32,
-    "indexer_types": Nullable(list),
-    "index_topk_pattern": Nullable(object),
-    "index_topk_freq": 1,
-    "index_skip_topk_offset": 2,
-}
+    "vocab_size": 154880, "hidden_size": 6144, "intermediate_size": 12288, "num_hidden_layers": 78,
+    "num_attention_heads": 64, "n_group": Nullable(int, 1), "topk_group": Nullable(int, 1),
+    "q_lora_rank": Nullable(int, 2048), "qk_nope_head_dim": 192, "v_head_dim": 256, "rms_norm_eps": 1e-5,
+    "max_position_embeddings": 202752, "index_n_heads": 32, "indexer_types": Nullable(list),
+    "index_topk_pattern": Nullable(object), "index_topk_freq": 1, "index_skip_topk_offset": 2,
+}  # fmt: skip
 # Whether a layer has an indexer of its own.
 KINDS = {"full": True, "shared": False, "F": True, "S": False}
 

@@ -18,11 +18,9 @@ from weightscope.sizes import Size
 from weightscope.storage.linear import Linear
 
 GPT_BIGCODE = GPT2 | {
-    "activation_function": "gelu_pytorch_tanh",
-    "add_cross_attention": False,
-    "scale_attn_weights": True,
+    "activation_function": "gelu_pytorch_tanh", "add_cross_attention": False, "scale_attn_weights": True,
     "multi_query": True,
-}
+}  # fmt: skip
 
 
 @family(

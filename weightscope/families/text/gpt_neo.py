@@ -18,15 +18,10 @@ from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 
 GPT_NEO = GPT | {
-    "max_position_embeddings": 2048,
-    "hidden_size": 2048,
-    "num_layers": 24,
-    "num_heads": 16,
-    "intermediate_size": Nullable(int),
-    "attention_types": Nullable(list, [[["global", "local"], 12]]),
-    "attention_layers": Nullable(list),
-    "window_size": 256,
-}
+    "max_position_embeddings": 2048, "hidden_size": 2048, "num_layers": 24, "num_heads": 16,
+    "intermediate_size": Nullable(int), "attention_types": Nullable(list, [[["global", "local"], 12]]),
+    "attention_layers": Nullable(list), "window_size": 256,
+}  # fmt: skip
 NAMES = {"num_hidden_layers": "num_layers", "num_attention_heads": "num_heads"}
 THREE = {"q_proj": Role.Q_PROJ, "k_proj": Role.K_PROJ, "v_proj": Role.V_PROJ}
 

@@ -16,22 +16,11 @@ from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 
 GPT_NEOX = DECODER | {
-    "vocab_size": 50432,
-    "hidden_size": 6144,
-    "num_hidden_layers": 44,
-    "num_attention_heads": 64,
-    "head_dim": Nullable(int),
-    "intermediate_size": 24576,
-    "hidden_act": "gelu",
-    "rotary_pct": 0.25,
-    "rotary_emb_base": 10000.0,
-    "rope_scaling": Nullable(dict),
-    "rope_parameters": Nullable(dict),
-    "max_position_embeddings": 2048,
-    "layer_norm_eps": 1e-5,
-    "use_parallel_residual": True,
-    "attention_bias": True,
-}
+    "vocab_size": 50432, "hidden_size": 6144, "num_hidden_layers": 44, "num_attention_heads": 64,
+    "head_dim": Nullable(int), "intermediate_size": 24576, "hidden_act": "gelu", "rotary_pct": 0.25,
+    "rotary_emb_base": 10000.0, "rope_scaling": Nullable(dict), "rope_parameters": Nullable(dict),
+    "max_position_embeddings": 2048, "layer_norm_eps": 1e-5, "use_parallel_residual": True, "attention_bias": True,
+}  # fmt: skip
 
 
 @family("gpt_neox", roots=("gpt_neox", ""), defaults=GPT_NEOX)

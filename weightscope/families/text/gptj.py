@@ -19,14 +19,9 @@ from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Buffer
 
 GPTJ = GPT2 | {
-    "vocab_size": 50400,
-    "n_positions": 2048,
-    "n_embd": 4096,
-    "n_layer": 28,
-    "n_head": 16,
-    "rotary_dim": 64,
+    "vocab_size": 50400, "n_positions": 2048, "n_embd": 4096, "n_layer": 28, "n_head": 16, "rotary_dim": 64,
     "tie_word_embeddings": False,
-}
+}  # fmt: skip
 FOUR = {"q_proj": Role.Q_PROJ, "k_proj": Role.K_PROJ, "v_proj": Role.V_PROJ, "out_proj": Role.O_PROJ}
 # CodeGen was trained on this many chips, and each keeps its share of the fused matrix together.
 SHARES = 4

@@ -14,17 +14,10 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 HELIUM = LLAMA | {
-    "vocab_size": 48000,
-    "hidden_size": 2560,
-    "intermediate_size": 7040,
-    "num_hidden_layers": 24,
-    "num_attention_heads": 20,
-    "num_key_value_heads": 20,
-    "head_dim": 128,
-    "rms_norm_eps": 1e-8,
-    "max_position_embeddings": 4096,
-    "rope_theta": 100000.0,
-}
+    "vocab_size": 48000, "hidden_size": 2560, "intermediate_size": 7040, "num_hidden_layers": 24,
+    "num_attention_heads": 20, "num_key_value_heads": 20, "head_dim": 128, "rms_norm_eps": 1e-8,
+    "max_position_embeddings": 4096, "rope_theta": 100000.0,
+}  # fmt: skip
 
 
 @family("helium", roots=("model", ""), defaults=HELIUM)

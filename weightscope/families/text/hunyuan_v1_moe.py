@@ -17,12 +17,10 @@ from weightscope.roles import Role
 from weightscope.sizes import Size
 
 HUNYUAN_V1_MOE = LLAMA | {
-    "vocab_size": 290943,
-    "rms_norm_eps": 1e-5,
+    "vocab_size": 290943, "rms_norm_eps": 1e-5,
     # A number, or one for each layer.
-    "num_experts": Nullable(object, 1),
-    "moe_topk": Nullable(object, 1),
-}
+    "num_experts": Nullable(object, 1), "moe_topk": Nullable(object, 1),
+}  # fmt: skip
 ATTRIBUTES = {"num_local_experts": "num_experts", "num_experts_per_tok": "moe_topk"}
 
 

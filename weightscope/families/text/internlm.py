@@ -22,15 +22,9 @@ from weightscope.roles import Role
 INTERNLM = LLAMA | {"vocab_size": 103168, "bias": True, "rotary": Nullable(dict)}
 ROTARY = {"type": "origin", "base": 10000.0, "scaling_factor": 1.0}
 XVERSE = LLAMA | {
-    "vocab_size": 100278,
-    "hidden_size": 5120,
-    "intermediate_size": 13824,
-    "num_hidden_layers": 40,
-    "num_attention_heads": 40,
-    "max_position_embeddings": 8192,
-    "bias": False,
-    "quantization_bit": Nullable(int),
-}
+    "vocab_size": 100278, "hidden_size": 5120, "intermediate_size": 13824, "num_hidden_layers": 40,
+    "num_attention_heads": 40, "max_position_embeddings": 8192, "bias": False, "quantization_bit": Nullable(int),
+}  # fmt: skip
 
 
 @family("internlm", roots=("model", ""), defaults=INTERNLM)

@@ -18,19 +18,10 @@ from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 
 INTERNLM2 = DECODER | {
-    "vocab_size": 103168,
-    "hidden_size": 4096,
-    "intermediate_size": 11008,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": Nullable(int),
-    "hidden_act": "silu",
-    "rms_norm_eps": 1e-6,
-    "max_position_embeddings": 2048,
-    "rope_theta": 10000.0,
-    "rope_scaling": Nullable(dict),
-    "bias": True,
-}
+    "vocab_size": 103168, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
+    "num_attention_heads": 32, "num_key_value_heads": Nullable(int), "hidden_act": "silu", "rms_norm_eps": 1e-6,
+    "max_position_embeddings": 2048, "rope_theta": 10000.0, "rope_scaling": Nullable(dict), "bias": True,
+}  # fmt: skip
 
 
 @family("internlm2", roots=("model", ""), defaults=INTERNLM2)

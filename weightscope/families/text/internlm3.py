@@ -14,14 +14,9 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 INTERNLM3 = LLAMA | {
-    "vocab_size": 128512,
-    "intermediate_size": 10240,
-    "num_hidden_layers": 48,
-    "num_key_value_heads": Nullable(int, 2),
-    "head_dim": Nullable(int, 128),
-    "rms_norm_eps": 1e-5,
-    "max_position_embeddings": 32768,
-}
+    "vocab_size": 128512, "intermediate_size": 10240, "num_hidden_layers": 48, "num_key_value_heads": Nullable(int, 2),
+    "head_dim": Nullable(int, 128), "rms_norm_eps": 1e-5, "max_position_embeddings": 32768,
+}  # fmt: skip
 
 
 @family(

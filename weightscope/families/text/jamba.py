@@ -20,28 +20,12 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 JAMBA: dict[str, Any] = DECODER | {
-    "vocab_size": 65536,
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": Nullable(int, 8),
-    "head_dim": Nullable(int),
-    "hidden_act": "silu",
-    "rms_norm_eps": 1e-6,
-    "num_experts_per_tok": 2,
-    "num_experts": 16,
-    "expert_layer_period": 2,
-    "expert_layer_offset": 1,
-    "attn_layer_period": 8,
-    "attn_layer_offset": 4,
-    "mamba_d_state": 16,
-    "mamba_d_conv": 4,
-    "mamba_expand": 2,
-    "mamba_dt_rank": Nullable(object),
-    "mamba_conv_bias": True,
-    "mamba_proj_bias": False,
-}
+    "vocab_size": 65536, "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+    "num_attention_heads": 32, "num_key_value_heads": Nullable(int, 8), "head_dim": Nullable(int), "hidden_act": "silu",
+    "rms_norm_eps": 1e-6, "num_experts_per_tok": 2, "num_experts": 16, "expert_layer_period": 2,
+    "expert_layer_offset": 1, "attn_layer_period": 8, "attn_layer_offset": 4, "mamba_d_state": 16, "mamba_d_conv": 4,
+    "mamba_expand": 2, "mamba_dt_rank": Nullable(object), "mamba_conv_bias": True, "mamba_proj_bias": False,
+}  # fmt: skip
 
 
 @family("jamba", roots=ROOTS, defaults=JAMBA, attribute_map={"num_local_experts": "num_experts"})

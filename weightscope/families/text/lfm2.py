@@ -17,13 +17,10 @@ from weightscope.roles import Role
 from weightscope.sizes import Size
 
 LFM2: dict[str, Any] = LFM2_BOTH | {
-    "hidden_size": 2560,
-    "intermediate_size": 12288,
-    "block_multiple_of": 256,
-    "block_ffn_dim_multiplier": Nullable(float, 1.0),
-    "block_auto_adjust_ff_dim": True,
+    "hidden_size": 2560, "intermediate_size": 12288, "block_multiple_of": 256,
+    "block_ffn_dim_multiplier": Nullable(float, 1.0), "block_auto_adjust_ff_dim": True,
     "full_attn_idxs": Nullable(list),
-}
+}  # fmt: skip
 # The keys as Liquid spelled them before transformers had the model.
 SPELLED = {"block_ff_dim": "intermediate_size", "tie_embedding": "tie_word_embeddings"}
 

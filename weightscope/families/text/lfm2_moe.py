@@ -18,16 +18,10 @@ from weightscope.families.siblings.lfm2 import KINDS, lfm2_block
 from weightscope.roles import Role
 
 LFM2_MOE = LFM2_BOTH | {
-    "hidden_size": 2048,
-    "intermediate_size": 7168,
-    "moe_intermediate_size": 1792,
-    "num_dense_layers": 2,
-    "num_experts_per_tok": 4,
-    "num_experts": 32,
-    "use_expert_bias": True,
-    "routed_scaling_factor": 1.0,
+    "hidden_size": 2048, "intermediate_size": 7168, "moe_intermediate_size": 1792, "num_dense_layers": 2,
+    "num_experts_per_tok": 4, "num_experts": 32, "use_expert_bias": True, "routed_scaling_factor": 1.0,
     "norm_topk_prob": True,
-}
+}  # fmt: skip
 NAMES = ("w1", "w3", "w2")
 
 

@@ -18,12 +18,9 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 YI = LLAMA | {
-    "vocab_size": 64000,
-    "num_key_value_heads": Nullable(int, 4),
-    "max_position_embeddings": 4096,
-    "rms_norm_eps": 1e-5,
+    "vocab_size": 64000, "num_key_value_heads": Nullable(int, 4), "max_position_embeddings": 4096, "rms_norm_eps": 1e-5,
     "rope_theta": 5000000.0,
-}
+}  # fmt: skip
 # What a root stands for in Yi: the names of the two norms.
 YI_NORMS = {
     "ln1 and ln2": ("ln1", "ln2"),

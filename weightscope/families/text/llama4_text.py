@@ -21,30 +21,14 @@ from weightscope.roles import Role
 from weightscope.storage.stacked import Stacked
 
 LLAMA4_TEXT = LLAMA | {
-    "vocab_size": 202048,
-    "hidden_size": 5120,
-    "intermediate_size": 8192,
-    "intermediate_size_mlp": 16384,
-    "num_hidden_layers": 48,
-    "num_attention_heads": 40,
-    "num_key_value_heads": Nullable(int, 8),
-    "head_dim": Nullable(int, 128),
-    "rms_norm_eps": 1e-5,
-    "max_position_embeddings": 131072,
-    "rope_theta": 500000.0,
-    "num_experts_per_tok": 1,
-    "num_local_experts": 16,
-    "moe_layers": Nullable(list),
-    "interleave_moe_layer_step": 1,
-    "use_qk_norm": True,
-    "no_rope_layers": Nullable(list),
-    "no_rope_layer_interval": 4,
-    "attention_chunk_size": Nullable(int, 8192),
-    "layer_types": Nullable(list),
-    "attn_temperature_tuning": True,
-    "floor_scale": 8192,
-    "attn_scale": 0.1,
-}
+    "vocab_size": 202048, "hidden_size": 5120, "intermediate_size": 8192, "intermediate_size_mlp": 16384,
+    "num_hidden_layers": 48, "num_attention_heads": 40, "num_key_value_heads": Nullable(int, 8),
+    "head_dim": Nullable(int, 128), "rms_norm_eps": 1e-5, "max_position_embeddings": 131072, "rope_theta": 500000.0,
+    "num_experts_per_tok": 1, "num_local_experts": 16, "moe_layers": Nullable(list), "interleave_moe_layer_step": 1,
+    "use_qk_norm": True, "no_rope_layers": Nullable(list), "no_rope_layer_interval": 4,
+    "attention_chunk_size": Nullable(int, 8192), "layer_types": Nullable(list), "attn_temperature_tuning": True,
+    "floor_scale": 8192, "attn_scale": 0.1,
+}  # fmt: skip
 CHUNKED = "chunked_attention"
 STACKED = (
     Stacked("gate_up_proj", Role.GATE_PROJ, Role.UP_PROJ, transposed=True),

@@ -16,20 +16,10 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 MAMBA: dict[str, Any] = DECODER | {
-    "vocab_size": 50280,
-    "hidden_size": 768,
-    "state_size": 16,
-    "num_hidden_layers": 32,
-    "layer_norm_epsilon": 1e-5,
-    "expand": 2,
-    "intermediate_size": Nullable(int),
-    "conv_kernel": 4,
-    "use_bias": False,
-    "use_conv_bias": True,
-    "hidden_act": "silu",
-    "time_step_rank": Nullable(object),
-    "tie_word_embeddings": True,
-}
+    "vocab_size": 50280, "hidden_size": 768, "state_size": 16, "num_hidden_layers": 32, "layer_norm_epsilon": 1e-5,
+    "expand": 2, "intermediate_size": Nullable(int), "conv_kernel": 4, "use_bias": False, "use_conv_bias": True,
+    "hidden_act": "silu", "time_step_rank": Nullable(object), "tie_word_embeddings": True,
+}  # fmt: skip
 
 
 @family("mamba", roots=BACKBONE, defaults=MAMBA, needs=("vocab_size", "hidden_size", "num_hidden_layers"))

@@ -17,21 +17,10 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 MAMBA2: dict[str, Any] = DECODER | {
-    "num_heads": 128,
-    "head_dim": 64,
-    "vocab_size": 32768,
-    "hidden_size": 4096,
-    "state_size": 128,
-    "num_hidden_layers": 64,
-    "layer_norm_epsilon": 1e-5,
-    "expand": 2,
-    "conv_kernel": 4,
-    "n_groups": 8,
-    "use_bias": False,
-    "use_conv_bias": True,
-    "hidden_act": "silu",
-    "time_step_limit": Nullable(list),
-}
+    "num_heads": 128, "head_dim": 64, "vocab_size": 32768, "hidden_size": 4096, "state_size": 128,
+    "num_hidden_layers": 64, "layer_norm_epsilon": 1e-5, "expand": 2, "conv_kernel": 4, "n_groups": 8,
+    "use_bias": False, "use_conv_bias": True, "hidden_act": "silu", "time_step_limit": Nullable(list),
+}  # fmt: skip
 
 
 @family("mamba2", roots=BACKBONE, defaults=MAMBA2, needs=("vocab_size", "hidden_size", "num_hidden_layers"))

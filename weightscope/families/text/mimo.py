@@ -17,12 +17,9 @@ from weightscope.roles import Role
 from weightscope.storage.base import join
 
 MIMO = QWEN2 | {
-    "vocab_size": 151680,
-    "intermediate_size": 11008,
-    "num_hidden_layers": 36,
-    "num_key_value_heads": Nullable(int, 8),
+    "vocab_size": 151680, "intermediate_size": 11008, "num_hidden_layers": 36, "num_key_value_heads": Nullable(int, 8),
     "num_nextn_predict_layers": Nullable(int, 1),
-}
+}  # fmt: skip
 
 
 @family("mimo", roots=("model", ""), defaults=MIMO)

@@ -16,24 +16,12 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 MINICPM3 = LLAMA | {
-    "vocab_size": 73448,
-    "hidden_size": 2560,
-    "intermediate_size": 6400,
-    "num_hidden_layers": 62,
-    "num_attention_heads": 40,
-    "num_key_value_heads": Nullable(int, 40),
-    "rms_norm_eps": 1e-5,
-    "max_position_embeddings": 32768,
-    "tie_word_embeddings": True,
-    "kv_lora_rank": 256,
-    "q_lora_rank": Nullable(int, 768),
-    "qk_nope_head_dim": 64,
-    "qk_rope_head_dim": 32,
-    "v_head_dim": Nullable(int),
-    "scale_emb": 12.0,
-    "scale_depth": Nullable(float, 1.4),
-    "dim_model_base": Nullable(float, 256),
-}
+    "vocab_size": 73448, "hidden_size": 2560, "intermediate_size": 6400, "num_hidden_layers": 62,
+    "num_attention_heads": 40, "num_key_value_heads": Nullable(int, 40), "rms_norm_eps": 1e-5,
+    "max_position_embeddings": 32768, "tie_word_embeddings": True, "kv_lora_rank": 256,
+    "q_lora_rank": Nullable(int, 768), "qk_nope_head_dim": 64, "qk_rope_head_dim": 32, "v_head_dim": Nullable(int),
+    "scale_emb": 12.0, "scale_depth": Nullable(float, 1.4), "dim_model_base": Nullable(float, 256),
+}  # fmt: skip
 
 
 @family("minicpm3", roots=("model", ""), defaults=MINICPM3)

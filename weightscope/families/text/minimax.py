@@ -22,29 +22,13 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 PARTS = ("full_attn", "linear_attn", "mlp")
-MINIMAX: dict[str, Any] = (
-    DECODER
-    | ROPE
-    | {
-        "vocab_size": 32000,
-        "hidden_size": 4096,
-        "intermediate_size": 14336,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": Nullable(int, 8),
-        "head_dim": Nullable(int),
-        "hidden_act": "silu",
-        "max_position_embeddings": 131072,
-        "rms_norm_eps": 1e-5,
-        "rope_theta": 1000000.0,
-        "sliding_window": Nullable(int),
-        "num_experts_per_tok": 2,
-        "num_local_experts": 8,
-        "block_size": 256,
-        "layer_types": Nullable(list),
-        **{f"{part}_{factor}_factor": 1.0 for part in PARTS for factor in ("alpha", "beta")},
-    }
-)
+MINIMAX: dict[str, Any] = DECODER | ROPE | {
+    "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+    "num_attention_heads": 32, "num_key_value_heads": Nullable(int, 8), "head_dim": Nullable(int), "hidden_act": "silu",
+    "max_position_embeddings": 131072, "rms_norm_eps": 1e-5, "rope_theta": 1000000.0, "sliding_window": Nullable(int),
+    "num_experts_per_tok": 2, "num_local_experts": 8, "block_size": 256, "layer_types": Nullable(list),
+    **{f"{part}_{factor}_factor": 1.0 for part in PARTS for factor in ("alpha", "beta")},
+}  # fmt: skip
 # The class gives this norm no epsilon of the config's.
 INNER_EPS = 1e-6
 

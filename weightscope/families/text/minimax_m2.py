@@ -20,20 +20,11 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 MINIMAX_M2 = LLAMA | {
-    "vocab_size": 200064,
-    "hidden_size": 3072,
-    "intermediate_size": 1536,
-    "num_hidden_layers": 62,
-    "num_attention_heads": 48,
-    "num_key_value_heads": Nullable(int, 8),
-    "head_dim": 128,
-    "max_position_embeddings": 196608,
-    "rope_theta": 5000000.0,
-    "partial_rotary_factor": Nullable(float),
-    "rotary_dim": Nullable(int),
-    "num_local_experts": 256,
-    "num_experts_per_tok": 8,
-}
+    "vocab_size": 200064, "hidden_size": 3072, "intermediate_size": 1536, "num_hidden_layers": 62,
+    "num_attention_heads": 48, "num_key_value_heads": Nullable(int, 8), "head_dim": 128,
+    "max_position_embeddings": 196608, "rope_theta": 5000000.0, "partial_rotary_factor": Nullable(float),
+    "rotary_dim": Nullable(int), "num_local_experts": 256, "num_experts_per_tok": 8,
+}  # fmt: skip
 
 
 @family("minimax_m2", roots=ROOTS, defaults=MINIMAX_M2, attribute_map={"num_experts": "num_local_experts"})

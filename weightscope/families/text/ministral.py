@@ -17,26 +17,14 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 YARN: dict[str, Any] = {
-    "rope_type": "yarn",
-    "rope_theta": 1000000.0,
-    "factor": 16.0,
-    "original_max_position_embeddings": 16384,
-    "beta_fast": 32.0,
-    "beta_slow": 1.0,
-    "mscale_all_dim": 1.0,
-    "mscale": 1.0,
-    "llama_4_scaling_beta": 0.1,
-}
+    "rope_type": "yarn", "rope_theta": 1000000.0, "factor": 16.0, "original_max_position_embeddings": 16384,
+    "beta_fast": 32.0, "beta_slow": 1.0, "mscale_all_dim": 1.0, "mscale": 1.0, "llama_4_scaling_beta": 0.1,
+}  # fmt: skip
 MINISTRAL = MISTRAL | {"layer_types": Nullable(list)}
 MINISTRAL3 = MISTRAL | {
-    "vocab_size": 131072,
-    "num_hidden_layers": 34,
-    "head_dim": Nullable(int, 128),
-    "rms_norm_eps": 1e-5,
-    "max_position_embeddings": 262144,
-    "sliding_window": Nullable(int),
-    "rope_parameters": Nullable(dict, YARN),
-}
+    "vocab_size": 131072, "num_hidden_layers": 34, "head_dim": Nullable(int, 128), "rms_norm_eps": 1e-5,
+    "max_position_embeddings": 262144, "sliding_window": Nullable(int), "rope_parameters": Nullable(dict, YARN),
+}  # fmt: skip
 
 
 @family("ministral", roots=("model", ""), defaults=MINISTRAL)

@@ -16,12 +16,9 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 MIXTRAL = MISTRAL | {
-    "num_local_experts": 8,
-    "num_experts_per_tok": 2,
-    "rms_norm_eps": 1e-5,
-    "rope_theta": 1000000.0,
+    "num_local_experts": 8, "num_experts_per_tok": 2, "rms_norm_eps": 1e-5, "rope_theta": 1000000.0,
     "sliding_window": Nullable(int),
-}
+}  # fmt: skip
 
 
 @family("mixtral", roots=ROOTS, defaults=MIXTRAL, attribute_map={"num_experts": "num_local_experts"})

@@ -19,27 +19,14 @@ from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 
 MPT = DECODER | {
-    "d_model": 2048,
-    "n_heads": 16,
-    "n_layers": 24,
-    "expansion_ratio": 4,
-    "vocab_size": 50368,
-    "layer_norm_epsilon": 1e-5,
-    "logit_scale": Nullable(object),
-    "no_bias": True,
-    "norm_type": "low_precision_layernorm",
-    "attn_config": Nullable(dict),
-    "tie_word_embeddings": True,
-}
+    "d_model": 2048, "n_heads": 16, "n_layers": 24, "expansion_ratio": 4, "vocab_size": 50368,
+    "layer_norm_epsilon": 1e-5, "logit_scale": Nullable(object), "no_bias": True,
+    "norm_type": "low_precision_layernorm", "attn_config": Nullable(dict), "tie_word_embeddings": True,
+}  # fmt: skip
 ATTENTION = {
-    "attn_type": "multihead_attention",
-    "clip_qkv": Nullable(float),
-    "softmax_scale": Nullable(float),
-    "prefix_lm": False,
-    "qk_ln": False,
-    "alibi": True,
-    "alibi_bias_max": 8,
-}
+    "attn_type": "multihead_attention", "clip_qkv": Nullable(float), "softmax_scale": Nullable(float),
+    "prefix_lm": False, "qk_ln": False, "alibi": True, "alibi_bias_max": 8,
+}  # fmt: skip
 COMPUTED = {"logit_scale": None, "norm_type": ("low_precision_layernorm", "layernorm")}
 NAMES = {"hidden_size": "d_model", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers"}
 

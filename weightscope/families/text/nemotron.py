@@ -15,25 +15,12 @@ from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
-NEMOTRON: dict[str, Any] = (
-    DECODER
-    | ROPE
-    | {
-        "vocab_size": 256000,
-        "hidden_size": 6144,
-        "intermediate_size": 24576,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 48,
-        "num_key_value_heads": Nullable(int),
-        "head_dim": Nullable(int),
-        "hidden_act": "relu2",
-        "max_position_embeddings": 4096,
-        "norm_eps": 1e-5,
-        "partial_rotary_factor": 0.5,
-        "attention_bias": False,
-        "mlp_bias": False,
-    }
-)
+NEMOTRON: dict[str, Any] = DECODER | ROPE | {
+    "vocab_size": 256000, "hidden_size": 6144, "intermediate_size": 24576, "num_hidden_layers": 32,
+    "num_attention_heads": 48, "num_key_value_heads": Nullable(int), "head_dim": Nullable(int), "hidden_act": "relu2",
+    "max_position_embeddings": 4096, "norm_eps": 1e-5, "partial_rotary_factor": 0.5, "attention_bias": False,
+    "mlp_bias": False,
+}  # fmt: skip
 
 
 @family("nemotron", roots=("model", ""), defaults=NEMOTRON)

@@ -18,18 +18,10 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 OLMOE = LLAMA | {
-    "vocab_size": 50304,
-    "hidden_size": 2048,
-    "intermediate_size": 2048,
-    "num_hidden_layers": 16,
-    "num_attention_heads": 16,
-    "rms_norm_eps": 1e-5,
-    "max_position_embeddings": 4096,
-    "clip_qkv": Nullable(float),
-    "num_experts": 64,
-    "num_experts_per_tok": 8,
-    "norm_topk_prob": False,
-}
+    "vocab_size": 50304, "hidden_size": 2048, "intermediate_size": 2048, "num_hidden_layers": 16,
+    "num_attention_heads": 16, "rms_norm_eps": 1e-5, "max_position_embeddings": 4096, "clip_qkv": Nullable(float),
+    "num_experts": 64, "num_experts_per_tok": 8, "norm_topk_prob": False,
+}  # fmt: skip
 
 
 @family("olmoe", roots=ROOTS, defaults=OLMOE, attribute_map={"num_local_experts": "num_experts"})

@@ -18,20 +18,11 @@ from weightscope.sizes import Size
 from weightscope.storage.base import join
 
 OPT = DECODER | {
-    "vocab_size": 50272,
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "ffn_dim": 3072,
-    "max_position_embeddings": 2048,
-    "activation_function": "relu",
-    "do_layer_norm_before": True,
-    "_remove_final_layer_norm": False,
-    "word_embed_proj_dim": Nullable(int),
-    "enable_bias": True,
-    "layer_norm_elementwise_affine": True,
-    "tie_word_embeddings": True,
-}
+    "vocab_size": 50272, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "ffn_dim": 3072,
+    "max_position_embeddings": 2048, "activation_function": "relu", "do_layer_norm_before": True,
+    "_remove_final_layer_norm": False, "word_embed_proj_dim": Nullable(int), "enable_bias": True,
+    "layer_norm_elementwise_affine": True, "tie_word_embeddings": True,
+}  # fmt: skip
 FOUR = {"q_proj": Role.Q_PROJ, "k_proj": Role.K_PROJ, "v_proj": Role.V_PROJ, "out_proj": Role.O_PROJ}
 
 

@@ -15,20 +15,10 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 PHI = {
-    **DECODER,
-    **ROPE,
-    "vocab_size": 51200,
-    "hidden_size": 2048,
-    "intermediate_size": 8192,
-    "num_hidden_layers": 24,
-    "num_attention_heads": 32,
-    "num_key_value_heads": Nullable(int),
-    "head_dim": Nullable(int),
-    "hidden_act": "gelu_new",
-    "layer_norm_eps": 1e-5,
-    "partial_rotary_factor": 0.5,
-    "qk_layernorm": False,
-}
+    **DECODER, **ROPE, "vocab_size": 51200, "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 24,
+    "num_attention_heads": 32, "num_key_value_heads": Nullable(int), "head_dim": Nullable(int),
+    "hidden_act": "gelu_new", "layer_norm_eps": 1e-5, "partial_rotary_factor": 0.5, "qk_layernorm": False,
+}  # fmt: skip
 FOUR = {"q_proj": Role.Q_PROJ, "k_proj": Role.K_PROJ, "v_proj": Role.V_PROJ, "dense": Role.O_PROJ}
 
 

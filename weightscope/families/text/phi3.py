@@ -15,15 +15,10 @@ from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 
 PHI3 = LLAMA | {
-    "vocab_size": 32064,
-    "hidden_size": 3072,
-    "intermediate_size": 8192,
-    "rms_norm_eps": 1e-5,
-    "max_position_embeddings": 4096,
-    "original_max_position_embeddings": 4096,
-    "partial_rotary_factor": 1.0,
+    "vocab_size": 32064, "hidden_size": 3072, "intermediate_size": 8192, "rms_norm_eps": 1e-5,
+    "max_position_embeddings": 4096, "original_max_position_embeddings": 4096, "partial_rotary_factor": 1.0,
     "sliding_window": Nullable(int),
-}
+}  # fmt: skip
 
 
 @family("phi3", roots=("model", ""), defaults=PHI3)

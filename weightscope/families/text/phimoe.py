@@ -18,19 +18,11 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 PHIMOE = LLAMA | {
-    "vocab_size": 32064,
-    "intermediate_size": 6400,
-    "num_key_value_heads": Nullable(int, 8),
-    "rms_norm_eps": 1e-5,
-    "max_position_embeddings": 131072,
-    "original_max_position_embeddings": Nullable(int),
-    "rope_theta": 1000000.0,
-    "sliding_window": Nullable(int),
-    "num_local_experts": 16,
-    "num_experts_per_tok": 2,
-    "router_jitter_noise": 0.01,
+    "vocab_size": 32064, "intermediate_size": 6400, "num_key_value_heads": Nullable(int, 8), "rms_norm_eps": 1e-5,
+    "max_position_embeddings": 131072, "original_max_position_embeddings": Nullable(int), "rope_theta": 1000000.0,
+    "sliding_window": Nullable(int), "num_local_experts": 16, "num_experts_per_tok": 2, "router_jitter_noise": 0.01,
     "lm_head_bias": False,
-}
+}  # fmt: skip
 
 
 @family("phimoe", roots=ROOTS, defaults=PHIMOE)

@@ -17,22 +17,11 @@ from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 
 QWEN = DECODER | {
-    "vocab_size": 151936,
-    "hidden_size": 4096,
-    "intermediate_size": 22016,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "kv_channels": 128,
-    "layer_norm_epsilon": 1e-6,
-    "seq_length": 8192,
-    "rotary_pct": 1.0,
-    "rotary_emb_base": 10000.0,
-    "use_dynamic_ntk": True,
-    "use_logn_attn": True,
-    "no_bias": True,
-    "visual": Nullable(dict),
-    "audio": Nullable(dict),
-}
+    "vocab_size": 151936, "hidden_size": 4096, "intermediate_size": 22016, "num_hidden_layers": 32,
+    "num_attention_heads": 32, "kv_channels": 128, "layer_norm_epsilon": 1e-6, "seq_length": 8192, "rotary_pct": 1.0,
+    "rotary_emb_base": 10000.0, "use_dynamic_ntk": True, "use_logn_attn": True, "no_bias": True,
+    "visual": Nullable(dict), "audio": Nullable(dict),
+}  # fmt: skip
 LONGER = "use_dynamic_ntk or use_logn_attn changes sequences longer than seq_length"
 
 

@@ -23,12 +23,9 @@ from weightscope.families.siblings.qwen_delta import (
 from weightscope.roles import Role
 
 QWEN3_5_MOE = QWEN3_NEXT | {
-    "vocab_size": 248320,
-    "num_hidden_layers": 40,
-    "num_experts_per_tok": 8,
-    "num_experts": 256,
+    "vocab_size": 248320, "num_hidden_layers": 40, "num_experts_per_tok": 8, "num_experts": 256,
     "mtp_num_hidden_layers": Nullable(int, 0),
-}
+}  # fmt: skip
 # Within a vision-language model experts are stacked, those of the layers that predict ahead not always.
 WITHIN = tuple(f"model.language_model, experts {how}" for how in ("stacked", "stacked but ahead", "apart"))
 

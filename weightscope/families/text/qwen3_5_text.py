@@ -16,13 +16,9 @@ from weightscope.families.siblings.qwen_delta import APART, delta_kinds, delta_n
 from weightscope.roles import Role
 
 QWEN3_5 = DELTA | {
-    "vocab_size": 248320,
-    "hidden_size": 4096,
-    "intermediate_size": 12288,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 16,
-    "num_key_value_heads": 4,
-}
+    "vocab_size": 248320, "hidden_size": 4096, "intermediate_size": 12288, "num_hidden_layers": 32,
+    "num_attention_heads": 16, "num_key_value_heads": 4,
+}  # fmt: skip
 
 
 @family("qwen3_5_text", roots=("model", "", "model.language_model"), defaults=QWEN3_5)

@@ -24,14 +24,9 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 QWEN3_MOE = QWEN2_MOE | {
-    "intermediate_size": 6144,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 4,
-    "head_dim": Nullable(int),
-    "moe_intermediate_size": 768,
-    "num_experts": 128,
-    "num_experts_per_tok": 8,
-}
+    "intermediate_size": 6144, "num_attention_heads": 32, "num_key_value_heads": 4, "head_dim": Nullable(int),
+    "moe_intermediate_size": 768, "num_experts": 128, "num_experts_per_tok": 8,
+}  # fmt: skip
 
 
 @family("qwen3_moe", roots=ROOTS, defaults=QWEN3_MOE, attribute_map={"num_local_experts": "num_experts"})

@@ -20,29 +20,14 @@ from weightscope.families.common.rounding import bfloat16
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
-RECURRENT_GEMMA: dict[str, Any] = (
-    DECODER
-    | ROPE
-    | {
-        "num_hidden_layers": 26,
-        "vocab_size": 256000,
-        "hidden_size": 2560,
-        "intermediate_size": 7680,
-        "num_attention_heads": 10,
-        "num_key_value_heads": Nullable(int),
-        "head_dim": Nullable(int),
-        "lru_width": Nullable(int),
-        "attention_window_size": 2048,
-        "conv1d_width": 4,
-        "logits_soft_cap": 30.0,
-        "rms_norm_eps": 1e-6,
-        "hidden_activation": "gelu_pytorch_tanh",
-        "block_types": ["recurrent", "recurrent", "attention"],
-        "partial_rotary_factor": 0.5,
-        "attention_bias": False,
-        "tie_word_embeddings": True,
-    }
-)
+RECURRENT_GEMMA: dict[str, Any] = DECODER | ROPE | {
+    "num_hidden_layers": 26, "vocab_size": 256000, "hidden_size": 2560, "intermediate_size": 7680,
+    "num_attention_heads": 10, "num_key_value_heads": Nullable(int), "head_dim": Nullable(int),
+    "lru_width": Nullable(int), "attention_window_size": 2048, "conv1d_width": 4, "logits_soft_cap": 30.0,
+    "rms_norm_eps": 1e-6, "hidden_activation": "gelu_pytorch_tanh",
+    "block_types": ["recurrent", "recurrent", "attention"], "partial_rotary_factor": 0.5, "attention_bias": False,
+    "tie_word_embeddings": True,
+}  # fmt: skip
 
 
 @family(

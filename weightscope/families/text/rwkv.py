@@ -16,14 +16,9 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 RWKV: dict[str, Any] = DECODER | {
-    "vocab_size": 50277,
-    "hidden_size": 4096,
-    "num_hidden_layers": 32,
-    "attention_hidden_size": Nullable(int),
-    "intermediate_size": Nullable(int),
-    "layer_norm_epsilon": 1e-5,
-    "rescale_every": 6,
-}
+    "vocab_size": 50277, "hidden_size": 4096, "num_hidden_layers": 32, "attention_hidden_size": Nullable(int),
+    "intermediate_size": Nullable(int), "layer_norm_epsilon": 1e-5, "rescale_every": 6,
+}  # fmt: skip
 # The class gives the last norm no epsilon of the config's.
 LAST_EPS = 1e-5
 

@@ -14,16 +14,10 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 SEED_OSS = LLAMA | {
-    "vocab_size": 155136,
-    "intermediate_size": 27648,
-    "num_hidden_layers": 64,
-    "num_attention_heads": 80,
-    "num_key_value_heads": Nullable(int, 8),
-    "head_dim": Nullable(int, 128),
-    "max_position_embeddings": 524288,
-    "attention_bias": True,
-    "attention_out_bias": False,
-}
+    "vocab_size": 155136, "intermediate_size": 27648, "num_hidden_layers": 64, "num_attention_heads": 80,
+    "num_key_value_heads": Nullable(int, 8), "head_dim": Nullable(int, 128), "max_position_embeddings": 524288,
+    "attention_bias": True, "attention_out_bias": False,
+}  # fmt: skip
 
 
 @family("seed_oss", roots=("model", ""), defaults=SEED_OSS)

@@ -14,20 +14,11 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 SMOLLM3 = LLAMA | {
-    "vocab_size": 128256,
-    "hidden_size": 2048,
-    "num_hidden_layers": 36,
-    "num_attention_heads": 16,
-    "num_key_value_heads": Nullable(int, 4),
-    "max_position_embeddings": 32768,
-    "rope_theta": 2000000.0,
-    "use_sliding_window": False,
-    "sliding_window": Nullable(int),
-    "no_rope_layers": Nullable(list),
-    "no_rope_layer_interval": 4,
-    "layer_types": Nullable(list),
-    "tie_word_embeddings": True,
-}
+    "vocab_size": 128256, "hidden_size": 2048, "num_hidden_layers": 36, "num_attention_heads": 16,
+    "num_key_value_heads": Nullable(int, 4), "max_position_embeddings": 32768, "rope_theta": 2000000.0,
+    "use_sliding_window": False, "sliding_window": Nullable(int), "no_rope_layers": Nullable(list),
+    "no_rope_layer_interval": 4, "layer_types": Nullable(list), "tie_word_embeddings": True,
+}  # fmt: skip
 
 
 @family("smollm3", roots=("model", ""), defaults=SMOLLM3)

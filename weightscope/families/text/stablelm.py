@@ -17,20 +17,10 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 SIZES = {
-    **DECODER,
-    **ROPE,
-    "vocab_size": 50304,
-    "hidden_size": 2560,
-    "intermediate_size": 6912,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 32,
-    "hidden_act": "silu",
-    "max_position_embeddings": 4096,
-    "use_qkv_bias": False,
-    "qk_layernorm": False,
-    "use_parallel_residual": False,
-}
+    **DECODER, **ROPE, "vocab_size": 50304, "hidden_size": 2560, "intermediate_size": 6912, "num_hidden_layers": 32,
+    "num_attention_heads": 32, "num_key_value_heads": 32, "hidden_act": "silu", "max_position_embeddings": 4096,
+    "use_qkv_bias": False, "qk_layernorm": False, "use_parallel_residual": False,
+}  # fmt: skip
 STABLELM = SIZES | {"layer_norm_eps": 1e-5, "partial_rotary_factor": 0.25, "head_dim": Nullable(int)}
 EPOCH = SIZES | {"norm_eps": 1e-5, "rope_pct": 0.25, "rotary_scaling_factor": 1.0}
 # The first code ignores them, or has no such settings.

@@ -15,24 +15,12 @@ from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
-STARCODER2: dict[str, Any] = (
-    DECODER
-    | ROPE
-    | {
-        "vocab_size": 49152,
-        "hidden_size": 3072,
-        "intermediate_size": 12288,
-        "num_hidden_layers": 30,
-        "num_attention_heads": 24,
-        "num_key_value_heads": 2,
-        "hidden_act": "gelu_pytorch_tanh",
-        "max_position_embeddings": 4096,
-        "norm_epsilon": 1e-5,
-        "sliding_window": Nullable(int),
-        "use_bias": True,
-        "tie_word_embeddings": True,
-    }
-)
+STARCODER2: dict[str, Any] = DECODER | ROPE | {
+    "vocab_size": 49152, "hidden_size": 3072, "intermediate_size": 12288, "num_hidden_layers": 30,
+    "num_attention_heads": 24, "num_key_value_heads": 2, "hidden_act": "gelu_pytorch_tanh",
+    "max_position_embeddings": 4096, "norm_epsilon": 1e-5, "sliding_window": Nullable(int), "use_bias": True,
+    "tie_word_embeddings": True,
+}  # fmt: skip
 
 
 @family("starcoder2", roots=("model", ""), defaults=STARCODER2)

@@ -20,17 +20,10 @@ from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 
 TELECHAT = DECODER | {
-    "vocab_size": 160256,
-    "hidden_size": 4096,
-    "ffn_hidden_size": 12288,
-    "n_layer": 30,
-    "n_head": 32,
-    "layer_norm_epsilon": 1e-5,
-    "training_seqlen": 8192,
-    "embed_layernorm": False,
-    "apply_residual_connection_post_layernorm": False,
-    "tie_word_embeddings": True,
-}
+    "vocab_size": 160256, "hidden_size": 4096, "ffn_hidden_size": 12288, "n_layer": 30, "n_head": 32,
+    "layer_norm_epsilon": 1e-5, "training_seqlen": 8192, "embed_layernorm": False,
+    "apply_residual_connection_post_layernorm": False, "tie_word_embeddings": True,
+}  # fmt: skip
 NAMES = {"num_hidden_layers": "n_layer", "num_attention_heads": "n_head"}
 NEEDS = ("vocab_size", "n_layer", "n_head")
 

@@ -16,18 +16,10 @@ from weightscope.roles import Role
 from weightscope.storage.linear import Conv1D
 
 TELECHAT_52B = GPT2 | {
-    "activation_function": Nullable(str),
-    "relative_encoding": Nullable(str),
-    "rotary_use_xpos": False,
-    "rotary_theta": 10000.0,
-    "scale_attn_weights": True,
-    "use_mup": False,
-    "mup_scale_factor": 1.0,
-    "input_mult": 1.0,
-    "output_mult": 1.0,
-    "use_RMSNorm": False,
-    "add_bias_linear": True,
-}
+    "activation_function": Nullable(str), "relative_encoding": Nullable(str), "rotary_use_xpos": False,
+    "rotary_theta": 10000.0, "scale_attn_weights": True, "use_mup": False, "mup_scale_factor": 1.0, "input_mult": 1.0,
+    "output_mult": 1.0, "use_RMSNorm": False, "add_bias_linear": True,
+}  # fmt: skip
 # With other settings the model has other tensors.
 TENSORS = {"relative_encoding": "rotary", "activation_function": "silu", "rotary_use_xpos": False}
 
