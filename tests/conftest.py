@@ -38,6 +38,12 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return save
 
 
+@pytest.fixture(autouse=True)
+def _pytest_keeps_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands within this process leave SIGINT to pytest."""
+    monkeypatch.setattr("weightscope.cli.end_on_interrupt", lambda: None)
+
+
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
     """`run("forward", …)` as (exit code, standard output, standard error)."""

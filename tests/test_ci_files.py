@@ -17,7 +17,7 @@ import typer
 import yaml
 from pre_commit.clientlib import load_manifest  # type: ignore[import-untyped]
 
-from weightscope.cli import app
+from weightscope.commands.app import app
 
 ROOT = Path(__file__).parents[1]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
@@ -107,6 +107,13 @@ def test_inputs_arrive_as_arguments(tmp_path: Path, inputs: dict[str, str], argu
     assert (run.returncode, run.stderr) == (0, "")
     assert json.loads(run.stdout) == ["check", *arguments]
     assert not (tmp_path / "forged").exists()
+
+
+def test_no_python_starts_in_the_checkout() -> None:
+    """`python -m` imports from the working directory first, which a pull request fills: -I keeps it out."""
+    starts = [line for step in STEPS for line in step.get("run", "").splitlines() if '"$PYTHON"' in line]
+    assert len(starts) == 2
+    assert all('"$PYTHON" -I -m ' in line for line in starts)
 
 
 def test_values_is_true_or_false(tmp_path: Path) -> None:

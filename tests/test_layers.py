@@ -16,9 +16,12 @@ from weightscope.families.table import MODULES
 PACKAGE = Path(weightscope.__file__).parent
 ROOT = PACKAGE.parent
 # What each part of the package may import of the others; the words all share may be imported by every part.
-WORDS = {"errors", "findings", "ranges", "roles", "sizes"}
+WORDS = {"config_values", "errors", "escapes", "findings", "interrupt", "ranges", "roles", "sizes"}
 ALLOWED = {
+    "config_values": set(),
     "errors": set(),
+    "escapes": set(),
+    "interrupt": set(),
     "findings": set(),
     "ranges": set(),
     "roles": set(),
@@ -35,7 +38,8 @@ ALLOWED = {
     "opening": {"model", "analyses", "families", "config", "checkpoint"},
     "holdings": {"opening", "model", "checkpoint"},
     "output": {"analyses", "holdings"},
-    "settings": {"analyses"},
+    "settings": {"analyses", "toml"},
+    "toml": set(),
     "downloading": {"opening", "checkpoint"},
     "verdict": {"opening", "analyses", "checkpoint"},
     "trial": {"model", "analyses", "components", "checkpoint"},

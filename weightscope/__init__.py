@@ -5,9 +5,8 @@ model = ws.open("path/to/checkpoint")   # headers only; imports no torch
 model.parameters.total
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+# No import here, not even `from __future__`: `python -m weightscope` has yet to leave the working directory.
+TYPE_CHECKING = False
 
 __version__ = "0.1.0"
 __all__ = ["Model", "Tensor", "WeightscopeError", "__version__", "download", "open"]

@@ -1,73 +1,38 @@
-"""The command line: its table of contents, and the one place where errors become words and exit codes."""
+"""The way in for the console script, and the one place where errors become words and exit codes.
+
+Whatever takes long to import is imported by `main`, once Ctrl-C is taken care of.
+"""
 
 from __future__ import annotations
 
+import codecs
 import gc
 import os
 import sys
-from typing import Annotated, NoReturn
 
-import typer
+from weightscope.interrupt import INTERRUPTED, end_on_interrupt
 
-from weightscope import __version__
-from weightscope.commands.cache import cache
-from weightscope.commands.check import check
-from weightscope.commands.explain import explain
-from weightscope.commands.forward import forward
-from weightscope.commands.inspect import inspect
-from weightscope.commands.params import params
-from weightscope.commands.tensors import tensors
-from weightscope.errors import WeightscopeError, one_line
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
-# 128 and the number of SIGINT, as shells have it.
-INTERRUPTED = 130
-
-app = typer.Typer(
-    name="weightscope",
-    help="Look inside model checkpoints: what the tensors are, where the parameters live, whether they compute.",
-    # Rich's help costs more to import than some commands take to run.
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
-
-app.command()(inspect)
-app.command()(params)
-app.command()(tensors)
-app.command()(explain)
-app.command()(check)
-app.command()(forward)
-app.command()(cache)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"weightscope {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    """Options before the command."""
+# Widths that a terminal can have.
+MAX_COLUMNS = 100_000
 
 
 def main() -> None:
     """Run the command line; exit codes are 0 fine, 1 found something, 2 could not be done."""
+    _open_streams()
+    end_on_interrupt()
+    _drop_odd_sizes()
     # A run is short and keeps what it reads: collecting garbage only costs time.
     gc.disable()
-    _open_streams()
     try:
-        code = app(sys.argv[1:] or ["--help"], prog_name="weightscope", standalone_mode=False) or 0
+        code = _run()
         # What typer makes of Ctrl-C.
         if code == INTERRUPTED:
             _fail("interrupted", INTERRUPTED)
         sys.exit(code)
-    except WeightscopeError as error:
-        _fail(str(error), 2)
     except BrokenPipeError:
         # The reader left, as `head` does; what is still buffered must not be complained about at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -85,26 +50,72 @@ def main() -> None:
         gc.freeze()
 
 
+def __getattr__(name: str) -> object:
+    """`app`, for whoever wants the commands and not to run them."""
+    if name == "app":
+        from weightscope.commands.app import app
+
+        return app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _run() -> int:
+    from weightscope.commands.app import app
+
+    return app(sys.argv[1:] or ["--help"], prog_name="weightscope", standalone_mode=False) or 0
+
+
 def _open_streams() -> None:
     """A stream that the caller closed is one that nobody reads; no name may be one that a stream cannot take."""
+    codecs.register_error("weightscope", _spell)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name) or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for the whole run
         setattr(sys, name, stream)
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="weightscope")
+
+
+def _spell(error: UnicodeError) -> tuple[str, int]:
+    """What a stream's encoding lacks, as JSON spells it: Python's own `\\xe9` would break a document."""
+    assert isinstance(error, UnicodeEncodeError)
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[place : place + 2].hex()}" for place in range(0, len(units), 2)), error.end
+
+
+def _drop_odd_sizes() -> None:
+    """Forget a COLUMNS or LINES that is no size: libraries convert whatever is there."""
+    for name in ("COLUMNS", "LINES"):
+        value = os.environ.get(name, "1")
+        if not (value.isascii() and value.isdecimal() and len(value) < 10 and 0 < int(value) <= MAX_COLUMNS):
+            del os.environ[name]
 
 
 def _report(error: Exception) -> NoReturn:
-    """Bad usage as one line; a fault of our own as one line too, with the way to the rest."""
+    """Errors of our own and bad usage as one line; a fault of ours as one line too, with the way to the rest."""
+    from weightscope.errors import WeightscopeError
+
+    if isinstance(error, WeightscopeError):
+        _fail(str(error), 2)
     if type(error).__name__ == "Abort":
         _fail("interrupted", INTERRUPTED)
     if hasattr(error, "format_message"):
         _fail(f"{error.format_message()} See weightscope --help.", 2)
     if os.environ.get("WEIGHTSCOPE_TRACEBACK"):
-        raise error
+        _show_traceback(error)
     _fail(f"a fault of weightscope itself ({type(error).__name__}: {error}); WEIGHTSCOPE_TRACEBACK=1 shows where", 2)
 
 
+def _show_traceback(error: Exception) -> None:
+    import traceback
+
+    from weightscope.escapes import visible
+
+    for line in "".join(traceback.format_exception(error)).split("\n"):
+        print(visible(line), file=sys.stderr)
+
+
 def _fail(message: str, code: int) -> NoReturn:
+    from weightscope.errors import one_line
+
     print(f"weightscope: {one_line(message)}", file=sys.stderr)
     sys.exit(code)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from weightscope.escapes import visible
+
 # How a message names a file: by its path, or by what was asked for where it is elsewhere.
 Where = str | Path
 
@@ -60,5 +62,5 @@ def printable_path(path: Where) -> str:
 def one_line(text: str, limit: int = 600) -> str:
     """The text on one line without control characters, so that a hostile name cannot forge output."""
     # A hostile name can be 100 MB long; no character takes less than one.
-    flat = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[: limit + 1])
+    flat = visible(text[: limit + 1])
     return flat if len(flat) <= limit else f"{flat[: limit - 1]}…"

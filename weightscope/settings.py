@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import tomllib
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 
 from weightscope.analyses.checking import Policy
 from weightscope.errors import UsageError
+from weightscope.toml import TomlError, read_toml
 
 NAMES = ("weightscope.toml", "pyproject.toml")
 
@@ -22,16 +24,29 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     values: bool = False
 
 
-def find_settings(start: Path) -> Settings:
-    """The nearest settings at `start` or above it; the defaults where there are none.
+def find_settings(start: Path | None, *, note: Callable[[str], object] | None = None) -> Settings:
+    """The nearest settings at `start` or above it; the defaults where there are none, or no directory to start from.
+
+    A pyproject.toml that cannot be read, or not within bounds, is passed over: it need not be ours. `note` is told.
 
     Raises:
-        UsageError: a settings file that is not TOML, or says something else than settings.
+        UsageError: a weightscope.toml that cannot be read, or settings of ours that are none.
     """
-    for directory in (start, *start.parents):
+    for directory in (start, *start.parents) if start else ():
         for name in NAMES:
             path = directory / name
-            if path.is_file() and (table := _table(path)) is not None:
+            # Not Path.is_file, which complains of a directory that may not be looked into.
+            if not os.path.isfile(path):  # noqa: PTH113
+                continue
+            try:
+                table = _table(path, read_toml(path))
+            except TomlError as error:
+                if name == "weightscope.toml":
+                    raise UsageError(f"cannot be read ({error})", where=path, hint="fix the file") from None
+                if note:
+                    note(f"{path}: passed over, cannot be read ({error})")
+                continue
+            if table is not None:
                 return _convert(table, path)
     return Settings()
 
@@ -49,15 +64,8 @@ def _convert(table: dict[str, Any], path: Path) -> Settings:
     return settings
 
 
-def _table(path: Path) -> dict[str, Any] | None:
+def _table(path: Path, content: dict[str, Any]) -> dict[str, Any] | None:
     """The settings of a file; None where a pyproject.toml says nothing of us."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        # Somebody else's broken pyproject.toml is not ours to complain about.
-        if path.name == "pyproject.toml":
-            return None
-        raise UsageError(f"cannot be read ({error})", where=path, hint="mend the file") from None
     if path.name == "weightscope.toml":
         return content
     table = content.get("tool", {}).get("weightscope") if isinstance(content.get("tool"), dict) else None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from weightscope.commands.options import OutputOption, VariantOption
-from weightscope.errors import UsageError, WeightscopeError
+from weightscope.commands.options import OutputOption, VariantOption, working_directory
+from weightscope.errors import UsageError, WeightscopeError, one_line
 
 
 class CheckFormat(StrEnum):
@@ -93,7 +92,7 @@ def check(
     from weightscope.settings import find_settings
     from weightscope.verdict import check_model
 
-    settings = find_settings(Path.cwd())
+    settings = find_settings(working_directory(), note=_note)
     policy = Policy.of(fail_on or settings.fail_on, [*settings.ignore, *(ignore or ())])
     results, failures = [], []
     for model, reference in named:
@@ -110,11 +109,16 @@ def check(
         emit_check(results, format.value, output)
     # What could not be checked at all is said last, and weighs more than any finding.
     for failure in failures[:-1]:
-        typer.echo(f"weightscope: {failure}", err=True)
+        _note(str(failure))
     if failures:
         raise failures[-1]
     if not all(result.ok for result in results):
         raise typer.Exit(1)
+
+
+def _note(text: str) -> None:
+    """A line on standard error, where the result never is."""
+    typer.echo(f"weightscope: {one_line(text)}", err=True)
 
 
 def _cached() -> list[tuple[str, str]]:
@@ -123,5 +127,5 @@ def _cached() -> list[tuple[str, str]]:
 
     found, bare = checkable()
     for reference in bare:
-        typer.echo(f"weightscope: {reference}: no weights in the local cache, not checked", err=True)
+        _note(f"{reference}: no weights in the local cache, not checked")
     return [(str(snapshot.path), snapshot.reference) for snapshot in found]

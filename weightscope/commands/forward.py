@@ -17,6 +17,7 @@ from weightscope.commands.options import (
     fetch_if_wanted,
     open_quietly,
     own_files,
+    working_directory,
 )
 from weightscope.errors import UsageError
 from weightscope.output.write import Format, emit, put, write_file
@@ -97,6 +98,9 @@ def forward(
       weightscope forward ./Llama-3.1-8B --record golden.json
       weightscope forward ./Llama-3.1-8B-merged --expect golden.json
     """
+    if working_directory() is None:
+        # torch's libraries end the process there.
+        raise UsageError("the working directory was deleted", hint="change to one that exists")
     import numpy as np
 
     from weightscope.analyses.forward.memory import give_back_at_once

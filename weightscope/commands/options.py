@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from weightscope.errors import CheckpointError, UsageError
+from weightscope.errors import CheckpointError, UsageError, one_line
 from weightscope.output.write import Format
 
 if TYPE_CHECKING:
@@ -66,8 +66,16 @@ def fetch_if_wanted(path: str, variant: str | None, *, unasked: bool) -> None:
 
 def _agrees(question: str) -> bool:
     """A yes or no on the terminal; standard output is the result's alone, where typer's own prompt writes too."""
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    print(f"{one_line(question)} [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def working_directory() -> Path | None:
+    """The working directory; None if it was deleted."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
 
 
 def refuse_incomplete(model: Model) -> None:

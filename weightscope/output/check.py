@@ -9,7 +9,7 @@ from pathlib import Path
 
 from weightscope.analyses.checking import CheckResult
 from weightscope.output import words
-from weightscope.output.document import Column, Document, Table
+from weightscope.output.document import Cell, Column, Document, Table
 from weightscope.output.write import Format, emit, put, render
 
 RECORDS = tuple(
@@ -95,8 +95,8 @@ def _records(results: Sequence[CheckResult]) -> Table:
                 finding.code,
                 finding.message,
                 " ".join(finding.tensors),
-                _text(finding.expected),
-                _text(finding.actual),
+                _cell(finding.expected),
+                _cell(finding.actual),
                 " ".join(finding.config),
                 finding.hint,
             )
@@ -106,5 +106,8 @@ def _records(results: Sequence[CheckResult]) -> Table:
     )
 
 
-def _text(value: object) -> str:
+def _cell(value: object) -> Cell:
+    """A number as it is, all else as text."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
     return "" if value is None else str(value)

@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from weightscope.analyses.checking import CheckResult
 from weightscope.errors import one_line
+from weightscope.escapes import log_line
 from weightscope.findings import SEVERITIES, Finding, Severity
 from weightscope.output import words
 
@@ -67,4 +68,4 @@ def _text(finding: Finding) -> str:
         ("hint", finding.hint),
     )
     lines = [finding.message, *(f"{label}: {value}" for label, value in details if value not in (None, ""))]
-    return "\n".join(one_line(line) for line in lines)
+    return "\n".join(log_line(one_line(line)) for line in lines)

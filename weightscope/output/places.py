@@ -80,5 +80,9 @@ def _line(file: Path, keys: Sequence[str]) -> int | None:
 
 
 def _shown(file: Path) -> Path:
+    try:
+        here = Path.cwd()
+    except OSError:  # the working directory was deleted
+        return file
     absolute = Path(os.path.abspath(file))  # noqa: PTH100 - resolve() would follow links, and caches are full of them
-    return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute
+    return absolute.relative_to(here) if absolute.is_relative_to(here) else absolute

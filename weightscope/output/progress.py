@@ -7,11 +7,15 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from weightscope.errors import one_line
+
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
 PATIENCE = 1.0
+# Of a name's characters; a hostile one can have millions.
+MAX_NAME = 200
 
 
 class Progress:
@@ -40,7 +44,7 @@ class Progress:
         if self._bar is None:
             self._bar, self._task = _bar(self.title, total)
         if self._task is not None:
-            self._bar.update(self._task, completed=done, total=total, what=what)
+            self._bar.update(self._task, completed=done, total=total, what=one_line(what, MAX_NAME))
 
 
 def _bar(title: str, total: int) -> tuple[RichProgress, TaskID]:
@@ -48,7 +52,7 @@ def _bar(title: str, total: int) -> tuple[RichProgress, TaskID]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[what]}", markup=False),

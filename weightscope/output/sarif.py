@@ -14,6 +14,7 @@ import msgspec
 from weightscope import __version__
 from weightscope.analyses.checking import CheckResult
 from weightscope.errors import one_line
+from weightscope.escapes import json_text
 from weightscope.findings import CODES, Finding, Severity
 from weightscope.output.explain import explanation
 from weightscope.output.places import Place, located
@@ -47,8 +48,7 @@ def to_sarif(results: Sequence[CheckResult]) -> str:
             ]
         },
     }
-    data = msgspec.json.encode(_encodable({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}))
-    return msgspec.json.format(data, indent=2).decode() + "\n"
+    return json_text(_encodable({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]})) + "\n"
 
 
 def _rule(code: str) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _message(text: str) -> str:
 
 
 def _encodable(value: Any) -> Any:
-    """The value with lone surrogates spelled out, which a hostile name can hold and UTF-8 cannot."""
+    """The value with lone surrogates spelled out: many readers of SARIF refuse them even as escapes."""
     if isinstance(value, dict):
         return {_encodable(key): _encodable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import TextIO
 
+from weightscope.escapes import log_line, visible
 from weightscope.output.document import Document
 from weightscope.output.layout import Line, lay_out
 
@@ -19,8 +20,7 @@ def write_table(document: Document, stream: TextIO) -> None:
     if stream.isatty():
         _write_in_colour(document, stream)
         return
-    columns = os.environ.get("COLUMNS", "")
-    lines = lay_out(document, int(columns) if columns.isdecimal() and int(columns) else None)
+    lines = lay_out(document, _columns())
     stream.write(_encodable("".join(f"{_plain(line)}\n" for line in lines), stream))
 
 
@@ -32,14 +32,20 @@ def _write_in_colour(document: Document, stream: TextIO) -> None:
     lines: Iterable[Line] = lay_out(document, console.width)
     with console.capture() as captured:
         for line in lines:
-            text = Text.assemble(*((span.text, span.style) for span in line))
+            text = Text.assemble(*((visible(span.text), span.style) for span in line))
             text.rstrip()
             console.print(text, soft_wrap=True)
     stream.write(_encodable(captured.get(), stream))
 
 
+def _columns() -> int | None:
+    """The width that COLUMNS says; None where it says none."""
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) or None if columns.isdecimal() and len(columns) < 10 else None
+
+
 def _plain(line: Line) -> str:
-    return "".join(span.text for span in line).rstrip()
+    return log_line("".join(span.text for span in line).rstrip())
 
 
 def _encodable(text: str, stream: TextIO) -> str:

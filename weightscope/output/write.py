@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Iterable
 from enum import StrEnum
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from weightscope.errors import UsageError
+from weightscope.interrupt import unfinished
 from weightscope.output.document import Document
 
 # Whatever was asked about, no file that could be somebody's model is written over.
@@ -20,6 +22,8 @@ MODEL_FILE = re.compile(
     r"|(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|model_index"
     r"|preprocessor_config|adapter_config|hf_quant_config|merges)\.(json|txt)"
 )
+
+CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
 
 
 class Format(StrEnum):
@@ -56,7 +60,7 @@ def put(text: str, output: Path | None, protected: Iterable[Path] = ()) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
         return
-    write_file(output, lambda file: file.write(text.encode()), protected)
+    write_file(output, lambda file: file.write(text.encode(errors="backslashreplace")), protected)
 
 
 def write_file(output: Path, write: Callable[[BinaryIO], object], protected: Iterable[Path] = ()) -> None:
@@ -79,10 +83,13 @@ def render(document: Document, format: Format) -> str:
         buffer = io.StringIO()
         write_table(document, buffer)
         return buffer.getvalue()
-    from weightscope.output import plain
+    if format is Format.MARKDOWN:
+        from weightscope.output.markdown import to_markdown
 
-    writers = {Format.JSON: plain.to_json, Format.MARKDOWN: plain.to_markdown, Format.CSV: plain.to_csv}
-    return writers[format](document)
+        return to_markdown(document)
+    from weightscope.output.plain import to_csv, to_json
+
+    return to_json(document) if format is Format.JSON else to_csv(document)
 
 
 def _same(path: Path, output: Path) -> bool:
@@ -91,21 +98,51 @@ def _same(path: Path, output: Path) -> bool:
 
 def _replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write beside the file and move over it, so that a failure leaves what was there."""
-    import tempfile
-
     try:
-        if path.exists() and not path.is_file():
+        old = _state(path)
+        if old and not stat.S_ISREG(old.st_mode):
             with path.open("wb") as file:
                 write(file)
             return
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                write(file)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        temporary = path.with_name(f".weightscope-{os.urandom(6).hex()}")
+        with unfinished(temporary):
+            try:
+                # What is to be replaced may be for its owner's eyes only.
+                descriptor = os.open(temporary, CREATE, 0o600 if old else 0o666)
+                with os.fdopen(descriptor, "wb") as file:
+                    write(file)
+                if old:
+                    _take_over(temporary, old)
+                temporary.replace(path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
     except OSError as error:
         raise UsageError(f"cannot be written ({error.strerror})", where=path, hint="choose another file") from None
+
+
+def _state(path: Path) -> os.stat_result | None:
+    """What is there. A link is replaced, not followed, unless it leads to a device or one of our own streams."""
+    try:
+        linked = path.lstat()
+        if not stat.S_ISLNK(linked.st_mode):
+            return linked
+        followed = path.stat()
+        # /dev/stdout, where it was redirected to a plain file.
+        stream = path.absolute().parent == Path("/dev") or str(path.readlink()).startswith("/proc/")
+    except FileNotFoundError:
+        return None
+    return followed if not stat.S_ISREG(followed.st_mode) else linked if stream else None
+
+
+def _take_over(path: Path, old: os.stat_result) -> None:
+    """Give the file the owner and the permissions of the one that it replaces, or fewer."""
+    mode = stat.S_IMODE(old.st_mode) & 0o777
+    new = path.stat()
+    if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+        try:
+            os.chown(path, old.st_uid, old.st_gid)
+        except OSError:
+            # Permissions for another group than this file's are nobody's here.
+            mode &= 0o707
+    path.chmod(mode)

@@ -12,6 +12,7 @@ from weightscope.analyses.forward.request import MAX_TOKENS, too_many_tokens
 from weightscope.analyses.forward.result import Candidate, Result
 from weightscope.analyses.forward.stages import MARKS, Stage
 from weightscope.errors import UsageError
+from weightscope.escapes import json_text
 from weightscope.findings import Finding
 
 # The tokens of the longest pass and some hundred bytes for each stage are far less.
@@ -96,14 +97,13 @@ class Golden(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_json(self) -> str:
         """One stage a line, so that a repository shows which changed."""
-        encode = msgspec.json.encode
         fields = [
-            f' "{name}": {encode(getattr(self, name)).decode()}'
+            f' "{name}": {json_text(getattr(self, name), indent=None)}'
             for name in self.__struct_fields__
             if name not in ("stages", "top")
         ]
         lists = [
-            f' "{name}": [\n' + ",\n".join(f"  {encode(item).decode()}" for item in getattr(self, name)) + "\n ]"
+            f' "{name}": [\n' + ",\n".join(f"  {json_text(item, indent=None)}" for item in getattr(self, name)) + "\n ]"
             for name in ("stages", "top")
         ]
         return "{\n" + ",\n".join([*fields, *lists]) + "\n}\n"

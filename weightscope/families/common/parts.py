@@ -141,9 +141,9 @@ def fused_gated_mlp(config: Config, name: str) -> GatedMLP:
     )
 
 
-def rms_norms(eps: float, *, offset: float = 0.0) -> Callable[[str, Role, Size], RMSNorm]:
+def rms_norms(eps: float, *, offset: float = 0.0, weighted: bool = True) -> Callable[[str, Role, Size], RMSNorm]:
     """Makes RMS norms of a name, role and size that are alike in all else."""
-    return lambda name, role, size: RMSNorm(name=name, role=role, size=size, eps=eps, offset=offset)
+    return lambda name, role, size: RMSNorm(name=name, role=role, size=size, eps=eps, offset=offset, weighted=weighted)
 
 
 def layer_norms(

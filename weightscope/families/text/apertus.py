@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.feed_forward.xielu import XIELU
-from weightscope.config import Config
+from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LLAMA
 from weightscope.families.common.dims import Dims
@@ -14,10 +16,14 @@ from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
+LLAMA3: dict[str, Any] = {
+    "rope_type": "llama3", "rope_theta": 12000000.0, "factor": 8.0, "original_max_position_embeddings": 8192,
+    "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+}  # fmt: skip
 APERTUS = LLAMA | {
     "vocab_size": 131072, "intermediate_size": 14336, "hidden_act": "xielu", "rms_norm_eps": 1e-5,
     "max_position_embeddings": 65536, "rope_theta": 12000000.0,
-    "rope_parameters": {"rope_type": "llama3", "rope_theta": 12000000.0, "factor": 8.0, "original_max_position_embeddings": 8192, "low_freq_factor": 1.0, "high_freq_factor": 4.0},
+    "rope_parameters": Nullable(dict, LLAMA3),
 }  # fmt: skip
 
 

@@ -27,11 +27,11 @@ DBRX: dict[str, Any] = DECODER | {
 }  # fmt: skip
 ATTENTION = ROPE | {"clip_qkv": Nullable(float), "kv_n_heads": 1}
 FFN: dict[str, Any] = {
-    # An object with a name, or the name.
     "ffn_act_fn": Nullable(object), "ffn_hidden_size": 3584, "moe_num_experts": 4, "moe_top_k": 1,
     "moe_normalize_expert_weights": Nullable(float, 1.0),
 }  # fmt: skip
 ATTRIBUTES = {"hidden_size": "d_model", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers"}
+PROJECTIONS = (Linear("Wqkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ), Linear("out_proj", Role.O_PROJ))
 STACKED = (
     Stacked("w1", Role.GATE_PROJ, flat=True),
     Stacked("v1", Role.UP_PROJ, flat=True),
@@ -51,10 +51,7 @@ def dbrx(config: Config, root: str) -> CausalLM:
         input_norm=norm("norm_attn_norm.norm_1", Role.INPUT_NORM, width),
         attention=Attention(
             name="norm_attn_norm.attn",
-            projections=(
-                Linear("Wqkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ),
-                Linear("out_proj", Role.O_PROJ),
-            ),
+            projections=PROJECTIONS,
             width=width,
             heads=Heads(count=count, keys=inner["kv_n_heads"], size=width // count),
             positions=rotary(inner, width // count),
@@ -64,14 +61,8 @@ def dbrx(config: Config, root: str) -> CausalLM:
         feed_forward_norm=norm("norm_attn_norm.norm_2", Role.POST_ATTENTION_NORM, width),
         feed_forward=mixture(width, config.nested("ffn_config").with_defaults(FFN)),
     )
-    return causal_lm(
-        config,
-        root,
-        lambda _: block,
-        embedding=token_embedding(config, "wte"),
-        layers="blocks",
-        final_norm=norm("norm_f", Role.FINAL_NORM, width),
-    )
+    table, last = token_embedding(config, "wte"), norm("norm_f", Role.FINAL_NORM, width)
+    return causal_lm(config, root, lambda _: block, embedding=table, layers="blocks", final_norm=last)
 
 
 def mixture(width: Size, config: Config) -> MixtureOfExperts:

@@ -5,14 +5,13 @@ Sources: arXiv 2302.13971; `LlamaConfig` of transformers; 01-ai's `YiConfig`.
 
 from __future__ import annotations
 
-from weightscope.components.attention.softmax import Attention
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LLAMA
 from weightscope.families.common.dims import Dims
 from weightscope.families.common.layer_types import visible
-from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, rms_norms
+from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, rms_norms, self_attention
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
@@ -32,11 +31,9 @@ YI_NORMS = {
 def llama(config: Config, root: str) -> CausalLM:
     """Bias on all four projections or none, on all three matrices of the MLP or none; no windows."""
     s, norm, bias = Dims.of(config), rms_norms(config["rms_norm_eps"]), config["attention_bias"]
-    attention = Attention(
-        name="self_attn",
-        projections=four_projections(qkv_bias=bias, o_bias=bias),
-        width=s.width,
-        heads=s.heads,
+    attention = self_attention(
+        s,
+        four_projections(qkv_bias=bias, o_bias=bias),
         positions=rotary(config, s.head_dim),
         sees=visible(config),
     )
@@ -50,11 +47,9 @@ def llama(config: Config, root: str) -> CausalLM:
 def yi(config: Config, root: str) -> CausalLM:
     """The first Yi releases have their own names for the norms; later ones are published as llama."""
     s, norm, (first, second) = Dims.of(config), rms_norms(config["rms_norm_eps"]), YI_NORMS[root]
-    attention = Attention(
-        name="self_attn",
-        projections=four_projections(),
-        width=s.width,
-        heads=s.heads,
+    attention = self_attention(
+        s,
+        four_projections(),
         positions=rotary(config, s.head_dim),
     )
     block = Block(

@@ -8,7 +8,6 @@ from weightscope.components.attention.sees import Chunk
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
 from weightscope.components.feed_forward.routing import Routing
-from weightscope.components.norm import RMSNorm
 from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LLAMA
@@ -43,10 +42,9 @@ def llama4_text(config: Config, root: str) -> CausalLM:
     rope, rotates = rotary(config, s.head_dim, interleaved=True), rotating(config)
     kinds = layer_types(config, lambda i: CHUNKED if rotates[i] else FULL, known={CHUNKED: CHUNKED, FULL: FULL})
     step, listed, chunk = config["interleave_moe_layer_step"], config["moe_layers"], config["attention_chunk_size"]
-    q, k = (
-        RMSNorm(name="qk_norm", role=role, size=s.head_dim, eps=config["rms_norm_eps"], weighted=False)
-        for role in (Role.Q_NORM, Role.K_NORM)
-    )
+    plain = rms_norms(config["rms_norm_eps"], weighted=False)
+    q, k = (plain("qk_norm", role, s.head_dim) for role in (Role.Q_NORM, Role.K_NORM))
+    dense = gated_mlp(config, "feed_forward", inner=config["intermediate_size_mlp"])
     late = Temperature(share=config["attn_scale"], every=int(config["floor_scale"]), first=1)
 
     def layer(i: int) -> Block:
@@ -59,7 +57,6 @@ def llama4_text(config: Config, root: str) -> CausalLM:
             scores=Scores(temperature=late if config["attn_temperature_tuning"] and not rotates[i] else None),
         )
         mixed = (i + 1) % step == 0 if listed is None else i in listed
-        dense = gated_mlp(config, "feed_forward", inner=config["intermediate_size_mlp"])
         return pre_norm_block(norm, s.width, attention=attention, feed_forward=mixture if mixed else dense)
 
     mixture = MixtureOfExperts(
@@ -79,8 +76,6 @@ def llama4_text(config: Config, root: str) -> CausalLM:
 def rotating(config: Config) -> list[bool]:
     """Which layers rotate: those of `no_rope_layers` that are 1, or all but each fourth."""
     depth, flags, every = depth_of(config), config["no_rope_layers"], config["no_rope_layer_interval"]
-    if not flags:
-        return [(i + 1) % every != 0 for i in range(depth)]
-    if len(flags) < depth:
+    if flags and len(flags) < depth:
         raise config.error(f"no_rope_layers names {len(flags):,} of {depth:,} layers")
-    return [bool(flag) for flag in flags]
+    return list(map(bool, flags)) if flags else [(i + 1) % every != 0 for i in range(depth)]

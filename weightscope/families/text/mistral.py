@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention.softmax import Attention
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config
 from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import MISTRAL
 from weightscope.families.common.dims import Dims
 from weightscope.families.common.layer_types import visible
-from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, rms_norms
+from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, rms_norms, self_attention
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
@@ -19,11 +18,9 @@ from weightscope.roles import Role
 def mistral(config: Config, root: str) -> CausalLM:
     """The window is `sliding_window`, if that is set."""
     s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"])
-    attention = Attention(
-        name="self_attn",
-        projections=four_projections(),
-        width=s.width,
-        heads=s.heads,
+    attention = self_attention(
+        s,
+        four_projections(),
         positions=rotary(config, s.head_dim),
         sees=visible(config, config["sliding_window"]),
     )

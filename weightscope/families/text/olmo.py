@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from weightscope.components.attention.norms import WholeNorms
-from weightscope.components.attention.softmax import Attention
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LLAMA
 from weightscope.families.common.dims import Dims
 from weightscope.families.common.layer_types import FULL, SLIDING, layer_types, visible
-from weightscope.families.common.parts import four_projections, gated_mlp, layer_norms, pre_norm_block, rms_norms
+from weightscope.families.common.parts import (
+    four_projections,
+    gated_mlp,
+    layer_norms,
+    pre_norm_block,
+    rms_norms,
+    self_attention,
+)
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
@@ -24,11 +30,9 @@ OLMO3 = OLMO2 | {"sliding_window": Nullable(int, 4096), "layer_types": Nullable(
 def olmo(config: Config, root: str) -> CausalLM:
     """Norms without weights, and queries, keys and values within `clip_qkv`."""
     s, norm, bias = Dims.of(config), layer_norms(1e-5, weighted=False), config["attention_bias"]
-    attention = Attention(
-        name="self_attn",
-        projections=four_projections(qkv_bias=bias, o_bias=bias),
-        width=s.width,
-        heads=s.heads,
+    attention = self_attention(
+        s,
+        four_projections(qkv_bias=bias, o_bias=bias),
         positions=rotary(config, s.head_dim),
         sees=visible(config),
         clip=config["clip_qkv"],
@@ -62,11 +66,9 @@ def post_norm_block(config: Config, s: Dims, *, slides: bool, kind: str | None =
     norm, bias = rms_norms(config["rms_norm_eps"]), config["attention_bias"]
     return Block(
         input_norm=None,
-        attention=Attention(
-            name="self_attn",
-            projections=four_projections(qkv_bias=bias, o_bias=bias),
-            width=s.width,
-            heads=s.heads,
+        attention=self_attention(
+            s,
+            four_projections(qkv_bias=bias, o_bias=bias),
             norms=WholeNorms(
                 query=norm("q_norm", Role.Q_NORM, s.queries),
                 key=norm("k_norm", Role.K_NORM, s.keys),
