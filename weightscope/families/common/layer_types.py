@@ -63,6 +63,18 @@ def window_pattern(config: Config) -> list[str]:
     return layer_types(config, lambda i: SLIDING if every > 0 and (i + 1) % every else FULL)
 
 
+def rotating(config: Config) -> list[bool]:
+    """Which layers rotate: those of `no_rope_layers` that are 1, or all but each `no_rope_layer_interval`-th.
+
+    Raises:
+        ConfigError: the list is shorter than the model is deep.
+    """
+    depth, flags, every = depth_of(config), config["no_rope_layers"], config["no_rope_layer_interval"]
+    if flags and len(flags) < depth:
+        raise config.error(f"no_rope_layers names {len(flags):,} of {depth:,} layers")
+    return [bool(flag) for flag in flags] if flags else [(i + 1) % every != 0 for i in range(depth)]
+
+
 def visible(config: Config, window: int | None = None) -> Sees:
     """What a token sees: itself and all before it, within a window of so many positions if there is one.
 

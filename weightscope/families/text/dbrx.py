@@ -41,10 +41,7 @@ STACKED = (
 
 @family("dbrx", roots=("transformer", ""), defaults=DBRX, attribute_map=ATTRIBUTES)
 def dbrx(config: Config, root: str) -> CausalLM:
-    """A block's norms lie beside its attention.
-
-    The rotation's theta is `attn_config`'s, as in DBRX's own code; transformers 5 looks for it elsewhere.
-    """
+    """The rotation's theta is `attn_config`'s, as in DBRX's own code; transformers 5 looks for it elsewhere."""
     width, count, norm = config["d_model"], config["n_heads"], layer_norms(1e-5, bias=False)
     inner = config.nested("attn_config").with_defaults(ATTENTION)
     block = Block(

@@ -11,8 +11,8 @@ from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LLAMA
-from weightscope.families.common.dims import Dims, depth_of
-from weightscope.families.common.layer_types import FULL, layer_types, visible
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import FULL, layer_types, rotating, visible
 from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, rms_norms, self_attention
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
@@ -71,11 +71,3 @@ def llama4_text(config: Config, root: str) -> CausalLM:
         router="router",
     )
     return causal_lm(config, root, layer, final_norm=norm("norm", Role.FINAL_NORM, s.width))
-
-
-def rotating(config: Config) -> list[bool]:
-    """Which layers rotate: those of `no_rope_layers` that are 1, or all but each fourth."""
-    depth, flags, every = depth_of(config), config["no_rope_layers"], config["no_rope_layer_interval"]
-    if flags and len(flags) < depth:
-        raise config.error(f"no_rope_layers names {len(flags):,} of {depth:,} layers")
-    return list(map(bool, flags)) if flags else [(i + 1) % every != 0 for i in range(depth)]

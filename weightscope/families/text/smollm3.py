@@ -7,7 +7,7 @@ from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import LLAMA
 from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import FULL, SLIDING, layer_types, visible
+from weightscope.families.common.layer_types import FULL, SLIDING, layer_types, rotating, visible
 from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, rms_norms, self_attention
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
@@ -25,10 +25,7 @@ SMOLLM3 = LLAMA | {
 def smollm3(config: Config, root: str) -> CausalLM:
     """`no_rope_layers` has a 1 for each layer with rotation; with `use_sliding_window` the others see a window."""
     s, norm, bias = Dims.of(config), rms_norms(config["rms_norm_eps"]), config["attention_bias"]
-    rope, listed, every = rotary(config, s.head_dim), config["no_rope_layers"], config["no_rope_layer_interval"]
-    rotates = [(i + 1) % every != 0 for i in range(s.depth)] if listed is None else listed
-    if len(rotates) < s.depth:
-        raise config.error(f"no_rope_layers names {len(rotates):,} of {s.depth:,} layers")
+    rope, rotates = rotary(config, s.head_dim), rotating(config)
     window = config["sliding_window"] if config["use_sliding_window"] else None
     kinds = layer_types(config, lambda i: FULL if window is None or rotates[i] else SLIDING)
 

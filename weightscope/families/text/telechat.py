@@ -15,7 +15,7 @@ from weightscope.families.common.dims import Dims
 from weightscope.families.common.parts import pre_norm_block, rms_norms
 from weightscope.families.common.refusals import not_computed, refuse
 from weightscope.families.registry import family
-from weightscope.families.text.telechat_52b import telechat_52b
+from weightscope.families.siblings.telechat_52b import telechat_52b
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 
