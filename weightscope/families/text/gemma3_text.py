@@ -20,7 +20,7 @@ from weightscope.roles import Role
 
 GEMMA3 = GEMMA2 | {
     "vocab_size": 262208, "num_key_value_heads": 4, "max_position_embeddings": 131072, "query_pre_attn_scalar": 256,
-    "attn_logit_softcapping": Nullable(float), "final_logit_softcapping": Nullable(float), "sliding_window_pattern": 6,
+    "final_logit_softcapping": Nullable(float), "sliding_window_pattern": 6,
     "use_bidirectional_attention": Nullable(bool, False), "rope_theta": 1000000.0, "rope_local_base_freq": 10000.0,
 }  # fmt: skip
 
@@ -40,7 +40,8 @@ def gemma3_text(config: Config, root: str) -> CausalLM:
             norms=head_norms(norm, s.head_dim),
             positions=ropes[kinds[i]],
             sees=seen(config, slides=kinds[i] == SLIDING),
-            scores=Scores(scale=1 / sqrt(scalar) if scalar else None, cap=config["attn_logit_softcapping"]),
+            # The class has attn_logit_softcapping, and does not use it.
+            scores=Scores(scale=1 / sqrt(scalar) if scalar else None),
         )
         mlp = gated_mlp(config, "mlp", activation=config["hidden_activation"])
         return sandwich(norm, s.width, attention=attention, feed_forward=mlp)
