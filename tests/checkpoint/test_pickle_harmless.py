@@ -117,6 +117,16 @@ def test_settings_of_omegaconf(tmp_path: Path) -> None:
     assert header.notes == ("also holds omegaconf settings at 'cfg', which weightscope does not look at",)
 
 
+def test_settings_of_lightning(tmp_path: Path) -> None:
+    body = b"clightning_fabric.utilities.data\nAttributeDict\n)\x81(U\x02lrK\x01U\x05widthK\x02u"
+    path = tmp_path / "some.ckpt"
+    content = b"\x80\x02}(U\x0astate_dict}U\x01a" + TENSOR + b"sU\x10hyper_parameters" + body + b"u."
+    path.write_bytes(legacy(content, storages={"0": 4}, data=struct.pack("<4f", *range(4))))
+    header = read_pytorch(path)
+    assert_same(path, header, {"a": T})
+    assert header.notes == ()
+
+
 def test_arrays_alone_are_no_weights(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="holds no tensors that weightscope reads, only NumPy values"):
         read_pytorch(saved(tmp_path / "some.pt", {"w": np.ones(3)}))
@@ -155,7 +165,7 @@ def test_nothing_that_could_run_is_listed() -> None:
     modules = {name.rpartition(".")[0].partition(".")[0] for name in HARMLESS}
     assert modules == {
         "numpy", "argparse", "types", "pathlib", "datetime", "decimal", "fractions", "uuid", "omegaconf", "collections",
-        "UserDict", "UserList", "copyreg", "copy_reg", "typing", "pytorch_lightning",
+        "UserDict", "UserList", "copyreg", "copy_reg", "typing", "pytorch_lightning", "lightning", "lightning_fabric",
     }  # fmt: skip
     assert not HARMLESS.keys() & set(DANGEROUS)
 

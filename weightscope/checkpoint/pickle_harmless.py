@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from weightscope.checkpoint.pickle_machine import Global, Inert, Machine
+from weightscope.checkpoint.pickles import make_mapping
 
 _WIDTHS = ("8", "16", "32", "64")
 _NUMPY_TYPES = (
@@ -24,6 +25,10 @@ _NUMPY_DTYPES = (
 )  # fmt: skip
 # NumPy 2 renamed `numpy.core`; files of both are about.
 _NUMPY_CORES = ("numpy.core", "numpy._core")
+_LIGHTNING = (
+    "pytorch_lightning.utilities.parsing", "lightning.pytorch.utilities.parsing",
+    "lightning_fabric.utilities.data", "lightning.fabric.utilities.data",
+)  # fmt: skip
 _CALLBACKS = ("ModelCheckpoint", "EarlyStopping", "LearningRateMonitor", "StochasticWeightAveraging")
 
 # What it is in words -> the names that make it, or that it is made of.
@@ -105,6 +110,8 @@ def _deque(machine: Machine, items: object = (), _length: object = None) -> list
 
 _MAKERS: dict[str, Callable[..., object]] = {
     "collections.deque": _deque,
+    # Lightning's settings: a dict whose keys are attributes too.
+    **{f"{module}.AttributeDict": make_mapping for module in _LIGHTNING},
     **{f"{module}._reconstructor": _reconstructed for module in ("copyreg", "copy_reg")},
     **{f"{module}.__newobj__": _new for module in ("copyreg", "copy_reg")},
 }

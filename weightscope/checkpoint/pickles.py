@@ -36,7 +36,12 @@ def load(machine: Machine) -> object:
     return machine.fail(f"builds more than {MAX_BUILT:,} bytes of objects")
 
 
-def _make_mapping(machine: Machine, items: object = ()) -> dict[object, object]:
+def make_mapping(machine: Machine, items: object = ()) -> dict[object, object]:
+    """A plain dict of a mapping's items, or of pairs.
+
+    Raises:
+        TypeError: they are neither.
+    """
     made: dict[object, object] = {}
     if type(items) is dict:
         machine.copying(ITEM * len(items))
@@ -54,7 +59,7 @@ def _make_mapping(machine: Machine, items: object = ()) -> dict[object, object]:
 def _make_default(machine: Machine, factory: object = None, items: object = ()) -> dict[object, object]:
     if factory is not None and not (isinstance(factory, Global) and factory.name in PLAIN):
         machine.fail("gives a defaultdict a factory that is not plain")
-    return _make_mapping(machine, items)
+    return make_mapping(machine, items)
 
 
 def _make_sequence(machine: Machine, items: object = ()) -> object:
@@ -91,7 +96,7 @@ def _make_slice(_: Machine, *_bounds: object) -> Inert:
 
 _BUILTIN = ("builtins", "__builtin__")
 _BUILTINS: dict[str, Callable[..., object] | None] = {
-    "dict": _make_mapping,
+    "dict": make_mapping,
     "set": _make_sequence,
     "frozenset": _make_sequence,
     "list": _make_sequence,
@@ -116,9 +121,9 @@ _BUILTINS: dict[str, Callable[..., object] | None] = {
 PLAIN: dict[str, Global] = {
     entry.name: entry
     for entry in (
-        Global("collections.OrderedDict", _make_mapping),
+        Global("collections.OrderedDict", make_mapping),
         Global("collections.defaultdict", _make_default),
-        Global("collections.Counter", _make_mapping),
+        Global("collections.Counter", make_mapping),
         Global("_codecs.encode", _make_bytes),
         *(Global(f"{package}.{name}", make) for package in _BUILTIN for name, make in _BUILTINS.items()),
     )
