@@ -65,6 +65,8 @@ W, B, S, X = Kind.WEIGHT, Kind.BIAS, Kind.SCALE, Kind.BUFFER
         ("transformer.h.{}.mlp.fc_out.weight", 2, Role.DOWN_PROJ, Section.MLP, W),
         ("encoder.layers.{}.self_attn.in_proj_weight", 2, Role.QKV_PROJ, Section.ATTENTION, W),
         ("encoder.layers.{}.self_attn.in_proj_bias", 1, Role.QKV_PROJ, Section.ATTENTION, B),
+        ("embedding.weight", 2, Role.TOKEN_EMBEDDING, Section.EMBEDDING, W),
+        ("atom_embedding.embedding.weight", 2, Role.UNKNOWN, Section.OTHER, W),
         ("lin{}.model.{}.weight", 4, Role.UNKNOWN, Section.OTHER, W),
         ("lin1.model.weight", 4, Role.UNKNOWN, Section.OTHER, W),
         ("distilbert.transformer.layer.{}.ffn.lin1.weight", 2, Role.UP_PROJ, Section.MLP, W),

@@ -131,7 +131,7 @@ def guess(template: str, dimensions: int) -> Guess:
 
 def _role(module: str) -> Role:
     words = [word for word in module.split(".") if word != "{}"]
-    if words[-1:] == ["shared"] and len(words) < 3:
+    if module == "embedding" or (words[-1:] == ["shared"] and len(words) < 3):
         return Role.TOKEN_EMBEDDING
     if _HEAD_PARTS.search(module):
         words = words[-1:]
