@@ -10,7 +10,7 @@ import msgspec
 from weightscope.analyses.glance import GLANCE, Rule
 from weightscope.analyses.rules.config import contradictory_sizes, generation_settings, special_tokens
 from weightscope.analyses.rules.dtypes import strange_dtypes
-from weightscope.analyses.rules.index import absent_index, absent_metadata, extra_shards, wrong_places, wrong_totals
+from weightscope.analyses.rules.index import absent_index, extra_shards, wrong_places, wrong_totals
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.rules.tokenizer import tokenizer_end, tokenizer_size
 from weightscope.analyses.rules.unread import unread_keys
@@ -23,7 +23,6 @@ RULES: tuple[Rule, ...] = (
     *GLANCE,
     strange_dtypes,
     wrong_places,
-    absent_metadata,
     absent_index,
     extra_shards,
     contradictory_sizes,

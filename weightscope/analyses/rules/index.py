@@ -61,20 +61,9 @@ def wrong_places(subject: Subject) -> Iterator[Finding]:
             )
 
 
-def absent_metadata(subject: Subject) -> Iterator[Finding]:
-    """`malformed-index`: transformers asks an index for its `metadata` and fails where there is none."""
-    index = subject.checkpoint.index
-    if index is not None and not index.has_metadata:
-        yield Finding(
-            code="malformed-index",
-            severity="error",
-            message=f"{index.path.name} has no metadata, without which transformers does not load it",
-            hint='add "metadata": {"total_size": …}, the bytes of all tensors, or save the checkpoint again',
-        )
-
-
 def absent_index(subject: Subject) -> Iterator[Finding]:
     """`index-mismatch`: transformers finds shards by their index alone. `missing-shard`, where there are no weights."""
+    yield from _absent_metadata(subject)
     location, directory = subject.checkpoint.location, subject.directory
     if directory and subject.checkpoint.format == "config":
         others = named(directory.names())
@@ -92,6 +81,18 @@ def absent_index(subject: Subject) -> Iterator[Finding]:
             severity="error",
             message=f"{len(location.weights):,} shards and no index",
             hint="transformers loads shards by their index alone: write one, or save the checkpoint again",
+        )
+
+
+def _absent_metadata(subject: Subject) -> Iterator[Finding]:
+    """`malformed-index`: transformers asks an index for its `metadata` and fails where there is none."""
+    index = subject.checkpoint.index
+    if index is not None and not index.has_metadata:
+        yield Finding(
+            code="malformed-index",
+            severity="error",
+            message=f"{index.path.name} has no metadata, without which transformers does not load it",
+            hint='add "metadata": {"total_size": …}, the bytes of all tensors, or save the checkpoint again',
         )
 
 
