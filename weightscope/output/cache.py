@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weightscope.holdings import Held, Holdings
+from weightscope.api.cache import Held, Holdings
 from weightscope.output import words
 from weightscope.output.document import Column, Document, Table
 

@@ -7,12 +7,12 @@ from typing import Literal
 
 import msgspec
 
+from weightscope.api.model import Model
+from weightscope.api.opening import open_model
 from weightscope.checkpoint.cached import Snapshot, cache_folder, snapshots
 from weightscope.checkpoint.locate import WEIGHT_SUFFIXES
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import WeightscopeError
-from weightscope.model import Model
-from weightscope.opening import open_model
 
 State = Literal["complete", "partial", "no-weights", "unreadable"]
 
