@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from weightscope.config import Config, read_config
+from weightscope.config import Config, Nullable, read_config
 from weightscope.errors import ConfigError
 
 DEFAULTS = {"hidden_size": 4096, "head_dim": None, "bias": False, "eps": 1e-6, "act": "silu"}
@@ -58,6 +58,36 @@ def test_a_value_of_another_kind_is_an_error_that_names_it(key: str, value: Any,
         Config({key: value}, defaults=DEFAULTS, source=Path("m/config.json"))[key]
     assert error.value.code == "config-invalid"
     assert str(error.value).startswith("m/config.json: ")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (float("nan"), "is nan, not a finite number"),
+        (float("-inf"), "is -inf, not a finite number"),
+        (10**5000, "has 5001 digits"),
+        (-(10**30), "has 31 digits"),
+        ("x" * 1001, "has 1,001 characters"),
+        ([0] * 100_001, "has 100,001 items"),
+    ],
+    ids=["nan", "infinite", "5,001 digits", "31 digits", "text", "list"],
+)
+def test_no_key_has_a_value_beyond_measure(value: Any, said: str) -> None:
+    """Whether the class tells its type or not."""
+    for defaults in ({}, {"key": None}, {"key": Nullable(object)}):
+        with pytest.raises(ConfigError, match=f"'key' {said}"):
+            Config({"key": value}, defaults=defaults)["key"]
+        with pytest.raises(ConfigError, match=f"'key' {said}"):
+            Config({"key": value}, defaults=defaults).get("key")
+
+
+def test_half_of_a_surrogate_pair_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(r'{"a": "\ud83d\ude00", "b": ["\\ud800"]}')
+    assert read_config(tmp_path / "config.json")["a"] == "\U0001f600"
+    for text in (r'{"a": {"b": ["\ud800"]}}', r'{"\uDC00": 1}'):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(ConfigError, match="one half of a surrogate pair"):
+            read_config(tmp_path / "config.json")
 
 
 def test_an_absent_key_without_default_is_an_error_that_names_it() -> None:

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import time
+
 import pytest
 
-from weightscope.ranges import columns, expand, fill, spell, template_of
+from weightscope.ranges import (
+    MAX_NUMBERS,
+    columns,
+    expand,
+    fill,
+    holes,
+    names_of,
+    number_of,
+    spell,
+    summed,
+    template_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -22,15 +36,37 @@ def test_spell(indices: list[int], text: str) -> None:
         ("0.weight", "{}.weight", (0,)),
         ("conv1d.h2.3", "conv1d.h2.{}", (3,)),
         ("lm_head.weight", "lm_head.weight", ()),
+        ("a.{}.3", "a.{{}}.{}", (3,)),
+        ("a{.1.}}{0}", "a{{.{}.}}}}{{0}}", (1,)),
+        ("a.007.b", "a.007.b", ()),
+        ("a.٣.b", "a.٣.b", ()),
+        ("a." + "9" * 4400 + ".1", "a." + "9" * 4400 + ".{}", (1,)),
+        ("a.999999999.1234567890", "a.{}.1234567890", (999_999_999,)),
     ],
 )
 def test_template_of(name: str, template: str, numbers: tuple[int, ...]) -> None:
     assert template_of(name) == (template, numbers)
     assert list(expand(template, [[number] for number in numbers])) == [name]
+    assert fill(template, [[number] for number in numbers]) == name
+    assert template.format(*numbers) == name
+    assert holes(template) == len(numbers)
+
+
+def test_a_name_of_numbers_alone_has_few() -> None:
+    name = ".".join(["0"] * 5000)
+    template, numbers = template_of(name)
+    assert numbers == (0,) * MAX_NUMBERS
+    assert template.format(*numbers) == name
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), ("31", 31), ("031", None), ("9" * 4400, None), ("٣", None)])
+def test_number_of(text: str, number: int | None) -> None:
+    assert number_of(text) == number
 
 
 def test_fill() -> None:
     assert fill("layers.{}.experts.{}.w", [[0, 1, 2], [4]]) == "layers.{0–2}.experts.4.w"
+    assert fill("a{{}}.{}", [[0, 1]]) == "a{}.{0–1}"
 
 
 def test_expand_runs_the_last_number_fastest() -> None:
@@ -39,3 +75,25 @@ def test_expand_runs_the_last_number_fastest() -> None:
 
 def test_columns() -> None:
     assert columns([(0, 5), (1, 5), (1, 7)]) == [{0, 1}, {5, 7}]
+
+
+@pytest.mark.parametrize(
+    ("names", "titles"),
+    [
+        (["a.0.b", "a.1.b", "c"], {"a.{0–1}.b": ["a.0.b", "a.1.b"], "c": ["c"]}),
+        (["a.0.0", "a.0.1", "a.2.0"], {"a.0.{0–1}": ["a.0.0", "a.0.1"], "a.2.0": ["a.2.0"]}),
+        (["a.{0–99999999999}.b"], {"a.{0–99999999999}.b": ["a.{0–99999999999}.b"]}),
+        (["a.{}.1", "a.{}.2"], {"a.{}.{1–2}": ["a.{}.1", "a.{}.2"]}),
+    ],
+)
+def test_a_title_stands_for_exactly_its_names(names: list[str], titles: dict[str, list[str]]) -> None:
+    assert {title: list(names_of(title)) for title in summed(names)} == titles
+
+
+def test_titles_of_names_that_make_no_rectangle_take_time_in_proportion() -> None:
+    names = [f"a.{i}.{j}" for i in range(20_000) for j in (i, i + 1)]
+    start = time.process_time()
+    titles = summed(names)
+    assert time.process_time() - start < 2
+    assert len(titles) == 20_000
+    assert list(itertools.chain.from_iterable(map(names_of, titles))) == names

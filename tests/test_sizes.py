@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import pytest
 
 from weightscope.sizes import Size, size
@@ -39,3 +41,17 @@ def test_it_is_an_int_everywhere_else() -> None:
     assert [10, 20, 30][Size(1, "index")] == 20
     assert {5: 1}[Size(5, "a")] == 1
     assert f"{Size(4096, 'hidden_size'):,}" == "4,096"
+
+
+@pytest.mark.parametrize("other", ["x" * 1000, b"x", [1] * 2000, (1,) * 2000], ids=lambda other: type(other).__name__)
+def test_nothing_is_repeated_as_often_as_a_size_says(other: object) -> None:
+    for compute in (operator.mul, operator.add, operator.floordiv, operator.sub):
+        for pair in ((WIDTH, other), (other, WIDTH)):
+            with pytest.raises(TypeError):
+                compute(*pair)
+
+
+def test_a_list_by_layers_is_repeated() -> None:
+    assert ["mamba"] * Size(3, "num_hidden_layers") == Size(3, "num_hidden_layers") * ["mamba"] == ["mamba"] * 3
+    with pytest.raises(TypeError):
+        ["mamba"] * Size(1_000_001, "num_hidden_layers")

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from weightscope.checkpoint.dtypes import TORCH_NAMES
+from weightscope.config_values import KIND, beyond, fits
 from weightscope.errors import ConfigError
 from weightscope.sizes import Size
 
 MAX_CONFIG = 10_000_000
-MAX_NUMBER = 2**63 - 1
+# Half of a surrogate pair, if the other half does not stand beside it.
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+ZERO = "a size or count that others are divided by is 0"
+# What Python itself raises where values do not go together.
+FAULTS = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
+
+
+class Reads(set[str]):
+    """The keys asked for so far, and the last of them."""
+
+    last = ""
+
+    def add(self, key: str, /) -> None:
+        """Note that a key is asked for."""
+        self.last = key
+        super().add(key)
 
 
 class Nullable(NamedTuple):
@@ -38,14 +56,14 @@ class Config:
         defaults: Mapping[str, Any] = MappingProxyType({}),
         aliases: Mapping[str, str] = MappingProxyType({}),
         prefix: str = "",
-        read: set[str] | None = None,
+        read: Reads | None = None,
     ) -> None:
         self.data = data
         self.source = source
         self.defaults = defaults
         self.aliases = aliases
         self.prefix = prefix
-        self.read: set[str] = set() if read is None else read
+        self.read = Reads() if read is None else read
 
     def __getitem__(self, key: str) -> Any:
         spelled = self._spelling(key)
@@ -93,6 +111,8 @@ class Config:
     def labels(self) -> int:
         """Classes of a classifier: transformers writes them as `id2label`, and leaves out its default of two."""
         names, count = self.data.get("id2label"), self.data.get("num_labels")
+        if isinstance(count, int):
+            self._check_bounds("num_labels", count)
         return len(names) if isinstance(names, dict) else count if isinstance(count, int) and count > 0 else 2
 
     @property
@@ -125,6 +145,22 @@ class Config:
         """A `config-invalid` error about this config."""
         return ConfigError(what, where=self.source or "config.json", hint=hint, code="config-invalid")
 
+    @contextmanager
+    def describing(self, model_type: str) -> Iterator[None]:
+        """Turn what Python raises of values that do not go together into an error about this config.
+
+        Raises:
+            ConfigError: it names the key that was read last.
+        """
+        try:
+            yield
+        except ZeroDivisionError as error:
+            raise self.error(ZERO) from error
+        except FAULTS as error:
+            last = f"; the key read last is {self.read.last!r}" if self.read.last else ""
+            why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            raise self.error(f"its values do not describe a {model_type} model ({why:.200}){last}") from error
+
     def _spelling(self, key: str) -> str:
         alias = self.aliases.get(key)
         return alias if alias and key not in self.data and alias in self.data else key
@@ -140,18 +176,19 @@ class Config:
         expected = default.kind if isinstance(default, Nullable) else type(default)
         if value is None and expected is int and not isinstance(default, Nullable):
             raise self.error(f"{self.prefix + key!r} is null, not a whole number")
-        if value is None or expected is type(None):
-            return
-        fits = isinstance(value, float | int) if expected is float else isinstance(value, expected)
-        if not fits or (isinstance(value, bool) and expected is not bool):
-            raise self.error(f"{self.prefix + key!r} is {value!r:.60}, not {_KIND.get(expected, expected.__name__)}")
+        self._check_bounds(key, value)
+        if value is not None and expected is not type(None):
+            self._check_kind(key, value, expected)
+
+    def _check_bounds(self, key: str, value: Any) -> None:
+        if said := beyond(value):
+            raise self.error(f"{self.prefix + key!r} {said}")
+
+    def _check_kind(self, key: str, value: Any, expected: type) -> None:
+        if not fits(value, expected):
+            raise self.error(f"{self.prefix + key!r} is {value!r:.60}, not {KIND.get(expected, expected.__name__)}")
         if expected is int and value < 0:
             raise self.error(f"{self.prefix + key!r} is {value:,}, and cannot be negative")
-        if isinstance(value, int) and abs(value) > MAX_NUMBER:
-            raise self.error(f"{self.prefix + key!r} has {len(str(value))} digits, more than any model needs")
-
-
-_KIND = {int: "a whole number", float: "a number", bool: "true or false", str: "a string", dict: "an object"}
 
 
 def read_config(path: Path) -> Config:
@@ -175,10 +212,14 @@ def read_config(path: Path) -> Config:
     try:
         # The standard decoder, because published configs hold `Infinity` (Mamba-2's time_step_limit).
         data = json.loads(raw.decode("utf-8-sig"))
+        if SURROGATE.search(raw):
+            json.dumps(data, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
         raise invalid(f"not UTF-8 at byte {error.start}") from None
     except RecursionError:
         raise invalid("nested too deeply") from None
+    except UnicodeEncodeError:
+        raise invalid("holds one half of a surrogate pair (\\ud800 to \\udfff), which is no text") from None
     except ValueError as error:
         raise invalid(f"not JSON ({error})") from None
     if not isinstance(data, dict):

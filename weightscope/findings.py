@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
 
 from weightscope.errors import WeightscopeError
+from weightscope.ranges import Title, names_of
 
 Severity = Literal["error", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
@@ -44,8 +46,11 @@ FORWARD_CODES = {
 }
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing noticed; `tensors` holds names or templates with ranges, `config` the keys to look at."""
+class Finding(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """One thing noticed; `tensors` holds names or titles of several, `config` the keys to look at.
+
+    The titles are for people; the names that they stand for are kept beside them, and `names` gives them.
+    """
 
     code: str
     severity: Severity
@@ -55,6 +60,17 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     actual: object = None
     config: tuple[str, ...] = ()
     hint: str = ""
+
+    def __post_init__(self) -> None:
+        if any(isinstance(title, Title) for title in self.tensors):
+            self.__dict__["titles"] = self.tensors
+            msgspec.structs.force_setattr(self, "tensors", tuple(str(title) for title in self.tensors))
+
+    @property
+    def names(self) -> Iterator[str]:
+        """Every tensor that this is about."""
+        titles: tuple[str, ...] = self.__dict__.get("titles", self.tensors)
+        return (name for title in titles for name in names_of(title))
 
     @classmethod
     def of(cls, error: WeightscopeError) -> Finding:

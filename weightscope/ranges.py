@@ -1,13 +1,39 @@
-"""Many names that differ in their numbers, as one: `model.layers.{0–31}.mlp.up_proj.weight`."""
+"""Many names that differ in their numbers, as one: `model.layers.{0–31}.mlp.up_proj.weight`.
+
+A template is a name as `str.format` takes it: `{}` stands for a number, and braces of the name itself are doubled.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from math import prod
+from string import Formatter
+from typing import Self
 
-# A number that is a whole part of a dotted name; `w1` and `conv1d` are words.
-SPELLED = re.compile(r"\{(\d+(?:–\d+)?(?:,\d+(?:–\d+)?)*)\}")
-NUMBER = re.compile(r"(?:(?<=\.)|^)\d+(?=\.|$)")
+# A number that is a whole part of a dotted name; `w1` and `conv1d` are words. So is what would be spelled differently
+# when it is written again (`007`), and what no layer's number is: one of more digits than these.
+NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
+# Names of real models have up to three numbers; further ones are words, so that a name of nothing else stays cheap.
+MAX_NUMBERS = 16
+
+
+class Title(str):
+    """Several names spelled as one; it remembers them, so that nobody has to read the text again."""
+
+    __slots__ = ("names",)
+    names: Collection[str]
+
+    def __new__(cls, text: str, names: Collection[str]) -> Self:
+        """`text` is what is shown of `names`."""
+        title = super().__new__(cls, text)
+        title.names = names
+        return title
+
+
+def names_of(title: str) -> Collection[str]:
+    """Every name that a title stands for; other text is one name."""
+    return title.names if isinstance(title, Title) else (title,)
 
 
 def spell(indices: Iterable[int]) -> str:
@@ -23,7 +49,7 @@ def spell(indices: Iterable[int]) -> str:
 
 def expand(template: str, ranges: Sequence[Iterable[int]]) -> Iterator[str]:
     """Every name that the template stands for, the last number running fastest."""
-    first, *rest = template.split("{}")
+    first, *rest = _pieces(template)
     heads = [first]
     for indices, piece in zip(ranges, rest, strict=True):
         tails = [f"{index}{piece}" for index in indices]
@@ -33,7 +59,7 @@ def expand(template: str, ranges: Sequence[Iterable[int]]) -> Iterator[str]:
 
 def fill(template: str, ranges: Sequence[Iterable[int]]) -> str:
     """The template with each `{}` filled by its numbers, in braces where there are several."""
-    first, *rest = template.split("{}")
+    first, *rest = _pieces(template)
     pieces = [first]
     for indices, piece in zip(ranges, rest, strict=True):
         text = spell(indices)
@@ -41,22 +67,78 @@ def fill(template: str, ranges: Sequence[Iterable[int]]) -> str:
     return "".join(pieces)
 
 
-def members(title: str) -> Iterator[str]:
-    """Every name that a title with ranges stands for."""
-    ranges = [_indices(spelled) for spelled in SPELLED.findall(title)]
-    return expand(SPELLED.sub("{}", title), ranges)
+def holes(template: str) -> int:
+    """How many numbers the template leaves open."""
+    return len(_pieces(template)) - 1
 
 
-def _indices(spelled: str) -> list[int]:
-    runs = [run.partition("–")[::2] for run in spelled.split(",")]
-    return [index for first, last in runs for index in range(int(first), int(last or first) + 1)]
+def before(template: str) -> str:
+    """The text before the first number."""
+    return _pieces(template)[0]
+
+
+def literal(text: str) -> str:
+    """Text as a template that stands for it alone."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def blank(template: str) -> str:
+    """The template with the numbers left open that it states itself."""
+    return ".".join("{}" if NUMBER.fullmatch(part) else part for part in template.split("."))
+
+
+def _pieces(template: str) -> list[str]:
+    """The text before, between and after the numbers."""
+    if "{{" not in template and "}}" not in template:
+        return template.split("{}")
+    pieces = [""]
+    for text, field, _, _ in Formatter().parse(template):
+        pieces[-1] += text
+        if field is not None:
+            pieces.append("")
+    return pieces
 
 
 def template_of(name: str) -> tuple[str, tuple[int, ...]]:
     """A name with `{}` for each number, and the numbers."""
-    return NUMBER.sub("{}", name), tuple(int(number) for number in NUMBER.findall(name))
+    parts = (literal(name) if "{" in name or "}" in name else name).split(".")
+    # A loop over the parts takes half as long as a pattern does, and a checkpoint has 100,000 names.
+    places = [place for place, part in enumerate(parts) if part.isdigit() and NUMBER.fullmatch(part)][:MAX_NUMBERS]
+    numbers = tuple([int(parts[place]) for place in places])
+    for place in places:
+        parts[place] = "{}"
+    return ".".join(parts), numbers
+
+
+def number_of(text: str) -> int | None:
+    """The number that a part of a dotted name is; None for a word."""
+    return int(text) if NUMBER.fullmatch(text) else None
 
 
 def columns(numbers: Iterable[tuple[int, ...]]) -> list[set[int]]:
     """The distinct numbers at each place."""
     return [set(column) for column in zip(*numbers, strict=True)]
+
+
+def summed(names: Iterable[str]) -> list[str]:
+    """Names as templates with ranges; a title stands for exactly the names that fit it."""
+    found: dict[str, list[tuple[tuple[int, ...], str]]] = {}
+    for name in names:
+        template, numbers = template_of(name)
+        found.setdefault(template, []).append((numbers, name))
+    return [title for template, members in found.items() for title in _titles(template, members)]
+
+
+def _titles(template: str, members: list[tuple[tuple[int, ...], str]], done: tuple[int, ...] = ()) -> Iterator[str]:
+    """One title where the numbers are every combination of their columns, else one for each first number."""
+    numbers = [number[len(done) :] for number, _ in members]
+    ranges = columns(numbers)
+    if len(set(numbers)) == prod(map(len, ranges)):
+        text = fill(template, [*((number,) for number in done), *ranges])
+        yield Title(text, tuple(name for _, name in members))
+        return
+    apart: dict[int, list[tuple[tuple[int, ...], str]]] = {}
+    for member in members:
+        apart.setdefault(member[0][len(done)], []).append(member)
+    for first in sorted(apart):
+        yield from _titles(template, apart[first], (*done, first))

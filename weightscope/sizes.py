@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self, SupportsIndex, cast
+
+# A list repeated by a size has no more items: one for each layer.
+MAX_ITEMS = 1_000_000
 
 
 class Size(int):
@@ -56,9 +59,18 @@ def size(value: int) -> Size:
 
 
 def _combine(left: object, right: object, compute: Callable[[int, int], int], operator: str) -> Size:
+    for own, other in ((right, left), (left, right)):
+        if isinstance(other, str | bytes) or (isinstance(other, list | tuple) and _is_long(own, other)):
+            # Python would repeat it, as often as the size says.
+            raise TypeError(f"{own!r:.20} cannot be computed with {other[:40]!r:.60}")
     if not (isinstance(left, int) and isinstance(right, int)):
         return cast("Size", NotImplemented)
     a, b = size(left), size(right)
     is_sum = operator in (" + ", " - ")
     text = operator.join(f"({s.text})" if s.is_sum and not is_sum else s.text for s in (a, b))
     return Size(compute(int(a), int(b)), text, tuple(dict.fromkeys(a.keys + b.keys)), is_sum=is_sum)
+
+
+def _is_long(count: object, items: Sequence[object]) -> bool:
+    """Whether so many repetitions are more than a list by layers has."""
+    return not isinstance(count, int) or count * len(items) > MAX_ITEMS

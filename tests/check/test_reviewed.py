@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 
 import weightscope
 from tests.check.test_every_code import FIRST, FIXTURES, INDEX, check, edit_json, edit_tensors, model
-from weightscope.analyses.rules.subject import summed
 from weightscope.output.write import put
+from weightscope.ranges import summed
 
 __all__ = ["model"]
 

@@ -86,7 +86,7 @@ def test_a_shard_outside_its_directory(tmp_path: Path, shard: str) -> None:
 
 @pytest.mark.parametrize("shard", ["sub/x.safetensors", "./x.safetensors", "x..safetensors", "..x", "模型.safetensors"])
 def test_a_shard_inside_its_directory(tmp_path: Path, shard: str) -> None:
-    assert read_index(write_index(tmp_path / "i.json", {"a": shard})).shards == [shard]
+    assert read_index(write_index(tmp_path / "i.json", {"a": shard})).shards == [shard.removeprefix("./")]
 
 
 @pytest.mark.parametrize(

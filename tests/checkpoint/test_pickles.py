@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import collections
+import gc
 import pickle
 import pickletools
+import struct
 import sys
 import time
 import tracemalloc
@@ -14,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weightscope.checkpoint.pickle_machine import LONG_TEXT, Global, Inert, Machine
+from weightscope.checkpoint.pickle_machine import LONG_TEXT, MAX_BUILT, Global, Inert, Machine
 from weightscope.checkpoint.pickle_operations import OPERATIONS
 from weightscope.checkpoint.pickles import PLAIN, load
 from weightscope.errors import CheckpointError, WeightscopeError
@@ -316,10 +318,56 @@ def test_a_cycle_is_only_a_reference() -> None:
     assert value[0] is value
 
 
-def test_operations_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("weightscope.checkpoint.pickles.MAX_OPERATIONS", 1000)
-    with pytest.raises(CheckpointError, match="more than 1,000 operations"):
+def test_what_is_built_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("weightscope.checkpoint.pickle_machine.MAX_BUILT", 10_000)
+    with pytest.raises(CheckpointError, match=r"builds more than [\d,]+ bytes of objects"):
         run(b"N0" * 600 + b"N.")
+
+
+def measured(data: bytes) -> tuple[int, int]:
+    """What a pickle is held to build, and what it takes, in bytes."""
+    machine = Machine(data, where=WHERE, supported=PLAIN)
+    gc.collect()
+    tracemalloc.start()
+    # What is built is kept, as the analysis of it keeps it.
+    kept = load(machine)
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    del kept
+    return machine.spare, taken
+
+
+COUNT = 50_000
+BUILDERS = {
+    "marks": b"(" * COUNT + b"1" * COUNT + b"N.",
+    "marks that hold something": b"(N" * COUNT + b"1" * COUNT + b"N.",
+    "empty lists": b"](" + b"]" * COUNT + b"e.",
+    "lists of one": b"](" + b"]Na" * COUNT + b"e.",
+    "empty dicts": b"](" + b"}" * COUNT + b"e.",
+    "dicts of one": b"](" + b"}NNs" * COUNT + b"e.",
+    "1-tuples": b"](" + b"N\x85" * COUNT + b"e.",
+    "nested tuples": b"N" + b"\x85" * COUNT + b".",
+    "2-tuples": b"](" + b"NN\x86" * COUNT + b"e.",
+    "empty tuples by mark": b"](" + b"(t" * COUNT + b"e.",
+    "memo entries": b"N" + b"\x94" * COUNT + b".",
+    "memo entries far apart": b"N" + b"".join(b"r" + struct.pack("<I", 7919 * i) for i in range(COUNT)) + b".",
+    "references": b"]q\x00(" + b"h\x00" * COUNT + b"e.",
+    "duplicates": b"](N" + b"2" * COUNT + b"e.",
+    "keys": b"}(" + b"".join(b"J" + struct.pack("<i", 7919 * i) + b"N" for i in range(COUNT)) + b"u.",
+    "numbers": b"](" + b"J\x00\x00\x00\x40" * COUNT + b"e.",
+    "floats": b"](" + b"G12345678" * COUNT + b"e.",
+    "short text": b"](" + b"U\x02ab" * COUNT + b"e.",
+    "wide text": b"](" + (b"X\x68\x00\x00\x00" + b"a" * 100 + "\U0001f642".encode()) * COUNT + b"e.",
+    "long integers": b"](" + (b"\x8a\xff" + b"\x7f" * 255) * COUNT + b"e.",
+    "ordered dicts": b"](ccollections\nOrderedDict\nq\x00" + b"h\x00)R" * COUNT + b"e.",
+    "byte strings": b"](" + b"C\x02ab" * COUNT + b"e.",
+}
+
+
+@pytest.mark.parametrize("data", BUILDERS.values(), ids=BUILDERS)
+def test_what_is_built_takes_no_more_than_it_weighs(data: bytes) -> None:
+    spare, taken = measured(data)
+    assert taken < MAX_BUILT - spare < 16 * taken
 
 
 def test_a_pickle_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

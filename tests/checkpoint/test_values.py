@@ -21,7 +21,7 @@ from tests.helpers import safetensors_bytes
 from weightscope.checkpoint.entry import FileHeader
 from weightscope.checkpoint.pytorch import read_pytorch
 from weightscope.checkpoint.safetensors import read_safetensors
-from weightscope.checkpoint.values import read_numpy, read_torch
+from weightscope.checkpoint.values import gather_torch, load_numpy, load_torch, read_bytes, read_numpy, read_torch
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, WeightscopeError
 
 # torch dtype of every format dtype that torch has, and the NumPy dtype that must hold the same bits.
@@ -320,3 +320,49 @@ def test_one_row_of_a_huge_file(tmp_path: Path, read: Any, rows: int) -> None:
     assert time.process_time() - started < 1
     assert peak < 1_000_000
     assert (row.shape, total) == ((1024,), 1024.0)
+
+
+def expanded(path: Path, shape: tuple[int, ...], newer: bool = True) -> FileHeader:
+    """One number, shown as many."""
+    torch.save({"t": torch.ones(1).expand(shape)}, path, _use_new_zipfile_serialization=newer)
+    return read_pytorch(path)
+
+
+@pytest.mark.parametrize("read", [numpy_of, torch_of, lambda header: load_torch(header.path, 0, header.tensors["t"])])
+def test_values_that_far_exceed_their_storage_are_refused(tmp_path: Path, read: Any) -> None:
+    header = expanded(tmp_path / "model.bin", (1 << 31,))
+    with pytest.raises(CheckpointError, match=r"8,589,934,592 bytes of values, all from 4") as caught:
+        read(header)
+    assert caught.value.code == "malformed-header"
+    small = expanded(tmp_path / "model.bin", (1 << 12, 1 << 12))
+    assert read(small).shape == (1 << 12, 1 << 12)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_whole_tensors_and_gathered_rows_in_memory_of_their_own(tmp_path: Path, view: str) -> None:
+    torch.save({"t": VIEWS[view]}, tmp_path / "model.bin")
+    expected = torch.load(tmp_path / "model.bin", weights_only=True)["t"]
+    header = read_pytorch(tmp_path / "model.bin")
+    place = header.path, header.data_start, header.tensors["t"]
+    np.testing.assert_array_equal(load_numpy(*place).astype(np.float32), expected.float().numpy())
+    index = torch.tensor([[2, 0], [-1, 2]])
+    assert torch.equal(gather_torch(*place, index), expected[index])
+    with pytest.raises(IndexError):
+        gather_torch(*place, torch.tensor([4]))
+
+
+@every_dtype
+def test_gathered_rows_of_every_dtype(tmp_path: Path, dtype: str) -> None:
+    header = saved(tmp_path / "model.safetensors", t=sample(dtype))
+    found = gather_torch(header.path, header.data_start, header.tensors["t"], torch.tensor([3, 1, 3]))
+    assert raw(found) == raw(sample(dtype)[[3, 1, 3]])
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 400, 1000])
+def test_bytes_in_chunks(tmp_path: Path, chunk: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(256)) * 2)
+    assert b"".join(part.tobytes() for part in read_bytes(path, 5, 405, chunk)) == path.read_bytes()[5:405]
+    os.truncate(path, 404)
+    with pytest.raises(CheckpointError, match="ends 1 bytes early"):
+        list(read_bytes(path, 5, 405, chunk))

@@ -13,7 +13,7 @@ from weightscope.analyses.accounting import by_component, by_dtype, count_whole,
 from weightscope.analyses.inventory import Group, Inventory, byte_size
 from weightscope.analyses.tying import Tying
 from weightscope.checkpoint.entry import TensorEntry
-from weightscope.ranges import fill
+from weightscope.ranges import before, fill, holes
 from weightscope.roles import ROLE_ORDER, Role
 from weightscope.storage.base import Kind
 
@@ -93,7 +93,7 @@ def _layers(inventory: Inventory, tying: Tying, tensors: dict[str, TensorEntry],
         if "layer" not in group.kinds:
             outside.add(group.tensors, counted(group, tying), group.bytes)
             continue
-        stack = group.template.split("{}")[0].rstrip(".")
+        stack = before(group.template).rstrip(".")
         for layer, *amounts in _per_layer(group, counted(group, tying), tensors):
             sums.setdefault((stack, layer), _Sum()).add(*amounts)
     for (stack, layer), row in sorted(sums.items(), key=lambda item: item[0]):
@@ -147,7 +147,7 @@ def _module(group: Group, depth: int | None) -> str:
     words = group.template.split(".")[:-1] or group.template.split(".")
     words = words[:depth] if depth else words
     template = ".".join(words)
-    return fill(template, group.ranges[: template.count("{}")])
+    return fill(template, group.ranges[: holes(template)])
 
 
 def _weights(inventory: Inventory) -> Iterable[Group]:

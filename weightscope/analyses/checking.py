@@ -17,7 +17,6 @@ from weightscope.analyses.rules.values import unsound_values
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import UsageError, printable_path
 from weightscope.findings import CODES, FORWARD_CODES, SEVERITIES, Finding, Severity
-from weightscope.ranges import members
 
 RULES: tuple[Rule, ...] = (
     *GLANCE,
@@ -93,8 +92,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         for code, pattern in self.ignored:
             if code != finding.code:
                 continue
-            names = (name for title in finding.tensors for name in members(title))
-            if pattern is None or (finding.tensors and all(fnmatch.fnmatchcase(name, pattern) for name in names)):
+            if pattern is None or (finding.tensors and all(fnmatch.fnmatchcase(n, pattern) for n in finding.names)):
                 return True
         return False
 

@@ -18,7 +18,7 @@ from weightscope.components.latent_attention import LatentAttention
 from weightscope.components.rope import Rope
 from weightscope.errors import UsageError, printable_path
 from weightscope.families.registry import Declaration
-from weightscope.ranges import fill, template_of
+from weightscope.ranges import blank, fill, template_of
 from weightscope.roles import Role
 from weightscope.storage.base import Kind
 from weightscope.storage.linear import Linear
@@ -79,7 +79,7 @@ def explain_tensor(
     shape = entry.shape if entry else planned
     parameters = 0 if _counted_elsewhere(name, tying) else group.weights_in(shape)
     whole = count_whole(inventory, tying)
-    numbers = template_of(name)[1][len(template_of(group.template)[1]) :]
+    numbers = group.numbers_of(name)
     owner = slot.owner if slot else None
     terms = owner.terms() if owner else {}
     return Explanation(
@@ -240,7 +240,7 @@ def _nearest(name: str, inventory: Inventory) -> str:
     template = template_of(name)[0]
     titles: dict[str, str] = {}
     for group in inventory.groups:
-        literal = template_of(group.template)[0]
+        literal = blank(group.template)
         if literal == template:
             return f"there are {group.title}"
         titles.setdefault(literal, group.title)

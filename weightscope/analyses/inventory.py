@@ -15,12 +15,16 @@ from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.base import Indices, Slot
+from weightscope.errors import CheckpointError, Where
 from weightscope.families.registry import Declaration
 from weightscope.quantization.common.marks import AMBIGUOUS, mark_beside
 from weightscope.ranges import columns, expand, fill, template_of
 from weightscope.roles import Role, Section
 from weightscope.sizes import Shape
 from weightscope.storage.base import Kind, Scheme, Stored
+
+# Names that differ in more than their numbers and are declared nowhere; each is analysed on its own.
+MAX_KINDS = 100_000
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -104,10 +108,12 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def layer_of(self, name: str) -> int | None:
         """The number of a member's layer; None outside of layers."""
-        if "layer" not in self.kinds:
-            return None
-        literal = len(template_of(self.template)[1])
-        return template_of(name)[1][literal + self.kinds.index("layer")]
+        return self.numbers_of(name)[self.kinds.index("layer")] if "layer" in self.kinds else None
+
+    def numbers_of(self, name: str) -> tuple[int, ...]:
+        """A member's number in each of the ranges."""
+        numbers = template_of(name)[1]
+        return numbers[-len(self.ranges) :] if self.ranges else ()
 
     def planned_names(self) -> Iterator[str]:
         """All names that the template stands for."""
@@ -149,7 +155,7 @@ def take_inventory(declaration: Declaration | None, checkpoint: Checkpoint) -> I
     if checkpoint.format == "config":
         return Inventory(groups=tuple(_planned(slot) for slot in slots if not slot.stored.optional))
     if checkpoint.format == "index":
-        return _from_names(slots, checkpoint.names)
+        return _from_names(slots, checkpoint.names, checkpoint.path)
     tensors = checkpoint.tensors
     aliases = find_aliases(checkpoint)
     groups: list[Group] = []
@@ -168,7 +174,7 @@ def take_inventory(declaration: Declaration | None, checkpoint: Checkpoint) -> I
     if matched < len(tensors):
         known = {name for group in groups for name in group.names}
         unmatched = [name for name in tensors if name not in known]
-    groups += _inferred_groups(unmatched, tensors, aliases)
+    groups += _inferred_groups(unmatched, tensors, aliases, checkpoint.path)
     return Inventory(groups=tuple(groups), missing=tuple(missing), recognized=matched, unrecognized=tuple(unmatched))
 
 
@@ -192,7 +198,7 @@ def _planned(slot: Slot) -> Group:
     return _group(slot, (), {(None, tuple(map(int, slot.stored.shape))): slot.count})
 
 
-def _from_names(slots: Iterable[Slot], names: AbstractSet[str]) -> Inventory:
+def _from_names(slots: Iterable[Slot], names: AbstractSet[str], where: Where) -> Inventory:
     """Names of an index with the declaration's shapes."""
     groups: list[Group] = []
     missing: list[tuple[Slot, tuple[str, ...]]] = []
@@ -206,7 +212,7 @@ def _from_names(slots: Iterable[Slot], names: AbstractSet[str]) -> Inventory:
             groups.append(_group(slot, present, {} if slot.stored.opaque else {(None, shape): len(present)}))
             matched.update(present)
     unmatched = sorted(names - matched)
-    groups += _nameless_shapes(unmatched)
+    groups += _nameless_shapes(unmatched, where)
     return Inventory(
         groups=tuple(groups), missing=tuple(missing), recognized=len(matched), unrecognized=tuple(unmatched)
     )
@@ -267,21 +273,25 @@ def _packing(stored: Stored) -> tuple[int, int]:
     return (stored.logical, stored.elements) if stored.kind is Kind.WEIGHT and stored.elements else (1, 1)
 
 
-def _nameless_shapes(names: list[str]) -> Iterable[Group]:
+def _nameless_shapes(names: list[str], where: Where) -> Iterable[Group]:
     """Inferred groups of names whose shapes nothing tells: they count no elements."""
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(template_of(name)[0], []).append(name)
+        _check_kinds(len(found), where)
     for template, members in found.items():
         ranges = tuple(sorted(column) for column in columns(template_of(name)[1] for name in members))
         yield _inferred(template, ranges, tuple(members), {}, dimensions=2)
 
 
-def _inferred_groups(names: list[str], tensors: dict[str, TensorEntry], aliases: dict[str, str]) -> Iterable[Group]:
+def _inferred_groups(
+    names: list[str], tensors: dict[str, TensorEntry], aliases: dict[str, str], where: Where
+) -> Iterable[Group]:
     found: dict[tuple[str, int, bool], list[tuple[str, tuple[int, ...]]]] = {}
     for name in names:
         template, numbers = template_of(name)
         found.setdefault((template, len(tensors[name].shape), name in aliases), []).append((name, numbers))
+        _check_kinds(len(found), where)
     for (template, dimensions, alias), members in found.items():
         ranges = tuple(sorted(column) for column in columns(numbers for _, numbers in members))
         group_names = tuple(name for name, _ in members)
@@ -289,6 +299,16 @@ def _inferred_groups(names: list[str], tensors: dict[str, TensorEntry], aliases:
         group = _inferred(template, ranges, group_names, counts, dimensions=dimensions, alias=alias)
         scale = template.endswith(AMBIGUOUS) and mark_beside(group_names[0], tensors)
         yield replace(group, kind=Kind.SCALE) if scale else group
+
+
+def _check_kinds(kinds: int, where: Where) -> None:
+    if kinds > MAX_KINDS:
+        raise CheckpointError(
+            f"over {MAX_KINDS:,} of its tensors' names are of no declared kind, and alike in nothing but numbers",
+            where=where,
+            hint="is it a checkpoint? no model that is published has as many",
+            code="malformed-header",
+        )
 
 
 def _inferred(

@@ -11,6 +11,7 @@ from weightscope.analyses.inventory import Group, Inventory
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.config import Config
+from weightscope.errors import CheckpointError
 from weightscope.families.registry import Declaration
 from weightscope.roles import Role, Section
 from weightscope.storage.base import Kind
@@ -48,6 +49,7 @@ def find_tying(
 
     Raises:
         OSError: a file cannot be read while values are compared.
+        CheckpointError: it ends too early.
     """
     # Beside a declaration, a name that only sounds like a head is not the head.
     groups = [group for group in inventory.groups if declaration is None or not group.inferred]
@@ -90,7 +92,15 @@ def equal_bytes(checkpoint: Checkpoint, left: str, right: str, progress: Progres
             if progress:
                 progress(offset // CHUNK, -(-length // CHUNK), left)
             size = min(CHUNK, length - offset)
-            if file_a.read(size) != file_b.read(size):
+            one, other = file_a.read(size), file_b.read(size)
+            if len(one) != size or len(other) != size:
+                raise CheckpointError(
+                    f"ends before the values of {left if len(one) != size else right}",
+                    where=path_a if len(one) != size else path_b,
+                    hint="has the file changed since it was opened?",
+                    code="truncated-file",
+                )
+            if one != other:
                 return False
     return True
 

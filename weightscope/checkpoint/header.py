@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from weightscope.checkpoint.entry import FileHeader
+from weightscope.checkpoint.limits import check_names
 from weightscope.checkpoint.safetensors import safetensors_header
 from weightscope.checkpoint.slices import Bytes, LocalFile
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
@@ -32,6 +33,12 @@ def read_header(path: Path, number: int = 0) -> FileHeader:
 
 def header_of(data: Bytes, path: Path, number: int = 0, *, remote: str = "") -> FileHeader:
     """The header of a weight file, told by its first bytes rather than by its name."""
+    header = _header_of(data, path, number, remote)
+    check_names(header)
+    return header
+
+
+def _header_of(data: Bytes, path: Path, number: int, remote: str) -> FileHeader:
     start = data[0:START]
     if start[8:9] == b"{":
         return safetensors_header(data, path, number, remote=remote)

@@ -1,46 +1,51 @@
-"""Read a `*.index.json`: which tensor lies in which shard, and the totals its writer noted."""
+"""Read a `*.index.json`: which tensor lies in which shard, and the totals its writer noted.
+
+Only these are decoded; whatever else is in the file is passed over.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import msgspec
 
+from weightscope.checkpoint.limits import HINT, MAX_NAME, MAX_SHARDS, MAX_TENSORS
 from weightscope.errors import CheckpointError
 
 # The index of a 90,000-tensor model takes 9 MB.
 MAX_INDEX = 200_000_000
+# So few bytes hold no more tensors than are read anyway.
+UNCOUNTED = 1 << 24
+# Quotes for what is in an index beside its tensors.
+SPARE = 10_000
+# Sizes and counts are 63-bit numbers.
+MAX_TOTAL = 1 << 63
+# What takes more characters is no such number.
+LONG_NUMBER = 40
 
 
 class Index(msgspec.Struct, frozen=True, kw_only=True):
-    """What an index file says: tensor name -> shard file name, the shards each once and sorted, free-form metadata."""
+    """What an index file says: tensor name -> shard file name, and the shards each once and sorted.
+
+    `total_size` are the bytes of all tensors, and `total_parameters` the parameters, where the writer noted a whole
+    positive number (some note a float, or 0); what writers count as parameters differs.
+    """
 
     path: Path
     weight_map: dict[str, str]
     shards: list[str]
-    metadata: dict[str, Any]
+    total_size: int | None = None
+    total_parameters: int | None = None
 
-    @property
-    def total_size(self) -> int | None:
-        """Bytes of all tensors, if the writer noted a whole positive number (some note a float, or 0)."""
-        return self._whole("total_size")
 
-    @property
-    def total_parameters(self) -> int | None:
-        """Parameters, if the writer noted them; what writers count differs."""
-        return self._whole("total_parameters")
-
-    def _whole(self, key: str) -> int | None:
-        value = self.metadata.get(key)
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+class _Metadata(msgspec.Struct):
+    total_size: msgspec.Raw = msgspec.Raw(b"null")
+    total_parameters: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _File(msgspec.Struct):
     weight_map: dict[str, str]
-    metadata: dict[str, Any] | None = None
+    metadata: _Metadata | None = None
 
 
 def read_index(path: Path) -> Index:
@@ -49,14 +54,37 @@ def read_index(path: Path) -> Index:
     Raises:
         CheckpointError: `malformed-index` or `unsafe-path`.
     """
-    decoded = _decode(path)
-    shards = sorted(set(decoded.weight_map.values()))
+    places, (total_size, total_parameters) = _decode(path)
+    spelled = {shard: _spelled(shard) for shard in set(places.values())}
+    if any(shard != one for shard, one in spelled.items()):
+        places = {name: spelled[shard] for name, shard in places.items()}
+    shards = sorted(set(spelled.values()))
+    if len(shards) > MAX_SHARDS:
+        raise _too_many(f"names {len(shards):,} shards; {MAX_SHARDS:,} are the most that are read", path)
     for shard in shards:
         _check_inside(shard, path)
-    return Index(path=path, weight_map=decoded.weight_map, shards=shards, metadata=decoded.metadata or {})
+    if len(longest := max(places, key=len)) > MAX_NAME:
+        raise _too_many(
+            f"a tensor's name has {len(longest):,} characters, {longest[:60]!r}…; {MAX_NAME} are the most", path
+        )
+    return Index(path=path, weight_map=places, shards=shards, total_size=total_size, total_parameters=total_parameters)
 
 
-def _decode(path: Path) -> _File:
+def _spelled(shard: str) -> str:
+    """One spelling for one file: `./a` is `a`, and read once."""
+    return PurePosixPath(shard).as_posix() if "/" in shard else shard
+
+
+def _whole(raw: msgspec.Raw) -> int | None:
+    """The whole positive number that it is, if it is one."""
+    value = msgspec.json.decode(raw) if len(memoryview(raw)) <= LONG_NUMBER else None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < MAX_TOTAL else None
+
+
+def _decode(path: Path) -> tuple[dict[str, str], tuple[int | None, int | None]]:
+    """The shards by tensor, and the totals."""
     if not path.is_file():
         raise CheckpointError("an index that is not a regular file", where=path, code="malformed-index")
     if path.stat().st_size > MAX_INDEX:
@@ -66,8 +94,14 @@ def _decode(path: Path) -> _File:
             hint="is it an index file?",
             code="malformed-index",
         )
+    raw = path.read_bytes()
+    # A tensor and its shard take four quotes.
+    if len(raw) > UNCOUNTED and raw.count(b'"') > 4 * MAX_TENSORS + SPARE:
+        raise _too_many(f"names more than {MAX_TENSORS:,} tensors", path)
     try:
-        decoded = msgspec.json.decode(path.read_bytes(), type=_File)
+        decoded = msgspec.json.decode(raw, type=_File)
+        metadata = decoded.metadata or _Metadata()
+        totals = _whole(metadata.total_size), _whole(metadata.total_parameters)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CheckpointError(
             f"not a usable index ({error})",
@@ -79,10 +113,16 @@ def _decode(path: Path) -> _File:
         raise CheckpointError(
             "an index that names no tensor", where=path, hint="download it again", code="malformed-index"
         )
-    return decoded
+    return decoded.weight_map, totals
+
+
+def _too_many(what: str, path: Path) -> CheckpointError:
+    return CheckpointError(what, where=path, hint=HINT, code="malformed-index")
 
 
 def _check_inside(shard: str, path: Path) -> None:
+    if len(shard) > MAX_NAME:
+        raise _too_many(f"a shard's name has {len(shard):,} characters, {shard[:60]!r}…; {MAX_NAME} are the most", path)
     pure = PurePosixPath(shard)
     if not shard or pure.is_absolute() or ".." in pure.parts or "\\" in shard or "\0" in shard or ":" in shard:
         raise CheckpointError(

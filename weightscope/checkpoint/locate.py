@@ -9,6 +9,7 @@ import msgspec
 
 from weightscope.checkpoint.folder import Folder, LocalFolder
 from weightscope.checkpoint.index import Index, read_index
+from weightscope.checkpoint.limits import MAX_SHARDS
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, UsageError
 
 WEIGHT_SUFFIXES = {".safetensors": "safetensors", ".bin": "pytorch", ".pt": "pytorch", ".pth": "pytorch"}
@@ -18,7 +19,9 @@ BASES = ("model", "pytorch_model", "diffusion_pytorch_model")
 NOT_WEIGHTS = re.compile(
     r"(training_args|optimizer|scheduler|scaler|rng_state.*|adapter_model)\.(bin|pt|pth|safetensors)"
 )
-SHARD = re.compile(r"(?P<stem>.+?)[-_](?P<number>\d+)-of-(?P<count>\d+)(?P<variant>\.[\w-]+)?\.(?P<suffix>\w+)")
+SHARD = re.compile(
+    r"(?P<stem>.+?)[-_](?P<number>[0-9]{1,9})-of-(?P<count>[0-9]{1,9})(?P<variant>\.[\w-]+)?\.(?P<suffix>\w+)"
+)
 VARIANT = re.compile(
     r"(?:diffusion_pytorch_|pytorch_)?model\.(?!safetensors|bin)([\w-]+?)(?:-\d+-of-\d+)?\.(?:safetensors|bin)"
 )
@@ -167,7 +170,7 @@ def _numbered(folder: Folder, names: list[str]) -> Location | None:
         return None
     first, numbers = matches[0], {int(m["number"]) for m in matches}
     count, width = int(first["count"]), len(first["number"])
-    if count > 100_000:
+    if count > MAX_SHARDS:
         return None
     start, end = first.span("number")
     expected = range(count) if 0 in numbers else range(1, count + 1)

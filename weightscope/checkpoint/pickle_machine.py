@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
 
-Buffer = bytes | mmap.mmap
-
-# What a hostile pickle can make us hold is bounded by these; one tensor takes some 33 operations.
-MAX_BYTES = 1 << 29
-MAX_OPERATIONS = 1 << 24
+# What a hostile pickle can make us hold is bounded by these: its own length, and what it builds, weighed object by
+# object. A tensor takes some 33 operations and 3,500 bytes.
+MAX_BYTES = 1 << 28
+MAX_BUILT = 3 << 27
 MAX_COPIED = 1 << 26
 MAX_LINE = 1 << 20
 MAX_ARGUMENTS = 64
@@ -47,12 +45,12 @@ class Machine:
 
     __slots__ = (
         "_copied", "_persistent", "_supported", "_unsupported",
-        "data", "end", "marks", "memo", "position", "stack", "where",
+        "data", "end", "marks", "memo", "position", "spare", "stack", "where",
     )  # fmt: skip
 
     def __init__(
         self,
-        data: Buffer,
+        data: bytes,
         *,
         where: Where,
         supported: Mapping[str, Global],
@@ -66,6 +64,7 @@ class Machine:
         self.stack: list[object] = []
         self.marks: list[list[object]] = []
         self.memo: dict[int, object] = {}
+        self.spare = MAX_BUILT
         self._supported = supported
         self._unsupported = unsupported or {}
         self._persistent = persistent
@@ -90,6 +89,7 @@ class Machine:
     def copying(self, count: int) -> None:
         """Account for a copy of something that a pickle may name again and again."""
         self._copied += count
+        self.spare -= count
         if self._copied > MAX_COPIED:
             self.fail("copies its own parts again and again")
 

@@ -11,6 +11,9 @@ from weightscope.checkpoint.pickle_machine import LONG_TEXT, MAX_BYTES, MAX_LINE
 MAX_DIGITS = 4300
 MAX_INTEGER_BYTES = 1024
 
+# An object's own bytes beside its content.
+OBJECT = 64
+
 Operation = Callable[[Machine], None]
 
 
@@ -40,8 +43,10 @@ def _sized(form: str, decode: Callable[[bytes], object], kind: str, limit: int =
         if length > LONG_TEXT:
             machine.stack.append(Inert(kind))
             return
+        raw = machine.data[start : start + length]
+        machine.spare -= _weight(raw)
         try:
-            machine.stack.append(decode(machine.data[start : start + length]))
+            machine.stack.append(decode(raw))
         except ValueError:
             machine.fail(f"holds {kind} that is not what it says")
 
@@ -50,12 +55,19 @@ def _sized(form: str, decode: Callable[[bytes], object], kind: str, limit: int =
 
 def _lined(decode: Callable[[bytes], object], kind: str, limit: int = MAX_LINE) -> Operation:
     def lined(machine: Machine) -> None:
+        raw = machine.line(limit)
+        machine.spare -= _weight(raw)
         try:
-            machine.stack.append(decode(machine.line(limit)))
+            machine.stack.append(decode(raw))
         except ValueError:
             machine.fail(f"holds {kind} that is not what it says")
 
     return lined
+
+
+def _weight(raw: bytes) -> int:
+    """Bytes of the object that it is decoded into, at most: text with one wide character has four bytes for each."""
+    return OBJECT + (len(raw) if raw.isascii() else 4 * len(raw))
 
 
 def _constant(value: object) -> Operation:
@@ -323,3 +335,14 @@ _OPERATIONS: dict[bytes, Operation] = {
 
 _UNKNOWN = _refuse("holds an operation that no pickle has")
 OPERATIONS = [_OPERATIONS.get(bytes([code]), _UNKNOWN) for code in range(256)]
+
+# Bytes that an operation may leave behind, as CPython's allocator counts them; most push or place one reference.
+_REFERENCE = 64
+_WEIGHTS = {
+    b"(": 112, b"]": 112, b"\x8f": 112, b"}": 144, b"d": 144,
+    b"t": 96, b"\x85": 96, b"\x86": 96, b"\x87": 96,
+    b"J": 80, b"M": 80, b"G": 80,
+    b"p": 144, b"q": 144, b"r": 144, b"\x94": 144,
+    b"R": 160, b"\x81": 160, b"\x92": 160, b"i": 160, b"o": 160, b"Q": 160,
+}  # fmt: skip
+WEIGHTS = [_WEIGHTS.get(bytes([code]), _REFERENCE) for code in range(256)]

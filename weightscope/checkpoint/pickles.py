@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from weightscope.checkpoint.pickle_machine import MAX_OPERATIONS, Global, Inert, Machine
-from weightscope.checkpoint.pickle_operations import OPERATIONS
+from weightscope.checkpoint.pickle_machine import MAX_BUILT, Global, Inert, Machine
+from weightscope.checkpoint.pickle_operations import OPERATIONS, WEIGHTS
 
 _STOP = ord(".")
 # A mapping's item weighs about as much as this many characters.
@@ -16,14 +16,14 @@ ITEM = 64
 def load(machine: Machine) -> object:
     """The value of the next pickle in the machine's buffer, which may hold several; it stops right behind it."""
     machine.stack, machine.marks, machine.memo = [], [], {}
-    data, stop, operations = machine.data, _STOP, 0
+    data, stop = machine.data, _STOP
     try:
-        while operations < MAX_OPERATIONS:
-            operations += 1
+        while machine.spare > 0:
             code = data[machine.position]
             machine.position += 1
             if code == stop:
                 return machine.stack.pop()
+            machine.spare -= WEIGHTS[code]
             OPERATIONS[code](machine)
     except struct.error:
         machine.cut_short()
@@ -33,7 +33,7 @@ def load(machine: Machine) -> object:
         machine.fail("takes more from its stack than it put there")
     except KeyError as error:
         machine.fail(f"refers to memo entry {error}, which it has not made")
-    return machine.fail(f"takes more than {MAX_OPERATIONS:,} operations")
+    return machine.fail(f"builds more than {MAX_BUILT:,} bytes of objects")
 
 
 def _make_mapping(machine: Machine, items: object = ()) -> dict[object, object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from weightscope.checkpoint.pytorch_legacy import MAGIC, open_legacy
 from weightscope.checkpoint.pytorch_objects import Saved, place
 from weightscope.checkpoint.pytorch_weights import find_weights
 from weightscope.checkpoint.pytorch_zip import open_zip
-from weightscope.checkpoint.slices import Bytes
+from weightscope.checkpoint.slices import Bytes, LocalFile
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
 
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
@@ -39,18 +38,14 @@ def read_pytorch(path: Path) -> FileHeader:
         CheckpointError: `truncated-file`, `malformed-header`, `duplicate-tensor` or `unsafe-pickle`.
         NotImplementedByWeightscope: TorchScript, the tar format, big-endian, quantized, sparse and nested tensors.
     """
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(0)
-        _opener(file.read(512), path)
-        with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data:
-            return pytorch_header(data, path)
+    with LocalFile(path) as data:
+        return pytorch_header(data, path)
 
 
 def pytorch_header(data: Bytes, path: Path, *, remote: str = "") -> FileHeader:
     """The same of bytes wherever they lie; `remote` names a file that is not here."""
     where = remote or path
-    saved = _opener(data[:512], where)(data, where)
+    saved = _opener(data[0:512], where)(data, where)
     tensors, rest = find_weights(saved.top, where)
     blocks = saved.blocks(dict.fromkeys(tensor.storage.key for tensor in tensors.values()))
     return FileHeader(

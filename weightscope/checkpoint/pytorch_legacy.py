@@ -9,7 +9,7 @@ from typing import NoReturn
 import msgspec
 
 from weightscope.checkpoint.dtypes import DTYPE_BITS
-from weightscope.checkpoint.pickle_machine import DAMAGED, SAVE_AGAIN, Buffer, Machine
+from weightscope.checkpoint.pickle_machine import DAMAGED, MAX_BYTES, SAVE_AGAIN, Machine
 from weightscope.checkpoint.pickles import load
 from weightscope.checkpoint.pytorch_objects import SUPPORTED, UNSUPPORTED, Block, Storages
 from weightscope.checkpoint.ranged import RangedFile
@@ -19,8 +19,9 @@ from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Whe
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
 COUNT = struct.Struct("<q")
-# How much of a file behind a network is fetched in the hope that its pickles end there.
+# How much of a file is read in the hope that its pickles end there: of one behind a network less than of one here.
 PREFIXES = (1 << 18, 1 << 22, 1 << 26)
+LOCAL_PREFIXES = (*PREFIXES, MAX_BYTES + 1)
 
 
 class LegacyFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,13 +48,10 @@ def open_legacy(data: Bytes, where: Where) -> LegacyFile:
         CheckpointError: `truncated-file`, `malformed-header` or `unsafe-pickle`.
         NotImplementedByWeightscope: another version, or tensors of an unsupported kind.
     """
-    if not isinstance(data, RangedFile):
-        assert isinstance(data, Buffer)
-        return _open(data, len(data), where)
-    # The pickles come first, of a length that nothing tells; lengths among the weights are not fetched.
-    for length in PREFIXES:
+    # The pickles come first, of a length that nothing tells.
+    for length in PREFIXES if isinstance(data, RangedFile) else LOCAL_PREFIXES:
         try:
-            return _open(data[:length], len(data), where)
+            return _open(data[0:length], data, where)
         except CheckpointError as error:
             if error.code != "truncated-file" or length >= len(data):
                 raise
@@ -64,10 +62,10 @@ def open_legacy(data: Bytes, where: Where) -> LegacyFile:
     )
 
 
-def _open(data: Buffer, size: int, where: Where) -> LegacyFile:
-    """The same of the file's first bytes, of `size` in all."""
+def _open(prefix: bytes, data: Bytes, where: Where) -> LegacyFile:
+    """The same, where the pickles are among the file's first bytes."""
     storages = Storages()
-    machine = Machine(data, where=where, supported=SUPPORTED, unsupported=UNSUPPORTED, persistent=storages)
+    machine = Machine(prefix, where=where, supported=SUPPORTED, unsupported=UNSUPPORTED, persistent=storages)
     magic = load(machine)
     if type(magic) is not int or magic != MAGIC:
         raise CheckpointError(
@@ -83,21 +81,21 @@ def _open(data: Buffer, size: int, where: Where) -> LegacyFile:
     keys = load(machine)
     if not isinstance(keys, list):
         _malformed("does not list its storages after its pickle", where)
-    return LegacyFile(top=top, where=where, places=_places(machine, keys, storages, size))
+    return LegacyFile(top=top, where=where, places=_places(machine, keys, storages, data))
 
 
-def _places(machine: Machine, keys: list[object], storages: Storages, end: int) -> dict[str, Block]:
+def _places(machine: Machine, keys: list[object], storages: Storages, data: Bytes) -> dict[str, Block]:
     """Each storage's place, by stepping from length to length; the element size is that of its first mention."""
-    data, position, places = machine.data, machine.position, dict[str, Block]()
+    position, end, places = machine.position, len(data), dict[str, Block]()
     for key in keys:
         storage = storages.by_key.get(key) if isinstance(key, str) else None
         if storage is None or storage.key in places:
             _malformed("lists a storage twice, or one that its pickle does not know", machine.where)
         if position + COUNT.size > end:
             _cut_short(storage.key, machine.where)
-        # Behind the first bytes that were fetched, a length is taken to be what the pickle says.
-        if position + COUNT.size <= len(data):
-            size = COUNT.unpack_from(data, position)[0] * (DTYPE_BITS[storage.dtype] // 8)
+        # Of a file behind a network only the first bytes are fetched; a length further on is what the pickle says.
+        if position + COUNT.size <= len(machine.data) or not isinstance(data, RangedFile):
+            size = COUNT.unpack(data[position : position + COUNT.size])[0] * (DTYPE_BITS[storage.dtype] // 8)
             if size != storage.bytes:
                 _malformed(f"storage {storage.key!r} has {size:,} bytes, not {storage.bytes:,}", machine.where)
         position += COUNT.size

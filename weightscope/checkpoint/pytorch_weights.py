@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from os.path import commonprefix
 from typing import NoReturn
 
+from weightscope.checkpoint.limits import MAX_NAME, MAX_TENSORS
 from weightscope.checkpoint.pickle_machine import SAVE_AGAIN
 from weightscope.checkpoint.pytorch_objects import StoredTensor
 from weightscope.errors import CheckpointError, Where
@@ -29,8 +30,12 @@ TRAINING_TENSORS = frozenset(
 WRAPPERS = re.compile(r"(?:module\.|_orig_mod\.)+")
 MAX_DEPTH = 64
 MAX_NAMES = 1 << 26
+# Lists, tuples and mappings that are looked through for tensors; an optimizer has one for each weight.
+MAX_CONTAINERS = 500_000
 
 Container = dict[object, object] | list[object] | tuple[object, ...]
+# As a tuple it is looked through in half the time that a union takes.
+CONTAINERS = (dict, list, tuple)
 
 
 def find_weights(top: object, where: Where) -> tuple[dict[str, StoredTensor], dict[str, int]]:
@@ -41,7 +46,7 @@ def find_weights(top: object, where: Where) -> tuple[dict[str, StoredTensor], di
     """
     if isinstance(top, StoredTensor):
         _refuse("holds one tensor, which has no name", where, "save a dict of names and tensors")
-    holding = _holding(top)
+    holding = _holding(top, where)
     if id(top) not in holding:
         _refuse("holds no tensors", where, "name the file with the model's weights")
     if not isinstance(top, dict):
@@ -57,9 +62,15 @@ def find_weights(top: object, where: Where) -> tuple[dict[str, StoredTensor], di
     rest: dict[str, int] = {}
     for key, value in top.items():
         if count := _count(value, seen):
-            name = key if isinstance(key, str) else str(key) if isinstance(key, int) else f"({type(key).__name__})"
+            name = _shown(key)
             rest[name] = rest.get(name, 0) + count
     return tensors, rest
+
+
+def _shown(key: object) -> str:
+    """A key as text that every format can hold."""
+    text = key if isinstance(key, str) else str(key) if isinstance(key, int) else f"({type(key).__name__})"
+    return text[:MAX_NAME].encode("utf-8", "backslashreplace").decode()
 
 
 def _values(container: object) -> Iterator[object]:
@@ -68,24 +79,28 @@ def _values(container: object) -> Iterator[object]:
     return iter(container if isinstance(container, list | tuple) else ())
 
 
-def _holding(top: object) -> set[int]:
+def _holding(top: object, where: Where) -> set[int]:
     """The ids of all containers from which a tensor can be reached; each is looked at once, however often shared."""
     parents: dict[int, list[int]] = {id(top): []}
     todo = [top]
     reached: list[int] = []
     while todo:
         container = todo.pop()
-        direct = False
+        own, direct = id(container), False
         for value in _values(container):
             if isinstance(value, StoredTensor):
                 direct = True
-            elif isinstance(value, dict | list | tuple):
-                if id(value) not in parents:
-                    parents[id(value)] = []
+            elif value and isinstance(value, CONTAINERS):
+                above = parents.get(id(value))
+                if above is None:
+                    above = parents[id(value)] = []
                     todo.append(value)
-                parents[id(value)].append(id(container))
+                    if len(parents) > MAX_CONTAINERS:
+                        _refuse(f"holds more than {MAX_CONTAINERS:,} lists, tuples and mappings", where, SAVE_AGAIN)
+                if not above or above[-1] != own:
+                    above.append(own)
         if direct:
-            reached.append(id(container))
+            reached.append(own)
     holding = set(reached)
     while reached:
         for parent in parents[reached.pop()]:
@@ -165,7 +180,7 @@ def _flatten(mapping: dict[object, object], holding: set[int], seen: set[int], w
             _refuse(f"holds one container at several places, {name!r} among them", where, SAVE_AGAIN)
         else:
             levels.append((name + ".", _items(value)))
-        if len(levels) > MAX_DEPTH or length > MAX_NAMES:
+        if len(levels) > MAX_DEPTH or length > MAX_NAMES or len(tensors) > MAX_TENSORS:
             _refuse(f"nests or names its tensors without measure, under {name[:100]!r}", where, SAVE_AGAIN)
         seen.add(id(value))
     return tensors
@@ -198,7 +213,7 @@ def _count(value: object, seen: set[int]) -> int:
         if isinstance(item, StoredTensor):
             seen.add(id(item))
             count += 1
-        elif isinstance(item, dict | list | tuple):
+        elif isinstance(item, CONTAINERS):
             seen.add(id(item))
             todo.extend(_values(item))
     return count

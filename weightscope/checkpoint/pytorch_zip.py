@@ -29,7 +29,10 @@ ENCRYPTED = 1
 STORED, DEFLATED = 0, 8
 
 MAX_DIRECTORY = 1 << 26
+MAX_MEMBERS = 400_000
 MAX_INFLATED = 1 << 26
+# Pickles of tensors become a tenth; what becomes a hundredth repeats one thing without end.
+MAX_RATIO, SMALL_INFLATED = 100, 1 << 20
 MAX_SMALL = 64
 
 
@@ -117,6 +120,8 @@ def _read_directory(data: Bytes, where: Where) -> tuple[dict[bytes, Record], int
     count, start, size = _directory_place(data, where)
     if size > MAX_DIRECTORY:
         _malformed(f"claims a zip directory of {size:,} bytes; {MAX_DIRECTORY:,} are the most that is read", where)
+    if count > MAX_MEMBERS:
+        _malformed(f"claims a zip directory of {count:,} members; {MAX_MEMBERS:,} are the most that are read", where)
     raw = data[start : start + size]
     directory: dict[bytes, Record] = {}
     position = 0
@@ -131,6 +136,8 @@ def _read_directory(data: Bytes, where: Where) -> tuple[dict[bytes, Record], int
             _malformed("zip directory ends within an entry", where)
         if name in directory:
             _malformed(f"zip directory lists {_shown(name)} twice", where)
+        if len(directory) == count:
+            _malformed(f"zip directory lists more members than the {count:,} that it claims", where)
         directory[name] = _record(fields, raw[extra_at : extra_at + fields[11]], name, where)
     if len(directory) != count:
         _malformed(f"zip directory lists {len(directory):,} members and claims {count:,}", where)
@@ -208,12 +215,13 @@ def _check_stored(record: Record, name: bytes, where: Where) -> None:
 
 
 def _data_start(data: Bytes, record: Record, name: bytes, end: int, where: Where) -> int:
-    if record.header + LOCAL.size > end or data[record.header : record.header + 4] != b"PK\x03\x04":
-        _malformed(f"zip entry {_shown(name)} is not where the directory says", where)
-    fields = LOCAL.unpack(data[record.header : record.header + LOCAL.size])
     name_at = record.header + LOCAL.size
+    raw = data[record.header : min(name_at + len(name), end)]
+    if name_at > end or raw[:4] != b"PK\x03\x04":
+        _malformed(f"zip entry {_shown(name)} is not where the directory says", where)
+    fields = LOCAL.unpack_from(raw)
     start: int = name_at + fields[9] + fields[10]
-    if data[name_at : name_at + fields[9]] != name:
+    if fields[9] != len(name) or raw[LOCAL.size :] != name:
         _malformed(f"zip entry {_shown(name)} has another name in its own header", where)
     if start + record.stored > end:
         _reaching(record, name, where)
@@ -241,6 +249,8 @@ def _inflated(raw: bytes, record: Record, name: bytes, limit: int, where: Where)
     limit = min(limit, MAX_INFLATED)
     if max(record.size, record.stored) > limit:
         _malformed(f"{_shown(name)} is compressed and inflates beyond {limit:,} bytes", where)
+    if record.size > MAX_RATIO * record.stored + SMALL_INFLATED:
+        _malformed(f"{_shown(name)} is compressed and inflates to more than {MAX_RATIO} times its size", where)
     try:
         content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(raw, record.size + 1)
     except zlib.error:

@@ -14,9 +14,11 @@ from weightscope.checkpoint.entry import FileHeader, TensorEntry
 from weightscope.checkpoint.folder import Expected, Folder, LocalFolder
 from weightscope.checkpoint.header import header_of, numbered, read_header
 from weightscope.checkpoint.index import Index
+from weightscope.checkpoint.limits import Taken
 from weightscope.checkpoint.locate import WEIGHT_SUFFIXES, Location, locate, locate_file, locate_in
 from weightscope.errors import CheckpointError, RemoteError, WeightscopeError, Where
 from weightscope.findings import Finding
+from weightscope.ranges import summed
 
 Progress = Callable[[int, int, str], None]
 
@@ -121,6 +123,7 @@ def _open(
     files: list[FileHeader] = []
     tensors: dict[str, TensorEntry] = {}
     findings: list[Finding] = []
+    taken = Taken()
     with _reading(folder, location) as read:
         for number, weights in enumerate(location.weights):
             if progress:
@@ -134,6 +137,7 @@ def _open(
                     raise
                 findings.append(Finding.of(error))
                 continue
+            taken.add(header)
             # Its number was not known yet where an earlier file was left out.
             if len(files) != number:
                 numbered(header, len(files))
@@ -156,11 +160,10 @@ def _oddities(header: FileHeader, files: list[FileHeader], tensors: dict[str, Te
     """Take the file's tensors to the others, and say what is strange about that."""
     if WEIGHT_SUFFIXES.get(header.path.suffix, header.format) != header.format:
         yield _misnamed(header)
-    before = len(tensors)
+    if not tensors.keys().isdisjoint(header.tensors):
+        twice = sorted(name for name in header.tensors if name in tensors)
+        yield _duplicate(twice, header, files[tensors[twice[0]].file])
     tensors.update(header.tensors)
-    if len(tensors) < before + len(header.tensors):
-        twice = sorted(name for name in header.tensors if any(name in file.tensors for file in files))
-        yield _duplicate(twice, header, files)
 
 
 @contextmanager
@@ -214,15 +217,14 @@ def _misnamed(header: FileHeader) -> Finding:
     )
 
 
-def _duplicate(names: list[str], header: FileHeader, before: list[FileHeader]) -> Finding:
-    others = [file.path.name for file in before if names[0] in file.tensors]
+def _duplicate(names: list[str], header: FileHeader, before: FileHeader) -> Finding:
     tensors = "1 tensor" if len(names) == 1 else f"{len(names):,} tensors"
     shown = names[0] + (" …" if len(names) > 1 else "")
     return Finding(
         code="duplicate-tensor",
         severity="error",
-        message=f"{header.path.name} repeats {tensors} that {others[0]} holds: {shown}",
-        tensors=tuple(names[:20]),
+        message=f"{header.path.name} repeats {tensors} that {before.path.name} holds: {shown}",
+        tensors=tuple(summed(names)),
         hint="a loader keeps whichever it reads last; re-save the checkpoint",
     )
 

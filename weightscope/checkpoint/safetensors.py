@@ -15,6 +15,7 @@ import msgspec
 
 from weightscope.checkpoint.dtypes import SAFETENSORS_BITS
 from weightscope.checkpoint.entry import FileHeader, TensorEntry
+from weightscope.checkpoint.limits import MAX_TENSORS, too_many
 from weightscope.checkpoint.slices import Bytes, LocalFile
 from weightscope.errors import CheckpointError, Where
 
@@ -23,6 +24,12 @@ MAX_HEADER = 100_000_000
 MAX_DIMENSIONS = 64
 # Sizes and offsets are 64-bit numbers.
 MAX_SIZE = 2**64 - 1
+# A tensor's entry holds three fields in one object, two of them arrays, and one number a dimension.
+MAX_VALUES = 8 * MAX_TENSORS
+# Of a header that is decoded slowly, to say what is wrong with it: ten times the memory.
+MAX_UNUSUAL = 2_000_000
+# So few bytes hold no more than that.
+UNCOUNTED = 1 << 22
 METADATA = "__metadata__"
 FIELDS = ("dtype", "shape", "data_offsets")
 REDOWNLOAD = "download or copy the file again"
@@ -82,6 +89,8 @@ def decode_header(header: bytes, path: Where) -> tuple[dict[str, TensorEntry], d
     # The format wants the object to begin at once; trailing spaces are its alignment padding.
     if not header.startswith(b"{"):
         _malformed(path, "the header is not a JSON object")
+    if len(header) > UNCOUNTED and (values := _values(header)) > MAX_VALUES:
+        raise too_many(f"the header holds {values:,} values; {MAX_VALUES:,} are the most that are read", path)
     body, metadata = _split_metadata(header)
     try:
         tensors = _entries.decode(body)
@@ -92,6 +101,11 @@ def decode_header(header: bytes, path: Where) -> tuple[dict[str, TensorEntry], d
     if body.count(b'"') != 10 * len(tensors) or METADATA in tensors:
         return _decode_slowly(header, path)
     return tensors, metadata
+
+
+def _values(header: bytes) -> int:
+    """The most values that the JSON can hold: each is the first of an array or object, or follows a comma."""
+    return header.count(b",") + header.count(b"[") + header.count(b"{")
 
 
 def _split_metadata(header: bytes) -> tuple[bytes, dict[str, str]]:
@@ -111,6 +125,8 @@ def _split_metadata(header: bytes) -> tuple[bytes, dict[str, str]]:
 
 def _decode_slowly(header: bytes, path: Where) -> tuple[dict[str, TensorEntry], dict[str, str]]:
     """The same with every complaint named: used when the fast way met something unusual."""
+    if len(header) > UNCOUNTED and (values := _values(header)) > MAX_UNUSUAL:
+        _malformed(path, f"the header is not as the format wants it, and its {values:,} values are too many to say why")
     try:
         text = header.decode("utf-8")
         # The strict grammar; the standard decoder lets NaN and halves of surrogate pairs pass.

@@ -6,9 +6,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from weightscope.errors import CheckpointError
+
 
 class Bytes(Protocol):
-    """What every reader of headers reads from: bytes, a mapped file, a local file, a file behind a network."""
+    """What every reader of headers reads from: bytes, a local file, a file behind a network."""
 
     def __len__(self) -> int:
         """How many there are."""
@@ -20,9 +22,13 @@ class Bytes(Protocol):
 
 
 class LocalFile:
-    """Slices of a file here, read unbuffered, so that not a byte of data is read along."""
+    """Slices of a file here, read unbuffered, so that not a byte of data is read along.
+
+    It is not mapped: a mapped file that is cut short ends the process.
+    """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._file = path.open("rb", buffering=0)
         self._size = self._file.seek(0, 2)
 
@@ -39,5 +45,19 @@ class LocalFile:
 
     def __getitem__(self, place: slice, /) -> bytes:
         start, stop, _ = place.indices(self._size)
+        if stop <= start:
+            return b""
         self._file.seek(start)
-        return self._file.read(max(0, stop - start))
+        data = self._file.read(stop - start)
+        # One call gives no more than 2 GiB.
+        while len(data) < stop - start:
+            more = self._file.read(stop - start - len(data))
+            if not more:
+                raise CheckpointError(
+                    f"ends {stop - start - len(data):,} bytes early",
+                    where=self._path,
+                    hint="has the file changed since it was opened?",
+                    code="truncated-file",
+                )
+            data += more
+        return data

@@ -1,9 +1,15 @@
-"""The values of one stored tensor, or a slice of them, mapped from its file as NumPy or torch."""
+"""The values of one stored tensor, or a slice of them, as NumPy or torch.
+
+What the analyses use is read into memory. What the Python objects give away is mapped, so that a row of a large tensor
+costs a row; a file that is cut short while such a mapping is used ends the process, as the system has it.
+"""
 
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterator
 from io import FileIO
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +50,11 @@ _NUMPY = {
 _TORCH = {name: attribute for attribute, name in TORCH_NAMES.items() if attribute not in ("half", "float", "double")}
 
 
+# A view may show its storage's bytes again and again: so many times, unless all of it takes less than this.
+MAX_REPEATS = 8
+SMALL_VIEW = 1 << 26
+
+
 def read_numpy(path: Path, data_start: int, entry: TensorEntry, index: Any = ...) -> np.ndarray[Any, Any]:
     """The tensor, or `tensor[index]`, read-only; only the pages that hold it are read.
 
@@ -51,23 +62,77 @@ def read_numpy(path: Path, data_start: int, entry: TensorEntry, index: Any = ...
 
     Raises:
         NotImplementedByWeightscope: NumPy has no such dtype.
-        CheckpointError: the file is shorter than its header said.
+        CheckpointError: the file is shorter than its header said, or the tensor repeats a few bytes without measure.
     """
     import numpy as np
 
+    check_view(path, entry)
     dtype = _numpy_dtype(entry.dtype, path)
-    bits = DTYPE_BITS[entry.dtype]
     raw = np.frombuffer(_bytes(path, data_start, entry, writable=False), dtype=np.uint8)
-    flat = _unpack(raw, bits).view(dtype) if bits < 8 else raw.view(dtype)
-    if entry.strides is None:
-        array = flat.reshape(entry.shape)
-    else:
-        steps = tuple(stride * dtype.itemsize for stride in entry.strides)
-        array = np.lib.stride_tricks.as_strided(flat, entry.shape, steps, writeable=False)
+    array = _shaped(raw, dtype, entry)
     # One element comes as a scalar, which has no flags to set.
     chosen = np.asarray(array[index])
     chosen.flags.writeable = False
     return chosen
+
+
+def _shaped(raw: np.ndarray[Any, Any], dtype: np.dtype[Any], entry: TensorEntry) -> np.ndarray[Any, Any]:
+    import numpy as np
+
+    bits = DTYPE_BITS[entry.dtype]
+    flat = _unpack(raw, bits).view(dtype) if bits < 8 else raw.view(dtype)
+    if entry.strides is None:
+        return flat.reshape(entry.shape)
+    steps = tuple(stride * dtype.itemsize for stride in entry.strides)
+    return np.lib.stride_tricks.as_strided(flat, entry.shape, steps, writeable=False)
+
+
+def check_view(path: Path, entry: TensorEntry) -> None:
+    """See that a view's values are not far more than what is stored of them.
+
+    Raises:
+        CheckpointError: `malformed-header`.
+    """
+    start, stop = entry.data_offsets
+    size = prod(entry.shape) * DTYPE_BITS[entry.dtype] // 8
+    if size > max(MAX_REPEATS * (stop - start), SMALL_VIEW):
+        raise CheckpointError(
+            f"a tensor of {entry.dtype} {list(entry.shape)} has {size:,} bytes of values, all from {stop - start:,}",
+            where=path,
+            hint="save its values themselves, with contiguous()",
+            code="malformed-header",
+        )
+
+
+def read_bytes(path: Path, start: int, stop: int, chunk: int) -> Iterator[np.ndarray[Any, Any]]:
+    """The bytes of a file from start to stop, at most `chunk` at a time, each time in the same memory.
+
+    Raises:
+        CheckpointError: the file is shorter.
+    """
+    import numpy as np
+
+    buffer = np.empty(min(chunk, stop - start), dtype=np.uint8)
+    try:
+        with path.open("rb", buffering=0) as file:
+            file.seek(start)
+            for at in range(start, stop, chunk):
+                part = buffer[: min(chunk, stop - at)]
+                _fill(memoryview(part.data), file, path)
+                yield part
+    except OSError as error:
+        raise _unreadable(path, start, stop, error) from None
+
+
+def load_numpy(path: Path, data_start: int, entry: TensorEntry) -> np.ndarray[Any, Any]:
+    """The tensor, read into memory of its own; as `read_numpy` otherwise."""
+    import numpy as np
+
+    check_view(path, entry)
+    start, stop = entry.data_offsets
+    whole = read_bytes(path, data_start + start, data_start + stop, max(stop - start, 1))
+    raw = next(whole, np.empty(0, dtype=np.uint8))
+    return _shaped(raw, _numpy_dtype(entry.dtype, path), entry)
 
 
 def read_torch(path: Path, data_start: int, entry: TensorEntry, index: Any = ...) -> torch.Tensor:
@@ -78,11 +143,12 @@ def read_torch(path: Path, data_start: int, entry: TensorEntry, index: Any = ...
     Raises:
         WeightscopeError: torch is not installed.
         NotImplementedByWeightscope: torch has no such dtype.
-        CheckpointError: the file is shorter than its header said.
+        CheckpointError: the file is shorter than its header said, or the tensor repeats a few bytes without measure.
     """
     need_torch(", or read values as NumPy")
     import torch
 
+    check_view(path, entry)
     dtype, shape = _torch_type(path, entry)
     start, stop = entry.data_offsets
     if start == stop:
@@ -118,6 +184,7 @@ def load_torch(
     """
     import torch
 
+    check_view(path, entry)
     entry = entry if rows is None else _some_rows(entry, rows)
     dtype, shape = _torch_type(path, entry)
     start, stop = entry.data_offsets
@@ -130,6 +197,37 @@ def load_torch(
         raise _unreadable(path, data_start + start, data_start + stop, error) from None
     flat = raw.view(dtype)
     return flat.reshape(shape) if entry.strides is None else flat.as_strided(shape, entry.strides)
+
+
+def gather_torch(path: Path, data_start: int, entry: TensorEntry, index: torch.Tensor) -> torch.Tensor:
+    """The rows of an index of whole numbers, read one by one into memory of their own.
+
+    Raises:
+        NotImplementedByWeightscope: torch has no such dtype.
+        CheckpointError: the file is shorter than its header said.
+        IndexError: there is no such row.
+    """
+    import torch
+
+    if entry.strides is not None or not entry.shape or not entry.shape[0]:
+        return load_torch(path, data_start, entry)[index]
+    dtype, shape = _torch_type(path, entry)
+    count = entry.shape[0]
+    numbers = index.flatten().tolist()
+    if any(not -count <= number < count for number in numbers):
+        raise IndexError(f"no such row among {count:,}")
+    start, stop = entry.data_offsets
+    width = (stop - start) // count
+    raw = torch.empty(len(numbers) * width, dtype=torch.uint8)
+    view = memoryview(raw.numpy().data)
+    try:
+        with path.open("rb", buffering=0) as file:
+            for place, number in enumerate(numbers):
+                file.seek(data_start + start + number % count * width)
+                _fill(view[place * width : (place + 1) * width], file, path)
+    except OSError as error:
+        raise _unreadable(path, data_start + start, data_start + stop, error) from None
+    return raw.view(dtype).reshape((*index.shape, *shape[1:]))
 
 
 def _some_rows(entry: TensorEntry, rows: slice) -> TensorEntry:

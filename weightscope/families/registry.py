@@ -20,6 +20,7 @@ from weightscope.errors import UndeclaredError
 from weightscope.quantization.common.method import Method, is_candidate, module_of
 from weightscope.quantization.common.modules import Covered, Piece, Schemes, split
 from weightscope.quantization.registry import method_of
+from weightscope.sizes import Size
 from weightscope.storage.base import Scheme, Stored
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ F = TypeVar("F", bound=Callable[..., Component])
 DECODER_NEEDS = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
 # The largest published model has 0.1 million tensors.
 MAX_TENSORS = 5_000_000
-ZERO = "a size or count that others are divided by is 0"
+# Dimensions are 63-bit numbers.
+MAX_DIMENSION = 2**63 - 1
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,10 +65,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
                     f"lacks {key!r}, which {self.model_type} needs", "restore it from the model's repository"
                 )
         config = config.with_defaults(self.defaults, self.aliases)
-        try:
+        with config.describing(self.model_type):
             return self.build(config, self.roots[0] if root is None else root)
-        except ZeroDivisionError:
-            raise config.error(ZERO) from None
 
 
 class Declaration(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -166,7 +166,13 @@ def declare(
     found = find_family(config.model_type)
     if found is None:
         return None
-    method = method_of(config, beside)
+    with config.describing(config.model_type):
+        return _declare_best(found, config, names, method_of(config, beside))
+
+
+def _declare_best(
+    found: Family, config: Config, names: Collection[str] | None, method: Method | None
+) -> Declaration | None:
     if names is None:
         base = config.is_base_model and "" in found.roots
         return _declare(found, config, "" if base else found.roots[0], method)
@@ -207,14 +213,23 @@ def settled(declaration: Declaration, tensors: Tensors, strays: Collection[str])
 
 def _declare(found: Family, config: Config, root: str, method: Method | None) -> Declaration:
     tree = found.component(config, root)
-    try:
-        slots = list(walk(tree))
-    except ZeroDivisionError:
-        raise config.error(ZERO) from None
+    slots = list(walk(tree))
+    _check_shapes(slots, config)
     if sum(slot.count for slot in slots) > MAX_TENSORS:
         raise config.error(f"describes over {MAX_TENSORS:,} tensors", "check its layer and expert counts")
     merged, covered = _quantized(slots, lambda slot: _pieces(slot, method))
     return Declaration(family=found, config=config, root=root, tree=tree, slots=merged, method=method, covered=covered)
+
+
+def _check_shapes(slots: Iterable[Slot], config: Config) -> None:
+    """Raise unless every dimension is a number that one can be."""
+    for slot in slots:
+        dimensions: tuple[object, ...] = slot.stored.shape
+        for size in dimensions:
+            if not isinstance(size, int) or not 0 <= size <= MAX_DIMENSION:
+                shown = f"{size!r:.60}" if not isinstance(size, int) else "negative" if size < 0 else "too large"
+                keys = f" ({', '.join(size.keys)})" if isinstance(size, Size) and size.keys else ""
+                raise config.error(f"a dimension of {slot.template} is {shown}{keys}", "no such model can be built")
 
 
 def _pieces(slot: Slot, method: Method | None) -> tuple[Piece, ...]:

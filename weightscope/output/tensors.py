@@ -11,7 +11,7 @@ from weightscope.output import words
 from weightscope.output.document import Cell, Column, Document, Table
 from weightscope.output.views import BYTES, PARAMETERS, ROLE, TENSORS, subtitle, title
 from weightscope.ranges import columns as numbers_of
-from weightscope.ranges import fill, spell, template_of
+from weightscope.ranges import fill, number_of, spell, template_of
 
 NAME = Column(title="Name", kind="name")
 SHAPE, DTYPE, FILE = Column(title="Shape"), Column(title="Dtype"), Column(title="File")
@@ -74,7 +74,7 @@ def _files(names: Iterable[str | None]) -> str | None:
 def _shard_number(name: str) -> int | None:
     head = name.partition("-of-")[0]
     digits = head[len(head.rstrip("0123456789")) :]
-    return int(digits) if digits else None
+    return number_of(digits.lstrip("0") or digits[:1])
 
 
 def _roles(row: TensorRow) -> str:

@@ -10,7 +10,7 @@ from weightscope.analyses.breakdown import OUTSIDE, By, Row
 from weightscope.analyses.summary import Summary
 from weightscope.output import words
 from weightscope.output.document import Cell, Column, Document, Table, Weight
-from weightscope.ranges import fill
+from weightscope.ranges import fill, literal
 
 COMPONENT = Column(title="Component")
 ROLE = Column(title="Role")
@@ -272,4 +272,4 @@ def _alike(a: Row, b: Row) -> bool:
 def _layers(run: list[Row]) -> str:
     if not run[0].group:
         return run[0].name
-    return fill(f"{run[0].group}.{{}}", [[int(row.name) for row in run]])
+    return fill(f"{literal(run[0].group)}.{{}}", [[int(row.name) for row in run]])

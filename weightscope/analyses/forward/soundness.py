@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from weightscope.analyses.forward.result import Result
 from weightscope.analyses.forward.stages import Stage
-from weightscope.analyses.rules.subject import listed, summed
+from weightscope.analyses.rules.subject import listed
 from weightscope.findings import Finding
+from weightscope.ranges import summed
 
 # Trained models put out up to some 10^6 in single elements of the residual stream (massive activations, arXiv
 # 2402.17762; Gemma 3 passes float16's range), and no stage multiplies its root mean square by more than some hundreds.

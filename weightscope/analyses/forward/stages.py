@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from weightscope.analyses.rules.subject import summed
 from weightscope.checkpoint.reader import Progress
+from weightscope.ranges import summed
 
 if TYPE_CHECKING:
     import torch
@@ -116,7 +116,7 @@ class Recorder:
         return Stage(
             stage=seen.name,
             equation=seen.equation,
-            weights=tuple(summed(seen.weights)),
+            weights=tuple(map(str, summed(seen.weights))),
             roles=tuple(dict.fromkeys(role for name in seen.weights for role in roles_of(name))),
             shape=(1, *seen.shape),
             rms=_figures(rms) if finite and math.isfinite(rms) else None,

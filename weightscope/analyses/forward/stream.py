@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
-from weightscope.checkpoint.values import load_torch, read_torch
+from weightscope.checkpoint.values import gather_torch, load_torch
 from weightscope.components.base import Slot
 from weightscope.errors import CheckpointError
 from weightscope.families.registry import Declaration
@@ -86,7 +86,7 @@ class Stream:
             return self._arrived(name, index)
         entry = self._entry(name)
         file = self._checkpoint.files[entry.file]
-        return read_torch(file.path, file.data_start, entry, index.cpu()).to(self._device)
+        return gather_torch(file.path, file.data_start, entry, index.cpu()).to(self._device)
 
     def _arrived(self, name: str, rows: slice | None) -> torch.Tensor:
         coming = self._coming.pop(_key(name, rows), None)

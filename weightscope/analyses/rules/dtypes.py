@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from math import prod
 
 from weightscope.analyses.inventory import Group
-from weightscope.analyses.rules.subject import Subject, summed
+from weightscope.analyses.rules.subject import Subject
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.findings import Finding
 from weightscope.quantization.common.method import FLOATS
+from weightscope.ranges import Title, summed
 from weightscope.storage.base import Kind
 
 
@@ -62,7 +63,7 @@ def _dominant(groups: list[Group]) -> str | None:
 def _strange(subject: Subject, group: Group, types: set[str], main: str) -> Finding:
     wider = len(types) == 1 and all(t in FLOATS and DTYPE_BITS[t] > DTYPE_BITS[main] for t in types)
     odd = [name for name in group.names if subject.checkpoint.tensors[name].dtype != main] if len(types) > 1 else []
-    titles = summed(odd) or [group.title]
+    titles = summed(odd) or [_title(group)]
     said = ", ".join(sorted(types - {main}))
     return Finding(
         code="dtype-mismatch",
@@ -73,6 +74,10 @@ def _strange(subject: Subject, group: Group, types: set[str], main: str) -> Find
         actual=sorted(types),
         hint="kept in more precision, as norms and routers often are" if wider else "save it again in one dtype",
     )
+
+
+def _title(group: Group) -> Title:
+    return Title(group.title, group.names)
 
 
 def _dtypes(group: Group) -> set[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 
-from weightscope.analyses.rules.subject import Subject, listed, some, summed
+from weightscope.analyses.rules.subject import Subject, listed, some
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.locate import SHARD
 from weightscope.findings import Finding
+from weightscope.ranges import summed
 from weightscope.storage.base import Kind
 
 
@@ -23,7 +24,8 @@ def wrong_places(subject: Subject) -> Iterator[Finding]:
     strange = [(name, entry) for name, entry, shard in trios if entry is None or entry.file != shard]
     lacking = [name for name, entry in strange if entry is None and places[name] in numbers]
     # A name that two shards hold is a duplicate, said elsewhere; it is not in the wrong one.
-    moved = [name for name, entry in strange if entry and name not in _tensors_of(subject, places[name])]
+    tensors_of = {file.path.name: file.tensors for file in checkpoint.files}
+    moved = [name for name, entry in strange if entry and name not in tensors_of.get(places[name], ())]
     found = len(entries) - sum(entry is None for _, entry in strange)
     left_out = [name for name in tensors if name not in places] if found < len(tensors) else []
     for names, what, hint in (
@@ -44,10 +46,6 @@ def wrong_places(subject: Subject) -> Iterator[Finding]:
                 tensors=tuple(titles),
                 hint=hint,
             )
-
-
-def _tensors_of(subject: Subject, shard: str) -> Container[str]:
-    return next((file.tensors for file in subject.checkpoint.files if file.path.name == shard), ())
 
 
 def absent_index(subject: Subject) -> Iterator[Finding]:
@@ -94,7 +92,8 @@ def extra_shards(subject: Subject) -> Iterator[Finding]:
             actual=forgotten,
             hint="what it holds is missing for loaders that follow the index; rewrite the index",
         )
-        stray = [name for name in stray if name not in forgotten]
+        known = set(forgotten)
+        stray = [name for name in stray if name not in known]
     if stray:
         yield Finding(
             code="unexpected-shard",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from weightscope.analyses.rules.subject import Subject, listed, some, summed
+from weightscope.analyses.rules.subject import Subject, listed, some
 from weightscope.components.base import find
 from weightscope.components.decoder import Decoder
 from weightscope.findings import Finding
 from weightscope.quantization.common.marks import is_activation
-from weightscope.ranges import fill, template_of
+from weightscope.ranges import Title, expand, fill, number_of, summed, template_of
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 
@@ -34,12 +34,12 @@ def missing_tensors(subject: Subject) -> Iterator[Finding]:
         if slot.auxiliary and not partly:
             left_out += names
             continue
-        title = summed(names)[0]
+        titles = summed(names)
         yield Finding(
             code="missing-tensor",
             severity="error",
-            message=f"{some(names)} missing: {title}",
-            tensors=(title,),
+            message=f"{some(names)} missing: {titles[0]}",
+            tensors=tuple(titles),
             expected=[int(n) for n in slot.stored.shape],
             config=tuple(dict.fromkeys(key for n in slot.stored.shape for key in n.keys)),
             hint="loaders fill missing weights with random numbers; save or download the checkpoint again",
@@ -135,8 +135,8 @@ def _depths(subject: Subject) -> list[Depth]:
 def _place(template: str, name: str) -> tuple[str, int]:
     """The stack that a template belongs to, and the layer that a name gives there; an empty stack for none."""
     stack = template.split("{}", 1)[0]
-    number = name.removeprefix(stack).partition(".")[0] if name.startswith(stack) else ""
-    return (stack, int(number)) if number.isdecimal() else ("", -1)
+    number = number_of(name.removeprefix(stack).partition(".")[0]) if name.startswith(stack) else None
+    return ("", -1) if number is None else (stack, number)
 
 
 def _depth_key(subject: Subject, stack: str) -> str:
@@ -147,12 +147,18 @@ def _depth_key(subject: Subject, stack: str) -> str:
     return "vision_config.num_hidden_layers"
 
 
+def _layers(depth: Depth) -> Title:
+    """The missing layers as one."""
+    template, layers = f"{depth.stack}{{}}", sorted(depth.missing)
+    return Title(fill(template, [layers]), tuple(expand(template, [layers])))
+
+
 def _wrong_depth(depth: Depth) -> Finding:
     return Finding(
         code="missing-tensor" if depth.missing else "unexpected-tensor",
         severity="error",
         message=f"{depth.stack.rstrip('.')} has {depth.found:,} layers, {depth.key} says {depth.said:,}",
-        tensors=tuple(summed(depth.beyond)) or (fill(f"{depth.stack}{{}}", [depth.missing]),),
+        tensors=tuple(summed(depth.beyond)) or (_layers(depth),),
         expected=depth.said,
         actual=depth.found,
         config=(depth.key,),

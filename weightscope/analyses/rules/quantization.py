@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from weightscope.analyses.inventory import Group
-from weightscope.analyses.rules.subject import Subject, listed, some, summed
+from weightscope.analyses.rules.subject import Subject, listed, some
 from weightscope.families.registry import Declaration
 from weightscope.findings import Finding, Severity
 from weightscope.quantization.common.method import FLOATS, Method
 from weightscope.quantization.registry import BESIDE, settings_of
+from weightscope.ranges import Title, summed
 from weightscope.roles import Section
 from weightscope.storage.base import Kind
 
@@ -59,7 +60,7 @@ def _unchecked(subject: Subject, method: Method) -> Iterator[Finding]:
         code="unknown-architecture",
         severity=severity,
         message=f"{method.missing}: {consequence}",
-        tensors=tuple(group.title for group in weights)[:5],
+        tensors=tuple(Title(group.title, group.names) for group in weights)[:5],
         config=KEY,
         hint="all other tensors are checked; `forward` needs the model dequantized",
     )
@@ -131,7 +132,7 @@ def _strange_dtypes(subject: Subject) -> Iterator[Finding]:
             severity="error",
             message=f"{group.title}: {', '.join(sorted(found - group.dtypes))}, "
             f"which {group.scheme.name} does not store there",
-            tensors=(group.title,),
+            tensors=(Title(group.title, group.names),),
             expected=sorted(group.dtypes),
             actual=sorted(found),
             config=KEY,
@@ -155,7 +156,7 @@ def _unscaled(groups: list[Group], *, said: bool) -> Finding:
         code="quantization-mismatch",
         severity="error",
         message=f"{', '.join(group.title for group in groups[:3])}: stored in {', '.join(dtypes)}, {why}",
-        tensors=tuple(group.title for group in groups[:5]),
+        tensors=tuple(Title(group.title, group.names) for group in groups[:5]),
         actual=dtypes,
         config=KEY,
         hint=RESTORE,

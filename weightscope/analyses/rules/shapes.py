@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from copy import deepcopy
 from typing import NamedTuple
 
 from weightscope.analyses.inventory import Group
-from weightscope.analyses.rules.subject import Subject, summed
+from weightscope.analyses.rules.subject import Subject
 from weightscope.components.base import walk
-from weightscope.config import Config, Nullable
+from weightscope.config import FAULTS, Config, Nullable
 from weightscope.errors import WeightscopeError
 from weightscope.families.registry import Declaration
 from weightscope.findings import Finding
+from weightscope.ranges import Title, summed
 from weightscope.sizes import Shape
 
 DAMAGED = "the others of its kind fit: these were damaged or come from another model; save the checkpoint again"
@@ -48,7 +48,7 @@ def misshapen_tensors(subject: Subject) -> Iterator[Finding]:
         expected = [int(size) for size in sizes]
         packed = item.group.packed
         some = len(item.names) < item.group.tensors
-        titles = summed(item.names) if some else [item.group.title]
+        titles = summed(item.names) if some else [Title(item.group.title, item.group.names)]
         verb = "is" if len(item.names) == 1 else f"all {len(item.names):,} are"
         yield Finding(
             code="quantization-mismatch" if packed else "shape-mismatch",
@@ -68,10 +68,13 @@ def _strange(group: Group, subject: Subject) -> Iterator[Wrong]:
         return
     expected = tuple(int(size) for size in group.shape)
     shapes = dict.fromkeys(shape for _, shape in group.counts if shape != expected)
-    for shape in shapes:
-        alike = len(group.counts) == 1
-        entries = subject.checkpoint.tensors
-        yield Wrong(group, shape, group.names if alike else tuple(n for n in group.names if entries[n].shape == shape))
+    if len(group.counts) == 1:
+        yield from (Wrong(group, shape, group.names) for shape in shapes)
+        return
+    names: dict[tuple[int, ...], list[str]] = {}
+    for name in group.names:
+        names.setdefault(subject.checkpoint.tensors[name].shape, []).append(name)
+    yield from (Wrong(group, shape, tuple(names[shape])) for shape in shapes)
 
 
 def _hint(subject: Subject, wrong: list[Wrong]) -> str:
@@ -144,15 +147,15 @@ def _shapes(
     declaration: Declaration, key: str, value: int, wanted: Container[str]
 ) -> dict[str, tuple[int, ...]] | None:
     """The shapes of those templates if the config said `value`; None where no such model can be declared."""
-    data = deepcopy(dict(declaration.config.data))
+    data = part = dict(declaration.config.data)
     *outer, last = key.split(".")
-    part = data
     for name in outer:
+        part[name] = dict(part[name])
         part = part[name]
     part[last] = value
     config = Config(data, source=declaration.config.source)
     try:
         slots = list(walk(declaration.family.component(config, declaration.root)))
-    except (WeightscopeError, ZeroDivisionError):
+    except (WeightscopeError, *FAULTS):
         return None
     return {slot.template: tuple(map(int, slot.stored.shape)) for slot in slots if slot.template in wanted}

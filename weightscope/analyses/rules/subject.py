@@ -1,9 +1,8 @@
-"""What every rule looks at, and how many names are said as one."""
+"""What every rule looks at, and how long lists are said."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from math import prod
+from collections.abc import Sequence
 
 import msgspec
 
@@ -14,7 +13,6 @@ from weightscope.checkpoint.folder import Folder
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.config import Config
 from weightscope.families.registry import Declaration
-from weightscope.ranges import columns, fill, template_of
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,27 +45,6 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
         """Whether no shard is missing or unreadable: only then does an absent tensor mean anything."""
         incomplete = {"missing-shard", "truncated-file", "malformed-header", "unsafe-pickle"}
         return not any(finding.code in incomplete for finding in self.checkpoint.findings)
-
-
-def summed(names: Iterable[str]) -> list[str]:
-    """Names as templates with ranges; a title stands for exactly the names that fit it."""
-    found: dict[str, list[tuple[int, ...]]] = {}
-    for name in names:
-        template, numbers = template_of(name)
-        found.setdefault(template, []).append(numbers)
-    return [title for template, numbers in found.items() for title in _titles(template, numbers)]
-
-
-def _titles(template: str, numbers: list[tuple[int, ...]]) -> Iterator[str]:
-    """One title where the numbers are every combination of their columns, else one for each first number."""
-    ranges = columns(numbers)
-    if len(set(numbers)) == prod(map(len, ranges)):
-        yield fill(template, ranges)
-        return
-    for first in sorted(ranges[0]):
-        head, tail = template.split("{}", 1)
-        rest = [number[1:] for number in numbers if number[0] == first]
-        yield from _titles(f"{head}{first}{tail}", rest)
 
 
 def listed(titles: Sequence[str], most: int = 3) -> str:

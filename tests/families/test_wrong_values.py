@@ -1,0 +1,83 @@
+"""No value of any key of any config ends in anything but a declaration or one clear error.
+
+`WEIGHTSCOPE_SWEEP=all` tries every case, which takes minutes; otherwise a sample that is always the same.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.bounded import BYTES, run_bounded
+from weightscope.config import Config
+from weightscope.errors import ConfigError, WeightscopeError
+from weightscope.families import registry
+from weightscope.families.registry import declare
+
+SAMPLE = 1_500
+LLAMA = {
+    "model_type": "llama",
+    "vocab_size": 16,
+    "hidden_size": 8,
+    "intermediate_size": 12,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+}
+
+
+@pytest.mark.slow
+def test_any_value_of_any_key(tmp_path: Path) -> None:
+    sample = None if os.environ.get("WEIGHTSCOPE_SWEEP") == "all" else SAMPLE
+    done = run_bounded(
+        tmp_path, program=f"sys.path.insert(0, ''); from tests.families.sweep import main; main({sample})"
+    )
+    assert done.code == 0, done.err
+    failed = done.out.splitlines()[:-1]
+    assert failed == []
+    # Most of it is transformers, which makes the configs.
+    assert done.bytes < BYTES
+
+
+@pytest.mark.parametrize(
+    "error",
+    [TypeError("a"), ValueError("a"), ZeroDivisionError("a"), OverflowError("a"), MemoryError(), KeyError("a"),
+     AttributeError("a"), IndexError("a"), RecursionError("a")],
+    ids=lambda error: type(error).__name__,
+)  # fmt: skip
+@pytest.mark.parametrize("late", [False, True], ids=["while it is built", "while it is walked"])
+def test_what_python_raises_is_a_line_about_the_config(
+    error: Exception, late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    if late:
+        monkeypatch.setattr(registry, "walk", fail)
+    else:
+        monkeypatch.setattr(Config, "get", fail)
+    with pytest.raises(ConfigError) as raised:
+        declare(Config(LLAMA))
+    assert raised.value.code == "config-invalid"
+    assert raised.value.where == "config.json"
+    assert str(raised.value).count("\n") == 0
+    if not isinstance(error, ZeroDivisionError):
+        assert type(error).__name__ in str(raised.value)
+        assert "the key read last is '" in str(raised.value)
+
+
+def test_text_never_reaches_arithmetic() -> None:
+    dbrx = {
+        "model_type": "dbrx",
+        "vocab_size": "x" * 1000,
+        "d_model": 6144,
+        "n_heads": 48,
+        "n_layers": 40,
+        "attn_config": {"kv_n_heads": 8},
+        "ffn_config": {"ffn_hidden_size": 10752},
+    }
+    with pytest.raises(WeightscopeError) as raised:
+        declare(Config(dbrx))
+    assert "xxxx" in str(raised.value)
+    assert raised.value.code == "config-invalid"

@@ -1,0 +1,45 @@
+"""What a value of a config must be before it is computed with: of its kind, finite, and no larger than models need."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+MAX_NUMBER = 2**63 - 1
+# Characters of a value that a family reads, and items of a list: one for each layer.
+MAX_TEXT = 1_000
+MAX_ITEMS = 100_000
+
+KIND = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a string",
+    dict: "an object",
+    list: "a list",
+}
+
+
+def beyond(value: Any) -> str:
+    """Why no key can have this value, as the end of a sentence that begins with the key; empty where it can."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"is {value}, not a finite number"
+    if isinstance(value, int) and abs(value) > MAX_NUMBER:
+        return f"has {digits(value)} digits, more than any model needs"
+    if isinstance(value, str) and len(value) > MAX_TEXT:
+        return f"has {len(value):,} characters, more than any model needs"
+    if isinstance(value, list | dict) and len(value) > MAX_ITEMS:
+        return f"has {len(value):,} items, more than any model needs"
+    return ""
+
+
+def fits(value: Any, expected: type) -> bool:
+    """Whether a value is of a kind; whole numbers are numbers, and true is no number."""
+    if isinstance(value, bool):
+        return expected in (bool, object)
+    return isinstance(value, float | int) if expected is float else isinstance(value, expected)
+
+
+def digits(value: int) -> int:
+    """Decimal digits, counted without writing them: Python writes no more than 4,300."""
+    return int(math.log10(abs(value))) + 1
