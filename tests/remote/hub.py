@@ -88,6 +88,8 @@ class Hub:
     def __init__(self, *, delay: float = 0.0, redirect: bool = True, page: int = 1000) -> None:
         self.repos: dict[str, Repo] = {}
         self.requests: list[Request] = []
+        # The paths that were asked for, as soon as they were.
+        self.begun: list[str] = []
         self.faults: dict[str, list[Fault]] = {}
         self.delay = delay
         self.redirect = redirect
@@ -152,6 +154,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.headers.get("Authorization")
 
     def answer(self) -> None:
+        self.hub.begun.append(self.path)
         if self.hub.delay:
             time.sleep(self.hub.delay)
         if self.server.name == "store":
@@ -398,6 +401,98 @@ def compresses(handler: Handler, content: Content, start: int, stop: int) -> Non
 
 def redirects_to(location: str) -> Fault:
     return status(302, Location=location)
+
+
+def says(code: int, body: bytes = b"", **headers: str) -> Fault:
+    """An answer made up, with nothing added to it; its length is its own where it says none."""
+
+    def fault(handler: Handler, content: Content, start: int, stop: int) -> None:
+        handler.send_response(code)
+        for key, value in ({"Content_Length": str(len(body))} | headers).items():
+            handler.send_header(key.replace("_", "-"), value)
+        handler.end_headers()
+        handler.note(code, len(body))
+        handler.wfile.write(body)
+
+    return fault
+
+
+def answers(body: Any) -> Fault:
+    """This JSON, whatever was asked."""
+
+    def fault(handler: Handler, content: Content, start: int, stop: int) -> None:
+        handler.json(body)
+
+    return fault
+
+
+def drips(beginning: bytes, drop: bytes = b"x", every: float = 0.2) -> Fault:
+    """These bytes, and then the same few again and again, always before a client's patience with one wait ends."""
+
+    def fault(handler: Handler, content: Content, start: int, stop: int) -> None:
+        handler.note(0, 0)
+        handler.wfile.write(beginning)
+        for _ in range(300):
+            handler.wfile.write(drop)
+            handler.wfile.flush()
+            time.sleep(every)
+        handler.drop()
+
+    return fault
+
+
+HINT = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+# By what a client waits for: the status line, a header, one more hint, a body.
+SLOW = {
+    "status": drips(b"HTTP/1.1 200 ", b"O"),
+    "headers": drips(b"HTTP/1.1 200 OK\r\nX-Long: "),
+    "hints": drips(HINT, HINT),
+    "body": drips(b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n", b"{"),
+    "chunks": drips(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n{\r\n"),
+}
+
+
+def paces(beginning: int, bytes_: int, every: float) -> Fault:
+    """What was asked for: so much of it at once, and then so many bytes now and then."""
+
+    def fault(handler: Handler, content: Content, start: int, stop: int) -> None:
+        asked = "Range" in handler.headers
+        handler.send_response(206 if asked else 200)
+        handler.send_header("Content-Length", str(stop - start))
+        handler.send_header("ETag", f'"{content.etag}"')
+        if asked:
+            handler.send_header("Content-Range", f"bytes {start}-{stop - 1}/{content.size}")
+        handler.end_headers()
+        handler.note(200, 0)
+        handler.wfile.write(content.read(start, start + beginning))
+        for at in range(start + beginning, stop, bytes_):
+            handler.wfile.write(content.read(at, min(stop, at + bytes_)))
+            handler.wfile.flush()
+            time.sleep(every)
+
+    return fault
+
+
+def redirects_slowly(handler: Handler, content: Content, start: int, stop: int) -> None:
+    """Each within a client's patience, and none the last."""
+    time.sleep(0.5)
+    handler.send(302, b"", {"Location": "?again"})
+
+
+def floods(head: bytes) -> Fault:
+    """A body without an end, as fast as it is taken."""
+
+    def fault(handler: Handler, content: Content, start: int, stop: int) -> None:
+        handler.wfile.write(head + b"Transfer-Encoding: chunked\r\n\r\n")
+        sent = 0
+        try:
+            while sent < 3_000_000_000:
+                handler.wfile.write(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+                sent += 0x10000
+        finally:
+            handler.note(200, sent)
+
+    return fault
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from huggingface_hub import constants
 from tests.remote.conftest import FIXTURES, Run
 from tests.remote.hub import Hub, Repo, ignores_ranges, normal, status
 from tests.remote.test_faults import leftovers
+from weightscope.checkpoint import stores
+from weightscope.checkpoint.find import find
 from weightscope.checkpoint.reference import Address, HubReference, parse
 from weightscope.errors import RemoteError, UsageError, WeightscopeError
 from weightscope.opening import open_model
@@ -194,7 +197,9 @@ def test_only_headers_of_a_store_are_read(memory: Any, monkeypatch: pytest.Monke
     cat = type(memory).cat_file
 
     def counted(self: Any, path: str, start: int | None = None, end: int | None = None, **options: Any) -> bytes:
-        read.append((end or 0) - (start or 0))
+        if path.endswith(".safetensors"):
+            assert end is not None
+            read.append(end - (start or 0))
         return bytes(cat(self, path, start, end, **options))
 
     monkeypatch.setattr(type(memory), "cat_file", counted)
@@ -213,6 +218,37 @@ def test_only_headers_of_a_store_are_read(memory: Any, monkeypatch: pytest.Monke
 def test_stores_that_cannot_be_read(url: str, error: type[WeightscopeError], said: str, memory: Any) -> None:
     with pytest.raises(error, match=said):
         open_model(url)
+
+
+def test_a_store_that_does_not_answer(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "SECONDS", 0.3)
+    monkeypatch.setattr(type(memory), "info", lambda *_, **__: time.sleep(30))
+    start = time.monotonic()
+    with pytest.raises(RemoteError, match="there is no answer in time"):
+        open_model("memory://bucket/llama")
+    assert time.monotonic() - start < 15
+
+
+@pytest.mark.parametrize("size", [-1, 1 << 63, None, "9", 1.5])
+def test_a_size_of_a_store(size: Any, memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = type(memory).info
+    monkeypatch.setattr(type(memory), "info", lambda *a, **o: info(*a, **o) | {"size": size})
+    with pytest.raises(RemoteError, match="the store does not tell its size"):
+        open_model("memory://bucket/llama")
+
+
+def test_a_store_whose_file_changes(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    marks = iter(range(1000))
+    monkeypatch.setattr(type(memory), "ukey", lambda *_: str(next(marks)))
+    with pytest.raises(RemoteError, match="the file changed while it was read"):
+        open_model("memory://bucket/llama")
+
+
+def test_names_of_a_store_are_names(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["bucket/llama/..", "bucket/llama/a\\..\\b.json", "bucket/llama/x\0.json", "bucket/llama/config.json"]
+    monkeypatch.setattr(type(memory), "ls", lambda *_, **__: [{"name": n, "type": "file", "size": 1} for n in names])
+    folder, _ = find(parse("memory://bucket/llama"))  # type: ignore[arg-type]
+    assert folder.names() == ["config.json"]
 
 
 def test_values_are_refused_with_what_to_do(memory: Any) -> None:

@@ -100,11 +100,23 @@ def test_headers_are_known_by_content_not_by_name(ws: Run, hub: Hub, tmp_path: P
     shutil.copytree(FIXTURES / "llama", tmp_path / "next")
     (tmp_path / "next" / "README.md").write_text("a new commit")
     hub.add("org/llama", tmp_path / "next")
-    hub.add("else/where", FIXTURES / "llama")
     hub.requests.clear()
     inspected(ws, "org/llama")
-    inspected(ws, "else/where")
     assert not [request for request in hub.requests if request.server == "store"]
+
+
+def test_no_repository_or_server_speaks_for_another(ws: Run, hub: Hub) -> None:
+    # What is listed as the hash of a file need not be its hash.
+    inspected(ws, "org/llama")
+    hub.add("else/where", FIXTURES / "llama")
+    hub.requests.clear()
+    inspected(ws, "else/where")
+    assert len([request for request in hub.requests if request.server == "store"]) == len(LLAMA_SHARDS)
+    commit = hub.repos["org/llama"].refs["main"]
+    hub.requests.clear()
+    inspected(ws, f"org/llama@{commit}", HF_ENDPOINT=hub.endpoint.replace("127.0.0.1", "localhost"))
+    assert len(hub.asked("/api/")) == 1
+    assert len([request for request in hub.requests if request.server == "store"]) == len(LLAMA_SHARDS)
 
 
 def test_a_file_of_another_content_is_fetched(ws: Run, hub: Hub) -> None:

@@ -17,7 +17,7 @@ from tests.remote.hub import Hub
 from weightscope.checkpoint import kept
 from weightscope.checkpoint.folder import Expected
 from weightscope.checkpoint.guess import head_of
-from weightscope.checkpoint.ranged import MAX_FETCHED, RangedFile
+from weightscope.checkpoint.ranged import MAX_FETCHED, MAX_REQUESTS, RangedFile
 from weightscope.errors import RemoteError
 
 
@@ -94,6 +94,14 @@ def test_no_more_is_fetched_than_a_header_can_need() -> None:
     file = RangedFile(lambda start, stop: b"", 1 << 40, "it", head=10)
     with pytest.raises(RemoteError, match="more than 256,000,000 bytes to fetch"):
         file[0 : MAX_FETCHED + 1]
+
+
+def test_a_file_takes_few_requests() -> None:
+    file = RangedFile(lambda start, stop: bytes(stop - start), 1 << 40, "it", head=10)
+    for number in range(MAX_REQUESTS):
+        file[number << 20 : (number << 20) + 1]
+    with pytest.raises(RemoteError, match="more than 100 requests to fetch"):
+        file[1 << 30 : (1 << 30) + 1]
 
 
 def test_a_progress_bar_is_drawn_while_headers_come(hub: Hub, home: Path, tmp_path: Path) -> None:

@@ -5,18 +5,18 @@ Its layout is documented: `models--org--name` holds `refs/REVISION` (a commit), 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
+from weightscope.checkpoint.claims import is_hash, is_path
 from weightscope.checkpoint.folder import Folder, LocalFolder
+from weightscope.checkpoint.hub_settings import settings
 from weightscope.checkpoint.locate import Location, locate_file, locate_in
 from weightscope.checkpoint.reference import MAIN, HubReference
 from weightscope.errors import WeightscopeError
 
-COMMIT = re.compile(r"[0-9a-f]{40}")
 REPO_FOLDER = "models--"
 
 
@@ -31,16 +31,12 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 def cache_folder() -> Path:
     """Where huggingface_hub keeps what it downloads: HF_HUB_CACHE, or below HF_HOME."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE)
+    return Path(settings().HF_HUB_CACHE)
 
 
 def is_offline() -> bool:
     """Whether the user wants no network."""
-    from huggingface_hub import constants
-
-    return bool(constants.HF_HUB_OFFLINE)
+    return bool(settings().HF_HUB_OFFLINE)
 
 
 def repo_folder(repo: str) -> Path:
@@ -56,14 +52,14 @@ def snapshot(repo: str, commit: str) -> Path:
 def cached_commit(reference: HubReference) -> str | None:
     """The commit that a revision was when the cache last heard of it, if anything of that is here."""
     revision = reference.revision
-    if not COMMIT.fullmatch(revision):
-        if ".." in Path(revision).parts:
+    if not is_hash(revision):
+        if not is_path(revision):
             return None
         try:
             revision = (repo_folder(reference.repo) / "refs" / revision).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
             return None
-    return revision if COMMIT.fullmatch(revision) and snapshot(reference.repo, revision).is_dir() else None
+    return revision if is_hash(revision) and snapshot(reference.repo, revision).is_dir() else None
 
 
 def complete(folder: Folder, name: str, variant: str | None) -> bool:

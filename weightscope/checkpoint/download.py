@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import shutil
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from weightscope.checkpoint.cached import in_cache, is_offline
+from weightscope.checkpoint.background import Background
+from weightscope.checkpoint.cached import cache_folder, in_cache, is_offline
 from weightscope.checkpoint.find import on_hub
 from weightscope.checkpoint.locate import locate_file, locate_in
 from weightscope.checkpoint.reference import Address, Reference
@@ -81,16 +83,37 @@ def download(plan: Download, hub: HubFolder | None, progress: Progress | None = 
     """
     if hub is None or not plan.files:
         return plan.path
+    _hold_room(plan)
     counting = _Counting()
-    with ThreadPoolExecutor(FILES) as pool:
-        futures = {pool.submit(hub.download, name, counting.bar): name for name in plan.files}
-        try:
-            _watch(set(futures), plan, counting, progress)
-        except BaseException:
-            counting.stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    pool = Background(FILES)
+    futures = {pool.submit(hub.download, name, counting.bar): name for name in plan.files}
+    try:
+        _watch(set(futures), plan, counting, progress)
+    except BaseException:
+        counting.stop.set()
+        pool.cancel()
+        hub.close()
+        pool.close()
+        hub.sweep(tuple(name for future, name in futures.items() if not _came(future)))
+        raise
     return plan.path
+
+
+def _hold_room(plan: Download) -> None:
+    """Ask for no more than fits: a server may list what it likes."""
+    folder = cache_folder()
+    while not folder.is_dir() and folder != folder.parent:
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if plan.bytes > free:
+        raise RemoteError(
+            f"has {plan.bytes:,} bytes to fetch, and the disk of the cache has {free:,} left",
+            where=plan.reference, hint="make room, or set HF_HOME to a larger disk",
+        )  # fmt: skip
+
+
+def _came(future: Future[Path]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
 
 
 def _watch(futures: set[Future[Path]], plan: Download, counting: _Counting, progress: Progress | None) -> None:

@@ -45,12 +45,11 @@ def on_hub(reference: HubReference) -> tuple[HubFolder, str]:
         RemoteError: it cannot be reached.
         UsageError: it holds nothing of that name.
     """
-    from concurrent.futures import ThreadPoolExecutor
-
+    from weightscope.checkpoint.background import Background
     from weightscope.checkpoint.listing import list_files
     from weightscope.checkpoint.wire import Wire
 
-    wire, pool = Wire(), ThreadPoolExecutor(1)
+    wire, pool = Wire(), Background(1)
     listing = pool.submit(list_files, reference, wire)
     try:
         # What takes long to import is imported while the server is waited for.
@@ -59,7 +58,7 @@ def on_hub(reference: HubReference) -> tuple[HubFolder, str]:
         return folder_of(reference, listing.result())
     finally:
         wire.cut()
-        pool.shutdown(wait=False)
+        pool.close()
 
 
 def offline(reference: HubReference) -> tuple[Folder, str]:

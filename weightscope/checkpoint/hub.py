@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from urllib.parse import quote
 
-from huggingface_hub import constants
-
+from weightscope.checkpoint.background import Background
 from weightscope.checkpoint.cached import snapshot
 from weightscope.checkpoint.folder import Expected
 from weightscope.checkpoint.guess import head_of, tail_of
-from weightscope.checkpoint.hub_file import PATIENCE, Silent, fetch
+from weightscope.checkpoint.hub_file import fetch, sweep
+from weightscope.checkpoint.hub_settings import settings
 from weightscope.checkpoint.kept import Entry, Listing, Part, keep_part, load_part
 from weightscope.checkpoint.listing import headers
+from weightscope.checkpoint.place import known_blob, name_commit, place
 from weightscope.checkpoint.ranged import RangedFile
 from weightscope.checkpoint.reference import HubReference
-from weightscope.checkpoint.wire import Wire
+from weightscope.checkpoint.wire import Same, Wire
 from weightscope.errors import RemoteError, UsageError, Where
 
 # What is fetched whole, as a file here: configs, indexes, tokenizers.
 MAX_SMALL = 200_000_000
+MAX_CONFIG = 10_000_000
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 
 
@@ -42,9 +43,9 @@ class HubFolder:
         }
         self._wire = Wire()
         self._headers = headers()
-        self._base = f"{constants.ENDPOINT}/{reference.repo}/resolve/{listing.commit}/"
-        self._pool = ThreadPoolExecutor(4)
-        # Each takes two round trips; one file that was named needs no index.
+        self._base = f"{settings().ENDPOINT}/{reference.repo}/resolve/{listing.commit}/"
+        self._pool = Background(4)
+        # One file that was named needs no index.
         indexes = [name for name in INDEXES if name in self._files][:1] if whole else []
         wanted = [name for name in ("config.json", *indexes) if name in self._files]
         self._ahead: dict[str, Future[Path]] = {name: self._pool.submit(self._fetch, name) for name in wanted}
@@ -76,21 +77,22 @@ class HubFolder:
 
     def fetch(self, name: str) -> Path:
         """The file in the local cache, where huggingface_hub puts it."""
-        return self._ahead[name].result() if name in self._ahead else self._fetch(name)
+        ahead = self._ahead.get(name)
+        return ahead.result() if ahead and not ahead.cancelled() else self._fetch(name)
 
     def open(self, name: str, expected: Expected | None) -> RangedFile:
         """The file by ranges, or what is remembered of it."""
         entry, where = self._files[name], self.named(name)
-        part = load_part(_key(entry))
-        url = self._base + quote(self._prefix + name)
+        part = load_part(self._key(entry))
+        same = Same(where)
 
         def get(start: int, stop: int) -> bytes:
-            piece = self._wire.get(url, start, stop, where=where, headers=self._headers)
+            piece = self._wire.get(self._url(name), start, stop, where=where, headers=self._headers)
             if piece.size != entry.size:
                 raise RemoteError(
                     f"the repository lists {entry.size:,} bytes, its server has {piece.size:,}", where=where
                 )
-            return piece.data or b""
+            return same.held(piece)
 
         return RangedFile(
             get,
@@ -105,39 +107,48 @@ class HubFolder:
         """Remember the header by what names the file's content."""
         if file.fetched:
             entry = self._files[name]
-            keep_part(_key(entry), Part(entry.size, entry.etag, file.spans))
+            keep_part(self._key(entry), Part(entry.size, entry.etag, file.spans))
 
     def download(self, name: str, received: Callable[[float], None]) -> Path:
-        """A file of any size, as `fetch`; `received` is told of bytes, and ends it by raising."""
-        bar = type("Bar", (Silent,), {"update": lambda _, count=1: received(count or 0)})
-        return self._have(name, patience=math.inf, bar=bar)
+        """A file of any size, in the local cache; `received` is told of bytes, and ends it by raising."""
+        entry, repo, commit = self._files[name], self.reference.repo, self.listing.commit
+        path = fetch(self._wire, repo, commit, self._prefix + name, entry, self.named(name), received)
+        name_commit(repo, self.reference.revision, commit)
+        return path
 
     def close(self) -> None:
         """Nothing is waited for any more."""
+        self._pool.cancel()
         self._wire.cut()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.close()
+
+    def sweep(self, names: tuple[str, ...]) -> None:
+        """Remove what is half written of downloads that were given up."""
+        for name in names:
+            sweep(self.reference.repo, self._files[name])
 
     def _fetch(self, name: str) -> Path:
         if self.is_here(name):
             return self.path / name
-        size = self._files[name].size
-        if size > MAX_SMALL:
-            raise RemoteError(f"has {size:,} bytes, more than is fetched to look at", where=self.named(name))
-        return self._have(name, patience=PATIENCE, bar=Silent)
+        entry, where, repo = self._files[name], self.named(name), self.reference.repo
+        most = MAX_CONFIG if name == "config.json" else MAX_SMALL
+        if entry.size > most:
+            raise RemoteError(f"has {entry.size:,} bytes, more than is fetched to look at", where=where)
+        content: bytes | bytearray | None = known_blob(repo, entry.etag, entry.size)
+        if content is None:
+            content = self._wire.all(self._url(name), entry.size, where=where, headers=self._headers)
+        if len(content) != entry.size:
+            raise RemoteError(f"the repository lists {entry.size:,} bytes, and {len(content):,} came", where=where)
+        path = place(repo, self.listing.commit, self._prefix + name, entry.etag, content, where)
+        name_commit(repo, self.reference.revision, self.listing.commit)
+        return path
 
-    def _have(self, name: str, *, patience: float, bar: type[Silent]) -> Path:
-        # By the name that was asked for, so that the cache knows it as a download does; a branch may have moved on.
-        for revision in dict.fromkeys((self.reference.revision, self.listing.commit)):
-            path = fetch(
-                self.reference.repo, self._prefix + name, revision, self.named(name), patience=patience, bar=bar
-            )
-            if path == self.path / name:
-                return path
-        raise RemoteError("the repository changed meanwhile", where=self.named(name), hint="try again")
+    def _url(self, name: str) -> str:
+        return self._base + quote(self._prefix + name)
 
-
-def _key(entry: Entry) -> str:
-    return f"hub {entry.etag} {entry.size}"
+    def _key(self, entry: Entry) -> str:
+        """What names a file's content, and who says so: no repository can speak for another."""
+        return f"hub {settings().ENDPOINT} {self.reference.repo} {entry.etag} {entry.size}"
 
 
 def folder_of(reference: HubReference, listing: Listing) -> tuple[HubFolder, str]:

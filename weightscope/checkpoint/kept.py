@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from weightscope.checkpoint.hub_settings import settings
 from weightscope.checkpoint.ranged import Span
 from weightscope.errors import RemoteError, Where
 from weightscope.interrupt import unfinished
@@ -46,9 +47,7 @@ class Part(msgspec.Struct, frozen=True):
 
 def home() -> Path:
     """The folder, beside the Hugging Face cache; it may be deleted at any time."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HOME) / "weightscope"
+    return Path(settings().HF_HOME) / "weightscope"
 
 
 def load_listing(repo: str, commit: str) -> Listing | None:
@@ -71,7 +70,7 @@ def keep_part(key: str, part: Part) -> None:
     write(_part_path(key), msgspec.msgpack.encode(part))
 
 
-def write(path: Path, content: bytes) -> bool:
+def write(path: Path, content: bytes | bytearray) -> bool:
     """Write beside the place and move there, so that nobody meets half of it; whether there was room and leave to."""
     temporary = Path(f"{path}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
@@ -85,7 +84,7 @@ def write(path: Path, content: bytes) -> bool:
     return True
 
 
-def _write(temporary: Path, path: Path, content: bytes) -> None:
+def _write(temporary: Path, path: Path, content: bytes | bytearray) -> None:
     try:
         with unfinished(temporary):
             with temporary.open("xb") as file:
@@ -97,7 +96,7 @@ def _write(temporary: Path, path: Path, content: bytes) -> None:
         raise
 
 
-def write_copy(path: Path, content: bytes, where: Where) -> Path:
+def write_copy(path: Path, content: bytes | bytearray, where: Where) -> Path:
     """The same of what must be here as a file to be read.
 
     Raises:
@@ -123,7 +122,7 @@ def _load(path: Path, kind: type[T]) -> T | None:
 
 
 def _listing_path(repo: str, commit: str) -> Path:
-    return home() / "listings" / repo.replace("/", "--") / commit
+    return home() / "listings" / _name(f"{settings().ENDPOINT} {repo} {commit}")
 
 
 def _part_path(key: str) -> Path:

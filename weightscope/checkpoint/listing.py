@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
+from typing import Annotated
 from urllib.parse import quote
 
 import msgspec
-from huggingface_hub import constants
 from huggingface_hub.utils import build_hf_headers
 
+from weightscope.checkpoint.claims import MAX_SIZE, is_hash, is_path, is_sha256, leaves
+from weightscope.checkpoint.hub_settings import settings
 from weightscope.checkpoint.kept import Entry, Listing, keep_listing, load_listing
 from weightscope.checkpoint.reference import HubReference
 from weightscope.checkpoint.wire import Wire
-from weightscope.errors import RemoteError
+from weightscope.errors import RemoteError, UsageError
 
 MAX_LISTING = 50_000_000
-COMMIT = re.compile(r"[0-9a-f]{40}")
+# Of objects in it, two for each large file.
+MAX_OBJECTS = 500_000
+
+Size = Annotated[int, msgspec.Meta(ge=0, le=MAX_SIZE)]
 
 
 class _Large(msgspec.Struct):
     sha256: str
-    size: int
+    size: Size
 
 
 class _File(msgspec.Struct, rename="camel"):
     """A file as the API describes it."""
 
     rfilename: str
-    size: int | None = None
+    size: Size | None = None
     blob_id: str = ""
     lfs: _Large | None = None
 
@@ -50,22 +55,59 @@ def list_files(reference: HubReference, wire: Wire) -> Listing:
     Raises:
         RemoteError: no such repository or revision, no access, no network.
     """
-    if COMMIT.fullmatch(reference.revision) and (known := load_listing(reference.repo, reference.revision)):
+    if is_hash(reference.revision) and (known := load_listing(reference.repo, reference.revision)):
         return known
-    url = f"{constants.ENDPOINT}/api/models/{reference.repo}/revision/{quote(reference.revision, safe='')}?blobs=true"
+    base = f"{settings().ENDPOINT}/api/models/{reference.repo}"
+    url = f"{base}/revision/{quote(reference.revision, safe='')}?blobs=true"
     raw = wire.all(url, MAX_LISTING, where=reference.title, headers=headers())
+    if raw.count(b"{") > MAX_OBJECTS:
+        raise RemoteError(f"the server lists more than {MAX_OBJECTS // 2:,} files", where=reference.title)
     try:
         info = msgspec.json.decode(raw, type=_Info)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise RemoteError(
             "the server describes no model there", where=reference.title, hint="is HF_ENDPOINT a Hub?"
         ) from None
-    listing = Listing(info.sha, {file.rfilename: file.entry for file in info.siblings})
+    listing = Listing(_commit(info, reference), dict(_named(info, reference)))
     keep_listing(reference.repo, listing)
     return listing
 
 
+def _commit(info: _Info, reference: HubReference) -> str:
+    if not is_hash(info.sha):
+        raise RemoteError("the server names a commit that is no hash", where=reference.title)
+    if is_hash(reference.revision) and info.sha != reference.revision:
+        raise RemoteError("the server answers with another commit", where=reference.title)
+    return info.sha
+
+
+def _named(info: _Info, reference: HubReference) -> Iterator[tuple[str, Entry]]:
+    """Files by names that are paths here. Others cannot be read on every system, and are left out."""
+    for file in info.siblings:
+        if leaves(file.rfilename):
+            raise RemoteError("the server lists a file outside of the repository", where=reference.title)
+        if not is_path(file.rfilename):
+            continue
+        entry = file.entry
+        if not (is_sha256(entry.etag) if file.lfs else is_hash(entry.etag)):
+            where = f"{reference.title}/{file.rfilename}"
+            raise RemoteError("the server names its content by what is no hash", where=where)
+        yield file.rfilename, entry
+
+
 def headers() -> dict[str, str]:
-    """With the user's token, where there is one."""
-    made: dict[str, str] = build_hf_headers(library_name="weightscope")
+    """With the user's token, where there is one.
+
+    Raises:
+        UsageError: a variable holds what no header can.
+    """
+    try:
+        made: dict[str, str] = build_hf_headers(library_name="weightscope")
+    except (OSError, UnicodeDecodeError) as error:
+        where = settings().HF_TOKEN_PATH
+        raise UsageError(f"the token cannot be read ({error})", where=where, hint="see HF_TOKEN_PATH") from None
+    if not all(value.isascii() and value.isprintable() for value in made.values()):
+        raise UsageError(
+            "the token, or HF_HUB_USER_AGENT_ORIGIN, holds a character that cannot be sent", hint="see HF_TOKEN"
+        )
     return made

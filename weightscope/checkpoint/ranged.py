@@ -10,6 +10,8 @@ from weightscope.errors import RemoteError, Where
 MAX_FETCHED = 256_000_000
 # What a slice that nobody foresaw is rounded up to: a round trip costs more than this takes.
 LEAST = 1 << 12
+# Requests for one file: a header takes two, a pickle in a zip three or four.
+MAX_REQUESTS = 100
 
 Span = tuple[int, bytes]
 
@@ -39,6 +41,7 @@ class RangedFile:
         self._tail = tail
         self.spans: list[Span] = list(spans)
         self.fetched = 0
+        self._requests = 0
         self.etag = ""
 
     def __len__(self) -> int:
@@ -68,9 +71,11 @@ class RangedFile:
 
     def _get(self, start: int, stop: int) -> bytes:
         self.fetched += stop - start
-        if self.fetched > MAX_FETCHED:
+        self._requests += 1
+        if self.fetched > MAX_FETCHED or self._requests > MAX_REQUESTS:
+            most = f"{MAX_FETCHED:,} bytes" if self.fetched > MAX_FETCHED else f"{MAX_REQUESTS} requests"
             raise RemoteError(
-                f"its header would take more than {MAX_FETCHED:,} bytes to fetch",
+                f"its header would take more than {most} to fetch",
                 where=self._where,
                 hint="download the file to look at it",
             )

@@ -174,18 +174,19 @@ def _reading(folder: Folder, location: Location) -> Iterator[Callable[[int], Fil
     if not away:
         yield lambda number: read_header(location.weights[number], number)
         return
-    from concurrent.futures import ThreadPoolExecutor
+    from weightscope.checkpoint.background import Background
 
     expected = _expected(location.index)
-    pool = ThreadPoolExecutor(CONNECTIONS)
+    pool = Background(CONNECTIONS)
     ahead = {number: pool.submit(_read_away, folder, names[number], number, expected) for number in away}
     try:
         yield (
             lambda number: ahead[number].result() if number in ahead else read_header(location.weights[number], number)
         )
     finally:
+        pool.cancel()
         folder.close()
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.close()
 
 
 def _name(folder: Folder, path: Path) -> str:

@@ -7,6 +7,8 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from weightscope.checkpoint.claims import is_path
+from weightscope.checkpoint.hub_settings import settings, web_fault
 from weightscope.checkpoint.locate import WEIGHT_SUFFIXES
 from weightscope.errors import UsageError
 
@@ -18,6 +20,7 @@ LONG = re.compile(rf"(?P<repo>{REPO})(?:@(?P<revision>{REVISION}))?(?:/(?P<name>
 PAGE = re.compile(rf"/(?P<repo>{REPO})(?:/(?:resolve|blob|tree|raw)/(?P<revision>{REVISION})(?:/(?P<name>.*))?)?/?")
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 MAIN = "main"
+MAX_REPO = 96
 
 
 class HubReference(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +45,12 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def shown(self) -> str:
         """The URL without what may be secret: user and password, and the query that signs it."""
-        parts = urlsplit(self.url)
+        try:
+            parts = urlsplit(self.url)
+        except ValueError:
+            # What cannot be taken apart may hold a password all the same.
+            scheme, _, rest = re.split(r"[?#]", self.url)[0].partition("://")
+            return f"{scheme}://{rest.rpartition('@')[2]}"
         return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
@@ -56,6 +64,11 @@ def parse(text: str) -> Reference | None:
         UsageError: it begins as a reference and goes on as none.
     """
     scheme = SCHEME.match(text)
+    # Bytes that are no UTF-8 come as halves of characters: the Hub has no such names.
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        if scheme is None:
+            return None
+        raise UsageError("not an address: it holds bytes that are no UTF-8", where=text)
     if scheme is None:
         return _repo(text)
     kind, rest = scheme[1].lower(), text[scheme.end() :]
@@ -65,30 +78,48 @@ def parse(text: str) -> Reference | None:
             raise UsageError("not an address on the Hub", where=text, hint="it is hf://org/name or hf://org/name/file")
         return _hub(found)
     if kind == "file":
-        raise UsageError("a path needs no file://", where=text, hint=f"name it as {unquote(urlsplit(text).path)}")
+        path = unquote(text.partition("://")[2])
+        raise UsageError("a path needs no file://", where=text, hint=f"name it as {path}")
+    address = Address(url=text, scheme=kind)
+    try:
+        urlsplit(text)
+    except ValueError as error:
+        raise UsageError(f"not an address ({error})", where=address.shown, hint="check the spelling") from None
     if kind in ("http", "https"):
-        return _page(text) or Address(url=text, scheme=kind)
-    return Address(url=text, scheme=kind)
+        # Its own user and password are not shown.
+        if fault := web_fault(text):
+            raise UsageError(f"not a web address ({fault})", where=address.shown, hint="check the spelling")
+        return _page(text) or address
+    if "::" in text:
+        raise UsageError("a chain of addresses, and only single ones are read", where=address.shown)
+    return address
 
 
 def _repo(text: str) -> HubReference | None:
     found = SHORT.fullmatch(text)
     if found is None or any(found["repo"].endswith(suffix) for suffix in (*WEIGHT_SUFFIXES, ".json")):
         return None
+    if not _is_repo(found["repo"]):
+        return None
     return HubReference(repo=found["repo"], revision=found["revision"] or MAIN)
 
 
+def _is_repo(text: str) -> bool:
+    """Whether the Hub allows the name; in the cache, `--` stands for the slash."""
+    return len(text) <= MAX_REPO and "--" not in text and ".." not in text
+
+
 def _hub(found: re.Match[str]) -> HubReference:
-    revision = unquote(found["revision"] or MAIN)
-    return HubReference(repo=found["repo"], revision=revision, name=unquote(found["name"] or "").strip("/"))
+    revision, name = unquote(found["revision"] or MAIN), unquote(found["name"] or "").strip("/")
+    if not _is_repo(found["repo"]) or (name and not is_path(name)):
+        raise UsageError("not an address on the Hub", where=found.string, hint="it is hf://org/name/file")
+    return HubReference(repo=found["repo"], revision=revision, name=name)
 
 
 def _page(text: str) -> HubReference | None:
     """What a page or a download link of the Hub is about."""
-    from huggingface_hub import constants
-
     parts = urlsplit(text)
-    endpoint = urlsplit(constants.ENDPOINT)
+    endpoint = urlsplit(settings().ENDPOINT)
     if parts.netloc not in (endpoint.netloc, "huggingface.co", "hf.co"):
         return None
     path = parts.path.removeprefix(endpoint.path) if parts.netloc == endpoint.netloc else parts.path

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from weightscope.checkpoint.background import within
+from weightscope.checkpoint.claims import MAX_SIZE, is_path
+from weightscope.checkpoint.exchange import LEAST_RATE, SECONDS
 from weightscope.checkpoint.folder import Expected
 from weightscope.checkpoint.guess import head_of, tail_of
 from weightscope.checkpoint.kept import Part, folder_for, keep_part, load_part, write_copy
 from weightscope.checkpoint.ranged import RangedFile
 from weightscope.checkpoint.reference import Address
-from weightscope.errors import RemoteError, UsageError, Where
+from weightscope.errors import RemoteError, UsageError, WeightscopeError, Where
 
 T = TypeVar("T")
 
@@ -26,13 +29,12 @@ class StoreFolder:
     def __init__(self, address: Address) -> None:
         self._where = address.shown
         self._store, place = _driver(address)
-        info = _told(lambda: self._store.info(place), self._where)
-        self.name = "" if info["type"] == "directory" else place.rpartition("/")[2]
+        kind = _told(lambda: str(self._store.info(place)["type"]), self._where)
+        self.name = "" if kind == "directory" else place.rpartition("/")[2]
         self._place = place if not self.name else place.rpartition("/")[0]
         if self.name:
             self._where = self._where.rpartition("/")[0]
-        listed = _told(lambda: self._store.ls(self._place, detail=True), self._where)
-        self._files = {entry["name"].rstrip("/").rpartition("/")[2]: entry for entry in listed}
+        self._files = _told(lambda: dict(_entries(self._store.ls(self._place, detail=True))), self._where)
         self.path = folder_for(f"{address.scheme}://{self._place}")
 
     @property
@@ -46,13 +48,13 @@ class StoreFolder:
 
     def names(self) -> list[str]:
         """What is directly in it."""
-        return sorted(name for name in self._files if name)
+        return sorted(self._files)
 
     def holds(self, name: str) -> bool:
         """Shards may lie in a directory below."""
         if "/" in name:
             return bool(_told(lambda: self._store.isfile(self._at(name)), self.named(name)))
-        return name in self._files and self._files[name]["type"] == "file"
+        return self._files.get(name) == "file"
 
     def is_here(self, name: str) -> bool:  # noqa: ARG002 - the answer is the same for all
         """Never: nothing is downloaded from a store."""
@@ -61,22 +63,18 @@ class StoreFolder:
     def fetch(self, name: str) -> Path:
         """A copy of a small file."""
         where, place = self.named(name), self._at(name)
-        size = _told(lambda: self._store.info(place), where)["size"] or 0
+        size, _ = self._state(place, where)
         if size > MAX_SMALL:
             raise RemoteError(f"has {size:,} bytes, more than is fetched to look at", where=where)
-        return write_copy(self.path / name, _told(lambda: self._store.cat_file(place), where), where)
+        return write_copy(self.path / name, self._bytes(place, 0, size, where), where)
 
     def open(self, name: str, expected: Expected | None) -> RangedFile:
         """The file by ranges, or what is remembered of it."""
         where, place = self.named(name), self._at(name)
-        size, mark = _told(lambda: (self._store.info(place)["size"], self._store.ukey(place)), where)
+        size, mark = self._state(place, where)
         part = load_part(f"{where} {mark}")
-
-        def get(start: int, stop: int) -> bytes:
-            return bytes(_told(lambda: self._store.cat_file(place, start=start, end=stop), where))
-
         file = RangedFile(
-            get,
+            lambda start, stop: self._bytes(place, start, stop, where),
             size,
             where,
             head=head_of(name, size, expected),
@@ -87,15 +85,37 @@ class StoreFolder:
         return file
 
     def keep(self, name: str, file: RangedFile) -> None:
-        """Remember the header by what the store says names the content."""
+        """Remember the header by what the store says names the content, if that is still the same."""
         if file.fetched:
-            keep_part(f"{self.named(name)} {file.etag}", Part(len(file), file.etag, file.spans))
+            where = self.named(name)
+            if self._state(self._at(name), where) != (len(file), file.etag):
+                raise RemoteError("the file changed while it was read", where=where, hint="try again")
+            keep_part(f"{where} {file.etag}", Part(len(file), file.etag, file.spans))
 
     def close(self) -> None:
         """The driver knows no way to give up."""
 
     def _at(self, name: str) -> str:
         return f"{self._place}/{name}"
+
+    def _state(self, place: str, where: Where) -> tuple[int, str]:
+        """A file's size, and what the store says names its content."""
+        size, mark = _told(lambda: (self._store.info(place)["size"], str(self._store.ukey(place))), where)
+        if not isinstance(size, int) or not 0 <= size <= MAX_SIZE:
+            raise RemoteError("the store does not tell its size", where=where, hint="download the file")
+        return size, mark
+
+    def _bytes(self, place: str, start: int, stop: int, where: Where) -> bytes:
+        seconds = SECONDS + (stop - start) / LEAST_RATE
+        return _told(lambda: bytes(self._store.cat_file(place, start=start, end=stop)), where, seconds)
+
+
+def _entries(listed: Any) -> Iterator[tuple[str, str]]:
+    """Names and kinds, of names that can be paths here."""
+    for entry in listed:
+        name = entry["name"].rstrip("/").rpartition("/")[2]
+        if is_path(name):
+            yield name, str(entry["type"])
 
 
 def _driver(address: Address) -> tuple[Any, str]:
@@ -109,19 +129,21 @@ def _driver(address: Address) -> tuple[Any, str]:
         raise UsageError(
             f"no driver for {address.scheme} is installed", where=address.shown, hint=str(error) or "see fsspec's list"
         ) from None
-    except ValueError as error:
+    except Exception as error:  # noqa: BLE001 - each driver has its own for an address that it cannot take
         raise UsageError(f"not an address that can be read ({error})", where=address.shown) from None
     return store, place.rstrip("/")
 
 
-def _told(call: Callable[[], T], where: Where) -> T:
-    """What the driver answers; each has exceptions of its own, and all of them are one line here.
+def _told(call: Callable[[], T], where: Where, seconds: float | None = None) -> T:
+    """What the driver answers in time; each has exceptions of its own, and all of them are one line here.
 
     Raises:
         RemoteError: there is nothing, or it cannot be had.
     """
     try:
-        return call()
+        return within(SECONDS if seconds is None else seconds, call, where)
+    except WeightscopeError:
+        raise
     except FileNotFoundError:
         raise RemoteError("there is nothing at this address", where=where, hint="check the spelling") from None
     except Exception as error:  # noqa: BLE001 - drivers raise what their makers chose

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
+from weightscope.checkpoint.claims import is_path
+from weightscope.checkpoint.failures import AbsentError
 from weightscope.checkpoint.folder import Expected
 from weightscope.checkpoint.guess import head_of, tail_of
 from weightscope.checkpoint.kept import Part, folder_for, keep_part, load_part, write_copy
 from weightscope.checkpoint.locate import WEIGHT_SUFFIXES
 from weightscope.checkpoint.ranged import RangedFile
 from weightscope.checkpoint.reference import Address
-from weightscope.checkpoint.wire import AbsentError, Wire
+from weightscope.checkpoint.wire import Piece, Same, Wire
 from weightscope.errors import NotImplementedByWeightscope, Where
 
 MAX_CONFIG = 10_000_000
@@ -29,7 +31,8 @@ class WebFolder:
         self._shown = urljoin(address.shown, ".").rstrip("/")
         self._query = urlsplit(address.url).query
         self.name = unquote(urlsplit(address.url).path.rpartition("/")[2])
-        if Path(self.name).suffix not in WEIGHT_SUFFIXES and self.name != "config.json":
+        usable = is_path(self.name) and "/" not in self.name
+        if not usable or (Path(self.name).suffix not in WEIGHT_SUFFIXES and self.name != "config.json"):
             raise NotImplementedByWeightscope(
                 "is not the address of a weight file", where=address.shown,
                 hint="name a .safetensors, .bin, .pt or .pth file or a config.json; of shards, each one",
@@ -79,17 +82,21 @@ class WebFolder:
         head = head_of(name, 0, expected)
         first = self._wire.get(url, 0, head, where=where, etag=part.etag if part else "")
         if first.data is None and part:
-            size, etag, spans = part.size, part.etag, part.spans
+            first = Piece(data=b"", size=part.size, etag=part.etag)
+            spans = part.spans
         else:
-            size, etag, spans = first.size, first.etag, [(0, first.data or b"")]
+            spans = [(0, first.data or b"")]
+        same, etag = Same(where), first.etag
+        fetched = len(same.held(first))
 
         def get(start: int, stop: int) -> bytes:
             # If-Range has the server send the whole, which is refused, where the file has changed meanwhile.
-            piece = self._wire.get(url, start, stop, where=where, headers={"If-Range": etag} if etag else {})
-            return piece.data or b""
+            strong = etag and not etag.startswith("W/")
+            piece = self._wire.get(url, start, stop, where=where, headers={"If-Range": etag} if strong else {})
+            return same.held(piece)
 
-        file = RangedFile(get, size, where, head=head, tail=tail_of(expected), spans=spans)
-        file.etag, file.fetched = etag, 0 if first.data is None else len(first.data)
+        file = RangedFile(get, first.size, where, head=head, tail=tail_of(expected), spans=spans)
+        file.etag, file.fetched = etag, fetched
         return file
 
     def keep(self, name: str, file: RangedFile) -> None:

@@ -1,56 +1,29 @@
-"""Requests for parts of files over HTTP, through huggingface_hub's session: bounded in bytes and time, and repeated."""
+"""Requests for files and parts of files over HTTP, through huggingface_hub's session: bounded, and repeated."""
 
 from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import msgspec
-from huggingface_hub import constants
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-from huggingface_hub.utils import get_session
+from huggingface_hub.errors import OfflineModeIsEnabled
 
+from weightscope.checkpoint.claims import etag_of, number
+from weightscope.checkpoint.exchange import Deadline, Exchange, session
+from weightscope.checkpoint.failures import LOST, ClientError, InvalidURL, failure, refusal, transport
 from weightscope.errors import RemoteError, Where
 
 T = TypeVar("T")
 
-# The root of the errors of whichever HTTP client huggingface_hub uses.
-ClientError: type[Exception] = next(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")
 BUSY = (408, 429, 500, 502, 503, 504)
 # Seconds before each repetition; a server that asks for more patience than this gets none.
 WAITS = (0.3, 1.0, 3.0)
 MAX_WAIT = 10.0
-# A body may take this long, and longer if it comes at this rate: a server that trickles is one that stalls.
-PATIENCE = 30.0
-LEAST_RATE = 50_000
-CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
-LOGIN = "set HF_TOKEN, or log in with `hf auth login`"
-# By the names that the client's errors have: what may pass, and what does not.
-UNREACHABLE = ("ConnectError", "ProxyError")
-LOST = {
-    "UnsupportedProtocol": "the server points to what is no web address",
-    "TooManyRedirects": "the server points from address to address without an end",
-}
-ABSENT = (
-    "no such path here, and no such model on the Hub, or one that is private",
-    f"check the spelling; for a private model, {LOGIN}",
-)
-# What the Hub says in its header X-Error-Code, and what others say in their status.
-BY_CODE = {
-    "GatedRepo": ("a gated model, and access to it is not granted", f"accept its terms on its page, and {LOGIN}"),
-    "RevisionNotFound": ("there is no such revision", "a branch, a tag or a commit is one"),
-    "EntryNotFound": ("there is no such file", "see the files on its page"),
-    "RepoNotFound": ABSENT,
-}
-BY_STATUS = {
-    401: ABSENT,
-    403: ("access is forbidden", f"see what the token may do, or {LOGIN}"),
-    404: ("there is nothing at this address", "check the spelling"),
-}
+CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})")
+BEYOND = re.compile(r"bytes \*/([0-9]{1,19})")
 
 
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,8 +34,24 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     etag: str
 
 
-class AbsentError(RemoteError):
-    """A server says that there is no such file."""
+class Same:
+    """Sees to it that all pieces are of one file: it may change between two requests."""
+
+    def __init__(self, where: Where) -> None:
+        self._where = where
+        self._first: tuple[int, str] | None = None
+
+    def held(self, piece: Piece) -> bytes:
+        """The piece's bytes.
+
+        Raises:
+            RemoteError: its file has another size or ETag than the first piece's.
+        """
+        this = (piece.size, piece.etag)
+        self._first = self._first or this
+        if this != self._first:
+            raise RemoteError("the file changed while it was read", where=self._where, hint="try again")
+        return piece.data or b""
 
 
 class _AgainError(Exception):
@@ -77,32 +66,27 @@ class Wire:
     """The way to servers; what is under way ends when it is `cut`."""
 
     def __init__(self) -> None:
-        self._cut = threading.Event()
+        self._lock = threading.Lock()
+        self._live: set[Exchange] = set()
 
     def cut(self) -> None:
-        """No more repetitions: nobody waits for an answer."""
-        self._cut.set()
+        """Nobody waits any more for the answers that are due."""
+        with self._lock:
+            live = list(self._live)
+        for exchange in live:
+            exchange.cut()
 
-    def _persist(self, attempt: Callable[[], T], where: Where) -> T:
-        """What the attempt gives, made again after a while where it failed in a way that may pass.
-
-        Raises:
-            RemoteError: it failed for good, or too often.
-        """
-        for wait in (*WAITS, None):
-            try:
-                return attempt()
-            except _AgainError as again:
-                if wait is None:
-                    times = f" ({len(WAITS) + 1} times)"
-                    raise RemoteError(f"{again}{times}", where=where, hint="try again later") from None
-                if again.after > MAX_WAIT:
-                    raise RemoteError(
-                        f"{again} and asks to wait {again.after:.0f} seconds", where=where, hint="try again then"
-                    ) from None
-                if self._cut.wait(max(wait, again.after)):
-                    raise RemoteError("given up", where=where) from None
-        raise AssertionError
+    @contextmanager
+    def live(self, exchange: Exchange) -> Iterator[None]:
+        """Requests of this thread belong to an exchange that ends when the wire is cut."""
+        with self._lock:
+            self._live.add(exchange)
+        try:
+            with exchange.held():
+                yield
+        finally:
+            with self._lock:
+                self._live.discard(exchange)
 
     def get(
         self, url: str, start: int, stop: int, *, where: Where, headers: Mapping[str, str] | None = None, etag: str = ""
@@ -112,42 +96,73 @@ class Wire:
         Raises:
             RemoteError: they cannot be had, or the server does not send what it says.
         """
-        sent = {**(headers or {}), "Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
+        sent = {**(headers or {}), "Range": f"bytes={start}-{stop - 1}"}
         if etag:
             sent["If-None-Match"] = etag
-        return self._persist(lambda: _part(url, start, stop, sent, where), where)
+        return self._persist(lambda: _part(url, start, stop, sent, where), stop - start, where)
 
-    def all(self, url: str, limit: int, *, where: Where, headers: Mapping[str, str] | None = None) -> bytes:
+    def all(self, url: str, limit: int, *, where: Where, headers: Mapping[str, str] | None = None) -> bytearray:
         """All that a server answers.
 
         Raises:
             RemoteError: it cannot be had, or is more than `limit` bytes.
         """
-        return self._persist(lambda: _all(url, limit, headers or {}, where), where)
+        return self._persist(lambda: _all(url, limit, headers or {}, where), limit, where)
+
+    def _persist(self, attempt: Callable[[], T], limit: int, where: Where) -> T:
+        """What the attempt gives, made again after a while where it failed in a way that may pass.
+
+        Raises:
+            RemoteError: it failed for good, or too often, or takes too long.
+        """
+        exchange = Exchange(Deadline(), lambda response: limit if response.status_code < 300 else 0)
+        with self.live(exchange):
+            for wait in (*WAITS, None):
+                try:
+                    return attempt()
+                except _AgainError as again:
+                    if wait is None:
+                        times = f" ({len(WAITS) + 1} times)"
+                        raise RemoteError(f"{again}{times}", where=where, hint="try again later") from None
+                    if again.after > MAX_WAIT:
+                        raise RemoteError(
+                            f"{again} and asks to wait {again.after:.0f} seconds", where=where, hint="try again then"
+                        ) from None
+                    try:
+                        exchange.wait(max(wait, again.after))
+                    except RemoteError as over:
+                        raise failure(over, where) from None
+        raise AssertionError
+
+
+def asks_to_wait(headers: Mapping[str, str]) -> float:
+    """Seconds that a server asks to be left alone for; 0 where it does not say."""
+    return float(number(headers.get("Retry-After", "").strip()) or 0)
 
 
 @contextmanager
 def _asked(url: str, headers: Mapping[str, str], where: Where) -> Iterator[Any]:
     """The answer to one request, its body still to come; redirects are followed, and to another host without token."""
     try:
-        timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
-        with get_session().stream("GET", url, headers=dict(headers), timeout=timeout) as response:
+        with session().stream("GET", url, headers=dict(headers)) as response:
             if response.status_code in BUSY:
-                after = response.headers.get("Retry-After", "")
-                patience = float(after) if after.isdecimal() and len(after) < 9 else 0.0
-                raise _AgainError(f"the server answers {response.status_code}", patience)
+                raise _AgainError(f"the server answers {response.status_code}", asks_to_wait(response.headers))
             yield response
+    except RemoteError as error:
+        raise (error if error.where else failure(error, where)) from None
     except OfflineModeIsEnabled:
         raise RemoteError("is not here, and HF_HUB_OFFLINE is set", where=where) from None
     except ClientError as error:
         if type(error).__name__ in LOST:
             raise failure(error, where) from None
-        raise _AgainError(_transport(error)) from None
+        raise _AgainError(transport(error)) from None
+    except (InvalidURL, ValueError) as error:
+        raise RemoteError(f"the address cannot be asked ({error})", where=where, hint="check the address") from None
 
 
 def _part(url: str, start: int, stop: int, headers: Mapping[str, str], where: Where) -> Piece:
     with _asked(url, headers, where) as response:
-        if response.status_code == 304:
+        if response.status_code == 304 and "If-None-Match" in headers:
             return Piece(data=None, size=0, etag=headers["If-None-Match"])
         if response.status_code >= 300:
             if (size := _beyond(response)) is not None:
@@ -157,80 +172,44 @@ def _part(url: str, start: int, stop: int, headers: Mapping[str, str], where: Wh
         data = _body(response.iter_raw(), expected, where)
         if len(data) < expected:
             raise _AgainError(f"only {len(data):,} of {expected:,} bytes came")
-        return Piece(data=data, size=size, etag=response.headers.get("ETag", ""))
+        return Piece(data=bytes(data), size=size, etag=etag_of(response.headers.get("ETag", "")))
 
 
-def _all(url: str, limit: int, headers: Mapping[str, str], where: Where) -> bytes:
+def _all(url: str, limit: int, headers: Mapping[str, str], where: Where) -> bytearray:
     with _asked(url, headers, where) as response:
         if response.status_code >= 300:
             raise refusal(response.status_code, response.headers, where)
-        return _body(response.iter_bytes(), limit, where)
+        return _body(response.iter_raw(), limit, where)
 
 
 def _beyond(response: Any) -> int | None:
     """The size of a file that ends before the first byte that was asked for."""
-    said = re.fullmatch(r"bytes \*/(\d+)", response.headers.get("Content-Range", ""))
-    return int(said[1]) if response.status_code == 416 and said else None
+    said = BEYOND.fullmatch(response.headers.get("Content-Range", ""))
+    return number(said[1]) if response.status_code == 416 and said else None
 
 
 def _promised(response: Any, start: int, stop: int, where: Where) -> tuple[int, int]:
     """The file's size, and how many bytes are coming; anything but what was asked for is refused."""
-    if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise RemoteError("the server compresses what was asked for as it is", where=where, hint="download the file")
     said = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     if response.status_code == 206 and said:
-        first, last, size = (int(number) for number in said.groups())
-        if first == start and last == min(stop, size) - 1:
+        first, last, size = (number(text) for text in said.groups())
+        if first == start and size is not None and last == min(stop, size) - 1:
             return size, last + 1 - first
     elif response.status_code == 200:
-        length = response.headers.get("Content-Length", "")
+        length = number(response.headers.get("Content-Length", ""))
         # The whole file is what was asked for, where it is no longer than that.
-        if start == 0 and length.isdecimal() and int(length) <= stop:
-            return int(length), int(length)
+        if start == 0 and length is not None and length <= stop:
+            return length, length
         raise RemoteError("the server ignores ranges and would send the whole file", where=where, hint="download it")
     raise RemoteError(
         "the server sends another part of the file than was asked for", where=where, hint="download the file"
     )
 
 
-def _body(chunks: Iterator[bytes], limit: int, where: Where) -> bytes:
-    start = time.monotonic()
+def _body(chunks: Iterator[bytes], limit: int, where: Where) -> bytearray:
     received = bytearray()
     for chunk in chunks:
         received += chunk
         if len(received) > limit:
             raise RemoteError("the server sends more than was asked for", where=where, hint="try again later")
-        if time.monotonic() - start > PATIENCE + len(received) / LEAST_RATE:
-            raise _AgainError("the server sends too slowly")
-    return bytes(received)
-
-
-def _transport(error: BaseException) -> str:
-    kind = type(error).__name__
-    if kind in UNREACHABLE:
-        return f"the server cannot be reached ({str(error) or kind})"
-    return LOST.get(kind, "the server does not answer in time" if "Timeout" in kind else "the connection broke off")
-
-
-def failure(error: BaseException, where: Where) -> RemoteError:
-    """What huggingface_hub says of a failure, in a line."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, RemoteError):
-            return RemoteError(seen.what, where=where, hint=seen.hint or "try again later")
-        if isinstance(seen, OfflineModeIsEnabled):
-            return RemoteError("is not in the local cache, and HF_HUB_OFFLINE is set", where=where)
-        if (response := getattr(seen, "response", None)) is not None:
-            return refusal(response.status_code, response.headers, where)
-        if isinstance(seen, ClientError):
-            return RemoteError(_transport(seen), where=where, hint="try again later")
-        seen = seen.__cause__
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return RemoteError(f"cannot be fetched ({lines[0]})", where=where, hint="try again later")
-
-
-def refusal(status: int, headers: Mapping[str, str], where: Where) -> RemoteError:
-    """What an answer without content means."""
-    code = headers.get("X-Error-Code", "")
-    what, hint = BY_CODE.get(code) or BY_STATUS.get(status) or (f"the server answers {status}", "try again later")
-    return (AbsentError if status in (404, 410) else RemoteError)(what, where=where, hint=hint)
+    return received

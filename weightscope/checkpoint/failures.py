@@ -1,0 +1,73 @@
+"""What failures of the network mean, in a line: the client's errors, and answers without content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+from weightscope.errors import RemoteError, Where
+
+# The root of the errors of whichever HTTP client huggingface_hub uses, and the one that is not below it.
+ClientError: type[Exception] = next(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")
+InvalidURL: type[Exception] = import_module(ClientError.__module__.partition(".")[0]).InvalidURL
+LOGIN = "set HF_TOKEN, or log in with `hf auth login`"
+# By the names that the client's errors have: what may pass, and what does not.
+UNREACHABLE = ("ConnectError", "ProxyError")
+LOST = {
+    "UnsupportedProtocol": "the server points to what is no web address",
+    "TooManyRedirects": "the server points from address to address without an end",
+}
+ABSENT = (
+    "no such path here, and no such model on the Hub, or one that is private",
+    f"check the spelling; for a private model, {LOGIN}",
+)
+# What the Hub says in its header X-Error-Code, and what others say in their status.
+BY_CODE = {
+    "GatedRepo": ("a gated model, and access to it is not granted", f"accept its terms on its page, and {LOGIN}"),
+    "RevisionNotFound": ("there is no such revision", "a branch, a tag or a commit is one"),
+    "EntryNotFound": ("there is no such file", "see the files on its page"),
+    "RepoNotFound": ABSENT,
+}
+BY_STATUS = {
+    401: ABSENT,
+    403: ("access is forbidden", f"see what the token may do, or {LOGIN}"),
+    404: ("there is nothing at this address", "check the spelling"),
+}
+
+
+class AbsentError(RemoteError):
+    """A server says that there is no such file."""
+
+
+def transport(error: BaseException) -> str:
+    """What a failure of the connection is."""
+    kind = type(error).__name__
+    if kind in UNREACHABLE:
+        return f"the server cannot be reached ({str(error) or kind})"
+    return LOST.get(kind, "the server does not answer in time" if "Timeout" in kind else "the connection broke off")
+
+
+def failure(error: BaseException, where: Where) -> RemoteError:
+    """What huggingface_hub or its client says of a failure, in a line."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, RemoteError):
+            return RemoteError(seen.what, where=where, hint=seen.hint or "try again later")
+        if isinstance(seen, OfflineModeIsEnabled):
+            return RemoteError("is not in the local cache, and HF_HUB_OFFLINE is set", where=where)
+        if (response := getattr(seen, "response", None)) is not None:
+            return refusal(response.status_code, response.headers, where)
+        if isinstance(seen, ClientError):
+            return RemoteError(transport(seen), where=where, hint="try again later")
+        seen = seen.__cause__
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return RemoteError(f"cannot be fetched ({lines[0]})", where=where, hint="try again later")
+
+
+def refusal(status: int, headers: Mapping[str, str], where: Where) -> RemoteError:
+    """What an answer without content means."""
+    code = headers.get("X-Error-Code", "")
+    what, hint = BY_CODE.get(code) or BY_STATUS.get(status) or (f"the server answers {status}", "try again later")
+    return (AbsentError if status in (404, 410) else RemoteError)(what, where=where, hint=hint)
