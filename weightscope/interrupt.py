@@ -6,7 +6,7 @@ import _thread
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 # 128 and the number of SIGINT, as shells have it.
@@ -16,6 +16,7 @@ LINE = b"weightscope: interrupted\n"
 CLEAN_LINE = b"\r\x1b[2K\x1b[?25h"
 
 _unfinished: set[str] = set()
+_sweeps: list[Callable[[], None]] = []
 
 
 def end_on_interrupt() -> None:
@@ -47,6 +48,16 @@ def unfinished(path: str | os.PathLike[str]) -> Iterator[None]:
         _unfinished.discard(name)
 
 
+@contextmanager
+def swept(sweep: Callable[[], None]) -> Iterator[None]:
+    """While files are written under names that others choose: `sweep` removes them if Ctrl-C comes."""
+    _sweeps.append(sweep)
+    try:
+        yield
+    finally:
+        _sweeps.remove(sweep)
+
+
 def _wait(reader: int) -> None:
     while signals := os.read(reader, 64):
         if signal.SIGINT in signals:
@@ -57,6 +68,9 @@ def _end() -> None:
     for path in list(_unfinished):
         with suppress(OSError):
             os.unlink(path)  # noqa: PTH108 - pathlib may not be imported yet
+    for sweep in _sweeps:
+        with suppress(OSError, RuntimeError):
+            sweep()
     with suppress(OSError, ValueError, AttributeError):
         stream = sys.stderr.fileno()
         terminal = os.isatty(stream) and os.environ.get("TERM") != "dumb"
