@@ -45,12 +45,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, help="how long; 60 where neither is given")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same inputs")
     parser.add_argument("--first", type=int, default=0, metavar="NUMBER", help="the number of the first input")
-    parser.add_argument("--finds", type=Path, default=Path("fuzz-finds"), metavar="FOLDER", help="where finds are saved")
+    parser.add_argument("--finds", type=Path, default=Path("fuzz-finds"), metavar="FOLDER", help="where to save finds")
     return parser
 
 
 def _say(plan: Plan, report: Report, seconds: float) -> None:
-    print(f"{plan.target}: {report.inputs:,} inputs of seed {plan.seed} in {seconds:,.0f} s, {len(report.finds):,} finds")
+    ran = f"{report.inputs:,} inputs of seed {plan.seed} in {seconds:,.0f} s"
+    print(f"{plan.target}: {ran}, {len(report.finds):,} finds", flush=True)
     for signature, finds in report.finds.items():
         print(f"  {signature}")
         print(f"    {repeat(plan, finds[0])}")

@@ -18,6 +18,7 @@ from typing import Any
 from fuzz.worker import FINDS_FILE, STATE, STATE_FILE
 
 ROOT = Path(__file__).parents[1]
+WORKER = ("-m", "fuzz.worker")
 # Seconds by the clock after which an input that still runs is given up.
 STUCK = 60.0
 POLL = 0.1
@@ -61,11 +62,11 @@ def run(plan: Plan) -> Report:
             done = _Batch(plan, at, count, Path(scratch)).run(report, end)
         report.inputs += done
         at += done
+        for finds in report.finds.values():
+            for find in finds:
+                _save(plan, find)
         if done < count and end is not None and time.monotonic() >= end:
             break
-    for finds in report.finds.values():
-        for find in finds:
-            _save(plan, find)
     return report
 
 
@@ -82,7 +83,7 @@ class _Batch:
         plan = self._plan
         arguments = [plan.target, plan.seed, self._first, 1, self._count, self._scratch]
         process = subprocess.Popen(
-            [sys.executable, "-m", "fuzz.worker", *map(str, arguments)],
+            [sys.executable, *WORKER, *map(str, arguments)],
             cwd=ROOT,
             env=os.environ | ENVIRONMENT | {"PYTHONPATH": str(ROOT)},
             stdin=subprocess.DEVNULL,
@@ -137,10 +138,15 @@ def _death(code: int, *, stuck: bool) -> str:
         return f"an input still runs after {STUCK:.0f} s"
     if code == -signal.SIGXCPU:
         return "an input takes too much processor time and does not end"
-    return f"the process ends with signal {signal.Signals(-code).name}" if code < 0 else f"the process exits with {code}"
+    if code < 0:
+        return f"the process ends with signal {signal.Signals(-code).name}"
+    return f"the process exits with {code}"
 
 
 def _save(plan: Plan, find: dict[str, Any]) -> None:
+    """The files and what is known, in a folder that says target, seed and number."""
+    if "folder" in find:
+        return
     folder = plan.finds / f"{plan.target}-{plan.seed}-{find['number']}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

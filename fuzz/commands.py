@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from functools import cache
@@ -62,16 +63,14 @@ class Commands:
         tempfile.tempdir = str(home)
         for name in [name for name in os.environ if name.startswith(("HF_", "WEIGHTSCOPE"))]:
             del os.environ[name]
-        os.environ |= {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1", "HOME": str(home)}
+        os.environ |= {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1", "HOME": str(home), "WEIGHTSCOPE_TRACEBACK": "1"}
         import PIL.Image  # noqa: F401
         import tokenizers  # noqa: F401
         import torch
 
-        import weightscope.cli
-
         torch.set_num_threads(1)
-        # Leaves Ctrl-C to whoever runs this.
-        weightscope.cli.end_on_interrupt = lambda: None
+        # Commands leave Ctrl-C to whoever took it before them.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         warm = Case(kind="warm", arguments=("forward", str(FIXTURES / "mini"), "--tokens", "1,2", "--format", "json"))
         (scratch / HERE).mkdir()
         self.run(warm, scratch)
@@ -197,7 +196,7 @@ def _header(random: Random, raw: bytes) -> bytes:
     """A safetensors file with names or entries of its header changed, its data as it was."""
     length = int.from_bytes(raw[:8], "little")
     try:
-        header: dict[str, Any] = json.loads(raw[8 : 8 + length])
+        header: Any = json.loads(raw[8 : 8 + length])
     except ValueError:
         return safetensors_file(random)
     if not isinstance(header, dict) or not header:
@@ -206,7 +205,8 @@ def _header(random: Random, raw: bytes) -> bytes:
         for _ in range(random.choice((1, 1, 3))):
             name = random.choice(list(header))
             place = text(random)
-            header[random.choice((place, name + place, f"{place}.{name}", name.replace("0", place, 1)))] = header.pop(name)
+            renamed = random.choice((place, name + place, f"{place}.{name}", name.replace("0", place, 1)))
+            header[renamed] = header.pop(name)
     else:
         header = mutated(random, header)
     made = dumped(random, header)
@@ -216,8 +216,9 @@ def _header(random: Random, raw: bytes) -> bytes:
 def _name(random: Random, name: str) -> str:
     stem, dot, suffix = name.rpartition(".")
     return random.choice((
-        text(random).replace("/", "_") + dot + suffix, f"{stem}-00001-of-00002{dot}{suffix}", f"{stem}.fp16{dot}{suffix}",
-        f"{stem}{dot}bin", f"model-00001-of-{number(random)}.safetensors", f"{stem}{dot}pth",
+        text(random).replace("/", "_") + dot + suffix, f"{stem}-00001-of-00002{dot}{suffix}",
+        f"{stem}.fp16{dot}{suffix}", f"{stem}{dot}bin", f"model-00001-of-{number(random)}.safetensors",
+        f"{stem}{dot}pth",
     ))  # fmt: skip
 
 
@@ -248,7 +249,8 @@ def _params(random: Random) -> tuple[str, ...]:
 
 
 def _tensors(random: Random) -> tuple[str, ...]:
-    return random.choice(((), ("*norm*",), ("--role", "q_proj"), ("--layer", "0"), ("--dtype", "F32"), ("[",), ("*" * 40,)))
+    options = ("--role", "q_proj"), ("--layer", "0"), ("--dtype", "F32")
+    return random.choice(((), ("*norm*",), *options, ("[",), ("*" * 40,)))
 
 
 def _explain(random: Random) -> tuple[str, ...]:
@@ -260,7 +262,8 @@ def _explain(random: Random) -> tuple[str, ...]:
 
 
 def _forward(random: Random) -> tuple[str, ...]:
-    more = random.choice((("--tokens", "1,2,3"), ("--tokens", "0"), ("--prompt", "ab e"), (), ("--stop-after", "0")))
+    inputs = ("--tokens", "1,2,3"), ("--tokens", "0"), ("--prompt", "ab e"), (), ("--stop-after", "0")
+    more: tuple[str, ...] = random.choice(inputs)
     if random.random() < 0.15:
         more += ("--expect", random.choice(("logits.npy", "golden.json")))
     return more

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import time
 from contextlib import ExitStack
 from functools import cache
@@ -19,7 +20,13 @@ from fuzz.values import damaged, mutated, number, text
 from tests.remote.hub import Content, Fault, Handler, Hub, running
 
 REPO = "org/llama"
-PARTS = ("/api/models", "config.json", "model.safetensors.index.json", "model-00001", "model-00002", "model-0000", "resolve")
+PARTS = (
+    "/api/models", "config.json", "model.safetensors.index.json", "model-00001", "model-00002", "model-0000", "resolve",
+)  # fmt: skip
+ELSEWHERE = (
+    "{hub}/plain/org/llama/", "{hub}/plain/org/llama/model-00001-of-00004.safetensors", f"{REPO}@main",
+    f"hf://{REPO}/config.json",
+)  # fmt: skip
 STATUSES = (200, 200, 200, 206, 206, 206, 301, 302, 304, 307, 400, 401, 403, 404, 410, 416, 418, 429, 500, 503)
 HEADERS = (
     "Content-Range", "Content-Length", "ETag", "X-Linked-Etag", "X-Linked-Size", "X-Repo-Commit", "Location",
@@ -56,14 +63,15 @@ class Servers(Commands):
         os.environ |= {
             "HF_ENDPOINT": self._hub.endpoint, "HF_HOME": str(self._home), "HF_HUB_DOWNLOAD_TIMEOUT": "1",
             "HF_HUB_ETAG_TIMEOUT": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HOME": str(self._home), "NO_PROXY": "*",
+            "WEIGHTSCOPE_TRACEBACK": "1",
         }  # fmt: skip
-        import weightscope.cli
         from weightscope.checkpoint import exchange, hub_file, wire
+        from weightscope.checkpoint.hub_settings import settings
 
-        weightscope.cli.end_on_interrupt = lambda: None
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         exchange.SECONDS = EXCHANGE
         wire.WAITS = hub_file.WAITS = WAITS  # type: ignore[attr-defined]
-        exchange.settings().HF_HUB_DOWNLOAD_TIMEOUT = TIMEOUT
+        settings().HF_HUB_DOWNLOAD_TIMEOUT = TIMEOUT
         (scratch / HERE).mkdir()
         self._publish()
         self.run(Case(kind="warm", arguments=("check", REPO, "--format", "json")), scratch)
@@ -73,7 +81,7 @@ class Servers(Commands):
         """A command, and what goes wrong at the server."""
         name = random.choice(("inspect", "inspect", "check", "check", "params", "tensors", "forward"))
         more = ("--download", "--tokens", "1") if name == "forward" else ()
-        model = REPO if random.random() < 0.8 else random.choice(("{hub}/plain/org/llama/", "{hub}/plain/org/llama/model-00001-of-00004.safetensors", f"{REPO}@main", f"hf://{REPO}/config.json"))
+        model = REPO if random.random() < 0.8 else random.choice(ELSEWHERE)
         arguments = (name, model, *more, "--format", random.choice(("table", "json", "markdown", "csv")))
         return Case(kind=name, arguments=arguments, faults=[_fault(random) for _ in range(random.choice((1, 1, 2, 3)))])
 
@@ -113,8 +121,8 @@ def _header(random: Random) -> str:
     value = random.choice((
         text(random), f"bytes {number(random)}-{number(random)}/{number(random)}", f"bytes */{number(random)}",
         str(number(random)), f'"{text(random)}"', "../../x", '"/etc/passwd"', "gzip", "chunked", "identity",
-        "http://127.0.0.1:9/x", "/", "?again", "file:///etc/passwd", "http://[/x", f"//{text(random)}", "0" * 40, "a" * 64,
-        "RepoNotFound", "GatedRepo", "EntryNotFound",
+        "http://127.0.0.1:9/x", "/", "?again", "file:///etc/passwd", "http://[/x", f"//{text(random)}", "0" * 40,
+        "a" * 64, "RepoNotFound", "GatedRepo", "EntryNotFound",
     ))  # fmt: skip
     # What cannot stand in a header line is no server's to send.
     return "".join(letter for letter in value if letter not in "\r\n\0").encode("latin1", "replace").decode("latin1")
@@ -187,5 +195,3 @@ def _send(handler: Handler, fault: dict[str, Any], headers: dict[str, str], body
         pass
     finally:
         handler.close_connection = True
-
-

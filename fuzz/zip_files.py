@@ -23,7 +23,8 @@ def zip_file(random: Random, members: dict[bytes, bytes]) -> bytes:
         padding = bytes(random.choice((0, 0, 13, 60)))
         start = len(body)
         sizes = (sum_, len(stored), len(content), len(name))
-        body += record(random, LOCAL, b"PK\x03\x04", 20, 0, method, 0, 0, *sizes, len(padding)) + name + padding + stored
+        body += record(random, LOCAL, b"PK\x03\x04", 20, 0, method, 0, 0, *sizes, len(padding))
+        body += name + padding + stored
         extra = struct.pack("<HHQ", 1, 8, len(content)) if random.random() < 0.1 else b""
         tail = (len(extra), 0, 0, 0, 0, start)
         directory += record(random, CENTRAL, b"PK\x01\x02", 20, 20, 0, method, 0, 0, *sizes, *tail) + name + extra
