@@ -290,8 +290,8 @@ def header(descr: str, shape: str, *, version: int = 1, more: str = "") -> bytes
         b"\x80\x04cos\nsystem\n(S'true'\ntR.",
     ],
     ids=[
-        "10^30-rows", "5,000-digits", "negative", "overflow", "3,000-dimensions", "nested", "signs", "python-2", "unclosed",
-        "odd-python", "key", "text", "subarrays", "fields", "dtype", "dtype-dict", "objects", "long-header", "version",
+        "10^30-rows", "5,000-digits", "negative", "overflow", "3,000-dimensions", "nested", "signs", "python-2",
+        "unclosed", "odd-python", "key", "text", "subarrays", "fields", "dtype", "dtype-dict", "objects", "long-header", "version",
         "zip", "pickle",
     ],
 )  # fmt: skip
