@@ -11,11 +11,13 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from weightscope.checkpoint.dtypes import TORCH_NAMES
+from weightscope.checkpoint.repeated import RepeatedKeyError, once
 from weightscope.config_values import KIND, beyond, fits
 from weightscope.errors import ConfigError
 from weightscope.sizes import Size
 
 MAX_CONFIG = 10_000_000
+GIT_LFS = b"version https://git-lfs"
 # Half of a surrogate pair, if the other half does not stand beside it.
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 ZERO = "a size or count that others are divided by is 0"
@@ -191,37 +193,71 @@ class Config:
             raise self.error(f"{self.prefix + key!r} is {value:,}, and cannot be negative")
 
 
+def _not_json(error: json.JSONDecodeError) -> str:
+    """What is wrong; text after the end is what an interrupted download leaves that was resumed."""
+    if error.msg != "Extra data":
+        return f"not JSON ({error})"
+    rest = error.doc[error.pos :]
+    return (
+        f"goes on after its end: the JSON ends at line {error.lineno}, column {error.colno}, "
+        f"and {len(rest):,} more characters follow ({rest.strip()[:40]!r})"
+    )
+
+
+def _invalid(path: Path, what: str) -> ConfigError:
+    return ConfigError(what, where=path, hint="restore it from the model's repository", code="config-invalid")
+
+
+def _decoded(raw: bytes, path: Path) -> object:
+    """What the JSON says.
+
+    Raises:
+        ConfigError: it says nothing, or one thing twice.
+    """
+    try:
+        # The standard decoder, because published configs hold `Infinity` (Mamba-2's time_step_limit).
+        data: object = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=once)
+        if SURROGATE.search(raw):
+            json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeDecodeError as error:
+        raise _invalid(path, f"not UTF-8 at byte {error.start}") from None
+    except RecursionError:
+        raise _invalid(path, "nested too deeply") from None
+    except UnicodeEncodeError:
+        raise _invalid(path, "holds one half of a surrogate pair (\\ud800 to \\udfff), which is no text") from None
+    except RepeatedKeyError as error:
+        raise ConfigError(
+            str(error),
+            where=path,
+            hint="loaders take the last: remove one of the two",
+            code="config-invalid",
+        ) from None
+    except json.JSONDecodeError as error:
+        raise _invalid(path, _not_json(error)) from None
+    except ValueError as error:
+        raise _invalid(path, f"not JSON ({error})") from None
+    return data
+
+
 def read_config(path: Path) -> Config:
     """The config.json at `path`.
 
     Raises:
         ConfigError: not a JSON object (`config-invalid`).
     """
-
-    def invalid(what: str) -> ConfigError:
-        return ConfigError(what, where=path, hint="restore it from the model's repository", code="config-invalid")
-
     if path.exists() and not path.is_file():
-        raise invalid("not a regular file")
+        raise _invalid(path, "not a regular file")
     try:
         raw = path.read_bytes() if path.stat().st_size <= MAX_CONFIG else b""
     except OSError as error:
-        raise invalid(f"cannot be read ({error.strerror})") from None
+        raise _invalid(path, f"cannot be read ({error.strerror})") from None
     if not raw:
-        raise invalid("empty, or too large for a config")
-    try:
-        # The standard decoder, because published configs hold `Infinity` (Mamba-2's time_step_limit).
-        data = json.loads(raw.decode("utf-8-sig"))
-        if SURROGATE.search(raw):
-            json.dumps(data, ensure_ascii=False).encode()
-    except UnicodeDecodeError as error:
-        raise invalid(f"not UTF-8 at byte {error.start}") from None
-    except RecursionError:
-        raise invalid("nested too deeply") from None
-    except UnicodeEncodeError:
-        raise invalid("holds one half of a surrogate pair (\\ud800 to \\udfff), which is no text") from None
-    except ValueError as error:
-        raise invalid(f"not JSON ({error})") from None
+        raise _invalid(path, "empty, or too large for a config")
+    if raw.startswith(GIT_LFS):
+        raise ConfigError(
+            "a Git LFS pointer, not the file", where=path, hint="run `git lfs pull`", code="config-invalid"
+        )
+    data = _decoded(raw, path)
     if not isinstance(data, dict):
-        raise invalid("not a JSON object")
+        raise _invalid(path, "not a JSON object")
     return Config(data, source=path)

@@ -29,6 +29,8 @@ CODES = {
     "unsafe-path": "An index names a file outside of its directory.",
     "unsafe-pickle": "A PyTorch file wants more than tensors and plain containers.",
     "tie-mismatch": "The head is not tied to the embedding as the config says.",
+    "prefix-mismatch": "Names carry, lack or exchange a prefix or suffix.",
+    "other-weights": "Another complete set of weights lies beside the one that was read.",
     "config-missing": "There is no config.json, or a file that usually lies beside it is not there.",
     "config-invalid": "A config file cannot be read, or contradicts itself or its neighbours.",
     "unknown-architecture": "No declared family fits, so nothing could be checked.",

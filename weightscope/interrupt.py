@@ -15,8 +15,7 @@ LINE = b"weightscope: interrupted\n"
 # A terminal's line may hold the ^C that it shows or half a progress bar, which hides the cursor.
 CLEAN_LINE = b"\r\x1b[2K\x1b[?25h"
 
-_unfinished: set[str] = set()
-_sweeps: list[Callable[[], None]] = []
+_cleaning: list[Callable[[], None]] = []
 
 
 def end_on_interrupt() -> None:
@@ -38,24 +37,22 @@ def end_on_interrupt() -> None:
 
 
 @contextmanager
-def unfinished(path: str | os.PathLike[str]) -> Iterator[None]:
-    """While a file is written: it is removed if Ctrl-C comes."""
-    name = os.fspath(path)
-    _unfinished.add(name)
+def cleaning(clean: Callable[[], None]) -> Iterator[None]:
+    """While something half-written lies about: `clean` removes it if Ctrl-C comes."""
+    _cleaning.append(clean)
     try:
         yield
     finally:
-        _unfinished.discard(name)
+        _cleaning.remove(clean)
 
 
 @contextmanager
-def swept(sweep: Callable[[], None]) -> Iterator[None]:
-    """While files are written under names that others choose: `sweep` removes them if Ctrl-C comes."""
-    _sweeps.append(sweep)
-    try:
+def unfinished(path: str | os.PathLike[str]) -> Iterator[None]:
+    """While a file is written: it is removed if Ctrl-C comes."""
+    name = os.fspath(path)
+    # pathlib may not be imported yet.
+    with cleaning(lambda: os.unlink(name)):  # noqa: PTH108
         yield
-    finally:
-        _sweeps.remove(sweep)
 
 
 def _wait(reader: int) -> None:
@@ -65,12 +62,9 @@ def _wait(reader: int) -> None:
 
 
 def _end() -> None:
-    for path in list(_unfinished):
+    for clean in _cleaning:
         with suppress(OSError):
-            os.unlink(path)  # noqa: PTH108 - pathlib may not be imported yet
-    for sweep in _sweeps:
-        with suppress(OSError, RuntimeError):
-            sweep()
+            clean()
     with suppress(OSError, ValueError, AttributeError):
         stream = sys.stderr.fileno()
         terminal = os.isatty(stream) and os.environ.get("TERM") != "dumb"

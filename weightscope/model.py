@@ -15,6 +15,7 @@ from weightscope.analyses.glance import glance
 from weightscope.analyses.inventory import Group, Inventory
 from weightscope.analyses.joining import join
 from weightscope.analyses.listing import TensorRow, list_tensors
+from weightscope.analyses.rules.prefixes import adapter_weights
 from weightscope.analyses.rules.shapes import misshapen_tensors
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.summary import Summary, summarize
@@ -169,15 +170,22 @@ class Model:
             WeightscopeError: nothing declared, a tensor missing or misshapen, tokens or an image that do not fit, no
                 such device, no torch, or maths that is not implemented, by name.
         """
+        from weightscope.analyses.forward.heads import with_stored_head
         from weightscope.analyses.forward.request import Request
         from weightscope.analyses.forward.run import refuse_unread, run_forward
 
         require_here(*(file.remote for file in self.checkpoint.files))
-        if self.declaration is None:
+        if self.declaration is None or self.declaration.part:
             why = f" ({self._notices[0].message.partition(':')[0]})" if self._notices else ""
             raise NotImplementedByWeightscope(f"a forward pass needs a declared model{why}", where=self.reference)
         if not self.checkpoint.files:
             raise UsageError("a forward pass needs weights", where=self.reference)
+        if adapter_weights(self._subject()):
+            raise NotImplementedByWeightscope(
+                "the LoRA adapter in these weights is not merged, and forward does not apply it",
+                where=self.reference,
+                hint="merge it first (PEFT's merge_and_unload)",
+            )
         for finding in misshapen_tensors(self._subject()):
             raise CheckpointError(finding.message, where=self.reference, hint=finding.hint, code=finding.code)
         refuse_unread(self.declaration, self.inventory)
@@ -193,7 +201,12 @@ class Model:
             progress=progress,
             keep=keep,
         )
-        return run_forward(self.declaration, self.checkpoint, self.inventory, request)
+        declaration = with_stored_head(self.declaration, self.checkpoint, self.tying)
+        inventory = self.inventory
+        if declaration is not self.declaration:
+            joined, inventory = join(declaration, self.checkpoint)
+            declaration = joined or declaration
+        return run_forward(declaration, self.checkpoint, inventory, request)
 
     def explain(self, name: str) -> Explanation:
         """All that `weightscope explain` says of one tensor.

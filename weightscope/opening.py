@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from weightscope.families.registry import Declaration
     from weightscope.model import Model
 
+# Lists that have an entry for each layer.
+PER_LAYER = ("layer_types", "layers_block_type", "mlp_layer_types", "no_rope_layers")
 STORED = "roles are inferred from names, and elements are counted as they are stored"
+
+UNCHECKED = "nothing that is stored is checked against config.json"
 
 
 def open_model(
@@ -45,9 +49,12 @@ def open_model(
     try:
         config = read_config(checkpoint.location.config) if checkpoint.location.config else None
         declaration = _declare(config, checkpoint, notices) if config else None
+        if config and declaration and checkpoint.format != "config":
+            checkpoint, declaration = _under_declared_names(config, declaration, checkpoint)
     except ConfigError as error:
+        error = _explained(config, error)
         if not tolerant:
-            raise
+            raise error from None
         notices.append(Finding.of(error))
     else:
         notices += () if config else (_no_config(checkpoint),)
@@ -106,17 +113,65 @@ def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> 
             code="unknown-architecture",
         )
     if declaration is None:
-        notices.append(_notice(what))
+        from weightscope.analyses.language import language_part
+
+        declaration = language_part(config, checkpoint.names)
+        if declaration is None:
+            notices.append(_notice(what, STORED))
+        else:
+            told = f"only its language model is read by a declaration, as {declaration.family.model_type}"
+            notices.append(_notice(what, told, "its other parts are not checked against config.json"))
     return declaration
 
 
-def _notice(what: str) -> Finding:
+def _under_declared_names(
+    config: Config, declaration: Declaration, checkpoint: Checkpoint
+) -> tuple[Checkpoint, Declaration]:
+    """Both again, where a prefix or a wrapper's word stands between the stored names and the declared ones."""
+    from weightscope.analyses.prefixes import find_renaming, fitting, unwrapped
+    from weightscope.checkpoint.renaming import Renaming, rename
+
+    basis, (there, needed) = declaration, fitting(declaration, checkpoint.names)
+    spellings = [root for root in declaration.family.roots if root]
+    if there < needed and len(spellings) > 1 and not declaration.part:
+        # Which of a family's spellings is meant may show only without what stands before all names.
+        for names in unwrapped(checkpoint.names):
+            bare = rename(checkpoint, Renaming(names=names))
+            other = _declare(config, bare, [])
+            if other and other.root and fitting(other, bare.names)[0] > there:
+                basis, there = other, fitting(other, bare.names)[0]
+    renaming = None if declaration.part else find_renaming(basis, checkpoint)
+    if renaming is None:
+        return checkpoint, declaration
+    checkpoint = rename(checkpoint, renaming)
+    return checkpoint, _declare(config, checkpoint, []) or declaration
+
+
+def _explained(config: Config | None, error: ConfigError) -> ConfigError:
+    """The error, or what lies behind it: a list with an entry for each layer that is of another length."""
+    if config is None:
+        return error
+    text = config.data.get("text_config")
+    parts = {"": config.data, "text_config.": text if isinstance(text, dict) else {}}
+    for prefix, part in parts.items():
+        depth = part.get("num_hidden_layers")
+        for key in PER_LAYER:
+            listed = part.get(key)
+            if isinstance(listed, list) and isinstance(depth, int) and len(listed) != depth and key in error.what:
+                return config.error(
+                    f"{prefix}{key} has {len(listed):,} entries for {depth:,} layers (num_hidden_layers)",
+                    f"give {key} one entry a layer, or correct num_hidden_layers",
+                )
+    return error
+
+
+def _notice(what: str, consequence: str, hint: str = UNCHECKED) -> Finding:
     return Finding(
         code="unknown-architecture",
         severity="warning",
-        message=f"{what}: {STORED}",
+        message=f"{what}: {consequence}",
         config=("model_type",),
-        hint="nothing that is stored is checked against config.json",
+        hint=hint,
     )
 
 

@@ -10,6 +10,7 @@ class Section(StrEnum):
 
     EMBEDDING = "embedding"
     VISION = "vision"
+    AUDIO = "audio"
     PROJECTOR = "projector"
     ATTENTION = "attention"
     STATE_SPACE = "state_space"

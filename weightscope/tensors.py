@@ -66,13 +66,16 @@ class Tensor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tensors(Mapping[str, Tensor]):
-    """All stored tensors by name, in file order."""
+    """All stored tensors by name, in file order; where they were renamed, the stored name works as well."""
 
     def __init__(self, checkpoint: Checkpoint, inventory: Inventory) -> None:
         self._checkpoint = checkpoint
         self._inventory = inventory
 
     def __getitem__(self, name: str) -> Tensor:
+        renaming = self._checkpoint.renaming
+        if renaming and name not in self._checkpoint.tensors:
+            name = renaming.names.get(name, name)
         entry = self._checkpoint.tensors[name]
         group = self._inventory.group_of(name)
         file = self._checkpoint.files[entry.file]

@@ -19,6 +19,7 @@ from weightscope.analyses.forward.golden import (
     against_golden,
     read_golden,
 )
+from weightscope.analyses.forward.heads import stores_tied_head, two_heads
 from weightscope.analyses.forward.outcome import Outcome
 from weightscope.analyses.forward.peer import Comparison, Kept, compare_with_transformers, differing
 from weightscope.analyses.forward.prompt import (
@@ -112,7 +113,7 @@ def _try_prompt(
     if kept is not None:
         compared = compare_with_transformers(directory, result, kept, depth=_depth(model), pixel_values=pixels)
     found, max_abs_diff, golden_diff = _held(result, expected, logits, compared, tolerance)
-    findings = (*judged, *found)
+    findings = (*judged, *found, *_heads(model))
     losses = result.losses() if prompt.origin != "default tokens" else []
     loss = sum(losses) / len(losses) if losses else None
     limit = SEVERITIES.index(wanted.fail_on)
@@ -164,6 +165,14 @@ def _held(
         findings, difference = against_logits(result, logits, tolerance)
         values.append(difference)
     return (*findings, *differing(compared, tolerance)), max(values, default=None), marks
+
+
+def _heads(model: Model) -> Iterator[Finding]:
+    """What to say where a tied model stores a head of other values than its embedding."""
+    if model.declaration and stores_tied_head(model.declaration, model.tying):
+        model.compare_tied_values()
+        if model.tying.evidence == "untied":
+            yield two_heads(model.tying)
 
 
 def _directory(model: Model) -> Path:

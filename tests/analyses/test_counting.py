@@ -41,6 +41,8 @@ def test_shared_storage_is_stored_and_counted_once() -> None:
 def test_deepseek_scales_auxiliary_and_active() -> None:
     """Two mixed layers of 4 experts of 3 × 12 × 24, of which a token uses 2."""
     counts = weightscope.open(FIXTURES / "deepseek-v3").parameters
+    assert counts.total is not None
+    assert counts.active is not None
     assert counts.total - counts.active == 2 * 2 * 3 * 12 * 24
     assert counts.buffers == 2 * 4
     expected_mtp = weightscope.open(FIXTURES / "deepseek-v3").components[-1]

@@ -66,6 +66,7 @@ def test_experts_are_one_finding(plant: Any) -> None:
 
     missing, unexpected = plant("mixtral", rename)
     assert missing.tensors == ("model.layers.{0–2}.block_sparse_moe.experts.{0–3}.w1.weight",)
+    assert missing.hint.startswith("model.layers.{0–2}.block_sparse_moe.experts.{0–3}.gate.weight is stored")
     assert unexpected.tensors == ("model.layers.{0–2}.block_sparse_moe.experts.{0–3}.gate.weight",)
 
 

@@ -46,6 +46,23 @@ W, B, S, X = Kind.WEIGHT, Kind.BIAS, Kind.SCALE, Kind.BUFFER
         ("backbone.layers.{}.mixer.conv1d.weight", 3, Role.CONVOLUTION, Section.STATE_SPACE, W),
         ("bn.running_mean", 1, Role.RUNNING_STATISTIC, Section.OTHER, X),
         ("score.weight", 2, Role.UNKNOWN, Section.OTHER, W),
+        # What stands before the vocabulary's matrix in RoBERTa, XLM-R, CamemBERT, MPNet and ESM is no head.
+        ("lm_head.dense.weight", 2, Role.UNKNOWN, Section.OTHER, W),
+        ("lm_head.layer_norm.weight", 1, Role.FINAL_NORM, Section.NORM, W),
+        ("lm_head.decoder.weight", 2, Role.LM_HEAD, Section.HEAD, W),
+        ("lm_head.bias", 1, Role.LM_HEAD, Section.HEAD, B),
+        # Towers and what joins them to the language model, under the names that published models give them.
+        ("model.image_tower.blocks.{}.attn.qkv.weight", 2, Role.QKV_PROJ, Section.VISION, W),
+        ("model.video_tower.encoder.layers.{}.mlp.fc1.weight", 2, Role.UP_PROJ, Section.VISION, W),
+        ("audio_tower.layers.{}.self_attn.q_proj.weight", 2, Role.Q_PROJ, Section.AUDIO, W),
+        ("vision_projection.linear.weight", 2, Role.UNKNOWN, Section.PROJECTOR, W),
+        ("image_to_text_projection.projection.weight", 2, Role.UNKNOWN, Section.PROJECTOR, W),
+        ("mlp_AR.linear_{}.weight", 2, Role.UNKNOWN, Section.PROJECTOR, W),
+        ("vision_model.vision_adapter.mlp.fc1.weight", 2, Role.UP_PROJ, Section.PROJECTOR, W),
+        ("model.image_newline", 1, Role.UNKNOWN, Section.PROJECTOR, W),
+        ("model.embed_tokens_per_layer.weight", 2, Role.LAYER_EMBEDDING, Section.EMBEDDING, W),
+        ("model.layers.{}.per_layer_input_gate.weight", 2, Role.LAYER_INPUT_GATE, Section.MLP, W),
+        ("model.layers.{}.mlp.adapter.down.weight", 2, Role.UNKNOWN, Section.ADAPTER, W),
     ],
 )
 def test_guess(template: str, dimensions: int, role: Role, section: Section, kind: Kind) -> None:

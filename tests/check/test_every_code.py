@@ -107,6 +107,18 @@ def untie(model: Path) -> None:
     edit_json(model / "config.json", tie_word_embeddings=True)
 
 
+def wrap(model: Path) -> None:
+    places = {f"module.{name}": shard for name, shard in weight_map(model).items()}
+    for shard in model.glob("*.safetensors"):
+        save_file({f"module.{name}": tensor for name, tensor in load_file(shard).items()}, shard)
+    edit_json(model / INDEX, weight_map=places)
+
+
+def merge(model: Path) -> None:
+    tensors = {name: tensor for shard in model.glob("*.safetensors") for name, tensor in load_file(shard).items()}
+    save_file(tensors, model / "model.safetensors")
+
+
 def lose_config(model: Path) -> None:
     (model / "config.json").unlink()
 
@@ -166,6 +178,8 @@ PLANTED: dict[str, tuple[Callable[[Path], None], str]] = {
     "unsafe-path": (climb, "error"),
     "unsafe-pickle": (poison, "error"),
     "tie-mismatch": (untie, "error"),
+    "prefix-mismatch": (wrap, "error"),
+    "other-weights": (merge, "warning"),
     "config-missing": (lose_config, "error"),
     "config-invalid": (contradict, "error"),
     "unknown-architecture": (rename_type, "error"),

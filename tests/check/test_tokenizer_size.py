@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from weightscope.analyses.rules.tokenizer import MAX_TOKENIZER, highest_id
+from weightscope.analyses.rules.vocabulary import MAX_TOKENIZER, highest_id
 
 pytest.importorskip("resource", reason="this system has no limits on processes")
 

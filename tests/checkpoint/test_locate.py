@@ -110,8 +110,8 @@ def test_which_files_are_meant(
         (["model.safetensors"], {}, "fp16", UsageError, "no variant 'fp16'; it holds none"),
         (SHARDS, {INDEX: SHARDS}, "fp16", UsageError, "no variant 'fp16'"),
         (["model_index.json"], {}, None, NotImplementedByWeightscope, "diffusers pipeline"),
-        (["m.gguf"], {}, None, NotImplementedByWeightscope, "m.gguf is not a format"),
-        (["tf_model.h5"], {}, None, NotImplementedByWeightscope, "tf_model.h5 is not a format"),
+        (["m.gguf"], {}, None, NotImplementedByWeightscope, "no weights that weightscope reads: m.gguf (GGUF"),
+        (["tf_model.h5"], {}, None, NotImplementedByWeightscope, "tf_model.h5 (Keras or TensorFlow weights)"),
         (["a-00001-of-00002.bin", "a-00001-of-00003.bin"], {}, None, CheckpointError, "nothing says which"),
     ],
 )
@@ -217,7 +217,11 @@ def test_a_layout_of_the_hub_cache(tmp_path: Path) -> None:
         ("a\0b", UsageError, "no such file or directory"),
         ("fifo.safetensors", UsageError, "neither a file nor a directory"),
         ("null.bin", UsageError, "neither a file nor a directory"),
-        ("model.gguf", NotImplementedByWeightscope, ".gguf is not read; weightscope reads .safetensors"),
+        (
+            "model.gguf",
+            NotImplementedByWeightscope,
+            ".gguf is not read (GGUF, the format of llama.cpp); weightscope reads .safetensors",
+        ),
         ("model.h5", NotImplementedByWeightscope, ".h5 is not read"),
         ("README", NotImplementedByWeightscope, "a file without suffix is not read"),
     ],

@@ -88,6 +88,8 @@ def test_count(remote: Remote, built: Any) -> None:
     assert (absent + buffers == 0) or remote.prepare
     for path in (directory, directory / "config.json"):
         parameters = weightscope.open(path).parameters
+        assert parameters.total is not None
+        assert parameters.auxiliary is not None
         assert parameters.total + parameters.auxiliary + buffers == sum(tensor.numel() for tensor in tensors.values())
         assert parameters.auxiliary == beside
 

@@ -18,16 +18,28 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     `total` counts logical weights once; `active` leaves out routed experts that one token does not use;
     `non_embedding` leaves out token and position embeddings and the head; `auxiliary` lies beside the total.
     `buffers` are the main model's. `bits_per_parameter` are the bits on disk of what `total` counts, scales included,
-    None where nothing is stored, and where integers may be packed weights of which no declaration tells how many.
+    None where nothing is stored, and where integers may be packed weights of which no declaration tells how many. All
+    are None without shapes, `active` is in a mixture that no family declares.
     """
 
-    total: int
-    active: int
-    non_embedding: int
-    auxiliary: int
-    buffers: int
-    stored_elements: int
+    total: int | None
+    active: int | None
+    non_embedding: int | None
+    auxiliary: int | None
+    buffers: int | None
+    stored_elements: int | None
     bits_per_parameter: float | None
+
+
+UNKNOWN = Parameters(
+    total=None,
+    active=None,
+    non_embedding=None,
+    auxiliary=None,
+    buffers=None,
+    stored_elements=None,
+    bits_per_parameter=None,
+)
 
 
 class RoleShare(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +79,10 @@ def counted(group: Group, tying: Tying) -> int:
 
 def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
     """The totals of the whole checkpoint."""
+    if not inventory.measured:
+        return UNKNOWN
     total = active = embedding = auxiliary = buffers = stored = stored_bytes = 0
+    guessed = any(group.inferred and group.section is Section.MOE for group in inventory.groups)
     for group in inventory.groups:
         count = counted(group, tying)
         if not group.alias:
@@ -82,15 +97,15 @@ def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
             stored_bytes += group.bytes if count or group.kind is Kind.SCALE else 0
             if group.section in (Section.EMBEDDING, Section.HEAD):
                 embedding += count
-    guessed = any(map(_may_be_packed, inventory.groups))
+    packed = any(map(_may_be_packed, inventory.groups))
     return Parameters(
         total=total,
-        active=active,
+        active=None if guessed else active,
         non_embedding=total - embedding,
         auxiliary=auxiliary,
         buffers=buffers,
         stored_elements=stored,
-        bits_per_parameter=round(stored_bytes * 8 / total, 4) if total and stored_bytes and not guessed else None,
+        bits_per_parameter=round(stored_bytes * 8 / total, 4) if total and stored_bytes and not packed else None,
     )
 
 
@@ -101,9 +116,8 @@ def _may_be_packed(group: Group) -> bool:
 
 
 def count_whole(inventory: Inventory, tying: Tying) -> int:
-    """What shares are of: the total and what is auxiliary to it."""
-    parameters = count_parameters(inventory, tying)
-    return parameters.total + parameters.auxiliary
+    """What shares are of: all that is counted, auxiliary parts included."""
+    return sum(counted(group, tying) for group in inventory.groups)
 
 
 def by_component(inventory: Inventory, tying: Tying) -> tuple[ComponentShare, ...]:

@@ -12,7 +12,8 @@ from weightscope.analyses.rules.config import contradictory_sizes, generation_se
 from weightscope.analyses.rules.dtypes import strange_dtypes
 from weightscope.analyses.rules.index import absent_index, extra_shards, wrong_places, wrong_totals
 from weightscope.analyses.rules.subject import Subject
-from weightscope.analyses.rules.tokenizer import tokenizer_size
+from weightscope.analyses.rules.tokenizer import tokenizer_end, tokenizer_size
+from weightscope.analyses.rules.unread import unread_keys
 from weightscope.analyses.rules.values import unsound_values
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import UsageError, printable_path
@@ -28,6 +29,8 @@ RULES: tuple[Rule, ...] = (
     special_tokens,
     generation_settings,
     tokenizer_size,
+    tokenizer_end,
+    unread_keys,
 )
 UNSETTLING = {"missing-tensor", "unexpected-tensor", "shape-mismatch", "index-mismatch", "quantization-mismatch"}
 # Rules that opening the checkpoint applies: names given twice, shards, headers, pickles, paths, the config's own form.

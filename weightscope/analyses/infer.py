@@ -21,6 +21,12 @@ class Guess(NamedTuple):
 
 # The last word of the module that owns a tensor, as published models spell it.
 _WORDS = {
+    Role.LAYER_EMBEDDING: "embed_tokens_per_layer per_layer_embeddings",
+    Role.LAYER_EMBEDDING_PROJ: "per_layer_model_projection",
+    Role.LAYER_EMBEDDING_NORM: "per_layer_projection_norm",
+    Role.LAYER_INPUT_GATE: "per_layer_input_gate",
+    Role.LAYER_INPUT_PROJ: "per_layer_projection",
+    Role.LAYER_INPUT_NORM: "post_per_layer_input_norm",
     Role.TOKEN_EMBEDDING: "embed_tokens wte word_embeddings tok_embeddings embed_in embed token_embedding token_embd",
     Role.POSITION_EMBEDDING: "wpe position_embeddings position_embedding embed_positions pos_embed pos_emb",
     Role.CLASS_EMBEDDING: "class_embedding cls_token",
@@ -71,11 +77,25 @@ _CONTEXT = (
     (re.compile(r"mlp|\boutput\.dense$"), Role.DOWN_PROJ),
 )
 
+# What stands before the vocabulary's matrix in the heads of masked language models (RoBERTa, ESM, MPNet) is no head.
+_HEAD_PARTS = re.compile(r"\blm_head\.(dense|layer_norm|LayerNorm)$")
+
 # Parts of a model that are accounted as a whole, by a word anywhere in the path; the first that matches.
 _PARTS = (
-    (Section.ADAPTER, re.compile(r"lora_|adapter")),
-    (Section.PROJECTOR, re.compile(r"projector|connector|resampler|merger|mlp1\.|aligner")),
-    (Section.VISION, re.compile(r"vision|visual|image_encoder|vpm\.|vit\.")),
+    (Section.ADAPTER, re.compile(r"lora_|(?<!vision_)(?<!image_)(?<!audio_)adapter")),
+    (
+        Section.PROJECTOR,
+        re.compile(
+            r"projector|connector|resampler|merger|mlp1\.|aligner|vision_adapter|image_adapter|audio_adapter"
+            r"|vision_projection|image_projection|audio_projection|image_to_text_projection|\bmlp_AR\b|image_newline"
+            r"|\b(vision|image|audio)_proj\b"
+        ),
+    ),
+    (Section.AUDIO, re.compile(r"audio_(tower|encoder|model)|\baudio\.|speech_encoder|\bapm\.")),
+    (
+        Section.VISION,
+        re.compile(r"vision|visual|image_encoder|image_tower|video_tower|\bvpm\.|\bvit\.|\bimage_model\b"),
+    ),
     (Section.MOE, re.compile(r"experts?\.|block_sparse_moe|\bmoe\b|router")),
     (Section.STATE_SPACE, re.compile(r"\bmixer\b|mamba|ssm|linear_attn")),
 )
@@ -101,6 +121,10 @@ def guess(template: str, dimensions: int) -> Guess:
 
 def _role(module: str) -> Role:
     words = [word for word in module.split(".") if word != "{}"]
+    if words[-1:] == ["shared"] and len(words) < 3:
+        return Role.TOKEN_EMBEDDING
+    if _HEAD_PARTS.search(module):
+        words = words[-1:]
     for word in reversed(words[-2:]):
         if word in _ROLE_OF_WORD:
             return _ROLE_OF_WORD[word]

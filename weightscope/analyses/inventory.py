@@ -23,6 +23,7 @@ from weightscope.roles import Role, Section
 from weightscope.sizes import Shape
 from weightscope.storage.base import Kind, Scheme, Stored
 
+SHARED = ("shared.weight", "model.shared.weight", "transformer.shared.weight")
 # Names that differ in more than their numbers and are declared nowhere; each is analysed on its own.
 MAX_KINDS = 100_000
 
@@ -133,12 +134,16 @@ def byte_size(dtype: str, shape: tuple[int, ...]) -> int:
 
 
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):
-    """All groups, declared ones in the order of the forward pass; `missing` are required slots not all there."""
+    """All groups, declared ones in the order of the forward pass; `missing` are required slots not all there.
+
+    `measured` is False where nothing tells the shapes of some: no file, or an index's names that are not declared.
+    """
 
     groups: tuple[Group, ...]
     missing: tuple[tuple[Slot, tuple[str, ...]], ...] = ()
     recognized: int = 0
     unrecognized: tuple[str, ...] = ()
+    measured: bool = True
 
     by_name: dict[str, Group] = msgspec.field(default_factory=dict)
 
@@ -157,7 +162,7 @@ def take_inventory(declaration: Declaration | None, checkpoint: Checkpoint) -> I
     if checkpoint.format == "index":
         return _from_names(slots, checkpoint.names, checkpoint.path)
     tensors = checkpoint.tensors
-    aliases = find_aliases(checkpoint)
+    aliases = find_aliases(checkpoint) or ({} if declaration else shared_tables(tensors))
     groups: list[Group] = []
     missing: list[tuple[Slot, tuple[str, ...]]] = []
     matched = 0
@@ -175,7 +180,13 @@ def take_inventory(declaration: Declaration | None, checkpoint: Checkpoint) -> I
         known = {name for group in groups for name in group.names}
         unmatched = [name for name in tensors if name not in known]
     groups += _inferred_groups(unmatched, tensors, aliases, checkpoint.path)
-    return Inventory(groups=tuple(groups), missing=tuple(missing), recognized=matched, unrecognized=tuple(unmatched))
+    return Inventory(
+        groups=tuple(groups),
+        missing=tuple(missing),
+        recognized=matched,
+        unrecognized=tuple(unmatched),
+        measured=bool(checkpoint.files),
+    )
 
 
 def find_aliases(checkpoint: Checkpoint) -> dict[str, str]:
@@ -192,6 +203,16 @@ def find_aliases(checkpoint: Checkpoint) -> dict[str, str]:
         if original is not name:
             aliases[name] = original
     return aliases
+
+
+def shared_tables(tensors: Mapping[str, TensorEntry]) -> dict[str, str]:
+    """Copies of the table that encoder and decoder share (T5: `shared`), as name -> that table's name."""
+    shared = next((name for name in SHARED if name in tensors), None)
+    if shared is None:
+        return {}
+    ends = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+    copies = (n for n, entry in tensors.items() if n.endswith(ends) and entry.shape == tensors[shared].shape)
+    return dict.fromkeys(copies, shared)
 
 
 def _planned(slot: Slot) -> Group:
@@ -214,7 +235,11 @@ def _from_names(slots: Iterable[Slot], names: AbstractSet[str], where: Where) ->
     unmatched = sorted(names - matched)
     groups += _nameless_shapes(unmatched, where)
     return Inventory(
-        groups=tuple(groups), missing=tuple(missing), recognized=len(matched), unrecognized=tuple(unmatched)
+        groups=tuple(groups),
+        missing=tuple(missing),
+        recognized=len(matched),
+        unrecognized=tuple(unmatched),
+        measured=not unmatched,
     )
 
 

@@ -106,7 +106,7 @@ def summarize(
             model_type=(config.model_type or None) if config else None,
             architecture=(config.architecture or None) if config else None,
             family=declaration.family.module if declaration else None,
-            recognized=declaration is not None,
+            recognized=declaration is not None and not declaration.part,
             quantization=_quantization(declaration, checkpoint),
             dtype=config.dtype if config else None,
             shape=describe(declaration.tree) if declaration else None,

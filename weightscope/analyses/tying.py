@@ -62,12 +62,13 @@ def find_tying(
     def verdict(evidence: Evidence, *, tied: bool) -> Tying:
         return Tying(tied=tied, declared=declared, evidence=evidence, head=name, embedding=table)
 
-    if embedding is None or (head is None and not has_head):
+    if (embedding is None and declaration is None) or (head is None and not has_head):
         return verdict("not-applicable", tied=False)
-    if checkpoint.format == "config":
-        return verdict("declared" if declared else "untied", tied=bool(declared))
-    if head is None:
-        return verdict("absent-head", tied=bool(declared))
+    by_config = verdict("declared" if declared else "untied", tied=bool(declared))
+    if head is None or checkpoint.format == "config":
+        return by_config if checkpoint.format == "config" else verdict("absent-head", tied=bool(declared))
+    if embedding is None or _shapes(head) != _shapes(embedding):
+        return verdict("untied", tied=False)
     if head.alias or embedding.alias:
         return verdict("shared-storage", tied=True)
     if values and name and table and checkpoint.tensors:
@@ -76,7 +77,7 @@ def find_tying(
             if equal_bytes(checkpoint, name, table, progress)
             else verdict("untied", tied=False)
         )
-    return verdict("declared" if declared else "untied", tied=bool(declared))
+    return by_config
 
 
 def equal_bytes(checkpoint: Checkpoint, left: str, right: str, progress: Progress | None = None) -> bool:
@@ -112,17 +113,20 @@ def _span(checkpoint: Checkpoint, entry: TensorEntry) -> tuple[Path, int, int]:
 
 
 def _the(groups: list[Group], role: Role, section: Section) -> Group | None:
-    for group in groups:
-        if role in group.roles and group.section is section and group.kind is Kind.WEIGHT:
-            return group
-    return None
+    found = [g for g in groups if role in g.roles and g.section is section and g.kind is Kind.WEIGHT]
+    # What is the storage of another is the table itself only where there is no other.
+    return min(found, key=lambda group: group.alias, default=None)
+
+
+def _shapes(group: Group) -> set[tuple[int, ...]]:
+    return {shape for _, shape in group.counts}
 
 
 def _declared(declaration: Declaration | None, config: Config | None) -> tuple[bool | None, bool]:
     """What the config says of tying, and whether the model has a head at all."""
     if declaration is None:
         value = config.data.get("tie_word_embeddings") if config else None
-        return (value if isinstance(value, bool) else None), value is True
+        return (value if isinstance(value, bool) else None), value is True and not _is_headless(config)
     heads = [
         slot for slot in declaration.slots if Role.LM_HEAD in dict(slot.stored.parts) and slot.section is Section.HEAD
     ]
@@ -132,3 +136,10 @@ def _declared(declaration: Declaration | None, config: Config | None) -> tuple[b
     # Saved without its head, as a base model, under a config that names a model with one.
     named = bool(declaration.config.architecture) and not declaration.config.is_base_model
     return tied, tied or named or not heads[0].stored.optional
+
+
+def _is_headless(config: Config | None) -> bool:
+    """Whether the architecture is one that scores no vocabulary: a base model, an encoder, a classifier."""
+    if config is None or not config.architecture:
+        return False
+    return not any(word in config.architecture for word in ("ForCausalLM", "LMHead", "ForConditional", "ForMaskedLM"))

@@ -18,7 +18,6 @@ from weightscope.checkpoint.find import on_hub
 from weightscope.checkpoint.locate import locate_file, locate_in
 from weightscope.checkpoint.reference import Address, Reference
 from weightscope.errors import RemoteError, UsageError
-from weightscope.interrupt import swept
 
 if TYPE_CHECKING:
     from weightscope.checkpoint.hub import HubFolder
@@ -88,19 +87,14 @@ def download(plan: Download, hub: HubFolder | None, progress: Progress | None = 
     counting = _Counting()
     pool = Background(FILES)
     futures = {pool.submit(hub.download, name, counting.bar): name for name in plan.files}
-
-    def sweep() -> None:
-        hub.sweep(tuple(name for future, name in futures.items() if not _came(future)))
-
     try:
-        with swept(sweep):
-            _watch(set(futures), plan, counting, progress)
+        _watch(set(futures), plan, counting, progress)
     except BaseException:
         counting.stop.set()
         pool.cancel()
         hub.close()
         pool.close()
-        sweep()
+        hub.sweep(tuple(name for future, name in futures.items() if not _came(future)))
         raise
     return plan.path
 

@@ -16,6 +16,7 @@ FOREIGN = {
     b"GGUF": "a GGUF file, which weightscope does not read",
     b"\x89HDF": "an HDF5 file (Keras or TensorFlow weights), which weightscope does not read",
 }
+HTTP = b"HTTP/"
 HTML = (b"<!doctype", b"<html")
 # As much as tells the formats apart; tar's mark comes last, at 257.
 START = 300
@@ -72,6 +73,14 @@ def _refuse_foreign(start: bytes, path: Where) -> None:
     if start.lstrip().lower().startswith(HTML):
         raise CheckpointError(
             "an HTML page, not weights", where=path, hint="the download failed, repeat it", code="malformed-header"
+        )
+    if start.startswith(HTTP):
+        line = start.splitlines()[0][:40].decode("ascii", "replace")
+        raise CheckpointError(
+            f"begins with the header lines of an HTTP response ({line!r})",
+            where=path,
+            hint="the downloader wrote them into the file: download it again with another tool",
+            code="malformed-header",
         )
     if len(start) >= 8 and start.isascii() and start.decode().replace("\n", " ").isprintable():
         raise CheckpointError(

@@ -18,6 +18,7 @@ from weightscope.checkpoint.hub_settings import settings
 from weightscope.checkpoint.kept import Entry
 from weightscope.checkpoint.wire import BUSY, CONTENT_RANGE, MAX_WAIT, WAITS, Wire, asks_to_wait
 from weightscope.errors import RemoteError, Where
+from weightscope.interrupt import cleaning
 
 # Headers that have huggingface_hub fetch by another client, or wait as long as a server likes.
 IGNORED = ("X-Xet-Hash", "Retry-After", "RateLimit")
@@ -38,7 +39,10 @@ def fetch(
         raise RemoteError(
             f"has {entry.size:,} bytes, and over HTTP come {most:,} at most", where=where, hint=f"hf download {repo}"
         )
-    with wire.live(Exchange(Throughput(), _Listed(entry, commit).expects)):
+    with (
+        cleaning(lambda: sweep(repo, entry)),
+        wire.live(Exchange(Throughput(), _Listed(entry, commit).expects)),
+    ):
         try:
             path = hf_hub_download(
                 repo,

@@ -5,11 +5,13 @@ Only these are decoded; whatever else is in the file is passed over.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
 from weightscope.checkpoint.limits import HINT, MAX_NAME, MAX_SHARDS, MAX_TENSORS
+from weightscope.checkpoint.repeated import RepeatedKeyError, once
 from weightscope.errors import CheckpointError
 
 # The index of a 90,000-tensor model takes 9 MB.
@@ -75,6 +77,12 @@ def _spelled(shard: str) -> str:
     return PurePosixPath(shard).as_posix() if "/" in shard else shard
 
 
+class _Written(msgspec.Struct):
+    """The map as it is written."""
+
+    weight_map: msgspec.Raw = msgspec.Raw(b"{}")
+
+
 def _whole(raw: msgspec.Raw) -> int | None:
     """The whole positive number that it is, if it is one."""
     value = msgspec.json.decode(raw) if len(memoryview(raw)) <= LONG_NUMBER else None
@@ -95,6 +103,10 @@ def _decode(path: Path) -> tuple[dict[str, str], tuple[int | None, int | None]]:
             code="malformed-index",
         )
     raw = path.read_bytes()
+    if raw.startswith(b"version https://git-lfs"):
+        raise CheckpointError(
+            "a Git LFS pointer, not the index", where=path, hint="run `git lfs pull`", code="malformed-index"
+        )
     # A tensor and its shard take four quotes.
     if len(raw) > UNCOUNTED and raw.count(b'"') > 4 * MAX_TENSORS + SPARE:
         raise _too_many(f"names more than {MAX_TENSORS:,} tensors", path)
@@ -109,6 +121,7 @@ def _decode(path: Path) -> tuple[dict[str, str], tuple[int | None, int | None]]:
             hint='it needs {"weight_map": {tensor: shard}}; download it again',
             code="malformed-index",
         ) from None
+    _refuse_repeated(raw, decoded, path)
     if not decoded.weight_map:
         raise CheckpointError(
             "an index that names no tensor", where=path, hint="download it again", code="malformed-index"
@@ -118,6 +131,25 @@ def _decode(path: Path) -> tuple[dict[str, str], tuple[int | None, int | None]]:
 
 def _too_many(what: str, path: Path) -> CheckpointError:
     return CheckpointError(what, where=path, hint=HINT, code="malformed-index")
+
+
+def _refuse_repeated(raw: bytes, decoded: _File, path: Path) -> None:
+    """Raise for a key that is there twice, of which decoding kept the last."""
+    # Each name and each shard takes two quotes; only where there are more is it worth decoding slowly.
+    written = bytes(msgspec.json.decode(raw, type=_Written).weight_map)
+    if written.count(b'"') == 4 * len(decoded.weight_map):
+        return
+    try:
+        json.loads(written, object_pairs_hook=once)
+    except RepeatedKeyError as error:
+        raise CheckpointError(
+            str(error),
+            where=path,
+            hint="loaders take the last: rewrite the index from the shards",
+            code="malformed-index",
+        ) from None
+    except (ValueError, RecursionError):
+        return
 
 
 def _check_inside(shard: str, path: Path) -> None:

@@ -8,19 +8,24 @@ from pathlib import Path
 import msgspec
 
 from weightscope.checkpoint.folder import Folder, LocalFolder
+from weightscope.checkpoint.foreign import kind_of, named
 from weightscope.checkpoint.index import Index, read_index
-from weightscope.checkpoint.limits import MAX_SHARDS
+from weightscope.checkpoint.sets import SHARD, Beside, numbered_sets
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, UsageError
 
-WEIGHT_SUFFIXES = {".safetensors": "safetensors", ".bin": "pytorch", ".pt": "pytorch", ".pth": "pytorch"}
+WEIGHT_SUFFIXES = {
+    ".safetensors": "safetensors",
+    ".bin": "pytorch",
+    ".pt": "pytorch",
+    ".pth": "pytorch",
+    ".ckpt": "pytorch",
+}
 # The names that transformers and diffusers write, looked for before any other.
 BASES = ("model", "pytorch_model", "diffusion_pytorch_model")
-# What training loops leave beside the weights (transformers' Trainer), never a model.
+# What training loops leave beside the weights (transformers' Trainer), adapters and other runtimes' files.
 NOT_WEIGHTS = re.compile(
-    r"(training_args|optimizer|scheduler|scaler|rng_state.*|adapter_model)\.(bin|pt|pth|safetensors)"
-)
-SHARD = re.compile(
-    r"(?P<stem>.+?)[-_](?P<number>[0-9]{1,9})-of-(?P<count>[0-9]{1,9})(?P<variant>\.[\w-]+)?\.(?P<suffix>\w+)"
+    r"(training_args|optimizer|scheduler|scaler|rng_state.*|adapter_model|openvino_.*|(zero_pp_rank|mp_rank)_.*)"
+    r"\.(bin|pt|pth|safetensors)"
 )
 VARIANT = re.compile(
     r"(?:diffusion_pytorch_|pytorch_)?model\.(?!safetensors|bin)([\w-]+?)(?:-\d+-of-\d+)?\.(?:safetensors|bin)"
@@ -32,6 +37,7 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
 
     `format` is safetensors, pytorch, index (an index and none of its shards) or config. `weights` lists the weight
     files in reading order, `missing` the shards that should be there. `notes` say in words what was chosen over what.
+    `shards` is how many there are of a model of which one shard was named. `beside` is what else lies there.
     """
 
     format: str
@@ -40,6 +46,13 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
     index: Index | None = None
     config: Path | None = None
     notes: tuple[str, ...] = ()
+    shards: int = 0
+    beside: tuple[Beside, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether there are weights, and none of them missing."""
+        return bool(self.weights) and not self.missing
 
 
 def locate(path: Path, variant: str | None = None) -> Location:
@@ -69,11 +82,17 @@ def locate_file(folder: Folder, name: str, variant: str | None = None) -> Locati
         return Location(format="config", config=folder.fetch(name))
     if suffix not in WEIGHT_SUFFIXES:
         raise NotImplementedByWeightscope(
-            f"{suffix or 'a file without suffix'} is not read",
+            f"{suffix or 'a file without suffix'} is not read" + (f" ({what})" if (what := kind_of(name)) else ""),
             where=where,
-            hint="weightscope reads .safetensors, .bin, .pt, .pth, *.index.json and config.json",
+            hint="weightscope reads .safetensors, .bin, .pt, .pth, .ckpt, *.index.json and config.json",
         )
-    return Location(format=WEIGHT_SUFFIXES[suffix], weights=(folder.path / name,), config=_sibling_config(folder))
+    shard = SHARD.fullmatch(name)
+    return Location(
+        format=WEIGHT_SUFFIXES[suffix],
+        weights=(folder.path / name,),
+        config=_sibling_config(folder),
+        shards=int(shard["count"][:9]) if shard else 0,
+    )
 
 
 def from_index(folder: Folder, name: str, *, alone: bool = False) -> Location:
@@ -102,16 +121,36 @@ def locate_in(folder: Folder, variant: str | None = None) -> Location:
     config = folder.fetch("config.json") if "config.json" in names else None
     by_format = {
         held: _candidates(folder, [n for n in names if Path(n).suffix in suffixes], names, suffixes[0], variant)
-        for held, suffixes in (("safetensors", (".safetensors",)), ("pytorch", (".bin", ".pt", ".pth")))
+        for held, suffixes in (("safetensors", (".safetensors",)), ("pytorch", (".bin", ".pt", ".pth", ".ckpt")))
     }
-    chosen = by_format["safetensors"] or by_format["pytorch"]
+    first, second = by_format["safetensors"], by_format["pytorch"]
+    chosen = first or second
     if chosen is None:
         return _without_weights(folder, names, config, variant)
-    notes = chosen.notes
-    if by_format["safetensors"] and (other := by_format["pytorch"]):
-        what = other.index.path.name if other.index else ", ".join(p.name for p in other.weights)
-        notes += (f"{what} is here too; safetensors is read, as loaders do",)
-    return msgspec.structs.replace(chosen, config=config, notes=notes)
+    if first and second and first.index and not first.weights and second.complete:
+        stale = Beside(relation="stale-index", name=first.index.path.name)
+        chosen = msgspec.structs.replace(second, beside=(stale, *second.beside))
+    elif first and second and not _is_adapter(second):
+        what = second.index.path.name if second.index else ", ".join(p.name for p in second.weights)
+        note = f"{what} is here too; safetensors is read, as loaders do"
+        other = (Beside(relation="other-format", name=what),) if second.complete else ()
+        chosen = msgspec.structs.replace(chosen, notes=(*chosen.notes, note), beside=(*chosen.beside, *other))
+    if not _is_adapter(chosen):
+        adapters = [Beside(relation="adapter", name=n) for n in names if n.startswith("adapter_model.")]
+        chosen = msgspec.structs.replace(chosen, beside=(*chosen.beside, *adapters[:1], *_original(names, chosen)))
+    return msgspec.structs.replace(chosen, config=config)
+
+
+def _original(names: list[str], chosen: Location) -> list[Beside]:
+    """An original release's files (`consolidated.*`), where something else is read."""
+    if any(path.name.startswith("consolidated") for path in chosen.weights):
+        return []
+    original = [n for n in names if n.startswith("consolidated") and Path(n).suffix in WEIGHT_SUFFIXES]
+    return [Beside(relation="other-format", name=n) for n in original[:1]]
+
+
+def _is_adapter(location: Location) -> bool:
+    return all(path.name.startswith("adapter_model.") for path in location.weights)
 
 
 def _candidates(
@@ -122,7 +161,8 @@ def _candidates(
         single = f"{base}.{variant}{suffix}" if variant else f"{base}{suffix}"
         for index in _index_names(base, suffix, variant):
             if index in names:
-                return _unless_single(folder, from_index(folder, index), single)
+                indexed = _unless_single(folder, from_index(folder, index), single)
+                return indexed if indexed.complete else _complete_beside(folder, indexed, weights, variant) or indexed
         if single in names:
             return Location(format=WEIGHT_SUFFIXES[suffix], weights=(folder.path / single,))
     if variant is None:
@@ -140,12 +180,34 @@ def _candidates(
     return _numbered(folder, usable) or _only(folder, usable)
 
 
+def _complete_beside(folder: Folder, indexed: Location, weights: list[str], variant: str | None) -> Location | None:
+    """A complete set of numbered shards, where those of the index are not all there: the index is of another save."""
+    index = indexed.index
+    if index is None:
+        return None
+    known = {*index.shards}
+    others = [n for n in weights if n not in known and _variant_of(n) == variant and not n.startswith("consolidated")]
+    whole = [found for found in numbered_sets(others) if not found.missing]
+    if len(whole) != 1:
+        return None
+    return Location(
+        format=WEIGHT_SUFFIXES[Path(whole[0].names[0]).suffix],
+        weights=tuple(folder.path / name for name in whole[0].names),
+        beside=(Beside(relation="stale-index", name=index.path.name),),
+    )
+
+
 def _unless_single(folder: Folder, indexed: Location, single: str) -> Location:
     """The shards, or the whole model in one file where that lies beside an index that does not name it."""
     if indexed.index is None or not folder.holds(single) or single in indexed.index.shards:
         return indexed
-    note = f"{indexed.index.path.name} is here too; {single} is read, as loaders do"
-    return Location(format=WEIGHT_SUFFIXES[Path(single).suffix], weights=(folder.path / single,), notes=(note,))
+    name = indexed.index.path.name
+    return Location(
+        format=WEIGHT_SUFFIXES[Path(single).suffix],
+        weights=(folder.path / single,),
+        notes=(f"{name} is here too; {single} is read, as loaders do",),
+        beside=(Beside(relation="same-format" if indexed.complete else "left-index", name=name),),
+    )
 
 
 def _index_names(base: str, suffix: str, variant: str | None) -> tuple[str, ...]:
@@ -164,21 +226,15 @@ def _variant_of(name: str) -> str | None:
 
 
 def _numbered(folder: Folder, names: list[str]) -> Location | None:
-    """Shards without an index, told by their `-00001-of-00004`."""
-    matches = [m for m in map(SHARD.fullmatch, names) if m]
-    if len(matches) != len(names) or len({(m["stem"], m["count"], m["suffix"]) for m in matches}) != 1:
+    """Shards without an index, told by their `-00001-of-00004`; of several sets the one that is complete."""
+    sets = numbered_sets(names)
+    whole = [found for found in sets if not found.missing]
+    if sum(len(found.names) for found in sets) != len(names) or (len(sets) > 1 and len(whole) != 1):
         return None
-    first, numbers = matches[0], {int(m["number"]) for m in matches}
-    count, width = int(first["count"]), len(first["number"])
-    if count > MAX_SHARDS:
-        return None
-    start, end = first.span("number")
-    expected = range(count) if 0 in numbers else range(1, count + 1)
-    missing = [f"{first.string[:start]}{n:0{width}d}{first.string[end:]}" for n in expected if n not in numbers]
     return Location(
-        format=WEIGHT_SUFFIXES[f".{first['suffix']}"],
-        weights=tuple(folder.path / n for n in names),
-        missing=tuple(missing),
+        format=WEIGHT_SUFFIXES[Path(sets[0].names[0]).suffix],
+        weights=tuple(folder.path / n for n in sets[0].names),
+        missing=sets[0].missing,
         notes=("no index file: shards are told by their numbers",),
     )
 
@@ -211,11 +267,15 @@ def _without_weights(folder: Folder, names: list[str], config: Path | None, vari
             where=folder.where,
             hint="name one of its folders, such as its unet",
         )
-    foreign = [n for n in names if Path(n).suffix in (".gguf", ".h5", ".msgpack", ".onnx", ".ckpt")]
-    if foreign and config is None:
-        raise NotImplementedByWeightscope(f"{foreign[0]} is not a format that weightscope reads", where=folder.where)
+    others = named(names)
     if config:
         return Location(format="config", config=config)
+    if others:
+        raise NotImplementedByWeightscope(
+            f"no weights that weightscope reads: {others}",
+            where=folder.where,
+            hint="name a directory that holds .safetensors or .bin files",
+        )
     raise UsageError(
         "no weights and no config.json here",
         where=folder.where,

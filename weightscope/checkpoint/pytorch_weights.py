@@ -1,10 +1,9 @@
-"""Find the weights in what people save: a state dict, alone or within a training checkpoint, under plain names."""
+"""Find the weights in what people save: a state dict, alone or within a training checkpoint."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from os.path import commonprefix
 from typing import NoReturn
 
 from weightscope.checkpoint.limits import MAX_NAME, MAX_TENSORS
@@ -27,7 +26,6 @@ TRAINING_TENSORS = frozenset(
     ("epoch", "step", "global_step", "iteration", "iter", "loss", "best_loss", "lr", "seed",
      "rng_state", "torch_rng_state", "cuda_rng_state", "cpu_rng_state")
 )  # fmt: skip
-WRAPPERS = re.compile(r"(?:module\.|_orig_mod\.)+")
 MAX_DEPTH = 64
 MAX_NAMES = 1 << 26
 # Lists, tuples and mappings that are looked through for tensors; an optimizer has one for each weight.
@@ -58,7 +56,7 @@ def find_weights(top: object, where: Where) -> tuple[dict[str, StoredTensor], di
     if not chosen:
         _refuse("holds tensors of a training loop only, no weights", where, "name the file with the model's weights")
     seen: set[int] = set()
-    tensors = _strip(_flatten(chosen, holding, seen, where))
+    tensors = _flatten(chosen, holding, seen, where)
     rest: dict[str, int] = {}
     for key, value in top.items():
         if count := _count(value, seen):
@@ -217,17 +215,6 @@ def _count(value: object, seen: set[int]) -> int:
             seen.add(id(item))
             todo.extend(_values(item))
     return count
-
-
-def _strip(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
-    """The names without what DataParallel and torch.compile put before them all."""
-    # A LightningModule that holds the model as `self.model`.
-    if all(name.startswith("model.") for name in tensors) and any(name.startswith("model.model.") for name in tensors):
-        tensors = {name.removeprefix("model."): tensor for name, tensor in tensors.items()}
-    wrapped = WRAPPERS.match(commonprefix(list(tensors)))  # noqa: RUF071 - names, not paths
-    if not wrapped or any(len(name) == wrapped.end() for name in tensors):
-        return tensors
-    return {name[wrapped.end() :]: tensor for name, tensor in tensors.items()}
 
 
 def _refuse(what: str, where: Where, hint: str, code: str | None = "malformed-header") -> NoReturn:

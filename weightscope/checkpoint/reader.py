@@ -16,6 +16,8 @@ from weightscope.checkpoint.header import header_of, numbered, read_header
 from weightscope.checkpoint.index import Index
 from weightscope.checkpoint.limits import Taken
 from weightscope.checkpoint.locate import WEIGHT_SUFFIXES, Location, locate, locate_file, locate_in
+from weightscope.checkpoint.renaming import Renaming
+from weightscope.checkpoint.sets import SHARD
 from weightscope.errors import CheckpointError, RemoteError, WeightscopeError, Where
 from weightscope.findings import Finding
 from weightscope.ranges import summed
@@ -30,7 +32,8 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     """Everything the files say without a byte of tensor data read.
 
     `tensors` maps names to entries whose `file` counts into `files`; it is empty for an index or a config alone.
-    `whole` tells whether a folder was named, and not one of its files.
+    `whole` tells whether a folder was named, and not one of its files. `renaming` is set where tensors have
+    other names here than in the files.
     """
 
     path: Path
@@ -40,6 +43,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     tensors: dict[str, TensorEntry]
     findings: list[Finding] = []
     whole: bool = False
+    renaming: Renaming | None = None
 
     @property
     def format(self) -> str:
@@ -50,6 +54,12 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     def index(self) -> Index | None:
         """The index file's content, where there is one."""
         return self.location.index
+
+    @property
+    def complete(self) -> bool:
+        """Whether no shard is missing or unreadable: only then does an absent tensor mean anything."""
+        incomplete = {"missing-shard", "truncated-file", "malformed-header", "unsafe-pickle"}
+        return not any(finding.code in incomplete for finding in self.findings)
 
     @property
     def names(self) -> AbstractSet[str]:
@@ -144,7 +154,9 @@ def _open(
             findings += _oddities(header, files, tensors)
             files.append(header)
     if location.missing:
-        findings.append(_missing(location))
+        findings.append(_missing(location, folder))
+    if location.shards > 1:
+        findings.append(_one_of(location))
     return Checkpoint(
         path=path,
         folder=folder,
@@ -230,8 +242,24 @@ def _duplicate(names: list[str], header: FileHeader, before: FileHeader) -> Find
     )
 
 
-def _missing(location: Location) -> Finding:
+def _one_of(location: Location) -> Finding:
+    name = location.weights[0].name
+    shard = SHARD.fullmatch(name)
+    number = int(shard["number"]) if shard else 0
+    return Finding(
+        code="missing-shard",
+        severity="warning",
+        message=f"{name} is shard {number:,} of {location.shards:,}: only its own tensors were looked at",
+        hint="name the directory to see the whole model",
+    )
+
+
+def _missing(location: Location, folder: Folder) -> Finding:
     missing = location.missing
+    stopped = [name for name in folder.names() if name.endswith(".incomplete")]
+    hint = "finish the download; until then, only what is here can be shown"
+    if stopped:
+        hint = f"{stopped[0]} is a download that stopped: {hint}"
     source = f"{location.index.path.name} names" if location.index else "the file names count"
     total = len(missing) + len(location.weights)
     shown = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
@@ -240,5 +268,5 @@ def _missing(location: Location) -> Finding:
         severity="error",
         message=f"{len(missing):,} of {total:,} shards that {source} are not here: {shown}",
         tensors=(),
-        hint="finish the download; until then, only what is here can be shown",
+        hint=hint,
     )

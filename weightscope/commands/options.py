@@ -85,7 +85,7 @@ def refuse_incomplete(model: Model) -> None:
         CheckpointError: `missing-shard`.
     """
     for finding in model.checkpoint.findings:
-        if finding.code == "missing-shard":
+        if finding.code == "missing-shard" and finding.severity == "error":
             raise CheckpointError(finding.message, where=model.reference, hint=finding.hint, code=finding.code)
 
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from weightscope import families
-from weightscope.components.base import Component, Slot, find, walk
+from weightscope.components.base import Component, Group, Slot, find, walk
 from weightscope.components.embedding import Head
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
@@ -73,7 +73,8 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A family's model for one config: the tree, its tensors with quantization applied, the spelling that fits.
 
     `method` is what the config says of quantization, `covered` are the weights that are quantized, by the config and,
-    once `settled`, by what the files hold; `mismatches` are those of which the two disagree.
+    once `settled`, by what the files hold; `mismatches` are those of which the two disagree. A `part` is the language
+    model of a wrapper that no family declares: what else is stored is not its affair.
     """
 
     family: Family
@@ -84,6 +85,7 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     method: Method | None
     covered: tuple[Covered, ...]
     mismatches: tuple[Mismatch, ...] = ()
+    part: bool = False
 
     @property
     def tied(self) -> bool:
@@ -211,8 +213,23 @@ def settled(declaration: Declaration, tensors: Tensors, strays: Collection[str])
     return replace(declaration, slots=slots, covered=covered, mismatches=evidence.mismatches)
 
 
-def _declare(found: Family, config: Config, root: str, method: Method | None) -> Declaration:
+def declare_part(config: Config, root: str | None, prefix: str) -> Declaration | None:
+    """The declaration of a wrapper's language model, moved below `prefix`; None for unknown types.
+
+    Raises:
+        ConfigError, UndeclaredError: as for a whole model.
+    """
+    found = find_family(config.model_type)
+    if found is None:
+        return None
+    declaration = _declare(found, config, found.roots[0] if root is None else root, method_of(config), prefix)
+    return replace(declaration, part=True)
+
+
+def _declare(found: Family, config: Config, root: str, method: Method | None, prefix: str = "") -> Declaration:
     tree = found.component(config, root)
+    if prefix:
+        tree = Group(name=prefix, parts=(tree,))
     slots = list(walk(tree))
     _check_shapes(slots, config)
     if sum(slot.count for slot in slots) > MAX_TENSORS:

@@ -70,8 +70,12 @@ def _format(summary: Summary) -> str:
 
 def _facts(summary: Summary) -> Iterable[tuple[str, str]]:
     parameters = summary.parameters
-    if summary.model.format == "index" and not summary.model.recognized:
-        yield "Parameters", "unknown: an index gives names and total size, no shapes"
+    if parameters.total is None or parameters.non_embedding is None:
+        index = summary.model.format == "index"
+        yield (
+            "Parameters",
+            "unknown: " + ("an index gives names and total size, no shapes" if index else "no weight file was read"),
+        )
         return
     ends = f"{words.short(parameters.non_embedding)} without embeddings and head"
     total = f"{words.count(parameters.total)}"
@@ -79,7 +83,9 @@ def _facts(summary: Summary) -> Iterable[tuple[str, str]]:
         "Parameters",
         total + (f"  ({words.short(parameters.total)})" if parameters.total >= 1000 else "") + f"   {ends}",
     )
-    if parameters.active != parameters.total:
+    if parameters.active is None:
+        yield "Active", "unknown: no declaration says how many experts a token uses"
+    elif parameters.active != parameters.total:
         yield "Active", f"{words.count(parameters.active)}  ({words.short(parameters.active)})   used by one token"
     if parameters.auxiliary:
         yield (
@@ -220,7 +226,7 @@ def _row_table(rows: tuple[Row, ...], by: By, parameters: Parameters) -> Table:
         (_mark(row.name, inferred=row.inferred and by != "dtype"), row.tensors, row.parameters, row.share, row.bytes)
         for row in rows
     ]
-    end = (_total(parameters), tensors, parameters.total + parameters.auxiliary, None, sum(row.bytes for row in rows))
+    end = (_total(parameters), tensors, _whole(parameters), None, sum(row.bytes for row in rows))
     return _with_total((_first(by), TENSORS, PARAMETERS, SHARE, BYTES), lines, end)
 
 
@@ -244,7 +250,7 @@ def _layer_table(rows: tuple[Row, ...], parameters: Parameters) -> Table:
         for run in runs
     ]
     tensors, bytes_ = sum(row.tensors for row in rows), sum(row.bytes for row in rows)
-    end = (_total(parameters), tensors, None, parameters.total + parameters.auxiliary, None, bytes_)
+    end = (_total(parameters), tensors, None, _whole(parameters), None, bytes_)
     each = Column(title="Each", kind="count")
     return _with_total((_first("layer"), TENSORS, each, PARAMETERS, SHARE, BYTES), lines, end)
 
@@ -263,6 +269,12 @@ def _with_total(columns: tuple[Column, ...], lines: list[tuple[Cell, ...]], end:
 
 def _total(parameters: Parameters) -> str:
     return "total with auxiliary" if parameters.auxiliary else "total"
+
+
+def _whole(parameters: Parameters) -> int | None:
+    if parameters.total is None or parameters.auxiliary is None:
+        return None
+    return parameters.total + parameters.auxiliary
 
 
 def _alike(a: Row, b: Row) -> bool:

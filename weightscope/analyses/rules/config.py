@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from weightscope.analyses.rules.padding import pads
 from weightscope.analyses.rules.subject import Subject
 from weightscope.components.attention import Attention
 from weightscope.components.base import find
@@ -45,7 +46,7 @@ def contradictory_sizes(subject: Subject) -> Iterator[Finding]:
 
 
 def special_tokens(subject: Subject) -> Iterator[Finding]:
-    """`config-invalid`: token ids beyond the vocabulary, a warning; no end of sequence anywhere, info."""
+    """`config-invalid`: token ids beyond the vocabulary, errors where no model is built; no end of sequence, info."""
     config, rows = subject.config, _vocabulary(subject)
     if config is None or rows is None:
         return
@@ -60,14 +61,17 @@ def special_tokens(subject: Subject) -> Iterator[Finding]:
             # -1 says "none" in many configs.
             beyond = [token for token in beyond if token != -1]
             if beyond:
+                refused = name == "config.json" and key == "pad_token_id" and pads(config)
                 yield Finding(
                     code="config-invalid",
-                    severity="warning",
+                    severity="error" if refused else "warning",
                     message=f"{name}: {key} {', '.join(map(str, beyond))} is beyond the {rows:,} rows of the embedding",
                     expected=f"0 to {rows - 1}",
                     actual=beyond,
                     config=(key, "vocab_size"),
-                    hint="generation would look up a row that is not there",
+                    hint="transformers refuses to build this model: correct pad_token_id, or set it to null"
+                    if refused
+                    else "generation would look up a row that is not there",
                 )
     generates = subject.tying.evidence != "not-applicable"
     if generates and not any(_ids(data.get("eos_token_id")) for data in sources.values()):
@@ -107,6 +111,13 @@ def generation_settings(subject: Subject) -> Iterator[Finding]:
             config=("eos_token_id",),
             hint="generation follows generation_config.json",
         )
+
+
+def ending_ids(subject: Subject) -> list[int]:
+    """The ids that generation ends on: generation_config.json's, or else config.json's."""
+    generation = _generation(subject)
+    ends = [] if isinstance(generation, Finding) else _ids(generation.get("eos_token_id"))
+    return ends or (_ids(_text(subject.config).get("eos_token_id")) if subject.config else [])
 
 
 def _invalid(message: str, keys: tuple[str, ...]) -> Finding:

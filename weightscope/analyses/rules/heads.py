@@ -6,13 +6,19 @@ from collections.abc import Iterator
 
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.tying import Tying
+from weightscope.config import Config
 from weightscope.findings import Finding, Severity
+
+TIE = "tie_word_embeddings"
+TWO_HEADS = "set tie_word_embeddings to false to keep the stored head: transformers 5 uses it, older loaders drop it"
 
 
 def strange_head(subject: Subject) -> Iterator[Finding]:
     """`tie-mismatch`: errors where a loader would compute something else than was saved, info where it stores twice."""
     tying = subject.tying
     said = _what(subject, tying)
+    if subject.config:
+        yield from _two_answers(subject.config)
     if said:
         severity, message, hint = said
         yield Finding(
@@ -27,15 +33,34 @@ def strange_head(subject: Subject) -> Iterator[Finding]:
 
 def _what(subject: Subject, tying: Tying) -> tuple[Severity, str, str] | None:
     """Severity, message and hint."""
-    if tying.evidence == "absent-head" and not tying.tied and subject.complete and subject.has_names:
+    told = subject.complete and subject.has_names and bool(subject.inventory.recognized or subject.declaration is None)
+    if tying.evidence == "absent-head" and not tying.tied and told:
         message = "the config does not tie the head to the embedding, but no head is stored"
         # Saved from a base model: loading it as one is sound, as the architecture that the config names it is not.
         rooted = subject.declaration is None or subject.declaration.root
         hint = "loaders fill it with random numbers; set tie_word_embeddings to true if it was tied"
         return ("error" if rooted else "warning"), message, hint
-    if tying.declared and tying.evidence == "untied":
+    if tying.evidence == "absent-head":
+        return _moved(subject, tying)
+    return _stored(subject, tying)
+
+
+def _moved(subject: Subject, tying: Tying) -> tuple[Severity, str, str] | None:
+    """Of a tied model whose only copy is the head."""
+    renaming = subject.checkpoint.renaming
+    if not (tying.tied and renaming and renaming.embedding_of):
+        return None
+    message = f"the tied embedding is stored as {renaming.embedding_of} alone"
+    return "info", message, f"transformers reads {tying.embedding} from there; other loaders may look for it in vain"
+
+
+def _stored(subject: Subject, tying: Tying) -> tuple[Severity, str, str] | None:
+    """Of a head that is stored."""
+    if tying.declared and tying.evidence == "untied" and tying.head and tying.embedding:
+        if not _alike(subject, tying.head, tying.embedding):
+            return None  # a question of shapes, asked there
         message = f"the config ties the head, but {tying.head} and {tying.embedding} hold different values"
-        return "error", message, "set tie_word_embeddings to false to keep the stored head, which older loaders drop"
+        return "error", message, TWO_HEADS
     if tying.declared and tying.head and tying.evidence in ("declared", "equal-values") and subject.has_shapes:
         compared = "byte for byte the same" if tying.evidence == "equal-values" else "not compared without --values"
         message = f"the config ties the head, and {tying.head} is stored all the same ({compared})"
@@ -47,3 +72,28 @@ def _what(subject: Subject, tying: Tying) -> tuple[Severity, str, str] | None:
         message = f"the config does not tie the head, and {tying.head} equals {tying.embedding}"
         return "info", message, "it may be tied; training would let the two part"
     return None
+
+
+def _alike(subject: Subject, head: str, embedding: str) -> bool:
+    tensors = subject.checkpoint.tensors
+    return head in tensors and embedding in tensors and tensors[head].shape == tensors[embedding].shape
+
+
+def _two_answers(config: Config) -> Iterator[Finding]:
+    """A vision-language config that ties the head at one level and not at the other."""
+    text = config.data.get("text_config")
+    above, below = config.data.get("tie_word_embeddings"), text.get(TIE) if isinstance(text, dict) else None
+    if isinstance(above, bool) and isinstance(below, bool) and above is not below:
+        yield Finding(
+            code="tie-mismatch",
+            severity="info",
+            message=f"config.json says {TIE} {_json(above)}, and {_json(below)} in text_config",
+            expected=above,
+            actual=below,
+            config=(TIE, f"text_config.{TIE}"),
+            hint="loaders follow one or the other: give both the same value",
+        )
+
+
+def _json(value: bool) -> str:  # noqa: FBT001 - the value itself
+    return str(value).lower()

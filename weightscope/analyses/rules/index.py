@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from weightscope.analyses.rules.subject import Subject, listed, some
 from weightscope.checkpoint.dtypes import DTYPE_BITS
-from weightscope.checkpoint.locate import SHARD
+from weightscope.checkpoint.foreign import named
+from weightscope.checkpoint.sets import SHARD
 from weightscope.findings import Finding
 from weightscope.ranges import summed
 from weightscope.storage.base import Kind
@@ -49,29 +50,33 @@ def wrong_places(subject: Subject) -> Iterator[Finding]:
 
 
 def absent_index(subject: Subject) -> Iterator[Finding]:
-    """`index-mismatch`, a warning: loaders find shards by their index. `missing-shard`, where there are no weights."""
+    """`index-mismatch`: transformers finds shards by their index alone. `missing-shard`, where there are no weights."""
     location, directory = subject.checkpoint.location, subject.directory
     if directory and subject.checkpoint.format == "config":
+        others = named(directory.names())
         yield Finding(
             code="missing-shard",
             severity="error",
-            message="a config.json and no weight file",
+            message="a config.json and no weight file" + (f" that is read: {others}" if others else ""),
             hint="upload or download the weights; to check the config alone, name config.json itself",
         )
-    elif directory and location.index is None and len(location.weights) > 1 and location.config:
+    elif directory and location.config and len(location.weights) > 1 and not (location.index or location.missing):
+        if any(item.relation == "stale-index" for item in location.beside):
+            return
         yield Finding(
             code="index-mismatch",
-            severity="warning",
+            severity="error",
             message=f"{len(location.weights):,} shards and no index",
-            hint="loaders find shards by their index: write one, or save the checkpoint again",
+            hint="transformers loads shards by their index alone: write one, or save the checkpoint again",
         )
 
 
 def extra_shards(subject: Subject) -> Iterator[Finding]:
     """`unexpected-shard`, a warning: files beside the shards that are numbered like them and belong to none."""
     location = subject.checkpoint.location
-    if not location.weights or not (location.index or len(location.weights) > 1):
+    if not location.weights or subject.directory is None:
         return
+    stale = any(item.relation in ("stale-index", "same-format") for item in location.beside)
     known = {path.name for path in location.weights} | set(location.missing)
     suffix = location.weights[0].suffix
     try:
@@ -79,6 +84,7 @@ def extra_shards(subject: Subject) -> Iterator[Finding]:
     except OSError:
         return
     stems = {match["stem"] for name in known if (match := SHARD.fullmatch(name))}
+    stems |= {name.removesuffix(suffix) for name in known}
     stray = [
         name for name in others if (match := SHARD.fullmatch(name)) and match["stem"] in stems and not match["variant"]
     ]
@@ -94,11 +100,12 @@ def extra_shards(subject: Subject) -> Iterator[Finding]:
         )
         known = set(forgotten)
         stray = [name for name in stray if name not in known]
-    if stray:
+    # Shards of another index are said with it.
+    if stray and not stale:
         yield Finding(
             code="unexpected-shard",
             severity="warning",
-            message=f"{some(stray, 'shard')} that the index does not name: {listed(stray)}",
+            message=f"{some(stray, 'shard')} of another save: {', '.join(stray[:8])}{' …' if len(stray) > 8 else ''}",
             actual=stray,
             hint="left over from another save? they take space and are not read",
         )
@@ -169,12 +176,13 @@ def _size_mismatch(subject: Subject, said: int, actual: int, what: str) -> Findi
 def _wrong_count(subject: Subject) -> Iterator[Finding]:
     """Writers count differently: with or without buffers, auxiliary layers and a tied head, packed or logical."""
     index, groups, parameters = subject.checkpoint.index, subject.inventory.groups, subject.parameters
-    if index is None or index.total_parameters is None:
+    if index is None or index.total_parameters is None or parameters.total is None or parameters.auxiliary is None:
         return
     elements = sum(group.elements for group in groups)
-    readings = {parameters.total, parameters.total + parameters.auxiliary, elements, parameters.stored_elements}
+    total = parameters.total
+    readings = {total, total + parameters.auxiliary, elements, parameters.stored_elements}
     if subject.tying.tied:
-        readings.add(parameters.total + sum(g.parameters for g in groups if subject.tying.embedding in g.names))
+        readings.add(total + sum(g.parameters for g in groups if subject.tying.embedding in g.names))
     if index.total_parameters not in readings:
         yield Finding(
             code="index-mismatch",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+from weightscope.analyses.rules.prefixes import adapter_weights
 from weightscope.analyses.rules.subject import Subject, listed, some
 from weightscope.components.base import find
 from weightscope.components.decoder import Decoder
@@ -14,6 +15,9 @@ from weightscope.ranges import Title, expand, fill, number_of, summed, template_
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 
+# Names that share this much are held to be meant alike; more kinds of them than this are not compared.
+NEAR, MOST_NAMESAKES = 0.85, 300
+
 
 def missing_tensors(subject: Subject) -> Iterator[Finding]:
     """`missing-tensor`, an error; info for auxiliary parts of which nothing is there: many writers leave them out."""
@@ -22,6 +26,7 @@ def missing_tensors(subject: Subject) -> Iterator[Finding]:
     partly = any(group.auxiliary for group in subject.inventory.groups)
     left_out: list[str] = []
     depths = _depths(subject)
+    near = near_namesakes(subject)
     yield from (_wrong_depth(depth) for depth in depths)
     for slot, absent in subject.inventory.missing:
         lost = {(depth.stack, layer) for depth in depths for layer in depth.missing}
@@ -42,7 +47,7 @@ def missing_tensors(subject: Subject) -> Iterator[Finding]:
             tensors=tuple(titles),
             expected=[int(n) for n in slot.stored.shape],
             config=tuple(dict.fromkeys(key for n in slot.stored.shape for key in n.keys)),
-            hint="loaders fill missing weights with random numbers; save or download the checkpoint again",
+            hint=_remedy(names, near),
         )
     if left_out:
         yield Finding(
@@ -57,9 +62,11 @@ def missing_tensors(subject: Subject) -> Iterator[Finding]:
 
 def unexpected_tensors(subject: Subject) -> Iterator[Finding]:
     """`unexpected-tensor`, a warning: loaders ignore such tensors."""
-    if subject.declaration is None or not subject.inventory.recognized:
+    if subject.declaration is None or subject.declaration.part or not subject.inventory.recognized:
         return
-    beyond = {name for depth in _depths(subject) for name in depth.beyond}
+    beyond = {name for depth in _depths(subject) for name in depth.beyond} | {*adapter_weights(subject)}
+    if renaming := subject.checkpoint.renaming:
+        beyond |= {*renaming.superseded}
     names = [name for name in subject.inventory.unrecognized if name not in beyond]
     if subject.declaration.covered:
         names = [name for name in names if not is_activation(name)]
@@ -74,6 +81,40 @@ def unexpected_tensors(subject: Subject) -> Iterator[Finding]:
         )
 
 
+def near_namesakes(subject: Subject) -> dict[str, str]:
+    """Missing names, each with a stored one of the same shape that is not declared and has nearly the same name."""
+    inventory, tensors = subject.inventory, subject.checkpoint.tensors
+    strays: dict[str, dict[tuple[int, ...], str]] = {}
+    for name in inventory.unrecognized if inventory.missing else ():
+        template, numbers = template_of(name)
+        strays.setdefault(template, {})[numbers] = name
+    if not 0 < len(strays) <= MOST_NAMESAKES:
+        return {}
+    from difflib import get_close_matches
+
+    near: dict[str, str] = {}
+    for slot, names in inventory.missing:
+        template = template_of(names[0])[0]
+        like = [other for other in strays if other.count("{}") == template.count("{}")]
+        found = get_close_matches(template, like, n=1, cutoff=NEAR)
+        for name in names if found else ():
+            other = strays[found[0]].get(template_of(name)[1])
+            fits = other in tensors and tensors[other].shape == tuple(map(int, slot.stored.shape))
+            if other and (fits or not tensors):
+                near[name] = other
+    return near
+
+
+def _remedy(names: list[str], near: dict[str, str]) -> str:
+    """What to do about missing tensors."""
+    stored = [near[name] for name in names if name in near]
+    if stored and stored[0].endswith("_orig"):
+        return "torch's pruning was not made permanent: call prune.remove on each module and save again"
+    if stored:
+        return f"{summed(stored)[0]} is stored, which may be meant: loaders look for the exact name, so rename it"
+    return "loaders fill missing weights with random numbers; save or download the checkpoint again"
+
+
 def unrelated_weights(subject: Subject) -> Iterator[Finding]:
     """`missing-tensor`, an error, where not one name fits: config and weights are of two models."""
     names = subject.checkpoint.names
@@ -84,8 +125,17 @@ def unrelated_weights(subject: Subject) -> Iterator[Finding]:
             message=f"none of {some(list(names))} is one that {subject.declaration.family.model_type} has, "
             f"such as {next(iter(summed(sorted(names)[:1])))}",
             config=("model_type",),
-            hint="config.json and weights describe different models",
+            hint=_other_kind(names) or "config.json and weights describe different models",
         )
+
+
+def _other_kind(names: Collection[str]) -> str:
+    """What to say of FSDP's flat parameters, and of an adapter; empty for other names."""
+    if any(name.rpartition(".")[2].lstrip("_").startswith("flat_param") for name in names):
+        return "saved by FSDP before the weights were gathered: save again with a full state dict"
+    if all("lora_" in name for name in names):
+        return "these are the weights of a LoRA adapter: name the directory of its base model"
+    return ""
 
 
 class Depth(NamedTuple):

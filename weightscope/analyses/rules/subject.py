@@ -43,8 +43,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def complete(self) -> bool:
         """Whether no shard is missing or unreadable: only then does an absent tensor mean anything."""
-        incomplete = {"missing-shard", "truncated-file", "malformed-header", "unsafe-pickle"}
-        return not any(finding.code in incomplete for finding in self.checkpoint.findings)
+        return self.checkpoint.complete
 
 
 def listed(titles: Sequence[str], most: int = 3) -> str:

@@ -1,47 +1,24 @@
-"""Does the tokenizer's vocabulary fit the embedding?"""
+"""Does the tokenizer fit the embedding, and end where the model does?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated
-
-import msgspec
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from weightscope.analyses.rules.subject import Subject
+from weightscope.analyses.rules.vocabulary import highest_ids, id_of, pointers
 from weightscope.components.base import find
 from weightscope.components.embedding import Embedding
+from weightscope.config import read_config
+from weightscope.errors import ConfigError
 from weightscope.findings import Finding
 from weightscope.roles import Role
 
-MAX_TOKENIZER = 100_000_000
-# Commas in the vocabulary's JSON, where a token takes one or two; the largest published have 262,144 tokens.
-MAX_COMMAS = 2_000_000
 # What a model may have instead of, or before it had, a tokenizer.json.
-OTHERS = ("tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json", "tokenizer_config.json")
-
-TokenId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-
-
-class _Added(msgspec.Struct, gc=False):
-    id: TokenId
-
-
-class _Scored(msgspec.Struct, array_like=True, gc=False):
-    """A token and its score, of which only the place is used."""
-
-
-class _Model(msgspec.Struct):
-    """BPE and WordPiece map tokens to ids, Unigram lists them in order."""
-
-    vocab: msgspec.Raw = msgspec.Raw(b"{}")
-
-
-class _Tokenizer(msgspec.Struct):
-    """What is used of the file, not decoded yet: merges are skipped, and a list may have any number of items."""
-
-    model: _Model
-    added_tokens: msgspec.Raw = msgspec.Raw(b"[]")
+OTHERS = (
+    "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json", "tokenizer_config.json",
+    "added_tokens.json",
+)  # fmt: skip
 
 
 def tokenizer_size(subject: Subject) -> Iterator[Finding]:
@@ -52,53 +29,77 @@ def tokenizer_size(subject: Subject) -> Iterator[Finding]:
     rows = next((e.rows for e in find(subject.declaration.tree, Embedding) if e.role is Role.TOKEN_EMBEDDING), None)
     if rows is None:
         return
-    if not directory.holds("tokenizer.json"):
-        if not set(OTHERS) & set(directory.names()):
+    if pointed := pointers(directory):
+        yield Finding(
+            code="config-invalid",
+            severity="error",
+            message=f"in place of the tokenizer, Git LFS pointers: {', '.join(pointed)}",
+            hint="run `git lfs pull`",
+        )
+        return
+    names = set(directory.names())
+    if "tokenizer.json" not in names and not set(OTHERS) & names:
+        yield Finding(
+            code="config-missing",
+            severity="info",
+            message="there is no tokenizer beside the weights",
+            hint="the model cannot be prompted without one",
+        )
+        return
+    for found in highest_ids(directory):
+        if isinstance(found, Finding):
+            yield found
+        elif found[1] >= rows:
+            name, highest = found
             yield Finding(
-                code="config-missing",
-                severity="info",
-                message="there is no tokenizer beside the weights",
-                hint="the model cannot be prompted without one",
+                code="config-invalid",
+                severity="error",
+                message=f"{name} has ids up to {highest:,}, the embedding has {rows:,} rows ({rows.text})",
+                expected=int(rows),
+                actual=highest + 1,
+                config=rows.keys,
+                hint="a prompt may use a token without a row; was the embedding resized?",
             )
+
+
+def tokenizer_end(subject: Subject) -> Iterator[Finding]:
+    """`config-invalid`, info: the tokenizer's eos_token is no id that generation ends on."""
+    from weightscope.analyses.rules.config import ending_ids
+
+    directory = subject.directory
+    if directory is None or subject.config is None or not directory.holds("tokenizer_config.json"):
         return
     try:
-        highest = highest_id(directory.fetch("tokenizer.json"))
-    except (OSError, ValueError, RecursionError) as error:
-        yield Finding(
-            code="config-invalid",
-            severity="error",
-            message=f"tokenizer.json cannot be read ({error})",
-            hint="restore it from the model's repository",
-        )
+        said = read_config(directory.fetch("tokenizer_config.json")).data
+    except ConfigError as error:
+        yield Finding.of(error)
         return
-    if highest >= rows:
+    token = _content(said.get("eos_token"))
+    number = _number(said, token) if token else None
+    if token and number is None:
+        number = id_of(directory, token)
+    ends = ending_ids(subject)
+    if number is not None and ends and number not in ends:
         yield Finding(
             code="config-invalid",
-            severity="error",
-            message=f"tokenizer.json has ids up to {highest:,}, the embedding has {rows:,} rows ({rows.text})",
-            expected=int(rows),
-            actual=highest + 1,
-            config=rows.keys,
-            hint="a prompt may use a token without a row; was the embedding resized?",
+            severity="info",
+            message=f"tokenizer_config.json ends on {token!r} (id {number}), generation on {ends}",
+            expected=ends,
+            actual=number,
+            config=("eos_token_id",),
+            hint="a chat may not stop where the tokenizer says: add the id to eos_token_id of generation_config.json",
         )
 
 
-def highest_id(path: Path) -> int:
-    """The highest token id of a tokenizer.json, or -1 where it has no token.
+def _content(token: object) -> str | None:
+    content = token.get("content") if isinstance(token, dict) else token
+    return content if isinstance(content, str) else None
 
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is too large, is no JSON, or something else is where tokens are expected.
-    """
-    with path.open("rb") as file:
-        raw = file.read(MAX_TOKENIZER + 1)
-    if len(raw) > MAX_TOKENIZER:
-        raise ValueError(f"it is larger than {MAX_TOKENIZER:,} bytes")
-    tokenizer = msgspec.json.decode(raw, type=_Tokenizer)
-    vocab, added = bytes(tokenizer.model.vocab), bytes(tokenizer.added_tokens)
-    if vocab.count(b",") + added.count(b",") > MAX_COMMAS:
-        raise ValueError(f"its vocabulary has more than {MAX_COMMAS:,} commas")
-    found = msgspec.json.decode(vocab, type=dict[str, TokenId] | list[_Scored])
-    ids = found.values() if isinstance(found, dict) else range(len(found))
-    others = msgspec.json.decode(added, type=list[_Added])
-    return max((*ids, *(token.id for token in others)), default=-1)
+
+def _number(said: Mapping[str, Any], token: str) -> int | None:
+    """The id that `added_tokens_decoder` gives a token."""
+    decoder = said.get("added_tokens_decoder")
+    for number, added in decoder.items() if isinstance(decoder, dict) else ():
+        if _content(added) == token and str(number).isdecimal():
+            return int(number)
+    return None

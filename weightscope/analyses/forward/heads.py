@@ -1,0 +1,50 @@
+"""Which matrix scores the vocabulary, where a tied model stores a head all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from weightscope.analyses.tying import Tying
+from weightscope.checkpoint.reader import Checkpoint
+from weightscope.config import Config
+from weightscope.families.registry import Declaration, declare
+from weightscope.findings import Finding
+
+TIE = "tie_word_embeddings"
+
+
+def with_stored_head(declaration: Declaration, checkpoint: Checkpoint, tying: Tying) -> Declaration:
+    """The declaration with a head of its own, where the config ties it and the files hold one: so does transformers."""
+    if not stores_tied_head(declaration, tying):
+        return declaration
+    keys = {TIE, declaration.family.aliases.get(TIE, TIE)}
+    data = _untied(declaration.config.data, keys)
+    config = Config(data, source=declaration.config.source)
+    again = declare(config, checkpoint.names, beside=checkpoint.folder.holds)
+    return again if again and not again.tied else declaration
+
+
+def stores_tied_head(declaration: Declaration, tying: Tying) -> bool:
+    """Whether the config ties the head, and another tensor than the embedding is stored as one."""
+    return declaration.tied and bool(tying.head and tying.embedding) and tying.evidence in ("declared", "untied")
+
+
+def two_heads(tying: Tying) -> Finding:
+    """`tie-mismatch`, a warning of a pass: the stored head was used, and differs from the embedding."""
+    return Finding(
+        code="tie-mismatch",
+        severity="warning",
+        message=f"the config ties the head, but {tying.head} and {tying.embedding} hold different values; "
+        f"{tying.head} was used, as transformers 5 does",
+        tensors=tuple(name for name in (tying.head, tying.embedding) if name),
+        config=(TIE,),
+        hint=f"set {TIE} to false to keep the stored head: older loaders drop it and use the embedding",
+    )
+
+
+def _untied(data: Mapping[str, Any], keys: set[str]) -> dict[str, Any]:
+    untied = {**data, **dict.fromkeys(keys, False)}
+    if isinstance(text := data.get("text_config"), dict):
+        untied["text_config"] = {**text, **dict.fromkeys(keys, False)}
+    return untied

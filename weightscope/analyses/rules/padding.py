@@ -1,0 +1,23 @@
+"""Which model types build their embedding with `padding_idx`, and so with no pad_token_id beyond its rows."""
+
+from __future__ import annotations
+
+from weightscope.config import Config
+
+# Of transformers' classes; torch refuses a padding_idx beyond the rows with an AssertionError.
+_NAMES = """
+    apertus arcee bamba cohere cohere2 dbrx deepseek_v2 deepseek_v3 deepseek_v32 ernie4_5 ernie4_5_moe exaone4
+    exaone_moe falcon_h1 gemma gemma2 gemma3_text gemma3n_text gemma4_text glm glm4 glm4_moe glm4_moe_lite glm_moe_dsa
+    gpt_oss granite granitemoe granitemoehybrid granitemoeshared helium hunyuan_v1_dense hunyuan_v1_moe internlm3 jamba
+    kimi_linear lfm2 lfm2_moe llama llama4_text minicpm3 minimax minimax_m2 ministral ministral3 mistral mixtral
+    nemotron olmo olmo2 olmo3 olmoe opt phi phi3 phimoe qwen2 qwen2_moe qwen3 qwen3_5_moe_text qwen3_5_text qwen3_moe
+    qwen3_next recurrent_gemma seed_oss smollm3 stablelm starcoder2
+    """
+PADDED = frozenset(_NAMES.split())
+
+
+def pads(config: Config) -> bool:
+    """Whether the language model of a config is built with its pad_token_id as `padding_idx`."""
+    text = config.data.get("text_config")
+    model_type = text.get("model_type") if isinstance(text, dict) else config.model_type
+    return model_type in PADDED

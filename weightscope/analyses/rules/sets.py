@@ -1,0 +1,59 @@
+"""Does another complete set of weights lie beside the one that was read?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from weightscope.analyses.rules.subject import Subject, some
+from weightscope.checkpoint.sets import Beside
+from weightscope.findings import Finding
+
+
+def other_weights(subject: Subject) -> Iterator[Finding]:
+    """`other-weights`: an error where loaders follow an index in vain, a warning for two sets of one format."""
+    if not subject.checkpoint.location.weights:
+        return
+    read = _read(subject)
+    for item in subject.checkpoint.location.beside:
+        if item.relation == "stale-index":
+            yield _stale(item, read)
+        elif item.relation == "same-format":
+            yield Finding(
+                code="other-weights",
+                severity="warning",
+                message=f"two sets of weights: {read} was read, as transformers does; {item.name} names another",
+                actual=[read, item.name],
+                hint="other loaders may take the shards: delete the set that is not meant",
+            )
+        elif item.relation == "other-format":
+            yield Finding(
+                code="other-weights",
+                severity="info",
+                message=f"{item.name} is here too, a set of another format; {read} was read",
+                actual=[read, item.name],
+                hint="keep one of the two, unless older loaders need both",
+            )
+        elif item.relation == "left-index":
+            yield Finding(
+                code="other-weights",
+                severity="info",
+                message=f"{item.name} names shards that are not all here; {read} was read, as transformers does",
+                actual=[read, item.name],
+                hint="left over from a sharded save? delete the index",
+            )
+
+
+def _stale(item: Beside, read: str) -> Finding:
+    return Finding(
+        code="other-weights",
+        severity="error",
+        message=f"{item.name} is of another save: its files are not here; {read}, a complete set, was read",
+        actual=[read, item.name],
+        hint="loaders follow the index and fail: delete it, or rewrite it from the files that are here",
+    )
+
+
+def _read(subject: Subject) -> str:
+    """The files that were read, in few words."""
+    names = [path.name for path in subject.checkpoint.location.weights]
+    return names[0] if len(names) == 1 else f"{some(names, 'file')} ({names[0]} …)"

@@ -1,0 +1,66 @@
+"""Does the config say something of the architecture that the model's declaration takes no account of?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from weightscope.analyses.rules.subject import Subject
+from weightscope.findings import Finding
+
+# Keys that change what a model stores or computes, each with the values under which it changes nothing.
+NEUTRAL: Mapping[str, tuple[object, ...]] = {
+    **dict.fromkeys(
+        (
+            "attention_bias", "mlp_bias", "qkv_bias", "use_bias", "use_qkv_bias", "qk_norm", "use_qk_norm",
+            "use_sliding_window", "add_cross_attention", "tie_encoder_decoder", "use_parallel_residual", "alibi",
+            "parallel_attn", "scale_attn_by_inverse_layer_idx", "use_mrope", "attention_sinks", "norm_after",
+        ),
+        (False,),
+    ),
+    **dict.fromkeys(
+        (
+            "num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "n_shared_experts",
+            "num_nextn_predict_layers", "q_lora_rank", "kv_lora_rank", "sliding_window", "attention_chunk_size",
+        ),
+        (0, 1, -1),
+    ),
+    **dict.fromkeys(
+        ("attn_logit_softcapping", "final_logit_softcapping", "logits_soft_cap", "clip_qkv", "attn_logit_cap"), (0,)
+    ),
+    **dict.fromkeys(
+        (
+            "partial_rotary_factor", "rotary_pct", "embedding_multiplier", "residual_multiplier", "logits_scaling",
+            "attention_multiplier", "logit_scale", "scale_emb", "mup_scale",
+        ),
+        (1,),
+    ),
+}  # fmt: skip
+
+# What transformers' class of a type says where a config says nothing, if that is none of these.
+CLASS_DEFAULTS = {("kimi_linear", "num_experts"): 256, ("qwen3_moe", "num_local_experts"): 128}
+NORMS = ("qk_norm", "use_qk_norm")
+
+
+def unread_keys(subject: Subject) -> Iterator[Finding]:
+    """`config-invalid`, info: keys of the architecture that the declaration does not read, with values that matter."""
+    declaration = subject.declaration
+    if declaration is None or declaration.part:
+        return
+    data, read = declaration.config.data, declaration.config.read
+    keys = [
+        key for key, neutral in NEUTRAL.items() if key in data and key not in read and not is_idle(data[key], neutral)
+    ]
+    if keys:
+        said = ", ".join(f"{key} {data[key]!r:.40}" for key in keys)
+        yield Finding(
+            code="config-invalid",
+            severity="info",
+            message=f"config.json says {said}, which {declaration.family.model_type} does not read",
+            config=tuple(keys),
+            hint="is model_type the right one? transformers' class of that type ignores such keys",
+        )
+
+
+def is_idle(value: object, neutral: tuple[object, ...]) -> bool:
+    """Whether the key is there and changes nothing."""
+    return value is None or value is False or (not isinstance(value, bool) and value in neutral)

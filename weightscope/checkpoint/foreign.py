@@ -1,0 +1,46 @@
+"""Files that hold weights in a form that is not read, told by their names: what each is, in words for a message."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+# The first pattern that a name fits says what it is.
+_KINDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), what)
+    for pattern, what in (
+        (r".*\.incomplete", "a download that stopped"),
+        (r".*\.(crdownload|part|partial|aria2|tmp)", "a download that stopped"),
+        (r"openvino_.*|.*\.ov\.(bin|xml)", "OpenVINO"),
+        (r"tf_model\.h5|.*\.(h5|hdf5|keras)", "Keras or TensorFlow weights"),
+        (r"model\.ckpt.*\.(index|meta)|.*\.ckpt\.data-.*|saved_model\.pb", "a TensorFlow checkpoint"),
+        (r".*\.msgpack", "Flax weights"),
+        (r".*\.onnx(_data|\.data)?", "ONNX"),
+        (r".*\.gguf", "GGUF, the format of llama.cpp"),
+        (r".*\.distcp|\.metadata", "a distributed checkpoint of torch (DCP)"),
+        (r".*(zero_pp_rank|mp_rank)_.*\.pt|global_step\d+|zero_to_fp32\.py", "DeepSpeed's training state"),
+        (r".*\.(tflite|mlmodel|mlpackage|engine|plan|npz)", "weights converted for another runtime"),
+        (r".*\.nemo", "a NeMo archive"),
+    )
+)
+
+
+def foreign_files(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """(name, what it is) of those that are known."""
+    for name in names:
+        if what := kind_of(name):
+            yield name, what
+
+
+def kind_of(name: str) -> str:
+    """What a file of that name is; empty where nothing tells."""
+    return next((what for pattern, what in _KINDS if pattern.fullmatch(name)), "")
+
+
+def named(names: Iterable[str], most: int = 3) -> str:
+    """`tf_model.h5 (Keras or TensorFlow weights), …`; one file of a kind stands for all; empty for none."""
+    kinds: dict[str, list[str]] = {}
+    for name, what in foreign_files(names):
+        kinds.setdefault(what, []).append(name)
+    said = [f"{of[0]}{f' and {len(of) - 1:,} more' if len(of) > 1 else ''} ({what})" for what, of in kinds.items()]
+    return ", ".join(said[:most])
