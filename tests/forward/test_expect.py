@@ -291,8 +291,8 @@ def header(descr: str, shape: str, *, version: int = 1, more: str = "") -> bytes
     ],
     ids=[
         "10^30-rows", "5,000-digits", "negative", "overflow", "3,000-dimensions", "nested", "signs", "python-2",
-        "unclosed", "odd-python", "key", "text", "subarrays", "fields", "dtype", "dtype-dict", "objects", "long-header", "version",
-        "zip", "pickle",
+        "unclosed", "odd-python", "key", "text", "subarrays", "fields", "dtype", "dtype-dict", "objects", "long-header",
+        "version", "zip", "pickle",
     ],
 )  # fmt: skip
 def test_logits_files_with_giant_numbers(content: bytes, run: Run, tmp_path: Path) -> None:
