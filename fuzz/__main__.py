@@ -11,7 +11,7 @@ from fuzz.campaign import Plan, Report, repeat, run
 from fuzz.targets import NAMES, target_of
 
 # Of the time or the inputs, how much each target gets where none is named.
-SHARES = {"readers": 0.6, "commands": 0.3, "hub": 0.1}
+SHARES = {"readers": 0.6, "commands": 0.25, "hub": 0.1, "processes": 0.05}
 
 
 def main() -> int:

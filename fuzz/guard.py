@@ -33,11 +33,15 @@ class Guard:
     Args:
         writable: folders in which files may be written.
         ports: those of 127.0.0.1 that may be connected to.
+        starts: endings of arguments by which a process that may be started is known.
     """
 
-    def __init__(self, writable: tuple[str, ...] = (), ports: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, writable: tuple[str, ...] = (), ports: tuple[int, ...] = (), starts: tuple[str, ...] = (CHILD,)
+    ) -> None:
         self.writable = tuple(os.path.realpath(folder) for folder in writable)
         self.ports = ports
+        self.starts = starts
         self.seen: list[str] = []
         self._watching = False
         self._checks: dict[str, Callable[[Any], str | None]] = {
@@ -91,7 +95,7 @@ class Guard:
 
     def _started(self, arguments: tuple[Any, ...]) -> str | None:
         command = arguments[1]
-        return None if any(str(part).endswith(CHILD) for part in command) else repr(command)
+        return None if any(str(part).endswith(self.starts) for part in command) else repr(command)
 
     def _connected(self, arguments: tuple[Any, ...]) -> str | None:
         address = arguments[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fuzz.case import Target
 
-NAMES = ("readers", "commands", "hub")
+NAMES = ("readers", "commands", "hub", "processes")
 
 
 def target_of(name: str) -> Target:
@@ -17,6 +17,10 @@ def target_of(name: str) -> Target:
         from fuzz.commands import Commands
 
         return Commands()
+    if name == "processes":
+        from fuzz.processes import Processes
+
+        return Processes()
     from fuzz.servers import Servers
 
     return Servers()

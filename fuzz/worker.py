@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 
 from fuzz.case import Case, FoundError, Target
-from fuzz.guard import SECONDS, Guard, limit_memory, limit_time
+from fuzz.guard import CHILD, SECONDS, Guard, limit_memory, limit_time
 from fuzz.minimal import minimal
 from fuzz.targets import target_of
 from fuzz.verdict import signature_of
@@ -38,7 +38,8 @@ class Worker:
         self._folder = scratch / FOLDER
         self._folder.mkdir(exist_ok=True)
         writable = self._target.prepare(self._folder)
-        self._guard = Guard(writable, getattr(self._target, "ports", ()))
+        target = self._target
+        self._guard = Guard(writable, getattr(target, "ports", ()), getattr(target, "starts", (CHILD,)))
         self._guard.install()
         self._kinds: dict[str, int] = {}
         limit_memory()

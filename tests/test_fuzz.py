@@ -23,7 +23,7 @@ def python(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str
 
 @LINUX
 @pytest.mark.slow
-@pytest.mark.parametrize(("target", "inputs"), [("readers", 10_000), ("commands", 300), ("hub", 40)])
+@pytest.mark.parametrize(("target", "inputs"), [("readers", 10_000), ("commands", 300), ("hub", 40), ("processes", 10)])
 def test_nothing_is_found(target: str, inputs: int, tmp_path: Path) -> None:
     done = python("-m", "fuzz", "--target", target, "--inputs", str(inputs), "--seed", "10", "--finds", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
