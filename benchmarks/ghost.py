@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from weightscope.checkpoint.dtypes import SAFETENSORS_BITS
-from weightscope.components.base import Slot
+from weightscope.components.walk import Slot
 from weightscope.config import read_config
 from weightscope.families.registry import Declaration, declare
 from weightscope.roles import Role

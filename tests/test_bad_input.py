@@ -249,7 +249,7 @@ CONFIGS: list[tuple[str, str | bytes, str]] = [
         changed(model_type="qwen2", layer_types=["full_attention"]),
         "layer_types has 1 entries for 2 layers (num_hidden_layers)",
     ),
-    ("layer_types a number", changed(model_type="qwen2", layer_types=2), "layer_types does not name 2 layers"),
+    ("layer_types a number", changed(model_type="qwen2", layer_types=2), "'layer_types' is 2, not a list"),
     ("vocab_size null", changed(vocab_size=None), "'vocab_size' is null"),
     ("inner null", changed(intermediate_size=None), "'intermediate_size' is null"),
     ("tie a word", changed(tie_word_embeddings="yes"), "'tie_word_embeddings' is 'yes', not true or false"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import weightscope
+from weightscope.families.table import MODULES
 
 PACKAGE = Path(weightscope.__file__).parent
 ROOT = PACKAGE.parent
@@ -68,15 +69,32 @@ def test_imports_point_one_way(file: Path) -> None:
     assert others - {part} <= ALLOWED[part] | WORDS
 
 
-FAMILIES = sorted((PACKAGE / "families").glob("*.py"))
+FAMILIES = sorted(
+    file for kind in ("text", "vision", "multimodal") for file in (PACKAGE / "families" / kind).glob("*.py")
+)
 
 
 @pytest.mark.parametrize("file", FAMILIES, ids=lambda file: file.stem)
 def test_a_family_fits_on_a_page_and_reaches_for_nobody_s_internals(file: Path) -> None:
-    if file.stem not in ("__init__", "registry"):
-        assert len(file.read_text().splitlines()) <= 80
+    assert len(file.read_text().splitlines()) <= 80
+    others = tuple(f"weightscope.families.{kind}." for kind in ("text", "vision", "multimodal"))
     private = {name for name in imports(file) if name.startswith("weightscope.") and "._" in name}
-    assert private == set()
+    assert {name for name in imports(file) if name.startswith(others)} | private == set()
+
+
+def test_the_table_of_model_types_is_what_the_files_declare() -> None:
+    declared = {
+        (argument.value, f"{file.parent.name}.{file.stem}")
+        for file in FAMILIES
+        for function in ast.walk(ast.parse(file.read_text()))
+        if isinstance(function, ast.FunctionDef)
+        for decorator in function.decorator_list
+        if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Name) and decorator.func.id == "family"
+        for argument in decorator.args
+        if isinstance(argument, ast.Constant)
+    }
+    assert declared == set(MODULES.items())
+    assert list(MODULES) == sorted(MODULES)
 
 
 def test_rich_is_imported_by_the_terminal_alone() -> None:

@@ -47,7 +47,8 @@ class Config:
     """The keys of one config.json, or of a part of it such as `text_config`.
 
     `config["hidden_size"]` gives a `Size` for an integer, so that what is computed from it still knows its key; a key
-    that the file leaves out has its class's default. `read` holds the keys asked for so far, dotted for nested ones.
+    that the file leaves out has its class's default. `attribute_map` holds other names of the class's keys, as the
+    class's own does (`{"hidden_size": "n_embd"}`). `read` holds the keys asked for so far, dotted for nested ones.
     """
 
     def __init__(
@@ -56,23 +57,24 @@ class Config:
         *,
         source: Path | None = None,
         defaults: Mapping[str, Any] = MappingProxyType({}),
-        aliases: Mapping[str, str] = MappingProxyType({}),
+        attribute_map: Mapping[str, str] = MappingProxyType({}),
         prefix: str = "",
         read: Reads | None = None,
     ) -> None:
         self.data = data
         self.source = source
         self.defaults = defaults
-        self.aliases = aliases
+        self.attribute_map = attribute_map
         self.prefix = prefix
         self.read = Reads() if read is None else read
 
     def __getitem__(self, key: str) -> Any:
+        key = self.attribute_map.get(key, key)
+        if key not in self.defaults:
+            raise AssertionError(f"{self.model_type} reads {self.prefix + key!r}, which it does not declare")
         spelled = self._spelling(key)
         self.read.add(self.prefix + spelled)
         if spelled not in self.data:
-            if key not in self.defaults:
-                raise self.error(f"lacks {self.prefix + key!r}, which {self.model_type or 'the model'} needs")
             value = self.defaults[key]
             value = value.default if isinstance(value, Nullable) else value
         else:
@@ -83,9 +85,9 @@ class Config:
     def __contains__(self, key: str) -> bool:
         return self._spelling(key) in self.data
 
-    def get(self, key: str, default: Any = None) -> Any:
-        """The value of a key that may be absent from file and defaults alike."""
-        return self[key] if key in self or key in self.defaults else default
+    def declares(self, key: str) -> bool:
+        """Whether the class has that key: what it does not have, it does not read."""
+        return self.attribute_map.get(key, key) in self.defaults
 
     @property
     def model_type(self) -> str:
@@ -137,10 +139,17 @@ class Config:
             raise self.error(f"lacks {self.prefix + key!r}, which {self.model_type or 'the model'} needs as an object")
         return Config(value, source=self.source, prefix=f"{self.prefix}{key}.", read=self.read)
 
-    def with_defaults(self, defaults: Mapping[str, Any], aliases: Mapping[str, str]) -> Config:
+    def with_defaults(
+        self, defaults: Mapping[str, Any], attribute_map: Mapping[str, str] = MappingProxyType({})
+    ) -> Config:
         """The same keys under another class's defaults and other spellings."""
         return Config(
-            self.data, source=self.source, defaults=defaults, aliases=aliases, prefix=self.prefix, read=self.read
+            self.data,
+            source=self.source,
+            defaults=defaults,
+            attribute_map=attribute_map,
+            prefix=self.prefix,
+            read=self.read,
         )
 
     def error(self, what: str, hint: str = "") -> ConfigError:
@@ -164,8 +173,10 @@ class Config:
             raise self.error(f"its values do not describe a {model_type} model ({why:.200}){last}") from error
 
     def _spelling(self, key: str) -> str:
-        alias = self.aliases.get(key)
-        return alias if alias and key not in self.data and alias in self.data else key
+        """The key as the file has it. Another name of the attribute map is set last by the class, so it wins."""
+        own = self.attribute_map.get(key, key)
+        others = (other for other, name in self.attribute_map.items() if name == own and other in self.data)
+        return next(others, own)
 
     def _size(self, key: str, value: Any) -> Any:
         if isinstance(value, int) and not isinstance(value, bool):

@@ -59,6 +59,8 @@ class Role(StrEnum):
     ALPHA_P = "alpha_p"
     ALPHA_N = "alpha_n"
     ROUTER = "router"
+    ROUTER_SCALE = "router_scale"
+    EXPERT_SCALE = "expert_scale"
     LATENT_DOWN_PROJ = "latent_down_proj"
     LATENT_UP_PROJ = "latent_up_proj"
     SHARED_GATE = "shared_gate"
@@ -178,7 +180,14 @@ _SECTIONS = {
         Role.LAYER_INPUT_GATE,
         Role.LAYER_INPUT_PROJ,
     ),
-    Section.MOE: (Role.ROUTER, Role.SHARED_GATE, Role.LATENT_DOWN_PROJ, Role.LATENT_UP_PROJ),
+    Section.MOE: (
+        Role.ROUTER,
+        Role.ROUTER_SCALE,
+        Role.EXPERT_SCALE,
+        Role.SHARED_GATE,
+        Role.LATENT_DOWN_PROJ,
+        Role.LATENT_UP_PROJ,
+    ),
     Section.NORM: (
         Role.INPUT_NORM,
         Role.POST_ATTENTION_NORM,

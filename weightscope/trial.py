@@ -37,8 +37,8 @@ from weightscope.analyses.forward.soundness import judge
 from weightscope.analyses.forward.speller import Speller
 from weightscope.analyses.rules.values import look
 from weightscope.checkpoint.reader import Progress
-from weightscope.components.vision import VisionEncoder
-from weightscope.components.vision_language import VisionLanguage
+from weightscope.components.vision.encoder import VisionEncoder
+from weightscope.components.vision.language import VisionLanguage
 from weightscope.errors import NotImplementedByWeightscope, UsageError, WeightscopeError, printable_path
 from weightscope.findings import SEVERITIES, Finding, Severity
 

@@ -11,7 +11,7 @@ import torch
 import weightscope
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_hybrids import LONG
-from weightscope.components.recurrence import CHUNK, decayed_attention, delta_rule, selective_scan
+from weightscope.components.recurrent.recurrence import CHUNK, decayed_attention, delta_rule, selective_scan
 
 LENGTH = 2 * CHUNK + 7
 

@@ -20,13 +20,13 @@ from tests.families.remote_code import REMOTE
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
 from tests.forward.test_vision import PICTURED
-from weightscope.families.common.layout import refuse, require
-from weightscope.families.common.parts import head
+from weightscope.families.common.causal_lm import Output
+from weightscope.families.common.refusals import not_computed, refuse, require
 from weightscope.families.registry import Family, all_families, component_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "families.md"
 # What every family refuses, said once above the table.
-SHARED = (head, component_of)
+SHARED = (Output.of, component_of)
 HEAD = """\
 # Families
 
@@ -67,7 +67,7 @@ def page() -> str:
 
 
 def _row(found: Family) -> tuple[str, ...]:
-    file = f"[{found.module}.py](../weightscope/families/{found.module}.py)"
+    file = f"[{found.module}.py](../weightscope/families/{found.path}.py)"
     return (
         f"`{found.model_type}`",
         file,
@@ -129,7 +129,7 @@ def refusals(build: Callable[..., Any], seen: set[str] | None = None) -> Iterato
         function = names.get(called)
         if called in ("UndeclaredError", "NotImplementedByWeightscope") and node.args:
             yield _text(node.args[0], names).removesuffix(" is not declared").removesuffix(" are not declared")
-        elif function in (refuse, require):
+        elif function in (refuse, require, not_computed):
             yield _settings(node, names)
         elif inspect.isfunction(function) and function not in SHARED and ".families." in function.__module__:
             yield from refusals(function, seen)
@@ -139,11 +139,19 @@ def refusals(build: Callable[..., Any], seen: set[str] | None = None) -> Iterato
 
 
 def _settings(node: ast.Call, names: Mapping[str, Any]) -> str:
-    """The settings that `refuse` and `require` name."""
+    """The settings that `refuse`, `require` and `not_computed` name."""
     model, settings = _text(node.args[1], names), _value(node.args[2], names)
-    if isinstance(settings, dict):
-        return f"{model} with another " + ", ".join(f"{key} than {value!r}" for key, value in settings.items())
+    if names[node.func.id] is not refuse:  # type: ignore[attr-defined]
+        settings = [_other(key, value) for key, value in settings.items()]
     return f"{model} with " + ", ".join(settings)
+
+
+def _other(key: str, value: Any) -> str:
+    """A setting that has another value than the one that is declared, or than those that are."""
+    if value is None or value is False:
+        return key
+    known = value if isinstance(value, tuple) else (value,)
+    return f"another {key} than " + " or ".join(map(repr, known))
 
 
 def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
@@ -156,6 +164,8 @@ def _texts(node: ast.AST, names: Mapping[str, Any]) -> Iterator[str]:
         text = _text(node, names)
         if text and text != "…":
             yield text
+        return
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and names.get(node.func.id) is not_computed:
         return
     for child in ast.iter_child_nodes(node):
         # What decides between sentences is none.

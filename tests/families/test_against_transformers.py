@@ -135,8 +135,9 @@ def test_dialects_of_rope_agree_with_transformers(tmp_path: Path) -> None:
     """`rope_theta` with `rope_scaling`, and `rope_parameters`, give what transformers standardizes both to."""
     from transformers import LlamaConfig
 
-    from weightscope.components.rope import Rope
     from weightscope.config import Config
+    from weightscope.families.common.defaults import ROPE
+    from weightscope.families.common.rotary import rotary
 
     old = {"rope_theta": 500000.0, "rope_scaling": {"type": "linear", "factor": 8.0}}
     llama3 = {
@@ -150,12 +151,13 @@ def test_dialects_of_rope_agree_with_transformers(tmp_path: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             expected = dict(LlamaConfig(**keys).rope_parameters)
-        rope = Rope.of(Config(keys), 64)
+        rope = rotary(Config(keys, defaults=ROPE), 64)
         assert rope.theta == expected.pop("rope_theta")
-        assert rope.kind == expected.pop("rope_type")
+        assert rope.scaling.kind == expected.pop("rope_type")
         expected.pop("type", None)
-        assert dict(rope.settings) == {k: v for k, v in expected.items() if k in rope.settings}
-        assert set(rope.settings) >= set(expected) - {"attention_factor", "partial_rotary_factor"}
+        settings = dict(rope.scaling.settings)
+        assert settings == {k: v for k, v in expected.items() if k in settings}
+        assert set(settings) >= set(expected) - {"attention_factor", "partial_rotary_factor"}
 
 
 YARN_KEYS = {"rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0, "original_max_position_embeddings": 32768}

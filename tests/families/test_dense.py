@@ -16,7 +16,7 @@ import weightscope
 from tests.components.test_logits import TOKENS
 from tests.families.tiny import Tiny
 from tests.families.tiny_dense import TINY_DENSE
-from weightscope.components.attending import Alibi
+from weightscope.components.attention.alibi import Alibi
 from weightscope.ranges import template_of
 
 
@@ -67,6 +67,23 @@ OLDER: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
         "type": "longrope", "short_factor": [1.0, 1.5], "long_factor": [2.0, 3.0],
         "original_max_position_embeddings": 8,
     }}),
+    # What the class reads otherwise than its siblings, or not at all.
+    ("gpt_neox", ("rope_parameters",), {"rotary_pct": 1.0, "rotary_emb_base": 50.0, "rope_theta": 777.0}),
+    ("gpt_neox", (), {"head_dim": 12}),
+    ("stablelm", ("rope_parameters",), {"partial_rotary_factor": 0.5, "head_dim": 7}),
+    ("gpt_neo", (), {"attention_layers": ["local", "global", "global"]}),
+    ("gpt_neo", ("attention_layers", "attention_types"), {
+        "attention_layers": ["local", "global", "global"], "attention_types": None,
+    }),
+    ("falcon-alibi-bias", (), {"num_ln_in_parallel_attn": 2}),
+    # A class's other name of a key counts where both are there.
+    ("gpt2", (), {"num_attention_heads": 4}),
+    ("gptj", (), {"num_attention_heads": 3}),
+    # Seen both ways, but by GPT-Neo, which has masks of its own, and StableLM, whose layers are not told.
+    *((name, (), {"is_causal": False}) for name in (
+        "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox", "gptj", "codegen", "falcon", "falcon-alibi-bias", "bloom", "opt",
+        "stablelm", "phi",
+    )),
 ]  # fmt: skip
 
 
@@ -91,22 +108,32 @@ def test_configs_as_published(
 @pytest.mark.parametrize(
     ("name", "config", "said"),
     [
-        ("gemma3_text", {"use_bidirectional_attention": True}, "use_bidirectional_attention"),
-        ("smollm3", {"no_rope_layers": [1, 0]}, "no_rope_layers does not name 5 layers"),
+        ("smollm3", {"no_rope_layers": [1, 0]}, "no_rope_layers names 2 of 5 layers"),
         ("exaone4", {"layer_types": None, "sliding_window_pattern": "LLxG"}, "neither a number nor letters"),
         ("apertus-bias-relu", {"hidden_act": "mish"}, "'mish'"),
-        ("gemma4_text", {"enable_moe_block": True}, "enable_moe_block"),
-        ("gemma4_text", {"use_bidirectional_attention": "all"}, "use_bidirectional_attention 'all'"),
         ("gemma4_text", {"per_layer_config": {"1": {"sliding_window": 3}}}, "per_layer_config with"),
         ("gemma3n_text", {"num_kv_shared_layers": 6}, "no .*_attention layer that has keys of its own"),
         ("gemma3n_text", {"intermediate_size": [52, 52]}, "one for each of 6 layers"),
         ("mpt", {"attn_config": {"qk_ln": True}}, "attn_config.qk_ln True"),
         ("mpt", {"attn_config": {"alibi": False}}, "attn_config.alibi False"),
         ("mpt", {"no_bias": False}, "no_bias False"),
-        ("mpt", {"norm_type": "rmsnorm"}, "'rmsnorm'"),
-        ("falcon", {"num_ln_in_parallel_attn": 2}, "norms in this decoder architecture"),
-        ("gpt_neo", {"attention_types": [[["global"], 2]]}, "attention_types does not name 3 layers"),
-        ("gpt_neo", {"attention_types": [["global", 2]]}, "attention_types does not name 3 layers"),
+        ("mpt", {"n_heads": 5}, "d_model 24 is not a multiple of n_heads 5"),
+        (
+            "falcon",
+            {"new_decoder_architecture": True, "num_kv_heads": 1, "num_ln_in_parallel_attn": 3},
+            "norms in this decoder architecture",
+        ),
+        ("gpt_neo", {"attention_layers": ["global", "local"]}, "attention_layers does not name 3 layers"),
+        (
+            "gpt_neo",
+            {"attention_layers": None, "attention_types": [[["global"], 2]]},
+            "attention_types does not name 3 layers",
+        ),
+        (
+            "gpt_neo",
+            {"attention_layers": None, "attention_types": [["global", 2]]},
+            "attention_types does not name 3 layers",
+        ),
         ("codegen", {"n_head": 6}, "n_head is 6"),
         ("gpt_bigcode", {"add_cross_attention": True}, "add_cross_attention"),
     ],
@@ -119,6 +146,36 @@ def test_what_is_not_declared_is_named(
     (tmp_path / "config.json").write_text(json.dumps(keys))
     with pytest.raises(weightscope.WeightscopeError, match=said):
         weightscope.open(tmp_path).forward(TOKENS)
+
+
+def test_stablelm_has_no_head_dim(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """transformers makes the projections of `hidden_size` and the heads, whatever the config has besides."""
+    (tmp_path / "model.safetensors").write_bytes((saved("stablelm") / "model.safetensors").read_bytes())
+    keys = json.loads((saved("stablelm") / "config.json").read_text()) | {"head_dim": 12}
+    (tmp_path / "config.json").write_text(json.dumps(keys))
+    assert [finding for finding in weightscope.open(tmp_path).check() if finding.severity != "info"] == []
+
+
+# The tensors are the same: all but the pass goes on.
+NOT_COMPUTED: list[tuple[str, dict[str, Any], str]] = [
+    ("bloom-odd-heads-untied", {"apply_residual_connection_post_layernorm": True}, "residual_connection"),
+    ("mpt", {"logit_scale": 0.5}, "logit_scale 0.5"),
+    ("mpt", {"norm_type": "rmsnorm"}, "norm_type 'rmsnorm'"),
+    ("mpt", {"attn_config": {"prefix_lm": True}}, "attn_config.prefix_lm True"),
+]
+
+
+@pytest.mark.parametrize(("name", "config", "said"), NOT_COMPUTED)
+def test_what_is_not_computed_stops_only_the_pass(
+    name: str, config: dict[str, Any], said: str, saved: Callable[[str], Path], tmp_path: Path
+) -> None:
+    (tmp_path / "model.safetensors").write_bytes((saved(name) / "model.safetensors").read_bytes())
+    keys = json.loads((saved(name) / "config.json").read_text()) | config
+    (tmp_path / "config.json").write_text(json.dumps(keys))
+    model = weightscope.open(tmp_path)
+    assert [finding for finding in model.check() if finding.severity != "info"] == []
+    with pytest.raises(weightscope.WeightscopeError, match=said):
+        model.forward(TOKENS)
 
 
 @pytest.mark.parametrize(("heads", "most"), [(6, 8), (8, 8), (5, 16), (64, 16)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +21,8 @@ from tests.families.tiny_mixtures import GPT_OSS, TINY_MIXTURES
 from weightscope.analyses.forward import stream
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.values import load_torch
-from weightscope.components.base import find
-from weightscope.components.moe import MixtureOfExperts
+from weightscope.components.feed_forward.moe import MixtureOfExperts
+from weightscope.components.walk import find
 from weightscope.config import Config
 from weightscope.errors import WeightscopeError
 from weightscope.families.registry import declare
@@ -309,9 +310,6 @@ def test_of_stacked_experts_one_is_read_at_a_time(
 @pytest.mark.parametrize(
     ("name", "changes", "said"),
     [
-        ("deepseek_v2", {"topk_method": "noaux_tc"}, "noaux_tc"),
-        ("deepseek_v2", {"norm_topk_prob": True}, "norm_topk_prob"),
-        ("phimoe", {"num_experts_per_tok": 3}, "num_experts_per_tok = 3"),
         ("hunyuan_v1_moe", {"moe_topk": [1, 2, 2]}, "moe_topk that differs by layer"),
         ("glm_moe_dsa", {"indexer_types": ["shared", "full", "full"]}, "first layer"),
         ("glm_moe_dsa", {"indexer_types": ["full"]}, "indexer_types"),
@@ -328,6 +326,26 @@ def test_what_is_not_declared_is_refused_by_name(
     keys = json.loads((saved(name) / "config.json").read_text())
     with pytest.raises(WeightscopeError, match=said):
         declare(Config(keys | changes))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("deepseek_v2", {"topk_method": "noaux_tc"}, "noaux_tc"),
+        ("deepseek_v2", {"norm_topk_prob": True}, "norm_topk_prob"),
+        ("phimoe", {"num_experts_per_tok": 3}, "num_experts_per_tok"),
+    ],
+)
+def test_what_names_do_not_depend_on_is_refused_by_the_pass_alone(
+    name: str, changes: dict[str, object], said: str, saved: Callable[[str], Path], tmp_path: Path
+) -> None:
+    keys = json.loads((saved(name) / "config.json").read_text()) | changes
+    shutil.copytree(saved(name), tmp_path / "model")
+    (tmp_path / "model" / "config.json").write_text(json.dumps(keys))
+    model = weightscope.open(tmp_path / "model")
+    assert model.parameters.total == weightscope.open(saved(name)).parameters.total
+    with pytest.raises(WeightscopeError, match=said):
+        model.forward([1, 2])
 
 
 def test_ernie_4_5_ahead_as_published() -> None:

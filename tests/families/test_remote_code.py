@@ -147,14 +147,12 @@ UNDECLARED: list[tuple[str, dict[str, Any], str]] = [
     ("chatglm2", {"quantization_bit": 4}, "quantization_bit"),
     ("chatglm2", {"post_layer_norm": False}, "final norm"),
     ("chatglm2", {"architectures": ["ChatGLMForSequenceClassification"]}, "classifier"),
-    ("chatglm2", {"apply_residual_connection_post_layernorm": True}, "apply_residual_connection_post_layernorm"),
     ("internlm", {"rotary": {"base": 10000, "type": "xpos"}}, "'xpos'"),
     ("xverse", {"quantization_bit": 8}, "quantization_bit"),
     ("telechat-7b", {"embed_layernorm": True}, "embed_layernorm"),
     ("telechat-52b", {"rotary_use_xpos": True}, "rotary_use_xpos"),
     ("telechat-52b", {"relative_encoding": None}, "relative_encoding"),
     ("telechat-52b", {"activation_function": "gelu_new"}, "activation_function"),
-    ("telechat-52b", {"scale_attn_weights": False}, "scale_attn_weights"),
     ("stablelm_epoch", {"rotary_scaling_factor": 2.0}, "rotary_scaling_factor"),
 ]
 
@@ -192,6 +190,29 @@ def test_maths_without_an_oracle_is_refused_by_name(
     with pytest.raises(weightscope.WeightscopeError, match=said):
         weightscope.open(tmp_path).forward(TOKENS)
     assert weightscope.open(tmp_path).forward(TOKENS[:8]).finite
+
+
+# The tensors are the same: all but the pass goes on.
+NOT_COMPUTED = [
+    ("chatglm2", {"apply_residual_connection_post_layernorm": True}),
+    ("chatglm2", {"interleaved_qkv": True}),
+    ("telechat-7b", {"apply_residual_connection_post_layernorm": True}),
+    ("telechat-52b", {"scale_attn_weights": False}),
+]
+
+
+@pytest.mark.parametrize(("name", "changes"), NOT_COMPUTED)
+def test_what_is_not_computed_stops_only_the_pass(
+    name: str, changes: dict[str, Any], built: Any, tmp_path: Path
+) -> None:
+    directory = built(name)[0]
+    (tmp_path / "model.safetensors").write_bytes((directory / "model.safetensors").read_bytes())
+    keys = json.loads((directory / "config.json").read_text()) | changes
+    (tmp_path / "config.json").write_text(json.dumps(keys))
+    model = weightscope.open(tmp_path)
+    assert [finding for finding in model.check() if finding.severity != "info"] == []
+    with pytest.raises(weightscope.WeightscopeError, match=next(iter(changes))):
+        model.forward(TOKENS)
 
 
 def test_a_baichuan_of_another_vocabulary_is_counted_and_not_run(tmp_path: Path) -> None:

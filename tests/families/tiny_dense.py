@@ -65,6 +65,7 @@ TINY_DENSE = [
         "qk_layernorm": True, "num_key_value_heads": 6, "hidden_size": 48, "intermediate_size": 53,
         "partial_rotary_factor": 0.75,
     }),
+    Tiny("phi-head_dim", "Phi", LLAMA | {"head_dim": 12}),
     Tiny("olmo", "Olmo", LLAMA),
     Tiny("olmo-clip-tied-bias", "Olmo", LLAMA | {
         "clip_qkv": 0.7, "tie_word_embeddings": True, "attention_bias": True,
@@ -196,4 +197,20 @@ TINY_DENSE = [
     Tiny("gemma4_text-plain", "Gemma4Text", GEMMA4 | {
         "layer_types": PAIRS, "hidden_size_per_layer_input": 0, "tie_word_embeddings": False,
     }),
+    Tiny("gemma4_text-mixture", "Gemma4Text", GEMMA4 | {
+        "layer_types": PAIRS, "enable_moe_block": True, "num_experts": 5, "top_k_experts": 2,
+        "moe_intermediate_size": 22, "hidden_size_per_layer_input": 0,
+    }),
+    Tiny("gemma4_text-both-ways", "Gemma4Text", GEMMA4 | {
+        "layer_types": PAIRS, "use_bidirectional_attention": "all", "sliding_window": 6,
+    }),
+    Tiny("gemma4_text-ten-layers", "Gemma4Text", GEMMA4 | {"num_hidden_layers": 12, "layer_types": PAIRS * 2}),
+    Tiny("gemma3_text-both-ways", "Gemma3Text", DEEP | HEAD | WINDOW | {
+        "use_bidirectional_attention": True, "sliding_window": 6,
+    }),
+    Tiny("qwen2-both-ways", "Qwen2", LLAMA | {"is_causal": False}),
+    Tiny("llama-both-ways", "Llama", LLAMA | {"is_causal": False}),
+    Tiny("mistral-window-both-ways", "Mistral", LLAMA | {"is_causal": False, "sliding_window": 3}),
+    Tiny("cohere2-head_dim", "Cohere2", LLAMA | {"head_dim": 8}),
+    Tiny("starcoder2-listed", "Starcoder2", LLAMA | {"sliding_window": 3, "layer_types": ["full_attention"] * 3}),
 ]  # fmt: skip

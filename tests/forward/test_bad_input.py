@@ -167,7 +167,7 @@ def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C in the middle of a layer: one word, 130, and no thread that goes on reading."""
     import threading
 
-    from weightscope.components.mlp import GatedMLP
+    from weightscope.components.feed_forward.mlp import GatedMLP
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt

@@ -15,10 +15,11 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 import weightscope
 from tests.families.tiny import TINY, Tiny
-from weightscope.components.attention import Attention
-from weightscope.components.base import Component, Repeat, find
-from weightscope.components.mlp import MLP, GatedMLP
-from weightscope.components.moe import MixtureOfExperts
+from weightscope.components.attention.softmax import Attention
+from weightscope.components.base import Component, Repeat
+from weightscope.components.feed_forward.mlp import MLP, GatedMLP
+from weightscope.components.feed_forward.moe import MixtureOfExperts
+from weightscope.components.walk import find
 from weightscope.roles import Role
 from weightscope.storage.base import join
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.renaming import Change
-from weightscope.components.base import Slot
+from weightscope.components.walk import Slot
 
 # An exchange is of so many words at most.
 WORDS = 2

@@ -12,16 +12,12 @@ from weightscope.analyses.accounting import count_whole
 from weightscope.analyses.inventory import Group, Inventory
 from weightscope.analyses.tying import Tying
 from weightscope.checkpoint.reader import Checkpoint
-from weightscope.components.attention import Attention
-from weightscope.components.base import Component, Slot
-from weightscope.components.latent_attention import LatentAttention
-from weightscope.components.rope import Rope
+from weightscope.components.walk import Slot
 from weightscope.errors import UsageError, printable_path
 from weightscope.families.registry import Declaration
 from weightscope.ranges import blank, fill, template_of
 from weightscope.roles import Role
 from weightscope.storage.base import Kind
-from weightscope.storage.linear import Linear
 
 
 class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +117,7 @@ def _layout(slot: Slot | None) -> str:
         return ""
     roles = tuple(role for role, _ in slot.stored.parts)
     for item in slot.owner.stored:
-        if isinstance(item, Linear) and item.roles == roles:
+        if item.roles == roles:
             return item.layout(slot.owner.sizes())
     return ""
 
@@ -199,11 +195,7 @@ def _notes(name: str, group: Group, slot: Slot | None, tying: Tying) -> Iterator
         yield "Its role is inferred from its name: no declaration explains it."
     if slot is None:
         return
-    rope = _rope_of(slot.owner)
-    if rope and set(group.roles) & {Role.Q_PROJ, Role.K_PROJ, Role.Q_B_PROJ, Role.KV_A_PROJ}:
-        yield f"{rope.words[0].upper()}{rope.words[1:]}."
-    if isinstance(slot.owner, Attention) and slot.owner.window and Role.K_PROJ in group.roles:
-        yield f"A token sees itself and the {int(slot.owner.window) - 1:,} before it."
+    yield from slot.owner.notes(group.roles)
     if group.kind is Kind.BUFFER:
         computed = (
             "newer code computes it, and the pass does not read it" if slot.stored.optional else "the pass reads it"
@@ -227,10 +219,6 @@ def _quantized(group: Group) -> Iterator[str]:
     elif group.packed:
         elements = group.packing[1] or next((prod(shape) for _, shape in group.counts), 0)
         yield f"Packed: {group.packing[0]:,} weights" + (f" in {elements:,} elements." if elements else ".")
-
-
-def _rope_of(owner: Component) -> Rope | None:
-    return owner.rope if isinstance(owner, Attention | LatentAttention) else None
 
 
 def _nearest(name: str, inventory: Inventory) -> str:

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
-from weightscope.components.base import Indices, Slot
+from weightscope.components.base import Indices
+from weightscope.components.walk import Slot
 from weightscope.errors import CheckpointError, Where
 from weightscope.families.registry import Declaration
 from weightscope.quantization.common.marks import AMBIGUOUS, mark_beside

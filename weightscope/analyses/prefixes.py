@@ -10,7 +10,7 @@ from os.path import commonprefix
 from weightscope.analyses.exchanges import Names, Pair, find_exchanges, same_shape
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.renaming import Change, Renaming
-from weightscope.components.base import Slot
+from weightscope.components.walk import Slot
 from weightscope.families.registry import Declaration
 from weightscope.roles import Role, Section
 from weightscope.storage.base import Kind

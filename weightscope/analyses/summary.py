@@ -17,13 +17,10 @@ from weightscope.analyses.accounting import (
 from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.tying import Tying
 from weightscope.checkpoint.reader import Checkpoint
-from weightscope.components.attention import Attention
-from weightscope.components.base import Component, Repeat, find
+from weightscope.components.base import Component
 from weightscope.components.decoder import Decoder
-from weightscope.components.latent_attention import LatentAttention
-from weightscope.components.mlp import MLP, GatedMLP
-from weightscope.components.moe import MixtureOfExperts
-from weightscope.components.vision import VisionEncoder
+from weightscope.components.vision.encoder import VisionEncoder
+from weightscope.components.walk import find
 from weightscope.config import Config
 from weightscope.errors import printable_path
 from weightscope.families.registry import Declaration
@@ -152,39 +149,26 @@ def describe(tree: Component) -> str | None:
     if decoder is not None:
         parts += _decoder(decoder)
     if encoder is not None:
-        layers, width = len(encoder.blocks.indices), encoder.patches.width
-        parts.append(
-            f"vision {layers} layers of {width:,}, {encoder.patches.image:,} px in patches of {encoder.patches.patch}"
-        )
+        parts.append(encoder.glance)
     return " · ".join(parts) or None
 
 
 def _decoder(decoder: Decoder) -> Iterator[str]:
     yield f"{decoder.depth:,} layer{'' if decoder.depth == 1 else 's'}"
     yield f"hidden {decoder.embedding.width:,}"
-    attention = next(find(decoder, Attention), None)
-    if attention:
-        shared = f" ({attention.kv_heads:,} kv)" if attention.kv_heads != attention.heads else ""
-        yield f"{attention.heads:,} heads of {attention.head_dim:,}{shared}"
-    latent = next(find(decoder, LatentAttention), None)
-    if latent:
-        yield f"{latent.heads:,} heads of {latent.nope}+{latent.rope_dim}, latent {latent.kv_rank:,}"
-    mixture = next(find(decoder, MixtureOfExperts), None)
-    inner = _dense_inner(decoder)
-    if inner:
-        yield f"mlp {inner:,}"
-    if mixture:
-        yield f"{mixture.experts:,} experts of {mixture.expert.inner:,}, {mixture.chosen:,} a token"
-    window = next((a.window for a in find(decoder, Attention) if a.window), None)
-    if window:
-        yield f"window {window:,}"
+    layers: dict[str, int] = {}
+    for repeat in decoder.blocks:
+        for glance in dict.fromkeys(_glances(repeat.child)):
+            layers[glance] = layers.get(glance, 0) + len(repeat.indices)
+    for glance, count in layers.items():
+        yield glance if count == decoder.depth else f"{glance} in {count:,} layer{'' if count == 1 else 's'}"
     yield f"vocabulary {decoder.embedding.rows:,}"
 
 
-def _dense_inner(decoder: Decoder) -> int | None:
-    for block in find(decoder, Repeat):
-        if block.of == "layer":
-            for part in block.child.children():
-                if isinstance(part, MLP | GatedMLP) and block.indices:
-                    return part.inner
-    return None
+def _glances(component: Component) -> Iterator[str]:
+    """What the parts of a layer say of themselves; a part that says something speaks for all below it."""
+    if component.glance:
+        yield component.glance
+        return
+    for child in component.children():
+        yield from _glances(child)

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from weightscope.components.base import Component, Repeat, needed
+from weightscope.components.base import Component, Repeat
 from weightscope.components.embedding import Classifier, Embedding, Head
 from weightscope.components.layer_inputs import LayerInputs
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, Stopped
+from weightscope.components.walk import needed
 from weightscope.errors import NotImplementedByWeightscope
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from math import sqrt
 from typing import TYPE_CHECKING
 
-from weightscope.components.activations import WORDS, activate
 from weightscope.components.base import Component
 from weightscope.components.embedding import Embedding
+from weightscope.components.feed_forward.activations import WORDS, activate
 from weightscope.components.norm import RMSNorm
-from weightscope.components.projector import Projection
 from weightscope.components.running import At
+from weightscope.components.vision.projector import Projection
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem

@@ -121,7 +121,7 @@ class LayerNorm(Component, frozen=True, kw_only=True):
         return scaled if weight is None else scaled * weight
 
 
-class HeadNorms(Component, frozen=True, kw_only=True):
+class NumberedNorms(Component, frozen=True, kw_only=True):
     """A norm for each of `heads` vectors side by side, stored one by one (StableLM 2 12B)."""
 
     name: str

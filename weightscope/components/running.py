@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from weightscope.storage.base import Scope, join
+from weightscope.storage.base import Scope, Sizes, StorageItem, join
 from weightscope.storage.plain import Buffer, Plain
 
 if TYPE_CHECKING:
     import torch
-
-    from weightscope.components.base import Component
-    from weightscope.components.rope import Rope
 
 # A slab of a table: 16 MB once it is float32.
 SLAB_ELEMENTS = 1 << 22
@@ -25,6 +22,36 @@ SLAB_ELEMENTS = 1 << 22
 
 class Stopped(Exception):  # noqa: N818 - no error: the pass went as far as it was asked to
     """The last layer that was asked for has been computed."""
+
+
+class Part(Protocol):
+    """What a pass asks of a component."""
+
+    @property
+    def name(self) -> str:
+        """Its module path below its parent."""
+        ...
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        """Where its own roles lie."""
+        ...
+
+    def sizes(self) -> Sizes:
+        """The logical shape of each of them."""
+        ...
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """Its maths."""
+        ...
+
+
+class Rotation(Protocol):
+    """Positions as angles, the same for all layers that have an equal one."""
+
+    def rotation(self, positions: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cosines and sines [T, dim/2]."""
+        ...
 
 
 class Reader(Scope, Protocol):
@@ -67,7 +94,7 @@ class Pass(msgspec.Struct, kw_only=True):
     watch: Watch | None = None
     last: int | None = None
     held: dict[Any, Mapping[str, torch.Tensor]] | None = None
-    rotations: dict[int, tuple[Rope, torch.Tensor, torch.Tensor]] = {}
+    rotations: dict[Rotation, tuple[torch.Tensor, torch.Tensor]] = {}
     layer: int = 0
     shared: dict[str, Any] = {}
 
@@ -83,7 +110,7 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str = ""
     label: str = ""
 
-    def below(self, component: Component, number: int | None = None) -> At:
+    def below(self, component: Part, number: int | None = None) -> At:
         """The place of a child, or of the numbered instance of a repeated one."""
         prefix = join(self.prefix, component.name)
         return At(run=self.run, prefix=prefix if number is None else f"{prefix}.{number}", label=self.label)
@@ -92,7 +119,7 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
         """The same place, its stages named after `label`."""
         return At(run=self.run, prefix=self.prefix, label=label)
 
-    def call(self, component: Component, x: torch.Tensor) -> torch.Tensor:
+    def call(self, component: Part, x: torch.Tensor) -> torch.Tensor:
         """A child's forward pass."""
         return component.forward(x, self.below(component))
 
@@ -101,7 +128,7 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
         if self.run.watch:
             self.run.watch.stage(f"{self.label} {name}".strip(), equation, x)
 
-    def weights(self, component: Component) -> Mapping[str, torch.Tensor]:
+    def weights(self, component: Part) -> Mapping[str, torch.Tensor]:
         """The component's own matrices by role, (out, in), and biases by `role.bias`, in the compute type."""
         held = None if self.run.held is None else self.run.held.get((self.prefix, type(component)))
         if held is not None:
@@ -117,7 +144,7 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
             self.run.held[self.prefix, type(component)] = found
         return found
 
-    def gather(self, component: Component, table: Plain, index: torch.Tensor) -> torch.Tensor:
+    def gather(self, component: Part, table: Plain, index: torch.Tensor) -> torch.Tensor:
         """Rows [T, D] of a table in the compute type; nothing else of it is read."""
         if self.run.held is not None:
             return self.weights(component)[table.role][index]
@@ -125,7 +152,7 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
 
     def project(
         self,
-        component: Component,
+        component: Part,
         table: Plain,
         x: torch.Tensor,
         bias: torch.Tensor | None,
@@ -152,13 +179,12 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
             out[:, slab] = functional.linear(x, functional.normalize(matrix, dim=-1) if normalized else matrix)
         return out if bias is None else out + bias
 
-    def rotation(self, rope: Rope) -> tuple[torch.Tensor, torch.Tensor]:
+    def rotation(self, rope: Rotation) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosines and sines [T, dim/2] of every position, computed once a pass for all layers that share them."""
-        known = self.run.rotations.get(id(rope))
+        known = self.run.rotations.get(rope)
         if known is None:
-            known = rope, *rope.rotation(self.run.positions, self.run.dtype)
-            self.run.rotations[id(rope)] = known
-        return known[1], known[2]
+            known = self.run.rotations[rope] = rope.rotation(self.run.positions, self.run.dtype)
+        return known
 
 
 def linear(x: torch.Tensor, weights: Mapping[str, torch.Tensor], role: str) -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from importlib import import_module
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from weightscope import families
-from weightscope.components.base import Component, Group, Slot, find, walk
+from weightscope.components.base import Component, Group
 from weightscope.components.embedding import Head
+from weightscope.components.walk import Slot, find, walk
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
+from weightscope.families.table import MODULES
 from weightscope.quantization.common.method import Method, is_candidate, module_of
 from weightscope.quantization.common.modules import Covered, Piece, Schemes, split
 from weightscope.quantization.registry import method_of
@@ -38,19 +38,20 @@ MAX_DIMENSION = 2**63 - 1
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
-    """How to declare one model type.
+    """How to declare one model type; `module` is its file's name, `path` its place below `families/`.
 
     `roots` are the spellings under which it is published, the usual one first; what a root means is the build
-    function's own affair. `defaults` are the config class's, `aliases` its `attribute_map`, `needs` the keys that a
-    config must state unless it is a part of another.
+    function's own affair. `defaults` are the config class's, `attribute_map` its other names of keys
+    (`{"hidden_size": "n_embd"}`), `needs` the keys that a config must state unless it is a part of another.
     """
 
     model_type: str
     module: str
+    path: str
     build: Build
     roots: tuple[str, ...]
     defaults: Mapping[str, Any]
-    aliases: Mapping[str, str]
+    attribute_map: Mapping[str, str]
     needs: tuple[str, ...]
 
     def component(self, config: Config, root: str | None = None) -> Component:
@@ -59,12 +60,13 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ConfigError: a needed key is absent, or a value is not what its class says.
         """
+        config = config.with_defaults(self.defaults, self.attribute_map)
         for key in self.needs if not config.prefix else ():
-            if key not in config and self.aliases.get(key, key) not in config:
+            if key not in config:
+                own = self.attribute_map.get(key, key)
                 raise config.error(
-                    f"lacks {key!r}, which {self.model_type} needs", "restore it from the model's repository"
+                    f"lacks {own!r}, which {self.model_type} needs", "restore it from the model's repository"
                 )
-        config = config.with_defaults(self.defaults, self.aliases)
         with config.describing(self.model_type):
             return self.build(config, self.roots[0] if root is None else root)
 
@@ -106,7 +108,7 @@ def family(
     *,
     roots: tuple[str, ...],
     defaults: Mapping[str, Any],
-    aliases: Mapping[str, str] = MappingProxyType({}),
+    attribute_map: Mapping[str, str] = MappingProxyType({}),
     needs: tuple[str, ...] = DECODER_NEEDS,
 ) -> Callable[[F], F]:
     """Register the decorated build function for a model type."""
@@ -116,10 +118,11 @@ def family(
         _FAMILIES[model_type] = Family(
             model_type=model_type,
             module=module,
+            path=MODULES[model_type].replace(".", "/"),
             build=build,
             roots=roots,
             defaults=defaults,
-            aliases=aliases,
+            attribute_map=attribute_map,
             needs=needs,
         )
         return build
@@ -129,16 +132,15 @@ def family(
 
 def all_families() -> dict[str, Family]:
     """Every declared model type."""
-    for module in pkgutil.iter_modules(families.__path__):
-        import_module(f"{families.__name__}.{module.name}")
-    return dict(sorted(_FAMILIES.items()))
+    return {model_type: family for model_type in sorted(MODULES) if (family := find_family(model_type))}
 
 
 def find_family(model_type: str) -> Family | None:
-    """The family that declares a model type; its own file is tried before all others."""
-    if model_type.isidentifier() and model_type in {m.name for m in pkgutil.iter_modules(families.__path__)}:
-        import_module(f"{families.__name__}.{model_type}")
-    return _FAMILIES.get(model_type) or all_families().get(model_type)
+    """The family that declares a model type; only its own file is imported."""
+    if model_type not in MODULES:
+        return None
+    import_module(f"weightscope.families.{MODULES[model_type]}")
+    return _FAMILIES[model_type]
 
 
 def component_of(config: Config, root: str, default_type: str) -> Component:

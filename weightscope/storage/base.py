@@ -121,6 +121,10 @@ class StorageItem(Protocol):
         """Each role's matrix as (out, in), keyed by role, and its bias by `role.bias`."""
         ...
 
+    def layout(self, sizes: Sizes) -> str:
+        """How the roles lie in the tensor, for people; empty where it is one role's matrix as it is."""
+        ...
+
 
 def join(prefix: str, name: str) -> str:
     """Two parts of a dotted module path; either may be empty."""

@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING
 from weightscope.roles import Role
 from weightscope.sizes import Shape, Size
 from weightscope.storage.base import Kind, Scope, Sizes, Stored, join
+from weightscope.storage.record import Record
 
 if TYPE_CHECKING:
     import torch
 
 
-class Linear:
+class Linear(Record):
     """`torch.nn.Linear`: `weight` (out, in) and, with `bias`, `bias` (out).
 
     Several roles are fused along the rows. `groups` says in how many equal groups the rows come, each holding its
     share of every role in turn: 1 concatenates the roles (Phi-3's `qkv_proj`), the number of heads interleaves them
     per head (GPT-NeoX), the number of key/value heads per key/value group (Falcon). An `optional` one is not used.
     """
+
+    __slots__ = ("bias", "groups", "name", "optional", "roles")
 
     def __init__(self, name: str, *roles: Role, bias: bool = False, groups: int = 1, optional: bool = False) -> None:
         self.name = name

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 from weightscope.roles import Role
 from weightscope.storage.base import Scope, Sizes, Stored, join
+from weightscope.storage.record import Record
 
 if TYPE_CHECKING:
     import torch
 
 
-class Pieces:
+class Pieces(Record):
     """The pieces under their modules' `names`, in order, each a `weight`."""
+
+    __slots__ = ("names", "roles")
 
     def __init__(self, role: Role, *names: str) -> None:
         self.roles = (role,)
@@ -35,3 +38,8 @@ class Pieces:
         del sizes
         pieces = [scope.tensor(join(prefix, f"{name}.weight")) for name in self.names]
         return {str(self.roles[0]): torch.cat(pieces)}
+
+    def layout(self, sizes: Sizes) -> str:
+        """Which share of the rows a tensor holds."""
+        del sizes
+        return f"one of {len(self.names)} equal pieces, in order of their rows"

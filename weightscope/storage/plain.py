@@ -63,6 +63,11 @@ class Plain(msgspec.Struct, frozen=True):
             names[f"{self.role}.bias"] = f"{path}.bias"
         return {key: scope.tensor(name) for key, name in names.items() if not self.optional or scope.has(name)}
 
+    def layout(self, sizes: Sizes) -> str:
+        """As it is used."""
+        del sizes
+        return ""
+
 
 class Buffer(msgspec.Struct, frozen=True):
     """A tensor that is registered beside the weights but not learned; optional unless the model cannot run without it.
@@ -96,3 +101,8 @@ class Buffer(msgspec.Struct, frozen=True):
         del sizes
         name = join(prefix, self.name)
         return {str(self.role): scope.tensor(name)} if scope.has(name) else {}
+
+    def layout(self, sizes: Sizes) -> str:
+        """As it is used."""
+        del sizes
+        return ""

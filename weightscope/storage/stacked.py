@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Kind, Scope, Sizes, Stored, join
+from weightscope.storage.record import Record
 
 if TYPE_CHECKING:
     import torch
@@ -22,13 +23,15 @@ class Rows(Protocol):
         ...
 
 
-class Stacked:
+class Stacked(Record):
     """The matrices of all experts for one or more roles; sizes are (experts, out, in).
 
     An expert's part is (out, in), or (in, out) where `transposed`. Several roles are fused along out: one after the
     other, or row by row in turn where `alternating` (gpt-oss). `flat` tensors have two dimensions, the experts one
     after another along the first (DBRX). `bias` is the name of the vectors (experts, out).
     """
+
+    __slots__ = ("alternating", "bias", "flat", "name", "roles", "transposed")
 
     def __init__(
         self,
@@ -76,6 +79,19 @@ class Stacked:
         yield join(prefix, self.name), slice(expert * step, (expert + 1) * step)
         if self.bias:
             yield join(prefix, self.bias), slice(expert, expert + 1)
+
+    def layout(self, sizes: Sizes) -> str:
+        """Where an expert's matrix lies, and how the roles share it."""
+        experts = int(sizes[self.roles[0]][0])
+        place = f"the matrices of {experts:,} experts " + (
+            "one below another" if self.flat else "along the first dimension"
+        )
+        order = ", each (in, out)" if self.transposed else ""
+        names = " and ".join(self.roles)
+        turns = (
+            f"; {names} " + ("take turns" if self.alternating else "one after another") if len(self.roles) > 1 else ""
+        )
+        return place + order + turns
 
     def _read(self, prefix: str, sizes: Sizes, get: Callable[[str], torch.Tensor]) -> dict[str, torch.Tensor]:
         _, rows, columns = self._whole(sizes)

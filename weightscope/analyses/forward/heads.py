@@ -18,7 +18,8 @@ def with_stored_head(declaration: Declaration, checkpoint: Checkpoint, tying: Ty
     """The declaration with a head of its own, where the config ties it and the files hold one: so does transformers."""
     if not stores_tied_head(declaration, tying):
         return declaration
-    keys = {TIE, declaration.family.aliases.get(TIE, TIE)}
+    names = declaration.family.attribute_map
+    keys = {TIE, *(other for other, own in names.items() if own == TIE)}
     data = _untied(declaration.config.data, keys)
     config = Config(data, source=declaration.config.source)
     again = declare(config, checkpoint.names, beside=checkpoint.folder.holds)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from weightscope.analyses.forward.request import MAX_TOKENS, too_many_tokens
 from weightscope.analyses.forward.speller import Speller
-from weightscope.components.vision_language import VisionLanguage
+from weightscope.components.vision.language import VisionLanguage
 from weightscope.errors import UsageError, WeightscopeError
 
 DEFAULT_PROMPT = "The capital of France is"

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from weightscope.checkpoint.reader import Progress
-from weightscope.components.base import Component, find
+from weightscope.components.base import Component
 from weightscope.components.decoder import CausalLM
-from weightscope.components.vision import VisionEncoder
-from weightscope.components.vision_language import VisionLanguage
+from weightscope.components.vision.encoder import VisionEncoder
+from weightscope.components.vision.language import VisionLanguage
+from weightscope.components.walk import find
 from weightscope.errors import UsageError
 
 if TYPE_CHECKING:

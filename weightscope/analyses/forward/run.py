@@ -26,8 +26,8 @@ from weightscope.components.base import Component
 from weightscope.components.decoder import CausalLM
 from weightscope.components.embedding import Head
 from weightscope.components.running import At, Pass, Stopped
-from weightscope.components.vision import VisionEncoder
-from weightscope.components.vision_language import VisionLanguage
+from weightscope.components.vision.encoder import VisionEncoder
+from weightscope.components.vision.language import VisionLanguage
 from weightscope.config import FAULTS, Config
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 from weightscope.families.registry import Declaration

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.values import gather_torch, load_torch
-from weightscope.components.base import Slot
+from weightscope.components.walk import Slot
 from weightscope.errors import CheckpointError
 from weightscope.families.registry import Declaration
 

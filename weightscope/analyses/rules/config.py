@@ -7,10 +7,9 @@ from typing import Any
 
 from weightscope.analyses.rules.padding import pads
 from weightscope.analyses.rules.subject import Subject
-from weightscope.components.attention import Attention
-from weightscope.components.base import find
+from weightscope.components.base import Component
 from weightscope.components.embedding import Embedding
-from weightscope.components.moe import MixtureOfExperts
+from weightscope.components.walk import find
 from weightscope.config import Config, read_config
 from weightscope.errors import ConfigError
 from weightscope.findings import Finding
@@ -23,26 +22,9 @@ def contradictory_sizes(subject: Subject) -> Iterator[Finding]:
     """`config-invalid`, errors: heads that do not divide, more experts for a token than there are."""
     if subject.declaration is None:
         return
-    for attention in find(subject.declaration.tree, Attention):
-        heads, shared = attention.heads, attention.kv_heads
-        if shared and heads % shared:
-            yield _invalid(
-                f"{heads:,} query heads ({heads.text}) are no multiple of {shared:,} key/value heads ({shared.text})",
-                (*heads.keys, *shared.keys),
-            )
-        derived = set(heads.keys) & set(attention.head_dim.keys)
-        if derived and attention.width % heads:
-            yield _invalid(
-                f"{attention.width.text} {attention.width:,} is not a multiple of {heads:,} {heads.text}, "
-                "and no head_dim is given",
-                (*attention.width.keys, *heads.keys),
-            )
-    for mixture in find(subject.declaration.tree, MixtureOfExperts):
-        if mixture.chosen > mixture.experts:
-            yield _invalid(
-                f"a token uses {mixture.chosen:,} experts ({mixture.chosen.text}) of {mixture.experts:,}",
-                (*mixture.chosen.keys, *mixture.experts.keys),
-            )
+    for component in find(subject.declaration.tree, Component):
+        for conflict in component.conflicts():
+            yield _invalid(conflict.what, conflict.keys)
 
 
 def special_tokens(subject: Subject) -> Iterator[Finding]:

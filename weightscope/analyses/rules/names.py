@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from weightscope.analyses.rules.prefixes import adapter_weights
 from weightscope.analyses.rules.subject import Subject, listed, some
-from weightscope.components.base import find
 from weightscope.components.decoder import Decoder
+from weightscope.components.walk import find
 from weightscope.findings import Finding
 from weightscope.quantization.common.marks import is_activation
 from weightscope.ranges import Title, expand, fill, number_of, summed, template_of

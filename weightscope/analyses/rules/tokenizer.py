@@ -7,8 +7,8 @@ from typing import Any
 
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.rules.vocabulary import highest_ids, id_of, pointers
-from weightscope.components.base import find
 from weightscope.components.embedding import Embedding
+from weightscope.components.walk import find
 from weightscope.config import read_config
 from weightscope.errors import ConfigError
 from weightscope.findings import Finding

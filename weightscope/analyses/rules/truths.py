@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from weightscope.analyses.inventory import Group
 from weightscope.analyses.rules.subject import Subject
-from weightscope.components.base import walk
+from weightscope.components.walk import walk
 from weightscope.config import FAULTS, Config, Nullable
 from weightscope.errors import WeightscopeError
 from weightscope.families.registry import Declaration

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import Block
-from weightscope.components.mtp import MultiTokenPrediction
 from weightscope.components.norm import RMSNorm
-from weightscope.components.projector import Projection
+from weightscope.components.prediction.mtp import MultiTokenPrediction
+from weightscope.components.vision.projector import Projection
 from weightscope.config import Config
 from weightscope.roles import Role, Section
 from weightscope.storage.base import join
 
 
-def numbered(config: Config, prefix: str, block: Block, *, copies: bool = True) -> tuple[Component, ...]:
+def numbered_ahead(config: Config, prefix: str, block: Block, *, copies: bool = True) -> tuple[Component, ...]:
     """DeepSeek-V3's: they count on from `num_hidden_layers`."""
     depth, count = config["num_hidden_layers"], config["num_nextn_predict_layers"] or 0
     mtp = MultiTokenPrediction(
@@ -25,7 +25,7 @@ def numbered(config: Config, prefix: str, block: Block, *, copies: bool = True) 
     return (Repeat(name=join(prefix, "layers"), indices=range(depth, depth + count), child=mtp),)
 
 
-def by_part(config: Config, prefix: str, block: Block) -> tuple[Component, ...]:
+def parts_ahead(config: Config, prefix: str, block: Block) -> tuple[Component, ...]:
     """ERNIE 4.5's: each part numbered by itself, embedding and head those of the main model."""
     width, eps, count = config["hidden_size"], config["rms_norm_eps"], config["num_nextn_predict_layers"] or 0
     parts = {

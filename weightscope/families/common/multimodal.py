@@ -13,19 +13,17 @@ def feature_layer(config: Config, depth: int) -> int:
         UndeclaredError: several layers' outputs side by side.
         ConfigError: the encoder has no such layer.
     """
-    layer = config.data.get("vision_feature_layer", -2)
+    layer = config["vision_feature_layer"]
     if not isinstance(layer, int):
         raise UndeclaredError("a vision_feature_layer of several layers is not declared", where=config.source)
     if not -depth - 1 <= layer <= depth:
         raise config.error(f"vision_feature_layer is {layer}, and the vision encoder has {depth:,} layers")
-    return layer
+    return int(layer)
 
 
 def text_config(config: Config) -> Config:
     """The language model's config with what the whole decides: tying, and whether there is a head at all."""
     text = config.nested("text_config")
-    tied = bool(config.data.get("tie_word_embeddings")) or text.data.get("tie_word_embeddings")
-    decided = {"architectures": config.data.get("architectures")} | (
-        {} if tied is None else {"tie_word_embeddings": tied}
-    )
+    tied = bool(config["tie_word_embeddings"]) or text.data.get("tie_word_embeddings")
+    decided = {"architectures": config["architectures"]} | ({} if tied is None else {"tie_word_embeddings": tied})
     return Config({**text.data, **decided}, source=text.source, prefix=text.prefix, read=text.read)

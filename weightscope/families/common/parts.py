@@ -1,19 +1,25 @@
-"""Parts under the names that most families give them: projections, gated MLP, head."""
+"""Parts under the names that most families give them: projections, attention, MLPs, norms."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from weightscope.components.embedding import Classifier, Head
-from weightscope.components.mlp import MLP, GatedMLP
-from weightscope.components.norm import LayerNorm, RMSNorm
+from weightscope.components.attention.alibi import Alibi
+from weightscope.components.attention.norms import NO_NORMS, HeadNorms, QueryKeyNorms
+from weightscope.components.attention.rope import Rope
+from weightscope.components.attention.scores import PLAIN, Scores
+from weightscope.components.attention.sees import CAUSAL, Sees
+from weightscope.components.attention.softmax import Attention
+from weightscope.components.base import Component
+from weightscope.components.decoder import Block
+from weightscope.components.feed_forward.mlp import MLP, GatedMLP
+from weightscope.components.norm import LayerNorm, Norm, RMSNorm
 from weightscope.config import Config
-from weightscope.errors import UndeclaredError
+from weightscope.families.common.dims import Dims
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import StorageItem
 from weightscope.storage.linear import Linear
-from weightscope.storage.plain import Buffer
 
 
 def four_projections(*, qkv_bias: bool = False, o_bias: bool = False) -> tuple[Linear, ...]:
@@ -31,6 +37,47 @@ def linears(names: Mapping[str, Role], *, bias: bool = False) -> tuple[StorageIt
     return tuple(Linear(name, role, bias=bias) for name, role in names.items())
 
 
+def pre_norm_block(
+    norm: Callable[[str, Role, Size], Norm], width: Size, *, attention: Component, feed_forward: Component
+) -> Block:
+    """Llama's: x + attention(input_layernorm(x)), then x + feed_forward(post_attention_layernorm(x))."""
+    return Block(
+        input_norm=norm("input_layernorm", Role.INPUT_NORM, width),
+        attention=attention,
+        feed_forward_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, width),
+        feed_forward=feed_forward,
+    )
+
+
+def self_attention(
+    s: Dims,
+    projections: tuple[StorageItem, ...],
+    *,
+    positions: Rope | Alibi | None,
+    sees: Sees = CAUSAL,
+    norms: QueryKeyNorms = NO_NORMS,
+    scores: Scores = PLAIN,
+    clip: float | None = None,
+) -> Attention:
+    """Attention named `self_attn`, as wide and with as many heads as the config's dimensions say."""
+    return Attention(
+        name="self_attn",
+        projections=projections,
+        width=s.width,
+        heads=s.heads,
+        positions=positions,
+        sees=sees,
+        norms=norms,
+        scores=scores,
+        clip=clip,
+    )
+
+
+def head_norms(norm: Callable[[str, Role, Size], Norm], head_dim: Size) -> HeadNorms:
+    """`q_norm` and `k_norm`, on the query and the key of each head."""
+    return HeadNorms(query=norm("q_norm", Role.Q_NORM, head_dim), key=norm("k_norm", Role.K_NORM, head_dim))
+
+
 def gated_mlp(
     config: Config,
     name: str,
@@ -39,8 +86,14 @@ def gated_mlp(
     bias: bool = False,
     activation: str | None = None,
     names: tuple[str, str, str] = ("gate_proj", "up_proj", "down_proj"),
+    gate_scale: float = 1.0,
+    out_scale: float = 1.0,
+    sparsity: float = 0.0,
 ) -> GatedMLP:
-    """Three matrices under the names that they have on disk, `intermediate_size` wide unless told otherwise."""
+    """Three matrices under the names that they have on disk, `intermediate_size` wide unless told otherwise.
+
+    `gate_scale`, `out_scale` and `sparsity` are those of `GatedMLP`.
+    """
     roles = (Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ)
     return GatedMLP(
         name=name,
@@ -48,43 +101,9 @@ def gated_mlp(
         width=config["hidden_size"],
         inner=inner or config["intermediate_size"],
         activation=activation or config["hidden_act"],
-    )
-
-
-def head(
-    config: Config,
-    root: str,
-    *,
-    name: str = "lm_head",
-    width: Size | None = None,
-    softcap: float | None = None,
-    tagger: str = "score",
-    bias: bool = False,
-    scale: float = 1.0,
-    tied: bool | None = None,
-) -> Head | Classifier | None:
-    """What lies beside the root: the head that scores the vocabulary, a classifier, or nothing in a base model.
-
-    `tied` is what the config says, unless the class says otherwise.
-    """
-    width = width or config["hidden_size"]
-    if config.is_base_model:
-        return None
-    if config.task == "SequenceClassification":
-        return Classifier(name="score", labels=config.labels, width=width, bias=False)
-    if config.task == "TokenClassification":
-        return Classifier(name=tagger, labels=config.labels, width=width, bias=True)
-    if config.task not in ("", "CausalLM", "ConditionalGeneration"):
-        raise UndeclaredError(f"the head of {config.architecture} is not declared", where=config.source)
-    return Head(
-        name=name,
-        vocabulary=config["vocab_size"],
-        width=width,
-        tied=bool(config["tie_word_embeddings"]) if tied is None else tied,
-        optional=not root,
-        softcap=softcap,
-        bias=bias,
-        scale=scale,
+        gate_scale=gate_scale,
+        out_scale=out_scale,
+        sparsity=sparsity,
     )
 
 
@@ -95,14 +114,19 @@ def mlp(
     names: tuple[str, str] = ("up_proj", "down_proj"),
     bias: bool = False,
     inner: Size | None = None,
+    learned: Component | None = None,
 ) -> MLP:
-    """Two matrices under the names that they have on disk, `intermediate_size` wide unless told otherwise."""
+    """Two matrices under the names that they have on disk, `intermediate_size` wide unless told otherwise.
+
+    `learned` is an activation with weights in the place of `hidden_act`.
+    """
     return MLP(
         name=name,
         items=(Linear(names[0], Role.UP_PROJ, bias=bias), Linear(names[1], Role.DOWN_PROJ, bias=bias)),
         width=config["hidden_size"],
         inner=inner or config["intermediate_size"],
         activation=config["hidden_act"],
+        learned=learned,
     )
 
 
@@ -117,9 +141,9 @@ def fused_gated_mlp(config: Config, name: str) -> GatedMLP:
     )
 
 
-def rms_norms(eps: float, *, offset: float = 0.0) -> Callable[[str, Role, Size], RMSNorm]:
+def rms_norms(eps: float, *, offset: float = 0.0, weighted: bool = True) -> Callable[[str, Role, Size], RMSNorm]:
     """Makes RMS norms of a name, role and size that are alike in all else."""
-    return lambda name, role, size: RMSNorm(name=name, role=role, size=size, eps=eps, offset=offset)
+    return lambda name, role, size: RMSNorm(name=name, role=role, size=size, eps=eps, offset=offset, weighted=weighted)
 
 
 def layer_norms(
@@ -128,26 +152,4 @@ def layer_norms(
     """Makes layer norms of a name, role and size that are alike in all else."""
     return lambda name, role, size: LayerNorm(
         name=name, role=role, size=size, eps=eps, bias=bias, weighted=weighted, offset=offset
-    )
-
-
-def pattern(config: Config, every: int, key: str | None = "sliding_window_pattern") -> Callable[[int], bool]:
-    """Layers that see a window: all but each one of `every`, or as the config says under the key, if there is one.
-
-    There it is a number, or a letter for each layer in turn: L for a window, G for none (EXAONE 4).
-    """
-    said = config.get(key, every) if key else every
-    if isinstance(said, str) and said and set(said) <= {"L", "G"}:
-        return lambda layer: said[layer % len(said)] == "L"
-    if said is not None and not isinstance(said, int):
-        raise config.error(f"{key!r} is {said!r:.60}, neither a number nor letters L and G")
-    number = int(said or 0)
-    return lambda layer: number > 0 and (layer + 1) % number != 0
-
-
-def causal_masks(positions: Size) -> tuple[Buffer, Buffer]:
-    """The causal mask and the number for masked scores that old checkpoints carry in every layer."""
-    return (
-        Buffer("bias", Role.CAUSAL_MASK, (Size(1), Size(1), positions, positions)),
-        Buffer("masked_bias", Role.CAUSAL_MASK, ()),
     )

@@ -1,66 +1,54 @@
-"""The sizes of Mamba's parts as configs state them, and Mamba-2 under the keys that most hybrids share."""
+"""Mamba's parts as configs state them, and Mamba-2 under the keys that most hybrids share."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from weightscope.components.gated_norm import GatedRMSNorm
-from weightscope.components.mamba2 import Mamba2
-from weightscope.config import Config, Nullable
+from weightscope.components.recurrent.gated_norm import GatedRMSNorm
+from weightscope.components.recurrent.mamba2 import Mamba2
+from weightscope.config import Config
 from weightscope.sizes import Size
 
-# What the config classes of Bamba, Falcon-H1 and Granite 4 have in common, where they differ those of Bamba.
-MAMBA2_HYBRID: dict[str, Any] = {
-    "vocab_size": 128000,
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": Nullable(int, 8),
-    "head_dim": Nullable(int),
-    "hidden_act": "silu",
-    "rms_norm_eps": 1e-5,
-    "rope_theta": 10000.0,
-    "attention_bias": False,
-    "mlp_bias": False,
-    "tie_word_embeddings": False,
-    "mamba_n_heads": 128,
-    "mamba_d_head": None,
-    "mamba_n_groups": 1,
-    "mamba_d_state": 256,
-    "mamba_d_conv": 4,
-    "mamba_expand": 2,
-    "mamba_conv_bias": Nullable(bool, True),
-    "mamba_proj_bias": Nullable(bool, False),
-    "time_step_limit": None,
-}
 # What a root stands for: the state-spaces group's own code has one embedding where transformers has embeddings.
 BACKBONE = ("backbone", "", "backbone, embedding")
 
 
-def mamba2(config: Config, inner: Size | None = None, **own: Any) -> Mamba2:
-    """Mamba-2 named `mamba`, gated before the norm; `own` is what a family has otherwise."""
-    heads, groups = config["mamba_n_heads"], config["mamba_n_groups"]
-    inner = inner or config["mamba_expand"] * config["hidden_size"]
+def mamba2_mixer(
+    config: Config,
+    *,
+    inner: Size | None = None,
+    norm: GatedRMSNorm | None = None,
+    out_bias: bool | None = None,
+    scales: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 1.0),
+) -> Mamba2:
+    """Mamba-2 named `mamba`, as wide as `mamba_expand` times the model unless `inner` says otherwise.
+
+    `norm` acts on what leaves, `out_bias` is on the last matrix: `mamba_proj_bias` unless told otherwise. `scales`
+    multiply the five parts of what enters (Falcon-H1).
+    """
+    heads, wide = config["mamba_n_heads"], inner or config["mamba_expand"] * config["hidden_size"]
     bias = bool(config["mamba_proj_bias"])
-    settings: dict[str, Any] = {
-        "norm": GatedRMSNorm(name="norm", size=inner, eps=config["rms_norm_eps"], groups=int(groups), gate_first=True),
-        "bias": bias,
-        "out_bias": bias,
-    }
     return Mamba2(
         name="mamba",
         width=config["hidden_size"],
         heads=heads,
-        head_dim=head_size(config, "mamba_d_head", inner, heads),
-        groups=groups,
+        head_dim=head_size(config, "mamba_d_head", wide, heads),
+        groups=config["mamba_n_groups"],
         state=config["mamba_d_state"],
         kernel=config["mamba_d_conv"],
         activation=config["hidden_act"],
+        norm=norm,
+        bias=bias,
+        out_bias=bias if out_bias is None else out_bias,
         kernel_bias=bool(config["mamba_conv_bias"]),
         steps=step_limits(config),
-        **(settings | own),
+        scales=scales,
     )
+
+
+def gate_first(config: Config) -> GatedRMSNorm:
+    """The norm that Bamba and Granite put on what leaves Mamba-2: gated, then normed in groups."""
+    inner = config["mamba_expand"] * config["hidden_size"]
+    groups = int(config["mamba_n_groups"])
+    return GatedRMSNorm(name="norm", size=inner, eps=config["rms_norm_eps"], groups=groups, gate_first=True)
 
 
 def step_rank(config: Config, key: str) -> Size:

@@ -1,0 +1,55 @@
+"""What the key-by-key test allows: refusals and deliberate differences with their reasons, and what is still wrong."""
+
+from __future__ import annotations
+
+from tests.families.key_known import KNOWN
+from tests.families.key_oracle import Outcome
+from tests.families.keys import Change
+
+# (model type or *, key): why we refuse it by name, whatever its value is; after = the one value.
+REFUSED: dict[tuple[str, str], str] = {
+    ("*", "hidden_act=mish"): "no published model has it",
+    ("*", "activation_function=mish"): "no published model has it",
+    ("*", "activation=mish"): "no published model has it",
+    ("*", "hidden_activation=mish"): "no published model has it",
+    ("gpt2", "add_cross_attention"): "the decoder of an encoder-decoder, which needs an encoder to run",
+    ("gpt_bigcode", "add_cross_attention"): "the decoder of an encoder-decoder, which needs an encoder to run",
+    ("bloom", "apply_residual_connection_post_layernorm"): "no published model has it",
+    ("mpt", "expansion_ratio"): "MosaicML's code has tensors of other shapes with it; transformers ignores it",
+    ("mpt", "no_bias"): "MosaicML's code has more tensors with it; transformers ignores it",
+    ("mpt", "attn_config.attn_type"): "MosaicML's code has tensors of other shapes with it; transformers ignores it",
+    ("mpt", "attn_config.qk_ln"): "MosaicML's code has more tensors with it; transformers ignores it",
+    ("mpt", "attn_config.alibi"): "MosaicML's code has learned positions without it; transformers ignores it",
+    ("mpt", "attn_config.prefix_lm"): "MosaicML's code computes otherwise with it; transformers ignores it",
+    ("mpt", "logit_scale"): "MosaicML's code computes otherwise with it; transformers ignores it",
+    ("mpt", "norm_type"): "MosaicML's code computes otherwise with it; transformers ignores it",
+}
+# Keys without which a config.json describes no model, whatever defaults its class has.
+NEEDED = "lacks '"
+# (model type, key): where we follow the published code of the model rather than transformers'.
+DELIBERATE: dict[tuple[str, str], str] = {
+    ("mpt", "attn_config.alibi_bias_max"): "llm-foundry obeys it; transformers does not pass it on",
+    ("mpt", "max_seq_len"): "of a single position transformers repeats its biases; longer ones do not run",
+    ("dbrx", "attn_config.rope_theta"): "Databricks' code reads it; transformers reads rope_parameters alone",
+    ("deepseek_v3", "moe_layer_freq"): "DeepSeek's code obeys it; transformers' class does not have it",
+    ("deepseek_v2", "moe_layer_freq"): "DeepSeek's code obeys it; transformers' class does not have it",
+    ("deepseek_v32", "moe_layer_freq"): "DeepSeek's code obeys it; transformers' class does not have it",
+}
+
+
+def expected(model_type: str, change: Change, outcome: Outcome) -> tuple[str, str, str] | None:
+    """The row that allows an outcome, if there is one: its table, model type and key."""
+    if (model_type, change.key) in DELIBERATE:
+        return ("deliberate", model_type, change.key)
+    if outcome.verdict == "refused" and change.kind != "published":
+        if outcome.value == "absent" and NEEDED in outcome.detail:
+            return ("needed", "*", change.key)
+        named = change.path[-1] in outcome.detail or f"'{outcome.value}'" in outcome.detail
+        for key in (change.key, f"{change.path[-1]}={outcome.value}") if named else ():
+            for row in ((model_type, key), ("*", key)):
+                if row in REFUSED:
+                    return ("refused", *row)
+    for owner in (model_type, "*"):
+        if change.key in KNOWN.get(owner, ()):
+            return ("known", owner, change.key)
+    return None

@@ -1,0 +1,1 @@
+"""Attention: what the projections store, and how positions, norms, masks and scores are composed."""

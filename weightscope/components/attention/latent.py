@@ -1,0 +1,153 @@
+"""Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434): keys and values from one small latent vector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from weightscope.components.attention.attend import attend
+from weightscope.components.attention.indexer import Indexer
+from weightscope.components.attention.rope import Rope
+from weightscope.components.attention.sees import CAUSAL, Sees
+from weightscope.components.base import Component
+from weightscope.components.norm import RMSNorm
+from weightscope.components.running import At, linear
+from weightscope.roles import Role
+from weightscope.sizes import Size
+from weightscope.storage.base import Sizes, StorageItem
+from weightscope.storage.linear import Linear
+
+if TYPE_CHECKING:
+    import torch
+
+# transformers and DeepSeek's own code give these two norms no epsilon of the config's.
+LATENT_EPS = 1e-6
+# Under this name an indexer's choice is left for the layers that follow it.
+CHOSEN = "chosen positions"
+
+
+class LatentAttention(Component, frozen=True, kw_only=True):
+    """Queries go through rank `q_rank` (none: projected directly), keys and values through rank `kv_rank`.
+
+    A head's query and key have `nope` elements without and `rope_dim` with rotation; the rotated part of the key is
+    shared by all heads; without `rope` it is shared all the same (Kimi Linear). `bias` is on the projections from and
+    to the model's width. Of what it `sees`, a token with an `indexer` sees only the positions that this chooses
+    (DeepSeek-V3.2); a layer that `follows` sees those of the last one before it that had one (GLM-5.2).
+    """
+
+    name: str
+    width: Size
+    heads: Size
+    q_rank: Size | None
+    kv_rank: Size
+    nope: Size
+    rope_dim: Size
+    v_dim: Size
+    rope: Rope | None
+    bias: bool = False
+    sees: Sees = CAUSAL
+    indexer: Indexer | None = None
+    follows: bool = False
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        """The five projections, or four where queries are not compressed."""
+        if self.q_rank:
+            yield Linear("q_a_proj", Role.Q_A_PROJ, bias=self.bias)
+            yield Linear("q_b_proj", Role.Q_B_PROJ)
+        else:
+            yield Linear("q_proj", Role.Q_PROJ)
+        yield Linear("kv_a_proj_with_mqa", Role.KV_A_PROJ, bias=self.bias)
+        yield Linear("kv_b_proj", Role.KV_B_PROJ)
+        yield Linear("o_proj", Role.O_PROJ, bias=self.bias)
+        if self.rope:
+            yield self.rope.table("rotary_emb.inv_freq")
+
+    def sizes(self) -> Sizes:
+        """`kv_a` makes the latent and the shared rotated key; `kv_b` each head's key (nope) and value in turn."""
+        queries = self.heads * (self.nope + self.rope_dim)
+        sizes = {
+            Role.KV_A_PROJ: (self.kv_rank + self.rope_dim, self.width),
+            Role.KV_B_PROJ: (self.heads * (self.nope + self.v_dim), self.kv_rank),
+            Role.O_PROJ: (self.width, self.heads * self.v_dim),
+        }
+        if self.q_rank:
+            return sizes | {Role.Q_A_PROJ: (self.q_rank, self.width), Role.Q_B_PROJ: (queries, self.q_rank)}
+        return sizes | {Role.Q_PROJ: (queries, self.width)}
+
+    def children(self) -> Iterable[Component]:
+        """The norms of the two latent vectors, and what chooses positions."""
+        if self.q_rank:
+            yield RMSNorm(name="q_a_layernorm", role=Role.Q_A_NORM, size=self.q_rank, eps=LATENT_EPS)
+        yield RMSNorm(name="kv_a_layernorm", role=Role.KV_A_NORM, size=self.kv_rank, eps=LATENT_EPS)
+        if self.indexer:
+            yield self.indexer
+
+    @property
+    def word(self) -> str:
+        """Attention."""
+        return "attention"
+
+    @property
+    def glance(self) -> str:
+        """Heads, and the latent that their keys and values come from."""
+        return f"{self.heads:,} heads of {self.nope}+{self.rope_dim}, latent {self.kv_rank:,}"
+
+    def notes(self, roles: Iterable[Role]) -> Iterable[str]:
+        """How positions enter queries and keys."""
+        if self.rope and {Role.Q_PROJ, Role.Q_B_PROJ, Role.KV_A_PROJ} & set(roles):
+            yield f"{self.rope.words[0].upper()}{self.rope.words[1:]}."
+
+    def equation(self, x: str = "x") -> str:
+        """Softmax over the positions that a token sees."""
+        del x
+        scaled = f"·{self._score_scale:.4g}" if self._score_scale != 1.0 else ""
+        chosen = " over chosen positions" if self.indexer or self.follows else ""
+        return f"o_proj·softmax(q·kᵀ/√{int(self.nope + self.rope_dim)}{scaled})·v{chosen}"
+
+    def terms(self) -> Mapping[Role, str]:
+        """Two latent vectors, and what each head makes of them."""
+        heads = f"in {int(self.heads)} heads"
+        by_position = " turned by position" if self.rope else ""
+        turned = f"the last {int(self.rope_dim)} of each{by_position or ' beside r'}"
+        return {
+            Role.Q_A_PROJ: f"c = norm(q_a_proj·x)   {int(self.q_rank or 0)} numbers for all queries",
+            Role.Q_B_PROJ: f"q = q_b_proj·c   {heads} of {int(self.nope + self.rope_dim)}, {turned}",
+            Role.Q_PROJ: f"q = q_proj·x   {heads} of {int(self.nope + self.rope_dim)}, {turned}",
+            Role.KV_A_PROJ: f"[l | r] = kv_a_proj·x   l = norm(l) is the latent of {int(self.kv_rank)} numbers; r,"
+            f"{f'{by_position},' if by_position else ''} is a part of every head's key",
+            Role.KV_B_PROJ: f"[k | v] = kv_b_proj·l   {heads}, keys of {int(self.nope)}, values of {int(self.v_dim)}",
+            Role.O_PROJ: "o_proj·[heads side by side]",
+        }
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """[T, D] to [T, D]; queries and keys are [nope | rotated], the rotated key is one for all heads."""
+        import torch
+
+        weights = at.weights(self)
+        norms = {norm.role: norm for norm in self.children() if isinstance(norm, RMSNorm)}
+        nope, rope_dim, kv_rank, v_dim = int(self.nope), int(self.rope_dim), int(self.kv_rank), int(self.v_dim)
+        allowed = at.run.shared[CHOSEN] if self.follows else None
+        if self.q_rank:
+            latent = at.call(norms[Role.Q_A_NORM], linear(x, weights, Role.Q_A_PROJ))
+            q = linear(latent, weights, Role.Q_B_PROJ)
+            if self.indexer:
+                allowed = at.run.shared[CHOSEN] = self.indexer.choose(x, latent, at.below(self.indexer))
+        else:
+            q = linear(x, weights, Role.Q_PROJ)
+        q = q.reshape(len(x), -1, nope + rope_dim).transpose(0, 1)
+        latent, k_rope = torch.split(linear(x, weights, Role.KV_A_PROJ), [kv_rank, rope_dim], dim=-1)
+        kv = linear(at.call(norms[Role.KV_A_NORM], latent), weights, Role.KV_B_PROJ)
+        k, v = torch.split(kv.reshape(len(x), -1, nope + v_dim).transpose(0, 1), [nope, v_dim], dim=-1)
+        k_rope = k_rope[None]
+        if self.rope:
+            rotation = at.rotation(self.rope)
+            q = torch.cat((q[..., :nope], self.rope.turn(q[..., nope:], rotation)), dim=-1)
+            k_rope = self.rope.turn(k_rope, rotation)
+        k = torch.cat((k, k_rope.expand(len(k), -1, -1)), dim=-1)
+        mixed = attend(q, k, v, scale=(nope + rope_dim) ** -0.5 * self._score_scale, sees=self.sees, allowed=allowed)
+        return linear(mixed.transpose(0, 1).flatten(1), weights, Role.O_PROJ)
+
+    @property
+    def _score_scale(self) -> float:
+        return self.rope.scaling.score_scale if self.rope else 1.0

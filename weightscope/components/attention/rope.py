@@ -1,0 +1,92 @@
+"""Rotary position embedding (Su et al. 2021)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from weightscope.components.attention.frequencies import Scaling
+from weightscope.errors import NotImplementedByWeightscope
+from weightscope.roles import Role
+from weightscope.sizes import Size
+from weightscope.storage.plain import Buffer
+
+if TYPE_CHECKING:
+    import torch
+
+UNSCALED = Scaling()
+
+
+class Rope(msgspec.Struct, frozen=True, kw_only=True):
+    """Rotation of the first `dim` elements of each head.
+
+    `interleaved` pairs neighbours (2i, 2i+1) rather than halves (i, i + dim/2). `sections` are how many pairs turn by
+    each axis of a multi-axis position (Qwen2-VL, arXiv 2409.12191): one axis after the other, or with `alternating` in
+    turns (Qwen3-VL). Positions from `limit` on are refused, because of what `beyond` says.
+    """
+
+    dim: int
+    theta: float
+    scaling: Scaling = UNSCALED
+    interleaved: bool = False
+    sections: tuple[int, ...] = ()
+    alternating: bool = False
+    limit: int | None = None
+    beyond: str = ""
+
+    def table(self, name: str) -> Buffer:
+        """The inverse frequencies that checkpoints before transformers 4.32 carry in every layer."""
+        return Buffer(name, Role.ROTARY_TABLE, (Size(-(-self.dim // 2)),))
+
+    def rotation(self, positions: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cosines and sines [T, dim/2] of positions [T], or [axes, T] where the rotation has several axes.
+
+        Raises:
+            NotImplementedByWeightscope: a scaling that is not implemented, by name; positions beyond `limit`.
+        """
+        import torch
+
+        if self.limit is not None and int(positions.max()) >= self.limit:
+            raise NotImplementedByWeightscope(f"positions from {self.limit:,} on are not implemented: {self.beyond}")
+        frequencies, factor = self.scaling.frequencies(self.dim, self.theta, int(positions.max()) + 1)
+        angles = positions.to(torch.float32)[..., None] * frequencies.to(positions.device)
+        if positions.ndim > 1:
+            axes = self._axes(len(frequencies), len(positions)).to(positions.device)
+            angles = angles.gather(0, axes.expand(1, *angles.shape[1:]))[0]
+        return (angles.cos() * factor).to(dtype), (angles.sin() * factor).to(dtype)
+
+    def turn(self, x: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """X [heads, T, head_dim] with its first `dim` elements rotated."""
+        import torch
+
+        cos, sin = rotation
+        half = cos.shape[-1]
+        turned, rest = x[..., : 2 * half], (x[..., 2 * half :],) if x.shape[-1] > 2 * half else ()
+        if self.interleaved:
+            a, b = turned[..., 0::2], turned[..., 1::2]
+        else:
+            a, b = turned[..., :half], turned[..., half:]
+        return torch.cat((a * cos - b * sin, b * cos + a * sin, *rest), dim=-1)
+
+    @property
+    def words(self) -> str:
+        """What the rotation is, for people."""
+        scaled = f", {self.scaling.words}" if self.scaling.words else ""
+        pairs = "neighbours" if self.interleaved else "halves"
+        return f"rope turns {self.dim} elements of a head in {pairs} by position, theta {self.theta:g}{scaled}"
+
+    def _axes(self, pairs: int, axes: int) -> torch.Tensor:
+        """Which axis each pair turns by, [dim/2]."""
+        import torch
+
+        if sum(self.sections) != pairs or len(self.sections) != axes:
+            raise NotImplementedByWeightscope(
+                f"positions of {axes} axes need an mrope_section that says who turns by them"
+            )
+        if not self.alternating:
+            return torch.repeat_interleave(torch.arange(axes), torch.tensor(self.sections))
+        turns = torch.zeros(pairs, dtype=torch.long)
+        for axis in range(1, axes):
+            turns[axis : self.sections[axis] * axes : axes] = axis
+        return turns

@@ -1,0 +1,153 @@
+"""Which positions a token sees: each record bounds the keys of some queries and hides the rest of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Sees(Protocol):
+    """What attention asks of such a record."""
+
+    def fused(self, length: int) -> bool | None:
+        """`is_causal` for torch's own kernel, where it computes this for that length without a mask; else None."""
+        ...
+
+    def keys(self, start: int, stop: int, length: int) -> tuple[int, int]:
+        """The first and the last key, exclusive, that any of the queries from `start` to `stop` may see."""
+        ...
+
+    def hides(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
+        """True [queries, keys] where a query does not see a key, by positions [queries, 1] and [keys]."""
+        ...
+
+    @property
+    def words(self) -> str:
+        """What a token sees, for people; empty for what is usual."""
+        ...
+
+
+class Causal(msgspec.Struct, frozen=True):
+    """A token sees itself and all before it."""
+
+    def fused(self, length: int) -> bool | None:
+        """Always."""
+        del length
+        return True
+
+    def keys(self, start: int, stop: int, length: int) -> tuple[int, int]:
+        """Up to the last query."""
+        del start, length
+        return 0, stop
+
+    def hides(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
+        """Later keys."""
+        return keys > queries
+
+    @property
+    def words(self) -> str:
+        """Nothing: it is usual."""
+        return ""
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A token sees `size` positions: itself and those right before it."""
+
+    size: int
+
+    def fused(self, length: int) -> bool | None:
+        """As if there were no window, while the sequence is no longer than it."""
+        return True if self.size >= length else None
+
+    def keys(self, start: int, stop: int, length: int) -> tuple[int, int]:
+        """From the first query's window to the last query."""
+        del length
+        return max(0, start - self.size + 1), stop
+
+    def hides(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
+        """Later keys, and those before the window."""
+        return (keys > queries) | (keys <= queries - self.size)
+
+    @property
+    def words(self) -> str:
+        """The window."""
+        return f"window {self.size:,}"
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """A token sees those before it in its own chunk; chunks begin at multiples of `size` (Llama 4)."""
+
+    size: int
+
+    def fused(self, length: int) -> bool | None:
+        """As if there were no chunks, while there is only one."""
+        return True if self.size >= length else None
+
+    def keys(self, start: int, stop: int, length: int) -> tuple[int, int]:
+        """From the beginning of the first query's chunk."""
+        del length
+        return start // self.size * self.size, stop
+
+    def hides(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
+        """Later keys, and those of other chunks."""
+        return (keys > queries) | (keys // self.size != queries // self.size)
+
+    @property
+    def words(self) -> str:
+        """The chunk."""
+        return f"chunks of {self.size:,}"
+
+
+class Everything(msgspec.Struct, frozen=True):
+    """A token sees all positions, later ones too (encoders, embedding models)."""
+
+    def fused(self, length: int) -> bool | None:
+        """Torch's kernel without a mask."""
+        del length
+        return False
+
+    def keys(self, start: int, stop: int, length: int) -> tuple[int, int]:
+        """All of them."""
+        del start, stop
+        return 0, length
+
+    def hides(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
+        """None of them."""
+        del queries, keys
+        return None
+
+    @property
+    def words(self) -> str:
+        """Both directions."""
+        return "bidirectional"
+
+
+class Around(msgspec.Struct, frozen=True):
+    """A token sees all positions that are at most `reach` before or after it."""
+
+    reach: int
+
+    def fused(self, length: int) -> bool | None:
+        """As if it saw everything, while the sequence is no longer than that."""
+        return False if self.reach >= length - 1 else None
+
+    def keys(self, start: int, stop: int, length: int) -> tuple[int, int]:
+        """From the first query's reach to the last query's."""
+        return max(0, start - self.reach), min(length, stop + self.reach)
+
+    def hides(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
+        """Those beyond reach on either side."""
+        return (keys - queries).abs() > self.reach
+
+    @property
+    def words(self) -> str:
+        """Both directions, and how far."""
+        return f"bidirectional within {self.reach:,}"
+
+
+CAUSAL = Causal()
+EVERYTHING = Everything()

@@ -1,0 +1,212 @@
+"""Softmax attention with any grouping of heads (Vaswani et al. 2017; grouped queries: Ainslie et al. 2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from weightscope.components.attention.alibi import Alibi
+from weightscope.components.attention.attend import attend
+from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
+from weightscope.components.attention.rope import Rope
+from weightscope.components.attention.scores import PLAIN, Scores
+from weightscope.components.attention.sees import CAUSAL, Sees
+from weightscope.components.base import Component, Conflict
+from weightscope.components.running import At, linear
+from weightscope.roles import Role
+from weightscope.sizes import Size
+from weightscope.storage.base import Sizes, StorageItem
+from weightscope.storage.plain import Plain
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Heads(msgspec.Struct, frozen=True, kw_only=True):
+    """`count` query heads of `size` elements, which share `keys` key and value heads in consecutive groups."""
+
+    count: Size
+    keys: Size
+    size: Size
+
+    @property
+    def words(self) -> str:
+        """For people: `32 heads of 128 (8 kv)`."""
+        return f"{self.count:,} heads of {self.size:,}" + (f" ({self.keys:,} kv)" if self.keys != self.count else "")
+
+
+class SharedKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """Layers of one `group` have one set of keys and values: one makes them, later ones take them (Gemma 3n)."""
+
+    group: str
+    takes: bool
+
+
+class Attention(Component, frozen=True, kw_only=True):
+    """o·softmax(scores)·v, composed of heads, norms, positions, what a token `sees`, and how `scores` are made.
+
+    What `projections` hold decides two things more: with an `attention_gate` among their roles, each element that the
+    heads put out is multiplied by the sigmoid of a gate of its own (Qwen3-Next); without a `v_proj`, what makes the
+    keys makes the values too (Gemma 4). `clip` bounds what the projections give (OLMo).
+    """
+
+    name: str
+    projections: tuple[StorageItem, ...]
+    width: Size
+    heads: Heads
+    norms: QueryKeyNorms = NO_NORMS
+    positions: Rope | Alibi | None = None
+    sees: Sees = CAUSAL
+    scores: Scores = PLAIN
+    clip: float | None = None
+    shares: SharedKeys | None = None
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        """The projections, fused or not, the sinks, and the rotary table that old checkpoints hold."""
+        yield from self.projections
+        if self.scores.sinks:
+            yield Plain(self.scores.sinks, Role.SINK, leaf="")
+        if isinstance(self.positions, Rope):
+            yield self.positions.table("rotary_emb.inv_freq")
+
+    def sizes(self) -> Sizes:
+        """q, k and v project from the model's width, o back to it."""
+        queries, keys = self.heads.count * self.heads.size, self.heads.keys * self.heads.size
+        return {
+            Role.Q_PROJ: (queries, self.width),
+            Role.K_PROJ: (keys, self.width),
+            Role.V_PROJ: (keys, self.width),
+            Role.O_PROJ: (self.width, queries),
+            Role.ATTENTION_GATE: (queries, self.width),
+            Role.SINK: (self.heads.count,),
+        }
+
+    def children(self) -> Iterable[Component]:
+        """The norms of queries, keys and values, where there are any."""
+        return tuple(self.norms.parts())
+
+    @property
+    def word(self) -> str:
+        """Attention."""
+        return "attention"
+
+    @property
+    def glance(self) -> str:
+        """Heads, and what a token sees if that is not all before it."""
+        return ", ".join(filter(None, (self.heads.words, self.sees.words)))
+
+    def conflicts(self) -> Iterable[Conflict]:
+        """Queries that no number of keys shares equally, a width that no number of heads does."""
+        heads, keys = self.heads.count, self.heads.keys
+        if keys and heads % keys:
+            yield Conflict(
+                f"{heads:,} query heads ({heads.text}) are no multiple of {keys:,} key/value heads ({keys.text})",
+                (*heads.keys, *keys.keys),
+            )
+        derived = set(heads.keys) & set(self.heads.size.keys)
+        if derived and self.width % heads:
+            yield Conflict(
+                f"{self.width.text} {self.width:,} is not a multiple of {heads:,} {heads.text}, "
+                "and no head_dim is given",
+                (*self.width.keys, *heads.keys),
+            )
+
+    def equation(self, x: str = "x") -> str:
+        """Softmax over the positions that a token sees."""
+        slope = " − slope·distance" if isinstance(self.positions, Alibi) else ""
+        mixed = f"softmax({self.scores.words(int(self.heads.size), slope)})·v"
+        return f"o_proj·(sigmoid(attention_gate·{x}) ⊙ {mixed})" if self._gated else f"o_proj·{mixed}"
+
+    def terms(self) -> Mapping[Role, str]:
+        """Queries, keys and values of each head, and what mixes the heads."""
+        count, keys, size = int(self.heads.count), int(self.heads.keys), int(self.heads.size)
+        groups = f", each for {count // keys} of the queries" if 0 < keys < count else ""
+        late = "(1 + late)·" if self.scores.temperature else ""
+        of_keys = f"{keys} heads of {size}{groups}"
+        return {
+            Role.Q_PROJ: f"q = {late}{self._term(Role.Q_PROJ)}   in {count} heads of {size}",
+            Role.K_PROJ: f"k = {self._term(Role.K_PROJ)}   in {of_keys}",
+            Role.V_PROJ: f"v = {self._term(Role.V_PROJ)}   in {of_keys}",
+            Role.O_PROJ: "o_proj·[heads side by side]",
+            Role.ATTENTION_GATE: "sigmoid(attention_gate·x) multiplies the heads",
+            Role.SINK: "a score of each head that no position has: its share is given to none",
+        }
+
+    def notes(self, roles: Iterable[Role]) -> Iterable[str]:
+        """How positions enter queries and keys, and what a token sees."""
+        turned = {Role.Q_PROJ, Role.K_PROJ} & set(roles)
+        if self.positions and turned:
+            yield _sentence(self.positions.words)
+        if self.sees.words and turned:
+            yield f"A token sees: {self.sees.words}."
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """[T, D] to [T, D]."""
+        weights = at.weights(self)
+        q = self._rotated(self._projected(x, weights, Role.Q_PROJ, at), Role.Q_PROJ, at)
+        if self.shares and self.shares.takes:
+            k, v = at.run.shared[f"keys and values of {self.shares.group}"]
+        else:
+            k, v = self._keys_and_values(x, weights, at)
+        if self.scores.temperature:
+            q = q * self.scores.temperature.of(at.run.positions)[:, None].to(q.dtype)
+        mixed = attend(
+            q,
+            k,
+            v,
+            scale=self.scores.factor(self.heads.size),
+            sees=self.sees,
+            cap=self.scores.cap,
+            alibi=self.positions if isinstance(self.positions, Alibi) else None,
+            sinks=weights.get(Role.SINK),
+        )
+        flat = mixed.transpose(0, 1).flatten(1)
+        if self._gated:
+            flat = flat * linear(x, weights, Role.ATTENTION_GATE).sigmoid()
+        return linear(flat, weights, Role.O_PROJ)
+
+    @property
+    def _gated(self) -> bool:
+        return self._has(Role.ATTENTION_GATE)
+
+    def _keys_and_values(
+        self, x: torch.Tensor, weights: Mapping[str, torch.Tensor], at: At
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        keys = self._projected(x, weights, Role.K_PROJ, at)
+        values = self._projected(x, weights, Role.V_PROJ, at) if Role.V_PROJ in weights else keys
+        k = self._rotated(keys, Role.K_PROJ, at)
+        v = self.norms.at_heads(values, Role.V_PROJ, at).transpose(0, 1)
+        if self.shares:
+            at.run.shared[f"keys and values of {self.shares.group}"] = k, v
+        return k, v
+
+    def _projected(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor], role: Role, at: At) -> torch.Tensor:
+        """One of q, k and v, [T, heads, size]."""
+        made = self.norms.at_projection(linear(x, weights, role), role, at)
+        if self.clip:
+            made = made.clamp(-self.clip, self.clip)
+        return made.unflatten(-1, (-1, int(self.heads.size)))  # type: ignore[no-untyped-call,no-any-return]
+
+    def _rotated(self, x: torch.Tensor, role: Role, at: At) -> torch.Tensor:
+        """Queries or keys [T, heads, size] to [heads, T, size], normed and rotated."""
+        x = self.norms.at_heads(x, role, at).transpose(0, 1)
+        if isinstance(self.positions, Rope):
+            x = self.positions.turn(x, at.rotation(self.positions))
+        return self.norms.at_rotated(x, role, at)
+
+    def _term(self, role: Role) -> str:
+        """How q, k or v comes from x."""
+        source = Role.K_PROJ if role is Role.V_PROJ and not self._has(Role.V_PROJ) else role
+        made = f"clip({source}·x)" if self.clip else f"{source}·x"
+        rotates = isinstance(self.positions, Rope) and role is not Role.V_PROJ
+        return self.norms.words(role, made, "rope({})" if rotates else "{}")
+
+    def _has(self, role: Role) -> bool:
+        return any(role in item.roles for item in self.projections)
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."

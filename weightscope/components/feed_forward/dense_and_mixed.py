@@ -1,0 +1,110 @@
+"""An MLP and a mixture of experts side by side, each between norms of its own (Gemma 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from weightscope.components.base import Component, Conflict
+from weightscope.components.feed_forward.mlp import GatedMLP
+from weightscope.components.feed_forward.moe import StackedExperts
+from weightscope.components.norm import Norm, RMSNorm
+from weightscope.components.running import At, linear
+from weightscope.roles import Role
+from weightscope.sizes import Size
+from weightscope.storage.base import Sizes, StorageItem
+from weightscope.storage.linear import Linear
+from weightscope.storage.plain import Plain
+
+if TYPE_CHECKING:
+    import torch
+
+
+class DenseAndMixed(Component, frozen=True, kw_only=True):
+    """norm(mlp(norm(x))) + norm(Σ weight · expert(norm(x))), the experts chosen by x itself.
+
+    The router sees x scaled to a root mean square of 1, times a learned scale, over √width. Weights of the chosen
+    experts add up to 1, each multiplied by a learned number of its expert. Source: `Gemma4TextRouter` of transformers.
+    """
+
+    width: Size
+    dense_norm: Norm
+    dense: GatedMLP
+    dense_out_norm: Norm
+    mixed_norm: Norm
+    experts: StackedExperts
+    mixed_out_norm: Norm
+    eps: float
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        """The router, its scale, and the number of each expert."""
+        return (
+            Linear("router.proj", Role.ROUTER),
+            Plain("router", Role.ROUTER_SCALE, leaf="scale"),
+            Plain("router", Role.EXPERT_SCALE, leaf="per_expert_scale"),
+        )
+
+    def sizes(self) -> Sizes:
+        """The router is (experts, width)."""
+        experts = self.experts.experts
+        return {
+            Role.ROUTER: (experts, self.width),
+            Role.ROUTER_SCALE: (self.width,),
+            Role.EXPERT_SCALE: (experts,),
+        }
+
+    def children(self) -> Iterable[Component]:
+        """The MLP between its norms, then the experts between theirs."""
+        yield from (self.dense_norm, self.dense, self.dense_out_norm)
+        yield from (self.mixed_norm, self.experts, self.mixed_out_norm)
+
+    @property
+    def word(self) -> str:
+        """Both."""
+        return "mlp + moe"
+
+    @property
+    def glance(self) -> str:
+        """Both widths."""
+        mixed = self.experts
+        return f"{self.dense.glance} + {mixed.experts:,} experts of {mixed.expert.inner:,}, {mixed.chosen:,} a token"
+
+    def conflicts(self) -> Iterable[Conflict]:
+        """More experts for a token than there are."""
+        experts, chosen = self.experts.experts, self.experts.chosen
+        if chosen > experts:
+            yield Conflict(f"a token uses {chosen:,} experts of {experts:,}", (*chosen.keys, *experts.keys))
+
+    def equation(self, x: str = "x") -> str:
+        """The sum of both."""
+        routed = f"Σ weight·expert(norm({x})) over the top {int(self.experts.chosen)} of {int(self.experts.experts)}"
+        return f"norm({self.dense.equation(f'norm({x})')}) + norm({routed})"
+
+    def terms(self) -> Mapping[Role, str]:
+        """How experts are chosen and weighted."""
+        return {
+            Role.ROUTER: "s = softmax(router·(router_scale ⊙ x / rms(x) / √width)): the best, weights adding up to 1",
+            Role.ROUTER_SCALE: "router_scale ⊙ x / rms(x) is what the router sees",
+            Role.EXPERT_SCALE: "each expert's weight · its expert_scale",
+        }
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """[T, width] to [T, width]; only experts that a token wants are read, each while the one before computes."""
+        import torch
+
+        dense = at.call(self.dense_out_norm, at.call(self.dense, at.call(self.dense_norm, x)))
+        read = at.weights(self)
+        plain = RMSNorm(name="", role=Role.NORM, size=self.width, eps=self.eps, weighted=False)
+        seen = plain.forward(x, at) * read[Role.ROUTER_SCALE] * self.width**-0.5
+        weights, chosen = linear(seen, read, Role.ROUTER).softmax(-1).topk(int(self.experts.chosen), dim=-1)
+        weights = weights / weights.sum(-1, keepdim=True) * read[Role.EXPERT_SCALE][chosen]
+        normed, place = at.call(self.mixed_norm, x), at.below(self.experts)
+        out, wanted = torch.zeros_like(x), torch.unique(chosen).tolist()
+        for number, following in zip(wanted, [*wanted[1:], None], strict=True):
+            token, rank = torch.where(chosen == number)
+            if following is not None and at.run.held is None:
+                self.experts.ahead(following, place)
+            answer = self.experts.answer(number, normed[token], place)
+            out.index_add_(0, token, answer * weights[token, rank, None])
+        return dense + at.call(self.mixed_out_norm, out)

@@ -1,0 +1,161 @@
+"""Feed-forward layers: two matrices, or three with a gate (Shazeer 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+from weightscope.components.base import Component
+from weightscope.components.feed_forward.activations import WORDS, activate
+from weightscope.components.running import At, linear
+from weightscope.roles import Role
+from weightscope.sizes import Size
+from weightscope.storage.base import Sizes, StorageItem
+
+if TYPE_CHECKING:
+    import torch
+
+
+class GatedMLP(Component, frozen=True, kw_only=True):
+    """down(act(gate(x)) · up(x)); `inner` is the width between.
+
+    `limit` bounds the gate from above and up on both sides, `lift` is added to up, and `steepness` is the s of the
+    gate's activation g·sigmoid(s·g), in place of `activation` (gpt-oss). `gate_scale` multiplies what enters the
+    activation, `out_scale` what leaves (Falcon-H1). `sparsity` is the share of the gate's elements that are cut off,
+    the smallest, were they normally distributed (Gemma 3n).
+    """
+
+    name: str
+    items: tuple[StorageItem, ...]
+    width: Size
+    inner: Size
+    activation: str
+    limit: float | None = None
+    lift: float = 0.0
+    steepness: float | None = None
+    gate_scale: float = 1.0
+    out_scale: float = 1.0
+    sparsity: float = 0.0
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        """gate, up and down; gate and up may be fused."""
+        return self.items
+
+    def sizes(self) -> Sizes:
+        """Gate and up widen, down narrows."""
+        return {
+            Role.GATE_PROJ: (self.inner, self.width),
+            Role.UP_PROJ: (self.inner, self.width),
+            Role.DOWN_PROJ: (self.width, self.inner),
+        }
+
+    @property
+    def word(self) -> str:
+        """The field's word for it."""
+        return "mlp"
+
+    @property
+    def glance(self) -> str:
+        """Its width."""
+        return f"mlp {self.inner:,}"
+
+    def equation(self, x: str = "x") -> str:
+        """The gate decides element by element how much of up goes through down."""
+        gate, up = self._words(x)
+        out = f"{self.out_scale:.4g}·" if self.out_scale != 1.0 else ""
+        return f"{out}down_proj·({gate} ⊙ {up})"
+
+    def terms(self) -> Mapping[Role, str]:
+        """The three products."""
+        gate, up = self._words("x")
+        return {Role.GATE_PROJ: f"g = {gate}", Role.UP_PROJ: f"u = {up}", Role.DOWN_PROJ: "down_proj·(g ⊙ u)"}
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """[T, width] to [T, width]."""
+        return self.mix(x, at.weights(self))
+
+    def mix(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """[T, width] to [T, width] by matrices that lie anywhere."""
+        import torch
+
+        gate, up = linear(x, weights, Role.GATE_PROJ), linear(x, weights, Role.UP_PROJ)
+        if self.gate_scale != 1.0:
+            gate = gate * self.gate_scale
+        if self.sparsity:
+            spread = gate.std(-1, keepdim=True, correction=0) * NormalDist().inv_cdf(self.sparsity)
+            gate = (gate - gate.mean(-1, keepdim=True) - spread).clamp_min(0)
+        if self.limit is not None:
+            gate, up = gate.clamp(max=self.limit), up.clamp(-self.limit, self.limit)
+        if self.steepness is None:
+            gate = activate(self.activation, gate)
+        else:
+            gate = gate * torch.sigmoid(self.steepness * gate)
+        # Both are this function's own: what follows needs neither as it was.
+        out = linear(up.add_(self.lift).mul_(gate) if self.lift else up.mul_(gate), weights, Role.DOWN_PROJ)
+        return out * self.out_scale if self.out_scale != 1.0 else out
+
+    def _words(self, x: str) -> tuple[str, str]:
+        gate, up = f"gate_proj·{x}", f"up_proj·{x}"
+        gate = f"{self.gate_scale:.4g}·{gate}" if self.gate_scale != 1.0 else gate
+        gate = f"top({gate}, {1 - self.sparsity:.3g})" if self.sparsity else gate
+        if self.limit is not None:
+            gate, up = f"min({gate}, {self.limit:g})", f"clamp({up}, ±{self.limit:g})"
+        activation = WORDS.get(self.activation, self.activation)
+        activation = activation if self.steepness is None else f"swish({self.steepness:g})"
+        return f"{activation}({gate})", f"({up} + {self.lift:g})" if self.lift else up
+
+
+class MLP(Component, frozen=True, kw_only=True):
+    """down(act(up(x))); `learned` is an activation with weights, in the place of one that has only a name."""
+
+    name: str
+    items: tuple[StorageItem, ...]
+    width: Size
+    inner: Size
+    activation: str
+    learned: Component | None = None
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        """Up and down."""
+        return self.items
+
+    def sizes(self) -> Sizes:
+        """Up widens, down narrows."""
+        return {Role.UP_PROJ: (self.inner, self.width), Role.DOWN_PROJ: (self.width, self.inner)}
+
+    def children(self) -> Iterable[Component]:
+        """The activation, where it has weights."""
+        return (self.learned,) if self.learned else ()
+
+    @property
+    def word(self) -> str:
+        """The field's word for it."""
+        return "mlp"
+
+    @property
+    def glance(self) -> str:
+        """Its width."""
+        return f"mlp {self.inner:,}"
+
+    def equation(self, x: str = "x") -> str:
+        """Up, activation, down."""
+        return f"down_proj·{WORDS.get(self.activation, self.activation)}(up_proj·{x})"
+
+    def terms(self) -> Mapping[Role, str]:
+        """The two products."""
+        activation = WORDS.get(self.activation, self.activation)
+        return {Role.UP_PROJ: f"u = {activation}(up_proj·x)", Role.DOWN_PROJ: "down_proj·u"}
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """[T, width] to [T, width]."""
+        weights = at.weights(self)
+        if self.learned is None:
+            return self.mix(x, weights)
+        return linear(at.call(self.learned, linear(x, weights, Role.UP_PROJ)), weights, Role.DOWN_PROJ)
+
+    def mix(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """[T, width] to [T, width] by matrices that lie anywhere."""
+        return linear(activate(self.activation, linear(x, weights, Role.UP_PROJ)), weights, Role.DOWN_PROJ)

@@ -1,0 +1,235 @@
+"""Mixture of experts (Shazeer et al. 2017): a router chooses a few feed-forward layers for each token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from weightscope.components.base import Component, Conflict, Repeat
+from weightscope.components.feed_forward.mlp import MLP, GatedMLP
+from weightscope.components.feed_forward.routing import Routing
+from weightscope.components.running import At, linear
+from weightscope.components.walk import needed
+from weightscope.roles import Role, Section
+from weightscope.sizes import Size
+from weightscope.storage.base import Sizes, StorageItem
+from weightscope.storage.linear import Linear
+from weightscope.storage.plain import Buffer, Plain
+from weightscope.storage.stacked import Stacked
+
+if TYPE_CHECKING:
+    import torch
+
+
+class StackedExperts(Component, frozen=True, kw_only=True):
+    """`experts` of one kind whose matrices lie in one tensor a role; `expert` has their maths and sizes.
+
+    Only the part of an expert that a token wants is read.
+    """
+
+    name: str
+    items: tuple[Stacked, ...]
+    experts: Size
+    chosen: Size
+    expert: GatedMLP | MLP
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        """A tensor, or two with its biases, for one role or several."""
+        return self.items
+
+    def sizes(self) -> Sizes:
+        """Those of one expert, behind their number."""
+        return {role: (self.experts, *shape) for role, shape in self.expert.sizes().items()}
+
+    @property
+    def chosen_share(self) -> tuple[int, int] | None:
+        """`chosen` of `experts`."""
+        return int(self.chosen), int(self.experts)
+
+    @property
+    def awaited(self) -> bool:
+        """They are read part by part, as they are wanted."""
+        return False
+
+    def terms(self) -> Mapping[Role, str]:
+        """Those of one expert."""
+        return self.expert.terms()
+
+    def answer(self, number: int, x: torch.Tensor, at: At) -> torch.Tensor:
+        """Expert `number` of x [T, width]."""
+        if at.run.held is not None:
+            weights = {key: tensor[number] for key, tensor in at.weights(self).items()}
+        else:
+            sizes = self.sizes()
+            weights = {}
+            for item in self.items:
+                read = item.read_one(at.prefix, sizes, at.run.reader, number)
+                weights |= {key: tensor.to(at.run.dtype) for key, tensor in read.items()}
+        return self.expert.mix(x, weights)
+
+    def ahead(self, number: int, at: At) -> None:
+        """Have that expert's part read while another computes."""
+        for item in self.items:
+            for name, rows in item.rows_of(at.prefix, self.sizes(), number):
+                at.run.reader.ahead([name], rows)
+
+
+class Stack(msgspec.Struct, frozen=True, kw_only=True):
+    """Where experts lie whose matrices are in one tensor a role: the module's name, and the tensors below it."""
+
+    items: tuple[Stacked, ...]
+    name: str = "experts"
+
+
+class MixtureOfExperts(Component, frozen=True, kw_only=True):
+    """Σ weight · expert(x) over the `chosen` of `experts` that the router scores highest, plus `shared`.
+
+    Experts lie as modules of their own below `experts`, or where `stacked` says. `correction` is a buffer of one
+    number an expert that shifts the choice but not the weights (DeepSeek-V3's auxiliary-loss-free balancing), or
+    where `correction_counts` a parameter [1, experts] (Ernie 4.5). `shared_gate` is the name of a vector whose
+    sigmoid with x multiplies the shared experts (Qwen2-MoE). `latent` is the width that routed experts see of x, after
+    one matrix and before another back (Nemotron 3); with `latent_bias` both have a bias.
+    """
+
+    name: str
+    width: Size
+    experts: Size
+    chosen: Size
+    expert: GatedMLP | MLP
+    routing: Routing = Routing()
+    shared: GatedMLP | MLP | None = None
+    correction: str | None = None
+    section: Section | None = Section.MOE
+    stacked: Stack | None = None
+    router: str = "gate"
+    router_bias: bool = False
+    shared_gate: str | None = None
+    correction_counts: bool = False
+    latent: Size | None = None
+    latent_bias: bool = False
+
+    def __post_init__(self) -> None:
+        if self.chosen > self.experts:
+            raise ValueError(f"{int(self.chosen):,} of {int(self.experts):,} experts are chosen")
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        """The router, its correction, and what gates the shared experts."""
+        yield Linear(self.router, Role.ROUTER, bias=self.router_bias)
+        if self.correction and self.correction_counts:
+            yield Plain(self.correction, Role.ROUTER_BIAS, leaf="")
+        elif self.correction:
+            yield Buffer(self.correction, Role.ROUTER_BIAS, (self.experts,), optional=False)
+        if self.shared_gate:
+            yield Linear(self.shared_gate, Role.SHARED_GATE)
+        if self.latent:
+            yield Linear("fc1_latent_proj", Role.LATENT_DOWN_PROJ, bias=self.latent_bias)
+            yield Linear("fc2_latent_proj", Role.LATENT_UP_PROJ, bias=self.latent_bias)
+
+    def sizes(self) -> Sizes:
+        """(experts, width)."""
+        return {
+            Role.ROUTER: (self.experts, self.width),
+            Role.ROUTER_BIAS: (Size(1), self.experts),
+            Role.SHARED_GATE: (Size(1), self.width),
+            Role.LATENT_DOWN_PROJ: (self.latent or self.width, self.width),
+            Role.LATENT_UP_PROJ: (self.width, self.latent or self.width),
+        }
+
+    def children(self) -> Iterable[Component]:
+        """The routed experts, then what every token passes through."""
+        yield self._stacked(self.stacked) if self.stacked else self._single()
+        if self.shared:
+            yield self.shared
+
+    @property
+    def word(self) -> str:
+        """The field's word for it."""
+        return "moe"
+
+    @property
+    def glance(self) -> str:
+        """How many experts there are, and how many of them a token uses."""
+        return f"{self.experts:,} experts of {self.expert.inner:,}, {self.chosen:,} a token"
+
+    def conflicts(self) -> Iterable[Conflict]:
+        """More experts for a token than there are."""
+        if self.chosen > self.experts:
+            yield Conflict(
+                f"a token uses {self.chosen:,} experts ({self.chosen.text}) of {self.experts:,}",
+                (*self.chosen.keys, *self.experts.keys),
+            )
+
+    def equation(self, x: str = "x") -> str:
+        """The sum over the chosen experts, and the shared ones."""
+        score = f"{self.routing.score}(router·{x})"
+        seen = f"latent_down_proj·{x}" if self.latent else x
+        expert = f"expert(weight·{seen})" if self.routing.early else f"weight·expert({seen})"
+        routed = f"Σ {expert} over the top {int(self.chosen)} of {int(self.experts)} by {score}"
+        routed = f"latent_up_proj·({routed})" if self.latent else routed
+        gate = f"sigmoid(shared_gate·{x})·" if self.shared_gate else ""
+        return f"{gate}shared({x}) + {routed}" if self.shared else routed
+
+    def terms(self) -> Mapping[Role, str]:
+        """The router's scores, and what shifts them."""
+        chosen = f"the best {int(self.chosen)} of {int(self.experts)} experts"
+        if self.routing.groups > 1:
+            chosen += f", out of the best {self.routing.kept} of {self.routing.groups} groups"
+        weights = " that add up to 1" * self.routing.normalize
+        return {
+            Role.ROUTER: f"s = {self.routing.score}(router·x): {chosen}, with weights{weights}",
+            Role.ROUTER_BIAS: "s + router_bias decides which experts, s alone how much of each",
+            Role.SHARED_GATE: "sigmoid(shared_gate·x) is how much of the shared experts",
+            Role.LATENT_DOWN_PROJ: f"what experts see is latent_down_proj·x, {int(self.latent or 0)} numbers",
+            Role.LATENT_UP_PROJ: "latent_up_proj·(the sum over the experts)",
+        }
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """[T, width] to [T, width]; only experts that a token wants are read, each while the one before computes."""
+        import torch
+
+        read = at.weights(self)
+        correction = read[Role.ROUTER_BIAS].flatten() if self.correction else None
+        weights, experts = self.routing.choose(linear(x, read, Role.ROUTER), correction, int(self.chosen))
+        out = at.call(self.shared, x) if self.shared else torch.zeros_like(x)
+        if self.shared_gate:
+            out = out * linear(x, read, Role.SHARED_GATE).sigmoid()
+        seen = linear(x, read, Role.LATENT_DOWN_PROJ) if self.latent else x
+        routed = torch.zeros_like(seen) if self.latent else out
+        wanted = torch.unique(experts).tolist()
+        for number, following in zip(wanted, [*wanted[1:], None], strict=True):
+            token, place = torch.where(experts == number)
+            if following is not None and at.run.held is None:
+                self._ahead(following, at)
+            weight = weights[token, place, None]
+            answer = self._answer(number, seen[token] * weight if self.routing.early else seen[token], at)
+            routed.index_add_(0, token, answer if self.routing.early else answer * weight)
+        return out + linear(routed, read, Role.LATENT_UP_PROJ) if self.latent else out
+
+    def _answer(self, number: int, x: torch.Tensor, at: At) -> torch.Tensor:
+        if self.stacked:
+            stacked = self._stacked(self.stacked)
+            return stacked.answer(number, x, at.below(stacked))
+        return self.expert.forward(x, at.below(self._single(), number).below(self.expert))
+
+    def _ahead(self, number: int, at: At) -> None:
+        """Have an expert read while another computes."""
+        if self.stacked:
+            stacked = self._stacked(self.stacked)
+            stacked.ahead(number, at.below(stacked))
+        else:
+            place = at.below(self._single(), number).below(self.expert)
+            at.run.reader.ahead(needed(self.expert, place.prefix))
+
+    def _stacked(self, stack: Stack) -> StackedExperts:
+        return StackedExperts(
+            name=stack.name, items=stack.items, experts=self.experts, chosen=self.chosen, expert=self.expert
+        )
+
+    def _single(self) -> Repeat:
+        return Repeat(
+            name="experts", indices=range(self.experts), child=self.expert, of="expert", chosen=int(self.chosen)
+        )

@@ -1,0 +1,88 @@
+"""Short causal convolutions along the sequence, one kernel a channel, and the mixer that LFM2 makes of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from weightscope.components.base import Component
+from weightscope.components.feed_forward.activations import activate
+from weightscope.components.running import At, linear
+from weightscope.roles import Role, Section
+from weightscope.sizes import Shape, Size
+from weightscope.storage.base import Sizes, StorageItem
+
+if TYPE_CHECKING:
+    import torch
+
+
+def kernel_shape(channels: Size, width: Size) -> Shape:
+    """The shape of `torch.nn.Conv1d`'s weight where each channel has a group of its own."""
+    return channels, Size(1), width
+
+
+def convolve(x: torch.Tensor, weights: Mapping[str, torch.Tensor], activation: str | None = None) -> torch.Tensor:
+    """X [T, C] with each channel summed over the last tokens by its kernel [C, 1, K], then activated."""
+    import torch
+
+    kernel = weights[Role.CONVOLUTION]
+    padded = torch.nn.functional.pad(x.T[None], (kernel.shape[-1] - 1, 0))
+    mixed = torch.nn.functional.conv1d(padded, kernel, weights.get(f"{Role.CONVOLUTION}.bias"), groups=len(kernel))
+    out = mixed[0].T
+    return out if activation is None else activate(activation, out)
+
+
+class ShortConvolution(Component, frozen=True, kw_only=True):
+    """out(c ⊙ conv(b ⊙ x)), where b, c and x are all projected from the input (LFM2, arXiv 2511.23404)."""
+
+    name: str
+    items: tuple[StorageItem, ...]
+    width: Size
+    kernel: Size
+    section: Section | None = Section.STATE_SPACE
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        """The projections, fused or not, and the kernel."""
+        return self.items
+
+    def sizes(self) -> Sizes:
+        """Everything is as wide as the model."""
+        square = (self.width, self.width)
+        return {
+            Role.B_PROJ: square,
+            Role.C_PROJ: square,
+            Role.IN_PROJ: square,
+            Role.CONVOLUTION: kernel_shape(self.width, self.kernel),
+            Role.OUT_PROJ: square,
+        }
+
+    @property
+    def glance(self) -> str:
+        """What it is and how wide."""
+        return f"convolution of {self.kernel:,}"
+
+    @property
+    def word(self) -> str:
+        """The field's word for it."""
+        return "convolution"
+
+    def equation(self, x: str = "x") -> str:
+        """A gate before the convolution, and one after it."""
+        return f"out_proj·(c_proj·{x} ⊙ conv(b_proj·{x} ⊙ in_proj·{x}))"
+
+    def terms(self) -> Mapping[Role, str]:
+        """The two gates, and what passes them."""
+        return {
+            Role.B_PROJ: "b = b_proj·x",
+            Role.C_PROJ: "c = c_proj·x",
+            Role.IN_PROJ: "u = in_proj·x",
+            Role.CONVOLUTION: f"v = conv(b ⊙ u): each channel over the last {int(self.kernel)} tokens",
+            Role.OUT_PROJ: "out_proj·(c ⊙ v)",
+        }
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """[T, D] to [T, D]."""
+        weights = at.weights(self)
+        b, c, u = (linear(x, weights, role) for role in (Role.B_PROJ, Role.C_PROJ, Role.IN_PROJ))
+        return linear(c * convolve(b * u, weights), weights, Role.OUT_PROJ)

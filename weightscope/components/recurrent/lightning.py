@@ -1,0 +1,105 @@
+"""Lightning attention (Qin et al. 2024, arXiv 2401.04658), as MiniMax-Text-01 has it (arXiv 2501.08313)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from weightscope.components.base import Component
+from weightscope.components.feed_forward.activations import WORDS, activate
+from weightscope.components.norm import RMSNorm
+from weightscope.components.recurrent.recurrence import decayed_attention
+from weightscope.components.running import At, linear
+from weightscope.roles import Role, Section
+from weightscope.sizes import Size
+from weightscope.storage.base import Sizes, StorageItem
+from weightscope.storage.linear import Linear
+from weightscope.storage.plain import Buffer
+
+if TYPE_CHECKING:
+    import torch
+
+
+class LightningAttention(Component, frozen=True, kw_only=True):
+    """Attention without softmax, whose past fades by a fixed rate for each head; normed, then gated.
+
+    The rates lie on disk, and beside them tables for chunks of `chunk` tokens that follow from them and are not used.
+    """
+
+    name: str
+    width: Size
+    heads: Size
+    head_dim: Size
+    activation: str
+    norm: RMSNorm
+    chunk: Size
+    section: Section | None = Section.STATE_SPACE
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        """Rows of `qkv_proj` are, head by head, its query, key and value."""
+        one, heads, chunk = Size(1), self.heads, self.chunk
+        tables = {
+            "query_decay": (heads, chunk, one),
+            "key_decay": (heads, chunk, one),
+            "diagonal_decay": (one, heads, chunk, chunk),
+        }
+        return (
+            Linear("qkv_proj", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, groups=self.heads),
+            Linear("output_gate", Role.ATTENTION_GATE),
+            Linear("out_proj", Role.OUT_PROJ),
+            Buffer("slope_rate", Role.DECAY_RATE, (heads, one, one), optional=False),
+            *(Buffer(name, Role.DECAY_TABLE, shape, optional=False) for name, shape in tables.items()),
+        )
+
+    def sizes(self) -> Sizes:
+        """Queries, keys, values and gates are equally wide."""
+        inner = self.heads * self.head_dim
+        roles = (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, Role.ATTENTION_GATE)
+        return {**dict.fromkeys(roles, (inner, self.width)), Role.OUT_PROJ: (self.width, inner)}
+
+    def children(self) -> Iterable[Component]:
+        """The norm of all heads together."""
+        return (self.norm,)
+
+    @property
+    def glance(self) -> str:
+        """What it is and how wide."""
+        return f"linear attention {self.heads:,} heads of {self.head_dim:,}"
+
+    @property
+    def word(self) -> str:
+        """The field's word for it."""
+        return "lightning_attention"
+
+    def equation(self, x: str = "x") -> str:
+        """A faded sum, normed and gated."""
+        return f"out_proj·(sigmoid(attention_gate·{x}) ⊙ {self.norm.word}(q·S)),  S = exp(−decay_rate)·S + k·vᵀ"
+
+    def terms(self) -> Mapping[Role, str]:
+        """What each head asks and writes."""
+        activation = WORDS.get(self.activation, self.activation)
+        heads = f"{int(self.heads)} heads of {int(self.head_dim)}"
+        made = {
+            role: f"{role[0]} = {activation}({role}·x)   {heads}" for role in (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ)
+        }
+        return made | {
+            Role.DECAY_RATE: "S = exp(−decay_rate)·S + k·vᵀ",
+            Role.ATTENTION_GATE: "sigmoid(attention_gate·x) multiplies the heads",
+            Role.OUT_PROJ: "out_proj·[heads side by side]",
+        }
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """[T, D] to [T, D]; the sum is kept in float32 at least."""
+        import torch
+
+        weights, heads = at.weights(self), int(self.heads)
+        wide = torch.promote_types(x.dtype, torch.float32)
+        q, k, v = (
+            activate(self.activation, linear(x, weights, role)).reshape(len(x), heads, -1).transpose(0, 1).to(wide)
+            for role in (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ)
+        )
+        decay = -weights[Role.DECAY_RATE].to(wide).reshape(heads, 1).expand(-1, len(x))
+        y = decayed_attention(q, k, v, decay).transpose(0, 1).flatten(1).to(x.dtype)
+        gate = linear(x, weights, Role.ATTENTION_GATE).sigmoid()
+        return linear(gate * at.call(self.norm, y), weights, Role.OUT_PROJ)

@@ -1,0 +1,1 @@
+"""Vision encoders, projectors, and their join with a language model."""

@@ -1,0 +1,86 @@
+"""Which kind each layer is, as configs say it, and what its tokens see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Around, Sees, Window
+from weightscope.config import Config
+from weightscope.errors import UndeclaredError
+from weightscope.families.common.dims import depth_of
+
+SLIDING, FULL = "sliding_attention", "full_attention"
+WINDOWS = {SLIDING: SLIDING, FULL: FULL}
+# Of hybrids: the kinds under the names that transformers 5 and earlier releases give them.
+LINEAR = "linear_attention"
+MIXERS = {LINEAR: LINEAR, "mamba": LINEAR, FULL: FULL, "attention": FULL}
+
+
+def layer_types(
+    config: Config, default: Callable[[int], str], *, key: str = "layer_types", known: Mapping[str, str] = WINDOWS
+) -> list[str]:
+    """The kind of each layer: what the list under `key` says, or where it is absent what `default` says of its number.
+
+    `known` are the kinds under every name that configs have for them.
+
+    Raises:
+        ConfigError: the list is of another length than the model is deep.
+        UndeclaredError: a kind of layer that is not known, by name.
+    """
+    depth, listed = depth_of(config), config[key]
+    if listed is None:
+        return [default(number) for number in range(depth)]
+    if not isinstance(listed, list) or len(listed) != depth:
+        raise config.error(f"{key} does not name {depth:,} layers, as num_hidden_layers says")
+    for kind in listed:
+        if not isinstance(kind, str) or kind not in known:
+            raise UndeclaredError(f"layers of the kind {kind!r:.60} are not declared", where=config.source)
+    return [known[kind] for kind in listed]
+
+
+def upper_windows(config: Config) -> list[int | None]:
+    """Qwen's window of each layer: with `use_sliding_window`, those from `max_window_layers` up have one."""
+    window = config["sliding_window"] if config["use_sliding_window"] else None
+    first = config["max_window_layers"] or 0
+    kinds = layer_types(config, lambda i: FULL if window is None or i < first else SLIDING)
+    return [window if kind == SLIDING else None for kind in kinds]
+
+
+def window_pattern(config: Config) -> list[str]:
+    """EXAONE's kind of each layer: `sliding_window_pattern` is how often one sees everything, or a letter for each.
+
+    The letters, L for a window and G for none, are used again and again.
+
+    Raises:
+        ConfigError: it is neither a number nor such letters.
+    """
+    said = config["sliding_window_pattern"]
+    if isinstance(said, str) and said and set(said) <= {"L", "G"}:
+        return layer_types(config, lambda i: SLIDING if said[i % len(said)] == "L" else FULL)
+    if said is not None and not isinstance(said, int):
+        raise config.error(f"'sliding_window_pattern' is {said!r:.60}, neither a number nor letters L and G")
+    every = int(said or 0)
+    return layer_types(config, lambda i: SLIDING if every > 0 and (i + 1) % every else FULL)
+
+
+def rotating(config: Config) -> list[bool]:
+    """Which layers rotate: those of `no_rope_layers` that are 1, or all but each `no_rope_layer_interval`-th.
+
+    Raises:
+        ConfigError: the list is shorter than the model is deep.
+    """
+    depth, flags, every = depth_of(config), config["no_rope_layers"], config["no_rope_layer_interval"]
+    if flags and len(flags) < depth:
+        raise config.error(f"no_rope_layers names {len(flags):,} of {depth:,} layers")
+    return [bool(flag) for flag in flags] if flags else [(i + 1) % every != 0 for i in range(depth)]
+
+
+def visible(config: Config, window: int | None = None) -> Sees:
+    """What a token sees: itself and all before it, within a window of so many positions if there is one.
+
+    With `is_causal: false` (embedding models made of decoders) later ones too: transformers' masks obey that key of
+    any class, and then count a window on both sides.
+    """
+    if config.declares("is_causal") and config["is_causal"] is False:
+        return EVERYTHING if window is None else Around(int(window))
+    return CAUSAL if window is None else Window(int(window))

@@ -1,0 +1,29 @@
+"""Numbers of a config that may not be null, or that it lists."""
+
+from __future__ import annotations
+
+from weightscope.config import Config
+
+
+def number(config: Config, key: str) -> float:
+    """A number that may not be null.
+
+    Raises:
+        ConfigError: it is null.
+    """
+    value = config[key]
+    if value is None:
+        raise config.error(f"{key!r} is null, not a number")
+    return float(value)
+
+
+def numbers(config: Config, key: str, count: int) -> tuple[float, ...]:
+    """That many numbers, or ones where the config lists none.
+
+    Raises:
+        ConfigError: it lists something else.
+    """
+    listed = config[key] or [1.0] * count
+    if len(listed) != count or not all(isinstance(value, int | float) for value in listed):
+        raise config.error(f"{key!r} is {listed!r:.60}, not {count} numbers")
+    return tuple(map(float, listed))

@@ -1,0 +1,1 @@
+"""Models made of others: a vision encoder, a projector, a language model."""

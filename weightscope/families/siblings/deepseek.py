@@ -1,0 +1,96 @@
+"""Parts of DeepSeek-V2, V3 and what is made of them: latent attention, the mixture, which layers are mixed."""
+
+from __future__ import annotations
+
+from weightscope.components.attention.indexer import Indexer
+from weightscope.components.attention.latent import LatentAttention
+from weightscope.components.attention.rope import Rope
+from weightscope.components.feed_forward.moe import MixtureOfExperts
+from weightscope.components.feed_forward.routing import Routing
+from weightscope.config import Config
+from weightscope.families.common.dims import depth_of
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.mixtures import STACK
+from weightscope.families.common.parts import gated_mlp
+
+
+def latent_attention(
+    config: Config, rope: Rope | None, *, indexer: Indexer | None = None, follows: bool = False
+) -> LatentAttention:
+    """Named `self_attn`, its ranks and head sizes as the config says."""
+    return LatentAttention(
+        name="self_attn",
+        width=config["hidden_size"],
+        heads=config["num_attention_heads"],
+        q_rank=config["q_lora_rank"],
+        kv_rank=config["kv_lora_rank"],
+        nope=config["qk_nope_head_dim"],
+        rope_dim=config["qk_rope_head_dim"],
+        v_dim=config["v_head_dim"],
+        rope=rope,
+        bias=config["attention_bias"],
+        sees=visible(config),
+        indexer=indexer,
+        follows=follows,
+    )
+
+
+def indexer(config: Config, rope: Rope) -> Indexer:
+    """What chooses the positions that a token sees (DeepSeek-V3.2)."""
+    return Indexer(
+        name="indexer",
+        width=config["hidden_size"],
+        q_rank=config["q_lora_rank"],
+        heads=config["index_n_heads"],
+        head_dim=config["index_head_dim"],
+        keep=config["index_topk"],
+        rope=rope,
+    )
+
+
+def deepseek_mixture(
+    config: Config, routing: Routing, *, stacked: bool, correction: bool = True, mlp_bias: bool = False
+) -> MixtureOfExperts:
+    """Routed experts, and `n_shared_experts` for every token, stored as one wider MLP that alone may have biases."""
+    inner, shared = config["moe_intermediate_size"], config["n_shared_experts"]
+    return MixtureOfExperts(
+        name="mlp",
+        width=config["hidden_size"],
+        experts=config["n_routed_experts"],
+        chosen=config["num_experts_per_tok"],
+        expert=gated_mlp(config, "", inner=inner),
+        routing=routing,
+        shared=gated_mlp(config, "shared_experts", inner=inner * shared, bias=mlp_bias) if shared else None,
+        correction="gate.e_score_correction_bias" if correction else None,
+        stacked=STACK if stacked else None,
+    )
+
+
+def grouped_sigmoid(config: Config) -> Routing:
+    """DeepSeek-V3's routing: sigmoid scores, the best groups first (arXiv 2412.19437, section 2.1.2)."""
+    return Routing(
+        score="sigmoid",
+        groups=int(config["n_group"] or 1),
+        kept=int(config["topk_group"] or 1),
+        normalize=bool(config["norm_topk_prob"]),
+        scale=float(config["routed_scaling_factor"] or 1),
+    )
+
+
+def first_dense(config: Config) -> list[bool]:
+    """Which layers are mixed: `mlp_layer_types` says so, or all but the first `first_k_dense_replace`.
+
+    Of the layers that are mixed so, only each `moe_layer_freq`-th is in DeepSeek's own code, which we follow.
+
+    Raises:
+        ConfigError: `mlp_layer_types` is of another length than the model is deep.
+    """
+    depth = depth_of(config)
+    types = config["mlp_layer_types"] if config.declares("mlp_layer_types") else None
+    if types is None:
+        first = config["first_k_dense_replace"] if config.declares("first_k_dense_replace") else 1
+        every = config["moe_layer_freq"] if config.declares("moe_layer_freq") else 1
+        return [i >= (first or 0) and i % every == 0 for i in range(depth)]
+    if not isinstance(types, list) or len(types) < depth:
+        raise config.error(f"mlp_layer_types does not name {depth:,} layers")
+    return [kind == "sparse" for kind in types[:depth]]

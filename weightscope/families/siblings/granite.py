@@ -1,0 +1,47 @@
+"""The MLPs and the mixture of IBM's Granite models. Source: `GraniteMoeParallelExperts` of transformers."""
+
+from __future__ import annotations
+
+from weightscope.components.feed_forward.mlp import GatedMLP
+from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
+from weightscope.config import Config
+from weightscope.families.common.mixtures import STACK
+from weightscope.roles import Role
+from weightscope.sizes import Size
+from weightscope.storage.linear import Linear
+from weightscope.storage.stacked import Stacked
+
+ON_DISK = Stack(
+    name="block_sparse_moe",
+    items=(
+        Stacked("input_linear.weight", Role.GATE_PROJ, Role.UP_PROJ),
+        Stacked("output_linear.weight", Role.DOWN_PROJ),
+    ),
+)
+IN_MEMORY = Stack(name="block_sparse_moe.experts", items=STACK.items)
+FUSED = (Linear("input_linear", Role.GATE_PROJ, Role.UP_PROJ), Linear("output_linear", Role.DOWN_PROJ))
+
+
+def granite_mlp(config: Config, inner: Size) -> GatedMLP:
+    """The shared MLP, gate and up fused."""
+    return GatedMLP(
+        name="shared_mlp", items=FUSED, width=config["hidden_size"], inner=inner, activation=config["hidden_act"]
+    )
+
+
+def granite_mixture(config: Config, shared: Size | None, *, stacked: bool) -> MixtureOfExperts:
+    """Experts stacked on disk as well as in memory, and a shared MLP where it has any width."""
+    width = config["hidden_size"]
+    expert = GatedMLP(
+        name="", items=(), width=width, inner=config["intermediate_size"], activation=config["hidden_act"]
+    )
+    return MixtureOfExperts(
+        name="",
+        width=width,
+        experts=config["num_local_experts"],
+        chosen=config["num_experts_per_tok"],
+        expert=expert,
+        stacked=IN_MEMORY if stacked else ON_DISK,
+        router="block_sparse_moe.router" if stacked else "block_sparse_moe.router.layer",
+        shared=granite_mlp(config, shared) if shared else None,
+    )

@@ -1,0 +1,28 @@
+"""The attention that both Hunyuan families have. Source: `HunYuanDenseV1Attention` of transformers."""
+
+from __future__ import annotations
+
+from weightscope.components.attention.norms import RotatedNorms
+from weightscope.components.attention.softmax import Attention
+from weightscope.config import Config
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.parts import four_projections, rms_norms, self_attention
+from weightscope.families.common.rotary import rotary
+from weightscope.roles import Role
+
+
+def hunyuan_attention(config: Config, s: Dims) -> Attention:
+    """Norms after the rotation; a scaling called dynamic that has an `alpha` is a fixed one."""
+    norm, bias = rms_norms(config["rms_norm_eps"]), config["attention_bias"]
+    scaling = config["rope_scaling"] or config["rope_parameters"] or {}
+    return self_attention(
+        s,
+        four_projections(qkv_bias=bias, o_bias=bias),
+        norms=RotatedNorms(
+            query=norm("query_layernorm", Role.Q_NORM, s.head_dim),
+            key=norm("key_layernorm", Role.K_NORM, s.head_dim),
+        ),
+        positions=rotary(config, s.head_dim, named={"dynamic": "ntk_alpha"} if scaling.get("alpha") else None),
+        sees=visible(config),
+    )

@@ -1,0 +1,98 @@
+"""Parts of Qwen3-Next and Qwen 3.5: gated delta nets, attention with a gate on its output, what predicts ahead."""
+
+from __future__ import annotations
+
+from weightscope.components.attention.softmax import Attention
+from weightscope.components.base import Repeat
+from weightscope.components.decoder import Block
+from weightscope.components.feed_forward.moe import MixtureOfExperts
+from weightscope.components.feed_forward.routing import Routing
+from weightscope.components.prediction.next_tokens import PredictionPart
+from weightscope.components.recurrent.gated_delta import GatedDeltaNet
+from weightscope.components.recurrent.gated_norm import GatedRMSNorm
+from weightscope.config import Config
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types, visible
+from weightscope.families.common.mixtures import STACK
+from weightscope.families.common.parts import four_projections, gated_mlp, head_norms, rms_norms, self_attention
+from weightscope.families.common.rotary import rotary
+from weightscope.roles import Role
+from weightscope.storage.linear import Linear
+from weightscope.storage.plain import Plain
+
+# Qwen 3.5's projections: Qwen3-Next's taken apart.
+APART = (
+    Linear("in_proj_qkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ),
+    Linear("in_proj_z", Role.Z_PROJ),
+    Linear("in_proj_b", Role.B_PROJ),
+    Linear("in_proj_a", Role.A_PROJ),
+)
+
+
+def delta_kinds(config: Config) -> list[str]:
+    """Which layers attend: `layer_types` says so, or the last of each `full_attention_interval`."""
+    interval = config["full_attention_interval"] or 4
+    return layer_types(config, lambda i: LINEAR if (i + 1) % interval else FULL, known=MIXERS)
+
+
+def gated_attention(config: Config, s: Dims) -> Attention:
+    """Rows of `q_proj` are, head by head, its query and its gate; norms of each head multiply by 1 + w."""
+    bias, norm = config["attention_bias"], rms_norms(config["rms_norm_eps"], offset=1.0)
+    _, k, v, o = four_projections(qkv_bias=bias, o_bias=bias)
+    return self_attention(
+        s,
+        (Linear("q_proj", Role.Q_PROJ, Role.ATTENTION_GATE, bias=bias, groups=s.heads.count), k, v, o),
+        norms=head_norms(norm, s.head_dim),
+        positions=rotary(config, s.head_dim),
+        sees=visible(config),
+    )
+
+
+def delta_net(config: Config, projections: tuple[Linear, ...]) -> GatedDeltaNet:
+    """`projections` are those that enter it."""
+    return GatedDeltaNet(
+        name="linear_attn",
+        items=(
+            *projections,
+            Plain("conv1d", Role.CONVOLUTION),
+            Plain("", Role.DT_BIAS, leaf="dt_bias"),
+            Plain("", Role.A_LOG, leaf="A_log"),
+            Linear("out_proj", Role.OUT_PROJ),
+        ),
+        width=config["hidden_size"],
+        key_heads=config["linear_num_key_heads"],
+        value_heads=config["linear_num_value_heads"],
+        key_dim=config["linear_key_head_dim"],
+        value_dim=config["linear_value_head_dim"],
+        kernel=config["linear_conv_kernel_dim"],
+        activation=config["hidden_act"],
+        norm=GatedRMSNorm(name="norm", size=config["linear_value_head_dim"], eps=config["rms_norm_eps"]),
+    )
+
+
+def qwen_mixture(config: Config, *, normalize: bool, stacked: bool) -> MixtureOfExperts:
+    """A gated shared expert beside the routed ones."""
+    return MixtureOfExperts(
+        name="mlp",
+        width=config["hidden_size"],
+        experts=config["num_experts"],
+        chosen=config["num_experts_per_tok"],
+        expert=gated_mlp(config, "", inner=config["moe_intermediate_size"]),
+        routing=Routing(normalize=normalize),
+        shared=gated_mlp(config, "shared_expert", inner=config["shared_expert_intermediate_size"]),
+        shared_gate="shared_expert_gate",
+        stacked=STACK if stacked else None,
+    )
+
+
+def prediction_part(config: Config, block: Block) -> tuple[PredictionPart, ...]:
+    """`mtp_num_hidden_layers` blocks that predict tokens further ahead, if there are any."""
+    count = config["mtp_num_hidden_layers"] or 0
+    part = PredictionPart(
+        name="mtp",
+        width=config["hidden_size"],
+        eps=config["rms_norm_eps"],
+        blocks=Repeat(name="layers", indices=range(count), child=block),
+        offset=1.0,
+    )
+    return (part,) if count else ()

@@ -1,0 +1,1 @@
+"""Decoders of text, one file a model type or group of siblings."""

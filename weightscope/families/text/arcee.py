@@ -1,0 +1,34 @@
+"""AFM-4.5B (Arcee 2025): Llama with two matrices and a squared ReLU in the MLP. Source: `ArceeConfig`."""
+
+from __future__ import annotations
+
+from weightscope.components.decoder import CausalLM
+from weightscope.config import Config
+from weightscope.families.common.causal_lm import causal_lm
+from weightscope.families.common.defaults import LLAMA
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.parts import four_projections, mlp, pre_norm_block, rms_norms, self_attention
+from weightscope.families.common.rotary import rotary
+from weightscope.families.registry import family
+from weightscope.roles import Role
+
+ARCEE = LLAMA | {
+    "hidden_size": 2560, "intermediate_size": 18432, "hidden_act": "relu2", "rms_norm_eps": 1e-5,
+    "max_position_embeddings": 4096,
+}  # fmt: skip
+
+
+@family("arcee", roots=("model", ""), defaults=ARCEE)
+def arcee(config: Config, root: str) -> CausalLM:
+    """Biases on all projections or none, on both matrices of the MLP or none."""
+    s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"])
+    attention = self_attention(
+        s,
+        four_projections(qkv_bias=config["attention_bias"], o_bias=config["attention_bias"]),
+        positions=rotary(config, s.head_dim),
+        sees=visible(config),
+    )
+    feed_forward = mlp(config, "mlp", bias=config["mlp_bias"])
+    block = pre_norm_block(norm, s.width, attention=attention, feed_forward=feed_forward)
+    return causal_lm(config, root, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))

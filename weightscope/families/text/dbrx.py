@@ -1,0 +1,78 @@
+"""DBRX (Databricks 2024): experts stacked into one tensor a role. Sources: `DbrxConfig`, Databricks' own code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weightscope.components.attention.softmax import Attention, Heads
+from weightscope.components.decoder import Block, CausalLM
+from weightscope.components.feed_forward.mlp import GatedMLP
+from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
+from weightscope.components.feed_forward.routing import Routing
+from weightscope.config import Config, Nullable
+from weightscope.families.common.causal_lm import causal_lm, token_embedding
+from weightscope.families.common.defaults import DECODER, ROPE
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.parts import layer_norms
+from weightscope.families.common.rotary import rotary
+from weightscope.families.registry import family
+from weightscope.roles import Role
+from weightscope.sizes import Size
+from weightscope.storage.linear import Linear
+from weightscope.storage.stacked import Stacked
+
+DBRX: dict[str, Any] = DECODER | {
+    "d_model": 2048, "n_heads": 16, "n_layers": 24, "vocab_size": 32000, "attn_config": Nullable(dict),
+    "ffn_config": Nullable(dict),
+}  # fmt: skip
+ATTENTION = ROPE | {"clip_qkv": Nullable(float), "kv_n_heads": 1}
+FFN: dict[str, Any] = {
+    "ffn_act_fn": Nullable(object), "ffn_hidden_size": 3584, "moe_num_experts": 4, "moe_top_k": 1,
+    "moe_normalize_expert_weights": Nullable(float, 1.0),
+}  # fmt: skip
+ATTRIBUTES = {"hidden_size": "d_model", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers"}
+PROJECTIONS = (Linear("Wqkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ), Linear("out_proj", Role.O_PROJ))
+STACKED = (
+    Stacked("w1", Role.GATE_PROJ, flat=True),
+    Stacked("v1", Role.UP_PROJ, flat=True),
+    Stacked("w2", Role.DOWN_PROJ, flat=True, transposed=True),
+)
+
+
+@family("dbrx", roots=("transformer", ""), defaults=DBRX, attribute_map=ATTRIBUTES)
+def dbrx(config: Config, root: str) -> CausalLM:
+    """The rotation's theta is `attn_config`'s, as in DBRX's own code; transformers 5 looks for it elsewhere."""
+    width, count, norm = config["d_model"], config["n_heads"], layer_norms(1e-5, bias=False)
+    inner = config.nested("attn_config").with_defaults(ATTENTION)
+    block = Block(
+        input_norm=norm("norm_attn_norm.norm_1", Role.INPUT_NORM, width),
+        attention=Attention(
+            name="norm_attn_norm.attn",
+            projections=PROJECTIONS,
+            width=width,
+            heads=Heads(count=count, keys=inner["kv_n_heads"], size=width // count),
+            positions=rotary(inner, width // count),
+            sees=visible(config),
+            clip=inner["clip_qkv"],
+        ),
+        feed_forward_norm=norm("norm_attn_norm.norm_2", Role.POST_ATTENTION_NORM, width),
+        feed_forward=mixture(width, config.nested("ffn_config").with_defaults(FFN)),
+    )
+    table, last = token_embedding(config, "wte"), norm("norm_f", Role.FINAL_NORM, width)
+    return causal_lm(config, root, lambda _: block, embedding=table, layers="blocks", final_norm=last)
+
+
+def mixture(width: Size, config: Config) -> MixtureOfExperts:
+    """Weights divided by their norm of the power that the config says, 1 unless told otherwise."""
+    power, named = config["moe_normalize_expert_weights"], config["ffn_act_fn"] or "silu"
+    activation = named.get("name", "silu") if isinstance(named, dict) else named
+    return MixtureOfExperts(
+        name="ffn",
+        width=width,
+        experts=config["moe_num_experts"],
+        chosen=config["moe_top_k"],
+        expert=GatedMLP(name="", items=(), width=width, inner=config["ffn_hidden_size"], activation=str(activation)),
+        routing=Routing(normalize=power is not None, power=float(power or 1)),
+        stacked=Stack(name="experts.mlp", items=STACKED),
+        router="router.layer",
+    )

@@ -1,0 +1,40 @@
+"""DeepSeek-V3 (arXiv 2412.19437) and Kimi K2: latent attention, dense layers below mixed ones, prediction ahead.
+
+Sources: `DeepseekV3Config` of transformers; the names of the multi-token prediction layer from DeepSeek's checkpoints.
+"""
+
+from __future__ import annotations
+
+from weightscope.components.decoder import Block, CausalLM
+from weightscope.config import Config, Nullable
+from weightscope.families.common.ahead import numbered_ahead
+from weightscope.families.common.causal_lm import causal_lm
+from weightscope.families.common.defaults import DEEPSEEK
+from weightscope.families.common.mixtures import ROOTS, spelling
+from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms
+from weightscope.families.common.rotary import rotary
+from weightscope.families.registry import family
+from weightscope.families.siblings.deepseek import deepseek_mixture, first_dense, grouped_sigmoid, latent_attention
+from weightscope.roles import Role
+
+ATTRIBUTES = {"num_local_experts": "n_routed_experts", "num_mtp_layers": "num_nextn_predict_layers"}
+KIMI_K2 = DEEPSEEK | {"num_nextn_predict_layers": Nullable(int, 0)}
+
+
+@family("deepseek_v3", roots=ROOTS, defaults=DEEPSEEK, attribute_map=ATTRIBUTES)
+@family("kimi_k2", roots=ROOTS, defaults=KIMI_K2, attribute_map=ATTRIBUTES)
+def deepseek_v3(config: Config, root: str) -> CausalLM:
+    """Layers beyond `num_hidden_layers` predict further tokens ahead; Kimi K2 publishes none."""
+    (prefix, stacked), width, norm = spelling(root), config["hidden_size"], rms_norms(config["rms_norm_eps"])
+    attention = latent_attention(
+        config, rotary(config, config["qk_rope_head_dim"], interleaved=config["rope_interleave"])
+    )
+    mixed = deepseek_mixture(config, grouped_sigmoid(config), stacked=stacked)
+    dense, mixes = gated_mlp(config, "mlp"), first_dense(config)
+
+    def layer(i: int) -> Block:
+        return pre_norm_block(norm, width, attention=attention, feed_forward=mixed if mixes[i] else dense)
+
+    ahead = pre_norm_block(norm, width, attention=attention, feed_forward=mixed)
+    final_norm = norm("norm", Role.FINAL_NORM, width)
+    return causal_lm(config, prefix, layer, final_norm=final_norm, extras=numbered_ahead(config, prefix, ahead))

@@ -1,0 +1,44 @@
+"""DeepSeek-V3.2: DeepSeek-V3 with an indexer that chooses the positions a token sees. Source: `DeepseekV32Config`."""
+
+from __future__ import annotations
+
+from weightscope.components.decoder import Block, CausalLM
+from weightscope.config import Config
+from weightscope.families.common.ahead import numbered_ahead
+from weightscope.families.common.causal_lm import causal_lm
+from weightscope.families.common.defaults import DEEPSEEK_V32
+from weightscope.families.common.mixtures import ROOTS, spelling
+from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms
+from weightscope.families.common.rotary import rotary
+from weightscope.families.registry import family
+from weightscope.families.siblings.deepseek import (
+    deepseek_mixture,
+    first_dense,
+    grouped_sigmoid,
+    indexer,
+    latent_attention,
+)
+from weightscope.roles import Role
+
+
+@family(
+    "deepseek_v32",
+    roots=ROOTS,
+    defaults=DEEPSEEK_V32,
+    attribute_map={"num_local_experts": "n_routed_experts", "num_experts": "n_routed_experts"},
+)
+def deepseek_v32(config: Config, root: str) -> CausalLM:
+    """Every layer has its indexer, whose rotation pairs halves though attention's pairs neighbours."""
+    (prefix, stacked), width, norm = spelling(root), config["hidden_size"], rms_norms(config["rms_norm_eps"])
+    neighbours = rotary(config, config["qk_rope_head_dim"], interleaved=True)
+    halves = rotary(config, config["qk_rope_head_dim"])
+    attention = latent_attention(config, neighbours, indexer=indexer(config, halves))
+    mixed = deepseek_mixture(config, grouped_sigmoid(config), stacked=stacked)
+    dense, mixes = gated_mlp(config, "mlp"), first_dense(config)
+
+    def layer(i: int) -> Block:
+        return pre_norm_block(norm, width, attention=attention, feed_forward=mixed if mixes[i] else dense)
+
+    ahead = pre_norm_block(norm, width, attention=attention, feed_forward=mixed)
+    final_norm = norm("norm", Role.FINAL_NORM, width)
+    return causal_lm(config, prefix, layer, final_norm=final_norm, extras=numbered_ahead(config, prefix, ahead))

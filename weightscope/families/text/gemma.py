@@ -1,0 +1,40 @@
+"""Gemma (arXiv 2403.08295): norms that multiply by 1 + w, scaled embeddings. Source: `GemmaConfig` of transformers."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+from weightscope.components.decoder import CausalLM
+from weightscope.config import Config
+from weightscope.families.common.causal_lm import causal_lm, token_embedding
+from weightscope.families.common.defaults import GEMMA
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.parts import (
+    four_projections,
+    gated_mlp,
+    pre_norm_block,
+    rms_norms,
+    self_attention,
+)
+from weightscope.families.common.rotary import rotary
+from weightscope.families.registry import family
+from weightscope.roles import Role
+
+
+@family("gemma", roots=("model", ""), defaults=GEMMA)
+def gemma(config: Config, root: str) -> CausalLM:
+    """One norm before each half, as in Llama."""
+    s, norm, bias = Dims.of(config), rms_norms(config["rms_norm_eps"], offset=1.0), config["attention_bias"]
+    attention = self_attention(
+        s,
+        four_projections(qkv_bias=bias, o_bias=bias),
+        positions=rotary(config, s.head_dim),
+        sees=visible(config),
+    )
+    # The published Gemma says "gelu" and means the tanh approximation, as its config class corrects it.
+    named = config["hidden_act"]
+    mlp = gated_mlp(config, "mlp", activation="gelu_pytorch_tanh" if named == "gelu" else named)
+    block = pre_norm_block(norm, s.width, attention=attention, feed_forward=mlp)
+    embedding, final_norm = token_embedding(config, scale=sqrt(s.width)), norm("norm", Role.FINAL_NORM, s.width)
+    return causal_lm(config, root, lambda _: block, embedding=embedding, final_norm=final_norm)

@@ -1,0 +1,47 @@
+"""Gemma 2 (arXiv 2408.00118): norms around each half, capped scores and logits. Source: `Gemma2Config`."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+from weightscope.components.attention.scores import Scores
+from weightscope.components.decoder import Block, CausalLM
+from weightscope.config import Config
+from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
+from weightscope.families.common.defaults import GEMMA2
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import FULL, SLIDING, layer_types, visible
+from weightscope.families.common.parts import four_projections, gated_mlp, rms_norms, self_attention
+from weightscope.families.common.rotary import rotary
+from weightscope.families.registry import family
+from weightscope.families.siblings.gemma import sandwich
+from weightscope.roles import Role
+
+
+@family("gemma2", roots=("model", ""), defaults=GEMMA2)
+def gemma2(config: Config, root: str) -> CausalLM:
+    """A window in every other layer from the first."""
+    s, norm, bias = Dims.of(config), rms_norms(config["rms_norm_eps"], offset=1.0), config["attention_bias"]
+    rope, kinds = rotary(config, s.head_dim), layer_types(config, lambda i: FULL if i % 2 else SLIDING)
+    scalar = config["query_pre_attn_scalar"]
+    scores = Scores(scale=1 / sqrt(scalar) if scalar else None, cap=config["attn_logit_softcapping"])
+
+    def layer(i: int) -> Block:
+        attention = self_attention(
+            s,
+            four_projections(qkv_bias=bias, o_bias=bias),
+            positions=rope,
+            sees=visible(config, config["sliding_window"] if kinds[i] == SLIDING else None),
+            scores=scores,
+        )
+        mlp = gated_mlp(config, "mlp", activation=config["hidden_activation"])
+        return sandwich(norm, s.width, attention=attention, feed_forward=mlp)
+
+    return causal_lm(
+        config,
+        root,
+        layer,
+        embedding=token_embedding(config, scale=sqrt(s.width)),
+        final_norm=norm("norm", Role.FINAL_NORM, s.width),
+        output=Output(cap=config["final_logit_softcapping"]),
+    )

@@ -1,0 +1,58 @@
+"""GPT-NeoX (arXiv 2204.06745) and Pythia: rotary attention beside the MLP. Source: `GPTNeoXConfig` of transformers."""
+
+from __future__ import annotations
+
+from weightscope.components.attention.softmax import Attention, Heads
+from weightscope.components.decoder import Block, CausalLM
+from weightscope.config import Config, Nullable
+from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
+from weightscope.families.common.defaults import DECODER
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.parts import layer_norms
+from weightscope.families.common.rotary import rotary
+from weightscope.families.registry import family
+from weightscope.families.siblings.gpt import causal_masks, two_matrices
+from weightscope.roles import Role
+from weightscope.storage.linear import Linear
+
+GPT_NEOX = DECODER | {
+    "vocab_size": 50432, "hidden_size": 6144, "num_hidden_layers": 44, "num_attention_heads": 64,
+    "head_dim": Nullable(int), "intermediate_size": 24576, "hidden_act": "gelu", "rotary_pct": 0.25,
+    "rotary_emb_base": 10000.0, "rope_scaling": Nullable(dict), "rope_parameters": Nullable(dict),
+    "max_position_embeddings": 2048, "layer_norm_eps": 1e-5, "use_parallel_residual": True, "attention_bias": True,
+}  # fmt: skip
+
+
+@family("gpt_neox", roots=("gpt_neox", ""), defaults=GPT_NEOX)
+def gpt_neox(config: Config, root: str) -> CausalLM:
+    """Rows of `query_key_value` are, head by head, its query, key and value. Only the rotation reads `head_dim`."""
+    width, count, norm = config["hidden_size"], config["num_attention_heads"], layer_norms(config["layer_norm_eps"])
+    size, bias = width // count, config["attention_bias"]
+    block = Block(
+        input_norm=norm("input_layernorm", Role.INPUT_NORM, width),
+        attention=Attention(
+            name="attention",
+            projections=(
+                Linear("query_key_value", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=bias, groups=count),
+                Linear("dense", Role.O_PROJ, bias=bias),
+                *causal_masks(config["max_position_embeddings"]),
+            ),
+            width=width,
+            heads=Heads(count=count, keys=count, size=size),
+            positions=rotary(config, config["head_dim"] or size),
+            sees=visible(config),
+        ),
+        feed_forward_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, width),
+        feed_forward=two_matrices(
+            width, config["intermediate_size"], config["hidden_act"], names=("dense_h_to_4h", "dense_4h_to_h")
+        ),
+        parallel=config["use_parallel_residual"],
+    )
+    return causal_lm(
+        config,
+        root,
+        lambda _: block,
+        embedding=token_embedding(config, "embed_in"),
+        final_norm=norm("final_layer_norm", Role.FINAL_NORM, width),
+        output=Output(name="embed_out", classifier="classifier"),
+    )

@@ -1,0 +1,42 @@
+"""Granite 3 (IBM 2024): Llama with four multipliers. Source: `GraniteConfig` of transformers."""
+
+from __future__ import annotations
+
+from weightscope.components.attention.scores import Scores
+from weightscope.components.decoder import Block, CausalLM
+from weightscope.config import Config
+from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
+from weightscope.families.common.defaults import GRANITE
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.parts import four_projections, gated_mlp, rms_norms, self_attention
+from weightscope.families.common.rotary import rotary
+from weightscope.families.registry import family
+from weightscope.roles import Role
+
+
+@family("granite", roots=("model", ""), defaults=GRANITE)
+def granite(config: Config, root: str) -> CausalLM:
+    """Embeddings, scores, what each half adds and the logits are scaled by numbers of the config."""
+    s, norm, bias = Dims.of(config), rms_norms(config["rms_norm_eps"]), config["attention_bias"]
+    block = Block(
+        input_norm=norm("input_layernorm", Role.INPUT_NORM, s.width),
+        attention=self_attention(
+            s,
+            four_projections(qkv_bias=bias, o_bias=bias),
+            positions=rotary(config, s.head_dim),
+            sees=visible(config),
+            scores=Scores(scale=float(config["attention_multiplier"])),
+        ),
+        feed_forward_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, s.width),
+        feed_forward=gated_mlp(config, "mlp", bias=config["mlp_bias"]),
+        residual_scale=float(config["residual_multiplier"]),
+    )
+    return causal_lm(
+        config,
+        root,
+        lambda _: block,
+        embedding=token_embedding(config, scale=float(config["embedding_multiplier"])),
+        final_norm=norm("norm", Role.FINAL_NORM, s.width),
+        output=Output(scale=1 / float(config["logits_scaling"])),
+    )

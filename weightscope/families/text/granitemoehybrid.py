@@ -1,0 +1,68 @@
+"""Granite 4 (IBM 2025): Mamba-2 among attention, a shared MLP beside the mixture. Source: `GraniteMoeHybridConfig`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weightscope.components.attention.scores import Scores
+from weightscope.components.decoder import Block, CausalLM
+from weightscope.config import Config, Nullable
+from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
+from weightscope.families.common.defaults import GRANITE, MAMBA2_HYBRID
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types, visible
+from weightscope.families.common.mixtures import ROOTS, spelling
+from weightscope.families.common.numbers import number
+from weightscope.families.common.parts import four_projections, rms_norms, self_attention
+from weightscope.families.common.rotary import rotary
+from weightscope.families.common.state_space import gate_first, mamba2_mixer
+from weightscope.families.registry import family
+from weightscope.families.siblings.granite import granite_mixture, granite_mlp
+from weightscope.roles import Role
+
+GRANITEMOEHYBRID: dict[str, Any] = GRANITE | MAMBA2_HYBRID | {
+    "rms_norm_eps": 1e-6, "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008,
+    "num_key_value_heads": Nullable(int), "num_local_experts": 8, "num_experts_per_tok": 2,
+    "shared_intermediate_size": 1024, "position_embedding_type": Nullable(str), "layer_types": Nullable(list),
+}  # fmt: skip
+
+
+@family(
+    "granitemoehybrid",
+    roots=ROOTS,
+    defaults=GRANITEMOEHYBRID,
+    attribute_map={"layers_block_type": "layer_types"},
+)
+def granitemoehybrid(config: Config, root: str) -> CausalLM:
+    """A shared MLP in every layer, beside a mixture where there are experts; no positions unless they rotate."""
+    s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"]), spelling(root)
+    bias, shared = config["attention_bias"], config["shared_intermediate_size"]
+    attention = self_attention(
+        s,
+        four_projections(qkv_bias=bias, o_bias=bias),
+        positions=rotary(config, s.head_dim) if config["position_embedding_type"] == "rope" else None,
+        sees=visible(config),
+        scores=Scores(scale=number(config, "attention_multiplier")),
+    )
+    kinds, mamba = layer_types(config, lambda _: LINEAR, known=MIXERS), mamba2_mixer(config, norm=gate_first(config))
+    mlp = (
+        granite_mixture(config, shared, stacked=stacked) if config["num_local_experts"] else granite_mlp(config, shared)
+    )
+
+    def layer(i: int) -> Block:
+        return Block(
+            input_norm=norm("input_layernorm", Role.INPUT_NORM, s.width),
+            attention=attention if kinds[i] == FULL else mamba,
+            feed_forward_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, s.width),
+            feed_forward=mlp,
+            residual_scale=number(config, "residual_multiplier"),
+        )
+
+    return causal_lm(
+        config,
+        prefix,
+        layer,
+        embedding=token_embedding(config, scale=number(config, "embedding_multiplier")),
+        final_norm=norm("norm", Role.FINAL_NORM, s.width),
+        output=Output(scale=1.0 / number(config, "logits_scaling")),
+    )

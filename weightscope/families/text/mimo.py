@@ -1,0 +1,40 @@
+"""MiMo (arXiv 2505.07608): Qwen2 with layers that predict further tokens ahead. Source: `MiMoConfig`, Xiaomi's code."""
+
+from __future__ import annotations
+
+from weightscope.components.base import Repeat
+from weightscope.components.decoder import Block, CausalLM
+from weightscope.components.prediction.shared import SharedPrediction
+from weightscope.config import Config, Nullable
+from weightscope.families.common.causal_lm import causal_lm
+from weightscope.families.common.defaults import QWEN2
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import upper_windows, visible
+from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, rms_norms, self_attention
+from weightscope.families.common.rotary import rotary
+from weightscope.families.registry import family
+from weightscope.roles import Role
+from weightscope.storage.base import join
+
+MIMO = QWEN2 | {
+    "vocab_size": 151680, "intermediate_size": 11008, "num_hidden_layers": 36, "num_key_value_heads": Nullable(int, 8),
+    "num_nextn_predict_layers": Nullable(int, 1),
+}  # fmt: skip
+
+
+@family("mimo", roots=("model", ""), defaults=MIMO)
+def mimo(config: Config, root: str) -> CausalLM:
+    """A layer ahead is one more block between norms, with the embedding and the head that are there already."""
+    s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"])
+    rope, windows = rotary(config, s.head_dim), upper_windows(config)
+
+    def layer(i: int) -> Block:
+        attention = self_attention(s, four_projections(qkv_bias=True), positions=rope, sees=visible(config, windows[i]))
+        return pre_norm_block(norm, s.width, attention=attention, feed_forward=gated_mlp(config, "mlp"))
+
+    ahead = Repeat(
+        name=join(root, "mtp_layers"),
+        indices=range(config["num_nextn_predict_layers"] or 0),
+        child=SharedPrediction(width=s.width, eps=config["rms_norm_eps"], block=layer(0)),
+    )
+    return causal_lm(config, root, layer, final_norm=norm("norm", Role.FINAL_NORM, s.width), extras=(ahead,))

@@ -1,0 +1,50 @@
+"""Nemotron-H (arXiv 2504.03624) and Nemotron 3: each layer one mixer or MLP. Source: `NemotronHConfig`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weightscope.components.decoder import CausalLM, Decoder
+from weightscope.config import Config, Nullable
+from weightscope.families.common.causal_lm import Output, numbered, token_embedding
+from weightscope.families.common.defaults import DECODER
+from weightscope.families.common.parts import rms_norms
+from weightscope.families.registry import family
+from weightscope.families.siblings.nemotron_h import nemotron_ahead, nemotron_kinds, nemotron_layer
+from weightscope.roles import Role
+
+NEMOTRON_H: dict[str, Any] = DECODER | {
+    "vocab_size": 131072, "hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": Nullable(int, 8),
+    "head_dim": 128, "attention_bias": False, "intermediate_size": 21504, "mlp_hidden_act": "relu2", "mlp_bias": False,
+    "ssm_state_size": 128, "mamba_num_heads": 128, "mamba_head_dim": 64, "mamba_hidden_act": "silu", "n_groups": 8,
+    "conv_kernel": 4, "time_step_min": 0.001, "use_conv_bias": True, "use_bias": False, "n_routed_experts": 8,
+    "moe_intermediate_size": 7688, "moe_shared_expert_intermediate_size": 7688, "moe_latent_size": Nullable(int),
+    "num_experts_per_tok": 2, "routed_scaling_factor": 1.0, "n_group": 1, "topk_group": 1, "norm_topk_prob": True,
+    "num_nextn_predict_layers": Nullable(int, 0), "mtp_layers_block_type": Nullable(list),
+    "layers_block_type": Nullable(list), "hybrid_override_pattern": Nullable(str),
+    "mtp_hybrid_override_pattern": Nullable(str), "layer_norm_epsilon": 1e-5,
+}  # fmt: skip
+# A state dict of transformers 5 has another root than what is published, and experts stacked.
+STACKED = "model, experts stacked"
+
+
+@family(
+    "nemotron_h",
+    roots=("backbone", "", "model", STACKED),
+    defaults=NEMOTRON_H,
+    attribute_map={"layer_types": "layers_block_type", "num_local_experts": "n_routed_experts"},
+    needs=("vocab_size", "hidden_size"),
+)
+def nemotron_h(config: Config, root: str) -> CausalLM:
+    """The number of layers is that of the listed ones; the class ties nothing, whatever the config says."""
+    (prefix, _, stacked), kinds = root.partition(", "), nemotron_kinds(config)
+    norm = rms_norms(config["layer_norm_epsilon"])
+    decoder = Decoder(
+        name=prefix,
+        embedding=token_embedding(config, "embeddings"),
+        blocks=numbered("layers", len(kinds), lambda i: nemotron_layer(config, kinds[i], stacked=bool(stacked))),
+        final_norm=norm("norm_f", Role.FINAL_NORM, config["hidden_size"]),
+        depth=len(kinds),
+    )
+    head = Output(tied=False).of(config, prefix, config["hidden_size"])
+    return CausalLM(decoder=decoder, head=head, extras=nemotron_ahead(config))

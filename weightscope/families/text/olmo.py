@@ -1,0 +1,37 @@
+"""OLMo (arXiv 2402.00838): Llama with layer norms that have no weights. Source: `OlmoConfig` of transformers."""
+
+from __future__ import annotations
+
+from weightscope.components.decoder import CausalLM
+from weightscope.config import Config, Nullable
+from weightscope.families.common.causal_lm import causal_lm
+from weightscope.families.common.defaults import LLAMA
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import visible
+from weightscope.families.common.parts import (
+    four_projections,
+    gated_mlp,
+    layer_norms,
+    pre_norm_block,
+    self_attention,
+)
+from weightscope.families.common.rotary import rotary
+from weightscope.families.registry import family
+from weightscope.roles import Role
+
+OLMO = LLAMA | {"vocab_size": 50304, "clip_qkv": Nullable(float)}
+
+
+@family("olmo", roots=("model", ""), defaults=OLMO)
+def olmo(config: Config, root: str) -> CausalLM:
+    """Norms without weights, and queries, keys and values within `clip_qkv`."""
+    s, norm, bias = Dims.of(config), layer_norms(1e-5, weighted=False), config["attention_bias"]
+    attention = self_attention(
+        s,
+        four_projections(qkv_bias=bias, o_bias=bias),
+        positions=rotary(config, s.head_dim),
+        sees=visible(config),
+        clip=config["clip_qkv"],
+    )
+    block = pre_norm_block(norm, s.width, attention=attention, feed_forward=gated_mlp(config, "mlp"))
+    return causal_lm(config, root, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))

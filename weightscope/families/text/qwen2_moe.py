@@ -1,0 +1,46 @@
+"""Qwen2-MoE (arXiv 2407.10671): routed experts beside a gated shared one. Source: `Qwen2MoeConfig` of transformers."""
+
+from __future__ import annotations
+
+from weightscope.components.decoder import Block, CausalLM
+from weightscope.components.feed_forward.moe import MixtureOfExperts
+from weightscope.components.feed_forward.routing import Routing
+from weightscope.config import Config
+from weightscope.families.common.causal_lm import causal_lm
+from weightscope.families.common.defaults import QWEN2_MOE
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import FULL, SLIDING, layer_types, visible
+from weightscope.families.common.mixtures import ROOTS, STACK, every_so_often, spelling
+from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, rms_norms, self_attention
+from weightscope.families.common.rotary import rotary
+from weightscope.families.registry import family
+from weightscope.roles import Role
+
+
+@family("qwen2_moe", roots=ROOTS, defaults=QWEN2_MOE)
+def qwen2_moe(config: Config, root: str) -> CausalLM:
+    """Windows, if used, are every other layer's among the lower ones; each so many layers are mixed."""
+    s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"]), spelling(root)
+    rope, window = rotary(config, s.head_dim), config["sliding_window"] if config["use_sliding_window"] else None
+    below = 0 if window is None else config["max_window_layers"]
+    kinds, mixes = layer_types(config, lambda i: SLIDING if i % 2 == 0 and i < below else FULL), every_so_often(config)
+    mixed = MixtureOfExperts(
+        name="mlp",
+        width=s.width,
+        experts=config["num_experts"],
+        chosen=config["num_experts_per_tok"],
+        expert=gated_mlp(config, "", inner=config["moe_intermediate_size"]),
+        routing=Routing(normalize=config["norm_topk_prob"]),
+        shared=gated_mlp(config, "shared_expert", inner=config["shared_expert_intermediate_size"]),
+        shared_gate="shared_expert_gate",
+        stacked=STACK if stacked else None,
+    )
+
+    def layer(i: int) -> Block:
+        projections = four_projections(qkv_bias=config["qkv_bias"])
+        sees = visible(config, window if kinds[i] == SLIDING else None)
+        attention = self_attention(s, projections, positions=rope, sees=sees)
+        feed_forward = mixed if mixes(i) else gated_mlp(config, "mlp")
+        return pre_norm_block(norm, s.width, attention=attention, feed_forward=feed_forward)
+
+    return causal_lm(config, prefix, layer, final_norm=norm("norm", Role.FINAL_NORM, s.width))

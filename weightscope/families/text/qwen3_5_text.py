@@ -1,0 +1,43 @@
+"""The language model of Qwen 3.5. Source: `Qwen3_5TextConfig` of transformers."""
+
+from __future__ import annotations
+
+from weightscope.components.base import Component
+from weightscope.components.decoder import Block, CausalLM
+from weightscope.config import Config
+from weightscope.families.common.causal_lm import causal_lm
+from weightscope.families.common.defaults import DELTA
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import FULL
+from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms
+from weightscope.families.common.refusals import require
+from weightscope.families.registry import family
+from weightscope.families.siblings.qwen_delta import APART, delta_kinds, delta_net, gated_attention, prediction_part
+from weightscope.roles import Role
+
+QWEN3_5 = DELTA | {
+    "vocab_size": 248320, "hidden_size": 4096, "intermediate_size": 12288, "num_hidden_layers": 32,
+    "num_attention_heads": 16, "num_key_value_heads": 4,
+}  # fmt: skip
+
+
+@family("qwen3_5_text", roots=("model", "", "model.language_model"), defaults=QWEN3_5)
+def qwen3_5_text(config: Config, prefix: str) -> CausalLM:
+    """The last root is that within a vision-language model."""
+    require(config, "Qwen 3.5", {"attn_output_gate": True})
+    s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"], offset=1.0)
+    kinds, attention, delta = delta_kinds(config), gated_attention(config, s), delta_net(config, APART)
+
+    def block(mixer: Component) -> Block:
+        return pre_norm_block(norm, s.width, attention=mixer, feed_forward=gated_mlp(config, "mlp"))
+
+    def layer(i: int) -> Block:
+        return block(attention if kinds[i] == FULL else delta)
+
+    return causal_lm(
+        config,
+        prefix,
+        layer,
+        final_norm=norm("norm", Role.FINAL_NORM, s.width),
+        extras=prediction_part(config, block(attention)),
+    )

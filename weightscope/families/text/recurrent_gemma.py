@@ -1,0 +1,78 @@
+"""RecurrentGemma (arXiv 2404.07839): Griffin's recurrence, local attention. Source: `RecurrentGemmaConfig`."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Any
+
+from weightscope.components.attention.sees import Window
+from weightscope.components.attention.softmax import Attention
+from weightscope.components.decoder import Block, CausalLM
+from weightscope.components.recurrent.griffin import RecurrentUnit
+from weightscope.config import Config, Nullable
+from weightscope.errors import UndeclaredError
+from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
+from weightscope.families.common.defaults import DECODER, ROPE
+from weightscope.families.common.dims import Dims
+from weightscope.families.common.parts import four_projections, gated_mlp, rms_norms
+from weightscope.families.common.rotary import rotary
+from weightscope.families.common.rounding import bfloat16
+from weightscope.families.registry import family
+from weightscope.roles import Role
+
+RECURRENT_GEMMA: dict[str, Any] = DECODER | ROPE | {
+    "num_hidden_layers": 26, "vocab_size": 256000, "hidden_size": 2560, "intermediate_size": 7680,
+    "num_attention_heads": 10, "num_key_value_heads": Nullable(int), "head_dim": Nullable(int),
+    "lru_width": Nullable(int), "attention_window_size": 2048, "conv1d_width": 4, "logits_soft_cap": 30.0,
+    "rms_norm_eps": 1e-6, "hidden_activation": "gelu_pytorch_tanh",
+    "block_types": ["recurrent", "recurrent", "attention"], "partial_rotary_factor": 0.5, "attention_bias": False,
+    "tie_word_embeddings": True,
+}  # fmt: skip
+
+
+@family(
+    "recurrent_gemma",
+    roots=("model", ""),
+    defaults=RECURRENT_GEMMA,
+    attribute_map={"sliding_window": "attention_window_size"},
+)
+def recurrent_gemma(config: Config, root: str) -> CausalLM:
+    """`block_types` says what mixes the tokens, over and over; either half of `intermediate_size` is gate or up."""
+    s, activation, types = Dims.of(config), config["hidden_activation"], config["block_types"] or []
+    if not types or set(map(str, types)) - {"recurrent", "attention"}:
+        raise UndeclaredError(f"the block_types {types!r:.60} are not declared", where=config.source)
+    recurrent = RecurrentUnit(
+        name="temporal_block",
+        width=s.width,
+        inner=config["lru_width"] or s.width,
+        heads=s.heads.count,
+        kernel=config["conv1d_width"],
+        activation=activation,
+    )
+    attention = Attention(
+        name="temporal_block",
+        projections=four_projections(qkv_bias=config["attention_bias"], o_bias=True),
+        width=s.width,
+        heads=s.heads,
+        positions=rotary(config, s.head_dim),
+        sees=Window(int(config["attention_window_size"])),
+    )
+    norm, inner = rms_norms(config["rms_norm_eps"], offset=1.0), config["intermediate_size"] // 2
+
+    def layer(i: int) -> Block:
+        return Block(
+            input_norm=norm("temporal_pre_norm", Role.INPUT_NORM, s.width),
+            attention=attention if types[i % len(types)] == "attention" else recurrent,
+            feed_forward_norm=norm("channel_pre_norm", Role.PRE_FEEDFORWARD_NORM, s.width),
+            feed_forward=gated_mlp(config, "mlp_block", inner=inner, bias=True, activation=activation),
+        )
+
+    return causal_lm(
+        config,
+        root,
+        layer,
+        # The class keeps the scale of the embeddings in bfloat16.
+        embedding=token_embedding(config, scale=bfloat16(sqrt(s.width))),
+        final_norm=norm("final_norm", Role.FINAL_NORM, s.width),
+        output=Output(cap=config["logits_soft_cap"]),
+    )
