@@ -3,13 +3,14 @@
 #   make test   install all test dependencies and run the whole suite
 #   make lint   ruff and mypy
 #   make bench  the benchmarks, as ratios measured in the same run
+#   make fuzz   an hour of hostile files, commands and servers
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test lint format bench fuzz clean
 
 demo: $(VENV)/.base
 	$(BIN)/weightscope inspect fixtures/llama
@@ -28,6 +29,9 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m fuzz --seconds 3600
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from tests.helpers import F32, FOUR_BYTES, safetensors_bytes, write_index, write_safetensors
 from weightscope import cli
+from weightscope.api.opening import open_model
 from weightscope.errors import WeightscopeError
 from weightscope.families.registry import all_families
-from weightscope.opening import open_model
 from weightscope.output.views import inspect_document
 from weightscope.output.write import Format, render
 

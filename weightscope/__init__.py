@@ -12,18 +12,18 @@ __version__ = "0.1.0"
 __all__ = ["Model", "Tensor", "WeightscopeError", "__version__", "download", "open"]
 
 if TYPE_CHECKING:
-    from weightscope.downloading import download
+    from weightscope.api.downloading import download
+    from weightscope.api.model import Model
+    from weightscope.api.opening import open_model as open  # noqa: A004 - `ws.open` is the promised name
+    from weightscope.api.tensors import Tensor
     from weightscope.errors import WeightscopeError
-    from weightscope.model import Model
-    from weightscope.opening import open_model as open  # noqa: A004 - `ws.open` is the promised name
-    from weightscope.tensors import Tensor
 
 _HOMES = {
-    "Model": ("weightscope.model", "Model"),
-    "Tensor": ("weightscope.tensors", "Tensor"),
+    "Model": ("weightscope.api.model", "Model"),
+    "Tensor": ("weightscope.api.tensors", "Tensor"),
     "WeightscopeError": ("weightscope.errors", "WeightscopeError"),
-    "download": ("weightscope.downloading", "download"),
-    "open": ("weightscope.opening", "open_model"),
+    "download": ("weightscope.api.downloading", "download"),
+    "open": ("weightscope.api.opening", "open_model"),
 }
 
 

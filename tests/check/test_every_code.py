@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from weightscope.analyses.checking import CheckResult, Policy
+from weightscope.api.checking import check_model
 from weightscope.findings import CODES
-from weightscope.verdict import check_model
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 INDEX = "model.safetensors.index.json"

@@ -305,7 +305,7 @@ def test_a_weight_map_that_names_a_tensor_twice(plant: Any) -> None:
 
 def _check(path: Path) -> tuple[Finding, ...]:
     from weightscope.analyses.checking import Policy
-    from weightscope.verdict import check_model
+    from weightscope.api.checking import check_model
 
     return check_model(path, Policy.of("error", ())).findings
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -183,3 +186,28 @@ def test_explain_answers_from_headers() -> None:
         "assert not {'torch', 'numpy', 'tokenizers', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def with_settings(tmp_path: Path, fixture: str, **keys: Any) -> Path:
+    """A fixture with other settings."""
+    folder = tmp_path / fixture
+    shutil.copytree(FIXTURES / fixture, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | keys))
+    return folder
+
+
+def test_settings_that_the_pass_cannot_be_computed_with(tmp_path: Path, run: Run) -> None:
+    """torch is asked for the best 50 of a few groups."""
+    model = with_settings(tmp_path, "deepseek-v3", topk_group=50)
+    said = fails(run, model, "--tokens", "1,2")
+    assert said.startswith(
+        f"{model}/config.json: the pass cannot be computed with its settings (RuntimeError: selected"
+    )
+    assert said.endswith("; compare them with the model's own config.json")
+
+
+def test_more_experts_are_chosen_than_there_are(tmp_path: Path, run: Run) -> None:
+    model = with_settings(tmp_path, "mixtral", num_experts_per_tok=9)
+    assert "9 of 4 experts are chosen" in fails(run, model, "--tokens", "1,2")
+    assert "9 of 4 experts are chosen" in run("check", model)[1]

@@ -275,6 +275,7 @@ def header(descr: str, shape: str, *, version: int = 1, more: str = "") -> bytes
         header("'<f4'", "(" * 3_000 + ")" * 3_000),
         header("'<f4'", "-" * 5_000 + "1"),
         header("'<f4'", "(2L, 25L)"),
+        header("'<f4'", "((2, 256)"),
         header("'<f4'", "(2, 256)", more=", 'x\\d': 1is"),
         header("'<f4'", "(2, 256)", more=", 'x': 1"),
         header("'|S1000000000000'", "()"),
@@ -290,8 +291,8 @@ def header(descr: str, shape: str, *, version: int = 1, more: str = "") -> bytes
     ],
     ids=[
         "10^30-rows", "5,000-digits", "negative", "overflow", "3,000-dimensions", "nested", "signs", "python-2",
-        "odd-python", "key", "text", "subarrays", "fields", "dtype", "dtype-dict", "objects", "long-header", "version",
-        "zip", "pickle",
+        "unclosed", "odd-python", "key", "text", "subarrays", "fields", "dtype", "dtype-dict", "objects", "long-header",
+        "version", "zip", "pickle",
     ],
 )  # fmt: skip
 def test_logits_files_with_giant_numbers(content: bytes, run: Run, tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ from huggingface_hub import constants
 from tests.remote.conftest import FIXTURES, Run
 from tests.remote.hub import Hub, Repo, ignores_ranges, normal, status
 from tests.remote.test_faults import leftovers
+from weightscope.api.opening import open_model
 from weightscope.checkpoint import stores
 from weightscope.checkpoint.find import find
 from weightscope.checkpoint.reference import Address, HubReference, parse
 from weightscope.errors import RemoteError, UsageError, WeightscopeError
-from weightscope.opening import open_model
 
 
 @pytest.fixture

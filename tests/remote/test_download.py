@@ -34,7 +34,7 @@ SMALL = sum(path.stat().st_size for path in (FIXTURES / "llama").glob("*.json"))
 
 
 def python(code: str, hub: Hub, home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    setup = "import json, sys\nimport weightscope as ws\nfrom weightscope.downloading import what_is_missing\n"
+    setup = "import json, sys\nimport weightscope as ws\nfrom weightscope.api.downloading import what_is_missing\n"
     return subprocess.run(
         [sys.executable, "-c", setup + code, *arguments],
         capture_output=True, text=True, cwd=ROOT, env=environment(hub, home, **more), check=False,

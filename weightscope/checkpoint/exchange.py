@@ -108,7 +108,7 @@ class Exchange:
         _shut(self.socket)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def limited(self) -> Iterator[None]:
         """Requests of this thread keep to these limits."""
         _watch_session()
         _here.exchange = self

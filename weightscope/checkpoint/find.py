@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from weightscope.checkpoint.cached import cached_commit, in_cache, is_offline
 from weightscope.checkpoint.folder import Folder
-from weightscope.checkpoint.kept import load_listing
+from weightscope.checkpoint.header_cache import load_listing
 from weightscope.checkpoint.reference import Address, HubReference, Reference
 from weightscope.errors import RemoteError
 

@@ -11,9 +11,9 @@ from weightscope.checkpoint.background import Background
 from weightscope.checkpoint.cached import snapshot
 from weightscope.checkpoint.folder import Expected
 from weightscope.checkpoint.guess import head_of, tail_of
+from weightscope.checkpoint.header_cache import Entry, Listing, Part, keep_part, load_part
 from weightscope.checkpoint.hub_file import fetch, sweep
 from weightscope.checkpoint.hub_settings import settings
-from weightscope.checkpoint.kept import Entry, Listing, Part, keep_part, load_part
 from weightscope.checkpoint.listing import headers
 from weightscope.checkpoint.place import known_blob, name_commit, place
 from weightscope.checkpoint.ranged import RangedFile
@@ -92,7 +92,7 @@ class HubFolder:
                 raise RemoteError(
                     f"the repository lists {entry.size:,} bytes, its server has {piece.size:,}", where=where
                 )
-            return same.held(piece)
+            return same.checked(piece)
 
         return RangedFile(
             get,

@@ -14,8 +14,8 @@ from weightscope.checkpoint.cached import repo_folder, snapshot
 from weightscope.checkpoint.claims import is_hash
 from weightscope.checkpoint.exchange import Exchange, Throughput, current
 from weightscope.checkpoint.failures import failure
+from weightscope.checkpoint.header_cache import Entry
 from weightscope.checkpoint.hub_settings import settings
-from weightscope.checkpoint.kept import Entry
 from weightscope.checkpoint.wire import BUSY, CONTENT_RANGE, MAX_WAIT, WAITS, Wire, asks_to_wait
 from weightscope.errors import RemoteError, Where
 from weightscope.interrupt import cleaning

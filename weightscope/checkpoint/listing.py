@@ -10,8 +10,8 @@ import msgspec
 from huggingface_hub.utils import build_hf_headers
 
 from weightscope.checkpoint.claims import MAX_SIZE, is_hash, is_path, is_sha256, leaves
+from weightscope.checkpoint.header_cache import Entry, Listing, keep_listing, load_listing
 from weightscope.checkpoint.hub_settings import settings
-from weightscope.checkpoint.kept import Entry, Listing, keep_listing, load_listing
 from weightscope.checkpoint.reference import HubReference
 from weightscope.checkpoint.wire import Wire
 from weightscope.errors import RemoteError, UsageError

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from weightscope.checkpoint.cached import repo_folder, snapshot
 from weightscope.checkpoint.claims import is_hash, is_path
+from weightscope.checkpoint.header_cache import write
 from weightscope.checkpoint.hub_settings import settings
-from weightscope.checkpoint.kept import write
 from weightscope.errors import RemoteError, Where
 
 

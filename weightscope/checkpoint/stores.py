@@ -11,7 +11,7 @@ from weightscope.checkpoint.claims import MAX_SIZE, is_path
 from weightscope.checkpoint.exchange import LEAST_RATE, SECONDS
 from weightscope.checkpoint.folder import Expected
 from weightscope.checkpoint.guess import head_of, tail_of
-from weightscope.checkpoint.kept import Part, folder_for, keep_part, load_part, write_copy
+from weightscope.checkpoint.header_cache import Part, folder_for, keep_part, load_part, write_copy
 from weightscope.checkpoint.ranged import RangedFile
 from weightscope.checkpoint.reference import Address
 from weightscope.errors import RemoteError, UsageError, WeightscopeError, Where

@@ -9,7 +9,7 @@ from weightscope.checkpoint.claims import is_path
 from weightscope.checkpoint.failures import AbsentError
 from weightscope.checkpoint.folder import Expected
 from weightscope.checkpoint.guess import head_of, tail_of
-from weightscope.checkpoint.kept import Part, folder_for, keep_part, load_part, write_copy
+from weightscope.checkpoint.header_cache import Part, folder_for, keep_part, load_part, write_copy
 from weightscope.checkpoint.locate import format_by_name
 from weightscope.checkpoint.ranged import RangedFile
 from weightscope.checkpoint.reference import Address
@@ -87,13 +87,13 @@ class WebFolder:
         else:
             spans = [(0, first.data or b"")]
         same, etag = Same(where), first.etag
-        fetched = len(same.held(first))
+        fetched = len(same.checked(first))
 
         def get(start: int, stop: int) -> bytes:
             # If-Range has the server send the whole, which is refused, where the file has changed meanwhile.
             strong = etag and not etag.startswith("W/")
             piece = self._wire.get(url, start, stop, where=where, headers={"If-Range": etag} if strong else {})
-            return same.held(piece)
+            return same.checked(piece)
 
         file = RangedFile(get, first.size, where, head=head, tail=tail_of(expected), spans=spans)
         file.etag, file.fetched = etag, fetched

@@ -41,7 +41,7 @@ class Same:
         self._where = where
         self._first: tuple[int, str] | None = None
 
-    def held(self, piece: Piece) -> bytes:
+    def checked(self, piece: Piece) -> bytes:
         """The piece's bytes.
 
         Raises:
@@ -82,7 +82,7 @@ class Wire:
         with self._lock:
             self._live.add(exchange)
         try:
-            with exchange.held():
+            with exchange.limited():
                 yield
         finally:
             with self._lock:

@@ -17,7 +17,7 @@ def cache(format: FormatOption = Format.TABLE, output: OutputOption = None) -> N
       weightscope cache --format json
       weightscope check --cache
     """
-    from weightscope.holdings import take_stock
+    from weightscope.api.cache import take_stock
     from weightscope.output.cache import cache_document
     from weightscope.output.progress import Progress
 

@@ -87,10 +87,10 @@ def check(
             hint="name a checkpoint directory, or see weightscope check --help",
         )
     from weightscope.analyses.checking import Policy
+    from weightscope.api.checking import check_model
     from weightscope.output.check import emit_check
     from weightscope.output.progress import Progress
     from weightscope.settings import find_settings
-    from weightscope.verdict import check_model
 
     settings = find_settings(working_directory(), note=_note)
     policy = Policy.of(fail_on or settings.fail_on, [*settings.ignore, *(ignore or ())])
@@ -123,7 +123,7 @@ def _note(text: str) -> None:
 
 def _cached() -> list[tuple[str, str]]:
     """Path and name of each model in the cache; what has no weights there is said and left out."""
-    from weightscope.holdings import checkable
+    from weightscope.api.cache import checkable
 
     found, bare = checkable()
     for reference in bare:

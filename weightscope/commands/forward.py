@@ -105,9 +105,9 @@ def forward(
 
     from weightscope.analyses.forward.memory import give_back_at_once
     from weightscope.analyses.forward.prompt import read_text
+    from weightscope.api.forwarding import Wanted, try_forward
     from weightscope.output.forward import forward_document
     from weightscope.output.progress import Progress
-    from weightscope.trial import Wanted, try_forward
 
     given = [name for name, value in (("--tokens", tokens), ("--prompt", prompt), ("--prompt-file", prompt_file))
              if value is not None]  # fmt: skip

@@ -12,7 +12,7 @@ from weightscope.errors import CheckpointError, UsageError, one_line
 from weightscope.output.write import Format
 
 if TYPE_CHECKING:
-    from weightscope.model import Model
+    from weightscope.api.model import Model
 
 ModelPath = Annotated[
     str,
@@ -33,7 +33,7 @@ VariantOption = Annotated[
 
 def open_quietly(path: str, variant: str | None) -> Model:
     """The model, with a progress bar if reading takes over a second."""
-    from weightscope.opening import open_model
+    from weightscope.api.opening import open_model
     from weightscope.output.progress import Progress
 
     with Progress("Reading headers") as progress:
@@ -47,7 +47,7 @@ def fetch_if_wanted(path: str, variant: str | None, *, unasked: bool) -> None:
         UsageError: it is not here, and is not to be fetched.
         WeightscopeError: there is no such model, or a file cannot be had.
     """
-    from weightscope.downloading import download, what_is_missing
+    from weightscope.api.downloading import download, what_is_missing
     from weightscope.output.progress import Progress
     from weightscope.output.words import plural, size
 

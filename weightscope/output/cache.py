@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weightscope.holdings import Held, Holdings
+from weightscope.api.cache import CacheContents, CachedModel
 from weightscope.output import words
 from weightscope.output.document import Column, Document, Table
 
@@ -26,19 +26,19 @@ RECORDS = (
 )
 
 
-def cache_document(holdings: Holdings) -> Document:
+def cache_document(contents: CacheContents) -> Document:
     """A row a model."""
-    models = holdings.models
-    whole = sum(held.complete for held in models)
+    models = contents.models
+    whole = sum(model.complete for model in models)
     return Document(
-        data=holdings,
+        data=contents,
         title="Hugging Face cache",
-        subtitle=holdings.cache,
+        subtitle=contents.cache,
         facts=(),
         table=Table(
             columns=COLUMNS,
             rows=tuple((h.reference, _family(h), h.parameters, h.bytes, _state(h)) for h in models),
-            weights=tuple("plain" if held.complete else "faint" for held in models),
+            weights=tuple("plain" if model.complete else "faint" for model in models),
         ),
         records=Table(
             columns=RECORDS,
@@ -57,16 +57,16 @@ def cache_document(holdings: Holdings) -> Document:
                 for h in models
             ),
         ),
-        closing=f"{words.plural(len(models), 'model')}, {whole:,} complete, {words.size(holdings.bytes)}"
+        closing=f"{words.plural(len(models), 'model')}, {whole:,} complete, {words.size(contents.bytes)}"
         if models
         else "No models here.",
     )
 
 
-def _family(held: Held) -> str | None:
-    return held.family or (f"{held.model_type} (not declared)" if held.model_type else None)
+def _family(model: CachedModel) -> str | None:
+    return model.family or (f"{model.model_type} (not declared)" if model.model_type else None)
 
 
-def _state(held: Held) -> str:
-    state = held.state.replace("-", " ")
-    return f"{state}: {held.detail}" if held.detail else state
+def _state(model: CachedModel) -> str:
+    state = model.state.replace("-", " ")
+    return f"{state}: {model.detail}" if model.detail else state

@@ -35,7 +35,8 @@ def read_logits(path: Path) -> np.ndarray[Any, Any]:
             # NumPy and Python warn of headers that are odd Python; what they hold is checked below.
             warnings.simplefilter("ignore")
             array = np.load(path, mmap_mode="r", allow_pickle=False, max_header_size=MAX_HEADER)
-    except (OSError, ValueError, TypeError, ArithmeticError, LookupError, MemoryError, RecursionError) as error:
+    # NumPy reads a header as Python, whose tokenizer, parser and numbers have errors of many kinds.
+    except Exception as error:  # noqa: BLE001
         raise UsageError(f"cannot be read as logits ({error})", where=path, hint="--save-logits writes them") from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         raise UsageError("holds no array of numbers", where=path, hint="--save-logits writes one")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from weightscope.analyses.forward.memory import peak_bytes
@@ -26,6 +28,7 @@ from weightscope.components.embedding import Head
 from weightscope.components.running import At, Pass, Stopped
 from weightscope.components.vision.encoder import VisionEncoder
 from weightscope.components.vision.language import VisionLanguage
+from weightscope.config import FAULTS, Config
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 from weightscope.families.registry import Declaration
 from weightscope.quantization.common.method import FLOATS
@@ -44,6 +47,7 @@ def run_forward(declaration: Declaration, checkpoint: Checkpoint, inventory: Inv
         UsageError: no tokens, ids beyond the vocabulary or the learned positions, no such device, a wrong image.
         NotImplementedByWeightscope: an architecture, activation or rope scaling that has no maths here, by name.
         CheckpointError: a tensor on the way is missing.
+        ConfigError: settings of the config that do not go together, or take more memory than there is.
         WeightscopeError: torch is not installed.
     """
     tree = declaration.tree
@@ -71,7 +75,8 @@ def run_forward(declaration: Declaration, checkpoint: Checkpoint, inventory: Inv
             last=request.stop_after,
             held=request.held,
         )
-        output = _output(tree, tokens.to(device), At(run=run))
+        with _computing(declaration.config):
+            output = _output(tree, tokens.to(device), At(run=run))
         stages, broken = recorder.finish(lambda name: map(str, inventory.group_of(name).roles))
     return Result(
         tokens=request.tokens,
@@ -110,6 +115,19 @@ def refuse_unread(declaration: Declaration, inventory: Inventory) -> None:
                 hint="restore quantization_config and the scales of the same export",
                 code="quantization-mismatch",
             )
+
+
+@contextmanager
+def _computing(config: Config) -> Iterator[None]:
+    """Turn what torch and Python raise of settings that do not go together into an error about the config."""
+    try:
+        yield
+    except (RuntimeError, *FAULTS) as error:
+        why = (str(error).strip().splitlines() or [""])[0]
+        raise config.error(
+            f"the pass cannot be computed with its settings ({type(error).__name__}: {why:.200})",
+            "compare them with the model's own config.json",
+        ) from error
 
 
 def _output(tree: CausalLM | VisionLanguage | VisionEncoder, tokens: torch.Tensor, at: At) -> torch.Tensor | None:

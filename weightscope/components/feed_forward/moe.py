@@ -111,6 +111,10 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     latent: Size | None = None
     latent_bias: bool = False
 
+    def __post_init__(self) -> None:
+        if self.chosen > self.experts:
+            raise ValueError(f"{int(self.chosen):,} of {int(self.experts):,} experts are chosen")
+
     @property
     def stored(self) -> Iterable[StorageItem]:
         """The router, its correction, and what gates the shared experts."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
+from weightscope.api.opening import elsewhere
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import UsageError
-from weightscope.opening import elsewhere
 
 
 class Missing(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,13 +20,13 @@ from weightscope.analyses.rules.shapes import misshapen_tensors
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.summary import Summary, summarize
 from weightscope.analyses.tying import Tying, find_tying
+from weightscope.api.tensors import Tensors
 from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.config import Config
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, UsageError
 from weightscope.families.registry import Declaration
 from weightscope.findings import Finding
-from weightscope.tensors import Tensors
 
 if TYPE_CHECKING:
     import numpy as np

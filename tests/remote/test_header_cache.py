@@ -14,7 +14,7 @@ from huggingface_hub import constants
 
 from tests.remote.conftest import environment
 from tests.remote.hub import Hub
-from weightscope.checkpoint import kept
+from weightscope.checkpoint import header_cache as kept
 from weightscope.checkpoint.folder import Expected
 from weightscope.checkpoint.guess import head_of
 from weightscope.checkpoint.ranged import MAX_FETCHED, MAX_REQUESTS, RangedFile

@@ -7,17 +7,17 @@ from typing import Literal
 
 import msgspec
 
+from weightscope.api.model import Model
+from weightscope.api.opening import open_model
 from weightscope.checkpoint.cached import Snapshot, cache_folder, snapshots
 from weightscope.checkpoint.locate import WEIGHT_SUFFIXES
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import WeightscopeError
-from weightscope.model import Model
-from weightscope.opening import open_model
 
 State = Literal["complete", "partial", "no-weights", "unreadable"]
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True):
+class CachedModel(msgspec.Struct, frozen=True, kw_only=True):
     """One commit of a model in the cache; `parameters` are what the config says where weights are missing."""
 
     reference: str
@@ -31,24 +31,24 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     path: str
 
 
-class Holdings(msgspec.Struct, frozen=True, kw_only=True):
+class CacheContents(msgspec.Struct, frozen=True, kw_only=True):
     """All that `weightscope cache` says."""
 
     schema_version: int = 1
     cache: str
     bytes: int
-    models: tuple[Held, ...]
+    models: tuple[CachedModel, ...]
 
 
-def take_stock(progress: Progress | None = None) -> Holdings:
+def take_stock(progress: Progress | None = None) -> CacheContents:
     """Every model of the cache, from headers alone."""
     found = list(snapshots())
-    held = []
+    models = []
     for number, snapshot in enumerate(found):
         if progress:
             progress(number, len(found), snapshot.reference)
-        held.append(_look(snapshot))
-    return Holdings(cache=str(cache_folder()), bytes=sum(one.bytes for one in held), models=tuple(held))
+        models.append(_look(snapshot))
+    return CacheContents(cache=str(cache_folder()), bytes=sum(one.bytes for one in models), models=tuple(models))
 
 
 def checkable() -> tuple[list[Snapshot], list[str]]:
@@ -57,25 +57,25 @@ def checkable() -> tuple[list[Snapshot], list[str]]:
     return [one for one in found if _has_weights(one.path)], [o.reference for o in found if not _has_weights(o.path)]
 
 
-def _look(snapshot: Snapshot) -> Held:
+def _look(snapshot: Snapshot) -> CachedModel:
     try:
         model = open_model(snapshot.path, tolerant=True)
     except WeightscopeError as error:
-        return _held(snapshot, None, "unreadable" if _has_weights(snapshot.path) else "no-weights", error.what)
+        return _cached(snapshot, None, "unreadable" if _has_weights(snapshot.path) else "no-weights", error.what)
     location = model.checkpoint.location
     total = len(location.weights) + len(location.missing)
     here = sum(path.is_file() for path in location.weights)
     if not here:
         what = "config and index only" if location.index else "config only" if location.config else ""
-        return _held(snapshot, _declared(model), "no-weights", what)
+        return _cached(snapshot, _declared(model), "no-weights", what)
     if here < total:
         rest = "; a download was interrupted" if snapshot.interrupted else ""
-        return _held(snapshot, _declared(model), "partial", f"{here:,} of {total:,} weight files{rest}")
+        return _cached(snapshot, _declared(model), "partial", f"{here:,} of {total:,} weight files{rest}")
     if broken := [finding for finding in model.checkpoint.findings if finding.severity == "error"]:
-        return _held(snapshot, _declared(model), "unreadable", broken[0].message)
+        return _cached(snapshot, _declared(model), "unreadable", broken[0].message)
     if location.config is None:
-        return _held(snapshot, model, "partial", "no config.json")
-    return _held(snapshot, model, "complete", "")
+        return _cached(snapshot, model, "partial", "no config.json")
+    return _cached(snapshot, model, "complete", "")
 
 
 def _has_weights(path: Path) -> bool:
@@ -91,8 +91,8 @@ def _declared(model: Model) -> Model | None:
         return None
 
 
-def _held(snapshot: Snapshot, model: Model | None, state: State, detail: str) -> Held:
-    return Held(
+def _cached(snapshot: Snapshot, model: Model | None, state: State, detail: str) -> CachedModel:
+    return CachedModel(
         reference=snapshot.reference,
         bytes=snapshot.bytes,
         model_type=(model.config.model_type or None) if model and model.config else None,

@@ -12,9 +12,9 @@ from weightscope.errors import ConfigError, UndeclaredError, UsageError, Weights
 from weightscope.findings import Finding
 
 if TYPE_CHECKING:
+    from weightscope.api.model import Model
     from weightscope.checkpoint.reference import Reference
     from weightscope.families.registry import Declaration
-    from weightscope.model import Model
 
 # Lists that have an entry for each layer.
 PER_LAYER = ("layer_types", "layers_block_type", "mlp_layer_types", "no_rope_layers")
@@ -42,7 +42,7 @@ def open_model(
     if not reference:
         raise UsageError("an empty path names no model", hint="name a checkpoint directory, or . for this one")
     checkpoint = _open(path, variant, progress, tolerant=tolerant)
-    from weightscope.model import Model
+    from weightscope.api.model import Model
 
     notices: list[Finding] = []
     config, declaration = None, None
@@ -69,7 +69,7 @@ def _open(path: str | Path, variant: str | None, progress: Progress | None, *, t
 
     folder, name = find(reference, variant)
     # The first files are on their way: what will be needed takes as long to import.
-    import weightscope.model  # noqa: F401
+    import weightscope.api.model  # noqa: F401
 
     return open_elsewhere(folder, name, variant=variant, progress=progress, tolerant=tolerant)
 

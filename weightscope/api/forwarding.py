@@ -45,7 +45,7 @@ from weightscope.findings import SEVERITIES, Finding, Severity
 if TYPE_CHECKING:
     import numpy as np
 
-    from weightscope.model import Model
+    from weightscope.api.model import Model
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):

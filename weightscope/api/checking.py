@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from weightscope.analyses.checking import CheckResult, Policy
+from weightscope.api.opening import open_model, shown
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import WeightscopeError
 from weightscope.findings import Finding
-from weightscope.opening import open_model, shown
 
 
 def check_model(

@@ -1,0 +1,100 @@
+"""Each reader of files, called as the package calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+from fuzz.case import Case
+from fuzz.json_files import config_file, golden_file, index_file, preprocessor_file, tokenizer_file
+from fuzz.other_files import npy_file, toml_file
+from fuzz.pickle_files import torch_file
+from fuzz.safetensors_files import safetensors_file
+from fuzz.verdict import hold_line
+
+
+class Reader(NamedTuple):
+    """A kind of file: how often it is tried, how it is made, and its name."""
+
+    share: int
+    make: Callable[[Random], bytes]
+    name: str
+
+
+READERS = {
+    "safetensors": Reader(40, safetensors_file, "model.safetensors"),
+    "pytorch": Reader(40, torch_file, "pytorch_model.bin"),
+    "index": Reader(8, index_file, "model.safetensors.index.json"),
+    "toml": Reader(4, toml_file, "pyproject.toml"),
+    "tokenizer": Reader(3, tokenizer_file, "tokenizer.json"),
+    "golden": Reader(2, golden_file, "golden.json"),
+    "npy": Reader(2, npy_file, "logits.npy"),
+    "preprocessor": Reader(1, preprocessor_file, "preprocessor_config.json"),
+    "config": Reader(1, config_file, "config.json"),
+}
+KINDS = [kind for kind, reader in READERS.items() for _ in range(reader.share)]
+
+
+class Readers:
+    """Files, one at a time."""
+
+    batch = 100_000
+
+    def __init__(self) -> None:
+        self._read: dict[str, Callable[[Path], Any]] = {}
+        self._errors: tuple[type[Exception], ...] = ()
+
+    def prepare(self, scratch: Path) -> tuple[str, ...]:  # noqa: ARG002 - nothing may be written
+        """Import the readers."""
+        import numpy as np  # noqa: F401
+
+        from weightscope.analyses.forward.expected_logits import read_logits
+        from weightscope.analyses.forward.golden import read_golden
+        from weightscope.analyses.forward.image import _settings
+        from weightscope.analyses.rules.vocabulary import highest_ids
+        from weightscope.checkpoint.folder import LocalFolder
+        from weightscope.checkpoint.header import read_header
+        from weightscope.checkpoint.index import read_index
+        from weightscope.config import read_config
+        from weightscope.errors import WeightscopeError
+        from weightscope.families.registry import declare
+        from weightscope.toml import TomlError, read_toml
+
+        def read_model(path: Path) -> None:
+            declare(read_config(path))
+
+        self._read = {
+            "safetensors": read_header,
+            "pytorch": read_header,
+            "index": read_index,
+            "toml": read_toml,
+            "tokenizer": lambda path: list(highest_ids(LocalFolder(path.parent))),
+            "golden": read_golden,
+            "npy": read_logits,
+            "preprocessor": lambda path: _settings(path.parent),
+            "config": read_model,
+        }
+        self._errors = (WeightscopeError, TomlError)
+        return ()
+
+    def make(self, random: Random) -> Case:
+        """A file of some kind."""
+        kind = random.choice(KINDS)
+        reader = READERS[kind]
+        return Case(kind=kind, files={reader.name: reader.make(random)})
+
+    def place(self, case: Case, folder: Path) -> None:
+        """Write it."""
+        for name, content in case.files.items():
+            (folder / name).write_bytes(content)
+
+    def run(self, case: Case, folder: Path) -> None:
+        """Read it."""
+        try:
+            self._read[case.kind](folder / READERS[case.kind].name)
+        except self._errors as error:
+            # What is wrong with TOML becomes part of a message, which `one_line` makes a line.
+            if case.kind != "toml":
+                hold_line(str(error))
