@@ -17,6 +17,18 @@ def number(config: Config, key: str) -> float:
     return float(value)
 
 
+def divisor(config: Config, key: str) -> float:
+    """A number that may be neither null nor 0.
+
+    Raises:
+        ConfigError: it is.
+    """
+    value = number(config, key)
+    if not value:
+        raise config.error(f"{key!r} is 0, and something is divided by it")
+    return value
+
+
 def numbers(config: Config, key: str, count: int) -> tuple[float, ...]:
     """That many numbers, or ones where the config lists none.
 
