@@ -41,8 +41,8 @@ def rotary(
     kind = (NAMES | dict(named or {})).get(kind, kind) if isinstance(kind, str) else repr(kind)
     share = settings.pop("partial_rotary_factor", None)
     own = next((key for key in ("partial_rotary_factor", "rotary_pct", "rope_pct") if config.declares(key)), None)
-    # A class without the key ignores it, but for the scalings that all classes share.
-    if own is None and kind == "default":
+    # A class without the key ignores it, but for the scalings that all classes share; Hunyuan's is its own.
+    if own is None and kind in ("default", "ntk_alpha"):
         share = None
     share = _first(share, config[own] if own else None, 1.0)
     for key, value, most in (("rope_theta", theta, 1e300), ("partial_rotary_factor", share, 1)):

@@ -145,9 +145,7 @@ def _mixture(config: Config, *, stacked: bool) -> Component:
             normalize=bool(config["norm_topk_prob"]),
             scale=number(config, "routed_scaling_factor"),
         ),
-        shared=_mlp(
-            config, "shared_experts", config["moe_shared_expert_intermediate_size"] or config["intermediate_size"]
-        ),
+        shared=_mlp(config, "shared_experts", shared or config["intermediate_size"]),
         correction="gate.e_score_correction_bias",
         latent=latent,
         latent_bias=config["mlp_bias"],

@@ -26,7 +26,7 @@ SHARED = GRANITEMOE | {"shared_intermediate_size": 0}
 def granitemoe(config: Config, root: str) -> CausalLM:
     """A shared MLP lies beside the mixture, if it has any width; four numbers scale the parts."""
     s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"]), spelling(root)
-    shared = config["shared_intermediate_size"] if config.declares("shared_intermediate_size") else None
+    shared = (config["shared_intermediate_size"] or None) if config.declares("shared_intermediate_size") else None
     bias = config["attention_bias"]
     block = Block(
         input_norm=norm("input_layernorm", Role.INPUT_NORM, s.width),
