@@ -57,7 +57,7 @@ def rotary(
             kind=kind,
             settings=_numbers(config, settings),
             context=_declared(config, "max_position_embeddings"),
-            trained=_declared(config, "original_max_position_embeddings"),
+            trained=_declared(config, "original_max_position_embeddings") if layers is None else None,
         ),
         interleaved=interleaved,
         sections=_sections(config, sections),

@@ -46,7 +46,8 @@ def ministral3(config: Config, root: str) -> CausalLM:
     """Queries beyond the context before extension are made larger, by the logarithm of how far they are."""
     s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"])
     rope = rotary(config, s.head_dim)
-    share, every = rope.scaling.get("llama_4_scaling_beta"), rope.scaling.get("original_max_position_embeddings")
+    every = rope.scaling.trained or rope.scaling.get("original_max_position_embeddings")
+    share = rope.scaling.get("llama_4_scaling_beta")
     late = Temperature(share=float(share), every=int(every)) if share and every else None
     attention = self_attention(
         s,
