@@ -6,14 +6,31 @@ from tests.families.key_known import KNOWN
 from tests.families.key_oracle import Outcome
 from tests.families.keys import Change
 
+ZERO = "no model has so few; transformers builds tensors without elements, or fails when it runs"
+HALF = "transformers fails, unless a single angle is left, which it then uses for all pairs"
 # (model type or *, key): why we refuse it by name, whatever its value is; after = the one value.
 REFUSED: dict[tuple[str, str], str] = {
     ("*", "hidden_act=mish"): "no published model has it",
     ("*", "activation_function=mish"): "no published model has it",
     ("*", "activation=mish"): "no published model has it",
     ("*", "hidden_activation=mish"): "no published model has it",
+    ("*", "num_attention_heads=0"): ZERO,
+    ("*", "num_experts_per_tok=0"): ZERO,
+    ("*", "moe_k=0"): ZERO,
+    ("*", "topk_group=0"): ZERO,
+    ("*", "n_group=0"): ZERO,
+    ("*", "q_lora_rank=0"): ZERO,
+    ("*", "index_topk=0"): ZERO,
+    ("dbrx", "ffn_config"): "no published model leaves it out",
+    ("dbrx", "rope_scaling"): "Databricks' code has none",
     ("gpt2", "add_cross_attention"): "the decoder of an encoder-decoder, which needs an encoder to run",
     ("gpt_bigcode", "add_cross_attention"): "the decoder of an encoder-decoder, which needs an encoder to run",
+    (
+        "deepseek_v2",
+        "norm_topk_prob",
+    ): "DeepSeek's code normalizes with it, transformers does not",
+    ("glm4_moe_lite", "partial_rotary_factor"): HALF,
+    ("glm4_moe_lite", "rope_parameters.partial_rotary_factor"): HALF,
     ("bloom", "apply_residual_connection_post_layernorm"): "no published model has it",
     ("nemotron_h", "mlp_hidden_act=mish"): "no published model has it",
     ("nemotron_h", "mamba_hidden_act=mish"): "no published model has it",
@@ -46,6 +63,9 @@ DELIBERATE: dict[tuple[str, str], str] = {
     ("phimoe", "rope_parameters"): "Microsoft's code takes the long factors beyond the first context",
     ("phimoe", "original_max_position_embeddings"): "Microsoft's code takes the long factors beyond the first context",
     ("dbrx", "attn_config.rope_theta"): "Databricks' code reads it; transformers reads rope_parameters alone",
+    ("dbrx", "rope_theta"): "as attn_config.rope_theta",
+    ("dbrx", "rope_parameters"): "as attn_config.rope_theta; with a scaling we refuse the forward pass",
+    ("dbrx", "hidden_size"): "in the place of d_model transformers gives it to all but the experts, which cannot run",
     ("deepseek_v3", "moe_layer_freq"): "DeepSeek's code obeys it; transformers' class does not have it",
     ("deepseek_v2", "moe_layer_freq"): "DeepSeek's code obeys it; transformers' class does not have it",
     ("deepseek_v32", "moe_layer_freq"): "DeepSeek's code obeys it; transformers' class does not have it",
@@ -59,8 +79,10 @@ def expected(model_type: str, change: Change, outcome: Outcome) -> tuple[str, st
     if outcome.verdict == "refused" and change.kind != "published":
         if outcome.value == "absent" and NEEDED in outcome.detail:
             return ("needed", "*", change.key)
-        named = change.path[-1] in outcome.detail or f"'{outcome.value}'" in outcome.detail
-        for key in (change.key, f"{change.path[-1]}={outcome.value}") if named else ():
+        within = [key for key in outcome.value if key in outcome.detail] if isinstance(outcome.value, dict) else []
+        named = change.path[-1] in outcome.detail or f"'{outcome.value}'" in outcome.detail or within
+        keys = (change.key, f"{change.path[-1]}={outcome.value}", *(f"{change.key}.{key}" for key in within))
+        for key in keys if named else ():
             for row in ((model_type, key), ("*", key)):
                 if row in REFUSED:
                     return ("refused", *row)

@@ -11,7 +11,9 @@ DECODER: dict[str, Any] = {"is_causal": True, "tie_word_embeddings": False}
 # The keys of every class with a rotation, whose theta and scaling come in either of two dialects.
 ROPE: dict[str, Any] = {
     "max_position_embeddings": 2048, "rope_theta": 10000.0, "rope_scaling": Nullable(dict),
-    "rope_parameters": Nullable(dict), "original_max_position_embeddings": Nullable(int),
+    "rope_parameters": Nullable(dict),
+    # No field of most classes, but transformers' scalings prefer it to their own of any config that has it.
+    "original_max_position_embeddings": Nullable(int),
 }  # fmt: skip
 LLAMA: dict[str, Any] = DECODER | ROPE | {
     "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,

@@ -30,12 +30,12 @@ def divisor(config: Config, key: str) -> float:
 
 
 def numbers(config: Config, key: str, count: int) -> tuple[float, ...]:
-    """That many numbers, or ones where the config lists none.
+    """The first so many numbers, or ones where the config lists none.
 
     Raises:
-        ConfigError: it lists something else.
+        ConfigError: it lists fewer, or something else.
     """
-    listed = config[key] or [1.0] * count
+    listed = (config[key] or [1.0] * count)[:count]
     if len(listed) != count or not all(isinstance(value, int | float) for value in listed):
         raise config.error(f"{key!r} is {listed!r:.60}, not {count} numbers")
     return tuple(map(float, listed))

@@ -7,7 +7,7 @@ from typing import Any
 
 from weightscope.components.attention.frequencies import Scaling
 from weightscope.components.attention.rope import Rope
-from weightscope.config import Config, Nullable
+from weightscope.config import Config
 from weightscope.families.common.layer_types import FULL, SLIDING
 
 
@@ -81,7 +81,7 @@ def _theta(config: Config, layers: str | None) -> Any:
 
 
 def _settings(config: Config, layers: str | None) -> dict[str, Any]:
-    whole = _parameters(config)
+    whole = _declared(config, "rope_parameters") or {}
     if layers is None:
         return dict(_declared(config, "rope_scaling") or whole)
     own = whole.get(layers) or {}
@@ -90,13 +90,6 @@ def _settings(config: Config, layers: str | None) -> dict[str, Any]:
     scaling = (_declared(config, "rope_scaling") or {}) if layers == FULL else {}
     # The classes update a default rotation, so that an older `type` beside it is not read.
     return {"rope_type": own.get("type", "default")} | own | scaling
-
-
-def _parameters(config: Config) -> dict[str, Any]:
-    """`rope_parameters`; where it is null the class's own, as where it is absent."""
-    stated = _declared(config, "rope_parameters")
-    own = config.defaults.get("rope_parameters")
-    return (own.default if stated is None and isinstance(own, Nullable) else stated) or {}
 
 
 def _declared(config: Config, key: str) -> Any:

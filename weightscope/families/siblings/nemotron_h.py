@@ -132,6 +132,8 @@ def _mlp(config: Config, name: str, inner: Size, width: Size | None = None, *, b
 def _mixture(config: Config, *, stacked: bool) -> Component:
     """Routed as in DeepSeek-V3, on a narrower x where `moe_latent_size` says so; experts have no bias."""
     latent, shared = config["moe_latent_size"], config["moe_shared_expert_intermediate_size"]
+    if latent == 0:
+        raise config.error("'moe_latent_size' is 0, and must be at least 1, or null")
     return MixtureOfExperts(
         name=NAME,
         width=config["hidden_size"],
