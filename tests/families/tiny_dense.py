@@ -105,7 +105,7 @@ TINY_DENSE = [
         "tie_word_embeddings": True,
     }),
     Tiny("starcoder2", "Starcoder2", LLAMA | WINDOW),
-    Tiny("starcoder2-no-bias", "Starcoder2", LLAMA | {"use_bias": False, "tie_word_embeddings": False}),
+    Tiny("starcoder2-no-bias", "Starcoder2", LLAMA | HEAD | {"use_bias": False, "tie_word_embeddings": False}),
     Tiny("nemotron", "Nemotron", LLAMA | {"head_dim": 12}),
     Tiny("nemotron-biases", "Nemotron", LLAMA | BIASES | {"tie_word_embeddings": True}),
     Tiny("exaone4", "Exaone4", DEEP | WINDOW | {"head_dim": 10}),

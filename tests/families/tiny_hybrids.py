@@ -86,7 +86,7 @@ TINY_HYBRIDS = [
     Tiny("mamba", "Mamba", MAMBA),
     Tiny("mamba-biases-untied", "Mamba", MAMBA | {
         "use_bias": True, "use_conv_bias": False, "tie_word_embeddings": False, "time_step_rank": 3, "expand": 3,
-        "conv_kernel": 3,
+        "conv_kernel": 3, "hidden_act": "gelu",
     }),
     Tiny("mamba-base", "Mamba", MAMBA, "Model"),
     Tiny("mamba2", "Mamba2", MAMBA2),
@@ -126,7 +126,7 @@ TINY_HYBRIDS = [
     Tiny("jamba", "Jamba", JAMBA),
     Tiny("jamba-biases-tied", "Jamba", JAMBA | {
         "mamba_proj_bias": True, "mamba_conv_bias": False, "tie_word_embeddings": True, "mamba_dt_rank": 5,
-        "expert_layer_period": 3, "expert_layer_offset": 2, "num_key_value_heads": 6,
+        "expert_layer_period": 3, "expert_layer_offset": 2, "num_key_value_heads": 6, "hidden_act": "gelu",
     }),
     Tiny("jamba-dense", "Jamba", JAMBA | {"num_experts": 1, "attn_layer_period": 2, "attn_layer_offset": 0}),
     Tiny("granitemoehybrid", "GraniteMoeHybrid", GRANITE),

@@ -122,7 +122,7 @@ TINY_MIXTURES = [
     Tiny("minimax_m2-rotary_dim", "MiniMaxM2", MINIMAX_M2 | {"rotary_dim": 6}),
     Tiny("granitemoe", "GraniteMoe", GRANITE),
     Tiny("granitemoe-scaled", "GraniteMoe", GRANITE | GRANITE_SCALES | {
-        "attention_bias": True, "tie_word_embeddings": True,
+        "attention_multiplier": None, "attention_bias": True, "tie_word_embeddings": True,
     }),
     Tiny("granitemoeshared", "GraniteMoeShared", GRANITE | GRANITE_SCALES | {"shared_intermediate_size": 17}),
     Tiny("granitemoeshared-none", "GraniteMoeShared", GRANITE),

@@ -23,7 +23,8 @@ YARN: dict[str, Any] = {
 MINISTRAL = MISTRAL | {"layer_types": Nullable(list)}
 MINISTRAL3 = MISTRAL | {
     "vocab_size": 131072, "num_hidden_layers": 34, "head_dim": Nullable(int, 128), "rms_norm_eps": 1e-5,
-    "max_position_embeddings": 262144, "sliding_window": Nullable(int), "rope_parameters": Nullable(dict, YARN, fills=True),
+    "max_position_embeddings": 262144, "sliding_window": Nullable(int),
+    "rope_parameters": Nullable(dict, YARN, fills=True),
 }  # fmt: skip
 
 
