@@ -41,6 +41,7 @@ REFUSED: dict[tuple[str, str], str] = {
     ("llava", "vision_config"): "null as absent: without its parts a config describes no model",
     ("llava", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
     ("llava", "vision_feature_layer"): "no published LLaVA puts several layers side by side",
+    ("phimoe", "num_experts_per_tok"): "Microsoft's code takes no other number than 2, which transformers takes it for",
     ("qwen2_moe", "layer_types"): "where use_sliding_window is false, transformers' windows have 0 positions",
     ("qwen2_moe", "use_sliding_window"): "where layer_types has windows, those of transformers have 0 positions",
     ("minicpm3", "hidden_size=0"): ZERO,

@@ -12,15 +12,15 @@ from weightscope.families.common.dims import Dims
 from weightscope.families.common.layer_types import visible
 from weightscope.families.common.mixtures import ROOTS, STACK, spelling
 from weightscope.families.common.parts import four_projections, gated_mlp, layer_norms, pre_norm_block, self_attention
+from weightscope.families.common.refusals import not_computed
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
-from weightscope.sizes import Size
 
 PHIMOE = LLAMA | {
     "vocab_size": 32064, "intermediate_size": 6400, "num_key_value_heads": Nullable(int, 8), "rms_norm_eps": 1e-5,
     "max_position_embeddings": 131072, "original_max_position_embeddings": Nullable(int), "rope_theta": 1000000.0,
-    "sliding_window": Nullable(int), "num_local_experts": 16, "router_jitter_noise": 0.01,
+    "sliding_window": Nullable(int), "num_local_experts": 16, "num_experts_per_tok": 2, "router_jitter_noise": 0.01,
     "lm_head_bias": False,
 }  # fmt: skip
 
@@ -40,8 +40,7 @@ def phimoe(config: Config, root: str) -> CausalLM:
         name="mlp" if stacked else "block_sparse_moe",
         width=s.width,
         experts=config["num_local_experts"],
-        # Its code chooses two experts, whatever the config says.
-        chosen=Size(2),
+        chosen=config["num_experts_per_tok"],
         expert=gated_mlp(config, "", names=("w1", "w3", "w2")),
         routing=Routing(score="sparsemixer", jitter=float(config["router_jitter_noise"])),
         stacked=STACK if stacked else None,
@@ -54,4 +53,6 @@ def phimoe(config: Config, root: str) -> CausalLM:
         lambda _: block,
         final_norm=norm("norm", Role.FINAL_NORM, s.width),
         output=Output(bias=config["lm_head_bias"]),
+        # Microsoft's code chooses two experts and takes no other number; transformers chooses two whatever it is.
+        refused=not_computed(config, "phimoe", {"num_experts_per_tok": 2}),
     )
