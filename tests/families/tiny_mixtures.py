@@ -109,7 +109,7 @@ TINY_MIXTURES = [
             "short_mscale": 1.2, "long_mscale": 1.4, "original_max_position_embeddings": 16,
         },
     }),
-    Tiny("glm4_moe", "Glm4Moe", GLM4),
+    Tiny("glm4_moe", "Glm4Moe", GLM4 | {"head_dim": 12}),
     Tiny("glm4_moe-norms-bias", "Glm4Moe", GLM4 | {
         "use_qk_norm": True, "attention_bias": True, "head_dim": 10, "first_k_dense_replace": 0, "n_group": 1,
         "topk_group": 1, "tie_word_embeddings": True,
