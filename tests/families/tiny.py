@@ -20,7 +20,7 @@ LLAMA: dict[str, Any] = {
     "pad_token_id": 0,
 }
 # Where a quarter of a head is rotated, the heads are wide enough for two pairs: of a single one no theta shows.
-WIDE = LLAMA | {"hidden_size": 96}
+WIDE: dict[str, Any] = LLAMA | {"hidden_size": 96}
 GPT2 = {"vocab_size": 101, "n_positions": 37, "n_embd": 24, "n_layer": 3, "n_head": 3}
 ENDS: dict[str, Any] = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 BLOOM = {"vocab_size": 101, "hidden_size": 24, "n_layer": 3, "n_head": 6} | ENDS
