@@ -22,6 +22,8 @@ REFUSED: dict[tuple[str, str], str] = {
     ("*", "q_lora_rank=0"): ZERO,
     ("*", "index_topk=0"): ZERO,
     ("dbrx", "ffn_config"): "no published model leaves it out",
+    ("dbrx", "n_heads"): "of heads that do not divide d_model transformers runs a few by accident, with one head more",
+    ("dbrx", "num_attention_heads"): "as n_heads",
     ("dbrx", "rope_scaling"): "Databricks' code has none",
     ("gpt2", "add_cross_attention"): "the decoder of an encoder-decoder, which needs an encoder to run",
     ("gpt_bigcode", "add_cross_attention"): "the decoder of an encoder-decoder, which needs an encoder to run",

@@ -33,10 +33,9 @@ FFN: dict[str, Any] = {
 ATTRIBUTES = {"hidden_size": "d_model", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers"}
 PROJECTIONS = (Linear("Wqkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ), Linear("out_proj", Role.O_PROJ))
 STACKED = (
-    Stacked("w1", Role.GATE_PROJ, flat=True),
-    Stacked("v1", Role.UP_PROJ, flat=True),
+    Stacked("w1", Role.GATE_PROJ, flat=True), Stacked("v1", Role.UP_PROJ, flat=True),
     Stacked("w2", Role.DOWN_PROJ, flat=True, transposed=True),
-)
+)  # fmt: skip
 
 
 @family("dbrx", roots=("transformer", ""), defaults=DBRX, attribute_map=ATTRIBUTES)
@@ -62,16 +61,9 @@ def dbrx(config: Config, root: str) -> CausalLM:
     )
     table, last = token_embedding(config, "wte"), norm("norm_f", Role.FINAL_NORM, width)
     scaling = config["rope_scaling"] or config["rope_parameters"] or {}
-    scaled = scaling.get("rope_type", scaling.get("type", "default")) != "default"
-    return causal_lm(
-        config,
-        root,
-        lambda _: block,
-        embedding=table,
-        layers="blocks",
-        final_norm=last,
-        refused="DBRX with a rope_scaling" if scaled else "",
-    )
+    kind = scaling.get("rope_type", scaling.get("type", "default"))
+    refused = "" if kind == "default" else f"DBRX with a rope_scaling of the type {kind!r:.60}"
+    return causal_lm(config, root, lambda _: block, embedding=table, layers="blocks", final_norm=last, refused=refused)
 
 
 def mixture(width: Size, config: Config) -> MixtureOfExperts:
