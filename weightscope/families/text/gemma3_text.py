@@ -20,7 +20,8 @@ from weightscope.roles import Role
 
 GEMMA3 = GEMMA2 | {
     "vocab_size": 262208, "num_key_value_heads": 4, "max_position_embeddings": 131072, "query_pre_attn_scalar": 256,
-    "attn_logit_softcapping": Nullable(float), "final_logit_softcapping": Nullable(float), "sliding_window_pattern": Nullable(int, 6),
+    "attn_logit_softcapping": Nullable(float), "final_logit_softcapping": Nullable(float),
+    "sliding_window_pattern": Nullable(int, 6),
     "use_bidirectional_attention": Nullable(bool, False), "rope_theta": 1000000.0, "rope_local_base_freq": 10000.0,
 }  # fmt: skip
 
