@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from weightscope.checkpoint.dtypes import TORCH_NAMES
 from weightscope.checkpoint.repeated import RepeatedKeyError, once
-from weightscope.config_values import KIND, beyond, fits
+from weightscope.config_values import KIND, POSITIVE, beyond, fits
 from weightscope.errors import ConfigError
 from weightscope.sizes import Size
 
@@ -37,10 +37,14 @@ class Reads(set[str]):
 
 
 class Nullable(NamedTuple):
-    """A default that a family states for a key that may be null: its type where there is a value, and the default."""
+    """A default that a family states for a key that may be null: its type where there is a value, and the default.
+
+    With `fills` the class puts the default in the place of null, too.
+    """
 
     kind: type
     default: Any = None
+    fills: bool = False
 
 
 class Config:
@@ -74,12 +78,14 @@ class Config:
             raise AssertionError(f"{self.model_type} reads {self.prefix + key!r}, which it does not declare")
         spelled = self._spelling(key)
         self.read.add(self.prefix + spelled)
+        default = self.defaults[key]
+        fallback = default.default if isinstance(default, Nullable) else default
         if spelled not in self.data:
-            value = self.defaults[key]
-            value = value.default if isinstance(value, Nullable) else value
-        else:
-            value = self.data[spelled]
-            self._check_type(key, value)
+            return self._size(spelled, fallback)
+        value = self.data[spelled]
+        self._check_type(spelled, value, default)
+        if value is None and isinstance(default, Nullable) and default.fills:
+            value = fallback
         return self._size(spelled, value)
 
     def __contains__(self, key: str) -> bool:
@@ -183,9 +189,8 @@ class Config:
             return Size(value, self.prefix + key)
         return value
 
-    def _check_type(self, key: str, value: Any) -> None:
+    def _check_type(self, key: str, value: Any, default: Any) -> None:
         """What the class's default is, the value must be; null is allowed where it can stand for something."""
-        default = self.defaults.get(key)
         expected = default.kind if isinstance(default, Nullable) else type(default)
         if value is None and expected is int and not isinstance(default, Nullable):
             raise self.error(f"{self.prefix + key!r} is null, not a whole number")
@@ -202,6 +207,8 @@ class Config:
             raise self.error(f"{self.prefix + key!r} is {value!r:.60}, not {KIND.get(expected, expected.__name__)}")
         if expected is int and value < 0:
             raise self.error(f"{self.prefix + key!r} is {value:,}, and cannot be negative")
+        if expected is int and value == 0 and key in POSITIVE:
+            raise self.error(f"{self.prefix + key!r} is 0, and must be at least 1")
 
 
 def _not_json(error: json.JSONDecodeError) -> str:

@@ -10,6 +10,11 @@ MAX_NUMBER = 2**63 - 1
 MAX_TEXT = 1_000
 MAX_ITEMS = 100_000
 
+# Counts of which 0 describes no model: of heads, of a token's experts, groups and positions; and a rank.
+POSITIVE = frozenset({
+    "num_attention_heads", "num_heads", "n_head", "n_heads", "num_experts_per_tok", "num_experts_per_token", "moe_k",
+    "moe_top_k", "top_k_experts", "n_group", "topk_group", "num_expert_group", "q_lora_rank", "index_topk",
+})  # fmt: skip
 KIND = {
     int: "a whole number",
     float: "a number",

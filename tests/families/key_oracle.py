@@ -111,7 +111,10 @@ class Made:
             for tokens in sequences(self):
                 out = _output(self.model, tokens)
                 outputs.append(out)
-        return outputs if all(torch.isfinite(out).all() for out in outputs) else None
+        if all(torch.isfinite(out).all() for out in outputs):
+            return outputs
+        self.stopped = "what comes out is not finite"
+        return None
 
 
 def read(tiny: Tiny, keys: dict[str, Any]) -> Any:

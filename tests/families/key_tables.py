@@ -6,15 +6,49 @@ from tests.families.key_known import KNOWN
 from tests.families.key_oracle import Outcome
 from tests.families.keys import Change
 
+ZERO = "no model has so few; transformers builds tensors without elements, or fails when it runs"
+HALF = "transformers fails, unless a single angle is left, which it then uses for all pairs"
 # (model type or *, key): why we refuse it by name, whatever its value is; after = the one value.
 REFUSED: dict[tuple[str, str], str] = {
     ("*", "hidden_act=mish"): "no published model has it",
     ("*", "activation_function=mish"): "no published model has it",
     ("*", "activation=mish"): "no published model has it",
     ("*", "hidden_activation=mish"): "no published model has it",
+    ("*", "num_attention_heads=0"): ZERO,
+    ("*", "num_experts_per_tok=0"): ZERO,
+    ("*", "moe_k=0"): ZERO,
+    ("*", "topk_group=0"): ZERO,
+    ("*", "n_group=0"): ZERO,
+    ("*", "q_lora_rank=0"): ZERO,
+    ("*", "index_topk=0"): ZERO,
+    ("dbrx", "ffn_config"): "no published model leaves it out",
+    ("dbrx", "n_heads"): "of heads that do not divide d_model transformers runs a few by accident, with one head more",
+    ("dbrx", "num_attention_heads"): "as n_heads",
+    ("dbrx", "rope_scaling"): "Databricks' code has none",
     ("gpt2", "add_cross_attention"): "the decoder of an encoder-decoder, which needs an encoder to run",
     ("gpt_bigcode", "add_cross_attention"): "the decoder of an encoder-decoder, which needs an encoder to run",
+    (
+        "deepseek_v2",
+        "norm_topk_prob",
+    ): "DeepSeek's code normalizes with it, transformers does not",
+    ("glm4_moe_lite", "partial_rotary_factor"): HALF,
+    ("glm4_moe_lite", "rope_parameters.partial_rotary_factor"): HALF,
     ("bloom", "apply_residual_connection_post_layernorm"): "no published model has it",
+    ("nemotron_h", "mlp_hidden_act=mish"): "no published model has it",
+    ("nemotron_h", "mamba_hidden_act=mish"): "no published model has it",
+    ("nemotron_h", "attention_bias"): "NVIDIA's code has more tensors with it; transformers ignores it",
+    ("nemotron_h", "moe_latent_size=0"): "no model has a width of 0",
+    ("kimi_linear", "moe_layer_freq"): "Moonshot's code has other layers with it; transformers ignores it",
+    ("llava", "text_config"): "null as absent: without its parts a config describes no model",
+    ("llava", "vision_config"): "null as absent: without its parts a config describes no model",
+    ("llava", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
+    ("llava", "vision_feature_layer"): "no published LLaVA puts several layers side by side",
+    ("phimoe", "num_experts_per_tok"): "Microsoft's code takes no other number than 2, which transformers takes it for",
+    ("qwen2_moe", "layer_types"): "where use_sliding_window is false, transformers' windows have 0 positions",
+    ("qwen2_moe", "use_sliding_window"): "where layer_types has windows, those of transformers have 0 positions",
+    ("minicpm3", "hidden_size=0"): ZERO,
+    ("mpt", "d_model=0"): ZERO,
+    ("mpt", "hidden_size=0"): ZERO,
     ("mpt", "expansion_ratio"): "MosaicML's code has tensors of other shapes with it; transformers ignores it",
     ("mpt", "no_bias"): "MosaicML's code has more tensors with it; transformers ignores it",
     ("mpt", "attn_config.attn_type"): "MosaicML's code has tensors of other shapes with it; transformers ignores it",
@@ -30,7 +64,14 @@ NEEDED = "lacks '"
 DELIBERATE: dict[tuple[str, str], str] = {
     ("mpt", "attn_config.alibi_bias_max"): "llm-foundry obeys it; transformers does not pass it on",
     ("mpt", "max_seq_len"): "of a single position transformers repeats its biases; longer ones do not run",
+    ("llava", "image_token_index"): "the tokens that are tried hold it, and no image comes with them",
+    ("llava", "image_token_id"): "the tokens that are tried hold it, and no image comes with them",
+    ("phimoe", "rope_parameters"): "Microsoft's code takes the long factors beyond the first context",
+    ("phimoe", "original_max_position_embeddings"): "Microsoft's code takes the long factors beyond the first context",
     ("dbrx", "attn_config.rope_theta"): "Databricks' code reads it; transformers reads rope_parameters alone",
+    ("dbrx", "rope_theta"): "as attn_config.rope_theta",
+    ("dbrx", "rope_parameters"): "as attn_config.rope_theta; with a scaling we refuse the forward pass",
+    ("dbrx", "hidden_size"): "in the place of d_model transformers gives it to all but the experts, which cannot run",
     ("deepseek_v3", "moe_layer_freq"): "DeepSeek's code obeys it; transformers' class does not have it",
     ("deepseek_v2", "moe_layer_freq"): "DeepSeek's code obeys it; transformers' class does not have it",
     ("deepseek_v32", "moe_layer_freq"): "DeepSeek's code obeys it; transformers' class does not have it",
@@ -44,8 +85,10 @@ def expected(model_type: str, change: Change, outcome: Outcome) -> tuple[str, st
     if outcome.verdict == "refused" and change.kind != "published":
         if outcome.value == "absent" and NEEDED in outcome.detail:
             return ("needed", "*", change.key)
-        named = change.path[-1] in outcome.detail or f"'{outcome.value}'" in outcome.detail
-        for key in (change.key, f"{change.path[-1]}={outcome.value}") if named else ():
+        within = [key for key in outcome.value if key in outcome.detail] if isinstance(outcome.value, dict) else []
+        named = change.path[-1] in outcome.detail or f"'{outcome.value}'" in outcome.detail or within
+        keys = (change.key, f"{change.path[-1]}={outcome.value}", *(f"{change.key}.{key}" for key in within))
+        for key in keys if named else ():
             for row in ((model_type, key), ("*", key)):
                 if row in REFUSED:
                     return ("refused", *row)

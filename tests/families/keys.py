@@ -71,15 +71,6 @@ def class_of(tiny: Tiny) -> Any:
     return getattr(transformers, f"{tiny.kind}Config")
 
 
-# The sizes of a base where its tiny model rotates a single pair, of which no theta makes a difference.
-WIDER: dict[str, dict[str, Any]] = {
-    "gpt_neox": {"hidden_size": 96}, "gpt_neox-no-bias": {"hidden_size": 96}, "gpt_neox-tied": {"hidden_size": 96},
-    "phi": {"hidden_size": 96}, "phi-tied": {"hidden_size": 96}, "stablelm": {"hidden_size": 96},
-    "stablelm-norms-parallel": {"hidden_size": 96}, "nemotron-biases": {"head_dim": 12}, "glm4_moe": {"head_dim": 12},
-    "bamba": {"hidden_size": 96}, "bamba-biases-tied": {"hidden_size": 96},
-}  # fmt: skip
-
-
 @cache
 def _bases(index: str, kind: str, keys: str) -> dict[str, dict[str, Any]]:
     config = getattr(transformers, f"{kind}Config")
@@ -91,7 +82,7 @@ def _bases(index: str, kind: str, keys: str) -> dict[str, dict[str, Any]]:
 
 def base_of(tiny: Tiny, base: str) -> dict[str, Any]:
     """The config of a tiny model as it is saved, or as it is stated."""
-    return _bases(tiny.name, tiny.kind, json.dumps(tiny.keys | WIDER.get(tiny.name, {})))[base]
+    return _bases(tiny.name, tiny.kind, json.dumps(tiny.keys))[base]
 
 
 def changes(tiny: Tiny) -> Iterator[Change]:

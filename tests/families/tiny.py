@@ -19,6 +19,8 @@ LLAMA: dict[str, Any] = {
     "eos_token_id": 2,
     "pad_token_id": 0,
 }
+# Where a quarter of a head is rotated, the heads are wide enough for two pairs: of a single one no theta shows.
+WIDE: dict[str, Any] = LLAMA | {"hidden_size": 96}
 GPT2 = {"vocab_size": 101, "n_positions": 37, "n_embd": 24, "n_layer": 3, "n_head": 3}
 ENDS: dict[str, Any] = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 BLOOM = {"vocab_size": 101, "hidden_size": 24, "n_layer": 3, "n_head": 6} | ENDS
@@ -95,9 +97,9 @@ TINY = [
     Tiny("gpt2", "GPT2", GPT2 | ENDS, "LMHeadModel"),
     Tiny("gpt2-inner-untied", "GPT2", GPT2 | ENDS | {"n_inner": 53, "tie_word_embeddings": False}, "LMHeadModel"),
     Tiny("gpt2-base", "GPT2", GPT2 | ENDS, "Model"),
-    Tiny("gpt_neox", "GPTNeoX", LLAMA),
-    Tiny("gpt_neox-no-bias", "GPTNeoX", LLAMA | {"attention_bias": False, "use_parallel_residual": False}),
-    Tiny("gpt_neox-tied", "GPTNeoX", LLAMA | {"tie_word_embeddings": True}),
+    Tiny("gpt_neox", "GPTNeoX", WIDE),
+    Tiny("gpt_neox-no-bias", "GPTNeoX", WIDE | {"attention_bias": False, "use_parallel_residual": False}),
+    Tiny("gpt_neox-tied", "GPTNeoX", WIDE | {"tie_word_embeddings": True}),
     Tiny("bloom", "Bloom", BLOOM),
     Tiny("bloom-odd-heads-untied", "Bloom", BLOOM | {"n_head": 3, "tie_word_embeddings": False}),
     Tiny("bloom-base", "Bloom", BLOOM, "Model"),

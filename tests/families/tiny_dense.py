@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.families.tiny import ENDS, LLAMA, YARN, Tiny
+from tests.families.tiny import ENDS, LLAMA, WIDE, YARN, Tiny
 
 WINDOW = {"sliding_window": 5}
 HEAD = {"head_dim": 10}
@@ -60,7 +60,7 @@ TINY_DENSE = [
         "attention_bias": True,
         "tie_word_embeddings": False,
     }),
-    Tiny("phi", "Phi", LLAMA),
+    Tiny("phi", "Phi", WIDE),
     Tiny("phi-norms-rotary", "Phi", LLAMA | {
         "qk_layernorm": True, "num_key_value_heads": 6, "hidden_size": 48, "intermediate_size": 53,
         "partial_rotary_factor": 0.75,
@@ -99,15 +99,15 @@ TINY_DENSE = [
         "use_sliding_window": True, "no_rope_layers": [0, 1, 0], "attention_bias": True, "mlp_bias": True,
         "tie_word_embeddings": False,
     }),
-    Tiny("stablelm", "StableLm", LLAMA | {"hidden_size": 48}),
-    Tiny("stablelm-norms-parallel", "StableLm", LLAMA | {
+    Tiny("stablelm", "StableLm", WIDE),
+    Tiny("stablelm-norms-parallel", "StableLm", WIDE | {
         "qk_layernorm": True, "use_parallel_residual": True, "use_qkv_bias": True, "partial_rotary_factor": 0.5,
         "tie_word_embeddings": True,
     }),
     Tiny("starcoder2", "Starcoder2", LLAMA | WINDOW),
-    Tiny("starcoder2-no-bias", "Starcoder2", LLAMA | {"use_bias": False, "tie_word_embeddings": False}),
+    Tiny("starcoder2-no-bias", "Starcoder2", LLAMA | HEAD | {"use_bias": False, "tie_word_embeddings": False}),
     Tiny("nemotron", "Nemotron", LLAMA | {"head_dim": 12}),
-    Tiny("nemotron-biases", "Nemotron", LLAMA | BIASES | {"tie_word_embeddings": True}),
+    Tiny("nemotron-biases", "Nemotron", LLAMA | BIASES | {"head_dim": 12, "tie_word_embeddings": True}),
     Tiny("exaone4", "Exaone4", DEEP | WINDOW | {"head_dim": 10}),
     Tiny("exaone4-tied", "Exaone4", LLAMA | WINDOW | ALTERNATING | {
         "sliding_window": None, "tie_word_embeddings": True, "layer_types": ["full_attention"] * 3,
@@ -146,7 +146,7 @@ TINY_DENSE = [
         "q_lora_rank": None, "v_head_dim": None, "scale_depth": None, "dim_model_base": None, "attention_bias": True,
         "tie_word_embeddings": False, "num_key_value_heads": 6, "mlp_bias": True,
     }),
-    Tiny("phi-tied", "Phi", LLAMA | {"tie_word_embeddings": True}),
+    Tiny("phi-tied", "Phi", WIDE | {"tie_word_embeddings": True}),
     Tiny("falcon", "Falcon", FALCON),
     Tiny("falcon-grouped-untied", "Falcon", FALCON | {
         "new_decoder_architecture": True, "num_kv_heads": 2, "ffn_hidden_size": 53, "tie_word_embeddings": False,

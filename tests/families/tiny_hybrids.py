@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.families.tiny import ENDS, LLAMA, Tiny
+from tests.families.tiny import ENDS, LLAMA, WIDE, Tiny
 
 # Recurrences add up differently in chunks than step by step.
 RECURRENT = 2e-3
@@ -23,7 +23,7 @@ QWEN3_5: dict[str, Any] = LLAMA | {
     "num_hidden_layers": 4, "head_dim": 16, "linear_num_key_heads": 3, "linear_num_value_heads": 6,
     "linear_key_head_dim": 5, "linear_value_head_dim": 7,
 }  # fmt: skip
-BAMBA: dict[str, Any] = LLAMA | {
+BAMBA: dict[str, Any] = WIDE | {
     "num_hidden_layers": 4, "mamba_n_heads": 8, "mamba_d_state": 7, "mamba_n_groups": 2, "attn_layer_indices": [1, 2],
 }  # fmt: skip
 QWEN3_NEXT: dict[str, Any] = QWEN3_5 | {
@@ -86,7 +86,7 @@ TINY_HYBRIDS = [
     Tiny("mamba", "Mamba", MAMBA),
     Tiny("mamba-biases-untied", "Mamba", MAMBA | {
         "use_bias": True, "use_conv_bias": False, "tie_word_embeddings": False, "time_step_rank": 3, "expand": 3,
-        "conv_kernel": 3,
+        "conv_kernel": 3, "hidden_act": "gelu",
     }),
     Tiny("mamba-base", "Mamba", MAMBA, "Model"),
     Tiny("mamba2", "Mamba2", MAMBA2),
@@ -126,7 +126,7 @@ TINY_HYBRIDS = [
     Tiny("jamba", "Jamba", JAMBA),
     Tiny("jamba-biases-tied", "Jamba", JAMBA | {
         "mamba_proj_bias": True, "mamba_conv_bias": False, "tie_word_embeddings": True, "mamba_dt_rank": 5,
-        "expert_layer_period": 3, "expert_layer_offset": 2, "num_key_value_heads": 6,
+        "expert_layer_period": 3, "expert_layer_offset": 2, "num_key_value_heads": 6, "hidden_act": "gelu",
     }),
     Tiny("jamba-dense", "Jamba", JAMBA | {"num_experts": 1, "attn_layer_period": 2, "attn_layer_offset": 0}),
     Tiny("granitemoehybrid", "GraniteMoeHybrid", GRANITE),
@@ -181,5 +181,5 @@ TINY_HYBRIDS = [
         "tie_word_embeddings": True, "rescale_every": 0, "attention_hidden_size": None, "intermediate_size": None,
     }),
     Tiny("rwkv-base", "Rwkv", RWKV, "Model"),
-    Tiny("bamba-all-mamba", "Bamba", BAMBA | {"attn_layer_indices": None, "mamba_n_groups": 1, "mamba_d_head": 6}),
+    Tiny("bamba-all-mamba", "Bamba", BAMBA | {"attn_layer_indices": None, "mamba_n_groups": 1, "mamba_d_head": 24}),
 ]  # fmt: skip

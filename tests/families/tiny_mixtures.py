@@ -103,13 +103,14 @@ TINY_MIXTURES = [
     Tiny("phimoe-biases-window", "Phimoe", PHIMOE | {
         "attention_bias": True, "lm_head_bias": True, "sliding_window": 5, "router_jitter_noise": 0.3, "head_dim": 10,
     }),
+    # Of a longer sequence transformers does not take the long factors, as Microsoft's code does.
     Tiny("phimoe-longrope", "Phimoe", PHIMOE | {
-        "original_max_position_embeddings": 16, "rope_parameters": {
+        "original_max_position_embeddings": 64, "rope_parameters": {
             "rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0, 1.25], "long_factor": [1.5, 6.0],
-            "short_mscale": 1.2, "long_mscale": 1.4, "original_max_position_embeddings": 16,
+            "short_mscale": 1.2, "long_mscale": 1.4, "original_max_position_embeddings": 64,
         },
     }),
-    Tiny("glm4_moe", "Glm4Moe", GLM4),
+    Tiny("glm4_moe", "Glm4Moe", GLM4 | {"head_dim": 12}),
     Tiny("glm4_moe-norms-bias", "Glm4Moe", GLM4 | {
         "use_qk_norm": True, "attention_bias": True, "head_dim": 10, "first_k_dense_replace": 0, "n_group": 1,
         "topk_group": 1, "tie_word_embeddings": True,
@@ -122,7 +123,7 @@ TINY_MIXTURES = [
     Tiny("minimax_m2-rotary_dim", "MiniMaxM2", MINIMAX_M2 | {"rotary_dim": 6}),
     Tiny("granitemoe", "GraniteMoe", GRANITE),
     Tiny("granitemoe-scaled", "GraniteMoe", GRANITE | GRANITE_SCALES | {
-        "attention_bias": True, "tie_word_embeddings": True,
+        "attention_multiplier": None, "attention_bias": True, "tie_word_embeddings": True,
     }),
     Tiny("granitemoeshared", "GraniteMoeShared", GRANITE | GRANITE_SCALES | {"shared_intermediate_size": 17}),
     Tiny("granitemoeshared-none", "GraniteMoeShared", GRANITE),

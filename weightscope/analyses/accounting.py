@@ -99,7 +99,7 @@ def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
             auxiliary += count
         else:
             total += count
-            active += count * group.chosen[0] // group.chosen[1]
+            active += count * group.chosen[0] // max(group.chosen[1], 1)
             stored_bytes += group.bytes if count or group.kind is Kind.SCALE else 0
             if group.section in (Section.EMBEDDING, Section.HEAD):
                 embedding += count

@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 
 
 class Heads(msgspec.Struct, frozen=True, kw_only=True):
-    """`count` query heads of `size` elements, which share `keys` key and value heads in consecutive groups."""
+    """`count` query heads of `size` elements, which share `keys` key and value heads in consecutive groups.
+
+    `even`: the class refuses a width that is not a multiple of the heads; others round the size of a head down.
+    """
 
     count: Size
     keys: Size
     size: Size
+    even: bool = False
 
     @property
     def words(self) -> str:
@@ -99,7 +103,7 @@ class Attention(Component, frozen=True, kw_only=True):
         return ", ".join(filter(None, (self.heads.words, self.sees.words)))
 
     def conflicts(self) -> Iterable[Conflict]:
-        """Queries that no number of keys shares equally, a width that no number of heads does."""
+        """Queries that no number of keys shares equally; a width that the heads do not, where the class minds."""
         heads, keys = self.heads.count, self.heads.keys
         if keys and heads % keys:
             yield Conflict(
@@ -107,7 +111,7 @@ class Attention(Component, frozen=True, kw_only=True):
                 (*heads.keys, *keys.keys),
             )
         derived = set(heads.keys) & set(self.heads.size.keys)
-        if derived and self.width % heads:
+        if self.heads.even and derived and self.width % heads:
             yield Conflict(
                 f"{self.width.text} {self.width:,} is not a multiple of {heads:,} {heads.text}, "
                 "and no head_dim is given",

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Mamba(Component, frozen=True, kw_only=True):
     """Each of `inner` channels has a state of `state` numbers, moved by steps that the token chooses.
 
-    The steps come from a vector of `rank` numbers. `norms` act on that vector and on what is written to and read from
+    The steps come from a vector of `rank` numbers. `activation` follows the convolution; the gate is always silu, as in
+    the paper's code. `norms` act on that vector and on what is written to and read from
     the states, in this order (Jamba). `bias` is on the projections from and to the model's width.
     """
 
@@ -82,7 +83,7 @@ class Mamba(Component, frozen=True, kw_only=True):
 
     def equation(self, x: str = "x") -> str:
         """The scan, what skips it, and the gate."""
-        return f"out_proj·((scan(u) + D ⊙ u) ⊙ {self.activation}(z)),  u = {self.activation}(conv(in_proj·{x}))"
+        return f"out_proj·((scan(u) + D ⊙ u) ⊙ silu(z)),  u = {self.activation}(conv(in_proj·{x}))"
 
     def terms(self) -> Mapping[Role, str]:
         """What moves each channel's state."""
@@ -112,5 +113,5 @@ class Mamba(Component, frozen=True, kw_only=True):
         dt = torch.nn.functional.softplus(linear(parts[0], weights, Role.DT_PROJ).to(wide))
         a = -weights[Role.A_LOG].to(wide).exp()
         scanned = selective_scan(u.to(wide), dt, a, parts[1].to(wide), parts[2].to(wide)).to(x.dtype)
-        gate = activate(self.activation, linear(x, weights, Role.Z_PROJ))
+        gate = activate("silu", linear(x, weights, Role.Z_PROJ))
         return linear((scanned + weights[Role.D] * u) * gate, weights, Role.OUT_PROJ)

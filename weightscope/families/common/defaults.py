@@ -12,6 +12,8 @@ DECODER: dict[str, Any] = {"is_causal": True, "tie_word_embeddings": False}
 ROPE: dict[str, Any] = {
     "max_position_embeddings": 2048, "rope_theta": 10000.0, "rope_scaling": Nullable(dict),
     "rope_parameters": Nullable(dict),
+    # No field of most classes, but transformers' scalings prefer it to their own of any config that has it.
+    "original_max_position_embeddings": Nullable(int),
 }  # fmt: skip
 LLAMA: dict[str, Any] = DECODER | ROPE | {
     "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
@@ -47,7 +49,9 @@ DEEPSEEK: dict[str, Any] = DECODER | ROPE | {
     "num_nextn_predict_layers": Nullable(int, 1),
 }  # fmt: skip
 GRANITE: dict[str, Any] = LLAMA | {
-    "embedding_multiplier": 1.0, "logits_scaling": 1.0, "residual_multiplier": 1.0, "attention_multiplier": 1.0,
+    "embedding_multiplier": 1.0, "logits_scaling": 1.0, "residual_multiplier": 1.0,
+    # Null: the root of the head size, as elsewhere.
+    "attention_multiplier": Nullable(float, 1.0),
 }  # fmt: skip
 DEEPSEEK_V32 = DEEPSEEK | {
     "max_position_embeddings": 163840, "num_nextn_predict_layers": Nullable(int, 0), "index_topk": 2048,

@@ -20,10 +20,10 @@ class Dims(msgspec.Struct, frozen=True, kw_only=True):
     heads: Heads
 
     @classmethod
-    def of(cls, config: Config) -> Dims:
+    def of(cls, config: Config, *, even: bool = False) -> Dims:
         """From the usual keys; `num_key_value_heads` and `head_dim` are read where the family declares them.
 
-        Absent or null, there are as many keys as queries, and the heads share the width.
+        Absent or null, there are as many keys as queries, and the heads share the width; `even` is that of `Heads`.
 
         Raises:
             ConfigError: more layers than any model has.
@@ -31,7 +31,8 @@ class Dims(msgspec.Struct, frozen=True, kw_only=True):
         width, count = config["hidden_size"], config["num_attention_heads"]
         keys = config["num_key_value_heads"] if config.declares("num_key_value_heads") else None
         size = config["head_dim"] if config.declares("head_dim") else None
-        heads = Heads(count=count, keys=count if keys is None else keys, size=width // count if size is None else size)
+        size = width // count if size is None else size
+        heads = Heads(count=count, keys=count if keys is None else keys, size=size, even=even)
         return cls(width=width, depth=depth_of(config), heads=heads)
 
     @property

@@ -13,15 +13,22 @@ SLIDING, FULL = "sliding_attention", "full_attention"
 WINDOWS = {SLIDING: SLIDING, FULL: FULL}
 # Of hybrids: the kinds under the names that transformers 5 and earlier releases give them.
 LINEAR = "linear_attention"
-MIXERS = {LINEAR: LINEAR, "mamba": LINEAR, FULL: FULL, "attention": FULL}
+MIXERS = {LINEAR: LINEAR, FULL: FULL}
+# Names of earlier releases, which transformers replaces in the `layer_types` of any class.
+EARLIER = {"mamba": LINEAR, "attention": FULL}
 
 
 def layer_types(
-    config: Config, default: Callable[[int], str], *, key: str = "layer_types", known: Mapping[str, str] = WINDOWS
+    config: Config,
+    default: Callable[[int], str],
+    *,
+    key: str = "layer_types",
+    known: Mapping[str, str] = WINDOWS,
+    last: str | None = None,
 ) -> list[str]:
     """The kind of each layer: what the list under `key` says, or where it is absent what `default` says of its number.
 
-    `known` are the kinds under every name that configs have for them.
+    `known` are the kinds under every name that configs have for them; `last` is the last layer's, whatever they say.
 
     Raises:
         ConfigError: the list is of another length than the model is deep.
@@ -29,13 +36,16 @@ def layer_types(
     """
     depth, listed = depth_of(config), config[key]
     if listed is None:
-        return [default(number) for number in range(depth)]
+        listed = [default(number) for number in range(depth)]
     if not isinstance(listed, list) or len(listed) != depth:
         raise config.error(f"{key} does not name {depth:,} layers, as num_hidden_layers says")
-    for kind in listed:
+    kinds = [EARLIER.get(kind, kind) if isinstance(kind, str) else kind for kind in listed]
+    if last is not None:
+        kinds[-1:] = [last for _ in kinds[-1:]]
+    for kind in kinds:
         if not isinstance(kind, str) or kind not in known:
             raise UndeclaredError(f"layers of the kind {kind!r:.60} are not declared", where=config.source)
-    return [known[kind] for kind in listed]
+    return [known[kind] for kind in kinds]
 
 
 def upper_windows(config: Config) -> list[int | None]:

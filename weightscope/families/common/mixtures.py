@@ -23,9 +23,9 @@ def spelling(root: str) -> tuple[str, bool]:
 
 
 def every_so_often(config: Config) -> Callable[[int], bool]:
-    """Qwen's choice: each `decoder_sparse_step`-th layer but those of `mlp_only_layers`."""
-    step, dense = config["decoder_sparse_step"], listed(config, "mlp_only_layers")
-    return lambda layer: layer not in dense and (layer + 1) % step == 0
+    """Qwen's choice: each `decoder_sparse_step`-th layer but those of `mlp_only_layers`; none without experts."""
+    step, dense, experts = config["decoder_sparse_step"], listed(config, "mlp_only_layers"), config["num_experts"]
+    return lambda layer: layer not in dense and experts > 0 and (layer + 1) % step == 0
 
 
 def listed(config: Config, key: str) -> Collection[int]:

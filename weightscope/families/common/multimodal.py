@@ -17,7 +17,7 @@ def feature_layer(config: Config, depth: int) -> int:
     if not isinstance(layer, int):
         raise UndeclaredError("a vision_feature_layer of several layers is not declared", where=config.source)
     if not -depth - 1 <= layer <= depth:
-        raise config.error(f"vision_feature_layer is {layer}, and the vision encoder has {depth:,} layers")
+        raise config.error(f"vision_feature_layer is {layer}, but the vision encoder's num_hidden_layers is {depth:,}")
     return int(layer)
 
 

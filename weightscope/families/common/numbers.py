@@ -17,13 +17,25 @@ def number(config: Config, key: str) -> float:
     return float(value)
 
 
-def numbers(config: Config, key: str, count: int) -> tuple[float, ...]:
-    """That many numbers, or ones where the config lists none.
+def divisor(config: Config, key: str) -> float:
+    """A number that may be neither null nor 0.
 
     Raises:
-        ConfigError: it lists something else.
+        ConfigError: it is.
     """
-    listed = config[key] or [1.0] * count
+    value = number(config, key)
+    if not value:
+        raise config.error(f"{key!r} is 0, and something is divided by it")
+    return value
+
+
+def numbers(config: Config, key: str, count: int) -> tuple[float, ...]:
+    """The first so many numbers, or ones where the config lists none.
+
+    Raises:
+        ConfigError: it lists fewer, or something else.
+    """
+    listed = (config[key] or [1.0] * count)[:count]
     if len(listed) != count or not all(isinstance(value, int | float) for value in listed):
         raise config.error(f"{key!r} is {listed!r:.60}, not {count} numbers")
     return tuple(map(float, listed))

@@ -99,7 +99,7 @@ def gated_mlp(
         name=name,
         items=tuple(Linear(spelled, role, bias=bias) for spelled, role in zip(names, roles, strict=True)),
         width=config["hidden_size"],
-        inner=inner or config["intermediate_size"],
+        inner=config["intermediate_size"] if inner is None else inner,
         activation=activation or config["hidden_act"],
         gate_scale=gate_scale,
         out_scale=out_scale,
@@ -124,7 +124,7 @@ def mlp(
         name=name,
         items=(Linear(names[0], Role.UP_PROJ, bias=bias), Linear(names[1], Role.DOWN_PROJ, bias=bias)),
         width=config["hidden_size"],
-        inner=inner or config["intermediate_size"],
+        inner=config["intermediate_size"] if inner is None else inner,
         activation=config["hidden_act"],
         learned=learned,
     )

@@ -17,6 +17,7 @@ def rotary(
     *,
     interleaved: bool = False,
     layers: str | None = None,
+    theta: float | None = None,
     named: Mapping[str, str] | None = None,
     limit: int | None = None,
     beyond: str = "",
@@ -26,21 +27,22 @@ def rotary(
     Theta is `rope_theta` or `rotary_emb_base`; the share of a head that turns is `partial_rotary_factor`, `rotary_pct`
     or `rope_pct`; some scalings go by `max_position_embeddings` and `original_max_position_embeddings`. `layers` is a
     kind of layer where each has its own rotation: `rope_parameters` holds one for each; of the older keys
-    `rope_local_base_freq` is the theta of sliding_attention, and `rope_scaling` is full_attention's (Gemma 3). `named`
-    are a family's own names of published scalings; `limit` and `beyond` are the rotation's.
+    `rope_local_base_freq` is the theta of sliding_attention, and `rope_scaling` is full_attention's (Gemma 3). `theta`
+    counts where `rope_parameters` has none. `named` are a family's own names of published scalings; `limit` and
+    `beyond` are the rotation's.
 
     Raises:
         ConfigError: a number that no rotation has.
     """
     settings = _settings(config, layers)
-    theta = _first(settings.pop("rope_theta", None), _theta(config, layers))
+    theta = _first(settings.pop("rope_theta", None), theta, _theta(config, layers))
     kind = _first(settings.pop("rope_type", None), settings.get("type"), "default")
     settings.pop("type", None)
     kind = (NAMES | dict(named or {})).get(kind, kind) if isinstance(kind, str) else repr(kind)
     share = settings.pop("partial_rotary_factor", None)
     own = next((key for key in ("partial_rotary_factor", "rotary_pct", "rope_pct") if config.declares(key)), None)
-    # A class without the key ignores it, but for the scalings that all classes share.
-    if own is None and kind == "default":
+    # A class without the key ignores it, but for the scalings that all classes share; Hunyuan's is its own.
+    if own is None and kind in ("default", "ntk_alpha"):
         share = None
     share = _first(share, config[own] if own else None, 1.0)
     for key, value, most in (("rope_theta", theta, 1e300), ("partial_rotary_factor", share, 1)):
@@ -57,7 +59,7 @@ def rotary(
             kind=kind,
             settings=_numbers(config, settings),
             context=_declared(config, "max_position_embeddings"),
-            trained=_declared(config, "original_max_position_embeddings"),
+            trained=_declared(config, "original_max_position_embeddings") if layers is None else None,
         ),
         interleaved=interleaved,
         sections=_sections(config, sections),
@@ -85,7 +87,9 @@ def _settings(config: Config, layers: str | None) -> dict[str, Any]:
     own = whole.get(layers) or {}
     if not isinstance(own, dict):
         raise config.error(f"the {layers} of 'rope_parameters' is {own!r:.60}, not an object")
-    return own | ((_declared(config, "rope_scaling") or {}) if layers == FULL else {})
+    scaling = (_declared(config, "rope_scaling") or {}) if layers == FULL else {}
+    # The classes update a default rotation, so that an older `type` beside it is not read.
+    return {"rope_type": own.get("type", "default")} | own | scaling
 
 
 def _declared(config: Config, key: str) -> Any:

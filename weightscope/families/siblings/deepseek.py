@@ -51,7 +51,10 @@ def indexer(config: Config, rope: Rope) -> Indexer:
 def deepseek_mixture(
     config: Config, routing: Routing, *, stacked: bool, correction: bool = True, mlp_bias: bool = False
 ) -> MixtureOfExperts:
-    """Routed experts, and `n_shared_experts` for every token, stored as one wider MLP that alone may have biases."""
+    """Routed experts, and `n_shared_experts` for every token, stored as one wider MLP that alone may have biases.
+
+    Of 0 shared experts the MLP is stored without elements, as the class builds it; null is none.
+    """
     inner, shared = config["moe_intermediate_size"], config["n_shared_experts"]
     return MixtureOfExperts(
         name="mlp",
@@ -60,7 +63,7 @@ def deepseek_mixture(
         chosen=config["num_experts_per_tok"],
         expert=gated_mlp(config, "", inner=inner),
         routing=routing,
-        shared=gated_mlp(config, "shared_experts", inner=inner * shared, bias=mlp_bias) if shared else None,
+        shared=None if shared is None else gated_mlp(config, "shared_experts", inner=inner * shared, bias=mlp_bias),
         correction="gate.e_score_correction_bias" if correction else None,
         stacked=STACK if stacked else None,
     )

@@ -30,7 +30,7 @@ def granite_mlp(config: Config, inner: Size) -> GatedMLP:
 
 
 def granite_mixture(config: Config, shared: Size | None, *, stacked: bool) -> MixtureOfExperts:
-    """Experts stacked on disk as well as in memory, and a shared MLP where it has any width."""
+    """Experts stacked on disk as well as in memory, and a shared MLP of width `shared`, if there is one."""
     width = config["hidden_size"]
     expert = GatedMLP(
         name="", items=(), width=width, inner=config["intermediate_size"], activation=config["hidden_act"]
@@ -43,5 +43,5 @@ def granite_mixture(config: Config, shared: Size | None, *, stacked: bool) -> Mi
         expert=expert,
         stacked=IN_MEMORY if stacked else ON_DISK,
         router="block_sparse_moe.router" if stacked else "block_sparse_moe.router.layer",
-        shared=granite_mlp(config, shared) if shared else None,
+        shared=None if shared is None else granite_mlp(config, shared),
     )

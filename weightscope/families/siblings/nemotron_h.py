@@ -17,6 +17,7 @@ from weightscope.errors import UndeclaredError
 from weightscope.families.common.layer_types import FULL, LINEAR, visible
 from weightscope.families.common.numbers import number
 from weightscope.families.common.parts import four_projections
+from weightscope.families.common.refusals import refuse
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.linear import Linear
@@ -26,12 +27,13 @@ NAME = "mixer"
 # The layers in the letters of `hybrid_override_pattern`, and in the words of `layers_block_type`.
 LETTERS = {"M": LINEAR, "*": FULL, "E": "moe", "-": "mlp"}
 WORDS = {"mamba": LINEAR, "attention": FULL} | {kind: kind for kind in LETTERS.values()}
-AHEAD = (FULL, "moe")
+# What the class has where the config names no layers, and of those that predict further tokens.
+DEFAULT, AHEAD = (LINEAR, "moe", FULL, "mlp"), (FULL, "moe")
 STACKED = Stack(items=(Stacked("up_proj", Role.UP_PROJ), Stacked("down_proj", Role.DOWN_PROJ)))
 
 
-def nemotron_kinds(config: Config, prefix: str = "", default: tuple[str, ...] | None = None) -> list[str]:
-    """The kind of each layer, from a list of words or else a string of letters.
+def nemotron_kinds(config: Config, prefix: str = "", default: tuple[str, ...] = DEFAULT) -> list[str]:
+    """The kind of each layer, from a list of words or else a string of letters; those of the class without either.
 
     Raises:
         UndeclaredError: a kind of layer that is not among the known ones.
@@ -39,10 +41,8 @@ def nemotron_kinds(config: Config, prefix: str = "", default: tuple[str, ...] | 
     listed = config[f"{prefix}layers_block_type"]
     known = LETTERS if listed is None else WORDS
     listed = config[f"{prefix}hybrid_override_pattern"] if listed is None else listed
-    if listed is None and default:
+    if listed is None:
         return list(default)
-    if not isinstance(listed, list | str):
-        raise config.error("lacks a list of its layers (layers_block_type or hybrid_override_pattern)")
     for kind in listed:
         if not isinstance(kind, str) or kind not in known:
             raise UndeclaredError(f"layers of the kind {kind!r:.60} are not declared", where=config.source)
@@ -79,14 +79,22 @@ def _part(config: Config, kind: str, *, stacked: bool) -> Component:
     if kind == LINEAR:
         return _mamba2(config)
     if kind == FULL:
-        if config["attention_bias"]:
-            raise UndeclaredError("Nemotron-H with attention_bias is not declared", where=config.source)
-        count, keys = config["num_attention_heads"], config["num_key_value_heads"]
-        heads = Heads(count=count, keys=count if keys is None else keys, size=config["head_dim"])
-        return Attention(
-            name=NAME, projections=four_projections(), width=config["hidden_size"], heads=heads, sees=visible(config)
-        )
+        return _attention(config)
     return _mlp(config, NAME, config["intermediate_size"]) if kind == "mlp" else _mixture(config, stacked=stacked)
+
+
+def _attention(config: Config) -> Attention:
+    """Without positions: order comes from the recurrence."""
+    # NVIDIA's code has more tensors with it, and transformers ignores it.
+    refuse(config, "Nemotron-H", ("attention_bias",))
+    count, keys = config["num_attention_heads"], config["num_key_value_heads"]
+    return Attention(
+        name=NAME,
+        projections=four_projections(),
+        width=config["hidden_size"],
+        heads=Heads(count=count, keys=count if keys is None else keys, size=config["head_dim"]),
+        sees=visible(config),
+    )
 
 
 def _mamba2(config: Config) -> Mamba2:
@@ -123,7 +131,9 @@ def _mlp(config: Config, name: str, inner: Size, width: Size | None = None, *, b
 
 def _mixture(config: Config, *, stacked: bool) -> Component:
     """Routed as in DeepSeek-V3, on a narrower x where `moe_latent_size` says so; experts have no bias."""
-    latent = config["moe_latent_size"]
+    latent, shared = config["moe_latent_size"], config["moe_shared_expert_intermediate_size"]
+    if latent == 0:
+        raise config.error("'moe_latent_size' is 0, and must be at least 1, or null")
     return MixtureOfExperts(
         name=NAME,
         width=config["hidden_size"],
@@ -137,7 +147,7 @@ def _mixture(config: Config, *, stacked: bool) -> Component:
             normalize=bool(config["norm_topk_prob"]),
             scale=number(config, "routed_scaling_factor"),
         ),
-        shared=_mlp(config, "shared_experts", config["moe_shared_expert_intermediate_size"]),
+        shared=_mlp(config, "shared_experts", shared or config["intermediate_size"]),
         correction="gate.e_score_correction_bias",
         latent=latent,
         latent_bias=config["mlp_bias"],

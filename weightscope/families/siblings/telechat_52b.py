@@ -28,7 +28,7 @@ def telechat_52b(config: Config, root: str) -> CausalLM:
     """`telechat` calls it: the type is the same, the config's keys are not. Scores by layer cancel out."""
     config = config.with_defaults(TELECHAT_52B, GPT2_NAMES)
     require(config, "TeleChat", TENSORS)
-    s, bias, inner, mup = Dims.of(config), config["add_bias_linear"], config["n_inner"], config["use_mup"]
+    s, bias, inner, mup = Dims.of(config, even=True), config["add_bias_linear"], config["n_inner"], config["use_mup"]
     norm = (rms_norms if config["use_RMSNorm"] else layer_norms)(config["layer_norm_epsilon"])
     block = Block(
         input_norm=norm("ln_1", Role.INPUT_NORM, s.width),

@@ -23,7 +23,7 @@ LLAMA3: dict[str, Any] = {
 APERTUS = LLAMA | {
     "vocab_size": 131072, "intermediate_size": 14336, "hidden_act": "xielu", "rms_norm_eps": 1e-5,
     "max_position_embeddings": 65536, "rope_theta": 12000000.0,
-    "rope_parameters": Nullable(dict, LLAMA3),
+    "rope_parameters": Nullable(dict, LLAMA3, fills=True),
 }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ ARCEE = LLAMA | {
 @family("arcee", roots=("model", ""), defaults=ARCEE)
 def arcee(config: Config, root: str) -> CausalLM:
     """Biases on all projections or none, on both matrices of the MLP or none."""
-    s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"])
+    s, norm = Dims.of(config, even=True), rms_norms(config["rms_norm_eps"])
     attention = self_attention(
         s,
         four_projections(qkv_bias=config["attention_bias"], o_bias=config["attention_bias"]),

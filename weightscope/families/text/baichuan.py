@@ -28,7 +28,7 @@ UNKNOWN = "Baichuan 2 normalizes its head and Baichuan does not, and a vocabular
 @family("baichuan", roots=("model", ""), defaults=BAICHUAN)
 def baichuan(config: Config, root: str) -> CausalLM:
     """7B turns queries and keys and has `max_position_embeddings`; 13B has ALiBi and `model_max_length` alone."""
-    s, norm, vocabulary = Dims.of(config), rms_norms(config["rms_norm_eps"]), config["vocab_size"]
+    s, norm, vocabulary = Dims.of(config, even=True), rms_norms(config["rms_norm_eps"]), config["vocab_size"]
     turns = "max_position_embeddings" in config
     if not turns and "model_max_length" not in config:
         raise UndeclaredError(

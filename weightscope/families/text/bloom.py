@@ -28,7 +28,7 @@ NAMES = {"n_embed": "hidden_size", "num_hidden_layers": "n_layer", "num_attentio
 @family("bloom", roots=("transformer", ""), defaults=BLOOM, attribute_map=NAMES)
 def bloom(config: Config, root: str) -> CausalLM:
     """Rows of `query_key_value` are, head by head, its query, key and value; published without the root."""
-    s, norm = Dims.of(config), layer_norms(config["layer_norm_epsilon"])
+    s, norm = Dims.of(config, even=True), layer_norms(config["layer_norm_epsilon"])
     count = s.heads.count
     block = Block(
         input_norm=norm("input_layernorm", Role.INPUT_NORM, s.width),

@@ -14,7 +14,7 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 COHERE2 = COHERE | {
-    "rope_theta": 10000.0, "sliding_window": Nullable(int, 4096), "sliding_window_pattern": 4,
+    "rope_theta": 10000.0, "sliding_window": Nullable(int, 4096), "sliding_window_pattern": Nullable(int, 4),
     "layer_types": Nullable(list),
 }  # fmt: skip
 

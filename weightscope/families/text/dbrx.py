@@ -23,7 +23,7 @@ from weightscope.storage.stacked import Stacked
 
 DBRX: dict[str, Any] = DECODER | {
     "d_model": 2048, "n_heads": 16, "n_layers": 24, "vocab_size": 32000, "attn_config": Nullable(dict),
-    "ffn_config": Nullable(dict),
+    "ffn_config": Nullable(dict), "rope_parameters": Nullable(dict), "rope_scaling": Nullable(dict),
 }  # fmt: skip
 ATTENTION = ROPE | {"clip_qkv": Nullable(float), "kv_n_heads": 1}
 FFN: dict[str, Any] = {
@@ -33,16 +33,17 @@ FFN: dict[str, Any] = {
 ATTRIBUTES = {"hidden_size": "d_model", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers"}
 PROJECTIONS = (Linear("Wqkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ), Linear("out_proj", Role.O_PROJ))
 STACKED = (
-    Stacked("w1", Role.GATE_PROJ, flat=True),
-    Stacked("v1", Role.UP_PROJ, flat=True),
+    Stacked("w1", Role.GATE_PROJ, flat=True), Stacked("v1", Role.UP_PROJ, flat=True),
     Stacked("w2", Role.DOWN_PROJ, flat=True, transposed=True),
-)
+)  # fmt: skip
 
 
 @family("dbrx", roots=("transformer", ""), defaults=DBRX, attribute_map=ATTRIBUTES)
 def dbrx(config: Config, root: str) -> CausalLM:
     """The rotation's theta is `attn_config`'s, as in DBRX's own code; transformers 5 looks for it elsewhere."""
     width, count, norm = config["d_model"], config["n_heads"], layer_norms(1e-5, bias=False)
+    if width % count:
+        raise config.error(f"d_model {width:,} is not a multiple of {count:,} n_heads")
     inner = config.nested("attn_config").with_defaults(ATTENTION)
     block = Block(
         input_norm=norm("norm_attn_norm.norm_1", Role.INPUT_NORM, width),
@@ -59,7 +60,10 @@ def dbrx(config: Config, root: str) -> CausalLM:
         feed_forward=mixture(width, config.nested("ffn_config").with_defaults(FFN)),
     )
     table, last = token_embedding(config, "wte"), norm("norm_f", Role.FINAL_NORM, width)
-    return causal_lm(config, root, lambda _: block, embedding=table, layers="blocks", final_norm=last)
+    scaling = config["rope_scaling"] or config["rope_parameters"] or {}
+    kind = scaling.get("rope_type", scaling.get("type", "default"))
+    refused = "" if kind == "default" else f"DBRX with a rope_scaling of the type {kind!r:.60}"
+    return causal_lm(config, root, lambda _: block, embedding=table, layers="blocks", final_norm=last, refused=refused)
 
 
 def mixture(width: Size, config: Config) -> MixtureOfExperts:

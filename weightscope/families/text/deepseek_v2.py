@@ -53,6 +53,6 @@ def deepseek_v2(config: Config, root: str) -> CausalLM:
         layer,
         final_norm=norm("norm", Role.FINAL_NORM, width),
         # DeepSeek's code normalizes with norm_topk_prob, transformers does not; no published model asks for it.
-        refused=not_computed(config, "DeepSeek-V2", {"norm_topk_prob": False})
+        refused=not_computed(config, "DeepSeek-V2", {"norm_topk_prob": (False, None)})
         or ("" if method in METHODS else f"DeepSeek-V2 with topk_method {method!r:.60}"),
     )

@@ -52,7 +52,7 @@ def falcon(config: Config, root: str) -> CausalLM:
                 Linear("dense", Role.O_PROJ, bias=bias),
             ),
             width=width,
-            heads=Heads(count=count, keys=keys, size=size),
+            heads=Heads(count=count, keys=keys, size=size, even=True),
             positions=alibi if config["alibi"] else rotary(config, size),
             sees=visible(config),
         ),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from math import sqrt
 
+from weightscope.components.attention.sees import EVERYTHING
 from weightscope.components.decoder import CausalLM
-from weightscope.config import Config
+from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import causal_lm, token_embedding
 from weightscope.families.common.defaults import GEMMA
 from weightscope.families.common.dims import Dims
@@ -22,7 +23,7 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 
-@family("gemma", roots=("model", ""), defaults=GEMMA)
+@family("gemma", roots=("model", ""), defaults=GEMMA | {"use_bidirectional_attention": Nullable(bool)})
 def gemma(config: Config, root: str) -> CausalLM:
     """One norm before each half, as in Llama."""
     s, norm, bias = Dims.of(config), rms_norms(config["rms_norm_eps"], offset=1.0), config["attention_bias"]
@@ -30,7 +31,7 @@ def gemma(config: Config, root: str) -> CausalLM:
         s,
         four_projections(qkv_bias=bias, o_bias=bias),
         positions=rotary(config, s.head_dim),
-        sees=visible(config),
+        sees=EVERYTHING if config["use_bidirectional_attention"] else visible(config),
     )
     # The published Gemma says "gelu" and means the tanh approximation, as its config class corrects it.
     named = config["hidden_act"]

@@ -21,7 +21,7 @@ from weightscope.roles import Role
 @family("gemma2", roots=("model", ""), defaults=GEMMA2)
 def gemma2(config: Config, root: str) -> CausalLM:
     """A window in every other layer from the first."""
-    s, norm, bias = Dims.of(config), rms_norms(config["rms_norm_eps"], offset=1.0), config["attention_bias"]
+    s, norm, bias = Dims.of(config, even=True), rms_norms(config["rms_norm_eps"], offset=1.0), config["attention_bias"]
     rope, kinds = rotary(config, s.head_dim), layer_types(config, lambda i: FULL if i % 2 else SLIDING)
     scalar = config["query_pre_attn_scalar"]
     scores = Scores(scale=1 / sqrt(scalar) if scalar else None, cap=config["attn_logit_softcapping"])

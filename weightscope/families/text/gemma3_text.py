@@ -20,7 +20,7 @@ from weightscope.roles import Role
 
 GEMMA3 = GEMMA2 | {
     "vocab_size": 262208, "num_key_value_heads": 4, "max_position_embeddings": 131072, "query_pre_attn_scalar": 256,
-    "final_logit_softcapping": Nullable(float), "sliding_window_pattern": 6,
+    "final_logit_softcapping": Nullable(float), "sliding_window_pattern": Nullable(int, 6),
     "use_bidirectional_attention": Nullable(bool, False), "rope_theta": 1000000.0, "rope_local_base_freq": 10000.0,
 }  # fmt: skip
 
@@ -28,7 +28,7 @@ GEMMA3 = GEMMA2 | {
 @family("gemma3_text", roots=("model", ""), defaults=GEMMA3)
 def gemma3_text(config: Config, root: str) -> CausalLM:
     """Five layers with a window and a rotation of their own, then one without; EmbeddingGemma sees both ways."""
-    s, norm, bias = Dims.of(config), rms_norms(config["rms_norm_eps"], offset=1.0), config["attention_bias"]
+    s, norm, bias = Dims.of(config, even=True), rms_norms(config["rms_norm_eps"], offset=1.0), config["attention_bias"]
     every, scalar = config["sliding_window_pattern"], config["query_pre_attn_scalar"]
     kinds = layer_types(config, lambda i: SLIDING if (i + 1) % every else FULL)
     ropes = {kind: rotary(config, s.head_dim, layers=kind) for kind in (SLIDING, FULL)}
@@ -40,7 +40,7 @@ def gemma3_text(config: Config, root: str) -> CausalLM:
             norms=head_norms(norm, s.head_dim),
             positions=ropes[kinds[i]],
             sees=seen(config, slides=kinds[i] == SLIDING),
-            # The class has attn_logit_softcapping, and does not use it.
+            # The class has attn_logit_softcapping, and its attention leaves it out.
             scores=Scores(scale=1 / sqrt(scalar) if scalar else None),
         )
         mlp = gated_mlp(config, "mlp", activation=config["hidden_activation"])

@@ -31,7 +31,7 @@ GEMMA3N = GEMMA | {
 @family("gemma3n_text", roots=("model", "model.language_model", ""), defaults=GEMMA3N)
 def gemma3n_text(config: Config, root: str) -> CausalLM:
     """The width of the MLP and how much of its gate is cut off may differ by layer."""
-    s, eps, streams = Dims.of(config), config["rms_norm_eps"], config["altup_num_inputs"]
+    s, eps, streams = Dims.of(config, even=True), config["rms_norm_eps"], config["altup_num_inputs"]
     norm, inner, activation = rms_norms(eps), config["hidden_size_per_layer_input"], config["hidden_activation"]
     kinds = layer_types(config, lambda i: SLIDING if (i + 1) % 5 else FULL)
     modes, widths = sharing(config, kinds), by_layer(config, "intermediate_size", config["intermediate_size"])

@@ -29,7 +29,7 @@ GEMMA4 = GEMMA | {
     "enable_moe_block": False, "num_experts": Nullable(int), "top_k_experts": Nullable(int),
     "moe_intermediate_size": Nullable(int), "use_double_wide_mlp": False, "use_bidirectional_attention": Nullable(str),
     "global_head_dim": Nullable(int, 512), "num_global_key_value_heads": Nullable(int),
-    "per_layer_config": Nullable(dict, {}), "rope_parameters": Nullable(dict, ROTATIONS),
+    "per_layer_config": Nullable(dict, {}), "rope_parameters": Nullable(dict, ROTATIONS, fills=True),
 }  # fmt: skip
 
 
@@ -37,8 +37,7 @@ GEMMA4 = GEMMA | {
 def gemma4_text(config: Config, root: str) -> CausalLM:
     """The last layer sees everything; those that take others' keys may have an MLP of twice the width."""
     s, eps, inner = Dims.of(config), config["rms_norm_eps"], config["hidden_size_per_layer_input"]
-    norm, kinds = rms_norms(eps), layer_types(config, lambda i: SLIDING if (i + 1) % 6 else FULL)
-    kinds[-1:] = [FULL for _ in kinds[-1:]]
+    norm, kinds = rms_norms(eps), layer_types(config, lambda i: SLIDING if (i + 1) % 6 else FULL, last=FULL)
     modes, activation = sharing(config, kinds), config["hidden_activation"]
     given = LayerInput(width=s.width, inner=inner, activation=activation, eps=eps) if inner else None
 

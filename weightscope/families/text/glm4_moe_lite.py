@@ -22,18 +22,18 @@ GLM4_MOE_LITE = DEEPSEEK | {
     "qk_nope_head_dim": 192, "v_head_dim": 256, "rms_norm_eps": 1e-5, "max_position_embeddings": 202752,
     "num_nextn_predict_layers": Nullable(int, 0),
 }  # fmt: skip
+ATTRIBUTES = {"num_local_experts": "n_routed_experts", "head_dim": "qk_rope_head_dim"}
 # No keys of the class: the first layer is dense unless `mlp_layer_types` says otherwise.
 for absent in ("first_k_dense_replace", "moe_layer_freq"):
     del GLM4_MOE_LITE[absent]
 
 
-@family("glm4_moe_lite", roots=ROOTS, defaults=GLM4_MOE_LITE, attribute_map={"num_local_experts": "n_routed_experts"})
+@family("glm4_moe_lite", roots=ROOTS, defaults=GLM4_MOE_LITE, attribute_map=ATTRIBUTES)
 def glm4_moe_lite(config: Config, root: str) -> CausalLM:
-    """`partial_rotary_factor` narrows the part of a head that is rotated."""
+    """The rotated part of a head is rotated whole: of a share of it the class makes fewer angles than it has pairs."""
     (prefix, stacked), width, norm = spelling(root), config["hidden_size"], rms_norms(config["rms_norm_eps"])
-    attention = latent_attention(
-        config, rotary(config, config["qk_rope_head_dim"], interleaved=config["rope_interleave"])
-    )
+    rope = rotary(config, config["qk_rope_head_dim"], interleaved=config["rope_interleave"])
+    attention = latent_attention(config, rope)
     mixed = deepseek_mixture(config, grouped_sigmoid(config), stacked=stacked)
     dense, mixes = gated_mlp(config, "mlp"), first_dense(config)
 
@@ -42,4 +42,6 @@ def glm4_moe_lite(config: Config, root: str) -> CausalLM:
 
     ahead = pre_norm_block(norm, width, attention=attention, feed_forward=mixed)
     final_norm = norm("norm", Role.FINAL_NORM, width)
-    return causal_lm(config, prefix, layer, final_norm=final_norm, extras=numbered_ahead(config, prefix, ahead))
+    extras = numbered_ahead(config, prefix, ahead)
+    refused = "" if rope.dim == config["qk_rope_head_dim"] else "GLM-4.7-Flash with a partial_rotary_factor below 1"
+    return causal_lm(config, prefix, layer, final_norm=final_norm, extras=extras, refused=refused)

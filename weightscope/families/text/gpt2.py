@@ -33,7 +33,7 @@ OWN = GPT2 | {
 def gpt2(config: Config, root: str) -> CausalLM:
     """Conv1D matrices are stored (in, out); old checkpoints carry the causal mask as a buffer `bias`."""
     refuse(config, "GPT-2", ("add_cross_attention",))
-    s, norm = Dims.of(config), layer_norms(config["layer_norm_epsilon"])
+    s, norm = Dims.of(config, even=True), layer_norms(config["layer_norm_epsilon"])
     activation, positions = config["activation_function"], config["n_positions"]
     scale = s.head_dim**-0.5 if config["scale_attn_weights"] else 1.0
     falls = config["scale_attn_by_inverse_layer_idx"]

@@ -33,7 +33,7 @@ GPT_BIGCODE = GPT2 | {
 def gpt_bigcode(config: Config, root: str) -> CausalLM:
     """Rows of `c_attn` are all queries, the key, the value; without `multi_query` head by head its three."""
     refuse(config, "GPTBigCode", ("add_cross_attention",))
-    s, norm = Dims.of(config), layer_norms(config["layer_norm_epsilon"])
+    s, norm = Dims.of(config, even=True), layer_norms(config["layer_norm_epsilon"])
     keys = Size(1) if config["multi_query"] else s.heads.count
     block = Block(
         input_norm=norm("ln_1", Role.INPUT_NORM, s.width),
@@ -44,7 +44,7 @@ def gpt_bigcode(config: Config, root: str) -> CausalLM:
                 Linear("c_proj", Role.O_PROJ, bias=True),
             ),
             width=s.width,
-            heads=Heads(count=s.heads.count, keys=keys, size=s.head_dim),
+            heads=Heads(count=s.heads.count, keys=keys, size=s.head_dim, even=True),
             sees=visible(config),
             scores=Scores(scale=None if config["scale_attn_weights"] else 1.0),
         ),

@@ -29,7 +29,8 @@ THREE = {"q_proj": Role.Q_PROJ, "k_proj": Role.K_PROJ, "v_proj": Role.V_PROJ}
 @family("gpt_neo", roots=("transformer", ""), defaults=GPT_NEO, attribute_map=NAMES)
 def gpt_neo(config: Config, root: str) -> CausalLM:
     """Masks are the class's own, and causal whatever `is_causal` says."""
-    s, norm, positions = Dims.of(config), layer_norms(config["layer_norm_epsilon"]), config["max_position_embeddings"]
+    s, norm = Dims.of(config, even=True), layer_norms(config["layer_norm_epsilon"])
+    positions = config["max_position_embeddings"]
     projections = (*linears(THREE), Linear("out_proj", Role.O_PROJ, bias=True), *causal_masks(positions))
     kinds, window = _kinds(config, s.depth), Window(int(config["window_size"]))
 

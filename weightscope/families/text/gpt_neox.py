@@ -38,7 +38,7 @@ def gpt_neox(config: Config, root: str) -> CausalLM:
                 *causal_masks(config["max_position_embeddings"]),
             ),
             width=width,
-            heads=Heads(count=count, keys=count, size=size),
+            heads=Heads(count=count, keys=count, size=size, even=True),
             positions=rotary(config, config["head_dim"] or size),
             sees=visible(config),
         ),

@@ -29,7 +29,7 @@ GPT_OSS = LLAMA | {
     "vocab_size": 201088, "hidden_size": 2880, "intermediate_size": 2880, "num_hidden_layers": 36,
     "num_attention_heads": 64, "num_key_value_heads": Nullable(int, 8), "head_dim": Nullable(int, 64),
     "rms_norm_eps": 1e-5, "max_position_embeddings": 131072, "rope_theta": 150000.0,
-    "rope_parameters": Nullable(dict, YARN), "layer_types": Nullable(list), "attention_bias": True,
+    "rope_parameters": Nullable(dict, YARN, fills=True), "layer_types": Nullable(list), "attention_bias": True,
     "sliding_window": Nullable(int, 128), "num_local_experts": 128, "num_experts_per_tok": 4, "swiglu_alpha": 1.702,
     "swiglu_limit": 7.0,
 }  # fmt: skip

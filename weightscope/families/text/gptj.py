@@ -46,7 +46,7 @@ def codegen(config: Config, root: str) -> CausalLM:
 
 def _side_by_side(config: Config, root: str, projections: tuple[StorageItem, ...]) -> CausalLM:
     """Attention and MLP are fed from the same norm and added together."""
-    s, norm = Dims.of(config), layer_norms(config["layer_norm_epsilon"])
+    s, norm = Dims.of(config, even=True), layer_norms(config["layer_norm_epsilon"])
     activation = config["activation_function"]
     block = Block(
         input_norm=norm("ln_1", Role.INPUT_NORM, s.width),

@@ -9,6 +9,7 @@ from weightscope.families.common.causal_lm import Output, causal_lm, token_embed
 from weightscope.families.common.defaults import GRANITE
 from weightscope.families.common.dims import Dims
 from weightscope.families.common.layer_types import visible
+from weightscope.families.common.numbers import divisor, number
 from weightscope.families.common.parts import four_projections, gated_mlp, rms_norms, self_attention
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
@@ -26,17 +27,17 @@ def granite(config: Config, root: str) -> CausalLM:
             four_projections(qkv_bias=bias, o_bias=bias),
             positions=rotary(config, s.head_dim),
             sees=visible(config),
-            scores=Scores(scale=float(config["attention_multiplier"])),
+            scores=Scores(scale=config["attention_multiplier"]),
         ),
         feed_forward_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, s.width),
         feed_forward=gated_mlp(config, "mlp", bias=config["mlp_bias"]),
-        residual_scale=float(config["residual_multiplier"]),
+        residual_scale=number(config, "residual_multiplier"),
     )
     return causal_lm(
         config,
         root,
         lambda _: block,
-        embedding=token_embedding(config, scale=float(config["embedding_multiplier"])),
+        embedding=token_embedding(config, scale=number(config, "embedding_multiplier")),
         final_norm=norm("norm", Role.FINAL_NORM, s.width),
-        output=Output(scale=1 / float(config["logits_scaling"])),
+        output=Output(scale=1 / divisor(config, "logits_scaling")),
     )

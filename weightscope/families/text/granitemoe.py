@@ -10,6 +10,7 @@ from weightscope.families.common.defaults import GRANITE
 from weightscope.families.common.dims import Dims
 from weightscope.families.common.layer_types import visible
 from weightscope.families.common.mixtures import ROOTS, spelling
+from weightscope.families.common.numbers import divisor, number
 from weightscope.families.common.parts import four_projections, rms_norms, self_attention
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
@@ -25,7 +26,7 @@ SHARED = GRANITEMOE | {"shared_intermediate_size": 0}
 def granitemoe(config: Config, root: str) -> CausalLM:
     """A shared MLP lies beside the mixture, if it has any width; four numbers scale the parts."""
     s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"]), spelling(root)
-    shared = config["shared_intermediate_size"] if config.declares("shared_intermediate_size") else None
+    shared = (config["shared_intermediate_size"] or None) if config.declares("shared_intermediate_size") else None
     bias = config["attention_bias"]
     block = Block(
         input_norm=norm("input_layernorm", Role.INPUT_NORM, s.width),
@@ -34,17 +35,17 @@ def granitemoe(config: Config, root: str) -> CausalLM:
             four_projections(qkv_bias=bias, o_bias=bias),
             positions=rotary(config, s.head_dim),
             sees=visible(config),
-            scores=Scores(scale=float(config["attention_multiplier"])),
+            scores=Scores(scale=config["attention_multiplier"]),
         ),
         feed_forward_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, s.width),
         feed_forward=granite_mixture(config, shared, stacked=stacked),
-        residual_scale=float(config["residual_multiplier"]),
+        residual_scale=number(config, "residual_multiplier"),
     )
     return causal_lm(
         config,
         prefix,
         lambda _: block,
-        embedding=token_embedding(config, scale=float(config["embedding_multiplier"])),
+        embedding=token_embedding(config, scale=number(config, "embedding_multiplier")),
         final_norm=norm("norm", Role.FINAL_NORM, s.width),
-        output=Output(scale=1.0 / config["logits_scaling"]),
+        output=Output(scale=1 / divisor(config, "logits_scaling")),
     )

@@ -12,7 +12,7 @@ from weightscope.families.common.defaults import GRANITE, MAMBA2_HYBRID
 from weightscope.families.common.dims import Dims
 from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types, visible
 from weightscope.families.common.mixtures import ROOTS, spelling
-from weightscope.families.common.numbers import number
+from weightscope.families.common.numbers import divisor, number
 from weightscope.families.common.parts import four_projections, rms_norms, self_attention
 from weightscope.families.common.rotary import rotary
 from weightscope.families.common.state_space import gate_first, mamba2_mixer
@@ -42,7 +42,7 @@ def granitemoehybrid(config: Config, root: str) -> CausalLM:
         four_projections(qkv_bias=bias, o_bias=bias),
         positions=rotary(config, s.head_dim) if config["position_embedding_type"] == "rope" else None,
         sees=visible(config),
-        scores=Scores(scale=number(config, "attention_multiplier")),
+        scores=Scores(scale=config["attention_multiplier"]),
     )
     kinds, mamba = layer_types(config, lambda _: LINEAR, known=MIXERS), mamba2_mixer(config, norm=gate_first(config))
     mlp = (
@@ -64,5 +64,5 @@ def granitemoehybrid(config: Config, root: str) -> CausalLM:
         layer,
         embedding=token_embedding(config, scale=number(config, "embedding_multiplier")),
         final_norm=norm("norm", Role.FINAL_NORM, s.width),
-        output=Output(scale=1.0 / number(config, "logits_scaling")),
+        output=Output(scale=1 / divisor(config, "logits_scaling")),
     )

@@ -22,8 +22,10 @@ HELIUM = LLAMA | {
 
 @family("helium", roots=("model", ""), defaults=HELIUM)
 def helium(config: Config, root: str) -> CausalLM:
-    """`attention_bias` is for queries, keys and values alone."""
+    """`attention_bias` is for queries, keys and values alone; the class's o_proj is as wide as it is high."""
     s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"])
+    if s.queries != s.width:
+        raise config.error(f"num_attention_heads · head_dim is {s.queries:,}, and must be hidden_size, {s.width:,}")
     attention = self_attention(
         s,
         four_projections(qkv_bias=config["attention_bias"]),

@@ -43,7 +43,7 @@ def xverse(config: Config, root: str) -> CausalLM:
 
 
 def _decoder(config: Config, root: str, *, bias: bool, rope: Rope) -> CausalLM:
-    s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"])
+    s, norm = Dims.of(config, even=True), rms_norms(config["rms_norm_eps"])
     attention = self_attention(s, four_projections(qkv_bias=bias, o_bias=bias), positions=rope)
     block = pre_norm_block(norm, s.width, attention=attention, feed_forward=gated_mlp(config, "mlp"))
     return causal_lm(config, root, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))

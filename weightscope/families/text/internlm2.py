@@ -27,7 +27,7 @@ INTERNLM2 = DECODER | {
 @family("internlm2", roots=("model", ""), defaults=INTERNLM2)
 def internlm2(config: Config, root: str) -> CausalLM:
     """Rows of `wqkv` are, for each key/value head, its queries, its key, its value."""
-    s, norm, bias = Dims.of(config), rms_norms(config["rms_norm_eps"]), config["bias"]
+    s, norm, bias = Dims.of(config, even=True), rms_norms(config["rms_norm_eps"]), config["bias"]
     block = Block(
         input_norm=norm("attention_norm", Role.INPUT_NORM, s.width),
         attention=Attention(

@@ -27,7 +27,7 @@ INTERNLM3 = LLAMA | {
 )
 def internlm3(config: Config, root: str) -> CausalLM:
     """`qkv_bias` is for queries, keys and values, `bias` for all other matrices."""
-    s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"])
+    s, norm = Dims.of(config, even=True), rms_norms(config["rms_norm_eps"])
     attention = self_attention(
         s,
         four_projections(qkv_bias=config["attention_bias"], o_bias=config["mlp_bias"]),

@@ -30,7 +30,7 @@ YI_NORMS = {
 @family("llama", roots=("model", ""), defaults=LLAMA)
 def llama(config: Config, root: str) -> CausalLM:
     """Bias on all four projections or none, on all three matrices of the MLP or none; no windows."""
-    s, norm, bias = Dims.of(config), rms_norms(config["rms_norm_eps"]), config["attention_bias"]
+    s, norm, bias = Dims.of(config, even=True), rms_norms(config["rms_norm_eps"]), config["attention_bias"]
     attention = self_attention(
         s,
         four_projections(qkv_bias=bias, o_bias=bias),

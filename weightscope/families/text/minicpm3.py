@@ -10,6 +10,7 @@ from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
 from weightscope.families.common.defaults import LLAMA
 from weightscope.families.common.layer_types import visible
+from weightscope.families.common.numbers import divisor
 from weightscope.families.common.parts import gated_mlp, rms_norms
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
@@ -46,7 +47,7 @@ def minicpm3(config: Config, root: str) -> CausalLM:
         ),
         feed_forward_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, width),
         feed_forward=gated_mlp(config, "mlp", bias=config["mlp_bias"]),
-        residual_scale=1.0 if deep is None else float(deep) / sqrt(config["num_hidden_layers"]),
+        residual_scale=1.0 if deep is None else float(deep) / sqrt(max(config["num_hidden_layers"], 1)),
     )
     return causal_lm(
         config,
@@ -54,5 +55,5 @@ def minicpm3(config: Config, root: str) -> CausalLM:
         lambda _: block,
         embedding=token_embedding(config, scale=float(config["scale_emb"])),
         final_norm=norm("norm", Role.FINAL_NORM, width),
-        output=Output(scale=1.0 if base is None else float(base) / int(width)),
+        output=Output(scale=1.0 if base is None else float(base) / divisor(config, "hidden_size")),
     )

@@ -23,7 +23,8 @@ YARN: dict[str, Any] = {
 MINISTRAL = MISTRAL | {"layer_types": Nullable(list)}
 MINISTRAL3 = MISTRAL | {
     "vocab_size": 131072, "num_hidden_layers": 34, "head_dim": Nullable(int, 128), "rms_norm_eps": 1e-5,
-    "max_position_embeddings": 262144, "sliding_window": Nullable(int), "rope_parameters": Nullable(dict, YARN),
+    "max_position_embeddings": 262144, "sliding_window": Nullable(int),
+    "rope_parameters": Nullable(dict, YARN, fills=True),
 }  # fmt: skip
 
 
@@ -46,8 +47,8 @@ def ministral3(config: Config, root: str) -> CausalLM:
     """Queries beyond the context before extension are made larger, by the logarithm of how far they are."""
     s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"])
     rope = rotary(config, s.head_dim)
-    share, every = rope.scaling.get("llama_4_scaling_beta"), rope.scaling.get("original_max_position_embeddings")
-    late = Temperature(share=float(share), every=int(every)) if share and every else None
+    share = rope.scaling.get("llama_4_scaling_beta")
+    late = Temperature(share=float(share), every=rope.scaling.before) if share else None
     attention = self_attention(
         s,
         four_projections(),

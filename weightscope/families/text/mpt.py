@@ -36,8 +36,10 @@ def mpt(config: Config, root: str) -> CausalLM:
     """Rows of `Wqkv` are all queries, all keys, all values. MosaicML's code counts where transformers ignores a key."""
     inner = (config.nested("attn_config") if config["attn_config"] else Config({})).with_defaults(ATTENTION)
     s, norm = Dims.of(config), layer_norms(config["layer_norm_epsilon"], bias=False)
-    if s.width % s.heads.count:
-        raise config.error(f"d_model {s.width:,} is not a multiple of n_heads {s.heads.count:,}")
+    if not s.width or s.width % s.heads.count:
+        raise config.error(
+            f"{s.width.text} {s.width:,} is not a multiple of {s.heads.count.text} {s.heads.count:,}, or is 0"
+        )
     require(config, "MPT", {"expansion_ratio": 4, "no_bias": True})
     require(inner, "MPT", {"attn_type": "multihead_attention", "qk_ln": False, "alibi": True})
     block = Block(

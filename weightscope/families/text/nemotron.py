@@ -9,7 +9,6 @@ from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import DECODER, ROPE
 from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import visible
 from weightscope.families.common.parts import four_projections, layer_norms, mlp, pre_norm_block, self_attention
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
@@ -25,10 +24,10 @@ NEMOTRON: dict[str, Any] = DECODER | ROPE | {
 
 @family("nemotron", roots=("model", ""), defaults=NEMOTRON)
 def nemotron(config: Config, root: str) -> CausalLM:
-    """Half of each head is rotated."""
+    """Half of each head is rotated; `is_causal` does not reach the layers of transformers' class."""
     s, norm, bias = Dims.of(config), layer_norms(config["norm_eps"], offset=1.0), config["attention_bias"]
     projections = four_projections(qkv_bias=bias, o_bias=bias)
-    attention = self_attention(s, projections, positions=rotary(config, s.head_dim), sees=visible(config))
+    attention = self_attention(s, projections, positions=rotary(config, s.head_dim))
     feed_forward = mlp(config, "mlp", bias=config["mlp_bias"])
     block = pre_norm_block(norm, s.width, attention=attention, feed_forward=feed_forward)
     return causal_lm(config, root, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))

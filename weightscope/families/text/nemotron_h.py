@@ -24,6 +24,11 @@ NEMOTRON_H: dict[str, Any] = DECODER | {
     "layers_block_type": Nullable(list), "hybrid_override_pattern": Nullable(str),
     "mtp_hybrid_override_pattern": Nullable(str), "layer_norm_epsilon": 1e-5,
 }  # fmt: skip
+# Beside the class's own map, the names under which NVIDIA published some keys first.
+ATTRIBUTES = {
+    "layer_types": "layers_block_type", "num_local_experts": "n_routed_experts", "mamba_n_groups": "n_groups",
+    "mamba_d_conv": "conv_kernel", "mamba_dt_min": "time_step_min", "mamba_conv_bias": "use_conv_bias",
+}  # fmt: skip
 # A state dict of transformers 5 has another root than what is published, and experts stacked.
 STACKED = "model, experts stacked"
 
@@ -32,7 +37,7 @@ STACKED = "model, experts stacked"
     "nemotron_h",
     roots=("backbone", "", "model", STACKED),
     defaults=NEMOTRON_H,
-    attribute_map={"layer_types": "layers_block_type", "num_local_experts": "n_routed_experts"},
+    attribute_map=ATTRIBUTES,
     needs=("vocab_size", "hidden_size"),
 )
 def nemotron_h(config: Config, root: str) -> CausalLM:

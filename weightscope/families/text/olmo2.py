@@ -20,7 +20,8 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 OLMO2 = LLAMA | {"vocab_size": 50304, "rms_norm_eps": 1e-5}
-OLMO3 = OLMO2 | {"sliding_window": Nullable(int, 4096), "layer_types": Nullable(list), "rope_theta": 500000.0}
+THETA = 500000.0
+OLMO3 = OLMO2 | {"sliding_window": Nullable(int, 4096), "layer_types": Nullable(list), "rope_theta": THETA}
 
 
 @family("olmo2", roots=("model", ""), defaults=OLMO2)
@@ -55,7 +56,8 @@ def post_norm_block(config: Config, s: Dims, *, slides: bool, kind: str | None =
                 query=norm("q_norm", Role.Q_NORM, s.queries),
                 key=norm("k_norm", Role.K_NORM, s.keys),
             ),
-            positions=rotary(config, s.head_dim, layers=kind),
+            # The class gives `rope_theta` to full_attention alone.
+            positions=rotary(config, s.head_dim, layers=kind, theta=THETA if kind == SLIDING else None),
             sees=visible(config, config["sliding_window"] if slides else None),
         ),
         attention_out_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, s.width),

@@ -28,11 +28,14 @@ OLMOE = LLAMA | {
 def olmoe(config: Config, root: str) -> CausalLM:
     """Queries, keys and values are held within `clip_qkv`, after the norms."""
     s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"]), spelling(root)
-    bias = config["attention_bias"]
+    bias, head = config["attention_bias"], s.width // s.heads.count
     attention = self_attention(
         s,
         four_projections(qkv_bias=bias, o_bias=bias),
-        norms=WholeNorms(query=norm("q_norm", Role.Q_NORM, s.queries), key=norm("k_norm", Role.K_NORM, s.keys)),
+        # Sized by the width, whatever `head_dim` says.
+        norms=WholeNorms(
+            query=norm("q_norm", Role.Q_NORM, s.width), key=norm("k_norm", Role.K_NORM, head * s.heads.keys)
+        ),
         positions=rotary(config, s.head_dim),
         sees=visible(config),
         clip=config["clip_qkv"],

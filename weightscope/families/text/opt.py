@@ -29,7 +29,7 @@ FOUR = {"q_proj": Role.Q_PROJ, "k_proj": Role.K_PROJ, "v_proj": Role.V_PROJ, "ou
 @family("opt", roots=("model", ""), defaults=OPT)
 def opt(config: Config, root: str) -> CausalLM:
     """OPT-350m norms the sums instead, and its embeddings are narrower than its layers."""
-    s, bias, before = Dims.of(config), config["enable_bias"], config["do_layer_norm_before"]
+    s, bias, before = Dims.of(config, even=True), config["enable_bias"], config["do_layer_norm_before"]
     norm = layer_norms(1e-5, weighted=config["layer_norm_elementwise_affine"])
     attention = self_attention(s, linears(FOUR, bias=bias), positions=None, sees=visible(config))
     activation = config["activation_function"]

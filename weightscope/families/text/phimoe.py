@@ -53,6 +53,6 @@ def phimoe(config: Config, root: str) -> CausalLM:
         lambda _: block,
         final_norm=norm("norm", Role.FINAL_NORM, s.width),
         output=Output(bias=config["lm_head_bias"]),
-        # Its code chooses two experts, whatever the config says.
+        # Microsoft's code chooses two experts and takes no other number; transformers chooses two whatever it is.
         refused=not_computed(config, "phimoe", {"num_experts_per_tok": 2}),
     )

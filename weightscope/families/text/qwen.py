@@ -46,7 +46,7 @@ def qwen(config: Config, root: str) -> CausalLM:
                 Linear("c_proj", Role.O_PROJ, bias=bias),
             ),
             width=width,
-            heads=Heads(count=count, keys=count, size=size),
+            heads=Heads(count=count, keys=count, size=size, even=True),
             positions=rotary(config, size, limit=int(config["seq_length"]) if bounded else None, beyond=LONGER),
         ),
         feed_forward_norm=norm("ln_2", Role.POST_ATTENTION_NORM, width),

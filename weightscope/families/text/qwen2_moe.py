@@ -16,6 +16,9 @@ from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
+# The class then makes the window 0, so that these layers see nothing.
+BLIND = "qwen2_moe with sliding_attention in layer_types and use_sliding_window false"
+
 
 @family("qwen2_moe", roots=ROOTS, defaults=QWEN2_MOE)
 def qwen2_moe(config: Config, root: str) -> CausalLM:
@@ -43,4 +46,5 @@ def qwen2_moe(config: Config, root: str) -> CausalLM:
         feed_forward = mixed if mixes(i) else gated_mlp(config, "mlp")
         return pre_norm_block(norm, s.width, attention=attention, feed_forward=feed_forward)
 
-    return causal_lm(config, prefix, layer, final_norm=norm("norm", Role.FINAL_NORM, s.width))
+    blind = "" if config["use_sliding_window"] or SLIDING not in kinds else BLIND
+    return causal_lm(config, prefix, layer, final_norm=norm("norm", Role.FINAL_NORM, s.width), refused=blind)

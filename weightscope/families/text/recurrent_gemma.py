@@ -5,7 +5,6 @@ from __future__ import annotations
 from math import sqrt
 from typing import Any
 
-from weightscope.components.attention.sees import Window
 from weightscope.components.attention.softmax import Attention
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.recurrent.griffin import RecurrentUnit
@@ -14,6 +13,7 @@ from weightscope.errors import UndeclaredError
 from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
 from weightscope.families.common.defaults import DECODER, ROPE
 from weightscope.families.common.dims import Dims
+from weightscope.families.common.layer_types import visible
 from weightscope.families.common.parts import four_projections, gated_mlp, rms_norms
 from weightscope.families.common.rotary import rotary
 from weightscope.families.common.rounding import bfloat16
@@ -55,7 +55,7 @@ def recurrent_gemma(config: Config, root: str) -> CausalLM:
         width=s.width,
         heads=s.heads,
         positions=rotary(config, s.head_dim),
-        sees=Window(int(config["attention_window_size"])),
+        sees=visible(config, config["attention_window_size"]),
     )
     norm, inner = rms_norms(config["rms_norm_eps"], offset=1.0), config["intermediate_size"] // 2
 

@@ -26,8 +26,8 @@ def smollm3(config: Config, root: str) -> CausalLM:
     """`no_rope_layers` has a 1 for each layer with rotation; with `use_sliding_window` the others see a window."""
     s, norm, bias = Dims.of(config), rms_norms(config["rms_norm_eps"]), config["attention_bias"]
     rope, rotates = rotary(config, s.head_dim), rotating(config)
-    window = config["sliding_window"] if config["use_sliding_window"] else None
-    kinds = layer_types(config, lambda i: FULL if window is None or rotates[i] else SLIDING)
+    window, slides = config["sliding_window"], config["use_sliding_window"] and config["sliding_window"] is not None
+    kinds = layer_types(config, lambda i: SLIDING if slides and not rotates[i] else FULL)
 
     def layer(i: int) -> Block:
         attention = self_attention(

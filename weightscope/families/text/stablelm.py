@@ -44,7 +44,7 @@ def _decoder(config: Config, root: str, *, eps: float, turned: int | None) -> Ca
     """With `use_parallel_residual` both halves share the first norm."""
     width, count, norm = config["hidden_size"], config["num_attention_heads"], layer_norms(eps)
     beside = bool(config["use_parallel_residual"])
-    heads = Heads(count=count, keys=config["num_key_value_heads"], size=width // count)
+    heads = Heads(count=count, keys=config["num_key_value_heads"], size=width // count, even=True)
     s = Dims(width=width, depth=depth_of(config), heads=heads)
     block = Block(
         input_norm=norm("input_layernorm", Role.INPUT_NORM, s.width),

@@ -20,6 +20,8 @@ STARCODER2: dict[str, Any] = DECODER | ROPE | {
     "num_attention_heads": 24, "num_key_value_heads": 2, "hidden_act": "gelu_pytorch_tanh",
     "max_position_embeddings": 4096, "norm_epsilon": 1e-5, "sliding_window": Nullable(int), "use_bias": True,
     "tie_word_embeddings": True,
+    # No field of the class, but its attention and rotation ask the config for it.
+    "head_dim": Nullable(int),
 }  # fmt: skip
 
 

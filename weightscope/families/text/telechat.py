@@ -34,7 +34,7 @@ def telechat(config: Config, root: str) -> CausalLM:
     if "n_embd" in config:
         return telechat_52b(config, root)
     refuse(config, "TeleChat", ("embed_layernorm",))
-    s, norm = Dims.of(config), rms_norms(config["layer_norm_epsilon"])
+    s, norm = Dims.of(config, even=True), rms_norms(config["layer_norm_epsilon"])
     attention = Attention(
         name="self_attention",
         projections=(

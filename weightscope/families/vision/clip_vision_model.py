@@ -26,7 +26,7 @@ PROJECTIONS = {"q_proj": Role.Q_PROJ, "k_proj": Role.K_PROJ, "v_proj": Role.V_PR
 )
 def clip_vision_model(config: Config, root: str) -> VisionEncoder:
     """The first norm is really spelled `pre_layrnorm`."""
-    s, norm = Dims.of(config), layer_norms(config["layer_norm_eps"])
+    s, norm = Dims.of(config, even=True), layer_norms(config["layer_norm_eps"])
     block = Block(
         input_norm=norm("layer_norm1", Role.INPUT_NORM, s.width),
         attention=self_attention(s, linears(PROJECTIONS, bias=True), positions=None, sees=EVERYTHING),
