@@ -56,7 +56,7 @@ def test_what_python_raises_is_a_line_about_the_config(
     if late:
         monkeypatch.setattr(registry, "walk", fail)
     else:
-        monkeypatch.setattr(Config, "get", fail)
+        monkeypatch.setattr(Config, "_size", fail)
     with pytest.raises(ConfigError) as raised:
         declare(Config(LLAMA))
     assert raised.value.code == "config-invalid"
