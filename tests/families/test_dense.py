@@ -70,7 +70,7 @@ OLDER: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     # What the class reads otherwise than its siblings, or not at all.
     ("gpt_neox", ("rope_parameters",), {"rotary_pct": 1.0, "rotary_emb_base": 50.0, "rope_theta": 777.0}),
     ("gpt_neox", (), {"head_dim": 12}),
-    ("stablelm", ("rope_parameters",), {"partial_rotary_factor": 0.5, "head_dim": 7}),
+    ("stablelm", ("rope_parameters",), {"partial_rotary_factor": 0.5, "head_dim": 15}),
     ("gpt_neo", (), {"attention_layers": ["local", "global", "global"]}),
     ("gpt_neo", ("attention_layers", "attention_types"), {
         "attention_layers": ["local", "global", "global"], "attention_types": None,

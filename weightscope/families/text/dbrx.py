@@ -42,17 +42,17 @@ STACKED = (
 def dbrx(config: Config, root: str) -> CausalLM:
     """The rotation's theta is `attn_config`'s, as in DBRX's own code; transformers 5 looks for it elsewhere."""
     width, count, norm = config["d_model"], config["n_heads"], layer_norms(1e-5, bias=False)
-    if width % count:
-        raise config.error(f"d_model {width:,} is not a multiple of {count:,} n_heads")
-    inner = config.nested("attn_config").with_defaults(ATTENTION)
+    inner, size = config.nested("attn_config").with_defaults(ATTENTION), width // count
+    if size * count != width:
+        raise config.error(f"d_model {width:,} is not a multiple of {count.text} {count:,}")
     block = Block(
         input_norm=norm("norm_attn_norm.norm_1", Role.INPUT_NORM, width),
         attention=Attention(
             name="norm_attn_norm.attn",
             projections=PROJECTIONS,
             width=width,
-            heads=Heads(count=count, keys=inner["kv_n_heads"], size=width // count),
-            positions=rotary(inner, width // count),
+            heads=Heads(count=count, keys=inner["kv_n_heads"], size=size),
+            positions=rotary(inner, size),
             sees=visible(config),
             clip=inner["clip_qkv"],
         ),
@@ -60,9 +60,7 @@ def dbrx(config: Config, root: str) -> CausalLM:
         feed_forward=mixture(width, config.nested("ffn_config").with_defaults(FFN)),
     )
     table, last = token_embedding(config, "wte"), norm("norm_f", Role.FINAL_NORM, width)
-    scaling = config["rope_scaling"] or config["rope_parameters"] or {}
-    kind = scaling.get("rope_type", scaling.get("type", "default"))
-    refused = "" if kind == "default" else f"DBRX with a rope_scaling of the type {kind!r:.60}"
+    refused = "" if rotary(config, size).scaling.kind == "default" else "DBRX with a rope_scaling"
     return causal_lm(config, root, lambda _: block, embedding=table, layers="blocks", final_norm=last, refused=refused)
 
 

@@ -9,6 +9,7 @@ from weightscope.families.common.causal_lm import causal_lm
 from weightscope.families.common.defaults import DEEPSEEK_V32
 from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms
+from weightscope.families.common.refusals import not_computed
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.families.siblings.deepseek import (
@@ -41,4 +42,6 @@ def deepseek_v32(config: Config, root: str) -> CausalLM:
 
     ahead = pre_norm_block(norm, width, attention=attention, feed_forward=mixed)
     final_norm = norm("norm", Role.FINAL_NORM, width)
-    return causal_lm(config, prefix, layer, final_norm=final_norm, extras=numbered_ahead(config, prefix, ahead))
+    refused = not_computed(config, "DeepSeek-V3.2", {"is_causal": (True, None)})
+    extras = numbered_ahead(config, prefix, ahead)
+    return causal_lm(config, prefix, layer, final_norm=final_norm, extras=extras, refused=refused)

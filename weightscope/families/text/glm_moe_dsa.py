@@ -11,6 +11,7 @@ from weightscope.families.common.defaults import DEEPSEEK_V32
 from weightscope.families.common.dims import depth_of
 from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms
+from weightscope.families.common.refusals import not_computed
 from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.families.siblings.deepseek import (
@@ -54,7 +55,10 @@ def glm_moe_dsa(config: Config, root: str) -> CausalLM:
 
     ahead = pre_norm_block(norm, width, attention=chooses, feed_forward=mixed)
     extras = numbered_ahead(config, prefix, ahead, copies=False)
-    return causal_lm(config, prefix, layer, final_norm=norm("norm", Role.FINAL_NORM, width), extras=extras)
+    refused = not_computed(config, "GLM-5", {"is_causal": (True, None)})
+    return causal_lm(
+        config, prefix, layer, final_norm=norm("norm", Role.FINAL_NORM, width), extras=extras, refused=refused
+    )
 
 
 def indexed(config: Config) -> list[bool]:
