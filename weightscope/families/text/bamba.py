@@ -11,8 +11,8 @@ from weightscope.families.common.layer_types import visible
 from weightscope.families.common.parts import four_projections, gated_mlp, rms_norms, self_attention
 from weightscope.families.common.refusals import not_computed
 from weightscope.families.common.rotary import rotary
-from weightscope.families.common.state_space import gate_first, mamba2_mixer
 from weightscope.families.registry import family
+from weightscope.families.siblings.state_space import gate_first, mamba2_mixer
 from weightscope.roles import Role
 
 BAMBA = MAMBA2_HYBRID | {

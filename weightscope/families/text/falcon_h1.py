@@ -14,8 +14,8 @@ from weightscope.families.common.layer_types import visible
 from weightscope.families.common.numbers import number, numbers
 from weightscope.families.common.parts import four_projections, gated_mlp, rms_norms, self_attention
 from weightscope.families.common.rotary import rotary
-from weightscope.families.common.state_space import mamba2_mixer
 from weightscope.families.registry import family
+from weightscope.families.siblings.state_space import mamba2_mixer
 from weightscope.roles import Role
 
 ONES = ("key", "attention_in", "attention_out", "ssm_in", "ssm_out", "lm_head", "embedding")

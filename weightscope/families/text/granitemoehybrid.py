@@ -15,9 +15,9 @@ from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.numbers import divisor, number
 from weightscope.families.common.parts import four_projections, rms_norms, self_attention
 from weightscope.families.common.rotary import rotary
-from weightscope.families.common.state_space import gate_first, mamba2_mixer
 from weightscope.families.registry import family
 from weightscope.families.siblings.granite import granite_mixture, granite_mlp
+from weightscope.families.siblings.state_space import gate_first, mamba2_mixer
 from weightscope.roles import Role
 
 GRANITEMOEHYBRID: dict[str, Any] = GRANITE | MAMBA2_HYBRID | {

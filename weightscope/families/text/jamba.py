@@ -15,8 +15,8 @@ from weightscope.families.common.dims import Dims
 from weightscope.families.common.layer_types import visible
 from weightscope.families.common.mixtures import ROOTS, STACK, spelling
 from weightscope.families.common.parts import four_projections, gated_mlp, rms_norms, self_attention
-from weightscope.families.common.state_space import step_rank
 from weightscope.families.registry import family
+from weightscope.families.siblings.state_space import step_rank
 from weightscope.roles import Role
 
 JAMBA: dict[str, Any] = DECODER | {

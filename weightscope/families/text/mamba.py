@@ -11,8 +11,8 @@ from weightscope.config import Config, Nullable
 from weightscope.families.common.causal_lm import causal_lm, token_embedding
 from weightscope.families.common.defaults import DECODER
 from weightscope.families.common.parts import rms_norms
-from weightscope.families.common.state_space import BACKBONE, step_rank
 from weightscope.families.registry import family
+from weightscope.families.siblings.state_space import BACKBONE, step_rank
 from weightscope.roles import Role
 
 MAMBA: dict[str, Any] = DECODER | {
