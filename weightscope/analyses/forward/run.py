@@ -28,7 +28,7 @@ from weightscope.components.embedding import Head
 from weightscope.components.running import At, Pass, Stopped
 from weightscope.components.vision.encoder import VisionEncoder
 from weightscope.components.vision.language import VisionLanguage
-from weightscope.config import FAULTS, Config
+from weightscope.config import Config
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 from weightscope.families.registry import Declaration
 from weightscope.quantization.common.method import FLOATS
@@ -122,7 +122,8 @@ def _computing(config: Config) -> Iterator[None]:
     """Turn what torch and Python raise of settings that do not go together into an error about the config."""
     try:
         yield
-    except (RuntimeError, *FAULTS) as error:
+    # A TypeError or a KeyError would be ours.
+    except (RuntimeError, ArithmeticError, IndexError, ValueError) as error:
         why = (str(error).strip().splitlines() or [""])[0]
         raise config.error(
             f"the pass cannot be computed with its settings ({type(error).__name__}: {why:.200})",

@@ -12,6 +12,7 @@ from weightscope.components.feed_forward.mlp import MLP, GatedMLP
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.components.running import At, linear
 from weightscope.components.walk import needed
+from weightscope.errors import NotImplementedByWeightscope
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -111,10 +112,6 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     latent: Size | None = None
     latent_bias: bool = False
 
-    def __post_init__(self) -> None:
-        if self.chosen > self.experts:
-            raise ValueError(f"{int(self.chosen):,} of {int(self.experts):,} experts are chosen")
-
     @property
     def stored(self) -> Iterable[StorageItem]:
         """The router, its correction, and what gates the shared experts."""
@@ -191,6 +188,8 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         """[T, width] to [T, width]; only experts that a token wants are read, each while the one before computes."""
         import torch
 
+        for conflict in self.conflicts():
+            raise NotImplementedByWeightscope(f"{conflict.what}: there is nothing to compute", where=at.prefix)
         read = at.weights(self)
         correction = read[Role.ROUTER_BIAS].flatten() if self.correction else None
         weights, experts = self.routing.choose(linear(x, read, Role.ROUTER), correction, int(self.chosen))
