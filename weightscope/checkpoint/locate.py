@@ -110,7 +110,7 @@ def format_by_name(name: str) -> str:
 
 def _format_by_bytes(folder: Folder, name: str) -> str:
     """The same for any other name: what its first bytes say, where the name does not speak against it."""
-    if kind_of(name):
+    if kind_of(name) or not folder.holds(name):
         return ""
     vague = Path(name).suffix in VAGUE
     if not folder.is_here(name):
