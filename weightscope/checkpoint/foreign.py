@@ -6,22 +6,19 @@ import re
 from collections.abc import Iterable, Iterator
 
 # The first pattern that a name fits says what it is.
-_KINDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern), what)
-    for pattern, what in (
-        (r".*\.incomplete", "a download that stopped"),
-        (r".*\.(crdownload|part|partial|aria2|tmp)", "a download that stopped"),
-        (r"openvino_.*|.*\.ov\.(bin|xml)", "OpenVINO"),
-        (r"tf_model\.h5|.*\.(h5|hdf5|keras)", "Keras or TensorFlow weights"),
-        (r"model\.ckpt.*\.(index|meta)|.*\.ckpt\.data-.*|saved_model\.pb", "a TensorFlow checkpoint"),
-        (r".*\.msgpack", "Flax weights"),
-        (r".*\.onnx(_data|\.data)?", "ONNX"),
-        (r".*\.gguf", "GGUF, the format of llama.cpp"),
-        (r".*\.distcp|\.metadata", "a distributed checkpoint of torch (DCP)"),
-        (r".*(zero_pp_rank|mp_rank)_.*\.pt|global_step\d+|zero_to_fp32\.py", "DeepSpeed's training state"),
-        (r".*\.(tflite|mlmodel|mlpackage|engine|plan|npz)", "weights converted for another runtime"),
-        (r".*\.nemo", "a NeMo archive"),
-    )
+_KINDS = (
+    (r".*\.incomplete", "a download that stopped"),
+    (r".*\.(crdownload|part|partial|aria2|tmp)", "a download that stopped"),
+    (r"openvino_.*|.*\.ov\.(bin|xml)", "OpenVINO"),
+    (r"tf_model\.h5|.*\.(h5|hdf5|keras)", "Keras or TensorFlow weights"),
+    (r"model\.ckpt.*\.(index|meta)|.*\.ckpt\.data-.*|saved_model\.pb", "a TensorFlow checkpoint"),
+    (r".*\.msgpack", "Flax weights"),
+    (r".*\.onnx(_data|\.data)?", "ONNX"),
+    (r".*\.gguf", "GGUF, the format of llama.cpp"),
+    (r".*\.distcp|\.metadata", "a distributed checkpoint of torch (DCP)"),
+    (r".*(zero_pp_rank|mp_rank)_.*\.pt|global_step\d+|zero_to_fp32\.py", "DeepSpeed's training state"),
+    (r".*\.(tflite|mlmodel|mlpackage|engine|plan|npz)", "weights converted for another runtime"),
+    (r".*\.nemo", "a NeMo archive"),
 )
 
 
@@ -34,7 +31,7 @@ def foreign_files(names: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 def kind_of(name: str) -> str:
     """What a file of that name is; empty where nothing tells."""
-    return next((what for pattern, what in _KINDS if pattern.fullmatch(name)), "")
+    return next((what for pattern, what in _KINDS if re.fullmatch(pattern, name)), "")
 
 
 def named(names: Iterable[str], most: int = 3) -> str:

@@ -144,9 +144,13 @@ def _too_many(what: str, path: Path) -> CheckpointError:
 
 def _refuse_repeated(raw: bytes, decoded: _File, path: Path) -> None:
     """Raise for a key that is there twice, of which decoding kept the last."""
-    # Each name and each shard takes two quotes; only where there are more is it worth decoding slowly.
+    # Each name and each shard takes two quotes; only where there are more is it worth decoding slowly. The map is
+    # mostly what comes last, and then nothing need be copied.
+    quotes, key = 4 * len(decoded.weight_map), b'"weight_map"'
+    if raw.count(b'"', raw.find(key) + len(key)) == quotes:
+        return
     written = bytes(msgspec.json.decode(raw, type=_Written).weight_map)
-    if written.count(b'"') == 4 * len(decoded.weight_map):
+    if written.count(b'"') == quotes:
         return
     try:
         json.loads(written, object_pairs_hook=once)
