@@ -15,7 +15,7 @@ import transformers
 import weightscope
 from tests.check.planting import Plant, Tensors
 from weightscope.analyses.rules.padding import PADDED
-from weightscope.analyses.rules.unread import CLASS_DEFAULTS, NEUTRAL, is_idle
+from weightscope.analyses.rules.unread import NEUTRAL, is_idle
 from weightscope.families.registry import all_families
 from weightscope.findings import Finding
 
@@ -523,6 +523,10 @@ def test_transposed_matrices(plant: Any) -> None:
     model = plant("gpt2")
     model.tensors = {n: t.t() if "c_fc.weight" in n else t for n, t in model.tensors.items()}
     assert alone(model.findings()).hint.startswith("stored transposed")
+
+
+# What transformers' class of a type says where a config says nothing, if that changes something.
+CLASS_DEFAULTS = {("kimi_linear", "num_experts"): 256, ("qwen3_moe", "num_local_experts"): 128}
 
 
 @pytest.mark.parametrize("model_type", sorted(set(all_families()) & set(transformers.CONFIG_MAPPING)))

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from huggingface_hub.file_download import hf_hub_download
 
-from weightscope.checkpoint.cached import repo_folder, snapshot
+from weightscope.checkpoint.cached import repo_folder
 from weightscope.checkpoint.claims import is_hash
 from weightscope.checkpoint.exchange import Exchange, Throughput, current
 from weightscope.checkpoint.failures import failure
@@ -63,12 +63,6 @@ def sweep(repo: str, entry: Entry) -> None:
         for path in (repo_folder(repo) / "blobs").glob(f"{entry.etag}.*.incomplete"):
             with suppress(OSError):
                 path.unlink()
-
-
-def is_whole(repo: str, commit: str, name: str, entry: Entry) -> bool:
-    """Whether the cache has the file, with the size that is listed."""
-    path = snapshot(repo, commit) / name
-    return path.is_file() and path.stat().st_size == entry.size
 
 
 class _Listed:

@@ -36,10 +36,6 @@ NEUTRAL: Mapping[str, tuple[object, ...]] = {
     ),
 }  # fmt: skip
 
-# What transformers' class of a type says where a config says nothing, if that is none of these.
-CLASS_DEFAULTS = {("kimi_linear", "num_experts"): 256, ("qwen3_moe", "num_local_experts"): 128}
-NORMS = ("qk_norm", "use_qk_norm")
-
 
 def unread_keys(subject: Subject) -> Iterator[Finding]:
     """`config-invalid`, info: keys of the architecture that the declaration does not read, with values that matter."""
