@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component, Conflict
 from weightscope.components.feed_forward.mlp import GatedMLP
-from weightscope.components.feed_forward.moe import StackedExperts
+from weightscope.components.feed_forward.moe import StackedExperts, add_experts, more_than_there_are
 from weightscope.components.norm import Norm, RMSNorm
 from weightscope.components.running import At, linear
 from weightscope.roles import Role
@@ -72,9 +72,7 @@ class DenseAndMixed(Component, frozen=True, kw_only=True):
 
     def conflicts(self) -> Iterable[Conflict]:
         """More experts for a token than there are."""
-        experts, chosen = self.experts.experts, self.experts.chosen
-        if chosen > experts:
-            yield Conflict(f"a token uses {chosen:,} experts of {experts:,}", (*chosen.keys, *experts.keys))
+        return more_than_there_are(self.experts.chosen, self.experts.experts)
 
     def equation(self, x: str = "x") -> str:
         """The sum of both."""
@@ -100,11 +98,13 @@ class DenseAndMixed(Component, frozen=True, kw_only=True):
         weights, chosen = linear(seen, read, Role.ROUTER).softmax(-1).topk(int(self.experts.chosen), dim=-1)
         weights = weights / weights.sum(-1, keepdim=True) * read[Role.EXPERT_SCALE][chosen]
         normed, place = at.call(self.mixed_norm, x), at.below(self.experts)
-        out, wanted = torch.zeros_like(x), torch.unique(chosen).tolist()
-        for number, following in zip(wanted, [*wanted[1:], None], strict=True):
-            token, rank = torch.where(chosen == number)
-            if following is not None and at.run.held is None:
-                self.experts.ahead(following, place)
-            answer = self.experts.answer(number, normed[token], place)
-            out.index_add_(0, token, answer * weights[token, rank, None])
+        out = torch.zeros_like(x)
+        add_experts(
+            out,
+            normed,
+            weights,
+            chosen,
+            answer=lambda number, part: self.experts.answer(number, part, place),
+            ahead=lambda number: self.experts.ahead(number, place),
+        )
         return dense + at.call(self.mixed_out_norm, out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -73,9 +73,44 @@ class StackedExperts(Component, frozen=True, kw_only=True):
 
     def ahead(self, number: int, at: At) -> None:
         """Have that expert's part read while another computes."""
+        if at.run.held is not None:
+            return
         for item in self.items:
             for name, rows in item.rows_of(at.prefix, self.sizes(), number):
                 at.run.reader.ahead([name], rows)
+
+
+def add_experts(
+    out: torch.Tensor,
+    x: torch.Tensor,
+    weights: torch.Tensor,
+    experts: torch.Tensor,
+    *,
+    answer: Callable[[int, torch.Tensor], torch.Tensor],
+    ahead: Callable[[int], None],
+    early: bool = False,
+) -> None:
+    """Add to `out` [T, D] what the `experts` [T, k] of each token answer to x [T, D], by their `weights` [T, k].
+
+    Only experts that a token wants are asked, and the next one is announced `ahead` of the one that answers. With
+    `early` what goes into an expert is weighted, not what comes out.
+    """
+    import torch
+
+    wanted = torch.unique(experts).tolist()
+    for number, following in zip(wanted, [*wanted[1:], None], strict=True):
+        token, place = torch.where(experts == number)
+        if following is not None:
+            ahead(following)
+        weight = weights[token, place, None]
+        made = answer(number, x[token] * weight if early else x[token])
+        out.index_add_(0, token, made if early else made * weight)
+
+
+def more_than_there_are(chosen: Size, experts: Size) -> Iterable[Conflict]:
+    """The conflict of a token that uses more experts than there are."""
+    if chosen > experts:
+        yield Conflict(f"a token uses {chosen:,} experts ({chosen.text}) of {experts:,}", (*chosen.keys, *experts.keys))
 
 
 class Stack(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,11 +189,7 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
 
     def conflicts(self) -> Iterable[Conflict]:
         """More experts for a token than there are."""
-        if self.chosen > self.experts:
-            yield Conflict(
-                f"a token uses {self.chosen:,} experts ({self.chosen.text}) of {self.experts:,}",
-                (*self.chosen.keys, *self.experts.keys),
-            )
+        return more_than_there_are(self.chosen, self.experts)
 
     def equation(self, x: str = "x") -> str:
         """The sum over the chosen experts, and the shared ones."""
@@ -198,14 +229,15 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
             out = out * linear(x, read, Role.SHARED_GATE).sigmoid()
         seen = linear(x, read, Role.LATENT_DOWN_PROJ) if self.latent else x
         routed = torch.zeros_like(seen) if self.latent else out
-        wanted = torch.unique(experts).tolist()
-        for number, following in zip(wanted, [*wanted[1:], None], strict=True):
-            token, place = torch.where(experts == number)
-            if following is not None and at.run.held is None:
-                self._ahead(following, at)
-            weight = weights[token, place, None]
-            answer = self._answer(number, seen[token] * weight if self.routing.early else seen[token], at)
-            routed.index_add_(0, token, answer if self.routing.early else answer * weight)
+        add_experts(
+            routed,
+            seen,
+            weights,
+            experts,
+            answer=lambda number, part: self._answer(number, part, at),
+            ahead=lambda number: self._ahead(number, at),
+            early=self.routing.early,
+        )
         return out + linear(routed, read, Role.LATENT_UP_PROJ) if self.latent else out
 
     def _answer(self, number: int, x: torch.Tensor, at: At) -> torch.Tensor:
@@ -219,7 +251,7 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         if self.stacked:
             stacked = self._stacked(self.stacked)
             stacked.ahead(number, at.below(stacked))
-        else:
+        elif at.run.held is None:
             place = at.below(self._single(), number).below(self.expert)
             at.run.reader.ahead(needed(self.expert, place.prefix))
 
