@@ -42,5 +42,5 @@ class Alibi(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def words(self) -> str:
-        """What it is, for people."""
-        return "ALiBi takes from a score in proportion to the distance, each head at a rate of its own"
+        """What it is, a sentence for people."""
+        return "ALiBi takes from a score in proportion to the distance, each head at a rate of its own."

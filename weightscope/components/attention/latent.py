@@ -96,7 +96,7 @@ class LatentAttention(Component, frozen=True, kw_only=True):
     def notes(self, roles: Iterable[Role]) -> Iterable[str]:
         """How positions enter queries and keys."""
         if self.rope and {Role.Q_PROJ, Role.Q_B_PROJ, Role.KV_A_PROJ} & set(roles):
-            yield f"{self.rope.words[0].upper()}{self.rope.words[1:]}."
+            yield self.rope.words
 
     def equation(self, x: str = "x") -> str:
         """Softmax over the positions that a token sees."""

@@ -143,7 +143,7 @@ class Attention(Component, frozen=True, kw_only=True):
         """How positions enter queries and keys, and what a token sees."""
         turned = {Role.Q_PROJ, Role.K_PROJ} & set(roles)
         if self.positions and turned:
-            yield _sentence(self.positions.words)
+            yield self.positions.words
         if self.sees.words and turned:
             yield f"A token sees: {self.sees.words}."
 
@@ -210,7 +210,3 @@ class Attention(Component, frozen=True, kw_only=True):
 
     def _has(self, role: Role) -> bool:
         return any(role in item.roles for item in self.projections)
-
-
-def _sentence(words: str) -> str:
-    return f"{words[0].upper()}{words[1:]}."
