@@ -95,18 +95,22 @@ def test_settings_that_cannot_be_are_refused(settings: Any, named: str) -> None:
 def test_files_beside_config_json_name_a_method_where_it_does_not(
     file: str, content: dict[str, object], name: str
 ) -> None:
-    files = {file: content}
-    method = method_of(Config({}), lambda name: files.get(name))
+    def files(name: str) -> dict[str, object] | None:
+        return content if name == file else None
+
+    method = method_of(Config({}), files)
     assert method is not None
     assert method.name == name
-    named = method_of(Config({"quantization_config": FP8}), lambda name: files.get(name))
+    named = method_of(Config({"quantization_config": FP8}), files)
     assert named is not None
     assert named.name == "fp8"
 
 
 def test_a_quantize_config_of_another_tool_says_nothing() -> None:
-    onnx = {"quantize_config.json": {"per_channel": True, "reduce_range": True, "per_model_config": {}}}
-    assert method_of(Config({}), lambda name: onnx.get(name)) is None
+    def onnx(name: str) -> dict[str, object] | None:
+        return {"per_channel": True, "per_model_config": {}} if name == "quantize_config.json" else None
+
+    assert method_of(Config({}), onnx) is None
 
 
 def test_only_the_method_that_is_named_is_imported() -> None:
