@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from statistics import NormalDist
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.feed_forward.activations import WORDS, activate
@@ -37,6 +37,7 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     gate_scale: float = 1.0
     out_scale: float = 1.0
     sparsity: float = 0.0
+    word: ClassVar[str] = "mlp"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -50,11 +51,6 @@ class GatedMLP(Component, frozen=True, kw_only=True):
             Role.UP_PROJ: (self.inner, self.width),
             Role.DOWN_PROJ: (self.width, self.inner),
         }
-
-    @property
-    def word(self) -> str:
-        """The field's word for it."""
-        return "mlp"
 
     @property
     def glance(self) -> str:
@@ -116,6 +112,7 @@ class MLP(Component, frozen=True, kw_only=True):
     inner: Size
     activation: str
     learned: Component | None = None
+    word: ClassVar[str] = "mlp"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -129,11 +126,6 @@ class MLP(Component, frozen=True, kw_only=True):
     def children(self) -> Iterable[Component]:
         """The activation, where it has weights."""
         return (self.learned,) if self.learned else ()
-
-    @property
-    def word(self) -> str:
-        """The field's word for it."""
-        return "mlp"
 
     @property
     def glance(self) -> str:

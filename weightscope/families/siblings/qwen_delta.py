@@ -9,7 +9,7 @@ from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.feed_forward.routing import Routing
-from weightscope.components.prediction.next_tokens import PredictionPart
+from weightscope.components.prediction.next_tokens import NextTokens
 from weightscope.components.recurrent.gated_delta import GatedDeltaNet
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.config import Config, Nullable
@@ -103,14 +103,17 @@ def qwen_mixture(config: Config, *, normalize: bool, stacked: bool) -> MixtureOf
     )
 
 
-def prediction_part(config: Config, block: Block) -> tuple[PredictionPart, ...]:
+def qwen_ahead(config: Config, block: Block) -> tuple[NextTokens, ...]:
     """`mtp_num_hidden_layers` blocks that predict tokens further ahead, if there are any."""
-    count = config["mtp_num_hidden_layers"] or 0
-    part = PredictionPart(
-        name="mtp",
-        width=config["hidden_size"],
-        eps=config["rms_norm_eps"],
-        blocks=Repeat(name="layers", indices=range(count), child=block),
-        offset=1.0,
+    count, width, norm = (
+        config["mtp_num_hidden_layers"] or 0,
+        config["hidden_size"],
+        rms_norms(config["rms_norm_eps"], offset=1.0),
     )
-    return (part,) if count else ()
+    parts = (
+        norm("pre_fc_norm_embedding", Role.EMBEDDING_NORM, width),
+        norm("pre_fc_norm_hidden", Role.NORM, width),
+        Repeat(name="layers", indices=range(count), child=block),
+        norm("norm", Role.FINAL_NORM, width),
+    )
+    return (NextTokens(name="mtp", joined="fc", width=width, parts=parts),) if count else ()

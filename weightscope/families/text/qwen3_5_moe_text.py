@@ -16,7 +16,7 @@ from weightscope.families.siblings.qwen_delta import (
     delta_kinds,
     delta_net,
     gated_attention,
-    prediction_part,
+    qwen_ahead,
     qwen_mixture,
 )
 from weightscope.roles import Role
@@ -49,5 +49,5 @@ def qwen3_5_moe_text(config: Config, root: str) -> CausalLM:
         prefix,
         layer,
         final_norm=norm("norm", Role.FINAL_NORM, s.width),
-        extras=prediction_part(config, ahead),
+        extras=qwen_ahead(config, ahead),
     )

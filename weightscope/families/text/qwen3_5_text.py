@@ -16,7 +16,7 @@ from weightscope.families.siblings.qwen_delta import (
     delta_kinds,
     delta_net,
     gated_attention,
-    prediction_part,
+    qwen_ahead,
 )
 from weightscope.roles import Role
 
@@ -44,5 +44,5 @@ def qwen3_5_text(config: Config, prefix: str) -> CausalLM:
         prefix,
         layer,
         final_norm=norm("norm", Role.FINAL_NORM, s.width),
-        extras=prediction_part(config, block(attention)),
+        extras=qwen_ahead(config, block(attention)),
     )

@@ -16,7 +16,7 @@ from weightscope.families.siblings.qwen_delta import (
     delta_kinds,
     delta_net,
     gated_attention,
-    prediction_part,
+    qwen_ahead,
     qwen_mixture,
 )
 from weightscope.roles import Role
@@ -53,5 +53,5 @@ def qwen3_next(config: Config, root: str) -> CausalLM:
         prefix,
         layer,
         final_norm=norm("norm", Role.FINAL_NORM, s.width),
-        extras=prediction_part(config, ahead),
+        extras=qwen_ahead(config, ahead),
     )
