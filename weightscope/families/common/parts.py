@@ -73,9 +73,11 @@ def self_attention(
     )
 
 
-def head_norms(norm: Callable[[str, Role, Size], Norm], head_dim: Size) -> HeadNorms:
-    """`q_norm` and `k_norm`, on the query and the key of each head."""
-    return HeadNorms(query=norm("q_norm", Role.Q_NORM, head_dim), key=norm("k_norm", Role.K_NORM, head_dim))
+def head_norms(
+    norm: Callable[[str, Role, Size], Norm], head_dim: Size, names: tuple[str, str] = ("q_norm", "k_norm")
+) -> HeadNorms:
+    """On the query and the key of each head."""
+    return HeadNorms(query=norm(names[0], Role.Q_NORM, head_dim), key=norm(names[1], Role.K_NORM, head_dim))
 
 
 def gated_mlp(
@@ -108,24 +110,26 @@ def gated_mlp(
 
 
 def mlp(
-    config: Config,
-    name: str,
+    width: Size,
+    inner: Size | None,
+    activation: str,
     *,
+    name: str = "mlp",
     names: tuple[str, str] = ("up_proj", "down_proj"),
     bias: bool = False,
-    inner: Size | None = None,
+    stored: type[Linear] = Linear,
     learned: Component | None = None,
 ) -> MLP:
-    """Two matrices under the names that they have on disk, `intermediate_size` wide unless told otherwise.
+    """Two matrices under the names that they have on disk, `stored` as Linear or Conv1D.
 
-    `learned` is an activation with weights in the place of `hidden_act`.
+    They are four times as wide as the model where `inner` is None. `learned` is an activation with weights.
     """
     return MLP(
         name=name,
-        items=(Linear(names[0], Role.UP_PROJ, bias=bias), Linear(names[1], Role.DOWN_PROJ, bias=bias)),
-        width=config["hidden_size"],
-        inner=config["intermediate_size"] if inner is None else inner,
-        activation=config["hidden_act"],
+        items=(stored(names[0], Role.UP_PROJ, bias=bias), stored(names[1], Role.DOWN_PROJ, bias=bias)),
+        width=width,
+        inner=width * 4 if inner is None else inner,
+        activation=activation,
         learned=learned,
     )
 

@@ -12,7 +12,6 @@ from weightscope.components.prediction.next_tokens import NextTokens
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.components.recurrent.mamba2 import Mamba2
 from weightscope.config import Config
-from weightscope.errors import UndeclaredError
 from weightscope.families.common import rms_norms, visible
 from weightscope.families.common.layer_types import FULL, LINEAR
 from weightscope.families.common.numbers import number
@@ -45,7 +44,7 @@ def nemotron_kinds(config: Config, prefix: str = "", default: tuple[str, ...] = 
         return list(default)
     for kind in listed:
         if not isinstance(kind, str) or kind not in known:
-            raise UndeclaredError(f"layers of the kind {kind!r:.60} are not declared", where=config.source)
+            raise config.undeclared(f"layers of the kind {kind!r:.60} are not declared")
     return [known[kind] for kind in listed]
 
 

@@ -7,16 +7,13 @@ from typing import Any
 from weightscope.components.attention import Attention
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
-from weightscope.components.feed_forward.moe import MixtureOfExperts
-from weightscope.components.feed_forward.routing import Routing
 from weightscope.components.prediction.next_tokens import NextTokens
 from weightscope.components.recurrent.gated_delta import GatedDeltaNet
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.config import Config, Nullable
 from weightscope.families.common import ROTARY, Dims, rms_norms, rotary, visible
 from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types
-from weightscope.families.common.mixtures import STACK
-from weightscope.families.common.parts import four_projections, gated_mlp, head_norms, self_attention
+from weightscope.families.common.parts import four_projections, head_norms, self_attention
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Plain
@@ -66,7 +63,7 @@ def gated_attention(config: Config, s: Dims) -> Attention:
     )
 
 
-def delta_net(config: Config, projections: tuple[Linear, ...]) -> GatedDeltaNet:
+def delta_net(config: Config, projections: tuple[Linear, ...] = APART) -> GatedDeltaNet:
     """`projections` are those that enter it."""
     return GatedDeltaNet(
         name="linear_attn",
@@ -85,21 +82,6 @@ def delta_net(config: Config, projections: tuple[Linear, ...]) -> GatedDeltaNet:
         kernel=config["linear_conv_kernel_dim"],
         activation=config["hidden_act"],
         norm=GatedRMSNorm(name="norm", size=config["linear_value_head_dim"], eps=config["rms_norm_eps"]),
-    )
-
-
-def qwen_mixture(config: Config, *, normalize: bool, stacked: bool) -> MixtureOfExperts:
-    """A gated shared expert beside the routed ones."""
-    return MixtureOfExperts(
-        name="mlp",
-        width=config["hidden_size"],
-        experts=config["num_experts"],
-        chosen=config["num_experts_per_tok"],
-        expert=gated_mlp(config, "", inner=config["moe_intermediate_size"]),
-        routing=Routing(normalize=normalize),
-        shared=gated_mlp(config, "shared_expert", inner=config["shared_expert_intermediate_size"]),
-        shared_gate="shared_expert_gate",
-        stacked=STACK if stacked else None,
     )
 
 

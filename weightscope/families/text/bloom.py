@@ -6,9 +6,9 @@ from weightscope.components.attention import Alibi, Attention
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
 from weightscope.families.common import DECODER, Dims, Output, causal_lm, layer_norms, token_embedding, visible
+from weightscope.families.common.parts import mlp
 from weightscope.families.common.refusals import not_computed
 from weightscope.families.registry import family
-from weightscope.families.siblings.gpt import two_matrices
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 
@@ -39,7 +39,7 @@ def bloom(config: Config, root: str) -> CausalLM:
             sees=visible(config),
         ),
         feed_forward_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, s.width),
-        feed_forward=two_matrices(s.width, None, "gelu_new", names=("dense_h_to_4h", "dense_4h_to_h")),
+        feed_forward=mlp(s.width, None, "gelu_new", names=("dense_h_to_4h", "dense_4h_to_h"), bias=True),
     )
     return causal_lm(
         config,

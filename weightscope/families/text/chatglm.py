@@ -8,7 +8,6 @@ from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.components.embedding import Embedding, Head
 from weightscope.components.feed_forward import GatedMLP
 from weightscope.config import Config
-from weightscope.errors import UndeclaredError
 from weightscope.families.common import depth_of, layer_norms, numbered, rms_norms
 from weightscope.families.common.parts import pre_norm_block
 from weightscope.families.common.refusals import not_computed, refuse
@@ -30,7 +29,7 @@ def chatglm(config: Config, root: str) -> CausalLM:
     """
     refuse(config, "ChatGLM", CHATGLM_OTHERS)
     if not config["post_layer_norm"] or config.task == "SequenceClassification":
-        raise UndeclaredError("ChatGLM as a classifier or without a final norm is not declared", where=config.source)
+        raise config.undeclared("ChatGLM as a classifier or without a final norm is not declared")
     width, count, rows = config["hidden_size"], config["num_attention_heads"], config["padded_vocab_size"]
     bias, grouped, ratio = config["add_bias_linear"], config["multi_query_attention"], config["rope_ratio"] or 1
     qkv_bias, keys = bias or config["add_qkv_bias"], config["multi_query_group_num"] if grouped else count

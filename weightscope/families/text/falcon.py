@@ -6,9 +6,9 @@ from weightscope.components.attention import Alibi, Attention, Heads
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
 from weightscope.families.common import Output, causal_lm, layer_norms, rotary, token_embedding, visible
+from weightscope.families.common.parts import mlp
 from weightscope.families.registry import family
 from weightscope.families.siblings.falcon import FALCON, RW, RW_MODEL
-from weightscope.families.siblings.gpt import two_matrices
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.linear import Linear
@@ -53,7 +53,7 @@ def falcon(config: Config, root: str) -> CausalLM:
             sees=visible(config),
         ),
         feed_forward_norm=norm(second, Role.POST_ATTENTION_NORM, width) if second else None,
-        feed_forward=two_matrices(
+        feed_forward=mlp(
             width,
             config["ffn_hidden_size"],
             config["activation"],

@@ -6,8 +6,9 @@ from weightscope.components.attention import Attention, Heads
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import DECODER, Output, causal_lm, layer_norms, rotary, token_embedding, visible
+from weightscope.families.common.parts import mlp
 from weightscope.families.registry import family
-from weightscope.families.siblings.gpt import causal_masks, two_matrices
+from weightscope.families.siblings.gpt import causal_masks
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 
@@ -39,8 +40,12 @@ def gpt_neox(config: Config, root: str) -> CausalLM:
             sees=visible(config),
         ),
         feed_forward_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, width),
-        feed_forward=two_matrices(
-            width, config["intermediate_size"], config["hidden_act"], names=("dense_h_to_4h", "dense_4h_to_h")
+        feed_forward=mlp(
+            width,
+            config["intermediate_size"],
+            config["hidden_act"],
+            names=("dense_h_to_4h", "dense_4h_to_h"),
+            bias=True,
         ),
         parallel=config["use_parallel_residual"],
     )

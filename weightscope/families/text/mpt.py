@@ -6,9 +6,9 @@ from weightscope.components.attention import Alibi, Attention, Scores
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import DECODER, Dims, Output, causal_lm, layer_norms, token_embedding, visible
+from weightscope.families.common.parts import mlp
 from weightscope.families.common.refusals import not_computed, require
 from weightscope.families.registry import family
-from weightscope.families.siblings.gpt import two_matrices
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 
@@ -49,7 +49,7 @@ def mpt(config: Config, root: str) -> CausalLM:
             clip=inner["clip_qkv"],
         ),
         feed_forward_norm=norm("norm_2", Role.POST_ATTENTION_NORM, s.width),
-        feed_forward=two_matrices(s.width, None, "gelu", name="ffn", names=("up_proj", "down_proj"), bias=False),
+        feed_forward=mlp(s.width, None, "gelu", name="ffn"),
     )
     return causal_lm(
         config,

@@ -6,7 +6,6 @@ from weightscope.components.attention import Attention, Heads
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.feed_forward import GatedMLP
 from weightscope.config import Config, Nullable
-from weightscope.errors import UndeclaredError
 from weightscope.families.common import DECODER, causal_lm, rms_norms, rotary, token_embedding
 from weightscope.families.common.refusals import refuse
 from weightscope.families.registry import family
@@ -30,9 +29,7 @@ def qwen(config: Config, root: str) -> CausalLM:
     width, count, size = config["hidden_size"], config["num_attention_heads"], config["kv_channels"]
     bias = not config["no_bias"]
     if count * size != width:
-        raise UndeclaredError(
-            "Qwen with kv_channels that do not make up hidden_size is not declared", where=config.source
-        )
+        raise config.undeclared("Qwen with kv_channels that do not make up hidden_size is not declared")
     bounded, norm = config["use_dynamic_ntk"] or config["use_logn_attn"], rms_norms(config["layer_norm_epsilon"])
     block = Block(
         input_norm=norm("ln_1", Role.INPUT_NORM, width),

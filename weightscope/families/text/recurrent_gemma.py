@@ -9,10 +9,9 @@ from weightscope.components.attention import Attention
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.recurrent.griffin import RecurrentUnit
 from weightscope.config import Config, Nullable
-from weightscope.errors import UndeclaredError
 from weightscope.families.common import ROTARY, Dims, Output, causal_lm, rms_norms, rotary, token_embedding, visible
+from weightscope.families.common.numbers import bfloat16
 from weightscope.families.common.parts import four_projections, gated_mlp
-from weightscope.families.common.rounding import bfloat16
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
@@ -36,7 +35,7 @@ def recurrent_gemma(config: Config, root: str) -> CausalLM:
     """`block_types` says what mixes the tokens, over and over; either half of `intermediate_size` is gate or up."""
     s, activation, types = Dims.of(config), config["hidden_activation"], config["block_types"] or []
     if not types or set(map(str, types)) - {"recurrent", "attention"}:
-        raise UndeclaredError(f"the block_types {types!r:.60} are not declared", where=config.source)
+        raise config.undeclared(f"the block_types {types!r:.60} are not declared")
     recurrent = RecurrentUnit(
         name="temporal_block",
         width=s.width,
