@@ -53,15 +53,16 @@ def self_attention(
     s: Dims,
     projections: tuple[StorageItem, ...],
     *,
-    positions: Rope | Alibi | None,
+    name: str = "self_attn",
+    positions: Rope | Alibi | None = None,
     sees: Sees = CAUSAL,
     norms: QueryKeyNorms = NO_NORMS,
     scores: Scores = PLAIN,
     clip: float | None = None,
 ) -> Attention:
-    """Attention named `self_attn`, as wide and with as many heads as the config's dimensions say."""
+    """Attention as wide and with as many heads as the config's dimensions say."""
     return Attention(
-        name="self_attn",
+        name=name,
         projections=projections,
         width=s.width,
         heads=s.heads,
@@ -134,12 +135,23 @@ def mlp(
     )
 
 
-def fused_gated_mlp(config: Config, name: str) -> GatedMLP:
-    """Rows of `gate_up_proj` are all gates, then all ups."""
+def fused_gated_mlp(
+    config: Config,
+    name: str,
+    *,
+    inner: Size | None = None,
+    bias: bool = False,
+    activation: str | None = None,
+    names: tuple[str, str] = ("gate_up_proj", "down_proj"),
+) -> GatedMLP:
+    """Two matrices; rows of the first are all gates, then all ups."""
     return GatedMLP(
         name=name,
-        items=(Linear("gate_up_proj", Role.GATE_PROJ, Role.UP_PROJ), Linear("down_proj", Role.DOWN_PROJ)),
+        items=(
+            Linear(names[0], Role.GATE_PROJ, Role.UP_PROJ, bias=bias),
+            Linear(names[1], Role.DOWN_PROJ, bias=bias),
+        ),
         width=config["hidden_size"],
-        inner=config["intermediate_size"],
-        activation=config["hidden_act"],
+        inner=config["intermediate_size"] if inner is None else inner,
+        activation=activation or config["hidden_act"],
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention import Alibi, Attention
+from weightscope.components.attention import Alibi
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
 from weightscope.families.common import DECODER, Dims, Output, causal_lm, layer_norms, token_embedding, visible
-from weightscope.families.common.parts import mlp
+from weightscope.families.common.parts import mlp, self_attention
 from weightscope.families.common.refusals import not_computed
 from weightscope.families.registry import family
 from weightscope.roles import Role
@@ -27,14 +27,13 @@ def bloom(config: Config, root: str) -> CausalLM:
     count = s.heads.count
     block = Block(
         input_norm=norm("input_layernorm", Role.INPUT_NORM, s.width),
-        attention=Attention(
-            name="self_attention",
-            projections=(
+        attention=self_attention(
+            s,
+            (
                 Linear("query_key_value", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=True, groups=count),
                 Linear("dense", Role.O_PROJ, bias=True),
             ),
-            width=s.width,
-            heads=s.heads,
+            name="self_attention",
             positions=Alibi(heads=count),
             sees=visible(config),
         ),

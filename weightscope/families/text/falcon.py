@@ -37,7 +37,7 @@ def falcon(config: Config, root: str) -> CausalLM:
     first, second = "input_layernorm", "" if beside else "post_attention_layernorm"
     if beside and norms == 2:
         first, second = "ln_attn", "ln_mlp"
-    alibi = Alibi(heads=count, scale=size**-0.5, rounded=True)
+    alibi, inner = Alibi(heads=count, scale=size**-0.5, rounded=True), config["ffn_hidden_size"]
     runs = beside and norms in (1, 2) if grouped else not beside or norms != 2
     block = Block(
         input_norm=norm(first, Role.INPUT_NORM, width),
@@ -53,13 +53,7 @@ def falcon(config: Config, root: str) -> CausalLM:
             sees=visible(config),
         ),
         feed_forward_norm=norm(second, Role.POST_ATTENTION_NORM, width) if second else None,
-        feed_forward=mlp(
-            width,
-            config["ffn_hidden_size"],
-            config["activation"],
-            names=("dense_h_to_4h", "dense_4h_to_h"),
-            bias=bias,
-        ),
+        feed_forward=mlp(width, inner, config["activation"], names=("dense_h_to_4h", "dense_4h_to_h"), bias=bias),
         parallel=beside,
     )
     return causal_lm(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention import Attention, Scores
+from weightscope.components.attention import Scores
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
 from weightscope.families.common import Dims, visible
+from weightscope.families.common.parts import self_attention
 from weightscope.families.common.refusals import refuse
 from weightscope.families.registry import DECODER_NEEDS, family
 from weightscope.families.siblings.gpt import GPT2, GPT2_NAMES, causal_masks, gpt2_block, gpt2_lm
@@ -24,15 +25,14 @@ def gpt2(config: Config, root: str) -> CausalLM:
     scale = s.head_dim**-0.5 if config["scale_attn_weights"] else 1.0
 
     def layer(i: int) -> Block:
-        attention = Attention(
-            name="attn",
-            projections=(
+        attention = self_attention(
+            s,
+            (
                 Conv1D("c_attn", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=True),
                 Conv1D("c_proj", Role.O_PROJ, bias=True),
                 *causal_masks(config["n_positions"]),
             ),
-            width=s.width,
-            heads=s.heads,
+            name="attn",
             sees=visible(config),
             scores=Scores(scale=scale / (i + 1) if falls else scale),
         )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from weightscope.components.attention import CAUSAL, Attention, Scores, Window
+from weightscope.components.attention import CAUSAL, Scores, Window
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims
-from weightscope.families.common.parts import linears
+from weightscope.families.common.parts import linears, self_attention
 from weightscope.families.registry import family
 from weightscope.families.siblings.gpt import GPT, causal_masks, gpt2_block, gpt2_lm
 from weightscope.roles import Role
@@ -30,11 +30,10 @@ def gpt_neo(config: Config, root: str) -> CausalLM:
     kinds, window = _kinds(config, s.depth), Window(int(config["window_size"]))
 
     def layer(i: int) -> Block:
-        attention = Attention(
+        attention = self_attention(
+            s,
+            (*linears(THREE), Linear("out_proj", Role.O_PROJ, bias=True), *masks),
             name="attn.attention",
-            projections=(*linears(THREE), Linear("out_proj", Role.O_PROJ, bias=True), *masks),
-            width=s.width,
-            heads=s.heads,
             sees=window if kinds[i] == "local" else CAUSAL,
             scores=Scores(scale=1.0),
         )
