@@ -79,6 +79,8 @@ class BlockFP8(msgspec.Struct, frozen=True, kw_only=True):
     columns: int
     name: str = "fp8"
     rowwise: bool = False
+    formula: str = "w = q · weight_scale_inv of its block"
+    packing: str = ""
 
     @property
     def words(self) -> str:
