@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -70,6 +69,8 @@ def settings_of(config: Config) -> dict[str, Any] | None:
 
 def methods() -> frozenset[str]:
     """The methods that have a file."""
+    import pkgutil
+
     found = {module.name for module in pkgutil.iter_modules(quantization.__path__) if not module.ispkg}
     return frozenset(found - {"registry"})
 
