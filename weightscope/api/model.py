@@ -228,4 +228,4 @@ class Model:
         """All that `weightscope tensors` says, before any filter."""
         from weightscope.analyses.listing import list_tensors
 
-        return list_tensors(self.inventory, self.checkpoint)
+        return list_tensors(self.inventory, self.checkpoint, self.tying)
