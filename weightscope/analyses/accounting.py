@@ -65,7 +65,7 @@ class ComponentShare(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DtypeShare(msgspec.Struct, frozen=True, kw_only=True):
-    """All tensors of one element type."""
+    """All tensors of one element type; another tensor's storage again has no elements or bytes of its own."""
 
     dtype: str
     tensors: int
@@ -173,12 +173,12 @@ def by_dtype(inventory: Inventory) -> tuple[DtypeShare, ...]:
     rows: dict[str, list[int]] = {}
     for group in inventory.groups:
         for (dtype, shape), count in group.counts.items():
-            if dtype is None or group.alias:
+            if dtype is None:
                 continue
             row = rows.setdefault(dtype, [0, 0, 0])
-            size = byte_size(dtype, shape)
             row[0] += count
-            row[1] += prod(shape) * count
-            row[2] += size * count
+            if not group.alias:
+                row[1] += prod(shape) * count
+                row[2] += byte_size(dtype, shape) * count
     shares = [DtypeShare(dtype=d, tensors=row[0], elements=row[1], bytes=row[2]) for d, row in rows.items()]
     return tuple(sorted(shares, key=lambda share: (-share.bytes, share.dtype)))

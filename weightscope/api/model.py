@@ -222,4 +222,4 @@ class Model:
 
     def listing(self) -> Iterator[tuple[Group, TensorRow]]:
         """All that `weightscope tensors` says, before any filter."""
-        return list_tensors(self.inventory, self.checkpoint)
+        return list_tensors(self.inventory, self.checkpoint, self.tying)

@@ -23,6 +23,7 @@ ModelPath = Annotated[
     ),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to write the result.")]
+ExactOption = Annotated[bool, typer.Option("--exact", help="Show counts and bytes with all digits.")]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the result to FILE instead.")
 ]

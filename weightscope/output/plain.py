@@ -36,8 +36,8 @@ def csv_cell(cell: Cell) -> Cell:
     return f"'{log_line(cell)}" if cell.lstrip(" ").startswith(FORMULA) else log_line(cell)
 
 
-def show(cell: Cell, column: Column) -> str:
-    """A cell as people read it, on one line."""
+def show(cell: Cell, column: Column, *, exact: bool = False) -> str:
+    """A cell as people read it, on one line; `exact` with all digits."""
     if cell is None:
         return ""
     if isinstance(cell, str):
@@ -46,4 +46,6 @@ def show(cell: Cell, column: Column) -> str:
         return words.percent(cell)
     if column.kind == "number":
         return f"{cell:.4g}"
-    return words.size(int(cell)) if column.kind == "bytes" else words.count(int(cell))
+    if column.kind == "bytes":
+        return words.size(int(cell), exact=exact)
+    return words.amount(int(cell), exact=exact) if column.kind == "amount" else words.count(int(cell))

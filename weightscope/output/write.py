@@ -35,16 +35,24 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-def emit(document: Document, format: Format, output: Path | None, protected: Iterable[Path] = ()) -> None:
-    """Write the document to `output`, or to standard output.
+def emit(
+    document: Document, format: Format, output: Path | None, protected: Iterable[Path] = (), *, paged: bool = False
+) -> None:
+    """Write the document to `output`, or to standard output; a `paged` table through a pager where it is long.
 
     Raises:
         UsageError: the file cannot be written, or is one of the `protected` (the model's own).
     """
     if output is None and format is Format.TABLE:
-        from weightscope.output.terminal import write_table
+        from weightscope.output.terminal import table_text
 
-        write_table(document, sys.stdout)
+        text = table_text(document, sys.stdout)
+        if paged:
+            from weightscope.output.pager import show
+
+            show(text)
+        else:
+            sys.stdout.write(text)
         sys.stdout.flush()
     else:
         put(render(document, format), output, protected)
