@@ -104,7 +104,7 @@ def test_another_block_size_is_named_as_that(tmp_path: Path) -> None:
 
 def test_plain_weights_beside_modelopt_s_file_are_a_warning(model: Path) -> None:
     """transformers does not read that file; vLLM does."""
-    (model / "hf_quant_config.json").write_text("{}")
+    (model / "hf_quant_config.json").write_text('{"quantization": {"quant_algo": "NVFP4"}}')
     (finding,) = [f for f in check(model).findings if f.severity != "info"]
     assert (finding.code, finding.severity) == ("quantization-mismatch", "warning")
     assert "hf_quant_config.json" in finding.message

@@ -84,21 +84,33 @@ def test_settings_that_cannot_be_are_refused(settings: Any, named: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "name"),
+    ("file", "content", "name"),
     [
-        ("hf_quant_config.json", "modelopt"),
-        ("quantize_config.json", "gptq"),
-        ("quant_config.json", "awq"),
-        ("quanto_qmap.json", "quanto"),
+        ("hf_quant_config.json", {"quantization": {"quant_algo": "FP8"}}, "modelopt"),
+        ("quantize_config.json", {"bits": 4, "group_size": 128}, "gptq"),
+        ("quant_config.json", {"w_bit": 4, "q_group_size": 128}, "awq"),
+        ("quanto_qmap.json", {"a.b": {"weights": "qint8"}}, "quanto"),
     ],
 )
-def test_files_beside_config_json_name_a_method_where_it_does_not(file: str, name: str) -> None:
-    method = method_of(Config({}), file.__eq__)
+def test_files_beside_config_json_name_a_method_where_it_does_not(
+    file: str, content: dict[str, object], name: str
+) -> None:
+    def files(name: str) -> dict[str, object] | None:
+        return content if name == file else None
+
+    method = method_of(Config({}), files)
     assert method is not None
-    assert (method.name, file in method.missing) == (name, True)
-    named = method_of(Config({"quantization_config": FP8}), file.__eq__)
+    assert method.name == name
+    named = method_of(Config({"quantization_config": FP8}), files)
     assert named is not None
     assert named.name == "fp8"
+
+
+def test_a_quantize_config_of_another_tool_says_nothing() -> None:
+    def onnx(name: str) -> dict[str, object] | None:
+        return {"per_channel": True, "per_model_config": {}} if name == "quantize_config.json" else None
+
+    assert method_of(Config({}), onnx) is None
 
 
 def test_only_the_method_that_is_named_is_imported() -> None:

@@ -260,7 +260,11 @@ def test_a_file_beside_config_json_says_it_too(
 ) -> None:
     tensors, config, total = plain
     name = {"hf_quant_config.json": "modelopt", "quantize_config.json": "gptq"}[file]
-    (tmp_path / file).write_text("{}")
+    content = {
+        "hf_quant_config.json": '{"quantization": {"quant_algo": "NVFP4"}}',
+        "quantize_config.json": '{"bits": 4}',
+    }
+    (tmp_path / file).write_text(content[file])
     model = weightscope.open(write(tmp_path, quantized(tensors, METHODS[name][1]), config))
     assert (model.parameters.total, model.summary().model.quantization) == (total, name)
     assert said(model) == [("unknown-architecture", "warning")]

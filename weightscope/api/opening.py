@@ -80,10 +80,11 @@ def _open(path: str | Path, variant: str | None, progress: Progress | None, *, t
 def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> Declaration | None:
     alone = checkpoint.format == "config"
     from weightscope.families.registry import declare
+    from weightscope.quantization.registry import beside
 
     what = f"model type {config.model_type!r} is not declared" if config.model_type else "config.json has no model_type"
     try:
-        declaration = declare(config, None if alone else checkpoint.names, beside=checkpoint.folder.holds)
+        declaration = declare(config, None if alone else checkpoint.names, beside=beside(checkpoint.folder))
     except UndeclaredError as error:
         declaration, what = None, error.what
     if declaration is None and alone:

@@ -19,7 +19,7 @@ from weightscope.errors import UndeclaredError
 from weightscope.families.table import MODULES
 from weightscope.quantization.common.method import Method, is_candidate, module_of
 from weightscope.quantization.common.modules import Covered, Piece, Schemes, split
-from weightscope.quantization.registry import method_of
+from weightscope.quantization.registry import Beside, method_of
 from weightscope.sizes import Size
 from weightscope.storage.base import Scheme, Stored
 
@@ -157,11 +157,11 @@ def component_of(config: Config, root: str, default_type: str) -> Component:
 
 
 def declare(
-    config: Config, names: Collection[str] | None = None, *, beside: Callable[[str], bool] | None = None
+    config: Config, names: Collection[str] | None = None, *, beside: Beside | None = None
 ) -> Declaration | None:
     """The declaration of a config, under the root that most of `names` are spelled with; None for unknown types.
 
-    `beside` tells whether a file lies beside config.json, which may say that the weights are quantized.
+    `beside` gives the content of a JSON file beside config.json, which may say how the weights are quantized.
 
     Raises:
         ConfigError: the config does not say what its family or its quantization needs.
@@ -207,7 +207,7 @@ def settled(declaration: Declaration, tensors: Tensors, strays: Collection[str])
     def pieces(slot: Slot) -> Iterator[Piece]:
         for said, ranges in _pieces(slot, method):
             if is_candidate(slot.stored):
-                yield from split(slot.template, ranges, partial(evidence.decide, said))
+                yield from split(slot.template, ranges, partial(evidence.decide, slot.stored, said))
             else:
                 yield said, ranges
 

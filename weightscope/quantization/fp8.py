@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
 from weightscope.quantization.common.excluded import Excluded
+from weightscope.quantization.common.float8 import scaled_by_blocks
 from weightscope.quantization.common.method import SCALES, is_matrix
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -78,6 +79,8 @@ class BlockFP8(msgspec.Struct, frozen=True, kw_only=True):
     columns: int
     name: str = "fp8"
     rowwise: bool = False
+    formula: str = "w = q · weight_scale_inv of its block"
+    packing: str = ""
 
     @property
     def words(self) -> str:
@@ -102,13 +105,7 @@ class BlockFP8(msgspec.Struct, frozen=True, kw_only=True):
 
     def read(self, name: str, raw: Callable[[str], torch.Tensor]) -> torch.Tensor:
         """Weight · scale, each scale repeated over its block."""
-        weight = raw(name).float()
-        scale = raw(f"{name}_scale_inv").float()
-        # Only the columns' scales are spread out: a block of rows shares a row of them.
-        spread = scale.repeat_interleave(self.columns, dim=1)[:, : weight.shape[1]]
-        for block, row in enumerate(spread):
-            weight[block * self.rows : (block + 1) * self.rows] *= row
-        return weight
+        return scaled_by_blocks(raw(name), raw(f"{name}_scale_inv"), self.rows, self.columns)
 
 
 def _blocks(size: Size, block: int) -> Size:

@@ -95,6 +95,12 @@ class MLXAffine(msgspec.Struct, frozen=True, kw_only=True):
     group_size: int
     name: str = "mlx"
     rowwise: bool = True
+    formula: str = "w = q · scale + bias"
+
+    @property
+    def packing(self) -> str:
+        """Codes in 32-bit words."""
+        return f"{self.bits}-bit codes in 32-bit words along a row, the lowest bits first"
 
     @property
     def words(self) -> str:

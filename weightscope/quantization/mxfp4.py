@@ -62,6 +62,8 @@ class PackedMXFP4(msgspec.Struct, frozen=True, kw_only=True):
     name: str = "mxfp4"
     rowwise: bool = True
     words: str = f"MXFP4 in blocks of {BLOCK}"
+    formula: str = "w = e2m1(code) · 2^(scale - 127)"
+    packing: str = "two codes a byte, the lower half first"
 
     def parts(self, name: str) -> tuple[str, ...]:
         """The packed elements, then their exponents."""

@@ -2,60 +2,143 @@
 
 from __future__ import annotations
 
-import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from importlib import import_module
 from typing import Any
 
 from weightscope import quantization
-from weightscope.config import Config
+from weightscope.checkpoint.entry import TensorEntry
+from weightscope.checkpoint.folder import Folder
+from weightscope.config import Config, read_config
 from weightscope.errors import UndeclaredError
-from weightscope.quantization.common.method import Method, Unimplemented
+from weightscope.quantization.common.method import Method, Told, Unimplemented
 
-# Files beside config.json that say that the weights are quantized where it does not, and by which method.
+# Files beside config.json that have settings of quantization, and whose they are. The second item is a key without
+# which a file of that name is of another tool (ONNX exporters write a quantize_config.json as well).
 BESIDE = {
-    "hf_quant_config.json": "modelopt",
-    "quantize_config.json": "gptq",
-    "quant_config.json": "awq",
-    "quanto_qmap.json": "quanto",
+    "hf_quant_config.json": ("modelopt", "quantization"),
+    "quantize_config.json": ("gptq", "bits"),
+    "quant_config.json": ("awq", "w_bit"),
+    "quanto_qmap.json": ("quanto", ""),
 }
 # What settings without a `quant_method` have in common, and whose they are; the first that fits.
 UNNAMED = (
-    (("bits", "group_size"), "mlx"),
     (("quant_algo",), "modelopt"),
+    (("moe_quant_algo",), "modelopt"),
+    (("bits", "group_size"), "mlx"),
     (("load_in_4bit",), "bitsandbytes"),
     (("load_in_8bit",), "bitsandbytes"),
     (("_load_in_4bit",), "bitsandbytes"),
 )
+# Other names of a method: what serves it, or what wrote it.
+ALIASES = {
+    "gptq_marlin": "gptq",
+    "awq_marlin": "awq",
+    "modelopt_fp4": "modelopt",
+    "modelopt_mixed": "modelopt",
+    "intel/auto_round": "auto_round",
+    "inc": "auto_round",
+    "sparseml": "compressed_tensors",
+}
+
+Settings = dict[str, Any]
+Beside = Callable[[str], Settings | None]
 
 
-def method_of(config: Config, beside: Callable[[str], bool] | None = None) -> Method | None:
+def method_of(config: Config, files: Beside | None = None) -> Method | None:
     """The method that a config names, with its settings; None for weights stored as they are.
 
-    `beside` tells whether a file lies beside config.json. What is not implemented is named by the method returned.
+    `files` gives the content of a JSON file beside config.json. What is not implemented is named by the method that is
+    returned.
 
     Raises:
         ConfigError: the settings cannot be those of the method.
     """
     settings = settings_of(config)
     if settings is None:
-        return next((_named_beside(file) for file in BESIDE if beside and beside(file)), None)
-    name = settings.get("quant_method") or next(
-        (name for keys, name in UNNAMED if all(key in settings for key in keys)), None
-    )
+        return _beside_only(config, files) if files else None
+    name = _name(settings)
     if name is None:
         return Unimplemented(name="unknown", missing="a quantization_config without quant_method is not understood")
-    module = str(name).replace("-", "_")
+    if files and name in ("modelopt", "modelopt_mixed", "modelopt_fp4"):
+        # config.json may have less than ModelOpt's own file: not the layers of a mixed model.
+        settings = (_settings_in("hf_quant_config.json", files) or {}) | settings
+    return _method(config, name, settings)
+
+
+def beside(folder: Folder) -> Beside:
+    """The JSON objects that a model's folder has, by file name; None for a file that it does not hold.
+
+    Raises (when asked for a file):
+        ConfigError: it is no JSON object.
+        RemoteError: it cannot be had.
+    """
+    return lambda name: dict(read_config(folder.fetch(name)).data) if folder.holds(name) else None
+
+
+def _method(config: Config, name: str, settings: Settings) -> Method:
+    module = name.replace("-", "_").lower()
+    module = ALIASES.get(module, module)
     if module not in methods():
-        return Unimplemented(name=f"{name!s:.60}", missing=f"quantization {name!r:.60} is not implemented")
+        return Unimplemented(name=f"{name:.60}", missing=f"quantization {name!r:.60} is not implemented")
     try:
         found: Method = import_module(f"{quantization.__name__}.{module}").method(config, settings)
     except UndeclaredError as error:
-        return Unimplemented(name=str(name), missing=error.what)
+        return Unimplemented(name=name, missing=error.what)
     return found
 
 
-def settings_of(config: Config) -> dict[str, Any] | None:
+def _name(settings: Settings) -> str | None:
+    named = settings.get("quant_method")
+    # ModelOpt's exporters of DeepSeek-V4 keep DeepSeek's `quant_method`.
+    if named and not (named == "fp8" and ("quant_algo" in settings or "moe_quant_algo" in settings)):
+        return str(named)
+    return next((name for keys, name in UNNAMED if all(key in settings for key in keys)), None)
+
+
+def _beside_only(config: Config, files: Beside) -> Method | None:
+    """The method of the first file beside config.json that has settings."""
+    for file, (name, _) in BESIDE.items():
+        settings = _settings_in(file, files)
+        if settings is not None:
+            return _method(config, str(settings.get("quant_method") or name), settings)
+    return None
+
+
+def _settings_in(file: str, files: Beside) -> Settings | None:
+    """The settings in a file of BESIDE; None where it is not there, or is another tool's."""
+    data, key = files(file), BESIDE[file][1]
+    if data is None or (key and key not in data):
+        return None
+    if file != "hf_quant_config.json":
+        return data
+    inner = data["quantization"]
+    return {"producer": data.get("producer")} | inner if isinstance(inner, dict) else None
+
+
+def recognize(
+    names: Iterable[str],
+    found: Mapping[str, TensorEntry],
+    *,
+    shape: tuple[int, ...] | None = None,
+    settings: Settings | None = None,
+) -> Told | None:
+    """What the tensors of one module tell without a config: the first of the methods `names` that understands them.
+
+    `found` are the module's tensors by their marks (`.qweight`, `.scales`, `.weight`), `shape` is that of its weight
+    where a family declares it, `settings` are a config's, of a model that no family declares.
+    """
+    for name in dict.fromkeys(ALIASES.get(module, module) for module in sorted(n.replace("-", "_") for n in names)):
+        if name in methods():
+            told = getattr(import_module(f"{quantization.__name__}.{name}"), "recognize", None)
+            result: Told | None = told(found, shape, settings or {}) if told else None
+            if result is not None:
+                return result
+    return None
+
+
+def settings_of(config: Config) -> Settings | None:
     """What a config says of quantization, at its top level or, in a vision-language model, within `text_config`.
 
     Raises:
@@ -68,14 +151,13 @@ def settings_of(config: Config) -> dict[str, Any] | None:
     return _object(config, "quantization") or named
 
 
+@cache
 def methods() -> frozenset[str]:
     """The methods that have a file."""
+    import pkgutil
+
     found = {module.name for module in pkgutil.iter_modules(quantization.__path__) if not module.ispkg}
     return frozenset(found - {"registry"})
-
-
-def _named_beside(file: str) -> Method:
-    return Unimplemented(name=BESIDE[file], missing=f"quantization {BESIDE[file]!r} ({file}) is not implemented")
 
 
 def _object(config: Config, key: str) -> dict[str, Any] | None:

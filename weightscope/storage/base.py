@@ -45,6 +45,16 @@ class Scheme(Protocol):
         """The method with its settings, for people."""
         ...
 
+    @property
+    def formula(self) -> str:
+        """How the weight follows from what is stored, one line of maths: `w = q · scale + bias`."""
+        ...
+
+    @property
+    def packing(self) -> str:
+        """How the codes lie in the packed tensor, for people; empty where each weight is an element of its own."""
+        ...
+
     def parts(self, name: str) -> tuple[str, ...]:
         """The names of the tensors that stand for the weight of that name, the packed weight first."""
         ...
@@ -62,6 +72,19 @@ class Scheme(Protocol):
         ...
 
 
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What a value of a scale may be, held by `check --values`; limits are inclusive, NaN and infinity never right.
+
+    `words` say what the values are ("scales"), `why` what one beyond the limits means.
+    """
+
+    least: float | None = None
+    most: float | None = None
+    zero: bool = True
+    words: str = "scales"
+    why: str = ""
+
+
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
     """One stored tensor of a declaration.
 
@@ -70,7 +93,8 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     A scale's parts are the roles of the weight that it scales.
 
     `scheme` is set on the tensors of a quantized weight, `dtypes` are the element types that they may have (any where
-    empty). The shape of an `opaque` tensor is not known: a method stores it that is not implemented.
+    empty), `bounds` the values. The shape of an `opaque` tensor is not known: its length depends on what is stored in
+    it, or a method stores it that is not implemented.
     """
 
     name: str
@@ -80,6 +104,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     optional: bool = False
     dtypes: frozenset[str] = frozenset()
     scheme: Scheme | None = None
+    bounds: Bounds | None = None
     opaque: bool = False
 
     @property

@@ -10,6 +10,7 @@ from weightscope.checkpoint.reader import Checkpoint
 from weightscope.config import Config
 from weightscope.families.registry import Declaration, declare
 from weightscope.findings import Finding
+from weightscope.quantization.registry import beside
 
 TIE = "tie_word_embeddings"
 
@@ -22,7 +23,7 @@ def with_stored_head(declaration: Declaration, checkpoint: Checkpoint, tying: Ty
     keys = {TIE, *(other for other, own in names.items() if own == TIE)}
     data = _untied(declaration.config.data, keys)
     config = Config(data, source=declaration.config.source)
-    again = declare(config, checkpoint.names, beside=checkpoint.folder.holds)
+    again = declare(config, checkpoint.names, beside=beside(checkpoint.folder))
     return again if again and not again.tied else declaration
 
 

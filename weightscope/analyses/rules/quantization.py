@@ -71,7 +71,7 @@ def _all_plain(subject: Subject, declaration: Declaration, method: Method) -> It
     if not any(map(_is_inner_matrix, subject.inventory.groups)):
         return
     # Without settings in config.json it was a file beside it that named the method; transformers does not read these.
-    files = [file for file, name in BESIDE.items() if name == method.name]
+    files = [file for file, (name, _) in BESIDE.items() if name == method.name]
     file = files[0] if settings_of(declaration.config) is None and files else ""
     yield Finding(
         code="quantization-mismatch",

@@ -13,7 +13,7 @@ from weightscope.components.attention.softmax import Attention
 from weightscope.components.base import Component
 from weightscope.components.decoder import Block
 from weightscope.components.feed_forward.mlp import MLP, GatedMLP
-from weightscope.components.norm import LayerNorm, Norm, RMSNorm
+from weightscope.components.norm import Norm
 from weightscope.config import Config
 from weightscope.families.common.dims import Dims
 from weightscope.roles import Role
@@ -138,18 +138,4 @@ def fused_gated_mlp(config: Config, name: str) -> GatedMLP:
         width=config["hidden_size"],
         inner=config["intermediate_size"],
         activation=config["hidden_act"],
-    )
-
-
-def rms_norms(eps: float, *, offset: float = 0.0, weighted: bool = True) -> Callable[[str, Role, Size], RMSNorm]:
-    """Makes RMS norms of a name, role and size that are alike in all else."""
-    return lambda name, role, size: RMSNorm(name=name, role=role, size=size, eps=eps, offset=offset, weighted=weighted)
-
-
-def layer_norms(
-    eps: float, *, bias: bool = True, weighted: bool = True, offset: float = 0.0
-) -> Callable[[str, Role, Size], LayerNorm]:
-    """Makes layer norms of a name, role and size that are alike in all else."""
-    return lambda name, role, size: LayerNorm(
-        name=name, role=role, size=size, eps=eps, bias=bias, weighted=weighted, offset=offset
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from weightscope.config import Nullable
-from weightscope.families.common.defaults import DECODER
+from weightscope.families.common import DECODER
 
 CHATGLM: dict[str, Any] = DECODER | {
     "padded_vocab_size": 65024, "hidden_size": 4096, "num_layers": 28, "num_attention_heads": 32, "kv_channels": 128,

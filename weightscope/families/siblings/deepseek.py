@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from weightscope.components.attention import Rope
 from weightscope.components.attention.indexer import Indexer
 from weightscope.components.attention.latent import LatentAttention
-from weightscope.components.attention.rope import Rope
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.feed_forward.routing import Routing
-from weightscope.config import Config
-from weightscope.families.common.dims import depth_of
-from weightscope.families.common.layer_types import visible
+from weightscope.config import Config, Nullable
+from weightscope.families.common import ROTARY, depth_of, visible
 from weightscope.families.common.mixtures import STACK
 from weightscope.families.common.parts import gated_mlp
+
+DEEPSEEK: dict[str, Any] = ROTARY | {
+    "vocab_size": 129280, "hidden_size": 7168, "intermediate_size": 18432, "moe_intermediate_size": 2048,
+    "num_hidden_layers": 61, "num_attention_heads": 128, "n_shared_experts": Nullable(int, 1), "n_routed_experts": 256,
+    "num_experts_per_tok": 8, "n_group": Nullable(int, 8), "topk_group": Nullable(int, 4), "norm_topk_prob": True,
+    "routed_scaling_factor": 2.5, "first_k_dense_replace": 3,
+    # Only in DeepSeek's own code: each so many layers are mixed.
+    "moe_layer_freq": 1, "q_lora_rank": Nullable(int, 1536), "kv_lora_rank": 512, "qk_nope_head_dim": 128,
+    "qk_rope_head_dim": 64, "v_head_dim": 128, "hidden_act": "silu", "rms_norm_eps": 1e-6,
+    "max_position_embeddings": 4096, "rope_interleave": True, "attention_bias": False,
+    "num_nextn_predict_layers": Nullable(int, 1),
+}  # fmt: skip
+DEEPSEEK_V32 = DEEPSEEK | {
+    "max_position_embeddings": 163840, "num_nextn_predict_layers": Nullable(int, 0), "index_topk": 2048,
+    "index_head_dim": 128, "index_n_heads": 64, "mlp_layer_types": Nullable(list),
+}  # fmt: skip
 
 
 def latent_attention(

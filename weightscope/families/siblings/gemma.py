@@ -5,21 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from weightscope.components.attention.norms import HeadNorms
-from weightscope.components.attention.scores import Scores
-from weightscope.components.attention.sees import Sees
-from weightscope.components.attention.softmax import Attention, Heads, SharedKeys
+from weightscope.components.attention import Attention, HeadNorms, Heads, Scores, Sees, SharedKeys
 from weightscope.components.base import Component
 from weightscope.components.decoder import Block
 from weightscope.components.layer_inputs import LayerInputs
 from weightscope.components.norm import Norm, RMSNorm
-from weightscope.config import Config
-from weightscope.families.common.dims import depth_of
+from weightscope.config import Config, Nullable
+from weightscope.families.common import ROTARY, depth_of, rotary
 from weightscope.families.common.parts import four_projections
-from weightscope.families.common.rotary import rotary
 from weightscope.roles import Role
 from weightscope.sizes import Size, size
 from weightscope.storage.linear import Linear
+
+GEMMA: dict[str, Any] = ROTARY | {
+    "vocab_size": 256000, "hidden_size": 3072, "intermediate_size": 24576, "num_hidden_layers": 28,
+    "num_attention_heads": 16, "num_key_value_heads": Nullable(int, 16), "head_dim": 256,
+    "hidden_act": "gelu_pytorch_tanh", "rms_norm_eps": 1e-6, "max_position_embeddings": 8192,
+    "tie_word_embeddings": True, "attention_bias": False,
+}  # fmt: skip
+GEMMA2: dict[str, Any] = GEMMA | {
+    "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26, "num_attention_heads": 8,
+    "num_key_value_heads": Nullable(int, 4), "hidden_activation": "gelu_pytorch_tanh",
+    "query_pre_attn_scalar": Nullable(int, 256), "sliding_window": Nullable(int, 4096), "layer_types": Nullable(list),
+    "attn_logit_softcapping": Nullable(float, 50.0), "final_logit_softcapping": Nullable(float, 30.0),
+}  # fmt: skip
 
 Sharing = Literal["own", "gives", "takes"]
 

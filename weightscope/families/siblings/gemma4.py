@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from weightscope.components.attention.sees import EVERYTHING, Around, Sees
-from weightscope.components.attention.softmax import Heads
+from weightscope.components.attention import EVERYTHING, Around, Heads, Sees
 from weightscope.components.base import Component
 from weightscope.components.decoder import Block
+from weightscope.components.feed_forward import GatedMLP
 from weightscope.components.feed_forward.dense_and_mixed import DenseAndMixed
-from weightscope.components.feed_forward.mlp import GatedMLP
 from weightscope.components.feed_forward.moe import StackedExperts
 from weightscope.components.norm import Norm
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import visible
+from weightscope.families.common import Dims, visible
 from weightscope.families.common.mixtures import STACK
 from weightscope.families.common.parts import gated_mlp
 from weightscope.roles import Role, Section

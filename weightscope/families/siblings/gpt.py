@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from weightscope.components.embedding import Embedding
-from weightscope.components.feed_forward.mlp import MLP
+from weightscope.components.feed_forward import MLP
 from weightscope.config import Nullable
-from weightscope.families.common.defaults import DECODER
+from weightscope.families.common import DECODER
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.linear import Linear

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weightscope.components.feed_forward.mlp import GatedMLP
+from weightscope.components.feed_forward import GatedMLP
 from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
 from weightscope.config import Config
 from weightscope.families.common.mixtures import STACK

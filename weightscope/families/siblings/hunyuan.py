@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention.norms import RotatedNorms
-from weightscope.components.attention.softmax import Attention
+from weightscope.components.attention import Attention, RotatedNorms
 from weightscope.config import Config
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import visible
-from weightscope.families.common.parts import four_projections, rms_norms, self_attention
-from weightscope.families.common.rotary import rotary
+from weightscope.families.common import Dims, rms_norms, rotary, visible
+from weightscope.families.common.parts import four_projections, self_attention
 from weightscope.roles import Role
 
 

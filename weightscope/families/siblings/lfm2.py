@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention.norms import HeadNorms
-from weightscope.components.attention.softmax import Attention
+from typing import Any
+
+from weightscope.components.attention import Attention, HeadNorms
 from weightscope.components.base import Component
 from weightscope.components.decoder import Block
 from weightscope.components.recurrent.convolution import ShortConvolution
-from weightscope.config import Config
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import FULL, visible
-from weightscope.families.common.parts import linears, rms_norms, self_attention
-from weightscope.families.common.rotary import rotary
+from weightscope.config import Config, Nullable
+from weightscope.families.common import ROTARY, Dims, rms_norms, rotary, visible
+from weightscope.families.common.layer_types import FULL
+from weightscope.families.common.parts import linears, self_attention
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Plain
+
+LFM2_BOTH: dict[str, Any] = ROTARY | {
+    "vocab_size": 65536, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": Nullable(int, 8),
+    "head_dim": Nullable(int), "max_position_embeddings": 128000, "norm_eps": 1e-5, "rope_theta": 1000000.0,
+    "tie_word_embeddings": True, "conv_bias": False, "conv_L_cache": 3, "layer_types": Nullable(list),
+}  # fmt: skip
 
 # What mixes the tokens of a layer, under every name that configs have for it.
 KINDS = {"conv": "conv", FULL: FULL, "attention": FULL}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention.softmax import Attention, Heads
+from weightscope.components.attention import Attention, Heads
 from weightscope.components.base import Component, Group, Repeat
-from weightscope.components.feed_forward.mlp import MLP
+from weightscope.components.feed_forward import MLP
 from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.components.mixers import MixerBlock
@@ -14,7 +14,8 @@ from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.components.recurrent.mamba2 import Mamba2
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.families.common.layer_types import FULL, LINEAR, visible
+from weightscope.families.common import visible
+from weightscope.families.common.layer_types import FULL, LINEAR
 from weightscope.families.common.numbers import number
 from weightscope.families.common.parts import four_projections
 from weightscope.families.common.refusals import refuse

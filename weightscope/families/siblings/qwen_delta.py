@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention.softmax import Attention
+from typing import Any
+
+from weightscope.components.attention import Attention
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
 from weightscope.components.feed_forward.moe import MixtureOfExperts
@@ -10,15 +12,31 @@ from weightscope.components.feed_forward.routing import Routing
 from weightscope.components.prediction.next_tokens import PredictionPart
 from weightscope.components.recurrent.gated_delta import GatedDeltaNet
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm
-from weightscope.config import Config
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types, visible
+from weightscope.config import Config, Nullable
+from weightscope.families.common import ROTARY, Dims, rms_norms, rotary, visible
+from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types
 from weightscope.families.common.mixtures import STACK
-from weightscope.families.common.parts import four_projections, gated_mlp, head_norms, rms_norms, self_attention
-from weightscope.families.common.rotary import rotary
+from weightscope.families.common.parts import four_projections, gated_mlp, head_norms, self_attention
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Plain
+
+# Qwen3-Next and Qwen 3.5: delta nets, and among them attention.
+DELTA: dict[str, Any] = ROTARY | {
+    "hidden_act": "silu", "max_position_embeddings": 32768, "rms_norm_eps": 1e-6, "partial_rotary_factor": 0.25,
+    "attention_bias": False, "attn_output_gate": True, "head_dim": 256, "linear_conv_kernel_dim": 4,
+    "linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_num_key_heads": 16, "linear_num_value_heads": 32,
+    "layer_types": Nullable(list), "full_attention_interval": Nullable(int, 4),
+    "mtp_num_hidden_layers": Nullable(int, 0),
+}  # fmt: skip
+QWEN3_NEXT: dict[str, Any] = DELTA | {
+    "vocab_size": 151936, "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 48,
+    "num_attention_heads": 16, "num_key_value_heads": 2, "decoder_sparse_step": 1, "mlp_only_layers": Nullable(list),
+    "moe_intermediate_size": 512, "shared_expert_intermediate_size": 512, "num_experts_per_tok": 10, "num_experts": 512,
+    "norm_topk_prob": True,
+    # published with one, which the config leaves out
+    "mtp_num_hidden_layers": Nullable(int, 1),
+}  # fmt: skip
 
 # Qwen 3.5's projections: Qwen3-Next's taken apart.
 APART = (

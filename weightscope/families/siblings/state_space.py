@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.components.recurrent.mamba2 import Mamba2
-from weightscope.config import Config
+from weightscope.config import Config, Nullable
+from weightscope.families.common import ROTARY
 from weightscope.sizes import Size
+
+# What the config classes of Bamba, Falcon-H1 and Granite 4 have in common; where they differ, Bamba's.
+MAMBA2_HYBRID: dict[str, Any] = ROTARY | {
+    "vocab_size": 128000, "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+    "num_attention_heads": 32, "num_key_value_heads": Nullable(int, 8), "head_dim": Nullable(int), "hidden_act": "silu",
+    "rms_norm_eps": 1e-5, "attention_bias": False, "mlp_bias": False, "mamba_n_heads": 128,
+    "mamba_d_head": Nullable(object), "mamba_n_groups": 1, "mamba_d_state": 256, "mamba_d_conv": 4, "mamba_expand": 2,
+    "mamba_conv_bias": Nullable(bool, True), "mamba_proj_bias": Nullable(bool, False),
+    "time_step_limit": Nullable(list),
+}  # fmt: skip
 
 # What a root stands for: the state-spaces group's own code has one embedding where transformers has embeddings.
 BACKBONE = ("backbone", "", "backbone, embedding")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention.rope import Rope
-from weightscope.components.attention.softmax import Attention
+from weightscope.components.attention import Attention, Rope
 from weightscope.components.decoder import Block, CausalLM
-from weightscope.components.feed_forward.mlp import GatedMLP
+from weightscope.components.feed_forward import GatedMLP
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.parts import layer_norms, rms_norms
+from weightscope.families.common import Dims, Output, causal_lm, layer_norms, rms_norms, token_embedding
 from weightscope.families.common.refusals import not_computed, require
 from weightscope.families.siblings.gpt import GPT2, GPT2_NAMES, causal_masks
 from weightscope.roles import Role

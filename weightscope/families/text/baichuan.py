@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention.alibi import Alibi
+from weightscope.components.attention import Alibi
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.errors import UndeclaredError
-from weightscope.families.common.causal_lm import Output, causal_lm
-from weightscope.families.common.defaults import DECODER
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms, self_attention
-from weightscope.families.common.rotary import rotary
+from weightscope.families.common import DECODER, Dims, Output, causal_lm, rms_norms, rotary
+from weightscope.families.common.parts import gated_mlp, pre_norm_block, self_attention
 from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import causal_lm
-from weightscope.families.common.defaults import MAMBA2_HYBRID
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import visible
-from weightscope.families.common.parts import four_projections, gated_mlp, rms_norms, self_attention
+from weightscope.families.common import Dims, causal_lm, rms_norms, rotary, visible
+from weightscope.families.common.parts import four_projections, gated_mlp, self_attention
 from weightscope.families.common.refusals import not_computed
-from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
-from weightscope.families.siblings.state_space import gate_first, mamba2_mixer
+from weightscope.families.siblings.state_space import MAMBA2_HYBRID, gate_first, mamba2_mixer
 from weightscope.roles import Role
 
 BAMBA = MAMBA2_HYBRID | {

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention.alibi import Alibi
-from weightscope.components.attention.softmax import Attention
+from weightscope.components.attention import Alibi, Attention
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
-from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
-from weightscope.families.common.defaults import DECODER
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import visible
-from weightscope.families.common.parts import layer_norms
+from weightscope.families.common import DECODER, Dims, Output, causal_lm, layer_norms, token_embedding, visible
 from weightscope.families.common.refusals import not_computed
 from weightscope.families.registry import family
 from weightscope.families.siblings.gpt import two_matrices

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention.rope import Rope
-from weightscope.components.attention.softmax import Attention, Heads
+from weightscope.components.attention import Attention, Heads, Rope
 from weightscope.components.buffers import Buffers
 from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.components.embedding import Embedding, Head
-from weightscope.components.feed_forward.mlp import GatedMLP
+from weightscope.components.feed_forward import GatedMLP
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.families.common.causal_lm import numbered
-from weightscope.families.common.dims import depth_of
-from weightscope.families.common.parts import layer_norms, pre_norm_block, rms_norms
+from weightscope.families.common import depth_of, layer_norms, numbered, rms_norms
+from weightscope.families.common.parts import pre_norm_block
 from weightscope.families.common.refusals import not_computed, refuse
 from weightscope.families.registry import family
 from weightscope.families.siblings.chatglm import CHATGLM, CHATGLM_OTHERS

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from weightscope.components.attention.softmax import Attention, Heads
+from weightscope.components.attention import Attention, Heads
 from weightscope.components.decoder import Block, CausalLM
-from weightscope.components.feed_forward.mlp import GatedMLP
+from weightscope.components.feed_forward import GatedMLP
 from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import causal_lm, token_embedding
-from weightscope.families.common.defaults import DECODER, ROPE
-from weightscope.families.common.layer_types import visible
-from weightscope.families.common.parts import layer_norms
-from weightscope.families.common.rotary import rotary
+from weightscope.families.common import DECODER, causal_lm, layer_norms, rotary, token_embedding, visible
+from weightscope.families.common.defaults import ROPE
 from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.sizes import Size

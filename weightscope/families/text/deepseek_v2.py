@@ -5,14 +5,12 @@ from __future__ import annotations
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import causal_lm
-from weightscope.families.common.defaults import DEEPSEEK
+from weightscope.families.common import causal_lm, rms_norms, rotary
 from weightscope.families.common.mixtures import ROOTS, spelling
-from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms
+from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.common.refusals import not_computed
-from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
-from weightscope.families.siblings.deepseek import deepseek_mixture, first_dense, latent_attention
+from weightscope.families.siblings.deepseek import DEEPSEEK, deepseek_mixture, first_dense, latent_attention
 from weightscope.roles import Role
 
 DEEPSEEK_V2 = DEEPSEEK | {

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
+from weightscope.families.common import causal_lm, rms_norms, rotary
 from weightscope.families.common.ahead import numbered_ahead
-from weightscope.families.common.causal_lm import causal_lm
-from weightscope.families.common.defaults import DEEPSEEK
 from weightscope.families.common.mixtures import ROOTS, spelling
-from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms
-from weightscope.families.common.rotary import rotary
+from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.registry import family
-from weightscope.families.siblings.deepseek import deepseek_mixture, first_dense, grouped_sigmoid, latent_attention
+from weightscope.families.siblings.deepseek import (
+    DEEPSEEK,
+    deepseek_mixture,
+    first_dense,
+    grouped_sigmoid,
+    latent_attention,
+)
 from weightscope.roles import Role
 
 ATTRIBUTES = {"num_local_experts": "n_routed_experts", "num_mtp_layers": "num_nextn_predict_layers"}

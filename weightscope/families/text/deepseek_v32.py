@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
+from weightscope.families.common import causal_lm, rms_norms, rotary
 from weightscope.families.common.ahead import numbered_ahead
-from weightscope.families.common.causal_lm import causal_lm
-from weightscope.families.common.defaults import DEEPSEEK_V32
 from weightscope.families.common.mixtures import ROOTS, spelling
-from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms
+from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.common.refusals import not_computed
-from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.families.siblings.deepseek import (
+    DEEPSEEK_V32,
     deepseek_mixture,
     first_dense,
     grouped_sigmoid,

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import causal_lm
-from weightscope.families.common.defaults import LLAMA
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import SLIDING, visible, window_pattern
-from weightscope.families.common.parts import four_projections, gated_mlp, head_norms, rms_norms, self_attention
-from weightscope.families.common.rotary import rotary
+from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary, visible
+from weightscope.families.common.layer_types import SLIDING, window_pattern
+from weightscope.families.common.parts import four_projections, gated_mlp, head_norms, self_attention
 from weightscope.families.registry import family
 from weightscope.roles import Role
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention.alibi import Alibi
-from weightscope.components.attention.softmax import Attention, Heads
+from weightscope.components.attention import Alibi, Attention, Heads
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
-from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
-from weightscope.families.common.layer_types import visible
-from weightscope.families.common.parts import layer_norms
-from weightscope.families.common.rotary import rotary
+from weightscope.families.common import Output, causal_lm, layer_norms, rotary, token_embedding, visible
 from weightscope.families.registry import family
 from weightscope.families.siblings.falcon import FALCON, RW, RW_MODEL
 from weightscope.families.siblings.gpt import two_matrices

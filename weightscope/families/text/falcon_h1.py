@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention.scores import Scores
+from weightscope.components.attention import Scores
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.mixers import SideBySide
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
-from weightscope.families.common.defaults import MAMBA2_HYBRID
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import visible
+from weightscope.families.common import Dims, Output, causal_lm, rms_norms, rotary, token_embedding, visible
 from weightscope.families.common.numbers import number, numbers
-from weightscope.families.common.parts import four_projections, gated_mlp, rms_norms, self_attention
-from weightscope.families.common.rotary import rotary
+from weightscope.families.common.parts import four_projections, gated_mlp, self_attention
 from weightscope.families.registry import family
-from weightscope.families.siblings.state_space import mamba2_mixer
+from weightscope.families.siblings.state_space import MAMBA2_HYBRID, mamba2_mixer
 from weightscope.roles import Role
 
 ONES = ("key", "attention_in", "attention_out", "ssm_in", "ssm_out", "lm_head", "embedding")

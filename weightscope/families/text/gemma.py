@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from math import sqrt
 
-from weightscope.components.attention.sees import EVERYTHING
+from weightscope.components.attention import EVERYTHING
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import causal_lm, token_embedding
-from weightscope.families.common.defaults import GEMMA
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import visible
-from weightscope.families.common.parts import (
-    four_projections,
-    gated_mlp,
-    pre_norm_block,
-    rms_norms,
-    self_attention,
-)
-from weightscope.families.common.rotary import rotary
+from weightscope.families.common import Dims, causal_lm, rms_norms, rotary, token_embedding, visible
+from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, self_attention
 from weightscope.families.registry import family
+from weightscope.families.siblings.gemma import GEMMA
 from weightscope.roles import Role
 
 

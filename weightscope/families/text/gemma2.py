@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from math import sqrt
 
-from weightscope.components.attention.scores import Scores
+from weightscope.components.attention import Scores
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
-from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
-from weightscope.families.common.defaults import GEMMA2
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import FULL, SLIDING, layer_types, visible
-from weightscope.families.common.parts import four_projections, gated_mlp, rms_norms, self_attention
-from weightscope.families.common.rotary import rotary
+from weightscope.families.common import Dims, Output, causal_lm, rms_norms, rotary, token_embedding, visible
+from weightscope.families.common.layer_types import FULL, SLIDING, layer_types
+from weightscope.families.common.parts import four_projections, gated_mlp, self_attention
 from weightscope.families.registry import family
-from weightscope.families.siblings.gemma import sandwich
+from weightscope.families.siblings.gemma import GEMMA2, sandwich
 from weightscope.roles import Role
 
 

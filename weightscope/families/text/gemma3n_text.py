@@ -8,13 +8,11 @@ from weightscope.components.altup import AltUp, AltUpBlock, Laurel, Streams
 from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.components.layer_inputs import LayerInput
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import Output, numbered, token_embedding
-from weightscope.families.common.defaults import GEMMA
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import FULL, SLIDING, layer_types, visible
-from weightscope.families.common.parts import gated_mlp, rms_norms
+from weightscope.families.common import Dims, Output, numbered, rms_norms, token_embedding, visible
+from weightscope.families.common.layer_types import FULL, SLIDING, layer_types
+from weightscope.families.common.parts import gated_mlp
 from weightscope.families.registry import family
-from weightscope.families.siblings.gemma import by_layer, layer_inputs, sandwich, shared_attention, sharing
+from weightscope.families.siblings.gemma import GEMMA, by_layer, layer_inputs, sandwich, shared_attention, sharing
 from weightscope.roles import Role
 
 GEMMA3N = GEMMA | {

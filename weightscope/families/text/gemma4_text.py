@@ -7,13 +7,11 @@ from math import sqrt
 from weightscope.components.decoder import Block, CausalLM, Decoder
 from weightscope.components.layer_inputs import LayerInput, LayerScale
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import Output, numbered, token_embedding
-from weightscope.families.common.defaults import GEMMA
-from weightscope.families.common.dims import Dims
+from weightscope.families.common import Dims, Output, numbered, rms_norms, token_embedding
 from weightscope.families.common.layer_types import FULL, SLIDING, layer_types
-from weightscope.families.common.parts import gated_mlp, rms_norms
+from weightscope.families.common.parts import gated_mlp
 from weightscope.families.registry import family
-from weightscope.families.siblings.gemma import layer_inputs, sandwich, shared_attention, sharing
+from weightscope.families.siblings.gemma import GEMMA, layer_inputs, sandwich, shared_attention, sharing
 from weightscope.families.siblings.gemma4 import beside_mixture, heads_of, seen
 from weightscope.roles import Role
 

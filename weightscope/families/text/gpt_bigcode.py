@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention.scores import Scores
-from weightscope.components.attention.softmax import Attention, Heads
+from weightscope.components.attention import Attention, Heads, Scores
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
-from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import visible
-from weightscope.families.common.parts import layer_norms
+from weightscope.families.common import Dims, Output, causal_lm, layer_norms, token_embedding, visible
 from weightscope.families.common.refusals import refuse
 from weightscope.families.registry import DECODER_NEEDS, family
 from weightscope.families.siblings.gpt import GPT2, GPT2_NAMES, learned_positions, two_matrices

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from weightscope.components.attention.scores import Scores
-from weightscope.components.attention.sees import CAUSAL, Window
-from weightscope.components.attention.softmax import Attention
+from weightscope.components.attention import CAUSAL, Attention, Scores, Window
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.parts import layer_norms, linears
+from weightscope.families.common import Dims, Output, causal_lm, layer_norms, token_embedding
+from weightscope.families.common.parts import linears
 from weightscope.families.registry import family
 from weightscope.families.siblings.gpt import GPT, causal_masks, learned_positions, two_matrices
 from weightscope.roles import Role

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention.softmax import Attention, Heads
+from weightscope.components.attention import Attention, Heads
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
-from weightscope.families.common.defaults import DECODER
-from weightscope.families.common.layer_types import visible
-from weightscope.families.common.parts import layer_norms
-from weightscope.families.common.rotary import rotary
+from weightscope.families.common import DECODER, Output, causal_lm, layer_norms, rotary, token_embedding, visible
 from weightscope.families.registry import family
 from weightscope.families.siblings.gpt import causal_masks, two_matrices
 from weightscope.roles import Role

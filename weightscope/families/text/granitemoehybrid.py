@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from weightscope.components.attention.scores import Scores
+from weightscope.components.attention import Scores
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
-from weightscope.families.common.defaults import GRANITE, MAMBA2_HYBRID
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types, visible
+from weightscope.families.common import GRANITE, Dims, Output, causal_lm, rms_norms, rotary, token_embedding, visible
+from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types
 from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.numbers import divisor, number
-from weightscope.families.common.parts import four_projections, rms_norms, self_attention
-from weightscope.families.common.rotary import rotary
+from weightscope.families.common.parts import four_projections, self_attention
 from weightscope.families.registry import family
 from weightscope.families.siblings.granite import granite_mixture, granite_mlp
-from weightscope.families.siblings.state_space import gate_first, mamba2_mixer
+from weightscope.families.siblings.state_space import MAMBA2_HYBRID, gate_first, mamba2_mixer
 from weightscope.roles import Role
 
 GRANITEMOEHYBRID: dict[str, Any] = GRANITE | MAMBA2_HYBRID | {

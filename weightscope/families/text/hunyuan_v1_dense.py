@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config
-from weightscope.families.common.causal_lm import causal_lm
-from weightscope.families.common.defaults import LLAMA
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms
+from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms
+from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.registry import family
 from weightscope.families.siblings.hunyuan import hunyuan_attention
 from weightscope.roles import Role

@@ -6,11 +6,9 @@ from weightscope.components.decoder import CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.config import Config, Nullable
 from weightscope.errors import UndeclaredError
-from weightscope.families.common.causal_lm import causal_lm
-from weightscope.families.common.defaults import LLAMA
-from weightscope.families.common.dims import Dims
+from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms
 from weightscope.families.common.mixtures import ROOTS, STACK, spelling
-from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms
+from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.registry import family
 from weightscope.families.siblings.hunyuan import hunyuan_attention
 from weightscope.roles import Role

@@ -5,17 +5,13 @@ Sources: `InternLMConfig` (internlm-chat-7b, internlm-20b), `XverseConfig`.
 
 from __future__ import annotations
 
-from weightscope.components.attention.frequencies import Scaling
-from weightscope.components.attention.rope import Rope
+from weightscope.components.attention import Rope, Scaling
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.errors import UndeclaredError
-from weightscope.families.common.causal_lm import causal_lm
-from weightscope.families.common.defaults import LLAMA
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, rms_norms, self_attention
+from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary
+from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, self_attention
 from weightscope.families.common.refusals import refuse
-from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
 

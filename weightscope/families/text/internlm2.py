@@ -5,14 +5,11 @@ Source: `InternLM2Config`, published with its code.
 
 from __future__ import annotations
 
-from weightscope.components.attention.softmax import Attention
+from weightscope.components.attention import Attention
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
-from weightscope.families.common.defaults import DECODER
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.parts import gated_mlp, rms_norms
-from weightscope.families.common.rotary import rotary
+from weightscope.families.common import DECODER, Dims, Output, causal_lm, rms_norms, rotary, token_embedding
+from weightscope.families.common.parts import gated_mlp
 from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear

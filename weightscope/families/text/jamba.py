@@ -9,12 +9,9 @@ from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.components.recurrent.mamba import Mamba
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import causal_lm
-from weightscope.families.common.defaults import DECODER
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import visible
+from weightscope.families.common import DECODER, Dims, causal_lm, rms_norms, visible
 from weightscope.families.common.mixtures import ROOTS, STACK, spelling
-from weightscope.families.common.parts import four_projections, gated_mlp, rms_norms, self_attention
+from weightscope.families.common.parts import four_projections, gated_mlp, self_attention
 from weightscope.families.registry import family
 from weightscope.families.siblings.state_space import step_rank
 from weightscope.roles import Role

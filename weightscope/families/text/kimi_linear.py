@@ -6,9 +6,8 @@ from typing import Any
 
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import Output, causal_lm
-from weightscope.families.common.defaults import DECODER
-from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms
+from weightscope.families.common import DECODER, Output, causal_lm, rms_norms
+from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.common.refusals import require
 from weightscope.families.registry import family
 from weightscope.families.siblings.deepseek import first_dense, latent_attention

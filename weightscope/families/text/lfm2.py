@@ -6,13 +6,11 @@ from typing import Any
 
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import causal_lm
-from weightscope.families.common.defaults import LFM2_BOTH
-from weightscope.families.common.dims import Dims
+from weightscope.families.common import Dims, causal_lm, rms_norms
 from weightscope.families.common.layer_types import FULL, layer_types
-from weightscope.families.common.parts import gated_mlp, rms_norms
+from weightscope.families.common.parts import gated_mlp
 from weightscope.families.registry import family
-from weightscope.families.siblings.lfm2 import KINDS, lfm2_block
+from weightscope.families.siblings.lfm2 import KINDS, LFM2_BOTH, lfm2_block
 from weightscope.roles import Role
 from weightscope.sizes import Size
 

@@ -6,15 +6,13 @@ from weightscope.components.decoder import CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config
-from weightscope.families.common.causal_lm import causal_lm
-from weightscope.families.common.defaults import LFM2_BOTH
-from weightscope.families.common.dims import Dims
+from weightscope.families.common import Dims, causal_lm, rms_norms
 from weightscope.families.common.layer_types import FULL, layer_types
 from weightscope.families.common.mixtures import ROOTS, STACK, spelling
 from weightscope.families.common.numbers import number
-from weightscope.families.common.parts import gated_mlp, rms_norms
+from weightscope.families.common.parts import gated_mlp
 from weightscope.families.registry import family
-from weightscope.families.siblings.lfm2 import KINDS, lfm2_block
+from weightscope.families.siblings.lfm2 import KINDS, LFM2_BOTH, lfm2_block
 from weightscope.roles import Role
 
 LFM2_MOE = LFM2_BOTH | {

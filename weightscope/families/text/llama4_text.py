@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention.norms import NO_NORMS, RotatedNorms
-from weightscope.components.attention.scores import Scores, Temperature
-from weightscope.components.attention.sees import Chunk
+from weightscope.components.attention import NO_NORMS, Chunk, RotatedNorms, Scores, Temperature
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import causal_lm
-from weightscope.families.common.defaults import LLAMA
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import FULL, layer_types, rotating, visible
-from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, rms_norms, self_attention
-from weightscope.families.common.rotary import rotary
+from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary, visible
+from weightscope.families.common.layer_types import FULL, layer_types, rotating
+from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, self_attention
 from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.storage.stacked import Stacked

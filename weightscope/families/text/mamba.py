@@ -8,9 +8,7 @@ from weightscope.components.decoder import CausalLM
 from weightscope.components.mixers import MixerBlock
 from weightscope.components.recurrent.mamba import Mamba
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import causal_lm, token_embedding
-from weightscope.families.common.defaults import DECODER
-from weightscope.families.common.parts import rms_norms
+from weightscope.families.common import DECODER, causal_lm, rms_norms, token_embedding
 from weightscope.families.registry import family
 from weightscope.families.siblings.state_space import BACKBONE, step_rank
 from weightscope.roles import Role

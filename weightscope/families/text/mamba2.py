@@ -9,9 +9,7 @@ from weightscope.components.mixers import MixerBlock
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.components.recurrent.mamba2 import Mamba2
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import causal_lm, token_embedding
-from weightscope.families.common.defaults import DECODER
-from weightscope.families.common.parts import rms_norms
+from weightscope.families.common import DECODER, causal_lm, rms_norms, token_embedding
 from weightscope.families.registry import family
 from weightscope.families.siblings.state_space import BACKBONE, head_size, step_limits
 from weightscope.roles import Role

@@ -6,12 +6,9 @@ from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.prediction.shared import SharedPrediction
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import causal_lm
-from weightscope.families.common.defaults import QWEN2
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import upper_windows, visible
-from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, rms_norms, self_attention
-from weightscope.families.common.rotary import rotary
+from weightscope.families.common import QWEN2, Dims, causal_lm, rms_norms, rotary, visible
+from weightscope.families.common.layer_types import upper_windows
+from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, self_attention
 from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.storage.base import join

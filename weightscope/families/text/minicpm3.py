@@ -7,12 +7,9 @@ from math import sqrt
 from weightscope.components.attention.latent import LatentAttention
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
-from weightscope.families.common.defaults import LLAMA
-from weightscope.families.common.layer_types import visible
+from weightscope.families.common import LLAMA, Output, causal_lm, rms_norms, rotary, token_embedding, visible
 from weightscope.families.common.numbers import divisor
-from weightscope.families.common.parts import gated_mlp, rms_norms
-from weightscope.families.common.rotary import rotary
+from weightscope.families.common.parts import gated_mlp
 from weightscope.families.registry import family
 from weightscope.roles import Role
 

@@ -10,19 +10,16 @@ from weightscope.components.mixers import NormedBlock
 from weightscope.components.norm import RMSNorm
 from weightscope.components.recurrent.lightning import LightningAttention
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import causal_lm
-from weightscope.families.common.defaults import DECODER, ROPE
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types, visible
+from weightscope.families.common import ROTARY, Dims, causal_lm, rms_norms, rotary, visible
+from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types
 from weightscope.families.common.mixtures import ROOTS, STACK, spelling
 from weightscope.families.common.numbers import number
-from weightscope.families.common.parts import four_projections, gated_mlp, rms_norms, self_attention
-from weightscope.families.common.rotary import rotary
+from weightscope.families.common.parts import four_projections, gated_mlp, self_attention
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
 PARTS = ("full_attn", "linear_attn", "mlp")
-MINIMAX: dict[str, Any] = DECODER | ROPE | {
+MINIMAX: dict[str, Any] = ROTARY | {
     "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
     "num_attention_heads": 32, "num_key_value_heads": Nullable(int, 8), "head_dim": Nullable(int), "hidden_act": "silu",
     "max_position_embeddings": 131072, "rms_norm_eps": 1e-5, "rope_theta": 1000000.0, "sliding_window": Nullable(int),

@@ -6,9 +6,7 @@ from typing import Any
 
 from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import Output, numbered, token_embedding
-from weightscope.families.common.defaults import DECODER
-from weightscope.families.common.parts import rms_norms
+from weightscope.families.common import DECODER, Output, numbered, rms_norms, token_embedding
 from weightscope.families.registry import family
 from weightscope.families.siblings.nemotron_h import nemotron_ahead, nemotron_kinds, nemotron_layer
 from weightscope.roles import Role

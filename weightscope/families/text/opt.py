@@ -6,11 +6,8 @@ from weightscope.components.decoder import Block, CausalLM, Decoder
 from weightscope.components.embedding import Embedding
 from weightscope.components.vision.projector import Projection
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import Output, numbered
-from weightscope.families.common.defaults import DECODER
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import visible
-from weightscope.families.common.parts import layer_norms, linears, self_attention
+from weightscope.families.common import DECODER, Dims, Output, layer_norms, numbered, visible
+from weightscope.families.common.parts import linears, self_attention
 from weightscope.families.registry import family
 from weightscope.families.siblings.gpt import learned_positions, two_matrices
 from weightscope.roles import Role

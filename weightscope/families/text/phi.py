@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention.norms import NO_NORMS, HeadNorms
+from weightscope.components.attention import NO_NORMS, HeadNorms
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import Output, causal_lm
-from weightscope.families.common.defaults import DECODER, ROPE
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import visible
-from weightscope.families.common.parts import layer_norms, linears, mlp, self_attention
-from weightscope.families.common.rotary import rotary
+from weightscope.families.common import ROTARY, Dims, Output, causal_lm, layer_norms, rotary, visible
+from weightscope.families.common.parts import linears, mlp, self_attention
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
-PHI = {
-    **DECODER, **ROPE, "vocab_size": 51200, "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 24,
+PHI = ROTARY | {
+    "vocab_size": 51200, "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 24,
     "num_attention_heads": 32, "num_key_value_heads": Nullable(int), "head_dim": Nullable(int),
     "hidden_act": "gelu_new", "layer_norm_eps": 1e-5, "partial_rotary_factor": 0.5, "qk_layernorm": False,
 }  # fmt: skip

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention.softmax import Attention, Heads
+from weightscope.components.attention import Attention, Heads
 from weightscope.components.decoder import Block, CausalLM
-from weightscope.components.feed_forward.mlp import GatedMLP
+from weightscope.components.feed_forward import GatedMLP
 from weightscope.config import Config, Nullable
 from weightscope.errors import UndeclaredError
-from weightscope.families.common.causal_lm import causal_lm, token_embedding
-from weightscope.families.common.defaults import DECODER
-from weightscope.families.common.parts import rms_norms
+from weightscope.families.common import DECODER, causal_lm, rms_norms, rotary, token_embedding
 from weightscope.families.common.refusals import refuse
-from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear

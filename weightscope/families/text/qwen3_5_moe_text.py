@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import causal_lm
-from weightscope.families.common.defaults import QWEN3_NEXT
-from weightscope.families.common.dims import Dims
+from weightscope.families.common import Dims, causal_lm, rms_norms
 from weightscope.families.common.layer_types import FULL
 from weightscope.families.common.mixtures import ROOTS
-from weightscope.families.common.parts import pre_norm_block, rms_norms
+from weightscope.families.common.parts import pre_norm_block
 from weightscope.families.common.refusals import require
 from weightscope.families.registry import family
 from weightscope.families.siblings.qwen_delta import (
     APART,
+    QWEN3_NEXT,
     delta_kinds,
     delta_net,
     gated_attention,

@@ -5,14 +5,19 @@ from __future__ import annotations
 from weightscope.components.base import Component
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
-from weightscope.families.common.causal_lm import causal_lm
-from weightscope.families.common.defaults import DELTA
-from weightscope.families.common.dims import Dims
+from weightscope.families.common import Dims, causal_lm, rms_norms
 from weightscope.families.common.layer_types import FULL
-from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms
+from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.common.refusals import require
 from weightscope.families.registry import family
-from weightscope.families.siblings.qwen_delta import APART, delta_kinds, delta_net, gated_attention, prediction_part
+from weightscope.families.siblings.qwen_delta import (
+    APART,
+    DELTA,
+    delta_kinds,
+    delta_net,
+    gated_attention,
+    prediction_part,
+)
 from weightscope.roles import Role
 
 QWEN3_5 = DELTA | {

@@ -6,20 +6,9 @@ from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import causal_lm
-from weightscope.families.common.defaults import QWEN2_MOE
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import visible
+from weightscope.families.common import QWEN2_MOE, Dims, causal_lm, rms_norms, rotary, visible
 from weightscope.families.common.mixtures import ROOTS, STACK, every_so_often, spelling
-from weightscope.families.common.parts import (
-    four_projections,
-    gated_mlp,
-    head_norms,
-    pre_norm_block,
-    rms_norms,
-    self_attention,
-)
-from weightscope.families.common.rotary import rotary
+from weightscope.families.common.parts import four_projections, gated_mlp, head_norms, pre_norm_block, self_attention
 from weightscope.families.registry import family
 from weightscope.roles import Role
 

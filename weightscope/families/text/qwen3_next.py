@@ -5,15 +5,14 @@ from __future__ import annotations
 from weightscope.components.base import Component
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
-from weightscope.families.common.causal_lm import causal_lm
-from weightscope.families.common.defaults import QWEN3_NEXT
-from weightscope.families.common.dims import Dims
+from weightscope.families.common import Dims, causal_lm, rms_norms
 from weightscope.families.common.layer_types import FULL
 from weightscope.families.common.mixtures import ROOTS, every_so_often, spelling
-from weightscope.families.common.parts import gated_mlp, pre_norm_block, rms_norms
+from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.common.refusals import require
 from weightscope.families.registry import family
 from weightscope.families.siblings.qwen_delta import (
+    QWEN3_NEXT,
     delta_kinds,
     delta_net,
     gated_attention,

@@ -5,22 +5,18 @@ from __future__ import annotations
 from math import sqrt
 from typing import Any
 
-from weightscope.components.attention.softmax import Attention
+from weightscope.components.attention import Attention
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.recurrent.griffin import RecurrentUnit
 from weightscope.config import Config, Nullable
 from weightscope.errors import UndeclaredError
-from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
-from weightscope.families.common.defaults import DECODER, ROPE
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.layer_types import visible
-from weightscope.families.common.parts import four_projections, gated_mlp, rms_norms
-from weightscope.families.common.rotary import rotary
+from weightscope.families.common import ROTARY, Dims, Output, causal_lm, rms_norms, rotary, token_embedding, visible
+from weightscope.families.common.parts import four_projections, gated_mlp
 from weightscope.families.common.rounding import bfloat16
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
-RECURRENT_GEMMA: dict[str, Any] = DECODER | ROPE | {
+RECURRENT_GEMMA: dict[str, Any] = ROTARY | {
     "num_hidden_layers": 26, "vocab_size": 256000, "hidden_size": 2560, "intermediate_size": 7680,
     "num_attention_heads": 10, "num_key_value_heads": Nullable(int), "head_dim": Nullable(int),
     "lru_width": Nullable(int), "attention_window_size": 2048, "conv1d_width": 4, "logits_soft_cap": 30.0,

@@ -8,9 +8,7 @@ from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.norm import LayerNorm
 from weightscope.components.recurrent.rwkv import ChannelMix, TimeMix
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import Output, causal_lm, token_embedding
-from weightscope.families.common.defaults import DECODER
-from weightscope.families.common.dims import depth_of
+from weightscope.families.common import DECODER, Output, causal_lm, depth_of, token_embedding
 from weightscope.families.common.numbers import number
 from weightscope.families.registry import family
 from weightscope.roles import Role

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention.norms import NO_NORMS, HeadNorms
-from weightscope.components.attention.softmax import Heads
+from weightscope.components.attention import NO_NORMS, HeadNorms, Heads
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.norm import NumberedNorms
 from weightscope.config import Config, Nullable
-from weightscope.families.common.causal_lm import causal_lm
-from weightscope.families.common.defaults import DECODER, ROPE
-from weightscope.families.common.dims import Dims, depth_of
-from weightscope.families.common.parts import four_projections, gated_mlp, layer_norms, self_attention
+from weightscope.families.common import ROTARY, Dims, causal_lm, depth_of, layer_norms, rotary
+from weightscope.families.common.parts import four_projections, gated_mlp, self_attention
 from weightscope.families.common.refusals import require
-from weightscope.families.common.rotary import rotary
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
-SIZES = {
-    **DECODER, **ROPE, "vocab_size": 50304, "hidden_size": 2560, "intermediate_size": 6912, "num_hidden_layers": 32,
+SIZES = ROTARY | {
+    "vocab_size": 50304, "hidden_size": 2560, "intermediate_size": 6912, "num_hidden_layers": 32,
     "num_attention_heads": 32, "num_key_value_heads": 32, "hidden_act": "silu", "max_position_embeddings": 4096,
     "use_qkv_bias": False, "qk_layernorm": False, "use_parallel_residual": False,
 }  # fmt: skip

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from math import ceil, log2
 
-from weightscope.components.attention.rope import Rope
-from weightscope.components.attention.softmax import Attention
+from weightscope.components.attention import Attention, Rope
 from weightscope.components.decoder import CausalLM
-from weightscope.components.feed_forward.mlp import GatedMLP
+from weightscope.components.feed_forward import GatedMLP
 from weightscope.config import Config
-from weightscope.families.common.causal_lm import causal_lm, token_embedding
-from weightscope.families.common.defaults import DECODER
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.parts import pre_norm_block, rms_norms
+from weightscope.families.common import DECODER, Dims, causal_lm, rms_norms, token_embedding
+from weightscope.families.common.parts import pre_norm_block
 from weightscope.families.common.refusals import not_computed, refuse
 from weightscope.families.registry import family
 from weightscope.families.siblings.telechat_52b import telechat_52b

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from weightscope.components.attention.sees import EVERYTHING
+from weightscope.components.attention import EVERYTHING
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
 from weightscope.components.vision.encoder import PatchEmbedding, VisionEncoder
 from weightscope.config import Config
-from weightscope.families.common.dims import Dims
-from weightscope.families.common.parts import layer_norms, linears, mlp, self_attention
+from weightscope.families.common import Dims, layer_norms
+from weightscope.families.common.parts import linears, mlp, self_attention
 from weightscope.families.registry import family
 from weightscope.roles import Role
 

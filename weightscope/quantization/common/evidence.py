@@ -13,7 +13,8 @@ from weightscope.checkpoint.entry import TensorEntry
 from weightscope.quantization.common.marks import ACTIVATIONS, PACKED, Signature, mark_beside, signature_of
 from weightscope.quantization.common.method import FLOATS, Method, module_of
 from weightscope.quantization.common.unread import Unread
-from weightscope.storage.base import Scheme
+from weightscope.quantization.registry import recognize
+from weightscope.storage.base import Scheme, Stored
 
 Tensors = Collection[str] | Mapping[str, TensorEntry]
 Fault = Literal["plain", "other", "unsaid"]
@@ -54,8 +55,8 @@ class Evidence:
         """What `decide` found to be otherwise than the config says."""
         return tuple(replace(mismatch, names=tuple(names)) for mismatch, names in self._faults.items())
 
-    def decide(self, said: Scheme | None, name: str) -> Scheme | None:
-        """How the weight of that name is stored, where the config says `said`."""
+    def decide(self, stored: Stored, said: Scheme | None, name: str) -> Scheme | None:
+        """How the weight of that name is stored, where the config says `said`; `stored` is what it would be plain."""
         marks = self._marks.get(module_of(name), set()) - ACTIVATIONS
         # GPTQ's writers give every module a bias; alone it says nothing.
         if marks == {".bias"}:
@@ -67,7 +68,7 @@ class Evidence:
                 return None if self._is_plain(name) or self._lost_all(name) else said
         if not marks or not self._is_there(name, marks):
             return None
-        return self._marked(name, marks, said)
+        return self._marked(stored, name, marks, said)
 
     def _split(self, name: str) -> tuple[str, str] | None:
         found = mark_beside(name, self._tensors)
@@ -97,7 +98,7 @@ class Evidence:
         """Whether a weight is there and no scale in the whole checkpoint: one fault, and not one a tensor."""
         return name in self._tensors and not self._scaled
 
-    def _marked(self, name: str, marks: set[str], said: Scheme | None) -> Unread:
+    def _marked(self, stored: Stored, name: str, marks: set[str], said: Scheme | None) -> Scheme:
         """The scheme that the marks tell; what the config says otherwise is noted."""
         signature, method = signature_of(marks), self._method
         title = self._title(signature, name)
@@ -110,7 +111,18 @@ class Evidence:
             self._note("unsaid", name, title, sides)
         elif signature.methods and method.name not in signature.methods:
             self._note("other", name, title, sides)
-        return Unread(name=title, packed=packed, sides=sides)
+        return self._recognized(stored, signature, name, marks) or Unread(name=title, packed=packed, sides=sides)
+
+    def _recognized(self, stored: Stored, signature: Signature, name: str, marks: Collection[str]) -> Scheme | None:
+        """The scheme that the tensors of the module tell by their names, types and shapes, if a method reads them."""
+        method, module = self._method, module_of(name)
+        if not self._entries or (method is not None and method.missing and method.name in signature.methods):
+            return None
+        found = {mark: self._entries[f"{module}{mark}"] for mark in marks if f"{module}{mark}" in self._entries}
+        if name in self._entries:
+            found[name.removeprefix(module)] = self._entries[name]
+        told = recognize(signature.methods, found, shape=tuple(map(int, stored.shape)))
+        return told.scheme if told else None
 
     def _title(self, signature: Signature, name: str) -> str:
         method = self._method

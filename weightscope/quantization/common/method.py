@@ -62,6 +62,13 @@ class Unimplemented(msgspec.Struct, frozen=True, kw_only=True):
         return False
 
 
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What the tensors of one module tell of its weight: how it is stored, and its shape before quantization."""
+
+    scheme: Scheme
+    shape: tuple[int, ...]
+
+
 def is_candidate(stored: Stored) -> bool:
     """Whether a method may quantize it at all: a weight that is no vector."""
     return stored.kind is Kind.WEIGHT and len(stored.shape) > 1

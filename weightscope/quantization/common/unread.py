@@ -23,6 +23,8 @@ class Unread(msgspec.Struct, frozen=True, kw_only=True):
     packed: str
     sides: tuple[str, ...]
     rowwise: bool = False
+    formula: str = ""
+    packing: str = ""
 
     @property
     def words(self) -> str:
