@@ -108,8 +108,8 @@ def test_a_download_that_fails_leaves_nothing_half_written(hub: Hub, home: Path)
     code = "try: ws.download('org/llama')\nexcept ws.WeightscopeError as error: print(error)"
     done = python(code, hub, home)
     assert done.stdout == (
-        "org/llama/model-00003-of-00004.safetensors: access is forbidden; check what your token allows, or set HF_TOKEN, "
-        "or log in with `hf auth login`\n"
+        "org/llama/model-00003-of-00004.safetensors: access is forbidden; check what your token allows, or set "
+        "HF_TOKEN, or log in with `hf auth login`\n"
     )
     assert done.stderr == ""
     assert leftovers(home) == []
