@@ -33,6 +33,10 @@ VariantOption = Annotated[
 ]
 
 
+# The model that was opened last: it ends with the process, not with the command, which would free it piece by piece.
+_kept: list[Model] = []
+
+
 def chosen(format: Form, *, json: bool, quiet: bool = False) -> Form:
     """The format that was asked for, by --format or by --json.
 
@@ -51,8 +55,11 @@ def open_quietly(path: str, variant: str | None) -> Model:
     from weightscope.api.opening import open_model
     from weightscope.output.progress import Progress
 
+    _kept.clear()
     with Progress("Reading headers") as progress:
-        return open_model(path, variant=variant, progress=progress)
+        model = open_model(path, variant=variant, progress=progress)
+    _kept.append(model)
+    return model
 
 
 def fetch_if_wanted(path: str, variant: str | None, *, unasked: bool) -> None:

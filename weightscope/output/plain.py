@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 
 from weightscope.errors import one_line
@@ -23,6 +22,8 @@ def to_csv(document: Document) -> str:
     """The flat table with raw numbers: headings in lower case, shares as fractions."""
     table = document.records or document.table
     buffer = io.StringIO()
+    import csv
+
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([column.title.lower().replace(" ", "_") for column in table.columns])
     writer.writerows([csv_cell(cell) for cell in row] for row in table.rows)

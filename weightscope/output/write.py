@@ -17,7 +17,7 @@ from weightscope.interrupt import unfinished
 from weightscope.output.document import Document
 
 # Whatever was asked about, no file that could be somebody's model is written over.
-MODEL_FILE = re.compile(
+MODEL_FILE = (
     r".*\.(safetensors|bin|pt|pth|ckpt|gguf|h5|index\.json|index\.[\w-]+\.json|model|tiktoken)"
     r"|(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|model_index"
     r"|preprocessor_config|adapter_config|hf_quant_config|merges)\.(json|txt)"
@@ -77,7 +77,7 @@ def write_file(output: Path, write: Callable[[BinaryIO], object], protected: Ite
     Raises:
         UsageError: it cannot be written, or is one of the `protected` (the model's own).
     """
-    own = output.exists() and (MODEL_FILE.fullmatch(output.name) or any(_same(path, output) for path in protected))
+    own = output.exists() and (re.fullmatch(MODEL_FILE, output.name) or any(_same(path, output) for path in protected))
     if own:
         raise UsageError("is a file of the model and is not overwritten", where=output, hint="choose another file")
     _replace(output, write)
