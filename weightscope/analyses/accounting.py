@@ -105,9 +105,9 @@ def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
                 embedding += count
     packed = any(map(_may_be_packed, inventory.groups))
     return Parameters(
-        total=total,
-        active=None if guessed else active,
-        non_embedding=total - embedding if _embedding_is_known(inventory) else None,
+        total=None if packed else total,
+        active=None if guessed or packed else active,
+        non_embedding=None if packed or not _embedding_is_known(inventory) else total - embedding,
         auxiliary=auxiliary,
         buffers=buffers,
         stored_elements=stored,
@@ -118,7 +118,7 @@ def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
 def _may_be_packed(group: Group) -> bool:
     """Whether a tensor that nothing declares holds integers, and so perhaps several weights in each."""
     integers = any(dtype and dtype[0] in "IU" for dtype, _ in group.counts)
-    return group.inferred and group.kind is Kind.WEIGHT and integers
+    return group.inferred and group.kind is Kind.WEIGHT and integers and group.scheme is None
 
 
 def count_whole(inventory: Inventory, tying: Tying) -> int:

@@ -55,7 +55,7 @@ class Model:
 
     @cached_property
     def _joined(self) -> tuple[Declaration | None, Inventory]:
-        return join(self._declared, self.checkpoint)
+        return join(self._declared, self.checkpoint, self.config)
 
     @property
     def declaration(self) -> Declaration | None:
@@ -204,7 +204,7 @@ class Model:
         declaration = with_stored_head(self.declaration, self.checkpoint, self.tying)
         inventory = self.inventory
         if declaration is not self.declaration:
-            joined, inventory = join(declaration, self.checkpoint)
+            joined, inventory = join(declaration, self.checkpoint, self.config)
             declaration = joined or declaration
         return run_forward(declaration, self.checkpoint, inventory, request)
 

@@ -27,6 +27,7 @@ class By(StrEnum):
     ROLE = "role"
     LAYER = "layer"
     DTYPE = "dtype"
+    QUANTIZATION = "quantization"
     MODULE = "module"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from weightscope.analyses.accounting import ComponentShare, Parameters
 from weightscope.analyses.breakdown import OUTSIDE, By, Row
+from weightscope.analyses.quantized import Quantization
 from weightscope.analyses.summary import Summary
 from weightscope.output import words
 from weightscope.output.document import Cell, Column, Document, Table, Weight
@@ -18,6 +19,8 @@ TENSORS = Column(title="Tensors", kind="count")
 PARAMETERS = Column(title="Parameters", kind="count")
 SHARE = Column(title="Share", kind="share")
 BYTES = Column(title="Bytes", kind="bytes")
+# Schemes that `inspect` names; --by quantization has all.
+MOST_SCHEMES = 4
 
 
 def inspect_document(summary: Summary) -> Document:
@@ -99,6 +102,33 @@ def _facts(summary: Summary) -> Iterable[tuple[str, str]]:
     if text := _embeddings(summary):
         yield "Embeddings", text
     yield "Stored", _stored(summary)
+    yield from _quantized(summary.quantization)
+
+
+def _quantized(quantization: Quantization | None) -> Iterable[tuple[str, str]]:
+    """Each scheme with its bits, and what stayed plain."""
+    if quantization is None:
+        return
+    for number, share in enumerate(quantization.schemes[:MOST_SCHEMES]):
+        bits = ""
+        if share.bits_per_parameter is not None and share.bits_without_scales is not None:
+            bits = f", {share.bits_per_parameter:.4g} bits each ({share.bits_without_scales:.4g} without scales)"
+        yield "" if number else "Quantized", f"{share.scheme}: {words.plural(share.tensors, 'weight')}{bits}"
+    if more := len(quantization.schemes) - MOST_SCHEMES:
+        yield from (("", f"and {words.plural(more, 'more scheme')} (--by quantization)"),) if more > 0 else ()
+    for number, (said, roles) in enumerate(_plain(quantization).items()):
+        yield "" if number else "Plain", f"{', '.join(roles)}{said}"
+
+
+def _plain(quantization: Quantization) -> dict[str, list[str]]:
+    """The roles of plain matrices by what the settings say of them."""
+    found: dict[str, list[str]] = {}
+    for share in quantization.plain if quantization.schemes else ():
+        said = f", although {quantization.source} does not say so" if share.declared is False else ""
+        roles = found.setdefault(said, [])
+        if share.role not in roles:
+            roles.append(share.role)
+    return found
 
 
 def _stored(summary: Summary) -> str:
