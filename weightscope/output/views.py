@@ -11,6 +11,7 @@ from weightscope.analyses.quantized import Quantization
 from weightscope.analyses.summary import Summary
 from weightscope.output import words
 from weightscope.output.document import Cell, Column, Document, Table, Weight
+from weightscope.output.overview import dtypes
 from weightscope.ranges import fill, literal
 
 COMPONENT = Column(title="Component")
@@ -23,7 +24,7 @@ BYTES = Column(title="Bytes", kind="bytes")
 MOST_SCHEMES = 4
 
 
-def inspect_document(summary: Summary) -> Document:
+def inspect_document(summary: Summary, *, exact: bool = False) -> Document:
     """The breakdown by component, with what the model is above it."""
     rows, weights = _component_rows(summary.components)
     return Document(
@@ -31,6 +32,7 @@ def inspect_document(summary: Summary) -> Document:
         title=title(summary),
         subtitle=subtitle(summary),
         facts=tuple(_facts(summary)),
+        exact=exact,
         table=Table(columns=(COMPONENT, ROLE, TENSORS, PARAMETERS, SHARE), rows=rows, weights=weights, bars=True),
         records=_records(summary.components),
         notes=summary.model.notes,
@@ -51,12 +53,11 @@ def title(summary: Summary) -> str:
 def subtitle(summary: Summary) -> str:
     """Architecture, format, size, dtype."""
     model = summary.model
-    dtypes = "/".join(share.dtype for share in summary.dtypes[:3]) + ("/…" if len(summary.dtypes) > 3 else "")
     parts = [
         model.architecture or model.model_type or "unknown architecture",
         _format(summary),
         words.size(summary.bytes) if summary.bytes else "",
-        dtypes,
+        dtypes(summary),
         model.quantization or "",
     ]
     return " · ".join(part for part in parts if part)
@@ -219,7 +220,7 @@ def _records(components: tuple[ComponentShare, ...]) -> Table:
     )
 
 
-def params_document(summary: Summary, by: By, rows: tuple[Row, ...]) -> Document:
+def params_document(summary: Summary, by: By, rows: tuple[Row, ...], *, exact: bool = False) -> Document:
     """The same parameters along one axis."""
     parameters = summary.parameters
     data = {
@@ -234,6 +235,7 @@ def params_document(summary: Summary, by: By, rows: tuple[Row, ...]) -> Document
         data=data,
         title=title(summary),
         subtitle=subtitle(summary),
+        exact=exact,
         facts=tuple(fact for fact in _facts(summary) if fact[0] in ("Parameters", "Active", "Auxiliary", "Embeddings")),
         table=_layer_table(rows, parameters) if by == "layer" else _row_table(rows, by, parameters),
         records=Table(
