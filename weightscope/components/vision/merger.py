@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from weightscope.components.base import Component
 from weightscope.components.feed_forward.activations import WORDS, activate
 from weightscope.components.norm import Norm
+from weightscope.components.projection import Projection
 from weightscope.components.running import At
-from weightscope.components.vision.projector import Projection
 from weightscope.roles import Section
 
 if TYPE_CHECKING:

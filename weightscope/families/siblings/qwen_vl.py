@@ -9,12 +9,11 @@ from weightscope.components.attention import Attention, Axial, Heads, Segments
 from weightscope.components.base import Component, Group
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.norm import Norm
+from weightscope.components.projection import Projection
 from weightscope.components.vision.grid_language import GridVisionLanguage
 from weightscope.components.vision.grid_tower import GridTower
 from weightscope.components.vision.merger import PatchMerger
-from weightscope.components.vision.projector import Projection
 from weightscope.config import Config, Nullable
-from weightscope.families.common.multimodal import text_config
 from weightscope.families.registry import component_of
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -34,6 +33,7 @@ WHOLE: dict[str, Any] = {
     "image_token_id": 151655, "video_token_id": 151656, "tie_word_embeddings": Nullable(bool),
     "architectures": Nullable(list),
 }  # fmt: skip
+PARTS = ("text_config", "vision_config")
 TOWER: dict[str, Any] = {
     "depth": 32, "num_heads": 16, "in_channels": 3, "patch_size": 14, "spatial_merge_size": 2,
     "temporal_patch_size": 2, "rope_parameters": Nullable(dict),
@@ -43,11 +43,11 @@ TOWER_NAMES = {"num_attention_heads": "num_heads", "num_hidden_layers": "depth"}
 
 def language_config(config: Config, model_type: str) -> Config:
     """The language model's config: `text_config`, or of a flat config, as most are published, all but the tower's."""
-    if isinstance(config.data.get("text_config"), dict):
-        text = text_config(config)
-        data = dict(text.data)
-    else:
-        text, data = config, {key: value for key, value in config.data.items() if key != "vision_config"}
+    nested = isinstance(config.data.get("text_config"), dict)
+    text = config.nested("text_config") if nested else config
+    # The whole decides on tying, whatever the part says.
+    decided = {"architectures": config["architectures"], "tie_word_embeddings": bool(config["tie_word_embeddings"])}
+    data = {key: value for key, value in text.data.items() if key != "vision_config"} | decided
     if data.get("model_type") in (None, config.model_type):
         data["model_type"] = model_type
     return Config(data, source=config.source, prefix=text.prefix, read=config.read)
