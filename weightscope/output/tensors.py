@@ -10,6 +10,7 @@ from weightscope.analyses.listing import Sort, TensorRow, sorted_by
 from weightscope.analyses.summary import Summary
 from weightscope.output import words
 from weightscope.output.document import Cell, Column, Document, Table
+from weightscope.output.streamed import Streamed
 from weightscope.output.views import BYTES, PARAMETERS, ROLE, TENSORS, subtitle, title
 from weightscope.ranges import columns as numbers_of
 from weightscope.ranges import fill, template_of
@@ -60,6 +61,18 @@ def tensors_document(
         notes=notes,
         closing=_closing(rows, total, shards, exact=exact),
         exact=exact,
+    )
+
+
+def streamed_document(summary: Summary, rows: Iterable[TensorRow]) -> Document:
+    """The JSON of all rows in the order in which they come, and nothing for people."""
+    head = {"schema_version": 1, "model": summary.model}
+    return Document(
+        data=Streamed(head, "tensors", rows),
+        title=title(summary),
+        subtitle=subtitle(summary),
+        facts=(),
+        table=Table(columns=(), rows=()),
     )
 
 
