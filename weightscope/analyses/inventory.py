@@ -40,8 +40,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     (dtype, shape); the dtype is None where only the config gives the shape. `parts` says how a tensor's weights divide
     among roles. `packing` is how many weights its elements stand for, as (weights, elements); no elements where a
     tensor's shape is not known and it stands for so many weights whatever it is. `scheme` is that of a quantized
-    weight, `dtypes` the element types that its tensors may have, `bounds` their values. `alias` marks tensors that are
-    another tensor's storage again, and so no weights of their own.
+    weight, `dtypes` the element types that its tensors may have, `bounds` their values, `also` their other shapes.
+    `alias` marks tensors that are another tensor's storage again, and so no weights of their own.
     """
 
     template: str
@@ -57,6 +57,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     scheme: Scheme | None = None
     dtypes: frozenset[str] = frozenset()
     bounds: Bounds | None = None
+    also: tuple[Shape, ...] = ()
     chosen: tuple[int, int] = (1, 1)
     auxiliary: bool = False
     inferred: bool = False
@@ -307,6 +308,7 @@ def _group(
         scheme=stored.scheme,
         dtypes=stored.dtypes,
         bounds=stored.bounds,
+        also=stored.also,
         chosen=slot.chosen,
         auxiliary=slot.auxiliary,
         alias=alias,
