@@ -94,7 +94,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
     `scheme` is set on the tensors of a quantized weight, `dtypes` are the element types that they may have (any where
     empty), `bounds` the values. The shape of an `opaque` tensor is not known: its length depends on what is stored in
-    it, or a method stores it that is not implemented.
+    it, or a method stores it that is not implemented. A `transposed` matrix is (in, out): methods pack it as (out, in).
     """
 
     name: str
@@ -106,6 +106,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     scheme: Scheme | None = None
     bounds: Bounds | None = None
     opaque: bool = False
+    transposed: bool = False
 
     @property
     def elements(self) -> int:

@@ -10,8 +10,10 @@ import msgspec
 from msgspec.structs import replace
 
 from weightscope.checkpoint.entry import TensorEntry
+from weightscope.quantization.common.biased import WRITERS, Biased
+from weightscope.quantization.common.coverage import left_open, oriented, turned
 from weightscope.quantization.common.marks import ACTIVATIONS, PACKED, Signature, mark_beside, signature_of
-from weightscope.quantization.common.method import FLOATS, Method, module_of
+from weightscope.quantization.common.method import FLOATS, Method, is_matrix, module_of
 from weightscope.quantization.common.unread import Unread
 from weightscope.quantization.registry import recognize
 from weightscope.storage.base import Scheme, Stored
@@ -59,13 +61,15 @@ class Evidence:
         """How the weight of that name is stored, where the config says `said`; `stored` is what it would be plain."""
         marks = self._marks.get(module_of(name), set()) - ACTIVATIONS
         # GPTQ's writers give every module a bias; alone it says nothing.
+        biased = ".bias" in marks
         if marks == {".bias"}:
             marks = set()
-        if said is not None:
-            if any(part in self._tensors for part in said.parts(name) if part != name):
-                return said
-            if not marks:
-                return None if self._is_plain(name) or self._lost_all(name) else said
+        either = left_open(self._method, stored, module_of(name))
+        likely = said or either
+        if likely is not None and any(part in self._tensors for part in likely.parts(name) if part != name):
+            return Biased(scheme=likely) if biased and likely.name in WRITERS else likely
+        if said is not None and not marks:
+            return None if self._is_plain(name, said=either is None) or self._lost_all(name) else said
         if not marks or not self._is_there(name, marks):
             return None
         return self._marked(stored, name, marks, said)
@@ -83,14 +87,14 @@ class Evidence:
         """Whether a weight is there that the marks stand beside."""
         return name in self._tensors or self._packed(name, marks) is not None
 
-    def _is_plain(self, name: str) -> bool:
+    def _is_plain(self, name: str, *, said: bool) -> bool:
         """Whether a weight without marks is stored plain; one of another dtype has lost its scales."""
         if name not in self._tensors:
             return False
         entry = self._entries.get(name)
         if entry is not None and entry.dtype not in FLOATS:
             return False
-        if self._method is not None and not self._method.silent:
+        if said and self._method is not None and not self._method.silent:
             self._note("plain", name, "plain")
         return True
 
@@ -121,8 +125,10 @@ class Evidence:
         found = {mark: self._entries[f"{module}{mark}"] for mark in marks if f"{module}{mark}" in self._entries}
         if name in self._entries:
             found[name.removeprefix(module)] = self._entries[name]
-        told = recognize(signature.methods, found, shape=tuple(map(int, stored.shape)))
-        return told.scheme if told else None
+        shape = oriented(stored) if is_matrix(stored) else tuple(map(int, stored.shape))
+        told = recognize(signature.methods, found, shape=shape)
+        scheme = turned(told.scheme, stored) if told else None
+        return Biased(scheme=scheme) if scheme and ".bias" in marks and scheme.name in WRITERS else scheme
 
     def _title(self, signature: Signature, name: str) -> str:
         method = self._method
