@@ -28,19 +28,15 @@ class Projection(Component, frozen=True, kw_only=True):
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """One matrix, and its bias."""
         return (Linear("", self.role, bias=self.bias),)
 
     def sizes(self) -> Sizes:
-        """(outputs, inputs)."""
         return {self.role: (self.outputs, self.inputs)}
 
     def equation(self, x: str = "x") -> str:
-        """One product."""
         return f"{self.name}·{x}"
 
     def terms(self) -> Mapping[Role, str]:
-        """The product."""
         return {self.role: self.equation() + (" + bias" if self.bias else "")}
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
@@ -55,7 +51,6 @@ class Projector(Group, frozen=True, kw_only=True):
     section: Section | None = Section.PROJECTOR
 
     def equation(self, x: str = "x") -> str:
-        """The parts in order, the activation between them."""
         for part in self.parts[:-1]:
             x = f"{WORDS.get(self.activation, self.activation)}({part.equation(x)})"
         return self.parts[-1].equation(x)

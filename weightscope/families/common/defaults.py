@@ -43,9 +43,3 @@ GRANITE: dict[str, Any] = LLAMA | {
     # Null: the root of the head size, as elsewhere.
     "attention_multiplier": Nullable(float, 1.0),
 }  # fmt: skip
-QWEN2_MOE = QWEN2 | {
-    "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 24, "num_attention_heads": 16,
-    "num_key_value_heads": Nullable(int, 16), "decoder_sparse_step": 1, "mlp_only_layers": Nullable(list),
-    "moe_intermediate_size": 1408, "shared_expert_intermediate_size": 5632, "num_experts": 60, "num_experts_per_tok": 4,
-    "norm_topk_prob": False, "qkv_bias": True,
-}  # fmt: skip

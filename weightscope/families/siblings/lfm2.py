@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from weightscope.components.attention import Attention, HeadNorms
+from weightscope.components.attention import Attention
 from weightscope.components.base import Component
 from weightscope.components.decoder import Block
 from weightscope.components.recurrent.convolution import ShortConvolution
 from weightscope.config import Config, Nullable
 from weightscope.families.common import ROTARY, Dims, rms_norms, rotary, visible
 from weightscope.families.common.layer_types import FULL
-from weightscope.families.common.parts import linears, self_attention
+from weightscope.families.common.parts import head_norms, linears, self_attention
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Plain
@@ -59,9 +59,7 @@ def attention(config: Config, s: Dims) -> Attention:
     return self_attention(
         s,
         linears(names),
-        norms=HeadNorms(
-            query=norm("q_layernorm", Role.Q_NORM, s.head_dim), key=norm("k_layernorm", Role.K_NORM, s.head_dim)
-        ),
+        norms=head_norms(norm, s.head_dim, ("q_layernorm", "k_layernorm")),
         positions=rotary(config, s.head_dim),
         sees=visible(config),
     )

@@ -7,16 +7,13 @@ from typing import Any
 from weightscope.components.attention import Attention
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
-from weightscope.components.feed_forward.moe import MixtureOfExperts
-from weightscope.components.feed_forward.routing import Routing
-from weightscope.components.prediction.next_tokens import PredictionPart
+from weightscope.components.prediction.next_tokens import NextTokens
 from weightscope.components.recurrent.gated_delta import GatedDeltaNet
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.config import Config, Nullable
 from weightscope.families.common import ROTARY, Dims, rms_norms, rotary, visible
 from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types
-from weightscope.families.common.mixtures import STACK
-from weightscope.families.common.parts import four_projections, gated_mlp, head_norms, self_attention
+from weightscope.families.common.parts import four_projections, head_norms, self_attention
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Plain
@@ -66,7 +63,7 @@ def gated_attention(config: Config, s: Dims) -> Attention:
     )
 
 
-def delta_net(config: Config, projections: tuple[Linear, ...]) -> GatedDeltaNet:
+def delta_net(config: Config, projections: tuple[Linear, ...] = APART) -> GatedDeltaNet:
     """`projections` are those that enter it."""
     return GatedDeltaNet(
         name="linear_attn",
@@ -88,29 +85,17 @@ def delta_net(config: Config, projections: tuple[Linear, ...]) -> GatedDeltaNet:
     )
 
 
-def qwen_mixture(config: Config, *, normalize: bool, stacked: bool) -> MixtureOfExperts:
-    """A gated shared expert beside the routed ones."""
-    return MixtureOfExperts(
-        name="mlp",
-        width=config["hidden_size"],
-        experts=config["num_experts"],
-        chosen=config["num_experts_per_tok"],
-        expert=gated_mlp(config, "", inner=config["moe_intermediate_size"]),
-        routing=Routing(normalize=normalize),
-        shared=gated_mlp(config, "shared_expert", inner=config["shared_expert_intermediate_size"]),
-        shared_gate="shared_expert_gate",
-        stacked=STACK if stacked else None,
-    )
-
-
-def prediction_part(config: Config, block: Block) -> tuple[PredictionPart, ...]:
+def qwen_ahead(config: Config, block: Block) -> tuple[NextTokens, ...]:
     """`mtp_num_hidden_layers` blocks that predict tokens further ahead, if there are any."""
-    count = config["mtp_num_hidden_layers"] or 0
-    part = PredictionPart(
-        name="mtp",
-        width=config["hidden_size"],
-        eps=config["rms_norm_eps"],
-        blocks=Repeat(name="layers", indices=range(count), child=block),
-        offset=1.0,
+    count, width, norm = (
+        config["mtp_num_hidden_layers"] or 0,
+        config["hidden_size"],
+        rms_norms(config["rms_norm_eps"], offset=1.0),
     )
-    return (part,) if count else ()
+    parts = (
+        norm("pre_fc_norm_embedding", Role.EMBEDDING_NORM, width),
+        norm("pre_fc_norm_hidden", Role.NORM, width),
+        Repeat(name="layers", indices=range(count), child=block),
+        norm("norm", Role.FINAL_NORM, width),
+    )
+    return (NextTokens(name="mtp", joined="fc", width=width, parts=parts),) if count else ()

@@ -37,7 +37,7 @@ def deepseek_v2(config: Config, root: str) -> CausalLM:
         normalize=False,
         scale=float(config["routed_scaling_factor"]),
     )
-    mixed = deepseek_mixture(config, routing, stacked=stacked, correction=False, mlp_bias=config["mlp_bias"])
+    mixed = deepseek_mixture(config, stacked=stacked, routing=routing, correction=False, mlp_bias=config["mlp_bias"])
     dense, mixes = gated_mlp(config, "mlp", bias=config["mlp_bias"]), first_dense(config)
     # Its rotation pairs neighbours, whatever `rope_interleave` says.
     attention = latent_attention(config, rotary(config, config["qk_rope_head_dim"], interleaved=True))

@@ -24,12 +24,7 @@ GRANITEMOEHYBRID: dict[str, Any] = GRANITE | MAMBA2_HYBRID | {
 }  # fmt: skip
 
 
-@family(
-    "granitemoehybrid",
-    roots=ROOTS,
-    defaults=GRANITEMOEHYBRID,
-    attribute_map={"layers_block_type": "layer_types"},
-)
+@family("granitemoehybrid", roots=ROOTS, defaults=GRANITEMOEHYBRID, attribute_map={"layers_block_type": "layer_types"})
 def granitemoehybrid(config: Config, root: str) -> CausalLM:
     """A shared MLP in every layer, beside a mixture where there are experts; no positions unless they rotate."""
     s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"]), spelling(root)

@@ -25,6 +25,6 @@ def nemotron(config: Config, root: str) -> CausalLM:
     s, norm, bias = Dims.of(config), layer_norms(config["norm_eps"], offset=1.0), config["attention_bias"]
     projections = four_projections(qkv_bias=bias, o_bias=bias)
     attention = self_attention(s, projections, positions=rotary(config, s.head_dim))
-    feed_forward = mlp(config, "mlp", bias=config["mlp_bias"])
+    feed_forward = mlp(s.width, config["intermediate_size"], config["hidden_act"], bias=config["mlp_bias"])
     block = pre_norm_block(norm, s.width, attention=attention, feed_forward=feed_forward)
     return causal_lm(config, root, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))

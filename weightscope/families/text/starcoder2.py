@@ -31,6 +31,7 @@ def starcoder2(config: Config, root: str) -> CausalLM:
         positions=rotary(config, s.head_dim),
         sees=visible(config, config["sliding_window"]),
     )
-    feed_forward = mlp(config, "mlp", names=("c_fc", "c_proj"), bias=bias)
+    inner, activation = config["intermediate_size"], config["hidden_act"]
+    feed_forward = mlp(s.width, inner, activation, names=("c_fc", "c_proj"), bias=bias)
     block = pre_norm_block(norm, s.width, attention=attention, feed_forward=feed_forward)
     return causal_lm(config, root, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))

@@ -31,7 +31,7 @@ def clip_vision_model(config: Config, root: str) -> VisionEncoder:
         input_norm=norm("layer_norm1", Role.INPUT_NORM, s.width),
         attention=self_attention(s, linears(PROJECTIONS, bias=True), positions=None, sees=EVERYTHING),
         feed_forward_norm=norm("layer_norm2", Role.POST_ATTENTION_NORM, s.width),
-        feed_forward=mlp(config, "mlp", names=("fc1", "fc2"), bias=True),
+        feed_forward=mlp(s.width, config["intermediate_size"], config["hidden_act"], names=("fc1", "fc2"), bias=True),
     )
     return VisionEncoder(
         name=root,
