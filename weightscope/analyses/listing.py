@@ -17,7 +17,7 @@ from weightscope.errors import printable_path
 Sort = Literal["name", "parameters", "bytes", "layer"]
 DIGITS = re.compile(r"([0-9]{1,9})")
 # Of a name's characters; a hostile one can have millions.
-MAX_SORTED = 1000
+SORTED_CHARACTERS = 1000
 
 
 class TensorRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,4 +80,4 @@ def sorted_by(sort: Sort) -> Callable[[TensorRow], tuple[object, ...]]:
 
 def natural(name: str) -> tuple[object, ...]:
     """A key that puts layer 2 before layer 10."""
-    return tuple(int(part) if place % 2 else part for place, part in enumerate(DIGITS.split(name[:MAX_SORTED])))
+    return tuple(int(part) if place % 2 else part for place, part in enumerate(DIGITS.split(name[:SORTED_CHARACTERS])))
