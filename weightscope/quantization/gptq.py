@@ -269,7 +269,7 @@ class PackedGPTQ(msgspec.Struct, frozen=True, kw_only=True):
             if not found:
                 raise refuse(name, "may be zero points or these less one, and no checkpoint_format tells which")
             short = found[0]
-        return (stored + short) & most
+        return stored + short
 
 
 def recognize(found: Mapping[str, TensorEntry], shape: tuple[int, ...] | None, settings: dict[str, Any]) -> Told | None:

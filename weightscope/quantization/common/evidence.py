@@ -108,13 +108,14 @@ class Evidence:
         title = self._title(signature, name)
         packed = self._packed(name, marks) or ".weight"
         sides = tuple(sorted(marks - {packed}))
-        if said is not None:
+        foreign = method is not None and bool(signature.methods) and method.name not in signature.methods
+        if said is not None and not foreign:
             wanted = [part.removeprefix(module_of(name)) for part in said.parts(name) if part != name]
             self._note("other", name, title, sides, wanted)
+        elif foreign and (said is not None or (method is not None and method.missing)):
+            self._note("other", name, title, sides)
         elif method is None or not method.missing:
             self._note("unsaid", name, title, sides)
-        elif signature.methods and method.name not in signature.methods:
-            self._note("other", name, title, sides)
         return self._recognized(stored, signature, name, marks) or Unread(name=title, packed=packed, sides=sides)
 
     def _recognized(self, stored: Stored, signature: Signature, name: str, marks: Collection[str]) -> Scheme | None:
