@@ -13,7 +13,14 @@ from weightscope.checkpoint.entry import TensorEntry
 from weightscope.quantization.common.biased import WRITERS, Biased
 from weightscope.quantization.common.coverage import left_open, oriented, turned
 from weightscope.quantization.common.marks import ACTIVATIONS, PACKED, Signature, mark_beside, signature_of
-from weightscope.quantization.common.method import FLOATS, Method, is_matrix, module_of
+from weightscope.quantization.common.method import (
+    FLOATS,
+    Method,
+    is_matrix,
+    may_be_plain,
+    module_of,
+    variants_of,
+)
 from weightscope.quantization.common.unread import Unread
 from weightscope.quantization.registry import recognize
 from weightscope.storage.base import Scheme, Stored
@@ -66,13 +73,40 @@ class Evidence:
             marks = set()
         either = left_open(self._method, stored, module_of(name))
         likely = said or either
-        if likely is not None and any(part in self._tensors for part in likely.parts(name) if part != name):
-            return Biased(scheme=likely) if biased and likely.name in WRITERS else likely
+        way = self._way(stored, likely, name) if likely is not None else None
+        if way is not None:
+            return Biased(scheme=way) if biased and way.name in WRITERS else way
         if said is not None and not marks:
-            return None if self._is_plain(name, said=either is None) or self._lost_all(name) else said
+            return None if self._is_plain(name, stored, said=either is None) or self._lost_all(name) else said
         if not marks or not self._is_there(name, marks):
             return None
         return self._marked(stored, name, marks, said)
+
+    def _way(self, stored: Stored, said: Scheme, name: str) -> Scheme | None:
+        """The scheme, of the ways to store what the config says, whose tensors beside the weight are there."""
+        ways = variants_of(self._method, said)
+        there = [
+            way
+            for way in dict.fromkeys((said, *ways))
+            if any(part in self._tensors for part in way.parts(name) if part != name)
+        ]
+        if len(there) > 1 and self._entries:
+            named = replace(stored, name=name)
+            return next((way for way in there if self._fits(way, named)), there[0])
+        return there[0] if there else None
+
+    def _fits(self, way: Scheme, stored: Stored) -> bool:
+        """Whether all tensors of a scheme are there, each with a shape and an element type that it may have."""
+        for part in way.expand(stored):
+            entry = self._entries.get(part.name)
+            if entry is None:
+                if not part.optional:
+                    return False
+            elif entry.dtype not in (part.dtypes or {entry.dtype}) or not (
+                part.opaque or entry.shape in {tuple(map(int, shape)) for shape in (part.shape, *part.also)}
+            ):
+                return False
+        return True
 
     def _split(self, name: str) -> tuple[str, str] | None:
         found = mark_beside(name, self._tensors)
@@ -87,14 +121,15 @@ class Evidence:
         """Whether a weight is there that the marks stand beside."""
         return name in self._tensors or self._packed(name, marks) is not None
 
-    def _is_plain(self, name: str, *, said: bool) -> bool:
+    def _is_plain(self, name: str, stored: Stored, *, said: bool) -> bool:
         """Whether a weight without marks is stored plain; one of another dtype has lost its scales."""
         if name not in self._tensors:
             return False
         entry = self._entries.get(name)
         if entry is not None and entry.dtype not in FLOATS:
             return False
-        if said and self._method is not None and not self._method.silent:
+        method = self._method
+        if said and method is not None and not method.silent and not may_be_plain(method, stored):
             self._note("plain", name, "plain")
         return True
 

@@ -49,7 +49,7 @@ def _checked(tensor: torch.Tensor, part: Stored) -> torch.Tensor:
     if part.dtypes and dtype not in part.dtypes:
         wanted = " or ".join(sorted(part.dtypes))
         raise CheckpointError(f"{part.name} is stored in {dtype}, not in {wanted}", code="quantization-mismatch")
-    if not part.opaque and tuple(tensor.shape) != tuple(part.shape):
+    if not part.opaque and tuple(tensor.shape) not in {part.shape, *part.also}:
         shapes = [list(map(int, shape)) for shape in (tensor.shape, part.shape)]
         raise CheckpointError(f"{part.name} has shape {shapes[0]}, not {shapes[1]}", code="shape-mismatch")
     return tensor
