@@ -17,6 +17,7 @@ from weightscope.analyses.accounting import (
 from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.quantized import Quantization, quantization_of
 from weightscope.analyses.tying import Tying
+from weightscope.brief import brief
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.base import Component
 from weightscope.components.decoder import Decoder
@@ -81,6 +82,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     quantization: Quantization | None
     components: tuple[ComponentShare, ...]
     findings: tuple[Finding, ...]
+
+    __repr__ = brief
 
 
 def summarize(

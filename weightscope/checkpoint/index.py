@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from weightscope.brief import brief
 from weightscope.checkpoint.limits import HINT, MAX_NAME, MAX_SHARDS, MAX_TENSORS
 from weightscope.checkpoint.repeated import RepeatedKeyError, once
 from weightscope.errors import CheckpointError
@@ -40,6 +41,8 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
     total_size: int | None = None
     total_parameters: int | None = None
     has_metadata: bool = True
+
+    __repr__ = brief
 
 
 class _Metadata(msgspec.Struct):
