@@ -112,7 +112,8 @@ def _per_layer(group: Group, parameters: int, tensors: dict[str, TensorEntry]) -
             count = group.weights_in(entry.shape) if parameters else 0
             yield group.layer_of(name) or 0, 1, count, byte_size(entry.dtype, entry.shape)
         return
-    layers = Counter(group.layer_of(name) or 0 for name in group.names or group.planned_names())
+    place = group.kinds.index("layer")
+    layers = Counter(numbers[place] for _, numbers in group.numbered())
     for layer, count in layers.items():
         # All tensors of the group are alike, so the division is exact.
         yield layer, count, parameters * count // group.tensors, group.bytes * count // group.tensors

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 
 from weightscope.errors import one_line
 from weightscope.escapes import json_text, log_line
 from weightscope.output import words
 from weightscope.output.document import Cell, Column, Document, Table
+from weightscope.output.streamed import Streamed
 
 # What makes a spreadsheet take a cell for a formula; the wide ones do in East Asian settings.
 FORMULA = tuple("=+-@＝＋－＠\t\r")
@@ -18,7 +20,13 @@ FEW = 10_000
 
 def to_json(document: Document) -> str:
     """The document's object, indented."""
-    return json_text(document.data) + "\n"
+    return "".join(json_parts(document))
+
+
+def json_parts(document: Document) -> Iterator[str]:
+    """The same in parts."""
+    yield from document.data.parts() if isinstance(document.data, Streamed) else (json_text(document.data),)
+    yield "\n"
 
 
 def to_csv(document: Document) -> str:

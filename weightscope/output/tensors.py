@@ -12,6 +12,7 @@ from weightscope.output import words
 from weightscope.output.columns import BYTES, PARAMETERS, ROLE, TENSORS, mark
 from weightscope.output.document import Cell, Column, Document, Table
 from weightscope.output.facts import subtitle, title
+from weightscope.output.streamed import Streamed
 from weightscope.ranges import columns as numbers_of
 from weightscope.ranges import fill, template_of
 
@@ -61,6 +62,18 @@ def tensors_document(
         notes=notes,
         closing=_closing(rows, total, shards, exact=exact),
         exact=exact,
+    )
+
+
+def streamed_document(summary: Summary, rows: Iterable[TensorRow]) -> Document:
+    """The JSON of all rows in the order in which they come, and nothing for people."""
+    head = {"schema_version": 1, "model": summary.model}
+    return Document(
+        data=Streamed(head, "tensors", rows),
+        title=title(summary),
+        subtitle=subtitle(summary),
+        facts=(),
+        table=Table(columns=(), rows=()),
     )
 
 

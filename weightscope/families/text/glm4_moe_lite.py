@@ -21,15 +21,16 @@ GLM4_MOE_LITE = DEEPSEEK | {
     "num_nextn_predict_layers": Nullable(int, 0),
 }  # fmt: skip
 ATTRIBUTES = {"num_local_experts": "n_routed_experts", "head_dim": "qk_rope_head_dim"}
-# No keys of the class: the first layer is dense unless `mlp_layer_types` says otherwise.
+# No keys of the class.
 for absent in ("first_k_dense_replace", "moe_layer_freq"):
     del GLM4_MOE_LITE[absent]
 
 
 @family("glm4_moe_lite", roots=ROOTS, defaults=GLM4_MOE_LITE, attribute_map=ATTRIBUTES)
 def glm4_moe_lite(config: Config, root: str) -> CausalLM:
-    """The rotated part of a head is rotated whole: of a share of it the class makes fewer angles than it has pairs."""
+    """DeepSeek-V3 whose first layer is dense, unless `mlp_layer_types` says otherwise."""
     (prefix, stacked), width, norm = spelling(root), config["hidden_size"], rms_norms(config["rms_norm_eps"])
+    # Of a share of what turns the class makes fewer angles than there are pairs.
     rope = rotary(config, config["qk_rope_head_dim"], interleaved=config["rope_interleave"])
     attention = latent_attention(config, rope)
     mixed = deepseek_mixture(config, stacked=stacked)
