@@ -57,7 +57,7 @@ def test_one_that_cannot_be_read_keeps_no_other_from_being_shown(run: Any) -> No
         code, out, err = run(command, "fixtures/llama", "./no-such-model/", "./nor-this/")
         assert code == 2
         assert out.startswith("llama   LlamaForCausalLM")
-        assert [line.split(": ")[1] for line in err.splitlines()] == ["no-such-model", "nor-this"]
+        assert [line.split(": ")[1] for line in err.splitlines()] == ["./no-such-model/", "./nor-this/"]
 
 
 def test_none_that_can_be_read_shows_nothing(run: Any) -> None:
