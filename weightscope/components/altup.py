@@ -13,8 +13,8 @@ from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import Block
 from weightscope.components.layer_inputs import LayerInput
 from weightscope.components.norm import RMSNorm
+from weightscope.components.projection import Projection
 from weightscope.components.running import At, linear
-from weightscope.components.vision.projector import Projection
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem

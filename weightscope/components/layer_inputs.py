@@ -10,8 +10,8 @@ from weightscope.components.base import Component
 from weightscope.components.embedding import Embedding
 from weightscope.components.feed_forward.activations import WORDS, activate
 from weightscope.components.norm import RMSNorm
+from weightscope.components.projection import Projection
 from weightscope.components.running import At
-from weightscope.components.vision.projector import Projection
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem

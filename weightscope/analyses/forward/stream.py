@@ -13,6 +13,7 @@ from weightscope.checkpoint.values import gather_torch, load_torch
 from weightscope.components.walk import Slot
 from weightscope.errors import CheckpointError
 from weightscope.families.registry import Declaration
+from weightscope.storage.base import Scheme
 
 if TYPE_CHECKING:
     import torch
@@ -66,7 +67,9 @@ class Stream:
         if scheme is None:
             return self._some(name, index)
         if scheme.rowwise:
-            return scheme.read(name, lambda part: self._some(part, index))
+            return scheme.read(
+                name, lambda part: self._some(part, index) if self._by_row(scheme, name, part) else self._whole(part)
+            )
         return scheme.read(name, self._whole)[index]
 
     def ahead(self, names: Iterable[str], rows: slice | None = None) -> None:
@@ -74,9 +77,17 @@ class Stream:
         for name in names:
             scheme = self._schemes.of(name)
             for part in scheme.parts(name) if scheme else (name,):
-                key = _key(part, rows)
-                if self.has(part) and key not in self._coming:
-                    self._coming[key] = self._reader.submit(self._load, part, rows)
+                if not self.has(part):
+                    continue
+                cut = rows if scheme is None or self._by_row(scheme, name, part) else None
+                key = _key(part, cut)
+                if key not in self._coming:
+                    self._coming[key] = self._reader.submit(self._load, part, cut)
+
+    def _by_row(self, scheme: Scheme, name: str, part: str) -> bool:
+        """Whether rows of a weight need the same rows of this tensor; a scale of the whole weight has none."""
+        rows = self._entry(scheme.parts(name)[0]).shape[:1]
+        return scheme.rowwise and self._entry(part).shape[:1] == rows
 
     def _whole(self, name: str) -> torch.Tensor:
         return self._arrived(name, None)

@@ -91,7 +91,6 @@ class LatentAttention(Component, frozen=True, kw_only=True):
             yield self.rope.words
 
     def equation(self, x: str = "x") -> str:
-        del x
         scaled = f"·{self._score_scale:.4g}" if self._score_scale != 1.0 else ""
         chosen = " over chosen positions" if self.indexer or self.follows else ""
         return f"o_proj·softmax(q·kᵀ/√{int(self.nope + self.rope_dim)}{scaled})·v{chosen}"

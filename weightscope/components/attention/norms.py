@@ -36,17 +36,14 @@ class QueryKeyNorms(msgspec.Struct, frozen=True, kw_only=True):
 
     def at_projection(self, x: torch.Tensor, role: Role, at: At) -> torch.Tensor:
         """What the projection made, before it is split into heads."""
-        del role, at
         return x
 
     def at_heads(self, x: torch.Tensor, role: Role, at: At) -> torch.Tensor:
         """Each head's, before the rotation."""
-        del role, at
         return x
 
     def at_rotated(self, x: torch.Tensor, role: Role, at: At) -> torch.Tensor:
         """Each head's, after the rotation."""
-        del role, at
         return x
 
     def words(self, role: Role, projected: str, rotated: str) -> str:

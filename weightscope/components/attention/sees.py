@@ -35,11 +35,9 @@ class Causal(msgspec.Struct, frozen=True):
     """A token sees itself and all before it."""
 
     def fused(self, length: int) -> bool | None:
-        del length
         return True
 
     def keys(self, start: int, stop: int, length: int) -> tuple[int, int]:
-        del start, length
         return 0, stop
 
     def hides(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
@@ -60,7 +58,6 @@ class Window(msgspec.Struct, frozen=True):
         return True if self.size >= length else None
 
     def keys(self, start: int, stop: int, length: int) -> tuple[int, int]:
-        del length
         return max(0, start - self.size + 1), stop
 
     def hides(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
@@ -81,7 +78,6 @@ class Chunk(msgspec.Struct, frozen=True):
         return True if self.size >= length else None
 
     def keys(self, start: int, stop: int, length: int) -> tuple[int, int]:
-        del length
         return start // self.size * self.size, stop
 
     def hides(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
@@ -97,15 +93,12 @@ class Everything(msgspec.Struct, frozen=True):
 
     def fused(self, length: int) -> bool | None:
         """Torch's kernel without a mask."""
-        del length
         return False
 
     def keys(self, start: int, stop: int, length: int) -> tuple[int, int]:
-        del start, stop
         return 0, length
 
     def hides(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
-        del queries, keys
         return None
 
     @property

@@ -68,7 +68,6 @@ class GatedDeltaNet(Component, frozen=True, kw_only=True):
         return f"delta net {self.value_heads:,} heads of {self.value_dim:,}"
 
     def equation(self, x: str = "x") -> str:
-        del x
         return f"out_proj·({self.norm.equation('q·S')})"
 
     def terms(self) -> Mapping[Role, str]:

@@ -65,7 +65,6 @@ class KimiDelta(Component, frozen=True, kw_only=True):
         return f"delta net {self.heads:,} heads of {self.head_dim:,}"
 
     def equation(self, x: str = "x") -> str:
-        del x
         return f"o_proj·({self.norm.equation('q·S')})"
 
     def terms(self) -> Mapping[Role, str]:

@@ -70,7 +70,6 @@ class TimeMix(Component, frozen=True, kw_only=True):
         return f"time mix {self.inner:,}"
 
     def equation(self, x: str = "x") -> str:
-        del x
         return "out_proj·(sigmoid(r) ⊙ Σ w·v / Σ w)"
 
     def terms(self) -> Mapping[Role, str]:
@@ -139,7 +138,6 @@ class ChannelMix(Component, frozen=True, kw_only=True):
         return f"channel mix {self.inner:,}"
 
     def equation(self, x: str = "x") -> str:
-        del x
         return "sigmoid(r) ⊙ down_proj·relu(u)²"
 
     def terms(self) -> Mapping[Role, str]:

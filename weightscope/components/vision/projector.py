@@ -2,46 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from weightscope.components.base import Component, Group
+from weightscope.components.base import Group
 from weightscope.components.feed_forward.activations import WORDS, activate
-from weightscope.components.running import At, linear
-from weightscope.roles import Role, Section
-from weightscope.sizes import Size
-from weightscope.storage.base import Sizes, StorageItem
-from weightscope.storage.linear import Linear
+from weightscope.components.running import At
+from weightscope.roles import Section
 
 if TYPE_CHECKING:
     import torch
-
-
-class Projection(Component, frozen=True, kw_only=True):
-    """One linear layer of a projector, or what brings embeddings of another width to the layers' (OPT)."""
-
-    name: str
-    inputs: Size
-    outputs: Size
-    bias: bool
-    role: Role = Role.PROJECTOR
-
-    @property
-    def stored(self) -> Iterable[StorageItem]:
-        return (Linear("", self.role, bias=self.bias),)
-
-    def sizes(self) -> Sizes:
-        return {self.role: (self.outputs, self.inputs)}
-
-    def equation(self, x: str = "x") -> str:
-        return f"{self.name}·{x}"
-
-    def terms(self) -> Mapping[Role, str]:
-        return {self.role: self.equation() + (" + bias" if self.bias else "")}
-
-    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
-        """[N, inputs] to [N, outputs]."""
-        return linear(x, at.weights(self), self.role)
 
 
 class Projector(Group, frozen=True, kw_only=True):

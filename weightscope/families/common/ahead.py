@@ -6,7 +6,7 @@ from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import Block
 from weightscope.components.embedding import Embedding, Head
 from weightscope.components.prediction.next_tokens import NextTokens
-from weightscope.components.vision.projector import Projection
+from weightscope.components.projection import Projection
 from weightscope.config import Config
 from weightscope.families.common.norms import rms_norms
 from weightscope.roles import Role, Section

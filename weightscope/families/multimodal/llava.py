@@ -9,9 +9,10 @@ from typing import Any
 
 from weightscope.components.base import Group
 from weightscope.components.decoder import CausalLM
+from weightscope.components.projection import Projection
 from weightscope.components.vision.encoder import VisionEncoder
 from weightscope.components.vision.language import VisionLanguage
-from weightscope.components.vision.projector import Projection, Projector
+from weightscope.components.vision.projector import Projector
 from weightscope.config import Config, Nullable
 from weightscope.families.common.multimodal import feature_layer, text_config
 from weightscope.families.registry import component_of, family

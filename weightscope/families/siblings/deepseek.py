@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.components.attention import Rope
 from weightscope.components.attention.indexer import Indexer
 from weightscope.components.attention.latent import LatentAttention
@@ -14,7 +12,7 @@ from weightscope.families.common import ROTARY, depth_of, visible
 from weightscope.families.common.mixtures import STACK
 from weightscope.families.common.parts import gated_mlp
 
-DEEPSEEK: dict[str, Any] = ROTARY | {
+DEEPSEEK = ROTARY | {
     "vocab_size": 129280, "hidden_size": 7168, "intermediate_size": 18432, "moe_intermediate_size": 2048,
     "num_hidden_layers": 61, "num_attention_heads": 128, "n_shared_experts": Nullable(int, 1), "n_routed_experts": 256,
     "num_experts_per_tok": 8, "n_group": Nullable(int, 8), "topk_group": Nullable(int, 4), "norm_topk_prob": True,

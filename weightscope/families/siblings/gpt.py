@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from weightscope.components.base import Component
 from weightscope.components.decoder import Block, CausalLM
@@ -16,7 +15,7 @@ from weightscope.sizes import Size
 from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Buffer
 
-GPT: dict[str, Any] = DECODER | {
+GPT = DECODER | {
     "vocab_size": 50257, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "tie_word_embeddings": True,
 }  # fmt: skip
 # GPT-2's keys, which GPT-BigCode, GPT-J and CodeGen have too, and what they call them otherwise.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.components.attention import Attention
 from weightscope.components.base import Component
 from weightscope.components.decoder import Block
@@ -16,7 +14,7 @@ from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Plain
 
-LFM2_BOTH: dict[str, Any] = ROTARY | {
+LFM2_BOTH = ROTARY | {
     "vocab_size": 65536, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": Nullable(int, 8),
     "head_dim": Nullable(int), "max_position_embeddings": 128000, "norm_eps": 1e-5, "rope_theta": 1000000.0,
     "tie_word_embeddings": True, "conv_bias": False, "conv_L_cache": 3, "layer_types": Nullable(list),

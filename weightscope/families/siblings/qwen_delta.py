@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.components.attention import Attention
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
@@ -19,14 +17,14 @@ from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Plain
 
 # Qwen3-Next and Qwen 3.5: delta nets, and among them attention.
-DELTA: dict[str, Any] = ROTARY | {
+DELTA = ROTARY | {
     "hidden_act": "silu", "max_position_embeddings": 32768, "rms_norm_eps": 1e-6, "partial_rotary_factor": 0.25,
     "attention_bias": False, "attn_output_gate": True, "head_dim": 256, "linear_conv_kernel_dim": 4,
     "linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_num_key_heads": 16, "linear_num_value_heads": 32,
     "layer_types": Nullable(list), "full_attention_interval": Nullable(int, 4),
     "mtp_num_hidden_layers": Nullable(int, 0),
 }  # fmt: skip
-QWEN3_NEXT: dict[str, Any] = DELTA | {
+QWEN3_NEXT = DELTA | {
     "vocab_size": 151936, "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 48,
     "num_attention_heads": 16, "num_key_value_heads": 2, "decoder_sparse_step": 1, "mlp_only_layers": Nullable(list),
     "moe_intermediate_size": 512, "shared_expert_intermediate_size": 512, "num_experts_per_tok": 10, "num_experts": 512,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.components.attention import Scores
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
@@ -17,7 +15,7 @@ from weightscope.families.siblings.granite import granite_mixture, granite_mlp
 from weightscope.families.siblings.state_space import MAMBA2_HYBRID, gate_first, mamba2_mixer
 from weightscope.roles import Role
 
-GRANITEMOEHYBRID: dict[str, Any] = GRANITE | MAMBA2_HYBRID | {
+GRANITEMOEHYBRID = GRANITE | MAMBA2_HYBRID | {
     "rms_norm_eps": 1e-6, "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008,
     "num_key_value_heads": Nullable(int), "num_local_experts": 8, "num_experts_per_tok": 2,
     "shared_intermediate_size": 1024, "position_embedding_type": Nullable(str), "layer_types": Nullable(list),

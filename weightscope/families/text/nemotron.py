@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import ROTARY, Dims, causal_lm, layer_norms, rotary
@@ -11,7 +9,7 @@ from weightscope.families.common.parts import four_projections, mlp, pre_norm_bl
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
-NEMOTRON: dict[str, Any] = ROTARY | {
+NEMOTRON = ROTARY | {
     "vocab_size": 256000, "hidden_size": 6144, "intermediate_size": 24576, "num_hidden_layers": 32,
     "num_attention_heads": 48, "num_key_value_heads": Nullable(int), "head_dim": Nullable(int), "hidden_act": "relu2",
     "max_position_embeddings": 4096, "norm_eps": 1e-5, "partial_rotary_factor": 0.5, "attention_bias": False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from weightscope.components.decoder import Block, CausalLM, Decoder
 from weightscope.components.embedding import Embedding
-from weightscope.components.vision.projector import Projection
+from weightscope.components.projection import Projection
 from weightscope.config import Config, Nullable
 from weightscope.families.common import DECODER, Dims, Output, layer_norms, numbered, visible
 from weightscope.families.common.parts import linears, mlp, self_attention

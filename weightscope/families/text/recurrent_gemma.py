@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import sqrt
-from typing import Any
 
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.recurrent.griffin import RecurrentUnit
@@ -14,7 +13,7 @@ from weightscope.families.common.parts import four_projections, gated_mlp, self_
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
-RECURRENT_GEMMA: dict[str, Any] = ROTARY | {
+RECURRENT_GEMMA = ROTARY | {
     "num_hidden_layers": 26, "vocab_size": 256000, "hidden_size": 2560, "intermediate_size": 7680,
     "num_attention_heads": 10, "num_key_value_heads": Nullable(int), "head_dim": Nullable(int),
     "lru_width": Nullable(int), "attention_window_size": 2048, "conv1d_width": 4, "logits_soft_cap": 30.0,
