@@ -41,7 +41,7 @@ ALLOWED = {
     "commands": {"analyses", "output", "api", "settings"},
     "cli": {"commands"},
     "__main__": {"cli"},
-    "__init__": {"api"},
+    "__init__": {"analyses", "api"},
 }
 
 
