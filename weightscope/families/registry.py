@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from weightscope.brief import brief
 from weightscope.components.base import Component, Group
 from weightscope.components.embedding import Head
 from weightscope.components.walk import Slot, find, walk
@@ -54,6 +55,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     attribute_map: Mapping[str, str]
     needs: tuple[str, ...]
 
+    __repr__ = brief
+
     def component(self, config: Config, root: str | None = None) -> Component:
         """The tree for a config, under the usual root unless told otherwise.
 
@@ -89,6 +92,8 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     mismatches: tuple[Mismatch, ...] = ()
     part: bool = False
 
+    __repr__ = brief
+
     @property
     def tied(self) -> bool:
         """Whether the config ties the head to the token embedding."""
@@ -122,7 +127,7 @@ def family(
             build=build,
             roots=roots,
             defaults=defaults,
-            attribute_map=attribute_map,
+            attribute_map=dict(attribute_map),
             needs=needs,
         )
         return build
