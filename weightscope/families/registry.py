@@ -24,7 +24,6 @@ from weightscope.sizes import Size
 from weightscope.storage.base import Scheme, Stored
 
 if TYPE_CHECKING:
-    from weightscope.checkpoint.entry import TensorEntry
     from weightscope.quantization.common.evidence import Mismatch, Tensors
 
 Build = Callable[[Config, str], Component]
@@ -161,9 +160,7 @@ def component_of(config: Config, root: str, default_type: str) -> Component:
     return found.component(config, root)
 
 
-def declare(
-    config: Config, names: Collection[str] | Mapping[str, TensorEntry] | None = None, *, beside: Beside | None = None
-) -> Declaration | None:
+def declare(config: Config, names: Tensors | None = None, *, beside: Beside | None = None) -> Declaration | None:
     """The declaration of a config, under the root that most of `names` are spelled with; None for unknown types.
 
     With the entries of the names, roots that are spelled alike are told apart by shapes. `beside` gives the content of
@@ -180,9 +177,7 @@ def declare(
         return _declare_best(found, config, names, method_of(config, beside))
 
 
-def _declare_best(
-    found: Family, config: Config, names: Collection[str] | Mapping[str, TensorEntry] | None, method: Method | None
-) -> Declaration | None:
+def _declare_best(found: Family, config: Config, names: Tensors | None, method: Method | None) -> Declaration | None:
     if names is None:
         base = config.is_base_model and "" in found.roots
         return _declare(found, config, "" if base else found.roots[0], method)
@@ -192,7 +187,7 @@ def _declare_best(
         declaration = _declare(found, config, root, method)
         required = [slot for slot in declaration.slots if not slot.stored.optional]
         hits = sum(slot.first_name() in names for slot in required)
-        misfits = _misfits(required, names) if isinstance(names, Mapping) else 0
+        misfits = _misfits(required, names)
         if (hits, -misfits) > most:
             best, most = declaration, (hits, -misfits)
         if hits == len(required) and not misfits:
@@ -200,8 +195,10 @@ def _declare_best(
     return best
 
 
-def _misfits(slots: Iterable[Slot], tensors: Mapping[str, TensorEntry]) -> int:
+def _misfits(slots: Iterable[Slot], tensors: Tensors) -> int:
     """How many stacks of experts have another shape: some lie turned around under the same names."""
+    if not isinstance(tensors, Mapping):
+        return 0
     stacks = ((slot.stored.shape, tensors.get(slot.first_name())) for slot in slots if len(slot.stored.shape) == 3)
     return sum(entry is not None and entry.shape != shape for shape, entry in stacks)
 

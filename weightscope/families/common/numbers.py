@@ -53,7 +53,16 @@ def bfloat16(value: float) -> float:
 
 def listed(config: Config, key: str) -> Collection[int]:
     """The layer numbers that a key lists, none where it is null."""
+    return frozenset(layer_numbers(config, key))
+
+
+def layer_numbers(config: Config, key: str) -> tuple[int, ...]:
+    """The layer numbers that a key lists, in their order.
+
+    Raises:
+        ConfigError: they are no whole numbers.
+    """
     layers = config[key] or ()
     if not all(type(layer) is int for layer in layers):
         raise config.error(f"{key} is no list of layer numbers")
-    return frozenset(layers)
+    return tuple(layers)

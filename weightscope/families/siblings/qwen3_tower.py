@@ -11,7 +11,7 @@ from weightscope.components.vision.grid_tower import GridTower
 from weightscope.components.vision.patches import PatchProjection, StretchedPositions
 from weightscope.config import Config
 from weightscope.families.common import layer_norms
-from weightscope.families.common.numbers import listed
+from weightscope.families.common.numbers import layer_numbers
 from weightscope.families.common.parts import mlp
 from weightscope.families.siblings.qwen_vl import TOWER, TOWER_NAMES, merger, vision_attention, vision_block
 from weightscope.roles import Role
@@ -33,7 +33,7 @@ def qwen3_tower(config: Config, name: str, taps: tuple[int, ...] = ()) -> GridTo
     )
     width, norm = vision["hidden_size"], layer_norms(1e-6)
     outputs = vision["out_hidden_size"]
-    taps = tuple(int(layer) for layer in listed(vision, "deepstack_visual_indexes"))
+    taps = layer_numbers(vision, "deepstack_visual_indexes")
     square = vision["spatial_merge_size"] * vision["spatial_merge_size"]
     feed_forward = mlp(width, vision["intermediate_size"], vision["hidden_act"], names=MATRICES, bias=True)
     block = vision_block(norm, width, vision_attention(vision, width, Segments("frame")), feed_forward)

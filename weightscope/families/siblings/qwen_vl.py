@@ -43,8 +43,8 @@ TOWER_NAMES = {"num_attention_heads": "num_heads", "num_hidden_layers": "depth"}
 
 def language_config(config: Config, model_type: str) -> Config:
     """The language model's config: `text_config`, or of a flat config, as most are published, all but the tower's."""
-    nested = isinstance(config.data.get("text_config"), dict)
-    text = config.nested("text_config") if nested else config
+    flat = not isinstance(config.data.get("text_config"), dict) and "hidden_size" in config.data
+    text = config if flat else config.nested("text_config")
     # The whole decides on tying, whatever the part says.
     decided = {"architectures": config["architectures"], "tie_word_embeddings": bool(config["tie_word_embeddings"])}
     data = {key: value for key, value in text.data.items() if key != "vision_config"} | decided
@@ -71,6 +71,8 @@ def seeing(
 def vision_attention(config: Config, width: Size, sees: Segments) -> Attention:
     """Queries, keys and values are one matrix; all of a head turns, half by row and half by column."""
     count = config["num_heads"]
+    if width % (4 * count):
+        raise config.error(f"{width.text} {width:,} is no multiple of 4 · {count.text} ({count:,})")
     return Attention(
         name="attn",
         projections=(
