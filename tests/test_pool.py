@@ -47,7 +47,7 @@ def test_a_tensor_that_a_cycle_keeps_is_kept() -> None:
     assert place in {memory.take(4096).data_ptr(), memory.take(4096).data_ptr()}
 
 
-def test_no_more_is_held_than_a_quarter_beyond_what_was_in_use() -> None:
+def test_no_more_is_held_than_half_beyond_what_was_in_use() -> None:
     memory = Pool()
     kept = [memory.take(size) for size in (1000, 2000, 3000)]
     del kept

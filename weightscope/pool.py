@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Smaller blocks come from the heap, which uses their pages again by itself.
 SMALL = 1 << 20
 # What the pool holds at most, as a multiple of what was in use at the same time: blocks of several sizes take turns.
-ROOM = 1.25
+ROOM = 1.5
 
 
 class Pool:
