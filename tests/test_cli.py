@@ -22,11 +22,10 @@ FIXTURES = ROOT / "fixtures"
 LLAMA_80 = """\
 llama   LlamaForCausalLM · safetensors in 4 shards · 56.6 kB · BF16
 
-Parameters   28,296  (28.3 K)   16.0 K without embeddings and head
-Shape        3 layers · hidden 24 · 6 heads of 4 (2 kv) · mlp 52 · vocabulary
-             256
-Embeddings   untied: lm_head is stored apart (6,144)
-Stored       BF16 56.6 kB   16 bits a parameter
+Parameters  28,296  (28.3 K)   16.0 K without embeddings and head
+Shape       3 layers · hidden 24 · 6 heads of 4 (2 kv) · mlp 52 · vocabulary 256
+Embeddings  untied: lm_head is stored separately (6,144)
+Stored      BF16 56.6 kB   16 bits per parameter
 
 Component  Role                 Tensors  Parameters   Share
 embedding  token_embedding            1       6,144  21.7 %  █▊
@@ -45,25 +44,25 @@ norm                                  7         168   0.6 %  ▏
            final_norm                 1          24   0.1 %  ▏
 head       lm_head                    1       6,144  21.7 %  █▊
 
-30 of 30 tensors recognized. Names and shapes fit config.json.
+30 of 30 tensors recognized. Names and shapes match config.json.
 """
 GPT2_TENSORS = """\
 gpt2   gpt2 · pytorch · 87.7 kB · F32/BOOL
 
 Name
-   Role                           Tensors  Shape           Dtype
+   Role                           Tensors  Shape           Dtype  Params    Bytes
 wte.weight
-   token_embedding                      1  [256, 24]       F32
+   token_embedding                      1  [256, 24]       F32     6,144  24.6 kB
 h.{0–1}.attn.c_attn.weight
-   q_proj + k_proj + v_proj             2  [24, 72]        F32
+   q_proj + k_proj + v_proj             2  [24, 72]        F32     3,456  13.8 kB
 h.{0–1}.attn.c_attn.bias
-   q_proj + k_proj + v_proj bias        2  [72]            F32
+   q_proj + k_proj + v_proj bias        2  [72]            F32       144    576 B
 h.{0–1}.attn.bias
-   causal_mask buffer                   2  [1, 1, 32, 32]  BOOL
+   causal_mask buffer                   2  [1, 1, 32, 32]  BOOL        0  2.05 kB
 h.{0–1}.attn.masked_bias
-   causal_mask buffer                   2  []              F32
+   causal_mask buffer                   2  []              F32         0      8 B
 
-9 of 33 tensors.
+9 of 33 tensors, 9,744 parameters, 41.0 kB.
 """
 MINI_MARKDOWN = """\
 ## mini-tied
@@ -104,7 +103,12 @@ def in_terminal(columns: int, *arguments: str, **more: str) -> str:
     environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
     environment |= {"COLUMNS": str(columns), "TERM": "xterm-256color"} | more
     process = subprocess.Popen(
-        [sys.executable, "-m", "weightscope", *arguments], stdout=slave, stderr=slave, cwd=ROOT, env=environment
+        [sys.executable, "-m", "weightscope", *arguments],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        cwd=ROOT,
+        env=environment,
     )
     os.close(slave)
     received = b""
@@ -155,9 +159,8 @@ def test_inspect_at_80_columns() -> None:
     assert run("inspect", "fixtures/llama", COLUMNS="80").stdout == LLAMA_80
 
 
-def test_inspect_at_200_columns_has_longer_bars_and_no_folded_facts() -> None:
+def test_inspect_at_200_columns_has_longer_bars() -> None:
     shown = run("inspect", "fixtures/llama", COLUMNS="200").stdout
-    assert "Shape        3 layers · hidden 24 · 6 heads of 4 (2 kv) · mlp 52 · vocabulary 256\n" in shown
     assert "mlp                                   9      11,232  39.7 %  ████████████▊\n" in shown
     assert max(map(len, shown.splitlines())) <= 200
 
@@ -192,7 +195,7 @@ def test_narrow_terminals_get_names_on_lines_of_their_own() -> None:
 def test_ascii_streams_get_ascii() -> None:
     shown = run("inspect", "fixtures/llama", COLUMNS="80", PYTHONIOENCODING="ascii").stdout
     assert shown.isascii()
-    assert "mlp                                   9      11,232  39.7 %  ###\n" in shown
+    assert "mlp                                   9      11,232  39.7 %  ###.\n" in shown
 
 
 def test_markdown() -> None:
@@ -202,7 +205,7 @@ def test_markdown() -> None:
 def test_inspect_json_has_the_promised_keys_in_order(say: Any) -> None:
     shown = json.loads(say("inspect", "fixtures/deepseek-v3", "--format", "json"))
     promised = ["schema_version", "model", "files", "tensors", "parameters", "bytes", "dtypes", "embeddings"]
-    assert list(shown) == [*promised, "components", "findings"]
+    assert list(shown) == [*promised, "quantization", "components", "findings", "buffers"]
     assert shown["schema_version"] == 1
     model = {k: shown["model"][k] for k in ("format", "model_type", "architecture", "family", "recognized")}
     assert model == {
@@ -226,6 +229,21 @@ def test_inspect_json_has_the_promised_keys_in_order(say: Any) -> None:
     )
     assert all(isinstance(counts[key], int) for key in counts if key != "bits_per_parameter")
     assert shown["embeddings"] == {"tied": False, "declared": False, "evidence": "untied"}
+    quantization = shown["quantization"]
+    # 38,976 weights of 8 bits, and 721 blocks of 8 × 8 or less with a float32 scale each.
+    assert quantization["schemes"] == [
+        {
+            "scheme": "FP8 in blocks of 8 × 8",
+            "method": "fp8",
+            "tensors": 68,
+            "parameters": 38_976,
+            "bytes": 38_976,
+            "scale_bytes": 2_884,
+            "bits_per_parameter": 8.592,
+            "bits_without_scales": 8.0,
+        }
+    ]
+    assert {item["role"] for item in quantization["plain"]} == {"token_embedding", "router", "lm_head", "mtp_proj"}
     assert {"component", "parameters", "share", "bytes", "roles"} <= set(shown["components"][0])
     assert {"role", "tensors", "parameters", "bytes"} <= set(shown["components"][0]["roles"][0])
     assert sum(c["parameters"] for c in shown["components"] if c["component"] != "mtp") == counts["total"]
@@ -253,10 +271,16 @@ def test_every_view_adds_up(by: str, fixture: str, say: Any) -> None:
     shown = json.loads(say("params", f"fixtures/{fixture}", "--by", by, "--format", "json"))
     whole = shown["parameters"]["total"] + shown["parameters"]["auxiliary"]
     assert sum(row["parameters"] for row in shown["rows"]) == whole
-    buffers = 2050 if fixture == "gpt2" else 0
-    if by != "dtype" and not buffers and fixture != "deepseek-v3":
-        files = json.loads(say("inspect", f"fixtures/{fixture}", "--format", "json"))
-        assert sum(row["bytes"] for row in shown["rows"]) == files["bytes"]
+    files = json.loads(say("inspect", f"fixtures/{fixture}", "--format", "json"))
+    assert sum(row["bytes"] for row in shown["rows"]) + shown["buffers"]["bytes"] == files["bytes"]
+    assert sum(row["share"] for row in shown["rows"]) == pytest.approx(1, abs=1e-12)
+    if by != "role":
+        tensors = sum(row["tensors"] for row in shown["rows"]) + shown["buffers"]["tensors"]
+        assert tensors == files["tensors"]["total"]
+    total = say("params", f"fixtures/{fixture}", "--by", by, "--exact").split("\ntotal")[1].splitlines()[0]
+    assert f" {files['tensors']['total']:,} " in total
+    assert f" {whole:,} " in total
+    assert f" {files['bytes']:,} B" in total
 
 
 def test_tensors_json_lists_each(say: Any) -> None:
@@ -294,7 +318,7 @@ def test_tensors_json_lists_each(say: Any) -> None:
 def test_tensors_filters(options: list[str], count: int, say: Any) -> None:
     """gpt2: 2 layers of 12 weights and biases, a mask and a masked_bias; two embeddings, two of ln_f, the head."""
     assert len(json.loads(say("tensors", "fixtures/gpt2", *options, "--format", "json"))["tensors"]) == count
-    assert say("tensors", "fixtures/gpt2", *options).endswith(f"\n{count} of 33 tensors.\n")
+    assert f"\n{count} of 33 tensors" in say("tensors", "fixtures/gpt2", *options)
 
 
 def test_expand_shows_each_tensor(say: Any) -> None:
@@ -316,7 +340,7 @@ def test_index_alone_is_taken_for_what_it_is(say: Any, tmp_path: Path) -> None:
     assert said.code == 0
     words = " ".join(said.split())
     assert "index alone, no weights · 56.6 kB" in words
-    assert "30 of 30 tensors recognized. Names fit config.json; an index says nothing of shapes." in words
+    assert "30 of 30 tensors recognized. Names match config.json; an index has no shapes." in words
 
 
 def test_values_decide_whether_a_stored_head_is_tied(say: Any) -> None:
@@ -379,7 +403,11 @@ def test_completion_is_offered_and_completes() -> None:
         (["inspect", "fixtures/llama", "--format", "yaml"], "yaml"),
         (["inspct", "fixtures/llama"], "No such command"),
         (["params", "fixtures/llama", "--by", "colour"], "colour"),
-        (["params", "fixtures/llama", "--depth", "1"], "--depth goes with --by module"),
+        (["inspect"], "Try 'weightscope inspect --help'."),
+        (["tensors", "fixtures/llama", "--top", "0"], "Try 'weightscope tensors --help'."),
+        (["inspct", "fixtures/llama"], "Try 'weightscope --help'."),
+        (["params", "fixtures/llama", "--depth", "1"], "--depth requires --by module"),
+        (["params", "fixtures/llama", "--json", "-f", "csv"], "--json and --format csv are mutually exclusive"),
         (["params", "fixtures/llama/config.json", "--by", "dtype"], "--by dtype needs weights"),
         (["tensors", "fixtures/llama", "--role", "q_prj"], "did you mean q_proj"),
         (["tensors", "fixtures/llama", "--layer", "first"], "neither a number nor a range"),
@@ -459,7 +487,7 @@ def test_file_names_that_are_no_text(tmp_path: Path, say: Any) -> None:
 def test_an_index_alone_without_a_config_claims_no_counts(say: Any, tmp_path: Path) -> None:
     index = tmp_path / "model.safetensors.index.json"
     index.write_bytes((FIXTURES / "llama" / index.name).read_bytes())
-    assert "Parameters   unknown: an index gives names and total size, no shapes" in say("inspect", str(index))
+    assert "Parameters  unknown: an index gives names and total size, no shapes" in say("inspect", str(index))
     assert say("params", str(index)).code == 2
 
 

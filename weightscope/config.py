@@ -10,10 +10,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from weightscope.brief import plural
 from weightscope.checkpoint.dtypes import TORCH_NAMES
 from weightscope.checkpoint.repeated import RepeatedKeyError, once
 from weightscope.config_values import KIND, POSITIVE, beyond, fits
-from weightscope.errors import ConfigError
+from weightscope.errors import ConfigError, UndeclaredError
 from weightscope.sizes import Size
 
 MAX_CONFIG = 10_000_000
@@ -71,6 +72,13 @@ class Config:
         self.attribute_map = attribute_map
         self.prefix = prefix
         self.read = Reads() if read is None else read
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles have: a proxy of a mapping has neither."""
+        return self.__dict__ | {"defaults": dict(self.defaults), "attribute_map": dict(self.attribute_map)}
+
+    def __repr__(self) -> str:
+        return f"Config({self.model_type or self.prefix or 'no model type'}, {plural(len(self.data), 'key')})"
 
     def __getitem__(self, key: str) -> Any:
         key = self.attribute_map.get(key, key)
@@ -161,6 +169,10 @@ class Config:
     def error(self, what: str, hint: str = "") -> ConfigError:
         """A `config-invalid` error about this config."""
         return ConfigError(what, where=self.source or "config.json", hint=hint, code="config-invalid")
+
+    def undeclared(self, what: str) -> UndeclaredError:
+        """An error that says what of this config no family declares."""
+        return UndeclaredError(what, where=self.source)
 
     @contextmanager
     def describing(self, model_type: str) -> Iterator[None]:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from weightscope.analyses.accounting import by_component, by_dtype, count_whole, counted
+from weightscope.analyses.accounting import by_component, count_whole, counted
 from weightscope.analyses.inventory import Group, Inventory, byte_size
 from weightscope.analyses.tying import Tying
 from weightscope.checkpoint.entry import TensorEntry
@@ -17,8 +17,9 @@ from weightscope.ranges import before, fill, holes
 from weightscope.roles import ROLE_ORDER, Role
 from weightscope.storage.base import Kind
 
-By = Literal["component", "role", "layer", "dtype", "module"]
+By = Literal["component", "role", "layer", "dtype", "quantization", "module"]
 OUTSIDE = "outside layers"
+PLAIN = "plain"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +56,7 @@ def break_down(
         "role": lambda: _roles(inventory, tying, total),
         "layer": lambda: _layers(inventory, tying, tensors, total),
         "dtype": lambda: _dtypes(inventory, tying, total),
+        "quantization": lambda: _schemes(inventory, tying, total),
         "module": lambda: _modules(inventory, tying, total, depth),
     }
     return tuple(views[by]())
@@ -110,24 +112,34 @@ def _per_layer(group: Group, parameters: int, tensors: dict[str, TensorEntry]) -
             count = group.weights_in(entry.shape) if parameters else 0
             yield group.layer_of(name) or 0, 1, count, byte_size(entry.dtype, entry.shape)
         return
-    layers = Counter(group.layer_of(name) or 0 for name in group.names or group.planned_names())
+    place = group.kinds.index("layer")
+    layers = Counter(numbers[place] for _, numbers in group.numbered())
     for layer, count in layers.items():
         # All tensors of the group are alike, so the division is exact.
         yield layer, count, parameters * count // group.tensors, group.bytes * count // group.tensors
 
 
 def _dtypes(inventory: Inventory, tying: Tying, total: int) -> Iterator[Row]:
-    """By what is stored; parameters are the weights that the stored elements stand for."""
-    parameters: Counter[str] = Counter()
+    """By what is stored, most bytes first; parameters are the weights that the stored elements stand for."""
+    sums: dict[str, _Sum] = {}
     for group in _weights(inventory):
-        if not (count := counted(group, tying)):
-            continue
+        count = counted(group, tying)
         for (dtype, shape), tensors in group.counts.items():
-            parameters[dtype or ""] += count * prod(shape) * tensors // max(group.elements, 1)
-    for share in by_dtype(inventory):
-        row = _Sum()
-        row.add(share.tensors, parameters[share.dtype], share.bytes)
-        yield _row(share.dtype, row, total)
+            parameters = count * prod(shape) * tensors // max(group.elements, 1)
+            size = 0 if group.alias or not dtype else byte_size(dtype, shape) * tensors
+            sums.setdefault(dtype or "", _Sum()).add(tensors, parameters, size)
+    for dtype, row in sorted(sums.items(), key=lambda item: (-item[1].bytes, item[0])):
+        yield _row(dtype, row, total)
+
+
+def _schemes(inventory: Inventory, tying: Tying, total: int) -> Iterator[Row]:
+    """By how the weights are stored: each scheme with its scales, then plain weights."""
+    sums: dict[str, _Sum] = {}
+    for group in sorted(_weights(inventory), key=lambda group: group.scheme is None):
+        name = group.scheme.words if group.scheme else PLAIN
+        sums.setdefault(name, _Sum()).add(group.tensors, counted(group, tying), group.bytes)
+    for name, row in sums.items():
+        yield _row(name, row, total)
 
 
 def _modules(inventory: Inventory, tying: Tying, total: int, depth: int | None) -> Iterator[Row]:
@@ -160,7 +172,7 @@ def _row(name: str, sums: _Sum, total: int, *, group: str = "", inferred: bool =
         group=group,
         tensors=sums.tensors,
         parameters=sums.parameters,
-        share=round(sums.parameters / total, 6) if total else 0.0,
+        share=sums.parameters / total if total else 0.0,
         bytes=sums.bytes,
         inferred=inferred,
     )

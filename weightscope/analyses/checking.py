@@ -11,10 +11,12 @@ from weightscope.analyses.glance import GLANCE, Rule
 from weightscope.analyses.rules.config import contradictory_sizes, generation_settings, special_tokens
 from weightscope.analyses.rules.dtypes import strange_dtypes
 from weightscope.analyses.rules.index import absent_index, extra_shards, wrong_places, wrong_totals
+from weightscope.analyses.rules.scales import strange_scales
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.rules.tokenizer import tokenizer_end, tokenizer_size
 from weightscope.analyses.rules.unread import unread_keys
 from weightscope.analyses.rules.values import unsound_values
+from weightscope.brief import brief
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import UsageError, printable_path
 from weightscope.findings import CODES, FORWARD_CODES, SEVERITIES, Finding, Severity
@@ -52,6 +54,8 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     checked: Checked
     findings: tuple[Finding, ...]
     reference: str
+
+    __repr__ = brief
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,5 +133,6 @@ def run_rules(
     rules = len(RULES) + ON_OPENING
     if values:
         findings += unsound_values(subject, progress)
-        rules += 2
+        findings += strange_scales(subject)
+        rules += 3
     return tuple(findings), rules

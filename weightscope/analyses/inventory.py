@@ -6,11 +6,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
+from itertools import product
 from math import prod
+from operator import attrgetter
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
+from weightscope.brief import brief
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
@@ -19,12 +23,13 @@ from weightscope.components.walk import Slot
 from weightscope.errors import CheckpointError, Where
 from weightscope.families.registry import Declaration
 from weightscope.quantization.common.marks import AMBIGUOUS, mark_beside
-from weightscope.ranges import columns, expand, fill, template_of
+from weightscope.ranges import Names, columns, expand, fill, template_of
 from weightscope.roles import Role, Section
 from weightscope.sizes import Shape
-from weightscope.storage.base import Kind, Scheme, Stored
+from weightscope.storage.base import Bounds, Kind, Scheme, Stored
 
 SHARED = ("shared.weight", "model.shared.weight", "transformer.shared.weight")
+DTYPE, SHAPE = attrgetter("dtype"), attrgetter("shape")
 # Names that differ in more than their numbers and are declared nowhere; each is analysed on its own.
 MAX_KINDS = 100_000
 
@@ -32,17 +37,18 @@ MAX_KINDS = 100_000
 class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Tensors that differ only in their layer and expert numbers.
 
-    `counts` tells how many have each (dtype, shape); the dtype is None where only the config gives the shape.
-    `parts` says how a tensor's weights divide among roles. `packing` is how many weights its elements stand for, as
-    (weights, elements); no elements where a tensor's shape is not known and it stands for so many weights whatever it
-    is. `scheme` is that of a quantized weight, `dtypes` the element types that its tensors may have. `alias` marks
-    tensors that are another tensor's storage again, and so no weights of their own.
+    `names` are those that are there, none where only a config describes them. `counts` tells how many have each
+    (dtype, shape); the dtype is None where only the config gives the shape. `parts` says how a tensor's weights divide
+    among roles. `packing` is how many weights its elements stand for, as (weights, elements); no elements where a
+    tensor's shape is not known and it stands for so many weights whatever it is. `scheme` is that of a quantized
+    weight, `dtypes` the element types that its tensors may have, `bounds` their values, `also` their other shapes.
+    `alias` marks tensors that are another tensor's storage again, and so no weights of their own.
     """
 
     template: str
     ranges: tuple[Indices, ...]
     kinds: tuple[str, ...]
-    names: tuple[str, ...]
+    names: Sequence[str]
     counts: Mapping[tuple[str | None, tuple[int, ...]], int]
     parts: tuple[tuple[Role, int], ...]
     kind: Kind
@@ -51,10 +57,14 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     packing: tuple[int, int] = (1, 1)
     scheme: Scheme | None = None
     dtypes: frozenset[str] = frozenset()
+    bounds: Bounds | None = None
+    also: tuple[Shape, ...] = ()
     chosen: tuple[int, int] = (1, 1)
     auxiliary: bool = False
     inferred: bool = False
     alias: bool = False
+
+    __repr__ = brief
 
     @property
     def title(self) -> str:
@@ -121,6 +131,12 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """All names that the template stands for."""
         return expand(self.template, self.ranges)
 
+    def numbered(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Each name that is there, or is planned where none is, with its number in each of the ranges."""
+        if self.names and not isinstance(self.names, Names):
+            return ((name, self.numbers_of(name)) for name in self.names)
+        return zip(self.planned_names(), product(*self.ranges), strict=True)
+
     def shares(self, amount: int) -> list[tuple[Role, int]]:
         """An amount divided among the roles as their weights are; nothing is lost to rounding."""
         total = sum(count for _, count in self.parts)
@@ -148,6 +164,8 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
 
     by_name: dict[str, Group] = msgspec.field(default_factory=dict)
 
+    __repr__ = brief
+
     def group_of(self, name: str) -> Group:
         """The group that a tensor belongs to."""
         if not self.by_name:
@@ -155,8 +173,13 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
         return self.by_name[name]
 
 
-def take_inventory(declaration: Declaration | None, checkpoint: Checkpoint) -> Inventory:
-    """The checkpoint's tensors under the declaration; without one, all under inferred roles."""
+def take_inventory(
+    declaration: Declaration | None, checkpoint: Checkpoint, settings: dict[str, Any] | None = None
+) -> Inventory:
+    """The checkpoint's tensors under the declaration; without one, all under inferred roles.
+
+    `settings` are those of quantization in config.json, for weights that are not declared.
+    """
     slots = declaration.slots if declaration else ()
     if checkpoint.format == "config":
         return Inventory(groups=tuple(_planned(slot) for slot in slots if not slot.stored.optional))
@@ -168,19 +191,21 @@ def take_inventory(declaration: Declaration | None, checkpoint: Checkpoint) -> I
     missing: list[tuple[Slot, tuple[str, ...]]] = []
     matched = 0
     for slot in slots:
-        names = list(slot.names())
-        entries = list(map(tensors.get, names))
-        if not all(entries):
+        names: Sequence[str] = Names(slot.template, slot.ranges)
+        try:
+            entries = [*map(tensors.__getitem__, names)]
+        except KeyError:
             if not slot.stored.optional:
                 missing.append((slot, tuple(name for name in names if name not in tensors)))
-            names = [name for name in names if name in tensors]
+            names = tuple(name for name in names if name in tensors)
+            entries = [*map(tensors.__getitem__, names)]
         matched += len(names)
-        groups += _stored_groups(slot, names, [entry for entry in entries if entry], aliases)
+        groups += _stored_groups(slot, names, entries, aliases)
     unmatched: list[str] = []
     if matched < len(tensors):
         known = {name for group in groups for name in group.names}
         unmatched = [name for name in tensors if name not in known]
-    groups += _inferred_groups(unmatched, tensors, aliases, checkpoint.path)
+    groups += _inferred_groups(unmatched, tensors, aliases, checkpoint.path, settings)
     return Inventory(
         groups=tuple(groups),
         missing=tuple(missing),
@@ -245,11 +270,11 @@ def _from_names(slots: Iterable[Slot], names: AbstractSet[str], where: Where) ->
 
 
 def _stored_groups(
-    slot: Slot, names: list[str], entries: list[TensorEntry], aliases: dict[str, str]
+    slot: Slot, names: Sequence[str], entries: list[TensorEntry], aliases: dict[str, str]
 ) -> Iterable[Group]:
     if not aliases:
-        if names:
-            yield _group(slot, tuple(names), _count(entries))
+        if entries:
+            yield _group(slot, names, _count(entries))
         return
     for alias in (False, True):
         chosen = [pair for pair in zip(names, entries, strict=True) if (pair[0] in aliases) == alias]
@@ -259,7 +284,7 @@ def _stored_groups(
 
 
 def _count(entries: Sequence[TensorEntry]) -> Mapping[tuple[str | None, tuple[int, ...]], int]:
-    dtypes, shapes = [entry.dtype for entry in entries], [entry.shape for entry in entries]
+    dtypes, shapes = list(map(DTYPE, entries)), list(map(SHAPE, entries))
     # Nearly always all are alike, and to compare 90,000 is quicker than to hash them.
     if dtypes.count(dtypes[0]) == shapes.count(shapes[0]) == len(entries):
         return {(dtypes[0], shapes[0]): len(entries)}
@@ -267,7 +292,7 @@ def _count(entries: Sequence[TensorEntry]) -> Mapping[tuple[str | None, tuple[in
 
 
 def _group(
-    slot: Slot, names: tuple[str, ...], counts: Mapping[tuple[str | None, tuple[int, ...]], int], *, alias: bool = False
+    slot: Slot, names: Sequence[str], counts: Mapping[tuple[str | None, tuple[int, ...]], int], *, alias: bool = False
 ) -> Group:
     stored = slot.stored
     ranges = slot.ranges
@@ -287,6 +312,8 @@ def _group(
         packing=_packing(stored),
         scheme=stored.scheme,
         dtypes=stored.dtypes,
+        bounds=stored.bounds,
+        also=stored.also,
         chosen=slot.chosen,
         auxiliary=slot.auxiliary,
         alias=alias,
@@ -311,19 +338,31 @@ def _nameless_shapes(names: list[str], where: Where) -> Iterable[Group]:
 
 
 def _inferred_groups(
-    names: list[str], tensors: dict[str, TensorEntry], aliases: dict[str, str], where: Where
+    names: list[str],
+    tensors: dict[str, TensorEntry],
+    aliases: dict[str, str],
+    where: Where,
+    settings: dict[str, Any] | None,
 ) -> Iterable[Group]:
-    found: dict[tuple[str, int, bool], list[tuple[str, tuple[int, ...]]]] = {}
+    if not names:
+        return
+    from weightscope.analyses.undeclared import packed_weights
+
+    packed = packed_weights(names, tensors, settings)
+    found: dict[tuple[str, int, bool, tuple[int, int]], list[tuple[str, tuple[int, ...]]]] = {}
     for name in names:
         template, numbers = template_of(name)
-        found.setdefault((template, len(tensors[name].shape), name in aliases), []).append((name, numbers))
+        packing = packed[name].packing if name in packed else (1, 1)
+        found.setdefault((template, len(tensors[name].shape), name in aliases, packing), []).append((name, numbers))
         _check_kinds(len(found), where)
-    for (template, dimensions, alias), members in found.items():
+    for (template, dimensions, alias, packing), members in found.items():
         ranges = tuple(sorted(column) for column in columns(numbers for _, numbers in members))
         group_names = tuple(name for name, _ in members)
         counts = _count([tensors[name] for name in group_names])
         group = _inferred(template, ranges, group_names, counts, dimensions=dimensions, alias=alias)
         scale = template.endswith(AMBIGUOUS) and mark_beside(group_names[0], tensors)
+        if group_names[0] in packed:
+            group = replace(group, packing=packing, scheme=packed[group_names[0]].scheme, kind=Kind.WEIGHT)
         yield replace(group, kind=Kind.SCALE) if scale else group
 
 

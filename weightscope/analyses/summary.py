@@ -7,15 +7,19 @@ from collections.abc import Iterator
 import msgspec
 
 from weightscope.analyses.accounting import (
+    BufferShare,
     ComponentShare,
     DtypeShare,
     Parameters,
     by_component,
     by_dtype,
+    count_buffers,
     count_parameters,
 )
 from weightscope.analyses.inventory import Inventory
+from weightscope.analyses.quantized import Quantization, quantization_of
 from weightscope.analyses.tying import Tying
+from weightscope.brief import brief
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.base import Component
 from weightscope.components.decoder import Decoder
@@ -77,8 +81,12 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     dtypes: tuple[DtypeShare, ...]
     embeddings: EmbeddingInfo
+    quantization: Quantization | None
     components: tuple[ComponentShare, ...]
     findings: tuple[Finding, ...]
+    buffers: BufferShare
+
+    __repr__ = brief
 
 
 def summarize(
@@ -120,8 +128,10 @@ def summarize(
         bytes=total_bytes,
         dtypes=dtypes,
         embeddings=EmbeddingInfo(tied=tying.tied, declared=tying.declared, evidence=tying.evidence),
+        quantization=quantization_of(declaration, inventory),
         components=by_component(inventory, tying),
         findings=findings,
+        buffers=count_buffers(inventory),
     )
 
 

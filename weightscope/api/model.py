@@ -3,39 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from weightscope.analyses.accounting import ComponentShare, Parameters, by_component, count_parameters
-from weightscope.analyses.breakdown import By, Row, break_down
-from weightscope.analyses.explaining import Explanation, explain_tensor
 from weightscope.analyses.glance import glance
 from weightscope.analyses.inventory import Group, Inventory
 from weightscope.analyses.joining import join
-from weightscope.analyses.listing import TensorRow, list_tensors
 from weightscope.analyses.rules.prefixes import adapter_weights
 from weightscope.analyses.rules.shapes import misshapen_tensors
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.summary import Summary, summarize
 from weightscope.analyses.tying import Tying, find_tying
 from weightscope.api.tensors import Tensors
+from weightscope.brief import Suggesting, plural
 from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.config import Config
-from weightscope.errors import CheckpointError, NotImplementedByWeightscope, UsageError
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope, UsageError, WeightscopeError
 from weightscope.families.registry import Declaration
-from weightscope.findings import Finding
+from weightscope.findings import Finding, Findings
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from weightscope.analyses.breakdown import By, Row
+    from weightscope.analyses.explaining import Explanation
     from weightscope.analyses.forward.result import Result
+    from weightscope.analyses.listing import TensorRow
 
 
-class Model:
+class Model(Suggesting):
     """What `weightscope.open` returns. Nothing but headers is read until values are asked for."""
 
     def __init__(
@@ -53,9 +55,19 @@ class Model:
         self._notices = notices
         self._held: dict[tuple[str, str], dict[Any, Mapping[str, torch.Tensor]]] = {}
 
+    def __repr__(self) -> str:
+        kind = self.config.model_type if self.config else ""
+        files = self.checkpoint.format
+        stored = plural(len(self.tensors), "tensor") if self.tensors else f"{files} alone"
+        parts = [kind or "no model type", files if self.tensors else "", stored]
+        with suppress(WeightscopeError):
+            total = self.parameters.total
+            parts.append("" if total is None else plural(total, "parameter"))
+        return f"Model({self.reference!r}: {', '.join(filter(None, parts))})"
+
     @cached_property
     def _joined(self) -> tuple[Declaration | None, Inventory]:
-        return join(self._declared, self.checkpoint)
+        return join(self._declared, self.checkpoint, self.config)
 
     @property
     def declaration(self) -> Declaration | None:
@@ -108,9 +120,9 @@ class Model:
             (*self.checkpoint.findings, *self._notices, *glance(self._subject())),
         )
 
-    def check(self, *, values: bool = False, progress: Progress | None = None) -> tuple[Finding, ...]:
+    def check(self, *, values: bool = False, progress: Progress | None = None) -> Findings:
         """All that `weightscope check` finds; `values` reads every byte as well."""
-        return self.examine(values=values, progress=progress)[0]
+        return Findings(self.examine(values=values, progress=progress)[0])
 
     def examine(self, *, values: bool = False, progress: Progress | None = None) -> tuple[tuple[Finding, ...], int]:
         """The findings of `check`, and how many rules were applied."""
@@ -204,7 +216,7 @@ class Model:
         declaration = with_stored_head(self.declaration, self.checkpoint, self.tying)
         inventory = self.inventory
         if declaration is not self.declaration:
-            joined, inventory = join(declaration, self.checkpoint)
+            joined, inventory = join(declaration, self.checkpoint, self.config)
             declaration = joined or declaration
         return run_forward(declaration, self.checkpoint, inventory, request)
 
@@ -214,12 +226,18 @@ class Model:
         Raises:
             UsageError: there is no such tensor.
         """
+        from weightscope.analyses.explaining import explain_tensor
+
         return explain_tensor(name, self.declaration, self.inventory, self.checkpoint, self.tying)
 
     def breakdown(self, by: By, depth: int | None = None) -> tuple[Row, ...]:
         """All that `weightscope params` says."""
+        from weightscope.analyses.breakdown import break_down
+
         return break_down(self.inventory, self.tying, self.checkpoint.tensors, by, depth)
 
     def listing(self) -> Iterator[tuple[Group, TensorRow]]:
         """All that `weightscope tensors` says, before any filter."""
-        return list_tensors(self.inventory, self.checkpoint)
+        from weightscope.analyses.listing import list_tensors
+
+        return list_tensors(self.inventory, self.checkpoint, self.tying)

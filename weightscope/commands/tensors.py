@@ -2,60 +2,124 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from weightscope.commands.options import (
+    ExactOption,
     FormatOption,
-    ModelPath,
+    JsonOption,
     OutputOption,
     VariantOption,
-    open_quietly,
-    own_files,
+    chosen,
     refuse_incomplete,
 )
 from weightscope.errors import UsageError
-from weightscope.output.write import Format, emit
+from weightscope.output.write import Format
+
+if TYPE_CHECKING:
+    from weightscope.api.model import Model
+    from weightscope.output.document import Document
+
+
+# What only a pattern has.
+SELECTS = re.compile(r"[*?\[{]")
+
+
+class SortBy(StrEnum):
+    """What to sort tensors by."""
+
+    NAME = "name"
+    PARAMETERS = "parameters"
+    BYTES = "bytes"
+    LAYER = "layer"
 
 
 def tensors(
-    model: ModelPath,
-    pattern: Annotated[
-        str | None, typer.Argument(show_default=False, help="Names to show, with * and ? as in file names.")
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL... [PATTERN]",
+            show_default=False,
+            help="One or more models, and which names to show: * and ? as in file names, {} or {0-3} for numbers.",
+        ),
+    ],
+    role: Annotated[list[str] | None, typer.Option("--role", help="Only this role; repeatable.")] = None,
+    layer: Annotated[list[str] | None, typer.Option("--layer", help="Only this layer, or 3-7; repeatable.")] = None,
+    dtype: Annotated[list[str] | None, typer.Option("--dtype", help="Only this dtype; repeatable.")] = None,
+    sort: Annotated[
+        SortBy | None, typer.Option("--sort", help="Sort by this, largest first.  [default: order of the forward pass]")
     ] = None,
-    role: Annotated[list[str] | None, typer.Option("--role", help="Only this role; may be repeated.")] = None,
-    layer: Annotated[
-        list[str] | None, typer.Option("--layer", help="Only this layer, or 3-7; may be repeated.")
+    top: Annotated[
+        int | None, typer.Option("--top", metavar="N", min=1, help="Show the first N tensors, by default the largest.")
     ] = None,
-    dtype: Annotated[list[str] | None, typer.Option("--dtype", help="Only this dtype; may be repeated.")] = None,
     expand: Annotated[
-        bool, typer.Option("--expand", help="One row a tensor, not one a group of like tensors.")
+        bool, typer.Option("--expand", help="Show one row per tensor instead of folding layers and experts.")
     ] = False,
+    exact: ExactOption = False,
     format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
     output: OutputOption = None,
     variant: VariantOption = None,
 ) -> None:
-    """Which tensors there are: role, shape, dtype, file.
+    """List tensors: role, shape, dtype, size, file.
 
-    Tables show like tensors of all layers as one row; JSON and CSV list each.
+    Tables fold tensors that differ only in their layer or expert number into one row; JSON and CSV list each.
 
     \b
     Examples:
-      weightscope tensors ./Llama-3.1-8B "*layers.0.*"
+      weightscope tensors ./Llama-3.1-8B --top 10
+      weightscope tensors ./Llama-3.1-8B "*layers.0.*" --sort bytes
       weightscope tensors ./Llama-3.1-8B --role q_proj --format csv
     """
-    from weightscope.analyses.listing import Filter
+    from weightscope.analyses.filtering import Filter, what_there_is
 
+    written = chosen(format, json=json)
+    models, pattern = models_and_pattern(models)
     wanted = Filter.of(pattern, role or (), layer or (), dtype or ())
-    opened = open_quietly(model, variant)
-    from weightscope.output.tensors import tensors_document
+    from weightscope.commands.several import ask_each
+    from weightscope.output.several import emit_all
 
-    refuse_incomplete(opened)
-    if dtype and not opened.checkpoint.tensors:
-        raise UsageError(
-            "--dtype needs weights", where=model, hint="a config or an index alone does not say what is stored"
+    def answer(model: Model) -> Document:
+        from weightscope.output.tensors import streamed_document, tensors_document
+
+        _refuse_what_nothing_tells(model, by_dtype=bool(dtype))
+        if written is Format.JSON and not (sort or top):
+            return streamed_document(model.summary(), (row for _, row in model.listing() if wanted.fits(row)))
+        everything = list(model.listing())
+        listed = [(group, row) for group, row in everything if wanted.fits(row)]
+        return tensors_document(
+            model.summary(),
+            listed,
+            total=len(model.checkpoint.names),
+            expand=expand,
+            sort=sort.value if sort else None,
+            top=top,
+            notes=() if listed else what_there_is(wanted, [row for _, row in everything]),
+            exact=exact,
         )
-    listed = [(group, row) for group, row in opened.listing() if wanted.fits(row)]
-    document = tensors_document(opened.summary(), listed, total=len(opened.checkpoint.names), expand=expand)
-    emit(document, format, output, own_files(opened))
+
+    answers = ask_each(models, variant, answer)
+    if answers.documents:
+        emit_all(answers.documents, written, output, answers.protected, paged=expand)
+    answers.raise_failures()
+
+
+def models_and_pattern(arguments: list[str]) -> tuple[list[str], str | None]:
+    """The MODELs, and the PATTERN if the last argument is one: what is no path, no address and no org/name."""
+    *models, last = arguments
+    if not models or Path(last).exists() or (re.search(r"[/:\\]", last) and not SELECTS.search(last)):
+        return arguments, None
+    return models, last
+
+
+def _refuse_what_nothing_tells(model: Model, *, by_dtype: bool) -> None:
+    refuse_incomplete(model)
+    if by_dtype and not model.checkpoint.tensors:
+        raise UsageError(
+            "--dtype needs weights", where=model.reference, hint="a config or an index alone has no stored dtypes"
+        )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
+from weightscope.brief import brief
 from weightscope.components.running import At
 from weightscope.errors import NotImplementedByWeightscope
 from weightscope.roles import Role, Section
@@ -36,6 +37,8 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     section: Section | None = None
     auxiliary: bool = False
 
+    __repr__ = brief
+
     @property
     def stored(self) -> Iterable[StorageItem]:
         """Where this component's own roles lie."""
@@ -55,7 +58,6 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             NotImplementedByWeightscope: this component only knows its sizes.
         """
-        del x
         raise NotImplementedByWeightscope(
             f"the forward pass of {type(self).__name__} is not implemented", where=at.prefix
         )
@@ -80,7 +82,6 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
 
     def notes(self, roles: Iterable[Role]) -> Iterable[str]:
         """Sentences about the weights of these roles that neither equation nor terms tell."""
-        del roles
         return ()
 
     def conflicts(self) -> Iterable[Conflict]:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from weightscope.brief import brief
 from weightscope.components.base import Component, Group
 from weightscope.components.embedding import Head
 from weightscope.components.walk import Slot, find, walk
 from weightscope.config import Config
-from weightscope.errors import UndeclaredError
 from weightscope.families.table import MODULES
 from weightscope.quantization.common.method import Method, is_candidate, module_of
 from weightscope.quantization.common.modules import Covered, Piece, Schemes, split
@@ -54,6 +54,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     attribute_map: Mapping[str, str]
     needs: tuple[str, ...]
 
+    __repr__ = brief
+
     def component(self, config: Config, root: str | None = None) -> Component:
         """The tree for a config, under the usual root unless told otherwise.
 
@@ -89,6 +91,8 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     mismatches: tuple[Mismatch, ...] = ()
     part: bool = False
 
+    __repr__ = brief
+
     @property
     def tied(self) -> bool:
         """Whether the config ties the head to the token embedding."""
@@ -122,7 +126,7 @@ def family(
             build=build,
             roots=roots,
             defaults=defaults,
-            attribute_map=attribute_map,
+            attribute_map=dict(attribute_map),
             needs=needs,
         )
         return build
@@ -152,7 +156,7 @@ def component_of(config: Config, root: str, default_type: str) -> Component:
     model_type = config.model_type or default_type
     found = find_family(model_type)
     if found is None:
-        raise UndeclaredError(f"{config.prefix}model_type {model_type!r} is not declared", where=config.source)
+        raise config.undeclared(f"{config.prefix}model_type {model_type!r} is not declared")
     return found.component(config, root)
 
 

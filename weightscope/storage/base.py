@@ -21,6 +21,8 @@ Sizes = Mapping[Role, Shape]
 class Kind(StrEnum):
     """What a stored tensor is: a learned weight or bias, a buffer, or a scale of a quantized weight."""
 
+    __repr__ = str.__repr__
+
     WEIGHT = "weight"
     BIAS = "bias"
     BUFFER = "buffer"
@@ -37,7 +39,7 @@ class Scheme(Protocol):
 
     @property
     def rowwise(self) -> bool:
-        """Whether some rows of a weight are given by the same rows of its tensors."""
+        """Whether some rows of a weight are given by the same rows of those of its tensors that have as many."""
         ...
 
     @property
@@ -93,8 +95,9 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     A scale's parts are the roles of the weight that it scales.
 
     `scheme` is set on the tensors of a quantized weight, `dtypes` are the element types that they may have (any where
-    empty), `bounds` the values. The shape of an `opaque` tensor is not known: its length depends on what is stored in
-    it, or a method stores it that is not implemented.
+    empty), `bounds` the values, `also` other shapes that mean the same (a scale for each row may have one dimension or
+    two). The shape of an `opaque` tensor is not known: its length depends on what is stored in it, or a method stores
+    it that is not implemented. A `transposed` matrix is (in, out): methods pack it as (out, in).
     """
 
     name: str
@@ -105,7 +108,9 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     dtypes: frozenset[str] = frozenset()
     scheme: Scheme | None = None
     bounds: Bounds | None = None
+    also: tuple[Shape, ...] = ()
     opaque: bool = False
+    transposed: bool = False
 
     @property
     def elements(self) -> int:

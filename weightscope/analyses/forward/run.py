@@ -98,9 +98,9 @@ def refuse_unread(declaration: Declaration, inventory: Inventory) -> None:
 
     Raises:
         NotImplementedByWeightscope: the method, by name.
-        CheckpointError: integers or 8-bit floats stand where no scales are.
+        CheckpointError: integers or 8-bit floats stand where no scales are, or a scheme's tensor has a wrong type.
     """
-    unread = next((group for group in inventory.groups if group.scheme and group.packing[1] == 0), None)
+    unread = next((g for g in inventory.groups if g.scheme and g.packing[1] == 0 and g.kind is Kind.WEIGHT), None)
     if unread is not None and unread.scheme is not None:
         raise NotImplementedByWeightscope(
             f"{unread.title} is quantized ({unread.scheme.name}), which is not implemented",
@@ -114,6 +114,15 @@ def refuse_unread(declaration: Declaration, inventory: Inventory) -> None:
                 f"{group.title} is stored in {narrow[0]}, and nothing says how its values are scaled",
                 where=declaration.config.source,
                 hint="restore quantization_config and the scales of the same export",
+                code="quantization-mismatch",
+            )
+        # Bytes taken for numbers, or numbers for exponents, would be computed with and look sound.
+        strange = sorted({dtype for dtype, _ in group.counts if dtype} - group.dtypes)
+        if group.scheme is not None and group.dtypes and strange:
+            raise CheckpointError(
+                f"{group.title} is stored in {strange[0]}, which {group.scheme.name} does not store there",
+                where=declaration.config.source,
+                hint=f"it may be {', '.join(sorted(group.dtypes))}",
                 code="quantization-mismatch",
             )
 

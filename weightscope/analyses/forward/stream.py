@@ -14,6 +14,7 @@ from weightscope.checkpoint.values import gather_torch, load_torch
 from weightscope.components.walk import Slot
 from weightscope.errors import CheckpointError
 from weightscope.families.registry import Declaration
+from weightscope.storage.base import Scheme
 
 if TYPE_CHECKING:
     import torch
@@ -73,13 +74,16 @@ class Stream:
         if scheme is None:
             return self._some(name, index)
         if scheme.rowwise:
-            return scheme.read(name, lambda part: self._some(part, index))
+            return scheme.read(
+                name, lambda part: self._some(part, index) if self._by_row(scheme, name, part) else self._whole(part)
+            )
         return scheme.read(name, self._whole)[index]
 
     def ahead(self, names: Iterable[str], rows: slice | None = None) -> None:
         """Have these read while the caller computes."""
-        for part in self._parts(names):
-            self._submit(part, rows)
+        for name, part in self._parts(names):
+            scheme = self._schemes.of(name)
+            self._submit(part, rows if scheme is None or self._by_row(scheme, name, part) else None)
 
     def next_block(self, names: Iterable[str]) -> None:
         """Have a block read ahead, each tensor when about as much of the block before it has been asked for.
@@ -87,16 +91,17 @@ class Stream:
         So no more than one block waits in memory, and what one tensor leaves is what the next is read into.
         """
         entries = self._checkpoint.tensors
-        sizes = {part: entries[part].data_offsets[1] - entries[part].data_offsets[0] for part in self._parts(names)}
+        offsets = {part: entries[part].data_offsets for _, part in self._parts(names)}
+        sizes = {part: stop - start for part, (start, stop) in offsets.items()}
         self._largest = max(self._largest, sum(sizes.values()))
         self._waiting |= sizes
         self._advance()
 
-    def _parts(self, names: Iterable[str]) -> Iterator[str]:
-        """The stored tensors that stand for these weights, as far as the checkpoint holds them."""
+    def _parts(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Each weight with each of the tensors that stand for it, as far as the checkpoint holds them."""
         for name in names:
             scheme = self._schemes.of(name)
-            yield from filter(self.has, scheme.parts(name) if scheme else (name,))
+            yield from ((name, part) for part in (scheme.parts(name) if scheme else (name,)) if self.has(part))
 
     def _advance(self) -> None:
         """Read more of the next block, as far as it has room."""
@@ -111,6 +116,11 @@ class Stream:
         key = _key(name, rows)
         if key not in self._coming:
             self._coming[key] = self._reader.submit(self._context.run, self._load, name, rows)
+
+    def _by_row(self, scheme: Scheme, name: str, part: str) -> bool:
+        """Whether rows of a weight need the same rows of this tensor; a scale of the whole weight has none."""
+        rows = self._entry(scheme.parts(name)[0]).shape[:1]
+        return scheme.rowwise and self._entry(part).shape[:1] == rows
 
     def _whole(self, name: str) -> torch.Tensor:
         return self._arrived(name, None)
