@@ -7,11 +7,11 @@ from typing import Any
 from weightscope.components.attention import Rope
 from weightscope.components.attention.indexer import Indexer
 from weightscope.components.attention.latent import LatentAttention
-from weightscope.components.feed_forward.moe import MixtureOfExperts
+from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
 from weightscope.families.common import ROTARY, depth_of, visible
-from weightscope.families.common.mixtures import STACK
+from weightscope.families.common.mixtures import APART
 from weightscope.families.common.parts import gated_mlp
 
 DEEPSEEK: dict[str, Any] = ROTARY | {
@@ -32,9 +32,9 @@ DEEPSEEK_V32 = DEEPSEEK | {
 
 
 def latent_attention(
-    config: Config, rope: Rope | None, *, indexer: Indexer | None = None, follows: bool = False
+    config: Config, rope: Rope | None, *, indexer: Indexer | None = None, follows: bool = False, root: str = ""
 ) -> LatentAttention:
-    """Named `self_attn`, its ranks and head sizes as the config says."""
+    """Named `self_attn`, its ranks and head sizes as the config says; how it is stored follows from the `root`."""
     return LatentAttention(
         name="self_attn",
         width=config["hidden_size"],
@@ -49,6 +49,7 @@ def latent_attention(
         sees=visible(config),
         indexer=indexer,
         follows=follows,
+        apart=root == APART,
     )
 
 
@@ -66,7 +67,7 @@ def indexer(config: Config, rope: Rope) -> Indexer:
 
 
 def deepseek_mixture(
-    config: Config, routing: Routing, *, stacked: bool, correction: bool = True, mlp_bias: bool = False
+    config: Config, routing: Routing, *, stacked: Stack | None, correction: bool = True, mlp_bias: bool = False
 ) -> MixtureOfExperts:
     """Routed experts, and `n_shared_experts` for every token, stored as one wider MLP that alone may have biases.
 
@@ -82,7 +83,7 @@ def deepseek_mixture(
         routing=routing,
         shared=None if shared is None else gated_mlp(config, "shared_experts", inner=inner * shared, bias=mlp_bias),
         correction="gate.e_score_correction_bias" if correction else None,
-        stacked=STACK if stacked else None,
+        stacked=stacked,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from weightscope.components.feed_forward import GatedMLP
 from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
 from weightscope.config import Config
-from weightscope.families.common.mixtures import STACK
+from weightscope.families.common.mixtures import STACK, SWITCH
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.linear import Linear
@@ -19,6 +19,8 @@ ON_DISK = Stack(
     ),
 )
 IN_MEMORY = Stack(name="block_sparse_moe.experts", items=STACK.items)
+# How each is spelled below the layer.
+SPELLED = {None: ON_DISK, STACK: IN_MEMORY, SWITCH: Stack(name=f"block_sparse_moe.{SWITCH.name}", items=SWITCH.items)}
 FUSED = (Linear("input_linear", Role.GATE_PROJ, Role.UP_PROJ), Linear("output_linear", Role.DOWN_PROJ))
 
 
@@ -29,7 +31,7 @@ def granite_mlp(config: Config, inner: Size) -> GatedMLP:
     )
 
 
-def granite_mixture(config: Config, shared: Size | None, *, stacked: bool) -> MixtureOfExperts:
+def granite_mixture(config: Config, shared: Size | None, *, stacked: Stack | None) -> MixtureOfExperts:
     """Experts stacked on disk as well as in memory, and a shared MLP of width `shared`, if there is one."""
     width = config["hidden_size"]
     expert = GatedMLP(
@@ -41,7 +43,7 @@ def granite_mixture(config: Config, shared: Size | None, *, stacked: bool) -> Mi
         experts=config["num_local_experts"],
         chosen=config["num_experts_per_tok"],
         expert=expert,
-        stacked=IN_MEMORY if stacked else ON_DISK,
-        router="block_sparse_moe.router" if stacked else "block_sparse_moe.router.layer",
+        stacked=SPELLED[stacked],
+        router="block_sparse_moe.router" if stacked == STACK else "block_sparse_moe.router.layer",
         shared=None if shared is None else granite_mlp(config, shared),
     )

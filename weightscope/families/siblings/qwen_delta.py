@@ -7,7 +7,7 @@ from typing import Any
 from weightscope.components.attention import Attention
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
-from weightscope.components.feed_forward.moe import MixtureOfExperts
+from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.components.prediction.next_tokens import PredictionPart
 from weightscope.components.recurrent.gated_delta import GatedDeltaNet
@@ -15,7 +15,6 @@ from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.config import Config, Nullable
 from weightscope.families.common import ROTARY, Dims, rms_norms, rotary, visible
 from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types
-from weightscope.families.common.mixtures import STACK
 from weightscope.families.common.parts import four_projections, gated_mlp, head_norms, self_attention
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
@@ -88,7 +87,7 @@ def delta_net(config: Config, projections: tuple[Linear, ...]) -> GatedDeltaNet:
     )
 
 
-def qwen_mixture(config: Config, *, normalize: bool, stacked: bool) -> MixtureOfExperts:
+def qwen_mixture(config: Config, *, normalize: bool, stacked: Stack | None) -> MixtureOfExperts:
     """A gated shared expert beside the routed ones."""
     return MixtureOfExperts(
         name="mlp",
@@ -99,7 +98,7 @@ def qwen_mixture(config: Config, *, normalize: bool, stacked: bool) -> MixtureOf
         routing=Routing(normalize=normalize),
         shared=gated_mlp(config, "shared_expert", inner=config["shared_expert_intermediate_size"]),
         shared_gate="shared_expert_gate",
-        stacked=STACK if stacked else None,
+        stacked=stacked,
     )
 
 

@@ -6,7 +6,7 @@ from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
 from weightscope.families.common import causal_lm, rms_norms, rotary
 from weightscope.families.common.ahead import numbered_ahead
-from weightscope.families.common.mixtures import ROOTS, spelling
+from weightscope.families.common.mixtures import LATENT_ROOTS, spelling
 from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.common.refusals import not_computed
 from weightscope.families.registry import family
@@ -23,7 +23,7 @@ from weightscope.roles import Role
 
 @family(
     "deepseek_v32",
-    roots=ROOTS,
+    roots=LATENT_ROOTS,
     defaults=DEEPSEEK_V32,
     attribute_map={"num_local_experts": "n_routed_experts", "num_experts": "n_routed_experts"},
 )
@@ -32,7 +32,7 @@ def deepseek_v32(config: Config, root: str) -> CausalLM:
     (prefix, stacked), width, norm = spelling(root), config["hidden_size"], rms_norms(config["rms_norm_eps"])
     neighbours = rotary(config, config["qk_rope_head_dim"], interleaved=True)
     halves = rotary(config, config["qk_rope_head_dim"])
-    attention = latent_attention(config, neighbours, indexer=indexer(config, halves))
+    attention = latent_attention(config, neighbours, indexer=indexer(config, halves), root=root)
     mixed = deepseek_mixture(config, grouped_sigmoid(config), stacked=stacked)
     dense, mixes = gated_mlp(config, "mlp"), first_dense(config)
 

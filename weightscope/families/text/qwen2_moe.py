@@ -8,7 +8,7 @@ from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config
 from weightscope.families.common import QWEN2_MOE, Dims, causal_lm, rms_norms, rotary, visible
 from weightscope.families.common.layer_types import FULL, SLIDING, layer_types
-from weightscope.families.common.mixtures import ROOTS, STACK, every_so_often, spelling
+from weightscope.families.common.mixtures import ROOTS, every_so_often, spelling
 from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, self_attention
 from weightscope.families.registry import family
 from weightscope.roles import Role
@@ -33,7 +33,7 @@ def qwen2_moe(config: Config, root: str) -> CausalLM:
         routing=Routing(normalize=config["norm_topk_prob"]),
         shared=gated_mlp(config, "shared_expert", inner=config["shared_expert_intermediate_size"]),
         shared_gate="shared_expert_gate",
-        stacked=STACK if stacked else None,
+        stacked=stacked,
     )
 
     def layer(i: int) -> Block:
