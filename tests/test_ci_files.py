@@ -17,7 +17,7 @@ import typer
 import yaml
 from pre_commit.clientlib import load_manifest  # type: ignore[import-untyped]
 
-from weightscope.commands.app import app
+from weightscope.commands.app import app_for
 
 ROOT = Path(__file__).parents[1]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
@@ -31,7 +31,7 @@ BASH = shutil.which("bash")
 
 def check_parameters() -> dict[str, Any]:
     """Every spelling of an option of `weightscope check`, and the parameter behind it."""
-    command = typer.main.get_command(app).commands["check"]  # type: ignore[attr-defined]
+    command = typer.main.get_command(app_for(())).commands["check"]  # type: ignore[attr-defined]
     return {name: parameter for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
 
 

@@ -33,7 +33,7 @@ ALLOWED = {
     "components": {"storage", "config"},
     "families": {"components", "quantization", "storage", "config"},
     "analyses": {"families", "components", "quantization", "storage", "config", "checkpoint"},
-    "api": {"analyses", "families", "components", "quantization", "config", "checkpoint"},
+    "api": {"analyses", "families", "components", "quantization", "storage", "config", "checkpoint"},
     "output": {"analyses", "api"},
     "settings": {"analyses", "toml"},
     "toml": set(),

@@ -9,6 +9,6 @@ if __name__ == "__main__":
         here = sys.path[0]
         sys.path[:] = [place for place in sys.path[1:] if place not in (here, "", ".")]
 
-    from weightscope.cli import main
+    from weightscope.cli import run
 
-    main()
+    run()

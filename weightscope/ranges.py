@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from math import prod
-from string import Formatter
 from typing import Self
 
 # A number that is a whole part of a dotted name; `w1` and `conv1d` are words. So is what would be spelled differently
@@ -91,6 +90,9 @@ def _pieces(template: str) -> list[str]:
     """The text before, between and after the numbers."""
     if "{{" not in template and "}}" not in template:
         return template.split("{}")
+    # Hardly any name has a brace.
+    from string import Formatter
+
     pieces = [""]
     for text, field, _, _ in Formatter().parse(template):
         pieces[-1] += text

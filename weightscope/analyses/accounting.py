@@ -65,7 +65,7 @@ class ComponentShare(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DtypeShare(msgspec.Struct, frozen=True, kw_only=True):
-    """All tensors of one element type."""
+    """All tensors of one element type; another tensor's storage again has no elements or bytes of its own."""
 
     dtype: str
     tensors: int
@@ -105,9 +105,9 @@ def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
                 embedding += count
     packed = any(map(_may_be_packed, inventory.groups))
     return Parameters(
-        total=total,
-        active=None if guessed else active,
-        non_embedding=total - embedding if _embedding_is_known(inventory) else None,
+        total=None if packed else total,
+        active=None if guessed or packed else active,
+        non_embedding=None if packed or not _embedding_is_known(inventory) else total - embedding,
         auxiliary=auxiliary,
         buffers=buffers,
         stored_elements=stored,
@@ -118,7 +118,7 @@ def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
 def _may_be_packed(group: Group) -> bool:
     """Whether a tensor that nothing declares holds integers, and so perhaps several weights in each."""
     integers = any(dtype and dtype[0] in "IU" for dtype, _ in group.counts)
-    return group.inferred and group.kind is Kind.WEIGHT and integers
+    return group.inferred and group.kind is Kind.WEIGHT and integers and group.scheme is None
 
 
 def count_whole(inventory: Inventory, tying: Tying) -> int:
@@ -173,12 +173,12 @@ def by_dtype(inventory: Inventory) -> tuple[DtypeShare, ...]:
     rows: dict[str, list[int]] = {}
     for group in inventory.groups:
         for (dtype, shape), count in group.counts.items():
-            if dtype is None or group.alias:
+            if dtype is None:
                 continue
             row = rows.setdefault(dtype, [0, 0, 0])
-            size = byte_size(dtype, shape)
             row[0] += count
-            row[1] += prod(shape) * count
-            row[2] += size * count
+            if not group.alias:
+                row[1] += prod(shape) * count
+                row[2] += byte_size(dtype, shape) * count
     shares = [DtypeShare(dtype=d, tensors=row[0], elements=row[1], bytes=row[2]) for d, row in rows.items()]
     return tuple(sorted(shares, key=lambda share: (-share.bytes, share.dtype)))

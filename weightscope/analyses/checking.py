@@ -11,6 +11,7 @@ from weightscope.analyses.glance import GLANCE, Rule
 from weightscope.analyses.rules.config import contradictory_sizes, generation_settings, special_tokens
 from weightscope.analyses.rules.dtypes import strange_dtypes
 from weightscope.analyses.rules.index import absent_index, extra_shards, wrong_places, wrong_totals
+from weightscope.analyses.rules.scales import strange_scales
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.rules.tokenizer import tokenizer_end, tokenizer_size
 from weightscope.analyses.rules.unread import unread_keys
@@ -129,5 +130,6 @@ def run_rules(
     rules = len(RULES) + ON_OPENING
     if values:
         findings += unsound_values(subject, progress)
-        rules += 2
+        findings += strange_scales(subject)
+        rules += 3
     return tuple(findings), rules

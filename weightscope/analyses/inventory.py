@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
 from math import prod
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -22,7 +23,7 @@ from weightscope.quantization.common.marks import AMBIGUOUS, mark_beside
 from weightscope.ranges import columns, expand, fill, template_of
 from weightscope.roles import Role, Section
 from weightscope.sizes import Shape
-from weightscope.storage.base import Kind, Scheme, Stored
+from weightscope.storage.base import Bounds, Kind, Scheme, Stored
 
 SHARED = ("shared.weight", "model.shared.weight", "transformer.shared.weight")
 # Names that differ in more than their numbers and are declared nowhere; each is analysed on its own.
@@ -35,8 +36,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     `counts` tells how many have each (dtype, shape); the dtype is None where only the config gives the shape.
     `parts` says how a tensor's weights divide among roles. `packing` is how many weights its elements stand for, as
     (weights, elements); no elements where a tensor's shape is not known and it stands for so many weights whatever it
-    is. `scheme` is that of a quantized weight, `dtypes` the element types that its tensors may have. `alias` marks
-    tensors that are another tensor's storage again, and so no weights of their own.
+    is. `scheme` is that of a quantized weight, `dtypes` the element types that its tensors may have, `bounds` their
+    values. `alias` marks tensors that are another tensor's storage again, and so no weights of their own.
     """
 
     template: str
@@ -51,6 +52,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     packing: tuple[int, int] = (1, 1)
     scheme: Scheme | None = None
     dtypes: frozenset[str] = frozenset()
+    bounds: Bounds | None = None
     chosen: tuple[int, int] = (1, 1)
     auxiliary: bool = False
     inferred: bool = False
@@ -155,8 +157,13 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
         return self.by_name[name]
 
 
-def take_inventory(declaration: Declaration | None, checkpoint: Checkpoint) -> Inventory:
-    """The checkpoint's tensors under the declaration; without one, all under inferred roles."""
+def take_inventory(
+    declaration: Declaration | None, checkpoint: Checkpoint, settings: dict[str, Any] | None = None
+) -> Inventory:
+    """The checkpoint's tensors under the declaration; without one, all under inferred roles.
+
+    `settings` are those of quantization in config.json, for weights that are not declared.
+    """
     slots = declaration.slots if declaration else ()
     if checkpoint.format == "config":
         return Inventory(groups=tuple(_planned(slot) for slot in slots if not slot.stored.optional))
@@ -180,7 +187,7 @@ def take_inventory(declaration: Declaration | None, checkpoint: Checkpoint) -> I
     if matched < len(tensors):
         known = {name for group in groups for name in group.names}
         unmatched = [name for name in tensors if name not in known]
-    groups += _inferred_groups(unmatched, tensors, aliases, checkpoint.path)
+    groups += _inferred_groups(unmatched, tensors, aliases, checkpoint.path, settings)
     return Inventory(
         groups=tuple(groups),
         missing=tuple(missing),
@@ -287,6 +294,7 @@ def _group(
         packing=_packing(stored),
         scheme=stored.scheme,
         dtypes=stored.dtypes,
+        bounds=stored.bounds,
         chosen=slot.chosen,
         auxiliary=slot.auxiliary,
         alias=alias,
@@ -311,19 +319,31 @@ def _nameless_shapes(names: list[str], where: Where) -> Iterable[Group]:
 
 
 def _inferred_groups(
-    names: list[str], tensors: dict[str, TensorEntry], aliases: dict[str, str], where: Where
+    names: list[str],
+    tensors: dict[str, TensorEntry],
+    aliases: dict[str, str],
+    where: Where,
+    settings: dict[str, Any] | None,
 ) -> Iterable[Group]:
-    found: dict[tuple[str, int, bool], list[tuple[str, tuple[int, ...]]]] = {}
+    if not names:
+        return
+    from weightscope.analyses.undeclared import packed_weights
+
+    packed = packed_weights(names, tensors, settings)
+    found: dict[tuple[str, int, bool, tuple[int, int]], list[tuple[str, tuple[int, ...]]]] = {}
     for name in names:
         template, numbers = template_of(name)
-        found.setdefault((template, len(tensors[name].shape), name in aliases), []).append((name, numbers))
+        packing = packed[name].packing if name in packed else (1, 1)
+        found.setdefault((template, len(tensors[name].shape), name in aliases, packing), []).append((name, numbers))
         _check_kinds(len(found), where)
-    for (template, dimensions, alias), members in found.items():
+    for (template, dimensions, alias, packing), members in found.items():
         ranges = tuple(sorted(column) for column in columns(numbers for _, numbers in members))
         group_names = tuple(name for name, _ in members)
         counts = _count([tensors[name] for name in group_names])
         group = _inferred(template, ranges, group_names, counts, dimensions=dimensions, alias=alias)
         scale = template.endswith(AMBIGUOUS) and mark_beside(group_names[0], tensors)
+        if group_names[0] in packed:
+            group = replace(group, packing=packing, scheme=packed[group_names[0]].scheme, kind=Kind.WEIGHT)
         yield replace(group, kind=Kind.SCALE) if scale else group
 
 

@@ -7,21 +7,26 @@ from collections.abc import Container
 
 from weightscope.analyses.inventory import Inventory, take_inventory
 from weightscope.checkpoint.reader import Checkpoint
+from weightscope.config import Config
 from weightscope.families.registry import Declaration, settled
 from weightscope.quantization.common.marks import mark_beside
+from weightscope.quantization.registry import settings_of
 from weightscope.storage.base import Kind
 
 
-def join(declaration: Declaration | None, checkpoint: Checkpoint) -> tuple[Declaration | None, Inventory]:
+def join(
+    declaration: Declaration | None, checkpoint: Checkpoint, config: Config | None
+) -> tuple[Declaration | None, Inventory]:
     """The declaration with each module's scheme as it is stored, and the inventory under it.
 
     Where every name is as the config says, nothing more is asked, and that is how nearly all checkpoints are.
     """
-    inventory = take_inventory(declaration, checkpoint)
+    settings = settings_of(config) if config else None
+    inventory = take_inventory(declaration, checkpoint, settings)
     if declaration is None or checkpoint.format == "config" or not _is_open(declaration, inventory, checkpoint.names):
         return declaration, inventory
     declaration = settled(declaration, checkpoint.tensors or checkpoint.names, inventory.unrecognized)
-    return declaration, take_inventory(declaration, checkpoint)
+    return declaration, take_inventory(declaration, checkpoint, settings)
 
 
 def _is_open(declaration: Declaration, inventory: Inventory, names: Container[str]) -> bool:

@@ -41,7 +41,7 @@ def _config(config: Config, key: str) -> Config:
     """The part's own keys, with what the whole decides: whether the head is tied, how the weights are quantized."""
     part = config.nested(key)
     data = dict(part.data)
-    for name in ("tie_word_embeddings", "quantization_config"):
+    for name in ("tie_word_embeddings", "quantization_config", "quantization"):
         if name in config.data:
             data.setdefault(name, config.data[name])
     return Config(data, source=part.source, prefix=part.prefix, read=part.read)

@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from weightscope.analyses.accounting import ComponentShare, Parameters, by_component, count_parameters
-from weightscope.analyses.breakdown import By, Row, break_down
-from weightscope.analyses.explaining import Explanation, explain_tensor
 from weightscope.analyses.glance import glance
 from weightscope.analyses.inventory import Group, Inventory
 from weightscope.analyses.joining import join
-from weightscope.analyses.listing import TensorRow, list_tensors
 from weightscope.analyses.rules.prefixes import adapter_weights
 from weightscope.analyses.rules.shapes import misshapen_tensors
 from weightscope.analyses.rules.subject import Subject
@@ -32,7 +29,10 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from weightscope.analyses.breakdown import By, Row
+    from weightscope.analyses.explaining import Explanation
     from weightscope.analyses.forward.result import Result
+    from weightscope.analyses.listing import TensorRow
 
 
 class Model:
@@ -55,7 +55,7 @@ class Model:
 
     @cached_property
     def _joined(self) -> tuple[Declaration | None, Inventory]:
-        return join(self._declared, self.checkpoint)
+        return join(self._declared, self.checkpoint, self.config)
 
     @property
     def declaration(self) -> Declaration | None:
@@ -204,7 +204,7 @@ class Model:
         declaration = with_stored_head(self.declaration, self.checkpoint, self.tying)
         inventory = self.inventory
         if declaration is not self.declaration:
-            joined, inventory = join(declaration, self.checkpoint)
+            joined, inventory = join(declaration, self.checkpoint, self.config)
             declaration = joined or declaration
         return run_forward(declaration, self.checkpoint, inventory, request)
 
@@ -214,12 +214,18 @@ class Model:
         Raises:
             UsageError: there is no such tensor.
         """
+        from weightscope.analyses.explaining import explain_tensor
+
         return explain_tensor(name, self.declaration, self.inventory, self.checkpoint, self.tying)
 
     def breakdown(self, by: By, depth: int | None = None) -> tuple[Row, ...]:
         """All that `weightscope params` says."""
+        from weightscope.analyses.breakdown import break_down
+
         return break_down(self.inventory, self.tying, self.checkpoint.tensors, by, depth)
 
     def listing(self) -> Iterator[tuple[Group, TensorRow]]:
         """All that `weightscope tensors` says, before any filter."""
-        return list_tensors(self.inventory, self.checkpoint)
+        from weightscope.analyses.listing import list_tensors
+
+        return list_tensors(self.inventory, self.checkpoint, self.tying)

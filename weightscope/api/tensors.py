@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from weightscope.analyses.inventory import Inventory
+from weightscope.api.dequantizing import Quantized
 from weightscope.checkpoint.entry import TensorEntry, require_here
 from weightscope.checkpoint.reader import Checkpoint
 
@@ -21,7 +22,7 @@ class Tensor(msgspec.Struct, frozen=True, kw_only=True):
     """One stored tensor: what the header says of it, what it is for, and its values when asked.
 
     `role` is the first of `roles`; a fused tensor has several. `inferred` roles were guessed from the name. `remote`
-    names its file where that is not here.
+    names its file where that is not here, `quantized` is set on the tensors of a quantized weight.
     """
 
     name: str
@@ -35,20 +36,28 @@ class Tensor(msgspec.Struct, frozen=True, kw_only=True):
     entry: TensorEntry
     data_start: int
     remote: str = ""
+    quantized: Quantized | None = None
 
     @property
     def role(self) -> str:
         """The role, or the first role of a fused tensor."""
         return self.roles[0]
 
-    def numpy(self, index: Any = ...) -> np.ndarray[Any, Any]:
+    def numpy(self, index: Any = ..., *, dequantize: bool = False) -> np.ndarray[Any, Any]:
         """The values, or `tensor[index]` of them, read-only and mapped from the file; bfloat16 and 8-, 6- and 4-bit
         floats have ml_dtypes' types.
 
+        With `dequantize`, a quantized weight is given as the float32 matrix that it stands for, in memory of its own
+        and in the shape that it has before quantization; this needs the `forward` extra. Other tensors are given as
+        they are.
+
         Raises:
-            WeightscopeError: the file changed or is not here, or NumPy has no such type.
+            WeightscopeError: the file changed or is not here, or NumPy has no such type; with `dequantize`, the tensor
+                is a scale of a weight, or its method is not implemented.
         """
         require_here(self.remote)
+        if dequantize and self.quantized:
+            return self.quantized.numpy(index)
         from weightscope.checkpoint.values import read_numpy
 
         return read_numpy(self.file, self.data_start, self.entry, index)
@@ -91,6 +100,7 @@ class Tensors(Mapping[str, Tensor]):
             entry=entry,
             data_start=file.data_start,
             remote=file.remote,
+            quantized=Quantized.of(name, group.scheme, self._checkpoint) if group.scheme else None,
         )
 
     def __iter__(self) -> Iterator[str]:

@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from weightscope import __version__
-from weightscope.commands.cache import cache
-from weightscope.commands.check import check
-from weightscope.commands.explain import explain
-from weightscope.commands.forward import forward
-from weightscope.commands.inspect import inspect
-from weightscope.commands.params import params
-from weightscope.commands.tensors import tensors
 
-app = typer.Typer(
-    name="weightscope",
-    help="Look inside model checkpoints: what the tensors are, where the parameters live, whether they compute.",
-    # Rich's help costs more to import than some commands take to run.
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
+# Each is a function of the same name in a file of the same name.
+COMMANDS = ("inspect", "params", "tensors", "explain", "check", "forward", "cache")
 
-app.command()(inspect)
-app.command()(params)
-app.command()(tensors)
-app.command()(explain)
-app.command()(check)
-app.command()(forward)
-app.command()(cache)
+
+def app_for(arguments: Sequence[str]) -> typer.Typer:
+    """The command line with the command that is named first; with all of them where none is.
+
+    To import and describe the others takes longer than to read a small checkpoint.
+    """
+    named = [name for name in COMMANDS if name in arguments[:1]]
+    app = typer.Typer(
+        name="weightscope",
+        help="Look inside model checkpoints: what the tensors are, where the parameters live, whether they compute.",
+        # Rich's help costs more to import than some commands take to run.
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    app.callback()(_root)
+    for name in named or COMMANDS:
+        app.command()(getattr(import_module(f"weightscope.commands.{name}"), name))
+    return app
+
+
+def __getattr__(name: str) -> object:
+    """`app`, with all commands."""
+    if name == "app":
+        return app_for(())
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _version(wanted: bool) -> None:
@@ -39,7 +47,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")

@@ -23,6 +23,7 @@ ModelPath = Annotated[
     ),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to write the result.")]
+ExactOption = Annotated[bool, typer.Option("--exact", help="Show counts and bytes with all digits.")]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the result to FILE instead.")
 ]
@@ -31,13 +32,20 @@ VariantOption = Annotated[
 ]
 
 
+# The model that was opened last: it ends with the process, not with the command, which would free it piece by piece.
+_kept: list[Model] = []
+
+
 def open_quietly(path: str, variant: str | None) -> Model:
     """The model, with a progress bar if reading takes over a second."""
     from weightscope.api.opening import open_model
     from weightscope.output.progress import Progress
 
+    _kept.clear()
     with Progress("Reading headers") as progress:
-        return open_model(path, variant=variant, progress=progress)
+        model = open_model(path, variant=variant, progress=progress)
+    _kept.append(model)
+    return model
 
 
 def fetch_if_wanted(path: str, variant: str | None, *, unasked: bool) -> None:

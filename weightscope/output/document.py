@@ -8,13 +8,16 @@ import msgspec
 
 from weightscope.findings import Finding
 
-Kind = Literal["text", "name", "count", "bytes", "share", "number"]
+Kind = Literal["text", "name", "count", "amount", "bytes", "share", "number"]
 Cell = str | int | float | None
 Weight = Literal["strong", "plain", "faint"]
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """A heading and what stands below it: words, tensor names, counts, bytes, shares of a whole, or other numbers."""
+    """A heading and what stands below it: words, names, shares of a whole, numbers, and counts of several kinds.
+
+    A `count` is shown with all its digits, an `amount` (parameters) and `bytes` in the units of people.
+    """
 
     title: str
     kind: Kind = "text"
@@ -30,7 +33,10 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
-    """`data` is what JSON shows. `records` is the flat table for CSV where `table` groups its rows for people."""
+    """`data` is what JSON shows. `records` is the flat table for CSV where `table` groups its rows for people.
+
+    `exact` shows amounts and bytes with all their digits.
+    """
 
     data: object
     title: str
@@ -41,3 +47,4 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     closing: str = ""
+    exact: bool = False

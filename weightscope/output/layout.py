@@ -10,7 +10,7 @@ import msgspec
 
 from weightscope.errors import one_line
 from weightscope.output import words
-from weightscope.output.document import Column, Document, Table, Weight
+from weightscope.output.document import Cell, Column, Document, Table, Weight
 from weightscope.output.plain import show
 
 WEIGHT_STYLES = {"strong": "bold", "plain": "", "faint": "dim"}
@@ -39,7 +39,7 @@ def lay_out(document: Document, width: int | None) -> Iterator[Line]:
             yield from _fold([Span(f"{label:<{label_width}}   ", "dim")], one_line(text), prose, label_width + 3)
     if document.table.rows:
         yield []
-        yield from _table(document.table, width)
+        yield from _table(document.table, width, exact=document.exact)
     if document.notes or document.findings or document.closing:
         yield []
     for note in document.notes:
@@ -68,28 +68,41 @@ def _fold(head: Line, text: str, width: int, indent: int, style: str = "") -> It
         yield [Span(line, style)]
 
 
-def _table(table: Table, width: int | None) -> Iterator[Line]:
-    """Columns side by side; where names make them too wide, each name on a line of its own and its row below it."""
+def _table(table: Table, width: int | None, *, exact: bool) -> Iterator[Line]:
+    """Columns side by side; where names make them too wide, long names on lines of their own and their rows below."""
     bar_width = 16 if width is None or 100 <= width < 160 else 8 if width < 100 else 32
     titles = [column.title for column in table.columns] + ([""] if table.bars else [])
-    rows = [_cells(table, row, bar_width) for row in table.rows]
+    rows = [_cells(table, row, bar_width, exact=exact) for row in table.rows]
     widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
     sides = [_side(column) for column in table.columns] + ["<"]
     plain: Weight = "plain"
     weights = table.weights or [plain] * len(rows)
     stacked = width is not None and sum(widths) + len(GAP) * (len(widths) - 1) > width
     if stacked and table.bars and table.columns[0].kind != "name":
-        yield from _table(msgspec.structs.replace(table, bars=False), width)
+        yield from _table(msgspec.structs.replace(table, bars=False), width, exact=exact)
         return
     if stacked and table.columns[0].kind == "name":
-        sides, widths = sides[1:], widths[1:]
-        for cells, style in [(titles, "bold"), *((c, WEIGHT_STYLES[w]) for c, w in zip(rows, weights, strict=True))]:
-            yield [Span(cells[0], style)]
-            yield [Span("   "), *_row(cells[1:], widths, sides, style, bars=table.bars)]
+        lines = [(titles, "bold"), *((c, WEIGHT_STYLES[w]) for c, w in zip(rows, weights, strict=True))]
+        yield from _stacked(lines, widths[1:], sides[1:], width or 0, bars=table.bars)
         return
     yield [span for title, w, side in zip(titles, widths, sides, strict=False) for span in _heading(title, w, side)]
     for cells, weight in zip(rows, weights, strict=True):
         yield list(_row(cells, widths, sides, WEIGHT_STYLES[weight], bars=table.bars))
+
+
+def _stacked(
+    lines: list[tuple[list[str], str]], widths: list[int], sides: list[str], width: int, *, bars: bool
+) -> Iterator[Line]:
+    """The columns after the name stand at the right; a name that does not fit before them has its row below it."""
+    room = width - sum(widths) - len(GAP) * len(widths)
+    start = max([3, *(len(cells[0]) + len(GAP) for cells, _ in lines if len(cells[0]) <= room)])
+    for cells, style in lines:
+        row = list(_row(cells[1:], widths, sides, style, bars=bars))
+        if len(cells[0]) <= room:
+            yield [Span(f"{cells[0]:<{start}}", style), *row]
+        else:
+            yield [Span(cells[0], style)]
+            yield [Span(" " * start), *row]
 
 
 def _heading(title: str, width: int, side: str) -> Iterator[Span]:
@@ -108,9 +121,9 @@ def _row(cells: list[str], widths: list[int], sides: list[str], style: str, *, b
     yield Span(text[end:], "cyan")
 
 
-def _cells(table: Table, row: tuple[str | int | float | None, ...], bar_width: int) -> list[str]:
+def _cells(table: Table, row: tuple[Cell, ...], bar_width: int, *, exact: bool) -> list[str]:
     """A row as text, its bar last."""
-    cells = [show(cell, column) for cell, column in zip(row, table.columns, strict=True)]
+    cells = [show(cell, column, exact=exact) for cell, column in zip(row, table.columns, strict=True)]
     if table.bars:
         shares = [cell for cell, column in zip(row, table.columns, strict=True) if column.kind == "share"]
         share = shares[0] if shares else None
@@ -119,4 +132,4 @@ def _cells(table: Table, row: tuple[str | int | float | None, ...], bar_width: i
 
 
 def _side(column: Column) -> str:
-    return ">" if column.kind in ("count", "bytes", "share", "number") else "<"
+    return "<" if column.kind in ("text", "name") else ">"

@@ -7,7 +7,7 @@ import re
 from weightscope.errors import one_line
 from weightscope.escapes import log_line
 from weightscope.findings import Finding
-from weightscope.output.document import Cell, Column, Document, Table
+from weightscope.output.document import Column, Document, Table
 from weightscope.output.plain import show
 
 # Links and mentions that a renderer makes of bare text, and formulas: only within code does it leave them alone.
@@ -27,7 +27,7 @@ def to_markdown(document: Document) -> str:
     lines += [f"- **{inline(label)}**: {inline(text)}" for label, text in document.facts]
     if document.facts:
         lines.append("")
-    lines += _table(document.table) if document.table.columns else []
+    lines += _table(document.table, exact=document.exact) if document.table.columns else []
     lines += ["", *(f"- {inline(note)}" for note in document.notes)] if document.notes else []
     if document.findings:
         lines += ["", *(_finding(finding) for finding in document.findings)]
@@ -59,17 +59,17 @@ def _finding(finding: Finding) -> str:
     return f"- **{finding.severity}** `{finding.code}`: {inline(finding.message)}{hint}"
 
 
-def _table(table: Table) -> list[str]:
+def _table(table: Table, *, exact: bool) -> list[str]:
     titles = " | ".join(column.title for column in table.columns)
     rules = " | ".join("---" if column.kind in ("text", "name") else "---:" for column in table.columns)
-    rows = (
-        " | ".join(_cell(cell, column) for cell, column in zip(row, table.columns, strict=True)) for row in table.rows
-    )
-    return [f"| {titles} |", f"| {rules} |", *(f"| {row} |" for row in rows)]
+    lines = []
+    for row in table.rows:
+        cells = zip(row, table.columns, strict=True)
+        lines.append(" | ".join(_cell(show(cell, column, exact=exact), column) for cell, column in cells))
+    return [f"| {titles} |", f"| {rules} |", *(f"| {line} |" for line in lines)]
 
 
-def _cell(cell: Cell, column: Column) -> str:
-    text = show(cell, column)
+def _cell(text: str, column: Column) -> str:
     if column.kind != "name" and not ACTIVE.search(text):
         return MARKUP.sub(_escaped, text)
     # Cells are told apart before code is: a bar needs its backslash even there, and readers of tables take it off.

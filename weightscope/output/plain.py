@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 
 from weightscope.errors import one_line
@@ -23,6 +22,8 @@ def to_csv(document: Document) -> str:
     """The flat table with raw numbers: headings in lower case, shares as fractions."""
     table = document.records or document.table
     buffer = io.StringIO()
+    import csv
+
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([column.title.lower().replace(" ", "_") for column in table.columns])
     writer.writerows([csv_cell(cell) for cell in row] for row in table.rows)
@@ -36,8 +37,8 @@ def csv_cell(cell: Cell) -> Cell:
     return f"'{log_line(cell)}" if cell.lstrip(" ").startswith(FORMULA) else log_line(cell)
 
 
-def show(cell: Cell, column: Column) -> str:
-    """A cell as people read it, on one line."""
+def show(cell: Cell, column: Column, *, exact: bool = False) -> str:
+    """A cell as people read it, on one line; `exact` with all digits."""
     if cell is None:
         return ""
     if isinstance(cell, str):
@@ -46,4 +47,6 @@ def show(cell: Cell, column: Column) -> str:
         return words.percent(cell)
     if column.kind == "number":
         return f"{cell:.4g}"
-    return words.size(int(cell)) if column.kind == "bytes" else words.count(int(cell))
+    if column.kind == "bytes":
+        return words.size(int(cell), exact=exact)
+    return words.amount(int(cell), exact=exact) if column.kind == "amount" else words.count(int(cell))

@@ -2,79 +2,168 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from weightscope.analyses.inventory import Group
-from weightscope.analyses.listing import TensorRow
+from weightscope.analyses.listing import Sort, TensorRow, sorted_by
 from weightscope.analyses.summary import Summary
 from weightscope.output import words
 from weightscope.output.document import Cell, Column, Document, Table
 from weightscope.output.views import BYTES, PARAMETERS, ROLE, TENSORS, subtitle, title
 from weightscope.ranges import columns as numbers_of
-from weightscope.ranges import fill, number_of, spell, template_of
+from weightscope.ranges import fill, template_of
 
 NAME = Column(title="Name", kind="name")
 SHAPE, DTYPE, FILE = Column(title="Shape"), Column(title="Dtype"), Column(title="File")
+PARAMS = Column(title="Params", kind="amount")
 RECORDS = (NAME, Column(title="Component"), ROLE, Column(title="Kind"), DTYPE, SHAPE, PARAMETERS, BYTES)
+NUMBERED = re.compile(r"(.*?)(\d+)(-of-\d+.*)", re.DOTALL)
 
 
 def tensors_document(
-    summary: Summary, listed: list[tuple[Group, TensorRow]], *, total: int, expand: bool = False
+    summary: Summary,
+    listed: list[tuple[Group, TensorRow]],
+    *,
+    total: int,
+    expand: bool = False,
+    sort: Sort | None = None,
+    top: int | None = None,
+    notes: tuple[str, ...] = (),
+    exact: bool = False,
 ) -> Document:
-    """One row a tensor, or for people one row for all that differ only in their numbers."""
+    """One row a tensor, or for people one row for all that differ only in their numbers.
+
+    Args:
+        summary: what the heading says.
+        listed: the tensors that were asked for, in the order of the forward pass.
+        total: how many tensors there are in all.
+        expand: one row a tensor.
+        sort: what to sort by; None keeps the order.
+        top: how many tensors to show, one row each; the largest, unless `sort` says otherwise.
+        notes: what to say where nothing fits.
+        exact: all digits.
+    """
+    if sort or top:
+        key = sorted_by(sort or "parameters")
+        listed = sorted(listed, key=lambda pair: key(pair[1]))[:top]
     rows = [row for _, row in listed]
+    shards = _shards([*(file.name for file in summary.files), *(row.file for row in rows if row.file)])
+    shown = {} if _only_file(rows, shards) else shards
     return Document(
         data={"schema_version": 1, "model": summary.model, "tensors": rows},
         title=title(summary),
         subtitle=subtitle(summary),
         facts=(),
-        table=_each(rows, files=len(summary.files)) if expand else _grouped(listed, files=len(summary.files)),
+        table=_each(rows, shown) if expand or top else _grouped(listed, shown, sort),
         records=_records(rows),
-        closing=f"{len(rows):,} of {words.plural(total, 'tensor')}."
-        if total
-        else f"{words.plural(len(rows), 'tensor')} that the config describes.",
+        notes=notes,
+        closing=_closing(rows, total, shards, exact=exact),
+        exact=exact,
     )
 
 
-def _each(rows: list[TensorRow], files: int) -> Table:
-    columns = (NAME, ROLE, SHAPE, DTYPE, FILE)
-    lines = [(r.name, _roles(r), _shape(r.shape), r.dtype, r.file) for r in rows]
-    return _table(columns, lines, files)
+def _closing(rows: list[TensorRow], total: int, shards: dict[str, str], *, exact: bool) -> str:
+    parameters, size = sum(row.parameters for row in rows), sum(row.bytes for row in rows)
+    file = _only_file(rows, shards)
+    parts = [
+        f"{len(rows):,} of {words.plural(total, 'tensor')}" if total else words.plural(len(rows), "tensor"),
+        f"{words.amount(parameters, exact=exact)} parameters" if parameters else "",
+        words.size(size, exact=exact) if size else "",
+        f"all in {file}" if file else "",
+        "" if total else "as config.json describes them",
+    ]
+    return f"{', '.join(filter(None, parts))}."
 
 
-def _grouped(listed: list[tuple[Group, TensorRow]], files: int) -> Table:
+def _only_file(rows: list[TensorRow], shards: dict[str, str]) -> str | None:
+    """The one of several files that all rows are in."""
+    files = {row.file for row in rows if row.file}
+    return shards[files.pop()] if len(shards) > 1 and len(files) == 1 else None
+
+
+def _each(rows: list[TensorRow], shards: dict[str, str]) -> Table:
+    columns = (NAME, ROLE, SHAPE, DTYPE, PARAMS, BYTES, FILE)
+    lines = [
+        (r.name, _roles(r), _shape(r.shape), r.dtype, r.parameters, _bytes([r]), _files([r], shards)) for r in rows
+    ]
+    return _table(columns, lines)
+
+
+def _grouped(listed: list[tuple[Group, TensorRow]], shards: dict[str, str], sort: Sort | None) -> Table:
     groups: dict[tuple[object, ...], list[TensorRow]] = {}
     for group, row in listed:
-        groups.setdefault((id(group), row.shape, row.dtype), []).append(row)
-    lines: list[tuple[Cell, ...]] = []
-    for members in groups.values():
-        first = members[0]
-        template = template_of(first.name)[0]
-        name = fill(template, numbers_of(template_of(row.name)[1] for row in members))
-        place = _files(row.file for row in members)
-        lines.append((name, _roles(first), len(members), _shape(first.shape), first.dtype, place))
-    return _table((NAME, ROLE, TENSORS, SHAPE, DTYPE, FILE), lines, files)
+        layer = row.layer if sort == "layer" else None
+        groups.setdefault((id(group), row.shape, row.dtype, layer), []).append(row)
+    lines = [_line(members, shards) for members in _in_order(list(groups.values()), sort)]
+    return _table((NAME, ROLE, TENSORS, SHAPE, DTYPE, PARAMS, BYTES, FILE), lines)
 
 
-def _table(columns: tuple[Column, ...], rows: Sequence[tuple[Cell, ...]], files: int) -> Table:
-    """Without the file's column where there is but one file."""
-    width = len(columns) if files > 1 else len(columns) - 1
-    return Table(columns=columns[:width], rows=tuple(row[:width] for row in rows))
+def _in_order(groups: list[list[TensorRow]], sort: Sort | None) -> list[list[TensorRow]]:
+    """The groups sorted by what is shown of each: the sum of its members."""
+    if sort == "parameters":
+        return sorted(groups, key=lambda members: -sum(row.parameters for row in members))
+    if sort == "bytes":
+        return sorted(groups, key=lambda members: -sum(row.bytes for row in members))
+    return groups
 
 
-def _files(names: Iterable[str | None]) -> str | None:
-    """One file by name, several as their numbers."""
-    files = sorted({name for name in names if name})
-    if len(files) < 2:
-        return files[0] if files else None
-    numbers = [n for name in files if (n := _shard_number(name)) is not None]
-    return f"shards {spell(numbers)}" if len(numbers) == len(files) else f"{len(files):,} files"
+def _line(members: list[TensorRow], shards: dict[str, str]) -> tuple[Cell, ...]:
+    first = members[0]
+    template = template_of(first.name)[0]
+    return (
+        fill(template, numbers_of(template_of(row.name)[1] for row in members)),
+        _roles(first),
+        len(members),
+        _shape(first.shape),
+        first.dtype,
+        sum(row.parameters for row in members),
+        _bytes(members),
+        _files(members, shards),
+    )
 
 
-def _shard_number(name: str) -> int | None:
-    head = name.partition("-of-")[0]
-    digits = head[len(head.rstrip("0123456789")) :]
-    return number_of(digits.lstrip("0") or digits[:1])
+def _table(columns: tuple[Column, ...], rows: Sequence[tuple[Cell, ...]]) -> Table:
+    """Without the columns in which nothing stands, and the number of tensors where every row is one."""
+    kept = [
+        place
+        for place, column in enumerate(columns)
+        if any(row[place] is not None for row in rows)
+        and (column is not TENSORS or any(row[place] != 1 for row in rows))
+    ]
+    return Table(
+        columns=tuple(columns[place] for place in kept),
+        rows=tuple(tuple(row[place] for place in kept) for row in rows),
+    )
+
+
+def _bytes(members: list[TensorRow]) -> int | None:
+    """What is stored; None where nothing is."""
+    return sum(row.bytes for row in members) if members[0].dtype else None
+
+
+def _files(members: list[TensorRow], shards: dict[str, str]) -> str | None:
+    """One file by its number or name, several as how many; None where there is but one in all."""
+    files = {row.file for row in members if row.file}
+    if len(shards) < 2 or not files:
+        return None
+    if len(files) == 1:
+        return shards[files.pop()]
+    return f"{len(files):,} {'shards' if _are_numbered(shards) else 'files'}"
+
+
+def _shards(names: Iterable[str]) -> dict[str, str]:
+    """What each file is called in a row: `shard 3` where all differ in their number alone, else its name."""
+    distinct = dict.fromkeys(names)
+    matches = [NUMBERED.fullmatch(name) for name in distinct]
+    kinds = {(match[1], match[3]) if match else None for match in matches}
+    if len(kinds) != 1 or None in kinds:
+        return {name: name for name in distinct}
+    return {match[0]: f"shard {match[2].lstrip('0') or '0'}" for match in matches if match}
+
+
+def _are_numbered(shards: dict[str, str]) -> bool:
+    return any(name != shown for name, shown in shards.items())
 
 
 def _roles(row: TensorRow) -> str:

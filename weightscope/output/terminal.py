@@ -17,14 +17,18 @@ ASCII = str.maketrans({"█": "#", "·": "-", "–": "-", "…": "~", "×": "x",
 
 def write_table(document: Document, stream: TextIO) -> None:
     """The whole document; colour and width follow the stream, and a pipe gets lines as long as they need to be."""
+    stream.write(table_text(document, stream))
+
+
+def table_text(document: Document, stream: TextIO) -> str:
+    """What `write_table` writes."""
     if stream.isatty():
-        _write_in_colour(document, stream)
-        return
+        return _encodable(_in_colour(document, stream), stream)
     lines = lay_out(document, _columns())
-    stream.write(_encodable("".join(f"{_plain(line)}\n" for line in lines), stream))
+    return _encodable("".join(f"{_plain(line)}\n" for line in lines), stream)
 
 
-def _write_in_colour(document: Document, stream: TextIO) -> None:
+def _in_colour(document: Document, stream: TextIO) -> str:
     from rich.console import Console
     from rich.text import Text
 
@@ -35,7 +39,7 @@ def _write_in_colour(document: Document, stream: TextIO) -> None:
             text = Text.assemble(*((visible(span.text), span.style) for span in line))
             text.rstrip()
             console.print(text, soft_wrap=True)
-    stream.write(_encodable(captured.get(), stream))
+    return captured.get()
 
 
 def _columns() -> int | None:

@@ -10,13 +10,20 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def amount(number: int, *, exact: bool = False) -> str:
+    """8.03 B, or with all digits; what is small enough to be read at a glance has them anyway."""
+    return count(number) if exact or number < 10_000 else short(number)
+
+
 def short(number: int) -> str:
     """8.03 B: three figures and the field's suffix."""
     return _scaled(number, 1000, ("", " K", " M", " B", " T"))
 
 
-def size(number: int) -> str:
-    """16.1 GB, in powers of 1000 as disks and the Hub count."""
+def size(number: int, *, exact: bool = False) -> str:
+    """16.1 GB, in powers of 1000 as disks and the Hub count; exact: 16,060,522,496 B."""
+    if exact:
+        return f"{number:,} B"
     return _scaled(number, 1000, (" B", " kB", " MB", " GB", " TB", " PB"))
 
 

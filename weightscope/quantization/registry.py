@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import import_module
@@ -155,6 +154,8 @@ def settings_of(config: Config) -> Settings | None:
 @cache
 def methods() -> frozenset[str]:
     """The methods that have a file."""
+    import pkgutil
+
     found = {module.name for module in pkgutil.iter_modules(quantization.__path__) if not module.ispkg}
     return frozenset(found - {"registry"})
 

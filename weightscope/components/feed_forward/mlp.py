@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
@@ -84,6 +83,8 @@ class GatedMLP(Component, frozen=True, kw_only=True):
         if self.gate_scale != 1.0:
             gate = gate * self.gate_scale
         if self.sparsity:
+            from statistics import NormalDist
+
             spread = gate.std(-1, keepdim=True, correction=0) * NormalDist().inv_cdf(self.sparsity)
             gate = (gate - gate.mean(-1, keepdim=True) - spread).clamp_min(0)
         if self.limit is not None:

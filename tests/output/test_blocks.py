@@ -1,0 +1,52 @@
+"""What each command prints, whole: every block of blocks/*.txt is run and compared, letter by letter.
+
+A block begins with `$ NAME=value … weightscope …`, as one types it; its output is piped, and standard error is merged
+into it. Escape is shown as ␛. The numbers can be checked by hand against the fixture's config.json.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONTROL = ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "CI", "PAGER")
+FILES = sorted((Path(__file__).parent / "blocks").glob("*.txt"))
+BLOCK = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
+BLOCKS = [(match[1], match[2]) for file in FILES for match in BLOCK.finditer(file.read_text(encoding="utf-8"))]
+
+
+def output_of(line: str) -> str:
+    """Standard output and error of a line with settings before its command."""
+    words = shlex.split(line)
+    place = words.index("weightscope")
+    settings = dict(word.split("=", 1) for word in words[:place])
+    kept = {key: value for key, value in os.environ.items() if key not in CONTROL}
+    done = subprocess.run(
+        [sys.executable, "-m", "weightscope", *words[place + 1 :]],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=ROOT,
+        env=kept | {"PYTHONIOENCODING": "utf-8", "TERM": "xterm-256color"} | settings,
+        check=False,
+    )
+    return done.stdout.decode("utf-8").replace("\x1b", "␛")
+
+
+@pytest.mark.parametrize(("line", "expected"), BLOCKS, ids=[line for line, _ in BLOCKS])
+def test_block(line: str, expected: str) -> None:
+    # Blank lines between two blocks belong to neither.
+    assert output_of(line).rstrip("\n") == expected.rstrip("\n")
+
+
+def test_nothing_is_wider_than_its_terminal_allows() -> None:
+    for line, expected in BLOCKS:
+        if match := re.search(r"\bCOLUMNS=(\d+)", line):
+            shown = re.sub(r"␛\[[0-9;]*m", "", expected)
+            assert max(map(len, shown.splitlines())) <= int(match[1]), line
