@@ -11,6 +11,7 @@ from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.values import load_torch, need_torch
 from weightscope.errors import CheckpointError, UsageError
 from weightscope.quantization.common.marks import mark_of
+from weightscope.quantization.common.reading import dequantized
 from weightscope.storage.base import Scheme
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Quantized(msgspec.Struct, frozen=True, kw_only=True):
         if self.tensor != packed:
             raise UsageError(f"{self.tensor} is a scale of a quantized weight", hint=f"dequantize {packed} instead")
         need_torch(", or read the values as they are stored")
-        weight: np.ndarray[Any, Any] = self.scheme.read(self.weight, self._raw)[index].numpy()
+        weight: np.ndarray[Any, Any] = dequantized(self.scheme, self.weight, self._raw)[index].numpy()
         return weight
 
     def _raw(self, name: str) -> torch.Tensor:

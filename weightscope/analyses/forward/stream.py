@@ -13,6 +13,7 @@ from weightscope.checkpoint.values import gather_torch, load_torch
 from weightscope.components.walk import Slot
 from weightscope.errors import CheckpointError
 from weightscope.families.registry import Declaration
+from weightscope.quantization.common.reading import dequantized
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +58,7 @@ class Stream:
         """
         scheme = self._schemes.of(name)
         self.taken.append(scheme.parts(name)[0] if scheme else name)
-        return scheme.read(name, self._whole) if scheme else self._whole(name)
+        return dequantized(scheme, name, self._whole) if scheme else self._whole(name)
 
     def rows(self, name: str, index: slice | torch.Tensor) -> torch.Tensor:
         """Consecutive rows, or those of an index, of a tensor in its stored layout."""
@@ -66,8 +67,8 @@ class Stream:
         if scheme is None:
             return self._some(name, index)
         if scheme.rowwise:
-            return scheme.read(name, lambda part: self._some(part, index))
-        return scheme.read(name, self._whole)[index]
+            return dequantized(scheme, name, lambda part: self._some(part, index))
+        return dequantized(scheme, name, self._whole)[index]
 
     def ahead(self, names: Iterable[str], rows: slice | None = None) -> None:
         """Have these read while the caller computes."""

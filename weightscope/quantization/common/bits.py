@@ -36,12 +36,14 @@ def _across(stream: torch.Tensor, bits: int) -> torch.Tensor:
 
     together = bits // gcd(bits, BYTE)
     dtype = torch.int32 if together * BYTE < WORD else torch.int64
-    padded = torch.nn.functional.pad(stream, (0, -stream.shape[-1] % together)).unflatten(-1, (-1, together))
+    padded = torch.nn.functional.pad(stream, (0, -stream.shape[-1] % together))
+    padded = padded.reshape(*stream.shape[:-1], -1, together)
     joined = padded[..., 0].to(dtype)
     for place in range(1, together):
         joined |= padded[..., place].to(dtype) << (BYTE * place)
     shifts = torch.arange(0, together * BYTE, bits, dtype=dtype, device=stream.device)
-    return ((joined.unsqueeze(-1) >> shifts) & ((1 << bits) - 1)).flatten(-2).to(torch.int32)
+    found: torch.Tensor = ((joined.unsqueeze(-1) >> shifts) & ((1 << bits) - 1)).flatten(-2).to(torch.int32)
+    return found
 
 
 def nibbles(packed: torch.Tensor, *, high_first: bool = False) -> torch.Tensor:

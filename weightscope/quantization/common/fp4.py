@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from weightscope.quantization.common.bits import nibbles
+from weightscope.quantization.common.float8 import to_float32
 from weightscope.quantization.common.slabs import by_slabs, rows_of
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 # What the first 8 codes of E2M1 stand for; the fourth bit is the sign.
 VALUES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 E2M1 = (*VALUES, *(-value for value in VALUES))
-EXPONENT_BIAS = 127
 
 
 def e2m1(packed: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
@@ -29,9 +29,7 @@ def e8m0(exponents: torch.Tensor) -> torch.Tensor:
     """Float32 powers of two [...] of bytes [...]: 2^(byte - 127); 255 is NaN."""
     import torch
 
-    exponents = exponents.view(torch.uint8)
-    powers = torch.ldexp(torch.ones((), device=exponents.device), exponents.to(torch.int32) - EXPONENT_BIAS)
-    return powers.masked_fill(exponents == 255, torch.nan)
+    return to_float32(exponents.view(torch.float8_e8m0fnu))
 
 
 def scaled_nibbles(

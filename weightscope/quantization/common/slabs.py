@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 SLAB = 1 << 16
 
 
-def by_slabs(
-    shape: Sequence[int], device: torch.device, fill: Callable[[slice, torch.Tensor], None]
-) -> torch.Tensor:
+def by_slabs(shape: Sequence[int], device: torch.device, fill: Callable[[slice, torch.Tensor], None]) -> torch.Tensor:
     """A float32 tensor of that shape; `fill` is given rows and the part [rows, columns] of it to be filled.
 
     Rows are those of the tensor with all dimensions but the last made one. A GPU gets them all at once.
