@@ -207,7 +207,7 @@ def test_markdown() -> None:
 def test_inspect_json_has_the_promised_keys_in_order(say: Any) -> None:
     shown = json.loads(say("inspect", "fixtures/deepseek-v3", "--format", "json"))
     promised = ["schema_version", "model", "files", "tensors", "parameters", "bytes", "dtypes", "embeddings"]
-    assert list(shown) == [*promised, "components", "findings"]
+    assert list(shown) == [*promised, "quantization", "components", "findings"]
     assert shown["schema_version"] == 1
     model = {k: shown["model"][k] for k in ("format", "model_type", "architecture", "family", "recognized")}
     assert model == {
@@ -231,6 +231,21 @@ def test_inspect_json_has_the_promised_keys_in_order(say: Any) -> None:
     )
     assert all(isinstance(counts[key], int) for key in counts if key != "bits_per_parameter")
     assert shown["embeddings"] == {"tied": False, "declared": False, "evidence": "untied"}
+    quantization = shown["quantization"]
+    # 38,976 weights of 8 bits, and 721 blocks of 8 × 8 or less with a float32 scale each.
+    assert quantization["schemes"] == [
+        {
+            "scheme": "FP8 in blocks of 8 × 8",
+            "method": "fp8",
+            "tensors": 68,
+            "parameters": 38_976,
+            "bytes": 38_976,
+            "scale_bytes": 2_884,
+            "bits_per_parameter": 8.592,
+            "bits_without_scales": 8.0,
+        }
+    ]
+    assert {item["role"] for item in quantization["plain"]} == {"token_embedding", "router", "lm_head", "mtp_proj"}
     assert {"component", "parameters", "share", "bytes", "roles"} <= set(shown["components"][0])
     assert {"role", "tensors", "parameters", "bytes"} <= set(shown["components"][0]["roles"][0])
     assert sum(c["parameters"] for c in shown["components"] if c["component"] != "mtp") == counts["total"]
@@ -384,7 +399,11 @@ def test_completion_is_offered_and_completes() -> None:
         (["inspect", "fixtures/llama", "--format", "yaml"], "yaml"),
         (["inspct", "fixtures/llama"], "No such command"),
         (["params", "fixtures/llama", "--by", "colour"], "colour"),
-        (["params", "fixtures/llama", "--depth", "1"], "--depth goes with --by module"),
+        (["inspect"], "Try 'weightscope inspect --help'."),
+        (["tensors", "fixtures/llama", "--top", "0"], "Try 'weightscope tensors --help'."),
+        (["inspct", "fixtures/llama"], "Try 'weightscope --help'."),
+        (["params", "fixtures/llama", "--depth", "1"], "--depth requires --by module"),
+        (["params", "fixtures/llama", "--json", "-f", "csv"], "--json and --format csv are mutually exclusive"),
         (["params", "fixtures/llama/config.json", "--by", "dtype"], "--by dtype needs weights"),
         (["tensors", "fixtures/llama", "--role", "q_prj"], "did you mean q_proj"),
         (["tensors", "fixtures/llama", "--layer", "first"], "neither a number nor a range"),

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,12 @@ def test_the_readme_counts_the_families() -> None:
     from weightscope.families.registry import all_families
 
     assert f"**Families**: {len(all_families())} model types" in (ROOT / "README.md").read_text()
+
+
+def test_the_family_that_is_shown_is_the_one_that_is_there() -> None:
+    shown = re.search(r" +```python\n(.*?) +```\n", (ROOT / "docs" / "adding-a-family.md").read_text(), re.DOTALL)
+    assert shown
+    assert textwrap.dedent(shown[1]) == (ROOT / "weightscope" / "families" / "text" / "qwen3.py").read_text()
 
 
 def test_there_are_examples() -> None:

@@ -76,6 +76,11 @@ def test_a_family_fits_on_a_page_and_reaches_for_nobody_s_internals(file: Path) 
     assert {name for name in imports(file) if name.startswith(others)} | private == set()
 
 
+def test_most_families_are_shorter_than_fifty_lines() -> None:
+    lengths = [len(file.read_text().splitlines()) for file in FAMILIES if file.name != "__init__.py"]
+    assert sum(length < 50 for length in lengths) > len(lengths) / 2
+
+
 def test_the_table_of_model_types_is_what_the_files_declare() -> None:
     declared = {
         (argument.value, f"{file.parent.name}.{file.stem}")

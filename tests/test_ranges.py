@@ -9,6 +9,7 @@ import pytest
 
 from weightscope.ranges import (
     MAX_NUMBERS,
+    Names,
     columns,
     expand,
     fill,
@@ -97,3 +98,32 @@ def test_titles_of_names_that_make_no_rectangle_take_time_in_proportion() -> Non
     assert time.process_time() - start < 2
     assert len(titles) == 20_000
     assert list(itertools.chain.from_iterable(map(names_of, titles))) == names
+
+
+def test_names_are_made_when_they_are_asked_for() -> None:
+    names = Names("a.{}.b{{}}.{}.c", [(0, 2), range(7, 9)])
+    written = ["a.0.b{}.7.c", "a.0.b{}.8.c", "a.2.b{}.7.c", "a.2.b{}.8.c"]
+    assert list(names) == written
+    assert (len(names), names[0], names[-1], names[1:3]) == (4, written[0], written[-1], tuple(written[1:3]))
+    assert all(name in names for name in written)
+    others = ["a.1.b{}.7.c", "a.0.b{}.9.c", "a.00.b{}.7.c", "a.0.b.7.c", "a.{}.b{}.{}.c", "x.a.0.b{}.7.c", "a.0.b{}.7"]
+    assert not any(name in names for name in others)
+
+
+def test_names_without_numbers_are_one() -> None:
+    names = Names("lm_head.weight", ())
+    assert (list(names), len(names)) == (["lm_head.weight"], 1)
+    assert "lm_head.weight" in names
+    assert "lm_head.bias" not in names
+
+
+def test_names_of_no_layer_are_none() -> None:
+    assert not Names("a.{}.b", [()])
+    assert list(Names("a.{}.b", [()])) == []
+
+
+def test_a_number_that_the_template_states_is_a_word() -> None:
+    """A multi-token-prediction layer's own number stands before its experts'."""
+    names = Names("model.layers.61.mlp.experts.{}.up_proj.weight", [range(4)])
+    assert "model.layers.61.mlp.experts.3.up_proj.weight" in names
+    assert "model.layers.60.mlp.experts.3.up_proj.weight" not in names

@@ -132,7 +132,8 @@ def _report(error: Exception) -> "NoReturn":
     if type(error).__name__ == "Abort":
         _fail_interrupted()
     if hasattr(error, "format_message"):
-        _fail(f"{error.format_message()} See weightscope --help.", 2)
+        command = getattr(getattr(error, "ctx", None), "command_path", "weightscope")
+        _fail(f"{error.format_message().rstrip()} Try '{command} --help'.", 2)
     if os.environ.get("WEIGHTSCOPE_TRACEBACK"):
         _show_traceback(error)
     _fail(f"a fault of weightscope itself ({type(error).__name__}: {error}); WEIGHTSCOPE_TRACEBACK=1 shows where", 2)

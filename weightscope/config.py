@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from weightscope.checkpoint.dtypes import TORCH_NAMES
 from weightscope.checkpoint.repeated import RepeatedKeyError, once
 from weightscope.config_values import KIND, POSITIVE, beyond, fits
-from weightscope.errors import ConfigError
+from weightscope.errors import ConfigError, UndeclaredError
 from weightscope.sizes import Size
 
 MAX_CONFIG = 10_000_000
@@ -161,6 +161,10 @@ class Config:
     def error(self, what: str, hint: str = "") -> ConfigError:
         """A `config-invalid` error about this config."""
         return ConfigError(what, where=self.source or "config.json", hint=hint, code="config-invalid")
+
+    def undeclared(self, what: str) -> UndeclaredError:
+        """An error that says what of this config no family declares."""
+        return UndeclaredError(what, where=self.source)
 
     @contextmanager
     def describing(self, model_type: str) -> Iterator[None]:

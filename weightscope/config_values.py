@@ -14,6 +14,7 @@ MAX_ITEMS = 100_000
 POSITIVE = frozenset({
     "num_attention_heads", "num_heads", "n_head", "n_heads", "num_experts_per_tok", "num_experts_per_token", "moe_k",
     "moe_top_k", "top_k_experts", "n_group", "topk_group", "num_expert_group", "q_lora_rank", "index_topk",
+    "num_kv_heads",
 })  # fmt: skip
 KIND = {
     int: "a whole number",

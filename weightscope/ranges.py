@@ -5,10 +5,11 @@ A template is a name as `str.format` takes it: `{}` stands for a number, and bra
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from math import prod
-from typing import Self
+from typing import Self, overload
 
 # A number that is a whole part of a dotted name; `w1` and `conv1d` are words. So is what would be spelled differently
 # when it is written again (`007`), and what no layer's number is: one of more digits than these.
@@ -28,6 +29,37 @@ class Title(str):
         title = super().__new__(cls, text)
         title.names = names
         return title
+
+
+class Names(Sequence[str]):
+    """Every name that a template stands for, made when it is asked for: a large model has 90,000."""
+
+    __slots__ = ("_ranges", "_template")
+
+    def __init__(self, template: str, ranges: Sequence[Sequence[int]]) -> None:
+        self._template = template
+        self._ranges = ranges
+
+    def __len__(self) -> int:
+        return prod(map(len, self._ranges))
+
+    def __iter__(self) -> Iterator[str]:
+        return expand(self._template, self._ranges)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, place: int | slice) -> str | tuple[str, ...]:
+        return tuple(self)[place]
+
+    def __contains__(self, name: object) -> bool:
+        if not isinstance(name, str):
+            return False
+        count = len(self._ranges)
+        numbers = template_of(name)[1][-count:] if count else ()
+        is_within = len(numbers) == count and all(map(operator.contains, self._ranges, numbers))
+        return is_within and name in expand(self._template, [(number,) for number in numbers])
 
 
 def names_of(title: str) -> Collection[str]:

@@ -22,7 +22,7 @@ def run(run: Any) -> Any:
 
 
 LLAMA = """\
-ok   fixtures/llama · 2 notes
+fixtures/llama   ok · 2 notes
 
 info config-missing  there is no generation_config.json beside the weights
      generation falls back on config.json and the library's defaults
@@ -31,12 +31,19 @@ info config-missing  there is no tokenizer beside the weights
 Checked 30 tensors, 25 rules.
 """
 MINI = """\
-failed   fixtures/mini · 1 error
+fixtures/mini   failed · 1 error
 
 error unknown-architecture  model type 'mini' is not declared: roles are
 inferred from names, and elements are counted as they are stored
       nothing that is stored is checked against config.json
 Checked 9 tensors, 25 rules.
+"""
+BOTH = """\
+2 models   failed · 1 ok, 1 failed
+
+Model           Verdict  Findings
+fixtures/llama  ok       2 notes
+fixtures/mini   failed   1 error
 """
 
 
@@ -50,7 +57,7 @@ def test_nothing_is_called_ok_that_was_not_checked(run: Any) -> None:
 
 
 def test_several_models(run: Any) -> None:
-    assert run("fixtures/llama", "fixtures/mini") == (1, f"{LLAMA}\n{MINI}", "")
+    assert run("fixtures/llama", "fixtures/mini") == (1, f"{LLAMA}\n{MINI}\n{BOTH}", "")
 
 
 def test_json_of_one_model_has_the_promised_keys(run: Any) -> None:
@@ -91,6 +98,10 @@ def test_every_format_to_a_file(format: str, run: Any, tmp_path: Path) -> None:
         (["fixtures/llama", "--ignore", "missing-tensors"], "did you mean missing-tensor"),
         (["--explain", "nonsense"], "no finding has the code 'nonsense'"),
         (["fixtures/llama", "--fail-on", "never"], "never"),
+        (["fixtures/llama", "--quiet", "--json"], "--quiet and --json are mutually exclusive"),
+        (["fixtures/llama", "--json", "--format", "csv"], "--json and --format csv are mutually exclusive"),
+        (["--explain", "--format", "junit"], "--explain has no --format junit"),
+        (["--explain", "all-zero", "non-finite"], "--explain takes one code"),
         (["fixtures/llama", "--output", "fixtures/llama/config.json"], "is not overwritten"),
     ],
 )
@@ -115,9 +126,35 @@ def test_values(run: Any) -> None:
 def test_explain(code: str, run: Any) -> None:
     status, out, _ = run("--explain", code)
     assert status == 0
-    assert out.startswith(f"{code}\n\n")
-    assert len(out) > 150
-    assert "\n## " not in out
+    assert out.startswith(f"{code}\n\nMeaning ")
+    assert "\nWhat to do" in out
+    assert not re.search(r"[*`]|^#", out, re.MULTILINE)
+    (shown,) = json.loads(run("--explain", code, "--json")[1])["codes"]
+    assert {key: shown[key] for key in ("code", "summary")} == {"code": code, "summary": (CODES | FORWARD_CODES)[code]}
+    assert " ".join(shown["remedy"].split()) in " ".join(out.split())
+
+
+def test_explain_lists_all_codes_in_a_line_each(run: Any) -> None:
+    _, out, _ = run("--explain", "--format", "csv")
+    assert [line.partition(",")[0] for line in out.splitlines()] == ["code", *CODES, *FORWARD_CODES]
+    assert len(json.loads(run("--explain", "--json")[1])["codes"]) == len(CODES | FORWARD_CODES)
+    assert all(f"\n{code} " in run("--explain")[1] for code in CODES)
+
+
+def test_quiet_prints_the_verdict_alone(run: Any) -> None:
+    assert run("fixtures/llama", "-q") == (0, "ok\n", "")
+    assert run("fixtures/mini", "--quiet") == (1, "failed\n", "")
+    assert run("fixtures/llama", "fixtures/mini", "-q") == (1, "ok  fixtures/llama\nfailed  fixtures/mini\n", "")
+
+
+def test_json_is_short_for_its_format(run: Any) -> None:
+    assert run("fixtures/llama", "--json") == run("fixtures/llama", "--format", "json")
+
+
+def test_the_same_hint_is_printed_once(run: Any) -> None:
+    _, out, _ = run("fixtures/llama", "fixtures/mixtral")
+    assert out.count("there is no tokenizer beside the weights") == 2
+    assert out.count("the model cannot be prompted without one") == 1
 
 
 def test_findings_page_has_an_entry_a_code_in_the_same_order() -> None:

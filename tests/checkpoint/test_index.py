@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 import transformers
 
-from tests.helpers import write_index
+from tests.helpers import write_index, write_safetensors
 from weightscope.checkpoint.index import MAX_INDEX, Index, read_index
 from weightscope.errors import CheckpointError
 
@@ -135,3 +136,54 @@ def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors.index.json"
     os.mkfifo(path)
     assert refused(path).code == "malformed-index"
+
+
+NAMES = ["a", "model.layers.0.mlp.up_proj.weight", "b{}", "c: d", "e, f", "é", 'g"h', "i\\j", "k\nl", "漢", "m" * 512]
+SHARDS = ["x.safetensors", "y z", "a:b, c", "é", "./x.safetensors", "sub/x.safetensors", 's"t', "y z"]
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (" ,\n\t", " :  ")])
+@pytest.mark.parametrize("plain", [True, False])
+def test_the_shards_are_those_of_a_decoded_map(plain: bool, separators: tuple[str, str], tmp_path: Path) -> None:
+    """Plain maps are not decoded to tell them; json is the oracle for both kinds."""
+    rng = random.Random(0)
+    path = tmp_path / "model.safetensors.index.json"
+    for _ in range(200):
+        shards = (
+            [s for s in SHARDS if "/" not in s and ":" not in s and s.isascii() and '"' not in s] if plain else SHARDS
+        )
+        names = [f"{name}.{i}" for name in NAMES[: 5 if plain else 10] for i in range(rng.randrange(4))] or ["a"]
+        places = {name: rng.choice([s for s in shards if ":" not in s]) for name in names}
+        path.write_text(
+            json.dumps({"weight_map": places}, ensure_ascii=rng.random() < 0.5, separators=separators), encoding="utf-8"
+        )
+        index = read_index(path)
+        expected = {name: shard.removeprefix("./") for name, shard in places.items()}
+        assert index.shards == sorted(set(expected.values()))
+        if plain:
+            assert index.places is None
+        assert index.weight_map == expected
+
+
+def test_a_name_that_is_there_twice_shows_when_the_map_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors.index.json"
+    path.write_text('{"weight_map": {"a": "x", "b": "x", "a": "y"}}')
+    index = read_index(path)
+    assert index.shards == ["x", "y"]
+    with pytest.raises(CheckpointError, match="gives 'a' twice") as caught:
+        index.weight_map  # noqa: B018 - it is decoded
+    assert caught.value.code == "malformed-index"
+
+
+@pytest.mark.parametrize("written", ['"a": "x", "a": "x"', '"a": "x", "b": "x", "a": "y"'])
+def test_check_finds_what_inspect_may_not_notice(written: str, tmp_path: Path, run: Any) -> None:
+    write_safetensors(tmp_path / "x", "a", "b")
+    write_safetensors(tmp_path / "y", "c")
+    (tmp_path / "model.safetensors.index.json").write_text(
+        f'{{"weight_map": {{"c": "y", {written}}}, "metadata": {{}}}}'
+    )
+    assert run("inspect", tmp_path)[0] == 0
+    code, out, _ = run("check", tmp_path)
+    assert code == 1
+    assert "malformed-index" in out
+    assert "gives 'a' twice" in out

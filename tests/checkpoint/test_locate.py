@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import weightscope
 from tests.helpers import write_index, write_safetensors
 from weightscope.checkpoint.locate import Location, locate
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, UsageError, WeightscopeError
@@ -245,8 +246,10 @@ def test_a_variant_of_a_file_makes_no_sense(tmp_path: Path) -> None:
 
 def test_a_lone_name_gets_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match="Hugging Face Hub is named as org/name"):
-        locate(Path("gpt2"))
+    with pytest.raises(
+        UsageError, match="no such file or directory; a model on the Hugging Face Hub is named org/name"
+    ):
+        weightscope.open("gpt2")
 
 
 def test_many_shards_are_not_counted_up(tmp_path: Path) -> None:

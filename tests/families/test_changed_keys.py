@@ -10,6 +10,10 @@ import pytest
 from tests.families.key_oracle import compare
 from tests.families.keys import ABSENT, Change, bases_of
 
+HALF = {
+    "rope_type": "yarn", "rope_theta": 500000.0, "factor": 4.0, "original_max_position_embeddings": 8,
+    "partial_rotary_factor": 0.5,
+}  # fmt: skip
 LINEAR = {"type": "linear", "factor": 4.0}
 # Tiny model, base, key, value.
 AGREES: list[tuple[str, str, str, Any]] = [
@@ -34,12 +38,18 @@ AGREES: list[tuple[str, str, str, Any]] = [
     ("nemotron_h", "saved", "moe_shared_expert_intermediate_size", 0),
     ("nemotron_h", "saved", "mamba_n_groups", 4),
     ("nemotron_h", "saved", "mamba_dt_min", 0.3),
+    ("clip_vision_model", "saved", "is_causal", True),
+    ("clip_vision_model", "saved", "is_causal", False),
 ]
 REFUSED: list[tuple[str, str, Any, str]] = [
     ("granite", "logits_scaling", 0, "'logits_scaling' is 0"),
     ("minicpm3", "hidden_size", 0, "'hidden_size' is 0"),
     ("mpt-clip-untied", "d_model", 0, "d_model 0 is not a multiple of n_heads 4, or is 0"),
     ("nemotron_h-biases-latent", "moe_latent_size", 0, "'moe_latent_size' is 0"),
+    ("dbrx", "ffn_config", {"moe_top_k": 0}, "'ffn_config.moe_top_k' is 0"),
+    ("deepseek_v2-biases-yarn", "rope_parameters", HALF, "DeepSeek-V2 with a partial_rotary_factor below 1"),
+    ("falcon-grouped-untied", "num_kv_heads", 0, "'num_kv_heads' is 0"),
+    ("gemma4_text-mixture", "top_k_experts", 0, "'top_k_experts' is 0"),
     ("qwen2_moe", "layer_types", ["sliding_attention"] * 3, "use_sliding_window false"),
 ]
 

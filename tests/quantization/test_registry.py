@@ -16,7 +16,7 @@ FP8 = {"quant_method": "fp8", "weight_block_size": [4, 8]}
 
 
 def test_every_file_is_a_method() -> None:
-    assert methods() == {"fp8", "mlx", "mxfp4"}
+    assert methods() == {"fbgemm_fp8", "fp8", "mlx", "mxfp4", "mxfp8"}
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,6 @@ def test_methods_that_are_implemented(config: dict[str, Any], name: str | None) 
         ({"quant_method": "registry"}, "registry", "registry"),
         ({"quant_method": "common"}, "common", "common"),
         ({"quant_method": 5}, "5", "5"),
-        ({"quant_method": "fp8"}, "fp8", "weight_block_size"),
         (FP8 | {"modules_to_not_convert": ["(a+)+b"]}, "fp8", "(a+)+b"),
         (FP8 | {"modules_to_not_convert": [".*a.*b.*c.*d"]}, "fp8", ".*a.*b"),
         (FP8 | {"modules_to_not_convert": ["(m|m)(o|o)(d|d)(e|e)(l|l)(a|a)(b|b)(c|c)(d|d)x"]}, "fp8", "(m|m)"),

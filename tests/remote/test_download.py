@@ -108,8 +108,8 @@ def test_a_download_that_fails_leaves_nothing_half_written(hub: Hub, home: Path)
     code = "try: ws.download('org/llama')\nexcept ws.WeightscopeError as error: print(error)"
     done = python(code, hub, home)
     assert done.stdout == (
-        "org/llama/model-00003-of-00004.safetensors: access is forbidden; see what the token may do, or set HF_TOKEN, "
-        "or log in with `hf auth login`\n"
+        "org/llama/model-00003-of-00004.safetensors: access is forbidden; check what your token allows, or set "
+        "HF_TOKEN, or log in with `hf auth login`\n"
     )
     assert done.stderr == ""
     assert leftovers(home) == []
@@ -142,10 +142,14 @@ def slowly(handler: object, content: object, start: int, stop: int) -> None:
 @pytest.mark.parametrize(
     ("model", "more", "said"),
     [
-        ("org/nothing", {}, "no such model on the Hub"),
-        ("org/llama", {"HF_HUB_OFFLINE": "1"}, "is not all in the local Hugging Face cache, and HF_HUB_OFFLINE is set"),
+        ("org/nothing", {}, "no such path, and no such repository on the Hub"),
+        (
+            "org/llama",
+            {"HF_HUB_OFFLINE": "1"},
+            "no such path, and not complete in the local Hugging Face cache; HF_HUB_OFFLINE is set",
+        ),
         ("memory://bucket/x", {}, "only models on the Hub are downloaded"),
-        ("absent", {}, "no such file or directory; a model on the Hub is named as org/name"),
+        ("absent", {}, "no such file or directory; a model on the Hugging Face Hub is named org/name"),
     ],
 )
 def test_what_cannot_be_downloaded(model: str, more: dict[str, str], said: str, hub: Hub, home: Path) -> None:

@@ -102,7 +102,7 @@ def test_an_unreadable_server_is_no_finding(ws: Run, hub: Hub) -> None:
     [
         (status(500), "the server answers 500 (4 times)"),
         (status(429, Retry_After="60"), "asks to wait 60 seconds"),
-        (status(401, X_Error_Code="RepoNotFound"), "no such model on the Hub"),
+        (status(401, X_Error_Code="RepoNotFound"), "no such repository on the Hub"),
         (normal, "the server describes no model there"),
         (stalls, "the server does not answer in time (4 times)"),
         (drops, "the connection broke off (4 times)"),
@@ -151,7 +151,10 @@ def test_a_small_file_that_cannot_be_had(method: str, name: str, fault: Fault, w
 def test_nobody_is_there(ws: Run, home: Path) -> None:
     done = ws("inspect", "org/llama", HF_ENDPOINT="http://127.0.0.1:9")
     assert (done.stdout, done.returncode) == ("", 2)
-    assert "org/llama: the server cannot be reached" in done.stderr
+    assert (
+        "org/llama: no such path, and asking the Hub (http://127.0.0.1:9) failed: the server cannot be reached"
+        in done.stderr
+    )
     assert done.stderr.count("\n") == 1
 
 

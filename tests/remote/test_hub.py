@@ -199,8 +199,8 @@ def test_offline_without_cache(ws: Run, hub: Hub) -> None:
     done = ws("inspect", "org/llama", HF_HUB_OFFLINE="1")
     assert (done.stdout, done.returncode) == ("", 2)
     assert done.stderr == (
-        "weightscope: org/llama: no such path here, and no such model in the local Hugging Face cache; "
-        "HF_HUB_OFFLINE is set: without it, the Hub would be asked\n"
+        "weightscope: org/llama: no such path, and not in the local Hugging Face cache; "
+        "HF_HUB_OFFLINE is set; unset it to ask the Hub\n"
     )
     assert hub.requests == []
 
@@ -214,9 +214,7 @@ def test_the_token_goes_to_the_hub_and_nowhere_else(ws: Run, hub: Hub) -> None:
     assert {request.token for request in store} == {None}
 
 
-ABSENT = (
-    "no such path here, and no such model on the Hub, or one that is private; check the spelling; for a private model"
-)
+ABSENT = "no such path, and no such repository on the Hub, or it is private; check the spelling; for a private model"
 
 
 @pytest.mark.parametrize(
@@ -225,9 +223,9 @@ ABSENT = (
         ("org/nothing", {}, None, f"org/nothing: {ABSENT}"),
         ("org/llama", {"private": True}, None, f"org/llama: {ABSENT}"),
         ("org/llama", {"private": True}, "hf_wrong", f"org/llama: {ABSENT}"),
-        ("org/llama", {"gated": True}, None, "a gated model, and access to it is not granted; accept its terms"),
-        ("org/llama", {"gated": True}, "hf_wrong", "a gated model, and access to it is not granted; accept its terms"),
-        ("org/llama@v9", {}, None, "org/llama@v9: there is no such revision"),
+        ("org/llama", {"gated": True}, None, "a gated model, and you have no access to it; accept its terms"),
+        ("org/llama", {"gated": True}, "hf_wrong", "a gated model, and you have no access to it; accept its terms"),
+        ("org/llama@v9", {}, None, "org/llama@v9: no such revision"),
         ("hf://org/llama/sub", {}, None, "org/llama: holds no sub"),
         ("hf://org", {}, None, "it is hf://org/name"),
         ("file:///tmp/x", {}, None, "a path needs no file://"),

@@ -46,8 +46,8 @@ def refused(done: subprocess.CompletedProcess[str], said: str) -> None:
         (f"hf://org/{LONG}", "not an address on the Hub"),
         (f"org/{LONG}", "no such file or directory"),
         ("org/a--b", "no such file or directory"),
-        ("org/name@../../../../etc/passwd", "there is no such revision"),
-        ("org/name@/dev/zero", "there is no such revision"),
+        ("org/name@../../../../etc/passwd", "no such file or directory"),
+        ("org/name@/dev/zero", "no such file or directory"),
         ("file://[", "a path needs no file://"),
     ],
 )

@@ -17,8 +17,9 @@ from weightscope.ranges import before, fill, holes
 from weightscope.roles import ROLE_ORDER, Role
 from weightscope.storage.base import Kind
 
-By = Literal["component", "role", "layer", "dtype", "module"]
+By = Literal["component", "role", "layer", "dtype", "quantization", "module"]
 OUTSIDE = "outside layers"
+PLAIN = "plain"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +56,7 @@ def break_down(
         "role": lambda: _roles(inventory, tying, total),
         "layer": lambda: _layers(inventory, tying, tensors, total),
         "dtype": lambda: _dtypes(inventory, tying, total),
+        "quantization": lambda: _schemes(inventory, tying, total),
         "module": lambda: _modules(inventory, tying, total, depth),
     }
     return tuple(views[by]())
@@ -110,7 +112,8 @@ def _per_layer(group: Group, parameters: int, tensors: dict[str, TensorEntry]) -
             count = group.weights_in(entry.shape) if parameters else 0
             yield group.layer_of(name) or 0, 1, count, byte_size(entry.dtype, entry.shape)
         return
-    layers = Counter(group.layer_of(name) or 0 for name in group.names or group.planned_names())
+    place = group.kinds.index("layer")
+    layers = Counter(numbers[place] for _, numbers in group.numbered())
     for layer, count in layers.items():
         # All tensors of the group are alike, so the division is exact.
         yield layer, count, parameters * count // group.tensors, group.bytes * count // group.tensors
@@ -128,6 +131,16 @@ def _dtypes(inventory: Inventory, tying: Tying, total: int) -> Iterator[Row]:
         row = _Sum()
         row.add(share.tensors, parameters[share.dtype], share.bytes)
         yield _row(share.dtype, row, total)
+
+
+def _schemes(inventory: Inventory, tying: Tying, total: int) -> Iterator[Row]:
+    """By how the weights are stored: each scheme with its scales, then plain weights."""
+    sums: dict[str, _Sum] = {}
+    for group in sorted(_weights(inventory), key=lambda group: group.scheme is None):
+        name = group.scheme.words if group.scheme else PLAIN
+        sums.setdefault(name, _Sum()).add(group.tensors, counted(group, tying), group.bytes)
+    for name, row in sums.items():
+        yield _row(name, row, total)
 
 
 def _modules(inventory: Inventory, tying: Tying, total: int, depth: int | None) -> Iterator[Row]:

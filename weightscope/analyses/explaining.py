@@ -214,11 +214,17 @@ def _quantized(group: Group) -> Iterator[str]:
     if group.scheme is None:
         return
     yield f"Quantized: {group.scheme.words}."
+    if group.scheme.formula:
+        yield f"Dequantized: {group.scheme.formula}."
     if group.kind is Kind.SCALE:
         yield f"A scale of the {group.scheme.name} weight beside it: together they are one weight."
     elif group.packed:
         elements = group.packing[1] or next((prod(shape) for _, shape in group.counts), 0)
-        yield f"Packed: {group.packing[0]:,} weights" + (f" in {elements:,} elements." if elements else ".")
+        yield (
+            f"Packed: {group.packing[0]:,} weights"
+            + (f" in {elements:,} elements" if elements else "")
+            + (f", {group.scheme.packing}." if group.scheme.packing else ".")
+        )
 
 
 def _nearest(name: str, inventory: Inventory) -> str:

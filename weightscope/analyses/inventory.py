@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
+from itertools import product
 from math import prod
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -20,12 +22,13 @@ from weightscope.components.walk import Slot
 from weightscope.errors import CheckpointError, Where
 from weightscope.families.registry import Declaration
 from weightscope.quantization.common.marks import AMBIGUOUS, mark_beside
-from weightscope.ranges import columns, expand, fill, template_of
+from weightscope.ranges import Names, columns, expand, fill, template_of
 from weightscope.roles import Role, Section
 from weightscope.sizes import Shape
 from weightscope.storage.base import Bounds, Kind, Scheme, Stored
 
 SHARED = ("shared.weight", "model.shared.weight", "transformer.shared.weight")
+DTYPE, SHAPE = attrgetter("dtype"), attrgetter("shape")
 # Names that differ in more than their numbers and are declared nowhere; each is analysed on its own.
 MAX_KINDS = 100_000
 
@@ -33,17 +36,18 @@ MAX_KINDS = 100_000
 class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Tensors that differ only in their layer and expert numbers.
 
-    `counts` tells how many have each (dtype, shape); the dtype is None where only the config gives the shape.
-    `parts` says how a tensor's weights divide among roles. `packing` is how many weights its elements stand for, as
-    (weights, elements); no elements where a tensor's shape is not known and it stands for so many weights whatever it
-    is. `scheme` is that of a quantized weight, `dtypes` the element types that its tensors may have, `bounds` their
-    values. `alias` marks tensors that are another tensor's storage again, and so no weights of their own.
+    `names` are those that are there, none where only a config describes them. `counts` tells how many have each
+    (dtype, shape); the dtype is None where only the config gives the shape. `parts` says how a tensor's weights divide
+    among roles. `packing` is how many weights its elements stand for, as (weights, elements); no elements where a
+    tensor's shape is not known and it stands for so many weights whatever it is. `scheme` is that of a quantized
+    weight, `dtypes` the element types that its tensors may have, `bounds` their values, `also` their other shapes.
+    `alias` marks tensors that are another tensor's storage again, and so no weights of their own.
     """
 
     template: str
     ranges: tuple[Indices, ...]
     kinds: tuple[str, ...]
-    names: tuple[str, ...]
+    names: Sequence[str]
     counts: Mapping[tuple[str | None, tuple[int, ...]], int]
     parts: tuple[tuple[Role, int], ...]
     kind: Kind
@@ -53,6 +57,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     scheme: Scheme | None = None
     dtypes: frozenset[str] = frozenset()
     bounds: Bounds | None = None
+    also: tuple[Shape, ...] = ()
     chosen: tuple[int, int] = (1, 1)
     auxiliary: bool = False
     inferred: bool = False
@@ -123,6 +128,12 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """All names that the template stands for."""
         return expand(self.template, self.ranges)
 
+    def numbered(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Each name that is there, or is planned where none is, with its number in each of the ranges."""
+        if self.names and not isinstance(self.names, Names):
+            return ((name, self.numbers_of(name)) for name in self.names)
+        return zip(self.planned_names(), product(*self.ranges), strict=True)
+
     def shares(self, amount: int) -> list[tuple[Role, int]]:
         """An amount divided among the roles as their weights are; nothing is lost to rounding."""
         total = sum(count for _, count in self.parts)
@@ -175,14 +186,16 @@ def take_inventory(
     missing: list[tuple[Slot, tuple[str, ...]]] = []
     matched = 0
     for slot in slots:
-        names = list(slot.names())
-        entries = list(map(tensors.get, names))
-        if not all(entries):
+        names: Sequence[str] = Names(slot.template, slot.ranges)
+        try:
+            entries = [*map(tensors.__getitem__, names)]
+        except KeyError:
             if not slot.stored.optional:
                 missing.append((slot, tuple(name for name in names if name not in tensors)))
-            names = [name for name in names if name in tensors]
+            names = tuple(name for name in names if name in tensors)
+            entries = [*map(tensors.__getitem__, names)]
         matched += len(names)
-        groups += _stored_groups(slot, names, [entry for entry in entries if entry], aliases)
+        groups += _stored_groups(slot, names, entries, aliases)
     unmatched: list[str] = []
     if matched < len(tensors):
         known = {name for group in groups for name in group.names}
@@ -252,11 +265,11 @@ def _from_names(slots: Iterable[Slot], names: AbstractSet[str], where: Where) ->
 
 
 def _stored_groups(
-    slot: Slot, names: list[str], entries: list[TensorEntry], aliases: dict[str, str]
+    slot: Slot, names: Sequence[str], entries: list[TensorEntry], aliases: dict[str, str]
 ) -> Iterable[Group]:
     if not aliases:
-        if names:
-            yield _group(slot, tuple(names), _count(entries))
+        if entries:
+            yield _group(slot, names, _count(entries))
         return
     for alias in (False, True):
         chosen = [pair for pair in zip(names, entries, strict=True) if (pair[0] in aliases) == alias]
@@ -266,7 +279,7 @@ def _stored_groups(
 
 
 def _count(entries: Sequence[TensorEntry]) -> Mapping[tuple[str | None, tuple[int, ...]], int]:
-    dtypes, shapes = [entry.dtype for entry in entries], [entry.shape for entry in entries]
+    dtypes, shapes = list(map(DTYPE, entries)), list(map(SHAPE, entries))
     # Nearly always all are alike, and to compare 90,000 is quicker than to hash them.
     if dtypes.count(dtypes[0]) == shapes.count(shapes[0]) == len(entries):
         return {(dtypes[0], shapes[0]): len(entries)}
@@ -274,7 +287,7 @@ def _count(entries: Sequence[TensorEntry]) -> Mapping[tuple[str | None, tuple[in
 
 
 def _group(
-    slot: Slot, names: tuple[str, ...], counts: Mapping[tuple[str | None, tuple[int, ...]], int], *, alias: bool = False
+    slot: Slot, names: Sequence[str], counts: Mapping[tuple[str | None, tuple[int, ...]], int], *, alias: bool = False
 ) -> Group:
     stored = slot.stored
     ranges = slot.ranges
@@ -295,6 +308,7 @@ def _group(
         scheme=stored.scheme,
         dtypes=stored.dtypes,
         bounds=stored.bounds,
+        also=stored.also,
         chosen=slot.chosen,
         auxiliary=slot.auxiliary,
         alias=alias,

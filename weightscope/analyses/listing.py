@@ -17,7 +17,7 @@ from weightscope.errors import printable_path
 Sort = Literal["name", "parameters", "bytes", "layer"]
 DIGITS = re.compile(r"([0-9]{1,9})")
 # Of a name's characters; a hostile one can have millions.
-MAX_SORTED = 1000
+SORTED_CHARACTERS = 1000
 
 
 class TensorRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +46,8 @@ def list_tensors(inventory: Inventory, checkpoint: Checkpoint, tying: Tying) -> 
     for group in inventory.groups:
         planned = next((shape for _, shape in group.counts), None)
         counts = counted(group, tying) > 0
-        for name in group.names or group.planned_names():
+        place = group.kinds.index("layer") if "layer" in group.kinds else None
+        for name, numbers in group.numbered():
             entry = checkpoint.tensors.get(name)
             shape = entry.shape if entry else planned
             row = TensorRow(
@@ -58,7 +59,7 @@ def list_tensors(inventory: Inventory, checkpoint: Checkpoint, tying: Tying) -> 
                 shape=shape,
                 parameters=group.weights_in(shape) if counts else 0,
                 bytes=byte_size(entry.dtype, entry.shape) if entry and not group.alias else 0,
-                layer=group.layer_of(name),
+                layer=None if place is None else numbers[place],
                 file=printable_path(checkpoint.name_of(checkpoint.files[entry.file]))
                 if entry
                 else weight_map.get(name),
@@ -80,4 +81,4 @@ def sorted_by(sort: Sort) -> Callable[[TensorRow], tuple[object, ...]]:
 
 def natural(name: str) -> tuple[object, ...]:
     """A key that puts layer 2 before layer 10."""
-    return tuple(int(part) if place % 2 else part for place, part in enumerate(DIGITS.split(name[:MAX_SORTED])))
+    return tuple(int(part) if place % 2 else part for place, part in enumerate(DIGITS.split(name[:SORTED_CHARACTERS])))

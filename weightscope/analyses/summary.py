@@ -15,6 +15,7 @@ from weightscope.analyses.accounting import (
     count_parameters,
 )
 from weightscope.analyses.inventory import Inventory
+from weightscope.analyses.quantized import Quantization, quantization_of
 from weightscope.analyses.tying import Tying
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.base import Component
@@ -77,6 +78,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     dtypes: tuple[DtypeShare, ...]
     embeddings: EmbeddingInfo
+    quantization: Quantization | None
     components: tuple[ComponentShare, ...]
     findings: tuple[Finding, ...]
 
@@ -120,6 +122,7 @@ def summarize(
         bytes=total_bytes,
         dtypes=dtypes,
         embeddings=EmbeddingInfo(tied=tying.tied, declared=tying.declared, evidence=tying.evidence),
+        quantization=quantization_of(declaration, inventory),
         components=by_component(inventory, tying),
         findings=findings,
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from weightscope.analyses.checking import CheckResult, Policy
-from weightscope.api.opening import open_model, shown
+from weightscope.api.naming import shown
+from weightscope.api.opening import open_model
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import WeightscopeError
 from weightscope.findings import Finding

@@ -1,4 +1,4 @@
-"""To have a model here that is elsewhere: what that costs, and to do it."""
+"""Download a model: what is missing here, and how many bytes that is."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from weightscope.api.opening import elsewhere
+from weightscope.api.naming import asking_for, elsewhere, require_path
 from weightscope.checkpoint.reader import Progress
-from weightscope.errors import UsageError
 
 
 class Missing(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +29,8 @@ def what_is_missing(path: str, variant: str | None = None) -> Missing | None:
         return None
     from weightscope.checkpoint.download import plan_download
 
-    plan, _ = plan_download(reference, variant)
+    with asking_for(path):
+        plan, _ = plan_download(reference, variant)
     return Missing(reference=plan.reference, bytes=plan.bytes, files=len(plan.files)) if plan.files else None
 
 
@@ -45,11 +45,11 @@ def download(path: str | Path, variant: str | None = None, progress: Progress | 
     """
     reference = elsewhere(str(path))
     if reference is None:
-        if not Path(path).exists():
-            raise UsageError("no such file or directory", where=path, hint="a model on the Hub is named as org/name")
+        require_path(str(path))
         return Path(path)
     from weightscope.checkpoint.download import download as fetch
     from weightscope.checkpoint.download import plan_download
 
-    plan, hub = plan_download(reference, variant)
+    with asking_for(str(path)):
+        plan, hub = plan_download(reference, variant)
     return fetch(plan, hub, progress)

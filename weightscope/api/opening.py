@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from weightscope.api.naming import asking_for, elsewhere, require_path, shown
 from weightscope.checkpoint.reader import Checkpoint, Progress, open_checkpoint, open_elsewhere
 from weightscope.config import Config, read_config
 from weightscope.errors import ConfigError, UndeclaredError, UsageError, WeightscopeError
@@ -13,7 +13,6 @@ from weightscope.findings import Finding
 
 if TYPE_CHECKING:
     from weightscope.api.model import Model
-    from weightscope.checkpoint.reference import Reference
     from weightscope.families.registry import Declaration
 
 # Lists that have an entry for each layer.
@@ -62,38 +61,20 @@ def open_model(
 
 
 def _open(path: str | Path, variant: str | None, progress: Progress | None, *, tolerant: bool) -> Checkpoint:
-    reference = elsewhere(path) if isinstance(path, str) else None
+    text = path if isinstance(path, str) else ""
+    reference = elsewhere(text)
     if reference is None:
+        if text:
+            require_path(text)
         return open_checkpoint(Path(path), variant=variant, progress=progress, tolerant=tolerant)
     from weightscope.checkpoint.find import find
 
-    folder, name = find(reference, variant)
+    with asking_for(text):
+        folder, name = find(reference, variant)
     # The first files are on their way: what will be needed takes as long to import.
     import weightscope.api.model  # noqa: F401
 
     return open_elsewhere(folder, name, variant=variant, progress=progress, tolerant=tolerant)
-
-
-def elsewhere(text: str) -> Reference | None:
-    """What a text names if not something here; a path that exists is always meant.
-
-    Raises:
-        UsageError: it begins as a reference and goes on as none.
-    """
-    if "/" not in text or ("://" not in text and os.path.lexists(text)):
-        return None
-    from weightscope.checkpoint.reference import parse
-
-    return parse(text)
-
-
-def shown(text: str) -> str:
-    """What was named, less what an address holds that is nobody else's business: a password, a signature."""
-    if "://" not in text:
-        return text
-    from weightscope.checkpoint.reference import Address
-
-    return Address(url=text, scheme="").shown
 
 
 def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> Declaration | None:

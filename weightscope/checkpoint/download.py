@@ -14,7 +14,7 @@ import msgspec
 
 from weightscope.checkpoint.background import Background
 from weightscope.checkpoint.cached import cache_folder, in_cache, is_offline
-from weightscope.checkpoint.find import on_hub
+from weightscope.checkpoint.find import OfflineError, on_hub
 from weightscope.checkpoint.locate import locate_file, locate_in
 from weightscope.checkpoint.reference import Address, Reference
 from weightscope.errors import RemoteError, UsageError
@@ -56,8 +56,10 @@ def plan_download(reference: Reference, variant: str | None = None) -> tuple[Dow
         folder, name = cached
         return Download(reference=reference.title, bytes=0, files=(), path=folder.path / name), None
     if is_offline():
-        raise RemoteError(
-            "is not all in the local Hugging Face cache, and HF_HUB_OFFLINE is set", where=reference.title
+        raise OfflineError(
+            "not complete in the local Hugging Face cache",
+            where=reference.title,
+            hint="HF_HUB_OFFLINE is set; unset it to download the model",
         )
     hub, name = on_hub(reference)
     location = locate_file(hub, name, variant) if name else locate_in(hub, variant)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from importlib import import_module
 
@@ -19,20 +20,19 @@ LOST = {
     "UnsupportedProtocol": "the server points to what is no web address",
     "TooManyRedirects": "the server points from address to address without an end",
 }
-ABSENT = (
-    "no such path here, and no such model on the Hub, or one that is private",
-    f"check the spelling; for a private model, {LOGIN}",
-)
 # What the Hub says in its header X-Error-Code, and what others say in their status.
 BY_CODE = {
-    "GatedRepo": ("a gated model, and access to it is not granted", f"accept its terms on its page, and {LOGIN}"),
-    "RevisionNotFound": ("there is no such revision", "a branch, a tag or a commit is one"),
-    "EntryNotFound": ("there is no such file", "see the files on its page"),
-    "RepoNotFound": ABSENT,
+    "GatedRepo": ("a gated model, and you have no access to it", f"accept its terms on its page, and {LOGIN}"),
+    "RevisionNotFound": ("no such revision", "name a branch, a tag or a commit"),
+    "EntryNotFound": ("no such file in the repository", "see the files on its page"),
+    "RepoNotFound": (
+        "no such repository on the Hub, or it is private",
+        f"check the spelling; for a private model, {LOGIN}",
+    ),
 }
 BY_STATUS = {
-    401: ABSENT,
-    403: ("access is forbidden", f"see what the token may do, or {LOGIN}"),
+    401: ("the server requires a login", f"check the spelling; for a private model of the Hub, {LOGIN}"),
+    403: ("access is forbidden", f"check what your token allows, or {LOGIN}"),
     404: ("there is nothing at this address", "check the spelling"),
 }
 
@@ -41,12 +41,28 @@ class AbsentError(RemoteError):
     """A server says that there is no such file."""
 
 
+class NoRepositoryError(AbsentError):
+    """The Hub has no such repository, or shows it to others only."""
+
+
+class RefusedError(RemoteError):
+    """The repository exists, and what was asked for of it cannot be had."""
+
+
 def transport(error: BaseException) -> str:
     """What a failure of the connection is."""
     kind = type(error).__name__
     if kind in UNREACHABLE:
         return f"the server cannot be reached ({str(error) or kind})"
     return LOST.get(kind, "the server does not answer in time" if "Timeout" in kind else "the connection broke off")
+
+
+def is_unresolved(error: BaseException) -> bool:
+    """Whether the server's name has no address: the system asked for it more than once already."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, socket.gaierror):
+        seen = seen.__cause__ or seen.__context__
+    return seen is not None
 
 
 def failure(error: BaseException, where: Where) -> RemoteError:
@@ -70,4 +86,12 @@ def refusal(status: int, headers: Mapping[str, str], where: Where) -> RemoteErro
     """What an answer without content means."""
     code = headers.get("X-Error-Code", "")
     what, hint = BY_CODE.get(code) or BY_STATUS.get(status) or (f"the server answers {status}", "try again later")
-    return (AbsentError if status in (404, 410) else RemoteError)(what, where=where, hint=hint)
+    return _kind(code, status)(what, where=where, hint=hint)
+
+
+def _kind(code: str, status: int) -> type[RemoteError]:
+    if code == "RepoNotFound":
+        return NoRepositoryError
+    if status in (404, 410) and code != "RevisionNotFound":
+        return AbsentError
+    return RefusedError if code in BY_CODE or status == 403 else RemoteError

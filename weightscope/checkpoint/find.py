@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from weightscope.checkpoint.hub import HubFolder
 
 
+class OfflineError(RemoteError):
+    """The local cache lacks it, and the user wants no network."""
+
+
 def find(reference: Reference, variant: str | None = None) -> tuple[Folder, str]:
     """The folder that a reference means, and the file in it where it means one.
 
@@ -65,7 +69,7 @@ def offline(reference: HubReference) -> tuple[Folder, str]:
     """What is left of it without a network: headers that were fetched before, or a part of a download.
 
     Raises:
-        RemoteError: nothing.
+        OfflineError: nothing is.
     """
     commit = cached_commit(reference)
     listing = load_listing(reference.repo, commit) if commit else None
@@ -75,9 +79,9 @@ def offline(reference: HubReference) -> tuple[Folder, str]:
         return folder_of(reference, listing)
     partly = in_cache(reference, partly=True)
     if partly is None:
-        raise RemoteError(
-            "no such path here, and no such model in the local Hugging Face cache",
+        raise OfflineError(
+            "not in the local Hugging Face cache",
             where=reference.title,
-            hint="HF_HUB_OFFLINE is set: without it, the Hub would be asked",
+            hint="HF_HUB_OFFLINE is set; unset it to ask the Hub",
         )
     return partly

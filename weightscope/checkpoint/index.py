@@ -6,13 +6,18 @@ Only these are decoded; whatever else is in the file is passed over.
 from __future__ import annotations
 
 import json
+import re
+from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import msgspec
 
 from weightscope.checkpoint.limits import HINT, MAX_NAME, MAX_SHARDS, MAX_TENSORS
 from weightscope.checkpoint.repeated import RepeatedKeyError, once
 from weightscope.errors import CheckpointError
+
+T = TypeVar("T")
 
 # The index of a 90,000-tensor model takes 9 MB.
 MAX_INDEX = 200_000_000
@@ -26,20 +31,30 @@ MAX_TOTAL = 1 << 63
 LONG_NUMBER = 40
 
 
-class Index(msgspec.Struct, frozen=True, kw_only=True):
-    """What an index file says: tensor name -> shard file name, and the shards each once and sorted.
+class Index(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """What an index file says: the shards, each once and sorted, and which tensor lies in which.
 
     `total_size` are the bytes of all tensors, and `total_parameters` the parameters, where the writer noted a whole
     positive number (some note a float, or 0); what writers count as parameters differs. `has_metadata` is false where
-    there is none to note them in.
+    there is none to note them in. `places` is the map where it is decoded already, `content` the file.
     """
 
     path: Path
-    weight_map: dict[str, str]
     shards: list[str]
+    content: bytes = b""
+    places: dict[str, str] | None = None
     total_size: int | None = None
     total_parameters: int | None = None
     has_metadata: bool = True
+
+    @cached_property
+    def weight_map(self) -> dict[str, str]:
+        """Tensor name -> shard file name; decoded when it is first asked for.
+
+        Raises:
+            CheckpointError: `malformed-index`; a name is there twice.
+        """
+        return _places(self.content, self.path) if self.places is None else self.places
 
 
 class _Metadata(msgspec.Struct):
@@ -47,38 +62,91 @@ class _Metadata(msgspec.Struct):
     total_parameters: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class _Outline(msgspec.Struct):
+    """The map as it is written."""
+
+    weight_map: msgspec.Raw
+    metadata: _Metadata | None = None
+
+
 class _File(msgspec.Struct):
     weight_map: dict[str, str]
-    metadata: _Metadata | None = None
+
+
+_outline = msgspec.json.Decoder(_Outline)
+_file = msgspec.json.Decoder(_File)
+_value = msgspec.json.Decoder()
+# Tensors in a row that lie in one shard, in a map without escapes.
+_RUN = re.compile(rb'\s*"[^"]{0,%d}"\s*:\s*"([^"]*)"(?:\s*,\s*"[^"]{0,%d}"\s*:\s*"\1")*+\s*[,}]' % (MAX_NAME, MAX_NAME))
 
 
 def read_index(path: Path) -> Index:
     """The index at `path`, its shard names checked to stay inside its directory.
 
+    A name that is there twice shows only when the map is asked for.
+
     Raises:
         CheckpointError: `malformed-index` or `unsafe-path`.
     """
-    places, totals, has_metadata = _decode(path)
-    spelled = {shard: _spelled(shard) for shard in set(places.values())}
-    if any(shard != one for shard, one in spelled.items()):
-        places = {name: spelled[shard] for name, shard in places.items()}
-    shards = sorted(set(spelled.values()))
+    content = _content(path)
+    outline = _decoded(_outline, content, path)
+    metadata = outline.metadata or _Metadata()
+    places, named = None, _named(memoryview(outline.weight_map)) if _is_plain(content) else None
+    if named is None:
+        places = _places(content, path)
+        named = set(places.values())
+    shards = sorted(named)
     if len(shards) > MAX_SHARDS:
         raise _too_many(f"names {len(shards):,} shards; {MAX_SHARDS:,} are the most that are read", path)
     for shard in shards:
         _check_inside(shard, path)
+    return Index(
+        path=path,
+        shards=shards,
+        content=content,
+        places=places,
+        total_size=_whole(metadata.total_size, path),
+        total_parameters=_whole(metadata.total_parameters, path),
+        has_metadata=outline.metadata is not None,
+    )
+
+
+def _is_plain(content: bytes) -> bool:
+    """Whether each text in it is spelled as it is."""
+    return content.isascii() and b"\\" not in content
+
+
+def _named(written: memoryview) -> set[str] | None:
+    """The shards that a map names, without decoding it; None where it is not as plain as nearly all are.
+
+    A model of 90,000 tensors has some thousand runs of them, and to decode its map takes longer than to read all else.
+    """
+    named: set[str] = set()
+    end = 1
+    for run in _RUN.finditer(written, 1):
+        if run.start() != end:
+            return None
+        end = run.end()
+        named.add(str(run[1], "ascii"))
+    return named if end == len(written) and all(_spelled(shard) == shard for shard in named) else None
+
+
+def _places(content: bytes, path: Path) -> dict[str, str]:
+    """The map, decoded and with one spelling for each shard."""
+    places = _decoded(_file, content, path).weight_map
+    _refuse_repeated(content, places, path)
+    if not places:
+        raise CheckpointError(
+            "an index that names no tensor", where=path, hint="download it again", code="malformed-index"
+        )
     if len(longest := max(places, key=len)) > MAX_NAME:
         raise _too_many(
             f"a tensor's name has {len(longest):,} characters, {longest[:60]!r}…; {MAX_NAME} are the most", path
         )
-    return Index(
-        path=path,
-        weight_map=places,
-        shards=shards,
-        total_size=totals[0],
-        total_parameters=totals[1],
-        has_metadata=has_metadata,
-    )
+    spelled = {shard: _spelled(shard) for shard in set(places.values())}
+    if any(shard != one for shard, one in spelled.items()):
+        return {name: spelled[shard] for name, shard in places.items()}
+    return places
 
 
 def _spelled(shard: str) -> str:
@@ -86,22 +154,16 @@ def _spelled(shard: str) -> str:
     return PurePosixPath(shard).as_posix() if "/" in shard else shard
 
 
-class _Written(msgspec.Struct):
-    """The map as it is written."""
-
-    weight_map: msgspec.Raw = msgspec.Raw(b"{}")
-
-
-def _whole(raw: msgspec.Raw) -> int | None:
+def _whole(raw: msgspec.Raw, path: Path) -> int | None:
     """The whole positive number that it is, if it is one."""
-    value = msgspec.json.decode(raw) if len(memoryview(raw)) <= LONG_NUMBER else None
+    value = _decoded(_value, raw, path) if len(memoryview(raw)) <= LONG_NUMBER else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < MAX_TOTAL else None
 
 
-def _decode(path: Path) -> tuple[dict[str, str], tuple[int | None, int | None], bool]:
-    """The shards by tensor, the totals, and whether there is metadata to hold them."""
+def _content(path: Path) -> bytes:
+    """The file, if it can be an index."""
     if not path.is_file():
         raise CheckpointError("an index that is not a regular file", where=path, code="malformed-index")
     if path.stat().st_size > MAX_INDEX:
@@ -111,18 +173,20 @@ def _decode(path: Path) -> tuple[dict[str, str], tuple[int | None, int | None], 
             hint="is it an index file?",
             code="malformed-index",
         )
-    raw = path.read_bytes()
-    if raw.startswith(b"version https://git-lfs"):
+    content = path.read_bytes()
+    if content.startswith(b"version https://git-lfs"):
         raise CheckpointError(
             "a Git LFS pointer, not the index", where=path, hint="run `git lfs pull`", code="malformed-index"
         )
     # A tensor and its shard take four quotes.
-    if len(raw) > UNCOUNTED and raw.count(b'"') > 4 * MAX_TENSORS + SPARE:
+    if len(content) > UNCOUNTED and content.count(b'"') > 4 * MAX_TENSORS + SPARE:
         raise _too_many(f"names more than {MAX_TENSORS:,} tensors", path)
+    return content
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], content: bytes | msgspec.Raw, path: Path) -> T:
     try:
-        decoded = msgspec.json.decode(raw, type=_File)
-        metadata = decoded.metadata or _Metadata()
-        totals = _whole(metadata.total_size), _whole(metadata.total_parameters)
+        return decoder.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CheckpointError(
             f"not a usable index ({error})",
@@ -130,26 +194,20 @@ def _decode(path: Path) -> tuple[dict[str, str], tuple[int | None, int | None], 
             hint='it needs {"weight_map": {tensor: shard}}; download it again',
             code="malformed-index",
         ) from None
-    _refuse_repeated(raw, decoded, path)
-    if not decoded.weight_map:
-        raise CheckpointError(
-            "an index that names no tensor", where=path, hint="download it again", code="malformed-index"
-        )
-    return decoded.weight_map, totals, decoded.metadata is not None
 
 
 def _too_many(what: str, path: Path) -> CheckpointError:
     return CheckpointError(what, where=path, hint=HINT, code="malformed-index")
 
 
-def _refuse_repeated(raw: bytes, decoded: _File, path: Path) -> None:
+def _refuse_repeated(content: bytes, places: dict[str, str], path: Path) -> None:
     """Raise for a key that is there twice, of which decoding kept the last."""
     # Each name and each shard takes two quotes; only where there are more is it worth decoding slowly. The map is
     # mostly what comes last, and then nothing need be copied.
-    quotes, key = 4 * len(decoded.weight_map), b'"weight_map"'
-    if raw.count(b'"', raw.find(key) + len(key)) == quotes:
+    quotes, key = 4 * len(places), b'"weight_map"'
+    if content.count(b'"', content.find(key) + len(key)) == quotes:
         return
-    written = bytes(msgspec.json.decode(raw, type=_Written).weight_map)
+    written = bytes(_outline.decode(content).weight_map)
     if written.count(b'"') == quotes:
         return
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from weightscope.checkpoint.absent import no_such_path
 from weightscope.checkpoint.folder import Folder, LocalFolder
 from weightscope.checkpoint.foreign import kind_of, named
 from weightscope.checkpoint.header import START, format_of
@@ -69,7 +70,7 @@ def locate(path: Path, variant: str | None = None) -> Location:
     if path.is_dir():
         return locate_in(LocalFolder(path), variant)
     if not path.exists():
-        raise UsageError("no such file or directory", where=path, hint="check the path" + _hub_hint(path))
+        raise no_such_path(path)
     if not path.is_file():
         raise UsageError("neither a file nor a directory", where=path)
     return locate_file(LocalFolder(path.parent), path.name, variant)
@@ -316,9 +317,3 @@ def _without_weights(folder: Folder, names: list[str], config: Path | None, vari
 
 def _sibling_config(folder: Folder) -> Path | None:
     return folder.fetch("config.json") if folder.holds("config.json") else None
-
-
-def _hub_hint(path: Path) -> str:
-    is_file = path.suffix in (*WEIGHT_SUFFIXES, ".json")
-    lone = len(path.parts) == 1 and path.parts[0] not in (".", "..", "/") and not is_file
-    return "; a model on the Hugging Face Hub is named as org/name" if lone else ""

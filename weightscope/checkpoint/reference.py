@@ -8,19 +8,24 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from weightscope.checkpoint.claims import is_path
+from weightscope.checkpoint.foreign import kind_of
 from weightscope.checkpoint.hub_settings import settings, web_fault
-from weightscope.checkpoint.locate import WEIGHT_SUFFIXES
+from weightscope.checkpoint.locate import format_by_name
 from weightscope.errors import UsageError
 
-REPO = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*"
+# What the Hub allows for both parts; `_is_repo` has the rest of its rules.
+PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
+REPO = rf"{PART}/{PART}"
 # A revision with a slash in it is one of the Hub's own: refs/pr/1, refs/convert/parquet.
 REVISION = r"refs/(?:pr/\d+|convert/[\w.-]+)|[^/]+"
-SHORT = re.compile(rf"(?P<repo>{REPO})(?:@(?P<revision>.+))?")
+# git allows none of these in the name of a branch or a tag.
+SHORT = re.compile(rf"(?P<repo>{REPO})(?:@(?P<revision>(?!/)(?!.*(?:\.\.|//|/$))[^\s~^:?*\[\\\x00-\x1f\x7f]+))?")
 LONG = re.compile(rf"(?P<repo>{REPO})(?:@(?P<revision>{REVISION}))?(?:/(?P<name>.*))?")
 PAGE = re.compile(rf"/(?P<repo>{REPO})(?:/(?:resolve|blob|tree|raw)/(?P<revision>{REVISION})(?:/(?P<name>.*))?)?/?")
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 MAIN = "main"
 MAX_REPO = 96
+FILE_SUFFIXES = (".json", ".txt", ".md", ".npy", ".pkl", ".py", ".tar", ".tar.gz", ".tgz", ".zip")
 
 
 class HubReference(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,16 +102,20 @@ def parse(text: str) -> Reference | None:
 
 def _repo(text: str) -> HubReference | None:
     found = SHORT.fullmatch(text)
-    if found is None or any(found["repo"].endswith(suffix) for suffix in (*WEIGHT_SUFFIXES, ".json")):
-        return None
-    if not _is_repo(found["repo"]):
+    if found is None or not _is_repo(found["repo"]) or is_file(found["repo"].partition("/")[2]):
         return None
     return HubReference(repo=found["repo"], revision=found["revision"] or MAIN)
 
 
 def _is_repo(text: str) -> bool:
     """Whether the Hub allows the name; in the cache, `--` stands for the slash."""
-    return len(text) <= MAX_REPO and "--" not in text and ".." not in text
+    short = all(len(part) <= MAX_REPO for part in text.split("/"))
+    return short and "--" not in text and ".." not in text and not text.endswith(".git")
+
+
+def is_file(name: str) -> bool:
+    """Whether a name ends as files of a model do, and so names a file here rather than a repository."""
+    return bool(format_by_name(name) or kind_of(name)) or name.endswith(FILE_SUFFIXES)
 
 
 def _hub(found: re.Match[str]) -> HubReference:

@@ -50,7 +50,7 @@ def rename(checkpoint: Checkpoint, renaming: Renaming) -> Checkpoint:
     location = checkpoint.location
     if location.index:
         places = {new.get(name, name): shard for name, shard in location.index.weight_map.items()}
-        location = replace(location, index=replace(location.index, weight_map=places))
+        location = replace(location, index=replace(location.index, places=places))
     return replace(
         checkpoint,
         files=files,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -188,15 +189,14 @@ def check_layout(tensors: dict[str, TensorEntry], data_bytes: int, path: Where, 
 
     Each entry is given the file's number on the way: a second pass over 90,000 would be felt.
     """
-    known: dict[tuple[str, tuple[int, ...]], tuple[str, tuple[int, ...], int]] = {}
     end = 0
     ordered = True
     for name, entry in tensors.items():
-        layout = known.get((entry.dtype, entry.shape))
-        if layout is None:
-            layout = known[entry.dtype, entry.shape] = (entry.dtype, entry.shape, byte_size(name, entry, path))
-        # Like tensors share their dtype and shape: 90,000 of them have twenty.
-        entry.dtype, entry.shape, size = layout
+        try:
+            # Like tensors share their dtype and shape: 90,000 of them have twenty.
+            entry.dtype, entry.shape, size = _layout(entry.dtype, entry.shape)
+        except _StrangeError as strange:
+            _malformed(path, f"tensor {name!r}{strange}", strange.hint)
         entry.file = number
         start, stop = entry.data_offsets
         if start != end:
@@ -234,22 +234,31 @@ def _check_tiling(tensors: dict[str, TensorEntry], path: Where) -> int:
     return end
 
 
-def byte_size(name: str, entry: TensorEntry, path: Where) -> int:
-    """Bytes that the entry's dtype and shape take; sub-byte types are packed and must fill whole bytes."""
-    bits = SAFETENSORS_BITS.get(entry.dtype)
+class _StrangeError(Exception):
+    """What no tensor is, as the rest of a sentence that begins with its name."""
+
+    def __init__(self, what: str, hint: str = REDOWNLOAD) -> None:
+        super().__init__(what)
+        self.hint = hint
+
+
+@lru_cache(1024)
+def _layout(dtype: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...], int]:
+    """Both again, and the bytes that they take; sub-byte types are packed and must fill whole bytes."""
+    bits = SAFETENSORS_BITS.get(dtype)
     if bits is None:
-        _malformed(path, f"tensor {name!r} has unknown dtype {entry.dtype!r}", "a newer weightscope may know it")
-    if len(entry.shape) > MAX_DIMENSIONS:
-        _malformed(path, f"tensor {name!r} has {len(entry.shape):,} dimensions; {MAX_DIMENSIONS} are allowed")
+        raise _StrangeError(f" has unknown dtype {dtype!r}", "a newer weightscope may know it")
+    if len(shape) > MAX_DIMENSIONS:
+        raise _StrangeError(f" has {len(shape):,} dimensions; {MAX_DIMENSIONS} are allowed")
     elements = 1
-    for dimension in entry.shape:
+    for dimension in shape:
         elements *= dimension
         if max(elements, dimension) > MAX_SIZE:
-            _malformed(path, f"tensor {name!r} has more elements than 64 bits can count")
+            raise _StrangeError(" has more elements than 64 bits can count")
     total = elements * bits
     if total % 8:
-        _malformed(path, f"tensor {name!r}, {entry.dtype} {list(entry.shape)}, does not fill whole bytes")
-    return total // 8
+        raise _StrangeError(f", {dtype} {list(shape)}, does not fill whole bytes")
+    return dtype, shape, total // 8
 
 
 def _malformed(path: Where, what: str, hint: str = REDOWNLOAD) -> NoReturn:

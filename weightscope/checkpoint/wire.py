@@ -13,7 +13,7 @@ from huggingface_hub.errors import OfflineModeIsEnabled
 
 from weightscope.checkpoint.claims import etag_of, number
 from weightscope.checkpoint.exchange import Deadline, Exchange, session
-from weightscope.checkpoint.failures import LOST, ClientError, InvalidURL, failure, refusal, transport
+from weightscope.checkpoint.failures import LOST, ClientError, InvalidURL, failure, is_unresolved, refusal, transport
 from weightscope.errors import RemoteError, Where
 
 T = TypeVar("T")
@@ -153,7 +153,7 @@ def _asked(url: str, headers: Mapping[str, str], where: Where) -> Iterator[Any]:
     except OfflineModeIsEnabled:
         raise RemoteError("is not here, and HF_HUB_OFFLINE is set", where=where) from None
     except ClientError as error:
-        if type(error).__name__ in LOST:
+        if type(error).__name__ in LOST or is_unresolved(error):
             raise failure(error, where) from None
         raise _AgainError(transport(error)) from None
     except (InvalidURL, ValueError) as error:

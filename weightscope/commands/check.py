@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from weightscope.commands.options import OutputOption, VariantOption, working_directory
-from weightscope.errors import UsageError, WeightscopeError, one_line
+from weightscope.commands.options import (
+    JsonOption,
+    OutputOption,
+    QuietOption,
+    VariantOption,
+    chosen,
+    working_directory,
+)
+from weightscope.commands.several import note
+from weightscope.errors import UsageError, WeightscopeError
 
 
 class CheckFormat(StrEnum):
@@ -37,36 +45,36 @@ def check(
         list[str] | None,
         typer.Argument(
             metavar="MODEL...",
-            help="Checkpoint directories, weight files, index files, configs, or org/name on the Hub.",
+            help="Checkpoint directories, weight files, index files, configs, or remote models: org/name, a URL.",
             show_default=False,
         ),
     ] = None,
     fail_on: Annotated[
-        FailOn | None, typer.Option("--fail-on", help="The least severity that fails.  [default: error]")
+        FailOn | None, typer.Option("--fail-on", help="The lowest severity that fails.  [default: error]")
     ] = None,
     ignore: Annotated[
         list[str] | None,
-        typer.Option(
-            "--ignore", metavar="CODE[:PATTERN]", help="Leave a code out, everywhere or for tensors that match."
-        ),
+        typer.Option("--ignore", metavar="CODE[:PATTERN]", help="Ignore a code, everywhere or for matching tensors."),
     ] = None,
     values: Annotated[
         bool | None, typer.Option("--values/--no-values", help="Read the data too: NaN, zeros, tied heads.")
     ] = None,
     cache: Annotated[
-        bool, typer.Option("--cache", help="Check every model of the local Hugging Face cache as well.")
+        bool, typer.Option("--cache", help="Check every model of the local Hugging Face cache, too.")
     ] = False,
     explain: Annotated[
-        str | None, typer.Option("--explain", metavar="CODE", help="Say what a code means and what to do.")
-    ] = None,
-    format: Annotated[CheckFormat, typer.Option("--format", "-f", help="How to write the result.")] = CheckFormat.TABLE,
+        bool, typer.Option("--explain", help="Explain the code given instead of MODEL; without one, list all codes.")
+    ] = False,
+    quiet: QuietOption = False,
+    format: Annotated[CheckFormat, typer.Option("--format", "-f", help="Output format.")] = CheckFormat.TABLE,
+    json: JsonOption = False,
     output: OutputOption = None,
     variant: VariantOption = None,
 ) -> None:
-    """Whether the weights fit the config, for CI.
+    """Check weights against config.json, for CI.
 
-    Exits with 1 where something is found at or above --fail-on. Settings for a whole project go into
-    [tool.weightscope] of pyproject.toml, or weightscope.toml: fail-on, ignore, values.
+    The exit code is 1 if a finding is at or above --fail-on. Settings of a project go into [tool.weightscope] of
+    pyproject.toml, or weightscope.toml: fail-on, ignore, values.
 
     \b
     Examples:
@@ -75,10 +83,9 @@ def check(
       weightscope check --cache
       weightscope check --explain tie-mismatch
     """
-    if explain is not None:
-        from weightscope.output.explain import explanation
-
-        sys.stdout.write(explanation(explain))
+    written = chosen(format, json=json, quiet=quiet)
+    if explain:
+        _explain(models or [], written, output)
         return
     named = [(model, "") for model in models or ()] + (_cached() if cache else [])
     if not named:
@@ -88,11 +95,12 @@ def check(
         )
     from weightscope.analyses.checking import Policy
     from weightscope.api.checking import check_model
-    from weightscope.output.check import emit_check
+    from weightscope.output.check import emit_check, verdicts
     from weightscope.output.progress import Progress
+    from weightscope.output.write import put
     from weightscope.settings import find_settings
 
-    settings = find_settings(working_directory(), note=_note)
+    settings = find_settings(working_directory(), note=note)
     policy = Policy.of(fail_on or settings.fail_on, [*settings.ignore, *(ignore or ())])
     results, failures = [], []
     for model, reference in named:
@@ -105,20 +113,31 @@ def check(
                 results.append(verdict)
             except WeightscopeError as error:
                 failures.append(error)
-    if results:
-        emit_check(results, format.value, output)
+    if quiet:
+        put(verdicts(results, named=len(named) > 1), output)
+    elif results:
+        emit_check(results, written.value, output)
     # What could not be checked at all is said last, and weighs more than any finding.
     for failure in failures[:-1]:
-        _note(str(failure))
+        note(str(failure))
     if failures:
         raise failures[-1]
     if not all(result.ok for result in results):
         raise typer.Exit(1)
 
 
-def _note(text: str) -> None:
-    """A line on standard error, where the result never is."""
-    typer.echo(f"weightscope: {one_line(text)}", err=True)
+def _explain(codes: list[str], format: CheckFormat, output: Path | None) -> None:
+    """What one code means, or all codes in a line each.
+
+    Raises:
+        UsageError: no such code, or a format that has no place for it.
+    """
+    from weightscope.output.explain import explanation
+    from weightscope.output.write import Format, emit
+
+    if format.value not in set(Format):
+        raise UsageError(f"--explain has no --format {format}", hint=f"formats are {', '.join(Format)}")
+    emit(explanation(codes), Format(format.value), output)
 
 
 def _cached() -> list[tuple[str, str]]:
@@ -127,5 +146,5 @@ def _cached() -> list[tuple[str, str]]:
 
     found, bare = checkable()
     for reference in bare:
-        _note(f"{reference}: no weights in the local cache, not checked")
+        note(f"{reference}: no weights in the local cache, not checked")
     return [(str(snapshot.path), snapshot.reference) for snapshot in found]

@@ -2,48 +2,72 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from weightscope.commands.options import (
+    ExactOption,
     FormatOption,
-    ModelPath,
+    JsonOption,
+    ModelPaths,
     OutputOption,
     VariantOption,
-    open_quietly,
-    own_files,
+    chosen,
     refuse_incomplete,
 )
-from weightscope.output.write import Format, emit
+from weightscope.output.write import Format
+
+if TYPE_CHECKING:
+    from weightscope.analyses.summary import Summary
+    from weightscope.api.model import Model
+    from weightscope.output.document import Document
 
 
 def inspect(
-    model: ModelPath,
+    models: ModelPaths,
+    exact: ExactOption = False,
+    values: Annotated[
+        bool, typer.Option("--values", help="Read the embedding and the head to see whether they are equal.")
+    ] = False,
     format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
     output: OutputOption = None,
     variant: VariantOption = None,
-    values: Annotated[
-        bool, typer.Option("--values", help="Read embedding and head to see whether they are equal.")
-    ] = False,
 ) -> None:
-    """What is this: family, size, parameters, anything wrong.
+    """Summarize a checkpoint: family, size, parameters, faults.
 
-    Reads the files' headers only, so the size of the weights does not matter.
+    Only the headers of the files are read, so the size of the weights does not matter.
 
     \b
     Examples:
       weightscope inspect ./Llama-3.1-8B
-      weightscope inspect ./model.safetensors --format json
+      weightscope inspect models/*
+      weightscope inspect ./model.safetensors --json
     """
+    written = chosen(format, json=json)
+    from weightscope.commands.several import ask_each
     from weightscope.output.progress import Progress
+    from weightscope.output.several import emit_all
 
-    opened = open_quietly(model, variant)
-    from weightscope.output.views import inspect_document
+    summaries: list[Summary] = []
 
-    if values:
-        with Progress("Comparing") as progress:
-            opened.compare_tied_values(progress)
-    emit(inspect_document(opened.summary()), format, output, own_files(opened))
-    # What is here was shown; that it is not all is still a failure.
-    refuse_incomplete(opened)
+    def answer(model: Model) -> Document:
+        from weightscope.output.views import inspect_document
+
+        if values:
+            with Progress("Comparing") as progress:
+                model.compare_tied_values(progress)
+        summaries.append(model.summary())
+        return inspect_document(summaries[-1], exact=exact)
+
+    # What is here is shown; that it is not all is still a failure.
+    answers = ask_each(models, variant, answer, refuse_incomplete)
+    overview = None
+    if len(models) > 1 and summaries:
+        from weightscope.output.overview import overview_document
+
+        overview = overview_document(summaries, exact=exact)
+    if answers.documents:
+        emit_all(answers.documents, written, output, answers.protected, overview=overview)
+    answers.raise_failures()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -14,26 +15,39 @@ from weightscope.output.write import Format
 if TYPE_CHECKING:
     from weightscope.api.model import Model
 
-ModelPath = Annotated[
-    str,
-    typer.Argument(
-        show_default=False,
-        help="A checkpoint directory, a .safetensors, .bin, .pt or .pth file, an *.index.json, a config.json; "
-        "or elsewhere: org/name[@REVISION], hf://org/name/FILE, a URL.",
-    ),
-]
-FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to write the result.")]
+Form = TypeVar("Form", bound=StrEnum)
+
+MODEL_HELP = (
+    "A checkpoint directory, a weight file, an *.index.json, a config.json; "
+    "or a remote model: org/name[@REVISION], hf://org/name/FILE, a URL."
+)
+ModelPath = Annotated[str, typer.Argument(metavar="MODEL", show_default=False, help=MODEL_HELP)]
+ModelPaths = Annotated[list[str], typer.Argument(metavar="MODEL...", show_default=False, help=MODEL_HELP)]
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="Output format.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict alone.")]
 ExactOption = Annotated[bool, typer.Option("--exact", help="Show counts and bytes with all digits.")]
-OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the result to FILE instead.")
-]
+OutputOption = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the result to FILE.")]
 VariantOption = Annotated[
-    str | None, typer.Option("--variant", metavar="NAME", help="Read model.NAME.safetensors, as diffusers names it.")
+    str | None, typer.Option("--variant", metavar="NAME", help="Read model.NAME.safetensors instead.")
 ]
 
 
 # The model that was opened last: it ends with the process, not with the command, which would free it piece by piece.
 _kept: list[Model] = []
+
+
+def chosen(format: Form, *, json: bool, quiet: bool = False) -> Form:
+    """The format that was asked for, by --format or by --json.
+
+    Raises:
+        UsageError: two of --format, --json and --quiet that exclude each other.
+    """
+    if json and format not in ("table", "json"):
+        raise UsageError(f"--json and --format {format} are mutually exclusive")
+    if quiet and (json or format != "table"):
+        raise UsageError(f"--quiet and {'--json' if json else f'--format {format}'} are mutually exclusive")
+    return type(format)("json") if json else format
 
 
 def open_quietly(path: str, variant: str | None) -> Model:

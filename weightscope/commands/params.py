@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from weightscope.commands.options import (
+    ExactOption,
     FormatOption,
-    ModelPath,
+    JsonOption,
+    ModelPaths,
     OutputOption,
     VariantOption,
-    open_quietly,
-    own_files,
+    chosen,
     refuse_incomplete,
 )
 from weightscope.errors import UsageError
-from weightscope.output.write import Format, emit
+from weightscope.output.write import Format
+
+if TYPE_CHECKING:
+    from weightscope.api.model import Model
+    from weightscope.output.document import Document
 
 
 class By(StrEnum):
@@ -27,41 +32,64 @@ class By(StrEnum):
     ROLE = "role"
     LAYER = "layer"
     DTYPE = "dtype"
+    QUANTIZATION = "quantization"
     MODULE = "module"
 
 
 def params(
-    model: ModelPath,
+    models: ModelPaths,
     by: Annotated[By, typer.Option("--by", help="What to break the parameters down by.")] = By.COMPONENT,
     depth: Annotated[
-        int | None, typer.Option("--depth", min=1, help="With --by module: the first words of the path only.")
+        int | None, typer.Option("--depth", min=1, help="With --by module: how many words of the path to keep.")
     ] = None,
+    exact: ExactOption = False,
     format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
     output: OutputOption = None,
     variant: VariantOption = None,
 ) -> None:
-    """Where the parameters live: component, role, layer, ….
+    """Count parameters by component, role, layer, dtype or module.
 
     A config.json alone is enough: it says what the architecture should hold.
 
     \b
     Examples:
       weightscope params ./Llama-3.1-8B --by layer
-      weightscope params config.json
+      weightscope params config.json --exact
     """
+    written = chosen(format, json=json)
     if depth is not None and by is not By.MODULE:
-        raise UsageError("--depth goes with --by module")
-    opened = open_quietly(model, variant)
-    from weightscope.output.views import params_document
+        raise UsageError("--depth requires --by module")
+    from weightscope.commands.several import ask_each
+    from weightscope.output.several import emit_all
 
-    refuse_incomplete(opened)
-    if by is By.DTYPE and not opened.checkpoint.tensors:
+    def answer(model: Model) -> Document:
+        from weightscope.output.views import params_document
+
+        _refuse_what_nothing_tells(model, by)
+        return params_document(model.summary(), by.value, model.breakdown(by.value, depth), exact=exact)
+
+    answers = ask_each(models, variant, answer)
+    if answers.documents:
+        emit_all(answers.documents, written, output, answers.protected)
+    answers.raise_failures()
+
+
+def _refuse_what_nothing_tells(model: Model, by: By) -> None:
+    """Raise where the files do not hold what is asked for.
+
+    Raises:
+        UsageError: no weights to tell dtypes, or no shapes to count.
+        CheckpointError: shards are missing.
+    """
+    refuse_incomplete(model)
+    if by is By.DTYPE and not model.checkpoint.tensors:
         raise UsageError(
-            "--by dtype needs weights", where=model, hint="a config or an index alone does not say what is stored"
+            "--by dtype needs weights", where=model.reference, hint="a config or an index alone has no stored dtypes"
         )
-    if opened.checkpoint.format == "index" and opened.declaration is None:
+    if model.checkpoint.format == "index" and model.declaration is None:
         raise UsageError(
-            "an index gives names and total size, no shapes", where=model, hint="put the model's config.json beside it"
+            "an index gives names and total size, no shapes",
+            where=model.reference,
+            hint="put the model's config.json beside it",
         )
-    document = params_document(opened.summary(), by.value, opened.breakdown(by.value, depth))
-    emit(document, format, output, own_files(opened))

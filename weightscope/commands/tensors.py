@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from weightscope.commands.options import (
     ExactOption,
     FormatOption,
-    ModelPath,
+    JsonOption,
     OutputOption,
     VariantOption,
-    open_quietly,
-    own_files,
+    chosen,
     refuse_incomplete,
 )
 from weightscope.errors import UsageError
-from weightscope.output.write import Format, emit
+from weightscope.output.write import Format
+
+if TYPE_CHECKING:
+    from weightscope.api.model import Model
+    from weightscope.output.document import Document
+
+
+# What only a pattern has.
+SELECTS = re.compile(r"[*?\[{]")
 
 
 class SortBy(StrEnum):
@@ -31,11 +40,14 @@ class SortBy(StrEnum):
 
 
 def tensors(
-    model: ModelPath,
-    pattern: Annotated[
-        str | None,
-        typer.Argument(show_default=False, help="Names to show: * and ? as in file names, {} or {0-3} for numbers."),
-    ] = None,
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL... [PATTERN]",
+            show_default=False,
+            help="One or more models, and which names to show: * and ? as in file names, {} or {0-3} for numbers.",
+        ),
+    ],
     role: Annotated[list[str] | None, typer.Option("--role", help="Only this role; repeatable.")] = None,
     layer: Annotated[list[str] | None, typer.Option("--layer", help="Only this layer, or 3-7; repeatable.")] = None,
     dtype: Annotated[list[str] | None, typer.Option("--dtype", help="Only this dtype; repeatable.")] = None,
@@ -50,6 +62,7 @@ def tensors(
     ] = False,
     exact: ExactOption = False,
     format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
     output: OutputOption = None,
     variant: VariantOption = None,
 ) -> None:
@@ -65,25 +78,46 @@ def tensors(
     """
     from weightscope.analyses.filtering import Filter, what_there_is
 
+    written = chosen(format, json=json)
+    models, pattern = models_and_pattern(models)
     wanted = Filter.of(pattern, role or (), layer or (), dtype or ())
-    opened = open_quietly(model, variant)
-    from weightscope.output.tensors import tensors_document
+    from weightscope.commands.several import ask_each
+    from weightscope.output.several import emit_all
 
-    refuse_incomplete(opened)
-    if dtype and not opened.checkpoint.tensors:
-        raise UsageError(
-            "--dtype needs weights", where=model, hint="a config or an index alone does not say what is stored"
+    def answer(model: Model) -> Document:
+        from weightscope.output.tensors import tensors_document
+
+        _refuse_what_nothing_tells(model, by_dtype=bool(dtype))
+        everything = list(model.listing())
+        listed = [(group, row) for group, row in everything if wanted.fits(row)]
+        return tensors_document(
+            model.summary(),
+            listed,
+            total=len(model.checkpoint.names),
+            expand=expand,
+            sort=sort.value if sort else None,
+            top=top,
+            notes=() if listed else what_there_is(wanted, [row for _, row in everything]),
+            exact=exact,
         )
-    everything = list(opened.listing())
-    listed = [(group, row) for group, row in everything if wanted.fits(row)]
-    document = tensors_document(
-        opened.summary(),
-        listed,
-        total=len(opened.checkpoint.names),
-        expand=expand,
-        sort=sort.value if sort else None,
-        top=top,
-        notes=() if listed else what_there_is(wanted, [row for _, row in everything]),
-        exact=exact,
-    )
-    emit(document, format, output, own_files(opened), paged=expand)
+
+    answers = ask_each(models, variant, answer)
+    if answers.documents:
+        emit_all(answers.documents, written, output, answers.protected, paged=expand)
+    answers.raise_failures()
+
+
+def models_and_pattern(arguments: list[str]) -> tuple[list[str], str | None]:
+    """The MODELs, and the PATTERN if the last argument is one: what is no path, no address and no org/name."""
+    *models, last = arguments
+    if not models or Path(last).exists() or (re.search(r"[/:\\]", last) and not SELECTS.search(last)):
+        return arguments, None
+    return models, last
+
+
+def _refuse_what_nothing_tells(model: Model, *, by_dtype: bool) -> None:
+    refuse_incomplete(model)
+    if by_dtype and not model.checkpoint.tensors:
+        raise UsageError(
+            "--dtype needs weights", where=model.reference, hint="a config or an index alone has no stored dtypes"
+        )

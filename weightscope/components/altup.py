@@ -13,8 +13,8 @@ from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import Block
 from weightscope.components.layer_inputs import LayerInput
 from weightscope.components.norm import RMSNorm
+from weightscope.components.projection import Projection
 from weightscope.components.running import At, linear
-from weightscope.components.vision.projector import Projection
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -47,11 +47,9 @@ class Streams(Component, frozen=True, kw_only=True):
         return Repeat(name=name, indices=range(self.streams - 1), child=child, of="part")
 
     def children(self) -> Iterable[Component]:
-        """One projection for each further stream."""
         return (self.repeated,)
 
     def equation(self, x: str = "x") -> str:
-        """What becomes of each stream."""
         if self.leaving:
             return f"mean over {int(self.streams)} streams of unembed·{x}, each as large as the first"
         return f"{int(self.streams)} streams: {x}, and altup_proj·{x} as large as {x}"
@@ -83,7 +81,6 @@ class AltUp(Component, frozen=True, kw_only=True):
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """A router, the coefficients of prediction and correction, and a factor for each element."""
         return (
             Linear("modality_router", Role.ALTUP_ROUTER),
             Linear("prediction_coefs", Role.ALTUP_PREDICTION),
@@ -92,7 +89,6 @@ class AltUp(Component, frozen=True, kw_only=True):
         )
 
     def sizes(self) -> Sizes:
-        """The router has a number for each stream."""
         return {
             Role.ALTUP_ROUTER: (self.streams, self.width),
             Role.ALTUP_PREDICTION: (self.streams * self.streams, self.streams),
@@ -106,11 +102,9 @@ class AltUp(Component, frozen=True, kw_only=True):
         return RMSNorm(name="router_norm", role=Role.ALTUP_NORM, size=self.width, eps=self.eps)
 
     def children(self) -> Iterable[Component]:
-        """The router's norm."""
         return (self.norm,)
 
     def terms(self) -> Mapping[Role, str]:
-        """How the streams depend on each other."""
         return {
             Role.ALTUP_ROUTER: "m = tanh(altup_router·norm(x) / width)   x is the active stream",
             Role.ALTUP_PREDICTION: "stream i is predicted as itself + Σ_j (altup_prediction·m)_ij · stream j",
@@ -147,11 +141,9 @@ class Laurel(Component, frozen=True, kw_only=True):
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """Two narrow matrices."""
         return Linear("linear_left", Role.LAUREL_LEFT), Linear("linear_right", Role.LAUREL_RIGHT)
 
     def sizes(self) -> Sizes:
-        """Down to the rank, and back."""
         return {Role.LAUREL_LEFT: (self.rank, self.width), Role.LAUREL_RIGHT: (self.width, self.rank)}
 
     @property
@@ -160,15 +152,12 @@ class Laurel(Component, frozen=True, kw_only=True):
         return RMSNorm(name="post_laurel_norm", role=Role.LAUREL_NORM, size=self.width, eps=self.eps)
 
     def children(self) -> Iterable[Component]:
-        """The norm."""
         return (self.norm,)
 
     def equation(self, x: str = "x") -> str:
-        """A residual of low rank."""
         return f"{x} + rms_norm(laurel_right·laurel_left·{x})"
 
     def terms(self) -> Mapping[Role, str]:
-        """The two products."""
         return {Role.LAUREL_LEFT: "l = laurel_left·x", Role.LAUREL_RIGHT: "laurel_right·l"}
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
@@ -187,7 +176,6 @@ class AltUpBlock(Component, frozen=True, kw_only=True):
     scaled: bool = True
 
     def children(self) -> Iterable[Component]:
-        """In the order of the forward pass."""
         return self.altup, self.laurel, self.block, self.layer_input
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:

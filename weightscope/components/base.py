@@ -55,7 +55,6 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             NotImplementedByWeightscope: this component only knows its sizes.
         """
-        del x
         raise NotImplementedByWeightscope(
             f"the forward pass of {type(self).__name__} is not implemented", where=at.prefix
         )
@@ -80,7 +79,6 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
 
     def notes(self, roles: Iterable[Role]) -> Iterable[str]:
         """Sentences about the weights of these roles that neither equation nor terms tell."""
-        del roles
         return ()
 
     def conflicts(self) -> Iterable[Conflict]:

@@ -16,5 +16,4 @@ class Buffers(Component, frozen=True, kw_only=True):
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """The buffers."""
         return self.items

@@ -39,7 +39,6 @@ class Block(Component, frozen=True, kw_only=True):
     after: tuple[Component, ...] = ()
 
     def children(self) -> Iterable[Component]:
-        """In the order of the forward pass."""
         parts = (
             self.input_norm,
             self.attention,
@@ -111,7 +110,6 @@ class Decoder(Component, frozen=True, kw_only=True):
     leave: Component | None = None
 
     def children(self) -> Iterable[Component]:
-        """In the order of the forward pass."""
         first = (self.embedding, self.layer_inputs, self.widen, self.positions, self.embedding_norm, self.enter)
         parts = (*first, *self.blocks, self.leave, self.final_norm, self.narrow)
         return tuple(part for part in parts if part is not None)
@@ -186,7 +184,6 @@ class CausalLM(Component, frozen=True, kw_only=True):
     refused: str = ""
 
     def children(self) -> Iterable[Component]:
-        """In the order of the forward pass, auxiliary parts last."""
         return (self.decoder, *((self.head,) if self.head else ()), *self.extras)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:

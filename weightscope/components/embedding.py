@@ -38,21 +38,17 @@ class Embedding(Component, frozen=True, kw_only=True):
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """One table."""
         return (self.table,)
 
     def sizes(self) -> Sizes:
-        """(rows, width)."""
         return {self.role: (self.rows, self.width)}
 
     def equation(self, x: str = "") -> str:
-        """A row of the table."""
         index = "position" if self.role is Role.POSITION_EMBEDDING else "token"
         index += f" + {self.offset}" if self.offset else ""
         return f"{self.role}[{x or index}]" + (f" · {self.scale:.5g}" if self.scale != 1.0 else "")
 
     def terms(self) -> Mapping[Role, str]:
-        """The row."""
         return {self.role: self.equation()}
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
@@ -87,22 +83,18 @@ class Head(Component, frozen=True, kw_only=True):
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """One matrix."""
         return (self.table,)
 
     def sizes(self) -> Sizes:
-        """(vocabulary, width)."""
         return {Role.LM_HEAD: (self.vocabulary, self.width)}
 
     def equation(self, x: str = "x") -> str:
-        """A number for each token of the vocabulary."""
         table = str(Role.TOKEN_EMBEDDING if self.tied else Role.LM_HEAD)
         scores = f"{f'({table} / |its rows|)' if self.normalized else table}·{x}"
         scores += f" · {self.scale:.4g}" if self.scale != 1.0 else ""
         return f"cap({scores}, {self.softcap:g})" if self.softcap else scores
 
     def terms(self) -> Mapping[Role, str]:
-        """The logits."""
         return {Role.LM_HEAD: self.equation()}
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
@@ -128,19 +120,15 @@ class Classifier(Component, frozen=True, kw_only=True):
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """One matrix, and its bias for token classification."""
         return (Plain("", Role.CLASSIFIER, bias=self.bias),)
 
     def sizes(self) -> Sizes:
-        """(labels, width)."""
         return {Role.CLASSIFIER: (Size(self.labels, "id2label"), self.width)}
 
     def equation(self, x: str = "x") -> str:
-        """A number for each class."""
         return f"classifier·{x}"
 
     def terms(self) -> Mapping[Role, str]:
-        """The scores."""
         return {Role.CLASSIFIER: self.equation()}
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:

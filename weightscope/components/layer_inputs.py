@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.embedding import Embedding
 from weightscope.components.feed_forward.activations import WORDS, activate
 from weightscope.components.norm import RMSNorm
+from weightscope.components.projection import Projection
 from weightscope.components.running import At
-from weightscope.components.vision.projector import Projection
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -63,7 +63,6 @@ class LayerInputs(Component, frozen=True, kw_only=True):
         return RMSNorm(name="per_layer_projection_norm", role=Role.LAYER_EMBEDDING_NORM, size=self.inner, eps=self.eps)
 
     def children(self) -> Iterable[Component]:
-        """The table, the projection and its norm."""
         return self.table, self.projection, self.norm
 
     def make(self, tokens: torch.Tensor, x: torch.Tensor, at: At) -> None:
@@ -86,6 +85,7 @@ class LayerInput(Component, frozen=True, kw_only=True):
     inner: Size
     activation: str
     eps: float
+    word: ClassVar[str] = "layer input"
 
     @property
     def gate(self) -> Projection:
@@ -107,16 +107,9 @@ class LayerInput(Component, frozen=True, kw_only=True):
         return RMSNorm(name="post_per_layer_input_norm", role=Role.LAYER_INPUT_NORM, size=self.width, eps=self.eps)
 
     def children(self) -> Iterable[Component]:
-        """In the order of the forward pass."""
         return self.gate, self.projection, self.norm
 
-    @property
-    def word(self) -> str:
-        """What the stage is called."""
-        return "layer input"
-
     def equation(self, x: str = "x") -> str:
-        """Gated by the layer's x, as in an MLP."""
         gated = f"{WORDS.get(self.activation, self.activation)}(per_layer_input_gate·{x}) ⊙ layer_input"
         return f"{x} + rms_norm(per_layer_projection·({gated}))"
 
@@ -133,26 +126,20 @@ class LayerInput(Component, frozen=True, kw_only=True):
 class LayerScale(Component, frozen=True, kw_only=True):
     """x · a number that is stored as a buffer."""
 
+    word: ClassVar[str] = "layer scale"
+
     @property
     def stored(self) -> Iterable[StorageItem]:
         """One number, not learned by gradient."""
         return (Buffer("layer_scalar", Role.LAYER_SCALE, (Size(1),), optional=False),)
 
     def sizes(self) -> Sizes:
-        """(1)."""
         return {Role.LAYER_SCALE: (Size(1),)}
 
-    @property
-    def word(self) -> str:
-        """What the stage is called."""
-        return "layer scale"
-
     def equation(self, x: str = "x") -> str:
-        """One product."""
         return f"{x} · {Role.LAYER_SCALE}"
 
     def terms(self) -> Mapping[Role, str]:
-        """The factor."""
         return {Role.LAYER_SCALE: self.equation()}
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:

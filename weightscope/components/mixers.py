@@ -20,7 +20,6 @@ class MixerBlock(Component, frozen=True, kw_only=True):
     mixer: Component
 
     def children(self) -> Iterable[Component]:
-        """In the order of the forward pass."""
         return self.norm, self.mixer
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
@@ -40,7 +39,6 @@ class SideBySide(Component, frozen=True, kw_only=True):
     scales: tuple[tuple[float, float], ...]
 
     def children(self) -> Iterable[Component]:
-        """The mixers."""
         return self.parts
 
     @property
@@ -49,7 +47,6 @@ class SideBySide(Component, frozen=True, kw_only=True):
         return " + ".join(part.word for part in self.parts)
 
     def equation(self, x: str = "x") -> str:
-        """The sum."""
         return " + ".join(
             f"{_times(leaving)}{part.equation(f'{_times(entering)}{x}')}"
             for part, (entering, leaving) in zip(self.parts, self.scales, strict=True)
@@ -83,7 +80,6 @@ class NormedBlock(Component, frozen=True, kw_only=True):
     feed_forward_scales: tuple[float, float] = (1.0, 1.0)
 
     def children(self) -> Iterable[Component]:
-        """In the order of the forward pass."""
         return self.input_norm, self.attention, self.feed_forward_norm, self.feed_forward
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:

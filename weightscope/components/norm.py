@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component, Repeat
 from weightscope.components.running import At
@@ -29,27 +29,19 @@ class RMSNorm(Component, frozen=True, kw_only=True):
     offset: float = 0.0
     weighted: bool = True
     optional: bool = False
+    word: ClassVar[str] = "rms_norm"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """One vector, or nothing."""
         return (Plain("", self.role, optional=self.optional),) if self.weighted else ()
 
     def sizes(self) -> Sizes:
-        """(size)."""
         return {self.role: (self.size,)} if self.weighted else {}
 
-    @property
-    def word(self) -> str:
-        """Its usual name."""
-        return "rms_norm"
-
     def equation(self, x: str = "x") -> str:
-        """Scaled to a root mean square of 1, then by the weight."""
         return f"{x} / rms({x})" + (f" · {_factor(self.role, self.offset)}" if self.weighted else "")
 
     def terms(self) -> Mapping[Role, str]:
-        """The factor of each element."""
         return {self.role: f"{self.equation()}   rms(x) = √(mean(x²) + {self.eps:g})"} if self.weighted else {}
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
@@ -79,32 +71,24 @@ class LayerNorm(Component, frozen=True, kw_only=True):
     weighted: bool = True
     offset: float = 0.0
     heads: Size | None = None
+    word: ClassVar[str] = "layer_norm"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """A vector, and its bias, or nothing."""
         return (Plain("", self.role, bias=self.bias),) if self.weighted else ()
 
     def sizes(self) -> Sizes:
-        """(size), or (heads, size)."""
         if not self.weighted:
             return {}
         return {self.role: (self.size,) if self.heads is None else (self.heads, self.size)}
 
-    @property
-    def word(self) -> str:
-        """Its usual name."""
-        return "layer_norm"
-
     def equation(self, x: str = "x") -> str:
-        """Shifted to mean 0, scaled to variance 1, then by the weight, then shifted by the bias."""
         scaled = f"({x} − mean({x})) / std({x})"
         if not self.weighted:
             return scaled
         return f"{scaled} · {_factor(self.role, self.offset)}" + (" + bias" if self.bias else "")
 
     def terms(self) -> Mapping[Role, str]:
-        """The factor of each element, and what is added to it."""
         return {self.role: f"{self.equation()}   std(x) = √(var(x) + {self.eps:g})"} if self.weighted else {}
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
@@ -135,7 +119,6 @@ class NumberedNorms(Component, frozen=True, kw_only=True):
         return Repeat(name="norms", indices=range(self.heads), child=self.norm, of="part")
 
     def children(self) -> Iterable[Component]:
-        """One norm a head."""
         return (self.repeated,)
 
     @property
@@ -144,7 +127,6 @@ class NumberedNorms(Component, frozen=True, kw_only=True):
         return self.norm.word
 
     def equation(self, x: str = "x") -> str:
-        """The norm's, of one head."""
         return self.norm.equation(x)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:

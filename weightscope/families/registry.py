@@ -15,7 +15,6 @@ from weightscope.components.base import Component, Group
 from weightscope.components.embedding import Head
 from weightscope.components.walk import Slot, find, walk
 from weightscope.config import Config
-from weightscope.errors import UndeclaredError
 from weightscope.families.table import MODULES
 from weightscope.quantization.common.method import Method, is_candidate, module_of
 from weightscope.quantization.common.modules import Covered, Piece, Schemes, split
@@ -152,7 +151,7 @@ def component_of(config: Config, root: str, default_type: str) -> Component:
     model_type = config.model_type or default_type
     found = find_family(model_type)
     if found is None:
-        raise UndeclaredError(f"{config.prefix}model_type {model_type!r} is not declared", where=config.source)
+        raise config.undeclared(f"{config.prefix}model_type {model_type!r} is not declared")
     return found.component(config, root)
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from weightscope.analyses.checking import CheckResult
 from weightscope.output import words
-from weightscope.output.document import Cell, Column, Document, Table
-from weightscope.output.write import Format, emit, put, render
+from weightscope.output.document import Cell, Column, Document, Table, Verdict
+from weightscope.output.overview import found, verdicts_document
+from weightscope.output.several import emit_all
+from weightscope.output.write import Format, put, render
 
 RECORDS = tuple(
     Column(title=title)
@@ -40,19 +40,20 @@ def emit_check(results: Sequence[CheckResult], format: str, output: Path | None)
     Raises:
         UsageError: the file cannot be written, or is one of a MODEL's own.
     """
-    documents = [_document(result, results) for result in results]
-    if format == Format.TABLE and output is None:
-        for number, document in enumerate(documents):
-            sys.stdout.write("\n" if number else "")
-            emit(document, Format.TABLE, None)
-        return
-    if format in (Format.TABLE, Format.MARKDOWN):
-        text = "\n".join(render(document, Format(format)) for document in documents)
-    elif format in (Format.JSON, Format.CSV):
-        text = render(documents[0], Format(format))
+    protected = [path for result in results for path in _files_of(result.reference)]
+    if format in (Format.JSON, Format.CSV):
+        put(render(_document(results[0], results), Format(format)), output, protected)
+    elif format in (Format.TABLE, Format.MARKDOWN):
+        documents = [(result.reference, _document(result, results)) for result in results]
+        overview = verdicts_document(results) if len(results) > 1 else None
+        emit_all(documents, Format(format), output, protected, overview=overview)
     else:
-        text = _ci_writer(format)(results)
-    put(text, output, [path for result in results for path in _files_of(result.reference)])
+        put(_ci_writer(format)(results), output, protected)
+
+
+def verdicts(results: Sequence[CheckResult], *, named: bool) -> str:
+    """The verdict alone, a line each, with the MODEL where there are several."""
+    return "".join(f"{_word(result)}{f'  {result.reference}' if named else ''}\n" for result in results)
 
 
 def _ci_writer(format: str) -> Callable[[Sequence[CheckResult]], str]:
@@ -69,20 +70,22 @@ def _files_of(reference: str) -> list[Path]:
 
 
 def _document(result: CheckResult, results: Sequence[CheckResult]) -> Document:
-    counts = Counter(str(finding.severity) for finding in result.findings)
-    found = ", ".join(words.plural(counts[severity], noun) for severity, noun in
-                      (("error", "error"), ("warning", "warning"), ("info", "note")) if counts[severity])  # fmt: skip
     looked = f"{words.plural(result.checked.tensors, 'tensor')}, {words.plural(result.checked.rules, 'rule')}"
     return Document(
         data=check_data(results),
-        title="ok" if result.ok else "failed",
-        subtitle=result.reference + (f" · {found}" if found else ""),
+        title=result.reference,
+        verdict=_word(result),
+        subtitle=found(result.findings),
         facts=(),
         table=Table(columns=(), rows=()),
         records=_records(results),
         findings=result.findings,
         closing=f"Checked {looked}.",
     )
+
+
+def _word(result: CheckResult) -> Verdict:
+    return "ok" if result.ok else "failed"
 
 
 def _records(results: Sequence[CheckResult]) -> Table:

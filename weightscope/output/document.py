@@ -11,6 +11,7 @@ from weightscope.findings import Finding
 Kind = Literal["text", "name", "count", "amount", "bytes", "share", "number"]
 Cell = str | int | float | None
 Weight = Literal["strong", "plain", "faint"]
+Verdict = Literal["ok", "failed"]
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +36,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 class Document(msgspec.Struct, frozen=True, kw_only=True):
     """`data` is what JSON shows. `records` is the flat table for CSV where `table` groups its rows for people.
 
-    `exact` shows amounts and bytes with all their digits.
+    `verdict` stands first after the title, where there is one. `exact` shows amounts and bytes with all their digits.
     """
 
     data: object
@@ -48,3 +49,4 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
     closing: str = ""
     exact: bool = False
+    verdict: Verdict | None = None

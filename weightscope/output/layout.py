@@ -15,6 +15,7 @@ from weightscope.output.plain import show
 
 WEIGHT_STYLES = {"strong": "bold", "plain": "", "faint": "dim"}
 SEVERITY_STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+VERDICT_STYLES = {"ok": "bold green", "failed": "bold red"}
 GAP = "  "
 
 
@@ -31,7 +32,7 @@ Line = list[Span]
 def lay_out(document: Document, width: int | None) -> Iterator[Line]:
     """The document's lines; without a width, lines are as long as they need to be and prose is kept to 80."""
     prose = width or 80
-    yield from _fold([Span(one_line(document.title), "bold")], f"   {one_line(document.subtitle)}", prose, 0)
+    yield from _heading_lines(document, prose)
     if document.facts:
         yield []
         label_width = max(len(label) for label, _ in document.facts)
@@ -52,6 +53,16 @@ def lay_out(document: Document, width: int | None) -> Iterator[Line]:
             yield from _fold([Span(indent)], one_line(finding.hint), prose, len(indent), "dim")
     if document.closing:
         yield from _fold([], one_line(document.closing), prose, 0)
+
+
+def _heading_lines(document: Document, width: int) -> Iterator[Line]:
+    head = [Span(one_line(document.title), "bold")]
+    subtitle = one_line(document.subtitle)
+    if document.verdict:
+        head += [Span("   "), Span(document.verdict, VERDICT_STYLES[document.verdict])]
+        yield from _fold(head, f" · {subtitle}" if subtitle else "", width, 0)
+    else:
+        yield from _fold(head, f"   {subtitle}" if subtitle else "", width, 0)
 
 
 def _fold(head: Line, text: str, width: int, indent: int, style: str = "") -> Iterator[Line]:

@@ -23,7 +23,9 @@ LEADING = re.compile(r"^(?:[#>+=*-]|\d+(?=[.)](?: |$)))")
 
 def to_markdown(document: Document) -> str:
     """A heading, the facts as a list, the table, the findings as a list."""
-    lines = [f"## {inline(document.title)}", "", inline(document.subtitle), ""]
+    verdict = f"**{document.verdict}**" if document.verdict else ""
+    subtitle = " · ".join(filter(None, (verdict, inline(document.subtitle))))
+    lines = [f"## {inline(document.title)}", *(["", subtitle] if subtitle else []), ""]
     lines += [f"- **{inline(label)}**: {inline(text)}" for label, text in document.facts]
     if document.facts:
         lines.append("")

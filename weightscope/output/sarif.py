@@ -16,7 +16,7 @@ from weightscope.analyses.checking import CheckResult
 from weightscope.errors import one_line
 from weightscope.escapes import json_text
 from weightscope.findings import CODES, Finding, Severity
-from weightscope.output.explain import explanation
+from weightscope.output.explain import entry
 from weightscope.output.places import Place, located
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -52,7 +52,7 @@ def to_sarif(results: Sequence[CheckResult]) -> str:
 
 
 def _rule(code: str) -> dict[str, Any]:
-    text = _message(explanation(code).partition("\n")[2].strip())
+    text = _message(entry(code))
     return {
         "id": code,
         "shortDescription": {"text": _message(CODES[code])},

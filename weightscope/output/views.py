@@ -7,9 +7,11 @@ from pathlib import Path
 
 from weightscope.analyses.accounting import ComponentShare, Parameters
 from weightscope.analyses.breakdown import OUTSIDE, By, Row
+from weightscope.analyses.quantized import Quantization
 from weightscope.analyses.summary import Summary
 from weightscope.output import words
 from weightscope.output.document import Cell, Column, Document, Table, Weight
+from weightscope.output.overview import dtypes
 from weightscope.ranges import fill, literal
 
 COMPONENT = Column(title="Component")
@@ -18,9 +20,11 @@ TENSORS = Column(title="Tensors", kind="count")
 PARAMETERS = Column(title="Parameters", kind="count")
 SHARE = Column(title="Share", kind="share")
 BYTES = Column(title="Bytes", kind="bytes")
+# Schemes that `inspect` names; --by quantization has all.
+MOST_SCHEMES = 4
 
 
-def inspect_document(summary: Summary) -> Document:
+def inspect_document(summary: Summary, *, exact: bool = False) -> Document:
     """The breakdown by component, with what the model is above it."""
     rows, weights = _component_rows(summary.components)
     return Document(
@@ -28,6 +32,7 @@ def inspect_document(summary: Summary) -> Document:
         title=title(summary),
         subtitle=subtitle(summary),
         facts=tuple(_facts(summary)),
+        exact=exact,
         table=Table(columns=(COMPONENT, ROLE, TENSORS, PARAMETERS, SHARE), rows=rows, weights=weights, bars=True),
         records=_records(summary.components),
         notes=summary.model.notes,
@@ -48,12 +53,11 @@ def title(summary: Summary) -> str:
 def subtitle(summary: Summary) -> str:
     """Architecture, format, size, dtype."""
     model = summary.model
-    dtypes = "/".join(share.dtype for share in summary.dtypes[:3]) + ("/…" if len(summary.dtypes) > 3 else "")
     parts = [
         model.architecture or model.model_type or "unknown architecture",
         _format(summary),
         words.size(summary.bytes) if summary.bytes else "",
-        dtypes,
+        dtypes(summary),
         model.quantization or "",
     ]
     return " · ".join(part for part in parts if part)
@@ -99,6 +103,33 @@ def _facts(summary: Summary) -> Iterable[tuple[str, str]]:
     if text := _embeddings(summary):
         yield "Embeddings", text
     yield "Stored", _stored(summary)
+    yield from _quantized(summary.quantization)
+
+
+def _quantized(quantization: Quantization | None) -> Iterable[tuple[str, str]]:
+    """Each scheme with its bits, and what stayed plain."""
+    if quantization is None:
+        return
+    for number, share in enumerate(quantization.schemes[:MOST_SCHEMES]):
+        bits = ""
+        if share.bits_per_parameter is not None and share.bits_without_scales is not None:
+            bits = f", {share.bits_per_parameter:.4g} bits each ({share.bits_without_scales:.4g} without scales)"
+        yield "" if number else "Quantized", f"{share.scheme}: {words.plural(share.tensors, 'weight')}{bits}"
+    if more := len(quantization.schemes) - MOST_SCHEMES:
+        yield from (("", f"and {words.plural(more, 'more scheme')} (--by quantization)"),) if more > 0 else ()
+    for number, (said, roles) in enumerate(_plain(quantization).items()):
+        yield "" if number else "Plain", f"{', '.join(roles)}{said}"
+
+
+def _plain(quantization: Quantization) -> dict[str, list[str]]:
+    """The roles of plain matrices by what the settings say of them."""
+    found: dict[str, list[str]] = {}
+    for share in quantization.plain if quantization.schemes else ():
+        said = f", although {quantization.source} does not say so" if share.declared is False else ""
+        roles = found.setdefault(said, [])
+        if share.role not in roles:
+            roles.append(share.role)
+    return found
 
 
 def _stored(summary: Summary) -> str:
@@ -189,7 +220,7 @@ def _records(components: tuple[ComponentShare, ...]) -> Table:
     )
 
 
-def params_document(summary: Summary, by: By, rows: tuple[Row, ...]) -> Document:
+def params_document(summary: Summary, by: By, rows: tuple[Row, ...], *, exact: bool = False) -> Document:
     """The same parameters along one axis."""
     parameters = summary.parameters
     data = {
@@ -204,6 +235,7 @@ def params_document(summary: Summary, by: By, rows: tuple[Row, ...]) -> Document
         data=data,
         title=title(summary),
         subtitle=subtitle(summary),
+        exact=exact,
         facts=tuple(fact for fact in _facts(summary) if fact[0] in ("Parameters", "Active", "Auxiliary", "Embeddings")),
         table=_layer_table(rows, parameters) if by == "layer" else _row_table(rows, by, parameters),
         records=Table(

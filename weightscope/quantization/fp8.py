@@ -1,27 +1,27 @@
-"""DeepSeek-V3's FP8: E4M3 weights with one float32 scale for each block (arXiv 2412.19437, section 3.3).
+"""FP8 as `quant_method` fp8 has it: in blocks (DeepSeek-V3, arXiv 2412.19437, section 3.3) or with one scale a matrix.
 
 The published names are `weight` and `weight_scale_inv`; despite its name the scale is multiplied, not divided by.
+vLLM's and Mistral's writers call the same `weight_scale` and `qscale_weight`, DeepSeek's own files `scale`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
+from weightscope.checkpoint.entry import TensorEntry
 from weightscope.config import Config
-from weightscope.errors import UndeclaredError
+from weightscope.quantization.common.beside import EXPONENT_DTYPES
 from weightscope.quantization.common.excluded import Excluded
-from weightscope.quantization.common.float8 import scaled_by_blocks
-from weightscope.quantization.common.method import SCALES, is_matrix
+from weightscope.quantization.common.grain import Grain
+from weightscope.quantization.common.grains import grain_of
+from weightscope.quantization.common.method import SCALES, Told, is_matrix
+from weightscope.quantization.common.scaled import FLOAT8, Scaled
 from weightscope.roles import Role
-from weightscope.sizes import Size
-from weightscope.storage.base import Kind, Stored
-
-if TYPE_CHECKING:
-    import torch
+from weightscope.storage.base import Kind, Scheme, Stored
 
 # DeepSeek keeps these in BF16; transformers' fp8 quantizer leaves them out as well.
 PLAIN_ROLES = {
@@ -32,81 +32,122 @@ PLAIN_ROLES = {
     Role.MTP_PROJ,
     Role.INDEX_WEIGHT,
 }
-WEIGHTS = frozenset({"F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ"})
+EXPERTS = {Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ}
+# What writers call a weight's scale, and those of its activations; one module has one of these.
+NAMES = (
+    ("weight_scale_inv", ("activation_scale", "input_scale")),
+    ("weight_scale", ("input_scale", "activation_scale")),
+    ("qscale_weight", ("qscale_act",)),
+    ("scale", ()),
+)
+# Where no sizes of blocks are stated, transformers takes these; vLLM takes one scale a matrix.
+USUAL_BLOCKS = Grain(128, 128)
 # Scales that are powers of two are published as float32 or as the exponents alone.
-BLOCK_SCALES = SCALES | {"F8_E8M0"}
+POWERS = SCALES | {"F8_E8M0"}
 
 
 def method(config: Config, settings: dict[str, Any]) -> FP8:
     """From a `quantization_config` with `quant_method` fp8.
 
     Raises:
-        ConfigError: no sizes of blocks, or no list of modules.
-        UndeclaredError: other scales than one for each block.
+        ConfigError: sizes of blocks, or names of modules, that are none.
+        UndeclaredError: a pattern that could take too long.
     """
     block = settings.get("weight_block_size")
-    if not block:
-        raise UndeclaredError("quantization 'fp8' without weight_block_size is not implemented", where=config.source)
-    if not (isinstance(block, list) and len(block) == 2 and all(type(n) is int and n > 0 for n in block)):
+    if block is not None and not (
+        isinstance(block, list) and len(block) == 2 and all(type(n) is int and n > 0 for n in block)
+    ):
         raise config.error(f"weight_block_size is {block!r:.60}, not two positive numbers")
-    excluded = Excluded.of(config, "modules_to_not_convert", settings.get("modules_to_not_convert"))
-    return FP8(blocks=BlockFP8(rows=block[0], columns=block[1]), excluded=excluded)
+    key = "modules_to_not_convert" if settings.get("modules_to_not_convert") is not None else "ignored_layers"
+    converted = Excluded.of(config, "modules_to_convert", settings.get("modules_to_convert"))
+    return FP8(
+        grain=Grain(*block) if block else Grain(),
+        stated="weight_block_size" in settings,
+        static=settings.get("activation_scheme") == "static",
+        # Exponents as bytes mean what they are only where the settings say so.
+        scales=POWERS | EXPONENT_DTYPES if settings.get("scale_fmt") == "ue8m0" else POWERS,
+        excluded=Excluded.of(config, key, settings.get(key)),
+        converted=converted,
+    )
 
 
 class FP8(msgspec.Struct, frozen=True, kw_only=True):
-    """The matrices of linear layers, except those in `excluded`."""
+    """The matrices of linear layers and stacked experts, except those in `excluded`; tables in `converted` as well.
 
-    blocks: BlockFP8
-    excluded: Excluded
+    `stated` is whether the settings say which weights share a scale, `static` whether activations have scales too.
+    """
+
+    grain: Grain
+    scales: frozenset[str] = POWERS
+    excluded: Excluded = Excluded()
+    converted: Excluded = Excluded()
+    stated: bool = True
+    static: bool = False
     name: str = "fp8"
     missing: str = ""
     silent: bool = False
 
-    def scheme(self, stored: Stored, module: str) -> BlockFP8 | None:
-        """Blocks, for every matrix that is not left out."""
-        covered = is_matrix(stored) and stored.parts[0][0] not in PLAIN_ROLES
-        return self.blocks if covered and not self.excluded.holds(module) else None
+    def scheme(self, stored: Stored, module: str) -> Scaled | None:
+        """FP8, for every matrix that is not left out."""
+        if stored.parts[0][0] is Role.TOKEN_EMBEDDING and any(map(module.endswith, self.converted.suffixes)):
+            return Scaled(name=self.name, title="FP8", grain=Grain())
+        covered = stored.parts[0][0] not in PLAIN_ROLES and (is_matrix(stored) or is_stacked(stored))
+        return self._named(*NAMES[0 if self.stated else 1]) if covered and not self.excluded.holds(module) else None
 
     def singles_out(self, template: str) -> bool:
         """Whether the excluded modules may be single experts."""
         return self.excluded.singles_out(template)
 
+    def variants(self, said: Scheme) -> tuple[Scheme, ...]:
+        """The same under the names that other writers use; of blocks no loader looks for `weight_scale`."""
+        assert isinstance(said, Scaled)
+        schemes = [
+            replace(said, scale=scale, activations=activations if self.static else ())
+            for scale, activations in NAMES
+            if scale != "weight_scale" or not self.grain.columns
+        ]
+        if not self.stated:
+            schemes += [replace(scheme, grain=USUAL_BLOCKS) for scheme in schemes]
+        return tuple(schemes)
 
-class BlockFP8(msgspec.Struct, frozen=True, kw_only=True):
-    """Blocks of `rows` × `columns` weights share a scale."""
-
-    rows: int
-    columns: int
-    name: str = "fp8"
-    rowwise: bool = False
-    formula: str = "w = q · weight_scale_inv of its block"
-    packing: str = ""
-
-    @property
-    def words(self) -> str:
-        """The size of the blocks."""
-        return f"FP8 in blocks of {self.rows} × {self.columns}"
-
-    def parts(self, name: str) -> tuple[str, ...]:
-        """The weight, then its scales."""
-        return name, f"{name}_scale_inv"
-
-    def expand(self, stored: Stored) -> tuple[Stored, ...]:
-        """The weight in its own shape, and a scale for each block, the last ones smaller."""
-        rows, columns = stored.shape
-        scale = replace(
-            stored,
-            name=f"{stored.name}_scale_inv",
-            shape=(_blocks(rows, self.rows), _blocks(columns, self.columns)),
-            kind=Kind.SCALE,
-            dtypes=BLOCK_SCALES,
+    def _named(self, scale: str, activations: tuple[str, ...]) -> Scaled:
+        return Scaled(
+            name=self.name,
+            title="FP8",
+            grain=self.grain,
+            scale=scale,
+            scales=self.scales,
+            activations=activations if self.static else (),
         )
-        return replace(stored, dtypes=WEIGHTS), scale
-
-    def read(self, name: str, raw: Callable[[str], torch.Tensor]) -> torch.Tensor:
-        """Weight · scale, each scale repeated over its block."""
-        return scaled_by_blocks(raw(name), raw(f"{name}_scale_inv"), self.rows, self.columns)
 
 
-def _blocks(size: Size, block: int) -> Size:
-    return Size(-(-size // block), f"⌈{size.text}/{block}⌉", size.keys)
+def is_stacked(stored: Stored) -> bool:
+    """Experts stacked into one tensor that is a parameter of their module: (experts, rows, columns)."""
+    return (
+        stored.kind is Kind.WEIGHT
+        and len(stored.shape) == 3
+        and not stored.name.endswith(".weight")
+        and {role for role, _ in stored.parts} <= EXPERTS
+    )
+
+
+def recognize(
+    found: Mapping[str, TensorEntry], shape: tuple[int, ...] | None, settings: Mapping[str, object]
+) -> Told | None:
+    """A weight in 8-bit floats and the scale beside it, by their shapes."""
+    del settings
+    weight = found.get(".weight")
+    if weight is None or weight.dtype not in FLOAT8 or (shape is not None and weight.shape != shape):
+        return None
+    for leaf, activations in NAMES:
+        scale = found.get(f".{leaf}")
+        if scale is None or scale.dtype not in POWERS | EXPONENT_DTYPES:
+            continue
+        grain = grain_of(weight.shape, scale.shape)
+        # Bytes are exponents of groups (MX); of anything else nothing says what they mean.
+        if grain is None or (scale.dtype == "U8" and grain.rows != 1):
+            return None
+        scales = EXPONENT_DTYPES if scale.dtype in EXPONENT_DTYPES else SCALES
+        scheme = Scaled(name="fp8", title="FP8", grain=grain, scale=leaf, scales=scales, activations=activations)
+        return Told(scheme=scheme, shape=weight.shape)
+    return None

@@ -37,7 +37,7 @@ class Scheme(Protocol):
 
     @property
     def rowwise(self) -> bool:
-        """Whether some rows of a weight are given by the same rows of its tensors."""
+        """Whether some rows of a weight are given by the same rows of those of its tensors that have as many."""
         ...
 
     @property
@@ -93,8 +93,9 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     A scale's parts are the roles of the weight that it scales.
 
     `scheme` is set on the tensors of a quantized weight, `dtypes` are the element types that they may have (any where
-    empty), `bounds` the values. The shape of an `opaque` tensor is not known: its length depends on what is stored in
-    it, or a method stores it that is not implemented.
+    empty), `bounds` the values, `also` other shapes that mean the same (a scale for each row may have one dimension or
+    two). The shape of an `opaque` tensor is not known: its length depends on what is stored in it, or a method stores
+    it that is not implemented.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     dtypes: frozenset[str] = frozenset()
     scheme: Scheme | None = None
     bounds: Bounds | None = None
+    also: tuple[Shape, ...] = ()
     opaque: bool = False
 
     @property

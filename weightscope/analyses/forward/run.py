@@ -97,7 +97,7 @@ def refuse_unread(declaration: Declaration, inventory: Inventory) -> None:
 
     Raises:
         NotImplementedByWeightscope: the method, by name.
-        CheckpointError: integers or 8-bit floats stand where no scales are.
+        CheckpointError: integers or 8-bit floats stand where no scales are, or a scheme's tensor has a wrong type.
     """
     unread = next((group for group in inventory.groups if group.scheme and group.packing[1] == 0), None)
     if unread is not None and unread.scheme is not None:
@@ -113,6 +113,15 @@ def refuse_unread(declaration: Declaration, inventory: Inventory) -> None:
                 f"{group.title} is stored in {narrow[0]}, and nothing says how its values are scaled",
                 where=declaration.config.source,
                 hint="restore quantization_config and the scales of the same export",
+                code="quantization-mismatch",
+            )
+        # Bytes taken for numbers, or numbers for exponents, would be computed with and look sound.
+        strange = sorted({dtype for dtype, _ in group.counts if dtype} - group.dtypes)
+        if group.scheme is not None and group.dtypes and strange:
+            raise CheckpointError(
+                f"{group.title} is stored in {strange[0]}, which {group.scheme.name} does not store there",
+                where=declaration.config.source,
+                hint=f"it may be {', '.join(sorted(group.dtypes))}",
                 code="quantization-mismatch",
             )
 

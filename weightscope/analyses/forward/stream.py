@@ -14,6 +14,7 @@ from weightscope.components.walk import Slot
 from weightscope.errors import CheckpointError
 from weightscope.families.registry import Declaration
 from weightscope.quantization.common.reading import dequantized
+from weightscope.storage.base import Scheme
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +68,7 @@ class Stream:
         if scheme is None:
             return self._some(name, index)
         if scheme.rowwise:
-            return dequantized(scheme, name, lambda part: self._some(part, index))
+            return dequantized(scheme, name, lambda part: self._rows(scheme, name, part, index))
         return dequantized(scheme, name, self._whole)[index]
 
     def ahead(self, names: Iterable[str], rows: slice | None = None) -> None:
@@ -75,9 +76,20 @@ class Stream:
         for name in names:
             scheme = self._schemes.of(name)
             for part in scheme.parts(name) if scheme else (name,):
-                key = _key(part, rows)
-                if self.has(part) and key not in self._coming:
-                    self._coming[key] = self._reader.submit(self._load, part, rows)
+                if not self.has(part):
+                    continue
+                cut = rows if scheme is None or self._by_row(scheme, name, part) else None
+                key = _key(part, cut)
+                if key not in self._coming:
+                    self._coming[key] = self._reader.submit(self._load, part, cut)
+
+    def _rows(self, scheme: Scheme, name: str, part: str, index: slice | torch.Tensor) -> torch.Tensor:
+        return self._some(part, index) if self._by_row(scheme, name, part) else self._whole(part)
+
+    def _by_row(self, scheme: Scheme, name: str, part: str) -> bool:
+        """Whether rows of a weight need the same rows of this tensor; a scale of the whole weight has none."""
+        rows = self._entry(scheme.parts(name)[0]).shape[:1]
+        return scheme.rowwise and self._entry(part).shape[:1] == rows
 
     def _whole(self, name: str) -> torch.Tensor:
         return self._arrived(name, None)

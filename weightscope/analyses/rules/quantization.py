@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from weightscope.analyses.inventory import Group
+from weightscope.analyses.quantized import source_beside
 from weightscope.analyses.rules.subject import Subject, listed, some
 from weightscope.families.registry import Declaration
 from weightscope.findings import Finding, Severity
 from weightscope.quantization.common.method import FLOATS, Method
-from weightscope.quantization.registry import BESIDE, settings_of
 from weightscope.ranges import Title, summed
 from weightscope.roles import Section
 from weightscope.storage.base import Kind
@@ -70,9 +70,8 @@ def _all_plain(subject: Subject, declaration: Declaration, method: Method) -> It
     """Nothing is quantized; that is only said where matrices of layers are there to be."""
     if not any(map(_is_inner_matrix, subject.inventory.groups)):
         return
-    # Without settings in config.json it was a file beside it that named the method; transformers does not read these.
-    files = [file for file, (name, _) in BESIDE.items() if name == method.name]
-    file = files[0] if settings_of(declaration.config) is None and files else ""
+    # transformers does not read the files beside config.json.
+    file = source_beside(declaration, method)
     yield Finding(
         code="quantization-mismatch",
         severity="warning" if file else "error",

@@ -50,8 +50,8 @@ def misshapen_tensors(subject: Subject) -> Iterator[Finding]:
 def _strange(group: Group, subject: Subject) -> Iterator[Wrong]:
     if group.shape is None:
         return
-    expected = tuple(int(size) for size in group.shape)
-    shapes = dict.fromkeys(shape for _, shape in group.counts if shape != expected)
+    fitting = {tuple(int(size) for size in shape) for shape in (group.shape, *group.also)}
+    shapes = dict.fromkeys(shape for _, shape in group.counts if shape not in fitting)
     if len(group.counts) == 1:
         yield from (Wrong(group, shape, group.names) for shape in shapes)
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import combinations, islice
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ class Wrong(NamedTuple):
 
     group: Group
     shape: tuple[int, ...]
-    names: tuple[str, ...]
+    names: Sequence[str]
 
 
 class Truth(NamedTuple):

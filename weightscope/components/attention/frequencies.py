@@ -94,13 +94,11 @@ def _plain(dim: int, theta: float) -> torch.Tensor:
 
 
 def _default(scaling: Scaling, dim: int, theta: float, length: int) -> tuple[torch.Tensor, float]:
-    del scaling, length
     return _plain(dim, theta), 1.0
 
 
 def _linear(scaling: Scaling, dim: int, theta: float, length: int) -> tuple[torch.Tensor, float]:
     """Positions are divided by `factor` (Chen et al. 2023, arXiv 2306.15595)."""
-    del length
     return _plain(dim, theta) / scaling.needed("factor"), 1.0
 
 
@@ -115,7 +113,6 @@ def _dynamic(scaling: Scaling, dim: int, theta: float, length: int) -> tuple[tor
 
 def _ntk_alpha(scaling: Scaling, dim: int, theta: float, length: int) -> tuple[torch.Tensor, float]:
     """NTK-aware scaling with Hunyuan's fixed `alpha`."""
-    del length
     return _plain(dim, _stretched(dim, theta, scaling.needed("alpha"))), 1.0
 
 
@@ -128,7 +125,6 @@ def _proportional(scaling: Scaling, dim: int, theta: float, length: int) -> tupl
     """Gemma 4: only a share of the waves moves, the fastest."""
     import torch
 
-    del length
     plain, moving = _plain(dim, theta), int(scaling.needed("partial_rotary_factor") * dim // 2)
     still = torch.zeros_like(plain[moving:])
     return torch.cat((plain[:moving], still)) / float(scaling.get("factor", 1.0)), 1.0
@@ -155,7 +151,6 @@ def _llama3(scaling: Scaling, dim: int, theta: float, length: int) -> tuple[torc
     """Llama 3.1: long waves are slowed by `factor`, short ones kept, those between blended."""
     import torch
 
-    del length
     plain, factor = _plain(dim, theta), scaling.needed("factor")
     low, high = scaling.needed("low_freq_factor"), scaling.needed("high_freq_factor")
     rotations = scaling.before * plain / (2 * torch.pi)
@@ -167,7 +162,6 @@ def _yarn(scaling: Scaling, dim: int, theta: float, length: int) -> tuple[torch.
     """YaRN (arXiv 2309.00071), with DeepSeek's `mscale`."""
     import torch
 
-    del length
     plain, factor, context = _plain(dim, theta), scaling.needed("factor"), scaling.before
 
     def place(rotations: float) -> float:

@@ -41,7 +41,6 @@ class Indexer(Component, frozen=True, kw_only=True):
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """Queries, key, and the weight of each head."""
         yield Linear("wq_b", Role.INDEX_Q_PROJ)
         yield Linear("wk", Role.INDEX_K_PROJ)
         yield Linear("weights_proj", Role.INDEX_WEIGHT)
@@ -60,7 +59,6 @@ class Indexer(Component, frozen=True, kw_only=True):
         return LayerNorm(name="k_norm", role=Role.INDEX_K_NORM, size=self.head_dim, eps=KEY_EPS)
 
     def children(self) -> Iterable[Component]:
-        """The norm of the key."""
         return (self.key_norm,)
 
     @property
@@ -69,11 +67,9 @@ class Indexer(Component, frozen=True, kw_only=True):
         return False
 
     def equation(self, x: str = "x") -> str:
-        """The score of a position."""
         return f"Σ index_weight·{x} · relu(q·k/√{int(self.head_dim)}) over {int(self.heads)} heads"
 
     def terms(self) -> Mapping[Role, str]:
-        """Queries, key and weights, and what they decide."""
         turned = f"the first {self.rope.dim} elements turned by position"
         return {
             Role.INDEX_Q_PROJ: f"q = index_q_proj·c   in {int(self.heads)} heads of {int(self.head_dim)}, {turned}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.attention.attend import attend
 from weightscope.components.attention.indexer import Indexer
@@ -51,10 +51,10 @@ class LatentAttention(Component, frozen=True, kw_only=True):
     indexer: Indexer | None = None
     follows: bool = False
     apart: bool = False
+    word: ClassVar[str] = "attention"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """The five projections, or four where queries are not compressed."""
         if self.q_rank:
             yield Linear("q_a_proj", Role.Q_A_PROJ, bias=self.bias)
             yield Linear("q_b_proj", Role.Q_B_PROJ)
@@ -84,7 +84,6 @@ class LatentAttention(Component, frozen=True, kw_only=True):
         return sizes | {Role.Q_PROJ: (queries, self.width)}
 
     def children(self) -> Iterable[Component]:
-        """The norms of the two latent vectors, and what chooses positions."""
         if self.q_rank:
             yield RMSNorm(name="q_a_layernorm", role=Role.Q_A_NORM, size=self.q_rank, eps=LATENT_EPS)
         yield RMSNorm(name="kv_a_layernorm", role=Role.KV_A_NORM, size=self.kv_rank, eps=LATENT_EPS)
@@ -92,29 +91,19 @@ class LatentAttention(Component, frozen=True, kw_only=True):
             yield self.indexer
 
     @property
-    def word(self) -> str:
-        """Attention."""
-        return "attention"
-
-    @property
     def glance(self) -> str:
-        """Heads, and the latent that their keys and values come from."""
         return f"{self.heads:,} heads of {self.nope}+{self.rope_dim}, latent {self.kv_rank:,}"
 
     def notes(self, roles: Iterable[Role]) -> Iterable[str]:
-        """How positions enter queries and keys."""
         if self.rope and {Role.Q_PROJ, Role.Q_B_PROJ, Role.KV_A_PROJ} & set(roles):
             yield self.rope.words
 
     def equation(self, x: str = "x") -> str:
-        """Softmax over the positions that a token sees."""
-        del x
         scaled = f"·{self._score_scale:.4g}" if self._score_scale != 1.0 else ""
         chosen = " over chosen positions" if self.indexer or self.follows else ""
         return f"o_proj·softmax(q·kᵀ/√{int(self.nope + self.rope_dim)}{scaled})·v{chosen}"
 
     def terms(self) -> Mapping[Role, str]:
-        """Two latent vectors, and what each head makes of them."""
         heads = f"in {int(self.heads)} heads"
         by_position = " turned by position" if self.rope else ""
         turned = f"the last {int(self.rope_dim)} of each{by_position or ' beside r'}"

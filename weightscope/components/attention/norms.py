@@ -36,23 +36,19 @@ class QueryKeyNorms(msgspec.Struct, frozen=True, kw_only=True):
 
     def at_projection(self, x: torch.Tensor, role: Role, at: At) -> torch.Tensor:
         """What the projection made, before it is split into heads."""
-        del role, at
         return x
 
     def at_heads(self, x: torch.Tensor, role: Role, at: At) -> torch.Tensor:
         """Each head's, before the rotation."""
-        del role, at
         return x
 
     def at_rotated(self, x: torch.Tensor, role: Role, at: At) -> torch.Tensor:
         """Each head's, after the rotation."""
-        del role, at
         return x
 
     def words(self, role: Role, projected: str, rotated: str) -> str:
-        """The term of one role: what the projection made, put where `rotated` has its braces."""
-        del role
-        return rotated.format(projected)
+        """The term of one role: what the projection made, normed, put where `rotated` has its braces."""
+        return rotated.format(self._word(role, projected))
 
     def _normed(self, x: torch.Tensor, role: Role, at: At) -> torch.Tensor:
         norm = self.of(role)
@@ -69,10 +65,6 @@ class HeadNorms(QueryKeyNorms, frozen=True, kw_only=True):
         """[T, H, d]."""
         return self._normed(x, role, at)
 
-    def words(self, role: Role, projected: str, rotated: str) -> str:
-        """Normed, then rotated."""
-        return rotated.format(self._word(role, projected))
-
 
 class WholeNorms(QueryKeyNorms, frozen=True, kw_only=True):
     """On the vectors of all heads together (OLMo 2)."""
@@ -80,10 +72,6 @@ class WholeNorms(QueryKeyNorms, frozen=True, kw_only=True):
     def at_projection(self, x: torch.Tensor, role: Role, at: At) -> torch.Tensor:
         """[T, H·d]."""
         return self._normed(x, role, at)
-
-    def words(self, role: Role, projected: str, rotated: str) -> str:
-        """Normed, then rotated."""
-        return rotated.format(self._word(role, projected))
 
 
 class RotatedNorms(QueryKeyNorms, frozen=True, kw_only=True):

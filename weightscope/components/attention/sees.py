@@ -35,22 +35,16 @@ class Causal(msgspec.Struct, frozen=True):
     """A token sees itself and all before it."""
 
     def fused(self, length: int) -> bool | None:
-        """Always."""
-        del length
         return True
 
     def keys(self, start: int, stop: int, length: int) -> tuple[int, int]:
-        """Up to the last query."""
-        del start, length
         return 0, stop
 
     def hides(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
-        """Later keys."""
         return keys > queries
 
     @property
     def words(self) -> str:
-        """Nothing: it is usual."""
         return ""
 
 
@@ -64,17 +58,13 @@ class Window(msgspec.Struct, frozen=True):
         return True if self.size >= length else None
 
     def keys(self, start: int, stop: int, length: int) -> tuple[int, int]:
-        """From the first query's window to the last query."""
-        del length
         return max(0, start - self.size + 1), stop
 
     def hides(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
-        """Later keys, and those before the window."""
         return (keys > queries) | (keys <= queries - self.size)
 
     @property
     def words(self) -> str:
-        """The window."""
         return f"window {self.size:,}"
 
 
@@ -88,17 +78,13 @@ class Chunk(msgspec.Struct, frozen=True):
         return True if self.size >= length else None
 
     def keys(self, start: int, stop: int, length: int) -> tuple[int, int]:
-        """From the beginning of the first query's chunk."""
-        del length
         return start // self.size * self.size, stop
 
     def hides(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
-        """Later keys, and those of other chunks."""
         return (keys > queries) | (keys // self.size != queries // self.size)
 
     @property
     def words(self) -> str:
-        """The chunk."""
         return f"chunks of {self.size:,}"
 
 
@@ -107,22 +93,16 @@ class Everything(msgspec.Struct, frozen=True):
 
     def fused(self, length: int) -> bool | None:
         """Torch's kernel without a mask."""
-        del length
         return False
 
     def keys(self, start: int, stop: int, length: int) -> tuple[int, int]:
-        """All of them."""
-        del start, stop
         return 0, length
 
     def hides(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
-        """None of them."""
-        del queries, keys
         return None
 
     @property
     def words(self) -> str:
-        """Both directions."""
         return "bidirectional"
 
 
@@ -136,16 +116,13 @@ class Around(msgspec.Struct, frozen=True):
         return False if self.reach >= length - 1 else None
 
     def keys(self, start: int, stop: int, length: int) -> tuple[int, int]:
-        """From the first query's reach to the last query's."""
         return max(0, start - self.reach), min(length, stop + self.reach)
 
     def hides(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
-        """Those beyond reach on either side."""
         return (keys - queries).abs() > self.reach
 
     @property
     def words(self) -> str:
-        """Both directions, and how far."""
         return f"bidirectional within {self.reach:,}"
 
 

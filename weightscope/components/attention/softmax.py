@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
@@ -66,6 +66,7 @@ class Attention(Component, frozen=True, kw_only=True):
     scores: Scores = PLAIN
     clip: float | None = None
     shares: SharedKeys | None = None
+    word: ClassVar[str] = "attention"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -77,7 +78,6 @@ class Attention(Component, frozen=True, kw_only=True):
             yield self.positions.table("rotary_emb.inv_freq")
 
     def sizes(self) -> Sizes:
-        """q, k and v project from the model's width, o back to it."""
         queries, keys = self.heads.count * self.heads.size, self.heads.keys * self.heads.size
         return {
             Role.Q_PROJ: (queries, self.width),
@@ -89,17 +89,10 @@ class Attention(Component, frozen=True, kw_only=True):
         }
 
     def children(self) -> Iterable[Component]:
-        """The norms of queries, keys and values, where there are any."""
         return tuple(self.norms.parts())
 
     @property
-    def word(self) -> str:
-        """Attention."""
-        return "attention"
-
-    @property
     def glance(self) -> str:
-        """Heads, and what a token sees if that is not all before it."""
         return ", ".join(filter(None, (self.heads.words, self.sees.words)))
 
     def conflicts(self) -> Iterable[Conflict]:
@@ -119,13 +112,11 @@ class Attention(Component, frozen=True, kw_only=True):
             )
 
     def equation(self, x: str = "x") -> str:
-        """Softmax over the positions that a token sees."""
         slope = " − slope·distance" if isinstance(self.positions, Alibi) else ""
         mixed = f"softmax({self.scores.words(int(self.heads.size), slope)})·v"
         return f"o_proj·(sigmoid(attention_gate·{x}) ⊙ {mixed})" if self._gated else f"o_proj·{mixed}"
 
     def terms(self) -> Mapping[Role, str]:
-        """Queries, keys and values of each head, and what mixes the heads."""
         count, keys, size = int(self.heads.count), int(self.heads.keys), int(self.heads.size)
         groups = f", each for {count // keys} of the queries" if 0 < keys < count else ""
         late = "(1 + late)·" if self.scores.temperature else ""
@@ -140,7 +131,6 @@ class Attention(Component, frozen=True, kw_only=True):
         }
 
     def notes(self, roles: Iterable[Role]) -> Iterable[str]:
-        """How positions enter queries and keys, and what a token sees."""
         turned = {Role.Q_PROJ, Role.K_PROJ} & set(roles)
         if self.positions and turned:
             yield self.positions.words

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component, Conflict
 from weightscope.components.feed_forward.mlp import GatedMLP
@@ -35,10 +35,10 @@ class DenseAndMixed(Component, frozen=True, kw_only=True):
     experts: StackedExperts
     mixed_out_norm: Norm
     eps: float
+    word: ClassVar[str] = "mlp + moe"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """The router, its scale, and the number of each expert."""
         return (
             Linear("router.proj", Role.ROUTER),
             Plain("router", Role.ROUTER_SCALE, leaf="scale"),
@@ -46,7 +46,6 @@ class DenseAndMixed(Component, frozen=True, kw_only=True):
         )
 
     def sizes(self) -> Sizes:
-        """The router is (experts, width)."""
         experts = self.experts.experts
         return {
             Role.ROUTER: (experts, self.width),
@@ -55,32 +54,22 @@ class DenseAndMixed(Component, frozen=True, kw_only=True):
         }
 
     def children(self) -> Iterable[Component]:
-        """The MLP between its norms, then the experts between theirs."""
         yield from (self.dense_norm, self.dense, self.dense_out_norm)
         yield from (self.mixed_norm, self.experts, self.mixed_out_norm)
 
     @property
-    def word(self) -> str:
-        """Both."""
-        return "mlp + moe"
-
-    @property
     def glance(self) -> str:
-        """Both widths."""
         mixed = self.experts
         return f"{self.dense.glance} + {mixed.experts:,} experts of {mixed.expert.inner:,}, {mixed.chosen:,} a token"
 
     def conflicts(self) -> Iterable[Conflict]:
-        """More experts for a token than there are."""
         return more_than_there_are(self.experts.chosen, self.experts.experts)
 
     def equation(self, x: str = "x") -> str:
-        """The sum of both."""
         routed = f"Σ weight·expert(norm({x})) over the top {int(self.experts.chosen)} of {int(self.experts.experts)}"
         return f"norm({self.dense.equation(f'norm({x})')}) + norm({routed})"
 
     def terms(self) -> Mapping[Role, str]:
-        """How experts are chosen and weighted."""
         return {
             Role.ROUTER: "s = softmax(router·(router_scale ⊙ x / rms(x) / √width)): the best, weights adding up to 1",
             Role.ROUTER_SCALE: "router_scale ⊙ x / rms(x) is what the router sees",

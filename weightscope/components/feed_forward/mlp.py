@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.feed_forward.activations import WORDS, activate
@@ -36,14 +36,13 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     gate_scale: float = 1.0
     out_scale: float = 1.0
     sparsity: float = 0.0
+    word: ClassVar[str] = "mlp"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """gate, up and down; gate and up may be fused."""
         return self.items
 
     def sizes(self) -> Sizes:
-        """Gate and up widen, down narrows."""
         return {
             Role.GATE_PROJ: (self.inner, self.width),
             Role.UP_PROJ: (self.inner, self.width),
@@ -51,23 +50,15 @@ class GatedMLP(Component, frozen=True, kw_only=True):
         }
 
     @property
-    def word(self) -> str:
-        """The field's word for it."""
-        return "mlp"
-
-    @property
     def glance(self) -> str:
-        """Its width."""
         return f"mlp {self.inner:,}"
 
     def equation(self, x: str = "x") -> str:
-        """The gate decides element by element how much of up goes through down."""
         gate, up = self._words(x)
         out = f"{self.out_scale:.4g}·" if self.out_scale != 1.0 else ""
         return f"{out}down_proj·({gate} ⊙ {up})"
 
     def terms(self) -> Mapping[Role, str]:
-        """The three products."""
         gate, up = self._words("x")
         return {Role.GATE_PROJ: f"g = {gate}", Role.UP_PROJ: f"u = {up}", Role.DOWN_PROJ: "down_proj·(g ⊙ u)"}
 
@@ -117,36 +108,26 @@ class MLP(Component, frozen=True, kw_only=True):
     inner: Size
     activation: str
     learned: Component | None = None
+    word: ClassVar[str] = "mlp"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """Up and down."""
         return self.items
 
     def sizes(self) -> Sizes:
-        """Up widens, down narrows."""
         return {Role.UP_PROJ: (self.inner, self.width), Role.DOWN_PROJ: (self.width, self.inner)}
 
     def children(self) -> Iterable[Component]:
-        """The activation, where it has weights."""
         return (self.learned,) if self.learned else ()
 
     @property
-    def word(self) -> str:
-        """The field's word for it."""
-        return "mlp"
-
-    @property
     def glance(self) -> str:
-        """Its width."""
         return f"mlp {self.inner:,}"
 
     def equation(self, x: str = "x") -> str:
-        """Up, activation, down."""
         return f"down_proj·{WORDS.get(self.activation, self.activation)}(up_proj·{x})"
 
     def terms(self) -> Mapping[Role, str]:
-        """The two products."""
         activation = WORDS.get(self.activation, self.activation)
         return {Role.UP_PROJ: f"u = {activation}(up_proj·x)", Role.DOWN_PROJ: "down_proj·u"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
@@ -38,7 +38,6 @@ class StackedExperts(Component, frozen=True, kw_only=True):
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """A tensor, or two with its biases, for one role or several."""
         return self.items
 
     def sizes(self) -> Sizes:
@@ -47,7 +46,6 @@ class StackedExperts(Component, frozen=True, kw_only=True):
 
     @property
     def chosen_share(self) -> tuple[int, int] | None:
-        """`chosen` of `experts`."""
         return int(self.chosen), int(self.experts)
 
     @property
@@ -56,7 +54,6 @@ class StackedExperts(Component, frozen=True, kw_only=True):
         return False
 
     def terms(self) -> Mapping[Role, str]:
-        """Those of one expert."""
         return self.expert.terms()
 
     def answer(self, number: int, x: torch.Tensor, at: At) -> torch.Tensor:
@@ -146,10 +143,10 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     correction_counts: bool = False
     latent: Size | None = None
     latent_bias: bool = False
+    word: ClassVar[str] = "moe"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """The router, its correction, and what gates the shared experts."""
         yield Linear(self.router, Role.ROUTER, bias=self.router_bias)
         if self.correction and self.correction_counts:
             yield Plain(self.correction, Role.ROUTER_BIAS, leaf="")
@@ -162,7 +159,6 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
             yield Linear("fc2_latent_proj", Role.LATENT_UP_PROJ, bias=self.latent_bias)
 
     def sizes(self) -> Sizes:
-        """(experts, width)."""
         return {
             Role.ROUTER: (self.experts, self.width),
             Role.ROUTER_BIAS: (Size(1), self.experts),
@@ -172,27 +168,18 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         }
 
     def children(self) -> Iterable[Component]:
-        """The routed experts, then what every token passes through."""
         yield self._stacked(self.stacked) if self.stacked else self._single()
         if self.shared:
             yield self.shared
 
     @property
-    def word(self) -> str:
-        """The field's word for it."""
-        return "moe"
-
-    @property
     def glance(self) -> str:
-        """How many experts there are, and how many of them a token uses."""
         return f"{self.experts:,} experts of {self.expert.inner:,}, {self.chosen:,} a token"
 
     def conflicts(self) -> Iterable[Conflict]:
-        """More experts for a token than there are."""
         return more_than_there_are(self.chosen, self.experts)
 
     def equation(self, x: str = "x") -> str:
-        """The sum over the chosen experts, and the shared ones."""
         score = f"{self.routing.score}(router·{x})"
         seen = f"latent_down_proj·{x}" if self.latent else x
         expert = f"expert(weight·{seen})" if self.routing.early else f"weight·expert({seen})"
@@ -202,7 +189,6 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         return f"{gate}shared({x}) + {routed}" if self.shared else routed
 
     def terms(self) -> Mapping[Role, str]:
-        """The router's scores, and what shifts them."""
         chosen = f"the best {int(self.chosen)} of {int(self.experts)} experts"
         if self.routing.groups > 1:
             chosen += f", out of the best {self.routing.kept} of {self.routing.groups} groups"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.running import At
@@ -20,6 +20,7 @@ class XIELU(Component, frozen=True, kw_only=True):
     """p·x² + β·x above zero, n·(exp(min(x, ε)) − 1 − x) + β·x below, where p = softplus(α_p), n = β + softplus(α_n)."""
 
     name: str
+    word: ClassVar[str] = "xielu"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -32,20 +33,12 @@ class XIELU(Component, frozen=True, kw_only=True):
         )
 
     def sizes(self) -> Sizes:
-        """One number each."""
         return {Role.ALPHA_P: (Size(1),), Role.ALPHA_N: (Size(1),)}
 
-    @property
-    def word(self) -> str:
-        """Its name."""
-        return "xielu"
-
     def equation(self, x: str = "x") -> str:
-        """A parabola above zero, an exponential below."""
         return f"{x} > 0 ? p·{x}² + beta·{x} : n·(exp(min({x}, epsilon)) − 1 − {x}) + beta·{x}"
 
     def terms(self) -> Mapping[Role, str]:
-        """What the stored numbers stand for."""
         return {
             Role.ALPHA_P: "p = softplus(alpha_p)",
             Role.ALPHA_N: "n = beta + softplus(alpha_n)",

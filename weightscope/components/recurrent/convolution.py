@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.feed_forward.activations import activate
@@ -40,14 +40,13 @@ class ShortConvolution(Component, frozen=True, kw_only=True):
     width: Size
     kernel: Size
     section: Section | None = Section.STATE_SPACE
+    word: ClassVar[str] = "convolution"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """The projections, fused or not, and the kernel."""
         return self.items
 
     def sizes(self) -> Sizes:
-        """Everything is as wide as the model."""
         square = (self.width, self.width)
         return {
             Role.B_PROJ: square,
@@ -59,20 +58,12 @@ class ShortConvolution(Component, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        """What it is and how wide."""
         return f"convolution of {self.kernel:,}"
 
-    @property
-    def word(self) -> str:
-        """The field's word for it."""
-        return "convolution"
-
     def equation(self, x: str = "x") -> str:
-        """A gate before the convolution, and one after it."""
         return f"out_proj·(c_proj·{x} ⊙ conv(b_proj·{x} ⊙ in_proj·{x}))"
 
     def terms(self) -> Mapping[Role, str]:
-        """The two gates, and what passes them."""
         return {
             Role.B_PROJ: "b = b_proj·x",
             Role.C_PROJ: "c = c_proj·x",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.recurrent.convolution import convolve, kernel_shape
@@ -38,10 +38,10 @@ class GatedDeltaNet(Component, frozen=True, kw_only=True):
     activation: str
     norm: GatedRMSNorm
     section: Section | None = Section.STATE_SPACE
+    word: ClassVar[str] = "delta_net"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """The projections, fused or not, the kernel, and two numbers a head."""
         return self.items
 
     def sizes(self) -> Sizes:
@@ -61,26 +61,16 @@ class GatedDeltaNet(Component, frozen=True, kw_only=True):
         }
 
     def children(self) -> Iterable[Component]:
-        """The gated norm."""
         return (self.norm,)
 
     @property
     def glance(self) -> str:
-        """What it is and how wide."""
         return f"delta net {self.value_heads:,} heads of {self.value_dim:,}"
 
-    @property
-    def word(self) -> str:
-        """The field's word for it."""
-        return "delta_net"
-
     def equation(self, x: str = "x") -> str:
-        """Reading the memory, normed and gated."""
-        del x
         return f"out_proj·({self.norm.equation('q·S')})"
 
     def terms(self) -> Mapping[Role, str]:
-        """What each head asks, writes and forgets."""
         keys = f"{int(self.key_heads)} heads of {int(self.key_dim)}"
         values = f"{int(self.value_heads)} heads of {int(self.value_dim)}"
         return {

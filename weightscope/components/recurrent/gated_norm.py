@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.feed_forward.activations import activate
@@ -30,28 +30,20 @@ class GatedRMSNorm(Component, frozen=True, kw_only=True):
     groups: int = 1
     gate_first: bool = False
     activation: str = "silu"
+    word: ClassVar[str] = "gated_norm"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """One vector."""
         return (Plain("", self.role),)
 
     def sizes(self) -> Sizes:
-        """(size)."""
         return {self.role: (self.size,)}
 
-    @property
-    def word(self) -> str:
-        """Its usual name."""
-        return "gated_norm"
-
     def equation(self, x: str = "y") -> str:
-        """The gate inside the norm or outside."""
         gate = f"{self.activation}(z)"
         return f"rms_norm({x} ⊙ {gate})" if self.gate_first else f"rms_norm({x}) ⊙ {gate}"
 
     def terms(self) -> Mapping[Role, str]:
-        """The factor of each element."""
         within = f" within {self.groups} groups" if self.groups > 1 else ""
         return {self.role: f"{self.equation()}, the norm with factor {self.role}{within}"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.feed_forward.activations import WORDS, activate
@@ -36,6 +36,7 @@ class RecurrentUnit(Component, frozen=True, kw_only=True):
     kernel: Size
     activation: str
     section: Section | None = Section.STATE_SPACE
+    word: ClassVar[str] = "recurrence"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -53,7 +54,6 @@ class RecurrentUnit(Component, frozen=True, kw_only=True):
         )
 
     def sizes(self) -> Sizes:
-        """Two branches of the same width."""
         part = self.inner // self.heads
         return {
             Role.Z_PROJ: (self.inner, self.width),
@@ -69,21 +69,13 @@ class RecurrentUnit(Component, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        """What it is and how wide."""
         return f"recurrent unit {self.inner:,}"
 
-    @property
-    def word(self) -> str:
-        """The field's word for it."""
-        return "recurrence"
-
     def equation(self, x: str = "x") -> str:
-        """The recurrence of one branch, gated by the other."""
         activation = WORDS.get(self.activation, self.activation)
         return f"out_proj·({activation}(z_proj·{x}) ⊙ h),  h = a ⊙ h + √(1 − a²) ⊙ i ⊙ u,  u = conv(in_proj·{x})"
 
     def terms(self) -> Mapping[Role, str]:
-        """What a channel keeps, and what it lets in."""
         heads = f"in {int(self.heads)} parts of {int(self.inner // self.heads)}"
         return {
             Role.Z_PROJ: "z = z_proj·x + bias",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.recurrent.convolution import convolve, kernel_shape
@@ -36,14 +36,13 @@ class KimiDelta(Component, frozen=True, kw_only=True):
     activation: str
     norm: GatedRMSNorm
     section: Section | None = Section.STATE_SPACE
+    word: ClassVar[str] = "delta_attention"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """Where the projections lie; the kernels may lie apart."""
         return self.items
 
     def sizes(self) -> Sizes:
-        """Queries, keys and values are equally wide, and so are what fades and what gates."""
         inner, small = self.heads * self.head_dim, (self.head_dim, self.width)
         return {
             **dict.fromkeys(QKV, (inner, self.width)),
@@ -59,26 +58,16 @@ class KimiDelta(Component, frozen=True, kw_only=True):
         }
 
     def children(self) -> Iterable[Component]:
-        """The gated norm."""
         return (self.norm,)
 
     @property
     def glance(self) -> str:
-        """What it is and how wide."""
         return f"delta net {self.heads:,} heads of {self.head_dim:,}"
 
-    @property
-    def word(self) -> str:
-        """The field's word for it."""
-        return "delta_attention"
-
     def equation(self, x: str = "x") -> str:
-        """Reading the memory, normed and gated."""
-        del x
         return f"o_proj·({self.norm.equation('q·S')})"
 
     def terms(self) -> Mapping[Role, str]:
-        """What each head asks, writes and forgets."""
         heads = f"{int(self.heads)} heads of {int(self.head_dim)}"
         return {
             **{role: f"{role[0]} = {role}·x   {heads}" for role in QKV},

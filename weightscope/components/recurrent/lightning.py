@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.feed_forward.activations import WORDS, activate
@@ -34,6 +34,7 @@ class LightningAttention(Component, frozen=True, kw_only=True):
     norm: RMSNorm
     chunk: Size
     section: Section | None = Section.STATE_SPACE
+    word: ClassVar[str] = "lightning_attention"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -53,31 +54,21 @@ class LightningAttention(Component, frozen=True, kw_only=True):
         )
 
     def sizes(self) -> Sizes:
-        """Queries, keys, values and gates are equally wide."""
         inner = self.heads * self.head_dim
         roles = (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, Role.ATTENTION_GATE)
         return {**dict.fromkeys(roles, (inner, self.width)), Role.OUT_PROJ: (self.width, inner)}
 
     def children(self) -> Iterable[Component]:
-        """The norm of all heads together."""
         return (self.norm,)
 
     @property
     def glance(self) -> str:
-        """What it is and how wide."""
         return f"linear attention {self.heads:,} heads of {self.head_dim:,}"
 
-    @property
-    def word(self) -> str:
-        """The field's word for it."""
-        return "lightning_attention"
-
     def equation(self, x: str = "x") -> str:
-        """A faded sum, normed and gated."""
         return f"out_proj·(sigmoid(attention_gate·{x}) ⊙ {self.norm.word}(q·S)),  S = exp(−decay_rate)·S + k·vᵀ"
 
     def terms(self) -> Mapping[Role, str]:
-        """What each head asks and writes."""
         activation = WORDS.get(self.activation, self.activation)
         heads = f"{int(self.heads)} heads of {int(self.head_dim)}"
         made = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.feed_forward.activations import activate
@@ -40,6 +40,7 @@ class Mamba(Component, frozen=True, kw_only=True):
     kernel_bias: bool = True
     norms: tuple[RMSNorm, ...] = ()
     section: Section | None = Section.STATE_SPACE
+    word: ClassVar[str] = "mamba"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -68,25 +69,16 @@ class Mamba(Component, frozen=True, kw_only=True):
         }
 
     def children(self) -> Iterable[Component]:
-        """The norms, where there are any."""
         return self.norms
 
     @property
     def glance(self) -> str:
-        """What it is and how wide."""
         return f"mamba {self.inner:,}, state {self.state:,}"
 
-    @property
-    def word(self) -> str:
-        """The field's word for it."""
-        return "mamba"
-
     def equation(self, x: str = "x") -> str:
-        """The scan, what skips it, and the gate."""
         return f"out_proj·((scan(u) + D ⊙ u) ⊙ silu(z)),  u = {self.activation}(conv(in_proj·{x}))"
 
     def terms(self) -> Mapping[Role, str]:
-        """What moves each channel's state."""
         normed = "norm({})" if self.norms else "{}"
         return {
             Role.IN_PROJ: f"in_proj·x   {int(self.inner)} channels",

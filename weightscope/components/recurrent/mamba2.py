@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.feed_forward.activations import activate
@@ -46,10 +46,10 @@ class Mamba2(Component, frozen=True, kw_only=True):
     steps: tuple[float, float] = (0.0, float("inf"))
     scales: tuple[float, ...] = (1.0,) * len(IN)
     section: Section | None = Section.STATE_SPACE
+    word: ClassVar[str] = "mamba2"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """One projection for all that the token chooses; a number a head for the rest."""
         return (
             Linear("in_proj", *IN, bias=self.bias),
             Plain("conv1d", Role.CONVOLUTION, bias=self.kernel_bias),
@@ -76,26 +76,17 @@ class Mamba2(Component, frozen=True, kw_only=True):
         }
 
     def children(self) -> Iterable[Component]:
-        """The gated norm, where there is one."""
         return (self.norm,) if self.norm else ()
 
     @property
     def glance(self) -> str:
-        """What it is and how wide."""
         return f"mamba2 {self.heads:,} heads of {self.head_dim:,}, state {self.state:,}"
 
-    @property
-    def word(self) -> str:
-        """The field's word for it."""
-        return "mamba2"
-
     def equation(self, x: str = "x") -> str:
-        """The scan, what skips it, and the gate."""
         gated = self.norm.equation("y") if self.norm else "y ⊙ silu(z)"
         return f"out_proj·({gated}),  y = scan(u) + D·u,  u = {self.activation}(conv(in_proj·{x}))"
 
     def terms(self) -> Mapping[Role, str]:
-        """What moves each head's state."""
         low, high = self.steps
         bounds = f", between {low:g} and {high:g}" if self.steps != (0.0, float("inf")) else ""
         shared = f"in {int(self.groups)} groups of {int(self.state)}"

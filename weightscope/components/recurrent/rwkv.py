@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.recurrent.recurrence import fading_mean
@@ -39,10 +39,10 @@ class TimeMix(Component, frozen=True, kw_only=True):
     width: Size
     inner: Size
     section: Section | None = Section.STATE_SPACE
+    word: ClassVar[str] = "time_mix"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        """Vectors without a module beside the projections."""
         return (
             Plain("", Role.TIME_DECAY, leaf="time_decay"),
             Plain("", Role.TIME_FIRST, leaf="time_first"),
@@ -56,7 +56,6 @@ class TimeMix(Component, frozen=True, kw_only=True):
         )
 
     def sizes(self) -> Sizes:
-        """Each projection has shares of its own."""
         shares = (Role.TIME_MIX_KEY, Role.TIME_MIX_VALUE, Role.TIME_MIX_RECEPTANCE)
         return {
             Role.TIME_DECAY: (self.inner,),
@@ -68,21 +67,12 @@ class TimeMix(Component, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        """What it is and how wide."""
         return f"time mix {self.inner:,}"
 
-    @property
-    def word(self) -> str:
-        """The field's word for it."""
-        return "time_mix"
-
     def equation(self, x: str = "x") -> str:
-        """A fading mean, and how much of it is let through."""
-        del x
         return "out_proj·(sigmoid(r) ⊙ Σ w·v / Σ w)"
 
     def terms(self) -> Mapping[Role, str]:
-        """What is weighed, and by what."""
         return {
             Role.TIME_DECAY: "w = exp(k − exp(time_decay)·(tokens since)) of earlier tokens",
             Role.TIME_FIRST: "w = exp(k + time_first) of the token itself",
@@ -121,6 +111,7 @@ class ChannelMix(Component, frozen=True, kw_only=True):
     width: Size
     inner: Size
     section: Section | None = Section.MLP
+    word: ClassVar[str] = "channel_mix"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -134,7 +125,6 @@ class ChannelMix(Component, frozen=True, kw_only=True):
         )
 
     def sizes(self) -> Sizes:
-        """Up widens, down narrows; the receptance is as wide as the model."""
         return {
             Role.TIME_MIX_KEY: _share(self.width),
             Role.TIME_MIX_RECEPTANCE: _share(self.width),
@@ -145,21 +135,12 @@ class ChannelMix(Component, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        """What it is and how wide."""
         return f"channel mix {self.inner:,}"
 
-    @property
-    def word(self) -> str:
-        """The field's word for it."""
-        return "channel_mix"
-
     def equation(self, x: str = "x") -> str:
-        """What is let through of a feed-forward."""
-        del x
         return "sigmoid(r) ⊙ down_proj·relu(u)²"
 
     def terms(self) -> Mapping[Role, str]:
-        """The two products, and the gate."""
         return {
             Role.TIME_MIX_KEY: f"μ of u: {MIXED}",
             Role.TIME_MIX_RECEPTANCE: f"μ of r: {MIXED}",

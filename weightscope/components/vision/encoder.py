@@ -54,11 +54,9 @@ class PatchEmbedding(Component, frozen=True, kw_only=True):
         }
 
     def equation(self, x: str = "pixels") -> str:
-        """The class vector and the patches, each with its position's vector."""
         return f"[class_embedding | patch_embedding ∗ {x}] + position_embedding"
 
     def terms(self) -> Mapping[Role, str]:
-        """A vector a patch, one before them, and one a position."""
         patch = int(self.patch)
         return {
             Role.CLASS_EMBEDDING: "the first vector, before those of the patches",
@@ -88,13 +86,11 @@ class VisionEncoder(Component, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        """Layers, width, and the images that it takes."""
         patches = self.patches
         layers = len(self.blocks.indices)
         return f"vision {layers} layers of {patches.width:,}, {patches.image:,} px in patches of {patches.patch}"
 
     def children(self) -> Iterable[Component]:
-        """In the order of the forward pass."""
         parts: tuple[Component | None, ...] = (self.patches, self.pre_norm, self.blocks, self.post_norm)
         return tuple(part for part in parts if part is not None)
 

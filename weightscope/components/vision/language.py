@@ -30,7 +30,6 @@ class VisionLanguage(Component, frozen=True, kw_only=True):
     whole: bool = False
 
     def children(self) -> Iterable[Component]:
-        """In the order of the forward pass."""
         return self.encoder, self.projector, self.language
 
     @property

@@ -2,50 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from weightscope.components.base import Component, Group
+from weightscope.components.base import Group
 from weightscope.components.feed_forward.activations import WORDS, activate
-from weightscope.components.running import At, linear
-from weightscope.roles import Role, Section
-from weightscope.sizes import Size
-from weightscope.storage.base import Sizes, StorageItem
-from weightscope.storage.linear import Linear
+from weightscope.components.running import At
+from weightscope.roles import Section
 
 if TYPE_CHECKING:
     import torch
-
-
-class Projection(Component, frozen=True, kw_only=True):
-    """One linear layer of a projector, or what brings embeddings of another width to the layers' (OPT)."""
-
-    name: str
-    inputs: Size
-    outputs: Size
-    bias: bool
-    role: Role = Role.PROJECTOR
-
-    @property
-    def stored(self) -> Iterable[StorageItem]:
-        """One matrix, and its bias."""
-        return (Linear("", self.role, bias=self.bias),)
-
-    def sizes(self) -> Sizes:
-        """(outputs, inputs)."""
-        return {self.role: (self.outputs, self.inputs)}
-
-    def equation(self, x: str = "x") -> str:
-        """One product."""
-        return f"{self.name}·{x}"
-
-    def terms(self) -> Mapping[Role, str]:
-        """The product."""
-        return {self.role: self.equation() + (" + bias" if self.bias else "")}
-
-    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
-        """[N, inputs] to [N, outputs]."""
-        return linear(x, at.weights(self), self.role)
 
 
 class Projector(Group, frozen=True, kw_only=True):
@@ -55,7 +20,6 @@ class Projector(Group, frozen=True, kw_only=True):
     section: Section | None = Section.PROJECTOR
 
     def equation(self, x: str = "x") -> str:
-        """The parts in order, the activation between them."""
         for part in self.parts[:-1]:
             x = f"{WORDS.get(self.activation, self.activation)}({part.equation(x)})"
         return self.parts[-1].equation(x)

@@ -4,37 +4,62 @@ from __future__ import annotations
 
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import Block
-from weightscope.components.norm import RMSNorm
-from weightscope.components.prediction.mtp import MultiTokenPrediction
-from weightscope.components.vision.projector import Projection
+from weightscope.components.embedding import Embedding, Head
+from weightscope.components.prediction.next_tokens import NextTokens
+from weightscope.components.projection import Projection
 from weightscope.config import Config
+from weightscope.families.common.norms import rms_norms
 from weightscope.roles import Role, Section
 from weightscope.storage.base import join
 
 
 def numbered_ahead(config: Config, prefix: str, block: Block, *, copies: bool = True) -> tuple[Component, ...]:
-    """DeepSeek-V3's: they count on from `num_hidden_layers`."""
-    depth, count = config["num_hidden_layers"], config["num_nextn_predict_layers"] or 0
-    mtp = MultiTokenPrediction(
-        width=config["hidden_size"],
-        vocabulary=config["vocab_size"],
-        eps=config["rms_norm_eps"],
-        block=block,
-        copies=copies,
+    """DeepSeek-V3's: they count on from `num_hidden_layers`, and have copies of the embedding and the head.
+
+    Without `copies` these may be left out (GLM-5).
+    """
+    depth, count, norm = config["num_hidden_layers"], _count(config), rms_norms(config["rms_norm_eps"])
+    rows, width = config["vocab_size"], config["hidden_size"]
+    parts = (
+        Embedding(name="embed_tokens", rows=rows, width=width, optional=not copies),
+        norm("enorm", Role.EMBEDDING_NORM, width),
+        norm("hnorm", Role.NORM, width),
+        block,
+        norm("shared_head.norm", Role.FINAL_NORM, width),
+        Head(name="shared_head.head", vocabulary=rows, width=width, tied=False, optional=not copies),
     )
-    return (Repeat(name=join(prefix, "layers"), indices=range(depth, depth + count), child=mtp),)
+    ahead = NextTokens(joined="eh_proj", width=width, parts=parts)
+    return (Repeat(name=join(prefix, "layers"), indices=range(depth, depth + count), child=ahead),)
+
+
+def shared_ahead(config: Config, prefix: str, block: Block) -> tuple[Component, ...]:
+    """MiMo's (arXiv 2505.07608, section 2.3): embedding and head are those of the main model."""
+    width, norm = config["hidden_size"], rms_norms(config["rms_norm_eps"])
+    parts = (
+        norm("token_layernorm", Role.EMBEDDING_NORM, width),
+        norm("hidden_layernorm", Role.NORM, width),
+        block,
+        norm("final_layernorm", Role.FINAL_NORM, width),
+    )
+    ahead = NextTokens(joined="input_proj", width=width, parts=parts)
+    return (Repeat(name=join(prefix, "mtp_layers"), indices=range(_count(config)), child=ahead),)
 
 
 def parts_ahead(config: Config, prefix: str, block: Block) -> tuple[Component, ...]:
     """ERNIE 4.5's: each part numbered by itself, embedding and head those of the main model."""
-    width, eps, count = config["hidden_size"], config["rms_norm_eps"], config["num_nextn_predict_layers"] or 0
+    width, norm = config["hidden_size"], rms_norms(config["rms_norm_eps"])
     parts = {
-        "mtp_emb_norm": RMSNorm(name="", role=Role.EMBEDDING_NORM, size=width, eps=eps),
-        "mtp_hidden_norm": RMSNorm(name="", role=Role.NORM, size=width, eps=eps),
+        "mtp_emb_norm": norm("", Role.EMBEDDING_NORM, width),
+        "mtp_hidden_norm": norm("", Role.NORM, width),
         "mtp_linear_proj": Projection(name="", inputs=width * 2, outputs=width, bias=False, role=Role.MTP_PROJ),
         "mtp_block": block,
     }
+    numbers = range(_count(config))
     return tuple(
-        Repeat(name=join(prefix, name), indices=range(count), child=part, section=Section.MTP, auxiliary=True)
+        Repeat(name=join(prefix, name), indices=numbers, child=part, section=Section.MTP, auxiliary=True)
         for name, part in parts.items()
     )
+
+
+def _count(config: Config) -> int:
+    return config["num_nextn_predict_layers"] or 0

@@ -11,7 +11,6 @@ from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.components.embedding import Classifier, Embedding, Head
 from weightscope.components.norm import Norm
 from weightscope.config import Config
-from weightscope.errors import UndeclaredError
 from weightscope.families.common.dims import depth_of
 from weightscope.sizes import Size
 
@@ -102,7 +101,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
         if config.task == "TokenClassification":
             return Classifier(name=self.classifier, labels=config.labels, width=width, bias=True)
         if config.task not in ("", "CausalLM", "ConditionalGeneration"):
-            raise UndeclaredError(f"the head of {config.architecture} is not declared", where=config.source)
+            raise config.undeclared(f"the head of {config.architecture} is not declared")
         return Head(
             name=self.name,
             vocabulary=config["vocab_size"],

@@ -16,21 +16,21 @@ ROPE: dict[str, Any] = {
     "original_max_position_embeddings": Nullable(int),
 }  # fmt: skip
 ROTARY = DECODER | ROPE
-LLAMA: dict[str, Any] = ROTARY | {
+LLAMA = ROTARY | {
     "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
     "num_attention_heads": 32, "num_key_value_heads": Nullable(int), "head_dim": Nullable(int), "hidden_act": "silu",
     "rms_norm_eps": 1e-6, "attention_bias": False, "mlp_bias": False,
 }  # fmt: skip
-MISTRAL: dict[str, Any] = LLAMA | {
+MISTRAL = LLAMA | {
     "intermediate_size": 14336, "num_key_value_heads": Nullable(int, 8), "max_position_embeddings": 131072,
     "sliding_window": Nullable(int, 4096),
 }  # fmt: skip
-QWEN2: dict[str, Any] = LLAMA | {
+QWEN2 = LLAMA | {
     "vocab_size": 151936, "intermediate_size": 22016, "num_key_value_heads": Nullable(int, 32),
     "max_position_embeddings": 32768, "use_sliding_window": False, "sliding_window": Nullable(int, 4096),
     "max_window_layers": Nullable(int, 28), "layer_types": Nullable(list),
 }  # fmt: skip
-COHERE: dict[str, Any] = ROTARY | {
+COHERE = ROTARY | {
     "vocab_size": 256000, "hidden_size": 8192, "intermediate_size": 22528, "logit_scale": 0.0625,
     "num_hidden_layers": 40, "num_attention_heads": 64, "num_key_value_heads": Nullable(int), "hidden_act": "silu",
     "max_position_embeddings": 8192, "layer_norm_eps": 1e-5, "tie_word_embeddings": True, "rope_theta": 500000.0,
@@ -38,14 +38,8 @@ COHERE: dict[str, Any] = ROTARY | {
     # No field of the class, but its attention and rotation ask the config for it.
     "head_dim": Nullable(int),
 }  # fmt: skip
-GRANITE: dict[str, Any] = LLAMA | {
+GRANITE = LLAMA | {
     "embedding_multiplier": 1.0, "logits_scaling": 1.0, "residual_multiplier": 1.0,
     # Null: the root of the head size, as elsewhere.
     "attention_multiplier": Nullable(float, 1.0),
-}  # fmt: skip
-QWEN2_MOE = QWEN2 | {
-    "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 24, "num_attention_heads": 16,
-    "num_key_value_heads": Nullable(int, 16), "decoder_sparse_step": 1, "mlp_only_layers": Nullable(list),
-    "moe_intermediate_size": 1408, "shared_expert_intermediate_size": 5632, "num_experts": 60, "num_experts_per_tok": 4,
-    "norm_topk_prob": False, "qkv_bias": True,
 }  # fmt: skip

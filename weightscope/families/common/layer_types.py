@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Around, Sees, Window
 from weightscope.config import Config
-from weightscope.errors import UndeclaredError
 from weightscope.families.common.dims import depth_of
 
 SLIDING, FULL = "sliding_attention", "full_attention"
@@ -44,7 +43,7 @@ def layer_types(
         kinds[-1:] = [last for _ in kinds[-1:]]
     for kind in kinds:
         if not isinstance(kind, str) or kind not in known:
-            raise UndeclaredError(f"layers of the kind {kind!r:.60} are not declared", where=config.source)
+            raise config.undeclared(f"layers of the kind {kind!r:.60} are not declared")
     return [known[kind] for kind in kinds]
 
 

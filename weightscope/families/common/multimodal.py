@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from weightscope.config import Config
-from weightscope.errors import UndeclaredError
 
 
 def feature_layer(config: Config, depth: int) -> int:
@@ -15,7 +14,7 @@ def feature_layer(config: Config, depth: int) -> int:
     """
     layer = config["vision_feature_layer"]
     if not isinstance(layer, int):
-        raise UndeclaredError("a vision_feature_layer of several layers is not declared", where=config.source)
+        raise config.undeclared("a vision_feature_layer of several layers is not declared")
     if not -depth - 1 <= layer <= depth:
         raise config.error(f"vision_feature_layer is {layer}, but the vision encoder's num_hidden_layers is {depth:,}")
     return int(layer)

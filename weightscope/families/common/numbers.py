@@ -1,6 +1,8 @@
-"""Numbers of a config that may not be null, or that it lists."""
+"""Numbers of a config that may not be null, that it lists, or that a class rounds."""
 
 from __future__ import annotations
+
+import struct
 
 from weightscope.config import Config
 
@@ -39,3 +41,10 @@ def numbers(config: Config, key: str, count: int) -> tuple[float, ...]:
     if len(listed) != count or not all(isinstance(value, int | float) for value in listed):
         raise config.error(f"{key!r} is {listed!r:.60}, not {count} numbers")
     return tuple(map(float, listed))
+
+
+def bfloat16(value: float) -> float:
+    """The nearest bfloat16, of two equally near ones the even one."""
+    (bits,) = struct.unpack("<I", struct.pack("<f", value))
+    nearest = (bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000
+    return float(struct.unpack("<f", struct.pack("<I", nearest))[0])

@@ -53,15 +53,16 @@ def self_attention(
     s: Dims,
     projections: tuple[StorageItem, ...],
     *,
-    positions: Rope | Alibi | None,
+    name: str = "self_attn",
+    positions: Rope | Alibi | None = None,
     sees: Sees = CAUSAL,
     norms: QueryKeyNorms = NO_NORMS,
     scores: Scores = PLAIN,
     clip: float | None = None,
 ) -> Attention:
-    """Attention named `self_attn`, as wide and with as many heads as the config's dimensions say."""
+    """Attention as wide and with as many heads as the config's dimensions say."""
     return Attention(
-        name="self_attn",
+        name=name,
         projections=projections,
         width=s.width,
         heads=s.heads,
@@ -73,9 +74,11 @@ def self_attention(
     )
 
 
-def head_norms(norm: Callable[[str, Role, Size], Norm], head_dim: Size) -> HeadNorms:
-    """`q_norm` and `k_norm`, on the query and the key of each head."""
-    return HeadNorms(query=norm("q_norm", Role.Q_NORM, head_dim), key=norm("k_norm", Role.K_NORM, head_dim))
+def head_norms(
+    norm: Callable[[str, Role, Size], Norm], head_dim: Size, names: tuple[str, str] = ("q_norm", "k_norm")
+) -> HeadNorms:
+    """On the query and the key of each head."""
+    return HeadNorms(query=norm(names[0], Role.Q_NORM, head_dim), key=norm(names[1], Role.K_NORM, head_dim))
 
 
 def gated_mlp(
@@ -108,34 +111,47 @@ def gated_mlp(
 
 
 def mlp(
-    config: Config,
-    name: str,
+    width: Size,
+    inner: Size | None,
+    activation: str,
     *,
+    name: str = "mlp",
     names: tuple[str, str] = ("up_proj", "down_proj"),
     bias: bool = False,
-    inner: Size | None = None,
+    stored: type[Linear] = Linear,
     learned: Component | None = None,
 ) -> MLP:
-    """Two matrices under the names that they have on disk, `intermediate_size` wide unless told otherwise.
+    """Two matrices under the names that they have on disk, `stored` as Linear or Conv1D.
 
-    `learned` is an activation with weights in the place of `hidden_act`.
+    They are four times as wide as the model where `inner` is None. `learned` is an activation with weights.
     """
     return MLP(
         name=name,
-        items=(Linear(names[0], Role.UP_PROJ, bias=bias), Linear(names[1], Role.DOWN_PROJ, bias=bias)),
-        width=config["hidden_size"],
-        inner=config["intermediate_size"] if inner is None else inner,
-        activation=config["hidden_act"],
+        items=(stored(names[0], Role.UP_PROJ, bias=bias), stored(names[1], Role.DOWN_PROJ, bias=bias)),
+        width=width,
+        inner=width * 4 if inner is None else inner,
+        activation=activation,
         learned=learned,
     )
 
 
-def fused_gated_mlp(config: Config, name: str) -> GatedMLP:
-    """Rows of `gate_up_proj` are all gates, then all ups."""
+def fused_gated_mlp(
+    config: Config,
+    name: str,
+    *,
+    inner: Size | None = None,
+    bias: bool = False,
+    activation: str | None = None,
+    names: tuple[str, str] = ("gate_up_proj", "down_proj"),
+) -> GatedMLP:
+    """Two matrices; rows of the first are all gates, then all ups."""
     return GatedMLP(
         name=name,
-        items=(Linear("gate_up_proj", Role.GATE_PROJ, Role.UP_PROJ), Linear("down_proj", Role.DOWN_PROJ)),
+        items=(
+            Linear(names[0], Role.GATE_PROJ, Role.UP_PROJ, bias=bias),
+            Linear(names[1], Role.DOWN_PROJ, bias=bias),
+        ),
         width=config["hidden_size"],
-        inner=config["intermediate_size"],
-        activation=config["hidden_act"],
+        inner=config["intermediate_size"] if inner is None else inner,
+        activation=activation or config["hidden_act"],
     )

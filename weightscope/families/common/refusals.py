@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from weightscope.config import Config
-from weightscope.errors import UndeclaredError
 
 
 def refuse(config: Config, model: str, unset: Iterable[str]) -> None:
@@ -17,7 +16,7 @@ def refuse(config: Config, model: str, unset: Iterable[str]) -> None:
     """
     for key in unset:
         if config[key]:
-            raise UndeclaredError(f"{model} with {config.prefix}{key} is not declared", where=config.source)
+            raise config.undeclared(f"{model} with {config.prefix}{key} is not declared")
 
 
 def require(config: Config, model: str, declared: Mapping[str, Any]) -> None:
@@ -28,9 +27,7 @@ def require(config: Config, model: str, declared: Mapping[str, Any]) -> None:
     """
     for key, value in declared.items():
         if config[key] != value:
-            raise UndeclaredError(
-                f"{model} with {config.prefix}{key} {config[key]!r:.60} is not declared", where=config.source
-            )
+            raise config.undeclared(f"{model} with {config.prefix}{key} {config[key]!r:.60} is not declared")
 
 
 def not_computed(config: Config, model: str, computed: Mapping[str, Any]) -> str:

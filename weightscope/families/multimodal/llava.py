@@ -9,11 +9,11 @@ from typing import Any
 
 from weightscope.components.base import Group
 from weightscope.components.decoder import CausalLM
+from weightscope.components.projection import Projection
 from weightscope.components.vision.encoder import VisionEncoder
 from weightscope.components.vision.language import VisionLanguage
-from weightscope.components.vision.projector import Projection, Projector
+from weightscope.components.vision.projector import Projector
 from weightscope.config import Config, Nullable
-from weightscope.errors import UndeclaredError
 from weightscope.families.common.multimodal import feature_layer, text_config
 from weightscope.families.registry import component_of, family
 
@@ -45,10 +45,10 @@ def llava(config: Config, root: str) -> VisionLanguage:
     encoder = component_of(config.nested("vision_config"), tower, "clip_vision_model")
     model = component_of(text_config(config), decoder, "llama")
     if not isinstance(encoder, VisionEncoder) or not isinstance(model, CausalLM):
-        raise UndeclaredError("LLaVA with this vision_config or text_config is not declared", where=config.source)
+        raise config.undeclared("LLaVA with this vision_config or text_config is not declared")
     strategy = config["vision_feature_select_strategy"]
     if strategy not in ("default", "full"):
-        raise UndeclaredError(f"the vision_feature_select_strategy {strategy!r} is not declared", where=config.source)
+        raise config.undeclared(f"the vision_feature_select_strategy {strategy!r} is not declared")
     inputs, outputs = encoder.patches.width, model.decoder.embedding.width
     bias = config["multimodal_projector_bias"]
     projector = Projector(

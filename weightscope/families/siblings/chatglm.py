@@ -7,7 +7,7 @@ from typing import Any
 from weightscope.config import Nullable
 from weightscope.families.common import DECODER
 
-CHATGLM: dict[str, Any] = DECODER | {
+CHATGLM = DECODER | {
     "padded_vocab_size": 65024, "hidden_size": 4096, "num_layers": 28, "num_attention_heads": 32, "kv_channels": 128,
     "ffn_hidden_size": 13696, "layernorm_epsilon": 1e-5, "rmsnorm": True, "post_layer_norm": True,
     "add_bias_linear": False, "add_qkv_bias": False, "multi_query_attention": False, "multi_query_group_num": 1,

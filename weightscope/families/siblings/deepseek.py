@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.components.attention import Rope
 from weightscope.components.attention.indexer import Indexer
 from weightscope.components.attention.latent import LatentAttention
@@ -14,7 +12,7 @@ from weightscope.families.common import ROTARY, depth_of, visible
 from weightscope.families.common.mixtures import APART
 from weightscope.families.common.parts import gated_mlp
 
-DEEPSEEK: dict[str, Any] = ROTARY | {
+DEEPSEEK = ROTARY | {
     "vocab_size": 129280, "hidden_size": 7168, "intermediate_size": 18432, "moe_intermediate_size": 2048,
     "num_hidden_layers": 61, "num_attention_heads": 128, "n_shared_experts": Nullable(int, 1), "n_routed_experts": 256,
     "num_experts_per_tok": 8, "n_group": Nullable(int, 8), "topk_group": Nullable(int, 4), "norm_topk_prob": True,
@@ -32,9 +30,13 @@ DEEPSEEK_V32 = DEEPSEEK | {
 
 
 def latent_attention(
-    config: Config, rope: Rope | None, *, indexer: Indexer | None = None, follows: bool = False, root: str = ""
+    config: Config, rope: Rope | None, *, index_rope: Rope | None = None, follows: bool = False, root: str = ""
 ) -> LatentAttention:
-    """Named `self_attn`, its ranks and head sizes as the config says; how it is stored follows from the `root`."""
+    """Named `self_attn`, its ranks and head sizes as the config says.
+
+    With an `index_rope` an indexer that turns by it chooses what a token sees (DeepSeek-V3.2); one that `follows` has
+    none and sees what the last indexer before it chose (GLM-5). How it is stored follows from the `root`.
+    """
     return LatentAttention(
         name="self_attn",
         width=config["hidden_size"],
@@ -47,14 +49,13 @@ def latent_attention(
         rope=rope,
         bias=config["attention_bias"],
         sees=visible(config),
-        indexer=indexer,
+        indexer=None if index_rope is None else _indexer(config, index_rope),
         follows=follows,
         apart=root == APART,
     )
 
 
-def indexer(config: Config, rope: Rope) -> Indexer:
-    """What chooses the positions that a token sees (DeepSeek-V3.2)."""
+def _indexer(config: Config, rope: Rope) -> Indexer:
     return Indexer(
         name="indexer",
         width=config["hidden_size"],
@@ -67,11 +68,17 @@ def indexer(config: Config, rope: Rope) -> Indexer:
 
 
 def deepseek_mixture(
-    config: Config, routing: Routing, *, stacked: Stack | None, correction: bool = True, mlp_bias: bool = False
+    config: Config,
+    *,
+    stacked: Stack | None,
+    routing: Routing | None = None,
+    correction: bool = True,
+    mlp_bias: bool = False,
 ) -> MixtureOfExperts:
     """Routed experts, and `n_shared_experts` for every token, stored as one wider MLP that alone may have biases.
 
-    Of 0 shared experts the MLP is stored without elements, as the class builds it; null is none.
+    Routed as in DeepSeek-V3 unless told otherwise. Of 0 shared experts the MLP is stored without elements, as the class
+    builds it; null is none.
     """
     inner, shared = config["moe_intermediate_size"], config["n_shared_experts"]
     return MixtureOfExperts(
@@ -80,7 +87,7 @@ def deepseek_mixture(
         experts=config["n_routed_experts"],
         chosen=config["num_experts_per_tok"],
         expert=gated_mlp(config, "", inner=inner),
-        routing=routing,
+        routing=routing or grouped_sigmoid(config),
         shared=None if shared is None else gated_mlp(config, "shared_experts", inner=inner * shared, bias=mlp_bias),
         correction="gate.e_score_correction_bias" if correction else None,
         stacked=stacked,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.config import Nullable
 from weightscope.families.common import ROTARY
 
-FALCON: dict[str, Any] = ROTARY | {
+FALCON = ROTARY | {
     "vocab_size": 65024, "hidden_size": 4544, "num_hidden_layers": 32, "num_attention_heads": 71,
     "num_kv_heads": Nullable(int), "num_ln_in_parallel_attn": Nullable(int), "ffn_hidden_size": Nullable(int),
     "layer_norm_epsilon": 1e-5, "activation": "gelu", "alibi": False, "new_decoder_architecture": False,

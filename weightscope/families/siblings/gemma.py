@@ -17,13 +17,13 @@ from weightscope.roles import Role
 from weightscope.sizes import Size, size
 from weightscope.storage.linear import Linear
 
-GEMMA: dict[str, Any] = ROTARY | {
+GEMMA = ROTARY | {
     "vocab_size": 256000, "hidden_size": 3072, "intermediate_size": 24576, "num_hidden_layers": 28,
     "num_attention_heads": 16, "num_key_value_heads": Nullable(int, 16), "head_dim": 256,
     "hidden_act": "gelu_pytorch_tanh", "rms_norm_eps": 1e-6, "max_position_embeddings": 8192,
     "tie_word_embeddings": True, "attention_bias": False,
 }  # fmt: skip
-GEMMA2: dict[str, Any] = GEMMA | {
+GEMMA2 = GEMMA | {
     "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26, "num_attention_heads": 8,
     "num_key_value_heads": Nullable(int, 4), "hidden_activation": "gelu_pytorch_tanh",
     "query_pre_attn_scalar": Nullable(int, 256), "sliding_window": Nullable(int, 4096), "layer_types": Nullable(list),

@@ -12,7 +12,6 @@ from weightscope.components.feed_forward.dense_and_mixed import DenseAndMixed
 from weightscope.components.feed_forward.moe import StackedExperts
 from weightscope.components.norm import Norm
 from weightscope.config import Config
-from weightscope.errors import UndeclaredError
 from weightscope.families.common import Dims, visible
 from weightscope.families.common.mixtures import STACK
 from weightscope.families.common.parts import gated_mlp
@@ -35,7 +34,7 @@ def heads_of(config: Config, s: Dims, i: int, *, full: bool) -> Heads:
         numbers = {int(key): value for key, value in (stated or {}).items() if key.isdecimal() and len(key) < 10}
         own = numbers.get(i, {})
         if not isinstance(own, dict) or not set(own) <= {"head_dim", "num_key_value_heads"}:
-            raise UndeclaredError(f"per_layer_config with {own!r:.60} is not declared", where=config.source)
+            raise config.undeclared(f"per_layer_config with {own!r:.60} is not declared")
         found = (own.get("head_dim", s.heads.size), own.get("num_key_value_heads", s.heads.keys))
         if not all(isinstance(value, int) and value > 0 for value in found):
             raise config.error(f"per_layer_config of layer {i} is {own!r:.60}, not whole numbers")

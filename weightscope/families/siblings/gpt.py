@@ -1,19 +1,21 @@
-"""What models after GPT-2 share: its keys, an MLP of two matrices, a table of positions, causal masks."""
+"""What models after GPT-2 share: its keys, its names in a layer and around them, causal masks."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
+from weightscope.components.base import Component
+from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.embedding import Embedding
-from weightscope.components.feed_forward import MLP
-from weightscope.config import Nullable
-from weightscope.families.common import DECODER
+from weightscope.config import Config, Nullable
+from weightscope.families.common import DECODER, Output, causal_lm, layer_norms, token_embedding
+from weightscope.families.common.parts import mlp
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Buffer
 
-GPT: dict[str, Any] = DECODER | {
+GPT = DECODER | {
     "vocab_size": 50257, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "tie_word_embeddings": True,
 }  # fmt: skip
 # GPT-2's keys, which GPT-BigCode, GPT-J and CodeGen have too, and what they call them otherwise.
@@ -26,23 +28,30 @@ GPT2_NAMES = {
 }  # fmt: skip
 
 
-def two_matrices(
-    width: Size,
-    inner: Size | None,
-    activation: str,
-    *,
-    name: str = "mlp",
-    names: tuple[str, str] = ("c_fc", "c_proj"),
-    bias: bool = True,
-    stored: type[Linear] = Linear,
-) -> MLP:
-    """down(act(up(x))), the matrices under the names that they have on disk, `stored` as Linear or Conv1D."""
-    return MLP(
-        name=name,
-        items=(stored(names[0], Role.UP_PROJ, bias=bias), stored(names[1], Role.DOWN_PROJ, bias=bias)),
-        width=width,
-        inner=width * 4 if inner is None else inner,
-        activation=activation,
+def gpt2_block(config: Config, attention: Component, inner: Size | None, *, stored: type[Linear] = Linear) -> Block:
+    """A layer under GPT-2's names, its MLP's matrices `stored` as Linear or Conv1D."""
+    width, norm = config["hidden_size"], layer_norms(config["layer_norm_epsilon"])
+    activation = config["activation_function"]
+    return Block(
+        input_norm=norm("ln_1", Role.INPUT_NORM, width),
+        attention=attention,
+        feed_forward_norm=norm("ln_2", Role.POST_ATTENTION_NORM, width),
+        feed_forward=mlp(width, inner, activation, names=("c_fc", "c_proj"), bias=True, stored=stored),
+    )
+
+
+def gpt2_lm(config: Config, root: str, layer: Callable[[int], Block]) -> CausalLM:
+    """Learned positions, and GPT-2's names around the layers."""
+    width, norm = config["hidden_size"], layer_norms(config["layer_norm_epsilon"])
+    return causal_lm(
+        config,
+        root,
+        layer,
+        embedding=token_embedding(config, "wte"),
+        positions=learned_positions("wpe", config["max_position_embeddings"], width),
+        layers="h",
+        final_norm=norm("ln_f", Role.FINAL_NORM, width),
+        output=Output(classifier="classifier"),
     )
 
 

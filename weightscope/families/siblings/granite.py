@@ -6,9 +6,9 @@ from weightscope.components.feed_forward import GatedMLP
 from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
 from weightscope.config import Config
 from weightscope.families.common.mixtures import STACK, SWITCH
+from weightscope.families.common.parts import fused_gated_mlp, gated_mlp
 from weightscope.roles import Role
 from weightscope.sizes import Size
-from weightscope.storage.linear import Linear
 from weightscope.storage.stacked import Stacked
 
 ON_DISK = Stack(
@@ -21,28 +21,21 @@ ON_DISK = Stack(
 IN_MEMORY = Stack(name="block_sparse_moe.experts", items=STACK.items)
 # How each is spelled below the layer.
 SPELLED = {None: ON_DISK, STACK: IN_MEMORY, SWITCH: Stack(name=f"block_sparse_moe.{SWITCH.name}", items=SWITCH.items)}
-FUSED = (Linear("input_linear", Role.GATE_PROJ, Role.UP_PROJ), Linear("output_linear", Role.DOWN_PROJ))
 
 
 def granite_mlp(config: Config, inner: Size) -> GatedMLP:
     """The shared MLP, gate and up fused."""
-    return GatedMLP(
-        name="shared_mlp", items=FUSED, width=config["hidden_size"], inner=inner, activation=config["hidden_act"]
-    )
+    return fused_gated_mlp(config, "shared_mlp", inner=inner, names=("input_linear", "output_linear"))
 
 
 def granite_mixture(config: Config, shared: Size | None, *, stacked: Stack | None) -> MixtureOfExperts:
     """Experts stacked on disk as well as in memory, and a shared MLP of width `shared`, if there is one."""
-    width = config["hidden_size"]
-    expert = GatedMLP(
-        name="", items=(), width=width, inner=config["intermediate_size"], activation=config["hidden_act"]
-    )
     return MixtureOfExperts(
         name="",
-        width=width,
+        width=config["hidden_size"],
         experts=config["num_local_experts"],
         chosen=config["num_experts_per_tok"],
-        expert=expert,
+        expert=gated_mlp(config, ""),
         stacked=SPELLED[stacked],
         router="block_sparse_moe.router" if stacked == STACK else "block_sparse_moe.router.layer",
         shared=None if shared is None else granite_mlp(config, shared),

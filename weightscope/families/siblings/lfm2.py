@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from weightscope.components.attention import Attention, HeadNorms
+from weightscope.components.attention import Attention
 from weightscope.components.base import Component
 from weightscope.components.decoder import Block
 from weightscope.components.recurrent.convolution import ShortConvolution
 from weightscope.config import Config, Nullable
 from weightscope.families.common import ROTARY, Dims, rms_norms, rotary, visible
 from weightscope.families.common.layer_types import FULL
-from weightscope.families.common.parts import linears, self_attention
+from weightscope.families.common.parts import head_norms, linears, self_attention
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Plain
 
-LFM2_BOTH: dict[str, Any] = ROTARY | {
+LFM2_BOTH = ROTARY | {
     "vocab_size": 65536, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": Nullable(int, 8),
     "head_dim": Nullable(int), "max_position_embeddings": 128000, "norm_eps": 1e-5, "rope_theta": 1000000.0,
     "tie_word_embeddings": True, "conv_bias": False, "conv_L_cache": 3, "layer_types": Nullable(list),
@@ -59,9 +57,7 @@ def attention(config: Config, s: Dims) -> Attention:
     return self_attention(
         s,
         linears(names),
-        norms=HeadNorms(
-            query=norm("q_layernorm", Role.Q_NORM, s.head_dim), key=norm("k_layernorm", Role.K_NORM, s.head_dim)
-        ),
+        norms=head_norms(norm, s.head_dim, ("q_layernorm", "k_layernorm")),
         positions=rotary(config, s.head_dim),
         sees=visible(config),
     )

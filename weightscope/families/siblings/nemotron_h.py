@@ -8,13 +8,11 @@ from weightscope.components.feed_forward import MLP
 from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.components.mixers import MixerBlock
-from weightscope.components.norm import RMSNorm
-from weightscope.components.prediction.next_tokens import PredictionLayer
+from weightscope.components.prediction.next_tokens import NextTokens
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.components.recurrent.mamba2 import Mamba2
 from weightscope.config import Config
-from weightscope.errors import UndeclaredError
-from weightscope.families.common import visible
+from weightscope.families.common import rms_norms, visible
 from weightscope.families.common.layer_types import FULL, LINEAR
 from weightscope.families.common.numbers import number
 from weightscope.families.common.parts import four_projections
@@ -46,33 +44,33 @@ def nemotron_kinds(config: Config, prefix: str = "", default: tuple[str, ...] = 
         return list(default)
     for kind in listed:
         if not isinstance(kind, str) or kind not in known:
-            raise UndeclaredError(f"layers of the kind {kind!r:.60} are not declared", where=config.source)
+            raise config.undeclared(f"layers of the kind {kind!r:.60} are not declared")
     return [known[kind] for kind in listed]
 
 
 def nemotron_layer(config: Config, kind: str, *, stacked: bool = False) -> MixerBlock:
     """A layer of that kind."""
-    norm = RMSNorm(name="norm", role=Role.INPUT_NORM, size=config["hidden_size"], eps=config["layer_norm_epsilon"])
+    norm = rms_norms(config["layer_norm_epsilon"])("norm", Role.INPUT_NORM, config["hidden_size"])
     return MixerBlock(norm=norm, mixer=_part(config, kind, stacked=stacked))
 
 
 def nemotron_ahead(config: Config) -> tuple[Component, ...]:
     """The layers that predict tokens further ahead, numbered through however many predict one token together."""
-    width, eps, kinds = config["hidden_size"], config["layer_norm_epsilon"], nemotron_kinds(config, "mtp_", AHEAD)
-    count, steps = len(kinds), config["num_nextn_predict_layers"] or 0
-    if not steps:
-        return ()
-    parts = (
-        PredictionLayer(
-            width=width, eps=eps, block=nemotron_layer(config, kind), first=place == 0, last=place == count - 1
-        )
-        for place, kind in enumerate(kinds)
+    width, norm, kinds = (
+        config["hidden_size"],
+        rms_norms(config["layer_norm_epsilon"]),
+        nemotron_kinds(config, "mtp_", AHEAD),
     )
-    numbered = (
-        Repeat(name="layers", indices=range(place, steps * count, count), child=part)
-        for place, part in enumerate(parts)
-    )
-    return (Group(name="mtp", parts=tuple(numbered)),)
+    count, steps, layers = len(kinds), config["num_nextn_predict_layers"] or 0, []
+    for place, kind in enumerate(kinds):
+        parts: list[Component] = [nemotron_layer(config, kind)]
+        if place == 0:
+            parts = [norm("enorm", Role.EMBEDDING_NORM, width), norm("hnorm", Role.NORM, width), *parts]
+        if place == count - 1:
+            parts.append(norm("final_layernorm", Role.FINAL_NORM, width))
+        layer = NextTokens(joined=None if place else "eh_proj", width=width, parts=tuple(parts))
+        layers.append(Repeat(name="layers", indices=range(place, steps * count, count), child=layer))
+    return (Group(name="mtp", parts=tuple(layers)),) if steps else ()
 
 
 def _part(config: Config, kind: str, *, stacked: bool) -> Component:

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.components.attention import Attention
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
-from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
-from weightscope.components.feed_forward.routing import Routing
-from weightscope.components.prediction.next_tokens import PredictionPart
+from weightscope.components.prediction.next_tokens import NextTokens
 from weightscope.components.recurrent.gated_delta import GatedDeltaNet
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.config import Config, Nullable
 from weightscope.families.common import ROTARY, Dims, rms_norms, rotary, visible
 from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types
-from weightscope.families.common.parts import four_projections, gated_mlp, head_norms, self_attention
+from weightscope.families.common.parts import four_projections, head_norms, self_attention
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Plain
 
 # Qwen3-Next and Qwen 3.5: delta nets, and among them attention.
-DELTA: dict[str, Any] = ROTARY | {
+DELTA = ROTARY | {
     "hidden_act": "silu", "max_position_embeddings": 32768, "rms_norm_eps": 1e-6, "partial_rotary_factor": 0.25,
     "attention_bias": False, "attn_output_gate": True, "head_dim": 256, "linear_conv_kernel_dim": 4,
     "linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_num_key_heads": 16, "linear_num_value_heads": 32,
     "layer_types": Nullable(list), "full_attention_interval": Nullable(int, 4),
     "mtp_num_hidden_layers": Nullable(int, 0),
 }  # fmt: skip
-QWEN3_NEXT: dict[str, Any] = DELTA | {
+QWEN3_NEXT = DELTA | {
     "vocab_size": 151936, "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 48,
     "num_attention_heads": 16, "num_key_value_heads": 2, "decoder_sparse_step": 1, "mlp_only_layers": Nullable(list),
     "moe_intermediate_size": 512, "shared_expert_intermediate_size": 512, "num_experts_per_tok": 10, "num_experts": 512,
@@ -65,7 +61,7 @@ def gated_attention(config: Config, s: Dims) -> Attention:
     )
 
 
-def delta_net(config: Config, projections: tuple[Linear, ...]) -> GatedDeltaNet:
+def delta_net(config: Config, projections: tuple[Linear, ...] = APART) -> GatedDeltaNet:
     """`projections` are those that enter it."""
     return GatedDeltaNet(
         name="linear_attn",
@@ -87,29 +83,17 @@ def delta_net(config: Config, projections: tuple[Linear, ...]) -> GatedDeltaNet:
     )
 
 
-def qwen_mixture(config: Config, *, normalize: bool, stacked: Stack | None) -> MixtureOfExperts:
-    """A gated shared expert beside the routed ones."""
-    return MixtureOfExperts(
-        name="mlp",
-        width=config["hidden_size"],
-        experts=config["num_experts"],
-        chosen=config["num_experts_per_tok"],
-        expert=gated_mlp(config, "", inner=config["moe_intermediate_size"]),
-        routing=Routing(normalize=normalize),
-        shared=gated_mlp(config, "shared_expert", inner=config["shared_expert_intermediate_size"]),
-        shared_gate="shared_expert_gate",
-        stacked=stacked,
-    )
-
-
-def prediction_part(config: Config, block: Block) -> tuple[PredictionPart, ...]:
+def qwen_ahead(config: Config, block: Block) -> tuple[NextTokens, ...]:
     """`mtp_num_hidden_layers` blocks that predict tokens further ahead, if there are any."""
-    count = config["mtp_num_hidden_layers"] or 0
-    part = PredictionPart(
-        name="mtp",
-        width=config["hidden_size"],
-        eps=config["rms_norm_eps"],
-        blocks=Repeat(name="layers", indices=range(count), child=block),
-        offset=1.0,
+    count, width, norm = (
+        config["mtp_num_hidden_layers"] or 0,
+        config["hidden_size"],
+        rms_norms(config["rms_norm_eps"], offset=1.0),
     )
-    return (part,) if count else ()
+    parts = (
+        norm("pre_fc_norm_embedding", Role.EMBEDDING_NORM, width),
+        norm("pre_fc_norm_hidden", Role.NORM, width),
+        Repeat(name="layers", indices=range(count), child=block),
+        norm("norm", Role.FINAL_NORM, width),
+    )
+    return (NextTokens(name="mtp", joined="fc", width=width, parts=parts),) if count else ()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.components.recurrent.mamba2 import Mamba2
 from weightscope.config import Config, Nullable
@@ -11,7 +9,7 @@ from weightscope.families.common import ROTARY
 from weightscope.sizes import Size
 
 # What the config classes of Bamba, Falcon-H1 and Granite 4 have in common; where they differ, Bamba's.
-MAMBA2_HYBRID: dict[str, Any] = ROTARY | {
+MAMBA2_HYBRID = ROTARY | {
     "vocab_size": 128000, "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
     "num_attention_heads": 32, "num_key_value_heads": Nullable(int, 8), "head_dim": Nullable(int), "hidden_act": "silu",
     "rms_norm_eps": 1e-5, "attention_bias": False, "mlp_bias": False, "mamba_n_heads": 128,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention import Attention, Rope
+from weightscope.components.attention import Rope
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.feed_forward import GatedMLP
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims, Output, causal_lm, layer_norms, rms_norms, token_embedding
+from weightscope.families.common.parts import self_attention
 from weightscope.families.common.refusals import not_computed, require
 from weightscope.families.siblings.gpt import GPT2, GPT2_NAMES, causal_masks
 from weightscope.roles import Role
@@ -29,15 +30,14 @@ def telechat_52b(config: Config, root: str) -> CausalLM:
     norm = (rms_norms if config["use_RMSNorm"] else layer_norms)(config["layer_norm_epsilon"])
     block = Block(
         input_norm=norm("ln_1", Role.INPUT_NORM, s.width),
-        attention=Attention(
-            name="attn",
-            projections=(
+        attention=self_attention(
+            s,
+            (
                 Conv1D("c_attn", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=bias),
                 Conv1D("c_proj", Role.O_PROJ, bias=bias),
                 *causal_masks(config["n_positions"]),
             ),
-            width=s.width,
-            heads=s.heads,
+            name="attn",
             positions=Rope(dim=int(s.head_dim), theta=float(config["rotary_theta"])),
         ),
         feed_forward_norm=norm("ln_2", Role.POST_ATTENTION_NORM, s.width),

@@ -38,6 +38,6 @@ def apertus(config: Config, root: str) -> CausalLM:
             sees=visible(config),
         ),
         feed_forward_norm=norm("feedforward_layernorm", Role.POST_ATTENTION_NORM, s.width),
-        feed_forward=mlp(config, "mlp", learned=learned),
+        feed_forward=mlp(s.width, config["intermediate_size"], config["hidden_act"], learned=learned),
     )
     return causal_lm(config, root, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))

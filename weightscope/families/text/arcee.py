@@ -25,6 +25,6 @@ def arcee(config: Config, root: str) -> CausalLM:
         positions=rotary(config, s.head_dim),
         sees=visible(config),
     )
-    feed_forward = mlp(config, "mlp", bias=config["mlp_bias"])
+    feed_forward = mlp(s.width, config["intermediate_size"], config["hidden_act"], bias=config["mlp_bias"])
     block = pre_norm_block(norm, s.width, attention=attention, feed_forward=feed_forward)
     return causal_lm(config, root, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))

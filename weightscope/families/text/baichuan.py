@@ -5,7 +5,6 @@ from __future__ import annotations
 from weightscope.components.attention import Alibi
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.errors import UndeclaredError
 from weightscope.families.common import DECODER, Dims, Output, causal_lm, rms_norms, rotary
 from weightscope.families.common.parts import gated_mlp, pre_norm_block, self_attention
 from weightscope.families.registry import family
@@ -28,9 +27,8 @@ def baichuan(config: Config, root: str) -> CausalLM:
     s, norm, vocabulary = Dims.of(config, even=True), rms_norms(config["rms_norm_eps"]), config["vocab_size"]
     turns = "max_position_embeddings" in config
     if not turns and "model_max_length" not in config:
-        raise UndeclaredError(
-            "Baichuan without max_position_embeddings (rotary) or model_max_length (ALiBi) is not declared",
-            where=config.source,
+        raise config.undeclared(
+            "Baichuan without max_position_embeddings (rotary) or model_max_length (ALiBi) is not declared"
         )
     attention = self_attention(
         s,

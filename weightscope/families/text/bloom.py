@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention import Alibi, Attention
+from weightscope.components.attention import Alibi
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
 from weightscope.families.common import DECODER, Dims, Output, causal_lm, layer_norms, token_embedding, visible
+from weightscope.families.common.parts import mlp, self_attention
 from weightscope.families.common.refusals import not_computed
 from weightscope.families.registry import family
-from weightscope.families.siblings.gpt import two_matrices
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 
@@ -27,19 +27,18 @@ def bloom(config: Config, root: str) -> CausalLM:
     count = s.heads.count
     block = Block(
         input_norm=norm("input_layernorm", Role.INPUT_NORM, s.width),
-        attention=Attention(
-            name="self_attention",
-            projections=(
+        attention=self_attention(
+            s,
+            (
                 Linear("query_key_value", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=True, groups=count),
                 Linear("dense", Role.O_PROJ, bias=True),
             ),
-            width=s.width,
-            heads=s.heads,
+            name="self_attention",
             positions=Alibi(heads=count),
             sees=visible(config),
         ),
         feed_forward_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, s.width),
-        feed_forward=two_matrices(s.width, None, "gelu_new", names=("dense_h_to_4h", "dense_4h_to_h")),
+        feed_forward=mlp(s.width, None, "gelu_new", names=("dense_h_to_4h", "dense_4h_to_h"), bias=True),
     )
     return causal_lm(
         config,

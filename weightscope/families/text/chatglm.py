@@ -6,11 +6,9 @@ from weightscope.components.attention import Attention, Heads, Rope
 from weightscope.components.buffers import Buffers
 from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.components.embedding import Embedding, Head
-from weightscope.components.feed_forward import GatedMLP
 from weightscope.config import Config
-from weightscope.errors import UndeclaredError
 from weightscope.families.common import depth_of, layer_norms, numbered, rms_norms
-from weightscope.families.common.parts import pre_norm_block
+from weightscope.families.common.parts import fused_gated_mlp, pre_norm_block
 from weightscope.families.common.refusals import not_computed, refuse
 from weightscope.families.registry import family
 from weightscope.families.siblings.chatglm import CHATGLM, CHATGLM_OTHERS
@@ -30,7 +28,7 @@ def chatglm(config: Config, root: str) -> CausalLM:
     """
     refuse(config, "ChatGLM", CHATGLM_OTHERS)
     if not config["post_layer_norm"] or config.task == "SequenceClassification":
-        raise UndeclaredError("ChatGLM as a classifier or without a final norm is not declared", where=config.source)
+        raise config.undeclared("ChatGLM as a classifier or without a final norm is not declared")
     width, count, rows = config["hidden_size"], config["num_attention_heads"], config["padded_vocab_size"]
     bias, grouped, ratio = config["add_bias_linear"], config["multi_query_attention"], config["rope_ratio"] or 1
     qkv_bias, keys = bias or config["add_qkv_bias"], config["multi_query_group_num"] if grouped else count
@@ -48,16 +46,8 @@ def chatglm(config: Config, root: str) -> CausalLM:
         heads=heads,
         positions=rope,
     )
-    mlp = GatedMLP(
-        name="mlp",
-        items=(
-            Linear("dense_h_to_4h", Role.GATE_PROJ, Role.UP_PROJ, bias=bias),
-            Linear("dense_4h_to_h", Role.DOWN_PROJ, bias=bias),
-        ),
-        width=width,
-        inner=config["ffn_hidden_size"],
-        activation="silu",
-    )
+    names, inner = ("dense_h_to_4h", "dense_4h_to_h"), config["ffn_hidden_size"]
+    mlp = fused_gated_mlp(config, "mlp", inner=inner, bias=bias, activation="silu", names=names)
     block, depth = pre_norm_block(norm, width, attention=attention, feed_forward=mlp), depth_of(config, "num_layers")
     decoder = Decoder(
         name=root,

@@ -18,7 +18,7 @@ from weightscope.sizes import Size
 from weightscope.storage.linear import Linear
 from weightscope.storage.stacked import Stacked
 
-DBRX: dict[str, Any] = DECODER | {
+DBRX = DECODER | {
     "d_model": 2048, "n_heads": 16, "n_layers": 24, "vocab_size": 32000, "attn_config": Nullable(dict),
     "ffn_config": Nullable(dict), "rope_parameters": Nullable(dict), "rope_scaling": Nullable(dict),
 }  # fmt: skip

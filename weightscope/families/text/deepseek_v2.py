@@ -37,10 +37,11 @@ def deepseek_v2(config: Config, root: str) -> CausalLM:
         normalize=False,
         scale=float(config["routed_scaling_factor"]),
     )
-    mixed = deepseek_mixture(config, routing, stacked=stacked, correction=False, mlp_bias=config["mlp_bias"])
+    mixed = deepseek_mixture(config, stacked=stacked, routing=routing, correction=False, mlp_bias=config["mlp_bias"])
     dense, mixes = gated_mlp(config, "mlp", bias=config["mlp_bias"]), first_dense(config)
     # Its rotation pairs neighbours, whatever `rope_interleave` says.
-    attention = latent_attention(config, rotary(config, config["qk_rope_head_dim"], interleaved=True))
+    rope = rotary(config, config["qk_rope_head_dim"], interleaved=True)
+    attention = latent_attention(config, rope)
 
     def layer(i: int) -> Block:
         return pre_norm_block(norm, width, attention=attention, feed_forward=mixed if mixes[i] else dense)
@@ -52,5 +53,6 @@ def deepseek_v2(config: Config, root: str) -> CausalLM:
         final_norm=norm("norm", Role.FINAL_NORM, width),
         # DeepSeek's code normalizes with norm_topk_prob, transformers does not; no published model asks for it.
         refused=not_computed(config, "DeepSeek-V2", {"norm_topk_prob": (False, None)})
-        or ("" if method in METHODS else f"DeepSeek-V2 with topk_method {method!r:.60}"),
+        or ("" if method in METHODS else f"DeepSeek-V2 with topk_method {method!r:.60}")
+        or ("" if rope.dim == config["qk_rope_head_dim"] else "DeepSeek-V2 with a partial_rotary_factor below 1"),
     )

@@ -12,13 +12,7 @@ from weightscope.families.common.ahead import numbered_ahead
 from weightscope.families.common.mixtures import LATENT_ROOTS, spelling
 from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.registry import family
-from weightscope.families.siblings.deepseek import (
-    DEEPSEEK,
-    deepseek_mixture,
-    first_dense,
-    grouped_sigmoid,
-    latent_attention,
-)
+from weightscope.families.siblings.deepseek import DEEPSEEK, deepseek_mixture, first_dense, latent_attention
 from weightscope.roles import Role
 
 ATTRIBUTES = {"num_local_experts": "n_routed_experts", "num_mtp_layers": "num_nextn_predict_layers"}
@@ -32,7 +26,7 @@ def deepseek_v3(config: Config, root: str) -> CausalLM:
     (prefix, stacked), width, norm = spelling(root), config["hidden_size"], rms_norms(config["rms_norm_eps"])
     rope = rotary(config, config["qk_rope_head_dim"], interleaved=config["rope_interleave"])
     attention = latent_attention(config, rope, root=root)
-    mixed = deepseek_mixture(config, grouped_sigmoid(config), stacked=stacked)
+    mixed = deepseek_mixture(config, stacked=stacked)
     dense, mixes = gated_mlp(config, "mlp"), first_dense(config)
 
     def layer(i: int) -> Block:

@@ -26,13 +26,8 @@ EXAONE_MOE = LLAMA | {
 def exaone_moe(config: Config, root: str) -> CausalLM:
     """Where some layers have a window, those without one rotate nothing."""
     s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"]), spelling(root)
-    rope, window, kinds, mixes = (
-        rotary(config, s.head_dim),
-        config["sliding_window"],
-        window_pattern(config),
-        first_dense(config),
-    )
-    inner, dense = config["moe_intermediate_size"], gated_mlp(config, "mlp")
+    rope, window, kinds = rotary(config, s.head_dim), config["sliding_window"], window_pattern(config)
+    inner, dense, mixes = config["moe_intermediate_size"], gated_mlp(config, "mlp"), first_dense(config)
     mixed = MixtureOfExperts(
         name="mlp",
         width=s.width,

@@ -6,9 +6,9 @@ from weightscope.components.attention import Alibi, Attention, Heads
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
 from weightscope.families.common import Output, causal_lm, layer_norms, rotary, token_embedding, visible
+from weightscope.families.common.parts import mlp
 from weightscope.families.registry import family
 from weightscope.families.siblings.falcon import FALCON, RW, RW_MODEL
-from weightscope.families.siblings.gpt import two_matrices
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.linear import Linear
@@ -37,7 +37,7 @@ def falcon(config: Config, root: str) -> CausalLM:
     first, second = "input_layernorm", "" if beside else "post_attention_layernorm"
     if beside and norms == 2:
         first, second = "ln_attn", "ln_mlp"
-    alibi = Alibi(heads=count, scale=size**-0.5, rounded=True)
+    alibi, inner = Alibi(heads=count, scale=size**-0.5, rounded=True), config["ffn_hidden_size"]
     runs = beside and norms in (1, 2) if grouped else not beside or norms != 2
     block = Block(
         input_norm=norm(first, Role.INPUT_NORM, width),
@@ -53,13 +53,7 @@ def falcon(config: Config, root: str) -> CausalLM:
             sees=visible(config),
         ),
         feed_forward_norm=norm(second, Role.POST_ATTENTION_NORM, width) if second else None,
-        feed_forward=two_matrices(
-            width,
-            config["ffn_hidden_size"],
-            config["activation"],
-            names=("dense_h_to_4h", "dense_4h_to_h"),
-            bias=bias,
-        ),
+        feed_forward=mlp(width, inner, config["activation"], names=("dense_h_to_4h", "dense_4h_to_h"), bias=bias),
         parallel=beside,
     )
     return causal_lm(

@@ -10,7 +10,7 @@ from weightscope.families.common.ahead import numbered_ahead
 from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import four_projections, gated_mlp, head_norms, pre_norm_block, self_attention
 from weightscope.families.registry import family
-from weightscope.families.siblings.deepseek import deepseek_mixture, first_dense, grouped_sigmoid
+from weightscope.families.siblings.deepseek import deepseek_mixture, first_dense
 from weightscope.roles import Role
 
 GLM4_MOE = LLAMA | {
@@ -35,7 +35,7 @@ def glm4_moe(config: Config, root: str) -> CausalLM:
         positions=rotary(config, s.head_dim),
         sees=visible(config),
     )
-    mixed = deepseek_mixture(config, grouped_sigmoid(config), stacked=stacked)
+    mixed = deepseek_mixture(config, stacked=stacked)
     dense, mixes = gated_mlp(config, "mlp"), first_dense(config)
 
     def layer(i: int) -> Block:

@@ -9,13 +9,7 @@ from weightscope.families.common.ahead import numbered_ahead
 from weightscope.families.common.mixtures import LATENT_ROOTS, spelling
 from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.registry import family
-from weightscope.families.siblings.deepseek import (
-    DEEPSEEK,
-    deepseek_mixture,
-    first_dense,
-    grouped_sigmoid,
-    latent_attention,
-)
+from weightscope.families.siblings.deepseek import DEEPSEEK, deepseek_mixture, first_dense, latent_attention
 from weightscope.roles import Role
 
 GLM4_MOE_LITE = DEEPSEEK | {
@@ -27,18 +21,19 @@ GLM4_MOE_LITE = DEEPSEEK | {
     "num_nextn_predict_layers": Nullable(int, 0),
 }  # fmt: skip
 ATTRIBUTES = {"num_local_experts": "n_routed_experts", "head_dim": "qk_rope_head_dim"}
-# No keys of the class: the first layer is dense unless `mlp_layer_types` says otherwise.
+# No keys of the class.
 for absent in ("first_k_dense_replace", "moe_layer_freq"):
     del GLM4_MOE_LITE[absent]
 
 
 @family("glm4_moe_lite", roots=LATENT_ROOTS, defaults=GLM4_MOE_LITE, attribute_map=ATTRIBUTES)
 def glm4_moe_lite(config: Config, root: str) -> CausalLM:
-    """The rotated part of a head is rotated whole: of a share of it the class makes fewer angles than it has pairs."""
+    """DeepSeek-V3 whose first layer is dense, unless `mlp_layer_types` says otherwise."""
     (prefix, stacked), width, norm = spelling(root), config["hidden_size"], rms_norms(config["rms_norm_eps"])
+    # Of a share of what turns the class makes fewer angles than there are pairs.
     rope = rotary(config, config["qk_rope_head_dim"], interleaved=config["rope_interleave"])
     attention = latent_attention(config, rope, root=root)
-    mixed = deepseek_mixture(config, grouped_sigmoid(config), stacked=stacked)
+    mixed = deepseek_mixture(config, stacked=stacked)
     dense, mixes = gated_mlp(config, "mlp"), first_dense(config)
 
     def layer(i: int) -> Block:

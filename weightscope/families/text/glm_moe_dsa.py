@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.errors import UndeclaredError
 from weightscope.families.common import causal_lm, depth_of, rms_norms, rotary
 from weightscope.families.common.ahead import numbered_ahead
 from weightscope.families.common.mixtures import LATENT_ROOTS, spelling
 from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.common.refusals import not_computed
 from weightscope.families.registry import family
-from weightscope.families.siblings.deepseek import (
-    DEEPSEEK_V32,
-    deepseek_mixture,
-    first_dense,
-    grouped_sigmoid,
-    indexer,
-    latent_attention,
-)
+from weightscope.families.siblings.deepseek import DEEPSEEK_V32, deepseek_mixture, first_dense, latent_attention
 from weightscope.roles import Role
 
 GLM_MOE_DSA = DEEPSEEK_V32 | {
@@ -28,23 +20,19 @@ GLM_MOE_DSA = DEEPSEEK_V32 | {
     "max_position_embeddings": 202752, "index_n_heads": 32, "indexer_types": Nullable(list),
     "index_topk_pattern": Nullable(object), "index_topk_freq": 1, "index_skip_topk_offset": 2,
 }  # fmt: skip
+ATTRIBUTES = {"num_local_experts": "n_routed_experts", "num_experts": "n_routed_experts"}
 # Whether a layer has an indexer of its own.
 KINDS = {"full": True, "shared": False, "F": True, "S": False}
 
 
-@family(
-    "glm_moe_dsa",
-    roots=LATENT_ROOTS,
-    defaults=GLM_MOE_DSA,
-    attribute_map={"num_local_experts": "n_routed_experts", "num_experts": "n_routed_experts"},
-)
+@family("glm_moe_dsa", roots=LATENT_ROOTS, defaults=GLM_MOE_DSA, attribute_map=ATTRIBUTES)
 def glm_moe_dsa(config: Config, root: str) -> CausalLM:
     """Layers that follow see what the last indexer before them chose; what predicts ahead has no copies."""
     (prefix, stacked), width, norm = spelling(root), config["hidden_size"], rms_norms(config["rms_norm_eps"])
     rope = rotary(config, config["qk_rope_head_dim"], interleaved=True)
-    chooses = latent_attention(config, rope, indexer=indexer(config, rope), root=root)
+    chooses = latent_attention(config, rope, index_rope=rope, root=root)
     follows = latent_attention(config, rope, follows=True, root=root)
-    mixed = deepseek_mixture(config, grouped_sigmoid(config), stacked=stacked)
+    mixed = deepseek_mixture(config, stacked=stacked)
     dense, mixes, chosen = gated_mlp(config, "mlp"), first_dense(config), indexed(config)
 
     def layer(i: int) -> Block:
@@ -68,5 +56,5 @@ def indexed(config: Config) -> list[bool]:
     if not isinstance(kinds, list | str) or len(kinds) < depth or not set(kinds) <= KINDS.keys():
         raise config.error(f"indexer_types does not say full or shared for {depth:,} layers")
     if not KINDS[kinds[0]]:
-        raise UndeclaredError("the first layer shares an indexer's choice, and none is before it", where=config.source)
+        raise config.undeclared("the first layer shares an indexer's choice, and none is before it")
     return [KINDS[kind] for kind in kinds]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from weightscope.components.attention import Attention, Heads, Scores
-from weightscope.components.decoder import Block, CausalLM
+from weightscope.components.decoder import CausalLM
 from weightscope.config import Config
-from weightscope.families.common import Dims, Output, causal_lm, layer_norms, token_embedding, visible
+from weightscope.families.common import Dims, visible
 from weightscope.families.common.refusals import refuse
 from weightscope.families.registry import DECODER_NEEDS, family
-from weightscope.families.siblings.gpt import GPT2, GPT2_NAMES, learned_positions, two_matrices
+from weightscope.families.siblings.gpt import GPT2, GPT2_NAMES, gpt2_block, gpt2_lm
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.linear import Linear
@@ -17,43 +17,25 @@ GPT_BIGCODE = GPT2 | {
     "activation_function": "gelu_pytorch_tanh", "add_cross_attention": False, "scale_attn_weights": True,
     "multi_query": True,
 }  # fmt: skip
+NEEDS = (*DECODER_NEEDS, "n_positions")
 
 
-@family(
-    "gpt_bigcode",
-    roots=("transformer", ""),
-    defaults=GPT_BIGCODE,
-    attribute_map=GPT2_NAMES,
-    needs=(*DECODER_NEEDS, "n_positions"),
-)
+@family("gpt_bigcode", roots=("transformer", ""), defaults=GPT_BIGCODE, attribute_map=GPT2_NAMES, needs=NEEDS)
 def gpt_bigcode(config: Config, root: str) -> CausalLM:
     """Rows of `c_attn` are all queries, the key, the value; without `multi_query` head by head its three."""
     refuse(config, "GPTBigCode", ("add_cross_attention",))
-    s, norm = Dims.of(config, even=True), layer_norms(config["layer_norm_epsilon"])
+    s = Dims.of(config, even=True)
     keys = Size(1) if config["multi_query"] else s.heads.count
-    block = Block(
-        input_norm=norm("ln_1", Role.INPUT_NORM, s.width),
-        attention=Attention(
-            name="attn",
-            projections=(
-                Linear("c_attn", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=True, groups=keys),
-                Linear("c_proj", Role.O_PROJ, bias=True),
-            ),
-            width=s.width,
-            heads=Heads(count=s.heads.count, keys=keys, size=s.head_dim, even=True),
-            sees=visible(config),
-            scores=Scores(scale=None if config["scale_attn_weights"] else 1.0),
+    attention = Attention(
+        name="attn",
+        projections=(
+            Linear("c_attn", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=True, groups=keys),
+            Linear("c_proj", Role.O_PROJ, bias=True),
         ),
-        feed_forward_norm=norm("ln_2", Role.POST_ATTENTION_NORM, s.width),
-        feed_forward=two_matrices(s.width, config["n_inner"], config["activation_function"]),
+        width=s.width,
+        heads=Heads(count=s.heads.count, keys=keys, size=s.head_dim, even=True),
+        sees=visible(config),
+        scores=Scores(scale=None if config["scale_attn_weights"] else 1.0),
     )
-    return causal_lm(
-        config,
-        root,
-        lambda _: block,
-        embedding=token_embedding(config, "wte"),
-        positions=learned_positions("wpe", config["n_positions"], s.width),
-        layers="h",
-        final_norm=norm("ln_f", Role.FINAL_NORM, s.width),
-        output=Output(classifier="classifier"),
-    )
+    block = gpt2_block(config, attention, config["n_inner"])
+    return gpt2_lm(config, root, lambda _: block)

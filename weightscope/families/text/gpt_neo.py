@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from weightscope.components.attention import CAUSAL, Attention, Scores, Window
+from weightscope.components.attention import CAUSAL, Scores, Window
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common import Dims, Output, causal_lm, layer_norms, token_embedding
-from weightscope.families.common.parts import linears
+from weightscope.families.common import Dims
+from weightscope.families.common.parts import linears, self_attention
 from weightscope.families.registry import family
-from weightscope.families.siblings.gpt import GPT, causal_masks, learned_positions, two_matrices
+from weightscope.families.siblings.gpt import GPT, causal_masks, gpt2_block, gpt2_lm
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 
@@ -26,36 +26,20 @@ THREE = {"q_proj": Role.Q_PROJ, "k_proj": Role.K_PROJ, "v_proj": Role.V_PROJ}
 @family("gpt_neo", roots=("transformer", ""), defaults=GPT_NEO, attribute_map=NAMES)
 def gpt_neo(config: Config, root: str) -> CausalLM:
     """Masks are the class's own, and causal whatever `is_causal` says."""
-    s, norm = Dims.of(config, even=True), layer_norms(config["layer_norm_epsilon"])
-    positions = config["max_position_embeddings"]
-    projections = (*linears(THREE), Linear("out_proj", Role.O_PROJ, bias=True), *causal_masks(positions))
+    s, masks = Dims.of(config, even=True), causal_masks(config["max_position_embeddings"])
     kinds, window = _kinds(config, s.depth), Window(int(config["window_size"]))
 
     def layer(i: int) -> Block:
-        return Block(
-            input_norm=norm("ln_1", Role.INPUT_NORM, s.width),
-            attention=Attention(
-                name="attn.attention",
-                projections=projections,
-                width=s.width,
-                heads=s.heads,
-                sees=window if kinds[i] == "local" else CAUSAL,
-                scores=Scores(scale=1.0),
-            ),
-            feed_forward_norm=norm("ln_2", Role.POST_ATTENTION_NORM, s.width),
-            feed_forward=two_matrices(s.width, config["intermediate_size"], config["activation_function"]),
+        attention = self_attention(
+            s,
+            (*linears(THREE), Linear("out_proj", Role.O_PROJ, bias=True), *masks),
+            name="attn.attention",
+            sees=window if kinds[i] == "local" else CAUSAL,
+            scores=Scores(scale=1.0),
         )
+        return gpt2_block(config, attention, config["intermediate_size"])
 
-    return causal_lm(
-        config,
-        root,
-        layer,
-        embedding=token_embedding(config, "wte"),
-        positions=learned_positions("wpe", positions, s.width),
-        layers="h",
-        final_norm=norm("ln_f", Role.FINAL_NORM, s.width),
-        output=Output(classifier="classifier"),
-    )
+    return gpt2_lm(config, root, layer)
 
 
 def _kinds(config: Config, depth: int) -> list[str]:

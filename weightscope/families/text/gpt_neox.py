@@ -6,8 +6,9 @@ from weightscope.components.attention import Attention, Heads
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import DECODER, Output, causal_lm, layer_norms, rotary, token_embedding, visible
+from weightscope.families.common.parts import mlp
 from weightscope.families.registry import family
-from weightscope.families.siblings.gpt import causal_masks, two_matrices
+from weightscope.families.siblings.gpt import causal_masks
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 
@@ -23,7 +24,7 @@ GPT_NEOX = DECODER | {
 def gpt_neox(config: Config, root: str) -> CausalLM:
     """Rows of `query_key_value` are, head by head, its query, key and value. Only the rotation reads `head_dim`."""
     width, count, norm = config["hidden_size"], config["num_attention_heads"], layer_norms(config["layer_norm_eps"])
-    size, bias = width // count, config["attention_bias"]
+    size, inner, bias = width // count, config["intermediate_size"], config["attention_bias"]
     block = Block(
         input_norm=norm("input_layernorm", Role.INPUT_NORM, width),
         attention=Attention(
@@ -39,9 +40,7 @@ def gpt_neox(config: Config, root: str) -> CausalLM:
             sees=visible(config),
         ),
         feed_forward_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, width),
-        feed_forward=two_matrices(
-            width, config["intermediate_size"], config["hidden_act"], names=("dense_h_to_4h", "dense_4h_to_h")
-        ),
+        feed_forward=mlp(width, inner, config["hidden_act"], names=("dense_h_to_4h", "dense_4h_to_h"), bias=True),
         parallel=config["use_parallel_residual"],
     )
     return causal_lm(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention import Attention, Rope
+from weightscope.components.attention import Rope
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
 from weightscope.families.common import Dims, Output, causal_lm, layer_norms, token_embedding, visible
-from weightscope.families.common.parts import linears
+from weightscope.families.common.parts import linears, mlp, self_attention
 from weightscope.families.registry import family
-from weightscope.families.siblings.gpt import GPT2, GPT2_NAMES, causal_masks, two_matrices
+from weightscope.families.siblings.gpt import GPT2, GPT2_NAMES, causal_masks
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import StorageItem
@@ -47,16 +47,15 @@ def _side_by_side(config: Config, root: str, projections: tuple[StorageItem, ...
     activation = config["activation_function"]
     block = Block(
         input_norm=norm("ln_1", Role.INPUT_NORM, s.width),
-        attention=Attention(
+        attention=self_attention(
+            s,
+            projections,
             name="attn",
-            projections=projections,
-            width=s.width,
-            heads=s.heads,
             positions=Rope(dim=int(config["rotary_dim"]), theta=10000.0, interleaved=True),
             sees=visible(config),
         ),
         feed_forward_norm=None,
-        feed_forward=two_matrices(s.width, config["n_inner"], activation, names=("fc_in", "fc_out")),
+        feed_forward=mlp(s.width, config["n_inner"], activation, names=("fc_in", "fc_out"), bias=True),
         parallel=True,
     )
     return causal_lm(

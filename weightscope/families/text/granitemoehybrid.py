@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.components.attention import Scores
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
@@ -17,19 +15,14 @@ from weightscope.families.siblings.granite import granite_mixture, granite_mlp
 from weightscope.families.siblings.state_space import MAMBA2_HYBRID, gate_first, mamba2_mixer
 from weightscope.roles import Role
 
-GRANITEMOEHYBRID: dict[str, Any] = GRANITE | MAMBA2_HYBRID | {
+GRANITEMOEHYBRID = GRANITE | MAMBA2_HYBRID | {
     "rms_norm_eps": 1e-6, "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008,
     "num_key_value_heads": Nullable(int), "num_local_experts": 8, "num_experts_per_tok": 2,
     "shared_intermediate_size": 1024, "position_embedding_type": Nullable(str), "layer_types": Nullable(list),
 }  # fmt: skip
 
 
-@family(
-    "granitemoehybrid",
-    roots=ROOTS,
-    defaults=GRANITEMOEHYBRID,
-    attribute_map={"layers_block_type": "layer_types"},
-)
+@family("granitemoehybrid", roots=ROOTS, defaults=GRANITEMOEHYBRID, attribute_map={"layers_block_type": "layer_types"})
 def granitemoehybrid(config: Config, root: str) -> CausalLM:
     """A shared MLP in every layer, beside a mixture where there are experts; no positions unless they rotate."""
     s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"]), spelling(root)

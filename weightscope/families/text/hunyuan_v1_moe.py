@@ -5,7 +5,6 @@ from __future__ import annotations
 from weightscope.components.decoder import CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.config import Config, Nullable
-from weightscope.errors import UndeclaredError
 from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms
 from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import gated_mlp, pre_norm_block
@@ -52,5 +51,5 @@ def same_everywhere(config: Config, key: str) -> Size:
     if not numbers or not all(isinstance(number, int) and number > 0 for number in numbers):
         raise config.error(f"{key} is {value!r:.60}, not a whole number")
     if len(set(numbers)) > 1:
-        raise UndeclaredError(f"{key} that differs by layer is not declared", where=config.source)
+        raise config.undeclared(f"{key} that differs by layer is not declared")
     return Size(numbers[0], key)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from weightscope.components.attention import Rope, Scaling
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.errors import UndeclaredError
 from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary
 from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, self_attention
 from weightscope.families.common.refusals import refuse
@@ -50,7 +49,7 @@ def _rope(config: Config, said: Config, size: int) -> Rope:
     if kind == "origin":
         return Rope(dim=int(size), theta=theta)
     if kind != "dynamic":
-        raise UndeclaredError(f"InternLM with the rotary type {kind!r:.60} is not declared", where=config.source)
+        raise config.undeclared(f"InternLM with the rotary type {kind!r:.60} is not declared")
     settings = (("factor", said["scaling_factor"]),)
     scaling = Scaling(kind="dynamic", settings=settings, context=config["max_position_embeddings"])
     return Rope(dim=int(size), theta=theta, scaling=scaling)

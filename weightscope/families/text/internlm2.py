@@ -5,11 +5,10 @@ Source: `InternLM2Config`, published with its code.
 
 from __future__ import annotations
 
-from weightscope.components.attention import Attention
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import DECODER, Dims, Output, causal_lm, rms_norms, rotary, token_embedding
-from weightscope.families.common.parts import gated_mlp
+from weightscope.families.common.parts import gated_mlp, self_attention
 from weightscope.families.registry import family
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
@@ -27,14 +26,13 @@ def internlm2(config: Config, root: str) -> CausalLM:
     s, norm, bias = Dims.of(config, even=True), rms_norms(config["rms_norm_eps"]), config["bias"]
     block = Block(
         input_norm=norm("attention_norm", Role.INPUT_NORM, s.width),
-        attention=Attention(
-            name="attention",
-            projections=(
+        attention=self_attention(
+            s,
+            (
                 Linear("wqkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=bias, groups=s.heads.keys),
                 Linear("wo", Role.O_PROJ, bias=bias),
             ),
-            width=s.width,
-            heads=s.heads,
+            name="attention",
             positions=rotary(config, s.head_dim),
         ),
         feed_forward_norm=norm("ffn_norm", Role.POST_ATTENTION_NORM, s.width),

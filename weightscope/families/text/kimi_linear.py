@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import DECODER, Output, causal_lm, rms_norms
@@ -14,7 +12,7 @@ from weightscope.families.siblings.deepseek import first_dense, latent_attention
 from weightscope.families.siblings.kimi_linear import LAYOUTS, attending, delta_attention, kimi_mixture
 from weightscope.roles import Role
 
-KIMI_LINEAR: dict[str, Any] = DECODER | {
+KIMI_LINEAR = DECODER | {
     "vocab_size": 163840, "hidden_size": 2304, "intermediate_size": 9216, "moe_intermediate_size": 1024,
     "num_hidden_layers": 27, "num_attention_heads": 32, "n_shared_experts": 1, "routed_scaling_factor": 2.446,
     "kv_lora_rank": 512, "q_lora_rank": Nullable(int), "qk_rope_head_dim": 64, "qk_nope_head_dim": 128,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims, causal_lm, rms_norms
@@ -14,7 +12,7 @@ from weightscope.families.siblings.lfm2 import KINDS, LFM2_BOTH, lfm2_block
 from weightscope.roles import Role
 from weightscope.sizes import Size
 
-LFM2: dict[str, Any] = LFM2_BOTH | {
+LFM2 = LFM2_BOTH | {
     "hidden_size": 2560, "intermediate_size": 12288, "block_multiple_of": 256,
     "block_ffn_dim_multiplier": Nullable(float, 1.0), "block_auto_adjust_ff_dim": True,
     "full_attn_idxs": Nullable(list),

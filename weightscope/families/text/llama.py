@@ -17,10 +17,7 @@ YI = LLAMA | {
     "rope_theta": 5000000.0,
 }  # fmt: skip
 # What a root stands for in Yi: the names of the two norms.
-YI_NORMS = {
-    "ln1 and ln2": ("ln1", "ln2"),
-    "as in Llama": ("input_layernorm", "post_attention_layernorm"),
-}
+YI_NORMS = {"ln1 and ln2": ("ln1", "ln2"), "as in Llama": ("input_layernorm", "post_attention_layernorm")}
 
 
 @family("llama", roots=("model", ""), defaults=LLAMA)
@@ -43,14 +40,9 @@ def llama(config: Config, root: str) -> CausalLM:
 def yi(config: Config, root: str) -> CausalLM:
     """The first Yi releases have their own names for the norms; later ones are published as llama."""
     s, norm, (first, second) = Dims.of(config), rms_norms(config["rms_norm_eps"]), YI_NORMS[root]
-    attention = self_attention(
-        s,
-        four_projections(),
-        positions=rotary(config, s.head_dim),
-    )
     block = Block(
         input_norm=norm(first, Role.INPUT_NORM, s.width),
-        attention=attention,
+        attention=self_attention(s, four_projections(), positions=rotary(config, s.head_dim)),
         feed_forward_norm=norm(second, Role.POST_ATTENTION_NORM, s.width),
         feed_forward=gated_mlp(config, "mlp"),
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.components.decoder import CausalLM
 from weightscope.components.mixers import MixerBlock
 from weightscope.components.recurrent.mamba import Mamba
@@ -13,7 +11,7 @@ from weightscope.families.registry import family
 from weightscope.families.siblings.state_space import BACKBONE, step_rank
 from weightscope.roles import Role
 
-MAMBA: dict[str, Any] = DECODER | {
+MAMBA = DECODER | {
     "vocab_size": 50280, "hidden_size": 768, "state_size": 16, "num_hidden_layers": 32, "layer_norm_epsilon": 1e-5,
     "expand": 2, "intermediate_size": Nullable(int), "conv_kernel": 4, "use_bias": False, "use_conv_bias": True,
     "hidden_act": "silu", "time_step_rank": Nullable(object), "tie_word_embeddings": True,

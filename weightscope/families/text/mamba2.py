@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.components.decoder import CausalLM
 from weightscope.components.mixers import MixerBlock
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm
@@ -14,7 +12,7 @@ from weightscope.families.registry import family
 from weightscope.families.siblings.state_space import BACKBONE, head_size, step_limits
 from weightscope.roles import Role
 
-MAMBA2: dict[str, Any] = DECODER | {
+MAMBA2 = DECODER | {
     "num_heads": 128, "head_dim": 64, "vocab_size": 32768, "hidden_size": 4096, "state_size": 128,
     "num_hidden_layers": 64, "layer_norm_epsilon": 1e-5, "expand": 2, "conv_kernel": 4, "n_groups": 8,
     "use_bias": False, "use_conv_bias": True, "hidden_act": "silu", "time_step_limit": Nullable(list),

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block, CausalLM
-from weightscope.components.prediction.shared import SharedPrediction
 from weightscope.config import Config, Nullable
 from weightscope.families.common import QWEN2, Dims, causal_lm, rms_norms, rotary, visible
+from weightscope.families.common.ahead import shared_ahead
 from weightscope.families.common.layer_types import upper_windows
 from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, self_attention
 from weightscope.families.registry import family
 from weightscope.roles import Role
-from weightscope.storage.base import join
 
 MIMO = QWEN2 | {
     "vocab_size": 151680, "intermediate_size": 11008, "num_hidden_layers": 36, "num_key_value_heads": Nullable(int, 8),
@@ -29,9 +27,5 @@ def mimo(config: Config, root: str) -> CausalLM:
         attention = self_attention(s, four_projections(qkv_bias=True), positions=rope, sees=visible(config, windows[i]))
         return pre_norm_block(norm, s.width, attention=attention, feed_forward=gated_mlp(config, "mlp"))
 
-    ahead = Repeat(
-        name=join(root, "mtp_layers"),
-        indices=range(config["num_nextn_predict_layers"] or 0),
-        child=SharedPrediction(width=s.width, eps=config["rms_norm_eps"], block=layer(0)),
-    )
-    return causal_lm(config, root, layer, final_norm=norm("norm", Role.FINAL_NORM, s.width), extras=(ahead,))
+    ahead = shared_ahead(config, root, layer(0))
+    return causal_lm(config, root, layer, final_norm=norm("norm", Role.FINAL_NORM, s.width), extras=ahead)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.components.decoder import CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.mixers import NormedBlock
@@ -19,7 +17,7 @@ from weightscope.families.registry import family
 from weightscope.roles import Role
 
 PARTS = ("full_attn", "linear_attn", "mlp")
-MINIMAX: dict[str, Any] = ROTARY | {
+MINIMAX = ROTARY | {
     "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
     "num_attention_heads": 32, "num_key_value_heads": Nullable(int, 8), "head_dim": Nullable(int), "hidden_act": "silu",
     "max_position_embeddings": 131072, "rms_norm_eps": 1e-5, "rope_theta": 1000000.0, "sliding_window": Nullable(int),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention import Alibi, Attention, Scores
+from weightscope.components.attention import Alibi, Scores
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import DECODER, Dims, Output, causal_lm, layer_norms, token_embedding, visible
+from weightscope.families.common.parts import mlp, self_attention
 from weightscope.families.common.refusals import not_computed, require
 from weightscope.families.registry import family
-from weightscope.families.siblings.gpt import two_matrices
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 
@@ -38,18 +38,17 @@ def mpt(config: Config, root: str) -> CausalLM:
     require(inner, "MPT", {"attn_type": "multihead_attention", "qk_ln": False, "alibi": True})
     block = Block(
         input_norm=norm("norm_1", Role.INPUT_NORM, s.width),
-        attention=Attention(
+        attention=self_attention(
+            s,
+            (Linear("Wqkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ), Linear("out_proj", Role.O_PROJ)),
             name="attn",
-            projections=(Linear("Wqkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ), Linear("out_proj", Role.O_PROJ)),
-            width=s.width,
-            heads=s.heads,
             positions=Alibi(heads=s.heads.count, most=inner["alibi_bias_max"]),
             sees=visible(config),
             scores=Scores(scale=inner["softmax_scale"]),
             clip=inner["clip_qkv"],
         ),
         feed_forward_norm=norm("norm_2", Role.POST_ATTENTION_NORM, s.width),
-        feed_forward=two_matrices(s.width, None, "gelu", name="ffn", names=("up_proj", "down_proj"), bias=False),
+        feed_forward=mlp(s.width, None, "gelu", name="ffn"),
     )
     return causal_lm(
         config,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import ROTARY, Dims, causal_lm, layer_norms, rotary
@@ -11,7 +9,7 @@ from weightscope.families.common.parts import four_projections, mlp, pre_norm_bl
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
-NEMOTRON: dict[str, Any] = ROTARY | {
+NEMOTRON = ROTARY | {
     "vocab_size": 256000, "hidden_size": 6144, "intermediate_size": 24576, "num_hidden_layers": 32,
     "num_attention_heads": 48, "num_key_value_heads": Nullable(int), "head_dim": Nullable(int), "hidden_act": "relu2",
     "max_position_embeddings": 4096, "norm_eps": 1e-5, "partial_rotary_factor": 0.5, "attention_bias": False,
@@ -25,6 +23,6 @@ def nemotron(config: Config, root: str) -> CausalLM:
     s, norm, bias = Dims.of(config), layer_norms(config["norm_eps"], offset=1.0), config["attention_bias"]
     projections = four_projections(qkv_bias=bias, o_bias=bias)
     attention = self_attention(s, projections, positions=rotary(config, s.head_dim))
-    feed_forward = mlp(config, "mlp", bias=config["mlp_bias"])
+    feed_forward = mlp(s.width, config["intermediate_size"], config["hidden_act"], bias=config["mlp_bias"])
     block = pre_norm_block(norm, s.width, attention=attention, feed_forward=feed_forward)
     return causal_lm(config, root, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))

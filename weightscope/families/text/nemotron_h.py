@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.config import Config, Nullable
 from weightscope.families.common import DECODER, Output, numbered, rms_norms, token_embedding
@@ -11,7 +9,7 @@ from weightscope.families.registry import family
 from weightscope.families.siblings.nemotron_h import nemotron_ahead, nemotron_kinds, nemotron_layer
 from weightscope.roles import Role
 
-NEMOTRON_H: dict[str, Any] = DECODER | {
+NEMOTRON_H = DECODER | {
     "vocab_size": 131072, "hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": Nullable(int, 8),
     "head_dim": 128, "attention_bias": False, "intermediate_size": 21504, "mlp_hidden_act": "relu2", "mlp_bias": False,
     "ssm_state_size": 128, "mamba_num_heads": 128, "mamba_head_dim": 64, "mamba_hidden_act": "silu", "n_groups": 8,

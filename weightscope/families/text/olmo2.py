@@ -44,10 +44,7 @@ def post_norm_block(config: Config, s: Dims, *, slides: bool, kind: str | None =
         attention=self_attention(
             s,
             four_projections(qkv_bias=bias, o_bias=bias),
-            norms=WholeNorms(
-                query=norm("q_norm", Role.Q_NORM, s.queries),
-                key=norm("k_norm", Role.K_NORM, s.keys),
-            ),
+            norms=WholeNorms(query=norm("q_norm", Role.Q_NORM, s.queries), key=norm("k_norm", Role.K_NORM, s.keys)),
             # The class gives `rope_theta` to full_attention alone.
             positions=rotary(config, s.head_dim, layers=kind, theta=THETA if kind == SLIDING else None),
             sees=visible(config, config["sliding_window"] if slides else None),

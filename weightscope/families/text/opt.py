@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from weightscope.components.decoder import Block, CausalLM, Decoder
 from weightscope.components.embedding import Embedding
-from weightscope.components.vision.projector import Projection
+from weightscope.components.projection import Projection
 from weightscope.config import Config, Nullable
 from weightscope.families.common import DECODER, Dims, Output, layer_norms, numbered, visible
-from weightscope.families.common.parts import linears, self_attention
+from weightscope.families.common.parts import linears, mlp, self_attention
 from weightscope.families.registry import family
-from weightscope.families.siblings.gpt import learned_positions, two_matrices
+from weightscope.families.siblings.gpt import learned_positions
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import join
@@ -30,7 +30,7 @@ def opt(config: Config, root: str) -> CausalLM:
     norm = layer_norms(1e-5, weighted=config["layer_norm_elementwise_affine"])
     attention = self_attention(s, linears(FOUR, bias=bias), positions=None, sees=visible(config))
     activation = config["activation_function"]
-    mlp = two_matrices(s.width, config["ffn_dim"], activation, name="", names=("fc1", "fc2"), bias=bias)
+    feed_forward = mlp(s.width, config["ffn_dim"], activation, name="", names=("fc1", "fc2"), bias=bias)
     first = norm("self_attn_layer_norm", Role.INPUT_NORM if before else Role.POST_ATTENTION_NORM, s.width)
     second = norm("final_layer_norm", Role.POST_ATTENTION_NORM if before else Role.POST_FEEDFORWARD_NORM, s.width)
     block = Block(
@@ -38,7 +38,7 @@ def opt(config: Config, root: str) -> CausalLM:
         attention=attention,
         attention_out_norm=None if before else first,
         feed_forward_norm=second if before else None,
-        feed_forward=mlp,
+        feed_forward=feed_forward,
         feed_forward_out_norm=None if before else second,
         norms_sums=not before,
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention import NO_NORMS, HeadNorms
+from weightscope.components.attention import NO_NORMS
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import ROTARY, Dims, Output, causal_lm, layer_norms, rotary, visible
-from weightscope.families.common.parts import linears, mlp, self_attention
+from weightscope.families.common.parts import head_norms, linears, mlp, self_attention
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
@@ -22,11 +22,8 @@ FOUR = {"q_proj": Role.Q_PROJ, "k_proj": Role.K_PROJ, "v_proj": Role.V_PROJ, "de
 def phi(config: Config, root: str) -> CausalLM:
     """All matrices have a bias, the head too; the output projection is called dense."""
     s, norm = Dims.of(config), layer_norms(config["layer_norm_eps"])
-    normed = s.width // s.heads.count
-    norms = HeadNorms(
-        query=norm("q_layernorm", Role.Q_NORM, normed),
-        key=norm("k_layernorm", Role.K_NORM, normed),
-    )
+    normed, inner = s.width // s.heads.count, config["intermediate_size"]
+    norms = head_norms(norm, normed, ("q_layernorm", "k_layernorm"))
     attention = self_attention(
         s,
         linears(FOUR, bias=True),
@@ -38,7 +35,7 @@ def phi(config: Config, root: str) -> CausalLM:
         input_norm=norm("input_layernorm", Role.INPUT_NORM, s.width),
         attention=attention,
         feed_forward_norm=None,
-        feed_forward=mlp(config, "mlp", names=("fc1", "fc2"), bias=True),
+        feed_forward=mlp(s.width, inner, config["hidden_act"], names=("fc1", "fc2"), bias=True),
         parallel=True,
     )
     final_norm = norm("final_layernorm", Role.FINAL_NORM, s.width)

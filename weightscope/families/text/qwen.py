@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from weightscope.components.attention import Attention, Heads
 from weightscope.components.decoder import Block, CausalLM
-from weightscope.components.feed_forward import GatedMLP
 from weightscope.config import Config, Nullable
-from weightscope.errors import UndeclaredError
 from weightscope.families.common import DECODER, causal_lm, rms_norms, rotary, token_embedding
+from weightscope.families.common.parts import gated_mlp
 from weightscope.families.common.refusals import refuse
 from weightscope.families.registry import family
 from weightscope.roles import Role
@@ -28,11 +27,9 @@ def qwen(config: Config, root: str) -> CausalLM:
     # Under the same type: Qwen-VL and Qwen-Audio.
     refuse(config, "Qwen", ("visual", "audio"))
     width, count, size = config["hidden_size"], config["num_attention_heads"], config["kv_channels"]
-    bias = not config["no_bias"]
+    bias, inner = not config["no_bias"], config["intermediate_size"] // 2
     if count * size != width:
-        raise UndeclaredError(
-            "Qwen with kv_channels that do not make up hidden_size is not declared", where=config.source
-        )
+        raise config.undeclared("Qwen with kv_channels that do not make up hidden_size is not declared")
     bounded, norm = config["use_dynamic_ntk"] or config["use_logn_attn"], rms_norms(config["layer_norm_epsilon"])
     block = Block(
         input_norm=norm("ln_1", Role.INPUT_NORM, width),
@@ -47,17 +44,7 @@ def qwen(config: Config, root: str) -> CausalLM:
             positions=rotary(config, size, limit=int(config["seq_length"]) if bounded else None, beyond=LONGER),
         ),
         feed_forward_norm=norm("ln_2", Role.POST_ATTENTION_NORM, width),
-        feed_forward=GatedMLP(
-            name="mlp",
-            items=(
-                Linear("w2", Role.GATE_PROJ, bias=bias),
-                Linear("w1", Role.UP_PROJ, bias=bias),
-                Linear("c_proj", Role.DOWN_PROJ, bias=bias),
-            ),
-            width=width,
-            inner=config["intermediate_size"] // 2,
-            activation="silu",
-        ),
+        feed_forward=gated_mlp(config, "mlp", inner=inner, bias=bias, activation="silu", names=("w2", "w1", "c_proj")),
     )
     final_norm, table = norm("ln_f", Role.FINAL_NORM, width), token_embedding(config, "wte")
     return causal_lm(config, root, lambda _: block, final_norm=final_norm, embedding=table, layers="h")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from weightscope.components.decoder import Block, CausalLM
-from weightscope.components.feed_forward.moe import MixtureOfExperts
-from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config
-from weightscope.families.common import QWEN2_MOE, Dims, causal_lm, rms_norms, rotary, visible
+from weightscope.families.common import Dims, causal_lm, rms_norms, rotary, visible
 from weightscope.families.common.layer_types import FULL, SLIDING, layer_types
-from weightscope.families.common.mixtures import ROOTS, every_so_often, spelling
+from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, self_attention
 from weightscope.families.registry import family
+from weightscope.families.siblings.qwen_moe import QWEN2_MOE, every_so_often, qwen_mixture
 from weightscope.roles import Role
 
 # The class then makes the window 0, so that these layers see nothing.
@@ -24,17 +23,7 @@ def qwen2_moe(config: Config, root: str) -> CausalLM:
     rope, window = rotary(config, s.head_dim), config["sliding_window"] if config["use_sliding_window"] else None
     below = 0 if window is None else config["max_window_layers"]
     kinds, mixes = layer_types(config, lambda i: SLIDING if i % 2 == 0 and i < below else FULL), every_so_often(config)
-    mixed = MixtureOfExperts(
-        name="mlp",
-        width=s.width,
-        experts=config["num_experts"],
-        chosen=config["num_experts_per_tok"],
-        expert=gated_mlp(config, "", inner=config["moe_intermediate_size"]),
-        routing=Routing(normalize=config["norm_topk_prob"]),
-        shared=gated_mlp(config, "shared_expert", inner=config["shared_expert_intermediate_size"]),
-        shared_gate="shared_expert_gate",
-        stacked=stacked,
-    )
+    mixed = qwen_mixture(config, normalize=config["norm_topk_prob"], stacked=stacked)
 
     def layer(i: int) -> Block:
         projections = four_projections(qkv_bias=config["qkv_bias"])

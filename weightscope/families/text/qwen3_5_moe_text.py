@@ -10,15 +10,8 @@ from weightscope.families.common.mixtures import ROOTS, STACK, SWITCH, SWITCHED
 from weightscope.families.common.parts import pre_norm_block
 from weightscope.families.common.refusals import require
 from weightscope.families.registry import family
-from weightscope.families.siblings.qwen_delta import (
-    APART,
-    QWEN3_NEXT,
-    delta_kinds,
-    delta_net,
-    gated_attention,
-    prediction_part,
-    qwen_mixture,
-)
+from weightscope.families.siblings.qwen_delta import QWEN3_NEXT, delta_kinds, delta_net, gated_attention, qwen_ahead
+from weightscope.families.siblings.qwen_moe import qwen_mixture
 from weightscope.roles import Role
 
 QWEN3_5_MOE = QWEN3_NEXT | {
@@ -35,7 +28,7 @@ def qwen3_5_moe_text(config: Config, root: str) -> CausalLM:
     require(config, "Qwen 3.5", {"attn_output_gate": True})
     s, norm, (prefix, _, layout) = Dims.of(config), rms_norms(config["rms_norm_eps"], offset=1.0), root.partition(", ")
     stack = SWITCH if root == SWITCHED else STACK if layout.startswith("experts stacked") else None
-    kinds, attention, delta = delta_kinds(config), gated_attention(config, s), delta_net(config, APART)
+    kinds, attention, delta = delta_kinds(config), gated_attention(config, s), delta_net(config)
     mixed = qwen_mixture(config, normalize=True, stacked=stack)
     last = qwen_mixture(config, normalize=True, stacked=None if layout.endswith("ahead") else stack)
 
@@ -50,5 +43,5 @@ def qwen3_5_moe_text(config: Config, root: str) -> CausalLM:
         prefix,
         layer,
         final_norm=norm("norm", Role.FINAL_NORM, s.width),
-        extras=prediction_part(config, ahead),
+        extras=qwen_ahead(config, ahead),
     )

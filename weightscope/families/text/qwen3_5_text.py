@@ -10,14 +10,7 @@ from weightscope.families.common.layer_types import FULL
 from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.common.refusals import require
 from weightscope.families.registry import family
-from weightscope.families.siblings.qwen_delta import (
-    APART,
-    DELTA,
-    delta_kinds,
-    delta_net,
-    gated_attention,
-    prediction_part,
-)
+from weightscope.families.siblings.qwen_delta import DELTA, delta_kinds, delta_net, gated_attention, qwen_ahead
 from weightscope.roles import Role
 
 QWEN3_5 = DELTA | {
@@ -31,7 +24,7 @@ def qwen3_5_text(config: Config, prefix: str) -> CausalLM:
     """The last root is that within a vision-language model."""
     require(config, "Qwen 3.5", {"attn_output_gate": True})
     s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"], offset=1.0)
-    kinds, attention, delta = delta_kinds(config), gated_attention(config, s), delta_net(config, APART)
+    kinds, attention, delta = delta_kinds(config), gated_attention(config, s), delta_net(config)
 
     def block(mixer: Component) -> Block:
         return pre_norm_block(norm, s.width, attention=mixer, feed_forward=gated_mlp(config, "mlp"))
@@ -44,5 +37,5 @@ def qwen3_5_text(config: Config, prefix: str) -> CausalLM:
         prefix,
         layer,
         final_norm=norm("norm", Role.FINAL_NORM, s.width),
-        extras=prediction_part(config, block(attention)),
+        extras=qwen_ahead(config, block(attention)),
     )

@@ -6,10 +6,11 @@ from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
-from weightscope.families.common import QWEN2_MOE, Dims, causal_lm, rms_norms, rotary, visible
-from weightscope.families.common.mixtures import ROOTS, every_so_often, spelling
+from weightscope.families.common import Dims, causal_lm, rms_norms, rotary, visible
+from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import four_projections, gated_mlp, head_norms, pre_norm_block, self_attention
 from weightscope.families.registry import family
+from weightscope.families.siblings.qwen_moe import QWEN2_MOE, every_so_often
 from weightscope.roles import Role
 
 QWEN3_MOE = QWEN2_MOE | {

@@ -7,18 +7,12 @@ from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
 from weightscope.families.common import Dims, causal_lm, rms_norms
 from weightscope.families.common.layer_types import FULL
-from weightscope.families.common.mixtures import ROOTS, every_so_often, spelling
+from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.common.refusals import require
 from weightscope.families.registry import family
-from weightscope.families.siblings.qwen_delta import (
-    QWEN3_NEXT,
-    delta_kinds,
-    delta_net,
-    gated_attention,
-    prediction_part,
-    qwen_mixture,
-)
+from weightscope.families.siblings.qwen_delta import QWEN3_NEXT, delta_kinds, delta_net, gated_attention, qwen_ahead
+from weightscope.families.siblings.qwen_moe import every_so_often, qwen_mixture
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
 
@@ -53,5 +47,5 @@ def qwen3_next(config: Config, root: str) -> CausalLM:
         prefix,
         layer,
         final_norm=norm("norm", Role.FINAL_NORM, s.width),
-        extras=prediction_part(config, ahead),
+        extras=qwen_ahead(config, ahead),
     )

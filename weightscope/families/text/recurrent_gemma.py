@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from math import sqrt
-from typing import Any
 
-from weightscope.components.attention import Attention
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.recurrent.griffin import RecurrentUnit
 from weightscope.config import Config, Nullable
-from weightscope.errors import UndeclaredError
 from weightscope.families.common import ROTARY, Dims, Output, causal_lm, rms_norms, rotary, token_embedding, visible
-from weightscope.families.common.parts import four_projections, gated_mlp
-from weightscope.families.common.rounding import bfloat16
+from weightscope.families.common.numbers import bfloat16
+from weightscope.families.common.parts import four_projections, gated_mlp, self_attention
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
-RECURRENT_GEMMA: dict[str, Any] = ROTARY | {
+RECURRENT_GEMMA = ROTARY | {
     "num_hidden_layers": 26, "vocab_size": 256000, "hidden_size": 2560, "intermediate_size": 7680,
     "num_attention_heads": 10, "num_key_value_heads": Nullable(int), "head_dim": Nullable(int),
     "lru_width": Nullable(int), "attention_window_size": 2048, "conv1d_width": 4, "logits_soft_cap": 30.0,
@@ -24,19 +21,15 @@ RECURRENT_GEMMA: dict[str, Any] = ROTARY | {
     "block_types": ["recurrent", "recurrent", "attention"], "partial_rotary_factor": 0.5, "attention_bias": False,
     "tie_word_embeddings": True,
 }  # fmt: skip
+ATTRIBUTES = {"sliding_window": "attention_window_size"}
 
 
-@family(
-    "recurrent_gemma",
-    roots=("model", ""),
-    defaults=RECURRENT_GEMMA,
-    attribute_map={"sliding_window": "attention_window_size"},
-)
+@family("recurrent_gemma", roots=("model", ""), defaults=RECURRENT_GEMMA, attribute_map=ATTRIBUTES)
 def recurrent_gemma(config: Config, root: str) -> CausalLM:
     """`block_types` says what mixes the tokens, over and over; either half of `intermediate_size` is gate or up."""
     s, activation, types = Dims.of(config), config["hidden_activation"], config["block_types"] or []
     if not types or set(map(str, types)) - {"recurrent", "attention"}:
-        raise UndeclaredError(f"the block_types {types!r:.60} are not declared", where=config.source)
+        raise config.undeclared(f"the block_types {types!r:.60} are not declared")
     recurrent = RecurrentUnit(
         name="temporal_block",
         width=s.width,
@@ -45,11 +38,10 @@ def recurrent_gemma(config: Config, root: str) -> CausalLM:
         kernel=config["conv1d_width"],
         activation=activation,
     )
-    attention = Attention(
+    attention = self_attention(
+        s,
+        four_projections(qkv_bias=config["attention_bias"], o_bias=True),
         name="temporal_block",
-        projections=four_projections(qkv_bias=config["attention_bias"], o_bias=True),
-        width=s.width,
-        heads=s.heads,
         positions=rotary(config, s.head_dim),
         sees=visible(config, config["attention_window_size"]),
     )

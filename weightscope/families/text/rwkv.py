@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.norm import LayerNorm
 from weightscope.components.recurrent.rwkv import ChannelMix, TimeMix
@@ -13,7 +11,7 @@ from weightscope.families.common.numbers import number
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
-RWKV: dict[str, Any] = DECODER | {
+RWKV = DECODER | {
     "vocab_size": 50277, "hidden_size": 4096, "num_hidden_layers": 32, "attention_hidden_size": Nullable(int),
     "intermediate_size": Nullable(int), "layer_norm_epsilon": 1e-5, "rescale_every": 6,
 }  # fmt: skip

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import ROTARY, Dims, causal_lm, layer_norms, rotary, visible
@@ -11,7 +9,7 @@ from weightscope.families.common.parts import four_projections, mlp, pre_norm_bl
 from weightscope.families.registry import family
 from weightscope.roles import Role
 
-STARCODER2: dict[str, Any] = ROTARY | {
+STARCODER2 = ROTARY | {
     "vocab_size": 49152, "hidden_size": 3072, "intermediate_size": 12288, "num_hidden_layers": 30,
     "num_attention_heads": 24, "num_key_value_heads": 2, "hidden_act": "gelu_pytorch_tanh",
     "max_position_embeddings": 4096, "norm_epsilon": 1e-5, "sliding_window": Nullable(int), "use_bias": True,
@@ -31,6 +29,7 @@ def starcoder2(config: Config, root: str) -> CausalLM:
         positions=rotary(config, s.head_dim),
         sees=visible(config, config["sliding_window"]),
     )
-    feed_forward = mlp(config, "mlp", names=("c_fc", "c_proj"), bias=bias)
+    inner, activation = config["intermediate_size"], config["hidden_act"]
+    feed_forward = mlp(s.width, inner, activation, names=("c_fc", "c_proj"), bias=bias)
     block = pre_norm_block(norm, s.width, attention=attention, feed_forward=feed_forward)
     return causal_lm(config, root, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from math import ceil, log2
 
-from weightscope.components.attention import Attention, Rope
+from weightscope.components.attention import Rope
 from weightscope.components.decoder import CausalLM
 from weightscope.components.feed_forward import GatedMLP
 from weightscope.config import Config
 from weightscope.families.common import DECODER, Dims, causal_lm, rms_norms, token_embedding
-from weightscope.families.common.parts import pre_norm_block
+from weightscope.families.common.parts import pre_norm_block, self_attention
 from weightscope.families.common.refusals import not_computed, refuse
 from weightscope.families.registry import family
 from weightscope.families.siblings.telechat_52b import telechat_52b
@@ -32,15 +32,14 @@ def telechat(config: Config, root: str) -> CausalLM:
         return telechat_52b(config, root)
     refuse(config, "TeleChat", ("embed_layernorm",))
     s, norm = Dims.of(config, even=True), rms_norms(config["layer_norm_epsilon"])
-    attention = Attention(
-        name="self_attention",
-        projections=(
+    attention = self_attention(
+        s,
+        (
             Linear("query", Role.Q_PROJ),
             Linear("key_value", Role.K_PROJ, Role.V_PROJ, groups=s.heads.count),
             Linear("dense", Role.O_PROJ, bias=True),
         ),
-        width=s.width,
-        heads=s.heads,
+        name="self_attention",
         positions=_rope(int(config["training_seqlen"]), int(s.head_dim)),
     )
     gate, up = Linear("gate_proj", Role.GATE_PROJ), Linear("up_proj", Role.UP_PROJ)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.quantization.common.marks import ACTIVATIONS, PACKED, Signature, mark_beside, signature_of
-from weightscope.quantization.common.method import FLOATS, Method, module_of
+from weightscope.quantization.common.method import FLOATS, Method, may_be_plain, module_of, variants_of
 from weightscope.quantization.common.unread import Unread
 from weightscope.quantization.registry import recognize
 from weightscope.storage.base import Scheme, Stored
@@ -62,13 +62,40 @@ class Evidence:
         if marks == {".bias"}:
             marks = set()
         if said is not None:
-            if any(part in self._tensors for part in said.parts(name) if part != name):
-                return said
+            way = self._way(stored, said, name)
+            if way is not None:
+                return way
             if not marks:
-                return None if self._is_plain(name) or self._lost_all(name) else said
+                return None if self._is_plain(name, stored) or self._lost_all(name) else said
         if not marks or not self._is_there(name, marks):
             return None
         return self._marked(stored, name, marks, said)
+
+    def _way(self, stored: Stored, said: Scheme, name: str) -> Scheme | None:
+        """The scheme, of the ways to store what the config says, whose tensors beside the weight are there."""
+        ways = variants_of(self._method, said)
+        there = [
+            way
+            for way in dict.fromkeys((said, *ways))
+            if any(part in self._tensors for part in way.parts(name) if part != name)
+        ]
+        if len(there) > 1 and self._entries:
+            named = replace(stored, name=name)
+            return next((way for way in there if self._fits(way, named)), there[0])
+        return there[0] if there else None
+
+    def _fits(self, way: Scheme, stored: Stored) -> bool:
+        """Whether all tensors of a scheme are there, each with a shape and an element type that it may have."""
+        for part in way.expand(stored):
+            entry = self._entries.get(part.name)
+            if entry is None:
+                if not part.optional:
+                    return False
+            elif entry.dtype not in (part.dtypes or {entry.dtype}) or not (
+                part.opaque or entry.shape in {tuple(map(int, shape)) for shape in (part.shape, *part.also)}
+            ):
+                return False
+        return True
 
     def _split(self, name: str) -> tuple[str, str] | None:
         found = mark_beside(name, self._tensors)
@@ -83,14 +110,15 @@ class Evidence:
         """Whether a weight is there that the marks stand beside."""
         return name in self._tensors or self._packed(name, marks) is not None
 
-    def _is_plain(self, name: str) -> bool:
+    def _is_plain(self, name: str, stored: Stored) -> bool:
         """Whether a weight without marks is stored plain; one of another dtype has lost its scales."""
         if name not in self._tensors:
             return False
         entry = self._entries.get(name)
         if entry is not None and entry.dtype not in FLOATS:
             return False
-        if self._method is not None and not self._method.silent:
+        method = self._method
+        if method is not None and not method.silent and not may_be_plain(method, stored):
             self._note("plain", name, "plain")
         return True
 

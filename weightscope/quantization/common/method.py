@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -44,6 +44,24 @@ class Method(Protocol):
         ...
 
 
+@runtime_checkable
+class Varied(Protocol):
+    """A method whose writers store the same in several ways that its settings do not tell apart."""
+
+    def variants(self, said: Scheme) -> tuple[Scheme, ...]:
+        """The ways, for a module of which the settings say `said`; the first that the files fit is taken."""
+        ...
+
+
+@runtime_checkable
+class Lenient(Protocol):
+    """A method whose writers leave some modules plain without saying so."""
+
+    def may_be_plain(self, stored: Stored) -> bool:
+        """Whether this weight is one of them, although `scheme` covers it."""
+        ...
+
+
 class Unimplemented(msgspec.Struct, frozen=True, kw_only=True):
     """A method that is only named: its tensors are recognized in the files, and counted by the declaration."""
 
@@ -60,6 +78,16 @@ class Unimplemented(msgspec.Struct, frozen=True, kw_only=True):
         """No module differs from the others."""
         del template
         return False
+
+
+def variants_of(method: object, said: Scheme) -> tuple[Scheme, ...]:
+    """The ways in which a method's writers store what its settings say; none unless it has several."""
+    return method.variants(said) if isinstance(method, Varied) else ()
+
+
+def may_be_plain(method: object, stored: Stored) -> bool:
+    """Whether a method's writers may leave this weight plain without saying so."""
+    return isinstance(method, Lenient) and method.may_be_plain(stored)
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
