@@ -10,8 +10,8 @@ from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.values import load_torch, need_torch
 from weightscope.errors import CheckpointError, UsageError
+from weightscope.quantization.common.dequantizing import dequantized
 from weightscope.quantization.common.marks import mark_of
-from weightscope.quantization.common.reading import dequantized
 from weightscope.storage.base import Scheme
 
 if TYPE_CHECKING:

@@ -99,7 +99,7 @@ def refuse_unread(declaration: Declaration, inventory: Inventory) -> None:
         NotImplementedByWeightscope: the method, by name.
         CheckpointError: integers or 8-bit floats stand where no scales are, or a scheme's tensor has a wrong type.
     """
-    unread = next((group for group in inventory.groups if group.scheme and group.packing[1] == 0), None)
+    unread = next((g for g in inventory.groups if g.scheme and g.packing[1] == 0 and g.kind is Kind.WEIGHT), None)
     if unread is not None and unread.scheme is not None:
         raise NotImplementedByWeightscope(
             f"{unread.title} is quantized ({unread.scheme.name}), which is not implemented",

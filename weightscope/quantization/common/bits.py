@@ -30,6 +30,17 @@ def unpack(words: torch.Tensor, bits: int, count: int | None = None) -> torch.Te
     return found if count is None else found[..., :count]
 
 
+def unpack_down(words: torch.Tensor, bits: int, count: int | None = None) -> torch.Tensor:
+    """The same of words [N, C] that hold their integers along the first dimension: [M, C]."""
+    import torch
+
+    if WORD % bits:
+        return unpack(words.T, bits, count).T
+    shifts = torch.arange(0, WORD, bits, dtype=torch.int32, device=words.device)
+    found = ((words.view(torch.int32).unsqueeze(1) >> shifts[:, None]) & ((1 << bits) - 1)).flatten(0, 1)
+    return found if count is None else found[:count]
+
+
 def _across(stream: torch.Tensor, bits: int) -> torch.Tensor:
     """Integers of a width that meets the ends of bytes only every few of them, which are joined into one number."""
     import torch

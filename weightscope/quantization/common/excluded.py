@@ -10,7 +10,7 @@ import msgspec
 
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.ranges import NUMBER
+from weightscope.quantization.common.modules import PLACE
 
 PATTERN_CHARACTERS = set("*+?[](){}|^$\\")
 # A hostile regular expression could run for hours: quantified groups, many open ends and many choices are refused.
@@ -42,7 +42,7 @@ class Excluded(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         # A dot stands for any character, which matters only at the end: elsewhere it meets the dots of names.
         patterns = tuple(dict.fromkeys(e for e in entries if PATTERN_CHARACTERS & set(e) or e.endswith(".")))
         for pattern in patterns:
-            _check(config, key, pattern)
+            check_pattern(config, key, pattern)
         plain = frozenset(entries) - frozenset(patterns)
         return cls(names=plain, suffixes=frozenset(entries), patterns=patterns)
 
@@ -54,6 +54,15 @@ class Excluded(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         if any(module[-length:] in self.suffixes for length in self._lengths):
             return True
         return any(name in self.names for name in _above(module)) or any(p.match(module) for p in self._compiled)
+
+    def holds_part(self, module: str) -> bool:
+        """Whether an entry is any run of the parts of a module's name, as older loaders matched them."""
+        parts = module.split(".")
+        return any(
+            ".".join(parts[start : start + length]) in self.suffixes
+            for length in self._parts
+            for start in range(len(parts) - length + 1)
+        )
 
     def singles_out(self, template: str) -> bool:
         """Whether an entry may tell apart what differs in a template's second number."""
@@ -73,12 +82,23 @@ class Excluded(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return tuple(sorted({len(suffix) for suffix in self.suffixes}))
 
     @cached_property
+    def _parts(self) -> tuple[int, ...]:
+        """How many parts the entries have."""
+        return tuple(sorted({suffix.count(".") + 1 for suffix in self.suffixes}))
+
+    @cached_property
     def _numbered(self) -> frozenset[str]:
         """The entries that have numbers, with these blanked."""
-        return frozenset(blank for blank in (NUMBER.sub("{}", name) for name in self.names) if "{}" in blank)
+        return frozenset(blank for blank in (PLACE.sub("{}", name) for name in self.names) if "{}" in blank)
 
 
-def _check(config: Config, key: str, pattern: str) -> None:
+def check_pattern(config: Config, key: str, pattern: str) -> None:
+    """Refuse a regular expression that could take too long, or that is none.
+
+    Raises:
+        ConfigError: it is none.
+        UndeclaredError: it could take too long.
+    """
     ways = len(OPEN_END.findall(pattern)), len(CHOICE.findall(pattern))
     if QUANTIFIED_GROUP.search(pattern) or ways[0] > MOST_OPEN_ENDS or ways[1] > MOST_CHOICES:
         raise UndeclaredError(f"the pattern {pattern!r:.80} in {key} is not implemented", where=config.source)

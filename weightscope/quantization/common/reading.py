@@ -1,37 +1,55 @@
-"""A quantized weight from the tensors that stand for it; what does not fit together is said, not met."""
+"""What a scheme reads, held against what it expects: files may contradict themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from weightscope.checkpoint.dtypes import TORCH_NAMES
 from weightscope.errors import CheckpointError
-from weightscope.storage.base import Scheme
+from weightscope.storage.base import Stored
 
 if TYPE_CHECKING:
     import torch
 
+Raw = Callable[[str], "torch.Tensor"]
 
-def dequantized(scheme: Scheme, name: str, raw: Callable[[str], torch.Tensor]) -> torch.Tensor:
-    """The float32 weight of that name; `raw` gives each of its tensors as it is stored.
+
+def read_parts(parts: Iterable[Stored], raw: Raw) -> list[torch.Tensor]:
+    """The tensors of a weight, each of the shape and element type that its part says.
 
     Raises:
-        CheckpointError: their shapes, types or values do not fit together, or one is not there.
-        NotImplementedByWeightscope: the method is only named.
+        CheckpointError: one is otherwise.
     """
+    return [_checked(raw(part.name), part) for part in parts]
+
+
+def read_optional(part: Stored, raw: Raw) -> torch.Tensor | None:
+    """The same of one that may be absent."""
     try:
-        return scheme.read(name, raw)
-    except (ValueError, IndexError, RuntimeError) as error:
-        # A tensor too large for the memory is no fault of the file.
-        if "alloc" in str(error) or "out of memory" in str(error):
-            raise
-        raise CheckpointError(
-            f"{name} cannot be dequantized ({scheme.words}): its tensors do not fit together ({_first_line(error)})",
-            where=name,
-            hint="`weightscope check` says which of them is not as it should be",
-            code="quantization-mismatch",
-        ) from None
+        tensor = raw(part.name)
+    except KeyError:
+        return None
+    except CheckpointError as error:
+        if error.code == "missing-tensor":
+            return None
+        raise
+    return _checked(tensor, part)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:200]
+def refuse(name: str, what: str) -> CheckpointError:
+    """The error for a tensor that says something no writer of its method stores."""
+    return CheckpointError(
+        f"{name} {what}", hint="`weightscope check --values` looks at every weight", code="quantization-mismatch"
+    )
+
+
+def _checked(tensor: torch.Tensor, part: Stored) -> torch.Tensor:
+    dtype = TORCH_NAMES.get(str(tensor.dtype).removeprefix("torch."), str(tensor.dtype))
+    if part.dtypes and dtype not in part.dtypes:
+        wanted = " or ".join(sorted(part.dtypes))
+        raise CheckpointError(f"{part.name} is stored in {dtype}, not in {wanted}", code="quantization-mismatch")
+    if not part.opaque and tuple(tensor.shape) not in {part.shape, *part.also}:
+        shapes = [list(map(int, shape)) for shape in (tensor.shape, part.shape)]
+        raise CheckpointError(f"{part.name} has shape {shapes[0]}, not {shapes[1]}", code="shape-mismatch")
+    return tensor
