@@ -14,6 +14,7 @@ from weightscope.checkpoint.values import gather_torch, load_torch
 from weightscope.components.walk import Slot
 from weightscope.errors import CheckpointError
 from weightscope.families.registry import Declaration
+from weightscope.quantization.common.dequantizing import dequantized
 from weightscope.storage.base import Scheme
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Stream:
         """
         scheme = self._schemes.of(name)
         self.taken.append(scheme.parts(name)[0] if scheme else name)
-        return scheme.read(name, self._whole) if scheme else self._whole(name)
+        return dequantized(scheme, name, self._whole) if scheme else self._whole(name)
 
     def rows(self, name: str, index: slice | torch.Tensor) -> torch.Tensor:
         """Consecutive rows, or those of an index, of a tensor in its stored layout."""
@@ -74,10 +75,8 @@ class Stream:
         if scheme is None:
             return self._some(name, index)
         if scheme.rowwise:
-            return scheme.read(
-                name, lambda part: self._some(part, index) if self._by_row(scheme, name, part) else self._whole(part)
-            )
-        return scheme.read(name, self._whole)[index]
+            return dequantized(scheme, name, lambda part: self._rows(scheme, name, part, index))
+        return dequantized(scheme, name, self._whole)[index]
 
     def ahead(self, names: Iterable[str], rows: slice | None = None) -> None:
         """Have these read while the caller computes."""
@@ -116,6 +115,9 @@ class Stream:
         key = _key(name, rows)
         if key not in self._coming:
             self._coming[key] = self._reader.submit(self._context.run, self._load, name, rows)
+
+    def _rows(self, scheme: Scheme, name: str, part: str, index: slice | torch.Tensor) -> torch.Tensor:
+        return self._some(part, index) if self._by_row(scheme, name, part) else self._whole(part)
 
     def _by_row(self, scheme: Scheme, name: str, part: str) -> bool:
         """Whether rows of a weight need the same rows of this tensor; a scale of the whole weight has none."""
