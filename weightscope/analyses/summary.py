@@ -7,16 +7,19 @@ from collections.abc import Iterator
 import msgspec
 
 from weightscope.analyses.accounting import (
+    BufferShare,
     ComponentShare,
     DtypeShare,
     Parameters,
     by_component,
     by_dtype,
+    count_buffers,
     count_parameters,
 )
 from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.quantized import Quantization, quantization_of
 from weightscope.analyses.tying import Tying
+from weightscope.brief import brief
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.base import Component
 from weightscope.components.decoder import Decoder
@@ -81,6 +84,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     quantization: Quantization | None
     components: tuple[ComponentShare, ...]
     findings: tuple[Finding, ...]
+    buffers: BufferShare
+
+    __repr__ = brief
 
 
 def summarize(
@@ -125,6 +131,7 @@ def summarize(
         quantization=quantization_of(declaration, inventory),
         components=by_component(inventory, tying),
         findings=findings,
+        buffers=count_buffers(inventory),
     )
 
 

@@ -84,6 +84,9 @@ class LocalFolder:
         self.notes = notes
         self._listed: dict[str, os.DirEntry[str]] = {}
 
+    def __repr__(self) -> str:
+        return f"LocalFolder({str(self.where)!r})"
+
     @property
     def where(self) -> Where:
         """The directory."""
