@@ -8,11 +8,7 @@ from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
 from weightscope.families.common import QWEN2
-<<<<<<< HEAD
-from weightscope.families.common.mixtures import STACK
 from weightscope.families.common.numbers import listed
-=======
->>>>>>> main
 from weightscope.families.common.parts import gated_mlp
 
 QWEN2_MOE = QWEN2 | {
