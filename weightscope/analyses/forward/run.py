@@ -31,6 +31,7 @@ from weightscope.components.vision.language import VisionLanguage
 from weightscope.config import Config
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 from weightscope.families.registry import Declaration
+from weightscope.pool import pooled
 from weightscope.quantization.common.method import FLOATS
 from weightscope.ranges import template_of
 from weightscope.roles import Role, Section
@@ -63,7 +64,7 @@ def run_forward(declaration: Declaration, checkpoint: Checkpoint, inventory: Inv
     positions = positions_of(tree, tokens, request)
     _refuse_missing(declaration, checkpoint, inventory, request.stop_after)
     start = time.perf_counter()
-    with Stream(checkpoint, declaration, device) as stream, torch.no_grad(), _exact_convolutions():
+    with pooled(), Stream(checkpoint, declaration, device) as stream, torch.no_grad(), _exact_convolutions():
         recorder = Recorder(stream.taken, progress=request.progress, keep=request.keep, measures=request.measure)
         run = Pass(
             reader=stream,

@@ -107,6 +107,11 @@ def is_matrix(stored: Stored) -> bool:
     return stored.kind is Kind.WEIGHT and len(stored.shape) == 2 and stored.name.endswith(".weight")
 
 
+def is_stack(stored: Stored) -> bool:
+    """The matrices of several experts or heads under the name of a module's matrix, [experts, out, in]."""
+    return stored.kind is Kind.WEIGHT and len(stored.shape) == 3 and stored.name.endswith(".weight")
+
+
 def module_of(name: str) -> str:
     """The module whose weight has that name; a weight that is a module's own parameter stands for itself."""
     return name.removesuffix(".weight")

@@ -107,6 +107,6 @@ class PackedFP4(msgspec.Struct, frozen=True, kw_only=True):
             one = whole[0].float().reshape(-1, *(1,) * (factors.dim() - 1))
             factors = factors / one if self.divides else factors * one
         try:
-            return Grain(1, self.group).multiplied(e2m1(packed), factors)
+            return e2m1(packed, factors)
         except ValueError as error:
             raise CheckpointError(str(error), where=beside(name, self.scale), code="quantization-mismatch") from None
