@@ -27,8 +27,8 @@ def e8m0(exponents: torch.Tensor) -> torch.Tensor:
     import torch
 
     exponents = exponents.view(torch.uint8)
-    powers = torch.ldexp(torch.ones((), device=exponents.device), exponents.to(torch.int32) - EXPONENT_BIAS)
-    return powers.masked_fill(exponents == 255, torch.nan)
+    ones = torch.ones(exponents.shape, device=exponents.device)
+    return torch.ldexp(ones, exponents.to(torch.int32) - EXPONENT_BIAS).masked_fill(exponents == 255, torch.nan)
 
 
 def scaled(values: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
