@@ -21,7 +21,7 @@ from weightscope import cli
 from weightscope.api.opening import open_model
 from weightscope.errors import WeightscopeError
 from weightscope.families.registry import all_families
-from weightscope.output.views import inspect_document
+from weightscope.output.inspect import inspect_document
 from weightscope.output.write import Format, render
 
 SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]

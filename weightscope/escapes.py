@@ -44,7 +44,9 @@ def json_text(data: object, *, indent: int | None = 2) -> str:
         text = json.dumps(plain, indent=indent, separators=(",", ": " if indent else ":"))
     else:
         text = (msgspec.json.format(encoded, indent=indent) if indent else encoded).decode()
-    # Most documents need no second look, and some have a hundred thousand tensors.
+        # Of ASCII, JSON itself spells out what shows nothing, DEL aside; some documents have a hundred thousand names.
+        if encoded.isascii() and b"\x7f" not in encoded and b"##" not in encoded:
+            return text
     return text if _is_clean(text.replace("\n", "")) else JSON_SUSPECT.sub(_spelled_for_json, text)
 
 

@@ -18,17 +18,16 @@ FIXTURES = ROOT / "fixtures"
 K_PROJ = """\
 model.layers.1.self_attn.k_proj.weight   k_proj · attention · layer 1
 
-Computes     k = rope(k_proj·x)   in 2 heads of 4, each for 3 of the queries
-Within       o_proj·softmax(q·kᵀ/√4)·v
-Shape        [8, 24]   num_key_value_heads·head_dim × hidden_size
-Stored       BF16 in model-00002-of-00004.safetensors
-Parameters   192   0.7 % of all
-Before       input_norm   model.layers.1.input_layernorm.weight
-Beside       q_proj, v_proj, o_proj   model.layers.1.self_attn.q_proj.weight
-             model.layers.1.self_attn.v_proj.weight
-             model.layers.1.self_attn.o_proj.weight
-After        post_attention_norm
-             model.layers.1.post_attention_layernorm.weight
+Computes    k = rope(k_proj·x)   in 2 heads of 4, each for 3 of the queries
+Within      o_proj·softmax(q·kᵀ/√4)·v
+Shape       [8, 24]   num_key_value_heads·head_dim × hidden_size
+Stored      BF16 in model-00002-of-00004.safetensors
+Parameters  192   0.7 % of all
+Before      input_norm   model.layers.1.input_layernorm.weight
+Beside      q_proj, v_proj, o_proj   model.layers.1.self_attn.q_proj.weight
+            model.layers.1.self_attn.v_proj.weight
+            model.layers.1.self_attn.o_proj.weight
+After       post_attention_norm   model.layers.1.post_attention_layernorm.weight
 
 Rope turns 4 elements of a head in halves by position, theta 10000.
 """
@@ -103,8 +102,8 @@ def test_names_that_are_none(name: str, hint: str, run: Any) -> None:
 def test_a_config_alone_explains_too(run: Any) -> None:
     status, out, _ = run("explain", "fixtures/llama/config.json", "lm_head.weight")
     assert status == 0
-    assert "Shape        [256, 24]   vocab_size × hidden_size" in out
-    assert "Before       final_norm   model.norm.weight" in out
+    assert "Shape       [256, 24]   vocab_size × hidden_size" in out
+    assert "Before      final_norm   model.norm.weight" in out
 
 
 def test_a_share_of_what_is_not_all_here_is_not_told(run: Any, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ MINI = """\
 fixtures/mini   failed · 1 error
 
 error unknown-architecture  model type 'mini' is not declared: roles are
-inferred from names, and elements are counted as they are stored
+      inferred from names, and elements are counted as they are stored
       nothing that is stored is checked against config.json
 Checked 9 tensors, 25 rules.
 """

@@ -44,11 +44,11 @@ def test_each_is_shown_as_it_is_alone(command: str, format: str, run: Any, tmp_p
 def test_inspect_ends_in_a_summary(run: Any) -> None:
     _, out, _ = run("inspect", *MODELS)
     assert out.endswith("""
-2 models   40.1 K parameters · 104 kB
+2 models   40,072 parameters · 104 kB
 
 Model           Family  Parameters    Bytes  Dtypes  Findings
-fixtures/llama  llama       28.3 K  56.6 kB  BF16    none
-fixtures/mini   mini        11.8 K  47.1 kB  F32     1 warning
+fixtures/llama  llama       28,296  56.6 kB  BF16    none
+fixtures/mini   mini        11,776  47.1 kB  F32     1 warning
 """)
 
 
@@ -57,7 +57,7 @@ def test_one_that_cannot_be_read_keeps_no_other_from_being_shown(run: Any) -> No
         code, out, err = run(command, "fixtures/llama", "./no-such-model/", "./nor-this/")
         assert code == 2
         assert out.startswith("llama   LlamaForCausalLM")
-        assert [line.split(": ")[1] for line in err.splitlines()] == ["no-such-model", "nor-this"]
+        assert [line.split(": ")[1] for line in err.splitlines()] == ["./no-such-model/", "./nor-this/"]
 
 
 def test_none_that_can_be_read_shows_nothing(run: Any) -> None:

@@ -16,7 +16,7 @@ FP8 = {"quant_method": "fp8", "weight_block_size": [4, 8]}
 
 
 def test_every_file_is_a_method() -> None:
-    assert methods() == {"fbgemm_fp8", "fp8", "mlx", "mxfp4", "mxfp8"}
+    assert methods() == {"fbgemm_fp8", "fp8", "gptq", "mlx", "mxfp4", "mxfp8"}
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_methods_that_are_implemented(config: dict[str, Any], name: str | None) 
 @pytest.mark.parametrize(
     ("settings", "name", "missing"),
     [
-        ({"quant_method": "gptq", "bits": 4}, "gptq", "gptq"),
+        ({"quant_method": "gptq", "bits": 5}, "gptq", "5 bits"),
         ({"quant_method": "compressed-tensors"}, "compressed-tensors", "compressed-tensors"),
         ({"quant_method": "registry"}, "registry", "registry"),
         ({"quant_method": "common"}, "common", "common"),

@@ -134,7 +134,7 @@ def test_the_table(ws: Run, hub: Hub, home: Path) -> None:
 
 def test_no_cache_at_all(ws: Run, home: Path) -> None:
     assert listed(ws) == {}
-    assert ws("cache").stdout.endswith("No models here.\n")
+    assert ws("cache").stdout.endswith("The cache holds no models.\n")
     done = ws("check", "--cache")
     assert (done.stdout, done.returncode) == ("", 2)
     assert "no MODEL to check in the local Hugging Face cache" in done.stderr

@@ -64,6 +64,14 @@ class ComponentShare(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[RoleShare, ...]
 
 
+class BufferShare(msgspec.Struct, frozen=True, kw_only=True):
+    """All buffers, those of auxiliary parts included: what is stored and is no parameter."""
+
+    tensors: int
+    elements: int
+    bytes: int
+
+
 class DtypeShare(msgspec.Struct, frozen=True, kw_only=True):
     """All tensors of one element type; another tensor's storage again has no elements or bytes of its own."""
 
@@ -142,7 +150,7 @@ def by_component(inventory: Inventory, tying: Tying) -> tuple[ComponentShare, ..
                 component=section,
                 tensors=sum(group.tensors for group in groups),
                 parameters=parameters,
-                share=round(parameters / whole, 6) if whole else 0.0,
+                share=parameters / whole if whole else 0.0,
                 bytes=sum(group.bytes for group in groups),
                 roles=_roles(groups, tying),
             )
@@ -165,6 +173,16 @@ def _roles(groups: list[Group], tying: Tying) -> tuple[RoleShare, ...]:
     return tuple(
         RoleShare(role=role, tensors=row[0], parameters=row[1], bytes=row[2], inferred=role in inferred)
         for role, row in sorted(rows.items(), key=lambda item: ROLE_ORDER[item[0]])
+    )
+
+
+def count_buffers(inventory: Inventory) -> BufferShare:
+    """What no breakdown of the parameters has, so that its tensors and bytes add up to those of the files."""
+    buffers = [group for group in inventory.groups if group.kind is Kind.BUFFER]
+    return BufferShare(
+        tensors=sum(group.tensors for group in buffers),
+        elements=sum(group.elements for group in buffers if not group.alias),
+        bytes=sum(group.bytes for group in buffers),
     )
 
 

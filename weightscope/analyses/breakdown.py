@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from weightscope.analyses.accounting import by_component, by_dtype, count_whole, counted
+from weightscope.analyses.accounting import by_component, count_whole, counted
 from weightscope.analyses.inventory import Group, Inventory, byte_size
 from weightscope.analyses.tying import Tying
 from weightscope.checkpoint.entry import TensorEntry
@@ -120,17 +120,16 @@ def _per_layer(group: Group, parameters: int, tensors: dict[str, TensorEntry]) -
 
 
 def _dtypes(inventory: Inventory, tying: Tying, total: int) -> Iterator[Row]:
-    """By what is stored; parameters are the weights that the stored elements stand for."""
-    parameters: Counter[str] = Counter()
+    """By what is stored, most bytes first; parameters are the weights that the stored elements stand for."""
+    sums: dict[str, _Sum] = {}
     for group in _weights(inventory):
-        if not (count := counted(group, tying)):
-            continue
+        count = counted(group, tying)
         for (dtype, shape), tensors in group.counts.items():
-            parameters[dtype or ""] += count * prod(shape) * tensors // max(group.elements, 1)
-    for share in by_dtype(inventory):
-        row = _Sum()
-        row.add(share.tensors, parameters[share.dtype], share.bytes)
-        yield _row(share.dtype, row, total)
+            parameters = count * prod(shape) * tensors // max(group.elements, 1)
+            size = 0 if group.alias or not dtype else byte_size(dtype, shape) * tensors
+            sums.setdefault(dtype or "", _Sum()).add(tensors, parameters, size)
+    for dtype, row in sorted(sums.items(), key=lambda item: (-item[1].bytes, item[0])):
+        yield _row(dtype, row, total)
 
 
 def _schemes(inventory: Inventory, tying: Tying, total: int) -> Iterator[Row]:
@@ -173,7 +172,7 @@ def _row(name: str, sums: _Sum, total: int, *, group: str = "", inferred: bool =
         group=group,
         tensors=sums.tensors,
         parameters=sums.parameters,
-        share=round(sums.parameters / total, 6) if total else 0.0,
+        share=sums.parameters / total if total else 0.0,
         bytes=sums.bytes,
         inferred=inferred,
     )

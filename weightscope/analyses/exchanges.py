@@ -120,5 +120,7 @@ def same_shape(checkpoint: Checkpoint, name: str, slot: Slot) -> bool:
     entry = checkpoint.tensors.get(name)
     if entry is None:
         return True
+    if slot.stored.dtypes and entry.dtype not in slot.stored.dtypes:
+        return False
     packed = slot.stored.scheme is None and entry.dtype.startswith(("I", "U", "F8_"))
     return not packed and entry.shape == tuple(map(int, slot.stored.shape))

@@ -95,7 +95,7 @@ def explain_tensor(
         terms=tuple(terms[role] for role in group.roles if role in terms),
         **_neighbours(slot, numbers, declaration),
         parameters=parameters,
-        share=round(parameters / whole, 8) if whole else 0.0,
+        share=parameters / whole if whole else 0.0,
         notes=tuple(_notes(name, group, slot, tying)),
     )
 

@@ -35,7 +35,11 @@ def _is_open(declaration: Declaration, inventory: Inventory, names: Container[st
         return True
     unknown = declaration.method is not None and bool(declaration.method.missing)
     strays = inventory.unrecognized
-    return bool(strays) and (unknown or any(mark_beside(name, names) for name in strays))
+    # Writers of some methods give every module a bias, whether the architecture has one or not.
+    biased = declaration.method is not None
+    return bool(strays) and (
+        unknown or any((biased and name.endswith(".bias")) or mark_beside(name, names) for name in strays)
+    )
 
 
 def _is_torn(inventory: Inventory) -> bool:

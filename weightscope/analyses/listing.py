@@ -42,30 +42,54 @@ class TensorRow(msgspec.Struct, frozen=True, kw_only=True):
 
 def list_tensors(inventory: Inventory, checkpoint: Checkpoint, tying: Tying) -> Iterator[tuple[Group, TensorRow]]:
     """Every tensor with its group: group by group, in the order of the forward pass."""
-    weight_map = checkpoint.index.weight_map if checkpoint.index and not checkpoint.tensors else {}
+    tensors, files = checkpoint.tensors, [printable_path(checkpoint.name_of(file)) for file in checkpoint.files]
+    weight_map = checkpoint.index.weight_map if checkpoint.index and not tensors else {}
     for group in inventory.groups:
-        planned = next((shape for _, shape in group.counts), None)
-        counts = counted(group, tying) > 0
-        place = group.kinds.index("layer") if "layer" in group.kinds else None
+        row_of = _Rows(group, counts=counted(group, tying) > 0)
         for name, numbers in group.numbered():
-            entry = checkpoint.tensors.get(name)
-            shape = entry.shape if entry else planned
-            row = TensorRow(
-                name=name,
-                component=str(group.section),
-                roles=tuple(map(str, group.roles)),
-                kind=str(group.kind),
-                dtype=entry.dtype if entry else None,
-                shape=shape,
-                parameters=group.weights_in(shape) if counts else 0,
-                bytes=byte_size(entry.dtype, entry.shape) if entry and not group.alias else 0,
-                layer=None if place is None else numbers[place],
-                file=printable_path(checkpoint.name_of(checkpoint.files[entry.file]))
-                if entry
-                else weight_map.get(name),
-                inferred=group.inferred,
-            )
-            yield group, row
+            entry = tensors.get(name)
+            if entry:
+                yield group, row_of(name, numbers, entry.dtype, entry.shape, files[entry.file])
+            else:
+                yield group, row_of(name, numbers, None, row_of.planned, weight_map.get(name))
+
+
+class _Rows:
+    """The rows of a group: what all of them share is worked out once."""
+
+    def __init__(self, group: Group, *, counts: bool) -> None:
+        self.planned = next((shape for _, shape in group.counts), None)
+        self._group = group
+        self._counts = counts
+        self._component, self._kind, self._roles = str(group.section), str(group.kind), tuple(map(str, group.roles))
+        self._place = group.kinds.index("layer") if "layer" in group.kinds else None
+        self._sizes: dict[tuple[str | None, tuple[int, ...] | None], tuple[int, int]] = {}
+
+    def __call__(
+        self, name: str, numbers: tuple[int, ...], dtype: str | None, shape: tuple[int, ...] | None, file: str | None
+    ) -> TensorRow:
+        """That of one member."""
+        sizes = self._sizes.get((dtype, shape)) or self._sizes_of(dtype, shape)
+        return TensorRow(
+            name=name,
+            component=self._component,
+            roles=self._roles,
+            kind=self._kind,
+            dtype=dtype,
+            shape=shape,
+            parameters=sizes[0],
+            bytes=sizes[1],
+            layer=None if self._place is None else numbers[self._place],
+            file=file,
+            inferred=self._group.inferred,
+        )
+
+    def _sizes_of(self, dtype: str | None, shape: tuple[int, ...] | None) -> tuple[int, int]:
+        """Parameters and bytes."""
+        group = self._group
+        parameters = group.weights_in(shape) if self._counts else 0
+        size = byte_size(dtype, shape) if dtype and shape is not None and not group.alias else 0
+        return self._sizes.setdefault((dtype, shape), (parameters, size))
 
 
 def sorted_by(sort: Sort) -> Callable[[TensorRow], tuple[object, ...]]:

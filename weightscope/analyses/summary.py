@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import msgspec
 
 from weightscope.analyses.accounting import (
+    BufferShare,
     ComponentShare,
     DtypeShare,
     Parameters,
     by_component,
     by_dtype,
+    count_buffers,
     count_parameters,
 )
 from weightscope.analyses.inventory import Inventory
@@ -81,6 +83,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     quantization: Quantization | None
     components: tuple[ComponentShare, ...]
     findings: tuple[Finding, ...]
+    buffers: BufferShare
 
 
 def summarize(
@@ -125,6 +128,7 @@ def summarize(
         quantization=quantization_of(declaration, inventory),
         components=by_component(inventory, tying),
         findings=findings,
+        buffers=count_buffers(inventory),
     )
 
 

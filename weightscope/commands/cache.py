@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from weightscope.commands.options import FormatOption, OutputOption
+from weightscope.commands.options import FormatOption, JsonOption, OutputOption, chosen
 from weightscope.output.write import Format, emit
 
 
-def cache(format: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
-    """Which models the local Hugging Face cache holds.
+def cache(format: FormatOption = Format.TABLE, json: JsonOption = False, output: OutputOption = None) -> None:
+    """List the models in the local Hugging Face cache.
 
-    Their size, family and parameters, and whether all of each is there. HF_HOME and HF_HUB_CACHE say where it is.
+    With the size, family and parameters of each, and whether it is complete. HF_HOME and HF_HUB_CACHE set its place.
 
     \b
     Examples:
       weightscope cache
-      weightscope cache --format json
+      weightscope cache --json
       weightscope check --cache
     """
+    written = chosen(format, json=json)
     from weightscope.api.cache import take_stock
     from weightscope.output.cache import cache_document
     from weightscope.output.progress import Progress
 
     with Progress("Reading headers") as progress:
         holdings = take_stock(progress)
-    emit(cache_document(holdings), format, output)
+    emit(cache_document(holdings), written, output)

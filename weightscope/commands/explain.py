@@ -8,9 +8,11 @@ import typer
 
 from weightscope.commands.options import (
     FormatOption,
+    JsonOption,
     ModelPath,
     OutputOption,
     VariantOption,
+    chosen,
     open_quietly,
     own_files,
     refuse_incomplete,
@@ -22,6 +24,7 @@ def explain(
     model: ModelPath,
     tensor: Annotated[str, typer.Argument(show_default=False, help="A tensor's name, as `tensors` lists it.")],
     format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
     output: OutputOption = None,
     variant: VariantOption = None,
 ) -> None:
@@ -34,9 +37,10 @@ def explain(
       weightscope explain ./Llama-3.1-8B model.layers.0.self_attn.k_proj.weight
       weightscope explain config.json lm_head.weight
     """
+    written = chosen(format, json=json)
     from weightscope.output.explanation import explanation_document
 
     opened = open_quietly(model, variant)
     refuse_incomplete(opened)
     document = explanation_document(opened.summary(), opened.explain(tensor))
-    emit(document, format, output, own_files(opened))
+    emit(document, written, output, own_files(opened))

@@ -53,7 +53,7 @@ def inspect(
     summaries: list[Summary] = []
 
     def answer(model: Model) -> Document:
-        from weightscope.output.views import inspect_document
+        from weightscope.output.inspect import inspect_document
 
         if values:
             with Progress("Comparing") as progress:

@@ -64,7 +64,7 @@ def params(
     from weightscope.output.several import emit_all
 
     def answer(model: Model) -> Document:
-        from weightscope.output.views import params_document
+        from weightscope.output.params import params_document
 
         _refuse_what_nothing_tells(model, by)
         return params_document(model.summary(), by.value, model.breakdown(by.value, depth), exact=exact)

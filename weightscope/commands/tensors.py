@@ -85,9 +85,11 @@ def tensors(
     from weightscope.output.several import emit_all
 
     def answer(model: Model) -> Document:
-        from weightscope.output.tensors import tensors_document
+        from weightscope.output.tensors import streamed_document, tensors_document
 
         _refuse_what_nothing_tells(model, by_dtype=bool(dtype))
+        if written is Format.JSON and not (sort or top):
+            return streamed_document(model.summary(), (row for _, row in model.listing() if wanted.fits(row)))
         everything = list(model.listing())
         listed = [(group, row) for group, row in everything if wanted.fits(row)]
         return tensors_document(

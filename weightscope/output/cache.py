@@ -9,7 +9,7 @@ from weightscope.output.document import Column, Document, Table
 COLUMNS = (
     Column(title="Model", kind="name"),
     Column(title="Family"),
-    Column(title="Parameters", kind="count"),
+    Column(title="Parameters", kind="amount"),
     Column(title="Size", kind="bytes"),
     Column(title="State"),
 )
@@ -59,7 +59,7 @@ def cache_document(contents: CacheContents) -> Document:
         ),
         closing=f"{words.plural(len(models), 'model')}, {whole:,} complete, {words.size(contents.bytes)}"
         if models
-        else "No models here.",
+        else "The cache holds no models.",
     )
 
 

@@ -11,12 +11,17 @@ import msgspec
 from weightscope.errors import one_line
 from weightscope.output import words
 from weightscope.output.document import Cell, Column, Document, Table, Weight
-from weightscope.output.plain import show
+from weightscope.output.plain import show, with_all_digits
 
 WEIGHT_STYLES = {"strong": "bold", "plain": "", "faint": "dim"}
 SEVERITY_STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 VERDICT_STYLES = {"ok": "bold green", "failed": "bold red"}
 GAP = "  "
+BETWEEN = " · "
+# A blank that no line ends at; what others wrote has none that is not spelled out.
+TIED = "\xa0"
+# A part of a list that is longer than this may be folded.
+WHOLE = 40
 
 
 class Span(NamedTuple):
@@ -37,7 +42,8 @@ def lay_out(document: Document, width: int | None) -> Iterator[Line]:
         yield []
         label_width = max(len(label) for label, _ in document.facts)
         for label, text in document.facts:
-            yield from _fold([Span(f"{label:<{label_width}}   ", "dim")], one_line(text), prose, label_width + 3)
+            head = [Span(f"{label:<{label_width}}{GAP}", "dim")]
+            yield from _fold(head, one_line(text), prose, label_width + len(GAP))
     if document.table.rows:
         yield []
         yield from _table(document.table, width, exact=document.exact)
@@ -47,10 +53,10 @@ def lay_out(document: Document, width: int | None) -> Iterator[Line]:
         yield from _fold([], one_line(note), prose, 0, "dim")
     for finding in document.findings:
         head = [Span(finding.severity, SEVERITY_STYLES[finding.severity]), Span(" "), Span(finding.code, "bold")]
-        yield from _fold(head, f"  {one_line(finding.message)}", prose, 0)
+        indent = len(finding.severity) + 1
+        yield from _fold(head, f"  {one_line(finding.message)}", prose, indent)
         if finding.hint:
-            indent = " " * (len(finding.severity) + 1)
-            yield from _fold([Span(indent)], one_line(finding.hint), prose, len(indent), "dim")
+            yield from _fold([Span(" " * indent)], one_line(finding.hint), prose, indent, "dim")
     if document.closing:
         yield from _fold([], one_line(document.closing), prose, 0)
 
@@ -66,24 +72,42 @@ def _heading_lines(document: Document, width: int) -> Iterator[Line]:
 
 
 def _fold(head: Line, text: str, width: int, indent: int, style: str = "") -> Iterator[Line]:
-    """A head and the text after it, folded at blanks, further lines indented; blanks before the text stay with it."""
+    """A head and the text after it, folded at blanks, further lines indented; blanks before the text stay with it.
+
+    The parts of a list (`a b · c d`) stay whole where they can.
+    """
     gap = len(text) - len(text.lstrip(" "))
     used = sum(len(span.text) for span in head) + gap
     room = max(width, indent + 20)
     wrapped = textwrap.wrap(
-        text.strip(" "), room, initial_indent=" " * used, subsequent_indent=" " * indent, break_on_hyphens=False
+        _tied(text.strip(" ")),
+        room,
+        initial_indent=" " * used,
+        subsequent_indent=" " * indent,
+        break_on_hyphens=False,
     )
-    first, rest = (wrapped[0][used:], wrapped[1:]) if wrapped else ("", [])
+    lines = [line.replace(TIED, " ") for line in wrapped]
+    first, rest = (lines[0][used:], lines[1:]) if lines else ("", [])
     yield [*head, Span(" " * gap + first, style)]
     for line in rest:
         yield [Span(line, style)]
+
+
+def _tied(text: str) -> str:
+    """A list with its short parts made whole: no line ends within them."""
+    parts = text.split(BETWEEN)
+    if len(parts) == 1:
+        return text
+    kept = ("   ".join(p.replace(" ", TIED) if len(p) < WHOLE else p for p in part.split("   ")) for part in parts)
+    return f"{TIED}· ".join(kept)
 
 
 def _table(table: Table, width: int | None, *, exact: bool) -> Iterator[Line]:
     """Columns side by side; where names make them too wide, long names on lines of their own and their rows below."""
     bar_width = 16 if width is None or 100 <= width < 160 else 8 if width < 100 else 32
     titles = [column.title for column in table.columns] + ([""] if table.bars else [])
-    rows = [_cells(table, row, bar_width, exact=exact) for row in table.rows]
+    digits = [with_all_digits(table, place, exact=exact) for place in range(len(table.columns))]
+    rows = [_cells(table, row, bar_width, digits) for row in table.rows]
     widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
     sides = [_side(column) for column in table.columns] + ["<"]
     plain: Weight = "plain"
@@ -132,9 +156,10 @@ def _row(cells: list[str], widths: list[int], sides: list[str], style: str, *, b
     yield Span(text[end:], "cyan")
 
 
-def _cells(table: Table, row: tuple[Cell, ...], bar_width: int, *, exact: bool) -> list[str]:
-    """A row as text, its bar last."""
-    cells = [show(cell, column, exact=exact) for cell, column in zip(row, table.columns, strict=True)]
+def _cells(table: Table, row: tuple[Cell, ...], bar_width: int, digits: list[bool]) -> list[str]:
+    """A row as text, its bar last; `digits` says of each column whether it has them all."""
+    columns = zip(row, table.columns, digits, strict=True)
+    cells = [show(cell, column, exact=exact) for cell, column, exact in columns]
     if table.bars:
         shares = [cell for cell, column in zip(row, table.columns, strict=True) if column.kind == "share"]
         share = shares[0] if shares else None

@@ -8,7 +8,7 @@ from weightscope.errors import one_line
 from weightscope.escapes import log_line
 from weightscope.findings import Finding
 from weightscope.output.document import Column, Document, Table
-from weightscope.output.plain import show
+from weightscope.output.plain import show, with_all_digits
 
 # Links and mentions that a renderer makes of bare text, and formulas: only within code does it leave them alone.
 ACTIVE = re.compile(r"://|\bwww\.|\bmailto:|@|\$|#\d|\bGH-\d", re.IGNORECASE)
@@ -64,10 +64,11 @@ def _finding(finding: Finding) -> str:
 def _table(table: Table, *, exact: bool) -> list[str]:
     titles = " | ".join(column.title for column in table.columns)
     rules = " | ".join("---" if column.kind in ("text", "name") else "---:" for column in table.columns)
+    digits = [with_all_digits(table, place, exact=exact) for place in range(len(table.columns))]
     lines = []
     for row in table.rows:
-        cells = zip(row, table.columns, strict=True)
-        lines.append(" | ".join(_cell(show(cell, column, exact=exact), column) for cell, column in cells))
+        cells = zip(row, table.columns, digits, strict=True)
+        lines.append(" | ".join(_cell(show(cell, column, exact=whole), column) for cell, column, whole in cells))
     return [f"| {titles} |", f"| {rules} |", *(f"| {line} |" for line in lines)]
 
 

@@ -10,6 +10,7 @@ from weightscope.analyses.summary import Summary
 from weightscope.findings import SEVERITIES, Finding, Severity
 from weightscope.output import words
 from weightscope.output.document import Cell, Column, Document, Table
+from weightscope.output.facts import dtypes
 
 MODEL = Column(title="Model", kind="name")
 NOUNS: dict[Severity, str] = {"error": "error", "warning": "warning", "info": "note"}
@@ -68,8 +69,3 @@ def found(findings: Sequence[Finding]) -> str:
     """1 error, 2 notes; empty for none."""
     counts = Counter(finding.severity for finding in findings)
     return ", ".join(words.plural(counts[severity], NOUNS[severity]) for severity in SEVERITIES if counts[severity])
-
-
-def dtypes(summary: Summary) -> str:
-    """BF16/F8_E4M3, at most three."""
-    return "/".join(share.dtype for share in summary.dtypes[:3]) + ("/…" if len(summary.dtypes) > 3 else "")

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 
 from weightscope.errors import one_line
 from weightscope.escapes import json_text, log_line
 from weightscope.output import words
-from weightscope.output.document import Cell, Column, Document
+from weightscope.output.document import Cell, Column, Document, Table
+from weightscope.output.streamed import Streamed
 
 # What makes a spreadsheet take a cell for a formula; the wide ones do in East Asian settings.
 FORMULA = tuple("=+-@＝＋－＠\t\r")
 
+# Beside numbers in units of a million and more, those below have all their digits.
+FEW = 10_000
+
 
 def to_json(document: Document) -> str:
     """The document's object, indented."""
-    return json_text(document.data) + "\n"
+    return "".join(json_parts(document))
+
+
+def json_parts(document: Document) -> Iterator[str]:
+    """The same in parts."""
+    yield from document.data.parts() if isinstance(document.data, Streamed) else (json_text(document.data),)
+    yield "\n"
 
 
 def to_csv(document: Document) -> str:
@@ -26,7 +37,9 @@ def to_csv(document: Document) -> str:
 
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([column.title.lower().replace(" ", "_") for column in table.columns])
-    writer.writerows([csv_cell(cell) for cell in row] for row in table.rows)
+    places = [6 if column.kind == "share" else None for column in table.columns]
+    for row in table.rows:
+        writer.writerow([_rounded(csv_cell(cell), digits) for cell, digits in zip(row, places, strict=True)])
     return buffer.getvalue()
 
 
@@ -35,6 +48,10 @@ def csv_cell(cell: Cell) -> Cell:
     if not isinstance(cell, str):
         return "" if cell is None else cell
     return f"'{log_line(cell)}" if cell.lstrip(" ").startswith(FORMULA) else log_line(cell)
+
+
+def _rounded(cell: Cell, digits: int | None) -> Cell:
+    return round(cell, digits) if digits and isinstance(cell, float) else cell
 
 
 def show(cell: Cell, column: Column, *, exact: bool = False) -> str:
@@ -46,7 +63,16 @@ def show(cell: Cell, column: Column, *, exact: bool = False) -> str:
     if column.kind == "share":
         return words.percent(cell)
     if column.kind == "number":
-        return f"{cell:.4g}"
+        return f"{cell or 0:.4g}"
     if column.kind == "bytes":
         return words.size(int(cell), exact=exact)
-    return words.amount(int(cell), exact=exact) if column.kind == "amount" else words.count(int(cell))
+    is_short = column.kind == "amount" and not exact and cell >= FEW
+    return words.short(int(cell)) if is_short else words.count(int(cell))
+
+
+def with_all_digits(table: Table, place: int, *, exact: bool) -> bool:
+    """Whether a column is read with all its digits: asked for, or of amounts of which none is a million."""
+    amounts = [row[place] for row in table.rows if isinstance(row[place], int)]
+    return exact or (
+        table.columns[place].kind == "amount" and all(n < words.MANY for n in amounts if isinstance(n, int))
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from weightscope.output.document import Column, Document, Table
+from weightscope.output.streamed import whole
 from weightscope.output.write import Format, emit, put, render
 
 MODEL = Column(title="Model")
@@ -35,7 +36,7 @@ def emit_all(
         emit(documents[0][1], format, output, protected, paged=paged)
         return
     if format is Format.JSON:
-        data = {"schema_version": 1, "models": [document.data for _, document in documents]}
+        data = {"schema_version": 1, "models": [whole(document.data) for _, document in documents]}
         put(render(msgspec.structs.replace(documents[0][1], data=data), format), output, protected)
         return
     if format is Format.CSV:

@@ -9,8 +9,10 @@ from weightscope.analyses.inventory import Group
 from weightscope.analyses.listing import Sort, TensorRow, sorted_by
 from weightscope.analyses.summary import Summary
 from weightscope.output import words
+from weightscope.output.columns import BYTES, PARAMETERS, ROLE, TENSORS, mark
 from weightscope.output.document import Cell, Column, Document, Table
-from weightscope.output.views import BYTES, PARAMETERS, ROLE, TENSORS, subtitle, title
+from weightscope.output.facts import subtitle, title
+from weightscope.output.streamed import Streamed
 from weightscope.ranges import columns as numbers_of
 from weightscope.ranges import fill, template_of
 
@@ -53,13 +55,25 @@ def tensors_document(
     return Document(
         data={"schema_version": 1, "model": summary.model, "tensors": rows},
         title=title(summary),
-        subtitle=subtitle(summary),
+        subtitle=subtitle(summary, exact=exact),
         facts=(),
         table=_each(rows, shown) if expand or top else _grouped(listed, shown, sort),
         records=_records(rows),
         notes=notes,
         closing=_closing(rows, total, shards, exact=exact),
         exact=exact,
+    )
+
+
+def streamed_document(summary: Summary, rows: Iterable[TensorRow]) -> Document:
+    """The JSON of all rows in the order in which they come, and nothing for people."""
+    head = {"schema_version": 1, "model": summary.model}
+    return Document(
+        data=Streamed(head, "tensors", rows),
+        title=title(summary),
+        subtitle=subtitle(summary),
+        facts=(),
+        table=Table(columns=(), rows=()),
     )
 
 
@@ -168,7 +182,7 @@ def _are_numbered(shards: dict[str, str]) -> bool:
 
 def _roles(row: TensorRow) -> str:
     text = " + ".join(row.roles) + ("" if row.kind == "weight" else f" {row.kind}")
-    return f"{text} ~" if row.inferred else text
+    return mark(text, inferred=row.inferred)
 
 
 def _shape(shape: tuple[int, ...] | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable
 from typing import TextIO
 
@@ -11,7 +12,7 @@ from weightscope.output.document import Document
 from weightscope.output.layout import Line, lay_out
 
 # For streams that take no more than ASCII.
-PARTIAL_BLOCKS = dict.fromkeys("▏▎▍▌▋▊▉", "")
+PARTIAL_BLOCKS = {**dict.fromkeys("▏▎▍", "."), **dict.fromkeys("▌▋▊▉", "#")}
 ASCII = str.maketrans({"█": "#", "·": "-", "–": "-", "…": "~", "×": "x", "⌈": "", "⌉": "", **PARTIAL_BLOCKS})
 
 
@@ -22,9 +23,9 @@ def write_table(document: Document, stream: TextIO) -> None:
 
 def table_text(document: Document, stream: TextIO) -> str:
     """What `write_table` writes."""
-    if stream.isatty():
+    if _is_coloured(stream):
         return _encodable(_in_colour(document, stream), stream)
-    lines = lay_out(document, _columns())
+    lines = lay_out(document, _terminal_width() if stream.isatty() else _columns())
     return _encodable("".join(f"{_plain(line)}\n" for line in lines), stream)
 
 
@@ -32,14 +33,28 @@ def _in_colour(document: Document, stream: TextIO) -> str:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(file=stream, highlight=False, markup=False, emoji=False)
-    lines: Iterable[Line] = lay_out(document, console.width)
+    width = _terminal_width() if stream.isatty() else _columns()
+    console = Console(file=stream, width=width, force_terminal=True, color_system="standard", markup=False, emoji=False)
+    lines: Iterable[Line] = lay_out(document, width)
     with console.capture() as captured:
         for line in lines:
             text = Text.assemble(*((visible(span.text), span.style) for span in line))
             text.rstrip()
-            console.print(text, soft_wrap=True)
+            console.print(text, soft_wrap=True, highlight=False)
     return captured.get()
+
+
+def _is_coloured(stream: TextIO) -> bool:
+    """On a terminal that knows colour, or where FORCE_COLOR says so; never where NO_COLOR is set."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR", "0") not in ("", "0"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+def _terminal_width() -> int:
+    return _columns() or shutil.get_terminal_size().columns
 
 
 def _columns() -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# From here on a number is read faster in the field's units.
+MANY = 1_000_000
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -11,8 +13,8 @@ def count(number: int) -> str:
 
 
 def amount(number: int, *, exact: bool = False) -> str:
-    """8.03 B, or with all digits; what is small enough to be read at a glance has them anyway."""
-    return count(number) if exact or number < 10_000 else short(number)
+    """8.03 B, or with all digits; what is below a million has them anyway."""
+    return count(number) if exact or number < MANY else short(number)
 
 
 def short(number: int) -> str:
@@ -28,10 +30,18 @@ def size(number: int, *, exact: bool = False) -> str:
 
 
 def percent(share: float) -> str:
-    """6.5 %; what is there but rounds to nothing is < 0.1 %."""
+    """6.5 %; what is there but rounds to nothing is < 0.1 %, and what is not all of it is never 100.0 %."""
     if 0 < share < 0.0005:
         return "< 0.1 %"
-    return f"{share * 100:.1f} %"
+    if 0.9995 <= share < 1:
+        return "> 99.9 %"
+    return f"{decimal(share * 100, 1)} %"
+
+
+def decimal(number: float, digits: int) -> str:
+    """So many digits after the point; what rounds to nothing has no sign."""
+    text = f"{number:,.{digits}f}"
+    return text.removeprefix("-") if not text.strip("-0.,") else text
 
 
 def bar(share: float, width: int) -> str:

@@ -54,6 +54,10 @@ def emit(
         else:
             sys.stdout.write(text)
         sys.stdout.flush()
+    elif format is Format.JSON:
+        from weightscope.output.plain import json_parts
+
+        put_parts(json_parts(document), output, protected)
     else:
         put(render(document, format), output, protected)
 
@@ -64,11 +68,18 @@ def put(text: str, output: Path | None, protected: Iterable[Path] = ()) -> None:
     Raises:
         UsageError: the file cannot be written, or is one of the `protected` (the model's own).
     """
+    put_parts([text], output, protected)
+
+
+def put_parts(parts: Iterable[str], output: Path | None, protected: Iterable[Path] = ()) -> None:
+    """The same of text that comes in parts, each of which is written before the next is made."""
     if output is None:
-        sys.stdout.write(text)
+        sys.stdout.writelines(parts)
         sys.stdout.flush()
         return
-    write_file(output, lambda file: file.write(text.encode(errors="backslashreplace")), protected)
+    write_file(
+        output, lambda file: file.writelines(part.encode(errors="backslashreplace") for part in parts), protected
+    )
 
 
 def write_file(output: Path, write: Callable[[BinaryIO], object], protected: Iterable[Path] = ()) -> None:

@@ -95,7 +95,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     `scheme` is set on the tensors of a quantized weight, `dtypes` are the element types that they may have (any where
     empty), `bounds` the values, `also` other shapes that mean the same (a scale for each row may have one dimension or
     two). The shape of an `opaque` tensor is not known: its length depends on what is stored in it, or a method stores
-    it that is not implemented.
+    it that is not implemented. A `transposed` matrix is (in, out): methods pack it as (out, in).
     """
 
     name: str
@@ -108,6 +108,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     bounds: Bounds | None = None
     also: tuple[Shape, ...] = ()
     opaque: bool = False
+    transposed: bool = False
 
     @property
     def elements(self) -> int:

@@ -24,6 +24,7 @@ class Linear(Record):
     """
 
     __slots__ = ("bias", "groups", "name", "optional", "roles")
+    _transposed = False
 
     def __init__(self, name: str, *roles: Role, bias: bool = False, groups: int = 1, optional: bool = False) -> None:
         self.name = name
@@ -41,6 +42,7 @@ class Linear(Record):
             shape=self._oriented(rows, columns),
             parts=tuple((role, int(prod(sizes[role]))) for role in self.roles),
             optional=self.optional,
+            transposed=self._transposed,
         )
         if self.bias:
             parts = tuple((role, int(sizes[role][0])) for role in self.roles)
@@ -90,6 +92,8 @@ class Linear(Record):
 
 class Conv1D(Linear):
     """GPT-2's `transformers.pytorch_utils.Conv1D`: the same maths as Linear with `weight` stored (in, out)."""
+
+    _transposed = True
 
     def layout(self, sizes: Sizes) -> str:
         """The same of columns."""

@@ -39,6 +39,17 @@ def unpack(words: torch.Tensor, bits: int, count: int | None = None) -> torch.Te
     return found if count is None else found[..., :count]
 
 
+def unpack_down(words: torch.Tensor, bits: int, count: int | None = None) -> torch.Tensor:
+    """The same of words [N, C] that hold their integers along the first dimension: [M, C]."""
+    import torch
+
+    if WORD % bits:
+        return unpack(words.T, bits, count).T
+    shifts = torch.arange(0, WORD, bits, dtype=torch.int32, device=words.device)
+    found = ((words.view(torch.int32).unsqueeze(1) >> shifts[:, None]) & ((1 << bits) - 1)).flatten(0, 1)
+    return found if count is None else found[:count]
+
+
 def nibbles(packed: torch.Tensor, *, high_first: bool = False) -> torch.Tensor:
     """Two integers of 4 bits [..., 2N] out of each byte [..., N]; the lower half comes first unless told otherwise."""
     import torch

@@ -10,8 +10,17 @@ import msgspec
 from msgspec.structs import replace
 
 from weightscope.checkpoint.entry import TensorEntry
+from weightscope.quantization.common.biased import WRITERS, Biased
+from weightscope.quantization.common.coverage import left_open, oriented, turned
 from weightscope.quantization.common.marks import ACTIVATIONS, PACKED, Signature, mark_beside, signature_of
-from weightscope.quantization.common.method import FLOATS, Method, may_be_plain, module_of, variants_of
+from weightscope.quantization.common.method import (
+    FLOATS,
+    Method,
+    is_matrix,
+    may_be_plain,
+    module_of,
+    variants_of,
+)
 from weightscope.quantization.common.unread import Unread
 from weightscope.quantization.registry import recognize
 from weightscope.storage.base import Scheme, Stored
@@ -59,14 +68,16 @@ class Evidence:
         """How the weight of that name is stored, where the config says `said`; `stored` is what it would be plain."""
         marks = self._marks.get(module_of(name), set()) - ACTIVATIONS
         # GPTQ's writers give every module a bias; alone it says nothing.
+        biased = ".bias" in marks
         if marks == {".bias"}:
             marks = set()
-        if said is not None:
-            way = self._way(stored, said, name)
-            if way is not None:
-                return way
-            if not marks:
-                return None if self._is_plain(name, stored) or self._lost_all(name) else said
+        either = left_open(self._method, stored, module_of(name))
+        likely = said or either
+        way = self._way(stored, likely, name) if likely is not None else None
+        if way is not None:
+            return Biased(scheme=way) if biased and way.name in WRITERS else way
+        if said is not None and not marks:
+            return None if self._is_plain(name, stored, said=either is None) or self._lost_all(name) else said
         if not marks or not self._is_there(name, marks):
             return None
         return self._marked(stored, name, marks, said)
@@ -110,7 +121,7 @@ class Evidence:
         """Whether a weight is there that the marks stand beside."""
         return name in self._tensors or self._packed(name, marks) is not None
 
-    def _is_plain(self, name: str, stored: Stored) -> bool:
+    def _is_plain(self, name: str, stored: Stored, *, said: bool) -> bool:
         """Whether a weight without marks is stored plain; one of another dtype has lost its scales."""
         if name not in self._tensors:
             return False
@@ -118,7 +129,7 @@ class Evidence:
         if entry is not None and entry.dtype not in FLOATS:
             return False
         method = self._method
-        if method is not None and not method.silent and not may_be_plain(method, stored):
+        if said and method is not None and not method.silent and not may_be_plain(method, stored):
             self._note("plain", name, "plain")
         return True
 
@@ -132,13 +143,14 @@ class Evidence:
         title = self._title(signature, name)
         packed = self._packed(name, marks) or ".weight"
         sides = tuple(sorted(marks - {packed}))
-        if said is not None:
+        foreign = method is not None and bool(signature.methods) and method.name not in signature.methods
+        if said is not None and not foreign:
             wanted = [part.removeprefix(module_of(name)) for part in said.parts(name) if part != name]
             self._note("other", name, title, sides, wanted)
+        elif foreign and (said is not None or (method is not None and method.missing)):
+            self._note("other", name, title, sides)
         elif method is None or not method.missing:
             self._note("unsaid", name, title, sides)
-        elif signature.methods and method.name not in signature.methods:
-            self._note("other", name, title, sides)
         return self._recognized(stored, signature, name, marks) or Unread(name=title, packed=packed, sides=sides)
 
     def _recognized(self, stored: Stored, signature: Signature, name: str, marks: Collection[str]) -> Scheme | None:
@@ -149,8 +161,10 @@ class Evidence:
         found = {mark: self._entries[f"{module}{mark}"] for mark in marks if f"{module}{mark}" in self._entries}
         if name in self._entries:
             found[name.removeprefix(module)] = self._entries[name]
-        told = recognize(signature.methods, found, shape=tuple(map(int, stored.shape)))
-        return told.scheme if told else None
+        shape = oriented(stored) if is_matrix(stored) else tuple(map(int, stored.shape))
+        told = recognize(signature.methods, found, shape=shape)
+        scheme = turned(told.scheme, stored) if told else None
+        return Biased(scheme=scheme) if scheme and ".bias" in marks and scheme.name in WRITERS else scheme
 
     def _title(self, signature: Signature, name: str) -> str:
         method = self._method

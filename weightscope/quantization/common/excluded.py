@@ -10,7 +10,7 @@ import msgspec
 
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.ranges import NUMBER
+from weightscope.quantization.common.modules import PLACE
 
 PATTERN_CHARACTERS = set("*+?[](){}|^$\\")
 # A hostile regular expression could run for hours: quantified groups, many open ends and many choices are refused.
@@ -79,7 +79,7 @@ class Excluded(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def _numbered(self) -> frozenset[str]:
         """The entries that have numbers, with these blanked."""
-        return frozenset(blank for blank in (NUMBER.sub("{}", name) for name in self.names) if "{}" in blank)
+        return frozenset(blank for blank in (PLACE.sub("{}", name) for name in self.names) if "{}" in blank)
 
 
 def tells_numbers_apart(pattern: str) -> bool:
@@ -88,10 +88,11 @@ def tells_numbers_apart(pattern: str) -> bool:
 
 
 def check_pattern(config: Config, key: str, pattern: str) -> None:
-    """Refuse what is no regular expression, or one that could take too long.
+    """Refuse a regular expression that could take too long, or that is none.
 
     Raises:
-        ConfigError, UndeclaredError: it is such a one.
+        ConfigError: it is none.
+        UndeclaredError: it could take too long.
     """
     ways = len(OPEN_END.findall(DIGITS.sub("0", pattern))), len(CHOICE.findall(pattern))
     if QUANTIFIED_GROUP.search(pattern) or ways[0] > MOST_OPEN_ENDS or ways[1] > MOST_CHOICES:

@@ -10,7 +10,7 @@ import msgspec
 
 from weightscope.config import Config
 from weightscope.quantization.common.excluded import check_pattern, tells_numbers_apart
-from weightscope.ranges import NUMBER
+from weightscope.quantization.common.modules import PLACE
 
 PATTERN = "re:"
 # A config that lies in `text_config` has the language model's own names.
@@ -69,7 +69,7 @@ class Targets(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def _numbered(self) -> frozenset[str]:
         """The names with their numbers blanked."""
-        return frozenset(NUMBER.sub("{}", name) for name in self.names)
+        return frozenset(PLACE.sub("{}", name) for name in self.names)
 
 
 def _spellings(module: str) -> tuple[str, ...]:

@@ -1,0 +1,140 @@
+"""What stands above every table about a model: its name, what it is, and the facts in a line each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from weightscope.analyses.quantized import Quantization
+from weightscope.analyses.summary import Summary
+from weightscope.output import words
+
+# Schemes that `inspect` names; --by quantization has all.
+MOST_SCHEMES = 4
+
+
+def title(summary: Summary) -> str:
+    """The model's name: its directory's or file's."""
+    if "://" in summary.model.reference:
+        return summary.model.reference.rstrip("/").rpartition("/")[2]
+    path = Path(summary.model.reference).resolve()
+    generic = path.name == "config.json" or path.name.endswith(".index.json")
+    return (path.parent if generic else path).name or str(path)
+
+
+def subtitle(summary: Summary, *, exact: bool = False) -> str:
+    """Architecture, format, size, dtype."""
+    model = summary.model
+    parts = [
+        model.architecture or model.model_type or "unknown architecture",
+        _format(summary),
+        words.size(summary.bytes, exact=exact) if summary.bytes else "",
+        dtypes(summary),
+        model.quantization or "",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _format(summary: Summary) -> str:
+    if summary.model.format == "config":
+        return "config.json alone, no weights"
+    if summary.model.format == "index":
+        return "index alone, no weights"
+    shards = len(summary.files)
+    return f"{summary.model.format} in {shards:,} shards" if shards > 1 else summary.model.format
+
+
+def facts(summary: Summary, *, exact: bool = False) -> Iterable[tuple[str, str]]:
+    """What is counted and what is stored, as (label, text)."""
+    if summary.parameters.total is None:
+        index = summary.model.format == "index"
+        reason = "an index gives names and total size, no shapes" if index else "no weight file was read"
+        yield "Parameters", f"unknown: {reason}"
+        return
+    yield from _counts(summary, exact=exact)
+    if summary.model.shape:
+        yield "Shape", summary.model.shape
+    if text := _embeddings(summary):
+        yield "Embeddings", text
+    yield "Stored", _stored(summary, exact=exact)
+    yield from _quantized(summary.quantization)
+
+
+def _counts(summary: Summary, *, exact: bool) -> Iterable[tuple[str, str]]:
+    parameters, buffers = summary.parameters, summary.buffers
+    total = _both(parameters.total or 0)
+    if (rest := parameters.non_embedding) is not None:
+        total += f"   {words.count(rest) if exact else words.short(rest)} without embeddings and head"
+    yield "Parameters", total
+    if parameters.active is None:
+        yield "Active", "unknown: no declaration says how many experts a token uses"
+    elif parameters.active != parameters.total:
+        yield "Active", f"{_both(parameters.active)}   used per token"
+    if parameters.auxiliary:
+        yield "Auxiliary", f"{_both(parameters.auxiliary)}   not counted in the total"
+    if buffers.tensors:
+        elements = words.plural(buffers.elements, "element")
+        yield "Buffers", f"{words.plural(buffers.tensors, 'tensor')}, {elements}; not parameters"
+
+
+def _both(number: int) -> str:
+    """All digits, and where they are many the field's suffix too."""
+    return words.count(number) + (f"  ({words.short(number)})" if number >= 1000 else "")
+
+
+def _quantized(quantization: Quantization | None) -> Iterable[tuple[str, str]]:
+    """Each scheme with its bits, and what stayed plain."""
+    if quantization is None:
+        return
+    for number, share in enumerate(quantization.schemes[:MOST_SCHEMES]):
+        bits = ""
+        if share.bits_per_parameter is not None and share.bits_without_scales is not None:
+            bits = f", {share.bits_per_parameter:.4g} bits each ({share.bits_without_scales:.4g} without scales)"
+        yield "" if number else "Quantized", f"{share.scheme}: {words.plural(share.tensors, 'weight')}{bits}"
+    if more := len(quantization.schemes) - MOST_SCHEMES:
+        yield from (("", f"and {words.plural(more, 'more scheme')} (--by quantization)"),) if more > 0 else ()
+    for number, (said, roles) in enumerate(_plain(quantization).items()):
+        yield "" if number else "Plain", f"{', '.join(roles)}{said}"
+
+
+def _plain(quantization: Quantization) -> dict[str, list[str]]:
+    """The roles of plain matrices by what the settings say of them."""
+    found: dict[str, list[str]] = {}
+    for share in quantization.plain if quantization.schemes else ():
+        said = f", although {quantization.source} does not say so" if share.declared is False else ""
+        roles = found.setdefault(said, [])
+        if share.role not in roles:
+            roles.append(share.role)
+    return found
+
+
+def _stored(summary: Summary, *, exact: bool) -> str:
+    if summary.dtypes:
+        each = " · ".join(f"{share.dtype} {words.size(share.bytes, exact=exact)}" for share in summary.dtypes)
+        bits = summary.parameters.bits_per_parameter
+        return each + (f"   {bits:.4g} bits per parameter" if bits else "")
+    if summary.model.format not in ("config", "index"):
+        return "nothing: the files hold no tensors"
+    return "no weights; sizes from config.json" + (f" ({summary.model.dtype})" if summary.model.dtype else "")
+
+
+def _embeddings(summary: Summary) -> str:
+    head = next((share for share in summary.components if share.component == "head"), None)
+    count = words.count(head.parameters) if head else "0"
+    evidence, tied = summary.embeddings.evidence, summary.embeddings.tied
+    if evidence == "absent-head":
+        return "tied: no lm_head is stored" if tied else "config.json says untied, but lm_head is missing"
+    if evidence == "untied" and summary.model.format in ("config", "index"):
+        return f"untied: lm_head has {count} parameters of its own"
+    return {
+        "shared-storage": "tied: lm_head is the embedding's own storage",
+        "equal-values": "tied: lm_head is stored too, identical to the embedding",
+        "declared": "tied (config.json)" + ("; lm_head is stored too, --values compares it" if head else ""),
+        "untied": f"untied: lm_head is stored separately ({count})",
+        "not-applicable": "",
+    }[evidence]
+
+
+def dtypes(summary: Summary) -> str:
+    """BF16/F8_E4M3, at most three."""
+    return "/".join(share.dtype for share in summary.dtypes[:3]) + ("/…" if len(summary.dtypes) > 3 else "")

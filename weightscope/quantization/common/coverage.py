@@ -1,0 +1,86 @@
+"""Which matrices a method covers where its settings do not name each module."""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol, runtime_checkable
+
+import msgspec
+from msgspec.structs import replace
+
+from weightscope.quantization.common.method import is_matrix
+from weightscope.roles import Role
+from weightscope.storage.base import Scheme, Stored
+
+TABLES = frozenset({Role.TOKEN_EMBEDDING, Role.POSITION_EMBEDDING, Role.CLASS_EMBEDDING, Role.LAYER_EMBEDDING})
+# The matrices of every decoder's blocks. Of others (routers, gates of one row, recurrent mixers' small ones) writers
+# decide by themselves, and configs do not say how.
+CORE = frozenset(
+    {
+        Role.Q_PROJ,
+        Role.K_PROJ,
+        Role.V_PROJ,
+        Role.O_PROJ,
+        Role.QKV_PROJ,
+        Role.Q_A_PROJ,
+        Role.Q_B_PROJ,
+        Role.KV_A_PROJ,
+        Role.KV_B_PROJ,
+        Role.GATE_PROJ,
+        Role.UP_PROJ,
+        Role.DOWN_PROJ,
+        Role.GATE_UP_PROJ,
+    }
+)
+_LAYER = re.compile(r"(?:^|\.)(?:\d+|\{\})\.")
+_OTHER_SENSES = re.compile(r"(?:^|[._])(?:vision|visual|vit|image|audio|speech|mtp)")
+
+
+@runtime_checkable
+class LeavesOpen(Protocol):
+    """A method whose settings do not say of every module whether it is quantized."""
+
+    def leaves_open(self, stored: Stored, module: str) -> Scheme | None:
+        """How that module is stored if it is quantized; None where the settings decide."""
+        ...
+
+
+def role_of(stored: Stored) -> Role:
+    """The role of a weight, the first of a fused one."""
+    return stored.parts[0][0]
+
+
+def in_layer(module: str) -> bool:
+    """Whether a module belongs to one of many layers."""
+    return _LAYER.search(module) is not None
+
+
+def is_core(stored: Stored, module: str) -> bool:
+    """Whether a weight is a matrix of a language model's blocks that every weight-only method covers."""
+    known = is_matrix(stored) and role_of(stored) in CORE
+    return known and in_layer(module) and not _OTHER_SENSES.search(module)
+
+
+def is_open(stored: Stored, module: str) -> bool:
+    """Whether a weight is a matrix within layers that some writers quantize and others do not."""
+    return is_matrix(stored) and role_of(stored) not in TABLES and in_layer(module) and not is_core(stored, module)
+
+
+def oriented(stored: Stored) -> tuple[int, int]:
+    """The outputs and inputs of a matrix, however it is stored."""
+    rows, columns = map(int, stored.shape)
+    return (columns, rows) if stored.transposed else (rows, columns)
+
+
+def left_open(method: object, stored: Stored, module: str) -> Scheme | None:
+    """How a module is stored if it is quantized, where the method's settings do not say whether it is."""
+    return method.leaves_open(stored, module) if isinstance(method, LeavesOpen) else None
+
+
+def turned(scheme: Scheme, stored: Stored) -> Scheme | None:
+    """The scheme of a matrix that was told as (out, in), in its stored orientation; None if it knows no other."""
+    if not stored.transposed:
+        return scheme
+    known = isinstance(scheme, msgspec.Struct) and "transposed" in scheme.__struct_fields__
+    found: Scheme | None = replace(scheme, transposed=True) if known else None  # type: ignore[type-var]
+    return found
