@@ -11,6 +11,7 @@ import torch
 from safetensors import safe_open
 
 from weightscope.config import Config
+from weightscope.errors import ConfigError
 from weightscope.quantization.common.compressed_told import recognize
 from weightscope.quantization.common.method import Method
 from weightscope.quantization.registry import method_of
@@ -118,3 +119,141 @@ def test_tensors_alone_tell_the_same(variant: str) -> None:
     read = told.scheme.read("x.weight", raw_of(tensors))
     torch.testing.assert_close(read, TENSORS[variant]["expected"], rtol=0, atol=0)
     assert recognize(found, (shape[0] + 1, shape[1]), {}) is None
+
+
+GROUP = {"targets": ["Linear"], "weights": {"num_bits": 8, "type": "float", "strategy": "channel"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"format": "sparse-24-bitmask"}, "sparse"),
+        ({"format": "marlin-24"}, "marlin-24"),
+        ({"sparsity_config": {"format": "sparse-bitmask"}}, "sparse-bitmask"),
+        ({"format": "dense", "quantization_status": "frozen"}, "not compressed"),
+        ({"transform_config": {"config_groups": {"R1": {}}}}, "rotated"),
+        ({"config_groups": {"FP8_DYNAMIC": ["Linear"]}}, "FP8_DYNAMIC"),
+        ({"config_groups": {"g": GROUP | {"weights": {"num_bits": 6, "type": "float", "group_size": 32}}}}, "mxfp6"),
+        ({"config_groups": {"g": GROUP | {"format": "of-tomorrow"}}}, "of-tomorrow"),
+        ({"config_groups": {"g": GROUP | {"targets": ["re:(a+)+b"]}}}, "(a+)+b"),
+        ({"ignore": ["re:.*a.*b.*c.*d"]}, ".*a.*b"),
+    ],
+)
+def test_what_is_not_implemented_is_named(given: dict[str, Any], missing: str) -> None:
+    found = method(**({"config_groups": {"g": GROUP}} | given))
+    assert found.name == "compressed-tensors"
+    assert missing in found.missing
+    assert found.scheme(stored((8, 16)), "x") is None
+
+
+HOSTILE: list[Any] = [0, -1, 2**70, 1.5, "x", "re:(", [], [1], {}, {"a": 1}, True, None, "1x2x3", [0, 1], ["re:["]]
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=repr)
+def test_settings_of_any_type_are_read_or_refused(value: Any) -> None:
+    """An error about the config, a method that says what it lacks, or one that works; never anything else."""
+    keys = ["format", "config_groups", "ignore", "sparsity_config", "transform_config", "quantization_status"]
+    given = [{key: value} for key in keys]
+    given += [{"config_groups": {"g": value}}]
+    given += [{"config_groups": {"g": GROUP | {key: value}}} for key in ("targets", "weights", "format")]
+    given += [{"config_groups": {"g": GROUP | {"input_activations": value}}}]
+    weights = ("num_bits", "type", "strategy", "group_size", "block_structure", "symmetric", "actorder", "scale_dtype")
+    given += [
+        {"config_groups": {"g": GROUP | {"weights": GROUP["weights"] | more | {key: value}}}}  # type: ignore[operator]
+        for key in weights
+        for more in ({}, {"strategy": "group", "group_size": 8}, {"strategy": "block", "block_structure": [2, 2]})
+    ]
+    for one in given:
+        try:
+            found = method(**({"config_groups": {"g": GROUP}, "format": "float-quantized"} | one))
+        except ConfigError:
+            continue
+        weight = stored((8, 16))
+        scheme = found.scheme(weight, "x")
+        assert scheme is None or (scheme.expand(weight) and scheme.words and scheme.formula)
+
+
+def test_a_group_of_the_size_of_nothing_real_has_one_scale_a_row() -> None:
+    weights = {"num_bits": 4, "type": "int", "group_size": 2**62}
+    scheme = method(config_groups={"g": GROUP | {"weights": weights}}).scheme(stored((8, 16)), "x")
+    assert scheme is not None
+    assert [tuple(part.shape) for part in scheme.expand(stored((8, 16)))] == [(8, 2), (8, 1), (2,)]
+
+
+NAMES = [
+    "lm_head", "model.embed_tokens", "model.layers.0.mlp.up_proj", "model.layers.10.mlp.up_proj",
+    "model.layers.0.mlp.gate", "model.layers.1.self_attn.q_proj", "model.layers.1.mlp.experts.3.up_proj",
+    "model.layers.1.mlp.experts.13.up_proj",
+]  # fmt: skip
+LISTS = [
+    ["Linear"], ["Embedding"], ["Linear", "Embedding"], ["re:.*mlp.*"], [r"re:model\.layers\.(0|1)\..*"], ["lm_head"],
+    ["mlp.up_proj"], ["re:mlp"], [r"re:.*experts\.3\..*"], [r"re:.*layers\.\d+\.mlp\.experts\.\d+\.(up|down)_proj$"],
+    ["model.layers.0.mlp.up_proj", "re:.*q_proj", "LlamaAttention"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("ignored", [[], *LISTS], ids=str)
+@pytest.mark.parametrize("targets", LISTS, ids=str)
+def test_modules_are_targeted_as_the_library_matches_them(targets: list[str], ignored: list[str]) -> None:
+    """Its rule (utils/match.py): the whole name, `re.match` of a pattern, or the name of the class."""
+    import re
+
+    def holds(entries: list[str], module: str, kind: str) -> bool:
+        return any(
+            re.match(entry[3:], module) is not None if entry.startswith("re:") else entry in (module, kind)
+            for entry in entries
+        )
+
+    found = method(config_groups={"g": GROUP | {"targets": targets}}, ignore=ignored, format="float-quantized")
+    for module in NAMES:
+        table = module.endswith("embed_tokens")
+        weight = stored((8, 16), Role.TOKEN_EMBEDDING if table else Role.UP_PROJ, f"{module}.weight")
+        kind = "Embedding" if table else "Linear"
+        wanted = holds(targets, module, kind) and not holds(ignored, module, kind)
+        assert (found.scheme(weight, module) is not None) is wanted, module
+    # What one layer's experts are asked for once must not differ among them.
+    experts = [found.scheme(stored((8, 16)), name) is not None for name in NAMES[-2:]]
+    assert len(set(experts)) == 1 or found.singles_out("model.layers.{}.mlp.experts.{}.up_proj")
+
+
+def test_names_come_before_patterns_and_these_before_classes() -> None:
+    groups = {
+        "class": GROUP,
+        "pattern": GROUP | {"targets": ["re:.*b"], "weights": {"num_bits": 8, "type": "float", "strategy": "tensor"}},
+        "name": GROUP | {"targets": ["a.b"], "weights": {"num_bits": 4, "type": "int", "group_size": 8}},
+    }
+    found = method(config_groups=groups)
+    words = [getattr(found.scheme(stored((8, 16)), name), "words", "") for name in ("a.c", "c.b", "a.b")]
+    assert words == [
+        "FP8 with one scale for each row", "FP8 with one scale", "4-bit integers in groups of 8, symmetric",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"quantization_config": {"config_groups": {"g": GROUP}, "format": "float-quantized"}},
+        {"compression_config": {"config_groups": {"g": GROUP}, "format": "float-quantized"}},
+        {"compression_config": {"quantization_config": {"config_groups": {"g": GROUP}, "format": "float-quantized"}}},
+        {"compression_config": {"quant_method": "sparseml", "config_groups": {"g": GROUP}}},
+        {"text_config": {"quantization_config": settings(config_groups={"g": GROUP})}},
+        {"quantization_config": {"quant_method": "compressed-tensors", "quantization_config": {
+            "config_groups": {"g": GROUP}}}},
+    ],
+)  # fmt: skip
+def test_older_spellings_are_found(config: dict[str, Any]) -> None:
+    found = method_of(Config(config))
+    assert found is not None
+    assert (found.name, found.missing) == ("compressed-tensors", "")
+    assert found.scheme(stored((8, 16)), "x") is not None
+    sparse = {key: value | {"sparsity_config": {"format": "sparse-24-bitmask"}} for key, value in config.items()}
+    again = method_of(Config(sparse))
+    assert again is not None
+    assert "sparse" in again.missing or "text_config" in config
+
+
+def test_the_language_model_of_a_wrapper_has_its_own_names() -> None:
+    """Kimi-K2.5's settings lie in its text_config and leave out `lm_head`, which is stored below `language_model`."""
+    found = method(config_groups={"g": GROUP}, ignore=["lm_head"])
+    assert found.scheme(stored((8, 16)), "language_model.lm_head") is None
+    assert found.scheme(stored((8, 16)), "language_model.model.up_proj") is not None

@@ -146,14 +146,14 @@ def settings_of(config: Config) -> Settings | None:
         ConfigError: it is no object.
     """
     named = _object(config, "quantization_config")
+    if named is not None and isinstance(named.get("quantization_config"), dict):
+        return _joined(named)
     if named is not None and named.get("quant_method"):
         return named
     # sparseml's and early compressed-tensors' key, at times with what is said of quantization and sparsity apart in it.
     compressed = _object(config, "compression_config")
     if compressed is not None and named is None:
         return {"quant_method": "compressed-tensors"} | _joined(compressed)
-    if named is not None and isinstance(named.get("quantization_config"), dict):
-        return _joined(named)
     # MLX's own key; its converter writes the same under both.
     return _object(config, "quantization") or named
 
