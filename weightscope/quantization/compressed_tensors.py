@@ -85,7 +85,8 @@ class CompressedTensors(msgspec.Struct, frozen=True, kw_only=True):
 
     def scheme(self, stored: Stored, module: str) -> Scheme | None:
         """That of the group which targets the module."""
-        if not is_matrix(stored):
+        # GPT-2's transposed matrices are no Linear.
+        if not is_matrix(stored) or stored.transposed:
             return None
         class_name = "Embedding" if stored.parts[0][0] in EMBEDDINGS else "Linear"
         group = self.targets.find(module, class_name)
