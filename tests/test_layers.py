@@ -16,13 +16,15 @@ from weightscope.families.table import MODULES
 PACKAGE = Path(weightscope.__file__).parent
 ROOT = PACKAGE.parent
 # What each part of the package may import of the others; the words all share may be imported by every part.
-WORDS = {"config_values", "errors", "escapes", "findings", "interrupt", "ranges", "roles", "sizes"}
+WORDS = {"brief", "config_values", "errors", "escapes", "findings", "interrupt", "pool", "ranges", "roles", "sizes"}
 ALLOWED = {
+    "brief": set(),
     "config_values": set(),
     "errors": set(),
     "escapes": set(),
     "interrupt": set(),
     "findings": set(),
+    "pool": set(),
     "ranges": set(),
     "roles": set(),
     "sizes": set(),
@@ -40,7 +42,7 @@ ALLOWED = {
     "commands": {"analyses", "output", "api", "settings"},
     "cli": {"commands"},
     "__main__": {"cli"},
-    "__init__": {"api"},
+    "__init__": {"analyses", "api"},
 }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from weightscope.brief import plural
 from weightscope.checkpoint.dtypes import TORCH_NAMES
 from weightscope.checkpoint.repeated import RepeatedKeyError, once
 from weightscope.config_values import KIND, POSITIVE, beyond, fits
@@ -71,6 +72,13 @@ class Config:
         self.attribute_map = attribute_map
         self.prefix = prefix
         self.read = Reads() if read is None else read
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles have: a proxy of a mapping has neither."""
+        return self.__dict__ | {"defaults": dict(self.defaults), "attribute_map": dict(self.attribute_map)}
+
+    def __repr__(self) -> str:
+        return f"Config({self.model_type or self.prefix or 'no model type'}, {plural(len(self.data), 'key')})"
 
     def __getitem__(self, key: str) -> Any:
         key = self.attribute_map.get(key, key)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Self
 
 from weightscope.escapes import visible
 
@@ -52,6 +54,31 @@ class RemoteError(WeightscopeError):
 
 class NotImplementedByWeightscope(WeightscopeError):  # noqa: N818 - says more than UnsupportedError
     """Something real that weightscope does not implement; the message names it."""
+
+
+class UnknownAttributeError(WeightscopeError, AttributeError):
+    """An object or the module has no attribute of that name."""
+
+    @classmethod
+    def of(cls, what: str, name: str, known: Iterable[str]) -> Self:
+        """The error about `name`; the hint names the public one of `known` that is most like it."""
+        hint = ""
+        # Python and notebooks ask for names with underscores all the time, and do not mean others.
+        if not name.startswith("_"):
+            from difflib import get_close_matches
+
+            public = [other for other in known if not other.startswith("_")]
+            near = get_close_matches(name, public, n=1) or get_close_matches(name.lower(), public, n=1)
+            hint = f"did you mean {near[0]}?" if near else ""
+        return cls(f"{what} {name!r}", hint=hint)
+
+
+class UnknownTensorError(UsageError, KeyError):
+    """A model has no tensor of that name."""
+
+    def __str__(self) -> str:
+        # KeyError would put the message in quotes.
+        return str(self.args[0])
 
 
 def printable_path(path: Where) -> str:

@@ -7,7 +7,9 @@ from typing import Literal
 
 import msgspec
 
+from weightscope.brief import Suggesting, plural
 from weightscope.errors import WeightscopeError
+from weightscope.escapes import visible
 from weightscope.ranges import Title, names_of
 
 Severity = Literal["error", "warning", "info"]
@@ -48,7 +50,11 @@ FORWARD_CODES = {
 }
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+# Of many findings, so many are shown.
+SHOWN = 10
+
+
+class Finding(Suggesting, msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One thing noticed; `tensors` holds names or titles of several, `config` the keys to look at.
 
     The titles are for people; the names that they stand for are kept beside them, and `names` gives them.
@@ -62,6 +68,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     actual: object = None
     config: tuple[str, ...] = ()
     hint: str = ""
+
+    def __repr__(self) -> str:
+        return f"Finding({self.severity} {self.code}: {visible(self.message)})"
 
     def __post_init__(self) -> None:
         if any(isinstance(title, Title) for title in self.tensors):
@@ -81,3 +90,16 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return cls(
             code=error.code or "malformed-header", severity="error", message=f"{place}{error.what}", hint=error.hint
         )
+
+
+class Findings(tuple[Finding, ...]):
+    """What `Model.check` found, in the order of the rules; shown with a line for each of the first ten."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        if not self:
+            return "no findings"
+        lines = [f"  {finding.severity:<7} {finding.code}: {visible(finding.message)}" for finding in self[:SHOWN]]
+        more = [f"  and {len(self) - SHOWN:,} more"] if len(self) > SHOWN else []
+        return "\n".join([f"{plural(len(self), 'finding')}:", *lines, *more])

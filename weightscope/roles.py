@@ -8,6 +8,8 @@ from enum import StrEnum
 class Section(StrEnum):
     """The components of the breakdown, in the order in which data meets them."""
 
+    __repr__ = str.__repr__
+
     EMBEDDING = "embedding"
     VISION = "vision"
     AUDIO = "audio"
@@ -28,6 +30,8 @@ class Role(StrEnum):
 
     Declared families split fused tensors into their roles; `qkv_proj` and `gate_up_proj` are for inferred ones.
     """
+
+    __repr__ = str.__repr__
 
     TOKEN_EMBEDDING = "token_embedding"  # noqa: S105 - no password
     POSITION_EMBEDDING = "position_embedding"

@@ -16,6 +16,7 @@ from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.rules.tokenizer import tokenizer_end, tokenizer_size
 from weightscope.analyses.rules.unread import unread_keys
 from weightscope.analyses.rules.values import unsound_values
+from weightscope.brief import brief
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import UsageError, printable_path
 from weightscope.findings import CODES, FORWARD_CODES, SEVERITIES, Finding, Severity
@@ -53,6 +54,8 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     checked: Checked
     findings: tuple[Finding, ...]
     reference: str
+
+    __repr__ = brief
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):

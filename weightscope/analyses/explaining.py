@@ -10,7 +10,9 @@ import msgspec
 
 from weightscope.analyses.accounting import count_whole
 from weightscope.analyses.inventory import Group, Inventory
+from weightscope.analyses.nearest import nearest_groups, same_but_for_numbers
 from weightscope.analyses.tying import Tying
+from weightscope.brief import brief
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.walk import Slot
 from weightscope.errors import UsageError, printable_path
@@ -56,6 +58,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     parameters: int
     share: float
     notes: tuple[str, ...]
+
+    __repr__ = brief
 
 
 def explain_tensor(
@@ -229,18 +233,11 @@ def _quantized(group: Group) -> Iterator[str]:
 
 def _nearest(name: str, inventory: Inventory) -> str:
     """Other numbers of the same kind of tensor, or the likeliest slips of the pen."""
-    from difflib import get_close_matches
-
-    template = template_of(name)[0]
-    titles: dict[str, str] = {}
-    for group in inventory.groups:
-        literal = blank(group.template)
-        if literal == template:
-            return f"there are {group.title}"
-        titles.setdefault(literal, group.title)
-        if literal.removesuffix(".weight") == template:
-            return f"is it {name}.weight?"
-    near = get_close_matches(template, titles, n=2, cutoff=0.5)
+    if same := same_but_for_numbers(name, inventory):
+        return f"there are {same.title}"
+    near = nearest_groups(name, inventory)
+    if near and blank(near[0].template).removesuffix(".weight") == template_of(name)[0]:
+        return f"is it {name}.weight?"
     if near:
-        return f"did you mean {' or '.join(titles[title] for title in near)}?"
+        return f"did you mean {' or '.join(group.title for group in near)}?"
     return "`weightscope tensors MODEL` lists them"

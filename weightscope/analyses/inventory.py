@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from weightscope.brief import brief
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
@@ -62,6 +63,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     auxiliary: bool = False
     inferred: bool = False
     alias: bool = False
+
+    __repr__ = brief
 
     @property
     def title(self) -> str:
@@ -160,6 +163,8 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     measured: bool = True
 
     by_name: dict[str, Group] = msgspec.field(default_factory=dict)
+
+    __repr__ = brief
 
     def group_of(self, name: str) -> Group:
         """The group that a tensor belongs to."""

@@ -19,6 +19,7 @@ from weightscope.analyses.accounting import (
 from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.quantized import Quantization, quantization_of
 from weightscope.analyses.tying import Tying
+from weightscope.brief import brief
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.base import Component
 from weightscope.components.decoder import Decoder
@@ -84,6 +85,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     components: tuple[ComponentShare, ...]
     findings: tuple[Finding, ...]
     buffers: BufferShare
+
+    __repr__ = brief
 
 
 def summarize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,13 @@ from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.summary import Summary, summarize
 from weightscope.analyses.tying import Tying, find_tying
 from weightscope.api.tensors import Tensors
+from weightscope.brief import Suggesting, plural
 from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.config import Config
-from weightscope.errors import CheckpointError, NotImplementedByWeightscope, UsageError
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope, UsageError, WeightscopeError
 from weightscope.families.registry import Declaration
-from weightscope.findings import Finding
+from weightscope.findings import Finding, Findings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from weightscope.analyses.listing import TensorRow
 
 
-class Model:
+class Model(Suggesting):
     """What `weightscope.open` returns. Nothing but headers is read until values are asked for."""
 
     def __init__(
@@ -52,6 +54,16 @@ class Model:
         self._declared = declaration
         self._notices = notices
         self._held: dict[tuple[str, str], dict[Any, Mapping[str, torch.Tensor]]] = {}
+
+    def __repr__(self) -> str:
+        kind = self.config.model_type if self.config else ""
+        files = self.checkpoint.format
+        stored = plural(len(self.tensors), "tensor") if self.tensors else f"{files} alone"
+        parts = [kind or "no model type", files if self.tensors else "", stored]
+        with suppress(WeightscopeError):
+            total = self.parameters.total
+            parts.append("" if total is None else plural(total, "parameter"))
+        return f"Model({self.reference!r}: {', '.join(filter(None, parts))})"
 
     @cached_property
     def _joined(self) -> tuple[Declaration | None, Inventory]:
@@ -108,9 +120,9 @@ class Model:
             (*self.checkpoint.findings, *self._notices, *glance(self._subject())),
         )
 
-    def check(self, *, values: bool = False, progress: Progress | None = None) -> tuple[Finding, ...]:
+    def check(self, *, values: bool = False, progress: Progress | None = None) -> Findings:
         """All that `weightscope check` finds; `values` reads every byte as well."""
-        return self.examine(values=values, progress=progress)[0]
+        return Findings(self.examine(values=values, progress=progress)[0])
 
     def examine(self, *, values: bool = False, progress: Progress | None = None) -> tuple[tuple[Finding, ...], int]:
         """The findings of `check`, and how many rules were applied."""

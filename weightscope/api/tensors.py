@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from weightscope.analyses.inventory import Inventory
+from weightscope.analyses.nearest import nearest_name
 from weightscope.api.dequantizing import Quantized
+from weightscope.brief import Suggesting, clipped
 from weightscope.checkpoint.entry import TensorEntry, require_here
 from weightscope.checkpoint.reader import Checkpoint
+from weightscope.errors import UnknownTensorError
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
+# Names that stand for all in what is shown.
+SHOWN = 3
 
-class Tensor(msgspec.Struct, frozen=True, kw_only=True):
+
+class Tensor(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
     """One stored tensor: what the header says of it, what it is for, and its values when asked.
 
     `role` is the first of `roles`; a fused tensor has several. `inferred` roles were guessed from the name. `remote`
@@ -37,6 +44,12 @@ class Tensor(msgspec.Struct, frozen=True, kw_only=True):
     data_start: int
     remote: str = ""
     quantized: Quantized | None = None
+
+    def __repr__(self) -> str:
+        roles = f"role={self.role!r}" if len(self.roles) == 1 else f"roles={self.roles!r}"
+        kind = f", kind={self.kind!r}" if self.kind != "weight" else ""
+        guessed = ", inferred=True" if self.inferred else ""
+        return f"Tensor({self.name!r}, {roles}{kind}{guessed}, dtype={self.dtype!r}, shape={self.shape!r})"
 
     @property
     def role(self) -> str:
@@ -74,18 +87,30 @@ class Tensor(msgspec.Struct, frozen=True, kw_only=True):
         return read_torch(self.file, self.data_start, self.entry, index)
 
 
-class Tensors(Mapping[str, Tensor]):
-    """All stored tensors by name, in file order; where they were renamed, the stored name works as well."""
+class Tensors(Suggesting, Mapping[str, Tensor]):
+    """All stored tensors by name, in file order; where they were renamed, the stored name works as well.
+
+    Raises:
+        UnknownTensorError: a KeyError; the model has no tensor of that name, and the message names the nearest.
+    """
 
     def __init__(self, checkpoint: Checkpoint, inventory: Inventory) -> None:
         self._checkpoint = checkpoint
         self._inventory = inventory
 
+    def __repr__(self) -> str:
+        names = list(map(clipped, islice(self, SHOWN)))
+        if len(self) > SHOWN:
+            names.append("…")
+        return f"Tensors({len(self):,}: {', '.join(names)})" if names else "Tensors(0)"
+
     def __getitem__(self, name: str) -> Tensor:
-        renaming = self._checkpoint.renaming
-        if renaming and name not in self._checkpoint.tensors:
-            name = renaming.names.get(name, name)
-        entry = self._checkpoint.tensors[name]
+        asked, name = name, self._known(name)
+        entry = self._checkpoint.tensors.get(name)
+        if entry is None:
+            near = nearest_name(str(asked), self._inventory)
+            hint = f"did you mean {near}?" if near else "list(model.tensors) has all names"
+            raise UnknownTensorError(f"no tensor {clipped(str(asked))}", hint=hint)
         group = self._inventory.group_of(name)
         file = self._checkpoint.files[entry.file]
         return Tensor(
@@ -102,6 +127,19 @@ class Tensors(Mapping[str, Tensor]):
             remote=file.remote,
             quantized=Quantized.of(name, group.scheme, self._checkpoint) if group.scheme else None,
         )
+
+    def __contains__(self, name: object) -> bool:
+        # What Mapping has would look for the nearest name of each that is not there.
+        return self._known(name) in self._checkpoint.tensors
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The tensor, or `default` where there is none of that name."""
+        return self[name] if self.__contains__(name) else default
+
+    def _known(self, name: Any) -> Any:
+        """The name as the checkpoint has it, where tensors were renamed."""
+        renaming = self._checkpoint.renaming
+        return renaming.names.get(name, name) if renaming and name not in self._checkpoint.tensors else name
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._checkpoint.tensors)

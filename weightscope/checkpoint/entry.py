@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from weightscope.brief import brief
 from weightscope.errors import CheckpointError, Where
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -45,6 +46,8 @@ class FileHeader(msgspec.Struct, kw_only=True):
     rest: dict[str, int] = {}
     remote: str = ""
     notes: tuple[str, ...] = ()
+
+    __repr__ = brief
 
     @property
     def where(self) -> Where:

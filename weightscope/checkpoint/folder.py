@@ -73,6 +73,9 @@ class LocalFolder:
         self.path = path
         self.notes = notes
 
+    def __repr__(self) -> str:
+        return f"LocalFolder({str(self.where)!r})"
+
     @property
     def where(self) -> Where:
         """The directory."""

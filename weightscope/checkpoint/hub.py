@@ -50,6 +50,9 @@ class HubFolder:
         wanted = [name for name in ("config.json", *indexes) if name in self._files]
         self._ahead: dict[str, Future[Path]] = {name: self._pool.submit(self._fetch, name) for name in wanted}
 
+    def __repr__(self) -> str:
+        return f"HubFolder({str(self.where)!r})"
+
     @property
     def where(self) -> Where:
         """The repository."""

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from weightscope.brief import brief
 from weightscope.checkpoint.limits import HINT, MAX_NAME, MAX_SHARDS, MAX_TENSORS
 from weightscope.checkpoint.repeated import RepeatedKeyError, once
 from weightscope.errors import CheckpointError
@@ -46,6 +47,8 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     total_size: int | None = None
     total_parameters: int | None = None
     has_metadata: bool = True
+
+    __repr__ = brief
 
     @cached_property
     def weight_map(self) -> dict[str, str]:

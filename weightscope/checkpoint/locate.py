@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from weightscope.brief import brief
 from weightscope.checkpoint.absent import no_such_path
 from weightscope.checkpoint.folder import Folder, LocalFolder
 from weightscope.checkpoint.foreign import kind_of, named
@@ -53,6 +54,8 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     shards: int = 0
     beside: tuple[Beside, ...] = ()
+
+    __repr__ = brief
 
     @property
     def complete(self) -> bool:

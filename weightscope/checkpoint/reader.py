@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from weightscope.brief import brief
 from weightscope.checkpoint.entry import FileHeader, TensorEntry
 from weightscope.checkpoint.folder import Expected, Folder, LocalFolder
 from weightscope.checkpoint.header import header_of, numbered, read_header
@@ -44,6 +45,8 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     findings: list[Finding] = []
     whole: bool = False
     renaming: Renaming | None = None
+
+    __repr__ = brief
 
     @property
     def format(self) -> str:

@@ -37,6 +37,9 @@ class StoreFolder:
         self._files = _told(lambda: dict(_entries(self._store.ls(self._place, detail=True))), self._where)
         self.path = folder_for(f"{address.scheme}://{self._place}")
 
+    def __repr__(self) -> str:
+        return f"StoreFolder({str(self.where)!r})"
+
     @property
     def where(self) -> Where:
         """The directory's address."""

@@ -41,6 +41,9 @@ class WebFolder:
         self._wire = Wire()
         self._beside: dict[str, Path | None] = {}
 
+    def __repr__(self) -> str:
+        return f"WebFolder({str(self.where)!r})"
+
     @property
     def where(self) -> Where:
         """The address of the folder."""

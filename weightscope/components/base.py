@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
+from weightscope.brief import brief
 from weightscope.components.running import At
 from weightscope.errors import NotImplementedByWeightscope
 from weightscope.roles import Role, Section
@@ -35,6 +36,8 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     section: Section | None = None
     auxiliary: bool = False
+
+    __repr__ = brief
 
     @property
     def stored(self) -> Iterable[StorageItem]:

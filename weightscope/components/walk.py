@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from weightscope.brief import brief
 from weightscope.components.base import Component, Indices, Repeat
 from weightscope.ranges import expand
 from weightscope.roles import Section, section_of
@@ -31,6 +32,8 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     section: Section
     auxiliary: bool
     chosen: tuple[int, int] = (1, 1)
+
+    __repr__ = brief
 
     @cached_property
     def count(self) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from weightscope.brief import brief
 from weightscope.components.base import Component, Group
 from weightscope.components.embedding import Head
 from weightscope.components.walk import Slot, find, walk
@@ -53,6 +54,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     attribute_map: Mapping[str, str]
     needs: tuple[str, ...]
 
+    __repr__ = brief
+
     def component(self, config: Config, root: str | None = None) -> Component:
         """The tree for a config, under the usual root unless told otherwise.
 
@@ -88,6 +91,8 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     mismatches: tuple[Mismatch, ...] = ()
     part: bool = False
 
+    __repr__ = brief
+
     @property
     def tied(self) -> bool:
         """Whether the config ties the head to the token embedding."""
@@ -121,7 +126,7 @@ def family(
             build=build,
             roots=roots,
             defaults=defaults,
-            attribute_map=attribute_map,
+            attribute_map=dict(attribute_map),
             needs=needs,
         )
         return build

@@ -84,20 +84,29 @@ class CompressedTensors(msgspec.Struct, frozen=True, kw_only=True):
     silent: bool = False
 
     def scheme(self, stored: Stored, module: str) -> Scheme | None:
-        """That of the group which targets the module."""
-        # GPT-2's transposed matrices are no Linear.
-        if not is_matrix(stored) or stored.transposed:
-            return None
-        class_name = "Embedding" if stored.parts[0][0] in EMBEDDINGS else "Linear"
-        group = self.targets.find(module, class_name)
-        if group is None or self.ignored.find(module, class_name) is not None:
-            return None
-        return self.schemes[group]
+        """That of the group which targets the module, by its class only where that is known."""
+        role = stored.parts[0][0]
+        return self._targeted(stored, module, "" if role in PERHAPS_LINEAR else _class_of(role))
 
     def singles_out(self, template: str) -> bool:
         """Whether targets or ignored modules may be single experts."""
         return self.targets.singles_out(template) or self.ignored.singles_out(template)
 
-    def may_be_plain(self, stored: Stored) -> bool:
-        """Whether the module may be no Linear, and so no target."""
-        return stored.parts[0][0] in PERHAPS_LINEAR
+    def leaves_open(self, stored: Stored, module: str) -> Scheme | None:
+        """How the module is stored if it is a Linear."""
+        role = stored.parts[0][0]
+        known = role not in PERHAPS_LINEAR or self.scheme(stored, module) is not None
+        return None if known else self._targeted(stored, module, _class_of(role))
+
+    def _targeted(self, stored: Stored, module: str, class_name: str) -> Scheme | None:
+        # GPT-2's transposed matrices are no Linear.
+        if not is_matrix(stored) or stored.transposed:
+            return None
+        group = self.targets.find(module, class_name)
+        if group is None or self.ignored.find(module, class_name) is not None:
+            return None
+        return self.schemes[group]
+
+
+def _class_of(role: Role) -> str:
+    return "Embedding" if role in EMBEDDINGS else "Linear"

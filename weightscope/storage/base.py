@@ -21,6 +21,8 @@ Sizes = Mapping[Role, Shape]
 class Kind(StrEnum):
     """What a stored tensor is: a learned weight or bias, a buffer, or a scale of a quantized weight."""
 
+    __repr__ = str.__repr__
+
     WEIGHT = "weight"
     BIAS = "bias"
     BUFFER = "buffer"

@@ -7,6 +7,7 @@ import msgspec
 from weightscope.analyses.forward.peer import Comparison
 from weightscope.analyses.forward.result import Candidate
 from weightscope.analyses.forward.stages import Stage
+from weightscope.brief import brief
 from weightscope.findings import Finding
 
 
@@ -43,3 +44,5 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     checked: tuple[str, ...]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+
+    __repr__ = brief

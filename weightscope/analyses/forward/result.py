@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from weightscope.analyses.forward.stages import Stage
+from weightscope.brief import Suggesting, plural
 from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None = None
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class Result(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
     """What a pass gave.
 
     `output` is float32 on the CPU, None where the pass was stopped: logits [tokens, vocabulary] where `has_logits`,
@@ -44,6 +45,17 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     peak_bytes: int
     broken: tuple[str, ...] = ()
     image_token: int | None = None
+
+    def __repr__(self) -> str:
+        parts = [
+            plural(len(self.tokens), "token"),
+            f"{self.compute_dtype} on {self.device}",
+            plural(len(self.stages), "stage"),
+            "all finite" if self.finite else "not finite",
+        ]
+        if self.output is not None:
+            parts.append(f"{'logits' if self.has_logits else 'output'} {list(self.output.shape)}")
+        return f"Result({', '.join(parts)}, {self.seconds:.2g} s)"
 
     @property
     def logits(self) -> torch.Tensor:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from weightscope.brief import brief
 from weightscope.checkpoint.reader import Progress
 from weightscope.ranges import summed
 
@@ -39,6 +40,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     finite: bool
     varies: bool
     fingerprint: tuple[float, ...] | None = None
+
+    __repr__ = brief
 
 
 class _Seen(NamedTuple):

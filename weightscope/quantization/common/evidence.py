@@ -17,7 +17,6 @@ from weightscope.quantization.common.method import (
     FLOATS,
     Method,
     is_matrix,
-    may_be_plain,
     module_of,
     variants_of,
 )
@@ -129,7 +128,7 @@ class Evidence:
         if entry is not None and entry.dtype not in FLOATS:
             return False
         method = self._method
-        if said and method is not None and not method.silent and not may_be_plain(method, stored):
+        if said and method is not None and not method.silent:
             self._note("plain", name, "plain")
         return True
 

@@ -59,6 +59,15 @@ class Excluded(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             return True
         return any(name in self.names for name in _above(module)) or any(p.match(module) for p in self._compiled)
 
+    def holds_part(self, module: str) -> bool:
+        """Whether an entry is any run of the parts of a module's name, as older loaders matched them."""
+        parts = module.split(".")
+        return any(
+            ".".join(parts[start : start + length]) in self.suffixes
+            for length in self._parts
+            for start in range(len(parts) - length + 1)
+        )
+
     def singles_out(self, template: str) -> bool:
         """Whether an entry may tell apart what differs in a template's second number."""
         if template.count("{}") < 2 or not self.suffixes:
@@ -75,6 +84,11 @@ class Excluded(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def _lengths(self) -> tuple[int, ...]:
         return tuple(sorted({len(suffix) for suffix in self.suffixes}))
+
+    @cached_property
+    def _parts(self) -> tuple[int, ...]:
+        """How many parts the entries have."""
+        return tuple(sorted({suffix.count(".") + 1 for suffix in self.suffixes}))
 
     @cached_property
     def _numbered(self) -> frozenset[str]:

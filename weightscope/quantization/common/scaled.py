@@ -105,6 +105,4 @@ def numbers(scale: torch.Tensor) -> torch.Tensor:
     """Scales in float32; bytes, and 8-bit exponents, are powers of two."""
     import torch
 
-    # torch knows the exponents' own type from 2.7 on.
-    exponents = scale.dtype in (torch.uint8, getattr(torch, "float8_e8m0fnu", torch.uint8))
-    return e8m0(scale) if exponents else scale.float()
+    return e8m0(scale) if scale.dtype in (torch.uint8, torch.float8_e8m0fnu) else scale.float()
