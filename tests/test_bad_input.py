@@ -214,7 +214,7 @@ CONFIGS: list[tuple[str, str | bytes, str]] = [
     ("white space", "  \n", "not JSON"),
     ("not JSON", '{"model_type": "llama"', "not JSON"),
     ("text after", changed() + "\nx", "the JSON ends at line 2, column 1, and 1 more characters follow"),
-    ("two objects", changed() * 2, "goes on after its end: the JSON ends at line 1"),
+    ("two objects", changed() * 2, "has text after its end: the JSON ends at line 1"),
     ("array", "[]", "not a JSON object"),
     ("null", "null", "not a JSON object"),
     ("text", '"llama"', "not a JSON object"),

@@ -80,7 +80,7 @@ MiniForCausalLM · safetensors · 30.7 kB · F32
 | total | 8 | 7,680 |  | 30.7 kB |
 
 - **warning** `unknown-architecture`: model type 'mini' is not declared: roles are inferred from names, and elements \
-are counted as they are stored *nothing that is stored is checked against config.json*
+are counted as they are stored *the tensors were not checked against config.json*
 """
 
 

@@ -144,7 +144,7 @@ def test_a_tied_head_of_other_values(name: str, suffix: str, shards: int, saved:
     plant = Plant.of(saved(name), tmp_path, suffix, shards)
     table = plant.tensors[FAMILIES[name][1]]
     plant.tensors["lm_head.weight"] = table + 1
-    one(plant, ("tie-mismatch", "info", "lm_head.weight is stored all the same (not compared without --values)"))
+    one(plant, ("tie-mismatch", "info", "lm_head.weight is stored all the same (values not compared without --values)"))
     (finding,) = plant.findings(values=True)
     assert (finding.code, finding.severity) == ("tie-mismatch", "error")
     model = weightscope.open(tmp_path)

@@ -24,10 +24,10 @@ def run(run: Any) -> Any:
 LLAMA = """\
 fixtures/llama   ok · 2 notes
 
-info config-missing  there is no generation_config.json beside the weights
-     generation falls back on config.json and the library's defaults
-info config-missing  there is no tokenizer beside the weights
-     the model cannot be prompted without one
+info config-missing  generation_config.json is missing
+     generation uses config.json and the library's defaults
+info config-missing  the tokenizer is missing
+     text prompts need one
 Checked 30 tensors, 25 rules.
 """
 MINI = """\
@@ -35,7 +35,7 @@ fixtures/mini   failed · 1 error
 
 error unknown-architecture  model type 'mini' is not declared: roles are
       inferred from names, and elements are counted as they are stored
-      nothing that is stored is checked against config.json
+      the tensors were not checked against config.json
 Checked 9 tensors, 25 rules.
 """
 BOTH = """\
@@ -153,8 +153,8 @@ def test_json_is_short_for_its_format(run: Any) -> None:
 
 def test_the_same_hint_is_printed_once(run: Any) -> None:
     _, out, _ = run("fixtures/llama", "fixtures/mixtral")
-    assert out.count("there is no tokenizer beside the weights") == 2
-    assert out.count("the model cannot be prompted without one") == 1
+    assert out.count("the tokenizer is missing") == 2
+    assert out.count("text prompts need one") == 1
 
 
 def test_findings_page_has_an_entry_a_code_in_the_same_order() -> None:

@@ -183,7 +183,7 @@ def test_pointers_in_place_of_the_tokenizer(plant: Any) -> None:
     model.beside |= {"tokenizer.json": LFS, "tokenizer.model": LFS}
     finding = alone(model.findings())
     assert (finding.code, finding.severity) == ("config-invalid", "error")
-    assert finding.message == "in place of the tokenizer, Git LFS pointers: tokenizer.json, tokenizer.model"
+    assert finding.message == "Git LFS pointers instead of tokenizer files: tokenizer.json, tokenizer.model"
     assert finding.hint == "run `git lfs pull`"
 
 
@@ -258,7 +258,7 @@ def test_a_layer_of_another_model(plant: Any) -> None:
             model.tensors[name] = torch.ones([2 * size for size in tensor.shape])
     finding = alone(model.findings())
     assert finding.code == "shape-mismatch"
-    assert finding.message.startswith("layer 2 has other sizes than all others: model.layers.2.")
+    assert finding.message.startswith("layer 2 has different sizes than all other layers: model.layers.2.")
     assert "no key of the config makes both fit" in finding.hint
 
 
@@ -516,7 +516,7 @@ def test_an_adapter_saved_as_the_model(plant: Any) -> None:
     model = plant("llama")
     model.tensors = {"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight": torch.ones(4, 24)}
     finding = alone(model.findings())
-    assert finding.hint == "these are the weights of a LoRA adapter: name the directory of its base model"
+    assert finding.hint == "these are the weights of a LoRA adapter: give the directory of its base model"
 
 
 def test_transposed_matrices(plant: Any) -> None:

@@ -73,7 +73,7 @@ def test_more_tokens_than_learned_positions(saved: Callable[[str], Path], run: R
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ("fixtures/llama/config.json", "fixtures/llama/config.json: a forward pass needs weights"),
+        ("fixtures/llama/config.json", "fixtures/llama/config.json: forward needs weights, and there are none here"),
         ("fixtures/mini", "fixtures/mini: a forward pass needs a declared model (model type 'mini' is not declared)"),
         ("fixtures/llama/model.safetensors.index.json", None),
         ("fixtures/nowhere", "fixtures/nowhere"),
