@@ -247,7 +247,7 @@ CONFIGS: list[tuple[str, str | bytes, str]] = [
     (
         "layer_types too short",
         changed(model_type="qwen2", layer_types=["full_attention"]),
-        "layer_types has 1 entries for 2 layers (num_hidden_layers)",
+        "layer_types has 1 entry, but num_hidden_layers is 2",
     ),
     ("layer_types a number", changed(model_type="qwen2", layer_types=2), "'layer_types' is 2, not a list"),
     ("vocab_size null", changed(vocab_size=None), "'vocab_size' is null"),

@@ -140,8 +140,9 @@ def _explained(config: Config | None, error: ConfigError) -> ConfigError:
         for key in PER_LAYER:
             listed = part.get(key)
             if isinstance(listed, list) and isinstance(depth, int) and len(listed) != depth and key in error.what:
+                entries = "1 entry" if len(listed) == 1 else f"{len(listed):,} entries"
                 return config.error(
-                    f"{prefix}{key} has {len(listed):,} entries, but num_hidden_layers is {depth:,}",
+                    f"{prefix}{key} has {entries}, but num_hidden_layers is {depth:,}",
                     f"give {key} one entry per layer, or correct num_hidden_layers",
                 )
     return error

@@ -43,11 +43,12 @@ def special_tokens(subject: Subject) -> Iterator[Finding]:
             # -1 says "none" in many configs.
             beyond = [token for token in beyond if token != -1]
             if beyond:
+                said = ", ".join(map(str, beyond))
                 refused = name == "config.json" and key == "pad_token_id" and pads(config)
                 yield Finding(
                     code="config-invalid",
                     severity="error" if refused else "warning",
-                    message=f"{name}: {key} {', '.join(map(str, beyond))} is out of range of the {rows:,} embedding rows",
+                    message=f"{name}: {key} {said} is out of range of the {rows:,} embedding rows",
                     expected=f"0 to {rows - 1}",
                     actual=beyond,
                     config=(key, "vocab_size"),

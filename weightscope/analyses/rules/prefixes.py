@@ -69,7 +69,7 @@ def _said(change: Change, total: int) -> str:
     text = f"{which} {verb} {found!r}" if change.found else f"{which} lack a prefix"
     if change.expected:
         text += f" where {change.expected!r} is expected"
-    return text + (f", as {writer} writes" if writer and change.found else "")
+    return text + (f", which {writer} writes" if writer and change.found else "")
 
 
 def _remedy(changes: tuple[Change, ...]) -> str:
