@@ -156,16 +156,16 @@ def test_a_lost_scale_is_missing_and_makes_no_module_plain(
 
 
 def test_widths_that_are_not_implemented_are_counted_and_refused_by_name(tmp_path: Path) -> None:
-    """6 bits of one module: named, counted, and all else is read."""
+    """7 bits of one module: named, counted, and all else is read."""
     config = json.loads((FIXTURE / "config.json").read_text())
-    config["quantization"] |= {"model.layers.0.mlp.up_proj": {"bits": 6, "group_size": 32}}
+    config["quantization"] |= {"model.layers.0.mlp.up_proj": {"bits": 7, "group_size": 32}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "model.safetensors").write_bytes((FIXTURE / "model.safetensors").read_bytes())
     model = weightscope.open(tmp_path)
     assert model.parameters.total == weightscope.open(FIXTURE).parameters.total
     (finding,) = [finding for finding in model.check() if finding.severity != "info"]
     assert (finding.code, finding.severity) == ("unknown-architecture", "warning")
-    assert "6 bits" in finding.message
+    assert "7 bits" in finding.message
     with pytest.raises(weightscope.WeightscopeError, match=r"model\.layers\.0\.mlp\.up_proj\.weight .*mlx"):
         model.forward([1, 2, 3])
 

@@ -10,6 +10,7 @@ from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.values import load_torch, need_torch
 from weightscope.errors import CheckpointError, UsageError
+from weightscope.quantization.common.dequantizing import dequantized
 from weightscope.quantization.common.marks import mark_of
 from weightscope.storage.base import Scheme
 
@@ -48,7 +49,7 @@ class Quantized(msgspec.Struct, frozen=True, kw_only=True):
         if self.tensor != packed:
             raise UsageError(f"{self.tensor} is a scale of a quantized weight", hint=f"dequantize {packed} instead")
         need_torch(", or read the values as they are stored")
-        weight: np.ndarray[Any, Any] = self.scheme.read(self.weight, self._raw)[index].numpy()
+        weight: np.ndarray[Any, Any] = dequantized(self.scheme, self.weight, self._raw)[index].numpy()
         return weight
 
     def _raw(self, name: str) -> torch.Tensor:

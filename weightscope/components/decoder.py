@@ -162,7 +162,7 @@ def run_layers(repeats: Iterable[Repeat], hidden: torch.Tensor, at: At, *, last:
         if number + 1 < len(layers) and layer != last and at.run.held is None:
             after, following = layers[number + 1]
             reading = at.below(following, after).prefix
-            at.run.reader.ahead(needed(following.child, reading))
+            at.run.reader.next_block(needed(following.child, reading))
         if at.run.watch:
             at.run.watch.layer(place.label, reading, number, len(layers))
         at.run.layer = layer

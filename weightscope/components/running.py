@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from weightscope.pool import converted
 from weightscope.storage.base import Scope, Sizes, StorageItem, join
 from weightscope.storage.plain import Buffer, Plain
 
@@ -63,6 +64,10 @@ class Reader(Scope, Protocol):
 
     def ahead(self, names: Iterable[str], rows: slice | None = None) -> None:
         """Start reading what will be asked for next, whole or some rows of it."""
+        ...
+
+    def next_block(self, names: Iterable[str]) -> None:
+        """Read the next block while this one computes."""
         ...
 
 
@@ -138,8 +143,7 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
         for item in component.stored:
             # Tables and masks that old checkpoints carry are computed instead.
             if not (isinstance(item, Buffer) and item.optional):
-                read = item.read(self.prefix, sizes, self.run.reader)
-                found |= {key: tensor.to(self.run.dtype) for key, tensor in read.items()}
+                found |= in_type(item.read(self.prefix, sizes, self.run.reader), self.run.dtype)
         if self.run.held is not None:
             self.run.held[self.prefix, type(component)] = found
         return found
@@ -175,7 +179,7 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
             matrix = self.run.reader.rows(name, slab)
             if following:
                 self.run.reader.ahead([name], following)
-            matrix = matrix.to(self.run.dtype)
+            matrix = converted(matrix, self.run.dtype)
             out[:, slab] = functional.linear(x, functional.normalize(matrix, dim=-1) if normalized else matrix)
         return out if bias is None else out + bias
 
@@ -185,6 +189,11 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
         if known is None:
             known = self.run.rotations[rope] = rope.rotation(self.run.positions, self.run.dtype)
         return known
+
+
+def in_type(weights: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """The same weights in the compute type."""
+    return {key: converted(tensor, dtype) for key, tensor in weights.items()}
 
 
 def linear(x: torch.Tensor, weights: Mapping[str, torch.Tensor], role: str) -> torch.Tensor:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from weightscope.config import Config
 from weightscope.quantization.common.excluded import Excluded
+from weightscope.quantization.common.fp4 import e2m1, e8m0
 from weightscope.sizes import Size
 from weightscope.storage.base import Kind, Stored
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     import torch
 
 BLOCK = 32
-# What the 16 codes of E2M1 stand for; the fourth bit is the sign.
-VALUES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
-EXPONENT_BIAS = 127
 BYTES = frozenset({"U8"})
 
 
@@ -81,14 +79,9 @@ class PackedMXFP4(msgspec.Struct, frozen=True, kw_only=True):
 
     def read(self, name: str, raw: Callable[[str], torch.Tensor]) -> torch.Tensor:
         """Element · 2^(exponent - 127), the lower half of a byte first."""
-        import torch
-
         blocks, scales = (raw(part) for part in self.parts(name))
-        table = torch.tensor([*VALUES, *(-value for value in VALUES)], device=blocks.device)
-        codes = torch.stack((blocks & 0x0F, blocks >> 4), dim=-1).flatten(-2)
-        exponents = scales.to(torch.int32)[..., None] - EXPONENT_BIAS
-        weight = torch.ldexp(table[codes.int()], exponents)
-        return weight.flatten(-2).transpose(1, 2)
+        weight = e2m1(blocks.flatten(-2), e8m0(scales))
+        return weight.transpose(1, 2)
 
 
 PACKED = PackedMXFP4()

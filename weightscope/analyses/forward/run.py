@@ -31,6 +31,7 @@ from weightscope.components.vision.language import VisionLanguage
 from weightscope.config import Config
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 from weightscope.families.registry import Declaration
+from weightscope.pool import pooled
 from weightscope.quantization.common.method import FLOATS
 from weightscope.ranges import template_of
 from weightscope.roles import Role, Section
@@ -63,7 +64,7 @@ def run_forward(declaration: Declaration, checkpoint: Checkpoint, inventory: Inv
     positions = positions_of(tree, tokens, request)
     _refuse_missing(declaration, checkpoint, inventory, request.stop_after)
     start = time.perf_counter()
-    with Stream(checkpoint, declaration, device) as stream, torch.no_grad(), _exact_convolutions():
+    with pooled(), Stream(checkpoint, declaration, device) as stream, torch.no_grad(), _exact_convolutions():
         recorder = Recorder(stream.taken, progress=request.progress, keep=request.keep, measures=request.measure)
         run = Pass(
             reader=stream,
@@ -99,7 +100,7 @@ def refuse_unread(declaration: Declaration, inventory: Inventory) -> None:
         NotImplementedByWeightscope: the method, by name.
         CheckpointError: integers or 8-bit floats stand where no scales are, or a scheme's tensor has a wrong type.
     """
-    unread = next((group for group in inventory.groups if group.scheme and group.packing[1] == 0), None)
+    unread = next((g for g in inventory.groups if g.scheme and g.packing[1] == 0 and g.kind is Kind.WEIGHT), None)
     if unread is not None and unread.scheme is not None:
         raise NotImplementedByWeightscope(
             f"{unread.title} is quantized ({unread.scheme.name}), which is not implemented",

@@ -15,6 +15,7 @@ from weightscope.components.running import At, linear
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
+from weightscope.storage.heads_apart import HeadsApart
 from weightscope.storage.linear import Linear
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class LatentAttention(Component, frozen=True, kw_only=True):
     A head's query and key have `nope` elements without and `rope_dim` with rotation; the rotated part of the key is
     shared by all heads; without `rope` it is shared all the same (Kimi Linear). `bias` is on the projections from and
     to the model's width. Of what it `sees`, a token with an `indexer` sees only the positions that this chooses
-    (DeepSeek-V3.2); a layer that `follows` sees those of the last one before it that had one (GLM-5.2).
+    (DeepSeek-V3.2); a layer that `follows` sees those of the last one before it that had one (GLM-5.2). Heads `apart`
+    are how MLX stores `kv_b_proj`.
     """
 
     name: str
@@ -48,6 +50,7 @@ class LatentAttention(Component, frozen=True, kw_only=True):
     sees: Sees = CAUSAL
     indexer: Indexer | None = None
     follows: bool = False
+    apart: bool = False
     word: ClassVar[str] = "attention"
 
     @property
@@ -58,7 +61,12 @@ class LatentAttention(Component, frozen=True, kw_only=True):
         else:
             yield Linear("q_proj", Role.Q_PROJ)
         yield Linear("kv_a_proj_with_mqa", Role.KV_A_PROJ, bias=self.bias)
-        yield Linear("kv_b_proj", Role.KV_B_PROJ)
+        if self.apart:
+            yield HeadsApart(
+                Role.KV_B_PROJ, "embed_q", "unembed_out", heads=self.heads, keys=self.nope, values=self.v_dim
+            )
+        else:
+            yield Linear("kv_b_proj", Role.KV_B_PROJ)
         yield Linear("o_proj", Role.O_PROJ, bias=self.bias)
         if self.rope:
             yield self.rope.table("rotary_emb.inv_freq")

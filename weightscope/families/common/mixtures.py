@@ -7,13 +7,25 @@ from weightscope.roles import Role
 from weightscope.storage.stacked import Stacked
 
 # What a root stands for: published checkpoints hold each expert's matrices apart, a state dict of transformers 5
-# holds them stacked.
-STACKED = "model, experts stacked"
-ROOTS = ("model", "", STACKED)
+# and MLX's converter hold them stacked.
+STACKED, SWITCHED = "model, experts stacked", "model, experts stacked by MLX"
+ROOTS = ("model", "", STACKED, SWITCHED)
+# Newer versions of MLX's converter take latent attention's keys and values apart as well.
+APART = "model, experts stacked and heads apart by MLX"
+LATENT_ROOTS = (*ROOTS, APART)
 # Experts as transformers 5 holds them in memory: gate above up in one tensor.
 STACK = Stack(items=(Stacked("gate_up_proj", Role.GATE_PROJ, Role.UP_PROJ), Stacked("down_proj", Role.DOWN_PROJ)))
 
 
-def spelling(root: str) -> tuple[str, bool]:
-    """The prefix that a root stands for, and whether experts are stacked."""
-    return ("model", True) if root == STACKED else (root, False)
+# Experts as MLX holds them: `SwitchGLU` of mlx-lm, a module a role.
+SWITCH = Stack(
+    name="switch_mlp",
+    items=tuple(Stacked(f"{role}.weight", role) for role in (Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ)),
+)
+STACKS = {STACKED: STACK, SWITCHED: SWITCH, APART: SWITCH}
+
+
+def spelling(root: str) -> tuple[str, Stack | None]:
+    """The prefix that a root stands for, and how experts are stacked, if they are."""
+    stack = STACKS.get(root)
+    return ("model", stack) if stack else (root, None)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from weightscope.components.attention import Rope
 from weightscope.components.attention.indexer import Indexer
 from weightscope.components.attention.latent import LatentAttention
-from weightscope.components.feed_forward.moe import MixtureOfExperts
+from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
 from weightscope.families.common import ROTARY, depth_of, visible
-from weightscope.families.common.mixtures import STACK
+from weightscope.families.common.mixtures import APART
 from weightscope.families.common.parts import gated_mlp
 
 DEEPSEEK = ROTARY | {
@@ -30,12 +30,12 @@ DEEPSEEK_V32 = DEEPSEEK | {
 
 
 def latent_attention(
-    config: Config, rope: Rope | None, *, index_rope: Rope | None = None, follows: bool = False
+    config: Config, rope: Rope | None, *, index_rope: Rope | None = None, follows: bool = False, root: str = ""
 ) -> LatentAttention:
     """Named `self_attn`, its ranks and head sizes as the config says.
 
     With an `index_rope` an indexer that turns by it chooses what a token sees (DeepSeek-V3.2); one that `follows` has
-    none and sees what the last indexer before it chose (GLM-5).
+    none and sees what the last indexer before it chose (GLM-5). How it is stored follows from the `root`.
     """
     return LatentAttention(
         name="self_attn",
@@ -51,6 +51,7 @@ def latent_attention(
         sees=visible(config),
         indexer=None if index_rope is None else _indexer(config, index_rope),
         follows=follows,
+        apart=root == APART,
     )
 
 
@@ -67,7 +68,12 @@ def _indexer(config: Config, rope: Rope) -> Indexer:
 
 
 def deepseek_mixture(
-    config: Config, *, stacked: bool, routing: Routing | None = None, correction: bool = True, mlp_bias: bool = False
+    config: Config,
+    *,
+    stacked: Stack | None,
+    routing: Routing | None = None,
+    correction: bool = True,
+    mlp_bias: bool = False,
 ) -> MixtureOfExperts:
     """Routed experts, and `n_shared_experts` for every token, stored as one wider MLP that alone may have biases.
 
@@ -84,7 +90,7 @@ def deepseek_mixture(
         routing=routing or grouped_sigmoid(config),
         shared=None if shared is None else gated_mlp(config, "shared_experts", inner=inner * shared, bias=mlp_bias),
         correction="gate.e_score_correction_bias" if correction else None,
-        stacked=STACK if stacked else None,
+        stacked=stacked,
     )
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from weightscope.components.feed_forward.moe import MixtureOfExperts
+from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
 from weightscope.families.common import QWEN2
-from weightscope.families.common.mixtures import STACK
 from weightscope.families.common.parts import gated_mlp
 
 QWEN2_MOE = QWEN2 | {
@@ -19,7 +18,7 @@ QWEN2_MOE = QWEN2 | {
 }  # fmt: skip
 
 
-def qwen_mixture(config: Config, *, normalize: bool, stacked: bool) -> MixtureOfExperts:
+def qwen_mixture(config: Config, *, normalize: bool, stacked: Stack | None) -> MixtureOfExperts:
     """A gated shared expert beside the routed ones."""
     return MixtureOfExperts(
         name="mlp",
@@ -30,7 +29,7 @@ def qwen_mixture(config: Config, *, normalize: bool, stacked: bool) -> MixtureOf
         routing=Routing(normalize=normalize),
         shared=gated_mlp(config, "shared_expert", inner=config["shared_expert_intermediate_size"]),
         shared_gate="shared_expert_gate",
-        stacked=STACK if stacked else None,
+        stacked=stacked,
     )
 
 

@@ -9,7 +9,7 @@ from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import causal_lm, rms_norms, rotary
 from weightscope.families.common.ahead import numbered_ahead
-from weightscope.families.common.mixtures import ROOTS, spelling
+from weightscope.families.common.mixtures import LATENT_ROOTS, spelling
 from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.registry import family
 from weightscope.families.siblings.deepseek import DEEPSEEK, deepseek_mixture, first_dense, latent_attention
@@ -19,14 +19,13 @@ ATTRIBUTES = {"num_local_experts": "n_routed_experts", "num_mtp_layers": "num_ne
 KIMI_K2 = DEEPSEEK | {"num_nextn_predict_layers": Nullable(int, 0)}
 
 
-@family("deepseek_v3", roots=ROOTS, defaults=DEEPSEEK, attribute_map=ATTRIBUTES)
-@family("kimi_k2", roots=ROOTS, defaults=KIMI_K2, attribute_map=ATTRIBUTES)
+@family("deepseek_v3", roots=LATENT_ROOTS, defaults=DEEPSEEK, attribute_map=ATTRIBUTES)
+@family("kimi_k2", roots=LATENT_ROOTS, defaults=KIMI_K2, attribute_map=ATTRIBUTES)
 def deepseek_v3(config: Config, root: str) -> CausalLM:
     """Layers beyond `num_hidden_layers` predict further tokens ahead; Kimi K2 publishes none."""
     (prefix, stacked), width, norm = spelling(root), config["hidden_size"], rms_norms(config["rms_norm_eps"])
-    attention = latent_attention(
-        config, rotary(config, config["qk_rope_head_dim"], interleaved=config["rope_interleave"])
-    )
+    rope = rotary(config, config["qk_rope_head_dim"], interleaved=config["rope_interleave"])
+    attention = latent_attention(config, rope, root=root)
     mixed = deepseek_mixture(config, stacked=stacked)
     dense, mixes = gated_mlp(config, "mlp"), first_dense(config)
 

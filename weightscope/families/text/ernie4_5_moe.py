@@ -8,7 +8,7 @@ from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
 from weightscope.families.common import LLAMA, Dims, Output, causal_lm, rms_norms, rotary, visible
 from weightscope.families.common.ahead import parts_ahead
-from weightscope.families.common.mixtures import ROOTS, STACK, spelling
+from weightscope.families.common.mixtures import ROOTS, STACK, SWITCH, spelling
 from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, self_attention
 from weightscope.families.registry import family
 from weightscope.roles import Role
@@ -21,6 +21,12 @@ ERNIE4_5_MOE = LLAMA | {
     "moe_layer_start_index": 1, "moe_layer_end_index": -1, "moe_layer_interval": 1, "moe_norm_min": 1e-12,
     "num_nextn_predict_layers": Nullable(int, 0),
 }  # fmt: skip
+# MLX's converter leaves it out.
+CORRECTIONS = {
+    None: "moe_statics.e_score_correction_bias",
+    STACK: "gate.moe_statics.e_score_correction_bias",
+    SWITCH: None,
+}
 ATTRIBUTES = {"num_experts": "moe_num_experts", "num_experts_per_tok": "moe_k"}
 
 
@@ -41,9 +47,9 @@ def ernie4_5_moe(config: Config, root: str) -> CausalLM:
         expert=gated_mlp(config, "", inner=inner),
         routing=Routing(least=config["moe_norm_min"]),
         shared=gated_mlp(config, "shared_experts", inner=inner * shared, bias=bias) if shared else None,
-        correction="gate.moe_statics.e_score_correction_bias" if stacked else "moe_statics.e_score_correction_bias",
+        correction=CORRECTIONS[stacked],
         correction_counts=True,
-        stacked=STACK if stacked else None,
+        stacked=stacked,
     )
 
     def layer(i: int) -> Block:

@@ -7,7 +7,7 @@ from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.config import Config, Nullable
 from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary, visible
 from weightscope.families.common.layer_types import SLIDING, window_pattern
-from weightscope.families.common.mixtures import ROOTS, STACK, spelling
+from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import four_projections, gated_mlp, head_norms, pre_norm_block, self_attention
 from weightscope.families.registry import family
 from weightscope.families.siblings.deepseek import first_dense, grouped_sigmoid
@@ -37,7 +37,7 @@ def exaone_moe(config: Config, root: str) -> CausalLM:
         routing=grouped_sigmoid(config),
         shared=gated_mlp(config, "shared_experts", inner=inner * config["num_shared_experts"]),
         correction="gate.e_score_correction_bias" if stacked else "e_score_correction_bias",
-        stacked=STACK if stacked else None,
+        stacked=stacked,
     )
 
     def layer(i: int) -> Block:

@@ -6,7 +6,7 @@ from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import causal_lm, rms_norms, rotary
 from weightscope.families.common.ahead import numbered_ahead
-from weightscope.families.common.mixtures import ROOTS, spelling
+from weightscope.families.common.mixtures import LATENT_ROOTS, spelling
 from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.registry import family
 from weightscope.families.siblings.deepseek import DEEPSEEK, deepseek_mixture, first_dense, latent_attention
@@ -26,13 +26,13 @@ for absent in ("first_k_dense_replace", "moe_layer_freq"):
     del GLM4_MOE_LITE[absent]
 
 
-@family("glm4_moe_lite", roots=ROOTS, defaults=GLM4_MOE_LITE, attribute_map=ATTRIBUTES)
+@family("glm4_moe_lite", roots=LATENT_ROOTS, defaults=GLM4_MOE_LITE, attribute_map=ATTRIBUTES)
 def glm4_moe_lite(config: Config, root: str) -> CausalLM:
     """DeepSeek-V3 whose first layer is dense, unless `mlp_layer_types` says otherwise."""
     (prefix, stacked), width, norm = spelling(root), config["hidden_size"], rms_norms(config["rms_norm_eps"])
     # Of a share of what turns the class makes fewer angles than there are pairs.
     rope = rotary(config, config["qk_rope_head_dim"], interleaved=config["rope_interleave"])
-    attention = latent_attention(config, rope)
+    attention = latent_attention(config, rope, root=root)
     mixed = deepseek_mixture(config, stacked=stacked)
     dense, mixes = gated_mlp(config, "mlp"), first_dense(config)
 

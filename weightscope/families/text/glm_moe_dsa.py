@@ -6,7 +6,7 @@ from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import causal_lm, depth_of, rms_norms, rotary
 from weightscope.families.common.ahead import numbered_ahead
-from weightscope.families.common.mixtures import ROOTS, spelling
+from weightscope.families.common.mixtures import LATENT_ROOTS, spelling
 from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.common.refusals import not_computed
 from weightscope.families.registry import family
@@ -25,13 +25,13 @@ ATTRIBUTES = {"num_local_experts": "n_routed_experts", "num_experts": "n_routed_
 KINDS = {"full": True, "shared": False, "F": True, "S": False}
 
 
-@family("glm_moe_dsa", roots=ROOTS, defaults=GLM_MOE_DSA, attribute_map=ATTRIBUTES)
+@family("glm_moe_dsa", roots=LATENT_ROOTS, defaults=GLM_MOE_DSA, attribute_map=ATTRIBUTES)
 def glm_moe_dsa(config: Config, root: str) -> CausalLM:
     """Layers that follow see what the last indexer before them chose; what predicts ahead has no copies."""
     (prefix, stacked), width, norm = spelling(root), config["hidden_size"], rms_norms(config["rms_norm_eps"])
     rope = rotary(config, config["qk_rope_head_dim"], interleaved=True)
-    chooses = latent_attention(config, rope, index_rope=rope)
-    follows = latent_attention(config, rope, follows=True)
+    chooses = latent_attention(config, rope, index_rope=rope, root=root)
+    follows = latent_attention(config, rope, follows=True, root=root)
     mixed = deepseek_mixture(config, stacked=stacked)
     dense, mixes, chosen = gated_mlp(config, "mlp"), first_dense(config), indexed(config)
 

@@ -14,6 +14,7 @@ from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
 from weightscope.config import Config, Nullable
 from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary, visible
 from weightscope.families.common.layer_types import FULL, SLIDING, layer_types
+from weightscope.families.common.mixtures import SWITCHED, spelling
 from weightscope.families.common.parts import four_projections, pre_norm_block, self_attention
 from weightscope.families.registry import family
 from weightscope.roles import Role
@@ -34,9 +35,13 @@ STACKED = (
     Stacked("gate_up_proj", Role.GATE_PROJ, Role.UP_PROJ, bias="gate_up_proj_bias", transposed=True, alternating=True),
     Stacked("down_proj", Role.DOWN_PROJ, bias="down_proj_bias", transposed=True),
 )
+# MLX's converter takes gates and ups apart, and turns all matrices.
+BY_MLX = tuple(
+    Stacked(f"{role}.weight", role, bias=f"{role}.bias") for role in (Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ)
+)
 
 
-@family("gpt_oss", roots=("model", ""), defaults=GPT_OSS, attribute_map={"num_experts": "num_local_experts"})
+@family("gpt_oss", roots=("model", "", SWITCHED), defaults=GPT_OSS, attribute_map={"num_experts": "num_local_experts"})
 def gpt_oss(config: Config, root: str) -> CausalLM:
     """A window in every other layer from the first; gates and ups alternate in one tensor."""
     s, norm, bias = Dims.of(config), rms_norms(config["rms_norm_eps"]), config["attention_bias"]
@@ -57,7 +62,7 @@ def gpt_oss(config: Config, root: str) -> CausalLM:
         experts=config["num_local_experts"],
         chosen=config["num_experts_per_tok"],
         expert=expert,
-        stacked=Stack(items=STACKED),
+        stacked=Stack(items=BY_MLX if root == SWITCHED else STACKED),
         router="router",
         router_bias=True,
     )
@@ -72,4 +77,4 @@ def gpt_oss(config: Config, root: str) -> CausalLM:
         )
         return pre_norm_block(norm, s.width, attention=attention, feed_forward=mixture)
 
-    return causal_lm(config, root, layer, final_norm=norm("norm", Role.FINAL_NORM, s.width))
+    return causal_lm(config, spelling(root)[0], layer, final_norm=norm("norm", Role.FINAL_NORM, s.width))

@@ -6,7 +6,7 @@ from weightscope.components.decoder import CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.config import Config, Nullable
 from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms
-from weightscope.families.common.mixtures import ROOTS, STACK, spelling
+from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.registry import family
 from weightscope.families.siblings.hunyuan import hunyuan_attention
@@ -32,7 +32,7 @@ def hunyuan_v1_moe(config: Config, root: str) -> CausalLM:
         chosen=same_everywhere(config, "moe_topk"),
         expert=gated_mlp(config, ""),
         shared=gated_mlp(config, "shared_mlp"),
-        stacked=STACK if stacked else None,
+        stacked=stacked,
         router="gate.wg",
     )
     block = pre_norm_block(norm, s.width, attention=hunyuan_attention(config, s), feed_forward=mixture)

@@ -8,7 +8,7 @@ from weightscope.components.feed_forward.routing import Routing
 from weightscope.components.recurrent.mamba import Mamba
 from weightscope.config import Config, Nullable
 from weightscope.families.common import DECODER, Dims, causal_lm, rms_norms, visible
-from weightscope.families.common.mixtures import ROOTS, STACK, spelling
+from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import four_projections, gated_mlp, self_attention
 from weightscope.families.registry import family
 from weightscope.families.siblings.state_space import step_rank
@@ -49,7 +49,7 @@ def jamba(config: Config, root: str) -> CausalLM:
         expert=gated_mlp(config, ""),
         routing=Routing(normalize=False),
         router="router",
-        stacked=STACK if stacked else None,
+        stacked=stacked,
     )
 
     def layer(i: int) -> Block:

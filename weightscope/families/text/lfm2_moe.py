@@ -8,7 +8,7 @@ from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config
 from weightscope.families.common import Dims, causal_lm, rms_norms
 from weightscope.families.common.layer_types import FULL, layer_types
-from weightscope.families.common.mixtures import ROOTS, STACK, spelling
+from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.numbers import number
 from weightscope.families.common.parts import gated_mlp
 from weightscope.families.registry import family
@@ -37,7 +37,7 @@ def lfm2_moe(config: Config, root: str) -> CausalLM:
         expert=gated_mlp(config, "", inner=config["moe_intermediate_size"], activation="silu", names=NAMES),
         routing=Routing(score="sigmoid", normalize=normalize, scale=scale, added=1e-6),
         correction="expert_bias" if config["use_expert_bias"] else None,
-        stacked=STACK if stacked else None,
+        stacked=stacked,
     )
     kinds, first = layer_types(config, lambda _: FULL, known=KINDS), config["num_dense_layers"]
     return causal_lm(

@@ -46,12 +46,12 @@ def minimax(config: Config, root: str) -> CausalLM:
     rope, window = rotary(config, s.head_dim), config["sliding_window"] or None
     softmax = self_attention(s, four_projections(), positions=rope, sees=visible(config, window))
     mixture = MixtureOfExperts(
-        name="mlp" if stacked else "block_sparse_moe",
+        name="mlp" if stacked == STACK else "block_sparse_moe",
         width=s.width,
         experts=config["num_local_experts"],
         chosen=config["num_experts_per_tok"],
         expert=gated_mlp(config, "", names=("w1", "w3", "w2")),
-        stacked=STACK if stacked else None,
+        stacked=stacked,
     )
 
     def layer(i: int) -> NormedBlock:

@@ -36,14 +36,14 @@ def minimax_m2(config: Config, root: str) -> CausalLM:
         sees=visible(config),
     )
     mixture = MixtureOfExperts(
-        name="mlp" if stacked else "block_sparse_moe",
+        name="mlp" if stacked == STACK else "block_sparse_moe",
         width=s.width,
         experts=config["num_local_experts"],
         chosen=config["num_experts_per_tok"],
         expert=gated_mlp(config, "", names=("w1", "w3", "w2")),
         routing=Routing(score="sigmoid"),
         correction="e_score_correction_bias",
-        stacked=STACK if stacked else None,
+        stacked=stacked,
     )
     block = pre_norm_block(norm, s.width, attention=attention, feed_forward=mixture)
     return causal_lm(config, prefix, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))

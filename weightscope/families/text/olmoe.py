@@ -8,7 +8,7 @@ from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
 from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary, visible
-from weightscope.families.common.mixtures import ROOTS, STACK, spelling
+from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, self_attention
 from weightscope.families.registry import family
 from weightscope.roles import Role
@@ -43,7 +43,7 @@ def olmoe(config: Config, root: str) -> CausalLM:
         chosen=config["num_experts_per_tok"],
         expert=gated_mlp(config, ""),
         routing=Routing(normalize=config["norm_topk_prob"]),
-        stacked=STACK if stacked else None,
+        stacked=stacked,
     )
     block = pre_norm_block(norm, s.width, attention=attention, feed_forward=mixture)
     return causal_lm(config, prefix, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))

@@ -33,14 +33,14 @@ def phimoe(config: Config, root: str) -> CausalLM:
         sees=visible(config, config["sliding_window"]),
     )
     mixture = MixtureOfExperts(
-        name="mlp" if stacked else "block_sparse_moe",
+        name="mlp" if stacked == STACK else "block_sparse_moe",
         width=s.width,
         experts=config["num_local_experts"],
         chosen=config["num_experts_per_tok"],
         expert=gated_mlp(config, "", names=("w1", "w3", "w2")),
         routing=Routing(score="sparsemixer", jitter=float(config["router_jitter_noise"])),
-        stacked=STACK if stacked else None,
-        router="router" if stacked else "gate",
+        stacked=stacked,
+        router="router" if stacked == STACK else "gate",
     )
     block = pre_norm_block(norm, s.width, attention=attention, feed_forward=mixture)
     return causal_lm(

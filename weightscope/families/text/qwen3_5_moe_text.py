@@ -6,7 +6,7 @@ from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims, causal_lm, rms_norms
 from weightscope.families.common.layer_types import FULL
-from weightscope.families.common.mixtures import ROOTS
+from weightscope.families.common.mixtures import ROOTS, STACK, SWITCH, SWITCHED
 from weightscope.families.common.parts import pre_norm_block
 from weightscope.families.common.refusals import require
 from weightscope.families.registry import family
@@ -27,9 +27,10 @@ def qwen3_5_moe_text(config: Config, root: str) -> CausalLM:
     """A mixture in every layer, its weights always normalized."""
     require(config, "Qwen 3.5", {"attn_output_gate": True})
     s, norm, (prefix, _, layout) = Dims.of(config), rms_norms(config["rms_norm_eps"], offset=1.0), root.partition(", ")
+    stack = SWITCH if root == SWITCHED else STACK if layout.startswith("experts stacked") else None
     kinds, attention, delta = delta_kinds(config), gated_attention(config, s), delta_net(config)
-    mixed = qwen_mixture(config, normalize=True, stacked=layout.startswith("experts stacked"))
-    last = qwen_mixture(config, normalize=True, stacked=layout == "experts stacked")
+    mixed = qwen_mixture(config, normalize=True, stacked=stack)
+    last = qwen_mixture(config, normalize=True, stacked=None if layout.endswith("ahead") else stack)
 
     def layer(i: int) -> Block:
         mixer = attention if kinds[i] == FULL else delta

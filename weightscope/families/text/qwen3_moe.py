@@ -7,7 +7,7 @@ from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims, causal_lm, rms_norms, rotary, visible
-from weightscope.families.common.mixtures import ROOTS, STACK, spelling
+from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import four_projections, gated_mlp, head_norms, pre_norm_block, self_attention
 from weightscope.families.registry import family
 from weightscope.families.siblings.qwen_moe import QWEN2_MOE, every_so_often
@@ -38,7 +38,7 @@ def qwen3_moe(config: Config, root: str) -> CausalLM:
         chosen=config["num_experts_per_tok"],
         expert=gated_mlp(config, "", inner=config["moe_intermediate_size"]),
         routing=Routing(normalize=config["norm_topk_prob"]),
-        stacked=STACK if stacked else None,
+        stacked=stacked,
     )
 
     def layer(i: int) -> Block:

@@ -5,12 +5,13 @@ Legend: N packed words, M integers.
 
 from __future__ import annotations
 
+from math import gcd
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
 
-WORD = 32
+WORD, BYTE = 32, 8
 
 
 def unpack(words: torch.Tensor, bits: int, count: int | None = None) -> torch.Tensor:
@@ -21,21 +22,11 @@ def unpack(words: torch.Tensor, bits: int, count: int | None = None) -> torch.Te
     import torch
 
     words = words.view(torch.int32)
-    mask = (1 << bits) - 1
     if WORD % bits == 0:
         shifts = torch.arange(0, WORD, bits, dtype=torch.int32, device=words.device)
-        found = ((words.unsqueeze(-1) >> shifts) & mask).flatten(-2)
+        found = ((words.unsqueeze(-1) >> shifts) & ((1 << bits) - 1)).flatten(-2)
     else:
-        total = words.shape[-1] * WORD // bits
-        starts = torch.arange(total, device=words.device) * bits
-        first, shift = starts // WORD, (starts % WORD).to(torch.int32)
-        low = (words[..., first] >> shift) & mask
-        # What lies in the next word: a shift by 32 is undefined, so those within one word take none of it.
-        inside = WORD - shift
-        after = words[..., (first + 1).clamp(max=words.shape[-1] - 1)] << inside.clamp(max=WORD - 1)
-        crossing = inside < bits
-        keep = torch.where(crossing, (1 << inside.clamp(max=bits)) - 1, mask).to(torch.int32)
-        found = torch.where(crossing, (low & keep) | (after & mask & ~keep), low)
+        found = _across(words.contiguous().view(torch.uint8), bits)[..., : words.shape[-1] * WORD // bits]
     return found if count is None else found[..., :count]
 
 
@@ -48,6 +39,22 @@ def unpack_down(words: torch.Tensor, bits: int, count: int | None = None) -> tor
     shifts = torch.arange(0, WORD, bits, dtype=torch.int32, device=words.device)
     found = ((words.view(torch.int32).unsqueeze(1) >> shifts[:, None]) & ((1 << bits) - 1)).flatten(0, 1)
     return found if count is None else found[:count]
+
+
+def _across(stream: torch.Tensor, bits: int) -> torch.Tensor:
+    """Integers of a width that meets the ends of bytes only every few of them, which are joined into one number."""
+    import torch
+
+    together = bits // gcd(bits, BYTE)
+    dtype = torch.int32 if together * BYTE < WORD else torch.int64
+    padded = torch.nn.functional.pad(stream, (0, -stream.shape[-1] % together))
+    padded = padded.reshape(*stream.shape[:-1], -1, together)
+    joined = padded[..., 0].to(dtype)
+    for place in range(1, together):
+        joined |= padded[..., place].to(dtype) << (BYTE * place)
+    shifts = torch.arange(0, together * BYTE, bits, dtype=dtype, device=stream.device)
+    found: torch.Tensor = ((joined.unsqueeze(-1) >> shifts) & ((1 << bits) - 1)).flatten(-2).to(torch.int32)
+    return found
 
 
 def nibbles(packed: torch.Tensor, *, high_first: bool = False) -> torch.Tensor:

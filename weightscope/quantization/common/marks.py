@@ -25,7 +25,7 @@ ACTIVATIONS = frozenset(f".{leaf}" for leaf in _ACTIVATIONS.split())
 _SIDES = (
     "weight_scale weight_scale_inv weight_scale_2 weight_scales weight_global_scale weight_zero_point weight_shape "
     "weight_g_idx weight_format weight_offset weight_compress_indices qscale_weight qzeros scales biases g_idx SCB "
-    "codebooks q_scale_max q_groups q_group_map q_perm q_invperm suh svh scale_inv"
+    "global_scale codebooks q_scale_max q_groups q_group_map q_perm q_invperm suh svh scale_inv"
 )
 _OF_WEIGHT = r"_scale|_shift|absmax|nested_absmax|quant_map|nested_quant_map|quant_state\.\w+"
 _NAMED = "|".join([*_SIDES.split(), *(re.escape(mark[1:]) for mark in (*PACKED, *ACTIVATIONS) if mark[0] == ".")])
@@ -77,6 +77,7 @@ SIGNATURES = (
     _signature(".codes .codebooks", "AQLM", "aqlm"),
     _signature(".q_weight", "EXL2", "exl2"),
     _signature(".trellis", "EXL3", "exl3"),
+    _signature(".scales", "MLX", "mlx"),
 )
 
 

@@ -53,15 +53,6 @@ class Varied(Protocol):
         ...
 
 
-@runtime_checkable
-class Lenient(Protocol):
-    """A method whose writers leave some modules plain without saying so."""
-
-    def may_be_plain(self, stored: Stored) -> bool:
-        """Whether this weight is one of them, although `scheme` covers it."""
-        ...
-
-
 class Unimplemented(msgspec.Struct, frozen=True, kw_only=True):
     """A method that is only named: its tensors are recognized in the files, and counted by the declaration."""
 
@@ -85,11 +76,6 @@ def variants_of(method: object, said: Scheme) -> tuple[Scheme, ...]:
     return method.variants(said) if isinstance(method, Varied) else ()
 
 
-def may_be_plain(method: object, stored: Stored) -> bool:
-    """Whether a method's writers may leave this weight plain without saying so."""
-    return isinstance(method, Lenient) and method.may_be_plain(stored)
-
-
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What the tensors of one module tell of its weight: how it is stored, and its shape before quantization."""
 
@@ -105,6 +91,11 @@ def is_candidate(stored: Stored) -> bool:
 def is_matrix(stored: Stored) -> bool:
     """A module's matrix, not what lies beside modules (Mamba's A)."""
     return stored.kind is Kind.WEIGHT and len(stored.shape) == 2 and stored.name.endswith(".weight")
+
+
+def is_stack(stored: Stored) -> bool:
+    """The matrices of several experts or heads under the name of a module's matrix, [experts, out, in]."""
+    return stored.kind is Kind.WEIGHT and len(stored.shape) == 3 and stored.name.endswith(".weight")
 
 
 def module_of(name: str) -> str:
