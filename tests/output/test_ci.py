@@ -96,8 +96,8 @@ the config says [24, 24]%0Aevery k_proj and v_proj fits num_key_value_heads = 2
 ::warning file=models/a/model.safetensors.index.json,title=size-mismatch::model.safetensors.index.json says total_size \
 8, the tensors take 16 bytes (100%25 more)%0Arewrite the index
 ::notice file=models/a/config.json,line=5,title=dtype-mismatch::the weights are stored in F32, the config says BF16
-::warning file=models/b c/model.safetensors,title=unexpected-tensor::1 tensor that the config's architecture does not \
-have: extra
+::warning file=models/b c/model.safetensors,title=unexpected-tensor::1 tensor not in the \
+architecture of config.json: extra
 weightscope check: 3 models, 1 failed; 1 error, 2 warnings, 1 note
 """
 SARIF_RESULTS = [

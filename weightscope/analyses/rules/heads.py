@@ -71,7 +71,7 @@ def _stored(subject: Subject, tying: Tying) -> tuple[Severity, str, str] | None:
         return (
             "info",
             message,
-            "older loaders drop it, transformers 5 keeps it; this makes no difference while both are equal",
+            "older loaders drop it, transformers 5 keeps it; no difference while both are equal",
         )
     if tying.declared is False and tying.evidence == "shared-storage":
         message = f"config.json says untied, but {tying.head} shares its storage with {tying.embedding}"
