@@ -16,7 +16,19 @@ FP8 = {"quant_method": "fp8", "weight_block_size": [4, 8]}
 
 
 def test_every_file_is_a_method() -> None:
-    assert methods() == {"auto_round", "awq", "bitsandbytes", "fbgemm_fp8", "fp8", "gptq", "mlx", "mxfp4", "mxfp8"}
+    assert methods() == {
+        "auto_round",
+        "awq",
+        "bitsandbytes",
+        "fbgemm_fp8",
+        "fp8",
+        "gptq",
+        "hqq",
+        "mlx",
+        "mxfp4",
+        "mxfp8",
+        "quanto",
+    }
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,17 @@ from functools import cache
 from typing import NamedTuple
 
 # Marks that hold the weights themselves, packed, and so are parameters.
-PACKED = (".qweight", ".weight_packed", "_blocks", ".W_q", ".weight._data", ".codes", ".q_weight", ".trellis")
+PACKED = (
+    ".qweight",
+    ".weight_packed",
+    "_blocks",
+    ".W_q",
+    ".weight._data",
+    ".weight._data._data",
+    ".codes",
+    ".q_weight",
+    ".trellis",
+)
 # Marks only where a weight is beside them: in some models these are parameters of their own.
 AMBIGUOUS = (".scale", ".zero", ".zeros")
 # Scales of activations and caches: they say nothing of how a weight is stored.
@@ -73,6 +83,7 @@ SIGNATURES = (
     _signature(".scales .biases", "MLX", "mlx"),
     _signature(".weight_scales", "EETQ", "eetq"),
     _signature(".weight._data", "quanto", "quanto"),
+    _signature(".weight._data._data", "quanto", "quanto"),
     _signature(".W_q", "HQQ", "hqq"),
     _signature(".codes .codebooks", "AQLM", "aqlm"),
     _signature(".q_weight", "EXL2", "exl2"),
@@ -90,10 +101,13 @@ def mark_of(name: str) -> tuple[str, str] | None:
 def mark_beside(name: str, names: Container[str]) -> tuple[str, str] | None:
     """The same among the `names` of a checkpoint, by which more is known: a `.scale` is a mark beside a `.weight`."""
     found = mark_of(name)
-    if found is None and name.endswith(AMBIGUOUS):
-        module, _, leaf = name.rpartition(".")
-        return (module, f".{leaf}") if f"{module}.weight" in names else None
-    return found
+    if found is not None:
+        return found
+    module, _, leaf = name.rpartition(".")
+    # HQQ stores its settings in each module, under names that say nothing elsewhere.
+    if leaf != "bias" and f"{module}.W_q" in names:
+        return module, f".{leaf}"
+    return (module, f".{leaf}") if name.endswith(AMBIGUOUS) and f"{module}.weight" in names else None
 
 
 def is_activation(name: str) -> bool:
