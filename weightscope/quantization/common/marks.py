@@ -19,6 +19,7 @@ PACKED = (
     ".W_q",
     ".weight._data",
     ".weight._data._data",
+    "._weight_qdata",
     ".codes",
     ".q_weight",
     ".trellis",
@@ -35,7 +36,8 @@ ACTIVATIONS = frozenset(f".{leaf}" for leaf in _ACTIVATIONS.split())
 _SIDES = (
     "weight_scale weight_scale_inv weight_scale_2 weight_scales weight_global_scale weight_zero_point weight_shape "
     "weight_g_idx weight_format weight_offset weight_compress_indices qscale_weight qzeros scales biases g_idx SCB "
-    "global_scale codebooks q_scale_max q_groups q_group_map q_perm q_invperm suh svh scale_inv"
+    "global_scale codebooks q_scale_max q_groups q_group_map q_perm q_invperm suh svh scale_inv scaled_zeros "
+    "_weight_scale _weight_zero_point _weight_act_pre_scale"
 )
 _OF_WEIGHT = r"_scale|_shift|absmax|nested_absmax|quant_map|nested_quant_map|quant_state\.\w+"
 _NAMED = "|".join([*_SIDES.split(), *(re.escape(mark[1:]) for mark in (*PACKED, *ACTIVATIONS) if mark[0] == ".")])
@@ -85,6 +87,8 @@ SIGNATURES = (
     _signature(".weight._data", "quanto", "quanto"),
     _signature(".weight._data._data", "quanto", "quanto"),
     _signature(".W_q", "HQQ", "hqq"),
+    _signature("._weight_qdata", "torchao", "torchao"),
+    _signature(".qweight .scaled_zeros", "AWQ", "awq"),
     _signature(".codes .codebooks", "AQLM", "aqlm"),
     _signature(".q_weight", "EXL2", "exl2"),
     _signature(".trellis", "EXL3", "exl3"),
