@@ -172,7 +172,7 @@ def test_modules_that_are_left_out_by_name_and_by_pattern(key: str, tmp_path: Pa
         )
         return bench.inner(module) and not plain and not module.endswith("v_proj")
 
-    given = settings(**BLOCKS, **{key: named})
+    given = settings(**(BLOCKS | {key: named}))
     found = bench.quantize(PLAINS[0], blocks(32, 32), given, covers)
     bench.check_sound(found, tmp_path)
     none = found.config | settings(**BLOCKS)
