@@ -94,9 +94,7 @@ class Scaled(msgspec.Struct, frozen=True, kw_only=True):
         weight, scale, *zeros = (raw(part) for part in self.parts(name))
         factors = numbers(scale)
         try:
-            if zeros:
-                return self.grain.multiplied(self.grain.less(weight.float(), zeros[0]), factors)
-            return self.grain.multiplied(weight, factors)
+            return self.grain.multiplied(weight, factors, *zeros)
         except ValueError as error:
             raise CheckpointError(str(error), where=beside(name, self.scale), code="quantization-mismatch") from None
 
