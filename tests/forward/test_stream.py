@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,27 @@ def test_mlx_tables_are_dequantized_by_rows() -> None:
         torch.testing.assert_close(stream.rows(name, slice(4, 11)), expected[name][4:11].float(), rtol=1e-2, atol=1e-2)
         ids = torch.tensor([9, 2])
         torch.testing.assert_close(stream.rows(name, ids), expected[name][ids].float(), rtol=1e-2, atol=1e-2)
+
+
+def test_of_the_next_block_no_more_is_read_than_has_been_used(saved: Callable[[str], Path]) -> None:
+    model = weightscope.open(saved("llama"))
+    assert model.declaration
+    blocks = [[name for name in model.tensors if f".layers.{layer}." in name] for layer in range(3)]
+
+    def size(names: Iterable[str]) -> int:
+        return sum(stop - start for start, stop in (model.tensors[name].entry.data_offsets for name in names))
+
+    with Stream(model.checkpoint, model.declaration, torch.device("cpu")) as stream:
+        for block in blocks:
+            stream.next_block(block)
+        assert [name for name, _, _ in stream._coming] == blocks[0]
+        for name in [*blocks[0], *blocks[1]]:
+            assert stream.tensor(name).numel()
+            assert size(name for name, _, _ in stream._coming) <= size(blocks[0])
+        assert {name for name, _, _ in stream._coming} < set(blocks[2])
+        # Asked for out of turn, it is read at once.
+        assert stream.tensor(blocks[2][-1]).numel()
+        assert stream._waiting == {}
 
 
 def test_what_was_read_ahead_is_dropped_on_the_way_out(saved: Callable[[str], Path]) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from weightscope.checkpoint.dtypes import DTYPE_BITS, TORCH_NAMES
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, WeightscopeError
+from weightscope.pool import empty
 
 if TYPE_CHECKING:
     import numpy as np
@@ -188,7 +189,8 @@ def load_torch(
     entry = entry if rows is None else _some_rows(entry, rows)
     dtype, shape = _torch_type(path, entry)
     start, stop = entry.data_offsets
-    raw = torch.empty(stop - start, dtype=torch.uint8, pin_memory=pinned)
+    size = stop - start
+    raw = torch.empty(size, dtype=torch.uint8, pin_memory=True) if pinned else empty((size,), torch.uint8)
     try:
         with path.open("rb", buffering=0) as file:
             file.seek(data_start + start)

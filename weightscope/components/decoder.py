@@ -162,11 +162,15 @@ def run_layers(repeats: Iterable[Repeat], hidden: torch.Tensor, at: At, *, last:
         if number + 1 < len(layers) and layer != last and at.run.held is None:
             after, following = layers[number + 1]
             reading = at.below(following, after).prefix
-            at.run.reader.ahead(needed(following.child, reading))
+            at.run.reader.next_block(needed(following.child, reading))
         if at.run.watch:
             at.run.watch.layer(place.label, reading, number, len(layers))
         at.run.layer = layer
         hidden = repeat.child.forward(hidden, place)
+        if layer in at.run.added:
+            where, vectors = at.run.added[layer]
+            hidden = hidden.index_add(0, where, vectors)
+            place.stage("deep features", "x + what the vision tower adds at image tokens", hidden)
         if layer == last:
             raise Stopped
     return hidden

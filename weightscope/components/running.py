@@ -5,11 +5,12 @@ Shapes in the components: T tokens, D width, H heads, d head_dim.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from weightscope.pool import converted
 from weightscope.storage.base import Scope, Sizes, StorageItem, join
 from weightscope.storage.plain import Buffer, Plain
 
@@ -65,6 +66,10 @@ class Reader(Scope, Protocol):
         """Start reading what will be asked for next, whole or some rows of it."""
         ...
 
+    def next_block(self, names: Iterable[str]) -> None:
+        """Read the next block while this one computes."""
+        ...
+
 
 class Watch(Protocol):
     """Whoever wants to know how a pass goes."""
@@ -81,9 +86,11 @@ class Watch(Protocol):
 class Pass(msgspec.Struct, kw_only=True):
     """What all components of one forward pass share.
 
-    `positions` are [T], or [axes, T] for multi-axis rotation. `images` are pixels [images, channels, height, width].
-    `last` is the layer after which the pass stops. `held` keeps weights in memory for further passes. `layer` is the
-    one that is computed, `shared` what earlier parts have left for later ones.
+    `positions` are [T], or [axes, T] for multi-axis rotation. `images` are pixels [images, channels, height, width],
+    `inputs` what else an image processor makes, by its names; `segments` are the lengths of what a patch sees, by kind.
+    `added` is what the output of some layers gets besides, as (places, vectors). `last` is the layer after which the
+    pass stops. `held` keeps weights in memory for further passes. `layer` is the one that is computed, `shared` what
+    earlier parts have left for later ones.
     """
 
     reader: Reader
@@ -91,6 +98,9 @@ class Pass(msgspec.Struct, kw_only=True):
     device: torch.device
     positions: torch.Tensor
     images: torch.Tensor | None = None
+    inputs: Mapping[str, torch.Tensor] = {}
+    segments: Mapping[str, Sequence[int]] = {}
+    added: Mapping[int, tuple[torch.Tensor, torch.Tensor]] = {}
     watch: Watch | None = None
     last: int | None = None
     held: dict[Any, Mapping[str, torch.Tensor]] | None = None
@@ -138,8 +148,7 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
         for item in component.stored:
             # Tables and masks that old checkpoints carry are computed instead.
             if not (isinstance(item, Buffer) and item.optional):
-                read = item.read(self.prefix, sizes, self.run.reader)
-                found |= {key: tensor.to(self.run.dtype) for key, tensor in read.items()}
+                found |= in_type(item.read(self.prefix, sizes, self.run.reader), self.run.dtype)
         if self.run.held is not None:
             self.run.held[self.prefix, type(component)] = found
         return found
@@ -175,7 +184,7 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
             matrix = self.run.reader.rows(name, slab)
             if following:
                 self.run.reader.ahead([name], following)
-            matrix = matrix.to(self.run.dtype)
+            matrix = converted(matrix, self.run.dtype)
             out[:, slab] = functional.linear(x, functional.normalize(matrix, dim=-1) if normalized else matrix)
         return out if bias is None else out + bias
 
@@ -185,6 +194,11 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
         if known is None:
             known = self.run.rotations[rope] = rope.rotation(self.run.positions, self.run.dtype)
         return known
+
+
+def in_type(weights: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """The same weights in the compute type."""
+    return {key: converted(tensor, dtype) for key, tensor in weights.items()}
 
 
 def linear(x: torch.Tensor, weights: Mapping[str, torch.Tensor], role: str) -> torch.Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -35,8 +36,14 @@ class Stream:
         self._slots = declaration.slots
         self._schemes = declaration.schemes
         self._device = device
+        # The reader takes its memory from the same pool as the caller.
+        self._context = copy_context()
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="weightscope-reader")
         self._coming: dict[Part, Future[torch.Tensor]] = {}
+        # Of the blocks: bytes of what is to be read, of what is read and was not asked for yet, and of the largest.
+        self._waiting: dict[str, int] = {}
+        self._ready: dict[str, int] = {}
+        self._largest = 0
 
     def __enter__(self) -> Self:
         return self
@@ -73,15 +80,41 @@ class Stream:
 
     def ahead(self, names: Iterable[str], rows: slice | None = None) -> None:
         """Have these read while the caller computes."""
+        for name, part in self._parts(names):
+            scheme = self._schemes.of(name)
+            self._submit(part, rows if scheme is None or self._by_row(scheme, name, part) else None)
+
+    def next_block(self, names: Iterable[str]) -> None:
+        """Have a block read ahead, each tensor when about as much of the block before it has been asked for.
+
+        So no more than one block waits in memory, and what one tensor leaves is what the next is read into.
+        """
+        entries = self._checkpoint.tensors
+        offsets = {part: entries[part].data_offsets for _, part in self._parts(names)}
+        sizes = {part: stop - start for part, (start, stop) in offsets.items()}
+        self._largest = max(self._largest, sum(sizes.values()))
+        self._waiting |= sizes
+        self._advance()
+
+    def _parts(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Each weight with each of the tensors that stand for it, as far as the checkpoint holds them."""
         for name in names:
             scheme = self._schemes.of(name)
-            for part in scheme.parts(name) if scheme else (name,):
-                if not self.has(part):
-                    continue
-                cut = rows if scheme is None or self._by_row(scheme, name, part) else None
-                key = _key(part, cut)
-                if key not in self._coming:
-                    self._coming[key] = self._reader.submit(self._load, part, cut)
+            yield from ((name, part) for part in (scheme.parts(name) if scheme else (name,)) if self.has(part))
+
+    def _advance(self) -> None:
+        """Read more of the next block, as far as it has room."""
+        while self._waiting:
+            name, size = next(iter(self._waiting.items()))
+            if sum(self._ready.values()) + size > self._largest:
+                return
+            self._ready[name] = self._waiting.pop(name)
+            self._submit(name, None)
+
+    def _submit(self, name: str, rows: slice | None) -> None:
+        key = _key(name, rows)
+        if key not in self._coming:
+            self._coming[key] = self._reader.submit(self._context.run, self._load, name, rows)
 
     def _rows(self, scheme: Scheme, name: str, part: str, index: slice | torch.Tensor) -> torch.Tensor:
         return self._some(part, index) if self._by_row(scheme, name, part) else self._whole(part)
@@ -105,7 +138,12 @@ class Stream:
         return gather_torch(file.path, file.data_start, entry, index.cpu()).to(self._device)
 
     def _arrived(self, name: str, rows: slice | None) -> torch.Tensor:
+        # What was asked for before this has been used by now, or is about to be.
+        self._advance()
         coming = self._coming.pop(_key(name, rows), None)
+        if rows is None:
+            self._waiting.pop(name, None)
+            self._ready.pop(name, None)
         tensor = coming.result() if coming else self._load(name, rows)
         return tensor.to(self._device, non_blocking=True)
 

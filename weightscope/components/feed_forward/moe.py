@@ -10,7 +10,7 @@ import msgspec
 from weightscope.components.base import Component, Conflict, Repeat
 from weightscope.components.feed_forward.mlp import MLP, GatedMLP
 from weightscope.components.feed_forward.routing import Routing
-from weightscope.components.running import At, linear
+from weightscope.components.running import At, in_type, linear
 from weightscope.components.walk import needed
 from weightscope.errors import NotImplementedByWeightscope
 from weightscope.roles import Role, Section
@@ -64,8 +64,7 @@ class StackedExperts(Component, frozen=True, kw_only=True):
             sizes = self.sizes()
             weights = {}
             for item in self.items:
-                read = item.read_one(at.prefix, sizes, at.run.reader, number)
-                weights |= {key: tensor.to(at.run.dtype) for key, tensor in read.items()}
+                weights |= in_type(item.read_one(at.prefix, sizes, at.run.reader, number), at.run.dtype)
         return self.expert.mix(x, weights)
 
     def ahead(self, number: int, at: At) -> None:

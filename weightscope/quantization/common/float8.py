@@ -8,6 +8,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from weightscope.pool import empty
+
 if TYPE_CHECKING:
     import torch
 
@@ -22,7 +24,7 @@ def to_float32(weight: torch.Tensor) -> torch.Tensor:
 
     if not _has_table(weight):
         return weight.float()
-    out = torch.empty(weight.shape, dtype=torch.float32)
+    out = empty(weight.shape, torch.float32)
     _look_up(weight, out)
     return out
 
@@ -45,8 +47,8 @@ def scaled_by_blocks(weight: torch.Tensor, scale: torch.Tensor, rows: int, colum
         )
     # Only the columns' scales are spread out: a block of rows shares a row of them.
     spread = scale.float().repeat_interleave(columns, dim=1)[:, :width]
-    out = torch.empty(weight.shape, dtype=torch.float32, device=weight.device)
     looked_up = _has_table(weight)
+    out = empty(weight.shape, torch.float32) if looked_up else torch.empty(weight.shape, device=weight.device)
     step = max(1, SLAB // max(width, 1)) if looked_up else rows
     for block, factors in enumerate(spread):
         end = min((block + 1) * rows, height)
