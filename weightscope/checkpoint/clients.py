@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -33,9 +34,7 @@ class Clients:
     def __init__(self, hooks: Hooks) -> None:
         self._hooks = hooks
         self._free: list[Any] = []
-
-    def __del__(self) -> None:
-        self.close()
+        weakref.finalize(self, _close, self._free)
 
     @contextmanager
     def lent(self) -> Iterator[Any]:
@@ -58,8 +57,12 @@ class Clients:
 
     def close(self) -> None:
         """Close the connections of those that are not lent."""
-        while self._free:
-            self._free.pop().close()
+        _close(self._free)
+
+
+def _close(clients: list[Any]) -> None:
+    while clients:
+        clients.pop().close()
 
 
 def shared(hooks: Hooks) -> Any:
