@@ -214,7 +214,7 @@ def test_quantized_weights_without_a_config_are_said_and_counted(
         ("bitsandbytes int8", {"quant_method": "gptq", "bits": 4}, "bitsandbytes int8, not gptq"),
         ("gptq", {"quant_method": "bitsandbytes", "load_in_4bit": True}, "GPTQ, not bitsandbytes"),
         ("fbgemm_fp8", {"quant_method": "fp8", "weight_block_size": [8, 8]},
-         "weight_scale beside them, where loaders look for weight_scale_inv"),
+         "weight_scale beside them, but loaders look for weight_scale_inv"),
     ],
 )  # fmt: skip
 def test_another_method_than_the_config_says(
