@@ -22,7 +22,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-BLOCKS = [(page, *match.groups()) for page in PAGES for match in FENCED.finditer(page.read_text())]
+BLOCKS = [(page, match[1], match[2]) for page in PAGES for match in FENCED.finditer(page.read_text())]
 # A console block is one command and what it prints.
 EXAMPLES = [
     (page.name, *block.removeprefix("$ ").split("\n", 1)) for page, language, block in BLOCKS if language == "console"
