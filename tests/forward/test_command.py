@@ -21,19 +21,28 @@ from tests.forward.conftest import ROOT
 Run = Callable[..., tuple[int, str, str]]
 
 LLAMA = """\
-ok   fixtures/llama · llama · 4 tokens · float32 on cpu · SECONDS · MEMORY at most
+fixtures/llama   ok · llama · 4 tokens · float32 on cpu · SECONDS · peak memory MEMORY
 
-Tokens            1 2 3 4
-Next token        121 0.5 %   14 0.5 %   240 0.5 %
-Loss              5.601 nats a token, perplexity 270.7, over 3 predictions
-token embedding   token_embedding[token]   [token_embedding]
-attention         x + o_proj·softmax(q·kᵀ/√4)·v,  n = rms_norm(x)   [input_norm,
-                  q_proj, k_proj, v_proj, o_proj]
-mlp               x + down_proj·(silu(gate_proj·n) ⊙ up_proj·n),  n =
-                  rms_norm(x)   [post_attention_norm, gate_proj, up_proj,
-                  down_proj]
-final norm        x / rms(x) · final_norm   [final_norm]
-logits            lm_head·x   [lm_head]
+Tokens      1 2 3 4
+Next token  121 0.5 %   14 0.5 %   240 0.5 %
+Loss        5.601 nats per token · perplexity 270.7 · 3 predictions
+RMS         ▁▁▁   0.0219 after layer 0, 0.0218 after layer 2
+
+No stage stands out; --stages shows all 9.
+Checked finite values, magnitudes, dependence on the input.
+"""
+STAGES = """\
+Tokens           1 2 3 4
+Next token       121 0.5 %   14 0.5 %   240 0.5 %
+Loss             5.601 nats per token · perplexity 270.7 · 3 predictions
+RMS              ▁▁▁   0.0219 after layer 0, 0.0218 after layer 2
+token embedding  token_embedding[token]   [token_embedding]
+attention        x + o_proj·softmax(q·kᵀ/√4)·v,  n = rms_norm(x)   [input_norm,
+                 q_proj, k_proj, v_proj, o_proj]
+mlp              x + down_proj·(silu(gate_proj·n) ⊙ up_proj·n),  n = rms_norm(x)
+                 [post_attention_norm, gate_proj, up_proj, down_proj]
+final norm       x / rms(x) · final_norm   [final_norm]
+logits           lm_head·x   [lm_head]
 
 Stage              Shape            RMS  Largest  Finite
 token embedding    [1, 4, 24]   0.02088  0.04492  yes
@@ -53,7 +62,7 @@ Checked finite values, magnitudes, dependence on the input.
 def steady(text: str) -> str:
     """Without what differs from run to run, the first lines unfolded."""
     head, _, rest = text.partition("\n\n")
-    head = re.sub(r"\d+\.\d\d s · [\d.]+ [MG]B", "SECONDS · MEMORY", head.replace("\n", " "))
+    head = re.sub(r"\d+\.\d\d s · peak memory [\d.]+ [MG]B", "SECONDS · peak memory MEMORY", head.replace("\n", " "))
     return f"{head}\n\n{rest}"
 
 
@@ -61,6 +70,15 @@ def test_table(run: Run) -> None:
     status, out, error = run("forward", "fixtures/llama", "--tokens", "1,2,3,4", "--top-k", "3")
     assert (status, error) == (0, "")
     assert steady(out) == LLAMA
+
+
+def test_all_stages(run: Run) -> None:
+    _, out, _ = run("forward", "fixtures/llama", "--tokens", "1,2,3,4", "--top-k", "3", "--stages")
+    assert out.partition("\n\n")[2] == STAGES
+
+
+def test_quiet(run: Run) -> None:
+    assert run("forward", "fixtures/llama", "--tokens", "1,2", "-q") == (0, "ok\n", "")
 
 
 @pytest.mark.parametrize("columns", ["80", "200"])
@@ -125,9 +143,9 @@ def test_csv_has_a_row_a_stage(run: Run) -> None:
 
 
 def test_markdown_to_a_file(run: Run, tmp_path: Path) -> None:
-    assert run("forward", "fixtures/gpt2", "--format", "markdown", "--output", tmp_path / "f.md") == (0, "", "")
+    assert run("forward", "fixtures/gpt2", "--stages", "--format", "markdown", "-o", tmp_path / "f.md") == (0, "", "")
     text = (tmp_path / "f.md").read_text()
-    assert text.startswith("## ok\n")
+    assert text.startswith("## fixtures/gpt2\n\n**ok** · gpt2 · 8 tokens")
     assert "| layer 1 mlp | [1, 8, 24] |" in text
 
 
@@ -234,7 +252,7 @@ def test_compare_with_transformers(saved: Callable[[str], Path], run: Run) -> No
     assert (status, outcome["checked"][-1]) == (0, "transformers")
     assert [item["stage"] for item in outcome["compared"]] == ["embedding", *(f"layer {n}" for n in range(3)), "logits"]
     assert 0 < outcome["max_abs_diff"] < 1e-4
-    table = run("forward", saved("gpt2"), "--compare", "transformers")[1]
+    table = run("forward", saved("gpt2"), "--compare", "transformers", "--stages")[1]
     assert re.search(r"Finite  Difference\n.*token embedding", table)
     assert re.search(r"logits .* yes +\S+e-0\d", table)
 
@@ -274,7 +292,9 @@ def test_compare_finds_what_transformers_computes_otherwise(
     status, out, _ = run("forward", saved("llama"), "--compare", "transformers", "--format", "json")
     (finding,) = json.loads(out)["findings"]
     assert (status, finding["code"]) == (1, "output-mismatch")
-    assert finding["message"].startswith("layer 1 is the first stage that differs from transformers'")
+    assert finding["message"].startswith("layer 1 is the first stage that differs from transformers")
+    table = run("forward", saved("llama"), "--compare", "transformers")[1]
+    assert re.search(r"Difference +Why\n.* largest difference\n", table)
 
 
 def test_nothing_but_the_result_goes_to_standard_output(saved: Callable[[str], Path]) -> None:

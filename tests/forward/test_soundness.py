@@ -36,15 +36,30 @@ MLP = "model.layers.1.mlp.down_proj.weight"
 @pytest.mark.parametrize(
     ("model", "change", "code", "words"),
     [
-        ("llama", _set(MLP, math.nan, (3, 5)), "non-finite", f"layer 1 mlp puts out NaN or infinity: {MLP} holds"),
-        ("llama", _set(MLP, math.inf, (0, 0)), "non-finite", f"{MLP} holds such values itself"),
-        ("llama", _set(MLP, 1e30, (3, 5)), "exploding-magnitude", "layer 1 mlp puts out values up to"),
-        ("llama", _set("model.norm.weight", 1e12), "exploding-magnitude", "final norm puts out values up to"),
-        ("llama", _set("model.embed_tokens.weight", 0.0), "constant-output", "token embedding puts out the same"),
-        ("llama", _set("model.norm.weight", 0.0), "constant-output", "final norm puts out the same .*: zeros"),
-        ("llama", _set("lm_head.weight", 0.0), "constant-output", "logits puts out the same .* 5 different tokens"),
-        ("gpt2", _set("transformer.wte.weight", 0.25), "constant-output", "token embedding puts out the same"),
-        ("gpt2", _set("transformer.ln_f.weight", 0.0), "constant-output", "final norm puts out the same"),
+        ("llama", _set(MLP, math.nan, (3, 5)), "non-finite", f"layer 1 mlp outputs NaN or infinity: {MLP} contains"),
+        ("llama", _set(MLP, math.inf, (0, 0)), "non-finite", f"{MLP} contains such values"),
+        ("llama", _set(MLP, 1e30, (3, 5)), "exploding-magnitude", "layer 1 mlp outputs values up to"),
+        ("llama", _set("model.norm.weight", 1e12), "exploding-magnitude", "final norm outputs values up to"),
+        (
+            "llama",
+            _set("model.embed_tokens.weight", 0.0),
+            "constant-output",
+            "token embedding is zero for all",
+        ),
+        ("llama", _set("model.norm.weight", 0.0), "constant-output", "the output of final norm is zero for all"),
+        (
+            "llama",
+            _set("lm_head.weight", 0.0),
+            "constant-output",
+            "logits is zero for all 5 different tokens",
+        ),
+        (
+            "gpt2",
+            _set("transformer.wte.weight", 0.25),
+            "constant-output",
+            "token embedding is the same for",
+        ),
+        ("gpt2", _set("transformer.ln_f.weight", 0.0), "constant-output", "the output of final norm is the same for"),
     ],
 )
 def test_damage_is_found(
@@ -73,7 +88,7 @@ def test_a_scale_that_is_none_is_named(run: Run, tmp_path: Path) -> None:
     save_file(state, directory / "model.safetensors")
     _, out, _ = run("forward", directory, "--tokens", TOKENS, "--format", "json")
     (finding,) = json.loads(out)["findings"]
-    assert finding["message"] == f"layer 1 attention puts out NaN or infinity: {name} holds such values itself"
+    assert finding["message"] == f"layer 1 attention outputs NaN or infinity: {name} contains such values"
 
 
 def test_overflow_is_told_from_damage(changed: Callable[..., Path], run: Run) -> None:
@@ -82,8 +97,8 @@ def test_overflow_is_told_from_damage(changed: Callable[..., Path], run: Run) ->
     status, out, _ = run("forward", directory, "--tokens", TOKENS, "--format", "json")
     broken, exploding = json.loads(out)["findings"]
     assert (status, broken["code"], exploding["code"]) == (1, "non-finite", "exploding-magnitude")
-    assert broken["message"] == "logits puts out NaN or infinity, and no tensor that it reads holds any"
-    assert exploding["message"].startswith("final norm puts out values up to")
+    assert broken["message"] == "logits outputs NaN or infinity: the tensors that it reads contain none"
+    assert exploding["message"].startswith("final norm outputs values up to")
 
 
 def test_growth_is_found_where_no_magnitude_is_beyond_measure(changed: Callable[..., Path], run: Run) -> None:

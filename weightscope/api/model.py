@@ -161,6 +161,7 @@ class Model(Suggesting):
         measure: bool = True,
         progress: Progress | None = None,
         keep: Callable[[str, torch.Tensor], None] | None = None,
+        **inputs: np.ndarray[Any, Any] | torch.Tensor | Sequence[Any],
     ) -> Result:
         """The reference pass on one sequence, layer by layer; imports torch.
 
@@ -177,6 +178,7 @@ class Model(Suggesting):
                 hundredths less.
             progress: called with (done, total, layer) before each layer.
             keep: called with each stage's name and its output [tokens, width].
+            inputs: what else the model's processor makes, by its names, such as `image_grid_thw` [images, 3].
 
         Raises:
             WeightscopeError: nothing declared, a tensor missing or misshapen, tokens or an image that do not fit, no
@@ -189,9 +191,9 @@ class Model(Suggesting):
         require_here(*(file.remote for file in self.checkpoint.files))
         if self.declaration is None or self.declaration.part:
             why = f" ({self._notices[0].message.partition(':')[0]})" if self._notices else ""
-            raise NotImplementedByWeightscope(f"a forward pass needs a declared model{why}", where=self.reference)
+            raise NotImplementedByWeightscope(f"forward does not support this model{why}", where=self.reference)
         if not self.checkpoint.files:
-            raise UsageError("a forward pass needs weights", where=self.reference)
+            raise UsageError("forward needs weights, and there are none here", where=self.reference)
         if adapter_weights(self._subject()):
             raise NotImplementedByWeightscope(
                 "the LoRA adapter in these weights is not merged, and forward does not apply it",
@@ -204,6 +206,7 @@ class Model(Suggesting):
         request = Request(
             tokens=tuple(map(int, token_ids)),
             pixel_values=pixel_values,
+            inputs=inputs,
             position_ids=position_ids,
             device=device,
             compute_dtype=compute_dtype,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,15 @@ class Expected(msgspec.Struct, frozen=True):
 
     tensors: int
     characters: int
+
+
+def name_within(folder: Path, path: Path) -> str | None:
+    """A path as an index spells it, with the folders between it and the folder; None where it lies outside."""
+    above, whole = os.fspath(folder), os.fspath(path)
+    if above == ".":
+        return None if path.is_absolute() else path.as_posix()
+    start = above if above.endswith(os.sep) else above + os.sep
+    return whole[len(start) :].replace(os.sep, "/") if whole.startswith(start) else None
 
 
 class Folder(Protocol):
@@ -72,6 +82,7 @@ class LocalFolder:
     def __init__(self, path: Path, notes: tuple[str, ...] = ()) -> None:
         self.path = path
         self.notes = notes
+        self._plain: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         return f"LocalFolder({str(self.where)!r})"
@@ -87,11 +98,15 @@ class LocalFolder:
 
     def names(self) -> list[str]:
         """Files and directories alike."""
-        return sorted(entry.name for entry in self.path.iterdir())
+        with os.scandir(self.path) as entries:
+            listed = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
+        self._plain = frozenset(name for name, is_file in listed.items() if is_file)
+        return sorted(listed)
 
     def holds(self, name: str) -> bool:
         """A link to nothing is not held."""
-        return (self.path / name).is_file()
+        # The listing tells which are plain files; of what is none, the system is asked where a link leads.
+        return name in self._plain or (self.path / name).is_file()
 
     def is_here(self, name: str) -> bool:  # noqa: ARG002 - the answer is the same for all
         """All that is in it."""

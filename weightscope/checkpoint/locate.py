@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -106,10 +107,7 @@ def locate_file(folder: Folder, name: str, variant: str | None = None) -> Locati
 
 def format_by_name(name: str) -> str:
     """What a weight file of that name should hold; empty for other names. `.pth.tar` is what some call a `.pth`."""
-    suffixes = Path(name).suffixes[-2:]
-    if len(suffixes) == 2 and suffixes[1] == ".tar":
-        suffixes.pop()
-    return WEIGHT_SUFFIXES.get(suffixes[-1], "") if suffixes else ""
+    return WEIGHT_SUFFIXES.get(os.path.splitext(name.removesuffix(".tar"))[1], "")
 
 
 def _format_by_bytes(folder: Folder, name: str) -> str:
@@ -154,8 +152,9 @@ def locate_in(folder: Folder, variant: str | None = None) -> Location:
     if not names:
         raise UsageError("an empty directory", where=folder.where, hint="is the download finished?")
     config = folder.fetch("config.json") if "config.json" in names else None
+    formats = [format_by_name(name) for name in names]
     by_format = {
-        held: _candidates(folder, [n for n in names if format_by_name(n) == held], names, suffix, variant)
+        held: _candidates(folder, [n for n, f in zip(names, formats, strict=True) if f == held], names, suffix, variant)
         for held, suffix in (("safetensors", ".safetensors"), ("pytorch", ".bin"))
     }
     first, second = by_format["safetensors"], by_format["pytorch"]

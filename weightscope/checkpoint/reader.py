@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ import msgspec
 
 from weightscope.brief import brief
 from weightscope.checkpoint.entry import FileHeader, TensorEntry
-from weightscope.checkpoint.folder import Expected, Folder, LocalFolder
+from weightscope.checkpoint.folder import Expected, Folder, LocalFolder, name_within
 from weightscope.checkpoint.header import header_of, numbered, read_header
 from weightscope.checkpoint.index import Index
 from weightscope.checkpoint.limits import Taken
@@ -60,8 +59,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
 
     def name_of(self, file: FileHeader) -> str:
         """The file's name as an index spells it: with the folders between it and the one that was opened."""
-        inside = file.path.is_relative_to(self.folder.path)
-        return file.path.relative_to(self.folder.path).as_posix() if inside else file.path.name
+        return name_within(self.folder.path, file.path) or file.path.name
 
     @property
     def complete(self) -> bool:
@@ -189,14 +187,15 @@ def _oddities(header: FileHeader, files: list[FileHeader], tensors: dict[str, Te
 @contextmanager
 def _reading(folder: Folder, location: Location) -> Iterator[Callable[[int], FileHeader]]:
     """How to get the header of a weight file by its number: what is elsewhere is read ahead, several at a time."""
-    names = [_name(folder, path) for path in location.weights]
+    names = [name_within(folder.path, path) or path.name for path in location.weights]
     away = [number for number, name in enumerate(names) if not folder.is_here(name)]
     if not away:
         yield lambda number: read_header(location.weights[number], number)
         return
     from weightscope.checkpoint.background import Background
 
-    expected = _expected(location.index)
+    counts = location.index.counts() if location.index else {}
+    expected = {shard: Expected(*count) for shard, count in counts.items()}
     pool = Background(CONNECTIONS)
     ahead = {number: pool.submit(_read_away, folder, names[number], number, expected) for number in away}
     try:
@@ -207,18 +206,6 @@ def _reading(folder: Folder, location: Location) -> Iterator[Callable[[int], Fil
         pool.cancel()
         folder.close()
         pool.close()
-
-
-def _name(folder: Folder, path: Path) -> str:
-    return path.relative_to(folder.path).as_posix()
-
-
-def _expected(index: Index | None) -> dict[str, Expected]:
-    places = index.weight_map if index else {}
-    characters: dict[str, int] = dict.fromkeys(places.values(), 0)
-    for shard, length in zip(places.values(), map(len, places), strict=True):
-        characters[shard] += length
-    return {shard: Expected(count, characters[shard]) for shard, count in Counter(places.values()).items()}
 
 
 def _read_away(folder: Folder, name: str, number: int, expected: dict[str, Expected]) -> FileHeader:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import stat
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 from weightscope.errors import CheckpointError
+
+READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+# First bytes that are kept.
+FEW = 4096
 
 
 class Bytes(Protocol):
@@ -25,12 +32,17 @@ class LocalFile:
     """Slices of a file here, read unbuffered, so that not a byte of data is read along.
 
     It is not mapped: a mapped file that is cut short ends the process.
+
+    Raises:
+        CheckpointError: it is no regular file, or a link to nothing.
+        OSError: it cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = path.open("rb", buffering=0)
-        self._size = self._file.seek(0, 2)
+        self._size = _size_of(path)
+        self._file = os.open(path, READ)
+        self._first = b""
 
     def __enter__(self) -> Self:
         return self
@@ -38,7 +50,7 @@ class LocalFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        os.close(self._file)
 
     def __len__(self) -> int:
         return self._size
@@ -47,17 +59,43 @@ class LocalFile:
         start, stop, _ = place.indices(self._size)
         if stop <= start:
             return b""
-        self._file.seek(start)
-        data = self._file.read(stop - start)
+        if stop <= len(self._first):
+            return self._first[start:stop]
+        data = _read(self._file, stop - start, start)
         # One call gives no more than 2 GiB.
         while len(data) < stop - start:
-            more = self._file.read(stop - start - len(data))
+            more = _read(self._file, stop - start - len(data), start + len(data))
             if not more:
                 raise CheckpointError(
                     f"ends {stop - start - len(data):,} bytes early",
                     where=self._path,
-                    hint="has the file changed since it was opened?",
+                    hint="the file may have changed since it was opened",
                     code="truncated-file",
                 )
             data += more
+        # What tells the format is also where the header's length stands.
+        if not start and stop <= FEW:
+            self._first = data
         return data
+
+
+def _size_of(path: Path) -> int:
+    """The bytes of a file; of a pipe, opening would wait for somebody to write."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        if path.is_symlink() and not path.exists():
+            raise CheckpointError("a link to a file that is not there", where=path, hint="download it again") from None
+        raise
+    if not stat.S_ISREG(status.st_mode):
+        raise CheckpointError("not a regular file", where=path, hint="is it the file that was meant?")
+    return status.st_size
+
+
+def _seek_and_read(file: int, count: int, start: int) -> bytes:
+    os.lseek(file, start, os.SEEK_SET)
+    return os.read(file, count)
+
+
+# Windows has no pread.
+_read: Callable[[int, int, int], bytes] = getattr(os, "pread", _seek_and_read)

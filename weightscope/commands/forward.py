@@ -11,9 +11,12 @@ import typer
 from weightscope.commands.check import FailOn
 from weightscope.commands.options import (
     FormatOption,
+    JsonOption,
     ModelPath,
     OutputOption,
+    QuietOption,
     VariantOption,
+    chosen,
     fetch_if_wanted,
     open_quietly,
     own_files,
@@ -46,51 +49,56 @@ def forward(
         str | None, typer.Option("--tokens", metavar="1,2,3", help="Token ids to run on.", show_default=False)
     ] = None,
     prompt: Annotated[
-        str | None, typer.Option("--prompt", metavar="TEXT", help="A text to run on, by the model's tokenizer.json.")
+        str | None, typer.Option("--prompt", metavar="TEXT", help="Text to run on; needs the model's tokenizer.json.")
     ] = None,
     prompt_file: Annotated[
-        Path | None, typer.Option("--prompt-file", metavar=FILE, help="The same from a file; - is standard input.")
+        Path | None, typer.Option("--prompt-file", metavar=FILE, help="Read the prompt from FILE (- for stdin).")
     ] = None,
     image: Annotated[
-        Path | None, typer.Option("--image", metavar=FILE, help="An image for a vision-language model.")
+        Path | None, typer.Option("--image", metavar=FILE, help="Image for a vision-language model.")
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps, or auto for what there is.")] = "cpu",
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps, or auto (best available).")] = "cpu",
     compute_dtype: Annotated[
-        ComputeDtype, typer.Option("--compute-dtype", help="The type to compute in.")
+        ComputeDtype, typer.Option("--compute-dtype", help="Type to compute in.")
     ] = ComputeDtype.FLOAT32,
-    top_k: Annotated[int, typer.Option("--top-k", min=1, max=1000, help="How many next tokens to show.")] = 5,
+    top_k: Annotated[int, typer.Option("--top-k", min=1, max=1000, help="Number of next tokens to show.")] = 5,
     stop_after: Annotated[
-        int | None, typer.Option("--stop-after", metavar="LAYER", min=0, help="Compute no further than this layer.")
+        int | None, typer.Option("--stop-after", metavar="LAYER", min=0, help="Stop after this layer.")
     ] = None,
     save_logits: Annotated[
-        Path | None, typer.Option("--save-logits", metavar=FILE, help="Write the logits, float32 [tokens, vocabulary].")
+        Path | None,
+        typer.Option("--save-logits", metavar=FILE, help="Write float32 logits [tokens, vocabulary]."),
     ] = None,
     record: Annotated[
-        Path | None, typer.Option("--record", metavar=FILE, help="Write a golden file: tokens, fingerprints, top.")
+        Path | None,
+        typer.Option("--record", metavar=FILE, help="Write a golden file, to compare with later."),
     ] = None,
     expect: Annotated[
-        Path | None, typer.Option("--expect", metavar=FILE, help="Hold the pass against a .npy or golden .json.")
+        Path | None, typer.Option("--expect", metavar=FILE, help="Compare the pass with a .npy or golden .json file.")
     ] = None,
-    atol: Annotated[float | None, typer.Option("--atol", help="Allowed difference.  [default: 0]")] = None,
+    atol: Annotated[float | None, typer.Option("--atol", help="Absolute tolerance.  [default: 0]")] = None,
     rtol: Annotated[
         float | None,
-        typer.Option("--rtol", help="The same as a share of the expected rms.  [default: 0.001, bfloat16 0.05]"),
+        typer.Option(
+            "--rtol", help="Relative tolerance, a fraction of the expected RMS.  [default: 0.001, bfloat16 0.05]"
+        ),
     ] = None,
     compare: Annotated[
-        Peer | None, typer.Option("--compare", help="Run an installed transformers too, stage by stage.")
+        Peer | None, typer.Option("--compare", help="Compare with an installed transformers, stage by stage.")
     ] = None,
-    fail_on: Annotated[FailOn, typer.Option("--fail-on", help="The least severity that fails.")] = FailOn.ERROR,
-    download: Annotated[
-        bool, typer.Option("--download", help="Fetch a model that is not here without asking.")
-    ] = False,
+    fail_on: Annotated[FailOn, typer.Option("--fail-on", help="The lowest severity that fails.")] = FailOn.ERROR,
+    download: Annotated[bool, typer.Option("--download", help="Download a remote model without asking.")] = False,
+    stages: Annotated[bool, typer.Option("--stages", help="Show all stages, not only those that stand out.")] = False,
+    quiet: QuietOption = False,
     format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
     output: OutputOption = None,
     variant: VariantOption = None,
 ) -> None:
-    """Whether it computes: a reference pass, layer by layer.
+    """Run a reference forward pass, layer by layer.
 
-    Weights are read as they are needed, so a model larger than memory runs too. Needs torch: weightscope-cli[forward].
-    A model of the Hub is fetched first, if it is wanted. Exits with 1 where something is found at or above --fail-on.
+    Weights are read as they are needed, so the model may be larger than memory. Needs torch: weightscope-cli[forward].
+    Hub models are downloaded first, after confirmation. The exit code is 1 if a finding is at or above --fail-on.
 
     \b
     Examples:
@@ -98,6 +106,7 @@ def forward(
       weightscope forward ./Llama-3.1-8B --record golden.json
       weightscope forward ./Llama-3.1-8B-merged --expect golden.json
     """
+    written = chosen(format, json=json, quiet=quiet)
     if working_directory() is None:
         # torch's libraries end the process there.
         raise UsageError("the working directory was deleted", hint="change to one that exists")
@@ -112,9 +121,9 @@ def forward(
     given = [name for name, value in (("--tokens", tokens), ("--prompt", prompt), ("--prompt-file", prompt_file))
              if value is not None]  # fmt: skip
     if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} exclude each other")
+        raise UsageError(f"{' and '.join(given)} are mutually exclusive")
     if stop_after is not None and (save_logits or (expect and expect.suffix != ".json")):
-        raise UsageError("with --stop-after there are no logits")
+        raise UsageError("--stop-after leaves no logits to save or compare")
     wanted = Wanted(
         tokens=tokens,
         text=read_text(prompt_file) if prompt_file else prompt,
@@ -135,7 +144,10 @@ def forward(
     with Progress("Computing") as progress:
         outcome, result, golden = try_forward(opened, wanted, progress)
     protected = own_files(opened)
-    emit(forward_document(outcome), format, output, protected)
+    if quiet:
+        put("ok\n" if outcome.ok else "failed\n", output, protected)
+    else:
+        emit(forward_document(outcome, stages=stages), written, output, protected)
     if save_logits:
         logits = result.logits.numpy()
         write_file(save_logits, lambda file: np.save(file, logits, allow_pickle=False), protected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isfinite
 
 from weightscope.analyses.forward.outcome import Outcome
 from weightscope.analyses.forward.peer import key_of
@@ -10,40 +11,51 @@ from weightscope.analyses.forward.result import Candidate
 from weightscope.analyses.forward.stages import Stage
 from weightscope.output import words
 from weightscope.output.document import Column, Document, Table
+from weightscope.output.sparkline import sparkline
+from weightscope.output.standing_out import standing_out
 from weightscope.ranges import spell
 
 STAGE = Column(title="Stage")
 SHAPE = Column(title="Shape")
 RMS, LARGEST = Column(title="RMS", kind="number"), Column(title="Largest", kind="number")
-FINITE = Column(title="Finite")
+FINITE, WHY = Column(title="Finite"), Column(title="Why")
 DIFFERENCE = Column(title="Difference", kind="number")
 RECORDS = (STAGE, Column(title="Roles"), Column(title="Weights"), Column(title="Equation"), SHAPE, RMS, LARGEST, FINITE)
 SHOWN_PROMPT = 60
 
 
-def forward_document(outcome: Outcome) -> Document:
-    """What was run and what came out, then the stages; what all layers have alike is said once, above them."""
+def forward_document(outcome: Outcome, *, stages: bool = False) -> Document:
+    """What was run and what came out, and the stages that stand out; with `stages` all, and what each kind computes."""
+    notable = tuple(standing_out(outcome))
     return Document(
         data=outcome,
-        title="ok" if outcome.ok else "failed",
+        title=outcome.reference,
+        verdict="ok" if outcome.ok else "failed",
         subtitle=" · ".join(_subtitle(outcome)),
-        facts=(*_facts(outcome), *_kinds(outcome.stages)),
-        table=_stages(outcome),
+        facts=(*_facts(outcome), *_magnitudes(outcome.stages), *(_kinds(outcome.stages) if stages else ())),
+        table=_stages(outcome) if stages else _notable(outcome, notable),
         records=_records(outcome.stages),
-        notes=outcome.notes,
+        notes=(*outcome.notes, *(() if stages else _shown(len(notable), len(outcome.stages)))),
         findings=outcome.findings,
         closing=f"Checked {', '.join(outcome.checked)}.",
     )
 
 
 def _subtitle(outcome: Outcome) -> Iterator[str]:
-    yield outcome.reference
     yield outcome.model_type
     yield words.plural(outcome.tokens, "token")
     yield f"{outcome.compute_dtype} on {outcome.device}"
     yield f"{outcome.seconds:.2f} s"
     if outcome.peak_bytes:
-        yield f"{words.size(outcome.peak_bytes)} at most"
+        yield f"peak memory {words.size(outcome.peak_bytes)}"
+
+
+def _shown(notable: int, total: int) -> Iterator[str]:
+    """How many of the stages the table has."""
+    if total and notable:
+        yield f"{notable:,} of {words.plural(total, 'stage')} shown; --stages shows all."
+    elif total:
+        yield f"No stage stands out; --stages shows all {total:,}."
 
 
 def _facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
@@ -56,13 +68,35 @@ def _facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
     if outcome.top:
         yield "Next token", "   ".join(map(_candidate, outcome.top[-1]))
     if outcome.loss is not None:
-        perplexity = f"{outcome.perplexity:,.4g}" if outcome.perplexity is not None else "beyond measure"
+        perplexity = f"{outcome.perplexity:,.4g}" if outcome.perplexity is not None else "too large to show"
         over = words.plural(outcome.predictions, "prediction")
-        yield "Loss", f"{outcome.loss:.3f} nats a token, perplexity {perplexity}, over {over}"
+        yield "Loss", f"{words.decimal(outcome.loss, 3)} nats per token · perplexity {perplexity} · {over}"
     if outcome.max_abs_diff is not None:
-        yield "Difference", f"{outcome.max_abs_diff:.3g} at most"
+        yield "Difference", f"{outcome.max_abs_diff:.3g}, the largest of any logit"
     if outcome.golden_diff is not None:
-        yield "Difference", f"{outcome.golden_diff:.3g} of a stage's size at most"
+        share = f"{outcome.golden_diff * 100:.3g} % of a stage's RMS, the largest of any stage"
+        yield "Difference", share if isfinite(outcome.golden_diff) else "the stages are not the same"
+
+
+def _magnitudes(stages: tuple[Stage, ...]) -> Iterator[tuple[str, str]]:
+    """The RMS after each layer, a line for each stack of layers."""
+    stacks: dict[str, dict[int, float | None]] = {}
+    for stage in stages:
+        layer = _word(stage)[1]
+        if layer is not None:
+            # The last stage of a layer is what leaves it.
+            stacks.setdefault(stage.stage.partition("layer ")[0].strip(), {})[layer] = stage.rms
+    for stack, layers in stacks.items():
+        values = list(layers.values())
+        first, last = next(iter(layers)), list(layers)[-1]
+        ends = f"{_rms(values[0])} after layer {first}"
+        if last != first:
+            ends += f", {_rms(values[-1])} after layer {last}"
+        yield f"RMS {stack}".strip(), f"{sparkline(values)}   {ends}"
+
+
+def _rms(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.3g}"
 
 
 def _candidate(candidate: Candidate) -> str:
@@ -93,17 +127,31 @@ def _word(stage: Stage) -> tuple[str, int | None]:
     return " ".join(parts[:place] + parts[place + 2 :]), int(parts[place + 1])
 
 
-def _stages(outcome: Outcome) -> Table:
-    compared = {item.stage: item.relative for item in outcome.compared}
-    columns = (STAGE, SHAPE, RMS, LARGEST, FINITE) + ((DIFFERENCE,) if compared else ())
+def _notable(outcome: Outcome, notable: tuple[tuple[Stage, str], ...]) -> Table:
+    """The stages that stand out, each with the reason."""
+    differences = _differences(outcome)
+    columns = (STAGE, RMS, LARGEST, *((DIFFERENCE,) if differences else ()), WHY)
     rows = []
-    last_of = {key_of(stage.stage): stage.stage for stage in outcome.stages}
+    for stage, why in notable:
+        difference = (differences.get(stage.stage),) if differences else ()
+        rows.append((stage.stage, stage.rms, stage.absmax, *difference, why))
+    return Table(columns=columns, rows=tuple(rows))
+
+
+def _stages(outcome: Outcome) -> Table:
+    differences = _differences(outcome)
+    columns = (STAGE, SHAPE, RMS, LARGEST, FINITE) + ((DIFFERENCE,) if differences else ())
+    rows = []
     for stage in outcome.stages:
         row = (stage.stage, _shape(stage), stage.rms, stage.absmax, "yes" if stage.finite else "no")
-        key = key_of(stage.stage)
-        difference = compared.get(key) if last_of[key] == stage.stage else None
-        rows.append((*row, difference) if compared else row)
+        rows.append((*row, differences.get(stage.stage)) if differences else row)
     return Table(columns=columns, rows=tuple(rows))
+
+
+def _differences(outcome: Outcome) -> dict[str, float]:
+    """How far each stage is from transformers' own, under the last stage of those that it compares with."""
+    last_of = {key_of(stage.stage): stage.stage for stage in outcome.stages}
+    return {last_of[item.stage]: item.relative for item in outcome.compared if item.stage in last_of}
 
 
 def _records(stages: tuple[Stage, ...]) -> Table:

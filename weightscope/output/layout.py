@@ -65,8 +65,8 @@ def _heading_lines(document: Document, width: int) -> Iterator[Line]:
     head = [Span(one_line(document.title), "bold")]
     subtitle = one_line(document.subtitle)
     if document.verdict:
-        head += [Span("   "), Span(document.verdict, VERDICT_STYLES[document.verdict])]
-        yield from _fold(head, f" · {subtitle}" if subtitle else "", width, 0)
+        head += [Span("   "), Span(document.verdict, VERDICT_STYLES[document.verdict]), Span(" ·" if subtitle else "")]
+        yield from _fold(head, f" {subtitle}" if subtitle else "", width, 0)
     else:
         yield from _fold(head, f"   {subtitle}" if subtitle else "", width, 0)
 
@@ -79,12 +79,13 @@ def _fold(head: Line, text: str, width: int, indent: int, style: str = "") -> It
     gap = len(text) - len(text.lstrip(" "))
     used = sum(len(span.text) for span in head) + gap
     room = max(width, indent + 20)
+    tied = _tied(text.strip(" "))
+    if used > indent and used + len(tied.partition(" ")[0]) > room:
+        # Not even the first word stands beside the head.
+        yield head
+        head, gap, used = [Span(" " * indent)], 0, indent
     wrapped = textwrap.wrap(
-        _tied(text.strip(" ")),
-        room,
-        initial_indent=" " * used,
-        subsequent_indent=" " * indent,
-        break_on_hyphens=False,
+        tied, room, initial_indent=" " * used, subsequent_indent=" " * indent, break_on_hyphens=False
     )
     lines = [line.replace(TIED, " ") for line in wrapped]
     first, rest = (lines[0][used:], lines[1:]) if lines else ("", [])
@@ -94,12 +95,11 @@ def _fold(head: Line, text: str, width: int, indent: int, style: str = "") -> It
 
 
 def _tied(text: str) -> str:
-    """A list with its short parts made whole: no line ends within them."""
-    parts = text.split(BETWEEN)
-    if len(parts) == 1:
-        return text
-    kept = ("   ".join(p.replace(" ", TIED) if len(p) < WHOLE else p for p in part.split("   ")) for part in parts)
-    return f"{TIED}· ".join(kept)
+    """A list, with dots or wide gaps between its parts: no line ends within one that is short."""
+    wide = " " * 3
+    parts = (part.split(wide) for part in text.split(BETWEEN))
+    kept = (wide.join(p.replace(" ", TIED) if len(p) < WHOLE else p for p in part) for part in parts)
+    return text if BETWEEN not in text and wide not in text else f"{TIED}· ".join(kept)
 
 
 def _table(table: Table, width: int | None, *, exact: bool) -> Iterator[Line]:

@@ -13,7 +13,8 @@ from weightscope.output.layout import Line, lay_out
 
 # For streams that take no more than ASCII.
 PARTIAL_BLOCKS = {**dict.fromkeys("▏▎▍", "."), **dict.fromkeys("▌▋▊▉", "#")}
-ASCII = str.maketrans({"█": "#", "·": "-", "–": "-", "…": "~", "×": "x", "⌈": "", "⌉": "", **PARTIAL_BLOCKS})
+SPARKS = dict(zip("▁▂▃▄▅▆▇", "_.:-=+*", strict=True))
+ASCII = str.maketrans({"█": "#", "·": "-", "–": "-", "…": "~", "×": "x", "⌈": "", "⌉": "", **PARTIAL_BLOCKS, **SPARKS})
 
 
 def write_table(document: Document, stream: TextIO) -> None:

@@ -26,10 +26,12 @@ BESIDE = {
 UNNAMED = (
     (("quant_algo",), "modelopt"),
     (("moe_quant_algo",), "modelopt"),
+    (("producer", "quantization"), "modelopt"),
     (("bits", "group_size"), "mlx"),
     (("load_in_4bit",), "bitsandbytes"),
     (("load_in_8bit",), "bitsandbytes"),
     (("_load_in_4bit",), "bitsandbytes"),
+    (("config_groups",), "compressed-tensors"),
 )
 # Other names of a method: what serves it, or what wrote it.
 ALIASES = {
@@ -77,13 +79,14 @@ def beside(folder: Folder) -> Beside:
     return lambda name: dict(read_config(folder.fetch(name)).data) if folder.holds(name) else None
 
 
-def _method(config: Config, name: str, settings: Settings) -> Method:
+def _method(config: Config, name: str, settings: Settings) -> Method | None:
+    """None where the settings leave all weights plain, as ModelOpt's do where only a cache is quantized."""
     module = name.replace("-", "_").lower()
     module = ALIASES.get(module, module)
     if module not in methods():
         return Unimplemented(name=f"{name:.60}", missing=f"quantization {name!r:.60} is not implemented")
     try:
-        found: Method = import_module(f"{quantization.__name__}.{module}").method(config, settings)
+        found: Method | None = import_module(f"{quantization.__name__}.{module}").method(config, settings)
     except UndeclaredError as error:
         return Unimplemented(name=name, missing=error.what)
     return found
@@ -145,10 +148,22 @@ def settings_of(config: Config) -> Settings | None:
         ConfigError: it is no object.
     """
     named = _object(config, "quantization_config")
+    if named is not None and isinstance(named.get("quantization_config"), dict):
+        return _joined(named)
     if named is not None and named.get("quant_method"):
         return named
+    # sparseml's and early compressed-tensors' key, at times with what is said of quantization and sparsity apart in it.
+    compressed = _object(config, "compression_config")
+    if compressed is not None and named is None:
+        return {"quant_method": "compressed-tensors"} | _joined(compressed)
     # MLX's own key; its converter writes the same under both.
     return _object(config, "quantization") or named
+
+
+def _joined(settings: Settings) -> Settings:
+    """The settings with those of an inner `quantization_config` beside the others."""
+    inner = settings.get("quantization_config")
+    return settings | inner if isinstance(inner, dict) else settings
 
 
 @cache

@@ -148,18 +148,18 @@ def against_golden(result: Result, golden: Golden, tolerance: Tolerance) -> tupl
     if first is None:
         return (), largest
     stage, before, difference = first
-    share = f"{difference / before.rms:.3g} of its size" if before.rms else f"{difference:.3g}"
+    share = f"{difference / before.rms * 100:.3g} % of its RMS" if before.rms else f"{difference:.3g}"
     return (
         Finding(
             code="output-mismatch",
             severity="error",
-            message=f"{stage.stage} is the first stage that differs from the golden file: its output is off by {share}"
+            message=f"{stage.stage} is the first stage that differs from the golden file, by {share}"
             if before.shape == stage.shape
             else f"{stage.stage} has the shape {list(stage.shape)}, in the golden file {list(before.shape)}",
             tensors=stage.weights,
             expected=list(before.fingerprint or ()),
             actual=list(stage.fingerprint or ()),
-            hint=f"all stages before it agree: look at its weights ({', '.join(stage.roles)}), their order and layout",
+            hint=f"all stages before it agree: check its weights ({', '.join(stage.roles)}), their order and layout",
         ),
     ), largest
 

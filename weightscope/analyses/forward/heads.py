@@ -23,7 +23,7 @@ def with_stored_head(declaration: Declaration, checkpoint: Checkpoint, tying: Ty
     keys = {TIE, *(other for other, own in names.items() if own == TIE)}
     data = _untied(declaration.config.data, keys)
     config = Config(data, source=declaration.config.source)
-    again = declare(config, checkpoint.names, beside=beside(checkpoint.folder))
+    again = declare(config, checkpoint.tensors or checkpoint.names, beside=beside(checkpoint.folder))
     return again if again and not again.tied else declaration
 
 
@@ -37,7 +37,7 @@ def two_heads(tying: Tying) -> Finding:
     return Finding(
         code="tie-mismatch",
         severity="warning",
-        message=f"the config ties the head, but {tying.head} and {tying.embedding} hold different values; "
+        message=f"config.json says tied, but {tying.head} and {tying.embedding} have different values; "
         f"{tying.head} was used, as transformers 5 does",
         tensors=tuple(name for name in (tying.head, tying.embedding) if name),
         config=(TIE,),

@@ -166,9 +166,9 @@ def differing(comparisons: tuple[Comparison, ...], tolerance: Tolerance) -> tupl
         Finding(
             code="output-mismatch",
             severity="error",
-            message=f"{first.stage} is the first stage that differs from transformers': by up to"
-            f" {first.max_abs_diff:.3g}, {first.relative:.3g} of its size",
+            message=f"{first.stage} is the first stage that differs from transformers, by up to"
+            f" {first.max_abs_diff:.3g}, {first.relative * 100:.3g} % of its RMS",
             actual=first.max_abs_diff,
-            hint="one of the two computes something else than was trained; report it with config.json",
+            hint="one of the two is wrong; please report it with the config.json",
         ),
     )

@@ -50,12 +50,12 @@ def _broken(result: Result, non_finite: Callable[[Iterable[str]], list[str]]) ->
     yield Finding(
         code="non-finite",
         severity="error",
-        message=f"{first.stage} puts out NaN or infinity"
-        + (f": {listed(sources)} holds such values itself" if sources else ", and no tensor that it reads holds any"),
+        message=f"{first.stage} outputs NaN or infinity: "
+        + (f"{listed(sources)} contains such values" if sources else "the tensors that it reads contain none"),
         tensors=tuple(sources or first.weights),
         hint="training diverged, or a conversion overflowed"
         if sources
-        else "its input or weights are so large that the maths overflows; see the stages before it",
+        else "the maths overflows: look at the magnitudes of the stages before it",
     )
 
 
@@ -72,7 +72,7 @@ def _exploding(stages: tuple[Stage, ...]) -> Iterator[Finding]:
             yield Finding(
                 code="exploding-magnitude",
                 severity="error",
-                message=f"{stage.stage} puts out values up to {stage.absmax:.3g} (rms {stage.rms:.3g}{by})",
+                message=f"{stage.stage} outputs values up to {stage.absmax:.3g} (RMS {stage.rms:.3g}{by})",
                 tensors=stage.weights,
                 actual=stage.absmax,
                 hint="a weight of this stage is damaged, or its scales were applied wrongly",
@@ -82,18 +82,18 @@ def _exploding(stages: tuple[Stage, ...]) -> Iterator[Finding]:
 
 
 def _constant(result: Result) -> Iterator[Finding]:
-    """The first stage that puts out the same for every token, where the tokens differ."""
+    """The first stage whose output is the same for every token, where the tokens differ."""
     for stage in result.stages:
         if stage.stage.startswith(("vision", "projector")) or stage.varies:
             continue
-        zeros = ": zeros" if stage.absmax == 0 else ""
+        tokens = f"{len(set(result.tokens)):,} different tokens"
+        what = f"is zero for all {tokens}" if stage.absmax == 0 else f"is the same for {tokens}"
         yield Finding(
             code="constant-output",
             severity="error",
-            message=f"the logits do not depend on the input: {stage.stage} puts out the same for"
-            f" {len(set(result.tokens)):,} different tokens{zeros}",
+            message=f"the logits do not depend on the input: the output of {stage.stage} {what}",
             tensors=stage.weights,
-            hint="weights that were never filled, or zeroed: `weightscope check --values` finds which",
+            hint="weights were never filled, or set to zero: `weightscope check --values` finds which",
         )
         return
 
@@ -104,9 +104,9 @@ def _uniform(losses: list[float], vocabulary: int) -> Iterator[Finding]:
         yield Finding(
             code="uniform-loss",
             severity="error",
-            message=f"the mean loss on the text is {mean:.2f} nats a token, no better than a uniform guess among"
-            f" {vocabulary:,} tokens ({uniform:.2f})",
+            message=f"the mean loss on the text is {mean:.2f} nats per token, no better than uniform"
+            f" guessing among {vocabulary:,} tokens ({uniform:.2f})",
             expected=round(uniform, 4),
             actual=round(mean, 4),
-            hint="untrained or damaged weights, or a tokenizer that belongs to another model",
+            hint="the weights are untrained or damaged, or the tokenizer belongs to another model",
         )

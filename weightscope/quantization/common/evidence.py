@@ -12,12 +12,11 @@ from msgspec.structs import replace
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.quantization.common.biased import WRITERS, Biased
 from weightscope.quantization.common.coverage import left_open, oriented, turned
-from weightscope.quantization.common.marks import ACTIVATIONS, PACKED, Signature, mark_beside, signature_of
+from weightscope.quantization.common.marks import ANCHORED, PACKED, Signature, mark_beside, of_weight, signature_of
 from weightscope.quantization.common.method import (
     FLOATS,
     Method,
     is_matrix,
-    may_be_plain,
     module_of,
     variants_of,
 )
@@ -57,7 +56,7 @@ class Evidence:
         for name in tensors:
             if found := self._split(name):
                 self._marks.setdefault(found[0], set()).add(found[1])
-        self._scaled = any(marks - ACTIVATIONS for marks in self._marks.values())
+        self._scaled = any(of_weight(marks) for marks in self._marks.values())
 
     @property
     def mismatches(self) -> tuple[Mismatch, ...]:
@@ -66,7 +65,7 @@ class Evidence:
 
     def decide(self, stored: Stored, said: Scheme | None, name: str) -> Scheme | None:
         """How the weight of that name is stored, where the config says `said`; `stored` is what it would be plain."""
-        marks = self._marks.get(module_of(name), set()) - ACTIVATIONS
+        marks = of_weight(self._marks.get(module_of(name), ()))
         # GPTQ's writers give every module a bias; alone it says nothing.
         biased = ".bias" in marks
         if marks == {".bias"}:
@@ -77,7 +76,7 @@ class Evidence:
         if way is not None:
             return Biased(scheme=way) if biased and way.name in WRITERS else way
         if said is not None and not marks:
-            return None if self._is_plain(name, stored, said=either is None) or self._lost_all(name) else said
+            return None if self._is_plain(name, said=either is None) or self._lost_all(name) else said
         if not marks or not self._is_there(name, marks):
             return None
         return self._marked(stored, name, marks, said)
@@ -121,7 +120,7 @@ class Evidence:
         """Whether a weight is there that the marks stand beside."""
         return name in self._tensors or self._packed(name, marks) is not None
 
-    def _is_plain(self, name: str, stored: Stored, *, said: bool) -> bool:
+    def _is_plain(self, name: str, *, said: bool) -> bool:
         """Whether a weight without marks is stored plain; one of another dtype has lost its scales."""
         if name not in self._tensors:
             return False
@@ -129,7 +128,7 @@ class Evidence:
         if entry is not None and entry.dtype not in FLOATS:
             return False
         method = self._method
-        if said and method is not None and not method.silent and not may_be_plain(method, stored):
+        if said and method is not None and not method.silent:
             self._note("plain", name, "plain")
         return True
 
@@ -180,7 +179,7 @@ class Evidence:
         module = module_of(name)
         if name in self._tensors:
             return name.removeprefix(module)
-        known = [mark for mark in PACKED if mark in marks]
+        known = [mark for mark in (*PACKED, *ANCHORED) if mark in marks]
         if known or self._method is None or not self._method.missing:
             return known[0] if known else None
         return max(sorted(marks), key=lambda mark: self._elements(f"{module}{mark}"), default=None)
