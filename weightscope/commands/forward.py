@@ -117,7 +117,7 @@ def forward(
         raise UsageError("the working directory was deleted", hint="change to one that exists")
     import numpy as np
 
-    from weightscope.analyses.forward.memory import give_back_at_once
+    from weightscope.analyses.forward.memory import bound_heaps
     from weightscope.analyses.forward.prompt import read_text
     from weightscope.api.forwarding import Wanted, try_forward
     from weightscope.output.forward import forward_document
@@ -146,7 +146,7 @@ def forward(
         compare=compare is not None,
         fail_on=fail_on.value,
     )
-    give_back_at_once()
+    bound_heaps()
     fetch_if_wanted(model, variant, unasked=download)
     opened = open_quietly(model, variant)
     with Progress("Computing") as progress:
