@@ -78,7 +78,7 @@ WITH_SCALES = {"zai-org/GLM-5-FP8"}
 # GPTQ's writers give every module a bias, and MLX's leave modules plain: the files tell it and not the config.
 BIASED = {"Qwen/Qwen-7B-Chat-Int4", "Arp1tMoga/fast_qwen"}
 # Element types of packed tensors; all others have the config's.
-WIDTHS = {frozenset({"I32"}): 4, frozenset({"U32"}): 4, frozenset({"I64", "I32"}): 8, frozenset({"U8"}): 1}
+WIDTHS = {frozenset({"I32"}): 4, frozenset({"U32"}): 4, frozenset({"I64", "I32"}): 4, frozenset({"U8"}): 1}
 
 
 def _tool() -> Any:
