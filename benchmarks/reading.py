@@ -108,8 +108,8 @@ def batch(scratch: Path) -> list[Figure]:
     """All models in one check, and each in one of its own."""
     first = ghost(tiny_config(scratch), scratch / "models" / "0", 1)
     models = [first, *(_copy(first, first.parent / str(number)) for number in range(1, MODELS))]
-    together = run((*WEIGHTSCOPE, "check", *map(str, models))).seconds
-    each = sum(run((*WEIGHTSCOPE, "check", str(model))).seconds for model in models)
+    together = run((*WEIGHTSCOPE, "check", *map(str, models))).cpu
+    each = sum(run((*WEIGHTSCOPE, "check", str(model))).cpu for model in models)
     title = f"check of {MODELS} tiny models"
     return [
         Figure(group=title, name="in one process", value=together, unit="s"),
