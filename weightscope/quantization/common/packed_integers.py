@@ -143,4 +143,4 @@ class PackedIntegers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _words(count: Size, bits: int) -> Size:
-    return Size(-(-count * bits // WORD), f"⌈{count.text}·{bits}/{WORD}⌉", count.keys)
+    return Size(-(-count * bits // WORD), f"⌈{count.factor}·{bits}/{WORD}⌉", count.keys)
