@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,21 +19,37 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# Or every command that a test starts would compile the package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Some more than there are cores: tests wait for servers, limits and processes of their own."""
+    return (os.cpu_count() or 1) + 2
 
 
 @pytest.fixture(scope="session")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The directory to which transformers saved the tiny model of a name."""
+    """The directory to which transformers saved the tiny model of a name, once for all workers; only to be read."""
     from tests.families.tiny import TINY
 
     by_name = {tiny.name: tiny for tiny in TINY}
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "saved"
+    shared.mkdir(exist_ok=True)
 
     @cache
     def save(name: str) -> Path:
-        directory = tmp_path_factory.mktemp(name)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            by_name[name].build().save_pretrained(directory)
+        directory = shared / name
+        if not directory.exists():
+            made = tmp_path_factory.mktemp(name)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                by_name[name].build().save_pretrained(made)
+            # Another worker may have been quicker.
+            with suppress(OSError):
+                made.rename(directory)
         return directory
 
     return save

@@ -68,7 +68,7 @@ GONE = "import os, sys\nos.rmdir(os.getcwd())\nfrom weightscope.cli import main\
         (["inspect", str(LLAMA)], "llama   LlamaForCausalLM"),
         (["params", str(LLAMA)], "llama   LlamaForCausalLM"),
         (["tensors", str(LLAMA)], "llama   LlamaForCausalLM"),
-        (["check", str(LLAMA)], "ok   "),
+        (["check", str(LLAMA)], f"{LLAMA}   ok"),
         (["check", str(LLAMA), "--format", "github"], f"::notice file={LLAMA}/model.safetensors.index.json,"),
         (["check", str(LLAMA), "--format", "sarif"], "{"),
     ],

@@ -95,6 +95,7 @@ class Role(StrEnum):
     LM_HEAD = "lm_head"
     CLASSIFIER = "classifier"
     PROJECTOR = "projector"
+    PROJECTOR_NORM = "projector_norm"
     MTP_PROJ = "mtp_proj"
     LORA_A = "lora_a"
     LORA_B = "lora_b"
@@ -215,7 +216,7 @@ _SECTIONS = {
         Role.C_NORM,
     ),
     Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER, Role.OUTPUT_PROJ),
-    Section.PROJECTOR: (Role.PROJECTOR,),
+    Section.PROJECTOR: (Role.PROJECTOR, Role.PROJECTOR_NORM),
     Section.MTP: (Role.MTP_PROJ,),
     Section.ADAPTER: (Role.LORA_A, Role.LORA_B),
     Section.STATE_SPACE: (

@@ -7,6 +7,7 @@ from tests.families.key_oracle import Outcome
 from tests.families.keys import Change
 
 ZERO = "no model has so few; transformers builds tensors without elements, or fails when it runs"
+UNEVEN = "a width that the heads do not share evenly cannot be rotated: transformers builds it and fails when it runs"
 HALF = "transformers fails, unless a single angle is left, which it then uses for all pairs"
 # (model type or *, key): why we refuse it by name, whatever its value is; after = the one value.
 REFUSED: dict[tuple[str, str], str] = {
@@ -45,10 +46,14 @@ REFUSED: dict[tuple[str, str], str] = {
     ("nemotron_h", "attention_bias"): "NVIDIA's code has more tensors with it; transformers ignores it",
     ("nemotron_h", "moe_latent_size=0"): "no model has a width of 0",
     ("kimi_linear", "moe_layer_freq"): "Moonshot's code has other layers with it; transformers ignores it",
-    ("llava", "text_config"): "null as absent: without its parts a config describes no model",
-    ("llava", "vision_config"): "null as absent: without its parts a config describes no model",
     ("llava", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
     ("llava", "vision_feature_layer"): "no published LLaVA puts several layers side by side",
+    ("*", "vision_config.num_heads"): UNEVEN,
+    ("*", "vision_config.num_attention_heads"): UNEVEN,
+    ("*", "vision_config.embed_dim"): UNEVEN,
+    ("*", "vision_config.hidden_size"): UNEVEN,
+    ("*", "text_config"): "null as absent: without its parts a config describes no model",
+    ("*", "vision_config"): "null as absent: without its parts a config describes no model",
     ("phimoe", "num_experts_per_tok"): "Microsoft's code takes no other number than 2, which transformers takes it for",
     ("qwen2_moe", "layer_types"): "where use_sliding_window is false, transformers' windows have 0 positions",
     ("qwen2_moe", "use_sliding_window"): "where layer_types has windows, those of transformers have 0 positions",

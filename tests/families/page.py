@@ -125,9 +125,9 @@ def refusals(build: Callable[..., Any], seen: set[str] | None = None) -> Iterato
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
-        called = node.func.id if isinstance(node.func, ast.Name) else ""
+        called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
         function = names.get(called)
-        if called in ("UndeclaredError", "NotImplementedByWeightscope") and node.args:
+        if called in ("undeclared", "UndeclaredError", "NotImplementedByWeightscope") and node.args:
             yield _text(node.args[0], names).removesuffix(" is not declared").removesuffix(" are not declared")
         elif function in (refuse, require, not_computed):
             yield _settings(node, names)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -15,6 +14,7 @@ from safetensors import safe_open
 import weightscope
 from tests.families.remote_code import REMOTE
 from tests.families.tiny import TINY, Tiny
+from weightscope.checkpoint.entry import TensorEntry
 from weightscope.config import read_config
 from weightscope.families.registry import Declaration, all_families, declare
 from weightscope.storage.base import Kind
@@ -28,8 +28,9 @@ def header(directory: Path) -> dict[str, tuple[int, ...]]:
         return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
 
 
-def declared(directory: Path, names: dict[str, Any] | None = None) -> Declaration:
-    declaration = declare(read_config(directory / "config.json"), names)
+def declared(directory: Path, shapes: dict[str, tuple[int, ...]] | None = None) -> Declaration:
+    entries = None if shapes is None else {name: TensorEntry("F32", shape, (0, 0)) for name, shape in shapes.items()}
+    declaration = declare(read_config(directory / "config.json"), entries)
     assert declaration is not None
     return declaration
 
@@ -57,6 +58,9 @@ def test_names_from_the_config_alone(tiny: Tiny, saved: Callable[[str], Path]) -
     names = {n for s in slots if not (s.stored.optional or s.auxiliary) for n in s.names()}
     if tiny.kind == "Llava":
         names = {name.replace("vision_tower.vision_model.", "vision_tower.") for name in names}
+    if tiny.kind == "Qwen3_5Moe":
+        # Published with the experts of a layer in one tensor; 5.23 writes them apart.
+        names, stored = ({name for name in some if ".experts." not in name} for some in (names, stored))
     if tiny.kind == "KimiLinear":
         # 5.23 renames dense layers along with mixed ones.
         names = {name.replace(".mlp.", ".block_sparse_moe.") for name in names}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ FP8 = {"quant_method": "fp8", "weight_block_size": [4, 8]}
 
 
 def test_every_file_is_a_method() -> None:
-    assert methods() == {"bitsandbytes", "fbgemm_fp8", "fp8", "gptq", "mlx", "mxfp4", "mxfp8"}
+    assert methods() >= {"compressed_tensors", "fbgemm_fp8", "fp8", "mlx", "mxfp4", "mxfp8"}
+    for name in methods():
+        assert callable(import_module(f"weightscope.quantization.{name}").method)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +45,7 @@ def test_methods_that_are_implemented(config: dict[str, Any], name: str | None) 
     ("settings", "name", "missing"),
     [
         ({"quant_method": "gptq", "bits": 5}, "gptq", "5 bits"),
-        ({"quant_method": "compressed-tensors"}, "compressed-tensors", "compressed-tensors"),
+        ({"quant_method": "compressed-tensors", "format": "sparse-24-bitmask"}, "compressed-tensors", "sparse"),
         ({"quant_method": "registry"}, "registry", "registry"),
         ({"quant_method": "common"}, "common", "common"),
         ({"quant_method": 5}, "5", "5"),

@@ -44,16 +44,37 @@ def environment(hub: Hub, home: Path, **more: str) -> dict[str, str]:
     return kept | settings | {"HF_HUB_ETAG_TIMEOUT": "1", "HF_HUB_DISABLE_TELEMETRY": "1"} | more
 
 
-@pytest.fixture
-def ws(hub: Hub, home: Path, tmp_path: Path) -> Run:
-    """Run the command line, in a directory that holds nothing."""
-    (tmp_path / "empty").mkdir()
+# Pauses before what failed is asked for again, a hundredth of what they are.
+HASTE = """\
+import sys
+from weightscope.checkpoint import wire
+from weightscope.cli import run
+wire.WAITS = tuple(wait / 100 for wait in wire.WAITS)
+sys.argv[0] = "weightscope"
+run()
+"""
 
-    def ws(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+
+def command_line(start: list[str], hub: Hub, home: Path, empty: Path) -> Run:
+    """Runs of the command line in a directory that holds nothing."""
+    empty.mkdir(exist_ok=True)
+
+    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "weightscope", *arguments],
-            capture_output=True, text=True, check=False, timeout=90,
-            cwd=tmp_path / "empty", env=environment(hub, home, **more),
+            [sys.executable, *start, *arguments],
+            capture_output=True, text=True, check=False, timeout=90, cwd=empty, env=environment(hub, home, **more),
         )  # fmt: skip
 
-    return ws
+    return run
+
+
+@pytest.fixture
+def ws(hub: Hub, home: Path, tmp_path: Path) -> Run:
+    """The command line as people start it."""
+    return command_line(["-m", "weightscope"], hub, home, tmp_path / "empty")
+
+
+@pytest.fixture
+def hasty(hub: Hub, home: Path, tmp_path: Path) -> Run:
+    """The command line that hardly waits before it asks again."""
+    return command_line(["-c", HASTE], hub, home, tmp_path / "empty")

@@ -106,14 +106,14 @@ def test_addresses_of_nothing(path: str, said: str, site: str, ws: Run) -> None:
     ],
     ids=["ignores", "403", "500"],
 )
-def test_faults(faults: list[Any], said: str, site: str, ws: Run, hub: Hub, home: Path, tmp_path: Path) -> None:
+def test_faults(faults: list[Any], said: str, site: str, hasty: Run, hub: Hub, home: Path, tmp_path: Path) -> None:
     with (tmp_path / "large").open("wb") as file:
         file.write((1 << 20).to_bytes(8, "little") + b"{")
         file.truncate(1 << 24)
     hub.repos["web/large"] = Repo()
     hub.repos["web/large"].commit({"model.safetensors": tmp_path / "large"})
     hub.fail("large/model.safetensors", *faults)
-    done = ws("inspect", f"{site}/large/model.safetensors")
+    done = hasty("inspect", f"{site}/large/model.safetensors")
     assert (done.stdout, done.returncode) == ("", 2)
     assert said in done.stderr
     assert done.stderr.count("\n") == 1

@@ -66,11 +66,11 @@ def kept(home: Path) -> int:
     ids=lambda value: value if isinstance(value, str) else None,
 )
 def test_a_shard_that_cannot_be_had(
-    faults: tuple[Fault, ...], said: str, attempts: int, ws: Run, hub: Hub, home: Path
+    faults: tuple[Fault, ...], said: str, attempts: int, hasty: Run, hub: Hub, home: Path
 ) -> None:
     hub.fail(SHARD, *faults)
     start = time.monotonic()
-    done = ws("inspect", "org/llama")
+    done = hasty("inspect", "org/llama")
     assert time.monotonic() - start < 20
     assert (done.stdout, done.returncode) == ("", 2)
     assert done.stderr.startswith(WHERE)
@@ -91,9 +91,17 @@ def test_what_passes_is_tried_again(fault: Fault, ws: Run, hub: Hub) -> None:
     assert len(hub.asked(SHARD)) == 2
 
 
-def test_an_unreadable_server_is_no_finding(ws: Run, hub: Hub) -> None:
+def test_a_server_is_left_alone_for_a_while_before_it_is_asked_again(ws: Run, hub: Hub) -> None:
+    hub.fail(SHARD, status(503))
+    start = time.monotonic()
+    done = ws("inspect", "org/llama")
+    assert 4.3 < time.monotonic() - start < 20
+    assert "the server answers 503 (4 times); try again later" in done.stderr
+
+
+def test_an_unreadable_server_is_no_finding(hasty: Run, hub: Hub) -> None:
     hub.fail(SHARD, status(500))
-    done = ws("check", "org/llama", "--format", "json")
+    done = hasty("check", "org/llama", "--format", "json")
     assert (done.stdout, done.returncode) == ("", 2)
 
 
@@ -110,9 +118,9 @@ def test_an_unreadable_server_is_no_finding(ws: Run, hub: Hub) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_a_hub_that_does_not_answer(fault: Fault, said: str, ws: Run, hub: Hub, home: Path) -> None:
+def test_a_hub_that_does_not_answer(fault: Fault, said: str, hasty: Run, hub: Hub, home: Path) -> None:
     hub.fail("/api/models/org/llama", fault)
-    done = ws("inspect", "org/llama")
+    done = hasty("inspect", "org/llama")
     assert (done.stdout, done.returncode) == ("", 2)
     assert done.stderr.startswith("weightscope: org/llama: ")
     assert said in done.stderr
@@ -136,10 +144,12 @@ INDEX = "model.safetensors.index.json"
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )
-def test_a_small_file_that_cannot_be_had(method: str, name: str, fault: Fault, ws: Run, hub: Hub, home: Path) -> None:
+def test_a_small_file_that_cannot_be_had(
+    method: str, name: str, fault: Fault, hasty: Run, hub: Hub, home: Path
+) -> None:
     hub.fail(f"{method} {name}", fault)
     start = time.monotonic()
-    done = ws("inspect", "org/llama")
+    done = hasty("inspect", "org/llama")
     assert time.monotonic() - start < 75
     assert (done.stdout, done.returncode) == ("", 2)
     assert done.stderr.startswith(f"weightscope: org/llama/{name}: ")
@@ -148,8 +158,8 @@ def test_a_small_file_that_cannot_be_had(method: str, name: str, fault: Fault, w
     assert not list((home / "hub").rglob(f"snapshots/*/{name}"))
 
 
-def test_nobody_is_there(ws: Run, home: Path) -> None:
-    done = ws("inspect", "org/llama", HF_ENDPOINT="http://127.0.0.1:9")
+def test_nobody_is_there(hasty: Run, home: Path) -> None:
+    done = hasty("inspect", "org/llama", HF_ENDPOINT="http://127.0.0.1:9")
     assert (done.stdout, done.returncode) == ("", 2)
     assert (
         "org/llama: no such path, and asking the Hub (http://127.0.0.1:9) failed: the server cannot be reached"

@@ -213,9 +213,9 @@ FLOOD = b"HTTP/1.1 200 OK\r\n"
     ],
     ids=["body", "gzip", "redirect", "absent", "error", "part", "headers"],
 )
-def test_what_has_no_end_is_not_taken(place: str, head: bytes, ws: Run, hub: Hub, home: Path) -> None:
+def test_what_has_no_end_is_not_taken(place: str, head: bytes, hasty: Run, hub: Hub, home: Path) -> None:
     hub.fail(place, floods(head))
-    refused(ws("inspect", "org/llama"), "")
+    refused(hasty("inspect", "org/llama"), "")
     assert hub.sent < 60_000_000
     assert sum(map(len, files(home).values())) < 100_000
     assert leftovers(home) == []
@@ -246,9 +246,9 @@ DIGITS = "9" * 5000
         (says(302, Location="//"), ""),
     ],
 )
-def test_numbers_and_places_of_a_server(fault: Fault, said: str, ws: Run, hub: Hub, home: Path) -> None:
+def test_numbers_and_places_of_a_server(fault: Fault, said: str, hasty: Run, hub: Hub, home: Path) -> None:
     hub.fail(SHARD, fault)
-    refused(ws("inspect", "org/llama"), said, f"org/llama/{SHARD}: ")
+    refused(hasty("inspect", "org/llama"), said, f"org/llama/{SHARD}: ")
     assert leftovers(home) == []
 
 

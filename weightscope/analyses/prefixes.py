@@ -12,6 +12,7 @@ from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.renaming import Change, Renaming
 from weightscope.components.walk import Slot
 from weightscope.families.registry import Declaration
+from weightscope.quantization.common.method import variants_of
 from weightscope.roles import Role, Section
 from weightscope.storage.base import Kind
 
@@ -77,7 +78,9 @@ def find_renaming(declaration: Declaration, checkpoint: Checkpoint) -> Renaming 
     # The trained copy of a module that PEFT saves twice is the one that counts.
     for name in sorted(strays, key=lambda name: "original_module." in name):
         found.take(name, _renamed(strays[name], pairs, declared), _cut(strays[name], pairs))
-    absent = [slot for slot in declaration.slots if slot.first_name() not in stored]
+    absent = [
+        slot for slot in declaration.slots if slot.first_name() not in stored and not _varies(slot, declaration, stored)
+    ]
     exchanges = find_exchanges(checkpoint, absent, found) if checkpoint.tensors else []
     _take_head(declaration, stored, found)
     if not found.fitting and not exchanges:
@@ -100,6 +103,16 @@ def _may_be_wrapped(declaration: Declaration, stored: Collection[str]) -> bool:
         return True
     joined = "\n".join(("", *stored))
     return any(word in joined for word in WITHIN)
+
+
+def _varies(slot: Slot, declaration: Declaration, stored: Collection[str]) -> bool:
+    """Whether the method's writers have other names for these scales, and the files have those."""
+    scheme = slot.stored.scheme
+    if scheme is None or slot.stored.kind is not Kind.SCALE:
+        return False
+    weight = f"{slot.first_name().rpartition('.')[0]}.weight"
+    ways = variants_of(declaration.method, scheme)
+    return any(part in stored for way in ways for part in way.parts(weight) if part != weight)
 
 
 def place_of(slots: Iterable[Slot], names: Iterable[str]) -> Pair | None:

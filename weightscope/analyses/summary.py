@@ -24,6 +24,7 @@ from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.base import Component
 from weightscope.components.decoder import Decoder
 from weightscope.components.vision.encoder import VisionEncoder
+from weightscope.components.vision.grid_tower import GridTower
 from weightscope.components.walk import find
 from weightscope.config import Config
 from weightscope.errors import printable_path
@@ -155,7 +156,7 @@ def _rest(checkpoint: Checkpoint) -> Iterator[str]:
 def describe(tree: Component) -> str | None:
     """The shape of a model in one line, from its declaration: `32 layers · hidden 4,096 · 32 heads of 128 (8 kv) …`."""
     decoder = next(find(tree, Decoder), None)
-    encoder = next(find(tree, VisionEncoder), None)
+    encoder = next(find(tree, VisionEncoder), None) or next(find(tree, GridTower), None)
     parts: list[str] = []
     if decoder is not None:
         parts += _decoder(decoder)

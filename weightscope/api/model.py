@@ -161,6 +161,7 @@ class Model(Suggesting):
         measure: bool = True,
         progress: Progress | None = None,
         keep: Callable[[str, torch.Tensor], None] | None = None,
+        **inputs: np.ndarray[Any, Any] | torch.Tensor | Sequence[Any],
     ) -> Result:
         """The reference pass on one sequence, layer by layer; imports torch.
 
@@ -177,6 +178,7 @@ class Model(Suggesting):
                 hundredths less.
             progress: called with (done, total, layer) before each layer.
             keep: called with each stage's name and its output [tokens, width].
+            inputs: what else the model's processor makes, by its names, such as `image_grid_thw` [images, 3].
 
         Raises:
             WeightscopeError: nothing declared, a tensor missing or misshapen, tokens or an image that do not fit, no
@@ -204,6 +206,7 @@ class Model(Suggesting):
         request = Request(
             tokens=tuple(map(int, token_ids)),
             pixel_values=pixel_values,
+            inputs=inputs,
             position_ids=position_ids,
             device=device,
             compute_dtype=compute_dtype,

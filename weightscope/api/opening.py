@@ -84,7 +84,9 @@ def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> 
 
     what = f"model type {config.model_type!r} is not declared" if config.model_type else "config.json has no model_type"
     try:
-        declaration = declare(config, None if alone else checkpoint.names, beside=beside(checkpoint.folder))
+        declaration = declare(
+            config, None if alone else checkpoint.tensors or checkpoint.names, beside=beside(checkpoint.folder)
+        )
     except UndeclaredError as error:
         declaration, what = None, error.what
     if declaration is None and alone:

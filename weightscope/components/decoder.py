@@ -167,6 +167,10 @@ def run_layers(repeats: Iterable[Repeat], hidden: torch.Tensor, at: At, *, last:
             at.run.watch.layer(place.label, reading, number, len(layers))
         at.run.layer = layer
         hidden = repeat.child.forward(hidden, place)
+        if layer in at.run.added:
+            where, vectors = at.run.added[layer]
+            hidden = hidden.index_add(0, where, vectors)
+            place.stage("deep features", "x + what the vision tower adds at image tokens", hidden)
         if layer == last:
             raise Stopped
     return hidden

@@ -5,7 +5,7 @@ Shapes in the components: T tokens, D width, H heads, d head_dim.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -86,9 +86,11 @@ class Watch(Protocol):
 class Pass(msgspec.Struct, kw_only=True):
     """What all components of one forward pass share.
 
-    `positions` are [T], or [axes, T] for multi-axis rotation. `images` are pixels [images, channels, height, width].
-    `last` is the layer after which the pass stops. `held` keeps weights in memory for further passes. `layer` is the
-    one that is computed, `shared` what earlier parts have left for later ones.
+    `positions` are [T], or [axes, T] for multi-axis rotation. `images` are pixels [images, channels, height, width],
+    `inputs` what else an image processor makes, by its names; `segments` are the lengths of what a patch sees, by kind.
+    `added` is what the output of some layers gets besides, as (places, vectors). `last` is the layer after which the
+    pass stops. `held` keeps weights in memory for further passes. `layer` is the one that is computed, `shared` what
+    earlier parts have left for later ones.
     """
 
     reader: Reader
@@ -96,6 +98,9 @@ class Pass(msgspec.Struct, kw_only=True):
     device: torch.device
     positions: torch.Tensor
     images: torch.Tensor | None = None
+    inputs: Mapping[str, torch.Tensor] = {}
+    segments: Mapping[str, Sequence[int]] = {}
+    added: Mapping[int, tuple[torch.Tensor, torch.Tensor]] = {}
     watch: Watch | None = None
     last: int | None = None
     held: dict[Any, Mapping[str, torch.Tensor]] | None = None

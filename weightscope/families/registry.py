@@ -160,12 +160,11 @@ def component_of(config: Config, root: str, default_type: str) -> Component:
     return found.component(config, root)
 
 
-def declare(
-    config: Config, names: Collection[str] | None = None, *, beside: Beside | None = None
-) -> Declaration | None:
+def declare(config: Config, names: Tensors | None = None, *, beside: Beside | None = None) -> Declaration | None:
     """The declaration of a config, under the root that most of `names` are spelled with; None for unknown types.
 
-    `beside` gives the content of a JSON file beside config.json, which may say how the weights are quantized.
+    With the entries of the names, roots that are spelled alike are told apart by shapes. `beside` gives the content of
+    a JSON file beside config.json, which may say how the weights are quantized.
 
     Raises:
         ConfigError: the config does not say what its family or its quantization needs.
@@ -178,23 +177,30 @@ def declare(
         return _declare_best(found, config, names, method_of(config, beside))
 
 
-def _declare_best(
-    found: Family, config: Config, names: Collection[str] | None, method: Method | None
-) -> Declaration | None:
+def _declare_best(found: Family, config: Config, names: Tensors | None, method: Method | None) -> Declaration | None:
     if names is None:
         base = config.is_base_model and "" in found.roots
         return _declare(found, config, "" if base else found.roots[0], method)
     best: Declaration | None = None
-    most = -1
+    most = (-1, 0)
     for root in found.roots:
         declaration = _declare(found, config, root, method)
         required = [slot for slot in declaration.slots if not slot.stored.optional]
         hits = sum(slot.first_name() in names for slot in required)
-        if hits > most:
-            best, most = declaration, hits
-        if hits == len(required):
+        misfits = _misfits(required, names)
+        if (hits, -misfits) > most:
+            best, most = declaration, (hits, -misfits)
+        if hits == len(required) and not misfits:
             break
     return best
+
+
+def _misfits(slots: Iterable[Slot], tensors: Tensors) -> int:
+    """How many stacks of experts have another shape: some lie turned around under the same names."""
+    if not isinstance(tensors, Mapping):
+        return 0
+    stacks = ((slot.stored.shape, tensors.get(slot.first_name())) for slot in slots if len(slot.stored.shape) == 3)
+    return sum(entry is not None and entry.shape != shape for shape, entry in stacks)
 
 
 def settled(declaration: Declaration, tensors: Tensors, strays: Collection[str]) -> Declaration:

@@ -7,6 +7,7 @@ gptq) a zero point is stored less one; in gptq_v2 it is stored as it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,7 +21,7 @@ from weightscope.quantization.common.coverage import is_core, is_open, oriented,
 from weightscope.quantization.common.excluded import Excluded
 from weightscope.quantization.common.grouped import dequantize
 from weightscope.quantization.common.method import SCALES, Told, is_matrix
-from weightscope.quantization.common.overrides import Overrides
+from weightscope.quantization.common.overrides import Overrides, dynamic
 from weightscope.quantization.common.reading import read_optional, read_parts, refuse
 from weightscope.quantization.common.settings import flag, group_size, names, whole, word
 from weightscope.quantization.common.shapes import blocks, words
@@ -58,7 +59,7 @@ def method(config: Config, settings: dict[str, Any]) -> GPTQ:
         head=flag(config, settings, "lm_head"),
         inside=Excluded(names=frozenset(inside), suffixes=frozenset(inside)) if inside else None,
         excluded=Excluded.of(config, "modules_to_not_convert", settings.get("modules_to_not_convert")),
-        own=_overrides(config, settings),
+        own=dynamic(config, settings, partial(form_of, config)),
     )
 
 
@@ -91,21 +92,6 @@ def form_of(
         short=SHORT[layout],
         signed="autoround_version" in known,
     )
-
-
-def _overrides(config: Config, settings: dict[str, Any]) -> Overrides[Form | None]:
-    """GPTQModel's `dynamic`: `-:` leaves out what matches, `+:` or nothing gives it settings of its own."""
-    dynamic = settings.get("dynamic") or {}
-    if not isinstance(dynamic, dict):
-        raise config.error(f"dynamic is {dynamic!r:.60}, not an object")
-    found: dict[str, Form | None] = {}
-    for key, own in dynamic.items():
-        if not isinstance(own, dict) and not key.startswith("-:"):
-            raise config.error(f"dynamic has {own!r:.60} for {key!r:.60}, not an object")
-        pattern = key[2:] if key.startswith(("-:", "+:")) else key
-        plain = key.startswith("-:")
-        found.setdefault(pattern, None if plain else form_of(config, {**settings, **own}))
-    return Overrides.of(config, "dynamic", found)
 
 
 class Form(msgspec.Struct, frozen=True, kw_only=True):

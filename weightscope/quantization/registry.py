@@ -30,6 +30,7 @@ UNNAMED = (
     (("load_in_4bit",), "bitsandbytes"),
     (("load_in_8bit",), "bitsandbytes"),
     (("_load_in_4bit",), "bitsandbytes"),
+    (("config_groups",), "compressed-tensors"),
 )
 # Other names of a method: what serves it, or what wrote it.
 ALIASES = {
@@ -145,10 +146,22 @@ def settings_of(config: Config) -> Settings | None:
         ConfigError: it is no object.
     """
     named = _object(config, "quantization_config")
+    if named is not None and isinstance(named.get("quantization_config"), dict):
+        return _joined(named)
     if named is not None and named.get("quant_method"):
         return named
+    # sparseml's and early compressed-tensors' key, at times with what is said of quantization and sparsity apart in it.
+    compressed = _object(config, "compression_config")
+    if compressed is not None and named is None:
+        return {"quant_method": "compressed-tensors"} | _joined(compressed)
     # MLX's own key; its converter writes the same under both.
     return _object(config, "quantization") or named
+
+
+def _joined(settings: Settings) -> Settings:
+    """The settings with those of an inner `quantization_config` beside the others."""
+    inner = settings.get("quantization_config")
+    return settings | inner if isinstance(inner, dict) else settings
 
 
 @cache

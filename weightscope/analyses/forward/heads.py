@@ -23,7 +23,7 @@ def with_stored_head(declaration: Declaration, checkpoint: Checkpoint, tying: Ty
     keys = {TIE, *(other for other, own in names.items() if own == TIE)}
     data = _untied(declaration.config.data, keys)
     config = Config(data, source=declaration.config.source)
-    again = declare(config, checkpoint.names, beside=beside(checkpoint.folder))
+    again = declare(config, checkpoint.tensors or checkpoint.names, beside=beside(checkpoint.folder))
     return again if again and not again.tied else declaration
 
 

@@ -11,6 +11,7 @@ from weightscope.checkpoint.reader import Progress
 from weightscope.components.base import Component
 from weightscope.components.decoder import CausalLM
 from weightscope.components.vision.encoder import VisionEncoder
+from weightscope.components.vision.grid_language import PIXELS, GridVisionLanguage
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.components.walk import find
 from weightscope.errors import UsageError
@@ -28,13 +29,15 @@ MAX_TOKENS = 262_144
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What to run and how.
 
-    `tokens` are ids; `pixel_values` [images, channels, height, width] are a vision model's input; `position_ids` are
+    `tokens` are ids; `pixel_values` are a vision model's input, [images, channels, height, width] or as
+    its image processor makes them, `inputs` what else that makes, by its names; `position_ids` are
     [T] or [axes, T], 0 to T - 1 unless told otherwise. `device` is cpu, cuda, cuda:N, mps or auto. `stop_after` is
     the last layer to compute. `held` keeps the weights for further passes, in whatever memory that takes. `measure`
     looks at what every stage puts out. `keep` is handed every stage's name and output.
     """
 
     tokens: tuple[int, ...] = ()
+    inputs: Mapping[str, np.ndarray[Any, Any] | torch.Tensor | Sequence[Any]] = {}
     pixel_values: np.ndarray[Any, Any] | torch.Tensor | None = None
     position_ids: Sequence[int] | Sequence[Sequence[int]] | torch.Tensor | None = None
     device: str = "cpu"
@@ -63,7 +66,7 @@ def check_tokens(tree: Component, request: Request) -> None:
     if len(request.tokens) > MAX_TOKENS:
         raise too_many_tokens(len(request.tokens))
     rows = int(model.decoder.embedding.rows)
-    image = tree.image_token if isinstance(tree, VisionLanguage) else None
+    image = tree.image_token if isinstance(tree, VisionLanguage | GridVisionLanguage) else None
     beyond = [token for token in request.tokens if not 0 <= token < rows and token != image]
     if beyond:
         raise UsageError(f"token {beyond[0]} is not among the {rows:,} of the vocabulary (0 to {rows - 1:,})")
@@ -85,6 +88,10 @@ def too_many_tokens(count: int) -> UsageError:
 
 def images_of(tree: Component, request: Request) -> torch.Tensor | None:
     """The pixels [images, channels, height, width], held against what the encoder and the tokens expect."""
+    if isinstance(tree, GridVisionLanguage):
+        return None
+    if request.inputs:
+        raise UsageError(f"this model takes no {next(iter(request.inputs))}")
     encoder = next(find(tree, VisionEncoder), None)
     if request.pixel_values is None:
         if isinstance(tree, VisionEncoder):
@@ -114,10 +121,26 @@ def images_of(tree: Component, request: Request) -> torch.Tensor | None:
     return pixels
 
 
-def positions_of(tree: Component, tokens: torch.Tensor, request: Request) -> torch.Tensor:
+def inputs_of(tree: Component, request: Request) -> dict[str, torch.Tensor]:
+    """What an image processor makes for a model whose images have any size, held against each other and the tokens."""
+    if not isinstance(tree, GridVisionLanguage):
+        return {}
+    import torch
+
+    named = dict(request.inputs) | ({} if request.pixel_values is None else {PIXELS: request.pixel_values})
+    inputs = {name: torch.as_tensor(value) for name, value in named.items()}
+    tree.checked(inputs, request.tokens)
+    return inputs
+
+
+def positions_of(
+    tree: Component, tokens: torch.Tensor, request: Request, inputs: Mapping[str, torch.Tensor]
+) -> torch.Tensor:
     """The positions [T], or [axes, T], counted from 0 unless told otherwise."""
     import torch
 
+    if request.position_ids is None and isinstance(tree, GridVisionLanguage):
+        return tree.positions_of(tokens, inputs)
     if request.position_ids is None:
         return torch.arange(len(tokens))
     positions = torch.as_tensor(request.position_ids, dtype=torch.long)

@@ -13,6 +13,7 @@ from weightscope.analyses.forward.request import (
     check_tokens,
     device_of,
     images_of,
+    inputs_of,
     language_model,
     positions_of,
 )
@@ -27,6 +28,7 @@ from weightscope.components.decoder import CausalLM
 from weightscope.components.embedding import Head
 from weightscope.components.running import At, Pass, Stopped
 from weightscope.components.vision.encoder import VisionEncoder
+from weightscope.components.vision.grid_language import GridVisionLanguage
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.config import Config
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope
@@ -52,16 +54,16 @@ def run_forward(declaration: Declaration, checkpoint: Checkpoint, inventory: Inv
         WeightscopeError: torch is not installed.
     """
     tree = declaration.tree
-    if not isinstance(tree, CausalLM | VisionLanguage | VisionEncoder):
+    if not isinstance(tree, CausalLM | VisionLanguage | GridVisionLanguage | VisionEncoder):
         raise NotImplementedByWeightscope(f"the forward pass of {declaration.family.model_type} is not implemented")
     need_torch()
     import torch
 
     device = device_of(request)
     check_tokens(tree, request)
-    images = images_of(tree, request)
+    images, inputs = images_of(tree, request), inputs_of(tree, request)
     tokens = torch.tensor(request.tokens, dtype=torch.long)
-    positions = positions_of(tree, tokens, request)
+    positions = positions_of(tree, tokens, request, inputs)
     _refuse_missing(declaration, checkpoint, inventory, request.stop_after)
     start = time.perf_counter()
     with pooled(), Stream(checkpoint, declaration, device) as stream, torch.no_grad(), _exact_convolutions():
@@ -72,6 +74,7 @@ def run_forward(declaration: Declaration, checkpoint: Checkpoint, inventory: Inv
             device=device,
             positions=positions.to(device),
             images=None if images is None else images.to(device, getattr(torch, request.compute_dtype)),
+            inputs={name: _placed(value, device, request.compute_dtype) for name, value in inputs.items()},
             watch=recorder,
             last=request.stop_after,
             held=request.held,
@@ -89,7 +92,7 @@ def run_forward(declaration: Declaration, checkpoint: Checkpoint, inventory: Inv
         seconds=time.perf_counter() - start,
         peak_bytes=_peak(device),
         broken=broken,
-        image_token=tree.image_token if isinstance(tree, VisionLanguage) else None,
+        image_token=tree.image_token if isinstance(tree, VisionLanguage | GridVisionLanguage) else None,
     )
 
 
@@ -141,7 +144,16 @@ def _computing(config: Config) -> Iterator[None]:
         ) from error
 
 
-def _output(tree: CausalLM | VisionLanguage | VisionEncoder, tokens: torch.Tensor, at: At) -> torch.Tensor | None:
+def _placed(value: torch.Tensor, device: torch.device, compute_dtype: str) -> torch.Tensor:
+    """On the device; numbers that are no indices in the compute type."""
+    import torch
+
+    return value.to(device, getattr(torch, compute_dtype)) if value.is_floating_point() else value.to(device)
+
+
+def _output(
+    tree: CausalLM | VisionLanguage | GridVisionLanguage | VisionEncoder, tokens: torch.Tensor, at: At
+) -> torch.Tensor | None:
     """What came out last, in float32 on the CPU."""
     place = at.below(tree)
     try:

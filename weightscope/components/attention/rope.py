@@ -58,16 +58,7 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
 
     def turn(self, x: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         """X [heads, T, head_dim] with its first `dim` elements rotated."""
-        import torch
-
-        cos, sin = rotation
-        half = cos.shape[-1]
-        turned, rest = x[..., : 2 * half], (x[..., 2 * half :],) if x.shape[-1] > 2 * half else ()
-        if self.interleaved:
-            a, b = turned[..., 0::2], turned[..., 1::2]
-        else:
-            a, b = turned[..., :half], turned[..., half:]
-        return torch.cat((a * cos - b * sin, b * cos + a * sin, *rest), dim=-1)
+        return turned(x, rotation, interleaved=self.interleaved)
 
     @property
     def words(self) -> str:
@@ -90,3 +81,14 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
         for axis in range(1, axes):
             turns[axis : self.sections[axis] * axes : axes] = axis
         return turns
+
+
+def turned(x: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor], *, interleaved: bool = False) -> torch.Tensor:
+    """X [heads, T, head_dim], its first elements rotated by cosines and sines [T, dim/2]; the rest as they are."""
+    import torch
+
+    cos, sin = rotation
+    half = cos.shape[-1]
+    moving, rest = x[..., : 2 * half], (x[..., 2 * half :],) if x.shape[-1] > 2 * half else ()
+    a, b = (moving[..., 0::2], moving[..., 1::2]) if interleaved else (moving[..., :half], moving[..., half:])
+    return torch.cat((a * cos - b * sin, b * cos + a * sin, *rest), dim=-1)

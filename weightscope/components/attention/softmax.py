@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
 from weightscope.components.attention.alibi import Alibi
 from weightscope.components.attention.attend import attend
+from weightscope.components.attention.axial import Axial
 from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
 from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.scores import PLAIN, Scores
-from weightscope.components.attention.sees import CAUSAL, Sees
+from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Sees, Segments
 from weightscope.components.base import Component, Conflict
 from weightscope.components.running import At, linear
 from weightscope.roles import Role
@@ -61,7 +62,7 @@ class Attention(Component, frozen=True, kw_only=True):
     width: Size
     heads: Heads
     norms: QueryKeyNorms = NO_NORMS
-    positions: Rope | Alibi | None = None
+    positions: Rope | Axial | Alibi | None = None
     sees: Sees = CAUSAL
     scores: Scores = PLAIN
     clip: float | None = None
@@ -147,20 +148,31 @@ class Attention(Component, frozen=True, kw_only=True):
             k, v = self._keys_and_values(x, weights, at)
         if self.scores.temperature:
             q = q * self.scores.temperature.of(at.run.positions)[:, None].to(q.dtype)
-        mixed = attend(
-            q,
-            k,
-            v,
-            scale=self.scores.factor(self.heads.size),
-            sees=self.sees,
-            cap=self.scores.cap,
-            alibi=self.positions if isinstance(self.positions, Alibi) else None,
-            sinks=weights.get(Role.SINK),
-        )
+        if isinstance(self.sees, Segments):
+            mixed = self._by_segment(q, k, v, at.run.segments[self.sees.of])
+        else:
+            mixed = attend(
+                q,
+                k,
+                v,
+                scale=self.scores.factor(self.heads.size),
+                sees=self.sees,
+                cap=self.scores.cap,
+                alibi=self.positions if isinstance(self.positions, Alibi) else None,
+                sinks=weights.get(Role.SINK),
+            )
         flat = mixed.transpose(0, 1).flatten(1)
         if self._gated:
             flat = flat * linear(x, weights, Role.ATTENTION_GATE).sigmoid()
         return linear(flat, weights, Role.O_PROJ)
+
+    def _by_segment(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+        """Attention of each segment to itself alone."""
+        import torch
+
+        scale = self.scores.factor(self.heads.size)
+        parts = zip(*(torch.split(x, list(lengths), dim=1) for x in (q, k, v)), strict=True)
+        return torch.cat([attend(*part, scale=scale, sees=EVERYTHING) for part in parts], dim=1)
 
     @property
     def _gated(self) -> bool:
@@ -187,7 +199,7 @@ class Attention(Component, frozen=True, kw_only=True):
     def _rotated(self, x: torch.Tensor, role: Role, at: At) -> torch.Tensor:
         """Queries or keys [T, heads, size] to [heads, T, size], normed and rotated."""
         x = self.norms.at_heads(x, role, at).transpose(0, 1)
-        if isinstance(self.positions, Rope):
+        if isinstance(self.positions, Rope | Axial):
             x = self.positions.turn(x, at.rotation(self.positions))
         return self.norms.at_rotated(x, role, at)
 
@@ -195,7 +207,7 @@ class Attention(Component, frozen=True, kw_only=True):
         """How q, k or v comes from x."""
         source = Role.K_PROJ if role is Role.V_PROJ and not self._has(Role.V_PROJ) else role
         made = f"clip({source}·x)" if self.clip else f"{source}·x"
-        rotates = isinstance(self.positions, Rope) and role is not Role.V_PROJ
+        rotates = isinstance(self.positions, Rope | Axial) and role is not Role.V_PROJ
         return self.norms.words(role, made, "rope({})" if rotates else "{}")
 
     def _has(self, role: Role) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection
 
 from weightscope.config import Config
 
@@ -48,3 +49,20 @@ def bfloat16(value: float) -> float:
     (bits,) = struct.unpack("<I", struct.pack("<f", value))
     nearest = (bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000
     return float(struct.unpack("<f", struct.pack("<I", nearest))[0])
+
+
+def listed(config: Config, key: str) -> Collection[int]:
+    """The layer numbers that a key lists, none where it is null."""
+    return frozenset(layer_numbers(config, key))
+
+
+def layer_numbers(config: Config, key: str) -> tuple[int, ...]:
+    """The layer numbers that a key lists, in their order.
+
+    Raises:
+        ConfigError: they are no whole numbers.
+    """
+    layers = config[key] or ()
+    if not all(type(layer) is int for layer in layers):
+        raise config.error(f"{key} is no list of layer numbers")
+    return tuple(layers)

@@ -19,6 +19,8 @@ def rotary(
     layers: str | None = None,
     theta: float | None = None,
     named: Mapping[str, str] | None = None,
+    sections: tuple[int, ...] = (),
+    alternating: bool = False,
     limit: int | None = None,
     beyond: str = "",
 ) -> Rope:
@@ -27,9 +29,10 @@ def rotary(
     Theta is `rope_theta` or `rotary_emb_base`; the share of a head that turns is `partial_rotary_factor`, `rotary_pct`
     or `rope_pct`; some scalings go by `max_position_embeddings` and `original_max_position_embeddings`. `layers` is a
     kind of layer where each has its own rotation: `rope_parameters` holds one for each; of the older keys
-    `rope_local_base_freq` is the theta of sliding_attention, and `rope_scaling` is full_attention's (Gemma 3). `theta`
-    counts where `rope_parameters` has none. `named` are a family's own names of published scalings; `limit` and
-    `beyond` are the rotation's.
+    `rope_local_base_freq` is the theta of sliding_attention, and `rope_scaling` is full_attention's (Gemma 3).
+    `theta` counts where `rope_parameters` has none; `sections` and `alternating` where no `mrope_section` and
+    `mrope_interleaved` say how the pairs turn by three axes. `named` are a family's own names of published scalings;
+    `limit` and `beyond` are the rotation's.
 
     Raises:
         ConfigError: a number that no rotation has.
@@ -51,7 +54,7 @@ def rotary(
     if kind == "proportional":
         # All of the head turns, but for the slowest waves, which stand still.
         settings["partial_rotary_factor"], share = share, 1.0
-    sections, alternating = settings.pop("mrope_section", None), settings.pop("mrope_interleaved", False)
+    said, turns = settings.pop("mrope_section", None), settings.pop("mrope_interleaved", alternating)
     return Rope(
         dim=int(head_dim * share),
         theta=float(theta),
@@ -62,8 +65,8 @@ def rotary(
             trained=_declared(config, "original_max_position_embeddings") if layers is None else None,
         ),
         interleaved=interleaved,
-        sections=_sections(config, sections),
-        alternating=bool(alternating),
+        sections=_sections(config, said) or sections,
+        alternating=bool(turns),
         limit=limit,
         beyond=beyond,
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
 from weightscope.families.common import QWEN2
+from weightscope.families.common.numbers import listed
 from weightscope.families.common.parts import gated_mlp
 
 QWEN2_MOE = QWEN2 | {
@@ -37,11 +38,3 @@ def every_so_often(config: Config) -> Callable[[int], bool]:
     """Qwen's choice: each `decoder_sparse_step`-th layer but those of `mlp_only_layers`; none without experts."""
     step, dense, experts = config["decoder_sparse_step"], listed(config, "mlp_only_layers"), config["num_experts"]
     return lambda layer: layer not in dense and experts > 0 and (layer + 1) % step == 0
-
-
-def listed(config: Config, key: str) -> Collection[int]:
-    """The layer numbers that a key lists, none where it is null."""
-    layers = config[key] or ()
-    if not all(type(layer) is int for layer in layers):
-        raise config.error(f"{key} is no list of layer numbers")
-    return frozenset(layers)

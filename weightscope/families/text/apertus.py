@@ -1,7 +1,5 @@
 """Apertus (arXiv 2509.14233): head norms, and a learned activation in the MLP. Source: `ApertusConfig`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from weightscope.components.decoder import Block, CausalLM

@@ -1,7 +1,5 @@
 """AFM-4.5B (Arcee 2025): Llama with two matrices and a squared ReLU in the MLP. Source: `ArceeConfig`."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config
 from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary, visible

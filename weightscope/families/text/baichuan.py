@@ -1,7 +1,5 @@
 """Baichuan and Baichuan 2 (arXiv 2309.10305): Llama with q, k, v fused. Source: `BaichuanConfig`, both versions."""
 
-from __future__ import annotations
-
 from weightscope.components.attention import Alibi
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable

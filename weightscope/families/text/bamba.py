@@ -1,7 +1,5 @@
 """Bamba (IBM and others, 2024): Mamba-2 with attention in a few layers. Source: `BambaConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims, causal_lm, rms_norms, rotary, visible

@@ -1,7 +1,5 @@
 """BLOOM (arXiv 2211.05100): ALiBi for positions, a norm after the embedding. Source: `BloomConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.attention import Alibi
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config

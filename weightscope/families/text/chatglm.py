@@ -1,7 +1,5 @@
 """ChatGLM2 and 3, GLM-4 (arXiv 2406.12793) and CodeGeeX2. Source: `ChatGLMConfig`, published with its code."""
 
-from __future__ import annotations
-
 from weightscope.components.attention import Attention, Heads, Rope
 from weightscope.components.buffers import Buffers
 from weightscope.components.decoder import CausalLM, Decoder

@@ -1,7 +1,5 @@
 """Command R (Cohere 2024): attention beside the MLP, after one layer norm. Source: `CohereConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.attention import NO_NORMS, HeadNorms
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.norm import LayerNorm

@@ -1,7 +1,5 @@
 """Command R7B (Cohere 2024): three layers with a window and rotation, then one with neither."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import COHERE, Dims, Output, causal_lm, layer_norms, rotary, visible

@@ -1,7 +1,5 @@
 """DBRX (Databricks 2024): experts stacked into one tensor a role. Sources: `DbrxConfig`, Databricks' own code."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from weightscope.components.attention import Attention, Heads

@@ -1,7 +1,5 @@
 """DeepSeek-V2 (arXiv 2405.04434): softmax routing without correction. Source: `DeepseekV2Config` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable

@@ -3,8 +3,6 @@
 Sources: `DeepseekV3Config` of transformers; the names of the multi-token prediction layer from DeepSeek's checkpoints.
 """
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import causal_lm, rms_norms, rotary

@@ -1,7 +1,5 @@
 """DeepSeek-V3.2: DeepSeek-V3 with an indexer that chooses the positions a token sees. Source: `DeepseekV32Config`."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
 from weightscope.families.common import causal_lm, rms_norms, rotary

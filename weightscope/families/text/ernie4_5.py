@@ -1,7 +1,5 @@
 """ERNIE 4.5, the dense ones (Baidu 2025): Llama that rotates neighbours. Source: `Ernie4_5Config` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary, visible

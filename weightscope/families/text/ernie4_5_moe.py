@@ -1,7 +1,5 @@
 """ERNIE 4.5's mixtures (Baidu 2025): neighbours rotated, a learned correction. Source: `Ernie4_5_MoeConfig`."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.feed_forward.routing import Routing

@@ -1,7 +1,5 @@
 """EXAONE 4.0 (arXiv 2507.11407): norms after each half, no rotation without a window. Source: `Exaone4Config`."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary, visible

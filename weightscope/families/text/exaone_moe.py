@@ -1,7 +1,5 @@
 """K-EXAONE: EXAONE 4's attention over DeepSeek-V3's mixture. Source: `ExaoneMoeConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.config import Config, Nullable

@@ -1,7 +1,5 @@
 """Falcon (arXiv 2311.16867). Sources: `FalconConfig` of transformers; `RWConfig` of the first releases, 40B and 7B."""
 
-from __future__ import annotations
-
 from weightscope.components.attention import Alibi, Attention, Heads
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config

@@ -1,7 +1,5 @@
 """Falcon-H1 (arXiv 2507.22448): a state space and attention side by side in every layer. Source: `FalconH1Config`."""
 
-from __future__ import annotations
-
 from weightscope.components.attention import Scores
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.mixers import SideBySide

@@ -1,7 +1,5 @@
 """Gemma (arXiv 2403.08295): norms that multiply by 1 + w, scaled embeddings. Source: `GemmaConfig` of transformers."""
 
-from __future__ import annotations
-
 from math import sqrt
 
 from weightscope.components.attention import EVERYTHING

@@ -1,7 +1,5 @@
 """Gemma 2 (arXiv 2408.00118): norms around each half, capped scores and logits. Source: `Gemma2Config`."""
 
-from __future__ import annotations
-
 from math import sqrt
 
 from weightscope.components.attention import Scores

@@ -1,7 +1,5 @@
 """Gemma 3 (arXiv 2503.19786): norms of each head, two rotations. Source: `Gemma3TextConfig` of transformers."""
 
-from __future__ import annotations
-
 from math import sqrt
 
 from weightscope.components.attention import EVERYTHING, Around, Scores, Sees

@@ -1,7 +1,5 @@
 """Gemma 3n (Google 2025): streams, and layers that share keys. Source: `Gemma3nTextConfig` of transformers."""
 
-from __future__ import annotations
-
 from math import sqrt
 
 from weightscope.components.altup import AltUp, AltUpBlock, Laurel, Streams

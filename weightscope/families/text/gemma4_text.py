@@ -1,7 +1,5 @@
 """Gemma 4 (Google 2026): wider heads where a layer sees everything. Source: `Gemma4TextConfig` of transformers."""
 
-from __future__ import annotations
-
 from math import sqrt
 
 from weightscope.components.decoder import Block, CausalLM, Decoder

@@ -1,7 +1,5 @@
 """GLM-4 (arXiv 2406.12793) and GLM-4-0414. Sources: `GlmConfig`, `Glm4Config` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.attention import Attention
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable

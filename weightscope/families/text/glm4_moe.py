@@ -1,7 +1,5 @@
 """GLM-4.5 (arXiv 2508.06471): grouped attention over DeepSeek-V3's mixture. Source: `Glm4MoeConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.attention import NO_NORMS
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable

@@ -1,7 +1,5 @@
 """GLM-4.7-Flash: DeepSeek-V3's layout in GLM's sizes. Source: `Glm4MoeLiteConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import causal_lm, rms_norms, rotary

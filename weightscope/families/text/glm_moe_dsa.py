@@ -1,7 +1,5 @@
 """GLM-5: DeepSeek-V3.2, some layers following the choice of an indexer before them. Source: `GlmMoeDsaConfig`."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import causal_lm, depth_of, rms_norms, rotary

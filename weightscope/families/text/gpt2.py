@@ -1,7 +1,5 @@
 """GPT-2 (Radford et al. 2019). Source: `GPT2Config` and OpenAI's checkpoints, whose names have no root."""
 
-from __future__ import annotations
-
 from weightscope.components.attention import Scores
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config

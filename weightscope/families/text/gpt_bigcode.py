@@ -1,7 +1,5 @@
 """SantaCoder and StarCoder (arXiv 2305.06161): GPT-2 with one key for all queries. Source: `GPTBigCodeConfig`."""
 
-from __future__ import annotations
-
 from weightscope.components.attention import Attention, Heads, Scores
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config

@@ -1,7 +1,5 @@
 """GPT-Neo (Black et al. 2021): every other layer sees a window, scores are not scaled. Source: `GPTNeoConfig`."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 
 from weightscope.components.attention import CAUSAL, Scores, Window

@@ -1,7 +1,5 @@
 """GPT-NeoX (arXiv 2204.06745) and Pythia: rotary attention beside the MLP. Source: `GPTNeoXConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.attention import Attention, Heads
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable

@@ -3,8 +3,6 @@
 Published with the experts in MXFP4, written by transformers in 16 bits; which of both is the config's to say.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from weightscope.components.attention import Scores

@@ -1,7 +1,5 @@
 """GPT-J (Wang & Komatsuzaki 2021) and CodeGen (arXiv 2203.13474). Sources: `GPTJConfig`, `CodeGenConfig`."""
 
-from __future__ import annotations
-
 from weightscope.components.attention import Rope
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config

@@ -1,7 +1,5 @@
 """Granite 3 (IBM 2024): Llama with four multipliers. Source: `GraniteConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.attention import Scores
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config

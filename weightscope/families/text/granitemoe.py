@@ -1,7 +1,5 @@
 """Granite's mixtures: Granite with experts stacked on disk. Sources: `GraniteMoeConfig`, `GraniteMoeSharedConfig`."""
 
-from __future__ import annotations
-
 from weightscope.components.attention import Scores
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config

@@ -1,7 +1,5 @@
 """Granite 4 (IBM 2025): Mamba-2 among attention, a shared MLP beside the mixture. Source: `GraniteMoeHybridConfig`."""
 
-from __future__ import annotations
-
 from weightscope.components.attention import Scores
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable

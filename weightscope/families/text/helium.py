@@ -1,7 +1,5 @@
 """Helium (Kyutai 2025): Llama that rotates neighbours. Source: `HeliumConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config
 from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary, visible

@@ -1,7 +1,5 @@
 """Hunyuan, the dense ones (Tencent 2025): norms after the rotation. Source: `HunYuanDenseV1Config` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config
 from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms

@@ -1,7 +1,5 @@
 """Hunyuan-A13B: the dense Hunyuan with a mixture and a shared MLP beside it. Source: `HunYuanMoEV1Config`."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.config import Config, Nullable

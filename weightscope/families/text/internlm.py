@@ -3,8 +3,6 @@
 Sources: `InternLMConfig` (internlm-chat-7b, internlm-20b), `XverseConfig`.
 """
 
-from __future__ import annotations
-
 from weightscope.components.attention import Rope, Scaling
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable

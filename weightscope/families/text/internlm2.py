@@ -3,8 +3,6 @@
 Source: `InternLM2Config`, published with its code.
 """
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import DECODER, Dims, Output, causal_lm, rms_norms, rotary, token_embedding

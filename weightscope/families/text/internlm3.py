@@ -1,7 +1,5 @@
 """InternLM 3 (Shanghai AI Laboratory 2025): Llama under other names for its biases. Source: `InternLM3Config`."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary, visible

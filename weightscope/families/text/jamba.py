@@ -1,7 +1,5 @@
 """Jamba (arXiv 2403.19887): Mamba with attention in a few layers, a mixture in others. Source: `JambaConfig`."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.feed_forward.routing import Routing

@@ -1,7 +1,5 @@
 """Kimi Linear (arXiv 2510.26692): delta and latent attention, no positions. Source: `KimiLinearConfig`."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import DECODER, Output, causal_lm, rms_norms

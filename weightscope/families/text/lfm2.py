@@ -1,7 +1,5 @@
 """LFM2 (arXiv 2511.23404): short convolutions among attention. Source: `Lfm2Config` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims, causal_lm, rms_norms

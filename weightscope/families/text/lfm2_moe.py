@@ -1,7 +1,5 @@
 """LFM2-MoE (arXiv 2511.23404): LFM2 with a mixture above its first layers. Source: `Lfm2MoeConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.feed_forward.routing import Routing

@@ -3,8 +3,6 @@
 Sources: arXiv 2302.13971; `LlamaConfig` of transformers; 01-ai's `YiConfig`.
 """
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary, visible

@@ -1,7 +1,5 @@
 """Llama 4 (Meta 2025): layers that see a chunk rotate, the others do not. Source: `Llama4TextConfig`."""
 
-from __future__ import annotations
-
 from weightscope.components.attention import NO_NORMS, Chunk, RotatedNorms, Scores, Temperature
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack

@@ -1,7 +1,5 @@
 """Mamba (arXiv 2312.00752): a state space in every layer, and nothing else. Source: `MambaConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import CausalLM
 from weightscope.components.mixers import MixerBlock
 from weightscope.components.recurrent.mamba import Mamba

@@ -1,7 +1,5 @@
 """Mamba-2 (arXiv 2405.21060): a state space in every layer. Source: `Mamba2Config` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import CausalLM
 from weightscope.components.mixers import MixerBlock
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm

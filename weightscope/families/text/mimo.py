@@ -1,7 +1,5 @@
 """MiMo (arXiv 2505.07608): Qwen2 with layers that predict further tokens ahead. Source: `MiMoConfig`, Xiaomi's code."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import QWEN2, Dims, causal_lm, rms_norms, rotary, visible

@@ -1,7 +1,5 @@
 """MiniCPM 3 (OpenBMB 2024, arXiv 2404.06395): latent attention, scaled sums. Source: `MiniCPM3Config`."""
 
-from __future__ import annotations
-
 from math import sqrt
 
 from weightscope.components.attention.latent import LatentAttention

@@ -1,7 +1,5 @@
 """MiniMax-Text-01 (arXiv 2501.08313): lightning attention and softmax attention in turns. Source: `MiniMaxConfig`."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.mixers import NormedBlock

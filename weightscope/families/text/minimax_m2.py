@@ -1,7 +1,5 @@
 """MiniMax-M2: Mixtral's names, sigmoid routing with a correction. Source: `MiniMaxM2Config` of transformers."""
 
-from __future__ import annotations
-
 from msgspec.structs import replace
 
 from weightscope.components.attention import WholeNorms

@@ -1,7 +1,5 @@
 """Ministral and Ministral 3 (Mistral AI 2024, 2025). Sources: `MinistralConfig`, `Ministral3Config` of transformers."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from weightscope.components.attention import Scores, Temperature

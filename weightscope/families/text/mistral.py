@@ -1,7 +1,5 @@
 """Mistral (arXiv 2310.06825): Llama, every layer with a window. Source: `MistralConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config
 from weightscope.families.common import MISTRAL, Dims, causal_lm, rms_norms, rotary, visible

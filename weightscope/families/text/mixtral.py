@@ -1,7 +1,5 @@
 """Mixtral (arXiv 2401.04088): Mistral with eight experts for an MLP. Source: `MixtralConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.config import Config, Nullable

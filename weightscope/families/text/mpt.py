@@ -1,7 +1,5 @@
 """MPT (MosaicML 2023): ALiBi, and no bias anywhere. Source: `MptConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.attention import Alibi, Scores
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable

@@ -1,7 +1,5 @@
 """Nemotron-4, Minitron (arXiv 2402.16819): layer norms that multiply by 1 + w. Source: `NemotronConfig`."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import ROTARY, Dims, causal_lm, layer_norms, rotary

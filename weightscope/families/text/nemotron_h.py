@@ -1,7 +1,5 @@
 """Nemotron-H (arXiv 2504.03624) and Nemotron 3: each layer one mixer or MLP. Source: `NemotronHConfig`."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.config import Config, Nullable
 from weightscope.families.common import DECODER, Output, numbered, rms_norms, token_embedding

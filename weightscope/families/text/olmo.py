@@ -1,7 +1,5 @@
 """OLMo (arXiv 2402.00838): Llama with layer norms that have no weights. Source: `OlmoConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import LLAMA, Dims, causal_lm, layer_norms, rotary, visible

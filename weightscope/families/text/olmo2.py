@@ -1,7 +1,5 @@
 """OLMo 2 (arXiv 2501.00656) and 3: norms after each half. Sources: `Olmo2Config`, `Olmo3Config` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.attention import WholeNorms
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable

@@ -1,7 +1,5 @@
 """OLMoE (arXiv 2409.02060): norms over all queries and all keys together. Source: `OlmoeConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.attention import WholeNorms
 from weightscope.components.decoder import CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts

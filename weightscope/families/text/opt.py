@@ -1,7 +1,5 @@
 """OPT (arXiv 2205.01068): learned positions from the third row on. Source: `OPTConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM, Decoder
 from weightscope.components.embedding import Embedding
 from weightscope.components.projection import Projection

@@ -1,7 +1,5 @@
 """Phi 1, 1.5 and 2 (arXiv 2309.05463): attention beside the MLP after one layer norm. Source: `PhiConfig`."""
 
-from __future__ import annotations
-
 from weightscope.components.attention import NO_NORMS
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable

@@ -1,7 +1,5 @@
 """Phi-3 and Phi-4 (arXiv 2404.14219): Llama with q, k, v and gate, up fused. Source: `Phi3Config` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary, visible

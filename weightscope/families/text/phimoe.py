@@ -1,7 +1,5 @@
 """Phi-3.5-MoE (arXiv 2404.14219): sixteen experts, chosen by SparseMixer. Source: `PhimoeConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.feed_forward.routing import Routing

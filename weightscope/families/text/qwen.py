@@ -1,7 +1,5 @@
 """Qwen, the first (arXiv 2309.16609): Llama under GPT-2's names. Source: `QWenConfig`, published with its code."""
 
-from __future__ import annotations
-
 from weightscope.components.attention import Attention, Heads
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable

@@ -1,7 +1,5 @@
 """Qwen2 (arXiv 2407.10671): Llama with biases on queries, keys and values. Source: `Qwen2Config` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
 from weightscope.families.common import QWEN2, Dims, causal_lm, rms_norms, rotary, visible

@@ -1,7 +1,5 @@
 """Qwen2-MoE (arXiv 2407.10671): routed experts beside a gated shared one. Source: `Qwen2MoeConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
 from weightscope.families.common import Dims, causal_lm, rms_norms, rotary, visible

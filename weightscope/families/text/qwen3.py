@@ -1,7 +1,5 @@
 """Qwen3 (arXiv 2505.09388): Qwen2 with norms of each head instead of biases. Source: `Qwen3Config` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import QWEN2, Dims, causal_lm, rms_norms, rotary, visible

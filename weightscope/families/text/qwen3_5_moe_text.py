@@ -1,7 +1,5 @@
 """The language model of Qwen 3.5's mixtures. Source: `Qwen3_5MoeTextConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims, causal_lm, rms_norms

@@ -1,7 +1,5 @@
 """The language model of Qwen 3.5. Source: `Qwen3_5TextConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.base import Component
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config

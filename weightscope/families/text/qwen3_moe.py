@@ -1,7 +1,5 @@
 """Qwen3-MoE (arXiv 2505.09388): norms of each head, and no shared expert. Source: `Qwen3MoeConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.feed_forward.routing import Routing

@@ -1,7 +1,5 @@
 """Qwen3-Next (Alibaba 2025): delta nets and gated attention over mixtures. Source: `Qwen3NextConfig`."""
 
-from __future__ import annotations
-
 from weightscope.components.base import Component
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config

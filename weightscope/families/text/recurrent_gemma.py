@@ -1,7 +1,5 @@
 """RecurrentGemma (arXiv 2404.07839): Griffin's recurrence, local attention. Source: `RecurrentGemmaConfig`."""
 
-from __future__ import annotations
-
 from math import sqrt
 
 from weightscope.components.decoder import Block, CausalLM

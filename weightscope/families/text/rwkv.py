@@ -1,7 +1,5 @@
 """RWKV-4 (arXiv 2305.13048). Source: `RwkvConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.norm import LayerNorm
 from weightscope.components.recurrent.rwkv import ChannelMix, TimeMix

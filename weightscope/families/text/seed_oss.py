@@ -1,7 +1,5 @@
 """Seed-OSS (ByteDance 2025): Llama with biases on queries, keys and values. Source: `SeedOssConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary, visible

@@ -1,7 +1,5 @@
 """SmolLM3 (Hugging Face 2025): Llama without rotation in every fourth layer. Source: `SmolLM3Config`."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary, visible

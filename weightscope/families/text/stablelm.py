@@ -1,7 +1,5 @@
 """StableLM (arXiv 2402.17834): Llama with layer norms. Sources: `StableLmConfig`; the first `StableLMEpochConfig`."""
 
-from __future__ import annotations
-
 from weightscope.components.attention import NO_NORMS, HeadNorms, Heads
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.norm import NumberedNorms

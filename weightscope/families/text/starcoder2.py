@@ -1,7 +1,5 @@
 """StarCoder 2 (arXiv 2402.19173): layer norms and two matrices in the MLP. Source: `Starcoder2Config`."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import ROTARY, Dims, causal_lm, layer_norms, rotary, visible

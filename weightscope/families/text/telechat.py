@@ -1,7 +1,5 @@
 """TeleChat (arXiv 2401.03804) in the layout of 7B and 12B, after BLOOM's. Source: `TelechatConfig`."""
 
-from __future__ import annotations
-
 from math import ceil, log2
 
 from weightscope.components.attention import Rope

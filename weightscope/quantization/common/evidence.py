@@ -17,7 +17,6 @@ from weightscope.quantization.common.method import (
     FLOATS,
     Method,
     is_matrix,
-    may_be_plain,
     module_of,
     variants_of,
 )
@@ -77,7 +76,7 @@ class Evidence:
         if way is not None:
             return Biased(scheme=way) if biased and way.name in WRITERS else way
         if said is not None and not marks:
-            return None if self._is_plain(name, stored, said=either is None) or self._lost_all(name) else said
+            return None if self._is_plain(name, said=either is None) or self._lost_all(name) else said
         if not marks or not self._is_there(name, marks):
             return None
         return self._marked(stored, name, marks, said)
@@ -121,7 +120,7 @@ class Evidence:
         """Whether a weight is there that the marks stand beside."""
         return name in self._tensors or self._packed(name, marks) is not None
 
-    def _is_plain(self, name: str, stored: Stored, *, said: bool) -> bool:
+    def _is_plain(self, name: str, *, said: bool) -> bool:
         """Whether a weight without marks is stored plain; one of another dtype has lost its scales."""
         if name not in self._tensors:
             return False
@@ -129,7 +128,7 @@ class Evidence:
         if entry is not None and entry.dtype not in FLOATS:
             return False
         method = self._method
-        if said and method is not None and not method.silent and not may_be_plain(method, stored):
+        if said and method is not None and not method.silent:
             self._note("plain", name, "plain")
         return True
 

@@ -14,8 +14,12 @@ from weightscope.quantization.common.modules import PLACE
 
 PATTERN_CHARACTERS = set("*+?[](){}|^$\\")
 # A hostile regular expression could run for hours: quantified groups, many open ends and many choices are refused.
-QUANTIFIED_GROUP = re.compile(r"\)[*+?{]")
+QUANTIFIED_GROUP = re.compile(r"\)[*+{]")
+# Names have few digits, and these lie apart: a run of them ends soon.
+DIGITS = re.compile(r"(?:\\d|\[0-9\])[*+]")
 OPEN_END, CHOICE = re.compile(r"[*+]|\{\d*,"), re.compile(r"[|?]")
+# What matches names alike that differ in their numbers alone: letters, dots, choices, and `.*` for anything.
+NUMBERLESS = re.compile(r"(?:\.\*|\\[._-]|[A-Za-z_()|^$-]|\?[:!=])*")
 MOST_OPEN_ENDS, MOST_CHOICES = 3, 8
 # transformers' `should_convert_module`: a match must end where a part of the dotted name does.
 BOUNDARY = r"(?:(?<=\.)|(?=\.|$))"
@@ -68,7 +72,7 @@ class Excluded(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Whether an entry may tell apart what differs in a template's second number."""
         if template.count("{}") < 2 or not self.suffixes:
             return False
-        return bool(self.patterns) or any(
+        return any(map(tells_numbers_apart, self.patterns)) or any(
             template.endswith(entry) or (entry.count("{}") > 1 and template.startswith(entry))
             for entry in self._numbered
         )
@@ -92,6 +96,11 @@ class Excluded(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return frozenset(blank for blank in (PLACE.sub("{}", name) for name in self.names) if "{}" in blank)
 
 
+def tells_numbers_apart(pattern: str) -> bool:
+    """Whether a pattern may match one of two names that differ in their numbers alone, and not the other."""
+    return NUMBERLESS.fullmatch(pattern) is None
+
+
 def check_pattern(config: Config, key: str, pattern: str) -> None:
     """Refuse a regular expression that could take too long, or that is none.
 
@@ -99,7 +108,7 @@ def check_pattern(config: Config, key: str, pattern: str) -> None:
         ConfigError: it is none.
         UndeclaredError: it could take too long.
     """
-    ways = len(OPEN_END.findall(pattern)), len(CHOICE.findall(pattern))
+    ways = len(OPEN_END.findall(DIGITS.sub("0", pattern))), len(CHOICE.findall(pattern))
     if QUANTIFIED_GROUP.search(pattern) or ways[0] > MOST_OPEN_ENDS or ways[1] > MOST_CHOICES:
         raise UndeclaredError(f"the pattern {pattern!r:.80} in {key} is not implemented", where=config.source)
     try:

@@ -78,6 +78,7 @@ SIGNATURES = (
     _signature(".q_weight", "EXL2", "exl2"),
     _signature(".trellis", "EXL3", "exl3"),
     _signature(".scales", "MLX", "mlx"),
+    _signature(".scale", "{} with scale", "fp8"),
 )
 
 

@@ -53,15 +53,6 @@ class Varied(Protocol):
         ...
 
 
-@runtime_checkable
-class Lenient(Protocol):
-    """A method whose writers leave some modules plain without saying so."""
-
-    def may_be_plain(self, stored: Stored) -> bool:
-        """Whether this weight is one of them, although `scheme` covers it."""
-        ...
-
-
 class Unimplemented(msgspec.Struct, frozen=True, kw_only=True):
     """A method that is only named: its tensors are recognized in the files, and counted by the declaration."""
 
@@ -83,11 +74,6 @@ class Unimplemented(msgspec.Struct, frozen=True, kw_only=True):
 def variants_of(method: object, said: Scheme) -> tuple[Scheme, ...]:
     """The ways in which a method's writers store what its settings say; none unless it has several."""
     return method.variants(said) if isinstance(method, Varied) else ()
-
-
-def may_be_plain(method: object, stored: Stored) -> bool:
-    """Whether a method's writers may leave this weight plain without saying so."""
-    return isinstance(method, Lenient) and method.may_be_plain(stored)
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):

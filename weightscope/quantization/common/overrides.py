@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -74,6 +75,27 @@ class Overrides(msgspec.Struct, Generic[T], frozen=True, kw_only=True, dict=True
     @cached_property
     def _blank(self) -> frozenset[str]:
         return frozenset(PLACE.sub("{}", name) for name in self.named)
+
+
+def dynamic(config: Config, settings: dict[str, Any], read: Callable[[dict[str, Any]], T]) -> Overrides[T | None]:
+    """GPTQModel's `dynamic`: `-:` leaves out what matches (None), `+:` or nothing gives it settings of its own.
+
+    `read` makes something of a module's settings, its own over those of all.
+
+    Raises:
+        ConfigError: it is no object of objects.
+        UndeclaredError: patterns that could take too long, or too many.
+    """
+    entries = settings.get("dynamic") or {}
+    if not isinstance(entries, dict):
+        raise config.error(f"dynamic is {entries!r:.60}, not an object")
+    found: dict[str, T | None] = {}
+    for key, own in entries.items():
+        plain = key.startswith("-:")
+        if not isinstance(own, dict) and not plain:
+            raise config.error(f"dynamic has {own!r:.60} for {key!r:.60}, not an object")
+        found.setdefault(key[2:] if key.startswith(("-:", "+:")) else key, None if plain else read({**settings, **own}))
+    return Overrides.of(config, "dynamic", found)
 
 
 def _name(pattern: str, *, whole: bool) -> str | None:

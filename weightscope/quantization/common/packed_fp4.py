@@ -101,12 +101,18 @@ class PackedFP4(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             CheckpointError: the scales do not fit the weight.
         """
+        import torch
+
         packed, scale, *whole = (raw(part) for part in self.parts(name))
         factors = numbers(scale)
         if whole:
             one = whole[0].float().reshape(-1, *(1,) * (factors.dim() - 1))
             factors = factors / one if self.divides else factors * one
-        try:
-            return e2m1(packed, factors)
-        except ValueError as error:
-            raise CheckpointError(str(error), where=beside(name, self.scale), code="quantization-mismatch") from None
+        columns, groups = packed.shape[-1] * 2, factors.shape[-1]
+        if factors.shape[:-1] != packed.shape[:-1] or groups != -(-columns // self.group):
+            why = f"{list(packed.shape)} has scales of {list(scale.shape)}, not one for {self.group} codes"
+            raise CheckpointError(why, where=beside(name, self.packed), code="quantization-mismatch")
+        # A last group may be smaller: bytes that fill it up are cut off again.
+        short = groups * self.group - columns
+        weight = e2m1(torch.nn.functional.pad(packed, (0, short // 2)) if short else packed, factors)
+        return weight[..., :columns] if short else weight

@@ -1,0 +1,38 @@
+"""Rotation by two axes: half of each head's pairs turn by the row, half by the column (Qwen2-VL, arXiv 2409.12191)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from weightscope.components.attention.rope import turned
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Axial(msgspec.Struct, frozen=True, kw_only=True):
+    """Rotation of all `dim` elements of a head, in halves, by positions of two axes with the same frequencies."""
+
+    dim: int
+    theta: float = 10000.0
+
+    def rotation(self, positions: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cosines and sines [N, dim/2] of positions [2, N]."""
+        import torch
+
+        half = self.dim // 2
+        frequencies = 1.0 / self.theta ** (torch.arange(0, half, 2, dtype=torch.float32) / half)
+        angles = positions.float()[..., None] * frequencies.to(positions.device)
+        both = torch.cat((angles[0], angles[1]), dim=-1)
+        return both.cos().to(dtype), both.sin().to(dtype)
+
+    def turn(self, x: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """X [heads, N, head_dim] rotated."""
+        return turned(x, rotation)
+
+    @property
+    def words(self) -> str:
+        """What the rotation is, a sentence for people."""
+        return f"Rope turns {self.dim} elements of a head in halves by row and column, theta {self.theta:g}."

@@ -1,0 +1,99 @@
+"""A vision tower for images of any size: each a grid of patches, all in one sequence (Qwen2-VL, arXiv 2409.12191)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from weightscope.components.base import Component, Repeat
+from weightscope.components.decoder import run_layers
+from weightscope.components.running import At
+from weightscope.components.vision.grids import Grid, frames, places, windows
+from weightscope.components.vision.merger import PatchMerger
+from weightscope.components.vision.patches import PatchProjection, StretchedPositions
+from weightscope.roles import Section
+
+if TYPE_CHECKING:
+    import torch
+
+
+class GridTower(Component, frozen=True, kw_only=True):
+    """Patches through the blocks, then `merger`: one vector for each `merge` × `merge` patches.
+
+    `window` is the width in merged patches of what a block sees that does not see its whole frame (Qwen2.5-VL).
+    `deep` merges what leaves some layers, in the order of `taps`; the language model adds it after its first layers.
+    """
+
+    name: str
+    patches: PatchProjection
+    positions: StretchedPositions | None = None
+    blocks: tuple[Repeat, ...]
+    merger: PatchMerger
+    merge: int
+    window: int | None = None
+    taps: tuple[int, ...] = ()
+    deep: Repeat | None = None
+    section: Section | None = Section.VISION
+
+    @property
+    def glance(self) -> str:
+        depth = sum(len(repeat.indices) for repeat in self.blocks)
+        patches = f"patches of {self.patches.patch} px, {self.merge**2} merged"
+        return f"vision {depth} layers of {self.patches.width:,}, {patches}"
+
+    def children(self) -> Iterable[Component]:
+        parts = (self.patches, self.positions, *self.blocks, self.merger, self.deep)
+        return tuple(part for part in parts if part is not None)
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """Patches [N, pixels] of the pass's images to [N / merge², width of the language model]."""
+        grids: list[Grid] = [(int(t), int(h), int(w)) for t, h, w in at.run.inputs["image_grid_thw"].tolist()]
+        return self.see(x, grids, at)[0]
+
+    def see(self, x: torch.Tensor, grids: Sequence[Grid], at: At) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The merged vectors [N / merge², D], and those that the language model adds after its first layers."""
+        import torch
+
+        at = at.labelled("vision")
+        hidden = at.call(self.patches, x)
+        at.stage("patch embedding", self.patches.equation(), hidden)
+        if self.positions:
+            hidden = hidden + self.positions.of(grids, self.merge, at.below(self.positions))
+            at.stage("position embedding", self.positions.equation(), hidden)
+        where, square = places(grids, self.merge).to(x.device), self.merge**2
+        segments, order = {"frame": frames(grids)}, None
+        if self.window:
+            order, segments["window"] = windows(grids, self.merge, self.window)
+            by_patch = (order[:, None] * square + torch.arange(square)).flatten().to(x.device)
+            hidden, where = hidden[by_patch], where[:, by_patch]
+        run = msgspec.structs.replace(
+            at.run, positions=where, segments=segments, last=None, rotations={}, shared={}, added={}
+        )
+        inner = At(run=run, prefix=at.prefix, label=at.label)
+        deep = []
+        for tap, (blocks, end) in self._stretches():
+            hidden = run_layers(blocks, hidden, inner)
+            if tap is not None and self.deep:
+                deep.append(self.deep.child.forward(hidden, at.below(self.deep, tap)))
+                at.stage(f"deep merger {tap}", self.deep.child.equation(f"layer {end}"), deep[-1])
+        merged = at.call(self.merger, hidden)
+        if order is not None:
+            merged = merged[torch.argsort(order).to(x.device)]
+        at.stage("merger", self.merger.equation(), merged)
+        return merged, deep
+
+    def _stretches(self) -> Iterable[tuple[int | None, tuple[list[Repeat], int]]]:
+        """The blocks up to each layer that is tapped, with the merger's number; then the rest."""
+        depth = sum(len(repeat.indices) for repeat in self.blocks)
+        ends = [*sorted(self.taps), depth - 1]
+        start = 0
+        for end in dict.fromkeys(ends):
+            blocks = [
+                msgspec.structs.replace(repeat, indices=kept)
+                for repeat in self.blocks
+                if (kept := tuple(index for index in repeat.indices if start <= index <= end))
+            ]
+            yield (self.taps.index(end) if end in self.taps else None), (blocks, end)
+            start = end + 1

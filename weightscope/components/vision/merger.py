@@ -1,0 +1,48 @@
+"""Neighbouring patches side by side, then two matrices to the language model's width (Qwen2-VL, arXiv 2409.12191)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from weightscope.components.base import Component
+from weightscope.components.feed_forward.activations import WORDS, activate
+from weightscope.components.norm import Norm
+from weightscope.components.projection import Projection
+from weightscope.components.running import At
+from weightscope.roles import Section
+
+if TYPE_CHECKING:
+    import torch
+
+
+class PatchMerger(Component, frozen=True, kw_only=True):
+    """`first` and `second` with `activation` between, on `square` patches side by side.
+
+    The norm acts on each patch before they are put together, or with `norms_squares` on all of them after.
+    """
+
+    norm: Norm
+    first: Projection
+    second: Projection
+    activation: str
+    square: int
+    norms_squares: bool = False
+    section: Section | None = Section.PROJECTOR
+
+    def children(self) -> Iterable[Component]:
+        return self.norm, self.first, self.second
+
+    def equation(self, x: str = "x") -> str:
+        normed = (
+            f"norm([{self.square} patches of {x}])" if self.norms_squares else f"[{self.square} patches of norm({x})]"
+        )
+        return self.second.equation(f"{WORDS.get(self.activation, self.activation)}({self.first.equation(normed)})")
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """Patches [N, width] to [N / square, width of the language model]."""
+        if self.norms_squares:
+            together = at.call(self.norm, x.reshape(len(x) // self.square, -1))
+        else:
+            together = at.call(self.norm, x).reshape(len(x) // self.square, -1)
+        return at.call(self.second, activate(self.activation, at.call(self.first, together)))

@@ -1,0 +1,69 @@
+"""How AWQ's kernels want their codes to lie.
+
+Shapes: I inputs, O outputs of a Linear. Codes come as (in, out), or as (out, in) where it says so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from weightscope.quantization.common.bits import unpack
+
+if TYPE_CHECKING:
+    import torch
+
+    from weightscope.quantization.common.grouped import Codes
+
+BITS, MASK = 4, 15
+# Which 4 bits of a 32-bit word hold each of 8 outputs: the word has them in the order 0, 2, 4, 6, 1, 3, 5, 7.
+PLACES = (0, 4, 1, 5, 2, 6, 3, 7)
+# gemv_fast: codes of 4 rows share a word, in stretches of 64 inputs.
+ROWS, STRETCH = 4, 64
+
+
+def gemm_codes(packed: torch.Tensor) -> Codes:
+    """Of words [I, ⌈O / 8⌉]."""
+
+    def codes(start: int, stop: int) -> torch.Tensor:
+        import torch
+
+        shifts = torch.tensor(PLACES, dtype=torch.int32, device=packed.device) * BITS
+        return ((packed[start:stop].unsqueeze(-1) >> shifts) & MASK).flatten(1)
+
+    return codes
+
+
+def gemv_codes(packed: torch.Tensor) -> Codes:
+    """Of words [O, ⌈I / 8⌉]; `start` and `stop` are multiples of 8, or the end."""
+    per_word = 32 // BITS
+
+    def codes(start: int, stop: int) -> torch.Tensor:
+        return unpack(packed[:, start // per_word : -(-stop // per_word)], BITS, stop - start).T
+
+    return codes
+
+
+def gemv_fast_codes(packed: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
+    """Codes [O, I] of 16-bit words [O / 4, I], by undoing what `pack_intweight` does, step by step.
+
+    Raises:
+        ValueError: sizes that the kernel does not have.
+    """
+    import torch
+
+    if rows % ROWS or columns % STRETCH:
+        raise ValueError(f"gemv_fast has no matrices of {rows} × {columns}")
+    shifts = torch.arange(0, 16, BITS, dtype=torch.int32, device=packed.device)
+    codes = (packed.int().unsqueeze(-1) >> shifts) & MASK
+    # Four rows were interleaved; then, in each 8, even ones came first; in each 32, pairs were taken in turn.
+    codes = codes.reshape(rows // ROWS, columns // STRETCH, ROWS, STRETCH).transpose(1, 2).reshape(rows, columns)
+    codes = codes.reshape(rows, columns // 8, 2, 4).transpose(2, 3)
+    codes = codes.reshape(rows, columns // 32, 4, 4, 2).transpose(2, 3)
+    return codes.reshape(rows, columns)
+
+
+def zeros_width(columns: int, group: int) -> int:
+    """Words of zero points a row that gemv pads to: AutoAWQ's `calculate_zeros_width`."""
+    multiple = {32: 4, 64: 2}.get(group, 1)
+    width = -(-(columns // group) // 8)
+    return -(-width // multiple) * multiple
