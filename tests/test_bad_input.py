@@ -214,7 +214,7 @@ CONFIGS: list[tuple[str, str | bytes, str]] = [
     ("white space", "  \n", "not JSON"),
     ("not JSON", '{"model_type": "llama"', "not JSON"),
     ("text after", changed() + "\nx", "the JSON ends at line 2, column 1, and 1 more characters follow"),
-    ("two objects", changed() * 2, "goes on after its end: the JSON ends at line 1"),
+    ("two objects", changed() * 2, "has text after its end: the JSON ends at line 1"),
     ("array", "[]", "not a JSON object"),
     ("null", "null", "not a JSON object"),
     ("text", '"llama"', "not a JSON object"),
@@ -247,7 +247,7 @@ CONFIGS: list[tuple[str, str | bytes, str]] = [
     (
         "layer_types too short",
         changed(model_type="qwen2", layer_types=["full_attention"]),
-        "layer_types has 1 entries for 2 layers (num_hidden_layers)",
+        "layer_types has 1 entry, but num_hidden_layers is 2",
     ),
     ("layer_types a number", changed(model_type="qwen2", layer_types=2), "'layer_types' is 2, not a list"),
     ("vocab_size null", changed(vocab_size=None), "'vocab_size' is null"),

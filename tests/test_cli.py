@@ -79,8 +79,8 @@ MiniForCausalLM · safetensors · 30.7 kB · F32
 | mlp ~ | 2 | 2,048 | 26.7 % | 8.19 kB |
 | total | 8 | 7,680 |  | 30.7 kB |
 
-- **warning** `unknown-architecture`: model type 'mini' is not declared: roles are inferred from names, and elements \
-are counted as they are stored *nothing that is stored is checked against config.json*
+- **warning** `unknown-architecture`: model type 'mini' is not declared: roles are guessed from names, and \
+parameters are counted as stored *the tensors were not checked against config.json*
 """
 
 

@@ -97,7 +97,7 @@ def test_an_index_that_permutes_its_shards(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(LLAMA))
     done = run_bounded(tmp_path, "check", tmp_path, "--format", "json")
     assert_cheap(done)
-    assert "50,000 tensors that lie in another shard" in done.out
+    assert "50,000 tensors that are in a different shard" in done.out
 
 
 def test_shapes_that_all_differ(tmp_path: Path) -> None:

@@ -55,9 +55,9 @@ Model('fixtures/llama': llama, safetensors, 30 tensors, 28,296 parameters)
 Tensors(30: 'model.embed_tokens.weight', 'model.layers.0.self_attn.k_proj.weight', 'model.layers.0.self_attn.o_proj.weight', …)
 Tensor('model.norm.weight', role='final_norm', dtype='BF16', shape=(24,))
 2 findings:
-  info    config-missing: there is no generation_config.json beside the weights
-  info    config-missing: there is no tokenizer beside the weights
-Finding(info config-missing: there is no tokenizer beside the weights)
+  info    config-missing: generation_config.json is missing
+  info    config-missing: the tokenizer is missing
+Finding(info config-missing: the tokenizer is missing)
 Parameters(total=28296, active=28296, non_embedding=16008, auxiliary=0, buffers=0, stored_elements=28296, bits_per_parameter=16.0)
 RoleShare(role='token_embedding', tensors=1, parameters=6144, bytes=12288, inferred=False)
 'embedding'

@@ -21,7 +21,7 @@ MAX_CONFIG = 10_000_000
 GIT_LFS = b"version https://git-lfs"
 # Half of a surrogate pair, if the other half does not stand beside it.
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-ZERO = "a size or count that others are divided by is 0"
+ZERO = "a size or count that is used as a divisor is 0"
 # What Python itself raises where values do not go together.
 FAULTS = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
 
@@ -150,7 +150,9 @@ class Config:
         self.read.add(self.prefix + key)
         value = self.data.get(key)
         if not isinstance(value, dict):
-            raise self.error(f"lacks {self.prefix + key!r}, which {self.model_type or 'the model'} needs as an object")
+            raise self.error(
+                f"lacks {self.prefix + key!r}, which {self.model_type or 'the model'} needs as a JSON object"
+            )
         return Config(value, source=self.source, prefix=f"{self.prefix}{key}.", read=self.read)
 
     def with_defaults(
@@ -186,7 +188,7 @@ class Config:
         except ZeroDivisionError as error:
             raise self.error(ZERO) from error
         except FAULTS as error:
-            last = f"; the key read last is {self.read.last!r}" if self.read.last else ""
+            last = f", after reading {self.read.last!r}" if self.read.last else ""
             why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             raise self.error(f"its values do not describe a {model_type} model ({why:.200}){last}") from error
 
@@ -229,13 +231,13 @@ def _not_json(error: json.JSONDecodeError) -> str:
         return f"not JSON ({error})"
     rest = error.doc[error.pos :]
     return (
-        f"goes on after its end: the JSON ends at line {error.lineno}, column {error.colno}, "
+        f"has text after its end: the JSON ends at line {error.lineno}, column {error.colno}, "
         f"and {len(rest):,} more characters follow ({rest.strip()[:40]!r})"
     )
 
 
 def _invalid(path: Path, what: str) -> ConfigError:
-    return ConfigError(what, where=path, hint="restore it from the model's repository", code="config-invalid")
+    return ConfigError(what, where=path, hint="download it again from the model's repository", code="config-invalid")
 
 
 def _decoded(raw: bytes, path: Path) -> object:
@@ -254,12 +256,14 @@ def _decoded(raw: bytes, path: Path) -> object:
     except RecursionError:
         raise _invalid(path, "nested too deeply") from None
     except UnicodeEncodeError:
-        raise _invalid(path, "holds one half of a surrogate pair (\\ud800 to \\udfff), which is no text") from None
+        raise _invalid(
+            path, "contains half of a surrogate pair (\\ud800 to \\udfff), which is not valid text"
+        ) from None
     except RepeatedKeyError as error:
         raise ConfigError(
             str(error),
             where=path,
-            hint="loaders take the last: remove one of the two",
+            hint="loaders use the last one: remove one of the two",
             code="config-invalid",
         ) from None
     except json.JSONDecodeError as error:
@@ -282,7 +286,7 @@ def read_config(path: Path) -> Config:
     except OSError as error:
         raise _invalid(path, f"cannot be read ({error.strerror})") from None
     if not raw:
-        raise _invalid(path, "empty, or too large for a config")
+        raise _invalid(path, "is empty, or too large for a config")
     if raw.startswith(GIT_LFS):
         raise ConfigError(
             "a Git LFS pointer, not the file", where=path, hint="run `git lfs pull`", code="config-invalid"

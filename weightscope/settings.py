@@ -44,7 +44,7 @@ def find_settings(start: Path | None, *, note: Callable[[str], object] | None = 
                 if name == "weightscope.toml":
                     raise UsageError(f"cannot be read ({error})", where=path, hint="fix the file") from None
                 if note:
-                    note(f"{path}: passed over, cannot be read ({error})")
+                    note(f"{path}: ignored, because it cannot be read ({error})")
                 continue
             if table is not None:
                 return _convert(table, path)
@@ -57,7 +57,7 @@ def _convert(table: dict[str, Any], path: Path) -> Settings:
         Policy.of(settings.fail_on, settings.ignore)
     except msgspec.ValidationError as error:
         raise UsageError(
-            f"not settings of weightscope ({error})", where=path, hint="known are fail-on, ignore, values"
+            f"not valid settings ({error})", where=path, hint="the settings are fail-on, ignore and values"
         ) from None
     except UsageError as error:
         raise UsageError(error.what, where=path, hint=error.hint) from None

@@ -121,7 +121,7 @@ def test_peft_copies(name: str, suffix: str, shards: int, saved: Any, tmp_path: 
         (
             "prefix-mismatch",
             "error",
-            "contain '.modules_to_save.default.', which PEFT writes; an older copy of 1 lies beside",
+            "contain '.modules_to_save.default.', which PEFT writes; an older copy of 1 is stored too",
         ),
     )
     assert torch.equal(weightscope.open(tmp_path).tensors[table].torch(), values)
@@ -132,7 +132,7 @@ def test_peft_copies(name: str, suffix: str, shards: int, saved: Any, tmp_path: 
 def test_only_the_head_is_stored(name: str, suffix: str, shards: int, saved: Any, tmp_path: Path) -> None:
     plant = Plant.of(saved(name), tmp_path, suffix, shards)
     plant.tensors["lm_head.weight"] = plant.tensors.pop(FAMILIES[name][1])
-    one(plant, ("tie-mismatch", "info", "the tied embedding is stored as lm_head.weight alone"))
+    one(plant, ("tie-mismatch", "info", "the tied embedding is stored only as lm_head.weight"))
     model = weightscope.open(tmp_path)
     assert model.parameters == weightscope.open(saved(name)).parameters
     assert (model.tying.tied, model.tying.evidence) == (True, "absent-head")
@@ -144,7 +144,7 @@ def test_a_tied_head_of_other_values(name: str, suffix: str, shards: int, saved:
     plant = Plant.of(saved(name), tmp_path, suffix, shards)
     table = plant.tensors[FAMILIES[name][1]]
     plant.tensors["lm_head.weight"] = table + 1
-    one(plant, ("tie-mismatch", "info", "lm_head.weight is stored all the same (not compared without --values)"))
+    one(plant, ("tie-mismatch", "info", "lm_head.weight is stored too (values not compared without --values)"))
     (finding,) = plant.findings(values=True)
     assert (finding.code, finding.severity) == ("tie-mismatch", "error")
     model = weightscope.open(tmp_path)
@@ -215,7 +215,7 @@ def test_an_index_of_an_older_save(name: str, suffix: str, saved: Any, tmp_path:
     plant.write_index(dict.fromkeys(plant.tensors, f"{plant.stem}-00001-of-00001.{suffix}"))
     findings = [f for f in weightscope.open(tmp_path, tolerant=True).check() if f.code != "config-missing"]
     assert [(f.code, f.severity) for f in findings] == [("other-weights", "error")]
-    assert f"{plant.index} is of another save: its files are not here; 3 files" in findings[0].message
+    assert f"{plant.index} is from another save, and its files are missing; 3 files" in findings[0].message
     assert weightscope.open(tmp_path).parameters == weightscope.open(saved(name)).parameters
 
 
@@ -232,7 +232,7 @@ def test_one_file_beside_shards(name: str, suffix: str, saved: Any, tmp_path: Pa
 def test_a_set_of_another_format_is_a_note(name: str, shards: int, saved: Any, tmp_path: Path) -> None:
     Plant.of(saved(name), tmp_path, "bin", shards).write()
     plant = Plant.of(saved(name), tmp_path, "safetensors", shards)
-    one(plant, ("other-weights", "info", "a set of another format"))
+    one(plant, ("other-weights", "info", "the weights in another format"))
 
 
 @families
@@ -240,4 +240,4 @@ def test_a_whole_bin_beside_a_stale_index(name: str, saved: Any, tmp_path: Path)
     plant = Plant.of(saved(name), tmp_path, "bin")
     places = dict.fromkeys(plant.tensors, "model-00001-of-00001.safetensors")
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
-    one(plant, ("other-weights", "error", "model.safetensors.index.json is of another save"))
+    one(plant, ("other-weights", "error", "model.safetensors.index.json is from another save"))

@@ -49,7 +49,7 @@ def test_an_index_without_metadata(metadata: str | None, model: Path) -> None:
     with pytest.raises((KeyError, TypeError)):
         loaded(model)
     assert codes(model) == [("malformed-index", "error")]
-    assert "transformers does not load it" in next(f.message for f in check(model).findings if f.severity == "error")
+    assert "transformers cannot load it" in next(f.message for f in check(model).findings if f.severity == "error")
     # Any metadata will do: nobody reads the total.
     (model / INDEX).write_text(json.dumps(index | {"metadata": {}}))
     assert loaded(model)["missing"] == set()

@@ -313,14 +313,14 @@ def test_the_likely_truth(name: str, key: str, value: int, roles: str, truth: in
     model = damaged(next(tiny for tiny in TINY if tiny.name == name))
     model.config[key] = value
     findings = [finding for finding in model.findings() if finding.code == "shape-mismatch"]
-    assert {f.hint for f in findings} == {f"every {roles} fits {key} = {truth}; the config says {value}"}
+    assert {f.hint for f in findings} == {f"every {roles} fits {key} = {truth}; config.json says {value}"}
 
 
 def test_two_wrong_keys_are_said_together_and_three_are_not_guessed(damaged: Any) -> None:
     model = damaged(next(tiny for tiny in TINY if tiny.name == "llama"))
     model.config |= {"intermediate_size": 64, "vocab_size": 99}
     (hint,) = {finding.hint for finding in model.findings() if finding.code == "shape-mismatch"}
-    assert "fits vocab_size = 101 and intermediate_size = 52; the config says 99, 64" in hint
+    assert "fits vocab_size = 101 and intermediate_size = 52; config.json says 99, 64" in hint
     model.config |= {"hidden_size": 48}
     (hint,) = {finding.hint for finding in model.findings() if finding.code == "shape-mismatch"}
     assert hint == "config.json and weights describe different models"

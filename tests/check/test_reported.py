@@ -88,7 +88,7 @@ def test_peft_not_merged(plant: Any) -> None:
     finding = alone(model.findings())
     assert (finding.code, finding.severity) == ("prefix-mismatch", "error")
     assert finding.message == (
-        "a model that PEFT still wraps, its LoRA adapter not merged: 20,856 parameters of the model and 576 of the "
+        "still wrapped by PEFT, with a LoRA adapter that is not merged: 20,856 parameters of the model and 576 of the "
         "adapter, under names with 'base_model.model.' and 'base_layer.'"
     )
     opened = weightscope.open(model.path)
@@ -113,7 +113,7 @@ def test_a_near_namesake(plant: Any) -> None:
     finding, unexpected = model.findings()
     assert (finding.code, finding.tensors) == ("missing-tensor", ("backbone.embeddings.weight",))
     assert (unexpected.code, unexpected.tensors) == ("unexpected-tensor", ("backbone.embedding.weight",))
-    assert finding.hint.startswith("backbone.embedding.weight is stored, which may be meant")
+    assert finding.hint.startswith("backbone.embedding.weight is stored and may be meant")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_pad_token_without_a_row(name: str, severity: str, plant: Any) -> None
     model.config["pad_token_id"] = 101
     finding = alone(model.findings())
     assert (finding.code, finding.severity) == ("config-invalid", severity)
-    assert finding.message == "config.json: pad_token_id 101 is beyond the 101 rows of the embedding"
+    assert finding.message == "config.json: pad_token_id 101 is out of range of the 101 embedding rows"
 
 
 def test_which_classes_refuse_a_pad_token_without_a_row() -> None:
@@ -169,7 +169,7 @@ def test_the_tokenizer_ends_elsewhere(plant: Any) -> None:
     model.beside["tokenizer_config.json"] = json.dumps({"eos_token": "<turn-end>"})
     finding = alone(model.findings())
     assert (finding.code, finding.severity) == ("config-invalid", "info")
-    assert finding.message == "tokenizer_config.json ends on '<turn-end>' (id 95), generation on [2]"
+    assert finding.message == "eos_token of tokenizer_config.json is '<turn-end>' (id 95), but generation ends at [2]"
     model.beside["tokenizer_config.json"] = json.dumps({"eos_token": {"content": "<turn-end>"}})
     assert alone(model.findings()).actual == 95
     added[0]["id"] = 2
@@ -183,7 +183,7 @@ def test_pointers_in_place_of_the_tokenizer(plant: Any) -> None:
     model.beside |= {"tokenizer.json": LFS, "tokenizer.model": LFS}
     finding = alone(model.findings())
     assert (finding.code, finding.severity) == ("config-invalid", "error")
-    assert finding.message == "in place of the tokenizer, Git LFS pointers: tokenizer.json, tokenizer.model"
+    assert finding.message == "Git LFS pointers instead of tokenizer files: tokenizer.json, tokenizer.model"
     assert finding.hint == "run `git lfs pull`"
 
 
@@ -191,8 +191,8 @@ def test_pointers_in_place_of_the_tokenizer(plant: Any) -> None:
     ("files", "words"),
     [
         ({"vocab.json": {"a": 100}}, None),
-        ({"vocab.json": {"a": 101}}, "vocab.json has ids up to 101, the embedding has 101 rows (vocab_size)"),
-        ({"vocab.json": {"a": 1}, "added_tokens.json": {"[PAD]": 101}}, "added_tokens.json has ids up to 101"),
+        ({"vocab.json": {"a": 101}}, "vocab.json has token ids up to 101, but the embedding has 101 rows (vocab_size)"),
+        ({"vocab.json": {"a": 1}, "added_tokens.json": {"[PAD]": 101}}, "added_tokens.json has token ids up to 101"),
         ({"tokenizer.json": {"model": {"vocab": {"a": 1}}}, "added_tokens.json": {"x": 200}}, "ids up to 200"),
         ({"vocab.json": []}, "vocab.json cannot be read"),
     ],
@@ -225,7 +225,7 @@ def test_head_dim_that_the_config_does_not_give(plant: Any) -> None:
     assert hints == {
         (
             "shape-mismatch",
-            "every q_proj and k_proj and v_proj and o_proj fits head_dim = 10, which config.json does not give",
+            "every q_proj and k_proj and v_proj and o_proj fits head_dim = 10, which config.json leaves out",
         )
     }
 
@@ -237,7 +237,7 @@ def test_two_wrong_keys_together(plant: Any) -> None:
     assert (
         "intermediate_size = 52 and vocab_size = 101" in hint or "vocab_size = 101 and intermediate_size = 52" in hint
     )
-    assert hint.endswith(("the config says 60, 128", "the config says 128, 60"))
+    assert hint.endswith(("config.json says 60, 128", "config.json says 128, 60"))
 
 
 def test_layer_types_of_another_length(plant: Any) -> None:
@@ -247,7 +247,7 @@ def test_layer_types_of_another_length(plant: Any) -> None:
     finding = alone(model.findings())
     layers = model.config["num_hidden_layers"]
     assert (finding.code, finding.severity) == ("config-invalid", "error")
-    assert finding.message.endswith(f"layer_types has {layers + 1} entries for {layers} layers (num_hidden_layers)")
+    assert finding.message.endswith(f"layer_types has {layers + 1} entries, but num_hidden_layers is {layers}")
 
 
 def test_a_layer_of_another_model(plant: Any) -> None:
@@ -258,8 +258,8 @@ def test_a_layer_of_another_model(plant: Any) -> None:
             model.tensors[name] = torch.ones([2 * size for size in tensor.shape])
     finding = alone(model.findings())
     assert finding.code == "shape-mismatch"
-    assert finding.message.startswith("layer 2 has other sizes than all others: model.layers.2.")
-    assert "no key of the config makes both fit" in finding.hint
+    assert finding.message.startswith("layer 2 has different sizes than all other layers: model.layers.2.")
+    assert "no change of config.json makes both fit" in finding.hint
 
 
 def test_structured_pruning(plant: Any) -> None:
@@ -272,7 +272,7 @@ def test_structured_pruning(plant: Any) -> None:
         if "down_proj" in name:
             model.tensors[name] = tensor[:, : 52 - 8 * layer]
     finding = alone(model.findings())
-    assert finding.message.startswith("each layer has a width of its own, as structured pruning leaves it")
+    assert finding.message.startswith("the layers have different widths, as after structured pruning")
 
 
 def test_block_scales_renamed(tmp_path: Path) -> None:
@@ -356,7 +356,7 @@ def test_other_frameworks_files_are_named(name: str, words: str, plant: Any) -> 
     (model.write() / "model.safetensors").rename(model.path / name)
     finding = alone([f for f in _check(model.path) if f.code != "config-missing"])
     assert (finding.code, finding.severity) == ("missing-shard", "error")
-    assert finding.message == f"a config.json and no weight file that is read: {words}"
+    assert finding.message == f"there is a config.json but no weight file in a supported format: {words}"
 
 
 def test_two_sets_of_shards_without_an_index(plant: Any) -> None:
@@ -403,7 +403,7 @@ def test_a_key_of_the_architecture_that_is_not_read(keys: dict[str, Any], said: 
     model.config |= keys
     findings = model.findings()
     assert [(f.code, f.severity) for f in findings] == ([("config-invalid", "info")] if said else [])
-    assert all(f.message == f"config.json says {said}, which llama does not read" for f in findings)
+    assert all(f.message == f"config.json says {said}, but llama ignores this key" for f in findings)
 
 
 @pytest.mark.parametrize(
@@ -422,15 +422,13 @@ def test_the_language_part_of_an_undeclared_wrapper(spelled: Callable[[str], str
     model.tensors["visual.blocks.0.attn.qkv.weight"] = torch.ones(12, 4)
     finding = alone(model.findings())
     assert (finding.code, finding.severity) == ("unknown-architecture", "error")
-    assert finding.message == (
-        "model type 'new_vl' is not declared: only its language model is read by a declaration, as qwen2"
-    )
+    assert finding.message == ("model type 'new_vl' is not declared: only its language model is checked, as qwen2")
     opened = weightscope.open(model.path)
     assert opened.parameters.total == weights + 48
     assert not opened.summary().model.recognized
     assert opened.tensors[spelled("model.layers.1.mlp.up_proj.weight")].inferred is False
     assert {c.component for c in opened.components} == {"embedding", "vision", "attention", "mlp", "norm", "head"}
-    with pytest.raises(weightscope.WeightscopeError, match="a forward pass needs a declared model"):
+    with pytest.raises(weightscope.WeightscopeError, match="forward does not support this model"):
         opened.forward([1, 2])
 
 
@@ -516,13 +514,13 @@ def test_an_adapter_saved_as_the_model(plant: Any) -> None:
     model = plant("llama")
     model.tensors = {"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight": torch.ones(4, 24)}
     finding = alone(model.findings())
-    assert finding.hint == "these are the weights of a LoRA adapter: name the directory of its base model"
+    assert finding.hint == "these are the weights of a LoRA adapter: give the directory of its base model"
 
 
 def test_transposed_matrices(plant: Any) -> None:
     model = plant("gpt2")
     model.tensors = {n: t.t() if "c_fc.weight" in n else t for n, t in model.tensors.items()}
-    assert alone(model.findings()).hint.startswith("stored transposed")
+    assert alone(model.findings()).hint.startswith("the matrices are stored transposed")
 
 
 # What transformers' class of a type says where a config says nothing, if that changes something.

@@ -54,7 +54,7 @@ def test_a_wrong_number_of_layers_is_one_error(layers: int, code: str, model: Pa
     assert (finding.code, finding.severity) == (code, "error")
     assert (finding.expected, finding.actual) == (layers, 3)
     assert finding.config == ("num_hidden_layers",)
-    assert finding.message == f"model.layers has 3 layers, num_hidden_layers says {layers}"
+    assert finding.message == f"found 3 layers in model.layers, but num_hidden_layers is {layers}"
 
 
 def test_two_keys_that_would_both_fit_are_both_said(tmp_path: Path) -> None:
@@ -80,9 +80,7 @@ def test_an_absent_key_is_said_to_be_absent(model: Path) -> None:
     del config["intermediate_size"]
     (model / "config.json").write_text(json.dumps(config))
     (hint,) = {f.hint for f in check(model).findings if f.code == "shape-mismatch"}
-    assert (
-        hint == "every gate_proj and up_proj and down_proj fits intermediate_size = 52, which config.json does not give"
-    )
+    assert hint == "every gate_proj and up_proj and down_proj fits intermediate_size = 52, which config.json leaves out"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +114,7 @@ def test_one_damaged_tensor_of_a_group_is_named(model: Path) -> None:
     edit_tensors(model / FIRST, lambda t: t.update({name: t[name][:5].clone()}))
     (finding,) = [f for f in check(model).findings if f.code == "shape-mismatch"]
     assert finding.tensors == (name,)
-    assert finding.message.startswith(f"{name}: is [5, 24], the config says [24, 24]")
+    assert finding.message.startswith(f"{name}: is [5, 24], but config.json gives [24, 24]")
     assert "damaged" in finding.hint
 
 

@@ -47,7 +47,7 @@ def test_a_pyproject_that_cannot_be_read_is_passed_over(
     # The settings above it are the nearest that there are.
     assert code == 1
     assert out.startswith(f"{FIXTURES / 'llama'}   failed")
-    assert err.startswith(f"weightscope: {tmp_path}/deeper/pyproject.toml: passed over, cannot be read (")
+    assert err.startswith(f"weightscope: {tmp_path}/deeper/pyproject.toml: ignored, because it cannot be read (")
     assert said in err
     assert err.count("\n") == 1
     assert err[:-1].isprintable()

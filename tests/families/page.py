@@ -33,14 +33,14 @@ HEAD = """\
 Written by `python -m tests.families.page` from the registry, the families' code and the tests' tables; a test fails
 when it is out of date.
 
-For each model type: the file that declares it; what its names, shapes and counts are held against; what its logits are
-held against; what it refuses, by name, rather than approximate. *tiny* are small random models that transformers
-{version} builds and saves; a type that it does not know is held against one with the same maths, its tensors rewritten
-under the published names (*as …*). *configs* and *indexes* are published ones: a config's count, an index's names and
-total size.
+For each model type: the file that declares it; what its names, shapes and counts are tested against; what its logits
+are tested against; and what it refuses by name instead of approximating. *tiny*: small random models that transformers
+{version} builds and saves. A type that transformers does not have is tested against one with the same maths, its
+tensors renamed to the published names (*as …*). *configs* and *indexes* are published ones: a config gives a count, an
+index gives names and total size.
 
-Any type refuses an activation, a rope scaling or a task's head that is not implemented. A type
-that is not here is read all the same, with roles inferred from names.
+Any type refuses an activation, a rope scaling or a task's head that is not implemented. Other types are read too, with
+roles guessed from names.
 
 | type | file | names, shapes, counts | logits | refused |
 | --- | --- | --- | --- | --- |

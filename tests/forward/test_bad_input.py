@@ -73,8 +73,8 @@ def test_more_tokens_than_learned_positions(saved: Callable[[str], Path], run: R
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ("fixtures/llama/config.json", "fixtures/llama/config.json: a forward pass needs weights"),
-        ("fixtures/mini", "fixtures/mini: a forward pass needs a declared model (model type 'mini' is not declared)"),
+        ("fixtures/llama/config.json", "fixtures/llama/config.json: forward needs weights, and there are none here"),
+        ("fixtures/mini", "fixtures/mini: forward does not support this model (model type 'mini' is not declared)"),
         ("fixtures/llama/model.safetensors.index.json", None),
         ("fixtures/nowhere", "fixtures/nowhere"),
     ],
@@ -109,7 +109,7 @@ def test_a_misshapen_tensor_is_named_with_its_shape(changed: Callable[..., Path]
         state[name] = state[name][:-1]
 
     error = fails(run, changed("llama", cut))
-    assert f"{name}: is [51, 24], the config says [52, 24] (intermediate_size × hidden_size)" in error
+    assert f"{name}: is [51, 24], but config.json gives [52, 24] (intermediate_size × hidden_size)" in error
 
 
 def test_a_file_that_is_cut_while_it_is_read(changed: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:

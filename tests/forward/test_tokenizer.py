@@ -151,7 +151,7 @@ def test_a_hostile_tokenizer_ends_in_one_line(name: str, with_tokenizer: Path, r
         status, out, error = run("forward", with_tokenizer, "--prompt", PROMPT)
     assert (status, out, error.count("\n")) == (2, "", 1)
     assert f"tokenizer.json: {said}" in error
-    assert error.endswith("; restore it from the model's repository, or give --tokens 1,2,3\n")
+    assert error.endswith("; download it again from the model's repository, or give --tokens 1,2,3\n")
 
 
 def test_nothing_of_the_library_reaches_the_terminal(with_tokenizer: Path) -> None:

@@ -57,7 +57,7 @@ DTYPE = Finding(
 UNEXPECTED = Finding(
     code="unexpected-tensor",
     severity="warning",
-    message="1 tensor that the config's architecture does not have: extra",
+    message="1 tensor not in the architecture of config.json: extra",
     tensors=("extra",),
 )
 CONFIG = '{\n  "hidden_size": 24,\n  "num_key_value_heads": 6,\n  "head_dim": 4,\n  "dtype": "bfloat16"\n}\n'
@@ -96,8 +96,8 @@ the config says [24, 24]%0Aevery k_proj and v_proj fits num_key_value_heads = 2
 ::warning file=models/a/model.safetensors.index.json,title=size-mismatch::model.safetensors.index.json says total_size \
 8, the tensors take 16 bytes (100%25 more)%0Arewrite the index
 ::notice file=models/a/config.json,line=5,title=dtype-mismatch::the weights are stored in F32, the config says BF16
-::warning file=models/b c/model.safetensors,title=unexpected-tensor::1 tensor that the config's architecture does not \
-have: extra
+::warning file=models/b c/model.safetensors,title=unexpected-tensor::1 tensor not in the \
+architecture of config.json: extra
 weightscope check: 3 models, 1 failed; 1 error, 2 warnings, 1 note
 """
 SARIF_RESULTS = [
@@ -133,7 +133,7 @@ SARIF_RESULTS = [
         "ruleId": "unexpected-tensor",
         "ruleIndex": 1,
         "level": "warning",
-        "message": {"text": "1 tensor that the config's architecture does not have: extra"},
+        "message": {"text": "1 tensor not in the architecture of config.json: extra"},
         "locations": [
             {
                 "physicalLocation": {
@@ -174,7 +174,7 @@ config: dtype</system-out>
   </testsuite>
   <testsuite name="models/b c" tests="1" failures="0" errors="0" skipped="0">
     <testcase classname="models/b c" name="unexpected-tensor">
-      <system-out>warning: 1 tensor that the config's architecture does not have: extra
+      <system-out>warning: 1 tensor not in the architecture of config.json: extra
 tensors: extra</system-out>
     </testcase>
   </testsuite>
@@ -295,7 +295,7 @@ def test_junit_fails_with_the_worst_there_is() -> None:
     ]
     failure = root.find(".//failure")
     assert failure is not None
-    assert failure.get("message") == "2 findings, first: 1 tensor that the config's architecture does not have: extra"
+    assert failure.get("message") == "2 findings, first: 1 tensor not in the architecture of config.json: extra"
 
 
 @pytest.mark.usefixtures("here")

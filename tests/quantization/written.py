@@ -53,8 +53,10 @@ def weight_of(shape: torch.Size | tuple[int, ...], *, transposed: bool = False) 
 
 
 def scheme_of(written: Written) -> Scheme:
-    """The scheme that the settings give a weight of the expected shape."""
-    method = method_of(Config({"quantization_config": written.settings}))
+    """The scheme that the settings give a weight of the expected shape; quanto's are in a file of their own."""
+    named = "quant_method" in written.settings
+    config = Config({"quantization_config": written.settings} if named else {})
+    method = method_of(config, lambda file: None if named or file != "quanto_qmap.json" else written.settings)
     assert method is not None
     assert not method.missing
     scheme = method.scheme(weight_of(written.expected.shape), MODULE)

@@ -72,13 +72,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
             UsageError: no such severity or code.
         """
         if fail_on not in SEVERITIES:
-            raise UsageError(f"fail-on {fail_on!r} is none of {', '.join(SEVERITIES)}")
+            raise UsageError(f"fail-on {fail_on!r} is not one of {', '.join(SEVERITIES)}")
         pairs = []
         for text in ignored:
             code, _, pattern = text.partition(":")
             known_code(code)
             if text.endswith(":"):
-                raise UsageError(f"--ignore {text!r} has an empty pattern", hint="leave the colon out to ignore all")
+                raise UsageError(f"--ignore {text!r} has an empty pattern", hint="remove the colon to ignore all")
             pairs.append((code, pattern or None))
         return cls(fail_on=fail_on, ignored=tuple(pairs))
 
@@ -116,8 +116,8 @@ def known_code(code: str, *, forward: bool = False) -> str:
 
         near = get_close_matches(code, known, n=2)
         raise UsageError(
-            f"no finding has the code {code!r}",
-            hint=f"did you mean {' or '.join(near)}?" if near else f"codes are {', '.join(known)}",
+            f"there is no code {code!r}",
+            hint=f"did you mean {' or '.join(near)}?" if near else f"the codes are {', '.join(known)}",
         )
     return code
 

@@ -98,7 +98,7 @@ def equal_bytes(checkpoint: Checkpoint, left: str, right: str, progress: Progres
                 raise CheckpointError(
                     f"ends before the values of {left if len(one) != size else right}",
                     where=path_a if len(one) != size else path_b,
-                    hint="has the file changed since it was opened?",
+                    hint="the file may have changed since it was opened",
                     code="truncated-file",
                 )
             if one != other:

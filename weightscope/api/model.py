@@ -191,9 +191,9 @@ class Model(Suggesting):
         require_here(*(file.remote for file in self.checkpoint.files))
         if self.declaration is None or self.declaration.part:
             why = f" ({self._notices[0].message.partition(':')[0]})" if self._notices else ""
-            raise NotImplementedByWeightscope(f"a forward pass needs a declared model{why}", where=self.reference)
+            raise NotImplementedByWeightscope(f"forward does not support this model{why}", where=self.reference)
         if not self.checkpoint.files:
-            raise UsageError("a forward pass needs weights", where=self.reference)
+            raise UsageError("forward needs weights, and there are none here", where=self.reference)
         if adapter_weights(self._subject()):
             raise NotImplementedByWeightscope(
                 "the LoRA adapter in these weights is not merged, and forward does not apply it",

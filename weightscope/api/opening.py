@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 # Lists that have an entry for each layer.
 PER_LAYER = ("layer_types", "layers_block_type", "mlp_layer_types", "no_rope_layers")
-STORED = "roles are inferred from names, and elements are counted as they are stored"
+STORED = "roles are guessed from names, and parameters are counted as stored"
 
-UNCHECKED = "nothing that is stored is checked against config.json"
+UNCHECKED = "the tensors were not checked against config.json"
 
 
 def open_model(
@@ -39,7 +39,7 @@ def open_model(
     """
     reference = shown(str(path))
     if not reference:
-        raise UsageError("an empty path names no model", hint="name a checkpoint directory, or . for this one")
+        raise UsageError("the path is empty", hint="give a checkpoint directory, or . for the current one")
     checkpoint = _open(path, variant, progress, tolerant=tolerant)
     from weightscope.api.model import Model
 
@@ -91,9 +91,9 @@ def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> 
         declaration, what = None, error.what
     if declaration is None and alone:
         raise WeightscopeError(
-            f"{what}, and without weights there is nothing to read",
+            f"{what}, and there are no weights to read",
             where=config.source,
-            hint="name the directory that holds the weights",
+            hint="give the directory with the weights",
             code="unknown-architecture",
         )
     if declaration is None:
@@ -103,8 +103,8 @@ def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> 
         if declaration is None:
             notices.append(_notice(what, STORED))
         else:
-            told = f"only its language model is read by a declaration, as {declaration.family.model_type}"
-            notices.append(_notice(what, told, "its other parts are not checked against config.json"))
+            told = f"only its language model is checked, as {declaration.family.model_type}"
+            notices.append(_notice(what, told, "its other parts were not checked against config.json"))
     return declaration
 
 
@@ -142,9 +142,10 @@ def _explained(config: Config | None, error: ConfigError) -> ConfigError:
         for key in PER_LAYER:
             listed = part.get(key)
             if isinstance(listed, list) and isinstance(depth, int) and len(listed) != depth and key in error.what:
+                entries = "1 entry" if len(listed) == 1 else f"{len(listed):,} entries"
                 return config.error(
-                    f"{prefix}{key} has {len(listed):,} entries for {depth:,} layers (num_hidden_layers)",
-                    f"give {key} one entry a layer, or correct num_hidden_layers",
+                    f"{prefix}{key} has {entries}, but num_hidden_layers is {depth:,}",
+                    f"give {key} one entry per layer, or correct num_hidden_layers",
                 )
     return error
 
@@ -163,6 +164,6 @@ def _no_config(checkpoint: Checkpoint) -> Finding:
     return Finding(
         code="config-missing",
         severity="warning",
-        message="no config.json beside the weights: roles are inferred from names",
+        message="there is no config.json beside the weights: roles are guessed from names",
         hint=f"put the model's config.json into {checkpoint.folder.where}",
     )

@@ -69,7 +69,7 @@ class LocalFile:
                 raise CheckpointError(
                     f"ends {stop - start - len(data):,} bytes early",
                     where=self._path,
-                    hint="has the file changed since it was opened?",
+                    hint="the file may have changed since it was opened",
                     code="truncated-file",
                 )
             data += more

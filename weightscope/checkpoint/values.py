@@ -254,7 +254,7 @@ def _fill(view: memoryview, file: FileIO, path: Path) -> None:
             raise CheckpointError(
                 f"ends {len(view) - done:,} bytes early",
                 where=path,
-                hint="has the file changed since it was opened?",
+                hint="the file may have changed since it was opened",
                 code="truncated-file",
             )
         done += count
@@ -278,7 +278,7 @@ def _unreadable(path: Path, start: int, stop: int, error: Exception) -> Checkpoi
     return CheckpointError(
         f"bytes {start:,} to {stop:,} cannot be read ({error})",
         where=path,
-        hint="has the file changed since it was opened?",
+        hint="the file may have changed since it was opened",
         code="truncated-file",
     )
 

@@ -67,7 +67,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
             if key not in config:
                 own = self.attribute_map.get(key, key)
                 raise config.error(
-                    f"lacks {own!r}, which {self.model_type} needs", "restore it from the model's repository"
+                    f"lacks {own!r}, which {self.model_type} needs", "download it again from the model's repository"
                 )
         with config.describing(self.model_type):
             return self.build(config, self.roots[0] if root is None else root)
@@ -258,7 +258,9 @@ def _check_shapes(slots: Iterable[Slot], config: Config) -> None:
             if not isinstance(size, int) or not 0 <= size <= MAX_DIMENSION:
                 shown = f"{size!r:.60}" if not isinstance(size, int) else "negative" if size < 0 else "too large"
                 keys = f" ({', '.join(size.keys)})" if isinstance(size, Size) and size.keys else ""
-                raise config.error(f"a dimension of {slot.template} is {shown}{keys}", "no such model can be built")
+                raise config.error(
+                    f"a dimension of {slot.template} is {shown}{keys}", "a model with these sizes cannot be built"
+                )
 
 
 def _pieces(slot: Slot, method: Method | None) -> tuple[Piece, ...]:

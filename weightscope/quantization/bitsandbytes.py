@@ -18,13 +18,11 @@ from weightscope.checkpoint.dtypes import DTYPE_BITS, TORCH_NAMES
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.quantization.common.coverage import CORE, TABLES, oriented, role_of
-from weightscope.quantization.common.excluded import Excluded
+from weightscope.quantization.common.coverage import Linears, oriented
 from weightscope.quantization.common.four_bit import Form, FourBit
-from weightscope.quantization.common.method import Told, is_matrix
+from weightscope.quantization.common.method import Told
 from weightscope.quantization.common.reading import read_optional, read_parts, refuse
 from weightscope.quantization.common.settings import flag, word
-from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Bounds, Kind, Stored
 
@@ -54,11 +52,9 @@ def method(config: Config, settings: dict[str, Any]) -> BitsAndBytes:
     if four == eight:
         which = "both 4 and 8 bits" if four else "neither 4 nor 8 bits"
         raise UndeclaredError(f"quantization 'bitsandbytes' with {which} is not implemented", where=config.source)
-    skipped = settings.get("llm_int8_skip_modules")
     return BitsAndBytes(
         four=_four(config, settings) if four else None,
-        skipped=Excluded.of(config, "llm_int8_skip_modules", skipped),
-        head=bool(skipped),
+        linears=Linears.of(config, "llm_int8_skip_modules", settings.get("llm_int8_skip_modules")),
     )
 
 
@@ -72,26 +68,21 @@ def _four(config: Config, settings: dict[str, Any]) -> Form:
 
 
 class BitsAndBytes(msgspec.Struct, frozen=True, kw_only=True):
-    """Every Linear but those in `skipped`, and without such a list the head; `four` is None for 8 bits.
-
-    Whether a router or a small matrix of a recurrent mixer is a Linear depends on the version that wrote it, and
-    whether a `head` is tied on the model: those are left to the files.
-    """
+    """Every Linear that is not skipped; `four` is None for 8 bits."""
 
     four: Form | None
-    skipped: Excluded = Excluded()
-    head: bool = False
+    linears: Linears = Linears()
     name: str = "bitsandbytes"
     missing: str = ""
     silent: bool = False
 
     def scheme(self, stored: Stored, module: str) -> FourBit | EightBit | None:
         """Quantized, for matrices of attention and feed-forward layers that are not skipped."""
-        return self._of(stored) if self._may_be(stored, module) and role_of(stored) in CORE else None
+        return self._of(stored) if self.linears.covers(stored, module) else None
 
     def leaves_open(self, stored: Stored, module: str) -> FourBit | EightBit | None:
         """Other matrices, where they are not skipped by name."""
-        return self._of(stored) if self._may_be(stored, module) and role_of(stored) not in CORE else None
+        return self._of(stored) if self.linears.leaves_open(stored, module) else None
 
     def variants(self, said: object) -> tuple[FourBit, ...]:
         """What a quant_state says counts, whatever the settings say: the code, the storage, scales quantized again."""
@@ -102,14 +93,7 @@ class BitsAndBytes(msgspec.Struct, frozen=True, kw_only=True):
 
     def singles_out(self, template: str) -> bool:
         """Whether the skipped modules may be single experts."""
-        return self.skipped.singles_out(template)
-
-    def _may_be(self, stored: Stored, module: str) -> bool:
-        if not is_matrix(stored) or role_of(stored) in TABLES:
-            return False
-        if role_of(stored) is Role.LM_HEAD and not self.head:
-            return False
-        return not (self.skipped.holds(module) or self.skipped.holds_part(module))
+        return self.linears.singles_out(template)
 
     def _of(self, stored: Stored) -> FourBit | EightBit:
         rows, columns = oriented(stored)

@@ -37,7 +37,7 @@ def two_heads(tying: Tying) -> Finding:
     return Finding(
         code="tie-mismatch",
         severity="warning",
-        message=f"the config ties the head, but {tying.head} and {tying.embedding} hold different values; "
+        message=f"config.json says tied, but {tying.head} and {tying.embedding} have different values; "
         f"{tying.head} was used, as transformers 5 does",
         tensors=tuple(name for name in (tying.head, tying.embedding) if name),
         config=(TIE,),

@@ -106,7 +106,7 @@ class Speller:
         return CheckpointError(
             what,
             where=self._path,
-            hint="restore it from the model's repository, or give --tokens 1,2,3",
+            hint="download it again from the model's repository, or give --tokens 1,2,3",
             code="config-invalid",
         )
 

@@ -43,17 +43,18 @@ def special_tokens(subject: Subject) -> Iterator[Finding]:
             # -1 says "none" in many configs.
             beyond = [token for token in beyond if token != -1]
             if beyond:
+                said = ", ".join(map(str, beyond))
                 refused = name == "config.json" and key == "pad_token_id" and pads(config)
                 yield Finding(
                     code="config-invalid",
                     severity="error" if refused else "warning",
-                    message=f"{name}: {key} {', '.join(map(str, beyond))} is beyond the {rows:,} rows of the embedding",
+                    message=f"{name}: {key} {said} is out of range of the {rows:,} embedding rows",
                     expected=f"0 to {rows - 1}",
                     actual=beyond,
                     config=(key, "vocab_size"),
-                    hint="transformers refuses to build this model: correct pad_token_id, or set it to null"
+                    hint="transformers cannot build this model: correct pad_token_id, or set it to null"
                     if refused
-                    else "generation would look up a row that is not there",
+                    else "generation would look up a row that does not exist",
                 )
     generates = subject.tying.evidence != "not-applicable"
     if generates and not any(_ids(data.get("eos_token_id")) for data in sources.values()):
@@ -76,8 +77,8 @@ def generation_settings(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="config-missing",
             severity="info",
-            message="there is no generation_config.json beside the weights",
-            hint="generation falls back on config.json and the library's defaults",
+            message="generation_config.json is missing",
+            hint="generation uses config.json and the library's defaults",
         )
         return
     generation = _generation(subject)
@@ -87,11 +88,11 @@ def generation_settings(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="config-invalid",
             severity="info",
-            message=f"config.json ends at token {said}, generation_config.json at {ends}",
+            message=f"eos_token_id is {said} in config.json and {ends} in generation_config.json",
             expected=said,
             actual=ends,
             config=("eos_token_id",),
-            hint="generation follows generation_config.json",
+            hint="generation uses generation_config.json",
         )
 
 
@@ -108,7 +109,7 @@ def _invalid(message: str, keys: tuple[str, ...]) -> Finding:
         severity="error",
         message=f"config.json: {message}",
         config=tuple(dict.fromkeys(keys)),
-        hint="no such model can be built",
+        hint="a model with these sizes cannot be built",
     )
 
 

@@ -38,11 +38,11 @@ def strange_dtypes(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="dtype-mismatch",
             severity="info",
-            message=f"the weights are stored in {main}, the config says {said}",
+            message=f"the weights are stored in {main}, but config.json says {said}",
             expected=said,
             actual=main,
             config=("dtype",),
-            hint="loaders convert to the config's dtype",
+            hint="loaders convert the weights to the dtype of config.json",
         )
 
 
@@ -68,11 +68,11 @@ def _strange(subject: Subject, group: Group, types: set[str], main: str) -> Find
     return Finding(
         code="dtype-mismatch",
         severity="info" if wider else "warning",
-        message=f"{', '.join(titles[:3])}: {said}, where the model is {main}",
+        message=f"{', '.join(titles[:3])}: stored in {said}, but the rest of the model in {main}",
         tensors=tuple(titles),
         expected=main,
         actual=sorted(types),
-        hint="kept in more precision, as norms and routers often are" if wider else "save it again in one dtype",
+        hint="norms and routers are often kept in higher precision" if wider else "save the model again in one dtype",
     )
 
 

@@ -10,7 +10,9 @@ from weightscope.config import Config
 from weightscope.findings import Finding, Severity
 
 TIE = "tie_word_embeddings"
-TWO_HEADS = "set tie_word_embeddings to false to keep the stored head: transformers 5 uses it, older loaders drop it"
+TWO_HEADS = (
+    "to keep the stored head, set tie_word_embeddings to false: transformers 5 uses the head, older loaders drop it"
+)
 
 
 def strange_head(subject: Subject) -> Iterator[Finding]:
@@ -35,10 +37,10 @@ def _what(subject: Subject, tying: Tying) -> tuple[Severity, str, str] | None:
     """Severity, message and hint."""
     told = subject.complete and subject.has_names and bool(subject.inventory.recognized or subject.declaration is None)
     if tying.evidence == "absent-head" and not tying.tied and told:
-        message = "the config does not tie the head to the embedding, but no head is stored"
+        message = "config.json says untied, but the head is missing"
         # Saved from a base model: loading it as one is sound, as the architecture that the config names it is not.
         rooted = subject.declaration is None or subject.declaration.root
-        hint = "loaders fill it with random numbers; set tie_word_embeddings to true if it was tied"
+        hint = "loaders fill the head with random numbers; set tie_word_embeddings to true if it was tied"
         return ("error" if rooted else "warning"), message, hint
     if tying.evidence == "absent-head":
         return _moved(subject, tying)
@@ -50,8 +52,8 @@ def _moved(subject: Subject, tying: Tying) -> tuple[Severity, str, str] | None:
     renaming = subject.checkpoint.renaming
     if not (tying.tied and renaming and renaming.embedding_of):
         return None
-    message = f"the tied embedding is stored as {renaming.embedding_of} alone"
-    return "info", message, f"transformers reads {tying.embedding} from there; other loaders may look for it in vain"
+    message = f"the tied embedding is stored only as {renaming.embedding_of}"
+    return "info", message, f"transformers reads {tying.embedding} from it; other loaders may not find the embedding"
 
 
 def _stored(subject: Subject, tying: Tying) -> tuple[Severity, str, str] | None:
@@ -59,18 +61,28 @@ def _stored(subject: Subject, tying: Tying) -> tuple[Severity, str, str] | None:
     if tying.declared and tying.evidence == "untied" and tying.head and tying.embedding:
         if not _alike(subject, tying.head, tying.embedding):
             return None  # a question of shapes, asked there
-        message = f"the config ties the head, but {tying.head} and {tying.embedding} hold different values"
+        message = f"config.json says tied, but {tying.head} and {tying.embedding} have different values"
         return "error", message, TWO_HEADS
     if tying.declared and tying.head and tying.evidence in ("declared", "equal-values") and subject.has_shapes:
-        compared = "byte for byte the same" if tying.evidence == "equal-values" else "not compared without --values"
-        message = f"the config ties the head, and {tying.head} is stored all the same ({compared})"
-        return "info", message, "older loaders drop it, transformers 5 keeps it: the same, as long as both are equal"
+        compared = (
+            "with the same values" if tying.evidence == "equal-values" else "values not compared without --values"
+        )
+        message = f"config.json says tied, but {tying.head} is stored too ({compared})"
+        return (
+            "info",
+            message,
+            "older loaders drop it, transformers 5 keeps it; no difference while both are equal",
+        )
     if tying.declared is False and tying.evidence == "shared-storage":
-        message = f"the config does not tie the head, and {tying.head} is the storage of {tying.embedding}"
-        return "info", message, "saved while tied; loaders that follow the config let the two part"
+        message = f"config.json says untied, but {tying.head} shares its storage with {tying.embedding}"
+        return (
+            "info",
+            message,
+            "the model was saved while tied; loaders that follow config.json treat them as two tensors",
+        )
     if tying.declared is False and tying.evidence == "equal-values":
-        message = f"the config does not tie the head, and {tying.head} equals {tying.embedding}"
-        return "info", message, "it may be tied; training would let the two part"
+        message = f"config.json says untied, but {tying.head} equals {tying.embedding}"
+        return "info", message, "they may be tied; further training would change them separately"
     return None
 
 
@@ -91,7 +103,7 @@ def _two_answers(config: Config) -> Iterator[Finding]:
             expected=above,
             actual=below,
             config=(TIE, f"text_config.{TIE}"),
-            hint="loaders follow one or the other: give both the same value",
+            hint="loaders differ in which one they use: give both the same value",
         )
 
 

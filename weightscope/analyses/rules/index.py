@@ -33,20 +33,20 @@ def wrong_places(subject: Subject) -> Iterator[Finding]:
         (
             lacking,
             "error",
-            "that their shard does not hold",
-            "loaders fill them with random numbers; rewrite the index",
+            "that are not in their shard",
+            "loaders fill these with random numbers; write the index again",
         ),
         (
             moved,
             "error",
-            "that lie in another shard than it says",
-            "loaders that follow the index miss them; rewrite the index",
+            "that are in a different shard",
+            "loaders that follow the index do not find these; write the index again",
         ),
         (
             left_out,
             "warning",
-            "of the shards left out",
-            "transformers loads whole shards, other loaders only what the index names; rewrite the index",
+            "missing from the index",
+            "transformers loads whole shards, other loaders only what the index names; write the index again",
         ),
     )
     for names, severity, what, hint in said:
@@ -70,8 +70,9 @@ def absent_index(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="missing-shard",
             severity="error",
-            message="a config.json and no weight file" + (f" that is read: {others}" if others else ""),
-            hint="upload or download the weights; to check the config alone, name config.json itself",
+            message="there is a config.json but no weight file"
+            + (f" in a supported format: {others}" if others else ""),
+            hint="upload or download the weights; to check the config alone, give the path of config.json",
         )
     elif directory and location.config and len(location.weights) > 1 and not (location.index or location.missing):
         if any(item.relation == "stale-index" for item in location.beside):
@@ -79,8 +80,8 @@ def absent_index(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="index-mismatch",
             severity="error",
-            message=f"{len(location.weights):,} shards and no index",
-            hint="transformers loads shards by their index alone: write one, or save the checkpoint again",
+            message=f"{len(location.weights):,} shards, but no index",
+            hint="transformers needs an index to load shards: write one, or save the checkpoint again",
         )
 
 
@@ -91,8 +92,8 @@ def _absent_metadata(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="malformed-index",
             severity="error",
-            message=f"{index.path.name} has no metadata, without which transformers does not load it",
-            hint='add "metadata": {"total_size": …}, the bytes of all tensors, or save the checkpoint again',
+            message=f"{index.path.name} has no metadata, so transformers cannot load it",
+            hint='add "metadata": {"total_size": …} with the bytes of all tensors, or save the checkpoint again',
         )
 
 
@@ -119,9 +120,9 @@ def extra_shards(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="index-mismatch",
             severity="error",
-            message=f"{location.index.path.name} forgets {listed(forgotten)}, numbered as one of its shards",
+            message=f"{location.index.path.name} does not name {listed(forgotten)}, numbered as one of its shards",
             actual=forgotten,
-            hint="what it holds is missing for loaders that follow the index; rewrite the index",
+            hint="loaders that follow the index skip this file; write the index again",
         )
         known = set(forgotten)
         stray = [name for name in stray if name not in known]
@@ -132,7 +133,7 @@ def extra_shards(subject: Subject) -> Iterator[Finding]:
             severity="warning",
             message=f"{some(stray, 'shard')} of another save: {', '.join(stray[:8])}{' …' if len(stray) > 8 else ''}",
             actual=stray,
-            hint="left over from another save? they take space and are not read",
+            hint="probably left over from an earlier save; they are not read, and can be deleted",
         )
 
 
@@ -155,7 +156,7 @@ def _wrong_size(subject: Subject) -> Iterator[Finding]:
     # Storage that two names share is billed once by some writers and twice by others.
     billed = sum(stop - start for start, stop in (entry.data_offsets for entry in subject.checkpoint.tensors.values()))
     if total != billed:
-        yield _size_mismatch(subject, total, stored, f"the tensors take {stored:,} bytes")
+        yield _size_mismatch(subject, total, stored, f"but the tensors take {stored:,} bytes")
 
 
 def _implausible_size(subject: Subject) -> Iterator[Finding]:
@@ -173,16 +174,18 @@ def _implausible_size(subject: Subject) -> Iterator[Finding]:
     said = subject.config.dtype if subject.config else None
     if not fitting:
         expected = weights * widths.get(said or "BF16", 2)
-        yield _size_mismatch(subject, index.total_size, expected, f"the config's {weights:,} weights take {expected:,}")
+        yield _size_mismatch(
+            subject, index.total_size, expected, f"but the weights of config.json take {expected:,} bytes"
+        )
     elif said and widths.get(said) != widths[fitting[0]]:
         yield Finding(
             code="dtype-mismatch",
             severity="info",
-            message=f"{index.path.name} says {widths[fitting[0]]} bytes a weight, the config says {said}",
+            message=f"{index.path.name} says {widths[fitting[0]]} bytes per weight, but config.json says {said}",
             expected=said,
             actual=fitting[0],
             config=("dtype",),
-            hint="loaders convert to the config's dtype",
+            hint="loaders convert the weights to the dtype of config.json",
         )
 
 
@@ -194,7 +197,7 @@ def _size_mismatch(subject: Subject, said: int, actual: int, what: str) -> Findi
         message=f"{name} says total_size {said:,}, {what}",
         expected=said,
         actual=actual,
-        hint="loaders ignore it; rewrite the index to be right",
+        hint="loaders ignore it; write the index again",
     )
 
 
@@ -213,8 +216,8 @@ def _wrong_count(subject: Subject) -> Iterator[Finding]:
             code="index-mismatch",
             severity="warning",
             message=f"{index.path.name} says total_parameters {index.total_parameters:,}, "
-            f"the total is {parameters.total:,}",
+            f"but the model has {parameters.total:,} parameters",
             expected=index.total_parameters,
             actual=parameters.total,
-            hint="writers count tied, packed and auxiliary weights differently; none of those explains it",
+            hint="tools count tied, packed and auxiliary weights differently, but none of these counts fits",
         )

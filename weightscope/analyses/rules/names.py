@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from weightscope.analyses.rules.prefixes import adapter_weights
 from weightscope.analyses.rules.subject import Subject, listed, some
+from weightscope.brief import plural
 from weightscope.components.decoder import Decoder
 from weightscope.components.walk import find
 from weightscope.findings import Finding
@@ -53,10 +54,10 @@ def missing_tensors(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="missing-tensor",
             severity="info",
-            message=f"the config names multi-token-prediction layers, whose {len(left_out):,} tensors are not stored",
+            message=f"{some(left_out)} of the multi-token-prediction layers in config.json are not stored",
             tensors=tuple(summed(left_out)),
             config=("num_nextn_predict_layers",),
-            hint="the main model runs without them",
+            hint="the main model does not need them",
         )
 
 
@@ -75,9 +76,9 @@ def unexpected_tensors(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="unexpected-tensor",
             severity="warning",
-            message=f"{some(names)} that the config's architecture does not have: {listed(titles)}",
+            message=f"{some(names)} not in the architecture of config.json: {listed(titles)}",
             tensors=tuple(titles),
-            hint="loaders ignore them; does config.json belong to these weights?",
+            hint="loaders ignore them; check that config.json belongs to these weights",
         )
 
 
@@ -109,9 +110,9 @@ def _remedy(names: list[str], near: dict[str, str]) -> str:
     """What to do about missing tensors."""
     stored = [near[name] for name in names if name in near]
     if stored and stored[0].endswith("_orig"):
-        return "torch's pruning was not made permanent: call prune.remove on each module and save again"
+        return "torch's pruning was not made permanent: call prune.remove on each module, and save again"
     if stored:
-        return f"{summed(stored)[0]} is stored, which may be meant: loaders look for the exact name, so rename it"
+        return f"{summed(stored)[0]} is stored and may be meant; loaders need the exact name, so rename it"
     return "loaders fill missing weights with random numbers; save or download the checkpoint again"
 
 
@@ -122,7 +123,7 @@ def unrelated_weights(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="missing-tensor",
             severity="error",
-            message=f"none of {some(list(names))} is one that {subject.declaration.family.model_type} has, "
+            message=f"none of {some(list(names))} belongs to {subject.declaration.family.model_type}, "
             f"such as {next(iter(summed(sorted(names)[:1])))}",
             config=("model_type",),
             hint=_other_kind(names) or "config.json and weights describe different models",
@@ -134,7 +135,7 @@ def _other_kind(names: Collection[str]) -> str:
     if any(name.rpartition(".")[2].lstrip("_").startswith("flat_param") for name in names):
         return "saved by FSDP before the weights were gathered: save again with a full state dict"
     if all("lora_" in name for name in names):
-        return "these are the weights of a LoRA adapter: name the directory of its base model"
+        return "these are the weights of a LoRA adapter: give the directory of its base model"
     return ""
 
 
@@ -207,10 +208,10 @@ def _wrong_depth(depth: Depth) -> Finding:
     return Finding(
         code="missing-tensor" if depth.missing else "unexpected-tensor",
         severity="error",
-        message=f"{depth.stack.rstrip('.')} has {depth.found:,} layers, {depth.key} says {depth.said:,}",
+        message=f"found {plural(depth.found, 'layer')} in {depth.stack.rstrip('.')}, but {depth.key} is {depth.said:,}",
         tensors=tuple(summed(depth.beyond)) or (_layers(depth),),
         expected=depth.said,
         actual=depth.found,
         config=(depth.key,),
-        hint=f"set {depth.key} to {depth.found:,}, if that is all of the model; as it is, it computes something else",
+        hint=f"set {depth.key} to {depth.found:,} if these are all layers of the model; otherwise restore the others",
     )

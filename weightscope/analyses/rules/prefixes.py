@@ -19,9 +19,9 @@ WRITERS = WRAPPERS | {
     "text_model.": "a multimodal model",
     "llm.": "a multimodal model",
     "pretrained_model.": "TRL's model with a value head",
-    "model.": "a module that holds the model as self.model, such as Lightning's",
+    "model.": "a module with the model as self.model, such as Lightning's",
 }
-THROUGH = "weightscope reads through it"
+THROUGH = "weightscope reads the tensors without it"
 
 
 def strange_prefixes(subject: Subject) -> Iterator[Finding]:
@@ -47,7 +47,7 @@ def _renamed(subject: Subject, renaming: Renaming) -> Finding:
     loaded = all((change.found, change.expected) == (root, "") for change in renaming.changes) and _usual_head(subject)
     said = [_said(change, len(subject.checkpoint.names)) for change in renaming.changes]
     if renaming.superseded:
-        said.append(f"an older copy of {len(renaming.superseded):,} lies beside")
+        said.append(f"an older copy of {len(renaming.superseded):,} is stored too")
     severity: Severity = "info" if loaded else "error"
     return Finding(
         code="prefix-mismatch",
@@ -56,7 +56,7 @@ def _renamed(subject: Subject, renaming: Renaming) -> Finding:
         tensors=tuple(change.example for change in renaming.changes),
         expected=[change.expected for change in renaming.changes],
         actual=[change.found for change in renaming.changes],
-        hint=f"transformers removes it, not every loader does; {THROUGH}" if loaded else _remedy(renaming.changes),
+        hint=f"transformers removes it, but not every loader does; {THROUGH}" if loaded else _remedy(renaming.changes),
     )
 
 
@@ -74,7 +74,7 @@ def _said(change: Change, total: int) -> str:
 
 def _remedy(changes: tuple[Change, ...]) -> str:
     if all(change.place == "suffix" for change in changes):
-        return f"loaders do not find these tensors: rename them in the file; {THROUGH}"
+        return f"loaders do not find these tensors; rename them in the file; {THROUGH}"
     if any(change.expected for change in changes):
         return f"transformers finds none of these weights and fills them with random numbers: rename them; {THROUGH}"
     return (
@@ -91,7 +91,7 @@ def _adapted(subject: Subject, renaming: Renaming) -> Finding:
     return Finding(
         code="prefix-mismatch",
         severity="error",
-        message=f"a model that PEFT still wraps, its LoRA adapter not merged: {base - adapter:,} parameters of the "
+        message=f"still wrapped by PEFT, with a LoRA adapter that is not merged: {base - adapter:,} parameters of the "
         f"model and {adapter:,} of the adapter, under names with "
         + " and ".join(repr(change.found) for change in renaming.changes),
         tensors=tuple(change.example for change in renaming.changes),
@@ -111,11 +111,11 @@ def _lacking_root(subject: Subject) -> Finding | None:
     return Finding(
         code="prefix-mismatch",
         severity="info",
-        message=f"the names lack the prefix {root!r} that {architecture} has, as a base model's do",
+        message=f"the names lack the prefix {root!r} of {architecture}: they are those of a base model",
         expected=[root],
         actual=[""],
         config=("architectures",),
-        hint=f"transformers adds it, not every loader does; {THROUGH}",
+        hint="transformers adds it, but not every loader does",
     )
 
 

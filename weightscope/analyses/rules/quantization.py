@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from weightscope.quantization.common.evidence import Mismatch
 
 KEY = ("quantization_config",)
-RESTORE = (
-    "restore the quantization_config of the same export: without it loaders read packed or scaled weights as plain"
-)
-REMOVE = "remove quantization_config, or restore the quantized weights: loaders would look for scales in vain"
+RESTORE = "restore the matching quantization_config: without it, loaders read packed or scaled weights as plain ones"
+REMOVE = "remove quantization_config, or restore the quantized weights: loaders look for scales and do not find them"
 
 
 def strange_quantization(subject: Subject) -> Iterator[Finding]:
@@ -51,9 +49,9 @@ def _unchecked(subject: Subject, method: Method) -> Iterator[Finding]:
     weights = [group for group in unread if group.kind is Kind.WEIGHT]
     count = sum(group.tensors for group in weights)
     severity: Severity = "warning"
-    consequence = f"{count:,} quantized weights are counted as config.json declares them; their tensors are not checked"
+    consequence = f"{count:,} quantized weights were counted from config.json, and their tensors were not checked"
     if not subject.has_names:
-        severity, consequence = "info", "weights are counted as they are before quantization"
+        severity, consequence = "info", "weights are counted as before quantization"
     elif not weights:
         return
     yield Finding(
@@ -62,7 +60,7 @@ def _unchecked(subject: Subject, method: Method) -> Iterator[Finding]:
         message=f"{method.missing}: {consequence}",
         tensors=tuple(Title(group.title, group.names) for group in weights)[:5],
         config=KEY,
-        hint="all other tensors are checked; `forward` needs the model dequantized",
+        hint="all other tensors were checked; to run `forward`, dequantize the model first",
     )
 
 
@@ -75,7 +73,7 @@ def _all_plain(subject: Subject, declaration: Declaration, method: Method) -> It
     yield Finding(
         code="quantization-mismatch",
         severity="warning" if file else "error",
-        message=f"{file or 'config.json'} says the weights are quantized ({method.name}), but they are stored plain",
+        message=f"{file or 'config.json'} says the weights are quantized ({method.name}), but they are not",
         config=() if file else KEY,
         hint=f"remove {file}, or restore the quantized weights" if file else REMOVE,
     )
@@ -93,20 +91,20 @@ def _mismatch(declaration: Declaration, mismatch: Mismatch) -> Finding:
     count = some(mismatch.names, "weight")
     if mismatch.fault == "plain":
         message, hint = (
-            f"{count} stored plain, where config.json says {said}",
-            f"leave them out in the config, or {REMOVE}",
+            f"{count} not quantized, but config.json says {said}",
+            f"exclude them in quantization_config, or {REMOVE}",
         )
     elif mismatch.fault == "other" and mismatch.wanted:
         message = (
-            f"{count} with {' and '.join(mismatch.beside)} beside them, where loaders look for "
+            f"{count} with {' and '.join(mismatch.beside)} beside them, but loaders look for "
             f"{' and '.join(mismatch.wanted)} (config.json says {said})"
         )
         hint = "rename them if they mean the same, or " + RESTORE
     elif mismatch.fault == "other":
-        message = f"{count} quantized by another method than config.json says: {mismatch.found}, not {said}"
+        message = f"{count} quantized by a different method than config.json says: {mismatch.found}, not {said}"
         hint = RESTORE
     elif said:
-        message, hint = f"{count} quantized ({mismatch.found}), which config.json says are not", RESTORE
+        message, hint = f"{count} quantized ({mismatch.found}), but config.json says they are not", RESTORE
     else:
         message = f"{count} quantized ({mismatch.found}), but config.json has no quantization_config"
         hint = RESTORE
@@ -130,12 +128,12 @@ def _strange_dtypes(subject: Subject) -> Iterator[Finding]:
             code="quantization-mismatch",
             severity="error",
             message=f"{group.title}: {', '.join(sorted(found - group.dtypes))}, "
-            f"which {group.scheme.name} does not store there",
+            f"which {group.scheme.name} does not use here",
             tensors=(Title(group.title, group.names),),
             expected=sorted(group.dtypes),
             actual=sorted(found),
             config=KEY,
-            hint="are weights and config.json of the same export?",
+            hint="check that weights and config.json come from the same export",
         )
 
 
@@ -150,7 +148,11 @@ def _narrow(subject: Subject) -> Iterator[Group]:
 
 def _unscaled(groups: list[Group], *, said: bool) -> Finding:
     dtypes = sorted({dtype for group in groups for dtype, _ in group.counts if dtype} - FLOATS)
-    why = "without the scales that config.json says" if said else "and config.json has no quantization_config"
+    why = (
+        "and the scales that config.json announces are missing"
+        if said
+        else "and config.json has no quantization_config"
+    )
     return Finding(
         code="quantization-mismatch",
         severity="error",

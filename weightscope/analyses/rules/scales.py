@@ -41,9 +41,9 @@ def _finding(bounds: Bounds, fault: str, found: list[tuple[str, float]]) -> Find
     titles = tuple(summed([name for name, _ in found]))
     worst = max((value for _, value in found), key=abs)
     said = {
-        "zero": "hold zeros",
-        "low": f"reach down to {min(value for _, value in found):.6g}, and {_limit(bounds.least)} is the least",
-        "high": f"reach up to {worst:.6g}, and {_limit(bounds.most)} is the most",
+        "zero": "contain zeros",
+        "low": f"reach down to {min(value for _, value in found):.6g}; the least is {_limit(bounds.least)}",
+        "high": f"reach up to {worst:.6g}; the most is {_limit(bounds.most)}",
     }[fault]
     return Finding(
         code="quantization-mismatch",

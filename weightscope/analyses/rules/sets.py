@@ -21,15 +21,15 @@ def other_weights(subject: Subject) -> Iterator[Finding]:
             yield Finding(
                 code="other-weights",
                 severity="warning",
-                message=f"two sets of weights: {read} was read, as transformers does; {item.name} names another",
+                message=f"two sets of weights: {read} was read, as in transformers; {item.name} names the other",
                 actual=[read, item.name],
-                hint="other loaders may take the shards: delete the set that is not meant",
+                hint="other loaders may read the shards: delete the set that is not needed",
             )
         elif item.relation == "other-format":
             yield Finding(
                 code="other-weights",
                 severity="info",
-                message=f"{item.name} is here too, a set of another format; {read} was read",
+                message=f"{item.name} is here too, the weights in another format; {read} was read",
                 actual=[read, item.name],
                 hint="keep one of the two, unless older loaders need both",
             )
@@ -37,9 +37,9 @@ def other_weights(subject: Subject) -> Iterator[Finding]:
             yield Finding(
                 code="other-weights",
                 severity="info",
-                message=f"{item.name} names shards that are not all here; {read} was read, as transformers does",
+                message=f"{item.name} names shards that are missing; {read} was read, as in transformers",
                 actual=[read, item.name],
-                hint="left over from a sharded save? delete the index",
+                hint="probably left over from a sharded save: delete the index",
             )
 
 
@@ -47,9 +47,9 @@ def _stale(item: Beside, read: str) -> Finding:
     return Finding(
         code="other-weights",
         severity="error",
-        message=f"{item.name} is of another save: its files are not here; {read}, a complete set, was read",
+        message=f"{item.name} is from another save, and its files are missing; {read} was read, which is complete",
         actual=[read, item.name],
-        hint="loaders follow the index and fail: delete it, or rewrite it from the files that are here",
+        hint="loaders follow the index and fail: delete it, or write it again from the files that are here",
     )
 
 

@@ -12,8 +12,8 @@ from weightscope.findings import Finding
 from weightscope.ranges import Title, summed
 from weightscope.sizes import Shape
 
-DAMAGED = "the others of its kind fit: these were damaged or come from another model; save the checkpoint again"
-QUANTIZED = "the sizes of the quantization are other than the config's: are weights and config of the same export?"
+DAMAGED = "the same tensors of other layers fit: these are damaged or from another model; save the checkpoint again"
+QUANTIZED = "the sizes do not fit quantization_config: check that weights and config.json come from the same export"
 
 
 def misshapen_tensors(subject: Subject) -> Iterator[Finding]:
@@ -37,7 +37,7 @@ def misshapen_tensors(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="quantization-mismatch" if packed else "shape-mismatch",
             severity="error",
-            message=f"{', '.join(titles[:3])}: {verb} {list(item.shape)}, the config says {expected}"
+            message=f"{', '.join(titles[:3])}: {verb} {list(item.shape)}, but config.json gives {expected}"
             f" ({' × '.join(size.text for size in sizes)})",
             tensors=tuple(titles),
             expected=expected,

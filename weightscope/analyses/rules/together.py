@@ -11,8 +11,8 @@ from weightscope.findings import Finding
 from weightscope.ranges import summed
 
 GATHERED = "saved before the weights were gathered: save again from all processes, or convert the training checkpoint"
-PRUNED = "the config has one width for all layers: load it with the code of the tool that pruned it"
-OTHER_LAYER = "the other layers fit: this one comes from another model, and no key of the config makes both fit"
+PRUNED = "config.json has one width for all layers: load the model with the tool that pruned it"
+OTHER_LAYER = "the other layers fit; this one is from another model, and no change of config.json makes both fit"
 # A layer of this many kinds of tensors that are all wrong is wrong as a whole.
 WHOLE = 3
 
@@ -27,10 +27,10 @@ def tell_together(wrong: list[Wrong]) -> Iterator[tuple[Finding, list[Wrong]]]:
         yield _finding(flat, f"{_are(flat)} flattened: {_first(flat)}", f"{GATHERED} (FSDP)"), flat
     rest = [item for item in wrong if item not in empty and item not in flat]
     if rest and _is_pruned(rest):
-        message = f"each layer has a width of its own, as structured pruning leaves it: {_first(rest, 3)}"
+        message = f"the layers have different widths, as after structured pruning: {_first(rest, 3)}"
         yield _finding(rest, message, PRUNED), rest
     elif layer := _one_layer(rest):
-        message = f"layer {layer[0]} has other sizes than all others: {_first(rest, 2)}"
+        message = f"layer {layer[0]} has different sizes than all other layers: {_first(rest, 2)}"
         yield _finding(rest, message, OTHER_LAYER), rest
 
 
@@ -66,7 +66,7 @@ def _are(wrong: list[Wrong]) -> str:
 
 def _first(wrong: list[Wrong], most: int = 1) -> str:
     said = [
-        f"{summed(item.names)[0]} is {list(item.shape)}, the config says {list(map(int, item.group.shape or ()))}"
+        f"{summed(item.names)[0]} is {list(item.shape)}, but config.json gives {list(map(int, item.group.shape or ()))}"
         for item in wrong[:most]
     ]
     return "; ".join(said)

@@ -33,7 +33,7 @@ def tokenizer_size(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="config-invalid",
             severity="error",
-            message=f"in place of the tokenizer, Git LFS pointers: {', '.join(pointed)}",
+            message=f"Git LFS pointers instead of tokenizer files: {', '.join(pointed)}",
             hint="run `git lfs pull`",
         )
         return
@@ -42,8 +42,8 @@ def tokenizer_size(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="config-missing",
             severity="info",
-            message="there is no tokenizer beside the weights",
-            hint="the model cannot be prompted without one",
+            message="the tokenizer is missing",
+            hint="text prompts need one",
         )
         return
     for found in highest_ids(directory):
@@ -54,11 +54,11 @@ def tokenizer_size(subject: Subject) -> Iterator[Finding]:
             yield Finding(
                 code="config-invalid",
                 severity="error",
-                message=f"{name} has ids up to {highest:,}, the embedding has {rows:,} rows ({rows.text})",
+                message=f"{name} has token ids up to {highest:,}, but the embedding has {rows:,} rows ({rows.text})",
                 expected=int(rows),
                 actual=highest + 1,
                 config=rows.keys,
-                hint="a prompt may use a token without a row; was the embedding resized?",
+                hint="a prompt may use a token that has no row: resize the embedding, or restore its tokenizer",
             )
 
 
@@ -83,11 +83,11 @@ def tokenizer_end(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="config-invalid",
             severity="info",
-            message=f"tokenizer_config.json ends on {token!r} (id {number}), generation on {ends}",
+            message=f"eos_token of tokenizer_config.json is {token!r} (id {number}), but generation ends at {ends}",
             expected=ends,
             actual=number,
             config=("eos_token_id",),
-            hint="a chat may not stop where the tokenizer says: add the id to eos_token_id of generation_config.json",
+            hint="a chat may not stop at the end of a turn: add the id to eos_token_id in generation_config.json",
         )
 
 

@@ -14,7 +14,7 @@ from weightscope.errors import WeightscopeError
 from weightscope.families.registry import Declaration
 
 OTHER_MODEL = "config.json and weights describe different models"
-TRANSPOSED = "stored transposed: convert them back (GPT-2 stores in × out, most others out × in)"
+TRANSPOSED = "the matrices are stored transposed: transpose them back (GPT-2 stores in × out, most others out × in)"
 # How many values of absent keys, and pairs of keys, are tried: each is a model to declare.
 MOST_ABSENT, MOST_PAIRS = 60, 200
 
@@ -51,12 +51,12 @@ def likely_hint(subject: Subject, wrong: list[Wrong]) -> str:
     if all(key.said is not None for truth in truths[:3] for key in truth):
         fitting = " or ".join(" and ".join(f"{key.key} = {key.value:,}" for key in truth) for truth in truths[:3])
         said = ", ".join(f"{key.said:,}" for truth in truths[:3] for key in truth)
-        return f"{what}{fitting}; the config says {said}"
+        return f"{what}{fitting}; config.json says {said}"
     return what + " or ".join(" and ".join(map(_one, truth)) for truth in truths[:3])
 
 
 def _one(truth: Truth) -> str:
-    said = "which config.json does not give" if truth.said is None else f"where the config says {truth.said:,}"
+    said = "which config.json leaves out" if truth.said is None else f"but config.json says {truth.said:,}"
     return f"{truth.key} = {truth.value:,}, {said}"
 
 
@@ -106,7 +106,7 @@ def _what(subject: Subject, wrong: list[Wrong]) -> str:
         if id(group) not in affected and len(group.shape or ()) > 1
         for role in group.roles
     }
-    return "shape that differs" if spared & roles.keys() else " and ".join(roles)
+    return "wrong shape" if spared & roles.keys() else " and ".join(roles)
 
 
 def _candidates(declaration: Declaration, wrong: list[Wrong]) -> Iterator[Truth]:

@@ -51,9 +51,9 @@ def unread_keys(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="config-invalid",
             severity="info",
-            message=f"config.json says {said}, which {declaration.family.model_type} does not read",
+            message=f"config.json says {said}, but {declaration.family.model_type} ignores this key",
             config=tuple(keys),
-            hint="is model_type the right one? transformers' class of that type ignores such keys",
+            hint="check model_type: the transformers class of this type ignores such keys",
         )
 
 

@@ -65,18 +65,18 @@ def unsound_values(subject: Subject, progress: Progress | None = None) -> Iterat
         yield Finding(
             code="non-finite",
             severity="error",
-            message=f"{title} holds NaN or infinity",
+            message=f"{title} contains NaN or infinity",
             tensors=(title,),
-            hint="the model computes nothing; training diverged, or a conversion overflowed",
+            hint="the model's outputs are NaN; training diverged, or a conversion overflowed",
         )
     if empty:
         titles = summed(empty)
         yield Finding(
             code="all-zero",
             severity="warning",
-            message=f"{some(empty)} of zeros only: {listed(titles)}",
+            message=f"{some(empty)} with only zeros: {listed(titles)}",
             tensors=tuple(titles),
-            hint="never filled, pruned whole, or a sparse copy of a download that did not finish",
+            hint="never initialized, pruned entirely, or left by a download that did not finish",
         )
 
 

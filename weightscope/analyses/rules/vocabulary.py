@@ -65,7 +65,7 @@ def highest_ids(folder: Folder) -> Iterator[tuple[str, int] | Finding]:
                 code="config-invalid",
                 severity="error",
                 message=f"{name} cannot be read ({error})",
-                hint="restore it from the model's repository",
+                hint="download it again from the model's repository",
             )
         else:
             yield name, ids

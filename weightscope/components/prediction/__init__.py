@@ -1,1 +1,1 @@
-"""Layers that predict tokens further ahead; the main model runs without them."""
+"""Layers that predict tokens further ahead; the main model does not need them."""

@@ -8,6 +8,8 @@ from typing import Protocol, runtime_checkable
 import msgspec
 from msgspec.structs import replace
 
+from weightscope.config import Config
+from weightscope.quantization.common.excluded import Excluded
 from weightscope.quantization.common.method import is_matrix
 from weightscope.roles import Role
 from weightscope.storage.base import Scheme, Stored
@@ -84,3 +86,43 @@ def turned(scheme: Scheme, stored: Stored) -> Scheme | None:
     known = isinstance(scheme, msgspec.Struct) and "transposed" in scheme.__struct_fields__
     found: Scheme | None = replace(scheme, transposed=True) if known else None  # type: ignore[type-var]
     return found
+
+
+class Linears(msgspec.Struct, frozen=True, kw_only=True):
+    """Every Linear but those in `excluded`, and without a list of these (`listed`) the head.
+
+    Whether a router or a small matrix of a recurrent mixer is a Linear depends on the version that wrote it, and
+    whether a listed model's head is tied on the model: those are left to the files.
+    """
+
+    excluded: Excluded = Excluded()
+    listed: bool = False
+
+    @classmethod
+    def of(cls, config: Config, key: str, entries: object) -> Linears:
+        """All but a list of names and regular expressions.
+
+        Raises:
+            ConfigError: no list of names, or an expression that is none.
+            UndeclaredError: an expression that could take too long.
+        """
+        return cls(excluded=Excluded.of(config, key, entries), listed=bool(entries))
+
+    def covers(self, stored: Stored, module: str) -> bool:
+        """Whether the settings say that it is quantized."""
+        return role_of(stored) in CORE and self._may_be(stored, module)
+
+    def leaves_open(self, stored: Stored, module: str) -> bool:
+        """Whether it may be, and the settings do not say."""
+        return role_of(stored) not in CORE and self._may_be(stored, module)
+
+    def singles_out(self, template: str) -> bool:
+        """Whether the excluded modules may be single experts."""
+        return self.excluded.singles_out(template)
+
+    def _may_be(self, stored: Stored, module: str) -> bool:
+        if not is_matrix(stored) or role_of(stored) in TABLES:
+            return False
+        if role_of(stored) is Role.LM_HEAD and not self.listed:
+            return False
+        return not (self.excluded.holds(module) or self.excluded.holds_part(module))

@@ -12,7 +12,18 @@ from functools import cache
 from typing import NamedTuple
 
 # Marks that hold the weights themselves, packed, and so are parameters.
-PACKED = (".qweight", ".weight_packed", "_blocks", ".W_q", ".weight._data", ".codes", ".q_weight", ".trellis")
+PACKED = (
+    ".qweight",
+    ".weight_packed",
+    "_blocks",
+    ".W_q",
+    ".weight._data",
+    ".weight._data._data",
+    "._weight_qdata",
+    ".codes",
+    ".q_weight",
+    ".trellis",
+)
 # Marks only where a weight is beside them: in some models these are parameters of their own.
 AMBIGUOUS = (".scale", ".zero", ".zeros")
 # Scales of activations and caches: they say nothing of how a weight is stored.
@@ -25,7 +36,8 @@ ACTIVATIONS = frozenset(f".{leaf}" for leaf in _ACTIVATIONS.split())
 _SIDES = (
     "weight_scale weight_scale_inv weight_scale_2 weight_scales weight_global_scale weight_zero_point weight_shape "
     "weight_g_idx weight_format weight_offset weight_compress_indices qscale_weight qzeros scales biases g_idx SCB "
-    "global_scale codebooks q_scale_max q_groups q_group_map q_perm q_invperm suh svh scale_inv"
+    "global_scale codebooks q_scale_max q_groups q_group_map q_perm q_invperm suh svh scale_inv scaled_zeros "
+    "_weight_scale _weight_zero_point _weight_act_pre_scale"
 )
 _OF_WEIGHT = r"_scale|_shift|absmax|nested_absmax|quant_map|nested_quant_map|quant_state\.\w+"
 _NAMED = "|".join([*_SIDES.split(), *(re.escape(mark[1:]) for mark in (*PACKED, *ACTIVATIONS) if mark[0] == ".")])
@@ -73,7 +85,10 @@ SIGNATURES = (
     _signature(".scales .biases", "MLX", "mlx"),
     _signature(".weight_scales", "EETQ", "eetq"),
     _signature(".weight._data", "quanto", "quanto"),
+    _signature(".weight._data._data", "quanto", "quanto"),
     _signature(".W_q", "HQQ", "hqq"),
+    _signature("._weight_qdata", "torchao", "torchao"),
+    _signature(".qweight .scaled_zeros", "AWQ", "awq"),
     _signature(".codes .codebooks", "AQLM", "aqlm"),
     _signature(".q_weight", "EXL2", "exl2"),
     _signature(".trellis", "EXL3", "exl3"),
@@ -91,10 +106,13 @@ def mark_of(name: str) -> tuple[str, str] | None:
 def mark_beside(name: str, names: Container[str]) -> tuple[str, str] | None:
     """The same among the `names` of a checkpoint, by which more is known: a `.scale` is a mark beside a `.weight`."""
     found = mark_of(name)
-    if found is None and name.endswith(AMBIGUOUS):
-        module, _, leaf = name.rpartition(".")
-        return (module, f".{leaf}") if f"{module}.weight" in names else None
-    return found
+    if found is not None:
+        return found
+    module, _, leaf = name.rpartition(".")
+    # HQQ stores its settings in each module, under names that say nothing elsewhere.
+    if leaf != "bias" and f"{module}.W_q" in names:
+        return module, f".{leaf}"
+    return (module, f".{leaf}") if name.endswith(AMBIGUOUS) and f"{module}.weight" in names else None
 
 
 def is_activation(name: str) -> bool:
