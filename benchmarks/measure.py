@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 # What the console script does, less looking for itself.
-WEIGHTSCOPE = (sys.executable, "-c", "from weightscope.cli import main; main()")
+WEIGHTSCOPE = (sys.executable, "-c", "from weightscope.cli import run; run()")
 
 
 class Run(NamedTuple):
-    """What one process cost; `read` is what its read calls returned, None where the system does not tell."""
+    """What one process cost; `read` is what its read calls returned, None where the system does not tell.
+
+    `seconds` are those of the clock, `cpu` those of the processor, for the process and for the system on its behalf:
+    where others run as well, they tell more.
+    """
 
     seconds: float
+    cpu: float
     peak_bytes: int
     read: int | None
 
@@ -66,7 +72,8 @@ def run(command: tuple[str, ...], more: Mapping[str, str] | None = None, accepte
     _, status, usage = os.wait4(pid, 0)
     if (code := os.waitstatus_to_exitcode(status)) not in accepted:
         raise SystemExit(f"exit code {code}: {' '.join(command)}")
-    return Run(seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024), read)
+    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return Run(seconds, usage.ru_utime + usage.ru_stime, peak, read)
 
 
 def interleaved(commands: Mapping[str, tuple[str, ...]], rounds: int) -> dict[str, list[Run]]:
@@ -78,6 +85,22 @@ def interleaved(commands: Mapping[str, tuple[str, ...]], rounds: int) -> dict[st
         for name, command in commands.items():
             runs[name].append(run(command))
     return runs
+
+
+def system() -> str:
+    """Which machine, in words."""
+    return f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+
+
+def show(figures: Iterable[Figure], rounds: int) -> None:
+    """Print the figures by their groups."""
+    print(f"{system()}; medians of {rounds} interleaved runs or more")
+    group = ""
+    for figure in figures:
+        if figure.group != group:
+            group = figure.group
+            print(f"\n{group}")
+        print(figure.line)
 
 
 def bytes_read(pid: int) -> int | None:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,14 +15,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.forward import measure_forward
-from benchmarks.measure import HERE, WEIGHTSCOPE, Figure, environment, header_bytes, interleaved, run
+from benchmarks.measure import HERE, WEIGHTSCOPE, Figure, environment, header_bytes, run, show, system
+from benchmarks.reading import DEEPSEEK, batch, compare, ghost, large, many, tiny, tiny_config
 from benchmarks.remote import afar
 
 SHARDS = 163
 # `weightscope.checkpoint.header.START`: a file is told by its first bytes, then opened by its reader.
 SNIFFED = 300
 MODELINFO = (sys.executable, "-c", "from modelinfo.cli import main; main()")
-IMPORTS = (sys.executable, "-c", "import typer, rich.console, rich.table, msgspec")
 LISTING = (sys.executable, str(HERE / "modules.py"))
 FORBIDDEN = (
     "torch",
@@ -38,37 +34,6 @@ FORBIDDEN = (
     "rich.progress",
     "rich.markdown",
 )
-TINY = {
-    "architectures": ["LlamaForCausalLM"],
-    "model_type": "llama",
-    "vocab_size": 128,
-    "hidden_size": 64,
-    "intermediate_size": 160,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "torch_dtype": "bfloat16",
-}
-
-
-def compare(group: str, commands: Mapping[str, tuple[str, ...]], limit: float, rounds: int) -> list[Figure]:
-    """Median seconds of each, and of the first the ratio to the second; to others it is told without a limit."""
-    runs = interleaved(commands, rounds)
-    medians = {name: statistics.median(run.seconds for run in of) for name, of in runs.items()}
-    first, *others = medians
-    figures = [Figure(group=group, name=name, value=seconds, unit="s") for name, seconds in medians.items()]
-    figures += [
-        Figure(
-            group=group,
-            name=f"{first} / {other}",
-            value=medians[first] / medians[other],
-            unit="×",
-            limit=limit if other == others[0] else None,
-        )
-        for other in others
-    ]
-    peak = statistics.median(run.peak_bytes for run in runs[first]) / 1e6
-    return [*figures, Figure(group=group, name=f"{first}: peak memory", value=peak, unit="MB", limit=150)]
 
 
 def reading(group: str, directory: Path) -> list[Figure]:
@@ -107,48 +72,32 @@ def _named(what: str, modules: list[str]) -> str:
     return f"{what} ({', '.join(modules)})" if modules else what
 
 
-def ghost(config: Path, directory: Path, shards: int) -> Path:
-    command = [sys.executable, str(HERE / "ghost.py"), str(config), str(directory), "--shards", str(shards)]
-    subprocess.run(command, env=environment(), check=True, stdout=subprocess.DEVNULL)
-    return directory
-
-
 def measure(scratch: Path, rounds: int) -> list[Figure]:
-    large = ghost(HERE / "deepseek_v3.json", scratch / "DeepSeek-V3", SHARDS)
-    (scratch / "tiny.json").write_text(json.dumps(TINY), encoding="utf-8")
-    tiny = ghost(scratch / "tiny.json", scratch / "tiny", 1)
-    against_floor = {
-        "inspect": (*WEIGHTSCOPE, "inspect", str(large)),
-        "decoding the headers": (sys.executable, str(HERE / "floor.py"), str(large)),
-    }
-    against_inspect = {
-        "check": (*WEIGHTSCOPE, "check", str(large)),
-        "inspect": (*WEIGHTSCOPE, "inspect", str(large)),
-    }
-    against_imports = {
-        "inspect": (*WEIGHTSCOPE, "inspect", str(tiny)),
-        "importing typer, rich, msgspec": IMPORTS,
-    }
-    if peer := installed("modelinfo-cli"):
-        against_imports[f"modelinfo-cli {peer}"] = (*MODELINFO, str(tiny / "model.safetensors"))
+    deepseek = ghost(DEEPSEEK, scratch / "DeepSeek-V3", SHARDS)
+    small = ghost(tiny_config(scratch), scratch / "tiny", 1)
     title = f"DeepSeek-V3 in FP8, {SHARDS} shards"
     return [
-        *compare(title, against_floor, 3, rounds),
-        *reading(title, large),
-        *compare(title, against_inspect, 1.3, rounds),
-        *compare("a tiny Llama, one file", against_imports, 1.6, 3 * rounds),
+        *large(deepseek, rounds),
+        *reading(title, deepseek),
+        *tiny(small, 3 * rounds),
+        *peers(small, rounds),
+        *many(ghost(DEEPSEEK, scratch / "many", 10_000), rounds),
+        *batch(scratch),
         *importing("weightscope --help"),
-        *measure_forward(scratch, large, max(rounds // 2, 3)),
-        *afar(f"{title}, on a hub with 30 ms a request that redirects", large, rounds),
-        *afar("the same on one that sends the files itself", large, rounds, "--direct", limit=None),
+        *measure_forward(scratch, deepseek, max(rounds // 2, 3)),
+        *afar(f"{title}, on a hub with 30 ms a request that redirects", deepseek, rounds),
+        *afar("the same on one that sends the files itself", deepseek, rounds, "--direct", limit=None),
     ]
 
 
-def installed(package: str) -> str | None:
+def peers(model: Path, rounds: int) -> list[Figure]:
+    """Another tool for the same, where it is installed."""
     try:
-        return version(package)
+        name = f"modelinfo-cli {version('modelinfo-cli')}"
     except PackageNotFoundError:
-        return None
+        return []
+    commands = {"inspect": (*WEIGHTSCOPE, "inspect", str(model)), name: (*MODELINFO, str(model / "model.safetensors"))}
+    return compare("a tiny Llama in one file", commands, {}, rounds)
 
 
 def main() -> None:
@@ -159,16 +108,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="weightscope-bench-") as scratch:
         figures = measure(Path(scratch), arguments.rounds)
-    system = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    print(f"{system}; medians of {arguments.rounds} interleaved runs or more")
-    group = ""
-    for figure in figures:
-        if figure.group != group:
-            group = figure.group
-            print(f"\n{group}")
-        print(figure.line)
+    show(figures, arguments.rounds)
     if arguments.json:
-        document = {"system": system, "rounds": arguments.rounds, "figures": [asdict(figure) for figure in figures]}
+        document = {"system": system(), "rounds": arguments.rounds, "figures": [asdict(figure) for figure in figures]}
         arguments.json.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -155,6 +155,16 @@ def test_headers_are_read_without_torch_or_numpy(command: str, fixture: str) -> 
     assert not modules_after(command, f"fixtures/{fixture}") & HEAVY
 
 
+# What a plain decoder has nothing of.
+OTHERS = ("altup", "attention.indexer", "attention.latent", "feed_forward.moe", "mixers", "prediction.", "recurrent.")
+
+
+@pytest.mark.parametrize("fixture", ["llama", "gpt2"])
+def test_a_model_imports_no_maths_of_others(fixture: str) -> None:
+    unused = tuple(f"weightscope.components.{name}" for name in OTHERS)
+    assert {name for name in modules_after("inspect", f"fixtures/{fixture}") if name.startswith(unused)} == set()
+
+
 def test_values_are_read_without_the_network() -> None:
     assert not modules_after("check", "fixtures/llama", "--values") & NETWORK
 

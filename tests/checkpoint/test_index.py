@@ -187,3 +187,15 @@ def test_check_finds_what_inspect_may_not_notice(written: str, tmp_path: Path, r
     assert code == 1
     assert "malformed-index" in out
     assert "gives 'a' twice" in out
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+@pytest.mark.parametrize("last", ["z.weight", "é.weight"])
+def test_how_much_lies_in_each_shard(separators: tuple[str, str], last: str, tmp_path: Path) -> None:
+    """Told without decoding where all is ASCII; it says how much of a remote header to fetch."""
+    places = {"a.weight": "x", "bb.weight": "x", "ccc.weight": "y", "d": "x", last: "y"}
+    path = tmp_path / "model.safetensors.index.json"
+    path.write_text(json.dumps({"weight_map": places}, ensure_ascii=False, separators=separators), encoding="utf-8")
+    index = read_index(path)
+    assert (index.places is None) == last.isascii()
+    assert index.counts() == {"x": (3, 8 + 9 + 1), "y": (2, 10 + 8)}

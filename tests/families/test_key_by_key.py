@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.families.key_known import KNOWN
 from tests.families.key_oracle import compare
 from tests.families.key_tables import DELIBERATE, REFUSED, expected
 from tests.families.keys import Change, changes_of, types
@@ -36,30 +35,22 @@ def chosen(model_type: str) -> list[Change]:
 
 @pytest.mark.parametrize("model_type", types())
 def test_each_key_alone(model_type: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
-    if not WHOLE and model_type in KNOWN:
-        pytest.skip("differs from transformers in keys that are listed as known")
     counts: Counter[str] = Counter()
-    wrong, kept = [], set()
+    wrong = []
     for change in chosen(model_type):
         outcome = compare(change, tmp_path / "model")
         counts[outcome.verdict] += 1
         if outcome.verdict in ("agrees", "skipped"):
             continue
-        row = expected(model_type, change, outcome)
-        if row:
-            kept.add(row)
-        else:
+        if not expected(model_type, change, outcome):
             wrong.append(f"{change.tiny.name} ({change.base}) {change.key} = {outcome.value!r}: {outcome.verdict}: "
                          f"{outcome.detail}")  # fmt: skip
     for verdict, count in counts.items():
         record_property(verdict, count)
     assert not wrong, f"{len(wrong)} of {sum(counts.values())} changes:\n" + "\n".join(wrong)
     assert counts["agrees"] > counts["skipped"] / 4
-    if WHOLE:
-        held = {("known", model_type, key) for key in KNOWN.get(model_type, ())}
-        assert held <= kept, f"agreed on now, so not KNOWN any more: {sorted(held - kept)}"
 
 
 def test_tables_name_declared_types() -> None:
-    named = {model_type for model_type, _ in (*REFUSED, *DELIBERATE)} | set(KNOWN)
+    named = {model_type for model_type, _ in (*REFUSED, *DELIBERATE)}
     assert {model_type for model_type in named - {"*"} if find_family(model_type) is None} == set()

@@ -9,14 +9,12 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
-from huggingface_hub.utils import get_session
-
 from weightscope.checkpoint.hub_settings import settings
-from weightscope.errors import RemoteError, UsageError
+from weightscope.errors import RemoteError
 
 # A header or small file must have come after so many seconds, and one more for each so many bytes that came.
 SECONDS = 30.0
@@ -109,8 +107,7 @@ class Exchange:
 
     @contextmanager
     def limited(self) -> Iterator[None]:
-        """Requests of this thread keep to these limits."""
-        _watch_session()
+        """Requests of this thread keep to these limits, where the client has the `HOOKS`."""
         _here.exchange = self
         try:
             yield
@@ -221,30 +218,6 @@ def _shut(found: socket.socket | None) -> None:
             socket.socket.shutdown(found, socket.SHUT_RDWR)
 
 
-def session() -> Any:
-    """The client that huggingface_hub uses.
-
-    Raises:
-        UsageError: a proxy or a certificate that variables name cannot be used.
-    """
-    try:
-        return get_session()
-    except (ValueError, ImportError, OSError) as error:
-        raise UsageError(
-            f"the HTTP client cannot be set up ({error})", hint="see HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE"
-        ) from None
-
-
-def _watch_session() -> None:
-    client = session()
-    hooks = client.event_hooks
-    if _sending not in hooks["request"]:
-        client.event_hooks = {
-            "request": [*hooks["request"], _sending],
-            "response": [*hooks["response"], _answered],
-        }
-
-
 def _sending(request: Any) -> None:
     if exchange := current():
         exchange.sending(request)
@@ -253,3 +226,7 @@ def _sending(request: Any) -> None:
 def _answered(response: Any) -> None:
     if exchange := current():
         exchange.answered(response)
+
+
+# What a client calls before each request and after each answer.
+HOOKS: Mapping[str, list[Callable[[Any], None]]] = {"request": [_sending], "response": [_answered]}

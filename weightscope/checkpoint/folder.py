@@ -82,7 +82,7 @@ class LocalFolder:
     def __init__(self, path: Path, notes: tuple[str, ...] = ()) -> None:
         self.path = path
         self.notes = notes
-        self._listed: dict[str, os.DirEntry[str]] = {}
+        self._plain: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         return f"LocalFolder({str(self.where)!r})"
@@ -99,14 +99,14 @@ class LocalFolder:
     def names(self) -> list[str]:
         """Files and directories alike."""
         with os.scandir(self.path) as entries:
-            self._listed = {entry.name: entry for entry in entries}
-        return sorted(self._listed)
+            listed = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
+        self._plain = frozenset(name for name, is_file in listed.items() if is_file)
+        return sorted(listed)
 
     def holds(self, name: str) -> bool:
         """A link to nothing is not held."""
         # The listing tells which are plain files; of what is none, the system is asked where a link leads.
-        entry = self._listed.get(name)
-        return (entry is not None and entry.is_file(follow_symlinks=False)) or (self.path / name).is_file()
+        return name in self._plain or (self.path / name).is_file()
 
     def is_here(self, name: str) -> bool:  # noqa: ARG002 - the answer is the same for all
         """All that is in it."""

@@ -48,7 +48,7 @@ def format_of(start: bytes, path: Where) -> str:
     Raises:
         CheckpointError, NotImplementedByWeightscope: it is something else, which the message names.
     """
-    if start[8:].lstrip(SPACE)[:1] == b"{":
+    if start[8:9] == b"{" or start[8:].lstrip(SPACE)[:1] == b"{":
         return "safetensors"
     from weightscope.checkpoint.pytorch import looks_like_pickle, looks_like_pytorch
 

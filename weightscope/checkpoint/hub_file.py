@@ -12,7 +12,8 @@ from huggingface_hub.file_download import hf_hub_download
 
 from weightscope.checkpoint.cached import repo_folder
 from weightscope.checkpoint.claims import is_hash
-from weightscope.checkpoint.exchange import Exchange, Throughput, current
+from weightscope.checkpoint.clients import shared
+from weightscope.checkpoint.exchange import HOOKS, Exchange, Throughput, current
 from weightscope.checkpoint.failures import failure
 from weightscope.checkpoint.header_cache import Entry
 from weightscope.checkpoint.hub_settings import settings
@@ -39,6 +40,8 @@ def fetch(
         raise RemoteError(
             f"has {entry.size:,} bytes, and over HTTP come {most:,} at most", where=where, hint=f"hf download {repo}"
         )
+    # The client that huggingface_hub will use.
+    shared(HOOKS)
     with (
         cleaning(lambda: sweep(repo, entry)),
         wire.live(Exchange(Throughput(), _Listed(entry, commit).expects)),

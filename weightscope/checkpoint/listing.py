@@ -7,8 +7,10 @@ from typing import Annotated
 from urllib.parse import quote
 
 import msgspec
-from huggingface_hub.utils import build_hf_headers
+from huggingface_hub import __version__ as HUB_VERSION  # noqa: N812 - beside our own
+from huggingface_hub.utils import get_token
 
+from weightscope import __version__
 from weightscope.checkpoint.claims import MAX_SIZE, is_hash, is_path, is_sha256, leaves
 from weightscope.checkpoint.header_cache import Entry, Listing, keep_listing, load_listing
 from weightscope.checkpoint.hub_settings import settings
@@ -96,16 +98,24 @@ def _named(info: _Info, reference: HubReference) -> Iterator[tuple[str, Entry]]:
 
 
 def headers() -> dict[str, str]:
-    """With the user's token, where there is one.
+    """Who asks, and the user's token where there is one.
+
+    They are made here: huggingface_hub's own function asks the server for a list first, which nothing bounds.
 
     Raises:
         UsageError: a variable holds what no header can.
     """
+    hub = settings()
+    agent = [f"weightscope/{__version__}", f"hf_hub/{HUB_VERSION}"]
+    origin = hub.HF_HUB_USER_AGENT_ORIGIN
+    made = {"user-agent": "; ".join([*agent, f"origin/{origin}"] if origin else agent)}
     try:
-        made: dict[str, str] = build_hf_headers(library_name="weightscope")
+        token = None if hub.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
     except (OSError, UnicodeDecodeError) as error:
-        where = settings().HF_TOKEN_PATH
+        where = hub.HF_TOKEN_PATH
         raise UsageError(f"the token cannot be read ({error})", where=where, hint="see HF_TOKEN_PATH") from None
+    if token:
+        made["authorization"] = f"Bearer {token}"
     if not all(value.isascii() and value.isprintable() for value in made.values()):
         raise UsageError(
             "the token, or HF_HUB_USER_AGENT_ORIGIN, holds a character that cannot be sent", hint="see HF_TOKEN"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
@@ -195,7 +194,8 @@ def _reading(folder: Folder, location: Location) -> Iterator[Callable[[int], Fil
         return
     from weightscope.checkpoint.background import Background
 
-    expected = _expected(location.index)
+    counts = location.index.counts() if location.index else {}
+    expected = {shard: Expected(*count) for shard, count in counts.items()}
     pool = Background(CONNECTIONS)
     ahead = {number: pool.submit(_read_away, folder, names[number], number, expected) for number in away}
     try:
@@ -206,14 +206,6 @@ def _reading(folder: Folder, location: Location) -> Iterator[Callable[[int], Fil
         pool.cancel()
         folder.close()
         pool.close()
-
-
-def _expected(index: Index | None) -> dict[str, Expected]:
-    places = index.weight_map if index else {}
-    characters: dict[str, int] = dict.fromkeys(places.values(), 0)
-    for shard, length in zip(places.values(), map(len, places), strict=True):
-        characters[shard] += length
-    return {shard: Expected(count, characters[shard]) for shard, count in Counter(places.values()).items()}
 
 
 def _read_away(folder: Folder, name: str, number: int, expected: dict[str, Expected]) -> FileHeader:

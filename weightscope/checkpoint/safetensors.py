@@ -32,6 +32,8 @@ MAX_UNUSUAL = 2_000_000
 # So few bytes hold no more than that.
 UNCOUNTED = 1 << 22
 METADATA = "__metadata__"
+# How nearly all files begin, since transformers writes them so.
+USUAL = b'{"__metadata__":{"format":"pt"},"'
 # White space of JSON.
 SPACE = b" \t\r\n"
 FIELDS = ("dtype", "shape", "data_offsets")
@@ -114,6 +116,8 @@ def _values(header: bytes) -> int:
 
 def _split_metadata(header: bytes) -> tuple[bytes, dict[str, str]]:
     """The header without its `__metadata__` entry where that comes first, as every writer puts it."""
+    if header.startswith(USUAL):
+        return b'{"' + header[len(USUAL) :], {"format": "pt"}
     start = b'{"__metadata__":{'
     if not header.startswith(start):
         return header, {}

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import msgspec
-from huggingface_hub.errors import OfflineModeIsEnabled
 
 from weightscope.checkpoint.claims import etag_of, number
-from weightscope.checkpoint.exchange import Deadline, Exchange, session
+from weightscope.checkpoint.clients import Clients
+from weightscope.checkpoint.exchange import HOOKS, Deadline, Exchange
 from weightscope.checkpoint.failures import LOST, ClientError, InvalidURL, failure, is_unresolved, refusal, transport
+from weightscope.checkpoint.hub_settings import settings
 from weightscope.errors import RemoteError, Where
 
 T = TypeVar("T")
@@ -68,6 +69,7 @@ class Wire:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._live: set[Exchange] = set()
+        self._clients = Clients(HOOKS)
 
     def cut(self) -> None:
         """Nobody waits any more for the answers that are due."""
@@ -75,6 +77,7 @@ class Wire:
             live = list(self._live)
         for exchange in live:
             exchange.cut()
+        self._clients.close()
 
     @contextmanager
     def live(self, exchange: Exchange) -> Iterator[None]:
@@ -99,7 +102,7 @@ class Wire:
         sent = {**(headers or {}), "Range": f"bytes={start}-{stop - 1}"}
         if etag:
             sent["If-None-Match"] = etag
-        return self._persist(lambda: _part(url, start, stop, sent, where), stop - start, where)
+        return self._persist(lambda: _part(self._clients, url, start, stop, sent, where), stop - start, where)
 
     def all(self, url: str, limit: int, *, where: Where, headers: Mapping[str, str] | None = None) -> bytearray:
         """All that a server answers.
@@ -107,7 +110,7 @@ class Wire:
         Raises:
             RemoteError: it cannot be had, or is more than `limit` bytes.
         """
-        return self._persist(lambda: _all(url, limit, headers or {}, where), limit, where)
+        return self._persist(lambda: _all(self._clients, url, limit, headers or {}, where), limit, where)
 
     def _persist(self, attempt: Callable[[], T], limit: int, where: Where) -> T:
         """What the attempt gives, made again after a while where it failed in a way that may pass.
@@ -141,17 +144,17 @@ def asks_to_wait(headers: Mapping[str, str]) -> float:
 
 
 @contextmanager
-def _asked(url: str, headers: Mapping[str, str], where: Where) -> Iterator[Any]:
+def _asked(clients: Clients, url: str, headers: Mapping[str, str], where: Where) -> Iterator[Any]:
     """The answer to one request, its body still to come; redirects are followed, and to another host without token."""
+    if settings().HF_HUB_OFFLINE:
+        raise RemoteError("is not here, and HF_HUB_OFFLINE is set", where=where)
     try:
-        with session().stream("GET", url, headers=dict(headers)) as response:
+        with clients.lent() as client, client.stream("GET", url, headers=dict(headers)) as response:
             if response.status_code in BUSY:
                 raise _AgainError(f"the server answers {response.status_code}", asks_to_wait(response.headers))
             yield response
     except RemoteError as error:
         raise (error if error.where else failure(error, where)) from None
-    except OfflineModeIsEnabled:
-        raise RemoteError("is not here, and HF_HUB_OFFLINE is set", where=where) from None
     except ClientError as error:
         if type(error).__name__ in LOST or is_unresolved(error):
             raise failure(error, where) from None
@@ -160,8 +163,8 @@ def _asked(url: str, headers: Mapping[str, str], where: Where) -> Iterator[Any]:
         raise RemoteError(f"the address cannot be asked ({error})", where=where, hint="check the address") from None
 
 
-def _part(url: str, start: int, stop: int, headers: Mapping[str, str], where: Where) -> Piece:
-    with _asked(url, headers, where) as response:
+def _part(clients: Clients, url: str, start: int, stop: int, headers: Mapping[str, str], where: Where) -> Piece:
+    with _asked(clients, url, headers, where) as response:
         if response.status_code == 304 and "If-None-Match" in headers:
             return Piece(data=None, size=0, etag=headers["If-None-Match"])
         if response.status_code >= 300:
@@ -175,8 +178,8 @@ def _part(url: str, start: int, stop: int, headers: Mapping[str, str], where: Wh
         return Piece(data=bytes(data), size=size, etag=etag_of(response.headers.get("ETag", "")))
 
 
-def _all(url: str, limit: int, headers: Mapping[str, str], where: Where) -> bytearray:
-    with _asked(url, headers, where) as response:
+def _all(clients: Clients, url: str, limit: int, headers: Mapping[str, str], where: Where) -> bytearray:
+    with _asked(clients, url, headers, where) as response:
         if response.status_code >= 300:
             raise refusal(response.status_code, response.headers, where)
         return _body(response.iter_raw(), limit, where)
