@@ -24,7 +24,7 @@ def explain(
     model: ModelPath,
     tensor: Annotated[
         str,
-        typer.Argument(show_default=False, help="A name or part of one, a role, a pattern."),
+        typer.Argument(metavar="TENSOR", show_default=False, help="A name or part of one, a role, a pattern."),
     ],
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
