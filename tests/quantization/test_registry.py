@@ -17,7 +17,7 @@ FP8 = {"quant_method": "fp8", "weight_block_size": [4, 8]}
 
 
 def test_every_file_is_a_method() -> None:
-    assert methods() >= {"compressed_tensors", "fbgemm_fp8", "fp8", "mlx", "mxfp4", "mxfp8"}
+    assert methods() >= {"compressed_tensors", "fbgemm_fp8", "fp8", "mlx", "modelopt", "mxfp4", "mxfp8"}
     for name in methods():
         assert callable(import_module(f"weightscope.quantization.{name}").method)
 
@@ -56,7 +56,6 @@ def test_methods_that_are_implemented(config: dict[str, Any], name: str | None) 
         ({"bits": 7, "group_size": 64}, "mlx", "7 bits"),
         ({"bits": 4, "group_size": 64, "mode": "mxfp4"}, "mlx", "mxfp4"),
         ({"bits": 4, "group_size": 64, "lm_head": {"bits": 7}}, "mlx", "7 bits"),
-        ({"quant_algo": "NVFP4"}, "modelopt", "modelopt"),
         ({"load_in_4bit": True, "load_in_8bit": True}, "bitsandbytes", "both 4 and 8 bits"),
         ({"something": True}, "unknown", "quant_method"),
     ],

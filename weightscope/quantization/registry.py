@@ -26,6 +26,7 @@ BESIDE = {
 UNNAMED = (
     (("quant_algo",), "modelopt"),
     (("moe_quant_algo",), "modelopt"),
+    (("producer", "quantization"), "modelopt"),
     (("bits", "group_size"), "mlx"),
     (("load_in_4bit",), "bitsandbytes"),
     (("load_in_8bit",), "bitsandbytes"),
@@ -78,13 +79,14 @@ def beside(folder: Folder) -> Beside:
     return lambda name: dict(read_config(folder.fetch(name)).data) if folder.holds(name) else None
 
 
-def _method(config: Config, name: str, settings: Settings) -> Method:
+def _method(config: Config, name: str, settings: Settings) -> Method | None:
+    """None where the settings leave all weights plain, as ModelOpt's do where only a cache is quantized."""
     module = name.replace("-", "_").lower()
     module = ALIASES.get(module, module)
     if module not in methods():
         return Unimplemented(name=f"{name:.60}", missing=f"quantization {name!r:.60} is not implemented")
     try:
-        found: Method = import_module(f"{quantization.__name__}.{module}").method(config, settings)
+        found: Method | None = import_module(f"{quantization.__name__}.{module}").method(config, settings)
     except UndeclaredError as error:
         return Unimplemented(name=name, missing=error.what)
     return found

@@ -14,7 +14,7 @@ from weightscope.checkpoint.values import gather_torch, load_torch
 from weightscope.components.walk import Slot
 from weightscope.errors import CheckpointError
 from weightscope.families.registry import Declaration
-from weightscope.quantization.common.dequantizing import dequantized
+from weightscope.quantization.common.dequantizing import as_used
 from weightscope.storage.base import Scheme
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Stream:
         """
         scheme = self._schemes.of(name)
         self.taken.append(scheme.parts(name)[0] if scheme else name)
-        return dequantized(scheme, name, self._whole) if scheme else self._whole(name)
+        return as_used(scheme, name, self._whole, self._vector) if scheme else self._whole(name)
 
     def rows(self, name: str, index: slice | torch.Tensor) -> torch.Tensor:
         """Consecutive rows, or those of an index, of a tensor in its stored layout."""
@@ -75,8 +75,8 @@ class Stream:
         if scheme is None:
             return self._some(name, index)
         if scheme.rowwise:
-            return dequantized(scheme, name, lambda part: self._rows(scheme, name, part, index))
-        return dequantized(scheme, name, self._whole)[index]
+            return as_used(scheme, name, lambda part: self._rows(scheme, name, part, index), self._vector)
+        return as_used(scheme, name, self._whole, self._vector)[index]
 
     def ahead(self, names: Iterable[str], rows: slice | None = None) -> None:
         """Have these read while the caller computes."""
@@ -123,6 +123,9 @@ class Stream:
         """Whether rows of a weight need the same rows of this tensor; a scale of the whole weight has none."""
         rows = self._entry(scheme.parts(name)[0]).shape[:1]
         return scheme.rowwise and self._entry(part).shape[:1] == rows
+
+    def _vector(self, name: str) -> torch.Tensor | None:
+        return self._whole(name) if self.has(name) else None
 
     def _whole(self, name: str) -> torch.Tensor:
         return self._arrived(name, None)

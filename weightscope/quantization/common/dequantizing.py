@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from weightscope.errors import CheckpointError
 from weightscope.storage.base import Scheme
@@ -31,6 +31,38 @@ def dequantized(scheme: Scheme, name: str, raw: Callable[[str], torch.Tensor]) -
             hint="`weightscope check` says which of them is not as it should be",
             code="quantization-mismatch",
         ) from None
+
+
+@runtime_checkable
+class Multiplies(Protocol):
+    """A scheme of modules that multiply their input by a vector before the weight."""
+
+    def multiplies_input(self, name: str) -> str:
+        """The name of that vector, for the weight of that name; it may be absent."""
+        ...
+
+
+def as_used(
+    scheme: Scheme, name: str, raw: Callable[[str], torch.Tensor], vector: Callable[[str], torch.Tensor | None]
+) -> torch.Tensor:
+    """The matrix that a module multiplies its input by: the weight, its columns times what the input is scaled by.
+
+    `vector` gives a tensor whole, None where it is absent.
+
+    Raises:
+        CheckpointError, NotImplementedByWeightscope: as for `dequantized`.
+    """
+    weight = dequantized(scheme, name, raw)
+    before = vector(scheme.multiplies_input(name)) if isinstance(scheme, Multiplies) else None
+    if before is None:
+        return weight
+    if before.shape != weight.shape[-1:]:
+        raise CheckpointError(
+            f"{name} has {weight.shape[-1]} columns, and its input is scaled by {list(before.shape)}",
+            where=name,
+            code="quantization-mismatch",
+        )
+    return weight * before.float()
 
 
 def _first_line(error: Exception) -> str:

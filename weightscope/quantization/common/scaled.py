@@ -24,6 +24,7 @@ from weightscope.quantization.common.beside import (
 from weightscope.quantization.common.fp4 import e8m0
 from weightscope.quantization.common.grain import Grain
 from weightscope.quantization.common.method import SCALES
+from weightscope.sizes import Size
 from weightscope.storage.base import Stored
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class Scaled(msgspec.Struct, frozen=True, kw_only=True):
     """A weight in its own shape, and beside it a scale for each `grain`.
 
     `scale`, `zero` and `activations` are the last parts of names (`weight_scale`); `elements` and `scales` are element
-    types. Scales of type U8 are exponents (E8M0). `name` is the method's, `title` says what an element is.
+    types. Scales of type U8 are exponents (E8M0). `name` is the method's, `title` says what an element is. Scales of
+    blocks may be `spaced`: a 1 behind each dimension (ModelOpt).
     """
 
     name: str
@@ -49,6 +51,7 @@ class Scaled(msgspec.Struct, frozen=True, kw_only=True):
     zero: str = ""
     activations: tuple[str, ...] = ()
     packing: str = ""
+    spaced: bool = False
 
     @property
     def rowwise(self) -> bool:
@@ -76,6 +79,8 @@ class Scaled(msgspec.Struct, frozen=True, kw_only=True):
     def expand(self, stored: Stored) -> tuple[Stored, ...]:
         """The same with shapes, then the scales of activations."""
         shape, also = self.grain.shape(stored.shape), self.grain.other_shapes(stored.shape)
+        if self.spaced:
+            also = (*also, tuple(part for size in shape for part in (size, Size(1))))
         bounds = EXPONENTS if self.scales == EXPONENT_DTYPES else WEIGHT_SCALE
         found = [
             replace(stored, dtypes=self.elements),
@@ -93,10 +98,10 @@ class Scaled(msgspec.Struct, frozen=True, kw_only=True):
         """
         weight, scale, *zeros = (raw(part) for part in self.parts(name))
         factors = numbers(scale)
+        if self.spaced and factors.dim() == 2 * weight.dim():
+            factors = factors[:, 0, :, 0]
         try:
-            if zeros:
-                return self.grain.multiplied(self.grain.less(weight.float(), zeros[0]), factors)
-            return self.grain.multiplied(weight, factors)
+            return self.grain.multiplied(weight, factors, *zeros)
         except ValueError as error:
             raise CheckpointError(str(error), where=beside(name, self.scale), code="quantization-mismatch") from None
 
