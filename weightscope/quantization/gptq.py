@@ -239,10 +239,10 @@ class PackedGPTQ(msgspec.Struct, frozen=True, kw_only=True):
             raise refuse(group.name, "is in no file, and the inputs are in no order without it")
         points = self._zeros(unpack(zeros, bits, self.rows), needed[1].name)
 
-        def codes(start: int, stop: int) -> torch.Tensor:
-            return unpack_down(packed[start * bits // 32 : -(-stop * bits // 32)], bits, stop - start)
+        def fill(start: int, stop: int, out: torch.Tensor) -> None:
+            unpack_down(packed[start * bits // 32 : -(-stop * bits // 32)], bits, out)
 
-        weight = dequantize(codes, points, scales, count, self.group_size, index)
+        weight = dequantize(fill, points, scales, count, self.group_size, index)
         return weight if self.transposed else weight.T
 
     def _zeros(self, stored: torch.Tensor, name: str) -> torch.Tensor:
