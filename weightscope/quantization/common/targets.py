@@ -47,10 +47,15 @@ class Targets(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def find(self, module: str, class_name: str) -> int | None:
         """The list that targets a module of that class; None where none does."""
-        number = next((self.names[name] for name in _spellings(module) if name in self.names), None)
+        number = self.names.get(module)
+        if number is None and module.startswith(WRAPPERS):
+            number = self.names.get(module.partition("language_model.")[2])
         if number is not None:
             return number
-        return next((n for pattern, n in self._compiled if pattern.match(module)), self.names.get(class_name))
+        for pattern, place in self._compiled:
+            if pattern.match(module):
+                return place
+        return self.names.get(class_name)
 
     def singles_out(self, template: str) -> bool:
         """Whether an entry may tell apart what differs in a template's second number."""
@@ -70,8 +75,3 @@ class Targets(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def _numbered(self) -> frozenset[str]:
         """The names with their numbers blanked."""
         return frozenset(PLACE.sub("{}", name) for name in self.names)
-
-
-def _spellings(module: str) -> tuple[str, ...]:
-    """The module's name, and that within the language model of a wrapper."""
-    return module, *(module.removeprefix(wrapper) for wrapper in WRAPPERS if module.startswith(wrapper))
