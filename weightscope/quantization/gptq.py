@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.quantization.common.bits import unpack, unpack_down
+from weightscope.quantization.common.bits import unpack, unpack_down_into
 from weightscope.quantization.common.coverage import is_core, is_open, oriented, role_of
 from weightscope.quantization.common.excluded import Excluded
 from weightscope.quantization.common.grouped import dequantize
@@ -240,7 +240,7 @@ class PackedGPTQ(msgspec.Struct, frozen=True, kw_only=True):
         points = self._zeros(unpack(zeros, bits, self.rows), needed[1].name)
 
         def fill(start: int, stop: int, out: torch.Tensor) -> None:
-            unpack_down(packed[start * bits // 32 : -(-stop * bits // 32)], bits, out)
+            unpack_down_into(out, packed[start * bits // 32 : -(-stop * bits // 32)], bits)
 
         weight = dequantize(fill, points, scales, count, self.group_size, index)
         return weight if self.transposed else weight.T

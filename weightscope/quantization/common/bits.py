@@ -30,7 +30,16 @@ def unpack(words: torch.Tensor, bits: int, count: int | None = None) -> torch.Te
     return found if count is None else found[..., :count]
 
 
-def unpack_down(words: torch.Tensor, bits: int, out: torch.Tensor) -> None:
+def unpack_down(words: torch.Tensor, bits: int, count: int) -> torch.Tensor:
+    """Integers [count, C] out of words [N, C] that hold them along the first dimension."""
+    import torch
+
+    out = torch.empty((count, words.shape[1]), dtype=torch.int32, device=words.device)
+    unpack_down_into(out, words, bits)
+    return out
+
+
+def unpack_down_into(out: torch.Tensor, words: torch.Tensor, bits: int) -> None:
     """Fill `out` [M, C] with the integers that words [N, C] hold along the first dimension, N = ⌈M · bits / 32⌉.
 
     Each 32 integers fill `bits` words; these are done for all such blocks at once, one place after the other.
