@@ -130,6 +130,14 @@ def mark_beside(name: str, names: Container[str]) -> tuple[str, str] | None:
     return (module, f".{leaf}") if name.endswith(AMBIGUOUS) and f"{module}.weight" in names else None
 
 
+def is_side_beside(name: str, names: Container[str]) -> bool:
+    """Whether what lies beside a tensor, and not its own name, says that it belongs to a quantized weight."""
+    if mark_of(name) is not None:
+        return False
+    found = mark_beside(name, names)
+    return found is not None and found[1] not in ANCHORED
+
+
 def of_weight(marks: Collection[str]) -> set[str]:
     """Those that tell how a weight is stored: EXL2's scales have the name of a cache's."""
     return set(marks) - (ACTIVATIONS - {".q_scale"} if ".q_weight" in marks else ACTIVATIONS)
