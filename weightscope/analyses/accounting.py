@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 
 import msgspec
@@ -48,7 +49,7 @@ class RoleShare(msgspec.Struct, frozen=True, kw_only=True):
 
     role: str
     tensors: int
-    parameters: int
+    parameters: int | None
     bytes: int
     inferred: bool = False
 
@@ -58,8 +59,8 @@ class ComponentShare(msgspec.Struct, frozen=True, kw_only=True):
 
     component: str
     tensors: int
-    parameters: int
-    share: float
+    parameters: int | None
+    share: float | None
     bytes: int
     roles: tuple[RoleShare, ...]
 
@@ -111,7 +112,7 @@ def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
             stored_bytes += group.bytes if count or group.kind is Kind.SCALE else 0
             if group.section in (Section.EMBEDDING, Section.HEAD):
                 embedding += count
-    packed = any(map(_may_be_packed, inventory.groups))
+    packed = any(group.uncounted for group in inventory.groups)
     return Parameters(
         total=None if packed else total,
         active=None if guessed or packed else active,
@@ -123,15 +124,26 @@ def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
     )
 
 
-def _may_be_packed(group: Group) -> bool:
-    """Whether a tensor that nothing declares holds integers, and so perhaps several weights in each."""
-    integers = any(dtype and dtype[0] in "IU" for dtype, _ in group.counts)
-    return group.inferred and group.kind is Kind.WEIGHT and integers and group.scheme is None
+def count_whole(inventory: Inventory, tying: Tying) -> int | None:
+    """What shares are of: all that is counted, auxiliary parts included; None where a part is not known."""
+    return add(inventory.groups, tying)
 
 
-def count_whole(inventory: Inventory, tying: Tying) -> int:
-    """What shares are of: all that is counted, auxiliary parts included."""
-    return sum(counted(group, tying) for group in inventory.groups)
+def add(groups: Iterable[Group], tying: Tying) -> int | None:
+    """The parameters of several groups; None where nothing tells those of one."""
+    total = 0
+    for group in groups:
+        if group.uncounted:
+            return None
+        total += counted(group, tying)
+    return total
+
+
+def share_of(part: int | None, whole: int | None) -> float | None:
+    """The part as a share of the whole; 0 of nothing, None of what is not known."""
+    if part is None or whole is None:
+        return None
+    return part / whole if whole else 0.0
 
 
 def by_component(inventory: Inventory, tying: Tying) -> tuple[ComponentShare, ...]:
@@ -144,13 +156,13 @@ def by_component(inventory: Inventory, tying: Tying) -> tuple[ComponentShare, ..
     shares = []
     for section in sorted(sections, key=SECTION_ORDER.__getitem__):
         groups = sections[section]
-        parameters = sum(counted(group, tying) for group in groups)
+        parameters = add(groups, tying)
         shares.append(
             ComponentShare(
                 component=section,
                 tensors=sum(group.tensors for group in groups),
                 parameters=parameters,
-                share=parameters / whole if whole else 0.0,
+                share=share_of(parameters, whole),
                 bytes=sum(group.bytes for group in groups),
                 roles=_roles(groups, tying),
             )
@@ -161,8 +173,10 @@ def by_component(inventory: Inventory, tying: Tying) -> tuple[ComponentShare, ..
 def _roles(groups: list[Group], tying: Tying) -> tuple[RoleShare, ...]:
     rows: dict[Role, list[int]] = {}
     inferred: set[Role] = set()
+    unknown: set[Role] = set()
     for group in groups:
         bytes_of = dict(group.shares(group.bytes))
+        unknown.update(group.roles if group.uncounted else ())
         for role, parameters in group.shares(counted(group, tying)):
             row = rows.setdefault(role, [0, 0, 0])
             row[0] += group.tensors
@@ -171,7 +185,13 @@ def _roles(groups: list[Group], tying: Tying) -> tuple[RoleShare, ...]:
             if group.inferred:
                 inferred.add(role)
     return tuple(
-        RoleShare(role=role, tensors=row[0], parameters=row[1], bytes=row[2], inferred=role in inferred)
+        RoleShare(
+            role=role,
+            tensors=row[0],
+            parameters=None if role in unknown else row[1],
+            bytes=row[2],
+            inferred=role in inferred,
+        )
         for role, row in sorted(rows.items(), key=lambda item: ROLE_ORDER[item[0]])
     )
 

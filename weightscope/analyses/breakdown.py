@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from weightscope.analyses.accounting import by_component, count_whole, counted
+from weightscope.analyses.accounting import by_component, count_whole, counted, share_of
 from weightscope.analyses.inventory import Group, Inventory, byte_size
 from weightscope.analyses.tying import Tying
 from weightscope.checkpoint.entry import TensorEntry
@@ -28,19 +28,21 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     group: str = ""
     tensors: int
-    parameters: int
-    share: float
+    parameters: int | None
+    share: float | None
     bytes: int
     inferred: bool = False
 
 
 class _Sum:
-    __slots__ = ("bytes", "parameters", "tensors")
+    __slots__ = ("bytes", "parameters", "tensors", "unknown")
 
     def __init__(self) -> None:
         self.tensors = self.parameters = self.bytes = 0
+        self.unknown = False
 
-    def add(self, tensors: int, parameters: int, bytes_: int) -> None:
+    def add(self, group: Group, tensors: int, parameters: int, bytes_: int) -> None:
+        self.unknown = self.unknown or group.uncounted
         self.tensors += tensors
         self.parameters += parameters
         self.bytes += bytes_
@@ -74,30 +76,30 @@ def _components(inventory: Inventory, tying: Tying) -> Iterator[Row]:
         )
 
 
-def _roles(inventory: Inventory, tying: Tying, total: int) -> Iterator[Row]:
+def _roles(inventory: Inventory, tying: Tying, total: int | None) -> Iterator[Row]:
     sums: dict[Role, _Sum] = {}
     inferred: set[Role] = set()
     for group in _weights(inventory):
         bytes_of = dict(group.shares(group.bytes))
         for role, parameters in group.shares(counted(group, tying)):
-            sums.setdefault(role, _Sum()).add(group.tensors, parameters, bytes_of[role])
+            sums.setdefault(role, _Sum()).add(group, group.tensors, parameters, bytes_of[role])
             if group.inferred:
                 inferred.add(role)
     for role in sorted(sums, key=ROLE_ORDER.__getitem__):
         yield _row(role, sums[role], total, inferred=role in inferred)
 
 
-def _layers(inventory: Inventory, tying: Tying, tensors: dict[str, TensorEntry], total: int) -> Iterator[Row]:
+def _layers(inventory: Inventory, tying: Tying, tensors: dict[str, TensorEntry], total: int | None) -> Iterator[Row]:
     """Every layer of every stack, then all that is in none."""
     sums: dict[tuple[str, int], _Sum] = {}
     outside = _Sum()
     for group in _weights(inventory):
         if "layer" not in group.kinds:
-            outside.add(group.tensors, counted(group, tying), group.bytes)
+            outside.add(group, group.tensors, counted(group, tying), group.bytes)
             continue
         stack = before(group.template).rstrip(".")
         for layer, *amounts in _per_layer(group, counted(group, tying), tensors):
-            sums.setdefault((stack, layer), _Sum()).add(*amounts)
+            sums.setdefault((stack, layer), _Sum()).add(group, *amounts)
     for (stack, layer), row in sorted(sums.items(), key=lambda item: item[0]):
         yield _row(str(layer), row, total, group=stack)
     if outside.tensors:
@@ -119,7 +121,7 @@ def _per_layer(group: Group, parameters: int, tensors: dict[str, TensorEntry]) -
         yield layer, count, parameters * count // group.tensors, group.bytes * count // group.tensors
 
 
-def _dtypes(inventory: Inventory, tying: Tying, total: int) -> Iterator[Row]:
+def _dtypes(inventory: Inventory, tying: Tying, total: int | None) -> Iterator[Row]:
     """By what is stored, most bytes first; parameters are the weights that the stored elements stand for."""
     sums: dict[str, _Sum] = {}
     for group in _weights(inventory):
@@ -127,28 +129,28 @@ def _dtypes(inventory: Inventory, tying: Tying, total: int) -> Iterator[Row]:
         for (dtype, shape), tensors in group.counts.items():
             parameters = count * prod(shape) * tensors // max(group.elements, 1)
             size = 0 if group.alias or not dtype else byte_size(dtype, shape) * tensors
-            sums.setdefault(dtype or "", _Sum()).add(tensors, parameters, size)
+            sums.setdefault(dtype or "", _Sum()).add(group, tensors, parameters, size)
     for dtype, row in sorted(sums.items(), key=lambda item: (-item[1].bytes, item[0])):
         yield _row(dtype, row, total)
 
 
-def _schemes(inventory: Inventory, tying: Tying, total: int) -> Iterator[Row]:
+def _schemes(inventory: Inventory, tying: Tying, total: int | None) -> Iterator[Row]:
     """By how the weights are stored: each scheme with its scales, then plain weights."""
     sums: dict[str, _Sum] = {}
     for group in sorted(_weights(inventory), key=lambda group: group.scheme is None):
         name = group.scheme.words if group.scheme else PLAIN
-        sums.setdefault(name, _Sum()).add(group.tensors, counted(group, tying), group.bytes)
+        sums.setdefault(name, _Sum()).add(group, group.tensors, counted(group, tying), group.bytes)
     for name, row in sums.items():
         yield _row(name, row, total)
 
 
-def _modules(inventory: Inventory, tying: Tying, total: int, depth: int | None) -> Iterator[Row]:
+def _modules(inventory: Inventory, tying: Tying, total: int | None, depth: int | None) -> Iterator[Row]:
     """By the module that owns each tensor, in the order of the forward pass."""
     sums: dict[str, _Sum] = {}
     inferred: set[str] = set()
     for group in _weights(inventory):
         name = _module(group, depth)
-        sums.setdefault(name, _Sum()).add(group.tensors, counted(group, tying), group.bytes)
+        sums.setdefault(name, _Sum()).add(group, group.tensors, counted(group, tying), group.bytes)
         if group.inferred:
             inferred.add(name)
     for name, row in sums.items():
@@ -166,13 +168,13 @@ def _weights(inventory: Inventory) -> Iterable[Group]:
     return (group for group in inventory.groups if group.kind is not Kind.BUFFER)
 
 
-def _row(name: str, sums: _Sum, total: int, *, group: str = "", inferred: bool = False) -> Row:
+def _row(name: str, sums: _Sum, total: int | None, *, group: str = "", inferred: bool = False) -> Row:
     return Row(
         name=name,
         group=group,
         tensors=sums.tensors,
-        parameters=sums.parameters,
-        share=sums.parameters / total if total else 0.0,
+        parameters=None if sums.unknown else sums.parameters,
+        share=share_of(None if sums.unknown else sums.parameters, total),
         bytes=sums.bytes,
         inferred=inferred,
     )

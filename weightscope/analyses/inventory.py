@@ -109,6 +109,13 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return prod(shape or ()) * logical // stored if stored else logical
 
     @property
+    def uncounted(self) -> bool:
+        """Whether nothing tells how many weights it is: names alone, or integers that may be several weights each."""
+        if not self.inferred or self.kind is not Kind.WEIGHT or self.scheme is not None:
+            return False
+        return not self.counts or any(dtype and dtype[0] in "IU" for dtype, _ in self.counts)
+
+    @property
     def packed(self) -> bool:
         """Whether an element is something else than a weight."""
         return self.kind is Kind.SCALE or self.packing[0] != self.packing[1]
@@ -361,8 +368,9 @@ def _inferred_groups(
         counts = _count([tensors[name] for name in group_names])
         group = _inferred(template, ranges, group_names, counts, dimensions=dimensions, alias=alias)
         scale = is_side_beside(group_names[0], tensors)
-        if group_names[0] in packed:
-            group = replace(group, packing=packing, scheme=packed[group_names[0]].scheme, kind=Kind.WEIGHT)
+        if (told := packed.get(group_names[0])) is not None:
+            kind = Kind.WEIGHT if told.weights else Kind.SCALE
+            group = replace(group, packing=packing if told.weights else (1, 1), scheme=told.scheme, kind=kind)
         yield replace(group, kind=Kind.SCALE) if scale else group
 
 

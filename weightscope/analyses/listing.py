@@ -24,7 +24,7 @@ class TensorRow(msgspec.Struct, frozen=True, kw_only=True):
     """One tensor. `dtype` is None where only a config gives the shape, `shape` where only an index gives the name.
 
     `layer` is its layer's number, None outside of layers. `parameters` are the weights that it adds to the model's
-    total: none where it is a scale, a buffer, or a tied head that is stored again.
+    total: none where it is a scale, a buffer, or a tied head that is stored again; None where nothing tells how many.
     """
 
     name: str
@@ -33,7 +33,7 @@ class TensorRow(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     dtype: str | None
     shape: tuple[int, ...] | None
-    parameters: int
+    parameters: int | None
     bytes: int
     layer: int | None
     file: str | None
@@ -63,7 +63,7 @@ class _Rows:
         self._counts = counts
         self._component, self._kind, self._roles = str(group.section), str(group.kind), tuple(map(str, group.roles))
         self._place = group.kinds.index("layer") if "layer" in group.kinds else None
-        self._sizes: dict[tuple[str | None, tuple[int, ...] | None], tuple[int, int]] = {}
+        self._sizes: dict[tuple[str | None, tuple[int, ...] | None], tuple[int | None, int]] = {}
 
     def __call__(
         self, name: str, numbers: tuple[int, ...], dtype: str | None, shape: tuple[int, ...] | None, file: str | None
@@ -84,10 +84,10 @@ class _Rows:
             inferred=self._group.inferred,
         )
 
-    def _sizes_of(self, dtype: str | None, shape: tuple[int, ...] | None) -> tuple[int, int]:
+    def _sizes_of(self, dtype: str | None, shape: tuple[int, ...] | None) -> tuple[int | None, int]:
         """Parameters and bytes."""
         group = self._group
-        parameters = group.weights_in(shape) if self._counts else 0
+        parameters = None if group.uncounted else group.weights_in(shape) if self._counts else 0
         size = byte_size(dtype, shape) if dtype and shape is not None and not group.alias else 0
         return self._sizes.setdefault((dtype, shape), (parameters, size))
 
@@ -96,8 +96,8 @@ def sorted_by(sort: Sort) -> Callable[[TensorRow], tuple[object, ...]]:
     """The key to sort rows by: the largest first, names with their numbers as numbers, what is in no layer last."""
     keys: dict[Sort, Callable[[TensorRow], tuple[object, ...]]] = {
         "name": lambda row: natural(row.name),
-        "parameters": lambda row: (-row.parameters, -row.bytes),
-        "bytes": lambda row: (-row.bytes, -row.parameters),
+        "parameters": lambda row: (-(row.parameters or 0), -row.bytes),
+        "bytes": lambda row: (-row.bytes, -(row.parameters or 0)),
         "layer": lambda row: (row.layer is None, row.layer or 0),
     }
     return keys[sort]

@@ -18,7 +18,7 @@ OWN = (".weight", "")
 
 
 class Packed(msgspec.Struct, frozen=True, kw_only=True):
-    """A tensor that holds a quantized weight: so many `weights` in so many `elements`."""
+    """A tensor of a quantized weight: so many `weights` in so many `elements`, none where it is a scale."""
 
     scheme: Scheme
     weights: int
@@ -36,7 +36,7 @@ class Packed(msgspec.Struct, frozen=True, kw_only=True):
 def packed_weights(
     names: Iterable[str], tensors: Mapping[str, TensorEntry], settings: dict[str, Any] | None
 ) -> dict[str, Packed]:
-    """Of the tensors `names`, those that hold a quantized weight whose method is told by what lies beside it.
+    """Of the tensors `names`, those of a quantized weight whose method its module's tensors tell.
 
     `settings` are those of config.json, which some methods need: MLX's tensors fit several widths.
     """
@@ -56,7 +56,8 @@ def packed_weights(
         if (answer := known[key]) is None:
             continue
         scheme, weights = answer
-        for part in scheme.parts(f"{module}.weight")[:1]:
+        for place, part in enumerate(scheme.parts(f"{module}.weight")):
             if part in tensors:
-                packed[part] = Packed(scheme=scheme, weights=weights, elements=prod(tensors[part].shape))
+                elements = prod(tensors[part].shape)
+                packed[part] = Packed(scheme=scheme, weights=0 if place else weights, elements=elements)
     return packed

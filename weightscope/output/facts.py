@@ -47,9 +47,9 @@ def _format(summary: Summary) -> str:
 def facts(summary: Summary, *, exact: bool = False) -> Iterable[tuple[str, str]]:
     """What is counted and what is stored, as (label, text)."""
     if summary.parameters.total is None:
-        index = summary.model.format == "index"
-        reason = "an index gives names and total size, no shapes" if index else "no weight file was read"
-        yield "Parameters", f"unknown: {reason}"
+        yield "Parameters", f"unknown: {_why_unknown(summary)}"
+        if summary.dtypes:
+            yield "Stored", _stored(summary, exact=exact)
         return
     yield from _counts(summary, exact=exact)
     if summary.model.shape:
@@ -58,6 +58,14 @@ def facts(summary: Summary, *, exact: bool = False) -> Iterable[tuple[str, str]]
         yield "Embeddings", text
     yield "Stored", _stored(summary, exact=exact)
     yield from _quantized(summary.quantization)
+
+
+def _why_unknown(summary: Summary) -> str:
+    if summary.model.format == "index":
+        return "an index gives names and total size, no shapes"
+    if summary.files:
+        return "integers are stored, and nothing tells how many weights each of them holds"
+    return "no weight file was read"
 
 
 def _counts(summary: Summary, *, exact: bool) -> Iterable[tuple[str, str]]:
@@ -120,7 +128,7 @@ def _stored(summary: Summary, *, exact: bool) -> str:
 
 def _embeddings(summary: Summary) -> str:
     head = next((share for share in summary.components if share.component == "head"), None)
-    count = words.count(head.parameters) if head else "0"
+    count = words.count(head.parameters or 0) if head else "0"
     evidence, tied = summary.embeddings.evidence, summary.embeddings.tied
     if evidence == "absent-head":
         return "tied: no lm_head is stored" if tied else "config.json says untied, but lm_head is missing"

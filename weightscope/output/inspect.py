@@ -64,7 +64,9 @@ def _component_rows(
     return tuple(rows), tuple(weights)
 
 
-def _share(component: ComponentShare, role: RoleShare) -> float:
+def _share(component: ComponentShare, role: RoleShare) -> float | None:
+    if component.share is None or component.parameters is None or role.parameters is None:
+        return None
     return component.share * role.parameters / component.parameters if component.parameters else 0.0
 
 

@@ -70,8 +70,8 @@ def _layer_table(rows: tuple[Row, ...], summary: Summary) -> Table:
             _layers(members),
             sum(row.tensors for row in members),
             members[0].parameters if members[0].group else None,
-            sum(row.parameters for row in members),
-            sum(row.share for row in members),
+            None if members[0].parameters is None else sum(row.parameters or 0 for row in members),
+            None if members[0].share is None else sum(row.share or 0.0 for row in members),
             sum(row.bytes for row in members),
         )
         for members in alike.values()

@@ -78,7 +78,7 @@ def streamed_document(summary: Summary, rows: Iterable[TensorRow]) -> Document:
 
 
 def _closing(rows: list[TensorRow], total: int, shards: dict[str, str], *, exact: bool) -> str:
-    parameters, size = sum(row.parameters for row in rows), sum(row.bytes for row in rows)
+    parameters, size = _parameters(rows), sum(row.bytes for row in rows)
     file = _only_file(rows, shards)
     parts = [
         f"{len(rows):,} of {words.plural(total, 'tensor')}" if total else words.plural(len(rows), "tensor"),
@@ -116,7 +116,7 @@ def _grouped(listed: list[tuple[Group, TensorRow]], shards: dict[str, str], sort
 def _in_order(groups: list[list[TensorRow]], sort: Sort | None) -> list[list[TensorRow]]:
     """The groups sorted by what is shown of each: the sum of its members."""
     if sort == "parameters":
-        return sorted(groups, key=lambda members: -sum(row.parameters for row in members))
+        return sorted(groups, key=lambda members: -(_parameters(members) or 0))
     if sort == "bytes":
         return sorted(groups, key=lambda members: -sum(row.bytes for row in members))
     return groups
@@ -131,7 +131,7 @@ def _line(members: list[TensorRow], shards: dict[str, str]) -> tuple[Cell, ...]:
         len(members),
         _shape(first.shape),
         first.dtype,
-        sum(row.parameters for row in members),
+        _parameters(members),
         _bytes(members),
         _files(members, shards),
     )
@@ -149,6 +149,12 @@ def _table(columns: tuple[Column, ...], rows: Sequence[tuple[Cell, ...]]) -> Tab
         columns=tuple(columns[place] for place in kept),
         rows=tuple(tuple(row[place] for place in kept) for row in rows),
     )
+
+
+def _parameters(rows: Iterable[TensorRow]) -> int | None:
+    """Of all rows; None where nothing tells those of one."""
+    found = [row.parameters for row in rows]
+    return None if None in found else sum(count or 0 for count in found)
 
 
 def _bytes(members: list[TensorRow]) -> int | None:
