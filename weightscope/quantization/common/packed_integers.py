@@ -15,6 +15,7 @@ from weightscope.errors import CheckpointError
 from weightscope.quantization.common.beside import beside, scales
 from weightscope.quantization.common.bits import WORD, unpack
 from weightscope.quantization.common.grain import Grain
+from weightscope.quantization.common.slabs import by_slabs, rows_of
 from weightscope.sizes import Size
 from weightscope.storage.base import Bounds, Stored
 
@@ -120,7 +121,12 @@ class PackedIntegers(msgspec.Struct, frozen=True, kw_only=True):
 
     def _codes(self, words: torch.Tensor, count: int) -> torch.Tensor:
         """Signed integers [..., count] as float32."""
-        return unpack(words, self.bits, count).float().sub_(1 << (self.bits - 1))
+        rows = rows_of(words)
+
+        def fill(part: slice, out: torch.Tensor) -> None:
+            out.copy_(unpack(rows[part], self.bits, count)).sub_(1 << (self.bits - 1))
+
+        return by_slabs((*words.shape[:-1], count), words.device, fill)
 
     def _zeros(self, name: str, packed: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
         """Zero points [R, groups] out of words [⌈R·bits/32⌉, groups]."""
