@@ -28,6 +28,7 @@ from fuzz.json_files import (
 )
 from fuzz.other_files import npy_file, toml_file
 from fuzz.pickle_files import torch_file
+from fuzz.quantized import quantized
 from fuzz.safetensors_files import safetensors_file
 from fuzz.values import damaged, dumped, mutated, number, text
 from fuzz.verdict import hold_output
@@ -150,6 +151,8 @@ def checkpoint(random: Random) -> dict[str, bytes]:
     if random.random() < 0.15:
         return {"config.json": config_file(random)}
     files = dict(_base(random.choice(BASES)))
+    if random.random() < 0.2:
+        quantized(random, files)
     for _ in range(random.choice((0, 1, 1, 2, 3))):
         _change(random, files)
     return files

@@ -34,6 +34,13 @@ PREPROCESSOR = {
     "resample": 3, "do_center_crop": True, "crop_size": {"height": 28, "width": 28}, "do_rescale": True,
     "rescale_factor": 0.0039, "do_normalize": True, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.2, 0.2, 0.2],
 }  # fmt: skip
+PATCHES = {
+    "image_processor_type": "Qwen2VLImageProcessor", "do_resize": True,
+    "size": {"shortest_edge": 64, "longest_edge": 512},
+    "min_pixels": 64, "max_pixels": 4096, "patch_size": 4, "temporal_patch_size": 2, "merge_size": 2, "resample": 3,
+    "do_rescale": True, "rescale_factor": 0.0039, "do_normalize": True, "image_mean": [0.5, 0.5, 0.5],
+    "image_std": [0.2, 0.2, 0.2],
+}  # fmt: skip
 GOLDEN = {
     "schema_version": 1, "kind": "weightscope forward", "model_type": "llama", "compute_dtype": "float32",
     "tokens": [1, 2], "image": None,
@@ -86,6 +93,11 @@ def tokenizer_file(random: Random) -> bytes:
 def preprocessor_file(random: Random) -> bytes:
     """A preprocessor_config.json."""
     return dumped(random, mutated(random, PREPROCESSOR, random.choice((1, 1, 2, 3))))
+
+
+def patches_file(random: Random) -> bytes:
+    """A preprocessor_config.json of images of any size."""
+    return dumped(random, mutated(random, PATCHES, random.choice((1, 1, 2, 3))))
 
 
 def golden_file(random: Random) -> bytes:

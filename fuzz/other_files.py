@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+import zipfile
+from io import BytesIO
 from random import Random
 
 from fuzz.values import damaged, number, text
@@ -48,3 +51,17 @@ def npy_file(random: Random) -> bytes:
     length = len(raw).to_bytes(2 if version == b"\x01\x00" else 4, "little")
     whole = b"\x93NUMPY" + version + length + raw + bytes(random.choice((0, 8, 16, 64)))
     return damaged(random, whole) if random.random() < 0.4 else whole
+
+
+def npz_file(random: Random) -> bytes:
+    """A .npz archive of such files, some under names that no processor has."""
+    buffer = BytesIO()
+    names = ["pixel_values.npy", "image_grid_thw.npy", "../x.npy", "", "a" * 300, text(random)]
+    # Python warns of names that are there twice.
+    warnings.simplefilter("ignore", UserWarning)
+    with zipfile.ZipFile(buffer, "w", random.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive:
+        for _ in range(random.choice((0, 1, 2, 2, 17))):
+            name = random.choice(names).encode("utf-8", "replace").decode()
+            archive.writestr(zipfile.ZipInfo(name), npy_file(random))
+    whole = buffer.getvalue()
+    return damaged(random, whole) if random.random() < 0.5 else whole

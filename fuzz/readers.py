@@ -8,8 +8,8 @@ from random import Random
 from typing import Any, NamedTuple
 
 from fuzz.case import Case
-from fuzz.json_files import config_file, golden_file, index_file, preprocessor_file, tokenizer_file
-from fuzz.other_files import npy_file, toml_file
+from fuzz.json_files import config_file, golden_file, index_file, patches_file, preprocessor_file, tokenizer_file
+from fuzz.other_files import npy_file, npz_file, toml_file
 from fuzz.pickle_files import torch_file
 from fuzz.safetensors_files import safetensors_file
 from fuzz.verdict import hold_line
@@ -31,7 +31,9 @@ READERS = {
     "tokenizer": Reader(3, tokenizer_file, "tokenizer.json"),
     "golden": Reader(2, golden_file, "golden.json"),
     "npy": Reader(2, npy_file, "logits.npy"),
+    "npz": Reader(2, npz_file, "inputs.npz"),
     "preprocessor": Reader(1, preprocessor_file, "preprocessor_config.json"),
+    "patches": Reader(1, patches_file, "preprocessor_config.json"),
     "config": Reader(1, config_file, "config.json"),
 }
 KINDS = [kind for kind, reader in READERS.items() for _ in range(reader.share)]
@@ -52,7 +54,10 @@ class Readers:
 
         from weightscope.analyses.forward.expected_logits import read_logits
         from weightscope.analyses.forward.golden import read_golden
-        from weightscope.analyses.forward.image import _settings
+        from weightscope.analyses.forward.image import KNOWN, Settings, read_settings
+        from weightscope.analyses.forward.patched_image import KNOWN as KNOWN_PATCHES
+        from weightscope.analyses.forward.patched_image import PatchSettings
+        from weightscope.analyses.forward.ready_inputs import read_inputs
         from weightscope.analyses.rules.vocabulary import highest_ids
         from weightscope.checkpoint.folder import LocalFolder
         from weightscope.checkpoint.header import read_header
@@ -73,7 +78,9 @@ class Readers:
             "tokenizer": lambda path: list(highest_ids(LocalFolder(path.parent))),
             "golden": read_golden,
             "npy": read_logits,
-            "preprocessor": lambda path: _settings(path.parent),
+            "npz": read_inputs,
+            "preprocessor": lambda path: read_settings(path.parent, KNOWN, Settings),
+            "patches": lambda path: read_settings(path.parent, KNOWN_PATCHES, PatchSettings),
             "config": read_model,
         }
         self._errors = (WeightscopeError, TomlError)

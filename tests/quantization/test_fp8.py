@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from transformers.integrations.finegrained_fp8 import Fp8Dequantize
 from transformers.quantizers.quantizers_utils import should_convert_module
 
 from weightscope.config import Config
+from weightscope.quantization.common.excluded import tells_numbers_apart
 from weightscope.quantization.registry import method_of
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -81,3 +83,22 @@ PATTERNS = [r"model\.layers\.(0|2)\.mlp", "model.layers.*.self_attn", "model.lay
 def test_excluded_modules_are_those_that_transformers_leaves_out(module: str, entries: list[str]) -> None:
     scheme = scheme_of(stored(8, 8), module, modules_to_not_convert=entries)
     assert (scheme is not None) is should_convert_module(module, entries)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "tells"),
+    [
+        (r".*self_attn.*", False), (r".*\.mlp\.(gate|up)_proj$", False), (r"model.layers.*.mlp", False),
+        (r".*mlp.gate$", False), (r"(?:a|b).*", False), (r".*experts\.3\..*", True), (r".*experts\.\d\..*", True),
+        (r".*experts..\.up", True), (r".*experts\..+", True), (r"[a-z]+", True), (r"experts\..up", False),
+    ],
+)  # fmt: skip
+def test_patterns_that_tell_experts_apart(pattern: str, tells: bool) -> None:
+    """Where one says no, every number matches alike."""
+    assert tells_numbers_apart(pattern) is tells
+    for name in ("model.layers.{}.mlp.experts.{}.up_proj", "model.layers.{}.mlp.up", "{}.self_attn.{}", "experts.{}"):
+        matches = {
+            re.match(pattern, name.format(*numbers)) is not None
+            for numbers in ((0, 3), (5, 13), (3, 3), (123, 7), (4, 45))
+        }
+        assert tells or len(matches) == 1

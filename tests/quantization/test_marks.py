@@ -29,6 +29,10 @@ WRITTEN = {
     "AQLM": ["codes", "codebooks", "scales"],
     "EXL2": ["q_weight", "q_scale", "q_scale_max", "q_groups", "q_perm", "q_invperm"],
     "Mistral FP8": ["qscale_weight"],
+    "torchao": ["_weight_qdata", "_weight_scale", "_weight_zero_point"],
+    "AWQ": ["qweight", "scaled_zeros", "scales"],
+    "FP-Quant": ["qweight", "scales", "forward_hadamard_matrix", "backward_hadamard_matrix", "weight_global_scale"],
+    "transformers' Metal kernels": ["scales", "qbiases"],
 }  # fmt: skip
 
 
@@ -37,6 +41,26 @@ def test_marks_and_what_they_tell(title: str, leaves: list[str]) -> None:
     found = [mark_of(f"{M}.{leaf}") for leaf in leaves]
     assert found == [(M, f".{leaf}") for leaf in leaves]
     assert signature_of([f".{leaf}" for leaf in leaves]).title == title
+
+
+ANCHORED = {
+    "SpQR": ["dense_weights", "row_offsets", "col_vals", "in_perm"],
+    "EXL3": ["trellis", "suh", "svh", "mcg"],
+    "QuIP#": ["Qidxs", "SU", "SV", "codebook_id"],
+    "VPTQ": ["centroids.weight", "res_centroids.weight", "indices", "perm", "weight_scale"],
+    "HIGGS": ["tables2", "tables", "scales"],
+    "HQQ": ["W_q", "scale", "zero", "nbits", "group_size"],
+    "SINQ": ["W_q", "scale", "scale2"],
+}
+
+
+@pytest.mark.parametrize(("title", "leaves"), ANCHORED.items(), ids=ANCHORED.keys())
+def test_marks_that_only_others_beside_them_tell(title: str, leaves: list[str]) -> None:
+    names = {f"{M}.{leaf}" for leaf in leaves}
+    assert {mark_beside(name, names) for name in names} == {(M, f".{leaf}") for leaf in leaves}
+    assert signature_of([f".{leaf}" for leaf in leaves]).title == title
+    assert mark_beside(f"{M}.bias", names) is None
+    assert mark_of(f"{M}.indices") is None
 
 
 def test_stacked_experts() -> None:

@@ -24,7 +24,7 @@ def ones(dtype: torch.dtype, *shape: int) -> torch.Tensor:
 
 
 I32, U8, I8, F16, F32 = torch.int32, torch.uint8, torch.int8, torch.float16, torch.float32
-FP8 = torch.float8_e4m3fn
+FP8, BF16 = torch.float8_e4m3fn, torch.bfloat16
 
 # What each library stores for a Linear of rows × columns, by its own documentation: what follows the module's name.
 METHODS: dict[str, tuple[dict[str, Any], Pack]] = {
@@ -72,12 +72,62 @@ METHODS: dict[str, tuple[dict[str, Any], Pack]] = {
     "eetq": ({"quant_method": "eetq"}, lambda rows, columns: {
         ".weight": ones(I8, columns, rows), ".weight_scales": ones(F16, rows),
     }),
+    "vptq": ({"quant_method": "vptq"}, lambda rows, columns: {
+        ".indices": ones(I32, 1, columns // 4, rows // 4), ".centroids.weight": ones(F16, 1, 256 * 8),
+        ".res_centroids.weight": ones(F16, 1, 256), ".perm": ones(torch.int16, columns),
+        ".weight_scale": ones(F16, columns), ".weight_bias": ones(F16, columns),
+    }),
+    "spqr": ({"quant_method": "spqr", "bits": 3, "shapes": {}}, lambda rows, columns: {
+        ".dense_weights": ones(torch.int64, rows * columns // 16), ".row_offsets": ones(I32, rows + 1),
+        ".col_vals": ones(I32, 9), ".in_perm": ones(torch.int16, columns),
+    }),
+    "higgs": ({"quant_method": "higgs", "bits": 4}, lambda rows, columns: {
+        ".weight": ones(torch.int16, -(-rows // 4), columns), ".scales": ones(F16, rows, 1), ".tables": ones(F16, 16),
+        ".tables2": ones(F32, 16, 16, 1),
+    }),
+    "bitnet": ({"quant_method": "bitnet"}, lambda rows, columns: {
+        ".weight": ones(U8, -(-rows // 4), columns), ".weight_scale": ones(BF16, 1),
+    }),
+    "quark": ({"quant_method": "quark", "export": {}, "global_quant_config": {}}, lambda rows, columns: {
+        ".weight": ones(I8, rows, columns), ".weight_scale": ones(F16, rows), ".weight_zero_point": ones(I8, rows),
+    }),
+    "exl2": ({"quant_method": "exl2", "bits": 4.25}, lambda rows, columns: {
+        ".q_weight": ones(I32, -(-columns // 8), rows), ".q_scale": ones(I32, 2, -(-rows // 8)),
+        ".q_scale_max": ones(F16, 2), ".q_groups": ones(torch.int16, 4), ".q_perm": ones(torch.int16, columns),
+        ".q_invperm": ones(torch.int16, columns),
+    }),
+    "exl3": ({"quant_method": "exl3", "bits": 3.0}, lambda rows, columns: {
+        ".trellis": ones(torch.int16, -(-columns // 16), -(-rows // 16), 48), ".suh": ones(F16, columns),
+        ".svh": ones(F16, rows), ".mcg": torch.tensor(3), ".mul1": torch.tensor(5),
+    }),
+    "fp_quant": ({"quant_method": "fp_quant", "forward_dtype": "mxfp4"}, lambda rows, columns: {
+        ".qweight": ones(U8, rows, -(-columns // 2)), ".scales": ones(U8, rows, -(-columns // 32)),
+        ".forward_hadamard_matrix": ones(BF16, 32, 32), ".backward_hadamard_matrix": ones(BF16, 32, 32),
+        ".weight_global_scale": ones(F32, 1), ".act_global_scale": ones(F32, 1),
+    }),
+    "sinq": ({"quant_method": "sinq", "nbits": 4}, lambda rows, columns: {
+        ".W_q": ones(U8, rows * columns // 2), ".scale": ones(F16, rows, 1), ".zero": ones(F16, rows, 1),
+        ".scale2": ones(F16, 1, columns), ".meta": ones(U8, 40),
+    }),
+    "metal": ({"quant_method": "metal", "bits": 4, "group_size": 64}, lambda rows, columns: {
+        ".weight": torch.ones(rows, -(-columns // 8)).to(torch.uint32), ".scales": ones(F32, rows, 1),
+        ".qbiases": ones(F32, rows, 1),
+    }),
+    "quip": ({"quant_method": "quip"}, lambda rows, columns: {
+        ".Qidxs": ones(torch.int16, rows, columns // 8), ".SU": ones(F16, columns), ".SV": ones(F16, rows),
+        ".codebook_id": torch.tensor(7),
+    }),
+    "marlin": ({"quant_method": "marlin", "bits": 4}, lambda rows, columns: {
+        ".B": ones(I32, -(-columns // 16), rows * 2), ".s": ones(F16, 1, rows), ".workspace": ones(I32, 16),
+    }),
     "of tomorrow": ({"quant_method": "of-tomorrow"}, lambda rows, columns: {
         ".magic": ones(U8, rows * columns // 3), ".wand": ones(F32, rows), ".hat": ones(F32, 1),
     }),
 }  # fmt: skip
 
 
+# Those whose names say nothing by themselves.
+UNKNOWN = ("of tomorrow", "marlin")
 # Those that no file implements.
 NAMED = [name for name, (settings, _) in METHODS.items() if settings["quant_method"].replace("-", "_") not in methods()]
 
@@ -143,7 +193,7 @@ def test_plain_weights_under_a_left_over_config_are_said_counted_and_computed(
     torch.testing.assert_close(model.forward(TOKENS).logits, expected, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name not in ("of tomorrow", "hqq")])
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in UNKNOWN])
 def test_quantized_weights_without_a_config_are_said_and_counted(
     name: str, plain: tuple[dict[str, torch.Tensor], dict[str, Any], int], tmp_path: Path
 ) -> None:
@@ -292,7 +342,10 @@ def test_scales_are_no_parameters_of_a_type_that_is_not_declared(tmp_path: Path)
         "wand",
         "hat",
     }
-    scales = {f"m{mark}": part for _, pack in METHODS.values() for mark, part in pack(8, 16).items()}
+    # Of these, what holds the weights has a name that says so only beside the others.
+    anchored = ("vptq", "spqr", "exl2", "exl3", "quip", "marlin", "sinq", "higgs")
+    packs = [pack for name, (_, pack) in METHODS.items() if name not in anchored]
+    scales = {f"m{mark}": part for pack in packs for mark, part in pack(8, 16).items()}
     tensors = {name: part for name, part in scales.items() if name.removeprefix("m.") not in own}
     tensors |= {"m.weight": torch.ones(8, 16), "norm.scale": torch.ones(16)}
     model = weightscope.open(write(tmp_path, tensors, {"model_type": "of_tomorrow"}))

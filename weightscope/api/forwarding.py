@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ from weightscope.analyses.forward.prompt import (
     encoded,
     find_speller,
     given_tokens,
-    with_image,
+    with_images,
     without,
 )
 from weightscope.analyses.forward.request import language_model
@@ -38,6 +38,7 @@ from weightscope.analyses.forward.speller import Speller
 from weightscope.analyses.rules.values import look
 from weightscope.checkpoint.reader import Progress
 from weightscope.components.vision.encoder import VisionEncoder
+from weightscope.components.vision.grid_language import GRIDS, PIXELS, GridVisionLanguage
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.errors import NotImplementedByWeightscope, UsageError, WeightscopeError, printable_path
 from weightscope.findings import SEVERITIES, Finding, Severity
@@ -53,7 +54,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     tokens: str | None = None
     text: str | None = None
-    image: Path | None = None
+    images: tuple[Path, ...] = ()
+    pixels: Path | None = None
     device: str = "cpu"
     compute_dtype: str = "float32"
     stop_after: int | None = None
@@ -81,8 +83,9 @@ def try_forward(
         with suppress(ImportError):
             # Imported while the tokenizer loads; that it is missing is said by the pass.
             import torch  # noqa: F401
-        prompt, speller = _prompt(model, wanted, tokens, expected, speller, notes)
-        return _try_prompt(model, wanted, prompt, expected, speller, progress)
+        inputs = _inputs(model, wanted, directory)
+        prompt, speller = _prompt(model, wanted, tokens, expected, speller, notes, inputs)
+        return _try_prompt(model, wanted, prompt, expected, speller, progress, inputs)
 
 
 def _try_prompt(
@@ -92,26 +95,27 @@ def _try_prompt(
     expected: Golden | None,
     speller: Speller | None,
     progress: Progress | None,
+    inputs: Mapping[str, np.ndarray[Any, Any]],
 ) -> tuple[Outcome, Result, Golden | None]:
     """As `try_forward`, on this prompt and against this golden file."""
     directory = _directory(model)
-    pixels = _pixels(wanted, directory)
     tolerance = _tolerance(wanted, expected)
     logits = read_logits(wanted.expect) if wanted.expect and not expected else None
     kept = Kept() if wanted.compare else None
     result = model.forward(
         prompt.tokens,
-        pixel_values=pixels,
         device=wanted.device,
         compute_dtype=wanted.compute_dtype,
         stop_after=wanted.stop_after,
         progress=progress,
         keep=kept,
+        pixel_values=inputs.get(PIXELS),
+        **{name: value for name, value in inputs.items() if name == GRIDS},  # type: ignore[arg-type]
     )
     judged, checked = judge(result, is_text=prompt.is_text, non_finite=lambda names: _non_finite(model, names))
     compared: tuple[Comparison, ...] = ()
     if kept is not None:
-        compared = compare_with_transformers(directory, result, kept, depth=_depth(model), pixel_values=pixels)
+        compared = compare_with_transformers(directory, result, kept, depth=_depth(model), inputs=inputs)
     found, max_abs_diff, golden_diff = _held(result, expected, logits, compared, tolerance)
     findings = (*judged, *found, *_heads(model))
     losses = result.losses() if prompt.origin != "default tokens" else []
@@ -143,7 +147,7 @@ def _try_prompt(
         findings=findings,
         notes=(*prompt.notes, *late, *_endings(result)),
     )
-    image = wanted.image.name if wanted.image else None
+    image = ", ".join(path.name for path in (*wanted.images, wanted.pixels) if path) or None
     return outcome, result, Golden.of(result, outcome.model_type, image=image) if result.finite else None
 
 
@@ -196,8 +200,9 @@ def _expected_golden(wanted: Wanted) -> Golden | None:
     if wanted.expect is None or wanted.expect.suffix != ".json":
         return None
     golden = read_golden(wanted.expect)
-    if golden.image and not wanted.image:
-        raise UsageError("was recorded with an image", where=wanted.expect, hint=f"give --image {golden.image}")
+    if golden.image and not (wanted.images or wanted.pixels):
+        option = "--pixels" if golden.image.endswith(".npz") else "--image"
+        raise UsageError("was recorded with an image", where=wanted.expect, hint=f"give {option} {golden.image}")
     return golden
 
 
@@ -216,6 +221,7 @@ def _prompt(
     expected: Golden | None,
     speller: Speller | None,
     notes: tuple[str, ...],
+    inputs: Mapping[str, np.ndarray[Any, Any]],
 ) -> tuple[Prompt, Speller | None]:
     """The prompt that a user asked for, and the tokenizer if it can be used."""
     if model.declaration is None:
@@ -236,8 +242,12 @@ def _prompt(
         language = language_model(tree)
         rows = int(language.decoder.embedding.rows) if language else 0
         prompt, speller = default_prompt(speller, notes, rows)
-    if isinstance(tree, VisionLanguage) and wanted.image:
-        prompt = with_image(prompt, tree, speller)
+    if isinstance(tree, VisionLanguage) and "pixel_values" in inputs:
+        places = [tree.image_tokens] * len(inputs["pixel_values"])
+        prompt = with_images(prompt, places, tree.image_token, speller)
+    if isinstance(tree, GridVisionLanguage) and GRIDS in inputs:
+        places = [int(grid.prod()) // tree.tower.merge**2 for grid in inputs[GRIDS]]
+        prompt = with_images(prompt, places, tree.image_token, speller, tree.around)
     if expected and prompt.tokens != expected.tokens:
         raise UsageError(
             f"{wanted.expect} was recorded on other tokens", hint="leave out --tokens and --prompt: it brings its own"
@@ -245,12 +255,27 @@ def _prompt(
     return prompt, speller
 
 
-def _pixels(wanted: Wanted, directory: Path) -> np.ndarray[Any, Any] | None:
-    if wanted.image is None:
-        return None
+def _inputs(model: Model, wanted: Wanted, directory: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """What the model's processor makes of the images, by its names, or what a file has ready."""
+    if wanted.pixels is not None:
+        from weightscope.analyses.forward.ready_inputs import read_inputs
+
+        inputs = read_inputs(wanted.pixels)
+        for name in inputs:
+            if name not in (PIXELS, GRIDS):
+                raise UsageError(f"{wanted.pixels} has {name!r:.80}, which no declared model takes")
+        return inputs
+    if not wanted.images:
+        return {}
+    if model.declaration and isinstance(model.declaration.tree, GridVisionLanguage):
+        from weightscope.analyses.forward.patched_image import read_patches
+
+        return read_patches(wanted.images, directory)
+    import numpy as np
+
     from weightscope.analyses.forward.image import read_image
 
-    return read_image(wanted.image, directory)
+    return {"pixel_values": np.concatenate([read_image(path, directory) for path in wanted.images])}
 
 
 def _non_finite(model: Model, names: Iterable[str]) -> list[str]:

@@ -55,7 +55,12 @@ def forward(
         Path | None, typer.Option("--prompt-file", metavar=FILE, help="Read the prompt from FILE (- for stdin).")
     ] = None,
     image: Annotated[
-        Path | None, typer.Option("--image", metavar=FILE, help="Image for a vision-language model.")
+        list[Path] | None,
+        typer.Option("--image", metavar=FILE, help="Image for a vision-language model; several with several --image."),
+    ] = None,
+    pixels: Annotated[
+        Path | None,
+        typer.Option("--pixels", metavar=FILE, help="Ready inputs: a .npz file, named as the model's processor does."),
     ] = None,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps, or auto (best available).")] = "cpu",
     compute_dtype: Annotated[
@@ -112,7 +117,7 @@ def forward(
         raise UsageError("the working directory was deleted", hint="change to one that exists")
     import numpy as np
 
-    from weightscope.analyses.forward.memory import give_back_at_once
+    from weightscope.analyses.forward.memory import bound_heaps
     from weightscope.analyses.forward.prompt import read_text
     from weightscope.api.forwarding import Wanted, try_forward
     from weightscope.output.forward import forward_document
@@ -122,12 +127,15 @@ def forward(
              if value is not None]  # fmt: skip
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} are mutually exclusive")
+    if image and pixels:
+        raise UsageError("--image and --pixels are mutually exclusive")
     if stop_after is not None and (save_logits or (expect and expect.suffix != ".json")):
         raise UsageError("--stop-after leaves no logits to save or compare")
     wanted = Wanted(
         tokens=tokens,
         text=read_text(prompt_file) if prompt_file else prompt,
-        image=image,
+        images=tuple(image or ()),
+        pixels=pixels,
         device=device,
         compute_dtype=compute_dtype.value,
         stop_after=stop_after,
@@ -138,7 +146,7 @@ def forward(
         compare=compare is not None,
         fail_on=fail_on.value,
     )
-    give_back_at_once()
+    bound_heaps()
     fetch_if_wanted(model, variant, unasked=download)
     opened = open_quietly(model, variant)
     with Progress("Computing") as progress:

@@ -36,6 +36,7 @@ ANY = (
     "packing", "unpack_view_dtype", "compute_dtype", "offload_meta", "encoded_state_dict", "stores_quant_config",
     "channel_wise", "optimize", "round_zero",
 )  # fmt: skip
+LEAVES = ("W_q", "scale", "zero", "nbits", "group_size", "shape", "axis", *FLAGS, *ANY)
 STEPS = Bounds(least=0.0, most=1e5, zero=False, words="scales", why="a scale is a step between two codes")
 NUMBERS = frozenset({"I32", "I64", "F32"})
 Settings = dict[str, Any]
@@ -169,8 +170,7 @@ class HQQWeight(msgspec.Struct, frozen=True, kw_only=True):
     def parts(self, name: str) -> tuple[str, ...]:
         """Codes, scales, zero points, then the settings."""
         module = name.removesuffix(".weight")
-        leaves = ("W_q", "scale", "zero", "nbits", "group_size", "shape", "axis", *FLAGS, *ANY)
-        return tuple(f"{module}.{leaf}" for leaf in leaves)
+        return tuple(f"{module}.{leaf}" for leaf in LEAVES)
 
     def expand(self, stored: Stored) -> tuple[Stored, ...]:
         """Codes with as many to an element as there are planes, a scale and a zero point for each group."""
@@ -216,7 +216,7 @@ class HQQWeight(msgspec.Struct, frozen=True, kw_only=True):
         self._agree(expanded, raw)
         lines = self.rows * self.columns // self.group_size if self.axis else self.group_size
         codes = unpack_planes(packed, self._bits, self.planes, lines, high_first=True)
-        weight = codes.float().sub_(zero.float()).mul_(scale.float()).view(self.rows, self.columns)
+        weight = codes.sub_(zero.float()).mul_(scale.float()).view(self.rows, self.columns)
         return weight.T if self.transposed else weight
 
     def _agree(self, expanded: tuple[Stored, ...], raw: Callable[[str], torch.Tensor]) -> None:
@@ -244,6 +244,9 @@ def recognize(found: Mapping[str, TensorEntry], shape: tuple[int, ...] | None, s
     """By the shapes: scales are a column or a row, codes as many times fewer as share an element."""
     del settings
     packed, scale = found.get(".W_q"), found.get(".scale")
+    # SINQ's modules have more: a second scale.
+    if not found.keys() <= {f".{leaf}" for leaf in LEAVES}:
+        return None
     if packed is None or scale is None or len(packed.shape) != 2 or len(scale.shape) != 2 or min(scale.shape) != 1:
         return None
     axis, groups = (1, scale.shape[0]) if scale.shape[1] == 1 else (0, scale.shape[1])

@@ -92,7 +92,7 @@ class Golden(msgspec.Struct, frozen=True, kw_only=True):
                 Mark(stage=s.stage, shape=s.shape, rms=s.rms, absmax=s.absmax, fingerprint=s.fingerprint)
                 for s in result.stages
             ),
-            top=tuple(tuple(row) for row in result.top()[-4:]),
+            top=tuple(tuple(row) for row in result.top(last=4)),
         )
 
     def to_json(self) -> str:

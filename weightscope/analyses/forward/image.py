@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 
@@ -29,6 +30,7 @@ MAX_INPUT_PIXELS = 2**23
 # Of processor time; an image of the most pixels takes half of it.
 IMAGE_SECONDS = 3.0
 
+S = TypeVar("S", bound=msgspec.Struct)
 Side = Annotated[int, msgspec.Meta(ge=1, le=MAX_SIDE)]
 Level = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
 Deviation = Annotated[float, msgspec.Meta(ge=1e-6, le=1e6)]
@@ -123,12 +125,14 @@ def read_image(path: Path, directory: Path) -> np.ndarray[Any, Any]:
     """
     import numpy as np
 
-    settings, source = _settings(directory)
+    settings, source = read_settings(directory, KNOWN, Settings)
     try:
         background, size, crop = settings.background, settings.resized, settings.cropped
     except ValueError as error:
         raise _unusable(error, source) from None
-    pixels = _decode(path, background, size, settings.resample).transpose(2, 0, 1).astype(np.float32)
+    pixels = (
+        decode(path, background=background, size=size, resample=settings.resample).transpose(2, 0, 1).astype(np.float32)
+    )
     if crop:
         pixels = _crop(pixels, *crop)
     if settings.do_rescale:
@@ -142,8 +146,13 @@ def read_image(path: Path, directory: Path) -> np.ndarray[Any, Any]:
     return np.ascontiguousarray(pixels[None])
 
 
-def _settings(directory: Path) -> tuple[Settings, Path]:
-    """The image processor's settings; transformers 5 may write them into processor_config.json."""
+def read_settings(directory: Path, known: Collection[str], kind_of: type[S]) -> tuple[S, Path]:
+    """The settings of one of the image processors `known`; transformers 5 may write them into processor_config.json.
+
+    Raises:
+        CheckpointError: there are none, or they say nothing that can be done.
+        NotImplementedByWeightscope: they are of another image processor, by name.
+    """
     for name, part in (("preprocessor_config.json", None), ("processor_config.json", "image_processor")):
         path = directory / name
         if not path.is_file():
@@ -153,12 +162,12 @@ def _settings(directory: Path) -> tuple[Settings, Path]:
             found = found.get(part)
         if not isinstance(found, dict):
             continue
-        kind = str(found.get("image_processor_type") or found.get("feature_extractor_type") or KNOWN[0])
-        if kind.removesuffix("Fast").removesuffix("Pil") not in KNOWN:
+        kind = str(found.get("image_processor_type") or found.get("feature_extractor_type") or next(iter(known)))
+        if kind.removesuffix("Fast").removesuffix("Pil") not in known:
             raise NotImplementedByWeightscope(f"the image processor {kind!r:.80} is not implemented", where=path)
         said = {key: value for key, value in found.items() if value is not None}
         try:
-            return msgspec.convert(said, Settings), path
+            return msgspec.convert(said, kind_of), path
         except (ValueError, RecursionError) as error:
             raise _unusable(error, path) from None
     raise CheckpointError(
@@ -186,10 +195,20 @@ def _unusable(error: Exception, source: Path) -> CheckpointError:
     return CheckpointError(f"says nothing that can be done ({error})", where=source, code="config-invalid")
 
 
-def _decode(
-    path: Path, background: tuple[int, ...] | None, size: tuple[int, ...] | None, resample: int
+def decode(
+    path: Path,
+    *,
+    background: tuple[int, ...] | None,
+    size: tuple[int, ...] | None,
+    fit: dict[str, int] | None = None,
+    resample: int,
 ) -> np.ndarray[Any, Any]:
-    """The image, padded and resized, uint8 [height, width, 3]."""
+    """The image, padded and resized, uint8 [height, width, 3]; arguments are those of the child process.
+
+    Raises:
+        UsageError: the file cannot be read as an image.
+        WeightscopeError: Pillow is not installed.
+    """
     import numpy as np
 
     try:
@@ -209,6 +228,7 @@ def _decode(
         "most_input": MAX_INPUT_PIXELS,
         "background": background,
         "size": size,
+        "fit": fit,
         "resample": resample,
     }
     with child:

@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 # glibc's <malloc.h>.
+M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
-THRESHOLD = 1 << 20
+# What a layer computes of some hundred tokens stays below.
+THRESHOLD = 1 << 22
 
 
-def give_back_at_once() -> None:
-    """Have glibc map every large block for itself; elsewhere nothing is done.
+def bound_heaps() -> None:
+    """Have glibc map every large block for itself, and keep the pages of smaller ones; elsewhere nothing is done.
 
     It would otherwise raise its threshold to the largest block that was ever freed, and keep tensors of many sizes in
     heaps that break into pieces: a model's depth would then show in its peak. For a process of our own only.
@@ -22,6 +24,7 @@ def give_back_at_once() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, THRESHOLD)
+        mallopt(M_TRIM_THRESHOLD, 2 * THRESHOLD)
 
 
 def peak_bytes() -> int:

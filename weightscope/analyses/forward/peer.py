@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,7 @@ def key_of(stage: str) -> str:
 
 
 def compare_with_transformers(
-    directory: Path, result: Result, kept: Kept, *, depth: int, pixel_values: Any = None
+    directory: Path, result: Result, kept: Kept, *, depth: int, inputs: Mapping[str, Any]
 ) -> tuple[Comparison, ...]:
     """Run transformers in the same compute type on the CPU, the whole model in memory, and hold ours beside it.
 
@@ -71,14 +71,14 @@ def compare_with_transformers(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            theirs = _run(transformers, directory, result, pixel_values, depth)
+            theirs = _run(transformers, directory, result, inputs, depth)
     except Exception as error:  # noqa: BLE001 - whatever another library raises is its failure, not ours
         said = one_line(str(error), 200) or type(error).__name__
         raise WeightscopeError(f"transformers {transformers.__version__} fails ({said})", where=directory) from None
     return tuple(_compared(kept.outputs, theirs))
 
 
-def _run(transformers: Any, directory: Path, result: Result, pixel_values: Any, depth: int) -> Outputs:
+def _run(transformers: Any, directory: Path, result: Result, given: Mapping[str, Any], depth: int) -> Outputs:
     import torch
 
     dtype = getattr(torch, result.compute_dtype)
@@ -91,8 +91,12 @@ def _run(transformers: Any, directory: Path, result: Result, pixel_values: Any, 
         if part is not None:
             part._experts_implementation = "eager"  # noqa: SLF001
     inputs: dict[str, Any] = {"input_ids": torch.tensor([result.tokens])}
-    if pixel_values is not None:
-        inputs["pixel_values"] = torch.as_tensor(pixel_values).to(dtype)
+    for name, value in given.items():
+        tensor = torch.as_tensor(value)
+        inputs[name] = tensor.to(dtype) if tensor.is_floating_point() else tensor
+    if "image_grid_thw" in given:
+        # Positions by row and column are only made for tokens of which this says that they are an image's.
+        inputs["mm_token_type_ids"] = (inputs["input_ids"] == result.image_token).int()
     theirs: Outputs = {}
     hooks = _watch(_layers(model, depth), theirs)
     with torch.no_grad():

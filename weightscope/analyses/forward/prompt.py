@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -11,7 +12,6 @@ from msgspec.structs import replace
 
 from weightscope.analyses.forward.request import MAX_TOKENS, too_many_tokens
 from weightscope.analyses.forward.speller import Speller
-from weightscope.components.vision.language import VisionLanguage
 from weightscope.errors import UsageError, WeightscopeError
 
 DEFAULT_PROMPT = "The capital of France is"
@@ -125,22 +125,40 @@ def given_tokens(text: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def with_image(prompt: Prompt, tree: VisionLanguage, speller: Speller | None) -> Prompt:
-    """The prompt with a place for each vector of the image, before the text where it says no place."""
-    mark, places = tree.image_token, tree.image_tokens
-    tokens = prompt.tokens
+def with_images(
+    prompt: Prompt,
+    places: Sequence[int],
+    mark: int,
+    speller: Speller | None,
+    around: tuple[tuple[int, ...], tuple[int, ...]] = ((), ()),
+) -> Prompt:
+    """The prompt with a place for each vector of each image, before the text where it says no place.
+
+    `places` are how many each image takes, `mark` is the token that stands there, `around` what stands before and
+    after an image that the prompt does not place.
+    """
+    tokens, total = prompt.tokens, sum(places)
     if speller and prompt.origin in ("text", "default text"):
         text = IMAGE_PROMPT if prompt.origin == "default text" else prompt.text or ""
         spelled = speller.token(mark)
-        text = text if spelled in text else f"{spelled}\n{text}"
+        if spelled not in text:
+            before, after = ("".join(map(speller.token, ids)) for ids in around)
+            text = f"{before}{spelled}{after}" * len(places) + f"\n{text}"
         tokens, prompt = speller.encode(text), replace(prompt, text=text)
     count = tokens.count(mark)
-    if count == places:
+    if count == total:
         return replace(prompt, tokens=tokens)
-    if count > 1:
-        raise UsageError(f"{count:,} image tokens (id {mark}), and one image takes 1 or {places:,}")
-    position = tokens.index(mark) if count else 0
-    return replace(prompt, tokens=(*tokens[:position], *[mark] * places, *tokens[position + count :]))
+    if not count:
+        tokens, count = (*(token for _ in places for token in (*around[0], mark, *around[1])), *tokens), len(places)
+    if count != len(places):
+        each = " or ".join(dict.fromkeys((f"{len(places):,}", f"{total:,}")))
+        what = "one image takes" if len(places) == 1 else f"{len(places):,} images take"
+        raise UsageError(f"{count:,} image tokens (id {mark}), and {what} {each}")
+    wanted = iter(places)
+    found: list[int] = []
+    for token in tokens:
+        found += [mark] * next(wanted) if token == mark else [token]
+    return replace(prompt, tokens=tuple(found))
 
 
 def read_text(path: Path) -> str:

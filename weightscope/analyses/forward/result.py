@@ -75,12 +75,12 @@ class Result(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
             return bool(self.output.isfinite().all())
         return all(stage.finite for stage in self.stages)
 
-    def top(self, count: int = 5) -> list[list[Candidate]]:
-        """For each position the likeliest tokens after it, best first."""
+    def top(self, count: int = 5, last: int = 0) -> list[list[Candidate]]:
+        """For each position, or for the `last` so many alone, the likeliest tokens after it, best first."""
         if not self.has_logits or not self.finite:
             return []
         rows: list[list[Candidate]] = []
-        for chunk in self.logits.split(ROWS):  # type: ignore[no-untyped-call]
+        for chunk in self.logits[-last:].split(ROWS):  # type: ignore[no-untyped-call]
             best = chunk.topk(min(count, chunk.shape[-1]), dim=-1)
             shares = (best.values - chunk.logsumexp(-1, keepdim=True)).exp()
             for ids, logits, probabilities in zip(

@@ -23,12 +23,16 @@ MOST_PATCHES = 1 << 20
 
 
 class GridVisionLanguage(Component, frozen=True, kw_only=True):
-    """`tower` makes the vectors that stand where `image_token` is; `language` holds the language model."""
+    """`tower` makes the vectors that stand where `image_token` is; `language` holds the language model.
+
+    `around` are the tokens that stand before and after an image.
+    """
 
     tower: GridTower
     language: Group
     image_token: int
     video_token: int | None = None
+    around: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
 
     def children(self) -> Iterable[Component]:
         return self.tower, self.language

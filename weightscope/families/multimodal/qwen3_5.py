@@ -13,7 +13,10 @@ from weightscope.families.registry import family
 from weightscope.families.siblings.qwen3_tower import qwen3_tower
 from weightscope.families.siblings.qwen_vl import PARTS, PUBLISHED_TOGETHER, WHOLE, seeing
 
-QWEN3_5 = WHOLE | {"image_token_id": 248056, "video_token_id": 248057}
+QWEN3_5 = WHOLE | {
+    "image_token_id": 248056, "video_token_id": 248057, "vision_start_token_id": 248053,
+    "vision_end_token_id": 248054,
+}  # fmt: skip
 # How the experts lie: in one tensor each matrix, those of the layers that predict ahead not always.
 MIXED = {
     f"experts {how}": ("model.visual", "", f"model.language_model, experts {how}")

@@ -30,7 +30,8 @@ PUBLISHED_TOGETHER = {
     "as MLX has it": ("vision_tower", "language_model", "model"),
 }
 WHOLE: dict[str, Any] = {
-    "image_token_id": 151655, "video_token_id": 151656, "tie_word_embeddings": Nullable(bool),
+    "image_token_id": 151655, "video_token_id": 151656, "vision_start_token_id": 151652, "vision_end_token_id": 151653,
+    "tie_word_embeddings": Nullable(bool),
     "architectures": Nullable(list),
 }  # fmt: skip
 PARTS = ("text_config", "vision_config")
@@ -65,6 +66,7 @@ def seeing(
         language=Group(name=language, parts=(model,)),
         image_token=int(config["image_token_id"]),
         video_token=int(config["video_token_id"]),
+        around=((int(config["vision_start_token_id"]),), (int(config["vision_end_token_id"]),)),
     )
 
 

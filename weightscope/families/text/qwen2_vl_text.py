@@ -3,8 +3,6 @@
 Sources: `Qwen2VLTextConfig` and `Qwen2_5_VLTextConfig` of transformers.
 """
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
 from weightscope.families.common import QWEN2, Dims, causal_lm, rms_norms, rotary, visible

@@ -1,7 +1,5 @@
 """The language model of Qwen3-VL's mixtures. Source: `Qwen3VLMoeTextConfig` of transformers."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
 from weightscope.components.feed_forward.routing import Routing

@@ -1,7 +1,5 @@
 """The language model of Qwen3-VL: Qwen3 with positions in three axes that take turns. Source: `Qwen3VLTextConfig`."""
 
-from __future__ import annotations
-
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import DECODER, ROTARY, Dims, causal_lm, rms_norms, rotary, visible

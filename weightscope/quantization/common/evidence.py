@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.quantization.common.biased import WRITERS, Biased
 from weightscope.quantization.common.coverage import left_open, oriented, turned
-from weightscope.quantization.common.marks import ACTIVATIONS, PACKED, Signature, mark_beside, signature_of
+from weightscope.quantization.common.marks import ANCHORED, PACKED, Signature, mark_beside, of_weight, signature_of
 from weightscope.quantization.common.method import (
     FLOATS,
     Method,
@@ -56,7 +56,7 @@ class Evidence:
         for name in tensors:
             if found := self._split(name):
                 self._marks.setdefault(found[0], set()).add(found[1])
-        self._scaled = any(marks - ACTIVATIONS for marks in self._marks.values())
+        self._scaled = any(of_weight(marks) for marks in self._marks.values())
 
     @property
     def mismatches(self) -> tuple[Mismatch, ...]:
@@ -65,7 +65,7 @@ class Evidence:
 
     def decide(self, stored: Stored, said: Scheme | None, name: str) -> Scheme | None:
         """How the weight of that name is stored, where the config says `said`; `stored` is what it would be plain."""
-        marks = self._marks.get(module_of(name), set()) - ACTIVATIONS
+        marks = of_weight(self._marks.get(module_of(name), ()))
         # GPTQ's writers give every module a bias; alone it says nothing.
         biased = ".bias" in marks
         if marks == {".bias"}:
@@ -179,7 +179,7 @@ class Evidence:
         module = module_of(name)
         if name in self._tensors:
             return name.removeprefix(module)
-        known = [mark for mark in PACKED if mark in marks]
+        known = [mark for mark in (*PACKED, *ANCHORED) if mark in marks]
         if known or self._method is None or not self._method.missing:
             return known[0] if known else None
         return max(sorted(marks), key=lambda mark: self._elements(f"{module}{mark}"), default=None)

@@ -18,8 +18,9 @@ QUANTIFIED_GROUP = re.compile(r"\)[*+{]")
 # Names have few digits, and these lie apart: a run of them ends soon.
 DIGITS = re.compile(r"(?:\\d|\[0-9\])[*+]")
 OPEN_END, CHOICE = re.compile(r"[*+]|\{\d*,"), re.compile(r"[|?]")
-# What matches names alike that differ in their numbers alone: letters, dots, choices, and `.*` for anything.
-NUMBERLESS = re.compile(r"(?:\.\*|\\[._-]|[A-Za-z_()|^$-]|\?[:!=])*")
+# What matches names alike that differ in their numbers alone: letters, dots, choices, `.*` for anything, and beside a
+# letter any character, because numbers stand between dots.
+NUMBERLESS = re.compile(r"(?:\.\*|\.(?=[A-Za-z_])|(?<=[A-Za-z_])\.(?![*+?{])|\\[._-]|[A-Za-z_()|^$-]|\?[:!=])*")
 MOST_OPEN_ENDS, MOST_CHOICES = 3, 8
 # transformers' `should_convert_module`: a match must end where a part of the dotted name does.
 BOUNDARY = r"(?:(?<=\.)|(?=\.|$))"

@@ -29,6 +29,14 @@ def to_float32(weight: torch.Tensor) -> torch.Tensor:
     return out
 
 
+def convert(weight: torch.Tensor, out: torch.Tensor) -> None:
+    """Fill a float32 tensor with the values of a weight of any type."""
+    if _has_table(weight):
+        _look_up(weight, out)
+    else:
+        out.copy_(weight)
+
+
 def scaled_by_blocks(weight: torch.Tensor, scale: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
     """Weight [R, C] times the scale of each block of `rows` × `columns`, in float32.
 

@@ -46,7 +46,7 @@ def scaled_nibbles(
     if scales.shape[:-1] != packed.shape[:-1] or not scales.shape[-1] or shape[-1] % scales.shape[-1]:
         raise ValueError(f"codes for {list(shape)} weights have scales of {list(scales.shape)}")
     codes, factors = rows_of(packed.view(torch.uint8)), rows_of(scales)
-    table = _pairs(values, high_first=high_first) if packed.device.type == "cpu" else None
+    table = pairs(values, high_first=high_first) if packed.device.type == "cpu" else None
 
     def fill(rows: slice, out: torch.Tensor) -> None:
         if table is None:
@@ -65,7 +65,7 @@ def scaled(values: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
 
 
 @lru_cache(maxsize=8)
-def _pairs(values: tuple[float, ...], *, high_first: bool) -> torch.Tensor:
+def pairs(values: tuple[float, ...], *, high_first: bool) -> torch.Tensor:
     """The two float32 values of each of the 256 bytes, side by side as one number of 64 bits."""
     import torch
 

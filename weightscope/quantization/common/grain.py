@@ -5,16 +5,21 @@ Shapes: R rows and C columns of a matrix, r and c of its scales; `...` are the e
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from weightscope.quantization.common.float8 import scaled_by_blocks, to_float32
+from weightscope.quantization.common.float8 import convert, scaled_by_blocks
+from weightscope.quantization.common.slabs import by_slabs, rows_of
 from weightscope.sizes import Shape, Size
 
 if TYPE_CHECKING:
     import torch
+
+# Fills a part [rows, C] with the codes of these rows.
+Codes = Callable[[slice, "torch.Tensor"], None]
 
 
 class Grain(msgspec.Struct, frozen=True):
@@ -58,48 +63,70 @@ class Grain(msgspec.Struct, frozen=True):
             return ((), (Size(1), Size(1)))
         return (full[:-1],) if self.rows else (full[:-1], full[:-2], *(((Size(1),), ()) if len(full) > 2 else ()))
 
-    def multiplied(self, weight: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
-        """Weight [..., R, C], of any type, times the scale of each element, in float32.
+    def scaled(
+        self,
+        codes: Codes,
+        shape: Sequence[int],
+        scales: torch.Tensor,
+        zeros: torch.Tensor | None = None,
+        order: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """(code - zero point) · scale in float32, [..., R, C], made a few rows at a time.
+
+        `codes` fills a part [rows, C] of the result with those of these rows. `order` [C] has the group of each
+        column; without it groups are consecutive.
 
         Raises:
-            ValueError: so many scales do not fit.
+            ValueError: so many scales or zero points do not fit.
         """
-        if weight.dim() == 2 and self.rows > 1 and self.columns:
+        factors = self._by_row(scales, shape)
+        offsets = None if zeros is None else self._by_row(zeros, shape)
+        columns = shape[-1]
+
+        def of(rows: slice, sides: torch.Tensor) -> torch.Tensor:
+            part = sides if len(sides) == 1 else sides[rows]
+            if order is not None:
+                return part[:, order]
+            if self.columns and columns % self.columns:
+                return part.repeat_interleave(self.columns, dim=-1)[:, :columns]
+            return part
+
+        def fill(rows: slice, out: torch.Tensor) -> None:
+            codes(rows, out)
+            for sides, subtract in ((offsets, True), (factors, False)):
+                if sides is None:
+                    continue
+                part = of(rows, sides)
+                grouped = out if part.shape[-1] in (1, columns) else out.unflatten(-1, (part.shape[-1], -1))  # type: ignore[no-untyped-call]
+                part = part if grouped is out else part.unsqueeze(-1)
+                grouped.sub_(part) if subtract else grouped.mul_(part)
+
+        return by_slabs(shape, scales.device, fill)
+
+    def multiplied(self, weight: torch.Tensor, scales: torch.Tensor, zeros: torch.Tensor | None = None) -> torch.Tensor:
+        """Weight [..., R, C], of any type, less the zero point of each element, times its scale, in float32.
+
+        Raises:
+            ValueError: so many scales or zero points do not fit.
+        """
+        if weight.dim() == 2 and self.rows > 1 and self.columns and zeros is None:
             return scaled_by_blocks(weight, scales, self.rows, self.columns)
-        values = to_float32(weight)
-        # A float32 weight is the file's own memory, which is not ours to change.
-        values = values.clone() if values is weight else values
-        parts, factors = self._together(values, scales)
-        parts.mul_(factors)
-        return values
+        flat = rows_of(weight)
+        return self.scaled(lambda rows, out: convert(flat[rows], out), weight.shape, scales, zeros)
 
-    def less(self, values: torch.Tensor, zeros: torch.Tensor) -> torch.Tensor:
-        """Values [..., R, C] less the zero point of each, in place.
-
-        Raises:
-            ValueError: so many zero points do not fit.
-        """
-        parts, sides = self._together(values, zeros)
-        parts.sub_(sides)
-        return values
-
-    def _together(self, values: torch.Tensor, sides: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """A view of the values, and what of `sides` goes with each, so that they broadcast."""
-        *experts, rows, columns = values.shape
-        shape = (*experts, _count(rows, self.rows), _count(columns, self.columns))
+    def _by_row(self, sides: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+        """Scales or zero points as those of each row [rows, c], or [1, 1] where there is one for all."""
+        *experts, rows, columns = shape
+        wanted = (*experts, _count(rows, self.rows), _count(columns, self.columns))
         sides = sides.float()
         if sides.numel() == 1 and not (self.rows or self.columns):
-            return values, sides.reshape(())
-        if sides.numel() != prod(shape):
-            raise ValueError(f"a weight of {list(values.shape)} with {self.words} has scales of {list(sides.shape)}")
-        spread = sides.reshape(shape)
-        if self.rows > 1:
-            spread = spread.repeat_interleave(self.rows, dim=-2)[..., :rows, :]
-        if self.columns and columns % self.columns:
-            return values, spread.repeat_interleave(self.columns, dim=-1)[..., :columns]
-        if self.columns:
-            return values.unflatten(-1, (-1, self.columns)), spread.unsqueeze(-1)  # type: ignore[no-untyped-call]
-        return values, spread
+            return sides.reshape(1, 1)
+        if sides.numel() != prod(wanted):
+            raise ValueError(f"a weight of {list(shape)} with {self.words} has scales of {list(sides.shape)}")
+        spread = sides.reshape(wanted)
+        if self.rows != 1:
+            spread = spread.repeat_interleave(self.rows or rows, dim=-2)[..., :rows, :]
+        return rows_of(spread)
 
 
 def _blocks(size: Size, block: int) -> Size:

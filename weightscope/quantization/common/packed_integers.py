@@ -6,6 +6,7 @@ Codes are stored as q + 2^(bits - 1), the lowest bits first, so that the integer
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,9 +14,9 @@ from msgspec.structs import replace
 
 from weightscope.errors import CheckpointError
 from weightscope.quantization.common.beside import beside, scales
-from weightscope.quantization.common.bits import WORD, unpack
+from weightscope.quantization.common.bits import BYTE, WORD, unpack, unpack_down
+from weightscope.quantization.common.fp4 import pairs
 from weightscope.quantization.common.grain import Grain
-from weightscope.quantization.common.slabs import by_slabs, rows_of
 from weightscope.sizes import Size
 from weightscope.storage.base import Bounds, Stored
 
@@ -107,45 +108,44 @@ class PackedIntegers(msgspec.Struct, frozen=True, kw_only=True):
         columns = int(shape.reshape(-1)[-1])
         if not 0 < -(-columns * self.bits // WORD) == packed.shape[-1]:
             raise self._error(name, "weight_shape", f"says {columns} columns, the words are {list(packed.shape)}")
-        values = self._codes(packed, columns)
         zeros = self._zeros(name, sides[0], scale) if self.zeros else None
-        factors = scale.float()
+        order = self._order(name, sides[-1], scale) if self.ordered else None
         try:
-            if self.ordered:
-                factors, zeros, grain = *self._ordered(name, sides[-1], factors, zeros), Grain(1, 1)
-            else:
-                grain = self.grain
-            return grain.multiplied(values if zeros is None else grain.less(values, zeros), factors)
+            codes = partial(_fill, packed, self.bits)
+            return self.grain.scaled(codes, (len(packed), columns), scale, zeros, order)
         except ValueError as error:
             raise self._error(name, "weight_scale", str(error)) from None
-
-    def _codes(self, words: torch.Tensor, count: int) -> torch.Tensor:
-        """Signed integers [..., count] as float32."""
-        rows = rows_of(words)
-
-        def fill(part: slice, out: torch.Tensor) -> None:
-            out.copy_(unpack(rows[part], self.bits, count)).sub_(1 << (self.bits - 1))
-
-        return by_slabs((*words.shape[:-1], count), words.device, fill)
 
     def _zeros(self, name: str, packed: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
         """Zero points [R, groups] out of words [⌈R·bits/32⌉, groups]."""
         rows = scale.shape[0]
         if tuple(packed.shape) != (-(-rows * self.bits // WORD), *scale.shape[1:]):
             raise self._error(name, "weight_zero_point", f"is {list(packed.shape)}, weight_scale {list(scale.shape)}")
-        return self._codes(packed.T.contiguous(), rows).T
+        return unpack_down(packed, self.bits, rows).float().sub_(1 << (self.bits - 1))
 
-    def _ordered(
-        self, name: str, groups: torch.Tensor, scale: torch.Tensor, zeros: torch.Tensor | None
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Scales and zero points of each column [R, C]."""
-        if len(groups) and not 0 <= int(groups.min()) <= int(groups.max()) < scale.shape[-1]:
-            raise self._error(name, "weight_g_idx", f"has numbers beyond its {scale.shape[-1]} groups")
-        groups = groups.long()
-        return scale[:, groups], None if zeros is None else zeros[:, groups]
+    def _order(self, name: str, groups: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        """The group of each column [C]."""
+        count = scale.shape[-1] if scale.dim() else 0
+        if len(groups) and not 0 <= int(groups.min()) <= int(groups.max()) < count:
+            raise self._error(name, "weight_g_idx", f"has numbers beyond its {count} groups")
+        return groups.long()
 
     def _error(self, name: str, leaf: str, why: str) -> CheckpointError:
         return CheckpointError(f"{beside(name, leaf)} {why}", where=name, code="quantization-mismatch")
+
+
+def _fill(words: torch.Tensor, bits: int, rows: slice, out: torch.Tensor) -> None:
+    """Fill a float32 part [rows, C] with the signed codes of these rows of words."""
+    import torch
+
+    words, columns, half = words[rows].contiguous(), out.shape[-1], 1 << (bits - 1)
+    if bits == BYTE // 2 and words.device.type == "cpu" and columns * bits == words.shape[-1] * WORD:
+        table = pairs(tuple(map(float, range(-half, half))), high_first=False)
+        torch.index_select(table, 0, words.view(torch.uint8).int().view(-1), out=out.view(torch.int64).view(-1))
+    elif bits == BYTE:
+        out.copy_(words.view(torch.uint8)[:, :columns]).sub_(half)
+    else:
+        out.copy_(unpack(words, bits, columns)).sub_(half)
 
 
 def _words(count: Size, bits: int) -> Size:

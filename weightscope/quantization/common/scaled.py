@@ -101,9 +101,7 @@ class Scaled(msgspec.Struct, frozen=True, kw_only=True):
         if self.spaced and factors.dim() == 2 * weight.dim():
             factors = factors[:, 0, :, 0]
         try:
-            if zeros:
-                return self.grain.multiplied(self.grain.less(weight.float(), zeros[0]), factors)
-            return self.grain.multiplied(weight, factors)
+            return self.grain.multiplied(weight, factors, *zeros)
         except ValueError as error:
             raise CheckpointError(str(error), where=beside(name, self.scale), code="quantization-mismatch") from None
 

@@ -9,10 +9,13 @@ from functools import cached_property
 import msgspec
 
 from weightscope.config import Config
+from weightscope.errors import UndeclaredError
 from weightscope.quantization.common.excluded import check_pattern, tells_numbers_apart
 from weightscope.quantization.common.modules import PLACE
 
 PATTERN = "re:"
+# Names are looked up; patterns are tried one after the other on every module.
+MOST_PATTERNS = 256
 # A config that lies in `text_config` has the language model's own names.
 WRAPPERS = ("language_model.", "model.language_model.")
 
@@ -31,7 +34,7 @@ class Targets(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
         Raises:
             ConfigError: no list of names, or a pattern that is none.
-            UndeclaredError: a pattern that could take too long.
+            UndeclaredError: one that could take too long, or too many.
         """
         found: dict[str, int] = {}
         for number, listed in enumerate(lists):
@@ -40,6 +43,8 @@ class Targets(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                 raise config.error(f"{key} is not a list of module names, patterns and classes")
             found |= dict.fromkeys(entries, number)
         patterns = sorted((entry.removeprefix(PATTERN), n) for entry, n in found.items() if entry.startswith(PATTERN))
+        if len(patterns) > MOST_PATTERNS:
+            raise UndeclaredError(f"{key} with over {MOST_PATTERNS} patterns is not implemented", where=config.source)
         for pattern, _ in patterns:
             check_pattern(config, key, pattern)
         names = {entry: number for entry, number in found.items() if not entry.startswith(PATTERN)}
@@ -47,10 +52,15 @@ class Targets(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def find(self, module: str, class_name: str) -> int | None:
         """The list that targets a module of that class; None where none does."""
-        number = next((self.names[name] for name in _spellings(module) if name in self.names), None)
+        number = self.names.get(module)
+        if number is None and module.startswith(WRAPPERS):
+            number = self.names.get(module.partition("language_model.")[2])
         if number is not None:
             return number
-        return next((n for pattern, n in self._compiled if pattern.match(module)), self.names.get(class_name))
+        for pattern, place in self._compiled:
+            if pattern.match(module):
+                return place
+        return self.names.get(class_name)
 
     def singles_out(self, template: str) -> bool:
         """Whether an entry may tell apart what differs in a template's second number."""
@@ -70,8 +80,3 @@ class Targets(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def _numbered(self) -> frozenset[str]:
         """The names with their numbers blanked."""
         return frozenset(PLACE.sub("{}", name) for name in self.names)
-
-
-def _spellings(module: str) -> tuple[str, ...]:
-    """The module's name, and that within the language model of a wrapper."""
-    return module, *(module.removeprefix(wrapper) for wrapper in WRAPPERS if module.startswith(wrapper))

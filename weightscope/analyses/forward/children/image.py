@@ -6,6 +6,7 @@ Source: `CLIPImageProcessor` and `LlavaImageProcessor` of transformers, in its P
 from __future__ import annotations
 
 import json
+import math
 import struct
 import warnings
 from io import BytesIO
@@ -34,6 +35,7 @@ def prepared(
     most_input: int,
     background: list[int] | None,
     size: list[int] | None,
+    fit: dict[str, int] | None,
     resample: int,
 ) -> Image:
     """The image in RGB.
@@ -45,6 +47,7 @@ def prepared(
         most_input: pixels of the image when it is resized.
         background: the colour around an image that is padded to a square; None for no padding.
         size: the shorter edge, or width and height; None for no resizing.
+        fit: `factor` whose multiples the sides become, and the `least` and `most` pixels.
         resample: Pillow's number of a filter.
     """
     with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs 10 ms
@@ -54,6 +57,8 @@ def prepared(
     image = decoded(content, most_pixels)
     if background is not None:
         image = square(image, background, most_pixels)
+    if fit is not None:
+        size = fitted(*image.size, **fit)
     if size is not None:
         width, height = target(image, size)
         refuse(width, height, most_input, "is resized to")
@@ -110,6 +115,20 @@ def target(image: Image, size: list[int]) -> tuple[int, int]:
     short, long = sorted(image.size)
     longer = int(size[0] * long / short)
     return (size[0], longer) if image.width <= image.height else (longer, size[0])
+
+
+def fitted(width: int, height: int, *, factor: int, least: int, most: int) -> list[int]:
+    """Width and height that are multiples of `factor`, near the image's own shape, between so many pixels."""
+    if max(width, height) > 200 * min(width, height):
+        raise ValueError(f"it is {width:,} × {height:,} pixels; one side may be 200 times the other at most")
+    wide, high = round(width / factor) * factor, round(height / factor) * factor
+    if wide * high > most:
+        shrink = math.sqrt(width * height / most)
+        wide, high = (max(factor, math.floor(side / shrink / factor) * factor) for side in (width, height))
+    elif wide * high < least:
+        grow = math.sqrt(least / (width * height))
+        wide, high = (math.ceil(side * grow / factor) * factor for side in (width, height))
+    return [wide, high]
 
 
 def refuse(width: int, height: int, most: int, what: str) -> None:

@@ -1,0 +1,91 @@
+"""Quantized checkpoints: settings of each method, and a fixture's matrices as the method stores them, at random."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from math import prod
+from random import Random
+from typing import Any, NamedTuple
+
+from fuzz.values import dumped, mutated
+
+BITS = {"F32": 32, "F16": 16, "BF16": 16, "F8_E4M3": 8, "F8_E8M0": 8, "U8": 8, "I8": 8, "I32": 32, "I64": 64}
+Tensors = dict[str, tuple[str, list[int]]]
+
+
+class Form(NamedTuple):
+    """Settings, and the tensors that stand for a matrix of so many rows and columns, by what follows its module."""
+
+    settings: dict[str, Any]
+    tensors: Callable[[int, int], Tensors]
+
+
+def _compressed(form: str, weights: dict[str, Any], inputs: dict[str, Any] | None = None) -> dict[str, Any]:
+    group = {"targets": ["Linear", r"re:.*self_attn\.(q|k)_proj$"], "weights": weights, "input_activations": inputs}
+    return {
+        "quant_method": "compressed-tensors", "format": form, "quantization_status": "compressed",
+        "config_groups": {"group_0": group}, "ignore": ["lm_head", "re:.*gate$"], "kv_cache_scheme": None,
+    }  # fmt: skip
+
+
+FP8, GROUPED = {"num_bits": 8, "type": "float"}, {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 8}
+FORMS = (
+    Form({"quant_method": "fp8", "weight_block_size": [8, 8], "modules_to_not_convert": ["lm_head", r"a\.(b|c)"]},
+         lambda r, c: {"weight": ("F8_E4M3", [r, c]), "weight_scale_inv": ("F32", [-(-r // 8), -(-c // 8)])}),
+    Form({"quant_method": "fp8", "activation_scheme": "static", "weight_block_size": None, "scale_fmt": "ue8m0"},
+         lambda r, c: {"weight": ("F8_E4M3", [r, c]), "qscale_weight": ("BF16", []), "qscale_act": ("F32", [1])}),
+    Form({"quant_method": "fbgemm_fp8", "modules_to_not_convert": ["lm_head"]},
+         lambda r, c: {"weight": ("F8_E4M3", [r, c]), "weight_scale": ("F32", [r, 1])}),
+    Form({"quant_method": "mxfp8"},
+         lambda r, c: {"weight": ("F8_E4M3", [r, c]), "weight_scale": ("U8", [r, -(-c // 32)])}),
+    Form(_compressed("float-quantized", FP8 | {"strategy": "block", "block_structure": [8, 8]}, FP8),
+         lambda r, c: {"weight": ("F8_E4M3", [r, c]), "weight_scale": ("BF16", [-(-r // 8), -(-c // 8)]),
+                       "input_scale": ("BF16", [1])}),
+    Form(_compressed("pack-quantized", GROUPED | {"symmetric": False, "actorder": "group"}),
+         lambda r, c: {"weight_packed": ("I32", [r, -(-c // 8)]), "weight_scale": ("F16", [r, -(-c // 8)]),
+                       "weight_shape": ("I64", [2]), "weight_zero_point": ("I32", [-(-r // 8), -(-c // 8)]),
+                       "weight_g_idx": ("I32", [c])}),
+    Form(_compressed("nvfp4-pack-quantized", FP8 | {"num_bits": 4, "strategy": "tensor_group", "group_size": 16}),
+         lambda r, c: {"weight_packed": ("U8", [r, -(-c // 2)]), "weight_scale": ("F8_E4M3", [r, -(-c // 16)]),
+                       "weight_global_scale": ("F32", [1])}),
+)  # fmt: skip
+
+
+def quantized(random: Random, files: dict[str, bytes]) -> None:
+    """Make the settings, the matrices, or both of a checkpoint those of a method, settings perhaps with a fault."""
+    form = random.choice(FORMS)
+    if random.random() < 0.9 and "config.json" in files:
+        settings = form.settings if random.random() < 0.4 else mutated(random, form.settings, random.choice((1, 1, 2)))
+        try:
+            config = json.loads(files["config.json"])
+        except ValueError:
+            return
+        files["config.json"] = dumped(random, dict(config, quantization_config=settings))
+    for name in [name for name in files if name.endswith(".safetensors") and random.random() < 0.9]:
+        files[name] = _packed(random, files[name], form)
+
+
+def _packed(random: Random, raw: bytes, form: Form) -> bytes:
+    """A file with its inner matrices in a method's form."""
+    length = int.from_bytes(raw[:8], "little")
+    try:
+        header: Any = json.loads(raw[8 : 8 + length])
+        entries = [(name, item["dtype"], item["shape"], item["data_offsets"]) for name, item in header.items()]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return raw
+    found: dict[str, Any] = {}
+    data = bytearray()
+    for name, dtype, shape, offsets in entries:
+        module = name.removesuffix(".weight")
+        parts: dict[str, tuple[str, list[int]]] = {name: (dtype, shape)}
+        inner = module.endswith("proj") and name.endswith(".weight") and len(shape) == 2
+        if inner:
+            parts = {f"{module}.{leaf}": part for leaf, part in form.tensors(*shape).items()}
+        for part, (kind, size) in parts.items():
+            start = len(data)
+            old = raw[8 + length + offsets[0] : 8 + length + offsets[1]]
+            data += random.randbytes(prod(size) * BITS[kind] // 8) if inner else old
+            found[part] = {"dtype": kind, "shape": size, "data_offsets": [start, len(data)]}
+    made = json.dumps(found).encode()
+    return len(made).to_bytes(8, "little") + made + bytes(data)

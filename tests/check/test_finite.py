@@ -1,0 +1,74 @@
+"""Which bytes are finite numbers, and which are all zeros: against NumPy and ml_dtypes, pattern by pattern."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+import weightscope
+from weightscope.analyses.rules.values import CHUNK, _judge, look
+
+NARROW = {
+    "F16": np.float16,
+    "BF16": ml_dtypes.bfloat16,
+    "F8_E5M2": ml_dtypes.float8_e5m2,
+    "F8_E4M3": ml_dtypes.float8_e4m3fn,
+    "F8_E8M0": ml_dtypes.float8_e8m0fnu,
+    "F8_E4M3FNUZ": ml_dtypes.float8_e4m3fnuz,
+    "F8_E5M2FNUZ": ml_dtypes.float8_e5m2fnuz,
+}
+
+
+@pytest.mark.parametrize("dtype", NARROW)
+def test_every_pattern_of_a_narrow_type_alone_and_among_others(dtype: str) -> None:
+    bits = np.arange(1 << (8 * np.dtype(NARROW[dtype]).itemsize)).astype(f"<u{np.dtype(NARROW[dtype]).itemsize}")
+    values = bits.view(NARROW[dtype])
+    finite = np.isfinite(values.astype(np.float32))
+    assert [_judge(bits[n : n + 1].view(np.uint8), dtype)[0] for n in range(len(bits))] == finite.tolist()
+    # Among one and minus one, which are the largest of their signs.
+    ones = np.array([1, -1 if dtype != "F8_E8M0" else 1, 0.5], NARROW[dtype]).view(bits.dtype)
+    among = (np.concatenate((ones, bits[n : n + 1], ones)).view(np.uint8) for n in range(len(bits)))
+    assert [_judge(raw, dtype)[0] for raw in among] == finite.tolist()
+    assert _judge(np.ascontiguousarray(bits[finite]).view(np.uint8), dtype) == (True, False)
+
+
+@pytest.mark.parametrize(("dtype", "numpy"), [("F32", np.float32), ("F64", np.float64), ("C64", np.complex64)])
+def test_wide_types(dtype: str, numpy: type[np.generic]) -> None:
+    real = np.float64 if numpy is np.float64 else np.float32
+    edges = [np.inf, -np.inf, np.nan, -np.nan, np.finfo(real).max, np.finfo(real).min, 5e-324, -0.0, 0.0, 1.0, -1.0]
+    for edge in np.array(edges, real):
+        for values in ([edge], [1, edge], [edge, -1], [-3, edge, 3], [0, 0, 0, edge]):
+            array = (
+                np.array(values, numpy) if numpy is not np.complex64 else np.array(values, real).astype(np.complex64)
+            )
+            expected = (bool(np.isfinite(array).all()), not array.view(np.uint8).any())
+            assert _judge(array.view(np.uint8), dtype) == expected
+    if numpy is np.complex64:
+        assert _judge(np.array([1j * np.inf], np.complex64).view(np.uint8), dtype) == (False, False)
+
+
+@pytest.mark.parametrize("dtype", ["I8", "U8", "I64", "BOOL", "F4"])
+def test_what_is_no_float_is_finite(dtype: str) -> None:
+    assert _judge(np.full(16, 0xFF, np.uint8), dtype) == (True, False)
+    assert _judge(np.zeros(16, np.uint8), dtype) == (True, True)
+
+
+@pytest.mark.parametrize("place", [0, CHUNK // 4 - 1, CHUNK // 4, CHUNK // 2 + 7])
+def test_every_chunk_of_a_tensor_counts(place: int, tmp_path: Path) -> None:
+    for number, (value, expected) in enumerate([(np.inf, (False, False)), (1.0, (True, False)), (0.0, (True, True))]):
+        array = np.zeros(CHUNK // 2 + 8, np.float32)
+        array[place] = value
+        file = tmp_path / f"{number}.safetensors"
+        save_file({"w": array}, file)
+        model = weightscope.open(file)
+        assert look(model.checkpoint, model.tensors["w"].entry) == expected
+
+
+def test_an_empty_tensor_is_not_all_zero(tmp_path: Path) -> None:
+    save_file({"w": np.zeros((0, 4), np.float32)}, tmp_path / "model.safetensors")
+    model = weightscope.open(tmp_path / "model.safetensors")
+    assert look(model.checkpoint, model.tensors["w"].entry) == (True, False)

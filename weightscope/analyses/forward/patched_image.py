@@ -1,0 +1,99 @@
+"""Image files as patches, each at about its own size (Qwen2-VL, arXiv 2409.12191).
+
+Source: `Qwen2VLImageProcessor` of transformers, in its Pillow flavour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from weightscope.analyses.forward.image import Deviation, Level, decode, read_settings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+KNOWN = ("Qwen2VLImageProcessor", "Qwen3VLImageProcessor")
+Count = Annotated[int, msgspec.Meta(ge=1, le=1024)]
+Area = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
+
+
+class Areas(msgspec.Struct, frozen=True):
+    """The least and the most pixels of an image, by names that say otherwise."""
+
+    shortest_edge: Area | None = None
+    longest_edge: Area | None = None
+
+
+class PatchSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """A preprocessor_config.json; where it says nothing, what the class takes. Means and deviations are CLIP's."""
+
+    do_resize: bool = True
+    size: Areas = Areas()
+    min_pixels: Area | None = None
+    max_pixels: Area | None = None
+    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 3
+    do_rescale: bool = True
+    rescale_factor: Level = 1 / 255
+    do_normalize: bool = True
+    image_mean: tuple[Level, Level, Level] = (0.48145466, 0.4578275, 0.40821073)
+    image_std: tuple[Deviation, Deviation, Deviation] = (0.26862954, 0.26130258, 0.27577711)
+    patch_size: Count = 14
+    temporal_patch_size: Count = 2
+    merge_size: Count = 2
+
+    @property
+    def fit(self) -> dict[str, int] | None:
+        """What the size of an image becomes: sides that are multiples of `factor`, between so many pixels."""
+        if not self.do_resize:
+            return None
+        return {
+            "factor": self.patch_size * self.merge_size,
+            "least": self.min_pixels or self.size.shortest_edge or 56 * 56,
+            "most": self.max_pixels or self.size.longest_edge or 28 * 28 * 1280,
+        }
+
+
+def read_patches(paths: Sequence[Path], directory: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """`pixel_values` [patches, values] of all images, float32, and `image_grid_thw` [images, 3].
+
+    Raises:
+        UsageError: a file cannot be read as an image.
+        CheckpointError: there is no preprocessor_config.json, or it says nothing that can be done.
+        NotImplementedByWeightscope: an image processor that is not implemented, by name.
+        WeightscopeError: Pillow is not installed, or no process for it can be started.
+    """
+    import numpy as np
+
+    settings, _ = read_settings(directory, KNOWN, PatchSettings)
+    found, grids = [], []
+    for path in paths:
+        image = decode(path, background=None, size=None, fit=settings.fit, resample=settings.resample)
+        patches, grid = _patches(image, settings)
+        found.append(patches)
+        grids.append(grid)
+    return {"pixel_values": np.concatenate(found), "image_grid_thw": np.array(grids, np.int64)}
+
+
+def _patches(image: np.ndarray[Any, Any], settings: PatchSettings) -> tuple[np.ndarray[Any, Any], tuple[int, int, int]]:
+    """Of an image [height, width, 3] the patches, square by square, and their grid (1, rows, columns)."""
+    import numpy as np
+
+    pixels = image.transpose(2, 0, 1).astype(np.float32)
+    if settings.do_rescale:
+        pixels *= np.float32(settings.rescale_factor)
+    if settings.do_normalize:
+        mean, deviation = (
+            np.array(values, np.float32)[:, None, None] for values in (settings.image_mean, settings.image_std)
+        )
+        pixels = (pixels - mean) / deviation
+    patch, merge, times = settings.patch_size, settings.merge_size, settings.temporal_patch_size
+    rows, columns = pixels.shape[1] // patch, pixels.shape[2] // patch
+    split = pixels.reshape(3, rows // merge, merge, patch, columns // merge, merge, patch)
+    ordered = split.transpose(1, 4, 2, 5, 0, 3, 6)
+    # A picture is a film of as many equal frames as one patch takes.
+    repeated = np.repeat(ordered[:, :, :, :, :, None], times, axis=5)
+    return repeated.reshape(rows * columns, -1), (1, rows, columns)
