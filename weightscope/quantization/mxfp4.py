@@ -75,7 +75,7 @@ class PackedMXFP4(msgspec.Struct, frozen=True, kw_only=True):
     def expand(self, stored: Stored) -> tuple[Stored, ...]:
         """Two elements a byte, and an exponent a block."""
         experts, columns, rows = stored.shape
-        groups = Size(columns // BLOCK, f"{columns.text}/{BLOCK}", columns.keys)
+        groups = Size(columns // BLOCK, f"{columns.factor}/{BLOCK}", columns.keys)
         blocks, scales = self.parts(stored.name)
         return (
             replace(stored, name=blocks, shape=(experts, rows, groups, Size(BLOCK // 2)), dtypes=BYTES),

@@ -78,7 +78,7 @@ class PackedFP4(msgspec.Struct, frozen=True, kw_only=True):
     def expand(self, stored: Stored) -> tuple[Stored, ...]:
         """The same with shapes, then the scales of activations."""
         *experts, rows, columns = stored.shape
-        half = Size(-(-columns // 2), f"{columns.text}/2", columns.keys)
+        half = Size(-(-columns // 2), f"{columns.factor}/2", columns.keys)
         found = [
             replace(stored, name=beside(stored.name, self.packed), shape=(*experts, rows, half), dtypes=self.elements),
             scales(
