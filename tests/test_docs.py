@@ -21,8 +21,20 @@ PAGES = [
     ROOT / "fixtures" / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
-BLOCK = re.compile(r"```console\n\$ (weightscope [^\n]*)\n(.*?)```", re.DOTALL)
-EXAMPLES = [(page.name, *match.groups()) for page in PAGES for match in BLOCK.finditer(page.read_text())]
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCKS = [(page, match[1], match[2]) for page in PAGES for match in FENCED.finditer(page.read_text())]
+# A console block is one command and what it prints.
+EXAMPLES = [
+    (page.name, *block.removeprefix("$ ").split("\n", 1)) for page, language, block in BLOCKS if language == "console"
+]
+COMMANDS = ["inspect", "params", "tensors", "explain", "check", "forward", "cache"]
+# Commands that are shown without their output.
+SHELL = [
+    (page, line.partition(" #")[0].rstrip())
+    for page, language, block in BLOCKS
+    if language in ("sh", "text")
+    for line in block.splitlines()
+]
 
 
 def run(command: str) -> subprocess.CompletedProcess[str]:
@@ -49,7 +61,62 @@ def test_the_family_that_is_shown_is_the_one_that_is_there() -> None:
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) >= 4
+    assert len(EXAMPLES) >= 7
+    assert all(command.startswith("weightscope ") for _, command, _ in EXAMPLES)
+    assert {language for _, language, _ in BLOCKS} <= {
+        "console",
+        "sh",
+        "text",
+        "python",
+        "pycon",
+        "toml",
+        "yaml",
+        "json",
+    }
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_shown_options_are_those_of_the_command(command: str) -> None:
+    known = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", run(f"weightscope {command} --help").stdout))
+    lines = [line.removeprefix("$ ") for _, line in SHELL] + [shown for _, shown, _ in EXAMPLES]
+    shown = [line for line in lines if line.startswith(f"weightscope {command} ")]
+    used = {word for line in shown for word in line.split() if word.startswith("-")}
+    assert used <= known
+
+
+def test_shown_make_targets_and_files_are_there() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    lines = [line for _, line in SHELL]
+    assert {line.split()[1] for line in lines if line.startswith("make ")} <= targets
+    files = [word for line in lines if "pytest" in line for word in line.split() if word.endswith(".py")]
+    assert files
+    assert all((ROOT / file).is_file() for file in files)
+    modules = [match[1] for line in lines if (match := re.search(r"-m ((?:tests|fuzz)[\w.]*)", line))]
+    assert all((ROOT / f"{module.replace('.', '/')}.py").is_file() for module in modules)
+
+
+def test_the_readme_answers_with_one_command_each() -> None:
+    shown = {command: out for page, command, out in EXAMPLES if page == "README.md"}
+    largest = shown["weightscope tensors fixtures/llama --sort bytes --top 10"]
+    assert "\n10 of 30 tensors, " in largest
+    assert largest.index("model.embed_tokens.weight") < largest.index("model.layers.0.mlp.gate_proj.weight")
+    assert "error unknown-architecture  model type 'mini'" in shown["weightscope check fixtures/llama fixtures/mini"]
+    meaning = next(out for command, out in shown.items() if command.startswith("weightscope explain "))
+    assert "k = rope(k_proj·x)" in meaning
+
+
+def test_the_readme_says_that_there_is_no_telemetry() -> None:
+    assert "no telemetry" in (ROOT / "README.md").read_text()
+
+
+def test_python_sessions_are_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    sessions = [block for _, language, block in BLOCKS if language == "pycon" and "ws.open" in block]
+    assert sessions
+    for session in sessions:
+        test = doctest.DocTestParser().get_doctest(session, {}, "session", None, 0)
+        assert len(test.examples) >= 5
+        assert doctest.DocTestRunner(verbose=False).run(test).failed == 0
 
 
 def test_the_smallest_sum() -> None:
@@ -69,7 +136,7 @@ def test_readme_python_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (tensor.role, tensor.shape, tensor.dtype) == ("final_norm", (24,), "BF16")  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("command", ["inspect", "params", "tensors", "explain", "check", "forward", "cache"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_documented_and_shows_an_example(command: str) -> None:
     model = "" if command == "cache" else " MODEL"
     assert f"`weightscope {command}{model}" in (ROOT / "README.md").read_text()
