@@ -26,11 +26,8 @@ class Packed(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def packing(self) -> tuple[int, int]:
-        """Weights for elements, in lowest terms, so that tensors of several sizes have the same."""
-        from math import gcd
-
-        divisor = gcd(self.weights, self.elements) or 1
-        return self.weights // divisor, self.elements // divisor
+        """Weights and elements of one tensor."""
+        return self.weights, self.elements
 
 
 def packed_weights(
