@@ -28,9 +28,9 @@ def fails(run: Run, *arguments: str | Path) -> str:
     [
         (("--tokens", "1,256"), "token 256 is not among the 256 of the vocabulary (0 to 255)"),
         (("--tokens", "-1"), "token -1 is not among the 256 of the vocabulary (0 to 255)"),
-        (("--tokens", "1,two"), "--tokens: 'two' is no token id; write --tokens 1,2,3"),
-        (("--tokens", "9" * 50), "--tokens: '999999999999999999999999999999999999999 is no token id"),
-        (("--tokens", ","), "--tokens names no token; write --tokens 1,2,3"),
+        (("--tokens", "1,two"), "--tokens: 'two' is not a token id; write --tokens 1,2,3"),
+        (("--tokens", "9" * 50), "--tokens: '999999999999999999999999999999999999999 is not a token id"),
+        (("--tokens", ","), "--tokens is empty; write --tokens 1,2,3"),
         (("--prompt", ""), "an empty prompt; write something, or give --tokens"),
         (("--prompt", "x"), "fixtures/llama: there is no tokenizer.json beside the weights to encode a prompt with"),
         (("--tokens", "1", "--prompt", "x"), "--tokens and --prompt are mutually exclusive"),
@@ -39,7 +39,7 @@ def fails(run: Run, *arguments: str | Path) -> str:
         (("--stop-after", "1", "--save-logits", "x.npy"), "--stop-after leaves no logits to save or compare"),
         (("--device", "tpu"), "no device 'tpu'; known are cpu, cuda, mps and auto"),
         (("--device", "cpu:1"), "no device 'cpu:1'"),
-        (("--rtol", "-1", "--expect", "fixtures/none.npy"), "--rtol -1.0 is no tolerance; give a number from 0 up"),
+        (("--rtol", "-1", "--expect", "fixtures/none.npy"), "--rtol -1.0 is not a tolerance; give a number from 0 up"),
         (("--image", "x.png"), "fixtures/llama: there is no preprocessor_config.json to prepare an image by"),
         (("--expect", "nowhere.npy", "--tokens", "1"), "nowhere.npy: cannot be read as logits"),
     ],
@@ -54,7 +54,7 @@ def test_a_device_that_is_not_there(device: str, run: Run) -> None:
     if (kind == "cuda" and torch.cuda.is_available()) or (kind == "mps" and torch.backends.mps.is_available()):
         pytest.skip("it is there")
     assert fails(run, "fixtures/llama", "--device", device).startswith(
-        f"there is no {kind} device here; use --device cpu"
+        f"no {kind} device on this machine; use --device cpu"
     )
 
 

@@ -203,10 +203,10 @@ def test_a_golden_file_of_a_pass_that_was_stopped(saved: Callable[[str], Path], 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "is no golden file"),
-        (b"[]", "is no golden file"),
-        (b'{"model_type": "llama"}', "is no golden file"),
-        (b"\xff\xfe", "is no golden file"),
+        (b"", "is not a golden file"),
+        (b"[]", "is not a golden file"),
+        (b'{"model_type": "llama"}', "is not a golden file"),
+        (b"\xff\xfe", "is not a golden file"),
         (None, "cannot be read"),
     ],
 )
@@ -226,7 +226,7 @@ def test_golden_files_of_another_version(key: str, value: object, run: Run, tmp_
     golden.write_text(json.dumps(json.loads(golden.read_text()) | {key: value}))
     status, _, error = run("forward", "fixtures/llama", "--expect", golden)
     assert status == 2
-    assert "is no golden file of this version" in error
+    assert "is not a golden file of this version" in error
 
 
 def test_other_tokens_than_recorded(run: Run, tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_other_tokens_than_recorded(run: Run, tmp_path: Path) -> None:
     [
         (np.zeros((5, 256), np.float32), "the expected logits have the shape [5, 256], the pass's [2, 256]"),
         (np.zeros((2, 3, 256), np.float32), "the expected logits have the shape [2, 3, 256]"),
-        (np.array(["a"]), "holds no array of numbers"),
+        (np.array(["a"]), "does not hold an array of numbers"),
         (np.array([{"a": 1}], dtype=object), "cannot be read as logits"),
         (None, "cannot be read as logits"),
     ],
@@ -328,14 +328,14 @@ STAGE = '[{"stage":"x","shape":[SHAPE],"rms":RMS,"absmax":1,"fingerprint":null}]
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("tokens", f"[1{'0' * 6_000}]", "is no golden file ("),
-        ("tokens", f"[{10**30}]", "is no golden file (Expected `int` <= 9223372036854775807"),
-        ("tokens", "[-1]", "is no golden file (Expected `int` >= 0"),
+        ("tokens", f"[1{'0' * 6_000}]", "is not a golden file ("),
+        ("tokens", f"[{10**30}]", "is not a golden file (Expected `int` <= 9223372036854775807"),
+        ("tokens", "[-1]", "is not a golden file (Expected `int` >= 0"),
         ("tokens", f"[{'1,' * 300_000}1]", "300,001 tokens are more than the 262,144 that one pass takes"),
         ("tokens", "[99999999999]", "token 99999999999 is not among the 256 of the vocabulary"),
-        ("stages", STAGE.replace("SHAPE", str(10**30)), "is no golden file (Expected `int` <= 9223372036854775807"),
-        ("stages", STAGE.replace("RMS", "1e999"), "is no golden file ("),
-        ("stages", "[" * 100_000, "is no golden file ("),
+        ("stages", STAGE.replace("SHAPE", str(10**30)), "is not a golden file (Expected `int` <= 9223372036854775807"),
+        ("stages", STAGE.replace("RMS", "1e999"), "is not a golden file ("),
+        ("stages", "[" * 100_000, "is not a golden file ("),
         ("top", f"[{'[],' * 4_000_000}[]]", "is larger than 10,000,000 bytes"),
     ],
     ids=["digits", "10^30", "negative", "many", "beyond", "shape", "infinite", "nested", "large"],

@@ -84,7 +84,7 @@ def encoded(speller: Speller, text: str) -> tuple[int, ...]:
     """
     ids = speller.encode(text)
     if not ids:
-        raise UsageError("the tokenizer makes no tokens of the prompt", hint="write something longer")
+        raise UsageError("the prompt gives no tokens", hint="write something longer")
     return ids
 
 
@@ -118,10 +118,10 @@ def given_tokens(text: str) -> tuple[int, ...]:
     if len(parts) > MAX_TOKENS:
         raise too_many_tokens(len(parts))
     if not parts:
-        raise UsageError("--tokens names no token", hint="write --tokens 1,2,3")
+        raise UsageError("--tokens is empty", hint="write --tokens 1,2,3")
     wrong = next((part for part in parts if not part.removeprefix("-").isdecimal() or len(part) > 18), None)
     if wrong is not None:
-        raise UsageError(f"--tokens: {wrong!r:.40} is no token id", hint="write --tokens 1,2,3")
+        raise UsageError(f"--tokens: {wrong!r:.40} is not a token id", hint="write --tokens 1,2,3")
     return tuple(map(int, parts))
 
 
