@@ -140,7 +140,7 @@ def test_how_much_a_pickle_is_packed(tmp_path: Path, repeats: int) -> None:
     path = tmp_path / "a.bin"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("x/data.pkl", pickle.dumps({"a": "x" * repeats}, 2), zipfile.ZIP_DEFLATED)
-    assert refused(path, "more than 100 times" if repeats > 10 else "holds no tensors") == "malformed-header"
+    assert refused(path, "more than 100 times" if repeats > 10 else "contains no tensors") == "malformed-header"
 
 
 def test_containers_of_a_pickle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,7 +139,7 @@ def test_which_directories_are_refused(
             {"pytorch_model.bin.index.json": ["pytorch_model-00001-of-00001.bin"]},
             "pytorch_model.bin.index.json is here too; safetensors is read",
         ),
-        (SHARDS, {}, "no index file: shards are told by their numbers"),
+        (SHARDS, {}, "no index file: shards were found by their numbers"),
         (["model.safetensors"], {INDEX: SHARDS}, f"{INDEX} is here too; model.safetensors is read"),
     ],
 )

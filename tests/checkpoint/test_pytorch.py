@@ -239,8 +239,8 @@ def test_a_tensor_alone(value: torch.Tensor, form: bool, tmp_path: Path) -> None
 
 OPTIMIZER = {"state": {0: {"m": T}}, "param_groups": []}
 REFUSED: dict[str, tuple[object, str]] = {
-    "no tensors": ({"epoch": 3}, "holds no tensors"),
-    "nothing": (None, "holds no tensors"),
+    "no tensors": ({"epoch": 3}, "contains no tensors"),
+    "nothing": (None, "contains no tensors"),
     "list": ([T, T, {"a": T}], "a list of 1 tensors"),
     "optimizer": (OPTIMIZER, "is an optimizer's state"),
     "training only": ({"optimizer": OPTIMIZER, "epoch": 1}, "a training loop only"),

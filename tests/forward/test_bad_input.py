@@ -28,19 +28,22 @@ def fails(run: Run, *arguments: str | Path) -> str:
     [
         (("--tokens", "1,256"), "token 256 is not among the 256 of the vocabulary (0 to 255)"),
         (("--tokens", "-1"), "token -1 is not among the 256 of the vocabulary (0 to 255)"),
-        (("--tokens", "1,two"), "--tokens: 'two' is no token id; write --tokens 1,2,3"),
-        (("--tokens", "9" * 50), "--tokens: '999999999999999999999999999999999999999 is no token id"),
-        (("--tokens", ","), "--tokens names no token; write --tokens 1,2,3"),
+        (("--tokens", "1,two"), "--tokens: 'two' is not a token id; write --tokens 1,2,3"),
+        (("--tokens", "9" * 50), "--tokens: '999999999999999999999999999999999999999 is not a token id"),
+        (("--tokens", ","), "--tokens is empty; write --tokens 1,2,3"),
         (("--prompt", ""), "an empty prompt; write something, or give --tokens"),
-        (("--prompt", "x"), "fixtures/llama: there is no tokenizer.json beside the weights to encode a prompt with"),
+        (("--prompt", "x"), "fixtures/llama: tokenizer.json is missing, which is needed to encode a prompt"),
         (("--tokens", "1", "--prompt", "x"), "--tokens and --prompt are mutually exclusive"),
         (("--prompt-file", "nowhere.txt"), "nowhere.txt: cannot be read (No such file or directory)"),
         (("--stop-after", "3"), "there is no layer 3; layers are 0 to 2"),
         (("--stop-after", "1", "--save-logits", "x.npy"), "--stop-after leaves no logits to save or compare"),
         (("--device", "tpu"), "no device 'tpu'; known are cpu, cuda, mps and auto"),
         (("--device", "cpu:1"), "no device 'cpu:1'"),
-        (("--rtol", "-1", "--expect", "fixtures/none.npy"), "--rtol -1.0 is no tolerance; give a number from 0 up"),
-        (("--image", "x.png"), "fixtures/llama: there is no preprocessor_config.json to prepare an image by"),
+        (("--rtol", "-1", "--expect", "fixtures/none.npy"), "--rtol -1.0 is no tolerance; give a number of 0 or more"),
+        (
+            ("--image", "x.png"),
+            "fixtures/llama: preprocessor_config.json is missing, which says how to prepare an image",
+        ),
         (("--expect", "nowhere.npy", "--tokens", "1"), "nowhere.npy: cannot be read as logits"),
     ],
 )
@@ -91,7 +94,10 @@ def test_a_missing_tensor_is_named_with_its_shape_before_anything_is_computed(
 ) -> None:
     name = "model.layers.2.mlp.up_proj.weight"
     error = fails(run, changed("llama", lambda state: state.pop(name)))
-    assert f"the forward pass needs {name} [52, 24] (up_proj), which is in no file; `weightscope check` says" in error
+    assert (
+        f"the forward pass needs {name} [52, 24] (up_proj), which is in none of the files; `weightscope check` says"
+        in error
+    )
 
 
 def test_a_missing_expert_is_named_when_a_token_wants_it(changed: Callable[..., Path], run: Run) -> None:
@@ -99,7 +105,7 @@ def test_a_missing_expert_is_named_when_a_token_wants_it(changed: Callable[..., 
     directory = changed("mixtral", lambda state: [state.pop(name.format(i)) for i in range(5)])
     error = fails(run, directory)
     assert "needs model.layers.0.block_sparse_moe.experts." in error
-    assert "w2.weight [24, 52] (down_proj), which is in no file" in error
+    assert "w2.weight [24, 52] (down_proj), which is in none of the files" in error
 
 
 def test_a_misshapen_tensor_is_named_with_its_shape(changed: Callable[..., Path], run: Run) -> None:

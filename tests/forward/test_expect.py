@@ -226,7 +226,7 @@ def test_golden_files_of_another_version(key: str, value: object, run: Run, tmp_
     golden.write_text(json.dumps(json.loads(golden.read_text()) | {key: value}))
     status, _, error = run("forward", "fixtures/llama", "--expect", golden)
     assert status == 2
-    assert "is no golden file of this version" in error
+    assert "is not a golden file of this version" in error
 
 
 def test_other_tokens_than_recorded(run: Run, tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_other_tokens_than_recorded(run: Run, tmp_path: Path) -> None:
     run("forward", "fixtures/llama", "--record", golden)
     status, _, error = run("forward", "fixtures/llama", "--tokens", "1,2", "--expect", golden)
     assert status == 2
-    assert "was recorded on other tokens; leave out --tokens and --prompt" in error
+    assert "was recorded with other tokens; leave out --tokens and --prompt" in error
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_other_tokens_than_recorded(run: Run, tmp_path: Path) -> None:
     [
         (np.zeros((5, 256), np.float32), "the expected logits have the shape [5, 256], the pass's [2, 256]"),
         (np.zeros((2, 3, 256), np.float32), "the expected logits have the shape [2, 3, 256]"),
-        (np.array(["a"]), "holds no array of numbers"),
+        (np.array(["a"]), "contains no array of numbers"),
         (np.array([{"a": 1}], dtype=object), "cannot be read as logits"),
         (None, "cannot be read as logits"),
     ],

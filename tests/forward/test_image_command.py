@@ -88,7 +88,7 @@ def test_a_golden_file_of_an_image_wants_it_again(llava: Path, run: Run, tmp_pat
     assert run("forward", llava, "--image", image, "--expect", golden)[0] == 0
     status, _, error = run("forward", llava, "--expect", golden)
     assert status == 2
-    assert "was recorded with an image; give --image picture.png" in error
+    assert "was recorded with an image, and none was given; give --image picture.png" in error
     other = picture(tmp_path / "other.png", 40, 50)
     assert run("forward", llava, "--image", other, "--expect", golden)[0] == 1
 

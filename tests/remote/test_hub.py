@@ -228,7 +228,7 @@ ABSENT = "no such path, and no such repository on the Hub, or it is private; che
         ("org/llama@v9", {}, None, "org/llama@v9: no such revision"),
         ("hf://org/llama/sub", {}, None, "org/llama: holds no sub"),
         ("hf://org", {}, None, "it is hf://org/name"),
-        ("file:///tmp/x", {}, None, "a path needs no file://"),
+        ("file:///tmp/x", {}, None, "file:// addresses are not supported"),
     ],
 )
 def test_what_cannot_be_had(

@@ -48,7 +48,7 @@ def refused(done: subprocess.CompletedProcess[str], said: str) -> None:
         ("org/a--b", "no such file or directory"),
         ("org/name@../../../../etc/passwd", "no such file or directory"),
         ("org/name@/dev/zero", "no such file or directory"),
-        ("file://[", "a path needs no file://"),
+        ("file://[", "file:// addresses are not supported"),
     ],
 )
 def test_addresses_that_are_none(text: str, said: str, ws: Run, hub: Hub) -> None:

@@ -371,7 +371,7 @@ def _check_kinds(kinds: int, where: Where) -> None:
         raise CheckpointError(
             f"over {MAX_KINDS:,} of its tensors' names are of no declared kind, and alike in nothing but numbers",
             where=where,
-            hint="is it a checkpoint? no model that is published has as many",
+            hint="check that this is a checkpoint: no published model has so many",
             code="malformed-header",
         )
 

@@ -160,7 +160,7 @@ def forward(
         logits = result.logits.numpy()
         write_file(save_logits, lambda file: np.save(file, logits, allow_pickle=False), protected)
     if record and golden is None:
-        raise UsageError("a pass with NaN or infinity makes no golden file", where=record)
+        raise UsageError("a pass with NaN or infinity cannot be recorded", where=record)
     if record and golden:
         put(golden.to_json(), record, protected)
     if not outcome.ok:

@@ -37,7 +37,7 @@ class Tolerance(msgspec.Struct, frozen=True, kw_only=True):
         """
         for name, value in (("--atol", atol), ("--rtol", rtol)):
             if value is not None and not 0 <= value < math.inf:
-                raise UsageError(f"{name} {value} is no tolerance", hint="give a number from 0 up")
+                raise UsageError(f"{name} {value} is not a tolerance", hint="give a number of 0 or more")
         default = RTOL.get(compute_dtype, cls.rtol)
         return cls(atol=atol or 0.0, rtol=default if rtol is None else rtol)
 
@@ -82,7 +82,7 @@ class Golden(msgspec.Struct, frozen=True, kw_only=True):
             UsageError: the pass put out NaN or infinity, which nothing can be held against.
         """
         if not result.finite:
-            raise UsageError("a pass with NaN or infinity makes no golden file", hint="see the findings")
+            raise UsageError("a pass with NaN or infinity cannot be recorded", hint="see the findings")
         return cls(
             model_type=model_type,
             compute_dtype=result.compute_dtype,
@@ -124,13 +124,13 @@ def read_golden(path: Path) -> Golden:
     except OSError as error:
         raise UsageError(f"cannot be read ({error.strerror})", where=path, hint="check the path") from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"is no golden file ({error})", where=path, hint="--record writes one") from None
+        raise UsageError(f"is not a golden file ({error})", where=path, hint="--record writes one") from None
     if golden.kind != KIND or golden.schema_version != 1:
-        raise UsageError("is no golden file of this version", where=path, hint="--record writes one")
+        raise UsageError("is not a golden file of this version", where=path, hint="--record writes one")
     if len(golden.tokens) > MAX_TOKENS:
         raise too_many_tokens(len(golden.tokens))
     if any(len(stage.fingerprint or ()) != MARKS for stage in golden.stages):
-        raise UsageError("is a golden file with broken fingerprints", where=path, hint="record it again")
+        raise UsageError("has damaged fingerprints", where=path, hint="record it again")
     return golden
 
 
