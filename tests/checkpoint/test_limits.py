@@ -54,7 +54,7 @@ def test_tensors_of_all_files_together(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(limits, "MAX_TENSORS", 4)
     assert len(open_checkpoint(tmp_path).tensors) == 4
     monkeypatch.setattr(limits, "MAX_TENSORS", 3)
-    assert refused(tmp_path, r"00002-of-00002.safetensors: with it .* over 3 tensors") == "malformed-header"
+    assert refused(tmp_path, r"00002-of-00002.safetensors: this file brings .* over 3 tensors") == "malformed-header"
 
 
 def test_headers_of_all_files_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +79,7 @@ def test_shards_of_an_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(index, "MAX_SHARDS", 2)
     assert len(read_index(path).shards) == 2
     monkeypatch.setattr(index, "MAX_SHARDS", 1)
-    assert refused(path, "names 2 shards; 1 are the most") == "malformed-index"
+    assert refused(path, "names 2 shards; the limit is 1") == "malformed-index"
 
 
 def test_tensors_of_an_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def test_values_of_a_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(safetensors, "MAX_VALUES", 7)
     assert len(read_safetensors(path).tensors) == 1
     monkeypatch.setattr(safetensors, "MAX_VALUES", 6)
-    assert refused(path, "the header holds 7 values; 6 are the most") == "malformed-header"
+    assert refused(path, "the header holds 7 values; the limit is 6") == "malformed-header"
 
 
 def test_values_of_a_header_that_is_decoded_slowly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

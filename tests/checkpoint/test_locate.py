@@ -94,8 +94,8 @@ def test_which_files_are_meant(
         ([], {}, None, UsageError, "empty directory"),
         (["tokenizer.json", "README.md"], {}, None, UsageError, "no weights and no config.json here"),
         (LEFTOVERS, {}, None, UsageError, "no weights and no config.json here"),
-        (["a.safetensors", "b.safetensors"], {}, None, CheckpointError, "2 weight files and nothing says which"),
-        (["a.pt", "b.bin"], {}, None, CheckpointError, "2 weight files and nothing says which are meant (a.pt, b.bin)"),
+        (["a.safetensors", "b.safetensors"], {}, None, CheckpointError, "2 weight files and no index that says which"),
+        (["a.pt", "b.bin"], {}, None, CheckpointError, "2 weight files and no index that says which to read (a.pt, b.bin)"),
         (["model.fp16.safetensors", "model.ema.safetensors"], {}, None, CheckpointError, "only variants (ema, fp16)"),
         (["pytorch_model.fp16.bin"], {}, None, CheckpointError, "only variants (fp16); choose with --variant fp16"),
         (INFIX, {"model.safetensors.index.fp16.json": INFIX}, None, CheckpointError, "only variants (fp16)"),
@@ -107,13 +107,13 @@ def test_which_files_are_meant(
             CheckpointError,
             "only variants (fp16)",
         ),
-        (["model.safetensors", "model.fp16.safetensors"], {}, "bf16", UsageError, "no variant 'bf16'; there are: fp16"),
-        (["model.safetensors"], {}, "fp16", UsageError, "no variant 'fp16'; it holds none"),
+        (["model.safetensors", "model.fp16.safetensors"], {}, "bf16", UsageError, "no variant 'bf16'; the variants here are fp16"),
+        (["model.safetensors"], {}, "fp16", UsageError, "no variant 'fp16'; there are no variants here"),
         (SHARDS, {INDEX: SHARDS}, "fp16", UsageError, "no variant 'fp16'"),
         (["model_index.json"], {}, None, NotImplementedByWeightscope, "diffusers pipeline"),
-        (["m.gguf"], {}, None, NotImplementedByWeightscope, "no weights that weightscope reads: m.gguf (GGUF"),
+        (["m.gguf"], {}, None, NotImplementedByWeightscope, "no weights in a supported format: m.gguf (GGUF"),
         (["tf_model.h5"], {}, None, NotImplementedByWeightscope, "tf_model.h5 (Keras or TensorFlow weights)"),
-        (["a-00001-of-00002.bin", "a-00001-of-00003.bin"], {}, None, CheckpointError, "nothing says which"),
+        (["a-00001-of-00002.bin", "a-00001-of-00003.bin"], {}, None, CheckpointError, "no index that says which to read"),
     ],
 )
 def test_which_directories_are_refused(
@@ -221,10 +221,10 @@ def test_a_layout_of_the_hub_cache(tmp_path: Path) -> None:
         (
             "model.gguf",
             NotImplementedByWeightscope,
-            ".gguf is not read (GGUF, the format of llama.cpp); weightscope reads .safetensors",
+            "unsupported file type .gguf (GGUF, the format of llama.cpp); weightscope reads .safetensors",
         ),
-        ("model.h5", NotImplementedByWeightscope, ".h5 is not read"),
-        ("README", NotImplementedByWeightscope, "a file without suffix is not read"),
+        ("model.h5", NotImplementedByWeightscope, "unsupported file type .h5"),
+        ("README", NotImplementedByWeightscope, "unsupported file type (no suffix)"),
     ],
 )
 def test_which_paths_are_refused(tmp_path: Path, name: str, kind: type[WeightscopeError], words: str) -> None:

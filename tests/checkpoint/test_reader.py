@@ -129,7 +129,7 @@ def test_a_pytorch_file_called_safetensors(tmp_path: Path, newer: bool) -> None:
     assert (checkpoint.format, checkpoint.names) == ("pytorch", {"a"})
     (finding,) = checkpoint.findings
     assert (finding.code, finding.severity) == ("malformed-header", "warning")
-    assert "model.safetensors holds pytorch" in finding.message
+    assert "model.safetensors contains pytorch data" in finding.message
     assert "rename it to model.bin" in finding.hint
 
 
@@ -138,7 +138,7 @@ def test_a_safetensors_file_called_bin(tmp_path: Path) -> None:
     checkpoint = open_checkpoint(tmp_path)
     assert (checkpoint.format, checkpoint.names) == ("safetensors", {"a"})
     (finding,) = checkpoint.findings
-    assert "pytorch_model.bin holds safetensors" in finding.message
+    assert "pytorch_model.bin contains safetensors data" in finding.message
     assert "rename it to pytorch_model.safetensors" in finding.hint
 
 

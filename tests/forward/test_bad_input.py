@@ -39,7 +39,7 @@ def fails(run: Run, *arguments: str | Path) -> str:
         (("--stop-after", "1", "--save-logits", "x.npy"), "--stop-after leaves no logits to save or compare"),
         (("--device", "tpu"), "no device 'tpu'; known are cpu, cuda, mps and auto"),
         (("--device", "cpu:1"), "no device 'cpu:1'"),
-        (("--rtol", "-1", "--expect", "fixtures/none.npy"), "--rtol -1.0 is no tolerance; give a number of 0 or more"),
+        (("--rtol", "-1", "--expect", "fixtures/none.npy"), "--rtol -1.0 is not a tolerance; give a number of 0 or more"),
         (
             ("--image", "x.png"),
             "fixtures/llama: preprocessor_config.json is missing, which says how to prepare an image",
@@ -69,7 +69,7 @@ def test_more_tokens_than_learned_positions(saved: Callable[[str], Path], run: R
     tokens = ",".join(["1"] * 38)
     assert (
         fails(run, saved("gpt2"), "--tokens", tokens)
-        == "38 tokens are more than the 37 learned positions; give at most 37"
+        == "38 tokens exceed the 37 learned positions; give at most 37"
     )
 
 
@@ -160,7 +160,7 @@ def test_without_the_tokenizers_library_ids_serve(
 
 def test_a_tokenizer_that_is_none(with_tokenizer: Path, run: Run) -> None:
     (with_tokenizer / "tokenizer.json").write_text('{"model": 5}')
-    assert "tokenizer.json: is no tokenizer (" in fails(run, with_tokenizer, "--prompt", "x")
+    assert "tokenizer.json: is not a tokenizer (" in fails(run, with_tokenizer, "--prompt", "x")
     assert run("forward", with_tokenizer)[0] == 0
 
 
