@@ -101,7 +101,7 @@ def test_a_missing_shard_is_a_finding(sharded: Path, tmp_path: Path) -> None:
     assert checkpoint.names == {name for name, (*_, file) in stored(sharded).items() if file != names[1]}
     (finding,) = checkpoint.findings
     assert (finding.code, finding.severity) == ("missing-shard", "error")
-    assert f"1 of {len(names)} shards that {INDEX} names are not here: {names[1]}" in finding.message
+    assert f"1 of {len(names)} shards that {INDEX} names are missing: {names[1]}" in finding.message
 
 
 def test_every_shard_missing_is_a_finding(sharded: Path, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_tensor_in_two_shards_is_a_finding(tmp_path: Path) -> None:
     write_index(tmp_path / INDEX, {"a": SHARDS[0], "b": SHARDS[0], "c": SHARDS[1]})
     (finding,) = open_checkpoint(tmp_path).findings
     assert (finding.code, finding.tensors) == ("duplicate-tensor", ("b",))
-    assert f"{SHARDS[1]} repeats 1 tensor that {SHARDS[0]} holds: b" in finding.message
+    assert f"{SHARDS[1]} contains 1 tensor that {SHARDS[0]} contains too: b" in finding.message
 
 
 @pytest.mark.parametrize("newer", [True, False], ids=["zip", "legacy"])
@@ -130,7 +130,7 @@ def test_a_pytorch_file_called_safetensors(tmp_path: Path, newer: bool) -> None:
     (finding,) = checkpoint.findings
     assert (finding.code, finding.severity) == ("malformed-header", "warning")
     assert "model.safetensors contains pytorch data" in finding.message
-    assert "rename it to model.bin" in finding.hint
+    assert "rename the file to model.bin" in finding.hint
 
 
 def test_a_safetensors_file_called_bin(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_safetensors_file_called_bin(tmp_path: Path) -> None:
     assert (checkpoint.format, checkpoint.names) == ("safetensors", {"a"})
     (finding,) = checkpoint.findings
     assert "pytorch_model.bin contains safetensors data" in finding.message
-    assert "rename it to pytorch_model.safetensors" in finding.hint
+    assert "rename the file to pytorch_model.safetensors" in finding.hint
 
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 4\n"

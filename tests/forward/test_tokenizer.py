@@ -312,8 +312,8 @@ def test_time_by_the_clock_ends_what_no_other_limit_does(with_tokenizer: Path, m
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--tokens", ",".join(["1"] * 3_000_000)), "3,000,000 tokens are more than the 262,144 that one pass takes"),
-        (("--tokens", " ".join(["1"] * 300_000)), "300,000 tokens are more than the 262,144 that one pass takes"),
+        (("--tokens", ",".join(["1"] * 3_000_000)), "3,000,000 tokens exceed the limit of 262,144 for one pass"),
+        (("--tokens", " ".join(["1"] * 300_000)), "300,000 tokens exceed the limit of 262,144 for one pass"),
         (("--prompt", "x" * (MAX_PROMPT + 1)), "the prompt is longer than 4,000,000 bytes; give a page of it"),
         (("--prompt", "x\udcff"), "the prompt is not UTF-8 text; write it in a file, and give --prompt-file"),
     ],
