@@ -100,7 +100,7 @@ def test_pictures_are_turned_as_their_exif_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "content", "said"),
     [
-        (None, b"", "no preprocessor_config.json"),
+        (None, b"", "preprocessor_config.json is missing"),
         ("{", b"", "cannot be read"),
         ({"image_processor_type": "Qwen2VLImageProcessor"}, b"", "'Qwen2VLImageProcessor' is not implemented"),
         (LLAVA_15, b"no image", "it is an image of no known format"),

@@ -54,19 +54,19 @@ def charsmap(raw: bytes) -> dict[str, Any]:
 HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "stride": (
         {"truncation": {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 4}},
-        "is no tokenizer (truncation to 4 tokens with a stride of 4)",
+        "is not a tokenizer (truncation to 4 tokens with a stride of 4)",
     ),
     "padding-10^10": (
         {"padding": padding(strategy={"Fixed": 10**10}, pad_to_multiple_of=None)},
-        "is no tokenizer (padding to 10,000,000,000 tokens)",
+        "is not a tokenizer (padding to 10,000,000,000 tokens)",
     ),
     "padding-10^8": (
         {"padding": padding(strategy={"Fixed": 10**8}, pad_to_multiple_of=None)},
-        "is no tokenizer (padding to 100,000,000 tokens)",
+        "is not a tokenizer (padding to 100,000,000 tokens)",
     ),
     "padding-to-a-multiple": (
         {"padding": padding(strategy="BatchLongest", pad_to_multiple_of=10**18)},
-        "is no tokenizer (padding to 1,000,000,000,000,000,000 tokens)",
+        "is not a tokenizer (padding to 1,000,000,000,000,000,000 tokens)",
     ),
     "template-of-unknown-tokens": (
         {"post_processor": template([CLS, TEXT], {})},
@@ -81,7 +81,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
         {"normalizer": charsmap(b"\x04\0\0\0\xff\xff\xff\xff")},
         "cannot be used (the library panicked: index out of bounds",
     ),
-    "huge-charsmap": ({"normalizer": charsmap(b"\xff" * 40)}, "is no tokenizer (the library aborted"),
+    "huge-charsmap": ({"normalizer": charsmap(b"\xff" * 40)}, "is not a tokenizer (the library aborted"),
     "strip-beyond-the-text": (
         {"decoder": {"type": "Strip", "content": "e", "start": 0, "stop": 5}},
         "cannot be used (the library panicked: index out of bounds",
@@ -103,7 +103,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "prefix-of-a-merge": (
         {"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"],
                    "continuing_subword_prefix": "#" * 10}},
-        "is no tokenizer (the library panicked",
+        "is not a tokenizer (the library panicked",
     ),
     "text-grows-a-thousandfold": (
         {"normalizer": {"type": "Replace", "pattern": {"String": ""}, "content": "x" * 1000}},
@@ -111,7 +111,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "bert-ids": (
         {"post_processor": {"type": "BertProcessing", "sep": ["x", 2**32], "cls": ["y", 3]}},
-        "is no tokenizer (",
+        "is not a tokenizer (",
     ),
     "a-token-of-2,000-letters": (
         {"decoder": {"type": "Replace", "pattern": {"String": "t"}, "content": "t" * 2_000}},
