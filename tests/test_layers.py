@@ -16,12 +16,25 @@ from weightscope.families.table import MODULES
 PACKAGE = Path(weightscope.__file__).parent
 ROOT = PACKAGE.parent
 # What each part of the package may import of the others; the words all share may be imported by every part.
-WORDS = {"brief", "config_values", "errors", "escapes", "findings", "interrupt", "pool", "ranges", "roles", "sizes"}
+WORDS = {
+    "brief",
+    "config_values",
+    "errors",
+    "escapes",
+    "expressions",
+    "findings",
+    "interrupt",
+    "pool",
+    "ranges",
+    "roles",
+    "sizes",
+}
 ALLOWED = {
     "brief": set(),
     "config_values": set(),
     "errors": set(),
     "escapes": set(),
+    "expressions": set(),
     "interrupt": set(),
     "findings": set(),
     "pool": set(),

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import operator
+import re
+from fractions import Fraction
+from typing import Any
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from weightscope.sizes import Size, size
 
 HEADS, DIM, WIDTH = Size(8, "num_key_value_heads"), Size(64, "head_dim"), Size(512, "hidden_size")
+N = Size(3, "n")
 
 
 @pytest.mark.parametrize(
@@ -16,21 +23,72 @@ HEADS, DIM, WIDTH = Size(8, "num_key_value_heads"), Size(64, "head_dim"), Size(5
     [
         (HEADS * DIM, 512, "num_key_value_heads·head_dim", ("num_key_value_heads", "head_dim")),
         (WIDTH // HEADS, 64, "hidden_size/num_key_value_heads", ("hidden_size", "num_key_value_heads")),
-        (WIDTH * 4, 2048, "hidden_size·4", ("hidden_size",)),
+        (WIDTH * 4, 2048, "4·hidden_size", ("hidden_size",)),
         (3 * WIDTH, 1536, "3·hidden_size", ("hidden_size",)),
         (DIM + HEADS, 72, "head_dim + num_key_value_heads", ("head_dim", "num_key_value_heads")),
         (1 + DIM, 65, "1 + head_dim", ("head_dim",)),
         (DIM - 1, 63, "head_dim - 1", ("head_dim",)),
         (HEADS * (DIM + 1), 520, "num_key_value_heads·(head_dim + 1)", ("num_key_value_heads", "head_dim")),
-        (DIM + DIM + 1, 129, "head_dim + head_dim + 1", ("head_dim",)),
+        (DIM + DIM + 1, 129, "2·head_dim + 1", ("head_dim",)),
+        (DIM + DIM - DIM, 64, "head_dim", ("head_dim",)),
+        (DIM - DIM, 0, "0", ("head_dim",)),
+        (WIDTH + WIDTH + WIDTH, 1536, "3·hidden_size", ("hidden_size",)),
+        (HEADS * DIM + DIM * HEADS, 1024, "2·num_key_value_heads·head_dim", ("num_key_value_heads", "head_dim")),
+        (HEADS * DIM + N * DIM * 2, 896, "(num_key_value_heads + 2·n)·head_dim",
+         ("num_key_value_heads", "head_dim", "n")),
+        ((DIM + HEADS) * 2, 144, "2·(head_dim + num_key_value_heads)", ("head_dim", "num_key_value_heads")),
+        ((DIM + HEADS) * N, 216, "(head_dim + num_key_value_heads)·n", ("head_dim", "num_key_value_heads", "n")),
+        (HEADS * (WIDTH // HEADS), 512, "hidden_size", ("num_key_value_heads", "hidden_size")),
+        (N * (WIDTH // HEADS), 192, "n·hidden_size/num_key_value_heads", ("n", "hidden_size", "num_key_value_heads")),
+        (WIDTH // N, 170, "⌊hidden_size/n⌋", ("hidden_size", "n")),
+        (N * (WIDTH // N), 510, "n·⌊hidden_size/n⌋", ("n", "hidden_size")),
+        (HEADS * DIM // DIM, 8, "num_key_value_heads", ("num_key_value_heads", "head_dim")),
+        ((DIM + HEADS) // 2, 36, "(head_dim + num_key_value_heads)/2", ("head_dim", "num_key_value_heads")),
+        (WIDTH * 4 // 2, 1024, "2·hidden_size", ("hidden_size",)),
+        ((WIDTH // HEADS) * (WIDTH // HEADS) + 1, 4097, "(hidden_size/num_key_value_heads)² + 1",
+         ("hidden_size", "num_key_value_heads")),
         (Size(7), 7, "7", ()),
         (size(7), 7, "7", ()),
         (size(DIM), 64, "head_dim", ("head_dim",)),
     ],
-)
+)  # fmt: skip
 def test_arithmetic_remembers(value: Size, number: int, text: str, keys: tuple[str, ...]) -> None:
     assert value == number
     assert (value.text, value.keys) == (text, keys)
+
+
+EXPRESSIONS = st.recursive(
+    st.sampled_from([HEADS, DIM, WIDTH, N, Size(2), 1, 4]),
+    lambda inner: st.tuples(st.sampled_from("+-*/"), inner, inner),
+    max_leaves=7,
+)
+OPERATIONS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.floordiv}
+
+
+def computed(expression: Any) -> Size:
+    if not isinstance(expression, tuple):
+        return size(expression)
+    sign, left, right = expression
+    return size(OPERATIONS[sign](computed(left), computed(right)))
+
+
+def by_hand(text: str) -> Fraction:
+    """The value of what is written, by Python's own arithmetic."""
+    names = {"num_key_value_heads": 8, "head_dim": 64, "hidden_size": 512, "n": 3}
+    text = text.replace("·", "*").replace("²", "**2").replace("³", "**3").replace("⌊", "floor(").replace("⌋", ")")
+    text = re.sub(r"(?<!\*\*)\b(?!floor)\w+", lambda match: f"F({names.get(match[0], match[0])})", text)
+    return Fraction(eval(text, {"F": Fraction, "floor": math.floor}))
+
+
+@settings(max_examples=400, deadline=None)
+@given(EXPRESSIONS)
+def test_what_is_written_has_the_value(expression: Any) -> None:
+    try:
+        value = computed(expression)
+    except ZeroDivisionError:
+        assume(False)
+    assert by_hand(value.text) == value
+    assert by_hand(f"3·{value.factor}") == 3 * int(value)
 
 
 def test_a_part_of_a_size_is_a_float() -> None:

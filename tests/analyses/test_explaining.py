@@ -23,11 +23,11 @@ Within      o_proj·softmax(q·kᵀ/√4)·v
 Shape       [8, 24]   num_key_value_heads·head_dim × hidden_size
 Stored      BF16 in model-00002-of-00004.safetensors
 Parameters  192   0.7 % of all
-Before      input_norm   model.layers.1.input_layernorm.weight
-Beside      q_proj, v_proj, o_proj   model.layers.1.self_attn.q_proj.weight
-            model.layers.1.self_attn.v_proj.weight
-            model.layers.1.self_attn.o_proj.weight
-After       post_attention_norm   model.layers.1.post_attention_layernorm.weight
+Before      input_norm  model.layers.1.input_layernorm.weight
+Beside      q_proj  model.layers.1.self_attn.q_proj.weight
+            v_proj  model.layers.1.self_attn.v_proj.weight
+            o_proj  model.layers.1.self_attn.o_proj.weight
+After       post_attention_norm  model.layers.1.post_attention_layernorm.weight
 
 Rope turns 4 elements of a head in halves by position, theta 10000.
 """
@@ -63,18 +63,26 @@ def test_json(run: Any) -> None:
     ("model", "name", "said"),
     [
         ("gpt2", "h.0.attn.c_attn.weight", "stored (in, out): the pass transposes it; columns are 24 of q_proj, 24 of"),
-        ("gpt2", "h.1.attn.bias", "A buffer, no learned weight: newer code computes it"),
-        ("gpt2", "wte.weight", "Tied: it is the head as well"),
+        ("gpt2", "h.1.attn.bias", "A buffer, not a learned weight: newer code computes it"),
+        ("gpt2", "wte.weight", "Tied: also used as the head"),
         ("gpt2", "wpe.weight", "position_embedding[position]"),
         ("deepseek-v3", "model.layers.1.mlp.gate.e_score_correction_bias", "s + router_bias decides which experts"),
         ("deepseek-v3", "model.layers.1.mlp.gate.weight", "the best 2 of 4 experts, out of the best 1 of 2 groups"),
-        ("deepseek-v3", "model.layers.0.self_attn.q_a_proj.weight_scale_inv", "A scale of the fp8 weight beside it"),
-        ("deepseek-v3", "model.layers.3.eh_proj.weight", "Of a part that the main model runs without."),
+        (
+            "deepseek-v3",
+            "model.layers.0.self_attn.q_a_proj.weight_scale_inv",
+            "Scale of model.layers.0.self_attn.q_a_proj.weight",
+        ),
+        (
+            "deepseek-v3",
+            "model.layers.3.eh_proj.weight",
+            "Part of the auxiliary layers, which the main model does not use.",
+        ),
         ("qwen3-mlx-4bit", "model.layers.0.mlp.up_proj.weight", "Packed: "),
-        ("mini", "a.weight", "Its role is inferred from its name"),
+        ("mini", "a.weight", "Role guessed from the name"),
         ("llava", "vision_tower.vision_model.embeddings.patch_embedding.weight", "a vector for each"),
     ],
-)
+)  # fmt: skip
 def test_what_is_special(model: str, name: str, said: str, run: Any) -> None:
     if model == "mini":
         name = next(iter(weightscope.open(FIXTURES / "mini").tensors))
@@ -86,9 +94,10 @@ def test_what_is_special(model: str, name: str, said: str, run: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("model.layers.9.mlp.up_proj.weight", "there are model.layers.{0–2}.mlp.up_proj.weight"),
-        ("model.layers.1.mlp.up_proj", "is it model.layers.1.mlp.up_proj.weight?"),
-        ("model.layers.1.mlp.upproj.weight", "did you mean model.layers.{0–2}.mlp.up_proj.weight"),
+        ("model.layers.9.mlp.up_proj.weight", 'there are "model.layers.{0–2}.mlp.up_proj.weight"'),
+        ("model.layers.9.mlp.up_proj", 'there are "model.layers.{0–2}.mlp.up_proj.weight"'),
+        ("model.layers.{7–9}.mlp.up_proj.weight", "did you mean"),
+        ("model.layers.1.mlp.upproj.weight", 'did you mean "model.layers.{0–2}.mlp.up_proj.weight"'),
         ("nothing like it", "`weightscope tensors MODEL` lists them"),
         ("x" * 100_000, "lists them"),
     ],
@@ -99,11 +108,83 @@ def test_names_that_are_none(name: str, hint: str, run: Any) -> None:
     assert hint in error
 
 
+@pytest.mark.parametrize(
+    ("model", "typed", "name", "matches"),
+    [
+        ("llama", "model.layers.1.mlp.up_proj", "model.layers.1.mlp.up_proj.weight", 0),
+        ("llama", "layers.1.mlp.up_proj.weight", "model.layers.1.mlp.up_proj.weight", 0),
+        ("llama", "layers.1.mlp.up_proj", "model.layers.1.mlp.up_proj.weight", 0),
+        ("llama", "mlp.up_proj", "model.layers.0.mlp.up_proj.weight", 1),
+        ("llama", "model.layers.{}.mlp.up_proj.weight", "model.layers.0.mlp.up_proj.weight", 1),
+        ("llama", "model.layers.{1–2}.mlp.up_proj.weight", "model.layers.1.mlp.up_proj.weight", 1),
+        ("llama", "*layers.2*up_proj*", "model.layers.2.mlp.up_proj.weight", 0),
+        ("llama", "*", "model.embed_tokens.weight", 12),
+        ("llama", "up_proj", "model.layers.0.mlp.up_proj.weight", 1),
+        ("llama", "lm_head", "lm_head.weight", 0),
+        ("llama", "norm", "model.norm.weight", 0),
+        ("llama", "final_norm", "model.norm.weight", 0),
+        ("llama", "transformer.layers.1.mlp.up_proj", "model.layers.1.mlp.up_proj.weight", 0),
+        ("gpt2", "transformer.wte", "wte.weight", 0),
+        ("gpt2", "q_proj", "h.0.attn.c_attn.weight", 2),
+        ("gpt2", "k_proj", "h.0.attn.c_attn.weight", 2),
+        ("llama/config.json", "model.layers.2.mlp.up_proj", "model.layers.2.mlp.up_proj.weight", 0),
+        ("llama/config.json", "up_proj", "model.layers.0.mlp.up_proj.weight", 1),
+        ("mixtral", "layers.1.block_sparse_moe.experts.3.w1", "model.layers.1.block_sparse_moe.experts.3.w1.weight", 0),
+    ],
+)
+def test_names_may_be_typed_in_many_ways(model: str, typed: str, name: str, matches: int, run: Any) -> None:
+    code, out, error = run("explain", f"fixtures/{model}", typed, "--json")
+    assert (code, error) == (0, "")
+    tensor = json.loads(out)["tensor"]
+    assert (tensor["name"], len(tensor["matches"])) == (name, matches)
+
+
+@pytest.mark.parametrize("fixture", ["llama", "gpt2", "deepseek-v3", "mixtral", "llava", "mini", "qwen3-mlx-4bit"])
+def test_what_is_shown_can_be_pasted(fixture: str, run: Any) -> None:
+    """Every name in the table of `tensors` is found by `explain`, which then shows the same ranges."""
+    shown = run("tensors", f"fixtures/{fixture}")[1].splitlines()
+    titles = [line.split("  ")[0] for line in shown[shown.index("") + 2 : -2]]
+    assert len(titles) > 8
+    for title in titles:
+        code, out, _ = run("explain", f"fixtures/{fixture}", title)
+        assert code == 0
+        assert title.replace(" ", "") in "".join(out.split())
+        assert run("tensors", f"fixtures/{fixture}", title)[1].splitlines()[-3].startswith(title)
+
+
+@pytest.mark.parametrize("typed", ["model.layers.9.mlp.up_proj.weight", "upproj", "model.layers.1.mlp.upproj.weight"])
+def test_what_is_suggested_can_be_pasted(typed: str, run: Any) -> None:
+    import re
+
+    suggested = re.findall(r'"([^"]+)"', run("explain", "fixtures/llama", typed)[2])
+    assert suggested
+    for text in suggested:
+        assert run("explain", "fixtures/llama", text)[0] == 0
+        assert json.loads(run("tensors", "fixtures/llama", text, "--json")[1])["tensors"]
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "scales"),
+    [
+        ("deepseek-v3", "model.layers.2.mlp.experts.3.up_proj.weight",
+         ["model.layers.2.mlp.experts.3.up_proj.weight_scale_inv"]),
+        ("qwen3-mlx-4bit", "lm_head.weight", ["lm_head.scales", "lm_head.biases"]),
+        ("qwen3-mlx-4bit", "model.layers.1.mlp.up_proj.weight",
+         ["model.layers.1.mlp.up_proj.scales", "model.layers.1.mlp.up_proj.biases"]),
+        ("llama", "lm_head.weight", []),
+    ],
+)  # fmt: skip
+def test_a_quantized_weight_names_its_scales(model: str, name: str, scales: list[str], run: Any) -> None:
+    assert json.loads(run("explain", f"fixtures/{model}", name, "--json")[1])["tensor"]["scales"] == scales
+    for scale in scales:
+        assert json.loads(run("explain", f"fixtures/{model}", scale, "--json")[1])["tensor"]["scaled"] == [name]
+
+
 def test_a_config_alone_explains_too(run: Any) -> None:
     status, out, _ = run("explain", "fixtures/llama/config.json", "lm_head.weight")
     assert status == 0
     assert "Shape       [256, 24]   vocab_size × hidden_size" in out
-    assert "Before      final_norm   model.norm.weight" in out
+    assert "Before      final_norm  model.norm.weight" in out
 
 
 def test_a_share_of_what_is_not_all_here_is_not_told(run: Any, tmp_path: Path) -> None:

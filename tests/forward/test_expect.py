@@ -242,7 +242,7 @@ def test_other_tokens_than_recorded(run: Run, tmp_path: Path) -> None:
     [
         (np.zeros((5, 256), np.float32), "the expected logits have the shape [5, 256], the pass's [2, 256]"),
         (np.zeros((2, 3, 256), np.float32), "the expected logits have the shape [2, 3, 256]"),
-        (np.array(["a"]), "contains no array of numbers"),
+        (np.array(["a"]), "does not hold an array of numbers"),
         (np.array([{"a": 1}], dtype=object), "cannot be read as logits"),
         (None, "cannot be read as logits"),
     ],
@@ -331,7 +331,7 @@ STAGE = '[{"stage":"x","shape":[SHAPE],"rms":RMS,"absmax":1,"fingerprint":null}]
         ("tokens", f"[1{'0' * 6_000}]", "is not a golden file ("),
         ("tokens", f"[{10**30}]", "is not a golden file (Expected `int` <= 9223372036854775807"),
         ("tokens", "[-1]", "is not a golden file (Expected `int` >= 0"),
-        ("tokens", f"[{'1,' * 300_000}1]", "300,001 tokens exceed the limit of 262,144 for one pass"),
+        ("tokens", f"[{'1,' * 300_000}1]", "300,001 tokens are more than the 262,144 that one pass takes"),
         ("tokens", "[99999999999]", "token 99999999999 is not among the 256 of the vocabulary"),
         ("stages", STAGE.replace("SHAPE", str(10**30)), "is not a golden file (Expected `int` <= 9223372036854775807"),
         ("stages", STAGE.replace("RMS", "1e999"), "is not a golden file ("),

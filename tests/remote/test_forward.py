@@ -23,7 +23,7 @@ def test_nothing_is_fetched_unasked(ws: Run, home: Path) -> None:
     ran = ws("forward", "org/llama")
     assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
     assert "org/llama: a forward pass needs the weights: " in ran.stderr
-    assert "would be fetched; --download fetches them" in ran.stderr
+    assert "to download; --download does so without asking" in ran.stderr
     assert not list(home.rglob("*.safetensors"))
 
 
@@ -57,5 +57,5 @@ def test_a_person_is_asked(answer: str, code: int, hub: Hub, home: Path, tmp_pat
     said = os.read(leader, 10_000).decode()
     os.close(leader)
     assert process.returncode == code
-    assert "org/llama is not here. Fetch " in said
+    assert "org/llama is not in the local cache. Download " in said
     assert bool(out) is (answer == "y")

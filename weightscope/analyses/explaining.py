@@ -10,15 +10,16 @@ import msgspec
 
 from weightscope.analyses.accounting import count_whole
 from weightscope.analyses.inventory import Group, Inventory
-from weightscope.analyses.nearest import nearest_groups, same_but_for_numbers
+from weightscope.analyses.naming import find_meant
 from weightscope.analyses.tying import Tying
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.walk import Slot
-from weightscope.errors import UsageError, printable_path
+from weightscope.errors import printable_path
 from weightscope.families.registry import Declaration
-from weightscope.ranges import blank, fill, template_of
+from weightscope.ranges import blank, expand, fill, holes, template_of
 from weightscope.roles import Role
+from weightscope.sizes import Shape
 from weightscope.storage.base import Kind
 
 
@@ -35,7 +36,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     `terms` are the terms that its roles make, `equation` that of the component they belong to; both are empty for
     tensors that no declaration explains. `shape_terms` are the config's, `dtype` and `file` None where nothing is
     stored. `before`, `beside` and `after` are in the order of the forward pass; `beside` are the same component's.
-    `share` is of all parameters.
+    `share` is of all parameters. `scales` are those of a quantized weight, `scaled` the weight of a scale. `matches`
+    are all tensors that were asked for, with ranges, where they are several.
     """
 
     name: str
@@ -58,6 +60,9 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     parameters: int
     share: float
     notes: tuple[str, ...]
+    scales: tuple[str, ...]
+    scaled: tuple[str, ...]
+    matches: tuple[str, ...]
 
     __repr__ = brief
 
@@ -65,15 +70,13 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 def explain_tensor(
     name: str, declaration: Declaration | None, inventory: Inventory, checkpoint: Checkpoint, tying: Tying
 ) -> Explanation:
-    """The explanation of a tensor that is stored or, with a config alone, would be.
+    """The explanation of a tensor that is stored or, with a config alone, would be: the first that `name` stands for.
 
     Raises:
         UsageError: there is no such tensor; the hint names those that are nearest.
     """
+    name, group, titles = find_meant(name, inventory)
     slot = _slot_of(name, declaration)
-    group = next((g for g in inventory.groups if name in g.names or (not g.names and name in g.planned_names())), None)
-    if group is None:
-        raise UsageError(f"no tensor {name!r:.200}", hint=_nearest(name, inventory))
     entry = checkpoint.tensors.get(name)
     planned = next((shape for _, shape in group.counts), None)
     shape = entry.shape if entry else planned
@@ -93,7 +96,7 @@ def explain_tensor(
         dtype=entry.dtype if entry else None,
         file=printable_path(checkpoint.name_of(checkpoint.files[entry.file])) if entry else None,
         shape=shape,
-        shape_terms=tuple(size.text for size in group.shape) if group.shape else (),
+        shape_terms=_terms(group.shape or ()),
         layout=_layout(slot),
         equation=owner.equation() if owner and group.kind is not Kind.BUFFER else "",
         terms=tuple(terms[role] for role in group.roles if role in terms),
@@ -101,7 +104,30 @@ def explain_tensor(
         parameters=parameters,
         share=parameters / whole if whole else 0.0,
         notes=tuple(_notes(name, group, slot, tying)),
+        scales=tuple(_partners(name, group, inventory, Kind.SCALE)) if group.kind is Kind.WEIGHT else (),
+        scaled=tuple(_partners(name, group, inventory, Kind.WEIGHT)) if group.kind is Kind.SCALE else (),
+        matches=titles if titles != (name,) else (),
     )
+
+
+def _terms(shape: Shape) -> tuple[str, ...]:
+    """The dimensions in config terms; a sum beside others is in brackets."""
+    return tuple(size.text if len(shape) == 1 else size.factor for size in shape)
+
+
+def _partners(name: str, group: Group, inventory: Inventory, kind: Kind) -> Iterator[str]:
+    """The scales of a weight, or the weight of a scale: of the same module, for the same roles."""
+    module = name.rpartition(".")[0]
+    numbers = template_of(module)[1]
+    for other in inventory.groups:
+        if other.kind is not kind or not set(other.roles) & set(group.roles):
+            continue
+        if kind is Kind.WEIGHT and not other.packed and other.scheme is None and not other.inferred:
+            continue
+        template = other.template.rpartition(".")[0]
+        if holes(template) == len(other.ranges) and template_of(module)[0] == blank(template):
+            filled = expand(other.template, [(n,) for n in numbers[len(numbers) - len(other.ranges) :]])
+            yield from (partner for partner in filled if partner in (other.names or other.planned_names()))
 
 
 def _slot_of(name: str, declaration: Declaration | None) -> Slot | None:
@@ -196,22 +222,20 @@ def _title(place: _Place, expert: tuple[int, ...]) -> str:
 
 def _notes(name: str, group: Group, slot: Slot | None, tying: Tying) -> Iterator[str]:
     if group.inferred:
-        yield "Its role is inferred from its name: no declaration explains it."
+        yield "Role guessed from the name: no declaration has this tensor."
     if slot is None:
         return
     yield from slot.owner.notes(group.roles)
     if group.kind is Kind.BUFFER:
-        computed = (
-            "newer code computes it, and the pass does not read it" if slot.stored.optional else "the pass reads it"
-        )
-        yield f"A buffer, no learned weight: {computed}."
+        computed = "newer code computes it, and the pass does not read it"
+        yield f"A buffer, not a learned weight: {computed if slot.stored.optional else 'the pass reads it'}."
     yield from _quantized(group)
     if group.auxiliary:
-        yield "Of a part that the main model runs without."
+        yield "Part of the auxiliary layers, which the main model does not use."
     if tying.tied and Role.TOKEN_EMBEDDING in group.roles:
-        yield "Tied: it is the head as well, logits = token_embedding·x."
+        yield "Tied: also used as the head, logits = token_embedding·x."
     if _counted_elsewhere(name, tying):
-        yield "Tied: the embedding's weights stored again, counted there."
+        yield "Tied: a copy of the embedding, counted there."
 
 
 def _quantized(group: Group) -> Iterator[str]:
@@ -221,7 +245,7 @@ def _quantized(group: Group) -> Iterator[str]:
     if group.scheme.formula:
         yield f"Dequantized: {group.scheme.formula}."
     if group.kind is Kind.SCALE:
-        yield f"A scale of the {group.scheme.name} weight beside it: together they are one weight."
+        yield f"A scale: together with the {group.scheme.name} tensor that it belongs to, it stands for one weight."
     elif group.packed:
         elements = group.packing[1] or next((prod(shape) for _, shape in group.counts), 0)
         yield (
@@ -229,15 +253,3 @@ def _quantized(group: Group) -> Iterator[str]:
             + (f" in {elements:,} elements" if elements else "")
             + (f", {group.scheme.packing}." if group.scheme.packing else ".")
         )
-
-
-def _nearest(name: str, inventory: Inventory) -> str:
-    """Other numbers of the same kind of tensor, or the likeliest slips of the pen."""
-    if same := same_but_for_numbers(name, inventory):
-        return f"there are {same.title}"
-    near = nearest_groups(name, inventory)
-    if near and blank(near[0].template).removesuffix(".weight") == template_of(name)[0]:
-        return f"is it {name}.weight?"
-    if near:
-        return f"did you mean {' or '.join(group.title for group in near)}?"
-    return "`weightscope tensors MODEL` lists them"

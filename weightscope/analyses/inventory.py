@@ -22,7 +22,7 @@ from weightscope.components.base import Indices
 from weightscope.components.walk import Slot
 from weightscope.errors import CheckpointError, Where
 from weightscope.families.registry import Declaration
-from weightscope.quantization.common.marks import AMBIGUOUS, mark_beside
+from weightscope.quantization.common.marks import is_side_beside
 from weightscope.ranges import Names, columns, expand, fill, template_of
 from weightscope.roles import Role, Section
 from weightscope.sizes import Shape
@@ -360,7 +360,7 @@ def _inferred_groups(
         group_names = tuple(name for name, _ in members)
         counts = _count([tensors[name] for name in group_names])
         group = _inferred(template, ranges, group_names, counts, dimensions=dimensions, alias=alias)
-        scale = template.endswith(AMBIGUOUS) and mark_beside(group_names[0], tensors)
+        scale = is_side_beside(group_names[0], tensors)
         if group_names[0] in packed:
             group = replace(group, packing=packing, scheme=packed[group_names[0]].scheme, kind=Kind.WEIGHT)
         yield replace(group, kind=Kind.SCALE) if scale else group

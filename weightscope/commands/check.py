@@ -73,7 +73,7 @@ def check(
 ) -> None:
     """Check weights against config.json, for CI.
 
-    The exit code is 1 if a finding is at or above --fail-on. Settings of a project go into [tool.weightscope] of
+    The exit code is 1 if findings reach --fail-on. Settings of a project go into [tool.weightscope] of
     pyproject.toml, or weightscope.toml: fail-on, ignore, values.
 
     \b
@@ -91,7 +91,7 @@ def check(
     if not named:
         raise UsageError(
             "no MODEL to check" + (" in the local Hugging Face cache" if cache else ""),
-            hint="name a checkpoint directory, or see weightscope check --help",
+            hint="name a checkpoint directory; see weightscope check --help",
         )
     from weightscope.analyses.checking import Policy
     from weightscope.api.checking import check_model

@@ -22,20 +22,24 @@ from weightscope.output.write import Format, emit
 
 def explain(
     model: ModelPath,
-    tensor: Annotated[str, typer.Argument(show_default=False, help="A tensor's name, as `tensors` lists it.")],
+    tensor: Annotated[
+        str,
+        typer.Argument(metavar="TENSOR", show_default=False, help="A name or part of one, a role, a pattern."),
+    ],
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
     output: OutputOption = None,
     variant: VariantOption = None,
 ) -> None:
-    """What a tensor does: role, equation, shape, neighbours.
+    """Explain a tensor: role, equation, shape, neighbours.
 
-    A config.json alone is enough: it says which tensors the architecture has.
+    The root and .weight may be left out. Of several that match, the first is explained. A config.json alone is enough.
 
     \b
     Examples:
       weightscope explain ./Llama-3.1-8B model.layers.0.self_attn.k_proj.weight
-      weightscope explain config.json lm_head.weight
+      weightscope explain ./Llama-3.1-8B q_proj
+      weightscope explain config.json "model.layers.{}.mlp.up_proj.weight"
     """
     written = chosen(format, json=json)
     from weightscope.output.explanation import explanation_document

@@ -62,11 +62,15 @@ def forward(
         Path | None,
         typer.Option("--pixels", metavar=FILE, help="Ready inputs: a .npz file, named as the model's processor does."),
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps, or auto (best available).")] = "cpu",
+    device: Annotated[
+        str, typer.Option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps, or auto (best available).")
+    ] = "cpu",
     compute_dtype: Annotated[
         ComputeDtype, typer.Option("--compute-dtype", help="Type to compute in.")
     ] = ComputeDtype.FLOAT32,
-    top_k: Annotated[int, typer.Option("--top-k", min=1, max=1000, help="Number of next tokens to show.")] = 5,
+    top_k: Annotated[
+        int, typer.Option("--top-k", metavar="N", min=1, max=1000, help="Number of next tokens to show.")
+    ] = 5,
     stop_after: Annotated[
         int | None, typer.Option("--stop-after", metavar="LAYER", min=0, help="Stop after this layer.")
     ] = None,
@@ -81,11 +85,13 @@ def forward(
     expect: Annotated[
         Path | None, typer.Option("--expect", metavar=FILE, help="Compare the pass with a .npy or golden .json file.")
     ] = None,
-    atol: Annotated[float | None, typer.Option("--atol", help="Absolute tolerance.  [default: 0]")] = None,
+    atol: Annotated[float | None, typer.Option("--atol", metavar="X", help="Absolute tolerance.  [default: 0]")] = None,
     rtol: Annotated[
         float | None,
         typer.Option(
-            "--rtol", help="Relative tolerance, a fraction of the expected RMS.  [default: 0.001, bfloat16 0.05]"
+            "--rtol",
+            metavar="X",
+            help="Relative tolerance, as a fraction of the expected RMS.  [default: 0.001, bfloat16 0.05]",
         ),
     ] = None,
     compare: Annotated[
@@ -103,7 +109,7 @@ def forward(
     """Run a reference forward pass, layer by layer.
 
     Weights are read as they are needed, so the model may be larger than memory. Needs torch: weightscope-cli[forward].
-    Hub models are downloaded first, after confirmation. The exit code is 1 if a finding is at or above --fail-on.
+    Hub models are downloaded first, after confirmation. The exit code is 1 if findings reach --fail-on.
 
     \b
     Examples:

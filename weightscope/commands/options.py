@@ -79,10 +79,10 @@ def fetch_if_wanted(path: str, variant: str | None, *, unasked: bool) -> None:
     cost = f"{size(missing.bytes)} in {plural(missing.files, 'file')}"
     if not unasked:
         asked = sys.stdin.isatty() and sys.stderr.isatty()
-        if not (asked and _agrees(f"{missing.reference} is not here. Fetch {cost}?")):
-            raise UsageError(f"a forward pass needs the weights: {cost} would be fetched", where=missing.reference,
-                             hint="--download fetches them")  # fmt: skip
-    with Progress(f"Fetching {size(missing.bytes)}") as progress:
+        if not (asked and _agrees(f"{missing.reference} is not in the local cache. Download {cost}?")):
+            raise UsageError(f"a forward pass needs the weights: {cost} to download", where=missing.reference,
+                             hint="--download does so without asking")  # fmt: skip
+    with Progress(f"Downloading {size(missing.bytes)}") as progress:
         download(path, variant, progress)
 
 

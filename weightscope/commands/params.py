@@ -40,7 +40,8 @@ def params(
     models: ModelPaths,
     by: Annotated[By, typer.Option("--by", help="What to break the parameters down by.")] = By.COMPONENT,
     depth: Annotated[
-        int | None, typer.Option("--depth", min=1, help="With --by module: how many words of the path to keep.")
+        int | None,
+        typer.Option("--depth", metavar="N", min=1, help="With --by module: the first N words of paths only."),
     ] = None,
     exact: ExactOption = False,
     format: FormatOption = Format.TABLE,

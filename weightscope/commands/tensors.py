@@ -39,21 +39,35 @@ class SortBy(StrEnum):
     LAYER = "layer"
 
 
+RoleOption = Annotated[
+    list[str] | None, typer.Option("--role", metavar="ROLE", help="Only this role; may be repeated.")
+]
+LayerOption = Annotated[
+    list[str] | None, typer.Option("--layer", metavar="LAYER", help="Only this layer, or 3-7; may be repeated.")
+]
+DtypeOption = Annotated[
+    list[str] | None, typer.Option("--dtype", metavar="DTYPE", help="Only this dtype; may be repeated.")
+]
+SortOption = Annotated[
+    SortBy | None,
+    typer.Option("--sort", help="Sort by this, the largest sizes first.  [default: order of the forward pass]"),
+]
+
+
 def tensors(
     models: Annotated[
         list[str],
         typer.Argument(
             metavar="MODEL... [PATTERN]",
             show_default=False,
-            help="One or more models, and which names to show: * and ? as in file names, {} or {0-3} for numbers.",
+            help="Models (directory, weight file, org/name, …), then which names to show: * and ? as in file names, "
+            "{} or {0-3} for numbers.",
         ),
     ],
-    role: Annotated[list[str] | None, typer.Option("--role", help="Only this role; repeatable.")] = None,
-    layer: Annotated[list[str] | None, typer.Option("--layer", help="Only this layer, or 3-7; repeatable.")] = None,
-    dtype: Annotated[list[str] | None, typer.Option("--dtype", help="Only this dtype; repeatable.")] = None,
-    sort: Annotated[
-        SortBy | None, typer.Option("--sort", help="Sort by this, largest first.  [default: order of the forward pass]")
-    ] = None,
+    role: RoleOption = None,
+    layer: LayerOption = None,
+    dtype: DtypeOption = None,
+    sort: SortOption = None,
     top: Annotated[
         int | None, typer.Option("--top", metavar="N", min=1, help="Show the first N tensors, by default the largest.")
     ] = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from weightscope.analyses.explaining import Explanation, Neighbour
 from weightscope.analyses.summary import Summary
@@ -12,6 +12,9 @@ from weightscope.output.document import Column, Document, Table
 RECORDS = tuple(
     Column(title=title) for title in ("Name", "Roles", "Component", "Kind", "Layer", "Shape", "Terms", "Parameters")
 )
+
+# Tensors of one kind that are named; a block has some ten.
+MOST = 12
 
 
 def explanation_document(summary: Summary, explanation: Explanation) -> Document:
@@ -38,8 +41,7 @@ def _subtitle(explanation: Explanation) -> Iterator[str]:
 
 
 def _facts(explanation: Explanation) -> Iterator[tuple[str, str]]:
-    for term in explanation.terms:
-        yield "Computes", term
+    yield from _lines("Computes", explanation.terms)
     if explanation.equation not in ("", *explanation.terms):
         yield "Within", explanation.equation
     if explanation.shape is not None:
@@ -49,19 +51,30 @@ def _facts(explanation: Explanation) -> Iterator[tuple[str, str]]:
         yield "Layout", explanation.layout
     if explanation.dtype:
         yield "Stored", f"{explanation.dtype} in {explanation.file}"
+    for label, names in (("Scales", explanation.scales), ("Scale of", explanation.scaled)):
+        yield from _lines(label, names)
     counted = f"{words.count(explanation.parameters)}"
     yield "Parameters", counted + (f"   {words.percent(explanation.share)} of all" if explanation.parameters else "")
-    for label, neighbour in (
-        ("Before", explanation.before),
-        ("Beside", explanation.beside),
-        ("After", explanation.after),
-    ):
+    neighbours = {"Before": explanation.before, "Beside": explanation.beside, "After": explanation.after}
+    for label, neighbour in neighbours.items():
         if neighbour:
-            yield label, _neighbour(neighbour)
+            yield from _lines(label, _neighbour(neighbour))
+    yield from _lines("Matches", explanation.matches)
 
 
-def _neighbour(neighbour: Neighbour) -> str:
-    return f"{', '.join(neighbour.roles)}   {' '.join(neighbour.names)}"
+def _lines(label: str, texts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """A text a line, the first with its label; of many the first few."""
+    shown = texts if len(texts) <= MOST else [*texts[: MOST - 1], f"and {len(texts) - MOST + 1:,} more"]
+    for number, text in enumerate(shown):
+        yield "" if number else label, text
+
+
+def _neighbour(neighbour: Neighbour) -> list[str]:
+    """Each role with its tensor; a fused tensor has several."""
+    if len(neighbour.roles) != len(neighbour.names):
+        return [", ".join(neighbour.roles), *neighbour.names]
+    width = max(map(len, neighbour.roles))
+    return [f"{role:<{width}}  {name}" for role, name in zip(neighbour.roles, neighbour.names, strict=True)]
 
 
 def _records(explanation: Explanation) -> Table:

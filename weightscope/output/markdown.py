@@ -26,7 +26,9 @@ def to_markdown(document: Document) -> str:
     verdict = f"**{document.verdict}**" if document.verdict else ""
     subtitle = " · ".join(filter(None, (verdict, inline(document.subtitle))))
     lines = [f"## {inline(document.title)}", *(["", subtitle] if subtitle else []), ""]
-    lines += [f"- **{inline(label)}**: {inline(text)}" for label, text in document.facts]
+    lines += [
+        f"- **{inline(label)}**: {inline(text)}" if label else f"  - {inline(text)}" for label, text in document.facts
+    ]
     if document.facts:
         lines.append("")
     lines += _table(document.table, exact=document.exact) if document.table.columns else []

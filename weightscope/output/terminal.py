@@ -11,11 +11,6 @@ from weightscope.escapes import log_line, visible
 from weightscope.output.document import Document
 from weightscope.output.layout import Line, lay_out
 
-# For streams that take no more than ASCII.
-PARTIAL_BLOCKS = {**dict.fromkeys("▏▎▍", "."), **dict.fromkeys("▌▋▊▉", "#")}
-SPARKS = dict(zip("▁▂▃▄▅▆▇", "_.:-=+*", strict=True))
-ASCII = str.maketrans({"█": "#", "·": "-", "–": "-", "…": "~", "×": "x", "⌈": "", "⌉": "", **PARTIAL_BLOCKS, **SPARKS})
-
 
 def write_table(document: Document, stream: TextIO) -> None:
     """The whole document; colour and width follow the stream, and a pipe gets lines as long as they need to be."""
@@ -72,5 +67,7 @@ def _encodable(text: str, stream: TextIO) -> str:
     try:
         text.encode(stream.encoding or "utf-8")
     except UnicodeEncodeError:
-        return text.translate(ASCII)
+        from weightscope.output.plain_text import in_ascii
+
+        return in_ascii(text)
     return text

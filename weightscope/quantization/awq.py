@@ -16,8 +16,9 @@ from msgspec.structs import replace
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.quantization.common.awq_layouts import gemm_codes, gemv_codes, gemv_fast_codes, zeros_width
+from weightscope.quantization.common.awq_layouts import gemm_codes, gemv_fast_codes, zeros_width
 from weightscope.quantization.common.bits import unpack
+from weightscope.quantization.common.codebook import look_up
 from weightscope.quantization.common.coverage import is_core, is_open, oriented, role_of
 from weightscope.quantization.common.excluded import Excluded
 from weightscope.quantization.common.grouped import dequantize
@@ -222,20 +223,45 @@ class PackedAWQ(msgspec.Struct, frozen=True, kw_only=True):
         """
         blank = Stored(name=name, shape=(), parts=())
         packed, zeros, scales = read_parts(self._expanded(blank, Size(self.rows), Size(self.columns)), raw)
-        groups = -(-self.columns // self.group_size)
         if self.layout == "gemm":
-            codes, points, steps = gemm_codes(packed), gemm_codes(zeros)(0, groups)[:, : self.rows], scales
+            found = self._gemm(packed, zeros, scales).T
         elif self.layout == "gemv":
-            codes, points = gemv_codes(packed), unpack(zeros, BITS, groups).T
-            steps = scales[:, :groups].T
+            found = self._gemv(packed, zeros, scales)
         else:
-            # Zero points were multiplied by the scales: what is added stands outside of the product.
-            values = gemv_fast_codes(packed, self.rows, self.columns).float()
-            steps, points = (part[:groups].T.float().repeat_interleave(self.group_size, 1) for part in (scales, zeros))
-            weight = values.mul_(steps[:, : self.columns]).add_(points[:, : self.columns])
-            return weight.T if self.transposed else weight
-        found = dequantize(lambda a, b: codes(a, b)[:, : self.rows], points, steps, self.columns, self.group_size)
-        return found if self.transposed else found.T
+            found = self._fast(packed, zeros, scales)
+        return found.T if self.transposed else found
+
+    @property
+    def _groups(self) -> int:
+        return -(-self.columns // self.group_size)
+
+    def _gemm(self, packed: torch.Tensor, zeros: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+        """Float32 (in, out)."""
+        import torch
+
+        points = torch.empty(scales.shape, dtype=torch.float32, device=scales.device)
+        gemm_codes(zeros, points)
+        return dequantize(
+            lambda start, stop, out: gemm_codes(packed[start:stop], out), points, scales, self.columns, self.group_size
+        )
+
+    def _gemv(self, packed: torch.Tensor, zeros: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+        """Float32 (out, in): two inputs to a byte."""
+        import torch
+
+        points = unpack(zeros, BITS, self._groups).float().flatten()
+        steps = scales[:, : self._groups].flatten()
+        values = torch.arange(16.0, device=packed.device)
+        codes = packed.contiguous().view(torch.uint8).flatten()
+        found = look_up(codes, values, steps, self.group_size, high_first=False, less=points)
+        return found.view(self.rows, self.columns)
+
+    def _fast(self, packed: torch.Tensor, zeros: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+        """Float32 (out, in): zero points were multiplied by the scales, so that they are added to the product."""
+        values = gemv_fast_codes(packed, self.rows, self.columns).float()
+        steps, points = (part[: self._groups].T.float().unsqueeze(-1) for part in (scales, zeros))
+        grouped = values.view(self.rows, self._groups, -1)
+        return grouped.mul_(steps).add_(points).flatten(1)
 
 
 def recognize(found: Mapping[str, TensorEntry], shape: tuple[int, ...] | None, settings: dict[str, Any]) -> Told | None:

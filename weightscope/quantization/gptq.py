@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.quantization.common.bits import unpack, unpack_down
+from weightscope.quantization.common.bits import unpack, unpack_down_into
 from weightscope.quantization.common.coverage import is_core, is_open, oriented, role_of
 from weightscope.quantization.common.excluded import Excluded
 from weightscope.quantization.common.grouped import dequantize
@@ -239,10 +239,10 @@ class PackedGPTQ(msgspec.Struct, frozen=True, kw_only=True):
             raise refuse(group.name, "is in no file, and the inputs are in no order without it")
         points = self._zeros(unpack(zeros, bits, self.rows), needed[1].name)
 
-        def codes(start: int, stop: int) -> torch.Tensor:
-            return unpack_down(packed[start * bits // 32 : -(-stop * bits // 32)], bits, stop - start)
+        def fill(start: int, stop: int, out: torch.Tensor) -> None:
+            unpack_down_into(out, packed[start * bits // 32 : -(-stop * bits // 32)], bits)
 
-        weight = dequantize(codes, points, scales, count, self.group_size, index)
+        weight = dequantize(fill, points, scales, count, self.group_size, index)
         return weight if self.transposed else weight.T
 
     def _zeros(self, stored: torch.Tensor, name: str) -> torch.Tensor:

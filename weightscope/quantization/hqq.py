@@ -216,7 +216,7 @@ class HQQWeight(msgspec.Struct, frozen=True, kw_only=True):
         self._agree(expanded, raw)
         lines = self.rows * self.columns // self.group_size if self.axis else self.group_size
         codes = unpack_planes(packed, self._bits, self.planes, lines, high_first=True)
-        weight = codes.float().sub_(zero.float()).mul_(scale.float()).view(self.rows, self.columns)
+        weight = codes.sub_(zero.float()).mul_(scale.float()).view(self.rows, self.columns)
         return weight.T if self.transposed else weight
 
     def _agree(self, expanded: tuple[Stored, ...], raw: Callable[[str], torch.Tensor]) -> None:

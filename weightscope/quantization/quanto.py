@@ -194,9 +194,9 @@ class QuantoWeight(msgspec.Struct, frozen=True, kw_only=True):
             codes = unpack_planes(data, self.bits, BYTE // self.bits, len(scale), high_first=False)
             (shift,) = shifts
             if shift.is_floating_point():
-                values = codes.float().mul_(scale).sub_(shift.float())
+                values = codes.mul_(scale).sub_(shift.float())
             else:
-                values = codes.float().sub_(shift.float()).mul_(scale)
+                values = codes.sub_(shift.float()).mul_(scale)
         weight = values.view(self.rows, self.columns)
         return weight.T if self.transposed else weight
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.quantization.common.bits import nibbles
+from weightscope.quantization.common.codebook import look_up
 from weightscope.quantization.common.coverage import TABLES, Linears, oriented, role_of
 from weightscope.quantization.common.float8 import to_float32
 from weightscope.quantization.common.method import SCALES, Told, is_matrix
@@ -249,16 +249,23 @@ class TorchAOWeight(msgspec.Struct, frozen=True, kw_only=True):
         data, scale = read_parts(expanded[:2], raw)
         points = read_optional(expanded[2], raw) if len(expanded) > 2 else None
         if self.kind == "int4":
-            # Two's complement: a code of 8 to 15 is 16 more than it stands for.
-            codes = (nibbles(data)[:, : self.columns].float() + 8).remainder_(16).sub_(8)
-            zeros = self._spread((read_parts(expanded[2:], raw)[0] if points is None else points).T)
-            weight = codes.mul_(self._spread(scale.T)).add_(zeros)
+            weight = self._four(data, scale, read_parts(expanded[2:], raw)[0] if points is None else points)
         else:
             weight = to_float32(data)
             if points is not None:
                 weight.sub_(self._spread(points))
             weight.mul_(self._spread(scale))
         return weight.T if self.transposed else weight
+
+    def _four(self, data: torch.Tensor, scale: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+        """Codes in two's complement: 8 to 15 are 16 more than they stand for."""
+        import torch
+
+        values = torch.tensor([*range(8), *range(-8, 0)], dtype=torch.float32, device=data.device)
+        steps, plus = (part.T.float().flatten() for part in (scale, points))
+        codes = data.contiguous().view(torch.uint8).flatten()
+        size = self.columns // scale.shape[0]
+        return look_up(codes, values, steps, size, high_first=False, plus=plus).view(self.rows, self.columns)
 
     def _spread(self, scale: torch.Tensor) -> torch.Tensor:
         """Each scale for all inputs of its group, as far as that is not done by broadcasting."""

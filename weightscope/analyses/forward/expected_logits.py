@@ -41,7 +41,7 @@ def read_logits(path: Path) -> np.ndarray[Any, Any]:
             f"cannot be read as logits ({error})", where=path, hint="--save-logits writes such a file"
         ) from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-        raise UsageError("contains no array of numbers", where=path, hint="--save-logits writes one")
+        raise UsageError("does not hold an array of numbers", where=path, hint="--save-logits writes one")
     return array
 
 
@@ -55,7 +55,7 @@ def _check_header(path: Path) -> None:
     # The magic string, two bytes of the version, and two or four of the header's length.
     wide = start[6:7] != b"\x01"
     if start[:6] != MAGIC or len(start) < 12:
-        raise ValueError("not a .npy file")
+        raise ValueError("it is not a .npy file")
     length = int.from_bytes(start[8 : 12 if wide else 10], "little")
     if length > MAX_HEADER:
         raise ValueError(f"a header of {length:,} bytes; the limit is {MAX_HEADER:,}")
@@ -118,5 +118,5 @@ def _other_logits(
         f" those expected have an rms of {size:.3g}",
         expected=float(expected[position, token]),
         actual=float(actual[position, token]),
-        hint="to find the first stage that differs, compare with a golden file (--record) of a correct pass",
+        hint="compare with a golden file (--record) of a correct pass: it names the first stage that differs",
     )

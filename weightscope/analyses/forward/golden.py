@@ -37,7 +37,7 @@ class Tolerance(msgspec.Struct, frozen=True, kw_only=True):
         """
         for name, value in (("--atol", atol), ("--rtol", rtol)):
             if value is not None and not 0 <= value < math.inf:
-                raise UsageError(f"{name} {value} is not a tolerance", hint="give a number of 0 or more")
+                raise UsageError(f"{name} {value} is not a tolerance", hint="give a number from 0 up")
         default = RTOL.get(compute_dtype, cls.rtol)
         return cls(atol=atol or 0.0, rtol=default if rtol is None else rtol)
 

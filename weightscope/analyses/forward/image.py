@@ -245,9 +245,7 @@ def decode(
 
 def _unreadable(why: object, path: Path) -> UsageError:
     return UsageError(
-        f"cannot be read as an image ({why})",
-        where=path,
-        hint="give a PNG, JPEG, WebP, GIF or BMP of a reasonable size",
+        f"cannot be read as an image ({why})", where=path, hint="give a PNG, JPEG, WebP, GIF or BMP of a usual size"
     )
 
 

@@ -84,7 +84,7 @@ def encoded(speller: Speller, text: str) -> tuple[int, ...]:
     """
     ids = speller.encode(text)
     if not ids:
-        raise UsageError("the tokenizer gives no tokens for the prompt", hint="write something longer")
+        raise UsageError("the prompt gives no tokens", hint="write something longer")
     return ids
 
 

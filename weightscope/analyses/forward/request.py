@@ -100,7 +100,7 @@ def images_of(tree: Component, request: Request) -> torch.Tensor | None:
             raise UsageError(f"token {tree.image_token} stands for an image, but no image was given")
         return None
     if encoder is None:
-        raise UsageError("this model takes no image")
+        raise UsageError("this model does not take images")
     import torch
 
     pixels = torch.as_tensor(request.pixel_values)
@@ -166,9 +166,11 @@ def device_of(request: Request) -> torch.device:
         raise UsageError(f"no device {request.device!r}", hint="known are cpu, cuda, mps and auto")
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there[kind]:
-        raise UsageError(f"there is no {kind} device here", hint="use --device cpu, or auto (best available)")
+        raise UsageError(f"no {kind} device on this machine", hint="use --device cpu or auto")
     if number and int(number) >= torch.cuda.device_count():
-        raise UsageError(f"there is no {request.device} here", hint=f"there are {torch.cuda.device_count()} of them")
+        raise UsageError(
+            f"no {request.device} on this machine", hint=f"it has {torch.cuda.device_count()} CUDA devices"
+        )
     if kind == "mps" and request.compute_dtype == "float64":
         raise UsageError("mps does not support float64", hint="use --device cpu")
     return torch.device(f"{kind}:{number}" if number else kind)

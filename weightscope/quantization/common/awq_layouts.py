@@ -1,18 +1,14 @@
 """How AWQ's kernels want their codes to lie.
 
-Shapes: I inputs, O outputs of a Linear. Codes come as (in, out), or as (out, in) where it says so.
+Shapes: I inputs, O outputs of a Linear.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from weightscope.quantization.common.bits import unpack
-
 if TYPE_CHECKING:
     import torch
-
-    from weightscope.quantization.common.grouped import Codes
 
 BITS, MASK = 4, 15
 # Which 4 bits of a 32-bit word hold each of 8 outputs: the word has them in the order 0, 2, 4, 6, 1, 3, 5, 7.
@@ -21,26 +17,13 @@ PLACES = (0, 4, 1, 5, 2, 6, 3, 7)
 ROWS, STRETCH = 4, 64
 
 
-def gemm_codes(packed: torch.Tensor) -> Codes:
-    """Of words [I, ⌈O / 8⌉]."""
+def gemm_codes(packed: torch.Tensor, out: torch.Tensor) -> None:
+    """Fill `out` [I, O] with the codes of words [I, ⌈O / 8⌉]."""
+    import torch
 
-    def codes(start: int, stop: int) -> torch.Tensor:
-        import torch
-
-        shifts = torch.tensor(PLACES, dtype=torch.int32, device=packed.device) * BITS
-        return ((packed[start:stop].unsqueeze(-1) >> shifts) & MASK).flatten(1)
-
-    return codes
-
-
-def gemv_codes(packed: torch.Tensor) -> Codes:
-    """Of words [O, ⌈I / 8⌉]; `start` and `stop` are multiples of 8, or the end."""
-    per_word = 32 // BITS
-
-    def codes(start: int, stop: int) -> torch.Tensor:
-        return unpack(packed[:, start // per_word : -(-stop // per_word)], BITS, stop - start).T
-
-    return codes
+    shifts = torch.tensor(PLACES, dtype=torch.int32, device=packed.device) * BITS
+    codes = (packed.unsqueeze(-1) >> shifts).bitwise_and_(MASK).flatten(1)
+    out.copy_(codes[:, : out.shape[1]])
 
 
 def gemv_fast_codes(packed: torch.Tensor, rows: int, columns: int) -> torch.Tensor:

@@ -30,15 +30,37 @@ def unpack(words: torch.Tensor, bits: int, count: int | None = None) -> torch.Te
     return found if count is None else found[..., :count]
 
 
-def unpack_down(words: torch.Tensor, bits: int, count: int | None = None) -> torch.Tensor:
-    """The same of words [N, C] that hold their integers along the first dimension: [M, C]."""
+def unpack_down(words: torch.Tensor, bits: int, count: int) -> torch.Tensor:
+    """Integers [count, C] out of words [N, C] that hold them along the first dimension."""
     import torch
 
-    if WORD % bits:
-        return unpack(words.T, bits, count).T
-    shifts = torch.arange(0, WORD, bits, dtype=torch.int32, device=words.device)
-    found = ((words.view(torch.int32).unsqueeze(1) >> shifts[:, None]) & ((1 << bits) - 1)).flatten(0, 1)
-    return found if count is None else found[:count]
+    out = torch.empty((count, words.shape[1]), dtype=torch.int32, device=words.device)
+    unpack_down_into(out, words, bits)
+    return out
+
+
+def unpack_down_into(out: torch.Tensor, words: torch.Tensor, bits: int) -> None:
+    """Fill `out` [M, C] with the integers that words [N, C] hold along the first dimension, N = ⌈M · bits / 32⌉.
+
+    Each 32 integers fill `bits` words; these are done for all such blocks at once, one place after the other.
+    """
+    import torch
+
+    rows, columns = out.shape
+    blocks, mask = -(-rows // WORD), (1 << bits) - 1
+    whole = rows % WORD == 0
+    target = out if whole else torch.empty((blocks * WORD, columns), dtype=out.dtype, device=out.device)
+    padded = torch.nn.functional.pad(words, (0, 0, 0, blocks * bits - len(words))) if not whole else words
+    stream, places = padded.view(blocks, bits, columns), target.view(blocks, WORD, columns)
+    for place in range(WORD):
+        word, shift = divmod(place * bits, WORD)
+        code = stream[:, word] >> shift
+        if shift + bits > WORD:
+            code &= (1 << (WORD - shift)) - 1
+            code |= stream[:, word + 1] << (WORD - shift)
+        places[:, place] = code.bitwise_and_(mask)
+    if not whole:
+        out.copy_(target[:rows])
 
 
 def _across(stream: torch.Tensor, bits: int) -> torch.Tensor:

@@ -17,11 +17,18 @@ SLAB = 1 << 15
 
 
 def look_up(
-    codes: torch.Tensor, values: torch.Tensor, scales: torch.Tensor, block: int, *, high_first: bool
+    codes: torch.Tensor,
+    values: torch.Tensor,
+    scales: torch.Tensor,
+    block: int,
+    *,
+    high_first: bool,
+    less: torch.Tensor | None = None,
+    plus: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Float32 [2N]: the one of `values` [16] for each code in bytes [N], times the one of `scales` [B] of its block.
 
-    `block` is even; the last block may be shorter.
+    `less` [B] is taken from the values before, `plus` [B] added after. `block` is even; the last may be shorter.
     """
     import torch
 
@@ -37,7 +44,19 @@ def look_up(
         torch.index_select(table, 0, piece.int(), out=wide[start : start + len(piece)])
         whole = len(piece) // half
         first, end = start // half, 2 * (start + whole * half)
-        out[2 * start : end].view(whole, block).mul_(scales[first : first + whole, None])
+        _scale(out[2 * start : end].view(whole, block), slice(first, first + whole), scales, less, plus)
         if whole * half < len(piece):
-            out[end : 2 * (start + len(piece))].mul_(scales[first + whole])
+            rest = out[end : 2 * (start + len(piece))].view(1, -1)
+            _scale(rest, slice(first + whole, first + whole + 1), scales, less, plus)
     return out
+
+
+def _scale(
+    values: torch.Tensor, of: slice, scales: torch.Tensor, less: torch.Tensor | None, plus: torch.Tensor | None
+) -> None:
+    """Values of some blocks, one a row, in place."""
+    if less is not None:
+        values.sub_(less[of, None])
+    values.mul_(scales[of, None])
+    if plus is not None:
+        values.add_(plus[of, None])

@@ -135,7 +135,7 @@ def _blocks(size: Size, block: int) -> Size:
     count = _count(size, block)
     if not block:
         return Size(count)
-    text = f"{size.text}/{block}" if size % block == 0 and not size.is_sum else f"⌈{size.text}/{block}⌉"
+    text = f"{size.factor}/{block}" if size % block == 0 else f"⌈{size.factor}/{block}⌉"
     return Size(count, text, size.keys)
 
 

@@ -6,22 +6,20 @@ Shapes: I inputs, O outputs of a Linear, G groups. Matrices here are (in, out), 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import gcd
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
 
-# Rows of codes that are unpacked at a time: whole words of every width, and few enough to stay in the cache.
-STEP = 128
-WORD = 32
+# Rows that are made at a time: whole words of every width, and few enough to stay in the cache.
+STEP = 256
 
-# The codes of the rows from `start` to `stop`, [stop - start, O].
-Codes = Callable[[int, int], "torch.Tensor"]
+# Fills a piece [stop - start, O] with the codes of the rows from `start` to `stop`.
+Fill = Callable[[int, int, "torch.Tensor"], object]
 
 
 def dequantize(
-    codes: Codes, zeros: torch.Tensor, scales: torch.Tensor, rows: int, group: int, index: torch.Tensor | None = None
+    fill: Fill, zeros: torch.Tensor, scales: torch.Tensor, rows: int, group: int, index: torch.Tensor | None = None
 ) -> torch.Tensor:
     """Float32 [I, O]: (code - zero) · scale, both [G, O], of the row's group.
 
@@ -31,14 +29,20 @@ def dequantize(
 
     scales, zeros = scales.float(), zeros.float()
     out = torch.empty((rows, scales.shape[1]), dtype=torch.float32, device=scales.device)
-    # Within one group, the same row of scales serves all.
-    step = gcd(group, STEP) if index is None and gcd(group, STEP) % WORD == 0 else STEP
-    if index is None and step == STEP and group % STEP:
-        index = torch.arange(rows, device=scales.device) // group
-    for start in range(0, rows, step):
-        stop = min(start + step, rows)
+    for start in range(0, rows, STEP):
+        stop = min(start + STEP, rows)
         piece = out[start:stop]
-        piece.copy_(codes(start, stop))
-        of = slice(start // group, start // group + 1) if index is None else index[start:stop].long()
+        fill(start, stop, piece)
+        if index is not None:
+            of: slice | torch.Tensor = index[start:stop].long()
+        elif start // group == (stop - 1) // group:
+            of = slice(start // group, start // group + 1)
+        elif start % group == 0 and (stop - start) % group == 0:
+            # Whole groups: each row of scales serves `group` rows.
+            many = slice(start // group, stop // group)
+            piece.view(-1, group, piece.shape[1]).sub_(zeros[many, None]).mul_(scales[many, None])
+            continue
+        else:
+            of = torch.arange(start, stop, device=out.device) // group
         piece.sub_(zeros[of]).mul_(scales[of])
     return out

@@ -109,7 +109,7 @@ SIGNATURES = (
     _signature(".q_weight", "EXL2", "exl2"),
     _signature(".trellis", "EXL3", "exl3"),
     _signature(".scales", "MLX", "mlx"),
-    _signature(".scale", "{} with scale", "fp8"),
+    _signature(".scale", "{} with scale", "fp8 mxfp4"),
 )
 
 
@@ -128,6 +128,14 @@ def mark_beside(name: str, names: Container[str]) -> tuple[str, str] | None:
     if leaf not in ("weight", "bias") and any(f"{module}{anchor}" in names for anchor in ANCHORS):
         return module, f".{leaf}"
     return (module, f".{leaf}") if name.endswith(AMBIGUOUS) and f"{module}.weight" in names else None
+
+
+def is_side_beside(name: str, names: Container[str]) -> bool:
+    """Whether what lies beside a tensor, and not its own name, says that it belongs to a quantized weight."""
+    if mark_of(name) is not None:
+        return False
+    found = mark_beside(name, names)
+    return found is not None and found[1] not in ANCHORED
 
 
 def of_weight(marks: Collection[str]) -> set[str]:

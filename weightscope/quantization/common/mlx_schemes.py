@@ -157,9 +157,9 @@ class MLXFloat(msgspec.Struct, frozen=True, kw_only=True):
 
 def _packed(shape: Shape, bits: int) -> Shape:
     *rows, columns = shape
-    return (*rows, Size(columns * bits // 32, f"{columns.text}·{bits}/32", columns.keys))
+    return (*rows, Size(columns * bits // 32, f"{columns.factor}·{bits}/32", columns.keys))
 
 
 def _grouped(shape: Shape, group_size: int) -> Shape:
     *rows, columns = shape
-    return (*rows, Size(columns // group_size, f"{columns.text}/{group_size}", columns.keys))
+    return (*rows, Size(columns // group_size, f"{columns.factor}/{group_size}", columns.keys))

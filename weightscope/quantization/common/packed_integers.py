@@ -149,4 +149,4 @@ def _fill(words: torch.Tensor, bits: int, rows: slice, out: torch.Tensor) -> Non
 
 
 def _words(count: Size, bits: int) -> Size:
-    return Size(-(-count * bits // WORD), f"⌈{count.text}·{bits}/{WORD}⌉", count.keys)
+    return Size(-(-count * bits // WORD), f"⌈{count.factor}·{bits}/{WORD}⌉", count.keys)

@@ -9,9 +9,13 @@ if TYPE_CHECKING:
 
 
 def unpack_planes(packed: torch.Tensor, bits: int, planes: int, rows: int, *, high_first: bool) -> torch.Tensor:
-    """Codes [rows, C] of elements [⌈rows / planes⌉, C]; the first plane is in the highest bits, or in the lowest."""
+    """Float32 codes [rows, C] of elements [⌈rows / planes⌉, C]; the first plane has the highest or lowest bits."""
     import torch
 
+    out = torch.empty((rows, packed.shape[1]), dtype=torch.float32, device=packed.device)
     shifts = [bits * plane for plane in range(planes)]
-    mask = (1 << bits) - 1
-    return torch.cat([(packed >> shift) & mask for shift in (shifts[::-1] if high_first else shifts)])[:rows]
+    for plane, shift in enumerate(shifts[::-1] if high_first else shifts):
+        # The last planes may be cut short, or not be there at all.
+        part = out[plane * len(packed) : (plane + 1) * len(packed)]
+        part.copy_((packed[: len(part)] >> shift) & ((1 << bits) - 1))
+    return out

@@ -1,0 +1,99 @@
+"""Which tensors a person means: a name, a part of one, a template, a glob, a range as tables show it, or a role."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from weightscope.analyses.inventory import Group, Inventory
+from weightscope.analyses.selecting import GLOB, Pattern, better_pattern
+from weightscope.errors import UsageError
+from weightscope.ranges import blank, columns, fill, template_of
+from weightscope.roles import Role
+
+# Of a name's characters; what is longer is no name that anybody typed.
+MAX_TYPED = 1000
+
+
+class Meant(NamedTuple):
+    """The first tensor that is meant, and all of them as titles, kind by kind."""
+
+    name: str
+    group: Group
+    titles: tuple[str, ...]
+
+
+def find_meant(typed: str, inventory: Inventory) -> Meant:
+    """The tensors that `typed` stands for.
+
+    Exact names come first, then what `typed` selects as it is, then a name without its end or its root, and roles.
+
+    Raises:
+        UsageError: there is none; the hint names what is nearest.
+    """
+    for group in inventory.groups:
+        if typed in group.names or (not group.names and typed in group.planned_names()):
+            return Meant(typed, group, (typed,))
+    if len(typed) <= MAX_TYPED:
+        for found in _readings(typed, inventory):
+            if found:
+                (group, names), titles = found[0], tuple(_title(names) for _, names in found)
+                return Meant(names[0], group, titles)
+    raise UsageError(f"no tensor {typed!r:.200}", hint=_nearest(typed, inventory))
+
+
+def _readings(typed: str, inventory: Inventory) -> Iterator[list[tuple[Group, list[str]]]]:
+    """What each way to read it finds, the strictest first."""
+    yield _fitting(typed, inventory)
+    yield _fitting(f"{typed}.weight", inventory)
+    if typed in set(Role):
+        yield [(group, list(_names(group))) for group in inventory.groups if typed in group.roles]
+    if GLOB.match(typed):
+        return
+    for end in ("", ".weight"):
+        yield _fitting(f"*.{typed}{end}", inventory)
+    # Another root, as transformers and the file have different ones; a layer's number is never left out.
+    parts = typed.split(".")
+    numbers = [place for place, part in enumerate(parts) if part.isdecimal() or "{" in part]
+    for root in range(1, min(numbers, default=len(parts) - 1) if len(parts) > 2 else len(parts)):
+        tail = ".".join(parts[root:])
+        for pattern in (tail, f"*.{tail}", f"{tail}.weight", f"*.{tail}.weight"):
+            yield _fitting(pattern, inventory)
+
+
+def _fitting(text: str, inventory: Inventory) -> list[tuple[Group, list[str]]]:
+    pattern = Pattern.of(text)
+    found = [(group, [name for name in _names(group) if pattern.fits(name)]) for group in inventory.groups]
+    return [(group, names) for group, names in found if names]
+
+
+def _names(group: Group) -> Iterator[str]:
+    yield from group.names or group.planned_names()
+
+
+def _title(names: list[str]) -> str:
+    """The names as one, with ranges."""
+    if len(names) == 1:
+        return names[0]
+    return fill(template_of(names[0])[0], columns(template_of(name)[1] for name in names))
+
+
+def _nearest(typed: str, inventory: Inventory) -> str:
+    """Other numbers of the same kind of tensor, or the likeliest slips of the pen; all can be typed in its place."""
+    from difflib import get_close_matches
+
+    template = template_of(typed)[0]
+    titles: dict[str, str] = {}
+    for group in inventory.groups:
+        literal = blank(group.template)
+        if template in (literal, literal.removesuffix(".weight")):
+            return f'there are "{group.title}"'
+        titles.setdefault(literal, group.title)
+    near = get_close_matches(template, titles, n=2, cutoff=0.5)
+    if near:
+        quoted = (f'"{titles[title]}"' for title in near)
+        return f"did you mean {' or '.join(quoted)}?"
+    better = better_pattern(typed[:MAX_TYPED], [group.template for group in inventory.groups])
+    if better:
+        return f'did you mean "{better[0]}"?'
+    return "`weightscope tensors MODEL` lists them"
