@@ -102,7 +102,7 @@ def test_every_tensor_of_the_eye_and_the_bridge_moves_the_logits(
 @pytest.mark.parametrize(
     ("inputs", "tokens", "said"),
     [
-        ({}, TOKENS, "stands for an image, but no image was given"),
+        ({}, TOKENS, "stands for an image, and no image was given"),
         ({"pixel_values": pixels()}, TOKENS, "image_grid_thw is missing"),
         ({"image_grid_thw": GRIDS}, TOKENS, "pixel_values is missing"),
         ({"pixel_values": pixels(), "image_grid_thw": GRIDS}, TOKENS[1:-9], "image tokens"),
