@@ -40,7 +40,10 @@ def fails(run: Run, *arguments: str | Path) -> str:
         (("--device", "tpu"), "no device 'tpu'; known are cpu, cuda, mps and auto"),
         (("--device", "cpu:1"), "no device 'cpu:1'"),
         (("--rtol", "-1", "--expect", "fixtures/none.npy"), "--rtol -1.0 is not a tolerance; give a number from 0 up"),
-        (("--image", "x.png"), "fixtures/llama: there is no preprocessor_config.json to prepare an image by"),
+        (
+            ("--image", "x.png"),
+            "fixtures/llama: preprocessor_config.json is missing, which says how to prepare an image",
+        ),
         (("--expect", "nowhere.npy", "--tokens", "1"), "nowhere.npy: cannot be read as logits"),
     ],
 )

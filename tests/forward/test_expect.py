@@ -331,7 +331,7 @@ STAGE = '[{"stage":"x","shape":[SHAPE],"rms":RMS,"absmax":1,"fingerprint":null}]
         ("tokens", f"[1{'0' * 6_000}]", "is not a golden file ("),
         ("tokens", f"[{10**30}]", "is not a golden file (Expected `int` <= 9223372036854775807"),
         ("tokens", "[-1]", "is not a golden file (Expected `int` >= 0"),
-        ("tokens", f"[{'1,' * 300_000}1]", "300,001 tokens are more than the 262,144 that one pass takes"),
+        ("tokens", f"[{'1,' * 300_000}1]", "300,001 tokens exceed the limit of 262,144 for one pass"),
         ("tokens", "[99999999999]", "token 99999999999 is not among the 256 of the vocabulary"),
         ("stages", STAGE.replace("SHAPE", str(10**30)), "is not a golden file (Expected `int` <= 9223372036854775807"),
         ("stages", STAGE.replace("RMS", "1e999"), "is not a golden file ("),

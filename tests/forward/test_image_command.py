@@ -113,7 +113,7 @@ def test_what_does_not_fit(options: tuple[str, ...], said: str, llava: Path, run
     [
         ("photo.jpg", EPS, SETTINGS, "photo.jpg: cannot be read as an image (it is an image of no known format)"),
         ("bomb.png", None, SETTINGS, "bomb.png: cannot be read as an image (it has 60,000 × 60,000 pixels"),
-        ("small.png", b"", SETTINGS | {"crop_size": 16_384}, "says nothing that can be done (a crop_size of 16,384"),
+        ("small.png", b"", SETTINGS | {"crop_size": 16_384}, "has settings that cannot be used (a crop_size of 16,384"),
     ],
 )
 def test_hostile_images(

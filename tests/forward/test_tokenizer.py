@@ -171,7 +171,7 @@ def test_one_that_nobody_asked_for_is_done_without(name: str, with_tokenizer: Pa
         status, out, error = run("forward", with_tokenizer, "--format", "json")
     outcome = json.loads(out)
     assert (status, error, outcome["origin"]) == (0, "", "default tokens")
-    assert outcome["notes"][0].startswith("tokenizer.json: ")
+    assert outcome["notes"][0].startswith("tokenizer.json was not used: ")
     status, out, error = run("forward", with_tokenizer, "--tokens", "1,2,3", "--format", "json")
     assert (status, error, json.loads(out)["origin"]) == (0, "", "tokens")
 
