@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from fuzz.values import dumped, mutated
 
-BITS = {"F32": 32, "F16": 16, "BF16": 16, "F8_E4M3": 8, "F8_E8M0": 8, "U8": 8, "I8": 8, "I32": 32, "I64": 64}
+BITS = {"F32": 32, "F16": 16, "BF16": 16, "F8_E4M3": 8, "F8_E8M0": 8, "U8": 8, "I8": 8, "I32": 32, "U32": 32, "I64": 64}
 Tensors = dict[str, tuple[str, list[int]]]
 
 
@@ -49,6 +49,21 @@ FORMS = (
     Form(_compressed("nvfp4-pack-quantized", FP8 | {"num_bits": 4, "strategy": "tensor_group", "group_size": 16}),
          lambda r, c: {"weight_packed": ("U8", [r, -(-c // 2)]), "weight_scale": ("F8_E4M3", [r, -(-c // 16)]),
                        "weight_global_scale": ("F32", [1])}),
+    Form({"bits": 4, "group_size": 8, "model.layers.0.mlp.up_proj": {"bits": 3, "group_size": 32}, "lm_head": False},
+         lambda r, c: {"weight": ("U32", [r, c // 8]), "scales": ("F16", [r, c // 8]), "biases": ("F16", [r, c // 8])}),
+    Form({"bits": 4, "group_size": 16, "mode": "nvfp4", "model.layers.0.mlp.up_proj": {"mode": "mxfp8"}},
+         lambda r, c: {"weight": ("U32", [r, c // 8]), "scales": ("U8", [r, c // 16])}),
+    Form({"quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16, "ignore": ["lm_head", "*.[qk]_proj"]},
+         lambda r, c: {"weight": ("U8", [r, c // 2]), "weight_scale": ("F8_E4M3", [r, c // 16]),
+                       "weight_scale_2": ("F32", []), "pre_quant_scale": ("F32", [c])}),
+    Form({"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "exclude_modules": ["*"], "quantized_layers": {
+            "model.layers.0": {"quant_algo": "FP8"}, "model.layers.1.mlp": {"quant_algo": "MXFP8", "group_size": 8}}},
+         lambda r, c: {"weight": ("F8_E4M3", [r, c]), "weight_scale": ("F32", []), "input_scale": ("F32", [])}),
+    Form({"producer": {"name": "modelopt"}, "quantization": {"quant_algo": "W4A16_AWQ", "group_size": 8}},
+         lambda r, c: {"weight": ("U8", [r // 2, c]), "weight_scale": ("F32", [r, -(-c // 8)])}),
+    Form({"quant_method": "fp8", "weight_block_size": [8, 8], "moe_quant_algo": "NVFP4", "config_groups": {
+            "group_0": {"targets": ["Linear"], "weights": {"num_bits": 4, "type": "float", "group_size": 16}}}},
+         lambda r, c: {"weight": ("I8", [r, c // 2]), "scale": ("F8_E8M0", [r, c // 32])}),
 )  # fmt: skip
 
 
