@@ -173,7 +173,7 @@ def missing_tensor(name: str, slots: Iterable[Slot], checkpoint: Checkpoint) -> 
     slot = next((slot for slot in slots if name in slot.names()), None)
     shape = f" {list(map(int, slot.stored.shape))} ({slot.stored.parts[0][0]})" if slot else ""
     return CheckpointError(
-        f"the forward pass needs {name}{shape}, which is in no file",
+        f"the forward pass needs {name}{shape}, which is in none of the files",
         where=checkpoint.path,
         hint="`weightscope check` says what else is missing",
         code="missing-tensor",
