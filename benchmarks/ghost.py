@@ -20,6 +20,8 @@ from weightscope.storage.base import Kind
 SHARD_BYTES = 5_000_000_000
 # DeepSeek's count is wider than its numbers: model-00001-of-000163.safetensors.
 COUNT_WIDTHS = {"deepseek_v3": 6}
+# Of several element types the first that is there.
+SCALE_DTYPES, WEIGHT_DTYPES = ("F32", "F8_E4M3", "F8_E8M0", "U8", "F16"), ("F8_E4M3", "U8", "U32", "I32", "I8")
 
 
 class Tensor(NamedTuple):
@@ -41,8 +43,8 @@ def write_ghost(config_path: Path, directory: Path, shards: int | None = None) -
     declaration = declare(config)
     if declaration is None:
         raise SystemExit(f"{config_path}: model type {config.model_type!r} is not declared")
-    if declaration.method and declaration.method.name != "fp8":
-        raise SystemExit(f"{config_path}: ghosts of {declaration.method.name} checkpoints are not written")
+    if any(slot.stored.opaque for slot in declaration.slots):
+        raise SystemExit(f"{config_path}: tensors of its quantization have no shapes of their own")
     tensors = ghost_tensors(declaration)
     total = sum(tensor.bytes for tensor in tensors)
     count = shards or -(-total // SHARD_BYTES)
@@ -73,7 +75,7 @@ def ghost_tensors(declaration: Declaration) -> list[Tensor]:
         for name in slot.names()
     }
     return [
-        Tensor(name, _dtype(slot, scaled=f"{name}_scale_inv" in slots), tuple(map(int, slot.stored.shape)))
+        Tensor(name, _dtype(slot), tuple(map(int, slot.stored.shape)))
         for name, slot in sorted(slots.items(), key=lambda item: _by_layer(item[0]))
     ]
 
@@ -106,11 +108,13 @@ def write_shard(path: Path, tensors: Sequence[Tensor]) -> None:
         file.truncate(8 + len(text) + end)
 
 
-def _dtype(slot: Slot, *, scaled: bool) -> str:
-    if scaled:
-        return "F8_E4M3"
-    single = slot.stored.kind is Kind.SCALE or slot.stored.parts[0][0] is Role.ROUTER_BIAS
-    return "F32" if single else "BF16"
+def _dtype(slot: Slot) -> str:
+    """What writers use, of several element types that a quantized weight's tensors may have."""
+    stored = slot.stored
+    if stored.dtypes:
+        order = SCALE_DTYPES if stored.kind is Kind.SCALE else WEIGHT_DTYPES
+        return min(stored.dtypes, key=lambda dtype: (order.index(dtype) if dtype in order else len(order), dtype))
+    return "F32" if stored.kind is Kind.SCALE or stored.parts[0][0] is Role.ROUTER_BIAS else "BF16"
 
 
 def _by_layer(name: str) -> list[tuple[int, str]]:

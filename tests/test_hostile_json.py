@@ -88,6 +88,31 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes], str]] = {
         lambda: filled(b'{"weight_map":{"', b"0.", b'":"b.safetensors"}}', 199_000_000),
         f"{MAX_NAME} are the most",
     ),
+    "an index of white space": (
+        INDEX,
+        lambda: filled(b'{"weight_map":{"a":"b.safetensors"', b" ", b"}}", 199_000_000),
+        "",
+    ),
+    "an index with white space before a number": (
+        INDEX,
+        lambda: filled(b'{"weight_map":{"a":', b" ", b"1}}", 199_000_000),
+        "not a usable index",
+    ),
+    "an index with white space before a list": (
+        INDEX,
+        lambda: filled(b'{"weight_map":{"a":"b",', b" ", b'"c":[]}}', 199_000_000),
+        "not a usable index",
+    ),
+    "an index with a list of names": (
+        INDEX,
+        lambda: filled(b'{"weight_map":[', b'"a" ,', b'"a"]}', 16_000_000),
+        "not a usable index",
+    ),
+    "an index with a million runs": (
+        INDEX,
+        lambda: numbered(b'{"weight_map":{', b'"%x":"a","b":"b"', b"}}", 600_000),
+        "",
+    ),
     "an index with a shard of 199 MB": (
         INDEX,
         lambda: filled(b'{"weight_map":{"a":"', b"0.", b'"}}', 199_000_000),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from safetensors import safe_open
 
+import weightscope
 from benchmarks.ghost import Tensor, divide, write_ghost
 
 CONFIG = Path(__file__).parents[2] / "benchmarks" / "deepseek_v3.json"
@@ -84,3 +85,26 @@ def test_shards_are_as_many_as_asked_for_and_none_is_empty() -> None:
         assert len(runs) == count
         assert all(runs)
         assert [tensor for run in runs for tensor in run] == tensors
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"quantization_config": {"quant_method": "modelopt", "quant_algo": "NVFP4", "ignore": ["lm_head"]}},
+        {"quantization": {"bits": 4, "group_size": 32}},
+    ],
+)
+def test_ghosts_of_quantized_models_have_the_types_that_writers_use(settings: dict[str, Any], tmp_path: Path) -> None:
+    config = {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 96, "hidden_size": 64,
+        "intermediate_size": 160, "num_hidden_layers": 2, "num_attention_heads": 4,
+    }  # fmt: skip
+    source = tmp_path / "config.json"
+    source.write_text(json.dumps(config | settings))
+    write_ghost(source, tmp_path / "ghost")
+    model = weightscope.open(tmp_path / "ghost")
+    assert [finding for finding in model.check() if finding.severity != "info"] == []
+    plain = tmp_path / "plain.json"
+    plain.write_text(json.dumps(config))
+    write_ghost(plain, tmp_path / "bf16")
+    assert model.parameters.total == weightscope.open(tmp_path / "bf16").parameters.total

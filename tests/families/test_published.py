@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +75,10 @@ PUBLISHED = {
     "zai-org/GLM-5-FP8": 753910024032,
 }
 WITH_SCALES = {"zai-org/GLM-5-FP8"}
-# GPTQ's writers give every module a bias, which the files tell and not the config.
-BIASED = {"Qwen/Qwen-7B-Chat-Int4"}
+# GPTQ's writers give every module a bias, and MLX's leave modules plain: the files tell it and not the config.
+BIASED = {"Qwen/Qwen-7B-Chat-Int4", "Arp1tMoga/fast_qwen"}
 # Element types of packed tensors; all others have the config's.
-WIDTHS = {frozenset({"I32"}): 4, frozenset({"U32"}): 4, frozenset({"I64", "I32"}): 8, frozenset({"U8"}): 1}
+WIDTHS = {frozenset({"I32"}): 4, frozenset({"U32"}): 4, frozenset({"I64", "I32"}): 4, frozenset({"U8"}): 1}
 
 
 def _tool() -> Any:
@@ -116,8 +117,8 @@ def slots(model: dict[str, Any], names: set[str] | None = None) -> Any:
 
 
 def test_the_collection_is_what_we_think_it_is() -> None:
-    assert len(MODELS) == 94
-    assert len(INDEXED) == 38
+    assert len(MODELS) == 107
+    assert len(INDEXED) == 40
     assert {*OTHER_NAMES, *OTHER_SIZES} <= {model["model"] for model in INDEXED}
 
 
@@ -205,7 +206,7 @@ def test_parts_that_no_family_declares_are_refused_by_name(model: dict[str, Any]
 
 @pytest.mark.parametrize("model", [m for m in MODELS if m["model"] in BIASED], ids=name_of)
 def test_an_index_of_quantized_weights_is_counted_by_what_they_stand_for(model: dict[str, Any], tmp_path: Path) -> None:
-    """GPTQ's names alone: all are recognized, and counted as the model before it was quantized."""
+    """Names alone: all are recognized, counted as the model before it was quantized, and as large as the index says."""
     names = expand(model["index"]["names"])
     index = {
         "metadata": model["index"]["metadata"],
@@ -215,7 +216,9 @@ def test_an_index_of_quantized_weights_is_counted_by_what_they_stand_for(model: 
     (tmp_path / model["index"]["file"]).write_text(json.dumps(index))
     opened = weightscope.open(tmp_path / model["index"]["file"])
     assert opened.summary().tensors.unrecognized == ()
-    assert opened.parameters.total == COUNTED_AS[model["model"]][1]
+    assert opened.parameters.total == (model["transformers_parameters"] or COUNTED_AS[model["model"]][1])
+    stored = [(WIDTHS.get(g.dtypes, 2), prod(s), n) for g in opened.inventory.groups for (_, s), n in g.counts.items()]
+    assert sum(width * elements * count for width, elements, count in stored) == index["metadata"]["total_size"]
     assert [f.code for f in opened.check() if f.severity != "info"] == []
 
 

@@ -194,3 +194,37 @@ def test_scales_of_the_cache_are_nobodys_weights(tmp_path: Path) -> None:
     caches = {f"model.layers.{i}.self_attn.{k}_scale": torch.tensor([0.1]) for i in range(2) for k in "kv"}
     assert bench.faults_of(found.tensors | caches, found.config, tmp_path) == []
     assert weightscope.open(tmp_path).parameters.total == found.total
+
+
+@pytest.mark.parametrize(
+    ("leaf", "tensor"),
+    [
+        ("weight", torch.ones(160, 64)),
+        ("qzeros", torch.zeros(4, 20, dtype=torch.int32)),
+        ("weight_g_idx", torch.zeros(64, dtype=torch.int32)),
+        ("weight_zero_point", torch.zeros(20, 4, dtype=torch.int32)),
+        ("weight_scale_inv", torch.ones(5, 2)),
+    ],
+)
+def test_what_another_method_or_other_settings_left_is_an_error(
+    leaf: str, tensor: torch.Tensor, tmp_path: Path
+) -> None:
+    """A loader would ignore it, and compute another weight than the one that was meant."""
+    found = quantized("packed")
+    name = f"{MODULE}.{leaf}"
+    (fault,) = bench.faults_of(found.tensors | {name: tensor}, found.config, tmp_path)
+    assert (fault.code, fault.severity, fault.tensors) == ("quantization-mismatch", "error", (name,))
+
+
+def test_other_settings_than_the_tensors_were_written_with(tmp_path: Path) -> None:
+    """Each is an error, never only a warning."""
+    pairs = [
+        ("fp8 rows", "int8"), ("packed", "packed rows"), ("nvfp4", "mxfp4"), ("packed asymmetric", "packed"),
+        ("packed ordered", "packed"), ("packed", "packed ordered"), ("int8", "fp8 rows"), ("fp8 whole", "fp8 rows"),
+        ("mxfp4", "nvfp4"), ("packed", "packed asymmetric"), ("nvfp4", "packed"), ("fp8 rows", "packed"),
+    ]  # fmt: skip
+    for stored, said in pairs:
+        faults = bench.faults_of(quantized(stored).tensors, quantized(said).config, tmp_path)
+        errors = {fault.code for fault in faults if fault.severity == "error"}
+        assert errors & {"quantization-mismatch", "missing-tensor"}, (stored, said)
+        assert weightscope.open(tmp_path).parameters.total == quantized(said).total, (stored, said)

@@ -407,7 +407,7 @@ def test_tens_of_thousands_of_layers_are_asked_in_no_time() -> None:
     start = time.process_time()
     method = method_of(Config({"quantization_config": settings}))
     assert method is not None
-    assert method.singles_out("m.layers.{}.e.{}.up")
+    assert not method.singles_out("m.layers.{}.e.{}.up")
     stored = weight("m.layers.{}.e.{}.up.weight", 64, 64)
     assert all(method.scheme(stored, name) for name in layers)
     assert time.process_time() - start < 2

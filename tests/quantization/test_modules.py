@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from weightscope.quantization.common.modules import Covered, Schemes, split
+from weightscope.quantization.common.modules import Covered, Schemes, split, uneven
 from weightscope.quantization.common.unread import Unread
 
 ONE, TWO = (Unread(name=name, packed=".q", sides=()) for name in "12")
@@ -56,3 +56,20 @@ def test_schemes_by_name() -> None:
     )
     names = ["a.0.m.0.w", "a.0.m.1.w", "a.0.m.2.w", "a.0.m.3.w", "a.1.m.2.w", "a.2.m.0.w", "head.w", "other.w"]
     assert [schemes.of(name) for name in names] == [ONE, TWO, ONE, None, TWO, None, ONE, None]
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({}, set()),
+        ({"m.1.e.2.up": TWO}, {"m.{}.e.{}.up"}),
+        ({"m.1.e.5.up": ONE}, {"m.{}.e.{}.up"}),
+        ({"m.1.e.4.up": ONE}, {"m.{}.e.{}.up"}),
+        ({"m.7.q": TWO}, set()),
+    ],
+)  # fmt: skip
+def test_templates_that_differ_within_a_layer(changed: dict[str, Unread], found: set[str]) -> None:
+    same = {f"m.{i}.e.{j}.up": ONE for i in range(3) for j in range(4)} | {f"m.{i}.q": ONE for i in range(3)}
+    assert uneven(same | changed) == found
+    missing = {name: scheme for name, scheme in same.items() if name != "m.2.e.1.up"}
+    assert uneven(missing) == {"m.{}.e.{}.up"}

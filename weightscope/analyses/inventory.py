@@ -99,14 +99,15 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         if self.alias or self.kind in (Kind.BUFFER, Kind.SCALE):
             return 0
         logical, stored = self.packing
-        return self.elements * logical // stored if stored else self.tensors * logical
+        # A packed weight stands for what is declared, also where it is packed otherwise than the config says.
+        return self.elements if logical == stored else self.tensors * logical
 
     def weights_in(self, shape: tuple[int, ...] | None) -> int:
         """Logical weights of one member of that shape."""
         logical, stored = self.packing
         if self.alias or self.kind in (Kind.BUFFER, Kind.SCALE) or (shape is None and stored):
             return 0
-        return prod(shape or ()) * logical // stored if stored else logical
+        return prod(shape or ()) if logical == stored else logical
 
     @property
     def packed(self) -> bool:

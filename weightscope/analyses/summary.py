@@ -23,13 +23,12 @@ from weightscope.brief import brief
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.base import Component
 from weightscope.components.decoder import Decoder
-from weightscope.components.vision.encoder import VisionEncoder
-from weightscope.components.vision.grid_tower import GridTower
 from weightscope.components.walk import find
 from weightscope.config import Config
 from weightscope.errors import printable_path
 from weightscope.families.registry import Declaration
 from weightscope.findings import Finding
+from weightscope.roles import Section
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,7 +155,8 @@ def _rest(checkpoint: Checkpoint) -> Iterator[str]:
 def describe(tree: Component) -> str | None:
     """The shape of a model in one line, from its declaration: `32 layers · hidden 4,096 · 32 heads of 128 (8 kv) …`."""
     decoder = next(find(tree, Decoder), None)
-    encoder = next(find(tree, VisionEncoder), None) or next(find(tree, GridTower), None)
+    towers = (part for part in find(tree, Component) if part.section is Section.VISION and part.glance)
+    encoder = next(towers, None)
     parts: list[str] = []
     if decoder is not None:
         parts += _decoder(decoder)

@@ -18,7 +18,6 @@ from weightscope.analyses.rules.shapes import misshapen_tensors
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.summary import Summary, summarize
 from weightscope.analyses.tying import Tying, find_tying
-from weightscope.api.tensors import Tensors
 from weightscope.brief import Suggesting, plural
 from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint, Progress
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from weightscope.analyses.explaining import Explanation
     from weightscope.analyses.forward.result import Result
     from weightscope.analyses.listing import TensorRow
+    from weightscope.api.tensors import Tensors
 
 
 class Model(Suggesting):
@@ -97,6 +97,8 @@ class Model(Suggesting):
     @cached_property
     def tensors(self) -> Tensors:
         """All stored tensors by name."""
+        from weightscope.api.tensors import Tensors
+
         return Tensors(self.checkpoint, self.inventory)
 
     def compare_tied_values(self, progress: Progress | None = None) -> None:

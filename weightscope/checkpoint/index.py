@@ -72,7 +72,7 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         if self.places is not None:
             yield from ((shard, 1, len(name)) for name, shard in self.places.items())
             return
-        for run in _RUN.finditer(bytes(_outline.decode(self.content).weight_map), 1):
+        for run in re.compile(_RUN).finditer(bytes(_outline.decode(self.content).weight_map), 1):
             # A tensor and its shard have four quotes, a colon and a comma; white space is not part of most names.
             tensors, text = run[0].count(b'"') // 4, run[0].translate(None, b" \t\r\n")
             yield str(run[1], "ascii"), tensors, len(text) - tensors * (len(run[1]) + 6)
@@ -98,7 +98,7 @@ _outline = msgspec.json.Decoder(_Outline)
 _file = msgspec.json.Decoder(_File)
 _value = msgspec.json.Decoder()
 # Tensors in a row that lie in one shard, in a map without escapes.
-_RUN = re.compile(rb'\s*"[^"]{0,%d}"\s*:\s*"([^"]*)"(?:\s*,\s*"[^"]{0,%d}"\s*:\s*"\1")*+\s*[,}]' % (MAX_NAME, MAX_NAME))
+_RUN = rb'\s*"[^"]{0,%d}"\s*:\s*"([^"]*)"(?:\s*,\s*"[^"]{0,%d}"\s*:\s*"\1")*+\s*[,}]' % (MAX_NAME, MAX_NAME)
 
 
 def read_index(path: Path) -> Index:
@@ -143,13 +143,15 @@ def _named(written: memoryview) -> set[str] | None:
     A model of 90,000 tensors has some thousand runs of them, and to decode its map takes longer than to read all else.
     """
     named: set[str] = set()
-    end = 1
-    for run in _RUN.finditer(written, 1):
-        if run.start() != end:
+    # Each run begins where the last one ended: to search for one would take the square of what a hostile file holds.
+    run_at, end = re.compile(_RUN).match, 1
+    while end < len(written):
+        run = run_at(written, end)
+        if run is None:
             return None
         end = run.end()
         named.add(str(run[1], "ascii"))
-    return named if end == len(written) and all(_spelled(shard) == shard for shard in named) else None
+    return named if named and all(_spelled(shard) == shard for shard in named) else None
 
 
 def _places(content: bytes, path: Path) -> dict[str, str]:

@@ -30,13 +30,11 @@ VAGUE = ("", ".tar", ".jit", ".ptl", ".pkl", ".pickle", ".model", ".weights", ".
 # The names that transformers and diffusers write, looked for before any other.
 BASES = ("model", "pytorch_model", "diffusion_pytorch_model")
 # What training loops leave beside the weights (transformers' Trainer), adapters and other runtimes' files.
-NOT_WEIGHTS = re.compile(
+NOT_WEIGHTS = (
     r"(training_args|optimizer|scheduler|scaler|rng_state.*|adapter_model|openvino_.*|(zero_pp_rank|mp_rank)_.*)"
     r"\.(bin|pt|pth|safetensors)"
 )
-VARIANT = re.compile(
-    r"(?:diffusion_pytorch_|pytorch_)?model\.(?!safetensors|bin)([\w-]+?)(?:-\d+-of-\d+)?\.(?:safetensors|bin)"
-)
+VARIANT = r"(?:diffusion_pytorch_|pytorch_)?model\.(?!safetensors|bin)([\w-]+?)(?:-\d+-of-\d+)?\.(?:safetensors|bin)"
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,7 +203,7 @@ def _candidates(
         ]
         if len(others) == 1:
             return from_index(folder, others[0])
-    usable = [n for n in weights if not NOT_WEIGHTS.fullmatch(n) and _variant_of(n) == variant]
+    usable = [n for n in weights if not re.fullmatch(NOT_WEIGHTS, n) and _variant_of(n) == variant]
     # Mistral publishes its own `consolidated` spelling beside the one for everyone else.
     usable = [n for n in usable if not n.startswith("consolidated")] or usable
     usable = usable or [n for n in weights if n.startswith("adapter_model.")]
@@ -252,7 +250,7 @@ def _index_names(base: str, suffix: str, variant: str | None) -> tuple[str, ...]
 
 
 def _variant_of(name: str) -> str | None:
-    match = VARIANT.fullmatch(name)
+    match = re.fullmatch(VARIANT, name)
     shard = SHARD.fullmatch(name)
     if shard and shard["variant"]:
         return shard["variant"][1:]

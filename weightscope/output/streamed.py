@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple
+
+import msgspec
 
 from weightscope.escapes import json_text
 
@@ -12,7 +13,7 @@ from weightscope.escapes import json_text
 TOGETHER = 200
 
 
-class Streamed(NamedTuple):
+class Streamed(msgspec.Struct, frozen=True):
     """A JSON object: what is in its `head`, and last under `key` a list of `items`, which are gone through once."""
 
     head: dict[str, object]

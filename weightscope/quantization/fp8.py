@@ -19,6 +19,7 @@ from weightscope.quantization.common.excluded import Excluded
 from weightscope.quantization.common.grain import Grain
 from weightscope.quantization.common.grains import grain_of
 from weightscope.quantization.common.method import SCALES, Told, is_matrix
+from weightscope.quantization.common.packed_fp4 import FP4_EXPERTS
 from weightscope.quantization.common.scaled import FLOAT8, Scaled
 from weightscope.roles import Role
 from weightscope.storage.base import Kind, Scheme, Stored
@@ -99,16 +100,16 @@ class FP8(msgspec.Struct, frozen=True, kw_only=True):
         return self.excluded.singles_out(template)
 
     def variants(self, said: Scheme) -> tuple[Scheme, ...]:
-        """The same under the names that other writers use; of blocks no loader looks for `weight_scale`."""
+        """The same under the names that other writers use, and experts in FP4; of blocks none is `weight_scale`."""
         assert isinstance(said, Scaled)
-        schemes = [
+        schemes: list[Scaled] = [
             replace(said, scale=scale, activations=activations if self.static else ())
             for scale, activations in NAMES
             if scale != "weight_scale" or not self.grain.columns
         ]
         if not self.stated:
             schemes += [replace(scheme, grain=USUAL_BLOCKS) for scheme in schemes]
-        return tuple(schemes)
+        return (*schemes, FP4_EXPERTS)
 
     def _named(self, scale: str, activations: tuple[str, ...]) -> Scaled:
         return Scaled(

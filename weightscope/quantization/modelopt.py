@@ -16,11 +16,17 @@ from weightscope.checkpoint.entry import TensorEntry
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
 from weightscope.quantization import fp8
-from weightscope.quantization.common.algorithms import algorithm_of, group_size_of, grouped_layers, scheme_of
+from weightscope.quantization.common.algorithms import (
+    algorithm_of,
+    group_size_of,
+    grouped_layers,
+    scheme_of,
+    schemes_of,
+)
 from weightscope.quantization.common.coverage import TABLES, role_of
 from weightscope.quantization.common.grain import Grain
 from weightscope.quantization.common.method import SCALES, Told, is_matrix, variants_of
-from weightscope.quantization.common.modules import PLACE
+from weightscope.quantization.common.modules import PLACE, uneven
 from weightscope.quantization.common.packed_fp4 import PackedFP4
 from weightscope.quantization.common.scaled import Scaled
 from weightscope.quantization.common.settings import names
@@ -31,6 +37,8 @@ from weightscope.storage.base import Scheme, Stored
 
 Settings = dict[str, Any]
 MIXED = "MIXED_PRECISION"
+# So many names of layers are compared one by one with the modules of a model.
+FEW = 4096
 EXPERT = re.compile(r"(?:^|\.)experts(?:\.|$)")
 
 
@@ -53,10 +61,8 @@ def method(config: Config, settings: Settings) -> ModelOpt | None:
         raise UndeclaredError("quantization 'modelopt' without quant_algo is not implemented", where=config.source)
     default, refused = scheme_of(config, "" if stated == MIXED else stated, settings)
     experts, missing = scheme_of(config, "" if layers else of_experts, settings)
-    refused, own = refused or missing, {}
-    for name, entry in layers.items():
-        own[name], missing = scheme_of(config, algorithm_of(config, entry), entry)
-        refused = refused or missing
+    own, unknown = schemes_of(config, layers)
+    refused = refused or missing or unknown
     lists = [names(config, settings, key) for key in ("exclude_modules", "ignore")]
     return ModelOpt(
         default=default,
@@ -168,9 +174,11 @@ class ModelOpt(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def _deep_layers(self) -> frozenset[str]:
-        """Names in `layers` with two numbers or more, blanked."""
-        blank = (PLACE.sub("{}", name) for name in self.layers)
-        return frozenset(name for name in blank if name.count("{}") > 1)
+        """Names in `layers` with two numbers or more, blanked; of very many those that differ within a layer."""
+        if len(self.layers) <= FEW:
+            blank = (PLACE.sub("{}", name) for name in self.layers)
+            return frozenset(name for name in blank if name.count("{}") > 1)
+        return uneven(self.layers)
 
 
 def _stacked(scheme: Smoothed | None, stored: Stored) -> Scheme | None:

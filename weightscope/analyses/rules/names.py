@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from weightscope.analyses.rules.prefixes import adapter_weights
+from weightscope.analyses.rules.quantization import leftovers
 from weightscope.analyses.rules.subject import Subject, listed, some
 from weightscope.brief import plural
 from weightscope.components.decoder import Decoder
@@ -70,7 +71,8 @@ def unexpected_tensors(subject: Subject) -> Iterator[Finding]:
         beyond |= {*renaming.superseded}
     names = [name for name in subject.inventory.unrecognized if name not in beyond]
     if subject.declaration.covered:
-        names = [name for name in names if not is_activation(name)]
+        beside = {*leftovers(subject)}
+        names = [name for name in names if name not in beside and not is_activation(name)]
     titles = summed(names)
     if titles:
         yield Finding(

@@ -10,7 +10,8 @@ from weightscope.analyses.quantized import source_beside
 from weightscope.analyses.rules.subject import Subject, listed, some
 from weightscope.families.registry import Declaration
 from weightscope.findings import Finding, Severity
-from weightscope.quantization.common.method import FLOATS, Method
+from weightscope.quantization.common.marks import ACTIVATIONS, mark_beside
+from weightscope.quantization.common.method import FLOATS, Method, module_of
 from weightscope.ranges import Title, summed
 from weightscope.roles import Section
 from weightscope.storage.base import Kind
@@ -37,6 +38,7 @@ def strange_quantization(subject: Subject) -> Iterator[Finding]:
         return
     for mismatch in declaration.mismatches:
         yield _mismatch(declaration, mismatch)
+    yield from _left_over(subject)
     yield from _strange_dtypes(subject)
     if narrow:
         yield _unscaled(narrow, said=declaration.method is not None)
@@ -77,6 +79,33 @@ def _all_plain(subject: Subject, declaration: Declaration, method: Method) -> It
         config=() if file else KEY,
         hint=f"remove {file}, or restore the quantized weights" if file else REMOVE,
     )
+
+
+def leftovers(subject: Subject) -> list[str]:
+    """Tensors that stand in the module of a quantized weight, and that its method does not store there."""
+    declaration = subject.declaration
+    if declaration is None or not declaration.covered:
+        return []
+    found = []
+    for name in subject.inventory.unrecognized:
+        module, mark = mark_beside(name, subject.checkpoint.names) or (module_of(name), "")
+        stands = name.endswith(".weight") if not mark else mark not in ACTIVATIONS
+        if stands and (declaration.schemes.of(f"{module}.weight") or declaration.schemes.of(module)):
+            found.append(name)
+    return found
+
+
+def _left_over(subject: Subject) -> Iterator[Finding]:
+    titles = summed(leftovers(subject))
+    if titles:
+        yield Finding(
+            code="quantization-mismatch",
+            severity="error",
+            message=f"{listed(titles)}: beside a quantized weight, whose method does not store that",
+            tensors=tuple(titles),
+            config=KEY,
+            hint="left by another method or other settings; what is right cannot be told: save the model again",
+        )
 
 
 def _is_inner_matrix(group: Group) -> bool:

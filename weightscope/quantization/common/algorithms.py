@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from weightscope.config import Config
@@ -79,6 +79,26 @@ def scheme_of(config: Config, algorithm: str, settings: Settings) -> tuple[Smoot
     return Smoothed(weight=store(size)), ""
 
 
+def schemes_of(config: Config, layers: Mapping[str, Settings]) -> tuple[dict[str, Smoothed | None], str]:
+    """How each layer is stored, by its own settings, and the first algorithm that is not implemented.
+
+    Raises:
+        ConfigError: settings that are none of ModelOpt's.
+    """
+    found: dict[str, Smoothed | None] = {}
+    known: dict[object, Smoothed | None] = {}
+    refused = ""
+    # There may be tens of thousands, of few kinds.
+    for name, entry in layers.items():
+        algorithm, size = entry.get("quant_algo"), entry.get("group_size")
+        key = (algorithm, size) if type(algorithm) is str and (size is None or type(size) is int) else id(entry)
+        if key not in known:
+            known[key], missing = scheme_of(config, algorithm_of(config, entry), entry)
+            refused = refused or missing
+        found[name] = known[key]
+    return found, refused
+
+
 def algorithm_of(config: Config, settings: Settings) -> str:
     """The `quant_algo`, or what config groups say in compressed-tensors' words; empty where nothing is quantized.
 
@@ -92,7 +112,7 @@ def algorithm_of(config: Config, settings: Settings) -> str:
         raise config.error(f"quant_algo is {stated!r:.60}, not a text")
     if not stated and "quant_algo" not in settings:
         groups = [group for group, targets in _groups(config, settings) if "Linear" in targets]
-        return algorithm_of(config, groups[0]) if groups else ""
+        return _by_words(groups[0].get("weights")) if groups else ""
     return (stated or "").upper()
 
 
@@ -105,7 +125,7 @@ def grouped_layers(config: Config, settings: Settings) -> dict[str, Settings]:
     found: dict[str, Settings] = {}
     for group, targets in _groups(config, settings):
         size = group["weights"].get("group_size") if isinstance(group.get("weights"), dict) else None
-        found |= {name: group | {"group_size": size} for name in targets if name != "Linear"}
+        found |= dict.fromkeys((name for name in targets if name != "Linear"), group | {"group_size": size})
     return found
 
 

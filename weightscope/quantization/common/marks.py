@@ -109,7 +109,7 @@ SIGNATURES = (
     _signature(".q_weight", "EXL2", "exl2"),
     _signature(".trellis", "EXL3", "exl3"),
     _signature(".scales", "MLX", "mlx"),
-    _signature(".scale", "{} with scale", "fp8"),
+    _signature(".scale", "{} with scale", "fp8 mxfp4"),
 )
 
 

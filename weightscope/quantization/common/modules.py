@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 import msgspec
@@ -37,6 +37,45 @@ def split(
         ((inner, _),) = alike.items()
         return tuple((scheme, (ranges[0], *rest)) for scheme, rest in inner)
     return tuple((scheme, (tuple(found), *rest)) for inner, found in alike.items() for scheme, rest in inner)
+
+
+class Seen(msgspec.Struct):
+    """Of one layer's modules: what is decided of the first, how many there are, the sum of their numbers."""
+
+    decided: object
+    same: bool = True
+    count: int = 0
+    total: int = 0
+
+    @property
+    def even(self) -> bool:
+        """Whether all are decided alike and are the first so many: no number comes twice, so their sum tells."""
+        return self.same and self.total == self.count * (self.count - 1) // 2
+
+
+def uneven(decided: Mapping[str, object]) -> frozenset[str]:
+    """Templates of names with two numbers or more, of which what is decided differs within some layer.
+
+    Within a layer nothing differs where its second numbers are the first so many, as many as in every other layer.
+    """
+    layers: dict[str, dict[str, Seen]] = {}
+    for name, scheme in decided.items():
+        parts = name.split(".")
+        places = [place for place, part in enumerate(parts) if part.isdecimal()]
+        if len(places) < 2:
+            continue
+        first, second = places[:2]
+        layer, number = parts[first], parts[second]
+        parts[first] = parts[second] = "{}"
+        seen = layers.setdefault(".".join(parts), {}).setdefault(layer, Seen(scheme))
+        seen.same = seen.same and seen.decided is scheme and len(places) == 2
+        seen.count += 1
+        seen.total += int(number[:9])
+    return frozenset(
+        template
+        for template, by_layer in layers.items()
+        if len({seen.count for seen in by_layer.values()}) > 1 or not all(seen.even for seen in by_layer.values())
+    )
 
 
 class Covered(msgspec.Struct, frozen=True, kw_only=True, dict=True):

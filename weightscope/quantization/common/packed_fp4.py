@@ -43,7 +43,7 @@ class PackedFP4(msgspec.Struct, frozen=True, kw_only=True):
     """A weight [..., R, C] as bytes [..., R, C/2] and scales [..., R, C/group].
 
     `packed`, `scale`, `whole` and `activations` are the last parts of names; `whole` is the scale of all, which
-    `divides` or is multiplied. `exponents` are scales that are bytes of E8M0.
+    `divides` or is multiplied. `exponents` are scales that are bytes of E8M0, `elements` the types of packed bytes.
     """
 
     name: str
@@ -54,6 +54,7 @@ class PackedFP4(msgspec.Struct, frozen=True, kw_only=True):
     exponents: bool = False
     whole: str = ""
     divides: bool = False
+    elements: frozenset[str] = BYTES
     activations: tuple[str, ...] = ()
     rowwise: bool = True
     packing: str = "two codes of 4 bits (E2M1) a byte along the columns, the lower half first"
@@ -79,7 +80,7 @@ class PackedFP4(msgspec.Struct, frozen=True, kw_only=True):
         *experts, rows, columns = stored.shape
         half = Size(-(-columns // 2), f"{columns.factor}/2", columns.keys)
         found = [
-            replace(stored, name=beside(stored.name, self.packed), shape=(*experts, rows, half), dtypes=BYTES),
+            replace(stored, name=beside(stored.name, self.packed), shape=(*experts, rows, half), dtypes=self.elements),
             scales(
                 stored,
                 self.scale,
@@ -116,3 +117,9 @@ class PackedFP4(msgspec.Struct, frozen=True, kw_only=True):
         short = groups * self.group - columns
         weight = e2m1(torch.nn.functional.pad(packed, (0, short // 2)) if short else packed, factors)
         return weight[..., :columns] if short else weight
+
+
+# DeepSeek-V4's experts, beside matrices in FP8 of the same model.
+FP4_EXPERTS = PackedFP4(
+    name="mxfp4", title="MXFP4", group=32, packed="weight", scale="scale", exponents=True, elements=frozenset({"I8"})
+)
