@@ -12,6 +12,20 @@ from benchmarks.measure import HERE, WEIGHTSCOPE, Figure, environment, interleav
 from benchmarks.smollm2 import installed
 
 TOKENS = "504,3575,282,4649,314"
+MANY = ",".join(str(7919 * place % 49_000) for place in range(512))
+# Llama-3.2-1B's sizes.
+ONE_B = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "vocab_size": 128_256,
+    "hidden_size": 2048,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 16,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "tie_word_embeddings": True,
+    "torch_dtype": "bfloat16",
+}
 # Llama-2-7B's sizes.
 SEVEN_B = {
     "architectures": ["LlamaForCausalLM"],
@@ -35,17 +49,19 @@ def measure_forward(scratch: Path, deepseek: Path, rounds: int) -> list[Figure]:
         model = scratch / "SmolLM2-135M"
         command = [sys.executable, str(HERE / "smollm2.py"), str(model)]
         subprocess.run(command, env=environment(), check=True, capture_output=True)
-        figures += against_transformers(model, rounds) + at_equal_weights(model, rounds)
-    return figures + depth(scratch) + large(scratch, deepseek)
+        for tokens, limit in ((TOKENS, 0.5), (MANY, 0.45)):
+            figures += against_transformers(model, tokens, limit, rounds)
+        figures += at_equal_weights(model, rounds)
+    return figures + streamed(scratch, rounds) + depth(scratch) + large(scratch, deepseek)
 
 
-def against_transformers(model: Path, rounds: int) -> list[Figure]:
+def against_transformers(model: Path, tokens: str, limit: float, rounds: int) -> list[Figure]:
     """Whole processes on the same tokens."""
-    group = f"SmolLM2-135M in bfloat16, {TOKENS.count(',') + 1} tokens"
+    group = f"SmolLM2-135M in bfloat16, {tokens.count(',') + 1} tokens"
     runs = interleaved(
         {
-            "forward": (*WEIGHTSCOPE, "forward", str(model), "--tokens", TOKENS),
-            "transformers": (sys.executable, str(HERE / "peer_loading.py"), str(model), TOKENS),
+            "forward": (*WEIGHTSCOPE, "forward", str(model), "--tokens", tokens),
+            "transformers": (sys.executable, str(HERE / "peer_loading.py"), str(model), tokens),
         },
         rounds,
     )
@@ -53,7 +69,7 @@ def against_transformers(model: Path, rounds: int) -> list[Figure]:
     peaks = {name: statistics.median(r.peak_bytes for r in of) / 1e6 for name, of in runs.items()}
     return [
         *(Figure(group=group, name=name, value=value, unit="s") for name, value in seconds.items()),
-        _ratio(group, "forward / transformers", seconds["forward"], seconds["transformers"], 0.5),
+        _ratio(group, "forward / transformers", seconds["forward"], seconds["transformers"], limit),
         *(Figure(group=group, name=f"{name}: peak memory", value=value, unit="MB") for name, value in peaks.items()),
         _ratio(group, "peak memory, forward / transformers", peaks["forward"], peaks["transformers"], 0.5),
     ]
@@ -73,6 +89,19 @@ def at_equal_weights(model: Path, rounds: int) -> list[Figure]:
             _ratio(group, "ours / transformers'", medians["ours"], medians["transformers'"], 1.0),
         ]
     return figures
+
+
+def streamed(scratch: Path, rounds: int) -> list[Figure]:
+    """The pass over 2.5 GB of bfloat16, read from the page cache, beside its products and conversions."""
+    model = _ghost(scratch / "llama-1b", ONE_B)
+    command = [sys.executable, str(HERE / "streamed.py"), str(model), "5", str(rounds)]
+    out = subprocess.run(command, env=environment(), check=True, capture_output=True, text=True).stdout
+    medians = json.loads(out.splitlines()[-1])
+    group = "a Llama of 1.2 B in bfloat16, 5 tokens, the pass alone"
+    return [
+        *(Figure(group=group, name=name, value=value, unit="s") for name, value in medians.items()),
+        _ratio(group, "forward / products and conversion", medians["forward"], medians["products and conversion"], 1.3),
+    ]
 
 
 def depth(scratch: Path) -> list[Figure]:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 CONTROLS = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ud800-\udfff]"
 )
-FAULTS = ("Traceback (most recent call last)", "a fault of weightscope", "internal error", "out of memory: the files")
+FAULTS = ("Traceback (most recent call last)", "internal error", "out of memory: the files")
 FORMULA = re.compile(r"[=+\-@\t\r]")
 NUMBER = re.compile(r"[+-]?\d[\d.e+-]*")
 # Formats whose lines are orders to a CI runner by their nature.

@@ -139,7 +139,7 @@ FILES: list[tuple[str, Callable[[Path], object], str, str]] = [
     ("a pickle that runs", special("pytorch_model.bin", evil_pickle), "pytorch_model.bin", "system"),
     ("FIFO", special("model.safetensors", os.mkfifo), "model.safetensors", "not a regular file"),
     ("device", special("model.safetensors", lambda p: p.symlink_to("/dev/zero")), "model.safetensors", "not a regular"),
-    ("broken link", special("model.safetensors", lambda p: p.symlink_to("x")), "model.safetensors", "a link to a file"),
+    ("broken link", special("model.safetensors", lambda p: p.symlink_to("x")), "model.safetensors", "a broken"),
     ("directory as file", special("model.safetensors", Path.mkdir), "model.safetensors", "not a regular file"),
     ("index an array", index("[]"), INDEX, "not a usable index"),
     ("index cut short", index('{"weight_map": {"a"'), INDEX, "not a usable index"),
@@ -149,7 +149,7 @@ FILES: list[tuple[str, Callable[[Path], object], str, str]] = [
     ("index out of its directory", index({"weight_map": {"a": "../x"}}), INDEX, "'../x', which lies outside"),
     ("index with a root", index({"weight_map": {"a": "/etc/passwd"}}), INDEX, "'/etc/passwd', which lies outside"),
     ("index FIFO", special(INDEX, os.mkfifo), INDEX, "not a regular file"),
-    ("several files", lambda d: [write_safetensors(d / f"{n}.safetensors", n) for n in "ab"], "", "name one of the"),
+    ("several files", lambda d: [write_safetensors(d / f"{n}.safetensors", n) for n in "ab"], "", "give the path"),
     ("only variants", special("model.fp16.safetensors", lambda p: write_safetensors(p, "a")), "", "--variant fp16"),
     ("empty directory", lambda _: None, "", "an empty directory"),
     ("tokenizer only", weights(b"{}", "tokenizer.json"), "", "no weights and no config.json"),
@@ -191,7 +191,7 @@ def test_a_missing_shard_shows_what_is_there(tmp_path: Path, run: Run, format: s
     code, out, err = run("inspect", tmp_path, "--format", format)
     assert code == 2
     assert err.count("\n") == 1
-    assert err.startswith(f"weightscope: {tmp_path}: 1 of 2 shards that {INDEX} names are not here: {SHARDS[1]}")
+    assert err.startswith(f"weightscope: {tmp_path}: 1 of 2 shards that {INDEX} names are missing: {SHARDS[1]}")
     if format == "json":
         shown = json.loads(out)
         assert [file["name"] for file in shown["files"]] == [SHARDS[0]]

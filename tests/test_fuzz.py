@@ -101,7 +101,7 @@ def test_the_same_seed_gives_the_same_inputs() -> None:
         ("table", 0, "fine\n", "", None),
         ("csv", 0, "name,count\n'=1,-5\n", "", None),
         ("table", 2, "", "Traceback (most recent call last):\n", "Traceback"),
-        ("table", 2, "", "weightscope: a fault of weightscope itself (KeyError: 1)\n", "a fault of weightscope"),
+        ("table", 2, "", "weightscope: internal error (KeyError: 1)\n", "internal error"),
         ("table", 2, "", "", "standard error"),
         ("table", 2, "", "weightscope: a\nb\n", "standard error"),
         ("table", 3, "", "weightscope: a\n", "exit code 3"),

@@ -84,7 +84,7 @@ def test_many_shards_that_repeat_a_name(tmp_path: Path) -> None:
     assert_cheap(done)
     findings = [finding for finding in json.loads(done.out)["findings"] if finding["code"] == "duplicate-tensor"]
     assert len(findings) == 999
-    assert findings[0]["message"].startswith(f"{shard(2, 1000)} repeats 1 tensor that {shard(1, 1000)} holds")
+    assert findings[0]["message"].startswith(f"{shard(2, 1000)} contains 1 tensor that {shard(1, 1000)} contains too")
 
 
 def test_an_index_that_permutes_its_shards(tmp_path: Path) -> None:

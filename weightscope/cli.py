@@ -49,7 +49,7 @@ def main() -> "NoReturn":
     except OSError as error:
         _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", 2)
     except (MemoryError, RecursionError):
-        _fail("out of memory: the files say more than this machine can hold", 2)
+        _fail("out of memory: the files need more than this machine has", 2)
     except Exception as error:  # noqa: BLE001 - whatever it is, a user gets one line
         _report(error)
     finally:
@@ -136,7 +136,10 @@ def _report(error: Exception) -> "NoReturn":
         _fail(f"{error.format_message().rstrip()} Try '{command} --help'.", 2)
     if os.environ.get("WEIGHTSCOPE_TRACEBACK"):
         _show_traceback(error)
-    _fail(f"a fault of weightscope itself ({type(error).__name__}: {error}); WEIGHTSCOPE_TRACEBACK=1 shows where", 2)
+    _fail(
+        f"internal error ({type(error).__name__}: {error}); please report it. WEIGHTSCOPE_TRACEBACK=1 shows where",
+        2,
+    )
 
 
 def _show_traceback(error: Exception) -> None:

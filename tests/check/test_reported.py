@@ -324,8 +324,8 @@ def test_one_shard_of_several(plant: Any) -> None:
     model.write()
     finding = alone(list(_check(model.path / "model-00002-of-00004.safetensors")))
     assert (finding.code, finding.severity) == ("missing-shard", "warning")
-    assert finding.message == "model-00002-of-00004.safetensors is shard 2 of 4: only its own tensors were looked at"
-    assert finding.hint == "name the directory to see the whole model"
+    assert finding.message == "model-00002-of-00004.safetensors is shard 2 of 4: only its own tensors were read"
+    assert finding.hint == "give the directory to see the whole model"
 
 
 def test_a_download_that_stopped_is_named(plant: Any) -> None:
@@ -335,7 +335,7 @@ def test_a_download_that_stopped_is_named(plant: Any) -> None:
     file.rename(f"{file}.incomplete")
     finding = alone([f for f in _check(model.path) if f.code != "config-missing"])
     assert finding.code == "missing-shard"
-    assert finding.hint.startswith("model-00002-of-00002.safetensors.incomplete is a download that stopped")
+    assert finding.hint.startswith("model-00002-of-00002.safetensors.incomplete is an unfinished download")
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_a_download_that_stopped_is_named(plant: Any) -> None:
         ("model.gguf", "model.gguf (GGUF, the format of llama.cpp)"),
         ("__0_0.distcp", "__0_0.distcp (a distributed checkpoint of torch (DCP))"),
         ("mp_rank_00_model_states.pt", "mp_rank_00_model_states.pt (DeepSpeed's training state)"),
-        ("model.safetensors.incomplete", "model.safetensors.incomplete (a download that stopped)"),
+        ("model.safetensors.incomplete", "model.safetensors.incomplete (an unfinished download)"),
     ],
 )
 def test_other_frameworks_files_are_named(name: str, words: str, plant: Any) -> None:

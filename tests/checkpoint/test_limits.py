@@ -54,7 +54,7 @@ def test_tensors_of_all_files_together(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(limits, "MAX_TENSORS", 4)
     assert len(open_checkpoint(tmp_path).tensors) == 4
     monkeypatch.setattr(limits, "MAX_TENSORS", 3)
-    assert refused(tmp_path, r"00002-of-00002.safetensors: with it .* over 3 tensors") == "malformed-header"
+    assert refused(tmp_path, r"00002-of-00002.safetensors: this file brings .* over 3 tensors") == "malformed-header"
 
 
 def test_headers_of_all_files_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +63,7 @@ def test_headers_of_all_files_together(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(limits, "MAX_HEADERS", size)
     open_checkpoint(path)
     monkeypatch.setattr(limits, "MAX_HEADERS", size - 1)
-    assert refused(path, "the headers take over") == "malformed-header"
+    assert refused(path, "this file brings all headers to over") == "malformed-header"
 
 
 def test_one_file_under_many_names_of_an_index_is_one(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_shards_of_an_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(index, "MAX_SHARDS", 2)
     assert len(read_index(path).shards) == 2
     monkeypatch.setattr(index, "MAX_SHARDS", 1)
-    assert refused(path, "names 2 shards; 1 are the most") == "malformed-index"
+    assert refused(path, "names 2 shards; the limit is 1") == "malformed-index"
 
 
 def test_tensors_of_an_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def test_values_of_a_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(safetensors, "MAX_VALUES", 7)
     assert len(read_safetensors(path).tensors) == 1
     monkeypatch.setattr(safetensors, "MAX_VALUES", 6)
-    assert refused(path, "the header holds 7 values; 6 are the most") == "malformed-header"
+    assert refused(path, "the header holds 7 values; the limit is 6") == "malformed-header"
 
 
 def test_values_of_a_header_that_is_decoded_slowly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +140,7 @@ def test_how_much_a_pickle_is_packed(tmp_path: Path, repeats: int) -> None:
     path = tmp_path / "a.bin"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("x/data.pkl", pickle.dumps({"a": "x" * repeats}, 2), zipfile.ZIP_DEFLATED)
-    assert refused(path, "more than 100 times" if repeats > 10 else "holds no tensors") == "malformed-header"
+    assert refused(path, "more than 100 times" if repeats > 10 else "contains no tensors") == "malformed-header"
 
 
 def test_containers_of_a_pickle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,7 +114,7 @@ def test_settings_of_omegaconf(tmp_path: Path) -> None:
     path.write_bytes(legacy(content, storages={"0": 4}, data=struct.pack("<4f", *range(4))))
     header = read_pytorch(path)
     assert_same(path, header, {"a": T})
-    assert header.notes == ("also holds omegaconf settings at 'cfg', which weightscope does not look at",)
+    assert header.notes == ("also holds omegaconf settings at 'cfg', which weightscope ignores",)
 
 
 def test_settings_of_lightning(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_settings_of_lightning(tmp_path: Path) -> None:
 
 
 def test_arrays_alone_are_no_weights(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="holds no tensors that weightscope reads, only NumPy values"):
+    with pytest.raises(CheckpointError, match="contains no tensors that weightscope reads, only NumPy values"):
         read_pytorch(saved(tmp_path / "some.pt", {"w": np.ones(3)}))
 
 

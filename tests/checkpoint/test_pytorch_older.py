@@ -52,8 +52,8 @@ def test_tensors_with_a_state(value: bytes, tmp_path: Path) -> None:
     ("value", "message"),
     [
         (b"ctorch\nFloatTensor\n)R", "a tensor without its values"),
-        (b"ctorch\nFloatTensor\n)R(K\x01K\x00))tb", "not a storage and an offset"),
-        (b"ctorch.nn.parameter\nParameter\nK\x01\x85R", "a parameter of what is not a tensor"),
+        (b"ctorch\nFloatTensor\n)R(K\x01K\x00))tb", "something other than a storage and an offset"),
+        (b"ctorch.nn.parameter\nParameter\nK\x01\x85R", "a parameter from something that is not a tensor"),
     ],
 )
 def test_a_state_that_does_not_fit(value: bytes, message: str, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ MISLEADING = {
     "negative view": (tar_of(tar_members([(8, 7, -1, 4)])), "reaches beyond"),
     "tensor of nothing": (replaced("tensors", b"K\x08", b"K\x06"), "of a storage that is not there"),
     "shape": (replaced("tensors", struct.pack("<q", 3), struct.pack("<q", 4)), "reaches beyond"),
-    "dimensions": (replaced("tensors", struct.pack("<ii", 2, 0), struct.pack("<ii", 65, 0)), "a shape that cannot be"),
+    "dimensions": (replaced("tensors", struct.pack("<ii", 2, 0), struct.pack("<ii", 65, 0)), "an invalid shape"),
     "elements": (replaced("storages", struct.pack("<q", 6), struct.pack("<q", -6)), "negative size"),
     "more elements": (replaced("storages", struct.pack("<q", 6), struct.pack("<q", 60)), "ends within its tensors"),
     "count": (replaced("tensors", pickle.dumps(3, 2), pickle.dumps(-3, 2)), "no such number"),

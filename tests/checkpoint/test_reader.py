@@ -101,7 +101,7 @@ def test_a_missing_shard_is_a_finding(sharded: Path, tmp_path: Path) -> None:
     assert checkpoint.names == {name for name, (*_, file) in stored(sharded).items() if file != names[1]}
     (finding,) = checkpoint.findings
     assert (finding.code, finding.severity) == ("missing-shard", "error")
-    assert f"1 of {len(names)} shards that {INDEX} names are not here: {names[1]}" in finding.message
+    assert f"1 of {len(names)} shards that {INDEX} names are missing: {names[1]}" in finding.message
 
 
 def test_every_shard_missing_is_a_finding(sharded: Path, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_tensor_in_two_shards_is_a_finding(tmp_path: Path) -> None:
     write_index(tmp_path / INDEX, {"a": SHARDS[0], "b": SHARDS[0], "c": SHARDS[1]})
     (finding,) = open_checkpoint(tmp_path).findings
     assert (finding.code, finding.tensors) == ("duplicate-tensor", ("b",))
-    assert f"{SHARDS[1]} repeats 1 tensor that {SHARDS[0]} holds: b" in finding.message
+    assert f"{SHARDS[1]} contains 1 tensor that {SHARDS[0]} contains too: b" in finding.message
 
 
 @pytest.mark.parametrize("newer", [True, False], ids=["zip", "legacy"])
@@ -129,8 +129,8 @@ def test_a_pytorch_file_called_safetensors(tmp_path: Path, newer: bool) -> None:
     assert (checkpoint.format, checkpoint.names) == ("pytorch", {"a"})
     (finding,) = checkpoint.findings
     assert (finding.code, finding.severity) == ("malformed-header", "warning")
-    assert "model.safetensors holds pytorch" in finding.message
-    assert "rename it to model.bin" in finding.hint
+    assert "model.safetensors contains pytorch data" in finding.message
+    assert "rename the file to model.bin" in finding.hint
 
 
 def test_a_safetensors_file_called_bin(tmp_path: Path) -> None:
@@ -138,8 +138,8 @@ def test_a_safetensors_file_called_bin(tmp_path: Path) -> None:
     checkpoint = open_checkpoint(tmp_path)
     assert (checkpoint.format, checkpoint.names) == ("safetensors", {"a"})
     (finding,) = checkpoint.findings
-    assert "pytorch_model.bin holds safetensors" in finding.message
-    assert "rename it to pytorch_model.safetensors" in finding.hint
+    assert "pytorch_model.bin contains safetensors data" in finding.message
+    assert "rename the file to pytorch_model.safetensors" in finding.hint
 
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 4\n"
@@ -197,7 +197,7 @@ def test_a_directory_called_as_a_file(tmp_path: Path) -> None:
 
 def test_a_broken_link(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").symlink_to("nowhere")
-    with pytest.raises(CheckpointError, match=r"model\.safetensors: a link to a file that is not there"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: a broken symbolic link"):
         open_checkpoint(tmp_path)
 
 

@@ -217,7 +217,7 @@ def held_against(made: Made) -> Outcome:
 
 def _looked_at(made: Made, model: weightscope.Model) -> Outcome | None:
     found = [finding for finding in model.check() if finding.severity != "info"]
-    if model.declaration is None:
+    if model.declaration is None or model.declaration.part:
         return _refused(made, "; ".join(finding.message for finding in found)[:300])
     summary = model.summary()
     if summary.tensors.unrecognized or any(f.code in NAMES for f in found):

@@ -32,7 +32,7 @@ def fails(run: Run, *arguments: str | Path) -> str:
         (("--tokens", "9" * 50), "--tokens: '999999999999999999999999999999999999999 is not a token id"),
         (("--tokens", ","), "--tokens is empty; write --tokens 1,2,3"),
         (("--prompt", ""), "an empty prompt; write something, or give --tokens"),
-        (("--prompt", "x"), "fixtures/llama: there is no tokenizer.json beside the weights to encode a prompt with"),
+        (("--prompt", "x"), "fixtures/llama: tokenizer.json is missing, which is needed to encode a prompt"),
         (("--tokens", "1", "--prompt", "x"), "--tokens and --prompt are mutually exclusive"),
         (("--prompt-file", "nowhere.txt"), "nowhere.txt: cannot be read (No such file or directory)"),
         (("--stop-after", "3"), "there is no layer 3; layers are 0 to 2"),
@@ -40,7 +40,10 @@ def fails(run: Run, *arguments: str | Path) -> str:
         (("--device", "tpu"), "no device 'tpu'; known are cpu, cuda, mps and auto"),
         (("--device", "cpu:1"), "no device 'cpu:1'"),
         (("--rtol", "-1", "--expect", "fixtures/none.npy"), "--rtol -1.0 is not a tolerance; give a number from 0 up"),
-        (("--image", "x.png"), "fixtures/llama: there is no preprocessor_config.json to prepare an image by"),
+        (
+            ("--image", "x.png"),
+            "fixtures/llama: preprocessor_config.json is missing, which says how to prepare an image",
+        ),
         (("--expect", "nowhere.npy", "--tokens", "1"), "nowhere.npy: cannot be read as logits"),
     ],
 )
@@ -64,10 +67,7 @@ def test_auto_takes_what_there_is(run: Run) -> None:
 
 def test_more_tokens_than_learned_positions(saved: Callable[[str], Path], run: Run) -> None:
     tokens = ",".join(["1"] * 38)
-    assert (
-        fails(run, saved("gpt2"), "--tokens", tokens)
-        == "38 tokens are more than the 37 learned positions; give at most 37"
-    )
+    assert fails(run, saved("gpt2"), "--tokens", tokens) == "38 tokens exceed the 37 learned positions; give at most 37"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,10 @@ def test_a_missing_tensor_is_named_with_its_shape_before_anything_is_computed(
 ) -> None:
     name = "model.layers.2.mlp.up_proj.weight"
     error = fails(run, changed("llama", lambda state: state.pop(name)))
-    assert f"the forward pass needs {name} [52, 24] (up_proj), which is in no file; `weightscope check` says" in error
+    assert (
+        f"the forward pass needs {name} [52, 24] (up_proj), which is in none of the files; `weightscope check` says"
+        in error
+    )
 
 
 def test_a_missing_expert_is_named_when_a_token_wants_it(changed: Callable[..., Path], run: Run) -> None:
@@ -99,7 +102,7 @@ def test_a_missing_expert_is_named_when_a_token_wants_it(changed: Callable[..., 
     directory = changed("mixtral", lambda state: [state.pop(name.format(i)) for i in range(5)])
     error = fails(run, directory)
     assert "needs model.layers.0.block_sparse_moe.experts." in error
-    assert "w2.weight [24, 52] (down_proj), which is in no file" in error
+    assert "w2.weight [24, 52] (down_proj), which is in none of the files" in error
 
 
 def test_a_misshapen_tensor_is_named_with_its_shape(changed: Callable[..., Path], run: Run) -> None:
@@ -149,12 +152,12 @@ def test_without_the_tokenizers_library_ids_serve(
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     status, out, _ = run("forward", with_tokenizer)
     assert status == 0
-    assert "the tokenizers library is not installed: run without it." in out
+    assert "tokenizer.json was not used: the tokenizers library is not installed." in out
 
 
 def test_a_tokenizer_that_is_none(with_tokenizer: Path, run: Run) -> None:
     (with_tokenizer / "tokenizer.json").write_text('{"model": 5}')
-    assert "tokenizer.json: is no tokenizer (" in fails(run, with_tokenizer, "--prompt", "x")
+    assert "tokenizer.json: is not a tokenizer (" in fails(run, with_tokenizer, "--prompt", "x")
     assert run("forward", with_tokenizer)[0] == 0
 
 

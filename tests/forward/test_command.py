@@ -177,7 +177,7 @@ def test_without_a_tokenizer_fixed_ids_serve(run: Run) -> None:
     outcome = json.loads(run("forward", "fixtures/llama", "--format", "json")[1])
     assert (outcome["origin"], outcome["token_ids"]) == ("default tokens", [28, 56, 85, 113, 142, 170, 199, 227])
     assert (outcome["loss"], outcome["perplexity"]) == (None, None)
-    assert outcome["notes"] == ["There is no tokenizer.json: run on fixed token ids."]
+    assert outcome["notes"] == ["There is no tokenizer.json, so fixed token ids were used."]
 
 
 def test_stop_after(run: Run) -> None:
@@ -196,7 +196,7 @@ def test_models_without_a_head_over_a_vocabulary(name: str, last: str, saved: Ca
 
     loader = AutoModel if name == "llama-base" else AutoModelForSequenceClassification
     outcome = json.loads(run("forward", saved(name), "--tokens", "5,6,7", "--format", "json")[1])
-    assert outcome["notes"] == [f"No logits: the pass ends with {last}, because it has no head over a vocabulary."]
+    assert outcome["notes"] == [f"No logits: the pass ended with {last}, because it has no head over a vocabulary."]
     output = weightscope.open(saved(name)).forward([5, 6, 7]).output
     assert output is not None
     with torch.no_grad():
@@ -217,7 +217,7 @@ def test_stop_after_needs_no_more_than_that(changed: Callable[..., Path], run: R
     assert run("forward", directory, "--stop-after", "1")[0] == 0
     status, _, error = run("forward", directory)
     assert status == 2
-    assert "needs model.layers.2.input_layernorm.weight [24] (input_norm), which is in no file" in error
+    assert "needs model.layers.2.input_layernorm.weight [24] (input_norm), which is in none of the files" in error
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float64"])

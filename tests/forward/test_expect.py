@@ -234,7 +234,7 @@ def test_other_tokens_than_recorded(run: Run, tmp_path: Path) -> None:
     run("forward", "fixtures/llama", "--record", golden)
     status, _, error = run("forward", "fixtures/llama", "--tokens", "1,2", "--expect", golden)
     assert status == 2
-    assert "was recorded on other tokens; leave out --tokens and --prompt" in error
+    assert "was recorded with other tokens; leave out --tokens and --prompt" in error
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ STAGE = '[{"stage":"x","shape":[SHAPE],"rms":RMS,"absmax":1,"fingerprint":null}]
         ("tokens", f"[1{'0' * 6_000}]", "is not a golden file ("),
         ("tokens", f"[{10**30}]", "is not a golden file (Expected `int` <= 9223372036854775807"),
         ("tokens", "[-1]", "is not a golden file (Expected `int` >= 0"),
-        ("tokens", f"[{'1,' * 300_000}1]", "300,001 tokens are more than the 262,144 that one pass takes"),
+        ("tokens", f"[{'1,' * 300_000}1]", "300,001 tokens exceed the limit of 262,144 for one pass"),
         ("tokens", "[99999999999]", "token 99999999999 is not among the 256 of the vocabulary"),
         ("stages", STAGE.replace("SHAPE", str(10**30)), "is not a golden file (Expected `int` <= 9223372036854775807"),
         ("stages", STAGE.replace("RMS", "1e999"), "is not a golden file ("),

@@ -100,15 +100,15 @@ def test_pictures_are_turned_as_their_exif_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "content", "said"),
     [
-        (None, b"", "no preprocessor_config.json"),
+        (None, b"", "preprocessor_config.json is missing"),
         ("{", b"", "cannot be read"),
         ({"image_processor_type": "Qwen2VLImageProcessor"}, b"", "'Qwen2VLImageProcessor' is not implemented"),
         (LLAVA_15, b"no image", "it is an image of no known format"),
         (LLAVA_15, b"\x89PNG\r\n\x1a\n" + b"\x00" * 20, "image"),
-        (LLAVA_15 | {"size": {"shortest_edge": 10**9}}, None, "says nothing that can be done"),
-        (LLAVA_15 | {"size": {"depth": 3}}, None, "says nothing that can be done"),
-        (LLAVA_15 | {"image_std": "big"}, None, "says nothing that can be done"),
-        (LLAVA_15 | {"crop_size": {"height": -1, "width": 5}}, None, "says nothing that can be done"),
+        (LLAVA_15 | {"size": {"shortest_edge": 10**9}}, None, "has settings that cannot be used"),
+        (LLAVA_15 | {"size": {"depth": 3}}, None, "has settings that cannot be used"),
+        (LLAVA_15 | {"image_std": "big"}, None, "has settings that cannot be used"),
+        (LLAVA_15 | {"crop_size": {"height": -1, "width": 5}}, None, "has settings that cannot be used"),
     ],
 )
 def test_bad_input(settings: Any, content: bytes | None, said: str, tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_files_that_are_too_large(tmp_path: Path) -> None:
 def test_settings_that_say_nothing(changes: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(LLAVA_15 | changes))
     image = picture(tmp_path / "image.png", 50, 40)
-    with pytest.raises(WeightscopeError, match=r"preprocessor_config.json: says nothing that can be done"):
+    with pytest.raises(WeightscopeError, match=r"preprocessor_config.json: has settings that cannot be used"):
         read_image(image, tmp_path)
 
 

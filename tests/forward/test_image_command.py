@@ -88,7 +88,7 @@ def test_a_golden_file_of_an_image_wants_it_again(llava: Path, run: Run, tmp_pat
     assert run("forward", llava, "--image", image, "--expect", golden)[0] == 0
     status, _, error = run("forward", llava, "--expect", golden)
     assert status == 2
-    assert "was recorded with an image; give --image picture.png" in error
+    assert "was recorded with an image, and none was given; give --image picture.png" in error
     other = picture(tmp_path / "other.png", 40, 50)
     assert run("forward", llava, "--image", other, "--expect", golden)[0] == 1
 
@@ -113,7 +113,7 @@ def test_what_does_not_fit(options: tuple[str, ...], said: str, llava: Path, run
     [
         ("photo.jpg", EPS, SETTINGS, "photo.jpg: cannot be read as an image (it is an image of no known format)"),
         ("bomb.png", None, SETTINGS, "bomb.png: cannot be read as an image (it has 60,000 × 60,000 pixels"),
-        ("small.png", b"", SETTINGS | {"crop_size": 16_384}, "says nothing that can be done (a crop_size of 16,384"),
+        ("small.png", b"", SETTINGS | {"crop_size": 16_384}, "has settings that cannot be used (a crop_size of 16,384"),
     ],
 )
 def test_hostile_images(

@@ -65,8 +65,8 @@ def test_patches_are_those_of_transformers(settings: dict[str, Any], tmp_path: P
     ("settings", "error", "said"),
     [
         ({"image_processor_type": "CLIPImageProcessor"}, NotImplementedByWeightscope, "CLIPImageProcessor"),
-        ({"patch_size": 0}, CheckpointError, "says nothing that can be done"),
-        ({"size": {"shortest_edge": "x"}}, CheckpointError, "says nothing that can be done"),
+        ({"patch_size": 0}, CheckpointError, "has settings that cannot be used"),
+        ({"size": {"shortest_edge": "x"}}, CheckpointError, "has settings that cannot be used"),
         ({"max_pixels": 10**9, "min_pixels": 10**9}, UsageError, "the limit is"),
     ],
 )

@@ -54,19 +54,19 @@ def charsmap(raw: bytes) -> dict[str, Any]:
 HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "stride": (
         {"truncation": {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 4}},
-        "is no tokenizer (truncation to 4 tokens with a stride of 4)",
+        "is not a tokenizer (truncation to 4 tokens with a stride of 4)",
     ),
     "padding-10^10": (
         {"padding": padding(strategy={"Fixed": 10**10}, pad_to_multiple_of=None)},
-        "is no tokenizer (padding to 10,000,000,000 tokens)",
+        "is not a tokenizer (padding to 10,000,000,000 tokens)",
     ),
     "padding-10^8": (
         {"padding": padding(strategy={"Fixed": 10**8}, pad_to_multiple_of=None)},
-        "is no tokenizer (padding to 100,000,000 tokens)",
+        "is not a tokenizer (padding to 100,000,000 tokens)",
     ),
     "padding-to-a-multiple": (
         {"padding": padding(strategy="BatchLongest", pad_to_multiple_of=10**18)},
-        "is no tokenizer (padding to 1,000,000,000,000,000,000 tokens)",
+        "is not a tokenizer (padding to 1,000,000,000,000,000,000 tokens)",
     ),
     "template-of-unknown-tokens": (
         {"post_processor": template([CLS, TEXT], {})},
@@ -81,7 +81,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
         {"normalizer": charsmap(b"\x04\0\0\0\xff\xff\xff\xff")},
         "cannot be used (the library panicked: index out of bounds",
     ),
-    "huge-charsmap": ({"normalizer": charsmap(b"\xff" * 40)}, "is no tokenizer (the library aborted"),
+    "huge-charsmap": ({"normalizer": charsmap(b"\xff" * 40)}, "is not a tokenizer (the library aborted"),
     "strip-beyond-the-text": (
         {"decoder": {"type": "Strip", "content": "e", "start": 0, "stop": 5}},
         "cannot be used (the library panicked: index out of bounds",
@@ -103,7 +103,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "prefix-of-a-merge": (
         {"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"],
                    "continuing_subword_prefix": "#" * 10}},
-        "is no tokenizer (the library panicked",
+        "is not a tokenizer (the library panicked",
     ),
     "text-grows-a-thousandfold": (
         {"normalizer": {"type": "Replace", "pattern": {"String": ""}, "content": "x" * 1000}},
@@ -111,7 +111,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "bert-ids": (
         {"post_processor": {"type": "BertProcessing", "sep": ["x", 2**32], "cls": ["y", 3]}},
-        "is no tokenizer (",
+        "is not a tokenizer (",
     ),
     "a-token-of-2,000-letters": (
         {"decoder": {"type": "Replace", "pattern": {"String": "t"}, "content": "t" * 2_000}},
@@ -171,7 +171,7 @@ def test_one_that_nobody_asked_for_is_done_without(name: str, with_tokenizer: Pa
         status, out, error = run("forward", with_tokenizer, "--format", "json")
     outcome = json.loads(out)
     assert (status, error, outcome["origin"]) == (0, "", "default tokens")
-    assert outcome["notes"][0].startswith("tokenizer.json: ")
+    assert outcome["notes"][0].startswith("tokenizer.json was not used: ")
     status, out, error = run("forward", with_tokenizer, "--tokens", "1,2,3", "--format", "json")
     assert (status, error, json.loads(out)["origin"]) == (0, "", "tokens")
 
@@ -312,8 +312,8 @@ def test_time_by_the_clock_ends_what_no_other_limit_does(with_tokenizer: Path, m
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--tokens", ",".join(["1"] * 3_000_000)), "3,000,000 tokens are more than the 262,144 that one pass takes"),
-        (("--tokens", " ".join(["1"] * 300_000)), "300,000 tokens are more than the 262,144 that one pass takes"),
+        (("--tokens", ",".join(["1"] * 3_000_000)), "3,000,000 tokens exceed the limit of 262,144 for one pass"),
+        (("--tokens", " ".join(["1"] * 300_000)), "300,000 tokens exceed the limit of 262,144 for one pass"),
         (("--prompt", "x" * (MAX_PROMPT + 1)), "the prompt is longer than 4,000,000 bytes; give a page of it"),
         (("--prompt", "x\udcff"), "the prompt is not UTF-8 text; write it in a file, and give --prompt-file"),
     ],

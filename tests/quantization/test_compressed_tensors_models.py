@@ -228,3 +228,11 @@ def test_other_settings_than_the_tensors_were_written_with(tmp_path: Path) -> No
         errors = {fault.code for fault in faults if fault.severity == "error"}
         assert errors & {"quantization-mismatch", "missing-tensor"}, (stored, said)
         assert weightscope.open(tmp_path).parameters.total == quantized(said).total, (stored, said)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_weights_of_a_type_that_is_not_declared_are_counted_by_what_they_stand_for(form: str, tmp_path: Path) -> None:
+    found = quantized(form)
+    model = weightscope.open(bench.write(tmp_path, found.tensors, found.config | {"model_type": "of_tomorrow"}))
+    assert model.parameters.total == found.total
+    assert sum(row.parameters for row in model.breakdown("dtype")) == found.total

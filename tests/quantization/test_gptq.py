@@ -300,3 +300,21 @@ def test_words() -> None:
     assert scheme.words == "GPTQ, 4 bits in groups of 16, in the order of g_idx"
     assert scheme.formula == "w = (q - (qzeros + 1)) · scale, of the group g_idx"
     assert scheme.packing == "4-bit codes in 32-bit words along the inputs, the lowest bits first"
+
+
+def test_a_quantized_head_is_dequantized_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is used in slabs, and none of them can be had without the whole."""
+    from weightscope.components import running
+
+    monkeypatch.setattr(running, "SLAB_ELEMENTS", 1024)
+    read, names = type(scheme_of(VARIANTS["v1-4"])).read, []
+
+    def counted(self: Any, name: str, raw: Any) -> torch.Tensor:
+        names.append(name)
+        return read(self, name, raw)
+
+    monkeypatch.setattr(type(scheme_of(VARIANTS["v1-4"])), "read", counted)
+    own, plain = settings(lm_head=True), llama(vocab_size=128)
+    head = quantize(plain, Packer(), own, covers=lambda module: module.endswith(("_proj", "head")))
+    weightscope.open(write(tmp_path, head.tensors, head.config)).forward([1, 2, 3])
+    assert names.count("lm_head.weight") == 1

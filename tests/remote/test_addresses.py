@@ -233,7 +233,7 @@ def test_a_store_that_does_not_answer(memory: Any, monkeypatch: pytest.MonkeyPat
 def test_a_size_of_a_store(size: Any, memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     info = type(memory).info
     monkeypatch.setattr(type(memory), "info", lambda *a, **o: info(*a, **o) | {"size": size})
-    with pytest.raises(RemoteError, match="the store does not tell its size"):
+    with pytest.raises(RemoteError, match="the store does not report the file's size"):
         open_model("memory://bucket/llama")
 
 

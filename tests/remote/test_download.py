@@ -148,7 +148,7 @@ def slowly(handler: object, content: object, start: int, stop: int) -> None:
             {"HF_HUB_OFFLINE": "1"},
             "no such path, and not complete in the local Hugging Face cache; HF_HUB_OFFLINE is set",
         ),
-        ("memory://bucket/x", {}, "only models on the Hub are downloaded"),
+        ("memory://bucket/x", {}, "only models on the Hub can be downloaded"),
         ("absent", {}, "no such file or directory; a model on the Hugging Face Hub is named org/name"),
     ],
 )

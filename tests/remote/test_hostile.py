@@ -79,20 +79,20 @@ def described(hub: Hub, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        *(({"sha": sha}, "the server names a commit that is no hash") for sha in (
+        *(({"sha": sha}, "the server gives a commit that is not a hash") for sha in (
             "{outside}/.bashrc", "../../../../outside/x", "main", "a" * 39, "A" * 40, "a" * 41, "", "a" * 40 + "\n",
         )),
         *(({"name": name}, "the server lists a file outside of the repository") for name in (
             "../../../x", "/etc/x.json", "{outside}/x.json", "a/../../x.json", "..\\..\\x", "C:\\x", "c:x",
             "\\\\host\\x", "a\0b", "..",
         )),
-        *(({"blobId": blob}, "the server names its content by what is no hash") for blob in (
+        *(({"blobId": blob}, "the server gives a content hash that is not one") for blob in (
             "{outside}/x", "../../x", "", "a" * 64 + "/x",
         )),
-        *(({"sha256": sha}, "the server names its content by what is no hash") for sha in (
+        *(({"sha256": sha}, "the server gives a content hash that is not one") for sha in (
             "{outside}/x", "../../x", "a" * 40, "",
         )),
-        *(({key: size}, "the server describes no model there") for key in ("size", "bytes") for size in (
+        *(({key: size}, "the server's answer does not describe a model") for key in ("size", "bytes") for size in (
             -1, 1 << 63, 10**40, 1.5, "9",
         )),
     ],

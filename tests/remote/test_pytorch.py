@@ -86,7 +86,7 @@ class Evil:
     [
         (lambda file: torch.save({"a": Evil()}, file), "its pickle names __builtin__.print"),
         (lambda file: file.write_bytes(b"PK\x03\x04" + bytes(300_000)), "zip archive ends without its directory"),
-        (lambda file: file.write_bytes(b"\x80\x02" + bytes(300_000)), "pickle holds an operation that no pickle has"),
+        (lambda file: file.write_bytes(b"\x80\x02" + bytes(300_000)), "pickle contains an unknown operation"),
         (lambda file: file.write_bytes(b"\x80\x02\x8a\x0a" + bytes.fromhex("6cfc9c46f9206aa85019")), "in the middle"),
     ],
 )

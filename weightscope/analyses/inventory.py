@@ -99,15 +99,21 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         if self.alias or self.kind in (Kind.BUFFER, Kind.SCALE):
             return 0
         logical, stored = self.packing
-        # A packed weight stands for what is declared, also where it is packed otherwise than the config says.
-        return self.elements if logical == stored else self.tensors * logical
+        # A declared weight stands for its declared number, also where it is packed otherwise than the config says.
+        return self.elements * logical // stored if self._is_ratio else self.tensors * logical
 
     def weights_in(self, shape: tuple[int, ...] | None) -> int:
         """Logical weights of one member of that shape."""
         logical, stored = self.packing
         if self.alias or self.kind in (Kind.BUFFER, Kind.SCALE) or (shape is None and stored):
             return 0
-        return prod(shape or ()) if logical == stored else logical
+        return prod(shape or ()) * logical // stored if self._is_ratio else logical
+
+    @property
+    def _is_ratio(self) -> bool:
+        """Whether the packing holds for tensors of any size: each element is a weight, or no family declares them."""
+        logical, stored = self.packing
+        return bool(stored) and (self.inferred or logical == stored)
 
     @property
     def packed(self) -> bool:
@@ -372,7 +378,7 @@ def _check_kinds(kinds: int, where: Where) -> None:
         raise CheckpointError(
             f"over {MAX_KINDS:,} of its tensors' names are of no declared kind, and alike in nothing but numbers",
             where=where,
-            hint="is it a checkpoint? no model that is published has as many",
+            hint="check that this is a checkpoint: no published model has so many",
             code="malformed-header",
         )
 

@@ -188,7 +188,7 @@ def _endings(result: Result) -> Iterator[str]:
     """What to say of a pass that gives no logits."""
     if not result.has_logits and result.stages:
         stopped = "stopped there" if result.output is None else "has no head over a vocabulary"
-        yield f"No logits: the pass ends with {result.stages[-1].stage}, because it {stopped}."
+        yield f"No logits: the pass ended with {result.stages[-1].stage}, because it {stopped}."
 
 
 def _depth(model: Model) -> int:
@@ -202,7 +202,9 @@ def _expected_golden(wanted: Wanted) -> Golden | None:
     golden = read_golden(wanted.expect)
     if golden.image and not (wanted.images or wanted.pixels):
         option = "--pixels" if golden.image.endswith(".npz") else "--image"
-        raise UsageError("was recorded with an image", where=wanted.expect, hint=f"give {option} {golden.image}")
+        raise UsageError(
+            "was recorded with an image, and none was given", where=wanted.expect, hint=f"give {option} {golden.image}"
+        )
     return golden
 
 
@@ -250,7 +252,8 @@ def _prompt(
         prompt = with_images(prompt, places, tree.image_token, speller, tree.around)
     if expected and prompt.tokens != expected.tokens:
         raise UsageError(
-            f"{wanted.expect} was recorded on other tokens", hint="leave out --tokens and --prompt: it brings its own"
+            f"{wanted.expect} was recorded with other tokens",
+            hint="leave out --tokens and --prompt: the golden file has its own",
         )
     return prompt, speller
 

@@ -50,7 +50,9 @@ def plan_download(reference: Reference, variant: str | None = None) -> tuple[Dow
     """
     if isinstance(reference, Address):
         raise UsageError(
-            "only models on the Hub are downloaded", where=reference.shown, hint="fetch the files, and name them here"
+            "only models on the Hub can be downloaded",
+            where=reference.shown,
+            hint="download the files and give their path",
         )
     if cached := in_cache(reference, variant):
         folder, name = cached
@@ -109,8 +111,8 @@ def _hold_room(plan: Download) -> None:
     free = shutil.disk_usage(folder).free
     if plan.bytes > free:
         raise RemoteError(
-            f"has {plan.bytes:,} bytes to fetch, and the disk of the cache has {free:,} left",
-            where=plan.reference, hint="make room, or set HF_HOME to a larger disk",
+            f"has {plan.bytes:,} bytes to fetch, but the cache's disk has only {free:,} free",
+            where=plan.reference, hint="free some space, or set HF_HOME to a larger disk",
         )  # fmt: skip
 
 

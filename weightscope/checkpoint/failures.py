@@ -17,8 +17,8 @@ LOGIN = "set HF_TOKEN, or log in with `hf auth login`"
 # By the names that the client's errors have: what may pass, and what does not.
 UNREACHABLE = ("ConnectError", "ProxyError")
 LOST = {
-    "UnsupportedProtocol": "the server points to what is no web address",
-    "TooManyRedirects": "the server points from address to address without an end",
+    "UnsupportedProtocol": "the server redirects to something that is not a web address",
+    "TooManyRedirects": "the server redirects without end",
 }
 # What the Hub says in its header X-Error-Code, and what others say in their status.
 BY_CODE = {

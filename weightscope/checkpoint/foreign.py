@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 
 # The first pattern that a name fits says what it is.
 _KINDS = (
-    (r".*\.incomplete", "a download that stopped"),
-    (r".*\.(crdownload|part|partial|aria2|tmp)", "a download that stopped"),
+    (r".*\.incomplete", "an unfinished download"),
+    (r".*\.(crdownload|part|partial|aria2|tmp)", "an unfinished download"),
     (r"openvino_.*|.*\.ov\.(bin|xml)", "OpenVINO"),
     (r"tf_model\.h5|.*\.(h5|hdf5|keras)", "Keras or TensorFlow weights"),
     (r"model\.ckpt.*\.(index|meta)|.*\.ckpt\.data-.*|saved_model\.pb", "a TensorFlow checkpoint"),

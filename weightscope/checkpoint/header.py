@@ -12,7 +12,7 @@ from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Whe
 
 GIT_LFS = b"version https://git-lfs"
 # First bytes of formats that people keep under a weight file's name, what they are, and what to do.
-_UNPACK = "unpack it and name what is in it"
+_UNPACK = "unpack it and give the path of the file inside"
 FOREIGN = {
     b"GGUF": ("a GGUF file, which weightscope does not read", ""),
     b"\x89HDF": ("an HDF5 file (Keras or TensorFlow weights), which weightscope does not read", ""),
@@ -87,7 +87,10 @@ def _refuse_foreign(start: bytes, path: Where) -> None:
             raise NotImplementedByWeightscope(what, where=path, hint=hint)
     if start.lstrip().lower().startswith(HTML):
         raise CheckpointError(
-            "an HTML page, not weights", where=path, hint="the download failed, repeat it", code="malformed-header"
+            "an HTML page, not weights",
+            where=path,
+            hint="the download failed; download it again",
+            code="malformed-header",
         )
     if start.startswith(HTTP):
         line = start.splitlines()[0][:40].decode("ascii", "replace")
@@ -101,6 +104,6 @@ def _refuse_foreign(start: bytes, path: Where) -> None:
         raise CheckpointError(
             f"text, not weights: it begins with {start.strip()[:40].decode()!r}",
             where=path,
-            hint="the download failed, repeat it",
+            hint="the download failed; download it again",
             code="malformed-header",
         )

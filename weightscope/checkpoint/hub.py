@@ -168,4 +168,4 @@ def folder_of(reference: HubReference, listing: Listing) -> tuple[HubFolder, str
         return HubFolder(reference, listing, prefix, whole=False), file
     if any(other.startswith(f"{name}/") for other in listing.files):
         return HubFolder(reference, listing, name), ""
-    raise UsageError(f"holds no {name}", where=reference.title, hint="see the files on its page")
+    raise UsageError(f"has no file or folder {name}", where=reference.title, hint="see the files on its page")

@@ -118,7 +118,7 @@ def read_index(path: Path) -> Index:
         named = set(places.values())
     shards = sorted(named)
     if len(shards) > MAX_SHARDS:
-        raise _too_many(f"names {len(shards):,} shards; {MAX_SHARDS:,} are the most that are read", path)
+        raise _too_many(f"names {len(shards):,} shards; the limit is {MAX_SHARDS:,}", path)
     for shard in shards:
         _check_inside(shard, path)
     return Index(
@@ -160,11 +160,11 @@ def _places(content: bytes, path: Path) -> dict[str, str]:
     _refuse_repeated(content, places, path)
     if not places:
         raise CheckpointError(
-            "an index that names no tensor", where=path, hint="download it again", code="malformed-index"
+            "the index names no tensors", where=path, hint="download it again", code="malformed-index"
         )
     if len(longest := max(places, key=len)) > MAX_NAME:
         raise _too_many(
-            f"a tensor's name has {len(longest):,} characters, {longest[:60]!r}…; {MAX_NAME} are the most", path
+            f"a tensor's name has {len(longest):,} characters, {longest[:60]!r}…; the limit is {MAX_NAME}", path
         )
     spelled = {shard: _spelled(shard) for shard in set(places.values())}
     if any(shard != one for shard, one in spelled.items()):
@@ -191,9 +191,9 @@ def _content(path: Path) -> bytes:
         raise CheckpointError("an index that is not a regular file", where=path, code="malformed-index")
     if path.stat().st_size > MAX_INDEX:
         raise CheckpointError(
-            f"an index of over {MAX_INDEX:,} bytes is not read",
+            f"an index of over {MAX_INDEX:,} bytes, which is the limit",
             where=path,
-            hint="is it an index file?",
+            hint="check that it is an index file",
             code="malformed-index",
         )
     content = path.read_bytes()
@@ -248,7 +248,7 @@ def _refuse_repeated(content: bytes, places: dict[str, str], path: Path) -> None
 
 def _check_inside(shard: str, path: Path) -> None:
     if len(shard) > MAX_NAME:
-        raise _too_many(f"a shard's name has {len(shard):,} characters, {shard[:60]!r}…; {MAX_NAME} are the most", path)
+        raise _too_many(f"a shard's name has {len(shard):,} characters, {shard[:60]!r}…; the limit is {MAX_NAME}", path)
     steps_out = shard.startswith("/") or ".." in shard.split("/")
     if not shard or steps_out or "\\" in shard or "\0" in shard or ":" in shard:
         raise CheckpointError(

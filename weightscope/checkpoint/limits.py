@@ -14,7 +14,7 @@ MAX_SHARDS = 100_000
 # Bytes of all headers together; a tensor's entry takes some 110.
 MAX_HEADERS = 500_000_000
 
-HINT = "is it a checkpoint? no model that is published has as many"
+HINT = "check that this is a checkpoint: no published model has so many"
 
 
 class Taken:
@@ -33,9 +33,9 @@ class Taken:
         self._tensors += len(header.tensors)
         self._bytes += header.data_start
         if self._tensors > MAX_TENSORS:
-            raise too_many(f"with it the checkpoint has over {MAX_TENSORS:,} tensors", header.where)
+            raise too_many(f"this file brings the checkpoint to over {MAX_TENSORS:,} tensors", header.where)
         if self._bytes > MAX_HEADERS:
-            raise too_many(f"with it the headers take over {MAX_HEADERS:,} bytes", header.where)
+            raise too_many(f"this file brings all headers to over {MAX_HEADERS:,} bytes", header.where)
 
 
 def check_names(header: FileHeader) -> None:
@@ -46,7 +46,7 @@ def check_names(header: FileHeader) -> None:
     """
     if header.tensors and len(longest := max(header.tensors, key=len)) > MAX_NAME:
         raise too_many(
-            f"a tensor's name has {len(longest):,} characters, {longest[:60]!r}…; {MAX_NAME} are the most", header.where
+            f"a tensor's name has {len(longest):,} characters, {longest[:60]!r}…; the limit is {MAX_NAME}", header.where
         )
 
 

@@ -68,7 +68,7 @@ def list_files(reference: HubReference, wire: Wire) -> Listing:
         info = msgspec.json.decode(raw, type=_Info)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise RemoteError(
-            "the server describes no model there", where=reference.title, hint="is HF_ENDPOINT a Hub?"
+            "the server's answer does not describe a model", where=reference.title, hint="check HF_ENDPOINT"
         ) from None
     listing = Listing(_commit(info, reference), dict(_named(info, reference)))
     keep_listing(reference.repo, listing)
@@ -77,7 +77,7 @@ def list_files(reference: HubReference, wire: Wire) -> Listing:
 
 def _commit(info: _Info, reference: HubReference) -> str:
     if not is_hash(info.sha):
-        raise RemoteError("the server names a commit that is no hash", where=reference.title)
+        raise RemoteError("the server gives a commit that is not a hash", where=reference.title)
     if is_hash(reference.revision) and info.sha != reference.revision:
         raise RemoteError("the server answers with another commit", where=reference.title)
     return info.sha
@@ -93,7 +93,7 @@ def _named(info: _Info, reference: HubReference) -> Iterator[tuple[str, Entry]]:
         entry = file.entry
         if not (is_sha256(entry.etag) if file.lfs else is_hash(entry.etag)):
             where = f"{reference.title}/{file.rfilename}"
-            raise RemoteError("the server names its content by what is no hash", where=where)
+            raise RemoteError("the server gives a content hash that is not one", where=where)
         yield file.rfilename, entry
 
 

@@ -82,7 +82,7 @@ def locate_file(folder: Folder, name: str, variant: str | None = None) -> Locati
     """The same of one file of a folder, wherever that is."""
     where, suffix = folder.named(name), Path(name).suffix
     if variant:
-        raise UsageError("--variant chooses within a directory, and this is a file", where=where, hint="leave it out")
+        raise UsageError("--variant requires a directory, and this is a file", where=where, hint="leave it out")
     if name.endswith(".index.json") or re.search(r"\.index\.[\w-]+\.json$", name):
         return from_index(folder, name, alone=True)
     if suffix == ".json":
@@ -90,7 +90,7 @@ def locate_file(folder: Folder, name: str, variant: str | None = None) -> Locati
     held = format_by_name(name) or _format_by_bytes(folder, name)
     if not held:
         raise NotImplementedByWeightscope(
-            f"{suffix or 'a file without suffix'} is not read" + (f" ({what})" if (what := kind_of(name)) else ""),
+            f"unsupported file type {suffix or '(no suffix)'}" + (f" ({what})" if (what := kind_of(name)) else ""),
             where=where,
             hint="weightscope reads .safetensors, .bin, .pt, .pth, .ckpt, *.index.json and config.json",
         )
@@ -164,7 +164,7 @@ def locate_in(folder: Folder, variant: str | None = None) -> Location:
         chosen = msgspec.structs.replace(second, beside=(stale, *second.beside))
     elif first and second and not _is_adapter(second):
         what = second.index.path.name if second.index else ", ".join(p.name for p in second.weights)
-        note = f"{what} is here too; safetensors is read, as loaders do"
+        note = f"{what} is here too; safetensors is read, as in other loaders"
         other = (Beside(relation="other-format", name=what),) if second.complete else ()
         chosen = msgspec.structs.replace(chosen, notes=(*chosen.notes, note), beside=(*chosen.beside, *other))
     if not _is_adapter(chosen):
@@ -237,7 +237,7 @@ def _unless_single(folder: Folder, indexed: Location, single: str) -> Location:
     return Location(
         format=WEIGHT_SUFFIXES[Path(single).suffix],
         weights=(folder.path / single,),
-        notes=(f"{name} is here too; {single} is read, as loaders do",),
+        notes=(f"{name} is here too; {single} is read, as in other loaders",),
         beside=(Beside(relation="same-format" if indexed.complete else "left-index", name=name),),
     )
 
@@ -267,7 +267,7 @@ def _numbered(folder: Folder, names: list[str]) -> Location | None:
         format=WEIGHT_SUFFIXES[Path(sets[0].names[0]).suffix],
         weights=tuple(folder.path / n for n in sets[0].names),
         missing=sets[0].missing,
-        notes=("no index file: shards are told by their numbers",),
+        notes=("no index file: shards were found by their numbers",),
     )
 
 
@@ -275,9 +275,9 @@ def _only(folder: Folder, names: list[str]) -> Location:
     if len(names) > 1:
         shown = ", ".join(names[:4]) + (" …" if len(names) > 4 else "")
         raise CheckpointError(
-            f"holds {len(names)} weight files and nothing says which are meant ({shown})",
+            f"has {len(names)} weight files and no index that says which to read ({shown})",
             where=folder.where,
-            hint="name one of the files",
+            hint="give the path of one of them",
         )
     return Location(format=format_by_name(names[0]), weights=(folder.path / names[0],))
 
@@ -285,11 +285,11 @@ def _only(folder: Folder, names: list[str]) -> Location:
 def _without_weights(folder: Folder, names: list[str], config: Path | None, variant: str | None) -> Location:
     variants = sorted({v for n in names if (v := _variant_of(n))})
     if variant:
-        known = f"there are: {', '.join(variants)}" if variants else "it holds none"
-        raise UsageError(f"holds no variant {variant!r}", where=folder.where, hint=known)
+        known = f"the variants here are {', '.join(variants)}" if variants else "there are no variants here"
+        raise UsageError(f"there is no variant {variant!r}", where=folder.where, hint=known)
     if variants:
         raise CheckpointError(
-            f"holds only variants ({', '.join(variants)})",
+            f"has only variants ({', '.join(variants)})",
             where=folder.where,
             hint=f"choose with --variant {variants[0]}",
         )
@@ -297,21 +297,21 @@ def _without_weights(folder: Folder, names: list[str], config: Path | None, vari
         raise NotImplementedByWeightscope(
             "a diffusers pipeline of several models",
             where=folder.where,
-            hint="name one of its folders, such as its unet",
+            hint="give the folder of one model, such as unet",
         )
     others = named(names)
     if config:
         return Location(format="config", config=config)
     if others:
         raise NotImplementedByWeightscope(
-            f"no weights that weightscope reads: {others}",
+            f"no weights in a supported format: {others}",
             where=folder.where,
-            hint="name a directory that holds .safetensors or .bin files",
+            hint="give a directory with .safetensors or .bin files",
         )
     raise UsageError(
         "no weights and no config.json here",
         where=folder.where,
-        hint="name a directory that holds .safetensors or .bin files",
+        hint="give a directory with .safetensors or .bin files",
     )
 
 

@@ -20,7 +20,7 @@ LONG_TEXT = 1 << 16
 # Python hashes smaller integers to themselves, so that no choice of keys makes a dict slow.
 PLAIN_KEY = 1 << 60
 
-DAMAGED = "the file is damaged or was made to mislead: fetch or save it again"
+DAMAGED = "the file is damaged or was crafted to mislead: download or save it again"
 SAVE_AGAIN = "load it with torch, only if you trust its source, and save its state_dict alone, best as safetensors"
 
 
@@ -87,7 +87,7 @@ class Machine:
             self.fail(f"goes on for more than {MAX_BYTES:,} bytes")
         raise CheckpointError(
             f"ends in the middle of its pickle (after {self.end:,} bytes)",
-            where=self.where, hint="the file is incomplete: fetch or save it again", code="truncated-file",
+            where=self.where, hint="the file is incomplete: download or save it again", code="truncated-file",
         )  # fmt: skip
 
     def copying(self, count: int) -> None:
@@ -95,7 +95,7 @@ class Machine:
         self._copied += count
         self.spare -= count
         if self._copied > MAX_COPIED:
-            self.fail("copies its own parts again and again")
+            self.fail("multiplies its own contents")
 
     def line(self, limit: int = MAX_LINE) -> bytes:
         """The bytes up to the next line feed, which is passed over."""
@@ -136,7 +136,7 @@ class Machine:
     def call(self, target: object, arguments: object) -> object:
         """What calling an allowed name stands for."""
         if type(target) is not Global or type(arguments) is not tuple:
-            self.fail("calls what cannot be called")
+            self.fail("calls something that is not callable")
         if target.make is None or len(arguments) > MAX_ARGUMENTS:
             self.fail(f"calls {target.name} with {len(arguments):,} arguments")
         try:
@@ -153,7 +153,7 @@ class Machine:
     def build(self, target: object, state: object) -> None:
         """Give a state to what was just made; most states, as an OrderedDict's `_metadata`, say nothing of tensors."""
         if isinstance(target, Global | list | tuple | str | int):
-            self.fail("gives a state to what has none")
+            self.fail("sets the state of an object that has none")
         if self._set_state is not None:
             self._set_state(self, target, state)
 
@@ -166,7 +166,7 @@ class Machine:
     def put(self, target: object, items: list[object]) -> None:
         """Set the items, keys and values in turn, of a mapping."""
         if type(target) is not dict or len(items) % 2:
-            self.fail("sets items of what is not a mapping")
+            self.fail("sets items of something that is not a mapping")
         for i in range(0, len(items), 2):
             key = items[i]
             target[key if type(key) is str else self.key(key)] = items[i + 1]

@@ -200,7 +200,7 @@ def _appends(machine: Machine) -> None:
 
 def _extend(machine: Machine, target: object, items: list[object]) -> None:
     if type(target) is not list:
-        machine.fail("appends to what is not a list")
+        machine.fail("appends to something that is not a list")
     target.extend(items)
 
 
@@ -331,7 +331,7 @@ _OPERATIONS: dict[bytes, Operation] = {
     b"P": _refuse("refers to its tensors in text, as protocol 0 would, which loses them"), b"Q": _binpersid,
 }  # fmt: skip
 
-_UNKNOWN = _refuse("holds an operation that no pickle has")
+_UNKNOWN = _refuse("contains an unknown operation")
 OPERATIONS = [_OPERATIONS.get(bytes([code]), _UNKNOWN) for code in range(256)]
 
 # Bytes that an operation may leave behind, as CPython's allocator counts them; most push or place one reference.

@@ -67,7 +67,7 @@ def _make_sequence(machine: Machine, items: object = ()) -> object:
     if type(items) is dict:
         return []
     if not isinstance(items, list | tuple):
-        machine.fail("makes a collection of what is none")
+        machine.fail("builds a collection from something that is not one")
     return items
 
 

@@ -82,7 +82,7 @@ def _notes(saved: Saved) -> Iterator[str]:
         yield f"holds one tensor without a name; here it is called {LONE!r}"
     if saved.passed_over:
         what = ", ".join(f"{kind}{place}" for kind, place in saved.passed_over.items())
-        yield f"also holds {what}, which weightscope does not look at"
+        yield f"also holds {what}, which weightscope ignores"
 
 
 def _opener(first_bytes: bytes, path: Where) -> Callable[[Bytes, Where], Saved]:
@@ -99,7 +99,7 @@ def _opener(first_bytes: bytes, path: Where) -> Callable[[Bytes, Where], Saved]:
     raise CheckpointError(
         f"is not a file of torch.save: it begins with {first_bytes[:8]!r}",
         where=path,
-        hint="check that it is the file that was meant",
+        hint="check that this is the file you meant",
         code="malformed-header",
     )
 

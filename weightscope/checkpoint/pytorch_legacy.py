@@ -118,7 +118,7 @@ def _cut_short(key: str, where: Where) -> NoReturn:
     raise CheckpointError(
         f"ends within storage {key!r}",
         where=where,
-        hint="the file is incomplete: fetch or save it again",
+        hint="the file is incomplete: download or save it again",
         code="truncated-file",
     )
 

@@ -117,7 +117,7 @@ class Storages:
         kind, key, _, count, view = (*identity[1:], None)[:5]
         dtype = _storage_dtype(kind)
         if dtype is None or type(key) is not str or not _is_size(count):
-            machine.fail("describes a storage that cannot be")
+            machine.fail("describes an invalid storage")
         width = DTYPE_BITS[dtype] // 8
         storage = Storage(key=key, dtype=dtype, bytes=count * width)
         known = self.by_key.setdefault(key, storage)
@@ -131,7 +131,7 @@ class Storages:
 def _view(machine: Machine, storage: Storage, view: object, width: int) -> Storage:
     """A part of a storage as one of its own, which torch before 0.4 had."""
     if not isinstance(view, tuple) or len(view) != 3 or not _is_size(view[1]) or not _is_size(view[2]):
-        machine.fail("describes a storage that cannot be")
+        machine.fail("describes an invalid storage")
     skip, length = view[1] * width, view[2] * width
     if skip + length > storage.bytes:
         machine.fail(f"describes a part of storage {storage.key!r} that reaches beyond it")
@@ -148,10 +148,10 @@ def _is_size(value: object) -> TypeGuard[int]:
 
 def _sizes(machine: Machine, value: object) -> tuple[int, ...]:
     if type(value) is not tuple or len(value) > MAX_DIMENSIONS:
-        machine.fail("gives a tensor a shape that cannot be")
+        machine.fail("gives a tensor an invalid shape")
     for size in value:
         if type(size) is not int or not 0 <= size < MAX_SIZE:
-            machine.fail("gives a tensor a size or stride that cannot be")
+            machine.fail("gives a tensor an invalid size or stride")
     return value
 
 
@@ -159,7 +159,7 @@ def _tensor(
     machine: Machine, storage: object, offset: object, shape: object, strides: object, dtype: str | None, bits: object
 ) -> StoredTensor:
     if type(storage) is not Storage or type(offset) is not int or not 0 <= offset < MAX_SIZE:
-        machine.fail("makes a tensor of what is not a storage and an offset")
+        machine.fail("builds a tensor from something other than a storage and an offset")
     shape, strides = _sizes(machine, shape), _sizes(machine, strides)
     if len(shape) != len(strides):
         machine.fail(f"gives a tensor {len(shape)} sizes and {len(strides)} strides")
@@ -201,7 +201,7 @@ def _tensor_v3(
 
 def _parameter(machine: Machine, tensor: object, _grad: object, _hooks: object, _state: object = None) -> StoredTensor:
     if type(tensor) is not StoredTensor:
-        machine.fail("makes a parameter of what is not a tensor")
+        machine.fail("builds a parameter from something that is not a tensor")
     return tensor
 
 

@@ -43,7 +43,7 @@ def _wrapped(machine: Machine, tensor: object = None, _requires_grad: object = N
     if tensor is None:
         return _empty(machine)
     if type(tensor) is not StoredTensor:
-        machine.fail("makes a parameter of what is not a tensor")
+        machine.fail("builds a parameter from something that is not a tensor")
     return tensor
 
 

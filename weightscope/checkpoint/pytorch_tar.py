@@ -126,7 +126,7 @@ class _Section:
         """Raise: the archive ends too early."""
         raise CheckpointError(
             "ends within its tensors",
-            where=self.where, hint="the file is incomplete: fetch or save it again", code="truncated-file",
+            where=self.where, hint="the file is incomplete: download or save it again", code="truncated-file",
         )  # fmt: skip
 
 
@@ -143,7 +143,7 @@ def _storages(section: _Section) -> tuple[dict[int, Storage], dict[str, Block]]:
             case (int() as number, _, Global(name=name, dtype=str() as dtype)) if name.endswith("Storage"):
                 pass
             case _:
-                section.fail("describes a storage that cannot be")
+                section.fail("describes an invalid storage")
         (elements,) = section.numbers("<q")
         size = elements * (DTYPE_BITS[dtype] // 8)
         if elements < 0 or number in storages:
@@ -181,7 +181,7 @@ def _tensors(section: _Section, storages: dict[int, Storage]) -> dict[int, Store
         # Four bytes more are written than the number of dimensions takes.
         dimensions, _ = section.numbers("<ii")
         if not 0 <= dimensions <= MAX_DIMENSIONS:
-            section.fail("gives a tensor a shape that cannot be")
+            section.fail("gives a tensor an invalid shape")
         shape, strides = section.numbers(f"<{dimensions}q"), section.numbers(f"<{dimensions}q")
         (offset,) = section.numbers("<q")
         tensors[number] = tensor_of(machine, storages[storage], offset, shape, strides)
@@ -202,7 +202,7 @@ def _members(data: Bytes, where: Where) -> dict[str, tuple[int, int]]:
         if size is None or size > end - start:
             raise CheckpointError(
                 "ends within a member of its tar archive",
-                where=where, hint="the file is incomplete: fetch or save it again", code="truncated-file",
+                where=where, hint="the file is incomplete: download or save it again", code="truncated-file",
             )  # fmt: skip
         if kind not in (*PAX, *LONG_NAME):
             name = block[:100].rstrip(b"\0").decode("utf-8", "replace")

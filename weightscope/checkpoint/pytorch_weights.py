@@ -43,7 +43,7 @@ def find_weights(
 ) -> tuple[dict[str, StoredTensor], dict[str, int]]:
     """The tensors of the model by name, and how many others each top-level key holds.
 
-    `passed_over` names what else the file holds, for the message where it holds no tensors.
+    `passed_over` names what else the file holds, for the message where it contains no tensors.
 
     Raises:
         CheckpointError: no tensors, tensors without names, or two of the same name.
@@ -54,18 +54,18 @@ def find_weights(
     if id(top) not in holding:
         others = ", ".join(passed_over)
         _refuse(
-            "holds no tensors" + (f" that weightscope reads, only {others}" if others else ""),
+            "contains no tensors" + (f" that weightscope reads, only {others}" if others else ""),
             where,
-            "name the file with the model's weights",
+            "give the file with the model's weights",
         )
     if not isinstance(top, dict):
         count = _count(top, set())
         _refuse(f"holds a {type(top).__name__} of {count:,} tensors, which have no names", where, SAVE_AGAIN)
     if {"state", "param_groups"} <= top.keys():
-        _refuse("is an optimizer's state, which holds no weights", where, "name the file with the model's weights")
+        _refuse("is an optimizer's state, which holds no weights", where, "give the file with the model's weights")
     chosen = _choose(top, holding, where)
     if not chosen:
-        _refuse("holds tensors of a training loop only, no weights", where, "name the file with the model's weights")
+        _refuse("holds tensors of a training loop only, no weights", where, "give the file with the model's weights")
     seen: set[int] = set()
     tensors = _flatten(chosen, holding, seen, where)
     rest: dict[str, int] = {}
@@ -124,7 +124,7 @@ def _choose(top: dict[object, object], holding: set[int], where: Where) -> dict[
     mapping, met, outside = top, set[int](), True
     while True:
         if id(mapping) in met:
-            _refuse("nests its weights in themselves", where, SAVE_AGAIN)
+            _refuse("has a container that contains itself", where, SAVE_AGAIN)
         met.add(id(mapping))
         parts = _parts(mapping, holding)
         named = [key for key in WEIGHTS if isinstance(parts.get(key), dict)]
@@ -186,7 +186,7 @@ def _flatten(mapping: dict[object, object], holding: set[int], seen: set[int], w
                 _refuse(f"holds two tensors named {name!r}", where, "save them again", "duplicate-tensor")
             tensors[name] = value
         elif id(value) in seen:
-            _refuse(f"holds one container at several places, {name!r} among them", where, SAVE_AGAIN)
+            _refuse(f"has one container in several places, {name!r} among them", where, SAVE_AGAIN)
         else:
             levels.append((name + ".", _items(value)))
         if len(levels) > MAX_DEPTH or length > MAX_NAMES or len(tensors) > MAX_TENSORS:

@@ -172,7 +172,7 @@ def _directory_place(data: Bytes, where: Where) -> tuple[int, int, int]:
     if found < 0 or at + END.size > len(data):
         raise CheckpointError(
             "zip archive ends without its directory",
-            where=where, hint="the file is incomplete: fetch or save it again", code="truncated-file",
+            where=where, hint="the file is incomplete: download or save it again", code="truncated-file",
         )  # fmt: skip
     _, _, _, _, count, size, start, _ = END.unpack(data[at : at + END.size])
     limit, locator = at, at - LOCATOR64.size

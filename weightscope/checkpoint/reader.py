@@ -220,8 +220,8 @@ def _misnamed(header: FileHeader) -> Finding:
     return Finding(
         code="malformed-header",
         severity="warning",
-        message=f"{header.path.name} holds {header.format}, which its suffix does not say",
-        hint=f"loaders go by the suffix and fail; rename it to {header.path.with_suffix(suffix).name}",
+        message=f"{header.path.name} contains {header.format} data, which does not match its suffix",
+        hint=f"loaders use the suffix and fail; rename the file to {header.path.with_suffix(suffix).name}",
     )
 
 
@@ -231,9 +231,9 @@ def _duplicate(names: list[str], header: FileHeader, before: FileHeader) -> Find
     return Finding(
         code="duplicate-tensor",
         severity="error",
-        message=f"{header.path.name} repeats {tensors} that {before.path.name} holds: {shown}",
+        message=f"{header.path.name} contains {tensors} that {before.path.name} contains too: {shown}",
         tensors=tuple(summed(names)),
-        hint="a loader keeps whichever it reads last; re-save the checkpoint",
+        hint="loaders keep the one that they read last; save the checkpoint again",
     )
 
 
@@ -244,24 +244,24 @@ def _one_of(location: Location) -> Finding:
     return Finding(
         code="missing-shard",
         severity="warning",
-        message=f"{name} is shard {number:,} of {location.shards:,}: only its own tensors were looked at",
-        hint="name the directory to see the whole model",
+        message=f"{name} is shard {number:,} of {location.shards:,}: only its own tensors were read",
+        hint="give the directory to see the whole model",
     )
 
 
 def _missing(location: Location, folder: Folder) -> Finding:
     missing = location.missing
     stopped = [name for name in folder.names() if name.endswith(".incomplete")]
-    hint = "finish the download; until then, only what is here can be shown"
+    hint = "finish the download; until then only the files here can be shown"
     if stopped:
-        hint = f"{stopped[0]} is a download that stopped: {hint}"
+        hint = f"{stopped[0]} is an unfinished download: {hint}"
     source = f"{location.index.path.name} names" if location.index else "the file names count"
     total = len(missing) + len(location.weights)
     shown = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
     return Finding(
         code="missing-shard",
         severity="error",
-        message=f"{len(missing):,} of {total:,} shards that {source} are not here: {shown}",
+        message=f"{len(missing):,} of {total:,} shards that {source} are missing: {shown}",
         tensors=(),
         hint=hint,
     )

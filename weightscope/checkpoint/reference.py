@@ -84,7 +84,7 @@ def parse(text: str) -> Reference | None:
         return _hub(found)
     if kind == "file":
         path = unquote(text.partition("://")[2])
-        raise UsageError("a path needs no file://", where=text, hint=f"name it as {path}")
+        raise UsageError("file:// addresses are not supported", where=text, hint=f"give the path {path}")
     address = Address(url=text, scheme=kind)
     try:
         urlsplit(text)
@@ -96,7 +96,7 @@ def parse(text: str) -> Reference | None:
             raise UsageError(f"not a web address ({fault})", where=address.shown, hint="check the spelling")
         return _page(text) or address
     if "::" in text:
-        raise UsageError("a chain of addresses, and only single ones are read", where=address.shown)
+        raise UsageError("chained addresses (::) are not supported", where=address.shown)
     return address
 
 

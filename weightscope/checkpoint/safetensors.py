@@ -96,7 +96,7 @@ def decode_header(header: bytes, path: Where) -> tuple[dict[str, TensorEntry], d
     if not header.startswith(b"{"):
         _malformed(path, "the header is not a JSON object")
     if len(header) > UNCOUNTED and (values := _values(header)) > MAX_VALUES:
-        raise too_many(f"the header holds {values:,} values; {MAX_VALUES:,} are the most that are read", path)
+        raise too_many(f"the header holds {values:,} values; the limit is {MAX_VALUES:,}", path)
     body, metadata = _split_metadata(header)
     try:
         tensors = _entries.decode(body)
@@ -178,7 +178,7 @@ def _entry(name: str, value: Any, path: Where) -> TensorEntry:
         stated = [(key, field) for key, field in value if key in FIELDS]
         fields = dict(stated)
         if len(fields) != len(stated):
-            _malformed(path, f"tensor {name!r} states a field twice")
+            _malformed(path, f"tensor {name!r} has a field twice")
         if isinstance(fields["shape"], _Pairs):
             _malformed(path, f"tensor {name!r} has an object for a shape")
         return msgspec.convert({key: fields[key] for key in FIELDS}, TensorEntry)
@@ -223,7 +223,7 @@ def check_layout(tensors: dict[str, TensorEntry], data_bytes: int, path: Where, 
             code="truncated-file",
         )
     if end < data_bytes:
-        _malformed(path, f"{data_bytes - end:,} bytes after the last tensor belong to none")
+        _malformed(path, f"{data_bytes - end:,} bytes after the last tensor belong to no tensor")
 
 
 def _check_tiling(tensors: dict[str, TensorEntry], path: Where) -> int:

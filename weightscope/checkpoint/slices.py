@@ -85,10 +85,10 @@ def _size_of(path: Path) -> int:
         status = os.stat(path)
     except OSError:
         if path.is_symlink() and not path.exists():
-            raise CheckpointError("a link to a file that is not there", where=path, hint="download it again") from None
+            raise CheckpointError("a broken symbolic link", where=path, hint="download it again") from None
         raise
     if not stat.S_ISREG(status.st_mode):
-        raise CheckpointError("not a regular file", where=path, hint="is it the file that was meant?")
+        raise CheckpointError("not a regular file", where=path, hint="check that this is the file you meant")
     return status.st_size
 
 

@@ -24,7 +24,7 @@ MAX_SMALL = 200_000_000
 class StoreFolder:
     """A directory of a store, or the one that holds the file that was named."""
 
-    notes: tuple[str, ...] = ("in a store: only headers were fetched",)
+    notes: tuple[str, ...] = ("in a remote store: only headers were fetched",)
 
     def __init__(self, address: Address) -> None:
         self._where = address.shown
@@ -105,7 +105,7 @@ class StoreFolder:
         """A file's size, and what the store says names its content."""
         size, mark = _told(lambda: (self._store.info(place)["size"], str(self._store.ukey(place))), where)
         if not isinstance(size, int) or not 0 <= size <= MAX_SIZE:
-            raise RemoteError("the store does not tell its size", where=where, hint="download the file")
+            raise RemoteError("the store does not report the file's size", where=where, hint="download the file")
         return size, mark
 
     def _bytes(self, place: str, start: int, stop: int, where: Where) -> bytes:
@@ -152,5 +152,5 @@ def _told(call: Callable[[], T], where: Where, seconds: float | None = None) -> 
     except Exception as error:  # noqa: BLE001 - drivers raise what their makers chose
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise RemoteError(
-            f"cannot be read ({lines[0]})", where=where, hint="check the address and what you may do there"
+            f"cannot be read ({lines[0]})", where=where, hint="check the address and your permissions"
         ) from None

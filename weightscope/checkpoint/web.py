@@ -24,7 +24,7 @@ BESIDE = ("config.json", "hf_quant_config.json")
 class WebFolder:
     """The folder of one address; the file that was named is in it, and what is found to be beside it."""
 
-    notes: tuple[str, ...] = ("on the web: only its header was fetched",)
+    notes: tuple[str, ...] = ("at a web address: only the header was fetched",)
 
     def __init__(self, address: Address) -> None:
         self._base = urljoin(address.url, ".")
@@ -35,7 +35,7 @@ class WebFolder:
         if not usable or (not format_by_name(self.name) and self.name != "config.json"):
             raise NotImplementedByWeightscope(
                 "is not the address of a weight file", where=address.shown,
-                hint="name a .safetensors, .bin, .pt or .pth file or a config.json; of shards, each one",
+                hint="give a .safetensors, .bin, .pt or .pth file or a config.json; of shards, one at a time",
             )  # fmt: skip
         self.path = folder_for(self._base)
         self._wire = Wire()

@@ -37,7 +37,9 @@ def read_logits(path: Path) -> np.ndarray[Any, Any]:
             array = np.load(path, mmap_mode="r", allow_pickle=False, max_header_size=MAX_HEADER)
     # NumPy reads a header as Python, whose tokenizer, parser and numbers have errors of many kinds.
     except Exception as error:  # noqa: BLE001
-        raise UsageError(f"cannot be read as logits ({error})", where=path, hint="--save-logits writes them") from None
+        raise UsageError(
+            f"cannot be read as logits ({error})", where=path, hint="--save-logits writes such a file"
+        ) from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         raise UsageError("does not hold an array of numbers", where=path, hint="--save-logits writes one")
     return array

@@ -130,7 +130,7 @@ def read_golden(path: Path) -> Golden:
     if len(golden.tokens) > MAX_TOKENS:
         raise too_many_tokens(len(golden.tokens))
     if any(len(stage.fingerprint or ()) != MARKS for stage in golden.stages):
-        raise UsageError("is a golden file with broken fingerprints", where=path, hint="record it again")
+        raise UsageError("has damaged fingerprints", where=path, hint="record it again")
     return golden
 
 

@@ -171,7 +171,7 @@ def read_settings(directory: Path, known: Collection[str], kind_of: type[S]) -> 
         except (ValueError, RecursionError) as error:
             raise _unusable(error, path) from None
     raise CheckpointError(
-        "there is no preprocessor_config.json to prepare an image by",
+        "preprocessor_config.json is missing, which says how to prepare an image",
         where=directory,
         hint="fetch it from the model's repository",
         code="config-missing",
@@ -192,7 +192,7 @@ def _object(path: Path) -> Any:
 
 
 def _unusable(error: Exception, source: Path) -> CheckpointError:
-    return CheckpointError(f"says nothing that can be done ({error})", where=source, code="config-invalid")
+    return CheckpointError(f"has settings that cannot be used ({error})", where=source, code="config-invalid")
 
 
 def decode(

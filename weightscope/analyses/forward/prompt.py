@@ -56,13 +56,13 @@ def find_speller(directory: Path | None, *, text: str | None = None) -> tuple[Sp
         _check_text(text)
         if path is None or not path.is_file():
             raise UsageError(
-                "there is no tokenizer.json beside the weights to encode a prompt with",
+                "tokenizer.json is missing, which is needed to encode a prompt",
                 where=directory,
                 hint="fetch it from the model's repository, or give --tokens 1,2,3",
             )
         return Speller(path), ()
     if path is None or not path.is_file():
-        return None, ("There is no tokenizer.json: run on fixed token ids.",)
+        return None, ("There is no tokenizer.json, so fixed token ids were used.",)
     try:
         return Speller(path), ()
     except (WeightscopeError, OSError) as error:
@@ -72,7 +72,7 @@ def find_speller(directory: Path | None, *, text: str | None = None) -> tuple[Sp
 def without(error: WeightscopeError | OSError) -> str:
     """The note on a tokenizer that nobody asked for and that cannot be used."""
     what = error.what if isinstance(error, WeightscopeError) else f"it cannot be read ({error.strerror})"
-    return f"tokenizer.json: {what}: run without it."
+    return f"tokenizer.json was not used: {what}."
 
 
 def encoded(speller: Speller, text: str) -> tuple[int, ...]:

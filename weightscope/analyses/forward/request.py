@@ -73,7 +73,7 @@ def check_tokens(tree: Component, request: Request) -> None:
     positions = model.decoder.positions
     if positions and len(request.tokens) > (learned := positions.rows - positions.offset):
         raise UsageError(
-            f"{len(request.tokens):,} tokens are more than the {learned:,} learned positions",
+            f"{len(request.tokens):,} tokens exceed the {learned:,} learned positions",
             hint=f"give at most {learned:,}",
         )
     depth = model.decoder.depth
@@ -83,7 +83,7 @@ def check_tokens(tree: Component, request: Request) -> None:
 
 def too_many_tokens(count: int) -> UsageError:
     """More tokens than one pass takes."""
-    return UsageError(f"{count:,} tokens are more than the {MAX_TOKENS:,} that one pass takes", hint="give fewer")
+    return UsageError(f"{count:,} tokens exceed the limit of {MAX_TOKENS:,} for one pass", hint="give fewer")
 
 
 def images_of(tree: Component, request: Request) -> torch.Tensor | None:
@@ -97,7 +97,7 @@ def images_of(tree: Component, request: Request) -> torch.Tensor | None:
         if isinstance(tree, VisionEncoder):
             raise UsageError("a vision encoder needs an image")
         if isinstance(tree, VisionLanguage) and tree.image_token in request.tokens:
-            raise UsageError(f"token {tree.image_token} stands for an image, and no image was given")
+            raise UsageError(f"token {tree.image_token} stands for an image, but no image was given")
         return None
     if encoder is None:
         raise UsageError("this model does not take images")
@@ -158,7 +158,7 @@ def device_of(request: Request) -> torch.device:
     import torch
 
     if request.compute_dtype not in DTYPES:
-        raise UsageError(f"no compute dtype {request.compute_dtype!r}", hint=f"known are {', '.join(DTYPES)}")
+        raise UsageError(f"unknown compute dtype {request.compute_dtype!r}", hint=f"known are {', '.join(DTYPES)}")
     kind, _, number = request.device.partition(":")
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"

@@ -114,7 +114,7 @@ def refuse_unread(declaration: Declaration, inventory: Inventory) -> None:
         narrow = sorted(dtype for dtype, _ in group.counts if dtype and dtype not in FLOATS)
         if group.kind is Kind.WEIGHT and group.scheme is None and not group.inferred and narrow:
             raise CheckpointError(
-                f"{group.title} is stored in {narrow[0]}, and nothing says how its values are scaled",
+                f"{group.title} is stored in {narrow[0]}, but nothing says how its values are scaled",
                 where=declaration.config.source,
                 hint="restore quantization_config and the scales of the same export",
                 code="quantization-mismatch",
@@ -123,7 +123,7 @@ def refuse_unread(declaration: Declaration, inventory: Inventory) -> None:
         strange = sorted({dtype for dtype, _ in group.counts if dtype} - group.dtypes)
         if group.scheme is not None and group.dtypes and strange:
             raise CheckpointError(
-                f"{group.title} is stored in {strange[0]}, which {group.scheme.name} does not store there",
+                f"{group.title} is stored in {strange[0]}, which {group.scheme.name} does not use here",
                 where=declaration.config.source,
                 hint=f"it may be {', '.join(sorted(group.dtypes))}",
                 code="quantization-mismatch",

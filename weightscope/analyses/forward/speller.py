@@ -82,7 +82,7 @@ class Speller:
             seconds = sum(len(ids) for _, ids in part) / PAIRS_A_SECOND
             texts += self._ask("rows", [part], seconds, list[list[str]], MAX_TEXTS)
         if [len(row) for row in texts] != [len(ids) for _, ids in rows]:
-            raise self._error("the tokenizers library spells another number of tokens than it was asked for")
+            raise self._error("the tokenizers library returned the wrong number of texts")
         return texts
 
     def _send(self, name: str, arguments: Sequence[object], seconds: float) -> None:
@@ -99,7 +99,7 @@ class Speller:
                 self._loaded = True
             return msgspec.json.decode(self._child.receive(most), type=kind)
         except (ChildError, msgspec.DecodeError) as error:
-            what = "is no tokenizer" if not self._loaded else "cannot be used"
+            what = "is not a tokenizer" if not self._loaded else "cannot be used"
             raise self._error(f"{what} ({error})") from None
 
     def _error(self, what: str) -> CheckpointError:

@@ -40,6 +40,8 @@ class Stream:
         self._context = copy_context()
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="weightscope-reader")
         self._coming: dict[Part, Future[torch.Tensor]] = {}
+        # The last weight of which slabs were asked for and that has no rows of its own.
+        self._table: tuple[str, torch.Tensor] | None = None
         # Of the blocks: bytes of what is to be read, of what is read and was not asked for yet, and of the largest.
         self._waiting: dict[str, int] = {}
         self._ready: dict[str, int] = {}
@@ -53,6 +55,7 @@ class Stream:
     ) -> None:
         self._reader.shutdown(wait=True, cancel_futures=True)
         self._coming.clear()
+        self._table = None
 
     def has(self, name: str) -> bool:
         """Whether the checkpoint holds it."""
@@ -76,13 +79,19 @@ class Stream:
             return self._some(name, index)
         if scheme.rowwise:
             return as_used(scheme, name, lambda part: self._rows(scheme, name, part, index), self._vector)
-        return as_used(scheme, name, self._whole, self._vector)[index]
+        if not isinstance(index, slice):
+            return as_used(scheme, name, self._whole, self._vector)[index]
+        # Whoever asks for one slab asks for the others next; none of them can be had without the whole.
+        if self._table is None or self._table[0] != name:
+            self._table = (name, as_used(scheme, name, self._whole, self._vector))
+        return self._table[1][index]
 
     def ahead(self, names: Iterable[str], rows: slice | None = None) -> None:
         """Have these read while the caller computes."""
         for name, part in self._parts(names):
             scheme = self._schemes.of(name)
-            self._submit(part, rows if scheme is None or self._by_row(scheme, name, part) else None)
+            if self._table is None or self._table[0] != name:
+                self._submit(part, rows if scheme is None or self._by_row(scheme, name, part) else None)
 
     def next_block(self, names: Iterable[str]) -> None:
         """Have a block read ahead, each tensor when about as much of the block before it has been asked for.
@@ -164,7 +173,7 @@ def missing_tensor(name: str, slots: Iterable[Slot], checkpoint: Checkpoint) -> 
     slot = next((slot for slot in slots if name in slot.names()), None)
     shape = f" {list(map(int, slot.stored.shape))} ({slot.stored.parts[0][0]})" if slot else ""
     return CheckpointError(
-        f"the forward pass needs {name}{shape}, which is in no file",
+        f"the forward pass needs {name}{shape}, which is in none of the files",
         where=checkpoint.path,
         hint="`weightscope check` says what else is missing",
         code="missing-tensor",

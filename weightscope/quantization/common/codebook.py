@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from weightscope.quantization.common.bits import nibbles
+from weightscope.quantization.common.slabs import blank
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +36,7 @@ def look_up(
     pairs = nibbles(torch.arange(256, dtype=torch.uint8, device=codes.device)[:, None], high_first=high_first)
     # Two float32 side by side are one number of 64 bits, which is gathered faster than a row of two.
     table = values.float()[pairs.int()].contiguous().view(torch.int64).flatten()
-    out = torch.empty(2 * len(codes), dtype=torch.float32, device=codes.device)
+    out = blank((2 * len(codes),), codes.device)
     wide, scales = out.view(torch.int64), scales.float()
     half = block // 2
     step = max(SLAB // half, 1) * half

@@ -21,9 +21,9 @@ Shape = tuple[int, ...]
 def recognize(found: Found, shape: Shape | None, settings: Mapping[str, object]) -> Told | None:
     """Packed integers, packed 4-bit floats or int8; 8-bit floats tell the same under every method's name.
 
-    Of packed integers the columns' number is no shape of theirs, so that only a declared weight is told.
+    Of packed integers the columns' number is no shape of theirs: it is that of a declared weight, or what the settings
+    tell.
     """
-    del settings
     scale = found.get(".weight_scale")
     if scale is None:
         return None
@@ -33,8 +33,28 @@ def recognize(found: Found, shape: Shape | None, settings: Mapping[str, object])
     elif packed.dtype == "U8":
         told = _fp4(found, packed, scale)
     else:
-        told = _integers(found, packed, scale, shape) if shape is not None else None
+        declared = shape or _shape_of(packed, scale, settings)
+        told = _integers(found, packed, scale, declared) if declared else None
     return told if told and (shape is None or told.shape == shape) else None
+
+
+def _shape_of(packed: TensorEntry, scale: TensorEntry, settings: Mapping[str, object]) -> Shape | None:
+    """The shape of a weight that no family declares, where all groups of the settings have one width and size."""
+    groups = settings.get("config_groups")
+    listed = groups.values() if isinstance(groups, dict) else ()
+    weights = [
+        group["weights"] for group in listed if isinstance(group, dict) and isinstance(group.get("weights"), dict)
+    ]
+    told = {(repr(found.get("num_bits")), repr(found.get("group_size"))) for found in weights}
+    if len(told) != 1 or len(packed.shape) != 2:
+        return None
+    bits, size = weights[0].get("num_bits"), weights[0].get("group_size")
+    if type(bits) is not int or not 0 < bits <= 8:
+        return None
+    columns = packed.shape[1] * WORD // bits
+    if type(size) is int and size > 0 and len(scale.shape) == 2:
+        columns = min(columns, scale.shape[1] * size)
+    return packed.shape[0], columns
 
 
 def _plain(found: Found, scale: TensorEntry) -> Told | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from weightscope.quantization.common.slabs import blank
+
 if TYPE_CHECKING:
     import torch
 
@@ -28,7 +30,7 @@ def dequantize(
     import torch
 
     scales, zeros = scales.float(), zeros.float()
-    out = torch.empty((rows, scales.shape[1]), dtype=torch.float32, device=scales.device)
+    out = blank((rows, scales.shape[1]), scales.device)
     for start in range(0, rows, STEP):
         stop = min(start + STEP, rows)
         piece = out[start:stop]

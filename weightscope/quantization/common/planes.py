@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from weightscope.quantization.common.slabs import blank
+
 if TYPE_CHECKING:
     import torch
 
 
 def unpack_planes(packed: torch.Tensor, bits: int, planes: int, rows: int, *, high_first: bool) -> torch.Tensor:
     """Float32 codes [rows, C] of elements [⌈rows / planes⌉, C]; the first plane has the highest or lowest bits."""
-    import torch
-
-    out = torch.empty((rows, packed.shape[1]), dtype=torch.float32, device=packed.device)
+    out = blank((rows, packed.shape[1]), packed.device)
     shifts = [bits * plane for plane in range(planes)]
     for plane, shift in enumerate(shifts[::-1] if high_first else shifts):
         # The last planes may be cut short, or not be there at all.
