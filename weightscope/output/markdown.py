@@ -31,7 +31,7 @@ def to_markdown(document: Document) -> str:
     ]
     if document.facts:
         lines.append("")
-    lines += _table(document.table, exact=document.exact) if document.table.columns else []
+    lines += _table(document.table, exact=document.exact) if document.table.rows else []
     lines += ["", *(f"- {inline(note)}" for note in document.notes)] if document.notes else []
     if document.findings:
         lines += ["", *(_finding(finding) for finding in document.findings)]

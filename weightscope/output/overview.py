@@ -31,7 +31,7 @@ def overview_document(summaries: Sequence[Summary], *, exact: bool = False) -> D
             summary.model.reference,
             summary.model.family or summary.model.model_type or "unknown",
             summary.parameters.total,
-            summary.bytes,
+            summary.bytes or None,
             dtypes(summary),
             found(summary.findings) or "none",
         )
@@ -42,7 +42,8 @@ def overview_document(summaries: Sequence[Summary], *, exact: bool = False) -> D
     return Document(
         data=None,
         title=words.plural(len(summaries), "model"),
-        subtitle=f"{words.amount(total, exact=exact)} parameters · {words.size(size, exact=exact)}",
+        subtitle=f"{words.amount(total, exact=exact)} parameters"
+        + (f" · {words.size(size, exact=exact)}" if size else ""),
         facts=(),
         table=Table(columns=columns, rows=tuple(rows)),
         exact=exact,

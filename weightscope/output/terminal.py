@@ -19,10 +19,20 @@ def write_table(document: Document, stream: TextIO) -> None:
 
 def table_text(document: Document, stream: TextIO) -> str:
     """What `write_table` writes."""
+    text = _text(document, stream)
+    if _takes(stream, text):
+        return text
+    from weightscope.output.plain_text import document_in_ascii, in_ascii
+
+    # Laid out once more: a formula is longer in ASCII.
+    return in_ascii(_text(document_in_ascii(document), stream))
+
+
+def _text(document: Document, stream: TextIO) -> str:
     if _is_coloured(stream):
-        return _encodable(_in_colour(document, stream), stream)
+        return _in_colour(document, stream)
     lines = lay_out(document, _terminal_width() if stream.isatty() else _columns())
-    return _encodable("".join(f"{_plain(line)}\n" for line in lines), stream)
+    return "".join(f"{_plain(line)}\n" for line in lines)
 
 
 def _in_colour(document: Document, stream: TextIO) -> str:
@@ -63,11 +73,10 @@ def _plain(line: Line) -> str:
     return log_line("".join(span.text for span in line).rstrip())
 
 
-def _encodable(text: str, stream: TextIO) -> str:
+def _takes(stream: TextIO, text: str) -> bool:
+    """Whether the stream's encoding has all that is in the text."""
     try:
         text.encode(stream.encoding or "utf-8")
     except UnicodeEncodeError:
-        from weightscope.output.plain_text import in_ascii
-
-        return in_ascii(text)
-    return text
+        return False
+    return True

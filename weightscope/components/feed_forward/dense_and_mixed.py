@@ -60,7 +60,7 @@ class DenseAndMixed(Component, frozen=True, kw_only=True):
     @property
     def glance(self) -> str:
         mixed = self.experts
-        return f"{self.dense.glance} + {mixed.experts:,} experts of {mixed.expert.inner:,}, {mixed.chosen:,} a token"
+        return f"{self.dense.glance} + {mixed.experts:,} experts of {mixed.expert.inner:,}, {mixed.chosen:,} per token"
 
     def conflicts(self) -> Iterable[Conflict]:
         return more_than_there_are(self.experts.chosen, self.experts.experts)

@@ -173,7 +173,7 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        return f"{self.experts:,} experts of {self.expert.inner:,}, {self.chosen:,} a token"
+        return f"{self.experts:,} experts of {self.expert.inner:,}, {self.chosen:,} per token"
 
     def conflicts(self) -> Iterable[Conflict]:
         return more_than_there_are(self.chosen, self.experts)
