@@ -18,7 +18,7 @@ FIXTURES = ROOT / "fixtures"
 K_PROJ = """\
 model.layers.1.self_attn.k_proj.weight   k_proj · attention · layer 1
 
-Computes    k = rope(k_proj·x)   in 2 heads of 4, each for 3 of the queries
+Computes    k = rope(k_proj·x)   in 2 heads of 4, each shared by 3 query heads
 Within      o_proj·softmax(q·kᵀ/√4)·v
 Shape       [8, 24]   num_key_value_heads·head_dim × hidden_size
 Stored      BF16 in model-00002-of-00004.safetensors
@@ -29,7 +29,7 @@ Beside      q_proj  model.layers.1.self_attn.q_proj.weight
             o_proj  model.layers.1.self_attn.o_proj.weight
 After       post_attention_norm  model.layers.1.post_attention_layernorm.weight
 
-Rope turns 4 elements of a head in halves by position, theta 10000.
+RoPE rotates 4 dimensions of each head, pairing halves, theta 10000.
 """
 
 
@@ -66,8 +66,8 @@ def test_json(run: Any) -> None:
         ("gpt2", "h.1.attn.bias", "A buffer, not a learned weight: newer code computes it"),
         ("gpt2", "wte.weight", "Tied: also used as the head"),
         ("gpt2", "wpe.weight", "position_embedding[position]"),
-        ("deepseek-v3", "model.layers.1.mlp.gate.e_score_correction_bias", "s + router_bias decides which experts"),
-        ("deepseek-v3", "model.layers.1.mlp.gate.weight", "the best 2 of 4 experts, out of the best 1 of 2 groups"),
+        ("deepseek-v3", "model.layers.1.mlp.gate.e_score_correction_bias", "s + router_bias selects the experts"),
+        ("deepseek-v3", "model.layers.1.mlp.gate.weight", "the top 2 of 4 experts, from the top 1 of 2 groups"),
         (
             "deepseek-v3",
             "model.layers.0.self_attn.q_a_proj.weight_scale_inv",

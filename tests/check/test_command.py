@@ -27,7 +27,7 @@ fixtures/llama   ok · 2 notes
 info config-missing  generation_config.json is missing
      generation uses config.json and the library's defaults
 info config-missing  the tokenizer is missing
-     text prompts need one
+     it is needed for text prompts
 Checked 30 tensors, 25 rules.
 """
 MINI = """\
@@ -154,7 +154,7 @@ def test_json_is_short_for_its_format(run: Any) -> None:
 def test_the_same_hint_is_printed_once(run: Any) -> None:
     _, out, _ = run("fixtures/llama", "fixtures/mixtral")
     assert out.count("the tokenizer is missing") == 2
-    assert out.count("text prompts need one") == 1
+    assert out.count("it is needed for text prompts") == 1
 
 
 def test_findings_page_has_an_entry_a_code_in_the_same_order() -> None:

@@ -113,7 +113,7 @@ def test_a_near_namesake(plant: Any) -> None:
     finding, unexpected = model.findings()
     assert (finding.code, finding.tensors) == ("missing-tensor", ("backbone.embeddings.weight",))
     assert (unexpected.code, unexpected.tensors) == ("unexpected-tensor", ("backbone.embedding.weight",))
-    assert finding.hint.startswith("backbone.embedding.weight is stored and may be meant")
+    assert finding.hint.startswith("backbone.embedding.weight is stored and may be the same tensor")
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def test_kinds_of_names_that_nothing_declares(tmp_path: Path, kind: str, monkeyp
     monkeypatch.setattr("weightscope.analyses.inventory.MAX_KINDS", 3)
     assert open_model(path).summary().tensors.total == 4
     monkeypatch.setattr("weightscope.analyses.inventory.MAX_KINDS", 2)
-    assert refused(path, f"{path.name}: over 2 of its tensors' names") == "malformed-header"
+    assert refused(path, f"{path.name}: has over 2 different names of undeclared tensors") == "malformed-header"
 
 
 def test_members_of_an_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

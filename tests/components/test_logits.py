@@ -141,7 +141,13 @@ def test_yi_as_first_published(saved: Callable[[str], Path], tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("tokens", "said"), [([], "no tokens"), ([101], "not among the 101"), ([-1], "not among"), ([1] * 38, "37 learned")]
+    ("tokens", "said"),
+    [
+        ([], "no tokens"),
+        ([101], r"vocabulary \(0 to 100\)"),
+        ([-1], "outside the vocabulary"),
+        ([1] * 38, "37 learned"),
+    ],
 )
 def test_tokens_that_cannot_be_run(tokens: list[int], said: str, saved: Callable[[str], Path]) -> None:
     with pytest.raises(weightscope.WeightscopeError, match=said):

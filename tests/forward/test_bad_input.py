@@ -26,23 +26,23 @@ def fails(run: Run, *arguments: str | Path) -> str:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--tokens", "1,256"), "token 256 is not among the 256 of the vocabulary (0 to 255)"),
-        (("--tokens", "-1"), "token -1 is not among the 256 of the vocabulary (0 to 255)"),
+        (("--tokens", "1,256"), "token 256 is outside the vocabulary (0 to 255)"),
+        (("--tokens", "-1"), "token -1 is outside the vocabulary (0 to 255)"),
         (("--tokens", "1,two"), "--tokens: 'two' is not a token id; write --tokens 1,2,3"),
         (("--tokens", "9" * 50), "--tokens: '999999999999999999999999999999999999999 is not a token id"),
         (("--tokens", ","), "--tokens is empty; write --tokens 1,2,3"),
-        (("--prompt", ""), "an empty prompt; write something, or give --tokens"),
-        (("--prompt", "x"), "fixtures/llama: tokenizer.json is missing, which is needed to encode a prompt"),
+        (("--prompt", ""), "an empty prompt; give some text, or --tokens"),
+        (("--prompt", "x"), "fixtures/llama: tokenizer.json is missing; it is needed to encode a prompt"),
         (("--tokens", "1", "--prompt", "x"), "--tokens and --prompt are mutually exclusive"),
         (("--prompt-file", "nowhere.txt"), "nowhere.txt: cannot be read (No such file or directory)"),
         (("--stop-after", "3"), "there is no layer 3; layers are 0 to 2"),
         (("--stop-after", "1", "--save-logits", "x.npy"), "--stop-after leaves no logits to save or compare"),
-        (("--device", "tpu"), "no device 'tpu'; known are cpu, cuda, mps and auto"),
+        (("--device", "tpu"), "no device 'tpu'; use cpu, cuda, mps or auto"),
         (("--device", "cpu:1"), "no device 'cpu:1'"),
         (("--rtol", "-1", "--expect", "fixtures/none.npy"), "--rtol -1.0 is not a tolerance; give a number from 0 up"),
         (
             ("--image", "x.png"),
-            "fixtures/llama: preprocessor_config.json is missing, which says how to prepare an image",
+            "fixtures/llama: preprocessor_config.json is missing; it is needed to prepare an image",
         ),
         (("--expect", "nowhere.npy", "--tokens", "1"), "nowhere.npy: cannot be read as logits"),
     ],
@@ -205,9 +205,9 @@ def test_settings_that_the_pass_cannot_be_computed_with(tmp_path: Path, run: Run
     model = with_settings(tmp_path, "deepseek-v3", topk_group=50)
     said = fails(run, model, "--tokens", "1,2")
     assert said.startswith(
-        f"{model}/config.json: the pass cannot be computed with its settings (RuntimeError: selected"
+        f"{model}/config.json: the forward pass cannot be computed with these settings (RuntimeError: selected"
     )
-    assert said.endswith("; compare them with the model's own config.json")
+    assert said.endswith("; compare them with the original config.json")
 
 
 def test_more_experts_are_chosen_than_there_are(tmp_path: Path, run: Run) -> None:

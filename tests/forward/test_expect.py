@@ -197,7 +197,10 @@ def test_a_golden_file_of_a_pass_that_was_stopped(saved: Callable[[str], Path], 
     assert run("forward", saved("llama"), "--stop-after", "1", "--expect", golden)[0] == 0
     status, out, _ = run("forward", saved("llama"), "--expect", golden, "--format", "json")
     assert status == 1
-    assert "9 stages, the golden file 5: 'layer 2 attention' for 'the end'" in json.loads(out)["findings"][0]["message"]
+    assert (
+        "9 stages, the golden file 5; the first difference is 'layer 2 attention' instead of 'the end'"
+        in json.loads(out)["findings"][0]["message"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -332,7 +335,7 @@ STAGE = '[{"stage":"x","shape":[SHAPE],"rms":RMS,"absmax":1,"fingerprint":null}]
         ("tokens", f"[{10**30}]", "is not a golden file (Expected `int` <= 9223372036854775807"),
         ("tokens", "[-1]", "is not a golden file (Expected `int` >= 0"),
         ("tokens", f"[{'1,' * 300_000}1]", "300,001 tokens exceed the limit of 262,144 for one pass"),
-        ("tokens", "[99999999999]", "token 99999999999 is not among the 256 of the vocabulary"),
+        ("tokens", "[99999999999]", "token 99999999999 is outside the vocabulary (0 to 255)"),
         ("stages", STAGE.replace("SHAPE", str(10**30)), "is not a golden file (Expected `int` <= 9223372036854775807"),
         ("stages", STAGE.replace("RMS", "1e999"), "is not a golden file ("),
         ("stages", "[" * 100_000, "is not a golden file ("),

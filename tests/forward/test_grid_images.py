@@ -111,7 +111,7 @@ def test_every_tensor_of_the_eye_and_the_bridge_moves_the_logits(
         ({"pixel_values": pixels(), "image_grid_thw": [[1, 0, 6]]}, TOKENS, "an image has 1 to"),
         ({"pixel_values": pixels(), "image_grid_thw": [[1 << 40, 1 << 20, 6]]}, TOKENS, "an image has 1 to"),
         ({"pixel_values": pixels(), "image_grid_thw": [4, 6]}, TOKENS, "not [images, 3]"),
-        ({"pixel_values": pixels(), "image_grid_thw": GRIDS, "cu_seqlens": [1]}, TOKENS, "takes no cu_seqlens"),
+        ({"pixel_values": pixels(), "image_grid_thw": GRIDS, "cu_seqlens": [1]}, TOKENS, "does not take cu_seqlens"),
         ({}, [96, 1], "stands for a video"),
     ],
 )
@@ -124,7 +124,7 @@ def test_what_does_not_fit_is_said(
 
 
 def test_a_text_model_takes_no_grid(saved: Callable[[str], Path]) -> None:
-    with pytest.raises(UsageError, match="takes no image_grid_thw"):
+    with pytest.raises(UsageError, match="does not take image_grid_thw"):
         weightscope.open(saved("llama")).forward([1, 2], image_grid_thw=GRIDS)
 
 

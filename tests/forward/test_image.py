@@ -244,7 +244,7 @@ def test_files_that_are_too_large(tmp_path: Path) -> None:
         file.truncate(10**12)
     with pytest.raises(WeightscopeError, match="it is larger than 64,000,000 bytes"):
         read_image(tmp_path / "image.png", tmp_path)
-    with pytest.raises(WeightscopeError, match="it is no file"):
+    with pytest.raises(WeightscopeError, match="it is not a file"):
         read_image(Path("/dev/zero"), tmp_path)
     with (tmp_path / "preprocessor_config.json").open("wb") as file:
         file.truncate(10**12)

@@ -96,7 +96,7 @@ def test_a_golden_file_of_an_image_wants_it_again(llava: Path, run: Run, tmp_pat
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--tokens", "1,99,99,5"), "2 image tokens (id 99), and one image takes 1 or 16"),
+        (("--tokens", "1,99,99,5"), "the prompt has 2 image tokens (id 99), but one image takes 1 or 16"),
         (("--image", "nowhere.png"), "nowhere.png: cannot be read as an image"),
     ],
 )

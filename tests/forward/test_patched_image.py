@@ -141,7 +141,7 @@ def test_a_golden_file_of_images(seeing: Path, run: Run, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--tokens", "95,95,5"), "2 image tokens (id 95), and one image takes 1 or"),
+        (("--tokens", "95,95,5"), "the prompt has 2 image tokens (id 95), but one image takes 1 or"),
         (("--tokens", "96,5"), "stands for a video"),
         (("--pixels", "x.npz"), "--image and --pixels are mutually exclusive"),
     ],
@@ -178,7 +178,7 @@ HEADER = "{'descr': '<f4', 'fortran_order': False, 'shape': (%s,), }"
     [
         ({"a.npy": npy(HEADER % "1000000000000")}, "is shorter than its shape"),
         ({"a.npy": npy(HEADER % "-4")}, "is shorter than its shape"),
-        ({"a.npy": npy("{'descr': '|O', 'fortran_order': False, 'shape': (2,), }")}, "holds no numbers"),
+        ({"a.npy": npy("{'descr': '|O', 'fortran_order': False, 'shape': (2,), }")}, "does not contain numbers"),
         ({"a.npy": b"PK"}, "cannot be read as inputs"),
         ({f"{n}.npy": npy(HEADER % "0") for n in range(17)}, "the limit is 16"),
         ({"a.npy": npy(HEADER % "30000", bytes(120_000))}, "its arrays take over"),

@@ -314,8 +314,8 @@ def test_time_by_the_clock_ends_what_no_other_limit_does(with_tokenizer: Path, m
     [
         (("--tokens", ",".join(["1"] * 3_000_000)), "3,000,000 tokens exceed the limit of 262,144 for one pass"),
         (("--tokens", " ".join(["1"] * 300_000)), "300,000 tokens exceed the limit of 262,144 for one pass"),
-        (("--prompt", "x" * (MAX_PROMPT + 1)), "the prompt is longer than 4,000,000 bytes; give a page of it"),
-        (("--prompt", "x\udcff"), "the prompt is not UTF-8 text; write it in a file, and give --prompt-file"),
+        (("--prompt", "x" * (MAX_PROMPT + 1)), "the prompt is longer than 4,000,000 bytes; use a shorter prompt"),
+        (("--prompt", "x\udcff"), "the prompt is not UTF-8 text; save it as a UTF-8 file, and give --prompt-file"),
     ],
     ids=["tokens", "tokens-apart", "prompt", "surrogate"],
 )
@@ -329,4 +329,8 @@ def test_a_prompt_file_that_is_too_long(with_tokenizer: Path, run: Run, tmp_path
     with path.open("wb") as file:
         file.truncate(10**12)
     status, out, error = run("forward", with_tokenizer, "--prompt-file", path)
-    assert (status, out, error) == (2, "", f"weightscope: {path}: is longer than 4,000,000 bytes; give a page of it\n")
+    assert (status, out, error) == (
+        2,
+        "",
+        f"weightscope: {path}: is longer than 4,000,000 bytes; use a shorter prompt\n",
+    )

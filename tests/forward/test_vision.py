@@ -128,9 +128,9 @@ def test_every_tensor_matters_but_those_listed(saved: Callable[[str], Path], tmp
     ("tokens", "shape", "said"),
     [
         ([1, IMAGE, 5], None, "no image was given"),
-        ([1, 5], (1, 3, 28, 28), "0 image tokens .* of 16"),
+        ([1, 5], (1, 3, 28, 28), "0 image tokens .* need 16: 16 for each"),
         ([IMAGE] * 16, (1, 3, 35, 28), r"does not fit: the encoder takes \[3, 28, 28\]"),
-        ([IMAGE] * 16, (2, 3, 28, 28), "16 image tokens .* for 2 images of 16"),
+        ([IMAGE] * 16, (2, 3, 28, 28), "16 image tokens .* need 32: 16 for each"),
     ],
 )
 def test_images_that_do_not_fit(
@@ -142,7 +142,7 @@ def test_images_that_do_not_fit(
 
 
 def test_a_language_model_takes_no_image(saved: Callable[[str], Path]) -> None:
-    with pytest.raises(weightscope.WeightscopeError, match="takes no image"):
+    with pytest.raises(weightscope.WeightscopeError, match="does not take image"):
         weightscope.open(saved("llama")).forward([1], pixel_values=torch.zeros(1, 3, 28, 28))
 
 

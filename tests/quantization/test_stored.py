@@ -214,7 +214,7 @@ def test_quantized_weights_without_a_config_are_said_and_counted(
         ("bitsandbytes int8", {"quant_method": "gptq", "bits": 4}, "bitsandbytes int8, not gptq"),
         ("gptq", {"quant_method": "bitsandbytes", "load_in_4bit": True}, "GPTQ, not bitsandbytes"),
         ("fbgemm_fp8", {"quant_method": "fp8", "weight_block_size": [8, 8]},
-         "weight_scale beside them, but loaders look for weight_scale_inv"),
+         "stored with weight_scale, but loaders look for weight_scale_inv"),
     ],
 )  # fmt: skip
 def test_another_method_than_the_config_says(
@@ -242,7 +242,7 @@ def test_narrow_weights_without_scales_are_not_computed(
     model = weightscope.open(write(tmp_path, narrow, config))
     assert said(model) == [("quantization-mismatch", "error")]
     assert model.parameters.total == total
-    with pytest.raises(WeightscopeError, match="nothing says how its values are scaled"):
+    with pytest.raises(WeightscopeError, match="its scales are not known"):
         model.forward(TOKENS)
 
 
@@ -262,7 +262,7 @@ def test_all_scales_lost_is_one_fault(
     model = weightscope.open(write(tmp_path, packed, config | {"quantization_config": claimed}))
     assert said(model) == [("quantization-mismatch", "error")]
     assert model.parameters.total == total
-    with pytest.raises(WeightscopeError, match="nothing says how its values are scaled"):
+    with pytest.raises(WeightscopeError, match="its scales are not known"):
         model.forward(TOKENS)
 
 

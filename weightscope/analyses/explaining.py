@@ -227,15 +227,15 @@ def _notes(name: str, group: Group, slot: Slot | None, tying: Tying) -> Iterator
         return
     yield from slot.owner.notes(group.roles)
     if group.kind is Kind.BUFFER:
-        computed = "newer code computes it, and the pass does not read it"
-        yield f"A buffer, not a learned weight: {computed if slot.stored.optional else 'the pass reads it'}."
+        computed = "newer code computes it, so the forward pass does not read it"
+        yield f"A buffer, not a learned weight: {computed if slot.stored.optional else 'the forward pass reads it'}."
     yield from _quantized(group)
     if group.auxiliary:
         yield "Part of the auxiliary layers, which the main model does not use."
     if tying.tied and Role.TOKEN_EMBEDDING in group.roles:
         yield "Tied: also used as the head, logits = token_embedding·x."
     if _counted_elsewhere(name, tying):
-        yield "Tied: a copy of the embedding, counted there."
+        yield "Tied: a copy of the embedding; its parameters are counted there."
 
 
 def _quantized(group: Group) -> Iterator[str]:
@@ -245,7 +245,7 @@ def _quantized(group: Group) -> Iterator[str]:
     if group.scheme.formula:
         yield f"Dequantized: {group.scheme.formula}."
     if group.kind is Kind.SCALE:
-        yield f"A scale: together with the {group.scheme.name} tensor that it belongs to, it stands for one weight."
+        yield f"A scale of a weight quantized with {group.scheme.name}; it adds no parameters."
     elif group.packed:
         elements = group.packing[1] or next((prod(shape) for _, shape in group.counts), 0)
         yield (

@@ -83,7 +83,11 @@ def what_there_is(wanted: Filter, rows: Sequence[TensorRow]) -> tuple[str, ...]:
     empty = [_instead(part, rows) for part, count in counts if not count]
     if empty or not counts:
         return tuple(empty)
-    return ("Nothing fits all of these: " + ", ".join(f"{_said(part)} fits {count:,}" for part, count in counts) + ".",)
+    return (
+        "No tensor matches all filters: "
+        + ", ".join(f"{_said(part)} matches {count:,}" for part, count in counts)
+        + ".",
+    )
 
 
 def _instead(part: Filter, rows: Sequence[TensorRow]) -> str:
@@ -95,7 +99,7 @@ def _instead(part: Filter, rows: Sequence[TensorRow]) -> str:
         return f"No tensor has {_said(part)}. {_here('Roles', (role for row in rows for role in row.roles))}"
     if part.layers:
         layers = {row.layer for row in rows if row.layer is not None}
-        there = f"Layers are {spell(layers)}." if layers else "No tensor lies in a layer."
+        there = f"Layers are {spell(layers)}." if layers else "No tensor belongs to a layer."
         return f"No tensor has {_said(part)}. {there}"
     dtypes = [row.dtype for row in rows if row.dtype]
     return f"No tensor has {_said(part)}. {_here('Dtypes', dtypes)}"

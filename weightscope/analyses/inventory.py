@@ -384,7 +384,7 @@ def _inferred_groups(
 def _check_kinds(kinds: int, where: Where) -> None:
     if kinds > MAX_KINDS:
         raise CheckpointError(
-            f"over {MAX_KINDS:,} of its tensors' names are of no declared kind, and alike in nothing but numbers",
+            f"has over {MAX_KINDS:,} different names of undeclared tensors",
             where=where,
             hint="check that this is a checkpoint: no published model has so many",
             code="malformed-header",

@@ -22,7 +22,7 @@ def app_for(arguments: Sequence[str]) -> typer.Typer:
     named = [name for name in COMMANDS if name in arguments[:1]]
     app = typer.Typer(
         name="weightscope",
-        help="Look inside model checkpoints: what the tensors are, where the parameters live, whether they compute.",
+        help="Look inside model checkpoints: list tensors, count parameters, check weights, run a forward pass.",
         # Rich's help costs more to import than some commands take to run.
         rich_markup_mode=None,
         pretty_exceptions_enable=False,

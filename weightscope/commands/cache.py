@@ -9,7 +9,7 @@ from weightscope.output.write import Format, emit
 def cache(format: FormatOption = Format.TABLE, json: JsonOption = False, output: OutputOption = None) -> None:
     """List the models in the local Hugging Face cache.
 
-    With the size, family and parameters of each, and whether it is complete. HF_HOME and HF_HUB_CACHE set its place.
+    Shows the size, family and parameters of each, and whether it is complete. HF_HOME and HF_HUB_CACHE set its place.
 
     \b
     Examples:

@@ -50,20 +50,27 @@ def check(
         ),
     ] = None,
     fail_on: Annotated[
-        FailOn | None, typer.Option("--fail-on", help="The lowest severity that fails.  [default: error]")
+        FailOn | None, typer.Option("--fail-on", help="Fail on findings of this severity or higher.  [default: error]")
     ] = None,
     ignore: Annotated[
         list[str] | None,
-        typer.Option("--ignore", metavar="CODE[:PATTERN]", help="Ignore a code, everywhere or for matching tensors."),
+        typer.Option(
+            "--ignore",
+            metavar="CODE[:PATTERN]",
+            help="Ignore this code, or only for matching tensors; may be repeated.",
+        ),
     ] = None,
     values: Annotated[
-        bool | None, typer.Option("--values/--no-values", help="Read the data too: NaN, zeros, tied heads.")
+        bool | None, typer.Option("--values/--no-values", help="Read the values too: find NaN, zeros, untied heads.")
     ] = None,
     cache: Annotated[
-        bool, typer.Option("--cache", help="Check every model of the local Hugging Face cache, too.")
+        bool, typer.Option("--cache", help="Also check every model in the local Hugging Face cache.")
     ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Explain the code given instead of MODEL; without one, list all codes.")
+        bool,
+        typer.Option(
+            "--explain", help="Explain a finding code, given in place of MODEL; without a code, list all codes."
+        ),
     ] = False,
     quiet: QuietOption = False,
     format: Annotated[CheckFormat, typer.Option("--format", "-f", help="Output format.")] = CheckFormat.TABLE,
@@ -73,8 +80,8 @@ def check(
 ) -> None:
     """Check weights against config.json, for CI.
 
-    The exit code is 1 if findings reach --fail-on. Settings of a project go into [tool.weightscope] of
-    pyproject.toml, or weightscope.toml: fail-on, ignore, values.
+    The exit code is 1 if a finding is at or above --fail-on. Project settings (fail-on, ignore, values) go into
+    weightscope.toml, or into [tool.weightscope] of pyproject.toml.
 
     \b
     Examples:

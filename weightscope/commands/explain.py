@@ -24,7 +24,9 @@ def explain(
     model: ModelPath,
     tensor: Annotated[
         str,
-        typer.Argument(metavar="TENSOR", show_default=False, help="A name or part of one, a role, a pattern."),
+        typer.Argument(
+            metavar="TENSOR", show_default=False, help="A tensor name or the end of one, a role, or a pattern."
+        ),
     ],
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
@@ -33,7 +35,8 @@ def explain(
 ) -> None:
     """Explain a tensor: role, equation, shape, neighbours.
 
-    The root and .weight may be left out. Of several that match, the first is explained. A config.json alone is enough.
+    The prefix (model.) and .weight may be left out. If several tensors match, the first is explained. A config.json
+    alone is enough.
 
     \b
     Examples:

@@ -56,17 +56,19 @@ def forward(
     ] = None,
     image: Annotated[
         list[Path] | None,
-        typer.Option("--image", metavar=FILE, help="Image for a vision-language model; several with several --image."),
+        typer.Option("--image", metavar=FILE, help="Image for a vision-language model; may be repeated."),
     ] = None,
     pixels: Annotated[
         Path | None,
-        typer.Option("--pixels", metavar=FILE, help="Ready inputs: a .npz file, named as the model's processor does."),
+        typer.Option(
+            "--pixels", metavar=FILE, help="Preprocessed inputs: a .npz file with the arrays of the model's processor."
+        ),
     ] = None,
     device: Annotated[
         str, typer.Option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps, or auto (best available).")
     ] = "cpu",
     compute_dtype: Annotated[
-        ComputeDtype, typer.Option("--compute-dtype", help="Type to compute in.")
+        ComputeDtype, typer.Option("--compute-dtype", help="Dtype to compute in.")
     ] = ComputeDtype.FLOAT32,
     top_k: Annotated[
         int, typer.Option("--top-k", metavar="N", min=1, max=1000, help="Number of next tokens to show.")
@@ -80,7 +82,7 @@ def forward(
     ] = None,
     record: Annotated[
         Path | None,
-        typer.Option("--record", metavar=FILE, help="Write a golden file, to compare with later."),
+        typer.Option("--record", metavar=FILE, help="Write a golden file, for a later --expect."),
     ] = None,
     expect: Annotated[
         Path | None, typer.Option("--expect", metavar=FILE, help="Compare the pass with a .npy or golden .json file.")
@@ -97,7 +99,9 @@ def forward(
     compare: Annotated[
         Peer | None, typer.Option("--compare", help="Compare with an installed transformers, stage by stage.")
     ] = None,
-    fail_on: Annotated[FailOn, typer.Option("--fail-on", help="The lowest severity that fails.")] = FailOn.ERROR,
+    fail_on: Annotated[
+        FailOn, typer.Option("--fail-on", help="Fail on findings of this severity or higher.")
+    ] = FailOn.ERROR,
     download: Annotated[bool, typer.Option("--download", help="Download a remote model without asking.")] = False,
     stages: Annotated[bool, typer.Option("--stages", help="Show all stages, not only those that stand out.")] = False,
     quiet: QuietOption = False,
@@ -109,7 +113,7 @@ def forward(
     """Run a reference forward pass, layer by layer.
 
     Weights are read as they are needed, so the model may be larger than memory. Needs torch: weightscope-cli[forward].
-    Hub models are downloaded first, after confirmation. The exit code is 1 if findings reach --fail-on.
+    Hub models are downloaded first, after confirmation. The exit code is 1 if a finding is at or above --fail-on.
 
     \b
     Examples:

@@ -28,7 +28,7 @@ def inspect(
     models: ModelPaths,
     exact: ExactOption = False,
     values: Annotated[
-        bool, typer.Option("--values", help="Read the embedding and the head to see whether they are equal.")
+        bool, typer.Option("--values", help="Read the embedding and the head, and compare their values.")
     ] = False,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
@@ -37,7 +37,7 @@ def inspect(
 ) -> None:
     """Summarize a checkpoint: family, size, parameters, faults.
 
-    Only the headers of the files are read, so the size of the weights does not matter.
+    Reads only the headers of the files, so it is fast for models of any size.
 
     \b
     Examples:

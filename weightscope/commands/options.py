@@ -25,11 +25,11 @@ ModelPath = Annotated[str, typer.Argument(metavar="MODEL", show_default=False, h
 ModelPaths = Annotated[list[str], typer.Argument(metavar="MODEL...", show_default=False, help=MODEL_HELP)]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="Output format.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict alone.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the verdict.")]
 ExactOption = Annotated[bool, typer.Option("--exact", help="Show counts and bytes with all digits.")]
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the result to FILE.")]
 VariantOption = Annotated[
-    str | None, typer.Option("--variant", metavar="NAME", help="Read model.NAME.safetensors instead.")
+    str | None, typer.Option("--variant", metavar="NAME", help="Read the variant model.NAME.safetensors.")
 ]
 
 

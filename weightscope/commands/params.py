@@ -38,10 +38,10 @@ class By(StrEnum):
 
 def params(
     models: ModelPaths,
-    by: Annotated[By, typer.Option("--by", help="What to break the parameters down by.")] = By.COMPONENT,
+    by: Annotated[By, typer.Option("--by", help="Group the parameters by this.")] = By.COMPONENT,
     depth: Annotated[
         int | None,
-        typer.Option("--depth", metavar="N", min=1, help="With --by module: the first N words of paths only."),
+        typer.Option("--depth", metavar="N", min=1, help="With --by module: group by the first N parts of the names."),
     ] = None,
     exact: ExactOption = False,
     format: FormatOption = Format.TABLE,
@@ -51,7 +51,7 @@ def params(
 ) -> None:
     """Count parameters by component, role, layer, dtype or module.
 
-    A config.json alone is enough: it says what the architecture should hold.
+    A config.json alone is enough; the parameters are then computed from it.
 
     \b
     Examples:

@@ -40,17 +40,18 @@ class SortBy(StrEnum):
 
 
 RoleOption = Annotated[
-    list[str] | None, typer.Option("--role", metavar="ROLE", help="Only this role; may be repeated.")
+    list[str] | None, typer.Option("--role", metavar="ROLE", help="Show only this role; may be repeated.")
 ]
 LayerOption = Annotated[
-    list[str] | None, typer.Option("--layer", metavar="LAYER", help="Only this layer, or 3-7; may be repeated.")
+    list[str] | None,
+    typer.Option("--layer", metavar="LAYER", help="Show only this layer, or a range such as 3-7; may be repeated."),
 ]
 DtypeOption = Annotated[
-    list[str] | None, typer.Option("--dtype", metavar="DTYPE", help="Only this dtype; may be repeated.")
+    list[str] | None, typer.Option("--dtype", metavar="DTYPE", help="Show only this dtype; may be repeated.")
 ]
 SortOption = Annotated[
     SortBy | None,
-    typer.Option("--sort", help="Sort by this, the largest sizes first.  [default: order of the forward pass]"),
+    typer.Option("--sort", help="Sort by this; sizes from large to small.  [default: order of the forward pass]"),
 ]
 
 
@@ -60,7 +61,7 @@ def tensors(
         typer.Argument(
             metavar="MODEL... [PATTERN]",
             show_default=False,
-            help="Models (directory, weight file, org/name, …), then which names to show: * and ? as in file names, "
+            help="Models (directory, weight file, org/name, …), then a pattern of names: * and ? as in file names, "
             "{} or {0-3} for numbers.",
         ),
     ],
@@ -69,7 +70,8 @@ def tensors(
     dtype: DtypeOption = None,
     sort: SortOption = None,
     top: Annotated[
-        int | None, typer.Option("--top", metavar="N", min=1, help="Show the first N tensors, by default the largest.")
+        int | None,
+        typer.Option("--top", metavar="N", min=1, help="Show only the first N tensors; without --sort, the largest."),
     ] = None,
     expand: Annotated[
         bool, typer.Option("--expand", help="Show one row per tensor instead of folding layers and experts.")
@@ -82,7 +84,7 @@ def tensors(
 ) -> None:
     """List tensors: role, shape, dtype, size, file.
 
-    Tables fold tensors that differ only in their layer or expert number into one row; JSON and CSV list each.
+    Tables fold tensors that differ only in their layer or expert number into one row. JSON and CSV list every tensor.
 
     \b
     Examples:

@@ -35,7 +35,7 @@ def explanation(codes: Sequence[str]) -> Document:
     return Document(
         data={"schema_version": 1, "codes": [_data(code) for code in named]},
         title=codes[0] if codes else "Finding codes",
-        subtitle="" if codes else "weightscope check --explain CODE says more",
+        subtitle="" if codes else "for details: weightscope check --explain CODE",
         facts=tuple(_paragraphs(codes[0])) if codes else tuple(named.items()),
         table=Table(columns=(), rows=()),
         records=Table(columns=RECORDS, rows=tuple(named.items())),
@@ -72,4 +72,6 @@ def _paragraphs(code: str) -> Iterator[tuple[str, str]]:
 
 def _plain(text: str) -> str:
     plain = EMPHASIS.sub(lambda match: match[1] or match[2] or match[3], text).replace("`", "").strip()
-    return plain[:1].upper() + plain[1:]
+    first = plain.partition(" ")[0]
+    # A file's name such as config.json keeps its case.
+    return plain if "." in first.rstrip(".") else plain[:1].upper() + plain[1:]

@@ -64,7 +64,7 @@ def _why_unknown(summary: Summary) -> str:
     if summary.model.format == "index":
         return "an index gives names and total size, no shapes"
     if summary.files:
-        return "integers are stored, and nothing tells how many weights each of them holds"
+        return "packed integers; the number of weights in each is not known"
     return "no weight file was read"
 
 
@@ -75,7 +75,7 @@ def _counts(summary: Summary, *, exact: bool) -> Iterable[tuple[str, str]]:
         total += f"   {words.count(rest) if exact else words.short(rest)} without embeddings and head"
     yield "Parameters", total
     if parameters.active is None:
-        yield "Active", "unknown: no declaration says how many experts a token uses"
+        yield "Active", "unknown: the number of experts per token is not declared"
     elif parameters.active != parameters.total:
         yield "Active", f"{_both(parameters.active)}   used per token"
     if parameters.auxiliary:
@@ -137,7 +137,7 @@ def _embeddings(summary: Summary) -> str:
     return {
         "shared-storage": "tied: lm_head is the embedding's own storage",
         "equal-values": "tied: lm_head is stored too, identical to the embedding",
-        "declared": "tied (config.json)" + ("; lm_head is stored too, --values compares it" if head else ""),
+        "declared": "tied (config.json)" + ("; lm_head is stored too (compare with --values)" if head else ""),
         "untied": f"untied: lm_head is stored separately ({count})",
         "not-applicable": "",
     }[evidence]

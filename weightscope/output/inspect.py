@@ -34,13 +34,17 @@ def inspect_document(summary: Summary, *, exact: bool = False) -> Document:
 def _closing(summary: Summary) -> str:
     tensors, model = summary.tensors, summary.model
     if model.format == "config":
-        return "Counted from config.json alone: what the architecture should hold."
+        return "Counted from config.json alone; no weights were read."
     if not model.recognized:
         return f"{words.plural(tensors.total, 'tensor')}; roles marked ~ are guessed from names."
     text = f"{tensors.recognized:,} of {tensors.total:,} tensors recognized."
     serious = [finding for finding in summary.findings if finding.severity != "info"]
     if model.format == "index":
-        return f"{text} Names match config.json; an index has no shapes." if not serious else text
+        return (
+            f"{text} Names match config.json; shapes were not checked, because an index has none."
+            if not serious
+            else text
+        )
     return text if serious else f"{text} Names and shapes match config.json."
 
 

@@ -38,10 +38,10 @@ def read_logits(path: Path) -> np.ndarray[Any, Any]:
     # NumPy reads a header as Python, whose tokenizer, parser and numbers have errors of many kinds.
     except Exception as error:  # noqa: BLE001
         raise UsageError(
-            f"cannot be read as logits ({error})", where=path, hint="--save-logits writes such a file"
+            f"cannot be read as logits ({error})", where=path, hint="write one with --save-logits"
         ) from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-        raise UsageError("does not hold an array of numbers", where=path, hint="--save-logits writes one")
+        raise UsageError("does not hold an array of numbers", where=path, hint="write one with --save-logits")
     return array
 
 
@@ -114,8 +114,8 @@ def _other_logits(
     yield Finding(
         code="output-mismatch",
         severity="error",
-        message=f"logits differ by up to {largest:.3g}, most at position {position:,} for token {token:,};"
-        f" those expected have an rms of {size:.3g}",
+        message=f"logits differ by up to {largest:.3g}, most at position {position:,}, token {token:,};"
+        f" the RMS of the expected logits is {size:.3g}",
         expected=float(expected[position, token]),
         actual=float(actual[position, token]),
         hint="compare with a golden file (--record) of a correct pass: it names the first stage that differs",

@@ -82,7 +82,7 @@ class Golden(msgspec.Struct, frozen=True, kw_only=True):
             UsageError: the pass put out NaN or infinity, which nothing can be held against.
         """
         if not result.finite:
-            raise UsageError("a pass with NaN or infinity cannot be recorded", hint="see the findings")
+            raise UsageError("a pass with NaN or infinity cannot be recorded", hint="the findings say where")
         return cls(
             model_type=model_type,
             compute_dtype=result.compute_dtype,
@@ -119,14 +119,16 @@ def read_golden(path: Path) -> Golden:
         with path.open("rb") as file:
             raw = file.read(MAX_GOLDEN + 1)
         if len(raw) > MAX_GOLDEN:
-            raise UsageError(f"is larger than {MAX_GOLDEN:,} bytes", where=path, hint="--record writes less")
+            raise UsageError(
+                f"is larger than {MAX_GOLDEN:,} bytes", where=path, hint="files that --record writes are smaller"
+            )
         golden = msgspec.json.decode(raw, type=Golden)
     except OSError as error:
         raise UsageError(f"cannot be read ({error.strerror})", where=path, hint="check the path") from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"is not a golden file ({error})", where=path, hint="--record writes one") from None
+        raise UsageError(f"is not a golden file ({error})", where=path, hint="write one with --record") from None
     if golden.kind != KIND or golden.schema_version != 1:
-        raise UsageError("is not a golden file of this version", where=path, hint="--record writes one")
+        raise UsageError("is not a golden file of this version", where=path, hint="write one with --record")
     if len(golden.tokens) > MAX_TOKENS:
         raise too_many_tokens(len(golden.tokens))
     if any(len(stage.fingerprint or ()) != MARKS for stage in golden.stages):
@@ -179,7 +181,7 @@ def _other_stages(expected: list[str], found: list[str]) -> Finding:
     return Finding(
         code="output-mismatch",
         severity="error",
-        message=f"the pass has {len(found):,} stages, the golden file {len(expected):,}:"
-        f" {here!r:.80} for {there!r:.80}",
-        hint="the golden file is of another model, or of a pass that was stopped elsewhere",
+        message=f"the pass has {len(found):,} stages, the golden file {len(expected):,}; the first"
+        f" difference is {here!r:.80} instead of {there!r:.80}",
+        hint="the golden file is of another model, or of a pass that stopped at another layer",
     )

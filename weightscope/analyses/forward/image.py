@@ -74,7 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             return None
         colour = tuple(int(part * 255) for part in self.image_mean)
         if not all(0 <= part <= 255 for part in colour):
-            raise ValueError(f"a mean colour of {colour}")
+            raise ValueError(f"an image_mean of {colour}, which is not a colour")
         return colour
 
     @property
@@ -171,7 +171,7 @@ def read_settings(directory: Path, known: Collection[str], kind_of: type[S]) -> 
         except (ValueError, RecursionError) as error:
             raise _unusable(error, path) from None
     raise CheckpointError(
-        "preprocessor_config.json is missing, which says how to prepare an image",
+        "preprocessor_config.json is missing; it is needed to prepare an image",
         where=directory,
         hint="fetch it from the model's repository",
         code="config-missing",
@@ -214,7 +214,7 @@ def decode(
     try:
         there = path.stat().st_size
         if not path.is_file() or there > MAX_IMAGE:
-            what = f"it is larger than {MAX_IMAGE:,} bytes" if path.is_file() else "it is no file"
+            what = f"it is larger than {MAX_IMAGE:,} bytes" if path.is_file() else "it is not a file"
             raise _unreadable(what, path)
         child = Child("image", "PIL")
     except ImportError:
@@ -239,7 +239,7 @@ def decode(
             raise _unreadable(error, path) from None
     width, height = SIZE.unpack(answer[: SIZE.size])
     if SIZE.size + 3 * width * height != len(answer):
-        raise _unreadable("Pillow gives another number of pixels", path)
+        raise _unreadable("Pillow returned a different number of pixels", path)
     return np.frombuffer(answer, np.uint8, offset=SIZE.size).reshape(height, width, 3)
 
 

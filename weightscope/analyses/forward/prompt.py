@@ -56,7 +56,7 @@ def find_speller(directory: Path | None, *, text: str | None = None) -> tuple[Sp
         _check_text(text)
         if path is None or not path.is_file():
             raise UsageError(
-                "tokenizer.json is missing, which is needed to encode a prompt",
+                "tokenizer.json is missing; it is needed to encode a prompt",
                 where=directory,
                 hint="fetch it from the model's repository, or give --tokens 1,2,3",
             )
@@ -84,7 +84,7 @@ def encoded(speller: Speller, text: str) -> tuple[int, ...]:
     """
     ids = speller.encode(text)
     if not ids:
-        raise UsageError("the prompt gives no tokens", hint="write something longer")
+        raise UsageError("the prompt gives no tokens", hint="use a longer prompt")
     return ids
 
 
@@ -153,7 +153,7 @@ def with_images(
     if count != len(places):
         each = " or ".join(dict.fromkeys((f"{len(places):,}", f"{total:,}")))
         what = "one image takes" if len(places) == 1 else f"{len(places):,} images take"
-        raise UsageError(f"{count:,} image tokens (id {mark}), and {what} {each}")
+        raise UsageError(f"the prompt has {count:,} image tokens (id {mark}), but {what} {each}")
     wanted = iter(places)
     found: list[int] = []
     for token in tokens:
@@ -179,7 +179,7 @@ def read_text(path: Path) -> str:
 def _decoded(path: Path, file: BinaryIO) -> str:
     content = file.read(MAX_PROMPT + 1)
     if len(content) > MAX_PROMPT:
-        raise UsageError(f"is longer than {MAX_PROMPT:,} bytes", where=path, hint="give a page of it")
+        raise UsageError(f"is longer than {MAX_PROMPT:,} bytes", where=path, hint="use a shorter prompt")
     try:
         # Line ends as text files are read everywhere in Python.
         return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
@@ -189,10 +189,12 @@ def _decoded(path: Path, file: BinaryIO) -> str:
 
 def _check_text(text: str) -> None:
     if not text:
-        raise UsageError("an empty prompt", hint="write something, or give --tokens")
+        raise UsageError("an empty prompt", hint="give some text, or --tokens")
     try:
         size = len(text.encode("utf-8"))
     except UnicodeEncodeError:
-        raise UsageError("the prompt is not UTF-8 text", hint="write it in a file, and give --prompt-file") from None
+        raise UsageError(
+            "the prompt is not UTF-8 text", hint="save it as a UTF-8 file, and give --prompt-file"
+        ) from None
     if size > MAX_PROMPT:
-        raise UsageError(f"the prompt is longer than {MAX_PROMPT:,} bytes", hint="give a page of it")
+        raise UsageError(f"the prompt is longer than {MAX_PROMPT:,} bytes", hint="use a shorter prompt")

@@ -30,13 +30,13 @@ def read_inputs(path: Path) -> dict[str, np.ndarray[Any, Any]]:
             warnings.simplefilter("ignore")
             members = archive.infolist()
             if len(members) > MAX_ARRAYS:
-                raise ValueError(f"it holds {len(members):,} files; the limit is {MAX_ARRAYS}")
+                raise ValueError(f"it contains {len(members):,} files; the limit is {MAX_ARRAYS}")
             if sum(member.file_size for member in members) > MAX_BYTES:
                 raise ValueError(f"its arrays take over {MAX_BYTES:,} bytes")
             found = {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
     # zipfile and NumPy, which reads headers as Python, have errors of many kinds.
     except Exception as error:  # noqa: BLE001
-        hint = "numpy.savez writes such a file"
+        hint = "write one with numpy.savez"
         raise UsageError(f"cannot be read as inputs ({error})", where=path, hint=hint) from None
     return found
 
@@ -49,10 +49,10 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray[Any,
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
         if version not in headers:
-            raise ValueError(f"{member.filename!r:.80} is of version {version}")
+            raise ValueError(f"{member.filename!r:.80} has format version {version}")
         shape, fortran, dtype = headers[version](file, max_header_size=MAX_HEADER)
         if dtype.kind not in "fiub":
-            raise ValueError(f"{member.filename!r:.80} holds no numbers")
+            raise ValueError(f"{member.filename!r:.80} does not contain numbers")
         if min(shape, default=0) < 0 or prod(shape) * dtype.itemsize > member.file_size:
             raise ValueError(f"{member.filename!r:.80} is shorter than its shape {list(shape)!s:.80}")
         raw = file.read(prod(shape) * dtype.itemsize)

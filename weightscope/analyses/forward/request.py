@@ -69,7 +69,7 @@ def check_tokens(tree: Component, request: Request) -> None:
     image = tree.image_token if isinstance(tree, VisionLanguage | GridVisionLanguage) else None
     beyond = [token for token in request.tokens if not 0 <= token < rows and token != image]
     if beyond:
-        raise UsageError(f"token {beyond[0]} is not among the {rows:,} of the vocabulary (0 to {rows - 1:,})")
+        raise UsageError(f"token {beyond[0]} is outside the vocabulary (0 to {rows - 1:,})")
     positions = model.decoder.positions
     if positions and len(request.tokens) > (learned := positions.rows - positions.offset):
         raise UsageError(
@@ -91,7 +91,7 @@ def images_of(tree: Component, request: Request) -> torch.Tensor | None:
     if isinstance(tree, GridVisionLanguage):
         return None
     if request.inputs:
-        raise UsageError(f"this model takes no {next(iter(request.inputs))}")
+        raise UsageError(f"this model does not take {next(iter(request.inputs))}")
     encoder = next(find(tree, VisionEncoder), None)
     if request.pixel_values is None:
         if isinstance(tree, VisionEncoder):
@@ -114,10 +114,11 @@ def images_of(tree: Component, request: Request) -> torch.Tensor | None:
         places, wanted = request.tokens.count(tree.image_token), len(pixels) * tree.image_tokens
         if places != wanted:
             raise UsageError(
-                f"{places:,} image tokens (id {tree.image_token}) for {len(pixels):,} images of {tree.image_tokens:,}"
+                f"{places:,} image tokens (id {tree.image_token}), but the images "
+                f"need {wanted:,}: {tree.image_tokens:,} for each"
             )
     elif len(pixels) > 1:
-        raise UsageError("one image at a time")
+        raise UsageError("give one image only")
     return pixels
 
 
@@ -149,7 +150,7 @@ def positions_of(
     model = language_model(tree)
     table = model.decoder.positions if model else None
     if table and (positions.ndim > 1 or int(positions.max()) >= table.rows - table.offset):
-        raise UsageError(f"position_ids are not among the {table.rows - table.offset:,} learned positions")
+        raise UsageError(f"position_ids are outside the learned positions (0 to {table.rows - table.offset - 1:,})")
     return positions
 
 
@@ -158,12 +159,12 @@ def device_of(request: Request) -> torch.device:
     import torch
 
     if request.compute_dtype not in DTYPES:
-        raise UsageError(f"unknown compute dtype {request.compute_dtype!r}", hint=f"known are {', '.join(DTYPES)}")
+        raise UsageError(f"unknown compute dtype {request.compute_dtype!r}", hint=f"use {' or '.join(DTYPES)}")
     kind, _, number = request.device.partition(":")
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if kind not in ("cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
-        raise UsageError(f"no device {request.device!r}", hint="known are cpu, cuda, mps and auto")
+        raise UsageError(f"no device {request.device!r}", hint="use cpu, cuda, mps or auto")
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there[kind]:
         raise UsageError(f"no {kind} device on this machine", hint="use --device cpu or auto")

@@ -108,13 +108,13 @@ def refuse_unread(declaration: Declaration, inventory: Inventory) -> None:
         raise NotImplementedByWeightscope(
             f"{unread.title} is quantized ({unread.scheme.name}), which is not implemented",
             where=declaration.config.source,
-            hint="dequantize the model with the library that quantized it, and run that",
+            hint="dequantize the model with the library that quantized it, and run the result",
         )
     for group in inventory.groups:
         narrow = sorted(dtype for dtype, _ in group.counts if dtype and dtype not in FLOATS)
         if group.kind is Kind.WEIGHT and group.scheme is None and not group.inferred and narrow:
             raise CheckpointError(
-                f"{group.title} is stored in {narrow[0]}, but nothing says how its values are scaled",
+                f"{group.title} is stored in {narrow[0]}, but its scales are not known",
                 where=declaration.config.source,
                 hint="restore quantization_config and the scales of the same export",
                 code="quantization-mismatch",
@@ -139,8 +139,8 @@ def _computing(config: Config) -> Iterator[None]:
     except (RuntimeError, ArithmeticError, IndexError, ValueError) as error:
         why = (str(error).strip().splitlines() or [""])[0]
         raise config.error(
-            f"the pass cannot be computed with its settings ({type(error).__name__}: {why:.200})",
-            "compare them with the model's own config.json",
+            f"the forward pass cannot be computed with these settings ({type(error).__name__}: {why:.200})",
+            "compare them with the original config.json",
         ) from error
 
 

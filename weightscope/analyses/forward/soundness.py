@@ -55,7 +55,7 @@ def _broken(result: Result, non_finite: Callable[[Iterable[str]], list[str]]) ->
         tensors=tuple(sources or first.weights),
         hint="training diverged, or a conversion overflowed"
         if sources
-        else "the maths overflows: look at the magnitudes of the stages before it",
+        else "the computation overflows: look at the magnitudes of the stages before it",
     )
 
 
@@ -93,7 +93,7 @@ def _constant(result: Result) -> Iterator[Finding]:
             severity="error",
             message=f"the logits do not depend on the input: the output of {stage.stage} {what}",
             tensors=stage.weights,
-            hint="weights were never filled, or set to zero: `weightscope check --values` finds which",
+            hint="weights were never initialized, or are zero: `weightscope check --values` finds which",
         )
         return
 

@@ -219,5 +219,5 @@ def _wrong_count(subject: Subject) -> Iterator[Finding]:
             f"but the model has {parameters.total:,} parameters",
             expected=index.total_parameters,
             actual=parameters.total,
-            hint="tools count tied, packed and auxiliary weights differently, but none of these counts fits",
+            hint="with or without tied, packed and auxiliary weights, no count gives this number",
         )

@@ -114,7 +114,9 @@ def _remedy(names: list[str], near: dict[str, str]) -> str:
     if stored and stored[0].endswith("_orig"):
         return "torch's pruning was not made permanent: call prune.remove on each module, and save again"
     if stored:
-        return f"{summed(stored)[0]} is stored and may be meant; loaders need the exact name, so rename it"
+        return (
+            f"{summed(stored)[0]} is stored and may be the same tensor; rename it, because loaders need the exact name"
+        )
     return "loaders fill missing weights with random numbers; save or download the checkpoint again"
 
 

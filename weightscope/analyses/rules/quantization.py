@@ -101,10 +101,10 @@ def _left_over(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="quantization-mismatch",
             severity="error",
-            message=f"{listed(titles)}: beside a quantized weight, whose method does not store that",
+            message=f"{listed(titles)}: stored beside a quantized weight, but its method has no such tensor",
             tensors=tuple(titles),
             config=KEY,
-            hint="left by another method or other settings; what is right cannot be told: save the model again",
+            hint="left over from another method or other settings: save the model again",
         )
 
 
@@ -125,7 +125,7 @@ def _mismatch(declaration: Declaration, mismatch: Mismatch) -> Finding:
         )
     elif mismatch.fault == "other" and mismatch.wanted:
         message = (
-            f"{count} with {' and '.join(mismatch.beside)} beside them, but loaders look for "
+            f"{count} stored with {' and '.join(mismatch.beside)}, but loaders look for "
             f"{' and '.join(mismatch.wanted)} (config.json says {said})"
         )
         hint = "rename them if they mean the same, or " + RESTORE
@@ -178,9 +178,7 @@ def _narrow(subject: Subject) -> Iterator[Group]:
 def _unscaled(groups: list[Group], *, said: bool) -> Finding:
     dtypes = sorted({dtype for group in groups for dtype, _ in group.counts if dtype} - FLOATS)
     why = (
-        "and the scales that config.json announces are missing"
-        if said
-        else "and config.json has no quantization_config"
+        "and the scales that config.json requires are missing" if said else "and config.json has no quantization_config"
     )
     return Finding(
         code="quantization-mismatch",

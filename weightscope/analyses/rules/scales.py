@@ -42,8 +42,8 @@ def _finding(bounds: Bounds, fault: str, found: list[tuple[str, float]]) -> Find
     worst = max((value for _, value in found), key=abs)
     said = {
         "zero": "contain zeros",
-        "low": f"reach down to {min(value for _, value in found):.6g}; the least is {_limit(bounds.least)}",
-        "high": f"reach up to {worst:.6g}; the most is {_limit(bounds.most)}",
+        "low": f"go down to {min(value for _, value in found):.6g}; the minimum is {_limit(bounds.least)}",
+        "high": f"go up to {worst:.6g}; the maximum is {_limit(bounds.most)}",
     }[fault]
     return Finding(
         code="quantization-mismatch",

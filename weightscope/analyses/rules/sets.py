@@ -29,7 +29,7 @@ def other_weights(subject: Subject) -> Iterator[Finding]:
             yield Finding(
                 code="other-weights",
                 severity="info",
-                message=f"{item.name} is here too, the weights in another format; {read} was read",
+                message=f"the directory also has {item.name}, the weights in another format; {read} was read",
                 actual=[read, item.name],
                 hint="keep one of the two, unless older loaders need both",
             )
@@ -49,7 +49,7 @@ def _stale(item: Beside, read: str) -> Finding:
         severity="error",
         message=f"{item.name} is from another save, and its files are missing; {read} was read, which is complete",
         actual=[read, item.name],
-        hint="loaders follow the index and fail: delete it, or write it again from the files that are here",
+        hint="loaders follow the index and fail: delete it, or write it again from the existing files",
     )
 
 

@@ -43,7 +43,7 @@ def tokenizer_size(subject: Subject) -> Iterator[Finding]:
             code="config-missing",
             severity="info",
             message="the tokenizer is missing",
-            hint="text prompts need one",
+            hint="it is needed for text prompts",
         )
         return
     for found in highest_ids(directory):

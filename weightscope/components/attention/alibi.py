@@ -43,4 +43,4 @@ class Alibi(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def words(self) -> str:
         """What it is, a sentence for people."""
-        return "ALiBi takes from a score in proportion to the distance, each head at a rate of its own."
+        return "ALiBi subtracts slope · distance from each score; each head has its own slope."

@@ -35,4 +35,6 @@ class Axial(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def words(self) -> str:
         """What the rotation is, a sentence for people."""
-        return f"Rope turns {self.dim} elements of a head in halves by row and column, theta {self.theta:g}."
+        return (
+            f"RoPE rotates {self.dim} dimensions of each head by row and column, pairing halves, theta {self.theta:g}."
+        )

@@ -70,11 +70,11 @@ class Indexer(Component, frozen=True, kw_only=True):
         return f"Σ index_weight·{x} · relu(q·k/√{int(self.head_dim)}) over {int(self.heads)} heads"
 
     def terms(self) -> Mapping[Role, str]:
-        turned = f"the first {self.rope.dim} elements turned by position"
+        turned = f"the first {self.rope.dim} elements rotated by position"
         return {
             Role.INDEX_Q_PROJ: f"q = index_q_proj·c   in {int(self.heads)} heads of {int(self.head_dim)}, {turned}",
             Role.INDEX_K_PROJ: f"k = norm(index_k_proj·x)   {turned}",
-            Role.INDEX_WEIGHT: f"{self.equation()}: the best {int(self.keep)} positions are seen",
+            Role.INDEX_WEIGHT: f"{self.equation()}: only the top {int(self.keep)} positions are attended to",
         }
 
     def choose(self, x: torch.Tensor, latent: torch.Tensor, at: At) -> torch.Tensor | None:

@@ -105,14 +105,14 @@ class LatentAttention(Component, frozen=True, kw_only=True):
 
     def terms(self) -> Mapping[Role, str]:
         heads = f"in {int(self.heads)} heads"
-        by_position = " turned by position" if self.rope else ""
+        by_position = " rotated by position" if self.rope else ""
         turned = f"the last {int(self.rope_dim)} of each{by_position or ' beside r'}"
         return {
-            Role.Q_A_PROJ: f"c = norm(q_a_proj·x)   {int(self.q_rank or 0)} numbers for all queries",
+            Role.Q_A_PROJ: f"c = norm(q_a_proj·x)   the latent of the queries, of size {int(self.q_rank or 0)}",
             Role.Q_B_PROJ: f"q = q_b_proj·c   {heads} of {int(self.nope + self.rope_dim)}, {turned}",
             Role.Q_PROJ: f"q = q_proj·x   {heads} of {int(self.nope + self.rope_dim)}, {turned}",
-            Role.KV_A_PROJ: f"[l | r] = kv_a_proj·x   l = norm(l) is the latent of {int(self.kv_rank)} numbers; r,"
-            f"{f'{by_position},' if by_position else ''} is a part of every head's key",
+            Role.KV_A_PROJ: f"[l | r] = kv_a_proj·x   l = norm(l) is the latent, of size {int(self.kv_rank)}; r,"
+            f"{f'{by_position},' if by_position else ''} is part of the key of every head",
             Role.KV_B_PROJ: f"[k | v] = kv_b_proj·l   {heads}, keys of {int(self.nope)}, values of {int(self.v_dim)}",
             Role.O_PROJ: "o_proj·[heads side by side]",
         }

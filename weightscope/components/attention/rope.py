@@ -65,7 +65,7 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
         """What the rotation is, a sentence for people."""
         scaled = f", {self.scaling.words}" if self.scaling.words else ""
         pairs = "neighbours" if self.interleaved else "halves"
-        return f"Rope turns {self.dim} elements of a head in {pairs} by position, theta {self.theta:g}{scaled}."
+        return f"RoPE rotates {self.dim} dimensions of each head, pairing {pairs}, theta {self.theta:g}{scaled}."
 
     def _axes(self, pairs: int, axes: int) -> torch.Tensor:
         """Which axis each pair turns by, [dim/2]."""

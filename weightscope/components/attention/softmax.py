@@ -119,7 +119,7 @@ class Attention(Component, frozen=True, kw_only=True):
 
     def terms(self) -> Mapping[Role, str]:
         count, keys, size = int(self.heads.count), int(self.heads.keys), int(self.heads.size)
-        groups = f", each for {count // keys} of the queries" if 0 < keys < count else ""
+        groups = f", each shared by {count // keys} query heads" if 0 < keys < count else ""
         late = "(1 + late)·" if self.scores.temperature else ""
         of_keys = f"{keys} heads of {size}{groups}"
         return {
@@ -128,7 +128,7 @@ class Attention(Component, frozen=True, kw_only=True):
             Role.V_PROJ: f"v = {self._term(Role.V_PROJ)}   in {of_keys}",
             Role.O_PROJ: "o_proj·[heads side by side]",
             Role.ATTENTION_GATE: "sigmoid(attention_gate·x) multiplies the heads",
-            Role.SINK: "a score of each head that no position has: its share is given to none",
+            Role.SINK: "an extra score for each head in the softmax; its share of the output is dropped",
         }
 
     def notes(self, roles: Iterable[Role]) -> Iterable[str]:
@@ -136,7 +136,7 @@ class Attention(Component, frozen=True, kw_only=True):
         if self.positions and turned:
             yield self.positions.words
         if self.sees.words and turned:
-            yield f"A token sees: {self.sees.words}."
+            yield f"Attention mask: {self.sees.words}."
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, D] to [T, D]."""

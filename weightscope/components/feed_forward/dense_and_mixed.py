@@ -71,8 +71,8 @@ class DenseAndMixed(Component, frozen=True, kw_only=True):
 
     def terms(self) -> Mapping[Role, str]:
         return {
-            Role.ROUTER: "s = softmax(router·(router_scale ⊙ x / rms(x) / √width)): the best, weights adding up to 1",
-            Role.ROUTER_SCALE: "router_scale ⊙ x / rms(x) is what the router sees",
+            Role.ROUTER: "s = softmax(router·(router_scale ⊙ x / rms(x) / √width)): the top experts, weights sum to 1",
+            Role.ROUTER_SCALE: "router_scale ⊙ x / rms(x) is the input of the router",
             Role.EXPERT_SCALE: "each expert's weight · its expert_scale",
         }
 

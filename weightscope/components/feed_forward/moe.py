@@ -188,15 +188,15 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         return f"{gate}shared({x}) + {routed}" if self.shared else routed
 
     def terms(self) -> Mapping[Role, str]:
-        chosen = f"the best {int(self.chosen)} of {int(self.experts)} experts"
+        chosen = f"the top {int(self.chosen)} of {int(self.experts)} experts"
         if self.routing.groups > 1:
-            chosen += f", out of the best {self.routing.kept} of {self.routing.groups} groups"
-        weights = " that add up to 1" * self.routing.normalize
+            chosen += f", from the top {self.routing.kept} of {self.routing.groups} groups"
+        weights = " that sum to 1" * self.routing.normalize
         return {
             Role.ROUTER: f"s = {self.routing.score}(router·x): {chosen}, with weights{weights}",
-            Role.ROUTER_BIAS: "s + router_bias decides which experts, s alone how much of each",
-            Role.SHARED_GATE: "sigmoid(shared_gate·x) is how much of the shared experts",
-            Role.LATENT_DOWN_PROJ: f"what experts see is latent_down_proj·x, {int(self.latent or 0)} numbers",
+            Role.ROUTER_BIAS: "s + router_bias selects the experts; their weights come from s alone",
+            Role.SHARED_GATE: "sigmoid(shared_gate·x) scales the output of the shared experts",
+            Role.LATENT_DOWN_PROJ: f"the input of the experts is latent_down_proj·x, of size {int(self.latent or 0)}",
             Role.LATENT_UP_PROJ: "latent_up_proj·(the sum over the experts)",
         }
 

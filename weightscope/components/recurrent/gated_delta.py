@@ -80,9 +80,9 @@ class GatedDeltaNet(Component, frozen=True, kw_only=True):
             Role.CONVOLUTION: f"q, k, v = {self.activation}(conv(q, k, v)), each over {int(self.kernel)} tokens;"
             f" then q / (|q|·√{int(self.key_dim)}), k / |k|",
             Role.Z_PROJ: "z = z_proj·x",
-            Role.B_PROJ: "β = sigmoid(b_proj·x)   how much of an error a token corrects",
-            Role.A_PROJ: "g = −exp(A_log)·softplus(a_proj·x + dt_bias)   how much the memory fades",
-            Role.DT_BIAS: "added to each head's fading before softplus",
+            Role.B_PROJ: "β = sigmoid(b_proj·x)   the strength of the update",
+            Role.A_PROJ: "g = −exp(A_log)·softplus(a_proj·x + dt_bias)   the decay of the state",
+            Role.DT_BIAS: "added to the decay of each head before softplus",
             Role.A_LOG: "S = exp(g)·S,  S = S + k·(β·(v − k·S))ᵀ",
             Role.OUT_PROJ: "out_proj·[heads side by side]",
         }

@@ -74,10 +74,10 @@ class KimiDelta(Component, frozen=True, kw_only=True):
             Role.CONVOLUTION: f"q, k, v = {self.activation}(conv(q, k, v)), each over {int(self.kernel)} tokens;"
             f" then q / (|q|·√{int(self.head_dim)}), k / |k|",
             Role.F_A_PROJ: "f = f_a_proj·x",
-            Role.F_B_PROJ: "g = −exp(A_log)·softplus(f_b_proj·f + dt_bias)   how much each element fades",
-            Role.DT_BIAS: "added to the fading before softplus",
+            Role.F_B_PROJ: "g = −exp(A_log)·softplus(f_b_proj·f + dt_bias)   the decay of each element",
+            Role.DT_BIAS: "added to the decay before softplus",
             Role.A_LOG: "S = exp(g) ⊙ S,  S = S + k·(β·(v − k·S))ᵀ",
-            Role.B_PROJ: "β = sigmoid(b_proj·x)   how much of an error a token corrects",
+            Role.B_PROJ: "β = sigmoid(b_proj·x)   the strength of the update",
             Role.G_A_PROJ: "h = g_a_proj·x",
             Role.G_B_PROJ: "z = g_b_proj·h",
             Role.O_PROJ: "o_proj·[heads side by side]",

@@ -59,7 +59,7 @@ class PatchEmbedding(Component, frozen=True, kw_only=True):
     def terms(self) -> Mapping[Role, str]:
         patch = int(self.patch)
         return {
-            Role.CLASS_EMBEDDING: "the first vector, before those of the patches",
+            Role.CLASS_EMBEDDING: "the first vector, before the patches",
             Role.PATCH_EMBEDDING: f"patch_embedding ∗ pixels   a vector for each {patch} × {patch} pixels",
             Role.POSITION_EMBEDDING: "position_embedding[place] is added to each vector",
         }

@@ -54,7 +54,7 @@ class GridVisionLanguage(Component, frozen=True, kw_only=True):
             raise UsageError(f"token {self.video_token} stands for a video, which is not implemented")
         unknown = [name for name in inputs if name not in (PIXELS, GRIDS)]
         if unknown:
-            raise UsageError(f"this model takes no {unknown[0]}", hint=f"it takes {PIXELS} and {GRIDS}")
+            raise UsageError(f"this model does not take {unknown[0]}", hint=f"it takes {PIXELS} and {GRIDS}")
         places = tokens.count(self.image_token)
         if not inputs:
             if places:

@@ -75,7 +75,9 @@ class StretchedPositions(Component, frozen=True, kw_only=True):
         return f"{x} + position_embedding"
 
     def terms(self) -> Mapping[Role, str]:
-        return {Role.POSITION_EMBEDDING: "position_embedding[place], between the four nearest, is added to each patch"}
+        return {
+            Role.POSITION_EMBEDDING: "position_embedding, interpolated from the nearest four, is added to each patch"
+        }
 
     def of(self, grids: Sequence[Grid], merge: int, at: At) -> torch.Tensor:
         """The vectors [N, width] of all patches of these images."""
