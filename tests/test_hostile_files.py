@@ -118,7 +118,7 @@ def test_one_number_that_is_shown_two_billion_times(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(LLAMA))
     done = run_bounded(tmp_path, "check", "--values", tmp_path, "--format", "json")
     assert_cheap(done)
-    assert "8,589,934,592 bytes of values, all from 4" in done.out
+    assert "8,589,934,592 bytes of values, repeated from 4 stored bytes" in done.out
 
 
 CUT = """\

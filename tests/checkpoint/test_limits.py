@@ -109,7 +109,7 @@ def test_values_of_a_header_that_is_decoded_slowly(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(safetensors, "MAX_UNUSUAL", 8)
     assert len(read_safetensors(path).tensors) == 1
     monkeypatch.setattr(safetensors, "MAX_UNUSUAL", 7)
-    assert refused(path, "its 8 values are too many to say why") == "malformed-header"
+    assert refused(path, "its 8 values are too many to say where") == "malformed-header"
 
 
 @pytest.mark.parametrize("kind", ["file", "index"])

@@ -144,15 +144,15 @@ def replaced(name: str, old: bytes, new: bytes) -> bytes:
 
 MISLEADING = {
     "view beyond": (tar_of(tar_members([(8, 7, 3, 4)])), "reaches beyond"),
-    "view of nothing": (tar_of(tar_members([(8, 6, 0, 4)])), "cannot be"),
+    "view of nothing": (tar_of(tar_members([(8, 6, 0, 4)])), "an invalid part of a storage"),
     "negative view": (tar_of(tar_members([(8, 7, -1, 4)])), "reaches beyond"),
-    "tensor of nothing": (replaced("tensors", b"K\x08", b"K\x06"), "of a storage that is not there"),
+    "tensor of nothing": (replaced("tensors", b"K\x08", b"K\x06"), "whose storage is missing"),
     "shape": (replaced("tensors", struct.pack("<q", 3), struct.pack("<q", 4)), "reaches beyond"),
     "dimensions": (replaced("tensors", struct.pack("<ii", 2, 0), struct.pack("<ii", 65, 0)), "an invalid shape"),
     "elements": (replaced("storages", struct.pack("<q", 6), struct.pack("<q", -6)), "negative size"),
     "more elements": (replaced("storages", struct.pack("<q", 6), struct.pack("<q", 60)), "ends within its tensors"),
-    "count": (replaced("tensors", pickle.dumps(3, 2), pickle.dumps(-3, 2)), "no such number"),
-    "reference": (replaced("pickle", b"U\x013Q", b"U\x014Q"), "does not hold"),
+    "count": (replaced("tensors", pickle.dumps(3, 2), pickle.dumps(-3, 2)), "an invalid number of tensors"),
+    "reference": (replaced("pickle", b"U\x013Q", b"U\x014Q"), "does not contain"),
     "cut": (tar_of(tar_members())[:3000], "ends within"),
 }
 

@@ -84,7 +84,7 @@ def test_a_header_longer_than_the_guess(site: str, ws: Run, hub: Hub, tmp_path: 
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("absent/model.safetensors", "there is nothing at this address"),
+        ("absent/model.safetensors", "nothing was found at this address"),
         ("mini/model.safetensors.index.json", "is not the address of a weight file"),
         ("mini/", "is not the address of a weight file"),
         ("mini/model.gguf", "is not the address of a weight file"),
@@ -210,7 +210,7 @@ def test_only_headers_of_a_store_are_read(memory: Any, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("url", "error", "said"),
     [
-        ("memory://bucket/absent", RemoteError, "there is nothing at this address"),
+        ("memory://bucket/absent", RemoteError, "nothing was found at this address"),
         ("s3://bucket/model", UsageError, "no driver for s3 is installed"),
         ("nonsense://bucket/model", UsageError, "not an address that can be read"),
     ],
@@ -224,7 +224,7 @@ def test_a_store_that_does_not_answer(memory: Any, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(stores, "SECONDS", 0.3)
     monkeypatch.setattr(type(memory), "info", lambda *_, **__: time.sleep(30))
     start = time.monotonic()
-    with pytest.raises(RemoteError, match="there is no answer in time"):
+    with pytest.raises(RemoteError, match="no answer in time"):
         open_model("memory://bucket/llama")
     assert time.monotonic() - start < 15
 
@@ -253,9 +253,9 @@ def test_names_of_a_store_are_names(memory: Any, monkeypatch: pytest.MonkeyPatch
 
 def test_values_are_refused_with_what_to_do(memory: Any) -> None:
     model = open_model("memory://bucket/llama")
-    with pytest.raises(WeightscopeError, match="its values are not here; download the model first"):
+    with pytest.raises(WeightscopeError, match="only the header was fetched, not its values; download the model first"):
         model.tensors["model.norm.weight"].numpy()
-    with pytest.raises(WeightscopeError, match="its values are not here"):
+    with pytest.raises(WeightscopeError, match="only the header was fetched, not its values"):
         model.check(values=True)
 
 

@@ -282,11 +282,11 @@ def test_a_download_goes_on_where_it_broke_off(hub: Hub, home: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("then", "said"),
     [
-        (says(200, bytes(24_000_000)), "the download broke off, and the server cannot go on with it"),
-        (says(206, b"x", Content_Range="bytes 0-0/24000000"), "the server sends another part than it lists"),
+        (says(200, bytes(24_000_000)), "the download was interrupted, and the server cannot resume it"),
+        (says(206, b"x", Content_Range="bytes 0-0/24000000"), "the server sent a different part than it lists"),
         (
             says(206, b"x", Content_Range="bytes 10485760-23999999/25000000"),
-            "the server sends another part than it lists",
+            "the server sent a different part than it lists",
         ),
     ],
 )
@@ -313,7 +313,7 @@ def test_more_than_was_listed_is_not_taken(hub: Hub, home: Path, tmp_path: Path)
     large(hub, tmp_path)
     hub.fail("model.safetensors", floods(b"HTTP/1.1 200 OK\r\n"))
     done = python(TRY_LARGE, hub, home)
-    assert done.stdout == "org/large/model.safetensors: the server sends more than was asked for; try again later\n"
+    assert done.stdout == "org/large/model.safetensors: the server sent more data than requested; try again later\n"
     assert hub.sent < 20_000_000
     assert leftovers(home) == []
 

@@ -79,17 +79,17 @@ def described(hub: Hub, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        *(({"sha": sha}, "the server gives a commit that is not a hash") for sha in (
+        *(({"sha": sha}, "the server gave a commit that is not a hash") for sha in (
             "{outside}/.bashrc", "../../../../outside/x", "main", "a" * 39, "A" * 40, "a" * 41, "", "a" * 40 + "\n",
         )),
         *(({"name": name}, "the server lists a file outside of the repository") for name in (
             "../../../x", "/etc/x.json", "{outside}/x.json", "a/../../x.json", "..\\..\\x", "C:\\x", "c:x",
             "\\\\host\\x", "a\0b", "..",
         )),
-        *(({"blobId": blob}, "the server gives a content hash that is not one") for blob in (
+        *(({"blobId": blob}, "the server gave an invalid content hash") for blob in (
             "{outside}/x", "../../x", "", "a" * 64 + "/x",
         )),
-        *(({"sha256": sha}, "the server gives a content hash that is not one") for sha in (
+        *(({"sha256": sha}, "the server gave an invalid content hash") for sha in (
             "{outside}/x", "../../x", "a" * 40, "",
         )),
         *(({key: size}, "the server's answer does not describe a model") for key in ("size", "bytes") for size in (
@@ -114,7 +114,7 @@ def test_what_a_listing_says_has_its_shape(
 def test_another_commit_than_was_asked_for(ws: Run, hub: Hub) -> None:
     commit = hub.repos["org/llama"].refs["main"]
     hub.fail("/api/models/org/llama", answers(described(hub, sha="d" * 40)))
-    refused(ws("inspect", f"org/llama@{commit}"), "the server answers with another commit")
+    refused(ws("inspect", f"org/llama@{commit}"), "the server returned a different commit")
 
 
 def test_names_that_no_path_can_have_are_left_out(ws: Run, hub: Hub) -> None:
@@ -227,17 +227,17 @@ DIGITS = "9" * 5000
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (says(206, b"x", Content_Range=f"bytes 0-0/{DIGITS}"), "another part of the file"),
-        (says(206, b"x", Content_Range=f"bytes {DIGITS}-{DIGITS}/9"), "another part of the file"),
-        (says(206, b"x", Content_Range="bytes 0-0/-5"), "another part of the file"),
-        (says(206, b"x", Content_Range="bytes 0-0/9223372036854775808"), "another part of the file"),
-        (says(206, b"x"), "another part of the file"),
+        (says(206, b"x", Content_Range=f"bytes 0-0/{DIGITS}"), "a different part of the file"),
+        (says(206, b"x", Content_Range=f"bytes {DIGITS}-{DIGITS}/9"), "a different part of the file"),
+        (says(206, b"x", Content_Range="bytes 0-0/-5"), "a different part of the file"),
+        (says(206, b"x", Content_Range="bytes 0-0/9223372036854775808"), "a different part of the file"),
+        (says(206, b"x"), "a different part of the file"),
         (says(200, b"", Content_Length=DIGITS), ""),
         (says(200, b"", Content_Length="-1"), ""),
         (says(416, Content_Range=f"bytes */{DIGITS}"), "the server answers 416"),
         (says(416, Content_Range="bytes */7"), "the repository lists"),
         (says(304), "the server answers 304"),
-        (says(204), "another part of the file"),
+        (says(204), "a different part of the file"),
         (says(429, Retry_After=DIGITS), "the server answers 429"),
         (says(503, Retry_After="-1"), "the server answers 503 (4 times)"),
         (says(302, Location="http://[/x"), ""),

@@ -227,7 +227,7 @@ ABSENT = "no such path, and no such repository on the Hub, or it is private; che
         ("org/llama", {"gated": True}, "hf_wrong", "a gated model, and you have no access to it; accept its terms"),
         ("org/llama@v9", {}, None, "org/llama@v9: no such revision"),
         ("hf://org/llama/sub", {}, None, "org/llama: has no file or folder sub"),
-        ("hf://org", {}, None, "it is hf://org/name"),
+        ("hf://org", {}, None, "write hf://org/name or"),
         ("file:///tmp/x", {}, None, "file:// addresses are not supported"),
     ],
 )

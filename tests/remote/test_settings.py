@@ -34,9 +34,9 @@ def refused(done: subprocess.CompletedProcess[str], said: str) -> None:
         (f"http://{LONG}.example/x.safetensors", "no server has such a name"),
         (f"http://{'a.' * 200}example/x.safetensors", "no server has such a name"),
         ("http://a..b/x.safetensors", "no server has such a name"),
-        ("http://a b/x.safetensors", "it holds a space or a control character"),
+        ("http://a b/x.safetensors", "it contains a space or a control character"),
         ("http://h/x\n.safetensors", "not a web address"),
-        ("http://h/\x1b[2J.safetensors", "it holds a space or a control character"),
+        ("http://h/\x1b[2J.safetensors", "it contains a space or a control character"),
         ("https://user:secret@[/x", "not an address"),
         ("s3://[", "not an address"),
         ("memory://a::simplecache://b", "chained addresses (::)"),
@@ -75,16 +75,16 @@ def test_bytes_that_are_no_text(text: bytes, ws: Run) -> None:
         *((name, value, f"{name} is '{value}'; set it to whole seconds")
           for name in ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT")
           for value in ("abc", "-5", "1.5", "", "99999999999", "nan")),
-        *(("HF_ENDPOINT", value, "HF_ENDPOINT is no web address")
+        *(("HF_ENDPOINT", value, "HF_ENDPOINT is not a web address")
           for value in ("", "nonsense", "http://[", "ftp://h", "http://h:abc", f"http://{LONG}", "file:///etc")),
         ("HF_ENDPOINT", "http://127.0.0.1:9", "the server cannot be reached"),
         ("HF_HOME", "", "HF_HOME is empty"),
         ("HF_HUB_CACHE", "", "HF_HUB_CACHE is empty"),
         ("HF_HOME", "/dev/null/x", "the token cannot be read"),
-        ("HF_TOKEN", "hf_\x7f", "holds a character that cannot be sent"),
-        ("HF_TOKEN", "hf_é", "holds a character that cannot be sent"),
+        ("HF_TOKEN", "hf_\x7f", "contains a character that cannot be sent"),
+        ("HF_TOKEN", "hf_é", "contains a character that cannot be sent"),
         ("HF_TOKEN_PATH", "/", "the token cannot be read"),
-        ("HF_HUB_USER_AGENT_ORIGIN", "\x1b", "holds a character that cannot be sent"),
+        ("HF_HUB_USER_AGENT_ORIGIN", "\x1b", "contains a character that cannot be sent"),
         ("HTTP_PROXY", "nonsense://x", "the HTTP client cannot be set up"),
         ("HTTP_PROXY", "http://[", "the server cannot be reached"),
         ("SSL_CERT_FILE", "/nowhere", "SSL_CERT_FILE"),

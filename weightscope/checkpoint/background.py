@@ -86,4 +86,4 @@ def within(seconds: float, call: Callable[[], T], where: Where) -> T:
     except TimeoutError:
         if future.done():
             raise
-        raise RemoteError("there is no answer in time", where=where, hint="try again later") from None
+        raise RemoteError("no answer in time", where=where, hint="try again later") from None

@@ -141,6 +141,6 @@ class _Counting:
     def bar(self, received: float) -> None:
         """So many more."""
         if self.stop.is_set():
-            raise RemoteError("given up")
+            raise RemoteError("cancelled")
         with self._lock:
             self.received += int(received)

@@ -62,4 +62,4 @@ def require_here(*remote: str) -> None:
         CheckpointError: it names the file, and how to have it here.
     """
     for where in filter(None, remote):
-        raise CheckpointError("only the header was fetched, its values are not here", where=where, hint=DOWNLOAD)
+        raise CheckpointError("only the header was fetched, not its values", where=where, hint=DOWNLOAD)

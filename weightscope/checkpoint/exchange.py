@@ -84,7 +84,7 @@ class Exchange:
             RemoteError: none, or it was cut.
         """
         if self._is_cut.is_set():
-            raise RemoteError("given up")
+            raise RemoteError("cancelled")
         left = self._pace.end(self._received) - time.monotonic()
         if left <= 0:
             late = "the server sends too slowly" if self._answered else "the server does not answer in time"
@@ -127,7 +127,7 @@ class Exchange:
             self.socket = None
         self._received += len(data)
         if self._received > self._most:
-            raise RemoteError("the server sends more than was asked for")
+            raise RemoteError("the server sent more data than requested")
         self.left()
         return data
 
@@ -145,7 +145,7 @@ class Exchange:
         """Bound the body of an answer by what it should be; whoever reads it may expand nothing."""
         coded = response.headers.get("Content-Encoding", "identity").strip().lower() != "identity"
         if response.status_code < 300 and coded and response.request.method != "HEAD":
-            raise RemoteError("the server compresses what was asked for as it is", hint="download the file")
+            raise RemoteError("the server sent compressed data, although none was requested", hint="download the file")
         # Neither is needed, and reading them takes long where they are made for that.
         for name in ("Content-Encoding", "Content-Disposition"):
             response.headers.pop(name, None)

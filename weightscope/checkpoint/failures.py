@@ -33,7 +33,7 @@ BY_CODE = {
 BY_STATUS = {
     401: ("the server requires a login", f"check the spelling; for a private model of the Hub, {LOGIN}"),
     403: ("access is forbidden", f"check what your token allows, or {LOGIN}"),
-    404: ("there is nothing at this address", "check the spelling"),
+    404: ("nothing was found at this address", "check the spelling"),
 }
 
 
@@ -54,7 +54,7 @@ def transport(error: BaseException) -> str:
     kind = type(error).__name__
     if kind in UNREACHABLE:
         return f"the server cannot be reached ({str(error) or kind})"
-    return LOST.get(kind, "the server does not answer in time" if "Timeout" in kind else "the connection broke off")
+    return LOST.get(kind, "the server does not answer in time" if "Timeout" in kind else "the connection was lost")
 
 
 def is_unresolved(error: BaseException) -> bool:

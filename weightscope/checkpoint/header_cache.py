@@ -103,7 +103,7 @@ def write_copy(path: Path, content: bytes | bytearray, where: Where) -> Path:
         RemoteError: it cannot be.
     """
     if not write(path, content):
-        raise RemoteError("no copy of it can be written", where=where, hint=f"see whether {home()} can be written to")
+        raise RemoteError("a local copy cannot be written", where=where, hint=f"check that {home()} can be written to")
     return path
 
 

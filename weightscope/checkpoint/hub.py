@@ -93,7 +93,7 @@ class HubFolder:
             piece = self._wire.get(self._url(name), start, stop, where=where, headers=self._headers)
             if piece.size != entry.size:
                 raise RemoteError(
-                    f"the repository lists {entry.size:,} bytes, its server has {piece.size:,}", where=where
+                    f"the repository lists {entry.size:,} bytes, but its server has {piece.size:,}", where=where
                 )
             return same.checked(piece)
 
@@ -136,12 +136,14 @@ class HubFolder:
         entry, where, repo = self._files[name], self.named(name), self.reference.repo
         most = MAX_CONFIG if name == "config.json" else MAX_SMALL
         if entry.size > most:
-            raise RemoteError(f"has {entry.size:,} bytes, more than is fetched to look at", where=where)
+            raise RemoteError(f"has {entry.size:,} bytes, too many to fetch", where=where)
         content: bytes | bytearray | None = known_blob(repo, entry.etag, entry.size)
         if content is None:
             content = self._wire.all(self._url(name), entry.size, where=where, headers=self._headers)
         if len(content) != entry.size:
-            raise RemoteError(f"the repository lists {entry.size:,} bytes, and {len(content):,} came", where=where)
+            raise RemoteError(
+                f"the repository lists {entry.size:,} bytes, but {len(content):,} were received", where=where
+            )
         path = place(repo, self.listing.commit, self._prefix + name, entry.etag, content, where)
         name_commit(repo, self.reference.revision, self.listing.commit)
         return path

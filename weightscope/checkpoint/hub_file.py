@@ -38,7 +38,7 @@ def fetch(
     most = settings().MAX_HTTP_DOWNLOAD_SIZE
     if entry.size > most:
         raise RemoteError(
-            f"has {entry.size:,} bytes, and over HTTP come {most:,} at most", where=where, hint=f"hf download {repo}"
+            f"has {entry.size:,} bytes; the limit over HTTP is {most:,}", where=where, hint=f"hf download {repo}"
         )
     # The client that huggingface_hub will use.
     shared(HOOKS)
@@ -119,14 +119,14 @@ class _Listed:
             if said is None or tuple(map(int, said.groups())) != (start, size - 1, size):
                 raise _other("part")
         elif start:
-            raise RemoteError("the download broke off, and the server cannot go on with it")
+            raise RemoteError("the download was interrupted, and the server cannot resume it")
         elif response.headers.get("Content-Length", str(size)) != str(size) or "Content-Range" in response.headers:
             raise _other("size")
         return size - start
 
 
 def _other(what: str) -> RemoteError:
-    return RemoteError(f"the server sends another {what} than it lists", hint="try again")
+    return RemoteError(f"the server sent a different {what} than it lists", hint="try again")
 
 
 def _unless_ours(_: logging.LogRecord) -> bool:

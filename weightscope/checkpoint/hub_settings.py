@@ -33,7 +33,7 @@ def settings() -> Any:
             raise UsageError(f"{name} is empty", hint="set it to a folder, or unset it")
     endpoint = os.environ.get("HF_ENDPOINT")
     if endpoint is not None and (wrong := web_fault(endpoint)):
-        raise UsageError(f"HF_ENDPOINT is no web address ({wrong})", hint="it is https://huggingface.co if unset")
+        raise UsageError(f"HF_ENDPOINT is not a web address ({wrong})", hint="the default is https://huggingface.co")
     try:
         from huggingface_hub import constants
     except ValueError as error:
@@ -50,7 +50,7 @@ def web_fault(url: str) -> str:
         return str(error)
     faults = {
         "it does not begin with http:// or https://": parts.scheme not in ("http", "https"),
-        "it holds a space or a control character": " " in url or not url.isprintable(),
+        "it contains a space or a control character": " " in url or not url.isprintable(),
         "it names no server": not host,
         "no server has such a name": not _is_host(host),
     }

@@ -77,9 +77,9 @@ def list_files(reference: HubReference, wire: Wire) -> Listing:
 
 def _commit(info: _Info, reference: HubReference) -> str:
     if not is_hash(info.sha):
-        raise RemoteError("the server gives a commit that is not a hash", where=reference.title)
+        raise RemoteError("the server gave a commit that is not a hash", where=reference.title)
     if is_hash(reference.revision) and info.sha != reference.revision:
-        raise RemoteError("the server answers with another commit", where=reference.title)
+        raise RemoteError("the server returned a different commit", where=reference.title)
     return info.sha
 
 
@@ -93,7 +93,7 @@ def _named(info: _Info, reference: HubReference) -> Iterator[tuple[str, Entry]]:
         entry = file.entry
         if not (is_sha256(entry.etag) if file.lfs else is_hash(entry.etag)):
             where = f"{reference.title}/{file.rfilename}"
-            raise RemoteError("the server gives a content hash that is not one", where=where)
+            raise RemoteError("the server gave an invalid content hash", where=where)
         yield file.rfilename, entry
 
 
@@ -118,6 +118,6 @@ def headers() -> dict[str, str]:
         made["authorization"] = f"Bearer {token}"
     if not all(value.isascii() and value.isprintable() for value in made.values()):
         raise UsageError(
-            "the token, or HF_HUB_USER_AGENT_ORIGIN, holds a character that cannot be sent", hint="see HF_TOKEN"
+            "the token, or HF_HUB_USER_AGENT_ORIGIN, contains a character that cannot be sent", hint="see HF_TOKEN"
         )
     return made

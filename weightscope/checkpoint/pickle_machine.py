@@ -84,7 +84,7 @@ class Machine:
     def cut_short(self) -> NoReturn:
         """Raise: the file ends too early."""
         if self.end < len(self.data):
-            self.fail(f"goes on for more than {MAX_BYTES:,} bytes")
+            self.fail(f"is longer than {MAX_BYTES:,} bytes")
         raise CheckpointError(
             f"ends in the middle of its pickle (after {self.end:,} bytes)",
             where=self.where, hint="the file is incomplete: download or save it again", code="truncated-file",
@@ -95,7 +95,7 @@ class Machine:
         self._copied += count
         self.spare -= count
         if self._copied > MAX_COPIED:
-            self.fail("multiplies its own contents")
+            self.fail("copies its own contents too many times")
 
     def line(self, limit: int = MAX_LINE) -> bytes:
         """The bytes up to the next line feed, which is passed over."""
@@ -103,7 +103,7 @@ class Machine:
         if stop < 0:
             if self.end - self.position <= limit:
                 self.cut_short()
-            self.fail("holds a line without an end")
+            self.fail("contains a line without an end")
         line = self.data[self.position : stop]
         self.position = stop + 1
         return line
@@ -112,7 +112,7 @@ class Machine:
         """What was pushed since the last mark, which goes."""
         items = self.stack
         if not self.marks:
-            self.fail("looks for a mark that it has not set")
+            self.fail("uses a mark that it has not set")
         self.stack = self.marks.pop()
         return items
 
@@ -160,7 +160,7 @@ class Machine:
     def persistent(self, identity: object) -> object:
         """What a reference out of the pickle stands for: a storage."""
         if self._persistent is None:
-            self.fail("refers to something outside of itself")
+            self.fail("refers to an object outside the pickle")
         return self._persistent(self, identity)
 
     def put(self, target: object, items: list[object]) -> None:

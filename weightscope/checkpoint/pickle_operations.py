@@ -36,7 +36,7 @@ def _sized(form: str, decode: Callable[[bytes], object], kind: str, limit: int =
         length: int = unpack(machine.data, machine.position)[0]
         start = machine.position + size
         if length < 0 or length > limit:
-            machine.fail(f"holds {kind} of {length:,} bytes")
+            machine.fail(f"contains {kind} of {length:,} bytes")
         if length > machine.end - start:
             machine.cut_short()
         machine.position = start + length
@@ -48,7 +48,7 @@ def _sized(form: str, decode: Callable[[bytes], object], kind: str, limit: int =
         try:
             machine.stack.append(decode(raw))
         except ValueError:
-            machine.fail(f"holds {kind} that is not what it says")
+            machine.fail(f"contains {kind} that is malformed")
 
     return sized
 
@@ -60,7 +60,7 @@ def _lined(decode: Callable[[bytes], object], kind: str, limit: int = MAX_LINE) 
         try:
             machine.stack.append(decode(raw))
         except ValueError:
-            machine.fail(f"holds {kind} that is not what it says")
+            machine.fail(f"contains {kind} that is malformed")
 
     return lined
 
@@ -225,7 +225,7 @@ def _put(machine: Machine) -> None:
 def _index(machine: Machine) -> int:
     raw = machine.line(MAX_DIGITS)
     if not (raw.isdigit() and len(raw) <= 10):
-        machine.fail("numbers a memo entry with what is not a number")
+        machine.fail("uses a memo index that is not a number")
     return int(raw)
 
 
@@ -264,13 +264,13 @@ def _named(machine: Machine) -> Global:
     try:
         return machine.find(_text(machine.line(LONG_TEXT)), _text(machine.line(LONG_TEXT)))
     except UnicodeDecodeError:
-        machine.fail("names what is not text")
+        machine.fail("uses a name that is not text")
 
 
 def _stack_global(machine: Machine) -> None:
     name, module = machine.stack.pop(), machine.stack.pop()
     if type(name) is not str or type(module) is not str:
-        machine.fail("names what is not text")
+        machine.fail("uses a name that is not text")
     machine.stack.append(machine.find(module, name))
 
 
@@ -305,8 +305,8 @@ def _binpersid(machine: Machine) -> None:
     machine.stack[-1] = machine.persistent(machine.stack[-1])
 
 
-_EXTENSION = _refuse("uses an extension code, which stands for a name that only its writer knows")
-_OUT_OF_BAND = _refuse("refers to a buffer outside of itself")
+_EXTENSION = _refuse("uses an extension code, whose meaning is known only to the program that wrote it")
+_OUT_OF_BAND = _refuse("refers to an out-of-band buffer")
 
 # The opcodes of protocols 0 to 5, as Python's pickletools lists them. A set is a list here: nobody looks into it.
 _OPERATIONS: dict[bytes, Operation] = {
@@ -328,7 +328,7 @@ _OPERATIONS: dict[bytes, Operation] = {
     b"g": _get, b"h": _binget, b"j": _long_binget, b"p": _put, b"q": _binput, b"r": _long_binput, b"\x94": _memoize,
     b"c": _global, b"\x93": _stack_global, b"\x82": _EXTENSION, b"\x83": _EXTENSION, b"\x84": _EXTENSION,
     b"R": _reduce, b"\x81": _reduce, b"\x92": _newobj_ex, b"i": _inst, b"o": _obj, b"b": _build,
-    b"P": _refuse("refers to its tensors in text, as protocol 0 would, which loses them"), b"Q": _binpersid,
+    b"P": _refuse("refers to its tensors in text (protocol 0), which loses them"), b"Q": _binpersid,
 }  # fmt: skip
 
 _UNKNOWN = _refuse("contains an unknown operation")

@@ -30,9 +30,9 @@ def load(machine: Machine) -> object:
     except IndexError:
         if machine.position >= machine.end:
             machine.cut_short()
-        machine.fail("takes more from its stack than it put there")
+        machine.fail("takes more from its stack than it pushed")
     except KeyError as error:
-        machine.fail(f"refers to memo entry {error}, which it has not made")
+        machine.fail(f"refers to memo entry {error}, which does not exist")
     return machine.fail(f"builds more than {MAX_BUILT:,} bytes of objects")
 
 
@@ -58,7 +58,7 @@ def make_mapping(machine: Machine, items: object = ()) -> dict[object, object]:
 
 def _make_default(machine: Machine, factory: object = None, items: object = ()) -> dict[object, object]:
     if factory is not None and not (isinstance(factory, Global) and factory.name in PLAIN):
-        machine.fail("gives a defaultdict a factory that is not plain")
+        machine.fail("uses a defaultdict with an unsupported factory")
     return make_mapping(machine, items)
 
 
@@ -67,7 +67,7 @@ def _make_sequence(machine: Machine, items: object = ()) -> object:
     if type(items) is dict:
         return []
     if not isinstance(items, list | tuple):
-        machine.fail("builds a collection from something that is not one")
+        machine.fail("builds a collection from a value that is not one")
     return items
 
 

@@ -22,12 +22,12 @@ def place(repo: str, commit: str, name: str, etag: str, content: bytes | bytearr
         RemoteError: it cannot be written.
     """
     if not (is_hash(commit) and is_hash(etag) and is_path(name)):
-        raise RemoteError("the server names it as no repository does", where=where)
+        raise RemoteError("the server gave it an invalid name", where=where)
     blob, pointer = repo_folder(repo) / "blobs" / etag, snapshot(repo, commit) / name
     whole = blob if _links() else pointer
     if not write(whole, content) or not (whole is pointer or _link(blob, pointer)):
-        hint = f"see whether {settings().HF_HUB_CACHE} can be written to"
-        raise RemoteError("no copy of it can be written", where=where, hint=hint)
+        hint = f"check that {settings().HF_HUB_CACHE} can be written to"
+        raise RemoteError("a local copy cannot be written", where=where, hint=hint)
     return pointer
 
 

@@ -87,7 +87,7 @@ def _notes(saved: Saved) -> Iterator[str]:
 
 def _opener(first_bytes: bytes, path: Where) -> Callable[[Bytes, Where], Saved]:
     if not first_bytes:
-        raise CheckpointError("is empty", where=path, hint="fetch or save it again", code="truncated-file")
+        raise CheckpointError("is empty", where=path, hint="download or save it again", code="truncated-file")
     if _is_tar(first_bytes):
         from weightscope.checkpoint.pytorch_tar import open_tar
 
@@ -97,7 +97,7 @@ def _opener(first_bytes: bytes, path: Where) -> Callable[[Bytes, Where], Saved]:
     if first_bytes.startswith((PICKLE, MAGIC_TEXT)) or looks_like_pickle(first_bytes):
         return open_legacy
     raise CheckpointError(
-        f"is not a file of torch.save: it begins with {first_bytes[:8]!r}",
+        f"was not written by torch.save: it begins with {first_bytes[:8]!r}",
         where=path,
         hint="check that this is the file you meant",
         code="malformed-header",

@@ -58,7 +58,7 @@ def open_legacy(data: Bytes, where: Where) -> LegacyFile:
             if error.code != "truncated-file" or length >= len(data):
                 raise
     raise NotImplementedByWeightscope(
-        f"is of torch's old format with more than {PREFIXES[-1]:,} bytes of pickles, too many to fetch",
+        f"has torch's old format with more than {PREFIXES[-1]:,} bytes of pickles, too many to fetch",
         where=where,
         hint="download the file to look at it",
     )

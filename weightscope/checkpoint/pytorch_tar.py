@@ -71,7 +71,7 @@ def open_tar(data: Bytes, where: Where) -> TarFile:
     def persistent(machine: Machine, identity: object) -> object:
         number = int(identity) if isinstance(identity, str) and identity.isdigit() and len(identity) < 25 else None
         if number not in objects:
-            machine.fail("refers to a tensor that the archive does not hold")
+            machine.fail("refers to a tensor that the archive does not contain")
         return objects[number]
 
     machine = torch_machine(data[start : start + min(size, MAX_BYTES + 1)], where, persistent)
@@ -115,7 +115,7 @@ class _Section:
         """How many items follow."""
         value = self.pickle()
         if type(value) is not int or not 0 <= value <= MAX_TENSORS:
-            self.fail("counts its tensors or storages with what is no such number")
+            self.fail("has an invalid number of tensors or storages")
         return value
 
     def fail(self, what: str) -> NoReturn:
@@ -131,7 +131,7 @@ class _Section:
 
 
 def _refers(machine: Machine, _identity: object) -> NoReturn:
-    machine.fail("refers to something outside of itself")
+    machine.fail("refers to an object outside the pickle")
 
 
 def _storages(section: _Section) -> tuple[dict[int, Storage], dict[str, Block]]:
@@ -147,7 +147,7 @@ def _storages(section: _Section) -> tuple[dict[int, Storage], dict[str, Block]]:
         (elements,) = section.numbers("<q")
         size = elements * (DTYPE_BITS[dtype] // 8)
         if elements < 0 or number in storages:
-            section.fail(f"storage {number} is there twice or has a negative size")
+            section.fail(f"storage {number} appears twice or has a negative size")
         storages[number] = Storage(key=str(number), dtype=dtype, bytes=size)
         places[str(number)] = Block(section.skip(size), size)
     views = section.pickle(MAX_BYTES)
@@ -156,7 +156,7 @@ def _storages(section: _Section) -> tuple[dict[int, Storage], dict[str, Block]]:
             case (int() as number, int() as root, int() as offset, int() as elements) if root in storages:
                 storages[number] = _part(section, storages[root], offset, elements)
             case _:
-                section.fail("describes a part of a storage that cannot be")
+                section.fail("describes an invalid part of a storage")
     return storages, places
 
 
@@ -177,7 +177,7 @@ def _tensors(section: _Section, storages: dict[int, Storage]) -> dict[int, Store
             case (int() as number, int() as storage, Global()) if storage in storages:
                 pass
             case _:
-                section.fail("describes a tensor that cannot be, or of a storage that is not there")
+                section.fail("describes an invalid tensor, or one whose storage is missing")
         # Four bytes more are written than the number of dimensions takes.
         dimensions, _ = section.numbers("<ii")
         if not 0 <= dimensions <= MAX_DIMENSIONS:

@@ -190,7 +190,9 @@ def _flatten(mapping: dict[object, object], holding: set[int], seen: set[int], w
         else:
             levels.append((name + ".", _items(value)))
         if len(levels) > MAX_DEPTH or length > MAX_NAMES or len(tensors) > MAX_TENSORS:
-            _refuse(f"nests or names its tensors without measure, under {name[:100]!r}", where, SAVE_AGAIN)
+            _refuse(
+                f"nests its tensors too deeply, or gives them too long names, under {name[:100]!r}", where, SAVE_AGAIN
+            )
         seen.add(id(value))
     return tensors
 

@@ -139,9 +139,9 @@ def _read_directory(data: Bytes, where: Where) -> tuple[dict[bytes, Record], int
     """The members by name, and where the directory begins: no member reaches beyond that."""
     count, start, size = _directory_place(data, where)
     if size > MAX_DIRECTORY:
-        _malformed(f"claims a zip directory of {size:,} bytes; {MAX_DIRECTORY:,} are the most that is read", where)
+        _malformed(f"claims a zip directory of {size:,} bytes; the limit is {MAX_DIRECTORY:,}", where)
     if count > MAX_MEMBERS:
-        _malformed(f"claims a zip directory of {count:,} members; {MAX_MEMBERS:,} are the most that are read", where)
+        _malformed(f"claims a zip directory of {count:,} members; the limit is {MAX_MEMBERS:,}", where)
     raw = data[start : start + size]
     directory: dict[bytes, Record] = {}
     position = 0
@@ -179,7 +179,7 @@ def _directory_place(data: Bytes, where: Where) -> tuple[int, int, int]:
     if locator >= 0 and data[locator : locator + 4] == b"PK\x06\x07":
         limit = LOCATOR64.unpack(data[locator : locator + LOCATOR64.size])[2]
         if limit + END64.size > locator or data[limit : limit + 4] != b"PK\x06\x06":
-            _malformed("zip directory's end is not where it says", where)
+            _malformed("end of its zip directory is not where it says", where)
         count, size, start = END64.unpack(data[limit : limit + END64.size])[7:]
     if start + size > limit:
         _malformed("zip directory is not where its end says", where)
@@ -260,7 +260,7 @@ def _content(data: Bytes, directory: dict[bytes, Record], name: bytes, end: int,
         return _inflated(data[start : start + min(record.stored, MAX_INFLATED)], record, name, limit, where)
     _check_stored(record, name, where)
     if record.size > limit:
-        _malformed(f"{_shown(name)} has {record.size:,} bytes; {limit:,} are the most that is read", where)
+        _malformed(f"{_shown(name)} has {record.size:,} bytes; the limit is {limit:,}", where)
     start = _data_start(data, record, name, end, where)
     return data[start : start + record.size]
 

@@ -82,6 +82,6 @@ class RangedFile:
         data = self._fetch(start, stop)
         if len(data) != stop - start:
             raise RemoteError(
-                f"{len(data):,} bytes came for {stop - start:,}", where=self._where, hint="try again later"
+                f"{len(data):,} bytes were received of {stop - start:,}", where=self._where, hint="try again later"
             )
         return data

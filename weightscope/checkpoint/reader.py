@@ -116,7 +116,7 @@ def open_elsewhere(
 
 def _unreadable(error: OSError, where: Where) -> WeightscopeError:
     if isinstance(error, FileNotFoundError):
-        return CheckpointError("is gone", where=error.filename or where, hint="check the path")
+        return CheckpointError("no longer exists", where=error.filename or where, hint="check the path")
     return CheckpointError(
         f"cannot be read ({error.strerror or error})",
         where=error.filename or where,

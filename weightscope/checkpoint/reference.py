@@ -73,14 +73,14 @@ def parse(text: str) -> Reference | None:
     if any("\ud800" <= character <= "\udfff" for character in text):
         if scheme is None:
             return None
-        raise UsageError("not an address: it holds bytes that are no UTF-8", where=text)
+        raise UsageError("not an address: it is not valid UTF-8", where=text)
     if scheme is None:
         return _repo(text)
     kind, rest = scheme[1].lower(), text[scheme.end() :]
     if kind == "hf":
         found = LONG.fullmatch(rest)
         if found is None:
-            raise UsageError("not an address on the Hub", where=text, hint="it is hf://org/name or hf://org/name/file")
+            raise UsageError("not an address on the Hub", where=text, hint="write hf://org/name or hf://org/name/file")
         return _hub(found)
     if kind == "file":
         path = unquote(text.partition("://")[2])
@@ -121,7 +121,7 @@ def is_file(name: str) -> bool:
 def _hub(found: re.Match[str]) -> HubReference:
     revision, name = unquote(found["revision"] or MAIN), unquote(found["name"] or "").strip("/")
     if not _is_repo(found["repo"]) or (name and not is_path(name)):
-        raise UsageError("not an address on the Hub", where=found.string, hint="it is hf://org/name/file")
+        raise UsageError("not an address on the Hub", where=found.string, hint="write hf://org/name/file")
     return HubReference(repo=found["repo"], revision=revision, name=name)
 
 

@@ -134,7 +134,7 @@ def _split_metadata(header: bytes) -> tuple[bytes, dict[str, str]]:
 def _decode_slowly(header: bytes, path: Where) -> tuple[dict[str, TensorEntry], dict[str, str]]:
     """The same with every complaint named: used when the fast way met something unusual."""
     if len(header) > UNCOUNTED and (values := _values(header)) > MAX_UNUSUAL:
-        _malformed(path, f"the header is not as the format wants it, and its {values:,} values are too many to say why")
+        _malformed(path, f"the header does not follow the format, and its {values:,} values are too many to say where")
     try:
         text = header.decode("utf-8")
         # The strict grammar; the standard decoder lets NaN and halves of surrogate pairs pass.
@@ -185,7 +185,7 @@ def _entry(name: str, value: Any, path: Where) -> TensorEntry:
     except KeyError as error:
         _malformed(path, f"tensor {name!r} has no {error.args[0]!r}")
     except msgspec.ValidationError as error:
-        _malformed(path, f"tensor {name!r} is not described as the format wants: {error}")
+        _malformed(path, f"tensor {name!r} has an invalid description: {error}")
 
 
 def check_layout(tensors: dict[str, TensorEntry], data_bytes: int, path: Where, number: int = 0) -> None:

@@ -68,7 +68,7 @@ class StoreFolder:
         where, place = self.named(name), self._at(name)
         size, _ = self._state(place, where)
         if size > MAX_SMALL:
-            raise RemoteError(f"has {size:,} bytes, more than is fetched to look at", where=where)
+            raise RemoteError(f"has {size:,} bytes, too many to fetch", where=where)
         return write_copy(self.path / name, self._bytes(place, 0, size, where), where)
 
     def open(self, name: str, expected: Expected | None) -> RangedFile:
@@ -130,7 +130,9 @@ def _driver(address: Address) -> tuple[Any, str]:
         store, place = url_to_fs(address.url)
     except ImportError as error:
         raise UsageError(
-            f"no driver for {address.scheme} is installed", where=address.shown, hint=str(error) or "see fsspec's list"
+            f"no driver for {address.scheme} is installed",
+            where=address.shown,
+            hint=str(error) or "see the documentation of fsspec",
         ) from None
     except Exception as error:  # noqa: BLE001 - each driver has its own for an address that it cannot take
         raise UsageError(f"not an address that can be read ({error})", where=address.shown) from None
@@ -148,7 +150,7 @@ def _told(call: Callable[[], T], where: Where, seconds: float | None = None) -> 
     except WeightscopeError:
         raise
     except FileNotFoundError:
-        raise RemoteError("there is nothing at this address", where=where, hint="check the spelling") from None
+        raise RemoteError("nothing was found at this address", where=where, hint="check the spelling") from None
     except Exception as error:  # noqa: BLE001 - drivers raise what their makers chose
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise RemoteError(

@@ -98,9 +98,10 @@ def check_view(path: Path, entry: TensorEntry) -> None:
     size = prod(entry.shape) * DTYPE_BITS[entry.dtype] // 8
     if size > max(MAX_REPEATS * (stop - start), SMALL_VIEW):
         raise CheckpointError(
-            f"a tensor of {entry.dtype} {list(entry.shape)} has {size:,} bytes of values, all from {stop - start:,}",
+            f"a tensor of {entry.dtype} {list(entry.shape)} has {size:,} bytes of values, "
+            f"repeated from {stop - start:,} stored bytes",
             where=path,
-            hint="save its values themselves, with contiguous()",
+            hint="call contiguous() on it and save again",
             code="malformed-header",
         )
 

@@ -147,7 +147,7 @@ def asks_to_wait(headers: Mapping[str, str]) -> float:
 def _asked(clients: Clients, url: str, headers: Mapping[str, str], where: Where) -> Iterator[Any]:
     """The answer to one request, its body still to come; redirects are followed, and to another host without token."""
     if settings().HF_HUB_OFFLINE:
-        raise RemoteError("is not here, and HF_HUB_OFFLINE is set", where=where)
+        raise RemoteError("is not in the local cache, and HF_HUB_OFFLINE is set", where=where)
     try:
         with clients.lent() as client, client.stream("GET", url, headers=dict(headers)) as response:
             if response.status_code in BUSY:
@@ -160,7 +160,7 @@ def _asked(clients: Clients, url: str, headers: Mapping[str, str], where: Where)
             raise failure(error, where) from None
         raise _AgainError(transport(error)) from None
     except (InvalidURL, ValueError) as error:
-        raise RemoteError(f"the address cannot be asked ({error})", where=where, hint="check the address") from None
+        raise RemoteError(f"the request cannot be sent ({error})", where=where, hint="check the address") from None
 
 
 def _part(clients: Clients, url: str, start: int, stop: int, headers: Mapping[str, str], where: Where) -> Piece:
@@ -174,7 +174,7 @@ def _part(clients: Clients, url: str, start: int, stop: int, headers: Mapping[st
         size, expected = _promised(response, start, stop, where)
         data = _body(response.iter_raw(), expected, where)
         if len(data) < expected:
-            raise _AgainError(f"only {len(data):,} of {expected:,} bytes came")
+            raise _AgainError(f"only {len(data):,} of {expected:,} bytes were received")
         return Piece(data=bytes(data), size=size, etag=etag_of(response.headers.get("ETag", "")))
 
 
@@ -205,7 +205,7 @@ def _promised(response: Any, start: int, stop: int, where: Where) -> tuple[int, 
             return length, length
         raise RemoteError("the server ignores ranges and would send the whole file", where=where, hint="download it")
     raise RemoteError(
-        "the server sends another part of the file than was asked for", where=where, hint="download the file"
+        "the server sent a different part of the file than requested", where=where, hint="download the file"
     )
 
 
@@ -214,5 +214,5 @@ def _body(chunks: Iterator[bytes], limit: int, where: Where) -> bytearray:
     for chunk in chunks:
         received += chunk
         if len(received) > limit:
-            raise RemoteError("the server sends more than was asked for", where=where, hint="try again later")
+            raise RemoteError("the server sent more data than requested", where=where, hint="try again later")
     return received
