@@ -194,13 +194,12 @@ def _refuse_missing(declaration: Declaration, checkpoint: Checkpoint, inventory:
 
 def _refuse_null_epsilon(declaration: Declaration) -> None:
     """Raise for a norm whose epsilon is null: its names and shapes are known, its values are not."""
-    data = declaration.config.data
-    for part in (data, data.get("text_config")):
-        for key in part if isinstance(part, dict) else ():
-            if key.endswith(("eps", "epsilon")) and part[key] is None and declaration.family.defaults.get(key):
-                raise declaration.config.error(
-                    f"{key!r} is null, not a number", "restore it from the model's repository"
-                )
+    config = declaration.config
+    text = config.data.get("text_config")
+    for part in (config.data, text if isinstance(text, dict) else {}):
+        for key, value in part.items():
+            if value is None and key.endswith(("eps", "epsilon")) and declaration.family.defaults.get(key):
+                raise config.error(f"{key!r} is null, not a number", "restore it from the model's repository")
 
 
 def _exact_convolutions() -> Any:
