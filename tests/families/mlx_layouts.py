@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
 
@@ -138,6 +139,27 @@ def gpt2(tensors: Tensors) -> Tensors:
     matrix = re.compile(r".*\.(c_attn|c_proj|c_fc)\.weight")
     found = {name: tensor.T if matrix.fullmatch(name) else tensor for name, tensor in tensors.items()}
     return renamed(found, {"transformer.": "model."})
+
+
+def falcon_h1(tensors: Tensors, config: Mapping[str, Any]) -> Tensors:
+    """Weights times what muP multiplies, biases as they are: of attention's input the queries and keys alone."""
+    inner, groups = config["mamba_d_ssm"], config["mamba_n_groups"] * config["mamba_d_state"]
+    widths = torch.tensor([inner, inner, groups, groups, config["mamba_n_heads"]])
+    rows = torch.tensor(config["ssm_multipliers"]).repeat_interleave(widths)[:, None]
+    factors = {
+        "embed_tokens": config["embedding_multiplier"],
+        "lm_head": config["lm_head_multiplier"],
+        "q_proj": config["attention_in_multiplier"],
+        "k_proj": config["attention_in_multiplier"],
+        "o_proj": config["attention_out_multiplier"],
+        "out_proj": config["ssm_out_multiplier"],
+        "gate_proj": config["mlp_multipliers"][0],
+        "down_proj": config["mlp_multipliers"][1],
+        "in_proj": config["ssm_in_multiplier"] * rows,
+    }
+    found = turned(tensors)
+    factor = {name: factors.get(name.split(".")[-2], 1.0) if name.endswith(".weight") else 1.0 for name in found}
+    return {name: tensor * factor[name] for name, tensor in found.items()}
 
 
 Convert = Callable[[Tensors], Tensors]
