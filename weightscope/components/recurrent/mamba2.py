@@ -14,6 +14,7 @@ from weightscope.components.running import At, linear
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
+from weightscope.storage.kernel import Kernel
 from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Plain
 
@@ -52,7 +53,7 @@ class Mamba2(Component, frozen=True, kw_only=True):
     def stored(self) -> Iterable[StorageItem]:
         return (
             Linear("in_proj", *IN, bias=self.bias),
-            Plain("conv1d", Role.CONVOLUTION, bias=self.kernel_bias),
+            Kernel("conv1d", Role.CONVOLUTION, bias=self.kernel_bias),
             Plain("", Role.DT_BIAS, leaf="dt_bias"),
             Plain("", Role.A_LOG, leaf="A_log"),
             Plain("", Role.D, leaf="D"),

@@ -1,0 +1,173 @@
+"""Checkpoints of transformers in the layout of MLX, by the rules of mlx-lm 0.32.2 and mlx-vlm 0.7.10.
+
+Each function states what one model's `sanitize` does to names, experts, kernels of convolutions and norms.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+
+Tensors = dict[str, torch.Tensor]
+
+# The norms of Qwen3-Next and Qwen 3.5 to which 1 is added.
+SHIFTED = re.compile(r".*(\.(input_layernorm|post_attention_layernorm|q_norm|k_norm)|model\.norm)\.weight")
+KERNEL = re.compile(r".*(conv1d|conv_1d|conv\.conv)\.weight")
+PATCHES = "patch_embed.proj.weight"
+GATED = {"gate_proj": "gate_proj", "up_proj": "up_proj", "down_proj": "down_proj"}
+
+
+def turned(tensors: Tensors) -> Tensors:
+    """Kernels [out, 1, K] as [out, K, 1], patches [out, in, t, h, w] as [out, t, h, w, in]."""
+    found = {}
+    for name, tensor in tensors.items():
+        if KERNEL.fullmatch(name):
+            found[name] = tensor.transpose(1, 2)
+        elif name.endswith(PATCHES):
+            found[name] = tensor.permute(0, 2, 3, 4, 1)
+        else:
+            found[name] = tensor
+    return found
+
+
+def shifted(tensors: Tensors) -> Tensors:
+    """Norms with 1 added."""
+    return {name: tensor + 1 if SHIFTED.fullmatch(name) else tensor for name, tensor in tensors.items()}
+
+
+def renamed(tensors: Tensors, names: Mapping[str, str]) -> Tensors:
+    """The first name that a tensor's begins with in place of its other."""
+    found = {}
+    for name, tensor in tensors.items():
+        old = next((old for old in names if name.startswith(old)), None)
+        found[name if old is None else names[old] + name.removeprefix(old)] = tensor
+    return found
+
+
+def stacked(tensors: Tensors, names: Mapping[str, str]) -> Tensors:
+    """`X.experts.N.old.weight` as the stack `X.switch_mlp.new.weight`."""
+    found: Tensors = {}
+    experts: dict[str, dict[int, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        match = re.fullmatch(r"(.*)\.experts\.(\d+)\.(\w+)\.weight", name)
+        if match:
+            module, number, role = match.groups()
+            experts.setdefault(f"{module}.switch_mlp.{names[role]}.weight", {})[int(number)] = tensor
+        else:
+            found[name] = tensor
+    return found | {name: torch.stack([parts[n] for n in sorted(parts)]) for name, parts in experts.items()}
+
+
+def without(tensors: Tensors, words: Iterable[str]) -> Tensors:
+    """All tensors but those with one of these words in their names."""
+    return {name: tensor for name, tensor in tensors.items() if not any(word in name for word in words)}
+
+
+SEEING = {"model.visual.": "vision_tower.", "model.language_model.": "language_model.model.",
+          "visual.": "vision_tower.", "model.": "language_model.model.",
+          "lm_head.": "language_model.lm_head."}  # fmt: skip
+
+
+def seeing(tensors: Tensors) -> Tensors:
+    """mlx-vlm's names of Qwen's vision-language models."""
+    return turned(renamed(tensors, SEEING))
+
+
+def qwen3_5(tensors: Tensors) -> Tensors:
+    return shifted(stacked(seeing(tensors), GATED))
+
+
+def qwen3_5_text(tensors: Tensors) -> Tensors:
+    """mlx-vlm puts the language model alone under the name that it has beside a tower."""
+    return shifted(stacked(turned(renamed(tensors, {"": "language_model."})), GATED))
+
+
+def qwen3_vl_moe(tensors: Tensors) -> Tensors:
+    """Experts as transformers 5 saves them lie as MLX wants them, gate above up."""
+    found: Tensors = {}
+    for name, tensor in seeing(tensors).items():
+        module, _, role = name.rpartition(".experts.")
+        if role == "gate_up_proj":
+            gate, up = tensor.chunk(2, dim=1)
+            found |= {f"{module}.switch_mlp.gate_proj.weight": gate, f"{module}.switch_mlp.up_proj.weight": up}
+        elif role == "down_proj":
+            found[f"{module}.switch_mlp.down_proj.weight"] = tensor
+        else:
+            found[name] = tensor
+    return found
+
+
+def qwen3_next(tensors: Tensors) -> Tensors:
+    return shifted(stacked(turned(tensors), GATED))
+
+
+def lfm2_moe(tensors: Tensors) -> Tensors:
+    """Dense layers and experts both get other names."""
+    names = {"w1": "gate_proj", "w3": "up_proj", "w2": "down_proj"}
+    found = stacked(turned(tensors), names)
+    return {re.sub(r"\.(w[123])\.weight$", lambda m: f".{names[m[1]]}.weight", name): t for name, t in found.items()}
+
+
+def nemotron_h(tensors: Tensors) -> Tensors:
+    return stacked(turned(tensors), {"up_proj": "fc1", "down_proj": "fc2"})
+
+
+def jamba(tensors: Tensors) -> Tensors:
+    return stacked(turned(tensors), GATED)
+
+
+def granitemoehybrid(tensors: Tensors) -> Tensors:
+    """Gate and up of the experts apart; without experts those of the shared MLP, under the name of a plain one."""
+    mixed = any("block_sparse_moe" in name for name in tensors)
+    old, new = ("block_sparse_moe", "block_sparse_moe.switch_mlp") if mixed else ("shared_mlp", "mlp")
+    found: Tensors = {}
+    for name, tensor in turned(tensors).items():
+        if name.endswith(f"{old}.input_linear.weight"):
+            module = name.removesuffix(f"{old}.input_linear.weight") + new
+            gate, up = tensor.chunk(2, dim=-2)
+            found |= {f"{module}.gate_proj.weight": gate, f"{module}.up_proj.weight": up}
+        else:
+            found[name.replace(f"{old}.output_linear", f"{new}.down_proj")] = tensor
+    return found
+
+
+def gpt2(tensors: Tensors) -> Tensors:
+    """The four matrices of a layer turned, and all but a head of its own below `model`."""
+    matrix = re.compile(r".*\.(c_attn|c_proj|c_fc)\.weight")
+    found = {name: tensor.T if matrix.fullmatch(name) else tensor for name, tensor in tensors.items()}
+    return renamed(found, {"transformer.": "model."})
+
+
+Convert = Callable[[Tensors], Tensors]
+TEXT: dict[str, Convert] = {
+    "qwen3_5_text": qwen3_5_text,
+    "qwen3_5_text-biases-tied": qwen3_5_text,
+    "qwen3_5_moe_text": qwen3_5_text,
+    "qwen3_next": qwen3_next,
+    "qwen3_next-dense-layers": qwen3_next,
+    "lfm2": turned,
+    "lfm2-biases-untied": turned,
+    "lfm2_moe": lfm2_moe,
+    "nemotron_h": nemotron_h,
+    "nemotron_h-biases-latent": nemotron_h,
+    "mamba": turned,
+    "mamba-biases-untied": turned,
+    "mamba2": turned,
+    "recurrent_gemma": turned,
+    "jamba": jamba,
+    "jamba-dense": jamba,
+    "granitemoehybrid": granitemoehybrid,
+    "granitemoehybrid-dense": granitemoehybrid,
+    "gpt2": gpt2,
+}
+VISION: dict[str, Convert] = {
+    "qwen3_5": qwen3_5,
+    "qwen3_5_moe": qwen3_5,
+    "qwen2_vl": seeing,
+    "qwen2_vl-tied": seeing,
+    "qwen2_5_vl": seeing,
+    "qwen3_vl": seeing,
+    "qwen3_vl_moe": qwen3_vl_moe,
+}
