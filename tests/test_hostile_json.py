@@ -34,7 +34,7 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "a name of 98 MB": (
         HEADER,
         lambda: header(filled(b'{"', b"0.", b'":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}')),
-        f"{MAX_NAME} are the most",
+        f"the limit is {MAX_NAME}",
     ),
     "tiny arrays": (HEADER, lambda: header(filled(b'{"a":[', b"[],", b"[]]}")), "values"),
     "a shape of zeros": (
@@ -81,12 +81,12 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "an index with 200,000 shards": (
         INDEX,
         lambda: b'{"weight_map":{' + b",".join(b'"%d":"%d"' % (i, i) for i in range(200_000)) + b"}}",
-        f"{MAX_SHARDS:,} are the most",
+        f"the limit is {MAX_SHARDS:,}",
     ),
     "an index with a name of 199 MB": (
         INDEX,
         lambda: filled(b'{"weight_map":{"', b"0.", b'":"b.safetensors"}}', 199_000_000),
-        f"{MAX_NAME} are the most",
+        f"the limit is {MAX_NAME}",
     ),
     "an index of white space": (
         INDEX,
@@ -116,7 +116,7 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "an index with a shard of 199 MB": (
         INDEX,
         lambda: filled(b'{"weight_map":{"a":"', b"0.", b'"}}', 199_000_000),
-        f"{MAX_NAME} are the most",
+        f"the limit is {MAX_NAME}",
     ),
 }  # fmt: skip
 

@@ -326,7 +326,7 @@ ROOMY = (
 
 @pytest.mark.parametrize(
     ("size", "said"),
-    [(50_000_000_001, "over HTTP come 50,000,000,000 at most"), (1 << 62, "the disk of the cache has")],
+    [(50_000_000_001, "over HTTP come 50,000,000,000 at most"), (1 << 62, "the cache's disk has only")],
 )
 def test_a_size_that_is_too_large(size: int, said: str, hub: Hub, home: Path) -> None:
     lfs = {"sha256": "b" * 64, "size": size}
