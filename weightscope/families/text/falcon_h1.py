@@ -10,6 +10,7 @@ from weightscope.families.common.numbers import number, numbers
 from weightscope.families.common.parts import four_projections, gated_mlp, self_attention
 from weightscope.families.common.refusals import not_computed
 from weightscope.families.registry import family
+from weightscope.families.siblings.falcon_h1 import BY_MLX, COMPUTED, unfolded
 from weightscope.families.siblings.state_space import MAMBA2_HYBRID, mamba2_mixer
 from weightscope.roles import Role
 
@@ -20,10 +21,6 @@ FALCON_H1 = MAMBA2_HYBRID | {
     "mlp_multipliers": Nullable(list), "ssm_multipliers": Nullable(list),
     **{f"{name}_multiplier": 1.0 for name in ONES},
 }  # fmt: skip
-# MLX's converter multiplies weights by most of what muP does, and turns the kernels, under the same names.
-BY_MLX = "model, multiplied by MLX"
-# It leaves biases as they are, so that with them no factors give the same again.
-COMPUTED = dict.fromkeys(("attention_bias", "mlp_bias", "projectors_bias", "mamba_proj_bias"), (False, None))
 
 
 @family("falcon_h1", roots=("model", "", BY_MLX), defaults=FALCON_H1)
@@ -69,13 +66,3 @@ def falcon_h1(config: Config, root: str) -> CausalLM:
         output=Output(scale=times["lm_head"]),
         refused=not_computed(config, "Falcon-H1 by MLX", COMPUTED) if by_mlx else "",
     )
-
-
-def unfolded(config: Config, times: dict[str, float]) -> dict[str, float]:
-    """What still multiplies where MLX has multiplied the weights.
-
-    Keys are not multiplied by `key_multiplier`, nor values by `attention_in_multiplier`: to multiply what leaves
-    attention comes to the same. A tied embedding has its own factor alone.
-    """
-    head = times["lm_head"] / times["embedding"] if config["tie_word_embeddings"] else 1.0
-    return dict.fromkeys(times, 1.0) | {"key": times["key"], "attention_out": times["attention_in"], "lm_head": head}
