@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
+from typing import Any
 
 import torch
 
@@ -140,6 +142,43 @@ def gpt2(tensors: Tensors) -> Tensors:
     return renamed(found, {"transformer.": "model."})
 
 
+def kimi_linear(tensors: Tensors) -> Tensors:
+    """`kv_b_proj`, of 6 heads with 8 keys and 5 values, is two stacks as of mlx-lm 0.32."""
+    old = {".q_conv1d.": ".q_conv.conv.", ".k_conv1d.": ".k_conv.conv.", ".v_conv1d.": ".v_conv.conv.",
+           ".gate.e_score": ".e_score", ".block_sparse_moe.": ".mlp."}  # fmt: skip
+    found: Tensors = {}
+    for name, tensor in turned(tensors).items():
+        new = reduce(lambda text, pair: text.replace(*pair), old.items(), name)
+        if new.endswith("kv_b_proj.weight"):
+            keys, values = tensor.view(6, 13, -1).tensor_split([8], dim=1)
+            module = new.removesuffix("kv_b_proj.weight")
+            found |= {f"{module}embed_q.weight": keys.transpose(1, 2), f"{module}unembed_out.weight": values}
+        else:
+            found[new] = tensor
+    return stacked(found, {"w1": "gate_proj", "w3": "up_proj", "w2": "down_proj"})
+
+
+def falcon_h1(tensors: Tensors, config: Mapping[str, Any]) -> Tensors:
+    """Weights times what muP multiplies, biases as they are: of attention's input the queries and keys alone."""
+    inner, groups = config["mamba_d_ssm"], config["mamba_n_groups"] * config["mamba_d_state"]
+    widths = torch.tensor([inner, inner, groups, groups, config["mamba_n_heads"]])
+    rows = torch.tensor(config["ssm_multipliers"]).repeat_interleave(widths)[:, None]
+    factors = {
+        "embed_tokens": config["embedding_multiplier"],
+        "lm_head": config["lm_head_multiplier"],
+        "q_proj": config["attention_in_multiplier"],
+        "k_proj": config["attention_in_multiplier"],
+        "o_proj": config["attention_out_multiplier"],
+        "out_proj": config["ssm_out_multiplier"],
+        "gate_proj": config["mlp_multipliers"][0],
+        "down_proj": config["mlp_multipliers"][1],
+        "in_proj": config["ssm_in_multiplier"] * rows,
+    }
+    found = turned(tensors)
+    factor = {name: factors.get(name.split(".")[-2], 1.0) if name.endswith(".weight") else 1.0 for name in found}
+    return {name: tensor * factor[name] for name, tensor in found.items()}
+
+
 Convert = Callable[[Tensors], Tensors]
 TEXT: dict[str, Convert] = {
     "qwen3_5_text": qwen3_5_text,
@@ -161,6 +200,7 @@ TEXT: dict[str, Convert] = {
     "granitemoehybrid": granitemoehybrid,
     "granitemoehybrid-dense": granitemoehybrid,
     "gpt2": gpt2,
+    "kimi_linear": kimi_linear,
 }
 VISION: dict[str, Convert] = {
     "qwen3_5": qwen3_5,

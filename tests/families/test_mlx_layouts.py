@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,8 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 import weightscope
-from tests.families.mlx_layouts import SHIFTED, TEXT, VISION, Tensors, without
+from tests.families.mlx_layouts import SHIFTED, TEXT, VISION, Tensors, falcon_h1, without
+from tests.families.tiny import TINY
 from weightscope.errors import WeightscopeError
 
 TOKENS = [1, 17, 3, 40, 8, 77, 5]
@@ -45,6 +47,12 @@ def by_mlx(directory: Path, to: Path, tensors: Tensors) -> Path:
     return to
 
 
+def config_of(directory: Path) -> dict[str, Any]:
+    """Its config.json."""
+    config: dict[str, Any] = json.loads((directory / "config.json").read_text())
+    return config
+
+
 def pixels() -> torch.Tensor:
     """The patches of both images."""
     return torch.rand(24 + 16, 3 * 2 * 4 * 4, generator=torch.Generator().manual_seed(3)) - 0.5
@@ -52,7 +60,7 @@ def pixels() -> torch.Tensor:
 
 def theirs(directory: Path, *, images: bool = False) -> torch.Tensor:
     """What transformers computes with the original."""
-    sees = "vision_config" in json.loads((directory / "config.json").read_text())
+    sees = "vision_config" in config_of(directory)
     auto = transformers.AutoModelForImageTextToText if sees else transformers.AutoModelForCausalLM
     model = auto.from_pretrained(
         directory, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager"
@@ -130,3 +138,31 @@ def test_gpt2_below_a_wrapper_is_not_taken_for_mlx_s(saved: Callable[[str], Path
     model = weightscope.open(by_mlx(saved("gpt2"), tmp_path / "moved", moved))
     assert [finding for finding in model.check() if finding.severity != "info"] == []
     assert off(model.forward(TOKENS).logits, theirs(saved("gpt2"))) < 1e-4
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_falcon_h1_is_multiplied_by_what_its_config_says(
+    tied: bool, saved: Callable[[str], Path], tmp_path: Path
+) -> None:
+    original = calm(saved("falcon_h1"), tmp_path / "falcon_h1")
+    config = config_of(original)
+    names = ("key", "attention_in", "attention_out", "ssm_in", "ssm_out", "lm_head", "embedding")
+    config |= {f"{name}_multiplier": 0.6 + 0.2 * place for place, name in enumerate(names)}
+    config |= {"ssm_multipliers": [0.5, 1.2, 0.8, 1.5, 0.7], "mlp_multipliers": [1.3, 0.6], "tie_word_embeddings": tied}
+    (original / "config.json").write_text(json.dumps(config))
+    tensors = load_file(original / "model.safetensors")
+    if tied:
+        tensors.pop("lm_head.weight")
+        save_file(tensors, original / "model.safetensors", metadata={"format": "pt"})
+    directory = by_mlx(original, tmp_path / "mlx", falcon_h1(tensors, config))
+    assert off(sound(directory, original).forward(TOKENS).logits, theirs(original)) < 1e-4
+    assert off(weightscope.open(original).forward(TOKENS).logits, theirs(original)) < 1e-4
+
+
+def test_biases_of_falcon_h1_are_refused_by_name(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """mlx-lm multiplies the matrices and not their biases."""
+    tiny = next(tiny for tiny in TINY if tiny.kind == "FalconH1" and tiny.keys.get("attention_bias"))
+    tensors = falcon_h1(load_file(saved(tiny.name) / "model.safetensors"), config_of(saved(tiny.name)))
+    model = sound(by_mlx(saved(tiny.name), tmp_path / "mlx", tensors), saved(tiny.name))
+    with pytest.raises(WeightscopeError, match="Falcon-H1 by MLX with attention_bias"):
+        model.forward(TOKENS)
