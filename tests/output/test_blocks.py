@@ -1,8 +1,8 @@
 """What each command prints, whole: every block of blocks/*.txt is run and compared, letter by letter.
 
 A block begins with `$ NAME=value … weightscope …`, as one types it; its output is piped, and standard error is merged
-into it. Escape is shown as ␛, and CACHE stands for a Hugging Face cache with three models. The numbers can be checked by
-hand against the fixture's config.json.
+into it. Escape is shown as ␛, and CACHE stands for a Hugging Face cache with three models. The numbers can be checked
+by hand against the fixture's config.json.
 """
 
 from __future__ import annotations
