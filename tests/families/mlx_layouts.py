@@ -179,6 +179,34 @@ def falcon_h1(tensors: Tensors, config: Mapping[str, Any]) -> Tensors:
     return {name: tensor * factor[name] for name, tensor in found.items()}
 
 
+def gpt_neox(tensors: Tensors) -> Tensors:
+    """Layers are numbered below `model.h`; the head is below `model` as well."""
+    return renamed(tensors, {"gpt_neox.layers.": "model.h.", "gpt_neox.": "model.", "embed_out.": "model.embed_out."})
+
+
+def gptj(tensors: Tensors) -> Tensors:
+    return renamed(tensors, {"transformer.": "model."})
+
+
+def apertus(tensors: Tensors) -> Tensors:
+    """Numbers without a dimension."""
+    return {name: t.squeeze() if name.endswith(("alpha_p", "alpha_n")) else t for name, t in tensors.items()}
+
+
+def dbrx(tensors: Tensors) -> Tensors:
+    """Experts apart, and `w2` turned."""
+    found: Tensors = {}
+    for name, tensor in tensors.items():
+        if ".experts.mlp." not in name:
+            found[name] = tensor
+            continue
+        module, _, role = name.rpartition(".mlp.")
+        count = len(tensors[f"{module.removesuffix('experts')}router.layer.weight"])
+        for number, part in enumerate(tensor.chunk(count)):
+            found[f"{module}.{number}.{role}.weight"] = part.T if role == "w2" else part
+    return found
+
+
 Convert = Callable[[Tensors], Tensors]
 TEXT: dict[str, Convert] = {
     "qwen3_5_text": qwen3_5_text,
@@ -201,6 +229,10 @@ TEXT: dict[str, Convert] = {
     "granitemoehybrid-dense": granitemoehybrid,
     "gpt2": gpt2,
     "kimi_linear": kimi_linear,
+    "gpt_neox": gpt_neox,
+    "gptj": gptj,
+    "apertus": apertus,
+    "dbrx": dbrx,
 }
 VISION: dict[str, Convert] = {
     "qwen3_5": qwen3_5,
