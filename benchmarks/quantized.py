@@ -47,7 +47,8 @@ FORMS: dict[str, dict[str, Any]] = {
     },
     "GPTQ 4 bits": {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False},
     "GPTQ 3 bits": {"quant_method": "gptq", "bits": 3, "group_size": 128, "desc_act": False},
-    "AWQ": {"quant_method": "awq", "bits": 4, "group_size": 128, "version": "gemm", "zero_point": True},
+    **{f"AWQ {version}": {"quant_method": "awq", "bits": 4, "group_size": 128, "version": version, "zero_point": True}
+       for version in ("gemm", "gemv", "gemv_fast")},
     **{f"MLX {bits} bits": {"bits": bits, "group_size": 64} for bits in (2, 3, 4, 5, 6, 8)},
     **{f"MLX {mode}": {"bits": bits, "group_size": size, "mode": mode}
        for mode, bits, size in (("mxfp4", 4, 32), ("mxfp8", 8, 32), ("nvfp4", 4, 16))},
@@ -135,7 +136,7 @@ def _drawn(part: Stored) -> torch.Tensor:
 
 
 def _preferred(dtypes: frozenset[str]) -> str:
-    order = ("F32", "F8_E4M3", "U8", "U32", "I32", "I8", "F8_E8M0", "F16")
+    order = ("F32", "F8_E4M3", "U8", "U32", "I32", "I16", "I8", "F8_E8M0", "F16")
     return next(dtype for dtype in order if dtype in dtypes)
 
 

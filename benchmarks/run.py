@@ -19,6 +19,7 @@ from benchmarks.measure import HERE, WEIGHTSCOPE, Figure, environment, header_by
 from benchmarks.quantized import measure_quantized
 from benchmarks.reading import DEEPSEEK, batch, compare, ghost, large, many, tiny, tiny_config
 from benchmarks.remote import afar
+from benchmarks.values import measure_values
 
 SHARDS = 163
 # `weightscope.checkpoint.header.START`: a file is told by its first bytes, then opened by its reader.
@@ -87,6 +88,7 @@ def measure(scratch: Path, rounds: int) -> list[Figure]:
         *importing("weightscope --help"),
         *measure_forward(scratch, deepseek, max(rounds // 2, 3)),
         *measure_quantized(scratch, rounds),
+        *measure_values(scratch, rounds),
         *afar(f"{title}, on a hub with 30 ms a request that redirects", deepseek, rounds),
         *afar("the same on one that sends the files itself", deepseek, rounds, "--direct", limit=None),
     ]

@@ -134,7 +134,7 @@ FILES: list[tuple[str, Callable[[Path], object], str, str]] = [
     ("HTML page", weights(b"<!DOCTYPE html><p>", "pytorch_model.bin"), "pytorch_model.bin", "an HTML page"),
     ("error message", weights(b"Entry not found"), "model.safetensors", "text, not weights"),
     ("GGUF called safetensors", weights(b"GGUF" + bytes(99)), "model.safetensors", "a GGUF file"),
-    ("noise in a .bin", weights(b"\0\1\2\3" * 9, "pytorch_model.bin"), "pytorch_model.bin", "written by torch.save"),
+    ("noise in .bin", weights(b"\0\1\2\3" * 9, "pytorch_model.bin"), "pytorch_model.bin", "not written by torch.save"),
     ("half a zip", special("pytorch_model.bin", cut_zip), "pytorch_model.bin", ""),
     ("a pickle that runs", special("pytorch_model.bin", evil_pickle), "pytorch_model.bin", "system"),
     ("FIFO", special("model.safetensors", os.mkfifo), "model.safetensors", "not a regular file"),

@@ -20,6 +20,7 @@ PLACE = re.compile(r"`([\w/]+)\.py`((?: [A-Z_0-9]+)+)")
 # Bounds on what is no file's, server's or setting's of others, or which another limit contains.
 UNLISTED = {
     "cli.MAX_COLUMNS",
+    "analyses.naming.MAX_TYPED",
     "analyses.forward.children.serve.MAX_REASON",
     "analyses.forward.children.tokenizer.MAX_ID",
     "analyses.forward.speller.MAX_FLAG",

@@ -108,7 +108,7 @@ def test_configs_as_published(
 @pytest.mark.parametrize(
     ("name", "config", "said"),
     [
-        ("smollm3", {"no_rope_layers": [1, 0]}, "no_rope_layers has 2 entries for 5 layers"),
+        ("smollm3", {"no_rope_layers": [1, 0]}, "no_rope_layers has 2 entries, but num_hidden_layers is 5"),
         ("exaone4", {"layer_types": None, "sliding_window_pattern": "LLxG"}, "neither a number nor letters"),
         ("apertus-bias-relu", {"hidden_act": "mish"}, "'mish'"),
         ("gemma4_text", {"per_layer_config": {"1": {"sliding_window": 3}}}, "per_layer_config with"),

@@ -64,7 +64,7 @@ def test_what_python_raises_is_a_line_about_the_config(
     assert str(raised.value).count("\n") == 0
     if not isinstance(error, ZeroDivisionError):
         assert type(error).__name__ in str(raised.value)
-        assert "the key read last is '" in str(raised.value)
+        assert ", after reading '" in str(raised.value)
 
 
 def test_text_never_reaches_arithmetic() -> None:

@@ -215,3 +215,13 @@ def test_more_experts_are_chosen_than_there_are(tmp_path: Path, run: Run) -> Non
     said = "a token uses 9 experts (num_experts_per_tok) of 4"
     assert said in fails(run, model, "--tokens", "1,2")
     assert said in " ".join(run("check", model)[1].split())
+
+
+def test_an_epsilon_that_is_null_stops_the_pass_alone(tmp_path: Path, run: Run) -> None:
+    """transformers builds such a model too, and fails when it computes."""
+    shutil.copytree("fixtures/llama", tmp_path / "m")
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config | {"rms_norm_eps": None}))
+    assert run("inspect", tmp_path / "m")[0] == 0
+    status, _, error = run("forward", tmp_path / "m", "--tokens", "1,2")
+    assert (status, "'rms_norm_eps' is null, not a number" in error) == (2, True)

@@ -183,3 +183,12 @@ def test_a_model_without_its_tower_is_said_to_lack_it(saved: Callable[[str], Pat
     assert model.forward([1, 2, 3]).finite
     with pytest.raises(WeightscopeError, match="visual"):
         model.forward(TOKENS, pixel_values=pixels(), image_grid_thw=GRIDS)
+
+
+@pytest.mark.parametrize("tiny", SEEING, ids=lambda tiny: tiny.name)
+def test_eye_bridge_and_language_are_counted_apart(tiny: Any, saved: Callable[[str], Path]) -> None:
+    """The mergers are the bridge, the rest of the tower is the eye, all else is language."""
+    parameters = {name: p.numel() for name, p in tiny.build().named_parameters() if "visual" in name}
+    bridge = sum(count for name, count in parameters.items() if "merger" in name)
+    counted = {c.component: c.parameters for c in weightscope.open(saved(tiny.name)).components}
+    assert (counted["vision"], counted["projector"]) == (sum(parameters.values()) - bridge, bridge)

@@ -142,7 +142,7 @@ def test_images_that_do_not_fit(
 
 
 def test_a_language_model_takes_no_image(saved: Callable[[str], Path]) -> None:
-    with pytest.raises(weightscope.WeightscopeError, match="does not take image"):
+    with pytest.raises(weightscope.WeightscopeError, match="does not take images"):
         weightscope.open(saved("llama")).forward([1], pixel_values=torch.zeros(1, 3, 28, 28))
 
 

@@ -178,17 +178,17 @@ def shard(hub: Hub, **headers: str) -> Fault:
 @pytest.mark.parametrize(
     ("headers", "said"),
     [
-        ({"ETag": '"{outside}"'}, "another ETag than it lists"),
-        ({"ETag": '"../../../../outside"'}, "another ETag than it lists"),
-        ({"X_Linked_Etag": '"{outside}"'}, "another ETag than it lists"),
-        ({"ETag": '"' + "a" * 64 + '"'}, "another ETag than it lists"),
-        ({"ETag": ""}, "another ETag than it lists"),
-        ({"X_Repo_Commit": "../../../../outside"}, "another commit than it lists"),
-        ({"X_Repo_Commit": "{outside}"}, "another commit than it lists"),
-        ({"X_Repo_Commit": "a" * 40}, "another commit than it lists"),
-        ({"X_Linked_Size": "9" * 5000}, "another size than it lists"),
-        ({"X_Linked_Size": "-1"}, "another size than it lists"),
-        ({"Content_Length": "1"}, "another size than it lists"),
+        ({"ETag": '"{outside}"'}, "a different ETag than it lists"),
+        ({"ETag": '"../../../../outside"'}, "a different ETag than it lists"),
+        ({"X_Linked_Etag": '"{outside}"'}, "a different ETag than it lists"),
+        ({"ETag": '"' + "a" * 64 + '"'}, "a different ETag than it lists"),
+        ({"ETag": ""}, "a different ETag than it lists"),
+        ({"X_Repo_Commit": "../../../../outside"}, "a different commit than it lists"),
+        ({"X_Repo_Commit": "{outside}"}, "a different commit than it lists"),
+        ({"X_Repo_Commit": "a" * 40}, "a different commit than it lists"),
+        ({"X_Linked_Size": "9" * 5000}, "a different size than it lists"),
+        ({"X_Linked_Size": "-1"}, "a different size than it lists"),
+        ({"Content_Length": "1"}, "a different size than it lists"),
     ],
     ids=str,
 )
@@ -199,7 +199,7 @@ def test_what_is_downloaded_is_what_was_listed(
     hub.redirect = False
     hub.fail(f"HEAD {SHARD}", shard(hub, **{k: v.replace("{outside}", str(outside)) for k, v in headers.items()}))
     done = python(TRY, hub, home)
-    assert (done.stdout, done.stderr) == (f"{WHERE}the server sends {said}; try again\n", "")
+    assert (done.stdout, done.stderr) == (f"{WHERE}the server sent {said}; try again\n", "")
     assert not outside.exists()
     assert leftovers(home) == []
 
@@ -326,7 +326,7 @@ ROOMY = (
 
 @pytest.mark.parametrize(
     ("size", "said"),
-    [(50_000_000_001, "over HTTP come 50,000,000,000 at most"), (1 << 62, "the disk of the cache has")],
+    [(50_000_000_001, "the limit over HTTP is 50,000,000,000"), (1 << 62, "the cache's disk has only")],
 )
 def test_a_size_that_is_too_large(size: int, said: str, hub: Hub, home: Path) -> None:
     lfs = {"sha256": "b" * 64, "size": size}

@@ -82,6 +82,9 @@ _WHOLE = (Section.MTP, Section.VISION, Section.PROJECTOR, Section.ADAPTER)
 
 
 def _dominant(outer: Section | None, inner: Section | None) -> Section | None:
+    # The bridge is one wherever its module lies: Qwen-VL's is within the tower.
+    if (outer, inner) == (Section.VISION, Section.PROJECTOR):
+        return inner
     return outer if outer in _WHOLE else inner or outer
 
 

@@ -41,7 +41,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     """How to declare one model type; `module` is its file's name, `path` its place below `families/`.
 
     `roots` are the spellings under which it is published, the usual one first; what a root means is the build
-    function's own affair. `defaults` are the config class's, `attribute_map` its other names of keys
+    function's own affair. Those in `parts` leave out a part of the model, so another that has more of it is taken.
+    `defaults` are the config class's, `attribute_map` its other names of keys
     (`{"hidden_size": "n_embd"}`), `needs` the keys that a config must state unless it is a part of another.
     """
 
@@ -53,6 +54,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     defaults: Mapping[str, Any]
     attribute_map: Mapping[str, str]
     needs: tuple[str, ...]
+    parts: tuple[str, ...] = ()
 
     __repr__ = brief
 
@@ -114,6 +116,7 @@ def family(
     defaults: Mapping[str, Any],
     attribute_map: Mapping[str, str] = MappingProxyType({}),
     needs: tuple[str, ...] = DECODER_NEEDS,
+    parts: tuple[str, ...] = (),
 ) -> Callable[[F], F]:
     """Register the decorated build function for a model type."""
 
@@ -128,6 +131,7 @@ def family(
             defaults=defaults,
             attribute_map=dict(attribute_map),
             needs=needs,
+            parts=parts,
         )
         return build
 
@@ -190,17 +194,23 @@ def _declare_best(found: Family, config: Config, names: Tensors | None, method: 
         misfits = _misfits(required, names)
         if (hits, -misfits) > most:
             best, most = declaration, (hits, -misfits)
-        if hits == len(required) and not misfits:
+        if hits == len(required) and not misfits and root not in found.parts:
             break
     return best
 
 
 def _misfits(slots: Iterable[Slot], tensors: Tensors) -> int:
-    """How many stacks of experts have another shape: some lie turned around under the same names."""
+    """How many stacks and kernels have another shape, and matrices theirs turned: some do under the same names."""
     if not isinstance(tensors, Mapping):
         return 0
-    stacks = ((slot.stored.shape, tensors.get(slot.first_name())) for slot in slots if len(slot.stored.shape) == 3)
-    return sum(entry is not None and entry.shape != shape for shape, entry in stacks)
+    count = 0
+    for slot in slots:
+        shape, entry = slot.stored.shape, tensors.get(slot.first_name())
+        if entry is None or entry.shape == shape:
+            continue
+        stack, turned = len(shape) == 3 and entry.shape not in slot.stored.also, entry.shape == shape[::-1]
+        count += stack or turned
+    return count
 
 
 def settled(declaration: Declaration, tensors: Tensors, strays: Collection[str]) -> Declaration:

@@ -20,7 +20,7 @@ class Plain(msgspec.Struct, frozen=True):
     """One tensor whose stored shape is its role's shape, and with `bias` a vector as long as its first dimension.
 
     `name` is the module that owns it; `leaf` is the parameter's own name, empty where it is not in a module. An
-    optional one may have a bias that is not: `bias_kept`.
+    optional one may have a bias that is not: `bias_kept`. A `number` has one dimension of 1, or as MLX stores it none.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Plain(msgspec.Struct, frozen=True):
     leaf: str = "weight"
     optional: bool = False
     bias_kept: bool = False
+    number: bool = False
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -43,7 +44,11 @@ class Plain(msgspec.Struct, frozen=True):
         """The weight, then the bias."""
         shape, path = sizes[self.role], join(prefix, self.name)
         yield Stored(
-            name=self.path(prefix), shape=shape, parts=((self.role, int(prod(shape))),), optional=self.optional
+            name=self.path(prefix),
+            shape=shape,
+            parts=((self.role, int(prod(shape))),),
+            optional=self.optional,
+            also=((),) if self.number else (),
         )
         if self.bias:
             yield Stored(

@@ -65,6 +65,7 @@ def run_forward(declaration: Declaration, checkpoint: Checkpoint, inventory: Inv
     tokens = torch.tensor(request.tokens, dtype=torch.long)
     positions = positions_of(tree, tokens, request, inputs)
     _refuse_missing(declaration, checkpoint, inventory, request.stop_after)
+    _refuse_null_epsilon(declaration)
     start = time.perf_counter()
     with pooled(), Stream(checkpoint, declaration, device) as stream, torch.no_grad(), _exact_convolutions():
         recorder = Recorder(stream.taken, progress=request.progress, keep=request.keep, measures=request.measure)
@@ -189,6 +190,16 @@ def _refuse_missing(declaration: Declaration, checkpoint: Checkpoint, inventory:
             )
             if last is None or not beyond:
                 raise missing_tensor(name, declaration.slots, checkpoint)
+
+
+def _refuse_null_epsilon(declaration: Declaration) -> None:
+    """Raise for a norm whose epsilon is null: its names and shapes are known, its values are not."""
+    config = declaration.config
+    text = config.data.get("text_config")
+    for part in (config.data, text if isinstance(text, dict) else {}):
+        for key, value in part.items():
+            if value is None and key.endswith(("eps", "epsilon")) and declaration.family.defaults.get(key):
+                raise config.error(f"{key!r} is null, not a number", "restore it from the model's repository")
 
 
 def _exact_convolutions() -> Any:

@@ -10,14 +10,17 @@ _NAMES = """
     exaone_moe falcon_h1 gemma gemma2 gemma3_text gemma3n_text gemma4_text glm glm4 glm4_moe glm4_moe_lite glm_moe_dsa
     gpt_oss granite granitemoe granitemoehybrid granitemoeshared helium hunyuan_v1_dense hunyuan_v1_moe internlm3 jamba
     kimi_linear lfm2 lfm2_moe llama llama4_text minicpm3 minimax minimax_m2 ministral ministral3 mistral mixtral
-    nemotron olmo olmo2 olmo3 olmoe opt phi phi3 phimoe qwen2 qwen2_moe qwen3 qwen3_5_moe_text qwen3_5_text qwen3_moe
-    qwen3_next recurrent_gemma seed_oss smollm3 stablelm starcoder2
+    nemotron olmo olmo2 olmo3 olmoe opt phi phi3 phimoe qwen2 qwen2_5_vl_text qwen2_moe qwen2_vl_text qwen3
+    qwen3_5_moe_text qwen3_5_text qwen3_moe qwen3_next qwen3_vl_moe_text qwen3_vl_text recurrent_gemma seed_oss smollm3
+    stablelm starcoder2
     """
 PADDED = frozenset(_NAMES.split())
+# Published with the keys of the language model at the top level.
+FLAT = {"qwen2_vl": "qwen2_vl_text", "qwen2_5_vl": "qwen2_5_vl_text"}
 
 
 def pads(config: Config) -> bool:
     """Whether the language model of a config is built with its pad_token_id as `padding_idx`."""
     text = config.data.get("text_config")
     model_type = text.get("model_type") if isinstance(text, dict) else config.model_type
-    return model_type in PADDED
+    return FLAT.get(str(model_type), model_type) in PADDED

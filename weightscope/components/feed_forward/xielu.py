@@ -26,8 +26,8 @@ class XIELU(Component, frozen=True, kw_only=True):
     def stored(self) -> Iterable[StorageItem]:
         """Two learned numbers, and two that are fixed and yet stored."""
         return (
-            Plain("", Role.ALPHA_P, leaf="alpha_p"),
-            Plain("", Role.ALPHA_N, leaf="alpha_n"),
+            Plain("", Role.ALPHA_P, leaf="alpha_p", number=True),
+            Plain("", Role.ALPHA_N, leaf="alpha_n", number=True),
             Buffer("beta", Role.BETA, (), optional=False),
             Buffer("eps", Role.EPSILON, (), optional=False),
         )

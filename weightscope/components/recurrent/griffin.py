@@ -13,6 +13,7 @@ from weightscope.components.running import At, linear
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
+from weightscope.storage.kernel import Kernel
 from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Plain
 
@@ -44,7 +45,7 @@ class RecurrentUnit(Component, frozen=True, kw_only=True):
         return (
             Linear("linear_y", Role.Z_PROJ, bias=True),
             Linear("linear_x", Role.IN_PROJ, bias=True),
-            Plain("conv_1d", Role.CONVOLUTION, bias=True),
+            Kernel("conv_1d", Role.CONVOLUTION, bias=True),
             Plain("rg_lru", Role.INPUT_GATE, leaf="input_gate_weight"),
             Plain("rg_lru", Role.INPUT_GATE_BIAS, leaf="input_gate_bias"),
             Plain("rg_lru", Role.RECURRENT_GATE, leaf="recurrent_gate_weight"),

@@ -14,6 +14,7 @@ from weightscope.components.running import At, linear
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
+from weightscope.storage.kernel import Kernel
 from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Plain
 
@@ -47,7 +48,7 @@ class Mamba(Component, frozen=True, kw_only=True):
         """Two vectors without a module among the projections; `A` lies there as the logarithm of its opposite."""
         return (
             Linear("in_proj", Role.IN_PROJ, Role.Z_PROJ, bias=self.bias),
-            Plain("conv1d", Role.CONVOLUTION, bias=self.kernel_bias),
+            Kernel("conv1d", Role.CONVOLUTION, bias=self.kernel_bias),
             Linear("x_proj", Role.X_PROJ),
             Linear("dt_proj", Role.DT_PROJ, bias=True),
             Plain("", Role.A_LOG, leaf="A_log"),

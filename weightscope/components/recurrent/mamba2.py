@@ -14,6 +14,7 @@ from weightscope.components.running import At, linear
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
+from weightscope.storage.kernel import Kernel
 from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Plain
 
@@ -28,7 +29,8 @@ class Mamba2(Component, frozen=True, kw_only=True):
     """`heads` of `head_dim` channels, each with a state of `state` numbers a channel, written and read by `groups`.
 
     `steps` are the least and the greatest step. Without `norm` the gate alone multiplies what was read. `scales`
-    multiply what `in_proj` makes of z, x, b, c and dt (Falcon-H1).
+    multiply what `in_proj` makes of z, x, b, c and dt (Falcon-H1). `channels_last` is where the kernel's input channels
+    must lie, None for either place.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Mamba2(Component, frozen=True, kw_only=True):
     kernel_bias: bool = True
     steps: tuple[float, float] = (0.0, float("inf"))
     scales: tuple[float, ...] = (1.0,) * len(IN)
+    channels_last: bool | None = None
     section: Section | None = Section.STATE_SPACE
     word: ClassVar[str] = "mamba2"
 
@@ -52,7 +55,7 @@ class Mamba2(Component, frozen=True, kw_only=True):
     def stored(self) -> Iterable[StorageItem]:
         return (
             Linear("in_proj", *IN, bias=self.bias),
-            Plain("conv1d", Role.CONVOLUTION, bias=self.kernel_bias),
+            Kernel("conv1d", Role.CONVOLUTION, bias=self.kernel_bias, last=self.channels_last),
             Plain("", Role.DT_BIAS, leaf="dt_bias"),
             Plain("", Role.A_LOG, leaf="A_log"),
             Plain("", Role.D, leaf="D"),

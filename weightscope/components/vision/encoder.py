@@ -14,6 +14,7 @@ from weightscope.components.running import At
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
+from weightscope.storage.kernel import Kernel
 from weightscope.storage.plain import Buffer, Plain
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class PatchEmbedding(Component, frozen=True, kw_only=True):
         """The class vector is a parameter of its own, not of a module."""
         return (
             Plain("class_embedding", Role.CLASS_EMBEDDING, leaf=""),
-            Plain("patch_embedding", Role.PATCH_EMBEDDING),
+            Kernel("patch_embedding", Role.PATCH_EMBEDDING),
             Plain("position_embedding", Role.POSITION_EMBEDDING),
             Buffer("position_ids", Role.POSITION_IDS, (Size(1), self.positions)),
         )

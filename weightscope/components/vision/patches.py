@@ -12,6 +12,7 @@ from weightscope.components.vision.grids import Grid, places
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
+from weightscope.storage.kernel import Kernel
 from weightscope.storage.plain import Plain
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class PatchProjection(Component, frozen=True, kw_only=True):
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        return (Plain("proj", Role.PATCH_EMBEDDING, bias=self.bias),)
+        return (Kernel("proj", Role.PATCH_EMBEDDING, bias=self.bias),)
 
     def sizes(self) -> Sizes:
         """(width, channels, frames, patch, patch), as `torch.nn.Conv3d` has it."""

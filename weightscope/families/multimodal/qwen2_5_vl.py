@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from weightscope.components.attention import Segments
-from weightscope.components.decoder import Block
+from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.vision.grid_language import GridVisionLanguage
 from weightscope.components.vision.grid_tower import GridTower
 from weightscope.components.vision.patches import PatchProjection
@@ -17,6 +17,7 @@ from weightscope.families.siblings.qwen_vl import (
     PUBLISHED_APART,
     TOWER,
     TOWER_NAMES,
+    TOWERLESS,
     WHOLE,
     merger,
     seeing,
@@ -31,8 +32,8 @@ VISION = TOWER | {
 }  # fmt: skip
 
 
-@family("qwen2_5_vl", roots=tuple(PUBLISHED_APART), defaults=WHOLE, needs=("vision_config",))
-def qwen2_5_vl(config: Config, root: str) -> GridVisionLanguage:
+@family("qwen2_5_vl", roots=tuple(PUBLISHED_APART), parts=(TOWERLESS,), defaults=WHOLE, needs=("vision_config",))
+def qwen2_5_vl(config: Config, root: str) -> GridVisionLanguage | CausalLM:
     """Layers of `fullatt_block_indexes` see whole frames, the others windows of `window_size` pixels."""
     vision = config.nested("vision_config").with_defaults(VISION, TOWER_NAMES)
     width, norm, whole = vision["hidden_size"], rms_norms(1e-6), listed(vision, "fullatt_block_indexes")

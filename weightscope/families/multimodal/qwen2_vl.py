@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from weightscope.components.attention import Segments
 from weightscope.components.base import Repeat
+from weightscope.components.decoder import CausalLM
 from weightscope.components.vision.grid_language import GridVisionLanguage
 from weightscope.components.vision.grid_tower import GridTower
 from weightscope.components.vision.patches import PatchProjection
@@ -15,6 +16,7 @@ from weightscope.families.siblings.qwen_vl import (
     PUBLISHED_APART,
     TOWER,
     TOWER_NAMES,
+    TOWERLESS,
     WHOLE,
     merger,
     seeing,
@@ -26,8 +28,8 @@ from weightscope.roles import Role
 VISION = TOWER | {"embed_dim": 1280, "hidden_size": 3584, "hidden_act": "quick_gelu", "mlp_ratio": 4}
 
 
-@family("qwen2_vl", roots=tuple(PUBLISHED_APART), defaults=WHOLE, needs=("vision_config",))
-def qwen2_vl(config: Config, root: str) -> GridVisionLanguage:
+@family("qwen2_vl", roots=tuple(PUBLISHED_APART), parts=(TOWERLESS,), defaults=WHOLE, needs=("vision_config",))
+def qwen2_vl(config: Config, root: str) -> GridVisionLanguage | CausalLM:
     """A patch sees its whole frame. The tower's `hidden_size` is what it puts out, `embed_dim` its own width."""
     vision = config.nested("vision_config").with_defaults(VISION, TOWER_NAMES)
     width, norm = vision["embed_dim"], layer_norms(1e-6)

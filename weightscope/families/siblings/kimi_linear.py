@@ -11,7 +11,7 @@ from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.components.recurrent.kimi_delta import KimiDelta
 from weightscope.config import Config, Nullable
 from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types
-from weightscope.families.common.mixtures import STACK
+from weightscope.families.common.mixtures import APART, STACK, SWITCH, SWITCHED
 from weightscope.families.common.parts import gated_mlp
 from weightscope.families.siblings.deepseek import grouped_sigmoid
 from weightscope.roles import Role
@@ -21,12 +21,17 @@ from weightscope.storage.plain import Plain
 
 
 class Layout(NamedTuple):
-    """A spelling: the decoder's prefix, the names of dense and mixed MLPs, whether kernels and experts are joined."""
+    """A spelling: the decoder's prefix, the names of dense and mixed MLPs, whether kernels and experts are joined.
+
+    MLX's converter stacks experts, turns the kernels under names of their own, and takes heads `apart`.
+    """
 
     prefix: str
     dense: str = "mlp"
     mixed: str = "block_sparse_moe"
     joined: bool = False
+    by_mlx: bool = False
+    apart: bool = False
 
 
 # transformers 5 writes dense layers under the name of the mixed ones, and holds both under that of the dense ones.
@@ -35,6 +40,8 @@ LAYOUTS = {
     "model, dense layers as mixed ones": Layout("model", dense="block_sparse_moe"),
     "dense layers as mixed ones": Layout("", dense="block_sparse_moe"),
     "model, experts stacked": Layout("model", mixed="mlp", joined=True),
+    SWITCHED: Layout("model", mixed="mlp", by_mlx=True),
+    APART: Layout("model", mixed="mlp", by_mlx=True, apart=True),
 }  # fmt: skip
 
 
@@ -53,7 +60,8 @@ def delta_attention(config: Config, layout: Layout) -> Component:
     sizes = _sizes(config)
     head_dim = sizes["head_dim"]
     gate = "forget_gate." if layout.joined else ""
-    kernels = Pieces(Role.CONVOLUTION, "q_conv1d", "k_conv1d", "v_conv1d")
+    kernel_names = [f"{part}_conv.conv" if layout.by_mlx else f"{part}_conv1d" for part in "qkv"]
+    kernels = Pieces(Role.CONVOLUTION, *kernel_names, last=layout.by_mlx)
     names = {
         "q_proj": Role.Q_PROJ,
         "k_proj": Role.K_PROJ,
@@ -93,8 +101,8 @@ def kimi_mixture(config: Config, layout: Layout) -> MixtureOfExperts:
         expert=gated_mlp(config, "", inner=inner, names=("w1", "w3", "w2")),
         routing=grouped_sigmoid(config),
         shared=gated_mlp(config, "shared_experts", inner=inner * config["n_shared_experts"]),
-        correction="gate.e_score_correction_bias",
-        stacked=STACK if layout.joined else None,
+        correction=f"{'' if layout.by_mlx else 'gate.'}e_score_correction_bias",
+        stacked=SWITCH if layout.by_mlx else STACK if layout.joined else None,
     )
 
 

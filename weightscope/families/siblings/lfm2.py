@@ -11,8 +11,8 @@ from weightscope.families.common import ROTARY, Dims, rms_norms, rotary, visible
 from weightscope.families.common.layer_types import FULL
 from weightscope.families.common.parts import head_norms, linears, self_attention
 from weightscope.roles import Role
+from weightscope.storage.kernel import Kernel
 from weightscope.storage.linear import Linear
-from weightscope.storage.plain import Plain
 
 LFM2_BOTH = ROTARY | {
     "vocab_size": 65536, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": Nullable(int, 8),
@@ -42,7 +42,7 @@ def short_convolution(config: Config) -> ShortConvolution:
         name="conv",
         items=(
             Linear("in_proj", Role.B_PROJ, Role.C_PROJ, Role.IN_PROJ, bias=bias),
-            Plain("conv", Role.CONVOLUTION, bias=bias),
+            Kernel("conv", Role.CONVOLUTION, bias=bias),
             Linear("out_proj", Role.OUT_PROJ, bias=bias),
         ),
         width=config["hidden_size"],

@@ -28,7 +28,9 @@ LETTERS = {"M": LINEAR, "*": FULL, "E": "moe", "-": "mlp"}
 WORDS = {"mamba": LINEAR, "attention": FULL} | {kind: kind for kind in LETTERS.values()}
 # What the class has where the config names no layers, and of those that predict further tokens.
 DEFAULT, AHEAD = (LINEAR, "moe", FULL, "mlp"), (FULL, "moe")
-STACKED = Stack(items=(Stacked("up_proj", Role.UP_PROJ), Stacked("down_proj", Role.DOWN_PROJ)))
+# Experts as transformers 5 holds them in memory, and as MLX's converter writes them.
+IN_MEMORY = Stack(items=(Stacked("up_proj", Role.UP_PROJ), Stacked("down_proj", Role.DOWN_PROJ)))
+SWITCH = Stack(name="switch_mlp", items=(Stacked("fc1.weight", Role.UP_PROJ), Stacked("fc2.weight", Role.DOWN_PROJ)))
 
 
 def nemotron_kinds(config: Config, prefix: str = "", default: tuple[str, ...] = DEFAULT) -> list[str]:
@@ -48,7 +50,7 @@ def nemotron_kinds(config: Config, prefix: str = "", default: tuple[str, ...] = 
     return [known[kind] for kind in listed]
 
 
-def nemotron_layer(config: Config, kind: str, *, stacked: bool = False) -> MixerBlock:
+def nemotron_layer(config: Config, kind: str, *, stacked: Stack | None = None) -> MixerBlock:
     """A layer of that kind."""
     norm = rms_norms(config["layer_norm_epsilon"])("norm", Role.INPUT_NORM, config["hidden_size"])
     return MixerBlock(norm=norm, mixer=_part(config, kind, stacked=stacked))
@@ -73,7 +75,7 @@ def nemotron_ahead(config: Config) -> tuple[Component, ...]:
     return (Group(name="mtp", parts=tuple(layers)),) if steps else ()
 
 
-def _part(config: Config, kind: str, *, stacked: bool) -> Component:
+def _part(config: Config, kind: str, *, stacked: Stack | None) -> Component:
     """The one part of a layer of that kind."""
     if kind == LINEAR:
         return _mamba2(config)
@@ -128,7 +130,7 @@ def _mlp(config: Config, name: str, inner: Size, width: Size | None = None, *, b
     )
 
 
-def _mixture(config: Config, *, stacked: bool) -> Component:
+def _mixture(config: Config, *, stacked: Stack | None) -> Component:
     """Routed as in DeepSeek-V3, on a narrower x where `moe_latent_size` says so; experts have no bias."""
     latent, shared = config["moe_latent_size"], config["moe_shared_expert_intermediate_size"]
     if latent == 0:
@@ -150,5 +152,5 @@ def _mixture(config: Config, *, stacked: bool) -> Component:
         correction="gate.e_score_correction_bias",
         latent=latent,
         latent_bias=config["mlp_bias"],
-        stacked=STACKED if stacked else None,
+        stacked=stacked,
     )

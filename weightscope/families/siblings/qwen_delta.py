@@ -1,10 +1,17 @@
-"""Parts of Qwen3-Next and Qwen 3.5: gated delta nets, attention with a gate on its output, what predicts ahead."""
+"""Parts of Qwen3-Next and Qwen 3.5: gated delta nets, attention with a gate on its output, what predicts ahead.
+
+MLX's converter adds the 1 of these models' norms, w · (1 + x), to what it stores; it turns the kernels of convolutions
+and leaves out what predicts ahead. Other norms of the models have no such 1.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from weightscope.components.attention import Attention
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
+from weightscope.components.norm import RMSNorm
 from weightscope.components.prediction.next_tokens import NextTokens
 from weightscope.components.recurrent.gated_delta import GatedDeltaNet
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm
@@ -13,6 +20,8 @@ from weightscope.families.common import ROTARY, Dims, rms_norms, rotary, visible
 from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types
 from weightscope.families.common.parts import four_projections, head_norms, self_attention
 from weightscope.roles import Role
+from weightscope.sizes import Size
+from weightscope.storage.kernel import Kernel
 from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Plain
 
@@ -33,6 +42,8 @@ QWEN3_NEXT = DELTA | {
     "mtp_num_hidden_layers": Nullable(int, 1),
 }  # fmt: skip
 
+# Qwen 3.5's language model as MLX has it: in a model that sees, and alone.
+BY_MLX, ALONE = "model, by MLX", "language_model, by MLX"
 # Qwen 3.5's projections: Qwen3-Next's taken apart.
 APART = (
     Linear("in_proj_qkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ),
@@ -48,9 +59,14 @@ def delta_kinds(config: Config) -> list[str]:
     return layer_types(config, lambda i: LINEAR if (i + 1) % interval else FULL, known=MIXERS)
 
 
-def gated_attention(config: Config, s: Dims) -> Attention:
-    """Rows of `q_proj` are, head by head, its query and its gate; norms of each head multiply by 1 + w."""
-    bias, norm = config["attention_bias"], rms_norms(config["rms_norm_eps"], offset=1.0)
+def delta_norms(config: Config, *, by_mlx: bool = False) -> Callable[[str, Role, Size], RMSNorm]:
+    """Norms that multiply by 1 + w, or by w where MLX stored that sum."""
+    return rms_norms(config["rms_norm_eps"], offset=0.0 if by_mlx else 1.0)
+
+
+def gated_attention(config: Config, s: Dims, *, by_mlx: bool = False) -> Attention:
+    """Rows of `q_proj` are, head by head, its query and its gate."""
+    bias, norm = config["attention_bias"], delta_norms(config, by_mlx=by_mlx)
     _, k, v, o = four_projections(qkv_bias=bias, o_bias=bias)
     return self_attention(
         s,
@@ -61,13 +77,13 @@ def gated_attention(config: Config, s: Dims) -> Attention:
     )
 
 
-def delta_net(config: Config, projections: tuple[Linear, ...] = APART) -> GatedDeltaNet:
+def delta_net(config: Config, projections: tuple[Linear, ...] = APART, *, by_mlx: bool = False) -> GatedDeltaNet:
     """`projections` are those that enter it."""
     return GatedDeltaNet(
         name="linear_attn",
         items=(
             *projections,
-            Plain("conv1d", Role.CONVOLUTION),
+            Kernel("conv1d", Role.CONVOLUTION, last=by_mlx),
             Plain("", Role.DT_BIAS, leaf="dt_bias"),
             Plain("", Role.A_LOG, leaf="A_log"),
             Linear("out_proj", Role.OUT_PROJ),
@@ -85,11 +101,7 @@ def delta_net(config: Config, projections: tuple[Linear, ...] = APART) -> GatedD
 
 def qwen_ahead(config: Config, block: Block) -> tuple[NextTokens, ...]:
     """`mtp_num_hidden_layers` blocks that predict tokens further ahead, if there are any."""
-    count, width, norm = (
-        config["mtp_num_hidden_layers"] or 0,
-        config["hidden_size"],
-        rms_norms(config["rms_norm_eps"], offset=1.0),
-    )
+    count, width, norm = config["mtp_num_hidden_layers"] or 0, config["hidden_size"], delta_norms(config)
     parts = (
         norm("pre_fc_norm_embedding", Role.EMBEDDING_NORM, width),
         norm("pre_fc_norm_hidden", Role.NORM, width),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from weightscope.components.attention import Attention, Axial, Heads, Segments
 from weightscope.components.base import Component, Group
 from weightscope.components.decoder import Block, CausalLM
@@ -19,14 +21,18 @@ from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.linear import Linear
 
-# What a root stands for: prefixes of the tower, of the language model, and of its decoder within it.
+# What a root stands for: prefixes of the tower, of the language model, and of its decoder within it. mlx-vlm keeps the
+# tower, mlx-lm leaves it out.
+TOWERLESS = "as mlx-lm has it"
 PUBLISHED_APART = {
     "as published": ("visual", "", "model"),
     "as transformers 5 holds it": ("model.visual", "", "model.language_model"),
+    TOWERLESS: ("", "language_model", "model"),
     "as MLX has it": ("vision_tower", "language_model", "model"),
 }
 PUBLISHED_TOGETHER = {
     "as published": ("model.visual", "", "model.language_model"),
+    TOWERLESS: ("", "language_model", "model"),
     "as MLX has it": ("vision_tower", "language_model", "model"),
 }
 WHOLE: dict[str, Any] = {
@@ -56,11 +62,13 @@ def language_config(config: Config, model_type: str) -> Config:
 
 def seeing(
     config: Config, spelling: tuple[str, str, str], tower: Callable[[str], GridTower], text: str
-) -> GridVisionLanguage:
+) -> GridVisionLanguage | CausalLM:
     """The tower and the language model under a spelling; `text` is the language model's type."""
     eye, language, decoder = spelling
     model = component_of(language_config(config, text), decoder, text)
     assert isinstance(model, CausalLM)
+    if not eye:
+        return replace(model, name=language)
     return GridVisionLanguage(
         tower=tower(eye),
         language=Group(name=language, parts=(model,)),

@@ -29,11 +29,12 @@ def mamba2_mixer(
     norm: GatedRMSNorm | None = None,
     out_bias: bool | None = None,
     scales: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 1.0),
+    channels_last: bool | None = None,
 ) -> Mamba2:
     """Mamba-2 named `mamba`, as wide as `mamba_expand` times the model unless `inner` says otherwise.
 
     `norm` acts on what leaves, `out_bias` is on the last matrix: `mamba_proj_bias` unless told otherwise. `scales`
-    multiply the five parts of what enters (Falcon-H1).
+    multiply the five parts of what enters (Falcon-H1), `channels_last` is `Mamba2`'s.
     """
     heads, wide = config["mamba_n_heads"], inner or config["mamba_expand"] * config["hidden_size"]
     bias = bool(config["mamba_proj_bias"])
@@ -52,6 +53,7 @@ def mamba2_mixer(
         kernel_bias=bool(config["mamba_conv_bias"]),
         steps=step_limits(config),
         scales=scales,
+        channels_last=channels_last,
     )
 
 

@@ -31,9 +31,12 @@ STACKED = (
     Stacked("w1", Role.GATE_PROJ, flat=True), Stacked("v1", Role.UP_PROJ, flat=True),
     Stacked("w2", Role.DOWN_PROJ, flat=True, transposed=True),
 )  # fmt: skip
+# MLX's converter takes experts apart, and turns their last matrix.
+BY_MLX = "transformer, experts apart by MLX"
+APART = (Linear("w1", Role.GATE_PROJ), Linear("v1", Role.UP_PROJ), Linear("w2", Role.DOWN_PROJ))
 
 
-@family("dbrx", roots=("transformer", ""), defaults=DBRX, attribute_map=ATTRIBUTES)
+@family("dbrx", roots=("transformer", "", BY_MLX), defaults=DBRX, attribute_map=ATTRIBUTES)
 def dbrx(config: Config, root: str) -> CausalLM:
     """The rotation's theta is `attn_config`'s, as in DBRX's own code; transformers 5 looks for it elsewhere."""
     width, count, norm = config["d_model"], config["n_heads"], layer_norms(1e-5, bias=False)
@@ -52,14 +55,15 @@ def dbrx(config: Config, root: str) -> CausalLM:
             clip=inner["clip_qkv"],
         ),
         feed_forward_norm=norm("norm_attn_norm.norm_2", Role.POST_ATTENTION_NORM, width),
-        feed_forward=mixture(width, config.nested("ffn_config").with_defaults(FFN)),
+        feed_forward=mixture(width, config.nested("ffn_config").with_defaults(FFN), apart=root == BY_MLX),
     )
     table, last = token_embedding(config, "wte"), norm("norm_f", Role.FINAL_NORM, width)
     refused = "" if rotary(config, size).scaling.kind == "default" else "DBRX with a rope_scaling"
+    root = root.partition(",")[0]
     return causal_lm(config, root, lambda _: block, embedding=table, layers="blocks", final_norm=last, refused=refused)
 
 
-def mixture(width: Size, config: Config) -> MixtureOfExperts:
+def mixture(width: Size, config: Config, *, apart: bool) -> MixtureOfExperts:
     """Weights divided by their norm of the power that the config says, 1 unless told otherwise."""
     power, named = config["moe_normalize_expert_weights"], config["ffn_act_fn"] or "silu"
     activation = named.get("name", "silu") if isinstance(named, dict) else named
@@ -68,8 +72,8 @@ def mixture(width: Size, config: Config) -> MixtureOfExperts:
         width=width,
         experts=config["moe_num_experts"],
         chosen=config["moe_top_k"],
-        expert=GatedMLP(name="", items=(), width=width, inner=config["ffn_hidden_size"], activation=str(activation)),
+        expert=GatedMLP(name="", items=APART, width=width, inner=config["ffn_hidden_size"], activation=str(activation)),
         routing=Routing(normalize=power is not None, power=float(power or 1)),
-        stacked=Stack(name="experts.mlp", items=STACKED),
+        stacked=None if apart else Stack(name="experts.mlp", items=STACKED),
         router="router.layer",
     )

@@ -18,7 +18,11 @@ GPT_NEOX = DECODER | {
 }  # fmt: skip
 
 
-@family("gpt_neox", roots=("gpt_neox", ""), defaults=GPT_NEOX)
+# MLX's converter moves the head as well below its root.
+BY_MLX = "model"
+
+
+@family("gpt_neox", roots=("gpt_neox", "", BY_MLX), defaults=GPT_NEOX)
 def gpt_neox(config: Config, root: str) -> CausalLM:
     """Rows of `query_key_value` are, head by head, its query, key and value. Only the rotation reads `head_dim`."""
     width, count, norm = config["hidden_size"], config["num_attention_heads"], layer_norms(config["layer_norm_eps"])
@@ -46,6 +50,7 @@ def gpt_neox(config: Config, root: str) -> CausalLM:
         root,
         lambda _: block,
         embedding=token_embedding(config, "embed_in"),
+        layers="h" if root == BY_MLX else "layers",
         final_norm=norm("final_layer_norm", Role.FINAL_NORM, width),
-        output=Output(name="embed_out", classifier="classifier"),
+        output=Output(name="model.embed_out" if root == BY_MLX else "embed_out", classifier="classifier"),
     )

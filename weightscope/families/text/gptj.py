@@ -22,7 +22,7 @@ FOUR = {"q_proj": Role.Q_PROJ, "k_proj": Role.K_PROJ, "v_proj": Role.V_PROJ, "ou
 SHARES = 4
 
 
-@family("gptj", roots=("transformer", ""), defaults=GPTJ, attribute_map=GPT2_NAMES)
+@family("gptj", roots=("transformer", "", "model"), defaults=GPTJ, attribute_map=GPT2_NAMES)
 def gptj(config: Config, root: str) -> CausalLM:
     """Neighbours in the first `rotary_dim` elements of a head are rotated; the head has a bias."""
     return _side_by_side(config, root, (*linears(FOUR), *causal_masks(config["n_positions"])))

@@ -1,13 +1,14 @@
 """Granite 4 (IBM 2025): Mamba-2 among attention, a shared MLP beside the mixture. Source: `GraniteMoeHybridConfig`."""
 
 from weightscope.components.attention import Scores
+from weightscope.components.base import Component
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import GRANITE, Dims, Output, causal_lm, rms_norms, rotary, token_embedding, visible
 from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types
-from weightscope.families.common.mixtures import ROOTS, spelling
+from weightscope.families.common.mixtures import ROOTS, SWITCHED, spelling
 from weightscope.families.common.numbers import divisor, number
-from weightscope.families.common.parts import four_projections, self_attention
+from weightscope.families.common.parts import four_projections, gated_mlp, self_attention
 from weightscope.families.registry import family
 from weightscope.families.siblings.granite import granite_mixture, granite_mlp
 from weightscope.families.siblings.state_space import MAMBA2_HYBRID, gate_first, mamba2_mixer
@@ -33,9 +34,11 @@ def granitemoehybrid(config: Config, root: str) -> CausalLM:
         scores=Scores(scale=config["attention_multiplier"]),
     )
     kinds, mamba = layer_types(config, lambda _: LINEAR, known=MIXERS), mamba2_mixer(config, norm=gate_first(config))
-    mlp = (
-        granite_mixture(config, shared, stacked=stacked) if config["num_local_experts"] else granite_mlp(config, shared)
-    )
+    if config["num_local_experts"]:
+        mlp: Component = granite_mixture(config, shared, stacked=stacked)
+    else:
+        # MLX's converter takes gate and up apart where there are no experts.
+        mlp = gated_mlp(config, "mlp", inner=shared) if root == SWITCHED else granite_mlp(config, shared)
 
     def layer(i: int) -> Block:
         return Block(

@@ -33,7 +33,7 @@ def kimi_linear(config: Config, root: str) -> CausalLM:
     require(config, "Kimi Linear", COMPUTED)
     width, layout, norm = config["hidden_size"], LAYOUTS[root], rms_norms(config["rms_norm_eps"])
     attends, mixes = attending(config), first_dense(config)
-    latent, delta = latent_attention(config, None), delta_attention(config, layout)
+    latent, delta = latent_attention(config, None, root=root), delta_attention(config, layout)
 
     def layer(i: int) -> Block:
         feed_forward = kimi_mixture(config, layout) if mixes[i] else gated_mlp(config, layout.dense)

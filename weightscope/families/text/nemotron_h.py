@@ -4,7 +4,7 @@ from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.config import Config, Nullable
 from weightscope.families.common import DECODER, Output, numbered, rms_norms, token_embedding
 from weightscope.families.registry import family
-from weightscope.families.siblings.nemotron_h import nemotron_ahead, nemotron_kinds, nemotron_layer
+from weightscope.families.siblings.nemotron_h import IN_MEMORY, SWITCH, nemotron_ahead, nemotron_kinds, nemotron_layer
 from weightscope.roles import Role
 
 NEMOTRON_H = DECODER | {
@@ -25,25 +25,27 @@ ATTRIBUTES = {
 }  # fmt: skip
 # A state dict of transformers 5 has another root than what is published, and experts stacked.
 STACKED = "model, experts stacked"
+BY_MLX = "backbone, experts stacked by MLX"
+STACKS = {STACKED: IN_MEMORY, BY_MLX: SWITCH}
 
 
 @family(
     "nemotron_h",
-    roots=("backbone", "", "model", STACKED),
+    roots=("backbone", "", "model", STACKED, BY_MLX),
     defaults=NEMOTRON_H,
     attribute_map=ATTRIBUTES,
     needs=("vocab_size", "hidden_size"),
 )
 def nemotron_h(config: Config, root: str) -> CausalLM:
     """The number of layers is that of the listed ones; the class ties nothing, whatever the config says."""
-    (prefix, _, stacked), kinds = root.partition(", "), nemotron_kinds(config)
+    (prefix, _, _), kinds, stacked = root.partition(", "), nemotron_kinds(config), STACKS.get(root)
     norm = rms_norms(config["layer_norm_epsilon"])
     decoder = Decoder(
         name=prefix,
         embedding=token_embedding(config, "embeddings"),
-        blocks=numbered("layers", len(kinds), lambda i: nemotron_layer(config, kinds[i], stacked=bool(stacked))),
+        blocks=numbered("layers", len(kinds), lambda i: nemotron_layer(config, kinds[i], stacked=stacked)),
         final_norm=norm("norm_f", Role.FINAL_NORM, config["hidden_size"]),
         depth=len(kinds),
     )
     head = Output(tied=False).of(config, prefix, config["hidden_size"])
-    return CausalLM(decoder=decoder, head=head, extras=nemotron_ahead(config))
+    return CausalLM(decoder=decoder, head=head, extras=() if root == BY_MLX else nemotron_ahead(config))

@@ -1,14 +1,24 @@
 """The language model of Qwen 3.5's mixtures. Source: `Qwen3_5MoeTextConfig` of transformers."""
 
+from msgspec.structs import replace
+
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common import Dims, causal_lm, rms_norms
+from weightscope.families.common import Dims, causal_lm
 from weightscope.families.common.layer_types import FULL
 from weightscope.families.common.mixtures import ROOTS, STACK, SWITCH, SWITCHED
 from weightscope.families.common.parts import pre_norm_block
 from weightscope.families.common.refusals import require
 from weightscope.families.registry import family
-from weightscope.families.siblings.qwen_delta import QWEN3_NEXT, delta_kinds, delta_net, gated_attention, qwen_ahead
+from weightscope.families.siblings.qwen_delta import (
+    ALONE,
+    QWEN3_NEXT,
+    delta_kinds,
+    delta_net,
+    delta_norms,
+    gated_attention,
+    qwen_ahead,
+)
 from weightscope.families.siblings.qwen_moe import qwen_mixture
 from weightscope.roles import Role
 
@@ -20,13 +30,14 @@ QWEN3_5_MOE = QWEN3_NEXT | {
 WITHIN = tuple(f"model.language_model, experts {how}" for how in ("stacked", "stacked but ahead", "apart"))
 
 
-@family("qwen3_5_moe_text", roots=(*ROOTS, *WITHIN), defaults=QWEN3_5_MOE)
+@family("qwen3_5_moe_text", roots=(*ROOTS, *WITHIN, ALONE), defaults=QWEN3_5_MOE)
 def qwen3_5_moe_text(config: Config, root: str) -> CausalLM:
     """A mixture in every layer, its weights always normalized."""
     require(config, "Qwen 3.5", {"attn_output_gate": True})
-    s, norm, (prefix, _, layout) = Dims.of(config), rms_norms(config["rms_norm_eps"], offset=1.0), root.partition(", ")
-    stack = SWITCH if root == SWITCHED else STACK if layout.startswith("experts stacked") else None
-    kinds, attention, delta = delta_kinds(config), gated_attention(config, s), delta_net(config)
+    s, by_mlx, (prefix, _, layout) = Dims.of(config), root in (SWITCHED, ALONE), root.partition(", ")
+    stack = SWITCH if by_mlx else STACK if layout.startswith("experts stacked") else None
+    norm, kinds = delta_norms(config, by_mlx=by_mlx), delta_kinds(config)
+    attention, delta = gated_attention(config, s, by_mlx=by_mlx), delta_net(config, by_mlx=by_mlx)
     mixed = qwen_mixture(config, normalize=True, stacked=stack)
     last = qwen_mixture(config, normalize=True, stacked=None if layout.endswith("ahead") else stack)
 
@@ -36,10 +47,11 @@ def qwen3_5_moe_text(config: Config, root: str) -> CausalLM:
 
     ahead = pre_norm_block(norm, s.width, attention=attention, feed_forward=last)
 
-    return causal_lm(
+    model = causal_lm(
         config,
-        prefix,
+        "model" if by_mlx else prefix,
         layer,
         final_norm=norm("norm", Role.FINAL_NORM, s.width),
-        extras=qwen_ahead(config, ahead),
+        extras=() if by_mlx else qwen_ahead(config, ahead),
     )
+    return replace(model, name="language_model") if root == ALONE else model

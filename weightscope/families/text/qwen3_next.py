@@ -3,13 +3,20 @@
 from weightscope.components.base import Component
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
-from weightscope.families.common import Dims, causal_lm, rms_norms
+from weightscope.families.common import Dims, causal_lm
 from weightscope.families.common.layer_types import FULL
-from weightscope.families.common.mixtures import ROOTS, spelling
+from weightscope.families.common.mixtures import ROOTS, SWITCHED, spelling
 from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.common.refusals import require
 from weightscope.families.registry import family
-from weightscope.families.siblings.qwen_delta import QWEN3_NEXT, delta_kinds, delta_net, gated_attention, qwen_ahead
+from weightscope.families.siblings.qwen_delta import (
+    QWEN3_NEXT,
+    delta_kinds,
+    delta_net,
+    delta_norms,
+    gated_attention,
+    qwen_ahead,
+)
 from weightscope.families.siblings.qwen_moe import every_so_often, qwen_mixture
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
@@ -19,15 +26,16 @@ from weightscope.storage.linear import Linear
 def qwen3_next(config: Config, root: str) -> CausalLM:
     """The rows of both projections come in as many groups as there are key heads."""
     require(config, "Qwen3-Next", {"attn_output_gate": True})
-    s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"], offset=1.0), spelling(root)
+    s, by_mlx, (prefix, stacked) = Dims.of(config), root == SWITCHED, spelling(root)
+    norm, attention = delta_norms(config, by_mlx=by_mlx), gated_attention(config, s, by_mlx=by_mlx)
     groups, kinds, mixes = int(config["linear_num_key_heads"]), delta_kinds(config), every_so_often(config)
-    attention = gated_attention(config, s)
     delta = delta_net(
         config,
         (
             Linear("in_proj_qkvz", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, Role.Z_PROJ, groups=groups),
             Linear("in_proj_ba", Role.B_PROJ, Role.A_PROJ, groups=groups),
         ),
+        by_mlx=by_mlx,
     )
     mixed = qwen_mixture(config, normalize=config["norm_topk_prob"], stacked=stacked)
 
@@ -45,5 +53,5 @@ def qwen3_next(config: Config, root: str) -> CausalLM:
         prefix,
         layer,
         final_norm=norm("norm", Role.FINAL_NORM, s.width),
-        extras=qwen_ahead(config, ahead),
+        extras=() if by_mlx else qwen_ahead(config, ahead),
     )

@@ -5,7 +5,7 @@ from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
 from weightscope.families.common import ROTARY, Dims, causal_lm, rms_norms, rotary, visible
-from weightscope.families.common.mixtures import STACK
+from weightscope.families.common.mixtures import STACK, SWITCH, SWITCHED
 from weightscope.families.common.parts import four_projections, gated_mlp, head_norms, pre_norm_block, self_attention
 from weightscope.families.registry import family
 from weightscope.families.siblings.qwen_moe import every_so_often
@@ -33,6 +33,7 @@ ROOTS = (
     ", experts stacked",
     "model.language_model",
     "model.language_model, experts stacked",
+    SWITCHED,
 )
 
 
@@ -55,7 +56,7 @@ def qwen3_vl_moe_text(config: Config, root: str) -> CausalLM:
         chosen=config["num_experts_per_tok"],
         expert=gated_mlp(config, "", inner=config["moe_intermediate_size"]),
         routing=Routing(normalize=True),
-        stacked=STACK if root.endswith("stacked") else TURNED,
+        stacked=SWITCH if root == SWITCHED else STACK if root.endswith("stacked") else TURNED,
     )
 
     def layer(i: int) -> Block:

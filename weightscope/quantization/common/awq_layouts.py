@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from weightscope.quantization.common.bits import nibbles
+
 if TYPE_CHECKING:
     import torch
 
@@ -27,17 +29,14 @@ def gemm_codes(packed: torch.Tensor, out: torch.Tensor) -> None:
 
 
 def gemv_fast_codes(packed: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
-    """Codes [O, I] of 16-bit words [O / 4, I], by undoing what `pack_intweight` does, step by step.
+    """Codes [O, I], a byte each, of 16-bit words [O / 4, I], by undoing what `pack_intweight` does, step by step.
 
     Raises:
         ValueError: sizes that the kernel does not have.
     """
-    import torch
-
     if rows % ROWS or columns % STRETCH:
         raise ValueError(f"gemv_fast has no matrices of {rows} × {columns}")
-    shifts = torch.arange(0, 16, BITS, dtype=torch.int32, device=packed.device)
-    codes = (packed.int().unsqueeze(-1) >> shifts) & MASK
+    codes = nibbles(packed.contiguous())
     # Four rows were interleaved; then, in each 8, even ones came first; in each 32, pairs were taken in turn.
     codes = codes.reshape(rows // ROWS, columns // STRETCH, ROWS, STRETCH).transpose(1, 2).reshape(rows, columns)
     codes = codes.reshape(rows, columns // 8, 2, 4).transpose(2, 3)
