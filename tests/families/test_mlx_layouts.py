@@ -166,3 +166,17 @@ def test_biases_of_falcon_h1_are_refused_by_name(saved: Callable[[str], Path], t
     model = sound(by_mlx(saved(tiny.name), tmp_path / "mlx", tensors), saved(tiny.name))
     with pytest.raises(WeightscopeError, match="Falcon-H1 by MLX with attention_bias"):
         model.forward(TOKENS)
+
+
+def test_llava_s_patches(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """mlx-vlm stores the kernel of CLIP's patches [out, h, w, in]."""
+    original = saved("llava")
+    tensors = load_file(original / "model.safetensors")
+    turned = {n: t.permute(0, 2, 3, 1) if n.endswith("patch_embedding.weight") else t for n, t in tensors.items()}
+    image = torch.rand(1, 3, 28, 28, generator=torch.Generator().manual_seed(4)) - 0.5
+    tokens = [1, *[99] * 16, 17, 3]
+    model = transformers.AutoModelForImageTextToText.from_pretrained(original, dtype=torch.float32).eval()
+    with torch.no_grad():
+        expected = model(torch.tensor([tokens]), pixel_values=image).logits[0]
+    found = sound(by_mlx(original, tmp_path / "mlx", turned), original).forward(tokens, pixel_values=image).logits
+    assert off(found, expected) < 1e-4

@@ -6,7 +6,6 @@ from weightscope.components.attention import Segments
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.vision.grid_language import GridVisionLanguage
 from weightscope.components.vision.grid_tower import GridTower
-from weightscope.components.vision.patches import PatchProjection
 from weightscope.config import Config
 from weightscope.families.common import rms_norms
 from weightscope.families.common.causal_lm import numbered
@@ -20,6 +19,7 @@ from weightscope.families.siblings.qwen_vl import (
     TOWERLESS,
     WHOLE,
     merger,
+    patches,
     seeing,
     vision_attention,
     vision_block,
@@ -38,6 +38,10 @@ def qwen2_5_vl(config: Config, root: str) -> GridVisionLanguage | CausalLM:
     vision = config.nested("vision_config").with_defaults(VISION, TOWER_NAMES)
     width, norm, whole = vision["hidden_size"], rms_norms(1e-6), listed(vision, "fullatt_block_indexes")
 
+    window = vision["window_size"] // vision["spatial_merge_size"] // vision["patch_size"]
+    if not window:
+        raise config.error("vision_config.window_size is less than a square of merged patches")
+
     def layer(i: int) -> Block:
         attention = vision_attention(vision, width, Segments("frame" if i in whole else "window"))
         return vision_block(norm, width, attention, gated_mlp(vision, "mlp", bias=True))
@@ -45,20 +49,13 @@ def qwen2_5_vl(config: Config, root: str) -> GridVisionLanguage | CausalLM:
     def tower(name: str) -> GridTower:
         return GridTower(
             name=name,
-            patches=PatchProjection(
-                name="patch_embed",
-                width=width,
-                channels=vision["in_channels"],
-                frames=vision["temporal_patch_size"],
-                patch=vision["patch_size"],
-                bias=False,
-            ),
+            patches=patches(vision, width),
             blocks=numbered("blocks", vision["depth"], layer),
             merger=merger(
                 vision, width, vision["out_hidden_size"], norm("ln_q", Role.PROJECTOR_NORM, width), ("mlp.0", "mlp.2")
             ),
             merge=int(vision["spatial_merge_size"]),
-            window=int(vision["window_size"] // vision["spatial_merge_size"] // vision["patch_size"]),
+            window=int(window),
         )
 
     return seeing(config, PUBLISHED_APART[root], tower, "qwen2_5_vl_text")

@@ -7,7 +7,6 @@ from weightscope.components.base import Repeat
 from weightscope.components.decoder import CausalLM
 from weightscope.components.vision.grid_language import GridVisionLanguage
 from weightscope.components.vision.grid_tower import GridTower
-from weightscope.components.vision.patches import PatchProjection
 from weightscope.config import Config
 from weightscope.families.common import layer_norms
 from weightscope.families.common.parts import mlp
@@ -19,6 +18,7 @@ from weightscope.families.siblings.qwen_vl import (
     TOWERLESS,
     WHOLE,
     merger,
+    patches,
     seeing,
     vision_attention,
     vision_block,
@@ -39,14 +39,7 @@ def qwen2_vl(config: Config, root: str) -> GridVisionLanguage | CausalLM:
     def tower(name: str) -> GridTower:
         return GridTower(
             name=name,
-            patches=PatchProjection(
-                name="patch_embed",
-                width=width,
-                channels=vision["in_channels"],
-                frames=vision["temporal_patch_size"],
-                patch=vision["patch_size"],
-                bias=False,
-            ),
+            patches=patches(vision, width),
             blocks=(Repeat(name="blocks", indices=range(vision["depth"]), child=block),),
             merger=merger(
                 vision, width, vision["hidden_size"], norm("ln_q", Role.PROJECTOR_NORM, width), ("mlp.0", "mlp.2")

@@ -8,12 +8,12 @@ from __future__ import annotations
 from weightscope.components.attention import Segments
 from weightscope.components.base import Repeat
 from weightscope.components.vision.grid_tower import GridTower
-from weightscope.components.vision.patches import PatchProjection, StretchedPositions
+from weightscope.components.vision.patches import StretchedPositions
 from weightscope.config import Config
 from weightscope.families.common import layer_norms
 from weightscope.families.common.numbers import layer_numbers
 from weightscope.families.common.parts import mlp
-from weightscope.families.siblings.qwen_vl import TOWER, TOWER_NAMES, merger, vision_attention, vision_block
+from weightscope.families.siblings.qwen_vl import TOWER, TOWER_NAMES, merger, patches, vision_attention, vision_block
 from weightscope.roles import Role
 
 VISION = TOWER | {
@@ -42,14 +42,7 @@ def qwen3_tower(config: Config, name: str, taps: tuple[int, ...] = ()) -> GridTo
     )
     return GridTower(
         name=name,
-        patches=PatchProjection(
-            name="patch_embed",
-            width=width,
-            channels=vision["in_channels"],
-            frames=vision["temporal_patch_size"],
-            patch=vision["patch_size"],
-            bias=True,
-        ),
+        patches=patches(vision, width, bias=True),
         positions=StretchedPositions(name="pos_embed", count=vision["num_position_embeddings"], width=width),
         blocks=(Repeat(name="blocks", indices=range(vision["depth"]), child=block),),
         merger=merger(vision, width, outputs, norm("norm", Role.PROJECTOR_NORM, width), MATRICES),

@@ -15,6 +15,7 @@ from weightscope.components.projection import Projection
 from weightscope.components.vision.grid_language import GridVisionLanguage
 from weightscope.components.vision.grid_tower import GridTower
 from weightscope.components.vision.merger import PatchMerger
+from weightscope.components.vision.patches import PatchProjection
 from weightscope.config import Config, Nullable
 from weightscope.families.registry import component_of
 from weightscope.roles import Role
@@ -75,6 +76,18 @@ def seeing(
         image_token=int(config["image_token_id"]),
         video_token=int(config["video_token_id"]),
         around=((int(config["vision_start_token_id"]),), (int(config["vision_end_token_id"]),)),
+    )
+
+
+def patches(config: Config, width: Size, *, bias: bool = False) -> PatchProjection:
+    """Patches of `temporal_patch_size` × `patch_size` × `patch_size` pixels to vectors of the tower's width."""
+    return PatchProjection(
+        name="patch_embed",
+        width=width,
+        channels=config["in_channels"],
+        frames=config["temporal_patch_size"],
+        patch=config["patch_size"],
+        bias=bias,
     )
 
 
