@@ -160,7 +160,7 @@ class PackedAWQ(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def words(self) -> str:
         """Width, size of the groups and layout."""
-        groups = "one group a row" if self.group_size == self.columns else f"groups of {self.group_size}"
+        groups = "one group per row" if self.group_size == self.columns else f"groups of {self.group_size}"
         return f"AWQ, {BITS} bits in {groups}, {self.layout}"
 
     @property

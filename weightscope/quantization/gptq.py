@@ -179,7 +179,7 @@ class PackedGPTQ(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def words(self) -> str:
         """Width, size of the groups, and whether they follow the activations."""
-        groups = "one group a row" if self.group_size == self.columns else f"groups of {self.group_size}"
+        groups = "one group per row" if self.group_size == self.columns else f"groups of {self.group_size}"
         order = ", in the order of g_idx" if self.form.ordered else ""
         return f"GPTQ, {self.form.bits} bits in {groups}{order}"
 
@@ -236,7 +236,7 @@ class PackedGPTQ(msgspec.Struct, frozen=True, kw_only=True):
             if torch.equal(index.long(), torch.arange(count, device=index.device) // self.group_size):
                 index = None
         elif self.form.ordered:
-            raise refuse(group.name, "is in no file, and the inputs are in no order without it")
+            raise refuse(group.name, "is missing, and the order of the inputs is not known without it")
         points = self._zeros(unpack(zeros, bits, self.rows), needed[1].name)
 
         def fill(start: int, stop: int, out: torch.Tensor) -> None:
@@ -253,7 +253,7 @@ class PackedGPTQ(msgspec.Struct, frozen=True, kw_only=True):
             half = (most + 1) // 2
             found = [short for short in SHORT.values() if bool((stored == half - short).all())]
             if not found:
-                raise refuse(name, "may be zero points or these less one, and no checkpoint_format tells which")
+                raise refuse(name, "may be zero points or zero points minus one; checkpoint_format does not say which")
             short = found[0]
         return stored + short
 

@@ -72,9 +72,7 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
         import torch
 
         if sum(self.sections) != pairs or len(self.sections) != axes:
-            raise NotImplementedByWeightscope(
-                f"positions of {axes} axes need an mrope_section that says who turns by them"
-            )
+            raise NotImplementedByWeightscope(f"positions with {axes} axes need an mrope_section")
         if not self.alternating:
             return torch.repeat_interleave(torch.arange(axes), torch.tensor(self.sections))
         turns = torch.zeros(pairs, dtype=torch.long)

@@ -10,7 +10,7 @@ from weightscope.storage.base import Bounds, Kind, Stored
 
 # A scale is the largest weight over the largest code: far below these limits, however a model was trained.
 WEIGHT_SCALE = Bounds(
-    least=0, most=1e3, zero=False, why="a scale that is zero was never filled, one that is so large is its own inverse"
+    least=0, most=1e3, zero=False, why="a zero scale was never filled; one this large is probably inverted"
 )
 # Bytes of exponents, 255 being NaN, or the same as floats.
 EXPONENTS = Bounds(least=0, most=254, words="exponents", why="255 stands for NaN")

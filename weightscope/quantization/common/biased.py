@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # AutoGPTQ's writers did so.
 WRITERS = frozenset({"gptq", "auto-round", "awq"})
-ZEROS = Bounds(least=0.0, most=0.0, words="biases", why="the architecture has no bias there, so nothing adds it")
+ZEROS = Bounds(least=0.0, most=0.0, words="biases", why="the architecture has no bias there, so it is never added")
 
 
 class Biased(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +69,7 @@ class Biased(msgspec.Struct, frozen=True, kw_only=True):
         if bias is not None and bool(bias.any()):
             raise NotImplementedByWeightscope(
                 f"{module_of(name)}.bias is not zero, and the architecture has no bias there",
-                hint="is config.json of the same model?",
+                hint="check that config.json belongs to this model",
             )
         return self.scheme.read(name, raw)
 

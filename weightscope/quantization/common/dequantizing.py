@@ -28,7 +28,7 @@ def dequantized(scheme: Scheme, name: str, raw: Callable[[str], torch.Tensor]) -
         raise CheckpointError(
             f"{name} cannot be dequantized ({scheme.words}): its tensors do not fit together ({_first_line(error)})",
             where=name,
-            hint="`weightscope check` says which of them is not as it should be",
+            hint="`weightscope check` says which one is wrong",
             code="quantization-mismatch",
         ) from None
 
