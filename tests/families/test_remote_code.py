@@ -16,6 +16,7 @@ from transformers.models.bloom.modeling_bloom import build_alibi_tensor
 import weightscope
 from tests.components.test_logits import TOKENS
 from tests.families.remote_code import REMOTE, Remote, State, write
+from weightscope.checkpoint.entry import TensorEntry
 from weightscope.config import Config, read_config
 from weightscope.errors import UndeclaredError
 from weightscope.families.registry import Declaration, declare
@@ -62,8 +63,9 @@ def stored_in(directory: Path) -> State:
     return dict(load_file(directory / "model.safetensors"))
 
 
-def declared(directory: Path, names: Any = None) -> Declaration:
-    declaration = declare(read_config(directory / "config.json"), names)
+def declared(directory: Path, shapes: dict[str, tuple[int, ...]] | None = None) -> Declaration:
+    entries = None if shapes is None else {name: TensorEntry("F32", shape, (0, 0)) for name, shape in shapes.items()}
+    declaration = declare(read_config(directory / "config.json"), entries)
     assert declaration is not None
     return declaration
 

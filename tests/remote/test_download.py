@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,16 +116,35 @@ def test_a_download_that_fails_leaves_nothing_half_written(hub: Hub, home: Path)
     assert leftovers(home) == []
 
 
+# As Ctrl-C a second after the first byte was asked for.
+INTERRUPTED = """
+import pathlib, threading, time, _thread
+def stop():
+    while not pathlib.Path(sys.argv[1]).exists():
+        time.sleep(0.05)
+    time.sleep(1)
+    pathlib.Path(sys.argv[2]).write_text(str(time.monotonic()))
+    _thread.interrupt_main()
+threading.Thread(target=stop, daemon=True).start()
+ws.download('org/large')
+"""
+
+
 def test_an_interrupted_download_ends_at_once(hub: Hub, home: Path, tmp_path: Path) -> None:
     with (tmp_path / "model.safetensors").open("wb") as file:
         file.truncate(4_000_000_000)
     hub.repos["org/large"] = Repo()
     hub.repos["org/large"].commit({"model.safetensors": tmp_path / "model.safetensors"})
-    hub.fail("model.safetensors", slowly)
-    code = "import threading, _thread\nthreading.Timer(2, _thread.interrupt_main).start()\nws.download('org/large')"
-    start = time.monotonic()
-    done = python(code, hub, home)
-    assert time.monotonic() - start < 12
+    begun, stopped = tmp_path / "begun", tmp_path / "stopped"
+
+    def begins(*arguments: Any) -> None:
+        begun.touch()
+        slowly(*arguments)
+
+    hub.fail("model.safetensors", begins)
+    done = python(INTERRUPTED, hub, home, str(begun), str(stopped))
+    # A clock that all processes share.
+    assert time.monotonic() - float(stopped.read_text()) < 10
     assert "KeyboardInterrupt" in done.stderr
     assert leftovers(home) == []
 
