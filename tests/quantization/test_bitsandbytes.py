@@ -174,18 +174,18 @@ def test_planted_faults_of_4_bits(nested: bool, tmp_path: Path) -> None:
 
 
 STATES: dict[str, tuple[Any, str]] = {
-    "no JSON": (b"{" * 100, "is no quant_state"),
-    "no object": (b"[1, 2]", "is no quant_state"),
-    "not UTF-8": (b'{"quant_type": "\xff"}', "is no quant_state"),
+    "no JSON": (b"{" * 100, "is not a quant_state"),
+    "no object": (b"[1, 2]", "is not a quant_state"),
+    "not UTF-8": (b'{"quant_type": "\xff"}', "is not a quant_state"),
     "too long": (b" " * 5000, "5,000 bytes"),
-    "another shape": ({"shape": [64, 160, 1]}, "a matrix of"),
-    "a turned shape": ({"shape": [160, 64]}, "a matrix of"),
-    "a hostile shape": ({"shape": [10**30, 1]}, "a matrix of"),
-    "a shape of texts": ({"shape": ["64", "160"]}, "is no quant_state"),
-    "blocks of none": ({"blocksize": 0}, "is no quant_state"),
+    "another shape": ({"shape": [64, 160, 1]}, "gives the shape"),
+    "a turned shape": ({"shape": [160, 64]}, "gives the shape"),
+    "a hostile shape": ({"shape": [10**30, 1]}, "gives the shape"),
+    "a shape of texts": ({"shape": ["64", "160"]}, "is not a quant_state"),
+    "blocks of none": ({"blocksize": 0}, "is not a quant_state"),
     "blocks of another size": ({"blocksize": 128}, "has shape"),
     "another code": ({"quant_type": "fp4"}, "contradicts"),
-    "a foreign code": ({"quant_type": "int4"}, "is no quant_state"),
+    "a foreign code": ({"quant_type": "int4"}, "is not a quant_state"),
     "an offset alone": ({"nested_offset": 0.5}, "contradicts"),
     "an infinite offset": (b'{"quant_type": "nf4", "shape": [64, 160], "nested_offset": 1e999}', "quant_state"),
 }  # fmt: skip

@@ -163,7 +163,7 @@ def test_without_settings(tmp_path: Path) -> None:
     model = quantized(Packer())
     check_stripped(model, tmp_path / "2", computed=False)
     bare = {key: value for key, value in model.config.items() if key != "quantization_config"}
-    with pytest.raises(WeightscopeError, match="no checkpoint_format tells"):
+    with pytest.raises(WeightscopeError, match="checkpoint_format does not say which"):
         weightscope.open(write(tmp_path / "3", model.tensors, bare)).forward([1, 2])
 
 

@@ -75,7 +75,7 @@ def test_what_is_not_implemented_is_named(settings: Any, name: str, missing: str
         (FP8 | {"weight_block_size": [0, 8]}, "weight_block_size"),
         (FP8 | {"weight_block_size": "128"}, "weight_block_size"),
         (FP8 | {"modules_to_not_convert": "lm_head"}, "modules_to_not_convert"),
-        (FP8 | {"modules_to_not_convert": ["a("]}, "no regular expression"),
+        (FP8 | {"modules_to_not_convert": ["a("]}, "not a regular expression"),
         ("fp8", "fp8"),
     ],
 )

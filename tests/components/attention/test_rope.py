@@ -68,7 +68,7 @@ def test_positions_of_three_axes(kind: str, model_type: str, sections: dict[str,
 
 def test_axes_that_no_section_knows() -> None:
     rope = Rope(dim=12, theta=1e4)
-    with pytest.raises(WeightscopeError, match="positions of 3 axes need an mrope_section"):
+    with pytest.raises(WeightscopeError, match="positions with 3 axes need an mrope_section"):
         rope.rotation(torch.tensor(POSITIONS), torch.float32)
 
 

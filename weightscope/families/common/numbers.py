@@ -28,7 +28,7 @@ def divisor(config: Config, key: str) -> float:
     """
     value = number(config, key)
     if not value:
-        raise config.error(f"{key!r} is 0, and something is divided by it")
+        raise config.error(f"{key!r} is 0, but is used as a divisor")
     return value
 
 
@@ -64,5 +64,5 @@ def layer_numbers(config: Config, key: str) -> tuple[int, ...]:
     """
     layers = config[key] or ()
     if not all(type(layer) is int for layer in layers):
-        raise config.error(f"{key} is no list of layer numbers")
+        raise config.error(f"{key} is not a list of layer numbers")
     return tuple(layers)

@@ -54,5 +54,5 @@ def indexed(config: Config) -> list[bool]:
     if not isinstance(kinds, list | str) or len(kinds) < depth or not set(kinds) <= KINDS.keys():
         raise config.error(f"indexer_types does not say full or shared for {depth:,} layers")
     if not KINDS[kinds[0]]:
-        raise config.undeclared("the first layer shares an indexer's choice, and none is before it")
+        raise config.undeclared("the first layer shares the choice of an earlier indexer, but there is none")
     return [KINDS[kind] for kind in kinds]

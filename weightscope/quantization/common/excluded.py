@@ -115,7 +115,7 @@ def check_pattern(config: Config, key: str, pattern: str) -> None:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise config.error(f"{key} has {pattern!r:.80}, which is no regular expression ({error})") from None
+        raise config.error(f"{key} has {pattern!r:.80}, which is not a regular expression ({error})") from None
 
 
 def _above(module: str) -> Iterable[str]:

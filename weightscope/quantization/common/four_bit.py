@@ -152,10 +152,10 @@ class FourBit(msgspec.Struct, frozen=True, kw_only=True):
         try:
             state = msgspec.json.decode(bytes(text.flatten().tolist()), type=State)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise refuse(name, f"is no quant_state ({error!s:.100})") from None
+            raise refuse(name, f"is not a quant_state ({error!s:.100})") from None
         if tuple(state.shape) != (self.rows, self.columns):
             shape = [self.rows, self.columns]
-            raise refuse(name, f"says a matrix of {list(state.shape)[:8]}, where the architecture has {shape}")
+            raise refuse(name, f"gives the shape {list(state.shape)[:8]}, but the architecture has {shape}")
         nested = (state.nested_blocksize, state.nested_offset, state.nested_dtype)
         if state.quant_type != self.form.code or (None in nested if self.form.nested else nested != (None,) * 3):
             raise refuse(name, "contradicts the tensors beside it")
