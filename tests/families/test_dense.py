@@ -112,7 +112,7 @@ def test_configs_as_published(
         ("exaone4", {"layer_types": None, "sliding_window_pattern": "LLxG"}, "neither a number nor letters"),
         ("apertus-bias-relu", {"hidden_act": "mish"}, "'mish'"),
         ("gemma4_text", {"per_layer_config": {"1": {"sliding_window": 3}}}, "per_layer_config with"),
-        ("gemma3n_text", {"num_kv_shared_layers": 6}, "no .*_attention layer that has keys of its own"),
+        ("gemma3n_text", {"num_kv_shared_layers": 6}, "no .*_attention layer with its own keys"),
         ("gemma3n_text", {"intermediate_size": [52, 52]}, "one for each of 6 layers"),
         ("mpt", {"attn_config": {"qk_ln": True}}, "attn_config.qk_ln True"),
         ("mpt", {"attn_config": {"alibi": False}}, "attn_config.alibi False"),

@@ -222,7 +222,7 @@ def test_a_baichuan_of_another_vocabulary_is_counted_and_not_run(tmp_path: Path)
     _zeros(tmp_path, {"model_type": "baichuan"} | config)
     model = weightscope.open(tmp_path)
     assert model.summary().tensors.unrecognized == ()
-    with pytest.raises(weightscope.WeightscopeError, match="a vocabulary of 101 is neither's"):
+    with pytest.raises(weightscope.WeightscopeError, match="neither has a vocabulary of 101"):
         model.forward(TOKENS)
 
 

@@ -299,7 +299,7 @@ def test_words() -> None:
     scheme = scheme_of(VARIANTS["ordered"])
     assert scheme.words == "GPTQ, 4 bits in groups of 16, in the order of g_idx"
     assert scheme.formula == "w = (q - (qzeros + 1)) · scale, of the group g_idx"
-    assert scheme.packing == "4-bit codes in 32-bit words along the inputs, the lowest bits first"
+    assert scheme.packing == "4-bit codes in 32-bit words along the inputs, lowest bits first"
 
 
 def test_a_quantized_head_is_dequantized_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,7 @@ def _has_weights(path: Path) -> bool:
 
 
 def _declared(model: Model) -> Model | None:
-    """The model that the config alone describes: of a part of the weights no total can be told."""
+    """The model as config.json describes it: an incomplete set of weights gives no total."""
     config = model.checkpoint.location.config
     try:
         return open_model(config) if config else None

@@ -1,4 +1,4 @@
-"""Download a model: what is missing here, and how many bytes that is."""
+"""Download a model: which files are missing locally, and their size in bytes."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def method(config: Config, settings: dict[str, Any]) -> AutoRound:
     """
     entries = settings.get("extra_config") or {}
     if not isinstance(entries, dict) or not all(isinstance(own, dict) for own in entries.values()):
-        raise config.error("extra_config is not an object of objects")
+        raise config.error("extra_config must be an object whose values are objects")
     own = {name: _form(config, settings | found) for name, found in entries.items() if found}
     return AutoRound(
         form=_form(config, settings),

@@ -174,8 +174,8 @@ class PackedAWQ(msgspec.Struct, frozen=True, kw_only=True):
     def packing(self) -> str:
         """How codes lie in words."""
         return {
-            "gemm": "8 codes to a 32-bit word along the outputs, lowest bits first: 0, 2, 4, 6, 1, 3, 5, 7",
-            "gemv": "8 codes to a 32-bit word along the inputs, the lowest bits first",
+            "gemm": "8 codes per 32-bit word along the outputs, lowest bits first: 0, 2, 4, 6, 1, 3, 5, 7",
+            "gemv": "8 codes per 32-bit word along the inputs, lowest bits first",
         }.get(self.layout, "4 codes to a 16-bit word, one of each of 4 rows, inputs in the kernel's order")
 
     @property

@@ -192,7 +192,7 @@ class PackedGPTQ(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def packing(self) -> str:
         """How codes lie in words."""
-        return f"{self.form.bits}-bit codes in 32-bit words along the inputs, the lowest bits first"
+        return f"{self.form.bits}-bit codes in 32-bit words along the inputs, lowest bits first"
 
     def parts(self, name: str) -> tuple[str, ...]:
         """The packed words, zero points, scales, groups."""

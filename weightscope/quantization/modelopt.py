@@ -101,7 +101,7 @@ def _layers(config: Config, settings: Settings) -> dict[str, Settings]:
     if layers is None:
         return grouped_layers(config, settings)
     if not isinstance(layers, dict) or not all(isinstance(entry, dict) for entry in layers.values()):
-        raise config.error("quantized_layers is no object of objects")
+        raise config.error("quantized_layers must be an object whose values are objects")
     return layers
 
 

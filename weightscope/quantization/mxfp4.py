@@ -66,7 +66,7 @@ class PackedMXFP4(msgspec.Struct, frozen=True, kw_only=True):
     rowwise: bool = True
     words: str = f"MXFP4 in blocks of {BLOCK}"
     formula: str = "w = e2m1(code) · 2^(scale - 127)"
-    packing: str = "two codes a byte, the lower half first"
+    packing: str = "two 4-bit codes per byte, lower half first"
 
     def parts(self, name: str) -> tuple[str, ...]:
         """The packed elements, then their exponents."""

@@ -149,7 +149,7 @@ class QuantoWeight(msgspec.Struct, frozen=True, kw_only=True):
         """How codes lie in bytes."""
         if self.bits == BYTE:
             return ""
-        return f"{BYTE // self.bits} codes a byte, the first part of the groups in the lowest bits"
+        return f"{BYTE // self.bits} codes per byte, the first part of the groups in the lowest bits"
 
     def parts(self, name: str) -> tuple[str, ...]:
         """The codes, scales, shifts, and the scales of activations."""

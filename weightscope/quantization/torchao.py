@@ -209,7 +209,7 @@ class TorchAOWeight(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def packing(self) -> str:
         """How codes lie in bytes."""
-        return "two codes a byte along the inputs, the lower half first" if self.kind == "int4" else ""
+        return "two 4-bit codes per byte along the inputs, lower half first" if self.kind == "int4" else ""
 
     def parts(self, name: str) -> tuple[str, ...]:
         """The codes, scales and, of integers, zero points."""

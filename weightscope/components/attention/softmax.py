@@ -101,7 +101,7 @@ class Attention(Component, frozen=True, kw_only=True):
         heads, keys = self.heads.count, self.heads.keys
         if keys and heads % keys:
             yield Conflict(
-                f"{heads:,} query heads ({heads.text}) are no multiple of {keys:,} key/value heads ({keys.text})",
+                f"{heads:,} query heads ({heads.text}) are not a multiple of {keys:,} key/value heads ({keys.text})",
                 (*heads.keys, *keys.keys),
             )
         derived = set(heads.keys) & set(self.heads.size.keys)

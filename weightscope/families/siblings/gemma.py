@@ -64,7 +64,7 @@ def sharing(config: Config, kinds: list[str]) -> list[Sharing]:
     for kind in set(kinds[first:]) if first < len(kinds) else ():
         givers = [layer for layer in range(max(first, 0)) if kinds[layer] == kind]
         if not givers:
-            raise config.error(f"num_kv_shared_layers leaves no {kind} layer that has keys of its own")
+            raise config.error(f"num_kv_shared_layers leaves no {kind} layer with its own keys")
         modes[givers[-1]] = "gives"
     return modes
 

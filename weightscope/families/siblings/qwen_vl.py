@@ -95,7 +95,7 @@ def vision_attention(config: Config, width: Size, sees: Segments) -> Attention:
     """Queries, keys and values are one matrix; all of a head turns, half by row and half by column."""
     count = config["num_heads"]
     if width % (4 * count):
-        raise config.error(f"{width.text} {width:,} is no multiple of 4 · {count.text} ({count:,})")
+        raise config.error(f"{width.text} {width:,} must be a multiple of 4 · {count.text} ({count:,})")
     return Attention(
         name="attn",
         projections=(

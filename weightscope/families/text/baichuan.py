@@ -16,7 +16,7 @@ BAICHUAN = DECODER | {
 }  # fmt: skip
 # Whether the head's rows are normalized: no key says it, and the two versions are known by their vocabularies.
 NORMALIZED = {64000: False, 125696: True}
-UNKNOWN = "Baichuan 2 normalizes its head and Baichuan does not, and a vocabulary of {:,} is neither's"
+UNKNOWN = "Baichuan 2 normalizes its head, Baichuan does not, and neither has a vocabulary of {:,}"
 
 
 @family("baichuan", roots=("model", ""), defaults=BAICHUAN)

@@ -15,7 +15,9 @@ from weightscope.storage.linear import Linear
 
 NEEDS = ("hidden_size", "num_layers", "num_attention_heads")
 COMPUTED = {"interleaved_qkv": False, "apply_residual_connection_post_layernorm": False}
-TOLD_APART = "ChatGLM2 slows positions by rope_ratio, ChatGLM3 raises theta by it, and the config does not say which"
+TOLD_APART = (
+    "rope_ratio divides positions in ChatGLM2 and multiplies theta in ChatGLM3; the config does not say which one it is"
+)
 
 
 @family("chatglm", roots=("transformer",), defaults=CHATGLM | CHATGLM_OTHERS, needs=NEEDS)

@@ -32,7 +32,7 @@ def gptj(config: Config, root: str) -> CausalLM:
 def codegen(config: Config, root: str) -> CausalLM:
     """Rows of `qkv_proj` come in four shares, each with its queries, its values, then its keys."""
     if config["n_head"] % SHARES:
-        raise config.error(f"n_head is {config['n_head']}, which CodeGen's {SHARES} shares do not divide")
+        raise config.error(f"n_head is {config['n_head']}, which is not a multiple of CodeGen's {SHARES} parts")
     fused = Linear("qkv_proj", Role.Q_PROJ, Role.V_PROJ, Role.K_PROJ, groups=SHARES)
     positions = config["n_positions"]
     mask = Buffer("causal_mask", Role.CAUSAL_MASK, (Size(1), Size(1), positions, positions))

@@ -109,7 +109,7 @@ def algorithm_of(config: Config, settings: Settings) -> str:
     if stated is None and "weights" in settings:
         return _by_words(settings["weights"])
     if stated is not None and not isinstance(stated, str):
-        raise config.error(f"quant_algo is {stated!r:.60}, not a text")
+        raise config.error(f"quant_algo is {stated!r:.60}, not a string")
     if not stated and "quant_algo" not in settings:
         groups = [group for group, targets in _groups(config, settings) if "Linear" in targets]
         return _by_words(groups[0].get("weights")) if groups else ""
@@ -145,7 +145,7 @@ def group_size_of(config: Config, settings: Settings) -> Settings:
 def _groups(config: Config, settings: Settings) -> list[tuple[Settings, list[str]]]:
     groups = settings.get("config_groups") or {}
     if not isinstance(groups, dict) or not all(isinstance(group, dict) for group in groups.values()):
-        raise config.error("config_groups is no object of objects")
+        raise config.error("config_groups must be an object whose values are objects")
     found = []
     for group in groups.values():
         targets = group.get("targets") or []

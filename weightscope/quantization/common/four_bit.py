@@ -66,7 +66,7 @@ class FourBit(msgspec.Struct, frozen=True, kw_only=True):
     def packing(self) -> str:
         """How codes lie in bytes."""
         what = "" if self.form.storage == "U8" else f", stored as {self.form.storage}"
-        return f"two codes of 4 bits a byte, the high half first, row by row{what}"
+        return f"two 4-bit codes per byte, high half first, row by row{what}"
 
     def parts(self, name: str) -> tuple[str, ...]:
         """Codes, scales, code values, those of the scales, the text."""
@@ -148,7 +148,7 @@ class FourBit(msgspec.Struct, frozen=True, kw_only=True):
     def _state(self, name: str, text: torch.Tensor) -> State:
         """What the text says, if it is what the settings and the declaration say too."""
         if text.numel() > MOST_STATE:
-            raise refuse(name, f"has {text.numel():,} bytes, and no quant_state has over {MOST_STATE:,}")
+            raise refuse(name, f"has {text.numel():,} bytes; a quant_state has at most {MOST_STATE:,}")
         try:
             state = msgspec.json.decode(bytes(text.flatten().tolist()), type=State)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -45,7 +45,7 @@ class MLXAffine(msgspec.Struct, frozen=True, kw_only=True):
     def packing(self) -> str:
         """Codes in 32-bit words."""
         across = "" if 32 % self.bits == 0 else "; a code may lie across two words"
-        return f"{self.bits}-bit codes in 32-bit words along a row, the lowest bits first{across}"
+        return f"{self.bits}-bit codes in 32-bit words along a row, lowest bits first{across}"
 
     @property
     def words(self) -> str:
@@ -110,7 +110,7 @@ class MLXFloat(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def packing(self) -> str:
         """Codes in 32-bit words."""
-        return f"{self.bits}-bit floats in 32-bit words along a row, the lowest bits first"
+        return f"{self.bits}-bit floats in 32-bit words along a row, lowest bits first"
 
     @property
     def words(self) -> str:

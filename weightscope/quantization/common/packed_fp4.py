@@ -57,7 +57,7 @@ class PackedFP4(msgspec.Struct, frozen=True, kw_only=True):
     elements: frozenset[str] = BYTES
     activations: tuple[str, ...] = ()
     rowwise: bool = True
-    packing: str = "two codes of 4 bits (E2M1) a byte along the columns, the lower half first"
+    packing: str = "two 4-bit codes (E2M1) per byte along the columns, lower half first"
 
     @property
     def words(self) -> str:

@@ -1,6 +1,6 @@
 """compressed-tensors' packed integers: 1 to 8 bits each in 32-bit words along a row, one bit stream.
 
-Codes are stored as q + 2^(bits - 1), the lowest bits first, so that the integers are signed.
+Codes are stored as q + 2^(bits - 1), lowest bits first, so that the integers are signed.
 """
 
 from __future__ import annotations
@@ -63,8 +63,7 @@ class PackedIntegers(msgspec.Struct, frozen=True, kw_only=True):
     def packing(self) -> str:
         """How the codes lie in words."""
         return (
-            f"codes q + {1 << (self.bits - 1)} of {self.bits} bits in 32-bit words along the columns, "
-            "the lowest bits first"
+            f"codes q + {1 << (self.bits - 1)} of {self.bits} bits in 32-bit words along the columns, lowest bits first"
         )
 
     def parts(self, name: str) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ class PackedRows(msgspec.Struct, frozen=True, kw_only=True):
     group: int
     rowwise: bool = False
     formula: str = "w = q · weight_scale of its group"
-    packing: str = "two codes of 4 bits a byte, signed: those of two rows, the lower half the first"
+    packing: str = "two signed 4-bit codes per byte, of two rows, lower half first"
 
     @property
     def words(self) -> str:

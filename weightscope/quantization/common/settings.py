@@ -50,7 +50,7 @@ def word(config: Config, settings: Settings, key: str, default: str = "") -> str
     if value is None:
         return default
     if not isinstance(value, str):
-        raise config.error(f"{key} of its quantization is {value!r:.60}, not a text")
+        raise config.error(f"{key} in the quantization settings is {value!r:.60}, not a string")
     return value.lower()
 
 

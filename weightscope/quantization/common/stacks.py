@@ -40,7 +40,7 @@ class Stacks(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def packing(self) -> str:
         """How two codes share a byte."""
-        return "two codes of 4 bits (E2M1) a byte along the rows, the lower half first" if self.group else ""
+        return "two 4-bit codes (E2M1) per byte along the rows, lower half first" if self.group else ""
 
     def parts(self, name: str) -> tuple[str, ...]:
         """The weight, its scales, and the scale of all."""
