@@ -86,4 +86,4 @@ def test_it_is_shown(format: str, tmp_path: Path, run: Any) -> None:
         assert (status, error) == (0, "")
         assert "nan" not in out.lower()
     status, out, _ = run("inspect", tmp_path)
-    assert "unknown: integers are stored" in out
+    assert "unknown: packed integers" in out
