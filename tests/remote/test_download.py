@@ -118,13 +118,13 @@ def test_a_download_that_fails_leaves_nothing_half_written(hub: Hub, home: Path)
 
 # As Ctrl-C a second after the first byte was asked for.
 INTERRUPTED = """
-import pathlib, threading, time, _thread
+import pathlib, signal, threading, time
 def stop():
     while not pathlib.Path(sys.argv[1]).exists():
         time.sleep(0.05)
     time.sleep(1)
     pathlib.Path(sys.argv[2]).write_text(str(time.monotonic()))
-    _thread.interrupt_main()
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 threading.Thread(target=stop, daemon=True).start()
 ws.download('org/large')
 """
