@@ -55,9 +55,9 @@ SHOWN = 10
 
 
 class Finding(Suggesting, msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """One thing noticed; `tensors` holds names or titles of several, `config` the keys to look at.
+    """One fault or note; `tensors` holds names, or one title for several, `config` the config keys concerned.
 
-    The titles are for people; the names that they stand for are kept beside them, and `names` gives them.
+    A title such as `model.layers.{0–3}.mlp` is for people; `names` lists every tensor that it stands for.
     """
 
     code: str
@@ -79,7 +79,7 @@ class Finding(Suggesting, msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def names(self) -> Iterator[str]:
-        """Every tensor that this is about."""
+        """The name of every tensor concerned."""
         titles: tuple[str, ...] = self.__dict__.get("titles", self.tensors)
         return (name for title in titles for name in names_of(title))
 

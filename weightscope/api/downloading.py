@@ -35,10 +35,10 @@ def what_is_missing(path: str, variant: str | None = None) -> Missing | None:
 
 
 def download(path: str | Path, variant: str | None = None, progress: Progress | None = None) -> Path:
-    """Fetch what is missing of a model on the Hub into the local Hugging Face cache, and give its path there.
+    """Download the missing files of a Hub model into the local Hugging Face cache, and return its path there.
 
     Weights of one format, config, index and tokenizer are fetched, not all that the repository holds. `progress` is
-    called with megabytes. A path that exists is given back as it is.
+    called with megabytes. A path that exists is returned unchanged.
 
     Raises:
         WeightscopeError: there is no such model, or a file cannot be had.

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Model(Suggesting):
-    """What `weightscope.open` returns. Nothing but headers is read until values are asked for."""
+    """An opened model, as `weightscope.open` returns it. Only headers are read until values are asked for."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Model(Suggesting):
 
     @property
     def declaration(self) -> Declaration | None:
-        """The declared model, its weights quantized as config and files together tell; None for unknown types."""
+        """The declared model, with each weight's quantization by config and files; None for undeclared types."""
         return self._joined[0]
 
     @property
@@ -81,7 +81,7 @@ class Model(Suggesting):
 
     @cached_property
     def tying(self) -> Tying:
-        """Whether the head is the token embedding, without reading values."""
+        """Whether the head is tied to the token embedding, as far as headers tell."""
         return find_tying(self.inventory, self.checkpoint, self.declaration, self.config)
 
     @cached_property
@@ -111,7 +111,7 @@ class Model(Suggesting):
         )
 
     def summary(self) -> Summary:
-        """All that `weightscope inspect` says."""
+        """Everything that `weightscope inspect` shows."""
         return summarize(
             self.reference,
             self.checkpoint,
@@ -168,16 +168,14 @@ class Model(Suggesting):
         """The reference pass on one sequence, layer by layer; imports torch.
 
         Args:
-            token_ids: ids in the vocabulary; of a vision-language model with the image token once for each vector
-                that an image becomes.
+            token_ids: token ids; a vision-language model takes the image token once for each vector of an image.
             pixel_values: [images, channels, height, width] as the model's image processor makes them.
             position_ids: [tokens], or [axes, tokens] for multi-axis rotation; 0, 1, 2, … unless told otherwise.
             device: cpu, cuda, cuda:1, mps, or auto for the best that is there.
             compute_dtype: float32, bfloat16 or float64; weights are converted as they are read.
             stop_after: the last layer to compute; there are no logits then.
             hold: keep the weights in memory, in the compute type, for further passes of this object.
-            measure: look at what every stage puts out; without, the result has no stages, and a pass takes some
-                hundredths less.
+            measure: record each stage; without it the result has no stages, and a pass takes a few percent less time.
             progress: called with (done, total, layer) before each layer.
             keep: called with each stage's name and its output [tokens, width].
             inputs: what else the model's processor makes, by its names, such as `image_grid_thw` [images, 3].
@@ -226,7 +224,7 @@ class Model(Suggesting):
         return run_forward(declaration, self.checkpoint, inventory, request)
 
     def explain(self, name: str) -> Explanation:
-        """All that `weightscope explain` says of one tensor.
+        """Everything that `weightscope explain` shows about one tensor.
 
         Raises:
             UsageError: there is no such tensor.
@@ -236,13 +234,13 @@ class Model(Suggesting):
         return explain_tensor(name, self.declaration, self.inventory, self.checkpoint, self.tying)
 
     def breakdown(self, by: By, depth: int | None = None) -> tuple[Row, ...]:
-        """All that `weightscope params` says."""
+        """The rows of `weightscope params`."""
         from weightscope.analyses.breakdown import break_down
 
         return break_down(self.inventory, self.tying, self.checkpoint.tensors, by, depth)
 
     def listing(self) -> Iterator[tuple[Group, TensorRow]]:
-        """All that `weightscope tensors` says, before any filter."""
+        """The rows of `weightscope tensors`, unfiltered."""
         from weightscope.analyses.listing import list_tensors
 
         return list_tensors(self.inventory, self.checkpoint, self.tying)

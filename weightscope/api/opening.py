@@ -25,10 +25,10 @@ UNCHECKED = "the tensors were not checked against config.json"
 def open_model(
     path: str | Path, *, variant: str | None = None, progress: Progress | None = None, tolerant: bool = False
 ) -> Model:
-    """Open a checkpoint directory, a weight file, an index, a config.json, or a model that is elsewhere; headers only.
+    """Open a checkpoint directory, a weight file, an index, a config.json or a remote model; reads headers only.
 
     Args:
-        path: what a person has at hand; a directory with both formats is read as safetensors. Text that is no path may
+        path: a path; a directory with both formats is read as safetensors. Text that is not a path may
             name a repository of the Hugging Face Hub (`org/name@revision`, `hf://org/name/file`) or be a URL.
         variant: the infix of `model.fp16.safetensors`, where a directory holds several.
         progress: called with (done, total, file name) before each file's header is read.

@@ -26,10 +26,10 @@ SHOWN = 3
 
 
 class Tensor(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
-    """One stored tensor: what the header says of it, what it is for, and its values when asked.
+    """One stored tensor: its header, its role, and its values on request.
 
     `role` is the first of `roles`; a fused tensor has several. `inferred` roles were guessed from the name. `remote`
-    names its file where that is not here, `quantized` is set on the tensors of a quantized weight.
+    names its file if that is not on this machine; `quantized` is set on the tensors of a quantized weight.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Tensor(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tensors(Suggesting, Mapping[str, Tensor]):
-    """All stored tensors by name, in file order; where they were renamed, the stored name works as well.
+    """All stored tensors by name, in file order; if a prefix was removed, the stored name works as well.
 
     Raises:
         UnknownTensorError: a KeyError; the model has no tensor of that name, and the message names the nearest.

@@ -27,7 +27,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
-    """What a pass gave.
+    """The result of a forward pass.
 
     `output` is float32 on the CPU, None where the pass was stopped: logits [tokens, vocabulary] where `has_logits`,
     else a base model's [tokens, width], a classifier's [tokens, labels] or a vision encoder's features. `broken` are
@@ -70,7 +70,7 @@ class Result(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def finite(self) -> bool:
-        """Whether no stage put out NaN or infinity, or of a pass without stages, the end."""
+        """Whether all stages are free of NaN and infinity; without stages, whether the output is."""
         if not self.stages and self.output is not None:
             return bool(self.output.isfinite().all())
         return all(stage.finite for stage in self.stages)
@@ -95,7 +95,7 @@ class Result(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
         return rows
 
     def losses(self) -> list[float]:
-        """The negative log-probability, in nats, of each token after the first, given all before it; of no image's."""
+        """The negative log-probability, in nats, of each token but the first, given those before it; no images."""
         if not self.has_logits or not self.finite:
             return []
         import torch
