@@ -45,11 +45,31 @@ class Sides(msgspec.Struct, frozen=True):
     longest_edge: Side | None = None
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """A preprocessor_config.json; where it says nothing, what the classes take.
+class Scaling(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of colours; where nothing is said, means and deviations are CLIP's (arXiv 2103.00020)."""
 
-    Means and deviations are CLIP's (arXiv 2103.00020).
-    """
+    do_rescale: bool = True
+    rescale_factor: Level = 1 / 255
+    do_normalize: bool = True
+    image_mean: tuple[Level, Level, Level] = (0.48145466, 0.4578275, 0.40821073)
+    image_std: tuple[Deviation, Deviation, Deviation] = (0.26862954, 0.26130258, 0.27577711)
+
+    def scale(self, pixels: np.ndarray[Any, Any]) -> None:
+        """Rescale and normalize float32 [3, height, width] in place."""
+        import numpy as np
+
+        if self.do_rescale:
+            pixels *= np.float32(self.rescale_factor)
+        if self.do_normalize:
+            mean, deviation = (
+                np.array(values, np.float32)[:, None, None] for values in (self.image_mean, self.image_std)
+            )
+            pixels -= mean
+            pixels /= deviation
+
+
+class Settings(Scaling, frozen=True, kw_only=True):
+    """A preprocessor_config.json; where it says nothing, what the classes take."""
 
     do_pad: bool = False
     do_resize: bool = True
@@ -57,11 +77,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 3
     do_center_crop: bool = True
     crop_size: Side | Sides = Sides(height=224, width=224)
-    do_rescale: bool = True
-    rescale_factor: Level = 1 / 255
-    do_normalize: bool = True
-    image_mean: tuple[Level, Level, Level] = (0.48145466, 0.4578275, 0.40821073)
-    image_std: tuple[Deviation, Deviation, Deviation] = (0.26862954, 0.26130258, 0.27577711)
 
     @property
     def background(self) -> tuple[int, ...] | None:
@@ -135,14 +150,7 @@ def read_image(path: Path, directory: Path) -> np.ndarray[Any, Any]:
     )
     if crop:
         pixels = _crop(pixels, *crop)
-    if settings.do_rescale:
-        pixels *= np.float32(settings.rescale_factor)
-    if settings.do_normalize:
-        mean, deviation = (
-            np.array(values, np.float32)[:, None, None] for values in (settings.image_mean, settings.image_std)
-        )
-        pixels -= mean
-        pixels /= deviation
+    settings.scale(pixels)
     return np.ascontiguousarray(pixels[None])
 
 

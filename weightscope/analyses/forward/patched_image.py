@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from weightscope.analyses.forward.image import Deviation, Level, decode, read_settings
+from weightscope.analyses.forward.image import Scaling, decode, read_settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,19 +28,14 @@ class Areas(msgspec.Struct, frozen=True):
     longest_edge: Area | None = None
 
 
-class PatchSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """A preprocessor_config.json; where it says nothing, what the class takes. Means and deviations are CLIP's."""
+class PatchSettings(Scaling, frozen=True, kw_only=True):
+    """A preprocessor_config.json; where it says nothing, what the class takes."""
 
     do_resize: bool = True
     size: Areas = Areas()
     min_pixels: Area | None = None
     max_pixels: Area | None = None
     resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 3
-    do_rescale: bool = True
-    rescale_factor: Level = 1 / 255
-    do_normalize: bool = True
-    image_mean: tuple[Level, Level, Level] = (0.48145466, 0.4578275, 0.40821073)
-    image_std: tuple[Deviation, Deviation, Deviation] = (0.26862954, 0.26130258, 0.27577711)
     patch_size: Count = 14
     temporal_patch_size: Count = 2
     merge_size: Count = 2
@@ -83,13 +78,7 @@ def _patches(image: np.ndarray[Any, Any], settings: PatchSettings) -> tuple[np.n
     import numpy as np
 
     pixels = image.transpose(2, 0, 1).astype(np.float32)
-    if settings.do_rescale:
-        pixels *= np.float32(settings.rescale_factor)
-    if settings.do_normalize:
-        mean, deviation = (
-            np.array(values, np.float32)[:, None, None] for values in (settings.image_mean, settings.image_std)
-        )
-        pixels = (pixels - mean) / deviation
+    settings.scale(pixels)
     patch, merge, times = settings.patch_size, settings.merge_size, settings.temporal_patch_size
     rows, columns = pixels.shape[1] // patch, pixels.shape[2] // patch
     split = pixels.reshape(3, rows // merge, merge, patch, columns // merge, merge, patch)
