@@ -22,6 +22,8 @@ OPEN_END, CHOICE = re.compile(r"[*+]|\{\d*,"), re.compile(r"[|?]")
 # letter any character, because numbers stand between dots.
 NUMBERLESS = re.compile(r"(?:\.\*|\.(?=[A-Za-z_])|(?<=[A-Za-z_])\.(?![*+?{])|\\[._-]|[A-Za-z_()|^$-]|\?[:!=])*")
 MOST_OPEN_ENDS, MOST_CHOICES = 3, 8
+# Names are looked up; patterns are tried one after the other on every module.
+MOST_PATTERNS = 256
 # transformers' `should_convert_module`: a match must end where a part of the dotted name does.
 BOUNDARY = r"(?:(?<=\.)|(?=\.|$))"
 
@@ -100,6 +102,16 @@ class Excluded(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 def tells_numbers_apart(pattern: str) -> bool:
     """Whether a pattern may match one of two names that differ in their numbers alone, and not the other."""
     return NUMBERLESS.fullmatch(pattern) is None
+
+
+def check_count(config: Config, key: str, patterns: int) -> None:
+    """Refuse more patterns than can be tried on every module.
+
+    Raises:
+        UndeclaredError: too many.
+    """
+    if patterns > MOST_PATTERNS:
+        raise UndeclaredError(f"{key} with over {MOST_PATTERNS} patterns is not implemented", where=config.source)
 
 
 def check_pattern(config: Config, key: str, pattern: str) -> None:

@@ -10,13 +10,10 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from weightscope.config import Config
-from weightscope.errors import UndeclaredError
-from weightscope.quantization.common.excluded import PATTERN_CHARACTERS, check_pattern
+from weightscope.quantization.common.excluded import PATTERN_CHARACTERS, check_count, check_pattern
 from weightscope.quantization.common.modules import PLACE
 
 T = TypeVar("T")
-# Names are looked up; patterns are tried one after the other on every module.
-MOST_PATTERNS = 256
 ESCAPED = re.compile(r"\\([^a-zA-Z0-9])")
 
 
@@ -47,8 +44,7 @@ class Overrides(msgspec.Struct, Generic[T], frozen=True, kw_only=True, dict=True
                 continue
             check_pattern(config, key, pattern)
             patterns.append((place, pattern, own))
-        if len(patterns) > MOST_PATTERNS:
-            raise UndeclaredError(f"{key} with over {MOST_PATTERNS} patterns is not implemented", where=config.source)
+        check_count(config, key, len(patterns))
         return cls(named=named, patterns=tuple(patterns), anywhere=anywhere)
 
     def find(self, module: str) -> tuple[T] | None:

@@ -9,13 +9,10 @@ from functools import cached_property
 import msgspec
 
 from weightscope.config import Config
-from weightscope.errors import UndeclaredError
-from weightscope.quantization.common.excluded import check_pattern, tells_numbers_apart
+from weightscope.quantization.common.excluded import check_count, check_pattern, tells_numbers_apart
 from weightscope.quantization.common.modules import PLACE
 
 PATTERN = "re:"
-# Names are looked up; patterns are tried one after the other on every module.
-MOST_PATTERNS = 256
 # A config that lies in `text_config` has the language model's own names.
 WRAPPERS = ("language_model.", "model.language_model.")
 
@@ -43,8 +40,7 @@ class Targets(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                 raise config.error(f"{key} is not a list of module names, patterns and classes")
             found |= dict.fromkeys(entries, number)
         patterns = sorted((entry.removeprefix(PATTERN), n) for entry, n in found.items() if entry.startswith(PATTERN))
-        if len(patterns) > MOST_PATTERNS:
-            raise UndeclaredError(f"{key} with over {MOST_PATTERNS} patterns is not implemented", where=config.source)
+        check_count(config, key, len(patterns))
         for pattern, _ in patterns:
             check_pattern(config, key, pattern)
         names = {entry: number for entry, number in found.items() if not entry.startswith(PATTERN)}

@@ -10,12 +10,10 @@ from functools import cached_property
 import msgspec
 
 from weightscope.config import Config
-from weightscope.errors import UndeclaredError
+from weightscope.quantization.common.excluded import check_count
 from weightscope.quantization.common.modules import PLACE
 
 MAGIC = re.compile(r"[*?\[]")
-# Names, beginnings and ends are looked up; all others are tried one after the other on every module.
-MOST_PATTERNS = 256
 
 
 class Wildcards(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -38,8 +36,7 @@ class Wildcards(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         for entry in dict.fromkeys(entries):
             kind, text = _kind(entry)
             found[kind].append(text)
-        if len(found["within"]) + len(found["patterns"]) > MOST_PATTERNS:
-            raise UndeclaredError(f"{key} with over {MOST_PATTERNS} patterns is not implemented", where=config.source)
+        check_count(config, key, len(found["within"]) + len(found["patterns"]))
         return cls(
             names=frozenset(found["names"]),
             starts=frozenset(found["starts"]),
