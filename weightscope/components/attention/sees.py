@@ -129,23 +129,11 @@ class Around(msgspec.Struct, frozen=True):
 class Segments(msgspec.Struct, frozen=True):
     """A patch sees all patches of its own segment: its frame, or a window of it; the pass knows their lengths.
 
-    `of` is the kind of segment, `frame` or `window`.
+    Not one of `Sees`: attention goes over the segments, each of which sees everything. `of` is the kind of segment,
+    `frame` or `window`.
     """
 
     of: str
-
-    def fused(self, length: int) -> bool | None:
-        """As if there were one segment; attention asks once for each."""
-        del length
-        return False
-
-    def keys(self, start: int, stop: int, length: int) -> tuple[int, int]:
-        del start, stop
-        return 0, length
-
-    def hides(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
-        del queries, keys
-        return None
 
     @property
     def words(self) -> str:

@@ -63,7 +63,7 @@ class Attention(Component, frozen=True, kw_only=True):
     heads: Heads
     norms: QueryKeyNorms = NO_NORMS
     positions: Rope | Axial | Alibi | None = None
-    sees: Sees = CAUSAL
+    sees: Sees | Segments = CAUSAL
     scores: Scores = PLAIN
     clip: float | None = None
     shares: SharedKeys | None = None

@@ -47,13 +47,10 @@ class GridTower(Component, frozen=True, kw_only=True):
         parts = (self.patches, self.positions, *self.blocks, self.merger, self.deep)
         return tuple(part for part in parts if part is not None)
 
-    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
-        """Patches [N, pixels] of the pass's images to [N / merge², width of the language model]."""
-        grids: list[Grid] = [(int(t), int(h), int(w)) for t, h, w in at.run.inputs["image_grid_thw"].tolist()]
-        return self.see(x, grids, at)[0]
-
     def see(self, x: torch.Tensor, grids: Sequence[Grid], at: At) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """The merged vectors [N / merge², D], and those that the language model adds after its first layers."""
+        """Patches [N, pixels] to merged vectors [N / merge², D], and those that the language model adds after its first
+        layers.
+        """
         import torch
 
         at = at.labelled("vision")
