@@ -77,6 +77,7 @@ MODULES = {
     "olmo": "text.olmo",
     "olmo2": "text.olmo2",
     "olmo3": "text.olmo2",
+    "olmo_hybrid": "text.olmo_hybrid",
     "olmoe": "text.olmoe",
     "opt": "text.opt",
     "phi": "text.phi",
