@@ -164,6 +164,7 @@ class Attention(Component, frozen=True, kw_only=True):
                 cap=self.scores.cap,
                 alibi=self.positions if isinstance(self.positions, Alibi) else None,
                 sinks=weights.get(Role.SINK),
+                together=at.run.together,
             )
         flat = mixed.transpose(0, 1).flatten(1)
         if self.out_norm:
@@ -178,7 +179,8 @@ class Attention(Component, frozen=True, kw_only=True):
 
         scale = self.scores.factor(self.heads.size)
         parts = zip(*(torch.split(x, list(lengths), dim=1) for x in (q, k, v)), strict=True)
-        return torch.cat([attend(*part, scale=scale, sees=EVERYTHING) for part in parts], dim=1)
+        sees = CAUSAL if isinstance(self.sees, Segments) and self.sees.causal else EVERYTHING
+        return torch.cat([attend(*part, scale=scale, sees=sees) for part in parts], dim=1)
 
     @property
     def _gated(self) -> bool:

@@ -8,7 +8,7 @@ from weightscope.components.attention.alibi import Alibi
 from weightscope.components.attention.norms import NO_NORMS, HeadNorms, QueryKeyNorms
 from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.scores import PLAIN, Scores
-from weightscope.components.attention.sees import CAUSAL, Sees
+from weightscope.components.attention.sees import CAUSAL, Sees, Segments
 from weightscope.components.attention.softmax import Attention
 from weightscope.components.base import Component
 from weightscope.components.decoder import Block
@@ -55,7 +55,7 @@ def self_attention(
     *,
     name: str = "self_attn",
     positions: Rope | Alibi | None = None,
-    sees: Sees = CAUSAL,
+    sees: Sees | Segments = CAUSAL,
     norms: QueryKeyNorms = NO_NORMS,
     scores: Scores = PLAIN,
     clip: float | None = None,
