@@ -23,15 +23,14 @@ def olmo_hybrid_as_published(tensors: Tensors) -> Tensors:
     for name, tensor in tensors.items():
         layer = re.match(r"(model\.layers\.\d+)\.", name)
         attends = layer is not None and f"{layer[1]}.self_attn.q_proj.weight" in tensors
-        found[name.replace(".feedforward_layer_norm.", ".post_attention_layernorm.") if attends else name] = tensor
-        if name.endswith("q_conv1d.weight"):
+        if "_conv1d." not in name:
+            found[name.replace(".feedforward_layer_norm.", ".post_attention_layernorm.") if attends else name] = tensor
+        elif "q_conv1d" in name:
             names = [name.replace("q_conv1d", f"{part}_conv1d") for part in "qkv"]
             whole = torch.cat([tensors[other] for other in names])
             rows = [len(tensors[other.replace("_conv1d", "_proj")]) for other in names]
             found |= dict(zip(names, torch.split(whole, rows), strict=True))
-        elif name.endswith("_conv1d.weight"):
-            found[name] = found.get(name, tensor)
-    return {name: found[name].contiguous() for name in found}
+    return {name: tensor.contiguous() for name, tensor in found.items()}
 
 
 PUBLISHED: dict[str, Callable[[Tensors], Tensors]] = {
