@@ -19,6 +19,8 @@ TRAINED = Column(title="Trained", kind="amount")
 FROZEN = Column(title="Frozen", kind="amount")
 SHARE = Column(title="Trained %", kind="share")
 FLAT = (COMPONENT, Column(title="Part"), PARAMETERS, LORA, TRAINED, FROZEN, Column(title="Share", kind="share"))
+# Before a component of the language model; blanks alone would not show in Markdown.
+BELOW = "· "
 Line = tuple[Cell, ...]
 
 
@@ -83,7 +85,7 @@ def _table(trainable: Trainable) -> Table:
         if row.part == LANGUAGE:
             if parts and row is own[0]:
                 lines.append((LANGUAGE, *_together(own)))
-            lines.append((("  " if parts else "") + mark(row.component, inferred=row.inferred), *_numbers(row)))
+            lines.append(((BELOW if parts else "") + mark(row.component, inferred=row.inferred), *_numbers(row)))
         else:
             lines.append((mark(row.component, inferred=row.inferred), *_numbers(row)))
     lines.append(("total", trainable.parameters, trainable.added, trainable.trained, trainable.frozen, trainable.share))

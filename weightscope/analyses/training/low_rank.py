@@ -18,6 +18,8 @@ SCORES = frozenset({Role.LM_HEAD, Role.CLASSIFIER})
 # Ranks that people use are counted for models of any size, the smallest ones of tests included.
 USUAL_RANK = 256
 SHOWN = 6
+# PEFT refuses these: their kernels take the mixer's last matrix past any module that stands for it.
+PAST_MODULES = frozenset({"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"})
 
 
 class Adapted(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +40,7 @@ class Hits(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-def find_hits(lora: Lora, matrices: Sequence[Matrix], whole: Collection[str]) -> Hits:
+def find_hits(lora: Lora, matrices: Sequence[Matrix], whole: Collection[str], model_type: str = "") -> Hits:
     """What LoRA adds; matrices of the components in `whole` are trained themselves and get none.
 
     A target is a module's name or the end of its path, as in PEFT's `target_modules`; the name of a parameter outside
@@ -55,7 +57,7 @@ def find_hits(lora: Lora, matrices: Sequence[Matrix], whole: Collection[str]) ->
         free = [matrix for matrix in found if matrix.section not in whole]
         if not free:
             raise UsageError(f"target {target!r} hits only what --trainable trains whole", hint="leave one of them out")
-        _check(target, free)
+        _check(target, free, model_type)
         hit += free
         notes += said
     merged = _merged(hit)
@@ -80,8 +82,8 @@ def _named(target: str, matrices: Sequence[Matrix]) -> tuple[list[Matrix], list[
     from difflib import get_close_matches
 
     words = list(dict.fromkeys(matrix.module for matrix in matrices if matrix.shape is None or len(matrix.shape) > 1))
-    near = get_close_matches(target.rpartition(".")[2], words, n=3)
-    shown = f"did you mean {' or '.join(near)}?" if near else f"modules here: {_few(words)}"
+    near = get_close_matches(target.rpartition(".")[2], words, n=1)
+    shown = f"did you mean {near[0]}?" if near else f"modules here: {_few(words)}"
     raise UsageError(f"target {target!r} hits no module and no role of this model", hint=shown)
 
 
@@ -126,9 +128,15 @@ def _all_linear(matrices: Sequence[Matrix]) -> list[Matrix]:
     ]
 
 
-def _check(target: str, found: Sequence[Matrix]) -> None:
+def _check(target: str, found: Sequence[Matrix], model_type: str) -> None:
     for matrix in found:
         shape = matrix.shape
+        if model_type in PAST_MODULES and matrix.module == "out_proj" and matrix.section is Section.STATE_SPACE:
+            raise UsageError(
+                f"target {target!r} hits {matrix.title}, where PEFT takes no LoRA: the kernels of {model_type} read it "
+                "past any adapter",
+                hint="name other targets",
+            )
         if shape is None:
             raise NotImplementedByWeightscope(
                 f"target {target!r} hits {matrix.title}, which is packed in a way that does not tell its size"
@@ -137,14 +145,16 @@ def _check(target: str, found: Sequence[Matrix]) -> None:
             raise UsageError(
                 f"target {target!r} hits {matrix.title}, a vector; LoRA needs a matrix", hint="leave it out"
             )
-        if len(shape) == 3 and matrix.is_module and matrix.module == target.rpartition(".")[2]:
+        is_stack = len(shape) == 3 and matrix.section is Section.MOE
+        if len(shape) > 2 and not is_stack and Role.PATCH_EMBEDDING not in matrix.roles:
+            raise NotImplementedByWeightscope(
+                f"target {target!r} hits {matrix.title}: LoRA on a convolution is not counted"
+            )
+        if is_stack and matrix.is_module and matrix.module == target.rpartition(".")[2]:
             raise UsageError(
                 f"target {target!r} hits {matrix.title}, the stacked weights of several experts",
                 hint=f"PEFT takes them as a parameter: name {target}.weight",
             )
-        is_kernel = len(shape) > 3 or Role.CONVOLUTION in matrix.roles
-        if is_kernel and Role.PATCH_EMBEDDING not in matrix.roles:
-            raise NotImplementedByWeightscope(f"LoRA on {matrix.title}, a convolution, is not counted")
 
 
 def _merged(hit: Sequence[Matrix]) -> list[Matrix]:

@@ -77,7 +77,10 @@ def split(
     """
     groups = [group for group in inventory.groups if group.kind is not Kind.BUFFER and not group.auxiliary]
     whole = _whole(plan, groups, tying)
-    hits = find_hits(plan.lora, [*matrices(declaration, inventory, checkpoint, tying)], whole) if plan.lora else Hits()
+    hits = Hits()
+    if plan.lora:
+        model_type = declaration.config.model_type if declaration else ""
+        hits = find_hits(plan.lora, [*matrices(declaration, inventory, checkpoint, tying)], whole, model_type)
     components = tuple(_components(groups, plan, whole, hits, tying))
     trained, frozen = _sum(row.trained for row in components), _sum(row.frozen for row in components)
     added = sum(part.added for part in hits.adapted)
