@@ -229,6 +229,8 @@ TEXT: dict[str, Convert] = {
     "nemotron_h-biases-latent": nemotron_h,
     "mamba": turned,
     "mamba-biases-untied": turned,
+    "falcon_mamba": turned,
+    "falcon_mamba-biases-untied": turned,
     "mamba2": turned,
     "recurrent_gemma": turned,
     "jamba": jamba,

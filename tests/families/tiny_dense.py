@@ -76,6 +76,17 @@ TINY_DENSE = [
         "partial_rotary_factor": 0.75,
     }),
     Tiny("phi-head_dim", "Phi", LLAMA | {"head_dim": 12}),
+    Tiny("nanochat", "NanoChat", LLAMA),
+    Tiny("nanochat-mha-bias-tied", "NanoChat", LLAMA | {
+        "num_key_value_heads": None, "attention_bias": True, "tie_word_embeddings": True, "rms_norm_eps": 0.02,
+        "final_logit_softcapping": None,
+    }),
+    Tiny("nanochat-cap", "NanoChat", LLAMA | HEAD | {"final_logit_softcapping": 0.7}),
+    Tiny("bitnet", "BitNet", LLAMA),
+    Tiny("bitnet-bias-tied", "BitNet", LLAMA | {
+        "num_key_value_heads": None, "attention_bias": True, "tie_word_embeddings": True, "rms_norm_eps": 0.02,
+        "hidden_act": "silu",
+    }),
     Tiny("olmo", "Olmo", LLAMA),
     Tiny("olmo-clip-tied-bias", "Olmo", LLAMA | {
         "clip_qkv": 0.7, "tie_word_embeddings": True, "attention_bias": True,

@@ -15,6 +15,7 @@ from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.scores import PLAIN, Scores
 from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Sees, Segments
 from weightscope.components.base import Component, Conflict
+from weightscope.components.norm import Norm
 from weightscope.components.running import At, linear
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -64,7 +65,7 @@ class Attention(Component, frozen=True, kw_only=True):
     What `projections` hold decides two things more: with an `attention_gate` among their roles, each element that the
     heads put out is multiplied by the sigmoid of a gate of its own (Qwen3-Next); without a `v_proj`, what makes the
     keys makes the values too (Gemma 4). `clip` bounds what the projections give (OLMo). `value_scale` multiplies the
-    values (MiMo-V2).
+    values (MiMo-V2). `out_norm` acts on all heads side by side (BitNet).
     """
 
     name: str
@@ -78,6 +79,7 @@ class Attention(Component, frozen=True, kw_only=True):
     clip: float | None = None
     value_scale: float = 1.0
     shares: SharedKeys | None = None
+    out_norm: Norm | None = None
     word: ClassVar[str] = "attention"
 
     @property
@@ -101,7 +103,7 @@ class Attention(Component, frozen=True, kw_only=True):
         }
 
     def children(self) -> Iterable[Component]:
-        return tuple(self.norms.parts())
+        return (*self.norms.parts(), *((self.out_norm,) if self.out_norm else ()))
 
     @property
     def glance(self) -> str:
@@ -126,6 +128,7 @@ class Attention(Component, frozen=True, kw_only=True):
     def equation(self, x: str = "x") -> str:
         slope = " − slope·distance" if isinstance(self.positions, Alibi) else ""
         mixed = f"softmax({self.scores.words(int(self.heads.size), slope)})·v"
+        mixed = f"{self.out_norm.word}({mixed})" if self.out_norm else mixed
         return f"o_proj·(sigmoid(attention_gate·{x}) ⊙ {mixed})" if self._gated else f"o_proj·{mixed}"
 
     def terms(self) -> Mapping[Role, str]:
@@ -172,8 +175,11 @@ class Attention(Component, frozen=True, kw_only=True):
                 cap=self.scores.cap,
                 alibi=self.positions if isinstance(self.positions, Alibi) else None,
                 sinks=weights.get(Role.SINK),
+                together=at.run.together,
             )
         flat = mixed.transpose(0, 1).flatten(1)
+        if self.out_norm:
+            flat = at.call(self.out_norm, flat)
         if self._gated:
             flat = flat * linear(x, weights, Role.ATTENTION_GATE).sigmoid()
         return linear(flat, weights, Role.O_PROJ)
@@ -184,7 +190,8 @@ class Attention(Component, frozen=True, kw_only=True):
 
         scale = self.scores.factor(self.heads.size)
         parts = zip(*(torch.split(x, list(lengths), dim=1) for x in (q, k, v)), strict=True)
-        return torch.cat([attend(*part, scale=scale, sees=EVERYTHING) for part in parts], dim=1)
+        sees = CAUSAL if isinstance(self.sees, Segments) and self.sees.causal else EVERYTHING
+        return torch.cat([attend(*part, scale=scale, sees=sees) for part in parts], dim=1)
 
     @property
     def _gated(self) -> bool:
