@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -54,9 +56,8 @@ class Readers:
 
         from weightscope.analyses.forward.expected_logits import read_logits
         from weightscope.analyses.forward.golden import read_golden
-        from weightscope.analyses.forward.image import KNOWN, Settings, read_settings
-        from weightscope.analyses.forward.patched_image import KNOWN as KNOWN_PATCHES
-        from weightscope.analyses.forward.patched_image import PatchSettings
+        from weightscope.analyses.forward.images import PROCESSORS
+        from weightscope.analyses.forward.images.settings import find_settings
         from weightscope.analyses.forward.ready_inputs import read_inputs
         from weightscope.analyses.rules.vocabulary import highest_ids
         from weightscope.checkpoint.folder import LocalFolder
@@ -70,6 +71,14 @@ class Readers:
         def read_model(path: Path) -> None:
             declare(read_config(path))
 
+        processors = [import_module(f"weightscope.analyses.forward.images.{name}") for name in set(PROCESSORS.values())]
+
+        def read_processor(path: Path) -> None:
+            said = find_settings(path.parent, "CLIPImageProcessor")
+            for processor in processors:
+                with suppress(WeightscopeError):
+                    said.as_kind(processor.Settings)
+
         self._read = {
             "safetensors": read_header,
             "pytorch": read_header,
@@ -79,8 +88,8 @@ class Readers:
             "golden": read_golden,
             "npy": read_logits,
             "npz": read_inputs,
-            "preprocessor": lambda path: read_settings(path.parent, KNOWN, Settings),
-            "patches": lambda path: read_settings(path.parent, KNOWN_PATCHES, PatchSettings),
+            "preprocessor": read_processor,
+            "patches": read_processor,
             "config": read_model,
         }
         self._errors = (WeightscopeError, TomlError)

@@ -74,6 +74,7 @@ class Role(StrEnum):
     POST_FEEDFORWARD_NORM = "post_feedforward_norm"
     FINAL_NORM = "final_norm"
     EMBEDDING_NORM = "embedding_norm"
+    SUB_NORM = "sub_norm"
     EMBEDDING_PROJ = "embedding_proj"
     LAYER_EMBEDDING = "layer_embedding"
     LAYER_EMBEDDING_PROJ = "layer_embedding_proj"
@@ -200,6 +201,7 @@ _SECTIONS = {
         Role.POST_FEEDFORWARD_NORM,
         Role.FINAL_NORM,
         Role.EMBEDDING_NORM,
+        Role.SUB_NORM,
         Role.Q_NORM,
         Role.K_NORM,
         Role.V_NORM,

@@ -159,6 +159,7 @@ def test_stablelm_has_no_head_dim(saved: Callable[[str], Path], tmp_path: Path) 
 # The tensors are the same: all but the pass goes on.
 NOT_COMPUTED: list[tuple[str, dict[str, Any], str]] = [
     ("bloom-odd-heads-untied", {"apply_residual_connection_post_layernorm": True}, "residual_connection"),
+    ("bitnet", {"quantization_config": {"quant_method": "bitnet", "quantization_mode": "online"}}, "mode 'online'"),
     ("mpt", {"logit_scale": 0.5}, "logit_scale 0.5"),
     ("mpt", {"norm_type": "rmsnorm"}, "norm_type 'rmsnorm'"),
     ("mpt", {"attn_config": {"prefix_lm": True}}, "attn_config.prefix_lm True"),

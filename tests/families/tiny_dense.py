@@ -13,6 +13,7 @@ NEAR: dict[str, Any] = {"rope_type": "default", "rope_theta": 3e3}
 BIASES = {"attention_bias": True, "mlp_bias": True}
 DEEP = LLAMA | {"num_hidden_layers": 5}
 LATENT = {"q_lora_rank": 11, "kv_lora_rank": 13, "qk_rope_head_dim": 4, "qk_nope_head_dim": 8, "v_head_dim": 5}
+YOUTU = LLAMA | LATENT | {"num_key_value_heads": 6}
 MULTIPLIERS = {
     "embedding_multiplier": 3.0,
     "logits_scaling": 7,
@@ -60,12 +61,32 @@ TINY_DENSE = [
         "attention_bias": True,
         "tie_word_embeddings": False,
     }),
+    Tiny("cwm", "Cwm", DEEP | WINDOW | HEAD),
+    Tiny("cwm-biases-listed-tied", "Cwm", LLAMA | WINDOW | HEAD | ALTERNATING | {
+        "mlp_bias": True, "tie_word_embeddings": True, "rope_parameters": YARN,
+    }),
+    Tiny("youtu", "Youtu", YOUTU),
+    Tiny("youtu-halves-bias-untied", "Youtu", YOUTU | {
+        "rope_interleave": False, "attention_bias": True, "q_lora_rank": None, "tie_word_embeddings": False,
+        "rope_parameters": YARN | {"mscale": 0.7, "mscale_all_dim": 1.3},
+    }),
     Tiny("phi", "Phi", WIDE),
     Tiny("phi-norms-rotary", "Phi", LLAMA | {
         "qk_layernorm": True, "num_key_value_heads": 6, "hidden_size": 48, "intermediate_size": 53,
         "partial_rotary_factor": 0.75,
     }),
     Tiny("phi-head_dim", "Phi", LLAMA | {"head_dim": 12}),
+    Tiny("nanochat", "NanoChat", LLAMA),
+    Tiny("nanochat-mha-bias-tied", "NanoChat", LLAMA | {
+        "num_key_value_heads": None, "attention_bias": True, "tie_word_embeddings": True, "rms_norm_eps": 0.02,
+        "final_logit_softcapping": None,
+    }),
+    Tiny("nanochat-cap", "NanoChat", LLAMA | HEAD | {"final_logit_softcapping": 0.7}),
+    Tiny("bitnet", "BitNet", LLAMA),
+    Tiny("bitnet-bias-tied", "BitNet", LLAMA | {
+        "num_key_value_heads": None, "attention_bias": True, "tie_word_embeddings": True, "rms_norm_eps": 0.02,
+        "hidden_act": "silu",
+    }),
     Tiny("olmo", "Olmo", LLAMA),
     Tiny("olmo-clip-tied-bias", "Olmo", LLAMA | {
         "clip_qkv": 0.7, "tie_word_embeddings": True, "attention_bias": True,

@@ -67,6 +67,7 @@ RWKV: dict[str, Any] = {
 LONG = ("minimax", "kimi_linear", "mamba", "mamba2-biases-tied", "lfm2", "qwen3_5_text", "recurrent_gemma", "rwkv")
 PERTURBED = (
     "mamba",
+    "falcon_mamba",
     "mamba2",
     "lfm2",
     "lfm2_moe",
@@ -89,6 +90,11 @@ TINY_HYBRIDS = [
         "conv_kernel": 3, "hidden_act": "gelu",
     }),
     Tiny("mamba-base", "Mamba", MAMBA, "Model"),
+    Tiny("falcon_mamba", "FalconMamba", MAMBA | {"mixer_rms_eps": 0.02}),
+    Tiny("falcon_mamba-biases-untied", "FalconMamba", MAMBA | {
+        "use_bias": True, "use_conv_bias": False, "tie_word_embeddings": False, "time_step_rank": 3, "expand": 3,
+        "conv_kernel": 3, "hidden_act": "gelu",
+    }),
     Tiny("mamba2", "Mamba2", MAMBA2),
     Tiny("mamba2-biases-tied", "Mamba2", MAMBA2 | {
         "use_bias": True, "use_conv_bias": False, "tie_word_embeddings": True, "time_step_limit": [0.1, 0.6],

@@ -42,7 +42,7 @@ def fails(run: Run, *arguments: str | Path) -> str:
         (("--rtol", "-1", "--expect", "fixtures/none.npy"), "--rtol -1.0 is not a tolerance; give a number from 0 up"),
         (
             ("--image", "x.png"),
-            "fixtures/llama: preprocessor_config.json is missing; it is needed to prepare an image",
+            "this model does not take images",
         ),
         (("--expect", "nowhere.npy", "--tokens", "1"), "nowhere.npy: cannot be read as logits"),
     ],

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import transformers
 from safetensors.torch import load_file, save_file
 
 import weightscope
 from tests.families.tiny import TINY
+from tests.forward import seeing
 from weightscope.errors import UsageError, WeightscopeError
 
 SEEING = [tiny for tiny in TINY if tiny.kind.startswith("Qwen") and tiny.model == "ForConditionalGeneration"]
@@ -28,59 +28,26 @@ def pixels() -> torch.Tensor:
 
 
 def scaled(directory: Path, target: Path) -> Path:
-    """The same model with weights under which the image matters: drawn at random, matrices by their width."""
-    tensors = load_file(directory / "model.safetensors")
-    generator = torch.Generator().manual_seed(2)
-    offsets = "qwen3_5" in (directory / "config.json").read_text()
-    for name, tensor in tensors.items():
-        drawn = torch.randn(tensor.shape, generator=generator)
-        width = tensor[0].numel() if tensor.ndim == 2 or "patch_embed" in name else tensor.shape[-1]
-        tensors[name] = (
-            drawn / width**0.5 if tensor.ndim > 1 else 0.3 * drawn + (1 if is_factor(name, offsets=offsets) else 0)
-        )
-    target.mkdir()
-    for file in directory.glob("*.json"):
-        (target / file.name).write_bytes(file.read_bytes())
-    save_file(tensors, target / "model.safetensors", metadata={"format": "pt"})
-    return target
+    """The same model with weights under which the image matters."""
+    return seeing.lively(directory, target)
 
 
-def is_factor(name: str, *, offsets: bool) -> bool:
-    """Whether a norm multiplies by it; Qwen 3.5's language model multiplies by 1 + w."""
-    offset = "visual" not in name and "linear_attn" not in name and offsets
-    return "norm" in name and name.endswith("weight") and not offset
-
-
-def theirs(directory: Path, *, images: bool, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    model = transformers.AutoModelForImageTextToText.from_pretrained(
-        directory, dtype=dtype, attn_implementation="eager", experts_implementation="eager"
-    ).eval()
-    ids = torch.tensor([TOKENS if images else [1, 2, 3, 40, 50]])
-    inputs: dict[str, Any] = {"input_ids": ids}
-    if images:
-        inputs |= {"pixel_values": pixels().to(dtype), "image_grid_thw": GRIDS, "mm_token_type_ids": (ids == 95).int()}
-    with torch.no_grad():
-        logits: torch.Tensor = model(**inputs).logits[0]
-    return logits
+def theirs(directory: Path, *, images: bool) -> torch.Tensor:
+    ids = torch.tensor([TOKENS])
+    inputs = {"pixel_values": pixels(), "image_grid_thw": GRIDS, "mm_token_type_ids": (ids == 95).int()}
+    return seeing.theirs(directory, TOKENS if images else [1, 2, 3, 40, 50], inputs if images else None)
 
 
 def ours(directory: Path) -> torch.Tensor:
-    return torch.as_tensor(
-        weightscope.open(directory).forward(TOKENS, pixel_values=pixels(), image_grid_thw=GRIDS).logits
-    )
-
-
-def off(found: torch.Tensor, expected: torch.Tensor) -> float:
-    """The largest difference, as a share of the expected root mean square."""
-    return float((found - expected).abs().max() / expected.square().mean().sqrt())
+    return seeing.ours(directory, TOKENS, {"pixel_values": pixels(), "image_grid_thw": GRIDS})
 
 
 @pytest.mark.parametrize("tiny", SEEING, ids=lambda tiny: tiny.name)
 def test_two_images_and_text_alone(tiny: Any, saved: Callable[[str], Path], tmp_path: Path) -> None:
     directory = scaled(saved(tiny.name), tmp_path / "m")
-    assert off(ours(directory), theirs(directory, images=True)) < 1e-4
+    assert seeing.off(ours(directory), theirs(directory, images=True)) < 1e-4
     text = weightscope.open(directory).forward([1, 2, 3, 40, 50]).logits
-    assert off(torch.as_tensor(text), theirs(directory, images=False)) < 1e-4
+    assert seeing.off(torch.as_tensor(text), theirs(directory, images=False)) < 1e-4
 
 
 @pytest.mark.parametrize("name", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
@@ -88,15 +55,9 @@ def test_every_tensor_of_the_eye_and_the_bridge_moves_the_logits(
     name: str, saved: Callable[[str], Path], tmp_path: Path
 ) -> None:
     directory = scaled(saved(name), tmp_path / "m")
-    tensors = load_file(directory / "model.safetensors")
-    before = ours(directory)
-    for changed in [name for name in tensors if "visual" in name]:
-        # A bias of all keys alike moves every score of a query alike.
-        if changed.endswith("qkv.bias"):
-            continue
-        other = dict(tensors) | {changed: tensors[changed].flip(0)}
-        save_file(other, directory / "model.safetensors", metadata={"format": "pt"})
-        assert off(ours(directory), before) > 1e-3, changed
+    names = [name for name in load_file(directory / "model.safetensors") if "visual" in name]
+    inputs = {"pixel_values": pixels(), "image_grid_thw": GRIDS}
+    assert not seeing.unmoving(directory, TOKENS, inputs, names)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +120,7 @@ def test_published_experts_lie_turned(saved: Callable[[str], Path], tmp_path: Pa
     model = weightscope.open(directory)
     assert [finding.code for finding in model.check() if finding.severity == "error"] == []
     # Sums are taken in another order.
-    assert off(ours(directory), before) < 1e-5
+    assert seeing.off(ours(directory), before) < 1e-5
 
 
 def test_flat_configs_are_read_as_nested_ones(saved: Callable[[str], Path], tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from weightscope.analyses.forward.image import read_image
+from weightscope.analyses.forward.images import read_images
 from weightscope.errors import WeightscopeError
 
 LLAVA_15 = {
@@ -25,6 +25,11 @@ LLAVA_15 = {
     "processor_class": "LlavaProcessor", "resample": 3, "rescale_factor": 0.00392156862745098,
     "size": {"shortest_edge": 336},
 }  # fmt: skip
+
+
+def read_image(path: Path, directory: Path) -> Any:
+    """The pixels that CLIP's processor makes of one image."""
+    return read_images([path], directory, "CLIPImageProcessor")["pixel_values"]
 
 
 def picture(path: Path, width: int, height: int, mode: str = "RGB") -> Path:
@@ -102,7 +107,7 @@ def test_pictures_are_turned_as_their_exif_says(tmp_path: Path) -> None:
     [
         (None, b"", "preprocessor_config.json is missing"),
         ("{", b"", "cannot be read"),
-        ({"image_processor_type": "Qwen2VLImageProcessor"}, b"", "'Qwen2VLImageProcessor' is not implemented"),
+        ({"image_processor_type": "ImageGPTImageProcessor"}, b"", "'ImageGPTImageProcessor' is not implemented"),
         (LLAVA_15, b"no image", "it is an image of no known format"),
         (LLAVA_15, b"\x89PNG\r\n\x1a\n" + b"\x00" * 20, "image"),
         (LLAVA_15 | {"size": {"shortest_edge": 10**9}}, None, "has settings that cannot be used"),

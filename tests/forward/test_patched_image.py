@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests.forward.test_grid_images import scaled
 from weightscope.analyses.forward import ready_inputs
-from weightscope.analyses.forward.patched_image import read_patches
+from weightscope.analyses.forward.images import read_images
 from weightscope.analyses.forward.ready_inputs import read_inputs
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, UsageError
 
@@ -26,6 +26,11 @@ SMALL = {
     "size": {"shortest_edge": 256, "longest_edge": 2048},
 }  # fmt: skip
 SIZES = [(97, 61), (20, 20), (8, 130), (640, 400), (33, 95)]
+
+
+def read_patches(paths: list[Path], directory: Path) -> dict[str, Any]:
+    """What Qwen2-VL's processor makes of images."""
+    return read_images(paths, directory, "Qwen2VLImageProcessor")
 
 
 def photograph(path: Path, size: tuple[int, int]) -> Path:
@@ -64,7 +69,7 @@ def test_patches_are_those_of_transformers(settings: dict[str, Any], tmp_path: P
 @pytest.mark.parametrize(
     ("settings", "error", "said"),
     [
-        ({"image_processor_type": "CLIPImageProcessor"}, NotImplementedByWeightscope, "CLIPImageProcessor"),
+        ({"image_processor_type": "ImageGPTImageProcessor"}, NotImplementedByWeightscope, "ImageGPTImageProcessor"),
         ({"patch_size": 0}, CheckpointError, "has settings that cannot be used"),
         ({"size": {"shortest_edge": "x"}}, CheckpointError, "has settings that cannot be used"),
         ({"max_pixels": 10**9, "min_pixels": 10**9}, UsageError, "the limit is"),
@@ -121,7 +126,7 @@ def test_two_images_at_the_command_line(seeing: Path, run: Run, tmp_path: Path) 
 
 def test_ready_inputs_and_transformers_beside_them(seeing: Path, run: Run, tmp_path: Path) -> None:
     inputs = read_patches([photograph(tmp_path / "a.png", (50, 30))], seeing)
-    np.savez(tmp_path / "inputs.npz", **inputs)  # type: ignore[arg-type]
+    np.savez(tmp_path / "inputs.npz", **inputs)
     options = ("--pixels", tmp_path / "inputs.npz", "--tokens", "3,95,7,8", "--compare", "transformers")
     status, out, error = run("forward", seeing, *options, "--format", "json")
     assert (status, error) == (0, "")
@@ -155,7 +160,7 @@ def test_what_does_not_fit_is_said(options: tuple[str, ...], said: str, seeing: 
 def test_an_array_that_no_model_takes(seeing: Path, run: Run, tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", device=np.zeros(3))
     status, _, error = run("forward", seeing, "--pixels", tmp_path / "x.npz")
-    assert (status, "'device', which no declared model takes" in error) == (2, True)
+    assert (status, "'device', which this model does not take" in error) == (2, True)
 
 
 def hostile(path: Path, members: dict[str, bytes]) -> Path:

@@ -31,14 +31,13 @@ from weightscope.analyses.forward.prompt import (
     with_images,
     without,
 )
-from weightscope.analyses.forward.request import language_model
+from weightscope.analyses.forward.request import language_model, layouts_of
 from weightscope.analyses.forward.result import Candidate, Result
 from weightscope.analyses.forward.soundness import judge
 from weightscope.analyses.forward.speller import Speller
 from weightscope.analyses.rules.values import look
 from weightscope.checkpoint.reader import Progress
-from weightscope.components.vision.encoder import VisionEncoder
-from weightscope.components.vision.grid_language import GRIDS, PIXELS, GridVisionLanguage
+from weightscope.components.runnable import PIXELS, Runnable
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.errors import NotImplementedByWeightscope, UsageError, WeightscopeError, printable_path
 from weightscope.findings import SEVERITIES, Finding, Severity
@@ -109,8 +108,7 @@ def _try_prompt(
         stop_after=wanted.stop_after,
         progress=progress,
         keep=kept,
-        pixel_values=inputs.get(PIXELS),
-        **{name: value for name, value in inputs.items() if name == GRIDS},  # type: ignore[arg-type]
+        **inputs,  # type: ignore[arg-type]
     )
     judged, checked = judge(result, is_text=prompt.is_text, non_finite=lambda names: _non_finite(model, names))
     compared: tuple[Comparison, ...] = ()
@@ -211,7 +209,7 @@ def _expected_golden(wanted: Wanted) -> Golden | None:
 def _find_speller(model: Model, wanted: Wanted, directory: Path) -> tuple[Speller | None, tuple[str, ...]]:
     """The model's tokenizer, where it takes tokens at all, or why there is none."""
     tree = model.declaration.tree if model.declaration else None
-    if tree is None or isinstance(tree, VisionEncoder):
+    if not isinstance(tree, Runnable) or not tree.takes_tokens:
         return None, ()
     return find_speller(directory, text=wanted.text)
 
@@ -229,7 +227,7 @@ def _prompt(
     if model.declaration is None:
         return Prompt(tokens=(0,), origin="none"), None  # what is wrong is said by the pass
     tree = model.declaration.tree
-    if isinstance(tree, VisionEncoder):
+    if isinstance(tree, Runnable) and not tree.takes_tokens:
         if wanted.tokens is not None or wanted.text is not None:
             raise UsageError("a vision encoder takes no tokens", hint="give --image FILE alone")
         return Prompt(tokens=(), origin="none"), None
@@ -244,12 +242,9 @@ def _prompt(
         language = language_model(tree)
         rows = int(language.decoder.embedding.rows) if language else 0
         prompt, speller = default_prompt(speller, notes, rows)
-    if isinstance(tree, VisionLanguage) and "pixel_values" in inputs:
-        places = [tree.image_tokens] * len(inputs["pixel_values"])
-        prompt = with_images(prompt, places, tree.image_token, speller)
-    if isinstance(tree, GridVisionLanguage) and GRIDS in inputs:
-        places = [int(grid.prod()) // tree.tower.merge**2 for grid in inputs[GRIDS]]
-        prompt = with_images(prompt, places, tree.image_token, speller, tree.around)
+    if isinstance(tree, VisionLanguage) and PIXELS in inputs:
+        layouts = layouts_of(tree, inputs)
+        prompt = with_images(prompt, layouts, tree.image_token, speller, around=tree.around, written=tree.written)
     if expected and prompt.tokens != expected.tokens:
         raise UsageError(
             f"{wanted.expect} was recorded with other tokens",
@@ -260,25 +255,22 @@ def _prompt(
 
 def _inputs(model: Model, wanted: Wanted, directory: Path) -> dict[str, np.ndarray[Any, Any]]:
     """What the model's processor makes of the images, by its names, or what a file has ready."""
+    declared = model.declaration.tree if model.declaration else None
+    tree = declared if isinstance(declared, Runnable) else None
     if wanted.pixels is not None:
         from weightscope.analyses.forward.ready_inputs import read_inputs
 
         inputs = read_inputs(wanted.pixels)
         for name in inputs:
-            if name not in (PIXELS, GRIDS):
-                raise UsageError(f"{wanted.pixels} has {name!r:.80}, which no declared model takes")
+            if tree is not None and name not in tree.takes:
+                hint = f"it takes {' and '.join(tree.takes)}" if tree.takes else ""
+                raise UsageError(f"{wanted.pixels} has {name!r:.80}, which this model does not take", hint=hint)
         return inputs
-    if not wanted.images:
+    if not wanted.images or tree is None:
         return {}
-    if model.declaration and isinstance(model.declaration.tree, GridVisionLanguage):
-        from weightscope.analyses.forward.patched_image import read_patches
+    from weightscope.analyses.forward.images import read_images
 
-        return read_patches(wanted.images, directory)
-    import numpy as np
-
-    from weightscope.analyses.forward.image import read_image
-
-    return {"pixel_values": np.concatenate([read_image(path, directory) for path in wanted.images])}
+    return read_images(wanted.images, directory, tree.processor)
 
 
 def _non_finite(model: Model, names: Iterable[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from weightscope.components.base import Component, Repeat
 from weightscope.components.embedding import Classifier, Embedding, Head
 from weightscope.components.layer_inputs import LayerInputs
 from weightscope.components.norm import Norm
+from weightscope.components.runnable import Runnable
 from weightscope.components.running import At, Stopped
 from weightscope.components.walk import needed
 from weightscope.errors import NotImplementedByWeightscope
@@ -149,8 +150,15 @@ class Decoder(Component, frozen=True, kw_only=True):
         return hidden
 
 
-def run_layers(repeats: Iterable[Repeat], hidden: torch.Tensor, at: At, *, last: int | None = None) -> torch.Tensor:
-    """Through the layers in order, each read ahead while the one before it computes.
+def run_layers(
+    repeats: Iterable[Repeat],
+    hidden: torch.Tensor,
+    at: At,
+    *,
+    last: int | None = None,
+    tap: Callable[[int, torch.Tensor], None] | None = None,
+) -> torch.Tensor:
+    """Through the layers in order, each read ahead while the one before it computes; `tap` gets what each puts out.
 
     Raises:
         Stopped: layer `last` has been computed.
@@ -171,12 +179,14 @@ def run_layers(repeats: Iterable[Repeat], hidden: torch.Tensor, at: At, *, last:
             where, vectors = at.run.added[layer]
             hidden = hidden.index_add(0, where, vectors)
             place.stage("deep features", "x + what the vision tower adds at image tokens", hidden)
+        if tap:
+            tap(layer, hidden)
         if layer == last:
             raise Stopped
     return hidden
 
 
-class CausalLM(Component, frozen=True, kw_only=True):
+class CausalLM(Runnable, frozen=True, kw_only=True):
     """A decoder, the head that turns its output into logits (none in a base model), and auxiliary parts.
 
     `refused` says why there is no forward pass where the tensors are known and the maths is not.

@@ -86,21 +86,21 @@ class Watch(Protocol):
 class Pass(msgspec.Struct, kw_only=True):
     """What all components of one forward pass share.
 
-    `positions` are [T], or [axes, T] for multi-axis rotation. `images` are pixels [images, channels, height, width],
-    `inputs` what else an image processor makes, by its names; `segments` are the lengths of what a patch sees, by kind.
-    `added` is what the output of some layers gets besides, as (places, vectors). `last` is the layer after which the
-    pass stops. `held` keeps weights in memory for further passes. `layer` is the one that is computed, `shared` what
-    earlier parts have left for later ones.
+    `positions` are [T], or [axes, T] for multi-axis rotation. `inputs` are what an image processor makes, by its names;
+    `segments` are the lengths of what a patch sees, by kind. `added` is what the output of some layers gets besides, as
+    (places, vectors). Tokens of one number in `together` [T] see each other; -1 is none. `last` is the layer after
+    which the pass stops. `held` keeps weights in memory for further passes. `layer` is the one that is computed,
+    `shared` what earlier parts have left for later ones.
     """
 
     reader: Reader
     dtype: torch.dtype
     device: torch.device
     positions: torch.Tensor
-    images: torch.Tensor | None = None
     inputs: Mapping[str, torch.Tensor] = {}
     segments: Mapping[str, Sequence[int]] = {}
     added: Mapping[int, tuple[torch.Tensor, torch.Tensor]] = {}
+    together: torch.Tensor | None = None
     watch: Watch | None = None
     last: int | None = None
     held: dict[Any, Mapping[str, torch.Tensor]] | None = None
@@ -128,6 +128,20 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
     def labelled(self, label: str) -> At:
         """The same place, its stages named after `label`."""
         return At(run=self.run, prefix=self.prefix, label=label)
+
+    def apart(self, *, segments: Mapping[str, Sequence[int]], positions: torch.Tensor | None = None) -> At:
+        """The same place in a pass of its own over another sequence: a vision tower's, within the language model's."""
+        run = msgspec.structs.replace(
+            self.run,
+            positions=self.run.positions if positions is None else positions,
+            segments=segments,
+            last=None,
+            rotations={},
+            shared={},
+            added={},
+            together=None,
+        )
+        return At(run=run, prefix=self.prefix, label=self.label)
 
     def call(self, component: Part, x: torch.Tensor) -> torch.Tensor:
         """A child's forward pass."""

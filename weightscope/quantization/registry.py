@@ -81,6 +81,9 @@ def beside(folder: Folder) -> Beside:
 
 def _method(config: Config, name: str, settings: Settings) -> Method | None:
     """None where the settings leave all weights plain, as ModelOpt's do where only a cache is quantized."""
+    if config.model_type == name == "bitnet" and settings.get("quantization_mode") == "online":
+        # Stored plain, and rounded as they are used: the family says that it does not compute so.
+        return None
     module = name.replace("-", "_").lower()
     module = ALIASES.get(module, module)
     if module not in methods():

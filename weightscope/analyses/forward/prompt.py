@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from weightscope.analyses.forward.request import MAX_TOKENS, too_many_tokens
 from weightscope.analyses.forward.speller import Speller
+from weightscope.components.vision.eye import Layout
 from weightscope.errors import UsageError, WeightscopeError
 
 DEFAULT_PROMPT = "The capital of France is"
@@ -127,38 +128,75 @@ def given_tokens(text: str) -> tuple[int, ...]:
 
 def with_images(
     prompt: Prompt,
-    places: Sequence[int],
+    layouts: Sequence[Layout],
     mark: int,
     speller: Speller | None,
+    *,
     around: tuple[tuple[int, ...], tuple[int, ...]] = ((), ()),
+    written: str = "",
 ) -> Prompt:
-    """The prompt with a place for each vector of each image, before the text where it says no place.
+    """The prompt with each image written out, before the text where it says no place.
 
-    `places` are how many each image takes, `mark` is the token that stands there, `around` what stands before and
-    after an image that the prompt does not place.
+    Args:
+        prompt: the prompt, which has one `mark` for each image, all of them, or none.
+        layouts: how each image is written out.
+        mark: the token that stands where an image's vectors do.
+        speller: the model's tokenizer, if there is one.
+        around: what stands before and after an image that the prompt does not place.
+        written: the text that places an image, where it is not the mark's own.
+
+    Raises:
+        UsageError: another number of images; tokens that only a tokenizer knows, and there is none.
     """
-    tokens, total = prompt.tokens, sum(places)
-    if speller and prompt.origin in ("text", "default text"):
-        text = IMAGE_PROMPT if prompt.origin == "default text" else prompt.text or ""
+    totals = [sum(piece for piece in layout if isinstance(piece, int)) for layout in layouts]
+    if speller and prompt.is_text:
         spelled = speller.token(mark)
-        if spelled not in text:
+        places = written or spelled
+        text = IMAGE_PROMPT if prompt.origin == "default text" else prompt.text or ""
+        if places not in text and spelled not in text:
             before, after = ("".join(map(speller.token, ids)) for ids in around)
-            text = f"{before}{spelled}{after}" * len(places) + f"\n{text}"
+            text = f"{before}{places}{after}" * len(layouts) + f"\n{text}"
+        parts = text.split(places)
+        if len(parts) - 1 == len(layouts):
+            full = (
+                "".join(spelled * piece if isinstance(piece, int) else piece for piece in layout) for layout in layouts
+            )
+            whole = "".join(part for both in zip(parts, [*full, ""], strict=True) for part in both)
+            return replace(prompt, tokens=speller.encode(whole), text=text)
         tokens, prompt = speller.encode(text), replace(prompt, text=text)
+    else:
+        tokens = prompt.tokens
     count = tokens.count(mark)
-    if count == total:
+    if count == sum(totals):
         return replace(prompt, tokens=tokens)
     if not count:
-        tokens, count = (*(token for _ in places for token in (*around[0], mark, *around[1])), *tokens), len(places)
-    if count != len(places):
-        each = " or ".join(dict.fromkeys((f"{len(places):,}", f"{total:,}")))
-        what = "one image takes" if len(places) == 1 else f"{len(places):,} images take"
+        tokens = (*(token for _ in layouts for token in (*around[0], mark, *around[1])), *tokens)
+        count = len(layouts)
+    if count != len(layouts):
+        each = " or ".join(dict.fromkeys((f"{len(layouts):,}", f"{sum(totals):,}")))
+        what = "one image takes" if len(layouts) == 1 else f"{len(layouts):,} images take"
         raise UsageError(f"the prompt has {count:,} image tokens (id {mark}), but {what} {each}")
-    wanted = iter(places)
+    wanted = iter(layouts)
     found: list[int] = []
     for token in tokens:
-        found += [mark] * next(wanted) if token == mark else [token]
+        found += _ids(next(wanted), mark, speller) if token == mark else [token]
     return replace(prompt, tokens=tuple(found))
+
+
+def _ids(layout: Layout, mark: int, speller: Speller | None) -> list[int]:
+    """The tokens of an image that is written out."""
+    found: list[int] = []
+    for piece in layout:
+        if isinstance(piece, int):
+            found += [mark] * piece
+        elif speller is None:
+            raise UsageError(
+                f"tokenizer.json is missing; it is needed for {piece!r} beside an image",
+                hint="give --tokens with all image tokens, and those between them",
+            )
+        else:
+            found += speller.pieces(piece)
+    return found
 
 
 def read_text(path: Path) -> str:

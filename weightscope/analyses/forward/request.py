@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from weightscope.checkpoint.reader import Progress
+from weightscope.checkpoint.values import need_torch
 from weightscope.components.base import Component
 from weightscope.components.decoder import CausalLM
-from weightscope.components.vision.encoder import VisionEncoder
-from weightscope.components.vision.grid_language import PIXELS, GridVisionLanguage
+from weightscope.components.runnable import PIXELS, Runnable
+from weightscope.components.vision.eye import Layout
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.components.walk import find
 from weightscope.errors import UsageError
@@ -54,20 +55,17 @@ def language_model(tree: Component) -> CausalLM | None:
     return next(find(tree, CausalLM), None)
 
 
-def check_tokens(tree: Component, request: Request) -> None:
+def check_tokens(tree: Runnable, request: Request) -> None:
     """Raise for tokens, or a layer to stop after, that the language model does not have."""
     model = language_model(tree)
-    if model is None:
-        if request.tokens:
-            raise UsageError("a vision encoder takes an image and no tokens")
+    if model is None or not tree.takes_tokens:
         return
     if not request.tokens:
         raise UsageError("no tokens to run on", hint="give at least one")
     if len(request.tokens) > MAX_TOKENS:
         raise too_many_tokens(len(request.tokens))
     rows = int(model.decoder.embedding.rows)
-    image = tree.image_token if isinstance(tree, VisionLanguage | GridVisionLanguage) else None
-    beyond = [token for token in request.tokens if not 0 <= token < rows and token != image]
+    beyond = [token for token in request.tokens if not 0 <= token < rows and token != tree.mark]
     if beyond:
         raise UsageError(f"token {beyond[0]} is outside the vocabulary (0 to {rows - 1:,})")
     positions = model.decoder.positions
@@ -86,46 +84,8 @@ def too_many_tokens(count: int) -> UsageError:
     return UsageError(f"{count:,} tokens exceed the limit of {MAX_TOKENS:,} for one pass", hint="give fewer")
 
 
-def images_of(tree: Component, request: Request) -> torch.Tensor | None:
-    """The pixels [images, channels, height, width], held against what the encoder and the tokens expect."""
-    if isinstance(tree, GridVisionLanguage):
-        return None
-    if request.inputs:
-        raise UsageError(f"this model does not take {next(iter(request.inputs))}")
-    encoder = next(find(tree, VisionEncoder), None)
-    if request.pixel_values is None:
-        if isinstance(tree, VisionEncoder):
-            raise UsageError("a vision encoder needs an image")
-        if isinstance(tree, VisionLanguage) and tree.image_token in request.tokens:
-            raise UsageError(f"token {tree.image_token} stands for an image, but no image was given")
-        return None
-    if encoder is None:
-        raise UsageError("this model does not take images")
-    import torch
-
-    pixels = torch.as_tensor(request.pixel_values)
-    pixels = pixels[None] if pixels.ndim == 3 else pixels
-    side, channels = int(encoder.patches.image), int(encoder.patches.channels)
-    if pixels.ndim != 4 or pixels.shape[1:] != (channels, side, side) or not len(pixels):
-        raise UsageError(
-            f"an image of shape {list(pixels.shape)} does not fit: the encoder takes [{channels}, {side}, {side}]"
-        )
-    if isinstance(tree, VisionLanguage):
-        places, wanted = request.tokens.count(tree.image_token), len(pixels) * tree.image_tokens
-        if places != wanted:
-            raise UsageError(
-                f"{places:,} image tokens (id {tree.image_token}), but the images "
-                f"need {wanted:,}: {tree.image_tokens:,} for each"
-            )
-    elif len(pixels) > 1:
-        raise UsageError("give one image only")
-    return pixels
-
-
-def inputs_of(tree: Component, request: Request) -> dict[str, torch.Tensor]:
-    """What an image processor makes for a model whose images have any size, held against each other and the tokens."""
-    if not isinstance(tree, GridVisionLanguage):
-        return {}
+def inputs_of(tree: Runnable, request: Request) -> dict[str, torch.Tensor]:
+    """What an image processor makes, by its names, held against the model and the tokens."""
     import torch
 
     named = dict(request.inputs) | ({} if request.pixel_values is None else {PIXELS: request.pixel_values})
@@ -134,16 +94,28 @@ def inputs_of(tree: Component, request: Request) -> dict[str, torch.Tensor]:
     return inputs
 
 
+def layouts_of(tree: VisionLanguage, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Sequence[Layout]:
+    """How each image is written among the tokens.
+
+    Raises:
+        UsageError: the inputs are no images that the model takes.
+    """
+    need_torch()
+    import torch
+
+    given = {name: torch.as_tensor(value) for name, value in inputs.items()}
+    tree.complete(given)
+    return tree.layouts(given)
+
+
 def positions_of(
-    tree: Component, tokens: torch.Tensor, request: Request, inputs: Mapping[str, torch.Tensor]
+    tree: Runnable, tokens: torch.Tensor, request: Request, inputs: Mapping[str, torch.Tensor]
 ) -> torch.Tensor:
     """The positions [T], or [axes, T], counted from 0 unless told otherwise."""
     import torch
 
-    if request.position_ids is None and isinstance(tree, GridVisionLanguage):
-        return tree.positions_of(tokens, inputs)
     if request.position_ids is None:
-        return torch.arange(len(tokens))
+        return tree.positions_of(tokens, inputs)
     positions = torch.as_tensor(request.position_ids, dtype=torch.long)
     if positions.ndim not in (1, 2) or positions.shape[-1] != len(tokens) or (positions < 0).any():
         raise UsageError(f"position_ids of shape {list(positions.shape)} do not fit {len(tokens):,} tokens")

@@ -12,7 +12,6 @@ from weightscope.analyses.forward.request import (
     Request,
     check_tokens,
     device_of,
-    images_of,
     inputs_of,
     language_model,
     positions_of,
@@ -24,12 +23,9 @@ from weightscope.analyses.inventory import Inventory
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.values import need_torch
 from weightscope.components.base import Component
-from weightscope.components.decoder import CausalLM
 from weightscope.components.embedding import Head
+from weightscope.components.runnable import Runnable
 from weightscope.components.running import At, Pass, Stopped
-from weightscope.components.vision.encoder import VisionEncoder
-from weightscope.components.vision.grid_language import GridVisionLanguage
-from weightscope.components.vision.language import VisionLanguage
 from weightscope.config import Config
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 from weightscope.families.registry import Declaration
@@ -54,14 +50,14 @@ def run_forward(declaration: Declaration, checkpoint: Checkpoint, inventory: Inv
         WeightscopeError: torch is not installed.
     """
     tree = declaration.tree
-    if not isinstance(tree, CausalLM | VisionLanguage | GridVisionLanguage | VisionEncoder):
+    if not isinstance(tree, Runnable):
         raise NotImplementedByWeightscope(f"the forward pass of {declaration.family.model_type} is not implemented")
     need_torch()
     import torch
 
     device = device_of(request)
     check_tokens(tree, request)
-    images, inputs = images_of(tree, request), inputs_of(tree, request)
+    inputs = inputs_of(tree, request)
     tokens = torch.tensor(request.tokens, dtype=torch.long)
     positions = positions_of(tree, tokens, request, inputs)
     _refuse_missing(declaration, checkpoint, inventory, request.stop_after)
@@ -74,7 +70,6 @@ def run_forward(declaration: Declaration, checkpoint: Checkpoint, inventory: Inv
             dtype=getattr(torch, request.compute_dtype),
             device=device,
             positions=positions.to(device),
-            images=None if images is None else images.to(device, getattr(torch, request.compute_dtype)),
             inputs={name: _placed(value, device, request.compute_dtype) for name, value in inputs.items()},
             watch=recorder,
             last=request.stop_after,
@@ -93,7 +88,7 @@ def run_forward(declaration: Declaration, checkpoint: Checkpoint, inventory: Inv
         seconds=time.perf_counter() - start,
         peak_bytes=_peak(device),
         broken=broken,
-        image_token=tree.image_token if isinstance(tree, VisionLanguage | GridVisionLanguage) else None,
+        image_token=tree.mark,
     )
 
 
@@ -152,21 +147,12 @@ def _placed(value: torch.Tensor, device: torch.device, compute_dtype: str) -> to
     return value.to(device, getattr(torch, compute_dtype)) if value.is_floating_point() else value.to(device)
 
 
-def _output(
-    tree: CausalLM | VisionLanguage | GridVisionLanguage | VisionEncoder, tokens: torch.Tensor, at: At
-) -> torch.Tensor | None:
+def _output(tree: Runnable, tokens: torch.Tensor, at: At) -> torch.Tensor | None:
     """What came out last, in float32 on the CPU."""
-    place = at.below(tree)
     try:
-        if isinstance(tree, VisionEncoder):
-            assert at.run.images is not None
-            out = tree.forward(at.run.images[0], place)
-            tree.pool(out, place)
-        else:
-            out = tree.forward(tokens, place)
+        return tree.forward(tokens, at.below(tree)).float().cpu()
     except Stopped:
         return None
-    return out.float().cpu()
 
 
 def _has_head(tree: Component) -> bool:
@@ -198,7 +184,9 @@ def _refuse_null_epsilon(declaration: Declaration) -> None:
     text = config.data.get("text_config")
     for part in (config.data, text if isinstance(text, dict) else {}):
         for key, value in part.items():
-            if value is None and key.endswith(("eps", "epsilon")) and declaration.family.defaults.get(key):
+            # A family that may do without one says so.
+            needed = isinstance(declaration.family.defaults.get(key), float | int)
+            if value is None and key.endswith(("eps", "epsilon")) and needed:
                 raise config.error(f"{key!r} is null, not a number", "restore it from the model's repository")
 
 

@@ -75,6 +75,11 @@ class Speller:
         """A token's own spelling, special ones included."""
         return self._ask("spell", [id], 0, str, MAX_TEXTS)
 
+    def pieces(self, text: str) -> tuple[int, ...]:
+        """Ids of a text within another: without the special tokens that the tokenizer adds around a whole one."""
+        most = TOKENS_A_BYTE * len(text.encode()) + MORE_TOKENS
+        return self._ask("pieces", [text, most], 0, tuple[int, ...], 12 * most)
+
     def after(self, rows: Sequence[tuple[int, Sequence[int]]]) -> list[list[str]]:
         """For each token, the texts of some that may follow it: decoders drop the blank before a first token."""
         texts: list[list[str]] = []

@@ -29,18 +29,19 @@ def attend(
     alibi: Alibi | None = None,
     sinks: torch.Tensor | None = None,
     allowed: torch.Tensor | None = None,
+    together: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Attention of q [H, T, d] over k [G, T, d] and v [G, T, e] to [H, T, e].
 
     Heads share keys in consecutive groups. `cap` bounds the scores: cap · tanh(scores / cap). `sinks` [H] are scores
     that take their share and give nothing (gpt-oss). Of what it `sees`, a token sees only what is true in `allowed`
-    [T, T].
+    [T, T]. Tokens of one number in `together` [T], from 0 on, see each other besides.
     """
     import torch
 
     heads, length = q.shape[:2]
     fused = sees.fused(length)
-    special = (cap, alibi, sinks, allowed)
+    special = (cap, alibi, sinks, allowed, together)
     if fused is not None and all(part is None for part in special) and q.shape[-1] == v.shape[-1]:
         # torch's own kernel, which keeps no scores either.
         kernel = torch.nn.functional.scaled_dot_product_attention
@@ -52,7 +53,7 @@ def attend(
     out = q.new_empty(heads, length, v.shape[-1])
     for start in range(0, length, step):
         stop = min(start + step, length)
-        first, last = sees.keys(start, stop, length)
+        first, last = sees.keys(start, stop, length) if together is None else (0, length)
         queries = grouped[:, :, start:stop].flatten(1, 2)
         scores = torch.bmm(queries, k[:, first:last].transpose(1, 2)).reshape(heads, stop - start, last - first)
         if cap:
@@ -61,6 +62,9 @@ def attend(
         if alibi:
             scores = scores + alibi.bias(ours, theirs)
         hidden = sees.hides(ours, theirs)
+        if hidden is not None and together is not None:
+            groups = together[start:stop, None]
+            hidden &= (groups != together) | (groups < 0)
         if hidden is not None:
             scores = scores.masked_fill_(hidden, -math.inf)
         if allowed is not None:

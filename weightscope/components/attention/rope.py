@@ -23,7 +23,8 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
 
     `interleaved` pairs neighbours (2i, 2i+1) rather than halves (i, i + dim/2). `sections` are how many pairs turn by
     each axis of a multi-axis position (Qwen2-VL, arXiv 2409.12191): one axis after the other, or with `alternating` in
-    turns (Qwen3-VL). Positions from `limit` on are refused, because of what `beyond` says.
+    turns (Qwen3-VL). One that goes `backwards` turns by the opposite angles (nanochat). Positions from `limit` on are
+    refused, because of what `beyond` says.
     """
 
     dim: int
@@ -32,6 +33,7 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
     interleaved: bool = False
     sections: tuple[int, ...] = ()
     alternating: bool = False
+    backwards: bool = False
     limit: int | None = None
     beyond: str = ""
 
@@ -54,6 +56,8 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
         if positions.ndim > 1:
             axes = self._axes(len(frequencies), len(positions)).to(positions.device)
             angles = angles.gather(0, axes.expand(1, *angles.shape[1:]))[0]
+        if self.backwards:
+            angles = -angles
         return (angles.cos() * factor).to(dtype), (angles.sin() * factor).to(dtype)
 
     def turn(self, x: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
@@ -65,7 +69,8 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
         """What the rotation is, a sentence for people."""
         scaled = f", {self.scaling.words}" if self.scaling.words else ""
         pairs = "neighbours" if self.interleaved else "halves"
-        return f"RoPE rotates {self.dim} dimensions of each head, pairing {pairs}, theta {self.theta:g}{scaled}."
+        way = ", backwards" if self.backwards else ""
+        return f"RoPE rotates {self.dim} dimensions of each head{way}, pairing {pairs}, theta {self.theta:g}{scaled}."
 
     def _axes(self, pairs: int, axes: int) -> torch.Tensor:
         """Which axis each pair turns by, [dim/2]."""

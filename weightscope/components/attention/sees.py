@@ -127,17 +127,18 @@ class Around(msgspec.Struct, frozen=True):
 
 
 class Segments(msgspec.Struct, frozen=True):
-    """A patch sees all patches of its own segment: its frame, or a window of it; the pass knows their lengths.
+    """A patch sees all patches of its own segment: its image, frame or window; the pass knows their lengths.
 
-    Not one of `Sees`: attention goes over the segments, each of which sees everything. `of` is the kind of segment,
-    `frame` or `window`.
+    Not one of `Sees`: attention goes over the segments, each of which sees everything, or where `causal` what is before
+    it. `of` is the kind of segment: `image`, `frame` or `window`.
     """
 
     of: str
+    causal: bool = False
 
     @property
     def words(self) -> str:
-        return f"all patches of its {self.of}"
+        return f"all {'earlier ' if self.causal else ''}patches of its {self.of}"
 
 
 CAUSAL = Causal()

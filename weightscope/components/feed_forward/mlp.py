@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.feed_forward.activations import WORDS, activate
+from weightscope.components.norm import Norm
 from weightscope.components.running import At, linear
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -22,7 +23,7 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     `limit` bounds the gate from above and up on both sides, `lift` is added to up, and `steepness` is the s of the
     gate's activation g·sigmoid(s·g), in place of `activation` (gpt-oss). `gate_scale` multiplies what enters the
     activation, `out_scale` what leaves (Falcon-H1). `sparsity` is the share of the gate's elements that are cut off,
-    the smallest, were they normally distributed (Gemma 3n).
+    the smallest, were they normally distributed (Gemma 3n). `norm` acts on the product (BitNet).
     """
 
     name: str
@@ -36,6 +37,7 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     gate_scale: float = 1.0
     out_scale: float = 1.0
     sparsity: float = 0.0
+    norm: Norm | None = None
     word: ClassVar[str] = "mlp"
 
     @property
@@ -49,6 +51,9 @@ class GatedMLP(Component, frozen=True, kw_only=True):
             Role.DOWN_PROJ: (self.width, self.inner),
         }
 
+    def children(self) -> Iterable[Component]:
+        return (self.norm,) if self.norm else ()
+
     @property
     def glance(self) -> str:
         return f"mlp {self.inner:,}"
@@ -56,18 +61,28 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     def equation(self, x: str = "x") -> str:
         gate, up = self._words(x)
         out = f"{self.out_scale:.4g}·" if self.out_scale != 1.0 else ""
-        return f"{out}down_proj·({gate} ⊙ {up})"
+        return f"{out}down_proj·{self._normed}({gate} ⊙ {up})"
 
     def terms(self) -> Mapping[Role, str]:
         gate, up = self._words("x")
-        return {Role.GATE_PROJ: f"g = {gate}", Role.UP_PROJ: f"u = {up}", Role.DOWN_PROJ: "down_proj·(g ⊙ u)"}
+        return {
+            Role.GATE_PROJ: f"g = {gate}",
+            Role.UP_PROJ: f"u = {up}",
+            Role.DOWN_PROJ: f"down_proj·{self._normed}(g ⊙ u)",
+        }
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, width] to [T, width]."""
-        return self.mix(x, at.weights(self))
+        weights = at.weights(self)
+        inner = self._product(x, weights)
+        return self._leaving(at.call(self.norm, inner) if self.norm else inner, weights)
 
     def mix(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """[T, width] to [T, width] by matrices that lie anywhere."""
+        """[T, width] to [T, width] by matrices that lie anywhere, without a norm."""
+        return self._leaving(self._product(x, weights), weights)
+
+    def _product(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The activated gate times up, [T, inner]."""
         import torch
 
         gate, up = linear(x, weights, Role.GATE_PROJ), linear(x, weights, Role.UP_PROJ)
@@ -85,8 +100,15 @@ class GatedMLP(Component, frozen=True, kw_only=True):
         else:
             gate = gate * torch.sigmoid(self.steepness * gate)
         # Both are this function's own: what follows needs neither as it was.
-        out = linear(up.add_(self.lift).mul_(gate) if self.lift else up.mul_(gate), weights, Role.DOWN_PROJ)
+        return up.add_(self.lift).mul_(gate) if self.lift else up.mul_(gate)
+
+    def _leaving(self, inner: torch.Tensor, weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        out = linear(inner, weights, Role.DOWN_PROJ)
         return out * self.out_scale if self.out_scale != 1.0 else out
+
+    @property
+    def _normed(self) -> str:
+        return self.norm.word if self.norm else ""
 
     def _words(self, x: str) -> tuple[str, str]:
         gate, up = f"gate_proj·{x}", f"up_proj·{x}"

@@ -1,16 +1,18 @@
-"""A vision transformer (Dosovitskiy et al. 2020) as CLIP lays it out: patches, a class token, encoder blocks."""
+"""A vision transformer (Dosovitskiy et al. 2020) for images of one size, as CLIP and SigLIP lay it out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from msgspec.structs import replace
 
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import run_layers
 from weightscope.components.norm import Norm
+from weightscope.components.runnable import PIXELS, Inputs, Runnable
 from weightscope.components.running import At
+from weightscope.errors import UsageError
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -22,29 +24,34 @@ if TYPE_CHECKING:
 
 
 class PatchEmbedding(Component, frozen=True, kw_only=True):
-    """A convolution of stride `patch` over the image, a class vector before its output, and learned positions."""
+    """A convolution of stride `patch` over each image, and learned positions.
+
+    With a `class_token`, a class vector stands before its output (CLIP); with a `bias`, the convolution has one
+    (SigLIP).
+    """
 
     name: str
     width: Size
     channels: Size
     image: Size
     patch: Size
+    class_token: bool = True
+    bias: bool = False
 
     @property
     def positions(self) -> Size:
         """Patches of the image, and one for the class vector."""
         side = self.image // self.patch
-        return side * side + 1
+        return side * side + 1 if self.class_token else side * side
 
     @property
     def stored(self) -> Iterable[StorageItem]:
         """The class vector is a parameter of its own, not of a module."""
-        return (
-            Plain("class_embedding", Role.CLASS_EMBEDDING, leaf=""),
-            Kernel("patch_embedding", Role.PATCH_EMBEDDING),
-            Plain("position_embedding", Role.POSITION_EMBEDDING),
-            Buffer("position_ids", Role.POSITION_IDS, (Size(1), self.positions)),
-        )
+        if self.class_token:
+            yield Plain("class_embedding", Role.CLASS_EMBEDDING, leaf="")
+        yield Kernel("patch_embedding", Role.PATCH_EMBEDDING, bias=self.bias)
+        yield Plain("position_embedding", Role.POSITION_EMBEDDING)
+        yield Buffer("position_ids", Role.POSITION_IDS, (Size(1), self.positions))
 
     def sizes(self) -> Sizes:
         """The patch embedding is (width, channels, patch, patch), as `torch.nn.Conv2d` has it."""
@@ -55,7 +62,8 @@ class PatchEmbedding(Component, frozen=True, kw_only=True):
         }
 
     def equation(self, x: str = "pixels") -> str:
-        return f"[class_embedding | patch_embedding ∗ {x}] + position_embedding"
+        made = f"patch_embedding ∗ {x}" + (" + bias" if self.bias else "")
+        return f"{f'[class_embedding | {made}]' if self.class_token else made} + position_embedding"
 
     def terms(self) -> Mapping[Role, str]:
         patch = int(self.patch)
@@ -66,50 +74,112 @@ class PatchEmbedding(Component, frozen=True, kw_only=True):
         }
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
-        """Pixels [channels, image, image] to [1 + patches, width]."""
+        """Pixels [images, channels, image, image] to [images · positions, width], image after image."""
         import torch
 
         weights, patch = at.weights(self), int(self.patch)
-        patches = torch.nn.functional.conv2d(x[None], weights[Role.PATCH_EMBEDDING], stride=patch)[0].flatten(1).T
-        vectors = torch.cat((weights[Role.CLASS_EMBEDDING][None], patches))
-        return vectors + weights[Role.POSITION_EMBEDDING]
+        kernel, bias = weights[Role.PATCH_EMBEDDING], weights.get(f"{Role.PATCH_EMBEDDING}.bias")
+        vectors = torch.nn.functional.conv2d(x, kernel, bias, stride=patch).flatten(2).transpose(1, 2)
+        if self.class_token:
+            first = weights[Role.CLASS_EMBEDDING].expand(len(x), 1, -1)
+            vectors = torch.cat((first, vectors), dim=1)
+        return (vectors + weights[Role.POSITION_EMBEDDING]).flatten(0, 1)
 
 
-class VisionEncoder(Component, frozen=True, kw_only=True):
-    """Patches to features; `post_norm` acts on the class vector alone, where nothing else uses the features."""
+class VisionEncoder(Runnable, frozen=True, kw_only=True):
+    """Patches to features. Alone, the class vector through `post_norm` stands for the image (CLIP)."""
+
+    takes_tokens: ClassVar[bool] = False
 
     name: str
     patches: PatchEmbedding
     pre_norm: Norm | None
-    blocks: Repeat
+    blocks: tuple[Repeat, ...]
     post_norm: Norm | None
     section: Section | None = Section.VISION
 
     @property
+    def takes(self) -> tuple[str, ...]:
+        return (PIXELS,)
+
+    @property
+    def processor(self) -> str:
+        return "CLIPImageProcessor"
+
+    @property
+    def depth(self) -> int:
+        """How many layers it has."""
+        return sum(len(repeat.indices) for repeat in self.blocks)
+
+    @property
     def glance(self) -> str:
         patches = self.patches
-        layers = len(self.blocks.indices)
-        return f"vision {layers} layers of {patches.width:,}, {patches.image:,} px in patches of {patches.patch}"
+        return f"vision {self.depth} layers of {patches.width:,}, {patches.image:,} px in patches of {patches.patch}"
 
     def children(self) -> Iterable[Component]:
-        parts: tuple[Component | None, ...] = (self.patches, self.pre_norm, self.blocks, self.post_norm)
+        parts: tuple[Component | None, ...] = (self.patches, self.pre_norm, *self.blocks, self.post_norm)
         return tuple(part for part in parts if part is not None)
 
-    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
-        """Pixels [channels, image, image] to the features [1 + patches, width] that leave the last layer."""
-        return self.features(x, at, -1)
+    def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
+        super().checked(inputs, tokens)
+        if tokens:
+            raise UsageError("a vision encoder takes an image and no tokens")
+        if PIXELS not in inputs:
+            raise UsageError("a vision encoder needs an image")
+        if len(self.pixels(inputs)) > 1:
+            raise UsageError("give one image only")
 
-    def features(self, x: torch.Tensor, at: At, layer: int) -> torch.Tensor:
-        """The features that `layer` puts out, counted as transformers does: 0 is what enters the first, -1 the last."""
+    def pixels(self, inputs: Inputs) -> torch.Tensor:
+        """The pixels [images, channels, image, image] among the inputs.
+
+        Raises:
+            UsageError: they have another shape.
+        """
+        pixels = inputs[PIXELS]
+        pixels = pixels[None] if pixels.ndim == 3 else pixels
+        side, channels = int(self.patches.image), int(self.patches.channels)
+        if pixels.ndim != 4 or pixels.shape[1:] != (channels, side, side) or not len(pixels):
+            raise UsageError(
+                f"an image of shape {list(pixels.shape)} does not fit: the encoder takes [{channels}, {side}, {side}]"
+            )
+        return pixels
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """Of the pass's image, the features [positions, width] that leave the last layer; pooled besides."""
+        (features,) = self.features(self.pixels(at.run.inputs), at, (-1,))
+        self.pool(features, at)
+        return features
+
+    def features(
+        self, x: torch.Tensor, at: At, layers: Sequence[int], *, normed: bool = False
+    ) -> tuple[torch.Tensor, ...]:
+        """What each of `layers` puts out, [images · positions, width], of pixels [images, channels, image, image].
+
+        Layers are counted as transformers does: 0 is what enters the first, -1 what leaves the last, through the last
+        norm where `normed`.
+        """
         at = at.labelled("vision")
+        wanted = [layer if layer >= 0 else layer + self.depth + 1 for layer in layers]
         hidden = at.call(self.patches, x)
         at.stage("patch embedding", self.patches.equation(), hidden)
         if self.pre_norm:
             hidden = at.call(self.pre_norm, hidden)
             at.stage("embedding norm", self.pre_norm.equation(), hidden)
-        depth = len(self.blocks.indices)
-        used = layer if layer >= 0 else layer + depth + 1
-        return run_layers([replace(self.blocks, indices=range(used))], hidden, at)
+        found = {0: hidden}
+
+        def tap(layer: int, out: torch.Tensor) -> None:
+            if layer + 1 in wanted:
+                found[layer + 1] = out
+
+        used = [
+            replace(repeat, indices=[number for number in repeat.indices if number < max(wanted)])
+            for repeat in self.blocks
+        ]
+        run_layers(used, hidden, at.apart(segments={"image": [len(hidden) // len(x)] * len(x)}), tap=tap)
+        if normed and self.post_norm and self.depth in wanted:
+            found[self.depth] = at.call(self.post_norm, found[self.depth])
+            at.stage("last norm", self.post_norm.equation(), found[self.depth])
+        return tuple(found[layer] for layer in wanted)
 
     def pool(self, features: torch.Tensor, at: At) -> torch.Tensor:
         """The class vector of the last layer's features, [1, width], through the last norm."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import run_layers
 from weightscope.components.running import At
@@ -65,32 +63,17 @@ class GridTower(Component, frozen=True, kw_only=True):
             order, segments["window"] = windows(grids, self.merge, self.window)
             by_patch = (order[:, None] * square + torch.arange(square)).flatten().to(x.device)
             hidden, where = hidden[by_patch], where[:, by_patch]
-        run = msgspec.structs.replace(
-            at.run, positions=where, segments=segments, last=None, rotations={}, shared={}, added={}
-        )
-        inner = At(run=run, prefix=at.prefix, label=at.label)
         deep = []
-        for tap, (blocks, end) in self._stretches():
-            hidden = run_layers(blocks, hidden, inner)
-            if tap is not None and self.deep:
-                deep.append(self.deep.child.forward(hidden, at.below(self.deep, tap)))
-                at.stage(f"deep merger {tap}", self.deep.child.equation(f"layer {end}"), deep[-1])
+
+        def tap(layer: int, out: torch.Tensor) -> None:
+            if self.deep and layer in self.taps:
+                number = self.taps.index(layer)
+                deep.append(self.deep.child.forward(out, at.below(self.deep, number)))
+                at.stage(f"deep merger {number}", self.deep.child.equation(f"layer {layer}"), deep[-1])
+
+        hidden = run_layers(self.blocks, hidden, at.apart(positions=where, segments=segments), tap=tap)
         merged = at.call(self.merger, hidden)
         if order is not None:
             merged = merged[torch.argsort(order).to(x.device)]
         at.stage("merger", self.merger.equation(), merged)
         return merged, deep
-
-    def _stretches(self) -> Iterable[tuple[int | None, tuple[list[Repeat], int]]]:
-        """The blocks up to each layer that is tapped, with the merger's number; then the rest."""
-        depth = sum(len(repeat.indices) for repeat in self.blocks)
-        ends = [*sorted(self.taps), depth - 1]
-        start = 0
-        for end in dict.fromkeys(ends):
-            blocks = [
-                msgspec.structs.replace(repeat, indices=kept)
-                for repeat in self.blocks
-                if (kept := tuple(index for index in repeat.indices if start <= index <= end))
-            ]
-            yield (self.taps.index(end) if end in self.taps else None), (blocks, end)
-            start = end + 1

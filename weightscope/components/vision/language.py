@@ -1,36 +1,44 @@
-"""A vision-language model: features of an image stand in the language model's sequence where its tokens are."""
+"""A vision-language model: vectors of images stand in the language model's sequence where its image tokens are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from weightscope.components.base import Component, Group
 from weightscope.components.decoder import CausalLM
+from weightscope.components.runnable import PIXELS, Inputs, Runnable
 from weightscope.components.running import At
-from weightscope.components.vision.encoder import VisionEncoder
-from weightscope.components.vision.projector import Projector
+from weightscope.components.vision.eye import Eye, Layout
+from weightscope.errors import NotImplementedByWeightscope, UsageError
 
 if TYPE_CHECKING:
     import torch
 
 
-class VisionLanguage(Component, frozen=True, kw_only=True):
-    """`encoder` and `projector` make a vector of each patch; `language` holds the language model under its prefix.
+class VisionLanguage(Runnable, frozen=True, kw_only=True):
+    """`eye` makes the vectors that stand where `image_token` is; `language` holds the language model.
 
-    `image_token` is the id whose places the vectors take, `feature_layer` the encoder's layer whose output is used;
-    `whole` keeps the encoder's class vector as well.
+    `around` are the tokens that stand before and after an image that a prompt does not place, `written` the text that
+    places one where it is not the image token's own. `other_tokens` stand for what is not implemented, by its name.
+    Image tokens of one image see each other where `images_whole` (Gemma 3), also later ones. Positions count from
+    `first`. `refused` says why the forward pass is not implemented.
     """
 
-    encoder: VisionEncoder
-    projector: Projector
+    eye: Eye
     language: Group
     image_token: int
-    feature_layer: int
-    whole: bool = False
+    around: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+    written: str = ""
+    other_tokens: tuple[tuple[int, str], ...] = ()
+    images_whole: bool = False
+    first: int = 0
+    refused: str = ""
 
     def children(self) -> Iterable[Component]:
-        return self.encoder, self.projector, self.language
+        return self.eye, self.language
 
     @property
     def model(self) -> CausalLM:
@@ -40,26 +48,85 @@ class VisionLanguage(Component, frozen=True, kw_only=True):
         return model
 
     @property
-    def image_tokens(self) -> int:
-        """How many tokens an image takes."""
-        return int(self.encoder.patches.positions) - (0 if self.whole else 1)
+    def takes(self) -> tuple[str, ...]:
+        return self.eye.takes
+
+    @property
+    def processor(self) -> str:
+        return self.eye.processor
+
+    @property
+    def mark(self) -> int | None:
+        return self.image_token
+
+    def layouts(self, inputs: Inputs) -> Sequence[Layout]:
+        """How each image is written among the tokens."""
+        return self.eye.layouts(inputs)
+
+    def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
+        """Hold the images against the tower and the image tokens.
+
+        Raises:
+            UsageError: an input is missing or unknown, or shapes or the number of image tokens do not fit.
+        """
+        super().checked(inputs, tokens)
+        for token, what in self.other_tokens:
+            if token in tokens:
+                raise UsageError(f"token {token} stands for {what}, which is not implemented")
+        places = tokens.count(self.image_token)
+        if not inputs:
+            if places:
+                raise UsageError(f"token {self.image_token} stands for an image, and no image was given")
+            return
+        self.complete(inputs)
+        counts = self.eye.counts(inputs)
+        if places != sum(counts):
+            each = f": {counts[0]:,} for each" if len(set(counts)) == 1 else ""
+            raise UsageError(
+                f"{places:,} image tokens (id {self.image_token}), but the images need {sum(counts):,}{each}"
+            )
+
+    def complete(self, inputs: Inputs) -> None:
+        """Raise a UsageError where the tower needs an input that is not there."""
+        for name in self.eye.needs:
+            if name not in inputs:
+                raise UsageError(f"{name} is missing", hint=f"{' and '.join(self.eye.needs)} go together")
+
+    def positions_of(self, tokens: torch.Tensor, inputs: Inputs) -> torch.Tensor:
+        if PIXELS not in inputs:
+            return super().positions_of(tokens, inputs) + self.first
+        return self.eye.positions(tokens, self.image_token, inputs) + self.first
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
-        """Ids [T] to logits [T, vocabulary]; the places of the image token hold the pass's images."""
-        import torch
+        """Ids [T] to logits [T, vocabulary]; the places of the image token hold the pass's images.
 
+        Raises:
+            NotImplementedByWeightscope: the maths is `refused`.
+        """
+        if self.refused:
+            raise NotImplementedByWeightscope(f"the forward pass is not implemented: {self.refused}")
         place = at.below(self.language).below(self.model)
-        inner = place.below(self.model.decoder)
-        images = at.run.images
-        if images is None:
+        inputs = at.run.inputs
+        if PIXELS not in inputs:
             return self.model.forward(x, place)
-        features = [self._features(image, at) for image in images]
+        seen = self.eye.see(inputs, at.below(self.eye))
         taken = x == self.image_token
+        where = taken.nonzero()[:, 0]
+        run = msgspec.structs.replace(
+            at.run,
+            added={layer: (where, vectors) for layer, vectors in enumerate(seen.deep)},
+            together=self._together(taken) if self.images_whole else None,
+        )
+        place = At(run=run, prefix=place.prefix, label=place.label)
+        inner = place.below(self.model.decoder)
         hidden = self.model.decoder.embed(x.masked_fill(taken, 0), inner)
-        hidden[taken] = torch.cat(features)
-        at.stage("image in place", "x with the projector's vectors at the image tokens", hidden)
+        hidden[taken] = seen.vectors.to(hidden.dtype)
+        at.stage("image in place", "x with the images' vectors at the image tokens", hidden)
         return self.model.score(self.model.decoder.through(hidden, inner), place)
 
-    def _features(self, image: torch.Tensor, at: At) -> torch.Tensor:
-        features = self.encoder.features(image, at.below(self.encoder), self.feature_layer)
-        return at.call(self.projector, features if self.whole else features[1:])
+    @staticmethod
+    def _together(taken: torch.Tensor) -> torch.Tensor:
+        """Of each token [T], the number of the row of image tokens that it is in, or -1."""
+        starts = taken.clone()
+        starts[1:] &= ~taken[:-1]
+        return (starts.cumsum(0) - 1).masked_fill(~taken, -1)

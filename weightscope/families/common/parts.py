@@ -8,7 +8,7 @@ from weightscope.components.attention.alibi import Alibi
 from weightscope.components.attention.norms import NO_NORMS, HeadNorms, QueryKeyNorms
 from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.scores import PLAIN, Scores
-from weightscope.components.attention.sees import CAUSAL, Sees
+from weightscope.components.attention.sees import CAUSAL, Sees, Segments
 from weightscope.components.attention.softmax import Attention
 from weightscope.components.base import Component
 from weightscope.components.decoder import Block
@@ -55,10 +55,11 @@ def self_attention(
     *,
     name: str = "self_attn",
     positions: Rope | Alibi | None = None,
-    sees: Sees = CAUSAL,
+    sees: Sees | Segments = CAUSAL,
     norms: QueryKeyNorms = NO_NORMS,
     scores: Scores = PLAIN,
     clip: float | None = None,
+    out_norm: Norm | None = None,
 ) -> Attention:
     """Attention as wide and with as many heads as the config's dimensions say."""
     return Attention(
@@ -71,6 +72,7 @@ def self_attention(
         norms=norms,
         scores=scores,
         clip=clip,
+        out_norm=out_norm,
     )
 
 
@@ -92,10 +94,11 @@ def gated_mlp(
     gate_scale: float = 1.0,
     out_scale: float = 1.0,
     sparsity: float = 0.0,
+    norm: Norm | None = None,
 ) -> GatedMLP:
     """Three matrices under the names that they have on disk, `intermediate_size` wide unless told otherwise.
 
-    `gate_scale`, `out_scale` and `sparsity` are those of `GatedMLP`.
+    `gate_scale`, `out_scale`, `sparsity` and `norm` are those of `GatedMLP`.
     """
     roles = (Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ)
     return GatedMLP(
@@ -107,6 +110,7 @@ def gated_mlp(
         gate_scale=gate_scale,
         out_scale=out_scale,
         sparsity=sparsity,
+        norm=norm,
     )
 
 

@@ -16,6 +16,7 @@ def rotary(
     head_dim: int,
     *,
     interleaved: bool = False,
+    backwards: bool = False,
     layers: str | None = None,
     theta: float | None = None,
     named: Mapping[str, str] | None = None,
@@ -32,7 +33,7 @@ def rotary(
     `rope_local_base_freq` is the theta of sliding_attention, and `rope_scaling` is full_attention's (Gemma 3).
     `theta` counts where `rope_parameters` has none; `sections` and `alternating` where no `mrope_section` and
     `mrope_interleaved` say how the pairs turn by three axes. `named` are a family's own names of published scalings;
-    `limit` and `beyond` are the rotation's.
+    `backwards`, `limit` and `beyond` are the rotation's.
 
     Raises:
         ConfigError: a number that no rotation has.
@@ -65,6 +66,7 @@ def rotary(
             trained=_declared(config, "original_max_position_embeddings") if layers is None else None,
         ),
         interleaved=interleaved,
+        backwards=backwards,
         sections=_sections(config, said) or sections,
         alternating=bool(turns),
         limit=limit,

@@ -10,6 +10,7 @@ from typing import Any
 from weightscope.components.base import Group
 from weightscope.components.decoder import CausalLM
 from weightscope.components.projection import Projection
+from weightscope.components.vision.crops import CropEye
 from weightscope.components.vision.encoder import VisionEncoder
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.components.vision.projector import Projector
@@ -59,11 +60,15 @@ def llava(config: Config, root: str) -> VisionLanguage:
         ),
         activation=config["projector_hidden_act"],
     )
+    whole = strategy == "full"
     return VisionLanguage(
-        encoder=encoder,
-        feature_layer=feature_layer(config, len(encoder.blocks.indices)),
-        projector=projector,
+        eye=CropEye(
+            tower=encoder,
+            bridge=projector,
+            each=int(encoder.patches.positions) - (not whole),
+            layers=(feature_layer(config, encoder.depth),),
+            whole=whole,
+        ),
         language=Group(name=language, parts=(model,)),
         image_token=int(config["image_token_index"]),
-        whole=strategy == "full",
     )

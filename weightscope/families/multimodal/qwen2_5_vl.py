@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from weightscope.components.attention import Segments
 from weightscope.components.decoder import Block, CausalLM
-from weightscope.components.vision.grid_language import GridVisionLanguage
 from weightscope.components.vision.grid_tower import GridTower
+from weightscope.components.vision.language import VisionLanguage
 from weightscope.config import Config
 from weightscope.families.common import rms_norms
 from weightscope.families.common.causal_lm import numbered
@@ -33,7 +33,7 @@ VISION = TOWER | {
 
 
 @family("qwen2_5_vl", roots=tuple(PUBLISHED_APART), parts=(TOWERLESS,), defaults=WHOLE, needs=("vision_config",))
-def qwen2_5_vl(config: Config, root: str) -> GridVisionLanguage | CausalLM:
+def qwen2_5_vl(config: Config, root: str) -> VisionLanguage | CausalLM:
     """Layers of `fullatt_block_indexes` see whole frames, the others windows of `window_size` pixels."""
     vision = config.nested("vision_config").with_defaults(VISION, TOWER_NAMES)
     width, norm, whole = vision["hidden_size"], rms_norms(1e-6), listed(vision, "fullatt_block_indexes")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from weightscope.components.attention import Segments
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import CausalLM
-from weightscope.components.vision.grid_language import GridVisionLanguage
 from weightscope.components.vision.grid_tower import GridTower
+from weightscope.components.vision.language import VisionLanguage
 from weightscope.config import Config
 from weightscope.families.common import layer_norms
 from weightscope.families.common.parts import mlp
@@ -29,7 +29,7 @@ VISION = TOWER | {"embed_dim": 1280, "hidden_size": 3584, "hidden_act": "quick_g
 
 
 @family("qwen2_vl", roots=tuple(PUBLISHED_APART), parts=(TOWERLESS,), defaults=WHOLE, needs=("vision_config",))
-def qwen2_vl(config: Config, root: str) -> GridVisionLanguage | CausalLM:
+def qwen2_vl(config: Config, root: str) -> VisionLanguage | CausalLM:
     """A patch sees its whole frame. The tower's `hidden_size` is what it puts out, `embed_dim` its own width."""
     vision = config.nested("vision_config").with_defaults(VISION, TOWER_NAMES)
     width, norm = vision["embed_dim"], layer_norms(1e-6)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from weightscope.components.decoder import CausalLM
-from weightscope.components.vision.grid_language import GridVisionLanguage
+from weightscope.components.vision.language import VisionLanguage
 from weightscope.config import Config
 from weightscope.families.common.mixtures import SWITCHED
 from weightscope.families.registry import family
@@ -36,12 +36,12 @@ MIXED = {
 
 
 @family("qwen3_5", roots=tuple(SEEN), parts=(TOWERLESS,), defaults=QWEN3_5, needs=PARTS)
-def qwen3_5(config: Config, root: str) -> GridVisionLanguage | CausalLM:
+def qwen3_5(config: Config, root: str) -> VisionLanguage | CausalLM:
     """Before delta nets and attention."""
     return seeing(config, SEEN[root], partial(qwen3_tower, config), "qwen3_5_text")
 
 
 @family("qwen3_5_moe", roots=tuple(MIXED), parts=(TOWERLESS,), defaults=QWEN3_5, needs=PARTS)
-def qwen3_5_moe(config: Config, root: str) -> GridVisionLanguage | CausalLM:
+def qwen3_5_moe(config: Config, root: str) -> VisionLanguage | CausalLM:
     """Before their mixture."""
     return seeing(config, MIXED[root], partial(qwen3_tower, config), "qwen3_5_moe_text")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from weightscope.components.decoder import CausalLM
-from weightscope.components.vision.grid_language import GridVisionLanguage
+from weightscope.components.vision.language import VisionLanguage
 from weightscope.config import Config
 from weightscope.families.common.mixtures import SWITCHED
 from weightscope.families.registry import family
@@ -26,12 +26,12 @@ TAPS = (8, 16, 24)
 
 
 @family("qwen3_vl", roots=tuple(PUBLISHED_TOGETHER), parts=(TOWERLESS,), defaults=WHOLE, needs=PARTS)
-def qwen3_vl(config: Config, root: str) -> GridVisionLanguage | CausalLM:
+def qwen3_vl(config: Config, root: str) -> VisionLanguage | CausalLM:
     """Before Qwen3."""
     return seeing(config, PUBLISHED_TOGETHER[root], partial(qwen3_tower, config, taps=TAPS), "qwen3_vl_text")
 
 
 @family("qwen3_vl_moe", roots=tuple(MIXED), parts=(TOWERLESS,), defaults=WHOLE, needs=PARTS)
-def qwen3_vl_moe(config: Config, root: str) -> GridVisionLanguage | CausalLM:
+def qwen3_vl_moe(config: Config, root: str) -> VisionLanguage | CausalLM:
     """Before Qwen3's mixture."""
     return seeing(config, MIXED[root], partial(qwen3_tower, config, taps=TAPS), "qwen3_vl_moe_text")

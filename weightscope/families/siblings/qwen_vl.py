@@ -12,8 +12,9 @@ from weightscope.components.base import Component, Group
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.norm import Norm
 from weightscope.components.projection import Projection
-from weightscope.components.vision.grid_language import GridVisionLanguage
+from weightscope.components.vision.grid_eye import GridEye
 from weightscope.components.vision.grid_tower import GridTower
+from weightscope.components.vision.language import VisionLanguage
 from weightscope.components.vision.merger import PatchMerger
 from weightscope.components.vision.patches import PatchProjection
 from weightscope.config import Config, Nullable
@@ -63,18 +64,18 @@ def language_config(config: Config, model_type: str) -> Config:
 
 def seeing(
     config: Config, spelling: tuple[str, str, str], tower: Callable[[str], GridTower], text: str
-) -> GridVisionLanguage | CausalLM:
+) -> VisionLanguage | CausalLM:
     """The tower and the language model under a spelling; `text` is the language model's type."""
     eye, language, decoder = spelling
     model = component_of(language_config(config, text), decoder, text)
     assert isinstance(model, CausalLM)
     if not eye:
         return replace(model, name=language)
-    return GridVisionLanguage(
-        tower=tower(eye),
+    return VisionLanguage(
+        eye=GridEye(tower=tower(eye)),
         language=Group(name=language, parts=(model,)),
         image_token=int(config["image_token_id"]),
-        video_token=int(config["video_token_id"]),
+        other_tokens=((int(config["video_token_id"]), "a video"),),
         around=((int(config["vision_start_token_id"]),), (int(config["vision_end_token_id"]),)),
     )
 

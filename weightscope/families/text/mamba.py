@@ -1,7 +1,11 @@
-"""Mamba (arXiv 2312.00752): a state space in every layer, and nothing else. Source: `MambaConfig` of transformers."""
+"""Mamba (arXiv 2312.00752), Falcon Mamba (arXiv 2410.05355): a state space in every layer, and nothing else.
+
+Sources: `MambaConfig`, `FalconMambaConfig` of transformers.
+"""
 
 from weightscope.components.decoder import CausalLM
 from weightscope.components.mixers import MixerBlock
+from weightscope.components.norm import RMSNorm
 from weightscope.components.recurrent.mamba import Mamba
 from weightscope.config import Config, Nullable
 from weightscope.families.common import DECODER, causal_lm, rms_norms, token_embedding
@@ -14,11 +18,33 @@ MAMBA = DECODER | {
     "expand": 2, "intermediate_size": Nullable(int), "conv_kernel": 4, "use_bias": False, "use_conv_bias": True,
     "hidden_act": "silu", "time_step_rank": Nullable(object), "tie_word_embeddings": True,
 }  # fmt: skip
+FALCON_MAMBA = MAMBA | {"mixer_rms_eps": 1e-6}
+NEEDS = ("vocab_size", "hidden_size", "num_hidden_layers")
 
 
-@family("mamba", roots=BACKBONE, defaults=MAMBA, needs=("vocab_size", "hidden_size", "num_hidden_layers"))
+@family("mamba", roots=BACKBONE, defaults=MAMBA, needs=NEEDS)
 def mamba(config: Config, root: str) -> CausalLM:
-    """The inner width is `intermediate_size` where that is given, or `expand` times the model's."""
+    """Nothing is normed within a mixer."""
+    return mamba_model(config, root)
+
+
+@family("falcon_mamba", roots=("backbone", ""), defaults=FALCON_MAMBA, needs=NEEDS)
+def falcon_mamba(config: Config, root: str) -> CausalLM:
+    """What the steps come from, what is written and what is read are normed, without weights."""
+    norm, state = rms_norms(config["mixer_rms_eps"], weighted=False), config["state_size"]
+    norms = (
+        norm("dt_layernorm", Role.DT_NORM, step_rank(config, "time_step_rank")),
+        norm("b_layernorm", Role.B_NORM, state),
+        norm("c_layernorm", Role.C_NORM, state),
+    )
+    return mamba_model(config, root, norms)
+
+
+def mamba_model(config: Config, root: str, norms: tuple[RMSNorm, ...] = ()) -> CausalLM:
+    """The inner width is `intermediate_size` where that is given, or `expand` times the model's.
+
+    A root may name the embedding as well.
+    """
     width, inner, (prefix, _, embedding) = config["hidden_size"], config["intermediate_size"], root.partition(", ")
     norm = rms_norms(config["layer_norm_epsilon"])
     mixer = Mamba(
@@ -31,6 +57,7 @@ def mamba(config: Config, root: str) -> CausalLM:
         activation=config["hidden_act"],
         bias=config["use_bias"],
         kernel_bias=config["use_conv_bias"],
+        norms=norms,
     )
     block = MixerBlock(norm=norm("norm", Role.INPUT_NORM, width), mixer=mixer)
     return causal_lm(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from weightscope.components.attention import CAUSAL, EVERYTHING
+from weightscope.components.attention import Segments
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
 from weightscope.components.vision.encoder import PatchEmbedding, VisionEncoder
@@ -29,7 +29,7 @@ PROJECTIONS = {"q_proj": Role.Q_PROJ, "k_proj": Role.K_PROJ, "v_proj": Role.V_PR
 def clip_vision_model(config: Config, root: str) -> VisionEncoder:
     """The first norm is really spelled `pre_layrnorm`."""
     s, norm = Dims.of(config, even=True), layer_norms(config["layer_norm_eps"])
-    sees = CAUSAL if config["is_causal"] else EVERYTHING
+    sees = Segments("image", causal=bool(config["is_causal"]))
     block = Block(
         input_norm=norm("layer_norm1", Role.INPUT_NORM, s.width),
         attention=self_attention(s, linears(PROJECTIONS, bias=True), sees=sees),
@@ -46,6 +46,6 @@ def clip_vision_model(config: Config, root: str) -> VisionEncoder:
             patch=config["patch_size"],
         ),
         pre_norm=norm("pre_layrnorm", Role.EMBEDDING_NORM, s.width),
-        blocks=Repeat(name="encoder.layers", indices=range(s.depth), child=block),
+        blocks=(Repeat(name="encoder.layers", indices=range(s.depth), child=block),),
         post_norm=norm("post_layernorm", Role.FINAL_NORM, s.width),
     )

@@ -65,6 +65,14 @@ def encode(text: str, most: int) -> list[int]:
     return ids
 
 
+def pieces(text: str, most: int) -> list[int]:
+    """Ids of a text within another."""
+    ids: list[int] = _loaded[0].encode(text, add_special_tokens=False).ids
+    if len(ids) > most:
+        raise ValueError(f"{len(ids):,} tokens for a text of {len(text):,} characters")
+    return ids
+
+
 def spell(id: int) -> str:
     """A token's own spelling, special ones included."""
     return bounded(_loaded[0].id_to_token(id) or f"<{id}>" if 0 <= id <= MAX_ID else f"<{id}>")
@@ -101,4 +109,10 @@ def bounded(text: str) -> str:
     return text
 
 
-OPERATIONS: dict[str, Callable[..., object]] = {"load": load, "encode": encode, "spell": spell, "rows": rows}
+OPERATIONS: dict[str, Callable[..., object]] = {
+    "load": load,
+    "encode": encode,
+    "pieces": pieces,
+    "spell": spell,
+    "rows": rows,
+}

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from weightscope.analyses.forward.image import Scaling, decode, read_settings
+from weightscope.analyses.forward.images.decoding import decode
+from weightscope.analyses.forward.images.settings import Said, Scaling
 
 if TYPE_CHECKING:
     import numpy as np
 
-KNOWN = ("Qwen2VLImageProcessor", "Qwen3VLImageProcessor")
 Count = Annotated[int, msgspec.Meta(ge=1, le=1024)]
 Area = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
 
@@ -28,7 +28,7 @@ class Areas(msgspec.Struct, frozen=True):
     longest_edge: Area | None = None
 
 
-class PatchSettings(Scaling, frozen=True, kw_only=True):
+class Settings(Scaling, frozen=True, kw_only=True):
     """A preprocessor_config.json; where it says nothing, what the class takes."""
 
     do_resize: bool = True
@@ -52,18 +52,17 @@ class PatchSettings(Scaling, frozen=True, kw_only=True):
         }
 
 
-def read_patches(paths: Sequence[Path], directory: Path) -> dict[str, np.ndarray[Any, Any]]:
+def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:
     """`pixel_values` [patches, values] of all images, float32, and `image_grid_thw` [images, 3].
 
     Raises:
         UsageError: a file cannot be read as an image.
-        CheckpointError: there is no preprocessor_config.json, or it says nothing that can be done.
-        NotImplementedByWeightscope: an image processor that is not implemented, by name.
+        CheckpointError: the settings say nothing that can be done.
         WeightscopeError: Pillow is not installed, or no process for it can be started.
     """
     import numpy as np
 
-    settings, _ = read_settings(directory, KNOWN, PatchSettings)
+    settings = said.as_kind(Settings)
     found, grids = [], []
     for path in paths:
         image = decode(path, background=None, size=None, fit=settings.fit, resample=settings.resample)
@@ -73,7 +72,7 @@ def read_patches(paths: Sequence[Path], directory: Path) -> dict[str, np.ndarray
     return {"pixel_values": np.concatenate(found), "image_grid_thw": np.array(grids, np.int64)}
 
 
-def _patches(image: np.ndarray[Any, Any], settings: PatchSettings) -> tuple[np.ndarray[Any, Any], tuple[int, int, int]]:
+def _patches(image: np.ndarray[Any, Any], settings: Settings) -> tuple[np.ndarray[Any, Any], tuple[int, int, int]]:
     """Of an image [height, width, 3] the patches, square by square, and their grid (1, rows, columns)."""
     import numpy as np
 

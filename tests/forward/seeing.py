@@ -1,0 +1,91 @@
+"""What the tests of vision-language models share: weights under which an image matters, and both passes over it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+import weightscope
+
+Inputs = Mapping[str, Any]
+
+
+def lively(config_of: Path, target: Path, *, seed: int = 2) -> Path:
+    """A model of that folder's config with weights under which its every part shows, saved by transformers.
+
+    Matrices are drawn by their width; what is a vector moves away from where its class begins, 1 or 0.
+    """
+    torch.manual_seed(seed)
+    config = transformers.AutoConfig.from_pretrained(config_of)
+    model = transformers.AutoModelForImageTextToText.from_config(config, dtype=torch.float32)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            drawn = torch.randn(parameter.shape, generator=generator)
+            matrix = parameter.ndim > 1 and min(parameter.shape) > 1
+            parameter.copy_(drawn / parameter[0].numel() ** 0.5 if matrix else parameter + 0.3 * drawn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.save_pretrained(target)
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        if (config_of / name).is_file():
+            (target / name).write_bytes((config_of / name).read_bytes())
+    return target
+
+
+def theirs(
+    directory: Path,
+    tokens: Sequence[int],
+    inputs: Mapping[str, Any] | None = None,
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> torch.Tensor:
+    """The logits [T, vocabulary] of transformers' own model; `inputs` may hold what it wants besides ours."""
+    model = transformers.AutoModelForImageTextToText.from_pretrained(
+        directory, dtype=dtype, attn_implementation="eager", experts_implementation="eager"
+    ).eval()
+    given = {
+        name: value.to(dtype) if torch.is_tensor(value) and value.is_floating_point() else value
+        for name, value in (inputs or {}).items()
+    }
+    with torch.no_grad():
+        logits: torch.Tensor = model(input_ids=torch.tensor([list(tokens)]), **given).logits[0]
+    return logits
+
+
+def ours(directory: Path, tokens: Sequence[int], inputs: Inputs | None = None, **options: Any) -> torch.Tensor:
+    """The logits of our own pass."""
+    return torch.as_tensor(weightscope.open(directory).forward(tokens, **(inputs or {}), **options).logits)
+
+
+def off(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """The largest difference, as a share of the expected root mean square."""
+    return float((found - expected).abs().max() / expected.square().mean().sqrt())
+
+
+def unmoving(
+    directory: Path, tokens: Sequence[int], inputs: Inputs, names: Iterable[str], *, least: float = 1e-3
+) -> set[str]:
+    """Those of the tensors whose change moves the logits by less than `least` of their root mean square.
+
+    The folder's weights are written anew for each and left as they were.
+    """
+    path = directory / "model.safetensors"
+    tensors, before = load_file(path), ours(directory, tokens, inputs)
+    generator = torch.Generator().manual_seed(5)
+    found = set()
+    for name in names:
+        tensor = tensors[name]
+        drawn = torch.randn(tensor.shape, generator=generator)
+        other = tensor + drawn * (tensor.float().square().mean().sqrt() + 0.1)
+        save_file(dict(tensors) | {name: other.to(tensor.dtype)}, path, metadata={"format": "pt"})
+        if off(ours(directory, tokens, inputs), before) < least:
+            found.add(name)
+    save_file(tensors, path, metadata={"format": "pt"})
+    return found

@@ -1,0 +1,52 @@
+"""Image files as a model's own image processor prepares them: one file a processor, found by its class's name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from weightscope.analyses.forward.images.settings import find_settings
+from weightscope.errors import NotImplementedByWeightscope, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# By the class's name in transformers, without Fast and Pil.
+PROCESSORS = {
+    "CLIPFeatureExtractor": "clip",
+    "CLIPImageProcessor": "clip",
+    "LlavaImageProcessor": "clip",
+    "Qwen2VLImageProcessor": "qwen2_vl",
+    "Qwen3VLImageProcessor": "qwen2_vl",
+}
+
+
+def read_images(paths: Sequence[Path], directory: Path, usual: str) -> dict[str, np.ndarray[Any, Any]]:
+    """What the processor makes of image files, by its names.
+
+    Args:
+        paths: the files.
+        directory: where the settings of the model's processor lie.
+        usual: the processor's class where the settings do not name it.
+
+    Raises:
+        UsageError: a file cannot be read as an image; the model takes none.
+        CheckpointError: there are no settings, or they say nothing that can be done.
+        NotImplementedByWeightscope: an image processor that is not implemented, by name.
+        WeightscopeError: Pillow is not installed, or no process for it can be started.
+    """
+    if not usual:
+        raise UsageError("this model does not take images")
+    said = find_settings(directory, usual)
+    if said.processor not in PROCESSORS:
+        raise NotImplementedByWeightscope(
+            f"the image processor {said.processor!r:.80} is not implemented", where=said.source
+        )
+    module = import_module(f"weightscope.analyses.forward.images.{PROCESSORS[said.processor]}")
+    try:
+        found: dict[str, np.ndarray[Any, Any]] = module.read(paths, said)
+    except ValueError as error:
+        raise said.unusable(error) from None
+    return found

@@ -1,0 +1,121 @@
+"""The settings of an image processor: which one it is, what its file says, and what all of them share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import msgspec
+
+from weightscope.errors import CheckpointError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MAX_SETTINGS = 1_000_000
+MAX_SIDE = 16_384
+
+S = TypeVar("S", bound=msgspec.Struct)
+Side = Annotated[int, msgspec.Meta(ge=1, le=MAX_SIDE)]
+Level = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
+Deviation = Annotated[float, msgspec.Meta(ge=1e-6, le=1e6)]
+
+
+class Sides(msgspec.Struct, frozen=True):
+    """A size in pixels: both sides, or the shorter edge."""
+
+    height: Side | None = None
+    width: Side | None = None
+    shortest_edge: Side | None = None
+    longest_edge: Side | None = None
+
+
+class Scaling(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of colours; where nothing is said, means and deviations are CLIP's (arXiv 2103.00020)."""
+
+    do_rescale: bool = True
+    rescale_factor: Level = 1 / 255
+    do_normalize: bool = True
+    image_mean: tuple[Level, Level, Level] = (0.48145466, 0.4578275, 0.40821073)
+    image_std: tuple[Deviation, Deviation, Deviation] = (0.26862954, 0.26130258, 0.27577711)
+
+    def scale(self, pixels: np.ndarray[Any, Any]) -> None:
+        """Rescale and normalize float32 [3, height, width] in place."""
+        import numpy as np
+
+        if self.do_rescale:
+            pixels *= np.float32(self.rescale_factor)
+        if self.do_normalize:
+            mean, deviation = (
+                np.array(values, np.float32)[:, None, None] for values in (self.image_mean, self.image_std)
+            )
+            pixels -= mean
+            pixels /= deviation
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What a file says of an image processor: its class by transformers' name, its settings, the file."""
+
+    processor: str
+    settings: dict[str, Any]
+    source: Path
+
+    def as_kind(self, kind: type[S]) -> S:
+        """The settings as those of one processor.
+
+        Raises:
+            CheckpointError: they are none that can be used.
+        """
+        said = {key: value for key, value in self.settings.items() if value is not None}
+        try:
+            return msgspec.convert(said, kind)
+        except (ValueError, RecursionError) as error:
+            raise self.unusable(error) from None
+
+    def unusable(self, error: Exception) -> CheckpointError:
+        """The error of settings with which nothing can be done."""
+        return CheckpointError(f"has settings that cannot be used ({error})", where=self.source, code="config-invalid")
+
+
+def find_settings(directory: Path, usual: str) -> Said:
+    """The settings beside a model; transformers 5 may write them into processor_config.json.
+
+    `usual` is the processor where the settings do not name theirs.
+
+    Raises:
+        CheckpointError: there are none, or they cannot be read.
+    """
+    for name, part in (("preprocessor_config.json", None), ("processor_config.json", "image_processor")):
+        path = directory / name
+        if not path.is_file():
+            continue
+        found = read_object(path)
+        if part:
+            found = found.get(part)
+        if not isinstance(found, dict):
+            continue
+        kind = str(found.get("image_processor_type") or found.get("feature_extractor_type") or usual)
+        return Said(kind.removesuffix("Fast").removesuffix("Pil"), found, path)
+    raise CheckpointError(
+        "preprocessor_config.json is missing; it is needed to prepare an image",
+        where=directory,
+        hint="fetch it from the model's repository",
+        code="config-missing",
+    )
+
+
+def read_object(path: Path) -> Any:
+    """The JSON of a file of settings; an empty object where it is something else.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_SETTINGS + 1)
+        if len(raw) > MAX_SETTINGS:
+            raise ValueError(f"it is larger than {MAX_SETTINGS:,} bytes")
+        data = msgspec.json.decode(raw)
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"cannot be read ({error})", where=path, code="config-invalid") from None
+    return data if isinstance(data, dict) else {}

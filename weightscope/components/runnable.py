@@ -1,0 +1,54 @@
+"""What a pass can start with: a language model, one that sees, a vision encoder alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from weightscope.components.base import Component
+from weightscope.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+Inputs = Mapping[str, "torch.Tensor"]
+PIXELS = "pixel_values"
+
+
+class Runnable(Component, frozen=True, kw_only=True):
+    """A whole model, or a part that can run alone, with the names of what it takes besides tokens."""
+
+    takes_tokens: ClassVar[bool] = True
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """Names of an image processor's arrays that the model takes."""
+        return ()
+
+    @property
+    def processor(self) -> str:
+        """The image processor where the settings do not name one, by its class in transformers."""
+        return ""
+
+    @property
+    def mark(self) -> int | None:
+        """The token at whose places the vectors of images stand."""
+        return None
+
+    def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
+        """Hold the inputs of a pass against each other and the tokens.
+
+        Raises:
+            UsageError: one is missing or unknown, or their shapes do not fit.
+        """
+        for name in inputs:
+            if name not in self.takes:
+                what = "images" if name == PIXELS else name
+                hint = f"it takes {' and '.join(self.takes)}" if self.takes else ""
+                raise UsageError(f"this model does not take {what}", hint=hint)
+
+    def positions_of(self, tokens: torch.Tensor, inputs: Inputs) -> torch.Tensor:
+        """The positions [T], or [axes, T], of the tokens [T]."""
+        import torch
+
+        return torch.arange(len(tokens))

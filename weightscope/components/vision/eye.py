@@ -1,0 +1,59 @@
+"""What a vision-language model makes of images before its language model sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+
+from weightscope.components.base import Component
+from weightscope.components.runnable import PIXELS, Inputs
+from weightscope.components.running import At
+
+if TYPE_CHECKING:
+    import torch
+
+# How an image is written among the tokens: how many image tokens in a row, or the text of another token.
+Layout = tuple[int | str, ...]
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """`vectors` [N, D] for the places of the image token, in their order; `deep` are added after the first layers."""
+
+    vectors: torch.Tensor
+    deep: tuple[torch.Tensor, ...] = ()
+
+
+class Eye(Component, frozen=True, kw_only=True):
+    """A vision tower and the bridge to the language model.
+
+    `takes` are the names of the arrays that the model's image processor makes, the pixels first; `needs` those of
+    them that it cannot do without. `processor` is the processor's class.
+    """
+
+    takes: ClassVar[tuple[str, ...]] = (PIXELS,)
+    needs: ClassVar[tuple[str, ...]] = (PIXELS,)
+    processor: ClassVar[str] = "CLIPImageProcessor"
+
+    def counts(self, inputs: Inputs) -> tuple[int, ...]:
+        """How many vectors each image becomes.
+
+        Raises:
+            UsageError: the inputs are no images that this tower takes.
+        """
+        raise NotImplementedError
+
+    def see(self, inputs: Inputs, at: At) -> Seen:
+        """The vectors of all images."""
+        raise NotImplementedError
+
+    def layouts(self, inputs: Inputs) -> Sequence[Layout]:
+        """How each image is written among the tokens, as the model's processor does."""
+        return [(count,) for count in self.counts(inputs)]
+
+    def positions(self, tokens: torch.Tensor, mark: int, inputs: Inputs) -> torch.Tensor:
+        """The positions [T], or [axes, T], of the tokens [T]; `mark` stands where the vectors do."""
+        import torch
+
+        return torch.arange(len(tokens))
