@@ -103,6 +103,7 @@ MODULES = {
     "recurrent_gemma": "text.recurrent_gemma",
     "rwkv": "text.rwkv",
     "seed_oss": "text.seed_oss",
+    "siglip_vision_model": "vision.siglip_vision_model",
     "smollm3": "text.smollm3",
     "stablelm": "text.stablelm",
     "stablelm_epoch": "text.stablelm",
