@@ -85,7 +85,8 @@ def test_logits(tiny: Tiny, tmp_path: Path) -> None:
 MATTER = [
     "llama-biases", "llama-tied", "mistral", "qwen2", "qwen3-tied-bias", "gpt2", "gpt2-inner-untied", "gpt_neox",
     "gpt_neox-no-bias", "bloom", "bloom-odd-heads-untied", "mixtral", "mixtral-top3", "deepseek_v3",
-    "deepseek_v3-plain-queries", "deepseek_v3-bias", "gemma", "gemma-untied", "gemma2", "phi3", *PERTURBED,
+    "deepseek_v3-plain-queries", "deepseek_v3-bias", "gemma", "gemma-untied", "gemma2", "phi3",
+    "cwm-biases-listed-tied", "youtu-halves-bias-untied", *PERTURBED,
 ]  # fmt: skip
 
 

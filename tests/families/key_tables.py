@@ -37,6 +37,13 @@ REFUSED: dict[tuple[str, str], str] = {
     ("deepseek_v2", "rope_parameters.partial_rotary_factor"): HALF,
     ("glm4_moe_lite", "partial_rotary_factor"): HALF,
     ("glm4_moe_lite", "rope_parameters.partial_rotary_factor"): HALF,
+    ("cohere2_moe", "rope_scaling"): "the class has the key and does not read it, so nothing tells what is meant",
+    ("mimo_v2_flash", "rope_scaling"): "Xiaomi's code reads it, transformers' class does not",
+    ("mimo_v2_flash", "n_shared_experts"): "Xiaomi's code has more tensors with it; transformers ignores it",
+    ("mimo_v2_flash", "scoring_func"): "Xiaomi's code computes otherwise with it; transformers ignores it",
+    ("afmoe", "n_group"): "Arcee's code routes by groups with it; transformers ignores it",
+    ("solar_open", "partial_rotary_factor"): HALF,
+    ("solar_open", "rope_parameters.partial_rotary_factor"): HALF,
     ("deepseek_v32", "is_causal"): "as glm_moe_dsa",
     ("glm_moe_dsa", "is_causal"): "no published model has it; what the indexer then chooses is not implemented",
     ("bloom", "apply_residual_connection_post_layernorm"): "no published model has it",
@@ -90,6 +97,15 @@ DELIBERATE: dict[tuple[str, str], str] = {
     ("deepseek_v2", "moe_layer_freq"): "DeepSeek's code obeys it; transformers' class does not have it",
     ("deepseek_v32", "moe_layer_freq"): "DeepSeek's code obeys it; transformers' class does not have it",
 }
+
+XIAOMI = "Xiaomi's code and published configs have it; transformers' class does not"
+DELIBERATE |= {
+    ("mimo_v2_flash", key): XIAOMI
+    for key in (
+        "add_full_attention_sink_bias", "add_swa_attention_sink_bias", "layernorm_epsilon", "moe_layer_freq",
+        "partial_rotary_factor", "rope_theta", "swa_rope_theta",
+    )
+}  # fmt: skip
 
 
 def expected(model_type: str, change: Change, outcome: Outcome) -> bool:

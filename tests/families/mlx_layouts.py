@@ -48,15 +48,15 @@ def renamed(tensors: Tensors, names: Mapping[str, str]) -> Tensors:
     return found
 
 
-def stacked(tensors: Tensors, names: Mapping[str, str]) -> Tensors:
-    """`X.experts.N.old.weight` as the stack `X.switch_mlp.new.weight`."""
+def stacked(tensors: Tensors, names: Mapping[str, str], stack: str = "switch_mlp") -> Tensors:
+    """`X.experts.N.old.weight` as `X.stack.new.weight`."""
     found: Tensors = {}
     experts: dict[str, dict[int, torch.Tensor]] = {}
     for name, tensor in tensors.items():
         match = re.fullmatch(r"(.*)\.experts\.(\d+)\.(\w+)\.weight", name)
         if match:
             module, number, role = match.groups()
-            experts.setdefault(f"{module}.switch_mlp.{names[role]}.weight", {})[int(number)] = tensor
+            experts.setdefault(f"{module}.{stack}.{names[role]}.weight", {})[int(number)] = tensor
         else:
             found[name] = tensor
     return found | {name: torch.stack([parts[n] for n in sorted(parts)]) for name, parts in experts.items()}
@@ -99,6 +99,14 @@ def qwen3_vl_moe(tensors: Tensors) -> Tensors:
         else:
             found[name] = tensor
     return found
+
+
+def gated_stacks(tensors: Tensors) -> Tensors:
+    return stacked(tensors, GATED)
+
+
+def gated_stacks_in_place(tensors: Tensors) -> Tensors:
+    return stacked(tensors, GATED, "experts")
 
 
 def qwen3_next(tensors: Tensors) -> Tensors:
@@ -235,6 +243,9 @@ TEXT: dict[str, Convert] = {
     "gptj": gptj,
     "apertus": apertus,
     "dbrx": dbrx,
+    "dots1": gated_stacks_in_place,
+    "afmoe-mup-bias": gated_stacks_in_place,
+    "solar_open": gated_stacks,
 }
 VISION: dict[str, Convert] = {
     "qwen3_5": qwen3_5,

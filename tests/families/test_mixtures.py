@@ -91,6 +91,8 @@ def test_weights_held_in_memory_give_the_same(tiny: Tiny, saved: Callable[[str],
 PERTURBED = ["qwen2_moe", "qwen3_moe", "deepseek_v2-biases-yarn", "deepseek_v32-listed", "glm_moe_dsa-shared"]
 PERTURBED += ["gpt_oss", "olmoe", "phimoe-biases-window", "glm4_moe-norms-bias", "minimax_m2", "granitemoeshared"]
 PERTURBED += ["dbrx", "exaone_moe", "ernie4_5_moe-biases", "hunyuan_v1_moe-bias-listed", "llama4_text-plain-listed"]
+PERTURBED += ["dots1", "solar_open-bias-tied", "afmoe-mup-bias", "cohere2_moe-shared-untied", "hy_v3-biases-listed"]
+PERTURBED += ["mimo_v2_flash-bias-scaled"]
 
 
 @pytest.mark.parametrize("name", PERTURBED)

@@ -13,6 +13,7 @@ NEAR: dict[str, Any] = {"rope_type": "default", "rope_theta": 3e3}
 BIASES = {"attention_bias": True, "mlp_bias": True}
 DEEP = LLAMA | {"num_hidden_layers": 5}
 LATENT = {"q_lora_rank": 11, "kv_lora_rank": 13, "qk_rope_head_dim": 4, "qk_nope_head_dim": 8, "v_head_dim": 5}
+YOUTU = LLAMA | LATENT | {"num_key_value_heads": 6}
 MULTIPLIERS = {
     "embedding_multiplier": 3.0,
     "logits_scaling": 7,
@@ -59,6 +60,15 @@ TINY_DENSE = [
         "final_logit_softcapping": 15.0,
         "attention_bias": True,
         "tie_word_embeddings": False,
+    }),
+    Tiny("cwm", "Cwm", DEEP | WINDOW | HEAD),
+    Tiny("cwm-biases-listed-tied", "Cwm", LLAMA | WINDOW | HEAD | ALTERNATING | {
+        "mlp_bias": True, "tie_word_embeddings": True, "rope_parameters": YARN,
+    }),
+    Tiny("youtu", "Youtu", YOUTU),
+    Tiny("youtu-halves-bias-untied", "Youtu", YOUTU | {
+        "rope_interleave": False, "attention_bias": True, "q_lora_rank": None, "tie_word_embeddings": False,
+        "rope_parameters": YARN | {"mscale": 0.7, "mscale_all_dim": 1.3},
     }),
     Tiny("phi", "Phi", WIDE),
     Tiny("phi-norms-rotary", "Phi", LLAMA | {

@@ -21,6 +21,17 @@ GPT_OSS: dict[str, Any] = LLAMA | {
 OLMOE: dict[str, Any] = LLAMA | {"num_experts": 5, "num_experts_per_tok": 2}
 PHIMOE: dict[str, Any] = LLAMA | {"num_local_experts": 5}
 GLM4: dict[str, Any] = DEEPSEEK | {"num_key_value_heads": 2}
+DOTS1: dict[str, Any] = {
+    key: value for key, value in GLM4.items() if not key.startswith(("q_", "qk_", "kv_", "v_"))
+}
+AFMOE: dict[str, Any] = QWEN | {"head_dim": 10, "sliding_window": 4}
+MIMO_V2: dict[str, Any] = LLAMA | {
+    "num_attention_heads": 12, "head_dim": 12, "v_head_dim": 7, "sliding_window": 4, "n_routed_experts": 9,
+    "num_experts_per_tok": 2, "moe_intermediate_size": 14,
+}
+COHERE_MOE: dict[str, Any] = LLAMA | {
+    "head_dim": 8, "sliding_window": 4, "num_experts": 5, "num_experts_per_tok": 2, "intermediate_size": 14,
+}
 MINIMAX_M2: dict[str, Any] = LLAMA | {"num_local_experts": 5, "num_experts_per_tok": 2, "head_dim": 10}
 GRANITE: dict[str, Any] = LLAMA | {"num_local_experts": 5, "num_experts_per_tok": 3}
 GRANITE_SCALES: dict[str, Any] = {
@@ -109,6 +120,64 @@ TINY_MIXTURES = [
             "rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0, 1.25], "long_factor": [1.5, 6.0],
             "short_mscale": 1.2, "long_mscale": 1.4, "original_max_position_embeddings": 64,
         },
+    }),
+    Tiny("dots1", "Dots1", DOTS1),
+    Tiny("dots1-window-bias", "Dots1", DOTS1 | {
+        "attention_bias": True, "max_window_layers": 1, "sliding_window": 5, "norm_topk_prob": True,
+        "routed_scaling_factor": 1.7, "first_k_dense_replace": 0, "tie_word_embeddings": True, "head_dim": 10,
+    }),
+    Tiny("dots1-listed", "Dots1", DOTS1 | {
+        "layer_types": ["sliding_attention", "full_attention", "sliding_attention"], "sliding_window": 4,
+    }),
+    Tiny("solar_open", "SolarOpen", DOTS1 | {"head_dim": 10}),
+    Tiny("solar_open-bias-tied", "SolarOpen", DOTS1 | {
+        "head_dim": 12, "attention_bias": True, "norm_topk_prob": False, "routed_scaling_factor": 1.7,
+        "tie_word_embeddings": True,
+    }),
+    Tiny("afmoe", "Afmoe", AFMOE),
+    Tiny("afmoe-mup-bias", "Afmoe", AFMOE | {
+        "mup_enabled": True, "attention_bias": True, "route_scale": 1.7, "num_shared_experts": 1,
+        "global_attn_every_n_layers": 2, "num_dense_layers": 2, "tie_word_embeddings": True,
+    }),
+    Tiny("afmoe-listed", "Afmoe", AFMOE | {
+        "layer_types": ["full_attention", "sliding_attention", "sliding_attention"], "num_dense_layers": 0,
+    }),
+    Tiny("cohere2_moe", "Cohere2Moe", COHERE_MOE),
+    Tiny("cohere2_moe-shared-untied", "Cohere2Moe", COHERE_MOE | {
+        "num_shared_experts": 2, "tie_word_embeddings": False, "attention_bias": True, "rms_norm_eps": 1e-5,
+    }),
+    Tiny("cohere2_moe-dense-sigmoid", "Cohere2Moe", COHERE_MOE | {
+        "num_hidden_layers": 5, "first_k_dense_replace": 2, "prefix_dense_intermediate_size": 17,
+        "expert_selection_fn": "sigmoid", "num_shared_experts": 1, "shared_expert_combination_strategy": "sum",
+        "sliding_window_pattern": 2, "rope_theta": 3e3,
+    }),
+    Tiny("cohere2_moe-prefix-windows", "Cohere2Moe", COHERE_MOE | {
+        "num_hidden_layers": 5, "first_k_dense_replace": 2, "prefix_dense_sliding_window_pattern": 2,
+        "expert_selection_fn": "sigmoid", "norm_topk_prob": False,
+    }),
+    Tiny("cohere2_moe-listed", "Cohere2Moe", COHERE_MOE | {
+        "layer_types": ["full_attention", "sliding_attention", "full_attention"],
+        "mlp_layer_types": ["dense", "sparse", "dense"],
+    }),
+    Tiny("hy_v3", "HYV3", QWEN3 | {"num_shared_experts": 2}),
+    Tiny("hy_v3-biases-listed", "HYV3", QWEN3 | {
+        "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True, "router_scaling_factor": 0.6,
+        "mlp_layer_types": ["sparse", "dense", "sparse"],
+    }),
+    Tiny("hy_v3-wide-shared", "HYV3", QWEN3 | {"num_shared_experts": 0, "num_experts_per_tok": 3}),
+    Tiny("mimo_v2_flash", "MiMoV2Flash", MIMO_V2 | {"num_hidden_layers": 7}),
+    Tiny("mimo_v2_flash-bias-scaled", "MiMoV2Flash", MIMO_V2 | {
+        "attention_bias": True, "attention_value_scale": 1.9, "routed_scaling_factor": 1.7, "n_group": 3,
+        "topk_group": 2, "norm_topk_prob": False, "tie_word_embeddings": True, "rms_norm_eps": 1e-3,
+        "mlp_layer_types": ["sparse", "dense", "sparse"],
+        "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+        "rope_parameters": {
+            "full_attention": {"rope_type": "default", "rope_theta": 3e3, "partial_rotary_factor": 0.5},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 50.0, "partial_rotary_factor": 0.5},
+        },
+    }),
+    Tiny("mimo_v2_flash-window_size", "MiMoV2Flash", MIMO_V2 | {
+        "sliding_window_size": 2, "num_key_value_heads": 1, "num_hidden_layers": 4, "attention_value_scale": None,
     }),
     Tiny("glm4_moe", "Glm4Moe", GLM4 | {"head_dim": 12}),
     Tiny("glm4_moe-norms-bias", "Glm4Moe", GLM4 | {

@@ -184,7 +184,9 @@ def _refuse_null_epsilon(declaration: Declaration) -> None:
     text = config.data.get("text_config")
     for part in (config.data, text if isinstance(text, dict) else {}):
         for key, value in part.items():
-            if value is None and key.endswith(("eps", "epsilon")) and declaration.family.defaults.get(key):
+            # A family that may do without one says so.
+            needed = isinstance(declaration.family.defaults.get(key), float | int)
+            if value is None and key.endswith(("eps", "epsilon")) and needed:
                 raise config.error(f"{key!r} is null, not a number", "restore it from the model's repository")
 
 

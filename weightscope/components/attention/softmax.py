@@ -29,18 +29,27 @@ if TYPE_CHECKING:
 class Heads(msgspec.Struct, frozen=True, kw_only=True):
     """`count` query heads of `size` elements, which share `keys` key and value heads in consecutive groups.
 
-    `even`: the class refuses a width that is not a multiple of the heads; others round the size of a head down.
+    `value` is the size of a value head where it is another (MiMo-V2). `even`: the class refuses a width that is not a
+    multiple of the heads; others round the size of a head down.
     """
 
     count: Size
     keys: Size
     size: Size
+    value: Size | None = None
     even: bool = False
 
     @property
+    def value_size(self) -> Size:
+        """Elements of one value head."""
+        return self.size if self.value is None else self.value
+
+    @property
     def words(self) -> str:
-        """For people: `32 heads of 128 (8 kv)`."""
-        return f"{self.count:,} heads of {self.size:,}" + (f" ({self.keys:,} kv)" if self.keys != self.count else "")
+        """For people: `32 heads of 128 (8 kv)`, `64 heads of 192 (4 kv of 192+128)`."""
+        grouped, sizes = self.keys != self.count, self.value_size != self.size
+        of_keys = f" of {self.size:,}+{self.value_size:,}" if sizes else ""
+        return f"{self.count:,} heads of {self.size:,}" + (f" ({self.keys:,} kv{of_keys})" if grouped or sizes else "")
 
 
 class SharedKeys(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,8 +64,8 @@ class Attention(Component, frozen=True, kw_only=True):
 
     What `projections` hold decides two things more: with an `attention_gate` among their roles, each element that the
     heads put out is multiplied by the sigmoid of a gate of its own (Qwen3-Next); without a `v_proj`, what makes the
-    keys makes the values too (Gemma 4). `clip` bounds what the projections give (OLMo), `out_norm` acts on
-    all heads side by side (BitNet).
+    keys makes the values too (Gemma 4). `clip` bounds what the projections give (OLMo). `value_scale` multiplies the
+    values (MiMo-V2). `out_norm` acts on all heads side by side (BitNet).
     """
 
     name: str
@@ -68,6 +77,7 @@ class Attention(Component, frozen=True, kw_only=True):
     sees: Sees | Segments = CAUSAL
     scores: Scores = PLAIN
     clip: float | None = None
+    value_scale: float = 1.0
     shares: SharedKeys | None = None
     out_norm: Norm | None = None
     word: ClassVar[str] = "attention"
@@ -82,13 +92,13 @@ class Attention(Component, frozen=True, kw_only=True):
             yield self.positions.table("rotary_emb.inv_freq")
 
     def sizes(self) -> Sizes:
-        queries, keys = self.heads.count * self.heads.size, self.heads.keys * self.heads.size
+        count, keys, size, value = self.heads.count, self.heads.keys, self.heads.size, self.heads.value_size
         return {
-            Role.Q_PROJ: (queries, self.width),
-            Role.K_PROJ: (keys, self.width),
-            Role.V_PROJ: (keys, self.width),
-            Role.O_PROJ: (self.width, queries),
-            Role.ATTENTION_GATE: (queries, self.width),
+            Role.Q_PROJ: (count * size, self.width),
+            Role.K_PROJ: (keys * size, self.width),
+            Role.V_PROJ: (keys * value, self.width),
+            Role.O_PROJ: (self.width, count * value),
+            Role.ATTENTION_GATE: (count * value, self.width),
             Role.SINK: (self.heads.count,),
         }
 
@@ -125,11 +135,12 @@ class Attention(Component, frozen=True, kw_only=True):
         count, keys, size = int(self.heads.count), int(self.heads.keys), int(self.heads.size)
         groups = f", each shared by {count // keys} query heads" if 0 < keys < count else ""
         late = "(1 + late)·" if self.scores.temperature else ""
-        of_keys = f"{keys} heads of {size}{groups}"
+        value = f"{self.value_scale:.4g}·" if self.value_scale != 1.0 else ""
+        of_values = f"{keys} heads of {int(self.heads.value_size)}{groups}"
         return {
             Role.Q_PROJ: f"q = {late}{self._term(Role.Q_PROJ)}   in {count} heads of {size}",
-            Role.K_PROJ: f"k = {self._term(Role.K_PROJ)}   in {of_keys}",
-            Role.V_PROJ: f"v = {self._term(Role.V_PROJ)}   in {of_keys}",
+            Role.K_PROJ: f"k = {self._term(Role.K_PROJ)}   in {keys} heads of {size}{groups}",
+            Role.V_PROJ: f"v = {value}{self._term(Role.V_PROJ)}   in {of_values}",
             Role.O_PROJ: "o_proj·[heads side by side]",
             Role.ATTENTION_GATE: "sigmoid(attention_gate·x) multiplies the heads",
             Role.SINK: "an extra score for each head in the softmax; its share of the output is dropped",
@@ -193,6 +204,7 @@ class Attention(Component, frozen=True, kw_only=True):
         values = self._projected(x, weights, Role.V_PROJ, at) if Role.V_PROJ in weights else keys
         k = self._rotated(keys, Role.K_PROJ, at)
         v = self.norms.at_heads(values, Role.V_PROJ, at).transpose(0, 1)
+        v = v * self.value_scale if self.value_scale != 1.0 else v
         if self.shares:
             at.run.shared[f"keys and values of {self.shares.group}"] = k, v
         return k, v
@@ -202,7 +214,8 @@ class Attention(Component, frozen=True, kw_only=True):
         made = self.norms.at_projection(linear(x, weights, role), role, at)
         if self.clip:
             made = made.clamp(-self.clip, self.clip)
-        return made.unflatten(-1, (-1, int(self.heads.size)))  # type: ignore[no-untyped-call,no-any-return]
+        size = self.heads.value_size if role is Role.V_PROJ else self.heads.size
+        return made.unflatten(-1, (-1, int(size)))  # type: ignore[no-untyped-call,no-any-return]
 
     def _rotated(self, x: torch.Tensor, role: Role, at: At) -> torch.Tensor:
         """Queries or keys [T, heads, size] to [heads, T, size], normed and rotated."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import msgspec
 
@@ -119,11 +119,11 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
 class MixtureOfExperts(Component, frozen=True, kw_only=True):
     """Σ weight · expert(x) over the `chosen` of `experts` that the router scores highest, plus `shared`.
 
-    Experts lie as modules of their own below `experts`, or where `stacked` says. `correction` is a buffer of one
-    number an expert that shifts the choice but not the weights (DeepSeek-V3's auxiliary-loss-free balancing), or
-    where `correction_counts` a parameter [1, experts] (Ernie 4.5). `shared_gate` is the name of a vector whose
-    sigmoid with x multiplies the shared experts (Qwen2-MoE). `latent` is the width that routed experts see of x, after
-    one matrix and before another back (Nemotron 3); with `latent_bias` both have a bias.
+    Experts lie as modules of their own below `experts`, or where `stacked` says. `correction` names one number an
+    expert that shifts the choice but not the weights (DeepSeek-V3's auxiliary-loss-free balancing): a buffer, a
+    parameter (AFMoE), or a row, which is a parameter [1, experts] (Ernie 4.5). `shared_gate` is the name of a vector
+    whose sigmoid with x multiplies the shared experts (Qwen2-MoE). `latent` is the width that routed experts see of x,
+    after one matrix and before another back (Nemotron 3); with `latent_bias` both have a bias.
     """
 
     name: str
@@ -139,7 +139,7 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     router: str = "gate"
     router_bias: bool = False
     shared_gate: str | None = None
-    correction_counts: bool = False
+    correction_kind: Literal["buffer", "parameter", "row"] = "buffer"
     latent: Size | None = None
     latent_bias: bool = False
     word: ClassVar[str] = "moe"
@@ -147,7 +147,7 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     @property
     def stored(self) -> Iterable[StorageItem]:
         yield Linear(self.router, Role.ROUTER, bias=self.router_bias)
-        if self.correction and self.correction_counts:
+        if self.correction and self.correction_kind != "buffer":
             yield Plain(self.correction, Role.ROUTER_BIAS, leaf="")
         elif self.correction:
             yield Buffer(self.correction, Role.ROUTER_BIAS, (self.experts,), optional=False)
@@ -160,7 +160,7 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         return {
             Role.ROUTER: (self.experts, self.width),
-            Role.ROUTER_BIAS: (Size(1), self.experts),
+            Role.ROUTER_BIAS: (Size(1), self.experts) if self.correction_kind == "row" else (self.experts,),
             Role.SHARED_GATE: (Size(1), self.width),
             Role.LATENT_DOWN_PROJ: (self.latent or self.width, self.width),
             Role.LATENT_UP_PROJ: (self.width, self.latent or self.width),

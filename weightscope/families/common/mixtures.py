@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from weightscope.components.feed_forward.moe import Stack
 from weightscope.roles import Role
 from weightscope.storage.stacked import Stacked
@@ -13,6 +15,9 @@ ROOTS = ("model", "", STACKED, SWITCHED)
 # Newer versions of MLX's converter take latent attention's keys and values apart as well.
 APART = "model, experts stacked and heads apart by MLX"
 LATENT_ROOTS = (*ROOTS, APART)
+# Some of mlx-lm's models keep the name `experts` for the stacks.
+IN_PLACE = "model, experts stacked in place by MLX"
+PLACED_ROOTS = ("model", "", STACKED, IN_PLACE)
 # Experts as transformers 5 holds them in memory: gate above up in one tensor.
 STACK = Stack(items=(Stacked("gate_up_proj", Role.GATE_PROJ, Role.UP_PROJ), Stacked("down_proj", Role.DOWN_PROJ)))
 
@@ -22,7 +27,7 @@ SWITCH = Stack(
     name="switch_mlp",
     items=tuple(Stacked(f"{role}.weight", role) for role in (Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ)),
 )
-STACKS = {STACKED: STACK, SWITCHED: SWITCH, APART: SWITCH}
+STACKS = {STACKED: STACK, SWITCHED: SWITCH, APART: SWITCH, IN_PLACE: replace(SWITCH, name="experts")}
 
 
 def spelling(root: str) -> tuple[str, Stack | None]:

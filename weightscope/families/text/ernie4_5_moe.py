@@ -46,7 +46,7 @@ def ernie4_5_moe(config: Config, root: str) -> CausalLM:
         routing=Routing(least=config["moe_norm_min"]),
         shared=gated_mlp(config, "shared_experts", inner=inner * shared, bias=bias) if shared else None,
         correction=CORRECTIONS[stacked],
-        correction_counts=True,
+        correction_kind="row",
         stacked=stacked,
     )
 
