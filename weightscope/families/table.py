@@ -110,6 +110,7 @@ MODULES = {
     "recurrent_gemma": "text.recurrent_gemma",
     "rwkv": "text.rwkv",
     "seed_oss": "text.seed_oss",
+    "siglip_vision_model": "vision.siglip_vision_model",
     "smollm3": "text.smollm3",
     "solar_open": "text.solar_open",
     "stablelm": "text.stablelm",
