@@ -309,7 +309,7 @@ def test_what_is_not_implemented_is_named(algorithm: str | None) -> None:
 
 def test_a_quantized_cache_alone_leaves_the_weights_plain() -> None:
     settings = {"quant_method": "modelopt", "quant_algo": None, "kv_cache_quant_algo": "FP8"}
-    assert method_of(Config({"quantization_config": settings})) is None
+    assert method_of(Config({"quantization_config": settings})).method is None
 
 
 @pytest.mark.parametrize(
