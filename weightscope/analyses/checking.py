@@ -8,7 +8,6 @@ from collections.abc import Iterable
 import msgspec
 
 from weightscope.analyses.glance import GLANCE, Rule
-from weightscope.analyses.rules.bridges import unfit_projector
 from weightscope.analyses.rules.config import contradictory_sizes, generation_settings, special_tokens
 from weightscope.analyses.rules.dtypes import strange_dtypes
 from weightscope.analyses.rules.index import absent_index, extra_shards, wrong_places, wrong_totals
@@ -29,7 +28,6 @@ RULES: tuple[Rule, ...] = (
     absent_index,
     extra_shards,
     contradictory_sizes,
-    unfit_projector,
     special_tokens,
     generation_settings,
     tokenizer_size,
