@@ -20,7 +20,7 @@ SPECIAL = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 def contradictory_sizes(subject: Subject) -> Iterator[Finding]:
-    """`config-invalid`, errors: heads that do not divide, too many experts for a token, a projector that does not fit."""
+    """`config-invalid`, errors: heads that do not divide, too many experts for a token, an unfit projector."""
     if subject.declaration is None:
         return
     for component in find(subject.declaration.tree, Component):
