@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from weightscope.analyses.explaining import Explanation
     from weightscope.analyses.forward.result import Result
     from weightscope.analyses.listing import TensorRow
+    from weightscope.analyses.training.split import Trainable
     from weightscope.api.tensors import Tensors
 
 
@@ -238,6 +239,21 @@ class Model(Suggesting):
         from weightscope.analyses.breakdown import break_down
 
         return break_down(self.inventory, self.tying, self.checkpoint.tensors, by, depth)
+
+    def trainable(self, plan: str) -> Trainable:
+        """What is trained and what is frozen, as `weightscope params --trainable` counts it.
+
+        Args:
+            plan: `full`, parts joined by + (`projector+language`), `lora:r=16,targets=q_proj,v_proj`, or both.
+
+        Raises:
+            UsageError: a plan that is not understood, a part or target that the model lacks.
+            NotImplementedByWeightscope: a target that is hit cannot be counted.
+        """
+        from weightscope.analyses.training.grammar import Plan
+        from weightscope.analyses.training.split import split
+
+        return split(Plan.of(plan), self.declaration, self.inventory, self.checkpoint, self.tying)
 
     def listing(self) -> Iterator[tuple[Group, TensorRow]]:
         """The rows of `weightscope tensors`, unfiltered."""

@@ -43,6 +43,15 @@ def params(
         int | None,
         typer.Option("--depth", metavar="N", min=1, help="With --by module: group by the first N parts of the names."),
     ] = None,
+    trainable: Annotated[
+        str | None,
+        typer.Option(
+            "--trainable",
+            metavar="PLAN",
+            help="Show what is trained and what is frozen: full, parts joined by + (vision, projector, language), "
+            "lora:r=16,targets=q_proj,v_proj.",
+        ),
+    ] = None,
     exact: ExactOption = False,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
@@ -57,10 +66,19 @@ def params(
     Examples:
       weightscope params ./Llama-3.1-8B --by layer
       weightscope params config.json --exact
+      weightscope params ./llava --trainable projector+language
+      weightscope params ./Llama-3.1-8B --trainable lora:r=16,targets=q_proj,v_proj
     """
     written = chosen(format, json=json)
     if depth is not None and by is not By.MODULE:
         raise UsageError("--depth requires --by module")
+    if trainable is not None:
+        if by is not By.COMPONENT:
+            raise UsageError("--trainable and --by are mutually exclusive", hint="--trainable counts by component")
+        from weightscope.analyses.training.grammar import Plan
+
+        # What is wrong with the plan itself is said before any model is read.
+        Plan.of(trainable)
     from weightscope.commands.several import ask_each
     from weightscope.output.several import emit_all
 
@@ -68,6 +86,12 @@ def params(
         from weightscope.output.params import params_document
 
         _refuse_what_nothing_tells(model, by)
+        if trainable is not None:
+            from weightscope.output.trainable import trainable_document
+
+            return trainable_document(
+                model.summary(), model.breakdown("component"), model.trainable(trainable), exact=exact
+            )
         return params_document(model.summary(), by.value, model.breakdown(by.value, depth), exact=exact)
 
     answers = ask_each(models, variant, answer)

@@ -1,0 +1,1 @@
+"""What a training run trains and what it leaves frozen, counted from a declaration and the files."""
