@@ -65,6 +65,7 @@ MODULES = {
     "llama": "text.llama",
     "llama4_text": "text.llama4_text",
     "llava": "multimodal.llava",
+    "longcat_flash": "text.longcat_flash",
     "mamba": "text.mamba",
     "mamba2": "text.mamba2",
     "mimo": "text.mimo",
