@@ -85,6 +85,8 @@ PEFT = [
     ("mpt", "all-linear", 4608),
     ("gemma3n_text", "all-linear", 17448),
     ("recurrent_gemma", "all-linear", 4768),
+    # Its norms of heads are matrices, and no Linear.
+    ("cohere-norms", "all-linear", 4752),
     ("rwkv", "all-linear", 6016),
     ("jamba", "in_proj,x_proj", 2220),
     ("clip_vision_model", "all-linear", 2304),
@@ -223,7 +225,7 @@ USAGE = [
     ("lora:r=4,targets=proj", "target 'proj' hits no module and no role"),
     ("lora:r=4,targets=q_proj,gone", "target 'gone' hits no module and no role"),
     ("lora:r=4,targets=layers.7.self_attn.q_proj", "hits no module and no role"),
-    ("lora:r=4,targets=input_layernorm", "a vector; LoRA needs a matrix"),
+    ("lora:r=4,targets=input_layernorm", "a norm; LoRA needs a matrix"),
     ("vision", "the model has no vision component; it has language (language: embedding, attention, mlp, norm, head)"),
     ("projector+language", "the model has no projector component"),
 ]

@@ -11,7 +11,7 @@ from weightscope.analyses.training.grammar import ALL_LINEAR, Lora
 from weightscope.analyses.training.matrices import Matrix, module_of, parameters_of, smaller_side
 from weightscope.errors import NotImplementedByWeightscope, UsageError
 from weightscope.ranges import summed
-from weightscope.roles import Role, Section
+from weightscope.roles import Role, Section, section_of
 
 TABLES = frozenset({Role.TOKEN_EMBEDDING, Role.POSITION_EMBEDDING, Role.LAYER_EMBEDDING})
 SCORES = frozenset({Role.LM_HEAD, Role.CLASSIFIER})
@@ -124,8 +124,16 @@ def _all_linear(matrices: Sequence[Matrix]) -> list[Matrix]:
     return [
         matrix
         for matrix in declared
-        if matrix.is_module and len(matrix.shape or ()) == 2 and not {*matrix.roles} & (TABLES | SCORES)
+        if matrix.is_module
+        and len(matrix.shape or ()) == 2
+        and not {*matrix.roles} & (TABLES | SCORES)
+        and not _is_norm(matrix)
     ]
+
+
+def _is_norm(matrix: Matrix) -> bool:
+    """Whether it is a norm's weight: those of heads may have two dimensions."""
+    return all(section_of(role) is Section.NORM or role is Role.PROJECTOR_NORM for role in matrix.roles)
 
 
 def _check(target: str, found: Sequence[Matrix], model_type: str) -> None:
@@ -141,10 +149,9 @@ def _check(target: str, found: Sequence[Matrix], model_type: str) -> None:
             raise NotImplementedByWeightscope(
                 f"target {target!r} hits {matrix.title}, which is packed in a way that does not tell its size"
             )
-        if len(shape) < 2:
-            raise UsageError(
-                f"target {target!r} hits {matrix.title}, a vector; LoRA needs a matrix", hint="leave it out"
-            )
+        if len(shape) < 2 or _is_norm(matrix):
+            kind = "a norm" if _is_norm(matrix) else "a vector"
+            raise UsageError(f"target {target!r} hits {matrix.title}, {kind}; LoRA needs a matrix", hint="leave it out")
         is_stack = len(shape) == 3 and matrix.section is Section.MOE
         if len(shape) > 2 and not is_stack and Role.PATCH_EMBEDDING not in matrix.roles:
             raise NotImplementedByWeightscope(
