@@ -106,6 +106,9 @@ PEFT = [
     ("gpt_oss", "experts.gate_up_proj,experts.down_proj", 13680),
     ("gpt_oss", "q_proj,experts.down_proj", 6432),
     ("dbrx", "mlp.w1", 1128),
+    # Modules of that name, without the stacked experts beside them.
+    ("llama4_text", "down_proj", 1216),
+    ("granitemoeshared", "input_linear", 696),
 ]
 
 
@@ -189,6 +192,18 @@ def test_experts_are_counted_as_they_are_stored(saved: Saved) -> None:
     trainable = weightscope.open(saved("deepseek_v3")).trainable("lora:r=4,targets=gate_proj")
     assert trainable.added == 4 * (2 * 9 * (24 + 14) + 2 * (24 + 28) + (24 + 52))
     assert "one by one" in trainable.notes[-1]
+
+
+def test_stacked_experts_are_reached_by_their_own_names(saved: Saved) -> None:
+    """A module's name stands for modules; the note says what to name for the experts too."""
+    model = weightscope.open(saved("llama4_text"))
+    alone = model.trainable("lora:r=4,targets=down_proj")
+    both = model.trainable("lora:r=4,targets=down_proj,experts.down_proj")
+    assert alone.notes == (
+        "down_proj names modules, as in PEFT, and not the stacked experts: they are experts.down_proj.",
+    )
+    assert both.added > alone.added
+    assert both.notes == ()
 
 
 def test_prediction_layers_are_no_part_of_the_training() -> None:
