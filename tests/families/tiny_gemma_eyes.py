@@ -23,7 +23,7 @@ TINY_GEMMA_EYES = [
     }, WHOLE),
     Tiny("gemma3-odd-squares", "Gemma3", MARKS | {
         "text_config": GEMMA3, "vision_config": SIGLIP | {"image_size": 35}, "mm_tokens_per_image": 4,
-        "image_token_index": 98, "tie_word_embeddings": False,
+        "image_token_index": 95, "tie_word_embeddings": False,
     }, WHOLE),
     Tiny("shieldgemma2", "ShieldGemma2", MARKS | {
         "text_config": GEMMA3, "vision_config": SIGLIP, "mm_tokens_per_image": 4,

@@ -93,7 +93,7 @@ def runs(directory: Path, run: Run, tmp_path: Path, *options: str) -> tuple[list
     return found["token_ids"], np.load(logits)
 
 
-GEMMA3 = [90, 96, *[98] * 4, 97, 90]
+GEMMA3 = [90, 96, *[95] * 4, 97, 90]
 SIZE = {"size": {"height": 35, "width": 35}, "image_processor_type": "Gemma3ImageProcessor"}
 
 
@@ -104,7 +104,7 @@ SIZE = {"size": {"height": 35, "width": 35}, "image_processor_type": "Gemma3Imag
         (("--prompt", "w7 <boi> w8 <boi> w9"), [1, 7, *GEMMA3, 8, *GEMMA3, 9]),
         (("--prompt", "w7"), [1, *GEMMA3, *GEMMA3, 91, 7]),
         (("--tokens", "1,7,96,8,96"), [1, 7, *GEMMA3, 8, *GEMMA3]),
-        (("--tokens", "1,7,98,8,98"), [1, 7, *GEMMA3, 8, *GEMMA3]),
+        (("--tokens", "1,7,95,8,95"), [1, 7, *GEMMA3, 8, *GEMMA3]),
         (("--tokens", "7,8"), [*GEMMA3, *GEMMA3, 7, 8]),
     ],
 )
@@ -114,11 +114,11 @@ def test_gemma_3_at_the_command_line(
     directory = tmp_path / "m"
     seeing.lively(saved("gemma3-odd-squares"), directory)
     (directory / "preprocessor_config.json").write_text(json.dumps(SIZE))
-    words(directory, {"<boi>": 96, "<eoi>": 97, "<img>": 98})
+    words(directory, {"<boi>": 96, "<eoi>": 97, "<img>": 95})
     ids, logits = runs(directory, run, tmp_path, *options)
     assert ids == tokens
     pixels = read_images([tmp_path / "a.png", tmp_path / "b.png"], directory, "x")["pixel_values"]
-    kinds = (torch.tensor([ids]) == 98).int()
+    kinds = (torch.tensor([ids]) == 95).int()
     expected = seeing.theirs(directory, ids, {"pixel_values": torch.as_tensor(pixels), "token_type_ids": kinds})
     assert seeing.off(torch.as_tensor(logits), expected) < 1e-4
 
@@ -144,3 +144,17 @@ def test_paligemma_at_the_command_line(
     config["text_config"]["bos_token_id"] = 2
     (directory / "config.json").write_text(json.dumps(config))
     assert runs(directory, run, tmp_path, *options)[0] == tokens
+
+
+@pytest.mark.parametrize("name", ["gemma3-odd-squares", "paligemma-2"])
+def test_compared_with_transformers(name: str, saved: Callable[[str], Path], run: Run, tmp_path: Path) -> None:
+    directory = seeing.lively(saved(name), tmp_path / "m")
+    settings = {"size": {"height": 35 if "3" in name else 28, "width": 35 if "3" in name else 28}}
+    (directory / "preprocessor_config.json").write_text(json.dumps(settings))
+    image = photograph(tmp_path / "a.png", (50, 30))
+    options = ("--tokens", f"3,{95 if '3' in name else 99},5,6" if name == "paligemma-2" else "3," + "95," * 4 + "5,6")
+    status, out, error = run(
+        "forward", directory, "--image", image, *options, "--compare", "transformers", "--format", "json"
+    )
+    assert (status, error) == (0, "")
+    assert {"layer 0", "layer 2", "logits"} <= {item["stage"] for item in json.loads(out)["compared"]}

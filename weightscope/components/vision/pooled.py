@@ -7,21 +7,18 @@ from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
 from weightscope.components.norm import Norm
-from weightscope.components.running import At
+from weightscope.components.running import At, linear
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
-from weightscope.storage.plain import Plain
+from weightscope.storage.linear import TurnedParameter
 
 if TYPE_CHECKING:
     import torch
 
 
 class PooledProjector(Component, frozen=True, kw_only=True):
-    """`side` × `side` patches of each crop, in squares of `square` × `square`; what is left at the edges is dropped.
-
-    The matrix is a parameter of its own, stored and used as (in, out).
-    """
+    """`side` × `side` patches of each crop, in squares of `square` × `square`; what is left at the edges is dropped."""
 
     inputs: Size
     outputs: Size
@@ -37,16 +34,16 @@ class PooledProjector(Component, frozen=True, kw_only=True):
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        return (Plain("mm_input_projection_weight", Role.PROJECTOR, leaf=""),)
+        return (TurnedParameter("mm_input_projection", Role.PROJECTOR),)
 
     def sizes(self) -> Sizes:
-        return {Role.PROJECTOR: (self.inputs, self.outputs)}
+        return {Role.PROJECTOR: (self.outputs, self.inputs)}
 
     def children(self) -> Iterable[Component]:
         return (self.norm,)
 
     def equation(self, x: str = "x") -> str:
-        return f"{self.norm.word}(mean of {self.square} × {self.square} patches of {x})·projector"
+        return f"projector·{self.norm.word}(mean of {self.square} × {self.square} patches of {x})"
 
     def terms(self) -> Mapping[Role, str]:
         return {Role.PROJECTOR: self.equation()}
@@ -57,6 +54,6 @@ class PooledProjector(Component, frozen=True, kw_only=True):
 
         squares = x.unflatten(0, (-1, self.side, self.side)).movedim(-1, 1)  # type: ignore[no-untyped-call]
         pooled = torch.nn.functional.avg_pool2d(squares, self.square).flatten(2).transpose(1, 2).flatten(0, 1)
-        out = at.call(self.norm, pooled) @ at.weights(self)[Role.PROJECTOR]
+        out = linear(at.call(self.norm, pooled), at.weights(self), Role.PROJECTOR)
         at.stage("projector", self.equation(), out)
         return out

@@ -1,4 +1,4 @@
-"""An eye whose images stand in a paragraph of their own, between two tokens (Gemma 3, arXiv 2503.19786)."""
+"""Eyes that take crops as SigLIP does; Gemma 3 writes an image between two tokens, in a paragraph of its own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from typing import ClassVar
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.vision.crops import CropEye
 from weightscope.components.vision.eye import Layout, Token
+
+
+class SiglipEye(CropEye, frozen=True, kw_only=True):
+    """Where its settings do not name the processor, it is SigLIP's."""
+
+    processor: ClassVar[str] = "SiglipImageProcessor"
 
 
 class SoftTokenEye(CropEye, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from weightscope.components.vision.soft_tokens import SoftTokenEye
 from weightscope.config import Config, Nullable
 from weightscope.families.common.refusals import not_computed
 from weightscope.families.registry import family
-from weightscope.families.siblings.gemma_eyes import IMAGE_TOKEN, PARTS, SPELLINGS, WHOLE, Spelling, parts_of
+from weightscope.families.siblings.gemma_eyes import BELOW, IMAGE_TOKEN, PARTS, SPELLINGS, WHOLE, Spelling, parts_of
 from weightscope.roles import Role
 
 GEMMA3 = WHOLE | {
@@ -24,15 +24,6 @@ GEMMA3 = WHOLE | {
     "eoi_token_index": Nullable(int, 256000),
 }  # fmt: skip
 NAMES = IMAGE_TOKEN | {"boi_token_id": "boi_token_index", "eoi_token_id": "eoi_token_index"}
-PUBLISHED, SAVED, HELD, NOW_HELD = SPELLINGS
-# transformers holds Gemma 3 below `model`, and saves it so.
-BELOW = {
-    PUBLISHED: SPELLINGS[PUBLISHED],
-    SAVED: SPELLINGS[SAVED].below("model.model"),
-    "as transformers 4.50 saves it": SPELLINGS[PUBLISHED].below("model"),
-    HELD: SPELLINGS[HELD].below("model"),
-    NOW_HELD: SPELLINGS[NOW_HELD].below("model"),
-}
 UNCAPPED = {"final_logit_softcapping": None}
 CAUSAL_TEXT = {"use_bidirectional_attention": (None, False)}
 
@@ -58,7 +49,10 @@ def _seeing(config: Config, spelling: Spelling, *, tied: bool, decided: Mapping[
     side = int(tower.patches.image // tower.patches.patch)
     square = side // isqrt(config["mm_tokens_per_image"])
     if not square:
-        raise config.error(f"mm_tokens_per_image is more than an image's {side * side:,} patches")
+        raise config.error(
+            f"mm_tokens_per_image is {config['mm_tokens_per_image']:,}, but an image has only {side * side:,} patches"
+            " (image_size, patch_size)"
+        )
     width = tower.patches.width
     bridge = PooledProjector(
         name=spelling.bridge,

@@ -6,10 +6,10 @@ Source: `PaliGemmaConfig` of transformers.
 from __future__ import annotations
 
 from weightscope.components.projection import Projection
-from weightscope.components.vision.crops import CropEye
 from weightscope.components.vision.eye import Frame
-from weightscope.components.vision.flat import FlatProjector
 from weightscope.components.vision.language import VisionLanguage
+from weightscope.components.vision.projector import Projector
+from weightscope.components.vision.soft_tokens import SiglipEye
 from weightscope.config import Config, Nullable
 from weightscope.families.registry import family
 from weightscope.families.siblings.gemma_eyes import IMAGE_TOKEN, PARTS, SPELLINGS, WHOLE, parts_of
@@ -23,14 +23,14 @@ PREFIX = {"is_causal": False, "sliding_window": None}
 def paligemma(config: Config, root: str) -> VisionLanguage:
     """Positions count from 1; what the model is to write after a prompt would see only what is before it."""
     spelling = SPELLINGS[root]
-    tower, model, language = parts_of(config, spelling, "gemma", PREFIX, tied=bool(config["tie_word_embeddings"]))
+    tower, _, language = parts_of(config, spelling, "gemma", PREFIX, tied=bool(config["tie_word_embeddings"]))
     text = config.nested("text_config").with_defaults({"bos_token_id": Nullable(int, 2)})
     begin = text["bos_token_id"]
     matrix = Projection(name="linear", inputs=tower.patches.width, outputs=config["projection_dim"], bias=True)
     return VisionLanguage(
-        eye=CropEye(
+        eye=SiglipEye(
             tower=tower,
-            bridge=FlatProjector(name=spelling.bridge, matrix=matrix, language=model.decoder.embedding.width),
+            bridge=Projector(name=spelling.bridge, parts=(matrix,), activation=""),
             each=int(tower.patches.positions),
             normed=True,
         ),

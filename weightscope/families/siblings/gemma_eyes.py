@@ -39,6 +39,15 @@ SPELLINGS = {
         "", "model.language_model", "model.vision_tower", "model.multi_modal_projector"
     ),
 }
+PUBLISHED, SAVED, HELD, NOW_HELD = SPELLINGS
+# transformers holds the Gemma 3 of ShieldGemma 2 below `model`, and saves it so.
+BELOW = {
+    PUBLISHED: SPELLINGS[PUBLISHED],
+    SAVED: SPELLINGS[SAVED].below("model.model"),
+    "as transformers 4.50 saves it": SPELLINGS[PUBLISHED].below("model"),
+    HELD: SPELLINGS[HELD].below("model"),
+    NOW_HELD: SPELLINGS[NOW_HELD].below("model"),
+}
 PARTS = ("text_config", "vision_config")
 IMAGE_TOKEN = {"image_token_id": "image_token_index"}
 WHOLE: dict[str, Any] = {
