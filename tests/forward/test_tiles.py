@@ -11,11 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import weightscope
+from tests.families.tiny import TINY
 from tests.forward import seeing
 from weightscope.errors import UsageError
 
 # Tiles of 8 × 8 patches, where the table of positions is 4 × 4: sixteen vectors each, or four.
 EACH = {"idefics3": 16, "idefics3-tied": 4, "smolvlm": 16}
+TILED = [tiny for tiny in TINY if tiny.name in EACH]
 
 
 def tokens(each: int, tiles: int = 3) -> list[int]:

@@ -31,6 +31,7 @@ class TileEye(Eye, frozen=True, kw_only=True):
     """
 
     takes: ClassVar[tuple[str, ...]] = (PIXELS, MASK, ROWS, COLUMNS)
+    beside: ClassVar[tuple[str, ...]] = (ROWS, COLUMNS)
     processor: ClassVar[str] = "Idefics3ImageProcessor"
     fence: ClassVar[str] = "<fake_token_around_image>"
     overview: ClassVar[str] = "<global-img>"
