@@ -20,6 +20,8 @@ from tests.families.remote_code import REMOTE
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
 from tests.forward import test_gemma_eyes
+from tests.forward.test_grid_images import SEEING
+from tests.forward.test_tiles import TILED
 from tests.forward.test_vision import PICTURED
 from weightscope.families.common.causal_lm import Output
 from weightscope.families.common.refusals import not_computed, refuse, require
@@ -32,6 +34,8 @@ SHARED = (Output.of, component_of)
 COMPUTED = [
     *DECODERS,
     *PICTURED,
+    *SEEING,
+    *TILED,
     *test_gemma_eyes.COMPUTED,
 ]
 HEAD = """\

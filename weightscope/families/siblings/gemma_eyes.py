@@ -43,7 +43,9 @@ PUBLISHED, SAVED, HELD, NOW_HELD = SPELLINGS
 # transformers holds the Gemma 3 of ShieldGemma 2 below `model`, and saves it so.
 BELOW = {
     PUBLISHED: SPELLINGS[PUBLISHED],
-    SAVED: SPELLINGS[SAVED].below("model.model"),
+    SAVED: Spelling(
+        "model", "model.language_model.model", "model.model.vision_tower", "model.model.multi_modal_projector"
+    ),
     "as transformers 4.50 saves it": SPELLINGS[PUBLISHED].below("model"),
     HELD: SPELLINGS[HELD].below("model"),
     NOW_HELD: SPELLINGS[NOW_HELD].below("model"),
