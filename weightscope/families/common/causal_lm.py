@@ -26,6 +26,7 @@ def causal_lm(
     embedding: Embedding | None = None,
     positions: Embedding | None = None,
     embedding_norm: Norm | None = None,
+    enter: Component | None = None,
     layers: str = "layers",
     output: Output | None = None,
     extras: tuple[Component, ...] = (),
@@ -34,6 +35,7 @@ def causal_lm(
     """The embedding, `num_hidden_layers` layers, the final norm and the head, all below `root` but the head.
 
     The embedding is `embed_tokens`, [vocab_size, hidden_size], unless another is given. `positions` are learned ones.
+    `enter` is what comes between the embeddings and the first layer.
     `layers` is the name under which the layers are numbered, `output` what scores the vocabulary, `extras` what the
     main model runs without; `refused` says why the forward pass is not implemented.
     """
@@ -44,6 +46,7 @@ def causal_lm(
             embedding=table,
             positions=positions,
             embedding_norm=embedding_norm,
+            enter=enter,
             blocks=numbered(layers, depth_of(config), layer),
             final_norm=final_norm,
             depth=depth_of(config),
