@@ -73,6 +73,10 @@ class PatchEmbedding(Component, frozen=True, kw_only=True):
             Role.POSITION_EMBEDDING: "position_embedding[place] is added to each vector",
         }
 
+    def without_class(self, x: torch.Tensor) -> torch.Tensor:
+        """Vectors [images, positions, D] without the class vectors."""
+        return x[:, 1:] if self.class_token else x
+
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Pixels [images, channels, image, image] to [images · positions, width], image after image."""
         import torch
@@ -180,7 +184,10 @@ class VisionEncoder(Runnable, frozen=True, kw_only=True):
             replace(repeat, indices=[number for number in repeat.indices if number < max(wanted)])
             for repeat in self.blocks
         ]
-        run_layers(used, hidden, at.apart(segments={"image": [len(hidden) // len(x)] * len(x)}), tap=tap)
+        apart = at.apart(
+            segments={"image": [len(hidden) // len(x)] * len(x)}, positions=self.places(len(x), hidden.device)
+        )
+        run_layers(used, hidden, apart, tap=tap)
         if normed and self.post_norm and self.depth in wanted:
             found[self.depth] = at.call(self.post_norm, found[self.depth])
             at.stage("last norm", self.post_norm.equation(), found[self.depth])

@@ -26,9 +26,13 @@ STACKED = (
     Stacked("gate_up_proj", Role.GATE_PROJ, Role.UP_PROJ, transposed=True),
     Stacked("down_proj", Role.DOWN_PROJ, transposed=True),
 )
+# What a root stands for: experts apart, as compressed-tensors quantizes them, or as MLX's converter stacks them.
+APART, SWITCHED = "model, experts apart", "model, experts stacked by MLX"
+BY_MLX = tuple(Stacked(f"{role}.weight", role) for role in (Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ))
+STACKS = {APART: None, SWITCHED: Stack(items=BY_MLX)}
 
 
-@family("llama4_text", roots=("model", ""), defaults=LLAMA4_TEXT)
+@family("llama4_text", roots=("model", "", *STACKS), defaults=LLAMA4_TEXT)
 def llama4_text(config: Config, root: str) -> CausalLM:
     """Rotated queries and keys have norms without weights; the queries of other layers grow with their position."""
     s, norm, bias = Dims.of(config), rms_norms(config["rms_norm_eps"]), config["attention_bias"]
@@ -60,7 +64,8 @@ def llama4_text(config: Config, root: str) -> CausalLM:
         expert=gated_mlp(config, ""),
         routing=Routing(score="sigmoid", normalize=False, early=True),
         shared=gated_mlp(config, "shared_expert"),
-        stacked=Stack(items=STACKED),
+        stacked=STACKS.get(root, Stack(items=STACKED)),
         router="router",
     )
-    return causal_lm(config, root, layer, final_norm=norm("norm", Role.FINAL_NORM, s.width))
+    prefix = "model" if root in STACKS else root
+    return causal_lm(config, prefix, layer, final_norm=norm("norm", Role.FINAL_NORM, s.width))
