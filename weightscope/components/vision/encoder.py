@@ -193,6 +193,10 @@ class VisionEncoder(Runnable, frozen=True, kw_only=True):
             at.stage("last norm", self.post_norm.equation(), found[self.depth])
         return tuple(found[layer] for layer in wanted)
 
+    def places(self, images: int, device: torch.device) -> torch.Tensor | None:
+        """Where each vector of so many images lies, [axes, images · positions], for layers that rotate by it."""
+        return None
+
     def _pool(self, features: torch.Tensor, at: At) -> None:
         """One vector [1, width] of the last layer's features, as a stage of the pass."""
         if self.pooler:
