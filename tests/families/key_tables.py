@@ -50,6 +50,7 @@ REFUSED: dict[tuple[str, str], str] = {
     ("solar_open", "partial_rotary_factor"): HALF,
     ("solar_open", "rope_parameters.partial_rotary_factor"): HALF,
     ("deepseek_v32", "is_causal"): "as glm_moe_dsa",
+    ("smolvlm", "is_causal"): "no published model has it; only some of transformers' attention obeys it",
     ("glm_moe_dsa", "is_causal"): "no published model has it; what the indexer then chooses is not implemented",
     ("bloom", "apply_residual_connection_post_layernorm"): "no published model has it",
     ("nemotron_h", "mlp_hidden_act=mish"): "no published model has it",

@@ -19,6 +19,9 @@ from tests.components.test_logits import DECODERS
 from tests.families.remote_code import REMOTE
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
+from tests.forward.test_grid_images import SEEING
+from tests.forward.test_llama_vision import BY_META
+from tests.forward.test_tiles import TILED
 from tests.forward.test_vision import PICTURED
 from weightscope.families.common.causal_lm import Output
 from weightscope.families.common.refusals import not_computed, refuse, require
@@ -92,7 +95,7 @@ def _names(model_type: str) -> Iterator[str]:
 
 
 def _logits(model_type: str) -> Iterator[str]:
-    tiny = [t for t in [*DECODERS, *PICTURED] if _type_of(t) == model_type]
+    tiny = [t for t in [*DECODERS, *PICTURED, *SEEING, *TILED, *BY_META] if _type_of(t) == model_type]
     if tiny:
         yield f"{len(tiny)} tiny"
     yield from _remote(model_type)

@@ -141,3 +141,8 @@ from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
 from tests.families.tiny_vision import TINY_VISION  # noqa: E402
 
 TINY += TINY_DENSE + TINY_MIXTURES + TINY_HYBRIDS + TINY_VISION + TINY_LLAMA_VISION
+from tests.families.tiny_idefics import TINY_IDEFICS  # noqa: E402
+from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
+from tests.families.tiny_vision import TINY_VISION  # noqa: E402
+
+TINY += TINY_DENSE + TINY_MIXTURES + TINY_HYBRIDS + TINY_VISION + TINY_IDEFICS

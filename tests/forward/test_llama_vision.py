@@ -11,11 +11,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import weightscope
+from tests.families.tiny import TINY
 from tests.forward import seeing
 from weightscope.errors import UsageError
 
 EYE = ("vision_model", "multi_modal_projector")
 TEXT = [1, 2, 3, 40, 50]
+# How many vectors a tile becomes.
+EACH = {"llama4": 9, "llama4-unmerged-tied": 36}
+BY_META = [tiny for tiny in TINY if tiny.name in EACH]
 
 
 def tiles(count: int, side: int = 24) -> torch.Tensor:
@@ -30,7 +34,7 @@ def llama4_tokens(each: int) -> list[int]:
     return [3, *[95] * each, 60, *[95] * each, 61, 62, *[95] * each, 7, 9, *[95] * each, 11, 12]
 
 
-@pytest.mark.parametrize(("name", "each"), [("llama4", 9), ("llama4-unmerged-tied", 36)])
+@pytest.mark.parametrize(("name", "each"), EACH.items())
 def test_llama4(name: str, each: int, saved: Callable[[str], Path], tmp_path: Path) -> None:
     directory, tokens = seeing.lively(saved(name), tmp_path / "m"), llama4_tokens(each)
     theirs = seeing.theirs(directory, tokens, {"pixel_values": LLAMA4["pixel_values"]})

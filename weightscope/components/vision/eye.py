@@ -29,11 +29,13 @@ class Eye(Component, frozen=True, kw_only=True):
     """A vision tower and the bridge to the language model.
 
     `takes` are the names of the arrays that the model's image processor makes, the pixels first; `needs` those of
-    them that it cannot do without. `processor` is the processor's class.
+    them that it cannot do without, `beside` those that only say how images are written among the tokens. `processor` is
+    the processor's class.
     """
 
     takes: ClassVar[tuple[str, ...]] = (PIXELS,)
     needs: ClassVar[tuple[str, ...]] = (PIXELS,)
+    beside: ClassVar[tuple[str, ...]] = ()
     processor: ClassVar[str] = "CLIPImageProcessor"
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:

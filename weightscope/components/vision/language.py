@@ -52,6 +52,10 @@ class VisionLanguage(Runnable, frozen=True, kw_only=True):
         return self.eye.takes
 
     @property
+    def beside(self) -> tuple[str, ...]:
+        return self.eye.beside
+
+    @property
     def processor(self) -> str:
         return self.eye.processor
 

@@ -39,8 +39,8 @@ class PatchMatrix(PatchEmbedding, frozen=True, kw_only=True):
         """Vectors [images, positions, D] without the class vectors."""
         return x[:, :-1]
 
-    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
-        """Pixels [images, channels, image, image] to [images · positions, width], image after image."""
+    def placed(self, x: torch.Tensor, at: At, places: torch.Tensor | None) -> torch.Tensor:
+        """Pixels [images, channels, image, image] to [images · positions, width]; images have one size alone."""
         import torch
 
         weights, patch = at.weights(self), int(self.patch)
@@ -53,7 +53,7 @@ class PatchMatrix(PatchEmbedding, frozen=True, kw_only=True):
 class TurningEncoder(VisionEncoder, frozen=True, kw_only=True):
     """Patches turn by their column and row, which count from 1; the class vector does not turn."""
 
-    def places(self, images: int, device: torch.device) -> torch.Tensor | None:
+    def axes(self, images: int, device: torch.device) -> torch.Tensor | None:
         """Column and row of each vector of so many images, [2, images · positions]; 0 of a class vector."""
         import torch
 

@@ -31,6 +31,13 @@ def text_config(config: Config) -> Config:
     return replaced(text, **decided)
 
 
+def decided_text_config(config: Config) -> Config:
+    """The same where the whole alone decides on tying, whatever the part says."""
+    text = config.nested("text_config")
+    decided = {"architectures": config["architectures"], "tie_word_embeddings": bool(config["tie_word_embeddings"])}
+    return replaced(text, **decided)
+
+
 def replaced(config: Config, **values: Any) -> Config:
     """The same config with other values of some keys."""
     return Config({**config.data, **values}, source=config.source, prefix=config.prefix, read=config.read)

@@ -11,9 +11,9 @@ from weightscope.components.attention.softmax import Attention
 from weightscope.components.base import Group, Repeat
 from weightscope.components.decoder import CausalLM
 from weightscope.components.projection import Projection
+from weightscope.components.vision.canvases import CanvasEye
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.components.vision.shuffled import ShuffledMLP
-from weightscope.components.vision.tiles import TileEye
 from weightscope.components.vision.turning_encoder import PatchMatrix, TurningEncoder
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims, layer_norms, rotary
@@ -70,7 +70,7 @@ def llama4(config: Config, root: str) -> VisionLanguage | CausalLM:
         merge=merge,
     )
     return VisionLanguage(
-        eye=TileEye(tower=tower, bridge=bridge, each=(side // merge) ** 2, normed=True),
+        eye=CanvasEye(tower=tower, bridge=bridge, each=(side // merge) ** 2, normed=True),
         language=Group(name="language_model", parts=(model,)),
         image_token=int(config["image_token_index"]),
         written="<|image|>",

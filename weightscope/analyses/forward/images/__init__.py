@@ -18,9 +18,11 @@ PROCESSORS = {
     "CLIPFeatureExtractor": "clip",
     "CLIPImageProcessor": "clip",
     "Llama4ImageProcessor": "llama4",
+    "Idefics3ImageProcessor": "idefics3",
     "LlavaImageProcessor": "clip",
     "Qwen2VLImageProcessor": "qwen2_vl",
     "Qwen3VLImageProcessor": "qwen2_vl",
+    "SmolVLMImageProcessor": "idefics3",
 }
 
 
