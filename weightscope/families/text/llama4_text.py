@@ -2,15 +2,15 @@
 
 from weightscope.components.attention import NO_NORMS, Chunk, RotatedNorms, Scores, Temperature
 from weightscope.components.decoder import Block, CausalLM
-from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
+from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
 from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary, visible
 from weightscope.families.common.layer_types import FULL, layer_types, rotating
 from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, self_attention
 from weightscope.families.registry import family
+from weightscope.families.siblings.llama4_experts import STACKS, USUAL
 from weightscope.roles import Role
-from weightscope.storage.stacked import Stacked
 
 LLAMA4_TEXT = LLAMA | {
     "vocab_size": 202048, "hidden_size": 5120, "intermediate_size": 8192, "intermediate_size_mlp": 16384,
@@ -22,14 +22,6 @@ LLAMA4_TEXT = LLAMA | {
     "floor_scale": 8192, "attn_scale": 0.1,
 }  # fmt: skip
 CHUNKED = "chunked_attention"
-STACKED = (
-    Stacked("gate_up_proj", Role.GATE_PROJ, Role.UP_PROJ, transposed=True),
-    Stacked("down_proj", Role.DOWN_PROJ, transposed=True),
-)
-# What a root stands for: experts apart, as compressed-tensors quantizes them, or as MLX's converter stacks them.
-APART, SWITCHED = "model, experts apart", "model, experts stacked by MLX"
-BY_MLX = tuple(Stacked(f"{role}.weight", role) for role in (Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ))
-STACKS = {APART: None, SWITCHED: Stack(items=BY_MLX)}
 
 
 @family("llama4_text", roots=("model", "", *STACKS), defaults=LLAMA4_TEXT)
@@ -64,7 +56,7 @@ def llama4_text(config: Config, root: str) -> CausalLM:
         expert=gated_mlp(config, ""),
         routing=Routing(score="sigmoid", normalize=False, early=True),
         shared=gated_mlp(config, "shared_expert"),
-        stacked=STACKS.get(root, Stack(items=STACKED)),
+        stacked=STACKS.get(root, USUAL),
         router="router",
     )
     prefix = "model" if root in STACKS else root
