@@ -9,6 +9,7 @@ MODULES = {
     "arcee": "text.arcee",
     "baichuan": "text.baichuan",
     "bamba": "text.bamba",
+    "bert": "encoders.bert",
     "bitnet": "text.bitnet",
     "bloom": "text.bloom",
     "chatglm": "text.chatglm",
