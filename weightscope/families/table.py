@@ -66,6 +66,7 @@ MODULES = {
     "lfm2": "text.lfm2",
     "lfm2_moe": "text.lfm2_moe",
     "llama": "text.llama",
+    "llama4": "multimodal.llama4",
     "llama4_text": "text.llama4_text",
     "llava": "multimodal.llava",
     "longcat_flash": "text.longcat_flash",
