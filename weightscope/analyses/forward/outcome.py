@@ -49,12 +49,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     finite: bool
     stages: tuple[Stage, ...]
     top: tuple[tuple[Candidate, ...], ...]
-    predicts: Literal["next", "same"] | None = None
-    masks: tuple[int, ...] = ()
-    classes: tuple[tuple[ClassScore, ...], ...] = ()
-    prompts: tuple[str, ...] = ()
-    similarities: tuple[Similarity, ...] = ()
-    vectors: str | None = None
     max_abs_diff: float | None = None
     peak_bytes: int
     seconds: float
@@ -66,6 +60,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     loss: float | None
     perplexity: float | None
     predictions: int
+    predicts: Literal["next", "same"] | None = None
+    masks: tuple[int, ...] = ()
+    classes: tuple[tuple[ClassScore, ...], ...] = ()
+    prompts: tuple[str, ...] = ()
+    similarities: tuple[Similarity, ...] = ()
+    vectors: str | None = None
     golden_diff: float | None = None
     compared: tuple[Comparison, ...] = ()
     checked: tuple[str, ...]
