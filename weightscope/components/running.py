@@ -89,8 +89,8 @@ class Pass(msgspec.Struct, kw_only=True):
     `positions` are [T], or [axes, T] for multi-axis rotation. `inputs` are what an image processor makes, by its names;
     `segments` are the lengths of what a patch sees, by kind. `added` is what the output of some layers gets besides, as
     (places, vectors). Tokens of one number in `together` [T] see each other; -1 is none. `last` is the layer after
-    which the pass stops. `held` keeps weights in memory for further passes. `layer` is the one that is computed,
-    `shared` what earlier parts have left for later ones.
+    which the pass stops. `tokens` are the ids [T] that it is of. `held` keeps weights in memory for further passes.
+    `layer` is the one that is computed, `shared` what earlier parts have left for later ones.
     """
 
     reader: Reader
@@ -103,6 +103,7 @@ class Pass(msgspec.Struct, kw_only=True):
     together: torch.Tensor | None = None
     watch: Watch | None = None
     last: int | None = None
+    tokens: torch.Tensor | None = None
     held: dict[Any, Mapping[str, torch.Tensor]] | None = None
     rotations: dict[Rotation, tuple[torch.Tensor, torch.Tensor]] = {}
     layer: int = 0
@@ -154,7 +155,7 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
 
     def weights(self, component: Part) -> Mapping[str, torch.Tensor]:
         """The component's own matrices by role, (out, in), and biases by `role.bias`, in the compute type."""
-        held = None if self.run.held is None else self.run.held.get((self.prefix, type(component)))
+        held = None if self.run.held is None else self.run.held.get((self.prefix, component))
         if held is not None:
             return held
         sizes = component.sizes()
@@ -164,7 +165,7 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
             if not (isinstance(item, Buffer) and item.optional):
                 found |= in_type(item.read(self.prefix, sizes, self.run.reader), self.run.dtype)
         if self.run.held is not None:
-            self.run.held[self.prefix, type(component)] = found
+            self.run.held[self.prefix, component] = found
         return found
 
     def gather(self, component: Part, table: Plain, index: torch.Tensor) -> torch.Tensor:

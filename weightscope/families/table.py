@@ -22,6 +22,7 @@ MODULES = {
     "deepseek_v2": "text.deepseek_v2",
     "deepseek_v3": "text.deepseek_v3",
     "deepseek_v32": "text.deepseek_v32",
+    "deepseek_v4": "text.deepseek_v4",
     "dots1": "text.dots1",
     "ernie4_5": "text.ernie4_5",
     "ernie4_5_moe": "text.ernie4_5_moe",
