@@ -39,7 +39,7 @@ DEEPSEEK: dict[str, Any] = LLAMA | {
     "qk_nope_head_dim": 8,
     "v_head_dim": 5,
 }
-VISION = {
+VISION: dict[str, Any] = {
     "model_type": "clip_vision_model",
     "hidden_size": 20,
     "intermediate_size": 44,
@@ -136,7 +136,8 @@ TINY = [
 
 from tests.families.tiny_dense import TINY_DENSE  # noqa: E402 - they are made of what is defined above
 from tests.families.tiny_hybrids import TINY_HYBRIDS  # noqa: E402
+from tests.families.tiny_llavas import TINY_LLAVAS  # noqa: E402
 from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
 from tests.families.tiny_vision import TINY_VISION  # noqa: E402
 
-TINY += TINY_DENSE + TINY_MIXTURES + TINY_HYBRIDS + TINY_VISION
+TINY += TINY_DENSE + TINY_MIXTURES + TINY_HYBRIDS + TINY_VISION + TINY_LLAVAS

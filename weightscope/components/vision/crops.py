@@ -57,3 +57,12 @@ class CropEye(Eye, frozen=True, kw_only=True):
     def arranged(self, vectors: torch.Tensor, inputs: Inputs, at: At) -> torch.Tensor:
         """The vectors [crops, each, D] of all crops as the sequence [N, D] of all images."""
         return vectors.flatten(0, 1)
+
+
+class TwinEye(CropEye, frozen=True, kw_only=True):
+    """An eye beside a tower of its own for videos, which no pass uses."""
+
+    films: VisionEncoder
+
+    def children(self) -> Iterable[Component]:
+        return self.tower, self.films, self.bridge

@@ -1,0 +1,40 @@
+"""LLaVA-NeXT (LLaVA 1.6): images of any resolution in tiles, a newline vector after each row of them.
+
+Source: `LlavaNextConfig` of transformers.
+"""
+
+from __future__ import annotations
+
+from weightscope.components.vision.language import VisionLanguage
+from weightscope.components.vision.tiles import TileEye
+from weightscope.config import Config, Nullable
+from weightscope.families.registry import family
+from weightscope.families.siblings.llava import CHOSEN, IMAGE_TOKEN, PARTS, SPELLINGS, parts_of, projector
+from weightscope.families.siblings.llava_tiles import newline, resolutions, unusable
+
+PINPOINTS = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]]
+LLAVA_NEXT = CHOSEN | {"image_grid_pinpoints": Nullable(list, PINPOINTS, fills=True)}
+
+
+@family("llava_next", roots=tuple(SPELLINGS), defaults=LLAVA_NEXT, attribute_map=IMAGE_TOKEN, needs=PARTS)
+def llava_next(config: Config, root: str) -> VisionLanguage:
+    """The resolution of `image_grid_pinpoints` that suits an image is cut into tiles as large as the tower's images."""
+    spelling, sizes = SPELLINGS[root], resolutions(config)
+    read = parts_of(config, spelling)
+    bridge = projector(
+        config, read, f"{spelling.others}multi_modal_projector", bias=config["multimodal_projector_bias"]
+    )
+    return VisionLanguage(
+        eye=TileEye(
+            tower=read.tower,
+            bridge=bridge,
+            each=read.each,
+            layers=read.layers,
+            whole=read.whole,
+            newline=newline(read, f"{spelling.others}image_newline"),
+            resolutions=sizes,
+        ),
+        language=read.language,
+        image_token=int(config["image_token_index"]),
+        refused=unusable(read, sizes),
+    )
