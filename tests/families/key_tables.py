@@ -52,8 +52,6 @@ REFUSED: dict[tuple[str, str], str] = {
     ("nemotron_h", "attention_bias"): "NVIDIA's code has more tensors with it; transformers ignores it",
     ("nemotron_h", "moe_latent_size=0"): "no model has a width of 0",
     ("kimi_linear", "moe_layer_freq"): "Moonshot's code has other layers with it; transformers ignores it",
-    ("llava", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
-    ("llava", "vision_feature_layer"): "no published LLaVA puts several layers side by side",
     ("*", "vision_config.num_heads"): UNEVEN,
     ("*", "vision_config.num_attention_heads"): UNEVEN,
     ("*", "vision_config.embed_dim"): UNEVEN,
@@ -81,8 +79,6 @@ NEEDED = "lacks '"
 DELIBERATE: dict[tuple[str, str], str] = {
     ("mpt", "attn_config.alibi_bias_max"): "llm-foundry obeys it; transformers does not pass it on",
     ("mpt", "max_seq_len"): "of a single position transformers repeats its biases; longer ones do not run",
-    ("llava", "image_token_index"): "the tokens that are tried hold it, and no image comes with them",
-    ("llava", "image_token_id"): "the tokens that are tried hold it, and no image comes with them",
     ("phimoe", "rope_parameters"): "Microsoft's code takes the long factors beyond the first context",
     ("phimoe", "original_max_position_embeddings"): "Microsoft's code takes the long factors beyond the first context",
     ("dbrx", "attn_config.rope_theta"): "Databricks' code reads it; transformers reads rope_parameters alone",
@@ -106,6 +102,17 @@ DELIBERATE |= {
         "partial_rotary_factor", "rope_theta", "swa_rope_theta",
     )
 }  # fmt: skip
+LLAVAS = ("llava", "llava_next", "llava_onevision", "video_llava", "vipllava")
+REFUSED |= {
+    (llava, "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there"
+    for llava in LLAVAS
+}  # fmt: skip
+PLACES = ("image_token_index", "image_token_id", "video_token_index", "video_token_id")
+DELIBERATE |= {
+    (llava, key): "the tokens that are tried hold it, and no image or video comes with them"
+    for llava in LLAVAS
+    for key in PLACES
+}
 
 
 def expected(model_type: str, change: Change, outcome: Outcome) -> bool:

@@ -8,7 +8,7 @@ from tests.families.tiny import LLAMA, VISION, Tiny
 
 WHOLE = "ForConditionalGeneration"
 IDS = {"image_token_index": 99}
-FILMS = IDS | {"video_token_index": 98}
+FILMS = IDS | {"video_token_index": 100}
 DEEP = VISION | {"num_hidden_layers": 3}
 TEXT = LLAMA | {"model_type": "llama"}
 PARTS: dict[str, Any] = {"text_config": TEXT, "vision_config": DEEP}
