@@ -8,6 +8,7 @@ from tests.families.keys import Change
 ZERO = "no model has so few; transformers builds tensors without elements, or fails when it runs"
 UNEVEN = "a width that the heads do not share evenly cannot be rotated: transformers builds it and fails when it runs"
 HALF = "transformers fails, unless a single angle is left, which it then uses for all pairs"
+PARTS = "transformers builds queries of another size than their parts, and fails when it runs"
 # (model type or *, key): why we refuse it by name, whatever its value is; after = the one value.
 REFUSED: dict[tuple[str, str], str] = {
     ("*", "hidden_act=mish"): "no published model has it",
@@ -41,6 +42,10 @@ REFUSED: dict[tuple[str, str], str] = {
     ("mimo_v2_flash", "rope_scaling"): "Xiaomi's code reads it, transformers' class does not",
     ("mimo_v2_flash", "n_shared_experts"): "Xiaomi's code has more tensors with it; transformers ignores it",
     ("mimo_v2_flash", "scoring_func"): "Xiaomi's code computes otherwise with it; transformers ignores it",
+    ("longcat_flash", "qk_head_dim"): PARTS,
+    ("longcat_flash", "qk_nope_head_dim"): PARTS,
+    ("longcat_flash", "qk_rope_head_dim"): PARTS,
+    ("longcat_flash", "head_dim"): "the class takes it for the size that turns: of another it has too few angles",
     ("afmoe", "n_group"): "Arcee's code routes by groups with it; transformers ignores it",
     ("solar_open", "partial_rotary_factor"): HALF,
     ("solar_open", "rope_parameters.partial_rotary_factor"): HALF,
@@ -79,6 +84,7 @@ NEEDED = "lacks '"
 DELIBERATE: dict[tuple[str, str], str] = {
     ("mpt", "attn_config.alibi_bias_max"): "llm-foundry obeys it; transformers does not pass it on",
     ("mpt", "max_seq_len"): "of a single position transformers repeats its biases; longer ones do not run",
+    ("longcat_flash", "zero_expert_num"): "transformers has matrices for them that nobody uses or publishes",
     ("phimoe", "rope_parameters"): "Microsoft's code takes the long factors beyond the first context",
     ("phimoe", "original_max_position_embeddings"): "Microsoft's code takes the long factors beyond the first context",
     ("dbrx", "attn_config.rope_theta"): "Databricks' code reads it; transformers reads rope_parameters alone",
@@ -107,6 +113,15 @@ REFUSED |= {
     (llava, "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there"
     for llava in LLAVAS
 }  # fmt: skip
+REFUSED |= {
+    ("llava_next", "image_grid_pinpoints"): "without any resolution no image can be cut",
+    ("llava_onevision", "image_grid_pinpoints"): "without any resolution no image can be cut",
+    ("vipllava", "vision_feature_layer"): "as vision_config.num_hidden_layers",
+}
+DELIBERATE |= {
+    (llava, "is_causal"): "transformers hands it on to the language model, which then sees all; no model has it"
+    for llava in ("llava_next", "llava_onevision", "video_llava")
+}
 PLACES = ("image_token_index", "image_token_id", "video_token_index", "video_token_id")
 DELIBERATE |= {
     (llava, key): "the tokens that are tried hold it, and no image or video comes with them"

@@ -19,7 +19,8 @@ class CropEye(Eye, frozen=True, kw_only=True):
     """A crop becomes `each` vectors.
 
     The bridge gets what leaves the tower's `layers` (0 is what enters the first, -1 what leaves the last), side by
-    side; the last norm acts on it where `normed`; `whole` keeps the class vector of each crop.
+    side; the last norm acts on it where `normed`; `whole` keeps the class vector of each crop. The first `skipped`
+    patches of each crop are left out.
     """
 
     tower: VisionEncoder
@@ -28,6 +29,7 @@ class CropEye(Eye, frozen=True, kw_only=True):
     layers: tuple[int, ...] = (-1,)
     whole: bool = False
     normed: bool = False
+    skipped: int = 0
 
     def children(self) -> Iterable[Component]:
         return self.tower, self.bridge
@@ -49,8 +51,9 @@ class CropEye(Eye, frozen=True, kw_only=True):
         crops = self.crops(inputs)
         found = self.tower.features(crops, at.below(self.tower), self.layers, normed=self.normed)
         features = torch.cat(found, dim=-1)
-        if self.tower.patches.class_token and not self.whole:
-            features = features.unflatten(0, (len(crops), -1))[:, 1:].flatten(0, 1)  # type: ignore[no-untyped-call]
+        first = self.skipped + (self.tower.patches.class_token and not self.whole)
+        if first:
+            features = features.unflatten(0, (len(crops), -1))[:, first:].flatten(0, 1)  # type: ignore[no-untyped-call]
         vectors = at.call(self.bridge, features)
         return Seen(self.arranged(vectors.unflatten(0, (len(crops), -1)), inputs, at))  # type: ignore[no-untyped-call]
 

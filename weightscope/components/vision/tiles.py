@@ -10,7 +10,7 @@ from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
 from weightscope.components.vision.crops import CropEye
 from weightscope.components.vision.resolutions import Resolution, best_resolution, shrunk, unpadded
-from weightscope.errors import UsageError
+from weightscope.errors import NotImplementedByWeightscope, UsageError
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -60,6 +60,7 @@ class TileEye(CropEye, frozen=True, kw_only=True):
 
     `resolutions` are those of which the best is cut into tiles. What they are padded with is left out again, and
     `newline` ends each row. Of more than `most` tiles' vectors the grid is shrunk bilinearly (LLaVA-OneVision).
+    `refused` says why no image can be cut.
     """
 
     takes: ClassVar[tuple[str, ...]] = (PIXELS, SIZES)
@@ -69,6 +70,7 @@ class TileEye(CropEye, frozen=True, kw_only=True):
     newline: Newline
     resolutions: tuple[Resolution, ...]
     most: int | None = None
+    refused: str = ""
 
     def children(self) -> Iterable[Component]:
         return *super().children(), self.newline
@@ -83,7 +85,10 @@ class TileEye(CropEye, frozen=True, kw_only=True):
 
         Raises:
             UsageError: the sizes are no sizes of images.
+            NotImplementedByWeightscope: no image can be cut.
         """
+        if self.refused:
+            raise NotImplementedByWeightscope(f"images are not implemented: {self.refused}")
         sizes = inputs[SIZES]
         if sizes.ndim != 2 or sizes.shape[1] != 2 or not len(sizes):
             raise UsageError(f"{SIZES} has shape {list(sizes.shape)}, not [images, 2]")

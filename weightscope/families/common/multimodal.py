@@ -29,3 +29,10 @@ def text_config(config: Config) -> Config:
     tied = bool(config["tie_word_embeddings"]) or text.data.get("tie_word_embeddings")
     decided = {"architectures": config["architectures"]} | ({} if tied is None else {"tie_word_embeddings": tied})
     return Config({**text.data, **decided}, source=text.source, prefix=text.prefix, read=text.read)
+
+
+def decided_text_config(config: Config) -> Config:
+    """The same where the whole alone decides on tying, whatever the part says."""
+    text = config.nested("text_config")
+    decided = {"architectures": config["architectures"], "tie_word_embeddings": bool(config["tie_word_embeddings"])}
+    return Config({**text.data, **decided}, source=text.source, prefix=text.prefix, read=text.read)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from weightscope.components.vision.crops import CropEye
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.config import Config
+from weightscope.families.common.multimodal import text_config
 from weightscope.families.registry import family
 from weightscope.families.siblings.llava import CHOSEN, IMAGE_TOKEN, PARTS, SPELLINGS, parts_of, projector
 
@@ -16,12 +17,16 @@ from weightscope.families.siblings.llava import CHOSEN, IMAGE_TOKEN, PARTS, SPEL
 def llava(config: Config, root: str) -> VisionLanguage:
     """Features of `vision_feature_layer`, one layer or several, replace the image tokens' embeddings."""
     spelling = SPELLINGS[root]
-    read = parts_of(config, spelling)
-    bridge = projector(
-        config, read, f"{spelling.others}multi_modal_projector", bias=config["multimodal_projector_bias"]
-    )
+    read = parts_of(config, spelling, text_config(config))
     return VisionLanguage(
-        eye=CropEye(tower=read.tower, bridge=bridge, each=read.each, layers=read.layers, whole=read.whole),
+        eye=CropEye(
+            tower=read.tower,
+            bridge=projector(config, read, spelling),
+            each=read.each,
+            layers=read.layers,
+            whole=read.whole,
+            skipped=read.skipped,
+        ),
         language=read.language,
         image_token=int(config["image_token_index"]),
     )

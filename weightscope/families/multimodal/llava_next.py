@@ -8,6 +8,7 @@ from __future__ import annotations
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.components.vision.tiles import TileEye
 from weightscope.config import Config, Nullable
+from weightscope.families.common.multimodal import decided_text_config
 from weightscope.families.registry import family
 from weightscope.families.siblings.llava import CHOSEN, IMAGE_TOKEN, PARTS, SPELLINGS, parts_of, projector
 from weightscope.families.siblings.llava_tiles import newline, resolutions, unusable
@@ -20,21 +21,19 @@ LLAVA_NEXT = CHOSEN | {"image_grid_pinpoints": Nullable(list, PINPOINTS, fills=T
 def llava_next(config: Config, root: str) -> VisionLanguage:
     """The resolution of `image_grid_pinpoints` that suits an image is cut into tiles as large as the tower's images."""
     spelling, sizes = SPELLINGS[root], resolutions(config)
-    read = parts_of(config, spelling)
-    bridge = projector(
-        config, read, f"{spelling.others}multi_modal_projector", bias=config["multimodal_projector_bias"]
-    )
+    read = parts_of(config, spelling, decided_text_config(config))
     return VisionLanguage(
         eye=TileEye(
             tower=read.tower,
-            bridge=bridge,
+            bridge=projector(config, read, spelling),
             each=read.each,
             layers=read.layers,
             whole=read.whole,
+            skipped=read.skipped,
             newline=newline(read, f"{spelling.others}image_newline"),
             resolutions=sizes,
+            refused=unusable(read, sizes),
         ),
         language=read.language,
         image_token=int(config["image_token_index"]),
-        refused=unusable(read, sizes),
     )

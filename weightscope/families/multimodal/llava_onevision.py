@@ -11,6 +11,7 @@ from itertools import product
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.components.vision.tiles import FewTilesEye
 from weightscope.config import Config, Nullable
+from weightscope.families.common.multimodal import text_config
 from weightscope.families.registry import family
 from weightscope.families.siblings.llava import CHOSEN, PARTS, SPELLINGS, VIDEO_TOKEN, parts_of, projector
 from weightscope.families.siblings.llava_tiles import newline, resolutions, unusable
@@ -27,25 +28,23 @@ ONEVISION = CHOSEN | {
 def llava_onevision(config: Config, root: str) -> VisionLanguage:
     """`vision_aspect_ratio` says to how many tiles' vectors an image is shrunk."""
     spelling, sizes = SPELLINGS[root], resolutions(config)
-    read = parts_of(config, spelling, eye="siglip_vision_model", text="qwen2")
-    bridge = projector(
-        config, read, f"{spelling.others}multi_modal_projector", bias=config["multimodal_projector_bias"]
-    )
+    read = parts_of(config, spelling, text_config(config), types=("siglip_vision_model", "qwen2"))
     most = re.fullmatch(r"anyres_max_([1-9]\d{0,5})", config["vision_aspect_ratio"])
     unknown = "" if most else f"the vision_aspect_ratio {config['vision_aspect_ratio']!r:.60}"
     return VisionLanguage(
         eye=FewTilesEye(
             tower=read.tower,
-            bridge=bridge,
+            bridge=projector(config, read, spelling),
             each=read.each,
             layers=read.layers,
             whole=read.whole,
+            skipped=read.skipped,
             newline=newline(read, f"{spelling.others}image_newline"),
             resolutions=sizes,
             most=int(most[1]) if most else None,
+            refused=unknown or unusable(read, sizes),
         ),
         language=read.language,
         image_token=int(config["image_token_index"]),
         other_tokens=((int(config["video_token_index"]), "a video"),),
-        refused=unknown or unusable(read, sizes),
     )

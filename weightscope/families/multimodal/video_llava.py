@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from weightscope.components.vision.crops import TwinEye
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.config import Config
+from weightscope.families.common.multimodal import decided_text_config
 from weightscope.families.registry import family
 from weightscope.families.siblings.llava import CHOSEN, PARTS, SPELLINGS, VIDEO_TOKEN, parts_of, projector
 
@@ -24,18 +25,16 @@ from weightscope.families.siblings.llava import CHOSEN, PARTS, SPELLINGS, VIDEO_
 def video_llava(config: Config, root: str) -> VisionLanguage:
     """Both towers have the sizes of `vision_config`."""
     spelling = SPELLINGS[root]
-    read = parts_of(config, spelling, tower="image_tower")
-    bridge = projector(
-        config, read, f"{spelling.others}multi_modal_projector", bias=config["multimodal_projector_bias"]
-    )
+    read = parts_of(config, spelling, decided_text_config(config), tower="image_tower")
     return VisionLanguage(
         eye=TwinEye(
             tower=read.tower,
             films=replace(read.tower, name=spelling.tower("video_tower")),
-            bridge=bridge,
+            bridge=projector(config, read, spelling),
             each=read.each,
             layers=read.layers,
             whole=read.whole,
+            skipped=read.skipped,
         ),
         language=read.language,
         image_token=int(config["image_token_index"]),

@@ -13,7 +13,7 @@ from weightscope.components.projection import Projection
 from weightscope.components.vision.encoder import VisionEncoder
 from weightscope.components.vision.projector import Projector
 from weightscope.config import Config, Nullable
-from weightscope.families.common.multimodal import feature_layers, text_config
+from weightscope.families.common.multimodal import feature_layers
 from weightscope.families.registry import component_of
 
 WHOLE: dict[str, Any] = {
@@ -24,6 +24,8 @@ CHOSEN: dict[str, Any] = WHOLE | {"multimodal_projector_bias": True, "vision_fea
 IMAGE_TOKEN = {"image_token_id": "image_token_index"}
 VIDEO_TOKEN = IMAGE_TOKEN | {"video_token_id": "video_token_index"}
 PARTS = ("text_config", "vision_config")
+# The types of the tower and of the language model where a config does not name them.
+USUAL = ("clip_vision_model", "llama")
 
 
 class Spelling(msgspec.Struct, frozen=True):
@@ -49,30 +51,37 @@ SPELLINGS = {
 
 
 class Read(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts of a model, and which features its projector gets: those of `layers`, with the class vector or not."""
+    """The parts of a model, and which features its projector gets: those of `layers`, less the first of a crop's or
+    not.
+    """
 
     tower: VisionEncoder
     model: CausalLM
     language: Group
     layers: tuple[int, ...]
-    whole: bool = False
+    whole: bool
+
+    @property
+    def skipped(self) -> int:
+        """How many vectors of a crop are left out that are no class vector: transformers leaves out the first."""
+        return 0 if self.whole or self.tower.patches.class_token else 1
 
     @property
     def each(self) -> int:
         """Vectors of one crop."""
-        patches = self.tower.patches
-        return int(patches.positions) - (patches.class_token and not self.whole)
+        return int(self.tower.patches.positions) - (not self.whole)
 
 
-def parts_of(config: Config, spelling: Spelling, *, tower: str = "vision_tower", eye: str = "clip_vision_model",
-             text: str = "llama", whole: bool | None = None) -> Read:  # fmt: skip
-    """The tower and the language model under a spelling; `eye` and `text` are their types where none is named.
+def parts_of(
+    config: Config, spelling: Spelling, text: Config, *, tower: str = "vision_tower", types: tuple[str, str] = USUAL
+) -> Read:
+    """The tower and the language model under a spelling; `types` are theirs where the config does not name them.
 
     Raises:
         UndeclaredError: one of them is of a kind that has no such model.
     """
-    encoder = component_of(config.nested("vision_config"), spelling.tower(tower), eye)
-    model = component_of(text_config(config), spelling.decoder, text)
+    encoder = component_of(config.nested("vision_config"), spelling.tower(tower), types[0])
+    model = component_of(text, spelling.decoder, types[1])
     if not isinstance(encoder, VisionEncoder) or not isinstance(model, CausalLM):
         raise config.undeclared(f"{config.model_type} with this vision_config or text_config is not declared")
     return Read(
@@ -80,15 +89,16 @@ def parts_of(config: Config, spelling: Spelling, *, tower: str = "vision_tower",
         model=model,
         language=Group(name=spelling.language, parts=(model,)),
         layers=feature_layers(config, encoder.depth),
-        whole=_whole(config) if whole is None else whole,
+        whole=_whole(config),
     )
 
 
-def projector(config: Config, read: Read, name: str, *, bias: bool, norm: Norm | None = None) -> Projector:
+def projector(config: Config, read: Read, spelling: Spelling, *, norm: Norm | None = None) -> Projector:
     """Two matrices on the features of all layers side by side."""
     inputs, outputs = read.tower.patches.width * len(read.layers), read.model.decoder.embedding.width
+    bias = config["multimodal_projector_bias"] if config.declares("multimodal_projector_bias") else True
     return Projector(
-        name=name,
+        name=f"{spelling.others}multi_modal_projector",
         norm=norm,
         parts=(
             Projection(name="linear_1", inputs=inputs, outputs=outputs, bias=bias),
@@ -99,6 +109,9 @@ def projector(config: Config, read: Read, name: str, *, bias: bool, norm: Norm |
 
 
 def _whole(config: Config) -> bool:
+    """Whether the first vector of a crop, which is CLIP's class vector, is kept: never where no key says it."""
+    if not config.declares("vision_feature_select_strategy"):
+        return False
     strategy = config["vision_feature_select_strategy"]
     if strategy not in ("default", "full"):
         raise config.undeclared(f"the vision_feature_select_strategy {strategy!r} is not declared")

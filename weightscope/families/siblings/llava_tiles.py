@@ -40,6 +40,6 @@ def unusable(read: Read, sizes: tuple[Resolution, ...]) -> str:
     if not patches.class_token and not read.whole:
         return "vision_feature_select_strategy 'default' drops the first patch, and an image's grid needs it"
     side = int(patches.image)
-    if any(length % side for size in sizes for length in size):
+    if not side or any(length % side for size in sizes for length in size):
         return f"image_grid_pinpoints are no multiples of the vision encoder's image_size {side:,}"
     return ""

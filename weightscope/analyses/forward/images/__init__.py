@@ -18,8 +18,11 @@ PROCESSORS = {
     "CLIPFeatureExtractor": "clip",
     "CLIPImageProcessor": "clip",
     "LlavaImageProcessor": "clip",
+    "LlavaNextImageProcessor": "llava_next",
+    "LlavaOnevisionImageProcessor": "llava_onevision",
     "Qwen2VLImageProcessor": "qwen2_vl",
     "Qwen3VLImageProcessor": "qwen2_vl",
+    "VideoLlavaImageProcessor": "clip",
 }
 
 
