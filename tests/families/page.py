@@ -19,6 +19,9 @@ from tests.components.test_logits import DECODERS
 from tests.families.remote_code import REMOTE
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
+from tests.forward import test_gemma_eyes
+from tests.forward.test_grid_images import SEEING
+from tests.forward.test_tiles import TILED
 from tests.forward.test_vision import PICTURED
 from weightscope.families.common.causal_lm import Output
 from weightscope.families.common.refusals import not_computed, refuse, require
@@ -27,6 +30,14 @@ from weightscope.families.registry import Family, all_families, component_of
 PAGE = Path(__file__).parents[2] / "docs" / "families.md"
 # What every family refuses, said once above the table.
 SHARED = (Output.of, component_of)
+# The tiny models whose logits are those of transformers.
+COMPUTED = [
+    *DECODERS,
+    *PICTURED,
+    *SEEING,
+    *TILED,
+    *test_gemma_eyes.COMPUTED,
+]
 HEAD = """\
 # Families
 
@@ -92,7 +103,7 @@ def _names(model_type: str) -> Iterator[str]:
 
 
 def _logits(model_type: str) -> Iterator[str]:
-    tiny = [t for t in [*DECODERS, *PICTURED] if _type_of(t) == model_type]
+    tiny = [t for t in COMPUTED if _type_of(t) == model_type]
     if tiny:
         yield f"{len(tiny)} tiny"
     yield from _remote(model_type)

@@ -1,181 +1,99 @@
-"""An eye for images of any size as tiles: the whole image as one crop, then crops of a larger one (LLaVA-NeXT)."""
+"""Images and tiles padded to one size, with a mask of their pixels: positions by fractions of each side (NaViT).
+
+Source: `Idefics2Model` and `Idefics3Model` of transformers; arXiv 2307.06304. Legend: n tiles, h and w patches.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING
 
-from weightscope.components.base import Component
+import msgspec
+
 from weightscope.components.runnable import PIXELS, Inputs
-from weightscope.components.running import At
-from weightscope.components.vision.crops import CropEye
-from weightscope.components.vision.resolutions import Resolution, best_resolution, shrunk, unpadded
-from weightscope.errors import NotImplementedByWeightscope, UsageError
-from weightscope.roles import Role, Section
-from weightscope.sizes import Size
-from weightscope.storage.base import Sizes, StorageItem
-from weightscope.storage.plain import Plain
+from weightscope.components.vision.encoder import PatchEmbedding
+from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
 
-SIZES = "image_sizes"
-BATCHES = "batch_num_images"
-MOST_SIDE = 1 << 20
+MASK = "pixel_attention_mask"
+# Of one tile: more than any processor makes.
+MOST_PATCHES = 1 << 16
 
 
-class Newline(Component, frozen=True, kw_only=True):
-    """A vector that ends each row of an image's vectors."""
+class Tiles(msgspec.Struct, frozen=True):
+    """`pixels` [n, channels, height, width], and which patches [n, h, w] an image covers."""
 
-    name: str
-    width: Size
-    section: Section | None = Section.PROJECTOR
-
-    @property
-    def stored(self) -> Iterable[StorageItem]:
-        return (Plain("", Role.IMAGE_NEWLINE, leaf=""),)
-
-    def sizes(self) -> Sizes:
-        return {Role.IMAGE_NEWLINE: (self.width,)}
-
-    def equation(self, x: str = "x") -> str:
-        return f"[each row of {x} | image_newline]"
-
-    def terms(self) -> Mapping[Role, str]:
-        return {Role.IMAGE_NEWLINE: "the vector after each row of an image's vectors"}
-
-
-class Tiling(NamedTuple):
-    """Of one image: rows and columns of its tiles, rows and columns of padding at each end of their patches' grid, and
-    the size that the rest is shrunk to. An image that is not cut has no tiles, and one row without columns.
-    """
-
-    tiles: tuple[int, int] = (0, 0)
-    padding: tuple[int, int] = (0, 0)
-    size: tuple[int, int] = (1, 0)
-
-
-class TileEye(CropEye, frozen=True, kw_only=True):
-    """An image becomes the vectors of the whole as one crop, then those of its tiles row by row.
-
-    `resolutions` are those of which the best is cut into tiles. What they are padded with is left out again, and
-    `newline` ends each row. Of more than `most` tiles' vectors the grid is shrunk bilinearly (LLaVA-OneVision).
-    `refused` says why no image can be cut.
-    """
-
-    takes: ClassVar[tuple[str, ...]] = (PIXELS, SIZES)
-    needs: ClassVar[tuple[str, ...]] = (PIXELS, SIZES)
-    processor: ClassVar[str] = "LlavaNextImageProcessor"
-
-    newline: Newline
-    resolutions: tuple[Resolution, ...]
-    most: int | None = None
-    refused: str = ""
-
-    def children(self) -> Iterable[Component]:
-        return *super().children(), self.newline
-
-    def counts(self, inputs: Inputs) -> tuple[int, ...]:
-        found = self.tilings(inputs)
-        self._pixels(inputs, found)
-        return tuple(self.each + rows * (columns + 1) for _, _, (rows, columns) in found)
-
-    def tilings(self, inputs: Inputs) -> list[Tiling]:
-        """How each image is cut.
-
-        Raises:
-            UsageError: the sizes are no sizes of images.
-            NotImplementedByWeightscope: no image can be cut.
-        """
-        if self.refused:
-            raise NotImplementedByWeightscope(f"images are not implemented: {self.refused}")
-        sizes = inputs[SIZES]
-        if sizes.ndim != 2 or sizes.shape[1] != 2 or not len(sizes):
-            raise UsageError(f"{SIZES} has shape {list(sizes.shape)}, not [images, 2]")
-        pairs = [(int(height), int(width)) for height, width in sizes.tolist()]
-        for pair in pairs:
-            if min(pair) < 1 or max(pair) > MOST_SIDE:
-                raise UsageError(f"{SIZES} has {list(pair)}: a side has 1 to {MOST_SIDE:,} pixels")
-        cut = self.cut(inputs, len(pairs))
-        return [self._tiling(*pair) if tiled else Tiling() for pair, tiled in zip(pairs, cut, strict=True)]
-
-    def cut(self, inputs: Inputs, count: int) -> Sequence[bool]:
-        """Of each image whether it is cut into tiles."""
-        return [True] * count
-
-    def crops(self, inputs: Inputs) -> torch.Tensor:
-        return self._pixels(inputs, self.tilings(inputs))
-
-    def arranged(self, vectors: torch.Tensor, inputs: Inputs, at: At) -> torch.Tensor:
-        import torch
-
-        newline = at.below(self.newline).weights(self.newline)[Role.IMAGE_NEWLINE]
-        tilings, parts = self.tilings(inputs), []
-        for tiling, found in zip(tilings, torch.split(vectors, [_crops(tiling) for tiling in tilings]), strict=True):
-            parts.append(found[0])
-            rows = self._grid(found[1:], tiling) if any(tiling.tiles) else found.new_empty(1, 0, found.shape[-1])
-            parts.append(torch.cat((rows, newline.expand(len(rows), 1, -1)), dim=1).flatten(0, 1))
-        return torch.cat(parts)
+    pixels: torch.Tensor
+    covered: torch.Tensor
 
     @property
-    def side(self) -> int:
-        """Patches along a side of a crop."""
-        patches = self.tower.patches
-        return int(patches.image // patches.patch)
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches, the same for all."""
+        return int(self.covered.shape[1]), int(self.covered.shape[2])
 
-    def _tiling(self, height: int, width: int) -> Tiling:
-        side = int(self.tower.patches.image)
-        tall, wide = best_resolution(height, width, self.resolutions)
-        tiles = tall // side, wide // side
-        rows, columns = tiles[0] * self.side, tiles[1] * self.side
-        above, before = unpadded(height, width, rows, columns)
-        size = rows - 2 * above, columns - 2 * before
-        return Tiling(tiles, (above, before), size if self.most is None else shrunk(*size, self.side, self.most))
+    @property
+    def unseen(self) -> torch.Tensor | None:
+        """True [n · h · w] where a patch is padding; None where there is none."""
+        return None if bool(self.covered.all()) else ~self.covered.flatten()
 
-    def _grid(self, tiles: torch.Tensor, tiling: Tiling) -> torch.Tensor:
-        """The vectors [rows, columns, D] of tiles [crops, each, D], less the padding."""
+    def places(self, side: int) -> torch.Tensor:
+        """The position [n, h · w] of each patch in a table of `side` × `side`, by how far along each side it lies."""
         import torch
 
-        (down, across), (above, before) = tiling.tiles, tiling.padding
-        squares = tiles.reshape(down, across, self.side, self.side, -1)
-        grid = squares.transpose(1, 2).flatten(2, 3).flatten(0, 1)
-        grid = grid[above : len(grid) - above, before : grid.shape[1] - before]
-        if tuple(grid.shape[:2]) == tiling.size:
-            return grid
-        shrunk = torch.nn.functional.interpolate(grid.permute(2, 0, 1)[None], tiling.size, mode="bilinear")
-        return shrunk[0].permute(1, 2, 0)
-
-    def _pixels(self, inputs: Inputs, tilings: Sequence[Tiling]) -> torch.Tensor:
-        """The pixels [crops, C, S, S] of all images; those of [images, crops, C, S, S] are padded with empty crops."""
-        import torch
-
-        pixels, counts = inputs[PIXELS], [_crops(tiling) for tiling in tilings]
-        said = f"{PIXELS} has shape {list(pixels.shape)}, and {SIZES} tells {counts} crops"
-        if pixels.ndim == 5:
-            if len(pixels) != len(counts) or pixels.shape[1] < max(counts):
-                raise UsageError(said)
-            pixels = torch.cat([image[:count] for image, count in zip(pixels, counts, strict=True)])
-        found = self.tower.pixels({PIXELS: pixels})
-        if len(found) != sum(counts):
-            raise UsageError(said)
-        return found
+        covered = self.covered
+        edges = torch.arange(1 / side, 1.0, 1 / side)
+        rows, columns = (
+            _buckets(covered.shape[axis], count, edges)
+            for axis, count in ((1, covered[:, :, 0].sum(1)), (2, covered[:, 0, :].sum(1)))
+        )
+        places = rows[:, :, None] * side + columns[:, None, :]
+        return places.masked_fill(~covered.cpu(), 0).flatten(1).to(covered.device)
 
 
-class FewTilesEye(TileEye, frozen=True, kw_only=True):
-    """Only an image that is alone in its sequence is cut into tiles (LLaVA-OneVision)."""
+def tiles(inputs: Inputs, patches: PatchEmbedding, *, partly: bool) -> Tiles:
+    """The tiles among the inputs, less those that are all zeros, which only fill a batch.
 
-    takes: ClassVar[tuple[str, ...]] = (PIXELS, SIZES, BATCHES)
-    processor: ClassVar[str] = "LlavaOnevisionImageProcessor"
+    A patch counts as covered where the image covers all its pixels, or `partly` at least one.
 
-    def cut(self, inputs: Inputs, count: int) -> Sequence[bool]:
-        """By how many images each sample has; all are cut where nothing says it, as transformers does."""
-        if BATCHES not in inputs:
-            return super().cut(inputs, count)
-        batches = inputs[BATCHES]
-        if batches.ndim != 1 or int(batches.sum()) != count or int(batches.min()) < 0:
-            raise UsageError(f"{BATCHES} is {batches.tolist()!r:.60}, and {SIZES} has {count:,} images")
-        return [size == 1 for size in batches.tolist() for _ in range(size)]
+    Raises:
+        UsageError: an input has another shape, or an image covers no patch.
+    """
+    import torch
+
+    if patches.image < patches.patch:
+        raise UsageError(f"the encoder takes no image: {patches.image.text} is less than {patches.patch.text}")
+    pixels, mask = inputs[PIXELS], inputs.get(MASK)
+    shape, side, channels = list(pixels.shape), int(patches.patch), int(patches.channels)
+    flat = pixels.flatten(0, 1) if pixels.ndim == 5 else pixels
+    if flat.ndim != 4 or flat.shape[1] != channels or not len(flat) or min(flat.shape[2:]) < side:
+        raise UsageError(
+            f"{PIXELS} has shape {shape}, not [1, tiles, {channels}, height, width] with sides of {side:,} or more"
+        )
+    if flat.shape[2] * flat.shape[3] > MOST_PATCHES * side * side:
+        raise UsageError(f"{PIXELS} has shape {shape}: a tile has at most {MOST_PATCHES:,} patches")
+    wanted = [*shape[:-3], *shape[-2:]]
+    if mask is not None and list(mask.shape) != wanted:
+        raise UsageError(f"{MASK} has shape {list(mask.shape)}, and {PIXELS} tells {wanted}")
+    filled = flat.flatten(1).any(dim=1)
+    flat = flat[filled]
+    if not len(flat):
+        raise UsageError(f"{PIXELS} contains nothing but zeros")
+    if mask is None:
+        seen = torch.ones(len(flat), *flat.shape[2:], dtype=torch.bool, device=flat.device)
+    else:
+        seen = (mask.flatten(0, 1) if pixels.ndim == 5 else mask)[filled] != 0
+    squares = seen.unfold(1, side, side).unfold(2, side, side).flatten(3)
+    covered = squares.any(-1) if partly else squares.all(-1)
+    if not bool(covered[:, 0, 0].all()):
+        raise UsageError(f"{MASK} hides the first patch of an image")
+    return Tiles(flat, covered)
 
 
-def _crops(tiling: Tiling) -> int:
-    return 1 + tiling.tiles[0] * tiling.tiles[1]
+def _buckets(length: int, counts: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
+    """For each tile [n], which of the spans between `edges` each of `length` patches lies in, [n, length]."""
+    import torch
+
+    steps = 1.0 / counts.cpu()
+    fractions = (torch.arange(length, dtype=torch.float32)[None, :] * steps[:, None]).clamp(max=1.0 - 1e-6)
+    return torch.bucketize(fractions, edges, right=True)

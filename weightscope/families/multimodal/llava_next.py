@@ -5,8 +5,8 @@ Source: `LlavaNextConfig` of transformers.
 
 from __future__ import annotations
 
+from weightscope.components.vision.any_resolution import AnyResolutionEye
 from weightscope.components.vision.language import VisionLanguage
-from weightscope.components.vision.tiles import TileEye
 from weightscope.config import Config, Nullable
 from weightscope.families.common.multimodal import decided_text_config
 from weightscope.families.registry import family
@@ -23,7 +23,7 @@ def llava_next(config: Config, root: str) -> VisionLanguage:
     spelling, sizes = SPELLINGS[root], resolutions(config)
     read = parts_of(config, spelling, decided_text_config(config))
     return VisionLanguage(
-        eye=TileEye(
+        eye=AnyResolutionEye(
             tower=read.tower,
             bridge=projector(config, read, spelling),
             each=read.each,

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from itertools import product
 
+from weightscope.components.vision.any_resolution import OnevisionEye
 from weightscope.components.vision.language import VisionLanguage
-from weightscope.components.vision.tiles import FewTilesEye
 from weightscope.config import Config, Nullable
 from weightscope.families.common.multimodal import text_config
 from weightscope.families.registry import family
@@ -32,7 +32,7 @@ def llava_onevision(config: Config, root: str) -> VisionLanguage:
     most = re.fullmatch(r"anyres_max_([1-9]\d{0,5})", config["vision_aspect_ratio"])
     unknown = "" if most else f"the vision_aspect_ratio {config['vision_aspect_ratio']!r:.60}"
     return VisionLanguage(
-        eye=FewTilesEye(
+        eye=OnevisionEye(
             tower=read.tower,
             bridge=projector(config, read, spelling),
             each=read.each,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from weightscope.components.vision.any_resolution import Newline
 from weightscope.components.vision.resolutions import Resolution
-from weightscope.components.vision.tiles import Newline
 from weightscope.config import Config
 from weightscope.families.siblings.llava import Read
 
