@@ -51,9 +51,10 @@ class CropEye(Eye, frozen=True, kw_only=True):
         crops = self.crops(inputs)
         found = self.tower.features(crops, at.below(self.tower), self.layers, normed=self.normed)
         features = torch.cat(found, dim=-1)
-        first = self.skipped + (self.tower.patches.class_token and not self.whole)
-        if first:
-            features = features.unflatten(0, (len(crops), -1))[:, first:].flatten(0, 1)  # type: ignore[no-untyped-call]
+        if self.skipped or not self.whole:
+            apart = features.unflatten(0, (len(crops), -1))  # type: ignore[no-untyped-call]
+            apart = apart if self.whole else self.tower.patches.without_class(apart)
+            features = apart[:, self.skipped :].flatten(0, 1)
         vectors = at.call(self.bridge, features)
         return Seen(self.arranged(vectors.unflatten(0, (len(crops), -1)), inputs, at))  # type: ignore[no-untyped-call]
 
