@@ -111,6 +111,7 @@ class Role(StrEnum):
     POOLER = "pooler"
     PROJECTOR = "projector"
     PROJECTOR_NORM = "projector_norm"
+    IMAGE_NEWLINE = "image_newline"
     MTP_PROJ = "mtp_proj"
     LORA_A = "lora_a"
     LORA_B = "lora_b"
@@ -242,7 +243,7 @@ _SECTIONS = {
     ),
     Section.POOLER: (Role.POOLER,),
     Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER, Role.OUTPUT_PROJ),
-    Section.PROJECTOR: (Role.PROJECTOR, Role.PROJECTOR_NORM),
+    Section.PROJECTOR: (Role.PROJECTOR, Role.PROJECTOR_NORM, Role.IMAGE_NEWLINE),
     Section.MTP: (Role.MTP_PROJ,),
     Section.ADAPTER: (Role.LORA_A, Role.LORA_B),
     Section.STATE_SPACE: (
