@@ -21,8 +21,11 @@ PROCESSORS = {
     "Gemma3ImageProcessor": "siglip",
     "Idefics3ImageProcessor": "idefics3",
     "LlavaImageProcessor": "clip",
+    "LlavaNextImageProcessor": "llava_next",
+    "LlavaOnevisionImageProcessor": "llava_onevision",
     "Qwen2VLImageProcessor": "qwen2_vl",
     "Qwen3VLImageProcessor": "qwen2_vl",
+    "VideoLlavaImageProcessor": "clip",
     "SiglipImageProcessor": "siglip",
     "SmolVLMImageProcessor": "idefics3",
 }
