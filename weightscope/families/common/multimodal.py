@@ -33,3 +33,10 @@ def decided_text_config(config: Config) -> Config:
     text = config.nested("text_config")
     decided = {"architectures": config["architectures"], "tie_word_embeddings": bool(config["tie_word_embeddings"])}
     return Config({**text.data, **decided}, source=text.source, prefix=text.prefix, read=text.read)
+
+
+def decided_text(config: Config, *, tied: bool, **decided: object) -> Config:
+    """The language model's config where the whole decides on tying, whatever the part says, and on these keys."""
+    text = config.nested("text_config")
+    data = {**text.data, "architectures": config["architectures"], "tie_word_embeddings": tied, **decided}
+    return Config(data, source=text.source, prefix=text.prefix, read=text.read)
