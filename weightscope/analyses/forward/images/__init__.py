@@ -18,6 +18,8 @@ PROCESSORS = {
     "CLIPFeatureExtractor": "clip",
     "CLIPImageProcessor": "clip",
     "Gemma3ImageProcessor": "siglip",
+    "Gemma4ImageProcessor": "gemma4",
+    "Gemma4UnifiedImageProcessor": "gemma4",
     "Idefics3ImageProcessor": "idefics3",
     "LlavaImageProcessor": "clip",
     "Qwen2VLImageProcessor": "qwen2_vl",
