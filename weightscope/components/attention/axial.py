@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 
 
 class Axial(msgspec.Struct, frozen=True, kw_only=True):
-    """Rotation of all `dim` elements of a head, in halves, by positions of two axes with the same frequencies.
+    """Rotation of all `dim` elements of a head by positions of two axes with the same frequencies.
 
-    The halves of `apart` heads are each turned by itself, the first by the first axis (Gemma 4).
+    It pairs halves, or neighbours where `interleaved` (Llama 4). The halves of `apart` heads are each turned by
+    itself, the first by the first axis (Gemma 4).
     """
 
     dim: int
     theta: float = 10000.0
+    interleaved: bool = False
     apart: bool = False
 
     def rotation(self, positions: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
@@ -35,7 +37,7 @@ class Axial(msgspec.Struct, frozen=True, kw_only=True):
     def turn(self, x: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         """X [heads, N, head_dim] rotated."""
         if not self.apart:
-            return turned(x, rotation)
+            return turned(x, rotation, interleaved=self.interleaved)
         import torch
 
         cos, sin = (part.chunk(2, dim=-1) for part in rotation)
@@ -45,7 +47,5 @@ class Axial(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def words(self) -> str:
         """What the rotation is, a sentence for people."""
-        return (
-            f"RoPE rotates {self.dim} dimensions of each head by row and column, pairing"
-            f" {'quarters' if self.apart else 'halves'}, theta {self.theta:g}."
-        )
+        pairs = "neighbours" if self.interleaved else "quarters" if self.apart else "halves"
+        return f"RoPE rotates {self.dim} dimensions of each head by two axes, pairing {pairs}, theta {self.theta:g}."

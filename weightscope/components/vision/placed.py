@@ -29,6 +29,7 @@ class PlacedEye(Eye, frozen=True, kw_only=True):
 
     takes: ClassVar[tuple[str, ...]] = (PIXELS, PLACES, "num_soft_tokens_per_image")
     needs: ClassVar[tuple[str, ...]] = (PIXELS, PLACES)
+    beside: ClassVar[tuple[str, ...]] = ("num_soft_tokens_per_image",)
 
     tower: PlacedTower | MergedPatches
     bridge: Component

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from weightscope.config import Config
 
 
@@ -25,18 +28,29 @@ def text_config(config: Config) -> Config:
     text = config.nested("text_config")
     tied = bool(config["tie_word_embeddings"]) or text.data.get("tie_word_embeddings")
     decided = {"architectures": config["architectures"]} | ({} if tied is None else {"tie_word_embeddings": tied})
-    return Config({**text.data, **decided}, source=text.source, prefix=text.prefix, read=text.read)
+    return replaced(text, **decided)
 
 
 def decided_text_config(config: Config) -> Config:
     """The same where the whole alone decides on tying, whatever the part says."""
     text = config.nested("text_config")
     decided = {"architectures": config["architectures"], "tie_word_embeddings": bool(config["tie_word_embeddings"])}
-    return Config({**text.data, **decided}, source=text.source, prefix=text.prefix, read=text.read)
+    return replaced(text, **decided)
 
 
-def decided_text(config: Config, *, tied: bool, **decided: object) -> Config:
+def decided_text(config: Config, *, tied: bool, **decided: Any) -> Config:
     """The language model's config where the whole decides on tying, whatever the part says, and on these keys."""
-    text = config.nested("text_config")
-    data = {**text.data, "architectures": config["architectures"], "tie_word_embeddings": tied, **decided}
-    return Config(data, source=text.source, prefix=text.prefix, read=text.read)
+    own = {"architectures": config["architectures"], "tie_word_embeddings": tied}
+    return replaced(config.nested("text_config"), **(own | decided))
+
+
+def replaced(config: Config, **values: Any) -> Config:
+    """The same config with other values of some keys."""
+    return Config({**config.data, **values}, source=config.source, prefix=config.prefix, read=config.read)
+
+
+def part(config: Config, key: str, defaults: Mapping[str, Any]) -> Config:
+    """A part's config under its class's defaults, which are all there is where the config leaves the part out."""
+    if key in config:
+        return config.nested(key).with_defaults(defaults)
+    return Config({}, source=config.source, defaults=defaults, prefix=f"{key}.", read=config.read)

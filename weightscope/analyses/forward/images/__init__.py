@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PROCESSORS = {
     "CLIPFeatureExtractor": "clip",
     "CLIPImageProcessor": "clip",
+    "Llama4ImageProcessor": "llama4",
     "Gemma3ImageProcessor": "siglip",
     "Gemma4ImageProcessor": "gemma4",
     "Gemma4UnifiedImageProcessor": "gemma4",
