@@ -23,8 +23,11 @@ PROCESSORS = {
     "Gemma4UnifiedImageProcessor": "gemma4",
     "Idefics3ImageProcessor": "idefics3",
     "LlavaImageProcessor": "clip",
+    "LlavaNextImageProcessor": "llava_next",
+    "LlavaOnevisionImageProcessor": "llava_onevision",
     "Qwen2VLImageProcessor": "qwen2_vl",
     "Qwen3VLImageProcessor": "qwen2_vl",
+    "VideoLlavaImageProcessor": "clip",
     "SiglipImageProcessor": "siglip",
     "SmolVLMImageProcessor": "idefics3",
 }
