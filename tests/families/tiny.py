@@ -145,6 +145,7 @@ from tests.families.tiny_idefics import TINY_IDEFICS  # noqa: E402
 from tests.families.tiny_llama_vision import TINY_LLAMA_VISION  # noqa: E402
 from tests.families.tiny_llavas import TINY_LLAVAS  # noqa: E402
 from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
+from tests.families.tiny_seq2seq import TINY_SEQ2SEQ  # noqa: E402
 from tests.families.tiny_vision import TINY_VISION  # noqa: E402
 
 TINY += TINY_DENSE + TINY_MIXTURES + TINY_HYBRIDS + TINY_VISION
@@ -153,3 +154,4 @@ TINY += TINY_GEMMA_EYES
 TINY += TINY_IDEFICS
 TINY += TINY_LLAMA_VISION
 TINY += TINY_LLAVAS
+TINY += TINY_SEQ2SEQ

@@ -63,6 +63,11 @@ class Runnable(Component, frozen=True, kw_only=True):
         """What its logits are of."""
         return ""
 
+    def scored(self, tokens: tuple[int, ...], inputs: Inputs) -> tuple[int, ...]:
+        """The tokens that the rows of the output are of: those that the pass runs on, or an encoder-decoder writes."""
+        del inputs
+        return tokens
+
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         """Hold the inputs of a pass against each other and the tokens.
 
