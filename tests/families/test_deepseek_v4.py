@@ -15,8 +15,9 @@ from safetensors.torch import load_file, save_file
 import weightscope
 from tests.components.test_logits import TOKENS
 from tests.families.tiny import Tiny
-from tests.families.tiny_mixtures import DEEPSEEK4
+from tests.families.tiny_mixtures import DEEPSEEK4, TINY_MIXTURES
 from weightscope.errors import WeightscopeError
+from weightscope.ranges import template_of
 
 Tensors = dict[str, torch.Tensor]
 # What 5.23 calls otherwise.
@@ -27,6 +28,8 @@ NAMES = {
 # The values of a 4-bit float (E2M1), by its code; those from 8 on are negative.
 E2M1 = torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0])
 E2M1 = torch.cat((E2M1, -E2M1))
+# Many more windows than an indexer keeps.
+LONG = [(7 * i * i + 3 * i) % 101 for i in range(43)]
 
 
 def published(tensors: Tensors) -> Tensors:
@@ -46,10 +49,10 @@ def written(directory: Path, config: dict[str, object], tensors: Tensors) -> wei
     return weightscope.open(directory)
 
 
-def expected_of(oracle: transformers.PreTrainedModel) -> torch.Tensor:
+def expected_of(oracle: transformers.PreTrainedModel, tokens: list[int] = TOKENS) -> torch.Tensor:
     oracle.config._experts_implementation = "eager"
     with torch.no_grad():
-        logits: torch.Tensor = oracle(torch.tensor([TOKENS]), use_cache=False).logits[0]
+        logits: torch.Tensor = oracle(torch.tensor([tokens]), use_cache=False).logits[0]
     return logits
 
 
@@ -71,6 +74,37 @@ def test_under_published_names(saved: Callable[[str], Path], tmp_path: Path) -> 
     assert model.parameters.total == oracle.num_parameters()
     for hold in (False, True):
         close(model.forward(TOKENS, hold=hold).logits, expected_of(oracle))
+
+
+@pytest.mark.parametrize("name", ["deepseek_v4", "deepseek_v4-yarn"])
+def test_a_sequence_of_many_windows(name: str, saved: Callable[[str], Path]) -> None:
+    """Each token's choice of compressed keys is that of transformers, or the logits would differ."""
+    tiny = next(tiny for tiny in TINY_MIXTURES if tiny.name == name)
+    close(weightscope.open(saved(name)).forward(LONG).logits, expected_of(tiny.build(), LONG))
+
+
+@pytest.mark.parametrize("name", ["deepseek_v4", "deepseek_v4-yarn"])
+def test_every_tensor_matters(name: str, saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """Each kind changed in turn, in all layers and experts, moves the logits by a hundredth of their rms and more."""
+    config = json.loads((saved(name) / "config.json").read_text())
+    tensors, noise = load_file(saved(name) / "model.safetensors"), torch.Generator().manual_seed(1)
+    before = written(tmp_path, config, tensors).forward(LONG).logits
+    assert before is not None
+    unmoved = []
+    for kind in {template_of(name)[0] for name in tensors}:
+        changed = {
+            name: tensor
+            if template_of(name)[0] != kind
+            else tensor + 2 * torch.rand(tensor.shape, generator=noise)
+            if tensor.is_floating_point()
+            else (tensor + 1) % 5
+            for name, tensor in tensors.items()
+        }
+        after = written(tmp_path, config, changed).forward(LONG).logits
+        assert after is not None
+        if float((after - before).abs().max()) < 0.01 * float(before.square().mean().sqrt()):
+            unmoved.append(kind)
+    assert unmoved == []
 
 
 def test_a_layer_ahead(saved: Callable[[str], Path], tmp_path: Path) -> None:

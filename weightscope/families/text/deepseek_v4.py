@@ -53,8 +53,9 @@ def deepseek_v4(config: Config, root: str) -> CausalLM:
         depth=depth,
     )
     refused = not_computed(config, "DeepSeek-V4", COMPUTED)
-    if any(v4_rope(config, compressed=compressed).dim % 2 for compressed in (False, True)):
-        refused = "DeepSeek-V4 with a head_dim of which an odd number of elements turns"
+    ropes = [v4_rope(config, compressed=compressed) for compressed in (False, True)]
+    if any(rope.dim % 2 and rope.scaling.kind == "yarn" for rope in ropes):
+        refused = "DeepSeek-V4 whose head_dim and partial_rotary_factor of rope_parameters turn an odd number by YaRN"
     return CausalLM(
         decoder=decoder,
         head=Output(name=layout.head).of(config, root, width),
