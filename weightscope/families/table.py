@@ -20,6 +20,7 @@ MODULES = {
     "cohere2_moe": "text.cohere2_moe",
     "cwm": "text.cwm",
     "dbrx": "text.dbrx",
+    "deepseek_ref": "text.deepseek_v4",
     "deepseek_v2": "text.deepseek_v2",
     "deepseek_v3": "text.deepseek_v3",
     "deepseek_v32": "text.deepseek_v32",
