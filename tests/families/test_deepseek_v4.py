@@ -162,8 +162,8 @@ def test_fp8_and_fp4_as_published(tmp_path: Path) -> None:
     ("changed", "said"),
     [
         ({"layer_types": None, "compress_ratios": [0, 4, 128]}, "compress_ratios names 3 of 4 layers"),
-        ({"layer_types": None, "compress_ratios": [0, 4, 128, 16]}, "compress_ratios with 16"),
-        ({"mlp_layer_types": ["moe"] * 3 + ["dense"]}, "mlp_layer_types with 'dense'"),
+        ({"layer_types": None, "compress_ratios": [0, 4, 128, 16]}, "attention of the kind 16 in compress_ratios"),
+        ({"mlp_layer_types": ["moe"] * 3 + ["dense"]}, "mixtures of the kind 'dense'"),
         ({"compress_rates": {"heavily_compressed_attention": 3}}, "compressed_sparse_attention is None"),
         ({"is_causal": False}, "is_causal False"),
     ],
