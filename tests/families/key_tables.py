@@ -87,6 +87,9 @@ NEEDED = "lacks '"
 DELIBERATE: dict[tuple[str, str], str] = {
     ("mpt", "attn_config.alibi_bias_max"): "llm-foundry obeys it; transformers does not pass it on",
     ("mpt", "max_seq_len"): "of a single position transformers repeats its biases; longer ones do not run",
+    ("idefics2", "perceiver_config.num_key_value_heads"): "uneven groups only fail with an image, and none comes here",
+    ("idefics2", "perceiver_config.resampler_n_heads"): "as num_key_value_heads",
+    ("idefics2", "text_config.num_hidden_layers"): "without a layer nothing tells how wide the projector is",
     ("llava", "image_token_index"): "the tokens that are tried hold it, and no image comes with them",
     ("llava", "image_token_id"): "the tokens that are tried hold it, and no image comes with them",
     ("longcat_flash", "zero_expert_num"): "transformers has matrices for them that nobody uses or publishes",

@@ -20,6 +20,7 @@ from tests.families.remote_code import REMOTE
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
 from tests.forward.test_grid_images import SEEING
+from tests.forward.test_resampled import RESAMPLED
 from tests.forward.test_tiles import TILED
 from tests.forward.test_vision import PICTURED
 from weightscope.families.common.causal_lm import Output
@@ -94,7 +95,7 @@ def _names(model_type: str) -> Iterator[str]:
 
 
 def _logits(model_type: str) -> Iterator[str]:
-    tiny = [t for t in [*DECODERS, *PICTURED, *SEEING, *TILED] if _type_of(t) == model_type]
+    tiny = [t for t in [*DECODERS, *PICTURED, *SEEING, *TILED, *RESAMPLED] if _type_of(t) == model_type]
     if tiny:
         yield f"{len(tiny)} tiny"
     yield from _remote(model_type)

@@ -247,7 +247,15 @@ def _prompt(
         prompt, speller = default_prompt(speller, notes, rows)
     if isinstance(tree, VisionLanguage) and PIXELS in inputs:
         layouts = layouts_of(tree, inputs)
-        prompt = with_images(prompt, layouts, tree.image_token, speller, around=tree.around, written=tree.written)
+        prompt = with_images(
+            prompt,
+            layouts,
+            tree.image_token,
+            speller,
+            around=tree.around,
+            written=tree.written,
+            finished=tree.eye.finished,
+        )
     if expected and prompt.tokens != expected.tokens:
         raise UsageError(
             f"{wanted.expect} was recorded with other tokens",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -134,6 +134,7 @@ def with_images(
     *,
     around: tuple[tuple[int, ...], tuple[int, ...]] = ((), ()),
     written: str = "",
+    finished: Callable[[str], str] = str,
 ) -> Prompt:
     """The prompt with each image written out, before the text where it says no place.
 
@@ -144,6 +145,7 @@ def with_images(
         speller: the model's tokenizer, if there is one.
         around: what stands before and after an image that the prompt does not place.
         written: the text that places an image, where it is not the mark's own.
+        finished: what the model's processor makes of the text once images are written out.
 
     Raises:
         UsageError: another number of images; tokens that only a tokenizer knows, and there is none.
@@ -162,7 +164,7 @@ def with_images(
                 "".join(spelled * piece if isinstance(piece, int) else piece for piece in layout) for layout in layouts
             )
             whole = "".join(part for both in zip(parts, [*full, ""], strict=True) for part in both)
-            return replace(prompt, tokens=speller.encode(whole), text=text)
+            return replace(prompt, tokens=speller.encode(finished(whole)), text=text)
         tokens, prompt = speller.encode(text), replace(prompt, text=text)
     else:
         tokens = prompt.tokens
@@ -178,12 +180,29 @@ def with_images(
         raise UsageError(f"the prompt has {count:,} image tokens (id {mark}), but {what} {each}")
     wanted = iter(layouts)
     found: list[int] = []
-    for token in tokens:
-        found += _ids(next(wanted), mark, speller) if token == mark else [token]
+    images: list[int | str] = []
+    for token in (*tokens, None):
+        if token == mark:
+            images += next(wanted)
+            continue
+        found += _ids(_joined(images, finished), mark, speller)
+        images = []
+        found += [] if token is None else [token]
     return replace(prompt, tokens=tuple(found))
 
 
-def _ids(layout: Layout, mark: int, speller: Speller | None) -> list[int]:
+def _joined(pieces: Sequence[int | str], finished: Callable[[str], str]) -> list[int | str]:
+    """The layouts of images side by side, texts that meet as one."""
+    found: list[int | str] = []
+    for piece in pieces:
+        if isinstance(piece, str) and found and isinstance(found[-1], str):
+            found[-1] += piece
+        else:
+            found.append(piece)
+    return [finished(piece) if isinstance(piece, str) else piece for piece in found]
+
+
+def _ids(layout: Sequence[int | str], mark: int, speller: Speller | None) -> list[int]:
     """The tokens of an image that is written out."""
     found: list[int] = []
     for piece in layout:

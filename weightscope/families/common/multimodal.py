@@ -33,3 +33,10 @@ def decided_text_config(config: Config) -> Config:
     text = config.nested("text_config")
     decided = {"architectures": config["architectures"], "tie_word_embeddings": bool(config["tie_word_embeddings"])}
     return Config({**text.data, **decided}, source=text.source, prefix=text.prefix, read=text.read)
+
+
+def part_of(config: Config, key: str) -> Config:
+    """A part of the config that its class fills in where it is absent or null."""
+    if config.data.get(key) is not None:
+        return config.nested(key)
+    return Config({}, source=config.source, prefix=f"{config.prefix}{key}.", read=config.read)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PROCESSORS = {
     "CLIPFeatureExtractor": "clip",
     "CLIPImageProcessor": "clip",
+    "Idefics2ImageProcessor": "idefics2",
     "Idefics3ImageProcessor": "idefics3",
     "LlavaImageProcessor": "clip",
     "Qwen2VLImageProcessor": "qwen2_vl",
