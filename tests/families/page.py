@@ -19,6 +19,7 @@ from tests.components.test_logits import DECODERS
 from tests.families.remote_code import REMOTE
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
+from tests.forward import test_gemma_eyes
 from tests.forward.test_grid_images import SEEING
 from tests.forward.test_resampled import RESAMPLED
 from tests.forward.test_tiles import TILED
@@ -30,6 +31,15 @@ from weightscope.families.registry import Family, all_families, component_of
 PAGE = Path(__file__).parents[2] / "docs" / "families.md"
 # What every family refuses, said once above the table.
 SHARED = (Output.of, component_of)
+# The tiny models whose logits are those of transformers.
+COMPUTED = [
+    *DECODERS,
+    *PICTURED,
+    *SEEING,
+    *TILED,
+    *RESAMPLED,
+    *test_gemma_eyes.COMPUTED,
+]
 HEAD = """\
 # Families
 
@@ -95,7 +105,7 @@ def _names(model_type: str) -> Iterator[str]:
 
 
 def _logits(model_type: str) -> Iterator[str]:
-    tiny = [t for t in [*DECODERS, *PICTURED, *SEEING, *TILED, *RESAMPLED] if _type_of(t) == model_type]
+    tiny = [t for t in COMPUTED if _type_of(t) == model_type]
     if tiny:
         yield f"{len(tiny)} tiny"
     yield from _remote(model_type)

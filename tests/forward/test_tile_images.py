@@ -100,7 +100,7 @@ def test_an_image_is_written_as_their_processor_writes_it(kind: str, grid: tuple
     processor = getattr(transformers, f"{kind}Processor")
     theirs = processor.replace_image_token(SimpleNamespace(**names), {"rows": [[rows]], "cols": [[columns]]}, 0)
     pieces = TileEye._layout(TileEye, rows, columns, 4)  # type: ignore[arg-type]
-    assert "".join("<image>" * piece if isinstance(piece, int) else piece for piece in pieces) == theirs
+    assert "".join("<image>" * piece if isinstance(piece, int) else str(piece) for piece in pieces) == theirs
 
 
 def tokenizer(directory: Path) -> transformers.PreTrainedTokenizerFast:

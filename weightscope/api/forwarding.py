@@ -254,6 +254,7 @@ def _prompt(
             speller,
             around=tree.around,
             written=tree.written,
+            frame=tree.frame,
             finished=tree.eye.finished,
         )
     if expected and prompt.tokens != expected.tokens:

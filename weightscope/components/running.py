@@ -88,9 +88,10 @@ class Pass(msgspec.Struct, kw_only=True):
 
     `positions` are [T], or [axes, T] for multi-axis rotation. `inputs` are what an image processor makes, by its names;
     `segments` are the lengths of what a patch sees, by kind, and none sees those that are true in `unseen`. `added` is
-    what the output of some layers gets besides, as (places, vectors). Tokens of one number in `together` [T] see each
-    other; -1 is none. `last` is the layer after which the pass stops. `held` keeps weights in memory for further
-    passes. `layer` is the one that is computed, `shared` what earlier parts have left for later ones.
+    what the output of some layers gets besides, as (places, vectors). Tokens of one number in `together` [T] also see
+    later ones of that number; -1 is none, and with `only_windows` it is so only where a layer has a window (Gemma 4).
+    `last` is the layer after which the pass stops. `held` keeps weights in memory for further passes. `layer` is the
+    one that is computed, `shared` what earlier parts have left for later ones.
     """
 
     reader: Reader
@@ -102,6 +103,7 @@ class Pass(msgspec.Struct, kw_only=True):
     unseen: torch.Tensor | None = None
     added: Mapping[int, tuple[torch.Tensor, torch.Tensor]] = {}
     together: torch.Tensor | None = None
+    only_windows: bool = False
     watch: Watch | None = None
     last: int | None = None
     held: dict[Any, Mapping[str, torch.Tensor]] | None = None

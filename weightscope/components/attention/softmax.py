@@ -13,7 +13,7 @@ from weightscope.components.attention.axial import Axial
 from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
 from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.scores import PLAIN, Scores
-from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Sees, Segments
+from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Sees, Segments, Window
 from weightscope.components.base import Component, Conflict
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, linear
@@ -175,7 +175,7 @@ class Attention(Component, frozen=True, kw_only=True):
                 cap=self.scores.cap,
                 alibi=self.positions if isinstance(self.positions, Alibi) else None,
                 sinks=weights.get(Role.SINK),
-                together=at.run.together,
+                together=at.run.together if isinstance(self.sees, Window) or not at.run.only_windows else None,
             )
         flat = mixed.transpose(0, 1).flatten(1)
         if self.out_norm:

@@ -14,8 +14,22 @@ from weightscope.components.running import At
 if TYPE_CHECKING:
     import torch
 
-# How an image is written among the tokens: how many image tokens in a row, or the text of another token.
-Layout = tuple[int | str, ...]
+
+class Token(msgspec.Struct, frozen=True):
+    """One token that is not the image token."""
+
+    id: int
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """How a processor writes a text with images: `begin` after the last image, `end` last, nothing else (PaliGemma)."""
+
+    begin: int
+    end: str
+
+
+# How an image is written among the tokens: how many image tokens in a row, another token, or its text.
+Layout = tuple[int | str | Token, ...]
 
 
 class Seen(msgspec.Struct, frozen=True):

@@ -18,10 +18,12 @@ PROCESSORS = {
     "CLIPFeatureExtractor": "clip",
     "CLIPImageProcessor": "clip",
     "Idefics2ImageProcessor": "idefics2",
+    "Gemma3ImageProcessor": "siglip",
     "Idefics3ImageProcessor": "idefics3",
     "LlavaImageProcessor": "clip",
     "Qwen2VLImageProcessor": "qwen2_vl",
     "Qwen3VLImageProcessor": "qwen2_vl",
+    "SiglipImageProcessor": "siglip",
     "SmolVLMImageProcessor": "idefics3",
 }
 
