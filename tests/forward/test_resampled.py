@@ -31,7 +31,7 @@ SMALL: dict[str, Any] = {
 SPECIAL = ["<image>", "<fake_token_around_image>", "<end_of_utterance>"]
 
 
-def inputs() -> dict[str, torch.Tensor]:
+def inputs() -> dict[str, Any]:
     """Two images, of 8 × 5 patches and of 4 × 6, of which the last pixels are not a whole patch."""
     pixels = torch.randn(1, 2, 3, 56, 45, generator=torch.Generator().manual_seed(1))
     mask = torch.zeros(1, 2, 56, 45, dtype=torch.long)
