@@ -94,6 +94,7 @@ class Role(StrEnum):
     LAUREL_RIGHT = "laurel_right"
     LAUREL_NORM = "laurel_norm"
     OUTPUT_PROJ = "output_proj"
+    SHARED_PROJ = "shared_proj"
     LM_HEAD = "lm_head"
     CLASSIFIER = "classifier"
     PROJECTOR = "projector"

@@ -76,6 +76,7 @@ REFUSED: dict[tuple[str, str], str] = {
     ("minicpm3", "hidden_size=0"): ZERO,
     ("mpt", "d_model=0"): ZERO,
     ("mpt", "hidden_size=0"): ZERO,
+    ("zamba2", "use_long_context"): "Zyphra's code turns by another theta with it; transformers ignores it",
     ("mpt", "expansion_ratio"): "MosaicML's code has tensors of other shapes with it; transformers ignores it",
     ("mpt", "no_bias"): "MosaicML's code has more tensors with it; transformers ignores it",
     ("mpt", "attn_config.attn_type"): "MosaicML's code has tensors of other shapes with it; transformers ignores it",
@@ -90,6 +91,10 @@ NEEDED = "lacks '"
 # (model type, key): where we follow the published code of the model rather than transformers'.
 DELIBERATE: dict[tuple[str, str], str] = {
     ("mpt", "attn_config.alibi_bias_max"): "llm-foundry obeys it; transformers does not pass it on",
+    (
+        "zamba2",
+        "layer_types",
+    ): "transformers counts the layers of its default list, before it reads this name of layers_block_type",
     ("mpt", "max_seq_len"): "of a single position transformers repeats its biases; longer ones do not run",
     ("idefics2", "perceiver_config.num_key_value_heads"): "uneven groups only fail with an image, and none comes here",
     ("idefics2", "perceiver_config.resampler_n_heads"): "as num_key_value_heads",

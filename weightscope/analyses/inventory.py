@@ -138,8 +138,14 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def numbers_of(self, name: str) -> tuple[int, ...]:
         """A member's number in each of the ranges."""
-        numbers = template_of(name)[1]
-        return numbers[-len(self.ranges) :] if self.ranges else ()
+        if not self.ranges:
+            return ()
+        template, numbers = template_of(name)
+        # A name may hold numbers that are no index: those of adapters that a few layers have.
+        if template == self.template:
+            return numbers
+        parts = zip(self.template.split("."), name.split("."), strict=False)
+        return tuple(int(part) for mark, part in parts if mark == "{}" and part.isdigit())
 
     def planned_names(self) -> Iterator[str]:
         """All names that the template stands for."""

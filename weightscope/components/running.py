@@ -164,7 +164,7 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
 
     def weights(self, component: Part) -> Mapping[str, torch.Tensor]:
         """The component's own matrices by role, (out, in), and biases by `role.bias`, in the compute type."""
-        held = None if self.run.held is None else self.run.held.get((self.prefix, type(component)))
+        held = None if self.run.held is None else self.run.held.get((self.prefix, component))
         if held is not None:
             return held
         sizes = component.sizes()
@@ -174,7 +174,7 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
             if not (isinstance(item, Buffer) and item.optional):
                 found |= in_type(item.read(self.prefix, sizes, self.run.reader), self.run.dtype)
         if self.run.held is not None:
-            self.run.held[self.prefix, type(component)] = found
+            self.run.held[self.prefix, component] = found
         return found
 
     def gather(self, component: Part, table: Plain, index: torch.Tensor) -> torch.Tensor:

@@ -127,4 +127,6 @@ MODULES = {
     "xverse": "text.internlm",
     "yi": "text.llama",
     "youtu": "text.youtu",
+    "zamba": "text.zamba",
+    "zamba2": "text.zamba2",
 }
