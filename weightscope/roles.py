@@ -19,6 +19,7 @@ class Section(StrEnum):
     MLP = "mlp"
     MOE = "moe"
     NORM = "norm"
+    POOLER = "pooler"
     HEAD = "head"
     ADAPTER = "adapter"
     OTHER = "other"
@@ -35,6 +36,7 @@ class Role(StrEnum):
 
     TOKEN_EMBEDDING = "token_embedding"  # noqa: S105 - no password
     POSITION_EMBEDDING = "position_embedding"
+    TOKEN_TYPE_EMBEDDING = "token_type_embedding"  # noqa: S105 - no password
     CLASS_EMBEDDING = "class_embedding"
     PATCH_EMBEDDING = "patch_embedding"
     PROBE = "probe"
@@ -97,6 +99,7 @@ class Role(StrEnum):
     SHARED_PROJ = "shared_proj"
     LM_HEAD = "lm_head"
     CLASSIFIER = "classifier"
+    POOLER = "pooler"
     PROJECTOR = "projector"
     PROJECTOR_NORM = "projector_norm"
     MTP_PROJ = "mtp_proj"
@@ -156,6 +159,7 @@ _SECTIONS = {
     Section.EMBEDDING: (
         Role.TOKEN_EMBEDDING,
         Role.POSITION_EMBEDDING,
+        Role.TOKEN_TYPE_EMBEDDING,
         Role.CLASS_EMBEDDING,
         Role.PATCH_EMBEDDING,
         Role.PROBE,
@@ -220,6 +224,7 @@ _SECTIONS = {
         Role.B_NORM,
         Role.C_NORM,
     ),
+    Section.POOLER: (Role.POOLER,),
     Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER, Role.OUTPUT_PROJ),
     Section.PROJECTOR: (Role.PROJECTOR, Role.PROJECTOR_NORM),
     Section.MTP: (Role.MTP_PROJ,),

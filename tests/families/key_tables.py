@@ -60,6 +60,8 @@ REFUSED: dict[tuple[str, str], str] = {
     ("kimi_linear", "moe_layer_freq"): "Moonshot's code has other layers with it; transformers ignores it",
     ("llava", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
     ("llava", "vision_feature_layer"): "no published LLaVA puts several layers side by side",
+    ("llama4", "vision_config.pixel_shuffle_ratio"): "patches merge in squares: 1 by 1, 2 by 2, and so on",
+    ("llama4", "is_causal"): "no published model has it",
     ("*", "vision_config.num_heads"): UNEVEN,
     ("*", "vision_config.num_attention_heads"): UNEVEN,
     ("*", "vision_config.embed_dim"): UNEVEN,
@@ -86,10 +88,21 @@ REFUSED: dict[tuple[str, str], str] = {
     ("mpt", "logit_scale"): "MosaicML's code computes otherwise with it; transformers ignores it",
     ("mpt", "norm_type"): "MosaicML's code computes otherwise with it; transformers ignores it",
 }
+LLAMA4_BRIDGE = (
+    "hidden_size", "intermediate_size", "pixel_shuffle_ratio", "projector_input_dim", "projector_output_dim",
+    "vision_output_dim",
+)  # fmt: skip
 # Keys without which a config.json describes no model, whatever defaults its class has.
 NEEDED = "lacks '"
 # (model type, key): where we follow the published code of the model rather than transformers'.
 DELIBERATE: dict[tuple[str, str], str] = {
+    **dict.fromkeys(
+        (("llama4", f"vision_config.{key}") for key in LLAMA4_BRIDGE),
+        "transformers builds a bridge that does not fit its tower and fails when an image comes",
+    ),
+    ("llama4", "vision_config"): "as its keys: the class's defaults do not fit each other",
+    ("llama4", "image_token_index"): "as llava",
+    ("llama4", "image_token_id"): "as llava",
     ("mpt", "attn_config.alibi_bias_max"): "llm-foundry obeys it; transformers does not pass it on",
     (
         "zamba2",

@@ -49,8 +49,9 @@ class CropEye(Eye, frozen=True, kw_only=True):
         crops = self.crops(inputs)
         found = self.tower.features(crops, at.below(self.tower), self.layers, normed=self.normed)
         features = torch.cat(found, dim=-1)
-        if self.tower.patches.class_token and not self.whole:
-            features = features.unflatten(0, (len(crops), -1))[:, 1:].flatten(0, 1)  # type: ignore[no-untyped-call]
+        if not self.whole:
+            apart = features.unflatten(0, (len(crops), -1))  # type: ignore[no-untyped-call]
+            features = self.tower.patches.without_class(apart).flatten(0, 1)
         vectors = at.call(self.bridge, features)
         return Seen(self.arranged(vectors.unflatten(0, (len(crops), -1)), inputs, at))  # type: ignore[no-untyped-call]
 

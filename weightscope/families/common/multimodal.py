@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from weightscope.config import Config
 
 
@@ -25,18 +28,23 @@ def text_config(config: Config) -> Config:
     text = config.nested("text_config")
     tied = bool(config["tie_word_embeddings"]) or text.data.get("tie_word_embeddings")
     decided = {"architectures": config["architectures"]} | ({} if tied is None else {"tie_word_embeddings": tied})
-    return Config({**text.data, **decided}, source=text.source, prefix=text.prefix, read=text.read)
+    return replaced(text, **decided)
 
 
 def decided_text_config(config: Config) -> Config:
     """The same where the whole alone decides on tying, whatever the part says."""
     text = config.nested("text_config")
     decided = {"architectures": config["architectures"], "tie_word_embeddings": bool(config["tie_word_embeddings"])}
-    return Config({**text.data, **decided}, source=text.source, prefix=text.prefix, read=text.read)
+    return replaced(text, **decided)
 
 
-def part_of(config: Config, key: str) -> Config:
-    """A part of the config that its class fills in where it is absent or null."""
+def replaced(config: Config, **values: Any) -> Config:
+    """The same config with other values of some keys."""
+    return Config({**config.data, **values}, source=config.source, prefix=config.prefix, read=config.read)
+
+
+def part(config: Config, key: str, defaults: Mapping[str, Any]) -> Config:
+    """A part's config under its class's defaults, which are all there is where it is absent or null."""
     if config.data.get(key) is not None:
-        return config.nested(key)
-    return Config({}, source=config.source, prefix=f"{config.prefix}{key}.", read=config.read)
+        return config.nested(key).with_defaults(defaults)
+    return Config({}, source=config.source, defaults=defaults, prefix=f"{key}.", read=config.read)

@@ -12,7 +12,7 @@ from weightscope.components.vision.resampler import LatentsAttention, Resampler,
 from weightscope.config import Config
 from weightscope.families.common import rms_norms
 from weightscope.families.common.dims import depth_of
-from weightscope.families.common.multimodal import part_of
+from weightscope.families.common.multimodal import part
 from weightscope.families.common.parts import four_projections, linears
 from weightscope.roles import Role
 
@@ -25,7 +25,7 @@ GATED = {"gate_proj": Role.GATE_PROJ, "up_proj": Role.UP_PROJ, "down_proj": Role
 
 def resampler(config: Config, model: CausalLM) -> Resampler:
     """Of another width than the language model's, the class takes the language model's width and eps."""
-    perceiver = part_of(config, "perceiver_config").with_defaults(PERCEIVER)
+    perceiver = part(config, "perceiver_config", PERCEIVER)
     width, eps = perceiver["hidden_size"], perceiver["rms_norm_eps"]
     if width != model.decoder.embedding.width and model.decoder.final_norm:
         width, eps = model.decoder.embedding.width, model.decoder.final_norm.eps

@@ -18,6 +18,7 @@ PROCESSORS = {
     "CLIPFeatureExtractor": "clip",
     "CLIPImageProcessor": "clip",
     "Idefics2ImageProcessor": "idefics2",
+    "Llama4ImageProcessor": "llama4",
     "Gemma3ImageProcessor": "siglip",
     "Idefics3ImageProcessor": "idefics3",
     "LlavaImageProcessor": "clip",
