@@ -21,7 +21,9 @@ from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_encoders import TINY_ENCODERS
 from tests.forward import test_gemma_eyes
+from tests.forward.test_cohere_eyes import CROPPED
 from tests.forward.test_grid_images import SEEING
+from tests.forward.test_naflex import NAFLEX
 from tests.forward.test_resampled import RESAMPLED
 from tests.forward.test_tiles import TILED
 from tests.forward.test_vision import PICTURED
@@ -39,6 +41,8 @@ COMPUTED = [
     *SEEING,
     *TILED,
     *RESAMPLED,
+    *CROPPED,
+    *NAFLEX,
     *test_gemma_eyes.COMPUTED,
     *TINY_ENCODERS,
 ]

@@ -35,6 +35,8 @@ def decided_text_config(config: Config) -> Config:
     """The same where the whole alone decides on tying, whatever the part says."""
     text = config.nested("text_config")
     decided = {"architectures": config["architectures"], "tie_word_embeddings": bool(config["tie_word_embeddings"])}
+    # LFM2's other name of the key would win over it.
+    text = replaced(text, tie_embedding=decided["tie_word_embeddings"]) if "tie_embedding" in text.data else text
     return replaced(text, **decided)
 
 
