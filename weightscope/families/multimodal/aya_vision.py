@@ -11,7 +11,7 @@ from weightscope.components.vision.language import VisionLanguage
 from weightscope.components.vision.marked_eye import AyaEye
 from weightscope.config import Config, Nullable
 from weightscope.families.common import layer_norms
-from weightscope.families.common.multimodal import feature_layer
+from weightscope.families.common.multimodal import feature_layers
 from weightscope.families.common.refusals import not_computed
 from weightscope.families.common.spellings import APART
 from weightscope.families.registry import family
@@ -34,6 +34,9 @@ AYA: dict[str, Any] = {
 def aya_vision(config: Config, root: str) -> VisionLanguage:
     """What leaves a layer of the tower, before its last norm. The prompt places an image by `<image>`."""
     tower, model, language = eye_and_language(config, APART[root])
+    layers = feature_layers(config, tower.depth)
+    if len(layers) > 1:
+        raise config.undeclared("Aya Vision with a vision_feature_layer of several layers is not declared")
     inner = config["alignment_intermediate_size"]
     bridge, each = bridge_of(
         config,
@@ -48,7 +51,7 @@ def aya_vision(config: Config, root: str) -> VisionLanguage:
             tower=tower,
             bridge=bridge,
             each=each,
-            layers=(feature_layer(config, tower.depth),),
+            layers=layers,
             begin="<|START_OF_IMG|>",
             tile="TILE_{}",
             overview="TILE_GLOBAL",

@@ -19,17 +19,22 @@ PROCESSORS = {
     "CLIPImageProcessor": "clip",
     "Cohere2VisionImageProcessor": "cohere2_vision",
     "Gemma3ImageProcessor": "siglip",
+    "Gemma4ImageProcessor": "gemma4",
+    "Gemma4UnifiedImageProcessor": "gemma4",
     "GotOcr2ImageProcessor": "got_ocr2",
     "Idefics2ImageProcessor": "idefics2",
     "Idefics3ImageProcessor": "idefics3",
     "Lfm2VlImageProcessor": "lfm2_vl",
     "Llama4ImageProcessor": "llama4",
     "LlavaImageProcessor": "clip",
+    "LlavaNextImageProcessor": "llava_next",
+    "LlavaOnevisionImageProcessor": "llava_onevision",
     "Qwen2VLImageProcessor": "qwen2_vl",
     "Qwen3VLImageProcessor": "qwen2_vl",
     "Siglip2ImageProcessor": "siglip2",
     "SiglipImageProcessor": "siglip",
     "SmolVLMImageProcessor": "idefics3",
+    "VideoLlavaImageProcessor": "clip",
 }
 
 
