@@ -20,6 +20,7 @@ from tests.families.remote_code import REMOTE
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_encoders import TINY_ENCODERS
+from tests.families.tiny_kin import TINY_KIN
 from tests.forward import test_gemma_eyes
 from tests.forward.test_grid_images import SEEING
 from tests.forward.test_tiles import TILED
@@ -39,6 +40,7 @@ COMPUTED = [
     *TILED,
     *test_gemma_eyes.COMPUTED,
     *TINY_ENCODERS,
+    *TINY_KIN,
 ]
 HEAD = """\
 # Families

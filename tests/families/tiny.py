@@ -139,6 +139,7 @@ from tests.families.tiny_encoders import TINY_ENCODERS  # noqa: E402
 from tests.families.tiny_gemma_eyes import TINY_GEMMA_EYES  # noqa: E402
 from tests.families.tiny_hybrids import TINY_HYBRIDS  # noqa: E402
 from tests.families.tiny_idefics import TINY_IDEFICS  # noqa: E402
+from tests.families.tiny_kin import TINY_KIN  # noqa: E402
 from tests.families.tiny_llama_vision import TINY_LLAMA_VISION  # noqa: E402
 from tests.families.tiny_llavas import TINY_LLAVAS  # noqa: E402
 from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
@@ -148,5 +149,6 @@ TINY += TINY_DENSE + TINY_MIXTURES + TINY_HYBRIDS + TINY_VISION
 TINY += TINY_ENCODERS
 TINY += TINY_GEMMA_EYES
 TINY += TINY_IDEFICS
+TINY += TINY_KIN
 TINY += TINY_LLAMA_VISION
 TINY += TINY_LLAVAS
