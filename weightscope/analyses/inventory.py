@@ -251,9 +251,8 @@ def find_aliases(checkpoint: Checkpoint, slots: Iterable[Slot] = ()) -> dict[str
             sharing.setdefault((entry.file, entry.data_offsets, entry.shape), []).append(name)
     several = [names for names in sharing.values() if len(names) > 1]
     shared = {name for names in several for name in names}
-    required = {
-        name for slot in (slots if shared else ()) if not slot.stored.optional for name in slot.names() if name in shared
-    }  # fmt: skip
+    wanted = [slot for slot in slots if not slot.stored.optional] if shared else []
+    required = {name for slot in wanted for name in slot.names() if name in shared}
     aliases: dict[str, str] = {}
     for names in several:
         original = next((name for name in names if name in required), names[0])

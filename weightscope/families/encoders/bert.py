@@ -11,9 +11,7 @@ from weightscope.config import Config
 from weightscope.families.common import Dims
 from weightscope.families.common.encoders import classes, heads_of, masked, pooler, token_embeddings, transform
 from weightscope.families.registry import family
-from weightscope.families.siblings.bert import (
-    BERT, NEEDS, bert_layers, refuse_others, roots_of, spelled, token_heads,
-)  # fmt: skip
+from weightscope.families.siblings.bert import BERT, NEEDS, bert_layers, refuse_others, roots_of, spelled, token_heads
 from weightscope.roles import Role
 from weightscope.sizes import Size
 

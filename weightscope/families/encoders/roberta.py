@@ -10,9 +10,7 @@ from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims
 from weightscope.families.common.encoders import classes, heads_of, masked, pooler, token_embeddings, transform
 from weightscope.families.registry import family
-from weightscope.families.siblings.bert import (
-    BERT, NEEDS, bert_layers, refuse_others, roots_of, spelled, token_heads,
-)  # fmt: skip
+from weightscope.families.siblings.bert import BERT, NEEDS, bert_layers, refuse_others, roots_of, spelled, token_heads
 from weightscope.roles import Role
 
 ROOTS = roots_of("roberta")
