@@ -22,6 +22,7 @@ from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_encoders import TINY_ENCODERS
 from tests.families.tiny_kin import TINY_KIN
 from tests.forward import test_gemma_eyes
+from tests.forward import test_gemma4_eyes, test_gemma_eyes
 from tests.forward.test_grid_images import SEEING
 from tests.forward.test_tiles import TILED
 from tests.forward.test_vision import PICTURED
@@ -39,6 +40,7 @@ COMPUTED = [
     *SEEING,
     *TILED,
     *test_gemma_eyes.COMPUTED,
+    *test_gemma4_eyes.COMPUTED,
     *TINY_ENCODERS,
     *TINY_KIN,
 ]
