@@ -44,6 +44,8 @@ class Role(StrEnum):
     K_PROJ = "k_proj"
     V_PROJ = "v_proj"
     O_PROJ = "o_proj"
+    RELATIVE_K_PROJ = "relative_k_proj"
+    QUERY_SCALE = "query_scale"
     QKV_PROJ = "qkv_proj"
     Q_A_PROJ = "q_a_proj"
     Q_B_PROJ = "q_b_proj"
@@ -52,6 +54,11 @@ class Role(StrEnum):
     INDEX_Q_PROJ = "index_q_proj"
     INDEX_K_PROJ = "index_k_proj"
     INDEX_WEIGHT = "index_weight"
+    O_A_PROJ = "o_a_proj"
+    O_B_PROJ = "o_b_proj"
+    COMPRESSOR_PROJ = "compressor_proj"
+    COMPRESSOR_GATE = "compressor_gate"
+    COMPRESSOR_BIAS = "compressor_bias"
     SINK = "sink"
     Q_NORM = "q_norm"
     K_NORM = "k_norm"
@@ -59,6 +66,7 @@ class Role(StrEnum):
     Q_A_NORM = "q_a_norm"
     KV_A_NORM = "kv_a_norm"
     INDEX_K_NORM = "index_k_norm"
+    COMPRESSOR_NORM = "compressor_norm"
     GATE_PROJ = "gate_proj"
     UP_PROJ = "up_proj"
     DOWN_PROJ = "down_proj"
@@ -92,6 +100,9 @@ class Role(StrEnum):
     ALTUP_PREDICTION = "altup_prediction"
     ALTUP_CORRECTION = "altup_correction"
     ALTUP_SCALE = "altup_scale"
+    STREAM_PROJ = "stream_proj"
+    STREAM_BIAS = "stream_bias"
+    STREAM_SCALE = "stream_scale"
     LAUREL_LEFT = "laurel_left"
     LAUREL_RIGHT = "laurel_right"
     LAUREL_NORM = "laurel_norm"
@@ -147,7 +158,11 @@ class Role(StrEnum):
     CAUSAL_MASK = "causal_mask"
     POSITION_IDS = "position_ids"
     ROUTER_BIAS = "router_bias"
+    TOKEN_EXPERTS = "token_experts"  # noqa: S105 - no password
     LAYER_SCALE = "layer_scale"
+    CLIP_BOUND = "clip_bound"
+    FEATURE_BIAS = "feature_bias"
+    FEATURE_SCALE = "feature_scale"
     BETA = "beta"
     EPSILON = "epsilon"
     RUNNING_STATISTIC = "running_statistic"
@@ -173,6 +188,8 @@ _SECTIONS = {
         Role.K_PROJ,
         Role.V_PROJ,
         Role.O_PROJ,
+        Role.RELATIVE_K_PROJ,
+        Role.QUERY_SCALE,
         Role.QKV_PROJ,
         Role.Q_A_PROJ,
         Role.Q_B_PROJ,
@@ -182,6 +199,11 @@ _SECTIONS = {
         Role.INDEX_Q_PROJ,
         Role.INDEX_K_PROJ,
         Role.INDEX_WEIGHT,
+        Role.O_A_PROJ,
+        Role.O_B_PROJ,
+        Role.COMPRESSOR_PROJ,
+        Role.COMPRESSOR_GATE,
+        Role.COMPRESSOR_BIAS,
         Role.SINK,
     ),
     Section.MLP: (
@@ -220,6 +242,7 @@ _SECTIONS = {
         Role.Q_A_NORM,
         Role.KV_A_NORM,
         Role.INDEX_K_NORM,
+        Role.COMPRESSOR_NORM,
         Role.NORM,
         Role.DT_NORM,
         Role.B_NORM,
