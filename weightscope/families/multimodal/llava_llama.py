@@ -5,35 +5,28 @@ Text alone is computed: the original's image token, -200, is none of the vocabul
 
 from __future__ import annotations
 
-from functools import partial
-
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config
 from weightscope.families.registry import family
 from weightscope.families.siblings.llava_original import APART, ORIGINAL, USUAL, WITHIN, original
 
-layout = partial(
-    family,
-    roots=(USUAL, WITHIN, APART),
-    parts=(USUAL, APART),
-    defaults=ORIGINAL,
-    needs=("mm_vision_tower", "hidden_size", "num_hidden_layers"),
-)
+ROOTS = (USUAL, WITHIN, APART)
+NEEDS = ("mm_vision_tower", "hidden_size", "num_hidden_layers")
 
 
-@layout("llava_llama")
+@family("llava_llama", roots=ROOTS, parts=(USUAL, APART), defaults=ORIGINAL, needs=NEEDS)
 def llava_llama(config: Config, root: str) -> CausalLM:
     """As versions 1.2 to 1.6 write it; earlier and some later ones say `llava`."""
     return original(config, root, "llama")
 
 
-@layout("llava_mistral")
+@family("llava_mistral", roots=ROOTS, parts=(USUAL, APART), defaults=ORIGINAL, needs=NEEDS)
 def llava_mistral(config: Config, root: str) -> CausalLM:
     """LLaVA 1.6 with Mistral."""
     return original(config, root, "mistral")
 
 
-@layout("llava_qwen")
+@family("llava_qwen", roots=ROOTS, parts=(USUAL, APART), defaults=ORIGINAL, needs=NEEDS)
 def llava_qwen(config: Config, root: str) -> CausalLM:
     """LLaVA-NeXT and LLaVA-OneVision with Qwen2."""
     return original(config, root, "qwen2")
