@@ -20,6 +20,7 @@ from tests.families.remote_code import REMOTE
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_encoders import TINY_ENCODERS
+from tests.families.tiny_kin import TINY_KIN
 from tests.forward import test_gemma4_eyes, test_gemma_eyes
 from tests.forward.test_cohere_eyes import CROPPED
 from tests.forward.test_grid_images import SEEING
@@ -46,6 +47,7 @@ COMPUTED = [
     *test_gemma_eyes.COMPUTED,
     *test_gemma4_eyes.COMPUTED,
     *TINY_ENCODERS,
+    *TINY_KIN,
 ]
 HEAD = """\
 # Families
