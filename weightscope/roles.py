@@ -37,6 +37,7 @@ class Role(StrEnum):
     POSITION_EMBEDDING = "position_embedding"
     CLASS_EMBEDDING = "class_embedding"
     PATCH_EMBEDDING = "patch_embedding"
+    PROBE = "probe"
     Q_PROJ = "q_proj"
     K_PROJ = "k_proj"
     V_PROJ = "v_proj"
@@ -156,6 +157,7 @@ _SECTIONS = {
         Role.POSITION_EMBEDDING,
         Role.CLASS_EMBEDDING,
         Role.PATCH_EMBEDDING,
+        Role.PROBE,
         Role.EMBEDDING_PROJ,
         Role.LAYER_EMBEDDING,
         Role.LAYER_EMBEDDING_PROJ,

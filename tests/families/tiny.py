@@ -39,7 +39,7 @@ DEEPSEEK: dict[str, Any] = LLAMA | {
     "qk_nope_head_dim": 8,
     "v_head_dim": 5,
 }
-VISION = {
+VISION: dict[str, Any] = {
     "model_type": "clip_vision_model",
     "hidden_size": 20,
     "intermediate_size": 44,

@@ -12,6 +12,7 @@ MAMBA: dict[str, Any] = {
     "vocab_size": 101, "hidden_size": 24, "num_hidden_layers": 3, "state_size": 5, "conv_kernel": 4,
 } | ENDS  # fmt: skip
 MAMBA2: dict[str, Any] = MAMBA | {"num_heads": 6, "head_dim": 8, "n_groups": 2, "state_size": 7}
+OLMO_HYBRID: dict[str, Any] = LLAMA | {"num_hidden_layers": 4}
 LFM2: dict[str, Any] = LLAMA | {
     "num_hidden_layers": 4, "block_multiple_of": 10, "full_attn_idxs": [1, 3],
 }  # fmt: skip
@@ -78,6 +79,7 @@ PERTURBED = (
     "recurrent_gemma",
     "rwkv",
     "jamba",
+    "olmo_hybrid",
     "granitemoehybrid",
     "nemotron_h-biases-latent",
     "kimi_linear",
@@ -129,6 +131,13 @@ TINY_HYBRIDS = [
         "tie_word_embeddings": True, "layer_types": ["full_attention", "linear_attention"] * 2,
     }),
     Tiny("qwen3_5_moe_text", "Qwen3_5MoeText", QWEN3_NEXT),
+    Tiny("olmo_hybrid", "OlmoHybrid", OLMO_HYBRID),
+    Tiny("olmo_hybrid-bias-tied", "OlmoHybrid", OLMO_HYBRID | {
+        "attention_bias": True, "tie_word_embeddings": True, "linear_allow_neg_eigval": False, "hidden_act": "gelu",
+        "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 5, "linear_value_head_dim": 7,
+        "linear_conv_kernel_dim": 3, "rope_parameters": {"rope_theta": None, "rope_type": "default"},
+        "layer_types": ["full_attention", "linear_attention", "linear_attention", "full_attention"],
+    }),
     Tiny("jamba", "Jamba", JAMBA),
     Tiny("jamba-biases-tied", "Jamba", JAMBA | {
         "mamba_proj_bias": True, "mamba_conv_bias": False, "tie_word_embeddings": True, "mamba_dt_rank": 5,

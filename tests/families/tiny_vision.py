@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.families.tiny import LLAMA, Tiny
+from tests.families.tiny import LLAMA, VISION, Tiny
 
 IDS = {"image_token_id": 95, "video_token_id": 96, "vision_start_token_id": 97, "vision_end_token_id": 98}
 TOWER = {"depth": 4, "num_heads": 2, "in_channels": 3, "patch_size": 4, "spatial_merge_size": 2}
@@ -34,7 +34,10 @@ DELTA = TEXT | turning(2, 1, 1, partial_rotary_factor=0.5, mrope_interleaved=Tru
 SHARED = EXPERTS | {"shared_expert_intermediate_size": 18}
 PLAIN = {key: value for key, value in LEARNED.items() if key != "deepstack_visual_indexes"}
 WHOLE = "ForConditionalGeneration"
+SIGLIP = {key: value for key, value in VISION.items() if key != "model_type"}
 TINY_VISION = [
+    Tiny("siglip_vision_model", "SiglipVision", SIGLIP, "Model"),
+    Tiny("siglip_vision_model-headless", "SiglipVision", SIGLIP | {"vision_use_head": False}, "Model"),
     Tiny("qwen2_vl", "Qwen2VL", IDS | {"text_config": TEXT | turning(1, 1, 2), "vision_config": QWEN2_TOWER}, WHOLE),
     Tiny("qwen2_vl-tied", "Qwen2VL", IDS | {
         "text_config": TEXT | turning(1, 1, 2), "vision_config": QWEN2_TOWER, "tie_word_embeddings": True,

@@ -32,7 +32,7 @@ MORE = [
 ]  # fmt: skip
 
 # All whose outputs these tests hold.
-PICTURED = [*WITH_IMAGE, *MORE, *(t for t in TINY if t.kind == "CLIPVision")]
+PICTURED = [*WITH_IMAGE, *MORE, *(t for t in TINY if t.kind in ("CLIPVision", "SiglipVision"))]
 
 
 def pixels_for(tiny: Tiny, count: int = 1) -> torch.Tensor:
@@ -78,8 +78,9 @@ def test_logits_of_text_alone(tiny: Tiny, tmp_path: Path) -> None:
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
 
-def test_features_and_pooled_output_of_clip(tmp_path: Path) -> None:
-    tiny = next(t for t in TINY if t.name == "clip_vision_model")
+@pytest.mark.parametrize("name", ["clip_vision_model", "siglip_vision_model"])
+def test_features_and_pooled_output(name: str, tmp_path: Path) -> None:
+    tiny = next(t for t in TINY if t.name == name)
     oracle = saved_to(tiny, tmp_path)
     pixels = torch.randn(1, 3, 28, 28, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():

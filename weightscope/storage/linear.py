@@ -25,6 +25,8 @@ class Linear(Record):
 
     __slots__ = ("bias", "groups", "name", "optional", "roles")
     _transposed = False
+    # What is between the module's name and `weight` or `bias`.
+    _joint = "."
 
     def __init__(self, name: str, *roles: Role, bias: bool = False, groups: int = 1, optional: bool = False) -> None:
         self.name = name
@@ -38,7 +40,7 @@ class Linear(Record):
         path = join(prefix, self.name)
         rows, columns = self._rows(sizes), sizes[self.roles[0]][1]
         yield Stored(
-            name=f"{path}.weight",
+            name=f"{path}{self._joint}weight",
             shape=self._oriented(rows, columns),
             parts=tuple((role, int(prod(sizes[role]))) for role in self.roles),
             optional=self.optional,
@@ -46,17 +48,19 @@ class Linear(Record):
         )
         if self.bias:
             parts = tuple((role, int(sizes[role][0])) for role in self.roles)
-            yield Stored(name=f"{path}.bias", shape=(rows,), parts=parts, kind=Kind.BIAS, optional=self.optional)
+            yield Stored(
+                name=f"{path}{self._joint}bias", shape=(rows,), parts=parts, kind=Kind.BIAS, optional=self.optional
+            )
 
     def read(self, prefix: str, sizes: Sizes, scope: Scope) -> dict[str, torch.Tensor]:
         """The inverse of `tensors`: role -> (out, in), `role.bias` -> (out)."""
         path = join(prefix, self.name)
-        if self.optional and not scope.has(f"{path}.weight"):
+        if self.optional and not scope.has(f"{path}{self._joint}weight"):
             return {}
-        found = self._split(self._upright(scope.tensor(f"{path}.weight")), sizes)
+        found = self._split(self._upright(scope.tensor(f"{path}{self._joint}weight")), sizes)
         matrices: dict[str, torch.Tensor] = {str(role): matrix for role, matrix in found.items()}
         if self.bias:
-            biases = self._split(scope.tensor(f"{path}.bias"), sizes)
+            biases = self._split(scope.tensor(f"{path}{self._joint}bias"), sizes)
             matrices |= {f"{role}.bias": bias for role, bias in biases.items()}
         return matrices
 
@@ -105,3 +109,9 @@ class Conv1D(Linear):
 
     def _upright(self, weight: torch.Tensor) -> torch.Tensor:
         return weight.T
+
+
+class InProjection(Linear):
+    """`torch.nn.MultiheadAttention`'s own matrix, a parameter and no module: `in_proj_weight` and `in_proj_bias`."""
+
+    _joint = "_"

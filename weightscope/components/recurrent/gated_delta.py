@@ -24,7 +24,8 @@ UNIT_EPS = 1e-6
 class GatedDeltaNet(Component, frozen=True, kw_only=True):
     """`key_heads` queries and keys, each for as many of the `value_heads` in a row; one memory a value head.
 
-    `norm` acts on each head's output, gated by z.
+    `norm` acts on each head's output, gated by z. `strength` is the most that an update counts: beyond 1 it may
+    turn what the memory holds into its opposite (OLMo Hybrid).
     """
 
     name: str
@@ -37,6 +38,7 @@ class GatedDeltaNet(Component, frozen=True, kw_only=True):
     kernel: Size
     activation: str
     norm: GatedRMSNorm
+    strength: float = 1.0
     section: Section | None = Section.STATE_SPACE
     word: ClassVar[str] = "delta_net"
 
@@ -73,6 +75,7 @@ class GatedDeltaNet(Component, frozen=True, kw_only=True):
     def terms(self) -> Mapping[Role, str]:
         keys = f"{int(self.key_heads)} heads of {int(self.key_dim)}"
         values = f"{int(self.value_heads)} heads of {int(self.value_dim)}"
+        most = f"{self.strength:g}·" if self.strength != 1.0 else ""
         return {
             Role.Q_PROJ: f"q = q_proj·x   {keys}",
             Role.K_PROJ: f"k = k_proj·x   {keys}",
@@ -80,7 +83,7 @@ class GatedDeltaNet(Component, frozen=True, kw_only=True):
             Role.CONVOLUTION: f"q, k, v = {self.activation}(conv(q, k, v)), each over {int(self.kernel)} tokens;"
             f" then q / (|q|·√{int(self.key_dim)}), k / |k|",
             Role.Z_PROJ: "z = z_proj·x",
-            Role.B_PROJ: "β = sigmoid(b_proj·x)   the strength of the update",
+            Role.B_PROJ: f"β = {most}sigmoid(b_proj·x)   the strength of the update",
             Role.A_PROJ: "g = −exp(A_log)·softplus(a_proj·x + dt_bias)   the decay of the state",
             Role.DT_BIAS: "added to the decay of each head before softplus",
             Role.A_LOG: "S = exp(g)·S,  S = S + k·(β·(v − k·S))ᵀ",
@@ -102,7 +105,7 @@ class GatedDeltaNet(Component, frozen=True, kw_only=True):
             unit(part.reshape(len(x), int(self.key_heads), -1)).repeat_interleave(int(shared), dim=1) for part in (q, k)
         )
         v = v.reshape(len(x), int(self.value_heads), -1)
-        rate = linear(x, weights, Role.B_PROJ).to(wide).sigmoid()
+        rate = linear(x, weights, Role.B_PROJ).to(wide).sigmoid() * self.strength
         step = torch.nn.functional.softplus(linear(x, weights, Role.A_PROJ).to(wide) + weights[Role.DT_BIAS].to(wide))
         decay = -weights[Role.A_LOG].to(wide).exp() * step
         y = delta_rule(q * int(self.key_dim) ** -0.5, k, v, decay[..., None], rate)

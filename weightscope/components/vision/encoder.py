@@ -87,7 +87,11 @@ class PatchEmbedding(Component, frozen=True, kw_only=True):
 
 
 class VisionEncoder(Runnable, frozen=True, kw_only=True):
-    """Patches to features. Alone, the class vector through `post_norm` stands for the image (CLIP)."""
+    """Patches to features; alone also a vector of the image.
+
+    With a class vector, that is what leaves it through `post_norm` (CLIP). Without one, `post_norm` acts on all
+    features, and `pooler` makes one of them, if there is any (SigLIP).
+    """
 
     takes_tokens: ClassVar[bool] = False
 
@@ -96,6 +100,7 @@ class VisionEncoder(Runnable, frozen=True, kw_only=True):
     pre_norm: Norm | None
     blocks: tuple[Repeat, ...]
     post_norm: Norm | None
+    pooler: Component | None = None
     section: Section | None = Section.VISION
 
     @property
@@ -117,7 +122,7 @@ class VisionEncoder(Runnable, frozen=True, kw_only=True):
         return f"vision {self.depth} layers of {patches.width:,}, {patches.image:,} px in patches of {patches.patch}"
 
     def children(self) -> Iterable[Component]:
-        parts: tuple[Component | None, ...] = (self.patches, self.pre_norm, *self.blocks, self.post_norm)
+        parts: tuple[Component | None, ...] = (self.patches, self.pre_norm, *self.blocks, self.post_norm, self.pooler)
         return tuple(part for part in parts if part is not None)
 
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
@@ -146,8 +151,8 @@ class VisionEncoder(Runnable, frozen=True, kw_only=True):
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Of the pass's image, the features [positions, width] that leave the last layer; pooled besides."""
-        (features,) = self.features(self.pixels(at.run.inputs), at, (-1,))
-        self.pool(features, at)
+        (features,) = self.features(self.pixels(at.run.inputs), at, (-1,), normed=not self.patches.class_token)
+        self._pool(features, at.labelled("vision"))
         return features
 
     def features(
@@ -181,10 +186,10 @@ class VisionEncoder(Runnable, frozen=True, kw_only=True):
             at.stage("last norm", self.post_norm.equation(), found[self.depth])
         return tuple(found[layer] for layer in wanted)
 
-    def pool(self, features: torch.Tensor, at: At) -> torch.Tensor:
-        """The class vector of the last layer's features, [1, width], through the last norm."""
-        pooled = features[:1]
-        if self.post_norm:
-            pooled = at.labelled("vision").call(self.post_norm, pooled)
-            at.labelled("vision").stage("pooled", self.post_norm.equation(), pooled)
-        return pooled
+    def _pool(self, features: torch.Tensor, at: At) -> None:
+        """One vector [1, width] of the last layer's features, as a stage of the pass."""
+        if self.pooler:
+            at.stage("pooled", self.pooler.equation(), at.call(self.pooler, features))
+        elif self.patches.class_token:
+            pooled = at.call(self.post_norm, features[:1]) if self.post_norm else features[:1]
+            at.stage("pooled", self.post_norm.equation() if self.post_norm else "x", pooled)
