@@ -67,6 +67,12 @@ def test_names_from_the_config_alone(tiny: Tiny, saved: Callable[[str], Path]) -
     if tiny.kind == "OlmoHybrid":
         # 5.23 renames a norm of attention layers along with that of delta nets.
         names = {name.replace(".post_attention_layernorm.", ".feedforward_layer_norm.") for name in names}
+    if tiny.kind == "Kimi_K25":
+        # Published otherwise than 5.23 writes it back.
+        for written, published in (
+            ("model.blocks", "model.layers"), ("encoder.patch_embed", "patch_embed"), ("model.mm_proj", "mm_proj"),
+        ):  # fmt: skip
+            stored = {name.replace(written, published) for name in stored}
     assert names == stored
 
 

@@ -26,3 +26,17 @@ def text_config(config: Config) -> Config:
     tied = bool(config["tie_word_embeddings"]) or text.data.get("tie_word_embeddings")
     decided = {"architectures": config["architectures"]} | ({} if tied is None else {"tie_word_embeddings": tied})
     return Config({**text.data, **decided}, source=text.source, prefix=text.prefix, read=text.read)
+
+
+def tied_text(config: Config) -> Config:
+    """The language model's config where the whole alone says whether the head is tied, whatever the part says."""
+    text = config.nested("text_config")
+    decided = {key: config[key] for key in ("architectures", "tie_word_embeddings")}
+    return Config({**text.data, **decided}, source=text.source, prefix=text.prefix, read=text.read)
+
+
+def own_text(config: Config, part: str) -> Config:
+    """The language model's config under `part`, which decides on tying; the whole says whether there is a head."""
+    text = config.nested(part)
+    data = {**text.data, "architectures": config["architectures"]}
+    return Config(data, source=text.source, prefix=text.prefix, read=text.read)

@@ -17,6 +17,7 @@ from weightscope.components.vision.projector import Projector
 from weightscope.config import Config, Nullable
 from weightscope.families.common.multimodal import feature_layer, text_config
 from weightscope.families.registry import component_of, family
+from weightscope.families.siblings.llava_pixtral import llava_pixtral
 
 LLAVA: dict[str, Any] = {
     "projector_hidden_act": "gelu", "multimodal_projector_bias": True, "image_token_index": 32000,
@@ -43,6 +44,8 @@ SPELLINGS = {
 def llava(config: Config, root: str) -> VisionLanguage:
     """Features of `vision_feature_layer` replace the image tokens' embeddings."""
     language, decoder, tower, bridge = SPELLINGS[root]
+    if config.nested("vision_config").model_type == "pixtral":
+        return llava_pixtral(config, language, decoder)
     encoder = component_of(config.nested("vision_config"), tower, "clip_vision_model")
     model = component_of(text_config(config), decoder, "llama")
     if not isinstance(encoder, VisionEncoder) or not isinstance(model, CausalLM):
