@@ -33,10 +33,3 @@ def tied_text(config: Config) -> Config:
     text = config.nested("text_config")
     decided = {key: config[key] for key in ("architectures", "tie_word_embeddings")}
     return Config({**text.data, **decided}, source=text.source, prefix=text.prefix, read=text.read)
-
-
-def own_text(config: Config, part: str) -> Config:
-    """The language model's config under `part`, which decides on tying; the whole says whether there is a head."""
-    text = config.nested(part)
-    data = {**text.data, "architectures": config["architectures"]}
-    return Config(data, source=text.source, prefix=text.prefix, read=text.read)

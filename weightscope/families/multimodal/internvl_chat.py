@@ -13,14 +13,14 @@ from weightscope.components.vision.language import VisionLanguage
 from weightscope.components.vision.tiled_eye import ChatEye
 from weightscope.components.vision.vit_encoder import WholeNormEncoder
 from weightscope.config import Config, Nullable
-from weightscope.families.common.multimodal import feature_layer, own_text
+from weightscope.families.common.multimodal import feature_layer
 from weightscope.families.common.refusals import not_computed
 from weightscope.families.registry import component_of, family
 from weightscope.families.siblings.internvit import projector
 
 CHAT: dict[str, Any] = {
-    "downsample_ratio": 0.5, "ps_version": "v1", "select_layer": -1, "force_image_size": Nullable(int),
-    "img_context_token_id": Nullable(int), "architectures": Nullable(list), "use_backbone_lora": 0, "use_llm_lora": 0,
+    "downsample_ratio": 0.5, "ps_version": "v1", "select_layer": Nullable(object, -1),
+    "force_image_size": Nullable(int), "img_context_token_id": Nullable(int), "use_backbone_lora": 0, "use_llm_lora": 0,
 }  # fmt: skip
 # The published code asks the tokenizer for <IMG_CONTEXT>; by the size of the vocabulary this is its id.
 CONTEXT = {92553: 92546, 151674: 151667, 151655: 151648, 151936: 151671, 128265: 128258, 32020: 32013}
@@ -38,7 +38,7 @@ def internvl_chat(config: Config, root: str) -> VisionLanguage:
     """`llm_config` is the language model's."""
     del root
     tower = component_of(config.nested("vision_config"), "vision_model", "intern_vit_6b")
-    model = component_of(own_text(config, "llm_config"), "model", "llama")
+    model = component_of(config.nested("llm_config"), "model", "llama")
     if not isinstance(tower, WholeNormEncoder) or not isinstance(model, CausalLM):
         raise config.undeclared("InternVL with this vision_config or llm_config is not declared")
     for key in ("use_backbone_lora", "use_llm_lora"):

@@ -11,12 +11,11 @@ from weightscope.components.base import Group
 from weightscope.components.decoder import CausalLM
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.components.vision.packed_eye import FlatPatchEye
-from weightscope.config import Config, Nullable
-from weightscope.families.common.multimodal import own_text
+from weightscope.config import Config
 from weightscope.families.registry import component_of, family
 from weightscope.families.siblings.moonvit import MOONSHOT, MOONVIT, PUBLISHED, merge_of, merger, tower
 
-KIMI_VL: dict[str, Any] = {"media_placeholder_token_id": 163605, "architectures": Nullable(list)}
+KIMI_VL: dict[str, Any] = {"media_placeholder_token_id": 163605}
 PROJECTOR = ("pre_norm", "linear_1", "linear_2")
 
 
@@ -26,7 +25,7 @@ def kimi_vl(config: Config, root: str) -> VisionLanguage:
     del root
     vision = config.nested("vision_config").with_defaults(MOONVIT, MOONSHOT)
     encoder, merge = tower(vision, "vision_tower", PUBLISHED), merge_of(vision)
-    model = component_of(own_text(config, "text_config"), "model", "deepseek_v3")
+    model = component_of(config.nested("text_config"), "model", "deepseek_v3")
     if not isinstance(model, CausalLM):
         raise config.undeclared("Kimi-VL with this text_config is not declared")
     bridge = merger("multi_modal_projector", vision["hidden_size"], model.decoder.embedding.width, merge, PROJECTOR)
