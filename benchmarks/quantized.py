@@ -108,7 +108,7 @@ def _form(scratch: Path, settings: dict[str, Any]) -> tuple[Callable[[], torch.T
 def _scheme(settings: dict[str, Any]) -> tuple[Stored, Scheme]:
     """The weight, a matrix or a stack, and how a method stores it."""
     key = "quantization_config" if "quant_method" in settings else "quantization"
-    method = method_of(Config({key: settings}))
+    method = method_of(Config({key: settings})).method
     assert method is not None
     for name, shape in ((NAME, (ROWS, COLUMNS)), (STACK, (EXPERTS, COLUMNS // 2, ROWS // 2))):
         sizes = tuple(map(Size, shape))

@@ -85,6 +85,8 @@ PEFT = [
     ("mpt", "all-linear", 4608),
     ("gemma3n_text", "all-linear", 17448),
     ("recurrent_gemma", "all-linear", 4768),
+    # Its norms of heads are matrices, and no Linear.
+    ("cohere-norms", "all-linear", 4752),
     ("rwkv", "all-linear", 6016),
     ("jamba", "in_proj,x_proj", 2220),
     ("clip_vision_model", "all-linear", 2304),
@@ -104,6 +106,9 @@ PEFT = [
     ("gpt_oss", "experts.gate_up_proj,experts.down_proj", 13680),
     ("gpt_oss", "q_proj,experts.down_proj", 6432),
     ("dbrx", "mlp.w1", 1128),
+    # Modules of that name, without the stacked experts beside them.
+    ("llama4_text", "down_proj", 1216),
+    ("granitemoeshared", "input_linear", 696),
 ]
 
 
@@ -189,6 +194,18 @@ def test_experts_are_counted_as_they_are_stored(saved: Saved) -> None:
     assert "one by one" in trainable.notes[-1]
 
 
+def test_stacked_experts_are_reached_by_their_own_names(saved: Saved) -> None:
+    """A module's name stands for modules; the note says what to name for the experts too."""
+    model = weightscope.open(saved("llama4_text"))
+    alone = model.trainable("lora:r=4,targets=down_proj")
+    both = model.trainable("lora:r=4,targets=down_proj,experts.down_proj")
+    assert alone.notes == (
+        "down_proj names modules, as in PEFT, and not the stacked experts: they are experts.down_proj.",
+    )
+    assert both.added > alone.added
+    assert both.notes == ()
+
+
 def test_prediction_layers_are_no_part_of_the_training() -> None:
     """Its multi-token prediction layer has a q_a_proj too, which transformers never loads."""
     model = weightscope.open(FIXTURES / "deepseek-v3")
@@ -223,7 +240,7 @@ USAGE = [
     ("lora:r=4,targets=proj", "target 'proj' hits no module and no role"),
     ("lora:r=4,targets=q_proj,gone", "target 'gone' hits no module and no role"),
     ("lora:r=4,targets=layers.7.self_attn.q_proj", "hits no module and no role"),
-    ("lora:r=4,targets=input_layernorm", "a vector; LoRA needs a matrix"),
+    ("lora:r=4,targets=input_layernorm", "a norm; LoRA needs a matrix"),
     ("vision", "the model has no vision component; it has language (language: embedding, attention, mlp, norm, head)"),
     ("projector+language", "the model has no projector component"),
 ]

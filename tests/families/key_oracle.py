@@ -137,7 +137,9 @@ def _output(model: Any, tokens: list[int]) -> torch.Tensor:
     if model.main_input_name == "pixel_values":
         output: torch.Tensor = model(pixels(model.config)).last_hidden_state
     else:
-        output = model(torch.tensor([tokens]), use_cache=False).logits
+        # PaliGemma's processor says of a whole prompt that it is one; without that transformers takes it for an answer.
+        kinds = {"token_type_ids": torch.zeros(1, len(tokens))} if model.config.model_type == "paligemma" else {}
+        output = model(torch.tensor([tokens]), use_cache=False, **kinds).logits
     return output[0].float()
 
 

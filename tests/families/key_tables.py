@@ -8,6 +8,7 @@ from tests.families.keys import Change
 ZERO = "no model has so few; transformers builds tensors without elements, or fails when it runs"
 UNEVEN = "a width that the heads do not share evenly cannot be rotated: transformers builds it and fails when it runs"
 HALF = "transformers fails, unless a single angle is left, which it then uses for all pairs"
+PARTS = "transformers builds queries of another size than their parts, and fails when it runs"
 # (model type or *, key): why we refuse it by name, whatever its value is; after = the one value.
 REFUSED: dict[tuple[str, str], str] = {
     ("*", "hidden_act=mish"): "no published model has it",
@@ -41,10 +42,15 @@ REFUSED: dict[tuple[str, str], str] = {
     ("mimo_v2_flash", "rope_scaling"): "Xiaomi's code reads it, transformers' class does not",
     ("mimo_v2_flash", "n_shared_experts"): "Xiaomi's code has more tensors with it; transformers ignores it",
     ("mimo_v2_flash", "scoring_func"): "Xiaomi's code computes otherwise with it; transformers ignores it",
+    ("longcat_flash", "qk_head_dim"): PARTS,
+    ("longcat_flash", "qk_nope_head_dim"): PARTS,
+    ("longcat_flash", "qk_rope_head_dim"): PARTS,
+    ("longcat_flash", "head_dim"): "the class takes it for the size that turns: of another it has too few angles",
     ("afmoe", "n_group"): "Arcee's code routes by groups with it; transformers ignores it",
     ("solar_open", "partial_rotary_factor"): HALF,
     ("solar_open", "rope_parameters.partial_rotary_factor"): HALF,
     ("deepseek_v32", "is_causal"): "as glm_moe_dsa",
+    ("smolvlm", "is_causal"): "no published model has it; only some of transformers' attention obeys it",
     ("glm_moe_dsa", "is_causal"): "no published model has it; what the indexer then chooses is not implemented",
     ("bloom", "apply_residual_connection_post_layernorm"): "no published model has it",
     ("nemotron_h", "mlp_hidden_act=mish"): "no published model has it",
@@ -66,6 +72,10 @@ REFUSED: dict[tuple[str, str], str] = {
     ("*", "vision_config.num_attention_heads"): UNEVEN,
     ("*", "vision_config.embed_dim"): UNEVEN,
     ("*", "vision_config.hidden_size"): UNEVEN,
+    ("gemma3", "text_config.use_bidirectional_attention"): "no published model that sees has it",
+    ("gemma3", "vision_config.image_size"): "more tokens than an image has patches: transformers builds it and fails",
+    ("gemma3", "vision_config.patch_size"): "as vision_config.image_size",
+    ("gemma3", "mm_tokens_per_image"): "as vision_config.image_size",
     ("*", "text_config"): "null as absent: without its parts a config describes no model",
     ("*", "vision_config"): "null as absent: without its parts a config describes no model",
     ("phimoe", "num_experts_per_tok"): "Microsoft's code takes no other number than 2, which transformers takes it for",
@@ -91,6 +101,14 @@ DELIBERATE: dict[tuple[str, str], str] = {
     ("mpt", "max_seq_len"): "of a single position transformers repeats its biases; longer ones do not run",
     ("llava", "image_token_index"): "the tokens that are tried hold it, and no image comes with them",
     ("llava", "image_token_id"): "the tokens that are tried hold it, and no image comes with them",
+    ("longcat_flash", "zero_expert_num"): "transformers has matrices for them that nobody uses or publishes",
+    ("gemma3", "image_token_index"): "the tokens that are tried hold it, and no image comes with them",
+    ("gemma3", "image_token_id"): "as image_token_index",
+    ("paligemma", "image_token_index"): "the tokens that are tried hold it, and no image comes with them",
+    ("paligemma", "image_token_id"): "as image_token_index",
+    ("paligemma", "projection_dim"): "transformers builds a projector that the language model does not fit",
+    ("paligemma", "text_config.hidden_size"): "as projection_dim",
+    ("paligemma", "text_config"): "as projection_dim: of a published config",
     ("phimoe", "rope_parameters"): "Microsoft's code takes the long factors beyond the first context",
     ("phimoe", "original_max_position_embeddings"): "Microsoft's code takes the long factors beyond the first context",
     ("dbrx", "attn_config.rope_theta"): "Databricks' code reads it; transformers reads rope_parameters alone",

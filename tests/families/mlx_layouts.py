@@ -150,20 +150,30 @@ def gpt2(tensors: Tensors) -> Tensors:
     return renamed(found, {"transformer.": "model."})
 
 
-def kimi_linear(tensors: Tensors) -> Tensors:
+def heads_apart(tensors: Tensors) -> Tensors:
     """`kv_b_proj`, of 6 heads with 8 keys and 5 values, is two stacks as of mlx-lm 0.32."""
+    found: Tensors = {}
+    for name, tensor in tensors.items():
+        if name.endswith("kv_b_proj.weight"):
+            keys, values = tensor.view(6, 13, -1).tensor_split([8], dim=1)
+            module = name.removesuffix("kv_b_proj.weight")
+            found |= {f"{module}embed_q.weight": keys.transpose(1, 2), f"{module}unembed_out.weight": values}
+        else:
+            found[name] = tensor
+    return found
+
+
+def kimi_linear(tensors: Tensors) -> Tensors:
     old = {".q_conv1d.": ".q_conv.conv.", ".k_conv1d.": ".k_conv.conv.", ".v_conv1d.": ".v_conv.conv.",
            ".gate.e_score": ".e_score", ".block_sparse_moe.": ".mlp."}  # fmt: skip
     found: Tensors = {}
-    for name, tensor in turned(tensors).items():
-        new = reduce(lambda text, pair: text.replace(*pair), old.items(), name)
-        if new.endswith("kv_b_proj.weight"):
-            keys, values = tensor.view(6, 13, -1).tensor_split([8], dim=1)
-            module = new.removesuffix("kv_b_proj.weight")
-            found |= {f"{module}embed_q.weight": keys.transpose(1, 2), f"{module}unembed_out.weight": values}
-        else:
-            found[new] = tensor
+    for name, tensor in heads_apart(turned(tensors)).items():
+        found[reduce(lambda text, pair: text.replace(*pair), old.items(), name)] = tensor
     return stacked(found, {"w1": "gate_proj", "w3": "up_proj", "w2": "down_proj"})
+
+
+def longcat_flash(tensors: Tensors) -> Tensors:
+    return stacked(heads_apart(tensors), GATED)
 
 
 def falcon_h1(tensors: Tensors, config: Mapping[str, Any]) -> Tensors:
@@ -243,9 +253,12 @@ TEXT: dict[str, Convert] = {
     "gptj": gptj,
     "apertus": apertus,
     "dbrx": dbrx,
+    "longcat_flash": longcat_flash,
+    "longcat_flash-bias-yarn-tied": longcat_flash,
     "dots1": gated_stacks_in_place,
     "afmoe-mup-bias": gated_stacks_in_place,
     "solar_open": gated_stacks,
+    "mimo_v2_flash": gated_stacks,
 }
 VISION: dict[str, Convert] = {
     "qwen3_5": qwen3_5,

@@ -17,8 +17,12 @@ import transformers
 
 from tests.components.test_logits import DECODERS
 from tests.families.remote_code import REMOTE
+from tests.families.remote_eyes import REMOTE_TOWERS
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
+from tests.forward import test_gemma_eyes, test_packed_images
+from tests.forward.test_grid_images import SEEING
+from tests.forward.test_tiles import TILED
 from tests.forward.test_vision import PICTURED
 from weightscope.families.common.causal_lm import Output
 from weightscope.families.common.refusals import not_computed, refuse, require
@@ -27,6 +31,15 @@ from weightscope.families.registry import Family, all_families, component_of
 PAGE = Path(__file__).parents[2] / "docs" / "families.md"
 # What every family refuses, said once above the table.
 SHARED = (Output.of, component_of)
+# The tiny models whose logits are those of transformers.
+COMPUTED = [
+    *DECODERS,
+    *PICTURED,
+    *SEEING,
+    *TILED,
+    *test_gemma_eyes.COMPUTED,
+    *test_packed_images.COMPUTED,
+]
 HEAD = """\
 # Families
 
@@ -92,14 +105,14 @@ def _names(model_type: str) -> Iterator[str]:
 
 
 def _logits(model_type: str) -> Iterator[str]:
-    tiny = [t for t in [*DECODERS, *PICTURED] if _type_of(t) == model_type]
+    tiny = [t for t in COMPUTED if _type_of(t) == model_type]
     if tiny:
         yield f"{len(tiny)} tiny"
     yield from _remote(model_type)
 
 
 def _remote(model_type: str) -> Iterator[str]:
-    built = [remote for remote in REMOTE if remote.model_type == model_type]
+    built = [remote for remote in (*REMOTE, *REMOTE_TOWERS) if remote.model_type == model_type]
     for oracle in sorted({_type_of(remote.oracle) for remote in built}):
         count = sum(_type_of(remote.oracle) == oracle for remote in built)
         yield f"{count} tiny as `{oracle}`"

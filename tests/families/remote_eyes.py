@@ -81,3 +81,11 @@ REMOTE_EYES = [
             "media_placeholder_token_id": 95, "architectures": ["KimiVLForConditionalGeneration"],
         }),
 ]  # fmt: skip
+# Towers alone, which take no tokens.
+REMOTE_TOWERS = [
+    Remote("intern_vit_6b", "intern_vit_6b", Tiny("", "InternVLVision", INTERN | {"attention_bias": True}, "Model"),
+        lambda state: renamed(
+            internvl_chat({f"vision_tower.{name}": tensor for name, tensor in state.items()}), ("^vision_model.", "")
+        ),
+        TOWER | SIDES | {"norm_type": "layer_norm", "qkv_bias": True, "qk_normalization": False}),
+]  # fmt: skip

@@ -135,9 +135,14 @@ TINY = [
 ]  # fmt: skip
 
 from tests.families.tiny_dense import TINY_DENSE  # noqa: E402 - they are made of what is defined above
+from tests.families.tiny_gemma_eyes import TINY_GEMMA_EYES  # noqa: E402
 from tests.families.tiny_hybrids import TINY_HYBRIDS  # noqa: E402
+from tests.families.tiny_idefics import TINY_IDEFICS  # noqa: E402
 from tests.families.tiny_mistral import TINY_MISTRAL  # noqa: E402
 from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
 from tests.families.tiny_vision import TINY_VISION  # noqa: E402
 
-TINY += TINY_DENSE + TINY_MIXTURES + TINY_HYBRIDS + TINY_VISION + TINY_MISTRAL
+TINY += TINY_DENSE + TINY_MIXTURES + TINY_HYBRIDS + TINY_VISION
+TINY += TINY_GEMMA_EYES
+TINY += TINY_IDEFICS
+TINY += TINY_MISTRAL

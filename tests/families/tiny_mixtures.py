@@ -29,6 +29,16 @@ MIMO_V2: dict[str, Any] = LLAMA | {
     "num_attention_heads": 12, "head_dim": 12, "v_head_dim": 7, "sliding_window": 4, "n_routed_experts": 9,
     "num_experts_per_tok": 2, "moe_intermediate_size": 14,
 }
+# Its zero experts are in test_longcat.py: transformers saves matrices for them that nobody publishes.
+LONGCAT: dict[str, Any] = {
+    key: DEEPSEEK[key] for key in (
+        "vocab_size", "hidden_size", "num_attention_heads", "bos_token_id", "eos_token_id", "pad_token_id",
+        "q_lora_rank", "kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim",
+    )
+} | {
+    "num_layers": 3, "ffn_hidden_size": 52, "expert_ffn_hidden_size": 14, "moe_topk": 3, "n_routed_experts": 5,
+    "zero_expert_num": 0, "head_dim": 4,
+}
 COHERE_MOE: dict[str, Any] = LLAMA | {
     "head_dim": 8, "sliding_window": 4, "num_experts": 5, "num_experts_per_tok": 2, "intermediate_size": 14,
 }
@@ -178,6 +188,11 @@ TINY_MIXTURES = [
     }),
     Tiny("mimo_v2_flash-window_size", "MiMoV2Flash", MIMO_V2 | {
         "sliding_window_size": 2, "num_key_value_heads": 1, "num_hidden_layers": 4, "attention_value_scale": None,
+    }),
+    Tiny("longcat_flash", "LongcatFlash", LONGCAT),
+    Tiny("longcat_flash-bias-yarn-tied", "LongcatFlash", LONGCAT | {
+        "attention_bias": True, "rope_parameters": YARN | MSCALE, "tie_word_embeddings": True, "num_layers": 2,
+        "routed_scaling_factor": 1.7, "moe_topk": 2,
     }),
     Tiny("glm4_moe", "Glm4Moe", GLM4 | {"head_dim": 12}),
     Tiny("glm4_moe-norms-bias", "Glm4Moe", GLM4 | {

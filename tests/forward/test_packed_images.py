@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 import weightscope
 from tests.families.remote_code import REMOTE, write
+from tests.families.remote_eyes import REMOTE_TOWERS
 from tests.families.tiny import TINY
 from tests.forward import seeing
 from weightscope.errors import UsageError, WeightscopeError
@@ -26,6 +27,8 @@ BY_NAME = {tiny.name: tiny for tiny in TINY}
 NAMES = [
     "mistral3", "mistral3-tied-biases", "llava-pixtral", "internvl", "internvl-tied-norms", "kimi_k25",
 ]  # fmt: skip
+TOWERS = ["pixtral", "internvl_vision", "internvl_vision-norms"]
+COMPUTED = [BY_NAME[name] for name in (*NAMES, *TOWERS)]
 # Of each model, image sizes in pixels and what every image becomes, or the number of tiles.
 SIZES = {
     "mistral3": ([16, 24], [24, 8]),
@@ -102,7 +105,7 @@ def test_as_transformers_holds_it(name: str, saved: Callable[[str], Path], tmp_p
     assert seeing.off(seeing.ours(directory, ids, inputs), before) < 1e-5
 
 
-@pytest.mark.parametrize("name", ["pixtral", "internvl_vision", "internvl_vision-norms"])
+@pytest.mark.parametrize("name", TOWERS)
 def test_towers_alone(name: str, saved: Callable[[str], Path], tmp_path: Path) -> None:
     oracle = BY_NAME[name].build()
     pixels = noise(1, 3, 28, 28)
@@ -110,6 +113,21 @@ def test_towers_alone(name: str, saved: Callable[[str], Path], tmp_path: Path) -
         expected = oracle(pixels).last_hidden_state[0]
     found = weightscope.open(saved(name)).forward(pixel_values=pixels).output
     assert seeing.off(torch.as_tensor(found), expected) < 1e-4
+
+
+def test_intern_vit_alone_as_published(tmp_path: Path) -> None:
+    (remote,) = REMOTE_TOWERS
+    oracle = remote.oracle.build()
+    oracle.save_pretrained(tmp_path / "plain")
+    write(remote, tmp_path, remote.rewrite(load_file(tmp_path / "plain" / "model.safetensors")))
+    model = weightscope.open(tmp_path)
+    assert model.parameters.total == oracle.num_parameters()
+    assert model.summary().tensors.unrecognized == ()
+    assert [finding for finding in model.check() if finding.severity != "info"] == []
+    pixels = noise(1, 3, 28, 28)
+    with torch.no_grad():
+        expected = oracle(pixels).last_hidden_state[0]
+    assert seeing.off(torch.as_tensor(model.forward(pixel_values=pixels).output), expected) < 1e-4
 
 
 def test_pixtral_alone_takes_images_of_several_sizes(saved: Callable[[str], Path]) -> None:

@@ -37,7 +37,7 @@ def test_a_matrix_is_what_the_library_stores_and_computes(title: str) -> None:
 
 @pytest.mark.parametrize("name", ["auto-round", "auto_round", "intel/auto-round", "inc"])
 def test_names(name: str) -> None:
-    method = method_of(Config(settings(quant_method=name)))
+    method = method_of(Config(settings(quant_method=name))).method
     assert method is not None
     assert (method.name, method.missing) == ("auto-round", "")
 
@@ -120,7 +120,7 @@ def test_a_mixture_with_plain_routers_and_one_plain_expert(tmp_path: Path) -> No
     ],
 )  # fmt: skip
 def test_what_is_not_implemented_is_named(own: dict[str, Any], missing: str) -> None:
-    method = method_of(Config(settings(**own)))
+    method = method_of(Config(settings(**own))).method
     assert method is not None
     assert missing in method.missing
 

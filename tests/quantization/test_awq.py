@@ -144,7 +144,7 @@ def test_modules_left_out(tmp_path: Path) -> None:
 
 def test_a_matrix_that_is_stored_transposed() -> None:
     written = VARIANTS["gemm"]
-    method = method_of(Config({"quantization_config": written.settings}))
+    method = method_of(Config({"quantization_config": written.settings})).method
     assert method is not None
     scheme = method.scheme(weight_of((128, 32), transposed=True), MODULE)
     assert scheme is not None
@@ -167,7 +167,7 @@ def test_tensors_that_contradict_each_other_are_not_computed(tmp_path: Path) -> 
     ],
 )  # fmt: skip
 def test_what_is_not_implemented_is_named(own: dict[str, Any], missing: str) -> None:
-    method = method_of(Config(settings(**own)))
+    method = method_of(Config(settings(**own))).method
     assert method is not None
     assert (method.name, missing in method.missing) == ("awq", True)
 

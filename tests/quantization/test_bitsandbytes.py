@@ -263,7 +263,7 @@ def test_a_matrix_that_is_stored_transposed() -> None:
     """GPT-2's Conv1D is quantized as a Linear, (out, in)."""
     for title in ("nf4-False", "int8"):
         written = VARIANTS[title]
-        method = method_of(Config({"quantization_config": written.settings}))
+        method = method_of(Config({"quantization_config": written.settings})).method
         assert method is not None
         rows, columns = written.expected.shape
         stored = weight_of((columns, rows), transposed=True)
@@ -283,7 +283,7 @@ def test_a_matrix_that_is_stored_transposed() -> None:
     ],
 )  # fmt: skip
 def test_what_is_not_implemented_is_named(own: dict[str, Any], missing: str) -> None:
-    method = method_of(Config(settings(**own)))
+    method = method_of(Config(settings(**own))).method
     assert method is not None
     assert method.name == "bitsandbytes"
     assert missing in method.missing

@@ -42,7 +42,7 @@ def settings(**given: Any) -> dict[str, Any]:
 
 
 def method(**given: Any) -> Method:
-    found = method_of(Config({"quantization_config": settings(**given)}))
+    found = method_of(Config({"quantization_config": settings(**given)})).method
     assert found is not None
     return found
 
@@ -242,12 +242,12 @@ def test_names_come_before_patterns_and_these_before_classes() -> None:
     ],
 )  # fmt: skip
 def test_older_spellings_are_found(config: dict[str, Any]) -> None:
-    found = method_of(Config(config))
+    found = method_of(Config(config)).method
     assert found is not None
     assert (found.name, found.missing) == ("compressed-tensors", "")
     assert found.scheme(stored((8, 16)), "x") is not None
     sparse = {key: value | {"sparsity_config": {"format": "sparse-24-bitmask"}} for key, value in config.items()}
-    again = method_of(Config(sparse))
+    again = method_of(Config(sparse)).method
     assert again is not None
     assert "sparse" in again.missing or "text_config" in config
 

@@ -26,7 +26,7 @@ def stored(rows: int, columns: int, role: Role = Role.UP_PROJ) -> Stored:
 
 
 def scheme_of(weight: Stored, module: str = "mlp.up_proj", **settings: Any) -> Scheme | None:
-    method = method_of(Config({"quantization_config": FP8 | settings}))
+    method = method_of(Config({"quantization_config": FP8 | settings})).method
     assert method is not None
     return method.scheme(weight, module)
 

@@ -206,7 +206,7 @@ def test_experts_stacked_into_one_tensor(tmp_path: Path) -> None:
     from weightscope.sizes import Size
     from weightscope.storage.base import Stored
 
-    method = method_of(Config(settings(**BLOCKS)))
+    method = method_of(Config(settings(**BLOCKS))).method
     assert method is not None
     sizes = (3, 72, 40)
     roles = ((Role.GATE_PROJ, 3 * 36 * 40), (Role.UP_PROJ, 3 * 36 * 40))

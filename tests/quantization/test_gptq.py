@@ -253,7 +253,7 @@ def test_settings_beside_config_json(tmp_path: Path) -> None:
 def test_a_matrix_that_is_stored_transposed() -> None:
     """GPT-2's Conv1D: (in, out) in the model, packed as a Linear is."""
     written = VARIANTS["v1-4"]
-    method = method_of(Config({"quantization_config": written.settings}))
+    method = method_of(Config({"quantization_config": written.settings})).method
     assert method is not None
     stored = weight_of((64, 32), transposed=True)
     scheme = method.scheme(stored, MODULE)
@@ -272,7 +272,7 @@ def test_a_matrix_that_is_stored_transposed() -> None:
     ],
 )  # fmt: skip
 def test_what_is_not_implemented_is_named(own: dict[str, Any], missing: str) -> None:
-    method = method_of(Config(settings(**own)))
+    method = method_of(Config(settings(**own))).method
     assert method is not None
     assert method.name == "gptq"
     assert missing in method.missing

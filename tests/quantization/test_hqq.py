@@ -142,7 +142,7 @@ def test_settings_in_a_module_that_contradict_it_are_not_computed(mark: str, val
     ],
 )  # fmt: skip
 def test_what_is_not_implemented_is_named(own: dict[str, Any], missing: str) -> None:
-    method = method_of(Config(settings(own)))
+    method = method_of(Config(settings(own))).method
     assert method is not None
     assert missing in method.missing
 

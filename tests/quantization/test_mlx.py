@@ -171,7 +171,7 @@ def test_widths_that_are_not_implemented_are_counted_and_refused_by_name(tmp_pat
 
 
 def test_parts_are_what_a_weight_expands_to() -> None:
-    method = method_of(Config({"quantization": {"bits": 4, "group_size": 64}}))
+    method = method_of(Config({"quantization": {"bits": 4, "group_size": 64}})).method
     assert method is not None
     weight = Stored(name="x.weight", shape=(Size(64), Size(64)), parts=((Role.UP_PROJ, 4096),))
     scheme = method.scheme(weight, "x")

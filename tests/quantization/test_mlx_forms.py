@@ -50,7 +50,7 @@ def settings_of(form: str) -> dict[str, Any]:
 
 
 def scheme_of(form: str, shape: tuple[int, ...]) -> tuple[Scheme, Stored]:
-    method = method_of(Config({"quantization": settings_of(form)}))
+    method = method_of(Config({"quantization": settings_of(form)})).method
     assert method is not None
     weight = Stored(name="x.weight", shape=tuple(map(Size, shape)), parts=((Role.UP_PROJ, int(np.prod(shape))),))
     scheme = method.scheme(weight, "x")
@@ -275,7 +275,7 @@ def test_what_is_stacked_is_left_plain_where_it_has_no_scales(tmp_path: Path) ->
      {"mode": "mxfp4", "bits": 8}, {"bits": 2**70}, {"bits": 4, "x": {"bits": None}}, {"bits": 4, "x": {"mode": {}}}],
 )  # fmt: skip
 def test_settings_that_no_version_of_mlx_writes_are_named(settings: dict[str, Any]) -> None:
-    method = method_of(Config({"quantization": {"group_size": 64, "bits": 4} | settings}))
+    method = method_of(Config({"quantization": {"group_size": 64, "bits": 4} | settings})).method
     assert method is not None
     assert "mlx" in method.missing
 
@@ -283,7 +283,7 @@ def test_settings_that_no_version_of_mlx_writes_are_named(settings: dict[str, An
 def test_a_module_without_a_mode_of_its_own_is_affine() -> None:
     """As gpt-oss is converted: experts in MXFP4, all else in 8 bits."""
     settings = {"group_size": 32, "bits": 4, "mode": "mxfp4", "a": {"group_size": 64, "bits": 8}, "b": False}
-    method = method_of(Config({"quantization": settings}))
+    method = method_of(Config({"quantization": settings})).method
     assert method is not None
     weight = Stored(name="{}.weight", shape=(Size(64), Size(64)), parts=((Role.UP_PROJ, 4096),))
     words = [scheme and scheme.words for scheme in (method.scheme(weight, name) for name in "abc")]

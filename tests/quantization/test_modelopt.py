@@ -251,7 +251,7 @@ def weight(name: str, *shape: int, role: Role = Role.UP_PROJ) -> Stored:
 def words_of(
     settings: dict[str, Any], module: str = "model.layers.3.mlp.up_proj", role: Role = Role.UP_PROJ
 ) -> str | None:
-    method = method_of(Config({"quantization_config": settings}))
+    method = method_of(Config({"quantization_config": settings})).method
     assert isinstance(method, ModelOpt)
     scheme = method.scheme(weight(f"{module}.weight", 64, 64, role=role), module)
     return scheme.words if scheme else None
@@ -302,14 +302,14 @@ def test_what_deepseek_v4_keeps_in_fp8_around_its_experts() -> None:
 @pytest.mark.parametrize("algorithm", [None, "W4A8_AWQ", "NVFP4_SVD", "of tomorrow"])
 def test_what_is_not_implemented_is_named(algorithm: str | None) -> None:
     settings = {"quant_method": "modelopt"} | ({"quant_algo": algorithm} if algorithm else {})
-    method = method_of(Config({"quantization_config": settings}))
+    method = method_of(Config({"quantization_config": settings})).method
     assert method is not None
     assert (algorithm or "without quant_algo").upper() in method.missing.upper()
 
 
 def test_a_quantized_cache_alone_leaves_the_weights_plain() -> None:
     settings = {"quant_method": "modelopt", "quant_algo": None, "kv_cache_quant_algo": "FP8"}
-    assert method_of(Config({"quantization_config": settings})) is None
+    assert method_of(Config({"quantization_config": settings})).method is None
 
 
 @pytest.mark.parametrize(
@@ -363,7 +363,7 @@ def test_single_experts_are_asked_for_only_where_an_entry_may_mean_them(entry: s
 
 def test_too_many_patterns_are_named() -> None:
     settings = {"quant_method": "modelopt", "quant_algo": "FP8", "ignore": [f"a.{i}?" for i in range(300)]}
-    method = method_of(Config({"quantization_config": settings}))
+    method = method_of(Config({"quantization_config": settings})).method
     assert method is not None
     assert "256 patterns" in method.missing
 
@@ -373,7 +373,7 @@ def test_stacked_experts(group: int) -> None:
     """As Llama 4's are exported, (experts, in, out): packed along what they see of x, one scale or one an expert."""
     draw = torch.Generator().manual_seed(0)
     settings = {"quant_method": "modelopt", "quant_algo": "NVFP4" if group else "FP8"}
-    method = method_of(Config({"quantization_config": settings}))
+    method = method_of(Config({"quantization_config": settings})).method
     assert method is not None
     name = "m.experts.gate_up_proj"
     stack = weight(name, 3, 32, 10)
@@ -405,7 +405,7 @@ def test_tens_of_thousands_of_layers_are_asked_in_no_time() -> None:
     ignore = [f"m.layers.{i}.self_attn.{k}*" for i in range(60) for k in "qkvo"]
     settings = {"quant_algo": "MIXED_PRECISION", "quantized_layers": layers, "ignore": ignore}
     start = time.process_time()
-    method = method_of(Config({"quantization_config": settings}))
+    method = method_of(Config({"quantization_config": settings})).method
     assert method is not None
     assert not method.singles_out("m.layers.{}.e.{}.up")
     stored = weight("m.layers.{}.e.{}.up.weight", 64, 64)

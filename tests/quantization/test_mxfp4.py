@@ -33,7 +33,7 @@ NAME = "mlp.experts.up"
 
 def scheme_of(weight: Stored, module: str = NAME, excluded: tuple[str, ...] = ()) -> Scheme | None:
     settings = {"quant_method": "mxfp4", "modules_to_not_convert": excluded}
-    method = method_of(Config({"quantization_config": settings}))
+    method = method_of(Config({"quantization_config": settings})).method
     assert method is not None
     return method.scheme(weight, module)
 

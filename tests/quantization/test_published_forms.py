@@ -155,7 +155,7 @@ def test_hostile_settings(name: str) -> None:
             if key == "quant_method":
                 continue
             try:
-                method = method_of(Config({"quantization_config": own | {key: junk}}))
+                method = method_of(Config({"quantization_config": own | {key: junk}})).method
             except WeightscopeError:
                 continue
             assert method is not None
@@ -176,7 +176,7 @@ def test_tens_of_thousands_of_settings_are_looked_up_and_not_gone_through() -> N
     }
     for name, settings in own.items():
         start = time.perf_counter()
-        method = method_of(Config({"quantization_config": {"quant_method": name} | settings}))
+        method = method_of(Config({"quantization_config": {"quant_method": name} | settings})).method
         assert method is not None
         assert not method.missing
         assert method.singles_out("model.layers.{}.mlp.experts.{}.up_proj")

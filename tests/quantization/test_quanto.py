@@ -150,7 +150,7 @@ def test_older_zero_points_are_whole_numbers() -> None:
 
 @pytest.mark.parametrize("own", [{"weights": "int3"}, {"weights": "float4"}])
 def test_what_is_not_implemented_is_named(own: dict[str, Any]) -> None:
-    method = method_of(Config(settings(**own)))
+    method = method_of(Config(settings(**own))).method
     assert method is not None
     assert own["weights"] in method.missing
 

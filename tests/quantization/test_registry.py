@@ -36,7 +36,7 @@ def test_every_file_is_a_method() -> None:
     ],
 )
 def test_methods_that_are_implemented(config: dict[str, Any], name: str | None) -> None:
-    method = method_of(Config(config))
+    method = method_of(Config(config)).method
     assert (method and method.name) == name
     assert not (method and method.missing)
 
@@ -61,7 +61,7 @@ def test_methods_that_are_implemented(config: dict[str, Any], name: str | None) 
     ],
 )
 def test_what_is_not_implemented_is_named(settings: Any, name: str, missing: str) -> None:
-    method = method_of(Config({"quantization_config": settings}))
+    method = method_of(Config({"quantization_config": settings})).method
     assert method is not None
     assert method.name == name
     if missing != "quant_method" or name == "unknown":
@@ -99,10 +99,10 @@ def test_files_beside_config_json_name_a_method_where_it_does_not(
     def files(name: str) -> dict[str, object] | None:
         return content if name == file else None
 
-    method = method_of(Config({}), files)
+    method = method_of(Config({}), files).method
     assert method is not None
     assert method.name == name
-    named = method_of(Config({"quantization_config": FP8}), files)
+    named = method_of(Config({"quantization_config": FP8}), files).method
     assert named is not None
     assert named.name == "fp8"
 
@@ -111,7 +111,7 @@ def test_a_quantize_config_of_another_tool_says_nothing() -> None:
     def onnx(name: str) -> dict[str, object] | None:
         return {"per_channel": True, "per_model_config": {}} if name == "quantize_config.json" else None
 
-    assert method_of(Config({}), onnx) is None
+    assert method_of(Config({}), onnx).method is None
 
 
 def test_only_the_method_that_is_named_is_imported() -> None:
@@ -122,3 +122,12 @@ def test_only_the_method_that_is_named_is_imported() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"fp8", "mlx", "mxfp4"} & set(run.stdout.split()) == {"mxfp4"}
+
+
+def test_settings_beside_are_of_the_method_that_they_name() -> None:
+    """AutoRound writes quantize_config.json as well, which otherwise is GPTQ's."""
+    settings = {"quant_method": "auto-round", "bits": 4, "group_size": 128, "sym": True, "packing_format": "auto_gptq"}
+    said = method_of(Config({}), lambda name: settings if name == "quantize_config.json" else None)
+    assert said.file == "quantize_config.json"
+    assert said.method is not None
+    assert said.method.name != "gptq"

@@ -155,7 +155,7 @@ def test_settings_of_single_modules(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_is_not_implemented_is_named(own: Any, missing: str) -> None:
-    method = method_of(Config(settings(own)))
+    method = method_of(Config(settings(own))).method
     assert method is not None
     assert missing in method.missing
 

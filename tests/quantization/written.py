@@ -56,7 +56,7 @@ def scheme_of(written: Written) -> Scheme:
     """The scheme that the settings give a weight of the expected shape; quanto's are in a file of their own."""
     named = "quant_method" in written.settings
     config = Config({"quantization_config": written.settings} if named else {})
-    method = method_of(config, lambda file: None if named or file != "quanto_qmap.json" else written.settings)
+    method = method_of(config, lambda file: None if named or file != "quanto_qmap.json" else written.settings).method
     assert method is not None
     assert not method.missing
     scheme = method.scheme(weight_of(written.expected.shape), MODULE)

@@ -10,7 +10,6 @@ from weightscope.analyses.inventory import Group, Inventory
 from weightscope.components.walk import Slot
 from weightscope.families.registry import Declaration, is_beyond
 from weightscope.quantization.common.method import Method, is_candidate, module_of
-from weightscope.quantization.registry import BESIDE, settings_of
 from weightscope.ranges import fill
 from weightscope.storage.base import Kind
 
@@ -54,21 +53,10 @@ def quantization_of(declaration: Declaration | None, inventory: Inventory) -> Qu
         return None
     return Quantization(
         method=method.name if method else None,
-        source=_source(declaration, method) if declaration and method else None,
+        source=(declaration.settings_file or "config.json") if declaration and method else None,
         schemes=schemes,
         plain=tuple(_plain(declaration, method)) if declaration else (),
     )
-
-
-def source_beside(declaration: Declaration, method: Method) -> str | None:
-    """The file beside config.json that has the settings, None where config.json has them."""
-    if settings_of(declaration.config) is not None:
-        return None
-    return next((file for file, (name, _) in BESIDE.items() if name == method.name), None)
-
-
-def _source(declaration: Declaration, method: Method) -> str:
-    return source_beside(declaration, method) or "config.json"
 
 
 def _schemes(groups: Iterable[Group]) -> Iterator[SchemeShare]:

@@ -113,7 +113,10 @@ def _try_prompt(
     judged, checked = judge(result, is_text=prompt.is_text, non_finite=lambda names: _non_finite(model, names))
     compared: tuple[Comparison, ...] = ()
     if kept is not None:
-        compared = compare_with_transformers(directory, result, kept, depth=_depth(model), inputs=inputs)
+        tree = model.declaration.tree if model.declaration else None
+        beside = tree.beside if isinstance(tree, Runnable) else ()
+        fed = {name: value for name, value in inputs.items() if name not in beside}
+        compared = compare_with_transformers(directory, result, kept, depth=_depth(model), inputs=fed)
     found, max_abs_diff, golden_diff = _held(result, expected, logits, compared, tolerance)
     findings = (*judged, *found, *_heads(model))
     losses = result.losses() if prompt.origin != "default tokens" else []
@@ -244,7 +247,15 @@ def _prompt(
         prompt, speller = default_prompt(speller, notes, rows)
     if isinstance(tree, VisionLanguage) and PIXELS in inputs:
         layouts = layouts_of(tree, inputs)
-        prompt = with_images(prompt, layouts, tree.image_token, speller, around=tree.around, written=tree.written)
+        prompt = with_images(
+            prompt,
+            layouts,
+            tree.image_token,
+            speller,
+            around=tree.around,
+            written=tree.written,
+            frame=tree.frame,
+        )
     if expected and prompt.tokens != expected.tokens:
         raise UsageError(
             f"{wanted.expect} was recorded with other tokens",

@@ -26,6 +26,11 @@ class Runnable(Component, frozen=True, kw_only=True):
         return ()
 
     @property
+    def beside(self) -> tuple[str, ...]:
+        """Those of them that only say how images are written among the tokens; no other implementation takes them."""
+        return ()
+
+    @property
     def processor(self) -> str:
         """The image processor where the settings do not name one, by its class in transformers."""
         return ""

@@ -87,10 +87,11 @@ class Pass(msgspec.Struct, kw_only=True):
     """What all components of one forward pass share.
 
     `positions` are [T], or [axes, T] for multi-axis rotation. `inputs` are what an image processor makes, by its names;
-    `segments` are the lengths of what a patch sees, by kind. `added` is what the output of some layers gets besides, as
-    (places, vectors). Tokens of one number in `together` [T] see each other; -1 is none. `last` is the layer after
-    which the pass stops. `held` keeps weights in memory for further passes. `layer` is the one that is computed,
-    `shared` what earlier parts have left for later ones.
+    `segments` are the lengths of what a patch sees, by kind, and none sees those that are true in `unseen`. `added` is
+    what the output of some layers gets besides, as (places, vectors). Tokens of one number in `together` [T] also see
+    later ones of that number; -1 is none, and with `only_windows` it is so only where a layer has a window (Gemma 4).
+    `last` is the layer after which the pass stops. `held` keeps weights in memory for further passes. `layer` is the
+    one that is computed, `shared` what earlier parts have left for later ones.
     """
 
     reader: Reader
@@ -99,8 +100,10 @@ class Pass(msgspec.Struct, kw_only=True):
     positions: torch.Tensor
     inputs: Mapping[str, torch.Tensor] = {}
     segments: Mapping[str, Sequence[int]] = {}
+    unseen: torch.Tensor | None = None
     added: Mapping[int, tuple[torch.Tensor, torch.Tensor]] = {}
     together: torch.Tensor | None = None
+    only_windows: bool = False
     watch: Watch | None = None
     last: int | None = None
     held: dict[Any, Mapping[str, torch.Tensor]] | None = None
@@ -129,12 +132,19 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
         """The same place, its stages named after `label`."""
         return At(run=self.run, prefix=self.prefix, label=label)
 
-    def apart(self, *, segments: Mapping[str, Sequence[int]], positions: torch.Tensor | None = None) -> At:
+    def apart(
+        self,
+        *,
+        segments: Mapping[str, Sequence[int]],
+        positions: torch.Tensor | None = None,
+        unseen: torch.Tensor | None = None,
+    ) -> At:
         """The same place in a pass of its own over another sequence: a vision tower's, within the language model's."""
         run = msgspec.structs.replace(
             self.run,
             positions=self.run.positions if positions is None else positions,
             segments=segments,
+            unseen=unseen,
             last=None,
             rotations={},
             shared={},

@@ -80,9 +80,10 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
 class Declaration(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A family's model for one config: the tree, its tensors with quantization applied, the spelling that fits.
 
-    `method` is what the config says of quantization, `covered` are the weights that are quantized, by the config and,
-    once `settled`, by what the files hold; `mismatches` are those of which the two disagree. A `part` is the language
-    model of a wrapper that no family declares: what else is stored is not its affair.
+    `method` is what the config, or the `settings_file` beside it, says of quantization; `covered` are the weights that
+    are quantized, by the config and, once `settled`, by what the files hold; `mismatches` are those of which the two
+    disagree. A `part` is the language model of a wrapper that no family declares: what else is stored is not its
+    affair.
     """
 
     family: Family
@@ -91,6 +92,7 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     tree: Component
     slots: tuple[Slot, ...]
     method: Method | None
+    settings_file: str | None = None
     covered: tuple[Covered, ...]
     mismatches: tuple[Mismatch, ...] = ()
     part: bool = False
@@ -180,7 +182,9 @@ def declare(config: Config, names: Tensors | None = None, *, beside: Beside | No
     if found is None:
         return None
     with config.describing(config.model_type):
-        return _declare_best(found, config, names, method_of(config, beside))
+        method, file = method_of(config, beside)
+        best = _declare_best(found, config, names, method)
+    return replace(best, settings_file=file) if best is not None and file else best
 
 
 def _declare_best(found: Family, config: Config, names: Tensors | None, method: Method | None) -> Declaration | None:
@@ -188,13 +192,13 @@ def _declare_best(found: Family, config: Config, names: Tensors | None, method: 
         base = config.is_base_model and "" in found.roots
         return _declare(found, config, "" if base else found.roots[0], method)
     best: Declaration | None = None
-    most = (-1, 0, 0)
+    most = (-1, 0, False)
     for root in found.roots:
         declaration = _declare(found, config, root, method)
         required = [slot for slot in declaration.slots if not slot.stored.optional]
         hits = sum(slot.first_name() in names for slot in required)
         misfits = _misfits(required, names)
-        fit = (hits, -misfits, hits - len(required))
+        fit = (hits, -misfits, hits == len(required))
         if fit > most:
             best, most = declaration, fit
         if hits == len(required) and not misfits and root not in found.parts:
@@ -247,7 +251,7 @@ def declare_part(config: Config, root: str | None, prefix: str) -> Declaration |
     found = find_family(config.model_type)
     if found is None:
         return None
-    declaration = _declare(found, config, found.roots[0] if root is None else root, method_of(config), prefix)
+    declaration = _declare(found, config, found.roots[0] if root is None else root, method_of(config).method, prefix)
     return replace(declaration, part=True)
 
 

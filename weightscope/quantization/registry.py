@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from weightscope import quantization
 from weightscope.checkpoint.entry import TensorEntry
@@ -48,8 +48,15 @@ Settings = dict[str, Any]
 Beside = Callable[[str], Settings | None]
 
 
-def method_of(config: Config, files: Beside | None = None) -> Method | None:
-    """The method that a config names, with its settings; None for weights stored as they are.
+class Said(NamedTuple):
+    """The method of a model, None for weights stored as they are; the file beside config.json that says it, if one."""
+
+    method: Method | None
+    file: str | None = None
+
+
+def method_of(config: Config, files: Beside | None = None) -> Said:
+    """The method that a config names, with its settings.
 
     `files` gives the content of a JSON file beside config.json. What is not implemented is named by the method that is
     returned.
@@ -59,14 +66,21 @@ def method_of(config: Config, files: Beside | None = None) -> Method | None:
     """
     settings = settings_of(config)
     if settings is None:
-        return _beside_only(config, files) if files else None
+        return _beside_only(config, files) if files else Said(None)
     name = _name(settings)
     if name is None:
-        return Unimplemented(name="unknown", missing="a quantization_config without quant_method is not understood")
-    if files and name in ("modelopt", "modelopt_mixed", "modelopt_fp4"):
+        missing = "a quantization_config without quant_method is not understood"
+        return Said(Unimplemented(name="unknown", missing=missing))
+    if files and module_for(name) == "modelopt":
         # config.json may have less than ModelOpt's own file: not the layers of a mixed model.
         settings = (_settings_in("hf_quant_config.json", files) or {}) | settings
-    return _method(config, name, settings)
+    return Said(_method(config, name, settings))
+
+
+def module_for(name: str) -> str:
+    """The file in which a method of that name would be."""
+    module = name.replace("-", "_").lower()
+    return ALIASES.get(module, module)
 
 
 def beside(folder: Folder) -> Beside:
@@ -84,8 +98,7 @@ def _method(config: Config, name: str, settings: Settings) -> Method | None:
     if config.model_type == name == "bitnet" and settings.get("quantization_mode") == "online":
         # Stored plain, and rounded as they are used: the family says that it does not compute so.
         return None
-    module = name.replace("-", "_").lower()
-    module = ALIASES.get(module, module)
+    module = module_for(name)
     if module not in methods():
         return Unimplemented(name=f"{name:.60}", missing=f"quantization {name!r:.60} is not implemented")
     try:
@@ -103,13 +116,13 @@ def _name(settings: Settings) -> str | None:
     return next((name for keys, name in UNNAMED if all(key in settings for key in keys)), None)
 
 
-def _beside_only(config: Config, files: Beside) -> Method | None:
+def _beside_only(config: Config, files: Beside) -> Said:
     """The method of the first file beside config.json that has settings."""
     for file, (name, _) in BESIDE.items():
         settings = _settings_in(file, files)
         if settings is not None:
-            return _method(config, str(settings.get("quant_method") or name), settings)
-    return None
+            return Said(_method(config, str(settings.get("quant_method") or name), settings), file)
+    return Said(None)
 
 
 def _settings_in(file: str, files: Beside) -> Settings | None:
@@ -135,7 +148,7 @@ def recognize(
     `found` are the module's tensors by their marks (`.qweight`, `.scales`, `.weight`), `shape` is that of its weight
     where a family declares it, `settings` are a config's, of a model that no family declares.
     """
-    for name in dict.fromkeys(ALIASES.get(module, module) for module in sorted(n.replace("-", "_") for n in names)):
+    for name in dict.fromkeys(module_for(name) for name in sorted(names)):
         if name in methods():
             told = getattr(import_module(f"{quantization.__name__}.{name}"), "recognize", None)
             result: Told | None = told(found, shape, settings or {}) if told else None

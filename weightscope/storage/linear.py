@@ -115,3 +115,9 @@ class InProjection(Linear):
     """`torch.nn.MultiheadAttention`'s own matrix, a parameter and no module: `in_proj_weight` and `in_proj_bias`."""
 
     _joint = "_"
+
+
+class TurnedParameter(Conv1D):
+    """A matrix stored (in, out) that is a parameter and no module: Gemma 3's `mm_input_projection_weight`."""
+
+    _joint = "_"

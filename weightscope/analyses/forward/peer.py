@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # Stages whose last is what enters the first layer.
 ENTERING = ("token embedding", "position embedding", "embedding norm", "image in place")
 Outputs = dict[str, "torch.Tensor"]
+# The name by which a type's class wants to know which tokens are an image's, and their number; PaliGemma's kind of
+# token is 0 for all of a prompt.
+KINDS = {"gemma3": ("token_type_ids", 1), "paligemma": ("token_type_ids", 0)}
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,9 +97,10 @@ def _run(transformers: Any, directory: Path, result: Result, given: Mapping[str,
     for name, value in given.items():
         tensor = torch.as_tensor(value)
         inputs[name] = tensor.to(dtype) if tensor.is_floating_point() else tensor
-    if "image_grid_thw" in given:
-        # Positions by row and column are only made for tokens of which this says that they are an image's.
-        inputs["mm_token_type_ids"] = (inputs["input_ids"] == result.image_token).int()
+    name, kind = KINDS.get(config.model_type, ("mm_token_type_ids" if "image_grid_thw" in given else "", 1))
+    if name:
+        # Positions by row and column, and what else an image's tokens have of their own, come of this alone.
+        inputs[name] = (inputs["input_ids"] == result.image_token).int() * kind
     theirs: Outputs = {}
     hooks = _watch(_layers(model, depth), theirs)
     with torch.no_grad():

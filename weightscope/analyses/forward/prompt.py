@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from weightscope.analyses.forward.request import MAX_TOKENS, too_many_tokens
 from weightscope.analyses.forward.speller import Speller
-from weightscope.components.vision.eye import Layout
+from weightscope.components.vision.eye import Frame, Layout, Token
 from weightscope.errors import UsageError, WeightscopeError
 
 DEFAULT_PROMPT = "The capital of France is"
@@ -133,7 +133,8 @@ def with_images(
     speller: Speller | None,
     *,
     around: tuple[tuple[int, ...], tuple[int, ...]] = ((), ()),
-    written: str = "",
+    written: str | int = "",
+    frame: Frame | None = None,
 ) -> Prompt:
     """The prompt with each image written out, before the text where it says no place.
 
@@ -143,7 +144,8 @@ def with_images(
         mark: the token that stands where an image's vectors do.
         speller: the model's tokenizer, if there is one.
         around: what stands before and after an image that the prompt does not place.
-        written: the text that places an image, where it is not the mark's own.
+        written: the text or the token that places an image, where it is not the mark.
+        frame: what the model's processor writes around the text.
 
     Raises:
         UsageError: another number of images; tokens that only a tokenizer knows, and there is none.
@@ -151,24 +153,29 @@ def with_images(
     totals = [sum(piece for piece in layout if isinstance(piece, int)) for layout in layouts]
     if speller and prompt.is_text:
         spelled = speller.token(mark)
-        places = written or spelled
+        places = speller.token(written) if isinstance(written, int) else written or spelled
         text = IMAGE_PROMPT if prompt.origin == "default text" else prompt.text or ""
         if places not in text and spelled not in text:
             before, after = ("".join(map(speller.token, ids)) for ids in around)
-            text = f"{before}{places}{after}" * len(layouts) + f"\n{text}"
+            text = f"{before}{places}{after}" * len(layouts) + ("" if frame else "\n") + text
+        if frame:
+            last = max(text.rfind(place) + len(place) for place in (places, spelled) if place in text)
+            text = f"{text[:last]}{speller.token(frame.begin)}{text[last:]}{frame.end}"
+        encode = speller.pieces if frame else speller.encode
         parts = text.split(places)
         if len(parts) - 1 == len(layouts):
-            full = (
-                "".join(spelled * piece if isinstance(piece, int) else piece for piece in layout) for layout in layouts
-            )
+            full = (_text(layout, spelled, speller) for layout in layouts)
             whole = "".join(part for both in zip(parts, [*full, ""], strict=True) for part in both)
-            return replace(prompt, tokens=speller.encode(whole), text=text)
-        tokens, prompt = speller.encode(text), replace(prompt, text=text)
+            return replace(prompt, tokens=encode(whole), text=text)
+        tokens, prompt = encode(text), replace(prompt, text=text)
     else:
         tokens = prompt.tokens
     count = tokens.count(mark)
     if count == sum(totals):
         return replace(prompt, tokens=tokens)
+    if not count and isinstance(written, int) and written in tokens:
+        tokens = tuple(mark if token == written else token for token in tokens)
+        count = tokens.count(mark)
     if not count:
         tokens = (*(token for _ in layouts for token in (*around[0], mark, *around[1])), *tokens)
         count = len(layouts)
@@ -183,12 +190,25 @@ def with_images(
     return replace(prompt, tokens=tuple(found))
 
 
+def _text(layout: Layout, spelled: str, speller: Speller) -> str:
+    """The text of an image that is written out; `spelled` is the image token's."""
+    found = ""
+    for piece in layout:
+        if isinstance(piece, Token):
+            found += speller.token(piece.id)
+        else:
+            found += spelled * piece if isinstance(piece, int) else piece
+    return found
+
+
 def _ids(layout: Layout, mark: int, speller: Speller | None) -> list[int]:
     """The tokens of an image that is written out."""
     found: list[int] = []
     for piece in layout:
         if isinstance(piece, int):
             found += [mark] * piece
+        elif isinstance(piece, Token):
+            found.append(piece.id)
         elif speller is None:
             raise UsageError(
                 f"tokenizer.json is missing; it is needed for {piece!r} beside an image",

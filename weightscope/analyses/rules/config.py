@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from weightscope.analyses.rules.bridges import unfit_projector
 from weightscope.analyses.rules.padding import pads
 from weightscope.analyses.rules.subject import Subject
 from weightscope.components.base import Component
@@ -19,12 +20,13 @@ SPECIAL = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 def contradictory_sizes(subject: Subject) -> Iterator[Finding]:
-    """`config-invalid`, errors: heads that do not divide, more experts for a token than there are."""
+    """`config-invalid`, errors: heads that do not divide, too many experts for a token, an unfit projector."""
     if subject.declaration is None:
         return
     for component in find(subject.declaration.tree, Component):
         for conflict in component.conflicts():
             yield _invalid(conflict.what, conflict.keys)
+    yield from unfit_projector(subject)
 
 
 def special_tokens(subject: Subject) -> Iterator[Finding]:

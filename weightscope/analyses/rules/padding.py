@@ -6,13 +6,14 @@ from weightscope.config import Config
 
 # Of transformers' classes; torch refuses a padding_idx beyond the rows with an AssertionError.
 _NAMES = """
-    apertus arcee bamba cohere cohere2 dbrx deepseek_v2 deepseek_v3 deepseek_v32 ernie4_5 ernie4_5_moe exaone4
-    exaone_moe falcon_h1 gemma gemma2 gemma3_text gemma3n_text gemma4_text glm glm4 glm4_moe glm4_moe_lite glm_moe_dsa
-    gpt_oss granite granitemoe granitemoehybrid granitemoeshared helium hunyuan_v1_dense hunyuan_v1_moe internlm3 jamba
-    kimi_linear lfm2 lfm2_moe llama llama4_text minicpm3 minimax minimax_m2 ministral ministral3 mistral mixtral
-    nemotron olmo olmo2 olmo3 olmoe opt phi phi3 phimoe qwen2 qwen2_5_vl_text qwen2_moe qwen2_vl_text qwen3
-    qwen3_5_moe_text qwen3_5_text qwen3_moe qwen3_next qwen3_vl_moe_text qwen3_vl_text recurrent_gemma seed_oss smollm3
-    stablelm starcoder2
+    afmoe apertus arcee bamba bitnet cohere cohere2 cohere2_moe cwm dbrx deepseek_v2 deepseek_v3 deepseek_v32 dots1
+    ernie4_5 ernie4_5_moe exaone4 exaone_moe falcon_h1 gemma gemma2 gemma3_text gemma3n_text gemma4_text glm glm4
+    glm4_moe glm4_moe_lite glm_moe_dsa gpt_oss granite granitemoe granitemoehybrid granitemoeshared helium
+    hunyuan_v1_dense hunyuan_v1_moe hy_v3 internlm3 jamba kimi_linear lfm2 lfm2_moe llama llama4_text mimo_v2_flash
+    minicpm3 minimax minimax_m2 ministral ministral3 mistral mixtral nanochat nemotron olmo olmo2 olmo3 olmo_hybrid
+    olmoe opt phi phi3 phimoe qwen2 qwen2_5_vl_text qwen2_moe qwen2_vl_text qwen3 qwen3_5_moe_text qwen3_5_text
+    qwen3_moe qwen3_next qwen3_vl_moe_text qwen3_vl_text recurrent_gemma seed_oss smollm3 solar_open stablelm
+    starcoder2 youtu
     """
 PADDED = frozenset(_NAMES.split())
 # Published with the keys of the language model at the top level.

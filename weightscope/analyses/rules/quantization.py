@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from weightscope.analyses.inventory import Group
-from weightscope.analyses.quantized import source_beside
 from weightscope.analyses.rules.subject import Subject, listed, some
 from weightscope.families.registry import Declaration
 from weightscope.findings import Finding, Severity
@@ -71,7 +70,7 @@ def _all_plain(subject: Subject, declaration: Declaration, method: Method) -> It
     if not any(map(_is_inner_matrix, subject.inventory.groups)):
         return
     # transformers does not read the files beside config.json.
-    file = source_beside(declaration, method)
+    file = declaration.settings_file
     yield Finding(
         code="quantization-mismatch",
         severity="warning" if file else "error",

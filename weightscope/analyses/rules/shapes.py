@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from weightscope.analyses.inventory import Group
+from weightscope.analyses.rules.bridges import tell_bridge
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.rules.together import tell_together
 from weightscope.analyses.rules.truths import Wrong, likely_hint
@@ -22,10 +24,11 @@ def misshapen_tensors(subject: Subject) -> Iterator[Finding]:
         return
     wrong = [item for group in subject.inventory.groups for item in _strange(group, subject)]
     plain = [item for item in wrong if not item.group.packed]
-    for finding, said in tell_together(plain):
-        yield finding
-        wrong = [item for item in wrong if item not in said]
-        plain = [item for item in plain if item not in said]
+    for tell in (partial(tell_bridge, subject), tell_together):
+        for finding, said in tell(plain):
+            yield finding
+            wrong = [item for item in wrong if item not in said]
+            plain = [item for item in plain if item not in said]
     hint = likely_hint(subject, plain) if plain else ""
     for item in wrong:
         sizes: Shape = item.group.shape or ()

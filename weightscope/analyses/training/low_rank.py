@@ -11,7 +11,7 @@ from weightscope.analyses.training.grammar import ALL_LINEAR, Lora
 from weightscope.analyses.training.matrices import Matrix, module_of, parameters_of, smaller_side
 from weightscope.errors import NotImplementedByWeightscope, UsageError
 from weightscope.ranges import summed
-from weightscope.roles import Role, Section
+from weightscope.roles import Role, Section, section_of
 
 TABLES = frozenset({Role.TOKEN_EMBEDDING, Role.POSITION_EMBEDDING, Role.LAYER_EMBEDDING})
 SCORES = frozenset({Role.LM_HEAD, Role.CLASSIFIER})
@@ -53,13 +53,13 @@ def find_hits(lora: Lora, matrices: Sequence[Matrix], whole: Collection[str], mo
     hit: list[Matrix] = []
     notes: list[str] = []
     for target in lora.targets:
-        found, said = (_all_linear(matrices), []) if target == ALL_LINEAR else _named(target, matrices)
+        found = _all_linear(matrices) if target == ALL_LINEAR else _named(target, matrices)
         free = [matrix for matrix in found if matrix.section not in whole]
         if not free:
             raise UsageError(f"target {target!r} hits only what --trainable trains whole", hint="leave one of them out")
         _check(target, free, model_type)
         hit += free
-        notes += said
+        notes += _of_role(target, free)
     merged = _merged(hit)
     _check_rank(lora.rank, merged)
     return Hits(
@@ -70,21 +70,26 @@ def find_hits(lora: Lora, matrices: Sequence[Matrix], whole: Collection[str], mo
             )
             for matrix in merged
         ),
-        notes=(*dict.fromkeys(notes), *_of_experts(merged)),
+        notes=tuple(dict.fromkeys([*notes, *_of_experts(lora.targets, matrices, merged)])),
     )  # fmt: skip
 
 
-def _named(target: str, matrices: Sequence[Matrix]) -> tuple[list[Matrix], list[str]]:
-    if found := [part for matrix in matrices for part in _called(target, matrix)]:
-        return found, []
+def _named(target: str, matrices: Sequence[Matrix]) -> list[Matrix]:
+    if found := _so_called(target, matrices):
+        # A module's name is no parameter's: stacked experts beside it are reached only under names of their own.
+        return [matrix for matrix in found if matrix.is_linear] or found
     if target in set(Role) and (found := [m for m in matrices if target in m.roles]):
-        return found, list(_of_role(target, found))
+        return found
     from difflib import get_close_matches
 
     words = list(dict.fromkeys(matrix.module for matrix in matrices if matrix.shape is None or len(matrix.shape) > 1))
     near = get_close_matches(target.rpartition(".")[2], words, n=1)
     shown = f"did you mean {near[0]}?" if near else f"modules here: {_few(words)}"
     raise UsageError(f"target {target!r} hits no module and no role of this model", hint=shown)
+
+
+def _so_called(target: str, matrices: Sequence[Matrix]) -> list[Matrix]:
+    return [part for matrix in matrices for part in _called(target, matrix)]
 
 
 def _called(target: str, matrix: Matrix) -> Iterator[Matrix]:
@@ -124,8 +129,16 @@ def _all_linear(matrices: Sequence[Matrix]) -> list[Matrix]:
     return [
         matrix
         for matrix in declared
-        if matrix.is_module and len(matrix.shape or ()) == 2 and not {*matrix.roles} & (TABLES | SCORES)
+        if matrix.is_module
+        and len(matrix.shape or ()) == 2
+        and not {*matrix.roles} & (TABLES | SCORES)
+        and not _is_norm(matrix)
     ]
+
+
+def _is_norm(matrix: Matrix) -> bool:
+    """Whether it is a norm's weight: those of heads may have two dimensions."""
+    return all(section_of(role) is Section.NORM or role is Role.PROJECTOR_NORM for role in matrix.roles)
 
 
 def _check(target: str, found: Sequence[Matrix], model_type: str) -> None:
@@ -141,16 +154,14 @@ def _check(target: str, found: Sequence[Matrix], model_type: str) -> None:
             raise NotImplementedByWeightscope(
                 f"target {target!r} hits {matrix.title}, which is packed in a way that does not tell its size"
             )
-        if len(shape) < 2:
-            raise UsageError(
-                f"target {target!r} hits {matrix.title}, a vector; LoRA needs a matrix", hint="leave it out"
-            )
-        is_stack = len(shape) == 3 and matrix.section is Section.MOE
-        if len(shape) > 2 and not is_stack and Role.PATCH_EMBEDDING not in matrix.roles:
+        if len(shape) < 2 or _is_norm(matrix):
+            kind = "a norm" if _is_norm(matrix) else "a vector"
+            raise UsageError(f"target {target!r} hits {matrix.title}, {kind}; LoRA needs a matrix", hint="leave it out")
+        if len(shape) > 2 and not matrix.is_stack and Role.PATCH_EMBEDDING not in matrix.roles:
             raise NotImplementedByWeightscope(
                 f"target {target!r} hits {matrix.title}: LoRA on a convolution is not counted"
             )
-        if is_stack and matrix.is_module and matrix.module == target.rpartition(".")[2]:
+        if matrix.is_stack and matrix.is_module and matrix.module == target.rpartition(".")[2]:
             raise UsageError(
                 f"target {target!r} hits {matrix.title}, the stacked weights of several experts",
                 hint=f"PEFT takes them as a parameter: name {target}.weight",
@@ -182,18 +193,27 @@ def _check_rank(rank: int, hit: Sequence[Matrix]) -> None:
         )
 
 
-def _of_role(role: str, found: Sequence[Matrix]) -> Iterator[str]:
+def _of_role(target: str, found: Sequence[Matrix]) -> Iterator[str]:
     """What a role stands for here, and what else is adapted with it."""
+    if target == ALL_LINEAR or _so_called(target, found):
+        return
     modules = list(dict.fromkeys(matrix.module for matrix in found))
-    yield f"No module is called {role}: as a role it is {_few(modules)}."
+    yield f"No module is called {target}: as a role it is {_few(modules)}."
     for matrix in found:
-        if others := [other for other in matrix.roles if other != role]:
+        if others := [other for other in matrix.roles if other != target]:
             yield f"{matrix.module} also holds {' and '.join(others)}: LoRA adapts the whole matrix."
 
 
-def _of_experts(hit: Sequence[Matrix]) -> Iterator[str]:
-    if any(".experts." in matrix.names[0] and len(matrix.shape or ()) == 2 for matrix in hit if matrix.is_module):
+def _of_experts(targets: Sequence[str], matrices: Sequence[Matrix], hit: Sequence[Matrix]) -> Iterator[str]:
+    """Whether experts are counted one by one, and which stacked ones a module's name does not reach."""
+    if any(".experts." in matrix.names[0] and matrix.is_linear for matrix in hit):
         yield "Experts are counted one by one, as they are stored; where a library stacks them, PEFT's count differs."
+    reached = {matrix.title for matrix in hit}
+    for target in targets:
+        for matrix in _so_called(target, matrices):
+            if matrix.is_stack and matrix.title not in reached:
+                own = ".".join(matrix.names[0].split(".")[-2:])
+                yield f"{target} names modules, as in PEFT, and not the stacked experts: they are {own}."
 
 
 def _few(words: Sequence[str]) -> str:

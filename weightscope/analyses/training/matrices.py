@@ -40,6 +40,16 @@ class Matrix(msgspec.Struct, frozen=True, kw_only=True):
         return self.names[0].endswith(WEIGHT)
 
     @property
+    def is_stack(self) -> bool:
+        """Whether it holds the matrices of several experts."""
+        return len(self.shape or ()) == 3 and self.section is Section.MOE
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether a module has it as its one weight."""
+        return self.is_module and not self.is_stack
+
+    @property
     def module(self) -> str:
         """The last word of its module's name, or of its own."""
         return module_of(self.names[0]).rpartition(".")[2]

@@ -35,7 +35,7 @@ def attend(
 
     Heads share keys in consecutive groups. `cap` bounds the scores: cap · tanh(scores / cap). `sinks` [H] are scores
     that take their share and give nothing (gpt-oss). Of what it `sees`, a token sees only what is true in `allowed`
-    [T, T]. Tokens of one number in `together` [T], from 0 on, see each other besides.
+    [T, T]. Tokens of one number in `together` [T], from 0 on, also see later ones of that number.
     """
     import torch
 
@@ -64,7 +64,7 @@ def attend(
         hidden = sees.hides(ours, theirs)
         if hidden is not None and together is not None:
             groups = together[start:stop, None]
-            hidden &= (groups != together) | (groups < 0)
+            hidden &= (groups != together) | (groups < 0) | (theirs <= ours)
         if hidden is not None:
             scores = scores.masked_fill_(hidden, -math.inf)
         if allowed is not None:

@@ -34,7 +34,7 @@ class LatentAttention(Component, frozen=True, kw_only=True):
     shared by all heads; without `rope` it is shared all the same (Kimi Linear). `bias` is on the projections from and
     to the model's width. Of what it `sees`, a token with an `indexer` sees only the positions that this chooses
     (DeepSeek-V3.2); a layer that `follows` sees those of the last one before it that had one (GLM-5.2). Heads `apart`
-    are how MLX stores `kv_b_proj`.
+    are how MLX stores `kv_b_proj`. Normed latents are multiplied by `q_scale` and `kv_scale` (LongCat-Flash).
     """
 
     name: str
@@ -51,6 +51,8 @@ class LatentAttention(Component, frozen=True, kw_only=True):
     indexer: Indexer | None = None
     follows: bool = False
     apart: bool = False
+    q_scale: float = 1.0
+    kv_scale: float = 1.0
     word: ClassVar[str] = "attention"
 
     @property
@@ -107,11 +109,13 @@ class LatentAttention(Component, frozen=True, kw_only=True):
         heads = f"in {int(self.heads)} heads"
         by_position = " rotated by position" if self.rope else ""
         turned = f"the last {int(self.rope_dim)} of each{by_position or ' beside r'}"
+        queries = f"c = {_times(self.q_scale)}norm(q_a_proj·x)   the latent of the queries"
+        latent = f"l = {_times(self.kv_scale)}norm(l) is the latent, of size {int(self.kv_rank)}"
         return {
-            Role.Q_A_PROJ: f"c = norm(q_a_proj·x)   the latent of the queries, of size {int(self.q_rank or 0)}",
+            Role.Q_A_PROJ: f"{queries}, of size {int(self.q_rank or 0)}",
             Role.Q_B_PROJ: f"q = q_b_proj·c   {heads} of {int(self.nope + self.rope_dim)}, {turned}",
             Role.Q_PROJ: f"q = q_proj·x   {heads} of {int(self.nope + self.rope_dim)}, {turned}",
-            Role.KV_A_PROJ: f"[l | r] = kv_a_proj·x   l = norm(l) is the latent, of size {int(self.kv_rank)}; r,"
+            Role.KV_A_PROJ: f"[l | r] = kv_a_proj·x   {latent}; r,"
             f"{f'{by_position},' if by_position else ''} is part of the key of every head",
             Role.KV_B_PROJ: f"[k | v] = kv_b_proj·l   {heads}, keys of {int(self.nope)}, values of {int(self.v_dim)}",
             Role.O_PROJ: "o_proj·[heads side by side]",
@@ -126,7 +130,7 @@ class LatentAttention(Component, frozen=True, kw_only=True):
         nope, rope_dim, kv_rank, v_dim = int(self.nope), int(self.rope_dim), int(self.kv_rank), int(self.v_dim)
         allowed = at.run.shared[CHOSEN] if self.follows else None
         if self.q_rank:
-            latent = at.call(norms[Role.Q_A_NORM], linear(x, weights, Role.Q_A_PROJ))
+            latent = at.call(norms[Role.Q_A_NORM], linear(x, weights, Role.Q_A_PROJ)) * self.q_scale
             q = linear(latent, weights, Role.Q_B_PROJ)
             if self.indexer:
                 allowed = at.run.shared[CHOSEN] = self.indexer.choose(x, latent, at.below(self.indexer))
@@ -134,7 +138,7 @@ class LatentAttention(Component, frozen=True, kw_only=True):
             q = linear(x, weights, Role.Q_PROJ)
         q = q.reshape(len(x), -1, nope + rope_dim).transpose(0, 1)
         latent, k_rope = torch.split(linear(x, weights, Role.KV_A_PROJ), [kv_rank, rope_dim], dim=-1)
-        kv = linear(at.call(norms[Role.KV_A_NORM], latent), weights, Role.KV_B_PROJ)
+        kv = linear(at.call(norms[Role.KV_A_NORM], latent) * self.kv_scale, weights, Role.KV_B_PROJ)
         k, v = torch.split(kv.reshape(len(x), -1, nope + v_dim).transpose(0, 1), [nope, v_dim], dim=-1)
         k_rope = k_rope[None]
         if self.rope:
@@ -148,3 +152,7 @@ class LatentAttention(Component, frozen=True, kw_only=True):
     @property
     def _score_scale(self) -> float:
         return self.rope.scaling.score_scale if self.rope else 1.0
+
+
+def _times(scale: float) -> str:
+    return f"{scale:.4g}·" if scale != 1.0 else ""

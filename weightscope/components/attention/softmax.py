@@ -13,7 +13,7 @@ from weightscope.components.attention.axial import Axial
 from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
 from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.scores import PLAIN, Scores
-from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Sees, Segments
+from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Sees, Segments, Window
 from weightscope.components.base import Component, Conflict
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, linear
@@ -164,7 +164,7 @@ class Attention(Component, frozen=True, kw_only=True):
         if self.scores.temperature:
             q = q * self.scores.temperature.of(at.run.positions)[:, None].to(q.dtype)
         if isinstance(self.sees, Segments):
-            mixed = self._by_segment(q, k, v, at.run.segments[self.sees.of])
+            mixed = self._by_segment(q, k, v, at.run.segments[self.sees.of], at.run.unseen)
         else:
             mixed = attend(
                 q,
@@ -175,7 +175,7 @@ class Attention(Component, frozen=True, kw_only=True):
                 cap=self.scores.cap,
                 alibi=self.positions if isinstance(self.positions, Alibi) else None,
                 sinks=weights.get(Role.SINK),
-                together=at.run.together,
+                together=at.run.together if isinstance(self.sees, Window) or not at.run.only_windows else None,
             )
         flat = mixed.transpose(0, 1).flatten(1)
         if self.out_norm:
@@ -184,12 +184,24 @@ class Attention(Component, frozen=True, kw_only=True):
             flat = flat * linear(x, weights, Role.ATTENTION_GATE).sigmoid()
         return linear(flat, weights, Role.O_PROJ)
 
-    def _by_segment(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
-        """Attention of each segment to itself alone."""
+    def _by_segment(
+        self,
+        q: torch.Tensor,
+        k: torch.Tensor,
+        v: torch.Tensor,
+        lengths: Sequence[int],
+        unseen: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Attention of each segment to itself alone, less what is `unseen` [T] in it."""
         import torch
 
         scale = self.scores.factor(self.heads.size)
-        parts = zip(*(torch.split(x, list(lengths), dim=1) for x in (q, k, v)), strict=True)
+        kept = lengths
+        if unseen is not None:
+            kept = [int((~part).sum()) for part in torch.split(unseen, list(lengths))]
+            k, v = k[:, ~unseen], v[:, ~unseen]
+        split = ((q, lengths), (k, kept), (v, kept))
+        parts = zip(*(torch.split(x, list(counts), dim=1) for x, counts in split), strict=True)
         sees = CAUSAL if isinstance(self.sees, Segments) and self.sees.causal else EVERYTHING
         return torch.cat([attend(*part, scale=scale, sees=sees) for part in parts], dim=1)
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component, Conflict
+from weightscope.components.feed_forward.experts import StackedExperts, add_experts, more_than_there_are
 from weightscope.components.feed_forward.mlp import GatedMLP
-from weightscope.components.feed_forward.moe import StackedExperts, add_experts, more_than_there_are
 from weightscope.components.norm import Norm, RMSNorm
 from weightscope.components.running import At, linear
 from weightscope.roles import Role

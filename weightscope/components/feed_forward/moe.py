@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import msgspec
 
 from weightscope.components.base import Component, Conflict, Repeat
+from weightscope.components.feed_forward.experts import (
+    IdleMatrices,
+    SparedExperts,
+    StackedExperts,
+    add_experts,
+    more_than_there_are,
+)
 from weightscope.components.feed_forward.mlp import MLP, GatedMLP
 from weightscope.components.feed_forward.routing import Routing
-from weightscope.components.running import At, in_type, linear
+from weightscope.components.running import At, linear
 from weightscope.components.walk import needed
 from weightscope.errors import NotImplementedByWeightscope
 from weightscope.roles import Role, Section
@@ -24,96 +31,15 @@ if TYPE_CHECKING:
     import torch
 
 
-class StackedExperts(Component, frozen=True, kw_only=True):
-    """`experts` of one kind whose matrices lie in one tensor a role; `expert` has their maths and sizes.
-
-    Only the part of an expert that a token wants is read.
-    """
-
-    name: str
-    items: tuple[Stacked, ...]
-    experts: Size
-    chosen: Size
-    expert: GatedMLP | MLP
-
-    @property
-    def stored(self) -> Iterable[StorageItem]:
-        return self.items
-
-    def sizes(self) -> Sizes:
-        """Those of one expert, behind their number."""
-        return {role: (self.experts, *shape) for role, shape in self.expert.sizes().items()}
-
-    @property
-    def chosen_share(self) -> tuple[int, int] | None:
-        return int(self.chosen), int(self.experts)
-
-    @property
-    def awaited(self) -> bool:
-        """They are read part by part, as they are wanted."""
-        return False
-
-    def terms(self) -> Mapping[Role, str]:
-        return self.expert.terms()
-
-    def answer(self, number: int, x: torch.Tensor, at: At) -> torch.Tensor:
-        """Expert `number` of x [T, width]."""
-        if at.run.held is not None:
-            weights = {key: tensor[number] for key, tensor in at.weights(self).items()}
-        else:
-            sizes = self.sizes()
-            weights = {}
-            for item in self.items:
-                weights |= in_type(item.read_one(at.prefix, sizes, at.run.reader, number), at.run.dtype)
-        return self.expert.mix(x, weights)
-
-    def ahead(self, number: int, at: At) -> None:
-        """Have that expert's part read while another computes."""
-        if at.run.held is not None:
-            return
-        for item in self.items:
-            for name, rows in item.rows_of(at.prefix, self.sizes(), number):
-                at.run.reader.ahead([name], rows)
-
-
-def add_experts(
-    out: torch.Tensor,
-    x: torch.Tensor,
-    weights: torch.Tensor,
-    experts: torch.Tensor,
-    *,
-    answer: Callable[[int, torch.Tensor], torch.Tensor],
-    ahead: Callable[[int], None],
-    early: bool = False,
-) -> None:
-    """Add to `out` [T, D] what the `experts` [T, k] of each token answer to x [T, D], by their `weights` [T, k].
-
-    Only experts that a token wants are asked, and the next one is announced `ahead` of the one that answers. With
-    `early` what goes into an expert is weighted, not what comes out.
-    """
-    import torch
-
-    wanted = torch.unique(experts).tolist()
-    for number, following in zip(wanted, [*wanted[1:], None], strict=True):
-        token, place = torch.where(experts == number)
-        if following is not None:
-            ahead(following)
-        weight = weights[token, place, None]
-        made = answer(number, x[token] * weight if early else x[token])
-        out.index_add_(0, token, made if early else made * weight)
-
-
-def more_than_there_are(chosen: Size, experts: Size) -> Iterable[Conflict]:
-    """The conflict of a token that uses more experts than there are."""
-    if chosen > experts:
-        yield Conflict(f"a token uses {chosen:,} experts ({chosen.text}) of {experts:,}", (*chosen.keys, *experts.keys))
-
-
 class Stack(msgspec.Struct, frozen=True, kw_only=True):
-    """Where experts lie whose matrices are in one tensor a role: the module's name, and the tensors below it."""
+    """Where experts lie whose matrices are in one tensor a role: the module's name, and the tensors below it.
+
+    Those of `spared` items have entries for zero experts too, which no token uses.
+    """
 
     items: tuple[Stacked, ...]
     name: str = "experts"
+    spared: tuple[Stacked, ...] = ()
 
 
 class MixtureOfExperts(Component, frozen=True, kw_only=True):
@@ -123,7 +49,8 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     expert that shifts the choice but not the weights (DeepSeek-V3's auxiliary-loss-free balancing): a buffer, a
     parameter (AFMoE), or a row, which is a parameter [1, experts] (Ernie 4.5). `shared_gate` is the name of a vector
     whose sigmoid with x multiplies the shared experts (Qwen2-MoE). `latent` is the width that routed experts see of x,
-    after one matrix and before another back (Nemotron 3); with `latent_bias` both have a bias.
+    after one matrix and before another back (Nemotron 3); with `latent_bias` both have a bias. `zeros` is how many
+    further experts a token may choose that answer x itself (LongCat-Flash's zero-computation experts).
     """
 
     name: str
@@ -142,6 +69,7 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     correction_kind: Literal["buffer", "parameter", "row"] = "buffer"
     latent: Size | None = None
     latent_bias: bool = False
+    zeros: Size | None = None
     word: ClassVar[str] = "moe"
 
     @property
@@ -150,45 +78,56 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         if self.correction and self.correction_kind != "buffer":
             yield Plain(self.correction, Role.ROUTER_BIAS, leaf="")
         elif self.correction:
-            yield Buffer(self.correction, Role.ROUTER_BIAS, (self.experts,), optional=False)
+            yield Buffer(self.correction, Role.ROUTER_BIAS, (self.choices,), optional=False)
         if self.shared_gate:
             yield Linear(self.shared_gate, Role.SHARED_GATE)
         if self.latent:
             yield Linear("fc1_latent_proj", Role.LATENT_DOWN_PROJ, bias=self.latent_bias)
             yield Linear("fc2_latent_proj", Role.LATENT_UP_PROJ, bias=self.latent_bias)
 
+    @property
+    def choices(self) -> Size:
+        """What the router chooses from: experts, and zero experts if there are any."""
+        return self.experts + self.zeros if self.zeros else self.experts
+
     def sizes(self) -> Sizes:
         return {
-            Role.ROUTER: (self.experts, self.width),
-            Role.ROUTER_BIAS: (Size(1), self.experts) if self.correction_kind == "row" else (self.experts,),
+            Role.ROUTER: (self.choices, self.width),
+            Role.ROUTER_BIAS: (Size(1), self.choices) if self.correction_kind == "row" else (self.choices,),
             Role.SHARED_GATE: (Size(1), self.width),
             Role.LATENT_DOWN_PROJ: (self.latent or self.width, self.width),
             Role.LATENT_UP_PROJ: (self.width, self.latent or self.width),
         }
 
     def children(self) -> Iterable[Component]:
-        yield self._stacked(self.stacked) if self.stacked else self._single()
+        yield from self._stacks(self.stacked) if self.stacked else (self._single(),)
+        if self.zeros and not self.stacked:
+            idle = IdleMatrices(width=self.width, inner=self.expert.inner)
+            yield Repeat(name="experts", indices=range(self.experts, self.choices), child=idle, of="expert", chosen=0)
         if self.shared:
             yield self.shared
 
     @property
     def glance(self) -> str:
-        return f"{self.experts:,} experts of {self.expert.inner:,}, {self.chosen:,} per token"
+        zeros = f" and {self.zeros:,} zero experts" if self.zeros else ""
+        return f"{self.experts:,} experts of {self.expert.inner:,}{zeros}, {self.chosen:,} per token"
 
     def conflicts(self) -> Iterable[Conflict]:
-        return more_than_there_are(self.chosen, self.experts)
+        return more_than_there_are(self.chosen, self.choices)
 
     def equation(self, x: str = "x") -> str:
         score = f"{self.routing.score}(router·{x})"
         seen = f"latent_down_proj·{x}" if self.latent else x
         expert = f"expert(weight·{seen})" if self.routing.early else f"weight·expert({seen})"
-        routed = f"Σ {expert} over the top {int(self.chosen)} of {int(self.experts)} by {score}"
+        routed = f"Σ {expert} over the top {int(self.chosen)} of {int(self.choices)} by {score}"
         routed = f"latent_up_proj·({routed})" if self.latent else routed
         gate = f"sigmoid(shared_gate·{x})·" if self.shared_gate else ""
         return f"{gate}shared({x}) + {routed}" if self.shared else routed
 
     def terms(self) -> Mapping[Role, str]:
-        chosen = f"the top {int(self.chosen)} of {int(self.experts)} experts"
+        chosen = f"the top {int(self.chosen)} of {int(self.choices)} experts"
+        if self.zeros:
+            chosen += f", of which the last {int(self.zeros)} answer x itself"
         if self.routing.groups > 1:
             chosen += f", from the top {self.routing.kept} of {self.routing.groups} groups"
         weights = " that sum to 1" * self.routing.normalize
@@ -226,24 +165,36 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         return out + linear(routed, read, Role.LATENT_UP_PROJ) if self.latent else out
 
     def _answer(self, number: int, x: torch.Tensor, at: At) -> torch.Tensor:
+        if number >= self.experts:
+            return x
         if self.stacked:
-            stacked = self._stacked(self.stacked)
-            return stacked.answer(number, x, at.below(stacked))
+            weights: dict[str, torch.Tensor] = {}
+            for stacked in self._stacks(self.stacked):
+                weights |= stacked.matrices(number, at.below(stacked))
+            return self.expert.mix(x, weights)
         return self.expert.forward(x, at.below(self._single(), number).below(self.expert))
 
     def _ahead(self, number: int, at: At) -> None:
         """Have an expert read while another computes."""
+        if number >= self.experts:
+            return
         if self.stacked:
-            stacked = self._stacked(self.stacked)
-            stacked.ahead(number, at.below(stacked))
+            for stacked in self._stacks(self.stacked):
+                stacked.ahead(number, at.below(stacked))
         elif at.run.held is None:
             place = at.below(self._single(), number).below(self.expert)
             at.run.reader.ahead(needed(self.expert, place.prefix))
 
-    def _stacked(self, stack: Stack) -> StackedExperts:
-        return StackedExperts(
-            name=stack.name, items=stack.items, experts=self.experts, chosen=self.chosen, expert=self.expert
-        )
+    def _stacks(self, stack: Stack) -> Iterable[StackedExperts]:
+        name, experts, chosen, expert = stack.name, self.experts, self.chosen, self.expert
+        if self.zeros and stack.spared:
+            yield SparedExperts(
+                name=name, items=stack.spared, experts=experts, chosen=chosen, expert=expert, spare=self.zeros
+            )
+            items = tuple(item for item in stack.items if item not in stack.spared)
+            yield StackedExperts(name=name, items=items, experts=experts, chosen=chosen, expert=expert)
+        else:
+            yield StackedExperts(name=name, items=stack.items, experts=experts, chosen=chosen, expert=expert)
 
     def _single(self) -> Repeat:
         return Repeat(

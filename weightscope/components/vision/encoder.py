@@ -75,6 +75,10 @@ class PatchEmbedding(Component, frozen=True, kw_only=True):
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Pixels [images, channels, image, image] to [images · positions, width], image after image."""
+        return self.placed(x, at, None)
+
+    def placed(self, x: torch.Tensor, at: At, places: torch.Tensor | None) -> torch.Tensor:
+        """The same, of images of any size where `places` [images, patches] says which position each patch has."""
         import torch
 
         weights, patch = at.weights(self), int(self.patch)
@@ -83,7 +87,8 @@ class PatchEmbedding(Component, frozen=True, kw_only=True):
         if self.class_token:
             first = weights[Role.CLASS_EMBEDDING].expand(len(x), 1, -1)
             vectors = torch.cat((first, vectors), dim=1)
-        return (vectors + weights[Role.POSITION_EMBEDDING]).flatten(0, 1)
+        table = weights[Role.POSITION_EMBEDDING]
+        return (vectors + (table if places is None else table[places])).flatten(0, 1)
 
 
 class VisionEncoder(Runnable, frozen=True, kw_only=True):
@@ -156,16 +161,24 @@ class VisionEncoder(Runnable, frozen=True, kw_only=True):
         return features
 
     def features(
-        self, x: torch.Tensor, at: At, layers: Sequence[int], *, normed: bool = False
+        self,
+        x: torch.Tensor,
+        at: At,
+        layers: Sequence[int],
+        *,
+        normed: bool = False,
+        places: torch.Tensor | None = None,
+        unseen: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, ...]:
         """What each of `layers` puts out, [images · positions, width], of pixels [images, channels, image, image].
 
         Layers are counted as transformers does: 0 is what enters the first, -1 what leaves the last, through the last
-        norm where `normed`.
+        norm where `normed`. Of images of other sizes `places` [images, patches] are the positions. No patch sees those
+        that are true in `unseen` [images · patches].
         """
         at = at.labelled("vision")
         wanted = [layer if layer >= 0 else layer + self.depth + 1 for layer in layers]
-        hidden = at.call(self.patches, x)
+        hidden = self.patches.placed(x, at.below(self.patches), places)
         at.stage("patch embedding", self.patches.equation(), hidden)
         if self.pre_norm:
             hidden = at.call(self.pre_norm, hidden)
@@ -180,7 +193,8 @@ class VisionEncoder(Runnable, frozen=True, kw_only=True):
             replace(repeat, indices=[number for number in repeat.indices if number < max(wanted)])
             for repeat in self.blocks
         ]
-        run_layers(used, hidden, at.apart(segments={"image": [len(hidden) // len(x)] * len(x)}), tap=tap)
+        within = at.apart(segments={"image": [len(hidden) // len(x)] * len(x)}, unseen=unseen)
+        run_layers(used, hidden, within, tap=tap)
         if normed and self.post_norm and self.depth in wanted:
             found[self.depth] = at.call(self.post_norm, found[self.depth])
             at.stage("last norm", self.post_norm.equation(), found[self.depth])

@@ -14,8 +14,22 @@ from weightscope.components.running import At
 if TYPE_CHECKING:
     import torch
 
-# How an image is written among the tokens: how many image tokens in a row, or the text of another token.
-Layout = tuple[int | str, ...]
+
+class Token(msgspec.Struct, frozen=True):
+    """One token that is not the image token."""
+
+    id: int
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """How a processor writes a text with images: `begin` after the last image, `end` last, nothing else (PaliGemma)."""
+
+    begin: int
+    end: str
+
+
+# How an image is written among the tokens: how many image tokens in a row, another token, or its text.
+Layout = tuple[int | str | Token, ...]
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -29,11 +43,13 @@ class Eye(Component, frozen=True, kw_only=True):
     """A vision tower and the bridge to the language model.
 
     `takes` are the names of the arrays that the model's image processor makes, the pixels first; `needs` those of
-    them that it cannot do without. `processor` is the processor's class.
+    them that it cannot do without, `beside` those that only say how images are written among the tokens. `processor` is
+    the processor's class.
     """
 
     takes: ClassVar[tuple[str, ...]] = (PIXELS,)
     needs: ClassVar[tuple[str, ...]] = (PIXELS,)
+    beside: ClassVar[tuple[str, ...]] = ()
     processor: ClassVar[str] = "CLIPImageProcessor"
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -11,7 +11,7 @@ from weightscope.components.base import Component, Group
 from weightscope.components.decoder import CausalLM
 from weightscope.components.runnable import PIXELS, Inputs, Runnable
 from weightscope.components.running import At
-from weightscope.components.vision.eye import Eye, Layout
+from weightscope.components.vision.eye import Eye, Frame, Layout
 from weightscope.errors import NotImplementedByWeightscope, UsageError
 
 if TYPE_CHECKING:
@@ -21,20 +21,23 @@ if TYPE_CHECKING:
 class VisionLanguage(Runnable, frozen=True, kw_only=True):
     """`eye` makes the vectors that stand where `image_token` is; `language` holds the language model.
 
-    `around` are the tokens that stand before and after an image that a prompt does not place, `written` the text that
-    places one where it is not the image token's own. `other_tokens` stand for what is not implemented, by its name.
-    Image tokens of one image see each other where `images_whole` (Gemma 3), also later ones. Positions count from
-    `first`. `refused` says why the forward pass is not implemented.
+    `around` are the tokens that stand before and after an image that a prompt does not place, `written` the text or the
+    token that places one where it is not the image token. `frame` is what the processor writes around the text.
+    `other_tokens` stand for what is not implemented, by its name. Image tokens of one image also see later ones where
+    `images_whole`, in all layers (Gemma 3) or in those with a window (Gemma 4). Positions count from `first`. The
+    token `blank` is looked up at an image's places. `refused` says why the forward pass is not implemented.
     """
 
     eye: Eye
     language: Group
     image_token: int
     around: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
-    written: str = ""
+    written: str | int = ""
+    frame: Frame | None = None
     other_tokens: tuple[tuple[int, str], ...] = ()
-    images_whole: bool = False
+    images_whole: Literal["", "everywhere", "in windows"] = ""
     first: int = 0
+    blank: int = 0
     refused: str = ""
 
     def children(self) -> Iterable[Component]:
@@ -50,6 +53,10 @@ class VisionLanguage(Runnable, frozen=True, kw_only=True):
     @property
     def takes(self) -> tuple[str, ...]:
         return self.eye.takes
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        return self.eye.beside
 
     @property
     def processor(self) -> str:
@@ -116,10 +123,11 @@ class VisionLanguage(Runnable, frozen=True, kw_only=True):
             at.run,
             added={layer: (where, vectors) for layer, vectors in enumerate(seen.deep)},
             together=self._together(taken) if self.images_whole else None,
+            only_windows=self.images_whole == "in windows",
         )
         place = At(run=run, prefix=place.prefix, label=place.label)
         inner = place.below(self.model.decoder)
-        hidden = self.model.decoder.embed(x.masked_fill(taken, 0), inner)
+        hidden = self.model.decoder.embed(x.masked_fill(taken, self.blank), inner)
         hidden[taken] = seen.vectors.to(hidden.dtype)
         at.stage("image in place", "x with the images' vectors at the image tokens", hidden)
         return self.model.score(self.model.decoder.through(hidden, inner), place)

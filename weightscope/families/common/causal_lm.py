@@ -27,6 +27,7 @@ def causal_lm(
     positions: Embedding | None = None,
     embedding_norm: Norm | None = None,
     layers: str = "layers",
+    depth: Size | None = None,
     output: Output | None = None,
     extras: tuple[Component, ...] = (),
     refused: str = "",
@@ -34,19 +35,20 @@ def causal_lm(
     """The embedding, `num_hidden_layers` layers, the final norm and the head, all below `root` but the head.
 
     The embedding is `embed_tokens`, [vocab_size, hidden_size], unless another is given. `positions` are learned ones.
-    `layers` is the name under which the layers are numbered, `output` what scores the vocabulary, `extras` what the
-    main model runs without; `refused` says why the forward pass is not implemented.
+    `layers` is the name under which the layers are numbered, `depth` their number if it is not `num_hidden_layers`,
+    `output` what scores the vocabulary, `extras` what the main model runs without; `refused` says why the forward pass
+    is not implemented.
     """
-    table = embedding or token_embedding(config)
+    table, count = embedding or token_embedding(config), depth_of(config) if depth is None else depth
     return CausalLM(
         decoder=Decoder(
             name=root,
             embedding=table,
             positions=positions,
             embedding_norm=embedding_norm,
-            blocks=numbered(layers, depth_of(config), layer),
+            blocks=numbered(layers, count, layer),
             final_norm=final_norm,
-            depth=depth_of(config),
+            depth=count,
         ),
         head=(output or Output()).of(config, root, table.width),
         extras=extras,

@@ -28,8 +28,8 @@ def text_config(config: Config) -> Config:
     return Config({**text.data, **decided}, source=text.source, prefix=text.prefix, read=text.read)
 
 
-def tied_text(config: Config) -> Config:
-    """The language model's config where the whole alone says whether the head is tied, whatever the part says."""
+def decided_text_config(config: Config) -> Config:
+    """The same where the whole alone decides on tying, whatever the part says."""
     text = config.nested("text_config")
-    decided = {key: config[key] for key in ("architectures", "tie_word_embeddings")}
+    decided = {"architectures": config["architectures"], "tie_word_embeddings": bool(config["tie_word_embeddings"])}
     return Config({**text.data, **decided}, source=text.source, prefix=text.prefix, read=text.read)

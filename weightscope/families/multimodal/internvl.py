@@ -10,7 +10,7 @@ from weightscope.components.vision.language import VisionLanguage
 from weightscope.components.vision.tiled_eye import TiledEye
 from weightscope.components.vision.vit_encoder import WholeNormEncoder
 from weightscope.config import Config, Nullable
-from weightscope.families.common.multimodal import feature_layer, tied_text
+from weightscope.families.common.multimodal import decided_text_config, feature_layer
 from weightscope.families.registry import component_of, family
 from weightscope.families.siblings.internvit import projector
 
@@ -32,7 +32,7 @@ def internvl(config: Config, root: str) -> VisionLanguage:
     """The last norm acts on the features where they are those of layer -1."""
     language, decoder, eye, bridge = SPELLINGS[root]
     tower = component_of(config.nested("vision_config"), eye, "internvl_vision")
-    model = component_of(tied_text(config), decoder, "qwen2")
+    model = component_of(decided_text_config(config), decoder, "qwen2")
     if not isinstance(tower, WholeNormEncoder) or not isinstance(model, CausalLM):
         raise config.undeclared("InternVL with this vision_config or text_config is not declared")
     if config["vision_feature_select_strategy"] != "default":

@@ -49,7 +49,7 @@ def internvl_chat(config: Config, root: str) -> VisionLanguage:
     token = (
         CONTEXT.get(int(embedding.rows)) if config["img_context_token_id"] is None else config["img_context_token_id"]
     )
-    image = int(tower.patches.image)
+    untold = "" if token is not None else UNTOLD
     return VisionLanguage(
         eye=ChatEye(
             tower=tower,
@@ -59,6 +59,12 @@ def internvl_chat(config: Config, root: str) -> VisionLanguage:
         ),
         language=Group(name="language_model", parts=(model,)),
         image_token=-1 if token is None else int(token),
-        refused=not_computed(config, "InternVL", {"ps_version": "v2", "force_image_size": (None, image)})
-        or ("" if token is not None else UNTOLD),
+        refused=not_computed(config, "InternVL", {"ps_version": "v2"}) or _other_size(config, tower) or untold,
     )
+
+
+def _other_size(config: Config, tower: WholeNormEncoder) -> str:
+    """Why there is no forward pass where the published code stretches the tower's positions."""
+    size = config["force_image_size"]
+    fits = size in (None, int(tower.patches.image))
+    return "" if fits else f"InternVL with force_image_size {size:,} and a tower for {tower.patches.image:,} pixels"

@@ -17,7 +17,7 @@ from weightscope.components.vision.packed_tower import PackedTower
 from weightscope.components.vision.projector import Projector
 from weightscope.config import Config, Nullable
 from weightscope.families.common import rms_norms
-from weightscope.families.common.multimodal import feature_layer, tied_text
+from weightscope.families.common.multimodal import decided_text_config, feature_layer
 from weightscope.families.registry import component_of, family
 from weightscope.roles import Role
 
@@ -43,7 +43,7 @@ SPELLINGS = {
 def mistral3(config: Config, root: str) -> VisionLanguage:
     """The projector's norm takes its epsilon from the language model."""
     language, decoder, eye, bridge = SPELLINGS[root]
-    text = tied_text(config)
+    text = decided_text_config(config)
     tower = component_of(config.nested("vision_config"), eye, "pixtral")
     model = component_of(text, decoder, "mistral")
     if not isinstance(tower, PackedTower) or not isinstance(model, CausalLM):

@@ -9,7 +9,7 @@ from weightscope.components.base import Component
 from weightscope.components.decoder import Block
 from weightscope.components.feed_forward import GatedMLP
 from weightscope.components.feed_forward.dense_and_mixed import DenseAndMixed
-from weightscope.components.feed_forward.moe import StackedExperts
+from weightscope.components.feed_forward.experts import StackedExperts
 from weightscope.components.norm import Norm
 from weightscope.config import Config
 from weightscope.families.common import Dims, visible

@@ -90,6 +90,12 @@ def merge_of(vision: Config) -> int:
     return int(kernel[0])
 
 
+def unsquare(vision: Config) -> str:
+    """Why there is no forward pass: transformers reads a table of positions as a square."""
+    height, width = vision["pos_emb_height"], vision["pos_emb_width"]
+    return "" if height == width else f"MoonViT with positions of {height:,} × {width:,}, which are no square"
+
+
 def tower(vision: Config, name: str, names: Names) -> PackedTower:
     """A patch sees all of its image; positions are learned, and heads turn besides."""
     s, norm = Dims.of(vision, even=True), layer_norms(1e-5)

@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 PROCESSORS = {
     "CLIPFeatureExtractor": "clip",
     "CLIPImageProcessor": "clip",
+    "Gemma3ImageProcessor": "siglip",
+    "Idefics3ImageProcessor": "idefics3",
     "LlavaImageProcessor": "clip",
     "Qwen2VLImageProcessor": "qwen2_vl",
     "Qwen3VLImageProcessor": "qwen2_vl",
+    "SiglipImageProcessor": "siglip",
+    "SmolVLMImageProcessor": "idefics3",
 }
 
 

@@ -90,10 +90,11 @@ def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:
     import numpy as np
 
     settings = said.as_kind(Settings)
-    return {"pixel_values": np.stack([_pixels(path, settings) for path in paths])}
+    return {"pixel_values": np.stack([prepared(path, settings) for path in paths])}
 
 
-def _pixels(path: Path, settings: Settings) -> np.ndarray[Any, Any]:
+def prepared(path: Path, settings: Settings) -> np.ndarray[Any, Any]:
+    """Float32 [3, height, width] of one image."""
     import numpy as np
 
     background, size, crop = settings.background, settings.resized, settings.cropped

@@ -1,0 +1,23 @@
+"""Tiny vision-language models of tiles: Idefics 2 and 3, SmolVLM."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.families.tiny import LLAMA, Tiny
+
+# Positions are a table of 4 × 4.
+TOWER: dict[str, Any] = {
+    "hidden_size": 20, "intermediate_size": 44, "num_hidden_layers": 2, "num_attention_heads": 4, "num_channels": 3,
+    "image_size": 28, "patch_size": 7,
+}  # fmt: skip
+TEXT = LLAMA | {"model_type": "llama"}
+WHOLE = "ForConditionalGeneration"
+TINY_IDEFICS = [
+    Tiny("idefics3", "Idefics3", {"text_config": TEXT, "vision_config": TOWER, "image_token_id": 99}, WHOLE),
+    Tiny("idefics3-tied", "Idefics3", {
+        "text_config": TEXT, "vision_config": TOWER, "image_token_id": 99, "scale_factor": 4,
+        "tie_word_embeddings": True,
+    }, WHOLE),
+    Tiny("smolvlm", "SmolVLM", {"text_config": TEXT, "vision_config": TOWER, "image_token_id": 99}, WHOLE),
+]  # fmt: skip

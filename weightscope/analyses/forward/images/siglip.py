@@ -1,0 +1,65 @@
+"""An image resized to a square whatever its shape, as SigLIP and Gemma 3 take it.
+
+Source: `SiglipImageProcessor` and `Gemma3ImageProcessor` of transformers, in their Pillow flavour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from weightscope.analyses.forward.images import clip
+from weightscope.analyses.forward.images.settings import Deviation, Level, Said, Side, Sides
+from weightscope.errors import NotImplementedByWeightscope
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SQUARE = Sides(height=224, width=224)
+
+
+class Settings(clip.Settings, frozen=True, kw_only=True):
+    """A preprocessor_config.json; where it says nothing, what SigLIP's class takes."""
+
+    size: Side | Sides = SQUARE
+    do_center_crop: bool = False
+    image_mean: tuple[Level, Level, Level] = (0.5, 0.5, 0.5)
+    image_std: tuple[Deviation, Deviation, Deviation] = (0.5, 0.5, 0.5)
+    do_pan_and_scan: bool = False
+
+
+class Gemma3Settings(Settings, frozen=True, kw_only=True):
+    """The same of Gemma 3's class, for which one number is both sides."""
+
+    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 2
+
+    @property
+    def resized(self) -> tuple[int, ...] | None:
+        """Width and height to resize to."""
+        if self.do_resize and isinstance(self.size, int):
+            return self.size, self.size
+        return super().resized
+
+
+KINDS: dict[str, type[Settings]] = {"Gemma3ImageProcessor": Gemma3Settings}
+
+
+def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:
+    """`pixel_values`, float32 [images, 3, height, width].
+
+    Raises:
+        UsageError: a file cannot be read as an image.
+        CheckpointError: the settings say nothing that can be done.
+        NotImplementedByWeightscope: images are to be cut into crops (pan and scan), or padded.
+        WeightscopeError: Pillow is not installed, or no process for it can be started.
+    """
+    import numpy as np
+
+    settings = said.as_kind(KINDS.get(said.processor, Settings))
+    for key in ("do_pan_and_scan", "do_pad"):
+        if getattr(settings, key):
+            raise NotImplementedByWeightscope(f"{key} of {said.processor} is not implemented", where=said.source)
+    return {"pixel_values": np.stack([clip.prepared(path, settings) for path in paths])}

@@ -1,0 +1,99 @@
+"""Images and tiles padded to one size, with a mask of their pixels: positions by fractions of each side (NaViT).
+
+Source: `Idefics2Model` and `Idefics3Model` of transformers; arXiv 2307.06304. Legend: n tiles, h and w patches.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from weightscope.components.runnable import PIXELS, Inputs
+from weightscope.components.vision.encoder import PatchEmbedding
+from weightscope.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+MASK = "pixel_attention_mask"
+# Of one tile: more than any processor makes.
+MOST_PATCHES = 1 << 16
+
+
+class Tiles(msgspec.Struct, frozen=True):
+    """`pixels` [n, channels, height, width], and which patches [n, h, w] an image covers."""
+
+    pixels: torch.Tensor
+    covered: torch.Tensor
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches, the same for all."""
+        return int(self.covered.shape[1]), int(self.covered.shape[2])
+
+    @property
+    def unseen(self) -> torch.Tensor | None:
+        """True [n · h · w] where a patch is padding; None where there is none."""
+        return None if bool(self.covered.all()) else ~self.covered.flatten()
+
+    def places(self, side: int) -> torch.Tensor:
+        """The position [n, h · w] of each patch in a table of `side` × `side`, by how far along each side it lies."""
+        import torch
+
+        covered = self.covered
+        edges = torch.arange(1 / side, 1.0, 1 / side)
+        rows, columns = (
+            _buckets(covered.shape[axis], count, edges)
+            for axis, count in ((1, covered[:, :, 0].sum(1)), (2, covered[:, 0, :].sum(1)))
+        )
+        places = rows[:, :, None] * side + columns[:, None, :]
+        return places.masked_fill(~covered.cpu(), 0).flatten(1).to(covered.device)
+
+
+def tiles(inputs: Inputs, patches: PatchEmbedding, *, partly: bool) -> Tiles:
+    """The tiles among the inputs, less those that are all zeros, which only fill a batch.
+
+    A patch counts as covered where the image covers all its pixels, or `partly` at least one.
+
+    Raises:
+        UsageError: an input has another shape, or an image covers no patch.
+    """
+    import torch
+
+    if patches.image < patches.patch:
+        raise UsageError(f"the encoder takes no image: {patches.image.text} is less than {patches.patch.text}")
+    pixels, mask = inputs[PIXELS], inputs.get(MASK)
+    shape, side, channels = list(pixels.shape), int(patches.patch), int(patches.channels)
+    flat = pixels.flatten(0, 1) if pixels.ndim == 5 else pixels
+    if flat.ndim != 4 or flat.shape[1] != channels or not len(flat) or min(flat.shape[2:]) < side:
+        raise UsageError(
+            f"{PIXELS} has shape {shape}, not [1, tiles, {channels}, height, width] with sides of {side:,} or more"
+        )
+    if flat.shape[2] * flat.shape[3] > MOST_PATCHES * side * side:
+        raise UsageError(f"{PIXELS} has shape {shape}: a tile has at most {MOST_PATCHES:,} patches")
+    wanted = [*shape[:-3], *shape[-2:]]
+    if mask is not None and list(mask.shape) != wanted:
+        raise UsageError(f"{MASK} has shape {list(mask.shape)}, and {PIXELS} tells {wanted}")
+    filled = flat.flatten(1).any(dim=1)
+    flat = flat[filled]
+    if not len(flat):
+        raise UsageError(f"{PIXELS} contains nothing but zeros")
+    if mask is None:
+        seen = torch.ones(len(flat), *flat.shape[2:], dtype=torch.bool, device=flat.device)
+    else:
+        seen = (mask.flatten(0, 1) if pixels.ndim == 5 else mask)[filled] != 0
+    squares = seen.unfold(1, side, side).unfold(2, side, side).flatten(3)
+    covered = squares.any(-1) if partly else squares.all(-1)
+    if not bool(covered[:, 0, 0].all()):
+        raise UsageError(f"{MASK} hides the first patch of an image")
+    return Tiles(flat, covered)
+
+
+def _buckets(length: int, counts: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
+    """For each tile [n], which of the spans between `edges` each of `length` patches lies in, [n, length]."""
+    import torch
+
+    steps = 1.0 / counts.cpu()
+    fractions = (torch.arange(length, dtype=torch.float32)[None, :] * steps[:, None]).clamp(max=1.0 - 1e-6)
+    return torch.bucketize(fractions, edges, right=True)
