@@ -64,8 +64,15 @@ REFUSED: dict[tuple[str, str], str] = {
     ("internvl", "vision_feature_layer"): "transformers takes no list of layers when it runs",
     ("internvl", "vision_feature_select_strategy"): "with the class vector the patches make no square",
     ("internvl", "downsample_ratio"): "one that does not divide the patches: transformers fails when it runs",
+    ("internvl", "vision_config.image_size"): "three sides are no size; transformers takes the first two",
+    ("internvl", "vision_config.patch_size"): "as image_size; what does not divide the patches fails when it runs",
+    ("internvl", "vision_config.use_mask_token"): "no published model has it",
+    ("internvl", "vision_config.use_absolute_position_embeddings"): "no published model leaves them out",
     ("internvl_vision", "use_mask_token"): "no published model has it",
     ("internvl_vision", "use_absolute_position_embeddings"): "no published model leaves them out",
+    ("internvl_vision", "image_size"): "as internvl's",
+    ("internvl_vision", "patch_size"): "as internvl's",
+    ("mistral3", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
     ("pixtral", "num_attention_heads"): UNEVEN,
     ("pixtral", "hidden_size"): UNEVEN,
     ("*", "vision_config.num_heads"): UNEVEN,
@@ -109,6 +116,12 @@ DELIBERATE: dict[tuple[str, str], str] = {
     ("paligemma", "projection_dim"): "transformers builds a projector that the language model does not fit",
     ("paligemma", "text_config.hidden_size"): "as projection_dim",
     ("paligemma", "text_config"): "as projection_dim: of a published config",
+    **{
+        (model_type, key): "the tokens that are tried hold it, and no image comes with them"
+        for model_type in ("mistral3", "internvl", "kimi_k25")
+        for key in ("image_token_index", "image_token_id", "video_token_id", "media_placeholder_token_id")
+    },
+    ("mistral3", "is_causal"): "no published model has it; transformers hands it to the language model's attention",
     ("phimoe", "rope_parameters"): "Microsoft's code takes the long factors beyond the first context",
     ("phimoe", "original_max_position_embeddings"): "Microsoft's code takes the long factors beyond the first context",
     ("dbrx", "attn_config.rope_theta"): "Databricks' code reads it; transformers reads rope_parameters alone",
