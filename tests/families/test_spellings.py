@@ -65,3 +65,60 @@ def test_as_transformers_holds_it(name: str, saved: Callable[[str], Path], tmp_p
     save_file(state, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_bytes((saved(name) / "config.json").read_bytes())
     the_same(tmp_path, saved(name))
+
+
+def shared_blocks(tensors: Tensors) -> dict[str, list[str]]:
+    """The prefixes of Zamba's blocks in the layers that they enter, by the block's own name."""
+    found: dict[str, list[str]] = {}
+    for name in tensors:
+        match = re.match(r"(model\.layers\.\d+)\.(shared_transf|shared_transformer)\.", name)
+        if match and match[0] not in found.setdefault(match[2], []):
+            found[match[2]].append(match[0])
+    return found
+
+
+@pytest.mark.parametrize("name", ["zamba", "zamba2"])
+def test_copies_of_a_shared_block_are_recognized_and_not_counted(
+    name: str, saved: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """As files hold them that were not written by transformers: under each layer that the block enters."""
+    tensors = load_file(saved(name) / "model.safetensors")
+    oracle = next(tiny for tiny in TINY if tiny.name == name).build().state_dict()
+    copies = {key: tensor.clone() for key, tensor in oracle.items() if ".shared_transf" in key and key not in tensors}
+    assert copies
+    save_file(tensors | copies, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_bytes((saved(name) / "config.json").read_bytes())
+    the_same(tmp_path, saved(name))
+
+
+def test_an_adapter_of_a_shared_block_is_explained(saved: Callable[[str], Path]) -> None:
+    """The number of the adapter is not taken for that of the layer."""
+    name = "model.layers.2.shared_transformer.self_attn.linear_q_adapter_list.1.0.weight"
+    explained = weightscope.open(saved("zamba2")).explain(name)
+    assert (explained.layer, explained.roles, explained.component) == (2, ("lora_a",), "adapter")
+    assert explained.terms == ("lora_a·x   3 numbers",)
+
+
+@pytest.mark.parametrize("name", ["zamba-biases-untied", "zamba2-biases-untied"])
+def test_blocks_are_shared_though_the_head_is_not_tied(name: str, saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """transformers 5 then makes a block for each layer; earlier releases shared them, and saved each once."""
+    tensors = load_file(saved(name) / "model.safetensors")
+    ((first, *others),) = shared_blocks(tensors).values()
+    alike = tensors | {
+        f"{other}{key.removeprefix(first)}": tensor.clone()
+        for key, tensor in tensors.items()
+        if key.startswith(first)
+        for other in others
+    }
+    once = {key: tensor for key, tensor in tensors.items() if not key.startswith(tuple(others))}
+    models = []
+    for part, directory in ((alike, tmp_path / "alike"), (once, tmp_path / "once")):
+        directory.mkdir()
+        save_file(part, directory / "model.safetensors")
+        (directory / "config.json").write_bytes((saved(name) / "config.json").read_bytes())
+        model = weightscope.open(directory)
+        assert model.parameters.total == sum(tensor.numel() for tensor in part.values())
+        assert [finding for finding in model.check() if finding.severity != "info"] == []
+        models.append(model)
+    expected, found = (model.forward(TOKENS).logits for model in models)
+    torch.testing.assert_close(found, expected)

@@ -12,6 +12,15 @@ MAMBA: dict[str, Any] = {
     "vocab_size": 101, "hidden_size": 24, "num_hidden_layers": 3, "state_size": 5, "conv_kernel": 4,
 } | ENDS  # fmt: skip
 MAMBA2: dict[str, Any] = MAMBA | {"num_heads": 6, "head_dim": 8, "n_groups": 2, "state_size": 7}
+ZAMBA: dict[str, Any] = LLAMA | {
+    "num_hidden_layers": 5, "num_key_value_heads": 6, "n_mamba_heads": 2, "mamba_d_state": 5, "mamba_dt_rank": 3,
+    "attn_layer_period": 2, "attn_layer_offset": 1,
+}  # fmt: skip
+ZAMBA2: dict[str, Any] = LLAMA | {
+    "num_hidden_layers": 5, "num_key_value_heads": None, "n_mamba_heads": 6, "mamba_d_state": 7, "num_mem_blocks": 2,
+    "adapter_rank": 3, "use_shared_attention_adapter": True, "use_mem_rope": True, "chunk_size": 4,
+    "layers_block_type": ["hybrid", "mamba", "hybrid", "hybrid", "hybrid"],
+}  # fmt: skip
 OLMO_HYBRID: dict[str, Any] = LLAMA | {"num_hidden_layers": 4}
 LFM2: dict[str, Any] = LLAMA | {
     "num_hidden_layers": 4, "block_multiple_of": 10, "full_attn_idxs": [1, 3],
@@ -79,6 +88,7 @@ PERTURBED = (
     "recurrent_gemma",
     "rwkv",
     "jamba",
+    "zamba2",
     "olmo_hybrid",
     "granitemoehybrid",
     "nemotron_h-biases-latent",
@@ -137,6 +147,20 @@ TINY_HYBRIDS = [
         "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 5, "linear_value_head_dim": 7,
         "linear_conv_kernel_dim": 3, "rope_parameters": {"rope_theta": None, "rope_type": "default"},
         "layer_types": ["full_attention", "linear_attention", "linear_attention", "full_attention"],
+    }),
+    Tiny("zamba", "Zamba", ZAMBA),
+    Tiny("zamba-biases-untied", "Zamba", ZAMBA | {
+        "mamba_proj_bias": True, "mamba_conv_bias": False, "tie_word_embeddings": False, "mamba_dt_rank": 5,
+        "n_mamba_heads": 4, "num_key_value_heads": 2, "hidden_act": "silu", "hidden_mamba_act": "gelu",
+        "num_hidden_layers": 4,
+        "layers_block_type": ["hybrid", "mamba", "hybrid", "hybrid"],
+    }),
+    Tiny("zamba2", "Zamba2", ZAMBA2),
+    Tiny("zamba2-biases-untied", "Zamba2", ZAMBA2 | {
+        "add_bias_linear": True, "tie_word_embeddings": False, "mamba_ngroups": 2, "num_mem_blocks": 1,
+        "use_shared_attention_adapter": False, "use_mem_rope": False, "intermediate_size": None, "hidden_act": "silu",
+        "num_key_value_heads": 2, "mamba_expand": 3, "time_step_min": 0.5, "num_hidden_layers": 4,
+        "layers_block_type": ["hybrid", "mamba", "hybrid", "hybrid"],
     }),
     Tiny("jamba", "Jamba", JAMBA),
     Tiny("jamba-biases-tied", "Jamba", JAMBA | {

@@ -31,7 +31,7 @@ from weightscope.analyses.forward.prompt import (
     with_images,
     without,
 )
-from weightscope.analyses.forward.request import language_model, layouts_of
+from weightscope.analyses.forward.request import layouts_of
 from weightscope.analyses.forward.result import Candidate, Result
 from weightscope.analyses.forward.soundness import judge
 from weightscope.analyses.forward.speller import Speller
@@ -193,8 +193,8 @@ def _endings(result: Result) -> Iterator[str]:
 
 
 def _depth(model: Model) -> int:
-    language = language_model(model.declaration.tree) if model.declaration else None
-    return int(language.decoder.depth) if language else 0
+    tree = model.declaration.tree if model.declaration else None
+    return tree.layers if isinstance(tree, Runnable) else 0
 
 
 def _expected_golden(wanted: Wanted) -> Golden | None:
@@ -242,8 +242,8 @@ def _prompt(
     elif expected:
         return Prompt(tokens=expected.tokens, origin="golden"), speller
     else:
-        language = language_model(tree)
-        rows = int(language.decoder.embedding.rows) if language else 0
+        words = tree.words if isinstance(tree, Runnable) else None
+        rows = int(words.rows) if words else 0
         prompt, speller = default_prompt(speller, notes, rows)
     if isinstance(tree, VisionLanguage) and PIXELS in inputs:
         layouts = layouts_of(tree, inputs)

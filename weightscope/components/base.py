@@ -94,6 +94,11 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
     @property
+    def copied(self) -> bool:
+        """Whether another place stores all that is below: it need not be stored here, and is not counted here."""
+        return False
+
+    @property
     def awaited(self) -> bool:
         """Whether a pass through the parent is sure to read these weights, whole, and may do so ahead."""
         return True

@@ -24,8 +24,13 @@ class MixerBlock(Component, frozen=True, kw_only=True):
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, D] to [T, D]."""
-        out = x + at.call(self.mixer, at.call(self.norm, x))
-        at.stage(self.mixer.word, f"x + {self.mixer.equation('n')},  n = {self.norm.word}(x)", out)
+        return self.mix(x, at)
+
+    def mix(self, x: torch.Tensor, at: At, added: torch.Tensor | None = None) -> torch.Tensor:
+        """[T, D] to [T, D]; what is `added` enters the mixer, and is not kept beside it."""
+        entering, word = (x, "x") if added is None else (x + added, "x + added")
+        out = x + at.call(self.mixer, at.call(self.norm, entering))
+        at.stage(self.mixer.word, f"x + {self.mixer.equation('n')},  n = {self.norm.word}({word})", out)
         return out
 
 

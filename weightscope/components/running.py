@@ -90,8 +90,8 @@ class Pass(msgspec.Struct, kw_only=True):
     `segments` are the lengths of what a patch sees, by kind, and none sees those that are true in `unseen`. `added` is
     what the output of some layers gets besides, as (places, vectors). Tokens of one number in `together` [T] also see
     later ones of that number; -1 is none, and with `only_windows` it is so only where a layer has a window (Gemma 4).
-    `last` is the layer after which the pass stops. `held` keeps weights in memory for further passes. `layer` is the
-    one that is computed, `shared` what earlier parts have left for later ones.
+    `last` is the layer after which the pass stops, `tokens` the ids [T] that it is of. `held` keeps weights in memory
+    for further passes. `layer` is the one that is computed, `shared` what earlier parts have left for later ones.
     """
 
     reader: Reader
@@ -106,6 +106,7 @@ class Pass(msgspec.Struct, kw_only=True):
     only_windows: bool = False
     watch: Watch | None = None
     last: int | None = None
+    tokens: torch.Tensor | None = None
     held: dict[Any, Mapping[str, torch.Tensor]] | None = None
     rotations: dict[Rotation, tuple[torch.Tensor, torch.Tensor]] = {}
     layer: int = 0
@@ -164,7 +165,7 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
 
     def weights(self, component: Part) -> Mapping[str, torch.Tensor]:
         """The component's own matrices by role, (out, in), and biases by `role.bias`, in the compute type."""
-        held = None if self.run.held is None else self.run.held.get((self.prefix, type(component)))
+        held = None if self.run.held is None else self.run.held.get((self.prefix, component))
         if held is not None:
             return held
         sizes = component.sizes()
@@ -174,7 +175,7 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
             if not (isinstance(item, Buffer) and item.optional):
                 found |= in_type(item.read(self.prefix, sizes, self.run.reader), self.run.dtype)
         if self.run.held is not None:
-            self.run.held[self.prefix, type(component)] = found
+            self.run.held[self.prefix, component] = found
         return found
 
     def gather(self, component: Part, table: Plain, index: torch.Tensor) -> torch.Tensor:

@@ -48,6 +48,10 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The name with the first index of each range, or an empty string where a range is empty."""
         return self.template.format(*(indices[0] for indices in self.ranges)) if self.count else ""
 
+    def last_name(self) -> str:
+        """The same with the last index of each."""
+        return self.template.format(*(indices[-1] for indices in self.ranges)) if self.count else ""
+
 
 class _Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where the walk is: what the ancestors said of everything below them."""
@@ -57,6 +61,7 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
     kinds: tuple[str, ...] = ()
     section: Section | None = None
     auxiliary: bool = False
+    copied: bool = False
     chosen: tuple[int, int] = (1, 1)
 
     def below(self, component: Component) -> _Place:
@@ -65,6 +70,7 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
             prefix=join(self.prefix, component.name),
             section=_dominant(self.section, component.section),
             auxiliary=self.auxiliary or component.auxiliary,
+            copied=self.copied or component.copied,
             chosen=component.chosen_share or self.chosen,
         )
         if not isinstance(component, Repeat):
@@ -103,7 +109,7 @@ def walk(component: Component, place: _Place | None = None) -> Iterator[Slot]:
                 template=stored.name,
                 ranges=here.ranges,
                 kinds=here.kinds,
-                stored=stored,
+                stored=_copy(stored) if here.copied else stored,
                 owner=component,
                 section=_section(stored, here),
                 auxiliary=here.auxiliary,
@@ -111,6 +117,11 @@ def walk(component: Component, place: _Place | None = None) -> Iterator[Slot]:
             )
     for child in component.children():
         yield from walk(child, here)
+
+
+def _copy(stored: Stored) -> Stored:
+    """The same where it need not lie and adds nothing to the count."""
+    return replace(stored, optional=True, parts=tuple((role, 0) for role, _ in stored.parts))
 
 
 def _section(stored: Stored, here: _Place) -> Section:

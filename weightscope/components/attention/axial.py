@@ -17,7 +17,7 @@ class Axial(msgspec.Struct, frozen=True, kw_only=True):
 
     The pairs of the row come first, or `alternating` column and row in turns (Kimi-VL). Both axes have the same
     frequencies, or where `divided` every other one of a longer list (Pixtral). `interleaved` pairs neighbours (2i,
-    2i+1) rather than halves.
+    2i+1) rather than halves (Llama 4).
     """
 
     dim: int
@@ -48,9 +48,7 @@ class Axial(msgspec.Struct, frozen=True, kw_only=True):
     def words(self) -> str:
         """What the rotation is, a sentence for people."""
         pairs = "neighbours" if self.interleaved else "halves"
-        return (
-            f"RoPE rotates {self.dim} dimensions of each head by row and column, pairing {pairs}, theta {self.theta:g}."
-        )
+        return f"RoPE rotates {self.dim} dimensions of each head by two axes, pairing {pairs}, theta {self.theta:g}."
 
     def _frequencies(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """Those of the row and those of the column, [dim/4] each."""

@@ -65,7 +65,8 @@ class Attention(Component, frozen=True, kw_only=True):
     What `projections` hold decides two things more: with an `attention_gate` among their roles, each element that the
     heads put out is multiplied by the sigmoid of a gate of its own (Qwen3-Next); without a `v_proj`, what makes the
     keys makes the values too (Gemma 4). `clip` bounds what the projections give (OLMo). `value_scale` multiplies the
-    values (MiMo-V2). `out_norm` acts on all heads side by side (BitNet).
+    values (MiMo-V2). `out_norm` acts on all heads side by side (BitNet). What leaves is as wide as what enters
+    unless `out_width` says otherwise (Zamba).
     """
 
     name: str
@@ -80,6 +81,7 @@ class Attention(Component, frozen=True, kw_only=True):
     value_scale: float = 1.0
     shares: SharedKeys | None = None
     out_norm: Norm | None = None
+    out_width: Size | None = None
     word: ClassVar[str] = "attention"
 
     @property
@@ -97,7 +99,7 @@ class Attention(Component, frozen=True, kw_only=True):
             Role.Q_PROJ: (count * size, self.width),
             Role.K_PROJ: (keys * size, self.width),
             Role.V_PROJ: (keys * value, self.width),
-            Role.O_PROJ: (self.width, count * value),
+            Role.O_PROJ: (self.width if self.out_width is None else self.out_width, count * value),
             Role.ATTENTION_GATE: (count * value, self.width),
             Role.SINK: (self.heads.count,),
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from weightscope.components.base import Component
+from weightscope.components.base import Component, Conflict
 from weightscope.components.feed_forward.activations import activate
 from weightscope.components.recurrent.convolution import convolve, kernel_shape
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm
@@ -30,7 +30,7 @@ class Mamba2(Component, frozen=True, kw_only=True):
 
     `steps` are the least and the greatest step. Without `norm` the gate alone multiplies what was read. `scales`
     multiply what `in_proj` makes of z, x, b, c and dt (Falcon-H1). `channels_last` is where the kernel's input channels
-    must lie, None for either place.
+    must lie, None for either place. `inner` is what the class computes of its own; the heads must fill it.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Mamba2(Component, frozen=True, kw_only=True):
     steps: tuple[float, float] = (0.0, float("inf"))
     scales: tuple[float, ...] = (1.0,) * len(IN)
     channels_last: bool | None = None
+    inner: Size | None = None
     section: Section | None = Section.STATE_SPACE
     word: ClassVar[str] = "mamba2"
 
@@ -64,7 +65,8 @@ class Mamba2(Component, frozen=True, kw_only=True):
 
     def sizes(self) -> Sizes:
         """The convolution runs over x, b and c side by side."""
-        inner, shared = self.heads * self.head_dim, self.groups * self.state
+        inner = self.heads * self.head_dim if self.inner is None else self.inner
+        shared = self.groups * self.state
         return {
             Role.Z_PROJ: (inner, self.width),
             Role.IN_PROJ: (inner, self.width),
@@ -80,6 +82,13 @@ class Mamba2(Component, frozen=True, kw_only=True):
 
     def children(self) -> Iterable[Component]:
         return (self.norm,) if self.norm else ()
+
+    def conflicts(self) -> Iterable[Conflict]:
+        """Heads that are not as wide together as the class has it."""
+        made = self.heads * self.head_dim
+        if self.inner is not None and made != self.inner:
+            what = f"{made.text} {made:,} is not {self.inner.text} {self.inner:,}"
+            yield Conflict(what, (*made.keys, *self.inner.keys))
 
     @property
     def glance(self) -> str:

@@ -26,6 +26,7 @@ def causal_lm(
     embedding: Embedding | None = None,
     positions: Embedding | None = None,
     embedding_norm: Norm | None = None,
+    enter: Component | None = None,
     layers: str = "layers",
     depth: Size | None = None,
     output: Output | None = None,
@@ -35,9 +36,9 @@ def causal_lm(
     """The embedding, `num_hidden_layers` layers, the final norm and the head, all below `root` but the head.
 
     The embedding is `embed_tokens`, [vocab_size, hidden_size], unless another is given. `positions` are learned ones.
-    `layers` is the name under which the layers are numbered, `depth` their number if it is not `num_hidden_layers`,
-    `output` what scores the vocabulary, `extras` what the main model runs without; `refused` says why the forward pass
-    is not implemented.
+    `enter` is what comes between the embeddings and the first layer. `layers` is the name under which the layers are
+    numbered, `depth` their number if it is not `num_hidden_layers`, `output` what scores the vocabulary, `extras` what
+    the main model runs without; `refused` says why the forward pass is not implemented.
     """
     table, count = embedding or token_embedding(config), depth_of(config) if depth is None else depth
     return CausalLM(
@@ -46,6 +47,7 @@ def causal_lm(
             embedding=table,
             positions=positions,
             embedding_norm=embedding_norm,
+            enter=enter,
             blocks=numbered(layers, count, layer),
             final_norm=final_norm,
             depth=count,

@@ -45,7 +45,7 @@ def internvl(config: Config, root: str) -> VisionLanguage:
             tower=tower,
             bridge=merger,
             each=(merger.side // merger.merge) ** 2,
-            layers=(feature_layer(config, tower.depth),),
+            layers=feature_layer(config, tower.depth),
             normed=config["vision_feature_layer"] == -1,
         ),
         language=Group(name=language, parts=(model,)),

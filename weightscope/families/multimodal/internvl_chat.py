@@ -55,7 +55,7 @@ def internvl_chat(config: Config, root: str) -> VisionLanguage:
             tower=tower,
             bridge=merger,
             each=(merger.side // merger.merge) ** 2,
-            layers=(feature_layer(config, tower.depth),),
+            layers=feature_layer(config, tower.depth),
         ),
         language=Group(name="language_model", parts=(model,)),
         image_token=-1 if token is None else int(token),

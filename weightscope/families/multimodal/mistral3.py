@@ -67,7 +67,7 @@ def mistral3(config: Config, root: str) -> VisionLanguage:
         square=int(merge * merge),
     )
     return VisionLanguage(
-        eye=PaddedEye(tower=tower, bridge=merger, merge=int(merge), layers=(feature_layer(config, tower.depth),)),
+        eye=PaddedEye(tower=tower, bridge=merger, merge=int(merge), layers=feature_layer(config, tower.depth)),
         language=Group(name=language, parts=(model,)),
         image_token=int(config["image_token_index"]),
     )
