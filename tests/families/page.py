@@ -21,7 +21,7 @@ from tests.families.remote_eyes import REMOTE_TOWERS
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_encoders import TINY_ENCODERS
-from tests.forward import test_gemma_eyes, test_packed_images
+from tests.forward import test_gemma4_eyes, test_gemma_eyes, test_packed_images
 from tests.forward.test_grid_images import SEEING
 from tests.forward.test_tiles import TILED
 from tests.forward.test_vision import PICTURED
@@ -40,6 +40,7 @@ COMPUTED = [
     *TILED,
     *test_gemma_eyes.COMPUTED,
     *test_packed_images.COMPUTED,
+    *test_gemma4_eyes.COMPUTED,
     *TINY_ENCODERS,
 ]
 HEAD = """\
