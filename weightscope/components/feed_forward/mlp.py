@@ -24,6 +24,7 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     gate's activation g·sigmoid(s·g), in place of `activation` (gpt-oss). `gate_scale` multiplies what enters the
     activation, `out_scale` what leaves (Falcon-H1). `sparsity` is the share of the gate's elements that are cut off,
     the smallest, were they normally distributed (Gemma 3n). `norm` acts on the product (BitNet).
+    `ceiling` is what `limit` is, but for the activated gate (Step 3.5).
     """
 
     name: str
@@ -38,6 +39,7 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     out_scale: float = 1.0
     sparsity: float = 0.0
     norm: Norm | None = None
+    ceiling: float | None = None
     word: ClassVar[str] = "mlp"
 
     @property
@@ -99,6 +101,8 @@ class GatedMLP(Component, frozen=True, kw_only=True):
             gate = activate(self.activation, gate)
         else:
             gate = gate * torch.sigmoid(self.steepness * gate)
+        if self.ceiling is not None:
+            gate, up = gate.clamp(max=self.ceiling), up.clamp(-self.ceiling, self.ceiling)
         # Both are this function's own: what follows needs neither as it was.
         return up.add_(self.lift).mul_(gate) if self.lift else up.mul_(gate)
 
@@ -118,7 +122,10 @@ class GatedMLP(Component, frozen=True, kw_only=True):
             gate, up = f"min({gate}, {self.limit:g})", f"clamp({up}, ±{self.limit:g})"
         activation = WORDS.get(self.activation, self.activation)
         activation = activation if self.steepness is None else f"swish({self.steepness:g})"
-        return f"{activation}({gate})", f"({up} + {self.lift:g})" if self.lift else up
+        gate = f"{activation}({gate})"
+        if self.ceiling is not None:
+            gate, up = f"min({gate}, {self.ceiling:g})", f"clamp({up}, ±{self.ceiling:g})"
+        return gate, f"({up} + {self.lift:g})" if self.lift else up
 
 
 class MLP(Component, frozen=True, kw_only=True):
