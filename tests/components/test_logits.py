@@ -60,7 +60,7 @@ MORE = [
         "head_dim": 10, "attn_logit_softcapping": None, "final_logit_softcapping": None, "query_pre_attn_scalar": 7,
     }),
 ]  # fmt: skip
-DECODERS = [t for t in [*TINY, *MORE] if t.model in ("ForCausalLM", "LMHeadModel")]
+DECODERS = [t for t in [*TINY, *MORE] if t.model in ("ForCausalLM", "LMHeadModel") and t.kind != "Bert"]
 TOKENS = [7, 3, 99, 0, 42, 42, 17, 5, 88, 61, 2]
 
 

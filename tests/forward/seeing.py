@@ -23,13 +23,7 @@ def lively(config_of: Path, target: Path, *, seed: int = 2) -> Path:
     """
     torch.manual_seed(seed)
     config = transformers.AutoConfig.from_pretrained(config_of)
-    model = transformers.AutoModelForImageTextToText.from_config(config, dtype=torch.float32)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            drawn = torch.randn(parameter.shape, generator=generator)
-            matrix = parameter.ndim > 1 and min(parameter.shape) > 1
-            parameter.copy_(drawn / parameter[0].numel() ** 0.5 if matrix else parameter + 0.3 * drawn)
+    model = enlivened(transformers.AutoModelForImageTextToText.from_config(config, dtype=torch.float32), seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.save_pretrained(target)
@@ -37,6 +31,17 @@ def lively(config_of: Path, target: Path, *, seed: int = 2) -> Path:
         if (config_of / name).is_file():
             (target / name).write_bytes((config_of / name).read_bytes())
     return target
+
+
+def enlivened(model: Any, seed: int = 2) -> Any:
+    """The same model, its weights drawn as `lively` says."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            drawn = torch.randn(parameter.shape, generator=generator)
+            matrix = parameter.ndim > 1 and min(parameter.shape) > 1
+            parameter.copy_(drawn / parameter[0].numel() ** 0.5 if matrix else parameter + 0.3 * drawn)
+    return model
 
 
 def theirs(

@@ -28,6 +28,8 @@ from weightscope.roles import Role, Section
 from weightscope.sizes import Shape
 from weightscope.storage.base import Bounds, Kind, Scheme, Stored
 
+# What is stored and is no weight of its own.
+UNCOUNTED = (Kind.BUFFER, Kind.SCALE, Kind.COPY)
 SHARED = ("shared.weight", "model.shared.weight", "transformer.shared.weight")
 DTYPE, SHAPE = attrgetter("dtype"), attrgetter("shape")
 # Names that differ in more than their numbers and are declared nowhere; each is analysed on its own.
@@ -96,7 +98,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def parameters(self) -> int:
         """Logical weights: none for buffers, scales and aliases, more than elements for packed weights."""
-        if self.alias or self.kind in (Kind.BUFFER, Kind.SCALE):
+        if self.alias or self.kind in UNCOUNTED:
             return 0
         logical, stored = self.packing
         # A declared weight stands for its declared number, also where it is packed otherwise than the config says.
@@ -105,7 +107,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def weights_in(self, shape: tuple[int, ...] | None) -> int:
         """Logical weights of one member of that shape."""
         logical, stored = self.packing
-        if self.alias or self.kind in (Kind.BUFFER, Kind.SCALE) or (shape is None and stored):
+        if self.alias or self.kind in UNCOUNTED or (shape is None and stored):
             return 0
         return prod(shape or ()) * logical // stored if self._is_ratio else logical
 

@@ -10,7 +10,7 @@ from weightscope.components.base import Component, Repeat
 from weightscope.components.embedding import Classifier, Embedding, Head
 from weightscope.components.layer_inputs import LayerInputs
 from weightscope.components.norm import Norm
-from weightscope.components.runnable import Runnable
+from weightscope.components.runnable import Predicts, Runnable
 from weightscope.components.running import At, Stopped
 from weightscope.components.walk import needed
 from weightscope.errors import NotImplementedByWeightscope
@@ -121,6 +121,7 @@ class Decoder(Component, frozen=True, kw_only=True):
 
     def embed(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Ids [T] to the vectors [T, D] that enter the first layer, less what their positions add."""
+        at.run.tokens = x
         hidden = at.call(self.embedding, x)
         at.stage("token embedding", self.embedding.equation(), hidden)
         if self.layer_inputs:
@@ -199,6 +200,22 @@ class CausalLM(Runnable, frozen=True, kw_only=True):
 
     def children(self) -> Iterable[Component]:
         return (self.decoder, *((self.head,) if self.head else ()), *self.extras)
+
+    @property
+    def words(self) -> Embedding:
+        return self.decoder.embedding
+
+    @property
+    def learned(self) -> Embedding | None:
+        return self.decoder.positions
+
+    @property
+    def layers(self) -> int:
+        return self.decoder.depth
+
+    @property
+    def logits_of(self) -> Predicts:
+        return "next" if isinstance(self.head, Head) else ""
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Ids [T] to logits [T, vocabulary], or without a head to [T, D].

@@ -60,7 +60,8 @@ class LayerNorm(Component, frozen=True, kw_only=True):
     """(x - mean) / std · (offset + w) + b, over the last dimension (Ba et al. 2016); Nemotron's offset is 1.
 
     One that is not `weighted` has neither w nor b (OLMo). `heads` is how many vectors there are side by side, each
-    with a weight of its own (Cohere's queries and keys).
+    with a weight of its own (Cohere's queries and keys). `leaves` are the names of w and b (TensorFlow's are gamma and
+    beta).
     """
 
     name: str
@@ -71,11 +72,13 @@ class LayerNorm(Component, frozen=True, kw_only=True):
     weighted: bool = True
     offset: float = 0.0
     heads: Size | None = None
+    leaves: tuple[str, str] = ("weight", "bias")
     word: ClassVar[str] = "layer_norm"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        return (Plain("", self.role, bias=self.bias),) if self.weighted else ()
+        weight, bias = self.leaves
+        return (Plain("", self.role, bias=self.bias, leaf=weight, bias_leaf=bias),) if self.weighted else ()
 
     def sizes(self) -> Sizes:
         if not self.weighted:

@@ -17,17 +17,21 @@ if TYPE_CHECKING:
 
 
 class Projection(Component, frozen=True, kw_only=True):
-    """W·x + b: a layer of a projector, or what brings embeddings of another width to the layers' (OPT)."""
+    """W·x + b: a layer of a projector, or what brings embeddings of another width to the layers' (OPT).
+
+    An `optional` one may be stored, and the model runs without it.
+    """
 
     name: str
     inputs: Size
     outputs: Size
     bias: bool
     role: Role = Role.PROJECTOR
+    optional: bool = False
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        return (Linear("", self.role, bias=self.bias),)
+        return (Linear("", self.role, bias=self.bias, optional=self.optional),)
 
     def sizes(self) -> Sizes:
         return {self.role: (self.outputs, self.inputs)}

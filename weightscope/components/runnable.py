@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from weightscope.components.base import Component
+from weightscope.components.embedding import Embedding
 from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 Inputs = Mapping[str, "torch.Tensor"]
 PIXELS = "pixel_values"
+# What logits are of: the token after each, each token itself (a masked model's), or no tokens.
+Predicts = Literal["next", "same", ""]
 
 
 class Runnable(Component, frozen=True, kw_only=True):
@@ -39,6 +42,26 @@ class Runnable(Component, frozen=True, kw_only=True):
     def mark(self) -> int | None:
         """The token at whose places the vectors of images stand."""
         return None
+
+    @property
+    def words(self) -> Embedding | None:
+        """The table of its tokens."""
+        return None
+
+    @property
+    def learned(self) -> Embedding | None:
+        """The table of its positions, where they are learned."""
+        return None
+
+    @property
+    def layers(self) -> int:
+        """How many layers a pass over tokens goes through."""
+        return 0
+
+    @property
+    def logits_of(self) -> Predicts:
+        """What its logits are of."""
+        return ""
 
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         """Hold the inputs of a pass against each other and the tokens.

@@ -90,8 +90,8 @@ class Pass(msgspec.Struct, kw_only=True):
     `segments` are the lengths of what a patch sees, by kind, and none sees those that are true in `unseen`. `added` is
     what the output of some layers gets besides, as (places, vectors). Tokens of one number in `together` [T] also see
     later ones of that number; -1 is none, and with `only_windows` it is so only where a layer has a window (Gemma 4).
-    `last` is the layer after which the pass stops. `held` keeps weights in memory for further passes. `layer` is the
-    one that is computed, `shared` what earlier parts have left for later ones.
+    `last` is the layer after which the pass stops, `tokens` the ids [T] that it is of. `held` keeps weights in memory
+    for further passes. `layer` is the one that is computed, `shared` what earlier parts have left for later ones.
     """
 
     reader: Reader
@@ -106,6 +106,7 @@ class Pass(msgspec.Struct, kw_only=True):
     only_windows: bool = False
     watch: Watch | None = None
     last: int | None = None
+    tokens: torch.Tensor | None = None
     held: dict[Any, Mapping[str, torch.Tensor]] | None = None
     rotations: dict[Rotation, tuple[torch.Tensor, torch.Tensor]] = {}
     layer: int = 0

@@ -19,7 +19,7 @@ Sizes = Mapping[Role, Shape]
 
 
 class Kind(StrEnum):
-    """What a stored tensor is: a learned weight or bias, a buffer, or a scale of a quantized weight."""
+    """What a stored tensor is: a learned weight or bias, a buffer, a scale of a quantized weight, or another's copy."""
 
     __repr__ = str.__repr__
 
@@ -27,6 +27,7 @@ class Kind(StrEnum):
     BIAS = "bias"
     BUFFER = "buffer"
     SCALE = "scale"
+    COPY = "copy"
 
 
 class Scheme(Protocol):

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class Plain(msgspec.Struct, frozen=True):
     """One tensor whose stored shape is its role's shape, and with `bias` a vector as long as its first dimension.
 
-    `name` is the module that owns it; `leaf` is the parameter's own name, empty where it is not in a module. An
-    optional one may have a bias that is not: `bias_kept`. A `number` has one dimension of 1, or as MLX stores it none.
+    `name` is the module that owns it; `leaf` is the parameter's own name, empty where it is not in a module, and
+    `bias_leaf` the bias's. An optional one may have a bias that is not: `bias_kept`. A `number` has one dimension of 1,
+    or as MLX stores it none.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Plain(msgspec.Struct, frozen=True):
     optional: bool = False
     bias_kept: bool = False
     number: bool = False
+    bias_leaf: str = "bias"
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -52,7 +54,7 @@ class Plain(msgspec.Struct, frozen=True):
         )
         if self.bias:
             yield Stored(
-                name=f"{path}.bias",
+                name=f"{path}.{self.bias_leaf}",
                 shape=shape[:1],
                 parts=((self.role, int(shape[0])),),
                 kind=Kind.BIAS,
@@ -65,7 +67,7 @@ class Plain(msgspec.Struct, frozen=True):
         path = join(prefix, self.name)
         names = {str(self.role): self.path(prefix)}
         if self.bias:
-            names[f"{self.role}.bias"] = f"{path}.bias"
+            names[f"{self.role}.bias"] = f"{path}.{self.bias_leaf}"
         return {key: scope.tensor(name) for key, name in names.items() if not self.optional or scope.has(name)}
 
     def layout(self, sizes: Sizes) -> str:

@@ -9,12 +9,9 @@ import msgspec
 
 from weightscope.checkpoint.reader import Progress
 from weightscope.checkpoint.values import need_torch
-from weightscope.components.base import Component
-from weightscope.components.decoder import CausalLM
 from weightscope.components.runnable import PIXELS, Runnable
 from weightscope.components.vision.eye import Layout
 from weightscope.components.vision.language import VisionLanguage
-from weightscope.components.walk import find
 from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,31 +47,23 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     keep: Callable[[str, torch.Tensor], None] | None = None
 
 
-def language_model(tree: Component) -> CausalLM | None:
-    """The language model of a tree, or None where it has none."""
-    return next(find(tree, CausalLM), None)
-
-
 def check_tokens(tree: Runnable, request: Request) -> None:
-    """Raise for tokens, or a layer to stop after, that the language model does not have."""
-    model = language_model(tree)
-    if model is None or not tree.takes_tokens:
+    """Raise for tokens, or a layer to stop after, that the model does not have."""
+    words, learned, depth = tree.words, tree.learned, tree.layers
+    if words is None or not tree.takes_tokens:
         return
     if not request.tokens:
         raise UsageError("no tokens to run on", hint="give at least one")
     if len(request.tokens) > MAX_TOKENS:
         raise too_many_tokens(len(request.tokens))
-    rows = int(model.decoder.embedding.rows)
+    rows = int(words.rows)
     beyond = [token for token in request.tokens if not 0 <= token < rows and token != tree.mark]
     if beyond:
         raise UsageError(f"token {beyond[0]} is outside the vocabulary (0 to {rows - 1:,})")
-    positions = model.decoder.positions
-    if positions and len(request.tokens) > (learned := positions.rows - positions.offset):
+    if learned and len(request.tokens) > (most := learned.rows - learned.offset):
         raise UsageError(
-            f"{len(request.tokens):,} tokens exceed the {learned:,} learned positions",
-            hint=f"give at most {learned:,}",
+            f"{len(request.tokens):,} tokens exceed the {most:,} learned positions", hint=f"give at most {most:,}"
         )
-    depth = model.decoder.depth
     if request.stop_after is not None and not 0 <= request.stop_after < depth:
         raise UsageError(f"there is no layer {request.stop_after}", hint=f"layers are 0 to {depth - 1:,}")
 
@@ -119,8 +108,7 @@ def positions_of(
     positions = torch.as_tensor(request.position_ids, dtype=torch.long)
     if positions.ndim not in (1, 2) or positions.shape[-1] != len(tokens) or (positions < 0).any():
         raise UsageError(f"position_ids of shape {list(positions.shape)} do not fit {len(tokens):,} tokens")
-    model = language_model(tree)
-    table = model.decoder.positions if model else None
+    table = tree.learned
     if table and (positions.ndim > 1 or int(positions.max()) >= table.rows - table.offset):
         raise UsageError(f"position_ids are outside the learned positions (0 to {table.rows - table.offset - 1:,})")
     return positions

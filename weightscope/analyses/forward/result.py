@@ -30,7 +30,8 @@ class Result(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
     """The result of a forward pass.
 
     `output` is float32 on the CPU, None where the pass was stopped: logits [tokens, vocabulary] where `has_logits`,
-    else a base model's [tokens, width], a classifier's [tokens, labels] or a vision encoder's features. `broken` are
+    else a base model's [tokens, width], a classifier's [tokens, labels] or a vision encoder's features. Logits are of
+    the token after each, or `of_same` of the token itself (masked models). `broken` are
     the weights that the first stage with NaN or infinity read. `peak_bytes` is the most memory the process has had, or
     on a GPU the most that was allocated there.
     """
@@ -45,6 +46,7 @@ class Result(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
     peak_bytes: int
     broken: tuple[str, ...] = ()
     image_token: int | None = None
+    of_same: bool = False
 
     def __repr__(self) -> str:
         parts = [
@@ -76,7 +78,10 @@ class Result(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
         return all(stage.finite for stage in self.stages)
 
     def top(self, count: int = 5, last: int = 0) -> list[list[Candidate]]:
-        """For each position, or for the `last` so many alone, the likeliest tokens after it, best first."""
+        """For each position, or for the `last` so many alone, the likeliest tokens after it, best first.
+
+        Of a masked model they are the likeliest in its place.
+        """
         if not self.has_logits or not self.finite:
             return []
         rows: list[list[Candidate]] = []
@@ -96,7 +101,7 @@ class Result(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
 
     def losses(self) -> list[float]:
         """The negative log-probability, in nats, of each token but the first, given those before it; no images."""
-        if not self.has_logits or not self.finite:
+        if not self.has_logits or not self.finite or self.of_same:
             return []
         import torch
 

@@ -13,7 +13,6 @@ from weightscope.analyses.forward.request import (
     check_tokens,
     device_of,
     inputs_of,
-    language_model,
     positions_of,
 )
 from weightscope.analyses.forward.result import Result
@@ -22,8 +21,6 @@ from weightscope.analyses.forward.stream import Stream, missing_tensor
 from weightscope.analyses.inventory import Inventory
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.values import need_torch
-from weightscope.components.base import Component
-from weightscope.components.embedding import Head
 from weightscope.components.runnable import Runnable
 from weightscope.components.running import At, Pass, Stopped
 from weightscope.config import Config
@@ -84,7 +81,8 @@ def run_forward(declaration: Declaration, checkpoint: Checkpoint, inventory: Inv
         compute_dtype=request.compute_dtype,
         stages=stages,
         output=output,
-        has_logits=output is not None and _has_head(tree),
+        has_logits=output is not None and bool(tree.logits_of),
+        of_same=tree.logits_of == "same",
         seconds=time.perf_counter() - start,
         peak_bytes=_peak(device),
         broken=broken,
@@ -153,11 +151,6 @@ def _output(tree: Runnable, tokens: torch.Tensor, at: At) -> torch.Tensor | None
         return tree.forward(tokens, at.below(tree)).float().cpu()
     except Stopped:
         return None
-
-
-def _has_head(tree: Component) -> bool:
-    model = language_model(tree)
-    return model is not None and isinstance(model.head, Head)
 
 
 def _refuse_missing(declaration: Declaration, checkpoint: Checkpoint, inventory: Inventory, last: int | None) -> None:

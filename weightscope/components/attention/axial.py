@@ -13,10 +13,14 @@ if TYPE_CHECKING:
 
 
 class Axial(msgspec.Struct, frozen=True, kw_only=True):
-    """Rotation of all `dim` elements of a head, in halves, by positions of two axes with the same frequencies."""
+    """Rotation of all `dim` elements of a head by positions of two axes with the same frequencies.
+
+    It pairs halves, or neighbours where `interleaved` (Llama 4).
+    """
 
     dim: int
     theta: float = 10000.0
+    interleaved: bool = False
 
     def rotation(self, positions: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosines and sines [N, dim/2] of positions [2, N]."""
@@ -30,11 +34,10 @@ class Axial(msgspec.Struct, frozen=True, kw_only=True):
 
     def turn(self, x: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         """X [heads, N, head_dim] rotated."""
-        return turned(x, rotation)
+        return turned(x, rotation, interleaved=self.interleaved)
 
     @property
     def words(self) -> str:
         """What the rotation is, a sentence for people."""
-        return (
-            f"RoPE rotates {self.dim} dimensions of each head by row and column, pairing halves, theta {self.theta:g}."
-        )
+        pairs = "neighbours" if self.interleaved else "halves"
+        return f"RoPE rotates {self.dim} dimensions of each head by two axes, pairing {pairs}, theta {self.theta:g}."

@@ -23,6 +23,7 @@ WORDS = {
     "relu2": "relu²",
     "gelu_python": "gelu",
     "sigmoid": "sigmoid",
+    "tanh": "tanh",
 }
 
 
@@ -43,6 +44,7 @@ def activate(name: str, x: torch.Tensor) -> torch.Tensor:
         "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
         "relu²": lambda x: functional.relu(x).square(),
         "sigmoid": torch.sigmoid,
+        "tanh": torch.tanh,
     }
     word = WORDS.get(name)
     if word is None:

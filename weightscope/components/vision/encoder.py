@@ -73,6 +73,10 @@ class PatchEmbedding(Component, frozen=True, kw_only=True):
             Role.POSITION_EMBEDDING: "position_embedding[place] is added to each vector",
         }
 
+    def without_class(self, x: torch.Tensor) -> torch.Tensor:
+        """Vectors [images, positions, D] without the class vectors."""
+        return x[:, 1:] if self.class_token else x
+
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Pixels [images, channels, image, image] to [images · positions, width], image after image."""
         return self.placed(x, at, None)
@@ -193,12 +197,20 @@ class VisionEncoder(Runnable, frozen=True, kw_only=True):
             replace(repeat, indices=[number for number in repeat.indices if number < max(wanted)])
             for repeat in self.blocks
         ]
-        within = at.apart(segments={"image": [len(hidden) // len(x)] * len(x)}, unseen=unseen)
+        within = at.apart(
+            segments={"image": [len(hidden) // len(x)] * len(x)},
+            positions=self.axes(len(x), hidden.device),
+            unseen=unseen,
+        )
         run_layers(used, hidden, within, tap=tap)
         if normed and self.post_norm and self.depth in wanted:
             found[self.depth] = at.call(self.post_norm, found[self.depth])
             at.stage("last norm", self.post_norm.equation(), found[self.depth])
         return tuple(found[layer] for layer in wanted)
+
+    def axes(self, images: int, device: torch.device) -> torch.Tensor | None:
+        """Where each vector of so many images lies, [axes, images · positions], for layers that rotate by it."""
+        return None
 
     def _pool(self, features: torch.Tensor, at: At) -> None:
         """One vector [1, width] of the last layer's features, as a stage of the pass."""

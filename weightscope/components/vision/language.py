@@ -9,7 +9,8 @@ import msgspec
 
 from weightscope.components.base import Component, Group
 from weightscope.components.decoder import CausalLM
-from weightscope.components.runnable import PIXELS, Inputs, Runnable
+from weightscope.components.embedding import Embedding
+from weightscope.components.runnable import PIXELS, Inputs, Predicts, Runnable
 from weightscope.components.running import At
 from weightscope.components.vision.eye import Eye, Frame, Layout
 from weightscope.errors import NotImplementedByWeightscope, UsageError
@@ -65,6 +66,22 @@ class VisionLanguage(Runnable, frozen=True, kw_only=True):
     @property
     def mark(self) -> int | None:
         return self.image_token
+
+    @property
+    def words(self) -> Embedding:
+        return self.model.words
+
+    @property
+    def learned(self) -> Embedding | None:
+        return self.model.learned
+
+    @property
+    def layers(self) -> int:
+        return self.model.layers
+
+    @property
+    def logits_of(self) -> Predicts:
+        return self.model.logits_of
 
     def layouts(self, inputs: Inputs) -> Sequence[Layout]:
         """How each image is written among the tokens."""

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from weightscope.config import Config
 
 
-def feature_layer(config: Config, depth: int) -> int:
-    """The vision encoder's layer whose output is used: 0 for what enters the first, -1 for what leaves the last.
+def feature_layers(config: Config, depth: int) -> tuple[int, ...]:
+    """The vision encoder's layers whose outputs are used: 0 for what enters the first, -1 for what leaves the last.
 
     Raises:
-        UndeclaredError: several layers' outputs side by side.
-        ConfigError: the encoder has no such layer.
+        ConfigError: the encoder has no such layer, or none is named.
     """
-    layer = config["vision_feature_layer"]
-    if not isinstance(layer, int):
-        raise config.undeclared("a vision_feature_layer of several layers is not declared")
-    if not -depth - 1 <= layer <= depth:
-        raise config.error(f"vision_feature_layer is {layer}, but the vision encoder's num_hidden_layers is {depth:,}")
-    return int(layer)
+    said = config["vision_feature_layer"]
+    layers = said if isinstance(said, list | tuple) else [said]
+    if not layers or not all(isinstance(layer, int) and not isinstance(layer, bool) for layer in layers):
+        raise config.error(f"vision_feature_layer is {said!r:.60}, not a layer's number or a list of them")
+    for layer in layers:
+        if not -depth - 1 <= layer <= depth:
+            raise config.error(
+                f"vision_feature_layer is {layer}, but the vision encoder's num_hidden_layers is {depth:,}"
+            )
+    return tuple(map(int, layers))
 
 
 def text_config(config: Config) -> Config:
@@ -25,11 +31,23 @@ def text_config(config: Config) -> Config:
     text = config.nested("text_config")
     tied = bool(config["tie_word_embeddings"]) or text.data.get("tie_word_embeddings")
     decided = {"architectures": config["architectures"]} | ({} if tied is None else {"tie_word_embeddings": tied})
-    return Config({**text.data, **decided}, source=text.source, prefix=text.prefix, read=text.read)
+    return replaced(text, **decided)
 
 
 def decided_text_config(config: Config) -> Config:
     """The same where the whole alone decides on tying, whatever the part says."""
     text = config.nested("text_config")
     decided = {"architectures": config["architectures"], "tie_word_embeddings": bool(config["tie_word_embeddings"])}
-    return Config({**text.data, **decided}, source=text.source, prefix=text.prefix, read=text.read)
+    return replaced(text, **decided)
+
+
+def replaced(config: Config, **values: Any) -> Config:
+    """The same config with other values of some keys."""
+    return Config({**config.data, **values}, source=config.source, prefix=config.prefix, read=config.read)
+
+
+def part(config: Config, key: str, defaults: Mapping[str, Any]) -> Config:
+    """A part's config under its class's defaults, which are all there is where the config leaves the part out."""
+    if key in config:
+        return config.nested(key).with_defaults(defaults)
+    return Config({}, source=config.source, defaults=defaults, prefix=f"{key}.", read=config.read)

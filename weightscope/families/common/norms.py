@@ -15,9 +15,14 @@ def rms_norms(eps: float, *, offset: float = 0.0, weighted: bool = True) -> Call
 
 
 def layer_norms(
-    eps: float, *, bias: bool = True, weighted: bool = True, offset: float = 0.0
+    eps: float,
+    *,
+    bias: bool = True,
+    weighted: bool = True,
+    offset: float = 0.0,
+    leaves: tuple[str, str] = ("weight", "bias"),
 ) -> Callable[[str, Role, Size], LayerNorm]:
     """Makes layer norms of a name, role and size that are alike in all else."""
     return lambda name, role, size: LayerNorm(
-        name=name, role=role, size=size, eps=eps, bias=bias, weighted=weighted, offset=offset
+        name=name, role=role, size=size, eps=eps, bias=bias, weighted=weighted, offset=offset, leaves=leaves
     )

@@ -2,15 +2,15 @@
 
 from weightscope.components.attention import NO_NORMS, Chunk, RotatedNorms, Scores, Temperature
 from weightscope.components.decoder import Block, CausalLM
-from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
+from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
 from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary, visible
 from weightscope.families.common.layer_types import FULL, layer_types, rotating
 from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, self_attention
 from weightscope.families.registry import family
+from weightscope.families.siblings.llama4_experts import STACKS, USUAL
 from weightscope.roles import Role
-from weightscope.storage.stacked import Stacked
 
 LLAMA4_TEXT = LLAMA | {
     "vocab_size": 202048, "hidden_size": 5120, "intermediate_size": 8192, "intermediate_size_mlp": 16384,
@@ -22,13 +22,9 @@ LLAMA4_TEXT = LLAMA | {
     "floor_scale": 8192, "attn_scale": 0.1,
 }  # fmt: skip
 CHUNKED = "chunked_attention"
-STACKED = (
-    Stacked("gate_up_proj", Role.GATE_PROJ, Role.UP_PROJ, transposed=True),
-    Stacked("down_proj", Role.DOWN_PROJ, transposed=True),
-)
 
 
-@family("llama4_text", roots=("model", ""), defaults=LLAMA4_TEXT)
+@family("llama4_text", roots=("model", "", *STACKS), defaults=LLAMA4_TEXT)
 def llama4_text(config: Config, root: str) -> CausalLM:
     """Rotated queries and keys have norms without weights; the queries of other layers grow with their position."""
     s, norm, bias = Dims.of(config), rms_norms(config["rms_norm_eps"]), config["attention_bias"]
@@ -60,7 +56,8 @@ def llama4_text(config: Config, root: str) -> CausalLM:
         expert=gated_mlp(config, ""),
         routing=Routing(score="sigmoid", normalize=False, early=True),
         shared=gated_mlp(config, "shared_expert"),
-        stacked=Stack(items=STACKED),
+        stacked=STACKS.get(root, USUAL),
         router="router",
     )
-    return causal_lm(config, root, layer, final_norm=norm("norm", Role.FINAL_NORM, s.width))
+    prefix = "model" if root in STACKS else root
+    return causal_lm(config, prefix, layer, final_norm=norm("norm", Role.FINAL_NORM, s.width))

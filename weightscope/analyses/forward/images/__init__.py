@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 PROCESSORS = {
     "CLIPFeatureExtractor": "clip",
     "CLIPImageProcessor": "clip",
+    "Llama4ImageProcessor": "llama4",
     "Gemma3ImageProcessor": "siglip",
     "Idefics3ImageProcessor": "idefics3",
     "LlavaImageProcessor": "clip",
+    "LlavaNextImageProcessor": "llava_next",
+    "LlavaOnevisionImageProcessor": "llava_onevision",
     "Qwen2VLImageProcessor": "qwen2_vl",
     "Qwen3VLImageProcessor": "qwen2_vl",
+    "VideoLlavaImageProcessor": "clip",
     "SiglipImageProcessor": "siglip",
     "SmolVLMImageProcessor": "idefics3",
 }

@@ -1,0 +1,169 @@
+"""Encoders against transformers: hidden states, pooled vectors, scores of every head, what each tensor does."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+import weightscope
+from tests.families.tiny import Tiny
+from tests.families.tiny_encoders import TINY_ENCODERS
+from tests.forward.seeing import enlivened
+from weightscope.errors import UsageError
+
+TOKENS = [1, 5, 7, 88, 3, 61, 9]
+TYPES = [0, 0, 0, 1, 1, 2, 2]
+every_encoder = pytest.mark.parametrize("tiny", TINY_ENCODERS, ids=lambda tiny: tiny.name)
+
+
+def off(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """The largest difference, as a share of the expected root mean square."""
+    assert found.shape == expected.shape
+    return float((found - expected).abs().max() / expected.square().mean().sqrt())
+
+
+def lively(tiny: Tiny, directory: Path | None = None) -> Any:
+    """A model with weights under which its every part shows, saved to the directory."""
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{tiny.kind}Config")(**tiny.keys)
+    model = enlivened(getattr(transformers, f"{tiny.kind}{tiny.model}")(config).eval())
+    if directory:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.save_pretrained(directory)
+    return model
+
+
+def theirs(tiny: Tiny, oracle: Any, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What transformers' model gives for one sequence: `output`, and `pooled` or the scores of a second head."""
+    given = {
+        name: value[None, None] if tiny.model == "ForMultipleChoice" else value[None] for name, value in inputs.items()
+    }
+    with torch.no_grad():
+        out = oracle(**given)
+    if tiny.model == "Model":
+        pooled = {"pooled": out.pooler_output} if getattr(out, "pooler_output", None) is not None else {}
+        return {"output": out.last_hidden_state[0]} | pooled
+    if tiny.model == "ForPreTraining" and hasattr(out, "prediction_logits"):
+        return {"output": out.prediction_logits[0], "class scores": out.seq_relationship_logits}
+    if tiny.model == "ForQuestionAnswering":
+        return {"output": torch.stack((out.start_logits[0], out.end_logits[0]), dim=-1)}
+    return {"output": out.logits.reshape(-1, out.logits.shape[-1])}
+
+
+def typed(tiny: Tiny) -> dict[str, torch.Tensor]:
+    """Types of tokens, for a model that has a table of several."""
+    return {"token_type_ids": torch.tensor(TYPES)} if tiny.keys.get("type_vocab_size", 0) > 2 else {}
+
+
+@every_encoder
+def test_outputs(tiny: Tiny, tmp_path: Path) -> None:
+    inputs, oracle = typed(tiny), lively(tiny, tmp_path)
+    kept: dict[str, torch.Tensor] = {}
+    model = weightscope.open(tmp_path)
+    result = model.forward(TOKENS, keep=lambda name, x: kept.update({name: x}), **inputs)  # type: ignore[arg-type]
+    assert result.output is not None
+    for name, expected in theirs(tiny, oracle, {"input_ids": torch.tensor(TOKENS)} | inputs).items():
+        assert off(result.output if name == "output" else kept[name], expected) < 1e-4, name
+    assert result.has_logits == (tiny.model in ("ForMaskedLM", "ForPreTraining", "LMHeadModel"))
+
+
+@every_encoder
+def test_every_tensor_matters(tiny: Tiny, tmp_path: Path) -> None:
+    """But for biases of keys, which move all scores of a query alike, and what the head does not look at."""
+    lively(tiny, tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+
+    def outputs(changed: str | None) -> dict[str, torch.Tensor]:
+        noise = torch.Generator().manual_seed(1)
+        new = {n: t + torch.randn(t.shape, generator=noise) * (n == changed) for n, t in tensors.items()}
+        save_file(new, tmp_path / "model.safetensors")
+        kept: dict[str, torch.Tensor] = {}
+        model = weightscope.open(tmp_path)
+        model.forward(TOKENS, keep=lambda name, x: kept.update({name: x}), **typed(tiny))  # type: ignore[arg-type]
+        return {name: x for name, x in kept.items() if name in ("pooled", "class scores", "logits", list(kept)[-1])}
+
+    before = outputs(None)
+    unmoved = {
+        name for name in tensors
+        if all(torch.allclose(x, before[stage], atol=1e-4) for stage, x in outputs(name).items())
+    }  # fmt: skip
+    assert {name for name in unmoved if not name.endswith(("key.bias", "k_proj.bias"))} <= UNUSED.get(tiny.name, set())
+
+
+# Stored and not used: the bias beside a matrix that is not tied and has one of its own.
+UNUSED: dict[str, set[str]] = {"bert-untied": {"cls.predictions.bias"}}
+
+
+def test_old_names(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """TensorFlow's names of norms, no prefix, stored position ids: the same model."""
+    tensors = load_file(saved("bert-base") / "model.safetensors")
+    (tmp_path / "config.json").write_bytes((saved("bert-base") / "config.json").read_bytes())
+    expected = weightscope.open(saved("bert-base")).forward(TOKENS).output
+    old = {
+        f"bert.{name}".replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+            "LayerNorm.bias", "LayerNorm.beta"
+        ): tensor
+        for name, tensor in tensors.items()
+    } | {"bert.embeddings.position_ids": torch.arange(37)[None]}
+    save_file(old, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    model = weightscope.open(tmp_path)
+    assert [finding for finding in model.check() if finding.severity != "info"] == []
+    found = model.forward(TOKENS).output
+    assert found is not None
+    assert expected is not None
+    assert torch.equal(found, expected)
+
+
+def test_published_files_of_masked_models_have_more(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """bert-base-uncased says BertForMaskedLM and stores the pooler and the head of sentence pairs as well."""
+    tensors = load_file(saved("bert-pretraining") / "model.safetensors")
+    (tmp_path / "config.json").write_bytes((saved("bert") / "config.json").read_bytes())
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    model = weightscope.open(tmp_path)
+    assert [finding for finding in model.check() if finding.severity != "info"] == []
+    extra = sum(t.numel() for n, t in tensors.items() if "pooler" in n or "seq_relationship" in n)
+    assert model.parameters.auxiliary == extra
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        masked = next(tiny for tiny in TINY_ENCODERS if tiny.name == "bert").build()
+    assert model.parameters.total == masked.num_parameters()
+    expected = weightscope.open(saved("bert-pretraining")).forward(TOKENS).logits
+    assert torch.equal(model.forward(TOKENS).logits, expected)
+
+
+def test_a_bias_under_both_names_is_one(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    tensors = load_file(saved("bert") / "model.safetensors")
+    (tmp_path / "config.json").write_bytes((saved("bert") / "config.json").read_bytes())
+    both = tensors | {"cls.predictions.decoder.bias": tensors["cls.predictions.bias"].clone()}
+    save_file(both, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    model = weightscope.open(tmp_path)
+    assert [finding for finding in model.check() if finding.severity != "info"] == []
+    assert model.parameters.total == weightscope.open(saved("bert")).parameters.total
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({"token_type_ids": [0, 0, 0, 0, 0, 0, 3]}, "outside the table of 3 types"),
+        ({"token_type_ids": [0, 0]}, "for 7 tokens"),
+        ({"attention_mask": [1, 1, 1, 1, 1, 1, 0]}, "hides tokens"),
+        ({"pixel_values": [[1.0]]}, "does not take images"),
+    ],
+)
+def test_what_does_not_fit_is_said(inputs: dict[str, Any], said: str, saved: Callable[[str], Path]) -> None:
+    with pytest.raises(UsageError, match=said):
+        weightscope.open(saved("bert")).forward(TOKENS, **inputs)
+
+
+def test_a_masked_model_has_no_loss(saved: Callable[[str], Path]) -> None:
+    result = weightscope.open(saved("bert")).forward(TOKENS)
+    assert result.losses() == []
+    assert len(result.top(2)) == len(TOKENS)

@@ -1,0 +1,98 @@
+"""Llama 4's pictures as its torchvision processor makes them, and a prompt with pictures as its processor writes it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from tests.forward import seeing
+from weightscope.analyses.forward.images import read_images
+from weightscope.errors import CheckpointError
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "images"
+Run = Callable[..., tuple[int, str, str]]
+
+
+def fixture() -> Any:
+    spec = importlib.util.spec_from_file_location("make_llama4", FIXTURES / "make_llama4.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+MADE = fixture()
+
+
+def pictures(folder: Path) -> list[Path]:
+    paths = [folder / f"{width}x{height}.png" for width, height in MADE.SIZES]
+    for path, size in zip(paths, MADE.SIZES, strict=True):
+        path.write_bytes(MADE.png(*size))
+    return paths
+
+
+def settings(folder: Path, **changes: Any) -> None:
+    said = {"image_processor_type": "Llama4ImageProcessorFast", **changes}
+    (folder / "preprocessor_config.json").write_text(json.dumps(said))
+
+
+@pytest.mark.parametrize("name", MADE.SETTINGS)
+def test_llama4_s_tiles(name: str, tmp_path: Path) -> None:
+    settings(tmp_path, **MADE.SETTINGS[name])
+    found = read_images(pictures(tmp_path), tmp_path, "x")
+    expected = np.load(FIXTURES / "llama4.npz")
+    np.testing.assert_array_equal(found["aspect_ratios"], expected[f"{name}.aspect_ratios"])
+    pixels = (expected[f"{name}.pixel_values"].astype(np.uint32) << 16).view(np.float32)
+    np.testing.assert_allclose(found["pixel_values"], pixels, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"do_resize": False}, {"size": {"height": 20, "width": 30}}, {"size": {"shortest_edge": 20}}, {"resample": 1},
+        {"do_rescale": False}, {"max_patches": 100, "size": {"height": 1000, "width": 1000}}, {"max_patches": 0},
+    ],
+)  # fmt: skip
+def test_settings_that_make_no_tiles(changes: dict[str, Any], tmp_path: Path) -> None:
+    settings(tmp_path, **changes)
+    with pytest.raises(CheckpointError, match="settings that cannot be used"):
+        read_images(pictures(tmp_path)[:1], tmp_path, "x")
+
+
+def written(rows: int, columns: int, each: int) -> str:
+    from transformers.models.llama4.processing_llama4 import Llama4Processor
+
+    return str(Llama4Processor._prompt_split_image(None, (rows, columns), each))
+
+
+def test_a_prompt_with_two_pictures(saved: Callable[[str], Path], run: Run, tmp_path: Path) -> None:
+    directory = seeing.lively(saved("llama4"), tmp_path / "m")
+    settings(directory, size={"height": 24, "width": 24}, max_patches=5)
+    special = ["<|patch|>", "<|image|>", "<|image_start|>", "<|image_end|>", "<|tile_x_separator|>"]
+    special.append("<|tile_y_separator|>")
+    words = {f"w{i}": i for i in range(95)} | {token: 95 + number for number, token in enumerate(special)}
+    tokenizer = Tokenizer(models.WordLevel(vocab=words, unk_token="w0"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.add_special_tokens(special)
+    tokenizer.save(str(directory / "tokenizer.json"))
+    wide, small = pictures(tmp_path)[0], pictures(tmp_path)[3]
+    logits = tmp_path / "logits.npy"
+    options = ("--image", wide, "--image", small, "--prompt", "w7 <|image|> w8 <|image|> w9")
+    _, out, error = run("forward", directory, *options, "--save-logits", logits, "--format", "json")
+    # Weights that are drawn predict no text.
+    assert error == ""
+    assert {finding["code"] for finding in json.loads(out)["findings"]} <= {"uniform-loss"}
+    tokens = json.loads(out)["token_ids"]
+    assert tokens == tokenizer.encode(f"w7 {written(2, 2, 9)} w8 {written(1, 1, 9)} w9").ids
+    inputs = read_images([wide, small], directory, "x")
+    theirs = seeing.theirs(directory, tokens, {"pixel_values": torch.as_tensor(inputs["pixel_values"])})
+    assert seeing.off(torch.as_tensor(np.load(logits)), theirs) < 1e-4

@@ -1,0 +1,164 @@
+"""Encoders (BERT, arXiv 1810.04805): embeddings of tokens, positions and types, layers in which all see all, heads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from weightscope.components.base import Component, Repeat
+from weightscope.components.decoder import run_layers
+from weightscope.components.embedding import Embedding
+from weightscope.components.encoder_heads import EncoderHead, MaskedHead
+from weightscope.components.norm import Norm
+from weightscope.components.projection import Projection
+from weightscope.components.runnable import Inputs, Predicts, Runnable
+from weightscope.components.running import At
+from weightscope.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from weightscope.storage.base import StorageItem
+
+TYPES, MASK = "token_type_ids", "attention_mask"
+
+
+class TokenEmbeddings(Component, frozen=True, kw_only=True):
+    """What enters the first layer: the sum of a row for each token, its position and its type, then a norm.
+
+    `project` brings it to the layers' width (ELECTRA). `buffers` are stored beside the tables and not used.
+    """
+
+    words: Embedding
+    positions: Embedding | None = None
+    types: Embedding | None = None
+    norm: Norm | None = None
+    project: Projection | None = None
+    buffers: tuple[StorageItem, ...] = ()
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        return self.buffers
+
+    def children(self) -> Iterable[Component]:
+        parts = (self.words, self.positions, self.types, self.norm, self.project)
+        return tuple(part for part in parts if part is not None)
+
+    def equation(self, x: str = "") -> str:
+        tables = (table for table in (self.words, self.positions, self.types) if table is not None)
+        total = " + ".join(table.equation(x if table is self.words else "") for table in tables)
+        total = f"{self.norm.word}({total})" if self.norm else total
+        return self.project.equation(f"({total})") if self.project else total
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """Ids [T] to [T, width of the layers]."""
+        total = at.call(self.words, x)
+        if self.types:
+            types = at.run.inputs.get(TYPES)
+            total = total + at.call(self.types, x.new_zeros(x.shape) if types is None else types.flatten().long())
+        if self.positions:
+            total = total + at.call(self.positions, at.run.positions)
+        total = at.call(self.norm, total) if self.norm else total
+        return at.call(self.project, total) if self.project else total
+
+
+class Encoder(Component, frozen=True, kw_only=True):
+    """Embeddings, the blocks in order of depth, a last norm; `pooler` makes one vector of a sequence."""
+
+    embeddings: TokenEmbeddings
+    blocks: tuple[Repeat, ...]
+    final_norm: Norm | None = None
+    pooler: EncoderHead | None = None
+    depth: int
+
+    def children(self) -> Iterable[Component]:
+        parts = (self.embeddings, *self.blocks, self.final_norm, self.pooler)
+        return tuple(part for part in parts if part is not None)
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """Ids [T] to [T, width]."""
+        hidden = at.call(self.embeddings, x)
+        at.stage("embeddings", self.embeddings.equation(), hidden)
+        hidden = run_layers(self.blocks, hidden, at, last=at.run.last)
+        if self.final_norm:
+            hidden = at.call(self.final_norm, hidden)
+            at.stage("final norm", self.final_norm.equation(), hidden)
+        return hidden
+
+
+class EncoderModel(Runnable, frozen=True, kw_only=True):
+    """An encoder and its heads; what the first of them gives comes out, without one the last hidden states.
+
+    `extras` are parts that a checkpoint may have and the model runs without. Where `padding` is given, only tokens
+    other than it have positions (RoBERTa). A `causal` one predicts the next token.
+    """
+
+    encoder: Encoder
+    heads: tuple[EncoderHead, ...] = ()
+    extras: tuple[Component, ...] = ()
+    causal: bool = False
+    padding: int | None = None
+
+    def children(self) -> Iterable[Component]:
+        return self.encoder, *self.heads, *self.extras
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        return (TYPES, MASK) if self.encoder.embeddings.types else (MASK,)
+
+    @property
+    def words(self) -> Embedding:
+        return self.encoder.embeddings.words
+
+    @property
+    def learned(self) -> Embedding | None:
+        return self.encoder.embeddings.positions
+
+    @property
+    def layers(self) -> int:
+        return self.encoder.depth
+
+    def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
+        super().checked(inputs, tokens)
+        for name, values in inputs.items():
+            if values.numel() != len(tokens):
+                raise UsageError(f"{name} has shape {list(values.shape)} for {len(tokens):,} tokens")
+        if MASK in inputs and not inputs[MASK].bool().all():
+            raise UsageError(
+                "attention_mask hides tokens: one sequence needs no padding", hint="leave those tokens out"
+            )
+        types = self.encoder.embeddings.types
+        if types and TYPES in inputs and not ((inputs[TYPES] >= 0) & (inputs[TYPES] < int(types.rows))).all():
+            raise UsageError(f"{TYPES} are outside the table of {types.rows:,} types")
+
+    def positions_of(self, tokens: torch.Tensor, inputs: Inputs) -> torch.Tensor:
+        """Counted from 0, or of the tokens that are no padding; padding itself has the row before them."""
+        if self.padding is None:
+            return super().positions_of(tokens, inputs)
+        words = tokens != self.padding
+        return (words.cumsum(0) - 1).masked_fill(~words, -1)
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """Ids [T] to what the first head gives, or to the last hidden states [T, width]."""
+        inner = at.below(self.encoder)
+        hidden = self.encoder.forward(x, inner)
+        vectors = {"tokens": hidden, "first": hidden[:1], "mean": hidden.mean(0, keepdim=True)}
+        if (pooler := self.encoder.pooler) is not None and not pooler.auxiliary:
+            vectors["pooled"] = inner.call(pooler, vectors[pooler.of])
+            at.stage("pooled", pooler.equation(), vectors["pooled"])
+        out = hidden
+        for number, head in enumerate(self.heads):
+            place = at.below(head)
+            if isinstance(head, MaskedHead):
+                made = head.score(hidden, place, self.words, inner.below(self.encoder.embeddings).below(self.words))
+            else:
+                made = head.forward(vectors[head.of], place)
+            at.stage(head.word, head.equation(), made)
+            out = made if number == 0 else out
+        return out
+
+    @property
+    def logits_of(self) -> Predicts:
+        if not (self.heads and isinstance(self.heads[0], MaskedHead)):
+            return ""
+        return "next" if self.causal else "same"

@@ -1,0 +1,116 @@
+"""Heads of encoders under the names that most of them have, and the choice of one by the architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from weightscope.components.embedding import Classifier, Embedding, Head
+from weightscope.components.encoder import TokenEmbeddings
+from weightscope.components.encoder_heads import Dense, EncoderHead, MaskedHead, Of
+from weightscope.components.norm import Norm
+from weightscope.components.projection import Projection
+from weightscope.config import Config
+from weightscope.roles import Role
+from weightscope.sizes import Size
+from weightscope.storage.plain import Buffer
+
+Heads = tuple[EncoderHead, ...]
+
+
+def table(name: str, role: Role, rows: Size, width: Size, *, offset: int = 0) -> Embedding:
+    """A table of learned vectors."""
+    return Embedding(name=name, role=role, rows=rows, width=width, offset=offset)
+
+
+def token_embeddings(
+    config: Config, width: Size, norm: Norm, *, offset: int = 0, name: str = "embeddings"
+) -> TokenEmbeddings:
+    """BERT's: a table for words, one for positions from `offset` on, one for types, then a norm."""
+    positions = config["max_position_embeddings"]
+    return TokenEmbeddings(
+        name=name,
+        words=table("word_embeddings", Role.TOKEN_EMBEDDING, config["vocab_size"], width),
+        positions=table("position_embeddings", Role.POSITION_EMBEDDING, positions, width, offset=offset),
+        types=table("token_type_embeddings", Role.TOKEN_TYPE_EMBEDDING, config["type_vocab_size"], width),
+        norm=norm,
+        buffers=(Buffer("position_ids", Role.POSITION_IDS, (Size(1), positions)),),
+    )
+
+
+def transform(
+    width: Size,
+    activation: str,
+    norm: Norm | None = None,
+    *,
+    name: str = "",
+    dense: str = "dense",
+    role: Role = Role.OUTPUT_PROJ,
+    inputs: Size | None = None,
+    bias: bool = True,
+    optional: bool = False,
+) -> Dense:
+    """A square matrix, an activation and a norm; from `inputs` where it is not square."""
+    return Dense(
+        name=name,
+        dense=Projection(
+            name=dense, inputs=width if inputs is None else inputs, outputs=width, bias=bias, role=role,
+            optional=optional,
+        ),
+        activation=activation,
+        norm=norm,
+    )  # fmt: skip
+
+
+def pooler(width: Size, *, name: str = "pooler", activation: str = "tanh", unused: bool = False) -> EncoderHead:
+    """BERT's: tanh(W·x + b) of the first token; an `unused` one may be stored, and the model runs without it."""
+    before = transform(width, activation, role=Role.POOLER, optional=unused)
+    return EncoderHead(name=name, of="first", before=before, auxiliary=unused)
+
+
+def classes(
+    width: Size,
+    labels: int,
+    *,
+    of: Of,
+    name: str = "",
+    out: str = "classifier",
+    before: Dense | None = None,
+    bias: bool = True,
+) -> EncoderHead:
+    """Scores of so many classes."""
+    return EncoderHead(name=name, of=of, before=before, out=Classifier(name=out, labels=labels, width=width, bias=bias))
+
+
+def masked(
+    config: Config,
+    width: Size,
+    before: Dense | None,
+    *,
+    name: str,
+    decoder: str = "decoder",
+    bias: str = "bias",
+    copies: tuple[str, ...] = ("decoder.bias",),
+) -> MaskedHead:
+    """Scores of the vocabulary by the token embedding or a matrix of their own."""
+    tied = bool(config["tie_word_embeddings"])
+    return MaskedHead(
+        name=name,
+        before=before,
+        decoder=Head(name=decoder, vocabulary=config["vocab_size"], width=width, tied=tied, bias=not tied),
+        bias=bias,
+        copies=copies,
+    )
+
+
+def heads_of(config: Config, known: Mapping[str, Heads]) -> Heads:
+    """Those of the config's architecture: by what follows `For` in its name, `LMHeadModel` or, of a base model, "".
+
+    Raises:
+        UndeclaredError: the architecture has another head, by name.
+    """
+    task = "LMHeadModel" if config.architecture.endswith("LMHeadModel") else config.task
+    if config.is_base_model or not task:
+        return ()
+    if task not in known:
+        raise config.undeclared(f"the head of {config.architecture} is not declared")
+    return known[task]

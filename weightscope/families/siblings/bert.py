@@ -1,0 +1,60 @@
+"""What BERT and its kin share: a layer whose norms act after the sums, under BERT's names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from weightscope.components.attention import CAUSAL, EVERYTHING
+from weightscope.components.decoder import Block
+from weightscope.components.norm import Norm
+from weightscope.config import Config, Nullable
+from weightscope.families.common import Dims
+from weightscope.families.common.parts import linears, mlp, self_attention
+from weightscope.roles import Role
+from weightscope.sizes import Size
+
+BERT: dict[str, Any] = {
+    "vocab_size": 30522, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
+    "intermediate_size": 3072, "hidden_act": "gelu", "max_position_embeddings": 512, "type_vocab_size": 2,
+    "layer_norm_eps": 1e-12, "is_decoder": False, "add_cross_attention": False, "tie_word_embeddings": True,
+    # A key of older classes, which had other positions too.
+    "position_embedding_type": Nullable(str), "architectures": Nullable(list),
+}  # fmt: skip
+PROJECTIONS = {
+    "self.query": Role.Q_PROJ, "self.key": Role.K_PROJ, "self.value": Role.V_PROJ, "output.dense": Role.O_PROJ,
+}  # fmt: skip
+
+
+def refuse_others(config: Config) -> None:
+    """Raise for positions and layers that BERT's kin had once, or may have beside an encoder."""
+    positions = config["position_embedding_type"]
+    if positions not in (None, "absolute"):
+        raise config.undeclared(f"the position_embedding_type {positions!r} is not declared")
+    if config["add_cross_attention"]:
+        raise config.undeclared("cross-attention is not declared")
+
+
+def bert_block(config: Config, s: Dims, norm: Callable[[str, Role, Size], Norm]) -> Block:
+    """norm(x + attention(x)), then norm(x + feed_forward(x))."""
+    return Block(
+        input_norm=None,
+        attention=self_attention(
+            s,
+            linears(PROJECTIONS, bias=True),
+            name="attention",
+            sees=CAUSAL if config["is_decoder"] else EVERYTHING,
+        ),
+        attention_out_norm=norm("attention.output.LayerNorm", Role.POST_ATTENTION_NORM, s.width),
+        feed_forward_norm=None,
+        feed_forward=mlp(
+            s.width,
+            config["intermediate_size"],
+            config["hidden_act"],
+            name="",
+            names=("intermediate.dense", "output.dense"),
+            bias=True,
+        ),
+        feed_forward_out_norm=norm("output.LayerNorm", Role.POST_FEEDFORWARD_NORM, s.width),
+        norms_sums=True,
+    )
