@@ -6,7 +6,7 @@ Shapes in the components: T tokens, D width, H heads, d head_dim.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
@@ -17,6 +17,7 @@ from weightscope.storage.plain import Buffer, Plain
 if TYPE_CHECKING:
     import torch
 
+Whole = Literal["", "everywhere", "in windows", "past windows"]
 # A slab of a table: 16 MB once it is float32.
 SLAB_ELEMENTS = 1 << 22
 
@@ -89,9 +90,10 @@ class Pass(msgspec.Struct, kw_only=True):
     `positions` are [T], or [axes, T] for multi-axis rotation. `inputs` are what an image processor makes, by its names;
     `segments` are the lengths of what a patch sees, by kind, and none sees those that are true in `unseen`. `added` is
     what the output of some layers gets besides, as (places, vectors). Tokens of one number in `together` [T] also see
-    later ones of that number; -1 is none, and with `only_windows` it is so only where a layer has a window (Gemma 4).
-    `last` is the layer after which the pass stops, `tokens` the ids [T] that it is of. `held` keeps weights in memory
-    for further passes. `layer` is the one that is computed, `shared` what earlier parts have left for later ones.
+    later ones of that number, as `whole` says: `everywhere`, `in windows` where a layer has one, or `past windows`, all
+    of the number however far; -1 is none. `last` is the layer after which the pass stops, `tokens` the ids [T] that it
+    is of. `held` keeps weights in memory for further passes. `layer` is the one that is computed, `shared` what earlier
+    parts have left for later ones.
     """
 
     reader: Reader
@@ -103,7 +105,7 @@ class Pass(msgspec.Struct, kw_only=True):
     unseen: torch.Tensor | None = None
     added: Mapping[int, tuple[torch.Tensor, torch.Tensor]] = {}
     together: torch.Tensor | None = None
-    only_windows: bool = False
+    whole: Whole = ""
     watch: Watch | None = None
     last: int | None = None
     tokens: torch.Tensor | None = None
@@ -227,7 +229,11 @@ def in_type(weights: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str
 
 
 def linear(x: torch.Tensor, weights: Mapping[str, torch.Tensor], role: str) -> torch.Tensor:
-    """X · Wᵀ + b."""
+    """X · Wᵀ + b; where the role has bounds, x and the result are clamped to them (Gemma 4)."""
     import torch
 
-    return torch.nn.functional.linear(x, weights[role], weights.get(f"{role}.bias"))
+    bounds = weights.get(f"{role}.bounds")
+    if bounds is None:
+        return torch.nn.functional.linear(x, weights[role], weights.get(f"{role}.bias"))
+    out = torch.nn.functional.linear(x.clamp(bounds[0], bounds[1]), weights[role], weights.get(f"{role}.bias"))
+    return out.clamp(bounds[2], bounds[3])

@@ -178,7 +178,10 @@ class Attention(Component, frozen=True, kw_only=True):
                 cap=self.scores.cap,
                 alibi=self.positions if isinstance(self.positions, Alibi) else None,
                 sinks=weights.get(Role.SINK),
-                together=at.run.together if isinstance(self.sees, Window) or not at.run.only_windows else None,
+                together=None
+                if at.run.whole == "in windows" and not isinstance(self.sees, Window)
+                else at.run.together,
+                past_windows=at.run.whole == "past windows",
             )
         flat = mixed.transpose(0, 1).flatten(1)
         if self.out_norm:
