@@ -92,6 +92,7 @@ LLAMA4_BRIDGE = (
     "hidden_size", "intermediate_size", "pixel_shuffle_ratio", "projector_input_dim", "projector_output_dim",
     "vision_output_dim",
 )  # fmt: skip
+MLLAMA_BRIDGE = ("hidden_size", "vision_output_dim", "intermediate_layers_indices")
 # Keys without which a config.json describes no model, whatever defaults its class has.
 NEEDED = "lacks '"
 # (model type, key): where we follow the published code of the model rather than transformers'.
@@ -100,6 +101,12 @@ DELIBERATE: dict[tuple[str, str], str] = {
         (("llama4", f"vision_config.{key}") for key in LLAMA4_BRIDGE),
         "transformers builds a bridge that does not fit its tower and fails when an image comes",
     ),
+    **dict.fromkeys(
+        (("mllama", f"vision_config.{key}") for key in MLLAMA_BRIDGE),
+        "transformers builds a bridge that does not fit its tower and fails when an image comes",
+    ),
+    ("mllama", "image_token_index"): "as llava",
+    ("mllama", "image_token_id"): "as llava",
     ("llama4", "vision_config"): "as its keys: the class's defaults do not fit each other",
     ("llama4", "image_token_index"): "as llava",
     ("llama4", "image_token_id"): "as llava",

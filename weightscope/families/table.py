@@ -81,6 +81,8 @@ MODULES = {
     "ministral3": "text.ministral",
     "mistral": "text.mistral",
     "mixtral": "text.mixtral",
+    "mllama": "multimodal.mllama",
+    "mllama_text_model": "text.mllama_text_model",
     "mpt": "text.mpt",
     "nanochat": "text.nanochat",
     "nemotron": "text.nemotron",

@@ -21,6 +21,7 @@ PROCESSORS = {
     "Gemma3ImageProcessor": "siglip",
     "Idefics3ImageProcessor": "idefics3",
     "LlavaImageProcessor": "clip",
+    "MllamaImageProcessor": "mllama",
     "Qwen2VLImageProcessor": "qwen2_vl",
     "Qwen3VLImageProcessor": "qwen2_vl",
     "SiglipImageProcessor": "siglip",
