@@ -53,6 +53,11 @@ class Role(StrEnum):
     INDEX_Q_PROJ = "index_q_proj"
     INDEX_K_PROJ = "index_k_proj"
     INDEX_WEIGHT = "index_weight"
+    O_A_PROJ = "o_a_proj"
+    O_B_PROJ = "o_b_proj"
+    COMPRESSOR_PROJ = "compressor_proj"
+    COMPRESSOR_GATE = "compressor_gate"
+    COMPRESSOR_BIAS = "compressor_bias"
     SINK = "sink"
     Q_NORM = "q_norm"
     K_NORM = "k_norm"
@@ -60,6 +65,7 @@ class Role(StrEnum):
     Q_A_NORM = "q_a_norm"
     KV_A_NORM = "kv_a_norm"
     INDEX_K_NORM = "index_k_norm"
+    COMPRESSOR_NORM = "compressor_norm"
     GATE_PROJ = "gate_proj"
     UP_PROJ = "up_proj"
     DOWN_PROJ = "down_proj"
@@ -93,6 +99,9 @@ class Role(StrEnum):
     ALTUP_PREDICTION = "altup_prediction"
     ALTUP_CORRECTION = "altup_correction"
     ALTUP_SCALE = "altup_scale"
+    STREAM_PROJ = "stream_proj"
+    STREAM_BIAS = "stream_bias"
+    STREAM_SCALE = "stream_scale"
     LAUREL_LEFT = "laurel_left"
     LAUREL_RIGHT = "laurel_right"
     LAUREL_NORM = "laurel_norm"
@@ -103,6 +112,7 @@ class Role(StrEnum):
     POOLER = "pooler"
     PROJECTOR = "projector"
     PROJECTOR_NORM = "projector_norm"
+    IMAGE_NEWLINE = "image_newline"
     MTP_PROJ = "mtp_proj"
     LORA_A = "lora_a"
     LORA_B = "lora_b"
@@ -151,6 +161,7 @@ class Role(StrEnum):
     CAUSAL_MASK = "causal_mask"
     POSITION_IDS = "position_ids"
     ROUTER_BIAS = "router_bias"
+    TOKEN_EXPERTS = "token_experts"  # noqa: S105 - no password
     LAYER_SCALE = "layer_scale"
     BETA = "beta"
     EPSILON = "epsilon"
@@ -189,6 +200,11 @@ _SECTIONS = {
         Role.INDEX_Q_PROJ,
         Role.INDEX_K_PROJ,
         Role.INDEX_WEIGHT,
+        Role.O_A_PROJ,
+        Role.O_B_PROJ,
+        Role.COMPRESSOR_PROJ,
+        Role.COMPRESSOR_GATE,
+        Role.COMPRESSOR_BIAS,
         Role.SINK,
     ),
     Section.MLP: (
@@ -228,6 +244,7 @@ _SECTIONS = {
         Role.Q_A_NORM,
         Role.KV_A_NORM,
         Role.INDEX_K_NORM,
+        Role.COMPRESSOR_NORM,
         Role.NORM,
         Role.DT_NORM,
         Role.B_NORM,
@@ -235,7 +252,7 @@ _SECTIONS = {
     ),
     Section.POOLER: (Role.POOLER,),
     Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER, Role.OUTPUT_PROJ),
-    Section.PROJECTOR: (Role.PROJECTOR, Role.PROJECTOR_NORM),
+    Section.PROJECTOR: (Role.PROJECTOR, Role.PROJECTOR_NORM, Role.IMAGE_NEWLINE),
     Section.MTP: (Role.MTP_PROJ,),
     Section.ADAPTER: (Role.LORA_A, Role.LORA_B),
     Section.STATE_SPACE: (

@@ -64,6 +64,13 @@ def test_a_tied_head_is_trained_with_its_table_and_counted_once(saved: Saved) ->
     assert "tied" in model.trainable("head").notes[0]
 
 
+def test_the_language_model_has_the_adapters_of_its_own(saved: Saved) -> None:
+    """Zamba2's layers add pairs of thin matrices to the blocks that they share: they are no LoRA beside it."""
+    model = weightscope.open(saved("zamba2"))
+    assert model.trainable("language").trained == BY_NAME["zamba2"].build().num_parameters()
+    assert model.trainable("language").frozen == 0
+
+
 # Made by PEFT 0.21.2 with transformers 5.23.0 and torch 2.13.0 on the same tiny models, as
 # the elements of all parameters with "lora_" in their name, after
 # get_peft_model(tiny.build(), LoraConfig(r=4, target_modules=…, target_parameters=…)); the classifier had SEQ_CLS.
@@ -87,6 +94,10 @@ PEFT = [
     ("recurrent_gemma", "all-linear", 4768),
     # Its norms of heads are matrices, and no Linear.
     ("cohere-norms", "all-linear", 4752),
+    # Blocks that layers share are modules in each of them.
+    ("zamba", "q_proj", 768),
+    ("zamba2", "q_proj", 1536),
+    ("zamba2", "all-linear", 28112),
     ("rwkv", "all-linear", 6016),
     ("jamba", "in_proj,x_proj", 2220),
     ("clip_vision_model", "all-linear", 2304),

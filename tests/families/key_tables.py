@@ -42,11 +42,15 @@ REFUSED: dict[tuple[str, str], str] = {
     ("mimo_v2_flash", "rope_scaling"): "Xiaomi's code reads it, transformers' class does not",
     ("mimo_v2_flash", "n_shared_experts"): "Xiaomi's code has more tensors with it; transformers ignores it",
     ("mimo_v2_flash", "scoring_func"): "Xiaomi's code computes otherwise with it; transformers ignores it",
+    ("deepseek_v4", "is_causal"): "no published model has it; what is compressed is then of later tokens as well",
+    ("deepseek_v4", "head_dim"): "of an odd number that turns, transformers' YaRN has too short a ramp",
     ("longcat_flash", "qk_head_dim"): PARTS,
     ("longcat_flash", "qk_nope_head_dim"): PARTS,
     ("longcat_flash", "qk_rope_head_dim"): PARTS,
     ("longcat_flash", "head_dim"): "the class takes it for the size that turns: of another it has too few angles",
     ("afmoe", "n_group"): "Arcee's code routes by groups with it; transformers ignores it",
+    ("longcat_flash", "rope_parameters.partial_rotary_factor"): HALF,
+    ("youtu", "rope_parameters.partial_rotary_factor"): HALF,
     ("solar_open", "partial_rotary_factor"): HALF,
     ("solar_open", "rope_parameters.partial_rotary_factor"): HALF,
     ("deepseek_v32", "is_causal"): "as glm_moe_dsa",
@@ -58,10 +62,11 @@ REFUSED: dict[tuple[str, str], str] = {
     ("nemotron_h", "attention_bias"): "NVIDIA's code has more tensors with it; transformers ignores it",
     ("nemotron_h", "moe_latent_size=0"): "no model has a width of 0",
     ("kimi_linear", "moe_layer_freq"): "Moonshot's code has other layers with it; transformers ignores it",
-    ("llava", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
-    ("llava", "vision_feature_layer"): "no published LLaVA puts several layers side by side",
     ("llama4", "vision_config.pixel_shuffle_ratio"): "patches merge in squares: 1 by 1, 2 by 2, and so on",
     ("llama4", "is_causal"): "no published model has it",
+    ("mllama", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
+    ("mllama", "vision_config.intermediate_layers_indices"): "as its num_hidden_layers",
+    ("mllama", "vision_config.max_num_tiles"): "as transformers: the usual arrangements are of four tiles",
     ("*", "vision_config.num_heads"): UNEVEN,
     ("*", "vision_config.num_attention_heads"): UNEVEN,
     ("*", "vision_config.embed_dim"): UNEVEN,
@@ -105,6 +110,7 @@ DELIBERATE: dict[tuple[str, str], str] = {
         (("mllama", f"vision_config.{key}") for key in MLLAMA_BRIDGE),
         "transformers builds a bridge that does not fit its tower and fails when an image comes",
     ),
+    ("mllama", "text_config.num_attention_heads"): "heads of one element, of which transformers turns a half",
     ("mllama", "image_token_index"): "as llava",
     ("mllama", "image_token_id"): "as llava",
     ("llama4", "vision_config"): "as its keys: the class's defaults do not fit each other",
@@ -116,8 +122,6 @@ DELIBERATE: dict[tuple[str, str], str] = {
         "layer_types",
     ): "transformers counts the layers of its default list, before it reads this name of layers_block_type",
     ("mpt", "max_seq_len"): "of a single position transformers repeats its biases; longer ones do not run",
-    ("llava", "image_token_index"): "the tokens that are tried hold it, and no image comes with them",
-    ("llava", "image_token_id"): "the tokens that are tried hold it, and no image comes with them",
     ("longcat_flash", "zero_expert_num"): "transformers has matrices for them that nobody uses or publishes",
     ("gemma3", "image_token_index"): "the tokens that are tried hold it, and no image comes with them",
     ("gemma3", "image_token_id"): "as image_token_index",
@@ -149,6 +153,26 @@ DELIBERATE |= {
         "partial_rotary_factor", "rope_theta", "swa_rope_theta",
     )
 }  # fmt: skip
+LLAVAS = ("llava", "llava_next", "llava_onevision", "video_llava", "vipllava")
+REFUSED |= {
+    (llava, "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there"
+    for llava in LLAVAS
+}  # fmt: skip
+REFUSED |= {
+    ("llava_next", "image_grid_pinpoints"): "without any resolution no image can be cut",
+    ("llava_onevision", "image_grid_pinpoints"): "without any resolution no image can be cut",
+    ("vipllava", "vision_feature_layer"): "as vision_config.num_hidden_layers",
+}
+DELIBERATE |= {
+    (llava, "is_causal"): "transformers hands it on to the language model, which then sees all; no model has it"
+    for llava in ("llava_next", "llava_onevision", "video_llava")
+}
+PLACES = ("image_token_index", "image_token_id", "video_token_index", "video_token_id")
+DELIBERATE |= {
+    (llava, key): "the tokens that are tried hold it, and no image or video comes with them"
+    for llava in LLAVAS
+    for key in PLACES
+}
 
 
 def expected(model_type: str, change: Change, outcome: Outcome) -> bool:

@@ -70,6 +70,7 @@ PUBLISHED = {
     "Qwen/Qwen3-30B-A3B": 30532122624,
     "deepseek-ai/DeepSeek-V2-Lite": 15706484224,
     "deepseek-ai/DeepSeek-V3.2": 685355329792,
+    "deepseek-ai/DeepSeek-V4-Pro": 1598839674782,
     "MiniMaxAI/MiniMax-M2.7": 228689764864,
     "zai-org/GLM-4.5": 358337791296,
     "zai-org/GLM-5-FP8": 753910024032,
@@ -117,7 +118,7 @@ def slots(model: dict[str, Any], names: set[str] | None = None) -> Any:
 
 
 def test_the_collection_is_what_we_think_it_is() -> None:
-    assert len(MODELS) == 114
+    assert len(MODELS) == 118
     assert len(INDEXED) == 41
     assert {*OTHER_NAMES, *OTHER_SIZES} <= {model["model"] for model in INDEXED}
 

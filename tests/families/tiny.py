@@ -76,6 +76,9 @@ class Tiny:
             for name, buffer in model.named_buffers():
                 if name.endswith("e_score_correction_bias"):
                     buffer.uniform_(-0.5, 0.5)
+                if name.endswith("tid2eid"):
+                    # Two different experts for each token.
+                    buffer.copy_(torch.argsort(torch.rand(len(buffer), config.n_routed_experts))[:, : buffer.shape[1]])
         return model
 
 
@@ -138,15 +141,15 @@ from tests.families.tiny_dense import TINY_DENSE  # noqa: E402 - they are made o
 from tests.families.tiny_encoders import TINY_ENCODERS  # noqa: E402
 from tests.families.tiny_gemma_eyes import TINY_GEMMA_EYES  # noqa: E402
 from tests.families.tiny_hybrids import TINY_HYBRIDS  # noqa: E402
-from tests.families.tiny_llama_vision import TINY_LLAMA_VISION  # noqa: E402
-from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
-from tests.families.tiny_vision import TINY_VISION  # noqa: E402
-
-TINY += TINY_DENSE + TINY_MIXTURES + TINY_HYBRIDS + TINY_VISION + TINY_LLAMA_VISION
 from tests.families.tiny_idefics import TINY_IDEFICS  # noqa: E402
+from tests.families.tiny_llama_vision import TINY_LLAMA_VISION  # noqa: E402
+from tests.families.tiny_llavas import TINY_LLAVAS  # noqa: E402
 from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
 from tests.families.tiny_vision import TINY_VISION  # noqa: E402
 
-TINY += TINY_DENSE + TINY_MIXTURES + TINY_HYBRIDS + TINY_ENCODERS + TINY_VISION
-TINY += TINY_DENSE + TINY_MIXTURES + TINY_HYBRIDS + TINY_VISION + TINY_GEMMA_EYES
-TINY += TINY_DENSE + TINY_MIXTURES + TINY_HYBRIDS + TINY_VISION + TINY_IDEFICS
+TINY += TINY_DENSE + TINY_MIXTURES + TINY_HYBRIDS + TINY_VISION
+TINY += TINY_ENCODERS
+TINY += TINY_GEMMA_EYES
+TINY += TINY_IDEFICS
+TINY += TINY_LLAMA_VISION
+TINY += TINY_LLAVAS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.families.tiny import DEEPSEEK, LLAMA, YARN, Tiny
+from tests.families.tiny import DEEPSEEK, ENDS, LLAMA, YARN, Tiny
 
 QWEN: dict[str, Any] = LLAMA | {"num_experts": 5, "num_experts_per_tok": 2, "moe_intermediate_size": 14}
 QWEN2 = QWEN | {"shared_expert_intermediate_size": 17}
@@ -39,6 +39,18 @@ LONGCAT: dict[str, Any] = {
     "num_layers": 3, "ffn_hidden_size": 52, "expert_ffn_hidden_size": 14, "moe_topk": 3, "n_routed_experts": 5,
     "zero_expert_num": 0, "head_dim": 4,
 }
+DEEPSEEK4: dict[str, Any] = {
+    "vocab_size": 101, "hidden_size": 24, "num_attention_heads": 6, "num_hidden_layers": 4, "num_key_value_heads": 1,
+    "moe_intermediate_size": 14, "head_dim": 10, "partial_rotary_factor": 0.4, "q_lora_rank": 11, "o_groups": 2,
+    "o_lora_rank": 7, "n_routed_experts": 5, "num_experts_per_tok": 2, "hc_mult": 3, "index_n_heads": 3,
+    "index_head_dim": 8, "index_topk": 2, "sliding_window": 4, "hc_sinkhorn_iters": 5,
+    "compress_rates": {"compressed_sparse_attention": 2, "heavily_compressed_attention": 3},
+    "layer_types": [
+        "sliding_attention", "compressed_sparse_attention", "heavily_compressed_attention",
+        "compressed_sparse_attention",
+    ],
+    "mlp_layer_types": ["hash_moe", "moe", "hash_moe", "moe"],
+} | ENDS
 COHERE_MOE: dict[str, Any] = LLAMA | {
     "head_dim": 8, "sliding_window": 4, "num_experts": 5, "num_experts_per_tok": 2, "intermediate_size": 14,
 }
@@ -94,6 +106,17 @@ TINY_MIXTURES = [
     }),
     Tiny("deepseek_v32-listed", "DeepseekV32", DSA | {
         "mlp_layer_types": ["sparse", "dense", "sparse"], "index_topk": 7, "tie_word_embeddings": True,
+    }),
+    Tiny("deepseek_v4", "DeepseekV4", DEEPSEEK4),
+    Tiny("deepseek_v4-yarn", "DeepseekV4", DEEPSEEK4 | {
+        "rope_parameters": YARN, "rope_theta": 3e3, "compress_rope_theta": 50.0, "index_topk": 1, "hc_mult": 2,
+        "compress_rates": None, "compress_rate_csa": 3, "compress_rate_hca": 2, "swiglu_limit": 0.2,
+        "tie_word_embeddings": True, "mlp_layer_types": None, "num_hash_layers": 1, "routed_scaling_factor": 1.7,
+        "hc_sinkhorn_iters": 2, "hc_eps": 1e-2,
+    }),
+    Tiny("deepseek_v4-bias-sigmoid", "DeepseekV4", DEEPSEEK4 | {
+        "num_hidden_layers": 2, "layer_types": ["heavily_compressed_attention"] * 2, "mlp_layer_types": ["moe"] * 2,
+        "mlp_bias": True, "scoring_func": "sigmoid",
     }),
     Tiny("glm4_moe_lite", "Glm4MoeLite", DEEPSEEK),
     Tiny("glm4_moe_lite-halves-bias", "Glm4MoeLite", DEEPSEEK | {

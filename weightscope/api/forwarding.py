@@ -20,7 +20,8 @@ from weightscope.analyses.forward.golden import (
     read_golden,
 )
 from weightscope.analyses.forward.heads import stores_tied_head, two_heads
-from weightscope.analyses.forward.outcome import Outcome
+from weightscope.analyses.forward.hidden import Both, Hidden
+from weightscope.analyses.forward.outcome import ClassScore, Outcome
 from weightscope.analyses.forward.peer import Comparison, Kept, compare_with_transformers, differing
 from weightscope.analyses.forward.prompt import (
     Prompt,
@@ -29,6 +30,7 @@ from weightscope.analyses.forward.prompt import (
     find_speller,
     given_tokens,
     with_images,
+    with_masks,
     without,
 )
 from weightscope.analyses.forward.request import layouts_of
@@ -53,6 +55,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     tokens: str | None = None
     text: str | None = None
+    more_texts: tuple[str, ...] = ()
     images: tuple[Path, ...] = ()
     pixels: Path | None = None
     device: str = "cpu"
@@ -84,7 +87,11 @@ def try_forward(
             import torch  # noqa: F401
         inputs = _inputs(model, wanted, directory)
         prompt, speller = _prompt(model, wanted, tokens, expected, speller, notes, inputs)
-        return _try_prompt(model, wanted, prompt, expected, speller, progress, inputs)
+        hidden = Hidden()
+        outcome, result, golden = _try_prompt(model, wanted, prompt, expected, speller, progress, inputs, hidden)
+        if wanted.more_texts and speller:
+            outcome = _compared_texts(model, wanted, outcome, hidden, speller, directory)
+        return outcome, result, golden
 
 
 def _try_prompt(
@@ -95,6 +102,7 @@ def _try_prompt(
     speller: Speller | None,
     progress: Progress | None,
     inputs: Mapping[str, np.ndarray[Any, Any]],
+    hidden: Hidden,
 ) -> tuple[Outcome, Result, Golden | None]:
     """As `try_forward`, on this prompt and against this golden file."""
     directory = _directory(model)
@@ -107,7 +115,7 @@ def _try_prompt(
         compute_dtype=wanted.compute_dtype,
         stop_after=wanted.stop_after,
         progress=progress,
-        keep=kept,
+        keep=Both(kept, hidden) if kept else hidden if wanted.more_texts else None,
         **inputs,  # type: ignore[arg-type]
     )
     judged, checked = judge(result, is_text=prompt.is_text, non_finite=lambda names: _non_finite(model, names))
@@ -131,6 +139,9 @@ def _try_prompt(
         finite=result.finite,
         stages=result.stages,
         top=top,
+        predicts=("same" if result.of_same else "next") if result.has_logits else None,
+        masks=prompt.masks,
+        classes=_classes(model, result),
         max_abs_diff=max_abs_diff,
         peak_bytes=result.peak_bytes,
         seconds=round(result.seconds, 4),
@@ -150,6 +161,47 @@ def _try_prompt(
     )
     image = ", ".join(path.name for path in (*wanted.images, wanted.pixels) if path) or None
     return outcome, result, Golden.of(result, outcome.model_type, image=image) if result.finite else None
+
+
+def _compared_texts(
+    model: Model, wanted: Wanted, outcome: Outcome, first: Hidden, speller: Speller, directory: Path
+) -> Outcome:
+    """The outcome of the first prompt, with the cosines of the vectors of all."""
+    from weightscope.analyses.forward.sentences import Sentences, read_sentences
+    from weightscope.analyses.forward.similar import similarities
+
+    found = read_sentences(directory)
+    sentences = found or Sentences(modes=("mean",))
+    states, findings = [first.states], list(outcome.findings)
+    for text in wanted.more_texts:
+        hidden = Hidden()
+        result = model.forward(
+            encoded(speller, text), device=wanted.device, compute_dtype=wanted.compute_dtype, keep=hidden
+        )
+        judged, _ = judge(result, is_text=True, non_finite=lambda names: _non_finite(model, names))
+        findings += judged
+        states.append(hidden.states)
+    vectors = [sentences.vector(hidden) for hidden in states if hidden is not None]
+    note = () if found else ("There is no modules.json: a text's vector is the mean of its last hidden states.",)
+    limit = SEVERITIES.index(wanted.fail_on)
+    return replace(
+        outcome,
+        prompts=(outcome.prompt or "", *wanted.more_texts),
+        similarities=similarities(vectors),
+        vectors=sentences.words,
+        notes=(*outcome.notes, *note),
+        findings=tuple(findings),
+        ok=all(SEVERITIES.index(finding.severity) > limit for finding in findings),
+    )
+
+
+def _classes(model: Model, result: Result) -> tuple[tuple[ClassScore, ...], ...]:
+    """What a classifier says, best first; of a model that scores a vocabulary nothing."""
+    from weightscope.analyses.forward.classes import class_scores
+
+    if result.output is None or not result.stages or result.stages[-1].stage != "class scores" or not model.config:
+        return ()
+    return class_scores(result.output, model.config.data)
 
 
 def _held(
@@ -245,6 +297,8 @@ def _prompt(
         words = tree.words if isinstance(tree, Runnable) else None
         rows = int(words.rows) if words else 0
         prompt, speller = default_prompt(speller, notes, rows)
+    if isinstance(tree, Runnable) and tree.logits_of == "same" and speller:
+        prompt = with_masks(prompt, speller)
     if isinstance(tree, VisionLanguage) and PIXELS in inputs:
         layouts = layouts_of(tree, inputs)
         prompt = with_images(

@@ -49,7 +49,12 @@ def forward(
         str | None, typer.Option("--tokens", metavar="1,2,3", help="Token ids to run on.", show_default=False)
     ] = None,
     prompt: Annotated[
-        str | None, typer.Option("--prompt", metavar="TEXT", help="Text to run on; needs the model's tokenizer.json.")
+        list[str] | None,
+        typer.Option(
+            "--prompt",
+            metavar="TEXT",
+            help="Text to run on; needs the model's tokenizer.json. Several are compared by their vectors.",
+        ),
     ] = None,
     prompt_file: Annotated[
         Path | None, typer.Option("--prompt-file", metavar=FILE, help="Read the prompt from FILE (- for stdin).")
@@ -133,17 +138,23 @@ def forward(
     from weightscope.output.forward import forward_document
     from weightscope.output.progress import Progress
 
-    given = [name for name, value in (("--tokens", tokens), ("--prompt", prompt), ("--prompt-file", prompt_file))
-             if value is not None]  # fmt: skip
+    asked = {"--tokens": tokens, "--prompt": prompt or None, "--prompt-file": prompt_file}
+    given = [name for name, value in asked.items() if value is not None]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} are mutually exclusive")
+    several = len(prompt or ()) > 1
+    if several and (expect or record or save_logits or compare or image or pixels):
+        raise UsageError(
+            "several prompts are compared with each other, and with nothing else", hint="give one --prompt"
+        )
     if image and pixels:
         raise UsageError("--image and --pixels are mutually exclusive")
     if stop_after is not None and (save_logits or (expect and expect.suffix != ".json")):
         raise UsageError("--stop-after leaves no logits to save or compare")
     wanted = Wanted(
         tokens=tokens,
-        text=read_text(prompt_file) if prompt_file else prompt,
+        text=read_text(prompt_file) if prompt_file else prompt[0] if prompt else None,
+        more_texts=tuple(prompt[1:]) if prompt else (),
         images=tuple(image or ()),
         pixels=pixels,
         device=device,

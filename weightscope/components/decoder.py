@@ -121,6 +121,7 @@ class Decoder(Component, frozen=True, kw_only=True):
 
     def embed(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Ids [T] to the vectors [T, D] that enter the first layer, less what their positions add."""
+        at.run.tokens = x
         hidden = at.call(self.embedding, x)
         at.stage("token embedding", self.embedding.equation(), hidden)
         if self.layer_inputs:

@@ -95,12 +95,20 @@ class Pass(msgspec.Struct, kw_only=True):
     """What all components of one forward pass share.
 
     `positions` are [T], or [axes, T] for multi-axis rotation. `inputs` are what an image processor makes, by its names;
+    <<<<<<< HEAD
     `segments` are the lengths of what a patch sees, by kind. None sees those that are true in `unseen`; those that are
     true in `blank` do not see each other. `crossed` are images that some layers look at. `added` is what the output of
     some layers gets besides, as (places, vectors). Tokens of one number in `together` [T] also see later ones of that
     number; -1 is none, and with `only_windows` it is so only where a layer has a window (Gemma 4). `last` is the layer
     after which the pass stops. `held` keeps weights in memory for further passes. `layer` is the one that is computed,
     `shared` what earlier parts have left for later ones.
+    =======
+    `segments` are the lengths of what a patch sees, by kind, and none sees those that are true in `unseen`. `added` is
+    what the output of some layers gets besides, as (places, vectors). Tokens of one number in `together` [T] also see
+    later ones of that number; -1 is none, and with `only_windows` it is so only where a layer has a window (Gemma 4).
+    `last` is the layer after which the pass stops, `tokens` the ids [T] that it is of. `held` keeps weights in memory
+    for further passes. `layer` is the one that is computed, `shared` what earlier parts have left for later ones.
+    >>>>>>> main
     """
 
     reader: Reader
@@ -117,6 +125,7 @@ class Pass(msgspec.Struct, kw_only=True):
     only_windows: bool = False
     watch: Watch | None = None
     last: int | None = None
+    tokens: torch.Tensor | None = None
     held: dict[Any, Mapping[str, torch.Tensor]] | None = None
     rotations: dict[Rotation, tuple[torch.Tensor, torch.Tensor]] = {}
     layer: int = 0

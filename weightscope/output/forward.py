@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import isfinite
 
-from weightscope.analyses.forward.outcome import Outcome
+from weightscope.analyses.forward.outcome import ClassScore, Outcome
 from weightscope.analyses.forward.peer import key_of
 from weightscope.analyses.forward.result import Candidate
 from weightscope.analyses.forward.stages import Stage
@@ -22,6 +22,7 @@ FINITE, WHY = Column(title="Finite"), Column(title="Why")
 DIFFERENCE = Column(title="Difference", kind="number")
 RECORDS = (STAGE, Column(title="Roles"), Column(title="Weights"), Column(title="Equation"), SHAPE, RMS, LARGEST, FINITE)
 SHOWN_PROMPT = 60
+SHOWN_CLASSES = 5
 
 
 def forward_document(outcome: Outcome, *, stages: bool = False) -> Document:
@@ -65,8 +66,7 @@ def _facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
     elif outcome.token_ids:
         more = " …" if outcome.tokens > 12 else ""
         yield "Tokens", " ".join(map(str, outcome.token_ids[:12])) + more
-    if outcome.top:
-        yield "Next token", "   ".join(map(_candidate, outcome.top[-1]))
+    yield from _predicted(outcome)
     if outcome.loss is not None:
         perplexity = f"{outcome.perplexity:,.4g}" if outcome.perplexity is not None else "too large to show"
         over = words.plural(outcome.predictions, "prediction")
@@ -76,6 +76,28 @@ def _facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
     if outcome.golden_diff is not None:
         share = f"{outcome.golden_diff * 100:.3g} % of a stage's RMS, the largest of any stage"
         yield "Difference", share if isfinite(outcome.golden_diff) else "the stages are not the same"
+
+
+def _predicted(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    """The likeliest tokens, next or at a mask; classes; how near several prompts are to each other."""
+    for place in outcome.masks if outcome.top else ():
+        yield f"Token {place}", "   ".join(map(_candidate, outcome.top[place]))
+    if outcome.top and outcome.predicts == "next":
+        yield "Next token", "   ".join(map(_candidate, outcome.top[-1]))
+    for number, row in enumerate(outcome.classes[:SHOWN_CLASSES]):
+        name = "Classes" if len(outcome.classes) == 1 else f"Token {number}"
+        yield name, "   ".join(map(_class, row[:SHOWN_CLASSES]))
+    for number, text in enumerate(outcome.prompts[1:], 2):
+        yield f"Prompt {number}", f"{text[:SHOWN_PROMPT]!r}" + ("…" if len(text) > SHOWN_PROMPT else "")
+    if outcome.vectors:
+        yield "Vectors", outcome.vectors
+    for pair in outcome.similarities:
+        yield f"Cosine {pair.first} · {pair.second}", f"{pair.cosine:.4f}"
+
+
+def _class(score: ClassScore) -> str:
+    share = f"{score.score:.4g}" if score.probability is None else words.percent(score.probability)
+    return f"{score.label} {share}"
 
 
 def _magnitudes(stages: tuple[Stage, ...]) -> Iterator[tuple[str, str]]:

@@ -40,7 +40,7 @@ def _changes(before: Stage | None, stage: Stage, *, several: bool) -> Iterator[s
         if before is None or before.finite:
             yield "NaN or infinity from here on"
         return
-    if several and not stage.varies and (before is None or before.varies):
+    if several and stage.shape[1] > 1 and not stage.varies and (before is None or before.varies):
         yield "all zero" if stage.absmax == 0 else "the same for every token"
     if _outlier(stage) and not (before and _outlier(before)):
         yield f"one value is {_outlier(stage):,.0f} times the RMS"

@@ -32,6 +32,8 @@ PLAIN_ROLES = {
     Role.ROUTER,
     Role.MTP_PROJ,
     Role.INDEX_WEIGHT,
+    Role.COMPRESSOR_PROJ,
+    Role.COMPRESSOR_GATE,
 }
 EXPERTS = {Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ}
 # What writers call a weight's scale, and those of its activations; one module has one of these.

@@ -15,6 +15,8 @@ from weightscope.analyses.forward.speller import Speller
 from weightscope.components.vision.eye import Frame, Layout, Token
 from weightscope.errors import UsageError, WeightscopeError
 
+# How tokenizers of masked models write the token to be guessed.
+MASKS = ("[MASK]", "<mask>")
 DEFAULT_PROMPT = "The capital of France is"
 IMAGE_PROMPT = "What is shown in this image?"
 # Ids for a model without a tokenizer: as many, spread over the vocabulary.
@@ -25,12 +27,16 @@ Origin = Literal["tokens", "text", "default text", "default tokens", "golden", "
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
-    """Token ids and where they come from; only of real text does the loss say anything. `text` is what was encoded."""
+    """Token ids and where they come from; only of real text does the loss say anything.
+
+    `text` is what was encoded, `masks` are the places of a masked model's mask token.
+    """
 
     tokens: tuple[int, ...]
     origin: Origin
     text: str | None = None
     notes: tuple[str, ...] = ()
+    masks: tuple[int, ...] = ()
 
     @property
     def is_text(self) -> bool:
@@ -105,6 +111,24 @@ def default_prompt(speller: Speller | None, notes: tuple[str, ...], vocabulary: 
             notes = (without(error),)
     spread = dict.fromkeys(vocabulary * step // (DEFAULT_IDS + 1) for step in range(1, DEFAULT_IDS + 1))
     return Prompt(tokens=tuple(spread), origin="default tokens", notes=notes), None
+
+
+def with_masks(prompt: Prompt, speller: Speller) -> Prompt:
+    """The prompt of a masked model, its mask token written as the tokenizer does, and where it stands.
+
+    What serves any model ends with a mask.
+    """
+    known = ((text, speller.pieces(text)) for text in MASKS)
+    found = next(((text, ids[0]) for text, ids in known if len(ids) == 1 and speller.token(ids[0]) == text), None)
+    if found is None or not prompt.is_text:
+        return prompt
+    spelled, mask = found
+    text = f"{prompt.text} {spelled}." if prompt.origin == "default text" else prompt.text or ""
+    for other in MASKS:
+        text = text.replace(other, spelled)
+    tokens = speller.encode(text)
+    masks = tuple(place for place, token in enumerate(tokens) if token == mask)
+    return replace(prompt, tokens=tokens, text=text, masks=masks)
 
 
 def given_tokens(text: str) -> tuple[int, ...]:

@@ -84,7 +84,8 @@ def _exploding(stages: tuple[Stage, ...]) -> Iterator[Finding]:
 def _constant(result: Result) -> Iterator[Finding]:
     """The first stage whose output is the same for every token, where the tokens differ."""
     for stage in result.stages:
-        if stage.stage.startswith(("vision", "projector")) or stage.varies:
+        # One vector of a whole sequence has no other to differ from.
+        if stage.stage.startswith(("vision", "projector")) or stage.varies or stage.shape[1] == 1:
             continue
         tokens = f"{len(set(result.tokens)):,} different tokens"
         what = f"is zero for all {tokens}" if stage.absmax == 0 else f"is the same for {tokens}"

@@ -98,8 +98,11 @@ class _There(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def of_slot(self, slot: Slot) -> tuple[str, ...]:
-        """The names of the slot's weights that are there; a tied head is a module of the model, stored or not."""
-        if self.tied and Role.LM_HEAD in dict(slot.stored.parts) and slot.section is Section.HEAD:
+        """The names of the slot's weights that are there; what shares another's is a module too, stored or not."""
+        is_tied_head = self.tied and Role.LM_HEAD in dict(slot.stored.parts) and slot.section is Section.HEAD
+        # A block that several layers share counts as weights once, and is a module in each of them.
+        is_copy = slot.stored.optional and not slot.stored.logical
+        if is_tied_head or is_copy:
             return tuple(slot.names())
         has = self._has_optional if slot.stored.optional else self._has_required
         return tuple(name for name in slot.names() if name in self.names or has(name))

@@ -157,13 +157,16 @@ def _order(section: Section, part: str) -> tuple[int, int]:
 
 def _part(group: Group) -> str:
     """What no name tells the place of is not taken for a piece of the language model."""
+    if group.section is Section.ADAPTER and not group.inferred:
+        # Zamba2's own, without which its layers are not whole.
+        return LANGUAGE
     return OTHER if group.section is Section.OTHER and group.inferred else part_of(group.section)
 
 
 def _is_trained(group: Group, plan: Plan, whole: frozenset[Section], tying: Tying) -> bool:
     if _part(group) == OTHER:
         return FULL in plan.parts
-    if group.section in whole:
+    if group.section in whole or _part(group) in plan.parts:
         return True
     # One matrix under two names: training the head trains the table.
     is_table = group.section is Section.EMBEDDING and Role.TOKEN_EMBEDDING in group.roles

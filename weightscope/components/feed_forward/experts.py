@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from weightscope.components.base import Component, Conflict
 from weightscope.components.feed_forward.mlp import MLP, GatedMLP
 from weightscope.components.running import At, in_type
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 from weightscope.roles import Role
 from weightscope.sizes import Size
-from weightscope.storage.base import Sizes, StorageItem
+from weightscope.storage.base import Sizes, StorageItem, join
 from weightscope.storage.linear import Linear
+from weightscope.storage.plain import Buffer
 from weightscope.storage.stacked import Stacked
 
 if TYPE_CHECKING:
@@ -106,6 +108,46 @@ class IdleMatrices(Component, frozen=True, kw_only=True):
     def terms(self) -> Mapping[Role, str]:
         unused = "not used: this expert answers x itself"
         return {Role.GATE_PROJ: unused, Role.UP_PROJ: unused}
+
+
+class TokenExperts(Component, frozen=True, kw_only=True):
+    """A table that lists the `chosen` experts of each token; only rows of the tokens at hand are read."""
+
+    name: str
+    table: str
+    vocabulary: Size
+    chosen: Size
+    experts: Size
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        """Whole numbers, which no pass may round."""
+        return (Buffer(self.table, Role.TOKEN_EXPERTS, (self.vocabulary, self.chosen), optional=False),)
+
+    @property
+    def awaited(self) -> bool:
+        """It is read row by row."""
+        return False
+
+    def equation(self, x: str = "") -> str:
+        return f"the {int(self.chosen)} experts in token_experts[{x or 'token'}]"
+
+    def terms(self) -> Mapping[Role, str]:
+        return {Role.TOKEN_EXPERTS: f"{self.equation()} answer; the router weighs them"}
+
+    def look(self, at: At) -> torch.Tensor:
+        """The experts [T, chosen] of the pass's tokens.
+
+        Raises:
+            CheckpointError: the table names an expert that there is not.
+        """
+        if at.run.tokens is None:
+            raise NotImplementedByWeightscope("experts chosen by token need a pass of tokens", where=at.prefix)
+        name = join(at.prefix, self.table)
+        experts = at.run.reader.rows(name, at.run.tokens).long()
+        if experts.numel() and not 0 <= int(experts.min()) <= int(experts.max()) < self.experts:
+            raise CheckpointError(f"{name} names experts beyond 0 to {int(self.experts) - 1:,}")
+        return experts
 
 
 def add_experts(

@@ -12,6 +12,7 @@ from weightscope.components.feed_forward.experts import (
     IdleMatrices,
     SparedExperts,
     StackedExperts,
+    TokenExperts,
     add_experts,
     more_than_there_are,
 )
@@ -50,7 +51,8 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     parameter (AFMoE), or a row, which is a parameter [1, experts] (Ernie 4.5). `shared_gate` is the name of a vector
     whose sigmoid with x multiplies the shared experts (Qwen2-MoE). `latent` is the width that routed experts see of x,
     after one matrix and before another back (Nemotron 3); with `latent_bias` both have a bias. `zeros` is how many
-    further experts a token may choose that answer x itself (LongCat-Flash's zero-computation experts).
+    further experts a token may choose that answer x itself (LongCat-Flash's zero-computation experts). With a table
+    `by_token` the experts of each token are listed, and the router only weighs them (DeepSeek-V4's first layers).
     """
 
     name: str
@@ -70,6 +72,7 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     latent: Size | None = None
     latent_bias: bool = False
     zeros: Size | None = None
+    by_token: TokenExperts | None = None
     word: ClassVar[str] = "moe"
 
     @property
@@ -106,6 +109,8 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
             yield Repeat(name="experts", indices=range(self.experts, self.choices), child=idle, of="expert", chosen=0)
         if self.shared:
             yield self.shared
+        if self.by_token:
+            yield self.by_token
 
     @property
     def glance(self) -> str:
@@ -119,7 +124,8 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         score = f"{self.routing.score}(router·{x})"
         seen = f"latent_down_proj·{x}" if self.latent else x
         expert = f"expert(weight·{seen})" if self.routing.early else f"weight·expert({seen})"
-        routed = f"Σ {expert} over the top {int(self.chosen)} of {int(self.choices)} by {score}"
+        chosen = f"the top {int(self.chosen)} of {int(self.choices)} by {score}"
+        routed = f"Σ {expert} over {self.by_token.equation() if self.by_token else chosen}"
         routed = f"latent_up_proj·({routed})" if self.latent else routed
         gate = f"sigmoid(shared_gate·{x})·" if self.shared_gate else ""
         return f"{gate}shared({x}) + {routed}" if self.shared else routed
@@ -130,6 +136,7 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
             chosen += f", of which the last {int(self.zeros)} answer x itself"
         if self.routing.groups > 1:
             chosen += f", from the top {self.routing.kept} of {self.routing.groups} groups"
+        chosen = self.by_token.equation() if self.by_token else chosen
         weights = " that sum to 1" * self.routing.normalize
         return {
             Role.ROUTER: f"s = {self.routing.score}(router·x): {chosen}, with weights{weights}",
@@ -147,7 +154,12 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
             raise NotImplementedByWeightscope(f"{conflict.what}: there is nothing to compute", where=at.prefix)
         read = at.weights(self)
         correction = read[Role.ROUTER_BIAS].flatten() if self.correction else None
-        weights, experts = self.routing.choose(linear(x, read, Role.ROUTER), correction, int(self.chosen))
+        logits = linear(x, read, Role.ROUTER)
+        if self.by_token:
+            experts = self.by_token.look(at.below(self.by_token))
+            weights = self.routing.weigh(logits, experts)
+        else:
+            weights, experts = self.routing.choose(logits, correction, int(self.chosen))
         out = at.call(self.shared, x) if self.shared else torch.zeros_like(x)
         if self.shared_gate:
             out = out * linear(x, read, Role.SHARED_GATE).sigmoid()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Routing(msgspec.Struct, frozen=True, kw_only=True):
-    """`score` is softmax or sigmoid of the router's logits, or sparsemixer; the highest are chosen.
+    """`score` is softmax, sigmoid or √softplus of the router's logits, or sparsemixer; the highest are chosen.
 
     Of `groups` of experts only the `kept` best count, a group being as good as its `best` experts together.
     `normalize` divides a token's weights by their `power`-norm, to which `added` is added, or by `least` where that is
@@ -20,7 +20,7 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     Defaults are Mixtral's; groups are DeepSeek-V3's (arXiv 2412.19437, section 2.1.2).
     """
 
-    score: Literal["softmax", "sigmoid", "sparsemixer"] = "softmax"
+    score: Literal["softmax", "sigmoid", "sqrtsoftplus", "sparsemixer"] = "softmax"
     groups: int = 1
     kept: int = 1
     best: int = 2
@@ -38,14 +38,28 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
         """Weights and numbers [T, count] of each token's experts; `correction` [experts] shifts the choice alone."""
         if self.score == "sparsemixer":
             return self._sparsemixer(logits, count)
-        scores = logits.sigmoid() if self.score == "sigmoid" else logits.softmax(-1)
+        scores = self._scores(logits)
         ranked = scores if correction is None else scores + correction
         experts = self._among_groups(ranked).topk(count, dim=-1).indices
+        return self._weigh(scores, experts), experts
+
+    def weigh(self, logits: torch.Tensor, experts: torch.Tensor) -> torch.Tensor:
+        """Weights [T, k] of experts [T, k] that were chosen otherwise."""
+        return self._weigh(self._scores(logits), experts)
+
+    def _scores(self, logits: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        if self.score == "sqrtsoftplus":
+            return torch.nn.functional.softplus(logits).sqrt()
+        return logits.sigmoid() if self.score == "sigmoid" else logits.softmax(-1)
+
+    def _weigh(self, scores: torch.Tensor, experts: torch.Tensor) -> torch.Tensor:
         weights = scores.gather(1, experts)
         if self.normalize:
             whole = weights.norm(p=self.power, dim=-1, keepdim=True) if self.power != 1 else weights.sum(-1, True)
             weights = weights / (whole + self.added).clamp(min=self.least)
-        return weights * self.scale, experts
+        return weights * self.scale
 
     def _among_groups(self, ranked: torch.Tensor) -> torch.Tensor:
         """The scores [T, experts] with those of all but the best groups at -inf."""

@@ -19,7 +19,8 @@ class CropEye(Eye, frozen=True, kw_only=True):
     """A crop becomes `each` vectors.
 
     The bridge gets what leaves the tower's `layers` (0 is what enters the first, -1 what leaves the last), side by
-    side; the last norm acts on it where `normed`; `whole` keeps the class vector of each crop.
+    side; the last norm acts on it where `normed`; `whole` keeps the class vector of each crop. The first `skipped`
+    patches of each crop are left out.
     """
 
     tower: VisionEncoder
@@ -28,6 +29,7 @@ class CropEye(Eye, frozen=True, kw_only=True):
     layers: tuple[int, ...] = (-1,)
     whole: bool = False
     normed: bool = False
+    skipped: int = 0
 
     def children(self) -> Iterable[Component]:
         return self.tower, self.bridge
@@ -49,12 +51,22 @@ class CropEye(Eye, frozen=True, kw_only=True):
         crops = self.crops(inputs)
         found = self.tower.features(crops, at.below(self.tower), self.layers, normed=self.normed)
         features = torch.cat(found, dim=-1)
-        if not self.whole:
+        if self.skipped or not self.whole:
             apart = features.unflatten(0, (len(crops), -1))  # type: ignore[no-untyped-call]
-            features = self.tower.patches.without_class(apart).flatten(0, 1)
+            apart = apart if self.whole else self.tower.patches.without_class(apart)
+            features = apart[:, self.skipped :].flatten(0, 1)
         vectors = at.call(self.bridge, features)
         return Seen(self.arranged(vectors.unflatten(0, (len(crops), -1)), inputs, at))  # type: ignore[no-untyped-call]
 
     def arranged(self, vectors: torch.Tensor, inputs: Inputs, at: At) -> torch.Tensor:
         """The vectors [crops, each, D] of all crops as the sequence [N, D] of all images."""
         return vectors.flatten(0, 1)
+
+
+class TwinEye(CropEye, frozen=True, kw_only=True):
+    """An eye beside a tower of its own for videos, which no pass uses."""
+
+    films: VisionEncoder
+
+    def children(self) -> Iterable[Component]:
+        return self.tower, self.films, self.bridge

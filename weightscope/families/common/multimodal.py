@@ -9,19 +9,22 @@ from typing import Any
 from weightscope.config import Config
 
 
-def feature_layer(config: Config, depth: int) -> int:
-    """The vision encoder's layer whose output is used: 0 for what enters the first, -1 for what leaves the last.
+def feature_layers(config: Config, depth: int) -> tuple[int, ...]:
+    """The vision encoder's layers whose outputs are used: 0 for what enters the first, -1 for what leaves the last.
 
     Raises:
-        UndeclaredError: several layers' outputs side by side.
-        ConfigError: the encoder has no such layer.
+        ConfigError: the encoder has no such layer, or none is named.
     """
-    layer = config["vision_feature_layer"]
-    if not isinstance(layer, int):
-        raise config.undeclared("a vision_feature_layer of several layers is not declared")
-    if not -depth - 1 <= layer <= depth:
-        raise config.error(f"vision_feature_layer is {layer}, but the vision encoder's num_hidden_layers is {depth:,}")
-    return int(layer)
+    said = config["vision_feature_layer"]
+    layers = said if isinstance(said, list | tuple) else [said]
+    if not layers or not all(isinstance(layer, int) and not isinstance(layer, bool) for layer in layers):
+        raise config.error(f"vision_feature_layer is {said!r:.60}, not a layer's number or a list of them")
+    for layer in layers:
+        if not -depth - 1 <= layer <= depth:
+            raise config.error(
+                f"vision_feature_layer is {layer}, but the vision encoder's num_hidden_layers is {depth:,}"
+            )
+    return tuple(map(int, layers))
 
 
 def text_config(config: Config) -> Config:

@@ -24,6 +24,7 @@ def rotary(
     alternating: bool = False,
     limit: int | None = None,
     beyond: str = "",
+    settings: Mapping[str, Any] | None = None,
 ) -> Rope:
     """The rotation of heads of `head_dim` elements; of the keys below only those are read that the family declares.
 
@@ -33,12 +34,13 @@ def rotary(
     `rope_local_base_freq` is the theta of sliding_attention, and `rope_scaling` is full_attention's (Gemma 3).
     `theta` counts where `rope_parameters` has none; `sections` and `alternating` where no `mrope_section` and
     `mrope_interleaved` say how the pairs turn by three axes. `named` are a family's own names of published scalings;
-    `backwards`, `limit` and `beyond` are the rotation's.
+    `backwards`, `limit` and `beyond` are the rotation's. `settings` are what `rope_parameters` holds, where the family
+    finds them itself.
 
     Raises:
         ConfigError: a number that no rotation has.
     """
-    settings = _settings(config, layers)
+    settings = _settings(config, layers) if settings is None else dict(settings)
     theta = _first(settings.pop("rope_theta", None), theta, _theta(config, layers))
     kind = _first(settings.pop("rope_type", None), settings.get("type"), "default")
     settings.pop("type", None)

@@ -37,7 +37,8 @@ def tower(vision: Config, name: str) -> TiledTower:
         ConfigError: layers that are not there; a number of tiles that no arrangement is known for.
     """
     width, heads, depth = vision["hidden_size"], vision["attention_heads"], depth_of(vision)
-    ratios, tiles = vision["supported_aspect_ratios"] or USUAL, vision["max_num_tiles"]
+    ratios, tiles = vision["supported_aspect_ratios"], vision["max_num_tiles"]
+    ratios = USUAL if ratios is None else ratios
     if ratios == USUAL and tiles != 4:
         raise vision.error(f"max_num_tiles is {tiles:,}, and the usual supported_aspect_ratios are for 4")
     arrangements = Size(len(ratios) + 1, "supported_aspect_ratios")

@@ -60,5 +60,7 @@ def longcat_flash(config: Config, root: str) -> CausalLM:
     refused = not_computed(config, "LongCat-Flash", COMPUTED)
     if config["head_dim"] != config["qk_rope_head_dim"]:
         refused = "LongCat-Flash with a head_dim other than qk_rope_head_dim"
+    elif rope.dim != config["qk_rope_head_dim"]:
+        refused = "LongCat-Flash with a partial_rotary_factor below 1"
     final_norm = norm("norm", Role.FINAL_NORM, width)
     return causal_lm(config, prefix, lambda _: block, depth=layers, final_norm=final_norm, refused=refused)

@@ -23,4 +23,6 @@ def youtu(config: Config, root: str) -> CausalLM:
     rope = rotary(config, config["qk_rope_head_dim"], interleaved=config["rope_interleave"])
     attention = latent_attention(config, rope)
     block = pre_norm_block(norm, width, attention=attention, feed_forward=gated_mlp(config, "mlp"))
-    return causal_lm(config, root, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, width))
+    refused = "" if rope.dim == config["qk_rope_head_dim"] else "Youtu-LLM with a partial_rotary_factor below 1"
+    final_norm = norm("norm", Role.FINAL_NORM, width)
+    return causal_lm(config, root, lambda _: block, final_norm=final_norm, refused=refused)

@@ -22,8 +22,11 @@ PROCESSORS = {
     "Idefics3ImageProcessor": "idefics3",
     "LlavaImageProcessor": "clip",
     "MllamaImageProcessor": "mllama",
+    "LlavaNextImageProcessor": "llava_next",
+    "LlavaOnevisionImageProcessor": "llava_onevision",
     "Qwen2VLImageProcessor": "qwen2_vl",
     "Qwen3VLImageProcessor": "qwen2_vl",
+    "VideoLlavaImageProcessor": "clip",
     "SiglipImageProcessor": "siglip",
     "SmolVLMImageProcessor": "idefics3",
 }

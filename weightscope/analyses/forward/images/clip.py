@@ -30,13 +30,16 @@ class Settings(Scaling, frozen=True, kw_only=True):
 
     @property
     def background(self) -> tuple[int, ...] | None:
-        """The colour around an image that is padded to a square, which is its mean.
+        """The colour around an image that is padded to a square, if it is."""
+        return self.colour if self.do_pad else None
+
+    @property
+    def colour(self) -> tuple[int, ...]:
+        """The mean as a colour.
 
         Raises:
-            ValueError: the mean is no colour.
+            ValueError: it is none.
         """
-        if not self.do_pad:
-            return None
         colour = tuple(int(part * 255) for part in self.image_mean)
         if not all(0 <= part <= 255 for part in colour):
             raise ValueError(f"an image_mean of {colour}, which is not a colour")
@@ -101,12 +104,12 @@ def prepared(path: Path, settings: Settings) -> np.ndarray[Any, Any]:
     image = decode(path, background=background, size=size, resample=settings.resample)
     pixels = image.transpose(2, 0, 1).astype(np.float32)
     if crop:
-        pixels = _crop(pixels, *crop)
+        pixels = center_crop(pixels, *crop)
     settings.scale(pixels)
     return np.ascontiguousarray(pixels)
 
 
-def _crop(pixels: np.ndarray[Any, Any], height: int, width: int) -> np.ndarray[Any, Any]:
+def center_crop(pixels: np.ndarray[Any, Any], height: int, width: int) -> np.ndarray[Any, Any]:
     """The middle [3, height, width], with zeros around what is smaller."""
     import numpy as np
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 
+from weightscope.analyses.forward.settings_file import read_object
 from weightscope.errors import CheckpointError
 
 if TYPE_CHECKING:
     import numpy as np
 
-MAX_SETTINGS = 1_000_000
 MAX_SIDE = 16_384
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -102,20 +102,3 @@ def find_settings(directory: Path, usual: str) -> Said:
         hint="fetch it from the model's repository",
         code="config-missing",
     )
-
-
-def read_object(path: Path) -> Any:
-    """The JSON of a file of settings; an empty object where it is something else.
-
-    Raises:
-        CheckpointError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_SETTINGS + 1)
-        if len(raw) > MAX_SETTINGS:
-            raise ValueError(f"it is larger than {MAX_SETTINGS:,} bytes")
-        data = msgspec.json.decode(raw)
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"cannot be read ({error})", where=path, code="config-invalid") from None
-    return data if isinstance(data, dict) else {}
