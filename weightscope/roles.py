@@ -45,6 +45,8 @@ class Role(StrEnum):
     K_PROJ = "k_proj"
     V_PROJ = "v_proj"
     O_PROJ = "o_proj"
+    RELATIVE_K_PROJ = "relative_k_proj"
+    QUERY_SCALE = "query_scale"
     QKV_PROJ = "qkv_proj"
     Q_A_PROJ = "q_a_proj"
     Q_B_PROJ = "q_b_proj"
@@ -163,6 +165,9 @@ class Role(StrEnum):
     ROUTER_BIAS = "router_bias"
     TOKEN_EXPERTS = "token_experts"  # noqa: S105 - no password
     LAYER_SCALE = "layer_scale"
+    CLIP_BOUND = "clip_bound"
+    FEATURE_BIAS = "feature_bias"
+    FEATURE_SCALE = "feature_scale"
     BETA = "beta"
     EPSILON = "epsilon"
     RUNNING_STATISTIC = "running_statistic"
@@ -190,6 +195,8 @@ _SECTIONS = {
         Role.K_PROJ,
         Role.V_PROJ,
         Role.O_PROJ,
+        Role.RELATIVE_K_PROJ,
+        Role.QUERY_SCALE,
         Role.QKV_PROJ,
         Role.Q_A_PROJ,
         Role.Q_B_PROJ,

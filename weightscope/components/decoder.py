@@ -117,19 +117,24 @@ class Decoder(Component, frozen=True, kw_only=True):
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Ids [T] to [T, D]."""
-        return self.through(self.embed(x, at), at)
+        hidden = self.embed(x, at)
+        self.tell_layers(x, hidden, at)
+        return self.through(hidden, at)
 
     def embed(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Ids [T] to the vectors [T, D] that enter the first layer, less what their positions add."""
         at.run.tokens = x
         hidden = at.call(self.embedding, x)
         at.stage("token embedding", self.embedding.equation(), hidden)
-        if self.layer_inputs:
-            self.layer_inputs.make(x, hidden, at)
         if self.widen:
             hidden = at.call(self.widen, hidden)
             at.stage("embedding projection", self.widen.equation(), hidden)
         return hidden
+
+    def tell_layers(self, x: torch.Tensor, hidden: torch.Tensor, at: At) -> None:
+        """Leave what each layer gets of ids [T] and of their vectors [T, D], if they get any."""
+        if self.layer_inputs:
+            self.layer_inputs.make(x, hidden, at)
 
     def through(self, hidden: torch.Tensor, at: At) -> torch.Tensor:
         """From embeddings [T, D] through all layers and the final norm."""

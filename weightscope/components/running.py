@@ -6,7 +6,7 @@ Shapes in the components: T tokens, D width, H heads, d head_dim.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
@@ -17,6 +17,7 @@ from weightscope.storage.plain import Buffer, Plain
 if TYPE_CHECKING:
     import torch
 
+Whole = Literal["", "everywhere", "in windows", "past windows"]
 # A slab of a table: 16 MB once it is float32.
 SLAB_ELEMENTS = 1 << 22
 
@@ -95,20 +96,13 @@ class Pass(msgspec.Struct, kw_only=True):
     """What all components of one forward pass share.
 
     `positions` are [T], or [axes, T] for multi-axis rotation. `inputs` are what an image processor makes, by its names;
-    <<<<<<< HEAD
     `segments` are the lengths of what a patch sees, by kind. None sees those that are true in `unseen`; those that are
     true in `blank` do not see each other. `crossed` are images that some layers look at. `added` is what the output of
     some layers gets besides, as (places, vectors). Tokens of one number in `together` [T] also see later ones of that
-    number; -1 is none, and with `only_windows` it is so only where a layer has a window (Gemma 4). `last` is the layer
-    after which the pass stops. `held` keeps weights in memory for further passes. `layer` is the one that is computed,
-    `shared` what earlier parts have left for later ones.
-    =======
-    `segments` are the lengths of what a patch sees, by kind, and none sees those that are true in `unseen`. `added` is
-    what the output of some layers gets besides, as (places, vectors). Tokens of one number in `together` [T] also see
-    later ones of that number; -1 is none, and with `only_windows` it is so only where a layer has a window (Gemma 4).
-    `last` is the layer after which the pass stops, `tokens` the ids [T] that it is of. `held` keeps weights in memory
-    for further passes. `layer` is the one that is computed, `shared` what earlier parts have left for later ones.
-    >>>>>>> main
+    number, as `whole` says: `everywhere`, `in windows` where a layer has one, or `past windows`, all of the number
+    however far; -1 is none. `last` is the layer after which the pass stops, `tokens` the ids [T] that it is of. `held`
+    keeps weights in memory for further passes. `layer` is the one that is computed, `shared` what earlier parts have
+    left for later ones.
     """
 
     reader: Reader
@@ -122,7 +116,7 @@ class Pass(msgspec.Struct, kw_only=True):
     crossed: Crossed | None = None
     added: Mapping[int, tuple[torch.Tensor, torch.Tensor]] = {}
     together: torch.Tensor | None = None
-    only_windows: bool = False
+    whole: Whole = ""
     watch: Watch | None = None
     last: int | None = None
     tokens: torch.Tensor | None = None
@@ -248,7 +242,11 @@ def in_type(weights: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str
 
 
 def linear(x: torch.Tensor, weights: Mapping[str, torch.Tensor], role: str) -> torch.Tensor:
-    """X · Wᵀ + b."""
+    """X · Wᵀ + b; where the role has bounds, x and the result are clamped to them (Gemma 4)."""
     import torch
 
-    return torch.nn.functional.linear(x, weights[role], weights.get(f"{role}.bias"))
+    bounds = weights.get(f"{role}.bounds")
+    if bounds is None:
+        return torch.nn.functional.linear(x, weights[role], weights.get(f"{role}.bias"))
+    out = torch.nn.functional.linear(x.clamp(bounds[0], bounds[1]), weights[role], weights.get(f"{role}.bias"))
+    return out.clamp(bounds[2], bounds[3])

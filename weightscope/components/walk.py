@@ -84,7 +84,7 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # A mixture inside a multi-token-prediction layer is accounted to that layer; whole parts beat parts of parts.
-_WHOLE = (Section.MTP, Section.VISION, Section.PROJECTOR, Section.ADAPTER)
+_WHOLE = (Section.MTP, Section.VISION, Section.AUDIO, Section.PROJECTOR, Section.ADAPTER)
 
 
 def _dominant(outer: Section | None, inner: Section | None) -> Section | None:

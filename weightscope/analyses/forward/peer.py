@@ -23,6 +23,7 @@ Outputs = dict[str, "torch.Tensor"]
 # The name by which a type's class wants to know which tokens are an image's, and their number; PaliGemma's kind of
 # token is 0 for all of a prompt.
 KINDS = {"gemma3": ("token_type_ids", 1), "paligemma": ("token_type_ids", 0)}
+KINDS |= dict.fromkeys(("gemma4", "gemma4_unified"), ("mm_token_type_ids", 1))
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):

@@ -159,7 +159,11 @@ def _refuse_missing(declaration: Declaration, checkpoint: Checkpoint, inventory:
     Experts that no token may want, and the parts that see an image, are missed when they are asked for.
     """
     for slot, names in inventory.missing:
-        if slot.auxiliary or "expert" in slot.kinds or slot.section in (Section.VISION, Section.PROJECTOR):
+        if (
+            slot.auxiliary
+            or "expert" in slot.kinds
+            or slot.section in (Section.VISION, Section.AUDIO, Section.PROJECTOR)
+        ):
             continue
         literal = len(template_of(slot.template)[1])
         for name in names:

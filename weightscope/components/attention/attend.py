@@ -30,12 +30,14 @@ def attend(
     sinks: torch.Tensor | None = None,
     allowed: torch.Tensor | None = None,
     together: torch.Tensor | None = None,
+    past_windows: bool = False,
 ) -> torch.Tensor:
     """Attention of q [H, T, d] over k [G, T, d] and v [G, T, e] to [H, T, e].
 
     Heads share keys in consecutive groups. `cap` bounds the scores: cap · tanh(scores / cap). `sinks` [H] are scores
     that take their share and give nothing (gpt-oss). Of what it `sees`, a token sees only what is true in `allowed`
-    [T, T]. Tokens of one number in `together` [T], from 0 on, also see later ones of that number.
+    [T, T]. Tokens of one number in `together` [T], from 0 on, also see later ones of that number, and
+    where they reach `past_windows` all of it.
     """
     import torch
 
@@ -64,7 +66,8 @@ def attend(
         hidden = sees.hides(ours, theirs)
         if hidden is not None and together is not None:
             groups = together[start:stop, None]
-            hidden &= (groups != together) | (groups < 0) | (theirs <= ours)
+            other = (groups != together) | (groups < 0)
+            hidden &= other if past_windows else other | (theirs <= ours)
         if hidden is not None:
             scores = scores.masked_fill_(hidden, -math.inf)
         if allowed is not None:

@@ -1,4 +1,4 @@
-"""Rotation by two axes: half of each head's pairs turn by the row, half by the column (Qwen2-VL, arXiv 2409.12191)."""
+"""Rotation by two axes: half of each head's pairs turn by the one, half by the other (Qwen2-VL, arXiv 2409.12191)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 class Axial(msgspec.Struct, frozen=True, kw_only=True):
     """Rotation of all `dim` elements of a head by positions of two axes with the same frequencies.
 
-    It pairs halves, or neighbours where `interleaved` (Llama 4).
+    It pairs halves, or neighbours where `interleaved` (Llama 4). The halves of `apart` heads are each turned by
+    itself, the first by the first axis (Gemma 4).
     """
 
     dim: int
     theta: float = 10000.0
     interleaved: bool = False
+    apart: bool = False
 
     def rotation(self, positions: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosines and sines [N, dim/2] of positions [2, N]."""
@@ -34,10 +36,16 @@ class Axial(msgspec.Struct, frozen=True, kw_only=True):
 
     def turn(self, x: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         """X [heads, N, head_dim] rotated."""
-        return turned(x, rotation, interleaved=self.interleaved)
+        if not self.apart:
+            return turned(x, rotation, interleaved=self.interleaved)
+        import torch
+
+        cos, sin = (part.chunk(2, dim=-1) for part in rotation)
+        halves = zip(x.chunk(2, dim=-1), cos, sin, strict=True)
+        return torch.cat([turned(half, by) for half, *by in halves], dim=-1)  # type: ignore[arg-type]
 
     @property
     def words(self) -> str:
         """What the rotation is, a sentence for people."""
-        pairs = "neighbours" if self.interleaved else "halves"
+        pairs = "neighbours" if self.interleaved else "quarters" if self.apart else "halves"
         return f"RoPE rotates {self.dim} dimensions of each head by two axes, pairing {pairs}, theta {self.theta:g}."

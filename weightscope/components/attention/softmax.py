@@ -177,7 +177,10 @@ class Attention(Component, frozen=True, kw_only=True):
                 cap=self.scores.cap,
                 alibi=self.positions if isinstance(self.positions, Alibi) else None,
                 sinks=weights.get(Role.SINK),
-                together=at.run.together if isinstance(self.sees, Window) or not at.run.only_windows else None,
+                together=None
+                if at.run.whole == "in windows" and not isinstance(self.sees, Window)
+                else at.run.together,
+                past_windows=at.run.whole == "past windows",
             )
         flat = mixed.transpose(0, 1).flatten(1)
         if self.out_norm:
@@ -200,8 +203,10 @@ class Attention(Component, frozen=True, kw_only=True):
         split = ((q, lengths), (k, kept), (v, kept))
         parts = zip(*(torch.split(x, list(counts), dim=1) for x, counts in split), strict=True)
         blanks = [None] * len(lengths) if run.blank is None else torch.split(run.blank, list(lengths))
-        allowed = [None if blank is None else ~(blank[:, None] & blank) for blank in blanks]
-        mixed = (attend(*part, scale=scale, sees=sees, allowed=some) for part, some in zip(parts, allowed, strict=True))
+        mixed = (
+            attend(*part, scale=scale, sees=sees, allowed=None if blank is None else ~(blank[:, None] & blank))
+            for part, blank in zip(parts, blanks, strict=True)
+        )
         return torch.cat(list(mixed), dim=1)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,7 +11,7 @@ from weightscope.components.base import Component, Group
 from weightscope.components.decoder import CausalLM
 from weightscope.components.embedding import Embedding
 from weightscope.components.runnable import PIXELS, Inputs, Predicts, Runnable
-from weightscope.components.running import At
+from weightscope.components.running import At, Whole
 from weightscope.components.vision.eye import Eye, Frame, Layout
 from weightscope.errors import NotImplementedByWeightscope, UsageError
 
@@ -25,8 +25,9 @@ class VisionLanguage(Runnable, frozen=True, kw_only=True):
     `around` are the tokens that stand before and after an image that a prompt does not place, `written` the text or the
     token that places one where it is not the image token. `frame` is what the processor writes around the text.
     `other_tokens` stand for what is not implemented, by its name. Image tokens of one image also see later ones where
-    `images_whole`, in all layers (Gemma 3) or in those with a window (Gemma 4). Positions count from `first`. The
-    token `blank` is looked up at an image's places. `refused` says why the forward pass is not implemented.
+    `images_whole`: in all layers (Gemma 3), in those with a window (Gemma 4), or past windows too. Positions count from
+    `first`. The token `blank` is looked up at an image's places. `unused` are parts that no pass uses, such as an audio
+    tower. `refused` says why the forward pass is not implemented.
     """
 
     eye: Eye
@@ -36,13 +37,14 @@ class VisionLanguage(Runnable, frozen=True, kw_only=True):
     written: str | int = ""
     frame: Frame | None = None
     other_tokens: tuple[tuple[int, str], ...] = ()
-    images_whole: Literal["", "everywhere", "in windows"] = ""
+    images_whole: Whole = ""
     first: int = 0
     blank: int = 0
+    unused: tuple[Component, ...] = ()
     refused: str = ""
 
     def children(self) -> Iterable[Component]:
-        return self.eye, self.language
+        return self.eye, self.language, *self.unused
 
     @property
     def model(self) -> CausalLM:
@@ -140,13 +142,15 @@ class VisionLanguage(Runnable, frozen=True, kw_only=True):
             at.run,
             added={layer: (where, vectors) for layer, vectors in enumerate(seen.deep)},
             together=self._together(taken) if self.images_whole else None,
-            only_windows=self.images_whole == "in windows",
+            whole=self.images_whole,
         )
         place = At(run=run, prefix=place.prefix, label=place.label)
         inner = place.below(self.model.decoder)
-        hidden = self.model.decoder.embed(x.masked_fill(taken, self.blank), inner)
+        x = x.masked_fill(taken, self.blank)
+        hidden = self.model.decoder.embed(x, inner)
         hidden[taken] = seen.vectors.to(hidden.dtype)
         at.stage("image in place", "x with the images' vectors at the image tokens", hidden)
+        self.model.decoder.tell_layers(x, hidden, inner)
         return self.model.score(self.model.decoder.through(hidden, inner), place)
 
     @staticmethod

@@ -23,6 +23,7 @@ class SoftTokenEye(CropEye, frozen=True, kw_only=True):
     """
 
     takes: ClassVar[tuple[str, ...]] = (PIXELS, "num_crops")
+    beside: ClassVar[tuple[str, ...]] = ("num_crops",)
     processor: ClassVar[str] = "Gemma3ImageProcessor"
 
     begin: int | None

@@ -42,6 +42,12 @@ def decided_text_config(config: Config) -> Config:
     return replaced(text, **decided)
 
 
+def decided_text(config: Config, *, tied: bool, **decided: Any) -> Config:
+    """The language model's config where the whole decides on tying, whatever the part says, and on these keys."""
+    own = {"architectures": config["architectures"], "tie_word_embeddings": tied}
+    return replaced(config.nested("text_config"), **(own | decided))
+
+
 def replaced(config: Config, **values: Any) -> Config:
     """The same config with other values of some keys."""
     return Config({**config.data, **values}, source=config.source, prefix=config.prefix, read=config.read)

@@ -11,6 +11,7 @@ from weightscope.components.base import Group
 from weightscope.components.decoder import CausalLM
 from weightscope.components.vision.encoder import VisionEncoder
 from weightscope.config import Config, Nullable
+from weightscope.families.common.multimodal import decided_text
 from weightscope.families.registry import component_of
 from weightscope.storage.base import join
 
@@ -68,10 +69,7 @@ def parts_of(
         UndeclaredError: one of them is of a kind that has no such model.
     """
     tower = component_of(config.nested("vision_config"), spelling.tower, "siglip_vision_model")
-    own = config.nested("text_config")
-    data = {**own.data, "architectures": config["architectures"], "tie_word_embeddings": tied, **decided}
-    own = Config(data, source=own.source, prefix=own.prefix, read=own.read)
-    model = component_of(own, spelling.decoder, text)
+    model = component_of(decided_text(config, tied=tied, **decided), spelling.decoder, text)
     if not isinstance(tower, VisionEncoder) or not isinstance(model, CausalLM):
         raise config.undeclared(f"{config.model_type} with this vision_config or text_config is not declared")
     return tower, model, Group(name=spelling.language, parts=(model,))

@@ -27,12 +27,30 @@ GEMMA4 = GEMMA | {
     "global_head_dim": Nullable(int, 512), "num_global_key_value_heads": Nullable(int),
     "per_layer_config": Nullable(dict, {}), "rope_parameters": Nullable(dict, ROTATIONS, fills=True),
 }  # fmt: skip
+# Its class has no inputs for each layer, and no mixture.
+LACKS = {
+    "vocab_size_per_layer_input", "hidden_size_per_layer_input", "enable_moe_block", "num_experts", "top_k_experts",
+    "moe_intermediate_size",
+}  # fmt: skip
+UNIFIED = {key: value for key, value in GEMMA4.items() if key not in LACKS} | {
+    "max_position_embeddings": 262144,
+    "sliding_window": 1024,
+    "use_bidirectional_attention": Nullable(str, "vision"),
+}
+
+
+@family("gemma4_unified_text", roots=("model", "model.language_model", ""), defaults=UNIFIED)
+def gemma4_unified_text(config: Config, root: str) -> CausalLM:
+    """The language model of Gemma 4 12B."""
+    return gemma4_text(config, root)
 
 
 @family("gemma4_text", roots=("model", "model.language_model", ""), defaults=GEMMA4)
 def gemma4_text(config: Config, root: str) -> CausalLM:
     """The last layer sees everything; those that take others' keys may have an MLP of twice the width."""
-    s, eps, inner = Dims.of(config), config["rms_norm_eps"], config["hidden_size_per_layer_input"]
+    s, eps = Dims.of(config), config["rms_norm_eps"]
+    whole = config.declares("enable_moe_block")
+    inner = config["hidden_size_per_layer_input"] if whole else None
     norm, kinds = rms_norms(eps), layer_types(config, lambda i: SLIDING if (i + 1) % 6 else FULL, last=FULL)
     modes, activation = sharing(config, kinds), config["hidden_activation"]
     given = LayerInput(width=s.width, inner=inner, activation=activation, eps=eps) if inner else None
@@ -46,7 +64,7 @@ def gemma4_text(config: Config, root: str) -> CausalLM:
             config, heads, kinds[i], modes[i], sees=seen(config, full=full), keys_are_values=same
         )
         after = (*((given,) if given else ()), LayerScale())
-        if not config["enable_moe_block"]:
+        if not (whole and config["enable_moe_block"]):
             return sandwich(norm, s.width, attention=attention, feed_forward=mlp, after=after)
         return beside_mixture(config, norm, attention, mlp, after)
 

@@ -19,6 +19,8 @@ PROCESSORS = {
     "CLIPImageProcessor": "clip",
     "Llama4ImageProcessor": "llama4",
     "Gemma3ImageProcessor": "siglip",
+    "Gemma4ImageProcessor": "gemma4",
+    "Gemma4UnifiedImageProcessor": "gemma4",
     "Idefics3ImageProcessor": "idefics3",
     "LlavaImageProcessor": "clip",
     "MllamaImageProcessor": "mllama",
