@@ -8,6 +8,7 @@ from tests.families.keys import Change
 ZERO = "no model has so few; transformers builds tensors without elements, or fails when it runs"
 UNEVEN = "a width that the heads do not share evenly cannot be rotated: transformers builds it and fails when it runs"
 HALF = "transformers fails, unless a single angle is left, which it then uses for all pairs"
+ODD = "of an odd number that turns, transformers' YaRN has too short a ramp"
 PARTS = "transformers builds queries of another size than their parts, and fails when it runs"
 # (model type or *, key): why we refuse it by name, whatever its value is; after = the one value.
 REFUSED: dict[tuple[str, str], str] = {
@@ -43,7 +44,10 @@ REFUSED: dict[tuple[str, str], str] = {
     ("mimo_v2_flash", "n_shared_experts"): "Xiaomi's code has more tensors with it; transformers ignores it",
     ("mimo_v2_flash", "scoring_func"): "Xiaomi's code computes otherwise with it; transformers ignores it",
     ("deepseek_v4", "is_causal"): "no published model has it; what is compressed is then of later tokens as well",
-    ("deepseek_v4", "head_dim"): "of an odd number that turns, transformers' YaRN has too short a ramp",
+    ("deepseek_v4", "head_dim"): ODD,
+    ("deepseek_v4", "partial_rotary_factor"): ODD,
+    ("deepseek_v4", "rope_parameters"): ODD,
+    ("deepseek_v4", "qk_rope_head_dim"): ODD,
     ("longcat_flash", "qk_head_dim"): PARTS,
     ("longcat_flash", "qk_nope_head_dim"): PARTS,
     ("longcat_flash", "qk_rope_head_dim"): PARTS,
@@ -66,6 +70,22 @@ REFUSED: dict[tuple[str, str], str] = {
     ("nemotron_h", "attention_bias"): "NVIDIA's code has more tensors with it; transformers ignores it",
     ("nemotron_h", "moe_latent_size=0"): "no model has a width of 0",
     ("kimi_linear", "moe_layer_freq"): "Moonshot's code has other layers with it; transformers ignores it",
+    ("llava", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
+    ("mistral3", "vision_feature_layer"): "transformers builds no projector's norm for several layers, and fails",
+    ("internvl", "vision_feature_layer"): "transformers takes no list of layers when it runs",
+    ("internvl", "vision_feature_select_strategy"): "with the class vector the patches make no square",
+    ("internvl", "downsample_ratio"): "one that does not divide the patches: transformers fails when it runs",
+    ("internvl", "vision_config.image_size"): "three sides are no size; transformers takes the first two",
+    ("internvl", "vision_config.patch_size"): "as image_size; what does not divide the patches fails when it runs",
+    ("internvl", "vision_config.use_mask_token"): "no published model has it",
+    ("internvl", "vision_config.use_absolute_position_embeddings"): "no published model leaves them out",
+    ("internvl_vision", "use_mask_token"): "no published model has it",
+    ("internvl_vision", "use_absolute_position_embeddings"): "no published model leaves them out",
+    ("internvl_vision", "image_size"): "as internvl's",
+    ("internvl_vision", "patch_size"): "as internvl's",
+    ("mistral3", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
+    ("pixtral", "num_attention_heads"): UNEVEN,
+    ("pixtral", "hidden_size"): UNEVEN,
     ("llama4", "vision_config.pixel_shuffle_ratio"): "patches merge in squares: 1 by 1, 2 by 2, and so on",
     ("llama4", "is_causal"): "no published model has it",
     ("mllama", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
@@ -143,6 +163,12 @@ DELIBERATE: dict[tuple[str, str], str] = {
     ("paligemma", "projection_dim"): "transformers builds a projector that the language model does not fit",
     ("paligemma", "text_config.hidden_size"): "as projection_dim",
     ("paligemma", "text_config"): "as projection_dim: of a published config",
+    **{
+        (model_type, key): "the tokens that are tried hold it, and no image comes with them"
+        for model_type in ("mistral3", "internvl", "kimi_k25")
+        for key in ("image_token_index", "image_token_id", "video_token_id", "media_placeholder_token_id")
+    },
+    ("mistral3", "is_causal"): "no published model has it; transformers hands it to the language model's attention",
     ("phimoe", "rope_parameters"): "Microsoft's code takes the long factors beyond the first context",
     ("phimoe", "original_max_position_embeddings"): "Microsoft's code takes the long factors beyond the first context",
     ("dbrx", "attn_config.rope_theta"): "Databricks' code reads it; transformers reads rope_parameters alone",
