@@ -30,6 +30,7 @@ PROCESSORS = {
     "Lfm2VlImageProcessor": "lfm2_vl",
     "Llama4ImageProcessor": "llama4",
     "LlavaImageProcessor": "clip",
+    "MllamaImageProcessor": "mllama",
     "LlavaNextImageProcessor": "llava_next",
     "LlavaOnevisionImageProcessor": "llava_onevision",
     "PixtralImageProcessor": "pixtral",
