@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from weightscope.components.attention import CAUSAL, EVERYTHING
+from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
 from weightscope.components.norm import Norm
 from weightscope.config import Config, Nullable
-from weightscope.families.common import Dims
+from weightscope.families.common import Dims, layer_norms
+from weightscope.families.common.encoders import Heads, classes, seen
 from weightscope.families.common.parts import linears, mlp, self_attention
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -17,13 +18,35 @@ from weightscope.sizes import Size
 BERT: dict[str, Any] = {
     "vocab_size": 30522, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
     "intermediate_size": 3072, "hidden_act": "gelu", "max_position_embeddings": 512, "type_vocab_size": 2,
-    "layer_norm_eps": 1e-12, "is_decoder": False, "add_cross_attention": False, "tie_word_embeddings": True,
+    "layer_norm_eps": 1e-12, "is_decoder": False, "is_causal": Nullable(bool), "add_cross_attention": False,
+    "tie_word_embeddings": True,
     # A key of older classes, which had other positions too.
     "position_embedding_type": Nullable(str), "architectures": Nullable(list),
 }  # fmt: skip
+NEEDS = ("hidden_size", "num_hidden_layers")
+OLD = "with TensorFlow's names of norms"
 PROJECTIONS = {
     "self.query": Role.Q_PROJ, "self.key": Role.K_PROJ, "self.value": Role.V_PROJ, "output.dense": Role.O_PROJ,
 }  # fmt: skip
+
+
+def roots_of(prefix: str) -> tuple[str, ...]:
+    """With the prefix and without, each with today's names of norms and with TensorFlow's."""
+    return prefix, "", f"{prefix}, {OLD}", f", {OLD}"
+
+
+def spelled(config: Config, root: str) -> tuple[str, Callable[[str, Role, Size], Norm]]:
+    """The prefix of a root, and what makes its norms."""
+    prefix, _, old = root.partition(", ")
+    return prefix, layer_norms(config["layer_norm_eps"], leaves=("gamma", "beta") if old else ("weight", "bias"))
+
+
+def token_heads(config: Config, width: Size) -> dict[str, Heads]:
+    """Classes of each token, and where an answer begins and ends."""
+    return {
+        "TokenClassification": (classes(width, config.labels, of="tokens"),),
+        "QuestionAnswering": (classes(width, config.labels, of="tokens", out="qa_outputs"),),
+    }
 
 
 def refuse_others(config: Config) -> None:
@@ -35,6 +58,11 @@ def refuse_others(config: Config) -> None:
         raise config.undeclared("cross-attention is not declared")
 
 
+def bert_layers(config: Config, s: Dims, norm: Callable[[str, Role, Size], Norm]) -> tuple[Repeat, ...]:
+    """`num_hidden_layers` equal ones."""
+    return (Repeat(name="encoder.layer", indices=range(s.depth), child=bert_block(config, s, norm)),)
+
+
 def bert_block(config: Config, s: Dims, norm: Callable[[str, Role, Size], Norm]) -> Block:
     """norm(x + attention(x)), then norm(x + feed_forward(x))."""
     return Block(
@@ -43,7 +71,7 @@ def bert_block(config: Config, s: Dims, norm: Callable[[str, Role, Size], Norm])
             s,
             linears(PROJECTIONS, bias=True),
             name="attention",
-            sees=CAUSAL if config["is_decoder"] else EVERYTHING,
+            sees=seen(config, causal=config["is_decoder"]),
         ),
         attention_out_norm=norm("attention.output.LayerNorm", Role.POST_ATTENTION_NORM, s.width),
         feed_forward_norm=None,
