@@ -20,7 +20,7 @@ from tests.families.remote_code import REMOTE
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_encoders import TINY_ENCODERS
-from tests.forward import test_gemma4_eyes, test_gemma_eyes
+from tests.forward import test_contrast, test_gemma4_eyes, test_gemma_eyes
 from tests.forward.test_grid_images import SEEING
 from tests.forward.test_tiles import TILED
 from tests.forward.test_vision import PICTURED
@@ -39,6 +39,7 @@ COMPUTED = [
     *TILED,
     *test_gemma_eyes.COMPUTED,
     *test_gemma4_eyes.COMPUTED,
+    *test_contrast.COMPUTED,
     *TINY_ENCODERS,
 ]
 HEAD = """\

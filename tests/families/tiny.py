@@ -137,6 +137,7 @@ TINY = [
     }, "ForConditionalGeneration"),
 ]  # fmt: skip
 
+from tests.families.tiny_contrast import TINY_CONTRAST  # noqa: E402 - they are made of what is defined above
 from tests.families.tiny_dense import TINY_DENSE  # noqa: E402 - they are made of what is defined above
 from tests.families.tiny_encoders import TINY_ENCODERS  # noqa: E402
 from tests.families.tiny_gemma_eyes import TINY_GEMMA_EYES  # noqa: E402
@@ -152,4 +153,4 @@ TINY += TINY_ENCODERS
 TINY += TINY_GEMMA_EYES
 TINY += TINY_IDEFICS
 TINY += TINY_LLAMA_VISION
-TINY += TINY_LLAVAS
+TINY += TINY_LLAVAS + TINY_CONTRAST
