@@ -21,7 +21,12 @@ from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_encoders import TINY_ENCODERS
 from tests.forward import test_contrast, test_gemma4_eyes, test_gemma_eyes
+from tests.families.tiny_kin import TINY_KIN
+from tests.forward import test_gemma4_eyes, test_gemma_eyes
+from tests.forward.test_cohere_eyes import CROPPED
 from tests.forward.test_grid_images import SEEING
+from tests.forward.test_naflex import NAFLEX
+from tests.forward.test_resampled import RESAMPLED
 from tests.forward.test_tiles import TILED
 from tests.forward.test_vision import PICTURED
 from weightscope.families.common.causal_lm import Output
@@ -37,10 +42,14 @@ COMPUTED = [
     *PICTURED,
     *SEEING,
     *TILED,
+    *RESAMPLED,
+    *CROPPED,
+    *NAFLEX,
     *test_gemma_eyes.COMPUTED,
     *test_gemma4_eyes.COMPUTED,
     *test_contrast.COMPUTED,
     *TINY_ENCODERS,
+    *TINY_KIN,
 ]
 HEAD = """\
 # Families

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from tests.families.tiny import DEEPSEEK, ENDS, LLAMA, Tiny
+from tests.families.tiny import DEEPSEEK, ENDS, LLAMA, VISION, Tiny
 
 State = dict[str, torch.Tensor]
 HEADS, KV, WIDTH, INNER = 6, 2, 24, 52
@@ -36,7 +36,8 @@ class Remote:
     """A model of `model_type`: transformers' `oracle`, its tensors rewritten, and the published config.
 
     `prepare` changes the oracle's weights where the published maths needs it; `alibi` hands it ALiBi in place of
-    rotation; `beside` are auxiliary tensors that the oracle has not. Only a `usual` spelling comes of the config alone.
+    rotation; `beside` are auxiliary tensors that the oracle has not, `elsewhere` is a part of the oracle's that is
+    published apart. Only a `usual` spelling comes of the config alone.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Remote:
     prepare: Callable[[torch.nn.Module], None] | None = None
     alibi: bool = False
     beside: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    elsewhere: str = ""
     usual: bool = True
 
 
@@ -259,6 +261,25 @@ def of(kind: str, keys: dict[str, Any], **changes: Any) -> Tiny:
     return Tiny("", kind, keys | changes)
 
 
+# LLaVA's own repository: the projector's matrices have the numbers of the modules between them, the tower is elsewhere.
+def llava(state: State) -> State:
+    kept = {name: tensor for name, tensor in state.items() if not name.startswith("vision_tower")}
+    return renamed(
+        kept, (r"^language_model\.", ""), (r"^multi_modal_projector\.linear_1", "model.mm_projector.0"),
+        (r"^multi_modal_projector\.linear_2", "model.mm_projector.2"), ("^image_newline", "model.image_newline"),
+    )  # fmt: skip
+
+
+def llava_of(text: str, kind: str = "Llava") -> Tiny:
+    keys = {"text_config": LLAMA | {"model_type": text}, "vision_config": VISION, "image_token_index": 99}
+    return Tiny("", kind, keys, "ForConditionalGeneration")
+
+
+LLAVA = SIZES | {
+    "num_key_value_heads": KV, "mm_hidden_size": VISION["hidden_size"], "mm_projector_type": "mlp2x_gelu",
+    "mm_vision_tower": "openai/clip-vit-large-patch14-336", "tie_word_embeddings": False, "mm_use_im_start_end": False,
+}  # fmt: skip
+UNPADDED = LLAVA | {"mm_patch_merge_type": "spatial_unpad", "image_aspect_ratio": "anyres"}
 REMOTE = [
     Remote("qwen", "qwen", of("Qwen2", MHA), qwen, QWEN),
     Remote("qwen-72b", "qwen", of("Qwen2", MHA, rope_parameters=FASTER), qwen, QWEN | {
@@ -295,6 +316,11 @@ REMOTE = [
     Remote("internlm2-biases-dynamic", "internlm2",
         of("Llama", LLAMA, attention_bias=True, max_position_embeddings=4, rope_parameters=DYNAMIC), internlm2,
         INTERNLM2 | {"bias": True, "max_position_embeddings": 4, "rope_scaling": {"type": "dynamic", "factor": 2.0}}),
+    Remote("llava-original", "llava", llava_of("llama"), llava, LLAVA, elsewhere="vision_tower"),
+    Remote("llava_llama", "llava_llama", llava_of("llama", "LlavaNext"), llava, UNPADDED, elsewhere="vision_tower"),
+    Remote("llava_mistral", "llava_mistral", llava_of("mistral"), llava, LLAVA | {"sliding_window": None},
+        elsewhere="vision_tower"),
+    Remote("llava_qwen", "llava_qwen", llava_of("qwen2", "LlavaNext"), llava, UNPADDED, elsewhere="vision_tower"),
     Remote("xverse", "xverse", of("Llama", MHA), same, SIZES),
     Remote("telechat-7b", "telechat", of("Llama", MHA, tie_word_embeddings=True, **BIASED, **RAISED), telechat,
         TELECHAT, prepare=zero_inward),

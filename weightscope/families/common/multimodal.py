@@ -38,6 +38,8 @@ def decided_text_config(config: Config) -> Config:
     """The same where the whole alone decides on tying, whatever the part says."""
     text = config.nested("text_config")
     decided = {"architectures": config["architectures"], "tie_word_embeddings": bool(config["tie_word_embeddings"])}
+    # LFM2's other name of the key would win over it.
+    text = replaced(text, tie_embedding=decided["tie_word_embeddings"]) if "tie_embedding" in text.data else text
     return replaced(text, **decided)
 
 
@@ -53,7 +55,7 @@ def replaced(config: Config, **values: Any) -> Config:
 
 
 def part(config: Config, key: str, defaults: Mapping[str, Any]) -> Config:
-    """A part's config under its class's defaults, which are all there is where the config leaves the part out."""
-    if key in config:
+    """A part's config under its class's defaults, which are all there is where it is absent or null."""
+    if config.data.get(key) is not None:
         return config.nested(key).with_defaults(defaults)
     return Config({}, source=config.source, defaults=defaults, prefix=f"{key}.", read=config.read)

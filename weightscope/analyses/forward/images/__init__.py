@@ -17,19 +17,24 @@ if TYPE_CHECKING:
 PROCESSORS = {
     "CLIPFeatureExtractor": "clip",
     "CLIPImageProcessor": "clip",
-    "Llama4ImageProcessor": "llama4",
+    "Cohere2VisionImageProcessor": "cohere2_vision",
     "Gemma3ImageProcessor": "siglip",
     "Gemma4ImageProcessor": "gemma4",
     "Gemma4UnifiedImageProcessor": "gemma4",
+    "GotOcr2ImageProcessor": "got_ocr2",
+    "Idefics2ImageProcessor": "idefics2",
     "Idefics3ImageProcessor": "idefics3",
+    "Lfm2VlImageProcessor": "lfm2_vl",
+    "Llama4ImageProcessor": "llama4",
     "LlavaImageProcessor": "clip",
     "LlavaNextImageProcessor": "llava_next",
     "LlavaOnevisionImageProcessor": "llava_onevision",
     "Qwen2VLImageProcessor": "qwen2_vl",
     "Qwen3VLImageProcessor": "qwen2_vl",
-    "VideoLlavaImageProcessor": "clip",
+    "Siglip2ImageProcessor": "siglip2",
     "SiglipImageProcessor": "siglip",
     "SmolVLMImageProcessor": "idefics3",
+    "VideoLlavaImageProcessor": "clip",
 }
 
 
