@@ -137,14 +137,9 @@ TINY = [
     }, "ForConditionalGeneration"),
 ]  # fmt: skip
 
-from tests.families.tiny_contrast import TINY_CONTRAST  # noqa: E402 - they are made of what is defined above
-from tests.families.tiny_dense import TINY_DENSE  # noqa: E402 - they are made of what is defined above
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
 # They are made of what is defined above.
 from tests.families.tiny_cohere_eyes import TINY_COHERE_EYES  # noqa: E402
+from tests.families.tiny_contrast import TINY_CONTRAST  # noqa: E402
 from tests.families.tiny_dense import TINY_DENSE  # noqa: E402
 from tests.families.tiny_encoders import TINY_ENCODERS  # noqa: E402
 from tests.families.tiny_gemma_eyes import TINY_GEMMA_EYES  # noqa: E402
