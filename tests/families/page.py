@@ -17,11 +17,13 @@ import transformers
 
 from tests.components.test_logits import DECODERS
 from tests.families.remote_code import REMOTE
+from tests.families.remote_eyes import REMOTE_TOWERS
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_encoders import TINY_ENCODERS
 from tests.families.tiny_kin import TINY_KIN
 from tests.forward import test_contrast, test_gemma4_eyes, test_gemma_eyes
+from tests.forward import test_gemma4_eyes, test_gemma_eyes, test_packed_images
 from tests.forward.test_cohere_eyes import CROPPED
 from tests.forward.test_grid_images import SEEING
 from tests.forward.test_naflex import NAFLEX
@@ -45,6 +47,7 @@ COMPUTED = [
     *CROPPED,
     *NAFLEX,
     *test_gemma_eyes.COMPUTED,
+    *test_packed_images.COMPUTED,
     *test_gemma4_eyes.COMPUTED,
     *test_contrast.COMPUTED,
     *TINY_ENCODERS,
@@ -122,7 +125,7 @@ def _logits(model_type: str) -> Iterator[str]:
 
 
 def _remote(model_type: str) -> Iterator[str]:
-    built = [remote for remote in REMOTE if remote.model_type == model_type]
+    built = [remote for remote in (*REMOTE, *REMOTE_TOWERS) if remote.model_type == model_type]
     for oracle in sorted({_type_of(remote.oracle) for remote in built}):
         count = sum(_type_of(remote.oracle) == oracle for remote in built)
         yield f"{count} tiny as `{oracle}`"

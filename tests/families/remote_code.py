@@ -169,7 +169,12 @@ def internlm2(state: State) -> State:
     )  # fmt: skip
 
 
-INTERNLM2 = SIZES | {"num_key_value_heads": KV, "bias": False, "rope_theta": 1e6, "tie_word_embeddings": False}
+INTERNLM2: dict[str, Any] = SIZES | {
+    "num_key_value_heads": KV,
+    "bias": False,
+    "rope_theta": 1e6,
+    "tie_word_embeddings": False,
+}
 
 
 # TeleChat 7B: BLOOM's names, biases on what goes back to the width.
@@ -370,3 +375,8 @@ def write(remote: Remote, directory: Path, tensors: State) -> None:
     kept = {name: tensor.contiguous() for name, tensor in tensors.items()}
     save_file(kept, directory / "model.safetensors")
     (directory / "config.json").write_text(json.dumps({"model_type": remote.model_type} | remote.config))
+
+
+from tests.families.remote_eyes import REMOTE_EYES  # noqa: E402 - they are made of what is defined above
+
+REMOTE += REMOTE_EYES

@@ -148,6 +148,7 @@ from tests.families.tiny_idefics import TINY_IDEFICS  # noqa: E402
 from tests.families.tiny_kin import TINY_KIN  # noqa: E402
 from tests.families.tiny_llama_vision import TINY_LLAMA_VISION  # noqa: E402
 from tests.families.tiny_llavas import TINY_LLAVAS  # noqa: E402
+from tests.families.tiny_mistral import TINY_MISTRAL  # noqa: E402
 from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
 from tests.families.tiny_vision import TINY_VISION  # noqa: E402
 
@@ -161,5 +162,6 @@ TINY += TINY_IDEFICS
 TINY += TINY_KIN
 TINY += TINY_LLAMA_VISION
 TINY += TINY_LLAVAS
+TINY += TINY_MISTRAL
 TINY += TINY_MIXTURES
 TINY += TINY_VISION

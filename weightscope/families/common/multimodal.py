@@ -26,6 +26,19 @@ def feature_layers(config: Config, depth: int) -> tuple[int, ...]:
     return tuple(map(int, layers))
 
 
+def feature_layer(config: Config, depth: int) -> tuple[int, ...]:
+    """The same where there is only one.
+
+    Raises:
+        UndeclaredError: there are several.
+        ConfigError: the encoder has no such layer, or none is named.
+    """
+    layers = feature_layers(config, depth)
+    if len(layers) > 1:
+        raise config.undeclared("a vision_feature_layer of several layers is not declared")
+    return layers
+
+
 def text_config(config: Config) -> Config:
     """The language model's config with what the whole decides: tying, and whether there is a head at all."""
     text = config.nested("text_config")
