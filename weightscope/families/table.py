@@ -152,6 +152,7 @@ MODULES = {
     "stablelm": "text.stablelm",
     "stablelm_epoch": "text.stablelm",
     "starcoder2": "text.starcoder2",
+    "step3p5": "text.step3p5",
     "telechat": "text.telechat",
     "video_llava": "multimodal.video_llava",
     "vipllava": "multimodal.vipllava",

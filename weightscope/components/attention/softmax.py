@@ -66,7 +66,7 @@ class Attention(Component, frozen=True, kw_only=True):
     heads put out is multiplied by the sigmoid of a gate of its own (Qwen3-Next); without a `v_proj`, what makes the
     keys makes the values too (Gemma 4). `clip` bounds what the projections give (OLMo). `value_scale` multiplies the
     values (MiMo-V2). `out_norm` acts on all heads side by side (BitNet). What leaves is as wide as what enters
-    unless `out_width` says otherwise (Zamba).
+    unless `out_width` says otherwise (Zamba). Where the attention `gates_heads`, a whole head has one gate (Step 3.5).
     """
 
     name: str
@@ -82,6 +82,7 @@ class Attention(Component, frozen=True, kw_only=True):
     shares: SharedKeys | None = None
     out_norm: Norm | None = None
     out_width: Size | None = None
+    gates_heads: bool = False
     word: ClassVar[str] = "attention"
 
     @property
@@ -100,7 +101,7 @@ class Attention(Component, frozen=True, kw_only=True):
             Role.K_PROJ: (keys * size, self.width),
             Role.V_PROJ: (keys * value, self.width),
             Role.O_PROJ: (self.width if self.out_width is None else self.out_width, count * value),
-            Role.ATTENTION_GATE: (count * value, self.width),
+            Role.ATTENTION_GATE: (count if self.gates_heads else count * value, self.width),
             Role.SINK: (self.heads.count,),
         }
 
@@ -186,7 +187,8 @@ class Attention(Component, frozen=True, kw_only=True):
         if self.out_norm:
             flat = at.call(self.out_norm, flat)
         if self._gated:
-            flat = flat * linear(x, weights, Role.ATTENTION_GATE).sigmoid()
+            gate = linear(x, weights, Role.ATTENTION_GATE).sigmoid()
+            flat = flat * (gate.repeat_interleave(int(self.heads.value_size), dim=-1) if self.gates_heads else gate)
         return linear(flat, weights, Role.O_PROJ)
 
     def _by_segment(
