@@ -22,8 +22,7 @@ from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_encoders import TINY_ENCODERS
 from tests.families.tiny_kin import TINY_KIN
-from tests.forward import test_contrast, test_gemma4_eyes, test_gemma_eyes
-from tests.forward import test_gemma4_eyes, test_gemma_eyes, test_packed_images
+from tests.forward import test_contrast, test_gemma4_eyes, test_gemma_eyes, test_packed_images
 from tests.forward.test_cohere_eyes import CROPPED
 from tests.forward.test_grid_images import SEEING
 from tests.forward.test_naflex import NAFLEX

@@ -120,11 +120,7 @@ def slots(model: dict[str, Any], names: set[str] | None = None) -> Any:
 
 
 def test_the_collection_is_what_we_think_it_is() -> None:
-<<<<<<< HEAD
-    assert len(MODELS) == 122
-=======
-    assert len(MODELS) == 125
->>>>>>> main
+    assert len(MODELS) == 126
     assert len(INDEXED) == 41
     assert {*OTHER_NAMES, *OTHER_SIZES} <= {model["model"] for model in INDEXED}
 
