@@ -8,6 +8,7 @@ from tests.families.keys import Change
 ZERO = "no model has so few; transformers builds tensors without elements, or fails when it runs"
 UNEVEN = "a width that the heads do not share evenly cannot be rotated: transformers builds it and fails when it runs"
 HALF = "transformers fails, unless a single angle is left, which it then uses for all pairs"
+ODD = "of an odd number that turns, transformers' YaRN has too short a ramp"
 PARTS = "transformers builds queries of another size than their parts, and fails when it runs"
 # (model type or *, key): why we refuse it by name, whatever its value is; after = the one value.
 REFUSED: dict[tuple[str, str], str] = {
@@ -43,7 +44,10 @@ REFUSED: dict[tuple[str, str], str] = {
     ("mimo_v2_flash", "n_shared_experts"): "Xiaomi's code has more tensors with it; transformers ignores it",
     ("mimo_v2_flash", "scoring_func"): "Xiaomi's code computes otherwise with it; transformers ignores it",
     ("deepseek_v4", "is_causal"): "no published model has it; what is compressed is then of later tokens as well",
-    ("deepseek_v4", "head_dim"): "of an odd number that turns, transformers' YaRN has too short a ramp",
+    ("deepseek_v4", "head_dim"): ODD,
+    ("deepseek_v4", "partial_rotary_factor"): ODD,
+    ("deepseek_v4", "rope_parameters"): ODD,
+    ("deepseek_v4", "qk_rope_head_dim"): ODD,
     ("longcat_flash", "qk_head_dim"): PARTS,
     ("longcat_flash", "qk_nope_head_dim"): PARTS,
     ("longcat_flash", "qk_rope_head_dim"): PARTS,

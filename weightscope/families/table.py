@@ -25,6 +25,7 @@ MODULES = {
     "cohere2_vision": "multimodal.cohere2_vision",
     "cwm": "text.cwm",
     "dbrx": "text.dbrx",
+    "deepseek_ref": "text.deepseek_v4",
     "deepseek_v2": "text.deepseek_v2",
     "deepseek_v3": "text.deepseek_v3",
     "deepseek_v32": "text.deepseek_v32",
