@@ -105,6 +105,8 @@ MODULES = {
     "mistral": "text.mistral",
     "mistral3": "multimodal.mistral3",
     "mixtral": "text.mixtral",
+    "mllama": "multimodal.mllama",
+    "mllama_text_model": "text.mllama_text_model",
     "mpt": "text.mpt",
     "nanochat": "text.nanochat",
     "nemotron": "text.nemotron",
