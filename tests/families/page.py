@@ -18,6 +18,7 @@ import transformers
 from tests.components.test_logits import DECODERS
 from tests.families.remote_code import REMOTE
 from tests.families.remote_eyes import REMOTE_TOWERS
+from tests.families.test_against_transformers import BY_PARTS
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_encoders import TINY_ENCODERS
@@ -106,6 +107,8 @@ def _names(model_type: str) -> Iterator[str]:
     tiny = [t for t in TINY if _type_of(t) == model_type]
     if tiny:
         yield f"{len(tiny)} tiny"
+    if model_type in BY_PARTS:
+        yield "1 tiny around timm's names of its tower"
     yield from _remote(model_type)
     for word, models in (("config", DECLARED), ("index", INDEXED)):
         count = sum(model["config"].get("model_type") == model_type for model in models)
@@ -120,6 +123,8 @@ def _logits(model_type: str) -> Iterator[str]:
     tiny = [t for t in COMPUTED if _type_of(t) == model_type]
     if tiny:
         yield f"{len(tiny)} tiny"
+    if model_type in BY_PARTS:
+        yield "1 tiny of text alone"
     yield from _remote(model_type)
 
 

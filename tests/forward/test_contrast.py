@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 
 import weightscope
@@ -118,3 +119,14 @@ def test_images_at_the_command_line(saved: Callable[[str], Path], run: Run, tmp_
     assert (status, error) == (0, "")
     last = json.loads(out)["stages"][-1]
     assert (last["stage"], last["shape"]) == ("similarity", [1, 1, 2])
+
+
+def test_early_configs_have_each_part_twice(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """The second is taken, with its class's defaults for what it leaves out."""
+    config = json.loads((saved("clip") / "config.json").read_text())
+    config["text_config_dict"] = {"hidden_size": 32, "num_hidden_layers": 2}
+    config["vision_config_dict"] = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 4}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with torch.device("meta"):
+        oracle = transformers.CLIPModel(transformers.CLIPConfig.from_pretrained(tmp_path))
+    assert weightscope.open(tmp_path / "config.json").parameters.total == oracle.num_parameters()

@@ -31,11 +31,12 @@ def clip_text_model(config: Config, root: str) -> CausalLM:
 @family("clip", roots=("",), defaults={"projection_dim": 512}, needs=PARTS)
 def clip(config: Config, root: str) -> Contrast:
     """The first end of text stands for the whole; both vectors go through a matrix."""
-    text = component_of(config.nested("text_config"), "text_model", "clip_text_model")
-    tower = component_of(config.nested("vision_config"), "vision_model", "clip_vision_model")
+    said = _part(config, "text_config")
+    text = component_of(said, "text_model", "clip_text_model")
+    tower = component_of(_part(config, "vision_config"), "vision_model", "clip_vision_model")
     if not isinstance(text, CausalLM) or not isinstance(tower, VisionEncoder):
         raise config.undeclared("CLIP with this vision_config or text_config is not declared")
-    end, inner = config.nested("text_config").with_defaults(CLIP_TEXT)["eos_token_id"], config["projection_dim"]
+    end, inner = said.with_defaults(CLIP_TEXT)["eos_token_id"], config["projection_dim"]
     single = isinstance(end, int)
 
     def projection(name: str, inputs: Size) -> Projection:
@@ -53,3 +54,9 @@ def clip(config: Config, root: str) -> Contrast:
         usual="CLIPImageProcessor",
         refused="" if single else "CLIP with eos_token_id that is not one number",
     )
+
+
+def _part(config: Config, key: str) -> Config:
+    """A part's config: early configs have it a second time as `text_config_dict`, which the class takes instead."""
+    early = f"{key}_dict"
+    return config.nested(early if config.data.get(early) is not None else key)
