@@ -8,6 +8,7 @@ from tests.families.keys import Change
 ZERO = "no model has so few; transformers builds tensors without elements, or fails when it runs"
 UNEVEN = "a width that the heads do not share evenly cannot be rotated: transformers builds it and fails when it runs"
 HALF = "transformers fails, unless a single angle is left, which it then uses for all pairs"
+ODD = "of an odd number that turns, transformers' YaRN has too short a ramp"
 PARTS = "transformers builds queries of another size than their parts, and fails when it runs"
 # (model type or *, key): why we refuse it by name, whatever its value is; after = the one value.
 REFUSED: dict[tuple[str, str], str] = {
@@ -43,7 +44,10 @@ REFUSED: dict[tuple[str, str], str] = {
     ("mimo_v2_flash", "n_shared_experts"): "Xiaomi's code has more tensors with it; transformers ignores it",
     ("mimo_v2_flash", "scoring_func"): "Xiaomi's code computes otherwise with it; transformers ignores it",
     ("deepseek_v4", "is_causal"): "no published model has it; what is compressed is then of later tokens as well",
-    ("deepseek_v4", "head_dim"): "of an odd number that turns, transformers' YaRN has too short a ramp",
+    ("deepseek_v4", "head_dim"): ODD,
+    ("deepseek_v4", "partial_rotary_factor"): ODD,
+    ("deepseek_v4", "rope_parameters"): ODD,
+    ("deepseek_v4", "qk_rope_head_dim"): ODD,
     ("longcat_flash", "qk_head_dim"): PARTS,
     ("longcat_flash", "qk_nope_head_dim"): PARTS,
     ("longcat_flash", "qk_rope_head_dim"): PARTS,
@@ -84,6 +88,9 @@ REFUSED: dict[tuple[str, str], str] = {
     ("pixtral", "hidden_size"): UNEVEN,
     ("llama4", "vision_config.pixel_shuffle_ratio"): "patches merge in squares: 1 by 1, 2 by 2, and so on",
     ("llama4", "is_causal"): "no published model has it",
+    ("mllama", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
+    ("mllama", "vision_config.intermediate_layers_indices"): "as its num_hidden_layers",
+    ("mllama", "vision_config.max_num_tiles"): "as transformers: the usual arrangements are of four tiles",
     ("*", "vision_config.num_heads"): UNEVEN,
     ("*", "vision_config.num_attention_heads"): UNEVEN,
     ("*", "vision_config.embed_dim"): UNEVEN,
@@ -115,6 +122,7 @@ LLAMA4_BRIDGE = (
     "hidden_size", "intermediate_size", "pixel_shuffle_ratio", "projector_input_dim", "projector_output_dim",
     "vision_output_dim",
 )  # fmt: skip
+MLLAMA_BRIDGE = ("hidden_size", "vision_output_dim", "intermediate_layers_indices")
 # Keys without which a config.json describes no model, whatever defaults its class has.
 NEEDED = "lacks '"
 # (model type, key): where we follow the published code of the model rather than transformers'.
@@ -123,6 +131,13 @@ DELIBERATE: dict[tuple[str, str], str] = {
         (("llama4", f"vision_config.{key}") for key in LLAMA4_BRIDGE),
         "transformers builds a bridge that does not fit its tower and fails when an image comes",
     ),
+    **dict.fromkeys(
+        (("mllama", f"vision_config.{key}") for key in MLLAMA_BRIDGE),
+        "transformers builds a bridge that does not fit its tower and fails when an image comes",
+    ),
+    ("mllama", "text_config.num_attention_heads"): "heads of one element, of which transformers turns a half",
+    ("mllama", "image_token_index"): "as llava",
+    ("mllama", "image_token_id"): "as llava",
     ("llama4", "vision_config"): "as its keys: the class's defaults do not fit each other",
     ("llama4", "image_token_index"): "as llava",
     ("llama4", "image_token_id"): "as llava",

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from tests.families.tiny import DEEPSEEK, ENDS, LLAMA, VISION, Tiny
+from tests.families.tiny_mixtures import DEEPSEEK4
 
 State = dict[str, torch.Tensor]
 HEADS, KV, WIDTH, INNER = 6, 2, 24, 52
@@ -295,9 +296,26 @@ MINIMAX: dict[str, Any] = LLAMA | {
 MINIMAX_M1 = SIZES | {
     "num_hidden_layers": 4, "num_local_experts": 5, "num_experts_per_tok": 2, "head_dim": 8, "rotary_dim": 4,
     "num_attention_heads": 4, "num_key_value_heads": KV, "attn_type_list": [0, 1, 0, 0], "postnorm": True,
-    "shared_intermediate_size": 0, "rms_norm_eps": 1e-5, "rope_theta": 1e4, "layernorm_full_attention_alpha": 1.7, "shared_moe_mode": "sigmoid",
-    "layernorm_linear_attention_alpha": 1.3, "layernorm_mlp_alpha": 0.8, "layernorm_mlp_beta": 1.2,
+    "shared_intermediate_size": 0, "rms_norm_eps": 1e-5, "rope_theta": 1e4, "shared_moe_mode": "sigmoid",
+    "layernorm_full_attention_alpha": 1.7, "layernorm_linear_attention_alpha": 1.3, "layernorm_mlp_alpha": 0.8, "layernorm_mlp_beta": 1.2,
 }  # fmt: skip
+
+
+def v4_published(state: State) -> State:
+    """DeepSeek's own names."""
+    return renamed(
+        state,
+        (r"^model\.embed_tokens\.", "embed."),
+        (r"^model\.hc_head\.hc_", "hc_head_"),
+        (r"^model\.", ""),
+        (r"\.attn\.norm\.", ".attn.kv_norm."),
+    )
+
+
+RATIOS = [0, 4, 128, 4]
+SIZES_V4 = {
+    key: value for key, value in DEEPSEEK4.items() if key not in ("layer_types", "mlp_layer_types", "compress_rates")
+}
 
 
 # LLaVA's own repository: the projector's matrices have the numbers of the modules between them, the tower is elsewhere.
@@ -381,6 +399,8 @@ REMOTE = [
         "num_key_value_heads": KV, "num_nextn_predict_layers": 2, "attention_bias": True, "head_dim": 4,
         "tie_word_embeddings": False,
     }, beside=AHEAD),
+    Remote("deepseek_ref", "deepseek_ref", of("DeepseekV4", SIZES_V4, compress_ratios=RATIOS), v4_published,
+        SIZES_V4 | {"compress_ratios": [*RATIOS, 0], "qk_rope_head_dim": 4, "num_nextn_predict_layers": 0}),
     Remote("kimi_k2", "kimi_k2", of("DeepseekV3", DEEPSEEK), same, DEEPSEEK | {"num_nextn_predict_layers": 0}),
     Remote("RefinedWeb", "RefinedWeb", of("Falcon", FALCON, new_decoder_architecture=True, num_kv_heads=KV), same,
         RW | {"n_head_kv": KV, "parallel_attn": True}),

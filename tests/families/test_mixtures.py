@@ -92,7 +92,7 @@ PERTURBED = ["qwen2_moe", "qwen3_moe", "deepseek_v2-biases-yarn", "deepseek_v32-
 PERTURBED += ["gpt_oss", "olmoe", "phimoe-biases-window", "glm4_moe-norms-bias", "minimax_m2", "granitemoeshared"]
 PERTURBED += ["dbrx", "exaone_moe", "ernie4_5_moe-biases", "hunyuan_v1_moe-bias-listed", "llama4_text-plain-listed"]
 PERTURBED += ["dots1", "solar_open-bias-tied", "afmoe-mup-bias", "cohere2_moe-shared-untied", "hy_v3-biases-listed"]
-PERTURBED += ["mimo_v2_flash-bias-scaled", "longcat_flash-bias-yarn-tied", "deepseek_v4-yarn"]
+PERTURBED += ["mimo_v2_flash-bias-scaled", "longcat_flash-bias-yarn-tied"]
 
 
 @pytest.mark.parametrize("name", PERTURBED)

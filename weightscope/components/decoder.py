@@ -177,7 +177,7 @@ def run_layers(
         if number + 1 < len(layers) and layer != last and at.run.held is None:
             after, following = layers[number + 1]
             reading = at.below(following, after).prefix
-            at.run.reader.next_block(needed(following.child, reading))
+            at.run.reader.next_block(needed(following.child, reading) if following.child.awaited else ())
         if at.run.watch:
             at.run.watch.layer(place.label, reading, number, len(layers))
         at.run.layer = layer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
@@ -16,7 +16,7 @@ from weightscope.components.attention.scores import PLAIN, Scores
 from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Sees, Segments, Window
 from weightscope.components.base import Component, Conflict
 from weightscope.components.norm import Norm
-from weightscope.components.running import At, linear
+from weightscope.components.running import At, Pass, linear
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -167,7 +167,7 @@ class Attention(Component, frozen=True, kw_only=True):
         if self.scores.temperature:
             q = q * self.scores.temperature.of(at.run.positions)[:, None].to(q.dtype)
         if isinstance(self.sees, Segments):
-            mixed = self._by_segment(q, k, v, at.run.segments[self.sees.of], at.run.unseen)
+            mixed = self._by_segment(q, k, v, at.run)
         else:
             mixed = attend(
                 q,
@@ -191,26 +191,25 @@ class Attention(Component, frozen=True, kw_only=True):
             flat = flat * (gate.repeat_interleave(int(self.heads.value_size), dim=-1) if self.gates_heads else gate)
         return linear(flat, weights, Role.O_PROJ)
 
-    def _by_segment(
-        self,
-        q: torch.Tensor,
-        k: torch.Tensor,
-        v: torch.Tensor,
-        lengths: Sequence[int],
-        unseen: torch.Tensor | None,
-    ) -> torch.Tensor:
-        """Attention of each segment to itself alone, less what is `unseen` [T] in it."""
+    def _by_segment(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, run: Pass) -> torch.Tensor:
+        """Attention of each segment to itself alone, less what is unseen in it, and what is blank to itself."""
         import torch
 
-        scale = self.scores.factor(self.heads.size)
+        assert isinstance(self.sees, Segments)
+        lengths, unseen = run.segments[self.sees.of], run.unseen
+        scale, sees = self.scores.factor(self.heads.size), CAUSAL if self.sees.causal else EVERYTHING
         kept = lengths
         if unseen is not None:
             kept = [int((~part).sum()) for part in torch.split(unseen, list(lengths))]
             k, v = k[:, ~unseen], v[:, ~unseen]
         split = ((q, lengths), (k, kept), (v, kept))
         parts = zip(*(torch.split(x, list(counts), dim=1) for x, counts in split), strict=True)
-        sees = CAUSAL if isinstance(self.sees, Segments) and self.sees.causal else EVERYTHING
-        return torch.cat([attend(*part, scale=scale, sees=sees) for part in parts], dim=1)
+        blanks = [None] * len(lengths) if run.blank is None else torch.split(run.blank, list(lengths))
+        mixed = (
+            attend(*part, scale=scale, sees=sees, allowed=None if blank is None else ~(blank[:, None] & blank))
+            for part, blank in zip(parts, blanks, strict=True)
+        )
+        return torch.cat(list(mixed), dim=1)
 
     @property
     def _gated(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from weightscope.config import Config
@@ -67,8 +68,11 @@ def replaced(config: Config, **values: Any) -> Config:
     return Config({**config.data, **values}, source=config.source, prefix=config.prefix, read=config.read)
 
 
-def part(config: Config, key: str, defaults: Mapping[str, Any]) -> Config:
+def part(
+    config: Config, key: str, defaults: Mapping[str, Any], attribute_map: Mapping[str, str] = MappingProxyType({})
+) -> Config:
     """A part's config under its class's defaults, which are all there is where it is absent or null."""
     if config.data.get(key) is not None:
-        return config.nested(key).with_defaults(defaults)
-    return Config({}, source=config.source, defaults=defaults, prefix=f"{key}.", read=config.read)
+        return config.nested(key).with_defaults(defaults, attribute_map)
+    empty = Config({}, source=config.source, prefix=f"{key}.", read=config.read)
+    return empty.with_defaults(defaults, attribute_map)

@@ -27,6 +27,7 @@ PROCESSORS = {
     "Lfm2VlImageProcessor": "lfm2_vl",
     "Llama4ImageProcessor": "llama4",
     "LlavaImageProcessor": "clip",
+    "MllamaImageProcessor": "mllama",
     "LlavaNextImageProcessor": "llava_next",
     "LlavaOnevisionImageProcessor": "llava_onevision",
     "Qwen2VLImageProcessor": "qwen2_vl",
