@@ -297,7 +297,8 @@ MINIMAX_M1 = SIZES | {
     "num_hidden_layers": 4, "num_local_experts": 5, "num_experts_per_tok": 2, "head_dim": 8, "rotary_dim": 4,
     "num_attention_heads": 4, "num_key_value_heads": KV, "attn_type_list": [0, 1, 0, 0], "postnorm": True,
     "shared_intermediate_size": 0, "rms_norm_eps": 1e-5, "rope_theta": 1e4, "shared_moe_mode": "sigmoid",
-    "layernorm_full_attention_alpha": 1.7, "layernorm_linear_attention_alpha": 1.3, "layernorm_mlp_alpha": 0.8, "layernorm_mlp_beta": 1.2,
+    "layernorm_full_attention_alpha": 1.7, "layernorm_linear_attention_alpha": 1.3, "layernorm_mlp_alpha": 0.8,
+    "layernorm_mlp_beta": 1.2,
 }  # fmt: skip
 
 
