@@ -137,6 +137,7 @@ TINY = [
     }, "ForConditionalGeneration"),
 ]  # fmt: skip
 
+from tests.families.tiny_blips import TINY_BLIPS  # noqa: E402
 from tests.families.tiny_dense import TINY_DENSE  # noqa: E402 - they are made of what is defined above
 from tests.families.tiny_encoders import TINY_ENCODERS  # noqa: E402
 from tests.families.tiny_gemma_eyes import TINY_GEMMA_EYES  # noqa: E402
@@ -153,3 +154,4 @@ TINY += TINY_GEMMA_EYES
 TINY += TINY_IDEFICS
 TINY += TINY_LLAMA_VISION
 TINY += TINY_LLAVAS
+TINY += TINY_BLIPS
