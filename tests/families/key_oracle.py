@@ -135,7 +135,7 @@ def sequences(made: Made) -> list[list[int]]:
 
 def _output(model: Any, tokens: list[int]) -> torch.Tensor:
     if model.main_input_name == "pixel_values":
-        output: torch.Tensor = model(pixels(model.config)).last_hidden_state
+        output: torch.Tensor = model(**pixels(model.config)).last_hidden_state
     else:
         # PaliGemma's processor says of a whole prompt that it is one; without that transformers takes it for an answer.
         kinds = {"token_type_ids": torch.zeros(1, len(tokens))} if model.config.model_type == "paligemma" else {}
@@ -143,10 +143,17 @@ def _output(model: Any, tokens: list[int]) -> torch.Tensor:
     return output[0].float()
 
 
-def pixels(config: Any) -> torch.Tensor:
-    """An image [1, channels, height, width]."""
+def pixels(config: Any) -> dict[str, torch.Tensor]:
+    """An image [1, channels, height, width], or patches of one of another shape."""
     noise = torch.Generator().manual_seed(1)
-    return torch.rand(1, config.num_channels, config.image_size, config.image_size, generator=noise)
+    if config.model_type == "siglip2_vision_model":
+        patches = torch.rand(1, 12, config.num_channels * config.patch_size**2, generator=noise)
+        return {
+            "pixel_values": patches,
+            "pixel_attention_mask": torch.ones(1, 12, dtype=torch.int),
+            "spatial_shapes": torch.tensor([[3, 4]]),
+        }
+    return {"pixel_values": torch.rand(1, config.num_channels, config.image_size, config.image_size, generator=noise)}
 
 
 def build(tiny: Tiny, config: Any, *, may_be_large: bool) -> Any:
@@ -255,7 +262,8 @@ def _run(made: Made, model: weightscope.Model) -> Outcome:
     image = made.model.main_input_name == "pixel_values"
     for tokens, expected in zip(sequences(made), made.outputs, strict=True):
         if image:
-            ours = model.forward(pixel_values=pixels(made.model.config)).output
+            given: dict[str, Any] = pixels(made.model.config)
+            ours = model.forward(**given).output
         else:
             ours = model.forward(tokens, measure=False).logits
         if ours is None or ours.shape != expected.shape:

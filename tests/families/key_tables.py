@@ -8,6 +8,7 @@ from tests.families.keys import Change
 ZERO = "no model has so few; transformers builds tensors without elements, or fails when it runs"
 UNEVEN = "a width that the heads do not share evenly cannot be rotated: transformers builds it and fails when it runs"
 HALF = "transformers fails, unless a single angle is left, which it then uses for all pairs"
+ODD = "of an odd number that turns, transformers' YaRN has too short a ramp"
 PARTS = "transformers builds queries of another size than their parts, and fails when it runs"
 # (model type or *, key): why we refuse it by name, whatever its value is; after = the one value.
 REFUSED: dict[tuple[str, str], str] = {
@@ -43,7 +44,10 @@ REFUSED: dict[tuple[str, str], str] = {
     ("mimo_v2_flash", "n_shared_experts"): "Xiaomi's code has more tensors with it; transformers ignores it",
     ("mimo_v2_flash", "scoring_func"): "Xiaomi's code computes otherwise with it; transformers ignores it",
     ("deepseek_v4", "is_causal"): "no published model has it; what is compressed is then of later tokens as well",
-    ("deepseek_v4", "head_dim"): "of an odd number that turns, transformers' YaRN has too short a ramp",
+    ("deepseek_v4", "head_dim"): ODD,
+    ("deepseek_v4", "partial_rotary_factor"): ODD,
+    ("deepseek_v4", "rope_parameters"): ODD,
+    ("deepseek_v4", "qk_rope_head_dim"): ODD,
     ("longcat_flash", "qk_head_dim"): PARTS,
     ("longcat_flash", "qk_nope_head_dim"): PARTS,
     ("longcat_flash", "qk_rope_head_dim"): PARTS,
@@ -54,6 +58,10 @@ REFUSED: dict[tuple[str, str], str] = {
     ("solar_open", "partial_rotary_factor"): HALF,
     ("solar_open", "rope_parameters.partial_rotary_factor"): HALF,
     ("deepseek_v32", "is_causal"): "as glm_moe_dsa",
+    ("aya_vision", "vision_feature_select_strategy"): "the first patch left out, the rest are no square",
+    ("aya_vision", "vision_feature_layer"): "several layers side by side do not fit the projector's matrix",
+    ("aya_vision", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
+    ("*", "downsample_factor=0"): ZERO,
     ("smolvlm", "is_causal"): "no published model has it; only some of transformers' attention obeys it",
     ("glm_moe_dsa", "is_causal"): "no published model has it; what the indexer then chooses is not implemented",
     ("bloom", "apply_residual_connection_post_layernorm"): "no published model has it",
@@ -62,8 +70,27 @@ REFUSED: dict[tuple[str, str], str] = {
     ("nemotron_h", "attention_bias"): "NVIDIA's code has more tensors with it; transformers ignores it",
     ("nemotron_h", "moe_latent_size=0"): "no model has a width of 0",
     ("kimi_linear", "moe_layer_freq"): "Moonshot's code has other layers with it; transformers ignores it",
+    ("llava", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
+    ("mistral3", "vision_feature_layer"): "transformers builds no projector's norm for several layers, and fails",
+    ("internvl", "vision_feature_layer"): "transformers takes no list of layers when it runs",
+    ("internvl", "vision_feature_select_strategy"): "with the class vector the patches make no square",
+    ("internvl", "downsample_ratio"): "one that does not divide the patches: transformers fails when it runs",
+    ("internvl", "vision_config.image_size"): "three sides are no size; transformers takes the first two",
+    ("internvl", "vision_config.patch_size"): "as image_size; what does not divide the patches fails when it runs",
+    ("internvl", "vision_config.use_mask_token"): "no published model has it",
+    ("internvl", "vision_config.use_absolute_position_embeddings"): "no published model leaves them out",
+    ("internvl_vision", "use_mask_token"): "no published model has it",
+    ("internvl_vision", "use_absolute_position_embeddings"): "no published model leaves them out",
+    ("internvl_vision", "image_size"): "as internvl's",
+    ("internvl_vision", "patch_size"): "as internvl's",
+    ("mistral3", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
+    ("pixtral", "num_attention_heads"): UNEVEN,
+    ("pixtral", "hidden_size"): UNEVEN,
     ("llama4", "vision_config.pixel_shuffle_ratio"): "patches merge in squares: 1 by 1, 2 by 2, and so on",
     ("llama4", "is_causal"): "no published model has it",
+    ("mllama", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
+    ("mllama", "vision_config.intermediate_layers_indices"): "as its num_hidden_layers",
+    ("mllama", "vision_config.max_num_tiles"): "as transformers: the usual arrangements are of four tiles",
     ("*", "vision_config.num_heads"): UNEVEN,
     ("*", "vision_config.num_attention_heads"): UNEVEN,
     ("*", "vision_config.embed_dim"): UNEVEN,
@@ -95,6 +122,7 @@ LLAMA4_BRIDGE = (
     "hidden_size", "intermediate_size", "pixel_shuffle_ratio", "projector_input_dim", "projector_output_dim",
     "vision_output_dim",
 )  # fmt: skip
+MLLAMA_BRIDGE = ("hidden_size", "vision_output_dim", "intermediate_layers_indices")
 # Keys without which a config.json describes no model, whatever defaults its class has.
 NEEDED = "lacks '"
 # (model type, key): where we follow the published code of the model rather than transformers'.
@@ -103,6 +131,13 @@ DELIBERATE: dict[tuple[str, str], str] = {
         (("llama4", f"vision_config.{key}") for key in LLAMA4_BRIDGE),
         "transformers builds a bridge that does not fit its tower and fails when an image comes",
     ),
+    **dict.fromkeys(
+        (("mllama", f"vision_config.{key}") for key in MLLAMA_BRIDGE),
+        "transformers builds a bridge that does not fit its tower and fails when an image comes",
+    ),
+    ("mllama", "text_config.num_attention_heads"): "heads of one element, of which transformers turns a half",
+    ("mllama", "image_token_index"): "as llava",
+    ("mllama", "image_token_id"): "as llava",
     ("llama4", "vision_config"): "as its keys: the class's defaults do not fit each other",
     ("llama4", "image_token_index"): "as llava",
     ("llama4", "image_token_id"): "as llava",
@@ -112,6 +147,9 @@ DELIBERATE: dict[tuple[str, str], str] = {
         "layer_types",
     ): "transformers counts the layers of its default list, before it reads this name of layers_block_type",
     ("mpt", "max_seq_len"): "of a single position transformers repeats its biases; longer ones do not run",
+    ("idefics2", "perceiver_config.num_key_value_heads"): "uneven groups only fail with an image, and none comes here",
+    ("idefics2", "perceiver_config.resampler_n_heads"): "as num_key_value_heads",
+    ("idefics2", "text_config.num_hidden_layers"): "without a layer nothing tells how wide the projector is",
     ("longcat_flash", "zero_expert_num"): "transformers has matrices for them that nobody uses or publishes",
     (
         "gemma4",
@@ -125,6 +163,12 @@ DELIBERATE: dict[tuple[str, str], str] = {
     ("paligemma", "projection_dim"): "transformers builds a projector that the language model does not fit",
     ("paligemma", "text_config.hidden_size"): "as projection_dim",
     ("paligemma", "text_config"): "as projection_dim: of a published config",
+    **{
+        (model_type, key): "the tokens that are tried hold it, and no image comes with them"
+        for model_type in ("mistral3", "internvl", "kimi_k25")
+        for key in ("image_token_index", "image_token_id", "video_token_id", "media_placeholder_token_id")
+    },
+    ("mistral3", "is_causal"): "no published model has it; transformers hands it to the language model's attention",
     ("phimoe", "rope_parameters"): "Microsoft's code takes the long factors beyond the first context",
     ("phimoe", "original_max_position_embeddings"): "Microsoft's code takes the long factors beyond the first context",
     ("dbrx", "attn_config.rope_theta"): "Databricks' code reads it; transformers reads rope_parameters alone",

@@ -17,11 +17,16 @@ import transformers
 
 from tests.components.test_logits import DECODERS
 from tests.families.remote_code import REMOTE
+from tests.families.remote_eyes import REMOTE_TOWERS
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_encoders import TINY_ENCODERS
-from tests.forward import test_gemma4_eyes, test_gemma_eyes
+from tests.families.tiny_kin import TINY_KIN
+from tests.forward import test_gemma4_eyes, test_gemma_eyes, test_packed_images
+from tests.forward.test_cohere_eyes import CROPPED
 from tests.forward.test_grid_images import SEEING
+from tests.forward.test_naflex import NAFLEX
+from tests.forward.test_resampled import RESAMPLED
 from tests.forward.test_tiles import TILED
 from tests.forward.test_vision import PICTURED
 from weightscope.families.common.causal_lm import Output
@@ -37,9 +42,14 @@ COMPUTED = [
     *PICTURED,
     *SEEING,
     *TILED,
+    *RESAMPLED,
+    *CROPPED,
+    *NAFLEX,
     *test_gemma_eyes.COMPUTED,
+    *test_packed_images.COMPUTED,
     *test_gemma4_eyes.COMPUTED,
     *TINY_ENCODERS,
+    *TINY_KIN,
 ]
 HEAD = """\
 # Families
@@ -113,7 +123,7 @@ def _logits(model_type: str) -> Iterator[str]:
 
 
 def _remote(model_type: str) -> Iterator[str]:
-    built = [remote for remote in REMOTE if remote.model_type == model_type]
+    built = [remote for remote in (*REMOTE, *REMOTE_TOWERS) if remote.model_type == model_type]
     for oracle in sorted({_type_of(remote.oracle) for remote in built}):
         count = sum(_type_of(remote.oracle) == oracle for remote in built)
         yield f"{count} tiny as `{oracle}`"

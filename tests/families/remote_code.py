@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from tests.families.tiny import DEEPSEEK, ENDS, LLAMA, VISION, Tiny
+from tests.families.tiny_mixtures import DEEPSEEK4
 
 State = dict[str, torch.Tensor]
 HEADS, KV, WIDTH, INNER = 6, 2, 24, 52
@@ -169,7 +170,12 @@ def internlm2(state: State) -> State:
     )  # fmt: skip
 
 
-INTERNLM2 = SIZES | {"num_key_value_heads": KV, "bias": False, "rope_theta": 1e6, "tie_word_embeddings": False}
+INTERNLM2: dict[str, Any] = SIZES | {
+    "num_key_value_heads": KV,
+    "bias": False,
+    "rope_theta": 1e6,
+    "tie_word_embeddings": False,
+}
 
 
 # TeleChat 7B: BLOOM's names, biases on what goes back to the width.
@@ -261,6 +267,23 @@ def of(kind: str, keys: dict[str, Any], **changes: Any) -> Tiny:
     return Tiny("", kind, keys | changes)
 
 
+def v4_published(state: State) -> State:
+    """DeepSeek's own names."""
+    return renamed(
+        state,
+        (r"^model\.embed_tokens\.", "embed."),
+        (r"^model\.hc_head\.hc_", "hc_head_"),
+        (r"^model\.", ""),
+        (r"\.attn\.norm\.", ".attn.kv_norm."),
+    )
+
+
+RATIOS = [0, 4, 128, 4]
+SIZES_V4 = {
+    key: value for key, value in DEEPSEEK4.items() if key not in ("layer_types", "mlp_layer_types", "compress_rates")
+}
+
+
 # LLaVA's own repository: the projector's matrices have the numbers of the modules between them, the tower is elsewhere.
 def llava(state: State) -> State:
     kept = {name: tensor for name, tensor in state.items() if not name.startswith("vision_tower")}
@@ -340,6 +363,8 @@ REMOTE = [
         "num_key_value_heads": KV, "num_nextn_predict_layers": 2, "attention_bias": True, "head_dim": 4,
         "tie_word_embeddings": False,
     }, beside=AHEAD),
+    Remote("deepseek_ref", "deepseek_ref", of("DeepseekV4", SIZES_V4, compress_ratios=RATIOS), v4_published,
+        SIZES_V4 | {"compress_ratios": [*RATIOS, 0], "qk_rope_head_dim": 4, "num_nextn_predict_layers": 0}),
     Remote("kimi_k2", "kimi_k2", of("DeepseekV3", DEEPSEEK), same, DEEPSEEK | {"num_nextn_predict_layers": 0}),
     Remote("RefinedWeb", "RefinedWeb", of("Falcon", FALCON, new_decoder_architecture=True, num_kv_heads=KV), same,
         RW | {"n_head_kv": KV, "parallel_attn": True}),
@@ -370,3 +395,8 @@ def write(remote: Remote, directory: Path, tensors: State) -> None:
     kept = {name: tensor.contiguous() for name, tensor in tensors.items()}
     save_file(kept, directory / "model.safetensors")
     (directory / "config.json").write_text(json.dumps({"model_type": remote.model_type} | remote.config))
+
+
+from tests.families.remote_eyes import REMOTE_EYES  # noqa: E402 - they are made of what is defined above
+
+REMOTE += REMOTE_EYES

@@ -13,7 +13,20 @@ TOWER: dict[str, Any] = {
 }  # fmt: skip
 TEXT = LLAMA | {"model_type": "llama"}
 WHOLE = "ForConditionalGeneration"
+PERCEIVER = {
+    "resampler_n_latents": 5, "resampler_depth": 2, "resampler_n_heads": 4, "resampler_head_dim": 7,
+    "num_key_value_heads": 2, "hidden_size": 24,
+}  # fmt: skip
 TINY_IDEFICS = [
+    Tiny("idefics2", "Idefics2", {
+        "text_config": TEXT | {"model_type": "mistral"}, "vision_config": TOWER, "perceiver_config": PERCEIVER,
+        "image_token_id": 99,
+    }, WHOLE),
+    Tiny("idefics2-tied", "Idefics2", {
+        "text_config": TEXT | {"model_type": "mistral", "rms_norm_eps": 1e-3}, "vision_config": TOWER,
+        "perceiver_config": PERCEIVER | {"hidden_size": 32, "hidden_act": "gelu"}, "image_token_id": 99,
+        "tie_word_embeddings": True,
+    }, WHOLE),
     Tiny("idefics3", "Idefics3", {"text_config": TEXT, "vision_config": TOWER, "image_token_id": 99}, WHOLE),
     Tiny("idefics3-tied", "Idefics3", {
         "text_config": TEXT, "vision_config": TOWER, "image_token_id": 99, "scale_factor": 4,

@@ -208,7 +208,7 @@ def take_inventory(
     if checkpoint.format == "index":
         return _from_names(slots, checkpoint.names, checkpoint.path)
     tensors = checkpoint.tensors
-    aliases = find_aliases(checkpoint) or ({} if declaration else shared_tables(tensors))
+    aliases = find_aliases(checkpoint, slots) or ({} if declaration else shared_tables(tensors))
     groups: list[Group] = []
     missing: list[tuple[Slot, tuple[str, ...]]] = []
     matched = 0
@@ -237,19 +237,26 @@ def take_inventory(
     )
 
 
-def find_aliases(checkpoint: Checkpoint) -> dict[str, str]:
-    """Tensors that are the same bytes as an earlier one, as name -> the earlier name; only PyTorch files have any."""
+def find_aliases(checkpoint: Checkpoint, slots: Iterable[Slot] = ()) -> dict[str, str]:
+    """Tensors that are the same bytes as another, as name -> the other's name; only PyTorch files have any.
+
+    The other is the one that the slots require, or the first in the file.
+    """
     if checkpoint.format != "pytorch":
         return {}
-    first: dict[tuple[int, tuple[int, int], tuple[int, ...]], str] = {}
-    aliases: dict[str, str] = {}
+    sharing: dict[tuple[int, tuple[int, int], tuple[int, ...]], list[str]] = {}
     for name, entry in checkpoint.tensors.items():
         start, stop = entry.data_offsets
-        if start == stop:
-            continue
-        original = first.setdefault((entry.file, entry.data_offsets, entry.shape), name)
-        if original is not name:
-            aliases[name] = original
+        if start != stop:
+            sharing.setdefault((entry.file, entry.data_offsets, entry.shape), []).append(name)
+    several = [names for names in sharing.values() if len(names) > 1]
+    shared = {name for names in several for name in names}
+    wanted = [slot for slot in slots if not slot.stored.optional] if shared else []
+    required = {name for slot in wanted for name in slot.names() if name in shared}
+    aliases: dict[str, str] = {}
+    for names in several:
+        original = next((name for name in names if name in required), names[0])
+        aliases |= {name: original for name in names if name != original}
     return aliases
 
 

@@ -309,6 +309,7 @@ def _prompt(
             around=tree.around,
             written=tree.written,
             frame=tree.frame,
+            finished=tree.eye.finished,
         )
     if expected and prompt.tokens != expected.tokens:
         raise UsageError(

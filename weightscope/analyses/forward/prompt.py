@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -159,6 +159,7 @@ def with_images(
     around: tuple[tuple[int, ...], tuple[int, ...]] = ((), ()),
     written: str | int = "",
     frame: Frame | None = None,
+    finished: Callable[[str], str] = str,
 ) -> Prompt:
     """The prompt with each image written out, before the text where it says no place.
 
@@ -170,6 +171,7 @@ def with_images(
         around: what stands before and after an image that the prompt does not place.
         written: the text or the token that places an image, where it is not the mark.
         frame: what the model's processor writes around the text.
+        finished: what the model's processor makes of the text once images are written out.
 
     Raises:
         UsageError: another number of images; tokens that only a tokenizer knows, and there is none.
@@ -190,7 +192,7 @@ def with_images(
         if len(parts) - 1 == len(layouts):
             full = (_text(layout, spelled, speller) for layout in layouts)
             whole = "".join(part for both in zip(parts, [*full, ""], strict=True) for part in both)
-            return replace(prompt, tokens=encode(whole), text=text)
+            return replace(prompt, tokens=encode(finished(whole)), text=text)
         tokens, prompt = encode(text), replace(prompt, text=text)
     else:
         tokens = prompt.tokens
@@ -209,9 +211,26 @@ def with_images(
         raise UsageError(f"the prompt has {count:,} image tokens (id {mark}), but {what} {each}")
     wanted = iter(layouts)
     found: list[int] = []
-    for token in tokens:
-        found += _ids(next(wanted), mark, speller) if token == mark else [token]
+    images: list[int | str | Token] = []
+    for token in (*tokens, None):
+        if token == mark:
+            images += next(wanted)
+            continue
+        found += _ids(_joined(images, finished), mark, speller)
+        images = []
+        found += [] if token is None else [token]
     return replace(prompt, tokens=tuple(found))
+
+
+def _joined(pieces: Sequence[int | str | Token], finished: Callable[[str], str]) -> Layout:
+    """The layouts of images side by side, texts that meet as one."""
+    found: list[int | str | Token] = []
+    for piece in pieces:
+        if isinstance(piece, str) and found and isinstance(found[-1], str):
+            found[-1] += piece
+        else:
+            found.append(piece)
+    return tuple(finished(piece) if isinstance(piece, str) else piece for piece in found)
 
 
 def _text(layout: Layout, spelled: str, speller: Speller) -> str:

@@ -23,7 +23,9 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     `limit` bounds the gate from above and up on both sides, `lift` is added to up, and `steepness` is the s of the
     gate's activation g·sigmoid(s·g), in place of `activation` (gpt-oss). `gate_scale` multiplies what enters the
     activation, `out_scale` what leaves (Falcon-H1). `sparsity` is the share of the gate's elements that are cut off,
-    the smallest, were they normally distributed (Gemma 3n). `norm` acts on the product (BitNet).
+    the smallest, were they normally distributed (Gemma 3n). `norm` acts on the product (BitNet). `ceiling` is what
+    `limit` is, but for the activated gate (Step 3.5). `outputs` is the width of what leaves, where it is another
+    (Idefics 2's projector).
     """
 
     name: str
@@ -38,6 +40,8 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     out_scale: float = 1.0
     sparsity: float = 0.0
     norm: Norm | None = None
+    ceiling: float | None = None
+    outputs: Size | None = None
     word: ClassVar[str] = "mlp"
 
     @property
@@ -48,7 +52,7 @@ class GatedMLP(Component, frozen=True, kw_only=True):
         return {
             Role.GATE_PROJ: (self.inner, self.width),
             Role.UP_PROJ: (self.inner, self.width),
-            Role.DOWN_PROJ: (self.width, self.inner),
+            Role.DOWN_PROJ: (self.width if self.outputs is None else self.outputs, self.inner),
         }
 
     def children(self) -> Iterable[Component]:
@@ -72,7 +76,7 @@ class GatedMLP(Component, frozen=True, kw_only=True):
         }
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
-        """[T, width] to [T, width]."""
+        """[T, width] to [T, width], or as wide as `outputs`."""
         weights = at.weights(self)
         inner = self._product(x, weights)
         return self._leaving(at.call(self.norm, inner) if self.norm else inner, weights)
@@ -99,6 +103,8 @@ class GatedMLP(Component, frozen=True, kw_only=True):
             gate = activate(self.activation, gate)
         else:
             gate = gate * torch.sigmoid(self.steepness * gate)
+        if self.ceiling is not None:
+            gate, up = gate.clamp(max=self.ceiling), up.clamp(-self.ceiling, self.ceiling)
         # Both are this function's own: what follows needs neither as it was.
         return up.add_(self.lift).mul_(gate) if self.lift else up.mul_(gate)
 
@@ -118,7 +124,10 @@ class GatedMLP(Component, frozen=True, kw_only=True):
             gate, up = f"min({gate}, {self.limit:g})", f"clamp({up}, ±{self.limit:g})"
         activation = WORDS.get(self.activation, self.activation)
         activation = activation if self.steepness is None else f"swish({self.steepness:g})"
-        return f"{activation}({gate})", f"({up} + {self.lift:g})" if self.lift else up
+        gate = f"{activation}({gate})"
+        if self.ceiling is not None:
+            gate, up = f"min({gate}, {self.ceiling:g})", f"clamp({up}, ±{self.ceiling:g})"
+        return gate, f"({up} + {self.lift:g})" if self.lift else up
 
 
 class MLP(Component, frozen=True, kw_only=True):

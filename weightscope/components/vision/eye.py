@@ -68,6 +68,10 @@ class Eye(Component, frozen=True, kw_only=True):
         """How each image is written among the tokens, as the model's processor does."""
         return [(count,) for count in self.counts(inputs)]
 
+    def finished(self, text: str) -> str:
+        """The text of a prompt whose images are written out, as the model's processor leaves it."""
+        return text
+
     def positions(self, tokens: torch.Tensor, mark: int, inputs: Inputs) -> torch.Tensor:
         """The positions [T], or [axes, T], of the tokens [T]; `mark` stands where the vectors do."""
         import torch

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 class PatchMerger(Component, frozen=True, kw_only=True):
     """`first` and `second` with `activation` between, on `square` patches side by side.
 
-    The norm acts on each patch before they are put together, or with `norms_squares` on all of them after.
+    The norm, if any, acts on each patch before they are put together, or with `norms_squares` on all of them after.
     """
 
-    norm: Norm
+    norm: Norm | None
     first: Projection
     second: Projection
     activation: str
@@ -31,18 +31,21 @@ class PatchMerger(Component, frozen=True, kw_only=True):
     section: Section | None = Section.PROJECTOR
 
     def children(self) -> Iterable[Component]:
-        return self.norm, self.first, self.second
+        return (*((self.norm,) if self.norm else ()), self.first, self.second)
 
     def equation(self, x: str = "x") -> str:
-        normed = (
-            f"norm([{self.square} patches of {x}])" if self.norms_squares else f"[{self.square} patches of norm({x})]"
-        )
-        return self.second.equation(f"{WORDS.get(self.activation, self.activation)}({self.first.equation(normed)})")
+        before = "norm({})" if self.norm else "{}"
+        if self.norms_squares:
+            together = before.format(f"[{self.square} patches of {x}]")
+        else:
+            together = f"[{self.square} patches of {before.format(x)}]"
+        return self.second.equation(f"{WORDS.get(self.activation, self.activation)}({self.first.equation(together)})")
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Patches [N, width] to [N / square, width of the language model]."""
-        if self.norms_squares:
-            together = at.call(self.norm, x.reshape(len(x) // self.square, -1))
+        if self.norms_squares or not self.norm:
+            together = x.reshape(len(x) // self.square, -1)
+            together = at.call(self.norm, together) if self.norm else together
         else:
             together = at.call(self.norm, x).reshape(len(x) // self.square, -1)
         return at.call(self.second, activate(self.activation, at.call(self.first, together)))

@@ -34,6 +34,11 @@ class ShuffledBridge(Component, frozen=True, kw_only=True):
     norm: Norm | None = None
     section: Section | None = Section.PROJECTOR
 
+    @property
+    def even(self) -> bool:
+        """Whether the squares cover a crop."""
+        return isqrt(self.each) ** 2 == self.each and isqrt(self.each) % self.factor == 0
+
     def children(self) -> Iterable[Component]:
         return (self.norm, self.inner) if self.norm else (self.inner,)
 

@@ -5,29 +5,25 @@ gte, bge, e5 and MiniLM are BERTs, published without the prefix; TensorFlow's na
 
 from __future__ import annotations
 
-from weightscope.components.base import Repeat
 from weightscope.components.encoder import Encoder, EncoderModel
 from weightscope.components.projection import Projection
 from weightscope.config import Config
-from weightscope.families.common import Dims, layer_norms
+from weightscope.families.common import Dims
 from weightscope.families.common.encoders import classes, heads_of, masked, pooler, token_embeddings, transform
 from weightscope.families.registry import family
-from weightscope.families.siblings.bert import BERT, bert_block, refuse_others
+from weightscope.families.siblings.bert import BERT, NEEDS, bert_layers, refuse_others, roots_of, spelled, token_heads
 from weightscope.roles import Role
 from weightscope.sizes import Size
 
-OLD = "with TensorFlow's names of norms"
-ROOTS = ("bert", "", f"bert, {OLD}", f", {OLD}")
 POOLED = ("PreTraining", "NextSentencePrediction", "SequenceClassification", "MultipleChoice")
 
 
-@family("bert", roots=ROOTS, defaults=BERT, needs=("hidden_size", "num_hidden_layers"))
+@family("bert", roots=roots_of("bert"), defaults=BERT, needs=NEEDS)
 def bert(config: Config, root: str) -> EncoderModel:
     """A masked model's files may have the pooler and the head of sentence pairs as well."""
     refuse_others(config)
-    prefix, _, old = root.partition(", ")
+    prefix, norm = spelled(config, root)
     s = Dims.of(config, even=True)
-    norm = layer_norms(config["layer_norm_eps"], leaves=("gamma", "beta") if old else ("weight", "bias"))
     before = transform(s.width, config["hidden_act"], norm("LayerNorm", Role.NORM, s.width), name="transform")
     vocabulary = masked(config, s.width, before, name="cls.predictions")
     pairs = classes(s.width, 2, of="pooled", name="cls", out="seq_relationship")
@@ -38,16 +34,14 @@ def bert(config: Config, root: str) -> EncoderModel:
         "NextSentencePrediction": (pairs,),
         "SequenceClassification": (classes(s.width, config.labels, of="pooled"),),
         "MultipleChoice": (classes(s.width, 1, of="pooled"),),
-        "TokenClassification": (classes(s.width, config.labels, of="tokens"),),
-        "QuestionAnswering": (classes(s.width, config.labels, of="tokens", out="qa_outputs"),),
-    }
+    } | token_heads(config, s.width)
     heads = heads_of(config, known)
     pools = not heads or config.task in POOLED
     return EncoderModel(
         encoder=Encoder(
             name=prefix,
             embeddings=token_embeddings(config, s.width, norm("LayerNorm", Role.EMBEDDING_NORM, s.width)),
-            blocks=(Repeat(name="encoder.layer", indices=range(s.depth), child=bert_block(config, s, norm)),),
+            blocks=bert_layers(config, s, norm),
             pooler=pooler(s.width, unused=not pools),
             depth=s.depth,
         ),

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from weightscope.components.attention import CAUSAL, EVERYTHING
+from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
 from weightscope.components.norm import Norm
 from weightscope.config import Config, Nullable
-from weightscope.families.common import Dims
+from weightscope.families.common import Dims, layer_norms
+from weightscope.families.common.encoders import Heads, classes
 from weightscope.families.common.parts import linears, mlp, self_attention
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -21,9 +23,30 @@ BERT: dict[str, Any] = {
     # A key of older classes, which had other positions too.
     "position_embedding_type": Nullable(str), "architectures": Nullable(list),
 }  # fmt: skip
+NEEDS = ("hidden_size", "num_hidden_layers")
+OLD = "with TensorFlow's names of norms"
 PROJECTIONS = {
     "self.query": Role.Q_PROJ, "self.key": Role.K_PROJ, "self.value": Role.V_PROJ, "output.dense": Role.O_PROJ,
 }  # fmt: skip
+
+
+def roots_of(prefix: str) -> tuple[str, ...]:
+    """With the prefix and without, each with today's names of norms and with TensorFlow's."""
+    return prefix, "", f"{prefix}, {OLD}", f", {OLD}"
+
+
+def spelled(config: Config, root: str) -> tuple[str, Callable[[str, Role, Size], Norm]]:
+    """The prefix of a root, and what makes its norms."""
+    prefix, _, old = root.partition(", ")
+    return prefix, layer_norms(config["layer_norm_eps"], leaves=("gamma", "beta") if old else ("weight", "bias"))
+
+
+def token_heads(config: Config, width: Size) -> dict[str, Heads]:
+    """Classes of each token, and where an answer begins and ends."""
+    return {
+        "TokenClassification": (classes(width, config.labels, of="tokens"),),
+        "QuestionAnswering": (classes(width, config.labels, of="tokens", out="qa_outputs"),),
+    }
 
 
 def refuse_others(config: Config) -> None:
@@ -33,6 +56,11 @@ def refuse_others(config: Config) -> None:
         raise config.undeclared(f"the position_embedding_type {positions!r} is not declared")
     if config["add_cross_attention"]:
         raise config.undeclared("cross-attention is not declared")
+
+
+def bert_layers(config: Config, s: Dims, norm: Callable[[str, Role, Size], Norm]) -> tuple[Repeat, ...]:
+    """`num_hidden_layers` equal ones."""
+    return (Repeat(name="encoder.layer", indices=range(s.depth), child=bert_block(config, s, norm)),)
 
 
 def bert_block(config: Config, s: Dims, norm: Callable[[str, Role, Size], Norm]) -> Block:

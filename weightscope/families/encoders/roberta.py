@@ -1,0 +1,56 @@
+"""RoBERTa (arXiv 1907.11692), XLM-RoBERTa (1911.02116), CamemBERT (1911.03894). Source: transformers' `RobertaConfig`.
+
+They are BERTs with a head of their own; the three differ in their vocabulary alone.
+"""
+
+from __future__ import annotations
+
+from weightscope.components.encoder import Encoder, EncoderModel
+from weightscope.config import Config, Nullable
+from weightscope.families.common import Dims
+from weightscope.families.common.encoders import classes, heads_of, masked, pooler, token_embeddings, transform
+from weightscope.families.registry import family
+from weightscope.families.siblings.bert import BERT, NEEDS, bert_layers, refuse_others, roots_of, spelled, token_heads
+from weightscope.roles import Role
+
+ROOTS = roots_of("roberta")
+ROBERTA = BERT | {"vocab_size": 50265, "pad_token_id": Nullable(int, 1)}
+OTHERS = ROBERTA | {"vocab_size": 30522}
+
+
+@family("roberta", roots=ROOTS, defaults=ROBERTA, needs=NEEDS)
+@family("xlm-roberta", roots=ROOTS, defaults=OTHERS, needs=NEEDS)
+@family("camembert", roots=ROOTS, defaults=OTHERS, needs=NEEDS)
+def roberta(config: Config, root: str) -> EncoderModel:
+    """The first token has the position after the padding token's number, and padding itself has that number's."""
+    refuse_others(config)
+    padding = config["pad_token_id"]
+    if padding is None:
+        raise config.undeclared("a RoBERTa without a pad_token_id, from which positions count, is not declared")
+    prefix, norm = spelled(config, root)
+    s = Dims.of(config, even=True)
+    before = transform(s.width, "gelu", norm("layer_norm", Role.NORM, s.width))
+    vocabulary = (masked(config, s.width, before, name="lm_head"),)
+    scored = classes(
+        s.width, config.labels, of="first", name="classifier", out="out_proj", before=transform(s.width, "tanh")
+    )
+    known = {
+        "MaskedLM": vocabulary,
+        "CausalLM": vocabulary,
+        "SequenceClassification": (scored,),
+        "MultipleChoice": (classes(s.width, 1, of="pooled"),),
+    } | token_heads(config, s.width)
+    heads = heads_of(config, known)
+    first = norm("LayerNorm", Role.EMBEDDING_NORM, s.width)
+    return EncoderModel(
+        encoder=Encoder(
+            name=prefix,
+            embeddings=token_embeddings(config, s.width, first, offset=int(padding) + 1),
+            blocks=bert_layers(config, s, norm),
+            pooler=pooler(s.width, unused=bool(heads) and config.task != "MultipleChoice"),
+            depth=s.depth,
+        ),
+        heads=heads,
+        causal=config["is_decoder"],
+        padding=int(padding),
+    )
