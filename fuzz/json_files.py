@@ -34,6 +34,12 @@ PREPROCESSOR = {
     "resample": 3, "do_center_crop": True, "crop_size": {"height": 28, "width": 28}, "do_rescale": True,
     "rescale_factor": 0.0039, "do_normalize": True, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.2, 0.2, 0.2],
 }  # fmt: skip
+MODULES: list[Any] = [
+    {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+    {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+    {"idx": 2, "name": "2", "path": "2_Dense", "type": "sentence_transformers.models.Dense"},
+    {"idx": 3, "name": "3", "path": "3_Normalize", "type": "sentence_transformers.models.Normalize"},
+]
 PATCHES = {
     "image_processor_type": "Qwen2VLImageProcessor", "do_resize": True,
     "size": {"shortest_edge": 64, "longest_edge": 512},
@@ -98,6 +104,11 @@ def preprocessor_file(random: Random) -> bytes:
 def patches_file(random: Random) -> bytes:
     """A preprocessor_config.json of images of any size."""
     return dumped(random, mutated(random, PATCHES, random.choice((1, 1, 2, 3))))
+
+
+def modules_file(random: Random) -> bytes:
+    """A modules.json of sentence-transformers."""
+    return dumped(random, mutated(random, MODULES, random.choice((1, 1, 2, 3))))
 
 
 def golden_file(random: Random) -> bytes:

@@ -10,7 +10,15 @@ from random import Random
 from typing import Any, NamedTuple
 
 from fuzz.case import Case
-from fuzz.json_files import config_file, golden_file, index_file, patches_file, preprocessor_file, tokenizer_file
+from fuzz.json_files import (
+    config_file,
+    golden_file,
+    index_file,
+    modules_file,
+    patches_file,
+    preprocessor_file,
+    tokenizer_file,
+)
 from fuzz.other_files import npy_file, npz_file, toml_file
 from fuzz.pickle_files import torch_file
 from fuzz.safetensors_files import safetensors_file
@@ -36,6 +44,7 @@ READERS = {
     "npz": Reader(2, npz_file, "inputs.npz"),
     "preprocessor": Reader(1, preprocessor_file, "preprocessor_config.json"),
     "patches": Reader(1, patches_file, "preprocessor_config.json"),
+    "modules": Reader(1, modules_file, "modules.json"),
     "config": Reader(1, config_file, "config.json"),
 }
 KINDS = [kind for kind, reader in READERS.items() for _ in range(reader.share)]
@@ -59,6 +68,7 @@ class Readers:
         from weightscope.analyses.forward.images import PROCESSORS
         from weightscope.analyses.forward.images.settings import find_settings
         from weightscope.analyses.forward.ready_inputs import read_inputs
+        from weightscope.analyses.forward.sentences import read_sentences
         from weightscope.analyses.rules.vocabulary import highest_ids
         from weightscope.checkpoint.folder import LocalFolder
         from weightscope.checkpoint.header import read_header
@@ -90,6 +100,7 @@ class Readers:
             "npz": read_inputs,
             "preprocessor": read_processor,
             "patches": read_processor,
+            "modules": lambda path: read_sentences(path.parent),
             "config": read_model,
         }
         self._errors = (WeightscopeError, TomlError)

@@ -175,3 +175,22 @@ def test_classes_have_their_names(run: Run, tmp_path: Path) -> None:
     )
     status, out, _ = run("forward", tmp_path, "--prompt", "tax law")
     assert "Classes" in out
+
+
+@pytest.mark.parametrize("model", ["Model", "ForMaskedLM", "ForSequenceClassification"])
+def test_transformers_beside_them(model: str, run: Run, tmp_path: Path) -> None:
+    encoder(tmp_path, model)
+    status, out, error = run(
+        "forward", tmp_path, "--prompt", "the cat", "--compare", "transformers", "--format", "json"
+    )
+    assert (status, error) == (0, "")
+    stages = {item["stage"] for item in json.loads(out)["compared"]}
+    assert {"embedding", "layer 0", "layer 2"} <= stages
+    assert {"ForMaskedLM": "logits", "ForSequenceClassification": "class scores"}.get(model, "layer 1") in stages
+
+
+def test_a_golden_file_of_an_encoder(run: Run, tmp_path: Path) -> None:
+    encoder(tmp_path, "ForMaskedLM")
+    golden = tmp_path / "golden.json"
+    assert run("forward", tmp_path, "--prompt", "the [MASK]", "--record", golden)[0] == 0
+    assert run("forward", tmp_path, "--expect", golden)[0] == 0

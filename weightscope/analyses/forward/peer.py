@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 # Stages whose last is what enters the first layer.
-ENTERING = ("token embedding", "position embedding", "embedding norm", "image in place")
+ENTERING = ("embeddings", "token embedding", "position embedding", "embedding norm", "image in place")
 Outputs = dict[str, "torch.Tensor"]
 # The name by which a type's class wants to know which tokens are an image's, and their number; PaliGemma's kind of
 # token is 0 for all of a prompt.
@@ -87,9 +87,11 @@ def _run(transformers: Any, directory: Path, result: Result, given: Mapping[str,
 
     dtype = getattr(torch, result.compute_dtype)
     config = transformers.AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-    pictured = type(config) in transformers.AutoModelForImageTextToText._model_mapping  # noqa: SLF001 - no public way to ask
-    loader = transformers.AutoModelForImageTextToText if pictured else transformers.AutoModelForCausalLM
-    model = loader.from_pretrained(directory, dtype=dtype, local_files_only=True, trust_remote_code=False).eval()
+    model = (
+        _loader(transformers, config)
+        .from_pretrained(directory, dtype=dtype, local_files_only=True, trust_remote_code=False)
+        .eval()
+    )
     for part in (model.config, getattr(model.config, "text_config", None)):
         # Fused kernels for experts want sizes that small models do not have.
         if part is not None:
@@ -105,10 +107,25 @@ def _run(transformers: Any, directory: Path, result: Result, given: Mapping[str,
     theirs: Outputs = {}
     hooks = _watch(_layers(model, depth), theirs)
     with torch.no_grad():
-        out = model(**inputs, use_cache=False)
+        out = model(**inputs, **({"use_cache": False} if hasattr(model.config, "use_cache") else {}))
     for hook in hooks:
         hook.remove()
-    return theirs | {"logits": out.logits[0].float()}
+    scores = getattr(out, "logits", getattr(out, "prediction_logits", None))
+    if scores is None:
+        return theirs
+    return theirs | {"logits" if result.has_logits else "class scores": scores.reshape(-1, scores.shape[-1]).float()}
+
+
+def _loader(transformers: Any, config: Any) -> Any:
+    """The class that the config was saved from, or the one that loads models of its kind."""
+    named = getattr(transformers, (config.architectures or [""])[0], None)
+    pictured = type(config) in transformers.AutoModelForImageTextToText._model_mapping  # noqa: SLF001 - no public way to ask
+    if pictured:
+        return transformers.AutoModelForImageTextToText
+    causal = type(config) in transformers.AutoModelForCausalLM._model_mapping  # noqa: SLF001
+    if named is not None and (not causal or not named.__name__.endswith(("ForCausalLM", "LMHeadModel"))):
+        return named
+    return transformers.AutoModelForCausalLM if causal else transformers.AutoModel
 
 
 def _layers(model: Any, depth: int) -> Any:
