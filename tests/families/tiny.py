@@ -140,6 +140,7 @@ TINY = [
 from tests.families.tiny_dense import TINY_DENSE  # noqa: E402 - they are made of what is defined above
 from tests.families.tiny_encoders import TINY_ENCODERS  # noqa: E402
 from tests.families.tiny_gemma_eyes import TINY_GEMMA_EYES  # noqa: E402
+from tests.families.tiny_glm_vision import TINY_GLM_VISION  # noqa: E402
 from tests.families.tiny_hybrids import TINY_HYBRIDS  # noqa: E402
 from tests.families.tiny_idefics import TINY_IDEFICS  # noqa: E402
 from tests.families.tiny_llama_vision import TINY_LLAMA_VISION  # noqa: E402
@@ -151,5 +152,5 @@ TINY += TINY_DENSE + TINY_MIXTURES + TINY_HYBRIDS + TINY_VISION
 TINY += TINY_ENCODERS
 TINY += TINY_GEMMA_EYES
 TINY += TINY_IDEFICS
-TINY += TINY_LLAMA_VISION
+TINY += TINY_LLAMA_VISION + TINY_GLM_VISION
 TINY += TINY_LLAVAS

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 PROCESSORS = {
     "CLIPFeatureExtractor": "clip",
     "CLIPImageProcessor": "clip",
+    "Glm46VImageProcessor": "glm4v",
+    "Glm4vImageProcessor": "glm4v",
     "Llama4ImageProcessor": "llama4",
     "Gemma3ImageProcessor": "siglip",
     "Gemma4ImageProcessor": "gemma4",
