@@ -1,4 +1,4 @@
-"""Tiny GLM models that see, and their language models alone."""
+"""Tiny GLM models that see and PaddleOCR-VL, and their language models alone."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ TOWER: dict[str, Any] = {
     "intermediate_size": 44,
 }  # fmt: skip
 WHOLE = "ForConditionalGeneration"
+PADDLE_IDS = {"image_token_id": 95, "video_token_id": 96, "vision_start_token_id": 97, "vision_end_token_id": 98}
+PADDLE: dict[str, Any] = LLAMA | {"head_dim": 8, "rope_parameters": TURNING}
+RASTER: dict[str, Any] = {
+    "hidden_size": 16, "intermediate_size": 26, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 20,
+    "patch_size": 4,
+}  # fmt: skip
 TINY_GLM_VISION = [
     Tiny("glm4v", "Glm4v", IDS | {"text_config": TEXT, "vision_config": TOWER}, WHOLE),
     Tiny("glm4v-biases-tied", "Glm4v", IDS | {
@@ -41,6 +47,13 @@ TINY_GLM_VISION = [
     Tiny("glm_ocr-no-bias-tied", "GlmOcr", IDS | {
         "text_config": TEXT, "vision_config": TOWER | {"attention_bias": False}, "tie_word_embeddings": True,
     }, WHOLE),
+    Tiny("paddleocr_vl", "PaddleOCRVL", PADDLE_IDS | {
+        "text_config": PADDLE, "vision_config": RASTER, "tie_word_embeddings": False,
+    }, WHOLE),
+    Tiny("paddleocr_vl-biases-tied", "PaddleOCRVL", PADDLE_IDS | {
+        "text_config": PADDLE | {"use_bias": True}, "vision_config": RASTER | {"image_size": 12},
+    }, WHOLE),
+    Tiny("paddleocr_vl_text", "PaddleOCRText", PADDLE, "Model"),
     Tiny("glm4v_text", "Glm4vText", TEXT, "Model"),
     Tiny("glm4v_moe_text", "Glm4vMoeText", MIXED, "Model"),
     Tiny("glm_ocr_text", "GlmOcrText", TEXT | {"head_dim": 16}, "Model"),

@@ -107,6 +107,8 @@ MODULES = {
     "olmoe": "text.olmoe",
     "opt": "text.opt",
     "paligemma": "multimodal.paligemma",
+    "paddleocr_vl": "multimodal.paddleocr_vl",
+    "paddleocr_vl_text": "text.paddleocr_vl_text",
     "phi": "text.phi",
     "phi3": "text.phi3",
     "phimoe": "text.phimoe",

@@ -120,9 +120,14 @@ def target(image: Image, size: list[int]) -> tuple[int, int]:
 def fitted(width: int, height: int, /, *, factor: float, least: float, most: float, grows: float = 0) -> list[int]:
     """Width and height that are multiples of `factor`, near the image's own shape, between so many pixels.
 
-    Where it `grows`, an image with a side below `factor` is first made larger, keeping its shape.
+    Where it `grows`, an image with a side below `factor` is first made larger, keeping its shape: 1 as GLM does it, 2
+    as PaddleOCR does, side after side.
     """
-    if grows and min(width, height) < factor:
+    if grows == 2 and height < factor:
+        height, width = int(factor), round(width * factor / height)
+    if grows == 2 and width < factor:
+        height, width = round(height * factor / width), int(factor)
+    if grows == 1 and min(width, height) < factor:
         scale = max(factor / height, factor / width)
         height, width = int(height * scale), int(width * scale)
     if max(width, height) > 200 * min(width, height):

@@ -28,6 +28,7 @@ PROCESSORS = {
     "MllamaImageProcessor": "mllama",
     "LlavaNextImageProcessor": "llava_next",
     "LlavaOnevisionImageProcessor": "llava_onevision",
+    "PaddleOCRVLImageProcessor": "paddleocr_vl",
     "Qwen2VLImageProcessor": "qwen2_vl",
     "Qwen3VLImageProcessor": "qwen2_vl",
     "VideoLlavaImageProcessor": "clip",
