@@ -146,6 +146,7 @@ from tests.families.tiny_cohere_eyes import TINY_COHERE_EYES  # noqa: E402
 from tests.families.tiny_dense import TINY_DENSE  # noqa: E402
 from tests.families.tiny_encoders import TINY_ENCODERS  # noqa: E402
 from tests.families.tiny_gemma_eyes import TINY_GEMMA_EYES  # noqa: E402
+from tests.families.tiny_glm_vision import TINY_GLM_VISION  # noqa: E402
 from tests.families.tiny_hybrids import TINY_HYBRIDS  # noqa: E402
 from tests.families.tiny_idefics import TINY_IDEFICS  # noqa: E402
 from tests.families.tiny_kin import TINY_KIN  # noqa: E402
@@ -163,6 +164,7 @@ TINY += TINY_HYBRIDS
 TINY += TINY_IDEFICS
 TINY += TINY_KIN
 TINY += TINY_LLAMA_VISION
+TINY += TINY_LLAMA_VISION + TINY_GLM_VISION
 TINY += TINY_LLAVAS
 TINY += TINY_MISTRAL
 TINY += TINY_MIXTURES
