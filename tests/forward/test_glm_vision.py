@@ -25,7 +25,7 @@ TEXT = [1, 2, 3, 40, 50]
 GLM = [tiny for tiny in TINY if tiny.kind.startswith(("Glm", "Paddle")) and tiny.model == "ForConditionalGeneration"]
 IMAGES: dict[str, Any] = {"pixel_values": pixels(), "image_grid_thw": GRIDS}
 # Patches of PaddleOCR-VL are pictures.
-RASTER: dict[str, Any] = {"pixel_values": pixels()[:, :48].unflatten(1, (3, 4, 4)), "image_grid_thw": GRIDS}
+RASTER: dict[str, Any] = {"pixel_values": pixels()[:, :48].reshape(-1, 3, 4, 4), "image_grid_thw": GRIDS}
 
 
 def images(name: str) -> dict[str, Any]:
