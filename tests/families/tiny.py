@@ -152,6 +152,7 @@ from tests.families.tiny_llama_vision import TINY_LLAMA_VISION  # noqa: E402
 from tests.families.tiny_llavas import TINY_LLAVAS  # noqa: E402
 from tests.families.tiny_mistral import TINY_MISTRAL  # noqa: E402
 from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
+from tests.families.tiny_towers import TINY_TOWERS  # noqa: E402
 from tests.families.tiny_vision import TINY_VISION  # noqa: E402
 
 TINY += TINY_DENSE + TINY_MIXTURES + TINY_HYBRIDS + TINY_VISION
@@ -167,3 +168,6 @@ TINY += TINY_LLAMA_VISION
 TINY += TINY_LLAMA_VISION + TINY_GLM_VISION
 TINY += TINY_LLAVAS
 TINY += TINY_MISTRAL
+TINY += TINY_MIXTURES
+TINY += TINY_VISION
+TINY += TINY_TOWERS
