@@ -212,6 +212,22 @@ DELIBERATE |= {
     for llava in LLAVAS
     for key in PLACES
 }
+# BERT's kin. Those whose positions count from the padding token's number have more than one.
+CROSSED = ("bert", "camembert", "electra", "roberta", "xlm-roberta")
+REFUSED |= {
+    (name, "add_cross_attention"): "the decoder of an encoder-decoder, which needs an encoder to run"
+    for name in CROSSED
+}  # fmt: skip
+DELIBERATE |= {
+    (name, "max_position_embeddings"): "of a single position transformers gives that to all tokens"
+    for name in ("albert", "bert", "distilbert", "electra")
+}
+DELIBERATE |= {
+    (name, key): "of a width that the heads do not share evenly transformers builds a model and fails when it runs"
+    for name in ("albert", "electra")
+    for key in ("hidden_size", "num_attention_heads")
+}
+DELIBERATE |= {(name, "embedding_size"): "as 0 it is no size" for name in ("albert", "electra")}
 
 
 def expected(model_type: str, change: Change, outcome: Outcome) -> bool:
