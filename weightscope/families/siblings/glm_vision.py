@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from weightscope.components.attention import Attention, Axial, Heads, Segments
 from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
-from weightscope.components.base import Group
+from weightscope.components.base import Group, Repeat
 from weightscope.components.decoder import CausalLM
 from weightscope.components.feed_forward.mlp import GatedMLP
 from weightscope.components.norm import LayerNorm
@@ -18,12 +18,15 @@ from weightscope.components.vision.downsampling import DownsamplingMerger
 from weightscope.components.vision.grid_eye import GridEye
 from weightscope.components.vision.grid_tower import GridTower
 from weightscope.components.vision.language import VisionLanguage
+from weightscope.components.vision.sampled_positions import SampledPositions
 from weightscope.config import Config, Nullable
-from weightscope.families.common import rotary
+from weightscope.families.common import rms_norms, rotary
+from weightscope.families.common.dims import depth_of
 from weightscope.families.common.mixtures import SWITCHED
-from weightscope.families.common.parts import gated_mlp
+from weightscope.families.common.multimodal import part
+from weightscope.families.common.parts import gated_mlp, head_norms
 from weightscope.families.registry import component_of
-from weightscope.families.siblings.qwen_vl import PUBLISHED_TOGETHER, TOWERLESS
+from weightscope.families.siblings.qwen_vl import PUBLISHED_TOGETHER, TOWERLESS, patches, vision_block
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.linear import Linear
@@ -37,6 +40,9 @@ TOWER: dict[str, Any] = {
     "in_channels": 3, "image_size": 336, "patch_size": 14, "rms_norm_eps": 1e-5, "spatial_merge_size": 2,
     "temporal_patch_size": 2, "out_hidden_size": 4096, "intermediate_size": 13696,
     "rope_theta": 10000.0, "rope_parameters": Nullable(dict),
+}  # fmt: skip
+OCR_TOWER = TOWER | {
+    "hidden_size": 1024, "attention_bias": True, "num_heads": 16, "out_hidden_size": 1536, "intermediate_size": 4096,
 }  # fmt: skip
 TOWER_NAMES = {"num_attention_heads": "num_heads", "num_hidden_layers": "depth"}
 # Mixtures are published with experts apart, and transformers 5 holds them stacked.
@@ -104,4 +110,40 @@ def downsampling(vision: Config, inner: Size) -> DownsamplingMerger:
         proj=Projection(name="merger.proj", inputs=out, outputs=out, bias=False),
         norm=LayerNorm(name="merger.post_projection_norm", role=Role.PROJECTOR_NORM, size=out, eps=1e-5),
         mlp=GatedMLP(name=mlp.name, items=mlp.items, width=out, inner=inner, activation=mlp.activation),
+    )
+
+
+def glm_tower(config: Config, name: str) -> GridTower:
+    """A layer's MLP is as wide as the tower's output; `intermediate_size` is the bridge's."""
+    vision = part(config, "vision_config", TOWER, TOWER_NAMES)
+    width, norm = vision["hidden_size"], rms_norms(vision["rms_norm_eps"])
+    side = vision["image_size"] // vision["patch_size"]
+    mlp = gated_mlp(vision, "mlp", inner=vision["out_hidden_size"])
+    block = vision_block(norm, width, vision_attention(vision), mlp)
+    return GridTower(
+        name=name,
+        patches=patches(vision, width, bias=True),
+        pre_norm=norm("post_conv_layernorm", Role.EMBEDDING_NORM, width),
+        positions=SampledPositions(name="embeddings.position_embedding", count=side * side, width=width),
+        blocks=(Repeat(name="blocks", indices=range(depth_of(vision, "depth")), child=block),),
+        post_norm=norm("post_layernorm", Role.FINAL_NORM, width),
+        merger=downsampling(vision, vision["intermediate_size"]),
+        merge=int(vision["spatial_merge_size"]),
+    )
+
+
+def ocr_tower(config: Config, name: str) -> GridTower:
+    """`attention_bias` is for all matrices of a layer."""
+    vision = part(config, "vision_config", OCR_TOWER, TOWER_NAMES)
+    width, norm, bias = vision["hidden_size"], rms_norms(vision["rms_norm_eps"]), vision["attention_bias"]
+    norms = head_norms(norm, width // vision["num_heads"])
+    attention = vision_attention(vision, o_bias=bias, norms=norms)
+    block = vision_block(norm, width, attention, gated_mlp(vision, "mlp", bias=bias))
+    return GridTower(
+        name=name,
+        patches=patches(vision, width, bias=True),
+        blocks=(Repeat(name="blocks", indices=range(depth_of(vision, "depth")), child=block),),
+        post_norm=norm("post_layernorm", Role.FINAL_NORM, width),
+        merger=downsampling(vision, vision["out_hidden_size"] * vision["in_channels"]),
+        merge=int(vision["spatial_merge_size"]),
     )
