@@ -9,7 +9,7 @@ from weightscope.components.vision.language import VisionLanguage
 from weightscope.config import Config, Nullable
 from weightscope.families.common.multimodal import decided_text_config
 from weightscope.families.registry import component_of, family
-from weightscope.families.text.persimmon import PERSIMMON
+from weightscope.families.siblings.persimmon import PERSIMMON
 
 FUYU = {
     "patch_size": Nullable(int, 30), "num_channels": Nullable(int, 3), "image_token_id": Nullable(int, 71011),

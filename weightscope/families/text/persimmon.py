@@ -3,17 +3,12 @@
 from weightscope.components.attention import NO_NORMS, Attention, Heads
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
-from weightscope.families.common import ROTARY, causal_lm, layer_norms, rotary, visible
+from weightscope.families.common import causal_lm, layer_norms, rotary, visible
 from weightscope.families.common.parts import head_norms, mlp
 from weightscope.families.registry import family
+from weightscope.families.siblings.persimmon import PERSIMMON
 from weightscope.roles import Role
 from weightscope.storage.linear import Linear
-
-PERSIMMON = ROTARY | {
-    "vocab_size": 262144, "hidden_size": 4096, "intermediate_size": 16384, "num_hidden_layers": 36,
-    "num_attention_heads": 64, "hidden_act": "relu2", "max_position_embeddings": 16384, "layer_norm_eps": 1e-5,
-    "qk_layernorm": True, "partial_rotary_factor": 0.5,
-}  # fmt: skip
 
 
 @family("persimmon", roots=("model", ""), defaults=PERSIMMON)
