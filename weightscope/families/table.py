@@ -104,6 +104,7 @@ MODULES = {
     "minimax": "text.minimax",
     "minimax_m1": "text.minimax_m1",
     "minimax_m2": "text.minimax_m2",
+    "minimax_m3_vl_text": "text.minimax_m3_vl_text",
     "minimax_text_01": "text.minimax_m1",
     "ministral": "text.ministral",
     "ministral3": "text.ministral",
