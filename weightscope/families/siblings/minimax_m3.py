@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from weightscope.components.attention import Attention
 from weightscope.components.attention.block_indexer import BlockIndexer, BlockSparseAttention
+from weightscope.components.base import Component
 from weightscope.components.feed_forward.mlp import GatedMLP
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.feed_forward.routing import Routing
@@ -87,6 +88,19 @@ def m3_attention(config: Config, spelling: Spelling, *, sparse: bool) -> Attenti
     return BlockSparseAttention(name="self_attn", attention=replace(attention, name=""), indexer=indexer)
 
 
+def m3_attentions(config: Config, spelling: Spelling) -> list[Component]:
+    """The attention of each layer."""
+    kinds = [m3_attention(config, spelling, sparse=sparse) for sparse in (False, True)]
+    return [kinds[sparse] for sparse in sparse_layers(config)]
+
+
+def m3_feed_forwards(config: Config, spelling: Spelling) -> list[Component]:
+    """What follows the attention of each layer."""
+    dense = m3_mlp(config, spelling, "mlp", config["dense_intermediate_size"])
+    mixed = m3_mixture(config, spelling)
+    return [mixed if mixes else dense for mixes in mixed_layers(config)]
+
+
 def m3_mlp(config: Config, spelling: Spelling, name: str, inner: Size) -> GatedMLP:
     """(up + 1) ⊙ g·sigmoid(α·g), both bounded."""
     make = fused_gated_mlp if spelling.held else gated_mlp
@@ -110,9 +124,9 @@ def m3_mixture(config: Config, spelling: Spelling) -> MixtureOfExperts:
     )
 
 
-def uncomputed(config: Config, *, sparse: bool) -> str:
+def uncomputed(config: Config) -> str:
     """Why there is no forward pass: an indexer over later positions, or a rotation that transformers does not read."""
-    refused = not_computed(config, "MiniMax-M3", {"is_causal": (True, None)}) if sparse else ""
+    refused = not_computed(config, "MiniMax-M3", {"is_causal": (True, None)}) if any(sparse_layers(config)) else ""
     stated, size = config["rotary_dim"], config["head_dim"]
     shares = (config["partial_rotary_factor"], (config["rope_scaling"] or config["rope_parameters"] or {}))
     said = shares[0] is not None or "partial_rotary_factor" in shares[1]

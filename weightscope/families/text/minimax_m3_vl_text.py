@@ -8,15 +8,7 @@ from weightscope.config import Config, Nullable
 from weightscope.families.common import ROTARY, causal_lm, rms_norms
 from weightscope.families.common.parts import pre_norm_block
 from weightscope.families.registry import family
-from weightscope.families.siblings.minimax_m3 import (
-    ROOTS,
-    m3_attention,
-    m3_mixture,
-    m3_mlp,
-    mixed_layers,
-    sparse_layers,
-    uncomputed,
-)
+from weightscope.families.siblings.minimax_m3 import ROOTS, m3_attentions, m3_feed_forwards, uncomputed
 from weightscope.roles import Role
 
 MINIMAX_M3 = ROTARY | {
@@ -40,19 +32,15 @@ MINIMAX_M3 = ROTARY | {
 def minimax_m3_vl_text(config: Config, root: str) -> CausalLM:
     """Norms multiply by 1 + w."""
     norm, width, spelling = rms_norms(config["rms_norm_eps"], offset=1.0), config["hidden_size"], ROOTS[root]
-    mixes, mixed = mixed_layers(config), m3_mixture(config, spelling)
-    dense = m3_mlp(config, spelling, "mlp", config["dense_intermediate_size"])
-    attention = [m3_attention(config, spelling, sparse=sparse) for sparse in (False, True)]
-    sparse = sparse_layers(config)
+    attention, feed_forward = m3_attentions(config, spelling), m3_feed_forwards(config, spelling)
 
     def layer(i: int) -> Block:
-        part = mixed if mixes[i] else dense
-        return pre_norm_block(norm, width, attention=attention[sparse[i]], feed_forward=part)
+        return pre_norm_block(norm, width, attention=attention[i], feed_forward=feed_forward[i])
 
     return causal_lm(
         config,
         spelling.prefix,
         layer,
         final_norm=norm("norm", Role.FINAL_NORM, width),
-        refused=uncomputed(config, sparse=any(sparse)),
+        refused=uncomputed(config),
     )
