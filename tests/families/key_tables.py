@@ -156,6 +156,11 @@ DELIBERATE: dict[tuple[str, str], str] = {
         "text_config.per_layer_config",
     ): "null is not what transformers saves, and it reads what it saves otherwise",
     ("gemma4_unified", "text_config.per_layer_config"): "as gemma4's",
+    ("gemma4", "vision_config.num_attention_heads"): "transformers builds heads that share no keys, and fails",
+    ("gemma4", "vision_config.num_key_value_heads"): "as vision_config.num_attention_heads",
+    ("siglip", "vision_config.hidden_size"): "transformers builds vectors of text and image that nothing can compare",
+    ("siglip", "text_config.hidden_size"): "as vision_config.hidden_size",
+    ("siglip", "text_config.projection_size"): "as vision_config.hidden_size",
     ("gemma3", "image_token_index"): "the tokens that are tried hold it, and no image comes with them",
     ("gemma3", "image_token_id"): "as image_token_index",
     ("paligemma", "image_token_index"): "the tokens that are tried hold it, and no image comes with them",
@@ -212,6 +217,22 @@ DELIBERATE |= {
     for llava in LLAVAS
     for key in PLACES
 }
+# BERT's kin. Those whose positions count from the padding token's number have more than one.
+CROSSED = ("bert", "camembert", "electra", "roberta", "xlm-roberta")
+REFUSED |= {
+    (name, "add_cross_attention"): "the decoder of an encoder-decoder, which needs an encoder to run"
+    for name in CROSSED
+}  # fmt: skip
+DELIBERATE |= {
+    (name, "max_position_embeddings"): "of a single position transformers gives that to all tokens"
+    for name in ("albert", "bert", "distilbert", "electra")
+}
+DELIBERATE |= {
+    (name, key): "of a width that the heads do not share evenly transformers builds a model and fails when it runs"
+    for name in ("albert", "electra")
+    for key in ("hidden_size", "num_attention_heads")
+}
+DELIBERATE |= {(name, "embedding_size"): "as 0 it is no size" for name in ("albert", "electra")}
 
 
 def expected(model_type: str, change: Change, outcome: Outcome) -> bool:

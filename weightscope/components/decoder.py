@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -163,19 +163,24 @@ def run_layers(
     at: At,
     *,
     last: int | None = None,
+    order: Sequence[int] | None = None,
     tap: Callable[[int, torch.Tensor], None] | None = None,
 ) -> torch.Tensor:
     """Through the layers in order, each read ahead while the one before it computes; `tap` gets what each puts out.
 
+    `order` has the number of the block that each layer is, where several layers are one block.
+
     Raises:
         Stopped: layer `last` has been computed.
     """
-    layers = sorted(((layer, repeat) for repeat in repeats for layer in repeat.indices), key=itemgetter(0))
-    for number, (layer, repeat) in enumerate(layers):
-        place = at.below(repeat, layer).labelled(f"{at.label} layer {layer}".strip())
+    layers = sorted(((layer, layer, repeat) for repeat in repeats for layer in repeat.indices), key=itemgetter(0))
+    if order is not None:
+        layers = [(number, *layers[block][1:]) for number, block in enumerate(order)]
+    for number, (layer, block, repeat) in enumerate(layers):
+        place = at.below(repeat, block).labelled(f"{at.label} layer {layer}".strip())
         reading = ""
         if number + 1 < len(layers) and layer != last and at.run.held is None:
-            after, following = layers[number + 1]
+            _, after, following = layers[number + 1]
             reading = at.below(following, after).prefix
             at.run.reader.next_block(needed(following.child, reading) if following.child.awaited else ())
         if at.run.watch:

@@ -1,63 +1,44 @@
-"""An eye whose learned queries look at patches (MiniCPM-V, arXiv 2408.01800): its tensors, without its maths."""
+"""Eyes whose bridge is a Q-Former, which may get an instruction besides the image (InstructBLIP, arXiv 2305.06500)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from weightscope.components.base import Component
-from weightscope.components.norm import Norm
-from weightscope.components.projection import Projection
 from weightscope.components.runnable import PIXELS, Inputs
-from weightscope.components.vision.encoder import VisionEncoder
-from weightscope.components.vision.eye import Eye
-from weightscope.errors import NotImplementedByWeightscope
-from weightscope.roles import Role, Section
-from weightscope.sizes import Size
-from weightscope.storage.base import Sizes, StorageItem
-from weightscope.storage.linear import InProjection, Linear
-from weightscope.storage.plain import Plain
+from weightscope.components.running import At
+from weightscope.components.vision.crops import CropEye
+from weightscope.components.vision.qformer import QFormer
+from weightscope.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+WORDS = "qformer_input_ids"
 
 
-class QueryBridge(Component, frozen=True, kw_only=True):
-    """Patches brought to the language model's `width`, `queries` vectors that attend to them, and a matrix."""
+class QueryEye(CropEye, frozen=True, kw_only=True):
+    """A Q-Former is its bridge (BLIP-2)."""
 
-    width: Size
-    queries: Size
-    projection: Projection
-    norms: tuple[Norm, ...]
-    section: Section | None = Section.PROJECTOR
-
-    @property
-    def stored(self) -> Iterable[StorageItem]:
-        return (
-            Plain("query", Role.PROBE, leaf=""),
-            InProjection("attn.in_proj", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=True),
-            Linear("attn.out_proj", Role.O_PROJ, bias=True),
-            Plain("proj", Role.PROJECTOR, leaf=""),
-        )
-
-    def sizes(self) -> Sizes:
-        square = (self.width, self.width)
-        matrices = (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, Role.O_PROJ, Role.PROJECTOR)
-        return {Role.PROBE: (self.queries, self.width), **dict.fromkeys(matrices, square)}
-
-    def children(self) -> Iterable[Component]:
-        return (self.projection, *self.norms)
+    processor: ClassVar[str] = "BlipImageProcessor"
 
 
-class QueryEye(Eye, frozen=True, kw_only=True):
-    """Its tensors are known; what is `refused` are images, text alone is computed."""
+class InstructedEye(QueryEye, frozen=True, kw_only=True):
+    """The instruction is written in ids of the Q-Former's own vocabulary, one row for each image."""
 
-    needs: ClassVar[tuple[str, ...]] = (PIXELS,)
-    processor: ClassVar[str] = "MiniCPMVImageProcessor"
+    takes: ClassVar[tuple[str, ...]] = (PIXELS, WORDS)
+    needs: ClassVar[tuple[str, ...]] = (PIXELS, WORDS)
 
-    tower: VisionEncoder
-    bridge: QueryBridge
-    refused: str
-
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.bridge
+    bridge: QFormer
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
-        raise NotImplementedByWeightscope(f"{self.refused} are not implemented, text alone is")
+        words, images, table = inputs[WORDS], len(self.crops(inputs)), self.bridge.words
+        if words.ndim != 2 or len(words) != images or not words.shape[1]:
+            raise UsageError(f"{WORDS} has shape {list(words.shape)}, not [{images}, tokens]")
+        if table and (int(words.min()) < 0 or int(words.max()) >= table.rows or words.shape[1] > table.positions):
+            raise UsageError(
+                f"{WORDS} are outside the Q-Former's table of {table.rows:,} tokens and {table.positions:,} positions"
+            )
+        return super().counts(inputs)
+
+    def bridged(self, features: torch.Tensor, inputs: Inputs, at: At) -> torch.Tensor:
+        return self.bridge.asked(features, inputs[WORDS].long(), at.below(self.bridge))

@@ -12,7 +12,7 @@ from weightscope.components.decoder import CausalLM
 from weightscope.components.projection import Projection
 from weightscope.components.vision.encoder import VisionEncoder
 from weightscope.components.vision.language import VisionLanguage
-from weightscope.components.vision.query_eye import QueryBridge, QueryEye
+from weightscope.components.vision.unseen_eye import QueryBridge, UnseenEye
 from weightscope.config import Config, Nullable
 from weightscope.families.common import layer_norms
 from weightscope.families.common.multimodal import replaced
@@ -46,7 +46,7 @@ def minicpmv(config: Config, root: str) -> VisionLanguage:
         norms=tuple(norm(name, Role.PROJECTOR_NORM, width) for name in NORMS),
     )
     return VisionLanguage(
-        eye=QueryEye(tower=tower, bridge=bridge, refused="images of MiniCPM-V"),
+        eye=UnseenEye(tower=tower, bridge=bridge, refused="images of MiniCPM-V"),
         language=Group(name="llm", parts=(model,)),
         # None that a config names: its images stand between two tokens.
         image_token=-1,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # By the class's name in transformers, without Fast and Pil.
 PROCESSORS = {
+    "BlipImageProcessor": "blip",
     "CLIPFeatureExtractor": "clip",
     "CLIPImageProcessor": "clip",
     "Cohere2VisionImageProcessor": "cohere2_vision",
