@@ -124,11 +124,7 @@ def slots(model: dict[str, Any], names: set[str] | None = None) -> Any:
 
 def test_the_collection_is_what_we_think_it_is() -> None:
     assert len(MODELS) == 130
-<<<<<<< HEAD
     assert len(INDEXED) == 42
-=======
-    assert len(INDEXED) == 41
->>>>>>> main
     assert {*OTHER_NAMES, *OTHER_SIZES} <= {model["model"] for model in INDEXED}
 
 
