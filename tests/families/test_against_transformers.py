@@ -45,6 +45,11 @@ def test_every_family_is_built() -> None:
     assert set(all_families()) == built | remote_code_only | BY_INDEX.keys() | set(BY_PARTS)
 
 
+def test_each_tiny_model_is_in_the_table_once() -> None:
+    names = [tiny.name for tiny in TINY]
+    assert sorted(set(names)) == sorted(names)
+
+
 @every_tiny
 def test_names_and_shapes(tiny: Tiny, saved: Callable[[str], Path]) -> None:
     stored = header(saved(tiny.name))
@@ -78,6 +83,9 @@ def test_names_from_the_config_alone(tiny: Tiny, saved: Callable[[str], Path]) -
     if tiny.kind == "KimiLinear":
         # 5.23 renames dense layers along with mixed ones.
         names = {name.replace(".mlp.", ".block_sparse_moe.") for name in names}
+    if tiny.kind == "MiniMaxM3VLText":
+        # Published within a whole model alone, whose names 5.23 does not give to the language model.
+        pytest.skip("test_spellings.py holds the published names")
     if tiny.kind == "OlmoHybrid":
         # 5.23 renames a norm of attention layers along with that of delta nets.
         names = {name.replace(".post_attention_layernorm.", ".feedforward_layer_norm.") for name in names}
