@@ -79,6 +79,9 @@ def test_names_from_the_config_alone(tiny: Tiny, saved: Callable[[str], Path]) -
     if tiny.kind == "KimiLinear":
         # 5.23 renames dense layers along with mixed ones.
         names = {name.replace(".mlp.", ".block_sparse_moe.") for name in names}
+    if tiny.kind == "MiniMaxM3VLText":
+        # Published within a whole model alone, whose names 5.23 does not give to the language model.
+        pytest.skip("test_spellings.py holds the published names")
     if tiny.kind == "OlmoHybrid":
         # 5.23 renames a norm of attention layers along with that of delta nets.
         names = {name.replace(".post_attention_layernorm.", ".feedforward_layer_norm.") for name in names}
