@@ -227,6 +227,20 @@ DELIBERATE |= {
     for name in ("albert", "electra")
     for key in ("hidden_size", "num_attention_heads")
 }
+NOMIC = "Nomic's code and published configs have it; transformers' class does not"
+DELIBERATE |= {
+    ("nomic_bert", key): NOMIC
+    for key in (
+        "n_embd", "n_layer", "n_head", "n_inner", "n_positions", "layer_norm_epsilon", "rotary_emb_base", "hidden_size",
+    )
+}  # fmt: skip
+REFUSED |= {
+    ("nomic_bert", "activation_function"): NOMIC,
+    ("nomic_bert", "num_experts"): NOMIC,
+    ("nomic_bert", "prenorm"): NOMIC,
+    ("modernbert", "rope_scaling"): "no published model has it",
+    ("modernbert", "classifier_activation=mish"): "no published model has it",
+}
 DELIBERATE |= {(name, "embedding_size"): "as 0 it is no size" for name in ("albert", "electra")}
 
 

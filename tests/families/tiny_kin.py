@@ -29,6 +29,13 @@ SPECIAL: dict[str, int] = {"bos_token_id": 2, "eos_token_id": 3, "cls_token_id":
 MODERN: dict[str, Any] = TYPELESS | SPECIAL | {"num_hidden_layers": 4, "local_attention": 6}
 NOMIC: dict[str, Any] = BERT | {"bos_token_id": 2, "eos_token_id": 3}
 EURO: dict[str, Any] = TYPELESS | {"bos_token_id": 2, "eos_token_id": 3, "num_key_value_heads": 2, "mask_token_id": 4}
+DEBERTA: dict[str, Any] = BERT | {
+    "relative_attention": True, "max_relative_positions": 5, "pos_att_type": ["c2p", "p2c"],
+    "position_biased_input": False, "type_vocab_size": 0,
+}  # fmt: skip
+DEBERTA_V3: dict[str, Any] = DEBERTA | {
+    "max_relative_positions": 20, "position_buckets": 6, "share_att_key": True, "norm_rel_ebd": "layer_norm",
+}  # fmt: skip
 COMMON = ("Model", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice")
 TINY_KIN = [
     Tiny("roberta", "Roberta", ROBERTA, "ForMaskedLM"),
@@ -51,6 +58,14 @@ TINY_KIN = [
     Tiny("albert-untied", "Albert", ALBERT | {"tie_word_embeddings": False}, "ForMaskedLM"),
     Tiny("albert-groups", "Albert", ALBERT | {"num_hidden_groups": 2, "inner_group_num": 2}, "ForPreTraining"),
     *headed("albert", "Albert", ALBERT, *COMMON),
+    Tiny("deberta", "Deberta", DEBERTA, "ForMaskedLM"),
+    Tiny("deberta-plain", "Deberta", BERT | {"tie_word_embeddings": False, "hidden_act": "relu"}, "ForMaskedLM"),
+    Tiny("deberta-c2p", "Deberta", DEBERTA | {"pos_att_type": "c2p", "position_biased_input": True}, "ForMaskedLM"),
+    *headed("deberta", "Deberta", DEBERTA, *COMMON[:4]),
+    Tiny("deberta-v2", "DebertaV2", DEBERTA, "ForMaskedLM"),
+    Tiny("deberta-v2-plain", "DebertaV2", BERT | {"tie_word_embeddings": False}, "ForMaskedLM"),
+    Tiny("deberta-v2-p2c", "DebertaV2", DEBERTA_V3 | {"pos_att_type": "p2c", "share_att_key": False}, "ForMaskedLM"),
+    *headed("deberta-v3", "DebertaV2", DEBERTA_V3, *COMMON),
     Tiny("modernbert", "ModernBert", MODERN, "ForMaskedLM"),
     Tiny("modernbert-biases", "ModernBert", MODERN | {
         "norm_bias": True, "attention_bias": True, "mlp_bias": True, "classifier_bias": True, "decoder_bias": False,

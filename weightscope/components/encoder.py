@@ -65,7 +65,8 @@ class TokenEmbeddings(Component, frozen=True, kw_only=True):
 class Encoder(Component, frozen=True, kw_only=True):
     """Embeddings, the blocks in order of depth, a last norm; `pooler` makes one vector of a sequence.
 
-    Where layers share their weights, `order` has the number of the block that each layer is (ALBERT).
+    `before` leaves what all layers share: tables of relative positions. Where layers share their weights, `order` has
+    the number of the block that each layer is (ALBERT).
     """
 
     embeddings: TokenEmbeddings
@@ -74,15 +75,17 @@ class Encoder(Component, frozen=True, kw_only=True):
     pooler: EncoderHead | None = None
     depth: int
     order: tuple[int, ...] | None = None
+    before: Component | None = None
 
     def children(self) -> Iterable[Component]:
-        parts = (self.embeddings, *self.blocks, self.final_norm, self.pooler)
+        parts = (self.embeddings, self.before, *self.blocks, self.final_norm, self.pooler)
         return tuple(part for part in parts if part is not None)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Ids [T] to [T, width]."""
         hidden = at.call(self.embeddings, x)
         at.stage("embeddings", self.embeddings.equation(), hidden)
+        hidden = at.call(self.before, hidden) if self.before else hidden
         hidden = run_layers(self.blocks, hidden, at, last=at.run.last, order=self.order)
         if self.final_norm:
             hidden = at.call(self.final_norm, hidden)

@@ -25,6 +25,8 @@ MODULES = {
     "cwm": "text.cwm",
     "dbrx": "text.dbrx",
     "deepseek_ref": "text.deepseek_v4",
+    "deberta": "encoders.deberta_v2",
+    "deberta-v2": "encoders.deberta_v2",
     "deepseek_v2": "text.deepseek_v2",
     "deepseek_v3": "text.deepseek_v3",
     "deepseek_v32": "text.deepseek_v32",
