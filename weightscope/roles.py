@@ -111,6 +111,8 @@ class Role(StrEnum):
     LAUREL_RIGHT = "laurel_right"
     LAUREL_NORM = "laurel_norm"
     OUTPUT_PROJ = "output_proj"
+    LOGIT_SCALE = "logit_scale"
+    LOGIT_BIAS = "logit_bias"
     SHARED_PROJ = "shared_proj"
     LM_HEAD = "lm_head"
     CLASSIFIER = "classifier"
@@ -264,7 +266,7 @@ _SECTIONS = {
         Role.C_NORM,
     ),
     Section.POOLER: (Role.POOLER,),
-    Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER, Role.OUTPUT_PROJ),
+    Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER, Role.OUTPUT_PROJ, Role.LOGIT_SCALE, Role.LOGIT_BIAS),
     Section.PROJECTOR: (Role.PROJECTOR, Role.PROJECTOR_NORM, Role.IMAGE_NEWLINE),
     Section.MTP: (Role.MTP_PROJ,),
     Section.ADAPTER: (Role.LORA_A, Role.LORA_B),

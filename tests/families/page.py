@@ -18,11 +18,12 @@ import transformers
 from tests.components.test_logits import DECODERS
 from tests.families.remote_code import REMOTE
 from tests.families.remote_eyes import REMOTE_TOWERS
+from tests.families.test_against_transformers import BY_PARTS
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_encoders import TINY_ENCODERS
 from tests.families.tiny_kin import TINY_KIN
-from tests.forward import test_gemma4_eyes, test_gemma_eyes, test_packed_images
+from tests.forward import test_contrast, test_gemma4_eyes, test_gemma_eyes, test_packed_images
 from tests.forward.test_cohere_eyes import CROPPED
 from tests.forward.test_grid_images import SEEING
 from tests.forward.test_naflex import NAFLEX
@@ -48,6 +49,7 @@ COMPUTED = [
     *test_gemma_eyes.COMPUTED,
     *test_packed_images.COMPUTED,
     *test_gemma4_eyes.COMPUTED,
+    *test_contrast.COMPUTED,
     *TINY_ENCODERS,
     *TINY_KIN,
 ]
@@ -105,6 +107,8 @@ def _names(model_type: str) -> Iterator[str]:
     tiny = [t for t in TINY if _type_of(t) == model_type]
     if tiny:
         yield f"{len(tiny)} tiny"
+    if model_type in BY_PARTS:
+        yield "1 tiny around timm's names of its tower"
     yield from _remote(model_type)
     for word, models in (("config", DECLARED), ("index", INDEXED)):
         count = sum(model["config"].get("model_type") == model_type for model in models)
@@ -119,6 +123,8 @@ def _logits(model_type: str) -> Iterator[str]:
     tiny = [t for t in COMPUTED if _type_of(t) == model_type]
     if tiny:
         yield f"{len(tiny)} tiny"
+    if model_type in BY_PARTS:
+        yield "1 tiny of text alone"
     yield from _remote(model_type)
 
 

@@ -267,6 +267,41 @@ def of(kind: str, keys: dict[str, Any], **changes: Any) -> Tiny:
     return Tiny("", kind, keys | changes)
 
 
+# MiniMax-M1: the first half of each head turns. In the oracle, whose whole heads turn, the pairs of it lie apart.
+def half_turning(model: torch.nn.Module) -> None:
+    rotary = model.get_submodule("model.rotary_emb")
+    rotary.inv_freq = torch.tensor([1.0, 1e4**-0.5, 0.0, 0.0])
+
+
+def minimax_m1(state: State) -> State:
+    order = [0, 1, 4, 5, 2, 3, 6, 7]
+    return {
+        name: tensor.reshape(-1, 8, 24)[:, order].flatten(0, 1) if re.search(r"\.[qk]_proj\.", name) else tensor
+        for name, tensor in without_decay(state).items()
+    }
+
+
+# What transformers stores of the rates by which lightning attention forgets.
+def without_decay(state: State) -> State:
+    return {name: tensor for name, tensor in state.items() if not name.endswith(("_decay", "slope_rate"))}
+
+
+MINIMAX: dict[str, Any] = LLAMA | {
+    "num_hidden_layers": 4, "num_local_experts": 5, "num_attention_heads": 4, "head_dim": 8, "block_size": 7,
+    "rms_norm_eps": 1e-5,
+    "layer_types": ["linear_attention", "full_attention", "linear_attention", "linear_attention"],
+    "full_attn_alpha_factor": 1.7, "linear_attn_alpha_factor": 1.3, "mlp_alpha_factor": 0.8, "mlp_beta_factor": 1.2,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1e4},
+}  # fmt: skip
+MINIMAX_M1 = SIZES | {
+    "num_hidden_layers": 4, "num_local_experts": 5, "num_experts_per_tok": 2, "head_dim": 8, "rotary_dim": 4,
+    "num_attention_heads": 4, "num_key_value_heads": KV, "attn_type_list": [0, 1, 0, 0], "postnorm": True,
+    "shared_intermediate_size": 0, "rms_norm_eps": 1e-5, "rope_theta": 1e4, "shared_moe_mode": "sigmoid",
+    "layernorm_full_attention_alpha": 1.7, "layernorm_linear_attention_alpha": 1.3, "layernorm_mlp_alpha": 0.8,
+    "layernorm_mlp_beta": 1.2,
+}  # fmt: skip
+
+
 def v4_published(state: State) -> State:
     """DeepSeek's own names."""
     return renamed(
@@ -359,6 +394,8 @@ REMOTE = [
     Remote("telechat-52b-layer-norm", "telechat", of("StableLm", MHA, rope_parameters={
         "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 1.0,
     }), telechat_52b, TELECHAT_52B | {"use_RMSNorm": False, "layer_norm_epsilon": 1e-5}),
+    Remote("minimax_m1", "minimax_m1", of("MiniMax", MINIMAX), minimax_m1, MINIMAX_M1, half_turning),
+    Remote("minimax_text_01", "minimax_text_01", of("MiniMax", MINIMAX), without_decay, MINIMAX_M1 | {"rotary_dim": 8}),
     Remote("mimo", "mimo", of("Qwen2", LLAMA), same, SIZES | {
         "num_key_value_heads": KV, "num_nextn_predict_layers": 2, "attention_bias": True, "head_dim": 4,
         "tie_word_embeddings": False,

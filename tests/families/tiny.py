@@ -138,11 +138,9 @@ TINY = [
 ]  # fmt: skip
 
 # They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
+from tests.families.tiny_blips import TINY_BLIPS  # noqa: E402 - they are made of what is defined above
 from tests.families.tiny_cohere_eyes import TINY_COHERE_EYES  # noqa: E402
+from tests.families.tiny_contrast import TINY_CONTRAST  # noqa: E402
 from tests.families.tiny_dense import TINY_DENSE  # noqa: E402
 from tests.families.tiny_encoders import TINY_ENCODERS  # noqa: E402
 from tests.families.tiny_gemma_eyes import TINY_GEMMA_EYES  # noqa: E402
@@ -155,15 +153,15 @@ from tests.families.tiny_mistral import TINY_MISTRAL  # noqa: E402
 from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
 from tests.families.tiny_vision import TINY_VISION  # noqa: E402
 
+TINY += TINY_DENSE + TINY_MIXTURES + TINY_HYBRIDS + TINY_VISION
+TINY += TINY_BLIPS
 TINY += TINY_COHERE_EYES
+TINY += TINY_CONTRAST
 TINY += TINY_DENSE
 TINY += TINY_ENCODERS
 TINY += TINY_GEMMA_EYES
-TINY += TINY_HYBRIDS
 TINY += TINY_IDEFICS
 TINY += TINY_KIN
 TINY += TINY_LLAMA_VISION
 TINY += TINY_LLAVAS
 TINY += TINY_MISTRAL
-TINY += TINY_MIXTURES
-TINY += TINY_VISION
