@@ -218,7 +218,7 @@ DELIBERATE |= {
     for key in PLACES
 }
 # BERT's kin. Those whose positions count from the padding token's number have more than one.
-CROSSED = ("bert", "camembert", "electra", "roberta", "xlm-roberta")
+CROSSED = ("bert", "camembert", "electra", "esm", "roberta", "xlm-roberta")
 REFUSED |= {
     (name, "add_cross_attention"): "the decoder of an encoder-decoder, which needs an encoder to run"
     for name in CROSSED
