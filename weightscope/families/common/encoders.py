@@ -103,6 +103,13 @@ def classes(
     return EncoderHead(name=name, of=of, before=before, out=out_of, averaged=averaged)
 
 
+def first_classes(config: Config, width: Size, activation: str = "tanh") -> EncoderHead:
+    """RoBERTa's classes of a sequence: of its first token through a layer of their own."""
+    return classes(
+        width, config.labels, of="first", name="classifier", out="out_proj", before=transform(width, activation)
+    )
+
+
 def masked(
     config: Config,
     width: Size,

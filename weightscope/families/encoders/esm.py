@@ -8,7 +8,7 @@ from weightscope.components.encoder import Encoder, EncoderModel
 from weightscope.components.projection import Projection
 from weightscope.config import Config
 from weightscope.families.common import Dims, layer_norms, rotary
-from weightscope.families.common.encoders import classes, heads_of, pooler, seen, transform
+from weightscope.families.common.encoders import classes, first_classes, heads_of, pooler, seen
 from weightscope.families.common.parts import linears, mlp, self_attention
 from weightscope.families.common.refusals import refuse
 from weightscope.families.registry import family
@@ -51,12 +51,9 @@ def esm(config: Config, root: str) -> EncoderModel:
             bias=True,
         ),
     )
-    first = transform(s.width, "tanh")
     known = {
         "MaskedLM": (vocabulary(config, s.width, plain("layer_norm", Role.NORM, s.width)),),
-        "SequenceClassification": (
-            classes(s.width, config.labels, of="first", name="classifier", out="out_proj", before=first),
-        ),
+        "SequenceClassification": (first_classes(config, s.width),),
         "TokenClassification": (classes(s.width, config.labels, of="tokens"),),
     }
     heads = heads_of(config, known)

@@ -6,7 +6,7 @@ from weightscope.components.encoder import Encoder, EncoderModel
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims, layer_norms
 from weightscope.families.common.defaults import ROPE
-from weightscope.families.common.encoders import classes, heads_of, masked, pooler, transform
+from weightscope.families.common.encoders import first_classes, heads_of, masked, pooler, transform
 from weightscope.families.common.parts import mlp
 from weightscope.families.registry import family
 from weightscope.families.siblings.bert import NEEDS, token_heads
@@ -29,12 +29,9 @@ def jina_embeddings_v3(config: Config, root: str) -> EncoderModel:
     s, norm = Dims.of(config), layer_norms(config["layer_norm_eps"])
     feed_forward = mlp(s.width, config["intermediate_size"], config["hidden_act"], names=("fc1", "fc2"), bias=True)
     before = transform(s.width, "gelu", norm("layer_norm", Role.NORM, s.width))
-    scored = classes(
-        s.width, config.labels, of="first", name="classifier", out="out_proj", before=transform(s.width, "tanh")
-    )
     known = {
         "MaskedLM": (masked(config, s.width, before, name="lm_head"),),
-        "SequenceClassification": (scored,),
+        "SequenceClassification": (first_classes(config, s.width),),
     } | token_heads(config, s.width)
     heads = heads_of(config, known)
     return EncoderModel(

@@ -8,7 +8,7 @@ from weightscope.components.encoder import Encoder, EncoderModel
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims
 from weightscope.families.common.causal_lm import numbered
-from weightscope.families.common.encoders import classes, heads_of, masked, pooler, table, transform
+from weightscope.families.common.encoders import first_classes, heads_of, masked, pooler, table, transform
 from weightscope.families.common.parts import linears, mlp
 from weightscope.families.registry import family
 from weightscope.families.siblings.bert import BERT, NEEDS, roots_of, spelled, token_heads
@@ -54,12 +54,9 @@ def longformer(config: Config, root: str) -> EncoderModel:
         )  # fmt: skip
 
     before = transform(s.width, "gelu", norm("layer_norm", Role.NORM, s.width))
-    scored = classes(
-        s.width, config.labels, of="first", name="classifier", out="out_proj", before=transform(s.width, "tanh")
-    )
     known = {
         "MaskedLM": (masked(config, s.width, before, name="lm_head"),),
-        "SequenceClassification": (scored,),
+        "SequenceClassification": (first_classes(config, s.width),),
     } | token_heads(config, s.width)
     heads = heads_of(config, known)
     positions, types = config["max_position_embeddings"], config["type_vocab_size"]

@@ -8,7 +8,15 @@ from __future__ import annotations
 from weightscope.components.encoder import Encoder, EncoderModel
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims
-from weightscope.families.common.encoders import classes, heads_of, masked, pooler, token_embeddings, transform
+from weightscope.families.common.encoders import (
+    classes,
+    first_classes,
+    heads_of,
+    masked,
+    pooler,
+    token_embeddings,
+    transform,
+)
 from weightscope.families.registry import family
 from weightscope.families.siblings.bert import BERT, NEEDS, bert_layers, refuse_others, roots_of, spelled, token_heads
 from weightscope.roles import Role
@@ -31,13 +39,10 @@ def roberta(config: Config, root: str) -> EncoderModel:
     s = Dims.of(config, even=True)
     before = transform(s.width, "gelu", norm("layer_norm", Role.NORM, s.width))
     vocabulary = (masked(config, s.width, before, name="lm_head"),)
-    scored = classes(
-        s.width, config.labels, of="first", name="classifier", out="out_proj", before=transform(s.width, "tanh")
-    )
     known = {
         "MaskedLM": vocabulary,
         "CausalLM": vocabulary,
-        "SequenceClassification": (scored,),
+        "SequenceClassification": (first_classes(config, s.width),),
         "MultipleChoice": (classes(s.width, 1, of="pooled"),),
     } | token_heads(config, s.width)
     heads = heads_of(config, known)
