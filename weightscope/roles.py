@@ -46,6 +46,9 @@ class Role(StrEnum):
     V_PROJ = "v_proj"
     O_PROJ = "o_proj"
     RELATIVE_K_PROJ = "relative_k_proj"
+    RELATIVE_POSITION = "relative_position"
+    POSITION_K_PROJ = "position_k_proj"
+    POSITION_Q_PROJ = "position_q_proj"
     QUERY_SCALE = "query_scale"
     QKV_PROJ = "qkv_proj"
     Q_A_PROJ = "q_a_proj"
@@ -198,6 +201,9 @@ _SECTIONS = {
         Role.V_PROJ,
         Role.O_PROJ,
         Role.RELATIVE_K_PROJ,
+        Role.RELATIVE_POSITION,
+        Role.POSITION_K_PROJ,
+        Role.POSITION_Q_PROJ,
         Role.QUERY_SCALE,
         Role.QKV_PROJ,
         Role.Q_A_PROJ,

@@ -218,7 +218,7 @@ DELIBERATE |= {
     for key in PLACES
 }
 # BERT's kin. Those whose positions count from the padding token's number have more than one.
-CROSSED = ("bert", "camembert", "electra", "roberta", "xlm-roberta")
+CROSSED = ("bert", "camembert", "electra", "esm", "roberta", "xlm-roberta")
 REFUSED |= {
     (name, "add_cross_attention"): "the decoder of an encoder-decoder, which needs an encoder to run"
     for name in CROSSED
@@ -231,6 +231,20 @@ DELIBERATE |= {
     (name, key): "of a width that the heads do not share evenly transformers builds a model and fails when it runs"
     for name in ("albert", "electra")
     for key in ("hidden_size", "num_attention_heads")
+}
+NOMIC = "Nomic's code and published configs have it; transformers' class does not"
+DELIBERATE |= {
+    ("nomic_bert", key): NOMIC
+    for key in (
+        "n_embd", "n_layer", "n_head", "n_inner", "n_positions", "layer_norm_epsilon", "rotary_emb_base", "hidden_size",
+    )
+}  # fmt: skip
+REFUSED |= {
+    ("nomic_bert", "activation_function"): NOMIC,
+    ("nomic_bert", "num_experts"): NOMIC,
+    ("nomic_bert", "prenorm"): NOMIC,
+    ("modernbert", "rope_scaling"): "no published model has it",
+    ("modernbert", "classifier_activation=mish"): "no published model has it",
 }
 DELIBERATE |= {(name, "embedding_size"): "as 0 it is no size" for name in ("albert", "electra")}
 

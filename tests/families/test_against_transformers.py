@@ -78,6 +78,9 @@ def test_names_from_the_config_alone(tiny: Tiny, saved: Callable[[str], Path]) -
     if tiny.kind == "KimiLinear":
         # 5.23 renames dense layers along with mixed ones.
         names = {name.replace(".mlp.", ".block_sparse_moe.") for name in names}
+    if tiny.kind == "Esm":
+        # 5.23 writes its norms under TensorFlow's names, which no published file has.
+        stored = {n.replace("Norm.gamma", "Norm.weight").replace("Norm.beta", "Norm.bias") for n in stored}
     if tiny.kind == "OlmoHybrid":
         # 5.23 renames a norm of attention layers along with that of delta nets.
         names = {name.replace(".post_attention_layernorm.", ".feedforward_layer_norm.") for name in names}

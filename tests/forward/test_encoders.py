@@ -15,13 +15,15 @@ from safetensors.torch import load_file, save_file
 import weightscope
 from tests.families.tiny import Tiny
 from tests.families.tiny_encoders import TINY_ENCODERS
-from tests.families.tiny_kin import TINY_KIN
+from tests.families.tiny_kin import TINY_KIN, TINY_TURNING_ESM
 from tests.forward.seeing import enlivened
 from weightscope.errors import UsageError
 
 TOKENS = [1, 5, 7, 88, 3, 61, 9]
 TYPES = [0, 0, 0, 1, 1, 2, 2]
-every_encoder = pytest.mark.parametrize("tiny", TINY_ENCODERS + TINY_KIN, ids=lambda tiny: tiny.name)
+# Left, top, right, bottom.
+BOXES = [[1, 2, 9, 5], [9, 2, 20, 5], [21, 2, 40, 6], [1, 7, 30, 49], [0, 0, 0, 0], [5, 8, 6, 12], [49, 49, 49, 49]]
+every_encoder = pytest.mark.parametrize("tiny", TINY_ENCODERS + TINY_KIN + TINY_TURNING_ESM, ids=lambda tiny: tiny.name)
 
 
 def off(found: torch.Tensor, expected: torch.Tensor) -> float:
@@ -63,8 +65,9 @@ def theirs(tiny: Tiny, oracle: Any, inputs: dict[str, torch.Tensor]) -> dict[str
 
 
 def typed(tiny: Tiny) -> dict[str, torch.Tensor]:
-    """Types of tokens, for a model that has a table of several."""
-    return {"token_type_ids": torch.tensor(TYPES)} if tiny.keys.get("type_vocab_size", 0) > 2 else {}
+    """Types of tokens, for a model that has a table of several, and the boxes of those of a page."""
+    boxes = {"bbox": torch.tensor(BOXES)} if tiny.kind == "LayoutLM" else {}
+    return ({"token_type_ids": torch.tensor(TYPES)} if tiny.keys.get("type_vocab_size", 0) > 2 else {}) | boxes
 
 
 @every_encoder
@@ -102,17 +105,24 @@ def test_every_tensor_matters(tiny: Tiny, tmp_path: Path) -> None:
         name for name in tensors
         if all(torch.allclose(x, before[stage], atol=1e-4) for stage, x in outputs(name).items())
     }  # fmt: skip
-    assert {
-        name for name in unmoved if not name.endswith(("key.bias", "k_proj.bias", "k_lin.bias", "attn.k.bias"))
-    } <= UNUSED.get(tiny.name, set())
+    unmoved = {name for name in unmoved if not name.endswith(KEY_BIASES)}
+    if tiny.kind == "Esm":
+        unmoved = {name for name in unmoved if not ("contact_head." in name or name.endswith("inv_freq"))}
+    assert unmoved <= UNUSED.get(tiny.name, set())
 
 
-KEY_BIASES = ("key.bias", "k_proj.bias", "k_lin.bias", "attn.k.bias")
+KEY_BIASES = ("key.bias", "k_proj.bias", "k_lin.bias", "attn.k.bias", "pos_key_proj.bias")
 # Stored and not used: the bias beside a matrix that is not tied and has one of its own.
 UNUSED: dict[str, set[str]] = {
     "bert-untied": {"cls.predictions.bias"},
     "roberta-untied": {"lm_head.bias"},
     "albert-untied": {"predictions.bias"},
+    "layoutlm-untied": {"cls.predictions.bias"},
+    "deberta-plain": {"cls.predictions.bias"},
+    "deberta-v2-plain": {
+        "cls.predictions.bias",
+        *(f"deberta.encoder.layer.{i}.attention.self.key_proj.bias" for i in range(3)),
+    },
     "nomic_bert-untied": {"cls.predictions.bias"},
     "jina_embeddings_v3-untied": {"lm_head.bias"},
 }

@@ -17,6 +17,7 @@ JINA = ROPE | {
     "vocab_size": 250002, "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16,
     "intermediate_size": 4096, "hidden_act": "gelu", "max_position_embeddings": 8194, "type_vocab_size": 1,
     "layer_norm_eps": 1e-5, "tie_word_embeddings": True, "rope_theta": 20000.0, "is_causal": Nullable(bool),
+    "head_dim": Nullable(int),
 }  # fmt: skip
 
 
@@ -25,7 +26,7 @@ def jina_embeddings_v3(config: Config, root: str) -> EncoderModel:
     """Its adapters are LoRAs of their own folder in transformers' layout."""
     prefix, _, held = root.partition(", ")
     names = HELD if held else published("mixer")
-    s, norm = Dims.of(config, even=True), layer_norms(config["layer_norm_eps"])
+    s, norm = Dims.of(config), layer_norms(config["layer_norm_eps"])
     feed_forward = mlp(s.width, config["intermediate_size"], config["hidden_act"], names=("fc1", "fc2"), bias=True)
     before = transform(s.width, "gelu", norm("layer_norm", Role.NORM, s.width))
     scored = classes(

@@ -1,0 +1,72 @@
+"""DeBERTa (arXiv 2006.03654), its second version and DeBERTaV3 (2111.09543). Sources: transformers' classes."""
+
+from __future__ import annotations
+
+from weightscope.components.attention.disentangled import RelativeTable
+from weightscope.components.base import Repeat
+from weightscope.components.decoder import Block
+from weightscope.components.encoder import Encoder, EncoderModel
+from weightscope.config import Config
+from weightscope.families.common import Dims
+from weightscope.families.common.encoders import heads_of
+from weightscope.families.common.parts import mlp
+from weightscope.families.common.refusals import refuse
+from weightscope.families.registry import family
+from weightscope.families.siblings.bert import NEEDS, roots_of, spelled
+from weightscope.families.siblings.deberta import (
+    DEBERTA,
+    DEBERTA_V2,
+    attention_v1,
+    attention_v2,
+    distances_of,
+    embeddings,
+    known_heads,
+    spare,
+)
+from weightscope.roles import Role
+
+V2 = "deberta-v2"
+
+
+@family("deberta", roots=roots_of("deberta"), defaults=DEBERTA, needs=NEEDS)
+@family(V2, roots=roots_of("deberta"), defaults=DEBERTA_V2, needs=NEEDS)
+def deberta(config: Config, root: str) -> EncoderModel:
+    """BERT with disentangled attention; all layers share the vectors of distances."""
+    second = config.model_type == V2
+    refuse(config, "DeBERTa", ("conv_kernel_size",) if second else ("talking_head",))
+    for key in ("embedding_size", "pooler_hidden_size", "attention_head_size")[: 3 if second else 2]:
+        if config[key] is not None:
+            own = config["hidden_size"] // config["num_attention_heads"] if "head" in key else config["hidden_size"]
+            if config[key] != own:
+                raise config.undeclared(f"DeBERTa with {key} {config[key]:,} is not declared")
+    prefix, norm = spelled(config, root)
+    s, distances = Dims.of(config, even=True), distances_of(config, second=second)
+    block = Block(
+        input_norm=None,
+        attention=(attention_v2 if second else attention_v1)(config, s, distances),
+        attention_out_norm=norm("attention.output.LayerNorm", Role.POST_ATTENTION_NORM, s.width),
+        feed_forward_norm=None,
+        feed_forward=mlp(
+            s.width, config["intermediate_size"], config["hidden_act"], name="",
+            names=("intermediate.dense", "output.dense"), bias=True,
+        ),
+        feed_forward_out_norm=norm("output.LayerNorm", Role.POST_FEEDFORWARD_NORM, s.width),
+        norms_sums=True,
+    )  # fmt: skip
+    table = None
+    if distances is not None:
+        normed = second and "layer_norm" in [word.strip() for word in config["norm_rel_ebd"].lower().split("|")]
+        inner = norm("LayerNorm", Role.NORM, s.width) if normed else None
+        table = RelativeTable(name="encoder", rows=distances.span * 2, width=s.width, norm=inner)
+    heads = heads_of(config, known_heads(config, s.width, norm))
+    return EncoderModel(
+        encoder=Encoder(
+            name=prefix,
+            embeddings=embeddings(config, s.width, norm),
+            before=table,
+            blocks=(Repeat(name="encoder.layer", indices=range(s.depth), child=block),),
+            depth=s.depth,
+        ),
+        heads=heads,
+        extras=() if heads else spare(config, s.width),
+    )
