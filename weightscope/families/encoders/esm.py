@@ -53,12 +53,12 @@ def esm(config: Config, root: str) -> EncoderModel:
             bias=True,
         ),
     )
-    scored = classes(
-        s.width, config.labels, of="first", name="classifier", out="out_proj", before=transform(s.width, "tanh")
-    )
+    first = transform(s.width, "tanh")
     known = {
         "MaskedLM": (vocabulary(config, s.width, plain("layer_norm", Role.NORM, s.width)),),
-        "SequenceClassification": (scored,),
+        "SequenceClassification": (
+            classes(s.width, config.labels, of="first", name="classifier", out="out_proj", before=first),
+        ),
         "TokenClassification": (classes(s.width, config.labels, of="tokens"),),
     }
     heads = heads_of(config, known)
