@@ -31,14 +31,12 @@ def esm(config: Config, root: str) -> EncoderModel:
     prefix, norm = spelled(config, root)
     plain = layer_norms(config["layer_norm_eps"])
     s = Dims.of(config)
+    stored = tables(s.head_dim, "self.rotary_embeddings.inv_freq") if turns else ()
     block = Block(
         input_norm=norm("attention.LayerNorm", Role.INPUT_NORM, s.width),
         attention=self_attention(
             s,
-            (
-                *linears(PROJECTIONS, bias=True),
-                *(tables(s.head_dim, "self.rotary_embeddings.inv_freq") if turns else ()),
-            ),
+            (*linears(PROJECTIONS, bias=True), *stored),
             name="attention",
             positions=rotary(config, s.head_dim) if turns else None,
             sees=seen(config, causal=bool(config["is_decoder"])),
