@@ -47,6 +47,9 @@ class Role(StrEnum):
     O_PROJ = "o_proj"
     RELATIVE_K_PROJ = "relative_k_proj"
     RELATIVE_POSITION = "relative_position"
+    GLOBAL_Q_PROJ = "global_q_proj"
+    GLOBAL_K_PROJ = "global_k_proj"
+    GLOBAL_V_PROJ = "global_v_proj"
     POSITION_K_PROJ = "position_k_proj"
     POSITION_Q_PROJ = "position_q_proj"
     QUERY_SCALE = "query_scale"
@@ -202,6 +205,9 @@ _SECTIONS = {
         Role.O_PROJ,
         Role.RELATIVE_K_PROJ,
         Role.RELATIVE_POSITION,
+        Role.GLOBAL_Q_PROJ,
+        Role.GLOBAL_K_PROJ,
+        Role.GLOBAL_V_PROJ,
         Role.POSITION_K_PROJ,
         Role.POSITION_Q_PROJ,
         Role.QUERY_SCALE,

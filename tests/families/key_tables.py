@@ -225,12 +225,18 @@ REFUSED |= {
 }  # fmt: skip
 DELIBERATE |= {
     (name, "max_position_embeddings"): "of a single position transformers gives that to all tokens"
-    for name in ("albert", "bert", "distilbert", "electra")
+    for name in ("albert", "bert", "distilbert", "electra", "layoutlm")
 }
 DELIBERATE |= {
     (name, key): "of a width that the heads do not share evenly transformers builds a model and fails when it runs"
     for name in ("albert", "electra")
     for key in ("hidden_size", "num_attention_heads")
+}
+DELIBERATE |= {
+    ("deberta", "legacy"): "of the newer head transformers takes the layer before it for the head",
+    ("deberta-v2", "legacy"): "as deberta",
+    ("jina_embeddings_v3", "num_attention_heads"): "of heads with a single element transformers repeats the one angle",
+    ("longformer", "is_causal"): "transformers takes one row of a causal mask for all tokens",
 }
 NOMIC = "Nomic's code and published configs have it; transformers' class does not"
 DELIBERATE |= {

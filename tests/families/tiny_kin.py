@@ -38,6 +38,7 @@ DEBERTA_V3: dict[str, Any] = DEBERTA | {
 }  # fmt: skip
 LAYOUT: dict[str, Any] = BERT | {"max_2d_position_embeddings": 50}
 PROTEIN: dict[str, Any] = TYPELESS | {"pad_token_id": 1, "mask_token_id": 88, "eos_token_id": 2}
+LONG: dict[str, Any] = ROBERTA | {"attention_window": [4, 8, 4], "sep_token_id": 3}
 COMMON = ("Model", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice")
 TINY_KIN = [
     Tiny("roberta", "Roberta", ROBERTA, "ForMaskedLM"),
@@ -62,11 +63,11 @@ TINY_KIN = [
     *headed("albert", "Albert", ALBERT, *COMMON),
     Tiny("deberta", "Deberta", DEBERTA, "ForMaskedLM"),
     Tiny("deberta-plain", "Deberta", BERT | {"tie_word_embeddings": False, "hidden_act": "relu"}, "ForMaskedLM"),
-    Tiny("deberta-c2p", "Deberta", DEBERTA | {"pos_att_type": "c2p", "position_biased_input": True}, "ForMaskedLM"),
+    Tiny("deberta-c2p", "Deberta", DEBERTA | {"pos_att_type": "c2p", "position_biased_input": True, "max_relative_positions": -1}, "ForMaskedLM"),
     *headed("deberta", "Deberta", DEBERTA, *COMMON[:4]),
     Tiny("deberta-v2", "DebertaV2", DEBERTA, "ForMaskedLM"),
     Tiny("deberta-v2-plain", "DebertaV2", BERT | {"tie_word_embeddings": False}, "ForMaskedLM"),
-    Tiny("deberta-v2-p2c", "DebertaV2", DEBERTA_V3 | {"pos_att_type": "p2c", "share_att_key": False}, "ForMaskedLM"),
+    Tiny("deberta-v2-p2c", "DebertaV2", DEBERTA_V3 | {"pos_att_type": "p2c", "share_att_key": False, "max_relative_positions": -1}, "ForMaskedLM"),
     *headed("deberta-v3", "DebertaV2", DEBERTA_V3, *COMMON),
     Tiny("layoutlm", "LayoutLM", LAYOUT, "ForMaskedLM"),
     Tiny("layoutlm-untied", "LayoutLM", LAYOUT | {"tie_word_embeddings": False, "hidden_act": "relu"}, "ForMaskedLM"),
@@ -74,6 +75,10 @@ TINY_KIN = [
     Tiny("esm", "Esm", PROTEIN | {"token_dropout": True}, "ForMaskedLM"),
     Tiny("esm-untied", "Esm", PROTEIN | {"tie_word_embeddings": False, "emb_layer_norm_before": True}, "ForMaskedLM"),
     *headed("esm", "Esm", PROTEIN, *COMMON[:3]),
+    Tiny("longformer", "Longformer", LONG, "ForMaskedLM"),
+    Tiny("longformer-untied", "Longformer", LONG | {"tie_word_embeddings": False, "attention_window": 4},
+         "ForMaskedLM"),
+    *headed("longformer", "Longformer", LONG, *COMMON[:4]),
     Tiny("modernbert", "ModernBert", MODERN, "ForMaskedLM"),
     Tiny("modernbert-biases", "ModernBert", MODERN | {
         "norm_bias": True, "attention_bias": True, "mlp_bias": True, "classifier_bias": True, "decoder_bias": False,

@@ -67,6 +67,8 @@ def theirs(tiny: Tiny, oracle: Any, inputs: dict[str, torch.Tensor]) -> dict[str
 def typed(tiny: Tiny) -> dict[str, torch.Tensor]:
     """Types of tokens, for a model that has a table of several, and the boxes of those of a page."""
     boxes = {"bbox": torch.tensor(BOXES)} if tiny.kind == "LayoutLM" else {}
+    if tiny.kind == "Longformer" and tiny.model != "ForSequenceClassification":
+        boxes = {"global_attention_mask": torch.tensor([0, 1, 0, 0, 0, 0, 1])}
     return ({"token_type_ids": torch.tensor(TYPES)} if tiny.keys.get("type_vocab_size", 0) > 2 else {}) | boxes
 
 
@@ -111,13 +113,14 @@ def test_every_tensor_matters(tiny: Tiny, tmp_path: Path) -> None:
     assert unmoved <= UNUSED.get(tiny.name, set())
 
 
-KEY_BIASES = ("key.bias", "k_proj.bias", "k_lin.bias", "attn.k.bias", "pos_key_proj.bias")
+KEY_BIASES = ("key.bias", "k_proj.bias", "k_lin.bias", "attn.k.bias", "pos_key_proj.bias", "key_global.bias")
 # Stored and not used: the bias beside a matrix that is not tied and has one of its own.
 UNUSED: dict[str, set[str]] = {
     "bert-untied": {"cls.predictions.bias"},
     "roberta-untied": {"lm_head.bias"},
     "albert-untied": {"predictions.bias"},
     "layoutlm-untied": {"cls.predictions.bias"},
+    "longformer-untied": {"lm_head.bias"},
     "deberta-plain": {"cls.predictions.bias"},
     "deberta-v2-plain": {
         "cls.predictions.bias",
@@ -146,6 +149,18 @@ def test_old_names(saved: Callable[[str], Path], tmp_path: Path) -> None:
     assert found is not None
     assert expected is not None
     assert torch.equal(found, expected)
+
+
+def test_a_question_is_global(tmp_path: Path) -> None:
+    """Longformer's, where nobody says which tokens are: those before the first of three separators."""
+    tiny = next(tiny for tiny in TINY_KIN if tiny.name == "longformer-QuestionAnswering")
+    oracle, tokens = lively(tiny, tmp_path), [2, 7, 9, 3, 3, 15, 4, 80, 81, 82, 6, 3]
+    model = weightscope.open(tmp_path)
+    with pytest.raises(UsageError, match="1 separators"):
+        model.forward(TOKENS)
+    found = model.forward(tokens).output
+    assert found is not None
+    assert off(found, theirs(tiny, oracle, {"input_ids": torch.tensor(tokens)})["output"]) < 1e-4
 
 
 @pytest.mark.parametrize("name", ["nomic_bert", "jina_embeddings_v3"])

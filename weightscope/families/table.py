@@ -105,6 +105,7 @@ MODULES = {
     "llava_onevision": "multimodal.llava_onevision",
     "llava_qwen": "multimodal.llava_llama",
     "longcat_flash": "text.longcat_flash",
+    "longformer": "encoders.longformer",
     "mamba": "text.mamba",
     "mamba2": "text.mamba2",
     "mimo": "text.mimo",

@@ -34,11 +34,10 @@ def deberta(config: Config, root: str) -> EncoderModel:
     """BERT with disentangled attention; all layers share the vectors of distances."""
     second = config.model_type == V2
     refuse(config, "DeBERTa", ("conv_kernel_size",) if second else ("talking_head",))
-    for key in ("embedding_size", "pooler_hidden_size", "attention_head_size")[: 3 if second else 2]:
-        if config[key] is not None:
-            own = config["hidden_size"] // config["num_attention_heads"] if "head" in key else config["hidden_size"]
-            if config[key] != own:
-                raise config.undeclared(f"DeBERTa with {key} {config[key]:,} is not declared")
+    width = config["hidden_size"]
+    for key, own in (("embedding_size", width), ("attention_head_size", width // config["num_attention_heads"])):
+        if config.declares(key) and config[key] not in (None, own):
+            raise config.undeclared(f"DeBERTa with {key} {config[key]:,} is not declared")
     prefix, norm = spelled(config, root)
     s, distances = Dims.of(config, even=True), distances_of(config, second=second)
     block = Block(

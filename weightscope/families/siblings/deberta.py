@@ -26,14 +26,15 @@ from weightscope.storage.shared import SharedBias
 DEBERTA: dict[str, Any] = {
     "vocab_size": 50265, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
     "intermediate_size": 3072, "hidden_act": "gelu", "max_position_embeddings": 512, "type_vocab_size": 0,
-    "layer_norm_eps": 1e-7, "relative_attention": False, "max_relative_positions": -1, "position_biased_input": True,
+    "layer_norm_eps": 1e-7, "relative_attention": False, "max_relative_positions": -1.0, "position_biased_input": True,
     "pos_att_type": Nullable(object), "pooler_hidden_act": "gelu", "legacy": True, "tie_word_embeddings": True,
-    # No fields of the class, which reads them where a config has them.
+    # Lengths that may be -1, for none, are floats here: whole numbers are held to be no less than 0.
+    # The next are no fields of the class, which reads them where a config has them.
     "embedding_size": Nullable(int), "pooler_hidden_size": Nullable(int), "talking_head": False,
 }  # fmt: skip
 DEBERTA_V2 = {key: value for key, value in DEBERTA.items() if key != "talking_head"} | {
     "vocab_size": 128100, "hidden_size": 1536, "num_hidden_layers": 24, "num_attention_heads": 24,
-    "intermediate_size": 6144, "attention_head_size": Nullable(int), "share_att_key": False, "position_buckets": -1,
+    "intermediate_size": 6144, "attention_head_size": Nullable(int), "share_att_key": False, "position_buckets": -1.0,
     "norm_rel_ebd": "none", "conv_kernel_size": 0,
 }  # fmt: skip
 
@@ -135,6 +136,9 @@ def known_heads(config: Config, width: Size, norm: Callable[[str, Role, Size], N
             decoder=Head(name="decoder", vocabulary=config["vocab_size"], width=width, tied=True),
             copies=(),
         )
+    pooled = config["pooler_hidden_size"]
+    if config.task in ("SequenceClassification", "MultipleChoice") and pooled not in (None, width):
+        raise config.undeclared(f"DeBERTa with pooler_hidden_size {pooled:,} is not declared")
     before = transform(width, config["pooler_hidden_act"], name="pooler")
     return {
         "MaskedLM": (vocabulary,),
