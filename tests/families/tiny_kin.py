@@ -63,11 +63,15 @@ TINY_KIN = [
     *headed("albert", "Albert", ALBERT, *COMMON),
     Tiny("deberta", "Deberta", DEBERTA, "ForMaskedLM"),
     Tiny("deberta-plain", "Deberta", BERT | {"tie_word_embeddings": False, "hidden_act": "relu"}, "ForMaskedLM"),
-    Tiny("deberta-c2p", "Deberta", DEBERTA | {"pos_att_type": "c2p", "position_biased_input": True, "max_relative_positions": -1}, "ForMaskedLM"),
+    Tiny("deberta-c2p", "Deberta", DEBERTA | {
+        "pos_att_type": "c2p", "position_biased_input": True, "max_relative_positions": -1,
+    }, "ForMaskedLM"),
     *headed("deberta", "Deberta", DEBERTA, *COMMON[:4]),
     Tiny("deberta-v2", "DebertaV2", DEBERTA, "ForMaskedLM"),
     Tiny("deberta-v2-plain", "DebertaV2", BERT | {"tie_word_embeddings": False}, "ForMaskedLM"),
-    Tiny("deberta-v2-p2c", "DebertaV2", DEBERTA_V3 | {"pos_att_type": "p2c", "share_att_key": False, "max_relative_positions": -1}, "ForMaskedLM"),
+    Tiny("deberta-v2-p2c", "DebertaV2", DEBERTA_V3 | {
+        "pos_att_type": "p2c", "share_att_key": False, "max_relative_positions": -1,
+    }, "ForMaskedLM"),
     *headed("deberta-v3", "DebertaV2", DEBERTA_V3, *COMMON),
     Tiny("layoutlm", "LayoutLM", LAYOUT, "ForMaskedLM"),
     Tiny("layoutlm-untied", "LayoutLM", LAYOUT | {"tie_word_embeddings": False, "hidden_act": "relu"}, "ForMaskedLM"),
