@@ -46,7 +46,6 @@ class Role(StrEnum):
     V_PROJ = "v_proj"
     O_PROJ = "o_proj"
     RELATIVE_K_PROJ = "relative_k_proj"
-    RELATIVE_POSITION = "relative_position"
     GLOBAL_Q_PROJ = "global_q_proj"
     GLOBAL_K_PROJ = "global_k_proj"
     GLOBAL_V_PROJ = "global_v_proj"
@@ -67,6 +66,7 @@ class Role(StrEnum):
     COMPRESSOR_GATE = "compressor_gate"
     COMPRESSOR_BIAS = "compressor_bias"
     SINK = "sink"
+    RELATIVE_POSITION = "relative_position"
     Q_NORM = "q_norm"
     K_NORM = "k_norm"
     V_NORM = "v_norm"
@@ -204,7 +204,6 @@ _SECTIONS = {
         Role.V_PROJ,
         Role.O_PROJ,
         Role.RELATIVE_K_PROJ,
-        Role.RELATIVE_POSITION,
         Role.GLOBAL_Q_PROJ,
         Role.GLOBAL_K_PROJ,
         Role.GLOBAL_V_PROJ,
@@ -227,6 +226,7 @@ _SECTIONS = {
         Role.COMPRESSOR_GATE,
         Role.COMPRESSOR_BIAS,
         Role.SINK,
+        Role.RELATIVE_POSITION,
     ),
     Section.MLP: (
         Role.GATE_PROJ,
