@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
@@ -21,16 +21,13 @@ BOXES = "bbox"
 class BoxEmbeddings(TokenEmbeddings, frozen=True, kw_only=True):
     """Besides BERT's tables, rows for left, top, right and bottom of each token's box, and for its height and width.
 
-    Left and right are rows of `across`, top and bottom of `down`. Without boxes all are 0.
+    `boxes` are four tables: of left and right, of top and bottom, of heights, of widths. Without boxes all are 0.
     """
 
-    across: Embedding
-    down: Embedding
-    heights: Embedding
-    widths: Embedding
+    boxes: tuple[Embedding, ...]
 
     def children(self) -> Iterable[Component]:
-        return (*super().children(), self.across, self.down, self.heights, self.widths)
+        return (*super().children(), *self.boxes)
 
     @property
     def takes(self) -> tuple[str, ...]:
@@ -46,14 +43,9 @@ class BoxEmbeddings(TokenEmbeddings, frozen=True, kw_only=True):
         super().checked(inputs)
         if BOXES not in inputs:
             return
-        left, top, right, bottom = inputs[BOXES].reshape(-1, 4).unbind(1)
-        tables = (
-            (left, self.across), (right, self.across), (top, self.down), (bottom, self.down),
-            (bottom - top, self.heights), (right - left, self.widths),
-        )  # fmt: skip
-        if not all(((values >= 0) & (values < int(table.rows))).all() for values, table in tables):
+        if not all(((rows >= 0) & (rows < int(table.rows))).all() for table, rows in self._rows(inputs[BOXES])):
             raise UsageError(
-                f"{BOXES} are outside of 0 to {self.across.rows - 1:,}, or end before they begin",
+                f"{BOXES} are outside of 0 to {self.boxes[0].rows - 1:,}, or end before they begin",
                 hint="give left, top, right, bottom of each token",
             )
 
@@ -63,10 +55,13 @@ class BoxEmbeddings(TokenEmbeddings, frozen=True, kw_only=True):
 
         given = at.run.inputs.get(BOXES)
         boxes = torch.zeros(len(total), 4) if given is None else given
-        left, top, right, bottom = boxes.to(total.device).reshape(-1, 4).long().unbind(1)
-        for table, index in (
-            (self.across, left), (self.down, top), (self.across, right), (self.down, bottom),
-            (self.heights, bottom - top), (self.widths, right - left),
-        ):  # fmt: skip
-            total = total + at.call(table, index)
+        for table, rows in self._rows(boxes.to(total.device)):
+            total = total + at.call(table, rows)
         return total
+
+    def _rows(self, given: torch.Tensor) -> Iterator[tuple[Embedding, torch.Tensor]]:
+        """The tables, and which rows of them the tokens have."""
+        left, top, right, bottom = given.reshape(-1, 4).long().unbind(1)
+        across, down, heights, widths = self.boxes
+        yield from ((across, left), (down, top), (across, right), (down, bottom))
+        yield from ((heights, bottom - top), (widths, right - left))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from weightscope.components.attention import CAUSAL, EVERYTHING
 from weightscope.components.attention.sees import Sees
+from weightscope.components.base import Component
+from weightscope.components.decoder import Block
 from weightscope.components.embedding import Classifier, Embedding, Head
 from weightscope.components.encoder import TokenEmbeddings
 from weightscope.components.encoder_heads import Dense, EncoderHead, MaskedHead, Of
@@ -79,6 +81,26 @@ def transform(
         activation=activation,
         norm=norm,
     )  # fmt: skip
+
+
+def post_norm_block(
+    norm: Callable[[str, Role, Size], Norm],
+    width: Size,
+    names: tuple[str, str],
+    *,
+    attention: Component,
+    feed_forward: Component,
+) -> Block:
+    """BERT's: norm(x + attention(x)), then norm(x + feed_forward(x)); `names` are those of the two norms."""
+    return Block(
+        input_norm=None,
+        attention=attention,
+        attention_out_norm=norm(names[0], Role.POST_ATTENTION_NORM, width),
+        feed_forward_norm=None,
+        feed_forward=feed_forward,
+        feed_forward_out_norm=norm(names[1], Role.POST_FEEDFORWARD_NORM, width),
+        norms_sums=True,
+    )
 
 
 def pooler(width: Size, *, name: str = "pooler", activation: str = "tanh", unused: bool = False) -> EncoderHead:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from weightscope.components.attention.disentangled import RelativeTable
 from weightscope.components.base import Repeat
-from weightscope.components.decoder import Block
 from weightscope.components.encoder import Encoder, EncoderModel
 from weightscope.config import Config
 from weightscope.families.common import Dims
-from weightscope.families.common.encoders import heads_of
-from weightscope.families.common.parts import mlp
+from weightscope.families.common.encoders import heads_of, post_norm_block
 from weightscope.families.common.refusals import refuse
 from weightscope.families.registry import family
-from weightscope.families.siblings.bert import NEEDS, roots_of, spelled
+from weightscope.families.siblings.bert import NEEDS, NORMS, bert_mlp, roots_of, spelled
 from weightscope.families.siblings.deberta import (
     DEBERTA,
     DEBERTA_V2,
@@ -25,33 +23,24 @@ from weightscope.families.siblings.deberta import (
 )
 from weightscope.roles import Role
 
-V2 = "deberta-v2"
-
 
 @family("deberta", roots=roots_of("deberta"), defaults=DEBERTA, needs=NEEDS)
-@family(V2, roots=roots_of("deberta"), defaults=DEBERTA_V2, needs=NEEDS)
+@family("deberta-v2", roots=roots_of("deberta"), defaults=DEBERTA_V2, needs=NEEDS)
 def deberta(config: Config, root: str) -> EncoderModel:
     """BERT with disentangled attention; all layers share the vectors of distances."""
-    second = config.model_type == V2
-    refuse(config, "DeBERTa", ("conv_kernel_size",) if second else ("talking_head",))
+    second = config.model_type == "deberta-v2"
+    if second:
+        refuse(config, "DeBERTa", ("conv_kernel_size",))
+    else:
+        refuse(config, "DeBERTa", ("talking_head",))
     width = config["hidden_size"]
     for key, own in (("embedding_size", width), ("attention_head_size", width // config["num_attention_heads"])):
         if config.declares(key) and config[key] not in (None, own):
             raise config.undeclared(f"DeBERTa with {key} {config[key]:,} is not declared")
     prefix, norm = spelled(config, root)
     s, distances = Dims.of(config, even=True), distances_of(config, second=second)
-    block = Block(
-        input_norm=None,
-        attention=(attention_v2 if second else attention_v1)(config, s, distances),
-        attention_out_norm=norm("attention.output.LayerNorm", Role.POST_ATTENTION_NORM, s.width),
-        feed_forward_norm=None,
-        feed_forward=mlp(
-            s.width, config["intermediate_size"], config["hidden_act"], name="",
-            names=("intermediate.dense", "output.dense"), bias=True,
-        ),
-        feed_forward_out_norm=norm("output.LayerNorm", Role.POST_FEEDFORWARD_NORM, s.width),
-        norms_sums=True,
-    )  # fmt: skip
+    attention = (attention_v2 if second else attention_v1)(config, s, distances)
+    block = post_norm_block(norm, s.width, NORMS, attention=attention, feed_forward=bert_mlp(config, s.width))
     table = None
     if distances is not None:
         normed = second and "layer_norm" in [word.strip() for word in config["norm_rel_ebd"].lower().split("|")]

@@ -27,24 +27,18 @@ def layoutlm(config: Config, root: str) -> EncoderModel:
         "MaskedLM": (masked(config, s.width, before, name="cls.predictions"),),
         "SequenceClassification": (classes(s.width, config.labels, of="pooled"),),
     } | token_heads(config, s.width)
-    positions, types = config["max_position_embeddings"], config["type_vocab_size"]
-    across, down, heights, widths = (
-        table(f"{axis}_position_embeddings", Role.POSITION_EMBEDDING, boxes, s.width) for axis in "xyhw"
-    )
+    placed, positions, types = "position_embeddings", config["max_position_embeddings"], config["type_vocab_size"]
     return EncoderModel(
         encoder=Encoder(
             name=prefix,
             embeddings=BoxEmbeddings(
                 name="embeddings",
                 words=table("word_embeddings", Role.TOKEN_EMBEDDING, config["vocab_size"], s.width),
-                positions=table("position_embeddings", Role.POSITION_EMBEDDING, positions, s.width),
+                positions=table(placed, Role.POSITION_EMBEDDING, positions, s.width),
                 types=table("token_type_embeddings", Role.TOKEN_TYPE_EMBEDDING, types, s.width),
                 norm=norm("LayerNorm", Role.EMBEDDING_NORM, s.width),
                 buffers=(Buffer("position_ids", Role.POSITION_IDS, (Size(1), positions)),),
-                across=across,
-                down=down,
-                heights=heights,
-                widths=widths,
+                boxes=tuple(table(f"{axis}_{placed}", Role.POSITION_EMBEDDING, boxes, s.width) for axis in "xyhw"),
             ),
             blocks=bert_layers(config, s, norm),
             pooler=pooler(s.width),

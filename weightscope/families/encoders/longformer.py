@@ -8,10 +8,10 @@ from weightscope.components.encoder import Encoder, EncoderModel
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims
 from weightscope.families.common.causal_lm import numbered
-from weightscope.families.common.encoders import first_classes, heads_of, masked, pooler, table, transform
-from weightscope.families.common.parts import linears, mlp
+from weightscope.families.common.encoders import heads_of, pooler, post_norm_block, table
+from weightscope.families.common.parts import linears
 from weightscope.families.registry import family
-from weightscope.families.siblings.bert import BERT, NEEDS, roots_of, spelled, token_heads
+from weightscope.families.siblings.bert import BERT, NEEDS, NORMS, bert_mlp, roberta_heads, roots_of, spelled
 from weightscope.families.siblings.longformer import PROJECTIONS, windows
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -31,34 +31,15 @@ def longformer(config: Config, root: str) -> EncoderModel:
     if padding is None:
         raise config.undeclared("a Longformer without a pad_token_id, from which positions count, is not declared")
     prefix, norm = spelled(config, root)
-    s, reaches = Dims.of(config, even=True), windows(config)
+    s, reaches, projections = Dims.of(config, even=True), windows(config), linears(PROJECTIONS, bias=True)
 
     def layer(i: int) -> Block:
-        return Block(
-            input_norm=None,
-            attention=WindowAndGlobal(
-                name="attention",
-                projections=linears(PROJECTIONS, bias=True),
-                width=s.width,
-                heads=s.heads,
-                reach=reaches[i],
-            ),
-            attention_out_norm=norm("attention.output.LayerNorm", Role.POST_ATTENTION_NORM, s.width),
-            feed_forward_norm=None,
-            feed_forward=mlp(
-                s.width, config["intermediate_size"], config["hidden_act"], name="",
-                names=("intermediate.dense", "output.dense"), bias=True,
-            ),
-            feed_forward_out_norm=norm("output.LayerNorm", Role.POST_FEEDFORWARD_NORM, s.width),
-            norms_sums=True,
-        )  # fmt: skip
+        attention = WindowAndGlobal(
+            name="attention", projections=projections, width=s.width, heads=s.heads, reach=reaches[i]
+        )
+        return post_norm_block(norm, s.width, NORMS, attention=attention, feed_forward=bert_mlp(config, s.width))
 
-    before = transform(s.width, "gelu", norm("layer_norm", Role.NORM, s.width))
-    known = {
-        "MaskedLM": (masked(config, s.width, before, name="lm_head"),),
-        "SequenceClassification": (first_classes(config, s.width),),
-    } | token_heads(config, s.width)
-    heads = heads_of(config, known)
+    heads = heads_of(config, roberta_heads(config, s.width, norm))
     positions, types = config["max_position_embeddings"], config["type_vocab_size"]
     embeddings = GlobalEmbeddings(
         name="embeddings",
