@@ -256,7 +256,10 @@ DELIBERATE |= {
         "n_embd", "n_layer", "n_head", "n_inner", "n_positions", "layer_norm_epsilon", "rotary_emb_base", "hidden_size",
     )
 }  # fmt: skip
+DELIBERATE[("longformer", "hidden_size")] = "as 0 it is no size"
 REFUSED |= {
+    ("esm", "position_embedding_type"): "no published model has another than the two",
+    ("esm", "is_folding_model"): "ESMFold has parts of its own",
     ("nomic_bert", "activation_function"): NOMIC,
     ("nomic_bert", "num_experts"): NOMIC,
     ("nomic_bert", "prenorm"): NOMIC,

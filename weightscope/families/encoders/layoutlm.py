@@ -13,7 +13,7 @@ from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.plain import Buffer
 
-UNREAD = ("add_cross_attention", "position_embedding_type")
+UNREAD = ("is_decoder", "is_causal", "add_cross_attention", "position_embedding_type")
 LAYOUTLM = {key: default for key, default in BERT.items() if key not in UNREAD} | {"max_2d_position_embeddings": 1024}
 
 

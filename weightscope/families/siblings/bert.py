@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from weightscope.components.attention import EVERYTHING
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
 from weightscope.components.feed_forward import MLP
@@ -82,7 +83,7 @@ def bert_mlp(config: Config, width: Size) -> MLP:
 
 
 def bert_block(config: Config, s: Dims, norm: Callable[[str, Role, Size], Norm]) -> Block:
-    """A layer under BERT's names; that of a decoder sees what is before it."""
-    sees = seen(config, causal=config["is_decoder"])
+    """A layer under BERT's names; that of a decoder sees what is before it, where the class has decoders."""
+    sees = seen(config, causal=config["is_decoder"]) if config.declares("is_decoder") else EVERYTHING
     attention = self_attention(s, linears(PROJECTIONS, bias=True), name="attention", sees=sees)
     return post_norm_block(norm, s.width, NORMS, attention=attention, feed_forward=bert_mlp(config, s.width))
