@@ -91,6 +91,7 @@ class Role(StrEnum):
     SHARED_GATE = "shared_gate"
     INPUT_NORM = "input_norm"
     POST_ATTENTION_NORM = "post_attention_norm"
+    CROSS_NORM = "cross_norm"
     PRE_FEEDFORWARD_NORM = "pre_feedforward_norm"
     POST_FEEDFORWARD_NORM = "post_feedforward_norm"
     FINAL_NORM = "final_norm"
@@ -255,6 +256,7 @@ _SECTIONS = {
     Section.NORM: (
         Role.INPUT_NORM,
         Role.POST_ATTENTION_NORM,
+        Role.CROSS_NORM,
         Role.PRE_FEEDFORWARD_NORM,
         Role.POST_FEEDFORWARD_NORM,
         Role.FINAL_NORM,

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 # By the class's name in transformers, without Fast and Pil.
 PROCESSORS = {
+    "BitImageProcessor": "clip",
     "BlipImageProcessor": "blip",
     "CLIPFeatureExtractor": "clip",
     "CLIPImageProcessor": "clip",
     "Cohere2VisionImageProcessor": "cohere2_vision",
+    "FuyuImageProcessor": "fuyu",
     "Gemma3ImageProcessor": "siglip",
     "Gemma4ImageProcessor": "gemma4",
     "Gemma4UnifiedImageProcessor": "gemma4",
@@ -43,6 +45,8 @@ PROCESSORS = {
     "Siglip2ImageProcessor": "siglip2",
     "SiglipImageProcessor": "siglip",
     "SmolVLMImageProcessor": "idefics3",
+    "ViTFeatureExtractor": "siglip",
+    "ViTImageProcessor": "siglip",
     "VideoLlavaImageProcessor": "clip",
 }
 
