@@ -256,6 +256,11 @@ DELIBERATE |= {
         "n_embd", "n_layer", "n_head", "n_inner", "n_positions", "layer_norm_epsilon", "rotary_emb_base", "hidden_size",
     )
 }  # fmt: skip
+REFUSED[("mpnet", "relative_attention_num_buckets")] = "transformers stores so many and computes as if they were 32"
+DELIBERATE |= {
+    ("mpnet", key): "of a width that the heads do not share evenly transformers builds a model and fails when it runs"
+    for key in ("hidden_size", "num_attention_heads")
+}
 DELIBERATE[("longformer", "hidden_size")] = "as 0 it is no size"
 REFUSED |= {
     ("esm", "position_embedding_type"): "no published model has another than the two",

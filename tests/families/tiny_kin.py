@@ -39,6 +39,7 @@ DEBERTA_V3: dict[str, Any] = DEBERTA | {
 LAYOUT: dict[str, Any] = BERT | {"max_2d_position_embeddings": 50}
 PROTEIN: dict[str, Any] = TYPELESS | {"pad_token_id": 1, "mask_token_id": 88, "eos_token_id": 2}
 LONG: dict[str, Any] = ROBERTA | {"attention_window": [4, 8, 4], "sep_token_id": 3}
+MPNET: dict[str, Any] = TYPELESS | {"pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 3}
 COMMON = ("Model", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice")
 TINY_KIN = [
     Tiny("roberta", "Roberta", ROBERTA, "ForMaskedLM"),
@@ -83,6 +84,9 @@ TINY_KIN = [
     Tiny("longformer-untied", "Longformer", LONG | {"tie_word_embeddings": False, "attention_window": 4},
          "ForMaskedLM"),
     *headed("longformer", "Longformer", LONG, *COMMON[:4]),
+    Tiny("mpnet", "MPNet", MPNET, "ForMaskedLM"),
+    Tiny("mpnet-untied", "MPNet", MPNET | {"tie_word_embeddings": False, "hidden_act": "relu"}, "ForMaskedLM"),
+    *headed("mpnet", "MPNet", MPNET, *COMMON),
     Tiny("modernbert", "ModernBert", MODERN, "ForMaskedLM"),
     Tiny("modernbert-biases", "ModernBert", MODERN | {
         "norm_bias": True, "attention_bias": True, "mlp_bias": True, "classifier_bias": True, "decoder_bias": False,

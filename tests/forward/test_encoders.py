@@ -127,6 +127,7 @@ UNUSED: dict[str, set[str]] = {
         for name in ("query.weight", "query.bias", "key.weight", "value.weight", "value.bias")
     },
     "longformer-untied": {"lm_head.bias"},
+    "mpnet-untied": {"lm_head.bias"},
     "deberta-plain": {"cls.predictions.bias"},
     "deberta-v2-plain": {
         "cls.predictions.bias",

@@ -137,6 +137,7 @@ MODULES = {
     "mllama": "multimodal.mllama",
     "mllama_text_model": "text.mllama_text_model",
     "modernbert": "encoders.modernbert",
+    "mpnet": "encoders.mpnet",
     "mpt": "text.mpt",
     "mt5": "seq2seq.t5",
     "nanochat": "text.nanochat",

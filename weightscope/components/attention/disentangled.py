@@ -52,12 +52,13 @@ class Distances(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RelativeTable(Component, frozen=True, kw_only=True):
-    """Vectors of distances, the same for all layers, which find them under `KEY`."""
+    """Vectors of distances, the same for all layers, which find them under `KEY`, or as those of a `group` (MPNet)."""
 
     rows: Size
     width: Size
     norm: Norm | None = None
     leaf: str = "rel_embeddings"
+    group: str = ""
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -73,12 +74,15 @@ class RelativeTable(Component, frozen=True, kw_only=True):
         return f"{self.norm.word}(relative_position)" if self.norm else "relative_position"
 
     def terms(self) -> Mapping[Role, str]:
+        if self.group:
+            return {Role.RELATIVE_POSITION: "relative_position[bucket of the distance, head] is added to each score"}
         return {Role.RELATIVE_POSITION: f"{self.equation()} makes keys and queries of distances in each layer"}
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """X as it is; the table is left for the layers."""
         table = at.weights(self)[Role.RELATIVE_POSITION]
-        at.run.shared[KEY] = at.call(self.norm, table) if self.norm else table
+        key = f"{KEY} of {self.group}" if self.group else KEY
+        at.run.shared[key] = at.call(self.norm, table) if self.norm else table
         return x
 
 
