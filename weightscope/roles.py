@@ -40,6 +40,9 @@ class Role(StrEnum):
     CLASS_EMBEDDING = "class_embedding"
     PATCH_EMBEDDING = "patch_embedding"
     PROBE = "probe"
+    VISUAL_EMBEDDING = "visual_embedding"
+    RELATIVE_ROWS = "relative_rows"
+    RELATIVE_COLUMNS = "relative_columns"
     Q_PROJ = "q_proj"
     K_PROJ = "k_proj"
     V_PROJ = "v_proj"
@@ -179,6 +182,8 @@ _SECTIONS = {
         Role.CLASS_EMBEDDING,
         Role.PATCH_EMBEDDING,
         Role.PROBE,
+        Role.RELATIVE_ROWS,
+        Role.RELATIVE_COLUMNS,
         Role.EMBEDDING_PROJ,
         Role.LAYER_EMBEDDING,
         Role.LAYER_EMBEDDING_PROJ,
@@ -250,7 +255,7 @@ _SECTIONS = {
     ),
     Section.POOLER: (Role.POOLER,),
     Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER, Role.OUTPUT_PROJ),
-    Section.PROJECTOR: (Role.PROJECTOR, Role.PROJECTOR_NORM, Role.IMAGE_NEWLINE),
+    Section.PROJECTOR: (Role.PROJECTOR, Role.PROJECTOR_NORM, Role.VISUAL_EMBEDDING, Role.IMAGE_NEWLINE),
     Section.MTP: (Role.MTP_PROJ,),
     Section.ADAPTER: (Role.LORA_A, Role.LORA_B),
     Section.STATE_SPACE: (

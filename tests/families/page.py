@@ -23,6 +23,7 @@ from tests.families.tiny_encoders import TINY_ENCODERS
 from tests.families.tiny_kin import TINY_KIN
 from tests.forward import test_gemma4_eyes, test_gemma_eyes
 from tests.forward.test_cohere_eyes import CROPPED
+from tests.forward.test_deepseek_eyes import SQUARED
 from tests.forward.test_grid_images import SEEING
 from tests.forward.test_naflex import NAFLEX
 from tests.forward.test_resampled import RESAMPLED
@@ -44,6 +45,7 @@ COMPUTED = [
     *RESAMPLED,
     *CROPPED,
     *NAFLEX,
+    *SQUARED,
     *test_gemma_eyes.COMPUTED,
     *test_gemma4_eyes.COMPUTED,
     *TINY_ENCODERS,

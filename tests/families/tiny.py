@@ -142,7 +142,9 @@ TINY = [
 # They are made of what is defined above.
 # They are made of what is defined above.
 # They are made of what is defined above.
+# They are made of what is defined above.
 from tests.families.tiny_cohere_eyes import TINY_COHERE_EYES  # noqa: E402
+from tests.families.tiny_deepseek_eyes import TINY_DEEPSEEK_EYES  # noqa: E402
 from tests.families.tiny_dense import TINY_DENSE  # noqa: E402
 from tests.families.tiny_encoders import TINY_ENCODERS  # noqa: E402
 from tests.families.tiny_gemma_eyes import TINY_GEMMA_EYES  # noqa: E402
@@ -155,6 +157,7 @@ from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
 from tests.families.tiny_vision import TINY_VISION  # noqa: E402
 
 TINY += TINY_COHERE_EYES
+TINY += TINY_DEEPSEEK_EYES
 TINY += TINY_DENSE
 TINY += TINY_ENCODERS
 TINY += TINY_GEMMA_EYES

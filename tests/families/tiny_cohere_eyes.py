@@ -9,7 +9,12 @@ from tests.families.tiny import LLAMA, Tiny
 LAYERS: dict[str, Any] = {
     "hidden_size": 20, "intermediate_size": 44, "num_hidden_layers": 2, "num_attention_heads": 4, "num_channels": 3,
 }  # fmt: skip
-SIGLIP = LAYERS | {"model_type": "siglip_vision_model", "image_size": 28, "patch_size": 7, "vision_use_head": False}
+SIGLIP: dict[str, Any] = LAYERS | {
+    "model_type": "siglip_vision_model",
+    "image_size": 28,
+    "patch_size": 7,
+    "vision_use_head": False,
+}
 SIGLIP2 = LAYERS | {"patch_size": 7, "num_patches": 16}
 FLEXIBLE = SIGLIP2 | {"model_type": "siglip2_vision_model", "vision_use_head": False}
 COHERE2 = LLAMA | {"model_type": "cohere2", "sliding_window": 5}

@@ -27,7 +27,7 @@ class PatchEmbedding(Component, frozen=True, kw_only=True):
     """A convolution of stride `patch` over each image, and learned positions.
 
     With a `class_token`, a class vector stands before its output (CLIP); with a `bias`, the convolution has one
-    (SigLIP).
+    (SigLIP). `norm` acts on the patches before their positions are added (AIMv2).
     """
 
     name: str
@@ -37,6 +37,10 @@ class PatchEmbedding(Component, frozen=True, kw_only=True):
     patch: Size
     class_token: bool = True
     bias: bool = False
+    norm: Norm | None = None
+
+    def children(self) -> Iterable[Component]:
+        return (self.norm,) if self.norm else ()
 
     @property
     def positions(self) -> Size:
@@ -63,6 +67,7 @@ class PatchEmbedding(Component, frozen=True, kw_only=True):
 
     def equation(self, x: str = "pixels") -> str:
         made = f"patch_embedding ∗ {x}" + (" + bias" if self.bias else "")
+        made = f"{self.norm.word}({made})" if self.norm else made
         return f"{f'[class_embedding | {made}]' if self.class_token else made} + position_embedding"
 
     def terms(self) -> Mapping[Role, str]:
@@ -88,6 +93,8 @@ class PatchEmbedding(Component, frozen=True, kw_only=True):
         weights, patch = at.weights(self), int(self.patch)
         kernel, bias = weights[Role.PATCH_EMBEDDING], weights.get(f"{Role.PATCH_EMBEDDING}.bias")
         vectors = torch.nn.functional.conv2d(x, kernel, bias, stride=patch).flatten(2).transpose(1, 2)
+        if self.norm:
+            vectors = at.call(self.norm, vectors)
         if self.class_token:
             first = weights[Role.CLASS_EMBEDDING].expand(len(x), 1, -1)
             vectors = torch.cat((first, vectors), dim=1)

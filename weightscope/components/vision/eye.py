@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
@@ -33,10 +33,14 @@ Layout = tuple[int | str | Token, ...]
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """`vectors` [N, D] for the places of the image token, in their order; `deep` are added after the first layers."""
+    """`vectors` [N, D] for the places of the image token, in their order; `deep` are added after the first layers.
+
+    `beside` are vectors [D] of other tokens, which stand in the place of their embeddings.
+    """
 
     vectors: torch.Tensor
     deep: tuple[torch.Tensor, ...] = ()
+    beside: Mapping[int, torch.Tensor] = {}
 
 
 class Eye(Component, frozen=True, kw_only=True):
