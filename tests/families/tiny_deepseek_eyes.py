@@ -29,6 +29,10 @@ TINY_DEEPSEEK_EYES = [
         "text_config": TEXT, "vision_config": SIGLIP | {"vision_use_head": True}, "image_token_id": 99,
         "tie_word_embeddings": False,
     }, WHOLE),
+    Tiny("deepseek_vl_hybrid", "DeepseekVLHybrid", {
+        "text_config": TEXT, "vision_config": SIGLIP, "image_token_id": 99,
+        "high_res_vision_config": SAM | {"model_type": "sam_vision_model"},
+    }, WHOLE),
     Tiny("got_ocr2", "GotOcr2", {"text_config": QWEN2, "vision_config": SAM, "image_token_index": 99}, WHOLE),
     Tiny("got_ocr2-untied-plain", "GotOcr2", {
         "text_config": QWEN2, "image_token_index": 99, "tie_word_embeddings": False,

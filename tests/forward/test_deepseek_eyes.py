@@ -28,7 +28,7 @@ Run = Callable[..., tuple[int, str, str]]
 # How many pixels a side has, and how many vectors a crop becomes.
 SIZES = {
     "deepseek_vl": (28, 16), "deepseek_vl-untied": (28, 16), "got_ocr2": (35, 4), "got_ocr2-untied-plain": (35, 4),
-    "ovis2": (28, 16), "ovis2-untied-strides": (28, 4),
+    "ovis2": (28, 16), "ovis2-untied-strides": (28, 4), "deepseek_vl_hybrid": (28, 16),
 }  # fmt: skip
 SQUARED = [tiny for tiny in TINY if tiny.name in SIZES]
 BRIDGES = {"deepseek_vl": ("vision_model", "aligner"), "got_ocr2": ("vision_tower", "multi_modal_projector")}
@@ -45,16 +45,23 @@ def pixels(name: str, count: int = 2) -> torch.Tensor:
     return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(1))
 
 
+def inputs(name: str, count: int = 2) -> dict[str, Any]:
+    """The pixels, for DeepSeek-VL's larger model also of a larger image."""
+    large = torch.randn(count, 3, 35, 35, generator=torch.Generator().manual_seed(4))
+    more = {"high_res_pixel_values": large} if "hybrid" in name else {}
+    return {"pixel_values": pixels(name, count)} | more
+
+
 @pytest.mark.parametrize("tiny", SQUARED, ids=lambda tiny: tiny.name)
 def test_two_images_and_text_alone(tiny: Tiny, saved: Callable[[str], Path], tmp_path: Path) -> None:
     directory = seeing.lively(saved(tiny.name), tmp_path / "m")
-    ids, given = tokens(tiny.name), {"pixel_values": pixels(tiny.name)}
+    ids, given = tokens(tiny.name), inputs(tiny.name)
     assert seeing.off(seeing.ours(directory, ids, given), seeing.theirs(directory, ids, given)) < 1e-4
     text = [1, 2, 90, 40, 50]
     assert seeing.off(seeing.ours(directory, text), seeing.theirs(directory, text)) < 1e-4
 
 
-@pytest.mark.parametrize("name", ["deepseek_vl", "got_ocr2", "ovis2"])
+@pytest.mark.parametrize("name", ["deepseek_vl", "deepseek_vl_hybrid", "got_ocr2", "ovis2"])
 def test_every_tensor_of_the_eye_and_the_bridge_moves_the_logits(
     name: str, saved: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -67,7 +74,7 @@ def test_every_tensor_of_the_eye_and_the_bridge_moves_the_logits(
         if any(part in name for part in parts) and not name.endswith("k_proj.bias")
     ]
     assert len(names) > 20
-    assert not seeing.unmoving(directory, tokens(name), {"pixel_values": pixels(name)}, names)
+    assert not seeing.unmoving(directory, tokens(name), inputs(name), names)
 
 
 @pytest.mark.parametrize("name", BRIDGES)
@@ -87,22 +94,31 @@ def test_the_words_of_ovis_are_its_bridge(saved: Callable[[str], Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "inputs", "said"),
+    ("name", "given", "said"),
     [
         ("got_ocr2", {"pixel_values": torch.zeros(2, 3, 28, 28)}, "not [tiles, 3, 35, 35]"),
         ("ovis2", {"pixel_values": torch.zeros(2, 3, 35, 35)}, "the encoder takes [3, 28, 28]"),
         ("deepseek_vl", {"pixel_values": torch.zeros(1, 3, 28, 28)}, "image tokens"),
+        ("deepseek_vl_hybrid", {"pixel_values": torch.zeros(2, 3, 28, 28)}, "high_res_pixel_values is missing"),
+        (
+            "deepseek_vl_hybrid",
+            {"pixel_values": torch.zeros(2, 3, 28, 28), "high_res_pixel_values": torch.zeros(1, 3, 35, 35)},
+            "not [2, 3, 35, 35]",
+        ),
     ],
 )
-def test_what_does_not_fit_is_said(name: str, inputs: dict[str, Any], said: str, saved: Callable[[str], Path]) -> None:
+def test_what_does_not_fit_is_said(name: str, given: dict[str, Any], said: str, saved: Callable[[str], Path]) -> None:
     with pytest.raises(UsageError) as caught:
-        weightscope.open(saved(name)).forward(tokens(name), **inputs)
+        weightscope.open(saved(name)).forward(tokens(name), **given)
     assert said in str(caught.value)
 
 
 KINDS: dict[str, dict[str, Any]] = {
     "DeepseekVL": {"size": {"height": 28, "width": 28}, "min_size": 7},
     "Ovis2": {"size": {"height": 28, "width": 28}, "crop_to_patches": True},
+    "DeepseekVLHybrid": {
+        "size": {"height": 28, "width": 28}, "min_size": 7, "high_res_size": {"height": 70, "width": 70},
+    },
 }  # fmt: skip
 
 
@@ -111,6 +127,8 @@ KINDS: dict[str, dict[str, Any]] = {
     [
         ("DeepseekVL", {}),
         ("DeepseekVL", {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.5, 0.5, 0.5], "resample": 2}),
+        ("DeepseekVLHybrid", {}),
+        ("DeepseekVLHybrid", {"high_res_image_mean": [0.5, 0.4, 0.3], "high_res_resample": 2}),
         ("Ovis2", {}),
         ("Ovis2", {"max_patches": 4}),
         ("Ovis2", {"use_covering_area_grid": False, "min_patches": 2}),

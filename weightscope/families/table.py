@@ -28,6 +28,7 @@ MODULES = {
     "deepseek_v32": "text.deepseek_v32",
     "deepseek_v4": "text.deepseek_v4",
     "deepseek_vl": "multimodal.deepseek_vl",
+    "deepseek_vl_hybrid": "multimodal.deepseek_vl_hybrid",
     "dots1": "text.dots1",
     "ernie4_5": "text.ernie4_5",
     "ernie4_5_moe": "text.ernie4_5_moe",

@@ -201,12 +201,25 @@ class SamEncoder(Component, frozen=True, kw_only=True):
 
     def features(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Pixels [images, channels, image, image] to [images, channels of the neck, side, side]."""
+        return self.maps(x, at, None)[0]
+
+    def maps(self, x: torch.Tensor, at: At, layer: int | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same, and what leaves a layer, or without one the last, [images, width, side, side]."""
         at = at.labelled("vision")
         side = int(self.patches.side)
         hidden = at.call(self.patches, x)
         at.stage("patch embedding", self.patches.equation(), hidden)
-        hidden = run_layers(self.blocks, hidden, at.apart(segments={}))
-        square = hidden.reshape(len(x), side, side, -1).movedim(-1, 1)
+        found: dict[int, torch.Tensor] = {}
+
+        def tap(number: int, out: torch.Tensor) -> None:
+            if number == layer:
+                found[number] = out
+
+        hidden = run_layers(self.blocks, hidden, at.apart(segments={}), tap=tap)
+        square, tapped = (
+            some.reshape(len(x), side, side, -1).movedim(-1, 1)
+            for some in (hidden, hidden if layer is None else found[layer])
+        )
         made = at.call(self.neck, square)
         at.stage("neck", self.neck.equation(), made.movedim(1, -1).flatten(0, 2))
-        return made
+        return made, tapped

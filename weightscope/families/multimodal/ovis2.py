@@ -37,8 +37,9 @@ def ovis2(config: Config, root: str) -> VisionLanguage:
     model = component_of(decided_text_config(config), spelling.decoder, "qwen2")
     if not isinstance(model, CausalLM):
         raise config.undeclared("Ovis 2 with this text_config is not declared")
-    if model.head and not config["tie_word_embeddings"] and config["vocab_size"] != model.decoder.embedding.rows:
-        raise config.undeclared("Ovis 2 with another vocab_size than its text_config's is not declared")
+    table = model.decoder.embedding
+    if not config["tie_word_embeddings"] and (config["vocab_size"], config["hidden_size"]) != (table.rows, table.width):
+        raise config.undeclared("Ovis 2 with another vocab_size or hidden_size than its text_config's is not declared")
     marks = config["visual_indicator_token_ids"]
     if not all(type(mark) is int and mark >= 0 for mark in marks):
         raise config.error("visual_indicator_token_ids is not a list of token ids")
@@ -49,7 +50,7 @@ def ovis2(config: Config, root: str) -> VisionLanguage:
         image_token=int(config["image_token_id"]),
         written="<image>",
         # Where squares do not cover a crop, transformers pads otherwise than AIDC's own code does.
-        refused="Ovis 2 with a hidden_stride that does not divide the patches of a side"
+        refused="Ovis 2 with a hidden_stride that does not divide image_size / patch_size"
         if words.side % words.stride
         else not_computed(vision, "Ovis 2", {"tokenize_function": ("softmax", "st_argmax")}),
     )

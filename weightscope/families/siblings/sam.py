@@ -7,30 +7,35 @@ from typing import Any
 from weightscope.components.decoder import Block
 from weightscope.components.vision.convolved import Convolved
 from weightscope.components.vision.sam import Neck, SamEncoder, SquarePatches, WindowAttention
-from weightscope.config import Config
+from weightscope.config import Config, Nullable
 from weightscope.families.common import layer_norms
 from weightscope.families.common.causal_lm import numbered
 from weightscope.families.common.dims import depth_of
 from weightscope.families.common.numbers import listed
 from weightscope.families.common.parts import mlp
 from weightscope.roles import Role
+from weightscope.sizes import Size
 
 SAM: dict[str, Any] = {
     "hidden_size": 768, "output_channels": 256, "num_hidden_layers": 12, "num_attention_heads": 12, "num_channels": 3,
     "image_size": 1024, "patch_size": 16, "hidden_act": "gelu", "layer_norm_eps": 1e-6, "qkv_bias": True,
     "use_abs_pos": True, "use_rel_pos": True, "window_size": 14, "global_attn_indexes": [2, 5, 8, 11], "mlp_dim": 3072,
 }  # fmt: skip
+# Of SAM's own class.
+SAM_ALONE = SAM | {"mlp_dim": Nullable(int), "mlp_ratio": 4.0}
 
 
 def sam_encoder(config: Config, name: str) -> SamEncoder:
     """Layers of `global_attn_indexes` see the whole image, the others windows of `window_size` patches."""
-    width, side, norm = config["hidden_size"], config["image_size"] // config["patch_size"], layer_norms(1e-6)
-    whole, window, channels = listed(config, "global_attn_indexes"), config["window_size"], config["output_channels"]
-    inner = layer_norms(config["layer_norm_eps"])
+    width, side = config["hidden_size"], config["image_size"] // config["patch_size"]
+    whole, window = listed(config, "global_attn_indexes"), config["window_size"]
+    norm, inner = layer_norms(config["layer_norm_eps"]), config["mlp_dim"]
+    if inner is None:
+        inner = Size(int(int(width) * config["mlp_ratio"]), f"{width.text}·mlp_ratio", width.keys)
 
     def layer(i: int) -> Block:
         return Block(
-            input_norm=inner("layer_norm1", Role.INPUT_NORM, width),
+            input_norm=norm("layer_norm1", Role.INPUT_NORM, width),
             attention=WindowAttention(
                 name="attn",
                 width=width,
@@ -40,8 +45,8 @@ def sam_encoder(config: Config, name: str) -> SamEncoder:
                 bias=config["qkv_bias"],
                 relative=config["use_rel_pos"],
             ),
-            feed_forward_norm=inner("layer_norm2", Role.POST_ATTENTION_NORM, width),
-            feed_forward=mlp(width, config["mlp_dim"], config["hidden_act"], names=("lin1", "lin2"), bias=True),
+            feed_forward_norm=norm("layer_norm2", Role.POST_ATTENTION_NORM, width),
+            feed_forward=mlp(width, inner, config["hidden_act"], names=("lin1", "lin2"), bias=True),
         )
 
     return SamEncoder(
@@ -55,11 +60,17 @@ def sam_encoder(config: Config, name: str) -> SamEncoder:
             placed=config["use_abs_pos"],
         ),
         blocks=numbered("layers", depth_of(config), layer),
-        neck=Neck(
-            name="neck",
-            first=Convolved(name="conv1", inputs=width, outputs=channels, kernel=1),
-            first_norm=norm("layer_norm1", Role.NORM, channels),
-            second=Convolved(name="conv2", inputs=channels, outputs=channels, kernel=3),
-            second_norm=norm("layer_norm2", Role.NORM, channels),
-        ),
+        neck=sam_neck(config, "neck"),
+    )
+
+
+def sam_neck(config: Config, name: str) -> Neck:
+    """From the layers' width to `output_channels`."""
+    width, channels, norm = config["hidden_size"], config["output_channels"], layer_norms(1e-6)
+    return Neck(
+        name=name,
+        first=Convolved(name="conv1", inputs=width, outputs=channels, kernel=1),
+        first_norm=norm("layer_norm1", Role.NORM, channels),
+        second=Convolved(name="conv2", inputs=channels, outputs=channels, kernel=3),
+        second_norm=norm("layer_norm2", Role.NORM, channels),
     )

@@ -18,6 +18,7 @@ PROCESSORS = {
     "CLIPFeatureExtractor": "clip",
     "CLIPImageProcessor": "clip",
     "Cohere2VisionImageProcessor": "cohere2_vision",
+    "DeepseekVLHybridImageProcessor": "deepseek_vl_hybrid",
     "DeepseekVLImageProcessor": "deepseek_vl",
     "Gemma3ImageProcessor": "siglip",
     "Gemma4ImageProcessor": "gemma4",

@@ -62,28 +62,37 @@ def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:
         CheckpointError: the settings say nothing that can be done.
         WeightscopeError: Pillow is not installed, or no process for it can be started.
     """
-    import numpy as np
-
     settings = said.as_kind(Settings)
-    pixels = [_pixels(as_it_is(path), settings) for path in paths]
-    if any(image.shape != pixels[0].shape for image in pixels):
-        raise ValueError("images become several sizes")
-    return {"pixel_values": np.stack(pixels)}
+    return {"pixel_values": stacked([squared(as_it_is(path), settings) for path in paths], settings)}
 
 
-def _pixels(image: Image, settings: Settings) -> Image:
-    import numpy as np
-
+def squared(image: Image, settings: Settings) -> Image:
+    """An image [height, width, 3] in its size and in the middle of a square, where the settings say so."""
     if settings.do_resize:
         image = resized(image, *settings.fitted(image.shape[0], image.shape[1]), settings.resample)
-    if settings.do_pad:
-        image = _squared(image, settings.background)
-    pixels = np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float32)
-    settings.scale(pixels)
+    return _padded(image, settings.background) if settings.do_pad else image
+
+
+def stacked(images: Sequence[Image], scaling: Scaling) -> Image:
+    """Images of one size as float32 [images, 3, height, width], their colours scaled.
+
+    Raises:
+        ValueError: they have several sizes, or too many pixels.
+    """
+    import numpy as np
+
+    height, width = images[0].shape[:2]
+    if any(image.shape != images[0].shape for image in images):
+        raise ValueError("images become several sizes")
+    if len(images) * height * width > 8 * MAX_INPUT_PIXELS:
+        raise ValueError(f"{len(images):,} images of {width:,} × {height:,} pixels; the limit is 67 million pixels")
+    pixels = np.stack([image.transpose(2, 0, 1) for image in images]).astype(np.float32)
+    for image in pixels:
+        scaling.scale(image)
     return pixels
 
 
-def _squared(image: Image, background: tuple[int, ...]) -> Image:
+def _padded(image: Image, background: tuple[int, ...]) -> Image:
     """In the middle of a square."""
     import numpy as np
 
