@@ -38,6 +38,7 @@ class Role(StrEnum):
     POSITION_EMBEDDING = "position_embedding"
     TOKEN_TYPE_EMBEDDING = "token_type_embedding"  # noqa: S105 - no password
     CLASS_EMBEDDING = "class_embedding"
+    TILE_EMBEDDING = "tile_embedding"
     PATCH_EMBEDDING = "patch_embedding"
     PROBE = "probe"
     VISUAL_EMBEDDING = "visual_embedding"
@@ -110,6 +111,8 @@ class Role(StrEnum):
     LAUREL_RIGHT = "laurel_right"
     LAUREL_NORM = "laurel_norm"
     OUTPUT_PROJ = "output_proj"
+    LOGIT_SCALE = "logit_scale"
+    LOGIT_BIAS = "logit_bias"
     SHARED_PROJ = "shared_proj"
     LM_HEAD = "lm_head"
     CLASSIFIER = "classifier"
@@ -156,6 +159,10 @@ class Role(StrEnum):
     TIME_MIX_RECEPTANCE = "time_mix_receptance"
     # What decides how much of each attention head's output counts.
     ATTENTION_GATE = "attention_gate"
+    # Single numbers whose tanh multiplies what a half of a block adds, or learned positions.
+    ATTN_GATE = "attn_gate"
+    MLP_GATE = "mlp_gate"
+    POSITION_GATE = "position_gate"
     # Buffers: registered beside the weights, not learned by gradient.
     ROTARY_TABLE = "rotary_table"
     CAUSAL_MASK = "causal_mask"
@@ -180,6 +187,8 @@ _SECTIONS = {
         Role.POSITION_EMBEDDING,
         Role.TOKEN_TYPE_EMBEDDING,
         Role.CLASS_EMBEDDING,
+        Role.TILE_EMBEDDING,
+        Role.POSITION_GATE,
         Role.PATCH_EMBEDDING,
         Role.PROBE,
         Role.RELATIVE_ROWS,
@@ -201,6 +210,7 @@ _SECTIONS = {
         Role.KV_A_PROJ,
         Role.KV_B_PROJ,
         Role.ATTENTION_GATE,
+        Role.ATTN_GATE,
         Role.INDEX_Q_PROJ,
         Role.INDEX_K_PROJ,
         Role.INDEX_WEIGHT,
@@ -216,6 +226,7 @@ _SECTIONS = {
         Role.UP_PROJ,
         Role.DOWN_PROJ,
         Role.GATE_UP_PROJ,
+        Role.MLP_GATE,
         Role.ALPHA_P,
         Role.ALPHA_N,
         Role.LAYER_INPUT_GATE,
@@ -254,7 +265,7 @@ _SECTIONS = {
         Role.C_NORM,
     ),
     Section.POOLER: (Role.POOLER,),
-    Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER, Role.OUTPUT_PROJ),
+    Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER, Role.OUTPUT_PROJ, Role.LOGIT_SCALE, Role.LOGIT_BIAS),
     Section.PROJECTOR: (Role.PROJECTOR, Role.PROJECTOR_NORM, Role.VISUAL_EMBEDDING, Role.IMAGE_NEWLINE),
     Section.MTP: (Role.MTP_PROJ,),
     Section.ADAPTER: (Role.LORA_A, Role.LORA_B),

@@ -8,6 +8,7 @@ from tests.families.keys import Change
 ZERO = "no model has so few; transformers builds tensors without elements, or fails when it runs"
 UNEVEN = "a width that the heads do not share evenly cannot be rotated: transformers builds it and fails when it runs"
 HALF = "transformers fails, unless a single angle is left, which it then uses for all pairs"
+ODD = "of an odd number that turns, transformers' YaRN has too short a ramp"
 PARTS = "transformers builds queries of another size than their parts, and fails when it runs"
 # (model type or *, key): why we refuse it by name, whatever its value is; after = the one value.
 REFUSED: dict[tuple[str, str], str] = {
@@ -43,7 +44,10 @@ REFUSED: dict[tuple[str, str], str] = {
     ("mimo_v2_flash", "n_shared_experts"): "Xiaomi's code has more tensors with it; transformers ignores it",
     ("mimo_v2_flash", "scoring_func"): "Xiaomi's code computes otherwise with it; transformers ignores it",
     ("deepseek_v4", "is_causal"): "no published model has it; what is compressed is then of later tokens as well",
-    ("deepseek_v4", "head_dim"): "of an odd number that turns, transformers' YaRN has too short a ramp",
+    ("deepseek_v4", "head_dim"): ODD,
+    ("deepseek_v4", "partial_rotary_factor"): ODD,
+    ("deepseek_v4", "rope_parameters"): ODD,
+    ("deepseek_v4", "qk_rope_head_dim"): ODD,
     ("longcat_flash", "qk_head_dim"): PARTS,
     ("longcat_flash", "qk_nope_head_dim"): PARTS,
     ("longcat_flash", "qk_rope_head_dim"): PARTS,
@@ -59,6 +63,9 @@ REFUSED: dict[tuple[str, str], str] = {
     ("aya_vision", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
     ("*", "downsample_factor=0"): ZERO,
     ("*", "hidden_stride=0"): ZERO,
+    ("deepseek_vl_hybrid", "high_res_vision_config"): "null as absent: without its parts a config describes no model",
+    ("deepseek_vl_hybrid", "high_res_vision_config.num_hidden_layers"): "no image can be read from a layer not there",
+    ("deepseek_vl_hybrid", "high_res_vision_config.global_attn_indexes"): "as num_hidden_layers",
     ("ovis2", "vision_config.hidden_stride"): "AIDC's own code pads the last squares otherwise than transformers",
     ("ovis2", "vision_config.image_size"): "as hidden_stride",
     ("ovis2", "vision_config.patch_size"): "as hidden_stride",
@@ -74,8 +81,27 @@ REFUSED: dict[tuple[str, str], str] = {
     ("nemotron_h", "attention_bias"): "NVIDIA's code has more tensors with it; transformers ignores it",
     ("nemotron_h", "moe_latent_size=0"): "no model has a width of 0",
     ("kimi_linear", "moe_layer_freq"): "Moonshot's code has other layers with it; transformers ignores it",
+    ("llava", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
+    ("mistral3", "vision_feature_layer"): "transformers builds no projector's norm for several layers, and fails",
+    ("internvl", "vision_feature_layer"): "transformers takes no list of layers when it runs",
+    ("internvl", "vision_feature_select_strategy"): "with the class vector the patches make no square",
+    ("internvl", "downsample_ratio"): "one that does not divide the patches: transformers fails when it runs",
+    ("internvl", "vision_config.image_size"): "three sides are no size; transformers takes the first two",
+    ("internvl", "vision_config.patch_size"): "as image_size; what does not divide the patches fails when it runs",
+    ("internvl", "vision_config.use_mask_token"): "no published model has it",
+    ("internvl", "vision_config.use_absolute_position_embeddings"): "no published model leaves them out",
+    ("internvl_vision", "use_mask_token"): "no published model has it",
+    ("internvl_vision", "use_absolute_position_embeddings"): "no published model leaves them out",
+    ("internvl_vision", "image_size"): "as internvl's",
+    ("internvl_vision", "patch_size"): "as internvl's",
+    ("mistral3", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
+    ("pixtral", "num_attention_heads"): UNEVEN,
+    ("pixtral", "hidden_size"): UNEVEN,
     ("llama4", "vision_config.pixel_shuffle_ratio"): "patches merge in squares: 1 by 1, 2 by 2, and so on",
     ("llama4", "is_causal"): "no published model has it",
+    ("mllama", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
+    ("mllama", "vision_config.intermediate_layers_indices"): "as its num_hidden_layers",
+    ("mllama", "vision_config.max_num_tiles"): "as transformers: the usual arrangements are of four tiles",
     ("*", "vision_config.num_heads"): UNEVEN,
     ("*", "vision_config.num_attention_heads"): UNEVEN,
     ("*", "vision_config.embed_dim"): UNEVEN,
@@ -107,6 +133,7 @@ LLAMA4_BRIDGE = (
     "hidden_size", "intermediate_size", "pixel_shuffle_ratio", "projector_input_dim", "projector_output_dim",
     "vision_output_dim",
 )  # fmt: skip
+MLLAMA_BRIDGE = ("hidden_size", "vision_output_dim", "intermediate_layers_indices")
 # Keys without which a config.json describes no model, whatever defaults its class has.
 NEEDED = "lacks '"
 # (model type, key): where we follow the published code of the model rather than transformers'.
@@ -115,6 +142,13 @@ DELIBERATE: dict[tuple[str, str], str] = {
         (("llama4", f"vision_config.{key}") for key in LLAMA4_BRIDGE),
         "transformers builds a bridge that does not fit its tower and fails when an image comes",
     ),
+    **dict.fromkeys(
+        (("mllama", f"vision_config.{key}") for key in MLLAMA_BRIDGE),
+        "transformers builds a bridge that does not fit its tower and fails when an image comes",
+    ),
+    ("mllama", "text_config.num_attention_heads"): "heads of one element, of which transformers turns a half",
+    ("mllama", "image_token_index"): "as llava",
+    ("mllama", "image_token_id"): "as llava",
     ("llama4", "vision_config"): "as its keys: the class's defaults do not fit each other",
     ("llama4", "image_token_index"): "as llava",
     ("llama4", "image_token_id"): "as llava",
@@ -133,6 +167,11 @@ DELIBERATE: dict[tuple[str, str], str] = {
         "text_config.per_layer_config",
     ): "null is not what transformers saves, and it reads what it saves otherwise",
     ("gemma4_unified", "text_config.per_layer_config"): "as gemma4's",
+    ("gemma4", "vision_config.num_attention_heads"): "transformers builds heads that share no keys, and fails",
+    ("gemma4", "vision_config.num_key_value_heads"): "as vision_config.num_attention_heads",
+    ("siglip", "vision_config.hidden_size"): "transformers builds vectors of text and image that nothing can compare",
+    ("siglip", "text_config.hidden_size"): "as vision_config.hidden_size",
+    ("siglip", "text_config.projection_size"): "as vision_config.hidden_size",
     ("gemma3", "image_token_index"): "the tokens that are tried hold it, and no image comes with them",
     ("gemma3", "image_token_id"): "as image_token_index",
     ("paligemma", "image_token_index"): "the tokens that are tried hold it, and no image comes with them",
@@ -140,6 +179,12 @@ DELIBERATE: dict[tuple[str, str], str] = {
     ("paligemma", "projection_dim"): "transformers builds a projector that the language model does not fit",
     ("paligemma", "text_config.hidden_size"): "as projection_dim",
     ("paligemma", "text_config"): "as projection_dim: of a published config",
+    **{
+        (model_type, key): "the tokens that are tried hold it, and no image comes with them"
+        for model_type in ("mistral3", "internvl", "kimi_k25")
+        for key in ("image_token_index", "image_token_id", "video_token_id", "media_placeholder_token_id")
+    },
+    ("mistral3", "is_causal"): "no published model has it; transformers hands it to the language model's attention",
     ("phimoe", "rope_parameters"): "Microsoft's code takes the long factors beyond the first context",
     ("phimoe", "original_max_position_embeddings"): "Microsoft's code takes the long factors beyond the first context",
     ("dbrx", "attn_config.rope_theta"): "Databricks' code reads it; transformers reads rope_parameters alone",
@@ -156,6 +201,7 @@ DELIBERATE: dict[tuple[str, str], str] = {
 }
 
 XIAOMI = "Xiaomi's code and published configs have it; transformers' class does not"
+DELIBERATE |= {("got_ocr2", key): "as llava" for key in PLACES}
 DELIBERATE |= {
     ("mimo_v2_flash", key): XIAOMI
     for key in (
@@ -183,6 +229,22 @@ DELIBERATE |= {
     for llava in LLAVAS
     for key in PLACES
 }
+# BERT's kin. Those whose positions count from the padding token's number have more than one.
+CROSSED = ("bert", "camembert", "electra", "roberta", "xlm-roberta")
+REFUSED |= {
+    (name, "add_cross_attention"): "the decoder of an encoder-decoder, which needs an encoder to run"
+    for name in CROSSED
+}  # fmt: skip
+DELIBERATE |= {
+    (name, "max_position_embeddings"): "of a single position transformers gives that to all tokens"
+    for name in ("albert", "bert", "distilbert", "electra")
+}
+DELIBERATE |= {
+    (name, key): "of a width that the heads do not share evenly transformers builds a model and fails when it runs"
+    for name in ("albert", "electra")
+    for key in ("hidden_size", "num_attention_heads")
+}
+DELIBERATE |= {(name, "embedding_size"): "as 0 it is no size" for name in ("albert", "electra")}
 
 
 def expected(model_type: str, change: Change, outcome: Outcome) -> bool:

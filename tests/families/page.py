@@ -17,11 +17,13 @@ import transformers
 
 from tests.components.test_logits import DECODERS
 from tests.families.remote_code import REMOTE
+from tests.families.remote_eyes import REMOTE_TOWERS
+from tests.families.test_against_transformers import BY_PARTS
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_encoders import TINY_ENCODERS
 from tests.families.tiny_kin import TINY_KIN
-from tests.forward import test_gemma4_eyes, test_gemma_eyes
+from tests.forward import test_contrast, test_gemma4_eyes, test_gemma_eyes, test_packed_images
 from tests.forward.test_cohere_eyes import CROPPED
 from tests.forward.test_deepseek_eyes import SQUARED
 from tests.forward.test_grid_images import SEEING
@@ -47,7 +49,9 @@ COMPUTED = [
     *NAFLEX,
     *SQUARED,
     *test_gemma_eyes.COMPUTED,
+    *test_packed_images.COMPUTED,
     *test_gemma4_eyes.COMPUTED,
+    *test_contrast.COMPUTED,
     *TINY_ENCODERS,
     *TINY_KIN,
 ]
@@ -105,6 +109,8 @@ def _names(model_type: str) -> Iterator[str]:
     tiny = [t for t in TINY if _type_of(t) == model_type]
     if tiny:
         yield f"{len(tiny)} tiny"
+    if model_type in BY_PARTS:
+        yield "1 tiny around timm's names of its tower"
     yield from _remote(model_type)
     for word, models in (("config", DECLARED), ("index", INDEXED)):
         count = sum(model["config"].get("model_type") == model_type for model in models)
@@ -119,11 +125,13 @@ def _logits(model_type: str) -> Iterator[str]:
     tiny = [t for t in COMPUTED if _type_of(t) == model_type]
     if tiny:
         yield f"{len(tiny)} tiny"
+    if model_type in BY_PARTS:
+        yield "1 tiny of text alone"
     yield from _remote(model_type)
 
 
 def _remote(model_type: str) -> Iterator[str]:
-    built = [remote for remote in REMOTE if remote.model_type == model_type]
+    built = [remote for remote in (*REMOTE, *REMOTE_TOWERS) if remote.model_type == model_type]
     for oracle in sorted({_type_of(remote.oracle) for remote in built}):
         count = sum(_type_of(remote.oracle) == oracle for remote in built)
         yield f"{count} tiny as `{oracle}`"

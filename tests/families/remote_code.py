@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from tests.families.tiny import DEEPSEEK, ENDS, LLAMA, VISION, Tiny
+from tests.families.tiny_mixtures import DEEPSEEK4
 
 State = dict[str, torch.Tensor]
 HEADS, KV, WIDTH, INNER = 6, 2, 24, 52
@@ -169,7 +170,12 @@ def internlm2(state: State) -> State:
     )  # fmt: skip
 
 
-INTERNLM2 = SIZES | {"num_key_value_heads": KV, "bias": False, "rope_theta": 1e6, "tie_word_embeddings": False}
+INTERNLM2: dict[str, Any] = SIZES | {
+    "num_key_value_heads": KV,
+    "bias": False,
+    "rope_theta": 1e6,
+    "tie_word_embeddings": False,
+}
 
 
 # TeleChat 7B: BLOOM's names, biases on what goes back to the width.
@@ -261,6 +267,58 @@ def of(kind: str, keys: dict[str, Any], **changes: Any) -> Tiny:
     return Tiny("", kind, keys | changes)
 
 
+# MiniMax-M1: the first half of each head turns. In the oracle, whose whole heads turn, the pairs of it lie apart.
+def half_turning(model: torch.nn.Module) -> None:
+    rotary = model.get_submodule("model.rotary_emb")
+    rotary.inv_freq = torch.tensor([1.0, 1e4**-0.5, 0.0, 0.0])
+
+
+def minimax_m1(state: State) -> State:
+    order = [0, 1, 4, 5, 2, 3, 6, 7]
+    return {
+        name: tensor.reshape(-1, 8, 24)[:, order].flatten(0, 1) if re.search(r"\.[qk]_proj\.", name) else tensor
+        for name, tensor in without_decay(state).items()
+    }
+
+
+# What transformers stores of the rates by which lightning attention forgets.
+def without_decay(state: State) -> State:
+    return {name: tensor for name, tensor in state.items() if not name.endswith(("_decay", "slope_rate"))}
+
+
+MINIMAX: dict[str, Any] = LLAMA | {
+    "num_hidden_layers": 4, "num_local_experts": 5, "num_attention_heads": 4, "head_dim": 8, "block_size": 7,
+    "rms_norm_eps": 1e-5,
+    "layer_types": ["linear_attention", "full_attention", "linear_attention", "linear_attention"],
+    "full_attn_alpha_factor": 1.7, "linear_attn_alpha_factor": 1.3, "mlp_alpha_factor": 0.8, "mlp_beta_factor": 1.2,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1e4},
+}  # fmt: skip
+MINIMAX_M1 = SIZES | {
+    "num_hidden_layers": 4, "num_local_experts": 5, "num_experts_per_tok": 2, "head_dim": 8, "rotary_dim": 4,
+    "num_attention_heads": 4, "num_key_value_heads": KV, "attn_type_list": [0, 1, 0, 0], "postnorm": True,
+    "shared_intermediate_size": 0, "rms_norm_eps": 1e-5, "rope_theta": 1e4, "shared_moe_mode": "sigmoid",
+    "layernorm_full_attention_alpha": 1.7, "layernorm_linear_attention_alpha": 1.3, "layernorm_mlp_alpha": 0.8,
+    "layernorm_mlp_beta": 1.2,
+}  # fmt: skip
+
+
+def v4_published(state: State) -> State:
+    """DeepSeek's own names."""
+    return renamed(
+        state,
+        (r"^model\.embed_tokens\.", "embed."),
+        (r"^model\.hc_head\.hc_", "hc_head_"),
+        (r"^model\.", ""),
+        (r"\.attn\.norm\.", ".attn.kv_norm."),
+    )
+
+
+RATIOS = [0, 4, 128, 4]
+SIZES_V4 = {
+    key: value for key, value in DEEPSEEK4.items() if key not in ("layer_types", "mlp_layer_types", "compress_rates")
+}
+
+
 # LLaVA's own repository: the projector's matrices have the numbers of the modules between them, the tower is elsewhere.
 def llava(state: State) -> State:
     kept = {name: tensor for name, tensor in state.items() if not name.startswith("vision_tower")}
@@ -336,10 +394,14 @@ REMOTE = [
     Remote("telechat-52b-layer-norm", "telechat", of("StableLm", MHA, rope_parameters={
         "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 1.0,
     }), telechat_52b, TELECHAT_52B | {"use_RMSNorm": False, "layer_norm_epsilon": 1e-5}),
+    Remote("minimax_m1", "minimax_m1", of("MiniMax", MINIMAX), minimax_m1, MINIMAX_M1, half_turning),
+    Remote("minimax_text_01", "minimax_text_01", of("MiniMax", MINIMAX), without_decay, MINIMAX_M1 | {"rotary_dim": 8}),
     Remote("mimo", "mimo", of("Qwen2", LLAMA), same, SIZES | {
         "num_key_value_heads": KV, "num_nextn_predict_layers": 2, "attention_bias": True, "head_dim": 4,
         "tie_word_embeddings": False,
     }, beside=AHEAD),
+    Remote("deepseek_ref", "deepseek_ref", of("DeepseekV4", SIZES_V4, compress_ratios=RATIOS), v4_published,
+        SIZES_V4 | {"compress_ratios": [*RATIOS, 0], "qk_rope_head_dim": 4, "num_nextn_predict_layers": 0}),
     Remote("kimi_k2", "kimi_k2", of("DeepseekV3", DEEPSEEK), same, DEEPSEEK | {"num_nextn_predict_layers": 0}),
     Remote("RefinedWeb", "RefinedWeb", of("Falcon", FALCON, new_decoder_architecture=True, num_kv_heads=KV), same,
         RW | {"n_head_kv": KV, "parallel_attn": True}),
@@ -370,3 +432,8 @@ def write(remote: Remote, directory: Path, tensors: State) -> None:
     kept = {name: tensor.contiguous() for name, tensor in tensors.items()}
     save_file(kept, directory / "model.safetensors")
     (directory / "config.json").write_text(json.dumps({"model_type": remote.model_type} | remote.config))
+
+
+from tests.families.remote_eyes import REMOTE_EYES  # noqa: E402 - they are made of what is defined above
+
+REMOTE += REMOTE_EYES

@@ -14,30 +14,18 @@ from safetensors.torch import load_file, save_file
 
 import weightscope
 from tests.components.test_logits import TOKENS
+from tests.families.remote_code import v4_published
 from tests.families.tiny import Tiny
-from tests.families.tiny_mixtures import DEEPSEEK4
+from tests.families.tiny_mixtures import DEEPSEEK4, TINY_MIXTURES
 from weightscope.errors import WeightscopeError
+from weightscope.ranges import template_of
 
 Tensors = dict[str, torch.Tensor]
-# What 5.23 calls otherwise.
-NAMES = {
-    r"^model\.embed_tokens\.": "embed.", r"^model\.hc_head\.hc_": "hc_head_", r"^model\.": "",
-    r"\.attn\.norm\.": ".attn.kv_norm.",
-}  # fmt: skip
 # The values of a 4-bit float (E2M1), by its code; those from 8 on are negative.
 E2M1 = torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0])
 E2M1 = torch.cat((E2M1, -E2M1))
-
-
-def published(tensors: Tensors) -> Tensors:
-    """Under DeepSeek's names."""
-    found = {}
-    for old, tensor in tensors.items():
-        name = old
-        for pattern, new in NAMES.items():
-            name = re.sub(pattern, new, name)
-        found[name] = tensor
-    return found
+# Many more windows than an indexer keeps.
+LONG = [(7 * i * i + 3 * i) % 101 for i in range(43)]
 
 
 def written(directory: Path, config: dict[str, object], tensors: Tensors) -> weightscope.Model:
@@ -46,10 +34,10 @@ def written(directory: Path, config: dict[str, object], tensors: Tensors) -> wei
     return weightscope.open(directory)
 
 
-def expected_of(oracle: transformers.PreTrainedModel) -> torch.Tensor:
+def expected_of(oracle: transformers.PreTrainedModel, tokens: list[int] = TOKENS) -> torch.Tensor:
     oracle.config._experts_implementation = "eager"
     with torch.no_grad():
-        logits: torch.Tensor = oracle(torch.tensor([TOKENS]), use_cache=False).logits[0]
+        logits: torch.Tensor = oracle(torch.tensor([tokens]), use_cache=False).logits[0]
     return logits
 
 
@@ -65,7 +53,7 @@ def test_under_published_names(saved: Callable[[str], Path], tmp_path: Path) -> 
     """And held in memory, where two connections of a layer lie in the same module."""
     config = json.loads((saved("deepseek_v4") / "config.json").read_text())
     oracle = Tiny("", "DeepseekV4", DEEPSEEK4).build()
-    model = written(tmp_path, config, published(load_file(saved("deepseek_v4") / "model.safetensors")))
+    model = written(tmp_path, config, v4_published(load_file(saved("deepseek_v4") / "model.safetensors")))
     assert model.summary().tensors.unrecognized == ()
     assert faults(model) == []
     assert model.parameters.total == oracle.num_parameters()
@@ -73,10 +61,42 @@ def test_under_published_names(saved: Callable[[str], Path], tmp_path: Path) -> 
         close(model.forward(TOKENS, hold=hold).logits, expected_of(oracle))
 
 
+@pytest.mark.parametrize("name", ["deepseek_v4", "deepseek_v4-yarn"])
+def test_a_sequence_of_many_windows(name: str, saved: Callable[[str], Path]) -> None:
+    """Each token's choice of compressed keys is that of transformers, or the logits would differ."""
+    tiny = next(tiny for tiny in TINY_MIXTURES if tiny.name == name)
+    close(weightscope.open(saved(name)).forward(LONG).logits, expected_of(tiny.build(), LONG))
+
+
+@pytest.mark.parametrize("name", ["deepseek_v4", "deepseek_v4-yarn"])
+def test_every_tensor_matters(name: str, saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """Each kind changed in turn, in all layers and experts, moves the logits by a hundredth of their rms and more."""
+    config = json.loads((saved(name) / "config.json").read_text())
+    tensors = load_file(saved(name) / "model.safetensors")
+    before = written(tmp_path, config, tensors).forward(LONG).logits
+    assert before is not None
+    unmoved = []
+    for kind in sorted({template_of(name)[0] for name in tensors}):
+        noise = torch.Generator().manual_seed(1)
+        changed = {
+            name: tensor
+            if template_of(name)[0] != kind
+            else tensor + 4 * torch.rand(tensor.shape, generator=noise)
+            if tensor.is_floating_point()
+            else (tensor + 1) % 5
+            for name, tensor in tensors.items()
+        }
+        after = written(tmp_path, config, changed).forward(LONG).logits
+        assert after is not None
+        if float((after - before).abs().max()) < 0.01 * float(before.square().mean().sqrt()):
+            unmoved.append(kind)
+    assert unmoved == []
+
+
 def test_a_layer_ahead(saved: Callable[[str], Path], tmp_path: Path) -> None:
     """Its block sees a window alone; embedding and head are those of the model."""
     config = json.loads((saved("deepseek_v4") / "config.json").read_text())
-    tensors = published(load_file(saved("deepseek_v4") / "model.safetensors"))
+    tensors = v4_published(load_file(saved("deepseek_v4") / "model.safetensors"))
     first = {name: tensor for name, tensor in tensors.items() if name.startswith("layers.0.") and "tid2eid" not in name}
     ahead = {name.replace("layers.0.", "mtp.0."): tensor for name, tensor in first.items()}
     ahead |= {f"mtp.0.{name}": torch.rand(24, 24) for name in ("e_proj.weight", "h_proj.weight")}
@@ -132,7 +152,7 @@ def test_fp8_and_fp4_as_published(tmp_path: Path) -> None:
         "quant_method": "fp8", "activation_scheme": "dynamic", "fmt": "e4m3", "scale_fmt": "ue8m0",
         "weight_block_size": [128, 128],
     }  # fmt: skip
-    model = written(tmp_path, config | {"expert_dtype": "fp4"}, published(stored))
+    model = written(tmp_path, config | {"expert_dtype": "fp4"}, v4_published(stored))
     assert model.summary().tensors.unrecognized == ()
     assert faults(model) == []
     assert model.parameters.total == oracle.num_parameters()
@@ -143,8 +163,8 @@ def test_fp8_and_fp4_as_published(tmp_path: Path) -> None:
     ("changed", "said"),
     [
         ({"layer_types": None, "compress_ratios": [0, 4, 128]}, "compress_ratios names 3 of 4 layers"),
-        ({"layer_types": None, "compress_ratios": [0, 4, 128, 16]}, "compress_ratios with 16"),
-        ({"mlp_layer_types": ["moe"] * 3 + ["dense"]}, "mlp_layer_types with 'dense'"),
+        ({"layer_types": None, "compress_ratios": [0, 4, 128, 16]}, "attention of the kind 16 in compress_ratios"),
+        ({"mlp_layer_types": ["moe"] * 3 + ["dense"]}, "mixtures of the kind 'dense'"),
         ({"compress_rates": {"heavily_compressed_attention": 3}}, "compressed_sparse_attention is None"),
         ({"is_causal": False}, "is_causal False"),
     ],

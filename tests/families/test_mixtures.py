@@ -84,7 +84,7 @@ def test_check_of_a_tiny_model_finds_nothing(tiny: Tiny, saved: Callable[[str], 
 @every_mixture
 def test_weights_held_in_memory_give_the_same(tiny: Tiny, saved: Callable[[str], Path]) -> None:
     model = weightscope.open(saved(tiny.name))
-    once, held = model.forward(TOKENS).logits, model.forward(TOKENS, hold=True).logits
+    once, held = model.forward(TOKENS).output, model.forward(TOKENS, hold=True).output
     torch.testing.assert_close(held, once, rtol=1e-5, atol=1e-6)
 
 
@@ -92,7 +92,7 @@ PERTURBED = ["qwen2_moe", "qwen3_moe", "deepseek_v2-biases-yarn", "deepseek_v32-
 PERTURBED += ["gpt_oss", "olmoe", "phimoe-biases-window", "glm4_moe-norms-bias", "minimax_m2", "granitemoeshared"]
 PERTURBED += ["dbrx", "exaone_moe", "ernie4_5_moe-biases", "hunyuan_v1_moe-bias-listed", "llama4_text-plain-listed"]
 PERTURBED += ["dots1", "solar_open-bias-tied", "afmoe-mup-bias", "cohere2_moe-shared-untied", "hy_v3-biases-listed"]
-PERTURBED += ["mimo_v2_flash-bias-scaled", "longcat_flash-bias-yarn-tied", "deepseek_v4-yarn"]
+PERTURBED += ["mimo_v2_flash-bias-scaled", "longcat_flash-bias-yarn-tied"]
 
 
 @pytest.mark.parametrize("name", PERTURBED)

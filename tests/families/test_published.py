@@ -47,6 +47,9 @@ NO_DTYPE = {"Qwen/Qwen-72B", "Tele-AI/TeleChat-52B", "Tele-AI/Telechat-7B"}
 # Types that transformers does not know: what it counts for the same sizes under a type that it does.
 COUNTED_AS = {
     "moonshotai/Kimi-K2-Instruct": ("deepseek_v3", 1026408209408),
+    # Of InternViT, its projector and InternLM2, counted by hand: 304,012,288 + 12,595,200 + 1,889,146,880.
+    "OpenGVLab/InternVL2-2B-ft": ("internvl", 2205754368),
+    "sgl-project/DeepSeek-V4-Flash-FP8": ("deepseek_v4", 284332230231),
     "Qwen/Qwen-72B": ("qwen2", 72287920128),
     "stvlynn/Qwen-7B-Chat-Cantonese": ("qwen2", 7721324544),
     "Qwen/Qwen-7B-Chat-Int4": ("qwen2", 7721324544),
@@ -118,7 +121,7 @@ def slots(model: dict[str, Any], names: set[str] | None = None) -> Any:
 
 
 def test_the_collection_is_what_we_think_it_is() -> None:
-    assert len(MODELS) == 121
+    assert len(MODELS) == 128
     assert len(INDEXED) == 41
     assert {*OTHER_NAMES, *OTHER_SIZES} <= {model["model"] for model in INDEXED}
 

@@ -143,7 +143,11 @@ TINY = [
 # They are made of what is defined above.
 # They are made of what is defined above.
 # They are made of what is defined above.
+# They are made of what is defined above.
+# They are made of what is defined above.
+from tests.families.tiny_blips import TINY_BLIPS  # noqa: E402
 from tests.families.tiny_cohere_eyes import TINY_COHERE_EYES  # noqa: E402
+from tests.families.tiny_contrast import TINY_CONTRAST  # noqa: E402
 from tests.families.tiny_deepseek_eyes import TINY_DEEPSEEK_EYES  # noqa: E402
 from tests.families.tiny_dense import TINY_DENSE  # noqa: E402
 from tests.families.tiny_encoders import TINY_ENCODERS  # noqa: E402
@@ -153,10 +157,13 @@ from tests.families.tiny_idefics import TINY_IDEFICS  # noqa: E402
 from tests.families.tiny_kin import TINY_KIN  # noqa: E402
 from tests.families.tiny_llama_vision import TINY_LLAMA_VISION  # noqa: E402
 from tests.families.tiny_llavas import TINY_LLAVAS  # noqa: E402
+from tests.families.tiny_mistral import TINY_MISTRAL  # noqa: E402
 from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
 from tests.families.tiny_vision import TINY_VISION  # noqa: E402
 
+TINY += TINY_BLIPS
 TINY += TINY_COHERE_EYES
+TINY += TINY_CONTRAST
 TINY += TINY_DEEPSEEK_EYES
 TINY += TINY_DENSE
 TINY += TINY_ENCODERS
@@ -166,5 +173,6 @@ TINY += TINY_IDEFICS
 TINY += TINY_KIN
 TINY += TINY_LLAMA_VISION
 TINY += TINY_LLAVAS
+TINY += TINY_MISTRAL
 TINY += TINY_MIXTURES
 TINY += TINY_VISION

@@ -19,6 +19,11 @@ def headed(name: str, kind: str, keys: dict[str, Any], *models: str) -> list[Tin
     ]
 
 
+DISTILBERT: dict[str, Any] = {
+    "vocab_size": 101, "dim": 24, "hidden_dim": 52, "n_layers": 3, "n_heads": 6, "max_position_embeddings": 37,
+}  # fmt: skip
+ELECTRA: dict[str, Any] = BERT | {"embedding_size": 20}
+ALBERT: dict[str, Any] = ELECTRA | {"num_hidden_layers": 4, "bos_token_id": 2, "eos_token_id": 3}
 COMMON = ("Model", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice")
 TINY_KIN = [
     Tiny("roberta", "Roberta", ROBERTA, "ForMaskedLM"),
@@ -28,4 +33,17 @@ TINY_KIN = [
     Tiny("xlm-roberta", "XLMRoberta", ROBERTA | {"hidden_act": "relu"}, "ForMaskedLM"),
     Tiny("xlm-roberta-base", "XLMRoberta", ROBERTA | {"pad_token_id": 0}, "Model"),
     Tiny("camembert", "Camembert", ROBERTA, "ForMaskedLM"),
+    Tiny("distilbert", "DistilBert", DISTILBERT, "ForMaskedLM"),
+    Tiny("distilbert-untied", "DistilBert", DISTILBERT | {"tie_word_embeddings": False, "activation": "relu"},
+         "ForMaskedLM"),
+    *headed("distilbert", "DistilBert", DISTILBERT, *COMMON),
+    Tiny("electra", "Electra", ELECTRA, "ForMaskedLM"),
+    Tiny("electra-untied", "Electra", ELECTRA | {"tie_word_embeddings": False}, "ForMaskedLM"),
+    Tiny("electra-square", "Electra", BERT | {"embedding_size": 24, "hidden_act": "relu"}, "ForPreTraining"),
+    Tiny("electra-decoder", "Electra", ELECTRA | {"is_decoder": True}),
+    *headed("electra", "Electra", ELECTRA, *COMMON),
+    Tiny("albert", "Albert", ALBERT, "ForMaskedLM"),
+    Tiny("albert-untied", "Albert", ALBERT | {"tie_word_embeddings": False}, "ForMaskedLM"),
+    Tiny("albert-groups", "Albert", ALBERT | {"num_hidden_groups": 2, "inner_group_num": 2}, "ForPreTraining"),
+    *headed("albert", "Albert", ALBERT, *COMMON),
 ]  # fmt: skip

@@ -77,6 +77,12 @@ def dbrx(attention: dict[str, Any], experts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+STEP3P5: dict[str, Any] = LLAMA | {
+    "num_hidden_layers": 4, "head_dim": 8, "moe_intermediate_size": 14, "share_expert_dim": 17, "n_routed_experts": 9,
+    "num_experts_per_tok": 3, "sliding_window": 5, "num_sliding_attention_heads": 8,
+    "layer_types": ["full_attention", "sliding_attention"] * 2,
+}  # fmt: skip
+
 TINY_MIXTURES = [
     Tiny("qwen2_moe", "Qwen2Moe", QWEN2),
     Tiny("qwen2_moe-no-bias-normalized", "Qwen2Moe", QWEN2 | {
@@ -273,5 +279,12 @@ TINY_MIXTURES = [
         "interleave_moe_layer_step": 2, "attn_temperature_tuning": False,
         "layer_types": ["full_attention", "chunked_attention", "chunked_attention", "chunked_attention"],
     }),
+    Tiny("step3p5", "Step3p7Text", STEP3P5, "Model"),
+    Tiny("step3p5-biases-limits", "Step3p7Text", STEP3P5 | {
+        "attention_bias": True, "mlp_bias": True, "swiglu_limits": [0, 0.2, 0.3, None],
+        "swiglu_limits_shared": [0.1, 0.3, 0, 0.4], "mlp_layer_types": ["dense", "sparse", "sparse", "dense"],
+        "moe_router_scaling_factor": 1.7, "query_pre_attn_scalar": 5, "rope_theta": [1e3, 1e4, 1e3, 1e4],
+        "partial_rotary_factors": [0.5, 1.0, 0.5, 1.0],
+    }, "Model"),
 ]
 # fmt: on

@@ -53,7 +53,10 @@ def theirs(tiny: Tiny, oracle: Any, inputs: dict[str, torch.Tensor]) -> dict[str
         pooled = {"pooled": out.pooler_output} if getattr(out, "pooler_output", None) is not None else {}
         return {"output": out.last_hidden_state[0]} | pooled
     if tiny.model == "ForPreTraining" and hasattr(out, "prediction_logits"):
-        return {"output": out.prediction_logits[0], "class scores": out.seq_relationship_logits}
+        pairs = out.seq_relationship_logits if hasattr(out, "seq_relationship_logits") else out.sop_logits
+        return {"output": out.prediction_logits[0], "class scores": pairs}
+    if tiny.kind == "Electra" and tiny.model == "ForPreTraining":
+        return {"output": out.logits[0, :, None]}
     if tiny.model == "ForQuestionAnswering":
         return {"output": torch.stack((out.start_logits[0], out.end_logits[0]), dim=-1)}
     return {"output": out.logits.reshape(-1, out.logits.shape[-1])}
@@ -73,7 +76,10 @@ def test_outputs(tiny: Tiny, tmp_path: Path) -> None:
     assert result.output is not None
     for name, expected in theirs(tiny, oracle, {"input_ids": torch.tensor(TOKENS)} | inputs).items():
         assert off(result.output if name == "output" else kept[name], expected) < 1e-4, name
-    assert result.has_logits == (tiny.model in ("ForMaskedLM", "ForPreTraining", "LMHeadModel", "ForCausalLM"))
+    assert result.has_logits == (
+        tiny.model in ("ForMaskedLM", "LMHeadModel", "ForCausalLM")
+        or (tiny.model == "ForPreTraining" and tiny.kind != "Electra")
+    )
 
 
 @every_encoder
@@ -96,11 +102,18 @@ def test_every_tensor_matters(tiny: Tiny, tmp_path: Path) -> None:
         name for name in tensors
         if all(torch.allclose(x, before[stage], atol=1e-4) for stage, x in outputs(name).items())
     }  # fmt: skip
-    assert {name for name in unmoved if not name.endswith(("key.bias", "k_proj.bias"))} <= UNUSED.get(tiny.name, set())
+    assert {
+        name for name in unmoved if not name.endswith(("key.bias", "k_proj.bias", "k_lin.bias", "attn.k.bias"))
+    } <= UNUSED.get(tiny.name, set())
 
 
+KEY_BIASES = ("key.bias", "k_proj.bias", "k_lin.bias", "attn.k.bias")
 # Stored and not used: the bias beside a matrix that is not tied and has one of its own.
-UNUSED: dict[str, set[str]] = {"bert-untied": {"cls.predictions.bias"}, "roberta-untied": {"lm_head.bias"}}
+UNUSED: dict[str, set[str]] = {
+    "bert-untied": {"cls.predictions.bias"},
+    "roberta-untied": {"lm_head.bias"},
+    "albert-untied": {"predictions.bias"},
+}
 
 
 def test_old_names(saved: Callable[[str], Path], tmp_path: Path) -> None:

@@ -19,7 +19,10 @@ from tests.quantization.bench import Quantized, Tensors, difference, llama, logi
 from tests.quantization.written import MODULE, weight_of
 from weightscope.config import Config
 from weightscope.errors import WeightscopeError
+from weightscope.families.registry import declare
 from weightscope.quantization.registry import method_of
+from weightscope.roles import Section
+from weightscope.storage.base import Kind
 
 PUBLISHED = Path(__file__).parents[2] / "fixtures" / "published"
 Pack = Callable[[str, torch.Size], tuple[Tensors, torch.Tensor]]
@@ -181,3 +184,21 @@ def test_tens_of_thousands_of_settings_are_looked_up_and_not_gone_through() -> N
             method.scheme(weight, module)
         # 25,600 modules; twenty times what it takes alone on a machine.
         assert time.perf_counter() - start < 20, name
+
+
+@pytest.mark.parametrize(
+    ("model", "count"),
+    [
+        # 60 layers of 384 experts of three matrices: no matrix of the eye, which the settings do not name.
+        ("moonshotai__Kimi-K2.5", 60 * 384 * 3),
+        # At its top level, and all of the eye is left out by name; besides the shared experts and the dense layer.
+        ("nvidia__Kimi-K2.5-NVFP4", 60 * 385 * 3 + 3),
+    ],
+)
+def test_settings_within_text_config_leave_the_eye_plain(model: str, count: int) -> None:
+    config = json.loads((PUBLISHED / f"{model}.json").read_text())["config"]
+    declaration = declare(Config(config))
+    assert declaration is not None
+    quantized = [slot for slot in declaration.slots if slot.stored.scheme and slot.stored.kind is Kind.WEIGHT]
+    assert {slot.section for slot in quantized} <= {Section.MOE, Section.MLP}
+    assert sum(slot.count for slot in quantized) == count

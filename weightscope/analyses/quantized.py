@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from weightscope.analyses.inventory import Group, Inventory
-from weightscope.families.registry import Declaration
+from weightscope.components.walk import Slot
+from weightscope.families.registry import Declaration, is_beyond
 from weightscope.quantization.common.method import Method, is_candidate, module_of
 from weightscope.ranges import fill
-from weightscope.storage.base import Kind, Stored
+from weightscope.storage.base import Kind
 
 
 class SchemeShare(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,12 +95,13 @@ def _plain(declaration: Declaration, method: Method | None) -> Iterator[PlainSha
             tensors=fill(slot.template, slot.ranges),
             role=stored.parts[0][0],
             parameters=stored.logical * slot.count,
-            declared=_is_left_out(method, stored, slot.first_name()) if method and not method.missing else None,
+            declared=_is_left_out(declaration, method, slot) if method and not method.missing else None,
         )
 
 
-def _is_left_out(method: Method, stored: Stored, name: str) -> bool | None:
+def _is_left_out(declaration: Declaration, method: Method, slot: Slot) -> bool | None:
     """Whether the settings leave the module plain; None for a method whose writers do so without a word."""
-    if method.scheme(stored, module_of(name)) is None:
+    plain = is_beyond(declaration.config, slot) or method.scheme(slot.stored, module_of(slot.first_name())) is None
+    if plain:
         return True
     return None if method.silent else False

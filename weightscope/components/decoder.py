@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component, Repeat
 from weightscope.components.embedding import Classifier, Embedding, Head
 from weightscope.components.layer_inputs import LayerInputs
+from weightscope.components.layer_scale import LayerScale
 from weightscope.components.norm import Norm
 from weightscope.components.runnable import Predicts, Runnable
 from weightscope.components.running import At, Stopped
@@ -23,17 +24,17 @@ class Block(Component, frozen=True, kw_only=True):
     """x + attention(input_norm(x)), then x + feed_forward(feed_forward_norm(x)).
 
     `attention_out_norm` and `feed_forward_out_norm` act before the sums (Gemma 2), or with `norms_sums` on them
-    (OPT-350m). A `parallel` block feeds both halves from the same x (GPT-NeoX), where it has no `feed_forward_norm`
-    through the same norm (Phi). What is added is first multiplied by `residual_scale` (Granite). The output goes
-    through `after` (Gemma 4).
+    (OPT-350m); either may be a learned factor (InternViT). A `parallel` block feeds both halves from the same x
+    (GPT-NeoX), where it has no `feed_forward_norm` through the same norm (Phi). What is added is first multiplied by
+    `residual_scale` (Granite). The output goes through `after` (Gemma 4).
     """
 
     attention: Component
     feed_forward: Component
     input_norm: Norm | None
     feed_forward_norm: Norm | None
-    attention_out_norm: Norm | None = None
-    feed_forward_out_norm: Norm | None = None
+    attention_out_norm: Norm | LayerScale | None = None
+    feed_forward_out_norm: Norm | LayerScale | None = None
     parallel: bool = False
     norms_sums: bool = False
     residual_scale: float = 1.0
@@ -71,14 +72,14 @@ class Block(Component, frozen=True, kw_only=True):
             at.stage(part.word, part.equation(), out)
         return out
 
-    def _added(self, x: torch.Tensor, part: torch.Tensor, norm: Norm | None, at: At) -> torch.Tensor:
+    def _added(self, x: torch.Tensor, part: torch.Tensor, norm: Norm | LayerScale | None, at: At) -> torch.Tensor:
         """X + part, with what acts on the part and on the sum."""
         if norm and not self.norms_sums:
             part = at.call(norm, part)
         total = x + (part * self.residual_scale if self.residual_scale != 1.0 else part)
         return at.call(norm, total) if norm and self.norms_sums else total
 
-    def _summed(self, before: Norm | None, part: Component, after: Norm | None) -> str:
+    def _summed(self, before: Norm | None, part: Component, after: Norm | LayerScale | None) -> str:
         """The equation of one half of a block."""
         added = part.equation("n" if before else "x")
         if after and not self.norms_sums:
@@ -162,21 +163,26 @@ def run_layers(
     at: At,
     *,
     last: int | None = None,
+    order: Sequence[int] | None = None,
     tap: Callable[[int, torch.Tensor], None] | None = None,
 ) -> torch.Tensor:
     """Through the layers in order, each read ahead while the one before it computes; `tap` gets what each puts out.
 
+    `order` has the number of the block that each layer is, where several layers are one block.
+
     Raises:
         Stopped: layer `last` has been computed.
     """
-    layers = sorted(((layer, repeat) for repeat in repeats for layer in repeat.indices), key=itemgetter(0))
-    for number, (layer, repeat) in enumerate(layers):
-        place = at.below(repeat, layer).labelled(f"{at.label} layer {layer}".strip())
+    layers = sorted(((layer, layer, repeat) for repeat in repeats for layer in repeat.indices), key=itemgetter(0))
+    if order is not None:
+        layers = [(number, *layers[block][1:]) for number, block in enumerate(order)]
+    for number, (layer, block, repeat) in enumerate(layers):
+        place = at.below(repeat, block).labelled(f"{at.label} layer {layer}".strip())
         reading = ""
         if number + 1 < len(layers) and layer != last and at.run.held is None:
-            after, following = layers[number + 1]
+            _, after, following = layers[number + 1]
             reading = at.below(following, after).prefix
-            at.run.reader.next_block(needed(following.child, reading))
+            at.run.reader.next_block(needed(following.child, reading) if following.child.awaited else ())
         if at.run.watch:
             at.run.watch.layer(place.label, reading, number, len(layers))
         at.run.layer = layer

@@ -63,13 +63,17 @@ class TokenEmbeddings(Component, frozen=True, kw_only=True):
 
 
 class Encoder(Component, frozen=True, kw_only=True):
-    """Embeddings, the blocks in order of depth, a last norm; `pooler` makes one vector of a sequence."""
+    """Embeddings, the blocks in order of depth, a last norm; `pooler` makes one vector of a sequence.
+
+    Where layers share their weights, `order` has the number of the block that each layer is (ALBERT).
+    """
 
     embeddings: TokenEmbeddings
     blocks: tuple[Repeat, ...]
     final_norm: Norm | None = None
     pooler: EncoderHead | None = None
     depth: int
+    order: tuple[int, ...] | None = None
 
     def children(self) -> Iterable[Component]:
         parts = (self.embeddings, *self.blocks, self.final_norm, self.pooler)
@@ -79,7 +83,7 @@ class Encoder(Component, frozen=True, kw_only=True):
         """Ids [T] to [T, width]."""
         hidden = at.call(self.embeddings, x)
         at.stage("embeddings", self.embeddings.equation(), hidden)
-        hidden = run_layers(self.blocks, hidden, at, last=at.run.last)
+        hidden = run_layers(self.blocks, hidden, at, last=at.run.last, order=self.order)
         if self.final_norm:
             hidden = at.call(self.final_norm, hidden)
             at.stage("final norm", self.final_norm.equation(), hidden)

@@ -11,8 +11,9 @@ from weightscope.storage.base import Sizes, StorageItem
 
 
 class Outline(Component, frozen=True, kw_only=True):
-    """Tensors of a module, each with a role of its own, and what is below it."""
+    """Tensors of a module, each with a role of its own, and what is below it; `line` is its `glance`."""
 
+    line: str = ""
     items: tuple[StorageItem, ...] = ()
     shapes: tuple[tuple[Role, Shape], ...] = ()
     inside: tuple[Component, ...] = ()
@@ -27,8 +28,12 @@ class Outline(Component, frozen=True, kw_only=True):
     def children(self) -> Iterable[Component]:
         return self.inside
 
+    @property
+    def glance(self) -> str:
+        return self.line
+
     def equation(self, x: str = "x") -> str:
-        return f"{self.name or 'part'}({x}), which is not implemented"
+        return f"{self.name or 'part'}({x}); its maths is not implemented"
 
     def terms(self) -> Mapping[Role, str]:
-        return {role: f"{role}, in what is not implemented" for role, _ in self.shapes}
+        return {role: f"{role}; the maths of this part is not implemented" for role, _ in self.shapes}

@@ -84,16 +84,25 @@ class Watch(Protocol):
         ...
 
 
+class Crossed(msgspec.Struct, frozen=True, kw_only=True):
+    """`vectors` [N, D] of images beside the text; which of them each token `sees` [T, N], and whether `any` [T]."""
+
+    vectors: torch.Tensor
+    sees: torch.Tensor
+    any: torch.Tensor
+
+
 class Pass(msgspec.Struct, kw_only=True):
     """What all components of one forward pass share.
 
     `positions` are [T], or [axes, T] for multi-axis rotation. `inputs` are what an image processor makes, by its names;
-    `segments` are the lengths of what a patch sees, by kind, and none sees those that are true in `unseen`. `added` is
-    what the output of some layers gets besides, as (places, vectors). Tokens of one number in `together` [T] also see
-    later ones of that number, as `whole` says: `everywhere`, `in windows` where a layer has one, or `past windows`, all
-    of the number however far; -1 is none. `last` is the layer after which the pass stops, `tokens` the ids [T] that it
-    is of. `held` keeps weights in memory for further passes. `layer` is the one that is computed, `shared` what earlier
-    parts have left for later ones.
+    `segments` are the lengths of what a patch sees, by kind. None sees those that are true in `unseen`; those that are
+    true in `blank` do not see each other. `crossed` are images that some layers look at. `added` is what the output of
+    some layers gets besides, as (places, vectors). Tokens of one number in `together` [T] also see later ones of that
+    number, as `whole` says: `everywhere`, `in windows` where a layer has one, or `past windows`, all of the number
+    however far; -1 is none. `last` is the layer after which the pass stops, `tokens` the ids [T] that it is of. `held`
+    keeps weights in memory for further passes. `layer` is the one that is computed, `shared` what earlier parts have
+    left for later ones.
     """
 
     reader: Reader
@@ -103,6 +112,8 @@ class Pass(msgspec.Struct, kw_only=True):
     inputs: Mapping[str, torch.Tensor] = {}
     segments: Mapping[str, Sequence[int]] = {}
     unseen: torch.Tensor | None = None
+    blank: torch.Tensor | None = None
+    crossed: Crossed | None = None
     added: Mapping[int, tuple[torch.Tensor, torch.Tensor]] = {}
     together: torch.Tensor | None = None
     whole: Whole = ""
@@ -141,6 +152,7 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
         segments: Mapping[str, Sequence[int]],
         positions: torch.Tensor | None = None,
         unseen: torch.Tensor | None = None,
+        blank: torch.Tensor | None = None,
     ) -> At:
         """The same place in a pass of its own over another sequence: a vision tower's, within the language model's."""
         run = msgspec.structs.replace(
@@ -148,6 +160,7 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
             positions=self.run.positions if positions is None else positions,
             segments=segments,
             unseen=unseen,
+            blank=blank,
             last=None,
             rotations={},
             shared={},

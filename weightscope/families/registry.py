@@ -19,7 +19,8 @@ from weightscope.config import Config
 from weightscope.families.table import MODULES
 from weightscope.quantization.common.method import Method, is_candidate, module_of
 from weightscope.quantization.common.modules import Covered, Piece, Schemes, split
-from weightscope.quantization.registry import Beside, method_of
+from weightscope.quantization.registry import Beside, method_of, of_language_alone
+from weightscope.roles import Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Scheme, Stored
 
@@ -31,6 +32,7 @@ F = TypeVar("F", bound=Callable[..., Component])
 
 # What no decoder is without; a config that leaves one out at its top level does not describe a model.
 DECODER_NEEDS = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
+EYES = (Section.VISION, Section.PROJECTOR, Section.AUDIO)
 # The largest published model has 0.1 million tensors.
 MAX_TENSORS = 5_000_000
 # Dimensions are 63-bit numbers.
@@ -230,7 +232,7 @@ def settled(declaration: Declaration, tensors: Tensors, strays: Collection[str])
     evidence = Evidence(tensors, method, strays)
 
     def pieces(slot: Slot) -> Iterator[Piece]:
-        for said, ranges in _pieces(slot, method):
+        for said, ranges in _pieces(slot, method, declaration.config):
             if is_candidate(slot.stored):
                 yield from split(slot.template, ranges, partial(evidence.decide, slot.stored, said))
             else:
@@ -261,7 +263,7 @@ def _declare(found: Family, config: Config, root: str, method: Method | None, pr
     _check_shapes(slots, config)
     if sum(slot.count for slot in slots) > MAX_TENSORS:
         raise config.error(f"describes over {MAX_TENSORS:,} tensors", "check its layer and expert counts")
-    merged, covered = _quantized(slots, lambda slot: _pieces(slot, method))
+    merged, covered = _quantized(slots, lambda slot: _pieces(slot, method, config))
     return Declaration(family=found, config=config, root=root, tree=tree, slots=merged, method=method, covered=covered)
 
 
@@ -278,9 +280,14 @@ def _check_shapes(slots: Iterable[Slot], config: Config) -> None:
                 )
 
 
-def _pieces(slot: Slot, method: Method | None) -> tuple[Piece, ...]:
+def is_beyond(config: Config, slot: Slot) -> bool:
+    """Whether a slot is of eyes, and what the config says of quantization its language model's alone."""
+    return slot.section in EYES and of_language_alone(config)
+
+
+def _pieces(slot: Slot, method: Method | None, config: Config) -> tuple[Piece, ...]:
     """The slot's modules, apart by what the config says of each."""
-    if method is None or not is_candidate(slot.stored):
+    if method is None or not is_candidate(slot.stored) or is_beyond(config, slot):
         return ((None, slot.ranges),)
     module = module_of(slot.template)
     decide = partial(method.scheme, slot.stored)

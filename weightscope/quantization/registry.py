@@ -176,6 +176,12 @@ def settings_of(config: Config) -> Settings | None:
     return _object(config, "quantization") or named
 
 
+def of_language_alone(config: Config) -> bool:
+    """Whether what a config says of quantization is its language model's alone (Kimi K2.5): its eyes are plain."""
+    keys = ("quantization_config", "compression_config", "quantization")
+    return not any(config.data.get(key) for key in keys) and isinstance(config.data.get("text_config"), dict)
+
+
 def _joined(settings: Settings) -> Settings:
     """The settings with those of an inner `quantization_config` beside the others."""
     inner = settings.get("quantization_config")

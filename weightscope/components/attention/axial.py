@@ -13,14 +13,18 @@ if TYPE_CHECKING:
 
 
 class Axial(msgspec.Struct, frozen=True, kw_only=True):
-    """Rotation of all `dim` elements of a head by positions of two axes with the same frequencies.
+    """Rotation of all `dim` elements of a head by positions of two axes, half of the pairs by each.
 
-    It pairs halves, or neighbours where `interleaved` (Llama 4). The halves of `apart` heads are each turned by
-    itself, the first by the first axis (Gemma 4).
+    The pairs of the row come first, or `alternating` column and row in turns (Kimi-VL). Both axes have the same
+    frequencies, or where `divided` every other one of a longer list (Pixtral). Pairs are halves of a head, or
+    neighbours where `interleaved` (Llama 4). The halves of `apart` heads are each turned by itself, the first by the
+    first axis (Gemma 4).
     """
 
     dim: int
     theta: float = 10000.0
+    alternating: bool = False
+    divided: bool = False
     interleaved: bool = False
     apart: bool = False
 
@@ -28,10 +32,14 @@ class Axial(msgspec.Struct, frozen=True, kw_only=True):
         """Cosines and sines [N, dim/2] of positions [2, N]."""
         import torch
 
-        half = self.dim // 2
-        frequencies = 1.0 / self.theta ** (torch.arange(0, half, 2, dtype=torch.float32) / half)
-        angles = positions.float()[..., None] * frequencies.to(positions.device)
-        both = torch.cat((angles[0], angles[1]), dim=-1)
+        rows, columns = self._frequencies(positions.device)
+        by_row, by_column = (
+            positions[axis].float()[:, None] * frequencies for axis, frequencies in enumerate((rows, columns))
+        )
+        if self.alternating:
+            both = torch.stack((by_column, by_row), dim=-1).flatten(1)
+        else:
+            both = torch.cat((by_row, by_column), dim=-1)
         return both.cos().to(dtype), both.sin().to(dtype)
 
     def turn(self, x: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
@@ -49,3 +57,11 @@ class Axial(msgspec.Struct, frozen=True, kw_only=True):
         """What the rotation is, a sentence for people."""
         pairs = "neighbours" if self.interleaved else "quarters" if self.apart else "halves"
         return f"RoPE rotates {self.dim} dimensions of each head by two axes, pairing {pairs}, theta {self.theta:g}."
+
+    def _frequencies(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Those of the row and those of the column, [dim/4] each."""
+        import torch
+
+        over = self.dim if self.divided else self.dim // 2
+        frequencies = (1.0 / self.theta ** (torch.arange(0, over, 2, dtype=torch.float32) / over)).to(device)
+        return (frequencies[0::2], frequencies[1::2]) if self.divided else (frequencies, frequencies)

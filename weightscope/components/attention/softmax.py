@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
@@ -16,7 +16,7 @@ from weightscope.components.attention.scores import PLAIN, Scores
 from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Sees, Segments, Window
 from weightscope.components.base import Component, Conflict
 from weightscope.components.norm import Norm
-from weightscope.components.running import At, linear
+from weightscope.components.running import At, Pass, linear
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -66,7 +66,7 @@ class Attention(Component, frozen=True, kw_only=True):
     heads put out is multiplied by the sigmoid of a gate of its own (Qwen3-Next); without a `v_proj`, what makes the
     keys makes the values too (Gemma 4). `clip` bounds what the projections give (OLMo). `value_scale` multiplies the
     values (MiMo-V2). `out_norm` acts on all heads side by side (BitNet). What leaves is as wide as what enters
-    unless `out_width` says otherwise (Zamba).
+    unless `out_width` says otherwise (Zamba). Where the attention `gates_heads`, a whole head has one gate (Step 3.5).
     """
 
     name: str
@@ -82,6 +82,7 @@ class Attention(Component, frozen=True, kw_only=True):
     shares: SharedKeys | None = None
     out_norm: Norm | None = None
     out_width: Size | None = None
+    gates_heads: bool = False
     word: ClassVar[str] = "attention"
 
     @property
@@ -100,7 +101,7 @@ class Attention(Component, frozen=True, kw_only=True):
             Role.K_PROJ: (keys * size, self.width),
             Role.V_PROJ: (keys * value, self.width),
             Role.O_PROJ: (self.width if self.out_width is None else self.out_width, count * value),
-            Role.ATTENTION_GATE: (count * value, self.width),
+            Role.ATTENTION_GATE: (count if self.gates_heads else count * value, self.width),
             Role.SINK: (self.heads.count,),
         }
 
@@ -166,7 +167,7 @@ class Attention(Component, frozen=True, kw_only=True):
         if self.scores.temperature:
             q = q * self.scores.temperature.of(at.run.positions)[:, None].to(q.dtype)
         if isinstance(self.sees, Segments):
-            mixed = self._by_segment(q, k, v, at.run.segments[self.sees.of], at.run.unseen)
+            mixed = self._by_segment(q, k, v, at.run)
         else:
             mixed = attend(
                 q,
@@ -186,29 +187,29 @@ class Attention(Component, frozen=True, kw_only=True):
         if self.out_norm:
             flat = at.call(self.out_norm, flat)
         if self._gated:
-            flat = flat * linear(x, weights, Role.ATTENTION_GATE).sigmoid()
+            gate = linear(x, weights, Role.ATTENTION_GATE).sigmoid()
+            flat = flat * (gate.repeat_interleave(int(self.heads.value_size), dim=-1) if self.gates_heads else gate)
         return linear(flat, weights, Role.O_PROJ)
 
-    def _by_segment(
-        self,
-        q: torch.Tensor,
-        k: torch.Tensor,
-        v: torch.Tensor,
-        lengths: Sequence[int],
-        unseen: torch.Tensor | None,
-    ) -> torch.Tensor:
-        """Attention of each segment to itself alone, less what is `unseen` [T] in it."""
+    def _by_segment(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, run: Pass) -> torch.Tensor:
+        """Attention of each segment to itself alone, less what is unseen in it, and what is blank to itself."""
         import torch
 
-        scale = self.scores.factor(self.heads.size)
+        assert isinstance(self.sees, Segments)
+        lengths, unseen = run.segments[self.sees.of], run.unseen
+        scale, sees = self.scores.factor(self.heads.size), CAUSAL if self.sees.causal else EVERYTHING
         kept = lengths
         if unseen is not None:
             kept = [int((~part).sum()) for part in torch.split(unseen, list(lengths))]
             k, v = k[:, ~unseen], v[:, ~unseen]
         split = ((q, lengths), (k, kept), (v, kept))
         parts = zip(*(torch.split(x, list(counts), dim=1) for x, counts in split), strict=True)
-        sees = CAUSAL if isinstance(self.sees, Segments) and self.sees.causal else EVERYTHING
-        return torch.cat([attend(*part, scale=scale, sees=sees) for part in parts], dim=1)
+        blanks = [None] * len(lengths) if run.blank is None else torch.split(run.blank, list(lengths))
+        mixed = (
+            attend(*part, scale=scale, sees=sees, allowed=None if blank is None else ~(blank[:, None] & blank))
+            for part, blank in zip(parts, blanks, strict=True)
+        )
+        return torch.cat(list(mixed), dim=1)
 
     @property
     def _gated(self) -> bool:

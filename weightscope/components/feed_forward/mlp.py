@@ -23,8 +23,9 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     `limit` bounds the gate from above and up on both sides, `lift` is added to up, and `steepness` is the s of the
     gate's activation g·sigmoid(s·g), in place of `activation` (gpt-oss). `gate_scale` multiplies what enters the
     activation, `out_scale` what leaves (Falcon-H1). `sparsity` is the share of the gate's elements that are cut off,
-    the smallest, were they normally distributed (Gemma 3n). `norm` acts on the product (BitNet). `outputs` is the width
-    of what leaves, where it is another (Idefics 2's projector).
+    the smallest, were they normally distributed (Gemma 3n). `norm` acts on the product (BitNet). `ceiling` is what
+    `limit` is, but for the activated gate (Step 3.5). `outputs` is the width of what leaves, where it is another
+    (Idefics 2's projector).
     """
 
     name: str
@@ -39,6 +40,7 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     out_scale: float = 1.0
     sparsity: float = 0.0
     norm: Norm | None = None
+    ceiling: float | None = None
     outputs: Size | None = None
     word: ClassVar[str] = "mlp"
 
@@ -101,6 +103,8 @@ class GatedMLP(Component, frozen=True, kw_only=True):
             gate = activate(self.activation, gate)
         else:
             gate = gate * torch.sigmoid(self.steepness * gate)
+        if self.ceiling is not None:
+            gate, up = gate.clamp(max=self.ceiling), up.clamp(-self.ceiling, self.ceiling)
         # Both are this function's own: what follows needs neither as it was.
         return up.add_(self.lift).mul_(gate) if self.lift else up.mul_(gate)
 
@@ -120,7 +124,10 @@ class GatedMLP(Component, frozen=True, kw_only=True):
             gate, up = f"min({gate}, {self.limit:g})", f"clamp({up}, ±{self.limit:g})"
         activation = WORDS.get(self.activation, self.activation)
         activation = activation if self.steepness is None else f"swish({self.steepness:g})"
-        return f"{activation}({gate})", f"({up} + {self.lift:g})" if self.lift else up
+        gate = f"{activation}({gate})"
+        if self.ceiling is not None:
+            gate, up = f"min({gate}, {self.ceiling:g})", f"clamp({up}, ±{self.ceiling:g})"
+        return gate, f"({up} + {self.lift:g})" if self.lift else up
 
 
 class MLP(Component, frozen=True, kw_only=True):

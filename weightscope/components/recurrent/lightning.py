@@ -24,6 +24,7 @@ class LightningAttention(Component, frozen=True, kw_only=True):
     """Attention without softmax, whose past fades by a fixed rate for each head; normed, then gated.
 
     The rates lie on disk, and beside them tables for chunks of `chunk` tokens that follow from them and are not used.
+    Where `chunk` is None nothing of it is stored: the rates are `fade` times 2^(−8·h/H) for each head h of H.
     """
 
     name: str
@@ -32,26 +33,27 @@ class LightningAttention(Component, frozen=True, kw_only=True):
     head_dim: Size
     activation: str
     norm: RMSNorm
-    chunk: Size
+    chunk: Size | None
+    fade: float = 1.0
     section: Section | None = Section.STATE_SPACE
     word: ClassVar[str] = "lightning_attention"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
         """Rows of `qkv_proj` are, head by head, its query, key and value."""
+        yield Linear("qkv_proj", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, groups=self.heads)
+        yield Linear("output_gate", Role.ATTENTION_GATE)
+        yield Linear("out_proj", Role.OUT_PROJ)
+        if self.chunk is None:
+            return
         one, heads, chunk = Size(1), self.heads, self.chunk
+        yield Buffer("slope_rate", Role.DECAY_RATE, (heads, one, one), optional=False)
         tables = {
             "query_decay": (heads, chunk, one),
             "key_decay": (heads, chunk, one),
             "diagonal_decay": (one, heads, chunk, chunk),
         }
-        return (
-            Linear("qkv_proj", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, groups=self.heads),
-            Linear("output_gate", Role.ATTENTION_GATE),
-            Linear("out_proj", Role.OUT_PROJ),
-            Buffer("slope_rate", Role.DECAY_RATE, (heads, one, one), optional=False),
-            *(Buffer(name, Role.DECAY_TABLE, shape, optional=False) for name, shape in tables.items()),
-        )
+        yield from (Buffer(name, Role.DECAY_TABLE, shape, optional=False) for name, shape in tables.items())
 
     def sizes(self) -> Sizes:
         inner = self.heads * self.head_dim
@@ -90,7 +92,16 @@ class LightningAttention(Component, frozen=True, kw_only=True):
             activate(self.activation, linear(x, weights, role)).reshape(len(x), heads, -1).transpose(0, 1).to(wide)
             for role in (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ)
         )
-        decay = -weights[Role.DECAY_RATE].to(wide).reshape(heads, 1).expand(-1, len(x))
+        rates = self._rates(x) if self.chunk is None else weights[Role.DECAY_RATE]
+        decay = -rates.to(wide).reshape(heads, 1).expand(-1, len(x))
         y = decayed_attention(q, k, v, decay).transpose(0, 1).flatten(1).to(x.dtype)
         gate = linear(x, weights, Role.ATTENTION_GATE).sigmoid()
         return linear(gate * at.call(self.norm, y), weights, Role.OUT_PROJ)
+
+    def _rates(self, like: torch.Tensor) -> torch.Tensor:
+        """How fast each head forgets, [H]."""
+        import torch
+
+        heads = int(self.heads)
+        exponents = torch.arange(1, heads + 1, dtype=torch.float32, device=like.device) * (-8 / heads)
+        return self.fade * torch.exp2(exponents)

@@ -63,13 +63,22 @@ class AttentionPool(Component, frozen=True, kw_only=True):
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """The features [P, width] of one image to its vector [1, width]."""
+        return self.of(x[None], at)
+
+    def of(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """The features [images, P, width] to vectors [images, width]."""
+        import torch
+
         weights = at.weights(self)
-        probe = weights[Role.PROBE][0]
         size = int(self.heads.size)
-        q, k, v = (
-            linear(source, weights, role).unflatten(-1, (-1, size)).transpose(0, 1)  # type: ignore[no-untyped-call]
-            for role, source in ((Role.Q_PROJ, probe), (Role.K_PROJ, x), (Role.V_PROJ, x))
+
+        def heads(source: torch.Tensor, role: Role) -> torch.Tensor:
+            made = linear(source, weights, role).unflatten(-1, (-1, size))  # type: ignore[no-untyped-call]
+            return made.transpose(-2, -3)  # type: ignore[no-any-return]
+
+        q, k, v = heads(weights[Role.PROBE][0], Role.Q_PROJ), heads(x, Role.K_PROJ), heads(x, Role.V_PROJ)
+        mixed = torch.cat(
+            [attend(q, *image, scale=size**-0.5, sees=EVERYTHING).transpose(0, 1) for image in zip(k, v, strict=True)]
         )
-        mixed = attend(q, k, v, scale=size**-0.5, sees=EVERYTHING)
-        pooled = linear(mixed.transpose(0, 1).flatten(1), weights, Role.O_PROJ)
+        pooled = linear(mixed.flatten(1), weights, Role.O_PROJ)
         return pooled + at.call(self.feed_forward, at.call(self.norm, pooled))

@@ -55,8 +55,12 @@ class CropEye(Eye, frozen=True, kw_only=True):
             apart = features.unflatten(0, (len(crops), -1))  # type: ignore[no-untyped-call]
             apart = apart if self.whole else self.tower.patches.without_class(apart)
             features = apart[:, self.skipped :].flatten(0, 1)
-        vectors = at.call(self.bridge, features)
+        vectors = self.bridged(features, inputs, at)
         return Seen(self.arranged(vectors.unflatten(0, (len(crops), -1)), inputs, at))  # type: ignore[no-untyped-call]
+
+    def bridged(self, features: torch.Tensor, inputs: Inputs, at: At) -> torch.Tensor:
+        """The features of all crops, [crops · P, width], through the bridge."""
+        return at.call(self.bridge, features)
 
     def arranged(self, vectors: torch.Tensor, inputs: Inputs, at: At) -> torch.Tensor:
         """The vectors [crops, each, D] of all crops as the sequence [N, D] of all images."""

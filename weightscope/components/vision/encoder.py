@@ -12,6 +12,7 @@ from weightscope.components.decoder import run_layers
 from weightscope.components.norm import Norm
 from weightscope.components.runnable import PIXELS, Inputs, Runnable
 from weightscope.components.running import At
+from weightscope.components.vision.attention_pool import AttentionPool
 from weightscope.errors import UsageError
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
@@ -116,7 +117,7 @@ class VisionEncoder(Runnable, frozen=True, kw_only=True):
     pre_norm: Norm | None
     blocks: tuple[Repeat, ...]
     post_norm: Norm | None
-    pooler: Component | None = None
+    pooler: AttentionPool | None = None
     section: Section | None = Section.VISION
 
     @property
@@ -168,8 +169,13 @@ class VisionEncoder(Runnable, frozen=True, kw_only=True):
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Of the pass's image, the features [positions, width] that leave the last layer; pooled besides."""
         (features,) = self.features(self.pixels(at.run.inputs), at, (-1,), normed=not self.patches.class_token)
-        self._pool(features, at.labelled("vision"))
+        self._pool(features, 1, at.labelled("vision"))
         return features
+
+    def pooled(self, x: torch.Tensor, at: At) -> torch.Tensor | None:
+        """One vector of each image [images, width] of pixels [images, channels, image, image], if it makes any."""
+        (features,) = self.features(x, at, (-1,), normed=not self.patches.class_token)
+        return self._pool(features, len(x), at.labelled("vision"))
 
     def features(
         self,
@@ -219,10 +225,16 @@ class VisionEncoder(Runnable, frozen=True, kw_only=True):
         """Where each vector of so many images lies, [axes, images · positions], for layers that rotate by it."""
         return None
 
-    def _pool(self, features: torch.Tensor, at: At) -> None:
-        """One vector [1, width] of the last layer's features, as a stage of the pass."""
+    def _pool(self, features: torch.Tensor, images: int, at: At) -> torch.Tensor | None:
+        """One vector of each image [images, width] of the last layer's features, as a stage of the pass."""
+        by_image = features.unflatten(0, (images, -1))  # type: ignore[no-untyped-call]
         if self.pooler:
-            at.stage("pooled", self.pooler.equation(), at.call(self.pooler, features))
-        elif self.patches.class_token:
-            pooled = at.call(self.post_norm, features[:1]) if self.post_norm else features[:1]
-            at.stage("pooled", self.post_norm.equation() if self.post_norm else "x", pooled)
+            pooled = self.pooler.of(by_image, at.below(self.pooler))
+            at.stage("pooled", self.pooler.equation(), pooled)
+            return pooled
+        if not self.patches.class_token:
+            return None
+        first: torch.Tensor = by_image[:, 0]
+        pooled = at.call(self.post_norm, first) if self.post_norm else first
+        at.stage("pooled", self.post_norm.equation() if self.post_norm else "x", pooled)
+        return pooled

@@ -33,6 +33,19 @@ def places(grids: Sequence[Grid], merge: int) -> torch.Tensor:
     return torch.cat(found, dim=1)
 
 
+def by_squares(grids: Sequence[Grid], merge: int) -> torch.Tensor:
+    """The order [M · merge²] that puts patches which come row by row into squares; what fills no square is left out."""
+    import torch
+
+    found, first = [], 0
+    for count, height, width in grids:
+        for frame in torch.arange(count * height * width).view(count, height, width) + first:
+            whole = frame[: height // merge * merge, : width // merge * merge]
+            found.append(_in_squares(whole, merge))
+        first += count * height * width
+    return torch.cat(found)
+
+
 def windows(grids: Sequence[Grid], merge: int, size: int) -> tuple[torch.Tensor, list[int]]:
     """The merged patches window by window, as an order [M], and how many patches each window has.
 

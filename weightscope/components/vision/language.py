@@ -27,7 +27,8 @@ class VisionLanguage(Runnable, frozen=True, kw_only=True):
     `other_tokens` stand for what is not implemented, by its name. Image tokens of one image also see later ones where
     `images_whole`: in all layers (Gemma 3), in those with a window (Gemma 4), or past windows too. Positions count from
     `first`. The token `blank` is looked up at an image's places. `unused` are parts that no pass uses, such as an audio
-    tower. `refused` says why the forward pass is not implemented.
+    tower. Tokens from `apart_from` on have tables of their own, which are not implemented. `refused` says why the
+    forward pass is not implemented.
     """
 
     eye: Eye
@@ -41,6 +42,7 @@ class VisionLanguage(Runnable, frozen=True, kw_only=True):
     first: int = 0
     blank: int = 0
     unused: tuple[Component, ...] = ()
+    apart_from: int | None = None
     refused: str = ""
 
     def children(self) -> Iterable[Component]:
@@ -100,6 +102,10 @@ class VisionLanguage(Runnable, frozen=True, kw_only=True):
             if token in tokens:
                 raise UsageError(f"token {token} stands for {what}, which is not implemented")
         places = tokens.count(self.image_token)
+        if self.apart_from is not None and not inputs and max(tokens, default=0) >= self.apart_from:
+            raise UsageError(
+                f"token {max(tokens)} is one of images or audio (from {self.apart_from:,} on), which is not implemented"
+            )
         if not inputs:
             if places:
                 raise UsageError(f"token {self.image_token} stands for an image, and no image was given")

@@ -20,27 +20,32 @@ if TYPE_CHECKING:
 
 
 class PatchProjection(Component, frozen=True, kw_only=True):
-    """A convolution whose stride is its kernel: a matrix on each patch of `frames` × `patch` × `patch` pixels."""
+    """A convolution whose stride is its kernel: a matrix on each patch of `frames` × `patch` × `patch` pixels.
+
+    Without `frames` it has no dimension for them (Pixtral). `kernel` is the convolution's name below `name`.
+    """
 
     name: str
     width: Size
     channels: Size
-    frames: Size
+    frames: Size | None = None
     patch: Size
     bias: bool
+    kernel: str = "proj"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        return (Kernel("proj", Role.PATCH_EMBEDDING, bias=self.bias),)
+        return (Kernel(self.kernel, Role.PATCH_EMBEDDING, bias=self.bias),)
 
     def sizes(self) -> Sizes:
-        """(width, channels, frames, patch, patch), as `torch.nn.Conv3d` has it."""
-        return {Role.PATCH_EMBEDDING: (self.width, self.channels, self.frames, self.patch, self.patch)}
+        """(width, channels, frames, patch, patch), as `torch.nn.Conv3d` has it, or as Conv2d without frames."""
+        frames = () if self.frames is None else (self.frames,)
+        return {Role.PATCH_EMBEDDING: (self.width, self.channels, *frames, self.patch, self.patch)}
 
     @property
     def pixels(self) -> int:
         """Values of a patch."""
-        return int(self.channels * self.frames * self.patch * self.patch)
+        return int(self.channels * (1 if self.frames is None else self.frames) * self.patch * self.patch)
 
     def equation(self, x: str = "pixels") -> str:
         return f"patch_embedding ∗ {x}" + (" + bias" if self.bias else "")

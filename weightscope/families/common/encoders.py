@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from weightscope.components.attention import CAUSAL, EVERYTHING
+from weightscope.components.attention.sees import Sees
 from weightscope.components.embedding import Classifier, Embedding, Head
 from weightscope.components.encoder import TokenEmbeddings
 from weightscope.components.encoder_heads import Dense, EncoderHead, MaskedHead, Of
@@ -17,23 +19,41 @@ from weightscope.storage.plain import Buffer
 Heads = tuple[EncoderHead, ...]
 
 
+def seen(config: Config, *, causal: bool = False) -> Sees:
+    """What a token sees: all others, or of a `causal` model those before it; transformers obeys `is_causal` first."""
+    said = config["is_causal"]
+    return CAUSAL if (causal if said is None else said) else EVERYTHING
+
+
 def table(name: str, role: Role, rows: Size, width: Size, *, offset: int = 0) -> Embedding:
     """A table of learned vectors."""
     return Embedding(name=name, role=role, rows=rows, width=width, offset=offset)
 
 
 def token_embeddings(
-    config: Config, width: Size, norm: Norm, *, offset: int = 0, name: str = "embeddings"
+    config: Config,
+    width: Size,
+    norm: Norm,
+    *,
+    offset: int = 0,
+    name: str = "embeddings",
+    below: str = "",
+    project: Projection | None = None,
 ) -> TokenEmbeddings:
-    """BERT's: a table for words, one for positions from `offset` on, one for types, then a norm."""
+    """BERT's: a table for words, one for positions from `offset` on, one for types, then a norm.
+
+    Names of tables begin with `below`, so that what makes them wider may lie elsewhere (`project`).
+    """
     positions = config["max_position_embeddings"]
+    types = config["type_vocab_size"]
     return TokenEmbeddings(
         name=name,
-        words=table("word_embeddings", Role.TOKEN_EMBEDDING, config["vocab_size"], width),
-        positions=table("position_embeddings", Role.POSITION_EMBEDDING, positions, width, offset=offset),
-        types=table("token_type_embeddings", Role.TOKEN_TYPE_EMBEDDING, config["type_vocab_size"], width),
+        words=table(f"{below}word_embeddings", Role.TOKEN_EMBEDDING, config["vocab_size"], width),
+        positions=table(f"{below}position_embeddings", Role.POSITION_EMBEDDING, positions, width, offset=offset),
+        types=table(f"{below}token_type_embeddings", Role.TOKEN_TYPE_EMBEDDING, types, width),
         norm=norm,
-        buffers=(Buffer("position_ids", Role.POSITION_IDS, (Size(1), positions)),),
+        project=project,
+        buffers=(Buffer(f"{below}position_ids", Role.POSITION_IDS, (Size(1), positions)),),
     )
 
 
@@ -99,6 +119,18 @@ def masked(
         decoder=Head(name=decoder, vocabulary=config["vocab_size"], width=width, tied=tied, bias=not tied),
         bias=bias,
         copies=copies,
+    )
+
+
+def vocabulary_head(
+    config: Config, width: Size, before: Dense | None, *, decoder: str, bias: bool = True
+) -> MaskedHead:
+    """Scores of the vocabulary by the token embedding or a matrix of their own, the bias under the matrix's name."""
+    tied = bool(config["tie_word_embeddings"])
+    return MaskedHead(
+        before=before,
+        decoder=Head(name=decoder, vocabulary=config["vocab_size"], width=width, tied=tied, bias=bias),
+        bias="",
     )
 
 

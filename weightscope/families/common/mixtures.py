@@ -15,6 +15,8 @@ ROOTS = ("model", "", STACKED, SWITCHED)
 # Newer versions of MLX's converter take latent attention's keys and values apart as well.
 APART = "model, experts stacked and heads apart by MLX"
 LATENT_ROOTS = (*ROOTS, APART)
+# Within a vision-language model, as transformers 5 holds it in memory.
+WITHIN = "model.language_model, experts stacked"
 # Some of mlx-lm's models keep the name `experts` for the stacks.
 IN_PLACE = "model, experts stacked in place by MLX"
 PLACED_ROOTS = ("model", "", STACKED, IN_PLACE)
@@ -27,10 +29,10 @@ SWITCH = Stack(
     name="switch_mlp",
     items=tuple(Stacked(f"{role}.weight", role) for role in (Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ)),
 )
-STACKS = {STACKED: STACK, SWITCHED: SWITCH, APART: SWITCH, IN_PLACE: replace(SWITCH, name="experts")}
+STACKS = {STACKED: STACK, WITHIN: STACK, SWITCHED: SWITCH, APART: SWITCH, IN_PLACE: replace(SWITCH, name="experts")}
 
 
 def spelling(root: str) -> tuple[str, Stack | None]:
     """The prefix that a root stands for, and how experts are stacked, if they are."""
     stack = STACKS.get(root)
-    return ("model", stack) if stack else (root, None)
+    return (root.partition(",")[0], stack) if stack else (root, None)

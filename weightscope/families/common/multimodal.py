@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from weightscope.config import Config
@@ -24,6 +25,19 @@ def feature_layers(config: Config, depth: int) -> tuple[int, ...]:
                 f"vision_feature_layer is {layer}, but the vision encoder's num_hidden_layers is {depth:,}"
             )
     return tuple(map(int, layers))
+
+
+def feature_layer(config: Config, depth: int) -> tuple[int, ...]:
+    """The same where there is only one.
+
+    Raises:
+        UndeclaredError: there are several.
+        ConfigError: the encoder has no such layer, or none is named.
+    """
+    layers = feature_layers(config, depth)
+    if len(layers) > 1:
+        raise config.undeclared("a vision_feature_layer of several layers is not declared")
+    return layers
 
 
 def text_config(config: Config) -> Config:
@@ -54,8 +68,11 @@ def replaced(config: Config, **values: Any) -> Config:
     return Config({**config.data, **values}, source=config.source, prefix=config.prefix, read=config.read)
 
 
-def part(config: Config, key: str, defaults: Mapping[str, Any]) -> Config:
+def part(
+    config: Config, key: str, defaults: Mapping[str, Any], attribute_map: Mapping[str, str] = MappingProxyType({})
+) -> Config:
     """A part's config under its class's defaults, which are all there is where it is absent or null."""
     if config.data.get(key) is not None:
-        return config.nested(key).with_defaults(defaults)
-    return Config({}, source=config.source, defaults=defaults, prefix=f"{key}.", read=config.read)
+        return config.nested(key).with_defaults(defaults, attribute_map)
+    empty = Config({}, source=config.source, prefix=f"{key}.", read=config.read)
+    return empty.with_defaults(defaults, attribute_map)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from weightscope.components.attention.alibi import Alibi
+from weightscope.components.attention.axial import Axial
 from weightscope.components.attention.norms import NO_NORMS, HeadNorms, QueryKeyNorms
 from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.scores import PLAIN, Scores
@@ -54,7 +55,7 @@ def self_attention(
     projections: tuple[StorageItem, ...],
     *,
     name: str = "self_attn",
-    positions: Rope | Alibi | None = None,
+    positions: Rope | Axial | Alibi | None = None,
     sees: Sees | Segments = CAUSAL,
     norms: QueryKeyNorms = NO_NORMS,
     scores: Scores = PLAIN,

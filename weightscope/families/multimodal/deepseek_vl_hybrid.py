@@ -36,7 +36,10 @@ def deepseek_vl_hybrid(config: Config, root: str) -> VisionLanguage:
         layer_numbers(fine, "global_attn_indexes"),
     )
     if not whole or not 0 <= whole[0] < fine["num_hidden_layers"]:
-        raise config.error("high_res_vision_config.global_attn_indexes names no layer of it first")
+        raise config.error(
+            f"high_res_vision_config.global_attn_indexes begins with {whole[:1]}, but its num_hidden_layers is "
+            f"{fine['num_hidden_layers']:,}"
+        )
     channels, width = fine["output_channels"], model.decoder.embedding.width
     large = HighResolution(
         name=spelling.bridge.removesuffix(".aligner"),

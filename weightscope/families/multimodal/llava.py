@@ -13,6 +13,7 @@ from weightscope.families.common.multimodal import text_config
 from weightscope.families.registry import family
 from weightscope.families.siblings.llava import CHOSEN, IMAGE_TOKEN, SPELLINGS, parts_of, projector
 from weightscope.families.siblings.llava_original import APART, USUAL, WITHIN, is_original, original
+from weightscope.families.siblings.llava_pixtral import llava_pixtral
 
 ROOTS = (USUAL, WITHIN, APART, *(root for root in SPELLINGS if root != USUAL))
 
@@ -23,6 +24,8 @@ def llava(config: Config, root: str) -> VisionLanguage | CausalLM:
     if is_original(config):
         return original(config, root, "llama")
     spelling = SPELLINGS.get(root, SPELLINGS[USUAL])
+    if config.nested("vision_config").model_type == "pixtral":
+        return llava_pixtral(config, spelling)
     read = parts_of(config, spelling, text_config(config))
     return VisionLanguage(
         eye=CropEye(

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from weightscope.components.attention import CAUSAL, EVERYTHING
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
 from weightscope.components.norm import Norm
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims, layer_norms
-from weightscope.families.common.encoders import Heads, classes
+from weightscope.families.common.encoders import Heads, classes, seen
 from weightscope.families.common.parts import linears, mlp, self_attention
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -19,7 +18,8 @@ from weightscope.sizes import Size
 BERT: dict[str, Any] = {
     "vocab_size": 30522, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
     "intermediate_size": 3072, "hidden_act": "gelu", "max_position_embeddings": 512, "type_vocab_size": 2,
-    "layer_norm_eps": 1e-12, "is_decoder": False, "add_cross_attention": False, "tie_word_embeddings": True,
+    "layer_norm_eps": 1e-12, "is_decoder": False, "is_causal": Nullable(bool), "add_cross_attention": False,
+    "tie_word_embeddings": True,
     # A key of older classes, which had other positions too.
     "position_embedding_type": Nullable(str), "architectures": Nullable(list),
 }  # fmt: skip
@@ -71,7 +71,7 @@ def bert_block(config: Config, s: Dims, norm: Callable[[str, Role, Size], Norm])
             s,
             linears(PROJECTIONS, bias=True),
             name="attention",
-            sees=CAUSAL if config["is_decoder"] else EVERYTHING,
+            sees=seen(config, causal=config["is_decoder"]),
         ),
         attention_out_norm=norm("attention.output.LayerNorm", Role.POST_ATTENTION_NORM, s.width),
         feed_forward_norm=None,

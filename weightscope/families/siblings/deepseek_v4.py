@@ -101,7 +101,7 @@ def v4_kinds(config: Config) -> list[str]:
         raise config.error(f"{key} names {len(listed):,} of {depth:,} layers")
     for kind in listed:
         if kind not in known:
-            raise config.undeclared(f"{key} with {kind!r:.60} is not declared")
+            raise config.undeclared(f"attention of the kind {kind!r:.60} in {key} is not declared")
     return [known[kind] for kind in listed]
 
 
@@ -122,7 +122,7 @@ def v4_mixtures(config: Config) -> list[str]:
         raise config.error(f"mlp_layer_types names {len(listed):,} of {depth:,} layers")
     for kind in listed:
         if kind not in (LISTED, ROUTED):
-            raise config.undeclared(f"mlp_layer_types with {kind!r:.60} is not declared")
+            raise config.undeclared(f"mixtures of the kind {kind!r:.60} are not declared")
     return list(listed[:depth])
 
 

@@ -1,4 +1,7 @@
-"""DeepSeek-V4 (2026): compressed keys, several residual streams, experts by token. Source: `DeepseekV4Config`."""
+"""DeepSeek-V4 (2026): compressed keys, several residual streams, experts by token. Source: `DeepseekV4Config`.
+
+SGLang's FP8 conversion calls the type `deepseek_ref`.
+"""
 
 from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.components.hyper import HyperBlock, IntoStreams
@@ -34,6 +37,7 @@ ATTRIBUTES = {"num_local_experts": "n_routed_experts", "intermediate_size": "moe
 COMPUTED = {"scoring_func": ("sqrtsoftplus", "sigmoid"), "is_causal": (True, None)}
 
 
+@family("deepseek_ref", roots=tuple(LAYOUTS), defaults=DEEPSEEK_V4, attribute_map=ATTRIBUTES)
 @family("deepseek_v4", roots=tuple(LAYOUTS), defaults=DEEPSEEK_V4, attribute_map=ATTRIBUTES)
 def deepseek_v4(config: Config, root: str) -> CausalLM:
     """The head reads what the streams give at the end; what predicts ahead is published below `mtp`."""
@@ -53,8 +57,9 @@ def deepseek_v4(config: Config, root: str) -> CausalLM:
         depth=depth,
     )
     refused = not_computed(config, "DeepSeek-V4", COMPUTED)
-    if any(v4_rope(config, compressed=compressed).dim % 2 for compressed in (False, True)):
-        refused = "DeepSeek-V4 with a head_dim of which an odd number of elements turns"
+    ropes = [v4_rope(config, compressed=compressed) for compressed in (False, True)]
+    if any(rope.dim % 2 and rope.scaling.kind == "yarn" for rope in ropes):
+        refused = "DeepSeek-V4 whose head_dim and partial_rotary_factor of rope_parameters turn an odd number by YaRN"
     return CausalLM(
         decoder=decoder,
         head=Output(name=layout.head).of(config, root, width),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # By the class's name in transformers, without Fast and Pil.
 PROCESSORS = {
+    "BlipImageProcessor": "blip",
     "CLIPFeatureExtractor": "clip",
     "CLIPImageProcessor": "clip",
     "Cohere2VisionImageProcessor": "cohere2_vision",
@@ -26,12 +27,17 @@ PROCESSORS = {
     "GotOcr2ImageProcessor": "got_ocr2",
     "Idefics2ImageProcessor": "idefics2",
     "Idefics3ImageProcessor": "idefics3",
+    "InternVLChat": "internvl_chat",
+    "InternVLImageProcessor": "got_ocr2",
+    "Kimi_K25ImageProcessor": "kimi_k25",
     "Lfm2VlImageProcessor": "lfm2_vl",
     "Llama4ImageProcessor": "llama4",
     "LlavaImageProcessor": "clip",
     "LlavaNextImageProcessor": "llava_next",
     "LlavaOnevisionImageProcessor": "llava_onevision",
+    "MllamaImageProcessor": "mllama",
     "Ovis2ImageProcessor": "ovis2",
+    "PixtralImageProcessor": "pixtral",
     "Qwen2VLImageProcessor": "qwen2_vl",
     "Qwen3VLImageProcessor": "qwen2_vl",
     "Siglip2ImageProcessor": "siglip2",

@@ -66,7 +66,9 @@ def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:
         WeightscopeError: Pillow is not installed, or no process for it can be started.
     """
     settings = said.as_kind(Settings)
-    if not (settings.crop_to_patches and settings.max_patches > 1):
+    # InternVL's processor asks for tiles, whatever the file says.
+    tiled = settings.crop_to_patches or said.usual == "InternVLImageProcessor"
+    if not (tiled and settings.max_patches > 1):
         images = [as_it_is(path) for path in paths]
         if settings.do_resize:
             images = [resized(image, *settings.tile, settings.resample) for image in images]

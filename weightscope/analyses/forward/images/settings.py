@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 MAX_SIDE = 16_384
 
+# Processors that read the model's config.json and no settings of their own.
+BY_CONFIG = {"InternVLChat"}
+
 S = TypeVar("S", bound=msgspec.Struct)
 Side = Annotated[int, msgspec.Meta(ge=1, le=MAX_SIDE)]
 Level = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
@@ -54,11 +57,26 @@ class Scaling(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Said(msgspec.Struct, frozen=True):
-    """What a file says of an image processor: its class by transformers' name, its settings, the file."""
+    """What a file says of an image processor: its class by transformers' name, its settings, the file.
+
+    `usual` is the class that the model itself asks for.
+    """
 
     processor: str
     settings: dict[str, Any]
     source: Path
+    usual: str = ""
+
+    def beside(self, name: str, kind: type[S]) -> S:
+        """What another file in the same folder says; nothing where there is none.
+
+        Raises:
+            CheckpointError: it cannot be read, or says something that cannot be used.
+        """
+        path = self.source.parent / name
+        if not path.is_file():
+            return kind()
+        return Said(self.processor, read_object(path), path).as_kind(kind)
 
     def as_kind(self, kind: type[S]) -> S:
         """The settings as those of one processor.
@@ -85,6 +103,8 @@ def find_settings(directory: Path, usual: str) -> Said:
     Raises:
         CheckpointError: there are none, or they cannot be read.
     """
+    if usual in BY_CONFIG:
+        return Said(usual, read_object(directory / "config.json"), directory / "config.json", usual)
     for name, part in (("preprocessor_config.json", None), ("processor_config.json", "image_processor")):
         path = directory / name
         if not path.is_file():
@@ -95,7 +115,7 @@ def find_settings(directory: Path, usual: str) -> Said:
         if not isinstance(found, dict):
             continue
         kind = str(found.get("image_processor_type") or found.get("feature_extractor_type") or usual)
-        return Said(kind.removesuffix("Fast").removesuffix("Pil"), found, path)
+        return Said(kind.removesuffix("Fast").removesuffix("Pil"), found, path, usual)
     raise CheckpointError(
         "preprocessor_config.json is missing; it is needed to prepare an image",
         where=directory,

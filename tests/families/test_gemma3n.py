@@ -1,0 +1,151 @@
+"""Gemma 3n: transformers builds it around a stand-in for its tower, of which timm's names and shapes are a fixture."""
+
+from __future__ import annotations
+
+import json
+import struct
+import warnings
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from transformers.models.gemma3n import modeling_gemma3n
+
+import weightscope
+from tests.families.tiny import TINY
+from tests.forward import seeing
+from weightscope.errors import NotImplementedByWeightscope, UsageError, WeightscopeError
+
+TOWER: dict[str, list[int]] = json.loads(
+    (Path(__file__).parents[2] / "fixtures" / "timm" / "mobilenetv5_300m_enc.json").read_text()
+)["tensors"]
+TEXT = next(tiny.keys for tiny in TINY if tiny.name == "gemma3n_text") | {
+    "vocab_size": 120,
+    "vocab_size_per_layer_input": 101,
+}
+KEYS = {
+    "text_config": TEXT,
+    "vision_config": {"vocab_size": 9, "vocab_offset": 101},
+    "audio_config": {
+        "hidden_size": 16, "conf_num_attention_heads": 2, "conf_num_hidden_layers": 2, "vocab_size": 10,
+        "sscp_conv_channel_size": [6, 4], "input_feat_size": 20, "vocab_offset": 110,
+    },
+    "image_token_id": 102, "audio_token_id": 111,
+}  # fmt: skip
+
+
+class StandIn(torch.nn.Module):
+    """In the tower's place."""
+
+
+@pytest.fixture(scope="module")
+def built() -> Any:
+    """transformers' own model, but for the tower."""
+    real = modeling_gemma3n.AutoModel.from_config
+    patch = pytest.MonkeyPatch()
+    patch.setattr(
+        modeling_gemma3n.AutoModel,
+        "from_config",
+        lambda config: StandIn() if isinstance(config, transformers.Gemma3nVisionConfig) else real(config),
+    )
+    torch.manual_seed(0)
+    model = transformers.Gemma3nForConditionalGeneration(transformers.Gemma3nConfig(**KEYS)).eval()
+    patch.undo()
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.uniform_(-0.5, 0.5, generator=generator)
+    return model
+
+
+@pytest.fixture(scope="module")
+def saved(built: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As transformers saves it, without a tower."""
+    directory = tmp_path_factory.mktemp("gemma3n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        built.save_pretrained(directory)
+    config = json.loads((directory / "config.json").read_text())
+    assert config["vision_config"]["architecture"] == "mobilenetv5_300m_enc"
+    return directory
+
+
+def whole(saved: Path, target: Path) -> Path:
+    """The header of a file with the tower in it, and a hole for the values."""
+    with (saved / "model.safetensors").open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    shapes = {name: entry["shape"] for name, entry in header.items()}
+    shapes |= {f"model.vision_tower.timm_model.{name}": shape for name, shape in TOWER.items()}
+    found, end = {}, 0
+    for name, shape in shapes.items():
+        size = 4 * prod(shape)
+        found[name] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    raw = json.dumps(found).encode()
+    with (target / "model.safetensors").open("wb") as file:
+        file.write(struct.pack("<Q", len(raw)) + raw)
+        file.truncate(8 + len(raw) + end)
+    (target / "config.json").write_bytes((saved / "config.json").read_bytes())
+    return target
+
+
+def test_names_shapes_and_counts(built: Any, saved: Path, tmp_path: Path) -> None:
+    model = weightscope.open(whole(saved, tmp_path))
+    assert [finding.code for finding in model.check() if finding.severity != "info"] == []
+    assert model.summary().tensors.unrecognized == ()
+    tower = sum(map(prod, TOWER.values()))
+    assert tower == 294_126_912
+    assert model.parameters.total == built.num_parameters() + tower
+    assert weightscope.open(tmp_path / "config.json").parameters.total == model.parameters.total
+    counted = {c.component: c.parameters for c in model.components}
+    own = {name: p.numel() for name, p in built.named_parameters()}
+    assert counted["vision"] == tower
+    assert counted["audio"] == sum(count for name, count in own.items() if "audio_tower" in name)
+    bridges = ("model.embed_vision.", "model.embed_audio.")
+    assert counted["projector"] == sum(count for name, count in own.items() if name.startswith(bridges))
+
+
+def test_names_as_mlx_has_them(saved: Path, tmp_path: Path) -> None:
+    whole(saved, tmp_path)
+    path = tmp_path / "model.safetensors"
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+    renamed = {
+        name.replace("model.language_model.", "language_model.model.").removeprefix("model."): entry
+        for name, entry in header.items()
+    }
+    size = path.stat().st_size - 8 - length
+    raw = json.dumps(renamed).encode()
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(raw)) + raw)
+        file.truncate(8 + len(raw) + size)
+    assert [f.code for f in weightscope.open(tmp_path).check() if f.severity != "info"] == []
+
+
+def test_text_alone(built: Any, saved: Path) -> None:
+    tokens = [1, 7, 43, 99, 5, 88, 2, 100]
+    with torch.no_grad():
+        expected = built(input_ids=torch.tensor([tokens])).logits[0]
+    assert seeing.off(seeing.ours(saved, tokens), expected) < 1e-4
+
+
+def test_images_and_their_tokens_are_refused(saved: Path) -> None:
+    model = weightscope.open(saved)
+    with pytest.raises(NotImplementedByWeightscope, match="MobileNetV5"):
+        model.forward([1, 102], pixel_values=torch.zeros(1, 3, 32, 32))
+    with pytest.raises(UsageError, match="token 105 is one of images or audio"):
+        model.forward([1, 105])
+
+
+def test_another_tower_is_refused_by_name(saved: Path, tmp_path: Path) -> None:
+    config = json.loads((saved / "config.json").read_text())
+    config["vision_config"]["architecture"] = "resnet50"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(WeightscopeError, match="architecture 'resnet50' is not declared"):
+        weightscope.open(tmp_path / "config.json").check()

@@ -1,0 +1,106 @@
+"""Attention of text to images that stand beside it, in layers of their own (Llama 3.2 Vision, Meta 2024)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
+from weightscope.components.attention.softmax import Heads
+from weightscope.components.base import Component
+from weightscope.components.gated_block import GatedBlock
+from weightscope.components.running import At, linear
+from weightscope.roles import Role
+from weightscope.sizes import Size
+from weightscope.storage.base import Sizes, StorageItem
+
+if TYPE_CHECKING:
+    import torch
+
+
+class CrossAttention(Component, frozen=True, kw_only=True):
+    """o·softmax(q·kᵀ)·v, with queries from the text and keys and values from the images of the pass (`crossed`)."""
+
+    name: str
+    projections: tuple[StorageItem, ...]
+    width: Size
+    heads: Heads
+    norms: QueryKeyNorms = NO_NORMS
+    word: ClassVar[str] = "cross attention"
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        return self.projections
+
+    def sizes(self) -> Sizes:
+        queries, keys = self.heads.count * self.heads.size, self.heads.keys * self.heads.size
+        return {
+            Role.Q_PROJ: (queries, self.width),
+            Role.K_PROJ: (keys, self.width),
+            Role.V_PROJ: (keys, self.width),
+            Role.O_PROJ: (self.width, queries),
+        }
+
+    def children(self) -> Iterable[Component]:
+        return tuple(self.norms.parts())
+
+    @property
+    def glance(self) -> str:
+        return f"{self.heads.words} over images"
+
+    def equation(self, x: str = "x") -> str:
+        return f"o_proj·softmax(q·kᵀ/√{int(self.heads.size)})·v of the images"
+
+    def terms(self) -> Mapping[Role, str]:
+        count, keys, size = int(self.heads.count), int(self.heads.keys), int(self.heads.size)
+        query, key = (
+            self.norms.words(role, term, "{}")
+            for role, term in ((Role.Q_PROJ, "q_proj·x"), (Role.K_PROJ, "k_proj·image"))
+        )
+        return {
+            Role.Q_PROJ: f"q = {query}   in {count} heads of {size}",
+            Role.K_PROJ: f"k = {key}   in {keys} heads of {size}",
+            Role.V_PROJ: f"v = v_proj·image   in {keys} heads of {size}",
+            Role.O_PROJ: "o_proj·[heads side by side]",
+        }
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """Text [T, D] to [T, D]; the pass has the images' vectors [N, D]."""
+        import torch
+
+        crossed = at.run.crossed
+        assert crossed is not None
+        weights = at.weights(self)
+        q = self._heads(linear(x, weights, Role.Q_PROJ), Role.Q_PROJ, at)
+        k = self._heads(linear(crossed.vectors, weights, Role.K_PROJ), Role.K_PROJ, at)
+        v = self._heads(linear(crossed.vectors, weights, Role.V_PROJ), Role.V_PROJ, at)
+        kernel = torch.nn.functional.scaled_dot_product_attention
+        grouped = len(k) < len(q)
+        mixed = kernel(q[None], k[None], v[None], attn_mask=crossed.sees[None, None], enable_gqa=grouped)[0]
+        return linear(mixed.transpose(0, 1).flatten(1), weights, Role.O_PROJ)
+
+    def _heads(self, x: torch.Tensor, role: Role, at: At) -> torch.Tensor:
+        """[N, heads · size] to [heads, N, size], normed."""
+        apart: torch.Tensor = x.unflatten(-1, (-1, int(self.heads.size)))  # type: ignore[no-untyped-call]
+        return self.norms.at_heads(apart, role, at).transpose(0, 1)
+
+
+class CrossBlock(GatedBlock, frozen=True, kw_only=True):
+    """A gated block whose attention looks at images; without any it does nothing.
+
+    A token that sees no image looks at all of them, and gets nothing from the feed-forward half.
+    """
+
+    @property
+    def awaited(self) -> bool:
+        """Text alone passes it by."""
+        return False
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """[T, D] to [T, D]."""
+        return super().forward(x, at) if at.run.crossed else x
+
+    def fed(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """What the feed-forward half adds, before its gate."""
+        assert at.run.crossed is not None
+        return super().fed(x, at) * at.run.crossed.any[:, None]

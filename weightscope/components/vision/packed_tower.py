@@ -1,0 +1,106 @@
+"""A vision tower over images of any size: the patches of each row by row, all images in one sequence (Pixtral)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from msgspec.structs import replace
+
+from weightscope.components.base import Component, Repeat
+from weightscope.components.decoder import run_layers
+from weightscope.components.norm import Norm
+from weightscope.components.runnable import PIXELS, Inputs, Runnable
+from weightscope.components.running import At
+from weightscope.components.vision.grids import Grid, frames, places
+from weightscope.components.vision.padded import IMAGE_SIZES, cut
+from weightscope.components.vision.patches import PatchProjection
+from weightscope.components.vision.resized_positions import ResizedPositions
+from weightscope.errors import UsageError
+from weightscope.roles import Section
+
+if TYPE_CHECKING:
+    import torch
+
+
+class PackedTower(Runnable, frozen=True, kw_only=True):
+    """Patches through the layers. Alone it takes images of several sizes, padded to one (Pixtral)."""
+
+    takes_tokens: ClassVar[bool] = False
+
+    name: str
+    patches: PatchProjection
+    positions: ResizedPositions | None = None
+    pre_norm: Norm | None = None
+    blocks: tuple[Repeat, ...]
+    post_norm: Norm | None = None
+    section: Section | None = Section.VISION
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        return PIXELS, IMAGE_SIZES
+
+    @property
+    def processor(self) -> str:
+        return "PixtralImageProcessor"
+
+    @property
+    def depth(self) -> int:
+        """How many layers it has."""
+        return sum(len(repeat.indices) for repeat in self.blocks)
+
+    @property
+    def glance(self) -> str:
+        return f"vision {self.depth} layers of {self.patches.width:,}, patches of {self.patches.patch} px"
+
+    def children(self) -> Iterable[Component]:
+        parts = (self.patches, self.positions, self.pre_norm, *self.blocks, self.post_norm)
+        return tuple(part for part in parts if part is not None)
+
+    def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
+        super().checked(inputs, tokens)
+        if tokens:
+            raise UsageError("a vision encoder takes an image and no tokens")
+        if PIXELS not in inputs:
+            raise UsageError("a vision encoder needs an image")
+        cut(inputs, self.patches)
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """Of the pass's images, the features [N, width] that leave the last layer."""
+        (features,) = self.features(*cut(at.run.inputs, self.patches), at)
+        return features
+
+    def features(
+        self, x: torch.Tensor, grids: Sequence[Grid], at: At, layers: Sequence[int] = (-1,)
+    ) -> tuple[torch.Tensor, ...]:
+        """What each of `layers` puts out, [N, width], of the patches [N, values] of all images.
+
+        Layers are counted as transformers does: 0 is what enters the first, -1 what leaves the last, through the last
+        norm if there is one.
+        """
+        at = at.labelled("vision")
+        wanted = [layer if layer >= 0 else layer + self.depth + 1 for layer in layers]
+        hidden = at.call(self.patches, x)
+        at.stage("patch embedding", self.patches.equation(), hidden)
+        if self.positions:
+            hidden = hidden + self.positions.of(grids, at.below(self.positions))
+            at.stage("position embedding", self.positions.equation(), hidden)
+        if self.pre_norm:
+            hidden = at.call(self.pre_norm, hidden)
+            at.stage("embedding norm", self.pre_norm.equation(), hidden)
+        found = {0: hidden}
+
+        def tap(layer: int, out: torch.Tensor) -> None:
+            if layer + 1 in wanted:
+                found[layer + 1] = out
+
+        used = [
+            replace(repeat, indices=[number for number in repeat.indices if number < max(wanted)])
+            for repeat in self.blocks
+        ]
+        where = places(grids, 1).to(x.device)
+        run_layers(used, hidden, at.apart(positions=where, segments={"image": frames(grids)}), tap=tap)
+        if self.post_norm and self.depth in wanted:
+            found[self.depth] = at.call(self.post_norm, found[self.depth])
+            at.stage("last norm", self.post_norm.equation(), found[self.depth])
+        return tuple(found[layer] for layer in wanted)

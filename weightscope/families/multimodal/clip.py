@@ -1,0 +1,62 @@
+"""CLIP (arXiv 2103.00020), whole and its text encoder alone. Sources: `CLIPConfig` and `CLIPTextConfig`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weightscope.components.attention import CAUSAL
+from weightscope.components.decoder import CausalLM
+from weightscope.components.projection import Projection
+from weightscope.components.vision.contrast import Contrast
+from weightscope.components.vision.encoder import VisionEncoder
+from weightscope.config import Config, Nullable
+from weightscope.families.registry import component_of, family
+from weightscope.families.siblings.contrastive import PARTS, TEXT_NEEDS, text_encoder
+from weightscope.roles import Role
+from weightscope.sizes import Size
+
+CLIP_TEXT: dict[str, Any] = {
+    "vocab_size": 49408, "hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 12,
+    "num_attention_heads": 8, "max_position_embeddings": 77, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5,
+    "eos_token_id": Nullable(object, 49407),
+}  # fmt: skip
+
+
+@family("clip_text_model", roots=("text_model", ""), defaults=CLIP_TEXT, needs=TEXT_NEEDS)
+def clip_text_model(config: Config, root: str) -> CausalLM:
+    """A token sees those before it."""
+    return text_encoder(config, root, CAUSAL)
+
+
+@family("clip", roots=("",), defaults={"projection_dim": 512}, needs=PARTS)
+def clip(config: Config, root: str) -> Contrast:
+    """The first end of text stands for the whole; both vectors go through a matrix."""
+    said = _part(config, "text_config")
+    text = component_of(said, "text_model", "clip_text_model")
+    tower = component_of(_part(config, "vision_config"), "vision_model", "clip_vision_model")
+    if not isinstance(text, CausalLM) or not isinstance(tower, VisionEncoder):
+        raise config.undeclared("CLIP with this vision_config or text_config is not declared")
+    end, inner = said.with_defaults(CLIP_TEXT)["eos_token_id"], config["projection_dim"]
+    single = isinstance(end, int)
+
+    def projection(name: str, inputs: Size) -> Projection:
+        return Projection(name=name, inputs=inputs, outputs=inner, bias=False, role=Role.OUTPUT_PROJ)
+
+    return Contrast(
+        name=root,
+        text=text,
+        text_projection=projection("text_projection", text.decoder.embedding.width),
+        tower=tower,
+        visual_projection=projection("visual_projection", tower.patches.width),
+        number=(),
+        biased=False,
+        end=int(end) if single else None,
+        usual="CLIPImageProcessor",
+        refused="" if single else "CLIP with eos_token_id that is not one number",
+    )
+
+
+def _part(config: Config, key: str) -> Config:
+    """A part's config: early configs have it a second time as `text_config_dict`, which the class takes instead."""
+    early = f"{key}_dict"
+    return config.nested(early if config.data.get(early) is not None else key)

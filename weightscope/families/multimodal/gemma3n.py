@@ -1,0 +1,53 @@
+"""Gemma 3n (Google 2025): its vision and audio towers are named and counted, its language model is computed.
+
+Source: `Gemma3nConfig` of transformers.
+"""
+
+from __future__ import annotations
+
+from weightscope.components.base import Group
+from weightscope.components.decoder import CausalLM
+from weightscope.components.vision.language import VisionLanguage
+from weightscope.components.vision.unseen import UnseenEye
+from weightscope.config import Config, Nullable
+from weightscope.families.common.multimodal import decided_text
+from weightscope.families.common.refusals import require
+from weightscope.families.registry import component_of, family
+from weightscope.families.siblings.gemma3n_parts import AUDIO, VISION, conformer, embedder
+from weightscope.families.siblings.mobilenet_v5 import mobilenet_v5
+
+GEMMA3N = {
+    "image_token_id": 262145, "audio_token_id": Nullable(int, 262273), "tie_word_embeddings": True,
+    "architectures": Nullable(list),
+}  # fmt: skip
+# What a root stands for: prefixes of the language model and its decoder, and of all other parts.
+SPELLINGS = {"as published": ("", "model.language_model", "model."), "as MLX has it": ("language_model", "model", "")}
+TOWER = {"architecture": "mobilenetv5_300m_enc", "model_args": None}
+
+
+@family(
+    "gemma3n",
+    roots=tuple(SPELLINGS),
+    defaults=GEMMA3N,
+    needs=("text_config", "vision_config", "audio_config"),
+)
+def gemma3n(config: Config, root: str) -> VisionLanguage:
+    """Tokens of images and of audio have tables of their own, in the embedders, which no pass looks up."""
+    language, decoder, others = SPELLINGS[root]
+    model = component_of(decided_text(config, tied=config["tie_word_embeddings"]), decoder, "gemma3n_text")
+    if not isinstance(model, CausalLM):
+        raise config.undeclared("Gemma 3n with this text_config is not declared")
+    vision = config.nested("vision_config").with_defaults(VISION)
+    require(vision, "Gemma 3n", TOWER)
+    audio, width = config.nested("audio_config").with_defaults(AUDIO), model.decoder.embedding.width
+    return VisionLanguage(
+        eye=UnseenEye(
+            tower=mobilenet_v5(f"{others}vision_tower.timm_model"),
+            bridge=embedder(vision, f"{others}embed_vision", width),
+            refused="Gemma 3n with an image: the maths of MobileNetV5 is not implemented",
+        ),
+        language=Group(name=language, parts=(model,)),
+        image_token=int(config["image_token_id"]),
+        apart_from=int(vision["vocab_offset"]),
+        unused=(conformer(audio, f"{others}audio_tower"), embedder(audio, f"{others}embed_audio", width)),
+    )

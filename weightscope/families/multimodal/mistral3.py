@@ -1,0 +1,73 @@
+"""Mistral Small 3.1 and after: Pixtral's tower, squares of its patches merged, Mistral's language model.
+
+Source: `Mistral3Config` of transformers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weightscope.components.base import Group
+from weightscope.components.decoder import CausalLM
+from weightscope.components.projection import Projection
+from weightscope.components.vision.language import VisionLanguage
+from weightscope.components.vision.mistral_merger import MergingProjector
+from weightscope.components.vision.packed_eye import PaddedEye
+from weightscope.components.vision.packed_tower import PackedTower
+from weightscope.components.vision.projector import Projector
+from weightscope.config import Config, Nullable
+from weightscope.families.common import rms_norms
+from weightscope.families.common.multimodal import decided_text_config, feature_layer
+from weightscope.families.registry import component_of, family
+from weightscope.roles import Role
+
+MISTRAL3: dict[str, Any] = {
+    "projector_hidden_act": "gelu", "multimodal_projector_bias": False, "image_token_index": 10,
+    "vision_feature_layer": Nullable(object, -1), "spatial_merge_size": 2, "tie_word_embeddings": True,
+    "architectures": Nullable(list),
+}  # fmt: skip
+# What a root stands for: prefixes of the language model, of its decoder within it, of tower and projector.
+SPELLINGS = {
+    "as published": ("language_model", "model", "vision_tower", "multi_modal_projector"),
+    "as transformers holds it": ("", "model.language_model", "model.vision_tower", "model.multi_modal_projector"),
+}
+
+
+@family(
+    "mistral3",
+    roots=tuple(SPELLINGS),
+    defaults=MISTRAL3,
+    attribute_map={"image_token_id": "image_token_index"},
+    needs=("text_config", "vision_config"),
+)
+def mistral3(config: Config, root: str) -> VisionLanguage:
+    """The projector's norm takes its epsilon from the language model."""
+    language, decoder, eye, bridge = SPELLINGS[root]
+    text = decided_text_config(config)
+    tower = component_of(config.nested("vision_config"), eye, "pixtral")
+    model = component_of(text, decoder, "mistral")
+    if not isinstance(tower, PackedTower) or not isinstance(model, CausalLM):
+        raise config.undeclared("Mistral 3 with this vision_config or text_config is not declared")
+    inputs, outputs, merge = tower.patches.width, model.decoder.embedding.width, config["spatial_merge_size"]
+    bias = config["multimodal_projector_bias"]
+    eps = text.with_defaults({"rms_norm_eps": 1e-6})["rms_norm_eps"]
+    merger = MergingProjector(
+        name=bridge,
+        norm=rms_norms(eps)("norm", Role.PROJECTOR_NORM, inputs),
+        merging=Projection(
+            name="patch_merger.merging_layer", inputs=inputs * merge * merge, outputs=inputs, bias=False
+        ),
+        projector=Projector(
+            parts=(
+                Projection(name="linear_1", inputs=inputs, outputs=outputs, bias=bias),
+                Projection(name="linear_2", inputs=outputs, outputs=outputs, bias=bias),
+            ),
+            activation=config["projector_hidden_act"],
+        ),
+        square=int(merge * merge),
+    )
+    return VisionLanguage(
+        eye=PaddedEye(tower=tower, bridge=merger, merge=int(merge), layers=feature_layer(config, tower.depth)),
+        language=Group(name=language, parts=(model,)),
+        image_token=int(config["image_token_index"]),
+    )
