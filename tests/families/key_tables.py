@@ -201,7 +201,6 @@ DELIBERATE: dict[tuple[str, str], str] = {
 }
 
 XIAOMI = "Xiaomi's code and published configs have it; transformers' class does not"
-DELIBERATE |= {("got_ocr2", key): "as llava" for key in PLACES}
 DELIBERATE |= {
     ("mimo_v2_flash", key): XIAOMI
     for key in (
@@ -245,6 +244,7 @@ DELIBERATE |= {
     for key in ("hidden_size", "num_attention_heads")
 }
 DELIBERATE |= {(name, "embedding_size"): "as 0 it is no size" for name in ("albert", "electra")}
+DELIBERATE |= {("got_ocr2", key): "as llava" for key in PLACES}
 
 
 def expected(model_type: str, change: Change, outcome: Outcome) -> bool:
