@@ -42,6 +42,7 @@ class Role(StrEnum):
     PATCH_EMBEDDING = "patch_embedding"
     PROBE = "probe"
     VISUAL_EMBEDDING = "visual_embedding"
+    FEED_FORWARD_GATE = "feed_forward_gate"
     RELATIVE_ROWS = "relative_rows"
     RELATIVE_COLUMNS = "relative_columns"
     Q_PROJ = "q_proj"
@@ -229,6 +230,7 @@ _SECTIONS = {
         Role.MLP_GATE,
         Role.ALPHA_P,
         Role.ALPHA_N,
+        Role.FEED_FORWARD_GATE,
         Role.LAYER_INPUT_GATE,
         Role.LAYER_INPUT_PROJ,
     ),

@@ -74,6 +74,7 @@ MODULES = {
     "hunyuan_v1_dense": "text.hunyuan_v1_dense",
     "hunyuan_v1_moe": "text.hunyuan_v1_moe",
     "hy_v3": "text.hy_v3",
+    "idefics": "multimodal.idefics",
     "idefics2": "multimodal.idefics2",
     "idefics3": "multimodal.idefics3",
     "instructblip": "multimodal.instructblip",
