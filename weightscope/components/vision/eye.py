@@ -10,6 +10,7 @@ import msgspec
 from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
+from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +31,18 @@ class Frame(msgspec.Struct, frozen=True):
 
 # How an image is written among the tokens: how many image tokens in a row, another token, or its text.
 Layout = tuple[int | str | Token, ...]
+
+
+def whole_numbers(inputs: Inputs, name: str) -> list[int]:
+    """The numbers of an input, in one row.
+
+    Raises:
+        UsageError: they are not whole numbers.
+    """
+    given = inputs[name].flatten()
+    if given.is_floating_point() or given.is_complex():
+        raise UsageError(f"{name} holds {given.dtype} values, not whole numbers")
+    return [int(number) for number in given]
 
 
 class Seen(msgspec.Struct, frozen=True):

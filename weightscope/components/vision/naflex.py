@@ -13,6 +13,7 @@ from weightscope.components.decoder import run_layers
 from weightscope.components.norm import Norm
 from weightscope.components.runnable import PIXELS, Inputs, Runnable
 from weightscope.components.running import At
+from weightscope.components.vision.eye import whole_numbers
 from weightscope.errors import UsageError
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
@@ -147,13 +148,16 @@ class NaflexEncoder(Runnable, frozen=True, kw_only=True):
             raise UsageError(f"{PIXELS} has shape {list(pixels.shape)}, not [images, patches, {values:,}]")
         if list(shapes.shape) != [len(pixels), 2]:
             raise UsageError(f"{SHAPES} has shape {list(shapes.shape)}, not [{len(pixels):,}, 2]")
-        grids = tuple((int(rows), int(columns)) for rows, columns in shapes.tolist())
+        flat = whole_numbers(inputs, SHAPES)
+        grids = tuple(zip(flat[::2], flat[1::2], strict=True))
         most = min(pixels.shape[1], MOST_PATCHES)
         for rows, columns in grids:
             if min(rows, columns) < 1 or rows * columns > most:
                 raise UsageError(f"{SHAPES} has {[rows, columns]}: an image has 1 to {most:,} patches")
         if mask is not None:
-            covered = [int(row.sum()) for row in mask.reshape(len(pixels), -1)] if len(mask) == len(pixels) else []
+            covered = (
+                [int((row != 0).sum()) for row in mask.reshape(len(pixels), -1)] if len(mask) == len(pixels) else []
+            )
             wanted = [rows * columns for rows, columns in grids]
             if list(mask.shape) != list(pixels.shape[:2]) or covered != wanted:
                 raise UsageError(f"{MASK} does not cover the {wanted} patches that {SHAPES} tells")

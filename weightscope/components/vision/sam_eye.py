@@ -10,7 +10,7 @@ from weightscope.components.projection import Projection
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
 from weightscope.components.vision.convolved import Convolved
-from weightscope.components.vision.eye import Eye, Layout, Seen
+from weightscope.components.vision.eye import Eye, Layout, Seen, whole_numbers
 from weightscope.components.vision.sam import SamEncoder
 from weightscope.errors import UsageError
 from weightscope.roles import Section
@@ -69,7 +69,7 @@ class SamEye(Eye, frozen=True, kw_only=True):
 
     def layouts(self, inputs: Inputs) -> Sequence[Layout]:
         counts = self.counts(inputs)
-        tiles = [int(count) for count in inputs[TILES].flatten()] if TILES in inputs else [1] * len(counts)
+        tiles = whole_numbers(inputs, TILES) if TILES in inputs else [1] * len(counts)
         if sum(tiles) != len(counts) or min(tiles) < 1:
             raise UsageError(f"{TILES} has {tiles}, and {PIXELS} has {len(counts):,} tiles")
         return [(counts[0] * number,) for number in tiles]

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
 from weightscope.components.vision.crops import CropEye
-from weightscope.components.vision.eye import Layout, Seen
+from weightscope.components.vision.eye import Layout, Seen, whole_numbers
 from weightscope.components.vision.words import VisualWords
 from weightscope.errors import UsageError
 
@@ -39,7 +39,8 @@ class WordsEye(CropEye, frozen=True, kw_only=True):
         many = len(self.crops(inputs))
         grids = [(1, 1)] * many
         if GRIDS in inputs:
-            grids = [(int(rows), int(columns)) for rows, columns in inputs[GRIDS].reshape(-1, 2)]
+            flat = whole_numbers(inputs, GRIDS)
+            grids = list(zip(flat[::2], flat[1::2], strict=False))
         tiles = [rows * columns + (rows * columns > 1) for rows, columns in grids]
         if sum(tiles) != many or min(tiles) < 1:
             raise UsageError(f"{GRIDS} has {[list(grid) for grid in grids]}, and {PIXELS} has {many:,} tiles")
