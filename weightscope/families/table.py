@@ -159,6 +159,8 @@ MODULES = {
     "seed_oss": "text.seed_oss",
     "shieldgemma2": "multimodal.gemma3",
     "siglip": "multimodal.siglip",
+    "siglip2": "multimodal.siglip2",
+    "siglip2_text_model": "multimodal.siglip2",
     "siglip2_vision_model": "vision.siglip2_vision_model",
     "siglip_text_model": "multimodal.siglip",
     "siglip_vision_model": "vision.siglip_vision_model",

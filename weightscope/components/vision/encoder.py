@@ -172,6 +172,18 @@ class VisionEncoder(Runnable, frozen=True, kw_only=True):
         self._pool(features, 1, at.labelled("vision"))
         return features
 
+    def hold(self, inputs: Inputs) -> None:
+        """Raise a UsageError where the inputs are no images that the encoder takes."""
+        if PIXELS not in inputs:
+            raise UsageError(f"{PIXELS} is missing")
+        self.pixels(inputs)
+
+    def pool(self, inputs: Inputs, at: At) -> torch.Tensor:
+        """One vector [images, width] of each image among the inputs."""
+        made = self.pooled(self.pixels(inputs), at)
+        assert made is not None
+        return made
+
     def pooled(self, x: torch.Tensor, at: At) -> torch.Tensor | None:
         """One vector of each image [images, width] of pixels [images, channels, image, image], if it makes any."""
         (features,) = self.features(x, at, (-1,), normed=not self.patches.class_token)

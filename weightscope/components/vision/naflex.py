@@ -172,6 +172,22 @@ class NaflexEncoder(Runnable, frozen=True, kw_only=True):
             place.stage("pooled", self.pooler.equation(), place.call(self.pooler, features))
         return features
 
+    def hold(self, inputs: Inputs) -> None:
+        """Raise a UsageError where the inputs are no images that the encoder takes."""
+        for name in (PIXELS, SHAPES):
+            if name not in inputs:
+                raise UsageError(f"{name} is missing")
+        self.patched(inputs)
+
+    def pool(self, inputs: Inputs, at: At) -> torch.Tensor:
+        """One vector [images, width] of each image."""
+        import torch
+
+        assert self.pooler
+        found = self.patched(inputs)
+        features = torch.split(self.features(found, at), found.lengths)
+        return torch.cat([at.call(self.pooler, part) for part in features])
+
     def features(self, x: Patched, at: At) -> torch.Tensor:
         """The features [N, width] of all patches that leave the last norm."""
         at = at.labelled("vision")
