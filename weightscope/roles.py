@@ -39,6 +39,8 @@ class Role(StrEnum):
     TOKEN_TYPE_EMBEDDING = "token_type_embedding"  # noqa: S105 - no password
     CLASS_EMBEDDING = "class_embedding"
     TILE_EMBEDDING = "tile_embedding"
+    REGISTER_EMBEDDING = "register_embedding"
+    MASK_EMBEDDING = "mask_embedding"
     PATCH_EMBEDDING = "patch_embedding"
     PROBE = "probe"
     VISUAL_EMBEDDING = "visual_embedding"
@@ -189,6 +191,8 @@ _SECTIONS = {
         Role.TOKEN_TYPE_EMBEDDING,
         Role.CLASS_EMBEDDING,
         Role.TILE_EMBEDDING,
+        Role.REGISTER_EMBEDDING,
+        Role.MASK_EMBEDDING,
         Role.POSITION_GATE,
         Role.PATCH_EMBEDDING,
         Role.PROBE,

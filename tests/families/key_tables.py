@@ -134,6 +134,7 @@ LLAMA4_BRIDGE = (
     "vision_output_dim",
 )  # fmt: skip
 MLLAMA_BRIDGE = ("hidden_size", "vision_output_dim", "intermediate_layers_indices")
+GLM = ("glm4v", "glm4v_moe", "glm46v", "glm_ocr", "paddleocr_vl")
 # Keys without which a config.json describes no model, whatever defaults its class has.
 NEEDED = "lacks '"
 # (model type, key): where we follow the published code of the model rather than transformers'.
@@ -145,6 +146,10 @@ DELIBERATE: dict[tuple[str, str], str] = {
     **dict.fromkeys(
         (("mllama", f"vision_config.{key}") for key in MLLAMA_BRIDGE),
         "transformers builds a bridge that does not fit its tower and fails when an image comes",
+    ),
+    **dict.fromkeys(
+        ((kind, key) for kind in GLM for key in ("text_config.hidden_size", "vision_config.out_hidden_size")),
+        "transformers builds a bridge that does not fit its language model and fails when an image comes",
     ),
     ("mllama", "text_config.num_attention_heads"): "heads of one element, of which transformers turns a half",
     ("mllama", "image_token_index"): "as llava",

@@ -26,10 +26,13 @@ from tests.families.tiny_kin import TINY_KIN
 from tests.forward import test_contrast, test_gemma4_eyes, test_gemma_eyes, test_packed_images
 from tests.forward.test_cohere_eyes import CROPPED
 from tests.forward.test_deepseek_eyes import SQUARED
+from tests.forward.test_glm_vision import GLM
 from tests.forward.test_grid_images import SEEING
+from tests.forward.test_llama_vision import BY_META
 from tests.forward.test_naflex import NAFLEX
 from tests.forward.test_resampled import RESAMPLED
 from tests.forward.test_tiles import TILED
+from tests.forward.test_towers import TOWERS
 from tests.forward.test_vision import PICTURED
 from weightscope.families.common.causal_lm import Output
 from weightscope.families.common.refusals import not_computed, refuse, require
@@ -44,6 +47,9 @@ COMPUTED = [
     *PICTURED,
     *SEEING,
     *TILED,
+    *BY_META,
+    *GLM,
+    *TOWERS,
     *RESAMPLED,
     *CROPPED,
     *NAFLEX,

@@ -148,6 +148,7 @@ TINY = [
 # They are made of what is defined above.
 # They are made of what is defined above.
 # They are made of what is defined above.
+# They are made of what is defined above.
 from tests.families.tiny_blips import TINY_BLIPS  # noqa: E402
 from tests.families.tiny_cohere_eyes import TINY_COHERE_EYES  # noqa: E402
 from tests.families.tiny_contrast import TINY_CONTRAST  # noqa: E402
@@ -155,6 +156,7 @@ from tests.families.tiny_deepseek_eyes import TINY_DEEPSEEK_EYES  # noqa: E402
 from tests.families.tiny_dense import TINY_DENSE  # noqa: E402
 from tests.families.tiny_encoders import TINY_ENCODERS  # noqa: E402
 from tests.families.tiny_gemma_eyes import TINY_GEMMA_EYES  # noqa: E402
+from tests.families.tiny_glm_vision import TINY_GLM_VISION  # noqa: E402
 from tests.families.tiny_hybrids import TINY_HYBRIDS  # noqa: E402
 from tests.families.tiny_idefics import TINY_IDEFICS  # noqa: E402
 from tests.families.tiny_kin import TINY_KIN  # noqa: E402
@@ -162,6 +164,7 @@ from tests.families.tiny_llama_vision import TINY_LLAMA_VISION  # noqa: E402
 from tests.families.tiny_llavas import TINY_LLAVAS  # noqa: E402
 from tests.families.tiny_mistral import TINY_MISTRAL  # noqa: E402
 from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
+from tests.families.tiny_towers import TINY_TOWERS  # noqa: E402
 from tests.families.tiny_vision import TINY_VISION  # noqa: E402
 
 TINY += TINY_BLIPS
@@ -171,6 +174,7 @@ TINY += TINY_DEEPSEEK_EYES
 TINY += TINY_DENSE
 TINY += TINY_ENCODERS
 TINY += TINY_GEMMA_EYES
+TINY += TINY_GLM_VISION
 TINY += TINY_HYBRIDS
 TINY += TINY_IDEFICS
 TINY += TINY_KIN
@@ -178,4 +182,5 @@ TINY += TINY_LLAMA_VISION
 TINY += TINY_LLAVAS
 TINY += TINY_MISTRAL
 TINY += TINY_MIXTURES
+TINY += TINY_TOWERS
 TINY += TINY_VISION

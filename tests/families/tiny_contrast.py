@@ -20,5 +20,6 @@ TINY_CONTRAST = [
     Tiny("siglip", "Siglip", {"text_config": TEXT | {"projection_size": 20}, "vision_config": VISION}, "Model"),
     Tiny("siglip-same-width", "Siglip", {"text_config": TEXT, "vision_config": VISION | {"hidden_size": 24}}, "Model"),
     Tiny("clip_text_model", "CLIPText", TEXT, "Model"),
+    Tiny("clip_text_model-projected", "CLIPText", TEXT | {"projection_dim": 17}, "ModelWithProjection"),
     Tiny("siglip_text_model", "SiglipText", TEXT | {"projection_size": 20}, "Model"),
 ]  # fmt: skip

@@ -24,6 +24,11 @@ DISTILBERT: dict[str, Any] = {
 }  # fmt: skip
 ELECTRA: dict[str, Any] = BERT | {"embedding_size": 20}
 ALBERT: dict[str, Any] = ELECTRA | {"num_hidden_layers": 4, "bos_token_id": 2, "eos_token_id": 3}
+TYPELESS = {key: value for key, value in BERT.items() if key != "type_vocab_size"}
+SPECIAL: dict[str, int] = {"bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
+MODERN: dict[str, Any] = TYPELESS | SPECIAL | {"num_hidden_layers": 4, "local_attention": 6}
+NOMIC: dict[str, Any] = BERT | {"bos_token_id": 2, "eos_token_id": 3}
+EURO: dict[str, Any] = TYPELESS | {"bos_token_id": 2, "eos_token_id": 3, "num_key_value_heads": 2, "mask_token_id": 4}
 COMMON = ("Model", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice")
 TINY_KIN = [
     Tiny("roberta", "Roberta", ROBERTA, "ForMaskedLM"),
@@ -46,4 +51,25 @@ TINY_KIN = [
     Tiny("albert-untied", "Albert", ALBERT | {"tie_word_embeddings": False}, "ForMaskedLM"),
     Tiny("albert-groups", "Albert", ALBERT | {"num_hidden_groups": 2, "inner_group_num": 2}, "ForPreTraining"),
     *headed("albert", "Albert", ALBERT, *COMMON),
+    Tiny("modernbert", "ModernBert", MODERN, "ForMaskedLM"),
+    Tiny("modernbert-biases", "ModernBert", MODERN | {
+        "norm_bias": True, "attention_bias": True, "mlp_bias": True, "classifier_bias": True, "decoder_bias": False,
+        "tie_word_embeddings": False, "hidden_activation": "relu", "classifier_activation": "silu",
+        "global_attn_every_n_layers": 2,
+    }, "ForMaskedLM"),
+    Tiny("modernbert-mean", "ModernBert", MODERN | FIVE | {"classifier_pooling": "mean"}, "ForSequenceClassification"),
+    *headed("modernbert", "ModernBert", MODERN, *COMMON),
+    Tiny("nomic_bert", "NomicBert", NOMIC, "ForMaskedLM"),
+    Tiny("nomic_bert-untied", "NomicBert", NOMIC | {"tie_word_embeddings": False, "head_dim": 10}, "ForMaskedLM"),
+    *headed("nomic_bert", "NomicBert", NOMIC, *COMMON[:3]),
+    Tiny("jina_embeddings_v3", "JinaEmbeddingsV3", ROBERTA, "ForMaskedLM"),
+    Tiny("jina_embeddings_v3-untied", "JinaEmbeddingsV3", ROBERTA | {"tie_word_embeddings": False}, "ForMaskedLM"),
+    *headed("jina_embeddings_v3", "JinaEmbeddingsV3", ROBERTA, *COMMON[:4]),
+    Tiny("eurobert", "EuroBert", EURO, "ForMaskedLM"),
+    Tiny("eurobert-tied", "EuroBert", EURO | {
+        "tie_word_embeddings": True, "mlp_bias": True, "attention_bias": True, "head_dim": 10,
+    }, "ForMaskedLM"),
+    Tiny("eurobert-mean", "EuroBert", EURO | FIVE | {"classifier_pooling": "mean"}, "ForSequenceClassification"),
+    Tiny("eurobert-bos", "EuroBert", EURO | FIVE | {"classifier_pooling": "bos"}, "ForSequenceClassification"),
+    *headed("eurobert", "EuroBert", EURO, *COMMON[:3]),
 ]  # fmt: skip

@@ -49,7 +49,7 @@ def test_a_text_and_two_images(name: str, saved: Callable[[str], Path]) -> None:
     torch.testing.assert_close(text, expected.text_embeds, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["clip_text_model", "siglip_text_model"])
+@pytest.mark.parametrize("name", ["clip_text_model", "clip_text_model-projected", "siglip_text_model"])
 def test_the_text_encoder_alone(name: str, saved: Callable[[str], Path]) -> None:
     with torch.no_grad():
         expected = named(name).build()(torch.tensor([TOKENS])).last_hidden_state[0]

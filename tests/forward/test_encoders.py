@@ -113,6 +113,8 @@ UNUSED: dict[str, set[str]] = {
     "bert-untied": {"cls.predictions.bias"},
     "roberta-untied": {"lm_head.bias"},
     "albert-untied": {"predictions.bias"},
+    "nomic_bert-untied": {"cls.predictions.bias"},
+    "jina_embeddings_v3-untied": {"lm_head.bias"},
 }
 
 
@@ -134,6 +136,22 @@ def test_old_names(saved: Callable[[str], Path], tmp_path: Path) -> None:
     assert found is not None
     assert expected is not None
     assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("name", ["nomic_bert", "jina_embeddings_v3"])
+def test_names_that_transformers_has_in_memory(name: str, tmp_path: Path) -> None:
+    """Its files have those of the models' own code; a state dict that was saved as it is has others."""
+    tiny = next(tiny for tiny in TINY_KIN if tiny.name == name)
+    oracle = lively(tiny, tmp_path)
+    expected = weightscope.open(tmp_path).forward(TOKENS).logits
+    tied = {"cls.predictions.decoder.weight", "cls.predictions.decoder.bias", "lm_head.decoder.weight",
+            "lm_head.decoder.bias"}  # fmt: skip
+    state = {name: tensor.contiguous() for name, tensor in oracle.state_dict().items() if name not in tied}
+    assert any(".self_attn.q_proj." in name for name in state)
+    save_file(state, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    model = weightscope.open(tmp_path)
+    assert [finding for finding in model.check() if finding.severity != "info"] == []
+    assert torch.allclose(model.forward(TOKENS).logits, expected, atol=1e-5)
 
 
 def test_published_files_of_masked_models_have_more(saved: Callable[[str], Path], tmp_path: Path) -> None:

@@ -47,12 +47,14 @@ class Dense(Component, frozen=True, kw_only=True):
 class EncoderHead(Component, frozen=True, kw_only=True):
     """What is made of an encoder's output: `of` all tokens, the pooled vector, the first token's, or the mean.
 
-    `before` acts on it, then `out` scores classes; without `out` it is a pooler.
+    `before` acts on it, then `out` scores classes; without `out` it is a pooler. Of `averaged` scores the mean over
+    all tokens comes out (EuroBERT).
     """
 
     of: Of = "tokens"
     before: Dense | None = None
     out: Classifier | None = None
+    averaged: bool = False
 
     def children(self) -> Iterable[Component]:
         return tuple(part for part in (self.before, self.out) if part is not None)
@@ -63,12 +65,14 @@ class EncoderHead(Component, frozen=True, kw_only=True):
 
     def equation(self, x: str = "x") -> str:
         x = self.before.equation(x) if self.before else x
-        return self.out.equation(x) if self.out else x
+        x = self.out.equation(x) if self.out else x
+        return f"mean({x})" if self.averaged else x
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
-        """[N, width] to [N, labels], or of a pooler to [N, width]."""
+        """[N, width] to [N, labels], or of a pooler to [N, width]; [1, labels] of `averaged` scores."""
         x = at.call(self.before, x) if self.before else x
-        return at.call(self.out, x) if self.out else x
+        x = at.call(self.out, x) if self.out else x
+        return x.mean(0, keepdim=True) if self.averaged else x
 
 
 class MaskedHead(EncoderHead, frozen=True, kw_only=True):

@@ -96,9 +96,11 @@ def classes(
     out: str = "classifier",
     before: Dense | None = None,
     bias: bool = True,
+    averaged: bool = False,
 ) -> EncoderHead:
     """Scores of so many classes."""
-    return EncoderHead(name=name, of=of, before=before, out=Classifier(name=out, labels=labels, width=width, bias=bias))
+    out_of = Classifier(name=out, labels=labels, width=width, bias=bias)
+    return EncoderHead(name=name, of=of, before=before, out=out_of, averaged=averaged)
 
 
 def masked(

@@ -18,14 +18,16 @@ from weightscope.sizes import Size
 CLIP_TEXT: dict[str, Any] = {
     "vocab_size": 49408, "hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 12,
     "num_attention_heads": 8, "max_position_embeddings": 77, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5,
-    "eos_token_id": Nullable(object, 49407),
+    "eos_token_id": Nullable(object, 49407), "projection_dim": 512,
 }  # fmt: skip
 
 
 @family("clip_text_model", roots=("text_model", ""), defaults=CLIP_TEXT, needs=TEXT_NEEDS)
 def clip_text_model(config: Config, root: str) -> CausalLM:
-    """A token sees those before it."""
-    return text_encoder(config, root, CAUSAL)
+    """A token sees those before it; with a projection, that is no part of the features."""
+    projected = config.architecture == "CLIPTextModelWithProjection"
+    extras = (_projection("text_projection", config["hidden_size"], config["projection_dim"]),) if projected else ()
+    return text_encoder(config, root, CAUSAL, extras=extras)
 
 
 @family("clip", roots=("",), defaults={"projection_dim": 512}, needs=PARTS)
@@ -38,22 +40,22 @@ def clip(config: Config, root: str) -> Contrast:
         raise config.undeclared("CLIP with this vision_config or text_config is not declared")
     end, inner = said.with_defaults(CLIP_TEXT)["eos_token_id"], config["projection_dim"]
     single = isinstance(end, int)
-
-    def projection(name: str, inputs: Size) -> Projection:
-        return Projection(name=name, inputs=inputs, outputs=inner, bias=False, role=Role.OUTPUT_PROJ)
-
     return Contrast(
         name=root,
         text=text,
-        text_projection=projection("text_projection", text.decoder.embedding.width),
+        text_projection=_projection("text_projection", text.decoder.embedding.width, inner),
         tower=tower,
-        visual_projection=projection("visual_projection", tower.patches.width),
+        visual_projection=_projection("visual_projection", tower.patches.width, inner),
         number=(),
         biased=False,
         end=int(end) if single else None,
         usual="CLIPImageProcessor",
         refused="" if single else "CLIP with eos_token_id that is not one number",
     )
+
+
+def _projection(name: str, inputs: Size, outputs: Size) -> Projection:
+    return Projection(name=name, inputs=inputs, outputs=outputs, bias=False, role=Role.OUTPUT_PROJ)
 
 
 def _part(config: Config, key: str) -> Config:
