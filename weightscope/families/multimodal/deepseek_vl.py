@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.components.base import Group
 from weightscope.components.decoder import CausalLM
 from weightscope.components.projection import Projection
@@ -11,18 +9,10 @@ from weightscope.components.vision.encoder import VisionEncoder
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.components.vision.projector import Projector
 from weightscope.components.vision.squared_eye import SquaredEye
-from weightscope.config import Config, Nullable
+from weightscope.config import Config
 from weightscope.families.common.multimodal import decided_text_config
-from weightscope.families.common.spellings import Spelling
 from weightscope.families.registry import component_of, family
-
-DEEPSEEK_VL: dict[str, Any] = {
-    "image_token_id": 100015, "tie_word_embeddings": Nullable(bool, True), "architectures": Nullable(list),
-}  # fmt: skip
-SPELLINGS = {
-    "as published": Spelling("", "model.language_model", "model.vision_model.vision_model", "model.aligner"),
-    "as transformers 5 holds it": Spelling("", "model.language_model", "model.vision_model", "model.aligner"),
-}
+from weightscope.families.siblings.deepseek_eyes import DEEPSEEK_VL, SPELLINGS
 
 
 @family("deepseek_vl", roots=tuple(SPELLINGS), defaults=DEEPSEEK_VL, needs=("text_config", "vision_config"))

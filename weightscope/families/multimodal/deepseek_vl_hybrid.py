@@ -15,8 +15,8 @@ from weightscope.components.vision.language import VisionLanguage
 from weightscope.config import Config
 from weightscope.families.common.multimodal import decided_text_config
 from weightscope.families.common.numbers import layer_numbers
-from weightscope.families.multimodal.deepseek_vl import DEEPSEEK_VL, SPELLINGS
 from weightscope.families.registry import component_of, family
+from weightscope.families.siblings.deepseek_eyes import DEEPSEEK_VL, SPELLINGS
 from weightscope.families.siblings.sam import SAM_ALONE, sam_encoder, sam_neck
 
 PARTS = ("text_config", "vision_config", "high_res_vision_config")

@@ -15,8 +15,8 @@ from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotar
 from weightscope.families.common.multimodal import part
 from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, self_attention
 from weightscope.families.registry import family
+from weightscope.families.siblings.clip import clip_encoder
 from weightscope.families.siblings.flamingo import PERCEIVER, VISION, VISION_NAMES, gated_layers, more_rows, perceiver
-from weightscope.families.vision.clip_vision_model import clip_vision_model
 from weightscope.roles import Role
 
 IDEFICS: dict[str, Any] = {key: LLAMA[key] for key in (
@@ -38,7 +38,7 @@ def idefics(config: Config, root: str) -> CausalLM:
     block = pre_norm_block(norm, s.width, attention=attention, feed_forward=gated_mlp(config, "mlp"))
     resampled = config["use_resampler"]
     bridge = (perceiver(part(config, "perceiver_config", PERCEIVER), width),) if resampled else ()
-    tower = clip_vision_model(vision, "vision_model")
+    tower = clip_encoder(vision, "vision_model")
     extras = Group(name=root, parts=(tower, *bridge, gated_layers(config, s, width), *more_rows(config, s.width)))
     apart = config["additional_vocab_size"] and not config.is_base_model
     head = Embedding(

@@ -10,16 +10,16 @@ from weightscope.components.decoder import CausalLM
 from weightscope.components.vision.contrast import Contrast
 from weightscope.components.vision.naflex import NaflexEncoder
 from weightscope.config import Config
-from weightscope.families.multimodal.siglip import SIGLIP_TEXT, head
 from weightscope.families.registry import component_of, family
 from weightscope.families.siblings.contrastive import PARTS, TEXT_NEEDS, text_encoder
+from weightscope.families.siblings.siglip_text import SIGLIP_TEXT, text_head
 from weightscope.sizes import Size
 
 
 @family("siglip2_text_model", roots=("text_model", ""), defaults=SIGLIP_TEXT, needs=TEXT_NEEDS)
 def siglip2_text_model(config: Config, root: str) -> CausalLM:
     """SigLIP's."""
-    return text_encoder(config, root, EVERYTHING, extras=(head(config, root),))
+    return text_encoder(config, root, EVERYTHING, extras=(text_head(config, root),))
 
 
 @family("siglip2", roots=("",), defaults={}, needs=PARTS)
@@ -32,7 +32,7 @@ def siglip2(config: Config, root: str) -> Contrast:
     return Contrast(
         name=root,
         text=text_encoder(own, "text_model", EVERYTHING),
-        text_projection=head(own, "text_model"),
+        text_projection=text_head(own, "text_model"),
         tower=tower,
         visual_projection=None,
         number=(Size(1),),

@@ -13,7 +13,7 @@ from weightscope.config import Config
 from weightscope.families.common import Dims, layer_norms, rms_norms
 from weightscope.families.common.dims import depth_of
 from weightscope.families.common.parts import four_projections, gated_mlp, linears, mlp
-from weightscope.families.vision.clip_vision_model import CLIP_VISION
+from weightscope.families.siblings.clip import CLIP_VISION
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 
