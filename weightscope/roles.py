@@ -72,6 +72,7 @@ class Role(StrEnum):
     V_NORM = "v_norm"
     Q_A_NORM = "q_a_norm"
     KV_A_NORM = "kv_a_norm"
+    INDEX_Q_NORM = "index_q_norm"
     INDEX_K_NORM = "index_k_norm"
     COMPRESSOR_NORM = "compressor_norm"
     GATE_PROJ = "gate_proj"
@@ -263,6 +264,7 @@ _SECTIONS = {
         Role.LAUREL_NORM,
         Role.Q_A_NORM,
         Role.KV_A_NORM,
+        Role.INDEX_Q_NORM,
         Role.INDEX_K_NORM,
         Role.COMPRESSOR_NORM,
         Role.NORM,

@@ -17,7 +17,7 @@ import transformers
 
 from tests.components.test_logits import DECODERS
 from tests.families.remote_code import REMOTE
-from tests.families.remote_eyes import REMOTE_TOWERS
+from tests.families.remote_eyes import BY_INDEX, REMOTE_TOWERS
 from tests.families.test_against_transformers import BY_PARTS
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
@@ -122,6 +122,8 @@ def _names(model_type: str) -> Iterator[str]:
         count = sum(model["config"].get("model_type") == model_type for model in models)
         if count:
             yield f"{count} {word}{'' if count == 1 else 'es' if word == 'index' else 's'}"
+    if BY_INDEX.get(model_type):
+        yield f"{BY_INDEX[model_type]} index"
     packed = sum(model["config"].get("model_type") == model_type for model in QUANTIZED)
     if packed:
         yield f"{packed} as before quantization"

@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 import weightscope
 from tests.families.remote_code import REMOTE
-from tests.families.remote_eyes import REMOTE_TOWERS
+from tests.families.remote_eyes import BY_INDEX, REMOTE_TOWERS
 from tests.families.tiny import TINY, Tiny
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.config import read_config
@@ -42,7 +42,12 @@ def test_every_family_is_built() -> None:
     """A declared type without a tiny model would go unchecked; those that transformers lacks are named."""
     built = {getattr(transformers, f"{tiny.kind}Config").model_type for tiny in TINY}
     remote_code_only = {remote.model_type for remote in (*REMOTE, *REMOTE_TOWERS)}
-    assert set(all_families()) == built | remote_code_only | set(BY_PARTS)
+    assert set(all_families()) == built | remote_code_only | BY_INDEX.keys() | set(BY_PARTS)
+
+
+def test_each_tiny_model_is_in_the_table_once() -> None:
+    names = [tiny.name for tiny in TINY]
+    assert sorted(set(names)) == sorted(names)
 
 
 @every_tiny
@@ -79,6 +84,9 @@ def test_names_from_the_config_alone(tiny: Tiny, saved: Callable[[str], Path]) -
     if tiny.kind == "KimiLinear":
         # 5.23 renames dense layers along with mixed ones.
         names = {name.replace(".mlp.", ".block_sparse_moe.") for name in names}
+    if tiny.kind == "MiniMaxM3VLText":
+        # Published within a whole model alone, whose names 5.23 does not give to the language model.
+        pytest.skip("test_spellings.py holds the published names")
     if tiny.kind == "OlmoHybrid":
         # 5.23 renames a norm of attention layers along with that of delta nets.
         names = {name.replace(".post_attention_layernorm.", ".feedforward_layer_norm.") for name in names}

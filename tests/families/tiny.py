@@ -150,12 +150,15 @@ TINY = [
 # They are made of what is defined above.
 # They are made of what is defined above.
 # They are made of what is defined above.
+# They are made of what is defined above.
+# They are made of what is defined above.
 from tests.families.tiny_blips import TINY_BLIPS  # noqa: E402
 from tests.families.tiny_cohere_eyes import TINY_COHERE_EYES  # noqa: E402
 from tests.families.tiny_contrast import TINY_CONTRAST  # noqa: E402
 from tests.families.tiny_deepseek_eyes import TINY_DEEPSEEK_EYES  # noqa: E402
 from tests.families.tiny_dense import TINY_DENSE  # noqa: E402
 from tests.families.tiny_encoders import TINY_ENCODERS  # noqa: E402
+from tests.families.tiny_fuyu import TINY_FUYU  # noqa: E402
 from tests.families.tiny_gemma_eyes import TINY_GEMMA_EYES  # noqa: E402
 from tests.families.tiny_glm_vision import TINY_GLM_VISION  # noqa: E402
 from tests.families.tiny_hybrids import TINY_HYBRIDS  # noqa: E402
@@ -174,6 +177,7 @@ TINY += TINY_CONTRAST
 TINY += TINY_DEEPSEEK_EYES
 TINY += TINY_DENSE
 TINY += TINY_ENCODERS
+TINY += TINY_FUYU
 TINY += TINY_GEMMA_EYES
 TINY += TINY_GLM_VISION
 TINY += TINY_HYBRIDS

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 # By the class's name in transformers, without Fast and Pil.
 PROCESSORS = {
+    "BitImageProcessor": "clip",
     "BlipImageProcessor": "blip",
     "CLIPFeatureExtractor": "clip",
     "CLIPImageProcessor": "clip",
     "Cohere2VisionImageProcessor": "cohere2_vision",
     "DeepseekVLHybridImageProcessor": "deepseek_vl_hybrid",
     "DeepseekVLImageProcessor": "deepseek_vl",
+    "FuyuImageProcessor": "fuyu",
     "Gemma3ImageProcessor": "siglip",
     "Gemma4ImageProcessor": "gemma4",
     "Gemma4UnifiedImageProcessor": "gemma4",
@@ -46,6 +48,8 @@ PROCESSORS = {
     "Siglip2ImageProcessor": "siglip2",
     "SiglipImageProcessor": "siglip",
     "SmolVLMImageProcessor": "idefics3",
+    "ViTFeatureExtractor": "siglip",
+    "ViTImageProcessor": "siglip",
     "VideoLlavaImageProcessor": "clip",
 }
 
