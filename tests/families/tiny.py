@@ -152,6 +152,7 @@ TINY = [
 # They are made of what is defined above.
 # They are made of what is defined above.
 # They are made of what is defined above.
+# They are made of what is defined above.
 from tests.families.tiny_blips import TINY_BLIPS  # noqa: E402
 from tests.families.tiny_cohere_eyes import TINY_COHERE_EYES  # noqa: E402
 from tests.families.tiny_contrast import TINY_CONTRAST  # noqa: E402
@@ -168,6 +169,7 @@ from tests.families.tiny_llama_vision import TINY_LLAMA_VISION  # noqa: E402
 from tests.families.tiny_llavas import TINY_LLAVAS  # noqa: E402
 from tests.families.tiny_mistral import TINY_MISTRAL  # noqa: E402
 from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
+from tests.families.tiny_seq2seq import TINY_SEQ2SEQ  # noqa: E402
 from tests.families.tiny_towers import TINY_TOWERS  # noqa: E402
 from tests.families.tiny_vision import TINY_VISION  # noqa: E402
 
@@ -187,5 +189,6 @@ TINY += TINY_LLAMA_VISION
 TINY += TINY_LLAVAS
 TINY += TINY_MISTRAL
 TINY += TINY_MIXTURES
+TINY += TINY_SEQ2SEQ
 TINY += TINY_TOWERS
 TINY += TINY_VISION

@@ -33,6 +33,7 @@ PROCESSORS = {
     "Idefics3ImageProcessor": "idefics3",
     "InternVLChat": "internvl_chat",
     "InternVLImageProcessor": "got_ocr2",
+    "KimiVLImageProcessor": "kimi_vl",
     "Kimi_K25ImageProcessor": "kimi_k25",
     "Lfm2VlImageProcessor": "lfm2_vl",
     "Llama4ImageProcessor": "llama4",
