@@ -43,6 +43,10 @@ class Role(StrEnum):
     MASK_EMBEDDING = "mask_embedding"
     PATCH_EMBEDDING = "patch_embedding"
     PROBE = "probe"
+    VISUAL_EMBEDDING = "visual_embedding"
+    FEED_FORWARD_GATE = "feed_forward_gate"
+    RELATIVE_ROWS = "relative_rows"
+    RELATIVE_COLUMNS = "relative_columns"
     Q_PROJ = "q_proj"
     K_PROJ = "k_proj"
     V_PROJ = "v_proj"
@@ -200,6 +204,8 @@ _SECTIONS = {
         Role.POSITION_GATE,
         Role.PATCH_EMBEDDING,
         Role.PROBE,
+        Role.RELATIVE_ROWS,
+        Role.RELATIVE_COLUMNS,
         Role.EMBEDDING_PROJ,
         Role.LAYER_EMBEDDING,
         Role.LAYER_EMBEDDING_PROJ,
@@ -242,6 +248,7 @@ _SECTIONS = {
         Role.MLP_GATE,
         Role.ALPHA_P,
         Role.ALPHA_N,
+        Role.FEED_FORWARD_GATE,
         Role.LAYER_INPUT_GATE,
         Role.LAYER_INPUT_PROJ,
     ),
@@ -281,7 +288,7 @@ _SECTIONS = {
     ),
     Section.POOLER: (Role.POOLER,),
     Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER, Role.OUTPUT_PROJ, Role.LOGIT_SCALE, Role.LOGIT_BIAS),
-    Section.PROJECTOR: (Role.PROJECTOR, Role.PROJECTOR_NORM, Role.IMAGE_NEWLINE),
+    Section.PROJECTOR: (Role.PROJECTOR, Role.PROJECTOR_NORM, Role.VISUAL_EMBEDDING, Role.IMAGE_NEWLINE),
     Section.MTP: (Role.MTP_PROJ,),
     Section.ADAPTER: (Role.LORA_A, Role.LORA_B),
     Section.STATE_SPACE: (
