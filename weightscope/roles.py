@@ -39,6 +39,8 @@ class Role(StrEnum):
     TOKEN_TYPE_EMBEDDING = "token_type_embedding"  # noqa: S105 - no password
     CLASS_EMBEDDING = "class_embedding"
     TILE_EMBEDDING = "tile_embedding"
+    REGISTER_EMBEDDING = "register_embedding"
+    MASK_EMBEDDING = "mask_embedding"
     PATCH_EMBEDDING = "patch_embedding"
     PROBE = "probe"
     Q_PROJ = "q_proj"
@@ -66,6 +68,7 @@ class Role(StrEnum):
     V_NORM = "v_norm"
     Q_A_NORM = "q_a_norm"
     KV_A_NORM = "kv_a_norm"
+    INDEX_Q_NORM = "index_q_norm"
     INDEX_K_NORM = "index_k_norm"
     COMPRESSOR_NORM = "compressor_norm"
     GATE_PROJ = "gate_proj"
@@ -185,6 +188,8 @@ _SECTIONS = {
         Role.TOKEN_TYPE_EMBEDDING,
         Role.CLASS_EMBEDDING,
         Role.TILE_EMBEDDING,
+        Role.REGISTER_EMBEDDING,
+        Role.MASK_EMBEDDING,
         Role.POSITION_GATE,
         Role.PATCH_EMBEDDING,
         Role.PROBE,
@@ -252,6 +257,7 @@ _SECTIONS = {
         Role.LAUREL_NORM,
         Role.Q_A_NORM,
         Role.KV_A_NORM,
+        Role.INDEX_Q_NORM,
         Role.INDEX_K_NORM,
         Role.COMPRESSOR_NORM,
         Role.NORM,

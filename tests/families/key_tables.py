@@ -109,6 +109,12 @@ REFUSED: dict[tuple[str, str], str] = {
     ("mpt", "d_model=0"): ZERO,
     ("mpt", "hidden_size=0"): ZERO,
     ("zamba2", "use_long_context"): "Zyphra's code turns by another theta with it; transformers ignores it",
+    ("minimax_m3_vl_text", "rotary_dim"): "MiniMax's code turns so many elements; transformers ignores it",
+    ("minimax_m3_vl_text", "head_dim"): "as rotary_dim, which is then another number",
+    ("minimax_m3_vl_text", "rope_parameters"): "as rotary_dim, where it does not say how much turns",
+    ("minimax_m3_vl_text", "index_block_size"): "what is chosen of a sequence that is not seen whole is not computed",
+    ("minimax_m3_vl_text", "index_topk_blocks"): "as index_block_size",
+    ("minimax_m3_vl_text", "is_causal"): "no published model has it; what the indexer then chooses is not implemented",
     ("mpt", "expansion_ratio"): "MosaicML's code has tensors of other shapes with it; transformers ignores it",
     ("mpt", "no_bias"): "MosaicML's code has more tensors with it; transformers ignores it",
     ("mpt", "attn_config.attn_type"): "MosaicML's code has tensors of other shapes with it; transformers ignores it",
@@ -123,6 +129,7 @@ LLAMA4_BRIDGE = (
     "vision_output_dim",
 )  # fmt: skip
 MLLAMA_BRIDGE = ("hidden_size", "vision_output_dim", "intermediate_layers_indices")
+GLM = ("glm4v", "glm4v_moe", "glm46v", "glm_ocr", "paddleocr_vl")
 # Keys without which a config.json describes no model, whatever defaults its class has.
 NEEDED = "lacks '"
 # (model type, key): where we follow the published code of the model rather than transformers'.
@@ -134,6 +141,10 @@ DELIBERATE: dict[tuple[str, str], str] = {
     **dict.fromkeys(
         (("mllama", f"vision_config.{key}") for key in MLLAMA_BRIDGE),
         "transformers builds a bridge that does not fit its tower and fails when an image comes",
+    ),
+    **dict.fromkeys(
+        ((kind, key) for kind in GLM for key in ("text_config.hidden_size", "vision_config.out_hidden_size")),
+        "transformers builds a bridge that does not fit its language model and fails when an image comes",
     ),
     ("mllama", "text_config.num_attention_heads"): "heads of one element, of which transformers turns a half",
     ("mllama", "image_token_index"): "as llava",

@@ -17,7 +17,7 @@ import transformers
 
 from tests.components.test_logits import DECODERS
 from tests.families.remote_code import REMOTE
-from tests.families.remote_eyes import REMOTE_TOWERS
+from tests.families.remote_eyes import BY_INDEX, REMOTE_TOWERS
 from tests.families.test_against_transformers import BY_PARTS
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
@@ -25,10 +25,13 @@ from tests.families.tiny_encoders import TINY_ENCODERS
 from tests.families.tiny_kin import TINY_KIN
 from tests.forward import test_contrast, test_gemma4_eyes, test_gemma_eyes, test_packed_images
 from tests.forward.test_cohere_eyes import CROPPED
+from tests.forward.test_glm_vision import GLM
 from tests.forward.test_grid_images import SEEING
+from tests.forward.test_llama_vision import BY_META
 from tests.forward.test_naflex import NAFLEX
 from tests.forward.test_resampled import RESAMPLED
 from tests.forward.test_tiles import TILED
+from tests.forward.test_towers import TOWERS
 from tests.forward.test_vision import PICTURED
 from weightscope.families.common.causal_lm import Output
 from weightscope.families.common.refusals import not_computed, refuse, require
@@ -43,6 +46,9 @@ COMPUTED = [
     *PICTURED,
     *SEEING,
     *TILED,
+    *BY_META,
+    *GLM,
+    *TOWERS,
     *RESAMPLED,
     *CROPPED,
     *NAFLEX,
@@ -114,6 +120,8 @@ def _names(model_type: str) -> Iterator[str]:
         count = sum(model["config"].get("model_type") == model_type for model in models)
         if count:
             yield f"{count} {word}{'' if count == 1 else 'es' if word == 'index' else 's'}"
+    if BY_INDEX.get(model_type):
+        yield f"{BY_INDEX[model_type]} index"
     packed = sum(model["config"].get("model_type") == model_type for model in QUANTIZED)
     if packed:
         yield f"{packed} as before quantization"

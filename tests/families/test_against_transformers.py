@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 import weightscope
 from tests.families.remote_code import REMOTE
-from tests.families.remote_eyes import REMOTE_TOWERS
+from tests.families.remote_eyes import BY_INDEX, REMOTE_TOWERS
 from tests.families.tiny import TINY, Tiny
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.config import read_config
@@ -42,7 +42,7 @@ def test_every_family_is_built() -> None:
     """A declared type without a tiny model would go unchecked; those that transformers lacks are named."""
     built = {getattr(transformers, f"{tiny.kind}Config").model_type for tiny in TINY}
     remote_code_only = {remote.model_type for remote in (*REMOTE, *REMOTE_TOWERS)}
-    assert set(all_families()) == built | remote_code_only | set(BY_PARTS)
+    assert set(all_families()) == built | remote_code_only | BY_INDEX.keys() | set(BY_PARTS)
 
 
 @every_tiny
@@ -70,14 +70,17 @@ def test_names_from_the_config_alone(tiny: Tiny, saved: Callable[[str], Path]) -
     names = {name.replace("_tower.vision_model.", "_tower.") for name in names}
     if tiny.kind == "ShieldGemma2":
         stored = {name.removeprefix("model.model.") for name in stored}
-    if tiny.kind == "Qwen3_5Moe":
-        # Published with the experts of a layer in one tensor; 5.23 writes them apart.
+    if tiny.kind in ("Qwen3_5Moe", "Glm46V", "Glm4vMoeText"):
+        # Published with the experts of a layer in one tensor, and 5.23 writes them apart; or the other way round.
         names, stored = ({name for name in some if ".experts." not in name} for some in (names, stored))
     if tiny.kind == "DeepseekV4":
         names = {as_5_23_saves_v4(name) for name in names}
     if tiny.kind == "KimiLinear":
         # 5.23 renames dense layers along with mixed ones.
         names = {name.replace(".mlp.", ".block_sparse_moe.") for name in names}
+    if tiny.kind == "MiniMaxM3VLText":
+        # Published within a whole model alone, whose names 5.23 does not give to the language model.
+        pytest.skip("test_spellings.py holds the published names")
     if tiny.kind == "OlmoHybrid":
         # 5.23 renames a norm of attention layers along with that of delta nets.
         names = {name.replace(".post_attention_layernorm.", ".feedforward_layer_norm.") for name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,8 @@ from safetensors.torch import load_file, save_file
 
 import weightscope
 from tests.families.tiny import TINY
+from weightscope.config import read_config
+from weightscope.families.registry import declare
 
 Tensors = dict[str, torch.Tensor]
 TOKENS = [7, 3, 99, 0, 42, 17]
@@ -33,9 +36,34 @@ def olmo_hybrid_as_published(tensors: Tensors) -> Tensors:
     return {name: tensor.contiguous() for name, tensor in found.items()}
 
 
+def minimax_m3_as_published(tensors: Tensors) -> Tensors:
+    """MiniMax's names: each expert's matrices, gates and what is beside them apart."""
+    found: Tensors = {}
+    for old, tensor in tensors.items():
+        name = re.sub(r"\.mlp\.(experts|gate|shared_experts)\.", r".block_sparse_moe.\1.", old)
+        name = name.replace("gate.e_score_correction_bias", "e_score_correction_bias")
+        name = name.replace(".indexer.", ".index_")
+        if name.endswith("experts.gate_up_proj"):
+            for number, both in enumerate(tensor):
+                gate, up = both.chunk(2)
+                stem = f"{name.removesuffix('gate_up_proj')}{number}"
+                found |= {f"{stem}.w1.weight": gate, f"{stem}.w3.weight": up}
+        elif name.endswith("experts.down_proj"):
+            stem = name.removesuffix("down_proj")
+            found |= {f"{stem}{number}.w2.weight": part for number, part in enumerate(tensor)}
+        elif "gate_up_proj" in name:
+            for part, half in zip(("gate_proj", "up_proj"), tensor.chunk(2), strict=True):
+                found[name.replace("gate_up_proj", part)] = half
+        else:
+            found[name] = tensor
+    return {name: tensor.contiguous() for name, tensor in found.items()}
+
+
 PUBLISHED: dict[str, Callable[[Tensors], Tensors]] = {
     "olmo_hybrid": olmo_hybrid_as_published,
     "olmo_hybrid-bias-tied": olmo_hybrid_as_published,
+    "minimax_m3_vl_text": minimax_m3_as_published,
+    "minimax_m3_vl_text-partial-tied": minimax_m3_as_published,
 }
 
 
@@ -54,6 +82,20 @@ def test_as_published(name: str, saved: Callable[[str], Path], tmp_path: Path) -
     save_file(tensors, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_bytes((saved(name) / "config.json").read_bytes())
     the_same(tmp_path, saved(name))
+    alone = declare(read_config(tmp_path / "config.json"))
+    assert alone is not None
+    assert {n for slot in alone.slots if not slot.stored.optional for n in slot.names()} == set(tensors)
+
+
+def test_minimax_m3_is_not_computed_where_its_indexer_chooses(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """Sixteen blocks of four tokens are seen whole."""
+    (tmp_path / "model.safetensors").write_bytes((saved("minimax_m3_vl_text") / "model.safetensors").read_bytes())
+    keys = json.loads((saved("minimax_m3_vl_text") / "config.json").read_text()) | {"index_block_size": 4}
+    (tmp_path / "config.json").write_text(json.dumps(keys))
+    model = weightscope.open(tmp_path)
+    assert model.forward([1] * 64).logits.shape == (64, 101)
+    with pytest.raises(weightscope.WeightscopeError, match="more than 64 tokens"):
+        model.forward([1] * 65)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

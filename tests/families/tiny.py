@@ -145,7 +145,9 @@ from tests.families.tiny_cohere_eyes import TINY_COHERE_EYES  # noqa: E402
 from tests.families.tiny_contrast import TINY_CONTRAST  # noqa: E402
 from tests.families.tiny_dense import TINY_DENSE  # noqa: E402
 from tests.families.tiny_encoders import TINY_ENCODERS  # noqa: E402
+from tests.families.tiny_fuyu import TINY_FUYU  # noqa: E402
 from tests.families.tiny_gemma_eyes import TINY_GEMMA_EYES  # noqa: E402
+from tests.families.tiny_glm_vision import TINY_GLM_VISION  # noqa: E402
 from tests.families.tiny_hybrids import TINY_HYBRIDS  # noqa: E402
 from tests.families.tiny_idefics import TINY_IDEFICS  # noqa: E402
 from tests.families.tiny_kin import TINY_KIN  # noqa: E402
@@ -153,6 +155,7 @@ from tests.families.tiny_llama_vision import TINY_LLAMA_VISION  # noqa: E402
 from tests.families.tiny_llavas import TINY_LLAVAS  # noqa: E402
 from tests.families.tiny_mistral import TINY_MISTRAL  # noqa: E402
 from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
+from tests.families.tiny_towers import TINY_TOWERS  # noqa: E402
 from tests.families.tiny_vision import TINY_VISION  # noqa: E402
 
 TINY += TINY_DENSE + TINY_MIXTURES + TINY_HYBRIDS + TINY_VISION
@@ -160,9 +163,14 @@ TINY += TINY_BLIPS
 TINY += TINY_COHERE_EYES
 TINY += TINY_CONTRAST
 TINY += TINY_ENCODERS
+TINY += TINY_FUYU
 TINY += TINY_GEMMA_EYES
 TINY += TINY_IDEFICS
 TINY += TINY_KIN
 TINY += TINY_LLAMA_VISION
+TINY += TINY_LLAMA_VISION + TINY_GLM_VISION
 TINY += TINY_LLAVAS
 TINY += TINY_MISTRAL
+TINY += TINY_MIXTURES
+TINY += TINY_VISION
+TINY += TINY_TOWERS

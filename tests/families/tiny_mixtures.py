@@ -83,6 +83,13 @@ STEP3P5: dict[str, Any] = LLAMA | {
     "layer_types": ["full_attention", "sliding_attention"] * 2,
 }  # fmt: skip
 
+MINIMAX_M3: dict[str, Any] = LLAMA | {
+    "head_dim": 8, "rotary_dim": 8, "num_local_experts": 5, "num_experts_per_tok": 2, "dense_intermediate_size": 33,
+    "shared_intermediate_size": 17, "index_n_heads": 2, "index_head_dim": 8, "swiglu_limit": 0.6,
+    "layer_types": ["full_attention", "minimax_m3_sparse", "minimax_m3_sparse"],
+    "mlp_layer_types": ["dense", "sparse", "sparse"],
+}  # fmt: skip
+
 TINY_MIXTURES = [
     Tiny("qwen2_moe", "Qwen2Moe", QWEN2),
     Tiny("qwen2_moe-no-bias-normalized", "Qwen2Moe", QWEN2 | {
@@ -286,5 +293,11 @@ TINY_MIXTURES = [
         "moe_router_scaling_factor": 1.7, "query_pre_attn_scalar": 5, "rope_theta": [1e3, 1e4, 1e3, 1e4],
         "partial_rotary_factors": [0.5, 1.0, 0.5, 1.0],
     }, "Model"),
+    Tiny("minimax_m3_vl_text", "MiniMaxM3VLText", MINIMAX_M3),
+    Tiny("minimax_m3_vl_text-partial-tied", "MiniMaxM3VLText", MINIMAX_M3 | {
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}, "rotary_dim": 4,
+        "tie_word_embeddings": True, "swiglu_alpha": 0.9, "routed_scaling_factor": 1.3, "index_n_heads": 3,
+        "mlp_layer_types": None, "layer_types": None, "num_key_value_heads": 3, "rms_norm_eps": 0.02,
+    }),
 ]
 # fmt: on

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import run_layers
+from weightscope.components.norm import Norm
 from weightscope.components.running import At
 from weightscope.components.vision.grids import Grid, frames, places, windows
-from weightscope.components.vision.merger import PatchMerger
 from weightscope.components.vision.patches import PatchProjection, StretchedPositions
 from weightscope.roles import Section
 
@@ -20,15 +20,18 @@ if TYPE_CHECKING:
 class GridTower(Component, frozen=True, kw_only=True):
     """Patches through the blocks, then `merger`: one vector for each `merge` × `merge` patches.
 
+    `pre_norm` acts on what the patches become, `post_norm` on what leaves the last block (GLM-4.1V).
     `window` is the width in merged patches of what a block sees that does not see its whole frame (Qwen2.5-VL).
     `deep` merges what leaves some layers, in the order of `taps`; the language model adds it after its first layers.
     """
 
     name: str
     patches: PatchProjection
+    pre_norm: Norm | None = None
     positions: StretchedPositions | None = None
     blocks: tuple[Repeat, ...]
-    merger: PatchMerger
+    post_norm: Norm | None = None
+    merger: Component
     merge: int
     window: int | None = None
     taps: tuple[int, ...] = ()
@@ -42,7 +45,7 @@ class GridTower(Component, frozen=True, kw_only=True):
         return f"vision {depth} layers of {self.patches.width:,}, {patches}"
 
     def children(self) -> Iterable[Component]:
-        parts = (self.patches, self.positions, *self.blocks, self.merger, self.deep)
+        parts = (self.patches, self.pre_norm, self.positions, *self.blocks, self.post_norm, self.merger, self.deep)
         return tuple(part for part in parts if part is not None)
 
     def see(self, x: torch.Tensor, grids: Sequence[Grid], at: At) -> tuple[torch.Tensor, list[torch.Tensor]]:
@@ -54,6 +57,9 @@ class GridTower(Component, frozen=True, kw_only=True):
         at = at.labelled("vision")
         hidden = at.call(self.patches, x)
         at.stage("patch embedding", self.patches.equation(), hidden)
+        if self.pre_norm:
+            hidden = at.call(self.pre_norm, hidden)
+            at.stage("embedding norm", self.pre_norm.equation(), hidden)
         if self.positions:
             hidden = hidden + self.positions.of(grids, self.merge, at.below(self.positions))
             at.stage("position embedding", self.positions.equation(), hidden)
@@ -72,6 +78,9 @@ class GridTower(Component, frozen=True, kw_only=True):
                 at.stage(f"deep merger {number}", self.deep.child.equation(f"layer {layer}"), deep[-1])
 
         hidden = run_layers(self.blocks, hidden, at.apart(positions=where, segments=segments), tap=tap)
+        if self.post_norm:
+            hidden = at.call(self.post_norm, hidden)
+            at.stage("last norm", self.post_norm.equation(), hidden)
         merged = at.call(self.merger, hidden)
         if order is not None:
             merged = merged[torch.argsort(order).to(x.device)]

@@ -81,3 +81,9 @@ def attention_kinds(config: Config) -> list[str]:
     if len(listed) != depth or not all(type(kind) is int and kind in (0, 1) for kind in listed):
         raise config.error(f"'attn_type_list' is {listed!r:.60}, not {depth:,} numbers that are 0 or 1")
     return [FULL if kind else LINEAR for kind in listed]
+
+
+def uneven_heads(config: Config) -> str:
+    """Why there is no forward pass: published code has other rates for heads whose number is no power of 2."""
+    heads = int(config["num_attention_heads"])
+    return f"MiniMax-M1 with num_attention_heads {heads}, which is no power of 2" if heads & (heads - 1) else ""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from weightscope.components.attention.rope import Rope
 from weightscope.components.recurrent.gated_delta import GatedDeltaNet
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.config import Config
+from weightscope.families.common import Dims, rotary
 from weightscope.families.common.parts import linears
 from weightscope.roles import Role
 from weightscope.storage.base import StorageItem
@@ -76,3 +78,10 @@ def delta_net(config: Config, kernels: str) -> GatedDeltaNet:
         norm=GatedRMSNorm(name="o_norm", size=value_dim, eps=GATED_EPS),
         strength=2.0 if config["linear_allow_neg_eigval"] else 1.0,
     )
+
+
+def rotation(config: Config, s: Dims) -> Rope | None:
+    """None where theta is null: the order of tokens is then the delta nets' affair."""
+    settings = config["rope_scaling"] or config["rope_parameters"] or {}
+    theta = settings.get("rope_theta") if "rope_theta" in settings else config["rope_theta"]
+    return None if theta is None else rotary(config, s.head_dim)

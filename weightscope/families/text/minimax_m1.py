@@ -13,7 +13,7 @@ from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.numbers import number
 from weightscope.families.common.refusals import not_computed, refuse
 from weightscope.families.registry import DECODER_NEEDS, family
-from weightscope.families.siblings.minimax import attention_kinds, minimax_layers
+from weightscope.families.siblings.minimax import attention_kinds, minimax_layers, uneven_heads
 from weightscope.roles import Role
 
 PARTS = {FULL: "full_attention", LINEAR: "linear_attention", "mlp": "mlp"}
@@ -40,13 +40,10 @@ def minimax_m1(config: Config, root: str) -> CausalLM:
     rope = rotary(config, s.head_dim)
     rope = rope if rotated is None else replace(rope, dim=int(rotated))
     layer = minimax_layers(config, attention_kinds(config), factors, rope, chunk=None, stacked=stacked)
-    refused = not_computed(config, "MiniMax-M1", {"postnorm": True})
-    if int(s.heads.count) & (int(s.heads.count) - 1):
-        refused = f"MiniMax-M1 with num_attention_heads {int(s.heads.count)}, which is no power of 2"
     return causal_lm(
         config,
         prefix,
         layer,
         final_norm=rms_norms(config["rms_norm_eps"])("norm", Role.FINAL_NORM, s.width),
-        refused=refused,
+        refused=uneven_heads(config) or not_computed(config, "MiniMax-M1", {"postnorm": True}),
     )

@@ -1,14 +1,13 @@
 """OLMo Hybrid (Ai2 2026): gated delta nets, and attention in every fourth layer. Source: `OlmoHybridConfig`."""
 
-from weightscope.components.attention.rope import Rope
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary, visible
+from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, visible
 from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types
 from weightscope.families.common.parts import gated_mlp
 from weightscope.families.registry import family
 from weightscope.families.siblings.olmo import post_norm_block
-from weightscope.families.siblings.olmo_hybrid import ROOTS, delta_net
+from weightscope.families.siblings.olmo_hybrid import ROOTS, delta_net, rotation
 from weightscope.roles import Role
 
 OLMO_HYBRID = LLAMA | {
@@ -42,10 +41,3 @@ def olmo_hybrid(config: Config, root: str) -> CausalLM:
         lambda i: delta if kinds[i] == LINEAR else attention,
         final_norm=norm("norm", Role.FINAL_NORM, s.width),
     )
-
-
-def rotation(config: Config, s: Dims) -> Rope | None:
-    """None where theta is null: the order of tokens is then the delta nets' affair."""
-    settings = config["rope_scaling"] or config["rope_parameters"] or {}
-    theta = settings.get("rope_theta") if "rope_theta" in settings else config["rope_theta"]
-    return None if theta is None else rotary(config, s.head_dim)

@@ -35,7 +35,7 @@ def prepared(
     most_input: int,
     background: list[int] | None,
     size: list[int] | None,
-    fit: dict[str, int] | None,
+    fit: dict[str, float] | None,
     resample: int,
 ) -> Image:
     """The image in RGB.
@@ -117,10 +117,22 @@ def target(image: Image, size: list[int]) -> tuple[int, int]:
     return (size[0], longer) if image.width <= image.height else (longer, size[0])
 
 
-def fitted(width: int, height: int, *, factor: int, least: int, most: int) -> list[int]:
-    """Width and height that are multiples of `factor`, near the image's own shape, between so many pixels."""
+def fitted(width: int, height: int, /, *, factor: float, least: float, most: float, grows: float = 0) -> list[int]:
+    """Width and height that are multiples of `factor`, near the image's own shape, between so many pixels.
+
+    Where it `grows`, an image with a side below `factor` is first made larger, keeping its shape: 1 as GLM does it, 2
+    as PaddleOCR does, side after side.
+    """
+    if grows == 2 and height < factor:
+        height, width = int(factor), round(width * factor / height)
+    if grows == 2 and width < factor:
+        height, width = round(height * factor / width), int(factor)
+    if grows == 1 and min(width, height) < factor:
+        scale = max(factor / height, factor / width)
+        height, width = int(height * scale), int(width * scale)
     if max(width, height) > 200 * min(width, height):
         raise ValueError(f"it is {width:,} × {height:,} pixels; one side may be 200 times the other at most")
+    factor = int(factor)
     wide, high = round(width / factor) * factor, round(height / factor) * factor
     if wide * high > most:
         shrink = math.sqrt(width * height / most)

@@ -27,7 +27,7 @@ def decode(
     *,
     background: tuple[int, ...] | None,
     size: tuple[int, ...] | None,
-    fit: dict[str, int] | None = None,
+    fit: dict[str, float] | None = None,
     resample: int,
     most: int = MAX_INPUT_PIXELS,
 ) -> np.ndarray[Any, Any]:

@@ -41,7 +41,7 @@ class Settings(Scaling, frozen=True, kw_only=True):
     merge_size: Count = 2
 
     @property
-    def fit(self) -> dict[str, int] | None:
+    def fit(self) -> dict[str, float] | None:
         """What the size of an image becomes: sides that are multiples of `factor`, between so many pixels."""
         if not self.do_resize:
             return None
@@ -60,9 +60,18 @@ def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:
         CheckpointError: the settings say nothing that can be done.
         WeightscopeError: Pillow is not installed, or no process for it can be started.
     """
+    return prepared(paths, said.as_kind(Settings))
+
+
+def prepared(paths: Sequence[Path], settings: Settings) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays for settings that say what size an image gets.
+
+    Raises:
+        UsageError: a file cannot be read as an image.
+        WeightscopeError: Pillow is not installed, or no process for it can be started.
+    """
     import numpy as np
 
-    settings = said.as_kind(Settings)
     found, grids = [], []
     for path in paths:
         image = decode(path, background=None, size=None, fit=settings.fit, resample=settings.resample)

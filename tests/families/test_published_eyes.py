@@ -1,0 +1,97 @@
+"""Types whose maths nothing that is installed has: names and sizes of their published indexes, and text alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import weightscope
+from tests.families.test_published import expand
+from tests.families.tiny import LLAMA, Tiny
+from weightscope.config import Config
+from weightscope.errors import NotImplementedByWeightscope, UndeclaredError
+from weightscope.families.registry import declare
+
+PUBLISHED = Path(__file__).parents[2] / "fixtures" / "published"
+TOWER = {
+    "model_type": "siglip_vision_model", "hidden_size": 1152, "image_size": 980, "intermediate_size": 4304,
+    "num_attention_heads": 16, "num_hidden_layers": 27, "patch_size": 14,
+}  # fmt: skip
+# openbmb/MiniCPM-V-2_6's, less what is not about tensors.
+MINICPMV: dict[str, Any] = {
+    "model_type": "minicpmv", "version": 2.6, "architectures": ["MiniCPMV"], "drop_vision_last_layer": False,
+    "hidden_act": "silu", "hidden_size": 3584, "intermediate_size": 18944, "num_attention_heads": 28,
+    "num_hidden_layers": 28, "num_key_value_heads": 4, "query_num": 64, "rms_norm_eps": 1e-6, "rope_theta": 1e6,
+    "tie_word_embeddings": False, "vocab_size": 151666, "vision_config": TOWER,
+}  # fmt: skip
+
+
+def test_minicpm_v_has_the_names_and_the_size_of_the_published_index() -> None:
+    """The index lies beside its language model's config, which it names without `llm`."""
+    index = json.loads((PUBLISHED / "thanhtantran__MiniCPM-V-2_6-llm.json").read_text())["index"]
+    names = {f"llm.{n}" if n.startswith(("model.", "lm_head.")) else n for n in expand(index["names"])}
+    declaration = declare(Config(MINICPMV), names)
+    assert declaration is not None
+    required = [slot for slot in declaration.slots if not slot.stored.optional]
+    assert {name for slot in required for name in slot.names()} == names
+    assert 2 * sum(slot.stored.elements * slot.count for slot in required) == index["metadata"]["total_size"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"use_gene_module": True}, "use_gene_module"), ({"drop_vision_last_layer": True}, "drop_vision"),
+     ({"version": 2.5}, "version")],
+)  # fmt: skip
+def test_other_minicpm_v_are_refused_by_name(changes: dict[str, Any], said: str) -> None:
+    """OpenBMB/Scicore-Omics has genes besides."""
+    with pytest.raises(UndeclaredError, match=said):
+        declare(Config(MINICPMV | changes))
+
+
+def test_minicpm_v_reads_text_as_its_language_model_and_says_that_it_does_not_see(tmp_path: Path) -> None:
+    oracle = Tiny("", "Qwen2", LLAMA | {"rope_parameters": {"rope_type": "default", "rope_theta": 1e6}}).build()
+    oracle.save_pretrained(tmp_path / "oracle")
+    small = {"hidden_size": 16, "image_size": 28, "intermediate_size": 22, "num_attention_heads": 2, "patch_size": 7}
+    config = MINICPMV | LLAMA | {"vision_config": TOWER | small | {"num_hidden_layers": 2}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    declaration = declare(Config(config))
+    assert declaration is not None
+    tensors = {
+        name: torch.zeros(tuple(map(int, slot.stored.shape)))
+        for slot in declaration.slots
+        for name in slot.names()
+        if not slot.stored.optional
+    }
+    language = load_file(tmp_path / "oracle" / "model.safetensors")
+    save_file(tensors | {f"llm.{name}": t for name, t in language.items()}, tmp_path / "model.safetensors")
+    model = weightscope.open(tmp_path)
+    tokens = [7, 3, 98, 42, 42, 17]
+    with torch.no_grad():
+        expected = oracle(torch.tensor([tokens])).logits[0]
+    torch.testing.assert_close(model.forward(tokens).logits, expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(NotImplementedByWeightscope, match="images of MiniCPM-V are not implemented"):
+        model.forward(tokens, pixel_values=torch.zeros(1, 3, 28, 28))
+
+
+def test_locateanything_says_why_it_does_not_run(tmp_path: Path) -> None:
+    published = json.loads((PUBLISHED / "nvidia__LocateAnything-3B-ft.json").read_text())["config"]
+    small = {"hidden_size": 16, "intermediate_size": 22, "num_attention_heads": 2, "num_hidden_layers": 2}
+    config = published | {"text_config": LLAMA | {"model_type": "qwen2", "tie_word_embeddings": True}}
+    config["vision_config"] = published["vision_config"] | small
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    declaration = declare(Config(config))
+    assert declaration is not None
+    tensors = {
+        name: torch.ones(tuple(map(int, slot.stored.shape)))
+        for slot in declaration.slots
+        for name in slot.names()
+        if not slot.stored.optional
+    }
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(NotImplementedByWeightscope, match="within blocks of tokens"):
+        weightscope.open(tmp_path).forward([1, 2, 3])

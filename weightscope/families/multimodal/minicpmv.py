@@ -1,0 +1,53 @@
+"""MiniCPM-V 2.6 (arXiv 2408.01800): SigLIP's tower, a resampler of learned queries, Qwen2.
+
+Source: `MiniCPMVConfig` and `MiniCPMV` of openbmb/MiniCPM-V-2_6.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weightscope.components.base import Group
+from weightscope.components.decoder import CausalLM
+from weightscope.components.projection import Projection
+from weightscope.components.vision.encoder import VisionEncoder
+from weightscope.components.vision.language import VisionLanguage
+from weightscope.components.vision.unseen_eye import QueryBridge, UnseenEye
+from weightscope.config import Config, Nullable
+from weightscope.families.common import layer_norms
+from weightscope.families.common.multimodal import replaced
+from weightscope.families.common.refusals import refuse, require
+from weightscope.families.registry import component_of, family
+from weightscope.roles import Role
+
+MINICPMV: dict[str, Any] = {
+    "version": Nullable(float), "query_num": 64, "drop_vision_last_layer": True, "use_gene_module": Nullable(bool),
+}  # fmt: skip
+NORMS = ("ln_q", "ln_kv", "ln_post")
+
+
+@family("minicpmv", roots=("as published",), defaults=MINICPMV, needs=("vision_config", "hidden_size"))
+def minicpmv(config: Config, root: str) -> VisionLanguage:
+    """The config is the language model's, with the tower's within it."""
+    del root
+    require(config, "MiniCPM-V", {"version": 2.6})
+    refuse(config, "MiniCPM-V", ("drop_vision_last_layer", "use_gene_module"))
+    vision = replaced(config.nested("vision_config"), vision_use_head=False)
+    tower = component_of(vision, "vpm", "siglip_vision_model")
+    model = component_of(replaced(config, model_type="qwen2", architectures=None), "model", "qwen2")
+    if not isinstance(tower, VisionEncoder) or not isinstance(model, CausalLM):
+        raise config.undeclared("MiniCPM-V with this vision_config is not declared")
+    width, norm = model.decoder.embedding.width, layer_norms(1e-6)
+    bridge = QueryBridge(
+        name="resampler",
+        width=width,
+        queries=config["query_num"],
+        projection=Projection(name="kv_proj", inputs=tower.patches.width, outputs=width, bias=False),
+        norms=tuple(norm(name, Role.PROJECTOR_NORM, width) for name in NORMS),
+    )
+    return VisionLanguage(
+        eye=UnseenEye(tower=tower, bridge=bridge, refused="images of MiniCPM-V"),
+        language=Group(name="llm", parts=(model,)),
+        # None that a config names: its images stand between two tokens.
+        image_token=-1,
+    )
