@@ -45,6 +45,11 @@ def test_every_family_is_built() -> None:
     assert set(all_families()) == built | remote_code_only | BY_INDEX.keys() | set(BY_PARTS)
 
 
+def test_each_tiny_model_is_in_the_table_once() -> None:
+    names = [tiny.name for tiny in TINY]
+    assert sorted(set(names)) == sorted(names)
+
+
 @every_tiny
 def test_names_and_shapes(tiny: Tiny, saved: Callable[[str], Path]) -> None:
     stored = header(saved(tiny.name))

@@ -123,7 +123,8 @@ def _try_prompt(
     if kept is not None:
         tree = model.declaration.tree if model.declaration else None
         beside = tree.beside if isinstance(tree, Runnable) else ()
-        fed = {name: value for name, value in inputs.items() if name not in beside}
+        fed: Mapping[str, Any] = {name: value for name, value in inputs.items() if name not in beside}
+        fed = tree.completed(fed, result.tokens) if isinstance(tree, Runnable) else fed
         compared = compare_with_transformers(directory, result, kept, depth=_depth(model), inputs=fed)
     found, max_abs_diff, golden_diff = _held(result, expected, logits, compared, tolerance)
     findings = (*judged, *found, *_heads(model))
