@@ -43,6 +43,10 @@ class Role(StrEnum):
     MASK_EMBEDDING = "mask_embedding"
     PATCH_EMBEDDING = "patch_embedding"
     PROBE = "probe"
+    VISUAL_EMBEDDING = "visual_embedding"
+    FEED_FORWARD_GATE = "feed_forward_gate"
+    RELATIVE_ROWS = "relative_rows"
+    RELATIVE_COLUMNS = "relative_columns"
     Q_PROJ = "q_proj"
     K_PROJ = "k_proj"
     V_PROJ = "v_proj"
@@ -63,6 +67,7 @@ class Role(StrEnum):
     COMPRESSOR_GATE = "compressor_gate"
     COMPRESSOR_BIAS = "compressor_bias"
     SINK = "sink"
+    RELATIVE_POSITION = "relative_position"
     Q_NORM = "q_norm"
     K_NORM = "k_norm"
     V_NORM = "v_norm"
@@ -85,6 +90,7 @@ class Role(StrEnum):
     SHARED_GATE = "shared_gate"
     INPUT_NORM = "input_norm"
     POST_ATTENTION_NORM = "post_attention_norm"
+    CROSS_NORM = "cross_norm"
     PRE_FEEDFORWARD_NORM = "pre_feedforward_norm"
     POST_FEEDFORWARD_NORM = "post_feedforward_norm"
     FINAL_NORM = "final_norm"
@@ -193,6 +199,8 @@ _SECTIONS = {
         Role.POSITION_GATE,
         Role.PATCH_EMBEDDING,
         Role.PROBE,
+        Role.RELATIVE_ROWS,
+        Role.RELATIVE_COLUMNS,
         Role.EMBEDDING_PROJ,
         Role.LAYER_EMBEDDING,
         Role.LAYER_EMBEDDING_PROJ,
@@ -220,6 +228,7 @@ _SECTIONS = {
         Role.COMPRESSOR_GATE,
         Role.COMPRESSOR_BIAS,
         Role.SINK,
+        Role.RELATIVE_POSITION,
     ),
     Section.MLP: (
         Role.GATE_PROJ,
@@ -229,6 +238,7 @@ _SECTIONS = {
         Role.MLP_GATE,
         Role.ALPHA_P,
         Role.ALPHA_N,
+        Role.FEED_FORWARD_GATE,
         Role.LAYER_INPUT_GATE,
         Role.LAYER_INPUT_PROJ,
     ),
@@ -243,6 +253,7 @@ _SECTIONS = {
     Section.NORM: (
         Role.INPUT_NORM,
         Role.POST_ATTENTION_NORM,
+        Role.CROSS_NORM,
         Role.PRE_FEEDFORWARD_NORM,
         Role.POST_FEEDFORWARD_NORM,
         Role.FINAL_NORM,
@@ -267,7 +278,7 @@ _SECTIONS = {
     ),
     Section.POOLER: (Role.POOLER,),
     Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER, Role.OUTPUT_PROJ, Role.LOGIT_SCALE, Role.LOGIT_BIAS),
-    Section.PROJECTOR: (Role.PROJECTOR, Role.PROJECTOR_NORM, Role.IMAGE_NEWLINE),
+    Section.PROJECTOR: (Role.PROJECTOR, Role.PROJECTOR_NORM, Role.VISUAL_EMBEDDING, Role.IMAGE_NEWLINE),
     Section.MTP: (Role.MTP_PROJ,),
     Section.ADAPTER: (Role.LORA_A, Role.LORA_B),
     Section.STATE_SPACE: (

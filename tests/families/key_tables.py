@@ -62,6 +62,17 @@ REFUSED: dict[tuple[str, str], str] = {
     ("aya_vision", "vision_feature_layer"): "several layers side by side do not fit the projector's matrix",
     ("aya_vision", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
     ("*", "downsample_factor=0"): ZERO,
+    ("*", "hidden_stride=0"): ZERO,
+    ("deepseek_vl_hybrid", "high_res_vision_config"): "null as absent: without its parts a config describes no model",
+    ("deepseek_vl_hybrid", "high_res_vision_config.num_hidden_layers"): "no image can be read from a layer not there",
+    ("deepseek_vl_hybrid", "high_res_vision_config.global_attn_indexes"): "as num_hidden_layers",
+    ("ovis2", "vision_config.hidden_stride"): "AIDC's own code pads the last squares otherwise than transformers",
+    ("ovis2", "vision_config.image_size"): "as hidden_stride",
+    ("ovis2", "vision_config.patch_size"): "as hidden_stride",
+    ("ovis2", "text_config.hidden_size"): "the head of another width than the layers cannot run",
+    ("ovis2", "hidden_size"): "as text_config.hidden_size",
+    ("ovis2", "vocab_size"): "a head of another length than the embedding; no published model has it",
+    ("ovis2", "text_config.vocab_size"): "as vocab_size",
     ("smolvlm", "is_causal"): "no published model has it; only some of transformers' attention obeys it",
     ("glm_moe_dsa", "is_causal"): "no published model has it; what the indexer then chooses is not implemented",
     ("bloom", "apply_residual_connection_post_layernorm"): "no published model has it",
@@ -96,6 +107,7 @@ REFUSED: dict[tuple[str, str], str] = {
     ("*", "vision_config.embed_dim"): UNEVEN,
     ("*", "vision_config.hidden_size"): UNEVEN,
     ("gemma4", "vision_config.head_dim"): UNEVEN,
+    ("gemma4", "audio_config.subsampling_conv_channels"): "the class has two convolutions, whatever it lists",
     ("gemma3", "text_config.use_bidirectional_attention"): "no published model that sees has it",
     ("gemma3", "vision_config.image_size"): "more tokens than an image has patches: transformers builds it and fails",
     ("gemma3", "vision_config.patch_size"): "as vision_config.image_size",
@@ -167,11 +179,15 @@ DELIBERATE: dict[tuple[str, str], str] = {
         "text_config.per_layer_config",
     ): "null is not what transformers saves, and it reads what it saves otherwise",
     ("gemma4_unified", "text_config.per_layer_config"): "as gemma4's",
+    ("gemma4", "is_causal"): "no published model has it; transformers hands it to the attention, past the masks",
     ("gemma4", "vision_config.num_attention_heads"): "transformers builds heads that share no keys, and fails",
     ("gemma4", "vision_config.num_key_value_heads"): "as vision_config.num_attention_heads",
     ("siglip", "vision_config.hidden_size"): "transformers builds vectors of text and image that nothing can compare",
     ("siglip", "text_config.hidden_size"): "as vision_config.hidden_size",
     ("siglip", "text_config.projection_size"): "as vision_config.hidden_size",
+    ("siglip2", "vision_config.hidden_size"): "as siglip",
+    ("siglip2", "text_config.hidden_size"): "as siglip",
+    ("siglip2", "text_config.projection_size"): "as siglip",
     ("gemma3", "image_token_index"): "the tokens that are tried hold it, and no image comes with them",
     ("gemma3", "image_token_id"): "as image_token_index",
     ("paligemma", "image_token_index"): "the tokens that are tried hold it, and no image comes with them",
@@ -244,6 +260,7 @@ DELIBERATE |= {
     for key in ("hidden_size", "num_attention_heads")
 }
 DELIBERATE |= {(name, "embedding_size"): "as 0 it is no size" for name in ("albert", "electra")}
+DELIBERATE |= {("got_ocr2", key): "as llava" for key in PLACES}
 
 
 def expected(model_type: str, change: Change, outcome: Outcome) -> bool:

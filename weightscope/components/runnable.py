@@ -63,6 +63,11 @@ class Runnable(Component, frozen=True, kw_only=True):
         """What its logits are of."""
         return ""
 
+    def scored(self, tokens: tuple[int, ...], inputs: Inputs) -> tuple[int, ...]:
+        """The tokens that the rows of the output are of: those that the pass runs on, or an encoder-decoder writes."""
+        del inputs
+        return tokens
+
     def completed(self, inputs: Mapping[str, Any], tokens: tuple[int, ...]) -> Mapping[str, Any]:
         """The arrays of an image processor with what the model's whole processor makes of the tokens besides."""
         return inputs
