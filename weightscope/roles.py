@@ -52,6 +52,11 @@ class Role(StrEnum):
     V_PROJ = "v_proj"
     O_PROJ = "o_proj"
     RELATIVE_K_PROJ = "relative_k_proj"
+    GLOBAL_Q_PROJ = "global_q_proj"
+    GLOBAL_K_PROJ = "global_k_proj"
+    GLOBAL_V_PROJ = "global_v_proj"
+    POSITION_K_PROJ = "position_k_proj"
+    POSITION_Q_PROJ = "position_q_proj"
     QUERY_SCALE = "query_scale"
     QKV_PROJ = "qkv_proj"
     Q_A_PROJ = "q_a_proj"
@@ -211,6 +216,11 @@ _SECTIONS = {
         Role.V_PROJ,
         Role.O_PROJ,
         Role.RELATIVE_K_PROJ,
+        Role.GLOBAL_Q_PROJ,
+        Role.GLOBAL_K_PROJ,
+        Role.GLOBAL_V_PROJ,
+        Role.POSITION_K_PROJ,
+        Role.POSITION_Q_PROJ,
         Role.QUERY_SCALE,
         Role.QKV_PROJ,
         Role.Q_A_PROJ,

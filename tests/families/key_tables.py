@@ -245,19 +245,47 @@ DELIBERATE |= {
     for key in PLACES
 }
 # BERT's kin. Those whose positions count from the padding token's number have more than one.
-CROSSED = ("bert", "camembert", "electra", "roberta", "xlm-roberta")
+CROSSED = ("bert", "camembert", "electra", "esm", "roberta", "xlm-roberta")
 REFUSED |= {
     (name, "add_cross_attention"): "the decoder of an encoder-decoder, which needs an encoder to run"
     for name in CROSSED
 }  # fmt: skip
 DELIBERATE |= {
     (name, "max_position_embeddings"): "of a single position transformers gives that to all tokens"
-    for name in ("albert", "bert", "distilbert", "electra")
+    for name in ("albert", "bert", "distilbert", "electra", "layoutlm")
 }
 DELIBERATE |= {
     (name, key): "of a width that the heads do not share evenly transformers builds a model and fails when it runs"
     for name in ("albert", "electra")
     for key in ("hidden_size", "num_attention_heads")
+}
+DELIBERATE |= {
+    ("deberta", "legacy"): "of the newer head transformers takes the layer before it for the head",
+    ("deberta-v2", "legacy"): "as deberta",
+    ("jina_embeddings_v3", "num_attention_heads"): "of heads with a single element transformers repeats the one angle",
+    ("longformer", "is_causal"): "transformers takes one row of a causal mask for all tokens",
+}
+NOMIC = "Nomic's code and published configs have it; transformers' class does not"
+DELIBERATE |= {
+    ("nomic_bert", key): NOMIC
+    for key in (
+        "n_embd", "n_layer", "n_head", "n_inner", "n_positions", "layer_norm_epsilon", "rotary_emb_base", "hidden_size",
+    )
+}  # fmt: skip
+REFUSED[("mpnet", "relative_attention_num_buckets")] = "transformers stores so many and computes as if they were 32"
+DELIBERATE |= {
+    ("mpnet", key): "of a width that the heads do not share evenly transformers builds a model and fails when it runs"
+    for key in ("hidden_size", "num_attention_heads")
+}
+DELIBERATE[("longformer", "hidden_size")] = "as 0 it is no size"
+REFUSED |= {
+    ("esm", "position_embedding_type"): "no published model has another than the two",
+    ("esm", "is_folding_model"): "ESMFold has parts of its own",
+    ("nomic_bert", "activation_function"): NOMIC,
+    ("nomic_bert", "num_experts"): NOMIC,
+    ("nomic_bert", "prenorm"): NOMIC,
+    ("modernbert", "rope_scaling"): "no published model has it",
+    ("modernbert", "classifier_activation=mish"): "no published model has it",
 }
 DELIBERATE |= {(name, "embedding_size"): "as 0 it is no size" for name in ("albert", "electra")}
 DELIBERATE |= {("got_ocr2", key): "as llava" for key in PLACES}
