@@ -95,6 +95,10 @@ REFUSED: dict[tuple[str, str], str] = {
     ("internvl_vision", "image_size"): "as internvl's",
     ("internvl_vision", "patch_size"): "as internvl's",
     ("mistral3", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
+    ("kimi_k25", "vision_config.merge_kernel_size"): "three sides are no square",
+    ("kimi_k25", "vision_config.pos_emb_height"): "transformers takes the height for both sides",
+    ("kimi_k25", "vision_config.pos_emb_width"): "transformers takes the height for both sides",
+    ("kimi_k25", "projection_hidden_size"): "a norm that does not fit the tower: transformers fails when it runs",
     ("pixtral", "num_attention_heads"): UNEVEN,
     ("pixtral", "hidden_size"): UNEVEN,
     ("llama4", "vision_config.pixel_shuffle_ratio"): "patches merge in squares: 1 by 1, 2 by 2, and so on",
@@ -200,6 +204,10 @@ DELIBERATE: dict[tuple[str, str], str] = {
         for model_type in ("mistral3", "internvl", "kimi_k25")
         for key in ("image_token_index", "image_token_id", "video_token_id", "media_placeholder_token_id")
     },
+    ("kimi_k25", "text_config.q_lora_rank"): "without it 5.23 writes queries as wqkv, which it cannot read again",
+    ("kimi_k25", "text_config.head_dim"): "transformers turns so many elements; Moonshot's code has no such key",
+    ("kimi_k25", "vision_config"): "Moonshot's own names of the tower's keys, which transformers ignores",
+    ("internvl", "vision_config.patch_size"): "patches that make no squares: transformers fails when it sees an image",
     ("mistral3", "is_causal"): "no published model has it; transformers hands it to the language model's attention",
     ("phimoe", "rope_parameters"): "Microsoft's code takes the long factors beyond the first context",
     ("phimoe", "original_max_position_embeddings"): "Microsoft's code takes the long factors beyond the first context",

@@ -155,6 +155,7 @@ TINY = [
 # They are made of what is defined above.
 # They are made of what is defined above.
 # They are made of what is defined above.
+# They are made of what is defined above.
 from tests.families.tiny_blips import TINY_BLIPS  # noqa: E402
 from tests.families.tiny_cohere_eyes import TINY_COHERE_EYES  # noqa: E402
 from tests.families.tiny_contrast import TINY_CONTRAST  # noqa: E402
