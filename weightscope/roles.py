@@ -63,6 +63,7 @@ class Role(StrEnum):
     COMPRESSOR_GATE = "compressor_gate"
     COMPRESSOR_BIAS = "compressor_bias"
     SINK = "sink"
+    RELATIVE_POSITION = "relative_position"
     Q_NORM = "q_norm"
     K_NORM = "k_norm"
     V_NORM = "v_norm"
@@ -85,6 +86,7 @@ class Role(StrEnum):
     SHARED_GATE = "shared_gate"
     INPUT_NORM = "input_norm"
     POST_ATTENTION_NORM = "post_attention_norm"
+    CROSS_NORM = "cross_norm"
     PRE_FEEDFORWARD_NORM = "pre_feedforward_norm"
     POST_FEEDFORWARD_NORM = "post_feedforward_norm"
     FINAL_NORM = "final_norm"
@@ -220,6 +222,7 @@ _SECTIONS = {
         Role.COMPRESSOR_GATE,
         Role.COMPRESSOR_BIAS,
         Role.SINK,
+        Role.RELATIVE_POSITION,
     ),
     Section.MLP: (
         Role.GATE_PROJ,
@@ -243,6 +246,7 @@ _SECTIONS = {
     Section.NORM: (
         Role.INPUT_NORM,
         Role.POST_ATTENTION_NORM,
+        Role.CROSS_NORM,
         Role.PRE_FEEDFORWARD_NORM,
         Role.POST_FEEDFORWARD_NORM,
         Role.FINAL_NORM,

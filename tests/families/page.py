@@ -23,6 +23,7 @@ from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_encoders import TINY_ENCODERS
 from tests.families.tiny_kin import TINY_KIN
+from tests.families.tiny_seq2seq import TINY_SEQ2SEQ
 from tests.forward import test_contrast, test_gemma4_eyes, test_gemma_eyes, test_packed_images
 from tests.forward.test_cohere_eyes import CROPPED
 from tests.forward.test_glm_vision import GLM
@@ -57,6 +58,7 @@ COMPUTED = [
     *test_gemma4_eyes.COMPUTED,
     *test_contrast.COMPUTED,
     *TINY_ENCODERS,
+    *TINY_SEQ2SEQ,
     *TINY_KIN,
 ]
 HEAD = """\

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -45,6 +46,11 @@ def test_every_family_is_built() -> None:
     assert set(all_families()) == built | remote_code_only | BY_INDEX.keys() | set(BY_PARTS)
 
 
+def test_each_tiny_model_is_in_the_table_once() -> None:
+    names = [tiny.name for tiny in TINY]
+    assert sorted(set(names)) == sorted(names)
+
+
 @every_tiny
 def test_names_and_shapes(tiny: Tiny, saved: Callable[[str], Path]) -> None:
     stored = header(saved(tiny.name))
@@ -69,7 +75,7 @@ def test_names_from_the_config_alone(tiny: Tiny, saved: Callable[[str], Path]) -
     names = {n for s in slots if not (s.stored.optional or s.auxiliary) for n in s.names()}
     names = {name.replace("_tower.vision_model.", "_tower.") for name in names}
     if tiny.kind == "ShieldGemma2":
-        stored = {name.removeprefix("model.model.") for name in stored}
+        stored = {name.removeprefix("model.model.").replace("model.lm_", "language_model.lm_") for name in stored}
     if tiny.kind in ("Qwen3_5Moe", "Glm46V", "Glm4vMoeText"):
         # Published with the experts of a layer in one tensor, and 5.23 writes them apart; or the other way round.
         names, stored = ({name for name in some if ".experts." not in name} for some in (names, stored))
@@ -117,8 +123,7 @@ def test_all_recognized_and_nothing_wrong(tiny: Tiny, saved: Callable[[str], Pat
 @every_tiny
 def test_tying(tiny: Tiny, saved: Callable[[str], Path]) -> None:
     model, oracle = weightscope.open(saved(tiny.name)), tiny.build()
-    # What holds a whole model as a part of it says nothing of a head.
-    head = (oracle.model if tiny.kind == "ShieldGemma2" else oracle).get_output_embeddings()
+    head = head_of(oracle)
     embeddings = model.summary().embeddings
     if head is None:
         assert (embeddings.tied, embeddings.evidence) == (False, "not-applicable")
@@ -140,7 +145,12 @@ def test_active_leaves_out_the_experts_that_a_token_does_not_use(name: str, save
 
 def tied(oracle: transformers.PreTrainedModel) -> bool:
     """Some classes tie nothing, whatever their config says."""
-    return oracle.get_output_embeddings().weight is oracle.get_input_embeddings().weight
+    return head_of(oracle).weight is oracle.get_input_embeddings().weight
+
+
+def head_of(oracle: transformers.PreTrainedModel) -> Any:
+    """What scores the vocabulary; a class that holds a whole model as a part of it says nothing of that one's."""
+    return (oracle.model if oracle.config.model_type == "shieldgemma2" else oracle).get_output_embeddings()
 
 
 HEADS = ("lm_head.weight", "lm_head.decoder.weight", "embed_out.weight")

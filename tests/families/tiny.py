@@ -153,6 +153,7 @@ from tests.families.tiny_llama_vision import TINY_LLAMA_VISION  # noqa: E402
 from tests.families.tiny_llavas import TINY_LLAVAS  # noqa: E402
 from tests.families.tiny_mistral import TINY_MISTRAL  # noqa: E402
 from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
+from tests.families.tiny_seq2seq import TINY_SEQ2SEQ  # noqa: E402
 from tests.families.tiny_towers import TINY_TOWERS  # noqa: E402
 from tests.families.tiny_vision import TINY_VISION  # noqa: E402
 
@@ -163,12 +164,12 @@ TINY += TINY_CONTRAST
 TINY += TINY_ENCODERS
 TINY += TINY_FUYU
 TINY += TINY_GEMMA_EYES
+TINY += TINY_GLM_VISION
 TINY += TINY_IDEFICS
 TINY += TINY_KIN
-TINY += TINY_LLAMA_VISION
 TINY += TINY_LLAMA_VISION + TINY_GLM_VISION
+TINY += TINY_LLAMA_VISION
 TINY += TINY_LLAVAS
+TINY += TINY_SEQ2SEQ
 TINY += TINY_MISTRAL
-TINY += TINY_MIXTURES
-TINY += TINY_VISION
 TINY += TINY_TOWERS

@@ -69,6 +69,9 @@ TINY_GEMMA_EYES = [
     Tiny("shieldgemma2", "ShieldGemma2", MARKS | {
         "text_config": GEMMA3, "vision_config": SIGLIP, "mm_tokens_per_image": 4,
     }, "ForImageClassification"),
+    Tiny("shieldgemma2-untied", "ShieldGemma2", MARKS | {
+        "text_config": GEMMA3 | {"tie_word_embeddings": False}, "vision_config": SIGLIP, "mm_tokens_per_image": 4,
+    }, "ForImageClassification"),
     Tiny("paligemma", "PaliGemma", {
         "text_config": GEMMA, "vision_config": SIGLIP, "projection_dim": 24, "image_token_index": 103,
     }, WHOLE),

@@ -146,9 +146,11 @@ def test_a_prompt_of_llama_3_2_with_two_pictures(saved: Callable[[str], Path], r
     settings(directory, "MllamaImageProcessor", size={"height": 12, "width": 12})
     spelled(directory, {f"w{i}": i for i in range(103)} | {"<|image|>": 103}, ["<|image|>"])
     paths, logits = pictures(tmp_path)[:2], tmp_path / "logits.npy"
-    options = ("--image", paths[0], "--image", paths[1], "--prompt", "w7 <|image|> w8 <|image|> w9 w11")
+    said = ("--prompt", "w7 <|image|> w8 <|image|> w9 w11", "--compare", "transformers")
+    options = ("--image", paths[0], "--image", paths[1], *said)
     _, out, error = run("forward", directory, *options, "--save-logits", logits, "--format", "json")
     assert (error, json.loads(out)["token_ids"]) == ("", [7, 103, 8, 103, 9, 11])
+    assert "output-mismatch" not in {finding["code"] for finding in json.loads(out)["findings"]}
     inputs = {key: torch.as_tensor(array) for key, array in read_images(paths, directory, "x").items()}
     tokens = [7, 103, 8, 103, 9, 11]
     masked = inputs | {"cross_attention_mask": processor_s_mask(tokens, inputs)}

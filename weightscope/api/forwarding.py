@@ -40,6 +40,7 @@ from weightscope.analyses.forward.speller import Speller
 from weightscope.analyses.rules.values import look
 from weightscope.checkpoint.reader import Progress
 from weightscope.components.runnable import PIXELS, Runnable
+from weightscope.components.seq2seq import DECODER_TOKENS, EncoderDecoder
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.errors import NotImplementedByWeightscope, UsageError, WeightscopeError, printable_path
 from weightscope.findings import SEVERITIES, Finding, Severity
@@ -56,6 +57,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     tokens: str | None = None
     text: str | None = None
     more_texts: tuple[str, ...] = ()
+    decoder_text: str | None = None
     images: tuple[Path, ...] = ()
     pixels: Path | None = None
     device: str = "cpu"
@@ -85,7 +87,7 @@ def try_forward(
         with suppress(ImportError):
             # Imported while the tokenizer loads; that it is missing is said by the pass.
             import torch  # noqa: F401
-        inputs = _inputs(model, wanted, directory)
+        inputs = _inputs(model, wanted, directory) | _written(model, wanted, speller)
         prompt, speller = _prompt(model, wanted, tokens, expected, speller, notes, inputs)
         hidden = Hidden()
         outcome, result, golden = _try_prompt(model, wanted, prompt, expected, speller, progress, inputs, hidden)
@@ -123,7 +125,8 @@ def _try_prompt(
     if kept is not None:
         tree = model.declaration.tree if model.declaration else None
         beside = tree.beside if isinstance(tree, Runnable) else ()
-        fed = {name: value for name, value in inputs.items() if name not in beside}
+        fed: Mapping[str, Any] = {name: value for name, value in inputs.items() if name not in beside}
+        fed = tree.completed(fed, result.tokens) if isinstance(tree, Runnable) else fed
         compared = compare_with_transformers(directory, result, kept, depth=_depth(model), inputs=fed)
     found, max_abs_diff, golden_diff = _held(result, expected, logits, compared, tolerance)
     findings = (*judged, *found, *_heads(model))
@@ -339,6 +342,22 @@ def _inputs(model: Model, wanted: Wanted, directory: Path) -> dict[str, np.ndarr
     return read_images(wanted.images, directory, tree.processor)
 
 
+def _written(model: Model, wanted: Wanted, speller: Speller | None) -> dict[str, np.ndarray[Any, Any]]:
+    """What an encoder-decoder is said to have written: its first token, then the text."""
+    if wanted.decoder_text is None:
+        return {}
+    tree = model.declaration.tree if model.declaration else None
+    if not isinstance(tree, EncoderDecoder) or not tree.takes:
+        raise UsageError("--decoder-prompt: this model has no decoder beside an encoder")
+    if speller is None:
+        raise UsageError("tokenizer.json is missing; it is needed to encode a prompt")
+    import numpy as np
+
+    return {
+        DECODER_TOKENS: np.array([*(() if tree.start is None else (tree.start,)), *speller.pieces(wanted.decoder_text)])
+    }
+
+
 def _non_finite(model: Model, names: Iterable[str]) -> list[str]:
     """Which of the tensors, and of those beside them (a quantized weight's scales), hold NaN or infinity."""
     modules = {name.rpartition(".")[0] for name in names}
@@ -371,7 +390,7 @@ def _spelled(
     plain = tuple(map(tuple, rows))
     if speller is None or not rows:
         return plain, ()
-    pairs = [(token, [candidate.token_id for candidate in row]) for token, row in zip(result.tokens, rows, strict=True)]
+    pairs = [(token, [candidate.token_id for candidate in row]) for token, row in zip(result.scored, rows, strict=True)]
     try:
         texts = speller.after(pairs)
     except WeightscopeError as error:

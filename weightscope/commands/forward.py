@@ -59,6 +59,10 @@ def forward(
     prompt_file: Annotated[
         Path | None, typer.Option("--prompt-file", metavar=FILE, help="Read the prompt from FILE (- for stdin).")
     ] = None,
+    decoder_prompt: Annotated[
+        str | None,
+        typer.Option("--decoder-prompt", metavar="TEXT", help="What an encoder-decoder has written so far."),
+    ] = None,
     image: Annotated[
         list[Path] | None,
         typer.Option("--image", metavar=FILE, help="Image for a vision-language model; may be repeated."),
@@ -155,6 +159,7 @@ def forward(
         tokens=tokens,
         text=read_text(prompt_file) if prompt_file else prompt[0] if prompt else None,
         more_texts=tuple(prompt[1:]) if prompt else (),
+        decoder_text=decoder_prompt,
         images=tuple(image or ()),
         pixels=pixels,
         device=device,

@@ -58,6 +58,7 @@ class Block(Component, frozen=True, kw_only=True):
         mixed = at.call(self.attention, normed)
         between = self._added(x, mixed, self.attention_out_norm, at)
         at.stage(self.attention.word, self._summed(self.input_norm, self.attention, self.attention_out_norm), between)
+        between = self.looked(between, at)
         fed = x if self.parallel else between
         if self.feed_forward_norm:
             fed = at.call(self.feed_forward_norm, fed)
@@ -71,6 +72,11 @@ class Block(Component, frozen=True, kw_only=True):
             out = at.call(part, out)
             at.stage(part.word, part.equation(), out)
         return out
+
+    def looked(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """The residual stream [T, D] after what stands between the halves: nothing, but in encoder-decoders."""
+        del at
+        return x
 
     def _added(self, x: torch.Tensor, part: torch.Tensor, norm: Norm | LayerScale | None, at: At) -> torch.Tensor:
         """X + part, with what acts on the part and on the sum."""

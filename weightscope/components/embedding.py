@@ -44,7 +44,7 @@ class Embedding(Component, frozen=True, kw_only=True):
         return {self.role: (self.rows, self.width)}
 
     def equation(self, x: str = "") -> str:
-        index = "position" if self.role is Role.POSITION_EMBEDDING else "token"
+        index = {Role.POSITION_EMBEDDING: "position", Role.TILE_EMBEDDING: "arrangement"}.get(self.role, "token")
         index += f" + {self.offset}" if self.offset else ""
         return f"{self.role}[{x or index}]" + (f" · {self.scale:.5g}" if self.scale != 1.0 else "")
 

@@ -19,7 +19,7 @@ from weightscope.storage.shared import SharedBias
 if TYPE_CHECKING:
     import torch
 
-Of = Literal["tokens", "pooled", "first", "mean"]
+Of = Literal["tokens", "pooled", "first", "last", "mean"]
 
 
 class Dense(Component, frozen=True, kw_only=True):

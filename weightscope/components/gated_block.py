@@ -32,6 +32,10 @@ class GatedBlock(Block, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         return {Role.ATTN_GATE: (Size(1),), Role.MLP_GATE: (Size(1),)}
 
+    def equation(self, x: str = "x") -> str:
+        halves = f"tanh(attn_gate)·{self.attention.word}, then tanh(mlp_gate)·{self.feed_forward.word}"
+        return f"{x} + {halves}"
+
     def terms(self) -> Mapping[Role, str]:
         return {
             Role.ATTN_GATE: f"x + tanh(attn_gate)·{self.attention.word}",

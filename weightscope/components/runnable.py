@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from weightscope.components.base import Component
 from weightscope.components.embedding import Embedding
@@ -62,6 +62,15 @@ class Runnable(Component, frozen=True, kw_only=True):
     def logits_of(self) -> Predicts:
         """What its logits are of."""
         return ""
+
+    def scored(self, tokens: tuple[int, ...], inputs: Inputs) -> tuple[int, ...]:
+        """The tokens that the rows of the output are of: those that the pass runs on, or an encoder-decoder writes."""
+        del inputs
+        return tokens
+
+    def completed(self, inputs: Mapping[str, Any], tokens: tuple[int, ...]) -> Mapping[str, Any]:
+        """The arrays of an image processor with what the model's whole processor makes of the tokens besides."""
+        return inputs
 
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         """Hold the inputs of a pass against each other and the tokens.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -43,6 +44,39 @@ class SharedBias(msgspec.Struct, frozen=True):
         """The bias as `role.bias`."""
         del sizes
         return {f"{self.role}.bias": scope.tensor(join(prefix, self.name))}
+
+    def layout(self, sizes: Sizes) -> str:
+        """As it is used."""
+        del sizes
+        return ""
+
+
+class Copy(msgspec.Struct, frozen=True):
+    """A tensor that is another's values again under its own name, if a file has it: it is not read."""
+
+    name: str
+    role: Role
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """None: those are what it copies."""
+        return ()
+
+    def tensors(self, prefix: str, sizes: Sizes) -> Iterator[Stored]:
+        """The copy, as large as what it copies."""
+        shape = sizes[self.role]
+        yield Stored(
+            name=join(prefix, self.name),
+            shape=shape,
+            parts=((self.role, int(prod(shape))),),
+            kind=Kind.COPY,
+            optional=True,
+        )
+
+    def read(self, prefix: str, sizes: Sizes, scope: Scope) -> dict[str, torch.Tensor]:
+        """Nothing."""
+        del prefix, sizes, scope
+        return {}
 
     def layout(self, sizes: Sizes) -> str:
         """As it is used."""

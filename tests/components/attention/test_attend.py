@@ -97,7 +97,7 @@ def test_attention_is_the_sum_over_what_is_seen(
         scale=scores.factor(8),
         sees=ORACLES[name][0],
         cap=scores.cap,
-        alibi=near,
+        bias=near,
         sinks=torch.arange(6) * 0.5 if scores.sinks else None,
     )
     expected = by_hand(q, k, v, seen(name), scores, np.array(near.slopes) if near else None)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Stages whose last is what enters the first layer.
 ENTERING = ("embeddings", "token embedding", "position embedding", "embedding norm", "image in place")
 Outputs = dict[str, "torch.Tensor"]
+# What has a row for each token, which transformers wants in a batch of one.
+ONE_SEQUENCE = ("decoder_input_ids", "token_type_ids", "attention_mask")
 # The name by which a type's class wants to know which tokens are an image's, and their number; PaliGemma's kind of
 # token is 0 for all of a prompt.
 KINDS = {"gemma3": ("token_type_ids", 1), "paligemma": ("token_type_ids", 0)}
@@ -46,7 +48,11 @@ class Kept:
 
 
 def key_of(stage: str) -> str:
-    """What a stage is, or is a part of, that transformers has too: embedding, layer N, logits."""
+    """What a stage is, or is a part of, that transformers has too: embedding, layer N, logits.
+
+    Of an encoder-decoder it is what the decoder has.
+    """
+    stage = stage.removeprefix("decoder ")
     first, _, rest = stage.partition(" ")
     return f"layer {rest.partition(' ')[0]}" if first == "layer" else "embedding" if stage in ENTERING else stage
 
@@ -99,7 +105,10 @@ def _run(transformers: Any, directory: Path, result: Result, given: Mapping[str,
     inputs: dict[str, Any] = {"input_ids": torch.tensor([result.tokens])}
     for name, value in given.items():
         tensor = torch.as_tensor(value)
-        inputs[name] = tensor.to(dtype) if tensor.is_floating_point() else tensor
+        tensor = tensor.to(dtype) if tensor.is_floating_point() else tensor
+        inputs[name] = tensor[None] if name in ONE_SEQUENCE else tensor
+    if getattr(config, "is_encoder_decoder", False) and result.has_logits:
+        inputs["decoder_input_ids"] = torch.tensor([result.scored])
     name, kind = KINDS.get(config.model_type, ("mm_token_type_ids" if "image_grid_thw" in given else "", 1))
     if name:
         # Positions by row and column, and what else an image's tokens have of their own, come of this alone.

@@ -30,10 +30,11 @@ class Result(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
     """The result of a forward pass.
 
     `output` is float32 on the CPU, None where the pass was stopped: logits [tokens, vocabulary] where `has_logits`,
-    else a base model's [tokens, width], a classifier's [tokens, labels] or a vision encoder's features. Logits are of
-    the token after each, or `of_same` of the token itself (masked models). `broken` are
-    the weights that the first stage with NaN or infinity read. `peak_bytes` is the most memory the process has had, or
-    on a GPU the most that was allocated there.
+    else a base model's [tokens, width], a classifier's [tokens, labels] or a vision encoder's features. Logits are
+    of the token after each, or `of_same` of the token itself (masked models); their rows are of the tokens
+    `scored`, which an encoder-decoder writes and others read. `broken` are the weights that the first stage with
+    NaN or infinity read. `peak_bytes` is the most memory the process has had, or on a GPU the most that was
+    allocated there.
     """
 
     tokens: tuple[int, ...]
@@ -47,6 +48,7 @@ class Result(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
     broken: tuple[str, ...] = ()
     image_token: int | None = None
     of_same: bool = False
+    scored: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         parts = [
@@ -105,7 +107,7 @@ class Result(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
             return []
         import torch
 
-        targets = torch.tensor(self.tokens[1:])
+        targets = torch.tensor(self.scored[1:])
         found: list[float] = []
         for start in range(0, len(targets), ROWS):
             wanted = targets[start : start + ROWS]

@@ -82,6 +82,7 @@ def run_forward(declaration: Declaration, checkpoint: Checkpoint, inventory: Inv
         stages=stages,
         output=output,
         has_logits=output is not None and bool(tree.logits_of),
+        scored=tree.scored(request.tokens, inputs),
         of_same=tree.logits_of == "same",
         seconds=time.perf_counter() - start,
         peak_bytes=_peak(device),

@@ -6,13 +6,21 @@ Shapes: H query heads, G key heads, T tokens, d and e elements of a head's key a
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from weightscope.components.attention.alibi import Alibi
 from weightscope.components.attention.sees import CAUSAL, Sees
 
 if TYPE_CHECKING:
     import torch
+
+
+class Bias(Protocol):
+    """What positions add to scores."""
+
+    def bias(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+        """[H, queries, keys], by positions [queries, 1] and [keys]."""
+        ...
+
 
 # Scores held at a time: 64 MB of float32.
 SCORES = 1 << 24
@@ -26,7 +34,7 @@ def attend(
     scale: float,
     sees: Sees = CAUSAL,
     cap: float | None = None,
-    alibi: Alibi | None = None,
+    bias: Bias | None = None,
     sinks: torch.Tensor | None = None,
     allowed: torch.Tensor | None = None,
     together: torch.Tensor | None = None,
@@ -43,7 +51,7 @@ def attend(
 
     heads, length = q.shape[:2]
     fused = sees.fused(length)
-    special = (cap, alibi, sinks, allowed, together)
+    special = (cap, bias, sinks, allowed, together)
     if fused is not None and all(part is None for part in special) and q.shape[-1] == v.shape[-1]:
         # torch's own kernel, which keeps no scores either.
         kernel = torch.nn.functional.scaled_dot_product_attention
@@ -61,8 +69,8 @@ def attend(
         if cap:
             scores = torch.tanh(scores / cap) * cap
         ours, theirs = positions[start:stop, None], positions[first:last]
-        if alibi:
-            scores = scores + alibi.bias(ours, theirs)
+        if bias:
+            scores = scores + bias.bias(ours, theirs)
         hidden = sees.hides(ours, theirs)
         if hidden is not None and together is not None:
             groups = together[start:stop, None]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 
 from weightscope.components.attention.alibi import Alibi
-from weightscope.components.attention.attend import attend
+from weightscope.components.attention.attend import Bias, attend
 from weightscope.components.attention.axial import Axial
 from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
+from weightscope.components.attention.relative import Relative
 from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.scores import PLAIN, Scores
 from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Sees, Segments, Window
@@ -67,6 +68,7 @@ class Attention(Component, frozen=True, kw_only=True):
     keys makes the values too (Gemma 4). `clip` bounds what the projections give (OLMo). `value_scale` multiplies the
     values (MiMo-V2). `out_norm` acts on all heads side by side (BitNet). What leaves is as wide as what enters
     unless `out_width` says otherwise (Zamba). Where the attention `gates_heads`, a whole head has one gate (Step 3.5).
+    Keys and values are made of what the pass shares as `source`, where one is named: of what an encoder put out.
     """
 
     name: str
@@ -74,7 +76,7 @@ class Attention(Component, frozen=True, kw_only=True):
     width: Size
     heads: Heads
     norms: QueryKeyNorms = NO_NORMS
-    positions: Rope | Axial | Alibi | None = None
+    positions: Rope | Axial | Alibi | Relative | None = None
     sees: Sees | Segments = CAUSAL
     scores: Scores = PLAIN
     clip: float | None = None
@@ -82,6 +84,7 @@ class Attention(Component, frozen=True, kw_only=True):
     shares: SharedKeys | None = None
     out_norm: Norm | None = None
     out_width: Size | None = None
+    source: str = ""
     gates_heads: bool = False
     word: ClassVar[str] = "attention"
 
@@ -93,6 +96,8 @@ class Attention(Component, frozen=True, kw_only=True):
             yield Plain(self.scores.sinks, Role.SINK, leaf="")
         if isinstance(self.positions, Rope):
             yield self.positions.table("rotary_emb.inv_freq")
+        if isinstance(self.positions, Relative) and self.positions.table:
+            yield Plain(self.positions.table, Role.RELATIVE_POSITION)
 
     def sizes(self) -> Sizes:
         count, keys, size, value = self.heads.count, self.heads.keys, self.heads.size, self.heads.value_size
@@ -103,6 +108,7 @@ class Attention(Component, frozen=True, kw_only=True):
             Role.O_PROJ: (self.width if self.out_width is None else self.out_width, count * value),
             Role.ATTENTION_GATE: (count if self.gates_heads else count * value, self.width),
             Role.SINK: (self.heads.count,),
+            **(self.positions.sizes(self.heads.count) if isinstance(self.positions, Relative) else {}),
         }
 
     def children(self) -> Iterable[Component]:
@@ -130,6 +136,7 @@ class Attention(Component, frozen=True, kw_only=True):
 
     def equation(self, x: str = "x") -> str:
         slope = " − slope·distance" if isinstance(self.positions, Alibi) else ""
+        slope = " + relative_position" if isinstance(self.positions, Relative) else slope
         mixed = f"softmax({self.scores.words(int(self.heads.size), slope)})·v"
         mixed = f"{self.out_norm.word}({mixed})" if self.out_norm else mixed
         return f"o_proj·(sigmoid(attention_gate·{x}) ⊙ {mixed})" if self._gated else f"o_proj·{mixed}"
@@ -146,6 +153,7 @@ class Attention(Component, frozen=True, kw_only=True):
             Role.V_PROJ: f"v = {value}{self._term(Role.V_PROJ)}   in {of_values}",
             Role.O_PROJ: "o_proj·[heads side by side]",
             Role.ATTENTION_GATE: "sigmoid(attention_gate·x) multiplies the heads",
+            Role.RELATIVE_POSITION: "relative_position[bucket of the distance, head] is added to each score",
             Role.SINK: "an extra score for each head in the softmax; its share of the output is dropped",
         }
 
@@ -163,7 +171,7 @@ class Attention(Component, frozen=True, kw_only=True):
         if self.shares and self.shares.takes:
             k, v = at.run.shared[f"keys and values of {self.shares.group}"]
         else:
-            k, v = self._keys_and_values(x, weights, at)
+            k, v = self._keys_and_values(at.run.shared[self.source] if self.source else x, weights, at)
         if self.scores.temperature:
             q = q * self.scores.temperature.of(at.run.positions)[:, None].to(q.dtype)
         if isinstance(self.sees, Segments):
@@ -176,7 +184,7 @@ class Attention(Component, frozen=True, kw_only=True):
                 scale=self.scores.factor(self.heads.size),
                 sees=self.sees,
                 cap=self.scores.cap,
-                alibi=self.positions if isinstance(self.positions, Alibi) else None,
+                bias=self._bias(weights, at),
                 sinks=weights.get(Role.SINK),
                 together=None
                 if at.run.whole == "in windows" and not isinstance(self.sees, Window)
@@ -210,6 +218,12 @@ class Attention(Component, frozen=True, kw_only=True):
             for part, blank in zip(parts, blanks, strict=True)
         )
         return torch.cat(list(mixed), dim=1)
+
+    def _bias(self, weights: Mapping[str, torch.Tensor], at: At) -> Bias | None:
+        """What positions add to scores."""
+        if isinstance(self.positions, Relative):
+            return self.positions.made(weights, at)
+        return self.positions if isinstance(self.positions, Alibi) else None
 
     @property
     def _gated(self) -> bool:

@@ -5,8 +5,8 @@ Shapes: T tokens, M images of t tiles, P vectors a tile.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
@@ -110,6 +110,15 @@ class CrossVisionLanguage(VisionLanguage, frozen=True, kw_only=True):
     """Images do not stand in the sequence: some layers look at them."""
 
     eye: TiledEye
+
+    def completed(self, inputs: Mapping[str, Any], tokens: tuple[int, ...]) -> Mapping[str, Any]:
+        """With the mask of the tiles that each token looks at, [1, T, M, t]."""
+        import torch
+
+        if PIXELS not in inputs or SEES in inputs:
+            return inputs
+        given = {name: torch.as_tensor(value) for name, value in inputs.items()}
+        return {**inputs, SEES: self.eye.sees(torch.tensor(tokens), self.image_token, given)[None].long()}
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Ids [T] to logits [T, vocabulary]; text alone passes the layers by that look at images.

@@ -21,6 +21,10 @@ class NormedEncoder(VisionEncoder, frozen=True, kw_only=True):
     head: EncoderHead | None = None
     means: bool = False
 
+    @property
+    def processor(self) -> str:
+        return "ViTImageProcessor"
+
     def children(self) -> Iterable[Component]:
         return (*super().children(), *((self.head,) if self.head else ()))
 

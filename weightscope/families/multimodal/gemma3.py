@@ -23,6 +23,7 @@ GEMMA3 = WHOLE | {
     "mm_tokens_per_image": 256, "image_token_index": 262144, "boi_token_index": Nullable(int, 255999),
     "eoi_token_index": Nullable(int, 256000),
 }  # fmt: skip
+SHIELDGEMMA2 = GEMMA3 | {"tie_word_embeddings": False}
 NAMES = IMAGE_TOKEN | {"boi_token_id": "boi_token_index", "eoi_token_id": "eoi_token_index"}
 UNCAPPED = {"final_logit_softcapping": None}
 CAUSAL_TEXT = {"use_bidirectional_attention": (None, False)}
@@ -34,7 +35,7 @@ def gemma3(config: Config, root: str) -> VisionLanguage:
     return _seeing(config, SPELLINGS[root], tied=bool(config["tie_word_embeddings"]))
 
 
-@family("shieldgemma2", roots=tuple(BELOW), defaults=GEMMA3, attribute_map=NAMES, needs=PARTS)
+@family("shieldgemma2", roots=tuple(BELOW), defaults=SHIELDGEMMA2, attribute_map=NAMES, needs=PARTS)
 def shieldgemma2(config: Config, root: str) -> VisionLanguage:
     """Its answer is the logits of Yes and No after the last token. Either part of the config ties."""
     text = config.nested("text_config").with_defaults({"tie_word_embeddings": Nullable(bool, True)})

@@ -17,7 +17,7 @@ def dinov2(config: Config, root: str) -> NormedEncoder:
     return encoder(config, root, "dinov2", masked=config["use_mask_token"], registers=None)
 
 
-@family("dinov2_with_registers", roots=ROOTS, defaults=DINO | {"num_register_tokens": 4}, needs=NEEDS)
+@family("dinov2_with_registers", roots=ROOTS, defaults=DINO | {"num_register_tokens": 4, "patch_size": 16}, needs=NEEDS)
 def dinov2_with_registers(config: Config, root: str) -> NormedEncoder:
     """With registers."""
     return encoder(config, root, "dinov2_with_registers", masked=True, registers=config["num_register_tokens"])

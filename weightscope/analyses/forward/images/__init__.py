@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # By the class's name in transformers, without Fast and Pil.
 PROCESSORS = {
+    "BitImageProcessor": "clip",
     "BlipImageProcessor": "blip",
     "CLIPFeatureExtractor": "clip",
     "CLIPImageProcessor": "clip",
@@ -44,6 +45,8 @@ PROCESSORS = {
     "Siglip2ImageProcessor": "siglip2",
     "SiglipImageProcessor": "siglip",
     "SmolVLMImageProcessor": "idefics3",
+    "ViTFeatureExtractor": "siglip",
+    "ViTImageProcessor": "siglip",
     "VideoLlavaImageProcessor": "clip",
 }
 

@@ -1,6 +1,6 @@
-"""An image resized to a square whatever its shape, as SigLIP and Gemma 3 take it.
+"""An image resized to a square whatever its shape, as SigLIP, Gemma 3 and ViT take it.
 
-Source: `SiglipImageProcessor` and `Gemma3ImageProcessor` of transformers, in their Pillow flavour.
+Source: `SiglipImageProcessor`, `Gemma3ImageProcessor` and `ViTImageProcessor`, in their Pillow flavour.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Settings(clip.Settings, frozen=True, kw_only=True):
 
 
 class Gemma3Settings(Settings, frozen=True, kw_only=True):
-    """The same of Gemma 3's class, for which one number is both sides."""
+    """The same of Gemma 3's class and of ViT's, for which one number is both sides."""
 
     resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 2
 
@@ -44,7 +44,11 @@ class Gemma3Settings(Settings, frozen=True, kw_only=True):
         return super().resized
 
 
-KINDS: dict[str, type[Settings]] = {"Gemma3ImageProcessor": Gemma3Settings}
+KINDS: dict[str, type[Settings]] = {
+    "Gemma3ImageProcessor": Gemma3Settings,
+    "ViTFeatureExtractor": Gemma3Settings,
+    "ViTImageProcessor": Gemma3Settings,
+}
 
 
 def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:

@@ -1,0 +1,135 @@
+"""Encoder-decoders against transformers: logits of what the decoder is given, hidden states, classes; every tensor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+
+import weightscope
+from tests.families.tiny import Tiny
+from tests.families.tiny_seq2seq import TINY_SEQ2SEQ
+from tests.forward.test_encoders import lively, off
+from weightscope.errors import UsageError
+
+# Distances beyond the last bucket, and the end of a text as its last token.
+READ = [*range(3, 25), 2]
+WRITTEN = [0, 7, 88, *range(30, 50), 2]
+every_pair = pytest.mark.parametrize("tiny", TINY_SEQ2SEQ, ids=lambda tiny: tiny.name)
+GENERATES = "ForConditionalGeneration"
+
+
+def given(tiny: Tiny) -> dict[str, Any]:
+    """What the decoder is given: of classifiers the text itself, moved by one."""
+    return {"decoder_input_ids": torch.tensor(WRITTEN)} if tiny.model in (GENERATES, "Model") else {}
+
+
+def theirs(tiny: Tiny, oracle: Any, read: list[int], inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    with torch.no_grad():
+        out = oracle(input_ids=torch.tensor([read]), **{name: value[None] for name, value in inputs.items()})
+    if tiny.model == "ForQuestionAnswering":
+        return torch.stack((out.start_logits[0], out.end_logits[0]), dim=-1)
+    found: torch.Tensor = out.logits if hasattr(out, "logits") else out.last_hidden_state
+    return found.reshape(-1, found.shape[-1])
+
+
+@every_pair
+def test_outputs(tiny: Tiny, tmp_path: Path) -> None:
+    oracle, inputs = lively(tiny, tmp_path), given(tiny)
+    result = weightscope.open(tmp_path).forward(READ, **inputs)
+    assert result.output is not None
+    assert off(result.output, theirs(tiny, oracle, READ, inputs)) < 1e-4
+    assert result.has_logits == (tiny.model == GENERATES)
+
+
+@every_pair
+def test_every_tensor_matters(tiny: Tiny, tmp_path: Path) -> None:
+    """But for biases of keys, which move all scores of a query alike."""
+    lively(tiny, tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+
+    def output(changed: str | None) -> torch.Tensor:
+        noise = torch.Generator().manual_seed(1)
+        new = {n: t + torch.randn(t.shape, generator=noise) * (n == changed) for n, t in tensors.items()}
+        save_file(new, tmp_path / "model.safetensors")
+        found = weightscope.open(tmp_path).forward(READ, **given(tiny)).output
+        assert found is not None
+        return found
+
+    before = output(None)
+    unmoved = {name for name in tensors if off(output(name), before) < 1e-3 and not name.endswith("k_proj.bias")}
+    assert unmoved == UNUSED.get(tiny.name, set())
+
+
+UNUSED: dict[str, set[str]] = {}
+
+
+def test_the_decoder_begins_by_itself(tmp_path: Path) -> None:
+    """With the token that config.json names; what it may say next is scored."""
+    tiny = next(tiny for tiny in TINY_SEQ2SEQ if tiny.name == "t5")
+    oracle = lively(tiny, tmp_path)
+    result = weightscope.open(tmp_path).forward(READ)
+    expected = theirs(tiny, oracle, READ, {"decoder_input_ids": torch.tensor([0])})
+    assert off(result.logits, expected) < 1e-4
+    assert result.scored == (0,)
+    assert len(weightscope.open(tmp_path).forward(READ, decoder_input_ids=[0, 7, 9]).losses()) == 2
+
+
+@pytest.mark.parametrize("name", ["t5", "t5-gated-shallow-decoder"])
+def test_a_head_of_its_own_is_used_where_the_config_unties_it(
+    name: str, saved: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Real files of version 1.1 have one, and `tie_word_embeddings: false`."""
+    tensors = load_file(saved(name) / "model.safetensors")
+    (tmp_path / "config.json").write_bytes((saved(name) / "config.json").read_bytes())
+    head = torch.randn(101, 24, generator=torch.Generator().manual_seed(4))
+    copies = {f"{part}.embed_tokens.weight": tensors["shared.weight"].clone() for part in ("encoder", "decoder")}
+    save_file(tensors | copies | {"lm_head.weight": head}, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    model = weightscope.open(tmp_path)
+    whole = weightscope.open(saved(name)).parameters.total
+    assert whole is not None
+    untied = name != "t5"
+    assert [f.code for f in model.check() if f.severity == "error"] == []
+    assert model.parameters.total == whole + (head.numel() if untied else 0)
+    if untied:
+        kept: dict[str, torch.Tensor] = {}
+        logits = model.forward(READ, decoder_input_ids=[0, 7], keep=lambda stage, x: kept.update({stage: x})).logits
+        torch.testing.assert_close(logits, kept["decoder final norm"] @ head.T, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [({"decoder_input_ids": [101]}, "outside the vocabulary"), ({"decoder_input_ids": []}, "no tokens")],
+)
+def test_what_does_not_fit_is_said(inputs: dict[str, Any], said: str, saved: Callable[[str], Path]) -> None:
+    with pytest.raises(UsageError, match=said):
+        weightscope.open(saved("t5")).forward(READ, **inputs)
+
+
+def test_at_the_command_line(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    """The next token of what the decoder is said to have written, transformers beside it; files of other models."""
+    tiny = next(tiny for tiny in TINY_SEQ2SEQ if tiny.name == "t5")
+    oracle = lively(tiny, tmp_path)
+    tokenizer = Tokenizer(WordLevel({f"w{number}": number for number in range(101)}, unk_token="w1"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    options = ("--prompt", "w3 w4 w5", "--decoder-prompt", "w7 w9", "--compare", "transformers", "--format", "json")
+    status, out, error = run("forward", tmp_path, *options)
+    assert (status, error) == (0, "")
+    shown = json.loads(out)
+    expected = theirs(tiny, oracle, [3, 4, 5], {"decoder_input_ids": torch.tensor([0, 7, 9])})
+    assert [row[0]["token_id"] for row in shown["top"]] == expected.argmax(-1).tolist()
+    assert {"layer 0", "layer 2", "logits"} <= {item["stage"] for item in shown["compared"]}
+    status, out, _ = run("forward", tmp_path, "--tokens", "3,4,5")
+    assert status == 0
+    assert "Next token" in out
+    status, _, error = run("forward", "fixtures/llama", "--tokens", "1", "--decoder-prompt", "x")
+    assert (status, "has no decoder beside an encoder" in error) == (2, True)

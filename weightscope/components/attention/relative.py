@@ -1,0 +1,79 @@
+"""A learned number for each bucket of distances and each head, added to scores (T5, arXiv 1910.10683)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from weightscope.roles import Role
+from weightscope.sizes import Size
+
+if TYPE_CHECKING:
+    import torch
+
+    from weightscope.components.running import At
+
+
+class Relative(msgspec.Struct, frozen=True, kw_only=True):
+    """Half of the buckets are single distances, the other half grow up to `farthest`, beyond which all are one.
+
+    Where `both` ways count, half of all are for tokens after. `table` is the name of the table, [buckets, heads], in
+    the layer that stores it; layers without one use that of the first layer of their `group`.
+    """
+
+    buckets: Size
+    farthest: int
+    both: bool
+    table: str = ""
+    group: str = ""
+
+    def sizes(self, heads: Size) -> Mapping[Role, tuple[Size, Size]]:
+        """(buckets, heads)."""
+        return {Role.RELATIVE_POSITION: (self.buckets, heads)}
+
+    def made(self, weights: Mapping[str, torch.Tensor], at: At) -> RelativeBias:
+        """The biases of this layer, by its own table or the group's."""
+        key = f"relative positions of {self.group}"
+        if self.table:
+            at.run.shared[key] = weights[Role.RELATIVE_POSITION]
+        return RelativeBias(self, at.run.shared[key])
+
+    def bucket(self, distance: torch.Tensor) -> torch.Tensor:
+        """Of distances (key - query) the number of the bucket."""
+        import torch
+
+        count = int(self.buckets)
+        if self.both:
+            count //= 2
+            after = (distance > 0).long() * count
+            far = distance.abs()
+        else:
+            after = torch.zeros_like(distance)
+            far = (-distance).clamp_min(0)
+        single = count // 2
+        spread = torch.log(far.float() / single) / math.log(self.farthest / single) * (count - single)
+        # log(0) is not used: those distances have buckets of their own.
+        grown = (single + spread.clamp(-1e6, 1e6).long()).clamp(max=count - 1)
+        return after + torch.where(far < single, far, grown)
+
+    @property
+    def words(self) -> str:
+        """What it is, a sentence for people."""
+        return (
+            f"Each score gets a learned number for its head and the distance, in {self.buckets:,} buckets "
+            f"up to {self.farthest:,}."
+        )
+
+
+class RelativeBias(NamedTuple):
+    """The biases by one table [buckets, heads]."""
+
+    relative: Relative
+    table: torch.Tensor
+
+    def bias(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+        """What is added to scores, [H, queries, keys], by positions [queries, 1] and [keys]."""
+        return self.table[self.relative.bucket(keys - queries)].permute(2, 0, 1)

@@ -1,0 +1,209 @@
+"""Encoder-decoders (Vaswani et al. 2017): one stack reads a text, another writes one and looks at the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+from weightscope.components.attention.softmax import Attention
+from weightscope.components.base import Component, Repeat
+from weightscope.components.decoder import Block, run_layers
+from weightscope.components.embedding import Embedding, Head
+from weightscope.components.encoder_heads import EncoderHead
+from weightscope.components.norm import Norm
+from weightscope.components.runnable import Inputs, Predicts, Runnable
+from weightscope.components.running import At
+from weightscope.errors import UsageError
+from weightscope.roles import Role
+from weightscope.sizes import Size
+from weightscope.storage.base import Sizes, StorageItem
+from weightscope.storage.shared import Copy
+
+if TYPE_CHECKING:
+    import torch
+
+# What the pass shares of the encoder with the decoder's layers.
+SOURCE = "encoder"
+DECODER_TOKENS = "decoder_input_ids"
+
+
+class CrossBlock(Block, frozen=True, kw_only=True):
+    """A block that looks at the encoder between attention and feed-forward: x + cross(cross_norm(x)).
+
+    The norm acts on the sum instead where `norms_sums`.
+    """
+
+    cross_norm: Norm
+    cross: Attention
+
+    def children(self) -> Iterable[Component]:
+        return *super().children(), self.cross_norm, self.cross
+
+    def looked(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """The residual stream after the look at the encoder."""
+        looked = at.call(self.cross, x if self.norms_sums else at.call(self.cross_norm, x))
+        out = x + looked
+        out = at.call(self.cross_norm, out) if self.norms_sums else out
+        made = self.cross.equation("x" if self.norms_sums else "n")
+        equation = f"{self.cross_norm.word}(x + {made})" if self.norms_sums else f"x + {made},  n = norm(x)"
+        at.stage("cross-attention", equation, out)
+        return out
+
+
+class Stack(Component, frozen=True, kw_only=True):
+    """Token embeddings with positions and a norm, the layers, a last norm.
+
+    The table of tokens is the whole model's; files may have it here again, under the name `table_copy`.
+    """
+
+    width: Size
+    vocabulary: Size
+    blocks: tuple[Repeat, ...]
+    depth: int
+    table_copy: str = "embed_tokens.weight"
+    positions: Embedding | None = None
+    embedding_norm: Norm | None = None
+    final_norm: Norm | None = None
+    label: str = ""
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        return (Copy(self.table_copy, Role.TOKEN_EMBEDDING),) if self.table_copy else ()
+
+    def sizes(self) -> Sizes:
+        return {Role.TOKEN_EMBEDDING: (self.vocabulary, self.width)}
+
+    def children(self) -> Iterable[Component]:
+        parts = (self.positions, self.embedding_norm, *self.blocks, self.final_norm)
+        return tuple(part for part in parts if part is not None)
+
+    def through(self, hidden: torch.Tensor, at: At) -> torch.Tensor:
+        """From token embeddings [T, D] through all layers and the last norm."""
+        at = at.labelled(self.label)
+        if self.positions:
+            hidden = hidden + at.call(self.positions, at.run.positions)
+        hidden = at.call(self.embedding_norm, hidden) if self.embedding_norm else hidden
+        at.stage("embeddings", "token_embedding[token]" + (" + position_embedding" if self.positions else ""), hidden)
+        hidden = run_layers(self.blocks, hidden, at, last=at.run.last)
+        if self.final_norm:
+            hidden = at.call(self.final_norm, hidden)
+            at.stage("final norm", self.final_norm.equation(), hidden)
+        return hidden
+
+
+class Halves(Component, frozen=True, kw_only=True):
+    """The table of tokens, the encoder and the decoder, under the name that they have in common."""
+
+    table: Embedding
+    encoder: Stack
+    decoder: Stack | None
+
+    def children(self) -> Iterable[Component]:
+        return tuple(part for part in (self.table, self.encoder, self.decoder) if part is not None)
+
+
+class EncoderDecoder(Runnable, frozen=True, kw_only=True):
+    """The logits of what the decoder writes, after the encoder has read the tokens of the pass.
+
+    The decoder begins with `start` unless it is given tokens. Its output is multiplied by `scale` before the head.
+    `buffers` that a file has are added to the logits (BART). Without a decoder, or with `heads` instead of the
+    head over the vocabulary, what comes out is what those make.
+    """
+
+    begins: ClassVar[str] = DECODER_TOKENS
+
+    halves: Halves
+    head: Head | None = None
+    heads: tuple[EncoderHead, ...] = ()
+    start: int | None = None
+    scale: float = 1.0
+    buffers: tuple[StorageItem, ...] = ()
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        return self.buffers
+
+    def children(self) -> Iterable[Component]:
+        return tuple(part for part in (self.halves, self.head, *self.heads) if part is not None)
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        return (DECODER_TOKENS,) if self.halves.decoder else ()
+
+    @property
+    def words(self) -> Embedding:
+        return self.halves.table
+
+    @property
+    def learned(self) -> Embedding | None:
+        return self.halves.encoder.positions
+
+    @property
+    def layers(self) -> int:
+        return (self.halves.decoder or self.halves.encoder).depth
+
+    @property
+    def logits_of(self) -> Predicts:
+        return "next" if self.head else ""
+
+    def scored(self, tokens: tuple[int, ...], inputs: Inputs) -> tuple[int, ...]:
+        """The decoder's tokens."""
+        if self.halves.decoder is None:
+            return tokens
+        if DECODER_TOKENS in inputs:
+            return tuple(inputs[DECODER_TOKENS].flatten().tolist())
+        start = 0 if self.start is None else self.start
+        # What scores no vocabulary gets the text itself once more, moved by one.
+        return (start,) if self.head else (start, *tokens[:-1])
+
+    def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
+        super().checked(inputs, tokens)
+        decoder = self.halves.decoder
+        if decoder is None:
+            return
+        if DECODER_TOKENS not in inputs and self.start is None:
+            raise UsageError(f"{DECODER_TOKENS} is missing, and config.json has no decoder_start_token_id")
+        written = self.scored(tokens, inputs)
+        rows = int(self.words.rows)
+        beyond = [token for token in written if not 0 <= token < rows]
+        if beyond or not written:
+            what = f"token {beyond[0]} is outside the vocabulary (0 to {rows - 1:,})" if beyond else "no tokens"
+            raise UsageError(f"{DECODER_TOKENS}: {what}")
+        table = decoder.positions
+        if table and len(written) > (most := table.rows - table.offset):
+            raise UsageError(f"{len(written):,} {DECODER_TOKENS} exceed the {most:,} learned positions")
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """Ids [T] of the text that is read to logits [T', vocabulary] of the one that is written."""
+        import torch
+
+        place = at.below(self.halves)
+        table = place.below(self.halves.table)
+        encoder, decoder = self.halves.encoder, self.halves.decoder
+        reading = place.apart(segments={})
+        read = encoder.through(self.halves.table.forward(x, table), reading.below(encoder))
+        if decoder is None:
+            return self._made(read, at)
+        ids = torch.tensor(self.scored(tuple(x.tolist()), at.run.inputs), device=x.device)
+        writing = place.apart(segments={}, positions=torch.arange(len(ids), device=x.device))
+        writing.run.last = at.run.last
+        writing.run.shared[SOURCE] = read
+        hidden = decoder.through(self.halves.table.forward(ids, table), writing.below(decoder))
+        if self.head is None:
+            return self._made(hidden, at)
+        hidden = hidden * self.scale if self.scale != 1.0 else hidden
+        owner, lies = (self.halves.table, table) if self.head.tied else (self.head, at.below(self.head))
+        scores = self.head.score(hidden, at.below(self.head), owner, lies)
+        for buffer in self.buffers:
+            for added in buffer.read(at.prefix, {}, at.run.reader).values():
+                scores = scores + added.to(scores.dtype)
+        at.stage("logits", self.head.equation(), scores)
+        return scores
+
+    def _made(self, hidden: torch.Tensor, at: At) -> torch.Tensor:
+        """What the first head makes of hidden states, or they themselves."""
+        vectors = {"tokens": hidden, "first": hidden[:1], "last": hidden[-1:], "mean": hidden.mean(0, keepdim=True)}
+        for head in self.heads:
+            hidden = at.call(head, vectors[head.of])
+            at.stage(head.word, head.equation(), hidden)
+        return hidden
