@@ -43,11 +43,20 @@ class Role(StrEnum):
     MASK_EMBEDDING = "mask_embedding"
     PATCH_EMBEDDING = "patch_embedding"
     PROBE = "probe"
+    VISUAL_EMBEDDING = "visual_embedding"
+    FEED_FORWARD_GATE = "feed_forward_gate"
+    RELATIVE_ROWS = "relative_rows"
+    RELATIVE_COLUMNS = "relative_columns"
     Q_PROJ = "q_proj"
     K_PROJ = "k_proj"
     V_PROJ = "v_proj"
     O_PROJ = "o_proj"
     RELATIVE_K_PROJ = "relative_k_proj"
+    GLOBAL_Q_PROJ = "global_q_proj"
+    GLOBAL_K_PROJ = "global_k_proj"
+    GLOBAL_V_PROJ = "global_v_proj"
+    POSITION_K_PROJ = "position_k_proj"
+    POSITION_Q_PROJ = "position_q_proj"
     QUERY_SCALE = "query_scale"
     QKV_PROJ = "qkv_proj"
     Q_A_PROJ = "q_a_proj"
@@ -195,6 +204,8 @@ _SECTIONS = {
         Role.POSITION_GATE,
         Role.PATCH_EMBEDDING,
         Role.PROBE,
+        Role.RELATIVE_ROWS,
+        Role.RELATIVE_COLUMNS,
         Role.EMBEDDING_PROJ,
         Role.LAYER_EMBEDDING,
         Role.LAYER_EMBEDDING_PROJ,
@@ -205,6 +216,11 @@ _SECTIONS = {
         Role.V_PROJ,
         Role.O_PROJ,
         Role.RELATIVE_K_PROJ,
+        Role.GLOBAL_Q_PROJ,
+        Role.GLOBAL_K_PROJ,
+        Role.GLOBAL_V_PROJ,
+        Role.POSITION_K_PROJ,
+        Role.POSITION_Q_PROJ,
         Role.QUERY_SCALE,
         Role.QKV_PROJ,
         Role.Q_A_PROJ,
@@ -232,6 +248,7 @@ _SECTIONS = {
         Role.MLP_GATE,
         Role.ALPHA_P,
         Role.ALPHA_N,
+        Role.FEED_FORWARD_GATE,
         Role.LAYER_INPUT_GATE,
         Role.LAYER_INPUT_PROJ,
     ),
@@ -271,7 +288,7 @@ _SECTIONS = {
     ),
     Section.POOLER: (Role.POOLER,),
     Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER, Role.OUTPUT_PROJ, Role.LOGIT_SCALE, Role.LOGIT_BIAS),
-    Section.PROJECTOR: (Role.PROJECTOR, Role.PROJECTOR_NORM, Role.IMAGE_NEWLINE),
+    Section.PROJECTOR: (Role.PROJECTOR, Role.PROJECTOR_NORM, Role.VISUAL_EMBEDDING, Role.IMAGE_NEWLINE),
     Section.MTP: (Role.MTP_PROJ,),
     Section.ADAPTER: (Role.LORA_A, Role.LORA_B),
     Section.STATE_SPACE: (

@@ -62,6 +62,17 @@ REFUSED: dict[tuple[str, str], str] = {
     ("aya_vision", "vision_feature_layer"): "several layers side by side do not fit the projector's matrix",
     ("aya_vision", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
     ("*", "downsample_factor=0"): ZERO,
+    ("*", "hidden_stride=0"): ZERO,
+    ("deepseek_vl_hybrid", "high_res_vision_config"): "null as absent: without its parts a config describes no model",
+    ("deepseek_vl_hybrid", "high_res_vision_config.num_hidden_layers"): "no image can be read from a layer not there",
+    ("deepseek_vl_hybrid", "high_res_vision_config.global_attn_indexes"): "as num_hidden_layers",
+    ("ovis2", "vision_config.hidden_stride"): "AIDC's own code pads the last squares otherwise than transformers",
+    ("ovis2", "vision_config.image_size"): "as hidden_stride",
+    ("ovis2", "vision_config.patch_size"): "as hidden_stride",
+    ("ovis2", "text_config.hidden_size"): "the head of another width than the layers cannot run",
+    ("ovis2", "hidden_size"): "as text_config.hidden_size",
+    ("ovis2", "vocab_size"): "a head of another length than the embedding; no published model has it",
+    ("ovis2", "text_config.vocab_size"): "as vocab_size",
     ("smolvlm", "is_causal"): "no published model has it; only some of transformers' attention obeys it",
     ("glm_moe_dsa", "is_causal"): "no published model has it; what the indexer then chooses is not implemented",
     ("bloom", "apply_residual_connection_post_layernorm"): "no published model has it",
@@ -84,6 +95,10 @@ REFUSED: dict[tuple[str, str], str] = {
     ("internvl_vision", "image_size"): "as internvl's",
     ("internvl_vision", "patch_size"): "as internvl's",
     ("mistral3", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
+    ("kimi_k25", "vision_config.merge_kernel_size"): "three sides are no square",
+    ("kimi_k25", "vision_config.pos_emb_height"): "transformers takes the height for both sides",
+    ("kimi_k25", "vision_config.pos_emb_width"): "transformers takes the height for both sides",
+    ("kimi_k25", "projection_hidden_size"): "a norm that does not fit the tower: transformers fails when it runs",
     ("pixtral", "num_attention_heads"): UNEVEN,
     ("pixtral", "hidden_size"): UNEVEN,
     ("llama4", "vision_config.pixel_shuffle_ratio"): "patches merge in squares: 1 by 1, 2 by 2, and so on",
@@ -174,6 +189,9 @@ DELIBERATE: dict[tuple[str, str], str] = {
     ("siglip", "vision_config.hidden_size"): "transformers builds vectors of text and image that nothing can compare",
     ("siglip", "text_config.hidden_size"): "as vision_config.hidden_size",
     ("siglip", "text_config.projection_size"): "as vision_config.hidden_size",
+    ("siglip2", "vision_config.hidden_size"): "as siglip",
+    ("siglip2", "text_config.hidden_size"): "as siglip",
+    ("siglip2", "text_config.projection_size"): "as siglip",
     ("gemma3", "image_token_index"): "the tokens that are tried hold it, and no image comes with them",
     ("gemma3", "image_token_id"): "as image_token_index",
     ("paligemma", "image_token_index"): "the tokens that are tried hold it, and no image comes with them",
@@ -186,6 +204,10 @@ DELIBERATE: dict[tuple[str, str], str] = {
         for model_type in ("mistral3", "internvl", "kimi_k25")
         for key in ("image_token_index", "image_token_id", "video_token_id", "media_placeholder_token_id")
     },
+    ("kimi_k25", "text_config.q_lora_rank"): "without it 5.23 writes queries as wqkv, which it cannot read again",
+    ("kimi_k25", "text_config.head_dim"): "transformers turns so many elements; Moonshot's code has no such key",
+    ("kimi_k25", "vision_config"): "Moonshot's own names of the tower's keys, which transformers ignores",
+    ("internvl", "vision_config.patch_size"): "patches that make no squares: transformers fails when it sees an image",
     ("mistral3", "is_causal"): "no published model has it; transformers hands it to the language model's attention",
     ("phimoe", "rope_parameters"): "Microsoft's code takes the long factors beyond the first context",
     ("phimoe", "original_max_position_embeddings"): "Microsoft's code takes the long factors beyond the first context",
@@ -234,21 +256,50 @@ DELIBERATE |= {
     for key in PLACES
 }
 # BERT's kin. Those whose positions count from the padding token's number have more than one.
-CROSSED = ("bert", "camembert", "electra", "roberta", "xlm-roberta")
+CROSSED = ("bert", "camembert", "electra", "esm", "roberta", "xlm-roberta")
 REFUSED |= {
     (name, "add_cross_attention"): "the decoder of an encoder-decoder, which needs an encoder to run"
     for name in CROSSED
 }  # fmt: skip
 DELIBERATE |= {
     (name, "max_position_embeddings"): "of a single position transformers gives that to all tokens"
-    for name in ("albert", "bert", "distilbert", "electra")
+    for name in ("albert", "bert", "distilbert", "electra", "layoutlm")
 }
 DELIBERATE |= {
     (name, key): "of a width that the heads do not share evenly transformers builds a model and fails when it runs"
     for name in ("albert", "electra")
     for key in ("hidden_size", "num_attention_heads")
 }
+DELIBERATE |= {
+    ("deberta", "legacy"): "of the newer head transformers takes the layer before it for the head",
+    ("deberta-v2", "legacy"): "as deberta",
+    ("jina_embeddings_v3", "num_attention_heads"): "of heads with a single element transformers repeats the one angle",
+    ("longformer", "is_causal"): "transformers takes one row of a causal mask for all tokens",
+}
+NOMIC = "Nomic's code and published configs have it; transformers' class does not"
+DELIBERATE |= {
+    ("nomic_bert", key): NOMIC
+    for key in (
+        "n_embd", "n_layer", "n_head", "n_inner", "n_positions", "layer_norm_epsilon", "rotary_emb_base", "hidden_size",
+    )
+}  # fmt: skip
+REFUSED[("mpnet", "relative_attention_num_buckets")] = "transformers stores so many and computes as if they were 32"
+DELIBERATE |= {
+    ("mpnet", key): "of a width that the heads do not share evenly transformers builds a model and fails when it runs"
+    for key in ("hidden_size", "num_attention_heads")
+}
+DELIBERATE[("longformer", "hidden_size")] = "as 0 it is no size"
+REFUSED |= {
+    ("esm", "position_embedding_type"): "no published model has another than the two",
+    ("esm", "is_folding_model"): "ESMFold has parts of its own",
+    ("nomic_bert", "activation_function"): NOMIC,
+    ("nomic_bert", "num_experts"): NOMIC,
+    ("nomic_bert", "prenorm"): NOMIC,
+    ("modernbert", "rope_scaling"): "no published model has it",
+    ("modernbert", "classifier_activation=mish"): "no published model has it",
+}
 DELIBERATE |= {(name, "embedding_size"): "as 0 it is no size" for name in ("albert", "electra")}
+DELIBERATE |= {("got_ocr2", key): "as llava" for key in PLACES}
 
 
 def expected(model_type: str, change: Change, outcome: Outcome) -> bool:

@@ -26,6 +26,7 @@ from tests.families.tiny_kin import TINY_KIN
 from tests.families.tiny_seq2seq import TINY_SEQ2SEQ
 from tests.forward import test_contrast, test_gemma4_eyes, test_gemma_eyes, test_packed_images
 from tests.forward.test_cohere_eyes import CROPPED
+from tests.forward.test_deepseek_eyes import SQUARED
 from tests.forward.test_glm_vision import GLM
 from tests.forward.test_grid_images import SEEING
 from tests.forward.test_llama_vision import BY_META
@@ -53,6 +54,7 @@ COMPUTED = [
     *RESAMPLED,
     *CROPPED,
     *NAFLEX,
+    *SQUARED,
     *test_gemma_eyes.COMPUTED,
     *test_packed_images.COMPUTED,
     *test_gemma4_eyes.COMPUTED,

@@ -56,7 +56,11 @@ def test_names_and_shapes(tiny: Tiny, saved: Callable[[str], Path]) -> None:
     stored = header(saved(tiny.name))
     slots = declared(saved(tiny.name), stored).slots
     required = {n: tuple(s.stored.shape) for s in slots if not (s.stored.optional or s.auxiliary) for n in s.names()}
-    assert required == stored
+    assert required == {name: shape for name, shape in stored.items() if name != LOGITS_BIAS}
+
+
+# A buffer that BART's files may lack.
+LOGITS_BIAS = "final_logits_bias"
 
 
 def as_5_23_saves_v4(name: str) -> str:
@@ -71,9 +75,11 @@ def as_5_23_saves_v4(name: str) -> str:
 def test_names_from_the_config_alone(tiny: Tiny, saved: Callable[[str], Path]) -> None:
     """Without a file to look at, the usual spelling is what people have; 5.23 writes that of towers otherwise."""
     stored = set(header(saved(tiny.name)))
+    stored.discard(LOGITS_BIAS)
     slots = declared(saved(tiny.name)).slots
     names = {n for s in slots if not (s.stored.optional or s.auxiliary) for n in s.names()}
     names = {name.replace("_tower.vision_model.", "_tower.") for name in names}
+    names = {name.replace("vision_model.vision_model.", "vision_model.") for name in names}
     if tiny.kind == "ShieldGemma2":
         stored = {name.removeprefix("model.model.").replace("model.lm_", "language_model.lm_") for name in stored}
     if tiny.kind in ("Qwen3_5Moe", "Glm46V", "Glm4vMoeText"):
@@ -84,6 +90,9 @@ def test_names_from_the_config_alone(tiny: Tiny, saved: Callable[[str], Path]) -
     if tiny.kind == "KimiLinear":
         # 5.23 renames dense layers along with mixed ones.
         names = {name.replace(".mlp.", ".block_sparse_moe.") for name in names}
+    if tiny.kind == "Esm":
+        # 5.23 writes its norms under TensorFlow's names, which no published file has.
+        stored = {n.replace("Norm.gamma", "Norm.weight").replace("Norm.beta", "Norm.bias") for n in stored}
     if tiny.kind == "MiniMaxM3VLText":
         # Published within a whole model alone, whose names 5.23 does not give to the language model.
         pytest.skip("test_spellings.py holds the published names")

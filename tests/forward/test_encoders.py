@@ -15,13 +15,15 @@ from safetensors.torch import load_file, save_file
 import weightscope
 from tests.families.tiny import Tiny
 from tests.families.tiny_encoders import TINY_ENCODERS
-from tests.families.tiny_kin import TINY_KIN
+from tests.families.tiny_kin import TINY_KIN, TINY_TURNING_ESM
 from tests.forward.seeing import enlivened
 from weightscope.errors import UsageError
 
 TOKENS = [1, 5, 7, 88, 3, 61, 9]
 TYPES = [0, 0, 0, 1, 1, 2, 2]
-every_encoder = pytest.mark.parametrize("tiny", TINY_ENCODERS + TINY_KIN, ids=lambda tiny: tiny.name)
+# Left, top, right, bottom.
+BOXES = [[1, 2, 9, 5], [9, 2, 20, 5], [21, 2, 40, 6], [1, 7, 30, 49], [0, 0, 0, 0], [5, 8, 6, 12], [49, 49, 49, 49]]
+every_encoder = pytest.mark.parametrize("tiny", TINY_ENCODERS + TINY_KIN + TINY_TURNING_ESM, ids=lambda tiny: tiny.name)
 
 
 def off(found: torch.Tensor, expected: torch.Tensor) -> float:
@@ -63,8 +65,11 @@ def theirs(tiny: Tiny, oracle: Any, inputs: dict[str, torch.Tensor]) -> dict[str
 
 
 def typed(tiny: Tiny) -> dict[str, torch.Tensor]:
-    """Types of tokens, for a model that has a table of several."""
-    return {"token_type_ids": torch.tensor(TYPES)} if tiny.keys.get("type_vocab_size", 0) > 2 else {}
+    """Types of tokens, for a model that has a table of several, and the boxes of those of a page."""
+    boxes = {"bbox": torch.tensor(BOXES)} if tiny.kind == "LayoutLM" else {}
+    if tiny.kind == "Longformer" and tiny.model != "ForSequenceClassification":
+        boxes = {"global_attention_mask": torch.tensor([0, 1, 0, 0, 0, 0, 1])}
+    return ({"token_type_ids": torch.tensor(TYPES)} if tiny.keys.get("type_vocab_size", 0) > 2 else {}) | boxes
 
 
 @every_encoder
@@ -95,24 +100,39 @@ def test_every_tensor_matters(tiny: Tiny, tmp_path: Path) -> None:
         kept: dict[str, torch.Tensor] = {}
         model = weightscope.open(tmp_path)
         model.forward(TOKENS, keep=lambda name, x: kept.update({name: x}), **typed(tiny))  # type: ignore[arg-type]
-        return {name: x for name, x in kept.items() if name in ("pooled", "class scores", "logits", list(kept)[-1])}
+        last = list(kept)[-2:] if tiny.model == "Model" else list(kept)[-1:]
+        return {name: x for name, x in kept.items() if name in ("pooled", "class scores", "logits", *last)}
 
     before = outputs(None)
     unmoved = {
         name for name in tensors
         if all(torch.allclose(x, before[stage], atol=1e-4) for stage, x in outputs(name).items())
     }  # fmt: skip
-    assert {
-        name for name in unmoved if not name.endswith(("key.bias", "k_proj.bias", "k_lin.bias", "attn.k.bias"))
-    } <= UNUSED.get(tiny.name, set())
+    unmoved = {name for name in unmoved if not name.endswith(KEY_BIASES)}
+    if tiny.kind == "Esm":
+        unmoved = {name for name in unmoved if not ("contact_head." in name or name.endswith("inv_freq"))}
+    assert unmoved <= UNUSED.get(tiny.name, set())
 
 
-KEY_BIASES = ("key.bias", "k_proj.bias", "k_lin.bias", "attn.k.bias")
+KEY_BIASES = ("key.bias", "k_proj.bias", "k_lin.bias", "attn.k.bias", "pos_key_proj.bias", "key_global.bias")
 # Stored and not used: the bias beside a matrix that is not tied and has one of its own.
 UNUSED: dict[str, set[str]] = {
     "bert-untied": {"cls.predictions.bias"},
     "roberta-untied": {"lm_head.bias"},
     "albert-untied": {"predictions.bias"},
+    "layoutlm-untied": {"cls.predictions.bias"},
+    # The first token is global.
+    "longformer-SequenceClassification": {
+        f"longformer.encoder.layer.2.attention.self.{name}"
+        for name in ("query.weight", "query.bias", "key.weight", "value.weight", "value.bias")
+    },
+    "longformer-untied": {"lm_head.bias"},
+    "mpnet-untied": {"lm_head.bias"},
+    "deberta-plain": {"cls.predictions.bias"},
+    "deberta-v2-plain": {
+        "cls.predictions.bias",
+        *(f"deberta.encoder.layer.{i}.attention.self.key_proj.bias" for i in range(3)),
+    },
     "nomic_bert-untied": {"cls.predictions.bias"},
     "jina_embeddings_v3-untied": {"lm_head.bias"},
 }
@@ -136,6 +156,18 @@ def test_old_names(saved: Callable[[str], Path], tmp_path: Path) -> None:
     assert found is not None
     assert expected is not None
     assert torch.equal(found, expected)
+
+
+def test_a_question_is_global(tmp_path: Path) -> None:
+    """Longformer's, where nobody says which tokens are: those before the first of three separators."""
+    tiny = next(tiny for tiny in TINY_KIN if tiny.name == "longformer-QuestionAnswering")
+    oracle, tokens = lively(tiny, tmp_path), [2, 7, 9, 3, 3, 15, 4, 80, 81, 82, 6, 3]
+    model = weightscope.open(tmp_path)
+    with pytest.raises(UsageError, match="1 separators"):
+        model.forward(TOKENS)
+    found = model.forward(tokens).output
+    assert found is not None
+    assert off(found, theirs(tiny, oracle, {"input_ids": torch.tensor(tokens)})["output"]) < 1e-4
 
 
 @pytest.mark.parametrize("name", ["nomic_bert", "jina_embeddings_v3"])

@@ -25,7 +25,7 @@ from weightscope.components.vision.naflex_eye import _layout
 from weightscope.errors import CheckpointError, UsageError
 
 Run = Callable[..., tuple[int, str, str]]
-NAFLEX = [tiny for tiny in TINY if tiny.kind in ("Siglip2Vision", "Lfm2Vl")]
+NAFLEX = [tiny for tiny in TINY if tiny.kind in ("Siglip2Vision", "Siglip2", "Siglip2Text", "Lfm2Vl")]
 SHAPES = [(4, 6), (2, 8), (6, 2)]
 TOKENS = [3, *[99] * 6, 7, *[99] * 4, 8, 9, *[99] * 3, 11]
 
@@ -66,6 +66,32 @@ def test_the_pooled_vector(saved: Callable[[str], Path]) -> None:
     assert pooled.rms == pytest.approx(float(expected.pooler_output.square().mean().sqrt()), rel=1e-4)
 
 
+def test_a_text_and_three_images(saved: Callable[[str], Path]) -> None:
+    words = [1, 7, 43, 99, 5, 88, 0]
+    with torch.no_grad():
+        model = transformers.Siglip2Model.from_pretrained(saved("siglip2")).eval()
+        expected = model(input_ids=torch.tensor([words]), **inputs()).logits_per_text
+    output = weightscope.open(saved("siglip2")).forward(words, **inputs()).output
+    assert output is not None
+    torch.testing.assert_close(output, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_text_encoder_alone(saved: Callable[[str], Path]) -> None:
+    words = [1, 7, 43, 99, 5, 88, 0]
+    with torch.no_grad():
+        model = transformers.Siglip2TextModel.from_pretrained(saved("siglip2_text_model")).eval()
+        expected = model(torch.tensor([words])).last_hidden_state[0]
+    output = weightscope.open(saved("siglip2_text_model")).forward(words).output
+    torch.testing.assert_close(output, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_images_that_are_missing_are_said(saved: Callable[[str], Path]) -> None:
+    given = inputs()
+    del given["spatial_shapes"]
+    with pytest.raises(UsageError, match="spatial_shapes is missing"):
+        weightscope.open(saved("siglip2")).forward([1, 7, 43], **given)
+
+
 def test_every_tensor_of_the_eye_and_the_bridge_moves_the_logits(saved: Callable[[str], Path], tmp_path: Path) -> None:
     directory = seeing.lively(saved("lfm2_vl"), tmp_path / "m")
     names = [
@@ -87,6 +113,7 @@ def test_every_tensor_of_the_eye_and_the_bridge_moves_the_logits(saved: Callable
         ({"spatial_shapes": torch.tensor([[4, 6], [2, 8], [3, 4]])}, "multiples of 2"),
         ({"pixel_attention_mask": torch.ones(3, 26)}, "does not cover the [24, 16, 12] patches"),
         ({"pixel_attention_mask": torch.ones(2, 2)}, "does not cover the"),
+        ({"spatial_shapes": torch.full((3, 2), float("nan"))}, "spatial_shapes holds torch.float32 values"),
     ],
 )
 def test_what_does_not_fit_is_said(changed: dict[str, Any], said: str, saved: Callable[[str], Path]) -> None:

@@ -158,6 +158,24 @@ def test_kimi_s_images_are_resized_and_padded_as_transformers_says(
     the_same(read_images(paths, tmp_path, "Kimi_K25ImageProcessor"), ours)
 
 
+def test_kimi_vl_s_images_are_those_of_moonshot_s_code(tmp_path: Path) -> None:
+    """Sizes are literals of its rule: 24 × 15 patches of 4 are 360, of 90 the root of a quarter remains; 5 × 5 stay."""
+    settings = {"patch_size": 4, "pad_input": True, "in_token_limit": 90, "merge_kernel_size": [2, 2]} | MEANS
+    said = settings | {"image_processor_type": "KimiVLImageProcessor"}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(said))
+    sizes = [((97, 61), (48, 30), (48, 32)), ((20, 20), (20, 20), (24, 24))]
+    expected = []
+    for number, (size, small, padded) in enumerate(sizes):
+        image = Image.open(photograph(tmp_path / f"{number}.png", size))
+        canvas = Image.new("RGB", padded)
+        canvas.paste(image if small == size else image.resize(small, Image.Resampling.BICUBIC))
+        pixels = torch.as_tensor((np.asarray(canvas) / 255 - MEANS["image_mean"]) / MEANS["image_std"])
+        expected.append(torch.nn.functional.unfold(pixels.permute(2, 0, 1)[None], 4, stride=4)[0].T.view(-1, 3, 4, 4))
+    ours = read_images([tmp_path / "0.png", tmp_path / "1.png"], tmp_path, "KimiVLImageProcessor")
+    np.testing.assert_array_equal(ours["image_grid_hws"], [[8, 12], [6, 6]])
+    np.testing.assert_allclose(ours["pixel_values"], torch.cat(expected), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("processor", "settings", "said"),
     [
@@ -167,6 +185,9 @@ def test_kimi_s_images_are_resized_and_padded_as_transformers_says(
         ("Pixtral", {"do_center_crop": True}, "do_center_crop"),
         ("Pixtral", {"size": {"longest_edge": 16384}, "patch_size": 1024 * 8}, "has settings that cannot be used"),
         ("Kimi_K25", {"size": {"max_height": 1, "max_width": 2}}, "differ"),
+        ("KimiVL", {"pad_input": False}, "pad_input"),
+        ("KimiVL", {"pad_input": True, "merge_kernel_size": [2, 1]}, "no square"),
+        ("KimiVL", {"pad_input": True, "merge_kernel_size": [0, 0]}, "has settings that cannot be used"),
         ("Kimi_K25", {"media_proc_cfg": {"patch_size": 0}}, "has settings that cannot be used"),
     ],
 )

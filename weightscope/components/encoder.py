@@ -40,6 +40,26 @@ class TokenEmbeddings(Component, frozen=True, kw_only=True):
     def stored(self) -> Iterable[StorageItem]:
         return self.buffers
 
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """Names of what it takes besides tokens."""
+        return (TYPES,) if self.types else ()
+
+    def numbers(self, name: str) -> int:
+        """How many numbers each token has of such an input."""
+        del name
+        return 1
+
+    def checked(self, inputs: Inputs) -> None:
+        """Hold inputs against the tables.
+
+        Raises:
+            UsageError: one is outside of its table.
+        """
+        types = self.types
+        if types and TYPES in inputs and not ((inputs[TYPES] >= 0) & (inputs[TYPES] < int(types.rows))).all():
+            raise UsageError(f"{TYPES} are outside the table of {types.rows:,} types")
+
     def children(self) -> Iterable[Component]:
         parts = (self.words, self.positions, self.types, self.norm, self.project)
         return tuple(part for part in parts if part is not None)
@@ -52,20 +72,31 @@ class TokenEmbeddings(Component, frozen=True, kw_only=True):
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Ids [T] to [T, width of the layers]."""
-        total = at.call(self.words, x)
+        total = self.looked_up(x, at)
         if self.types:
             types = at.run.inputs.get(TYPES)
             total = total + at.call(self.types, x.new_zeros(x.shape) if types is None else types.flatten().long())
         if self.positions:
             total = total + at.call(self.positions, at.run.positions)
+        total = self.more(total, at)
         total = at.call(self.norm, total) if self.norm else total
         return at.call(self.project, total) if self.project else total
+
+    def looked_up(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """Ids [T] to the rows [T, D] of the words."""
+        return at.call(self.words, x)
+
+    def more(self, total: torch.Tensor, at: At) -> torch.Tensor:
+        """The sum [T, D] with what else enters it: nothing, but of pages (LayoutLM)."""
+        del at
+        return total
 
 
 class Encoder(Component, frozen=True, kw_only=True):
     """Embeddings, the blocks in order of depth, a last norm; `pooler` makes one vector of a sequence.
 
-    Where layers share their weights, `order` has the number of the block that each layer is (ALBERT).
+    `before` leaves what all layers share: tables of relative positions. Where layers share their weights, `order` has
+    the number of the block that each layer is (ALBERT).
     """
 
     embeddings: TokenEmbeddings
@@ -74,15 +105,17 @@ class Encoder(Component, frozen=True, kw_only=True):
     pooler: EncoderHead | None = None
     depth: int
     order: tuple[int, ...] | None = None
+    before: Component | None = None
 
     def children(self) -> Iterable[Component]:
-        parts = (self.embeddings, *self.blocks, self.final_norm, self.pooler)
+        parts = (self.embeddings, self.before, *self.blocks, self.final_norm, self.pooler)
         return tuple(part for part in parts if part is not None)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Ids [T] to [T, width]."""
         hidden = at.call(self.embeddings, x)
         at.stage("embeddings", self.embeddings.equation(), hidden)
+        hidden = at.call(self.before, hidden) if self.before else hidden
         hidden = run_layers(self.blocks, hidden, at, last=at.run.last, order=self.order)
         if self.final_norm:
             hidden = at.call(self.final_norm, hidden)
@@ -108,7 +141,7 @@ class EncoderModel(Runnable, frozen=True, kw_only=True):
 
     @property
     def takes(self) -> tuple[str, ...]:
-        return (TYPES, MASK) if self.encoder.embeddings.types else (MASK,)
+        return (*self.encoder.embeddings.takes, MASK)
 
     @property
     def words(self) -> Embedding:
@@ -125,15 +158,13 @@ class EncoderModel(Runnable, frozen=True, kw_only=True):
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         super().checked(inputs, tokens)
         for name, values in inputs.items():
-            if values.numel() != len(tokens):
+            if values.numel() != len(tokens) * self.encoder.embeddings.numbers(name):
                 raise UsageError(f"{name} has shape {list(values.shape)} for {len(tokens):,} tokens")
         if MASK in inputs and not inputs[MASK].bool().all():
             raise UsageError(
                 "attention_mask hides tokens: one sequence needs no padding", hint="leave those tokens out"
             )
-        types = self.encoder.embeddings.types
-        if types and TYPES in inputs and not ((inputs[TYPES] >= 0) & (inputs[TYPES] < int(types.rows))).all():
-            raise UsageError(f"{TYPES} are outside the table of {types.rows:,} types")
+        self.encoder.embeddings.checked(inputs)
 
     def positions_of(self, tokens: torch.Tensor, inputs: Inputs) -> torch.Tensor:
         """Counted from 0, or of the tokens that are no padding; padding itself has the row before them."""

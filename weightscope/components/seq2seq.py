@@ -105,9 +105,10 @@ class Halves(Component, frozen=True, kw_only=True):
 class EncoderDecoder(Runnable, frozen=True, kw_only=True):
     """The logits of what the decoder writes, after the encoder has read the tokens of the pass.
 
-    The decoder begins with `start` unless it is given tokens. Its output is multiplied by `scale` before the head.
-    `buffers` that a file has are added to the logits (BART). Without a decoder, or with `heads` instead of the
-    head over the vocabulary, what comes out is what those make.
+    The decoder begins with `start` unless it is given tokens. One that `echoes`, or scores no vocabulary, goes on
+    with the text itself, as transformers does (BART; mBART begins with the text's last token). Its output is
+    multiplied by `scale` before the head. `buffers` that a file has are added to the logits (BART). Without a
+    decoder, or with `heads` instead of the head over the vocabulary, what comes out is what those make.
     """
 
     begins: ClassVar[str] = DECODER_TOKENS
@@ -116,6 +117,7 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
     head: Head | None = None
     heads: tuple[EncoderHead, ...] = ()
     start: int | None = None
+    echoes: bool = False
     scale: float = 1.0
     buffers: tuple[StorageItem, ...] = ()
 
@@ -152,16 +154,16 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
             return tokens
         if DECODER_TOKENS in inputs:
             return tuple(inputs[DECODER_TOKENS].flatten().tolist())
-        start = 0 if self.start is None else self.start
-        # What scores no vocabulary gets the text itself once more, moved by one.
-        return (start,) if self.head else (start, *tokens[:-1])
+        if self.head and not self.echoes:
+            return () if self.start is None else (self.start,)
+        return (tokens[-1] if self.start is None else self.start, *tokens[:-1])
 
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         super().checked(inputs, tokens)
         decoder = self.halves.decoder
         if decoder is None:
             return
-        if DECODER_TOKENS not in inputs and self.start is None:
+        if DECODER_TOKENS not in inputs and self.start is None and not self.echoes:
             raise UsageError(f"{DECODER_TOKENS} is missing, and config.json has no decoder_start_token_id")
         written = self.scored(tokens, inputs)
         rows = int(self.words.rows)

@@ -12,6 +12,7 @@ from weightscope.components.projection import Projection
 from weightscope.components.runnable import PIXELS, Inputs, Runnable
 from weightscope.components.running import At
 from weightscope.components.vision.encoder import VisionEncoder
+from weightscope.components.vision.naflex import NaflexEncoder
 from weightscope.errors import NotImplementedByWeightscope, UsageError
 from weightscope.roles import Role
 from weightscope.sizes import Shape
@@ -35,7 +36,7 @@ class Contrast(Runnable, frozen=True, kw_only=True):
 
     text: CausalLM
     text_projection: Projection
-    tower: VisionEncoder
+    tower: VisionEncoder | NaflexEncoder
     visual_projection: Projection | None
     number: Shape
     biased: bool
@@ -58,7 +59,7 @@ class Contrast(Runnable, frozen=True, kw_only=True):
 
     @property
     def takes(self) -> tuple[str, ...]:
-        return (PIXELS,)
+        return self.tower.takes
 
     @property
     def processor(self) -> str:
@@ -100,7 +101,7 @@ class Contrast(Runnable, frozen=True, kw_only=True):
         super().checked(inputs, tokens)
         if PIXELS not in inputs:
             raise UsageError("this model compares a text with images, and no image was given", hint="give --image FILE")
-        self.tower.pixels(inputs)
+        self.tower.hold(inputs)
         if self.end is not None and self.end != OLD_END and self.end not in tokens:
             raise UsageError(
                 f"token {self.end} is missing, whose vector stands for the text", hint="end the tokens with it"
@@ -114,8 +115,7 @@ class Contrast(Runnable, frozen=True, kw_only=True):
         """
         if self.refused:
             raise NotImplementedByWeightscope(f"the forward pass is not implemented: {self.refused}")
-        images = self.tower.pooled(self.tower.pixels(at.run.inputs), at.below(self.tower))
-        assert images is not None
+        images = self.tower.pool(at.run.inputs, at.below(self.tower))
         if self.visual_projection:
             images = at.call(self.visual_projection, images)
             at.stage("image vectors", self.visual_projection.equation("pooled"), images)

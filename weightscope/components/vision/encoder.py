@@ -28,7 +28,7 @@ class PatchEmbedding(Component, frozen=True, kw_only=True):
     """A convolution of stride `patch` over each image, and learned positions.
 
     With a `class_token`, a class vector stands before its output (CLIP); with a `bias`, the convolution has one
-    (SigLIP).
+    (SigLIP). `norm` acts on the patches before their positions are added (AIMv2).
     """
 
     name: str
@@ -38,6 +38,10 @@ class PatchEmbedding(Component, frozen=True, kw_only=True):
     patch: Size
     class_token: bool = True
     bias: bool = False
+    norm: Norm | None = None
+
+    def children(self) -> Iterable[Component]:
+        return (self.norm,) if self.norm else ()
 
     @property
     def positions(self) -> Size:
@@ -64,6 +68,7 @@ class PatchEmbedding(Component, frozen=True, kw_only=True):
 
     def equation(self, x: str = "pixels") -> str:
         made = f"patch_embedding ∗ {x}" + (" + bias" if self.bias else "")
+        made = f"{self.norm.word}({made})" if self.norm else made
         return f"{f'[class_embedding | {made}]' if self.class_token else made} + position_embedding"
 
     def terms(self) -> Mapping[Role, str]:
@@ -89,6 +94,8 @@ class PatchEmbedding(Component, frozen=True, kw_only=True):
         weights, patch = at.weights(self), int(self.patch)
         kernel, bias = weights[Role.PATCH_EMBEDDING], weights.get(f"{Role.PATCH_EMBEDDING}.bias")
         vectors = torch.nn.functional.conv2d(x, kernel, bias, stride=patch).flatten(2).transpose(1, 2)
+        if self.norm:
+            vectors = at.call(self.norm, vectors)
         if self.class_token:
             first = weights[Role.CLASS_EMBEDDING].expand(len(x), 1, -1)
             vectors = torch.cat((first, vectors), dim=1)
@@ -164,6 +171,18 @@ class VisionEncoder(Runnable, frozen=True, kw_only=True):
         (features,) = self.features(self.pixels(at.run.inputs), at, (-1,), normed=not self.patches.class_token)
         self._pool(features, 1, at.labelled("vision"))
         return features
+
+    def hold(self, inputs: Inputs) -> None:
+        """Raise a UsageError where the inputs are no images that the encoder takes."""
+        if PIXELS not in inputs:
+            raise UsageError(f"{PIXELS} is missing")
+        self.pixels(inputs)
+
+    def pool(self, inputs: Inputs, at: At) -> torch.Tensor:
+        """One vector [images, width] of each image among the inputs."""
+        made = self.pooled(self.pixels(inputs), at)
+        assert made is not None
+        return made
 
     def pooled(self, x: torch.Tensor, at: At) -> torch.Tensor | None:
         """One vector of each image [images, width] of pixels [images, channels, image, image], if it makes any."""

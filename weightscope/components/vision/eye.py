@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
+from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -32,11 +33,27 @@ class Frame(msgspec.Struct, frozen=True):
 Layout = tuple[int | str | Token, ...]
 
 
+def whole_numbers(inputs: Inputs, name: str) -> list[int]:
+    """The numbers of an input, in one row.
+
+    Raises:
+        UsageError: they are not whole numbers.
+    """
+    given = inputs[name].flatten()
+    if given.is_floating_point() or given.is_complex():
+        raise UsageError(f"{name} holds {given.dtype} values, not whole numbers")
+    return [int(number) for number in given]
+
+
 class Seen(msgspec.Struct, frozen=True):
-    """`vectors` [N, D] for the places of the image token, in their order; `deep` are added after the first layers."""
+    """`vectors` [N, D] for the places of the image token, in their order; `deep` are added after the first layers.
+
+    `beside` are vectors [D] of other tokens, which stand in the place of their embeddings.
+    """
 
     vectors: torch.Tensor
     deep: tuple[torch.Tensor, ...] = ()
+    beside: Mapping[int, torch.Tensor] = {}
 
 
 class Eye(Component, frozen=True, kw_only=True):

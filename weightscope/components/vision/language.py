@@ -155,6 +155,8 @@ class VisionLanguage(Runnable, frozen=True, kw_only=True):
         x = x.masked_fill(taken, self.blank)
         hidden = self.model.decoder.embed(x, inner)
         hidden[taken] = seen.vectors.to(hidden.dtype)
+        for token, vector in seen.beside.items():
+            hidden[(x == token) & ~taken] = vector.to(hidden.dtype)
         at.stage("image in place", "x with the images' vectors at the image tokens", hidden)
         self.model.decoder.tell_layers(x, hidden, inner)
         return self.model.score(self.model.decoder.through(hidden, inner), place)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.vision.crops import CropEye
-from weightscope.components.vision.eye import Layout
+from weightscope.components.vision.eye import Layout, whole_numbers
 from weightscope.components.vision.shuffle import ShuffledBridge
 from weightscope.errors import UsageError
 
@@ -41,7 +41,7 @@ class MarkedEye(CropEye, frozen=True, kw_only=True):
 
     def layouts(self, inputs: Inputs) -> Sequence[Layout]:
         many = len(self.counts(inputs))
-        tiles = [int(count) for count in inputs[TILES].flatten()] if TILES in inputs else [1] * many
+        tiles = whole_numbers(inputs, TILES) if TILES in inputs else [1] * many
         if sum(tiles) != many or min(tiles) < 1:
             raise UsageError(f"{TILES} has {tiles}, and {PIXELS} has {many:,} tiles")
         return [self._layout(count) for count in tiles]

@@ -13,6 +13,7 @@ from weightscope.components.decoder import run_layers
 from weightscope.components.norm import Norm
 from weightscope.components.runnable import PIXELS, Inputs, Runnable
 from weightscope.components.running import At
+from weightscope.components.vision.eye import whole_numbers
 from weightscope.errors import UsageError
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
@@ -147,13 +148,16 @@ class NaflexEncoder(Runnable, frozen=True, kw_only=True):
             raise UsageError(f"{PIXELS} has shape {list(pixels.shape)}, not [images, patches, {values:,}]")
         if list(shapes.shape) != [len(pixels), 2]:
             raise UsageError(f"{SHAPES} has shape {list(shapes.shape)}, not [{len(pixels):,}, 2]")
-        grids = tuple((int(rows), int(columns)) for rows, columns in shapes.tolist())
+        flat = whole_numbers(inputs, SHAPES)
+        grids = tuple(zip(flat[::2], flat[1::2], strict=True))
         most = min(pixels.shape[1], MOST_PATCHES)
         for rows, columns in grids:
             if min(rows, columns) < 1 or rows * columns > most:
                 raise UsageError(f"{SHAPES} has {[rows, columns]}: an image has 1 to {most:,} patches")
         if mask is not None:
-            covered = [int(row.sum()) for row in mask.reshape(len(pixels), -1)] if len(mask) == len(pixels) else []
+            covered = (
+                [int((row != 0).sum()) for row in mask.reshape(len(pixels), -1)] if len(mask) == len(pixels) else []
+            )
             wanted = [rows * columns for rows, columns in grids]
             if list(mask.shape) != list(pixels.shape[:2]) or covered != wanted:
                 raise UsageError(f"{MASK} does not cover the {wanted} patches that {SHAPES} tells")
@@ -167,6 +171,22 @@ class NaflexEncoder(Runnable, frozen=True, kw_only=True):
             place = at.labelled("vision")
             place.stage("pooled", self.pooler.equation(), place.call(self.pooler, features))
         return features
+
+    def hold(self, inputs: Inputs) -> None:
+        """Raise a UsageError where the inputs are no images that the encoder takes."""
+        for name in (PIXELS, SHAPES):
+            if name not in inputs:
+                raise UsageError(f"{name} is missing")
+        self.patched(inputs)
+
+    def pool(self, inputs: Inputs, at: At) -> torch.Tensor:
+        """One vector [images, width] of each image."""
+        import torch
+
+        assert self.pooler
+        found = self.patched(inputs)
+        features = torch.split(self.features(found, at), found.lengths)
+        return torch.cat([at.call(self.pooler, part) for part in features])
 
     def features(self, x: Patched, at: At) -> torch.Tensor:
         """The features [N, width] of all patches that leave the last norm."""

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
-from weightscope.components.vision.eye import Eye, Layout, Seen
+from weightscope.components.vision.eye import Eye, Layout, Seen, whole_numbers
 from weightscope.components.vision.merger import PatchMerger
 from weightscope.components.vision.naflex import MASK, SHAPES, NaflexEncoder, Patched
 from weightscope.components.vision.shuffle import squares
 from weightscope.errors import UsageError
-
-if TYPE_CHECKING:
-    import torch
 
 ROWS, COLUMNS = "image_rows", "image_cols"
 
@@ -59,7 +56,7 @@ class NaflexEye(Eye, frozen=True, kw_only=True):
         if ROWS not in inputs or COLUMNS not in inputs:
             grids = [(1, 1)] * len(counts)
         else:
-            grids = list(zip(_numbers(inputs[ROWS]), _numbers(inputs[COLUMNS]), strict=False))
+            grids = list(zip(whole_numbers(inputs, ROWS), whole_numbers(inputs, COLUMNS), strict=False))
         several = sum(rows * columns > 1 for rows, columns in grids)
         overviews = len(counts) - sum(rows * columns for rows, columns in grids)
         if overviews not in (0, several) or min((number for grid in grids for number in grid), default=0) < 1:
@@ -86,7 +83,3 @@ def _layout(grid: tuple[int, int], counts: Iterable[int], *, whole: bool) -> Lay
             pieces += [f"<|img_row_{row + 1}_col_{column + 1}|>", next(left)]
     pieces += ["<|img_thumbnail|>", next(left)] if whole else []
     return (f"<|image_start|>{pieces[0]}", *pieces[1:], "<|image_end|>")
-
-
-def _numbers(given: torch.Tensor) -> list[int]:
-    return [int(number) for number in given.flatten()]

@@ -10,7 +10,7 @@ from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
 from weightscope.components.vision.encoder import VisionEncoder
-from weightscope.components.vision.eye import Eye, Layout, Seen
+from weightscope.components.vision.eye import Eye, Layout, Seen, whole_numbers
 from weightscope.components.vision.resampler import Resampler
 from weightscope.components.vision.tiles import MASK, Tiles, tiles
 from weightscope.errors import UsageError
@@ -81,7 +81,7 @@ class ResampledEye(Eye, frozen=True, kw_only=True):
     def layouts(self, inputs: Inputs) -> Sequence[Layout]:
         """Between two marks, each piece of an image."""
         many, count = len(self._tiles(inputs).pixels), int(self.bridge.resampler.count)
-        pieces = [int(number) for number in inputs[PIECES].flatten()] if PIECES in inputs else [1] * many
+        pieces = whole_numbers(inputs, PIECES) if PIECES in inputs else [1] * many
         if sum(pieces) != many or min(pieces) < 1:
             raise UsageError(f"{PIECES} tells another number of images than the {many:,} of {PIXELS}")
         return [(FENCE, *(count, FENCE) * number) for number in pieces]

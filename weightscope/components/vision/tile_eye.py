@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import isqrt
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from msgspec.structs import replace
 
@@ -12,13 +12,10 @@ from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
 from weightscope.components.vision.encoder import VisionEncoder
-from weightscope.components.vision.eye import Eye, Layout, Seen
+from weightscope.components.vision.eye import Eye, Layout, Seen, whole_numbers
 from weightscope.components.vision.shuffle import ShuffledBridge
 from weightscope.components.vision.tiles import MASK, Tiles, tiles
 from weightscope.errors import UsageError
-
-if TYPE_CHECKING:
-    import torch
 
 ROWS, COLUMNS = "rows", "cols"
 
@@ -65,7 +62,7 @@ class TileEye(Eye, frozen=True, kw_only=True):
         each, many = self._each(found), len(found.pixels)
         if ROWS not in inputs or COLUMNS not in inputs:
             return [(each,)] * many
-        grids = list(zip(_counts(inputs[ROWS]), _counts(inputs[COLUMNS]), strict=False))
+        grids = list(zip(whole_numbers(inputs, ROWS), whole_numbers(inputs, COLUMNS), strict=False))
         if sum(rows * columns + 1 for rows, columns in grids) != many:
             raise UsageError(f"{ROWS} and {COLUMNS} tell another number of tiles than the {many:,} of {PIXELS}")
         return [self._layout(rows, columns, each) for rows, columns in grids]
@@ -93,8 +90,3 @@ class TileEye(Eye, frozen=True, kw_only=True):
                 f"{self.bridge.factor} × {self.bridge.factor}"
             )
         return (side // self.bridge.factor) ** 2
-
-
-def _counts(given: torch.Tensor) -> list[int]:
-    """Counts of all images, in one row or several."""
-    return [int(count) for count in given.flatten()]

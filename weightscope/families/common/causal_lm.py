@@ -104,7 +104,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
             return Classifier(name="score", labels=config.labels, width=width, bias=False)
         if config.task == "TokenClassification":
             return Classifier(name=self.classifier, labels=config.labels, width=width, bias=True)
-        if config.task not in ("", "CausalLM", "ConditionalGeneration"):
+        if config.task not in ("", "CausalLM", "ConditionalGeneration", "VisionText2Text"):
             raise config.undeclared(f"the head of {config.architecture} is not declared")
         return Head(
             name=self.name,

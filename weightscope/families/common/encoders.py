@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from weightscope.components.attention import CAUSAL, EVERYTHING
 from weightscope.components.attention.sees import Sees
+from weightscope.components.base import Component
+from weightscope.components.decoder import Block
 from weightscope.components.embedding import Classifier, Embedding, Head
 from weightscope.components.encoder import TokenEmbeddings
 from weightscope.components.encoder_heads import Dense, EncoderHead, MaskedHead, Of
@@ -81,6 +83,26 @@ def transform(
     )  # fmt: skip
 
 
+def post_norm_block(
+    norm: Callable[[str, Role, Size], Norm],
+    width: Size,
+    names: tuple[str, str],
+    *,
+    attention: Component,
+    feed_forward: Component,
+) -> Block:
+    """BERT's: norm(x + attention(x)), then norm(x + feed_forward(x)); `names` are those of the two norms."""
+    return Block(
+        input_norm=None,
+        attention=attention,
+        attention_out_norm=norm(names[0], Role.POST_ATTENTION_NORM, width),
+        feed_forward_norm=None,
+        feed_forward=feed_forward,
+        feed_forward_out_norm=norm(names[1], Role.POST_FEEDFORWARD_NORM, width),
+        norms_sums=True,
+    )
+
+
 def pooler(width: Size, *, name: str = "pooler", activation: str = "tanh", unused: bool = False) -> EncoderHead:
     """BERT's: tanh(W·x + b) of the first token; an `unused` one may be stored, and the model runs without it."""
     before = transform(width, activation, role=Role.POOLER, optional=unused)
@@ -101,6 +123,13 @@ def classes(
     """Scores of so many classes."""
     out_of = Classifier(name=out, labels=labels, width=width, bias=bias)
     return EncoderHead(name=name, of=of, before=before, out=out_of, averaged=averaged)
+
+
+def first_classes(config: Config, width: Size, activation: str = "tanh") -> EncoderHead:
+    """RoBERTa's classes of a sequence: of its first token through a layer of their own."""
+    return classes(
+        width, config.labels, of="first", name="classifier", out="out_proj", before=transform(width, activation)
+    )
 
 
 def masked(

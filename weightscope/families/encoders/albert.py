@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from weightscope.components.base import Repeat
-from weightscope.components.decoder import Block
 from weightscope.components.encoder import Encoder, EncoderModel
 from weightscope.components.encoder_heads import EncoderHead
 from weightscope.components.layer_group import LayerGroup
 from weightscope.components.projection import Projection
 from weightscope.config import Config
 from weightscope.families.common import Dims
-from weightscope.families.common.encoders import classes, heads_of, masked, seen, token_embeddings, transform
+from weightscope.families.common.encoders import (
+    classes,
+    heads_of,
+    masked,
+    post_norm_block,
+    seen,
+    token_embeddings,
+    transform,
+)
 from weightscope.families.common.parts import linears, mlp, self_attention
 from weightscope.families.registry import family
 from weightscope.families.siblings.bert import BERT, NEEDS, roots_of, spelled, token_heads
 from weightscope.roles import Role
 
+NORMS = ("attention.LayerNorm", "full_layer_layer_norm")
 PROJECTIONS = {"query": Role.Q_PROJ, "key": Role.K_PROJ, "value": Role.V_PROJ, "dense": Role.O_PROJ}
 UNREAD = ("is_decoder", "add_cross_attention", "position_embedding_type")
 ALBERT = {key: default for key, default in BERT.items() if key not in UNREAD} | {
@@ -30,17 +38,11 @@ def albert(config: Config, root: str) -> EncoderModel:
     """Groups of layers are stored once; each is used for as many layers as the others, one after another."""
     prefix, norm = spelled(config, root)
     s, inner, groups = Dims.of(config, even=True), config["embedding_size"], config["num_hidden_groups"]
-    block = Block(
-        input_norm=None,
-        attention=self_attention(s, linears(PROJECTIONS, bias=True), name="attention", sees=seen(config)),
-        attention_out_norm=norm("attention.LayerNorm", Role.POST_ATTENTION_NORM, s.width),
-        feed_forward_norm=None,
-        feed_forward=mlp(
-            s.width, config["intermediate_size"], config["hidden_act"], name="", names=("ffn", "ffn_output"), bias=True
-        ),
-        feed_forward_out_norm=norm("full_layer_layer_norm", Role.POST_FEEDFORWARD_NORM, s.width),
-        norms_sums=True,
+    attention = self_attention(s, linears(PROJECTIONS, bias=True), name="attention", sees=seen(config))
+    feed_forward = mlp(
+        s.width, config["intermediate_size"], config["hidden_act"], name="", names=("ffn", "ffn_output"), bias=True
     )
+    block = post_norm_block(norm, s.width, NORMS, attention=attention, feed_forward=feed_forward)
     layers = Repeat(name="albert_layers", indices=range(config["inner_group_num"]), child=block, of="part")
     before = transform(inner, config["hidden_act"], norm("LayerNorm", Role.NORM, inner), inputs=s.width)
     vocabulary = masked(config, inner, before, name="predictions")

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from weightscope.components.base import Repeat
-from weightscope.components.decoder import Block
 from weightscope.components.encoder import Encoder, EncoderModel, TokenEmbeddings
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims, layer_norms
-from weightscope.families.common.encoders import classes, heads_of, seen, table, transform, vocabulary_head
+from weightscope.families.common.encoders import (
+    classes,
+    heads_of,
+    post_norm_block,
+    seen,
+    table,
+    transform,
+    vocabulary_head,
+)
 from weightscope.families.common.parts import linears, mlp, self_attention
 from weightscope.families.registry import family
 from weightscope.families.siblings.bert import token_heads
@@ -15,6 +22,7 @@ from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.plain import Buffer
 
+NORMS = ("sa_layer_norm", "output_layer_norm")
 PROJECTIONS = {"q_lin": Role.Q_PROJ, "k_lin": Role.K_PROJ, "v_lin": Role.V_PROJ, "out_lin": Role.O_PROJ}
 MAP = {"hidden_size": "dim", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers"}
 DISTILBERT = {
@@ -28,17 +36,11 @@ def distilbert(config: Config, root: str) -> EncoderModel:
     """A classifier sees the first token through a matrix of its own."""
     s, norm = Dims.of(config, even=True), layer_norms(1e-12)
     positions = config["max_position_embeddings"]
-    block = Block(
-        input_norm=None,
-        attention=self_attention(s, linears(PROJECTIONS, bias=True), name="attention", sees=seen(config)),
-        attention_out_norm=norm("sa_layer_norm", Role.POST_ATTENTION_NORM, s.width),
-        feed_forward_norm=None,
-        feed_forward=mlp(
-            s.width, config["hidden_dim"], config["activation"], name="ffn", names=("lin1", "lin2"), bias=True
-        ),
-        feed_forward_out_norm=norm("output_layer_norm", Role.POST_FEEDFORWARD_NORM, s.width),
-        norms_sums=True,
+    attention = self_attention(s, linears(PROJECTIONS, bias=True), name="attention", sees=seen(config))
+    feed_forward = mlp(
+        s.width, config["hidden_dim"], config["activation"], name="ffn", names=("lin1", "lin2"), bias=True
     )
+    block = post_norm_block(norm, s.width, NORMS, attention=attention, feed_forward=feed_forward)
     first = transform(s.width, "relu", dense="pre_classifier")
     before = transform(
         s.width, config["activation"], norm("vocab_layer_norm", Role.NORM, s.width), dense="vocab_transform"

@@ -9,7 +9,14 @@ from weightscope.components.encoder import Encoder, EncoderModel
 from weightscope.components.projection import Projection
 from weightscope.config import Config
 from weightscope.families.common import Dims
-from weightscope.families.common.encoders import classes, heads_of, token_embeddings, transform, vocabulary_head
+from weightscope.families.common.encoders import (
+    classes,
+    first_classes,
+    heads_of,
+    token_embeddings,
+    transform,
+    vocabulary_head,
+)
 from weightscope.families.common.refusals import require
 from weightscope.families.registry import family
 from weightscope.families.siblings.bert import BERT, NEEDS, bert_layers, refuse_others, roots_of, spelled, token_heads
@@ -33,14 +40,11 @@ def electra(config: Config, root: str) -> EncoderModel:
         s.width, 1, of="tokens", name="discriminator_predictions", out="dense_prediction",
         before=transform(s.width, config["hidden_act"]),
     )  # fmt: skip
-    scored = classes(
-        s.width, config.labels, of="first", name="classifier", out="out_proj", before=transform(s.width, "gelu")
-    )
     known = {
         "MaskedLM": vocabulary,
         "CausalLM": vocabulary,
         "PreTraining": (replaced,),
-        "SequenceClassification": (scored,),
+        "SequenceClassification": (first_classes(config, s.width, "gelu"),),
     } | token_heads(config, s.width)
     if config.task == "MultipleChoice":
         require(config, "ELECTRA", {"summary_type": "first", "summary_use_proj": True})

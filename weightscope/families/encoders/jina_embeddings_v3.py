@@ -6,17 +6,17 @@ from weightscope.components.encoder import Encoder, EncoderModel
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims, layer_norms
 from weightscope.families.common.defaults import ROPE
-from weightscope.families.common.encoders import classes, heads_of, masked, pooler, transform
+from weightscope.families.common.encoders import heads_of, pooler
 from weightscope.families.common.parts import mlp
 from weightscope.families.registry import family
-from weightscope.families.siblings.bert import NEEDS, token_heads
+from weightscope.families.siblings.bert import NEEDS, roberta_heads
 from weightscope.families.siblings.turning_bert import HELD, embeddings, layers, published, roots_of
-from weightscope.roles import Role
 
 JINA = ROPE | {
     "vocab_size": 250002, "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16,
     "intermediate_size": 4096, "hidden_act": "gelu", "max_position_embeddings": 8194, "type_vocab_size": 1,
     "layer_norm_eps": 1e-5, "tie_word_embeddings": True, "rope_theta": 20000.0, "is_causal": Nullable(bool),
+    "head_dim": Nullable(int),
 }  # fmt: skip
 
 
@@ -25,17 +25,9 @@ def jina_embeddings_v3(config: Config, root: str) -> EncoderModel:
     """Its adapters are LoRAs of their own folder in transformers' layout."""
     prefix, _, held = root.partition(", ")
     names = HELD if held else published("mixer")
-    s, norm = Dims.of(config, even=True), layer_norms(config["layer_norm_eps"])
+    s, norm = Dims.of(config), layer_norms(config["layer_norm_eps"])
     feed_forward = mlp(s.width, config["intermediate_size"], config["hidden_act"], names=("fc1", "fc2"), bias=True)
-    before = transform(s.width, "gelu", norm("layer_norm", Role.NORM, s.width))
-    scored = classes(
-        s.width, config.labels, of="first", name="classifier", out="out_proj", before=transform(s.width, "tanh")
-    )
-    known = {
-        "MaskedLM": (masked(config, s.width, before, name="lm_head"),),
-        "SequenceClassification": (scored,),
-    } | token_heads(config, s.width)
-    heads = heads_of(config, known)
+    heads = heads_of(config, roberta_heads(config, s.width, norm))
     return EncoderModel(
         encoder=Encoder(
             name=prefix,

@@ -32,7 +32,9 @@ def modernbert(config: Config, root: str) -> EncoderModel:
         for kind, key in ((FULL, "global_rope_theta"), (SLIDING, "local_rope_theta"))
     }
     whole = seen(config)
-    near = Around(int(config["local_attention"] // 2))
+    # Of newer configs: half of what `local_attention` counts.
+    reach = config["sliding_window"]
+    near = Around(int(config["local_attention"] // 2 if reach is None else reach))
 
     def layer(i: int) -> Block:
         attention = self_attention(

@@ -8,9 +8,9 @@ from __future__ import annotations
 from weightscope.components.encoder import Encoder, EncoderModel
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims
-from weightscope.families.common.encoders import classes, heads_of, masked, pooler, token_embeddings, transform
+from weightscope.families.common.encoders import classes, heads_of, pooler, token_embeddings
 from weightscope.families.registry import family
-from weightscope.families.siblings.bert import BERT, NEEDS, bert_layers, refuse_others, roots_of, spelled, token_heads
+from weightscope.families.siblings.bert import BERT, NEEDS, bert_layers, refuse_others, roberta_heads, roots_of, spelled
 from weightscope.roles import Role
 
 ROOTS = roots_of("roberta")
@@ -29,17 +29,8 @@ def roberta(config: Config, root: str) -> EncoderModel:
         raise config.undeclared("a RoBERTa without a pad_token_id, from which positions count, is not declared")
     prefix, norm = spelled(config, root)
     s = Dims.of(config, even=True)
-    before = transform(s.width, "gelu", norm("layer_norm", Role.NORM, s.width))
-    vocabulary = (masked(config, s.width, before, name="lm_head"),)
-    scored = classes(
-        s.width, config.labels, of="first", name="classifier", out="out_proj", before=transform(s.width, "tanh")
-    )
-    known = {
-        "MaskedLM": vocabulary,
-        "CausalLM": vocabulary,
-        "SequenceClassification": (scored,),
-        "MultipleChoice": (classes(s.width, 1, of="pooled"),),
-    } | token_heads(config, s.width)
+    known = roberta_heads(config, s.width, norm)
+    known |= {"CausalLM": known["MaskedLM"], "MultipleChoice": (classes(s.width, 1, of="pooled"),)}
     heads = heads_of(config, known)
     first = norm("LayerNorm", Role.EMBEDDING_NORM, s.width)
     return EncoderModel(

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from weightscope.components.attention import EVERYTHING
 from weightscope.components.decoder import CausalLM
-from weightscope.components.projection import Projection
 from weightscope.components.vision.contrast import Contrast
 from weightscope.components.vision.encoder import VisionEncoder
-from weightscope.config import Config, Nullable
+from weightscope.config import Config
 from weightscope.families.registry import component_of, family
 from weightscope.families.siblings.contrastive import PARTS, TEXT_NEEDS, text_encoder
-from weightscope.roles import Role
+from weightscope.families.siblings.siglip_text import SIGLIP_TEXT, text_head
 from weightscope.sizes import Size
-
-SIGLIP_TEXT: dict[str, Any] = {
-    "vocab_size": 32000, "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12,
-    "num_attention_heads": 12, "max_position_embeddings": 64, "hidden_act": "gelu_pytorch_tanh",
-    "layer_norm_eps": 1e-6, "projection_size": Nullable(int),
-}  # fmt: skip
 
 
 @family("siglip_text_model", roots=("text_model", ""), defaults=SIGLIP_TEXT, needs=TEXT_NEEDS)
 def siglip_text_model(config: Config, root: str) -> CausalLM:
     """A token sees all others; the head, which makes one vector of a text, is not part of the features."""
-    return text_encoder(config, root, EVERYTHING, extras=(head(config, root),))
+    return text_encoder(config, root, EVERYTHING, extras=(text_head(config, root),))
 
 
 @family("siglip", roots=("",), defaults={}, needs=PARTS)
@@ -39,7 +30,7 @@ def siglip(config: Config, root: str) -> Contrast:
     return Contrast(
         name=root,
         text=text,
-        text_projection=head(own, "text_model"),
+        text_projection=text_head(own, "text_model"),
         tower=tower,
         visual_projection=None,
         number=(Size(1),),
@@ -47,16 +38,4 @@ def siglip(config: Config, root: str) -> Contrast:
         end=None,
         usual="SiglipImageProcessor",
         refused="" if tower.pooler else "SigLIP without vision_use_head has no vector of an image",
-    )
-
-
-def head(config: Config, root: str) -> Projection:
-    """From the last token's features to the text's vector."""
-    width, size = config["hidden_size"], config["projection_size"]
-    return Projection(
-        name=f"{root}.head" if root else "head",
-        inputs=width,
-        outputs=width if size is None else size,
-        bias=True,
-        role=Role.OUTPUT_PROJ,
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from weightscope.components.attention import EVERYTHING
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
+from weightscope.components.feed_forward import MLP
 from weightscope.components.norm import Norm
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims, layer_norms
-from weightscope.families.common.encoders import Heads, classes, seen
+from weightscope.families.common.encoders import Heads, classes, first_classes, masked, post_norm_block, seen, transform
 from weightscope.families.common.parts import linears, mlp, self_attention
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -23,6 +25,7 @@ BERT: dict[str, Any] = {
     # A key of older classes, which had other positions too.
     "position_embedding_type": Nullable(str), "architectures": Nullable(list),
 }  # fmt: skip
+NORMS = ("attention.output.LayerNorm", "output.LayerNorm")
 NEEDS = ("hidden_size", "num_hidden_layers")
 OLD = "with TensorFlow's names of norms"
 PROJECTIONS = {
@@ -49,6 +52,16 @@ def token_heads(config: Config, width: Size) -> dict[str, Heads]:
     }
 
 
+def roberta_heads(config: Config, width: Size, norm: Callable[[str, Role, Size], Norm]) -> dict[str, Heads]:
+    """RoBERTa's: over the vocabulary, of a sequence by its first token, of each token."""
+    before = transform(width, "gelu", norm("layer_norm", Role.NORM, width))
+    vocabulary = masked(config, width, before, name="lm_head")
+    return {
+        "MaskedLM": (vocabulary,),
+        "SequenceClassification": (first_classes(config, width),),
+    } | token_heads(config, width)
+
+
 def refuse_others(config: Config) -> None:
     """Raise for positions and layers that BERT's kin had once, or may have beside an encoder."""
     positions = config["position_embedding_type"]
@@ -63,26 +76,14 @@ def bert_layers(config: Config, s: Dims, norm: Callable[[str, Role, Size], Norm]
     return (Repeat(name="encoder.layer", indices=range(s.depth), child=bert_block(config, s, norm)),)
 
 
+def bert_mlp(config: Config, width: Size) -> MLP:
+    """Two matrices under BERT's names, which begin with no module of their own."""
+    names = ("intermediate.dense", "output.dense")
+    return mlp(width, config["intermediate_size"], config["hidden_act"], name="", names=names, bias=True)
+
+
 def bert_block(config: Config, s: Dims, norm: Callable[[str, Role, Size], Norm]) -> Block:
-    """norm(x + attention(x)), then norm(x + feed_forward(x))."""
-    return Block(
-        input_norm=None,
-        attention=self_attention(
-            s,
-            linears(PROJECTIONS, bias=True),
-            name="attention",
-            sees=seen(config, causal=config["is_decoder"]),
-        ),
-        attention_out_norm=norm("attention.output.LayerNorm", Role.POST_ATTENTION_NORM, s.width),
-        feed_forward_norm=None,
-        feed_forward=mlp(
-            s.width,
-            config["intermediate_size"],
-            config["hidden_act"],
-            name="",
-            names=("intermediate.dense", "output.dense"),
-            bias=True,
-        ),
-        feed_forward_out_norm=norm("output.LayerNorm", Role.POST_FEEDFORWARD_NORM, s.width),
-        norms_sums=True,
-    )
+    """A layer under BERT's names; that of a decoder sees what is before it, where the class has decoders."""
+    sees = seen(config, causal=config["is_decoder"]) if config.declares("is_decoder") else EVERYTHING
+    attention = self_attention(s, linears(PROJECTIONS, bias=True), name="attention", sees=sees)
+    return post_norm_block(norm, s.width, NORMS, attention=attention, feed_forward=bert_mlp(config, s.width))

@@ -16,7 +16,8 @@ MODERNBERT = {
     "num_attention_heads": 12, "hidden_activation": "gelu", "max_position_embeddings": 8192, "norm_eps": 1e-5,
     "norm_bias": False, "attention_bias": False, "layer_types": Nullable(list), "global_attn_every_n_layers": 3,
     "rope_parameters": Nullable(dict), "rope_scaling": Nullable(dict), "global_rope_theta": 160000.0,
-    "local_rope_theta": 10000.0, "local_attention": 128, "mlp_bias": False, "decoder_bias": True,
+    "local_rope_theta": 10000.0, "local_attention": 128, "sliding_window": Nullable(int), "mlp_bias": False,
+    "decoder_bias": True,
     "classifier_pooling": "cls", "classifier_bias": False, "classifier_activation": "gelu", "is_causal": Nullable(bool),
     "tie_word_embeddings": True,
 }  # fmt: skip

@@ -93,7 +93,7 @@ def merge_of(vision: Config) -> int:
 def unsquare(vision: Config) -> str:
     """Why there is no forward pass: transformers reads a table of positions as a square."""
     height, width = vision["pos_emb_height"], vision["pos_emb_width"]
-    return "" if height == width else f"MoonViT with positions of {height:,} × {width:,}, which are no square"
+    return "" if height == width else f"MoonViT with pos_emb_height {height:,} and pos_emb_width {width:,}"
 
 
 def tower(vision: Config, name: str, names: Names) -> PackedTower:

@@ -9,12 +9,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from weightscope.components.base import Component, Repeat
-from weightscope.components.decoder import Block
 from weightscope.components.encoder import TokenEmbeddings
 from weightscope.components.norm import Norm
 from weightscope.config import Config
 from weightscope.families.common import Dims, rotary
-from weightscope.families.common.encoders import seen, table
+from weightscope.families.common.encoders import post_norm_block, seen, table
 from weightscope.families.common.parts import four_projections, self_attention
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -71,19 +70,12 @@ def layers(
     """norm(x + attention(x)), then norm(x + feed_forward(x))."""
     fused = Linear(names.fused, Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=bias)
     out = Linear(names.out, Role.O_PROJ, bias=bias)
-    block = Block(
-        input_norm=None,
-        attention=self_attention(
-            s,
-            (fused, out) if names.fused else four_projections(qkv_bias=bias, o_bias=bias),
-            name=names.attention,
-            positions=rotary(config, s.head_dim),
-            sees=seen(config),
-        ),
-        attention_out_norm=norm(names.norms[0], Role.POST_ATTENTION_NORM, s.width),
-        feed_forward_norm=None,
-        feed_forward=feed_forward,
-        feed_forward_out_norm=norm(names.norms[1], Role.POST_FEEDFORWARD_NORM, s.width),
-        norms_sums=True,
+    attention = self_attention(
+        s,
+        (fused, out) if names.fused else four_projections(qkv_bias=bias, o_bias=bias),
+        name=names.attention,
+        positions=rotary(config, s.head_dim),
+        sees=seen(config),
     )
+    block = post_norm_block(norm, s.width, names.norms, attention=attention, feed_forward=feed_forward)
     return (Repeat(name=names.layers, indices=range(s.depth), child=block),)
