@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +65,8 @@ class Tiny:
 
     def build(self) -> transformers.PreTrainedModel:
         """A model in float32 whose every weight, norms and biases included, is random."""
-        config = getattr(transformers, f"{self.kind}Config")(**self.keys)
+        # Config classes write into the dicts that they are given.
+        config = getattr(transformers, f"{self.kind}Config")(**copy.deepcopy(self.keys))
         torch.manual_seed(0)
         model_class = getattr(transformers, f"{self.kind}{self.model}", None)
         # A type may have a config of its own and another's model.
