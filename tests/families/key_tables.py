@@ -246,6 +246,9 @@ DELIBERATE |= {
     (llava, "is_causal"): "transformers hands it on to the language model, which then sees all; no model has it"
     for llava in ("llava_next", "llava_onevision", "video_llava")
 }
+DELIBERATE |= {
+    ("blip-2", "text_config.hidden_size"): "of an OPT with narrower embeddings transformers fails on every image",
+}
 PLACES = ("image_token_index", "image_token_id", "video_token_index", "video_token_id")
 DELIBERATE |= {
     (llava, key): "the tokens that are tried hold it, and no image or video comes with them"

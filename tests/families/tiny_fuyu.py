@@ -13,7 +13,8 @@ FUYU = {"patch_size": 4, "image_token_id": 99}
 TINY_FUYU = [
     Tiny("persimmon", "Persimmon", PERSIMMON),
     Tiny("persimmon-plain-tied", "Persimmon", PERSIMMON | {
-        "qk_layernorm": False, "tie_word_embeddings": True, "hidden_act": "gelu", "partial_rotary_factor": 0.25,
+        "hidden_size": 96, "qk_layernorm": False, "tie_word_embeddings": True, "hidden_act": "gelu",
+        "partial_rotary_factor": 0.25,
     }),
     Tiny("persimmon-base", "Persimmon", PERSIMMON, "Model"),
     Tiny("fuyu", "Fuyu", FUYU | {"text_config": NESTED}),

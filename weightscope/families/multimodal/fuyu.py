@@ -48,6 +48,8 @@ def fuyu(config: Config, root: str) -> VisionLanguage:
 def _text(config: Config) -> Config:
     if isinstance(config.data.get("text_config"), dict):
         return decided_text_config(config)
+    if "hidden_size" not in config.data:
+        config.nested("text_config")
     # transformers takes the share of a head that turns from nowhere else than the class.
     own = {key: value for key, value in config.data.items() if key in PERSIMMON and key != "partial_rotary_factor"}
     data = own | {key: config[key] for key in ("tie_word_embeddings", "architectures")}

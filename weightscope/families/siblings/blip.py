@@ -126,9 +126,15 @@ def qformer(
         norm=make(norm, Role.EMBEDDING_NORM, width),
         words=words,
         blocks=numbered("qformer.encoder.layer", qformer["num_hidden_layers"], layer),
-        out=Projection(name="language_projection", inputs=width, outputs=model.decoder.embedding.width, bias=True),
+        out=Projection(name="language_projection", inputs=width, outputs=_width(model), bias=True),
         each=int(encoder.patches.positions),
     )
+
+
+def _width(model: CausalLM) -> Size:
+    """Of the layers, which OPT's embeddings may be brought to."""
+    decoder = model.decoder
+    return decoder.widen.outputs if isinstance(decoder.widen, Projection) else decoder.embedding.width
 
 
 def frame(config: Config) -> Frame | None:
