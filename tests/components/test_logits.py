@@ -60,7 +60,8 @@ MORE = [
         "head_dim": 10, "attn_logit_softcapping": None, "final_logit_softcapping": None, "query_pre_attn_scalar": 7,
     }),
 ]  # fmt: skip
-DECODERS = [t for t in [*TINY, *MORE] if t.model in ("ForCausalLM", "LMHeadModel") and t.kind != "Bert"]
+# BERT as a decoder is among the encoders, and Fuyu takes a token of these for an image's.
+DECODERS = [t for t in [*TINY, *MORE] if t.model in ("ForCausalLM", "LMHeadModel") and t.kind not in ("Bert", "Fuyu")]
 TOKENS = [7, 3, 99, 0, 42, 42, 17, 5, 88, 61, 2]
 
 

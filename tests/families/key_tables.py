@@ -147,6 +147,7 @@ LLAMA4_BRIDGE = (
 MLLAMA_BRIDGE = ("hidden_size", "vision_output_dim", "intermediate_layers_indices")
 GLM = ("glm4v", "glm4v_moe", "glm46v", "glm_ocr", "paddleocr_vl")
 # Keys without which a config.json describes no model, whatever defaults its class has.
+QWEN_EYES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe")
 NEEDED = "lacks '"
 # (model type, key): where we follow the published code of the model rather than transformers'.
 DELIBERATE: dict[tuple[str, str], str] = {
@@ -168,6 +169,11 @@ DELIBERATE: dict[tuple[str, str], str] = {
     ("llama4", "vision_config"): "as its keys: the class's defaults do not fit each other",
     ("llama4", "image_token_index"): "as llava",
     ("llama4", "image_token_id"): "as llava",
+    **dict.fromkeys(
+        ((kind, key) for kind in QWEN_EYES for key in ("text_config.hidden_size", "vision_config.out_hidden_size")),
+        "transformers builds a merger that does not fit its language model and fails when an image comes",
+    ),
+    ("qwen2_vl", "vision_config.hidden_size"): "as vision_config.out_hidden_size of the later types",
     ("mpt", "attn_config.alibi_bias_max"): "llm-foundry obeys it; transformers does not pass it on",
     (
         "zamba2",

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from weightscope.config import Config
 from weightscope.errors import WeightscopeError
@@ -61,14 +61,28 @@ def configs() -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"{kind} by default", {**plain, **sizes, "model_type": kind}
 
 
-def cases() -> Iterator[tuple[str, dict[str, Any]]]:
-    """A config with one key, at its top or one level down, of a wrong kind."""
+class Case(NamedTuple):
+    """A config with one key, at its top or one level down, of a wrong kind; it is made when it is tried."""
+
+    name: str
+    config: dict[str, Any]
+    path: tuple[str, ...]
+    wrong: str
+
+    def made(self) -> tuple[str, dict[str, Any]]:
+        """What is tried, and the config."""
+        name = f"{self.name}: {'.'.join(self.path)} = {self.wrong}"
+        return name, _changed(self.config, self.path, WRONG[self.wrong])
+
+
+def cases() -> Iterator[Case]:
+    """Each key of each config with each wrong value."""
     for name, config in configs():
         paths: list[tuple[str, ...]] = [(key,) for key in config if key != "model_type"]
         paths += [(key, inner) for key, value in config.items() if isinstance(value, dict) for inner in value]
         for path in paths:
-            for wrong, value in WRONG.items():
-                yield f"{name}: {'.'.join(path)} = {wrong}", _changed(config, path, value)
+            for wrong in WRONG:
+                yield Case(name, config, path, wrong)
 
 
 def _changed(config: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
@@ -93,7 +107,7 @@ def main(sample: int | None, seed: int = 0) -> None:
     chosen = cases() if sample is None else iter(random.Random(seed).sample(list(cases()), sample))
     tried = 0
     signal.signal(signal.SIGPROF, _stop)
-    for name, data in chosen:
+    for name, data in (case.made() for case in chosen):
         tried += 1
         started = time.process_time()
         signal.setitimer(signal.ITIMER_PROF, 2 * SECONDS)

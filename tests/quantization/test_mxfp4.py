@@ -91,7 +91,7 @@ def fp4(module: str, shape: torch.Size) -> tuple[Tensors, torch.Tensor]:
 
 
 DEEPSEEK = {
-    "model_type": "deepseek_v4", "architectures": ["DeepseekV4ForCausalLM"],
+    "model_type": "deepseek_of_tomorrow", "architectures": ["DeepseekOfTomorrowForCausalLM"],
     "quantization_config": {
         "quant_method": "fp8", "fmt": "e4m3", "scale_fmt": "ue8m0", "weight_block_size": [128, 128],
         "activation_scheme": "dynamic",

@@ -192,16 +192,17 @@ def _declare_best(found: Family, config: Config, names: Tensors | None, method: 
         base = config.is_base_model and "" in found.roots
         return _declare(found, config, "" if base else found.roots[0], method)
     best: Declaration | None = None
-    most = (-1, 0, 0)
+    most = (-1, 0, False)
     for root in found.roots:
         declaration = _declare(found, config, root, method)
         required = [slot for slot in declaration.slots if not slot.stored.optional]
         hits = sum((slot.first_name() in names) + (slot.last_name() in names) for slot in required)
         misfits = _misfits(required, names)
-        fit = (hits, -misfits, -len(required))
+        whole = hits == 2 * len(required)
+        fit = (hits, -misfits, whole)
         if fit > most:
             best, most = declaration, fit
-        if hits == 2 * len(required) and not misfits and root not in found.parts:
+        if whole and not misfits and root not in found.parts:
             break
     return best
 

@@ -15,8 +15,8 @@ _NAMES = """
     mimo_v2_flash minicpm3 minimax minimax_m2 minimax_m3_vl_text ministral ministral3 mistral mixtral modernbert
     nanochat nemotron nomic_bert olmo olmo2 olmo3 olmo_hybrid olmoe opt persimmon phi phi3 phimoe qwen2
     qwen2_5_vl_text qwen2_moe qwen2_vl_text qwen3 qwen3_5_moe_text qwen3_5_text qwen3_moe qwen3_next
-    qwen3_vl_moe_text qwen3_vl_text recurrent_gemma roberta seed_oss smollm3 solar_open stablelm starcoder2 xlm-
-    roberta youtu zamba zamba2
+    qwen3_vl_moe_text qwen3_vl_text recurrent_gemma roberta seed_oss smollm3 solar_open stablelm starcoder2
+    xlm-roberta youtu zamba zamba2
     """
 PADDED = frozenset(_NAMES.split())
 # Published with the keys of the language model at the top level.
