@@ -78,9 +78,20 @@ def inputs_of(tree: Runnable, request: Request) -> dict[str, torch.Tensor]:
     import torch
 
     named = dict(request.inputs) | ({} if request.pixel_values is None else {PIXELS: request.pixel_values})
-    inputs = {name: torch.as_tensor(value) for name, value in named.items()}
+    inputs = {name: sound(name, torch.as_tensor(value)) for name, value in named.items()}
     tree.checked(inputs, request.tokens)
     return inputs
+
+
+def sound(name: str, values: torch.Tensor) -> torch.Tensor:
+    """The same values; no processor makes NaN, infinity or complex numbers.
+
+    Raises:
+        UsageError: there are some.
+    """
+    if values.is_complex() or (values.is_floating_point() and not values.isfinite().all()):
+        raise UsageError(f"{name} contains NaN, infinity or complex numbers")
+    return values
 
 
 def layouts_of(tree: VisionLanguage, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Sequence[Layout]:
@@ -92,7 +103,7 @@ def layouts_of(tree: VisionLanguage, inputs: Mapping[str, np.ndarray[Any, Any]])
     need_torch()
     import torch
 
-    given = {name: torch.as_tensor(value) for name, value in inputs.items()}
+    given = {name: sound(name, torch.as_tensor(value)) for name, value in inputs.items()}
     tree.complete(given)
     return tree.layouts(given)
 
