@@ -21,10 +21,12 @@ from tests.families.remote_eyes import BY_INDEX, REMOTE_TOWERS
 from tests.families.test_against_transformers import BY_PARTS
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
+from tests.families.tiny_blips import TINY_BLIPS
 from tests.families.tiny_encoders import TINY_ENCODERS
+from tests.families.tiny_fuyu import TINY_FUYU
 from tests.families.tiny_kin import TINY_KIN
 from tests.families.tiny_seq2seq import TINY_SEQ2SEQ
-from tests.forward import test_contrast, test_gemma4_eyes, test_gemma_eyes, test_packed_images
+from tests.forward import test_contrast, test_gemma4_eyes, test_gemma_eyes, test_llavas, test_packed_images
 from tests.forward.test_cohere_eyes import CROPPED
 from tests.forward.test_deepseek_eyes import SQUARED
 from tests.forward.test_glm_vision import GLM
@@ -62,6 +64,10 @@ COMPUTED = [
     *TINY_ENCODERS,
     *TINY_SEQ2SEQ,
     *TINY_KIN,
+    *TINY_BLIPS,
+    *TINY_FUYU,
+    *test_llavas.CUT,
+    *test_llavas.WHOLE,
 ]
 HEAD = """\
 # Families
@@ -82,6 +88,13 @@ roles guessed from names.
 | --- | --- | --- | --- | --- |
 """
 EXCEPTIONS = """
+## Known and not declared
+
+Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them: aria,
+blip, ernie4_5_vl_moe, fast_vlm, florence2, hunyuan_vl, kimi_k3, kosmos-2, minicpmv4_6, minimax_m3_vl, molmo, molmo2,
+perception_lm, phi4_multimodal, step3p7, xlnet, and what hears or speaks (whisper, wav2vec2, qwen2_audio, the omni
+models). Videos are refused everywhere.
+
 ## Published models that differ from their config
 
 | model | how |
