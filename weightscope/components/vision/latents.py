@@ -1,4 +1,4 @@
-"""Learned vectors that gather what an image shows, in names, shapes and counts (Flamingo, arXiv 2204.14198)."""
+"""Learned vectors that gather what an image shows (Flamingo, arXiv 2204.14198): names, shapes and counts."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from weightscope.storage.plain import Plain
 
 
 class Latents(Component, frozen=True, kw_only=True):
-    """`count` latents through the blocks, and a norm."""
+    """`count` learned latents through the layers and a norm; each image has its own."""
 
     name: str
     count: Size
     width: Size
-    blocks: Repeat
+    layers: Repeat
     norm: Norm
 
     @property
@@ -29,10 +29,10 @@ class Latents(Component, frozen=True, kw_only=True):
         return {Role.PROBE: (self.count, self.width)}
 
     def children(self) -> Iterable[Component]:
-        return self.blocks, self.norm
+        return self.layers, self.norm
 
     def equation(self, x: str = "x") -> str:
-        return f"{self.norm.word}(latents after {len(self.blocks.indices)} blocks over {x})"
+        return f"{self.norm.word}(latents after {len(self.layers.indices)} layers over {x})"
 
     def terms(self) -> Mapping[Role, str]:
         return {Role.PROBE: "the latents: what each image's vectors start from"}

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from weightscope.components.attention.attend import attend
 from weightscope.components.attention.sees import EVERYTHING
 from weightscope.components.attention.softmax import Heads
-from weightscope.components.base import Component, Conflict, Repeat
+from weightscope.components.base import Component, Conflict
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, linear
+from weightscope.components.vision.latents import Latents
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
-from weightscope.storage.plain import Plain
 
 if TYPE_CHECKING:
     import torch
@@ -107,30 +107,8 @@ class ResamplerLayer(Component, frozen=True, kw_only=True):
         return list(torch.split(held, counts))
 
 
-class Resampler(Component, frozen=True, kw_only=True):
-    """`count` learned latents through the layers and a norm; each image has its own."""
-
-    name: str
-    count: Size
-    width: Size
-    layers: Repeat
-    norm: Norm
-
-    @property
-    def stored(self) -> Iterable[StorageItem]:
-        return (Plain("latents", Role.PROBE, leaf=""),)
-
-    def sizes(self) -> Sizes:
-        return {Role.PROBE: (self.count, self.width)}
-
-    def children(self) -> Iterable[Component]:
-        return self.layers, self.norm
-
-    def equation(self, x: str = "x") -> str:
-        return f"{self.norm.word}(latents after {len(self.layers.indices)} layers over {x})"
-
-    def terms(self) -> Mapping[Role, str]:
-        return {Role.PROBE: "the latents: what each image's vectors start from"}
+class Resampler(Latents, frozen=True, kw_only=True):
+    """The latents, computed."""
 
     def gather(self, features: Vectors, at: At) -> torch.Tensor:
         """The features [P, width] of each image to the latents [images · count, width] of all."""

@@ -87,7 +87,7 @@ def perceiver(config: Config, width: Size) -> Latents:
         name="perceiver_resampler",
         count=config["resampler_n_latents"],
         width=width,
-        blocks=Repeat(name="blocks", indices=range(depth_of(config, "resampler_depth")), child=block, of="part"),
+        layers=Repeat(name="blocks", indices=range(depth_of(config, "resampler_depth")), child=block, of="part"),
         norm=norm("layer_norm", Role.FINAL_NORM, width),
         section=Section.PROJECTOR,
     )
