@@ -119,6 +119,8 @@ def test_a_download_that_fails_leaves_nothing_half_written(hub: Hub, home: Path)
 # As Ctrl-C a second after the first byte was asked for.
 INTERRUPTED = """
 import pathlib, signal, threading, time
+# A shell has what it runs in the background ignore the signal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 def stop():
     while not pathlib.Path(sys.argv[1]).exists():
         time.sleep(0.05)
