@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from weightscope.analyses.rules.bridges import unfit_projector
 from weightscope.analyses.rules.padding import pads
 from weightscope.analyses.rules.subject import Subject
 from weightscope.components.base import Component
@@ -14,7 +13,7 @@ from weightscope.components.walk import find
 from weightscope.config import Config, read_config
 from weightscope.errors import ConfigError
 from weightscope.findings import Finding
-from weightscope.roles import Role
+from weightscope.roles import Role, Section
 
 SPECIAL = ("bos_token_id", "eos_token_id", "pad_token_id")
 
@@ -26,7 +25,11 @@ def contradictory_sizes(subject: Subject) -> Iterator[Finding]:
     for component in find(subject.declaration.tree, Component):
         for conflict in component.conflicts():
             yield _invalid(conflict.what, conflict.keys)
-    yield from unfit_projector(subject)
+    if any(slot.section is Section.PROJECTOR for slot in subject.declaration.slots):
+        # Text models do not wait for its import.
+        from weightscope.analyses.rules.bridges import unfit_projector
+
+        yield from unfit_projector(subject)
 
 
 def special_tokens(subject: Subject) -> Iterator[Finding]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from functools import partial
 
 from weightscope.analyses.inventory import Group
-from weightscope.analyses.rules.bridges import tell_bridge
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.rules.together import tell_together
 from weightscope.analyses.rules.truths import Wrong, likely_hint
@@ -23,6 +22,11 @@ def misshapen_tensors(subject: Subject) -> Iterator[Finding]:
     if not subject.has_shapes:
         return
     wrong = [item for group in subject.inventory.groups for item in _strange(group, subject)]
+    if not wrong:
+        return
+    # Few checkpoints need it, and none is to wait for its import.
+    from weightscope.analyses.rules.bridges import tell_bridge
+
     plain = [item for item in wrong if not item.group.packed]
     for tell in (partial(tell_bridge, subject), tell_together):
         for finding, said in tell(plain):
