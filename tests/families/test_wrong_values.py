@@ -81,3 +81,11 @@ def test_text_never_reaches_arithmetic() -> None:
         declare(Config(dbrx))
     assert "xxxx" in str(raised.value)
     assert raised.value.code == "config-invalid"
+
+
+def test_an_activation_that_is_null_is_said() -> None:
+    """Recurrent Gemma has no other key for it."""
+    config = {"model_type": "recurrent_gemma", "vocab_size": 16, "hidden_size": 8, "num_hidden_layers": 2,
+              "num_attention_heads": 2, "hidden_activation": None}  # fmt: skip
+    with pytest.raises(ConfigError, match="hidden_activation is null"):
+        declare(Config(config), {"x"})

@@ -111,7 +111,12 @@ def test_eye_bridge_and_language_are_counted_apart(name: str, saved: Callable[[s
 
 
 def test_tiles_that_are_counted_wrongly(saved: Callable[[str], Path], run: Run, tmp_path: Path) -> None:
-    for tiles, said in (([3], "num_patches has [3], and pixel_values has 2 tiles"), ([np.nan], "not whole numbers")):
+    counted = (
+        ([3], "num_patches has [3], and pixel_values has 2 tiles"),
+        ([2.5], "not whole numbers"),
+        ([np.nan], "contains NaN"),
+    )
+    for tiles, said in counted:
         np.savez(tmp_path / "x.npz", pixel_values=pixels().numpy(), num_patches=np.array(tiles))
         status, _, error = run("forward", saved("aya_vision"), "--pixels", tmp_path / "x.npz", "--tokens", "99,5")
         assert (status, said in error) == (2, True)

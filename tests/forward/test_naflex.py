@@ -113,7 +113,8 @@ def test_every_tensor_of_the_eye_and_the_bridge_moves_the_logits(saved: Callable
         ({"spatial_shapes": torch.tensor([[4, 6], [2, 8], [3, 4]])}, "multiples of 2"),
         ({"pixel_attention_mask": torch.ones(3, 26)}, "does not cover the [24, 16, 12] patches"),
         ({"pixel_attention_mask": torch.ones(2, 2)}, "does not cover the"),
-        ({"spatial_shapes": torch.full((3, 2), float("nan"))}, "spatial_shapes holds torch.float32 values"),
+        ({"spatial_shapes": torch.full((3, 2), float("nan"))}, "spatial_shapes contains NaN"),
+        ({"spatial_shapes": torch.full((3, 2), 2.5)}, "spatial_shapes holds torch.float32 values"),
     ],
 )
 def test_what_does_not_fit_is_said(changed: dict[str, Any], said: str, saved: Callable[[str], Path]) -> None:

@@ -26,6 +26,8 @@ ATTRIBUTES = {"sliding_window": "attention_window_size"}
 def recurrent_gemma(config: Config, root: str) -> CausalLM:
     """`block_types` says what mixes the tokens, over and over; either half of `intermediate_size` is gate or up."""
     s, activation, types = Dims.of(config), config["hidden_activation"], config["block_types"] or []
+    if activation is None:
+        raise config.error("hidden_activation is null, not a string", "restore it from the model's repository")
     if not types or set(map(str, types)) - {"recurrent", "attention"}:
         raise config.undeclared(f"the block_types {types!r:.60} are not declared")
     recurrent = RecurrentUnit(
