@@ -83,6 +83,8 @@ class Runnable(Component, frozen=True, kw_only=True):
                 what = "images" if name == PIXELS else name
                 hint = f"it takes {' and '.join(self.takes)}" if self.takes else ""
                 raise UsageError(f"this model does not take {what}", hint=hint)
+        if tokens and not self.takes_tokens:
+            raise UsageError("a vision encoder takes an image and no tokens")
 
     def positions_of(self, tokens: torch.Tensor, inputs: Inputs) -> torch.Tensor:
         """The positions [T], or [axes, T], of the tokens [T]."""

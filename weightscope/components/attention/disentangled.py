@@ -148,7 +148,7 @@ class Disentangled(Component, frozen=True, kw_only=True):
         import torch
 
         weights = at.weights(self)
-        q, k, v = (self._apart(linear(x, weights, role)) for role in (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ))
+        q, k, v = (self.heads.split(linear(x, weights, role)) for role in (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ))
         scale = math.sqrt(int(self.heads.size) * self.terms_counted)
         table = at.run.shared[KEY] if self.distances else None
         length = len(x)
@@ -176,13 +176,9 @@ class Disentangled(Component, frozen=True, kw_only=True):
         added: torch.Tensor | int = 0
         index = rows.expand(len(q), -1, -1)
         if self.to_position:
-            keys = self._apart(linear(table, weights, Role.K_PROJ if self.shared else Role.POSITION_K_PROJ))
+            keys = self.heads.split(linear(table, weights, Role.K_PROJ if self.shared else Role.POSITION_K_PROJ))
             added = added + (q @ keys.transpose(1, 2)).gather(2, index)
         if self.from_position:
-            queries = self._apart(linear(table, weights, Role.Q_PROJ if self.shared else Role.POSITION_Q_PROJ))
+            queries = self.heads.split(linear(table, weights, Role.Q_PROJ if self.shared else Role.POSITION_Q_PROJ))
             added = added + (k @ queries.transpose(1, 2)).gather(2, index.transpose(1, 2)).transpose(1, 2)
         return added
-
-    def _apart(self, x: torch.Tensor) -> torch.Tensor:
-        """[N, H·d] to [H, N, d]."""
-        return x.unflatten(-1, (-1, int(self.heads.size))).transpose(0, 1)  # type: ignore[no-untyped-call,no-any-return]

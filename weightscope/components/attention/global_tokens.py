@@ -106,7 +106,7 @@ class WindowAndGlobal(Component, frozen=True, kw_only=True):
         import torch
 
         weights, chosen = at.weights(self), at.run.shared[KEY]
-        q, k, v = (self._apart(linear(x, weights, role)) for role in LOCAL)
+        q, k, v = (self.heads.split(linear(x, weights, role)) for role in LOCAL)
         places = torch.arange(len(x), device=x.device)
         step = max(1, SCORES // max(len(q) * len(x), 1))
         parts = []
@@ -116,14 +116,10 @@ class WindowAndGlobal(Component, frozen=True, kw_only=True):
             parts.append(torch.softmax(scores.masked_fill(~(near | chosen), -math.inf), dim=-1) @ v)
         mixed = torch.cat(parts, dim=1)
         if chosen.any():
-            queries = self._apart(linear(x[chosen], weights, Role.GLOBAL_Q_PROJ))
-            keys, values = (self._apart(linear(x, weights, role)) for role in GLOBAL[1:])
+            queries = self.heads.split(linear(x[chosen], weights, Role.GLOBAL_Q_PROJ))
+            keys, values = (self.heads.split(linear(x, weights, role)) for role in GLOBAL[1:])
             mixed[:, chosen] = attend_all(queries, keys, values, self.heads.size**-0.5)
         return linear(mixed.transpose(0, 1).flatten(1), weights, Role.O_PROJ)
-
-    def _apart(self, x: torch.Tensor) -> torch.Tensor:
-        """[N, H·d] to [H, N, d]."""
-        return x.unflatten(-1, (-1, int(self.heads.size))).transpose(0, 1)  # type: ignore[no-untyped-call,no-any-return]
 
 
 def attend_all(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float) -> torch.Tensor:

@@ -45,6 +45,19 @@ class Heads(msgspec.Struct, frozen=True, kw_only=True):
         """Elements of one value head."""
         return self.size if self.value is None else self.value
 
+    def conflicts(self) -> Iterable[Conflict]:
+        """Queries that no number of keys shares equally."""
+        if self.keys and self.count % self.keys:
+            yield Conflict(
+                f"{self.count:,} query heads ({self.count.text}) are not a multiple of "
+                f"{self.keys:,} key/value heads ({self.keys.text})",
+                (*self.count.keys, *self.keys.keys),
+            )
+
+    def split(self, x: torch.Tensor) -> torch.Tensor:
+        """Heads side by side, […, N, heads · size], as […, heads, N, size]."""
+        return x.unflatten(-1, (-1, int(self.size))).transpose(-3, -2)  # type: ignore[no-untyped-call,no-any-return]
+
     @property
     def words(self) -> str:
         """For people: `32 heads of 128 (8 kv)`, `64 heads of 192 (4 kv of 192+128)`."""
@@ -120,12 +133,8 @@ class Attention(Component, frozen=True, kw_only=True):
 
     def conflicts(self) -> Iterable[Conflict]:
         """Queries that no number of keys shares equally; a width that the heads do not, where the class minds."""
-        heads, keys = self.heads.count, self.heads.keys
-        if keys and heads % keys:
-            yield Conflict(
-                f"{heads:,} query heads ({heads.text}) are not a multiple of {keys:,} key/value heads ({keys.text})",
-                (*heads.keys, *keys.keys),
-            )
+        yield from self.heads.conflicts()
+        heads = self.heads.count
         derived = set(heads.keys) & set(self.heads.size.keys)
         if self.heads.even and derived and self.width % heads:
             yield Conflict(

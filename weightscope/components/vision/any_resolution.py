@@ -120,8 +120,7 @@ class AnyResolutionEye(CropEye, frozen=True, kw_only=True):
     @property
     def side(self) -> int:
         """Patches along a side of a crop."""
-        patches = self.tower.patches
-        return int(patches.image // patches.patch)
+        return int(self.tower.patches.side)
 
     def _tiling(self, height: int, width: int) -> Tiling:
         side = int(self.tower.patches.image)

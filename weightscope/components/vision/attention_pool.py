@@ -70,15 +70,13 @@ class AttentionPool(Component, frozen=True, kw_only=True):
         import torch
 
         weights = at.weights(self)
-        size = int(self.heads.size)
-
-        def heads(source: torch.Tensor, role: Role) -> torch.Tensor:
-            made = linear(source, weights, role).unflatten(-1, (-1, size))  # type: ignore[no-untyped-call]
-            return made.transpose(-2, -3)  # type: ignore[no-any-return]
-
-        q, k, v = heads(weights[Role.PROBE][0], Role.Q_PROJ), heads(x, Role.K_PROJ), heads(x, Role.V_PROJ)
+        asked = ((Role.Q_PROJ, weights[Role.PROBE][0]), (Role.K_PROJ, x), (Role.V_PROJ, x))
+        q, k, v = (self.heads.split(linear(source, weights, role)) for role, source in asked)
         mixed = torch.cat(
-            [attend(q, *image, scale=size**-0.5, sees=EVERYTHING).transpose(0, 1) for image in zip(k, v, strict=True)]
+            [
+                attend(q, *image, scale=self.heads.size**-0.5, sees=EVERYTHING).transpose(0, 1)
+                for image in zip(k, v, strict=True)
+            ]
         )
         pooled = linear(mixed.flatten(1), weights, Role.O_PROJ)
         return pooled + at.call(self.feed_forward, at.call(self.norm, pooled))

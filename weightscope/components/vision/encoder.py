@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from msgspec.structs import replace
-
 from weightscope.components.base import Component, Repeat
-from weightscope.components.decoder import run_layers
 from weightscope.components.norm import Norm
 from weightscope.components.runnable import PIXELS, Inputs, Runnable
 from weightscope.components.running import At
 from weightscope.components.vision.attention_pool import AttentionPool
+from weightscope.components.vision.blocks import depth_of, outputs_of
 from weightscope.errors import UsageError
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
@@ -44,10 +42,14 @@ class PatchEmbedding(Component, frozen=True, kw_only=True):
         return (self.norm,) if self.norm else ()
 
     @property
+    def side(self) -> Size:
+        """Patches along a side of the image."""
+        return self.image // self.patch
+
+    @property
     def positions(self) -> Size:
         """Patches of the image, and one for the class vector."""
-        side = self.image // self.patch
-        return side * side + 1 if self.class_token else side * side
+        return self.side * self.side + 1 if self.class_token else self.side * self.side
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -131,7 +133,7 @@ class VisionEncoder(Runnable, frozen=True, kw_only=True):
     @property
     def depth(self) -> int:
         """How many layers it has."""
-        return sum(len(repeat.indices) for repeat in self.blocks)
+        return depth_of(self.blocks)
 
     @property
     def glance(self) -> str:
@@ -144,8 +146,6 @@ class VisionEncoder(Runnable, frozen=True, kw_only=True):
 
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         super().checked(inputs, tokens)
-        if tokens:
-            raise UsageError("a vision encoder takes an image and no tokens")
         if PIXELS not in inputs:
             raise UsageError("a vision encoder needs an image")
         if len(self.pixels(inputs)) > 1:
@@ -206,32 +206,17 @@ class VisionEncoder(Runnable, frozen=True, kw_only=True):
         that are true in `unseen` [images · patches].
         """
         at = at.labelled("vision")
-        wanted = [layer if layer >= 0 else layer + self.depth + 1 for layer in layers]
         hidden = self.patches.placed(x, at.below(self.patches), places)
         at.stage("patch embedding", self.patches.equation(), hidden)
         if self.pre_norm:
             hidden = at.call(self.pre_norm, hidden)
             at.stage("embedding norm", self.pre_norm.equation(), hidden)
-        found = {0: hidden}
-
-        def tap(layer: int, out: torch.Tensor) -> None:
-            if layer + 1 in wanted:
-                found[layer + 1] = out
-
-        used = [
-            replace(repeat, indices=[number for number in repeat.indices if number < max(wanted)])
-            for repeat in self.blocks
-        ]
         within = at.apart(
             segments={"image": [len(hidden) // len(x)] * len(x)},
             positions=self.axes(len(x), hidden.device),
             unseen=unseen,
         )
-        run_layers(used, hidden, within, tap=tap)
-        if normed and self.post_norm and self.depth in wanted:
-            found[self.depth] = at.call(self.post_norm, found[self.depth])
-            at.stage("last norm", self.post_norm.equation(), found[self.depth])
-        return tuple(found[layer] for layer in wanted)
+        return outputs_of(self.blocks, hidden, within, layers, last_norm=self.post_norm if normed else None)
 
     def axes(self, images: int, device: torch.device) -> torch.Tensor | None:
         """Where each vector of so many images lies, [axes, images · positions], for layers that rotate by it."""

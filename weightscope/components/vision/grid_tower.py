@@ -9,6 +9,7 @@ from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import run_layers
 from weightscope.components.norm import Norm
 from weightscope.components.running import At
+from weightscope.components.vision.blocks import depth_of
 from weightscope.components.vision.grids import Grid, frames, places, windows
 from weightscope.components.vision.patches import PatchProjection, StretchedPositions
 from weightscope.roles import Section
@@ -40,7 +41,7 @@ class GridTower(Component, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        depth = sum(len(repeat.indices) for repeat in self.blocks)
+        depth = depth_of(self.blocks)
         patches = f"patches of {self.patches.patch} px, {self.merge**2} merged"
         return f"vision {depth} layers of {self.patches.width:,}, {patches}"
 

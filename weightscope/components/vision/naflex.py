@@ -13,6 +13,7 @@ from weightscope.components.decoder import run_layers
 from weightscope.components.norm import Norm
 from weightscope.components.runnable import PIXELS, Inputs, Runnable
 from weightscope.components.running import At
+from weightscope.components.vision.blocks import depth_of
 from weightscope.components.vision.eye import whole_numbers
 from weightscope.errors import UsageError
 from weightscope.roles import Role, Section
@@ -115,7 +116,7 @@ class NaflexEncoder(Runnable, frozen=True, kw_only=True):
     @property
     def depth(self) -> int:
         """How many layers it has."""
-        return sum(len(repeat.indices) for repeat in self.blocks)
+        return depth_of(self.blocks)
 
     @property
     def glance(self) -> str:
@@ -126,8 +127,6 @@ class NaflexEncoder(Runnable, frozen=True, kw_only=True):
 
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         super().checked(inputs, tokens)
-        if tokens:
-            raise UsageError("a vision encoder takes an image and no tokens")
         for name in (PIXELS, SHAPES):
             if name not in inputs:
                 raise UsageError(f"a vision encoder needs an image: {name} is missing")

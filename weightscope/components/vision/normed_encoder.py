@@ -51,7 +51,7 @@ class CentredEncoder(NormedEncoder, frozen=True, kw_only=True):
         """2π · row and column of each vector of so many images, [2, images · vectors]."""
         import torch
 
-        side = int(self.patches.image // self.patches.patch)
+        side = int(self.patches.side)
         middle = 2 * ((torch.arange(side) + 0.5) / side) - 1
         both = torch.stack([axis.flatten() for axis in torch.meshgrid(middle, middle, indexing="ij")])
         before = self._before()

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from msgspec.structs import replace
-
 from weightscope.components.base import Component, Repeat
-from weightscope.components.decoder import run_layers
 from weightscope.components.norm import Norm
 from weightscope.components.runnable import PIXELS, Inputs, Runnable
 from weightscope.components.running import At
+from weightscope.components.vision.blocks import depth_of, outputs_of
 from weightscope.components.vision.grids import Grid, frames, places
 from weightscope.components.vision.padded import IMAGE_SIZES, cut
 from weightscope.components.vision.patches import PatchProjection
@@ -47,7 +45,7 @@ class PackedTower(Runnable, frozen=True, kw_only=True):
     @property
     def depth(self) -> int:
         """How many layers it has."""
-        return sum(len(repeat.indices) for repeat in self.blocks)
+        return depth_of(self.blocks)
 
     @property
     def glance(self) -> str:
@@ -59,8 +57,6 @@ class PackedTower(Runnable, frozen=True, kw_only=True):
 
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         super().checked(inputs, tokens)
-        if tokens:
-            raise UsageError("a vision encoder takes an image and no tokens")
         if PIXELS not in inputs:
             raise UsageError("a vision encoder needs an image")
         cut(inputs, self.patches)
@@ -79,7 +75,6 @@ class PackedTower(Runnable, frozen=True, kw_only=True):
         norm if there is one.
         """
         at = at.labelled("vision")
-        wanted = [layer if layer >= 0 else layer + self.depth + 1 for layer in layers]
         hidden = at.call(self.patches, x)
         at.stage("patch embedding", self.patches.equation(), hidden)
         if self.positions:
@@ -88,19 +83,5 @@ class PackedTower(Runnable, frozen=True, kw_only=True):
         if self.pre_norm:
             hidden = at.call(self.pre_norm, hidden)
             at.stage("embedding norm", self.pre_norm.equation(), hidden)
-        found = {0: hidden}
-
-        def tap(layer: int, out: torch.Tensor) -> None:
-            if layer + 1 in wanted:
-                found[layer + 1] = out
-
-        used = [
-            replace(repeat, indices=[number for number in repeat.indices if number < max(wanted)])
-            for repeat in self.blocks
-        ]
-        where = places(grids, 1).to(x.device)
-        run_layers(used, hidden, at.apart(positions=where, segments={"image": frames(grids)}), tap=tap)
-        if self.post_norm and self.depth in wanted:
-            found[self.depth] = at.call(self.post_norm, found[self.depth])
-            at.stage("last norm", self.post_norm.equation(), found[self.depth])
-        return tuple(found[layer] for layer in wanted)
+        within = at.apart(positions=places(grids, 1).to(x.device), segments={"image": frames(grids)})
+        return outputs_of(self.blocks, hidden, within, layers, last_norm=self.post_norm)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import run_layers
 from weightscope.components.running import At, linear
+from weightscope.components.vision.blocks import depth_of
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -109,7 +110,7 @@ class PlacedTower(Component, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        depth = sum(len(repeat.indices) for repeat in self.blocks)
+        depth = depth_of(self.blocks)
         return f"vision {depth} layers of {self.patches.width:,}, patches of {self.patches.patch} px"
 
     def children(self) -> Iterable[Component]:

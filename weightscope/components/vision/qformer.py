@@ -17,6 +17,7 @@ from weightscope.components.feed_forward.mlp import MLP
 from weightscope.components.norm import LayerNorm
 from weightscope.components.projection import Projection
 from weightscope.components.running import At, linear
+from weightscope.components.vision.blocks import depth_of
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -68,13 +69,13 @@ class CrossAttention(Component, frozen=True, kw_only=True):
         """[N, Q, D] to the same; the features are the pass's."""
         import torch
 
-        weights, size = at.weights(self), int(self.heads.size)
+        weights = at.weights(self)
         features = at.run.shared[FEATURES]
         q, k, v = (
-            linear(source, weights, role).unflatten(-1, (-1, size)).transpose(1, 2)  # type: ignore[no-untyped-call]
+            self.heads.split(linear(source, weights, role))
             for role, source in ((Role.Q_PROJ, x), (Role.K_PROJ, features), (Role.V_PROJ, features))
         )
-        mixed = [attend(*of_one, scale=size**-0.5, sees=EVERYTHING) for of_one in zip(q, k, v, strict=True)]
+        mixed = [attend(*of_one, scale=self.heads.size**-0.5, sees=EVERYTHING) for of_one in zip(q, k, v, strict=True)]
         return linear(torch.stack(mixed).transpose(1, 2).flatten(2), weights, Role.O_PROJ)
 
 
@@ -182,7 +183,7 @@ class QFormer(Component, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        depth = sum(len(repeat.indices) for repeat in self.blocks)
+        depth = depth_of(self.blocks)
         return f"projector {depth} layers of {self.width:,}, {self.count:,} queries"
 
     def equation(self, x: str = "x") -> str:

@@ -66,14 +66,7 @@ class ResampledEye(Eye, frozen=True, kw_only=True):
 
     def see(self, inputs: Inputs, at: At) -> Seen:
         found = self._tiles(inputs)
-        (features,) = self.tower.features(
-            found.pixels,
-            at.below(self.tower),
-            (-1,),
-            normed=True,
-            places=found.places(int(self.tower.patches.image // self.tower.patches.patch)),
-            unseen=found.unseen,
-        )
+        features = found.features(self.tower, at.below(self.tower))
         covered = found.covered.flatten(1)
         lengths = [int(count) for count in covered.sum(1)]
         return Seen(self.bridge.gather(features[covered.flatten()], lengths, at.below(self.bridge)))

@@ -44,13 +44,7 @@ class LatentsAttention(Component, frozen=True, kw_only=True):
         }
 
     def conflicts(self) -> Iterable[Conflict]:
-        """Queries that no number of keys shares equally."""
-        heads, keys = self.heads.count, self.heads.keys
-        if keys and heads % keys:
-            yield Conflict(
-                f"{heads:,} query heads ({heads.text}) are not a multiple of {keys:,} key/value heads ({keys.text})",
-                (*heads.keys, *keys.keys),
-            )
+        return self.heads.conflicts()
 
     def equation(self, x: str = "x") -> str:
         return f"o_proj·softmax(q·kᵀ/√{int(self.heads.size)})·v,  q of {x}, k and v of [features | {x}]"
@@ -68,15 +62,15 @@ class LatentsAttention(Component, frozen=True, kw_only=True):
         """Of each image, latents [L, width] and features [P, width] to [L, width]."""
         import torch
 
-        weights, size = at.weights(self), int(self.heads.size)
+        weights = at.weights(self)
         found = []
         for asking, asked in zip(latents, features, strict=True):
             both = torch.cat((asked, asking))
             q, k, v = (
-                linear(x, weights, role).unflatten(-1, (-1, size)).transpose(0, 1)  # type: ignore[no-untyped-call]
+                self.heads.split(linear(x, weights, role))
                 for role, x in ((Role.Q_PROJ, asking), (Role.K_PROJ, both), (Role.V_PROJ, both))
             )
-            mixed = attend(q, k, v, scale=size**-0.5, sees=EVERYTHING)
+            mixed = attend(q, k, v, scale=self.heads.size**-0.5, sees=EVERYTHING)
             found.append(linear(mixed.transpose(0, 1).flatten(1), weights, Role.O_PROJ))
         return found
 

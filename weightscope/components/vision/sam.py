@@ -10,6 +10,7 @@ from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import run_layers
 from weightscope.components.norm import LayerNorm
 from weightscope.components.running import At, linear
+from weightscope.components.vision.blocks import depth_of
 from weightscope.components.vision.convolved import Convolved
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
@@ -192,7 +193,7 @@ class SamEncoder(Component, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        depth = sum(len(repeat.indices) for repeat in self.blocks)
+        depth = depth_of(self.blocks)
         patches = self.patches
         return f"vision {depth} layers of {patches.width:,}, {self.image:,} px in patches of {patches.patch}"
 

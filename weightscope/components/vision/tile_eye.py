@@ -45,14 +45,7 @@ class TileEye(Eye, frozen=True, kw_only=True):
 
     def see(self, inputs: Inputs, at: At) -> Seen:
         found = self._tiles(inputs)
-        (features,) = self.tower.features(
-            found.pixels,
-            at.below(self.tower),
-            (-1,),
-            normed=True,
-            places=found.places(int(self.tower.patches.image // self.tower.patches.patch)),
-            unseen=found.unseen,
-        )
+        features = found.features(self.tower, at.below(self.tower))
         rows, columns = found.grid
         return Seen(at.call(replace(self.bridge, each=rows * columns), features))
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from weightscope.components.runnable import PIXELS, Inputs
-from weightscope.components.vision.encoder import PatchEmbedding
+from weightscope.components.running import At
+from weightscope.components.vision.encoder import PatchEmbedding, VisionEncoder
 from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ class Tiles(msgspec.Struct, frozen=True):
         )
         places = rows[:, :, None] * side + columns[:, None, :]
         return places.masked_fill(~covered.cpu(), 0).flatten(1).to(covered.device)
+
+    def features(self, tower: VisionEncoder, at: At) -> torch.Tensor:
+        """What leaves the last norm of a tower at that place, [n · h · w, width]."""
+        (features,) = tower.features(
+            self.pixels, at, (-1,), normed=True, places=self.places(int(tower.patches.side)), unseen=self.unseen
+        )
+        return features
 
 
 def tiles(inputs: Inputs, patches: PatchEmbedding, *, partly: bool) -> Tiles:

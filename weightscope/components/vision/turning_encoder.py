@@ -57,7 +57,7 @@ class TurningEncoder(VisionEncoder, frozen=True, kw_only=True):
         """Column and row of each vector of so many images, [2, images · positions]; 0 of a class vector."""
         import torch
 
-        side = int(self.patches.image // self.patches.patch)
+        side = int(self.patches.side)
         rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
         both = torch.stack((columns.flatten(), rows.flatten())) + 1
         return torch.nn.functional.pad(both, (0, 1)).repeat(1, images).to(device)

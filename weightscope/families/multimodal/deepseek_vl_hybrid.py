@@ -50,7 +50,7 @@ def deepseek_vl_hybrid(config: Config, root: str) -> VisionLanguage:
         second=Convolved(
             name="high_res_vision_proj.conv2", inputs=channels * 2, outputs=channels * 4, kernel=3, stride=2
         ),
-        side=int(tower.patches.image // tower.patches.patch),
+        side=int(tower.patches.side),
     )
     aligner = HybridAligner(
         name=spelling.bridge,

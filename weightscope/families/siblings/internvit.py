@@ -110,7 +110,7 @@ def projector(
     """
     ratio = config["downsample_ratio"]
     merge = int(1 / ratio) if ratio else 0
-    side = int(tower.patches.image // tower.patches.patch)
+    side = int(tower.patches.side)
     if merge < 1 or 1 / ratio != merge or side % merge:
         raise config.error(f"downsample_ratio is {ratio:g}, which does not divide {side:,} × {side:,} patches")
     inputs = tower.patches.width * merge**2

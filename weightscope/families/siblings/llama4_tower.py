@@ -58,7 +58,7 @@ def shuffled(vision: Config, tower: TurningEncoder, width: Size) -> ShuffledMLP:
         second=matrix("vision_model.vision_adapter.mlp.fc2", second, second),
         out=matrix("multi_modal_projector.linear_1", out, width),
         width=tower.patches.width,
-        side=int(tower.patches.image // tower.patches.patch),
+        side=int(tower.patches.side),
         merge=merged(vision),
     )
 
