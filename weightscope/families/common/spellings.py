@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from weightscope.storage.base import join
+
 
 class Spelling(msgspec.Struct, frozen=True):
     """Prefixes of the language model and of its decoder within it, of the tower, and of the bridge."""
@@ -12,6 +14,10 @@ class Spelling(msgspec.Struct, frozen=True):
     decoder: str
     tower: str
     bridge: str
+
+    def below(self, prefix: str) -> Spelling:
+        """The same within a module of that name."""
+        return Spelling(join(prefix, self.language), self.decoder, join(prefix, self.tower), join(prefix, self.bridge))
 
 
 _HELD = {

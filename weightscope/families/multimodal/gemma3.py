@@ -15,8 +15,9 @@ from weightscope.components.vision.pooled import PooledProjector
 from weightscope.components.vision.soft_tokens import SoftTokenEye
 from weightscope.config import Config, Nullable
 from weightscope.families.common.refusals import not_computed
+from weightscope.families.common.spellings import APART, Spelling
 from weightscope.families.registry import family
-from weightscope.families.siblings.gemma_eyes import BELOW, IMAGE_TOKEN, PARTS, SPELLINGS, WHOLE, Spelling, parts_of
+from weightscope.families.siblings.gemma_eyes import BELOW, IMAGE_TOKEN, PARTS, WHOLE, parts_of
 from weightscope.roles import Role
 
 GEMMA3 = WHOLE | {
@@ -29,10 +30,10 @@ UNCAPPED = {"final_logit_softcapping": None}
 CAUSAL_TEXT = {"use_bidirectional_attention": (None, False)}
 
 
-@family("gemma3", roots=tuple(SPELLINGS), defaults=GEMMA3, attribute_map=NAMES, needs=PARTS)
+@family("gemma3", roots=tuple(APART), defaults=GEMMA3, attribute_map=NAMES, needs=PARTS)
 def gemma3(config: Config, root: str) -> VisionLanguage:
     """The tokens of an image see each other; the whole does not cap the logits, whatever its language model does."""
-    return _seeing(config, SPELLINGS[root], tied=bool(config["tie_word_embeddings"]))
+    return _seeing(config, APART[root], tied=bool(config["tie_word_embeddings"]))
 
 
 @family("shieldgemma2", roots=tuple(BELOW), defaults=SHIELDGEMMA2, attribute_map=NAMES, needs=PARTS)
@@ -47,7 +48,7 @@ def _seeing(config: Config, spelling: Spelling, *, tied: bool, decided: Mapping[
     tower, model, language = parts_of(config, spelling, "gemma3_text", {**UNCAPPED, **decided}, tied=tied)
     vision = config.nested("vision_config").with_defaults({"layer_norm_eps": 1e-6})
     text = config.nested("text_config").with_defaults({"use_bidirectional_attention": Nullable(bool, False)})
-    side = int(tower.patches.image // tower.patches.patch)
+    side = int(tower.patches.side)
     square = side // isqrt(config["mm_tokens_per_image"])
     if not square:
         raise config.error(
