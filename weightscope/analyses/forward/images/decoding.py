@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,25 @@ def as_it_is(path: Path) -> np.ndarray[Any, Any]:
         WeightscopeError: Pillow is not installed.
     """
     return decode(path, background=None, size=None, resample=0, most=MAX_PIXELS)
+
+
+def in_square(image: np.ndarray[Any, Any], colour: Sequence[int], most: int) -> np.ndarray[Any, Any]:
+    """The image [height, width, 3], uint8, in the middle of a square of a colour.
+
+    Raises:
+        ValueError: the square has more pixels than `most`.
+    """
+    import numpy as np
+
+    height, width = image.shape[:2]
+    side = max(height, width)
+    if side * side > most:
+        raise ValueError(f"an image that is padded to {side:,} × {side:,} pixels; the limit is {most:,} pixels")
+    canvas = np.empty((side, side, 3), np.uint8)
+    canvas[:] = colour
+    top, left = (side - height) // 2, (side - width) // 2
+    canvas[top : top + height, left : left + width] = image
+    return canvas
 
 
 def resized(image: np.ndarray[Any, Any], height: int, width: int, resample: int) -> np.ndarray[Any, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from weightscope.analyses.forward.images.decoding import MAX_INPUT_PIXELS, as_it_is, resized
+from weightscope.analyses.forward.images.decoding import MAX_INPUT_PIXELS, as_it_is, in_square, resized
 from weightscope.analyses.forward.images.settings import Said, Scaling, Side, Sides
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def squared(image: Image, settings: Settings) -> Image:
     """An image [height, width, 3] in its size and in the middle of a square, where the settings say so."""
     if settings.do_resize:
         image = resized(image, *settings.fitted(image.shape[0], image.shape[1]), settings.resample)
-    return _padded(image, settings.background) if settings.do_pad else image
+    return in_square(image, settings.background, MAX_INPUT_PIXELS) if settings.do_pad else image
 
 
 def stacked(images: Sequence[Image], scaling: Scaling) -> Image:
@@ -90,18 +90,3 @@ def stacked(images: Sequence[Image], scaling: Scaling) -> Image:
     for image in pixels:
         scaling.scale(image)
     return pixels
-
-
-def _padded(image: Image, background: tuple[int, ...]) -> Image:
-    """In the middle of a square."""
-    import numpy as np
-
-    height, width = image.shape[:2]
-    side = max(height, width)
-    if side * side > MAX_INPUT_PIXELS:
-        raise ValueError(f"an image of {side:,} × {side:,} pixels; the limit is {MAX_INPUT_PIXELS:,} pixels")
-    canvas = np.empty((side, side, 3), np.uint8)
-    canvas[:] = background
-    top, left = (side - height) // 2, (side - width) // 2
-    canvas[top : top + height, left : left + width] = image
-    return canvas

@@ -112,7 +112,6 @@ def _patches(image: np.ndarray[Any, Any], settings: Settings) -> np.ndarray[Any,
         if not settings.do_pad or rows * high > tall or columns * wide > broad or settings.padding_mode != "constant":
             raise ValueError(f"an image of {width:,} × {height:,} pixels is no multiple of a patch and is not padded")
         image = np.pad(image, padding, constant_values=int(settings.padding_value))
-    pixels = image.transpose(2, 0, 1).astype(np.float32)
-    settings.scale(pixels)
+    pixels = settings.normalized(image)
     split = pixels.reshape(3, rows, high, columns, wide)
     return np.ascontiguousarray(split.transpose(1, 3, 2, 4, 0).reshape(rows * columns, -1))

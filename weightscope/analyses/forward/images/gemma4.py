@@ -108,8 +108,7 @@ def _patches(path: Path, settings: Settings, patch: int) -> tuple[np.ndarray[Any
     rows, columns = image.shape[0] // patch, image.shape[1] // patch
     if image.shape[:2] != (rows * patch, columns * patch) or image.shape[0] * image.shape[1] > MAX_INPUT_PIXELS:
         raise ValueError(f"an image of {width:,} × {height:,} pixels, which is not cut into patches of {patch:,}")
-    pixels = image.transpose(2, 0, 1).astype(np.float32)
-    settings.scale(pixels)
+    pixels = settings.normalized(image)
     split = pixels.reshape(3, rows, patch, columns, patch).transpose(1, 3, 2, 4, 0)
     grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1)
     return split.reshape(rows * columns, -1), grid.reshape(-1, 2)

@@ -64,7 +64,7 @@ def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:
     settings = said.as_kind(Settings)
     pieces: list[Image] = []
     for path in paths:
-        pieces += (_scaled(piece, settings) for piece in _pieces(as_it_is(path), settings))
+        pieces += (settings.normalized(piece) for piece in _pieces(as_it_is(path), settings))
     numbers = np.full(len(paths), len(pieces) // len(paths), np.int64)
     height, width = (max(piece.shape[axis] for piece in pieces) for axis in (1, 2))
     if not settings.do_pad and any(piece.shape[1:] != (height, width) for piece in pieces):
@@ -91,11 +91,3 @@ def _pieces(image: Image, settings: Settings) -> list[Image]:
     if not settings.do_resize:
         return found
     return [resized(piece, *settings.fitted(*piece.shape[:2]), settings.resample) for piece in found]
-
-
-def _scaled(piece: Image, settings: Settings) -> Image:
-    import numpy as np
-
-    pixels = np.ascontiguousarray(piece.transpose(2, 0, 1)).astype(np.float32)
-    settings.scale(pixels)
-    return pixels

@@ -96,22 +96,14 @@ def _tiles(image: Image, settings: Settings) -> tuple[list[Image], tuple[int, in
         raise ValueError(f"an image of {rows:,} × {columns:,} tiles; the limit is {MOST_TILES:,} tiles")
     image = resized(image, rows * side, columns * side, resample)
     if rows * columns == 1:
-        return [_scaled(image, settings)], (0, 0)
+        return [settings.normalized(image)], (0, 0)
     tiles = [
         image[row * side : (row + 1) * side, column * side : (column + 1) * side]
         for row in range(rows)
         for column in range(columns)
     ]
     tiles.append(resized(image, side, side, resample))
-    return [_scaled(tile, settings) for tile in tiles], (rows, columns)
-
-
-def _scaled(tile: Image, settings: Settings) -> Image:
-    import numpy as np
-
-    pixels = np.ascontiguousarray(tile.transpose(2, 0, 1)).astype(np.float32)
-    settings.scale(pixels)
-    return pixels
+    return [settings.normalized(tile) for tile in tiles], (rows, columns)
 
 
 def _longest(height: int, width: int, edge: int) -> tuple[int, int]:

@@ -102,8 +102,7 @@ def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:
         if settings.do_resize:
             image = resized(image, *settings.fitted(*image.shape[:2]), settings.resample)
             image = on_black(image, settings.patch_size * settings.merge_size)
-        pixels = np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float32)
-        settings.scale(pixels)
+        pixels = settings.normalized(image)
         patches, grid = cut(pixels, settings.patch_size)
         found.append(patches)
         grids.append(grid)

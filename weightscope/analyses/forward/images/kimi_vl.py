@@ -59,8 +59,7 @@ def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:
         image = as_it_is(path)
         size = settings.fitted(*image.shape[:2])
         image = image if size == image.shape[:2] else resized(image, *size, BICUBIC)
-        pixels = on_black(image, settings.patch_size * merge).transpose(2, 0, 1).astype(np.float32)
-        settings.scale(pixels)
+        pixels = settings.normalized(on_black(image, settings.patch_size * merge))
         patches, grid = cut(pixels, settings.patch_size)
         if max(grid) >= MOST_ON_A_SIDE:
             raise ValueError(f"an image of {grid[1]:,} × {grid[0]:,} patches; a side has less than {MOST_ON_A_SIDE}")

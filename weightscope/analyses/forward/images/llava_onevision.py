@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from weightscope.analyses.forward.images import llava_next
-from weightscope.analyses.forward.images.decoding import MAX_PIXELS, as_it_is
+from weightscope.analyses.forward.images.decoding import MAX_PIXELS, as_it_is, in_square
 from weightscope.analyses.forward.images.settings import Said, Side, Sides
 
 if TYPE_CHECKING:
@@ -42,21 +42,6 @@ def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:
     images = [as_it_is(path) for path in paths]
     cut = (
         [llava_next.tiles(images[0], settings)] if len(images) == 1
-        else [[_square(image, settings)] for image in images]
+        else [[in_square(image, settings.colour, MAX_PIXELS)] for image in images]
     )  # fmt: skip
     return llava_next.gathered(images, cut, settings) | {"batch_num_images": np.array([len(images)], np.int64)}
-
-
-def _square(image: np.ndarray[Any, Any], settings: Settings) -> np.ndarray[Any, Any]:
-    """The image in the middle of a square in the colour of the mean."""
-    import numpy as np
-
-    height, width = image.shape[:2]
-    side = max(height, width)
-    if side * side > MAX_PIXELS:
-        raise ValueError(f"it is padded to {side:,} × {side:,} pixels; the limit is {MAX_PIXELS:,}")
-    canvas = np.empty((side, side, 3), np.uint8)
-    canvas[:] = settings.colour
-    top, left = (side - height) // 2, (side - width) // 2
-    canvas[top : top + height, left : left + width] = image
-    return canvas

@@ -44,8 +44,7 @@ def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:
     patch, times = settings.patch_size, settings.temporal_patch_size
     for path in paths:
         image = decode(path, background=None, size=None, fit=settings.fit, resample=settings.resample)
-        pixels = image.transpose(2, 0, 1).astype(np.float32)
-        settings.scale(pixels)
+        pixels = settings.normalized(image)
         rows, columns = pixels.shape[1] // patch, pixels.shape[2] // patch
         if pixels.shape[1:] != (rows * patch, columns * patch):
             raise ValueError(f"an image of {image.shape[1]:,} × {image.shape[0]:,} pixels in patches of {patch:,}")

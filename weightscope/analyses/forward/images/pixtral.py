@@ -109,10 +109,6 @@ def padded(images: Sequence[Image], *, together: bool) -> dict[str, np.ndarray[A
 
 
 def _scaled(image: Image, settings: Settings, square: int | None) -> Image:
-    import numpy as np
-
     if settings.do_resize:
         image = resized(image, *settings.fitted(*image.shape[:2], square=square), settings.resample)
-    pixels = np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float32)
-    settings.scale(pixels)
-    return pixels
+    return settings.normalized(image)

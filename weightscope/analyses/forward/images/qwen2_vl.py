@@ -85,8 +85,7 @@ def _patches(image: np.ndarray[Any, Any], settings: Settings) -> tuple[np.ndarra
     """Of an image [height, width, 3] the patches, square by square, and their grid (1, rows, columns)."""
     import numpy as np
 
-    pixels = image.transpose(2, 0, 1).astype(np.float32)
-    settings.scale(pixels)
+    pixels = settings.normalized(image)
     patch, merge, times = settings.patch_size, settings.merge_size, settings.temporal_patch_size
     rows, columns = pixels.shape[1] // patch, pixels.shape[2] // patch
     split = pixels.reshape(3, rows // merge, merge, patch, columns // merge, merge, patch)

@@ -42,6 +42,14 @@ class Scaling(msgspec.Struct, frozen=True, kw_only=True):
     image_mean: tuple[Level, Level, Level] = (0.48145466, 0.4578275, 0.40821073)
     image_std: tuple[Deviation, Deviation, Deviation] = (0.26862954, 0.26130258, 0.27577711)
 
+    def normalized(self, image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """An image, uint8 [height, width, 3], as float32 [3, height, width], rescaled and normalized."""
+        import numpy as np
+
+        pixels = np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float32)
+        self.scale(pixels)
+        return pixels
+
     def scale(self, pixels: np.ndarray[Any, Any]) -> None:
         """Rescale and normalize float32 [3, height, width] in place."""
         import numpy as np

@@ -76,8 +76,7 @@ def patched(images: Sequence[Image], patch: int, most: int, scaling: Scaling) ->
     pixels = np.zeros((len(images), most, 3 * patch * patch), np.float32)
     mask = np.zeros((len(images), most), np.int32)
     for number, (image, (rows, columns)) in enumerate(zip(images, shapes, strict=True)):
-        scaled = np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float32)
-        scaling.scale(scaled)
+        scaled = scaling.normalized(image)
         split = scaled[:, : rows * patch, : columns * patch].reshape(3, rows, patch, columns, patch)
         pixels[number, : rows * columns] = split.transpose(1, 3, 2, 4, 0).reshape(rows * columns, -1)
         mask[number, : rows * columns] = 1
