@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import msgspec
@@ -48,6 +48,12 @@ FORWARD_CODES = {
     "uniform-loss": "The loss on real text is no better than uniform guessing.",
     "output-mismatch": "The output of the forward pass differs from what was expected.",
 }
+
+
+def passes(findings: Iterable[Finding], fail_on: Severity) -> bool:
+    """Whether none of the findings is as severe as `fail_on`, or more."""
+    limit = SEVERITIES.index(fail_on)
+    return all(SEVERITIES.index(finding.severity) > limit for finding in findings)
 
 
 # Of many findings, so many are shown.

@@ -19,7 +19,7 @@ from weightscope.analyses.rules.values import unsound_values
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import UsageError, printable_path
-from weightscope.findings import CODES, FORWARD_CODES, SEVERITIES, Finding, Severity
+from weightscope.findings import CODES, FORWARD_CODES, SEVERITIES, Finding, Severity, passes
 
 RULES: tuple[Rule, ...] = (
     *GLANCE,
@@ -87,10 +87,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         kept = sorted(
             (finding for finding in findings if not self._ignores(finding)), key=lambda f: SEVERITIES.index(f.severity)
         )
-        limit = SEVERITIES.index(self.fail_on)
         return CheckResult(
             reference=printable_path(reference),
-            ok=all(SEVERITIES.index(finding.severity) > limit for finding in kept),
+            ok=passes(kept, self.fail_on),
             checked=Checked(tensors=tensors, rules=rules),
             findings=tuple(kept),
         )

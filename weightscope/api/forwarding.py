@@ -8,7 +8,6 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from msgspec.structs import replace
 
 from weightscope.analyses.forward.expected_logits import against_logits, read_logits
@@ -23,52 +22,20 @@ from weightscope.analyses.forward.heads import stores_tied_head, two_heads
 from weightscope.analyses.forward.hidden import Both, Hidden
 from weightscope.analyses.forward.outcome import ClassScore, Outcome
 from weightscope.analyses.forward.peer import Comparison, Kept, compare_with_transformers, differing
-from weightscope.analyses.forward.prompt import (
-    Prompt,
-    default_prompt,
-    encoded,
-    find_speller,
-    given_tokens,
-    with_images,
-    with_masks,
-    without,
-)
-from weightscope.analyses.forward.request import layouts_of
+from weightscope.analyses.forward.prompt import Prompt, encoded, given_tokens, without
 from weightscope.analyses.forward.result import Candidate, Result
 from weightscope.analyses.forward.soundness import judge
 from weightscope.analyses.forward.speller import Speller
 from weightscope.analyses.rules.values import look
+from weightscope.api.asking import Wanted, inputs_of, prompt_of, runnable_of, tokenizer_of, written_of
 from weightscope.checkpoint.reader import Progress
-from weightscope.components.runnable import PIXELS, Runnable
-from weightscope.components.seq2seq import DECODER_TOKENS, EncoderDecoder
-from weightscope.components.vision.language import VisionLanguage
 from weightscope.errors import NotImplementedByWeightscope, UsageError, WeightscopeError, printable_path
-from weightscope.findings import SEVERITIES, Finding, Severity
+from weightscope.findings import Finding, passes
 
 if TYPE_CHECKING:
     import numpy as np
 
     from weightscope.api.model import Model
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user asked for; see the options of `weightscope forward`."""
-
-    tokens: str | None = None
-    text: str | None = None
-    more_texts: tuple[str, ...] = ()
-    decoder_text: str | None = None
-    images: tuple[Path, ...] = ()
-    pixels: Path | None = None
-    device: str = "cpu"
-    compute_dtype: str = "float32"
-    stop_after: int | None = None
-    top_k: int = 5
-    expect: Path | None = None
-    atol: float | None = None
-    rtol: float | None = None
-    compare: bool = False
-    fail_on: Severity = "error"
 
 
 def try_forward(
@@ -82,13 +49,13 @@ def try_forward(
     directory = _directory(model)
     expected = _expected_golden(wanted)
     tokens = None if wanted.tokens is None else given_tokens(wanted.tokens)
-    speller, notes = _find_speller(model, wanted, directory)
+    speller, notes = tokenizer_of(model, wanted, directory)
     with speller or nullcontext():
         with suppress(ImportError):
             # Imported while the tokenizer loads; that it is missing is said by the pass.
             import torch  # noqa: F401
-        inputs = _inputs(model, wanted, directory) | _written(model, wanted, speller)
-        prompt, speller = _prompt(model, wanted, tokens, expected, speller, notes, inputs)
+        inputs = inputs_of(model, wanted, directory) | written_of(model, wanted, speller)
+        prompt, speller = prompt_of(model, wanted, tokens, expected, speller, notes, inputs)
         hidden = Hidden()
         outcome, result, golden = _try_prompt(model, wanted, prompt, expected, speller, progress, inputs, hidden)
         if wanted.more_texts and speller:
@@ -123,19 +90,18 @@ def _try_prompt(
     judged, checked = judge(result, is_text=prompt.is_text, non_finite=lambda names: _non_finite(model, names))
     compared: tuple[Comparison, ...] = ()
     if kept is not None:
-        tree = model.declaration.tree if model.declaration else None
-        beside = tree.beside if isinstance(tree, Runnable) else ()
-        fed: Mapping[str, Any] = {name: value for name, value in inputs.items() if name not in beside}
-        fed = tree.completed(fed, result.tokens) if isinstance(tree, Runnable) else fed
-        compared = compare_with_transformers(directory, result, kept, depth=_depth(model), inputs=fed)
+        tree = runnable_of(model)
+        assert tree
+        fed: Mapping[str, Any] = {name: value for name, value in inputs.items() if name not in tree.beside}
+        fed = tree.completed(fed, result.tokens)
+        compared = compare_with_transformers(directory, result, kept, depth=tree.layers, inputs=fed)
     found, max_abs_diff, golden_diff = _held(result, expected, logits, compared, tolerance)
     findings = (*judged, *found, *_heads(model))
     losses = result.losses() if prompt.origin != "default tokens" else []
     loss = sum(losses) / len(losses) if losses else None
-    limit = SEVERITIES.index(wanted.fail_on)
     top, late = _spelled(result, wanted.top_k, speller, asked=wanted.text is not None)
     outcome = Outcome(
-        ok=all(SEVERITIES.index(finding.severity) > limit for finding in findings),
+        ok=passes(findings, wanted.fail_on),
         device=result.device,
         compute_dtype=result.compute_dtype,
         tokens=len(result.tokens),
@@ -186,7 +152,6 @@ def _compared_texts(
         states.append(hidden.states)
     vectors = [sentences.vector(hidden) for hidden in states if hidden is not None]
     note = () if found else ("There is no modules.json: a text's vector is the mean of its last hidden states.",)
-    limit = SEVERITIES.index(wanted.fail_on)
     return replace(
         outcome,
         prompts=(outcome.prompt or "", *wanted.more_texts),
@@ -194,7 +159,7 @@ def _compared_texts(
         vectors=sentences.words,
         notes=(*outcome.notes, *note),
         findings=tuple(findings),
-        ok=all(SEVERITIES.index(finding.severity) > limit for finding in findings),
+        ok=passes(findings, wanted.fail_on),
     )
 
 
@@ -247,11 +212,6 @@ def _endings(result: Result) -> Iterator[str]:
         yield f"No logits: the pass ended with {result.stages[-1].stage}, because it {stopped}."
 
 
-def _depth(model: Model) -> int:
-    tree = model.declaration.tree if model.declaration else None
-    return tree.layers if isinstance(tree, Runnable) else 0
-
-
 def _expected_golden(wanted: Wanted) -> Golden | None:
     if wanted.expect is None or wanted.expect.suffix != ".json":
         return None
@@ -262,100 +222,6 @@ def _expected_golden(wanted: Wanted) -> Golden | None:
             "was recorded with an image, and none was given", where=wanted.expect, hint=f"give {option} {golden.image}"
         )
     return golden
-
-
-def _find_speller(model: Model, wanted: Wanted, directory: Path) -> tuple[Speller | None, tuple[str, ...]]:
-    """The model's tokenizer, where it takes tokens at all, or why there is none."""
-    tree = model.declaration.tree if model.declaration else None
-    if not isinstance(tree, Runnable) or not tree.takes_tokens:
-        return None, ()
-    return find_speller(directory, text=wanted.text)
-
-
-def _prompt(
-    model: Model,
-    wanted: Wanted,
-    tokens: tuple[int, ...] | None,
-    expected: Golden | None,
-    speller: Speller | None,
-    notes: tuple[str, ...],
-    inputs: Mapping[str, np.ndarray[Any, Any]],
-) -> tuple[Prompt, Speller | None]:
-    """The prompt that a user asked for, and the tokenizer if it can be used."""
-    if model.declaration is None:
-        return Prompt(tokens=(0,), origin="none"), None  # what is wrong is said by the pass
-    tree = model.declaration.tree
-    if isinstance(tree, Runnable) and not tree.takes_tokens:
-        if wanted.tokens is not None or wanted.text is not None:
-            raise UsageError("a vision encoder takes no tokens", hint="give --image FILE alone")
-        return Prompt(tokens=(), origin="none"), None
-    if tokens is not None:
-        prompt = Prompt(tokens=tokens, origin="tokens")
-    elif wanted.text is not None:
-        assert speller
-        prompt = Prompt(tokens=encoded(speller, wanted.text), origin="text", text=wanted.text)
-    elif expected:
-        return Prompt(tokens=expected.tokens, origin="golden"), speller
-    else:
-        words = tree.words if isinstance(tree, Runnable) else None
-        rows = int(words.rows) if words else 0
-        prompt, speller = default_prompt(speller, notes, rows)
-    if isinstance(tree, Runnable) and tree.logits_of == "same" and speller:
-        prompt = with_masks(prompt, speller)
-    if isinstance(tree, VisionLanguage) and PIXELS in inputs:
-        layouts = layouts_of(tree, inputs)
-        prompt = with_images(
-            prompt,
-            layouts,
-            tree.image_token,
-            speller,
-            around=tree.around,
-            written=tree.written,
-            frame=tree.frame,
-            finished=tree.eye.finished,
-        )
-    if expected and prompt.tokens != expected.tokens:
-        raise UsageError(
-            f"{wanted.expect} was recorded with other tokens",
-            hint="leave out --tokens and --prompt: the golden file has its own",
-        )
-    return prompt, speller
-
-
-def _inputs(model: Model, wanted: Wanted, directory: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """What the model's processor makes of the images, by its names, or what a file has ready."""
-    declared = model.declaration.tree if model.declaration else None
-    tree = declared if isinstance(declared, Runnable) else None
-    if wanted.pixels is not None:
-        from weightscope.analyses.forward.ready_inputs import read_inputs
-
-        inputs = read_inputs(wanted.pixels)
-        for name in inputs:
-            if tree is not None and name not in tree.takes:
-                hint = f"it takes {' and '.join(tree.takes)}" if tree.takes else ""
-                raise UsageError(f"{wanted.pixels} has {name!r:.80}, which this model does not take", hint=hint)
-        return inputs
-    if not wanted.images or tree is None:
-        return {}
-    from weightscope.analyses.forward.images import read_images
-
-    return read_images(wanted.images, directory, tree.processor)
-
-
-def _written(model: Model, wanted: Wanted, speller: Speller | None) -> dict[str, np.ndarray[Any, Any]]:
-    """What an encoder-decoder is said to have written: its first token, then the text."""
-    if wanted.decoder_text is None:
-        return {}
-    tree = model.declaration.tree if model.declaration else None
-    if not isinstance(tree, EncoderDecoder) or not tree.takes:
-        raise UsageError("--decoder-prompt: this model has no decoder beside an encoder")
-    if speller is None:
-        raise UsageError("tokenizer.json is missing; it is needed to encode a prompt")
-    import numpy as np
-
-    return {
-        DECODER_TOKENS: np.array([*(() if tree.start is None else (tree.start,)), *speller.pieces(wanted.decoder_text)])
-    }
 
 
 def _non_finite(model: Model, names: Iterable[str]) -> list[str]:

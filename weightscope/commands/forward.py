@@ -138,7 +138,8 @@ def forward(
 
     from weightscope.analyses.forward.memory import bound_heaps
     from weightscope.analyses.forward.prompt import read_text
-    from weightscope.api.forwarding import Wanted, try_forward
+    from weightscope.api.asking import Wanted
+    from weightscope.api.forwarding import try_forward
     from weightscope.output.forward import forward_document
     from weightscope.output.progress import Progress
 

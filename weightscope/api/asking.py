@@ -1,0 +1,148 @@
+"""What a user wants of a pass, as tokens and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from weightscope.analyses.forward.golden import Golden
+from weightscope.analyses.forward.prompt import (
+    Prompt,
+    default_prompt,
+    encoded,
+    find_speller,
+    with_images,
+    with_masks,
+)
+from weightscope.analyses.forward.request import layouts_of
+from weightscope.analyses.forward.speller import Speller
+from weightscope.components.runnable import PIXELS, Runnable
+from weightscope.components.seq2seq import DECODER_TOKENS, EncoderDecoder
+from weightscope.components.vision.language import VisionLanguage
+from weightscope.errors import UsageError
+from weightscope.findings import Severity
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from weightscope.api.model import Model
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user asked for; see the options of `weightscope forward`."""
+
+    tokens: str | None = None
+    text: str | None = None
+    more_texts: tuple[str, ...] = ()
+    decoder_text: str | None = None
+    images: tuple[Path, ...] = ()
+    pixels: Path | None = None
+    device: str = "cpu"
+    compute_dtype: str = "float32"
+    stop_after: int | None = None
+    top_k: int = 5
+    expect: Path | None = None
+    atol: float | None = None
+    rtol: float | None = None
+    compare: bool = False
+    fail_on: Severity = "error"
+
+
+def runnable_of(model: Model) -> Runnable | None:
+    """What a pass starts at; None for a model that is not declared, or of which a pass cannot run."""
+    tree = model.declaration.tree if model.declaration else None
+    return tree if isinstance(tree, Runnable) else None
+
+
+def tokenizer_of(model: Model, wanted: Wanted, directory: Path) -> tuple[Speller | None, tuple[str, ...]]:
+    """The model's tokenizer, where it takes tokens at all, or why there is none."""
+    tree = runnable_of(model)
+    if tree is None or not tree.takes_tokens:
+        return None, ()
+    return find_speller(directory, text=wanted.text)
+
+
+def prompt_of(
+    model: Model,
+    wanted: Wanted,
+    tokens: tuple[int, ...] | None,
+    expected: Golden | None,
+    speller: Speller | None,
+    notes: tuple[str, ...],
+    inputs: Mapping[str, np.ndarray[Any, Any]],
+) -> tuple[Prompt, Speller | None]:
+    """The prompt that a user asked for, and the tokenizer if it can be used."""
+    if model.declaration is None:
+        return Prompt(tokens=(0,), origin="none"), None  # what is wrong is said by the pass
+    tree = runnable_of(model)
+    if tree and not tree.takes_tokens:
+        if wanted.tokens is not None or wanted.text is not None:
+            raise UsageError("a vision encoder takes no tokens", hint="give --image FILE alone")
+        return Prompt(tokens=(), origin="none"), None
+    if tokens is not None:
+        prompt = Prompt(tokens=tokens, origin="tokens")
+    elif wanted.text is not None:
+        assert speller
+        prompt = Prompt(tokens=encoded(speller, wanted.text), origin="text", text=wanted.text)
+    elif expected:
+        return Prompt(tokens=expected.tokens, origin="golden"), speller
+    else:
+        words = tree.words if tree else None
+        rows = int(words.rows) if words else 0
+        prompt, speller = default_prompt(speller, notes, rows)
+    if tree and tree.logits_of == "same" and speller:
+        prompt = with_masks(prompt, speller)
+    if isinstance(tree, VisionLanguage) and PIXELS in inputs:
+        prompt = with_images(
+            prompt,
+            layouts_of(tree, inputs),
+            tree.image_token,
+            speller,
+            around=tree.around,
+            written=tree.written,
+            frame=tree.frame,
+            finished=tree.eye.finished,
+        )
+    if expected and prompt.tokens != expected.tokens:
+        raise UsageError(
+            f"{wanted.expect} was recorded with other tokens",
+            hint="leave out --tokens and --prompt: the golden file has its own",
+        )
+    return prompt, speller
+
+
+def inputs_of(model: Model, wanted: Wanted, directory: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """What the model's processor makes of the images, by its names, or what a file has ready."""
+    tree = runnable_of(model)
+    if wanted.pixels is not None:
+        from weightscope.analyses.forward.ready_inputs import read_inputs
+
+        inputs = read_inputs(wanted.pixels)
+        for name in inputs:
+            if tree is not None and name not in tree.takes:
+                hint = f"it takes {' and '.join(tree.takes)}" if tree.takes else ""
+                raise UsageError(f"{wanted.pixels} has {name!r:.80}, which this model does not take", hint=hint)
+        return inputs
+    if not wanted.images or tree is None:
+        return {}
+    from weightscope.analyses.forward.images import read_images
+
+    return read_images(wanted.images, directory, tree.processor)
+
+
+def written_of(model: Model, wanted: Wanted, speller: Speller | None) -> dict[str, np.ndarray[Any, Any]]:
+    """What an encoder-decoder is said to have written: its first token, then the text."""
+    if wanted.decoder_text is None:
+        return {}
+    tree = runnable_of(model)
+    if not isinstance(tree, EncoderDecoder) or not tree.takes:
+        raise UsageError("--decoder-prompt: this model has no decoder beside an encoder")
+    if speller is None:
+        raise UsageError("tokenizer.json is missing; it is needed to encode a prompt")
+    import numpy as np
+
+    start = () if tree.start is None else (tree.start,)
+    return {DECODER_TOKENS: np.array([*start, *speller.pieces(wanted.decoder_text)])}
