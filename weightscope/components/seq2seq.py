@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from weightscope.components.attention.softmax import Attention
 from weightscope.components.base import Component, Repeat
@@ -110,8 +110,6 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
     multiplied by `scale` before the head. `buffers` that a file has are added to the logits (BART). Without a
     decoder, or with `heads` instead of the head over the vocabulary, what comes out is what those make.
     """
-
-    begins: ClassVar[str] = DECODER_TOKENS
 
     halves: Halves
     head: Head | None = None
