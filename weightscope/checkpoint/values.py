@@ -68,7 +68,7 @@ def read_numpy(path: Path, data_start: int, entry: TensorEntry, index: Any = ...
     import numpy as np
 
     check_view(path, entry)
-    dtype = _numpy_dtype(entry.dtype, path)
+    dtype = numpy_dtype(entry.dtype, path)
     raw = np.frombuffer(_bytes(path, data_start, entry, writable=False), dtype=np.uint8)
     array = _shaped(raw, dtype, entry)
     # One element comes as a scalar, which has no flags to set.
@@ -81,7 +81,7 @@ def _shaped(raw: np.ndarray[Any, Any], dtype: np.dtype[Any], entry: TensorEntry)
     import numpy as np
 
     bits = DTYPE_BITS[entry.dtype]
-    flat = _unpack(raw, bits).view(dtype) if bits < 8 else raw.view(dtype)
+    flat = unpacked(raw, bits).view(dtype) if bits < 8 else raw.view(dtype)
     if entry.strides is None:
         return flat.reshape(entry.shape)
     steps = tuple(stride * dtype.itemsize for stride in entry.strides)
@@ -134,7 +134,7 @@ def load_numpy(path: Path, data_start: int, entry: TensorEntry) -> np.ndarray[An
     start, stop = entry.data_offsets
     whole = read_bytes(path, data_start + start, data_start + stop, max(stop - start, 1))
     raw = next(whole, np.empty(0, dtype=np.uint8))
-    return _shaped(raw, _numpy_dtype(entry.dtype, path), entry)
+    return _shaped(raw, numpy_dtype(entry.dtype, path), entry)
 
 
 def read_torch(path: Path, data_start: int, entry: TensorEntry, index: Any = ...) -> torch.Tensor:
@@ -299,7 +299,12 @@ def _bytes(path: Path, data_start: int, entry: TensorEntry, *, writable: bool) -
     return memoryview(mapped)[start - page : stop - page]
 
 
-def _numpy_dtype(name: str, path: Path) -> np.dtype[Any]:
+def numpy_dtype(name: str, path: Path) -> np.dtype[Any]:
+    """NumPy's type, or that of ml_dtypes.
+
+    Raises:
+        NotImplementedByWeightscope: there is none.
+    """
     import ml_dtypes
     import numpy as np
 
@@ -310,7 +315,7 @@ def _numpy_dtype(name: str, path: Path) -> np.dtype[Any]:
     return dtype
 
 
-def _unpack(raw: np.ndarray[Any, Any], bits: int) -> np.ndarray[Any, Any]:
+def unpacked(raw: np.ndarray[Any, Any], bits: int) -> np.ndarray[Any, Any]:
     """One byte an element from a stream packed lowest bits first."""
     import numpy as np
 

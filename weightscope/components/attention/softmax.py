@@ -124,6 +124,10 @@ class Attention(Component, frozen=True, kw_only=True):
             **(self.positions.sizes(self.heads.count) if isinstance(self.positions, Relative) else {}),
         }
 
+    def heads_of(self, role: Role) -> int:
+        by_role = {Role.Q_PROJ: self.heads.count, Role.K_PROJ: self.heads.keys, Role.V_PROJ: self.heads.keys}
+        return int((by_role | {Role.O_PROJ: self.heads.count}).get(role, 0))
+
     def children(self) -> Iterable[Component]:
         return (*self.norms.parts(), *((self.out_norm,) if self.out_norm else ()))
 
