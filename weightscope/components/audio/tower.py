@@ -21,7 +21,7 @@ from weightscope.sizes import Size
 if TYPE_CHECKING:
     import torch
 
-FEATURES = "input_features"
+FEATURES, MASK = "input_features", "attention_mask"
 # Attention's `Segments` are of this kind: a frame sees all frames of its own clip.
 CLIP = "clip"
 
@@ -29,11 +29,11 @@ CLIP = "clip"
 class SpeechTower(Source, frozen=True, kw_only=True):
     """Convolutions, learned positions, layers in which all frames of a clip see each other, a norm.
 
-    A clip is as many frames of `bins` numbers as its positions allow. The mean of each `pool` frames leaves the layers
-    (Qwen2-Audio).
+    A clip is as many frames of `bins` numbers as its positions allow. Its processor's mask is not used: silence is a
+    part of the clip. The mean of each `pool` frames leaves the layers (Qwen2-Audio).
     """
 
-    takes: ClassVar[tuple[str, ...]] = (FEATURES,)
+    takes: ClassVar[tuple[str, ...]] = (FEATURES, MASK)
     takes_tokens: ClassVar[bool] = False
 
     width: Size
