@@ -30,8 +30,8 @@ DECODER_TOKENS = "decoder_input_ids"
 class CrossBlock(Block, frozen=True, kw_only=True):
     """A block that looks at the encoder between attention and feed-forward: x + cross(cross_norm(x)).
 
-    The norm acts on the sum instead where `norms_sums`. Without an encoder there is nothing to look at (Whisper's decoder
-    alone).
+    The norm acts on the sum instead where `norms_sums`. Without an encoder there is nothing to look at: Whisper's
+    decoder alone.
     """
 
     cross_norm: Norm
