@@ -158,7 +158,7 @@ def pixels(config: Any) -> dict[str, torch.Tensor]:
     return {"pixel_values": torch.rand(1, config.num_channels, config.image_size, config.image_size, generator=noise)}
 
 
-def speech(config: Any, tokens: list[int]) -> dict[str, torch.Tensor]:
+def speech(config: Any, tokens: list[int]) -> dict[str, Any]:
     """A spectrogram [1, bins, frames] of one clip, and tokens that the decoder has written."""
     noise = torch.Generator().manual_seed(1)
     features = torch.rand(1, config.num_mel_bins, 2 * config.max_source_positions, generator=noise)

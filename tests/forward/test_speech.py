@@ -29,7 +29,7 @@ def noise(*shape: int) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(3))
 
 
-def given(tiny: Tiny) -> dict[str, torch.Tensor]:
+def given(tiny: Tiny) -> dict[str, Any]:
     """A recording of one clip, and what the decoder has written."""
     if tiny.model == "ForCausalLM":
         return {}
