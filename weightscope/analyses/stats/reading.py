@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from weightscope.checkpoint.dtypes import DTYPE_BITS
-from weightscope.checkpoint.entry import TensorEntry
+from weightscope.checkpoint.entry import PiecedEntry, TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
-from weightscope.checkpoint.values import load_numpy, load_torch, numpy_dtype, read_bytes
+from weightscope.checkpoint.spans import numpy_dtype, read_bytes
+from weightscope.checkpoint.values import load_bytes, load_numpy, load_torch, slabs
 from weightscope.errors import CheckpointError
 from weightscope.quantization.common.dequantizing import dequantized
 from weightscope.storage.base import Scheme
@@ -57,10 +58,11 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_whole(self) -> bool:
-        """Whether it can only be read at once: by its scheme, its strides, or elements of less than a byte."""
+        """Whether its rows cannot be given to several threads: by its scheme, or because they do not lie in order."""
         if self.scheme is not None:
             return not self.scheme.rowwise or not self.rows
-        return self.entry.strides is not None or DTYPE_BITS[self.entry.dtype] < 8 or not self.rows
+        scattered = self.entry.strides is not None or isinstance(self.entry, PiecedEntry)
+        return scattered or DTYPE_BITS[self.entry.dtype] < 8 or not self.rows
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,38 +99,35 @@ def chunks(checkpoint: Checkpoint, source: Source, part: Part) -> Iterator[np.nd
         CheckpointError: the file is shorter than it was, or the tensors of a quantized weight do not fit together.
         NotImplementedByWeightscope: no such type, or a method that is only named.
     """
-    entry, rows = source.entry, source.rows
-    file = checkpoint.files[entry.file]
+    entry, rows, files = source.entry, source.rows, checkpoint.files
     if source.scheme is not None:
         yield from _undone(checkpoint, source, source.scheme, part)
-    elif not prod(entry.shape):
         return
-    elif source.is_whole:
-        yield _whole(checkpoint, entry).reshape(rows, -1)
+    if not prod(entry.shape):
+        return
+    path = files[entry.file].path
+    if DTYPE_BITS[entry.dtype] < 8:
+        yield load_numpy(files, entry).reshape(rows, -1)
+        return
+    dtype = numpy_dtype(HALVES.get(entry.dtype, entry.dtype), path)
+    width = prod(entry.shape) * DTYPE_BITS[entry.dtype] // 8 // rows
+    raws: Iterator[np.ndarray[Any, Any]]
+    if source.is_whole:
+        raws = (load_bytes(files, entry, slab) for slab in slabs(entry, CHUNK))
     else:
-        dtype, width = numpy_dtype(HALVES.get(entry.dtype, entry.dtype), file.path), source.bytes // rows
-        first = file.data_start + entry.data_offsets[0]
+        first = files[entry.file].data_start + entry.data_offsets[0]
         start, stop = first + part.rows.start * width, first + part.rows.stop * width
-        for raw in read_bytes(file.path, start, stop, max(1, CHUNK // width) * width):
-            yield raw.view(dtype).reshape(len(raw) // width, -1)
-
-
-def _whole(checkpoint: Checkpoint, entry: TensorEntry) -> np.ndarray[Any, Any]:
-    """A tensor at once: a view with strides, or elements of less than a byte."""
-    import numpy as np
-
-    file = checkpoint.files[entry.file]
-    if entry.dtype in HALVES:
-        words = msgspec.structs.replace(entry, dtype="U32")
-        return np.ascontiguousarray(load_numpy(file.path, file.data_start, words)).view(np.float16)
-    return np.ascontiguousarray(load_numpy(file.path, file.data_start, entry))
+        raws = read_bytes(path, start, stop, max(1, CHUNK // width) * width)
+    for raw in raws:
+        yield raw.view(dtype).reshape(len(raw) // width, -1)
 
 
 def _undone(checkpoint: Checkpoint, source: Source, scheme: Scheme, part: Part) -> Iterator[np.ndarray[Any, Any]]:
     """A quantized weight as float32, some rows at a time where its scheme can be undone by rows."""
     step = max(1, SLAB * source.rows // max(prod(source.entry.shape), 1))
-    slabs = [slice(first, min(first + step, part.rows.stop)) for first in range(part.rows.start, part.rows.stop, step)]
-    for slab in [None] if source.is_whole else slabs:
+    firsts = range(part.rows.start, part.rows.stop, step)
+    by_row = [slice(first, min(first + step, part.rows.stop)) for first in firsts]
+    for slab in [None] if source.is_whole else by_row:
 
         def raw(name: str, rows: slice | None = slab) -> torch.Tensor:
             entry = checkpoint.tensors.get(name)
@@ -139,8 +138,7 @@ def _undone(checkpoint: Checkpoint, source: Source, scheme: Scheme, part: Part) 
                     hint="`weightscope check` says what else is missing",
                     code="missing-tensor",
                 )
-            file = checkpoint.files[entry.file]
-            return load_torch(file.path, file.data_start, entry, rows if entry.shape[:1] == (source.rows,) else None)
+            return load_torch(checkpoint.files, entry, rows if entry.shape[:1] == (source.rows,) else None)
 
         weight: np.ndarray[Any, Any] = dequantized(scheme, source.weight, raw).contiguous().numpy()
         yield weight

@@ -17,7 +17,7 @@ from weightscope.analyses.stats.sources import sources_of
 from weightscope.analyses.stats.standing_out import odd, unsound
 from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint, Progress
-from weightscope.checkpoint.values import need_torch
+from weightscope.checkpoint.spans import need_torch
 from weightscope.errors import UsageError, printable_path
 from weightscope.families.registry import Declaration
 
