@@ -129,6 +129,7 @@ class Role(StrEnum):
     LM_HEAD = "lm_head"
     CLASSIFIER = "classifier"
     POOLER = "pooler"
+    LAYER_WEIGHT = "layer_weight"
     PROJECTOR = "projector"
     PROJECTOR_NORM = "projector_norm"
     IMAGE_NEWLINE = "image_newline"
@@ -289,7 +290,14 @@ _SECTIONS = {
         Role.C_NORM,
     ),
     Section.POOLER: (Role.POOLER,),
-    Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER, Role.OUTPUT_PROJ, Role.LOGIT_SCALE, Role.LOGIT_BIAS),
+    Section.HEAD: (
+        Role.LM_HEAD,
+        Role.CLASSIFIER,
+        Role.OUTPUT_PROJ,
+        Role.LAYER_WEIGHT,
+        Role.LOGIT_SCALE,
+        Role.LOGIT_BIAS,
+    ),
     Section.PROJECTOR: (Role.PROJECTOR, Role.PROJECTOR_NORM, Role.VISUAL_EMBEDDING, Role.IMAGE_NEWLINE),
     Section.MTP: (Role.MTP_PROJ,),
     Section.ADAPTER: (Role.LORA_A, Role.LORA_B),

@@ -210,6 +210,7 @@ MODULES = {
     "video_llava": "multimodal.video_llava",
     "vipllava": "multimodal.vipllava",
     "vit": "vision.vit",
+    "whisper": "audio.whisper",
     "xlm-roberta": "encoders.roberta",
     "xverse": "text.internlm",
     "yi": "text.llama",
