@@ -109,6 +109,29 @@ def test_pictures(kind: str, settings: dict[str, Any], tmp_path: Path) -> None:
     np.testing.assert_allclose(found, expected["pixel_values"], atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "stages"),
+    [
+        ("vit", ["embedding", "layer 0", "layer 1", "pooled"]),
+        ("deit-taught", ["embedding", "layer 0", "layer 1", "class scores"]),
+        ("beit-classes", ["embedding", "layer 0", "layer 1", "class scores"]),
+        ("data2vec-vision", ["embedding", "layer 0", "layer 1"]),
+        ("clip_vision_model", ["embedding", "layer 0", "layer 1", "pooled"]),
+    ],
+)
+def test_compare_with_transformers(
+    name: str, stages: list[str], saved: Callable[[str], Path], run: Run, tmp_path: Path
+) -> None:
+    tiny = next(tiny for tiny in TINY if tiny.name == name)
+    side = tiny.keys["image_size"]
+    noise = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(1))
+    np.savez(tmp_path / "inputs.npz", pixel_values=noise.numpy())
+    options = ("--pixels", tmp_path / "inputs.npz", "--compare", "transformers", "--format", "json")
+    status, out, error = run("forward", saved(name), *options)
+    assert (status, error) == (0, "")
+    assert [row["stage"] for row in json.loads(out)["compared"]] == stages
+
+
 def test_a_picture_of_a_tower_alone(saved: Callable[[str], Path], run: Run, tmp_path: Path) -> None:
     shutil.copytree(saved("vit-classes"), tmp_path / "m")
     (tmp_path / "m" / "preprocessor_config.json").write_text(json.dumps(SQUARE))

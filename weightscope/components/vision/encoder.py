@@ -131,6 +131,10 @@ class VisionEncoder(Runnable, frozen=True, kw_only=True):
         return "CLIPImageProcessor"
 
     @property
+    def layers(self) -> int:
+        return self.depth
+
+    @property
     def depth(self) -> int:
         """How many layers it has."""
         return depth_of(self.blocks)
