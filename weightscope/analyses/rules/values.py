@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from weightscope.analyses.rules.subject import Subject, listed, some
-from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint, Progress
-from weightscope.checkpoint.values import load_numpy, read_bytes
+from weightscope.checkpoint.values import read_chunks
 from weightscope.errors import CheckpointError
 from weightscope.findings import Finding
 from weightscope.ranges import summed
@@ -83,18 +82,9 @@ def unsound_values(subject: Subject, progress: Progress | None = None) -> Iterat
 
 def look(checkpoint: Checkpoint, entry: TensorEntry) -> tuple[bool, bool]:
     """(all finite, all zero) of one tensor, a chunk at a time."""
-    import numpy as np
-
-    file = checkpoint.files[entry.file]
     start, stop = entry.data_offsets
     zero = stop > start
-    if entry.strides is not None:
-        # A view's neighbours lie between its elements: gather it, and look at it alone.
-        width = DTYPE_BITS[entry.dtype] // 8
-        words = TensorEntry(f"U{8 * width}", entry.shape, entry.data_offsets, entry.strides)
-        gathered = np.ascontiguousarray(load_numpy(file.path, file.data_start, words)).reshape(-1).view(np.uint8)
-        return _judge(gathered, entry.dtype)
-    for raw in read_bytes(file.path, file.data_start + start, file.data_start + stop, CHUNK):
+    for raw in read_chunks(checkpoint.files, entry, CHUNK):
         sound, empty = _judge(raw, entry.dtype)
         zero = zero and empty
         if not sound:
