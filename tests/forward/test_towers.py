@@ -46,8 +46,10 @@ def ours(directory: Path, inputs: dict[str, Any]) -> torch.Tensor:
 def output(tiny: Tiny, found: Any) -> torch.Tensor:
     """What transformers' model puts out; of pixels a row for each patch."""
     if "reconstruction" in found:
-        return torch.nn.functional.pixel_unshuffle(found.reconstruction, tiny.keys["encoder_stride"]).flatten(2)[0].T
-    return (found.logits if "logits" in found else found.last_hidden_state).flatten(0, -2)
+        rows: torch.Tensor = torch.nn.functional.pixel_unshuffle(found.reconstruction, tiny.keys["encoder_stride"])
+        return rows.flatten(2)[0].T
+    features: torch.Tensor = found.logits if "logits" in found else found.last_hidden_state
+    return features.flatten(0, -2)
 
 
 @every_tower
