@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from weightscope.analyses.explaining import Explanation
     from weightscope.analyses.forward.result import Result
     from weightscope.analyses.listing import TensorRow
+    from weightscope.analyses.memory.report import Memory
     from weightscope.analyses.training.split import Trainable
     from weightscope.api.tensors import Tensors
 
@@ -254,6 +255,42 @@ class Model(Suggesting):
         from weightscope.analyses.training.split import split
 
         return split(Plan.of(plan), self.declaration, self.inventory, self.checkpoint, self.tying)
+
+    def memory(
+        self,
+        *,
+        context: int | None = None,
+        batch: int = 1,
+        source_tokens: int | None = None,
+        dtype: str | None = None,
+        kv_dtype: str | None = None,
+        page_size: int = 16,
+    ) -> Memory:
+        """What it takes to load and serve the model, as `weightscope memory` says it; no values are read.
+
+        Args:
+            context: tokens of each sequence; without it as many as config.json says the model was trained to read.
+            batch: how many sequences.
+            source_tokens: vectors that cross-attention looks at: of the text an encoder reads, or of images.
+            dtype: what plain weights are loaded in, as torch spells it; without it as they are stored.
+            kv_dtype: what keys and values are kept in; without it the type of the computation.
+            page_size: tokens of a page, for what an allocator reserves.
+
+        Raises:
+            UsageError: a number that is none of tokens or sequences, or a type that is none.
+        """
+        from weightscope.analyses.memory.report import report
+        from weightscope.api.memory import asked
+
+        request = asked(
+            context=context,
+            batch=batch,
+            source_tokens=source_tokens,
+            dtype=dtype,
+            kv_dtype=kv_dtype,
+            page_size=page_size,
+        )
+        return report(self._subject(), self.summary().model, request)
 
     def listing(self) -> Iterator[tuple[Group, TensorRow]]:
         """The rows of `weightscope tensors`, unfiltered."""

@@ -146,6 +146,15 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
     def logits_of(self) -> Predicts:
         return "next" if self.head else ""
 
+    @property
+    def reads_apart(self) -> bool:
+        return True
+
+    @property
+    def writer(self) -> Component | None:
+        """The decoder; with heads of another kind it does not write."""
+        return None if self.heads else self.halves.decoder
+
     def scored(self, tokens: tuple[int, ...], inputs: Inputs) -> tuple[int, ...]:
         """The decoder's tokens."""
         if self.halves.decoder is None:
