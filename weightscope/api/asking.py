@@ -19,7 +19,7 @@ from weightscope.analyses.forward.prompt import (
 )
 from weightscope.analyses.forward.request import layouts_of
 from weightscope.analyses.forward.speller import Speller
-from weightscope.components.runnable import PIXELS, Runnable
+from weightscope.components.runnable import PIXELS, Runnable, no_tokens
 from weightscope.components.seq2seq import DECODER_TOKENS, EncoderDecoder
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.errors import UsageError
@@ -80,7 +80,7 @@ def prompt_of(
     tree = runnable_of(model)
     if tree and not tree.takes_tokens:
         if wanted.tokens is not None or wanted.text is not None:
-            raise UsageError("a vision encoder takes no tokens", hint="give --image FILE alone")
+            raise no_tokens(tree)
         return Prompt(tokens=(), origin="none"), None
     if tokens is not None:
         prompt = Prompt(tokens=tokens, origin="tokens")

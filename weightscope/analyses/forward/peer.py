@@ -102,11 +102,11 @@ def _run(transformers: Any, directory: Path, result: Result, given: Mapping[str,
         # Fused kernels for experts want sizes that small models do not have.
         if part is not None:
             part._experts_implementation = "eager"  # noqa: SLF001
-    inputs: dict[str, Any] = {"input_ids": torch.tensor([result.tokens])}
+    inputs: dict[str, Any] = {"input_ids": torch.tensor([result.tokens])} if result.tokens else {}
     for name, value in given.items():
         tensor = torch.as_tensor(value)
         tensor = tensor.to(dtype) if tensor.is_floating_point() else tensor
-        inputs[name] = tensor[None] if name in ONE_SEQUENCE else tensor
+        inputs[name] = tensor[None] if name in ONE_SEQUENCE and tensor.ndim == 1 else tensor
     if getattr(config, "is_encoder_decoder", False) and result.has_logits:
         inputs["decoder_input_ids"] = torch.tensor([result.scored])
     name, kind = KINDS.get(config.model_type, ("mm_token_type_ids" if "image_grid_thw" in given else "", 1))

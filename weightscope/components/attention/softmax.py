@@ -144,11 +144,16 @@ class Attention(Component, frozen=True, kw_only=True):
             )
 
     def equation(self, x: str = "x") -> str:
-        slope = " − slope·distance" if isinstance(self.positions, Alibi) else ""
-        slope = " + relative_position" if isinstance(self.positions, Relative) else slope
-        mixed = f"softmax({self.scores.words(int(self.heads.size), slope)})·v"
+        mixed = f"softmax({self.scores.words(int(self.heads.size), self.biased)})·v"
         mixed = f"{self.out_norm.word}({mixed})" if self.out_norm else mixed
         return f"o_proj·(sigmoid(attention_gate·{x}) ⊙ {mixed})" if self._gated else f"o_proj·{mixed}"
+
+    @property
+    def biased(self) -> str:
+        """What positions add to each score, as a part of the equation."""
+        if isinstance(self.positions, Alibi):
+            return " − slope·distance"
+        return " + relative_position" if isinstance(self.positions, Relative) else ""
 
     def terms(self) -> Mapping[Role, str]:
         count, keys, size = int(self.heads.count), int(self.heads.keys), int(self.heads.size)

@@ -1,0 +1,1 @@
+"""Audio encoders, and their join with a language model."""
