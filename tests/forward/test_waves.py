@@ -158,7 +158,7 @@ def test_a_layer_to_stop_after(saved: Callable[[str], Path]) -> None:
 def test_the_command_compares(name: str, saved: Callable[[str], Path], run: Run, tmp_path: Path) -> None:
     np.savez(tmp_path / "in.npz", **{name: value.numpy() for name, value in PADDED.items()})
     status, out, error = run(
-        "forward", saved(name), "--pixels", tmp_path / "in.npz", "--compare", "transformers", "--format", "json"
+        "forward", saved(name), "--inputs", tmp_path / "in.npz", "--compare", "transformers", "--format", "json"
     )
     assert (status, error) == (0, "")
     compared = {item["stage"] for item in json.loads(out)["compared"]}

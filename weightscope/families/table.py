@@ -210,6 +210,7 @@ MODULES = {
     "vit": "vision.vit",
     "wav2vec2": "audio.wav2vec2",
     "wavlm": "audio.wavlm",
+    "whisper": "audio.whisper",
     "xlm-roberta": "encoders.roberta",
     "xverse": "text.internlm",
     "yi": "text.llama",

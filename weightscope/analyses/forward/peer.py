@@ -144,7 +144,9 @@ def _layers(model: Any, depth: int) -> Any:
     lists = [
         module
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.ModuleList) and len(module) == depth and "vision" not in name
+        if isinstance(module, torch.nn.ModuleList)
+        and len(module) == depth
+        and not any(tower in name for tower in ("vision", "audio"))
     ]
     return max(lists, key=lambda module: sum(p.numel() for p in module.parameters()), default=())
 

@@ -1,1 +1,1 @@
-"""Audio encoders, and their join with a language model."""
+"""What hears: convolutions over spectrograms or bare samples, encoders of speech, ears of language models."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from weightscope.components.audio.layer_sum import LayerSum
 from weightscope.components.audio.speech_encoder import Heard
 from weightscope.components.base import Component, Conflict
 from weightscope.components.embedding import Classifier, Head
@@ -52,51 +53,25 @@ class CharacterHead(SpeechHead, frozen=True, kw_only=True):
         return scores
 
 
-class LayerWeights(Component, frozen=True, kw_only=True):
-    """The mean of what all layers put out and of what entered the first, by learned weights (SUPERB)."""
-
-    count: Size
-
-    @property
-    def stored(self) -> Iterable[StorageItem]:
-        return (Plain("layer_weights", Role.LAYER_WEIGHT, leaf=""),)
-
-    def sizes(self) -> Sizes:
-        return {Role.LAYER_WEIGHT: (self.count,)}
-
-    def equation(self, x: str = "layers") -> str:
-        return f"softmax(layer_weight)·{x}"
-
-    def terms(self) -> Mapping[Role, str]:
-        return {
-            Role.LAYER_WEIGHT: f"{self.equation()}   one for each layer's output, and one for what enters the first"
-        }
-
-    def mean(self, layers: tuple[torch.Tensor, ...], at: At) -> torch.Tensor:
-        """[B, F, D] of as many."""
-        import torch
-
-        shares = at.weights(self)[Role.LAYER_WEIGHT].softmax(-1)
-        return torch.einsum("l,lbfd->bfd", shares, torch.stack(layers))
-
-
 class SpeechClassifier(SpeechHead, frozen=True, kw_only=True):
     """Scores of classes: of each frame, or through a `projector` of the mean over a clip's frames."""
 
-    weights: LayerWeights | None
+    mix: LayerSum | None
     projector: Projection | None
     classifier: Classifier
 
     def children(self) -> Iterable[Component]:
-        return tuple(part for part in (self.weights, self.projector, self.classifier) if part is not None)
+        return tuple(part for part in (self.mix, self.projector, self.classifier) if part is not None)
 
     def equation(self, x: str = "x") -> str:
-        x = self.weights.equation() if self.weights else x
+        x = self.mix.equation(x) if self.mix else x
         return self.classifier.equation(f"mean({self.projector.equation(x)})" if self.projector else x)
 
     def of(self, heard: Heard, at: At) -> torch.Tensor:
         """[B, labels], or of each frame [B · F, labels]."""
-        hidden = self.weights.mean(heard.layers, at.below(self.weights)) if self.weights else heard.frames
+        import torch
+
+        hidden = at.call(self.mix, torch.stack(heard.layers)) if self.mix else heard.frames
         if self.projector:
             real = heard.real[..., None].to(hidden.dtype)
             hidden = (at.call(self.projector, hidden) * real).sum(1) / real.sum(1)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from weightscope.components.audio.layer_sum import LayerSum
 from weightscope.components.audio.speech_heads import (
     CharacterHead,
     ContrastiveHead,
-    LayerWeights,
     Quantizer,
     SpeechClassifier,
     SpeechHead,
@@ -62,7 +62,7 @@ def _classes(config: Config, s: Dims, features: Size) -> SpeechClassifier:
     weighted, inner = config["use_weighted_layer_sum"], config["classifier_proj_size"]
     whole = config.task == "SequenceClassification"
     return SpeechClassifier(
-        weights=LayerWeights(count=s.depth + 1) if weighted else None,
+        mix=LayerSum(count=s.depth + 1) if weighted else None,
         projector=Projection(name="projector", inputs=s.width, outputs=inner, bias=True, role=Role.OUTPUT_PROJ)
         if whole
         else None,
