@@ -38,6 +38,7 @@ class Role(StrEnum):
     POSITION_EMBEDDING = "position_embedding"
     TOKEN_TYPE_EMBEDDING = "token_type_embedding"  # noqa: S105 - no password
     CLASS_EMBEDDING = "class_embedding"
+    DISTILLATION_EMBEDDING = "distillation_embedding"
     TILE_EMBEDDING = "tile_embedding"
     REGISTER_EMBEDDING = "register_embedding"
     MASK_EMBEDDING = "mask_embedding"
@@ -203,6 +204,7 @@ _SECTIONS = {
         Role.POSITION_EMBEDDING,
         Role.TOKEN_TYPE_EMBEDDING,
         Role.CLASS_EMBEDDING,
+        Role.DISTILLATION_EMBEDDING,
         Role.TILE_EMBEDDING,
         Role.REGISTER_EMBEDDING,
         Role.MASK_EMBEDDING,

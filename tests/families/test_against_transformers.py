@@ -153,8 +153,9 @@ def test_active_leaves_out_the_experts_that_a_token_does_not_use(name: str, save
 
 
 def tied(oracle: transformers.PreTrainedModel) -> bool:
-    """Some classes tie nothing, whatever their config says; those that hear have no table of tokens."""
-    return head_of(oracle) is not None and head_of(oracle).weight is oracle.get_input_embeddings().weight
+    """Some classes tie nothing, whatever their config says."""
+    head = head_of(oracle)
+    return head is not None and head.weight is oracle.get_input_embeddings().weight
 
 
 def head_of(oracle: transformers.PreTrainedModel) -> Any:

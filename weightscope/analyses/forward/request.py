@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from weightscope.checkpoint.reader import Progress
-from weightscope.checkpoint.values import need_torch
+from weightscope.checkpoint.spans import need_torch
 from weightscope.components.runnable import PIXELS, Runnable
 from weightscope.components.vision.eye import Layout
 from weightscope.components.vision.language import VisionLanguage
