@@ -90,6 +90,10 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         """Sizes that no such component can have together."""
         return ()
 
+    def heads_of(self, role: Role) -> int:
+        """How many heads, of equal size, a role's matrix has along its outputs (`o_proj`: its inputs); 0 for none."""
+        return 0
+
     def keeps(self) -> tuple[State, ...] | None:
         """What it keeps of a sequence between decode steps, less what its children keep; None where it says nothing.
 
