@@ -59,6 +59,9 @@ def cached_bytes(model: Any, tokens: int, batch: int, source: int = 0) -> int:
     inputs: dict[str, Any] = {"input_ids": ids}
     if model.config.is_encoder_decoder:
         inputs = {"input_ids": torch.full((batch, source), 7), "decoder_input_ids": ids}
+        if model.main_input_name != "input_ids":
+            read = torch.zeros(batch, source, model.config.d_model, dtype=torch.bfloat16)
+            inputs = {"encoder_outputs": (read,), "decoder_input_ids": ids}
     if "position_ids" in inspect.signature(model.forward).parameters:
         inputs["position_ids"] = torch.arange(tokens).expand(batch, -1)
     if model.config.model_type == "recurrent_gemma":

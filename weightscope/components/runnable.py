@@ -76,10 +76,10 @@ class Runnable(Component, frozen=True, kw_only=True):
         """The part that writes a text token by token, and keeps a state for that; None where nothing does."""
         return self if self.logits_of == "next" else None
 
-    @property
-    def reads_apart(self) -> bool:
-        """Whether an encoder reads the text that the writing part looks at."""
-        return False
+    def looks_at(self, context: int) -> int:
+        """How many vectors the writing part usually looks at while it writes so many tokens: an encoder's."""
+        del context
+        return 0
 
     def scored(self, tokens: tuple[int, ...], inputs: Inputs) -> tuple[int, ...]:
         """The tokens that the rows of the output are of: those that the pass runs on, or an encoder-decoder writes."""

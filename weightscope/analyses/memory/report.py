@@ -92,11 +92,11 @@ def kept_of(subject: Subject) -> tuple[tuple[Kept, ...], str]:
 
 
 def sizing_of(subject: Subject, request: Request) -> Sizing:
-    """The request with what the model says where it says nothing; an encoder reads as much as is written."""
+    """The request with what the model says where it says nothing."""
     context = request.context or trained_context(subject.config) or USUAL_CONTEXT
     dtype = request.dtype or computed_dtype(subject)
     runnable = runnable_in(subject.declaration.tree) if subject.declaration else None
-    usual = context if runnable is not None and runnable.reads_apart else 0
+    usual = runnable.looks_at(context) if runnable else 0
     return Sizing(
         context=context,
         batch=request.batch,
