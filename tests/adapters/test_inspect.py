@@ -113,3 +113,31 @@ def test_the_base_in_the_cache_is_found(tmp_path: Path, monkeypatch: pytest.Monk
     model = ws.open(PEFT / "lora")
     assert model.base
     assert not model.check()
+
+
+def test_settings_without_weights_are_said_to_be_that(tmp_path: Path, run: Any) -> None:
+    shutil.copy(PEFT / "lora" / "adapter_config.json", tmp_path)
+    code, _, error = run("inspect", tmp_path)
+    assert code == 2
+    assert "has the settings of an adapter, but not its weights" in error
+
+
+def test_a_tensor_is_explained_by_what_it_changes(run: Any) -> None:
+    name = "base_model.model.model.layers.0.mlp.up_proj.lora_A.weight"
+    code, out, _ = run("explain", PEFT / "dora", name, "--base", base_of("dora"), "--json")
+    tensor = json.loads(out)["tensor"]
+    assert code == 0
+    # alpha 9 over rank 3.
+    assert tensor["terms"] == ["(m / |W + 3·B·A|)·(W + 3·B·A)"]
+    assert tensor["notes"] == ["Changes model.layers.0.mlp.up_proj.weight, up_proj [40, 24] of the base."]
+    assert tensor["beside"]["roles"] == ["lora_b", "lora_magnitude"]
+
+
+def test_an_adapter_in_the_cache_needs_no_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = "b" * 40
+    repo = tmp_path / "models--tiny--lora"
+    shutil.copytree(PEFT / "lora", repo / "snapshots" / commit)
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("weightscope.checkpoint.cached.cache_folder", lambda: tmp_path)
+    assert ws.open("tiny/lora").adapter

@@ -281,7 +281,12 @@ class Model(Suggesting):
         """
         from weightscope.analyses.explaining import explain_tensor
 
-        return explain_tensor(name, self.declaration, self.inventory, self.checkpoint, self.tying)
+        found = explain_tensor(name, self.declaration, self.inventory, self.checkpoint, self.tying)
+        if self.adapter is None:
+            return found
+        from weightscope.analyses.adapting.explaining import with_change
+
+        return with_change(found, self.adapter, self.base.base_weights if self.base else None)
 
     def breakdown(self, by: By, depth: int | None = None) -> tuple[Row, ...]:
         """The rows of `weightscope params`."""
