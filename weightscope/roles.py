@@ -140,6 +140,14 @@ class Role(StrEnum):
     MTP_PROJ = "mtp_proj"
     LORA_A = "lora_a"
     LORA_B = "lora_b"
+    LORA_E = "lora_e"
+    LORA_MAGNITUDE = "lora_magnitude"
+    LORA_ALPHA = "lora_alpha"
+    IA3_VECTOR = "ia3_vector"
+    LOHA_FACTOR = "loha_factor"
+    LOKR_FACTOR = "lokr_factor"
+    TRAINED_TOKENS = "trained_tokens"
+    PROMPT_EMBEDDING = "prompt_embedding"
     STATE_SPACE = "state_space"
     CONVOLUTION = "convolution"
     NORM = "norm"
@@ -308,7 +316,18 @@ _SECTIONS = {
     ),
     Section.PROJECTOR: (Role.PROJECTOR, Role.PROJECTOR_NORM, Role.VISUAL_EMBEDDING, Role.IMAGE_NEWLINE),
     Section.MTP: (Role.MTP_PROJ,),
-    Section.ADAPTER: (Role.LORA_A, Role.LORA_B),
+    Section.ADAPTER: (
+        Role.LORA_A,
+        Role.LORA_B,
+        Role.LORA_E,
+        Role.LORA_MAGNITUDE,
+        Role.LORA_ALPHA,
+        Role.IA3_VECTOR,
+        Role.LOHA_FACTOR,
+        Role.LOKR_FACTOR,
+        Role.TRAINED_TOKENS,
+        Role.PROMPT_EMBEDDING,
+    ),
     Section.STATE_SPACE: (
         Role.STATE_SPACE,
         Role.CONVOLUTION,
