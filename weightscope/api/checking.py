@@ -22,16 +22,18 @@ def check_model(
     lock: Lock | None = None,
     progress: Progress | None = None,
     reference: str = "",
+    base: str | Path | None = None,
 ) -> CheckResult:
     """The verdict on one MODEL: what cannot be read is a finding, as far as something is there at all.
 
-    `reference` names it in the verdict, where that is not the path. With a `lock`, what differs from it is found too.
+    `reference` names it in the verdict, where that is not the path. `base` is the model that an adapter is held
+    against. What differs from a `lock` is found too.
 
     Raises:
         UsageError: there is no such path, or nothing in it that could be a model.
     """
     try:
-        model = open_model(path, variant=variant, progress=progress, tolerant=True)
+        model = open_model(path, variant=variant, progress=progress, tolerant=True, base=base)
         findings, rules = model.examine(values=values, progress=progress)
         if lock:
             findings, rules = (*findings, *model.check_lock(lock, progress)), rules + 1

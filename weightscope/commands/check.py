@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from weightscope.commands.options import (
+    BaseOption,
     JsonOption,
     OutputOption,
     QuietOption,
@@ -81,6 +82,7 @@ def check(
     json: JsonOption = False,
     output: OutputOption = None,
     variant: VariantOption = None,
+    base: BaseOption = None,
 ) -> None:
     """Check weights against config.json, for CI.
 
@@ -92,6 +94,7 @@ def check(
       weightscope check ./Llama-3.1-8B
       weightscope check models/* --fail-on warning --ignore dtype-mismatch --format github
       weightscope check ./Llama-3.1-8B --lock model.lock.json
+      weightscope check ./my-lora --base ./Llama-3.1-8B
       weightscope check --cache
       weightscope check --explain tie-mismatch
     """
@@ -131,6 +134,7 @@ def check(
                     lock=locked,
                     progress=progress,
                     reference=reference,
+                    base=base,
                 )
                 results.append(verdict)
             except WeightscopeError as error:
