@@ -373,7 +373,11 @@ class Model(Suggesting):
             kv_dtype=kv_dtype,
             page_size=page_size,
         )
-        return report(self._subject(), self.summary().model, request)
+        if self.adapter is None:
+            return report(self._subject(), self.summary().model, request)
+        of = self.base._subject() if self.base else self._subject()  # noqa: SLF001 - another object of this class
+        beside = self.inventory.groups if self.base else ()
+        return report(of, self.summary().model, request, beside)
 
     def listing(self) -> Iterator[tuple[Group, TensorRow]]:
         """The rows of `weightscope tensors`, unfiltered."""

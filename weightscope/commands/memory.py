@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weightscope.commands.options import (
+    BaseOption,
     ExactOption,
     FormatOption,
     JsonOption,
@@ -55,6 +56,7 @@ def memory(
     json: JsonOption = False,
     output: OutputOption = None,
     variant: VariantOption = None,
+    base: BaseOption = None,
 ) -> None:
     """Say what it takes to load and serve a model: weights and decode state.
 
@@ -95,7 +97,7 @@ def memory(
         )
         return memory_document(model.summary(), found, exact=exact)
 
-    answers = ask_each(models, variant, answer)
+    answers = ask_each(models, variant, answer, base=base)
     if answers.documents:
         emit_all(answers.documents, written, output, answers.protected)
     answers.raise_failures()

@@ -9,7 +9,7 @@ from weightscope.analyses.memory.state import StateRow
 from weightscope.analyses.summary import Summary
 from weightscope.output import words
 from weightscope.output.document import Cell, Column, Document, Table, Weight
-from weightscope.output.facts import facts, subtitle, title
+from weightscope.output.facts import facts, state_facts, subtitle, title
 
 ABOVE = ("Parameters", "Shape")
 PART = Column(title="Part")
@@ -65,8 +65,7 @@ def _facts(memory: Memory, *, exact: bool) -> Iterator[tuple[str, str]]:
     asked, state = memory.asked, memory.state
     if state is None or memory.total is None:
         return
-    fixed = f" + {words.size(state.total.fixed, exact=exact)} fixed" if state.total.fixed else ""
-    yield "State", f"{_bytes(state.total.per_token)} per token{fixed}, of each sequence"
+    yield from state_facts(state, exact=exact)
     sequences = words.plural(asked.batch, "sequence")
     logical = f"{words.size(state.total.logical, exact=exact)} for {sequences} of {asked.context:,} tokens"
     looked = f" and {asked.source_tokens:,} that are looked at" if asked.source_tokens else ""
@@ -104,10 +103,6 @@ def _kind(state: StateRow) -> str:
     """`keys and values, last 4,095`."""
     name = state.kind.replace("_", " ")
     return name if state.last is None else f"{name}, last {state.last:,}"
-
-
-def _bytes(number: float) -> str:
-    return f"{number:,} B" if number == int(number) else f"{words.decimal(number, 1)} B"
 
 
 def _records(memory: Memory) -> Iterator[Line]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from weightscope.analyses.accounting import Parameters
+from weightscope.analyses.inventory import Group
 from weightscope.analyses.memory.kept import Kept, kept_by, runnable_in
 from weightscope.analyses.memory.request import USUAL_CONTEXT, Request, trained_context
 from weightscope.analyses.memory.state import DecodeState, Sizing, decode_state
@@ -50,16 +51,12 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     __repr__ = brief
 
 
-def report(subject: Subject, model: ModelInfo, request: Request) -> Memory:
-    """The figures of one model.
-
-    Raises:
-        UsageError: a method of quantization that is not known, or does not go with the model.
-    """
+def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequence[Group] = ()) -> Memory:
+    """The figures of one model; `beside` are an adapter's weights, which lie beside its base's."""
     kept, unknown = kept_of(subject)
     sizing = sizing_of(subject, request)
     trained = trained_context(subject.config)
-    loaded = weights_of(subject, request, sizing.dtype)
+    loaded = weights_of(subject, request, sizing.dtype, beside)
     state = decode_state(kept, sizing) if kept else None
     return Memory(
         model=model,
@@ -107,12 +104,13 @@ def sizing_of(subject: Subject, request: Request) -> Sizing:
     )
 
 
-def weights_of(subject: Subject, request: Request, dtype: str) -> Weights:
+def weights_of(subject: Subject, request: Request, dtype: str, beside: Sequence[Group] = ()) -> Weights:
     """The weights as they are loaded; where no file tells their type, as the config or the size in an index says."""
-    stored = stored_bytes(subject)
+    groups = (*subject.inventory.groups, *beside)
+    stored = stored_bytes(subject, groups)
     said = subject.config.dtype if subject.config else None
     found = [
-        weights(subject.inventory, subject.tying, dtype=request.dtype, assumed=assumed, stored=stored)
+        weights(groups, subject.tying, dtype=request.dtype, assumed=assumed, stored=stored)
         for assumed in ([said] if said in FLOATS else [dtype, "F16"])
     ]
     return next((one for one in found if one.loaded + one.auxiliary == stored), found[0])
@@ -130,12 +128,12 @@ def computed_dtype(subject: Subject) -> str:
     return max(elements, key=elements.__getitem__, default="F32")
 
 
-def stored_bytes(subject: Subject) -> int | None:
+def stored_bytes(subject: Subject, groups: Sequence[Group]) -> int | None:
     """Bytes of all tensors in the files, or what an index says; None where there are none."""
     checkpoint = subject.checkpoint
     if checkpoint.format == "index":
         return checkpoint.index.total_size if checkpoint.index else None
-    return sum(group.bytes for group in subject.inventory.groups) if checkpoint.files else None
+    return sum(group.bytes for group in groups) if checkpoint.files else None
 
 
 def _notes(sizing: Sizing, kept: tuple[Kept, ...], trained: int | None, *, known: bool) -> Iterator[str]:
