@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from weightscope.analyses.memory.report import Memory
 from weightscope.analyses.memory.state import StateRow
 from weightscope.analyses.summary import Summary
+from weightscope.findings import passes
 from weightscope.output import words
 from weightscope.output.document import Cell, Column, Document, Table, Weight
 from weightscope.output.facts import facts, state_facts, subtitle, title
+from weightscope.output.memory_fit import fit_facts, fit_notes, fit_records, fit_table
 
 ABOVE = ("Parameters", "Shape")
 PART = Column(title="Part")
@@ -41,6 +43,8 @@ Line = tuple[Cell, ...]
 def memory_document(summary: Summary, memory: Memory, *, exact: bool = False) -> Document:
     """Weights and decode state, a row each, with the sums above them."""
     lines, weights = _lines(memory)
+    fit = memory.fit
+    fits = None if fit is None else passes(memory.findings, "error")
     return Document(
         data=memory,
         title=title(summary),
@@ -49,10 +53,12 @@ def memory_document(summary: Summary, memory: Memory, *, exact: bool = False) ->
         facts=(
             *(fact for fact in facts(summary, exact=exact) if fact[0] in ABOVE),
             *_facts(memory, exact=exact),
+            *(fit_facts(fit, memory.asked, exact=exact) if fit else ()),
         ),
-        table=Table(columns=COLUMNS, rows=tuple(lines), weights=tuple(weights)),
-        records=Table(columns=RECORDS, rows=tuple(_records(memory))),
-        notes=memory.notes,
+        verdict=None if fits is None else "ok" if fits else "failed",
+        table=fit_table(fit) if fit else Table(columns=COLUMNS, rows=tuple(lines), weights=tuple(weights)),
+        records=fit_records(fit) if fit else Table(columns=RECORDS, rows=tuple(_records(memory))),
+        notes=(*memory.notes, *(fit_notes(fit) if fit else ())),
         findings=memory.findings,
     )
 

@@ -90,6 +90,11 @@ def _rows(groups: Iterable[Group], tying: Tying, dtype: str | None, assumed: str
         )
 
 
+def loaded_bytes(group: Group, tying: Tying, *, dtype: str | None, assumed: str | None) -> int:
+    """Bytes in memory of a group's tensors."""
+    return sum(row.loaded for row in _rows([group], tying, dtype, assumed))
+
+
 def is_plain(group: Group, dtype: str) -> bool:
     """Whether it has a value an element, which loading converts; buffers stay as they are."""
     return dtype in FLOATS and group.scheme is None and group.kind not in (Kind.SCALE, Kind.BUFFER)
