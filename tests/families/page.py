@@ -27,6 +27,7 @@ from tests.families.tiny_fuyu import TINY_FUYU
 from tests.families.tiny_kin import TINY_KIN
 from tests.families.tiny_seq2seq import TINY_SEQ2SEQ
 from tests.families.tiny_speech import TINY_SPEECH
+from tests.families.tiny_waves import TINY_WAVES
 from tests.forward import test_contrast, test_gemma4_eyes, test_gemma_eyes, test_llavas, test_packed_images
 from tests.forward.test_cohere_eyes import CROPPED
 from tests.forward.test_deepseek_eyes import SQUARED
@@ -68,6 +69,7 @@ COMPUTED = [
     *TINY_KIN,
     *TINY_BLIPS,
     *TINY_FUYU,
+    *TINY_WAVES,
     *test_llavas.CUT,
     *test_llavas.WHOLE,
 ]
