@@ -213,6 +213,7 @@ MODULES = {
     "umt5": "seq2seq.t5",
     "video_llava": "multimodal.video_llava",
     "vipllava": "multimodal.vipllava",
+    "vit_mae": "vision.vit_mae",
     "vit": "vision.vit",
     "wav2vec2": "audio.wav2vec2",
     "wavlm": "audio.wavlm",
