@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.attention.softmax import Attention
 from weightscope.components.base import Component, Repeat
@@ -31,8 +31,8 @@ DECODER_TOKENS = "decoder_input_ids"
 class CrossBlock(Block, frozen=True, kw_only=True):
     """A block that looks at the encoder between attention and feed-forward: x + cross(cross_norm(x)).
 
-    The norm acts on the sum instead where `norms_sums`. Without an encoder in the pass there is nothing to look at
-    (BART's decoder alone).
+    The norm acts on the sum instead where `norms_sums`. Without an encoder there is nothing to look at: BART's or
+    Whisper's decoder alone.
     """
 
     cross_norm: Norm
@@ -43,7 +43,7 @@ class CrossBlock(Block, frozen=True, kw_only=True):
 
     def looked(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """The residual stream after the look at the encoder."""
-        if SOURCE not in at.run.shared:
+        if self.cross.source not in at.run.shared:
             return x
         looked = at.call(self.cross, x if self.norms_sums else at.call(self.cross_norm, x))
         out = x + looked
@@ -54,7 +54,35 @@ class CrossBlock(Block, frozen=True, kw_only=True):
         return out
 
 
-class Stack(Component, frozen=True, kw_only=True):
+class Source(Component, frozen=True, kw_only=True):
+    """The half of an encoder-decoder that the other looks at; it reads the pass's tokens, unless it hears speech.
+
+    `takes` are the names of the processor's arrays that it reads besides tokens or instead of them.
+    """
+
+    takes: ClassVar[tuple[str, ...]] = ()
+    takes_tokens: ClassVar[bool] = True
+
+    depth: int
+    positions: Embedding | Sinusoids | None = None
+
+    @property
+    def vectors(self) -> int | None:
+        """How many vectors it always puts out; None where as many as it reads tokens."""
+        return None
+
+    def checked(self, inputs: Inputs) -> None:
+        """Raise a UsageError where the pass's inputs are none that it reads."""
+
+    def read(self, tokens: torch.Tensor, table: Embedding, at: At) -> torch.Tensor:
+        """What the decoder looks at, [S, D], of the pass's tokens [T] or inputs; `at` is the place of its parent.
+
+        `table` lies beside it.
+        """
+        raise NotImplementedError
+
+
+class Stack(Source, frozen=True, kw_only=True):
     """Token embeddings with positions and a norm, the layers, a last norm.
 
     The table of tokens is the whole model's; files may have it here again, under the name `table_copy`. The norm acts
@@ -64,9 +92,7 @@ class Stack(Component, frozen=True, kw_only=True):
     width: Size
     vocabulary: Size
     blocks: tuple[Repeat, ...]
-    depth: int
     table_copy: str = "embed_tokens.weight"
-    positions: Embedding | Sinusoids | None = None
     embedding_norm: Norm | None = None
     norms_tokens: bool = False
     final_norm: Norm | None = None
@@ -82,6 +108,9 @@ class Stack(Component, frozen=True, kw_only=True):
     def children(self) -> Iterable[Component]:
         parts = (self.positions, self.embedding_norm, *self.blocks, self.final_norm)
         return tuple(part for part in parts if part is not None)
+
+    def read(self, tokens: torch.Tensor, table: Embedding, at: At) -> torch.Tensor:
+        return self.through(at.call(table, tokens), at.below(self))
 
     def through(self, hidden: torch.Tensor, at: At) -> torch.Tensor:
         """From token embeddings [T, D] through all layers and the last norm."""
@@ -119,7 +148,7 @@ class Halves(Component, frozen=True, kw_only=True):
     table: Embedding
     written_table: Embedding | None = None
     unused_table: Embedding | None = None
-    encoder: Stack
+    encoder: Source
     decoder: Stack | None
 
     @property
@@ -160,8 +189,12 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
         return tuple(part for part in (self.halves, self.head, *self.heads) if part is not None)
 
     @property
+    def takes_tokens(self) -> bool:
+        return self.halves.encoder.takes_tokens
+
+    @property
     def takes(self) -> tuple[str, ...]:
-        return (DECODER_TOKENS,) if self.halves.decoder else ()
+        return (*self.halves.encoder.takes, *((DECODER_TOKENS,) if self.halves.decoder else ()))
 
     @property
     def words(self) -> Embedding:
@@ -180,6 +213,16 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
     def logits_of(self) -> Predicts:
         return "next" if self.head else ""
 
+    def looks_at(self, context: int) -> int:
+        """As many as a clip becomes, or a text as long as the one that is written."""
+        vectors = self.halves.encoder.vectors
+        return context if vectors is None else vectors
+
+    @property
+    def writer(self) -> Component | None:
+        """The decoder; with heads of another kind it does not write."""
+        return None if self.heads else self.halves.decoder
+
     def scored(self, tokens: tuple[int, ...], inputs: Inputs) -> tuple[int, ...]:
         """The decoder's tokens."""
         if self.halves.decoder is None:
@@ -192,6 +235,7 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
 
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         super().checked(inputs, tokens)
+        self.halves.encoder.checked(inputs)
         decoder = self.halves.decoder
         if decoder is None:
             return
@@ -218,10 +262,8 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
         import torch
 
         place = at.below(self.halves)
-        table = place.below(self.halves.table)
         encoder, decoder = self.halves.encoder, self.halves.decoder
-        reading = place.apart(segments={})
-        read = encoder.through(self.halves.table.forward(x, table), reading.below(encoder))
+        read = encoder.read(x, self.halves.table, place.apart(segments={}))
         if decoder is None:
             return self._made(read, at)
         ids = torch.tensor(self.scored(tuple(x.tolist()), at.run.inputs), device=x.device)
