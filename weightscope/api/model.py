@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from weightscope.analyses.explaining import Explanation
     from weightscope.analyses.forward.result import Result
     from weightscope.analyses.listing import TensorRow
+    from weightscope.analyses.lock.record import Algorithm, Lock
+    from weightscope.analyses.memory.report import Memory
     from weightscope.analyses.stats.result import Stats
     from weightscope.analyses.training.split import Trainable
     from weightscope.api.tensors import Tensors
@@ -351,6 +353,80 @@ class Model(Suggesting):
         return take_stats(
             self.reference, self.checkpoint, self.inventory, self.declaration, asked, progress=progress, stop=stop
         )
+
+    def lock(
+        self, *, algorithm: Algorithm | None = "sha256", files: bool = False, progress: Progress | None = None
+    ) -> Lock:
+        """What `weightscope lock` writes: a digest of each weight by role and layer, and what the config means.
+
+        Args:
+            algorithm: sha256, blake3 (faster; needs the `lock` extra), or None for headers only.
+            files: add the SHA-256 of each file.
+            progress: called with (bytes done, bytes in all, weight).
+
+        Raises:
+            WeightscopeError: there are no weights here, a file is damaged, or a package is not installed.
+        """
+        from weightscope.analyses.lock.taking import Wanted, take_lock
+
+        if algorithm:
+            self.compare_tied_values()
+        return take_lock(
+            self.reference,
+            self.checkpoint,
+            self.config,
+            self.declaration,
+            Wanted(algorithm=algorithm, files=files),
+            tied=self.tying.tied,
+            progress=progress,
+        )
+
+    def check_lock(self, lock: Lock, progress: Progress | None = None) -> Findings:
+        """What differs from a lock, as `weightscope check --lock` says it.
+
+        Raises:
+            WeightscopeError: as for `lock`.
+        """
+        from weightscope.analyses.lock.comparing import against_lock
+
+        now = self.lock(algorithm=lock.algorithm, files=lock.files is not None, progress=progress)
+        return Findings(against_lock(now, lock))
+
+    def memory(
+        self,
+        *,
+        context: int | None = None,
+        batch: int = 1,
+        source_tokens: int | None = None,
+        dtype: str | None = None,
+        kv_dtype: str | None = None,
+        page_size: int = 16,
+    ) -> Memory:
+        """What it takes to load and serve the model, as `weightscope memory` says it; no values are read.
+
+        Args:
+            context: tokens of each sequence; without it as many as config.json says the model was trained to read.
+            batch: how many sequences.
+            source_tokens: vectors that cross-attention looks at: of the text an encoder reads, or of images.
+            dtype: what plain weights are loaded in, as torch spells it; without it as they are stored.
+            kv_dtype: what keys and values are kept in; without it the type of the computation.
+            page_size: tokens of a page, for what an allocator reserves.
+
+        Raises:
+            UsageError: a number that is none of tokens or sequences, or a type that is none.
+        """
+        from weightscope.analyses.memory.report import report
+        from weightscope.api.memory import asked
+
+        request = asked(
+            context=context,
+            batch=batch,
+            source_tokens=source_tokens,
+            dtype=dtype,
+            kv_dtype=kv_dtype,
+            page_size=page_size,
+        )
+        return report(self._subject(), self.summary().model, request)
 
     def listing(self) -> Iterator[tuple[Group, TensorRow]]:
         """The rows of `weightscope tensors`, unfiltered."""

@@ -87,6 +87,11 @@ class VisionLanguage(Runnable, frozen=True, kw_only=True):
     def logits_of(self) -> Predicts:
         return self.model.logits_of
 
+    @property
+    def writer(self) -> Component:
+        """The language model: what has been seen is kept in its state alone."""
+        return self.language
+
     def layouts(self, inputs: Inputs) -> Sequence[Layout]:
         """How each image is written among the tokens."""
         return self.eye.layouts(inputs)
