@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import weightscope as ws
-from tests.adapters.peft_files import EXPECTED, FOLDER, NAMES, PEFT, base_of, changed
+from tests.adapters.peft_files import EXPECTED, FOLDER, NAMES, PEFT, Tensors, base_of, changed
 from weightscope.errors import WeightscopeError
 
 TOKENS: list[int] = EXPECTED["tokens"]
@@ -60,6 +60,11 @@ def test_weights_that_are_held_are_the_changed_ones(name: str) -> None:
         result = model.forward(TOKENS, hold=True, adapter=PEFT / name)
         assert difference(result, LOGITS[f"{name}.logits"]) < CLOSE
     assert difference(plain, LOGITS[base_of(name).name]) < CLOSE
+
+
+def disturbed(name: str, tensors: Tensors) -> Tensors:
+    """One tensor with other values."""
+    return tensors | {name: tensors[name] * 1.5 + 0.1}
 
 
 @pytest.mark.parametrize(
