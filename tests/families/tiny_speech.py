@@ -18,7 +18,7 @@ QWEN2_AUDIO: dict[str, Any] = {
         "encoder_ffn_dim": 44, "d_model": 20, "max_source_positions": 17,
     },
     "text_config": LLAMA | {"model_type": "qwen2"},
-    "audio_token_index": 98,
+    "audio_token_index": 99,
 }  # fmt: skip
 VOXTRAL: dict[str, Any] = {
     "audio_config": {
@@ -26,7 +26,7 @@ VOXTRAL: dict[str, Any] = {
         "intermediate_size": 80, "hidden_size": 20, "max_source_positions": 16,
     },
     "text_config": LLAMA | {"model_type": "llama", "head_dim": 8},
-    "audio_token_id": 98,
+    "audio_token_id": 99,
 }  # fmt: skip
 GENERATES = "ForConditionalGeneration"
 TINY_SPEECH = [

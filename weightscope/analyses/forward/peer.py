@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     import torch
 
 # Stages whose last is what enters the first layer.
-ENTERING = ("embeddings", "token embedding", "position embedding", "embedding norm", "image in place")
+ENTERING = (
+    "embeddings",
+    "token embedding",
+    "position embedding",
+    "embedding norm",
+    "image in place",
+    "audio clip in place",
+)
 Outputs = dict[str, "torch.Tensor"]
 # What has a row for each token, which transformers wants in a batch of one.
 ONE_SEQUENCE = ("decoder_input_ids", "token_type_ids", "attention_mask")
