@@ -176,6 +176,7 @@ from tests.families.tiny_seq2seq import TINY_SEQ2SEQ  # noqa: E402
 from tests.families.tiny_speech import TINY_HEARING, TINY_SPEECH  # noqa: E402
 from tests.families.tiny_towers import TINY_TOWERS  # noqa: E402
 from tests.families.tiny_vision import TINY_VISION  # noqa: E402
+from tests.families.tiny_waves import TINY_WAVES  # noqa: E402
 
 TINY += TINY_BLIPS
 TINY += TINY_COHERE_EYES
@@ -196,5 +197,6 @@ TINY += TINY_MIXTURES
 TINY += TINY_SEQ2SEQ
 TINY += TINY_HEARING
 TINY += TINY_SPEECH
+TINY += TINY_WAVES
 TINY += TINY_TOWERS
 TINY += TINY_VISION

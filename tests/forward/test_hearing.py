@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -105,7 +106,7 @@ BOTH = clips(QWEN)
         (QWEN, [1], BOTH | {"feature_attention_mask": torch.ones(1, 34)}, "the clips need"),
         (QWEN, [1], BOTH | {"feature_attention_mask": torch.full((2, 34), 2)}, "of 0 and 1"),
         (QWEN, [1], BOTH | {"feature_attention_mask": torch.zeros(2, 34)}, "a clip of 0 frames"),
-        (QWEN, [1], {"input_features": torch.ones(1, 10, 33), "feature_attention_mask": torch.ones(1, 33)}, "not .clips"),
+        (QWEN, [1], BOTH | {"input_features": torch.ones(2, 10, 33)}, "not .clips, 10, 34"),
         (QWEN, [1], {"pixel_values": torch.ones(3)}, "does not take images"),
         (VOXTRAL, [1], BOTH, "does not take feature_attention_mask"),
     ],
@@ -118,10 +119,9 @@ def test_what_does_not_fit_is_said(
 
 
 def test_clips_that_no_vectors_come_of(tmp_path: Path) -> None:
-    """34 numbers of a frame do not make up 80."""
-    tiny = Tiny("", "Voxtral", VOXTRAL.keys | {"audio_config": VOXTRAL.keys["audio_config"] | {"intermediate_size": 75}},
-                "ForConditionalGeneration")  # fmt: skip
-    lively(tiny, tmp_path)
+    """16 frames of 20 numbers are no multiple of 75."""
+    uneven = VOXTRAL.keys["audio_config"] | {"intermediate_size": 75}
+    lively(dataclasses.replace(VOXTRAL, keys=VOXTRAL.keys | {"audio_config": uneven}), tmp_path)
     with pytest.raises(UsageError, match="320 numbers after the tower, and a vector takes 75"):
         weightscope.open(tmp_path).forward([1, AUDIO], **clips(VOXTRAL))
 

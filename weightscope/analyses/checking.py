@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from weightscope.analyses.glance import GLANCE, Rule
+from weightscope.analyses.rules.adapters import ADAPTER_RULES
 from weightscope.analyses.rules.config import contradictory_sizes, generation_settings, special_tokens
 from weightscope.analyses.rules.dtypes import strange_dtypes
 from weightscope.analyses.rules.index import absent_index, extra_shards, wrong_places, wrong_totals
@@ -15,7 +16,7 @@ from weightscope.analyses.rules.scales import strange_scales
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.rules.tokenizer import tokenizer_end, tokenizer_size
 from weightscope.analyses.rules.unread import unread_keys
-from weightscope.analyses.rules.values import unsound_values
+from weightscope.analyses.rules.values import odd_values, unsound_values
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import UsageError, printable_path
@@ -132,6 +133,17 @@ def run_rules(
     rules = len(RULES) + ON_OPENING
     if values:
         findings += unsound_values(subject, progress)
+        findings += odd_values(subject)
         findings += strange_scales(subject)
-        rules += 3
+        rules += 4
     return tuple(findings), rules
+
+
+def run_adapter_rules(
+    subject: Subject, found: tuple[Finding, ...], *, values: bool = False, progress: Progress | None = None
+) -> tuple[tuple[Finding, ...], int]:
+    """What the rules for adapters `found`, with what the values tell; and how many rules were run."""
+    rules = len(ADAPTER_RULES) + ON_OPENING
+    if not values:
+        return found, rules
+    return (*found, *unsound_values(subject, progress)), rules + 2

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from weightscope.analyses.inventory import Group, Inventory
-from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.config import Config
-from weightscope.errors import CheckpointError
 from weightscope.families.registry import Declaration
 from weightscope.roles import Role, Section
 from weightscope.storage.base import Kind
@@ -62,7 +59,8 @@ def find_tying(
     def verdict(evidence: Evidence, *, tied: bool) -> Tying:
         return Tying(tied=tied, declared=declared, evidence=evidence, head=name, embedding=table)
 
-    if (embedding is None and declaration is None) or (head is None and not has_head):
+    tableless = embedding is None and not (declaration and _has_table(declaration))
+    if tableless or (head is None and not has_head):
         return verdict("not-applicable", tied=False)
     by_config = verdict("declared" if declared else "untied", tied=bool(declared))
     if head is None or checkpoint.format == "config":
@@ -85,31 +83,15 @@ def equal_bytes(checkpoint: Checkpoint, left: str, right: str, progress: Progres
     a, b = checkpoint.tensors[left], checkpoint.tensors[right]
     if (a.dtype, a.shape, a.strides) != (b.dtype, b.shape, b.strides):
         return False
-    (path_a, start_a, length), (path_b, start_b, _) = _span(checkpoint, a), _span(checkpoint, b)
-    with path_a.open("rb") as file_a, path_b.open("rb") as file_b:
-        file_a.seek(start_a)
-        file_b.seek(start_b)
-        for offset in range(0, length, CHUNK):
-            if progress:
-                progress(offset // CHUNK, -(-length // CHUNK), left)
-            size = min(CHUNK, length - offset)
-            one, other = file_a.read(size), file_b.read(size)
-            if len(one) != size or len(other) != size:
-                raise CheckpointError(
-                    f"ends before the values of {left if len(one) != size else right}",
-                    where=path_a if len(one) != size else path_b,
-                    hint="the file may have changed since it was opened",
-                    code="truncated-file",
-                )
-            if one != other:
-                return False
+    from weightscope.checkpoint.values import load_bytes, slabs
+
+    parts = list(slabs(a, CHUNK))
+    for number, rows in enumerate(parts):
+        if progress:
+            progress(number, len(parts), left)
+        if not (load_bytes(checkpoint.files, a, rows) == load_bytes(checkpoint.files, b, rows)).all():
+            return False
     return True
-
-
-def _span(checkpoint: Checkpoint, entry: TensorEntry) -> tuple[Path, int, int]:
-    file = checkpoint.files[entry.file]
-    start, stop = entry.data_offsets
-    return file.path, file.data_start + start, stop - start
 
 
 def _the(groups: list[Group], role: Role, section: Section) -> Group | None:
@@ -120,6 +102,11 @@ def _the(groups: list[Group], role: Role, section: Section) -> Group | None:
 
 def _shapes(group: Group) -> set[tuple[int, ...]]:
     return {shape for _, shape in group.counts}
+
+
+def _has_table(declaration: Declaration) -> bool:
+    """Whether the model has a table of tokens at all: one that hears has none."""
+    return any(Role.TOKEN_EMBEDDING in dict(slot.stored.parts) for slot in declaration.slots)
 
 
 def _declared(declaration: Declaration | None, config: Config | None) -> tuple[bool | None, bool]:

@@ -20,16 +20,18 @@ def check_model(
     values: bool = False,
     progress: Progress | None = None,
     reference: str = "",
+    base: str | Path | None = None,
 ) -> CheckResult:
     """The verdict on one MODEL: what cannot be read is a finding, as far as something is there at all.
 
-    `reference` names it in the verdict, where that is not the path.
+    `reference` names it in the verdict, where that is not the path. `base` is the model that an adapter is held
+    against.
 
     Raises:
         UsageError: there is no such path, or nothing in it that could be a model.
     """
     try:
-        model = open_model(path, variant=variant, progress=progress, tolerant=True)
+        model = open_model(path, variant=variant, progress=progress, tolerant=True, base=base)
         findings, rules = model.examine(values=values, progress=progress)
     except WeightscopeError as error:
         if error.code is None:

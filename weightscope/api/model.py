@@ -27,13 +27,20 @@ from weightscope.families.registry import Declaration
 from weightscope.findings import Finding, Findings
 
 if TYPE_CHECKING:
+    from threading import Event
+
     import numpy as np
     import torch
 
+    from weightscope.adapters.registry import Adapter
+    from weightscope.analyses.adapting.base import BaseWeights
+    from weightscope.analyses.adapting.summary import AdapterInfo
     from weightscope.analyses.breakdown import By, Row
     from weightscope.analyses.explaining import Explanation
     from weightscope.analyses.forward.result import Result
     from weightscope.analyses.listing import TensorRow
+    from weightscope.analyses.memory.report import Memory
+    from weightscope.analyses.stats.result import Stats
     from weightscope.analyses.training.split import Trainable
     from weightscope.api.tensors import Tensors
 
@@ -48,11 +55,15 @@ class Model(Suggesting):
         config: Config | None,
         declaration: Declaration | None,
         notices: tuple[Finding, ...] = (),
+        adapter: Adapter | None = None,
+        base: Model | None = None,
     ) -> None:
         self.reference = reference
         self.checkpoint = checkpoint
         self.config = config
         self._declared = declaration
+        self.adapter = adapter
+        self.base = base
         self._notices = notices
         self._held: dict[tuple[str, str], dict[Any, Mapping[str, torch.Tensor]]] = {}
 
@@ -68,6 +79,10 @@ class Model(Suggesting):
 
     @cached_property
     def _joined(self) -> tuple[Declaration | None, Inventory]:
+        if self.adapter is not None:
+            from weightscope.analyses.adapting.tensors import adapter_inventory
+
+            return None, adapter_inventory(self.adapter, self.checkpoint)
         return join(self._declared, self.checkpoint, self.config)
 
     @property
@@ -120,8 +135,41 @@ class Model(Suggesting):
             self.declaration,
             self.inventory,
             self.tying,
-            (*self.checkpoint.findings, *self._notices, *glance(self._subject())),
+            (*self.checkpoint.findings, *self._notices, *self._glance()),
+            self._adapter_info(),
         )
+
+    def _glance(self) -> tuple[Finding, ...]:
+        return glance(self._subject()) if self.adapter is None else self._check_adapter()
+
+    def _adapter_info(self) -> AdapterInfo | None:
+        if self.adapter is None:
+            return None
+        from weightscope.analyses.adapting.summary import describe_adapter
+
+        return describe_adapter(
+            self.adapter,
+            self.inventory,
+            self.checkpoint,
+            base=self.base.base_weights if self.base else None,
+            held_against=self.base.reference if self.base else None,
+            base_parameters=self.base.parameters.total if self.base else None,
+        )
+
+    def _check_adapter(self) -> tuple[Finding, ...]:
+        """The findings of an adapter's own rules, with its base where that is here."""
+        from weightscope.analyses.rules.adapters import check_adapter
+
+        assert self.adapter
+        base = self.base.base_weights if self.base else None
+        return check_adapter(self.adapter, self.checkpoint, base, self.base.reference if self.base else "")
+
+    @cached_property
+    def base_weights(self) -> BaseWeights:
+        """The weights that an adapter of this model may change."""
+        from weightscope.analyses.adapting.base import BaseWeights
+
+        return BaseWeights.of(self.declaration, self.checkpoint)
 
     def check(self, *, values: bool = False, progress: Progress | None = None) -> Findings:
         """All that `weightscope check` finds; `values` reads every byte as well."""
@@ -129,11 +177,16 @@ class Model(Suggesting):
 
     def examine(self, *, values: bool = False, progress: Progress | None = None) -> tuple[tuple[Finding, ...], int]:
         """The findings of `check`, and how many rules were applied."""
-        from weightscope.analyses.checking import run_rules
+        from weightscope.analyses.checking import run_adapter_rules, run_rules
 
-        if values:
-            self.compare_tied_values(progress)
-        findings, rules = run_rules(self._subject(), values=values, progress=progress)
+        if self.adapter is not None:
+            findings, rules = run_adapter_rules(
+                self._subject(), self._check_adapter(), values=values, progress=progress
+            )
+        else:
+            if values:
+                self.compare_tied_values(progress)
+            findings, rules = run_rules(self._subject(), values=values, progress=progress)
         # Without a declaration or a config nothing can be held against anything, and that is no pass.
         unchecked = [
             msgspec.structs.replace(notice, severity="error") if notice.severity == "warning" else notice
@@ -232,7 +285,12 @@ class Model(Suggesting):
         """
         from weightscope.analyses.explaining import explain_tensor
 
-        return explain_tensor(name, self.declaration, self.inventory, self.checkpoint, self.tying)
+        found = explain_tensor(name, self.declaration, self.inventory, self.checkpoint, self.tying)
+        if self.adapter is None:
+            return found
+        from weightscope.analyses.adapting.explaining import with_change
+
+        return with_change(found, self.adapter, self.base.base_weights if self.base else None)
 
     def breakdown(self, by: By, depth: int | None = None) -> tuple[Row, ...]:
         """The rows of `weightscope params`."""
@@ -254,6 +312,68 @@ class Model(Suggesting):
         from weightscope.analyses.training.split import split
 
         return split(Plan.of(plan), self.declaration, self.inventory, self.checkpoint, self.tying)
+
+    def stats(
+        self,
+        *,
+        stored: bool = False,
+        sample: int | None = None,
+        progress: Progress | None = None,
+        stop: Event | None = None,
+    ) -> Stats:
+        """What `weightscope stats` shows: figures of every value, by tensor, role and layer, and what stands out.
+
+        Args:
+            stored: look at quantized weights as they are stored; otherwise as they act, which imports torch.
+            sample: read at most so many values of each tensor.
+            progress: called with (bytes done, bytes in all, tensor).
+            stop: set it from another thread to have what is known by then; the result is not `complete`.
+
+        Raises:
+            WeightscopeError: there are no weights here, or quantized ones cannot be dequantized.
+        """
+        from weightscope.analyses.stats.taking import Asked, take_stats
+
+        asked = Asked(stored=stored, sample=sample)
+        return take_stats(
+            self.reference, self.checkpoint, self.inventory, self.declaration, asked, progress=progress, stop=stop
+        )
+
+    def memory(
+        self,
+        *,
+        context: int | None = None,
+        batch: int = 1,
+        source_tokens: int | None = None,
+        dtype: str | None = None,
+        kv_dtype: str | None = None,
+        page_size: int = 16,
+    ) -> Memory:
+        """What it takes to load and serve the model, as `weightscope memory` says it; no values are read.
+
+        Args:
+            context: tokens of each sequence; without it as many as config.json says the model was trained to read.
+            batch: how many sequences.
+            source_tokens: vectors that cross-attention looks at: of the text an encoder reads, or of images.
+            dtype: what plain weights are loaded in, as torch spells it; without it as they are stored.
+            kv_dtype: what keys and values are kept in; without it the type of the computation.
+            page_size: tokens of a page, for what an allocator reserves.
+
+        Raises:
+            UsageError: a number that is none of tokens or sequences, or a type that is none.
+        """
+        from weightscope.analyses.memory.report import report
+        from weightscope.api.memory import asked
+
+        request = asked(
+            context=context,
+            batch=batch,
+            source_tokens=source_tokens,
+            dtype=dtype,
+            kv_dtype=kv_dtype,
+            page_size=page_size,
+        )
+        return report(self._subject(), self.summary().model, request)
 
     def listing(self) -> Iterator[tuple[Group, TensorRow]]:
         """The rows of `weightscope tensors`, unfiltered."""

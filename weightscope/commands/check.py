@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from weightscope.commands.options import (
+    BaseOption,
     JsonOption,
     OutputOption,
     QuietOption,
@@ -77,6 +78,7 @@ def check(
     json: JsonOption = False,
     output: OutputOption = None,
     variant: VariantOption = None,
+    base: BaseOption = None,
 ) -> None:
     """Check weights against config.json, for CI.
 
@@ -87,6 +89,7 @@ def check(
     Examples:
       weightscope check ./Llama-3.1-8B
       weightscope check models/* --fail-on warning --ignore dtype-mismatch --format github
+      weightscope check ./my-lora --base ./Llama-3.1-8B
       weightscope check --cache
       weightscope check --explain tie-mismatch
     """
@@ -115,7 +118,7 @@ def check(
             try:
                 read = settings.values if values is None else values
                 verdict = check_model(
-                    model, policy, variant=variant, values=read, progress=progress, reference=reference
+                    model, policy, variant=variant, values=read, progress=progress, reference=reference, base=base
                 )
                 results.append(verdict)
             except WeightscopeError as error:

@@ -88,6 +88,11 @@ class SensingLanguage(Runnable, frozen=True, kw_only=True):
     def logits_of(self) -> Predicts:
         return self.model.logits_of
 
+    @property
+    def writer(self) -> Component:
+        """The language model: what has been seen or heard is kept in its state alone."""
+        return self.language
+
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         """Hold the images or clips against the tower and their tokens.
 

@@ -65,6 +65,11 @@ class Source(Component, frozen=True, kw_only=True):
     depth: int
     positions: Embedding | None = None
 
+    @property
+    def vectors(self) -> int | None:
+        """How many vectors it always puts out; None where as many as it reads tokens."""
+        return None
+
     def checked(self, inputs: Inputs) -> None:
         """Raise a UsageError where the pass's inputs are none that it reads."""
 
@@ -176,6 +181,16 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
     @property
     def logits_of(self) -> Predicts:
         return "next" if self.head else ""
+
+    def looks_at(self, context: int) -> int:
+        """As many as a clip becomes, or a text as long as the one that is written."""
+        vectors = self.halves.encoder.vectors
+        return context if vectors is None else vectors
+
+    @property
+    def writer(self) -> Component | None:
+        """The decoder; with heads of another kind it does not write."""
+        return None if self.heads else self.halves.decoder
 
     def scored(self, tokens: tuple[int, ...], inputs: Inputs) -> tuple[int, ...]:
         """The decoder's tokens."""

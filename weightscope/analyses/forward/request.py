@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from weightscope.checkpoint.reader import Progress
-from weightscope.checkpoint.values import need_torch
+from weightscope.checkpoint.spans import need_torch
 from weightscope.components.runnable import PIXELS, Runnable
 from weightscope.components.sense import Layout
 from weightscope.components.sensing import SensingLanguage

@@ -79,5 +79,5 @@ class MaskedEar(Ear, frozen=True, kw_only=True):
         unseen = torch.arange(rows, device=clips.device) >= lengths[:, None]
         (heard,) = self.tower.features(clips, at.below(self.tower), unseen=unseen.flatten())
         pool = self.tower.pool
-        there = torch.arange(rows // pool, device=clips.device) < (lengths // pool)[:, None]
+        there = torch.arange(self.tower.vectors, device=clips.device) < (lengths // pool)[:, None]
         return Seen(at.call(self.bridge, heard[there.flatten()]))
