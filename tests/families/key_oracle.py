@@ -136,6 +136,8 @@ def sequences(made: Made) -> list[list[int]]:
 def _output(model: Any, tokens: list[int]) -> torch.Tensor:
     if model.main_input_name == "pixel_values":
         output: torch.Tensor = model(**pixels(model.config)).last_hidden_state
+        # A map of places, in the order in which they lie in the image.
+        output = output.flatten(2).transpose(1, 2) if output.ndim == 4 else output
     elif model.main_input_name == "input_features":
         output = model(**speech(model.config, tokens)).logits
     else:

@@ -97,8 +97,7 @@ EXCEPTIONS = """
 
 Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them: aria,
 blip, ernie4_5_vl_moe, fast_vlm, florence2, hunyuan_vl, kimi_k3, kosmos-2, minicpmv4_6, minimax_m3_vl, molmo, molmo2,
-perception_lm, phi4_multimodal, step3p7, xlnet, and what hears or speaks (the omni
-models). Videos are refused everywhere.
+nllb-moe, perception_lm, phi4_multimodal, step3p7, xlnet, and the omni models. Videos are refused everywhere.
 
 ## Published models that differ from their config
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from weightscope.analyses.explaining import Explanation
     from weightscope.analyses.forward.result import Result
     from weightscope.analyses.listing import TensorRow
+    from weightscope.analyses.lock.record import Algorithm, Lock
     from weightscope.analyses.memory.report import Memory
     from weightscope.analyses.stats.result import Stats
     from weightscope.analyses.training.split import Trainable
@@ -338,6 +339,44 @@ class Model(Suggesting):
         return take_stats(
             self.reference, self.checkpoint, self.inventory, self.declaration, asked, progress=progress, stop=stop
         )
+
+    def lock(
+        self, *, algorithm: Algorithm | None = "sha256", files: bool = False, progress: Progress | None = None
+    ) -> Lock:
+        """What `weightscope lock` writes: a digest of each weight by role and layer, and what the config means.
+
+        Args:
+            algorithm: sha256, blake3 (faster; needs the `lock` extra), or None for headers only.
+            files: add the SHA-256 of each file.
+            progress: called with (bytes done, bytes in all, weight).
+
+        Raises:
+            WeightscopeError: there are no weights here, a file is damaged, or a package is not installed.
+        """
+        from weightscope.analyses.lock.taking import Wanted, take_lock
+
+        if algorithm:
+            self.compare_tied_values()
+        return take_lock(
+            self.reference,
+            self.checkpoint,
+            self.config,
+            self.declaration,
+            Wanted(algorithm=algorithm, files=files),
+            tied=self.tying.tied,
+            progress=progress,
+        )
+
+    def check_lock(self, lock: Lock, progress: Progress | None = None) -> Findings:
+        """What differs from a lock, as `weightscope check --lock` says it.
+
+        Raises:
+            WeightscopeError: as for `lock`.
+        """
+        from weightscope.analyses.lock.comparing import against_lock
+
+        now = self.lock(algorithm=lock.algorithm, files=lock.files is not None, progress=progress)
+        return Findings(against_lock(now, lock))
 
     def memory(
         self,
