@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from weightscope.analyses.explaining import Explanation
     from weightscope.analyses.forward.result import Result
     from weightscope.analyses.listing import TensorRow
+    from weightscope.analyses.lock.record import Algorithm, Lock
     from weightscope.analyses.memory.report import Memory
     from weightscope.analyses.memory.request import Request
     from weightscope.analyses.stats.result import Stats
@@ -66,7 +68,7 @@ class Model(Suggesting):
         self.adapter = adapter
         self.base = base
         self._notices = notices
-        self._held: dict[tuple[str, str], dict[Any, Mapping[str, torch.Tensor]]] = {}
+        self._held: dict[tuple[str, ...], dict[Any, Mapping[str, torch.Tensor]]] = {}
 
     def __repr__(self) -> str:
         kind = self.config.model_type if self.config else ""
@@ -218,6 +220,7 @@ class Model(Suggesting):
         measure: bool = True,
         progress: Progress | None = None,
         keep: Callable[[str, torch.Tensor], None] | None = None,
+        adapter: str | Path | Sequence[str | Path] = (),
         **inputs: np.ndarray[Any, Any] | torch.Tensor | Sequence[Any],
     ) -> Result:
         """The reference pass on one sequence, layer by layer; imports torch.
@@ -233,6 +236,7 @@ class Model(Suggesting):
             measure: record each stage; without it the result has no stages, and a pass takes a few percent less time.
             progress: called with (done, total, layer) before each layer.
             keep: called with each stage's name and its output [tokens, width].
+            adapter: the directory of an adapter that is applied to the weights as they are read, or several.
             inputs: what else the model's processor makes, by its names, such as `image_grid_thw` [images, 3].
 
         Raises:
@@ -244,6 +248,12 @@ class Model(Suggesting):
         from weightscope.analyses.forward.run import refuse_unread, run_forward
 
         require_here(*(file.remote for file in self.checkpoint.files))
+        if self.adapter is not None:
+            raise UsageError(
+                "an adapter alone computes nothing",
+                where=self.reference,
+                hint="run its base with it: weightscope forward MODEL --adapter DIR",
+            )
         if self.declaration is None or self.declaration.part:
             why = f" ({self._notices[0].message.partition(':')[0]})" if self._notices else ""
             raise NotImplementedByWeightscope(f"forward does not support this model{why}", where=self.reference)
@@ -258,6 +268,7 @@ class Model(Suggesting):
         for finding in misshapen_tensors(self._subject()):
             raise CheckpointError(finding.message, where=self.reference, hint=finding.hint, code=finding.code)
         refuse_unread(self.declaration, self.inventory)
+        named = (adapter,) if isinstance(adapter, str | Path) else tuple(adapter)
         request = Request(
             tokens=tuple(map(int, token_ids)),
             pixel_values=pixel_values,
@@ -266,17 +277,21 @@ class Model(Suggesting):
             device=device,
             compute_dtype=compute_dtype,
             stop_after=stop_after,
-            held=self._held.setdefault((device, compute_dtype), {}) if hold else None,
+            held=self._held.setdefault((device, compute_dtype, *map(str, named)), {}) if hold else None,
             measure=measure,
             progress=progress,
             keep=keep,
         )
         declaration = with_stored_head(self.declaration, self.checkpoint, self.tying)
-        inventory = self.inventory
+        inventory, checkpoint, overlay = self.inventory, self.checkpoint, None
+        if named:
+            from weightscope.api.adapters import adapted
+
+            declaration, checkpoint, overlay = adapted(self.reference, declaration, checkpoint, named)
         if declaration is not self.declaration:
-            joined, inventory = join(declaration, self.checkpoint, self.config)
+            joined, inventory = join(declaration, checkpoint, self.config)
             declaration = joined or declaration
-        return run_forward(declaration, self.checkpoint, inventory, request)
+        return run_forward(declaration, checkpoint, inventory, request, overlay)
 
     def explain(self, name: str) -> Explanation:
         """Everything that `weightscope explain` shows about one tensor.
@@ -339,6 +354,44 @@ class Model(Suggesting):
         return take_stats(
             self.reference, self.checkpoint, self.inventory, self.declaration, asked, progress=progress, stop=stop
         )
+
+    def lock(
+        self, *, algorithm: Algorithm | None = "sha256", files: bool = False, progress: Progress | None = None
+    ) -> Lock:
+        """What `weightscope lock` writes: a digest of each weight by role and layer, and what the config means.
+
+        Args:
+            algorithm: sha256, blake3 (faster; needs the `lock` extra), or None for headers only.
+            files: add the SHA-256 of each file.
+            progress: called with (bytes done, bytes in all, weight).
+
+        Raises:
+            WeightscopeError: there are no weights here, a file is damaged, or a package is not installed.
+        """
+        from weightscope.analyses.lock.taking import Wanted, take_lock
+
+        if algorithm:
+            self.compare_tied_values()
+        return take_lock(
+            self.reference,
+            self.checkpoint,
+            self.config,
+            self.declaration,
+            Wanted(algorithm=algorithm, files=files),
+            tied=self.tying.tied,
+            progress=progress,
+        )
+
+    def check_lock(self, lock: Lock, progress: Progress | None = None) -> Findings:
+        """What differs from a lock, as `weightscope check --lock` says it.
+
+        Raises:
+            WeightscopeError: as for `lock`.
+        """
+        from weightscope.analyses.lock.comparing import against_lock
+
+        now = self.lock(algorithm=lock.algorithm, files=lock.files is not None, progress=progress)
+        return Findings(against_lock(now, lock))
 
     def memory(
         self,
