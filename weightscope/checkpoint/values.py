@@ -1,7 +1,8 @@
 """The values of one stored tensor, or a slice of them, as NumPy or torch.
 
 What the analyses use is read into memory. What the Python objects give away is mapped, so that a row of a large tensor
-costs a row; a file that is cut short while such a mapping is used ends the process, as the system has it.
+costs a row; a file that is cut short while such a mapping is used ends the process, as the system has it. Block types of
+GGUF are given as the float32 numbers that they stand for.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from weightscope.checkpoint.dtypes import DTYPE_BITS, TORCH_NAMES
+from weightscope.checkpoint.dtypes import BLOCKS, DTYPE_BITS, TORCH_NAMES, byte_size
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, WeightscopeError
 from weightscope.pool import empty
@@ -59,7 +60,7 @@ SMALL_VIEW = 1 << 26
 def read_numpy(path: Path, data_start: int, entry: TensorEntry, index: Any = ...) -> np.ndarray[Any, Any]:
     """The tensor, or `tensor[index]`, read-only; only the pages that hold it are read.
 
-    Elements narrower than a byte are unpacked, and so read whole.
+    Elements narrower than a byte and blocks are unpacked, and so read whole.
 
     Raises:
         NotImplementedByWeightscope: NumPy has no such dtype.
@@ -68,18 +69,24 @@ def read_numpy(path: Path, data_start: int, entry: TensorEntry, index: Any = ...
     import numpy as np
 
     check_view(path, entry)
-    dtype = _numpy_dtype(entry.dtype, path)
     raw = np.frombuffer(_bytes(path, data_start, entry, writable=False), dtype=np.uint8)
-    array = _shaped(raw, dtype, entry)
+    array = _shaped(raw, path, entry)
     # One element comes as a scalar, which has no flags to set.
     chosen = np.asarray(array[index])
     chosen.flags.writeable = False
     return chosen
 
 
-def _shaped(raw: np.ndarray[Any, Any], dtype: np.dtype[Any], entry: TensorEntry) -> np.ndarray[Any, Any]:
+def _shaped(raw: np.ndarray[Any, Any], path: Path, entry: TensorEntry) -> np.ndarray[Any, Any]:
     import numpy as np
 
+    if entry.dtype in BLOCKS:
+        from weightscope.checkpoint.blocks.decode import decode
+
+        decoded = np.empty(entry.shape, dtype=np.float32)
+        decode(entry.dtype, raw, decoded)
+        return decoded
+    dtype = _numpy_dtype(entry.dtype, path)
     bits = DTYPE_BITS[entry.dtype]
     flat = _unpack(raw, bits).view(dtype) if bits < 8 else raw.view(dtype)
     if entry.strides is None:
@@ -95,7 +102,7 @@ def check_view(path: Path, entry: TensorEntry) -> None:
         CheckpointError: `malformed-header`.
     """
     start, stop = entry.data_offsets
-    size = prod(entry.shape) * DTYPE_BITS[entry.dtype] // 8
+    size = byte_size(entry.dtype, entry.shape)
     if size > max(MAX_REPEATS * (stop - start), SMALL_VIEW):
         raise CheckpointError(
             f"a tensor of {entry.dtype} {list(entry.shape)} has {size:,} bytes of values, "
@@ -134,7 +141,7 @@ def load_numpy(path: Path, data_start: int, entry: TensorEntry) -> np.ndarray[An
     start, stop = entry.data_offsets
     whole = read_bytes(path, data_start + start, data_start + stop, max(stop - start, 1))
     raw = next(whole, np.empty(0, dtype=np.uint8))
-    return _shaped(raw, _numpy_dtype(entry.dtype, path), entry)
+    return _shaped(raw, path, entry)
 
 
 def read_torch(path: Path, data_start: int, entry: TensorEntry, index: Any = ...) -> torch.Tensor:
@@ -151,6 +158,8 @@ def read_torch(path: Path, data_start: int, entry: TensorEntry, index: Any = ...
     import torch
 
     check_view(path, entry)
+    if entry.dtype in BLOCKS:
+        return load_torch(path, data_start, entry)[index]
     dtype, shape = _torch_type(path, entry)
     start, stop = entry.data_offsets
     if start == stop:
@@ -187,8 +196,9 @@ def load_torch(
     import torch
 
     check_view(path, entry)
+    if rows is not None and entry.dtype in BLOCKS and len(entry.shape) == 1:
+        return load_torch(path, data_start, entry, pinned=pinned)[rows]
     entry = entry if rows is None else _some_rows(entry, rows)
-    dtype, shape = _torch_type(path, entry)
     start, stop = entry.data_offsets
     size = stop - start
     raw = torch.empty(size, dtype=torch.uint8, pin_memory=True) if pinned else empty((size,), torch.uint8)
@@ -198,8 +208,23 @@ def load_torch(
             _fill(memoryview(raw.numpy().data), file, path)
     except OSError as error:
         raise _unreadable(path, data_start + start, data_start + stop, error) from None
+    if entry.dtype in BLOCKS:
+        decoded = _decoded(raw, entry.dtype, entry.shape)
+        return decoded.pin_memory() if pinned else decoded
+    dtype, shape = _torch_type(path, entry)
     flat = raw.view(dtype)
     return flat.reshape(shape) if entry.strides is None else flat.as_strided(shape, entry.strides)
+
+
+def _decoded(raw: torch.Tensor, dtype: str, shape: tuple[int, ...]) -> torch.Tensor:
+    """The float32 numbers that the bytes of a block type stand for."""
+    import torch
+
+    from weightscope.checkpoint.blocks.decode import decode
+
+    weights = empty(shape, torch.float32)
+    decode(dtype, raw.numpy(), weights.numpy())
+    return weights
 
 
 def gather_torch(path: Path, data_start: int, entry: TensorEntry, index: torch.Tensor) -> torch.Tensor:
@@ -212,9 +237,9 @@ def gather_torch(path: Path, data_start: int, entry: TensorEntry, index: torch.T
     """
     import torch
 
-    if entry.strides is not None or not entry.shape or not entry.shape[0]:
+    in_blocks = entry.dtype in BLOCKS
+    if entry.strides is not None or not entry.shape or not entry.shape[0] or (in_blocks and len(entry.shape) == 1):
         return load_torch(path, data_start, entry)[index]
-    dtype, shape = _torch_type(path, entry)
     count = entry.shape[0]
     numbers = index.flatten().tolist()
     if any(not -count <= number < count for number in numbers):
@@ -230,6 +255,9 @@ def gather_torch(path: Path, data_start: int, entry: TensorEntry, index: torch.T
                 _fill(view[place * width : (place + 1) * width], file, path)
     except OSError as error:
         raise _unreadable(path, data_start + start, data_start + stop, error) from None
+    if in_blocks:
+        return _decoded(raw, entry.dtype, (*index.shape, *entry.shape[1:]))
+    dtype, shape = _torch_type(path, entry)
     return raw.view(dtype).reshape((*index.shape, *shape[1:]))
 
 
