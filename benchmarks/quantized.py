@@ -141,9 +141,7 @@ def _preferred(dtypes: frozenset[str]) -> str:
 
 
 def _load(checkpoint: Checkpoint, name: str) -> torch.Tensor:
-    entry = checkpoint.tensors[name]
-    file = checkpoint.files[entry.file]
-    return load_torch(file.path, file.data_start, entry)
+    return load_torch(checkpoint.files, checkpoint.tensors[name])
 
 
 def _seconds(run: Callable[[], torch.Tensor]) -> float:

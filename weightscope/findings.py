@@ -40,6 +40,8 @@ CODES = {
     "non-finite": "A tensor contains NaN or infinity.",
     "all-zero": "All values of a matrix are zero.",
     "duplicate-tensor": "A tensor name is stored more than once.",
+    "constant-tensor": "All values of a matrix are the same number.",
+    "value-outlier": "A layer's values stand out from those of the layers around it.",
 }
 # What only a forward pass shows.
 FORWARD_CODES = {

@@ -38,6 +38,7 @@ class Role(StrEnum):
     POSITION_EMBEDDING = "position_embedding"
     TOKEN_TYPE_EMBEDDING = "token_type_embedding"  # noqa: S105 - no password
     CLASS_EMBEDDING = "class_embedding"
+    DISTILLATION_EMBEDDING = "distillation_embedding"
     TILE_EMBEDDING = "tile_embedding"
     REGISTER_EMBEDDING = "register_embedding"
     MASK_EMBEDDING = "mask_embedding"
@@ -128,6 +129,7 @@ class Role(StrEnum):
     LM_HEAD = "lm_head"
     CLASSIFIER = "classifier"
     POOLER = "pooler"
+    LAYER_WEIGHT = "layer_weight"
     PROJECTOR = "projector"
     PROJECTOR_NORM = "projector_norm"
     IMAGE_NEWLINE = "image_newline"
@@ -198,6 +200,7 @@ _SECTIONS = {
         Role.POSITION_EMBEDDING,
         Role.TOKEN_TYPE_EMBEDDING,
         Role.CLASS_EMBEDDING,
+        Role.DISTILLATION_EMBEDDING,
         Role.TILE_EMBEDDING,
         Role.REGISTER_EMBEDDING,
         Role.MASK_EMBEDDING,
@@ -287,7 +290,14 @@ _SECTIONS = {
         Role.C_NORM,
     ),
     Section.POOLER: (Role.POOLER,),
-    Section.HEAD: (Role.LM_HEAD, Role.CLASSIFIER, Role.OUTPUT_PROJ, Role.LOGIT_SCALE, Role.LOGIT_BIAS),
+    Section.HEAD: (
+        Role.LM_HEAD,
+        Role.CLASSIFIER,
+        Role.OUTPUT_PROJ,
+        Role.LAYER_WEIGHT,
+        Role.LOGIT_SCALE,
+        Role.LOGIT_BIAS,
+    ),
     Section.PROJECTOR: (Role.PROJECTOR, Role.PROJECTOR_NORM, Role.VISUAL_EMBEDDING, Role.IMAGE_NEWLINE),
     Section.MTP: (Role.MTP_PROJ,),
     Section.ADAPTER: (Role.LORA_A, Role.LORA_B),

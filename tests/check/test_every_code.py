@@ -157,6 +157,19 @@ def empty(model: Path) -> None:
     edit_tensors(model / FIRST, lambda t: t["model.layers.0.self_attn.q_proj.weight"].zero_())
 
 
+def set_to_one_number(model: Path) -> None:
+    edit_tensors(model / FIRST, lambda t: t["model.layers.0.self_attn.q_proj.weight"].fill_(0.5))
+
+
+def copy_a_layer(model: Path) -> None:
+    """Layer 1 from layer 0, wherever their tensors lie."""
+    files = sorted(model.glob("*.safetensors"))
+    tensors = {name: tensor for file in files for name, tensor in load_file(file).items()}
+    copies = {name: tensors[name.replace("layers.1.", "layers.0.")].clone() for name in tensors if "layers.1." in name}
+    for file in files:
+        edit_tensors(file, lambda t: t.update({name: copies[name] for name in t if name in copies}))
+
+
 def repeat(model: Path) -> None:
     extra = load_file(model / FIRST)["model.layers.0.self_attn.q_proj.weight"]
     other = "model-00002-of-00004.safetensors"
@@ -187,6 +200,8 @@ PLANTED: dict[str, tuple[Callable[[Path], None], str]] = {
     "non-finite": (break_numbers, "error"),
     "all-zero": (empty, "warning"),
     "duplicate-tensor": (repeat, "error"),
+    "constant-tensor": (set_to_one_number, "warning"),
+    "value-outlier": (copy_a_layer, "warning"),
 }
 
 

@@ -21,7 +21,8 @@ from tests.helpers import safetensors_bytes
 from weightscope.checkpoint.entry import FileHeader
 from weightscope.checkpoint.pytorch import read_pytorch
 from weightscope.checkpoint.safetensors import read_safetensors
-from weightscope.checkpoint.values import gather_torch, load_numpy, load_torch, read_bytes, read_numpy, read_torch
+from weightscope.checkpoint.spans import read_bytes
+from weightscope.checkpoint.values import gather_torch, load_numpy, load_torch, read_numpy, read_torch
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, WeightscopeError
 
 # torch dtype of every format dtype that torch has, and the NumPy dtype that must hold the same bits.
@@ -85,11 +86,11 @@ def saved(path: Path, **tensors: torch.Tensor) -> FileHeader:
 
 
 def numpy_of(header: FileHeader, name: str = "t", index: Any = ...) -> np.ndarray[Any, Any]:
-    return read_numpy(header.path, header.data_start, header.tensors[name], index)
+    return read_numpy([header], header.tensors[name], index)
 
 
 def torch_of(header: FileHeader, name: str = "t", index: Any = ...) -> torch.Tensor:
-    return read_torch(header.path, header.data_start, header.tensors[name], index)
+    return read_torch([header], header.tensors[name], index)
 
 
 @every_dtype
@@ -328,7 +329,7 @@ def expanded(path: Path, shape: tuple[int, ...], newer: bool = True) -> FileHead
     return read_pytorch(path)
 
 
-@pytest.mark.parametrize("read", [numpy_of, torch_of, lambda header: load_torch(header.path, 0, header.tensors["t"])])
+@pytest.mark.parametrize("read", [numpy_of, torch_of, lambda header: load_torch([header], header.tensors["t"])])
 def test_values_that_far_exceed_their_storage_are_refused(tmp_path: Path, read: Any) -> None:
     header = expanded(tmp_path / "model.bin", (1 << 31,))
     with pytest.raises(CheckpointError, match=r"8,589,934,592 bytes of values, repeated from 4 stored bytes") as caught:
@@ -343,7 +344,7 @@ def test_whole_tensors_and_gathered_rows_in_memory_of_their_own(tmp_path: Path, 
     torch.save({"t": VIEWS[view]}, tmp_path / "model.bin")
     expected = torch.load(tmp_path / "model.bin", weights_only=True)["t"]
     header = read_pytorch(tmp_path / "model.bin")
-    place = header.path, header.data_start, header.tensors["t"]
+    place = [header], header.tensors["t"]
     np.testing.assert_array_equal(load_numpy(*place).astype(np.float32), expected.float().numpy())
     index = torch.tensor([[2, 0], [-1, 2]])
     assert torch.equal(gather_torch(*place, index), expected[index])
@@ -354,7 +355,7 @@ def test_whole_tensors_and_gathered_rows_in_memory_of_their_own(tmp_path: Path, 
 @every_dtype
 def test_gathered_rows_of_every_dtype(tmp_path: Path, dtype: str) -> None:
     header = saved(tmp_path / "model.safetensors", t=sample(dtype))
-    found = gather_torch(header.path, header.data_start, header.tensors["t"], torch.tensor([3, 1, 3]))
+    found = gather_torch([header], header.tensors["t"], torch.tensor([3, 1, 3]))
     assert raw(found) == raw(sample(dtype)[[3, 1, 3]])
 
 

@@ -136,6 +136,8 @@ def sequences(made: Made) -> list[list[int]]:
 def _output(model: Any, tokens: list[int]) -> torch.Tensor:
     if model.main_input_name == "pixel_values":
         output: torch.Tensor = model(**pixels(model.config)).last_hidden_state
+    elif model.main_input_name == "input_features":
+        output = model(**speech(model.config, tokens)).logits
     else:
         # PaliGemma's processor says of a whole prompt that it is one; without that transformers takes it for an answer.
         kinds = {"token_type_ids": torch.zeros(1, len(tokens))} if model.config.model_type == "paligemma" else {}
@@ -154,6 +156,13 @@ def pixels(config: Any) -> dict[str, torch.Tensor]:
             "spatial_shapes": torch.tensor([[3, 4]]),
         }
     return {"pixel_values": torch.rand(1, config.num_channels, config.image_size, config.image_size, generator=noise)}
+
+
+def speech(config: Any, tokens: list[int]) -> dict[str, Any]:
+    """A spectrogram [1, bins, frames] of one clip, and tokens that the decoder has written."""
+    noise = torch.Generator().manual_seed(1)
+    features = torch.rand(1, config.num_mel_bins, 2 * config.max_source_positions, generator=noise)
+    return {"input_features": features, "decoder_input_ids": torch.tensor([tokens])}
 
 
 def build(tiny: Tiny, config: Any, *, may_be_large: bool) -> Any:
@@ -259,11 +268,13 @@ def _counted_alone(made: Made) -> Outcome | None:
 def _run(made: Made, model: weightscope.Model) -> Outcome:
     if made.outputs is None:
         return Outcome("agrees")
-    image = made.model.main_input_name == "pixel_values"
+    main = made.model.main_input_name
     for tokens, expected in zip(sequences(made), made.outputs, strict=True):
-        if image:
+        if main == "pixel_values":
             given: dict[str, Any] = pixels(made.model.config)
             ours = model.forward(**given).output
+        elif main == "input_features":
+            ours = model.forward(**speech(made.model.config, tokens)).logits
         else:
             ours = model.forward(tokens, measure=False).logits
         if ours is None or ours.shape != expected.shape:

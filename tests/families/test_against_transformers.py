@@ -154,7 +154,8 @@ def test_active_leaves_out_the_experts_that_a_token_does_not_use(name: str, save
 
 def tied(oracle: transformers.PreTrainedModel) -> bool:
     """Some classes tie nothing, whatever their config says."""
-    return head_of(oracle).weight is oracle.get_input_embeddings().weight
+    head = head_of(oracle)
+    return head is not None and head.weight is oracle.get_input_embeddings().weight
 
 
 def head_of(oracle: transformers.PreTrainedModel) -> Any:

@@ -298,13 +298,13 @@ def test_of_stacked_experts_one_is_read_at_a_time(
     mixture = next(find(declaration.tree, MixtureOfExperts))
     reads: list[str] = []
 
-    def load(path: Path, data_start: int, entry: TensorEntry, rows: slice | None = None, *, pinned: bool) -> Any:
+    def load(files: Any, entry: TensorEntry, rows: slice | None = None, *, pinned: bool) -> Any:
         if entry.data_offsets[0] in spans:
             stack, stored = spans[entry.data_offsets[0]]
             assert rows is not None
             assert (rows.stop - rows.start) * mixture.experts == stored.shape[0]
             reads.append(f"{stack}[{rows.start}]")
-        return load_torch(path, data_start, entry, rows, pinned=pinned)
+        return load_torch(files, entry, rows, pinned=pinned)
 
     monkeypatch.setattr(stream, "load_torch", load)
     model.forward([7])

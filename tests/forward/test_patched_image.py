@@ -148,7 +148,7 @@ def test_a_golden_file_of_images(seeing: Path, run: Run, tmp_path: Path) -> None
     [
         (("--tokens", "95,95,5"), "the prompt has 2 image tokens (id 95), but one image takes 1 or"),
         (("--tokens", "96,5"), "stands for a video"),
-        (("--pixels", "x.npz"), "--image and --pixels are mutually exclusive"),
+        (("--pixels", "x.npz"), "--image and --inputs are mutually exclusive"),
     ],
 )
 def test_what_does_not_fit_is_said(options: tuple[str, ...], said: str, seeing: Path, run: Run, tmp_path: Path) -> None:

@@ -25,9 +25,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, str]]:
     """Bytes from and to, relative to the data, and the thread of every read."""
     found: list[tuple[int, int, str]] = []
 
-    def load(path: Path, start: int, entry: Any, rows: slice | None = None, *, pinned: bool = False) -> torch.Tensor:
+    def load(files: Any, entry: Any, rows: slice | None = None, *, pinned: bool = False) -> torch.Tensor:
         found.append((*entry.data_offsets, threading.current_thread().name))
-        return load_torch(path, start, entry, rows, pinned=pinned)
+        return load_torch(files, entry, rows, pinned=pinned)
 
     monkeypatch.setattr(streaming, "load_torch", load)
     return found
@@ -98,9 +98,9 @@ def test_views_in_pytorch_files_are_read_by_rows(tmp_path: Path) -> None:
     model = weightscope.open(tmp_path / "model.bin")
     for name, expected in (("t", base.T), ("cut", base[1:4, 2:7])):
         tensor = model.tensors[name]
-        assert torch.equal(load_torch(tensor.file, tensor.data_start, tensor.entry), expected)
+        assert torch.equal(load_torch(tensor.files, tensor.entry), expected)
         for rows in (slice(0, 1), slice(1, 3), slice(2, 99)):
-            assert torch.equal(load_torch(tensor.file, tensor.data_start, tensor.entry, rows), expected[rows])
+            assert torch.equal(load_torch(tensor.files, tensor.entry, rows), expected[rows])
 
 
 def test_mlx_tables_are_dequantized_by_rows() -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import transformers
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -21,55 +20,75 @@ from tests.families.tiny import TINY, Tiny
 from tests.forward import seeing
 from tests.forward.test_image import picture
 from weightscope.analyses.forward.images import read_images
+from weightscope.errors import UsageError
 
 Run = Callable[..., tuple[int, str, str]]
-KINDS = ("ViT", "Dinov2", "Dinov2WithRegisters", "DINOv3ViT")
+KINDS = ("ViT", "DeiT", "Beit", "Data2VecVision", "Dinov2", "Dinov2WithRegisters", "DINOv3ViT")
 TOWERS = [tiny for tiny in TINY if tiny.kind in KINDS]
 every_tower = pytest.mark.parametrize("tiny", TOWERS, ids=lambda tiny: tiny.name)
-IMAGE: dict[str, Any] = {"pixel_values": torch.randn(1, 3, 12, 12, generator=torch.Generator().manual_seed(1))}
+MASK = torch.tensor([[False, True, False, False, True, True, False, False, True]])
 
 
-def loaded(tiny: Tiny, directory: Path) -> Any:
-    return (
-        getattr(transformers, f"{tiny.kind}{tiny.model}").from_pretrained(directory, attn_implementation="eager").eval()
-    )
+def image(tiny: Tiny) -> dict[str, Any]:
+    """Pixels, and which patches are masked where the model has a vector for that."""
+    noise, channels = torch.Generator().manual_seed(1), tiny.keys.get("num_channels", 3)
+    pixels = {"pixel_values": torch.randn(1, channels, 12, 12, generator=noise)}
+    masks = any("mask_token" in name for name in tiny.build().state_dict())
+    return pixels | {"bool_masked_pos": MASK} if masks else pixels
 
 
-def ours(directory: Path) -> torch.Tensor:
-    output = weightscope.open(directory).forward((), **IMAGE).output
+def ours(directory: Path, inputs: dict[str, Any]) -> torch.Tensor:
+    output = weightscope.open(directory).forward((), **inputs).output
     assert output is not None
     return output
 
 
+def output(tiny: Tiny, found: Any) -> torch.Tensor:
+    """What transformers' model puts out; of pixels a row for each patch."""
+    if "reconstruction" in found:
+        rows: torch.Tensor = torch.nn.functional.pixel_unshuffle(found.reconstruction, tiny.keys["encoder_stride"])
+        return rows.flatten(2)[0].T
+    features: torch.Tensor = found.logits if "logits" in found else found.last_hidden_state
+    return features.flatten(0, -2)
+
+
 @every_tower
-def test_features_and_classes(tiny: Tiny, saved: Callable[[str], Path]) -> None:
+def test_features_and_heads(tiny: Tiny, saved: Callable[[str], Path]) -> None:
+    inputs = image(tiny)
     with torch.no_grad():
-        theirs = loaded(tiny, saved(tiny.name))(**IMAGE)
-    expected = theirs.logits if "logits" in theirs else theirs.last_hidden_state[0]
-    assert seeing.off(ours(saved(tiny.name)), expected) < 1e-4
+        theirs = output(tiny, tiny.build()(**inputs))
+    assert seeing.off(ours(saved(tiny.name), inputs), theirs) < 1e-4
 
 
 @every_tower
 def test_every_tensor_matters(tiny: Tiny, saved: Callable[[str], Path], tmp_path: Path) -> None:
-    """But what stands for masked patches, the pooler, which the features do not go through, and what all keys share."""
-    tensors, before = load_file(saved(tiny.name) / "model.safetensors"), ours(saved(tiny.name))
+    """But the pooler, which the features do not go through, and what all keys share."""
+    inputs = image(tiny)
+    tensors, before = load_file(saved(tiny.name) / "model.safetensors"), ours(saved(tiny.name), inputs)
     (tmp_path / "config.json").write_bytes((saved(tiny.name) / "config.json").read_bytes())
     generator, still = torch.Generator().manual_seed(5), set()
     for name, tensor in tensors.items():
         other = tensor + torch.randn(tensor.shape, generator=generator)
         save_file(tensors | {name: other}, tmp_path / "model.safetensors", metadata={"format": "pt"})
-        if seeing.off(ours(tmp_path), before) < 1e-3:
+        if seeing.off(ours(tmp_path, inputs), before) < 1e-3:
             still.add(name)
     keys = {name for name in tensors if tiny.kind != "DINOv3ViT" and name.endswith(".key.bias")}
-    assert still == keys | {name for name in tensors if "mask_token" in name or "pooler" in name}
+    assert still == keys | {name for name in tensors if name.startswith("pooler")}
 
 
 @every_tower
 def test_as_transformers_holds_them(tiny: Tiny, saved: Callable[[str], Path], tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes((saved(tiny.name) / "config.json").read_bytes())
-    save_file(loaded(tiny, saved(tiny.name)).state_dict(), tmp_path / "model.safetensors", metadata={"format": "pt"})
+    save_file(tiny.build().state_dict(), tmp_path / "model.safetensors", metadata={"format": "pt"})
     assert [finding for finding in weightscope.open(tmp_path).check() if finding.severity == "error"] == []
-    assert seeing.off(ours(tmp_path), ours(saved(tiny.name))) < 1e-5
+    inputs = image(tiny)
+    assert seeing.off(ours(tmp_path, inputs), ours(saved(tiny.name), inputs)) < 1e-5
+
+
+def test_a_mask_of_another_length(saved: Callable[[str], Path]) -> None:
+    tiny = next(tiny for tiny in TOWERS if tiny.name == "vit-pixels")
+    with pytest.raises(UsageError, match=r"bool_masked_pos has shape \[1, 8\]: an image has 9 patches"):
+        ours(saved(tiny.name), image(tiny) | {"bool_masked_pos": MASK[:, 1:]})
 
 
 SQUARE: dict[str, Any] = {"size": {"height": 12, "width": 12}}
@@ -78,8 +97,10 @@ CROPPED: dict[str, Any] = {"size": {"shortest_edge": 15}, "crop_size": {"height"
 
 @pytest.mark.parametrize(
     ("kind", "settings"),
-    [("ViT", {}), ("ViT", SQUARE | {"resample": 3, "image_mean": [0.4, 0.5, 0.6]}), ("Bit", {}), ("Bit", CROPPED)],
-)
+    [("ViT", {}), ("ViT", SQUARE | {"resample": 3, "image_mean": [0.4, 0.5, 0.6]}), ("Bit", {}), ("Bit", CROPPED),
+     ("Beit", {}), ("Beit", {"size": 30}), ("DeiT", {}), ("DeiT", SQUARE | {"do_center_crop": False}),
+     ("ConvNext", {}), ("ConvNext", {"size": {"shortest_edge": 20}, "crop_pct": 0.7}), ("ConvNext", {"size": 31})],
+)  # fmt: skip
 def test_pictures(kind: str, settings: dict[str, Any], tmp_path: Path) -> None:
     module = importlib.import_module(f"transformers.models.{kind.lower()}.image_processing_pil_{kind.lower()}")
     path = picture(tmp_path / "image.png", 51, 34)
@@ -88,6 +109,29 @@ def test_pictures(kind: str, settings: dict[str, Any], tmp_path: Path) -> None:
     found = read_images([path], tmp_path, "x")["pixel_values"]
     expected = getattr(module, f"{kind}ImageProcessorPil")(**settings)(Image.open(path), return_tensors="np")
     np.testing.assert_allclose(found, expected["pixel_values"], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "stages"),
+    [
+        ("vit", ["embedding", "layer 0", "layer 1", "pooled"]),
+        ("deit-taught", ["embedding", "layer 0", "layer 1", "class scores"]),
+        ("beit-classes", ["embedding", "layer 0", "layer 1", "class scores"]),
+        ("data2vec-vision", ["embedding", "layer 0", "layer 1"]),
+        ("clip_vision_model", ["embedding", "layer 0", "layer 1", "pooled"]),
+    ],
+)
+def test_compare_with_transformers(
+    name: str, stages: list[str], saved: Callable[[str], Path], run: Run, tmp_path: Path
+) -> None:
+    tiny = next(tiny for tiny in TINY if tiny.name == name)
+    side = tiny.keys["image_size"]
+    noise = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(1))
+    np.savez(tmp_path / "inputs.npz", pixel_values=noise.numpy())
+    options = ("--pixels", tmp_path / "inputs.npz", "--compare", "transformers", "--format", "json")
+    status, out, error = run("forward", saved(name), *options)
+    assert (status, error) == (0, "")
+    assert [row["stage"] for row in json.loads(out)["compared"]] == stages
 
 
 def test_a_picture_of_a_tower_alone(saved: Callable[[str], Path], run: Run, tmp_path: Path) -> None:

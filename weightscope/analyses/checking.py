@@ -15,7 +15,7 @@ from weightscope.analyses.rules.scales import strange_scales
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.rules.tokenizer import tokenizer_end, tokenizer_size
 from weightscope.analyses.rules.unread import unread_keys
-from weightscope.analyses.rules.values import unsound_values
+from weightscope.analyses.rules.values import odd_values, unsound_values
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import UsageError, printable_path
@@ -132,6 +132,7 @@ def run_rules(
     rules = len(RULES) + ON_OPENING
     if values:
         findings += unsound_values(subject, progress)
+        findings += odd_values(subject)
         findings += strange_scales(subject)
-        rules += 3
+        rules += 4
     return tuple(findings), rules

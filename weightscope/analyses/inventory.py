@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from weightscope.brief import brief
 from weightscope.checkpoint.dtypes import BLOCKS, byte_size
-from weightscope.checkpoint.entry import TensorEntry
+from weightscope.checkpoint.entry import PiecedEntry, TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.base import Indices
 from weightscope.components.walk import Slot
@@ -242,7 +242,8 @@ def find_aliases(checkpoint: Checkpoint, slots: Iterable[Slot] = ()) -> dict[str
     sharing: dict[tuple[int, tuple[int, int], tuple[int, ...]], list[str]] = {}
     for name, entry in checkpoint.tensors.items():
         start, stop = entry.data_offsets
-        if start != stop:
+        # Pieces have offsets each; those of the entry only count them.
+        if start != stop and not isinstance(entry, PiecedEntry):
             sharing.setdefault((entry.file, entry.data_offsets, entry.shape), []).append(name)
     several = [names for names in sharing.values() if len(names) > 1]
     shared = {name for names in several for name in names}

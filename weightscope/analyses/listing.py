@@ -10,8 +10,8 @@ import msgspec
 
 from weightscope.analyses.accounting import counted
 from weightscope.analyses.inventory import Group, Inventory
-from weightscope.checkpoint.dtypes import byte_size
 from weightscope.analyses.tying import Tying
+from weightscope.checkpoint.dtypes import byte_size
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.errors import printable_path
 

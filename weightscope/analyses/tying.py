@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from weightscope.analyses.inventory import Group, Inventory
-from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.config import Config
-from weightscope.errors import CheckpointError
 from weightscope.families.registry import Declaration
 from weightscope.roles import Role, Section
 from weightscope.storage.base import Kind
@@ -85,31 +82,15 @@ def equal_bytes(checkpoint: Checkpoint, left: str, right: str, progress: Progres
     a, b = checkpoint.tensors[left], checkpoint.tensors[right]
     if (a.dtype, a.shape, a.strides) != (b.dtype, b.shape, b.strides):
         return False
-    (path_a, start_a, length), (path_b, start_b, _) = _span(checkpoint, a), _span(checkpoint, b)
-    with path_a.open("rb") as file_a, path_b.open("rb") as file_b:
-        file_a.seek(start_a)
-        file_b.seek(start_b)
-        for offset in range(0, length, CHUNK):
-            if progress:
-                progress(offset // CHUNK, -(-length // CHUNK), left)
-            size = min(CHUNK, length - offset)
-            one, other = file_a.read(size), file_b.read(size)
-            if len(one) != size or len(other) != size:
-                raise CheckpointError(
-                    f"ends before the values of {left if len(one) != size else right}",
-                    where=path_a if len(one) != size else path_b,
-                    hint="the file may have changed since it was opened",
-                    code="truncated-file",
-                )
-            if one != other:
-                return False
+    from weightscope.checkpoint.values import load_bytes, slabs
+
+    parts = list(slabs(a, CHUNK))
+    for number, rows in enumerate(parts):
+        if progress:
+            progress(number, len(parts), left)
+        if not (load_bytes(checkpoint.files, a, rows) == load_bytes(checkpoint.files, b, rows)).all():
+            return False
     return True
-
-
-def _span(checkpoint: Checkpoint, entry: TensorEntry) -> tuple[Path, int, int]:
-    file = checkpoint.files[entry.file]
-    start, stop = entry.data_offsets
-    return file.path, file.data_start + start, stop - start
 
 
 def _the(groups: list[Group], role: Role, section: Section) -> Group | None:

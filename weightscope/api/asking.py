@@ -19,7 +19,7 @@ from weightscope.analyses.forward.prompt import (
 )
 from weightscope.analyses.forward.request import layouts_of
 from weightscope.analyses.forward.speller import Speller
-from weightscope.components.runnable import PIXELS, Runnable
+from weightscope.components.runnable import PIXELS, Runnable, no_tokens
 from weightscope.components.seq2seq import DECODER_TOKENS, EncoderDecoder
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.errors import UsageError
@@ -39,7 +39,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     more_texts: tuple[str, ...] = ()
     decoder_text: str | None = None
     images: tuple[Path, ...] = ()
-    pixels: Path | None = None
+    inputs: Path | None = None
     device: str = "cpu"
     compute_dtype: str = "float32"
     stop_after: int | None = None
@@ -60,7 +60,7 @@ def runnable_of(model: Model) -> Runnable | None:
 def tokenizer_of(model: Model, wanted: Wanted, directory: Path) -> tuple[Speller | None, tuple[str, ...]]:
     """The model's tokenizer, where it takes tokens at all, or why there is none."""
     tree = runnable_of(model)
-    if tree is None or not tree.takes_tokens:
+    if tree is None or tree.words is None:
         return None, ()
     return find_speller(directory, text=wanted.text)
 
@@ -80,8 +80,8 @@ def prompt_of(
     tree = runnable_of(model)
     if tree and not tree.takes_tokens:
         if wanted.tokens is not None or wanted.text is not None:
-            raise UsageError("a vision encoder takes no tokens", hint="give --image FILE alone")
-        return Prompt(tokens=(), origin="none"), None
+            raise no_tokens(tree)
+        return Prompt(tokens=(), origin="none"), speller
     if tokens is not None:
         prompt = Prompt(tokens=tokens, origin="tokens")
     elif wanted.text is not None:
@@ -117,14 +117,14 @@ def prompt_of(
 def inputs_of(model: Model, wanted: Wanted, directory: Path) -> dict[str, np.ndarray[Any, Any]]:
     """What the model's processor makes of the images, by its names, or what a file has ready."""
     tree = runnable_of(model)
-    if wanted.pixels is not None:
+    if wanted.inputs is not None:
         from weightscope.analyses.forward.ready_inputs import read_inputs
 
-        inputs = read_inputs(wanted.pixels)
+        inputs = read_inputs(wanted.inputs)
         for name in inputs:
             if tree is not None and name not in tree.takes:
                 hint = f"it takes {' and '.join(tree.takes)}" if tree.takes else ""
-                raise UsageError(f"{wanted.pixels} has {name!r:.80}, which this model does not take", hint=hint)
+                raise UsageError(f"{wanted.inputs} has {name!r:.80}, which this model does not take", hint=hint)
         return inputs
     if not wanted.images or tree is None:
         return {}

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint
-from weightscope.checkpoint.values import load_torch, need_torch
+from weightscope.checkpoint.spans import need_torch
+from weightscope.checkpoint.values import load_torch, need_here
 from weightscope.errors import CheckpointError, UsageError
 from weightscope.quantization.common.dequantizing import dequantized
 from weightscope.quantization.common.marks import mark_of
@@ -61,6 +61,5 @@ class Quantized(msgspec.Struct, frozen=True, kw_only=True):
                 hint="`weightscope check` says what else is missing",
                 code="missing-tensor",
             )
-        file = self.checkpoint.files[entry.file]
-        require_here(file.remote)
-        return load_torch(file.path, file.data_start, entry)
+        need_here(self.checkpoint.files, entry)
+        return load_torch(self.checkpoint.files, entry)

@@ -128,7 +128,7 @@ def _try_prompt(
         findings=findings,
         notes=(*prompt.notes, *late, *_endings(result)),
     )
-    image = ", ".join(path.name for path in (*wanted.images, wanted.pixels) if path) or None
+    image = ", ".join(path.name for path in (*wanted.images, wanted.inputs) if path) or None
     return outcome, result, Golden.of(result, outcome.model_type, image=image) if result.finite else None
 
 
@@ -216,11 +216,11 @@ def _expected_golden(wanted: Wanted) -> Golden | None:
     if wanted.expect is None or wanted.expect.suffix != ".json":
         return None
     golden = read_golden(wanted.expect)
-    if golden.image and not (wanted.images or wanted.pixels):
-        option = "--pixels" if golden.image.endswith(".npz") else "--image"
-        raise UsageError(
-            "was recorded with an image, and none was given", where=wanted.expect, hint=f"give {option} {golden.image}"
-        )
+    if golden.image and not (wanted.images or wanted.inputs):
+        ready = golden.image.endswith(".npz")
+        what = "prepared inputs, and none were given" if ready else "an image, and none was given"
+        option = "--inputs" if ready else "--image"
+        raise UsageError(f"was recorded with {what}", where=wanted.expect, hint=f"give {option} {golden.image}")
     return golden
 
 

@@ -27,6 +27,8 @@ from weightscope.families.registry import Declaration
 from weightscope.findings import Finding, Findings
 
 if TYPE_CHECKING:
+    from threading import Event
+
     import numpy as np
     import torch
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from weightscope.analyses.explaining import Explanation
     from weightscope.analyses.forward.result import Result
     from weightscope.analyses.listing import TensorRow
+    from weightscope.analyses.stats.result import Stats
     from weightscope.analyses.training.split import Trainable
     from weightscope.api.tensors import Tensors
 
@@ -254,6 +257,32 @@ class Model(Suggesting):
         from weightscope.analyses.training.split import split
 
         return split(Plan.of(plan), self.declaration, self.inventory, self.checkpoint, self.tying)
+
+    def stats(
+        self,
+        *,
+        stored: bool = False,
+        sample: int | None = None,
+        progress: Progress | None = None,
+        stop: Event | None = None,
+    ) -> Stats:
+        """What `weightscope stats` shows: figures of every value, by tensor, role and layer, and what stands out.
+
+        Args:
+            stored: look at quantized weights as they are stored; otherwise as they act, which imports torch.
+            sample: read at most so many values of each tensor.
+            progress: called with (bytes done, bytes in all, tensor).
+            stop: set it from another thread to have what is known by then; the result is not `complete`.
+
+        Raises:
+            WeightscopeError: there are no weights here, or quantized ones cannot be dequantized.
+        """
+        from weightscope.analyses.stats.taking import Asked, take_stats
+
+        asked = Asked(stored=stored, sample=sample)
+        return take_stats(
+            self.reference, self.checkpoint, self.inventory, self.declaration, asked, progress=progress, stop=stop
+        )
 
     def listing(self) -> Iterator[tuple[Group, TensorRow]]:
         """The rows of `weightscope tensors`, unfiltered."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.nearest import nearest_name
 from weightscope.api.dequantizing import Quantized
 from weightscope.brief import Suggesting, clipped
-from weightscope.checkpoint.entry import TensorEntry, require_here
+from weightscope.checkpoint.entry import FileHeader, TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.errors import UnknownTensorError
 
@@ -41,7 +41,7 @@ class Tensor(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
     inferred: bool
     file: Path
     entry: TensorEntry
-    data_start: int
+    files: Sequence[FileHeader]
     remote: str = ""
     quantized: Quantized | None = None
 
@@ -68,12 +68,12 @@ class Tensor(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
             WeightscopeError: the file changed or is not here, or NumPy has no such type; with `dequantize`, the tensor
                 is a scale of a weight, or its method is not implemented.
         """
-        require_here(self.remote)
+        from weightscope.checkpoint.values import need_here, read_numpy
+
+        need_here(self.files, self.entry)
         if dequantize and self.quantized:
             return self.quantized.numpy(index)
-        from weightscope.checkpoint.values import read_numpy
-
-        return read_numpy(self.file, self.data_start, self.entry, index)
+        return read_numpy(self.files, self.entry, index)
 
     def torch(self, index: Any = ...) -> torch.Tensor:
         """The values, or `tensor[index]` of them, in the file's dtype; needs the `forward` extra.
@@ -81,10 +81,10 @@ class Tensor(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             WeightscopeError: the file is not here, torch is not installed, or has no such type.
         """
-        require_here(self.remote)
-        from weightscope.checkpoint.values import read_torch
+        from weightscope.checkpoint.values import need_here, read_torch
 
-        return read_torch(self.file, self.data_start, self.entry, index)
+        need_here(self.files, self.entry)
+        return read_torch(self.files, self.entry, index)
 
 
 class Tensors(Suggesting, Mapping[str, Tensor]):
@@ -123,7 +123,7 @@ class Tensors(Suggesting, Mapping[str, Tensor]):
             inferred=group.inferred,
             file=file.path,
             entry=entry,
-            data_start=file.data_start,
+            files=self._checkpoint.files,
             remote=file.remote,
             quantized=Quantized.of(name, group.scheme, self._checkpoint) if group.scheme else None,
         )

@@ -31,6 +31,31 @@ class TensorEntry(msgspec.Struct, gc=False):
     file: int = 0
 
 
+class Piece(msgspec.Struct, frozen=True, gc=False):
+    """A block of a tensor, and the bytes of one file that hold it, row by row unless `strides` say otherwise.
+
+    `start` is the block's first element and `shape` its size, a number a dimension. With one number each, the block
+    is a run of the flattened tensor, as a scalar is. A `saved` block is a torch.save archive of its own, opened when
+    it is read.
+    """
+
+    start: tuple[int, ...]
+    shape: tuple[int, ...]
+    file: int
+    data_offsets: tuple[int, int]
+    strides: tuple[int, ...] | None = None
+    saved: bool = False
+
+
+class PiecedEntry(TensorEntry):
+    """A tensor whose values lie in several places: what one rank of many wrote, or one file of a split matrix.
+
+    `file` is that of the first piece; `data_offsets` only give the bytes of all pieces together, from 0.
+    """
+
+    pieces: tuple[Piece, ...] = ()
+
+
 class FileHeader(msgspec.Struct, kw_only=True):
     """What one weight file says of itself without its data: `tensors` by name, in file order.
 

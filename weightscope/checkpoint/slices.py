@@ -79,6 +79,22 @@ class LocalFile:
         return data
 
 
+class Window:
+    """The bytes of a file from `start` to `stop`, as a file of their own."""
+
+    def __init__(self, data: Bytes, start: int, stop: int) -> None:
+        self._data = data
+        self._start = start
+        self._size = stop - start
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, place: slice, /) -> bytes:
+        start, stop, _ = place.indices(self._size)
+        return self._data[self._start + start : self._start + max(start, stop)]
+
+
 def _size_of(path: Path) -> int:
     """The bytes of a file; of a pipe, opening would wait for somebody to write."""
     try:

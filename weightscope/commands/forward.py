@@ -67,10 +67,13 @@ def forward(
         list[Path] | None,
         typer.Option("--image", metavar=FILE, help="Image for a vision-language model; may be repeated."),
     ] = None,
-    pixels: Annotated[
+    inputs: Annotated[
         Path | None,
         typer.Option(
-            "--pixels", metavar=FILE, help="Preprocessed inputs: a .npz file with the arrays of the model's processor."
+            "--inputs",
+            "--pixels",
+            metavar=FILE,
+            help="Preprocessed inputs (images, speech): a .npz file with the arrays of the model's processor.",
         ),
     ] = None,
     device: Annotated[
@@ -148,12 +151,12 @@ def forward(
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} are mutually exclusive")
     several = len(prompt or ()) > 1
-    if several and (expect or record or save_logits or compare or image or pixels):
+    if several and (expect or record or save_logits or compare or image or inputs):
         raise UsageError(
             "several prompts are compared with each other, and with nothing else", hint="give one --prompt"
         )
-    if image and pixels:
-        raise UsageError("--image and --pixels are mutually exclusive")
+    if image and inputs:
+        raise UsageError("--image and --inputs are mutually exclusive")
     if stop_after is not None and (save_logits or (expect and expect.suffix != ".json")):
         raise UsageError("--stop-after leaves no logits to save or compare")
     wanted = Wanted(
@@ -162,7 +165,7 @@ def forward(
         more_texts=tuple(prompt[1:]) if prompt else (),
         decoder_text=decoder_prompt,
         images=tuple(image or ()),
-        pixels=pixels,
+        inputs=inputs,
         device=device,
         compute_dtype=compute_dtype.value,
         stop_after=stop_after,

@@ -88,6 +88,10 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         """Sizes that no such component can have together."""
         return ()
 
+    def heads_of(self, role: Role) -> int:
+        """How many heads, of equal size, a role's matrix has along its outputs (`o_proj`: its inputs); 0 for none."""
+        return 0
+
     @property
     def chosen_share(self) -> tuple[int, int] | None:
         """The share (k, n) of all below that one token uses, where that is not all."""

@@ -19,7 +19,9 @@ from weightscope.storage.shared import SharedBias
 if TYPE_CHECKING:
     import torch
 
-Of = Literal["tokens", "pooled", "first", "last", "mean"]
+# Of an image: its class vector, that and the distillation vector, all patches, their mean, class vector beside mean.
+OfImage = Literal["first", "marks", "patches", "mean", "first and mean"]
+Of = Literal["tokens", "pooled", "last", OfImage]
 
 
 class Dense(Component, frozen=True, kw_only=True):
@@ -45,23 +47,28 @@ class Dense(Component, frozen=True, kw_only=True):
 
 
 class EncoderHead(Component, frozen=True, kw_only=True):
-    """What is made of an encoder's output: `of` all tokens, the pooled vector, the first token's, or the mean.
+    """What is made of an encoder's output: `of` all tokens, the pooled vector, the first token's, the mean, an image's.
 
     `before` acts on it, then `out` scores classes; without `out` it is a pooler. Of `averaged` scores the mean over
     all tokens comes out (EuroBERT).
     """
 
     of: Of = "tokens"
-    before: Dense | None = None
-    out: Classifier | None = None
+    before: Dense | Norm | None = None
+    out: Classifier | Projection | None = None
     averaged: bool = False
 
     def children(self) -> Iterable[Component]:
         return tuple(part for part in (self.before, self.out) if part is not None)
 
     @property
+    def pools(self) -> bool:
+        """Whether it makes one vector, which is only a stage beside the features."""
+        return self.out is None
+
+    @property
     def word(self) -> str:
-        return "class scores" if self.out else "pooled"
+        return "pooled" if self.pools else "class scores"
 
     def equation(self, x: str = "x") -> str:
         x = self.before.equation(x) if self.before else x

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from weightscope.components.base import Component
 from weightscope.components.embedding import Embedding
@@ -18,14 +18,22 @@ PIXELS = "pixel_values"
 Predicts = Literal["next", "same", ""]
 
 
+def no_tokens(model: Runnable) -> UsageError:
+    """Tokens for a model that reads none."""
+    return UsageError("this model takes no tokens", hint=f"it takes {' and '.join(model.takes)}")
+
+
 class Runnable(Component, frozen=True, kw_only=True):
     """A whole model, or a part that can run alone, with the names of what it takes besides tokens."""
 
-    takes_tokens: ClassVar[bool] = True
+    @property
+    def takes_tokens(self) -> bool:
+        """Whether it reads tokens at all: towers and models that hear speech do not."""
+        return True
 
     @property
     def takes(self) -> tuple[str, ...]:
-        """Names of an image processor's arrays that the model takes."""
+        """Names of its processor's arrays that the model takes."""
         return ()
 
     @property
@@ -84,7 +92,7 @@ class Runnable(Component, frozen=True, kw_only=True):
                 hint = f"it takes {' and '.join(self.takes)}" if self.takes else ""
                 raise UsageError(f"this model does not take {what}", hint=hint)
         if tokens and not self.takes_tokens:
-            raise UsageError("a vision encoder takes an image and no tokens")
+            raise no_tokens(self)
 
     def positions_of(self, tokens: torch.Tensor, inputs: Inputs) -> torch.Tensor:
         """The positions [T], or [axes, T], of the tokens [T]."""

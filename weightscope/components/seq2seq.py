@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.attention.softmax import Attention
 from weightscope.components.base import Component, Repeat
@@ -30,7 +30,8 @@ DECODER_TOKENS = "decoder_input_ids"
 class CrossBlock(Block, frozen=True, kw_only=True):
     """A block that looks at the encoder between attention and feed-forward: x + cross(cross_norm(x)).
 
-    The norm acts on the sum instead where `norms_sums`.
+    The norm acts on the sum instead where `norms_sums`. Without an encoder there is nothing to look at: Whisper's
+    decoder alone.
     """
 
     cross_norm: Norm
@@ -41,6 +42,8 @@ class CrossBlock(Block, frozen=True, kw_only=True):
 
     def looked(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """The residual stream after the look at the encoder."""
+        if self.cross.source not in at.run.shared:
+            return x
         looked = at.call(self.cross, x if self.norms_sums else at.call(self.cross_norm, x))
         out = x + looked
         out = at.call(self.cross_norm, out) if self.norms_sums else out
@@ -50,7 +53,30 @@ class CrossBlock(Block, frozen=True, kw_only=True):
         return out
 
 
-class Stack(Component, frozen=True, kw_only=True):
+class Source(Component, frozen=True, kw_only=True):
+    """The half of an encoder-decoder that the other looks at; it reads the pass's tokens, unless it hears speech.
+
+    `takes` are the names of the processor's arrays that it reads besides tokens or instead of them.
+    """
+
+    takes: ClassVar[tuple[str, ...]] = ()
+    takes_tokens: ClassVar[bool] = True
+
+    depth: int
+    positions: Embedding | None = None
+
+    def checked(self, inputs: Inputs) -> None:
+        """Raise a UsageError where the pass's inputs are none that it reads."""
+
+    def read(self, tokens: torch.Tensor, table: Embedding, at: At) -> torch.Tensor:
+        """What the decoder looks at, [S, D], of the pass's tokens [T] or inputs; `at` is the place of its parent.
+
+        `table` lies beside it.
+        """
+        raise NotImplementedError
+
+
+class Stack(Source, frozen=True, kw_only=True):
     """Token embeddings with positions and a norm, the layers, a last norm.
 
     The table of tokens is the whole model's; files may have it here again, under the name `table_copy`.
@@ -59,9 +85,7 @@ class Stack(Component, frozen=True, kw_only=True):
     width: Size
     vocabulary: Size
     blocks: tuple[Repeat, ...]
-    depth: int
     table_copy: str = "embed_tokens.weight"
-    positions: Embedding | None = None
     embedding_norm: Norm | None = None
     final_norm: Norm | None = None
     label: str = ""
@@ -76,6 +100,9 @@ class Stack(Component, frozen=True, kw_only=True):
     def children(self) -> Iterable[Component]:
         parts = (self.positions, self.embedding_norm, *self.blocks, self.final_norm)
         return tuple(part for part in parts if part is not None)
+
+    def read(self, tokens: torch.Tensor, table: Embedding, at: At) -> torch.Tensor:
+        return self.through(at.call(table, tokens), at.below(self))
 
     def through(self, hidden: torch.Tensor, at: At) -> torch.Tensor:
         """From token embeddings [T, D] through all layers and the last norm."""
@@ -95,7 +122,7 @@ class Halves(Component, frozen=True, kw_only=True):
     """The table of tokens, the encoder and the decoder, under the name that they have in common."""
 
     table: Embedding
-    encoder: Stack
+    encoder: Source
     decoder: Stack | None
 
     def children(self) -> Iterable[Component]:
@@ -127,8 +154,12 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
         return tuple(part for part in (self.halves, self.head, *self.heads) if part is not None)
 
     @property
+    def takes_tokens(self) -> bool:
+        return self.halves.encoder.takes_tokens
+
+    @property
     def takes(self) -> tuple[str, ...]:
-        return (DECODER_TOKENS,) if self.halves.decoder else ()
+        return (*self.halves.encoder.takes, *((DECODER_TOKENS,) if self.halves.decoder else ()))
 
     @property
     def words(self) -> Embedding:
@@ -158,6 +189,7 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
 
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         super().checked(inputs, tokens)
+        self.halves.encoder.checked(inputs)
         decoder = self.halves.decoder
         if decoder is None:
             return
@@ -180,8 +212,7 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
         place = at.below(self.halves)
         table = place.below(self.halves.table)
         encoder, decoder = self.halves.encoder, self.halves.decoder
-        reading = place.apart(segments={})
-        read = encoder.through(self.halves.table.forward(x, table), reading.below(encoder))
+        read = encoder.read(x, self.halves.table, place.apart(segments={}))
         if decoder is None:
             return self._made(read, at)
         ids = torch.tensor(self.scored(tuple(x.tolist()), at.run.inputs), device=x.device)

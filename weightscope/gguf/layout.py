@@ -70,9 +70,7 @@ def _forms(slot: Slot, architecture: Architecture) -> Iterator[InGguf | None]:
         yield _latent(slot)
 
 
-def _apart(
-    slot: Slot, roles: tuple[Role, ...], item: StorageItem | None, architecture: Architecture
-) -> InGguf | None:
+def _apart(slot: Slot, roles: tuple[Role, ...], item: StorageItem | None, architecture: Architecture) -> InGguf | None:
     """A tensor for each role."""
     pieces: list[Piece] = []
     for role in roles:
@@ -83,9 +81,7 @@ def _apart(
     return _woven(slot, tuple(pieces), item)
 
 
-def _fused(
-    slot: Slot, roles: tuple[Role, ...], item: StorageItem | None, architecture: Architecture
-) -> InGguf | None:
+def _fused(slot: Slot, roles: tuple[Role, ...], item: StorageItem | None, architecture: Architecture) -> InGguf | None:
     """One tensor for all roles."""
     stem = fused_stem(roles, slot)
     if stem is None:
@@ -119,9 +115,7 @@ def _latent(slot: Slot) -> InGguf:
 def _woven(slot: Slot, pieces: tuple[Piece, ...], item: StorageItem | None) -> InGguf:
     weave = _weave(slot, item) if _is_otherwise(pieces, item, slot) else None
     plain = weave is None and not any(step for piece in pieces for step in piece.undo)
-    return InGguf(
-        template=slot.template, pieces=pieces, weave=weave, rowwise=plain or isinstance(item, Stacked)
-    )
+    return InGguf(template=slot.template, pieces=pieces, weave=weave, rowwise=plain or isinstance(item, Stacked))
 
 
 def _is_otherwise(pieces: tuple[Piece, ...], item: StorageItem | None, slot: Slot) -> bool:

@@ -45,13 +45,17 @@ def _gpt_oss(keys: Keys) -> Settings:
     scaled = turned["rope_scaling"] or {"rope_type": "default"}
     # The config has it, and the file does not: both ends of YaRN's ramp are not rounded.
     truncated = {"truncate": False} if scaled["rope_type"] == "yarn" else {}
-    return usual(keys) | _experts(keys) | {
-        "intermediate_size": keys.whole("expert_feed_forward_length"),
-        "sliding_window": keys.whole("attention.sliding_window"),
-        "attention_bias": "blk.0.attn_q.bias" in keys.names,
-        "rope_scaling": None,
-        "rope_parameters": scaled | truncated | {"rope_theta": turned["rope_theta"]},
-    }
+    return (
+        usual(keys)
+        | _experts(keys)
+        | {
+            "intermediate_size": keys.whole("expert_feed_forward_length"),
+            "sliding_window": keys.whole("attention.sliding_window"),
+            "attention_bias": "blk.0.attn_q.bias" in keys.names,
+            "rope_scaling": None,
+            "rope_parameters": scaled | truncated | {"rope_theta": turned["rope_theta"]},
+        }
+    )
 
 
 def scores_by_sigmoid(keys: Keys) -> bool:
@@ -110,12 +114,16 @@ def _deepseek_v3(keys: Keys) -> Settings:
 
 def _glm4_moe(keys: Keys) -> Settings:
     ahead = keys.whole("nextn_predict_layers") or 0
-    return usual(keys) | _shared(keys) | {
-        "num_hidden_layers": keys.needed("block_count") - ahead,
-        "num_nextn_predict_layers": 0,
-        "attention_bias": "blk.0.attn_q.bias" in keys.names,
-        "use_qk_norm": "blk.0.attn_q_norm.weight" in keys.names,
-    }
+    return (
+        usual(keys)
+        | _shared(keys)
+        | {
+            "num_hidden_layers": keys.needed("block_count") - ahead,
+            "num_nextn_predict_layers": 0,
+            "attention_bias": "blk.0.attn_q.bias" in keys.names,
+            "use_qk_norm": "blk.0.attn_q_norm.weight" in keys.names,
+        }
+    )
 
 
 def _granite_moe(keys: Keys) -> Settings:

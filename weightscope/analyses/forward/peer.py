@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     import torch
 
 # Stages whose last is what enters the first layer.
-ENTERING = ("embeddings", "token embedding", "position embedding", "embedding norm", "image in place")
+ENTERING = (
+    "embeddings", "token embedding", "position embedding", "embedding norm", "image in place", "patch embedding",
+)  # fmt: skip
+# What stages of a tower begin with.
+TOWER = "vision "
 Outputs = dict[str, "torch.Tensor"]
 # What has a row for each token, which transformers wants in a batch of one.
 ONE_SEQUENCE = ("decoder_input_ids", "token_type_ids", "attention_mask")
@@ -66,7 +70,7 @@ def compare_with_transformers(
 
     Raises:
         UsageError: MODEL is no directory that transformers can load.
-        WeightscopeError: transformers is not installed, or fails, with its own words.
+        WeightscopeError: transformers is not installed, or fails, with its own words; there is nothing to compare.
     """
     try:
         import transformers
@@ -85,7 +89,19 @@ def compare_with_transformers(
     except Exception as error:  # noqa: BLE001 - whatever another library raises is its failure, not ours
         said = one_line(str(error), 200) or type(error).__name__
         raise WeightscopeError(f"transformers {transformers.__version__} fails ({said})", where=directory) from None
-    return tuple(_compared(kept.outputs, theirs))
+    compared = tuple(_compared(kept.outputs if result.tokens else _alone(kept.outputs), theirs))
+    if not compared:
+        raise WeightscopeError(
+            f"transformers {transformers.__version__} puts out nothing that this pass could be compared with",
+            where=directory,
+            hint="leave out --compare",
+        )
+    return compared
+
+
+def _alone(outputs: Outputs) -> Outputs:
+    """The same of a pass without tokens, in which a tower's stages are the model's own."""
+    return {key_of(name.removeprefix(TOWER)): x for name, x in outputs.items()}
 
 
 def _run(transformers: Any, directory: Path, result: Result, given: Mapping[str, Any], depth: int) -> Outputs:
@@ -102,11 +118,11 @@ def _run(transformers: Any, directory: Path, result: Result, given: Mapping[str,
         # Fused kernels for experts want sizes that small models do not have.
         if part is not None:
             part._experts_implementation = "eager"  # noqa: SLF001
-    inputs: dict[str, Any] = {"input_ids": torch.tensor([result.tokens])}
+    inputs: dict[str, Any] = {"input_ids": torch.tensor([result.tokens])} if result.tokens else {}
     for name, value in given.items():
         tensor = torch.as_tensor(value)
         tensor = tensor.to(dtype) if tensor.is_floating_point() else tensor
-        inputs[name] = tensor[None] if name in ONE_SEQUENCE else tensor
+        inputs[name] = tensor[None] if name in ONE_SEQUENCE and tensor.ndim == 1 else tensor
     if getattr(config, "is_encoder_decoder", False) and result.has_logits:
         inputs["decoder_input_ids"] = torch.tensor([result.scored])
     name, kind = KINDS.get(config.model_type, ("mm_token_type_ids" if "image_grid_thw" in given else "", 1))
@@ -114,11 +130,14 @@ def _run(transformers: Any, directory: Path, result: Result, given: Mapping[str,
         # Positions by row and column, and what else an image's tokens have of their own, come of this alone.
         inputs[name] = (inputs["input_ids"] == result.image_token).int() * kind
     theirs: Outputs = {}
-    hooks = _watch(_layers(model, depth), theirs)
+    hooks = _watch(_layers(model, depth, tokens=bool(result.tokens)), theirs)
     with torch.no_grad():
         out = model(**inputs, **({"use_cache": False} if hasattr(model.config, "use_cache") else {}))
     for hook in hooks:
         hook.remove()
+    pooled = getattr(out, "pooler_output", None)
+    if pooled is not None and not result.tokens:
+        theirs["pooled"] = pooled.flatten(0, -2).float()
     scores = getattr(out, "logits", getattr(out, "prediction_logits", None))
     if scores is None:
         return theirs
@@ -137,14 +156,19 @@ def _loader(transformers: Any, config: Any) -> Any:
     return transformers.AutoModelForCausalLM if causal else transformers.AutoModel
 
 
-def _layers(model: Any, depth: int) -> Any:
-    """The list of the decoder's layers: of all lists that long, the one with the most weights."""
+def _layers(model: Any, depth: int, *, tokens: bool) -> Any:
+    """The list of the layers that a pass goes through: of all lists that long, the one with the most weights.
+
+    Where there are `tokens`, those of towers are left out.
+    """
     import torch
 
     lists = [
         module
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.ModuleList) and len(module) == depth and "vision" not in name
+        if isinstance(module, torch.nn.ModuleList)
+        and len(module) == depth
+        and not (tokens and any(tower in name for tower in ("vision", "audio")))
     ]
     return max(lists, key=lambda module: sum(p.numel() for p in module.parameters()), default=())
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from weightscope.checkpoint.reader import Progress
-from weightscope.checkpoint.values import need_torch
+from weightscope.checkpoint.spans import need_torch
 from weightscope.components.runnable import PIXELS, Runnable
 from weightscope.components.vision.eye import Layout
 from weightscope.components.vision.language import VisionLanguage
@@ -49,7 +49,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_tokens(tree: Runnable, request: Request) -> None:
     """Raise for tokens, or a layer to stop after, that the model does not have."""
-    words, learned, depth = tree.words, tree.learned, tree.layers
+    if request.stop_after is not None and tree.layers and not 0 <= request.stop_after < tree.layers:
+        raise UsageError(f"there is no layer {request.stop_after}", hint=f"layers are 0 to {tree.layers - 1:,}")
+    words, learned = tree.words, tree.learned
     if words is None or not tree.takes_tokens:
         return
     if not request.tokens:
@@ -64,8 +66,6 @@ def check_tokens(tree: Runnable, request: Request) -> None:
         raise UsageError(
             f"{len(request.tokens):,} tokens exceed the {most:,} learned positions", hint=f"give at most {most:,}"
         )
-    if request.stop_after is not None and not 0 <= request.stop_after < depth:
-        raise UsageError(f"there is no layer {request.stop_after}", hint=f"layers are 0 to {depth - 1:,}")
 
 
 def too_many_tokens(count: int) -> UsageError:

@@ -20,7 +20,7 @@ from weightscope.analyses.forward.stages import Recorder
 from weightscope.analyses.forward.stream import Stream, missing_tensor
 from weightscope.analyses.inventory import Inventory
 from weightscope.checkpoint.reader import Checkpoint
-from weightscope.checkpoint.values import need_torch
+from weightscope.checkpoint.spans import need_torch
 from weightscope.components.runnable import Runnable
 from weightscope.components.running import At, Pass, Stopped
 from weightscope.config import Config

@@ -50,8 +50,7 @@ class Dense(msgspec.Struct, frozen=True):
         checkpoint = open_checkpoint(self.folder)
         weights = {}
         for name, entry in checkpoint.tensors.items():
-            file = checkpoint.files[entry.file]
-            weights[name] = load_torch(file.path, file.data_start, entry).float()
+            weights[name] = load_torch(checkpoint.files, entry).float()
         matrix, bias = weights.get("linear.weight"), weights.get("linear.bias")
         if matrix is None or matrix.ndim != 2 or matrix.shape[1] != x.shape[-1]:
             found = "is missing" if matrix is None else f"has shape {list(matrix.shape)}"

@@ -144,9 +144,7 @@ class Stream:
     def _some(self, name: str, index: slice | torch.Tensor) -> torch.Tensor:
         if isinstance(index, slice):
             return self._arrived(name, index)
-        entry = self._entry(name)
-        file = self._checkpoint.files[entry.file]
-        return gather_torch(file.path, file.data_start, entry, index.cpu()).to(self._device)
+        return gather_torch(self._checkpoint.files, self._entry(name), index.cpu()).to(self._device)
 
     def _arrived(self, name: str, rows: slice | None) -> torch.Tensor:
         # What was asked for before this has been used by now, or is about to be.
@@ -159,9 +157,8 @@ class Stream:
         return tensor.to(self._device, non_blocking=True)
 
     def _load(self, name: str, rows: slice | None) -> torch.Tensor:
-        entry = self._entry(name)
-        file = self._checkpoint.files[entry.file]
-        return load_torch(file.path, file.data_start, entry, rows, pinned=self._device.type == "cuda")
+        pinned = self._device.type == "cuda"
+        return load_torch(self._checkpoint.files, self._entry(name), rows, pinned=pinned)
 
     def _entry(self, name: str) -> TensorEntry:
         entry = self._checkpoint.tensors.get(name)

@@ -85,5 +85,4 @@ def _faults(checkpoint: Checkpoint, name: str, bounds: Bounds) -> Iterator[tuple
 
 
 def _values(checkpoint: Checkpoint, entry: TensorEntry) -> np.ndarray[Any, Any]:
-    file = checkpoint.files[entry.file]
-    return load_numpy(file.path, file.data_start, entry).reshape(-1)
+    return load_numpy(checkpoint.files, entry).reshape(-1)

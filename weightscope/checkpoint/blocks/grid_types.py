@@ -84,14 +84,14 @@ def iq1_m(raw: Bytes) -> Floats:
 
 
 def iq4_nl(raw: Bytes) -> Floats:
-    """d · one of sixteen values."""
+    """D · one of sixteen values."""
     import numpy as np
 
     return halves(raw[:, :2]) * np.array(UNEVEN, "f4")[numbers(raw[:, 2:], 4, 16)]
 
 
 def iq4_xs(raw: Bytes) -> Floats:
-    """d · (scale - 32) · one of sixteen values, a scale for 32."""
+    """D · (scale - 32) · one of sixteen values, a scale for 32."""
     import numpy as np
 
     upper = numbers(raw[:, 2:4], 2, 1)

@@ -3,21 +3,51 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import msgspec
 
 from weightscope.roles import Role
 from weightscope.sizes import Size
+from weightscope.storage.plain import Plain
 
 if TYPE_CHECKING:
     import torch
 
+    from weightscope.components.attention.attend import Bias
     from weightscope.components.running import At
+    from weightscope.storage.base import StorageItem
 
 
-class Relative(msgspec.Struct, frozen=True, kw_only=True):
+class LearnedBias(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers that are learned for distances and added to scores: what attention asks of them."""
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        """The table, in a layer that has one."""
+        raise NotImplementedError
+
+    def sizes(self, heads: Size) -> Mapping[Role, tuple[Size, Size]]:
+        """The table's shape."""
+        raise NotImplementedError
+
+    def made(self, weights: Mapping[str, torch.Tensor], at: At) -> Bias:
+        """The biases of this layer."""
+        raise NotImplementedError
+
+    @property
+    def term(self) -> str:
+        """What the table is in the scores."""
+        raise NotImplementedError
+
+    @property
+    def words(self) -> str:
+        """What it is, a sentence for people."""
+        raise NotImplementedError
+
+
+class Relative(LearnedBias, frozen=True, kw_only=True):
     """Half of the buckets are single distances, the other half grow up to `farthest`, beyond which all are one.
 
     Where `both` ways count, half of all are for tokens after. `table` is the name of the table, [buckets, heads], in
@@ -29,6 +59,11 @@ class Relative(msgspec.Struct, frozen=True, kw_only=True):
     both: bool
     table: str = ""
     group: str = ""
+    term: ClassVar[str] = "relative_position[bucket of the distance, head] is added to each score"
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        return (Plain(self.table, Role.RELATIVE_POSITION),) if self.table else ()
 
     def sizes(self, heads: Size) -> Mapping[Role, tuple[Size, Size]]:
         """(buckets, heads)."""

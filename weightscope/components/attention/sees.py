@@ -130,15 +130,16 @@ class Segments(msgspec.Struct, frozen=True):
     """A patch sees all patches of its own segment: its image, frame or window; the pass knows their lengths.
 
     Not one of `Sees`: attention goes over the segments, each of which sees everything, or where `causal` what is before
-    it. `of` is the kind of segment: `image`, `frame` or `window`.
+    it. `of` is the kind of segment: `image`, `frame` or `window`, or of frames of audio (`what`) their `clip`.
     """
 
     of: str
     causal: bool = False
+    what: str = "patches"
 
     @property
     def words(self) -> str:
-        return f"all {'earlier ' if self.causal else ''}patches of its {self.of}"
+        return f"all {'earlier ' if self.causal else ''}{self.what} of its {self.of}"
 
 
 CAUSAL = Causal()

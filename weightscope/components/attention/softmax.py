@@ -11,7 +11,7 @@ from weightscope.components.attention.alibi import Alibi
 from weightscope.components.attention.attend import Bias, attend
 from weightscope.components.attention.axial import Axial
 from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
-from weightscope.components.attention.relative import Relative
+from weightscope.components.attention.relative import LearnedBias
 from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.scores import PLAIN, Scores
 from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Sees, Segments, Window
@@ -89,7 +89,7 @@ class Attention(Component, frozen=True, kw_only=True):
     width: Size
     heads: Heads
     norms: QueryKeyNorms = NO_NORMS
-    positions: Rope | Axial | Alibi | Relative | None = None
+    positions: Rope | Axial | Alibi | LearnedBias | None = None
     sees: Sees | Segments = CAUSAL
     scores: Scores = PLAIN
     clip: float | None = None
@@ -109,8 +109,8 @@ class Attention(Component, frozen=True, kw_only=True):
             yield Plain(self.scores.sinks, Role.SINK, leaf="")
         if isinstance(self.positions, Rope):
             yield self.positions.table("rotary_emb.inv_freq")
-        if isinstance(self.positions, Relative) and self.positions.table:
-            yield Plain(self.positions.table, Role.RELATIVE_POSITION)
+        if isinstance(self.positions, LearnedBias):
+            yield from self.positions.stored
 
     def sizes(self) -> Sizes:
         count, keys, size, value = self.heads.count, self.heads.keys, self.heads.size, self.heads.value_size
@@ -121,8 +121,12 @@ class Attention(Component, frozen=True, kw_only=True):
             Role.O_PROJ: (self.width if self.out_width is None else self.out_width, count * value),
             Role.ATTENTION_GATE: (count if self.gates_heads else count * value, self.width),
             Role.SINK: (self.heads.count,),
-            **(self.positions.sizes(self.heads.count) if isinstance(self.positions, Relative) else {}),
+            **(self.positions.sizes(self.heads.count) if isinstance(self.positions, LearnedBias) else {}),
         }
+
+    def heads_of(self, role: Role) -> int:
+        by_role = {Role.Q_PROJ: self.heads.count, Role.K_PROJ: self.heads.keys, Role.V_PROJ: self.heads.keys}
+        return int((by_role | {Role.O_PROJ: self.heads.count}).get(role, 0))
 
     def children(self) -> Iterable[Component]:
         return (*self.norms.parts(), *((self.out_norm,) if self.out_norm else ()))
@@ -145,7 +149,7 @@ class Attention(Component, frozen=True, kw_only=True):
 
     def equation(self, x: str = "x") -> str:
         slope = " − slope·distance" if isinstance(self.positions, Alibi) else ""
-        slope = " + relative_position" if isinstance(self.positions, Relative) else slope
+        slope = " + relative_position" if isinstance(self.positions, LearnedBias) else slope
         mixed = f"softmax({self.scores.words(int(self.heads.size), slope)})·v"
         mixed = f"{self.out_norm.word}({mixed})" if self.out_norm else mixed
         return f"o_proj·(sigmoid(attention_gate·{x}) ⊙ {mixed})" if self._gated else f"o_proj·{mixed}"
@@ -162,7 +166,7 @@ class Attention(Component, frozen=True, kw_only=True):
             Role.V_PROJ: f"v = {value}{self._term(Role.V_PROJ)}   in {of_values}",
             Role.O_PROJ: "o_proj·[heads side by side]",
             Role.ATTENTION_GATE: "sigmoid(attention_gate·x) multiplies the heads",
-            Role.RELATIVE_POSITION: "relative_position[bucket of the distance, head] is added to each score",
+            **({Role.RELATIVE_POSITION: self.positions.term} if isinstance(self.positions, LearnedBias) else {}),
             Role.SINK: "an extra score for each head in the softmax; its share of the output is dropped",
         }
 
@@ -184,7 +188,7 @@ class Attention(Component, frozen=True, kw_only=True):
         if self.scores.temperature:
             q = q * self.scores.temperature.of(at.run.positions)[:, None].to(q.dtype)
         if isinstance(self.sees, Segments):
-            mixed = self._by_segment(q, k, v, at.run)
+            mixed = self._by_segment(q, k, v, at.run, self._bias(weights, at))
         else:
             mixed = attend(
                 q,
@@ -208,7 +212,9 @@ class Attention(Component, frozen=True, kw_only=True):
             flat = flat * (gate.repeat_interleave(int(self.heads.value_size), dim=-1) if self.gates_heads else gate)
         return linear(flat, weights, Role.O_PROJ)
 
-    def _by_segment(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, run: Pass) -> torch.Tensor:
+    def _by_segment(
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, run: Pass, bias: Bias | None
+    ) -> torch.Tensor:
         """Attention of each segment to itself alone, less what is unseen in it, and what is blank to itself."""
         import torch
 
@@ -223,14 +229,20 @@ class Attention(Component, frozen=True, kw_only=True):
         parts = zip(*(torch.split(x, list(counts), dim=1) for x, counts in split), strict=True)
         blanks = [None] * len(lengths) if run.blank is None else torch.split(run.blank, list(lengths))
         mixed = (
-            attend(*part, scale=scale, sees=sees, allowed=None if blank is None else ~(blank[:, None] & blank))
+            attend(
+                *part,
+                scale=scale,
+                sees=sees,
+                bias=bias,
+                allowed=None if blank is None else ~(blank[:, None] & blank),
+            )
             for part, blank in zip(parts, blanks, strict=True)
         )
         return torch.cat(list(mixed), dim=1)
 
     def _bias(self, weights: Mapping[str, torch.Tensor], at: At) -> Bias | None:
         """What positions add to scores."""
-        if isinstance(self.positions, Relative):
+        if isinstance(self.positions, LearnedBias):
             return self.positions.made(weights, at)
         return self.positions if isinstance(self.positions, Alibi) else None
 

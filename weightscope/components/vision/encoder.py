@@ -131,6 +131,10 @@ class VisionEncoder(Runnable, frozen=True, kw_only=True):
         return "CLIPImageProcessor"
 
     @property
+    def layers(self) -> int:
+        return self.depth
+
+    @property
     def depth(self) -> int:
         """How many layers it has."""
         return depth_of(self.blocks)
@@ -216,7 +220,11 @@ class VisionEncoder(Runnable, frozen=True, kw_only=True):
             positions=self.axes(len(x), hidden.device),
             unseen=unseen,
         )
+        self.prepare(at, within)
         return outputs_of(self.blocks, hidden, within, layers, last_norm=self.post_norm if normed else None)
+
+    def prepare(self, at: At, within: At) -> None:
+        """Leave in the pass `within` what all layers share: nothing, but tables of distances (BEiT)."""
 
     def axes(self, images: int, device: torch.device) -> torch.Tensor | None:
         """Where each vector of so many images lies, [axes, images · positions], for layers that rotate by it."""

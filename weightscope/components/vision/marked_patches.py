@@ -16,12 +16,15 @@ from weightscope.storage.plain import Plain
 if TYPE_CHECKING:
     import torch
 
+# True [1, patches] where a patch is masked.
+MASKED = "bool_masked_pos"
+
 
 class MarkedPatches(PatchEmbedding, frozen=True, kw_only=True):
     """The class vector, `registers` if there are any, then the patches; `learned` positions are not the registers'.
 
     `projection` is the convolution's name. What stands for masked patches is stored with so many dimensions of 1 before
-    its own as `mask` says, and is used in training alone; None is none.
+    its own as `mask` says; None is none. Which patches are masked, the input `MASKED` says.
     """
 
     projection: str = "patch_embeddings.projection"
@@ -61,12 +64,16 @@ class MarkedPatches(PatchEmbedding, frozen=True, kw_only=True):
         return {
             **super().terms(),
             Role.REGISTER_EMBEDDING: "vectors behind the first, without positions",
-            Role.MASK_EMBEDDING: "stands for masked patches, in training alone",
+            Role.MASK_EMBEDDING: "stands for masked patches",
         }
 
     def without_class(self, x: torch.Tensor) -> torch.Tensor:
         """Vectors [images, positions, D] of the patches alone."""
         return x[:, 1 + int(self.registers or 0) :]
+
+    def leading(self, weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The vectors [1, vectors, width] before the patches that have positions."""
+        return weights[Role.CLASS_EMBEDDING]
 
     def placed(self, x: torch.Tensor, at: At, places: torch.Tensor | None) -> torch.Tensor:
         """Pixels [images, channels, image, image] to [images · vectors, width]; images have one size alone."""
@@ -75,7 +82,10 @@ class MarkedPatches(PatchEmbedding, frozen=True, kw_only=True):
         weights = at.weights(self)
         kernel, bias = weights[Role.PATCH_EMBEDDING], weights.get(f"{Role.PATCH_EMBEDDING}.bias")
         made = torch.nn.functional.conv2d(x, kernel, bias, stride=int(self.patch)).flatten(2).transpose(1, 2)
-        vectors = torch.cat((weights[Role.CLASS_EMBEDDING].expand(len(x), -1, -1), made), dim=1)
+        masked = at.run.inputs.get(MASKED)
+        if masked is not None:
+            made = torch.where(masked.reshape(1, -1, 1).bool(), weights[Role.MASK_EMBEDDING], made)
+        vectors = torch.cat((self.leading(weights).expand(len(x), -1, -1), made), dim=1)
         if self.learned:
             vectors = vectors + weights[Role.POSITION_EMBEDDING]
         if self.registers:

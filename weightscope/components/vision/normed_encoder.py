@@ -8,40 +8,50 @@ from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
 from weightscope.components.encoder_heads import EncoderHead
+from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
 from weightscope.components.vision.encoder import VisionEncoder
+from weightscope.components.vision.headed import headed
+from weightscope.components.vision.marked_patches import MASKED, MarkedPatches
+from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
 
 
 class NormedEncoder(VisionEncoder, frozen=True, kw_only=True):
-    """`head` acts on the class vector, beside it with `means` the mean of the patches (DINOv2)."""
+    """`head` acts on the vectors of one image, of which some may be masked; `prepared_by` is the usual processor."""
 
     head: EncoderHead | None = None
-    means: bool = False
+    prepared_by: str = "ViTImageProcessor"
 
     @property
     def processor(self) -> str:
-        return "ViTImageProcessor"
+        return self.prepared_by
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        patches = self.patches
+        masked = isinstance(patches, MarkedPatches) and patches.mask is not None
+        return (PIXELS, MASKED) if masked else (PIXELS,)
 
     def children(self) -> Iterable[Component]:
         return (*super().children(), *((self.head,) if self.head else ()))
 
-    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
-        """Of the pass's image, the scores of its classes [1, labels], or the features [positions, width]."""
-        import torch
+    def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
+        super().checked(inputs, tokens)
+        patches = int(self.patches.side) ** 2
+        if MASKED in inputs and inputs[MASKED].numel() != patches:
+            raise UsageError(f"{MASKED} has shape {list(inputs[MASKED].shape)}: an image has {patches:,} patches")
 
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """Of the pass's image, what the head gives, or the features [positions, width]."""
         (features,) = self.features(self.pixels(at.run.inputs), at, (-1,), normed=True)
-        at, first = at.labelled("vision"), features[:1]
-        if self.means:
-            first = torch.cat((first, self.patches.without_class(features[None]).mean(dim=1)), dim=-1)
+        at = at.labelled("vision")
         if self.head is None:
             at.stage("pooled", "the class vector", features[:1])
             return features
-        made = at.call(self.head, first)
-        at.stage(self.head.word, self.head.equation("class vector"), made)
-        return made if self.head.out else features
+        return headed(self.head, features, self.patches.without_class(features[None])[0], at)
 
 
 class CentredEncoder(NormedEncoder, frozen=True, kw_only=True):
@@ -59,7 +69,5 @@ class CentredEncoder(NormedEncoder, frozen=True, kw_only=True):
 
     def _before(self) -> int:
         """How many vectors stand before the patches."""
-        from weightscope.components.vision.marked_patches import MarkedPatches
-
         patches = self.patches
         return 1 + int((patches.registers or 0) if isinstance(patches, MarkedPatches) else 0)

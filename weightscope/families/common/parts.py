@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from weightscope.components.attention.alibi import Alibi
 from weightscope.components.attention.axial import Axial
 from weightscope.components.attention.norms import NO_NORMS, HeadNorms, QueryKeyNorms
-from weightscope.components.attention.relative import Relative
+from weightscope.components.attention.relative import LearnedBias
 from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.scores import PLAIN, Scores
 from weightscope.components.attention.sees import CAUSAL, Sees, Segments
@@ -56,7 +56,7 @@ def self_attention(
     projections: tuple[StorageItem, ...],
     *,
     name: str = "self_attn",
-    positions: Rope | Axial | Alibi | Relative | None = None,
+    positions: Rope | Axial | Alibi | LearnedBias | None = None,
     sees: Sees | Segments = CAUSAL,
     norms: QueryKeyNorms = NO_NORMS,
     scores: Scores = PLAIN,

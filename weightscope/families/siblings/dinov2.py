@@ -52,8 +52,7 @@ def encoder(config: Config, root: str, below: str, *, masked: bool, registers: S
         pre_norm=None,
         blocks=(Repeat(name=f"{above}encoder.layer", indices=range(s.depth), child=block),),
         post_norm=norm(f"{above}layernorm", Role.FINAL_NORM, s.width),
-        head=classes(config, s.width * 2) if config.task else None,
-        means=bool(config.task),
+        head=classes(config, s.width * 2, of="first and mean") if config.task else None,
     )
 
 

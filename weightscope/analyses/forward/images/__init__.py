@@ -15,13 +15,19 @@ if TYPE_CHECKING:
 
 # By the class's name in transformers, without Fast and Pil.
 PROCESSORS = {
+    "BeitFeatureExtractor": "siglip",
+    "BeitImageProcessor": "siglip",
     "BitImageProcessor": "clip",
     "BlipImageProcessor": "blip",
     "CLIPFeatureExtractor": "clip",
     "CLIPImageProcessor": "clip",
     "Cohere2VisionImageProcessor": "cohere2_vision",
+    "ConvNextFeatureExtractor": "convnext",
+    "ConvNextImageProcessor": "convnext",
     "DeepseekVLHybridImageProcessor": "deepseek_vl_hybrid",
     "DeepseekVLImageProcessor": "deepseek_vl",
+    "DeiTFeatureExtractor": "siglip",
+    "DeiTImageProcessor": "siglip",
     "FuyuImageProcessor": "fuyu",
     "Gemma3ImageProcessor": "siglip",
     "Gemma4ImageProcessor": "gemma4",

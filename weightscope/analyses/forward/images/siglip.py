@@ -1,6 +1,7 @@
-"""An image resized to a square whatever its shape, as SigLIP, Gemma 3 and ViT take it.
+"""An image resized to a square whatever its shape, as SigLIP, Gemma 3, ViT, BEiT and DeiT take it.
 
-Source: `SiglipImageProcessor`, `Gemma3ImageProcessor` and `ViTImageProcessor`, in their Pillow flavour.
+Sources: `SiglipImageProcessor`, `Gemma3ImageProcessor`, `ViTImageProcessor`, `BeitImageProcessor` and
+`DeiTImageProcessor` of transformers, in their Pillow flavour.
 """
 
 from __future__ import annotations
@@ -31,10 +32,8 @@ class Settings(clip.Settings, frozen=True, kw_only=True):
     do_pan_and_scan: bool = False
 
 
-class Gemma3Settings(Settings, frozen=True, kw_only=True):
-    """The same of Gemma 3's class and of ViT's, for which one number is both sides."""
-
-    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 2
+class SquareSettings(Settings, frozen=True, kw_only=True):
+    """The same of classes for which one number is both sides (BEiT)."""
 
     @property
     def resized(self) -> tuple[int, ...] | None:
@@ -44,7 +43,24 @@ class Gemma3Settings(Settings, frozen=True, kw_only=True):
         return super().resized
 
 
+class Gemma3Settings(SquareSettings, frozen=True, kw_only=True):
+    """The same of Gemma 3's class and of ViT's."""
+
+    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 2
+
+
+class DeiTSettings(SquareSettings, frozen=True, kw_only=True):
+    """The same of DeiT's class, which crops the middle."""
+
+    size: Side | Sides = Sides(height=256, width=256)
+    do_center_crop: bool = True
+
+
 KINDS: dict[str, type[Settings]] = {
+    "BeitFeatureExtractor": SquareSettings,
+    "BeitImageProcessor": SquareSettings,
+    "DeiTFeatureExtractor": DeiTSettings,
+    "DeiTImageProcessor": DeiTSettings,
     "Gemma3ImageProcessor": Gemma3Settings,
     "ViTFeatureExtractor": Gemma3Settings,
     "ViTImageProcessor": Gemma3Settings,

@@ -1,0 +1,1 @@
+"""What hears: convolutions over spectrograms, encoders of speech, ears of language models."""
