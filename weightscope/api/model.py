@@ -220,9 +220,14 @@ class Model(Suggesting):
             progress=progress,
             keep=keep,
         )
-        declaration = with_stored_head(self.declaration, self.checkpoint, self.tying)
+        declaration = self.declaration
+        if declaration.contained:
+            from weightscope.gguf.factors import with_factors
+
+            declaration = with_factors(declaration, self.checkpoint)
+        declaration = with_stored_head(declaration, self.checkpoint, self.tying)
         inventory = self.inventory
-        if declaration is not self.declaration:
+        if declaration is not self.declaration and not declaration.contained:
             joined, inventory = join(declaration, self.checkpoint, self.config)
             declaration = joined or declaration
         return run_forward(declaration, self.checkpoint, inventory, request)

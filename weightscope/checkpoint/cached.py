@@ -73,7 +73,7 @@ def complete(folder: Folder, name: str, variant: str | None) -> bool:
 
 
 def is_complete(location: Location) -> bool:
-    """Whether config and all weight files are here; a link to a blob that is gone is none. A GGUF file is its own config."""
+    """Whether config and all weight files are here; a link to a blob that is gone is none. A GGUF is its own config."""
     here = all(path.is_file() for path in location.weights)
     described = location.config is not None or location.format == "gguf"
     return location.complete and here and described

@@ -12,6 +12,7 @@ from struct import Struct
 from struct import error as StructError  # noqa: N812 - a class under the name of one
 from typing import NoReturn
 
+from weightscope.checkpoint.claims import MAX_SIZE
 from weightscope.checkpoint.dtypes import BLOCKS, DTYPE_BITS, byte_size
 from weightscope.checkpoint.entry import FileHeader, TensorEntry
 from weightscope.checkpoint.gguf_metadata import Metadata, Scalar, Skipped, Value
@@ -31,7 +32,6 @@ MAX_TEXT = 10_000_000
 KEPT = 4096
 # ggml has four dimensions.
 MAX_DIMENSIONS = 4
-MAX_SIZE = (1 << 63) - 1
 MAX_ALIGNMENT = 1 << 20
 DEFAULT_ALIGNMENT = 32
 # As much as most headers without a vocabulary have; more is read as it is needed.
@@ -172,7 +172,7 @@ def _counts(cursor: _Cursor) -> tuple[int, int]:
                 hint="convert it with gguf_convert_endian.py of llama.cpp",
             )
         raise NotImplementedByWeightscope(
-            f"GGUF version {version:,}, and weightscope reads versions 2 and 3",
+            f"a GGUF file of version {version:,}; weightscope reads versions 2 and 3",
             where=cursor.where,
             hint="convert the model again with a current llama.cpp",
         )

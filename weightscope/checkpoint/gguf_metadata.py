@@ -15,7 +15,7 @@ HINT = "convert the model again with llama.cpp's convert_hf_to_gguf.py"
 
 
 class Skipped(msgspec.Struct, frozen=True):
-    """A long array that was not decoded: its elements' type, how many they are, and the bytes of the file that hold them.
+    """A long array that was not decoded: its elements' type and number, and the bytes of the file that hold them.
 
     `type` is the number that the format gives it (8 for strings).
     """

@@ -12,7 +12,7 @@ TOKENS = "tokenizer.ggml.tokens"
 
 
 class Keys:
-    """Values under `{architecture}.`, typed; `names` are the tensors of the file, `rows` those of its token embedding."""
+    """Values under `{architecture}.`, typed; `names` are the file's tensors, `rows` those of its token embedding."""
 
     def __init__(self, metadata: Metadata, names: Container[str], rows: int | None) -> None:
         self.metadata = metadata

@@ -16,12 +16,13 @@ from weightscope.gguf.scheme import InGguf, Piece
 from weightscope.gguf.values import NegativeExp, PairedRows, PlusOne, Reshaped, Undo
 from weightscope.gguf.weaving import HeadsTogether, Rows, Weave
 from weightscope.quantization.common.modules import Covered
-from weightscope.roles import Role
+from weightscope.roles import Role, Section
 from weightscope.sizes import Shape
-from weightscope.storage.base import Kind, StorageItem
+from weightscope.storage.base import Kind, StorageItem, Stored
 from weightscope.storage.linear import Linear
 from weightscope.storage.stacked import Stacked
 
+FACTORS = ("rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight")
 SIMPLE: Mapping[Change, Undo] = {"plus one": PlusOne(), "negative exp": NegativeExp()}
 
 
@@ -45,27 +46,52 @@ def laid_out(declaration: Declaration, architecture: Architecture, names: Contai
             )
         covered.append(Covered(template=slot.template, ranges=slot.ranges, scheme=scheme))
         slots += (replace(slot, template=stored.name, stored=stored) for stored in scheme.expand(slot.stored))
+    slots += _factors(declaration, names)
     return replace(declaration, slots=merged(slots), covered=tuple(covered), contained=True)
 
 
+def _factors(declaration: Declaration, names: Container[str]) -> Iterator[Slot]:
+    """What a rotation's frequencies are divided by, where the file has it."""
+    for name in (name for name in FACTORS if name in names):
+        parts = ((Role.ROTARY_TABLE, 0),)
+        stored = Stored(name=name, shape=(), parts=parts, kind=Kind.BUFFER, opaque=True)
+        yield Slot(
+            template=name,
+            ranges=(),
+            kinds=(),
+            stored=stored,
+            owner=declaration.tree,
+            section=Section.OTHER,
+            auxiliary=False,
+        )
+
+
 def _scheme(slot: Slot, architecture: Architecture, names: Container[str]) -> InGguf | None:
-    """The first of the forms in which the slot may be stored that the file has, or the usual one."""
-    forms = [form for form in _forms(slot, architecture) if form is not None]
+    """The one of the forms in which the slot may be stored of which the file has most; else the usual one.
+
+    A form of one tensor may be a part of another form: what has the larger share of its tensors there is meant.
+    """
     if len(slot.ranges) > 1:
         return None
-    return next((form for form in forms if _is_there(form, slot, names)), next(iter(forms), None))
+    forms = [form for form in _forms(slot, architecture) if form is not None]
+    return (
+        max(forms, key=lambda form: _share(form, slot, names), default=None)
+        if len(forms) > 1
+        else next(iter(forms), None)
+    )
 
 
-def _is_there(scheme: InGguf, slot: Slot, names: Container[str]) -> bool:
-    return all(name in names for name in scheme.parts(slot.first_name()))
+def _share(scheme: InGguf, slot: Slot, names: Container[str]) -> float:
+    wanted = [part for name in slot.names() for part in scheme.parts(name)]
+    return sum(name in names for name in wanted) / max(len(wanted), 1)
 
 
 def _forms(slot: Slot, architecture: Architecture) -> Iterator[InGguf | None]:
     roles = tuple(role for role, _ in slot.stored.parts)
     item = next((item for item in slot.owner.stored if item.roles == roles), None)
+    yield _apart(slot, roles, item, architecture)
     if len(roles) > 1:
         yield _fused(slot, roles, item, architecture)
-    yield _apart(slot, roles, item, architecture)
     if roles == (Role.KV_B_PROJ,):
         yield _latent(slot)
 

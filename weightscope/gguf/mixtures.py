@@ -59,8 +59,9 @@ def _gpt_oss(keys: Keys) -> Settings:
 
 
 def scores_by_sigmoid(keys: Keys) -> bool:
-    """DeepSeek-V3 and what is made like it, as against DeepSeek-V2."""
-    return keys.whole("expert_gating_func") == SIGMOID
+    """DeepSeek-V3 and what is made like it, as against DeepSeek-V2, whose router has no correction either."""
+    first = keys.whole("leading_dense_block_count") or 0
+    return keys.whole("expert_gating_func") == SIGMOID or f"blk.{first}.exp_probs_b.bias" in keys.names
 
 
 def _latent(keys: Keys) -> Settings:

@@ -68,6 +68,7 @@ def _mamba(keys: Keys) -> Settings:
 def _starcoder2(keys: Keys) -> Settings:
     return {
         "norm_epsilon": keys.number("attention.layer_norm_epsilon"),
+        "head_dim": keys.whole("attention.key_length"),
         "use_bias": "blk.0.attn_q.bias" in keys.names,
         "sliding_window": keys.whole("attention.sliding_window"),
         **rotation(keys),

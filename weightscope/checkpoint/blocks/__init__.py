@@ -1,1 +1,1 @@
-"""Values of ggml's block types, which GGUF files hold: a few bytes of codes and scales for 32 to 256 weights of a row."""
+"""Values of ggml's block types, as GGUF files hold them: codes and scales of 32 to 256 weights of a row."""

@@ -84,14 +84,14 @@ def iq1_m(raw: Bytes) -> Floats:
 
 
 def iq4_nl(raw: Bytes) -> Floats:
-    """D · one of sixteen values."""
+    """`d · one of sixteen values`."""
     import numpy as np
 
-    return halves(raw[:, :2]) * np.array(UNEVEN, "f4")[numbers(raw[:, 2:], 4, 16)]
+    return spread(halves(raw[:, :2]), np.array(UNEVEN, "f4")[numbers(raw[:, 2:], 4, 16)])
 
 
 def iq4_xs(raw: Bytes) -> Floats:
-    """D · (scale - 32) · one of sixteen values, a scale for 32."""
+    """`d · (scale - 32) · one of sixteen values, a scale for 32`."""
     import numpy as np
 
     upper = numbers(raw[:, 2:4], 2, 1)
@@ -114,12 +114,14 @@ def _table(name: str) -> Floats:
 
     grid: grids.Grid = getattr(grids, name)
     places = numbers(np.frombuffer(bytes.fromhex(grid.packed), np.uint8)[None], grid.bits, 1)
-    return np.array(grid.values, np.float32)[places].reshape(-1, grid.weights)
+    values: Floats = np.array(grid.values, np.float32)[places].reshape(-1, grid.weights)
+    return values
 
 
 def _grid(name: str, codes: np.ndarray[Any, Any]) -> Floats:
     """[blocks, codes] to [blocks, weights]."""
-    return _table(name)[codes].reshape(len(codes), -1)
+    weights: Floats = _table(name)[codes].reshape(len(codes), -1)
+    return weights
 
 
 @cache
@@ -127,7 +129,8 @@ def _eight_signs() -> Bytes:
     """The eighth sign of each seven: the number of minus signs is even."""
     import numpy as np
 
-    return np.array([code | code.bit_count() % 2 << 7 for code in range(128)], np.uint8)
+    codes: Bytes = np.array([code | code.bit_count() % 2 << 7 for code in range(128)], np.uint8)
+    return codes
 
 
 def _signs(packed: Bytes) -> Floats:
@@ -136,7 +139,7 @@ def _signs(packed: Bytes) -> Floats:
 
 
 def _signs_of_seven(words: np.ndarray[Any, Any]) -> Floats:
-    """Four times seven bits of each word, with the eighth that follows from them, [blocks, words] to [blocks, weights]."""
+    """Seven bits four times a word, each with an eighth that follows from them; [blocks, weights]."""
     import numpy as np
 
     sevens = words[:, :, None] >> np.arange(0, 28, 7, dtype=np.uint32) & 127

@@ -1,7 +1,7 @@
 """The grids of ggml's IQ types: the values that a code stands for, several weights at a time.
 
-Source: https://github.com/ggml-org/llama.cpp, `gguf-py/gguf/quants.py` (MIT), which packs those of `ggml-common.h`: a hexadecimal
-string of two-bit or four-bit numbers, lowest bits first, each of which is the place of a value.
+Source: https://github.com/ggml-org/llama.cpp, `gguf-py/gguf/quants.py` (MIT), which packs those of
+`ggml-common.h`: two-bit or four-bit numbers in hexadecimal, lowest bits first, each the place of a value.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Grid(NamedTuple):
-    """`values` by their numbers, the `bits` of a number, how many weights an entry has, and all numbers in hexadecimal."""
+    """Values by their numbers, the bits of a number, how many weights an entry has, and all numbers in hexadecimal."""
 
     values: tuple[int, ...]
     bits: int

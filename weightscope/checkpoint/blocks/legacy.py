@@ -18,38 +18,39 @@ E2M1 = (0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)
 
 def q1_0(raw: Bytes) -> Floats:
     """D or -d."""
-    return halves(raw[:, :2]) * (2 * floats(numbers(raw[:, 2:], 1, 1)) - 1)
+    signs = 2 * floats(numbers(raw[:, 2:], 1, 1)) - 1
+    return spread(halves(raw[:, :2]), signs)
 
 
 def q2_0(raw: Bytes) -> Floats:
-    """D · (code - 1)."""
+    """`d · (code - 1)`."""
     return halves(raw[:, :2]) * floats(numbers(raw[:, 2:], 2, 1), 1)
 
 
 def q4_0(raw: Bytes) -> Floats:
-    """D · (code - 8)."""
+    """`d · (code - 8)`."""
     return halves(raw[:, :2]) * floats(numbers(raw[:, 2:], 4, 16), 8)
 
 
 def q4_1(raw: Bytes) -> Floats:
-    """D · code + m."""
+    """`d · code + m`."""
     return halves(raw[:, :2]) * floats(numbers(raw[:, 4:], 4, 16)) + halves(raw[:, 2:4])
 
 
 def q5_0(raw: Bytes) -> Floats:
-    """D · (code - 16)."""
+    """`d · (code - 16)`."""
     codes = numbers(raw[:, 6:], 4, 16) | numbers(raw[:, 2:6], 1, 1) << 4
     return halves(raw[:, :2]) * floats(codes, 16)
 
 
 def q5_1(raw: Bytes) -> Floats:
-    """D · code + m."""
+    """`d · code + m`."""
     codes = numbers(raw[:, 8:], 4, 16) | numbers(raw[:, 4:8], 1, 1) << 4
     return halves(raw[:, :2]) * floats(codes) + halves(raw[:, 2:4])
 
 
 def q8_0(raw: Bytes) -> Floats:
-    """D · code, a byte with a sign."""
+    """`d · code, a byte with a sign`."""
     return halves(raw[:, :2]) * floats(raw[:, 2:].view("i1"))
 
 
@@ -59,7 +60,7 @@ def q8_1(raw: Bytes) -> Floats:
 
 
 def tq1_0(raw: Bytes) -> Floats:
-    """D · (digit - 1): five base-3 digits a byte, as a fraction of 256."""
+    """`d · (digit - 1): five base-3 digits a byte, as a fraction of 256`."""
     import numpy as np
 
     powers = np.array([1, 3, 9, 27, 81], dtype=np.uint8)[:, None]
@@ -72,7 +73,7 @@ def tq1_0(raw: Bytes) -> Floats:
 
 
 def tq2_0(raw: Bytes) -> Floats:
-    """D · (code - 1)."""
+    """`d · (code - 1)`."""
     return halves(raw[:, 64:]) * floats(numbers(raw[:, :64], 2, 32), 1)
 
 

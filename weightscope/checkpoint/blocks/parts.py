@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    Bytes = np.ndarray[Any, np.dtype[np.uint8]]
-    Floats = np.ndarray[Any, np.dtype[np.float32]]
+    # uint8, and float32.
+    Bytes = np.ndarray[Any, Any]
+    Floats = np.ndarray[Any, Any]
 
 
 def numbers(packed: Bytes, bits: int, width: int) -> Bytes:

@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 
 def q2_k(raw: Bytes) -> Floats:
-    """D · scale · code - dmin · min."""
+    """`d · scale · code - dmin · min`."""
     scales, codes = raw[:, :16], numbers(raw[:, 16:80], 2, 32)
     d, least = halves(raw[:, 80:82]), halves(raw[:, 82:84])
     return _between(d * floats(scales & 15), floats(codes), least * floats(scales >> 4))
 
 
 def q3_k(raw: Bytes) -> Floats:
-    """D · (scale - 32) · (code - 4), the code's highest bit apart."""
+    """`d · (scale - 32) · (code - 4), the code's highest bit apart`."""
     codes = numbers(raw[:, 32:96], 2, 32) | numbers(raw[:, :32], 1, 32) << 2
     scales = numbers(raw[:, 96:104], 4, 8) | numbers(raw[:, 104:108], 2, 4) << 4
     return spread(halves(raw[:, 108:]) * floats(scales, 32), floats(codes, 4))
 
 
 def q4_k(raw: Bytes) -> Floats:
-    """D · scale · code - dmin · min."""
+    """`d · scale · code - dmin · min`."""
     scales, least = _six_bits(raw)
     return _between(scales, floats(numbers(raw[:, 16:], 4, 32)), least)
 
@@ -41,13 +41,13 @@ def q5_k(raw: Bytes) -> Floats:
 
 
 def q6_k(raw: Bytes) -> Floats:
-    """D · scale · (code - 32), the code's two highest bits apart."""
+    """`d · scale · (code - 32), the code's two highest bits apart`."""
     codes = numbers(raw[:, :128], 4, 64) | numbers(raw[:, 128:192], 2, 32) << 4
     return spread(halves(raw[:, 208:]) * floats(raw[:, 192:208].view("i1")), floats(codes, 32))
 
 
 def q8_k(raw: Bytes) -> Floats:
-    """D · code, with a scale of 32 bits; sums of the codes lie behind."""
+    """`d · code, with a scale of 32 bits; sums of the codes lie behind`."""
     import numpy as np
 
     d = np.ascontiguousarray(raw[:, :4]).view("<f4")
