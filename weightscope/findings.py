@@ -33,6 +33,7 @@ CODES = {
     "tie-mismatch": "Tying of head and embedding disagrees with config.json.",
     "prefix-mismatch": "Tensor names have an extra, missing or different prefix or suffix.",
     "other-weights": "The directory has another complete set of weights.",
+    "adapter-mismatch": "An adapter does not fit its base, its settings or itself.",
     "config-missing": "config.json, or a file that usually goes with it, is missing.",
     "config-invalid": "A config file cannot be read, or contradicts itself or another file.",
     "unknown-architecture": "The model type or quantization method is not declared, so tensors were not checked.",
@@ -40,6 +41,7 @@ CODES = {
     "non-finite": "A tensor contains NaN or infinity.",
     "all-zero": "All values of a matrix are zero.",
     "duplicate-tensor": "A tensor name is stored more than once.",
+    "lock-mismatch": "The model differs from its lock.",
     "constant-tensor": "All values of a matrix are the same number.",
     "value-outlier": "A layer's values stand out from those of the layers around it.",
 }

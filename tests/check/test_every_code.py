@@ -176,6 +176,15 @@ def repeat(model: Path) -> None:
     edit_tensors(model / other, lambda t: t.update({"model.layers.0.self_attn.q_proj.weight": extra}))
 
 
+def tear_adapter(model: Path) -> None:
+    shutil.rmtree(model)
+    shutil.copytree(FIXTURES / "adapters" / "peft" / "lora", model)
+    edit_tensors(
+        model / "adapter_model.safetensors",
+        lambda t: t.pop("base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight"),
+    )
+
+
 PLANTED: dict[str, tuple[Callable[[Path], None], str]] = {
     "missing-tensor": (drop, "error"),
     "unexpected-tensor": (add, "warning"),
@@ -193,6 +202,7 @@ PLANTED: dict[str, tuple[Callable[[Path], None], str]] = {
     "tie-mismatch": (untie, "error"),
     "prefix-mismatch": (wrap, "error"),
     "other-weights": (merge, "warning"),
+    "adapter-mismatch": (tear_adapter, "error"),
     "config-missing": (lose_config, "error"),
     "config-invalid": (contradict, "error"),
     "unknown-architecture": (rename_type, "error"),
@@ -221,7 +231,8 @@ def check(model: Path, **options: Any) -> CheckResult:
 
 
 def test_every_code_is_planted() -> None:
-    assert set(PLANTED) == set(CODES)
+    # A lock is needed for that one; tests/lock has it.
+    assert set(PLANTED) == set(CODES) - {"lock-mismatch"}
 
 
 def test_a_sound_model_is_clean_to_the_last_note(model: Path) -> None:

@@ -166,7 +166,7 @@ def _module(group: Group, depth: int | None) -> str:
 
 
 def _weights(inventory: Inventory) -> Iterable[Group]:
-    return (group for group in inventory.groups if group.kind is not Kind.BUFFER)
+    return (group for group in inventory.counted if group.kind is not Kind.BUFFER)
 
 
 def _row(name: str, sums: _Sum, total: int | None, *, group: str = "", inferred: bool = False) -> Row:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -29,6 +30,9 @@ from weightscope.errors import printable_path
 from weightscope.families.registry import Declaration
 from weightscope.findings import Finding
 from weightscope.roles import Section
+
+if TYPE_CHECKING:
+    from weightscope.analyses.adapting.summary import AdapterInfo
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +89,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     components: tuple[ComponentShare, ...]
     findings: tuple[Finding, ...]
     buffers: BufferShare
+    adapter: AdapterInfo | None = None
 
     __repr__ = brief
 
@@ -97,8 +102,11 @@ def summarize(
     inventory: Inventory,
     tying: Tying,
     findings: tuple[Finding, ...] = (),
+    adapter: AdapterInfo | None = None,
 ) -> Summary:
-    """All that `inspect` says; `findings` are what opening and a glance at the headers told."""
+    """All that `inspect` says; `findings` are what opening and a glance at the headers told, `adapter` what it is if
+    it is one.
+    """
     dtypes = by_dtype(inventory)
     total_bytes = sum(share.bytes for share in dtypes)
     if checkpoint.format == "index" and checkpoint.index:
@@ -111,7 +119,7 @@ def summarize(
             model_type=(config.model_type or None) if config else None,
             architecture=(config.architecture or None) if config else None,
             family=declaration.family.module if declaration else None,
-            recognized=declaration is not None and not declaration.part,
+            recognized=_is_recognized(declaration, inventory, adapter),
             quantization=_quantization(declaration, checkpoint),
             dtype=config.dtype if config else None,
             shape=describe(declaration.tree) if declaration else None,
@@ -132,7 +140,15 @@ def summarize(
         components=by_component(inventory, tying),
         findings=findings,
         buffers=count_buffers(inventory),
+        adapter=adapter,
     )
+
+
+def _is_recognized(declaration: Declaration | None, inventory: Inventory, adapter: AdapterInfo | None) -> bool:
+    """Whether a family declares the model, or methods of adapters all tensors."""
+    if adapter is not None:
+        return not inventory.unrecognized
+    return declaration is not None and not declaration.part
 
 
 def _quantization(declaration: Declaration | None, checkpoint: Checkpoint) -> str | None:

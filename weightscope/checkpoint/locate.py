@@ -143,12 +143,12 @@ def locate_in(folder: Folder, variant: str | None = None) -> Location:
     if first and second and first.index and not first.weights and second.complete:
         stale = Beside(relation="stale-index", name=first.index.path.name)
         chosen = msgspec.structs.replace(second, beside=(stale, *second.beside))
-    elif first and second and not _is_adapter(second):
+    elif first and second and not is_adapter(second):
         what = second.index.path.name if second.index else ", ".join(p.name for p in second.weights)
         note = f"{what} is here too; safetensors is read, as in other loaders"
         other = (Beside(relation="other-format", name=what),) if second.complete else ()
         chosen = msgspec.structs.replace(chosen, notes=(*chosen.notes, note), beside=(*chosen.beside, *other))
-    if not _is_adapter(chosen):
+    if not is_adapter(chosen):
         adapters = [Beside(relation="adapter", name=n) for n in names if n.startswith("adapter_model.")]
         chosen = msgspec.structs.replace(chosen, beside=(*chosen.beside, *adapters[:1], *_original(names, chosen)))
     return msgspec.structs.replace(chosen, config=config)
@@ -162,7 +162,8 @@ def _original(names: list[str], chosen: Location) -> list[Beside]:
     return [Beside(relation="other-format", name=n) for n in original[:1]]
 
 
-def _is_adapter(location: Location) -> bool:
+def is_adapter(location: Location) -> bool:
+    """Whether the weights are those of an adapter, as PEFT names them."""
     return all(path.name.startswith("adapter_model.") for path in location.weights)
 
 
@@ -288,6 +289,13 @@ def _without_weights(folder: Folder, names: list[str], config: Path | None, vari
             f"no weights in a supported format: {others}",
             where=folder.where,
             hint="give a directory with .safetensors or .bin files",
+        )
+    if "adapter_config.json" in names:
+        raise CheckpointError(
+            "has the settings of an adapter, but not its weights",
+            where=folder.where,
+            hint="adapter_model.safetensors is missing: download it again",
+            code="missing-shard",
         )
     raise UsageError(
         "no weights and no config.json here",

@@ -25,8 +25,9 @@ def title(summary: Summary) -> str:
 def subtitle(summary: Summary, *, exact: bool = False) -> str:
     """Architecture, format, size, dtype."""
     model = summary.model
+    kind = f"{summary.adapter.words} adapter" if summary.adapter else "unknown architecture"
     parts = [
-        model.architecture or model.model_type or "unknown architecture",
+        model.architecture or model.model_type or kind,
         _format(summary),
         words.size(summary.bytes, exact=exact) if summary.bytes else "",
         dtypes(summary),
@@ -46,6 +47,12 @@ def _format(summary: Summary) -> str:
 
 def facts(summary: Summary, *, exact: bool = False) -> Iterable[tuple[str, str]]:
     """What is counted and what is stored, as (label, text)."""
+    if summary.adapter is not None:
+        from weightscope.output.adapter import adapter_facts
+
+        yield from adapter_facts(summary.adapter)
+        yield "Stored", _stored(summary, exact=exact)
+        return
     if summary.parameters.total is None:
         yield "Parameters", f"unknown: {_why_unknown(summary)}"
         if summary.dtypes:

@@ -35,6 +35,8 @@ def _closing(summary: Summary) -> str:
     tensors, model = summary.tensors, summary.model
     if model.format == "config":
         return "Counted from config.json alone; no weights were read."
+    if summary.adapter is not None:
+        return f"{tensors.recognized:,} of {tensors.total:,} tensors recognized."
     if not model.recognized:
         return f"{words.plural(tensors.total, 'tensor')}; roles marked ~ are guessed from names."
     text = f"{tensors.recognized:,} of {tensors.total:,} tensors recognized."
