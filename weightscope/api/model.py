@@ -282,13 +282,18 @@ class Model(Suggesting):
             progress=progress,
             keep=keep,
         )
-        declaration = with_stored_head(self.declaration, self.checkpoint, self.tying)
+        declaration = self.declaration
+        if declaration.contained:
+            from weightscope.gguf.factors import with_factors
+
+            declaration = with_factors(declaration, self.checkpoint)
+        declaration = with_stored_head(declaration, self.checkpoint, self.tying)
         inventory, checkpoint, overlay = self.inventory, self.checkpoint, None
         if named:
             from weightscope.api.adapters import adapted
 
             declaration, checkpoint, overlay = adapted(self.reference, declaration, checkpoint, named)
-        if declaration is not self.declaration:
+        if declaration is not self.declaration and not declaration.contained:
             joined, inventory = join(declaration, checkpoint, self.config)
             declaration = joined or declaration
         return run_forward(declaration, checkpoint, inventory, request, overlay)
