@@ -109,3 +109,9 @@ class Runnable(Component, frozen=True, kw_only=True):
         import torch
 
         return torch.arange(len(tokens))
+
+
+def beside_padding(tokens: torch.Tensor, padding: int) -> torch.Tensor:
+    """The positions [T] of tokens [T], of which only those that are no padding count; padding has -1."""
+    words = tokens != padding
+    return (words.cumsum(0) - 1).masked_fill(~words, -1)

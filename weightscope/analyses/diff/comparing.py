@@ -40,7 +40,7 @@ def compare_all(
 
         try:
             for address, found in zip(addresses, pool.map(look, addresses), strict=True):
-                if found is None:
+                if found is None or stop.is_set():
                     return
                 done += size_of(a.weights[address])
                 if progress:

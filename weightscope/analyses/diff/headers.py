@@ -16,8 +16,9 @@ VOCABULARY = ("token_embedding", "lm_head")
 
 
 def config_changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[ConfigChange]:
-    """Keys that mean something else."""
-    for key in sorted({*a, *b}):
+    """Keys that mean something else; of two model types, those that both have."""
+    same_type = a.get("model_type") == b.get("model_type")
+    for key in sorted({*a, *b} if same_type else {*a} & {*b}):
         if a.get(key) != b.get(key):
             yield ConfigChange(key=key, a=a.get(key), b=b.get(key))
 
