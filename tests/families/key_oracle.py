@@ -157,7 +157,13 @@ def pixels(config: Any) -> dict[str, torch.Tensor]:
             "pixel_attention_mask": torch.ones(1, 12, dtype=torch.int),
             "spatial_shapes": torch.tensor([[3, 4]]),
         }
-    return {"pixel_values": torch.rand(1, config.num_channels, config.image_size, config.image_size, generator=noise)}
+    image = torch.rand(1, config.num_channels, config.image_size, config.image_size, generator=noise)
+    if config.model_type == "vit_mae":
+        return {
+            "pixel_values": image,
+            "noise": torch.rand(1, (config.image_size // config.patch_size) ** 2, generator=noise),
+        }
+    return {"pixel_values": image}
 
 
 def speech(config: Any, tokens: list[int]) -> dict[str, Any]:

@@ -48,6 +48,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     atol: float | None = None
     rtol: float | None = None
     compare: bool = False
+    adapters: tuple[str, ...] = ()
     fail_on: Severity = "error"
 
 

@@ -221,6 +221,7 @@ MODULES = {
     "video_llava": "multimodal.video_llava",
     "vipllava": "multimodal.vipllava",
     "vit": "vision.vit",
+    "vit_mae": "vision.vit_mae",
     "voxtral": "audio.voxtral",
     "wav2vec2": "audio.wav2vec2",
     "wavlm": "audio.wavlm",
