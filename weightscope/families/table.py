@@ -209,6 +209,7 @@ MODULES = {
     "smollm3": "text.smollm3",
     "smolvlm": "multimodal.idefics3",
     "solar_open": "text.solar_open",
+    "speech_to_text": "audio.speech_to_text",
     "stablelm": "text.stablelm",
     "stablelm_epoch": "text.stablelm",
     "starcoder2": "text.starcoder2",
