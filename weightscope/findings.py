@@ -41,6 +41,7 @@ CODES = {
     "non-finite": "A tensor contains NaN or infinity.",
     "all-zero": "All values of a matrix are zero.",
     "duplicate-tensor": "A tensor name is stored more than once.",
+    "lock-mismatch": "The model differs from its lock.",
     "constant-tensor": "All values of a matrix are the same number.",
     "value-outlier": "A layer's values stand out from those of the layers around it.",
 }
@@ -51,6 +52,10 @@ FORWARD_CODES = {
     "uniform-loss": "The loss on real text is no better than uniform guessing.",
     "output-mismatch": "The output of the forward pass differs from what was expected.",
 }
+# What only `memory --gpu` tells.
+MEMORY_CODES = {"does-not-fit": "The model does not fit on the devices, or they cannot divide it."}
+# What only `diff` tells.
+DIFF_CODES = {"different": "Two models differ."}
 
 
 def passes(findings: Iterable[Finding], fail_on: Severity) -> bool:

@@ -43,6 +43,7 @@ class Role(StrEnum):
     REGISTER_EMBEDDING = "register_embedding"
     MASK_EMBEDDING = "mask_embedding"
     PATCH_EMBEDDING = "patch_embedding"
+    DOWNSAMPLE = "downsample"
     PROBE = "probe"
     VISUAL_EMBEDDING = "visual_embedding"
     FEED_FORWARD_GATE = "feed_forward_gate"
@@ -219,6 +220,7 @@ _SECTIONS = {
         Role.MASK_EMBEDDING,
         Role.POSITION_GATE,
         Role.PATCH_EMBEDDING,
+        Role.DOWNSAMPLE,
         Role.PROBE,
         Role.RELATIVE_ROWS,
         Role.RELATIVE_COLUMNS,

@@ -71,6 +71,16 @@ class Runnable(Component, frozen=True, kw_only=True):
         """What its logits are of."""
         return ""
 
+    @property
+    def writer(self) -> Component | None:
+        """The part that writes a text token by token, and keeps a state for that; None where nothing does."""
+        return self if self.logits_of == "next" else None
+
+    def looks_at(self, context: int) -> int:
+        """How many vectors the writing part usually looks at while it writes so many tokens: an encoder's."""
+        del context
+        return 0
+
     def scored(self, tokens: tuple[int, ...], inputs: Inputs) -> tuple[int, ...]:
         """The tokens that the rows of the output are of: those that the pass runs on, or an encoder-decoder writes."""
         del inputs
@@ -99,3 +109,9 @@ class Runnable(Component, frozen=True, kw_only=True):
         import torch
 
         return torch.arange(len(tokens))
+
+
+def beside_padding(tokens: torch.Tensor, padding: int) -> torch.Tensor:
+    """The positions [T] of tokens [T], of which only those that are no padding count; padding has -1."""
+    words = tokens != padding
+    return (words.cumsum(0) - 1).masked_fill(~words, -1)

@@ -75,7 +75,7 @@ def split(
         UsageError: the model lacks a part, a target hits nothing, the rank is beyond all sizes.
         NotImplementedByWeightscope: what is hit cannot be counted.
     """
-    groups = [group for group in inventory.groups if group.kind is not Kind.BUFFER and not group.auxiliary]
+    groups = [group for group in inventory.counted if group.kind is not Kind.BUFFER and not group.auxiliary]
     whole = _whole(plan, groups, tying)
     hits = Hits()
     if plan.lora:

@@ -14,10 +14,11 @@ from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
 from weightscope.components.attention.relative import LearnedBias
 from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.scores import PLAIN, Scores
-from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Sees, Segments, Window
+from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Chunk, Sees, Segments, Window
 from weightscope.components.base import Component, Conflict
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, Pass, linear
+from weightscope.components.state import PerSource, State, keys_and_values
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -146,6 +147,21 @@ class Attention(Component, frozen=True, kw_only=True):
                 "and no head_dim is given",
                 (*self.width.keys, *heads.keys),
             )
+
+    @property
+    def sees_later(self) -> bool:
+        return self.sees.later and not self.source
+
+    def keeps(self) -> tuple[State, ...]:
+        """Keys and values of what it sees, unless it takes those of another layer."""
+        heads = self.heads
+        if self.shares and self.shares.takes:
+            return ()
+        if self.source:
+            entry = int(heads.keys * (heads.size + heads.value_size))
+            return (PerSource(kind="cross_keys_and_values", entry=entry, parts=int(heads.keys)),)
+        slides = not isinstance(self.sees, Chunk)
+        return keys_and_values(heads.keys, heads.size, heads.value_size, last=self.sees.kept, slides=slides)
 
     def equation(self, x: str = "x") -> str:
         mixed = f"softmax({self.scores.words(int(self.heads.size), self.biased)})·v"
