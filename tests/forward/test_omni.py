@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -18,6 +20,7 @@ from tests.families.tiny_omni import TINY_OMNI
 from tests.forward import seeing
 from weightscope.errors import UsageError
 
+Run = Callable[..., tuple[int, str, str]]
 every_omni = pytest.mark.parametrize("tiny", TINY_OMNI, ids=lambda tiny: tiny.name)
 GRIDS = torch.tensor([[1, 4, 6], [1, 10, 8]])
 PIXELS = torch.randn(int(GRIDS.prod(-1).sum()), 3 * 2 * 4 * 4, generator=torch.Generator().manual_seed(1))
@@ -94,3 +97,16 @@ def test_the_count_is_the_published_one(tmp_path: Path) -> None:
         with torch.device("meta"):
             oracle = transformers.Qwen2_5OmniForConditionalGeneration(config)
     assert weightscope.open(tmp_path / "config.json").parameters.total == oracle.num_parameters()
+
+
+@pytest.mark.parametrize("name", ["qwen2_5_omni_thinker", "qwen3_omni_moe"])
+def test_the_command_compares(name: str, run: Run, tmp_path: Path) -> None:
+    lively(next(tiny for tiny in TINY_OMNI if tiny.name == name), tmp_path / "m")
+    np.savez(tmp_path / "in.npz", pixel_values=PIXELS.numpy(), image_grid_thw=GRIDS.numpy())
+    tokens = ",".join(map(str, SEEN))
+    status, out, error = run(
+        "forward", tmp_path / "m", "--tokens", tokens, "--inputs", tmp_path / "in.npz", "--compare", "transformers",
+        "--format", "json",
+    )  # fmt: skip
+    assert (status, error) == (0, "")
+    assert {item["stage"] for item in json.loads(out)["compared"]} >= {"layer 0", "layer 1", "logits"}
