@@ -5,6 +5,7 @@ from __future__ import annotations
 from weightscope.analyses.memory.devices import device
 from weightscope.analyses.memory.dtypes import element_type
 from weightscope.analyses.memory.pages import PAGE_SIZE
+from weightscope.analyses.memory.quantizing import settings_for
 from weightscope.analyses.memory.ranks import Ranks, ranks_of
 from weightscope.analyses.memory.request import Request
 from weightscope.errors import UsageError
@@ -18,6 +19,7 @@ def asked(
     dtype: str | None = None,
     kv_dtype: str | None = None,
     page_size: int = PAGE_SIZE,
+    quantize: str | None = None,
     gpu: str | None = None,
     gpus: int | None = None,
     tensor_parallel: int | None = None,
@@ -35,6 +37,7 @@ def asked(
     return Request(
         device=None if gpu is None else device(gpu),
         ranks=ranks,
+        quantize=None if quantize is None else settings_for(quantize),
         context=context,
         batch=batch,
         source=source_tokens,

@@ -407,6 +407,7 @@ class Model(Suggesting):
         dtype: str | None = None,
         kv_dtype: str | None = None,
         page_size: int = 16,
+        quantize: str | None = None,
         gpu: str | None = None,
         gpus: int | None = None,
         tensor_parallel: int | None = None,
@@ -422,6 +423,7 @@ class Model(Suggesting):
             dtype: what plain weights are loaded in, as torch spells it; without it as they are stored.
             kv_dtype: what keys and values are kept in; without it the type of the computation.
             page_size: tokens of a page, for what an allocator reserves.
+            quantize: as which method would store the weights, as `gptq` or `gptq:bits=8,group_size=32`.
             gpu: a device (`h100-80g`) or a size (`24GiB`) that it is to fit on.
             gpus: how many of them; with fewer ranks than that, replicas share the batch.
             tensor_parallel: ranks that divide matrices and heads; without it all devices of a stage.
@@ -441,6 +443,7 @@ class Model(Suggesting):
             dtype=dtype,
             kv_dtype=kv_dtype,
             page_size=page_size,
+            quantize=quantize,
             gpu=gpu,
             gpus=gpus,
             tensor_parallel=tensor_parallel,

@@ -53,6 +53,12 @@ def memory(
     page_size: Annotated[
         int, typer.Option("--page-size", metavar="N", min=1, help="Tokens in a page of the allocator.")
     ] = 16,
+    quantize: Annotated[
+        str | None,
+        typer.Option(
+            "--quantize", metavar="METHOD", help="Load weights as METHOD would store them: fp8, awq, gptq:bits=8, …"
+        ),
+    ] = None,
     gpu: Annotated[
         str | None,
         typer.Option("--gpu", metavar="DEVICE", help="Say whether it fits: h100-80g, rtx4090, … or a size (24GiB)."),
@@ -98,6 +104,7 @@ def memory(
         dtype=dtype,
         kv_dtype=kv_dtype,
         page_size=page_size,
+        quantize=quantize,
         gpu=gpu,
         gpus=gpus,
         tensor_parallel=tp,

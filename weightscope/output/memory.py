@@ -67,8 +67,10 @@ def _facts(memory: Memory, *, exact: bool) -> Iterator[tuple[str, str]]:
     loaded = memory.weights
     stored = f"   {words.size(loaded.stored, exact=exact)} in files" if loaded.stored is not None else ""
     beside = f"   {words.size(loaded.auxiliary, exact=exact)} more with MTP" if loaded.auxiliary else ""
-    yield "Weights", f"{words.size(loaded.loaded, exact=exact)} loaded{stored}{beside}"
     asked, state = memory.asked, memory.state
+    yield "Weights", f"{words.size(loaded.loaded, exact=exact)} loaded{stored}{beside}"
+    if asked.quantize:
+        yield "Quantized", asked.quantize
     if state is None or memory.total is None:
         return
     yield from state_facts(state, exact=exact)

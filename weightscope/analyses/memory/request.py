@@ -32,7 +32,8 @@ LANGUAGE = ("text_config", "llm_config", "language_config")
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens a sequence, sequences, vectors that cross-attention looks at, tokens a page; None for what is usual.
 
-    It is to fit on a `device`, divided among `ranks`. `dtype` is what plain weights are loaded in, `kv_dtype` that of
+    It is to fit on a `device`, divided among `ranks`, and `quantize` are the settings of a method that would quantize
+    it. `dtype` is what plain weights are loaded in, `kv_dtype` that of
     keys and values, both as safetensors spells them.
     """
 
@@ -42,6 +43,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     page_size: int = PAGE_SIZE
     device: Device | None = None
     ranks: Ranks = Ranks()
+    quantize: Mapping[str, Any] | None = None
     dtype: str | None = None
     kv_dtype: str | None = None
 
