@@ -8,12 +8,13 @@ import msgspec
 
 from weightscope.analyses.accounting import Parameters
 from weightscope.analyses.inventory import Group
-from weightscope.analyses.memory.fit import Fit, findings_of, fit
+from weightscope.analyses.memory.fit import USABLE, Fit, findings_of, fit
 from weightscope.analyses.memory.kept import Kept, kept_by, runnable_in
 from weightscope.analyses.memory.loading import Loading, computed_dtype, loading
 from weightscope.analyses.memory.ranks import Stage, stages_of
 from weightscope.analyses.memory.request import USUAL_CONTEXT, Request, trained_context
 from weightscope.analyses.memory.state import DecodeState, Sizing, decode_state
+from weightscope.analyses.memory.training import Training, training, training_findings
 from weightscope.analyses.memory.weights import Weights
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.summary import ModelInfo
@@ -52,6 +53,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     state: DecodeState | None
     total: int | None
     fit: Fit | None = None
+    training: Training | None = None
     notes: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
 
@@ -71,11 +73,15 @@ def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequenc
     loaded = loading(subject, request, sizing.dtype, beside)
     state = decode_state(kept, sizing) if kept else None
     found = None
-    if request.device is not None:
+    device = request.device
+    trained_as = None
+    if request.recipe is not None:
+        trained_as = training(subject, loaded, request.recipe, None if device is None else int(device.memory * USABLE))
+    elif device is not None:
         if unknown:
             raise NotImplementedByWeightscope(f"{unknown[0].lower()}{unknown[1:].rstrip('.')}")
         stages = _stages(subject, request, loaded, kept)
-        found = fit(stages, kept, sizing, request.device, request.ranks, trained)
+        found = fit(stages, kept, sizing, device, request.ranks, trained)
     return Memory(
         model=model,
         asked=Asked(
@@ -93,8 +99,12 @@ def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequenc
         state=state,
         total=None if unknown else loaded.weights.loaded + (state.total.logical if state else 0),
         fit=found,
+        training=trained_as,
         notes=(*((unknown,) if unknown else ()), *_notes(sizing, kept, trained, known=not unknown)),
-        findings=tuple(findings_of(found, kept, sizing)) if found else (),
+        findings=(
+            *(findings_of(found, kept, sizing) if found else ()),
+            *(training_findings(trained_as) if trained_as else ()),
+        ),
     )
 
 
