@@ -156,7 +156,7 @@ from tests.families.tiny_llavas import TINY_LLAVAS  # noqa: E402
 from tests.families.tiny_mistral import TINY_MISTRAL  # noqa: E402
 from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
 from tests.families.tiny_seq2seq import TINY_SEQ2SEQ  # noqa: E402
-from tests.families.tiny_speech import TINY_SPEECH  # noqa: E402
+from tests.families.tiny_speech import TINY_HEARING, TINY_SPEECH  # noqa: E402
 from tests.families.tiny_towers import TINY_TOWERS  # noqa: E402
 from tests.families.tiny_vision import TINY_VISION  # noqa: E402
 from tests.families.tiny_waves import TINY_WAVES  # noqa: E402
@@ -179,6 +179,7 @@ TINY += TINY_LLAVAS
 TINY += TINY_MISTRAL
 TINY += TINY_MIXTURES
 TINY += TINY_SEQ2SEQ
+TINY += TINY_HEARING
 TINY += TINY_SPEECH
 TINY += TINY_WAVES
 TINY += TINY_TOWERS

@@ -26,6 +26,7 @@ class Scaled(msgspec.Struct, frozen=True, kw_only=True):
     inputs: bool
     rank: int | None = None
     unready: str = ""
+    adds: bool = False
 
     @property
     def tensors(self) -> tuple[str, ...]:

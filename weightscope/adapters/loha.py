@@ -27,6 +27,7 @@ class Hadamard(msgspec.Struct, frozen=True, kw_only=True):
     rank: int
     scale: float | None
     unready: str = ""
+    adds: bool = True
 
     @property
     def tensors(self) -> tuple[str, ...]:

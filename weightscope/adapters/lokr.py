@@ -27,6 +27,7 @@ class Kronecker(msgspec.Struct, frozen=True, kw_only=True):
     rank: int | None
     scale: float | None
     unready: str = ""
+    adds: bool = True
 
     @property
     def tensors(self) -> tuple[str, ...]:

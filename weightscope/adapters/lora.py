@@ -12,6 +12,7 @@ import msgspec
 
 from weightscope.adapters.common.change import Fault, Module, Raw, Read
 from weightscope.adapters.common.settings import Settings
+from weightscope.pool import converted, empty
 from weightscope.roles import Role
 
 if TYPE_CHECKING:
@@ -55,6 +56,11 @@ class LowRank(msgspec.Struct, frozen=True, kw_only=True):
         return f"(m / |{changed}|)·({changed})" if self.magnitude else changed
 
     @property
+    def adds(self) -> bool:
+        """What has magnitudes does more."""
+        return not self.magnitude
+
+    @property
     def rowwise(self) -> bool:
         """All but the lengths of a table's columns."""
         return not (self.magnitude and self.pair == TABLE)
@@ -69,9 +75,9 @@ class LowRank(msgspec.Struct, frozen=True, kw_only=True):
         import torch
 
         outward, inward = self._factors(raw, rows)
-        wide = torch.promote_types(weight.dtype, torch.float32)
-        flat = weight.to(wide).flatten(1)
-        changed = torch.addmm(flat, outward.to(flat), inward.to(flat), alpha=self.scale or 0.0)
+        flat = converted(weight, torch.promote_types(weight.dtype, torch.float32)).flatten(1)
+        room = empty(flat.shape, flat.dtype) if flat.device.type == "cpu" else None
+        changed = torch.addmm(flat, outward.to(flat), inward.to(flat), alpha=self.scale or 0.0, out=room)
         if self.magnitude:
             changed = self._lengthened(changed, raw, rows)
         return changed.view(weight.shape)
@@ -107,6 +113,7 @@ class AddedBias(msgspec.Struct, frozen=True, kw_only=True):
     scale: float | None
     rank: int | None = None
     rowwise: bool = False
+    adds: bool = True
 
     @property
     def tensors(self) -> tuple[str, ...]:

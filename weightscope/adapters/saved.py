@@ -21,6 +21,7 @@ class Replaced(msgspec.Struct, frozen=True, kw_only=True):
     trained: bool
     rank: int | None = None
     unready: str = ""
+    adds: bool = False
 
     @property
     def tensors(self) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     shape: tuple[int | None, ...]
     rank: int | None = None
     unready: str = ""
+    adds: bool = False
 
     @property
     def tensors(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,14 @@ from weightscope.checkpoint.cached import in_cache
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.reference import HubReference, parse
 from weightscope.config import Config, read_config
-from weightscope.errors import ConfigError, UsageError, WeightscopeError
+from weightscope.errors import ConfigError, NotImplementedByWeightscope, UsageError, WeightscopeError
 from weightscope.findings import Finding
+from weightscope.roles import Role
 
 if TYPE_CHECKING:
+    from weightscope.analyses.adapting.overlay import Beside, Overlay
     from weightscope.api.model import Model
+    from weightscope.families.registry import Declaration
 
 CONFIG = "adapter_config.json"
 # What PEFT, mlx-lm and diffusers call the weights of an adapter.
@@ -95,6 +99,45 @@ def _no_config(checkpoint: Checkpoint) -> Finding:
         message=f"there is no {CONFIG} beside the adapter: its scale (alpha), targets and base are not known",
         hint=f"put the adapter's {CONFIG} into {checkpoint.folder.where}",
     )
+
+
+def adapted(
+    reference: str, declaration: Declaration, checkpoint: Checkpoint, named: Sequence[str | Path]
+) -> tuple[Declaration, Checkpoint, Overlay]:
+    """A model as a pass with these adapters takes it, and what they change.
+
+    Where the head is tied to the embedding and one of the two is changed, each has a matrix of its own.
+
+    Raises:
+        UsageError: one is no adapter.
+        CheckpointError: one does not fit the model.
+        NotImplementedByWeightscope: what one does is not computed here.
+    """
+    from weightscope.analyses.adapting.base import BaseWeights
+    from weightscope.analyses.adapting.overlay import overlay
+    from weightscope.analyses.forward.heads import table_of, with_head_apart
+
+    beside = [_beside(path) for path in named]
+    found = overlay(beside, BaseWeights.of(declaration, checkpoint), reference)
+    table, head = (table_of(declaration, role) for role in (Role.TOKEN_EMBEDDING, Role.LM_HEAD))
+    if declaration.tied and (found.changes_apart(table) or found.of(head)):
+        declaration, checkpoint, head = with_head_apart(declaration, checkpoint)
+        if not head:
+            raise NotImplementedByWeightscope("the tied head of this model is not taken apart", where=reference)
+        found = found.with_shared(table, head)
+    return declaration, checkpoint, found
+
+
+def _beside(path: str | Path) -> Beside:
+    from weightscope.analyses.adapting.overlay import Beside
+    from weightscope.api.opening import open_model
+
+    # A merged model may lie in the same directory.
+    within = (Path(path) / f"{FILES[0]}{suffix}" for suffix in ("safetensors", "bin"))
+    model = open_model(next((file for file in within if file.is_file()), path))
+    if model.adapter is None:
+        raise UsageError("this is no adapter", where=path, hint="--adapter names the directory of one")
+    return Beside(model.adapter, model.checkpoint, str(path))
 
 
 def _base(settings: Settings, named: str | Path | None) -> Model | None:

@@ -14,14 +14,14 @@ from weightscope.analyses.forward.prompt import (
     default_prompt,
     encoded,
     find_speller,
-    with_images,
     with_masks,
+    with_things,
 )
 from weightscope.analyses.forward.request import layouts_of
 from weightscope.analyses.forward.speller import Speller
-from weightscope.components.runnable import PIXELS, Runnable, no_tokens
+from weightscope.components.runnable import Runnable, no_tokens
+from weightscope.components.sensing import SensingLanguage
 from weightscope.components.seq2seq import DECODER_TOKENS, EncoderDecoder
-from weightscope.components.vision.language import VisionLanguage
 from weightscope.errors import UsageError
 from weightscope.findings import Severity
 
@@ -48,6 +48,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     atol: float | None = None
     rtol: float | None = None
     compare: bool = False
+    adapters: tuple[str, ...] = ()
     fail_on: Severity = "error"
 
 
@@ -95,16 +96,16 @@ def prompt_of(
         prompt, speller = default_prompt(speller, notes, rows)
     if tree and tree.logits_of == "same" and speller:
         prompt = with_masks(prompt, speller)
-    if isinstance(tree, VisionLanguage) and PIXELS in inputs:
-        prompt = with_images(
+    if isinstance(tree, SensingLanguage) and tree.sense.given(inputs):
+        prompt = with_things(
             prompt,
             layouts_of(tree, inputs),
-            tree.image_token,
+            tree.mark,
             speller,
+            tree.sense,
             around=tree.around,
             written=tree.written,
             frame=tree.frame,
-            finished=tree.eye.finished,
         )
     if expected and prompt.tokens != expected.tokens:
         raise UsageError(

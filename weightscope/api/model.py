@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from weightscope.analyses.listing import TensorRow
     from weightscope.analyses.lock.record import Algorithm, Lock
     from weightscope.analyses.memory.report import Memory
+    from weightscope.analyses.memory.request import Request
     from weightscope.analyses.stats.result import Stats
     from weightscope.analyses.training.split import Trainable
     from weightscope.api.tensors import Tensors
@@ -66,7 +68,7 @@ class Model(Suggesting):
         self.adapter = adapter
         self.base = base
         self._notices = notices
-        self._held: dict[tuple[str, str], dict[Any, Mapping[str, torch.Tensor]]] = {}
+        self._held: dict[tuple[str, ...], dict[Any, Mapping[str, torch.Tensor]]] = {}
 
     def __repr__(self) -> str:
         kind = self.config.model_type if self.config else ""
@@ -218,6 +220,7 @@ class Model(Suggesting):
         measure: bool = True,
         progress: Progress | None = None,
         keep: Callable[[str, torch.Tensor], None] | None = None,
+        adapter: str | Path | Sequence[str | Path] = (),
         **inputs: np.ndarray[Any, Any] | torch.Tensor | Sequence[Any],
     ) -> Result:
         """The reference pass on one sequence, layer by layer; imports torch.
@@ -233,6 +236,7 @@ class Model(Suggesting):
             measure: record each stage; without it the result has no stages, and a pass takes a few percent less time.
             progress: called with (done, total, layer) before each layer.
             keep: called with each stage's name and its output [tokens, width].
+            adapter: the directory of an adapter that is applied to the weights as they are read, or several.
             inputs: what else the model's processor makes, by its names, such as `image_grid_thw` [images, 3].
 
         Raises:
@@ -244,6 +248,12 @@ class Model(Suggesting):
         from weightscope.analyses.forward.run import refuse_unread, run_forward
 
         require_here(*(file.remote for file in self.checkpoint.files))
+        if self.adapter is not None:
+            raise UsageError(
+                "an adapter alone computes nothing",
+                where=self.reference,
+                hint="run its base with it: weightscope forward MODEL --adapter DIR",
+            )
         if self.declaration is None or self.declaration.part:
             why = f" ({self._notices[0].message.partition(':')[0]})" if self._notices else ""
             raise NotImplementedByWeightscope(f"forward does not support this model{why}", where=self.reference)
@@ -258,6 +268,7 @@ class Model(Suggesting):
         for finding in misshapen_tensors(self._subject()):
             raise CheckpointError(finding.message, where=self.reference, hint=finding.hint, code=finding.code)
         refuse_unread(self.declaration, self.inventory)
+        named = (adapter,) if isinstance(adapter, str | Path) else tuple(adapter)
         request = Request(
             tokens=tuple(map(int, token_ids)),
             pixel_values=pixel_values,
@@ -266,17 +277,26 @@ class Model(Suggesting):
             device=device,
             compute_dtype=compute_dtype,
             stop_after=stop_after,
-            held=self._held.setdefault((device, compute_dtype), {}) if hold else None,
+            held=self._held.setdefault((device, compute_dtype, *map(str, named)), {}) if hold else None,
             measure=measure,
             progress=progress,
             keep=keep,
         )
-        declaration = with_stored_head(self.declaration, self.checkpoint, self.tying)
-        inventory = self.inventory
-        if declaration is not self.declaration:
-            joined, inventory = join(declaration, self.checkpoint, self.config)
+        declaration = self.declaration
+        if declaration.contained:
+            from weightscope.gguf.factors import with_factors
+
+            declaration = with_factors(declaration, self.checkpoint)
+        declaration = with_stored_head(declaration, self.checkpoint, self.tying)
+        inventory, checkpoint, overlay = self.inventory, self.checkpoint, None
+        if named:
+            from weightscope.api.adapters import adapted
+
+            declaration, checkpoint, overlay = adapted(self.reference, declaration, checkpoint, named)
+        if declaration is not self.declaration and not declaration.contained:
+            joined, inventory = join(declaration, checkpoint, self.config)
             declaration = joined or declaration
-        return run_forward(declaration, self.checkpoint, inventory, request)
+        return run_forward(declaration, checkpoint, inventory, request, overlay)
 
     def explain(self, name: str) -> Explanation:
         """Everything that `weightscope explain` shows about one tensor.
@@ -387,6 +407,11 @@ class Model(Suggesting):
         dtype: str | None = None,
         kv_dtype: str | None = None,
         page_size: int = 16,
+        gpu: str | None = None,
+        gpus: int | None = None,
+        tensor_parallel: int | None = None,
+        pipeline_parallel: int = 1,
+        expert_parallel: int = 1,
     ) -> Memory:
         """What it takes to load and serve the model, as `weightscope memory` says it; no values are read.
 
@@ -397,11 +422,16 @@ class Model(Suggesting):
             dtype: what plain weights are loaded in, as torch spells it; without it as they are stored.
             kv_dtype: what keys and values are kept in; without it the type of the computation.
             page_size: tokens of a page, for what an allocator reserves.
+            gpu: a device (`h100-80g`) or a size (`24GiB`) that it is to fit on.
+            gpus: how many of them; with fewer ranks than that, replicas share the batch.
+            tensor_parallel: ranks that divide matrices and heads; without it all devices of a stage.
+            pipeline_parallel: stages that divide the layers.
+            expert_parallel: groups of tensor ranks that divide the routed experts.
 
         Raises:
-            UsageError: a number that is none of tokens or sequences, or a type that is none.
+            UsageError: a number, a type or a device that is none, or ranks that do not go together.
+            NotImplementedByWeightscope: whether it fits is asked of a model whose decode state is not known.
         """
-        from weightscope.analyses.memory.report import report
         from weightscope.api.memory import asked
 
         request = asked(
@@ -411,8 +441,23 @@ class Model(Suggesting):
             dtype=dtype,
             kv_dtype=kv_dtype,
             page_size=page_size,
+            gpu=gpu,
+            gpus=gpus,
+            tensor_parallel=tensor_parallel,
+            pipeline_parallel=pipeline_parallel,
+            expert_parallel=expert_parallel,
         )
-        return report(self._subject(), self.summary().model, request)
+        return self.memory_for(request)
+
+    def memory_for(self, request: Request) -> Memory:
+        """The same for a request of `api.memory.asked`, which was checked before the model was opened."""
+        from weightscope.analyses.memory.report import report
+
+        if self.adapter is None:
+            return report(self._subject(), self.summary().model, request)
+        of = self.base._subject() if self.base else self._subject()  # noqa: SLF001 - another object of this class
+        beside = self.inventory.groups if self.base else ()
+        return report(of, self.summary().model, request, beside)
 
     def listing(self) -> Iterator[tuple[Group, TensorRow]]:
         """The rows of `weightscope tensors`, unfiltered."""

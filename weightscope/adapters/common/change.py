@@ -52,6 +52,11 @@ class Change(Protocol):
         ...
 
     @property
+    def adds(self) -> bool:
+        """Whether it adds to the weight, so that several make the same in any order."""
+        ...
+
+    @property
     def shape(self) -> tuple[int | None, ...]:
         """The shape that the weight must have; None for a dimension of any length."""
         ...

@@ -31,6 +31,11 @@ class Weight(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind = Kind.WEIGHT
 
     @property
+    def stored(self) -> tuple[int, ...]:
+        """The shape as it is stored."""
+        return self.shape[::-1] if self.turned else self.shape
+
+    @property
     def is_matrix(self) -> bool:
         """Whether it belongs to a module that PEFT may change: a Linear, a table or a convolution, not a router."""
         is_stack = len(self.shape) == 3 and self.section is Section.MOE

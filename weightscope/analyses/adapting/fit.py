@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from weightscope.adapters.common.change import Change, fits
+from weightscope.adapters.ia3 import Scaled
 from weightscope.adapters.registry import Adapter
 from weightscope.adapters.saved import Replaced
 from weightscope.analyses.adapting.base import BaseWeights, Weight
@@ -32,20 +33,19 @@ def fit(adapter: Adapter, base: BaseWeights) -> Fit:
     misfits: list[tuple[Change, Weight]] = []
     absent: list[Change] = []
     added: list[Change] = []
-    own = frozenset(adapter.modules)
     for change in adapter.changes:
         weight = base.find(change.weight)
         if weight is None:
             (added if isinstance(change, Replaced) and change.trained else absent).append(change)
-        elif fits(change.shape, weight.shape):
+        elif fits(change.shape, weight.stored if isinstance(change, Replaced) else weight.shape):
             found.append((change, weight))
         else:
             misfits.append((change, weight))
     # Where a module's weight has other sizes, so has its bias.
     wrong = {change.weight for change, _ in misfits}
     misfits = [pair for pair in misfits if not _is_bias(pair[0]) or _weight_beside(pair[0]) not in wrong]
-    # IA3 scales a bias where there is one, and a module's bias need not be there.
-    absent = [change for change in absent if not (_is_bias(change) and change.weight.removesuffix(".bias") in own)]
+    # IA3 scales a bias where there is one.
+    absent = [change for change in absent if not (isinstance(change, Scaled) and _is_bias(change))]
     return Fit(found=tuple(found), misfits=tuple(misfits), absent=tuple(absent), added=tuple(added))
 
 

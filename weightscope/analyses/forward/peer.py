@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 # Stages whose last is what enters the first layer.
 ENTERING = (
-    "embeddings", "token embedding", "position embedding", "embedding norm", "image in place", "patch embedding",
+    "embeddings", "token embedding", "position embedding", "embedding norm", "patch embedding", "image in place",
+    "audio clip in place",
 )  # fmt: skip
 # What stages of a tower begin with.
 TOWER = "vision "

@@ -10,8 +10,8 @@ import msgspec
 from weightscope.checkpoint.reader import Progress
 from weightscope.checkpoint.spans import need_torch
 from weightscope.components.runnable import PIXELS, Runnable
-from weightscope.components.vision.eye import Layout
-from weightscope.components.vision.language import VisionLanguage
+from weightscope.components.sense import Layout
+from weightscope.components.sensing import SensingLanguage
 from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
@@ -94,18 +94,18 @@ def sound(name: str, values: torch.Tensor) -> torch.Tensor:
     return values
 
 
-def layouts_of(tree: VisionLanguage, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Sequence[Layout]:
-    """How each image is written among the tokens.
+def layouts_of(tree: SensingLanguage, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Sequence[Layout]:
+    """How each image or clip is written among the tokens.
 
     Raises:
-        UsageError: the inputs are no images that the model takes.
+        UsageError: the inputs are none that the model takes.
     """
     need_torch()
     import torch
 
     given = {name: sound(name, torch.as_tensor(value)) for name, value in inputs.items()}
-    tree.complete(given)
-    return tree.layouts(given)
+    tree.sense.complete(given)
+    return tree.sense.layouts(given)
 
 
 def positions_of(

@@ -8,6 +8,7 @@ from functools import cached_property
 import msgspec
 
 from weightscope.adapters.common.spelling import place_of
+from weightscope.adapters.lora import AddedBias
 from weightscope.adapters.registry import Adapter
 from weightscope.adapters.tokens import Rows
 from weightscope.analyses.adapting.base import BaseWeights
@@ -187,7 +188,9 @@ def other_base(subject: AdapterSubject) -> Iterator[Finding]:
 
 
 def _absent(subject: AdapterSubject, found: Fit) -> Iterator[Finding]:
-    names = weights_of(change for change in found.absent if place_of(change.tensors[0]).part != "saved")
+    # PEFT adds a bias of B's own also where the module has none.
+    absent = [change for change in found.absent if not isinstance(change, AddedBias)]
+    names = weights_of(change for change in absent if place_of(change.tensors[0]).part != "saved")
     if names:
         titles = summed([name.removesuffix(".weight") for name in names])
         yield mismatch(
