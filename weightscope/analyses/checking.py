@@ -20,7 +20,7 @@ from weightscope.analyses.rules.values import odd_values, unsound_values
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import UsageError, printable_path
-from weightscope.findings import CODES, FORWARD_CODES, MEMORY_CODES, SEVERITIES, Finding, Severity, passes
+from weightscope.findings import CODES, DIFF_CODES, FORWARD_CODES, MEMORY_CODES, SEVERITIES, Finding, Severity, passes
 
 RULES: tuple[Rule, ...] = (
     *GLANCE,
@@ -110,7 +110,7 @@ def known_code(code: str, *, others: bool = False) -> str:
     Raises:
         UsageError: there is no such code.
     """
-    known = CODES | FORWARD_CODES | MEMORY_CODES if others else CODES
+    known = CODES | FORWARD_CODES | MEMORY_CODES | DIFF_CODES if others else CODES
     if code not in known:
         from difflib import get_close_matches
 
