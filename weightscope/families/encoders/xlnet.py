@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from weightscope.components.attention.transformer_xl import SegmentedAttention
 from weightscope.components.base import Repeat
 from weightscope.components.encoder import Encoder, EncoderModel
-from weightscope.components.encoder_heads import EncoderHead, Of
 from weightscope.components.segmented_tokens import SegmentedTokens
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims, layer_norms
-from weightscope.families.common.encoders import classes, heads_of, post_norm_block, table, transform, vocabulary_head
+from weightscope.families.common.encoders import classes, heads_of, post_norm_block, table, vocabulary_head
 from weightscope.families.common.parts import mlp
-from weightscope.families.common.refusals import refuse, require
+from weightscope.families.common.refusals import refuse
 from weightscope.families.registry import family
+from weightscope.families.siblings.xlnet import attention, summary
 from weightscope.roles import Role
-from weightscope.sizes import Size
 
 XLNET: dict[str, Any] = {
     "vocab_size": 32000, "d_model": 1024, "n_layer": 24, "n_head": 16, "d_inner": 4096, "d_head": Nullable(int),
@@ -27,7 +25,6 @@ XLNET: dict[str, Any] = {
 NAMES = {
     "n_token": "vocab_size", "hidden_size": "d_model", "num_attention_heads": "n_head", "num_hidden_layers": "n_layer",
 }  # fmt: skip
-SUMMARIES: dict[str, Of] = {"last": "last", "first": "first", "mean": "mean", "cls_index": "last"}
 
 
 @family("xlnet", roots=("transformer", ""), defaults=XLNET, attribute_map=NAMES, needs=("d_model", "n_layer", "n_head"))
@@ -61,31 +58,3 @@ def xlnet(config: Config, root: str) -> EncoderModel:
         ),
         heads=heads_of(config, known),
     )
-
-
-def attention(config: Config, s: Dims) -> SegmentedAttention:
-    """To all tokens, or to those before."""
-    count, size = s.heads.count, config["d_head"] or s.head_dim
-    if s.width % 2 or s.width % count:
-        raise config.error(f"{s.width.text} {s.width:,} is odd, or no multiple of {count.text} {count:,}")
-    if size != s.head_dim:
-        raise config.error(f"d_head is {size:,}, and {s.width.text}/{count.text} {s.head_dim:,}")
-    if config["attn_type"] not in ("bi", "uni"):
-        raise config.error(f"attn_type is {config['attn_type']!r:.60}, neither bi nor uni")
-    causal = config["attn_type"] == "uni"
-    if causal:
-        refuse(config, "XLNet that sees what is before", ("same_length",))
-    clamp = max(int(config["clamp_len"]), 0)
-    return SegmentedAttention(name="rel_attn", width=s.width, heads=s.heads, causal=causal, clamp=clamp)
-
-
-def summary(config: Config, width: Size) -> EncoderHead:
-    """Classes of one vector, which `summary_type` chooses; one score of each choice."""
-    refuse(config, "XLNet", ("summary_proj_to_labels",))
-    require(config, "XLNet", {"summary_use_proj": True})
-    chosen = config["summary_type"]
-    if chosen not in SUMMARIES:
-        raise config.undeclared(f"XLNet with summary_type {chosen!r:.60} is not declared")
-    before = transform(width, config["summary_activation"], name="sequence_summary", dense="summary")
-    labels = 1 if config.task == "MultipleChoice" else config.labels
-    return classes(width, labels, of=SUMMARIES[chosen], out="logits_proj", before=before)
