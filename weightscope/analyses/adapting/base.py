@@ -13,7 +13,7 @@ from weightscope.config import FAULTS
 from weightscope.errors import ConfigError
 from weightscope.families.registry import Declaration
 from weightscope.quantization.common.method import FLOATS
-from weightscope.ranges import blank, expand, template_of
+from weightscope.ranges import Names, blank, expand, template_of
 from weightscope.roles import Role, Section
 from weightscope.storage.base import Kind
 
@@ -86,7 +86,8 @@ class BaseWeights(msgspec.Struct, frozen=True, kw_only=True):
         own = template if template in self.slots else self.spellings.get(template, "")
         if own and own != template and own.count("{}") == len(numbers):
             name = own.format(*numbers)
-        return next((_weight(name, slot) for slot in self.slots.get(own, ()) if name in slot.names()), None)
+        slots = self.slots.get(own, ())
+        return next((_weight(name, slot) for slot in slots if name in Names(slot.template, slot.ranges)), None)
 
     def _stored(self, name: str) -> Weight | None:
         entry = self.checkpoint.tensors.get(name) if not self.slots else None

@@ -116,8 +116,7 @@ def idle_targets(subject: AdapterSubject) -> Iterator[Finding]:
     modules = [*adapter.modules]
     if subject.base:
         modules += [weight.name.removesuffix(".weight") for weight in subject.base.matrices()]
-    idle = [name for name in targets.names if not any(targets.hits(name, module) for module in modules)]
-    if idle:
+    if idle := targets.idle(modules):
         where = "neither the adapter nor its base has" if subject.base and subject.base.slots else "the adapter has no"
         yield mismatch(
             f"target_modules names {', '.join(idle[:5])}, but {where} such a module",
