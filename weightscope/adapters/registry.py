@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from weightscope.adapters import adalora, ia3, loha, lokr, lora, parameters, prompts, tokens
+from weightscope.adapters import adalora, ia3, loha, lokr, lora, mlx, parameters, prompts, tokens
 from weightscope.adapters.common.change import Change, Fault, Module, Read
 from weightscope.adapters.common.settings import ADALORA, Settings
 from weightscope.adapters.common.spelling import place_of
@@ -24,6 +24,7 @@ METHODS: tuple[tuple[Mapping[str, Role], Callable[[Module, Settings], Read]], ..
     (lokr.PARTS, lokr.read),
     (tokens.PARTS, tokens.read),
     (prompts.PARTS, prompts.read),
+    (mlx.PARTS, mlx.read),
     (lora.PARTS, lora.read),
 )
 ROLES = {part: role for parts, _ in METHODS for part, role in parts.items()}
