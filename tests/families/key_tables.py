@@ -307,6 +307,7 @@ REFUSED |= {
 DELIBERATE |= {(name, "embedding_size"): "as 0 it is no size" for name in ("albert", "electra")}
 DELIBERATE |= {("got_ocr2", key): "as llava" for key in PLACES}
 DELIBERATE |= {("qwen2_audio", key): "as llava, of audio" for key in ("audio_token_index", "audio_token_id")}
+DELIBERATE["speech_to_text", "is_causal"] = "no published model has it; only the decoder is asked for it"
 DELIBERATE["whisper", "is_causal"] = "no published model has it; transformers hands it to the attention, past the masks"
 
 

@@ -24,6 +24,11 @@ TINY_TOWERS = [
     }, "Model"),
     Tiny("vit-classes", "ViT", WIDE | {"num_labels": 5}, "ForImageClassification"),
     Tiny("vit-pixels", "ViT", WIDE | {"encoder_stride": 4, "num_channels": 2}, "ForMaskedImageModeling"),
+    Tiny("vit_mae", "ViTMAE", WIDE | {"mask_ratio": 0.4}, "Model"),
+    Tiny("vit_mae-pixels", "ViTMAE", WIDE | {
+        "mask_ratio": 0.6, "decoder_hidden_size": 12, "decoder_num_hidden_layers": 1, "decoder_num_attention_heads": 2,
+        "decoder_intermediate_size": 14, "num_channels": 2,
+    }, "ForPreTraining"),
     Tiny("deit", "DeiT", WIDE | {"qkv_bias": False, "pooler_act": "gelu"}, "Model"),
     Tiny("deit-classes", "DeiT", WIDE | {"num_labels": 5}, "ForImageClassification"),
     Tiny("deit-taught", "DeiT", WIDE | {"num_labels": 5}, "ForImageClassificationWithTeacher"),

@@ -24,7 +24,7 @@ from weightscope.errors import UsageError
 
 Run = Callable[..., tuple[int, str, str]]
 KINDS = (
-    "ViT", "DeiT", "Beit", "Data2VecVision", "Dinov2", "Dinov2WithRegisters", "DINOv3ViT", "Swin", "ConvNext",
+    "ViT", "ViTMAE", "DeiT", "Beit", "Data2VecVision", "Dinov2", "Dinov2WithRegisters", "DINOv3ViT", "Swin", "ConvNext",
     "ConvNextV2",
 )  # fmt: skip
 TOWERS = [tiny for tiny in TINY if tiny.kind in KINDS]
@@ -35,9 +35,11 @@ def image(tiny: Tiny) -> dict[str, Any]:
     """Pixels, and which patches are masked where the model has a vector for that."""
     noise, channels, side = torch.Generator().manual_seed(1), tiny.keys.get("num_channels", 3), tiny.keys["image_size"]
     pixels = {"pixel_values": torch.randn(1, channels, side, side, generator=noise)}
+    patches = (side // tiny.keys["patch_size"]) ** 2
+    if tiny.kind == "ViTMAE":
+        return pixels | {"noise": torch.rand(1, patches, generator=noise)}
     if not any("mask_token" in name for name in tiny.build().state_dict()):
         return pixels
-    patches = (side // tiny.keys["patch_size"]) ** 2
     return pixels | {"bool_masked_pos": torch.rand(1, patches, generator=noise) < 0.4}
 
 
@@ -88,6 +90,15 @@ def test_as_transformers_holds_them(tiny: Tiny, saved: Callable[[str], Path], tm
     assert [finding for finding in weightscope.open(tmp_path).check() if finding.severity == "error"] == []
     inputs = image(tiny)
     assert seeing.off(ours(tmp_path, inputs), ours(saved(tiny.name), inputs)) < 1e-5
+
+
+def test_noise_that_is_missing_or_of_another_length(saved: Callable[[str], Path]) -> None:
+    tiny = next(tiny for tiny in TOWERS if tiny.name == "vit_mae")
+    inputs = image(tiny)
+    with pytest.raises(UsageError, match="noise is missing"):
+        ours(saved(tiny.name), {"pixel_values": inputs["pixel_values"]})
+    with pytest.raises(UsageError, match=r"noise has shape \[1, 8\]: an image has 9 patches"):
+        ours(saved(tiny.name), inputs | {"noise": inputs["noise"][:, 1:]})
 
 
 def test_a_mask_of_another_length(saved: Callable[[str], Path]) -> None:

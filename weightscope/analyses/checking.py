@@ -19,7 +19,7 @@ from weightscope.analyses.rules.values import odd_values, unsound_values
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import UsageError, printable_path
-from weightscope.findings import CODES, FORWARD_CODES, SEVERITIES, Finding, Severity, passes
+from weightscope.findings import CODES, DIFF_CODES, FORWARD_CODES, MEMORY_CODES, SEVERITIES, Finding, Severity, passes
 
 RULES: tuple[Rule, ...] = (
     *GLANCE,
@@ -103,13 +103,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         return False
 
 
-def known_code(code: str, *, forward: bool = False) -> str:
-    """The code itself, if it is one of `check`'s or, with `forward`, of the forward pass.
+def known_code(code: str, *, others: bool = False) -> str:
+    """The code itself, if it is one of `check`'s or, with `others`, of another command.
 
     Raises:
         UsageError: there is no such code.
     """
-    known = CODES | FORWARD_CODES if forward else CODES
+    known = CODES | FORWARD_CODES | MEMORY_CODES | DIFF_CODES if others else CODES
     if code not in known:
         from difflib import get_close_matches
 

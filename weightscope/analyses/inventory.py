@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from weightscope.brief import brief
-from weightscope.checkpoint.dtypes import DTYPE_BITS
+from weightscope.checkpoint.dtypes import BLOCKS, byte_size
 from weightscope.checkpoint.entry import PiecedEntry, TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.base import Indices
@@ -126,7 +126,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Whether nothing tells how many weights it is: names alone, or integers that may be several weights each."""
         if not self.inferred or self.kind is not Kind.WEIGHT or self.scheme is not None:
             return False
-        return not self.counts or any(dtype and dtype[0] in "IU" for dtype, _ in self.counts)
+        return not self.counts or any(dtype and dtype[0] in "IU" and dtype not in BLOCKS for dtype, _ in self.counts)
 
     @property
     def packed(self) -> bool:
@@ -169,11 +169,6 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         shares = [(role, amount * count // total if total else 0) for role, count in self.parts]
         first, rest = shares[0], shares[1:]
         return [(first[0], amount - sum(share for _, share in rest)), *rest]
-
-
-def byte_size(dtype: str, shape: tuple[int, ...]) -> int:
-    """Bytes of one tensor."""
-    return prod(shape) * DTYPE_BITS[dtype] // 8
 
 
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):

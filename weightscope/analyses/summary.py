@@ -153,7 +153,7 @@ def _is_recognized(declaration: Declaration | None, inventory: Inventory, adapte
 
 def _quantization(declaration: Declaration | None, checkpoint: Checkpoint) -> str | None:
     """The methods by which weights are stored; without weights, what the config says."""
-    if declaration is None:
+    if declaration is None or declaration.contained:
         return None
     if checkpoint.format == "config" and declaration.method:
         return declaration.method.name

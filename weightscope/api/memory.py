@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from weightscope.analyses.memory.devices import device
 from weightscope.analyses.memory.dtypes import element_type
 from weightscope.analyses.memory.pages import PAGE_SIZE
+from weightscope.analyses.memory.ranks import Ranks, ranks_of
 from weightscope.analyses.memory.request import Request
+from weightscope.errors import UsageError
 
 
 def asked(
@@ -15,13 +18,23 @@ def asked(
     dtype: str | None = None,
     kv_dtype: str | None = None,
     page_size: int = PAGE_SIZE,
+    gpu: str | None = None,
+    gpus: int | None = None,
+    tensor_parallel: int | None = None,
+    pipeline_parallel: int = 1,
+    expert_parallel: int = 1,
 ) -> Request:
     """What a user asks for, checked before any model is read.
 
     Raises:
-        UsageError: a number or a type that is none.
+        UsageError: a number, a type or a device that is none, or ranks that do not go together.
     """
+    ranks = ranks_of(gpus, tensor_parallel, pipeline_parallel, expert_parallel)
+    if gpu is None and ranks != Ranks():
+        raise UsageError("GPUs and ranks go with a device", hint="add --gpu, such as --gpu h100-80g or --gpu 24GiB")
     return Request(
+        device=None if gpu is None else device(gpu),
+        ranks=ranks,
         context=context,
         batch=batch,
         source=source_tokens,

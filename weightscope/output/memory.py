@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from weightscope.analyses.memory.report import Memory
 from weightscope.analyses.memory.state import StateRow
 from weightscope.analyses.summary import Summary
+from weightscope.findings import passes
 from weightscope.output import words
 from weightscope.output.document import Cell, Column, Document, Table, Weight
-from weightscope.output.facts import facts, subtitle, title
+from weightscope.output.facts import facts, state_facts, subtitle, title
+from weightscope.output.memory_fit import fit_facts, fit_notes, fit_records, fit_table
 
 ABOVE = ("Parameters", "Shape")
 PART = Column(title="Part")
@@ -41,6 +43,8 @@ Line = tuple[Cell, ...]
 def memory_document(summary: Summary, memory: Memory, *, exact: bool = False) -> Document:
     """Weights and decode state, a row each, with the sums above them."""
     lines, weights = _lines(memory)
+    fit = memory.fit
+    fits = None if fit is None else passes(memory.findings, "error")
     return Document(
         data=memory,
         title=title(summary),
@@ -49,10 +53,12 @@ def memory_document(summary: Summary, memory: Memory, *, exact: bool = False) ->
         facts=(
             *(fact for fact in facts(summary, exact=exact) if fact[0] in ABOVE),
             *_facts(memory, exact=exact),
+            *(fit_facts(fit, memory.asked, exact=exact) if fit else ()),
         ),
-        table=Table(columns=COLUMNS, rows=tuple(lines), weights=tuple(weights)),
-        records=Table(columns=RECORDS, rows=tuple(_records(memory))),
-        notes=memory.notes,
+        verdict=None if fits is None else "ok" if fits else "failed",
+        table=fit_table(fit) if fit else Table(columns=COLUMNS, rows=tuple(lines), weights=tuple(weights)),
+        records=fit_records(fit) if fit else Table(columns=RECORDS, rows=tuple(_records(memory))),
+        notes=(*memory.notes, *(fit_notes(fit) if fit else ())),
         findings=memory.findings,
     )
 
@@ -65,8 +71,7 @@ def _facts(memory: Memory, *, exact: bool) -> Iterator[tuple[str, str]]:
     asked, state = memory.asked, memory.state
     if state is None or memory.total is None:
         return
-    fixed = f" + {words.size(state.total.fixed, exact=exact)} fixed" if state.total.fixed else ""
-    yield "State", f"{_bytes(state.total.per_token)} per token{fixed}, of each sequence"
+    yield from state_facts(state, exact=exact)
     sequences = words.plural(asked.batch, "sequence")
     logical = f"{words.size(state.total.logical, exact=exact)} for {sequences} of {asked.context:,} tokens"
     looked = f" and {asked.source_tokens:,} that are looked at" if asked.source_tokens else ""
@@ -104,10 +109,6 @@ def _kind(state: StateRow) -> str:
     """`keys and values, last 4,095`."""
     name = state.kind.replace("_", " ")
     return name if state.last is None else f"{name}, last {state.last:,}"
-
-
-def _bytes(number: float) -> str:
-    return f"{number:,} B" if number == int(number) else f"{words.decimal(number, 1)} B"
 
 
 def _records(memory: Memory) -> Iterator[Line]:

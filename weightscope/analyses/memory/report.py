@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from weightscope.analyses.accounting import Parameters
+from weightscope.analyses.inventory import Group
+from weightscope.analyses.memory.fit import Fit, findings_of, fit
 from weightscope.analyses.memory.kept import Kept, kept_by, runnable_in
+from weightscope.analyses.memory.ranks import Stage, stages_of
 from weightscope.analyses.memory.request import USUAL_CONTEXT, Request, trained_context
 from weightscope.analyses.memory.state import DecodeState, Sizing, decode_state
-from weightscope.analyses.memory.weights import Weights, weights
+from weightscope.analyses.memory.weights import Weights, loaded_bytes, weights
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.summary import ModelInfo
 from weightscope.brief import brief
 from weightscope.components.state import PerSource
-from weightscope.errors import NotImplementedByWeightscope
+from weightscope.errors import NotImplementedByWeightscope, UsageError
 from weightscope.findings import Finding
 from weightscope.quantization.common.method import FLOATS
 
@@ -44,23 +47,32 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     weights: Weights
     state: DecodeState | None
     total: int | None
+    fit: Fit | None = None
     notes: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
 
     __repr__ = brief
 
 
-def report(subject: Subject, model: ModelInfo, request: Request) -> Memory:
-    """The figures of one model.
+def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequence[Group] = ()) -> Memory:
+    """The figures of one model; `beside` are an adapter's weights, which lie beside its base's.
 
     Raises:
-        UsageError: a method of quantization that is not known, or does not go with the model.
+        NotImplementedByWeightscope: whether it fits is asked, and its decode state is not known.
+        UsageError: there are more stages than layers.
     """
     kept, unknown = kept_of(subject)
     sizing = sizing_of(subject, request)
     trained = trained_context(subject.config)
-    loaded = weights_of(subject, request, sizing.dtype)
+    loaded = weights_of(subject, request, sizing.dtype, beside)
     state = decode_state(kept, sizing) if kept else None
+    found = None
+    if request.device is not None:
+        if unknown:
+            raise NotImplementedByWeightscope(f"{unknown[0].lower()}{unknown[1:].rstrip('.')}")
+        groups = (*subject.inventory.groups, *beside)
+        divided = _stages(subject, groups, request, loaded, kept)
+        found = fit(divided, kept, sizing, request.device, request.ranks, trained)
     return Memory(
         model=model,
         asked=Asked(
@@ -76,8 +88,30 @@ def report(subject: Subject, model: ModelInfo, request: Request) -> Memory:
         weights=loaded,
         state=state,
         total=None if unknown else loaded.loaded + (state.total.logical if state else 0),
+        fit=found,
         notes=(*((unknown,) if unknown else ()), *_notes(sizing, kept, trained, known=not unknown)),
+        findings=tuple(findings_of(found, kept, sizing)) if found else (),
     )
+
+
+def _stages(
+    subject: Subject, groups: Sequence[Group], request: Request, loaded: Weights, kept: Sequence[Kept]
+) -> list[Stage]:
+    """What each stage's ranks hold.
+
+    Raises:
+        UsageError: there are more stages than layers.
+    """
+    assert subject.declaration
+    runnable = runnable_in(subject.declaration.tree)
+    depth = runnable.layers if runnable else 0
+    if request.ranks.pipeline > max(depth, 1):
+        raise UsageError(f"{request.ranks.pipeline:,} stages are more than the {depth:,} layers")
+    main = [group for group in groups if not group.auxiliary]
+    sizes = [loaded_bytes(group, subject.tying, dtype=request.dtype, assumed=loaded.assumed) for group in main]
+    owners = {slot.template: slot.owner for slot in subject.declaration.slots}
+    pairs = list(zip(main, sizes, strict=True))
+    return stages_of(pairs, owners, kept, request.ranks, depth, tied=subject.tying.tied)
 
 
 def kept_of(subject: Subject) -> tuple[tuple[Kept, ...], str]:
@@ -107,12 +141,13 @@ def sizing_of(subject: Subject, request: Request) -> Sizing:
     )
 
 
-def weights_of(subject: Subject, request: Request, dtype: str) -> Weights:
+def weights_of(subject: Subject, request: Request, dtype: str, beside: Sequence[Group] = ()) -> Weights:
     """The weights as they are loaded; where no file tells their type, as the config or the size in an index says."""
-    stored = stored_bytes(subject)
+    groups = (*subject.inventory.groups, *beside)
+    stored = stored_bytes(subject, groups)
     said = subject.config.dtype if subject.config else None
     found = [
-        weights(subject.inventory, subject.tying, dtype=request.dtype, assumed=assumed, stored=stored)
+        weights(groups, subject.tying, dtype=request.dtype, assumed=assumed, stored=stored)
         for assumed in ([said] if said in FLOATS else [dtype, "F16"])
     ]
     return next((one for one in found if one.loaded + one.auxiliary == stored), found[0])
@@ -130,12 +165,12 @@ def computed_dtype(subject: Subject) -> str:
     return max(elements, key=elements.__getitem__, default="F32")
 
 
-def stored_bytes(subject: Subject) -> int | None:
+def stored_bytes(subject: Subject, groups: Sequence[Group]) -> int | None:
     """Bytes of all tensors in the files, or what an index says; None where there are none."""
     checkpoint = subject.checkpoint
     if checkpoint.format == "index":
         return checkpoint.index.total_size if checkpoint.index else None
-    return sum(group.bytes for group in subject.inventory.groups) if checkpoint.files else None
+    return sum(group.bytes for group in groups) if checkpoint.files else None
 
 
 def _notes(sizing: Sizing, kept: tuple[Kept, ...], trained: int | None, *, known: bool) -> Iterator[str]:

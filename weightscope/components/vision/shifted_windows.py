@@ -46,10 +46,9 @@ class ShiftedWindows(Component, frozen=True, kw_only=True):
         return (*self.projections, *self.distances.stored)
 
     def sizes(self) -> Sizes:
-        inner = self.heads.count * self.heads.size
+        square = (self.width, self.width)
         return {
-            **dict.fromkeys((Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ), (inner, self.width)),
-            Role.O_PROJ: (self.width, inner),
+            **dict.fromkeys((Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, Role.O_PROJ), square),
             **self.distances.sizes(self.heads.count),
         }
 

@@ -22,11 +22,10 @@ NORM = layer_norms(1e-6)
 
 def encoder(config: Config, root: str, below: str, *, scaled: bool, normed: bool) -> StagedEncoder:
     """Each stage but the first halves both sides; the last norm acts on the mean of all places."""
-    depths, widths = depths_of(config), sizes_of(config, "hidden_sizes")
-    if not config["num_stages"] == len(depths) == len(widths):
-        raise config.error(
-            f"num_stages is {config['num_stages']:,}, 'depths' has {len(depths):,} and 'hidden_sizes' {len(widths):,}"
-        )
+    count, widths = config["num_stages"], sizes_of(config, "hidden_sizes")
+    depths = depths_of(config)[:count]
+    if not count == len(depths) == len(widths):
+        raise config.error(f"num_stages is {count:,}; 'depths' has {len(depths):,}, 'hidden_sizes' {len(widths):,}")
     above = f"{root}{below}." if config.task else root
     if config.task not in ("", "ImageClassification"):
         raise config.undeclared(f"the head of {config.architecture} is not declared")
