@@ -16,6 +16,8 @@ REFUSED: dict[tuple[str, str], str] = {
     ("*", "activation_function=mish"): "no published model has it",
     ("*", "activation=mish"): "no published model has it",
     ("*", "hidden_activation=mish"): "no published model has it",
+    ("*", "ff_activation=mish"): "no published model has it",
+    ("xlnet", "same_length"): "no published model has it",
     ("*", "num_attention_heads=0"): ZERO,
     ("*", "num_experts_per_tok=0"): ZERO,
     ("*", "moe_k=0"): ZERO,
@@ -307,6 +309,7 @@ REFUSED |= {
 DELIBERATE |= {(name, "embedding_size"): "as 0 it is no size" for name in ("albert", "electra")}
 DELIBERATE |= {("got_ocr2", key): "as llava" for key in PLACES}
 DELIBERATE |= {("qwen2_audio", key): "as llava, of audio" for key in ("audio_token_index", "audio_token_id")}
+DELIBERATE["speech_to_text", "is_causal"] = "no published model has it; only the decoder is asked for it"
 DELIBERATE["whisper", "is_causal"] = "no published model has it; transformers hands it to the attention, past the masks"
 
 
