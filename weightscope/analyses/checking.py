@@ -8,7 +8,6 @@ from collections.abc import Iterable
 import msgspec
 
 from weightscope.analyses.glance import GLANCE, Rule
-from weightscope.analyses.rules.adapters import ADAPTER_RULES
 from weightscope.analyses.rules.config import contradictory_sizes, generation_settings, special_tokens
 from weightscope.analyses.rules.dtypes import strange_dtypes
 from weightscope.analyses.rules.index import absent_index, extra_shards, wrong_places, wrong_totals
@@ -143,6 +142,8 @@ def run_adapter_rules(
     subject: Subject, found: tuple[Finding, ...], *, values: bool = False, progress: Progress | None = None
 ) -> tuple[tuple[Finding, ...], int]:
     """What the rules for adapters `found`, with what the values tell; and how many rules were run."""
+    from weightscope.analyses.rules.adapters import ADAPTER_RULES
+
     rules = len(ADAPTER_RULES) + ON_OPENING
     if not values:
         return found, rules
