@@ -31,8 +31,8 @@ def same(one: object, other: object) -> bool:
 
 def _sorted(items: Sequence[object]) -> Sequence[object]:
     """Pairs of a key and a value in the order of their keys, others as they are."""
-    pairs = [item for item in items if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)]
-    return sorted(pairs, key=lambda pair: str(pair[0])) if len(pairs) == len(items) else items
+    pairs = {item[0]: item for item in items if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)}
+    return [pairs[key] for key in sorted(pairs)] if len(pairs) == len(items) else items
 
 
 def _is_storage(value: object) -> bool:
