@@ -39,7 +39,7 @@ def copied(
         writer.add_key_value(name, value, field.types[0], sub)
     for tensor in reader.tensors:
         if tensor.name != without:
-            writer.add_tensor(renamed.get(tensor.name, tensor.name), tensor.data, raw_dtype=tensor.tensor_type)
+            writer.add_tensor((renamed or {}).get(tensor.name, tensor.name), tensor.data, raw_dtype=tensor.tensor_type)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -128,7 +128,7 @@ def test_a_tensor_that_is_missing_misshapen_or_unknown_is_found(tmp_path: Path) 
         f for f in weightscope.open(copied(source, tmp_path / "b.gguf", keys=key)).check() if f.severity == "error"
     ]
     assert {f.code for f in wrong} == {"shape-mismatch"}
-    other = copied(source, tmp_path / "c.gguf", **{"blk.0.attn_q.weight": "blk.0.attn_query.weight"})
+    other = copied(source, tmp_path / "c.gguf", renamed={"blk.0.attn_q.weight": "blk.0.attn_query.weight"})
     assert {f.code for f in weightscope.open(other).check() if f.severity != "info"} == {
         "missing-tensor", "unexpected-tensor",
     }  # fmt: skip
