@@ -25,7 +25,12 @@ def laid(folder: Path, *names: str) -> Path:
 
 
 def copied(
-    source: Path, target: Path, *, without: str = "", keys: dict[str, Any] | None = None, **renamed: str
+    source: Path,
+    target: Path,
+    *,
+    without: str = "",
+    keys: dict[str, Any] | None = None,
+    renamed: dict[str, str] | None = None,
 ) -> Path:
     """The same file as the gguf library writes it again, less some tensor, with other keys."""
     reader = GGUFReader(source)
