@@ -54,6 +54,8 @@ FORWARD_CODES = {
 }
 # What only `memory --gpu` tells.
 MEMORY_CODES = {"does-not-fit": "The model does not fit on the devices, or they cannot divide it."}
+# What only `diff` tells.
+DIFF_CODES = {"different": "Two models differ."}
 
 
 def passes(findings: Iterable[Finding], fail_on: Severity) -> bool:

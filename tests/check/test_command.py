@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from weightscope.findings import CODES, FORWARD_CODES, MEMORY_CODES
+from weightscope.findings import CODES, DIFF_CODES, FORWARD_CODES, MEMORY_CODES
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures"
-ALL = CODES | FORWARD_CODES | MEMORY_CODES
+ALL = CODES | FORWARD_CODES | MEMORY_CODES | DIFF_CODES
 
 
 @pytest.fixture

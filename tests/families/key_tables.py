@@ -16,6 +16,8 @@ REFUSED: dict[tuple[str, str], str] = {
     ("*", "activation_function=mish"): "no published model has it",
     ("*", "activation=mish"): "no published model has it",
     ("*", "hidden_activation=mish"): "no published model has it",
+    ("*", "ff_activation=mish"): "no published model has it",
+    ("xlnet", "same_length"): "no published model has it",
     ("*", "num_attention_heads=0"): ZERO,
     ("*", "num_experts_per_tok=0"): ZERO,
     ("*", "moe_k=0"): ZERO,

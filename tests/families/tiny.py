@@ -139,23 +139,6 @@ TINY = [
     }, "ForConditionalGeneration"),
 ]  # fmt: skip
 
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
 from tests.families.tiny_blips import TINY_BLIPS  # noqa: E402
 from tests.families.tiny_cohere_eyes import TINY_COHERE_EYES  # noqa: E402
 from tests.families.tiny_contrast import TINY_CONTRAST  # noqa: E402
@@ -177,6 +160,7 @@ from tests.families.tiny_speech import TINY_HEARING, TINY_SPEECH  # noqa: E402
 from tests.families.tiny_towers import TINY_TOWERS  # noqa: E402
 from tests.families.tiny_vision import TINY_VISION  # noqa: E402
 from tests.families.tiny_waves import TINY_WAVES  # noqa: E402
+from tests.families.tiny_xlnet import TINY_XLNET  # noqa: E402
 
 TINY += TINY_BLIPS
 TINY += TINY_COHERE_EYES
@@ -200,3 +184,4 @@ TINY += TINY_SPEECH
 TINY += TINY_WAVES
 TINY += TINY_TOWERS
 TINY += TINY_VISION
+TINY += TINY_XLNET

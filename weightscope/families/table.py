@@ -227,6 +227,7 @@ MODULES = {
     "wavlm": "audio.wavlm",
     "whisper": "audio.whisper",
     "xlm-roberta": "encoders.roberta",
+    "xlnet": "encoders.xlnet",
     "xverse": "text.internlm",
     "yi": "text.llama",
     "youtu": "text.youtu",

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from weightscope.analyses.checking import known_code
 from weightscope.errors import UsageError
-from weightscope.findings import CODES, FORWARD_CODES, MEMORY_CODES
+from weightscope.findings import CODES, DIFF_CODES, FORWARD_CODES, MEMORY_CODES
 from weightscope.output.document import Column, Document, Table
 
 HERE = Path(__file__).parents[1]
 # In an installed package the page lies within it, in a checkout beside it.
 PLACES = (HERE / "findings.md", HERE.parent / "docs" / "findings.md")
-ALL = CODES | FORWARD_CODES | MEMORY_CODES
+ALL = CODES | FORWARD_CODES | MEMORY_CODES | DIFF_CODES
 RECORDS = (Column(title="Code"), Column(title="Summary"))
 # Markdown's marks of emphasis and of links, whose text is kept.
 EMPHASIS = re.compile(r"\*\*([^*]+)\*\*|\*([^*]+)\*|\[([^\]]+)\]\([^)]*\)")
