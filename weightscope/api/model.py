@@ -407,6 +407,11 @@ class Model(Suggesting):
         dtype: str | None = None,
         kv_dtype: str | None = None,
         page_size: int = 16,
+        quantize: str | None = None,
+        trainable: str | None = None,
+        optimizer: str = "adamw",
+        precision: str = "mixed",
+        zero: int = 0,
         gpu: str | None = None,
         gpus: int | None = None,
         tensor_parallel: int | None = None,
@@ -422,6 +427,11 @@ class Model(Suggesting):
             dtype: what plain weights are loaded in, as torch spells it; without it as they are stored.
             kv_dtype: what keys and values are kept in; without it the type of the computation.
             page_size: tokens of a page, for what an allocator reserves.
+            quantize: as which method would store the weights, as `gptq` or `gptq:bits=8,group_size=32`.
+            trainable: what is trained, as `trainable` takes it; the result then says what training takes.
+            optimizer: `adamw`, `adamw-8bit`, `adafactor`, `muon`, `sgd` or `sgd-momentum`.
+            precision: `mixed` (bfloat16 with a master copy), `float32` or `bfloat16`.
+            zero: the stage of ZeRO that divides what is trained among the GPUs; 3 is FSDP.
             gpu: a device (`h100-80g`) or a size (`24GiB`) that it is to fit on.
             gpus: how many of them; with fewer ranks than that, replicas share the batch.
             tensor_parallel: ranks that divide matrices and heads; without it all devices of a stage.
@@ -441,6 +451,11 @@ class Model(Suggesting):
             dtype=dtype,
             kv_dtype=kv_dtype,
             page_size=page_size,
+            quantize=quantize,
+            trainable=trainable,
+            optimizer=optimizer,
+            precision=precision,
+            zero=zero,
             gpu=gpu,
             gpus=gpus,
             tensor_parallel=tensor_parallel,
