@@ -245,3 +245,70 @@ def test_the_exit_code_says_whether_it_fits(run: Any) -> None:
     assert run(*fits)[0] == 0
     assert run(*too_small)[0] == 1
     assert run(*too_small, "--fail-on", "info")[0] == 1
+
+
+def unquantized(name: str, directory: Path) -> Path:
+    """A published model's config as it would be without its quantization."""
+    said = ("quantization_config", "quantization")
+    config = {key: value for key, value in BY_NAME[name]["config"].items() if key not in said}
+    (directory / "config.json").write_text(json.dumps(config))
+    return directory / "config.json"
+
+
+def test_quantized_weights_are_as_large_as_a_real_index_of_them_says(tmp_path: Path) -> None:
+    name = "mlx-community/Qwen3-14B-4bit"
+    found = weightscope.open(unquantized(name, tmp_path)).memory(context=100, quantize="mlx")
+    assert found.weights.loaded == BY_NAME[name]["index"]["metadata"]["total_size"]
+    assert found.asked.quantize == "MLX, 4 bits in groups of 64"
+
+
+# A matrix of Llama-3.1-70B's q_proj, 8,192 by 8,192, as each method stores it, in bytes.
+MATRIX = {
+    # Packed in 32-bit integers; scales of 2 bytes and packed zero points for each group of 128.
+    "awq": 8192 * 8192 // 2 + 8192 * 64 * 2 + 8192 * 64 // 2,
+    "gptq": 8192 * 8192 // 2 + 8192 * 64 * 2 + 8192 * 64 // 2,
+    "gptq:bits=8,group_size=32": 8192 * 8192 + 8192 * 256 * 2 + 8192 * 256,
+    # Scales and biases of 2 bytes for each group of 64.
+    "mlx": 8192 * 8192 // 2 + 8192 * 128 * 4,
+    # A scale for each block of 128 by 128.
+    "fp8": 8192 * 8192 + 64 * 64 * 2,
+    # A scale of one byte for each 16, one float32 for the matrix and one for its inputs.
+    "modelopt": 8192 * 8192 // 2 + 8192 * 512 + 8,
+}
+
+
+@pytest.mark.parametrize("method", MATRIX)
+def test_larger_matrices_take_as_much_more_as_by_hand(method: str, tmp_path: Path) -> None:
+    """Two configs that differ in the number of query heads: what one head of 8,192 elements adds, by hand."""
+    config = BY_NAME["meta-llama/Llama-3.1-70B"]["config"] | {"num_hidden_layers": 1, "num_key_value_heads": 64}
+    sizes = []
+    for heads in (64, 128):
+        (tmp_path / "config.json").write_text(json.dumps(config | {"num_attention_heads": heads, "head_dim": 128}))
+        sizes.append(weightscope.open(tmp_path / "config.json").memory(context=1, quantize=method).weights.loaded)
+    # q_proj has as many rows more as o_proj has columns: two matrices of 8,192 by 8,192.
+    more = sizes[1] - sizes[0]
+    expected = 2 * MATRIX[method]
+    # ModelOpt's two numbers are there however large the matrices are.
+    expected -= 16 if method == "modelopt" else 0
+    assert more == expected
+
+
+@pytest.mark.parametrize(
+    ("quantize", "said"),
+    [
+        ("nothing", "has no method 'nothing'"),
+        ("gptq:bits=x", "bits is 'x', not a number"),
+        ("gptq:depth=3", "'depth=3' is no setting"),
+        ("awq:zero_point=maybe", "'maybe', not true or false"),
+        ("mxfp4", "mxfp4 quantizes nothing of this model"),
+        ("gptq:bits=5", "bits"),
+    ],
+)
+def test_quantization_that_makes_no_sense_is_refused(quantize: str, said: str) -> None:
+    with pytest.raises(weightscope.WeightscopeError, match=said):
+        weightscope.open(ROOT / "fixtures" / "llama").memory(quantize=quantize)
+
+
+def test_what_is_quantized_already_is_refused() -> None:
+    with pytest.raises(UsageError, match="quantized already"):
+        weightscope.open(ROOT / "fixtures" / "deepseek-v3").memory(quantize="awq")

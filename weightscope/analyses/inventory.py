@@ -210,8 +210,7 @@ def take_inventory(
     """
     slots = declaration.slots if declaration else ()
     if checkpoint.format == "config":
-        planned = (slot for slot in slots if slot.stored.computed or not slot.stored.optional)
-        return Inventory(groups=tuple(map(_planned, planned)))
+        return planned(slots)
     if checkpoint.format == "index":
         return _from_names(slots, checkpoint.names, checkpoint.path)
     tensors = checkpoint.tensors
@@ -277,6 +276,12 @@ def shared_tables(tensors: Mapping[str, TensorEntry]) -> dict[str, str]:
     ends = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
     copies = (n for n, entry in tensors.items() if n.endswith(ends) and entry.shape == tensors[shared].shape)
     return dict.fromkeys(copies, shared)
+
+
+def planned(slots: Iterable[Slot]) -> Inventory:
+    """What a declaration alone says: shapes without element types."""
+    usual = (slot for slot in slots if slot.stored.computed or not slot.stored.optional)
+    return Inventory(groups=tuple(map(_planned, usual)))
 
 
 def _planned(slot: Slot) -> Group:

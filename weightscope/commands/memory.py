@@ -53,6 +53,30 @@ def memory(
     page_size: Annotated[
         int, typer.Option("--page-size", metavar="N", min=1, help="Tokens in a page of the allocator.")
     ] = 16,
+    quantize: Annotated[
+        str | None,
+        typer.Option(
+            "--quantize", metavar="METHOD", help="Load weights as METHOD would store them: fp8, awq, gptq:bits=8, …"
+        ),
+    ] = None,
+    trainable: Annotated[
+        str | None,
+        typer.Option(
+            "--trainable",
+            metavar="PLAN",
+            help="Say what training takes: full, parts joined by +, lora:r=16,targets=all-linear.",
+        ),
+    ] = None,
+    optimizer: Annotated[
+        str,
+        typer.Option("--optimizer", metavar="NAME", help="adamw, adamw-8bit, adafactor, muon, sgd or sgd-momentum."),
+    ] = "adamw",
+    precision: Annotated[
+        str, typer.Option("--precision", metavar="NAME", help="Of training: mixed, float32 or bfloat16.")
+    ] = "mixed",
+    zero: Annotated[
+        int, typer.Option("--zero", metavar="STAGE", min=0, max=3, help="ZeRO stage over --gpus; 3 is FSDP.")
+    ] = 0,
     gpu: Annotated[
         str | None,
         typer.Option("--gpu", metavar="DEVICE", help="Say whether it fits: h100-80g, rtx4090, … or a size (24GiB)."),
@@ -76,7 +100,7 @@ def memory(
     variant: VariantOption = None,
     base: BaseOption = None,
 ) -> None:
-    """Say what it takes to load and serve a model: weights and decode state.
+    """Say what it takes to load, serve or train a model.
 
     The decode state is what is kept of each sequence: keys and values, latents, recurrent states. It is computed from
     config.json, layer by layer. A config.json alone is enough. With --gpu the exit code is 1 if it does not fit.
@@ -85,6 +109,7 @@ def memory(
     Examples:
       weightscope memory ./Llama-3.1-8B --context 32768 --batch 8
       weightscope memory ./Llama-3.1-70B --gpu h100-80g --gpus 4
+      weightscope memory ./Llama-3.1-8B --trainable lora:r=16,targets=all-linear --quantize bitsandbytes
       weightscope memory config.json --kv-dtype fp8
     """
     written = chosen(format, json=json)
@@ -98,6 +123,11 @@ def memory(
         dtype=dtype,
         kv_dtype=kv_dtype,
         page_size=page_size,
+        quantize=quantize,
+        trainable=trainable,
+        optimizer=optimizer,
+        precision=precision,
+        zero=zero,
         gpu=gpu,
         gpus=gpus,
         tensor_parallel=tp,
