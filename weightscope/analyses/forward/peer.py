@@ -133,7 +133,7 @@ def _run(transformers: Any, directory: Path, result: Result, given: Mapping[str,
     name, kind = KINDS.get(config.model_type, ("mm_token_type_ids" if "image_grid_thw" in given else "", 1))
     if name:
         # Positions by row and column, and what else an image's tokens have of their own, come of this alone.
-        inputs[name] = (inputs["input_ids"] == result.image_token).int() * kind
+        inputs[name] = (inputs["input_ids"] == result.marks[0]).int() * kind
     if config.model_type in MASKED:
         inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
     theirs: Outputs = {}
