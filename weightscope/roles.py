@@ -142,6 +142,7 @@ class Role(StrEnum):
     PROJECTOR = "projector"
     PROJECTOR_NORM = "projector_norm"
     IMAGE_NEWLINE = "image_newline"
+    AUDIO_MARK = "audio_mark"
     MTP_PROJ = "mtp_proj"
     LORA_A = "lora_a"
     LORA_B = "lora_b"
@@ -324,7 +325,13 @@ _SECTIONS = {
         Role.CODE_PROJ,
         Role.CODE_BOOK,
     ),
-    Section.PROJECTOR: (Role.PROJECTOR, Role.PROJECTOR_NORM, Role.VISUAL_EMBEDDING, Role.IMAGE_NEWLINE),
+    Section.PROJECTOR: (
+        Role.PROJECTOR,
+        Role.PROJECTOR_NORM,
+        Role.VISUAL_EMBEDDING,
+        Role.IMAGE_NEWLINE,
+        Role.AUDIO_MARK,
+    ),
     Section.MTP: (Role.MTP_PROJ,),
     Section.ADAPTER: (
         Role.LORA_A,

@@ -25,6 +25,7 @@ from tests.families.tiny_blips import TINY_BLIPS
 from tests.families.tiny_encoders import TINY_ENCODERS
 from tests.families.tiny_fuyu import TINY_FUYU
 from tests.families.tiny_kin import TINY_KIN
+from tests.families.tiny_omni import TINY_OMNI
 from tests.families.tiny_seq2seq import TINY_SEQ2SEQ
 from tests.families.tiny_speech import TINY_HEARING, TINY_SPEECH
 from tests.families.tiny_waves import TINY_WAVES
@@ -72,6 +73,7 @@ COMPUTED = [
     *TINY_KIN,
     *TINY_BLIPS,
     *TINY_FUYU,
+    *TINY_OMNI,
     *TINY_WAVES,
     *test_llavas.CUT,
     *test_llavas.WHOLE,

@@ -14,11 +14,10 @@ from weightscope.analyses.diff.ranks import rank_of
 from weightscope.analyses.diff.result import RoleDiff, WeightDiff
 from weightscope.analyses.diff.sides import Reader, size_of
 from weightscope.analyses.diff.values import Sums, compare
+from weightscope.analyses.held.holdings import FLOATS
 from weightscope.checkpoint.reader import Progress
 from weightscope.checkpoint.spans import numpy_dtype
 
-# Types in which adapters are merged, the most exact first.
-MERGED = ("F64", "F32", "F16", "BF16")
 # If none of so many changed matrices is of low rank, no merge of an adapter is looked for.
 TRIED = 3
 Compared = tuple[WeightDiff, Sums]
@@ -78,14 +77,14 @@ def with_ranks(a: Opened, b: Opened, compared: Sequence[Compared], stop: Event) 
         if len(ranks) >= TRIED and all(rank is None for rank in ranks.values()):
             break
         held_a, held_b = a.weights[value.address], b.weights[value.address]
-        coarsest = numpy_dtype(max(held_a.dtype, held_b.dtype, key=MERGED.index), b.checkpoint.path)
+        coarsest = numpy_dtype(max(held_a.dtype, held_b.dtype, key=FLOATS.index), b.checkpoint.path)
         ranks[value.address] = rank_of(left.matrix(held_a), right.matrix(held_b), coarsest)
     return [(replace(value, rank=ranks.get(value.address)), sums) for value, sums in compared]
 
 
 def _may_have_rank(a: Opened, b: Opened, value: WeightDiff) -> bool:
     held, other = a.weights[value.address], b.weights[value.address]
-    floats = held.dtype in MERGED and other.dtype in MERGED
+    floats = held.dtype in FLOATS and other.dtype in FLOATS
     return floats and len(held.shape) == 2 and held.shape == other.shape and not value.rounded
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from weightscope.analyses.diff.result import ConfigChange, Reshaped, Retyped
+from weightscope.analyses.held.alike import same
 from weightscope.analyses.held.holdings import Held
 from weightscope.ranges import summed
 
@@ -19,7 +20,7 @@ def config_changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Confi
     """Keys that mean something else; of two model types, those that both have."""
     same_type = a.get("model_type") == b.get("model_type")
     for key in sorted({*a, *b} if same_type else {*a} & {*b}):
-        if a.get(key) != b.get(key):
+        if not same(a.get(key), b.get(key)):
             yield ConfigChange(key=key, a=a.get(key), b=b.get(key))
 
 

@@ -8,8 +8,9 @@ from weightscope.analyses.diff.comparing import by_role, compare_all, with_ranks
 from weightscope.analyses.diff.findings import differences
 from weightscope.analyses.diff.headers import config_changes, renamed, reshaped, retyped
 from weightscope.analyses.diff.pair import Opened, pair
-from weightscope.analyses.diff.result import Diff
+from weightscope.analyses.diff.result import ConfigChange, Diff
 from weightscope.analyses.diff.verdict import Facts, verdict_of
+from weightscope.analyses.held.alike import same
 from weightscope.analyses.held.meaning import meaning
 from weightscope.checkpoint.reader import Progress
 from weightscope.findings import passes
@@ -42,9 +43,7 @@ def take_diff(
         a=left,
         b=right,
         formats=(a.checkpoint.format, b.checkpoint.format),
-        config=tuple(config_changes(meaning(a.config, a.declaration), meaning(b.config, b.declaration)))
-        if a.config and b.config
-        else (),
+        config=_config(a, b),
         added=tuple(address for address in right if address not in left),
         removed=tuple(address for address in left if address not in right),
         reshaped=shapes,
@@ -74,3 +73,12 @@ def take_diff(
         untouched=tuple(map(str, summed(equal))) if len(equal) < len(compared) else (),
         findings=found,
     )
+
+
+def _config(a: Opened, b: Opened) -> tuple[ConfigChange, ...]:
+    """Keys that mean something else; none where both declare the same model, however it is spelled."""
+    if a.config is None or b.config is None:
+        return ()
+    if a.declaration and b.declaration and same(a.declaration.tree, b.declaration.tree):
+        return ()
+    return tuple(config_changes(meaning(a.config, a.declaration), meaning(b.config, b.declaration)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,7 +12,8 @@ import msgspec
 from weightscope.analyses.diff.floats import is_float, units
 from weightscope.analyses.diff.result import WeightDiff
 from weightscope.analyses.diff.sides import Reader
-from weightscope.analyses.held.holdings import Held
+from weightscope.analyses.held.holdings import FLOATS, Held
+from weightscope.checkpoint.spans import numpy_dtype
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +59,7 @@ def compare(a: Reader, held_a: Held, b: Reader, held_b: Held) -> tuple[WeightDif
     """One weight; where one side has more rows, the rows of both."""
     sums = Sums()
     for left, right in _together(a.runs(held_a), b.runs(held_b)):
-        sums += _sums(left, right)
+        sums += _sums(left, right, (_stored(held_a, left), _stored(held_b, right)))
     difference = WeightDiff(
         address=held_a.address,
         role=held_a.role,
@@ -82,7 +84,12 @@ def _together(
         yield one[:size], other[:size]
 
 
-def _sums(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> Sums:
+def _stored(held: Held, values: np.ndarray[Any, Any]) -> np.dtype[Any]:
+    """The type that numbers were rounded to, which need not be the one that they are read in."""
+    return numpy_dtype(held.dtype, Path()) if held.dtype in FLOATS else values.dtype
+
+
+def _sums(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any], stored: tuple[np.dtype[Any], np.dtype[Any]]) -> Sums:
     import numpy as np
 
     if left.dtype == right.dtype and np.array_equal(left.view(np.uint8), right.view(np.uint8)):
@@ -106,7 +113,7 @@ def _sums(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> Sums:
         of_a=float((a * a).sum()),
         of_b=float((b * b).sum()),
         product=float((a * b).sum()),
-        rounded=not differing or _is_rounded(left, right),
+        rounded=not differing or _is_rounded(a, b, stored),
     )
 
 
@@ -126,13 +133,11 @@ def _finite(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return finite
 
 
-def _is_rounded(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> bool:
+def _is_rounded(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any], stored: tuple[np.dtype[Any], np.dtype[Any]]) -> bool:
     """Whether values of two types of floats are as near as rounding the same numbers to both leaves them."""
     import numpy as np
 
-    if left.dtype == right.dtype or not (is_float(left.dtype) and is_float(right.dtype)):
+    if stored[0] == stored[1] or not all(map(is_float, stored)):
         return False
-    a, b = _wide(left), _wide(right)
-    with np.errstate(invalid="ignore"):
-        near = np.abs(a - b) <= (units(a, left.dtype) + units(b, right.dtype)) / 2
-    return bool(np.all(near | (a == b) | (np.isnan(a) & np.isnan(b))))
+    near = np.abs(a - b) <= (units(a, stored[0]) + units(b, stored[1])) / 2
+    return bool(np.all(near | (a == b)))

@@ -13,6 +13,8 @@ from weightscope.brief import plural
 
 # A quantized weight is no farther from its source: 2 bits leave about 0.3 of the norm and a cosine of 0.95.
 QUANTIZED, ALIKE = 0.5, 0.85
+# What a few operations in float32 leave.
+COMPUTED = 1e-6
 # Weights that were trained apart have a cosine near 0, a fine-tune's near 1.
 RELATED = 0.5
 
@@ -101,12 +103,12 @@ def _of_equals(facts: Facts) -> tuple[Kind, str, None]:
 
 
 def _of_values(facts: Facts, changed: Sequence[WeightDiff]) -> tuple[Kind, str, int | None]:
-    quantized = {address for address in facts.a if _is_quantized(facts, address)}
-    if quantized and all(_is_close(value) if value.address in quantized else value.rounded for value in changed):
-        return "quantization", _quantization(facts, [v for v in changed if v.address in quantized]), None
-    if all(value.rounded for value in changed):
+    if all(_is_rounding(value) for value in changed):
         types = ", ".join(sorted({f"{change.a} and {change.b}" for change in facts.retyped}))
         return "rounded", f"same weights, rounded ({types})", None
+    quantized = {address for address in facts.a if _is_quantized(facts, address)}
+    if quantized and all(_is_close(value) if value.address in quantized else _is_rounding(value) for value in changed):
+        return "quantization", _quantization(facts, [v for v in changed if v.address in quantized]), None
     cosines = [value.cosine or 0.0 for value in changed if len(facts.a[value.address].shape) > 1]
     if cosines and median(cosines) < RELATED:
         return "unrelated-values", f"same shapes, unrelated values (cosine {median(cosines):.2g})", None
@@ -124,7 +126,12 @@ def _of_values(facts: Facts, changed: Sequence[WeightDiff]) -> tuple[Kind, str, 
 def _is_quantized(facts: Facts, address: str) -> bool:
     """Whether one side alone has it quantized."""
     other = facts.b.get(address)
-    return other is not None and (facts.a[address].scheme is None) != (other.scheme is None)
+    return other is not None and facts.a[address].is_quantized != other.is_quantized
+
+
+def _is_rounding(value: WeightDiff) -> bool:
+    """Whether computing in float32 and back, or storing in another dtype, explains the difference."""
+    return value.equal or value.rounded or (value.relative is not None and value.relative <= COMPUTED)
 
 
 def _is_close(value: WeightDiff) -> bool:
@@ -133,7 +140,7 @@ def _is_close(value: WeightDiff) -> bool:
 
 
 def _quantization(facts: Facts, changed: Sequence[WeightDiff]) -> str:
-    of_b = [value for value in changed if facts.b[value.address].scheme is not None]
+    of_b = [value for value in changed if facts.b[value.address].is_quantized]
     side = facts.b if of_b else facts.a
     words = next(scheme.words for value in changed if (scheme := side[value.address].scheme))
     error = median(value.relative or 0.0 for value in changed)
