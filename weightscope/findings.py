@@ -52,6 +52,10 @@ FORWARD_CODES = {
     "uniform-loss": "The loss on real text is no better than uniform guessing.",
     "output-mismatch": "The output of the forward pass differs from what was expected.",
 }
+# What only `memory --gpu` tells.
+MEMORY_CODES = {"does-not-fit": "The model does not fit on the devices, or they cannot divide it."}
+# What only `diff` tells.
+DIFF_CODES = {"different": "Two models differ."}
 
 
 def passes(findings: Iterable[Finding], fail_on: Severity) -> bool:

@@ -55,6 +55,10 @@ class Role(StrEnum):
     V_PROJ = "v_proj"
     O_PROJ = "o_proj"
     RELATIVE_K_PROJ = "relative_k_proj"
+    CONTENT_BIAS = "content_bias"
+    DISTANCE_BIAS = "distance_bias"
+    SEGMENT_BIAS = "segment_bias"
+    SEGMENT_KEY = "segment_key"
     GLOBAL_Q_PROJ = "global_q_proj"
     GLOBAL_K_PROJ = "global_k_proj"
     GLOBAL_V_PROJ = "global_v_proj"
@@ -139,6 +143,7 @@ class Role(StrEnum):
     PROJECTOR = "projector"
     PROJECTOR_NORM = "projector_norm"
     IMAGE_NEWLINE = "image_newline"
+    AUDIO_MARK = "audio_mark"
     MTP_PROJ = "mtp_proj"
     LORA_A = "lora_a"
     LORA_B = "lora_b"
@@ -235,6 +240,10 @@ _SECTIONS = {
         Role.V_PROJ,
         Role.O_PROJ,
         Role.RELATIVE_K_PROJ,
+        Role.CONTENT_BIAS,
+        Role.DISTANCE_BIAS,
+        Role.SEGMENT_BIAS,
+        Role.SEGMENT_KEY,
         Role.GLOBAL_Q_PROJ,
         Role.GLOBAL_K_PROJ,
         Role.GLOBAL_V_PROJ,
@@ -318,7 +327,13 @@ _SECTIONS = {
         Role.CODE_PROJ,
         Role.CODE_BOOK,
     ),
-    Section.PROJECTOR: (Role.PROJECTOR, Role.PROJECTOR_NORM, Role.VISUAL_EMBEDDING, Role.IMAGE_NEWLINE),
+    Section.PROJECTOR: (
+        Role.PROJECTOR,
+        Role.PROJECTOR_NORM,
+        Role.VISUAL_EMBEDDING,
+        Role.IMAGE_NEWLINE,
+        Role.AUDIO_MARK,
+    ),
     Section.MTP: (Role.MTP_PROJ,),
     Section.ADAPTER: (
         Role.LORA_A,

@@ -61,7 +61,7 @@ FAULTS = {
         "layers.0.self_attn.q_proj: lora_B is missing", tensors=without("0.self_attn.q_proj.lora_B.weight")
     ),
     "a module is lost": Fault(
-        "1 module of the base that target_modules names has no tensors here: model.layers.1.self_attn.v_proj",
+        "1 module of the base that target_modules means has no tensors in the adapter: model.layers.1.self_attn.v_proj",
         tensors=without("1.self_attn.v_proj.lora_A.weight", "1.self_attn.v_proj.lora_B.weight"),
     ),
     "a layer is lost": Fault(

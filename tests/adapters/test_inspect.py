@@ -141,3 +141,13 @@ def test_an_adapter_in_the_cache_needs_no_config(tmp_path: Path, monkeypatch: py
     (repo / "refs" / "main").write_text(commit)
     monkeypatch.setattr("weightscope.checkpoint.cached.cache_folder", lambda: tmp_path)
     assert ws.open("tiny/lora").adapter
+
+
+def test_stacked_experts_are_told_by_their_parameters() -> None:
+    info = ws.open(PEFT / "experts", base=base_of("experts")).summary().adapter
+    assert info
+    targets = [(target.module, target.role, target.modules, target.ranks) for target in info.targets]
+    assert targets[:3] == [
+        ("gate_up_proj", "gate_proj + up_proj", 2, (4,)), ("down_proj", "down_proj", 2, (2,)),
+        ("gate", "router", 2, (2,)),
+    ]  # fmt: skip

@@ -48,6 +48,7 @@ NOT_RUN = {
     "clip_text_model-projected": "a text tower, which nobody lets write",
     "idefics": "its text alone cannot be run",
     "idefics-tied": "its text alone cannot be run",
+    **dict.fromkeys(("xlnet", "xlnet-untied", "xlnet-before"), "it has no cache: it fills in words of a whole text"),
 }
 
 

@@ -157,3 +157,158 @@ def test_pages_as_large_as_a_recurrent_state(tmp_path: Path) -> None:
     page = tokens * 4 * (256 + 256) * 2
     assert recurrent <= page < recurrent + small
     assert state.total.reserved == 48 * page + 16 * -(-10000 // tokens) * page
+
+
+# Of Llama-3.1-70B's 80 layers: what every rank has whole, and what ranks divide.
+NORMS = (2 * 80 + 1) * 8192 * 2
+KEYS = 80 * 2 * 1024 * 8192 * 2
+ALL = 70553706496 * 2
+LAYER = (2 * 8192 * 8192 + 2 * 1024 * 8192 + 3 * 28672 * 8192 + 2 * 8192) * 2
+TABLE = 128256 * 8192 * 2
+
+
+def fit_of(name: str, directory: Path, **asked: Any) -> Any:
+    found = of_config(name, directory, **asked)
+    assert found.fit
+    return found.fit
+
+
+def test_matrices_are_divided_among_ranks_and_norms_are_not(tmp_path: Path) -> None:
+    found = fit_of("meta-llama/Llama-3.1-70B", tmp_path, context=32768, batch=8, gpu="h100", gpus=4)
+    (held,) = found.stages
+    assert held.weights == NORMS + (ALL - NORMS) // 4
+    assert held.state == 8 * 32768 * 80 * (8 // 4) * 256 * 2
+    assert (found.needed, found.fits) == (held.weights + held.state, True)
+
+
+def test_more_ranks_than_key_heads_keep_each_head_several_times(tmp_path: Path) -> None:
+    found = fit_of("meta-llama/Llama-3.1-70B", tmp_path, context=32768, gpu="h100", gpus=16)
+    (held,) = found.stages
+    assert held.weights == NORMS + KEYS // 8 + (ALL - NORMS - KEYS) // 16
+    assert held.state == 32768 * 80 * 1 * 256 * 2
+    assert found.notes == ("keys and values of 8 heads: 2 ranks keep the same",)
+
+
+def test_heads_that_ranks_do_not_divide_are_a_finding(tmp_path: Path) -> None:
+    found = of_config("meta-llama/Llama-3.1-70B", tmp_path, context=100, gpu="h200", gpus=3)
+    assert [(f.code, f.message) for f in found.findings] == [
+        ("does-not-fit", "keys and values of 8 heads cannot be divided by 3 tensor ranks")
+    ]
+    assert found.fit
+    assert not found.fit.fits
+
+
+def test_stages_have_layers_and_what_stands_before_and_after_them(tmp_path: Path) -> None:
+    found = fit_of("meta-llama/Llama-3.1-70B", tmp_path, context=1024, gpu="h100", gpus=6, pipeline_parallel=6)
+    # 80 layers in 6 stages: two have one more, those before the last.
+    layers = [13, 13, 13, 14, 14, 13]
+    expected = [count * LAYER for count in layers]
+    expected[0] += TABLE
+    expected[-1] += TABLE + 8192 * 2
+    assert [held.weights for held in found.stages] == expected
+    assert [held.state for held in found.stages] == [1024 * count * 8 * 256 * 2 for count in layers]
+
+
+def test_experts_are_divided_whole(tmp_path: Path) -> None:
+    """Qwen3-30B-A3B: 128 experts of 48 layers; 8 groups of ranks have 16 each, or each rank an eighth of every one."""
+    whole = 48 * 128 * 3 * 768 * 2048 * 2
+    apart, together = (
+        fit_of("Qwen/Qwen3-30B-A3B", tmp_path, context=100, gpu="24GiB", gpus=8, expert_parallel=groups).stages[0]
+        for groups in (8, 1)
+    )
+    assert apart.weights == together.weights
+    odd = fit_of("Qwen/Qwen3-30B-A3B", tmp_path, context=100, gpu="24GiB", gpus=3, expert_parallel=3).stages[0]
+    three = fit_of("Qwen/Qwen3-30B-A3B", tmp_path, context=100, gpu="24GiB", gpus=3).stages[0]
+    # 43 of 128 experts on the fullest rank.
+    assert odd.weights - three.weights == round(whole * (43 / 128 - 1 / 3))
+
+
+def test_the_largest_that_fits_does_and_one_more_does_not(tmp_path: Path) -> None:
+    name, division = "google/gemma-2-9b-it", {"gpu": "24GiB", "gpus": 2, "tensor_parallel": 1}
+    found = fit_of(name, tmp_path, context=8192, batch=4, **division)
+    assert found.ranks.replicas == 2
+    for change, most in (("context", found.largest_context), ("batch", found.largest_batch)):
+        asked = {"context": 8192, "batch": 4} | division
+        assert fit_of(name, tmp_path, **asked | {change: most}).fits
+        assert not fit_of(name, tmp_path, **asked | {change: most + 1}).fits
+
+
+def test_a_state_of_one_size_has_no_longest_context(tmp_path: Path) -> None:
+    transformers.MambaConfig(hidden_size=64, num_hidden_layers=2, vocab_size=64).save_pretrained(tmp_path)
+    found = weightscope.open(tmp_path / "config.json").memory(context=100, gpu="1GB").fit
+    assert found
+    assert found.largest_context is None
+
+
+def test_the_exit_code_says_whether_it_fits(run: Any) -> None:
+    fits, too_small = ("memory", "fixtures/llama", "--gpu", "1MB"), ("memory", "fixtures/llama", "--gpu", "60kB")
+    assert run(*fits)[0] == 0
+    assert run(*too_small)[0] == 1
+    assert run(*too_small, "--fail-on", "info")[0] == 1
+
+
+def unquantized(name: str, directory: Path) -> Path:
+    """A published model's config as it would be without its quantization."""
+    said = ("quantization_config", "quantization")
+    config = {key: value for key, value in BY_NAME[name]["config"].items() if key not in said}
+    (directory / "config.json").write_text(json.dumps(config))
+    return directory / "config.json"
+
+
+def test_quantized_weights_are_as_large_as_a_real_index_of_them_says(tmp_path: Path) -> None:
+    name = "mlx-community/Qwen3-14B-4bit"
+    found = weightscope.open(unquantized(name, tmp_path)).memory(context=100, quantize="mlx")
+    assert found.weights.loaded == BY_NAME[name]["index"]["metadata"]["total_size"]
+    assert found.asked.quantize == "MLX, 4 bits in groups of 64"
+
+
+# A matrix of Llama-3.1-70B's q_proj, 8,192 by 8,192, as each method stores it, in bytes.
+MATRIX = {
+    # Packed in 32-bit integers; scales of 2 bytes and packed zero points for each group of 128.
+    "awq": 8192 * 8192 // 2 + 8192 * 64 * 2 + 8192 * 64 // 2,
+    "gptq": 8192 * 8192 // 2 + 8192 * 64 * 2 + 8192 * 64 // 2,
+    "gptq:bits=8,group_size=32": 8192 * 8192 + 8192 * 256 * 2 + 8192 * 256,
+    # Scales and biases of 2 bytes for each group of 64.
+    "mlx": 8192 * 8192 // 2 + 8192 * 128 * 4,
+    # A scale for each block of 128 by 128.
+    "fp8": 8192 * 8192 + 64 * 64 * 2,
+    # A scale of one byte for each 16, one float32 for the matrix and one for its inputs.
+    "modelopt": 8192 * 8192 // 2 + 8192 * 512 + 8,
+}
+
+
+@pytest.mark.parametrize("method", MATRIX)
+def test_larger_matrices_take_as_much_more_as_by_hand(method: str, tmp_path: Path) -> None:
+    """Two configs that differ in the number of query heads: what one head of 8,192 elements adds, by hand."""
+    config = BY_NAME["meta-llama/Llama-3.1-70B"]["config"] | {"num_hidden_layers": 1, "num_key_value_heads": 64}
+    sizes = []
+    for heads in (64, 128):
+        (tmp_path / "config.json").write_text(json.dumps(config | {"num_attention_heads": heads, "head_dim": 128}))
+        sizes.append(weightscope.open(tmp_path / "config.json").memory(context=1, quantize=method).weights.loaded)
+    # q_proj has as many rows more as o_proj has columns: two matrices of 8,192 by 8,192.
+    more = sizes[1] - sizes[0]
+    expected = 2 * MATRIX[method]
+    # ModelOpt's two numbers are there however large the matrices are.
+    expected -= 16 if method == "modelopt" else 0
+    assert more == expected
+
+
+@pytest.mark.parametrize(
+    ("quantize", "said"),
+    [
+        ("nothing", "has no method 'nothing'"),
+        ("gptq:bits=x", "bits is 'x', not a number"),
+        ("gptq:depth=3", "'depth=3' is no setting"),
+        ("awq:zero_point=maybe", "'maybe', not true or false"),
+        ("mxfp4", "mxfp4 quantizes nothing of this model"),
+        ("gptq:bits=5", "bits"),
+    ],
+)
+def test_quantization_that_makes_no_sense_is_refused(quantize: str, said: str) -> None:
+    with pytest.raises(weightscope.WeightscopeError, match=said):
+        weightscope.open(ROOT / "fixtures" / "llama").memory(quantize=quantize)
+
+
+def test_what_is_quantized_already_is_refused() -> None:
+    with pytest.raises(UsageError, match="quantized already"):
+        weightscope.open(ROOT / "fixtures" / "deepseek-v3").memory(quantize="awq")

@@ -169,7 +169,10 @@ def pixels(config: Any) -> dict[str, torch.Tensor]:
 def speech(config: Any, tokens: list[int]) -> dict[str, Any]:
     """A spectrogram [1, bins, frames] of one clip, and tokens that the decoder has written."""
     noise = torch.Generator().manual_seed(1)
-    features = torch.rand(1, config.num_mel_bins, 2 * config.max_source_positions, generator=noise)
+    if config.model_type == "speech_to_text":
+        features = torch.rand(1, 53, config.input_feat_per_channel * config.input_channels, generator=noise)
+    else:
+        features = torch.rand(1, config.num_mel_bins, 2 * config.max_source_positions, generator=noise)
     return {"input_features": features, "decoder_input_ids": torch.tensor([tokens])}
 
 

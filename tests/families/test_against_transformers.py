@@ -149,7 +149,7 @@ def written_table(oracle: Any) -> Any:
     """The table of the tokens that are written: Marian's decoder may have one of its own."""
     if oracle.config.model_type == "marian" and not oracle.config.share_encoder_decoder_embeddings:
         return oracle.model.decoder.embed_tokens
-    return oracle.get_input_embeddings()
+    return scoring(oracle).get_input_embeddings()
 
 
 @pytest.mark.parametrize("name", ["mixtral", "mixtral-top3", "deepseek_v3", "deepseek_v3-bias"])
@@ -166,12 +166,19 @@ def test_active_leaves_out_the_experts_that_a_token_does_not_use(name: str, save
 def tied(oracle: transformers.PreTrainedModel) -> bool:
     """Some classes tie nothing, whatever their config says."""
     head = head_of(oracle)
-    return head is not None and head.weight is oracle.get_input_embeddings().weight
+    return head is not None and head.weight is written_table(oracle).weight
 
 
 def head_of(oracle: transformers.PreTrainedModel) -> Any:
     """What scores the vocabulary; a class that holds a whole model as a part of it says nothing of that one's."""
-    return (oracle.model if oracle.config.model_type == "shieldgemma2" else oracle).get_output_embeddings()
+    return scoring(oracle).get_output_embeddings()
+
+
+def scoring(oracle: transformers.PreTrainedModel) -> Any:
+    """The model itself, or the one within it that has a head."""
+    parts = {"shieldgemma2": "model", "qwen2_5_omni": "thinker", "qwen3_omni_moe": "thinker"}
+    part = parts.get(oracle.config.model_type)
+    return getattr(oracle, part) if part else oracle
 
 
 HEADS = ("lm_head.weight", "lm_head.decoder.weight", "embed_out.weight")

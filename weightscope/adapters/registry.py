@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from weightscope.adapters import adalora, ia3, loha, lokr, lora, prompts, tokens
+from weightscope.adapters import adalora, ia3, loha, lokr, lora, mlx, parameters, prompts, tokens
 from weightscope.adapters.common.change import Change, Fault, Module, Read
 from weightscope.adapters.common.settings import ADALORA, Settings
 from weightscope.adapters.common.spelling import place_of
@@ -24,6 +24,7 @@ METHODS: tuple[tuple[Mapping[str, Role], Callable[[Module, Settings], Read]], ..
     (lokr.PARTS, lokr.read),
     (tokens.PARTS, tokens.read),
     (prompts.PARTS, prompts.read),
+    (mlx.PARTS, mlx.read),
     (lora.PARTS, lora.read),
 )
 ROLES = {part: role for parts, _ in METHODS for part, role in parts.items()}
@@ -75,23 +76,20 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_adapter(entries: Mapping[str, TensorEntry], settings: Settings) -> Adapter:
     """What each tensor is, and what they do together."""
-    modules: dict[str, dict[str, str]] = {}
+    modules: dict[tuple[str, int], dict[str, str]] = {}
     tensors: dict[str, Held] = {}
     whole: list[Change] = []
     for name, entry in entries.items():
-        module, part = place_of(name)
+        module, part, depth = place_of(name)
         if part in (SAVED, FROZEN):
             change = _whole(name, module, part, entry, settings)
             tensors[name] = Held(module=module, part=part, role=None, kind=_kind(module, change))
             whole.append(change)
-            continue
-        tensors[name] = Held(
-            module=module, part=part, role=ROLES.get(part, Role.UNKNOWN), kind=Kind.BUFFER if part in NUMBERS
-            else Kind.BIAS if part.endswith(".bias") else Kind.WEIGHT,
-        )  # fmt: skip
-        modules.setdefault(module, {})[part] = name
+        else:
+            tensors[name] = _held(parameters.parameter_of(module, depth, settings) or module, part)
+            modules.setdefault((module, depth), {})[part] = name
     shapes = {name: entry.shape for name, entry in entries.items()}
-    reads = [_read(Module(name=module, parts=parts, shapes=shapes), settings) for module, parts in modules.items()]
+    reads = [_read(module, depth, parts, shapes, settings) for (module, depth), parts in modules.items()]
     return Adapter(
         settings=settings,
         tensors=tensors,
@@ -101,10 +99,19 @@ def read_adapter(entries: Mapping[str, TensorEntry], settings: Settings) -> Adap
     )
 
 
-def _read(module: Module, settings: Settings) -> Read:
-    for parts, read in METHODS:
-        if parts.keys() & module.parts.keys():
-            return read(module, settings)
+def _held(module: str, part: str) -> Held:
+    kind = Kind.BUFFER if part in NUMBERS else Kind.BIAS if part.endswith(".bias") else Kind.WEIGHT
+    return Held(module=module, part=part, role=ROLES.get(part, Role.UNKNOWN), kind=kind)
+
+
+def _read(
+    module: str, depth: int, parts: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]], settings: Settings
+) -> Read:
+    if parameter := parameters.parameter_of(module, depth, settings):
+        return parameters.read(Module(name=parameter, parts=parts, shapes=shapes), settings)
+    for own, read in METHODS:
+        if own.keys() & parts.keys():
+            return read(Module(name=module, parts=parts, shapes=shapes), settings)
     return Read()
 
 

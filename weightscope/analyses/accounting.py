@@ -7,8 +7,9 @@ from math import prod
 
 import msgspec
 
-from weightscope.analyses.inventory import Group, Inventory, byte_size
+from weightscope.analyses.inventory import Group, Inventory
 from weightscope.analyses.tying import Tying
+from weightscope.checkpoint.dtypes import byte_size
 from weightscope.roles import ROLE_ORDER, SECTION_ORDER, Role, Section
 from weightscope.storage.base import Kind
 

@@ -10,8 +10,9 @@ from typing import Literal
 import msgspec
 
 from weightscope.analyses.accounting import by_component, count_whole, counted, share_of
-from weightscope.analyses.inventory import Group, Inventory, byte_size
+from weightscope.analyses.inventory import Group, Inventory
 from weightscope.analyses.tying import Tying
+from weightscope.checkpoint.dtypes import byte_size
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.ranges import before, fill, holes
 from weightscope.roles import ROLE_ORDER, Role

@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from weightscope.brief import brief
-from weightscope.checkpoint.dtypes import DTYPE_BITS
+from weightscope.checkpoint.dtypes import BLOCKS, byte_size
 from weightscope.checkpoint.entry import PiecedEntry, TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.base import Indices
@@ -126,7 +126,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Whether nothing tells how many weights it is: names alone, or integers that may be several weights each."""
         if not self.inferred or self.kind is not Kind.WEIGHT or self.scheme is not None:
             return False
-        return not self.counts or any(dtype and dtype[0] in "IU" for dtype, _ in self.counts)
+        return not self.counts or any(dtype and dtype[0] in "IU" and dtype not in BLOCKS for dtype, _ in self.counts)
 
     @property
     def packed(self) -> bool:
@@ -171,11 +171,6 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return [(first[0], amount - sum(share for _, share in rest)), *rest]
 
 
-def byte_size(dtype: str, shape: tuple[int, ...]) -> int:
-    """Bytes of one tensor."""
-    return prod(shape) * DTYPE_BITS[dtype] // 8
-
-
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     """All groups, declared ones in the order of the forward pass; `missing` are required slots not all there.
 
@@ -215,8 +210,7 @@ def take_inventory(
     """
     slots = declaration.slots if declaration else ()
     if checkpoint.format == "config":
-        planned = (slot for slot in slots if slot.stored.computed or not slot.stored.optional)
-        return Inventory(groups=tuple(map(_planned, planned)))
+        return planned(slots)
     if checkpoint.format == "index":
         return _from_names(slots, checkpoint.names, checkpoint.path)
     tensors = checkpoint.tensors
@@ -282,6 +276,12 @@ def shared_tables(tensors: Mapping[str, TensorEntry]) -> dict[str, str]:
     ends = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
     copies = (n for n, entry in tensors.items() if n.endswith(ends) and entry.shape == tensors[shared].shape)
     return dict.fromkeys(copies, shared)
+
+
+def planned(slots: Iterable[Slot]) -> Inventory:
+    """What a declaration alone says: shapes without element types."""
+    usual = (slot for slot in slots if slot.stored.computed or not slot.stored.optional)
+    return Inventory(groups=tuple(map(_planned, usual)))
 
 
 def _planned(slot: Slot) -> Group:

@@ -153,7 +153,7 @@ def _is_recognized(declaration: Declaration | None, inventory: Inventory, adapte
 
 def _quantization(declaration: Declaration | None, checkpoint: Checkpoint) -> str | None:
     """The methods by which weights are stored; without weights, what the config says."""
-    if declaration is None:
+    if declaration is None or declaration.contained:
         return None
     if checkpoint.format == "config" and declaration.method:
         return declaration.method.name
@@ -171,13 +171,12 @@ def _rest(checkpoint: Checkpoint) -> Iterator[str]:
 def describe(tree: Component) -> str | None:
     """The shape of a model in one line, from its declaration: `32 layers · hidden 4,096 · 32 heads of 128 (8 kv) …`."""
     decoder = next(find(tree, Decoder), None)
-    towers = (part for part in find(tree, Component) if part.section is Section.VISION and part.glance)
-    encoder = next(towers, None)
-    parts: list[str] = []
-    if decoder is not None:
-        parts += _decoder(decoder)
-    if encoder is not None:
-        parts.append(encoder.glance)
+    parts = list(_decoder(decoder)) if decoder is not None else []
+    towers: dict[Section, str] = {}
+    for part in find(tree, Component):
+        if part.section in (Section.VISION, Section.AUDIO) and part.glance:
+            towers.setdefault(part.section, part.glance)
+    parts += towers.values()
     return " · ".join(parts) or None
 
 

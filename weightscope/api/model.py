@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from weightscope.analyses.listing import TensorRow
     from weightscope.analyses.lock.record import Algorithm, Lock
     from weightscope.analyses.memory.report import Memory
+    from weightscope.analyses.memory.request import Request
     from weightscope.analyses.stats.result import Stats
     from weightscope.analyses.training.split import Trainable
     from weightscope.api.tensors import Tensors
@@ -142,7 +143,7 @@ class Model(Suggesting):
         )
 
     def _glance(self) -> tuple[Finding, ...]:
-        return glance(self._subject()) if self.adapter is None else self._check_adapter()
+        return self._said(glance(self._subject())) if self.adapter is None else self._check_adapter()
 
     def _adapter_info(self) -> AdapterInfo | None:
         if self.adapter is None:
@@ -189,12 +190,21 @@ class Model(Suggesting):
             if values:
                 self.compare_tied_values(progress)
             findings, rules = run_rules(self._subject(), values=values, progress=progress)
+            findings = self._said(findings)
         # Without a declaration or a config nothing can be held against anything, and that is no pass.
         unchecked = [
             msgspec.structs.replace(notice, severity="error") if notice.severity == "warning" else notice
             for notice in self._notices
         ]
         return (*self.checkpoint.findings, *unchecked, *findings), rules
+
+    def _said(self, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+        """The findings in the words of the file that holds the settings."""
+        if self.checkpoint.format != "gguf":
+            return tuple(findings)
+        from weightscope.gguf.words import of_metadata
+
+        return of_metadata(findings)
 
     def _subject(self) -> Subject:
         return Subject(
@@ -264,7 +274,7 @@ class Model(Suggesting):
                 where=self.reference,
                 hint="merge it first (PEFT's merge_and_unload)",
             )
-        for finding in misshapen_tensors(self._subject()):
+        for finding in self._said(misshapen_tensors(self._subject())):
             raise CheckpointError(finding.message, where=self.reference, hint=finding.hint, code=finding.code)
         refuse_unread(self.declaration, self.inventory)
         named = (adapter,) if isinstance(adapter, str | Path) else tuple(adapter)
@@ -281,13 +291,18 @@ class Model(Suggesting):
             progress=progress,
             keep=keep,
         )
-        declaration = with_stored_head(self.declaration, self.checkpoint, self.tying)
+        declaration = self.declaration
+        if declaration.contained:
+            from weightscope.gguf.factors import with_factors
+
+            declaration = with_factors(declaration, self.checkpoint)
+        declaration = with_stored_head(declaration, self.checkpoint, self.tying)
         inventory, checkpoint, overlay = self.inventory, self.checkpoint, None
         if named:
             from weightscope.api.adapters import adapted
 
             declaration, checkpoint, overlay = adapted(self.reference, declaration, checkpoint, named)
-        if declaration is not self.declaration:
+        if declaration is not self.declaration and not declaration.contained:
             joined, inventory = join(declaration, checkpoint, self.config)
             declaration = joined or declaration
         return run_forward(declaration, checkpoint, inventory, request, overlay)
@@ -401,6 +416,16 @@ class Model(Suggesting):
         dtype: str | None = None,
         kv_dtype: str | None = None,
         page_size: int = 16,
+        quantize: str | None = None,
+        trainable: str | None = None,
+        optimizer: str = "adamw",
+        precision: str = "mixed",
+        zero: int = 0,
+        gpu: str | None = None,
+        gpus: int | None = None,
+        tensor_parallel: int | None = None,
+        pipeline_parallel: int = 1,
+        expert_parallel: int = 1,
     ) -> Memory:
         """What it takes to load and serve the model, as `weightscope memory` says it; no values are read.
 
@@ -411,11 +436,21 @@ class Model(Suggesting):
             dtype: what plain weights are loaded in, as torch spells it; without it as they are stored.
             kv_dtype: what keys and values are kept in; without it the type of the computation.
             page_size: tokens of a page, for what an allocator reserves.
+            quantize: as which method would store the weights, as `gptq` or `gptq:bits=8,group_size=32`.
+            trainable: what is trained, as `trainable` takes it; the result then says what training takes.
+            optimizer: `adamw`, `adamw-8bit`, `adafactor`, `muon`, `sgd` or `sgd-momentum`.
+            precision: `mixed` (bfloat16 with a master copy), `float32` or `bfloat16`.
+            zero: the stage of ZeRO that divides what is trained among the GPUs; 3 is FSDP.
+            gpu: a device (`h100-80g`) or a size (`24GiB`) that it is to fit on.
+            gpus: how many of them; with fewer ranks than that, replicas share the batch.
+            tensor_parallel: ranks that divide matrices and heads; without it all devices of a stage.
+            pipeline_parallel: stages that divide the layers.
+            expert_parallel: groups of tensor ranks that divide the routed experts.
 
         Raises:
-            UsageError: a number that is none of tokens or sequences, or a type that is none.
+            UsageError: a number, a type or a device that is none, or ranks that do not go together.
+            NotImplementedByWeightscope: whether it fits is asked of a model whose decode state is not known.
         """
-        from weightscope.analyses.memory.report import report
         from weightscope.api.memory import asked
 
         request = asked(
@@ -425,8 +460,28 @@ class Model(Suggesting):
             dtype=dtype,
             kv_dtype=kv_dtype,
             page_size=page_size,
+            quantize=quantize,
+            trainable=trainable,
+            optimizer=optimizer,
+            precision=precision,
+            zero=zero,
+            gpu=gpu,
+            gpus=gpus,
+            tensor_parallel=tensor_parallel,
+            pipeline_parallel=pipeline_parallel,
+            expert_parallel=expert_parallel,
         )
-        return report(self._subject(), self.summary().model, request)
+        return self.memory_for(request)
+
+    def memory_for(self, request: Request) -> Memory:
+        """The same for a request of `api.memory.asked`, which was checked before the model was opened."""
+        from weightscope.analyses.memory.report import report
+
+        if self.adapter is None:
+            return report(self._subject(), self.summary().model, request)
+        of = self.base._subject() if self.base else self._subject()  # noqa: SLF001 - another object of this class
+        beside = self.inventory.groups if self.base else ()
+        return report(of, self.summary().model, request, beside)
 
     def listing(self) -> Iterator[tuple[Group, TensorRow]]:
         """The rows of `weightscope tensors`, unfiltered."""

@@ -58,6 +58,9 @@ def open_model(
     notices: list[Finding] = []
     config, declaration = None, None
     try:
+        if checkpoint.format == "gguf":
+            config, declaration = _in_gguf(checkpoint, notices)
+            return Model(reference, checkpoint, config, declaration, tuple(notices))
         config = read_config(checkpoint.location.config) if checkpoint.location.config else None
         declaration = _declare(config, checkpoint, notices) if config else None
         if config and declaration and checkpoint.format != "config":
@@ -92,6 +95,21 @@ def _open(path: str | Path, variant: str | None, progress: Progress | None, *, t
     import weightscope.api.model  # noqa: F401
 
     return open_elsewhere(folder, name, variant=variant, progress=progress, tolerant=tolerant)
+
+
+def _in_gguf(checkpoint: Checkpoint, notices: list[Finding]) -> tuple[Config | None, Declaration | None]:
+    """What the metadata of a GGUF file declares."""
+    from weightscope.gguf.opening import declared, described
+
+    metadata = described(checkpoint)
+    if metadata is None:
+        notices.append(_notice("general.architecture is missing from the metadata", STORED))
+        return None, None
+    try:
+        return declared(metadata, checkpoint)
+    except UndeclaredError as error:
+        notices.append(_notice(error.what, STORED, "the tensors were not checked against the metadata"))
+        return None, None
 
 
 def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> Declaration | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from weightscope.brief import brief
 from weightscope.errors import CheckpointError, Where
+
+if TYPE_CHECKING:
+    from weightscope.checkpoint.gguf_metadata import Metadata
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 DOWNLOAD = "download the model first: `hf download`, weightscope.download in Python, `forward --download`"
@@ -59,7 +62,8 @@ class FileHeader(msgspec.Struct, kw_only=True):
     `data_start` is the byte at which offsets count from, `bytes` the file's whole size. `rest` counts tensors
     that a training checkpoint keeps beside its weights (optimizer state and the like), by top-level key. `remote`
     names a file that is not here: only its header is, and `path` is where its data would lie once downloaded. `notes`
-    say what is unusual about the file, each as the rest of a sentence that begins with its name.
+    say what is unusual about the file, each as the rest of a sentence that begins with its name. `described` is what a
+    GGUF file says of the model.
     """
 
     path: Path
@@ -71,6 +75,7 @@ class FileHeader(msgspec.Struct, kw_only=True):
     rest: dict[str, int] = {}
     remote: str = ""
     notes: tuple[str, ...] = ()
+    described: Metadata | None = None
 
     __repr__ = brief
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import msgspec
 
-from weightscope.brief import brief
+from weightscope.checkpoint import gguf_files
 from weightscope.checkpoint.absent import no_such_path
 from weightscope.checkpoint.folder import Folder, LocalFolder
 from weightscope.checkpoint.foreign import kind_of, named
 from weightscope.checkpoint.header import START, format_of
-from weightscope.checkpoint.index import Index, read_index
+from weightscope.checkpoint.index import read_index
+from weightscope.checkpoint.location import Location
 from weightscope.checkpoint.sets import SHARD, Beside, numbered_sets
 from weightscope.checkpoint.slices import LocalFile
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, UsageError
@@ -24,6 +25,7 @@ WEIGHT_SUFFIXES = {
     ".pt": "pytorch",
     ".pth": "pytorch",
     ".ckpt": "pytorch",
+    ".gguf": "gguf",
 }
 # Suffixes that say little: such a file elsewhere is opened to see what it is, as any file here is.
 VAGUE = ("", ".tar", ".jit", ".ptl", ".pkl", ".pickle", ".model", ".weights", ".pt2")
@@ -35,31 +37,6 @@ NOT_WEIGHTS = (
     r"\.(bin|pt|pth|safetensors)"
 )
 VARIANT = r"(?:diffusion_pytorch_|pytorch_)?model\.(?!safetensors|bin)([\w-]+?)(?:-\d+-of-\d+)?\.(?:safetensors|bin)"
-
-
-class Location(msgspec.Struct, frozen=True, kw_only=True):
-    """The files that make up what was named.
-
-    `format` is safetensors, pytorch, index (an index and none of its shards) or config. `weights` lists the weight
-    files in reading order, `missing` the shards that should be there. `notes` say in words what was chosen over what.
-    `shards` is how many there are of a model of which one shard was named. `beside` is what else lies there.
-    """
-
-    format: str
-    weights: tuple[Path, ...] = ()
-    missing: tuple[str, ...] = ()
-    index: Index | None = None
-    config: Path | None = None
-    notes: tuple[str, ...] = ()
-    shards: int = 0
-    beside: tuple[Beside, ...] = ()
-
-    __repr__ = brief
-
-    @property
-    def complete(self) -> bool:
-        """Whether there are weights, and none of them missing."""
-        return bool(self.weights) and not self.missing
 
 
 def locate(path: Path, variant: str | None = None) -> Location:
@@ -92,8 +69,10 @@ def locate_file(folder: Folder, name: str, variant: str | None = None) -> Locati
         raise NotImplementedByWeightscope(
             f"unsupported file type {suffix or '(no suffix)'}" + (f" ({what})" if (what := kind_of(name)) else ""),
             where=where,
-            hint="weightscope reads .safetensors, .bin, .pt, .pth, .ckpt, *.index.json and config.json",
+            hint="weightscope reads .safetensors, .bin, .pt, .pth, .ckpt, .gguf, *.index.json and config.json",
         )
+    if held == "gguf":
+        return gguf_files.of_one(folder, name)
     shard = SHARD.fullmatch(name)
     return Location(
         format=held,
@@ -157,6 +136,8 @@ def locate_in(folder: Folder, variant: str | None = None) -> Location:
     }
     first, second = by_format["safetensors"], by_format["pytorch"]
     chosen = first or second
+    if chosen is None and "gguf" in formats:
+        return gguf_files.of_folder(folder, [n for n, f in zip(names, formats, strict=True) if f == "gguf"], variant)
     if chosen is None:
         return _without_weights(folder, names, config, variant)
     if first and second and first.index and not first.weights and second.complete:

@@ -176,7 +176,7 @@ class EncoderModel(Runnable, frozen=True, kw_only=True):
         """Ids [T] to what the first head gives, or to the last hidden states [T, width]."""
         inner = at.below(self.encoder)
         hidden = self.encoder.forward(x, inner)
-        vectors = {"tokens": hidden, "first": hidden[:1], "mean": hidden.mean(0, keepdim=True)}
+        vectors = {"tokens": hidden, "first": hidden[:1], "last": hidden[-1:], "mean": hidden.mean(0, keepdim=True)}
         if (pooler := self.encoder.pooler) is not None and not pooler.auxiliary:
             vectors["pooled"] = inner.call(pooler, vectors[pooler.of])
             at.stage("pooled", pooler.equation(), vectors["pooled"])

@@ -6,9 +6,10 @@ Sizes are elements of one sequence; each sequence of a batch keeps as many.
 from __future__ import annotations
 
 from math import ceil
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
+from msgspec.structs import replace
 
 Kind = Literal[
     "keys_and_values",
@@ -62,6 +63,10 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         """Whether an allocator keeps it in pages."""
         return True
 
+    def on_rank(self, ranks: int) -> Self:
+        """What one of so many ranks of tensor parallelism keeps; more ranks than parts keep each part several times."""
+        return replace(self, entry=ceil(self.entry / min(ranks, self.parts)))
+
 
 class Fixed(State, frozen=True, kw_only=True):
     """The same however long the sequence is: a recurrence's memory, a convolution's last inputs.
@@ -75,6 +80,10 @@ class Fixed(State, frozen=True, kw_only=True):
     def page(self, size: int) -> int:
         del size
         return self.entry - self.spare
+
+    def on_rank(self, ranks: int) -> Self:
+        spare = ceil(self.spare / min(ranks, self.parts))
+        return replace(super().on_rank(ranks), spare=spare)
 
 
 class PerToken(State, frozen=True, kw_only=True):

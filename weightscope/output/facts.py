@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from weightscope.analyses.quantized import Quantization
 from weightscope.analyses.summary import Summary
 from weightscope.output import words
+
+if TYPE_CHECKING:
+    from weightscope.analyses.memory.state import DecodeState
 
 # Schemes that `inspect` names; --by quantization has all.
 MOST_SCHEMES = 4
@@ -65,6 +69,13 @@ def facts(summary: Summary, *, exact: bool = False) -> Iterable[tuple[str, str]]
         yield "Embeddings", text
     yield "Stored", _stored(summary, exact=exact)
     yield from _quantized(summary.quantization)
+
+
+def state_facts(state: DecodeState, *, exact: bool = False) -> Iterable[tuple[str, str]]:
+    """What is kept of each sequence between decode steps; beyond a window, what it keeps is fixed."""
+    per_token, fixed = state.total.per_token, state.total.fixed
+    said = f"{words.decimal(per_token, 0 if per_token == int(per_token) else 1)} B per token"
+    yield "State", f"{said}{f' + {words.size(fixed, exact=exact)} fixed' if fixed else ''}, of each sequence"
 
 
 def _why_unknown(summary: Summary) -> str:

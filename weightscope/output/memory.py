@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from weightscope.analyses.memory.report import Memory
 from weightscope.analyses.memory.state import StateRow
 from weightscope.analyses.summary import Summary
+from weightscope.findings import passes
 from weightscope.output import words
 from weightscope.output.document import Cell, Column, Document, Table, Weight
-from weightscope.output.facts import facts, subtitle, title
+from weightscope.output.facts import facts, state_facts, subtitle, title
+from weightscope.output.memory_fit import fit_facts, fit_notes, fit_records, fit_table
+from weightscope.output.memory_training import training_facts, training_notes, training_records, training_table
 
 ABOVE = ("Parameters", "Shape")
 PART = Column(title="Part")
@@ -40,7 +43,11 @@ Line = tuple[Cell, ...]
 
 def memory_document(summary: Summary, memory: Memory, *, exact: bool = False) -> Document:
     """Weights and decode state, a row each, with the sums above them."""
-    lines, weights = _lines(memory)
+    table, records, notes = _shown(memory)
+    fit = memory.fit
+    training = memory.training
+    asked = fit is not None or (training is not None and training.usable is not None)
+    fits = passes(memory.findings, "error") if asked else None
     return Document(
         data=memory,
         title=title(summary),
@@ -49,24 +56,40 @@ def memory_document(summary: Summary, memory: Memory, *, exact: bool = False) ->
         facts=(
             *(fact for fact in facts(summary, exact=exact) if fact[0] in ABOVE),
             *_facts(memory, exact=exact),
+            *(fit_facts(fit, memory.asked, exact=exact) if fit else ()),
+            *(training_facts(training, exact=exact) if training else ()),
         ),
-        table=Table(columns=COLUMNS, rows=tuple(lines), weights=tuple(weights)),
-        records=Table(columns=RECORDS, rows=tuple(_records(memory))),
-        notes=memory.notes,
+        verdict=None if fits is None else "ok" if fits else "failed",
+        table=table,
+        records=records,
+        notes=notes,
         findings=memory.findings,
     )
+
+
+def _shown(memory: Memory) -> tuple[Table, Table, tuple[str, ...]]:
+    """The table for people, the flat one, and the notes: of what was asked for."""
+    if memory.training:
+        training = memory.training
+        return training_table(training), training_records(training), (*memory.notes, *training_notes(training))
+    if memory.fit:
+        return fit_table(memory.fit), fit_records(memory.fit), (*memory.notes, *fit_notes(memory.fit))
+    lines, weights = _lines(memory)
+    table = Table(columns=COLUMNS, rows=tuple(lines), weights=tuple(weights))
+    return table, Table(columns=RECORDS, rows=tuple(_records(memory))), memory.notes
 
 
 def _facts(memory: Memory, *, exact: bool) -> Iterator[tuple[str, str]]:
     loaded = memory.weights
     stored = f"   {words.size(loaded.stored, exact=exact)} in files" if loaded.stored is not None else ""
     beside = f"   {words.size(loaded.auxiliary, exact=exact)} more with MTP" if loaded.auxiliary else ""
-    yield "Weights", f"{words.size(loaded.loaded, exact=exact)} loaded{stored}{beside}"
     asked, state = memory.asked, memory.state
-    if state is None or memory.total is None:
+    yield "Weights", f"{words.size(loaded.loaded, exact=exact)} loaded{stored}{beside}"
+    if asked.quantize:
+        yield "Quantized", asked.quantize
+    if state is None or memory.total is None or memory.training:
         return
-    fixed = f" + {words.size(state.total.fixed, exact=exact)} fixed" if state.total.fixed else ""
-    yield "State", f"{_bytes(state.total.per_token)} per token{fixed}, of each sequence"
+    yield from state_facts(state, exact=exact)
     sequences = words.plural(asked.batch, "sequence")
     logical = f"{words.size(state.total.logical, exact=exact)} for {sequences} of {asked.context:,} tokens"
     looked = f" and {asked.source_tokens:,} that are looked at" if asked.source_tokens else ""
@@ -104,10 +127,6 @@ def _kind(state: StateRow) -> str:
     """`keys and values, last 4,095`."""
     name = state.kind.replace("_", " ")
     return name if state.last is None else f"{name}, last {state.last:,}"
-
-
-def _bytes(number: float) -> str:
-    return f"{number:,} B" if number == int(number) else f"{words.decimal(number, 1)} B"
 
 
 def _records(memory: Memory) -> Iterator[Line]:

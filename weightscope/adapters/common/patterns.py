@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import msgspec
@@ -92,9 +92,13 @@ class Targets(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             return fits(self._compiled, module)
         return any(end in self._ends for end in _ends(module)) and self._in_layers(module)
 
-    def hits(self, name: str, module: str) -> bool:
-        """Whether one of the names means a module."""
-        return (module == name or module.endswith(f".{name}")) and self.holds(module)
+    def idle(self, modules: Iterable[str]) -> list[str]:
+        """Those of the names that mean none of the modules."""
+        left = dict.fromkeys(self.names)
+        for module in modules:
+            for end in _ends(module) if left and self.holds(module) else ():
+                left.pop(end, None)
+        return list(left)
 
     def _is_excluded(self, module: str) -> bool:
         if self.excluded_pattern:

@@ -36,22 +36,27 @@ class Place(NamedTuple):
     """A tensor is `part` of what an adapter does to the base's `module`, or to its tensor of that name.
 
     `saved` and `frozen` parts are a tensor of the base itself, changed or as it was; `module` is then its whole name.
+    `depth` counts the further wrappers around this one, of other parameters of the same module.
     """
 
     module: str
     part: str
+    depth: int = 0
 
 
 def place_of(name: str) -> Place:
     """The part that a tensor of that name is; a name without a method's words is a tensor of the base."""
     parts = name.removeprefix(WRAPPER).split(".")
+    depth = 0
+    if "base_layer" in parts and not WORDS.keys().isdisjoint(parts):
+        depth, parts = parts.count("base_layer"), [part for part in parts if part != "base_layer"]
     for number, word in enumerate(parts):
         if word in AROUND:
             return Place(_around(parts, number), AROUND[word])
         if word in WORDS and (word != "alpha" or number == len(parts) - 1):
             module = ".".join(parts[:number]).removesuffix(".token_adapter")
             bias = ".bias" if parts[-1] == "bias" and number < len(parts) - 1 else ""
-            return Place(module, WORDS[word] + bias)
+            return Place(module, WORDS[word] + bias, depth)
         if word in PAIRS and number and _is_old(parts[number - 1]):
             return Place(".".join([*parts[: number - 1], parts[number - 1].removesuffix("_lora")]), PAIRS[word])
     if parts[-1] == "m" and len(parts) > 1:

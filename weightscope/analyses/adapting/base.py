@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
+from weightscope.analyses.adapting.spellings import Stacks, other_spellings, stack_of
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.walk import Slot, walk
-from weightscope.config import FAULTS
-from weightscope.errors import ConfigError
 from weightscope.families.registry import Declaration
 from weightscope.quantization.common.method import FLOATS
-from weightscope.ranges import blank, expand, template_of
+from weightscope.ranges import Names, blank, expand, template_of
 from weightscope.roles import Role, Section
 from weightscope.storage.base import Kind
 
 CHANGEABLE = (Kind.WEIGHT, Kind.BIAS, Kind.COPY)
 
 
+class ExpertPart(NamedTuple):
+    """A weight of one expert, and the rows that it has in that expert's part of a stack."""
+
+    weight: Weight
+    expert: int
+    rows: slice
+
+
 class Weight(msgspec.Struct, frozen=True, kw_only=True):
-    """A weight or bias of the base. `shape` is upright, (out, in); `turned` says that it is stored (in, out)."""
+    """A weight or bias of the base. `shape` is upright, (out, in); `turned` says that it is stored (in, out).
+
+    A stack of experts is [experts, out, in]. Where the base stores them one by one, it is a name that transformers has
+    for them in memory, and `experts` are what is stored.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -29,11 +42,12 @@ class Weight(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[Role, ...] = ()
     section: Section = Section.OTHER
     kind: Kind = Kind.WEIGHT
+    experts: tuple[ExpertPart, ...] = ()
 
     @property
     def stored(self) -> tuple[int, ...]:
         """The shape as it is stored."""
-        return self.shape[::-1] if self.turned else self.shape
+        return (*self.shape[:-2], *self.shape[:-3:-1]) if self.turned else self.shape
 
     @property
     def is_matrix(self) -> bool:
@@ -44,12 +58,14 @@ class Weight(msgspec.Struct, frozen=True, kw_only=True):
 
 class BaseWeights(msgspec.Struct, frozen=True, kw_only=True):
     """The weights of a base. `slots` are those of its declaration by template, `spellings` the templates that other
-    spellings of its family have instead; without a declaration there are only the names and shapes of `checkpoint`.
+    spellings of its family have instead, `stacks` those of experts in one tensor; without a declaration there are only
+    the names and shapes of `checkpoint`.
     """
 
     checkpoint: Checkpoint
     slots: dict[str, list[Slot]]
     spellings: dict[str, str]
+    stacks: Stacks
 
     __repr__ = brief
 
@@ -61,8 +77,8 @@ class BaseWeights(msgspec.Struct, frozen=True, kw_only=True):
         for slot in own:
             if slot.stored.kind in CHANGEABLE and not slot.auxiliary:
                 slots.setdefault(blank(slot.template), []).append(slot)
-        spellings = _spellings(declaration, own) if declaration and not declaration.part else {}
-        return cls(checkpoint=checkpoint, slots=slots, spellings=spellings)
+        spellings, stacks = other_spellings(declaration, own) if declaration and not declaration.part else ({}, {})
+        return cls(checkpoint=checkpoint, slots=slots, spellings=spellings, stacks=stacks)
 
     def find(self, name: str) -> Weight | None:
         """The weight that an adapter means by a name; None where the base has none."""
@@ -83,10 +99,13 @@ class BaseWeights(msgspec.Struct, frozen=True, kw_only=True):
 
     def _declared(self, name: str) -> Weight | None:
         template, numbers = template_of(name)
+        if template in self.stacks and template not in self.slots:
+            return _stacked(name, numbers, *self.stacks[template])
         own = template if template in self.slots else self.spellings.get(template, "")
         if own and own != template and own.count("{}") == len(numbers):
             name = own.format(*numbers)
-        return next((_weight(name, slot) for slot in self.slots.get(own, ()) if name in slot.names()), None)
+        slots = self.slots.get(own, ())
+        return next((_weight(name, slot) for slot in slots if name in Names(slot.template, slot.ranges)), None)
 
     def _stored(self, name: str) -> Weight | None:
         entry = self.checkpoint.tensors.get(name) if not self.slots else None
@@ -97,10 +116,11 @@ class BaseWeights(msgspec.Struct, frozen=True, kw_only=True):
 
 def _weight(name: str, slot: Slot) -> Weight:
     shape = tuple(map(int, slot.stored.shape))
-    turned = slot.stored.transposed and len(shape) == 2
+    item = stack_of(slot)
+    turned = slot.stored.transposed and len(shape) == 2 if item is None else item.transposed and len(shape) == 3
     return Weight(
         name=name,
-        shape=shape[::-1] if turned else shape,
+        shape=(*shape[:-2], *shape[:-3:-1]) if turned else shape,
         turned=turned,
         roles=tuple(role for role, _ in slot.stored.parts),
         section=slot.section,
@@ -108,17 +128,15 @@ def _weight(name: str, slot: Slot) -> Weight:
     )
 
 
-def _spellings(declaration: Declaration, own: list[Slot]) -> dict[str, str]:
-    """Templates of the family's other spellings, each with the one that the base has: the order is the same."""
-    found: dict[str, str] = {}
-    for root in declaration.family.roots:
-        if root == declaration.root or root in declaration.family.parts:
-            continue
-        try:
-            others = list(walk(declaration.family.component(declaration.config, root)))
-        except (ConfigError, *FAULTS):
-            continue
-        if [slot.stored.shape for slot in others] == [slot.stored.shape for slot in own]:
-            pairs = zip(others, own, strict=True)
-            found |= {blank(other.template): blank(slot.template) for other, slot in pairs}
-    return found
+def _stacked(name: str, numbers: Sequence[int], slot: Slot, parts: Mapping[Role, Slot]) -> Weight | None:
+    """A stack of experts that the base stores one by one."""
+    if name not in Names(slot.template, slot.ranges):
+        return None
+    whole, found, first = _weight(name, slot), [], 0
+    for own in parts.values():
+        rows = slice(first, first + int(own.stored.shape[0]))
+        first = rows.stop
+        for expert in range(whole.shape[0]):
+            single = own.template.format(*numbers, expert)
+            found.append(ExpertPart(_weight(single, own), expert, rows))
+    return replace(whole, experts=tuple(found))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from weightscope.adapters.common.change import Change
+from weightscope.adapters.parameters import StackedLowRank
 from weightscope.adapters.registry import Adapter, is_counted_only
 from weightscope.adapters.saved import Replaced
 from weightscope.adapters.tokens import Rows
@@ -71,10 +72,20 @@ def overlay(beside: Sequence[Beside], base: BaseWeights, base_name: str) -> Over
         require_here(*(file.remote for file in one.checkpoint.files))
         fitting = _checked(one, base, base_name)
         for change, weight in fitting.found:
-            found.setdefault(weight.name, []).append(Placed(change, weight, one.checkpoint))
+            for part in _placed(change, weight, one.checkpoint):
+                found.setdefault(part.weight.name, []).append(part)
     for name, placed in found.items():
         _refuse_order(name, placed)
     return Overlay(changes={name: tuple(placed) for name, placed in found.items()})
+
+
+def _placed(change: Change, weight: Weight, checkpoint: Checkpoint) -> Iterator[Placed]:
+    """The change where its weight is stored: a stack's may lie in a tensor for each expert."""
+    if weight.experts and isinstance(change, StackedLowRank):
+        for part in weight.experts:
+            yield Placed(change.of_expert(part.expert, part.rows), part.weight, checkpoint)
+    else:
+        yield Placed(change, weight, checkpoint)
 
 
 def _checked(one: Beside, base: BaseWeights, base_name: str) -> Fit:

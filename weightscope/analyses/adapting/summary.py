@@ -105,7 +105,7 @@ def _targets(adapter: Adapter, checkpoint: Checkpoint, base: BaseWeights | None)
     found: dict[str, list[str]] = {}
     for name, held in adapter.tensors.items():
         if held.role and held.module and held.known:
-            found.setdefault(held.module.rpartition(".")[2], []).append(name)
+            found.setdefault(held.module.removesuffix(".weight").rpartition(".")[2], []).append(name)
     for word, names in found.items():
         modules = dict.fromkeys(adapter.tensors[name].module for name in names)
         yield TargetShare(
@@ -120,8 +120,9 @@ def _targets(adapter: Adapter, checkpoint: Checkpoint, base: BaseWeights | None)
 
 
 def _role(module: str, base: BaseWeights | None) -> str:
-    """The role of the module's weight: the base's own, or one guessed from the name."""
-    weight = base.find(f"{module}.weight") if base else None
+    """The role of a module's weight, or of a parameter: the base's own, or one guessed from the name."""
+    names = (f"{module}.weight", module)
+    weight = next((weight for name in names if (weight := base.find(name))), None) if base else None
     if weight and weight.roles:
         return " + ".join(map(str, weight.roles))
     return str(guess(template_of(f"{module}.weight")[0], 2).role)

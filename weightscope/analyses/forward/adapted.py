@@ -38,7 +38,8 @@ class AdaptedReader:
         placed = self._overlay.of(name)
         if not placed:
             return self._stream.rows(name, index)
-        if all(one.change.rowwise and not one.weight.turned for one in placed):
+        # Rows of a stack are experts, whichever way these lie.
+        if all(one.change.rowwise and not (one.weight.turned and len(one.weight.shape) == 2) for one in placed):
             return self._changed(name, placed, index)
         if self._table is None or self._table[0] != name:
             self._table = (name, self.tensor(name))
@@ -59,10 +60,10 @@ class AdaptedReader:
         """The weight in its stored layout, or some rows of it."""
         weight, rest = self._first(name, placed, rows)
         turned = placed[0].weight.turned
-        upright = weight.T if turned else weight
+        upright = weight.mT if turned else weight
         for one in rest:
             upright = one.change.applied(upright, Stored(one.checkpoint, self._device), rows)
-        return upright.T if turned else upright
+        return upright.mT if turned else upright
 
     def _first(
         self, name: str, placed: Sequence[Placed], rows: slice | torch.Tensor | None

@@ -96,7 +96,7 @@ def run_forward(
         seconds=time.perf_counter() - start,
         peak_bytes=_peak(device),
         broken=broken,
-        image_token=tree.mark,
+        marks=tree.marks,
     )
 
 
@@ -116,7 +116,8 @@ def refuse_unread(declaration: Declaration, inventory: Inventory) -> None:
         )
     for group in inventory.groups:
         narrow = sorted(dtype for dtype, _ in group.counts if dtype and dtype not in FLOATS)
-        if group.kind is Kind.WEIGHT and group.scheme is None and not group.inferred and narrow:
+        unscaled = group.kind is Kind.WEIGHT and group.scheme is None and not group.inferred
+        if unscaled and not declaration.contained and narrow:
             raise CheckpointError(
                 f"{group.title} is stored in {narrow[0]}, but its scales are not known",
                 where=declaration.config.source,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from weightscope.analyses.held.places import Place, places
+from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.walk import WHOLE
 from weightscope.families.registry import Declaration
@@ -34,13 +35,17 @@ class Reading(Rows, Protocol):
         ...
 
 
+# Types that hold a weight as it is: a scheme over one of these only turns it, or names it otherwise.
+FLOATS = ("F64", "F32", "F16", "BF16")
+
+
 class Held(msgspec.Struct, frozen=True, kw_only=True):
     """One role's weight, or bias, at one place.
 
     `address` is `layers.3.attention.q_proj`: the stack of layers, the layer, the component, the role. `key` is what the
     storage item calls it, `shape` as it is used, a matrix (out, in). `names` are the tensors that it lies in, `dtype`
-    the stored one. A quantized weight has a `scheme`. `direct` is the tensor that holds it, and nothing else, as it
-    is used; empty where it has to be taken from a fused, turned or stacked one.
+    the stored one, or how it is quantized; `scheme` is set where it is more than those tensors taken apart. `direct`
+    is the tensor that holds it, and nothing else, as it is used; empty where there is none.
     """
 
     address: str
@@ -53,6 +58,11 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     shape: tuple[int, ...]
     scheme: Scheme | None = None
     direct: str = ""
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether it is stored as something else than floats."""
+        return self.scheme is not None and self.dtype not in FLOATS
 
 
 class Unit(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,10 +142,17 @@ class _Found(msgspec.Struct, frozen=True, kw_only=True):
             stored=stored,
             scheme=scheme,
             names=names,
-            dtype=scheme.words if scheme else entry.dtype if entry else "",
+            dtype=_dtype(scheme, entry),
             shape=entry.shape if entry and not scheme else declared,
             is_there=entry is not None or (not checkpoint.files and not stored.optional),
         )
+
+
+def _dtype(scheme: Scheme | None, entry: TensorEntry | None) -> str:
+    """The stored one; of a weight that is not stored as floats, the words of its scheme."""
+    if scheme is not None and (entry is None or entry.dtype not in FLOATS):
+        return scheme.words
+    return entry.dtype if entry else ""
 
 
 class _Addresses:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from weightscope.analyses.accounting import Parameters
+from weightscope.analyses.inventory import Group
+from weightscope.analyses.memory.fit import USABLE, Fit, findings_of, fit
 from weightscope.analyses.memory.kept import Kept, kept_by, runnable_in
+from weightscope.analyses.memory.loading import Loading, computed_dtype, loading
+from weightscope.analyses.memory.ranks import Stage, stages_of
 from weightscope.analyses.memory.request import USUAL_CONTEXT, Request, trained_context
 from weightscope.analyses.memory.state import DecodeState, Sizing, decode_state
-from weightscope.analyses.memory.weights import Weights, weights
+from weightscope.analyses.memory.training import Training, training, training_findings
+from weightscope.analyses.memory.weights import Weights
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.summary import ModelInfo
 from weightscope.brief import brief
 from weightscope.components.state import PerSource
-from weightscope.errors import NotImplementedByWeightscope
+from weightscope.errors import NotImplementedByWeightscope, UsageError
 from weightscope.findings import Finding
-from weightscope.quantization.common.method import FLOATS
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What the figures are for. `trained_context` is the config's, None where it names none."""
+    """What the figures are for. `trained_context` is the config's, None where it names none.
+
+    `quantize` says how the weights would be quantized, None where they are loaded as they are.
+    """
 
     context: int
     trained_context: int | None
@@ -30,6 +37,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     dtype: str | None
     kv_dtype: str
     page_size: int
+    quantize: str | None
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,23 +52,36 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     weights: Weights
     state: DecodeState | None
     total: int | None
+    fit: Fit | None = None
+    training: Training | None = None
     notes: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
 
     __repr__ = brief
 
 
-def report(subject: Subject, model: ModelInfo, request: Request) -> Memory:
-    """The figures of one model.
+def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequence[Group] = ()) -> Memory:
+    """The figures of one model; `beside` are an adapter's weights, which lie beside its base's.
 
     Raises:
-        UsageError: a method of quantization that is not known, or does not go with the model.
+        NotImplementedByWeightscope: whether it fits is asked, and its decode state is not known.
+        UsageError: there are more stages than layers, or weights that cannot be quantized as they are asked to be.
     """
     kept, unknown = kept_of(subject)
     sizing = sizing_of(subject, request)
     trained = trained_context(subject.config)
-    loaded = weights_of(subject, request, sizing.dtype)
+    loaded = loading(subject, request, sizing.dtype, beside)
     state = decode_state(kept, sizing) if kept else None
+    found = None
+    device = request.device
+    trained_as = None
+    if request.recipe is not None:
+        trained_as = training(subject, loaded, request.recipe, None if device is None else int(device.memory * USABLE))
+    elif device is not None:
+        if unknown:
+            raise NotImplementedByWeightscope(f"{unknown[0].lower()}{unknown[1:].rstrip('.')}")
+        stages = _stages(subject, request, loaded, kept)
+        found = fit(stages, kept, sizing, device, request.ranks, trained)
     return Memory(
         model=model,
         asked=Asked(
@@ -71,13 +92,34 @@ def report(subject: Subject, model: ModelInfo, request: Request) -> Memory:
             dtype=request.dtype,
             kv_dtype=sizing.kv_dtype,
             page_size=sizing.page_size,
+            quantize=loaded.words or None,
         ),
         parameters=subject.parameters,
-        weights=loaded,
+        weights=loaded.weights,
         state=state,
-        total=None if unknown else loaded.loaded + (state.total.logical if state else 0),
+        total=None if unknown else loaded.weights.loaded + (state.total.logical if state else 0),
+        fit=found,
+        training=trained_as,
         notes=(*((unknown,) if unknown else ()), *_notes(sizing, kept, trained, known=not unknown)),
+        findings=(
+            *(findings_of(found, kept, sizing) if found else ()),
+            *(training_findings(trained_as) if trained_as else ()),
+        ),
     )
+
+
+def _stages(subject: Subject, request: Request, loaded: Loading, kept: Sequence[Kept]) -> list[Stage]:
+    """What each stage's ranks hold.
+
+    Raises:
+        UsageError: there are more stages than layers.
+    """
+    runnable = runnable_in(subject.declaration.tree) if subject.declaration else None
+    depth = runnable.layers if runnable else 0
+    if request.ranks.pipeline > max(depth, 1):
+        raise UsageError(f"{request.ranks.pipeline:,} stages are more than the {depth:,} layers")
+    pairs = list(zip(loaded.groups, loaded.sizes, strict=True))
+    return stages_of(pairs, loaded.owners, kept, request.ranks, depth, tied=subject.tying.tied)
 
 
 def kept_of(subject: Subject) -> tuple[tuple[Kept, ...], str]:
@@ -105,37 +147,6 @@ def sizing_of(subject: Subject, request: Request) -> Sizing:
         dtype=dtype,
         kv_dtype=request.kv_dtype or dtype,
     )
-
-
-def weights_of(subject: Subject, request: Request, dtype: str) -> Weights:
-    """The weights as they are loaded; where no file tells their type, as the config or the size in an index says."""
-    stored = stored_bytes(subject)
-    said = subject.config.dtype if subject.config else None
-    found = [
-        weights(subject.inventory, subject.tying, dtype=request.dtype, assumed=assumed, stored=stored)
-        for assumed in ([said] if said in FLOATS else [dtype, "F16"])
-    ]
-    return next((one for one in found if one.loaded + one.auxiliary == stored), found[0])
-
-
-def computed_dtype(subject: Subject) -> str:
-    """The element type of the computation: the config's, that of most plain weights, or float32 as loaders have it."""
-    if subject.config and subject.config.dtype in FLOATS:
-        return str(subject.config.dtype)
-    elements: dict[str, int] = {}
-    for group in subject.inventory.groups:
-        for (dtype, _), count in group.counts.items():
-            if dtype in FLOATS and group.scheme is None:
-                elements[dtype] = elements.get(dtype, 0) + group.elements * bool(count)
-    return max(elements, key=elements.__getitem__, default="F32")
-
-
-def stored_bytes(subject: Subject) -> int | None:
-    """Bytes of all tensors in the files, or what an index says; None where there are none."""
-    checkpoint = subject.checkpoint
-    if checkpoint.format == "index":
-        return checkpoint.index.total_size if checkpoint.index else None
-    return sum(group.bytes for group in subject.inventory.groups) if checkpoint.files else None
 
 
 def _notes(sizing: Sizing, kept: tuple[Kept, ...], trained: int | None, *, known: bool) -> Iterator[str]:

@@ -7,7 +7,10 @@ from typing import Any
 
 import msgspec
 
+from weightscope.analyses.memory.devices import Device
+from weightscope.analyses.memory.optimizers import Recipe
 from weightscope.analyses.memory.pages import PAGE_SIZE
+from weightscope.analyses.memory.ranks import Ranks
 from weightscope.config import Config
 from weightscope.errors import UsageError
 
@@ -30,13 +33,19 @@ LANGUAGE = ("text_config", "llm_config", "language_config")
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens a sequence, sequences, vectors that cross-attention looks at, tokens a page; None for what is usual.
 
-    `dtype` is what plain weights are loaded in, `kv_dtype` that of keys and values, both as safetensors spells them.
+    It is to fit on a `device`, divided among `ranks`, and `quantize` are the settings of a method that would quantize
+    it. With a `recipe` it is trained. `dtype` is what plain weights are loaded in, `kv_dtype` that of
+    keys and values, both as safetensors spells them.
     """
 
     context: int | None = None
     batch: int = 1
     source: int | None = None
     page_size: int = PAGE_SIZE
+    device: Device | None = None
+    ranks: Ranks = Ranks()
+    quantize: Mapping[str, Any] | None = None
+    recipe: Recipe | None = None
     dtype: str | None = None
     kv_dtype: str | None = None
 

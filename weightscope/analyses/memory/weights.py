@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 
 import msgspec
 
 from weightscope.analyses.accounting import counted
-from weightscope.analyses.inventory import Group, Inventory
+from weightscope.analyses.inventory import Group
 from weightscope.analyses.memory.dtypes import byte_count
 from weightscope.analyses.tying import Tying
 from weightscope.brief import brief
@@ -48,14 +48,14 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def weights(
-    inventory: Inventory, tying: Tying, *, dtype: str | None, assumed: str | None, stored: int | None
+    groups: Sequence[Group], tying: Tying, *, dtype: str | None, assumed: str | None, stored: int | None
 ) -> Weights:
     """The weights, plain ones loaded as `dtype` where it is given.
 
     `assumed` is the element type of plain weights of a config or an index alone, `stored` what the files take.
     """
-    rows = tuple(_rows(inventory.groups, tying, dtype, assumed))
-    untold = any(told is None for group in inventory.groups for told, _ in group.counts)
+    rows = tuple(_rows(groups, tying, dtype, assumed))
+    untold = any(told is None for group in groups for told, _ in group.counts)
     return Weights(
         stored=stored,
         loaded=sum(row.loaded for row in rows if not row.auxiliary),
@@ -88,6 +88,11 @@ def _rows(groups: Iterable[Group], tying: Tying, dtype: str | None, assumed: str
             loaded=memory,
             auxiliary=auxiliary,
         )
+
+
+def loaded_bytes(group: Group, tying: Tying, *, dtype: str | None, assumed: str | None) -> int:
+    """Bytes in memory of a group's tensors."""
+    return sum(row.loaded for row in _rows([group], tying, dtype, assumed))
 
 
 def is_plain(group: Group, dtype: str) -> bool:

@@ -116,8 +116,7 @@ def idle_targets(subject: AdapterSubject) -> Iterator[Finding]:
     modules = [*adapter.modules]
     if subject.base:
         modules += [weight.name.removesuffix(".weight") for weight in subject.base.matrices()]
-    idle = [name for name in targets.names if not any(targets.hits(name, module) for module in modules)]
-    if idle:
+    if idle := targets.idle(modules):
         where = "neither the adapter nor its base has" if subject.base and subject.base.slots else "the adapter has no"
         yield mismatch(
             f"target_modules names {', '.join(idle[:5])}, but {where} such a module",
@@ -130,7 +129,10 @@ def missing_modules(subject: AdapterSubject) -> Iterator[Finding]:
     """Modules of the base that the targets mean and the adapter lacks: loaders start them at random, or at nothing."""
     adapter, base = subject.adapter, subject.base
     targets = adapter.settings.targets
-    if base is None or not targets.told or not adapter.modules or (subject.fit and subject.fit.misfits):
+    # mlx-lm adapts the last layers alone.
+    if base is None or not targets.told or adapter.settings.library != "peft" or not adapter.modules:
+        return
+    if subject.fit and subject.fit.misfits:
         return
     own = {weight.name for change in adapter.changes if (weight := base.find(change.weight))}
     meant = [weight.name for weight in base.matrices() if targets.holds(weight.name.removesuffix(".weight"))]
@@ -138,8 +140,8 @@ def missing_modules(subject: AdapterSubject) -> Iterator[Finding]:
     if lacking and own:
         titles = summed([name.removesuffix(".weight") for name in lacking])
         yield mismatch(
-            f"{some(lacking, 'module')} of the base that target_modules names "
-            f"{'has' if len(lacking) == 1 else 'have'} no tensors here: {listed(titles)}",
+            f"{some(lacking, 'module')} of the base that target_modules means "
+            f"{'has' if len(lacking) == 1 else 'have'} no tensors in the adapter: {listed(titles)}",
             "loaders start them anew, so the adapter is not whole; save it again",
             tensors=tuple(titles),
         )

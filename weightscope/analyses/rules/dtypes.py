@@ -20,7 +20,8 @@ def strange_dtypes(subject: Subject) -> Iterator[Finding]:
 
     Models keep norms or routers in float32 on purpose; nobody keeps one layer of a matrix in another type.
     """
-    if not subject.has_shapes or subject.declaration is None:
+    # A GGUF file has a type for each tensor by design.
+    if not subject.has_shapes or subject.declaration is None or subject.declaration.contained:
         return
     groups = [group for group in subject.inventory.groups if _is_plain(group)]
     main = _dominant(groups)

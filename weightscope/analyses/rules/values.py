@@ -15,7 +15,7 @@ from weightscope.analyses.stats.sources import sources_of
 from weightscope.analyses.stats.standing_out import is_constant, odd
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint, Progress
-from weightscope.checkpoint.values import read_chunks
+from weightscope.checkpoint.values import read_chunks, type_of
 from weightscope.errors import CheckpointError
 from weightscope.findings import Finding
 from weightscope.storage.base import Kind
@@ -91,7 +91,7 @@ def look(checkpoint: Checkpoint, entry: TensorEntry) -> tuple[bool, bool]:
     start, stop = entry.data_offsets
     zero = stop > start
     for raw in read_chunks(checkpoint.files, entry, CHUNK):
-        sound, empty = _judge(raw, entry.dtype)
+        sound, empty = _judge(raw, type_of(entry))
         zero = zero and empty
         if not sound:
             return False, False

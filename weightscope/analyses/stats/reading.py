@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from weightscope.checkpoint.dtypes import DTYPE_BITS
+from weightscope.checkpoint.dtypes import BLOCKS, DTYPE_BITS
 from weightscope.checkpoint.entry import PiecedEntry, TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.spans import numpy_dtype, read_bytes
@@ -61,6 +61,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         """Whether its rows cannot be given to several threads: by its scheme, or because they do not lie in order."""
         if self.scheme is not None:
             return not self.scheme.rowwise or not self.rows
+        if self.entry.dtype in BLOCKS:
+            return len(self.entry.shape) < 2 or not self.rows
         scattered = self.entry.strides is not None or isinstance(self.entry, PiecedEntry)
         return scattered or DTYPE_BITS[self.entry.dtype] < 8 or not self.rows
 
@@ -106,6 +108,9 @@ def chunks(checkpoint: Checkpoint, source: Source, part: Part) -> Iterator[np.nd
     if not prod(entry.shape):
         return
     path = files[entry.file].path
+    if entry.dtype in BLOCKS:
+        yield from _decoded(checkpoint, source, part)
+        return
     if DTYPE_BITS[entry.dtype] < 8:
         yield load_numpy(files, entry).reshape(rows, -1)
         return
@@ -120,6 +125,18 @@ def chunks(checkpoint: Checkpoint, source: Source, part: Part) -> Iterator[np.nd
         raws = read_bytes(path, start, stop, max(1, CHUNK // width) * width)
     for raw in raws:
         yield raw.view(dtype).reshape(len(raw) // width, -1)
+
+
+def _decoded(checkpoint: Checkpoint, source: Source, part: Part) -> Iterator[np.ndarray[Any, Any]]:
+    """A tensor of a block type as float32, some rows at a time."""
+    entry, files = source.entry, checkpoint.files
+    if source.is_whole:
+        yield load_numpy(files, entry).reshape(source.rows, -1)
+        return
+    by_row = msgspec.structs.replace(entry, shape=(source.rows, entry.shape[-1]))
+    step = max(1, SLAB // max(entry.shape[-1], 1))
+    for first in range(part.rows.start, part.rows.stop, step):
+        yield load_numpy(files, by_row, slice(first, min(first + step, part.rows.stop)))
 
 
 def _undone(checkpoint: Checkpoint, source: Source, scheme: Scheme, part: Part) -> Iterator[np.ndarray[Any, Any]]:

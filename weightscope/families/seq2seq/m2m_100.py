@@ -5,6 +5,7 @@ from __future__ import annotations
 from weightscope.components.seq2seq import EncoderDecoder
 from weightscope.components.sinusoids import Sinusoids
 from weightscope.config import Config, Nullable
+from weightscope.families.common.sinusoids import sinusoids
 from weightscope.families.registry import family
 from weightscope.families.siblings.bart import BART, NAMES, NEEDS, Kind
 from weightscope.families.siblings.bart_model import ROOTS, halves_of, whole
@@ -21,19 +22,13 @@ def m2m_100(config: Config, root: str) -> EncoderDecoder:
         raise config.undeclared(f"the head of {config.architecture} is not declared")
     return whole(
         config,
-        halves_of(config, root, Kind(before=True, positions=sinusoids)),
+        halves_of(config, root, Kind(before=True, positions=positions)),
         start=config["decoder_start_token_id"],
         padding=config["pad_token_id"],
         biased=False,
     )
 
 
-def sinusoids(config: Config) -> Sinusoids:
-    """Sines and cosines; a file may have the first `max_position_embeddings`, and two rows before them."""
-    width, padding = config["d_model"], config["pad_token_id"]
-    if width < 4:
-        raise config.error(f"{width.text} {width:,} has no room for two waves")
-    if padding is None:
-        raise config.undeclared("positions without a pad_token_id are not declared")
-    rows = config["max_position_embeddings"] + 2
-    return Sinusoids(name="embed_positions", rows=rows, width=width, offset=padding + 1)
+def positions(config: Config) -> Sinusoids:
+    """Sines and cosines of any position."""
+    return sinusoids(config, config["max_position_embeddings"])

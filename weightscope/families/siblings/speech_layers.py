@@ -18,6 +18,7 @@ from weightscope.families.common import Dims, layer_norms
 from weightscope.families.common.causal_lm import numbered
 from weightscope.families.common.dims import depth_of
 from weightscope.families.common.encoders import post_norm_block
+from weightscope.families.common.numbers import sizes
 from weightscope.families.common.parts import linears, mlp, self_attention
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -36,7 +37,7 @@ def sample_convolutions(config: Config) -> SampleConvolutions:
         ConfigError: the lists are not of positive numbers, or not as long as each other.
         UndeclaredError: another `feat_extract_norm`.
     """
-    outputs, kernels, strides = (_listed(config, key) for key in ("conv_dim", "conv_kernel", "conv_stride"))
+    outputs, kernels, strides = (sizes(config, key) for key in ("conv_dim", "conv_kernel", "conv_stride"))
     if not len(outputs) == len(kernels) == len(strides):
         raise config.error(
             f"conv_dim lists {len(outputs)} convolutions, conv_kernel {len(kernels)} and conv_stride {len(strides)}"
@@ -63,13 +64,6 @@ def sample_convolutions(config: Config) -> SampleConvolutions:
 
     repeats = numbered("conv_layers", len(outputs), layer)
     return SampleConvolutions(name="feature_extractor", layers=tuple(replace(repeat, of="part") for repeat in repeats))
-
-
-def _listed(config: Config, key: str) -> tuple[Size, ...]:
-    values = config[key]
-    if not values or not all(type(value) is int and value > 0 for value in values):
-        raise config.error(f"{key!r} is {values!r:.60}, not a list of positive whole numbers")
-    return tuple(Size(value, key) for value in values)
 
 
 def positions(config: Config, width: Size, leaves: tuple[str, str], *, batch_normed: bool) -> PositionalConvolution:
