@@ -132,6 +132,7 @@ class Role(StrEnum):
     LAUREL_NORM = "laurel_norm"
     OUTPUT_PROJ = "output_proj"
     LOGIT_SCALE = "logit_scale"
+    AUDIO_LOGIT_SCALE = "audio_logit_scale"
     LOGIT_BIAS = "logit_bias"
     SHARED_PROJ = "shared_proj"
     LM_HEAD = "lm_head"
@@ -322,6 +323,7 @@ _SECTIONS = {
         Role.CLASSIFIER,
         Role.OUTPUT_PROJ,
         Role.LOGIT_SCALE,
+        Role.AUDIO_LOGIT_SCALE,
         Role.LOGIT_BIAS,
         Role.LAYER_WEIGHT,
         Role.CODE_PROJ,

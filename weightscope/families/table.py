@@ -21,6 +21,7 @@ MODULES = {
     "bloom": "text.bloom",
     "camembert": "encoders.roberta",
     "chatglm": "text.chatglm",
+    "clap": "audio.clap",
     "clip": "multimodal.clip",
     "clip_text_model": "multimodal.clip",
     "clip_vision_model": "vision.clip_vision_model",

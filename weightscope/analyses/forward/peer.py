@@ -178,7 +178,7 @@ def _layers(model: Any, depth: int, *, tokens: bool) -> Any:
         for name, module in model.named_modules()
         if isinstance(module, torch.nn.ModuleList)
         and len(module) == depth
-        and not (tokens and any(tower in name for tower in ("vision", "audio")))
+        and not (tokens and any(tower in name for tower in ("vision", "visual", "audio")))
     ]
     return max(lists, key=lambda module: sum(p.numel() for p in module.parameters()), default=())
 
