@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from fuzz.case import Case
 from fuzz.json_files import (
+    FIXTURES,
+    adapter_file,
     config_file,
     golden_file,
     index_file,
@@ -46,6 +48,7 @@ READERS = {
     "patches": Reader(1, patches_file, "preprocessor_config.json"),
     "modules": Reader(1, modules_file, "modules.json"),
     "config": Reader(1, config_file, "config.json"),
+    "adapter": Reader(2, adapter_file, "adapter_config.json"),
 }
 KINDS = [kind for kind, reader in READERS.items() for _ in range(reader.share)]
 
@@ -63,6 +66,7 @@ class Readers:
         """Import the readers."""
         import numpy as np  # noqa: F401
 
+        from weightscope.adapters.registry import read_adapter
         from weightscope.analyses.forward.expected_logits import read_logits
         from weightscope.analyses.forward.golden import read_golden
         from weightscope.analyses.forward.images import PROCESSORS
@@ -70,6 +74,7 @@ class Readers:
         from weightscope.analyses.forward.ready_inputs import read_inputs
         from weightscope.analyses.forward.sentences import read_sentences
         from weightscope.analyses.rules.vocabulary import highest_ids
+        from weightscope.api.adapters import settings_in
         from weightscope.checkpoint.folder import LocalFolder
         from weightscope.checkpoint.header import read_header
         from weightscope.checkpoint.index import read_index
@@ -80,6 +85,11 @@ class Readers:
 
         def read_model(path: Path) -> None:
             declare(read_config(path))
+
+        lora = read_header(FIXTURES / "adapters" / "peft" / "patterns" / "adapter_model.safetensors")
+
+        def read_settings(path: Path) -> None:
+            read_adapter(lora.tensors, settings_in(read_config(path)))
 
         processors = [import_module(f"weightscope.analyses.forward.images.{name}") for name in set(PROCESSORS.values())]
 
@@ -102,6 +112,7 @@ class Readers:
             "patches": read_processor,
             "modules": lambda path: read_sentences(path.parent),
             "config": read_model,
+            "adapter": read_settings,
         }
         self._errors = (WeightscopeError, TomlError)
         return ()
