@@ -84,6 +84,12 @@ def test_as_transformers_holds_it_in_memory(tiny: Tiny, tmp_path: Path) -> None:
     assert torch.equal(seeing.ours(tmp_path, spoken(tiny), inputs), before)
 
 
+def test_inspect_has_the_tower(saved: Callable[[str], Path]) -> None:
+    shape = weightscope.open(saved("voxtral")).summary().model.shape
+    assert shape is not None
+    assert shape.endswith(" · audio 2 layers of 20, clips of 32 frames of 10")
+
+
 @pytest.mark.parametrize("name", ["qwen2_audio", "voxtral"])
 def test_every_tensor_matters(name: str, tmp_path: Path) -> None:
     tiny = next(tiny for tiny in TINY_HEARING if tiny.name == name)

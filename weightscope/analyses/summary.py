@@ -171,12 +171,12 @@ def _rest(checkpoint: Checkpoint) -> Iterator[str]:
 def describe(tree: Component) -> str | None:
     """The shape of a model in one line, from its declaration: `32 layers · hidden 4,096 · 32 heads of 128 (8 kv) …`."""
     decoder = next(find(tree, Decoder), None)
-    parts: list[str] = []
-    if decoder is not None:
-        parts += _decoder(decoder)
-    for section in (Section.VISION, Section.AUDIO):
-        towers = (part.glance for part in find(tree, Component) if part.section is section and part.glance)
-        parts += [*towers][:1]
+    parts = list(_decoder(decoder)) if decoder is not None else []
+    towers: dict[Section, str] = {}
+    for part in find(tree, Component):
+        if part.section in (Section.VISION, Section.AUDIO) and part.glance:
+            towers.setdefault(part.section, part.glance)
+    parts += towers.values()
     return " · ".join(parts) or None
 
 

@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from weightscope.analyses.forward.golden import Golden
 from weightscope.analyses.forward.prompt import (
     Prompt,
     default_prompt,
     encoded,
-    find_speller,
     with_masks,
     with_things,
 )
 from weightscope.analyses.forward.request import layouts_of
 from weightscope.analyses.forward.speller import Speller
+from weightscope.api.spelling import speller_of
 from weightscope.components.runnable import Runnable, no_tokens
 from weightscope.components.sensing import SensingLanguage
 from weightscope.components.seq2seq import DECODER_TOKENS, EncoderDecoder
@@ -63,7 +64,7 @@ def tokenizer_of(model: Model, wanted: Wanted, directory: Path) -> tuple[Speller
     tree = runnable_of(model)
     if tree is None or tree.words is None:
         return None, ()
-    return find_speller(directory, text=wanted.text)
+    return speller_of(model, directory, wanted.text)
 
 
 def prompt_of(
@@ -96,23 +97,33 @@ def prompt_of(
         prompt, speller = default_prompt(speller, notes, rows)
     if tree and tree.logits_of == "same" and speller:
         prompt = with_masks(prompt, speller)
-    if isinstance(tree, SensingLanguage) and tree.sense.given(inputs):
-        prompt = with_things(
-            prompt,
-            layouts_of(tree, inputs),
-            tree.mark,
-            speller,
-            tree.sense,
-            around=tree.around,
-            written=tree.written,
-            frame=tree.frame,
-        )
+    if isinstance(tree, SensingLanguage):
+        prompt = sensed(tree, prompt, speller, inputs)
     if expected and prompt.tokens != expected.tokens:
         raise UsageError(
             f"{wanted.expect} was recorded with other tokens",
             hint="leave out --tokens and --prompt: the golden file has its own",
         )
     return prompt, speller
+
+
+def sensed(
+    tree: SensingLanguage, prompt: Prompt, speller: Speller | None, inputs: Mapping[str, np.ndarray[Any, Any]]
+) -> Prompt:
+    """The prompt with what the model sees and hears written out: of the first sense in the text, then among tokens."""
+    origin = prompt.origin
+    for number, (sense, mark) in enumerate(tree.given(inputs)):
+        prompt = with_things(
+            replace(prompt, origin="tokens") if number else prompt,
+            layouts_of(sense, inputs),
+            mark,
+            speller,
+            sense,
+            around=((), ()) if number else tree.around,
+            written="" if number else tree.written,
+            frame=None if number else tree.frame,
+        )
+    return replace(prompt, origin=origin)
 
 
 def inputs_of(model: Model, wanted: Wanted, directory: Path) -> dict[str, np.ndarray[Any, Any]]:

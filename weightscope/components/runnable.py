@@ -47,9 +47,9 @@ class Runnable(Component, frozen=True, kw_only=True):
         return ""
 
     @property
-    def mark(self) -> int | None:
-        """The token at whose places the vectors of images stand."""
-        return None
+    def marks(self) -> tuple[int, ...]:
+        """The tokens at whose places the vectors of images or audio stand."""
+        return ()
 
     @property
     def words(self) -> Embedding | None:

@@ -10,8 +10,7 @@ import msgspec
 from weightscope.checkpoint.reader import Progress
 from weightscope.checkpoint.spans import need_torch
 from weightscope.components.runnable import PIXELS, Runnable
-from weightscope.components.sense import Layout
-from weightscope.components.sensing import SensingLanguage
+from weightscope.components.sense import Layout, Sense
 from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def check_tokens(tree: Runnable, request: Request) -> None:
     if len(request.tokens) > MAX_TOKENS:
         raise too_many_tokens(len(request.tokens))
     rows = int(words.rows)
-    beyond = [token for token in request.tokens if not 0 <= token < rows and token != tree.mark]
+    beyond = [token for token in request.tokens if not 0 <= token < rows and token not in tree.marks]
     if beyond:
         raise UsageError(f"token {beyond[0]} is outside the vocabulary (0 to {rows - 1:,})")
     if learned and len(request.tokens) > (most := learned.rows - learned.offset):
@@ -94,7 +93,7 @@ def sound(name: str, values: torch.Tensor) -> torch.Tensor:
     return values
 
 
-def layouts_of(tree: SensingLanguage, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Sequence[Layout]:
+def layouts_of(sense: Sense, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Sequence[Layout]:
     """How each image or clip is written among the tokens.
 
     Raises:
@@ -104,8 +103,8 @@ def layouts_of(tree: SensingLanguage, inputs: Mapping[str, np.ndarray[Any, Any]]
     import torch
 
     given = {name: sound(name, torch.as_tensor(value)) for name, value in inputs.items()}
-    tree.sense.complete(given)
-    return tree.sense.layouts(given)
+    sense.complete(given)
+    return sense.layouts(given)
 
 
 def positions_of(

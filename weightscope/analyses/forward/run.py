@@ -96,7 +96,7 @@ def run_forward(
         seconds=time.perf_counter() - start,
         peak_bytes=_peak(device),
         broken=broken,
-        image_token=tree.mark,
+        marks=tree.marks,
     )
 
 

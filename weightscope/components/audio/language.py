@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from weightscope.components.audio.ear import Ear
+from weightscope.components.sense import Sense
 from weightscope.components.sensing import SensingLanguage
 
 
@@ -13,9 +14,5 @@ class AudioLanguage(SensingLanguage, frozen=True, kw_only=True):
     audio_token: int
 
     @property
-    def sense(self) -> Ear:
-        return self.ear
-
-    @property
-    def mark(self) -> int:
-        return self.audio_token
+    def senses(self) -> tuple[tuple[Sense, int], ...]:
+        return ((self.ear, self.audio_token),)

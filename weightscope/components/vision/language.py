@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from weightscope.components.running import Pass, Whole
+from weightscope.components.sense import Sense
 from weightscope.components.sensing import SensingLanguage
 from weightscope.components.vision.eye import Eye
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class VisionLanguage(SensingLanguage, frozen=True, kw_only=True):
-    """`eye` makes the vectors that stand where `image_token` is.
+    """`eye` makes the vectors that stand where `image_token` is, and an `ear` those where `audio_token` is.
 
     Image tokens of one image also see later ones where `images_whole`: in all layers (Gemma 3), in those with a window
     (Gemma 4), or past windows too.
@@ -24,19 +25,19 @@ class VisionLanguage(SensingLanguage, frozen=True, kw_only=True):
     eye: Eye
     image_token: int
     images_whole: Whole = ""
+    ear: Sense | None = None
+    audio_token: int = -1
 
     @property
-    def sense(self) -> Eye:
-        return self.eye
+    def senses(self) -> tuple[tuple[Sense, int], ...]:
+        heard = ((self.ear, self.audio_token),) if self.ear else ()
+        return (self.eye, self.image_token), *heard
 
-    @property
-    def mark(self) -> int:
-        return self.image_token
-
-    def joined(self, run: Pass, taken: torch.Tensor) -> Pass:
+    def joined(self, run: Pass, tokens: torch.Tensor) -> Pass:
         if not self.images_whole:
             return run
-        return msgspec.structs.replace(run, together=self._together(taken), whole=self.images_whole)
+        together = self._together(tokens == self.image_token)
+        return msgspec.structs.replace(run, together=together, whole=self.images_whole)
 
     @staticmethod
     def _together(taken: torch.Tensor) -> torch.Tensor:
