@@ -7,7 +7,7 @@ from pathlib import Path
 
 from weightscope.analyses.quantized import Quantization
 from weightscope.analyses.summary import Summary
-from weightscope.output import words
+from weightscope.output import run_state, words
 
 # Schemes that `inspect` names; --by quantization has all.
 MOST_SCHEMES = 4
@@ -58,6 +58,8 @@ def facts(summary: Summary, *, exact: bool = False) -> Iterable[tuple[str, str]]
         yield "Embeddings", text
     yield "Stored", _stored(summary, exact=exact)
     yield from _quantized(summary.quantization)
+    if summary.training:
+        yield from run_state.lines(summary.training, exact=exact)
 
 
 def _why_unknown(summary: Summary) -> str:
