@@ -56,7 +56,8 @@ def read(folder: Folder, names: tuple[str, ...]) -> Together:
             broken.setdefault(what, []).append(name)
             continue
         tensors[name] = _entry(described, numbers)
-    findings = [*_missing(missing, files), *(_unreadable(what, lost) for what, lost in broken.items())]
+    findings = [*_missing(missing, files), *_short(metadata, sizes)]
+    findings += [_unreadable(what, lost) for what, lost in broken.items()]
     training = Training(
         writer="torch.distributed.checkpoint", world_size=_ranks(metadata), optimizer=optimizer_of(parts), parts=parts
     )
@@ -131,7 +132,7 @@ def _broken(described: Described, sizes: dict[str, int]) -> str:
         if span.file not in sizes:
             return "lie in files that are not here"
         if span.start + span.length > sizes[span.file]:
-            return f"reach beyond the end of {span.file}"
+            return f"lie beyond the end of {span.file}"
     return "" if fill(described.shape, _pieces(described, {})) else "are not filled by their blocks"
 
 
@@ -168,11 +169,28 @@ def _missing(missing: list[str], files: list[FileHeader]) -> Iterator[Finding]:
         )
 
 
+def _short(metadata: Metadata, sizes: dict[str, int]) -> Iterator[Finding]:
+    """Files that end before what they are said to hold, whether that is a weight or not."""
+    ends: dict[str, int] = {}
+    for described in metadata.tensors.values():
+        for span in described.spans:
+            if span:
+                ends[span.file] = max(ends.get(span.file, 0), span.start + span.length)
+    for name, size in sizes.items():
+        if size < ends[name]:
+            yield Finding(
+                code="truncated-file",
+                severity="error",
+                message=f"{name} ends {ends[name] - size:,} bytes before what .metadata says is in it",
+                hint="copy it again from where the run saved",
+            )
+
+
 def _unreadable(what: str, names: list[str]) -> Finding:
     titles = summed(names)
     count = "1 tensor" if len(names) == 1 else f"{len(names):,} tensors"
     return Finding(
-        code="truncated-file" if what.startswith("reach") else "malformed-header",
+        code="malformed-header",
         severity="error",
         message=f"{count} {what}: {titles[0]}{' …' if len(titles) > 1 else ''}",
         tensors=tuple(titles),

@@ -40,7 +40,7 @@ def _below(folder: LocalFolder, names: list[str]) -> list[str]:
     steps = sorted((int(match[1]), name) for name in inner if (match := _STEP.fullmatch(name)))
     chosen = [name for name in inner if _FSDP.fullmatch(name)] + [name for _, name in reversed(steps)]
     latest = _latest(folder.path / "latest") if "latest" in names else ""
-    return sorted(chosen, key=lambda name: name != latest) if latest in inner else chosen
+    return [latest, *(name for name in chosen if name != latest)] if latest in inner else chosen
 
 
 def _latest(path: Path) -> str:
