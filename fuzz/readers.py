@@ -20,7 +20,7 @@ from fuzz.json_files import (
     tokenizer_file,
 )
 from fuzz.other_files import npy_file, npz_file, toml_file
-from fuzz.pickle_files import torch_file
+from fuzz.pickle_files import distributed_file, torch_file
 from fuzz.safetensors_files import safetensors_file
 from fuzz.verdict import hold_line
 
@@ -36,6 +36,7 @@ class Reader(NamedTuple):
 READERS = {
     "safetensors": Reader(40, safetensors_file, "model.safetensors"),
     "pytorch": Reader(40, torch_file, "pytorch_model.bin"),
+    "distributed": Reader(8, distributed_file, ".metadata"),
     "index": Reader(8, index_file, "model.safetensors.index.json"),
     "toml": Reader(4, toml_file, "pyproject.toml"),
     "tokenizer": Reader(3, tokenizer_file, "tokenizer.json"),
@@ -70,6 +71,7 @@ class Readers:
         from weightscope.analyses.forward.ready_inputs import read_inputs
         from weightscope.analyses.forward.sentences import read_sentences
         from weightscope.analyses.rules.vocabulary import highest_ids
+        from weightscope.checkpoint.dcp_metadata import read_metadata
         from weightscope.checkpoint.folder import LocalFolder
         from weightscope.checkpoint.header import read_header
         from weightscope.checkpoint.index import read_index
@@ -92,6 +94,7 @@ class Readers:
         self._read = {
             "safetensors": read_header,
             "pytorch": read_header,
+            "distributed": lambda path: read_metadata(path.read_bytes(), path),
             "index": read_index,
             "toml": read_toml,
             "tokenizer": lambda path: list(highest_ids(LocalFolder(path.parent))),

@@ -154,7 +154,7 @@ FILES: list[tuple[str, Callable[[Path], object], str, str]] = [
     ("empty directory", lambda _: None, "", "an empty directory"),
     ("tokenizer only", weights(b"{}", "tokenizer.json"), "", "no weights and no config.json"),
     ("pipeline", weights(b"{}", "model_index.json"), "", "a diffusers pipeline"),
-    ("GGUF directory", weights(b"GGUF", "m.gguf"), "", "m.gguf"),
+    ("GGUF cut short", weights(b"GGUF", "m.gguf"), "m.gguf", "ends after 4 bytes, within its header"),
 ]  # fmt: skip
 
 

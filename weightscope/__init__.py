@@ -18,12 +18,14 @@ __all__ = [
     "Tensors",
     "WeightscopeError",
     "__version__",
+    "diff",
     "download",
     "open",
 ]
 
 if TYPE_CHECKING:
     from weightscope.analyses.forward.result import Result
+    from weightscope.api.comparing import diff
     from weightscope.api.downloading import download
     from weightscope.api.model import Model
     from weightscope.api.opening import open_model as open  # noqa: A004 - `ws.open` is the promised name
@@ -39,6 +41,7 @@ _HOMES = {
     "Tensor": ("weightscope.api.tensors", "Tensor"),
     "Tensors": ("weightscope.api.tensors", "Tensors"),
     "WeightscopeError": ("weightscope.errors", "WeightscopeError"),
+    "diff": ("weightscope.api.comparing", "diff"),
     "download": ("weightscope.api.downloading", "download"),
     "open": ("weightscope.api.opening", "open_model"),
 }

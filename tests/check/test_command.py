@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from weightscope.findings import CODES, FORWARD_CODES
+from weightscope.findings import CODES, DIFF_CODES, FORWARD_CODES, MEMORY_CODES
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures"
+ALL = CODES | FORWARD_CODES | MEMORY_CODES | DIFF_CODES
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def test_values(run: Any) -> None:
     assert "lm_head.weight is stored too (with the same values" in " ".join(out.split())
 
 
-@pytest.mark.parametrize("code", [*CODES, *FORWARD_CODES])
+@pytest.mark.parametrize("code", ALL)
 def test_explain(code: str, run: Any) -> None:
     status, out, _ = run("--explain", code)
     assert status == 0
@@ -130,14 +131,14 @@ def test_explain(code: str, run: Any) -> None:
     assert "\nWhat to do" in out
     assert not re.search(r"[*`]|^#", out, re.MULTILINE)
     (shown,) = json.loads(run("--explain", code, "--json")[1])["codes"]
-    assert {key: shown[key] for key in ("code", "summary")} == {"code": code, "summary": (CODES | FORWARD_CODES)[code]}
+    assert {key: shown[key] for key in ("code", "summary")} == {"code": code, "summary": ALL[code]}
     assert " ".join(shown["remedy"].split()) in " ".join(out.split())
 
 
 def test_explain_lists_all_codes_in_a_line_each(run: Any) -> None:
     _, out, _ = run("--explain", "--format", "csv")
-    assert [line.partition(",")[0] for line in out.splitlines()] == ["code", *CODES, *FORWARD_CODES]
-    assert len(json.loads(run("--explain", "--json")[1])["codes"]) == len(CODES | FORWARD_CODES)
+    assert [line.partition(",")[0] for line in out.splitlines()] == ["code", *ALL]
+    assert len(json.loads(run("--explain", "--json")[1])["codes"]) == len(ALL)
     assert all(f"\n{code} " in run("--explain")[1] for code in CODES)
 
 
@@ -159,8 +160,7 @@ def test_the_same_hint_is_printed_once(run: Any) -> None:
 
 def test_findings_page_has_an_entry_a_code_in_the_same_order() -> None:
     assert re.findall(r"^## (.+)$", (ROOT / "docs" / "findings.md").read_text(), re.MULTILINE) == [
-        *CODES,
-        *FORWARD_CODES,
+        *ALL,
     ]
 
 

@@ -352,7 +352,6 @@ def test_a_download_that_stopped_is_named(plant: Any) -> None:
         ("flax_model.msgpack", "flax_model.msgpack (Flax weights)"),
         ("model.onnx", "model.onnx (ONNX)"),
         ("openvino_model.bin", "openvino_model.bin (OpenVINO)"),
-        ("model.gguf", "model.gguf (GGUF, the format of llama.cpp)"),
         ("__0_0.distcp", "__0_0.distcp (a distributed checkpoint of torch (DCP))"),
         ("mp_rank_00_model_states.pt", "mp_rank_00_model_states.pt (DeepSpeed's training state)"),
         ("model.safetensors.incomplete", "model.safetensors.incomplete (an unfinished download)"),

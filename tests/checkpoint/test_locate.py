@@ -9,7 +9,8 @@ import pytest
 
 import weightscope
 from tests.helpers import write_index, write_safetensors
-from weightscope.checkpoint.locate import Location, locate
+from weightscope.checkpoint.locate import locate
+from weightscope.checkpoint.location import Location
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, UsageError, WeightscopeError
 
 SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
@@ -123,7 +124,7 @@ def test_which_files_are_meant(
         (["model.safetensors"], {}, "fp16", UsageError, "no variant 'fp16'; there are no variants here"),
         (SHARDS, {INDEX: SHARDS}, "fp16", UsageError, "no variant 'fp16'"),
         (["model_index.json"], {}, None, NotImplementedByWeightscope, "diffusers pipeline"),
-        (["m.gguf"], {}, None, NotImplementedByWeightscope, "no weights in a supported format: m.gguf (GGUF"),
+        (["m.onnx"], {}, None, NotImplementedByWeightscope, "no weights in a supported format: m.onnx (ONNX"),
         (["tf_model.h5"], {}, None, NotImplementedByWeightscope, "tf_model.h5 (Keras or TensorFlow weights)"),
         (
             ["a-00001-of-00002.bin", "a-00001-of-00003.bin"],
@@ -237,16 +238,16 @@ def test_a_layout_of_the_hub_cache(tmp_path: Path) -> None:
         ("fifo.safetensors", UsageError, "neither a file nor a directory"),
         ("null.bin", UsageError, "neither a file nor a directory"),
         (
-            "model.gguf",
+            "model.onnx",
             NotImplementedByWeightscope,
-            "unsupported file type .gguf (GGUF, the format of llama.cpp); weightscope reads .safetensors",
+            "unsupported file type .onnx (ONNX); weightscope reads .safetensors",
         ),
         ("model.h5", NotImplementedByWeightscope, "unsupported file type .h5"),
         ("README", NotImplementedByWeightscope, "unsupported file type (no suffix)"),
     ],
 )
 def test_which_paths_are_refused(tmp_path: Path, name: str, kind: type[WeightscopeError], words: str) -> None:
-    laid_out(tmp_path, ["model.gguf", "model.h5", "README"])
+    laid_out(tmp_path, ["model.onnx", "model.h5", "README"])
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "null.bin").symlink_to("/dev/null")
     os.mkfifo(tmp_path / "fifo.safetensors")

@@ -169,7 +169,7 @@ def test_what_is_no_weight_file(tmp_path: Path, name: str, content: bytes, code:
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize(("start", "words"), [(b"GGUF\x03", "a GGUF file"), (b"\x89HDF\r\n\x1a\n", "an HDF5 file")])
+@pytest.mark.parametrize(("start", "words"), [(b"GGUF\x01", "a GGUF file"), (b"\x89HDF\r\n\x1a\n", "an HDF5 file")])
 def test_another_format_under_the_name(tmp_path: Path, start: bytes, words: str) -> None:
     (tmp_path / "model.safetensors").write_bytes(start + bytes(100))
     with pytest.raises(NotImplementedByWeightscope, match=words):

@@ -136,6 +136,8 @@ def sequences(made: Made) -> list[list[int]]:
 def _output(model: Any, tokens: list[int]) -> torch.Tensor:
     if model.main_input_name == "pixel_values":
         output: torch.Tensor = model(**pixels(model.config)).last_hidden_state
+        # A map of places, in the order in which they lie in the image.
+        output = output.flatten(2).transpose(1, 2) if output.ndim == 4 else output
     elif model.main_input_name == "input_features":
         output = model(**speech(model.config, tokens)).logits
     else:
@@ -155,13 +157,22 @@ def pixels(config: Any) -> dict[str, torch.Tensor]:
             "pixel_attention_mask": torch.ones(1, 12, dtype=torch.int),
             "spatial_shapes": torch.tensor([[3, 4]]),
         }
-    return {"pixel_values": torch.rand(1, config.num_channels, config.image_size, config.image_size, generator=noise)}
+    image = torch.rand(1, config.num_channels, config.image_size, config.image_size, generator=noise)
+    if config.model_type == "vit_mae":
+        return {
+            "pixel_values": image,
+            "noise": torch.rand(1, (config.image_size // config.patch_size) ** 2, generator=noise),
+        }
+    return {"pixel_values": image}
 
 
 def speech(config: Any, tokens: list[int]) -> dict[str, Any]:
     """A spectrogram [1, bins, frames] of one clip, and tokens that the decoder has written."""
     noise = torch.Generator().manual_seed(1)
-    features = torch.rand(1, config.num_mel_bins, 2 * config.max_source_positions, generator=noise)
+    if config.model_type == "speech_to_text":
+        features = torch.rand(1, 53, config.input_feat_per_channel * config.input_channels, generator=noise)
+    else:
+        features = torch.rand(1, config.num_mel_bins, 2 * config.max_source_positions, generator=noise)
     return {"input_features": features, "decoder_input_ids": torch.tensor([tokens])}
 
 

@@ -16,6 +16,8 @@ REFUSED: dict[tuple[str, str], str] = {
     ("*", "activation_function=mish"): "no published model has it",
     ("*", "activation=mish"): "no published model has it",
     ("*", "hidden_activation=mish"): "no published model has it",
+    ("*", "ff_activation=mish"): "no published model has it",
+    ("xlnet", "same_length"): "no published model has it",
     ("*", "num_attention_heads=0"): ZERO,
     ("*", "num_experts_per_tok=0"): ZERO,
     ("*", "moe_k=0"): ZERO,
@@ -147,7 +149,10 @@ LLAMA4_BRIDGE = (
 MLLAMA_BRIDGE = ("hidden_size", "vision_output_dim", "intermediate_layers_indices")
 GLM = ("glm4v", "glm4v_moe", "glm46v", "glm_ocr", "paddleocr_vl")
 # Keys without which a config.json describes no model, whatever defaults its class has.
-QWEN_EYES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe")
+QWEN_EYES = (
+    "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe", "qwen2_5_omni_thinker",
+    "qwen3_omni_moe_thinker",
+)  # fmt: skip
 NEEDED = "lacks '"
 # (model type, key): where we follow the published code of the model rather than transformers'.
 DELIBERATE: dict[tuple[str, str], str] = {
@@ -306,6 +311,8 @@ REFUSED |= {
 }
 DELIBERATE |= {(name, "embedding_size"): "as 0 it is no size" for name in ("albert", "electra")}
 DELIBERATE |= {("got_ocr2", key): "as llava" for key in PLACES}
+DELIBERATE |= {("qwen2_audio", key): "as llava, of audio" for key in ("audio_token_index", "audio_token_id")}
+DELIBERATE["speech_to_text", "is_causal"] = "no published model has it; only the decoder is asked for it"
 DELIBERATE["whisper", "is_causal"] = "no published model has it; transformers hands it to the attention, past the masks"
 
 

@@ -25,8 +25,11 @@ from tests.families.tiny_blips import TINY_BLIPS
 from tests.families.tiny_encoders import TINY_ENCODERS
 from tests.families.tiny_fuyu import TINY_FUYU
 from tests.families.tiny_kin import TINY_KIN
+from tests.families.tiny_omni import TINY_OMNI
 from tests.families.tiny_seq2seq import TINY_SEQ2SEQ
-from tests.families.tiny_speech import TINY_SPEECH
+from tests.families.tiny_speech import TINY_HEARING, TINY_SPEECH
+from tests.families.tiny_waves import TINY_WAVES
+from tests.families.tiny_xlnet import TINY_XLNET
 from tests.forward import test_contrast, test_gemma4_eyes, test_gemma_eyes, test_llavas, test_packed_images
 from tests.forward.test_cohere_eyes import CROPPED
 from tests.forward.test_deepseek_eyes import SQUARED
@@ -64,10 +67,14 @@ COMPUTED = [
     *test_contrast.COMPUTED,
     *TINY_ENCODERS,
     *TINY_SEQ2SEQ,
+    *TINY_XLNET,
     *TINY_SPEECH,
+    *(tiny for tiny in TINY_HEARING if tiny.model != "Model"),
     *TINY_KIN,
     *TINY_BLIPS,
     *TINY_FUYU,
+    *TINY_OMNI,
+    *TINY_WAVES,
     *test_llavas.CUT,
     *test_llavas.WHOLE,
 ]
@@ -94,8 +101,7 @@ EXCEPTIONS = """
 
 Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them: aria,
 blip, ernie4_5_vl_moe, fast_vlm, florence2, hunyuan_vl, kimi_k3, kosmos-2, minicpmv4_6, minimax_m3_vl, molmo, molmo2,
-perception_lm, phi4_multimodal, step3p7, xlnet, and what hears or speaks (wav2vec2, qwen2_audio, the omni
-models). Videos are refused everywhere.
+nllb-moe, perception_lm, phi4_multimodal, step3p7, and the omni models. Videos are refused everywhere.
 
 ## Published models that differ from their config
 
@@ -147,7 +153,7 @@ def _names(model_type: str) -> Iterator[str]:
 
 
 def _logits(model_type: str) -> Iterator[str]:
-    tiny = [t for t in COMPUTED if _type_of(t) == model_type]
+    tiny = {t.name for t in COMPUTED if _type_of(t) == model_type}
     if tiny:
         yield f"{len(tiny)} tiny"
     if model_type in BY_PARTS:

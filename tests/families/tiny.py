@@ -139,23 +139,6 @@ TINY = [
     }, "ForConditionalGeneration"),
 ]  # fmt: skip
 
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
-# They are made of what is defined above.
 from tests.families.tiny_blips import TINY_BLIPS  # noqa: E402
 from tests.families.tiny_cohere_eyes import TINY_COHERE_EYES  # noqa: E402
 from tests.families.tiny_contrast import TINY_CONTRAST  # noqa: E402
@@ -172,10 +155,13 @@ from tests.families.tiny_llama_vision import TINY_LLAMA_VISION  # noqa: E402
 from tests.families.tiny_llavas import TINY_LLAVAS  # noqa: E402
 from tests.families.tiny_mistral import TINY_MISTRAL  # noqa: E402
 from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
+from tests.families.tiny_omni import TINY_OMNI  # noqa: E402
 from tests.families.tiny_seq2seq import TINY_SEQ2SEQ  # noqa: E402
-from tests.families.tiny_speech import TINY_SPEECH  # noqa: E402
+from tests.families.tiny_speech import TINY_HEARING, TINY_SPEECH  # noqa: E402
 from tests.families.tiny_towers import TINY_TOWERS  # noqa: E402
 from tests.families.tiny_vision import TINY_VISION  # noqa: E402
+from tests.families.tiny_waves import TINY_WAVES  # noqa: E402
+from tests.families.tiny_xlnet import TINY_XLNET  # noqa: E402
 
 TINY += TINY_BLIPS
 TINY += TINY_COHERE_EYES
@@ -193,7 +179,11 @@ TINY += TINY_LLAMA_VISION
 TINY += TINY_LLAVAS
 TINY += TINY_MISTRAL
 TINY += TINY_MIXTURES
+TINY += TINY_OMNI
 TINY += TINY_SEQ2SEQ
+TINY += TINY_HEARING
 TINY += TINY_SPEECH
+TINY += TINY_WAVES
 TINY += TINY_TOWERS
 TINY += TINY_VISION
+TINY += TINY_XLNET

@@ -16,7 +16,9 @@ BART: dict[str, Any] = {
     "decoder_layers": 2, "decoder_ffn_dim": 46, "decoder_attention_heads": 3, "max_position_embeddings": 37,
     "pad_token_id": 1, "eos_token_id": 2, "bos_token_id": 0, "decoder_start_token_id": 0,
 }  # fmt: skip
-GENERATES = "ForConditionalGeneration"
+GENERATES, TRANSLATES = "ForConditionalGeneration", "MTModel"
+# Marian between two vocabularies.
+TWO_TABLES: dict[str, Any] = {"share_encoder_decoder_embeddings": False, "decoder_vocab_size": 91}
 TINY_SEQ2SEQ = [
     Tiny("t5", "T5", T5, GENERATES),
     Tiny("t5-gated-shallow-decoder", "T5", T5 | {
@@ -33,9 +35,31 @@ TINY_SEQ2SEQ = [
     Tiny("umt5-encoder", "UMT5", T5, "EncoderModel"),
     Tiny("bart", "Bart", BART, GENERATES),
     Tiny("bart-scaled", "Bart", BART | {"scale_embedding": True, "activation_function": "relu"}, GENERATES),
+    Tiny("bart-untied", "Bart", BART | {"tie_word_embeddings": False}, GENERATES),
     Tiny("bart-base", "Bart", BART, "Model"),
     Tiny("bart-classifier", "Bart", BART | {"num_labels": 5}, "ForSequenceClassification"),
     Tiny("bart-answers", "Bart", BART, "ForQuestionAnswering"),
     Tiny("mbart", "MBart", BART, GENERATES),
     Tiny("mbart-base", "MBart", BART, "Model"),
+    Tiny("mbart-classifier", "MBart", BART | {"num_labels": 5}, "ForSequenceClassification"),
+    Tiny("mbart-answers", "MBart", BART, "ForQuestionAnswering"),
+    Tiny("marian", "Marian", BART | {"activation_function": "swish", "scale_embedding": True}, TRANSLATES),
+    Tiny("marian-two-tables", "Marian", BART | TWO_TABLES, TRANSLATES),
+    Tiny("marian-three-tables", "Marian", BART | TWO_TABLES | {"tie_word_embeddings": False}, TRANSLATES),
+    Tiny("marian-base", "Marian", BART, "Model"),
+    Tiny("marian-base-two-tables", "Marian", BART | TWO_TABLES, "Model"),
+    Tiny("marian-odd-width", "Marian", BART | {"d_model": 15, "encoder_attention_heads": 5}, TRANSLATES),
+    Tiny("pegasus", "Pegasus", BART | {"activation_function": "relu", "scale_embedding": True}, GENERATES),
+    Tiny("pegasus-base", "Pegasus", BART, "Model"),
+    Tiny("m2m_100", "M2M100", BART, GENERATES),
+    Tiny("m2m_100-odd-width", "M2M100", BART | {"d_model": 15, "encoder_attention_heads": 5}, GENERATES),
+    Tiny("m2m_100-untied", "M2M100", BART | {"tie_word_embeddings": False}, GENERATES),
+    Tiny("m2m_100-base", "M2M100", BART | {"scale_embedding": False}, "Model"),
+    Tiny("blenderbot", "Blenderbot", BART, GENERATES),
+    Tiny("blenderbot-base", "Blenderbot", BART | {"scale_embedding": True}, "Model"),
+    Tiny("blenderbot-small", "BlenderbotSmall", BART, GENERATES),
+    Tiny("blenderbot-small-base", "BlenderbotSmall", BART, "Model"),
+    *(Tiny(f"{name}-decoder", kind, BART, "ForCausalLM") for name, kind in {
+        "bart": "Bart", "mbart": "MBart", "marian": "Marian", "pegasus": "Pegasus", "blenderbot": "Blenderbot",
+    }.items()),
 ]  # fmt: skip

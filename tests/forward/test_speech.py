@@ -33,7 +33,10 @@ def given(tiny: Tiny) -> dict[str, Any]:
     """A recording of one clip, and what the decoder has written."""
     if tiny.model == "ForCausalLM":
         return {}
-    heard = {"input_features": noise(1, tiny.keys["num_mel_bins"], 2 * tiny.keys["max_source_positions"])}
+    if tiny.kind == "Whisper":
+        heard = {"input_features": noise(1, tiny.keys["num_mel_bins"], 2 * tiny.keys["max_source_positions"])}
+    else:
+        heard = {"input_features": noise(1, 53, 10), "attention_mask": torch.arange(53)[None] < 42}
     written = {"decoder_input_ids": torch.tensor([WRITTEN])} if tiny.model in (GENERATES, "Model") else {}
     return heard | written
 
@@ -73,10 +76,37 @@ def test_every_tensor_matters(tiny: Tiny, tmp_path: Path) -> None:
         return found
 
     before = output(None)
-    unmoved = {name for name in tensors if off(output(name), before) < 1e-3}
+    # But for biases of keys, which move all scores of a query alike.
+    unmoved = {name for name in tensors if off(output(name), before) < 1e-3 and not name.endswith("k_proj.bias")}
     # A decoder alone has nothing to look at.
     idle = {name for name in tensors if ".encoder_attn" in name} if tiny.model == "ForCausalLM" else set()
     assert unmoved == idle
+
+
+@pytest.mark.parametrize("kept", [None, 1, 42, 53])
+def test_frames_after_the_mask_are_left_out(kept: int | None, tmp_path: Path) -> None:
+    tiny = next(tiny for tiny in TINY_SPEECH if tiny.name == "speech_to_text")
+    oracle, inputs = lively(tiny, tmp_path), given(tiny)
+    inputs["attention_mask"] = None if kept is None else (torch.arange(53)[None] < kept).long()
+    with torch.no_grad():
+        expected = oracle(**inputs).logits[0]
+    ours = {name: value for name, value in inputs.items() if value is not None}
+    assert off(weightscope.open(tmp_path).forward(**ours).logits, expected) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({}, "input_features is missing"),
+        ({"input_features": noise(1, 10, 53)}, r"shape \[1, 10, 53\].*not \[1, frames, 10\]"),
+        ({"input_features": noise(1, 0, 10)}, "no frames"),
+        ({"input_features": noise(1, 53, 10), "attention_mask": torch.ones(1, 52)}, "the 53 frames need as many"),
+        ({"input_features": noise(1, 53, 10), "attention_mask": torch.zeros(1, 53)}, "hides all frames"),
+    ],
+)
+def test_frames_that_do_not_fit_are_said(inputs: dict[str, Any], said: str, saved: Callable[[str], Path]) -> None:
+    with pytest.raises(UsageError, match=said):
+        weightscope.open(saved("speech_to_text")).forward(**inputs)
 
 
 def saved_whisper(directory: Path) -> Any:

@@ -23,18 +23,24 @@ from weightscope.analyses.forward.images import read_images
 from weightscope.errors import UsageError
 
 Run = Callable[..., tuple[int, str, str]]
-KINDS = ("ViT", "DeiT", "Beit", "Data2VecVision", "Dinov2", "Dinov2WithRegisters", "DINOv3ViT")
+KINDS = (
+    "ViT", "ViTMAE", "DeiT", "Beit", "Data2VecVision", "Dinov2", "Dinov2WithRegisters", "DINOv3ViT", "Swin", "ConvNext",
+    "ConvNextV2",
+)  # fmt: skip
 TOWERS = [tiny for tiny in TINY if tiny.kind in KINDS]
 every_tower = pytest.mark.parametrize("tiny", TOWERS, ids=lambda tiny: tiny.name)
-MASK = torch.tensor([[False, True, False, False, True, True, False, False, True]])
 
 
 def image(tiny: Tiny) -> dict[str, Any]:
     """Pixels, and which patches are masked where the model has a vector for that."""
-    noise, channels = torch.Generator().manual_seed(1), tiny.keys.get("num_channels", 3)
-    pixels = {"pixel_values": torch.randn(1, channels, 12, 12, generator=noise)}
-    masks = any("mask_token" in name for name in tiny.build().state_dict())
-    return pixels | {"bool_masked_pos": MASK} if masks else pixels
+    noise, channels, side = torch.Generator().manual_seed(1), tiny.keys.get("num_channels", 3), tiny.keys["image_size"]
+    pixels = {"pixel_values": torch.randn(1, channels, side, side, generator=noise)}
+    patches = (side // tiny.keys["patch_size"]) ** 2
+    if tiny.kind == "ViTMAE":
+        return pixels | {"noise": torch.rand(1, patches, generator=noise)}
+    if not any("mask_token" in name for name in tiny.build().state_dict()):
+        return pixels
+    return pixels | {"bool_masked_pos": torch.rand(1, patches, generator=noise) < 0.4}
 
 
 def ours(directory: Path, inputs: dict[str, Any]) -> torch.Tensor:
@@ -49,7 +55,7 @@ def output(tiny: Tiny, found: Any) -> torch.Tensor:
         rows: torch.Tensor = torch.nn.functional.pixel_unshuffle(found.reconstruction, tiny.keys["encoder_stride"])
         return rows.flatten(2)[0].T
     features: torch.Tensor = found.logits if "logits" in found else found.last_hidden_state
-    return features.flatten(0, -2)
+    return features[0].flatten(1).T if features.ndim == 4 else features.flatten(0, -2)
 
 
 @every_tower
@@ -62,18 +68,19 @@ def test_features_and_heads(tiny: Tiny, saved: Callable[[str], Path]) -> None:
 
 @every_tower
 def test_every_tensor_matters(tiny: Tiny, saved: Callable[[str], Path], tmp_path: Path) -> None:
-    """But the pooler, which the features do not go through, and what all keys share."""
+    """But what pools, which the features do not go through, and what all keys share."""
     inputs = image(tiny)
     tensors, before = load_file(saved(tiny.name) / "model.safetensors"), ours(saved(tiny.name), inputs)
     (tmp_path / "config.json").write_bytes((saved(tiny.name) / "config.json").read_bytes())
     generator, still = torch.Generator().manual_seed(5), set()
     for name, tensor in tensors.items():
-        other = tensor + torch.randn(tensor.shape, generator=generator)
+        other = tensor + 3 * torch.randn(tensor.shape, generator=generator)
         save_file(tensors | {name: other}, tmp_path / "model.safetensors", metadata={"format": "pt"})
         if seeing.off(ours(tmp_path, inputs), before) < 1e-3:
             still.add(name)
     keys = {name for name in tensors if tiny.kind != "DINOv3ViT" and name.endswith(".key.bias")}
-    assert still == keys | {name for name in tensors if name.startswith("pooler")}
+    pools = ("pooler", "layernorm.") if tiny.kind.startswith("ConvNext") else ("pooler",)
+    assert still == keys | {name for name in tensors if name.startswith(pools)}
 
 
 @every_tower
@@ -85,10 +92,41 @@ def test_as_transformers_holds_them(tiny: Tiny, saved: Callable[[str], Path], tm
     assert seeing.off(ours(tmp_path, inputs), ours(saved(tiny.name), inputs)) < 1e-5
 
 
+def test_noise_that_is_missing_or_of_another_length(saved: Callable[[str], Path]) -> None:
+    tiny = next(tiny for tiny in TOWERS if tiny.name == "vit_mae")
+    inputs = image(tiny)
+    with pytest.raises(UsageError, match="noise is missing"):
+        ours(saved(tiny.name), {"pixel_values": inputs["pixel_values"]})
+    with pytest.raises(UsageError, match=r"noise has shape \[1, 8\]: an image has 9 patches"):
+        ours(saved(tiny.name), inputs | {"noise": inputs["noise"][:, 1:]})
+
+
 def test_a_mask_of_another_length(saved: Callable[[str], Path]) -> None:
     tiny = next(tiny for tiny in TOWERS if tiny.name == "vit-pixels")
     with pytest.raises(UsageError, match=r"bool_masked_pos has shape \[1, 8\]: an image has 9 patches"):
-        ours(saved(tiny.name), image(tiny) | {"bool_masked_pos": MASK[:, 1:]})
+        ours(saved(tiny.name), image(tiny) | {"bool_masked_pos": torch.zeros(1, 8, dtype=torch.bool)})
+
+
+@pytest.mark.parametrize("name", ["swin", "swin-classes", "convnext", "convnextv2-classes"])
+def test_images_of_another_size(name: str, saved: Callable[[str], Path]) -> None:
+    tiny = next(tiny for tiny in TOWERS if tiny.name == name)
+    inputs = {"pixel_values": torch.randn(1, 3, 37, 29, generator=torch.Generator().manual_seed(1))}
+    with torch.no_grad():
+        theirs = output(tiny, tiny.build()(**inputs))
+    assert seeing.off(ours(saved(tiny.name), inputs), theirs) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "said"),
+    [
+        ("swin", 9, "the image is too small: vision stage 2 layer 0 has 2 × 2 patches in windows of 3 × 3"),
+        ("swin-places-no-bias", 22, "an image of 22 × 22 pixels has 121 patches, and there are 100 positions"),
+        ("convnext", 11, "an image of 11 × 11 pixels is too small"),
+    ],
+)
+def test_images_that_do_not_fit(name: str, side: int, said: str, saved: Callable[[str], Path]) -> None:
+    with pytest.raises(UsageError, match=said):
+        ours(saved(name), {"pixel_values": torch.zeros(1, 3, side, side)})
 
 
 SQUARE: dict[str, Any] = {"size": {"height": 12, "width": 12}}
@@ -118,6 +156,8 @@ def test_pictures(kind: str, settings: dict[str, Any], tmp_path: Path) -> None:
         ("deit-taught", ["embedding", "layer 0", "layer 1", "class scores"]),
         ("beit-classes", ["embedding", "layer 0", "layer 1", "class scores"]),
         ("data2vec-vision", ["embedding", "layer 0", "layer 1"]),
+        ("swin", ["embedding", "pooled"]),
+        ("convnext-classes", ["class scores"]),
         ("clip_vision_model", ["embedding", "layer 0", "layer 1", "pooled"]),
     ],
 )

@@ -87,7 +87,7 @@ def test_a_header_longer_than_the_guess(site: str, ws: Run, hub: Hub, tmp_path: 
         ("absent/model.safetensors", "nothing was found at this address"),
         ("mini/model.safetensors.index.json", "is not the address of a weight file"),
         ("mini/", "is not the address of a weight file"),
-        ("mini/model.gguf", "is not the address of a weight file"),
+        ("mini/model.onnx", "is not the address of a weight file"),
     ],
 )
 def test_addresses_of_nothing(path: str, said: str, site: str, ws: Run) -> None:

@@ -7,8 +7,9 @@ from math import prod
 
 import msgspec
 
-from weightscope.analyses.inventory import Group, Inventory, byte_size
+from weightscope.analyses.inventory import Group, Inventory
 from weightscope.analyses.tying import Tying
+from weightscope.checkpoint.dtypes import byte_size
 from weightscope.roles import ROLE_ORDER, SECTION_ORDER, Role, Section
 from weightscope.storage.base import Kind
 
@@ -98,7 +99,7 @@ def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
         return UNKNOWN
     total = active = embedding = auxiliary = buffers = stored = stored_bytes = 0
     guessed = any(group.inferred and group.section is Section.MOE for group in inventory.groups)
-    for group in inventory.groups:
+    for group in inventory.counted:
         count = counted(group, tying)
         if not group.alias:
             stored += group.elements
@@ -126,7 +127,7 @@ def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
 
 def count_whole(inventory: Inventory, tying: Tying) -> int | None:
     """What shares are of: all that is counted, auxiliary parts included; None where a part is not known."""
-    return add(inventory.groups, tying)
+    return add(inventory.counted, tying)
 
 
 def add(groups: Iterable[Group], tying: Tying) -> int | None:
@@ -150,7 +151,7 @@ def by_component(inventory: Inventory, tying: Tying) -> tuple[ComponentShare, ..
     """Components in the order in which data meets them, auxiliary ones last; buffers are in none."""
     whole = count_whole(inventory, tying)
     sections: dict[Section, list[Group]] = {}
-    for group in inventory.groups:
+    for group in inventory.counted:
         if group.kind is not Kind.BUFFER:
             sections.setdefault(group.section, []).append(group)
     shares = []

@@ -10,8 +10,9 @@ from typing import Literal
 import msgspec
 
 from weightscope.analyses.accounting import by_component, count_whole, counted, share_of
-from weightscope.analyses.inventory import Group, Inventory, byte_size
+from weightscope.analyses.inventory import Group, Inventory
 from weightscope.analyses.tying import Tying
+from weightscope.checkpoint.dtypes import byte_size
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.ranges import before, fill, holes
 from weightscope.roles import ROLE_ORDER, Role
@@ -165,7 +166,7 @@ def _module(group: Group, depth: int | None) -> str:
 
 
 def _weights(inventory: Inventory) -> Iterable[Group]:
-    return (group for group in inventory.groups if group.kind is not Kind.BUFFER)
+    return (group for group in inventory.counted if group.kind is not Kind.BUFFER)
 
 
 def _row(name: str, sums: _Sum, total: int | None, *, group: str = "", inferred: bool = False) -> Row:

@@ -15,11 +15,11 @@ from weightscope.analyses.rules.scales import strange_scales
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.rules.tokenizer import tokenizer_end, tokenizer_size
 from weightscope.analyses.rules.unread import unread_keys
-from weightscope.analyses.rules.values import unsound_values
+from weightscope.analyses.rules.values import odd_values, unsound_values
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import UsageError, printable_path
-from weightscope.findings import CODES, FORWARD_CODES, SEVERITIES, Finding, Severity, passes
+from weightscope.findings import CODES, DIFF_CODES, FORWARD_CODES, MEMORY_CODES, SEVERITIES, Finding, Severity, passes
 
 RULES: tuple[Rule, ...] = (
     *GLANCE,
@@ -103,13 +103,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         return False
 
 
-def known_code(code: str, *, forward: bool = False) -> str:
-    """The code itself, if it is one of `check`'s or, with `forward`, of the forward pass.
+def known_code(code: str, *, others: bool = False) -> str:
+    """The code itself, if it is one of `check`'s or, with `others`, of another command.
 
     Raises:
         UsageError: there is no such code.
     """
-    known = CODES | FORWARD_CODES if forward else CODES
+    known = CODES | FORWARD_CODES | MEMORY_CODES | DIFF_CODES if others else CODES
     if code not in known:
         from difflib import get_close_matches
 
@@ -132,6 +132,19 @@ def run_rules(
     rules = len(RULES) + ON_OPENING
     if values:
         findings += unsound_values(subject, progress)
+        findings += odd_values(subject)
         findings += strange_scales(subject)
-        rules += 3
+        rules += 4
     return tuple(findings), rules
+
+
+def run_adapter_rules(
+    subject: Subject, found: tuple[Finding, ...], *, values: bool = False, progress: Progress | None = None
+) -> tuple[tuple[Finding, ...], int]:
+    """What the rules for adapters `found`, with what the values tell; and how many rules were run."""
+    from weightscope.analyses.rules.adapters import ADAPTER_RULES
+
+    rules = len(ADAPTER_RULES) + ON_OPENING
+    if not values:
+        return found, rules
+    return (*found, *unsound_values(subject, progress)), rules + 2

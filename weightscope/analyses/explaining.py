@@ -145,6 +145,8 @@ def _counted_elsewhere(name: str, tying: Tying) -> bool:
 def _layout(slot: Slot | None) -> str:
     if slot is None or slot.stored.kind is not Kind.WEIGHT:
         return ""
+    if slot.stored.layout is not None:
+        return slot.stored.layout
     roles = tuple(role for role, _ in slot.stored.parts)
     for item in slot.owner.stored:
         if item.roles == roles:

@@ -10,7 +10,7 @@ import msgspec
 
 from weightscope.analyses.listing import TensorRow
 from weightscope.analyses.selecting import Pattern, better_pattern, spans
-from weightscope.checkpoint.dtypes import DTYPE_BITS, TORCH_NAMES
+from weightscope.checkpoint.dtypes import BLOCKS, DTYPE_BITS, TORCH_NAMES
 from weightscope.errors import UsageError
 from weightscope.ranges import spell
 from weightscope.roles import Role
@@ -43,9 +43,9 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
                 f"no role {unknown[0]!r}", hint=f"did you mean {' or '.join(near)}?" if near else _known("roles", Role)
             )
         names = frozenset(TORCH_NAMES.get(dtype.lower(), dtype.upper()) for dtype in dtypes)
-        strange = sorted(names - DTYPE_BITS.keys())
+        strange = sorted(names - DTYPE_BITS.keys() - BLOCKS.keys())
         if strange:
-            raise UsageError(f"no dtype {strange[0]!r}", hint=_known("dtypes", DTYPE_BITS))
+            raise UsageError(f"no dtype {strange[0]!r}", hint=_known("dtypes", (*DTYPE_BITS, *BLOCKS)))
         return cls(
             pattern=Pattern.of(pattern) if pattern else None,
             roles=frozenset(roles),

@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from weightscope.brief import brief
-from weightscope.checkpoint.dtypes import DTYPE_BITS
+from weightscope.checkpoint.dtypes import BLOCKS, byte_size
 from weightscope.checkpoint.entry import PiecedEntry, TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.base import Indices
@@ -44,7 +44,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     among roles. `packing` is how many weights its elements stand for, as (weights, elements); no elements where a
     tensor's shape is not known and it stands for so many weights whatever it is. `scheme` is that of a quantized
     weight, `dtypes` the element types that its tensors may have, `bounds` their values, `also` their other shapes.
-    `alias` marks tensors that are another tensor's storage again, and so no weights of their own.
+    `alias` marks tensors that are another tensor's storage again, and so no weights of their own. `unstored` is how
+    many weights no file holds because code computes them.
     """
 
     template: str
@@ -65,6 +66,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     auxiliary: bool = False
     inferred: bool = False
     alias: bool = False
+    unstored: int = 0
 
     __repr__ = brief
 
@@ -100,6 +102,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Logical weights: none for buffers, scales and aliases, more than elements for packed weights."""
         if self.alias or self.kind in UNCOUNTED:
             return 0
+        if self.unstored:
+            return self.unstored
         logical, stored = self.packing
         # A declared weight stands for its declared number, also where it is packed otherwise than the config says.
         return self.elements * logical // stored if self._is_ratio else self.tensors * logical
@@ -122,7 +126,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Whether nothing tells how many weights it is: names alone, or integers that may be several weights each."""
         if not self.inferred or self.kind is not Kind.WEIGHT or self.scheme is not None:
             return False
-        return not self.counts or any(dtype and dtype[0] in "IU" for dtype, _ in self.counts)
+        return not self.counts or any(dtype and dtype[0] in "IU" and dtype not in BLOCKS for dtype, _ in self.counts)
 
     @property
     def packed(self) -> bool:
@@ -167,14 +171,10 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return [(first[0], amount - sum(share for _, share in rest)), *rest]
 
 
-def byte_size(dtype: str, shape: tuple[int, ...]) -> int:
-    """Bytes of one tensor."""
-    return prod(shape) * DTYPE_BITS[dtype] // 8
-
-
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     """All groups, declared ones in the order of the forward pass; `missing` are required slots not all there.
 
+    `computed` are groups of weights that no file holds and that count all the same.
     `measured` is False where nothing tells the shapes of some: no file, or an index's names that are not declared.
     """
 
@@ -183,10 +183,16 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     recognized: int = 0
     unrecognized: tuple[str, ...] = ()
     measured: bool = True
+    computed: tuple[Group, ...] = ()
 
     by_name: dict[str, Group] = msgspec.field(default_factory=dict)
 
     __repr__ = brief
+
+    @property
+    def counted(self) -> tuple[Group, ...]:
+        """The groups, and those of weights that no file holds."""
+        return (*self.groups, *self.computed)
 
     def group_of(self, name: str) -> Group:
         """The group that a tensor belongs to."""
@@ -204,7 +210,7 @@ def take_inventory(
     """
     slots = declaration.slots if declaration else ()
     if checkpoint.format == "config":
-        return Inventory(groups=tuple(_planned(slot) for slot in slots if not slot.stored.optional))
+        return planned(slots)
     if checkpoint.format == "index":
         return _from_names(slots, checkpoint.names, checkpoint.path)
     tensors = checkpoint.tensors
@@ -234,6 +240,7 @@ def take_inventory(
         recognized=matched,
         unrecognized=tuple(unmatched),
         measured=bool(checkpoint.files),
+        computed=_computed(slots, tensors.keys()),
     )
 
 
@@ -271,8 +278,19 @@ def shared_tables(tensors: Mapping[str, TensorEntry]) -> dict[str, str]:
     return dict.fromkeys(copies, shared)
 
 
+def planned(slots: Iterable[Slot]) -> Inventory:
+    """What a declaration alone says: shapes without element types."""
+    usual = (slot for slot in slots if slot.stored.computed or not slot.stored.optional)
+    return Inventory(groups=tuple(map(_planned, usual)))
+
+
 def _planned(slot: Slot) -> Group:
     return _group(slot, (), {(None, tuple(map(int, slot.stored.shape))): slot.count})
+
+
+def _computed(slots: Iterable[Slot], names: AbstractSet[str]) -> tuple[Group, ...]:
+    absent = (slot for slot in slots if slot.stored.computed and not any(name in names for name in slot.names()))
+    return tuple(replace(_group(slot, (), {}), unstored=slot.stored.logical * slot.count) for slot in absent)
 
 
 def _from_names(slots: Iterable[Slot], names: AbstractSet[str], where: Where) -> Inventory:
@@ -296,6 +314,7 @@ def _from_names(slots: Iterable[Slot], names: AbstractSet[str], where: Where) ->
         recognized=len(matched),
         unrecognized=tuple(unmatched),
         measured=not unmatched,
+        computed=_computed(slots, names),
     )
 
 

@@ -23,6 +23,8 @@ def join(
     """
     settings = settings_of(config) if config else None
     inventory = take_inventory(declaration, checkpoint, settings)
+    if declaration is not None and declaration.contained:
+        return declaration, inventory
     if declaration is None or checkpoint.format == "config" or not _is_open(declaration, inventory, checkpoint.names):
         return declaration, inventory
     declaration = settled(declaration, checkpoint.tensors or checkpoint.names, inventory.unrecognized)

@@ -9,8 +9,9 @@ from typing import Literal
 import msgspec
 
 from weightscope.analyses.accounting import counted
-from weightscope.analyses.inventory import Group, Inventory, byte_size
+from weightscope.analyses.inventory import Group, Inventory
 from weightscope.analyses.tying import Tying
+from weightscope.checkpoint.dtypes import byte_size
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.errors import printable_path
 

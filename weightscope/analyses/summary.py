@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -31,6 +32,9 @@ from weightscope.errors import printable_path
 from weightscope.families.registry import Declaration
 from weightscope.findings import Finding
 from weightscope.roles import Section
+
+if TYPE_CHECKING:
+    from weightscope.analyses.adapting.summary import AdapterInfo
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +91,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     components: tuple[ComponentShare, ...]
     findings: tuple[Finding, ...]
     buffers: BufferShare
-    training: Training | None
+    training: Training | None = None
+    adapter: AdapterInfo | None = None
 
     __repr__ = brief
 
@@ -100,8 +105,11 @@ def summarize(
     inventory: Inventory,
     tying: Tying,
     findings: tuple[Finding, ...] = (),
+    adapter: AdapterInfo | None = None,
 ) -> Summary:
-    """All that `inspect` says; `findings` are what opening and a glance at the headers told."""
+    """All that `inspect` says; `findings` are what opening and a glance at the headers told, `adapter` what it is if
+    it is one.
+    """
     dtypes = by_dtype(inventory)
     total_bytes = sum(share.bytes for share in dtypes)
     if checkpoint.format == "index" and checkpoint.index:
@@ -114,7 +122,7 @@ def summarize(
             model_type=(config.model_type or None) if config else None,
             architecture=(config.architecture or None) if config else None,
             family=declaration.family.module if declaration else None,
-            recognized=declaration is not None and not declaration.part,
+            recognized=_is_recognized(declaration, inventory, adapter),
             quantization=_quantization(declaration, checkpoint),
             dtype=config.dtype if config else None,
             shape=describe(declaration.tree) if declaration else None,
@@ -136,12 +144,20 @@ def summarize(
         findings=findings,
         buffers=count_buffers(inventory),
         training=run_state(checkpoint),
+        adapter=adapter,
     )
+
+
+def _is_recognized(declaration: Declaration | None, inventory: Inventory, adapter: AdapterInfo | None) -> bool:
+    """Whether a family declares the model, or methods of adapters all tensors."""
+    if adapter is not None:
+        return not inventory.unrecognized
+    return declaration is not None and not declaration.part
 
 
 def _quantization(declaration: Declaration | None, checkpoint: Checkpoint) -> str | None:
     """The methods by which weights are stored; without weights, what the config says."""
-    if declaration is None:
+    if declaration is None or declaration.contained:
         return None
     if checkpoint.format == "config" and declaration.method:
         return declaration.method.name
@@ -159,13 +175,12 @@ def _rest(checkpoint: Checkpoint) -> Iterator[str]:
 def describe(tree: Component) -> str | None:
     """The shape of a model in one line, from its declaration: `32 layers · hidden 4,096 · 32 heads of 128 (8 kv) …`."""
     decoder = next(find(tree, Decoder), None)
-    towers = (part for part in find(tree, Component) if part.section is Section.VISION and part.glance)
-    encoder = next(towers, None)
-    parts: list[str] = []
-    if decoder is not None:
-        parts += _decoder(decoder)
-    if encoder is not None:
-        parts.append(encoder.glance)
+    parts = list(_decoder(decoder)) if decoder is not None else []
+    towers: dict[Section, str] = {}
+    for part in find(tree, Component):
+        if part.section in (Section.VISION, Section.AUDIO) and part.glance:
+            towers.setdefault(part.section, part.glance)
+    parts += towers.values()
     return " · ".join(parts) or None
 
 

@@ -59,7 +59,8 @@ def find_tying(
     def verdict(evidence: Evidence, *, tied: bool) -> Tying:
         return Tying(tied=tied, declared=declared, evidence=evidence, head=name, embedding=table)
 
-    if (embedding is None and declaration is None) or (head is None and not has_head):
+    tableless = embedding is None and not (declaration and _has_table(declaration))
+    if tableless or (head is None and not has_head):
         return verdict("not-applicable", tied=False)
     by_config = verdict("declared" if declared else "untied", tied=bool(declared))
     if head is None or checkpoint.format == "config":
@@ -101,6 +102,11 @@ def _the(groups: list[Group], role: Role, section: Section) -> Group | None:
 
 def _shapes(group: Group) -> set[tuple[int, ...]]:
     return {shape for _, shape in group.counts}
+
+
+def _has_table(declaration: Declaration) -> bool:
+    """Whether the model has a table of tokens at all: one that hears has none."""
+    return any(Role.TOKEN_EMBEDDING in dict(slot.stored.parts) for slot in declaration.slots)
 
 
 def _declared(declaration: Declaration | None, config: Config | None) -> tuple[bool | None, bool]:

@@ -7,21 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from weightscope.analyses.forward.golden import Golden
 from weightscope.analyses.forward.prompt import (
     Prompt,
     default_prompt,
     encoded,
-    find_speller,
-    with_images,
     with_masks,
+    with_things,
 )
 from weightscope.analyses.forward.request import layouts_of
 from weightscope.analyses.forward.speller import Speller
-from weightscope.components.runnable import PIXELS, Runnable, no_tokens
+from weightscope.api.spelling import speller_of
+from weightscope.components.runnable import Runnable, no_tokens
+from weightscope.components.sensing import SensingLanguage
 from weightscope.components.seq2seq import DECODER_TOKENS, EncoderDecoder
-from weightscope.components.vision.language import VisionLanguage
 from weightscope.errors import UsageError
 from weightscope.findings import Severity
 
@@ -48,6 +49,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     atol: float | None = None
     rtol: float | None = None
     compare: bool = False
+    adapters: tuple[str, ...] = ()
     fail_on: Severity = "error"
 
 
@@ -62,7 +64,7 @@ def tokenizer_of(model: Model, wanted: Wanted, directory: Path) -> tuple[Speller
     tree = runnable_of(model)
     if tree is None or tree.words is None:
         return None, ()
-    return find_speller(directory, text=wanted.text)
+    return speller_of(model, directory, wanted.text)
 
 
 def prompt_of(
@@ -95,23 +97,33 @@ def prompt_of(
         prompt, speller = default_prompt(speller, notes, rows)
     if tree and tree.logits_of == "same" and speller:
         prompt = with_masks(prompt, speller)
-    if isinstance(tree, VisionLanguage) and PIXELS in inputs:
-        prompt = with_images(
-            prompt,
-            layouts_of(tree, inputs),
-            tree.image_token,
-            speller,
-            around=tree.around,
-            written=tree.written,
-            frame=tree.frame,
-            finished=tree.eye.finished,
-        )
+    if isinstance(tree, SensingLanguage):
+        prompt = sensed(tree, prompt, speller, inputs)
     if expected and prompt.tokens != expected.tokens:
         raise UsageError(
             f"{wanted.expect} was recorded with other tokens",
             hint="leave out --tokens and --prompt: the golden file has its own",
         )
     return prompt, speller
+
+
+def sensed(
+    tree: SensingLanguage, prompt: Prompt, speller: Speller | None, inputs: Mapping[str, np.ndarray[Any, Any]]
+) -> Prompt:
+    """The prompt with what the model sees and hears written out: of the first sense in the text, then among tokens."""
+    origin = prompt.origin
+    for number, (sense, mark) in enumerate(tree.given(inputs)):
+        prompt = with_things(
+            replace(prompt, origin="tokens") if number else prompt,
+            layouts_of(sense, inputs),
+            mark,
+            speller,
+            sense,
+            around=((), ()) if number else tree.around,
+            written="" if number else tree.written,
+            frame=None if number else tree.frame,
+        )
+    return replace(prompt, origin=origin)
 
 
 def inputs_of(model: Model, wanted: Wanted, directory: Path) -> dict[str, np.ndarray[Any, Any]]:

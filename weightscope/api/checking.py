@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from weightscope.analyses.checking import CheckResult, Policy
+from weightscope.analyses.lock.record import Lock
 from weightscope.api.naming import shown
 from weightscope.api.opening import open_model
 from weightscope.checkpoint.reader import Progress
@@ -18,19 +19,24 @@ def check_model(
     *,
     variant: str | None = None,
     values: bool = False,
+    lock: Lock | None = None,
     progress: Progress | None = None,
     reference: str = "",
+    base: str | Path | None = None,
 ) -> CheckResult:
     """The verdict on one MODEL: what cannot be read is a finding, as far as something is there at all.
 
-    `reference` names it in the verdict, where that is not the path.
+    `reference` names it in the verdict, where that is not the path. `base` is the model that an adapter is held
+    against. What differs from a `lock` is found too.
 
     Raises:
         UsageError: there is no such path, or nothing in it that could be a model.
     """
     try:
-        model = open_model(path, variant=variant, progress=progress, tolerant=True)
+        model = open_model(path, variant=variant, progress=progress, tolerant=True, base=base)
         findings, rules = model.examine(values=values, progress=progress)
+        if lock:
+            findings, rules = (*findings, *model.check_lock(lock, progress)), rules + 1
     except WeightscopeError as error:
         if error.code is None:
             raise

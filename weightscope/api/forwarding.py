@@ -85,6 +85,7 @@ def _try_prompt(
         stop_after=wanted.stop_after,
         progress=progress,
         keep=Both(kept, hidden) if kept else hidden if wanted.more_texts else None,
+        adapter=wanted.adapters,
         **inputs,  # type: ignore[arg-type]
     )
     judged, checked = judge(result, is_text=prompt.is_text, non_finite=lambda names: _non_finite(model, names))
@@ -127,6 +128,7 @@ def _try_prompt(
         checked=(*checked, *_expectations(wanted, expected)),
         findings=findings,
         notes=(*prompt.notes, *late, *_endings(result)),
+        adapters=tuple(map(printable_path, wanted.adapters)),
     )
     image = ", ".join(path.name for path in (*wanted.images, wanted.inputs) if path) or None
     return outcome, result, Golden.of(result, outcome.model_type, image=image) if result.finite else None
@@ -145,7 +147,11 @@ def _compared_texts(
     for text in wanted.more_texts:
         hidden = Hidden()
         result = model.forward(
-            encoded(speller, text), device=wanted.device, compute_dtype=wanted.compute_dtype, keep=hidden
+            encoded(speller, text),
+            device=wanted.device,
+            compute_dtype=wanted.compute_dtype,
+            keep=hidden,
+            adapter=wanted.adapters,
         )
         judged, _ = judge(result, is_text=True, non_finite=lambda names: _non_finite(model, names))
         findings += judged

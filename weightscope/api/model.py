@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -27,13 +28,22 @@ from weightscope.families.registry import Declaration
 from weightscope.findings import Finding, Findings
 
 if TYPE_CHECKING:
+    from threading import Event
+
     import numpy as np
     import torch
 
+    from weightscope.adapters.registry import Adapter
+    from weightscope.analyses.adapting.base import BaseWeights
+    from weightscope.analyses.adapting.summary import AdapterInfo
     from weightscope.analyses.breakdown import By, Row
     from weightscope.analyses.explaining import Explanation
     from weightscope.analyses.forward.result import Result
     from weightscope.analyses.listing import TensorRow
+    from weightscope.analyses.lock.record import Algorithm, Lock
+    from weightscope.analyses.memory.report import Memory
+    from weightscope.analyses.memory.request import Request
+    from weightscope.analyses.stats.result import Stats
     from weightscope.analyses.training.split import Trainable
     from weightscope.api.tensors import Tensors
 
@@ -48,13 +58,17 @@ class Model(Suggesting):
         config: Config | None,
         declaration: Declaration | None,
         notices: tuple[Finding, ...] = (),
+        adapter: Adapter | None = None,
+        base: Model | None = None,
     ) -> None:
         self.reference = reference
         self.checkpoint = checkpoint
         self.config = config
         self._declared = declaration
+        self.adapter = adapter
+        self.base = base
         self._notices = notices
-        self._held: dict[tuple[str, str], dict[Any, Mapping[str, torch.Tensor]]] = {}
+        self._held: dict[tuple[str, ...], dict[Any, Mapping[str, torch.Tensor]]] = {}
 
     def __repr__(self) -> str:
         kind = self.config.model_type if self.config else ""
@@ -68,6 +82,10 @@ class Model(Suggesting):
 
     @cached_property
     def _joined(self) -> tuple[Declaration | None, Inventory]:
+        if self.adapter is not None:
+            from weightscope.analyses.adapting.tensors import adapter_inventory
+
+            return None, adapter_inventory(self.adapter, self.checkpoint)
         return join(self._declared, self.checkpoint, self.config)
 
     @property
@@ -120,8 +138,41 @@ class Model(Suggesting):
             self.declaration,
             self.inventory,
             self.tying,
-            (*self.checkpoint.findings, *self._notices, *glance(self._subject())),
+            (*self.checkpoint.findings, *self._notices, *self._glance()),
+            self._adapter_info(),
         )
+
+    def _glance(self) -> tuple[Finding, ...]:
+        return self._said(glance(self._subject())) if self.adapter is None else self._check_adapter()
+
+    def _adapter_info(self) -> AdapterInfo | None:
+        if self.adapter is None:
+            return None
+        from weightscope.analyses.adapting.summary import describe_adapter
+
+        return describe_adapter(
+            self.adapter,
+            self.inventory,
+            self.checkpoint,
+            base=self.base.base_weights if self.base else None,
+            held_against=self.base.reference if self.base else None,
+            base_parameters=self.base.parameters.total if self.base else None,
+        )
+
+    def _check_adapter(self) -> tuple[Finding, ...]:
+        """The findings of an adapter's own rules, with its base where that is here."""
+        from weightscope.analyses.rules.adapters import check_adapter
+
+        assert self.adapter
+        base = self.base.base_weights if self.base else None
+        return check_adapter(self.adapter, self.checkpoint, base, self.base.reference if self.base else "")
+
+    @cached_property
+    def base_weights(self) -> BaseWeights:
+        """The weights that an adapter of this model may change."""
+        from weightscope.analyses.adapting.base import BaseWeights
+
+        return BaseWeights.of(self.declaration, self.checkpoint)
 
     def check(self, *, values: bool = False, progress: Progress | None = None) -> Findings:
         """All that `weightscope check` finds; `values` reads every byte as well."""
@@ -129,17 +180,31 @@ class Model(Suggesting):
 
     def examine(self, *, values: bool = False, progress: Progress | None = None) -> tuple[tuple[Finding, ...], int]:
         """The findings of `check`, and how many rules were applied."""
-        from weightscope.analyses.checking import run_rules
+        from weightscope.analyses.checking import run_adapter_rules, run_rules
 
-        if values:
-            self.compare_tied_values(progress)
-        findings, rules = run_rules(self._subject(), values=values, progress=progress)
+        if self.adapter is not None:
+            findings, rules = run_adapter_rules(
+                self._subject(), self._check_adapter(), values=values, progress=progress
+            )
+        else:
+            if values:
+                self.compare_tied_values(progress)
+            findings, rules = run_rules(self._subject(), values=values, progress=progress)
+            findings = self._said(findings)
         # Without a declaration or a config nothing can be held against anything, and that is no pass.
         unchecked = [
             msgspec.structs.replace(notice, severity="error") if notice.severity == "warning" else notice
             for notice in self._notices
         ]
         return (*self.checkpoint.findings, *unchecked, *findings), rules
+
+    def _said(self, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+        """The findings in the words of the file that holds the settings."""
+        if self.checkpoint.format != "gguf":
+            return tuple(findings)
+        from weightscope.gguf.words import of_metadata
+
+        return of_metadata(findings)
 
     def _subject(self) -> Subject:
         return Subject(
@@ -164,6 +229,7 @@ class Model(Suggesting):
         measure: bool = True,
         progress: Progress | None = None,
         keep: Callable[[str, torch.Tensor], None] | None = None,
+        adapter: str | Path | Sequence[str | Path] = (),
         **inputs: np.ndarray[Any, Any] | torch.Tensor | Sequence[Any],
     ) -> Result:
         """The reference pass on one sequence, layer by layer; imports torch.
@@ -179,6 +245,7 @@ class Model(Suggesting):
             measure: record each stage; without it the result has no stages, and a pass takes a few percent less time.
             progress: called with (done, total, layer) before each layer.
             keep: called with each stage's name and its output [tokens, width].
+            adapter: the directory of an adapter that is applied to the weights as they are read, or several.
             inputs: what else the model's processor makes, by its names, such as `image_grid_thw` [images, 3].
 
         Raises:
@@ -190,6 +257,12 @@ class Model(Suggesting):
         from weightscope.analyses.forward.run import refuse_unread, run_forward
 
         require_here(*(file.remote for file in self.checkpoint.files))
+        if self.adapter is not None:
+            raise UsageError(
+                "an adapter alone computes nothing",
+                where=self.reference,
+                hint="run its base with it: weightscope forward MODEL --adapter DIR",
+            )
         if self.declaration is None or self.declaration.part:
             why = f" ({self._notices[0].message.partition(':')[0]})" if self._notices else ""
             raise NotImplementedByWeightscope(f"forward does not support this model{why}", where=self.reference)
@@ -201,9 +274,10 @@ class Model(Suggesting):
                 where=self.reference,
                 hint="merge it first (PEFT's merge_and_unload)",
             )
-        for finding in misshapen_tensors(self._subject()):
+        for finding in self._said(misshapen_tensors(self._subject())):
             raise CheckpointError(finding.message, where=self.reference, hint=finding.hint, code=finding.code)
         refuse_unread(self.declaration, self.inventory)
+        named = (adapter,) if isinstance(adapter, str | Path) else tuple(adapter)
         request = Request(
             tokens=tuple(map(int, token_ids)),
             pixel_values=pixel_values,
@@ -212,17 +286,26 @@ class Model(Suggesting):
             device=device,
             compute_dtype=compute_dtype,
             stop_after=stop_after,
-            held=self._held.setdefault((device, compute_dtype), {}) if hold else None,
+            held=self._held.setdefault((device, compute_dtype, *map(str, named)), {}) if hold else None,
             measure=measure,
             progress=progress,
             keep=keep,
         )
-        declaration = with_stored_head(self.declaration, self.checkpoint, self.tying)
-        inventory = self.inventory
-        if declaration is not self.declaration:
-            joined, inventory = join(declaration, self.checkpoint, self.config)
+        declaration = self.declaration
+        if declaration.contained:
+            from weightscope.gguf.factors import with_factors
+
+            declaration = with_factors(declaration, self.checkpoint)
+        declaration = with_stored_head(declaration, self.checkpoint, self.tying)
+        inventory, checkpoint, overlay = self.inventory, self.checkpoint, None
+        if named:
+            from weightscope.api.adapters import adapted
+
+            declaration, checkpoint, overlay = adapted(self.reference, declaration, checkpoint, named)
+        if declaration is not self.declaration and not declaration.contained:
+            joined, inventory = join(declaration, checkpoint, self.config)
             declaration = joined or declaration
-        return run_forward(declaration, self.checkpoint, inventory, request)
+        return run_forward(declaration, checkpoint, inventory, request, overlay)
 
     def explain(self, name: str) -> Explanation:
         """Everything that `weightscope explain` shows about one tensor.
@@ -232,7 +315,12 @@ class Model(Suggesting):
         """
         from weightscope.analyses.explaining import explain_tensor
 
-        return explain_tensor(name, self.declaration, self.inventory, self.checkpoint, self.tying)
+        found = explain_tensor(name, self.declaration, self.inventory, self.checkpoint, self.tying)
+        if self.adapter is None:
+            return found
+        from weightscope.analyses.adapting.explaining import with_change
+
+        return with_change(found, self.adapter, self.base.base_weights if self.base else None)
 
     def breakdown(self, by: By, depth: int | None = None) -> tuple[Row, ...]:
         """The rows of `weightscope params`."""
@@ -254,6 +342,146 @@ class Model(Suggesting):
         from weightscope.analyses.training.split import split
 
         return split(Plan.of(plan), self.declaration, self.inventory, self.checkpoint, self.tying)
+
+    def stats(
+        self,
+        *,
+        stored: bool = False,
+        sample: int | None = None,
+        progress: Progress | None = None,
+        stop: Event | None = None,
+    ) -> Stats:
+        """What `weightscope stats` shows: figures of every value, by tensor, role and layer, and what stands out.
+
+        Args:
+            stored: look at quantized weights as they are stored; otherwise as they act, which imports torch.
+            sample: read at most so many values of each tensor.
+            progress: called with (bytes done, bytes in all, tensor).
+            stop: set it from another thread to have what is known by then; the result is not `complete`.
+
+        Raises:
+            WeightscopeError: there are no weights here, or quantized ones cannot be dequantized.
+        """
+        from weightscope.analyses.stats.taking import Asked, take_stats
+
+        asked = Asked(stored=stored, sample=sample)
+        return take_stats(
+            self.reference, self.checkpoint, self.inventory, self.declaration, asked, progress=progress, stop=stop
+        )
+
+    def lock(
+        self, *, algorithm: Algorithm | None = "sha256", files: bool = False, progress: Progress | None = None
+    ) -> Lock:
+        """What `weightscope lock` writes: a digest of each weight by role and layer, and what the config means.
+
+        Args:
+            algorithm: sha256, blake3 (faster; needs the `lock` extra), or None for headers only.
+            files: add the SHA-256 of each file.
+            progress: called with (bytes done, bytes in all, weight).
+
+        Raises:
+            WeightscopeError: there are no weights here, a file is damaged, or a package is not installed.
+        """
+        from weightscope.analyses.lock.taking import Wanted, take_lock
+
+        if algorithm:
+            self.compare_tied_values()
+        return take_lock(
+            self.reference,
+            self.checkpoint,
+            self.config,
+            self.declaration,
+            Wanted(algorithm=algorithm, files=files),
+            tied=self.tying.tied,
+            progress=progress,
+        )
+
+    def check_lock(self, lock: Lock, progress: Progress | None = None) -> Findings:
+        """What differs from a lock, as `weightscope check --lock` says it.
+
+        Raises:
+            WeightscopeError: as for `lock`.
+        """
+        from weightscope.analyses.lock.comparing import against_lock
+
+        now = self.lock(algorithm=lock.algorithm, files=lock.files is not None, progress=progress)
+        return Findings(against_lock(now, lock))
+
+    def memory(
+        self,
+        *,
+        context: int | None = None,
+        batch: int = 1,
+        source_tokens: int | None = None,
+        dtype: str | None = None,
+        kv_dtype: str | None = None,
+        page_size: int = 16,
+        quantize: str | None = None,
+        trainable: str | None = None,
+        optimizer: str = "adamw",
+        precision: str = "mixed",
+        zero: int = 0,
+        gpu: str | None = None,
+        gpus: int | None = None,
+        tensor_parallel: int | None = None,
+        pipeline_parallel: int = 1,
+        expert_parallel: int = 1,
+    ) -> Memory:
+        """What it takes to load and serve the model, as `weightscope memory` says it; no values are read.
+
+        Args:
+            context: tokens of each sequence; without it as many as config.json says the model was trained to read.
+            batch: how many sequences.
+            source_tokens: vectors that cross-attention looks at: of the text an encoder reads, or of images.
+            dtype: what plain weights are loaded in, as torch spells it; without it as they are stored.
+            kv_dtype: what keys and values are kept in; without it the type of the computation.
+            page_size: tokens of a page, for what an allocator reserves.
+            quantize: as which method would store the weights, as `gptq` or `gptq:bits=8,group_size=32`.
+            trainable: what is trained, as `trainable` takes it; the result then says what training takes.
+            optimizer: `adamw`, `adamw-8bit`, `adafactor`, `muon`, `sgd` or `sgd-momentum`.
+            precision: `mixed` (bfloat16 with a master copy), `float32` or `bfloat16`.
+            zero: the stage of ZeRO that divides what is trained among the GPUs; 3 is FSDP.
+            gpu: a device (`h100-80g`) or a size (`24GiB`) that it is to fit on.
+            gpus: how many of them; with fewer ranks than that, replicas share the batch.
+            tensor_parallel: ranks that divide matrices and heads; without it all devices of a stage.
+            pipeline_parallel: stages that divide the layers.
+            expert_parallel: groups of tensor ranks that divide the routed experts.
+
+        Raises:
+            UsageError: a number, a type or a device that is none, or ranks that do not go together.
+            NotImplementedByWeightscope: whether it fits is asked of a model whose decode state is not known.
+        """
+        from weightscope.api.memory import asked
+
+        request = asked(
+            context=context,
+            batch=batch,
+            source_tokens=source_tokens,
+            dtype=dtype,
+            kv_dtype=kv_dtype,
+            page_size=page_size,
+            quantize=quantize,
+            trainable=trainable,
+            optimizer=optimizer,
+            precision=precision,
+            zero=zero,
+            gpu=gpu,
+            gpus=gpus,
+            tensor_parallel=tensor_parallel,
+            pipeline_parallel=pipeline_parallel,
+            expert_parallel=expert_parallel,
+        )
+        return self.memory_for(request)
+
+    def memory_for(self, request: Request) -> Memory:
+        """The same for a request of `api.memory.asked`, which was checked before the model was opened."""
+        from weightscope.analyses.memory.report import report
+
+        if self.adapter is None:
+            return report(self._subject(), self.summary().model, request)
+        of = self.base._subject() if self.base else self._subject()  # noqa: SLF001 - another object of this class
+        beside = self.inventory.groups if self.base else ()
+        return report(of, self.summary().model, request, beside)
 
     def listing(self) -> Iterator[tuple[Group, TensorRow]]:
         """The rows of `weightscope tensors`, unfiltered."""

@@ -23,7 +23,12 @@ UNCHECKED = "the tensors were not checked against config.json"
 
 
 def open_model(
-    path: str | Path, *, variant: str | None = None, progress: Progress | None = None, tolerant: bool = False
+    path: str | Path,
+    *,
+    variant: str | None = None,
+    progress: Progress | None = None,
+    tolerant: bool = False,
+    base: str | Path | None = None,
 ) -> Model:
     """Open a checkpoint directory, a weight file, an index, a config.json or a remote model; reads headers only.
 
@@ -33,6 +38,8 @@ def open_model(
         variant: the infix of `model.fp16.safetensors`, where a directory holds several.
         progress: called with (done, total, file name) before each file's header is read.
         tolerant: go on without weight files that cannot be read; findings say which.
+        base: the model that an adapter is held against. Without it that is the one which the adapter's config names,
+            if the local Hugging Face cache has it.
 
     Raises:
         WeightscopeError: one line that says what is wrong, where, and what to do.
@@ -43,9 +50,17 @@ def open_model(
     checkpoint = _open(path, variant, progress, tolerant=tolerant)
     from weightscope.api.model import Model
 
+    if base is not None or _may_be_adapter(checkpoint):
+        from weightscope.api.adapters import adapter_of
+
+        if opened := adapter_of(checkpoint, base, tolerant=tolerant):
+            return Model(reference, checkpoint, None, None, opened.notices, opened.adapter, opened.base)
     notices: list[Finding] = []
     config, declaration = None, None
     try:
+        if checkpoint.format == "gguf":
+            config, declaration = _in_gguf(checkpoint, notices)
+            return Model(reference, checkpoint, config, declaration, tuple(notices))
         config = read_config(checkpoint.location.config) if checkpoint.location.config else None
         declaration = _declare(config, checkpoint, notices) if config else None
         if config and declaration and checkpoint.format != "config":
@@ -58,6 +73,11 @@ def open_model(
     else:
         notices += () if config else (_no_config(checkpoint),)
     return Model(reference, checkpoint, config, declaration, tuple(notices))
+
+
+def _may_be_adapter(checkpoint: Checkpoint) -> bool:
+    """Whether it is worth a look: a model has a config.json, an adapter one of its own."""
+    return checkpoint.location.config is None or checkpoint.folder.holds("adapter_config.json")
 
 
 def _open(path: str | Path, variant: str | None, progress: Progress | None, *, tolerant: bool) -> Checkpoint:
@@ -75,6 +95,21 @@ def _open(path: str | Path, variant: str | None, progress: Progress | None, *, t
     import weightscope.api.model  # noqa: F401
 
     return open_elsewhere(folder, name, variant=variant, progress=progress, tolerant=tolerant)
+
+
+def _in_gguf(checkpoint: Checkpoint, notices: list[Finding]) -> tuple[Config | None, Declaration | None]:
+    """What the metadata of a GGUF file declares."""
+    from weightscope.gguf.opening import declared, described
+
+    metadata = described(checkpoint)
+    if metadata is None:
+        notices.append(_notice("general.architecture is missing from the metadata", STORED))
+        return None, None
+    try:
+        return declared(metadata, checkpoint)
+    except UndeclaredError as error:
+        notices.append(_notice(error.what, STORED, "the tensors were not checked against the metadata"))
+        return None, None
 
 
 def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> Declaration | None:

@@ -13,7 +13,8 @@ import msgspec
 from weightscope.checkpoint.claims import is_hash, is_path
 from weightscope.checkpoint.folder import Folder, LocalFolder
 from weightscope.checkpoint.hub_settings import settings
-from weightscope.checkpoint.locate import Location, locate_file, locate_in
+from weightscope.checkpoint.locate import is_adapter, locate_file, locate_in
+from weightscope.checkpoint.location import Location
 from weightscope.checkpoint.reference import MAIN, HubReference
 from weightscope.errors import WeightscopeError
 
@@ -72,9 +73,13 @@ def complete(folder: Folder, name: str, variant: str | None) -> bool:
 
 
 def is_complete(location: Location) -> bool:
-    """Whether config and all weight files are here; a link to a blob that is gone is none."""
+    """Whether config and all weight files are here; a link to a blob that is gone is none.
+
+    An adapter has no config, and a GGUF is its own.
+    """
     here = all(path.is_file() for path in location.weights)
-    return bool(location.weights) and here and not location.missing and location.config is not None
+    described = location.config is not None or location.format == "gguf" or is_adapter(location)
+    return location.complete and here and described
 
 
 def in_cache(reference: HubReference, variant: str | None = None, *, partly: bool = False) -> tuple[Folder, str] | None:

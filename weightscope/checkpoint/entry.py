@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from weightscope.brief import brief
 from weightscope.checkpoint.training import Part, Training
 from weightscope.errors import CheckpointError, Where
+
+if TYPE_CHECKING:
+    from weightscope.checkpoint.gguf_metadata import Metadata
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 DOWNLOAD = "download the model first: `hf download`, weightscope.download in Python, `forward --download`"
@@ -61,7 +64,8 @@ class FileHeader(msgspec.Struct, kw_only=True):
     training checkpoint keeps beside its weights (optimizer state and the like), by top-level key;
     `training` is what the file says of its run. `remote`
     names a file that is not here: only its header is, and `path` is where its data would lie once downloaded. `notes`
-    say what is unusual about the file, each as the rest of a sentence that begins with its name.
+    say what is unusual about the file, each as the rest of a sentence that begins with its name. `described` is what a
+    GGUF file says of the model.
     """
 
     path: Path
@@ -74,6 +78,7 @@ class FileHeader(msgspec.Struct, kw_only=True):
     training: Training | None = None
     remote: str = ""
     notes: tuple[str, ...] = ()
+    described: Metadata | None = None
 
     __repr__ = brief
 

@@ -14,7 +14,6 @@ _KINDS = (
     (r"model\.ckpt.*\.(index|meta)|.*\.ckpt\.data-.*|saved_model\.pb", "a TensorFlow checkpoint"),
     (r".*\.msgpack", "Flax weights"),
     (r".*\.onnx(_data|\.data)?", "ONNX"),
-    (r".*\.gguf", "GGUF, the format of llama.cpp"),
     (r".*\.distcp|\.metadata", "a distributed checkpoint of torch (DCP)"),
     (r".*(zero_pp_rank|mp_rank)_.*\.pt|global_step\d+|zero_to_fp32\.py", "DeepSpeed's training state"),
     (r".*\.(tflite|mlmodel|mlpackage|engine|plan|npz)", "weights converted for another runtime"),

@@ -10,11 +10,11 @@ from weightscope.checkpoint.safetensors import SPACE, safetensors_header
 from weightscope.checkpoint.slices import Bytes, LocalFile
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
 
+GGUF = b"GGUF"
 GIT_LFS = b"version https://git-lfs"
 # First bytes of formats that people keep under a weight file's name, what they are, and what to do.
 _UNPACK = "unpack it and give the path of the file inside"
 FOREIGN = {
-    b"GGUF": ("a GGUF file, which weightscope does not read", ""),
     b"\x89HDF": ("an HDF5 file (Keras or TensorFlow weights), which weightscope does not read", ""),
     b"\x93NUM": ("a NumPy array, which weightscope does not read", ""),
     b"\x1f\x8b": ("compressed with gzip", _UNPACK),
@@ -43,11 +43,13 @@ def header_of(data: Bytes, path: Path, number: int = 0, *, remote: str = "") -> 
 
 
 def format_of(start: bytes, path: Where) -> str:
-    """The format of a file that begins so: safetensors, pytorch, or empty where nothing tells.
+    """The format of a file that begins so: safetensors, pytorch, gguf, or empty where nothing tells.
 
     Raises:
         CheckpointError, NotImplementedByWeightscope: it is something else, which the message names.
     """
+    if start.startswith(GGUF):
+        return "gguf"
     if start[8:9] == b"{" or start[8:].lstrip(SPACE)[:1] == b"{":
         return "safetensors"
     from weightscope.checkpoint.pytorch import looks_like_pickle, looks_like_pytorch
@@ -62,6 +64,10 @@ def _header_of(data: Bytes, path: Path, number: int, remote: str) -> FileHeader:
     told = format_of(data[0:START], remote or path)
     if told == "safetensors" or (not told and path.suffix == ".safetensors"):
         return safetensors_header(data, path, number, remote=remote)
+    if told == "gguf":
+        from weightscope.checkpoint.gguf import gguf_header
+
+        return gguf_header(data, path, number, remote=remote)
     from weightscope.checkpoint.pytorch import pytorch_header, read_pytorch
 
     return numbered(pytorch_header(data, path, remote=remote) if remote else read_pytorch(path), number)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import msgspec
 
-from weightscope.brief import brief
+from weightscope.checkpoint import gguf_files
 from weightscope.checkpoint.absent import no_such_path
 from weightscope.checkpoint.folder import Folder, LocalFolder
 from weightscope.checkpoint.foreign import kind_of, named
 from weightscope.checkpoint.header import START, format_of
-from weightscope.checkpoint.index import Index, read_index
+from weightscope.checkpoint.index import read_index
+from weightscope.checkpoint.location import Location
 from weightscope.checkpoint.sets import SHARD, Beside, numbered_sets
 from weightscope.checkpoint.slices import LocalFile
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, UsageError
@@ -24,6 +25,7 @@ WEIGHT_SUFFIXES = {
     ".pt": "pytorch",
     ".pth": "pytorch",
     ".ckpt": "pytorch",
+    ".gguf": "gguf",
 }
 # Suffixes that say little: such a file elsewhere is opened to see what it is, as any file here is.
 VAGUE = ("", ".tar", ".jit", ".ptl", ".pkl", ".pickle", ".model", ".weights", ".pt2")
@@ -35,32 +37,6 @@ NOT_WEIGHTS = (
     r"\.(bin|pt|pth|safetensors)"
 )
 VARIANT = r"(?:diffusion_pytorch_|pytorch_)?model\.(?!safetensors|bin)([\w-]+?)(?:-\d+-of-\d+)?\.(?:safetensors|bin)"
-
-
-class Location(msgspec.Struct, frozen=True, kw_only=True):
-    """The files that make up what was named.
-
-    `format` is safetensors, pytorch, index (an index and none of its shards), config, or that of parts which are put
-    together (`together.py`). `weights` lists the weight
-    files in reading order, `missing` the shards that should be there. `notes` say in words what was chosen over what.
-    `shards` is how many there are of a model of which one shard was named. `beside` is what else lies there.
-    """
-
-    format: str
-    weights: tuple[Path, ...] = ()
-    missing: tuple[str, ...] = ()
-    index: Index | None = None
-    config: Path | None = None
-    notes: tuple[str, ...] = ()
-    shards: int = 0
-    beside: tuple[Beside, ...] = ()
-
-    __repr__ = brief
-
-    @property
-    def complete(self) -> bool:
-        """Whether there are weights, and none of them missing."""
-        return bool(self.weights) and not self.missing
 
 
 def locate(path: Path, variant: str | None = None) -> Location:
@@ -93,8 +69,10 @@ def locate_file(folder: Folder, name: str, variant: str | None = None) -> Locati
         raise NotImplementedByWeightscope(
             f"unsupported file type {suffix or '(no suffix)'}" + (f" ({what})" if (what := kind_of(name)) else ""),
             where=where,
-            hint="weightscope reads .safetensors, .bin, .pt, .pth, .ckpt, *.index.json and config.json",
+            hint="weightscope reads .safetensors, .bin, .pt, .pth, .ckpt, .gguf, *.index.json and config.json",
         )
+    if held == "gguf":
+        return gguf_files.of_one(folder, name)
     shard = SHARD.fullmatch(name)
     return Location(
         format=held,
@@ -158,17 +136,19 @@ def locate_in(folder: Folder, variant: str | None = None) -> Location:
     }
     first, second = by_format["safetensors"], by_format["pytorch"]
     chosen = first or second
+    if chosen is None and "gguf" in formats:
+        return gguf_files.of_folder(folder, [n for n, f in zip(names, formats, strict=True) if f == "gguf"], variant)
     if chosen is None:
         return _without_weights(folder, names, config, variant)
     if first and second and first.index and not first.weights and second.complete:
         stale = Beside(relation="stale-index", name=first.index.path.name)
         chosen = msgspec.structs.replace(second, beside=(stale, *second.beside))
-    elif first and second and not _is_adapter(second):
+    elif first and second and not is_adapter(second):
         what = second.index.path.name if second.index else ", ".join(p.name for p in second.weights)
         note = f"{what} is here too; safetensors is read, as in other loaders"
         other = (Beside(relation="other-format", name=what),) if second.complete else ()
         chosen = msgspec.structs.replace(chosen, notes=(*chosen.notes, note), beside=(*chosen.beside, *other))
-    if not _is_adapter(chosen):
+    if not is_adapter(chosen):
         adapters = [Beside(relation="adapter", name=n) for n in names if n.startswith("adapter_model.")]
         chosen = msgspec.structs.replace(chosen, beside=(*chosen.beside, *adapters[:1], *_original(names, chosen)))
     return msgspec.structs.replace(chosen, config=config)
@@ -182,7 +162,8 @@ def _original(names: list[str], chosen: Location) -> list[Beside]:
     return [Beside(relation="other-format", name=n) for n in original[:1]]
 
 
-def _is_adapter(location: Location) -> bool:
+def is_adapter(location: Location) -> bool:
+    """Whether the weights are those of an adapter, as PEFT names them."""
     return all(path.name.startswith("adapter_model.") for path in location.weights)
 
 
@@ -310,6 +291,13 @@ def _without_weights(folder: Folder, names: list[str], config: Path | None, vari
             f"no weights in a supported format: {others}",
             where=folder.where,
             hint="give a directory with .safetensors or .bin files",
+        )
+    if "adapter_config.json" in names:
+        raise CheckpointError(
+            "has the settings of an adapter, but not its weights",
+            where=folder.where,
+            hint="adapter_model.safetensors is missing: download it again",
+            code="missing-shard",
         )
     raise UsageError(
         "no weights and no config.json here",

@@ -15,7 +15,8 @@ from weightscope.checkpoint.folder import Expected, Folder, LocalFolder, name_wi
 from weightscope.checkpoint.header import header_of, numbered, read_header
 from weightscope.checkpoint.index import Index
 from weightscope.checkpoint.limits import Taken, check_names
-from weightscope.checkpoint.locate import WEIGHT_SUFFIXES, Location, locate, locate_file, locate_in
+from weightscope.checkpoint.locate import WEIGHT_SUFFIXES, locate, locate_file, locate_in
+from weightscope.checkpoint.location import Location
 from weightscope.checkpoint.renaming import Renaming
 from weightscope.checkpoint.sets import SHARD
 from weightscope.checkpoint.together import READERS, reader_of

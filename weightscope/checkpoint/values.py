@@ -1,4 +1,7 @@
-"""The values of one stored tensor, or some of its rows, as NumPy or torch: from one span of a file, or from pieces."""
+"""The values of one stored tensor, or some of its rows, as NumPy or torch: from one span of a file, or from pieces.
+
+Block types of GGUF are given as the float32 numbers that they stand for.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from weightscope.checkpoint import pieces, spans
-from weightscope.checkpoint.dtypes import DTYPE_BITS
+from weightscope.checkpoint.dtypes import BLOCKS, DTYPE_BITS
 from weightscope.checkpoint.entry import FileHeader, PiecedEntry, TensorEntry, require_here
 from weightscope.checkpoint.spans import need_torch
 
@@ -31,6 +34,11 @@ def need_here(files: Files, entry: TensorEntry) -> None:
     require_here(*(files[number].remote for number in numbers))
 
 
+def type_of(entry: TensorEntry) -> str:
+    """The element type of the values as they are given."""
+    return "F32" if entry.dtype in BLOCKS else entry.dtype
+
+
 def read_numpy(files: Files, entry: TensorEntry, index: Any = ...) -> np.ndarray[Any, Any]:
     """The tensor, or `tensor[index]`, read-only and mapped where it lies in one span; see `spans.read_numpy`."""
     import numpy as np
@@ -39,6 +47,10 @@ def read_numpy(files: Files, entry: TensorEntry, index: Any = ...) -> np.ndarray
         chosen: np.ndarray[Any, Any] = np.asarray(pieces.load_numpy(files, entry)[index])
         chosen.flags.writeable = False
         return chosen
+    if entry.dtype in BLOCKS:
+        decoded: np.ndarray[Any, Any] = np.asarray(load_numpy(files, entry)[index])
+        decoded.flags.writeable = False
+        return decoded
     return spans.read_numpy(*_place(files, entry), entry, index)
 
 
@@ -46,6 +58,10 @@ def load_numpy(files: Files, entry: TensorEntry, rows: slice | None = None) -> n
     """The tensor, or consecutive rows of it, read into memory of its own; see `spans.load_numpy`."""
     if isinstance(entry, PiecedEntry):
         return pieces.load_numpy(files, entry, rows)
+    if entry.dtype in BLOCKS:
+        from weightscope.checkpoint.blocks.spans import load_numpy
+
+        return load_numpy(*_place(files, entry), entry, rows)
     return spans.load_numpy(*_place(files, entry), entry if rows is None else spans.some_rows(entry, rows))
 
 
@@ -54,6 +70,9 @@ def read_torch(files: Files, entry: TensorEntry, index: Any = ...) -> torch.Tens
     if isinstance(entry, PiecedEntry):
         need_torch(", or read values as NumPy")
         return pieces.load_torch(files, entry)[index]
+    if entry.dtype in BLOCKS:
+        need_torch(", or read values as NumPy")
+        return load_torch(files, entry)[index]
     return spans.read_torch(*_place(files, entry), entry, index)
 
 
@@ -62,6 +81,11 @@ def load_torch(files: Files, entry: TensorEntry, rows: slice | None = None, *, p
     if isinstance(entry, PiecedEntry):
         loaded = pieces.load_torch(files, entry, rows)
         return loaded.pin_memory() if pinned else loaded
+    if entry.dtype in BLOCKS:
+        from weightscope.checkpoint.blocks.spans import load_torch
+
+        loaded = load_torch(*_place(files, entry), entry, rows)
+        return loaded.pin_memory() if pinned else loaded
     return spans.load_torch(*_place(files, entry), entry, rows, pinned=pinned)
 
 
@@ -69,18 +93,22 @@ def gather_torch(files: Files, entry: TensorEntry, index: torch.Tensor) -> torch
     """The rows of an index of whole numbers; see `spans.gather_torch`."""
     if isinstance(entry, PiecedEntry):
         return pieces.load_torch(files, entry)[index]
+    if entry.dtype in BLOCKS:
+        from weightscope.checkpoint.blocks.spans import gather_torch
+
+        return gather_torch(*_place(files, entry), entry, index)
     return spans.gather_torch(*_place(files, entry), entry, index)
 
 
 def read_chunks(files: Files, entry: TensorEntry, chunk: int) -> Iterator[np.ndarray[Any, Any]]:
     """The bytes of the values in row-major order, at most `chunk` at a time, often in the same memory each time.
 
-    Of pieces, and of a view that is not contiguous, whole rows come together, however long they are.
+    Of pieces, of blocks, and of a view that is not contiguous, whole rows come together, however long they are.
 
     Raises:
         CheckpointError: a file is shorter than its header said.
     """
-    if isinstance(entry, PiecedEntry) or entry.strides is not None:
+    if isinstance(entry, PiecedEntry) or entry.strides is not None or entry.dtype in BLOCKS:
         for rows in slabs(entry, chunk):
             yield load_bytes(files, entry, rows)
         return
@@ -95,6 +123,8 @@ def load_bytes(files: Files, entry: TensorEntry, rows: slice | None = None) -> n
 
     if isinstance(entry, PiecedEntry):
         return pieces.load_words(files, entry, rows).reshape(-1).view(np.uint8)
+    if entry.dtype in BLOCKS:
+        return load_numpy(files, entry, rows).reshape(-1).view(np.uint8)
     if DTYPE_BITS[entry.dtype] % 8:
         path, data_start = _place(files, entry)
         start, stop = (entry if rows is None else spans.some_rows(entry, rows)).data_offsets
@@ -109,7 +139,7 @@ def slabs(entry: TensorEntry, chunk: int) -> Iterator[slice | None]:
     if not entry.shape:
         yield None
         return
-    rows = max(chunk * 8 // max(prod(entry.shape[1:]) * DTYPE_BITS[entry.dtype], 1), 1)
+    rows = max(chunk * 8 // max(prod(entry.shape[1:]) * DTYPE_BITS[type_of(entry)], 1), 1)
     for first in range(0, entry.shape[0], rows):
         yield slice(first, min(first + rows, entry.shape[0]))
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from weightscope.commands.options import (
+    BaseOption,
     JsonOption,
     OutputOption,
     QuietOption,
@@ -63,6 +64,10 @@ def check(
     values: Annotated[
         bool | None, typer.Option("--values/--no-values", help="Read the values too: find NaN, zeros, untied heads.")
     ] = None,
+    lock: Annotated[
+        Path | None,
+        typer.Option("--lock", metavar="FILE", help="Also compare the model with a lock of `weightscope lock`."),
+    ] = None,
     cache: Annotated[
         bool, typer.Option("--cache", help="Also check every model in the local Hugging Face cache.")
     ] = False,
@@ -77,6 +82,7 @@ def check(
     json: JsonOption = False,
     output: OutputOption = None,
     variant: VariantOption = None,
+    base: BaseOption = None,
 ) -> None:
     """Check weights against config.json, for CI.
 
@@ -87,6 +93,8 @@ def check(
     Examples:
       weightscope check ./Llama-3.1-8B
       weightscope check models/* --fail-on warning --ignore dtype-mismatch --format github
+      weightscope check ./Llama-3.1-8B --lock model.lock.json
+      weightscope check ./my-lora --base ./Llama-3.1-8B
       weightscope check --cache
       weightscope check --explain tie-mismatch
     """
@@ -100,7 +108,10 @@ def check(
             "no MODEL to check" + (" in the local Hugging Face cache" if cache else ""),
             hint="name a checkpoint directory; see weightscope check --help",
         )
+    if lock and len(named) > 1:
+        raise UsageError("--lock is of one MODEL", hint="check each with its own lock")
     from weightscope.analyses.checking import Policy
+    from weightscope.analyses.lock.record import read_lock
     from weightscope.api.checking import check_model
     from weightscope.output.check import emit_check, verdicts
     from weightscope.output.progress import Progress
@@ -109,13 +120,21 @@ def check(
 
     settings = find_settings(working_directory(), note=note)
     policy = Policy.of(fail_on or settings.fail_on, [*settings.ignore, *(ignore or ())])
+    locked = read_lock(lock) if lock else None
     results, failures = [], []
     for model, reference in named:
         with Progress("Checking") as progress:
             try:
                 read = settings.values if values is None else values
                 verdict = check_model(
-                    model, policy, variant=variant, values=read, progress=progress, reference=reference
+                    model,
+                    policy,
+                    variant=variant,
+                    values=read,
+                    lock=locked,
+                    progress=progress,
+                    reference=reference,
+                    base=base,
                 )
                 results.append(verdict)
             except WeightscopeError as error:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from weightscope.commands.options import (
+    BaseOption,
     FormatOption,
     JsonOption,
     ModelPath,
@@ -32,6 +33,7 @@ def explain(
     json: JsonOption = False,
     output: OutputOption = None,
     variant: VariantOption = None,
+    base: BaseOption = None,
 ) -> None:
     """Explain a tensor: role, equation, shape, neighbours.
 
@@ -47,7 +49,7 @@ def explain(
     written = chosen(format, json=json)
     from weightscope.output.explanation import explanation_document
 
-    opened = open_quietly(model, variant)
+    opened = open_quietly(model, variant, base)
     refuse_incomplete(opened)
     document = explanation_document(opened.summary(), opened.explain(tensor))
     emit(document, written, output, own_files(opened))

@@ -111,6 +111,10 @@ def forward(
     compare: Annotated[
         Peer | None, typer.Option("--compare", help="Compare with an installed transformers, stage by stage.")
     ] = None,
+    adapter: Annotated[
+        list[str] | None,
+        typer.Option("--adapter", metavar="DIR", help="Apply this adapter (LoRA and its kin); may be repeated."),
+    ] = None,
     fail_on: Annotated[
         FailOn, typer.Option("--fail-on", help="Fail on findings of this severity or higher.")
     ] = FailOn.ERROR,
@@ -130,6 +134,7 @@ def forward(
     \b
     Examples:
       weightscope forward ./Llama-3.1-8B --prompt "The capital of France is"
+      weightscope forward ./Llama-3.1-8B --adapter ./my-lora
       weightscope forward ./Llama-3.1-8B --record golden.json
       weightscope forward ./Llama-3.1-8B-merged --expect golden.json
     """
@@ -157,6 +162,8 @@ def forward(
         )
     if image and inputs:
         raise UsageError("--image and --inputs are mutually exclusive")
+    if adapter and compare:
+        raise UsageError("--adapter and --compare are mutually exclusive", hint="merge the adapter, and compare that")
     if stop_after is not None and (save_logits or (expect and expect.suffix != ".json")):
         raise UsageError("--stop-after leaves no logits to save or compare")
     wanted = Wanted(
@@ -174,6 +181,7 @@ def forward(
         atol=atol,
         rtol=rtol,
         compare=compare is not None,
+        adapters=tuple(adapter or ()),
         fail_on=fail_on.value,
     )
     bound_heaps()

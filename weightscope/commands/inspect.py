@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weightscope.commands.options import (
+    BaseOption,
     ExactOption,
     FormatOption,
     JsonOption,
@@ -34,6 +35,7 @@ def inspect(
     json: JsonOption = False,
     output: OutputOption = None,
     variant: VariantOption = None,
+    base: BaseOption = None,
 ) -> None:
     """Summarize a checkpoint: family, size, parameters, faults.
 
@@ -59,10 +61,10 @@ def inspect(
             with Progress("Comparing") as progress:
                 model.compare_tied_values(progress)
         summaries.append(model.summary())
-        return inspect_document(summaries[-1], exact=exact)
+        return inspect_document(summaries[-1], model.memory().state, exact=exact)
 
     # What is here is shown; that it is not all is still a failure.
-    answers = ask_each(models, variant, answer, refuse_incomplete)
+    answers = ask_each(models, variant, answer, refuse_incomplete, base=base)
     overview = None
     if len(models) > 1 and summaries:
         from weightscope.output.overview import overview_document

@@ -28,6 +28,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Short for --format jso
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the verdict.")]
 ExactOption = Annotated[bool, typer.Option("--exact", help="Show counts and bytes with all digits.")]
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the result to FILE.")]
+BaseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--base", metavar="MODEL", help="The base model of an adapter.  [default: the one it names, if cached]"
+    ),
+]
 VariantOption = Annotated[
     str | None, typer.Option("--variant", metavar="NAME", help="Read the variant model.NAME.safetensors.")
 ]
@@ -50,14 +56,14 @@ def chosen(format: Form, *, json: bool, quiet: bool = False) -> Form:
     return type(format)("json") if json else format
 
 
-def open_quietly(path: str, variant: str | None) -> Model:
+def open_quietly(path: str, variant: str | None, base: str | None = None) -> Model:
     """The model, with a progress bar if reading takes over a second."""
     from weightscope.api.opening import open_model
     from weightscope.output.progress import Progress
 
     _kept.clear()
     with Progress("Reading headers") as progress:
-        model = open_model(path, variant=variant, progress=progress)
+        model = open_model(path, variant=variant, progress=progress, base=base)
     _kept.append(model)
     return model
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weightscope.commands.options import (
+    BaseOption,
     ExactOption,
     FormatOption,
     JsonOption,
@@ -57,6 +58,7 @@ def params(
     json: JsonOption = False,
     output: OutputOption = None,
     variant: VariantOption = None,
+    base: BaseOption = None,
 ) -> None:
     """Count parameters by component, role, layer, dtype or module.
 
@@ -94,7 +96,7 @@ def params(
             )
         return params_document(model.summary(), by.value, model.breakdown(by.value, depth), exact=exact)
 
-    answers = ask_each(models, variant, answer)
+    answers = ask_each(models, variant, answer, base=base)
     if answers.documents:
         emit_all(answers.documents, written, output, answers.protected)
     answers.raise_failures()

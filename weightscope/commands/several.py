@@ -41,12 +41,17 @@ def ask_each(
     variant: str | None,
     answer: Callable[[Model], Document],
     afterwards: Callable[[Model], None] | None = None,
+    *,
+    base: str | None = None,
 ) -> Answers:
-    """Open each MODEL and have it answered; `afterwards` may still raise what the answer shows a part of."""
+    """Open each MODEL and have it answered; `afterwards` may still raise what the answer shows a part of.
+
+    `base` is the model that adapters among them are held against.
+    """
     answers = Answers()
     for path in models:
         try:
-            model = open_quietly(path, variant)
+            model = open_quietly(path, variant, base)
             answers.documents.append((path, answer(model)))
             answers.protected += own_files(model)
             if afterwards:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weightscope.commands.options import (
+    BaseOption,
     ExactOption,
     FormatOption,
     JsonOption,
@@ -81,6 +82,7 @@ def tensors(
     json: JsonOption = False,
     output: OutputOption = None,
     variant: VariantOption = None,
+    base: BaseOption = None,
 ) -> None:
     """List tensors: role, shape, dtype, size, file.
 
@@ -119,7 +121,7 @@ def tensors(
             exact=exact,
         )
 
-    answers = ask_each(models, variant, answer)
+    answers = ask_each(models, variant, answer, base=base)
     if answers.documents:
         emit_all(answers.documents, written, output, answers.protected, paged=expand)
     answers.raise_failures()

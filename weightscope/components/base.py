@@ -16,6 +16,8 @@ from weightscope.storage.base import Sizes, StorageItem
 if TYPE_CHECKING:
     import torch
 
+    from weightscope.components.state import State
+
 Indices = Sequence[int]
 
 
@@ -87,6 +89,22 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     def conflicts(self) -> Iterable[Conflict]:
         """Sizes that no such component can have together."""
         return ()
+
+    def heads_of(self, role: Role) -> int:
+        """How many heads, of equal size, a role's matrix has along its outputs (`o_proj`: its inputs); 0 for none."""
+        return 0
+
+    def keeps(self) -> tuple[State, ...] | None:
+        """What it keeps of a sequence between decode steps, less what its children keep; None where it says nothing.
+
+        A layer in which no component says anything has a decode state that is not declared.
+        """
+        return None
+
+    @property
+    def sees_later(self) -> bool:
+        """Whether a token sees later ones: a model of such layers reads, and does not write."""
+        return False
 
     @property
     def chosen_share(self) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ from weightscope.components.layer_scale import LayerScale
 from weightscope.components.norm import Norm
 from weightscope.components.runnable import Predicts, Runnable
 from weightscope.components.running import At, Stopped
-from weightscope.components.walk import needed
+from weightscope.components.walk import find, needed
 from weightscope.errors import NotImplementedByWeightscope
 
 if TYPE_CHECKING:
@@ -221,6 +221,12 @@ class CausalLM(Runnable, frozen=True, kw_only=True):
     @property
     def words(self) -> Embedding:
         return self.decoder.embedding
+
+    @property
+    def writer(self) -> Component | None:
+        """All of it, a base model too; a classifier or a model that sees later tokens does not write."""
+        reads = isinstance(self.head, Classifier) or any(part.sees_later for part in find(self.decoder, Component))
+        return None if reads else self
 
     @property
     def learned(self) -> Embedding | None:

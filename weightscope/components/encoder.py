@@ -11,7 +11,7 @@ from weightscope.components.embedding import Embedding
 from weightscope.components.encoder_heads import EncoderHead, MaskedHead
 from weightscope.components.norm import Norm
 from weightscope.components.projection import Projection
-from weightscope.components.runnable import Inputs, Predicts, Runnable
+from weightscope.components.runnable import Inputs, Predicts, Runnable, beside_padding
 from weightscope.components.running import At
 from weightscope.errors import UsageError
 
@@ -170,14 +170,13 @@ class EncoderModel(Runnable, frozen=True, kw_only=True):
         """Counted from 0, or of the tokens that are no padding; padding itself has the row before them."""
         if self.padding is None:
             return super().positions_of(tokens, inputs)
-        words = tokens != self.padding
-        return (words.cumsum(0) - 1).masked_fill(~words, -1)
+        return beside_padding(tokens, self.padding)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Ids [T] to what the first head gives, or to the last hidden states [T, width]."""
         inner = at.below(self.encoder)
         hidden = self.encoder.forward(x, inner)
-        vectors = {"tokens": hidden, "first": hidden[:1], "mean": hidden.mean(0, keepdim=True)}
+        vectors = {"tokens": hidden, "first": hidden[:1], "last": hidden[-1:], "mean": hidden.mean(0, keepdim=True)}
         if (pooler := self.encoder.pooler) is not None and not pooler.auxiliary:
             vectors["pooled"] = inner.call(pooler, vectors[pooler.of])
             at.stage("pooled", pooler.equation(), vectors["pooled"])

@@ -47,9 +47,9 @@ class Runnable(Component, frozen=True, kw_only=True):
         return ""
 
     @property
-    def mark(self) -> int | None:
-        """The token at whose places the vectors of images stand."""
-        return None
+    def marks(self) -> tuple[int, ...]:
+        """The tokens at whose places the vectors of images or audio stand."""
+        return ()
 
     @property
     def words(self) -> Embedding | None:
@@ -70,6 +70,16 @@ class Runnable(Component, frozen=True, kw_only=True):
     def logits_of(self) -> Predicts:
         """What its logits are of."""
         return ""
+
+    @property
+    def writer(self) -> Component | None:
+        """The part that writes a text token by token, and keeps a state for that; None where nothing does."""
+        return self if self.logits_of == "next" else None
+
+    def looks_at(self, context: int) -> int:
+        """How many vectors the writing part usually looks at while it writes so many tokens: an encoder's."""
+        del context
+        return 0
 
     def scored(self, tokens: tuple[int, ...], inputs: Inputs) -> tuple[int, ...]:
         """The tokens that the rows of the output are of: those that the pass runs on, or an encoder-decoder writes."""
@@ -99,3 +109,9 @@ class Runnable(Component, frozen=True, kw_only=True):
         import torch
 
         return torch.arange(len(tokens))
+
+
+def beside_padding(tokens: torch.Tensor, padding: int) -> torch.Tensor:
+    """The positions [T] of tokens [T], of which only those that are no padding count; padding has -1."""
+    words = tokens != padding
+    return (words.cumsum(0) - 1).masked_fill(~words, -1)

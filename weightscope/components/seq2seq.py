@@ -11,8 +11,9 @@ from weightscope.components.decoder import Block, run_layers
 from weightscope.components.embedding import Embedding, Head
 from weightscope.components.encoder_heads import EncoderHead
 from weightscope.components.norm import Norm
-from weightscope.components.runnable import Inputs, Predicts, Runnable
+from weightscope.components.runnable import Inputs, Predicts, Runnable, beside_padding
 from weightscope.components.running import At
+from weightscope.components.sinusoids import Sinusoids
 from weightscope.errors import UsageError
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -30,8 +31,8 @@ DECODER_TOKENS = "decoder_input_ids"
 class CrossBlock(Block, frozen=True, kw_only=True):
     """A block that looks at the encoder between attention and feed-forward: x + cross(cross_norm(x)).
 
-    The norm acts on the sum instead where `norms_sums`. Without an encoder there is nothing to look at: Whisper's
-    decoder alone.
+    The norm acts on the sum instead where `norms_sums`. Without an encoder there is nothing to look at: BART's or
+    Whisper's decoder alone.
     """
 
     cross_norm: Norm
@@ -63,7 +64,12 @@ class Source(Component, frozen=True, kw_only=True):
     takes_tokens: ClassVar[bool] = True
 
     depth: int
-    positions: Embedding | None = None
+    positions: Embedding | Sinusoids | None = None
+
+    @property
+    def vectors(self) -> int | None:
+        """How many vectors it always puts out; None where as many as it reads tokens."""
+        return None
 
     def checked(self, inputs: Inputs) -> None:
         """Raise a UsageError where the pass's inputs are none that it reads."""
@@ -79,7 +85,8 @@ class Source(Component, frozen=True, kw_only=True):
 class Stack(Source, frozen=True, kw_only=True):
     """Token embeddings with positions and a norm, the layers, a last norm.
 
-    The table of tokens is the whole model's; files may have it here again, under the name `table_copy`.
+    The table of tokens is the whole model's; files may have it here again, under the name `table_copy`. The norm acts
+    on the tokens alone, before positions are added, where it `norms_tokens` (Blenderbot's small decoder).
     """
 
     width: Size
@@ -87,6 +94,7 @@ class Stack(Source, frozen=True, kw_only=True):
     blocks: tuple[Repeat, ...]
     table_copy: str = "embed_tokens.weight"
     embedding_norm: Norm | None = None
+    norms_tokens: bool = False
     final_norm: Norm | None = None
     label: str = ""
 
@@ -107,26 +115,51 @@ class Stack(Source, frozen=True, kw_only=True):
     def through(self, hidden: torch.Tensor, at: At) -> torch.Tensor:
         """From token embeddings [T, D] through all layers and the last norm."""
         at = at.labelled(self.label)
+        hidden = self._normed(hidden, at) if self.norms_tokens else hidden
         if self.positions:
             hidden = hidden + at.call(self.positions, at.run.positions)
-        hidden = at.call(self.embedding_norm, hidden) if self.embedding_norm else hidden
-        at.stage("embeddings", "token_embedding[token]" + (" + position_embedding" if self.positions else ""), hidden)
+        hidden = hidden if self.norms_tokens else self._normed(hidden, at)
+        at.stage("embeddings", self._entering(), hidden)
         hidden = run_layers(self.blocks, hidden, at, last=at.run.last)
         if self.final_norm:
             hidden = at.call(self.final_norm, hidden)
             at.stage("final norm", self.final_norm.equation(), hidden)
         return hidden
 
+    def _normed(self, hidden: torch.Tensor, at: At) -> torch.Tensor:
+        return at.call(self.embedding_norm, hidden) if self.embedding_norm else hidden
+
+    def _entering(self) -> str:
+        """The equation of what enters the first layer."""
+        norm, tokens = self.embedding_norm, "token_embedding[token]"
+        if norm and self.norms_tokens:
+            tokens = f"{norm.word}({tokens})"
+        tokens += " + position_embedding" if self.positions else ""
+        return f"{norm.word}({tokens})" if norm and not self.norms_tokens else tokens
+
 
 class Halves(Component, frozen=True, kw_only=True):
-    """The table of tokens, the encoder and the decoder, under the name that they have in common."""
+    """The table of tokens, the encoder and the decoder, under the name that they have in common.
+
+    The decoder may have a table of its own, of what it writes (Marian between two vocabularies). An `unused` one may
+    lie beside those of both stacks.
+    """
 
     table: Embedding
+    written_table: Embedding | None = None
+    unused_table: Embedding | None = None
     encoder: Source
     decoder: Stack | None
 
+    @property
+    def decoder_table(self) -> Embedding:
+        """The table of the tokens that are written."""
+        return self.written_table or self.table
+
     def children(self) -> Iterable[Component]:
-        return tuple(part for part in (self.table, self.encoder, self.decoder) if part is not None)
+        # A head is tied to the decoder's table, so that is the model's first.
+        parts = (self.written_table, self.table, self.unused_table, self.encoder, self.decoder)
+        return tuple(part for part in parts if part is not None)
 
 
 class EncoderDecoder(Runnable, frozen=True, kw_only=True):
@@ -135,7 +168,8 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
     The decoder begins with `start` unless it is given tokens. One that `echoes`, or scores no vocabulary, goes on
     with the text itself, as transformers does (BART; mBART begins with the text's last token). Its output is
     multiplied by `scale` before the head. `buffers` that a file has are added to the logits (BART). Without a
-    decoder, or with `heads` instead of the head over the vocabulary, what comes out is what those make.
+    decoder, or with `heads` instead of the head over the vocabulary, what comes out is what those make. Where
+    `padding` is given, only tokens other than it have positions (M2M-100).
     """
 
     halves: Halves
@@ -144,6 +178,7 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
     start: int | None = None
     echoes: bool = False
     scale: float = 1.0
+    padding: int | None = None
     buffers: tuple[StorageItem, ...] = ()
 
     @property
@@ -167,7 +202,8 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
 
     @property
     def learned(self) -> Embedding | None:
-        return self.halves.encoder.positions
+        positions = self.halves.encoder.positions
+        return positions if isinstance(positions, Embedding) else None
 
     @property
     def layers(self) -> int:
@@ -176,6 +212,16 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
     @property
     def logits_of(self) -> Predicts:
         return "next" if self.head else ""
+
+    def looks_at(self, context: int) -> int:
+        """As many as a clip becomes, or a text as long as the one that is written."""
+        vectors = self.halves.encoder.vectors
+        return context if vectors is None else vectors
+
+    @property
+    def writer(self) -> Component | None:
+        """The decoder; with heads of another kind it does not write."""
+        return None if self.heads else self.halves.decoder
 
     def scored(self, tokens: tuple[int, ...], inputs: Inputs) -> tuple[int, ...]:
         """The decoder's tokens."""
@@ -196,34 +242,41 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
         if DECODER_TOKENS not in inputs and self.start is None and not self.echoes:
             raise UsageError(f"{DECODER_TOKENS} is missing, and config.json has no decoder_start_token_id")
         written = self.scored(tokens, inputs)
-        rows = int(self.words.rows)
+        rows = int(self.halves.decoder_table.rows)
         beyond = [token for token in written if not 0 <= token < rows]
         if beyond or not written:
             what = f"token {beyond[0]} is outside the vocabulary (0 to {rows - 1:,})" if beyond else "no tokens"
             raise UsageError(f"{DECODER_TOKENS}: {what}")
         table = decoder.positions
-        if table and len(written) > (most := table.rows - table.offset):
+        if isinstance(table, Embedding) and len(written) > (most := table.rows - table.offset):
             raise UsageError(f"{len(written):,} {DECODER_TOKENS} exceed the {most:,} learned positions")
+
+    def positions_of(self, tokens: torch.Tensor, inputs: Inputs) -> torch.Tensor:
+        """Counted from 0, or of the tokens that are no padding."""
+        if self.padding is None:
+            return super().positions_of(tokens, inputs)
+        return beside_padding(tokens, self.padding)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Ids [T] of the text that is read to logits [T', vocabulary] of the one that is written."""
         import torch
 
         place = at.below(self.halves)
-        table = place.below(self.halves.table)
         encoder, decoder = self.halves.encoder, self.halves.decoder
         read = encoder.read(x, self.halves.table, place.apart(segments={}))
         if decoder is None:
             return self._made(read, at)
         ids = torch.tensor(self.scored(tuple(x.tolist()), at.run.inputs), device=x.device)
-        writing = place.apart(segments={}, positions=torch.arange(len(ids), device=x.device))
+        written = self.halves.decoder_table
+        table = place.below(written)
+        writing = place.apart(segments={}, positions=self.positions_of(ids, at.run.inputs).to(x.device))
         writing.run.last = at.run.last
         writing.run.shared[SOURCE] = read
-        hidden = decoder.through(self.halves.table.forward(ids, table), writing.below(decoder))
+        hidden = decoder.through(written.forward(ids, table), writing.below(decoder))
         if self.head is None:
             return self._made(hidden, at)
         hidden = hidden * self.scale if self.scale != 1.0 else hidden
-        owner, lies = (self.halves.table, table) if self.head.tied else (self.head, at.below(self.head))
+        owner, lies = (written, table) if self.head.tied else (self.head, at.below(self.head))
         scores = self.head.score(hidden, at.below(self.head), owner, lies)
         for buffer in self.buffers:
             for added in buffer.read(at.prefix, {}, at.run.reader).values():

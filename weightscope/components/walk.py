@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from weightscope.brief import brief
 from weightscope.components.base import Component, Indices, Repeat
 from weightscope.ranges import expand
-from weightscope.roles import Section, section_of
+from weightscope.roles import Role, Section, section_of
 from weightscope.storage.base import Stored, join
 
 
@@ -68,7 +68,7 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
         place = replace(
             self,
             prefix=join(self.prefix, component.name),
-            section=_dominant(self.section, component.section),
+            section=dominant(self.section, component.section),
             auxiliary=self.auxiliary or component.auxiliary,
             copied=self.copied or component.copied,
             chosen=component.chosen_share or self.chosen,
@@ -84,14 +84,24 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # A mixture inside a multi-token-prediction layer is accounted to that layer; whole parts beat parts of parts.
-_WHOLE = (Section.MTP, Section.VISION, Section.AUDIO, Section.PROJECTOR, Section.ADAPTER)
+WHOLE = (Section.MTP, Section.VISION, Section.AUDIO, Section.PROJECTOR, Section.ADAPTER)
 
 
-def _dominant(outer: Section | None, inner: Section | None) -> Section | None:
+def dominant(outer: Section | None, inner: Section | None) -> Section | None:
+    """Which of two claims holds for what is below both."""
     # The bridge is one wherever its module lies: Qwen-VL's is within the tower.
     if (outer, inner) == (Section.VISION, Section.PROJECTOR):
         return inner
-    return outer if outer in _WHOLE else inner or outer
+    return outer if outer in WHOLE else inner or outer
+
+
+def section_at(role: Role, section: Section | None) -> Section:
+    """What a role is accounted to below a component that claims `section`."""
+    own = section_of(role)
+    # A norm stays a norm wherever it is, except within a part that is accounted as a whole.
+    if section is None or (own is Section.NORM and section not in WHOLE):
+        return own
+    return section
 
 
 def walk(component: Component, place: _Place | None = None) -> Iterator[Slot]:
@@ -111,7 +121,7 @@ def walk(component: Component, place: _Place | None = None) -> Iterator[Slot]:
                 kinds=here.kinds,
                 stored=_copy(stored) if here.copied else stored,
                 owner=component,
-                section=_section(stored, here),
+                section=section_at(stored.parts[0][0], here.section),
                 auxiliary=here.auxiliary,
                 chosen=here.chosen,
             )
@@ -122,14 +132,6 @@ def walk(component: Component, place: _Place | None = None) -> Iterator[Slot]:
 def _copy(stored: Stored) -> Stored:
     """The same where it need not lie and adds nothing to the count."""
     return replace(stored, optional=True, parts=tuple((role, 0) for role, _ in stored.parts))
-
-
-def _section(stored: Stored, here: _Place) -> Section:
-    own = section_of(stored.parts[0][0])
-    # A norm stays a norm wherever it is, except within a part that is accounted as a whole.
-    if here.section is None or (own is Section.NORM and here.section not in _WHOLE):
-        return own
-    return here.section
 
 
 def needed(component: Component, prefix: str) -> Iterator[str]:

@@ -83,7 +83,8 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     `method` is what the config, or the `settings_file` beside it, says of quantization; `covered` are the weights that
     are quantized, by the config and, once `settled`, by what the files hold; `mismatches` are those of which the two
     disagree. A `part` is the language model of a wrapper that no family declares: what else is stored is not its
-    affair.
+    affair. One that is `contained` has the slots of a container with names and a layout of its own (GGUF), and
+    `covered` says how each weight is read from it.
     """
 
     family: Family
@@ -96,6 +97,7 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     covered: tuple[Covered, ...]
     mismatches: tuple[Mismatch, ...] = ()
     part: bool = False
+    contained: bool = False
 
     __repr__ = brief
 
@@ -243,6 +245,20 @@ def settled(declaration: Declaration, tensors: Tensors, strays: Collection[str])
     return replace(declaration, slots=slots, covered=covered, mismatches=evidence.mismatches)
 
 
+def declare_under(config: Config, wanted: Collection[str]) -> Declaration | None:
+    """The declaration under the first of the family's roots that is one of these, or its usual one; None if unknown.
+
+    Raises:
+        ConfigError, UndeclaredError: as for `declare`.
+    """
+    found = find_family(config.model_type)
+    if found is None:
+        return None
+    with config.describing(config.model_type):
+        root = next((root for root in found.roots if root in wanted), found.roots[0])
+        return _declare(found, config, root, None)
+
+
 def declare_part(config: Config, root: str | None, prefix: str) -> Declaration | None:
     """The declaration of a wrapper's language model, moved below `prefix`; None for unknown types.
 
@@ -264,8 +280,8 @@ def _declare(found: Family, config: Config, root: str, method: Method | None, pr
     _check_shapes(slots, config)
     if sum(slot.count for slot in slots) > MAX_TENSORS:
         raise config.error(f"describes over {MAX_TENSORS:,} tensors", "check its layer and expert counts")
-    merged, covered = _quantized(slots, lambda slot: _pieces(slot, method, config))
-    return Declaration(family=found, config=config, root=root, tree=tree, slots=merged, method=method, covered=covered)
+    on_disk, covered = _quantized(slots, lambda slot: _pieces(slot, method, config))
+    return Declaration(family=found, config=config, root=root, tree=tree, slots=on_disk, method=method, covered=covered)
 
 
 def _check_shapes(slots: Iterable[Slot], config: Config) -> None:
@@ -309,23 +325,23 @@ def _quantized(
                 continue
             covered.append(Covered(template=slot.template, ranges=ranges, scheme=scheme))
             found += (_on_disk(part, stored, scheme) for stored in scheme.expand(slot.stored))
-    return _merge(found), tuple(covered)
+    return merged(found), tuple(covered)
 
 
 def _on_disk(slot: Slot, stored: Stored, scheme: Scheme) -> Slot:
     return replace(slot, template=stored.name, stored=replace(stored, scheme=scheme))
 
 
-def _merge(slots: list[Slot]) -> tuple[Slot, ...]:
+def merged(slots: list[Slot]) -> tuple[Slot, ...]:
     """Slots that differ only in their layers as one: layers may alternate in maths and yet store the same."""
-    merged: dict[tuple[object, ...], Slot] = {}
+    found: dict[tuple[object, ...], Slot] = {}
     for slot in slots:
         whole = slot
         stored = slot.stored
         key = (slot.template, stored.shape, stored.parts, slot.ranges[1:], slot.section, stored.optional, stored.scheme)
-        same = merged.get(key)
+        same = found.get(key)
         if same is not None and slot.ranges:
             layers = sorted({*same.ranges[0], *slot.ranges[0]})
             whole = replace(same, ranges=(layers, *same.ranges[1:]))
-        merged[key] = whole
-    return tuple(merged.values())
+        found[key] = whole
+    return tuple(found.values())

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from weightscope.analyses.checking import known_code
 from weightscope.errors import UsageError
-from weightscope.findings import CODES, FORWARD_CODES
+from weightscope.findings import CODES, DIFF_CODES, FORWARD_CODES, MEMORY_CODES
 from weightscope.output.document import Column, Document, Table
 
 HERE = Path(__file__).parents[1]
 # In an installed package the page lies within it, in a checkout beside it.
 PLACES = (HERE / "findings.md", HERE.parent / "docs" / "findings.md")
-ALL = CODES | FORWARD_CODES
+ALL = CODES | FORWARD_CODES | MEMORY_CODES | DIFF_CODES
 RECORDS = (Column(title="Code"), Column(title="Summary"))
 # Markdown's marks of emphasis and of links, whose text is kept.
 EMPHASIS = re.compile(r"\*\*([^*]+)\*\*|\*([^*]+)\*|\[([^\]]+)\]\([^)]*\)")
@@ -30,7 +30,7 @@ def explanation(codes: Sequence[str]) -> Document:
     if len(codes) > 1:
         raise UsageError("--explain takes one code", hint="without a code it lists all")
     if codes:
-        known_code(codes[0], forward=True)
+        known_code(codes[0], others=True)
     named = {code: ALL[code] for code in codes} or ALL
     return Document(
         data={"schema_version": 1, "codes": [_data(code) for code in named]},

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from weightscope.analyses.quantized import Quantization
 from weightscope.analyses.summary import Summary
 from weightscope.output import run_state, words
+
+if TYPE_CHECKING:
+    from weightscope.analyses.memory.state import DecodeState
 
 # Schemes that `inspect` names; --by quantization has all.
 MOST_SCHEMES = 4
@@ -25,8 +29,9 @@ def title(summary: Summary) -> str:
 def subtitle(summary: Summary, *, exact: bool = False) -> str:
     """Architecture, format, size, dtype."""
     model = summary.model
+    kind = f"{summary.adapter.words} adapter" if summary.adapter else "unknown architecture"
     parts = [
-        model.architecture or model.model_type or "unknown architecture",
+        model.architecture or model.model_type or kind,
         _format(summary),
         words.size(summary.bytes, exact=exact) if summary.bytes else "",
         dtypes(summary),
@@ -46,6 +51,12 @@ def _format(summary: Summary) -> str:
 
 def facts(summary: Summary, *, exact: bool = False) -> Iterable[tuple[str, str]]:
     """What is counted and what is stored, as (label, text)."""
+    if summary.adapter is not None:
+        from weightscope.output.adapter import adapter_facts
+
+        yield from adapter_facts(summary.adapter)
+        yield "Stored", _stored(summary, exact=exact)
+        return
     if summary.parameters.total is None:
         yield "Parameters", f"unknown: {_why_unknown(summary)}"
         if summary.dtypes:
@@ -58,8 +69,14 @@ def facts(summary: Summary, *, exact: bool = False) -> Iterable[tuple[str, str]]
         yield "Embeddings", text
     yield "Stored", _stored(summary, exact=exact)
     yield from _quantized(summary.quantization)
-    if summary.training:
-        yield from run_state.lines(summary.training, exact=exact)
+    yield from run_state.lines(summary, exact=exact)
+
+
+def state_facts(state: DecodeState, *, exact: bool = False) -> Iterable[tuple[str, str]]:
+    """What is kept of each sequence between decode steps; beyond a window, what it keeps is fixed."""
+    per_token, fixed = state.total.per_token, state.total.fixed
+    said = f"{words.decimal(per_token, 0 if per_token == int(per_token) else 1)} B per token"
+    yield "State", f"{said}{f' + {words.size(fixed, exact=exact)} fixed' if fixed else ''}, of each sequence"
 
 
 def _why_unknown(summary: Summary) -> str:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from weightscope.analyses.accounting import ComponentShare, RoleShare
 from weightscope.analyses.summary import Summary
 from weightscope.output import words
 from weightscope.output.columns import BYTES, COMPONENT, PARAMETERS, ROLE, SHARE, TENSORS, mark
 from weightscope.output.document import Cell, Column, Document, Table, Weight
-from weightscope.output.facts import facts, subtitle, title
+from weightscope.output.facts import facts, state_facts, subtitle, title
 from weightscope.roles import Section
+
+if TYPE_CHECKING:
+    from weightscope.analyses.memory.state import DecodeState
 
 # Beside the model itself, and as long as a layer of it: a row says enough, and `params --by role` the rest.
 FOLDED = {Section.MTP}
 
 
-def inspect_document(summary: Summary, *, exact: bool = False) -> Document:
-    """The breakdown by component, with what the model is above it."""
+def inspect_document(summary: Summary, state: DecodeState | None = None, *, exact: bool = False) -> Document:
+    """The breakdown by component, with what the model is above it, and what it keeps of each token."""
     rows, weights = _component_rows(summary.components)
     return Document(
         data=summary,
         title=title(summary),
         subtitle=subtitle(summary, exact=exact),
-        facts=tuple(facts(summary, exact=exact)),
+        facts=(*facts(summary, exact=exact), *(state_facts(state, exact=exact) if state else ())),
         table=Table(columns=(COMPONENT, ROLE, TENSORS, PARAMETERS, SHARE), rows=rows, weights=weights, bars=True),
         records=_records(summary.components),
         notes=summary.model.notes,
@@ -35,6 +40,8 @@ def _closing(summary: Summary) -> str:
     tensors, model = summary.tensors, summary.model
     if model.format == "config":
         return "Counted from config.json alone; no weights were read."
+    if summary.adapter is not None:
+        return f"{tensors.recognized:,} of {tensors.total:,} tensors recognized."
     if not model.recognized:
         return f"{words.plural(tensors.total, 'tensor')}; roles marked ~ are guessed from names."
     text = f"{tensors.recognized:,} of {tensors.total:,} tensors recognized."
@@ -45,7 +52,11 @@ def _closing(summary: Summary) -> str:
             if not serious
             else text
         )
-    return text if serious else f"{text} Names and shapes match config.json."
+    return (
+        text
+        if serious
+        else f"{text} Names and shapes match {'the metadata' if model.format == 'gguf' else 'config.json'}."
+    )
 
 
 def _component_rows(

@@ -19,10 +19,14 @@ MAX_NAME = 200
 
 
 class Progress:
-    """`with Progress("Reading headers") as progress: open(..., progress=progress)`."""
+    """`with Progress("Reading headers") as progress: open(..., progress=progress)`.
 
-    def __init__(self, title: str) -> None:
+    Where steps are `bytes`, the bar shows speed and the time that is left.
+    """
+
+    def __init__(self, title: str, *, bytes: bool = False) -> None:
         self.title = title
+        self._bytes = bytes
         self._start = time.monotonic()
         self._bar: RichProgress | None = None
         self._task: TaskID | None = None
@@ -42,19 +46,31 @@ class Progress:
         if not self._shows or (self._bar is None and time.monotonic() - self._start < PATIENCE):
             return
         if self._bar is None:
-            self._bar, self._task = _bar(self.title, total)
+            self._bar, self._task = _bar(self.title, total, bytes=self._bytes)
         if self._task is not None:
             self._bar.update(self._task, completed=done, total=total, what=one_line(what, MAX_NAME))
 
 
-def _bar(title: str, total: int) -> tuple[RichProgress, TaskID]:
+def _bar(title: str, total: int, *, bytes: bool) -> tuple[RichProgress, TaskID]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
 
+    steps: tuple[ProgressColumn, ...] = (MofNCompleteColumn(),)
+    if bytes:
+        steps = (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     bar = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        MofNCompleteColumn(),
+        *steps,
         TextColumn("{task.fields[what]}", markup=False),
         console=Console(stderr=True),
         transient=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from weightscope.checkpoint.training import Part, Training
+from weightscope.analyses.summary import Summary
 from weightscope.output import words
 
 _KINDS = {
@@ -14,10 +14,14 @@ _KINDS = {
     "random_state": "random states",
     "other": "other tensors",
 }
+MOST_MOMENTS = 4
 
 
-def lines(training: Training, *, exact: bool = False) -> Iterator[tuple[str, str]]:
+def lines(summary: Summary, *, exact: bool = False) -> Iterator[tuple[str, str]]:
     """How far the run is, and what lies beside the weights, as (label, text)."""
+    training = summary.training
+    if training is None:
+        return
     ranks = training.world_size
     far = [
         training.writer or "",
@@ -27,11 +31,10 @@ def lines(training: Training, *, exact: bool = False) -> Iterator[tuple[str, str
         training.optimizer or "",
     ]
     yield "Training", " · ".join(part for part in far if part) or "state of a training run"
-    merged: dict[str, list[Part]] = {}
-    for part in training.parts:
-        merged.setdefault(part.kind, []).append(part)
-    for number, (kind, parts) in enumerate(merged.items()):
+    for number, kind in enumerate(dict.fromkeys(part.kind for part in training.parts)):
+        parts = [part for part in training.parts if part.kind == kind]
         size = words.size(sum(part.bytes for part in parts), exact=exact)
         moments = list(dict.fromkeys(moment for part in parts for moment in part.moments))
-        shown = f" ({', '.join(moments[:4])}{' …' if len(moments) > 4 else ''})" if moments else ""
+        more = " …" if len(moments) > MOST_MOMENTS else ""
+        shown = f" ({', '.join(moments[:MOST_MOMENTS])}{more})" if moments else ""
         yield "" if number else "Beside", f"{_KINDS.get(kind, kind)} {size}{shown}"

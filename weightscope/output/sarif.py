@@ -23,7 +23,15 @@ SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sar
 PROJECT = "https://pypi.org/project/weightscope-cli/"
 LEVELS: dict[Severity, str] = {"error": "error", "warning": "warning", "info": "note"}
 # What a code usually is, as docs/findings.md says; a result has its own level. Others are errors.
-USUAL_WARNINGS = {"unexpected-tensor", "dtype-mismatch", "unexpected-shard", "size-mismatch", "all-zero"}
+USUAL_WARNINGS = {
+    "unexpected-tensor",
+    "dtype-mismatch",
+    "unexpected-shard",
+    "size-mismatch",
+    "all-zero",
+    "constant-tensor",
+    "value-outlier",
+}
 RULE_INDEX = {code: number for number, code in enumerate(CODES)}
 
 

@@ -98,7 +98,9 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     `scheme` is set on the tensors of a quantized weight, `dtypes` are the element types that they may have (any where
     empty), `bounds` the values, `also` other shapes that mean the same (a scale for each row may have one dimension or
     two). The shape of an `opaque` tensor is not known: its length depends on what is stored in it, or a method stores
-    it that is not implemented. A `transposed` matrix is (in, out): methods pack it as (out, in).
+    it that is not implemented. A `transposed` matrix is (in, out): methods pack it as (out, in). A `computed` one need
+    not be stored and counts all the same, because code makes the same values (Marian's sines and cosines). `layout`
+    says how the roles lie in the tensor, where a container (GGUF) has them otherwise than the architecture.
     """
 
     name: str
@@ -112,6 +114,8 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     also: tuple[Shape, ...] = ()
     opaque: bool = False
     transposed: bool = False
+    layout: str | None = None
+    computed: bool = False
 
     @property
     def elements(self) -> int:

@@ -21,7 +21,7 @@ class Plain(msgspec.Struct, frozen=True):
 
     `name` is the module that owns it; `leaf` is the parameter's own name, empty where it is not in a module, and
     `bias_leaf` the bias's. An optional one may have a bias that is not: `bias_kept`. A `number` has one dimension of 1,
-    or as MLX stores it none.
+    or as MLX stores it none. A `computed` one is optional, and counts where it is not stored, too.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Plain(msgspec.Struct, frozen=True):
     bias_kept: bool = False
     number: bool = False
     bias_leaf: str = "bias"
+    computed: bool = False
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -49,8 +50,9 @@ class Plain(msgspec.Struct, frozen=True):
             name=self.path(prefix),
             shape=shape,
             parts=((self.role, int(prod(shape))),),
-            optional=self.optional,
+            optional=self.optional or self.computed,
             also=((),) if self.number else (),
+            computed=self.computed,
         )
         if self.bias:
             yield Stored(
@@ -68,7 +70,8 @@ class Plain(msgspec.Struct, frozen=True):
         names = {str(self.role): self.path(prefix)}
         if self.bias:
             names[f"{self.role}.bias"] = f"{path}.{self.bias_leaf}"
-        return {key: scope.tensor(name) for key, name in names.items() if not self.optional or scope.has(name)}
+        absent = self.optional or self.computed
+        return {key: scope.tensor(name) for key, name in names.items() if not absent or scope.has(name)}
 
     def layout(self, sizes: Sizes) -> str:
         """As it is used."""

@@ -38,7 +38,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     vectors are made as `vectors` says. `loss` is the mean over the prompt in nats, None where it has but one token
     or is of ids that mean nothing. `checked` says what the verdict rests on. `max_abs_diff` is the largest
     difference to expected logits or to transformers' own; `golden_diff` the largest of a golden file's
-    fingerprints, relative to its stage's size.
+    fingerprints, relative to its stage's size. `adapters` are those that were applied, as they were named.
     """
 
     schema_version: int = 1
@@ -71,5 +71,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     checked: tuple[str, ...]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+    adapters: tuple[str, ...] = ()
 
     __repr__ = brief

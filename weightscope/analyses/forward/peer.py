@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 # Stages whose last is what enters the first layer.
 ENTERING = (
-    "embeddings", "token embedding", "position embedding", "embedding norm", "image in place", "patch embedding",
+    "embeddings", "token embedding", "position embedding", "embedding norm", "patch embedding", "image in place",
+    "audio clip in place",
 )  # fmt: skip
 # What stages of a tower begin with.
 TOWER = "vision "
@@ -30,6 +31,8 @@ ONE_SEQUENCE = ("decoder_input_ids", "token_type_ids", "attention_mask")
 # token is 0 for all of a prompt.
 KINDS = {"gemma3": ("token_type_ids", 1), "paligemma": ("token_type_ids", 0)}
 KINDS |= dict.fromkeys(("gemma4", "gemma4_unified"), ("mm_token_type_ids", 1))
+# Types whose classes place images by row and column only where a mask says that no token is padding.
+MASKED = ("qwen2_5_omni", "qwen2_5_omni_thinker", "qwen3_omni_moe", "qwen3_omni_moe_thinker")
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +117,8 @@ def _run(transformers: Any, directory: Path, result: Result, given: Mapping[str,
         .from_pretrained(directory, dtype=dtype, local_files_only=True, trust_remote_code=False)
         .eval()
     )
+    # A whole omni model only generates; the thinker within it has a pass.
+    model = getattr(model, "thinker", model)
     for part in (model.config, getattr(model.config, "text_config", None)):
         # Fused kernels for experts want sizes that small models do not have.
         if part is not None:
@@ -128,7 +133,9 @@ def _run(transformers: Any, directory: Path, result: Result, given: Mapping[str,
     name, kind = KINDS.get(config.model_type, ("mm_token_type_ids" if "image_grid_thw" in given else "", 1))
     if name:
         # Positions by row and column, and what else an image's tokens have of their own, come of this alone.
-        inputs[name] = (inputs["input_ids"] == result.image_token).int() * kind
+        inputs[name] = (inputs["input_ids"] == result.marks[0]).int() * kind
+    if config.model_type in MASKED:
+        inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
     theirs: Outputs = {}
     hooks = _watch(_layers(model, depth, tokens=bool(result.tokens)), theirs)
     with torch.no_grad():

@@ -12,13 +12,12 @@ from msgspec.structs import replace
 
 from weightscope.analyses.forward.request import MAX_TOKENS, too_many_tokens
 from weightscope.analyses.forward.speller import Speller
-from weightscope.components.vision.eye import Frame, Layout, Token
+from weightscope.components.sense import Frame, Layout, Sense, Token
 from weightscope.errors import UsageError, WeightscopeError
 
 # How tokenizers of masked models write the token to be guessed.
 MASKS = ("[MASK]", "<mask>")
 DEFAULT_PROMPT = "The capital of France is"
-IMAGE_PROMPT = "What is shown in this image?"
 # Ids for a model without a tokenizer: as many, spread over the vocabulary.
 DEFAULT_IDS = 8
 # Bytes of UTF-8: more than a pass takes as tokens.
@@ -60,7 +59,7 @@ def find_speller(directory: Path | None, *, text: str | None = None) -> tuple[Sp
     """
     path = directory / "tokenizer.json" if directory else None
     if text is not None:
-        _check_text(text)
+        check_text(text)
         if path is None or not path.is_file():
             raise UsageError(
                 "tokenizer.json is missing; it is needed to encode a prompt",
@@ -76,10 +75,10 @@ def find_speller(directory: Path | None, *, text: str | None = None) -> tuple[Sp
         return None, (without(error),)
 
 
-def without(error: WeightscopeError | OSError) -> str:
+def without(error: WeightscopeError | OSError, which: str = "tokenizer.json") -> str:
     """The note on a tokenizer that nobody asked for and that cannot be used."""
     what = error.what if isinstance(error, WeightscopeError) else f"it cannot be read ({error.strerror})"
-    return f"tokenizer.json was not used: {what}."
+    return f"{which} was not used: {what}."
 
 
 def encoded(speller: Speller, text: str) -> tuple[int, ...]:
@@ -150,37 +149,37 @@ def given_tokens(text: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def with_images(
+def with_things(
     prompt: Prompt,
     layouts: Sequence[Layout],
     mark: int,
     speller: Speller | None,
+    sense: Sense,
     *,
     around: tuple[tuple[int, ...], tuple[int, ...]] = ((), ()),
     written: str | int = "",
     frame: Frame | None = None,
-    finished: Callable[[str], str] = str,
 ) -> Prompt:
-    """The prompt with each image written out, before the text where it says no place.
+    """The prompt with each image or clip written out, before the text where it says no place.
 
     Args:
-        prompt: the prompt, which has one `mark` for each image, all of them, or none.
-        layouts: how each image is written out.
-        mark: the token that stands where an image's vectors do.
+        prompt: the prompt, which has one `mark` for each of them, all of them, or none.
+        layouts: how each is written out.
+        mark: the token that stands where the vectors of one do.
         speller: the model's tokenizer, if there is one.
-        around: what stands before and after an image that the prompt does not place.
-        written: the text or the token that places an image, where it is not the mark.
+        sense: what makes their vectors.
+        around: what stands before and after one that the prompt does not place.
+        written: the text or the token that places one, where it is not the mark.
         frame: what the model's processor writes around the text.
-        finished: what the model's processor makes of the text once images are written out.
 
     Raises:
-        UsageError: another number of images; tokens that only a tokenizer knows, and there is none.
+        UsageError: another number of images or clips; tokens that only a tokenizer knows, and there is none.
     """
     totals = [sum(piece for piece in layout if isinstance(piece, int)) for layout in layouts]
     if speller and prompt.is_text:
         spelled = speller.token(mark)
         places = speller.token(written) if isinstance(written, int) else written or spelled
-        text = IMAGE_PROMPT if prompt.origin == "default text" else prompt.text or ""
+        text = sense.question if prompt.origin == "default text" else prompt.text or ""
         if places not in text and spelled not in text:
             before, after = ("".join(map(speller.token, ids)) for ids in around)
             text = f"{before}{places}{after}" * len(layouts) + ("" if frame else "\n") + text
@@ -192,7 +191,7 @@ def with_images(
         if len(parts) - 1 == len(layouts):
             full = (_text(layout, spelled, speller) for layout in layouts)
             whole = "".join(part for both in zip(parts, [*full, ""], strict=True) for part in both)
-            return replace(prompt, tokens=encode(finished(whole)), text=text)
+            return replace(prompt, tokens=encode(sense.finished(whole)), text=text)
         tokens, prompt = encode(text), replace(prompt, text=text)
     else:
         tokens = prompt.tokens
@@ -207,8 +206,9 @@ def with_images(
         count = len(layouts)
     if count != len(layouts):
         each = " or ".join(dict.fromkeys((f"{len(layouts):,}", f"{sum(totals):,}")))
-        what = "one image takes" if len(layouts) == 1 else f"{len(layouts):,} images take"
-        raise UsageError(f"the prompt has {count:,} image tokens (id {mark}), but {what} {each}")
+        thing = sense.thing
+        what = f"one {thing} takes" if len(layouts) == 1 else f"{len(layouts):,} {thing}s take"
+        raise UsageError(f"the prompt has {count:,} {thing} tokens (id {mark}), but {what} {each}")
     wanted = iter(layouts)
     found: list[int] = []
     images: list[int | str | Token] = []
@@ -216,7 +216,7 @@ def with_images(
         if token == mark:
             images += next(wanted)
             continue
-        found += _ids(_joined(images, finished), mark, speller)
+        found += _ids(_joined(images, sense.finished), mark, speller)
         images = []
         found += [] if token is None else [token]
     return replace(prompt, tokens=tuple(found))
@@ -288,7 +288,12 @@ def _decoded(path: Path, file: BinaryIO) -> str:
         raise UsageError("is not UTF-8 text", where=path) from None
 
 
-def _check_text(text: str) -> None:
+def check_text(text: str) -> None:
+    """See that a user's text is one that a tokenizer takes.
+
+    Raises:
+        UsageError: it is empty, too long, or not UTF-8.
+    """
     if not text:
         raise UsageError("an empty prompt", hint="give some text, or --tokens")
     try:

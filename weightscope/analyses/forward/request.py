@@ -10,8 +10,7 @@ import msgspec
 from weightscope.checkpoint.reader import Progress
 from weightscope.checkpoint.spans import need_torch
 from weightscope.components.runnable import PIXELS, Runnable
-from weightscope.components.vision.eye import Layout
-from weightscope.components.vision.language import VisionLanguage
+from weightscope.components.sense import Layout, Sense
 from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def check_tokens(tree: Runnable, request: Request) -> None:
     if len(request.tokens) > MAX_TOKENS:
         raise too_many_tokens(len(request.tokens))
     rows = int(words.rows)
-    beyond = [token for token in request.tokens if not 0 <= token < rows and token != tree.mark]
+    beyond = [token for token in request.tokens if not 0 <= token < rows and token not in tree.marks]
     if beyond:
         raise UsageError(f"token {beyond[0]} is outside the vocabulary (0 to {rows - 1:,})")
     if learned and len(request.tokens) > (most := learned.rows - learned.offset):
@@ -94,18 +93,18 @@ def sound(name: str, values: torch.Tensor) -> torch.Tensor:
     return values
 
 
-def layouts_of(tree: VisionLanguage, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Sequence[Layout]:
-    """How each image is written among the tokens.
+def layouts_of(sense: Sense, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Sequence[Layout]:
+    """How each image or clip is written among the tokens.
 
     Raises:
-        UsageError: the inputs are no images that the model takes.
+        UsageError: the inputs are none that the model takes.
     """
     need_torch()
     import torch
 
     given = {name: sound(name, torch.as_tensor(value)) for name, value in inputs.items()}
-    tree.complete(given)
-    return tree.layouts(given)
+    sense.complete(given)
+    return sense.layouts(given)
 
 
 def positions_of(

@@ -32,9 +32,9 @@ class Result(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
     `output` is float32 on the CPU, None where the pass was stopped: logits [tokens, vocabulary] where `has_logits`,
     else a base model's [tokens, width], a classifier's [tokens, labels] or a vision encoder's features. Logits are
     of the token after each, or `of_same` of the token itself (masked models); their rows are of the tokens
-    `scored`, which an encoder-decoder writes and others read. `broken` are the weights that the first stage with
-    NaN or infinity read. `peak_bytes` is the most memory the process has had, or on a GPU the most that was
-    allocated there.
+    `scored`, which an encoder-decoder writes and others read; at `marks` vectors of images or audio stand. `broken`
+    are the weights that the first stage with NaN or infinity read. `peak_bytes` is the most memory the process has
+    had, or on a GPU the most that was allocated there.
     """
 
     tokens: tuple[int, ...]
@@ -46,7 +46,7 @@ class Result(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     peak_bytes: int
     broken: tuple[str, ...] = ()
-    image_token: int | None = None
+    marks: tuple[int, ...] = ()
     of_same: bool = False
     scored: tuple[int, ...] = ()
 
@@ -107,11 +107,11 @@ class Result(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
             return []
         import torch
 
-        targets = torch.tensor(self.scored[1:])
+        targets, marks = torch.tensor(self.scored[1:]), torch.tensor(self.marks, dtype=torch.long)
         found: list[float] = []
         for start in range(0, len(targets), ROWS):
             wanted = targets[start : start + ROWS]
             chunk = self.logits[start : start + len(wanted)]
             each = torch.nn.functional.cross_entropy(chunk, wanted.clamp(max=chunk.shape[-1] - 1), reduction="none")
-            found += each[wanted != self.image_token].tolist() if self.image_token is not None else each.tolist()
+            found += each[~torch.isin(wanted, marks)].tolist()
         return found

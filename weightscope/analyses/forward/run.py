@@ -35,9 +35,18 @@ from weightscope.storage.base import Kind
 if TYPE_CHECKING:
     import torch
 
+    from weightscope.analyses.adapting.overlay import Overlay
+    from weightscope.analyses.forward.adapted import AdaptedReader
 
-def run_forward(declaration: Declaration, checkpoint: Checkpoint, inventory: Inventory, request: Request) -> Result:
-    """One pass over one sequence.
+
+def run_forward(
+    declaration: Declaration,
+    checkpoint: Checkpoint,
+    inventory: Inventory,
+    request: Request,
+    overlay: Overlay | None = None,
+) -> Result:
+    """One pass over one sequence, with the changes of an overlay in the weights.
 
     Raises:
         UsageError: no tokens, ids beyond the vocabulary or the learned positions, no such device, a wrong image.
@@ -63,7 +72,7 @@ def run_forward(declaration: Declaration, checkpoint: Checkpoint, inventory: Inv
     with pooled(), Stream(checkpoint, declaration, device) as stream, torch.no_grad(), _exact_convolutions():
         recorder = Recorder(stream.taken, progress=request.progress, keep=request.keep, measures=request.measure)
         run = Pass(
-            reader=stream,
+            reader=_adapted(stream, overlay, device) if overlay else stream,
             dtype=getattr(torch, request.compute_dtype),
             device=device,
             positions=positions.to(device),
@@ -87,7 +96,7 @@ def run_forward(declaration: Declaration, checkpoint: Checkpoint, inventory: Inv
         seconds=time.perf_counter() - start,
         peak_bytes=_peak(device),
         broken=broken,
-        image_token=tree.mark,
+        marks=tree.marks,
     )
 
 
@@ -107,7 +116,8 @@ def refuse_unread(declaration: Declaration, inventory: Inventory) -> None:
         )
     for group in inventory.groups:
         narrow = sorted(dtype for dtype, _ in group.counts if dtype and dtype not in FLOATS)
-        if group.kind is Kind.WEIGHT and group.scheme is None and not group.inferred and narrow:
+        unscaled = group.kind is Kind.WEIGHT and group.scheme is None and not group.inferred
+        if unscaled and not declaration.contained and narrow:
             raise CheckpointError(
                 f"{group.title} is stored in {narrow[0]}, but its scales are not known",
                 where=declaration.config.source,
@@ -123,6 +133,12 @@ def refuse_unread(declaration: Declaration, inventory: Inventory) -> None:
                 hint=f"it may be {', '.join(sorted(group.dtypes))}",
                 code="quantization-mismatch",
             )
+
+
+def _adapted(stream: Stream, overlay: Overlay, device: torch.device) -> AdaptedReader:
+    from weightscope.analyses.forward.adapted import AdaptedReader
+
+    return AdaptedReader(stream, overlay, device)
 
 
 @contextmanager

@@ -58,8 +58,10 @@ class Stream:
         self._table = None
 
     def has(self, name: str) -> bool:
-        """Whether the checkpoint holds it."""
-        return name in self._checkpoint.tensors
+        """Whether the checkpoint holds it, or what stands for it."""
+        tensors = self._checkpoint.tensors
+        scheme = None if name in tensors else self._schemes.of(name)
+        return name in tensors or (scheme is not None and all(part in tensors for part in scheme.parts(name)))
 
     def tensor(self, name: str) -> torch.Tensor:
         """The tensor in its stored layout.

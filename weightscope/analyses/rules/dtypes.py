@@ -21,8 +21,11 @@ def strange_dtypes(subject: Subject) -> Iterator[Finding]:
 
     Models keep norms or routers in float32 on purpose; nobody keeps one layer of a matrix in another type.
     """
-    # A run in mixed precision keeps what it trains in float32, and what is frozen as it came.
-    if not subject.has_shapes or subject.declaration is None or subject.checkpoint.format in READERS:
+    # A GGUF file has a type for each tensor by design. A run in mixed precision keeps what it trains in float32, and
+    # what is frozen as it came.
+    if not subject.has_shapes or subject.declaration is None or subject.declaration.contained:
+        return
+    if subject.checkpoint.format in READERS:
         return
     groups = [group for group in subject.inventory.groups if _is_plain(group)]
     main = _dominant(groups)

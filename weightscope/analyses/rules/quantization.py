@@ -29,7 +29,7 @@ def strange_quantization(subject: Subject) -> Iterator[Finding]:
     `unknown-architecture`, a warning: a method that is not implemented, so that its tensors are counted, not checked.
     """
     declaration = subject.declaration
-    if declaration is None or (subject.has_names and not subject.inventory.recognized):
+    if declaration is None or declaration.contained or (subject.has_names and not subject.inventory.recognized):
         return
     narrow = list(_narrow(subject))
     if declaration.method and subject.has_names and not declaration.covered and not narrow:

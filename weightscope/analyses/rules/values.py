@@ -1,19 +1,23 @@
-"""Are the numbers themselves sound? The only rules that read tensor data, and only when asked to."""
+"""Are the numbers themselves sound? Read only with `--values`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from weightscope.analyses.rules.subject import Subject, listed, some
+from weightscope.analyses.rules.subject import Subject
+from weightscope.analyses.stats import findings
+from weightscope.analyses.stats.gathering import gather
+from weightscope.analyses.stats.looked import Looked
+from weightscope.analyses.stats.repeats import find_repeats
+from weightscope.analyses.stats.sources import sources_of
+from weightscope.analyses.stats.standing_out import is_constant, odd
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint, Progress
-from weightscope.checkpoint.values import read_chunks
+from weightscope.checkpoint.values import read_chunks, type_of
 from weightscope.errors import CheckpointError
 from weightscope.findings import Finding
-from weightscope.ranges import summed
 from weightscope.storage.base import Kind
 
 if TYPE_CHECKING:
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 
 # What stays in the cache of a core is looked at in a third of the time.
 CHUNK = 1 << 19
+# So many values tell the size of a matrix to a percent.
+SAMPLE = 1 << 14
 # Bytes of an element, and its bits as an integer once the sign is taken off: from this number on it is infinite or NaN.
 NON_FINITE = {
     "F64": (8, 0x7FF0000000000000),
@@ -44,7 +50,7 @@ def unsound_values(subject: Subject, progress: Progress | None = None) -> Iterat
     """
     broken: list[str] = []
     empty: list[str] = []
-    unreadable: set[tuple[str | None, str | None]] = set()
+    errors: list[tuple[str, CheckpointError]] = []
     total = len(subject.checkpoint.tensors)
     for number, (name, entry) in enumerate(subject.checkpoint.tensors.items()):
         if progress:
@@ -52,32 +58,32 @@ def unsound_values(subject: Subject, progress: Progress | None = None) -> Iterat
         try:
             finite, zero = look(subject.checkpoint, entry)
         except CheckpointError as error:
-            # Of a file that ends too early, every later tensor would say the same.
-            if (error.where, error.code) not in unreadable:
-                unreadable.add((error.where, error.code))
-                yield msgspec.structs.replace(Finding.of(error), tensors=(name,))
+            errors.append((name, error))
             continue
         if not finite:
             broken.append(name)
         if zero and len(entry.shape) > 1 and subject.inventory.group_of(name).kind is Kind.WEIGHT:
             empty.append(name)
-    for title in summed(broken):
-        yield Finding(
-            code="non-finite",
-            severity="error",
-            message=f"{title} contains NaN or infinity",
-            tensors=(title,),
-            hint="the model's outputs are NaN; training diverged, or a conversion overflowed",
-        )
-    if empty:
-        titles = summed(empty)
-        yield Finding(
-            code="all-zero",
-            severity="warning",
-            message=f"{some(empty)} with only zeros: {listed(titles)}",
-            tensors=tuple(titles),
-            hint="never initialized, pruned entirely, or left by a download that did not finish",
-        )
+    yield from findings.unreadable(errors)
+    yield from findings.non_finite(broken)
+    yield from findings.all_zero(empty)
+
+
+def odd_values(subject: Subject) -> Iterator[Finding]:
+    """`value-outlier` and `constant-tensor`: weights unlike those of the same role in other layers, or copies of them.
+
+    Sizes are told by a sample of each tensor. What a sample shows to be constant or a copy is read whole.
+    """
+    checkpoint, stop = subject.checkpoint, Event()
+    known = sources_of(checkpoint, subject.inventory, subject.declaration, stored=True)
+    sources = [item.source for item in known]
+    sampled = gather(checkpoint, sources, sample=SAMPLE, stop=stop)
+    seen = [Looked.of(item, one) for item, one in zip(known, sampled, strict=True)]
+    places = [place for place, one in enumerate(seen) if is_constant(one)]
+    whole = gather(checkpoint, [sources[place] for place in places], stop=Event())
+    for place, one in zip(places, whole, strict=True):
+        seen[place] = Looked.of(known[place], one)
+    yield from odd(seen, find_repeats(checkpoint, seen))
 
 
 def look(checkpoint: Checkpoint, entry: TensorEntry) -> tuple[bool, bool]:
@@ -85,7 +91,7 @@ def look(checkpoint: Checkpoint, entry: TensorEntry) -> tuple[bool, bool]:
     start, stop = entry.data_offsets
     zero = stop > start
     for raw in read_chunks(checkpoint.files, entry, CHUNK):
-        sound, empty = _judge(raw, entry.dtype)
+        sound, empty = _judge(raw, type_of(entry))
         zero = zero and empty
         if not sound:
             return False, False

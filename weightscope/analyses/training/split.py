@@ -75,8 +75,8 @@ def split(
         UsageError: the model lacks a part, a target hits nothing, the rank is beyond all sizes.
         NotImplementedByWeightscope: what is hit cannot be counted.
     """
-    groups = [group for group in inventory.groups if group.kind is not Kind.BUFFER and not group.auxiliary]
-    whole = _whole(plan, groups, tying)
+    groups = [group for group in inventory.counted if group.kind is not Kind.BUFFER and not group.auxiliary]
+    whole = whole_parts(plan, groups, tying)
     hits = Hits()
     if plan.lora:
         model_type = declaration.config.model_type if declaration else ""
@@ -98,7 +98,7 @@ def split(
     )
 
 
-def _whole(plan: Plan, groups: Iterable[Group], tying: Tying) -> frozenset[Section]:
+def whole_parts(plan: Plan, groups: Iterable[Group], tying: Tying) -> frozenset[Section]:
     """The components that are trained as they are.
 
     Raises:
@@ -134,7 +134,7 @@ def _components(
         base = _sum(
             None if group.uncounted else counted(group, tying)
             for group in members
-            if _is_trained(group, plan, whole, tying)
+            if is_trained(group, plan, whole, tying)
         )
         new = added.get(section, 0)
         trained = None if base is None else base + new
@@ -163,7 +163,8 @@ def _part(group: Group) -> str:
     return OTHER if group.section is Section.OTHER and group.inferred else part_of(group.section)
 
 
-def _is_trained(group: Group, plan: Plan, whole: frozenset[Section], tying: Tying) -> bool:
+def is_trained(group: Group, plan: Plan, whole: frozenset[Section], tying: Tying) -> bool:
+    """Whether a group's weights are trained themselves; `whole` are the components that the plan trains."""
     if _part(group) == OTHER:
         return FULL in plan.parts
     if group.section in whole or _part(group) in plan.parts:
@@ -187,7 +188,7 @@ def _notes(plan: Plan, groups: Iterable[Group], whole: frozenset[Section], tying
     one = {Section.HEAD, Section.EMBEDDING} & whole
     if tying.tied and len(one) == 1 and FULL not in plan.parts:
         yield "The head is tied to the token embedding: one matrix, trained as both and counted once, as embedding."
-    quantized = [g for g in groups if g.scheme and g.kind is Kind.WEIGHT and _is_trained(g, plan, whole, tying)]
+    quantized = [g for g in groups if g.scheme and g.kind is Kind.WEIGHT and is_trained(g, plan, whole, tying)]
     if quantized:
         yield "Quantized weights are counted as the weights they stand for; dequantize them before training them."
     if LANGUAGE in plan.parts and any(_part(group) == OTHER for group in groups):

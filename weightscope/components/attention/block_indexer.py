@@ -12,6 +12,7 @@ from weightscope.components.attention.softmax import Attention
 from weightscope.components.base import Component
 from weightscope.components.norm import RMSNorm
 from weightscope.components.running import At
+from weightscope.components.state import PerToken, State
 from weightscope.errors import NotImplementedByWeightscope
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -62,6 +63,10 @@ class BlockIndexer(Component, frozen=True, kw_only=True):
     def reach(self) -> int:
         """The longest sequence of which every token sees all."""
         return int(self.block) * int(self.keep)
+
+    def keeps(self) -> tuple[State, ...]:
+        """The one key of each token."""
+        return (PerToken(kind="index_keys", entry=int(self.head_dim)),)
 
     def equation(self, x: str = "x") -> str:
         return f"the largest q·k in each {int(self.block)} positions of {x}"

@@ -17,6 +17,7 @@ from weightscope.components.attention.sees import Window
 from weightscope.components.base import Component
 from weightscope.components.norm import RMSNorm
 from weightscope.components.running import At, linear
+from weightscope.components.state import PerToken, State
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -113,6 +114,10 @@ class CompressedAttention(Component, frozen=True, kw_only=True):
     def notes(self, roles: Iterable[Role]) -> Iterable[str]:
         if {Role.Q_B_PROJ, Role.K_PROJ} & set(roles):
             yield self.rope.words.replace("dimensions", "last dimensions")
+
+    def keeps(self) -> tuple[State, ...]:
+        """The one vector of each token in the window that is key and value of all heads."""
+        return (PerToken(kind="keys_and_values", entry=int(self.head_dim), last=Window(int(self.window)).kept),)
 
     def equation(self, x: str = "x") -> str:
         keys = "[k | compressed]" if self.compressor else "k"

@@ -12,6 +12,7 @@ from weightscope.components.attention.rope import Rope
 from weightscope.components.base import Component
 from weightscope.components.norm import RMSNorm
 from weightscope.components.running import At, linear
+from weightscope.components.state import OpenWindow, PerWindow, State
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -73,6 +74,16 @@ class Compressor(Component, frozen=True, kw_only=True):
 
     def children(self) -> Iterable[Component]:
         return (self.norm,)
+
+    def keeps(self) -> tuple[State, ...]:
+        """A key for each whole window; projection and gate of the tokens that no window has closed, or that overlap."""
+        rate, size = int(self.rate), int(self.head_dim)
+        made = size * 2 if self.overlap else size
+        before = rate * size * 2 if self.overlap else 0
+        return (
+            PerWindow(kind="compressed_keys", entry=size, window=rate),
+            OpenWindow(kind="open_window", entry=made * 2, window=rate, before=before),
+        )
 
     def terms(self) -> Mapping[Role, str]:
         window = f"of each window of {int(self.rate)} tokens" + (" and the one before it" if self.overlap else "")

@@ -10,6 +10,7 @@ from weightscope.components.attention.softmax import Heads
 from weightscope.components.base import Component
 from weightscope.components.gated_block import GatedBlock
 from weightscope.components.running import At, linear
+from weightscope.components.state import PerSource, State
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -63,6 +64,11 @@ class CrossAttention(Component, frozen=True, kw_only=True):
             Role.V_PROJ: f"v = v_proj·image   in {keys} heads of {size}",
             Role.O_PROJ: "o_proj·[heads side by side]",
         }
+
+    def keeps(self) -> tuple[State, ...]:
+        """Keys and values of the images' vectors."""
+        entry = int(self.heads.keys * self.heads.size * 2)
+        return (PerSource(kind="cross_keys_and_values", entry=entry, parts=int(self.heads.keys)),)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Text [T, D] to [T, D]; the pass has the images' vectors [N, D]."""

@@ -10,6 +10,7 @@ from weightscope.components.attention.rope import Rope
 from weightscope.components.base import Component
 from weightscope.components.norm import LayerNorm
 from weightscope.components.running import At, linear
+from weightscope.components.state import PerToken, State
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -65,6 +66,10 @@ class Indexer(Component, frozen=True, kw_only=True):
     def awaited(self) -> bool:
         """A sequence that is no longer than `keep` does not need it."""
         return False
+
+    def keeps(self) -> tuple[State, ...]:
+        """The one key of each token."""
+        return (PerToken(kind="index_keys", entry=int(self.head_dim)),)
 
     def equation(self, x: str = "x") -> str:
         return f"Σ index_weight·{x} · relu(q·k/√{int(self.head_dim)}) over {int(self.heads)} heads"

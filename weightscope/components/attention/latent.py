@@ -12,6 +12,7 @@ from weightscope.components.attention.sees import CAUSAL, Sees
 from weightscope.components.base import Component
 from weightscope.components.norm import RMSNorm
 from weightscope.components.running import At, linear
+from weightscope.components.state import PerToken, State
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -99,6 +100,14 @@ class LatentAttention(Component, frozen=True, kw_only=True):
     def notes(self, roles: Iterable[Role]) -> Iterable[str]:
         if self.rope and {Role.Q_PROJ, Role.Q_B_PROJ, Role.KV_A_PROJ} & set(roles):
             yield self.rope.words
+
+    @property
+    def sees_later(self) -> bool:
+        return self.sees.later
+
+    def keeps(self) -> tuple[State, ...]:
+        """The latent and the rotated key, one of each for all heads."""
+        return (PerToken(kind="latent", entry=int(self.kv_rank + self.rope_dim), last=self.sees.kept),)
 
     def equation(self, x: str = "x") -> str:
         scaled = f"·{self._score_scale:.4g}" if self._score_scale != 1.0 else ""

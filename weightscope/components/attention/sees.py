@@ -26,6 +26,16 @@ class Sees(Protocol):
         ...
 
     @property
+    def kept(self) -> int | None:
+        """How many tokens before the next one that may see at most; None for all."""
+        ...
+
+    @property
+    def later(self) -> bool:
+        """Whether tokens see later ones: a model of such layers reads, and does not write."""
+        ...
+
+    @property
     def words(self) -> str:
         """What a token sees, for people; empty for what is usual."""
         ...
@@ -42,6 +52,14 @@ class Causal(msgspec.Struct, frozen=True):
 
     def hides(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
         return keys > queries
+
+    @property
+    def kept(self) -> int | None:
+        return None
+
+    @property
+    def later(self) -> bool:
+        return False
 
     @property
     def words(self) -> str:
@@ -64,6 +82,14 @@ class Window(msgspec.Struct, frozen=True):
         return (keys > queries) | (keys <= queries - self.size)
 
     @property
+    def kept(self) -> int | None:
+        return self.size - 1
+
+    @property
+    def later(self) -> bool:
+        return False
+
+    @property
     def words(self) -> str:
         return f"window {self.size:,}"
 
@@ -84,6 +110,14 @@ class Chunk(msgspec.Struct, frozen=True):
         return (keys > queries) | (keys // self.size != queries // self.size)
 
     @property
+    def kept(self) -> int | None:
+        return self.size - 1
+
+    @property
+    def later(self) -> bool:
+        return False
+
+    @property
     def words(self) -> str:
         return f"chunks of {self.size:,}"
 
@@ -100,6 +134,14 @@ class Everything(msgspec.Struct, frozen=True):
 
     def hides(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
         return None
+
+    @property
+    def kept(self) -> int | None:
+        return None
+
+    @property
+    def later(self) -> bool:
+        return True
 
     @property
     def words(self) -> str:
@@ -122,6 +164,14 @@ class Around(msgspec.Struct, frozen=True):
         return (keys - queries).abs() > self.reach
 
     @property
+    def kept(self) -> int | None:
+        return self.reach
+
+    @property
+    def later(self) -> bool:
+        return True
+
+    @property
     def words(self) -> str:
         return f"bidirectional within {self.reach:,}"
 
@@ -136,6 +186,14 @@ class Segments(msgspec.Struct, frozen=True):
     of: str
     causal: bool = False
     what: str = "patches"
+
+    @property
+    def kept(self) -> int | None:
+        return 0
+
+    @property
+    def later(self) -> bool:
+        return True
 
     @property
     def words(self) -> str:

@@ -14,10 +14,11 @@ from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
 from weightscope.components.attention.relative import LearnedBias
 from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.scores import PLAIN, Scores
-from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Sees, Segments, Window
+from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Chunk, Sees, Segments, Window
 from weightscope.components.base import Component, Conflict
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, Pass, linear
+from weightscope.components.state import PerSource, State, keys_and_values
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -124,6 +125,10 @@ class Attention(Component, frozen=True, kw_only=True):
             **(self.positions.sizes(self.heads.count) if isinstance(self.positions, LearnedBias) else {}),
         }
 
+    def heads_of(self, role: Role) -> int:
+        by_role = {Role.Q_PROJ: self.heads.count, Role.K_PROJ: self.heads.keys, Role.V_PROJ: self.heads.keys}
+        return int((by_role | {Role.O_PROJ: self.heads.count}).get(role, 0))
+
     def children(self) -> Iterable[Component]:
         return (*self.norms.parts(), *((self.out_norm,) if self.out_norm else ()))
 
@@ -143,12 +148,32 @@ class Attention(Component, frozen=True, kw_only=True):
                 (*self.width.keys, *heads.keys),
             )
 
+    @property
+    def sees_later(self) -> bool:
+        return self.sees.later and not self.source
+
+    def keeps(self) -> tuple[State, ...]:
+        """Keys and values of what it sees, unless it takes those of another layer."""
+        heads = self.heads
+        if self.shares and self.shares.takes:
+            return ()
+        if self.source:
+            entry = int(heads.keys * (heads.size + heads.value_size))
+            return (PerSource(kind="cross_keys_and_values", entry=entry, parts=int(heads.keys)),)
+        slides = not isinstance(self.sees, Chunk)
+        return keys_and_values(heads.keys, heads.size, heads.value_size, last=self.sees.kept, slides=slides)
+
     def equation(self, x: str = "x") -> str:
-        slope = " − slope·distance" if isinstance(self.positions, Alibi) else ""
-        slope = " + relative_position" if isinstance(self.positions, LearnedBias) else slope
-        mixed = f"softmax({self.scores.words(int(self.heads.size), slope)})·v"
+        mixed = f"softmax({self.scores.words(int(self.heads.size), self.biased)})·v"
         mixed = f"{self.out_norm.word}({mixed})" if self.out_norm else mixed
         return f"o_proj·(sigmoid(attention_gate·{x}) ⊙ {mixed})" if self._gated else f"o_proj·{mixed}"
+
+    @property
+    def biased(self) -> str:
+        """What positions add to each score, as a part of the equation."""
+        if isinstance(self.positions, Alibi):
+            return " − slope·distance"
+        return " + relative_position" if isinstance(self.positions, LearnedBias) else ""
 
     def terms(self) -> Mapping[Role, str]:
         count, keys, size = int(self.heads.count), int(self.heads.keys), int(self.heads.size)

@@ -1,1 +1,1 @@
-"""What hears: convolutions over spectrograms, encoders of speech, ears of language models."""
+"""What hears: convolutions over spectrograms or bare samples, encoders of speech, ears of language models."""

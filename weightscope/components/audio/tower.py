@@ -54,6 +54,11 @@ class SpeechTower(Source, frozen=True, kw_only=True):
         return int(self.places.rows) * prod(convolution.stride for convolution in self.convolutions)
 
     @property
+    def vectors(self) -> int:
+        """Those of one clip."""
+        return int(self.places.rows) // self.pool
+
+    @property
     def glance(self) -> str:
         return f"audio {self.depth} layers of {self.width:,}, clips of {self.frames:,} frames of {self.bins:,}"
 

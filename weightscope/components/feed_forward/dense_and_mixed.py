@@ -19,6 +19,8 @@ from weightscope.storage.plain import Plain
 if TYPE_CHECKING:
     import torch
 
+    from weightscope.components.state import State
+
 
 class DenseAndMixed(Component, frozen=True, kw_only=True):
     """norm(mlp(norm(x))) + norm(Σ weight · expert(norm(x))), the experts chosen by x itself.
@@ -75,6 +77,10 @@ class DenseAndMixed(Component, frozen=True, kw_only=True):
             Role.ROUTER_SCALE: "router_scale ⊙ x / rms(x) is the input of the router",
             Role.EXPERT_SCALE: "each expert's weight · its expert_scale",
         }
+
+    def keeps(self) -> tuple[State, ...]:
+        """Nothing: it sees one token at a time."""
+        return ()
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, width] to [T, width]; only experts that a token wants are read, each while the one before computes."""

@@ -16,6 +16,8 @@ from weightscope.storage.base import Sizes, StorageItem
 if TYPE_CHECKING:
     import torch
 
+    from weightscope.components.state import State
+
 
 class GatedMLP(Component, frozen=True, kw_only=True):
     """down(act(gate(x)) · up(x)); `inner` is the width between.
@@ -74,6 +76,10 @@ class GatedMLP(Component, frozen=True, kw_only=True):
             Role.UP_PROJ: f"u = {up}",
             Role.DOWN_PROJ: f"down_proj·{self._normed}(g ⊙ u)",
         }
+
+    def keeps(self) -> tuple[State, ...]:
+        """Nothing: it sees one token at a time."""
+        return ()
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, width] to [T, width], or as wide as `outputs`."""
@@ -161,6 +167,10 @@ class MLP(Component, frozen=True, kw_only=True):
     def terms(self) -> Mapping[Role, str]:
         activation = WORDS.get(self.activation, self.activation)
         return {Role.UP_PROJ: f"u = {activation}(up_proj·x)", Role.DOWN_PROJ: "down_proj·u"}
+
+    def keeps(self) -> tuple[State, ...]:
+        """Nothing: it sees one token at a time."""
+        return ()
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, width] to [T, width]."""

@@ -31,6 +31,8 @@ from weightscope.storage.stacked import Stacked
 if TYPE_CHECKING:
     import torch
 
+    from weightscope.components.state import State
+
 
 class Stack(msgspec.Struct, frozen=True, kw_only=True):
     """Where experts lie whose matrices are in one tensor a role: the module's name, and the tensors below it.
@@ -145,6 +147,10 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
             Role.LATENT_DOWN_PROJ: f"the input of the experts is latent_down_proj·x, of size {int(self.latent or 0)}",
             Role.LATENT_UP_PROJ: "latent_up_proj·(the sum over the experts)",
         }
+
+    def keeps(self) -> tuple[State, ...]:
+        """Nothing: it sees one token at a time."""
+        return ()
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, width] to [T, width]; only experts that a token wants are read, each while the one before computes."""

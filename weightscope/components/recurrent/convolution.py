@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from weightscope.components.base import Component
 from weightscope.components.feed_forward.activations import activate
 from weightscope.components.running import At, linear
+from weightscope.components.state import State, convolution
 from weightscope.roles import Role, Section
 from weightscope.sizes import Shape, Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -59,6 +60,10 @@ class ShortConvolution(Component, frozen=True, kw_only=True):
     @property
     def glance(self) -> str:
         return f"convolution of {self.kernel:,}"
+
+    def keeps(self) -> tuple[State, ...]:
+        """The last inputs of each channel."""
+        return (convolution(self.width, self.kernel),)
 
     def equation(self, x: str = "x") -> str:
         return f"out_proj·(c_proj·{x} ⊙ conv(b_proj·{x} ⊙ in_proj·{x}))"

@@ -10,6 +10,7 @@ from weightscope.components.recurrent.convolution import convolve, kernel_shape
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.components.recurrent.recurrence import delta_rule
 from weightscope.components.running import At, linear
+from weightscope.components.state import State, convolution, recurrence
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -68,6 +69,13 @@ class GatedDeltaNet(Component, frozen=True, kw_only=True):
     @property
     def glance(self) -> str:
         return f"delta net {self.value_heads:,} heads of {self.value_dim:,}"
+
+    def keeps(self) -> tuple[State, ...]:
+        """The last queries, keys and values of the convolution, and one memory a value head."""
+        return (
+            convolution(self.key_heads * self.key_dim * 2 + self.value_heads * self.value_dim, self.kernel),
+            recurrence(self.value_heads, self.key_dim * self.value_dim),
+        )
 
     def equation(self, x: str = "x") -> str:
         return f"out_proj·({self.norm.equation('q·S')})"

@@ -10,6 +10,7 @@ from weightscope.components.feed_forward.activations import WORDS, activate
 from weightscope.components.recurrent.convolution import convolve, kernel_shape
 from weightscope.components.recurrent.recurrence import fading_sum
 from weightscope.components.running import At, linear
+from weightscope.components.state import Fixed, State, recurrence
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -71,6 +72,11 @@ class RecurrentUnit(Component, frozen=True, kw_only=True):
     @property
     def glance(self) -> str:
         return f"recurrent unit {self.inner:,}"
+
+    def keeps(self) -> tuple[State, ...]:
+        """One input less than the kernel is wide, and each channel's state."""
+        columns = Fixed(kind="convolution", entry=int(self.inner * (self.kernel - 1)), parts=int(self.inner))
+        return (columns, recurrence(self.inner, 1))
 
     def equation(self, x: str = "x") -> str:
         activation = WORDS.get(self.activation, self.activation)

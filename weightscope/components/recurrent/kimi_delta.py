@@ -11,6 +11,7 @@ from weightscope.components.recurrent.gated_delta import unit
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.components.recurrent.recurrence import delta_rule
 from weightscope.components.running import At, linear
+from weightscope.components.state import State, convolution, recurrence
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -63,6 +64,13 @@ class KimiDelta(Component, frozen=True, kw_only=True):
     @property
     def glance(self) -> str:
         return f"delta net {self.heads:,} heads of {self.head_dim:,}"
+
+    def keeps(self) -> tuple[State, ...]:
+        """The last queries, keys and values of the convolution, and one memory a head."""
+        return (
+            convolution(self.heads * self.head_dim * 3, self.kernel),
+            recurrence(self.heads, self.head_dim * self.head_dim),
+        )
 
     def equation(self, x: str = "x") -> str:
         return f"o_proj·({self.norm.equation('q·S')})"

@@ -10,6 +10,7 @@ from weightscope.components.feed_forward.activations import WORDS, activate
 from weightscope.components.norm import RMSNorm
 from weightscope.components.recurrent.recurrence import decayed_attention
 from weightscope.components.running import At, linear
+from weightscope.components.state import State, recurrence
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -66,6 +67,10 @@ class LightningAttention(Component, frozen=True, kw_only=True):
     @property
     def glance(self) -> str:
         return f"linear attention {self.heads:,} heads of {self.head_dim:,}"
+
+    def keeps(self) -> tuple[State, ...]:
+        """One memory a head, in the type of the computation."""
+        return (recurrence(self.heads, self.head_dim * self.head_dim, dtype=""),)
 
     def equation(self, x: str = "x") -> str:
         return f"out_proj·(sigmoid(attention_gate·{x}) ⊙ {self.norm.word}(q·S)),  S = exp(−decay_rate)·S + k·vᵀ"

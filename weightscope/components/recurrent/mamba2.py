@@ -11,6 +11,7 @@ from weightscope.components.recurrent.convolution import convolve, kernel_shape
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.components.recurrent.recurrence import decayed_attention
 from weightscope.components.running import At, linear
+from weightscope.components.state import State, convolution, recurrence
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -93,6 +94,13 @@ class Mamba2(Component, frozen=True, kw_only=True):
     @property
     def glance(self) -> str:
         return f"mamba2 {self.heads:,} heads of {self.head_dim:,}, state {self.state:,}"
+
+    def keeps(self) -> tuple[State, ...]:
+        """The last inputs of the convolution over x, b and c, and the state of each head's channels."""
+        return (
+            convolution(self.sizes()[Role.CONVOLUTION][0], self.kernel),
+            recurrence(self.heads, self.head_dim * self.state),
+        )
 
     def equation(self, x: str = "x") -> str:
         gated = self.norm.equation("y") if self.norm else "y ⊙ silu(z)"

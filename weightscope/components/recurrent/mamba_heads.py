@@ -10,6 +10,7 @@ from weightscope.components.feed_forward.activations import activate
 from weightscope.components.recurrent.convolution import convolve, kernel_shape
 from weightscope.components.recurrent.recurrence import selective_scan
 from weightscope.components.running import At, linear
+from weightscope.components.state import State, convolution, recurrence
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -73,6 +74,10 @@ class HeadedMamba(Component, frozen=True, kw_only=True):
     @property
     def glance(self) -> str:
         return f"mamba {self.heads:,} heads of {self.inner // self.heads:,}, state {self.state:,}"
+
+    def keeps(self) -> tuple[State, ...]:
+        """The last inputs and the state of each channel."""
+        return (convolution(self.inner, self.kernel), recurrence(self.inner, self.state))
 
     def equation(self, x: str = "x") -> str:
         return f"out_proj·((scan(u) + D ⊙ u) ⊙ silu(z)),  u = {self.activation}(conv(in_proj·{x}))"

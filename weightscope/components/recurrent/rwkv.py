@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from weightscope.components.base import Component
 from weightscope.components.recurrent.recurrence import fading_mean
 from weightscope.components.running import At, linear
+from weightscope.components.state import Fixed, State, recurrence
 from weightscope.roles import Role, Section
 from weightscope.sizes import Shape, Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -68,6 +69,10 @@ class TimeMix(Component, frozen=True, kw_only=True):
     @property
     def glance(self) -> str:
         return f"time mix {self.inner:,}"
+
+    def keeps(self) -> tuple[State, ...]:
+        """The token before, and of each channel the sum, its weight and the largest exponent."""
+        return (Fixed(kind="token_shift", entry=int(self.width)), recurrence(self.inner, 3))
 
     def equation(self, x: str = "x") -> str:
         return "out_proj·(sigmoid(r) ⊙ Σ w·v / Σ w)"
@@ -136,6 +141,10 @@ class ChannelMix(Component, frozen=True, kw_only=True):
     @property
     def glance(self) -> str:
         return f"channel mix {self.inner:,}"
+
+    def keeps(self) -> tuple[State, ...]:
+        """The token before."""
+        return (Fixed(kind="token_shift", entry=int(self.width)),)
 
     def equation(self, x: str = "x") -> str:
         return "sigmoid(r) ⊙ down_proj·relu(u)²"

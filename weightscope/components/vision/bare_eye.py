@@ -9,7 +9,8 @@ from weightscope.components.base import Component
 from weightscope.components.projection import Projection
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
-from weightscope.components.vision.eye import Eye, Layout, Seen
+from weightscope.components.sense import Layout, Seen
+from weightscope.components.vision.eye import Eye
 from weightscope.errors import UsageError
 from weightscope.roles import Section
 

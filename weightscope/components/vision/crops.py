@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from weightscope.components.base import Component
 from weightscope.components.runnable import Inputs
 from weightscope.components.running import At
+from weightscope.components.sense import Seen
 from weightscope.components.vision.encoder import VisionEncoder
-from weightscope.components.vision.eye import Eye, Seen
+from weightscope.components.vision.eye import Eye
 
 if TYPE_CHECKING:
     import torch

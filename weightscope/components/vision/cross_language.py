@@ -14,7 +14,8 @@ from weightscope.components.base import Component, Conflict
 from weightscope.components.projection import Projection
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At, Crossed
-from weightscope.components.vision.eye import Eye, Seen
+from weightscope.components.sense import Seen
+from weightscope.components.vision.eye import Eye
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.components.vision.tiled_tower import TiledImages, TiledTower
 from weightscope.errors import NotImplementedByWeightscope, UsageError

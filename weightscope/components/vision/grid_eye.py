@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
-from weightscope.components.vision.eye import Eye, Seen
+from weightscope.components.sense import Seen
+from weightscope.components.vision.eye import Eye
 from weightscope.components.vision.grid_tower import GridTower
 from weightscope.components.vision.grids import Grid, token_positions
 from weightscope.errors import UsageError

@@ -10,9 +10,10 @@ from weightscope.components.feed_forward.activations import activate
 from weightscope.components.projection import Projection
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
+from weightscope.components.sense import Seen
 from weightscope.components.vision.convolved import Convolved
 from weightscope.components.vision.encoder import VisionEncoder
-from weightscope.components.vision.eye import Eye, Seen
+from weightscope.components.vision.eye import Eye
 from weightscope.components.vision.sam import Neck, SamEncoder
 from weightscope.errors import UsageError
 from weightscope.roles import Role, Section

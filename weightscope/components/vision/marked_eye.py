@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from weightscope.components.runnable import PIXELS, Inputs
+from weightscope.components.sense import Layout, whole_numbers
 from weightscope.components.vision.crops import CropEye
-from weightscope.components.vision.eye import Layout, whole_numbers
 from weightscope.components.vision.shuffle import ShuffledBridge
 from weightscope.errors import UsageError
 

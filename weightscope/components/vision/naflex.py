@@ -13,8 +13,8 @@ from weightscope.components.decoder import run_layers
 from weightscope.components.norm import Norm
 from weightscope.components.runnable import PIXELS, Inputs, Runnable
 from weightscope.components.running import At
+from weightscope.components.sense import whole_numbers
 from weightscope.components.vision.blocks import depth_of
-from weightscope.components.vision.eye import whole_numbers
 from weightscope.errors import UsageError
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size

@@ -8,7 +8,8 @@ from typing import ClassVar
 from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
-from weightscope.components.vision.eye import Eye, Layout, Seen, whole_numbers
+from weightscope.components.sense import Layout, Seen, whole_numbers
+from weightscope.components.vision.eye import Eye
 from weightscope.components.vision.merger import PatchMerger
 from weightscope.components.vision.naflex import MASK, SHAPES, NaflexEncoder, Patched
 from weightscope.components.vision.shuffle import squares

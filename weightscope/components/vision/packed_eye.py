@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
-from weightscope.components.vision.eye import Eye, Layout, Seen
+from weightscope.components.sense import Layout, Seen
+from weightscope.components.vision.eye import Eye
 from weightscope.components.vision.grids import Grid, by_squares
 from weightscope.components.vision.packed_tower import PackedTower
 from weightscope.components.vision.padded import IMAGE_SIZES, MOST_PATCHES, cut, grids_of

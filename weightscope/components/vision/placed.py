@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
-from weightscope.components.vision.eye import Eye, Layout, Seen, Token
+from weightscope.components.sense import Layout, Seen, Token
+from weightscope.components.vision.eye import Eye
 from weightscope.components.vision.placed_patches import MergedPatches
 from weightscope.components.vision.placed_tower import PlacedTower
 from weightscope.errors import UsageError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
-from weightscope.components.vision.eye import Seen
+from weightscope.components.sense import Seen
 from weightscope.components.vision.grid_eye import GRIDS, GridEye
 from weightscope.components.vision.grids import Grid, places
 from weightscope.components.vision.patches import PatchProjection, StretchedPositions

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
+from weightscope.components.sense import Layout, Seen, whole_numbers
 from weightscope.components.vision.encoder import VisionEncoder
-from weightscope.components.vision.eye import Eye, Layout, Seen, whole_numbers
+from weightscope.components.vision.eye import Eye
 from weightscope.components.vision.resampler import Resampler
 from weightscope.components.vision.tiles import MASK, Tiles, tiles
 from weightscope.errors import UsageError

@@ -9,8 +9,9 @@ from weightscope.components.base import Component
 from weightscope.components.projection import Projection
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
+from weightscope.components.sense import Layout, Seen, whole_numbers
 from weightscope.components.vision.convolved import Convolved
-from weightscope.components.vision.eye import Eye, Layout, Seen, whole_numbers
+from weightscope.components.vision.eye import Eye
 from weightscope.components.vision.sam import SamEncoder
 from weightscope.errors import UsageError
 from weightscope.roles import Section

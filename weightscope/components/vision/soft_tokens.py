@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from weightscope.components.runnable import PIXELS, Inputs
+from weightscope.components.sense import Layout, Token
 from weightscope.components.vision.crops import CropEye
-from weightscope.components.vision.eye import Layout, Token
 
 
 class SiglipEye(CropEye, frozen=True, kw_only=True):

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
+from weightscope.components.sense import Layout, Seen, whole_numbers
 from weightscope.components.vision.encoder import VisionEncoder
-from weightscope.components.vision.eye import Eye, Layout, Seen, whole_numbers
+from weightscope.components.vision.eye import Eye
 from weightscope.components.vision.shuffle import ShuffledBridge
 from weightscope.components.vision.tiles import MASK, Tiles, tiles
 from weightscope.errors import UsageError

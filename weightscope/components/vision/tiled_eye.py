@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from weightscope.components.runnable import PIXELS, Inputs
+from weightscope.components.sense import Layout
 from weightscope.components.vision.crops import CropEye
-from weightscope.components.vision.eye import Layout
 from weightscope.errors import UsageError
 
 TILES = "num_patches"

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
+from weightscope.components.sense import Layout, Seen, whole_numbers
 from weightscope.components.vision.crops import CropEye
-from weightscope.components.vision.eye import Layout, Seen, whole_numbers
 from weightscope.components.vision.words import VisualWords
 from weightscope.errors import UsageError
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from weightscope.components.audio.classes import AudioClassifier, LayerSum
+from weightscope.components.audio.classes import AudioClassifier
+from weightscope.components.audio.layer_sum import LayerSum
 from weightscope.components.base import Component
 from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.components.embedding import Embedding, Head
@@ -71,10 +72,9 @@ def whisper(config: Config, root: str) -> Component:
 
 def classifier(config: Config) -> AudioClassifier:
     """Classes of what the encoder hears, of the last layer or of all."""
-    encoder, inner = tower(config, "encoder"), config["classifier_proj_size"]
-    before = transform(inner, "", dense="projector", inputs=config["d_model"])
+    inner, width = config["classifier_proj_size"], config["d_model"]
     return AudioClassifier(
-        tower=encoder,
-        head=classes(inner, config.labels, of="mean", before=before),
+        tower=tower(config, "encoder"),
+        head=classes(inner, config.labels, of="mean", before=transform(inner, "", dense="projector", inputs=width)),
         mix=LayerSum(count=depth_of(config, "encoder_layers") + 1) if config["use_weighted_layer_sum"] else None,
     )

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Collection
 
 from weightscope.config import Config
+from weightscope.sizes import Size
 
 
 def number(config: Config, key: str) -> float:
@@ -66,3 +67,15 @@ def layer_numbers(config: Config, key: str) -> tuple[int, ...]:
     if not all(type(layer) is int for layer in layers):
         raise config.error(f"{key} is not a list of layer numbers")
     return tuple(layers)
+
+
+def sizes(config: Config, key: str) -> tuple[Size, ...]:
+    """The sizes that a key lists, at least one.
+
+    Raises:
+        ConfigError: it lists none, or something else than positive whole numbers.
+    """
+    values = config[key]
+    if not values or not all(type(value) is int and value > 0 for value in values):
+        raise config.error(f"{config.prefix + key!r} is {values!r:.60}, not a list of positive whole numbers")
+    return tuple(Size(value, config.prefix + key) for value in values)

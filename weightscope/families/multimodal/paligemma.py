@@ -6,7 +6,7 @@ Source: `PaliGemmaConfig` of transformers.
 from __future__ import annotations
 
 from weightscope.components.projection import Projection
-from weightscope.components.vision.eye import Frame
+from weightscope.components.sense import Frame
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.components.vision.projector import Projector
 from weightscope.components.vision.soft_tokens import SiglipEye

@@ -9,9 +9,9 @@ from weightscope.components.base import Group, Repeat
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.feed_forward.mlp import MLP
 from weightscope.components.projection import Projection
+from weightscope.components.sense import Frame
 from weightscope.components.vision.blip_patches import BlipPatches
 from weightscope.components.vision.encoder import VisionEncoder
-from weightscope.components.vision.eye import Frame
 from weightscope.components.vision.qformer import CrossAttention, QFormer, QueryLayer, QueryWords
 from weightscope.config import Config, Nullable
 from weightscope.families.common import layer_norms, numbered

@@ -5,6 +5,8 @@ Sources: `Qwen3VLVisionConfig` and `Qwen3_5VisionConfig` of transformers.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from weightscope.components.attention import Segments
 from weightscope.components.base import Repeat
 from weightscope.components.vision.grid_tower import GridTower
@@ -23,7 +25,18 @@ VISION = TOWER | {
 MATRICES = ("linear_fc1", "linear_fc2")
 
 
-def qwen3_tower(config: Config, name: str, taps: tuple[int, ...] = ()) -> GridTower:
+class Mergers(NamedTuple):
+    """Names of a merger's norm and matrices, and of the list of those for the layers' features."""
+
+    norm: str
+    matrices: tuple[str, str]
+    deep: str
+
+
+USUAL = Mergers("norm", MATRICES, "deepstack_merger_list")
+
+
+def qwen3_tower(config: Config, name: str, taps: tuple[int, ...] = (), names: Mergers = USUAL) -> GridTower:
     """The tower of `vision_config`: biases everywhere, and a merger for each layer of `deepstack_visual_indexes`.
 
     `taps` are the class's own where the config has none.
@@ -38,15 +51,21 @@ def qwen3_tower(config: Config, name: str, taps: tuple[int, ...] = ()) -> GridTo
     feed_forward = mlp(width, vision["intermediate_size"], vision["hidden_act"], names=MATRICES, bias=True)
     block = vision_block(norm, width, vision_attention(vision, width, Segments("frame")), feed_forward)
     deep = merger(
-        vision, width, outputs, norm("norm", Role.PROJECTOR_NORM, width * square), MATRICES, name="", norms_squares=True
+        vision,
+        width,
+        outputs,
+        norm(names.norm, Role.PROJECTOR_NORM, width * square),
+        names.matrices,
+        name="",
+        norms_squares=True,
     )
     return GridTower(
         name=name,
         patches=patches(vision, width, bias=True),
         positions=StretchedPositions(name="pos_embed", count=vision["num_position_embeddings"], width=width),
         blocks=(Repeat(name="blocks", indices=range(vision["depth"]), child=block),),
-        merger=merger(vision, width, outputs, norm("norm", Role.PROJECTOR_NORM, width), MATRICES),
+        merger=merger(vision, width, outputs, norm(names.norm, Role.PROJECTOR_NORM, width), names.matrices),
         merge=int(vision["spatial_merge_size"]),
         taps=taps,
-        deep=Repeat(name="deepstack_merger_list", indices=range(len(taps)), child=deep, of="part") if taps else None,
+        deep=Repeat(name=names.deep, indices=range(len(taps)), child=deep, of="part") if taps else None,
     )

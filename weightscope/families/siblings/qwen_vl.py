@@ -21,6 +21,7 @@ from weightscope.config import Config, Nullable
 from weightscope.families.registry import component_of
 from weightscope.roles import Role
 from weightscope.sizes import Size
+from weightscope.storage.base import StorageItem
 from weightscope.storage.linear import Linear
 
 # What a root stands for: prefixes of the tower, of the language model, and of its decoder within it. mlx-vlm keeps the
@@ -47,6 +48,11 @@ TOWER: dict[str, Any] = {
     "depth": 32, "num_heads": 16, "in_channels": 3, "patch_size": 14, "spatial_merge_size": 2,
     "temporal_patch_size": 2, "rope_parameters": Nullable(dict),
 }  # fmt: skip
+# Queries, keys and values in one matrix.
+FUSED: tuple[StorageItem, ...] = (
+    Linear("qkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=True),
+    Linear("proj", Role.O_PROJ, bias=True),
+)
 TOWER_NAMES = {"num_attention_heads": "num_heads", "num_hidden_layers": "depth"}
 
 
@@ -66,9 +72,16 @@ def seeing(
     config: Config, spelling: tuple[str, str, str], tower: Callable[[str], GridTower], text: str
 ) -> VisionLanguage | CausalLM:
     """The tower and the language model under a spelling; `text` is the language model's type."""
-    eye, language, decoder = spelling
-    model = component_of(language_config(config, text), decoder, text)
+    model = component_of(language_config(config, text), spelling[2], text)
     assert isinstance(model, CausalLM)
+    return beside(config, spelling, tower, model)
+
+
+def beside(
+    config: Config, spelling: tuple[str, str, str], tower: Callable[[str], GridTower], model: CausalLM
+) -> VisionLanguage | CausalLM:
+    """The tower and this language model under a spelling."""
+    eye, language, _ = spelling
     if not eye:
         return replace(model, name=language)
     return VisionLanguage(
@@ -92,17 +105,16 @@ def patches(config: Config, width: Size, *, bias: bool = False) -> PatchProjecti
     )
 
 
-def vision_attention(config: Config, width: Size, sees: Segments) -> Attention:
-    """Queries, keys and values are one matrix; all of a head turns, half by row and half by column."""
+def vision_attention(
+    config: Config, width: Size, sees: Segments, projections: tuple[StorageItem, ...] = FUSED
+) -> Attention:
+    """All of a head turns, half by row and half by column."""
     count = config["num_heads"]
     if width % (4 * count):
         raise config.error(f"{width.text} {width:,} must be a multiple of 4 · {count.text} ({count:,})")
     return Attention(
         name="attn",
-        projections=(
-            Linear("qkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=True),
-            Linear("proj", Role.O_PROJ, bias=True),
-        ),
+        projections=projections,
         width=width,
         heads=Heads(count=count, keys=count, size=width // count),
         positions=Axial(dim=int(width // count), theta=float((config["rope_parameters"] or {}).get("rope_theta", 1e4))),

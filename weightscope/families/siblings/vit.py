@@ -76,22 +76,21 @@ def vit_attention(config: Config, s: Dims, names: Names) -> Attention:
     )
 
 
-def vit_layers(config: Config, root: str, above: str) -> tuple[Repeat, ...]:
-    """A norm before each half, below what a root stands for."""
-    spelling, s, norm = SPELLINGS[root], Dims.of(config), layer_norms(config["layer_norm_eps"])
-    block = Block(
+def vit_block(config: Config, spelling: Spelling, s: Dims, inner: Size) -> Block:
+    """A norm before each half."""
+    norm = layer_norms(config["layer_norm_eps"])
+    return Block(
         input_norm=norm("layernorm_before", Role.INPUT_NORM, s.width),
         attention=vit_attention(config, s, spelling.attention),
         feed_forward_norm=norm("layernorm_after", Role.POST_ATTENTION_NORM, s.width),
-        feed_forward=mlp(
-            s.width,
-            config["intermediate_size"],
-            config["hidden_act"],
-            name=spelling.mlp,
-            names=spelling.matrices,
-            bias=True,
-        ),
+        feed_forward=mlp(s.width, inner, config["hidden_act"], name=spelling.mlp, names=spelling.matrices, bias=True),
     )
+
+
+def vit_layers(config: Config, spelling: Spelling, above: str) -> tuple[Repeat, ...]:
+    """As many blocks as `num_hidden_layers` says, all alike."""
+    s = Dims.of(config)
+    block = vit_block(config, spelling, s, config["intermediate_size"])
     return (Repeat(name=f"{above}{spelling.layers}", indices=range(s.depth), child=block),)
 
 
@@ -125,7 +124,7 @@ def vit_encoder(
             mask=2 if config.task == "MaskedImageModeling" else None,
         ),
         pre_norm=None,
-        blocks=vit_layers(config, root, above),
+        blocks=vit_layers(config, SPELLINGS[root], above),
         post_norm=layer_norms(config["layer_norm_eps"])(f"{above}layernorm", Role.FINAL_NORM, width),
         head=known[config.task],
         prepared_by=prepared_by,

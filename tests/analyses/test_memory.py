@@ -1,0 +1,314 @@
+"""What `memory` says of weights and of pages, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+import weightscope
+from tests.families.test_published import MODELS, expand
+from weightscope.analyses.memory.report import Memory
+from weightscope.errors import UsageError
+
+ROOT = Path(__file__).parents[2]
+BY_NAME = {model["model"]: model for model in MODELS}
+INDEXED = [model for model in MODELS if model["index"] and (model["index"]["metadata"] or {}).get("total_size")]
+# Real indexes whose size is not that of the weights as they are loaded, with the bytes that they have more.
+MORE = {
+    "FlagAlpha/Atom-7B": (4096, "32 rotary tables of 64 elements are in float32, the weights in float16"),
+    "wangyantong/internlm-chat-7b-ft": (4096, "32 rotary tables of 64 elements are in float32, the weights in float16"),
+    "tiiuae/falcon-180B-chat": (65024 * 14848 * 2, "the head is tied and stored too"),
+    "tiiuae/falcon-40b": (65024 * 8192 * 2, "the head is tied and stored too"),
+    "nvidia/LocateAnything-3B-ft": (152681 * 2048 * 2, "the head is tied and stored too"),
+    "thanhtantran/MiniCPM-V-2_6-llm": (972823008, "the index of the whole model under its language model's config"),
+}
+NOT_DECLARED = {"Qwen/Qwen-VL-Chat-Int4": "Qwen's type with a vision encoder of its own"}
+
+
+def of_config(name: str, directory: Path, **asked: Any) -> Memory:
+    (directory / "config.json").write_text(json.dumps(BY_NAME[name]["config"]))
+    return weightscope.open(directory / "config.json").memory(**asked)
+
+
+@pytest.mark.parametrize("model", INDEXED, ids=lambda model: str(model["model"]))
+def test_weights_are_as_large_as_a_real_index_says(model: dict[str, Any], tmp_path: Path) -> None:
+    if model["model"] in NOT_DECLARED:
+        pytest.skip(NOT_DECLARED[model["model"]])
+    names = dict.fromkeys(expand(model["index"]["names"]), "model-00001-of-00001.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(model["config"]))
+    index = tmp_path / model["index"]["file"]
+    index.write_text(json.dumps({"metadata": model["index"]["metadata"], "weight_map": names}))
+    weights = weightscope.open(index).memory(context=100).weights
+    more = MORE.get(model["model"], (0, ""))[0]
+    assert weights.stored == model["index"]["metadata"]["total_size"] == weights.loaded + weights.auxiliary + more
+    assert weights.loaded == sum(row.loaded for row in weights.rows if not row.auxiliary)
+
+
+# Keys and values of a token by hand, in bytes, from the config alone.
+PER_TOKEN = {
+    "meta-llama/Llama-3.1-70B": 80 * 8 * (128 + 128) * 2,
+    "deepseek-ai/DeepSeek-V3.2": 61 * (512 + 64 + 128) * 2,
+    "Qwen/Qwen3.5-27B": 16 * 4 * (256 + 256) * 2,
+    "Qwen/Qwen3-30B-A3B": 48 * 4 * (128 + 128) * 2,
+    "google/gemma-2-9b-it": 21 * 8 * (256 + 256) * 2,
+}
+# 48 layers: 48 value heads of 128 by keys of 128 in float32, and 4 columns of (16 + 16 + 48) heads of 128.
+FIXED = {
+    "Qwen/Qwen3.5-27B": 48 * (48 * 128 * 128 * 4 + 4 * (16 + 16 + 48) * 128 * 2),
+    "google/gemma-2-9b-it": 21 * 4095 * 8 * (256 + 256) * 2,
+}
+
+
+@pytest.mark.parametrize("name", PER_TOKEN)
+def test_the_state_of_published_models_by_hand(name: str, tmp_path: Path) -> None:
+    state = of_config(name, tmp_path, context=32768, batch=3).state
+    assert state
+    assert (state.total.per_token, state.total.fixed) == (PER_TOKEN[name], FIXED.get(name, 0))
+    assert state.total.logical == 3 * (32768 * PER_TOKEN[name] + FIXED.get(name, 0))
+
+
+def test_the_figures_of_the_readme(tmp_path: Path) -> None:
+    from weightscope.output.words import size
+
+    rows = re.findall(
+        r"^\| (\S+/\S+) \| ([\d.]+ [GT]B) \| ([\d.]+ GB): ([\d,]+) B per token(?: \+ (\d+ MB) fixed)? \|$",
+        (ROOT / "README.md").read_text(),
+        re.MULTILINE,
+    )
+    assert len(rows) == 3
+    for name, weights, state, per_token, fixed in rows:
+        assert int(per_token.replace(",", "")) == PER_TOKEN[name]
+        assert fixed == (size(FIXED[name]) if name in FIXED else "")
+        assert state == size(32768 * PER_TOKEN[name] + FIXED.get(name, 0))
+        assert weights == size(of_config(name, tmp_path, context=32768).weights.loaded)
+
+
+def test_weights_in_another_type_are_those_that_torch_would_hold(saved: Callable[[str], Path]) -> None:
+    """Every parameter and buffer of the loaded model, each storage once."""
+    for name in ("llama-tied", "deepseek_v3", "mamba2", "llava"):
+        kind = transformers.LlavaForConditionalGeneration if name == "llava" else transformers.AutoModelForCausalLM
+        model = kind.from_pretrained(saved(name), dtype=torch.float16)
+        held = {t.data_ptr(): t.numel() * t.element_size() for t in model.state_dict().values()}
+        found = weightscope.open(saved(name)).memory(context=8, dtype="float16").weights
+        assert found.loaded == sum(held.values()), name
+
+
+def test_an_undeclared_type_has_weights_and_no_state() -> None:
+    found = weightscope.open(ROOT / "fixtures" / "mini").memory()
+    assert (found.weights.loaded, found.state, found.total) == (11776 * 4, None, None)
+    assert found.notes == ("The decode state is not known: no family declares this model type.",)
+
+
+def test_more_tokens_than_the_model_was_trained_on_are_said_and_computed() -> None:
+    found = weightscope.open(ROOT / "fixtures" / "llama").memory(context=4096)
+    assert found.asked.trained_context == 2048
+    assert found.notes == ("4,096 tokens are more than the 2,048 that config.json names.",)
+    assert found.state
+    assert found.state.total.logical == 4096 * 96
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"context": 0}, "context is 0"),
+        ({"batch": -1}, "batch is -1"),
+        ({"context": 10**13}, "context is 10,000,000,000,000"),
+        ({"page_size": 0}, "page_size is 0"),
+        ({"source_tokens": -1}, "source_tokens is -1"),
+        ({"dtype": "int3"}, "dtype has no type 'int3'"),
+        ({"kv_dtype": "bool"}, "kv_dtype has no type 'bool'"),
+    ],
+)
+def test_numbers_and_types_that_are_none_are_refused(asked: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        weightscope.open(ROOT / "fixtures" / "llama").memory(**asked)
+
+
+# Reserved bytes by vLLM's rules, by hand.
+def test_pages_of_one_kind_of_layer() -> None:
+    """100 tokens are 7 pages of 16."""
+    found = weightscope.open(ROOT / "fixtures" / "llama").memory(context=100, batch=2).state
+    assert found
+    assert found.total.reserved == 2 * 7 * 16 * 96
+
+
+def test_pages_of_windows(tmp_path: Path) -> None:
+    """Gemma 2: 21 layers of all tokens; 21 of the last 4,095, the new one, and a page more: ⌈4,096/16⌉ + 1 = 257."""
+    state = of_config("google/gemma-2-9b-it", tmp_path, context=10000).state
+    assert state
+    page = 16 * 8 * (256 + 256) * 2
+    assert [row.reserved for row in state.rows] == [21 * 257 * page, 21 * 625 * page]
+
+
+def test_pages_as_large_as_a_recurrent_state(tmp_path: Path) -> None:
+    """Qwen3.5: a delta net keeps 3 columns of its convolution; pages of keys get tokens until they are as large."""
+    state = of_config("Qwen/Qwen3.5-27B", tmp_path, context=10000).state
+    assert state
+    recurrent = 48 * 128 * 128 * 4 + 3 * (16 + 16 + 48) * 128 * 2
+    small = 16 * 4 * (256 + 256) * 2
+    tokens = 16 * -(-recurrent // small)
+    page = tokens * 4 * (256 + 256) * 2
+    assert recurrent <= page < recurrent + small
+    assert state.total.reserved == 48 * page + 16 * -(-10000 // tokens) * page
+
+
+# Of Llama-3.1-70B's 80 layers: what every rank has whole, and what ranks divide.
+NORMS = (2 * 80 + 1) * 8192 * 2
+KEYS = 80 * 2 * 1024 * 8192 * 2
+ALL = 70553706496 * 2
+LAYER = (2 * 8192 * 8192 + 2 * 1024 * 8192 + 3 * 28672 * 8192 + 2 * 8192) * 2
+TABLE = 128256 * 8192 * 2
+
+
+def fit_of(name: str, directory: Path, **asked: Any) -> Any:
+    found = of_config(name, directory, **asked)
+    assert found.fit
+    return found.fit
+
+
+def test_matrices_are_divided_among_ranks_and_norms_are_not(tmp_path: Path) -> None:
+    found = fit_of("meta-llama/Llama-3.1-70B", tmp_path, context=32768, batch=8, gpu="h100", gpus=4)
+    (held,) = found.stages
+    assert held.weights == NORMS + (ALL - NORMS) // 4
+    assert held.state == 8 * 32768 * 80 * (8 // 4) * 256 * 2
+    assert (found.needed, found.fits) == (held.weights + held.state, True)
+
+
+def test_more_ranks_than_key_heads_keep_each_head_several_times(tmp_path: Path) -> None:
+    found = fit_of("meta-llama/Llama-3.1-70B", tmp_path, context=32768, gpu="h100", gpus=16)
+    (held,) = found.stages
+    assert held.weights == NORMS + KEYS // 8 + (ALL - NORMS - KEYS) // 16
+    assert held.state == 32768 * 80 * 1 * 256 * 2
+    assert found.notes == ("keys and values of 8 heads: 2 ranks keep the same",)
+
+
+def test_heads_that_ranks_do_not_divide_are_a_finding(tmp_path: Path) -> None:
+    found = of_config("meta-llama/Llama-3.1-70B", tmp_path, context=100, gpu="h200", gpus=3)
+    assert [(f.code, f.message) for f in found.findings] == [
+        ("does-not-fit", "keys and values of 8 heads cannot be divided by 3 tensor ranks")
+    ]
+    assert found.fit
+    assert not found.fit.fits
+
+
+def test_stages_have_layers_and_what_stands_before_and_after_them(tmp_path: Path) -> None:
+    found = fit_of("meta-llama/Llama-3.1-70B", tmp_path, context=1024, gpu="h100", gpus=6, pipeline_parallel=6)
+    # 80 layers in 6 stages: two have one more, those before the last.
+    layers = [13, 13, 13, 14, 14, 13]
+    expected = [count * LAYER for count in layers]
+    expected[0] += TABLE
+    expected[-1] += TABLE + 8192 * 2
+    assert [held.weights for held in found.stages] == expected
+    assert [held.state for held in found.stages] == [1024 * count * 8 * 256 * 2 for count in layers]
+
+
+def test_experts_are_divided_whole(tmp_path: Path) -> None:
+    """Qwen3-30B-A3B: 128 experts of 48 layers; 8 groups of ranks have 16 each, or each rank an eighth of every one."""
+    whole = 48 * 128 * 3 * 768 * 2048 * 2
+    apart, together = (
+        fit_of("Qwen/Qwen3-30B-A3B", tmp_path, context=100, gpu="24GiB", gpus=8, expert_parallel=groups).stages[0]
+        for groups in (8, 1)
+    )
+    assert apart.weights == together.weights
+    odd = fit_of("Qwen/Qwen3-30B-A3B", tmp_path, context=100, gpu="24GiB", gpus=3, expert_parallel=3).stages[0]
+    three = fit_of("Qwen/Qwen3-30B-A3B", tmp_path, context=100, gpu="24GiB", gpus=3).stages[0]
+    # 43 of 128 experts on the fullest rank.
+    assert odd.weights - three.weights == round(whole * (43 / 128 - 1 / 3))
+
+
+def test_the_largest_that_fits_does_and_one_more_does_not(tmp_path: Path) -> None:
+    name, division = "google/gemma-2-9b-it", {"gpu": "24GiB", "gpus": 2, "tensor_parallel": 1}
+    found = fit_of(name, tmp_path, context=8192, batch=4, **division)
+    assert found.ranks.replicas == 2
+    for change, most in (("context", found.largest_context), ("batch", found.largest_batch)):
+        asked = {"context": 8192, "batch": 4} | division
+        assert fit_of(name, tmp_path, **asked | {change: most}).fits
+        assert not fit_of(name, tmp_path, **asked | {change: most + 1}).fits
+
+
+def test_a_state_of_one_size_has_no_longest_context(tmp_path: Path) -> None:
+    transformers.MambaConfig(hidden_size=64, num_hidden_layers=2, vocab_size=64).save_pretrained(tmp_path)
+    found = weightscope.open(tmp_path / "config.json").memory(context=100, gpu="1GB").fit
+    assert found
+    assert found.largest_context is None
+
+
+def test_the_exit_code_says_whether_it_fits(run: Any) -> None:
+    fits, too_small = ("memory", "fixtures/llama", "--gpu", "1MB"), ("memory", "fixtures/llama", "--gpu", "60kB")
+    assert run(*fits)[0] == 0
+    assert run(*too_small)[0] == 1
+    assert run(*too_small, "--fail-on", "info")[0] == 1
+
+
+def unquantized(name: str, directory: Path) -> Path:
+    """A published model's config as it would be without its quantization."""
+    said = ("quantization_config", "quantization")
+    config = {key: value for key, value in BY_NAME[name]["config"].items() if key not in said}
+    (directory / "config.json").write_text(json.dumps(config))
+    return directory / "config.json"
+
+
+def test_quantized_weights_are_as_large_as_a_real_index_of_them_says(tmp_path: Path) -> None:
+    name = "mlx-community/Qwen3-14B-4bit"
+    found = weightscope.open(unquantized(name, tmp_path)).memory(context=100, quantize="mlx")
+    assert found.weights.loaded == BY_NAME[name]["index"]["metadata"]["total_size"]
+    assert found.asked.quantize == "MLX, 4 bits in groups of 64"
+
+
+# A matrix of Llama-3.1-70B's q_proj, 8,192 by 8,192, as each method stores it, in bytes.
+MATRIX = {
+    # Packed in 32-bit integers; scales of 2 bytes and packed zero points for each group of 128.
+    "awq": 8192 * 8192 // 2 + 8192 * 64 * 2 + 8192 * 64 // 2,
+    "gptq": 8192 * 8192 // 2 + 8192 * 64 * 2 + 8192 * 64 // 2,
+    "gptq:bits=8,group_size=32": 8192 * 8192 + 8192 * 256 * 2 + 8192 * 256,
+    # Scales and biases of 2 bytes for each group of 64.
+    "mlx": 8192 * 8192 // 2 + 8192 * 128 * 4,
+    # A scale for each block of 128 by 128.
+    "fp8": 8192 * 8192 + 64 * 64 * 2,
+    # A scale of one byte for each 16, one float32 for the matrix and one for its inputs.
+    "modelopt": 8192 * 8192 // 2 + 8192 * 512 + 8,
+}
+
+
+@pytest.mark.parametrize("method", MATRIX)
+def test_larger_matrices_take_as_much_more_as_by_hand(method: str, tmp_path: Path) -> None:
+    """Two configs that differ in the number of query heads: what one head of 8,192 elements adds, by hand."""
+    config = BY_NAME["meta-llama/Llama-3.1-70B"]["config"] | {"num_hidden_layers": 1, "num_key_value_heads": 64}
+    sizes = []
+    for heads in (64, 128):
+        (tmp_path / "config.json").write_text(json.dumps(config | {"num_attention_heads": heads, "head_dim": 128}))
+        sizes.append(weightscope.open(tmp_path / "config.json").memory(context=1, quantize=method).weights.loaded)
+    # q_proj has as many rows more as o_proj has columns: two matrices of 8,192 by 8,192.
+    more = sizes[1] - sizes[0]
+    expected = 2 * MATRIX[method]
+    # ModelOpt's two numbers are there however large the matrices are.
+    expected -= 16 if method == "modelopt" else 0
+    assert more == expected
+
+
+@pytest.mark.parametrize(
+    ("quantize", "said"),
+    [
+        ("nothing", "has no method 'nothing'"),
+        ("gptq:bits=x", "bits is 'x', not a number"),
+        ("gptq:depth=3", "'depth=3' is no setting"),
+        ("awq:zero_point=maybe", "'maybe', not true or false"),
+        ("mxfp4", "mxfp4 quantizes nothing of this model"),
+        ("gptq:bits=5", "bits"),
+    ],
+)
+def test_quantization_that_makes_no_sense_is_refused(quantize: str, said: str) -> None:
+    with pytest.raises(weightscope.WeightscopeError, match=said):
+        weightscope.open(ROOT / "fixtures" / "llama").memory(quantize=quantize)
+
+
+def test_what_is_quantized_already_is_refused() -> None:
+    with pytest.raises(UsageError, match="quantized already"):
+        weightscope.open(ROOT / "fixtures" / "deepseek-v3").memory(quantize="awq")

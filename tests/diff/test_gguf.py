@@ -1,0 +1,86 @@
+"""What llama.cpp's converter wrote is the same as transformers' own file, and blocks of it are a quantization."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import weightscope
+from fixtures.gguf.make import MODELS, build
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "gguf"
+# What GGUF stores of a config in another way: factors instead of settings, or defaults that config.json leaves out.
+OTHERWISE = {"llama-scaled", "llama-yarn", "phi3-long", "glm4moe", "gpt-oss", "smollm3"}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_converted_model_is_the_same(name: str, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kind, keys, _ = MODELS[name]
+        build(kind, keys).save_pretrained(tmp_path)
+    found = weightscope.diff(tmp_path, FIXTURES / f"{name}.gguf", values=True)
+    # Mamba's A is stored as what it is used for, and its logarithm is not exact.
+    assert found.verdict.kind == ("rounded" if name == "mamba" else "same-weights")
+    assert not found.removed
+    assert not found.reshaped
+    assert all(address.startswith("rope_f") for address in found.added)
+    if name not in OTHERWISE:
+        assert [change.key for change in found.config if change.key != "model_type"] == []
+
+
+@pytest.mark.parametrize("kind", ["Q8_0", "Q4_0", "Q5_1", "BF16"])
+def test_blocks_are_a_quantization(kind: str, tmp_path: Path) -> None:
+    """Blocks of 32 by the gguf library, of a model whose rows are long enough."""
+    keys = dict(MODELS["qwen2"][1]) | {"hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        build("Qwen2", keys).save_pretrained(tmp_path)
+    write(tmp_path / "model.gguf", load_file(tmp_path / "model.safetensors"), keys, gguf.GGMLQuantizationType[kind])
+    found = weightscope.diff(tmp_path / "model.safetensors", tmp_path / "model.gguf", values=True)
+    assert found.verdict.kind == ("rounded" if kind == "BF16" else "quantization"), found.verdict
+    if kind != "BF16":
+        assert found.verdict.text.startswith("B is a quantization of A (")
+
+
+NAMES = {
+    "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+    "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
+}  # fmt: skip
+ENDS = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
+
+
+def write(path: Path, tensors: dict[str, torch.Tensor], keys: dict[str, int], kind: gguf.GGMLQuantizationType) -> None:
+    """A Qwen 2 as llama.cpp names it; its rows are not permuted."""
+    writer = gguf.GGUFWriter(path, "qwen2")
+    writer.add_context_length(keys["max_position_embeddings"])
+    writer.add_embedding_length(keys["hidden_size"])
+    writer.add_block_count(keys["num_hidden_layers"])
+    writer.add_feed_forward_length(keys["intermediate_size"])
+    writer.add_head_count(keys["num_attention_heads"])
+    writer.add_head_count_kv(keys["num_key_value_heads"])
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_rope_freq_base(10000.0)
+    for name, tensor in tensors.items():
+        module, _, leaf = name.rpartition(".")
+        stored = ENDS.get(module)
+        if stored is None:
+            _, _, layer, inner = module.split(".", 3)
+            stored = f"blk.{layer}.{NAMES[inner]}"
+        values = tensor.numpy().astype(np.float32)
+        if values.ndim == 2:
+            writer.add_tensor(f"{stored}.{leaf}", gguf.quants.quantize(values, kind), raw_dtype=kind)
+        else:
+            writer.add_tensor(f"{stored}.{leaf}", values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()

@@ -1,0 +1,142 @@
+"""The weights that an adapter may change: those of its base by name, as they are before quantization."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from weightscope.analyses.adapting.spellings import Stacks, other_spellings, stack_of
+from weightscope.brief import brief
+from weightscope.checkpoint.reader import Checkpoint
+from weightscope.components.walk import Slot, walk
+from weightscope.families.registry import Declaration
+from weightscope.quantization.common.method import FLOATS
+from weightscope.ranges import Names, blank, expand, template_of
+from weightscope.roles import Role, Section
+from weightscope.storage.base import Kind
+
+CHANGEABLE = (Kind.WEIGHT, Kind.BIAS, Kind.COPY)
+
+
+class ExpertPart(NamedTuple):
+    """A weight of one expert, and the rows that it has in that expert's part of a stack."""
+
+    weight: Weight
+    expert: int
+    rows: slice
+
+
+class Weight(msgspec.Struct, frozen=True, kw_only=True):
+    """A weight or bias of the base. `shape` is upright, (out, in); `turned` says that it is stored (in, out).
+
+    A stack of experts is [experts, out, in]. Where the base stores them one by one, it is a name that transformers has
+    for them in memory, and `experts` are what is stored.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    turned: bool = False
+    roles: tuple[Role, ...] = ()
+    section: Section = Section.OTHER
+    kind: Kind = Kind.WEIGHT
+    experts: tuple[ExpertPart, ...] = ()
+
+    @property
+    def stored(self) -> tuple[int, ...]:
+        """The shape as it is stored."""
+        return (*self.shape[:-2], *self.shape[:-3:-1]) if self.turned else self.shape
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether it belongs to a module that PEFT may change: a Linear, a table or a convolution, not a router."""
+        is_stack = len(self.shape) == 3 and self.section is Section.MOE
+        return self.kind is Kind.WEIGHT and len(self.shape) > 1 and not is_stack and Role.ROUTER not in self.roles
+
+
+class BaseWeights(msgspec.Struct, frozen=True, kw_only=True):
+    """The weights of a base. `slots` are those of its declaration by template, `spellings` the templates that other
+    spellings of its family have instead, `stacks` those of experts in one tensor; without a declaration there are only
+    the names and shapes of `checkpoint`.
+    """
+
+    checkpoint: Checkpoint
+    slots: dict[str, list[Slot]]
+    spellings: dict[str, str]
+    stacks: Stacks
+
+    __repr__ = brief
+
+    @classmethod
+    def of(cls, declaration: Declaration | None, checkpoint: Checkpoint) -> BaseWeights:
+        """Those of an opened base."""
+        slots: dict[str, list[Slot]] = {}
+        own = list(walk(declaration.tree)) if declaration else []
+        for slot in own:
+            if slot.stored.kind in CHANGEABLE and not slot.auxiliary:
+                slots.setdefault(blank(slot.template), []).append(slot)
+        spellings, stacks = other_spellings(declaration, own) if declaration and not declaration.part else ({}, {})
+        return cls(checkpoint=checkpoint, slots=slots, spellings=spellings, stacks=stacks)
+
+    def find(self, name: str) -> Weight | None:
+        """The weight that an adapter means by a name; None where the base has none."""
+        return self._declared(name) or self._stored(name)
+
+    def matrices(self) -> Iterator[Weight]:
+        """All weights of modules that PEFT may change; none without a declaration."""
+        for slots in self.slots.values():
+            for slot in slots:
+                weights = (_weight(name, slot) for name in expand(slot.template, slot.ranges))
+                yield from (weight for weight in weights if weight.is_matrix and weight.name.endswith(".weight"))
+
+    def table(self) -> Weight | None:
+        """The token embedding, where a declaration tells it."""
+        slots = (slot for slots in self.slots.values() for slot in slots)
+        found = (slot for slot in slots if Role.TOKEN_EMBEDDING in dict(slot.stored.parts) and not slot.ranges)
+        return next((_weight(slot.first_name(), slot) for slot in found), None)
+
+    def _declared(self, name: str) -> Weight | None:
+        template, numbers = template_of(name)
+        if template in self.stacks and template not in self.slots:
+            return _stacked(name, numbers, *self.stacks[template])
+        own = template if template in self.slots else self.spellings.get(template, "")
+        if own and own != template and own.count("{}") == len(numbers):
+            name = own.format(*numbers)
+        slots = self.slots.get(own, ())
+        return next((_weight(name, slot) for slot in slots if name in Names(slot.template, slot.ranges)), None)
+
+    def _stored(self, name: str) -> Weight | None:
+        entry = self.checkpoint.tensors.get(name) if not self.slots else None
+        if entry is None or entry.dtype not in FLOATS:
+            return None
+        return Weight(name=name, shape=entry.shape, kind=Kind.BIAS if name.endswith(".bias") else Kind.WEIGHT)
+
+
+def _weight(name: str, slot: Slot) -> Weight:
+    shape = tuple(map(int, slot.stored.shape))
+    item = stack_of(slot)
+    turned = slot.stored.transposed and len(shape) == 2 if item is None else item.transposed and len(shape) == 3
+    return Weight(
+        name=name,
+        shape=(*shape[:-2], *shape[:-3:-1]) if turned else shape,
+        turned=turned,
+        roles=tuple(role for role, _ in slot.stored.parts),
+        section=slot.section,
+        kind=slot.stored.kind,
+    )
+
+
+def _stacked(name: str, numbers: Sequence[int], slot: Slot, parts: Mapping[Role, Slot]) -> Weight | None:
+    """A stack of experts that the base stores one by one."""
+    if name not in Names(slot.template, slot.ranges):
+        return None
+    whole, found, first = _weight(name, slot), [], 0
+    for own in parts.values():
+        rows = slice(first, first + int(own.stored.shape[0]))
+        first = rows.stop
+        for expert in range(whole.shape[0]):
+            single = own.template.format(*numbers, expert)
+            found.append(ExpertPart(_weight(single, own), expert, rows))
+    return replace(whole, experts=tuple(found))

@@ -1,0 +1,110 @@
+"""Compare the values of many weights, with all cores; whoever asks may stop it at any time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, local
+
+from msgspec.structs import replace
+
+from weightscope.analyses.diff.pair import Opened
+from weightscope.analyses.diff.ranks import rank_of
+from weightscope.analyses.diff.result import RoleDiff, WeightDiff
+from weightscope.analyses.diff.sides import Reader, size_of
+from weightscope.analyses.diff.values import Sums, compare
+from weightscope.analyses.held.holdings import FLOATS
+from weightscope.checkpoint.reader import Progress
+from weightscope.checkpoint.spans import numpy_dtype
+
+# If none of so many changed matrices is of low rank, no merge of an adapter is looked for.
+TRIED = 3
+Compared = tuple[WeightDiff, Sums]
+
+
+def compare_all(
+    a: Opened, b: Opened, addresses: Sequence[str], progress: Progress | None, stop: Event
+) -> Iterator[Compared]:
+    """Each weight in order, until `stop` is set. `progress` is called with elements."""
+    readers = _Readers(a, b)
+    done, total = 0, sum(size_of(a.weights[address]) for address in addresses)
+    with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="weightscope-diff") as pool:
+
+        def look(address: str) -> Compared | None:
+            if stop.is_set():
+                return None
+            left, right = readers.mine()
+            return compare(left, a.weights[address], right, b.weights[address])
+
+        try:
+            for address, found in zip(addresses, pool.map(look, addresses), strict=True):
+                if found is None or stop.is_set():
+                    return
+                done += size_of(a.weights[address])
+                if progress:
+                    progress(done, total, address)
+                yield found
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+class _Readers:
+    """A reader of each side for each thread: what one keeps, no other may change."""
+
+    def __init__(self, a: Opened, b: Opened) -> None:
+        self._sides = (a, b)
+        self._local = local()
+
+    def mine(self) -> tuple[Reader, Reader]:
+        """Those of this thread."""
+        if not hasattr(self._local, "readers"):
+            self._local.readers = tuple(side.reader() for side in self._sides)
+        left, right = self._local.readers
+        return left, right
+
+
+def with_ranks(a: Opened, b: Opened, compared: Sequence[Compared], stop: Event) -> list[Compared]:
+    """The same with the rank of each difference, if all that changed are matrices, and the first few have a low one."""
+    changed = [value for value, _ in compared if not value.equal]
+    if not changed or not all(_may_have_rank(a, b, value) for value in changed):
+        return list(compared)
+    left, right = a.reader(), b.reader()
+    ranks: dict[str, int | None] = {}
+    for value in sorted(changed, key=lambda value: value.elements):
+        if stop.is_set():
+            return list(compared)
+        if len(ranks) >= TRIED and all(rank is None for rank in ranks.values()):
+            break
+        held_a, held_b = a.weights[value.address], b.weights[value.address]
+        coarsest = numpy_dtype(max(held_a.dtype, held_b.dtype, key=FLOATS.index), b.checkpoint.path)
+        ranks[value.address] = rank_of(left.matrix(held_a), right.matrix(held_b), coarsest)
+    return [(replace(value, rank=ranks.get(value.address)), sums) for value, sums in compared]
+
+
+def _may_have_rank(a: Opened, b: Opened, value: WeightDiff) -> bool:
+    held, other = a.weights[value.address], b.weights[value.address]
+    floats = held.dtype in FLOATS and other.dtype in FLOATS
+    return floats and len(held.shape) == 2 and held.shape == other.shape and not value.rounded
+
+
+def by_role(compared: Sequence[Compared]) -> Iterator[RoleDiff]:
+    """All weights of a role together, in the order of the forward pass."""
+    roles: dict[tuple[str, str], list[Compared]] = {}
+    for value, sums in compared:
+        roles.setdefault((value.component, value.role), []).append((value, sums))
+    for (component, role), members in roles.items():
+        whole = Sums()
+        for _, sums in members:
+            whole += sums
+        ranks = [value.rank for value, _ in members if value.rank is not None]
+        yield RoleDiff(
+            role=role,
+            component=component,
+            weights=len(members),
+            equal=sum(value.equal for value, _ in members),
+            relative=whole.relative,
+            cosine=whole.cosine,
+            largest=None if whole.apart else whole.largest,
+            rank=max(ranks, default=None),
+        )

@@ -1,0 +1,77 @@
+"""Two models to compare, with their weights by address."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import msgspec
+
+from weightscope.analyses.diff.headers import Weights, precision_of
+from weightscope.analyses.diff.result import Side
+from weightscope.analyses.diff.sides import Reader
+from weightscope.analyses.held.holdings import Holdings, take_holdings
+from weightscope.checkpoint.entry import require_here
+from weightscope.checkpoint.reader import Checkpoint
+from weightscope.config import Config
+from weightscope.errors import CheckpointError, UsageError, printable_path
+from weightscope.families.registry import Declaration
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """One of two models, as far as a comparison needs it. A head that is `tied` is the embedding, stored or not."""
+
+    reference: str
+    checkpoint: Checkpoint
+    config: Config | None
+    declaration: Declaration | None
+    tied: bool
+
+    @cached_property
+    def holdings(self) -> Holdings:
+        """Its weights; by name without a declaration."""
+        return take_holdings(self.checkpoint, self.declaration, without_head=self.tied)
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The same by address."""
+        return self.holdings.by_address
+
+    @property
+    def side(self) -> Side:
+        """What is said of it."""
+        return Side(
+            reference=printable_path(self.reference),
+            model_type=self.config.model_type if self.config else "",
+            format=self.checkpoint.format,
+            weights=len(self.weights),
+            precision=precision_of(self.weights),
+        )
+
+    def reader(self) -> Reader:
+        """A reader of its values, for one thread."""
+        return Reader(self.checkpoint, self.declaration, self.holdings)
+
+
+def pair(a: Opened, b: Opened, *, values: bool) -> tuple[Opened, Opened]:
+    """Both, by role if both are declared, else by name.
+
+    Raises:
+        UsageError: nothing tells what one of them holds, or values are asked for and there are none.
+        CheckpointError: shards are missing, damaged, or not here.
+    """
+    for one in (a, b):
+        if one.checkpoint.format == "index":
+            raise UsageError("an index gives names, no shapes", where=one.reference, hint="give the model's folder")
+        if one.checkpoint.format == "config" and one.declaration is None:
+            raise UsageError("an undeclared config tells no weights", where=one.reference, hint="give weights")
+        if not one.checkpoint.complete:
+            raise CheckpointError(
+                "shards are missing or damaged", where=one.reference, hint="`weightscope check` says which"
+            )
+        if values and not one.checkpoint.files:
+            raise UsageError("--values needs weights, and there are none here", where=one.reference)
+        if values:
+            require_here(*(file.remote for file in one.checkpoint.files))
+    if a.declaration is None or b.declaration is None:
+        return msgspec.structs.replace(a, declaration=None), msgspec.structs.replace(b, declaration=None)
+    return a, b

@@ -1,0 +1,151 @@
+"""What `weightscope diff` found, in the words of its JSON."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from weightscope.brief import brief
+from weightscope.findings import Finding
+
+Kind = Literal[
+    "identical",
+    "same-weights",
+    "rounded",
+    "quantization",
+    "lora-merge",
+    "fine-tune",
+    "unrelated-values",
+    "incomplete",
+    "same-shapes",
+    "compatible",
+    "incompatible",
+    "unrelated",
+]
+
+
+class Side(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the two models. `precision` is the dtype of most of its weights, or the words of their quantization."""
+
+    reference: str
+    model_type: str
+    format: str
+    weights: int
+    precision: str
+
+
+class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A key that means something else; defaults of the class where a file leaves it out."""
+
+    key: str
+    a: Any
+    b: Any
+
+
+class Reshaped(msgspec.Struct, frozen=True, kw_only=True):
+    """A weight with another shape. `rows_added` is set where only the first dimension differs: rows of B beyond A's."""
+
+    address: str
+    a: tuple[int, ...]
+    b: tuple[int, ...]
+    rows_added: int | None
+
+
+class Retyped(msgspec.Struct, frozen=True, kw_only=True):
+    """Weights that are stored in another dtype."""
+
+    a: str
+    b: str
+    weights: int
+    titles: tuple[str, ...]
+
+
+class WeightDiff(msgspec.Struct, frozen=True, kw_only=True):
+    """The values of one weight in both models, over the rows that both have.
+
+    `relative` is ‖A−B‖/‖A‖, `largest` the largest difference; None where a value is not finite in one model alone.
+    `differing` counts elements. `rounded` says that B is A in B's dtype, or A is B in A's. `rank` is that of the
+    difference, where it is far below what it could be.
+    """
+
+    address: str
+    role: str
+    component: str
+    layer: int | None
+    elements: int
+    differing: int
+    relative: float | None
+    cosine: float | None
+    largest: float | None
+    rounded: bool = False
+    rank: int | None = None
+
+    @property
+    def equal(self) -> bool:
+        """Whether all numbers are the same; NaN equals NaN."""
+        return not self.differing
+
+
+class RoleDiff(msgspec.Struct, frozen=True, kw_only=True):
+    """All weights of a role: how many are equal, the difference over all of them, and its rank in each."""
+
+    role: str
+    component: str
+    weights: int
+    equal: int
+    relative: float | None
+    cosine: float | None
+    largest: float | None
+    rank: int | None
+
+
+class ForwardDiff(msgspec.Struct, frozen=True, kw_only=True):
+    """The logits of both models on the same tokens, over the tokens that both vocabularies have.
+
+    `largest` is relative to the RMS of A's logits. `nmse` is ‖A−B‖²/‖A‖², `kl` the mean divergence of B from A in nats,
+    `top1` the share of positions with the same likeliest token.
+    """
+
+    tokens: tuple[int, ...]
+    prompt: str | None
+    vocabulary: int
+    largest: float
+    nmse: float
+    kl: float
+    top1: float
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What B is to A, in a word and in a sentence."""
+
+    kind: Kind
+    text: str
+    rank: int | None = None
+
+
+class Diff(msgspec.Struct, frozen=True, kw_only=True):
+    """Two models side by side. Lists of addresses have the weights of one model alone; `renamed` counts tensors whose
+    names differ. `values`, `roles` and `forward` are None unless asked for.
+    """
+
+    schema_version: int = 1
+    ok: bool
+    complete: bool = True
+    verdict: Verdict
+    a: Side
+    b: Side
+    config: tuple[ConfigChange, ...]
+    both: int
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    reshaped: tuple[Reshaped, ...]
+    retyped: tuple[Retyped, ...]
+    renamed: int
+    values: tuple[WeightDiff, ...] | None = None
+    roles: tuple[RoleDiff, ...] | None = None
+    untouched: tuple[str, ...] = ()
+    forward: ForwardDiff | None = None
+    findings: tuple[Finding, ...] = ()
+
+    __repr__ = brief

@@ -1,0 +1,74 @@
+"""One side of a comparison: a model's weights by address, and their values in runs of a fixed length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from weightscope.analyses.diff.floats import is_float
+from weightscope.analyses.held.acting import Acting
+from weightscope.analyses.held.holdings import Held, Holdings, Unit
+from weightscope.checkpoint.dtypes import DTYPE_BITS
+from weightscope.checkpoint.entry import PiecedEntry
+from weightscope.checkpoint.reader import Checkpoint
+from weightscope.checkpoint.spans import need_torch, numpy_dtype
+from weightscope.checkpoint.values import load_numpy, read_chunks
+from weightscope.families.registry import Declaration
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+# Elements that are compared at once.
+RUN = 1 << 18
+# NumPy has no complex number of two float16.
+HALVES = {"C32": "F16"}
+
+
+class Reader:
+    """The values of one side's weights. Of a fused tensor, what was read last is kept for its other roles."""
+
+    def __init__(self, checkpoint: Checkpoint, declaration: Declaration | None, holdings: Holdings) -> None:
+        self._checkpoint = checkpoint
+        self._acting = Acting(checkpoint, declaration)
+        self._unit_of = {held.address: unit for unit in holdings.units for held in unit.held}
+        self._last: tuple[Unit, Mapping[str, torch.Tensor]] | None = None
+
+    def runs(self, held: Held) -> Iterator[np.ndarray[Any, Any]]:
+        """All values in row-major order, `RUN` at a time, in the stored type or as float32."""
+        entry = self._checkpoint.tensors.get(held.direct)
+        if entry is None or entry.strides is not None or isinstance(entry, PiecedEntry) or DTYPE_BITS[entry.dtype] < 8:
+            whole = self.matrix(held).reshape(-1)
+            yield from (whole[start : start + RUN] for start in range(0, whole.size, RUN))
+            return
+        dtype = numpy_dtype(HALVES.get(entry.dtype, entry.dtype), self._checkpoint.path)
+        for raw in read_chunks(self._checkpoint.files, entry, RUN * dtype.itemsize):
+            yield raw.view(dtype)
+
+    def matrix(self, held: Held) -> np.ndarray[Any, Any]:
+        """The whole weight, in its own shape, as float32 or in the stored type where that is wider."""
+        if held.direct:
+            stored = load_numpy(self._checkpoint.files, self._checkpoint.tensors[held.direct])
+            return stored.astype("f4") if is_float(stored.dtype) and stored.dtype.itemsize < 4 else stored
+        need_torch()
+        unit = self._unit_of[held.address]
+        if self._last is None or self._last[0] is not unit:
+            self._last = (unit, unit.read(self._acting))
+        tensor = self._last[1][held.key]
+        array: np.ndarray[Any, Any] = tensor.to(_wide(tensor)).contiguous().numpy()
+        return array
+
+
+def _wide(tensor: torch.Tensor) -> torch.dtype:
+    """A type of NumPy's that holds all of a tensor's numbers."""
+    import torch
+
+    if tensor.dtype.is_complex:
+        return torch.complex128
+    return torch.float32 if tensor.dtype.is_floating_point and tensor.dtype.itemsize < 8 else torch.float64
+
+
+def size_of(held: Held) -> int:
+    """Elements of a weight."""
+    return prod(held.shape)

@@ -1,0 +1,84 @@
+"""From two models to what differs between them."""
+
+from __future__ import annotations
+
+from threading import Event
+
+from weightscope.analyses.diff.comparing import by_role, compare_all, with_ranks
+from weightscope.analyses.diff.findings import differences
+from weightscope.analyses.diff.headers import config_changes, renamed, reshaped, retyped
+from weightscope.analyses.diff.pair import Opened, pair
+from weightscope.analyses.diff.result import ConfigChange, Diff
+from weightscope.analyses.diff.verdict import Facts, verdict_of
+from weightscope.analyses.held.alike import same
+from weightscope.analyses.held.meaning import meaning
+from weightscope.checkpoint.reader import Progress
+from weightscope.findings import passes
+from weightscope.ranges import summed
+
+
+def take_diff(
+    a: Opened,
+    b: Opened,
+    *,
+    values: bool,
+    progress: Progress | None = None,
+    stop: Event | None = None,
+) -> Diff:
+    """What differs; with `values` the numbers too, as far as they were compared when `stop` is set.
+
+    Raises:
+        UsageError, CheckpointError: what one of them holds is not known, missing, cut short or not here.
+        WeightscopeError: a quantized weight cannot be undone, or not without torch.
+    """
+    stop = stop or Event()
+    a, b = pair(a, b, values=values)
+    left, right = a.weights, b.weights
+    shapes = tuple(reshaped(left, right))
+    unlike = {change.address for change in shapes if change.rows_added is None}
+    asked = [address for address in left if address in right and address not in unlike] if values else []
+    compared = list(compare_all(a, b, asked, progress, stop))
+    compared = with_ranks(a, b, compared, stop)
+    facts = Facts(
+        a=left,
+        b=right,
+        formats=(a.checkpoint.format, b.checkpoint.format),
+        config=_config(a, b),
+        added=tuple(address for address in right if address not in left),
+        removed=tuple(address for address in left if address not in right),
+        reshaped=shapes,
+        retyped=tuple(retyped(left, right)),
+        renamed=renamed(left, right),
+        values=tuple(value for value, _ in compared) if values else None,
+        asked=len(asked),
+    )
+    found = tuple(differences(facts))
+    complete = len(compared) == len(asked)
+    equal = [value.address for value, _ in compared if value.equal]
+    return Diff(
+        ok=complete and passes(found, "error"),
+        complete=complete,
+        verdict=verdict_of(facts),
+        a=a.side,
+        b=b.side,
+        config=tuple(facts.config),
+        both=sum(address in right for address in left),
+        added=tuple(facts.added),
+        removed=tuple(facts.removed),
+        reshaped=shapes,
+        retyped=tuple(facts.retyped),
+        renamed=facts.renamed,
+        values=facts.values if facts.values is None else tuple(facts.values),
+        roles=tuple(by_role(compared)) if values else None,
+        untouched=tuple(map(str, summed(equal))) if len(equal) < len(compared) else (),
+        findings=found,
+    )
+
+
+def _config(a: Opened, b: Opened) -> tuple[ConfigChange, ...]:
+    """Keys that mean something else; none where both declare the same model, however it is spelled."""
+    if a.config is None or b.config is None:
+        return ()
+    if a.declaration and b.declaration and same(a.declaration.tree, b.declaration.tree):
+        return ()
+    return tuple(config_changes(meaning(a.config, a.declaration), meaning(b.config, b.declaration)))

@@ -1,0 +1,65 @@
+"""Weights as a pass uses them, quantization undone: what storage items read from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from weightscope.checkpoint.reader import Checkpoint
+from weightscope.checkpoint.values import load_torch
+from weightscope.errors import CheckpointError
+from weightscope.families.registry import Declaration
+from weightscope.quantization.common.dequantizing import dequantized
+from weightscope.storage.base import Scheme
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Acting:
+    """The tensors of a checkpoint; a quantized weight under the name that it has before quantization."""
+
+    def __init__(self, checkpoint: Checkpoint, declaration: Declaration | None) -> None:
+        self._checkpoint = checkpoint
+        self._schemes = declaration.schemes if declaration else None
+        # The last weight of which rows were asked for that cannot be undone by rows.
+        self._whole: tuple[str, torch.Tensor] | None = None
+
+    def has(self, name: str) -> bool:
+        """Whether it is there, as it is named in the file."""
+        return name in self._checkpoint.tensors
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """The whole weight."""
+        scheme = self._scheme(name)
+        return dequantized(scheme, name, self._load) if scheme else self._load(name)
+
+    def rows(self, name: str, index: slice) -> torch.Tensor:
+        """Some entries of its first dimension."""
+        scheme = self._scheme(name)
+        if scheme is None:
+            return self._load(name, index)
+        if scheme.rowwise:
+            count = self._checkpoint.tensors[scheme.parts(name)[0]].shape[:1]
+
+            def raw(part: str) -> torch.Tensor:
+                by_row = self._checkpoint.tensors[part].shape[:1] == count
+                return self._load(part, index if by_row else None)
+
+            return dequantized(scheme, name, raw)
+        if self._whole is None or self._whole[0] != name:
+            self._whole = (name, self.tensor(name))
+        return self._whole[1][index]
+
+    def _scheme(self, name: str) -> Scheme | None:
+        return self._schemes.of(name) if self._schemes else None
+
+    def _load(self, name: str, rows: slice | None = None) -> torch.Tensor:
+        entry = self._checkpoint.tensors.get(name)
+        if entry is None:
+            raise CheckpointError(
+                f"{name} is in no file",
+                where=self._checkpoint.path,
+                hint="`weightscope check` says what else is missing",
+                code="missing-tensor",
+            )
+        return load_torch(self._checkpoint.files, entry, rows)

@@ -1,0 +1,1 @@
+"""What it takes to load, serve and train a model."""

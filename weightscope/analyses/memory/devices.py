@@ -1,0 +1,66 @@
+"""What devices have: memory and its bandwidth, as their makers' data sheets say."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from weightscope.errors import UsageError
+
+UNITS = {"kb": 10**3, "gb": 10**9, "gib": 2**30, "g": 10**9, "mb": 10**6, "mib": 2**20, "tb": 10**12, "tib": 2**40}
+SIZE = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*([a-z]+)")
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """`memory` in bytes, its `bandwidth` in bytes a second, and who says so; a size alone has neither of these two."""
+
+    name: str
+    memory: int
+    bandwidth: int | None = None
+    source: str | None = None
+
+
+# Gigabytes and gigabytes a second. A data sheet's gigabyte is taken as 10^9 bytes: no device has less.
+_TABLE = (
+    ("t4", 16, 320, "NVIDIA T4 data sheet"),
+    ("v100-32g", 32, 900, "NVIDIA V100 data sheet, SXM2"),
+    ("a10", 24, 600, "NVIDIA A10 data sheet"),
+    ("a100-40g", 40, 1555, "NVIDIA A100 data sheet, SXM"),
+    ("a100-80g", 80, 2039, "NVIDIA A100 data sheet, SXM"),
+    ("l4", 24, 300, "NVIDIA L4 data sheet"),
+    ("l40s", 48, 864, "NVIDIA L40S data sheet"),
+    ("h100-80g", 80, 3350, "NVIDIA H100 data sheet, SXM"),
+    ("h100-pcie", 80, 2000, "NVIDIA H100 data sheet, PCIe"),
+    ("h200", 141, 4800, "NVIDIA H200 data sheet, SXM"),
+    ("b200", 180, 8000, "NVIDIA HGX B200 data sheet"),
+    ("rtx3090", 24, 936, "NVIDIA GeForce RTX 3090 specifications"),
+    ("rtx4090", 24, 1008, "NVIDIA GeForce RTX 4090 specifications"),
+    ("rtx5090", 32, 1792, "NVIDIA GeForce RTX 5090 specifications"),
+    ("mi300x", 192, 5300, "AMD Instinct MI300X data sheet"),
+    ("mi325x", 256, 6000, "AMD Instinct MI325X data sheet"),
+)
+DEVICES = {
+    name: Device(name=name, memory=memory * 10**9, bandwidth=bandwidth * 10**9, source=source)
+    for name, memory, bandwidth, source in _TABLE
+}
+ALIASES = {"v100": "v100-32g", "a100": "a100-80g", "h100": "h100-80g"}
+
+
+def device(text: str) -> Device:
+    """The device that was named, or one of the size that was named.
+
+    Raises:
+        UsageError: there is no such device, and it is no size.
+    """
+    name = text.strip().lower().replace("_", "-")
+    name = ALIASES.get(name, name)
+    if name in DEVICES:
+        return DEVICES[name]
+    match = SIZE.fullmatch(name)
+    size = int(float(match[1]) * UNITS[match[2]]) if match and match[2] in UNITS else 0
+    if not size:
+        raise UsageError(
+            f"--gpu has no device {text!r:.60}", hint=f"write a size, such as 24GiB, or one of {', '.join(DEVICES)}"
+        )
+    return Device(name=text.strip(), memory=size)

@@ -1,0 +1,167 @@
+"""Whether a model fits on devices: what each of them holds, and how long and how many sequences could be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from weightscope.analyses.memory.devices import Device
+from weightscope.analyses.memory.kept import Kept
+from weightscope.analyses.memory.ranks import Ranks, Stage, repeated, undivided
+from weightscope.analyses.memory.request import MOST
+from weightscope.analyses.memory.state import DecodeState, Sizing, decode_state
+from weightscope.brief import brief
+from weightscope.findings import Finding
+
+# The share of a device's memory that serving takes, as vLLM's `gpu_memory_utilization`.
+USABLE = 0.9
+BATCHES = (1, 4, 16, 64, 256)
+SHORTEST = 1024
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rank of one stage holds, in bytes: its weights, and the reserved state of its sequences."""
+
+    stage: int
+    weights: int
+    state: int
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """What the fullest device holds for so many sequences of so many tokens."""
+
+    context: int
+    batch: int
+    bytes: int
+    fits: bool
+
+
+class Fit(msgspec.Struct, frozen=True, kw_only=True):
+    """Each device may hold `usable` bytes, `needed` is what the fullest holds.
+
+    `largest_context` goes with the batch that was asked for, `largest_batch` with the context; 0 where not even one
+    fits, None where there is no limit. Batches are of all replicas together.
+    """
+
+    device: Device
+    ranks: Ranks
+    gpus: int
+    usable: int
+    needed: int
+    fits: bool
+    stages: tuple[Held, ...]
+    largest_context: int | None
+    largest_batch: int | None
+    table: tuple[Cell, ...]
+    notes: tuple[str, ...]
+
+    __repr__ = brief
+
+
+def fit(
+    stages: Sequence[Stage], kept: Sequence[Kept], sizing: Sizing, device: Device, ranks: Ranks, trained: int | None
+) -> Fit:
+    """The verdict for one device and one division."""
+    usable = int(device.memory * USABLE)
+    needed = _needed(stages, sizing, ranks)
+    return Fit(
+        device=device,
+        ranks=ranks,
+        gpus=ranks.gpus,
+        usable=usable,
+        needed=needed,
+        fits=needed <= usable and not any(undivided(kept, ranks)),
+        stages=tuple(
+            Held(stage=place, weights=stage.weights, state=_state(stage, sizing, ranks))
+            for place, stage in enumerate(stages)
+        ),
+        largest_context=_largest_context(stages, sizing, ranks, usable),
+        largest_batch=_largest_batch(stages, sizing, ranks, usable),
+        table=tuple(_table(stages, sizing, ranks, usable, trained)),
+        notes=tuple(repeated(kept, ranks)),
+    )
+
+
+def findings_of(found: Fit, kept: Sequence[Kept], size: Sizing) -> Iterator[Finding]:
+    """Why it does not fit, if it does not."""
+    for words in undivided(kept, found.ranks):
+        yield Finding(
+            code="does-not-fit",
+            severity="error",
+            message=f"{words} cannot be divided by {found.ranks.tensor:,} tensor ranks",
+            hint="take a number that divides them, or a multiple of theirs",
+        )
+    if found.needed > found.usable:
+        yield Finding(
+            code="does-not-fit",
+            severity="error",
+            message=f"a device needs {found.needed:,} bytes for {size.batch:,} × {size.context:,} tokens and may use"
+            f" {found.usable:,} of {found.device.name}",
+            expected=found.usable,
+            actual=found.needed,
+            hint=_hint(found),
+        )
+
+
+def _hint(found: Fit) -> str:
+    if max(held.weights for held in found.stages) > found.usable:
+        return "the weights alone are too large: take more or larger devices, or quantized weights"
+    most = found.largest_context
+    return f"{most:,} tokens fit with that batch" if most else "take fewer sequences, or more devices"
+
+
+def _needed(stages: Sequence[Stage], sizing: Sizing, ranks: Ranks) -> int:
+    return max(stage.weights + _state(stage, sizing, ranks) for stage in stages)
+
+
+def _state(stage: Stage, sizing: Sizing, ranks: Ranks) -> int:
+    """Reserved bytes of the sequences of one replica."""
+    if not stage.kept:
+        return 0
+    batch = -(-sizing.batch // ranks.replicas)
+    return _decoded(stage, sizing, sizing.context).total.reserved * batch
+
+
+def _decoded(stage: Stage, sizing: Sizing, context: int) -> DecodeState:
+    return decode_state(stage.kept, msgspec.structs.replace(sizing, context=context, batch=1))
+
+
+def _largest_batch(stages: Sequence[Stage], sizing: Sizing, ranks: Ranks, usable: int) -> int | None:
+    most: int | None = None
+    for stage in stages:
+        each = _decoded(stage, sizing, sizing.context).total.reserved if stage.kept else 0
+        left = usable - stage.weights
+        if left < 0:
+            return 0
+        if each:
+            most = left // each if most is None else min(most, left // each)
+    return None if most is None else most * ranks.replicas
+
+
+def _largest_context(stages: Sequence[Stage], sizing: Sizing, ranks: Ranks, usable: int) -> int | None:
+    """By halving: the state never shrinks with the context."""
+
+    def holds(context: int) -> bool:
+        return _needed(stages, msgspec.structs.replace(sizing, context=context), ranks) <= usable
+
+    if not holds(1):
+        return 0
+    if holds(MOST):
+        return None
+    low, high = 1, MOST
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
+
+
+def _table(stages: Sequence[Stage], sizing: Sizing, ranks: Ranks, usable: int, trained: int | None) -> Iterator[Cell]:
+    """Powers of two up to the trained length, and what was asked for."""
+    most = max(sizing.context, trained or 0)
+    powers = (SHORTEST << place for place in range(40))
+    contexts = {power for power in powers if power <= most} | {sizing.context}
+    for context in sorted(contexts):
+        for batch in sorted({*BATCHES, sizing.batch}):
+            needed = _needed(stages, msgspec.structs.replace(sizing, context=context, batch=batch), ranks)
+            yield Cell(context=context, batch=batch, bytes=needed, fits=needed <= usable)

@@ -1,0 +1,81 @@
+"""The weights that would be loaded: those that are there, or what a method of quantization makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from weightscope.analyses.inventory import Group, planned
+from weightscope.analyses.memory.quantizing import quantized
+from weightscope.analyses.memory.request import Request
+from weightscope.analyses.memory.weights import Weights, loaded_bytes, weights
+from weightscope.analyses.rules.subject import Subject
+from weightscope.components.base import Component
+from weightscope.quantization.common.method import FLOATS
+
+
+class Loading(msgspec.Struct, frozen=True, kw_only=True):
+    """`sizes` are the bytes of each of the main model's `groups`; `owners` are the components by their templates.
+
+    `words` say how the weights would be quantized; empty where they are loaded as they are.
+    """
+
+    weights: Weights
+    groups: tuple[Group, ...]
+    sizes: tuple[int, ...]
+    owners: Mapping[str, Component]
+    words: str = ""
+
+
+def loading(subject: Subject, request: Request, dtype: str, beside: Sequence[Group] = ()) -> Loading:
+    """What is loaded; `dtype` is that of the computation, `beside` are an adapter's weights.
+
+    Where no file tells the type of plain weights, the config does, or the size that an index names.
+
+    Raises:
+        UsageError, NotImplementedByWeightscope, ConfigError: the weights cannot be quantized as they are asked to be.
+    """
+    declaration, groups, words = subject.declaration, subject.inventory.groups, ""
+    stored = stored_bytes(subject, (*groups, *beside))
+    if request.quantize is not None:
+        declaration = quantized(subject, request.quantize)
+        groups = planned(declaration.slots).groups
+        words = declaration.covered[0].scheme.words
+    groups = (*groups, *beside)
+    said = subject.config.dtype if subject.config else None
+    found = [
+        weights(groups, subject.tying, dtype=request.dtype, assumed=assumed, stored=stored)
+        for assumed in ([said] if said in FLOATS else [dtype, "F16"])
+    ]
+    chosen = next((one for one in found if one.loaded + one.auxiliary == stored), found[0])
+    main = tuple(group for group in groups if not group.auxiliary)
+    return Loading(
+        weights=chosen,
+        groups=main,
+        sizes=tuple(
+            loaded_bytes(group, subject.tying, dtype=request.dtype, assumed=chosen.assumed or said) for group in main
+        ),
+        owners={slot.template: slot.owner for slot in declaration.slots} if declaration else {},
+        words=words,
+    )
+
+
+def computed_dtype(subject: Subject) -> str:
+    """The element type of the computation: the config's, that of most plain weights, or float32 as loaders have it."""
+    if subject.config and subject.config.dtype in FLOATS:
+        return str(subject.config.dtype)
+    elements: dict[str, int] = {}
+    for group in subject.inventory.groups:
+        for dtype, _ in group.counts:
+            if dtype in FLOATS and group.scheme is None:
+                elements[dtype] = elements.get(dtype, 0) + group.elements
+    return max(elements, key=elements.__getitem__, default="F32")
+
+
+def stored_bytes(subject: Subject, groups: Sequence[Group]) -> int | None:
+    """Bytes of all tensors in the files, or what an index says; None where there are none."""
+    checkpoint = subject.checkpoint
+    if checkpoint.format == "index":
+        return checkpoint.index.total_size if checkpoint.index else None
+    return sum(group.bytes for group in groups) if checkpoint.files else None

@@ -1,0 +1,88 @@
+"""What the weights would take if they were quantized: the declaration again, with a method's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from weightscope.analyses.rules.subject import Subject
+from weightscope.config import Config
+from weightscope.errors import NotImplementedByWeightscope, UsageError
+from weightscope.families.registry import Declaration, declare
+
+Settings = Mapping[str, Any]
+# The settings with which most published checkpoints of each method were made.
+USUAL: Mapping[str, Settings] = {
+    "awq": {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True, "version": "gemm"},
+    "bitsandbytes": {
+        "quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4",
+        "bnb_4bit_use_double_quant": True, "bnb_4bit_quant_storage": "uint8",
+    },
+    "fp8": {
+        "quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic", "weight_block_size": [128, 128],
+    },
+    "gptq": {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False, "sym": True},
+    "mlx": {"bits": 4, "group_size": 64},
+    "modelopt": {
+        "quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16, "ignore": ["lm_head"],
+    },
+    "mxfp4": {"quant_method": "mxfp4"},
+    "quanto": {"quant_method": "quanto", "weights": "int8"},
+}  # fmt: skip
+SAID = ("quantization_config", "quantization", "compression_config")
+
+
+def settings_for(text: str) -> Settings:
+    """The settings of `METHOD` or `METHOD:key=value,…`.
+
+    Raises:
+        UsageError: no such method, or something that is no setting.
+    """
+    name, _, rest = text.strip().partition(":")
+    usual = USUAL.get(name.lower().replace("-", "_"))
+    if usual is None:
+        raise UsageError(f"--quantize has no method {name!r:.60}", hint=f"it has {', '.join(USUAL)}")
+    given: dict[str, Any] = {}
+    for item in rest.split(",") if rest else ():
+        key, equals, value = (part.strip() for part in item.partition("="))
+        if not equals or key not in usual or not isinstance(usual[key], int | str):
+            known = ", ".join(key for key, value in usual.items() if isinstance(value, int | str))
+            raise UsageError(f"--quantize {name}: {item!r:.60} is no setting of it", hint=f"it has {known}")
+        given[key] = _value(value, usual[key], f"--quantize {name}: {key}")
+    return {**usual, **given}
+
+
+def _value(text: str, usual: int | str, where: str) -> int | str | bool:
+    if isinstance(usual, str):
+        return text
+    if isinstance(usual, bool):
+        if text.lower() not in ("true", "false"):
+            raise UsageError(f"{where} is {text!r:.60}, not true or false")
+        return text.lower() == "true"
+    if not (text.isascii() and text.removeprefix("-").isdecimal() and len(text) < 10):
+        raise UsageError(f"{where} is {text!r:.60}, not a number")
+    return int(text)
+
+
+def quantized(subject: Subject, settings: Settings) -> Declaration:
+    """The model as the method would store it.
+
+    Raises:
+        UsageError: there is nothing to quantize: no declared model, or one that is quantized.
+        NotImplementedByWeightscope: the method does not take these settings.
+        ConfigError: the settings cannot be the method's.
+    """
+    if subject.config is None or subject.declaration is None or subject.declaration.part:
+        raise UsageError("--quantize needs a model whose type is declared")
+    if subject.declaration.covered or subject.declaration.method:
+        raise UsageError("the weights are quantized already", hint="name the model that they were made from")
+    data = {key: value for key, value in subject.config.data.items() if key not in SAID}
+    key = "quantization_config" if "quant_method" in settings else "quantization"
+    declaration = declare(Config(data | {key: dict(settings)}, source=subject.config.source))
+    assert declaration
+    method = declaration.method
+    if method is None or method.missing:
+        raise NotImplementedByWeightscope(method.missing if method else "these settings leave all weights plain")
+    if not declaration.covered:
+        raise UsageError(f"{method.name} quantizes nothing of this model")
+    return declaration

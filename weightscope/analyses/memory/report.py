@@ -1,0 +1,159 @@
+"""All that `weightscope memory` says of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from weightscope.analyses.accounting import Parameters
+from weightscope.analyses.inventory import Group
+from weightscope.analyses.memory.fit import USABLE, Fit, findings_of, fit
+from weightscope.analyses.memory.kept import Kept, kept_by, runnable_in
+from weightscope.analyses.memory.loading import Loading, computed_dtype, loading
+from weightscope.analyses.memory.ranks import Stage, stages_of
+from weightscope.analyses.memory.request import USUAL_CONTEXT, Request, trained_context
+from weightscope.analyses.memory.state import DecodeState, Sizing, decode_state
+from weightscope.analyses.memory.training import Training, training, training_findings
+from weightscope.analyses.memory.weights import Weights
+from weightscope.analyses.rules.subject import Subject
+from weightscope.analyses.summary import ModelInfo
+from weightscope.brief import brief
+from weightscope.components.state import PerSource
+from weightscope.errors import NotImplementedByWeightscope, UsageError
+from weightscope.findings import Finding
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What the figures are for. `trained_context` is the config's, None where it names none.
+
+    `quantize` says how the weights would be quantized, None where they are loaded as they are.
+    """
+
+    context: int
+    trained_context: int | None
+    batch: int
+    source_tokens: int
+    dtype: str | None
+    kv_dtype: str
+    page_size: int
+    quantize: str | None
+
+
+class Memory(msgspec.Struct, frozen=True, kw_only=True):
+    """The JSON of `memory`, key for key. `state` is None where nothing is written token by token, or where it
+    is not known; then `total` is None as well.
+    """
+
+    schema_version: int = 1
+    model: ModelInfo
+    asked: Asked
+    parameters: Parameters
+    weights: Weights
+    state: DecodeState | None
+    total: int | None
+    fit: Fit | None = None
+    training: Training | None = None
+    notes: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
+
+    __repr__ = brief
+
+
+def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequence[Group] = ()) -> Memory:
+    """The figures of one model; `beside` are an adapter's weights, which lie beside its base's.
+
+    Raises:
+        NotImplementedByWeightscope: whether it fits is asked, and its decode state is not known.
+        UsageError: there are more stages than layers, or weights that cannot be quantized as they are asked to be.
+    """
+    kept, unknown = kept_of(subject)
+    sizing = sizing_of(subject, request)
+    trained = trained_context(subject.config)
+    loaded = loading(subject, request, sizing.dtype, beside)
+    state = decode_state(kept, sizing) if kept else None
+    found = None
+    device = request.device
+    trained_as = None
+    if request.recipe is not None:
+        trained_as = training(subject, loaded, request.recipe, None if device is None else int(device.memory * USABLE))
+    elif device is not None:
+        if unknown:
+            raise NotImplementedByWeightscope(f"{unknown[0].lower()}{unknown[1:].rstrip('.')}")
+        stages = _stages(subject, request, loaded, kept)
+        found = fit(stages, kept, sizing, device, request.ranks, trained)
+    return Memory(
+        model=model,
+        asked=Asked(
+            context=sizing.context,
+            trained_context=trained,
+            batch=sizing.batch,
+            source_tokens=sizing.source,
+            dtype=request.dtype,
+            kv_dtype=sizing.kv_dtype,
+            page_size=sizing.page_size,
+            quantize=loaded.words or None,
+        ),
+        parameters=subject.parameters,
+        weights=loaded.weights,
+        state=state,
+        total=None if unknown else loaded.weights.loaded + (state.total.logical if state else 0),
+        fit=found,
+        training=trained_as,
+        notes=(*((unknown,) if unknown else ()), *_notes(sizing, kept, trained, known=not unknown)),
+        findings=(
+            *(findings_of(found, kept, sizing) if found else ()),
+            *(training_findings(trained_as) if trained_as else ()),
+        ),
+    )
+
+
+def _stages(subject: Subject, request: Request, loaded: Loading, kept: Sequence[Kept]) -> list[Stage]:
+    """What each stage's ranks hold.
+
+    Raises:
+        UsageError: there are more stages than layers.
+    """
+    runnable = runnable_in(subject.declaration.tree) if subject.declaration else None
+    depth = runnable.layers if runnable else 0
+    if request.ranks.pipeline > max(depth, 1):
+        raise UsageError(f"{request.ranks.pipeline:,} stages are more than the {depth:,} layers")
+    pairs = list(zip(loaded.groups, loaded.sizes, strict=True))
+    return stages_of(pairs, loaded.owners, kept, request.ranks, depth, tied=subject.tying.tied)
+
+
+def kept_of(subject: Subject) -> tuple[tuple[Kept, ...], str]:
+    """What the model keeps of a sequence, and why that is not known, if it is not."""
+    declaration = subject.declaration
+    if declaration is None:
+        return (), "The decode state is not known: no family declares this model type."
+    try:
+        return kept_by(declaration.tree, declaration.config.model_type), ""
+    except NotImplementedByWeightscope as error:
+        return (), f"The decode state is not known: {error.what}."
+
+
+def sizing_of(subject: Subject, request: Request) -> Sizing:
+    """The request with what the model says where it says nothing."""
+    context = request.context or trained_context(subject.config) or USUAL_CONTEXT
+    dtype = request.dtype or computed_dtype(subject)
+    runnable = runnable_in(subject.declaration.tree) if subject.declaration else None
+    usual = runnable.looks_at(context) if runnable else 0
+    return Sizing(
+        context=context,
+        batch=request.batch,
+        source=usual if request.source is None else request.source,
+        page_size=request.page_size,
+        dtype=dtype,
+        kv_dtype=request.kv_dtype or dtype,
+    )
+
+
+def _notes(sizing: Sizing, kept: tuple[Kept, ...], trained: int | None, *, known: bool) -> Iterator[str]:
+    if known and not kept:
+        yield "This model writes nothing token by token, and keeps no decode state."
+    if kept and trained is not None and sizing.context > trained:
+        yield f"{sizing.context:,} tokens are more than the {trained:,} that config.json names."
+    looks = any(isinstance(state, PerSource) for part in kept for state in part.states)
+    if looks and not sizing.source:
+        yield "No image is looked at; --source-tokens is for the vectors of images."

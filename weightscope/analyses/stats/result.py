@@ -1,0 +1,91 @@
+"""What `weightscope stats` found, in the words of its JSON."""
+
+from __future__ import annotations
+
+import msgspec
+
+from weightscope.analyses.stats.figures import Figures
+from weightscope.analyses.stats.zeros import Structure
+from weightscope.brief import brief
+from weightscope.findings import Finding
+
+
+class TensorStats(msgspec.Struct, frozen=True, kw_only=True):
+    """One tensor. `dtype` is the stored one; where `quantization` is set, the figures are of the weight that acts.
+
+    `stack` and `layer` are None outside of layers; `zeros` is None of a vector, and of a sample.
+    """
+
+    name: str
+    component: str
+    roles: tuple[str, ...]
+    kind: str
+    dtype: str
+    quantization: str | None
+    shape: tuple[int, ...]
+    stack: str | None
+    layer: int | None
+    figures: Figures
+    zeros: Structure | None
+
+
+class RoleStats(msgspec.Struct, frozen=True, kw_only=True):
+    """All tensors of a `stack` of layers that hold the same roles; `rms` is the root mean square in each layer."""
+
+    component: str
+    roles: tuple[str, ...]
+    kind: str
+    stack: str | None
+    tensors: int
+    figures: Figures
+    rms: tuple[float | None, ...]
+
+
+class LayerStats(msgspec.Struct, frozen=True, kw_only=True):
+    """All weights of a layer; `stack` is the name before its number."""
+
+    stack: str
+    layer: int
+    tensors: int
+    figures: Figures
+
+
+class Drift(msgspec.Struct, frozen=True, kw_only=True):
+    """How a tensor's figures differ from a baseline's: the mean in units of the old deviation, the others as ratios."""
+
+    name: str
+    mean_shift: float | None
+    std_ratio: float | None
+    absmax_ratio: float | None
+    zeros: int
+    non_finite: int
+
+
+class Baseline(msgspec.Struct, frozen=True, kw_only=True):
+    """A comparison with earlier figures: tensors with the same figures, those that drifted, names of one side alone."""
+
+    reference: str
+    same: int
+    drifted: tuple[Drift, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of a model; of an interrupted run those that were known. `sample` is how many values of a tensor."""
+
+    schema_version: int = 1
+    ok: bool
+    complete: bool
+    stored: bool
+    sample: int | None
+    reference: str
+    bytes: int
+    tensors: tuple[TensorStats, ...]
+    roles: tuple[RoleStats, ...]
+    layers: tuple[LayerStats, ...]
+    duplicates: tuple[tuple[str, ...], ...]
+    baseline: Baseline | None = None
+    findings: tuple[Finding, ...]
+
+    __repr__ = brief

@@ -1,0 +1,320 @@
+"""The header of a GGUF file: metadata, tensor names, block types and offsets, read within bounds.
+
+Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3.
+"""
+
+from __future__ import annotations
+
+from itertools import repeat
+from math import prod
+from pathlib import Path
+from struct import Struct
+from struct import error as StructError  # noqa: N812 - a class under the name of one
+from typing import NoReturn
+
+from weightscope.checkpoint.claims import MAX_SIZE
+from weightscope.checkpoint.dtypes import BLOCKS, DTYPE_BITS, byte_size
+from weightscope.checkpoint.entry import FileHeader, TensorEntry
+from weightscope.checkpoint.gguf_metadata import Metadata, Scalar, Skipped, Value
+from weightscope.checkpoint.limits import MAX_NAME, MAX_TENSORS
+from weightscope.checkpoint.slices import Bytes
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
+
+MAGIC = b"GGUF"
+REDOWNLOAD = "download the file again"
+# Published headers have up to 20 MB, nearly all of it the vocabulary; 100 MB is what safetensors allows.
+MAX_HEADER = 100_000_000
+# Keys of the metadata, of which published files have some 60, and the bytes of a key as the format allows them.
+MAX_KEYS, MAX_KEY = 10_000, 65_535
+# A string's bytes: chat templates have some 20 kB.
+MAX_TEXT = 10_000_000
+# Longer arrays are skipped: what describes layers is shorter, vocabularies are longer.
+KEPT = 4096
+# ggml has four dimensions.
+MAX_DIMENSIONS = 4
+MAX_ALIGNMENT = 1 << 20
+DEFAULT_ALIGNMENT = 32
+# As much as most headers without a vocabulary have; more is read as it is needed.
+CHUNK = 1 << 20
+
+U32, U64 = Struct("<I"), Struct("<Q")
+STRING, ARRAY = 8, 9
+# The format's number of a value's type -> how struct spells it.
+SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+WIDTHS = {number: Struct(f"<{code}").size for number, code in SCALARS.items()}
+# https://github.com/ggml-org/llama.cpp, `GGMLQuantizationType` in gguf-py/gguf/constants.py.
+TYPES = {
+    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", 8: "Q8_0", 9: "Q8_1", 10: "Q2_K", 11: "Q3_K",
+    12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S",
+    20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64",
+    29: "IQ1_M", 30: "BF16", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4", 40: "NVFP4", 41: "Q1_0", 42: "Q2_0",
+}  # fmt: skip
+# Types that ggml had once and can no longer read.
+REMOVED = {
+    4: "Q4_2", 5: "Q4_3", 31: "Q4_0_4_4", 32: "Q4_0_4_8", 33: "Q4_0_8_8", 36: "IQ4_NL_4_4", 37: "IQ4_NL_4_8",
+    38: "IQ4_NL_8_8",
+}  # fmt: skip
+
+
+def gguf_header(data: Bytes, path: Path, number: int = 0, *, remote: str = "") -> FileHeader:
+    """The header of a GGUF file, checked: tensors lie one after another, as many bytes as their shapes and types say.
+
+    An entry's shape has the slowest dimension first, as everywhere else; the file has it last.
+
+    Raises:
+        CheckpointError: `malformed-header` or `truncated-file`.
+        NotImplementedByWeightscope: another version of the format, or a type that is not known.
+    """
+    cursor = _Cursor(data, remote or path)
+    count, keys = _counts(cursor)
+    metadata = _metadata(cursor, keys)
+    alignment = _alignment(metadata)
+    entries = _tensors(cursor, count, number)
+    start = -(-cursor.at // alignment) * alignment
+    _check_layout(entries, start, len(data), alignment, cursor.where)
+    return FileHeader(
+        path=path,
+        format="gguf",
+        bytes=len(data),
+        data_start=start,
+        tensors=entries,
+        remote=remote,
+        described=metadata,
+    )
+
+
+class _Cursor:
+    """A place in the file, and as much of the file as has been needed so far."""
+
+    def __init__(self, data: Bytes, where: Where) -> None:
+        self.where = where
+        self.at = 0
+        self._data = data
+        self._size = len(data)
+        self.buffer = data[0 : min(CHUNK, self._size)]
+
+    def need(self, count: int) -> None:
+        """See that so many bytes from here are in the buffer."""
+        end = self.at + count
+        if end > len(self.buffer):
+            self._more(end)
+
+    def _more(self, end: int) -> None:
+        if end > MAX_HEADER:
+            self.malformed(f"the header goes on after {MAX_HEADER:,} bytes, the most that is read")
+        if end > self._size:
+            raise CheckpointError(
+                f"ends after {self._size:,} bytes, within its header",
+                where=self.where,
+                hint=REDOWNLOAD,
+                code="truncated-file",
+            )
+        have = len(self.buffer)
+        until = min(self._size, max(end, 2 * have))
+        self.buffer += self._data[have:until]
+
+    def u32(self) -> int:
+        """The next four bytes as a number."""
+        self.need(4)
+        value: int = U32.unpack_from(self.buffer, self.at)[0]
+        self.at += 4
+        return value
+
+    def u64(self) -> int:
+        """The next eight bytes as a number."""
+        self.need(8)
+        value: int = U64.unpack_from(self.buffer, self.at)[0]
+        self.at += 8
+        return value
+
+    def text(self, most: int, what: str) -> str:
+        """A length and so many bytes of UTF-8."""
+        length = self.u64()
+        if length > most:
+            self.malformed(f"{what} has {length:,} bytes; the limit is {most:,}")
+        self.need(length)
+        raw = self.buffer[self.at : self.at + length]
+        self.at += length
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            self.malformed(f"{what} is not UTF-8: {raw[:40]!r}")
+
+    def skip_strings(self, count: int) -> None:
+        """Go past so many strings without looking at them."""
+        read, at, buffer = U64.unpack_from, self.at, self.buffer
+        for _ in repeat(None, count):
+            try:
+                at += 8 + read(buffer, at)[0]
+            except (StructError, OverflowError):
+                # Beyond what is in the buffer.
+                self.at = at
+                length = self.u64()
+                at, buffer = self.at + length, self.buffer
+        self.at = at
+        self.need(0)
+
+    def malformed(self, what: str) -> NoReturn:
+        """Raise for a header that does not follow the format."""
+        raise CheckpointError(what, where=self.where, hint=REDOWNLOAD, code="malformed-header")
+
+
+def _counts(cursor: _Cursor) -> tuple[int, int]:
+    """How many tensors and keys the header says that it has."""
+    cursor.at = len(MAGIC)
+    version = cursor.u32()
+    if version not in (2, 3):
+        swapped = int.from_bytes(version.to_bytes(4, "little"), "big")
+        if swapped in (2, 3):
+            raise NotImplementedByWeightscope(
+                "a GGUF file of a big-endian machine, which weightscope does not read",
+                where=cursor.where,
+                hint="convert it with gguf_convert_endian.py of llama.cpp",
+            )
+        raise NotImplementedByWeightscope(
+            f"a GGUF file of version {version:,}; weightscope reads versions 2 and 3",
+            where=cursor.where,
+            hint="convert the model again with a current llama.cpp",
+        )
+    tensors, keys = cursor.u64(), cursor.u64()
+    if tensors > MAX_TENSORS:
+        cursor.malformed(f"claims {tensors:,} tensors; the limit is {MAX_TENSORS:,}")
+    if keys > MAX_KEYS:
+        cursor.malformed(f"claims {keys:,} metadata keys; the limit is {MAX_KEYS:,}")
+    return tensors, keys
+
+
+def _metadata(cursor: _Cursor, count: int) -> Metadata:
+    values: dict[str, Value] = {}
+    arrays: dict[str, Skipped] = {}
+    for _ in range(count):
+        key = cursor.text(MAX_KEY, "a metadata key")
+        if key in values or key in arrays:
+            cursor.malformed(f"the metadata key {key[:60]!r} appears twice")
+        kind = cursor.u32()
+        if kind != ARRAY:
+            values[key] = _scalar(cursor, kind, key)
+            continue
+        found = _array(cursor, key)
+        if isinstance(found, Skipped):
+            arrays[key] = found
+        else:
+            values[key] = found
+    return Metadata(where=cursor.where, values=values, arrays=arrays)
+
+
+def _scalar(cursor: _Cursor, kind: int, key: str) -> Scalar:
+    if kind == STRING:
+        return cursor.text(MAX_TEXT, f"the value of {key[:60]!r}")
+    code, width = SCALARS.get(kind), WIDTHS.get(kind)
+    if code is None or width is None:
+        cursor.malformed(f"the metadata key {key[:60]!r} has a value of the unknown type {kind:,}")
+    cursor.need(width)
+    value: Scalar = Struct(f"<{code}").unpack_from(cursor.buffer, cursor.at)[0]
+    cursor.at += width
+    return value
+
+
+def _array(cursor: _Cursor, key: str) -> tuple[Scalar, ...] | Skipped:
+    kind, count = cursor.u32(), cursor.u64()
+    if kind == ARRAY:
+        cursor.malformed(f"the metadata key {key[:60]!r} has an array of arrays, which llama.cpp does not read")
+    if kind != STRING and kind not in WIDTHS:
+        cursor.malformed(f"the metadata key {key[:60]!r} has an array of the unknown type {kind:,}")
+    if count * WIDTHS.get(kind, 8) > MAX_HEADER:
+        cursor.malformed(f"the metadata key {key[:60]!r} claims an array of {count:,} elements")
+    if count <= KEPT:
+        return tuple(_scalar(cursor, kind, key) for _ in range(count))
+    start = cursor.at
+    if kind == STRING:
+        cursor.skip_strings(count)
+    else:
+        width = WIDTHS[kind] * count
+        cursor.need(width)
+        cursor.at += width
+    return Skipped(kind, count, start, cursor.at)
+
+
+def _alignment(metadata: Metadata) -> int:
+    alignment = metadata.whole("general.alignment")
+    if alignment is None:
+        return DEFAULT_ALIGNMENT
+    if not 1 <= alignment <= MAX_ALIGNMENT or alignment & (alignment - 1):
+        raise CheckpointError(
+            f"general.alignment is {alignment:,}, not a power of two up to {MAX_ALIGNMENT:,}",
+            where=metadata.where,
+            hint=REDOWNLOAD,
+            code="malformed-header",
+        )
+    return alignment
+
+
+def _tensors(cursor: _Cursor, count: int, number: int) -> dict[str, TensorEntry]:
+    """Entries by name, in file order; `data_offsets` count from the data section."""
+    entries: dict[str, TensorEntry] = {}
+    for _ in range(count):
+        name = cursor.text(MAX_NAME, "a tensor's name")
+        if name in entries:
+            raise CheckpointError(
+                f"tensor {name!r} appears twice in the header",
+                where=cursor.where,
+                hint="convert the model again",
+                code="duplicate-tensor",
+            )
+        dimensions = cursor.u32()
+        if dimensions > MAX_DIMENSIONS:
+            cursor.malformed(f"tensor {name!r} has {dimensions:,} dimensions; {MAX_DIMENSIONS} are allowed")
+        shape = tuple(cursor.u64() for _ in range(dimensions))[::-1]
+        if max(shape, default=0) > MAX_SIZE or prod(shape) > MAX_SIZE:
+            cursor.malformed(f"tensor {name!r} has more elements than 64 bits can count")
+        dtype = _type(cursor, name)
+        block = BLOCKS.get(dtype)
+        if block is not None and (not shape or shape[-1] % block.weights):
+            cursor.malformed(
+                f"tensor {name!r} is {dtype} {list(shape)}, and its rows are not whole blocks of {block.weights}"
+            )
+        start = cursor.u64()
+        entries[name] = TensorEntry(dtype, shape, (start, start + byte_size(dtype, shape)), None, number)
+    return entries
+
+
+def _type(cursor: _Cursor, name: str) -> str:
+    kind = cursor.u32()
+    dtype = TYPES.get(kind)
+    if dtype is not None and (dtype in BLOCKS or dtype in DTYPE_BITS):
+        return dtype
+    known = f"{REMOVED[kind]}, which llama.cpp no longer reads" if kind in REMOVED else f"of the unknown type {kind:,}"
+    raise NotImplementedByWeightscope(
+        f"tensor {name!r} is {known}", where=cursor.where, hint="a newer weightscope may know it"
+    )
+
+
+def _check_layout(entries: dict[str, TensorEntry], start: int, size: int, alignment: int, where: Where) -> None:
+    """Raise unless each tensor begins where the one before it ends, but for padding, and the last ends in the file."""
+    end = 0
+    for name, entry in entries.items():
+        begin, stop = entry.data_offsets
+        expected = -(-end // alignment) * alignment
+        if begin != expected:
+            raise CheckpointError(
+                f"tensor {name!r} begins at data byte {begin:,}, not at {expected:,} where the one before it ends",
+                where=where,
+                hint=REDOWNLOAD,
+                code="malformed-header",
+            )
+        end = stop
+    if entries and start + end > size:
+        raise CheckpointError(
+            f"the header describes {end:,} bytes of data, the file holds {max(size - start, 0):,}",
+            where=where,
+            hint=REDOWNLOAD,
+            code="truncated-file",
+        )
+    rest = size - start - end
+    if rest > alignment:
+        raise CheckpointError(
+            f"{rest:,} bytes after the last tensor belong to no tensor",
+            where=where,
+            hint=REDOWNLOAD,
+            code="malformed-header",
+        )

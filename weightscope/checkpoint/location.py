@@ -1,0 +1,37 @@
+"""The files that make up what a user named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from weightscope.brief import brief
+from weightscope.checkpoint.index import Index
+from weightscope.checkpoint.sets import Beside
+
+
+class Location(msgspec.Struct, frozen=True, kw_only=True):
+    """The files that make up what was named.
+
+    `format` is safetensors, pytorch, gguf, index (an index and none of its shards), config, or that of parts which are
+    put together (`together.py`). `weights` lists the files in reading order, `missing` the shards that should be there.
+    `notes` say in words what was chosen over what. `shards` is how many there are of a model of which one shard was
+    named. `beside` is what else lies there.
+    """
+
+    format: str
+    weights: tuple[Path, ...] = ()
+    missing: tuple[str, ...] = ()
+    index: Index | None = None
+    config: Path | None = None
+    notes: tuple[str, ...] = ()
+    shards: int = 0
+    beside: tuple[Beside, ...] = ()
+
+    __repr__ = brief
+
+    @property
+    def complete(self) -> bool:
+        """Whether there are weights, and none of them missing."""
+        return bool(self.weights) and not self.missing

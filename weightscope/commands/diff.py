@@ -1,0 +1,86 @@
+"""`weightscope diff`: what changed between two models?"""
+
+from __future__ import annotations
+
+from threading import Event
+from typing import Annotated
+
+import typer
+from msgspec.structs import replace
+
+from weightscope.commands.check import FailOn
+from weightscope.commands.options import (
+    MODEL_HELP,
+    FormatOption,
+    JsonOption,
+    OutputOption,
+    QuietOption,
+    chosen,
+    fetch_if_wanted,
+    own_files,
+)
+from weightscope.interrupt import INTERRUPTED, stopping
+from weightscope.output.write import Format, emit, put
+
+
+def diff(
+    a: Annotated[str, typer.Argument(metavar="A", show_default=False, help=MODEL_HELP)],
+    b: Annotated[str, typer.Argument(metavar="B", show_default=False, help="The model to compare with A.")],
+    values: Annotated[bool, typer.Option("--values", help="Compare the numbers too.")] = False,
+    forward: Annotated[bool, typer.Option("--forward", help="Compare the logits of a forward pass, too.")] = False,
+    tokens: Annotated[
+        str | None, typer.Option("--tokens", metavar="1,2,3", help="Token ids for --forward.", show_default=False)
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", metavar="TEXT", help="Text for --forward, encoded by A's tokenizer.")
+    ] = None,
+    fail_on: Annotated[
+        FailOn, typer.Option("--fail-on", help="Fail on differences of this severity or higher.")
+    ] = FailOn.ERROR,
+    download: Annotated[bool, typer.Option("--download", help="Download remote models without asking.")] = False,
+    quiet: QuietOption = False,
+    format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+    output: OutputOption = None,
+) -> None:
+    """Compare two models by role: weights, shapes, dtypes, config; on request values and logits.
+
+    Names, shards and containers may differ. The exit code is 1 if the models differ in more than their form.
+
+    \b
+    Examples:
+      weightscope diff ./Llama-3.1-8B ./Llama-3.1-8B-Instruct --values
+      weightscope diff ./model ./model-4bit --forward --prompt "The capital of France is"
+      weightscope diff a/config.json b/config.json
+    """
+    written = chosen(format, json=json, quiet=quiet)
+    from weightscope.analyses.diff.findings import other_logits
+    from weightscope.api.comparing import compare_forward, diff
+    from weightscope.api.opening import open_model
+    from weightscope.findings import passes
+    from weightscope.output.diff import diff_document
+    from weightscope.output.progress import Progress
+
+    asked = forward or tokens is not None or prompt is not None
+    if values or asked:
+        for model in (a, b):
+            fetch_if_wanted(model, None, unasked=download)
+    with Progress("Reading headers") as progress:
+        left, right = (open_model(model, progress=progress) for model in (a, b))
+    stop = Event()
+    with Progress("Comparing values", bytes=True) as progress, stopping(stop.set):
+        found = diff(left, right, values=values, progress=progress, stop=stop)
+    if asked and found.complete:
+        with Progress("Computing") as progress:
+            logits = compare_forward(left, right, tokens=tokens, text=prompt, progress=progress)
+        found = replace(found, forward=logits, findings=(*found.findings, *other_logits(logits)))
+    found = replace(found, ok=found.complete and passes(found.findings, fail_on.value))
+    protected = [*own_files(left), *own_files(right)]
+    if quiet:
+        put(f"{found.verdict.text}\n", output, protected)
+    else:
+        emit(diff_document(found), written, output, protected)
+    if not found.complete:
+        raise typer.Exit(INTERRUPTED)
+    if not found.ok:
+        raise typer.Exit(1)

@@ -1,0 +1,76 @@
+"""`weightscope lock`: pin a model by a digest of each weight."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from weightscope.commands.options import (
+    ModelPath,
+    OutputOption,
+    VariantOption,
+    fetch_if_wanted,
+    open_quietly,
+    own_files,
+    refuse_incomplete,
+)
+from weightscope.errors import UsageError
+from weightscope.output.write import put_parts
+
+
+class LockFormat(StrEnum):
+    """How to write a lock."""
+
+    JSON = "json"
+    CYCLONEDX = "cyclonedx"
+
+
+class Digest(StrEnum):
+    """What digests are made by."""
+
+    SHA256 = "sha256"
+    BLAKE3 = "blake3"
+
+
+def lock(
+    model: ModelPath,
+    files: Annotated[bool, typer.Option("--files", help="Add the SHA-256 of each file.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Lock names, shapes, dtypes and config only.")] = False,
+    digest: Annotated[
+        Digest,
+        typer.Option("--digest", help="How weights are digested; blake3 is faster (weightscope-cli[lock])."),
+    ] = Digest.SHA256,
+    format: Annotated[LockFormat, typer.Option("--format", "-f", help="Output format.")] = LockFormat.JSON,
+    download: Annotated[bool, typer.Option("--download", help="Download a remote model without asking.")] = False,
+    output: OutputOption = None,
+    variant: VariantOption = None,
+) -> None:
+    """Write a lock file: a digest of each weight by role and layer, and what the config means.
+
+    The digests stay the same if the model is sharded otherwise, converted between .bin and safetensors, or renamed.
+    `weightscope check --lock FILE` names what changed.
+
+    \b
+    Examples:
+      weightscope lock ./Llama-3.1-8B --output model.lock.json
+      weightscope check ./Llama-3.1-8B --lock model.lock.json
+      weightscope lock ./Llama-3.1-8B --format cyclonedx --output model.cdx.json
+    """
+    from weightscope.analyses.lock.record import lock_text
+    from weightscope.output.lock import cyclonedx
+    from weightscope.output.progress import Progress
+
+    as_bom = format is LockFormat.CYCLONEDX
+    if quick and (files or as_bom):
+        raise UsageError(f"--quick reads no files, and {'--files' if files else '--format cyclonedx'} needs them")
+    if not quick:
+        fetch_if_wanted(model, variant, unasked=download)
+    opened = open_quietly(model, variant)
+    refuse_incomplete(opened)
+    with Progress("Reading values", bytes=True) as progress:
+        taken = opened.lock(algorithm=None if quick else digest.value, files=files or as_bom, progress=progress)
+    architecture = opened.config.architecture if opened.config else ""
+    parts = cyclonedx(taken, opened.checkpoint.path.name, architecture) if as_bom else lock_text(taken)
+    put_parts(parts, output, own_files(opened))

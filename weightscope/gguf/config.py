@@ -1,0 +1,44 @@
+"""A GGUF file's metadata as the config that transformers would have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from weightscope.config import Config
+from weightscope.gguf.architecture import Architecture
+from weightscope.gguf.keys import Keys
+
+# What the file leaves out and the class would fill: null says that there is none.
+NULL = frozenset(
+    {"sliding_window", "attn_logit_softcapping", "final_logit_softcapping", "attention_multiplier", "q_lora_rank"}
+)
+
+
+def config_of(architecture: Architecture, keys: Keys) -> Config:
+    """The config; values that the file does not state and the class would fill are stated as llama.cpp has them."""
+    data = {"model_type": architecture.model_type} | _sizes(keys) | _ends(keys) | architecture.settings(keys)
+    where = keys.metadata.where
+    stated = {key: value for key, value in data.items() if value is not None or key in NULL}
+    return Config(stated, source=where if isinstance(where, Path) else None)
+
+
+def _sizes(keys: Keys) -> dict[str, Any]:
+    """What nearly all language models have."""
+    return {
+        "vocab_size": keys.vocabulary,
+        "hidden_size": keys.needed("embedding_length"),
+        "intermediate_size": keys.whole("feed_forward_length"),
+        "num_hidden_layers": keys.needed("block_count"),
+        "num_attention_heads": keys.whole("attention.head_count"),
+        "num_key_value_heads": keys.whole("attention.head_count_kv"),
+        "max_position_embeddings": keys.whole("context_length"),
+        "tie_word_embeddings": "output.weight" not in keys.names,
+    }
+
+
+def _ends(keys: Keys) -> dict[str, Any]:
+    """The tokens that begin, end and pad a text."""
+    spelled = {"bos": "bos", "eos": "eos", "pad": "padding"}
+    found = {name: keys.metadata.whole(f"tokenizer.ggml.{spelling}_token_id") for name, spelling in spelled.items()}
+    return {f"{name}_token_id": number for name, number in found.items()}

@@ -1,0 +1,87 @@
+"""The metadata of one architecture, and the sizes that all configs have."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from struct import pack
+
+from weightscope.checkpoint.gguf_metadata import Metadata
+from weightscope.errors import UndeclaredError
+
+TOKENS = "tokenizer.ggml.tokens"
+
+
+class Keys:
+    """Values under `{architecture}.`, typed; `names` are the file's tensors, `rows` those of its token embedding."""
+
+    def __init__(self, metadata: Metadata, names: Container[str], rows: int | None) -> None:
+        self.metadata = metadata
+        self.names = names
+        self.rows = rows
+        self.architecture = metadata.architecture
+
+    def whole(self, key: str) -> int | None:
+        """A whole number, or several that are all the same.
+
+        Raises:
+            CheckpointError: it is no whole number.
+            UndeclaredError: layers have different ones.
+        """
+        full = f"{self.architecture}.{key}"
+        if not isinstance(self.metadata.values.get(full), tuple):
+            return self.metadata.whole(full)
+        numbers = set(self.metadata.wholes(full) or ())
+        if len(numbers) > 1:
+            raise UndeclaredError(f"{full} differs between layers, which is not declared", where=self.metadata.where)
+        return next(iter(numbers), None)
+
+    def needed(self, key: str) -> int:
+        """A whole number without which there is no config.
+
+        Raises:
+            UndeclaredError: the file lacks the key.
+        """
+        value = self.whole(key)
+        if value is None:
+            raise UndeclaredError(f"lacks the metadata key {self.architecture}.{key}", where=self.metadata.where)
+        return value
+
+    def number(self, key: str) -> float | None:
+        """A number, as the shortest decimal that is the same float32."""
+        value = self.metadata.number(f"{self.architecture}.{key}")
+        return None if value is None else shortest(value)
+
+    def text(self, key: str) -> str | None:
+        """A string."""
+        return self.metadata.text(f"{self.architecture}.{key}")
+
+    def flag(self, key: str) -> bool | None:
+        """True or false."""
+        return self.metadata.flag(f"{self.architecture}.{key}")
+
+    @property
+    def head_size(self) -> int:
+        """Elements of a query head."""
+        return self.whole("attention.key_length") or self.needed("embedding_length") // max(
+            self.needed("attention.head_count"), 1
+        )
+
+    @property
+    def vocabulary(self) -> int:
+        """Tokens: what the file says, or how many it lists, or the rows of the embedding."""
+        stated = self.whole("vocab_size") or self.metadata.length(TOKENS) or self.rows
+        if stated is None:
+            raise UndeclaredError("says nowhere how many tokens there are", where=self.metadata.where)
+        return stated
+
+
+def shortest(value: float) -> float:
+    """The shortest decimal that is stored as the same float32; what is an integer or no float32 stays."""
+    for digits in range(6, 10):
+        rounded = float(f"{value:.{digits}g}")
+        try:
+            if pack("<f", rounded) == pack("<f", value):
+                return rounded
+        except OverflowError:
+            break
+    return value

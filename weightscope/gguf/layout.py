@@ -1,0 +1,211 @@
+"""The slots of a declaration as they lie in a GGUF file, under llama.cpp's names."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping
+from math import prod
+
+from msgspec.structs import replace
+
+from weightscope.components.attention.softmax import Attention
+from weightscope.components.walk import Slot
+from weightscope.families.registry import Declaration, merged
+from weightscope.gguf.architecture import Architecture, Change
+from weightscope.gguf.names import full_name, fused_stem, stem_of
+from weightscope.gguf.scheme import InGguf, Piece
+from weightscope.gguf.values import NegativeExp, PairedRows, PlusOne, Reshaped, Undo
+from weightscope.gguf.weaving import HeadsTogether, Rows, Weave
+from weightscope.quantization.common.modules import Covered
+from weightscope.roles import Role, Section
+from weightscope.sizes import Shape
+from weightscope.storage.base import Kind, StorageItem, Stored
+from weightscope.storage.linear import Linear
+from weightscope.storage.stacked import Stacked
+
+FACTORS = ("rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight")
+SIMPLE: Mapping[Change, Undo] = {"plus one": PlusOne(), "negative exp": NegativeExp()}
+
+
+def laid_out(declaration: Declaration, architecture: Architecture, names: Container[str]) -> Declaration:
+    """The declaration with the tensors of a GGUF file for slots; `names` are those that the file has.
+
+    Raises:
+        UndeclaredError: a role for which no name is known.
+    """
+    slots: list[Slot] = []
+    covered: list[Covered] = []
+    for slot in declaration.slots:
+        if slot.stored.kind is Kind.BUFFER and slot.stored.optional:
+            # Tables and masks that the converter leaves out.
+            continue
+        scheme = _scheme(slot, architecture, names)
+        if scheme is None:
+            role = slot.stored.parts[0][0]
+            raise declaration.config.undeclared(
+                f"GGUF's name for {role} ({slot.template}) is not known, which {architecture.model_type} has"
+            )
+        covered.append(Covered(template=slot.template, ranges=slot.ranges, scheme=scheme))
+        slots += (replace(slot, template=stored.name, stored=stored) for stored in scheme.expand(slot.stored))
+    slots += _factors(declaration, names)
+    return replace(declaration, slots=merged(slots), covered=tuple(covered), contained=True)
+
+
+def _factors(declaration: Declaration, names: Container[str]) -> Iterator[Slot]:
+    """What a rotation's frequencies are divided by, where the file has it."""
+    for name in (name for name in FACTORS if name in names):
+        parts = ((Role.ROTARY_TABLE, 0),)
+        stored = Stored(name=name, shape=(), parts=parts, kind=Kind.BUFFER, opaque=True)
+        yield Slot(
+            template=name,
+            ranges=(),
+            kinds=(),
+            stored=stored,
+            owner=declaration.tree,
+            section=Section.OTHER,
+            auxiliary=False,
+        )
+
+
+def _scheme(slot: Slot, architecture: Architecture, names: Container[str]) -> InGguf | None:
+    """The one of the forms in which the slot may be stored of which the file has most; else the usual one.
+
+    A form of one tensor may be a part of another form: what has the larger share of its tensors there is meant.
+    """
+    if len(slot.ranges) > 1:
+        return None
+    forms = [form for form in _forms(slot, architecture) if form is not None]
+    return (
+        max(forms, key=lambda form: _share(form, slot, names), default=None)
+        if len(forms) > 1
+        else next(iter(forms), None)
+    )
+
+
+def _share(scheme: InGguf, slot: Slot, names: Container[str]) -> float:
+    wanted = [part for name in slot.names() for part in scheme.parts(name)]
+    return sum(name in names for name in wanted) / max(len(wanted), 1)
+
+
+def _forms(slot: Slot, architecture: Architecture) -> Iterator[InGguf | None]:
+    roles = tuple(role for role, _ in slot.stored.parts)
+    item = next((item for item in slot.owner.stored if item.roles == roles), None)
+    yield _apart(slot, roles, item, architecture)
+    if len(roles) > 1:
+        yield _fused(slot, roles, item, architecture)
+    if roles == (Role.KV_B_PROJ,):
+        yield _latent(slot)
+
+
+def _apart(slot: Slot, roles: tuple[Role, ...], item: StorageItem | None, architecture: Architecture) -> InGguf | None:
+    """A tensor for each role."""
+    pieces: list[Piece] = []
+    for role in roles:
+        stem = stem_of(role, slot, architecture.names)
+        if stem is None:
+            return None
+        pieces.append(_piece(full_name(stem, slot, role), (role,), slot, item, architecture))
+    return _woven(slot, tuple(pieces), item)
+
+
+def _fused(slot: Slot, roles: tuple[Role, ...], item: StorageItem | None, architecture: Architecture) -> InGguf | None:
+    """One tensor for all roles."""
+    stem = fused_stem(roles, slot)
+    if stem is None:
+        return None
+    return _woven(slot, (_piece(full_name(stem, slot, roles[0]), roles, slot, item, architecture),), item)
+
+
+def _latent(slot: Slot) -> InGguf:
+    """The keys and values of latent attention as newer converters hold them: apart, the keys transposed."""
+    from weightscope.components.attention.latent import LatentAttention
+
+    owner = slot.owner
+    assert isinstance(owner, LatentAttention)
+    shapes = {
+        "attn_k_b": (owner.heads, owner.kv_rank, owner.nope),
+        "attn_v_b": (owner.heads, owner.v_dim, owner.kv_rank),
+    }
+    pieces = tuple(
+        Piece(
+            template=full_name(stem, slot, Role.KV_B_PROJ),
+            shape=shape,
+            roles=(Role.KV_B_PROJ,),
+            counts=(int(prod(shape)),),
+            undo=((),),
+        )
+        for stem, shape in shapes.items()
+    )
+    return InGguf(template=slot.template, pieces=pieces, weave=HeadsTogether(), rowwise=False)
+
+
+def _woven(slot: Slot, pieces: tuple[Piece, ...], item: StorageItem | None) -> InGguf:
+    weave = _weave(slot, item) if _is_otherwise(pieces, item, slot) else None
+    plain = weave is None and not any(step for piece in pieces for step in piece.undo)
+    return InGguf(template=slot.template, pieces=pieces, weave=weave, rowwise=plain or isinstance(item, Stacked))
+
+
+def _is_otherwise(pieces: tuple[Piece, ...], item: StorageItem | None, slot: Slot) -> bool:
+    """Whether the architecture's tensor is more than the one piece as it is."""
+    undone = any(step for piece in pieces for step in piece.undo)
+    several = len(pieces) > 1 or (undone and len(pieces[0].roles) > 1)
+    groups = isinstance(item, Linear) and item.groups > 1 and len(item.roles) > 1
+    alternating = isinstance(item, Stacked) and item.alternating and len(item.roles) > 1
+    return several or groups or alternating or (slot.stored.kind is Kind.WEIGHT and _is_transposed(item, slot))
+
+
+def _is_transposed(item: StorageItem | None, slot: Slot) -> bool:
+    return slot.stored.transposed or (isinstance(item, Stacked) and item.transposed)
+
+
+def _weave(slot: Slot, item: StorageItem | None) -> Weave:
+    several = item is not None and len(item.roles) > 1
+    return Rows(
+        groups=item.groups if isinstance(item, Linear) and several else 1,
+        alternating=isinstance(item, Stacked) and item.alternating and several,
+        stacked=isinstance(item, Stacked),
+        transposed=slot.stored.kind is Kind.WEIGHT and _is_transposed(item, slot),
+    )
+
+
+def _piece(
+    template: str, roles: tuple[Role, ...], slot: Slot, item: StorageItem | None, architecture: Architecture
+) -> Piece:
+    shapes = [_shape(role, slot, item) for role in roles]
+    rows = 1 if isinstance(item, Stacked) else 0
+    whole = shapes[0]
+    for shape in shapes[1:]:
+        whole = (*whole[:rows], whole[rows] + shape[rows], *whole[rows + 1 :])
+    squeezed = tuple(size for size in whole if size != 1)
+    reshaped: tuple[Undo, ...] = ()
+    if len(roles) == 1 and 0 < len(squeezed) < len(whole):
+        reshaped = (Reshaped(tuple(map(int, whole))),)
+        whole, squeezed = (squeezed, whole) if roles[0] is Role.CONVOLUTION else (whole, squeezed)
+    return Piece(
+        template=template,
+        shape=whole,
+        also=(squeezed,) if reshaped else (),
+        roles=roles,
+        rows=tuple(int(shape[rows]) for shape in shapes),
+        along=rows,
+        counts=tuple(int(prod(shape)) for shape in shapes),
+        undo=tuple((*reshaped, *_undone(role, slot, architecture)) for role in roles),
+    )
+
+
+def _shape(role: Role, slot: Slot, item: StorageItem | None) -> Shape:
+    """A role's own tensor, (out, in) or (experts, out, in), or of a bias (out) or (experts, out)."""
+    if not isinstance(item, Linear | Stacked):
+        return slot.stored.shape
+    shape = slot.owner.sizes()[role]
+    return shape[:-1] if slot.stored.kind is Kind.BIAS else shape
+
+
+def _undone(role: Role, slot: Slot, architecture: Architecture) -> Iterator[Undo]:
+    change = architecture.changes.get(role)
+    if change is None or (change == "plus one" and slot.stored.kind is not Kind.WEIGHT):
+        return
+    if change == "paired rows":
+        assert isinstance(slot.owner, Attention)
+        yield PairedRows(int(slot.owner.heads.size))
+    else:
+        yield SIMPLE[change]

@@ -1,0 +1,91 @@
+"""What llama.cpp calls the tensor of a role.
+
+Source: `TENSOR_NAMES` in gguf-py/gguf/constants.py of llama.cpp. Within layers the names stand behind `blk.N.`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from weightscope.components.walk import Slot
+from weightscope.roles import Role, Section
+from weightscope.storage.base import Kind
+
+STEMS = {
+    Role.TOKEN_EMBEDDING: "token_embd",
+    Role.POSITION_EMBEDDING: "position_embd",
+    Role.EMBEDDING_NORM: "token_embd_norm",
+    Role.FINAL_NORM: "output_norm",
+    Role.LM_HEAD: "output",
+    Role.INPUT_NORM: "attn_norm",
+    Role.POST_ATTENTION_NORM: "ffn_norm",
+    Role.PRE_FEEDFORWARD_NORM: "ffn_norm",
+    Role.POST_FEEDFORWARD_NORM: "post_ffw_norm",
+    Role.Q_PROJ: "attn_q",
+    Role.K_PROJ: "attn_k",
+    Role.V_PROJ: "attn_v",
+    Role.O_PROJ: "attn_output",
+    Role.Q_NORM: "attn_q_norm",
+    Role.K_NORM: "attn_k_norm",
+    Role.SINK: "attn_sinks",
+    Role.Q_A_PROJ: "attn_q_a",
+    Role.Q_B_PROJ: "attn_q_b",
+    Role.KV_A_PROJ: "attn_kv_a_mqa",
+    Role.KV_B_PROJ: "attn_kv_b",
+    Role.Q_A_NORM: "attn_q_a_norm",
+    Role.KV_A_NORM: "attn_kv_a_norm",
+    Role.GATE_PROJ: "ffn_gate",
+    Role.UP_PROJ: "ffn_up",
+    Role.DOWN_PROJ: "ffn_down",
+    Role.ROUTER: "ffn_gate_inp",
+    Role.SHARED_GATE: "ffn_gate_inp_shexp",
+    Role.ROUTER_BIAS: "exp_probs_b",
+    Role.X_PROJ: "ssm_x",
+    Role.DT_PROJ: "ssm_dt",
+    Role.CONVOLUTION: "ssm_conv1d",
+    Role.A_LOG: "ssm_a",
+    Role.D: "ssm_d",
+    Role.OUT_PROJ: "ssm_out",
+}
+# Several roles that may lie in one tensor, rows of one below those of another.
+FUSED = {
+    (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ): "attn_qkv",
+    (Role.GATE_PROJ, Role.UP_PROJ): "ffn_up",
+    (Role.IN_PROJ, Role.Z_PROJ): "ssm_in",
+}
+FUSED_EXPERTS = "ffn_gate_up"
+# Parameters that are no module's, and so have no `.weight`; and buffers that have the name of a bias.
+BARE = {Role.A_LOG, Role.D}
+AS_BIAS = {Role.ROUTER_BIAS}
+
+
+def stem_of(role: Role, slot: Slot, own: Mapping[Role, str]) -> str | None:
+    """The name without layer and suffix; None for a role that GGUF files are not known to have."""
+    stem = own.get(role) or STEMS.get(role)
+    return None if stem is None else stem + _kind(slot, (role,))
+
+
+def fused_stem(roles: tuple[Role, ...], slot: Slot) -> str | None:
+    """The same of a tensor that holds several roles."""
+    if roles == (Role.GATE_PROJ, Role.UP_PROJ) and _is_stacked(slot):
+        return f"{FUSED_EXPERTS}_exps"
+    stem = FUSED.get(roles)
+    return None if stem is None else stem + _kind(slot, roles)
+
+
+def full_name(stem: str, slot: Slot, role: Role) -> str:
+    """The whole name, with `{}` for the layer."""
+    suffix = ".bias" if slot.stored.kind is Kind.BIAS or role in AS_BIAS else "" if role in BARE else ".weight"
+    return f"{'blk.{}.' if slot.ranges else ''}{stem}{suffix}"
+
+
+def _is_stacked(slot: Slot) -> bool:
+    """Whether the tensor holds experts of which a token uses some."""
+    return slot.chosen != (1, 1)
+
+
+def _kind(slot: Slot, roles: tuple[Role, ...]) -> str:
+    """What tells the experts of a mixture, and those that all tokens share, from an MLP."""
+    if not {Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ} & set(roles) or slot.section is not Section.MOE:
+        return ""
+    return "_exps" if _is_stacked(slot) else "_shexp"

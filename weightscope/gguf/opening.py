@@ -1,0 +1,59 @@
+"""A GGUF checkpoint's config and declaration."""
+
+from __future__ import annotations
+
+from weightscope.checkpoint.gguf_metadata import Metadata
+from weightscope.checkpoint.reader import Checkpoint
+from weightscope.config import Config
+from weightscope.errors import UndeclaredError
+from weightscope.families.common.mixtures import STACKED
+from weightscope.families.registry import Declaration, declare_under
+from weightscope.gguf.architecture import Architecture
+from weightscope.gguf.config import config_of
+from weightscope.gguf.keys import Keys
+from weightscope.gguf.layout import laid_out
+from weightscope.gguf.table import architecture_of
+
+
+def described(checkpoint: Checkpoint) -> Metadata | None:
+    """What the file says of the model; of split files the first one does."""
+    return next((file.described for file in checkpoint.files if file.described and file.described.architecture), None)
+
+
+def declared(metadata: Metadata, checkpoint: Checkpoint) -> tuple[Config, Declaration]:
+    """The config that the metadata stands for, and the declaration as the file stores it.
+
+    Raises:
+        UndeclaredError: an architecture that is not known, or one that is only known in parts.
+        CheckpointError, ConfigError: metadata that describes no model.
+    """
+    keys, architecture = _architecture(metadata, checkpoint)
+    config = config_of(architecture, keys)
+    return config, _declared(config, architecture, checkpoint)
+
+
+def redeclared(config: Config, checkpoint: Checkpoint) -> Declaration:
+    """The declaration of the same file under a config that says more.
+
+    Raises:
+        UndeclaredError, CheckpointError, ConfigError: as for `declared`.
+    """
+    metadata = described(checkpoint)
+    assert metadata is not None
+    return _declared(config, _architecture(metadata, checkpoint)[1], checkpoint)
+
+
+def _architecture(metadata: Metadata, checkpoint: Checkpoint) -> tuple[Keys, Architecture]:
+    table = checkpoint.tensors.get("token_embd.weight")
+    keys = Keys(metadata, checkpoint.tensors, table.shape[0] if table and table.shape else None)
+    architecture = architecture_of(keys)
+    if architecture is None:
+        raise UndeclaredError(f"architecture {metadata.architecture!r:.60} is not declared", where=metadata.where)
+    return keys, architecture
+
+
+def _declared(config: Config, architecture: Architecture, checkpoint: Checkpoint) -> Declaration:
+    # Experts lie in one tensor a role, as in a state dict of transformers.
+    declaration = declare_under(config, (STACKED,))
+    assert declaration is not None, architecture.model_type
+    return laid_out(declaration, architecture, checkpoint.tensors)

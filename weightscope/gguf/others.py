@@ -1,0 +1,89 @@
+"""Older decoders, and Mamba."""
+
+from __future__ import annotations
+
+from weightscope.gguf.architecture import Architecture, Settings
+from weightscope.gguf.dense import ONE_ADDED, biased
+from weightscope.gguf.keys import Keys
+from weightscope.gguf.rotation import rotation
+from weightscope.roles import Role
+
+
+def norms_twice(keys: Keys) -> bool:
+    """Whether both halves of a Falcon's block have a norm of their own."""
+    return "blk.0.attn_norm_2.weight" in keys.names
+
+
+def _falcon(keys: Keys) -> Settings:
+    shared = keys.whole("attention.head_count_kv") or 1
+    grouped = shared > 1 or norms_twice(keys)
+    return {
+        "layer_norm_epsilon": keys.number("attention.layer_norm_epsilon"),
+        "num_kv_heads": shared,
+        "ffn_hidden_size": keys.whole("feed_forward_length"),
+        "new_decoder_architecture": grouped,
+        "num_ln_in_parallel_attn": 2 if norms_twice(keys) else 1,
+        "multi_query": not grouped,
+        "parallel_attn": True,
+        "alibi": False,
+        "bias": "blk.0.attn_qkv.bias" in keys.names,
+        **rotation(keys),
+    }
+
+
+def _layer_norms(keys: Keys) -> Settings:
+    return {"layer_norm_epsilon": keys.number("attention.layer_norm_epsilon")}
+
+
+def _gpt2(keys: Keys) -> Settings:
+    return _layer_norms(keys) | {
+        "n_positions": keys.whole("context_length"),
+        "n_inner": keys.whole("feed_forward_length"),
+    }
+
+
+def _nemotron(keys: Keys) -> Settings:
+    return {
+        "norm_eps": keys.number("attention.layer_norm_epsilon"),
+        "head_dim": keys.whole("attention.key_length"),
+        # Its class turns half of a head unless told otherwise.
+        "partial_rotary_factor": 1.0,
+        **{key: value for key, value in rotation(keys).items() if value is not None},
+        **biased(keys),
+    }
+
+
+def _mamba(keys: Keys) -> Settings:
+    return {
+        "state_size": keys.whole("ssm.state_size"),
+        "conv_kernel": keys.whole("ssm.conv_kernel"),
+        "intermediate_size": keys.whole("ssm.inner_size"),
+        "time_step_rank": keys.whole("ssm.time_step_rank"),
+        "layer_norm_epsilon": keys.number("attention.layer_norm_rms_epsilon"),
+        "use_bias": "blk.0.ssm_in.bias" in keys.names,
+        "use_conv_bias": "blk.0.ssm_conv1d.bias" in keys.names,
+    }
+
+
+def _starcoder2(keys: Keys) -> Settings:
+    return {
+        "norm_epsilon": keys.number("attention.layer_norm_epsilon"),
+        "head_dim": keys.whole("attention.key_length"),
+        "use_bias": "blk.0.attn_q.bias" in keys.names,
+        "sliding_window": keys.whole("attention.sliding_window"),
+        **rotation(keys),
+    }
+
+
+FALCON = Architecture(model_type="falcon", settings=_falcon)
+# The norm of the attention came second, so llama.cpp gave the MLP's the usual name.
+FALCON_40B = Architecture(
+    model_type="falcon",
+    settings=_falcon,
+    names={Role.INPUT_NORM: "attn_norm_2", Role.POST_ATTENTION_NORM: "attn_norm"},
+)
+BLOOM = Architecture(model_type="bloom", settings=_layer_norms)
+GPT2 = Architecture(model_type="gpt2", settings=_gpt2)
+NEMOTRON = Architecture(model_type="nemotron", settings=_nemotron, changes=ONE_ADDED)
+MAMBA = Architecture(model_type="mamba", settings=_mamba, changes={Role.A_LOG: "negative exp"})
+STARCODER2 = Architecture(model_type="starcoder2", settings=_starcoder2)

@@ -1,0 +1,46 @@
+"""The architectures of llama.cpp that are read as a declared model type.
+
+Sources: llama.cpp's `conversion/*.py` for keys and changed values, its `src/models/*.cpp` for what keys leave out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from weightscope.gguf import dense, mixtures, others
+from weightscope.gguf.architecture import Architecture
+from weightscope.gguf.keys import Keys
+
+Choice = Architecture | Callable[[Keys], Architecture]
+
+ARCHITECTURES: dict[str, Choice] = {
+    "llama": lambda keys: mixtures.MIXTRAL if keys.whole("expert_count") else dense.LLAMA,
+    "qwen2": dense.QWEN2,
+    "qwen3": dense.QWEN3,
+    "gemma": dense.GEMMA,
+    "gemma2": dense.GEMMA2,
+    "gemma3": dense.GEMMA3,
+    "phi3": dense.PHI3,
+    "glm4": dense.GLM4,
+    "granite": dense.GRANITE,
+    "olmo2": dense.OLMO2,
+    "smollm3": dense.SMOLLM3,
+    "qwen2moe": mixtures.QWEN2_MOE,
+    "qwen3moe": mixtures.QWEN3_MOE,
+    "gpt-oss": mixtures.GPT_OSS,
+    "deepseek2": lambda keys: mixtures.DEEPSEEK_V3 if mixtures.scores_by_sigmoid(keys) else mixtures.DEEPSEEK_V2,
+    "glm4moe": mixtures.GLM4_MOE,
+    "granitemoe": mixtures.GRANITE_MOE,
+    "falcon": lambda keys: others.FALCON_40B if others.norms_twice(keys) else others.FALCON,
+    "bloom": others.BLOOM,
+    "gpt2": others.GPT2,
+    "nemotron": others.NEMOTRON,
+    "mamba": others.MAMBA,
+    "starcoder2": others.STARCODER2,
+}
+
+
+def architecture_of(keys: Keys) -> Architecture | None:
+    """The architecture that a file names, None where it is not known."""
+    found = ARCHITECTURES.get(keys.architecture)
+    return found if found is None or isinstance(found, Architecture) else found(keys)
