@@ -184,3 +184,12 @@ def test_older_names_are_read_too(tmp_path: Path) -> None:
     # All of the head's rows are alike, and so are the logits.
     logits = ws.open(base_of("lora")).forward([1, 2], adapter=tmp_path).logits
     assert float((logits - logits[:, :1]).abs().max()) < 1e-4
+
+
+def test_an_adapter_in_a_folder_of_its_own_is_named(tmp_path: Path, run: Any) -> None:
+    """PEFT puts every adapter that is not called `default` into one."""
+    shutil.copytree(PEFT / "lora", tmp_path / "french")
+    (tmp_path / "README.md").write_text("")
+    code, _, error = run("inspect", tmp_path)
+    assert code == 2
+    assert "the adapter here is in a folder of its own, french" in error
