@@ -24,6 +24,7 @@ from weightscope.analyses.forward.outcome import ClassScore, Outcome
 from weightscope.analyses.forward.peer import Comparison, Kept, compare_with_transformers, differing
 from weightscope.analyses.forward.prompt import Prompt, encoded, given_tokens, without
 from weightscope.analyses.forward.result import Candidate, Result
+from weightscope.analyses.forward.sentences import Sentences, makes_vectors, read_sentences
 from weightscope.analyses.forward.soundness import judge
 from weightscope.analyses.forward.speller import Speller
 from weightscope.analyses.rules.values import look
@@ -88,7 +89,8 @@ def _try_prompt(
         adapter=wanted.adapters,
         **inputs,  # type: ignore[arg-type]
     )
-    judged, checked = judge(result, is_text=prompt.is_text, non_finite=lambda names: _non_finite(model, names))
+    predicts = prompt.is_text and not makes_vectors(directory)
+    judged, checked = judge(result, is_text=predicts, non_finite=lambda names: _non_finite(model, names))
     compared: tuple[Comparison, ...] = ()
     if kept is not None:
         tree = runnable_of(model)
@@ -138,7 +140,6 @@ def _compared_texts(
     model: Model, wanted: Wanted, outcome: Outcome, first: Hidden, speller: Speller, directory: Path
 ) -> Outcome:
     """The outcome of the first prompt, with the cosines of the vectors of all."""
-    from weightscope.analyses.forward.sentences import Sentences, read_sentences
     from weightscope.analyses.forward.similar import similarities
 
     found = read_sentences(directory)
@@ -153,7 +154,8 @@ def _compared_texts(
             keep=hidden,
             adapter=wanted.adapters,
         )
-        judged, _ = judge(result, is_text=True, non_finite=lambda names: _non_finite(model, names))
+        predicts = not makes_vectors(directory)
+        judged, _ = judge(result, is_text=predicts, non_finite=lambda names: _non_finite(model, names))
         findings += judged
         states.append(hidden.states)
     vectors = [sentences.vector(hidden) for hidden in states if hidden is not None]
