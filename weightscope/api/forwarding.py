@@ -28,7 +28,7 @@ from weightscope.analyses.forward.sentences import Sentences, makes_vectors, rea
 from weightscope.analyses.forward.soundness import judge
 from weightscope.analyses.forward.speller import Speller
 from weightscope.analyses.rules.values import look
-from weightscope.api.asking import Wanted, inputs_of, prompt_of, runnable_of, tokenizer_of, written_of
+from weightscope.api.asking import Wanted, has_decoder, inputs_of, prompt_of, runnable_of, tokenizer_of, written_of
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import NotImplementedByWeightscope, UsageError, WeightscopeError, printable_path
 from weightscope.findings import Finding, passes
@@ -55,7 +55,8 @@ def try_forward(
         with suppress(ImportError):
             # Imported while the tokenizer loads; that it is missing is said by the pass.
             import torch  # noqa: F401
-        inputs = inputs_of(model, wanted, directory) | written_of(model, wanted, speller)
+        ready = inputs_of(model, wanted, directory)
+        inputs = ready | written_of(model, wanted, speller, expected, ready)
         prompt, speller = prompt_of(model, wanted, tokens, expected, speller, notes, inputs)
         hidden = Hidden()
         outcome, result, golden = _try_prompt(model, wanted, prompt, expected, speller, progress, inputs, hidden)
@@ -133,7 +134,9 @@ def _try_prompt(
         adapters=tuple(map(printable_path, wanted.adapters)),
     )
     image = ", ".join(path.name for path in (*wanted.images, wanted.inputs) if path) or None
-    return outcome, result, Golden.of(result, outcome.model_type, image=image) if result.finite else None
+    if not result.finite:
+        return outcome, result, None
+    return outcome, result, Golden.of(result, outcome.model_type, image=image, has_decoder=has_decoder(model))
 
 
 def _compared_texts(
