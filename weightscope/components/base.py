@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from weightscope.components.state import State
+    from weightscope.components.work import Work
 
 Indices = Sequence[int]
 
@@ -100,6 +101,10 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         A layer in which no component says anything has a decode state that is not declared.
         """
         return None
+
+    def mixes(self) -> tuple[Work, ...]:
+        """What one more token costs here beside the products with weights, less what it costs in children."""
+        return ()
 
     @property
     def sees_later(self) -> bool:
