@@ -1,4 +1,4 @@
-"""Gemma 4 with clips of audio, with images beside them and with text alone; every tensor of the ear matters."""
+"""Gemma 4 and its 12B with clips of audio, images beside them, and text alone; every tensor of the ear matters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 import weightscope
 from tests.families.tiny import TINY, Tiny
-from tests.families.tiny_gemma_eyes import AUDIO, GEMMA4, IDS, TOWER, WHOLE
+from tests.families.tiny_gemma_eyes import AUDIO, GEMMA4, IDS, PATCHES, TOWER, UNIFIED, WHOLE
 from tests.forward import seeing, test_gemma4_eyes
 from weightscope.errors import UsageError
 
@@ -36,6 +36,11 @@ def tiny(**audio: Any) -> Tiny:
     return Tiny("gemma4", "Gemma4", IDS | AROUND | keys, WHOLE)
 
 
+BARE = Tiny("gemma4_unified", "Gemma4Unified", IDS | AROUND | {
+    "text_config": UNIFIED, "vision_config": PATCHES, "audio_config": {"audio_embed_dim": 11},
+}, WHOLE)  # fmt: skip
+# Frames of samples become a vector each.
+BARELY = [3, BEGIN, *[HEARD] * 50, END, 7, 9, BEGIN, *[HEARD] * 33, END, 11, 12]
 HEARING = [
     tiny(),
     tiny(use_clipped_linears=False),
@@ -66,6 +71,18 @@ def test_clips_and_text_alone(number: int, tmp_path: Path) -> None:
     assert seeing.off(seeing.ours(directory, SPOKEN, other), found) > 1e-2
 
 
+def test_frames_of_samples(tmp_path: Path) -> None:
+    directory = test_gemma4_eyes.made(BARE, tmp_path)
+    found = seeing.ours(directory, BARELY, clips())
+    assert seeing.off(found, theirs(directory, BARELY, clips())) < 1e-4
+    names = [name for name in load_file(directory / "model.safetensors") if "audio" in name]
+    assert names == ["model.embed_audio.embedding_projection.weight"]
+    assert not seeing.unmoving(directory, BARELY, clips(), names)
+    with pytest.raises(UsageError, match="frames of 11 samples are taken"):
+        wrong = clips() | {"input_features": torch.zeros(2, 50, 12)}
+        weightscope.open(directory).forward(BARELY, **wrong)  # type: ignore[arg-type]
+
+
 def test_clips_beside_images(tmp_path: Path) -> None:
     eyes = next(tiny for tiny in TINY if tiny.name == "gemma4")
     directory = test_gemma4_eyes.made(tiny(), tmp_path)
@@ -89,7 +106,7 @@ def test_every_tensor_of_the_ear_and_the_bridge_moves_the_logits(tmp_path: Path)
     ("change", "said"),
     [
         ({"input_features_mask": None}, "input_features_mask is missing"),
-        ({"input_features": torch.zeros(2, 50, 16)}, "the convolutions leave 3 of the bins"),
+        ({"input_features": torch.zeros(2, 50, 16)}, "the convolutions leave 4 of 16 bins, and 3 are taken"),
         ({"input_features_mask": torch.ones(2, 49)}, "the clips need [2, 50]"),
         ({"input_features_mask": torch.zeros(2, 50)}, "hides frames before others"),
         ({"input_features_mask": torch.arange(50).expand(2, 50) != 7}, "hides frames before others"),

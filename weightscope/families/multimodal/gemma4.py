@@ -5,7 +5,7 @@ Source: `Gemma4Config` of transformers.
 
 from __future__ import annotations
 
-from weightscope.components.audio.conformer_ear import ConformerEar
+from weightscope.components.audio.framed_ear import ConformerEar
 from weightscope.components.decoder import CausalLM
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.config import Config

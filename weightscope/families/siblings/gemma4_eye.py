@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from weightscope.components.attention import Attention, Axial, HeadNorms, Heads, Scores, Segments
 from weightscope.components.audio.ear import Ear
-from weightscope.components.base import Component, Group, Repeat
+from weightscope.components.base import Group, Repeat
 from weightscope.components.decoder import CausalLM
 from weightscope.components.feed_forward import GatedMLP
 from weightscope.components.norm import RMSNorm
@@ -99,13 +99,12 @@ def seeing(
     *,
     eye: PlacedTower | MergedPatches | None,
     bridge: NormedProjector | None,
-    ear: Ear | None = None,
-    unused: tuple[Component, ...] = (),
+    ear: Ear | None,
     whole: Whole,
 ) -> VisionLanguage | CausalLM:
     """The parts as one model; without an eye it is the language model in its place."""
     if eye is None or bridge is None:
-        if unused or ear:
+        if ear:
             raise config.undeclared(f"{config.model_type} with audio_config and without vision_config is not declared")
         return replace(model, name=language)
     text = config.nested("text_config").with_defaults(ABOUT_IMAGES)
@@ -118,7 +117,6 @@ def seeing(
         other_tokens=tuple((int(token), what) for token, what in others if token is not None),
         images_whole=whole if text["use_bidirectional_attention"] == "vision" else "",
         blank=int(text["pad_token_id"]),
-        unused=unused,
         ear=ear,
         # Without a token nothing stands for audio.
         audio_token=-1 if audio is None else int(audio),
