@@ -78,8 +78,8 @@ def test_frames_of_samples(tmp_path: Path) -> None:
     names = [name for name in load_file(directory / "model.safetensors") if "audio" in name]
     assert names == ["model.embed_audio.embedding_projection.weight"]
     assert not seeing.unmoving(directory, BARELY, clips(), names)
+    wrong = clips() | {"input_features": torch.zeros(2, 50, 12)}
     with pytest.raises(UsageError, match="frames of 11 samples are taken"):
-        wrong = clips() | {"input_features": torch.zeros(2, 50, 12)}
         weightscope.open(directory).forward(BARELY, **wrong)  # type: ignore[arg-type]
 
 
