@@ -18,6 +18,7 @@ from typing import Any
 from fuzz.case import Case
 from fuzz.json_files import (
     FIXTURES,
+    adapter_file,
     config_file,
     configs,
     golden_file,
@@ -34,6 +35,12 @@ from fuzz.values import damaged, dumped, mutated, number, text
 from fuzz.verdict import hold_output
 
 BASES = ("mini", "mini-tied", "llama", "llama-1", "gpt2", "mixtral", "llava", "qwen3-mlx-4bit", "training")
+ADAPTERS = tuple(f"adapters/{name}" for name in (
+    "peft/lora", "peft/dora", "peft/experts", "peft/embedding", "peft/tokens", "peft/lokr", "peft/ia3", "peft/prompt",
+    "peft/bin", "mlx/lora",
+))  # fmt: skip
+ADAPTED = ("llama", "tied", "gpt2", "qwen3_moe")
+ADAPTER_CONFIG = "adapter_config.json"
 FORMATS = ("table", "json", "markdown", "csv")
 CHECK_FORMATS = (*FORMATS, "github", "sarif", "junit")
 HERE, MODEL = "here", "model"
@@ -41,7 +48,7 @@ BESIDE = {
     "tokenizer.json": tokenizer_file,
     "preprocessor_config.json": preprocessor_file,
     "generation_config.json": settings_file,
-    "adapter_config.json": settings_file,
+    "adapter_config.json": adapter_file,
     "tokenizer_config.json": settings_file,
     "hf_quant_config.json": settings_file,
 }
@@ -150,7 +157,7 @@ def checkpoint(random: Random) -> dict[str, bytes]:
     """The files of a fixture, or a published config, with something wrong."""
     if random.random() < 0.15:
         return {"config.json": config_file(random)}
-    files = dict(_base(random.choice(BASES)))
+    files = dict(_base(random.choice(ADAPTERS if random.random() < 0.15 else BASES)))
     if random.random() < 0.2:
         quantized(random, files)
     for _ in range(random.choice((0, 1, 1, 2, 3))):
@@ -165,6 +172,8 @@ def _change(random: Random, files: dict[str, bytes]) -> None:
     kind = random.randrange(12)
     if kind < 3 and "config.json" in files:
         files["config.json"] = _config(random, files["config.json"])
+    elif kind < 3 and ADAPTER_CONFIG in files:
+        files[ADAPTER_CONFIG] = adapter_file(random)
     elif kind < 6 and name.endswith(".safetensors"):
         files[name] = _header(random, files[name])
     elif kind == 6 and weights:
@@ -235,6 +244,9 @@ def command(random: Random, files: dict[str, bytes]) -> tuple[str, ...]:
     name = random.choice(("inspect", "inspect", "check", "check", "check", "params", "tensors", "explain", "forward"))
     options = {"check": _check, "params": _params, "tensors": _tensors, "explain": _explain, "forward": _forward}
     more = options[name](random) if name in options else ()
+    if ADAPTER_CONFIG in files and random.random() < 0.7:
+        base = str(FIXTURES / "adapters" / "bases" / random.choice(ADAPTED))
+        model, more = (base, (*more, "--adapter", model)) if name == "forward" else (model, ("--base", base, *more))
     formats = CHECK_FORMATS if name == "check" else FORMATS
     return (name, model, *more, "--format", random.choice(formats))
 

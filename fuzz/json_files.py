@@ -53,6 +53,17 @@ GOLDEN = {
     "stages": [{"stage": "embedding", "shape": [1, 2, 8], "rms": 1.0, "absmax": 2.0, "fingerprint": [0.5] * 8}],
     "top": [[{"token_id": 1, "logit": 0.5, "probability": 0.5}]],
 }  # fmt: skip
+PATTERNS = (
+    ".*",
+    r".*layers\.[01]\..*",
+    "(a+)+$",
+    ".*.*.*.*.*x",
+    "[",
+    "(?:q|v)_proj",
+    "all-linear",
+    "a|" * 99,
+    "(?<=x)*",
+)
 ADAPTER = {"peft_type": "LORA", "r": 16, "lora_alpha": 32, "target_modules": ["q_proj"], "base_model_name_or_path": "x"}
 GENERATION = {"bos_token_id": 1, "eos_token_id": [2, 3], "pad_token_id": 0, "temperature": 0.6, "top_p": 0.9}
 
@@ -65,6 +76,12 @@ def configs() -> tuple[dict[str, Any], ...]:
 
 
 @cache
+def adapters() -> tuple[dict[str, Any], ...]:
+    """The settings of adapters, as PEFT and mlx-lm wrote them."""
+    return tuple(json.loads(path.read_text()) for path in sorted(FIXTURES.glob("adapters/*/*/adapter_config.json")))
+
+
+@cache
 def index() -> dict[str, Any]:
     """A real index."""
     found: dict[str, Any] = json.loads((FIXTURES / "llama" / "model.safetensors.index.json").read_text())
@@ -74,6 +91,16 @@ def index() -> dict[str, Any]:
 def config_file(random: Random) -> bytes:
     """A config with a few values changed."""
     return dumped(random, mutated(random, random.choice(configs()), random.choice((1, 1, 2, 4))))
+
+
+def adapter_file(random: Random) -> bytes:
+    """An adapter_config.json with a few values changed, at times to patterns of module names."""
+    changed = mutated(random, random.choice(adapters()), random.choice((1, 1, 2, 4)))
+    if isinstance(changed, dict) and random.random() < 0.3:
+        key = random.choice(("target_modules", "exclude_modules", "rank_pattern", "alpha_pattern"))
+        pattern = random.choice(PATTERNS)
+        changed[key] = {pattern: random.choice((1, 2, -1, text(random)))} if key.endswith("pattern") else pattern
+    return dumped(random, changed)
 
 
 def index_file(random: Random) -> bytes:

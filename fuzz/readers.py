@@ -10,7 +10,10 @@ from random import Random
 from typing import Any, NamedTuple
 
 from fuzz.case import Case
+from fuzz.gguf_files import gguf_file
 from fuzz.json_files import (
+    FIXTURES,
+    adapter_file,
     config_file,
     golden_file,
     index_file,
@@ -20,7 +23,7 @@ from fuzz.json_files import (
     tokenizer_file,
 )
 from fuzz.other_files import npy_file, npz_file, toml_file
-from fuzz.pickle_files import torch_file
+from fuzz.pickle_files import distributed_file, torch_file
 from fuzz.safetensors_files import safetensors_file
 from fuzz.verdict import hold_line
 
@@ -36,6 +39,8 @@ class Reader(NamedTuple):
 READERS = {
     "safetensors": Reader(40, safetensors_file, "model.safetensors"),
     "pytorch": Reader(40, torch_file, "pytorch_model.bin"),
+    "distributed": Reader(8, distributed_file, ".metadata"),
+    "gguf": Reader(20, gguf_file, "model.gguf"),
     "index": Reader(8, index_file, "model.safetensors.index.json"),
     "toml": Reader(4, toml_file, "pyproject.toml"),
     "tokenizer": Reader(3, tokenizer_file, "tokenizer.json"),
@@ -46,6 +51,7 @@ READERS = {
     "patches": Reader(1, patches_file, "preprocessor_config.json"),
     "modules": Reader(1, modules_file, "modules.json"),
     "config": Reader(1, config_file, "config.json"),
+    "adapter": Reader(2, adapter_file, "adapter_config.json"),
 }
 KINDS = [kind for kind, reader in READERS.items() for _ in range(reader.share)]
 
@@ -63,6 +69,7 @@ class Readers:
         """Import the readers."""
         import numpy as np  # noqa: F401
 
+        from weightscope.adapters.registry import read_adapter
         from weightscope.analyses.forward.expected_logits import read_logits
         from weightscope.analyses.forward.golden import read_golden
         from weightscope.analyses.forward.images import PROCESSORS
@@ -70,16 +77,33 @@ class Readers:
         from weightscope.analyses.forward.ready_inputs import read_inputs
         from weightscope.analyses.forward.sentences import read_sentences
         from weightscope.analyses.rules.vocabulary import highest_ids
+        from weightscope.api.adapters import settings_in
+        from weightscope.api.opening import open_model
+        from weightscope.checkpoint.dcp_metadata import read_metadata
         from weightscope.checkpoint.folder import LocalFolder
         from weightscope.checkpoint.header import read_header
         from weightscope.checkpoint.index import read_index
         from weightscope.config import read_config
         from weightscope.errors import WeightscopeError
         from weightscope.families.registry import declare
+        from weightscope.gguf.opening import described
+        from weightscope.gguf.tokenizer import tokenizer_json
         from weightscope.toml import TomlError, read_toml
+
+        def read_gguf(path: Path) -> None:
+            model = open_model(path, tolerant=True)
+            model.summary()
+            model.check(values=True)
+            if metadata := described(model.checkpoint):
+                tokenizer_json(metadata, path)
 
         def read_model(path: Path) -> None:
             declare(read_config(path))
+
+        lora = read_header(FIXTURES / "adapters" / "peft" / "patterns" / "adapter_model.safetensors")
+
+        def read_settings(path: Path) -> None:
+            read_adapter(lora.tensors, settings_in(read_config(path)))
 
         processors = [import_module(f"weightscope.analyses.forward.images.{name}") for name in set(PROCESSORS.values())]
 
@@ -92,6 +116,8 @@ class Readers:
         self._read = {
             "safetensors": read_header,
             "pytorch": read_header,
+            "distributed": lambda path: read_metadata(path.read_bytes(), path),
+            "gguf": read_gguf,
             "index": read_index,
             "toml": read_toml,
             "tokenizer": lambda path: list(highest_ids(LocalFolder(path.parent))),
@@ -102,6 +128,7 @@ class Readers:
             "patches": read_processor,
             "modules": lambda path: read_sentences(path.parent),
             "config": read_model,
+            "adapter": read_settings,
         }
         self._errors = (WeightscopeError, TomlError)
         return ()

@@ -28,38 +28,39 @@ _WORDS = {
     Role.LAYER_INPUT_PROJ: "per_layer_projection",
     Role.LAYER_INPUT_NORM: "post_per_layer_input_norm",
     Role.TOKEN_EMBEDDING: "embed_tokens wte word_embeddings tok_embeddings embed_in embed token_embedding token_embd",
-    Role.POSITION_EMBEDDING: "wpe position_embeddings position_embedding embed_positions pos_embed pos_emb",
+    Role.POSITION_EMBEDDING: "wpe position_embeddings position_embedding embed_positions pos_embed pos_emb "
+    "position_embd",
     Role.CLASS_EMBEDDING: "class_embedding cls_token",
     Role.PATCH_EMBEDDING: "patch_embedding patch_embed",
-    Role.Q_PROJ: "q_proj query to_q wq q_lin",
-    Role.K_PROJ: "k_proj key to_k wk k_lin",
-    Role.V_PROJ: "v_proj value to_v wv v_lin",
-    Role.O_PROJ: "o_proj out_proj to_out wo out_lin",
-    Role.QKV_PROJ: "qkv_proj qkv query_key_value c_attn Wqkv wqkv W_pack in_proj_weight in_proj_bias",
-    Role.Q_A_PROJ: "q_a_proj",
-    Role.Q_B_PROJ: "q_b_proj",
-    Role.KV_A_PROJ: "kv_a_proj_with_mqa kv_a_proj",
-    Role.KV_B_PROJ: "kv_b_proj",
-    Role.GATE_PROJ: "gate_proj w1 wi_0",
-    Role.UP_PROJ: "up_proj w3 wi_1 wi fc1 fc_in c_fc dense_h_to_4h lin1 linear_fc1",
-    Role.DOWN_PROJ: "down_proj w2 fc2 fc_out dense_4h_to_h lin2 linear_fc2",
-    Role.GATE_UP_PROJ: "gate_up_proj",
-    Role.ROUTER: "router gate",
-    Role.Q_NORM: "q_norm q_layernorm query_norm",
-    Role.K_NORM: "k_norm k_layernorm key_norm",
-    Role.INPUT_NORM: "input_layernorm ln_1 attention_norm input_norm",
+    Role.Q_PROJ: "q_proj query to_q wq q_lin attn_q",
+    Role.K_PROJ: "k_proj key to_k wk k_lin attn_k",
+    Role.V_PROJ: "v_proj value to_v wv v_lin attn_v",
+    Role.O_PROJ: "o_proj out_proj to_out wo out_lin attn_output",
+    Role.QKV_PROJ: "qkv_proj qkv query_key_value c_attn Wqkv wqkv W_pack in_proj_weight in_proj_bias attn_qkv",
+    Role.Q_A_PROJ: "q_a_proj attn_q_a",
+    Role.Q_B_PROJ: "q_b_proj attn_q_b",
+    Role.KV_A_PROJ: "kv_a_proj_with_mqa kv_a_proj attn_kv_a_mqa",
+    Role.KV_B_PROJ: "kv_b_proj attn_kv_b",
+    Role.GATE_PROJ: "gate_proj w1 wi_0 ffn_gate ffn_gate_exps ffn_gate_shexp",
+    Role.UP_PROJ: "up_proj w3 wi_1 wi fc1 fc_in c_fc dense_h_to_4h lin1 linear_fc1 ffn_up ffn_up_exps ffn_up_shexp",
+    Role.DOWN_PROJ: "down_proj w2 fc2 fc_out dense_4h_to_h lin2 linear_fc2 ffn_down ffn_down_exps ffn_down_shexp",
+    Role.GATE_UP_PROJ: "gate_up_proj ffn_gate_up_exps",
+    Role.ROUTER: "router gate ffn_gate_inp",
+    Role.Q_NORM: "q_norm q_layernorm query_norm attn_q_norm",
+    Role.K_NORM: "k_norm k_layernorm key_norm attn_k_norm",
+    Role.INPUT_NORM: "input_layernorm ln_1 attention_norm input_norm attn_norm",
     Role.POST_ATTENTION_NORM: "post_attention_layernorm ln_2 ffn_norm post_attention_norm",
     Role.FINAL_NORM: "ln_f final_layernorm final_layer_norm",
     Role.LM_HEAD: "lm_head embed_out output_projection",
     Role.LORA_A: "lora_A lora_a",
     Role.LORA_B: "lora_B lora_b",
-    Role.STATE_SPACE: "A_log dt_proj x_proj dt_bias D",
-    Role.CONVOLUTION: "conv1d conv",
+    Role.STATE_SPACE: "A_log dt_proj x_proj dt_bias D ssm_a ssm_d ssm_dt ssm_x ssm_in ssm_out",
+    Role.CONVOLUTION: "conv1d conv ssm_conv1d",
 }
 _ROLE_OF_WORD = {word: role for role, words in _WORDS.items() for word in words.split()}
 
 _BUFFERS = {
-    Role.ROTARY_TABLE: r"(^|\.)(inv_freq|cos_cached|sin_cached|freqs_cis)$",
+    Role.ROTARY_TABLE: r"(^|\.)(inv_freq|cos_cached|sin_cached|freqs_cis)$|^rope_f(req|actor)s\w*\.weight$",
     Role.CAUSAL_MASK: r"(^|\.)masked_bias$|(^|\.)(attn|attention)\.bias$|causal_mask$",
     Role.POSITION_IDS: r"(^|\.)position_ids$",
     Role.ROUTER_BIAS: r"e_score_correction_bias$",
@@ -106,7 +107,7 @@ _PARTS = (
         Section.VISION,
         re.compile(r"vision|visual|image_encoder|image_tower|video_tower|\bvpm\.|\bvit\.|\bimage_model\b"),
     ),
-    (Section.MOE, re.compile(r"experts?\.|block_sparse_moe|\bmoe\b|router")),
+    (Section.MOE, re.compile(r"experts?\.|block_sparse_moe|\bmoe\b|router|_(exps|shexp|chexps)\b|\bffn_gate_inp")),
     (Section.STATE_SPACE, re.compile(r"\bmixer\b|mamba|ssm|linear_attn")),
 )
 
@@ -138,8 +139,8 @@ def _role(module: str) -> Role:
     last = words[-1] if words else ""
     if _NORM.search(last) and last not in _ROLE_OF_WORD:
         return _norm(words, module)
-    # Outside of any layer it is the head, as in decoders of translation models.
-    if last == "fc_out" and "{}" not in module:
+    # Outside of any layer it is the head, as in decoders of translation models; `output` is llama.cpp's name of it.
+    if (last == "fc_out" or module == "output") and "{}" not in module:
         return Role.LM_HEAD
     for word in reversed(words[-2:]):
         if word in _ROLE_OF_WORD and (word not in _IN_PLACE or _IN_PLACE[word].search(module)):

@@ -14,12 +14,12 @@ from weightscope.analyses.forward.prompt import (
     Prompt,
     default_prompt,
     encoded,
-    find_speller,
     with_masks,
     with_things,
 )
 from weightscope.analyses.forward.request import layouts_of
 from weightscope.analyses.forward.speller import Speller
+from weightscope.api.spelling import speller_of
 from weightscope.components.runnable import Runnable, no_tokens
 from weightscope.components.sensing import SensingLanguage
 from weightscope.components.seq2seq import DECODER_TOKENS, EncoderDecoder
@@ -64,7 +64,7 @@ def tokenizer_of(model: Model, wanted: Wanted, directory: Path) -> tuple[Speller
     tree = runnable_of(model)
     if tree is None or tree.words is None:
         return None, ()
-    return find_speller(directory, text=wanted.text)
+    return speller_of(model, directory, wanted.text)
 
 
 def prompt_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -143,7 +143,7 @@ class Model(Suggesting):
         )
 
     def _glance(self) -> tuple[Finding, ...]:
-        return glance(self._subject()) if self.adapter is None else self._check_adapter()
+        return self._said(glance(self._subject())) if self.adapter is None else self._check_adapter()
 
     def _adapter_info(self) -> AdapterInfo | None:
         if self.adapter is None:
@@ -190,12 +190,21 @@ class Model(Suggesting):
             if values:
                 self.compare_tied_values(progress)
             findings, rules = run_rules(self._subject(), values=values, progress=progress)
+            findings = self._said(findings)
         # Without a declaration or a config nothing can be held against anything, and that is no pass.
         unchecked = [
             msgspec.structs.replace(notice, severity="error") if notice.severity == "warning" else notice
             for notice in self._notices
         ]
         return (*self.checkpoint.findings, *unchecked, *findings), rules
+
+    def _said(self, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+        """The findings in the words of the file that holds the settings."""
+        if self.checkpoint.format != "gguf":
+            return tuple(findings)
+        from weightscope.gguf.words import of_metadata
+
+        return of_metadata(findings)
 
     def _subject(self) -> Subject:
         return Subject(
@@ -265,7 +274,7 @@ class Model(Suggesting):
                 where=self.reference,
                 hint="merge it first (PEFT's merge_and_unload)",
             )
-        for finding in misshapen_tensors(self._subject()):
+        for finding in self._said(misshapen_tensors(self._subject())):
             raise CheckpointError(finding.message, where=self.reference, hint=finding.hint, code=finding.code)
         refuse_unread(self.declaration, self.inventory)
         named = (adapter,) if isinstance(adapter, str | Path) else tuple(adapter)

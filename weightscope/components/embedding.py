@@ -20,7 +20,7 @@ class Embedding(Component, frozen=True, kw_only=True):
     """A table of `rows` vectors; the gathered row is multiplied by `scale` (Gemma: sqrt(width)).
 
     The first `offset` rows stand for nothing, and numbers count from there (OPT's positions). An `optional` table is
-    left out where it would be a copy.
+    left out where it would be a copy. `leaf` is the parameter's own name.
     """
 
     name: str
@@ -30,11 +30,12 @@ class Embedding(Component, frozen=True, kw_only=True):
     scale: float = 1.0
     offset: int = 0
     optional: bool = False
+    leaf: str = "weight"
 
     @property
     def table(self) -> Plain:
         """The one tensor."""
-        return Plain("", self.role, optional=self.optional)
+        return Plain("", self.role, optional=self.optional, leaf=self.leaf)
 
     @property
     def stored(self) -> Iterable[StorageItem]:

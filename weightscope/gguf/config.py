@@ -17,7 +17,7 @@ NULL = frozenset(
 
 def config_of(architecture: Architecture, keys: Keys) -> Config:
     """The config; values that the file does not state and the class would fill are stated as llama.cpp has them."""
-    data = {"model_type": architecture.model_type} | _sizes(keys) | architecture.settings(keys)
+    data = {"model_type": architecture.model_type} | _sizes(keys) | _ends(keys) | architecture.settings(keys)
     where = keys.metadata.where
     stated = {key: value for key, value in data.items() if value is not None or key in NULL}
     return Config(stated, source=where if isinstance(where, Path) else None)
@@ -35,3 +35,10 @@ def _sizes(keys: Keys) -> dict[str, Any]:
         "max_position_embeddings": keys.whole("context_length"),
         "tie_word_embeddings": "output.weight" not in keys.names,
     }
+
+
+def _ends(keys: Keys) -> dict[str, Any]:
+    """The tokens that begin, end and pad a text."""
+    spelled = {"bos": "bos", "eos": "eos", "pad": "padding"}
+    found = {name: keys.metadata.whole(f"tokenizer.ggml.{spelling}_token_id") for name, spelling in spelled.items()}
+    return {f"{name}_token_id": number for name, number in found.items()}

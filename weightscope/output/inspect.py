@@ -52,7 +52,11 @@ def _closing(summary: Summary) -> str:
             if not serious
             else text
         )
-    return text if serious else f"{text} Names and shapes match config.json."
+    return (
+        text
+        if serious
+        else f"{text} Names and shapes match {'the metadata' if model.format == 'gguf' else 'config.json'}."
+    )
 
 
 def _component_rows(

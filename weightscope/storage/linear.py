@@ -25,8 +25,9 @@ class Linear(Record):
 
     __slots__ = ("bias", "groups", "name", "optional", "roles")
     _transposed = False
-    # What is between the module's name and `weight` or `bias`.
+    # What is between the module's name and `weight` or `bias`, and what the matrix is called.
     _joint = "."
+    _leaf = "weight"
 
     def __init__(self, name: str, *roles: Role, bias: bool = False, groups: int = 1, optional: bool = False) -> None:
         self.name = name
@@ -40,7 +41,7 @@ class Linear(Record):
         path = join(prefix, self.name)
         rows, columns = self._rows(sizes), sizes[self.roles[0]][1]
         yield Stored(
-            name=f"{path}{self._joint}weight",
+            name=f"{path}{self._joint}{self._leaf}",
             shape=self._oriented(rows, columns),
             parts=tuple((role, int(prod(sizes[role]))) for role in self.roles),
             optional=self.optional,
@@ -55,9 +56,9 @@ class Linear(Record):
     def read(self, prefix: str, sizes: Sizes, scope: Scope) -> dict[str, torch.Tensor]:
         """The inverse of `tensors`: role -> (out, in), `role.bias` -> (out)."""
         path = join(prefix, self.name)
-        if self.optional and not scope.has(f"{path}{self._joint}weight"):
+        if self.optional and not scope.has(f"{path}{self._joint}{self._leaf}"):
             return {}
-        found = self._split(self._upright(scope.tensor(f"{path}{self._joint}weight")), sizes)
+        found = self._split(self._upright(scope.tensor(f"{path}{self._joint}{self._leaf}")), sizes)
         matrices: dict[str, torch.Tensor] = {str(role): matrix for role, matrix in found.items()}
         if self.bias:
             biases = self._split(scope.tensor(f"{path}{self._joint}bias"), sizes)
@@ -121,3 +122,13 @@ class TurnedParameter(Conv1D):
     """A matrix stored (in, out) that is a parameter and no module: Gemma 3's `mm_input_projection_weight`."""
 
     _joint = "_"
+
+
+# The name that torch gives to a parameter which others are added to.
+PARAMETRIZED = "parametrizations.weight.original"
+
+
+class Parametrized(Linear):
+    """`torch.nn.Linear` whose weight torch has parametrized: what is added to it lies beside it."""
+
+    _leaf = PARAMETRIZED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
@@ -43,6 +44,7 @@ class Weight(msgspec.Struct, frozen=True, kw_only=True):
     section: Section = Section.OTHER
     kind: Kind = Kind.WEIGHT
     experts: tuple[ExpertPart, ...] = ()
+    of_expert: bool = False
 
     @property
     def stored(self) -> tuple[int, ...]:
@@ -56,7 +58,7 @@ class Weight(msgspec.Struct, frozen=True, kw_only=True):
         return self.kind is Kind.WEIGHT and len(self.shape) > 1 and not is_stack and Role.ROUTER not in self.roles
 
 
-class BaseWeights(msgspec.Struct, frozen=True, kw_only=True):
+class BaseWeights(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The weights of a base. `slots` are those of its declaration by template, `spellings` the templates that other
     spellings of its family have instead, `stacks` those of experts in one tensor; without a declaration there are only
     the names and shapes of `checkpoint`.
@@ -68,6 +70,20 @@ class BaseWeights(msgspec.Struct, frozen=True, kw_only=True):
     stacks: Stacks
 
     __repr__ = brief
+
+    @cached_property
+    def tails(self) -> dict[str, str]:
+        """Templates by their ends, from the name of the stack on: what comes before differs between wrappers."""
+        found: dict[str, str] = {}
+        for template in self.slots:
+            tail = _tail(template)
+            found[tail] = "" if tail in found else template
+        return found
+
+    @property
+    def shares_blocks(self) -> bool:
+        """Whether several layers use one block."""
+        return any(_is_copy(slot) for slots in self.slots.values() for slot in slots)
 
     @classmethod
     def of(cls, declaration: Declaration | None, checkpoint: Checkpoint) -> BaseWeights:
@@ -84,10 +100,16 @@ class BaseWeights(msgspec.Struct, frozen=True, kw_only=True):
         """The weight that an adapter means by a name; None where the base has none."""
         return self._declared(name) or self._stored(name)
 
+    def is_shared(self, weight: Weight) -> bool:
+        """Whether several layers use the module that has it (Zamba), each under a name of its own."""
+        slots = self.slots.get(template_of(weight.name)[0], ())
+        return any(map(_is_copy, slots))
+
     def matrices(self) -> Iterator[Weight]:
         """All weights of modules that PEFT may change; none without a declaration."""
         for slots in self.slots.values():
-            for slot in slots:
+            # What may be left out is a module that need not be.
+            for slot in (slot for slot in slots if not slot.stored.optional):
                 weights = (_weight(name, slot) for name in expand(slot.template, slot.ranges))
                 yield from (weight for weight in weights if weight.is_matrix and weight.name.endswith(".weight"))
 
@@ -100,8 +122,11 @@ class BaseWeights(msgspec.Struct, frozen=True, kw_only=True):
     def _declared(self, name: str) -> Weight | None:
         template, numbers = template_of(name)
         if template in self.stacks and template not in self.slots:
-            return _stacked(name, numbers, *self.stacks[template])
-        own = template if template in self.slots else self.spellings.get(template, "")
+            found = (_stacked(name, numbers, *stack) for stack in self.stacks[template])
+            return next(filter(None, found), None)
+        own = (
+            template if template in self.slots else self.spellings.get(template) or self.tails.get(_tail(template), "")
+        )
         if own and own != template and own.count("{}") == len(numbers):
             name = own.format(*numbers)
         slots = self.slots.get(own, ())
@@ -112,6 +137,17 @@ class BaseWeights(msgspec.Struct, frozen=True, kw_only=True):
         if entry is None or entry.dtype not in FLOATS:
             return None
         return Weight(name=name, shape=entry.shape, kind=Kind.BIAS if name.endswith(".bias") else Kind.WEIGHT)
+
+
+def _is_copy(slot: Slot) -> bool:
+    return slot.stored.optional and not slot.stored.logical
+
+
+def _tail(template: str) -> str:
+    """The end of a template from the part before its first number on, or its last two parts."""
+    parts = template.split(".")
+    start = parts.index("{}") - 1 if "{}" in parts else len(parts) - 2
+    return ".".join(parts[max(start, 0) :])
 
 
 def _weight(name: str, slot: Slot) -> Weight:
@@ -125,6 +161,7 @@ def _weight(name: str, slot: Slot) -> Weight:
         roles=tuple(role for role, _ in slot.stored.parts),
         section=slot.section,
         kind=slot.stored.kind,
+        of_expert="expert" in slot.kinds,
     )
 
 

@@ -108,6 +108,11 @@ def _checked(one: Beside, base: BaseWeights, base_name: str) -> Fit:
             f"forward does not apply this adapter: {base_name} has no {lacking[0]} that it could change",
             where=one.name,
         )
+    for _, weight in fitting.found:
+        if base.is_shared(weight):
+            raise NotImplementedByWeightscope(
+                f"adapters of blocks that layers share are not applied ({weight.name})", where=one.name
+            )
     for reason in filter(None, (change.unready for change, _ in fitting.found)):
         raise NotImplementedByWeightscope(f"forward does not apply this adapter: {reason}", where=one.name)
     if not fitting.found:

@@ -15,7 +15,7 @@ from weightscope.storage.stacked import Stacked
 
 # Of the slots of one spelling: a template, and that of the base for the same weights.
 Spellings = dict[str, str]
-Stacks = dict[str, tuple[Slot, dict[Role, Slot]]]
+Stacks = dict[str, list[tuple[Slot, dict[Role, Slot]]]]
 
 
 def other_spellings(declaration: Declaration, own: Sequence[Slot]) -> tuple[Spellings, Stacks]:
@@ -32,7 +32,7 @@ def other_spellings(declaration: Declaration, own: Sequence[Slot]) -> tuple[Spel
         spellings |= {blank(other.template): blank(slot.template) for other, slot in _alike(new, left)}
         for slot in new:
             if (parts := _experts(slot, left)) is not None:
-                stacks[blank(slot.template)] = (slot, parts)
+                stacks.setdefault(blank(slot.template), []).append((slot, parts))
     return spellings, stacks
 
 

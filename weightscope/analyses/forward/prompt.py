@@ -59,7 +59,7 @@ def find_speller(directory: Path | None, *, text: str | None = None) -> tuple[Sp
     """
     path = directory / "tokenizer.json" if directory else None
     if text is not None:
-        _check_text(text)
+        check_text(text)
         if path is None or not path.is_file():
             raise UsageError(
                 "tokenizer.json is missing; it is needed to encode a prompt",
@@ -75,10 +75,10 @@ def find_speller(directory: Path | None, *, text: str | None = None) -> tuple[Sp
         return None, (without(error),)
 
 
-def without(error: WeightscopeError | OSError) -> str:
+def without(error: WeightscopeError | OSError, which: str = "tokenizer.json") -> str:
     """The note on a tokenizer that nobody asked for and that cannot be used."""
     what = error.what if isinstance(error, WeightscopeError) else f"it cannot be read ({error.strerror})"
-    return f"tokenizer.json was not used: {what}."
+    return f"{which} was not used: {what}."
 
 
 def encoded(speller: Speller, text: str) -> tuple[int, ...]:
@@ -288,7 +288,12 @@ def _decoded(path: Path, file: BinaryIO) -> str:
         raise UsageError("is not UTF-8 text", where=path) from None
 
 
-def _check_text(text: str) -> None:
+def check_text(text: str) -> None:
+    """See that a user's text is one that a tokenizer takes.
+
+    Raises:
+        UsageError: it is empty, too long, or not UTF-8.
+    """
     if not text:
         raise UsageError("an empty prompt", hint="give some text, or --tokens")
     try:

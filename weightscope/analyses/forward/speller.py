@@ -33,16 +33,17 @@ class Speller:
     """The tokenizer of a model; the child starts to load it at once, and only questions wait for it.
 
     Args:
-        path: the tokenizer.json.
+        path: the tokenizer.json, or the file that holds what it would say.
+        content: what it would say, where there is no such file.
 
     Raises:
         CheckpointError: the file is too large. So do all questions, where the library cannot answer them.
         WeightscopeError: the tokenizers library is not installed, or no process can be started.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, content: str | None = None) -> None:
         self._path = path
-        size = path.stat().st_size
+        size = path.stat().st_size if content is None else len(content)
         if size > MAX_TOKENIZER:
             raise self._error(f"is too large: {size:,} bytes; the limit is {MAX_TOKENIZER:,}")
         try:
@@ -55,8 +56,12 @@ class Speller:
             raise WeightscopeError(
                 f"no process for the tokenizer can be started ({error.strerror})", hint="give --tokens"
             ) from None
-        # As bytes that are no UTF-8 are escaped in a str, so they are in JSON.
-        self._send("load", [os.path.abspath(path), MAX_TOKENIZER], LOAD_SECONDS + size / BYTES_A_SECOND)  # noqa: PTH100
+        seconds = LOAD_SECONDS + size / BYTES_A_SECOND
+        if content is None:
+            # As bytes that are no UTF-8 are escaped in a str, so they are in JSON.
+            self._send("load", [os.path.abspath(path), MAX_TOKENIZER], seconds)  # noqa: PTH100
+        else:
+            self._send("build", [content], seconds)
         self._loaded = False
 
     def __enter__(self) -> Self:

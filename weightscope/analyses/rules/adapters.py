@@ -16,7 +16,7 @@ from weightscope.analyses.adapting.fit import Fit, fit, weights_of
 from weightscope.analyses.rules.subject import listed, some
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.findings import Finding, Severity
-from weightscope.ranges import summed
+from weightscope.ranges import blank, summed
 
 # Sentences about single modules that are told one by one; of more, the first and how many.
 MOST_FAULTS = 5
@@ -132,10 +132,16 @@ def missing_modules(subject: AdapterSubject) -> Iterator[Finding]:
     # mlx-lm adapts the last layers alone.
     if base is None or not targets.told or adapter.settings.library != "peft" or not adapter.modules:
         return
-    if subject.fit and subject.fit.misfits:
+    if (subject.fit and subject.fit.misfits) or base.shares_blocks:
         return
     own = {weight.name for change in adapter.changes if (weight := base.find(change.weight))}
-    meant = [weight.name for weight in base.matrices() if targets.holds(weight.name.removesuffix(".weight"))]
+    kinds = {blank(name) for name in own}
+    meant = [
+        weight.name
+        for weight in base.matrices()
+        # Experts that are modules of their own on disk need not be in memory: then no adapter has any of them.
+        if targets.holds(weight.name.removesuffix(".weight")) and (not weight.of_expert or blank(weight.name) in kinds)
+    ]
     lacking = [name for name in meant if name not in own and not _is_saved(name, adapter)]
     if lacking and own:
         titles = summed([name.removesuffix(".weight") for name in lacking])
@@ -193,7 +199,13 @@ def _absent(subject: AdapterSubject, found: Fit) -> Iterator[Finding]:
     # PEFT adds a bias of B's own also where the module has none.
     absent = [change for change in found.absent if not isinstance(change, AddedBias)]
     names = weights_of(change for change in absent if place_of(change.tensors[0]).part != "saved")
-    if names:
+    if names and subject.base and subject.base.shares_blocks:
+        yield mismatch(
+            f"{some(names, 'weight')} of blocks that layers share were not checked, such as {names[0]}",
+            "",
+            severity="info",
+        )
+    elif names:
         titles = summed([name.removesuffix(".weight") for name in names])
         yield mismatch(
             f"{subject.base_name} lacks {some(names, 'module')} that the adapter changes: {listed(titles)}",

@@ -32,8 +32,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def directory(self) -> Folder | None:
-        """Where config and tokenizer lie, if MODEL is a directory; one file alone promises no neighbours."""
-        return self.checkpoint.folder if self.checkpoint.whole else None
+        """Where config and tokenizer lie, if MODEL is a directory; one file promises no neighbours, GGUF needs none."""
+        return self.checkpoint.folder if self.checkpoint.whole and self.checkpoint.format != "gguf" else None
 
     @property
     def has_names(self) -> bool:

@@ -11,6 +11,7 @@ from weightscope.families.common import Dims
 from weightscope.families.common.encoders import classes, heads_of, pooler, token_embeddings
 from weightscope.families.registry import family
 from weightscope.families.siblings.bert import BERT, NEEDS, bert_layers, refuse_others, roberta_heads, roots_of, spelled
+from weightscope.families.siblings.jina_flash import flash
 from weightscope.roles import Role
 
 ROOTS = roots_of("roberta")
@@ -19,7 +20,6 @@ OTHERS = ROBERTA | {"vocab_size": 30522}
 
 
 @family("roberta", roots=ROOTS, defaults=ROBERTA, needs=NEEDS)
-@family("xlm-roberta", roots=ROOTS, defaults=OTHERS, needs=NEEDS)
 @family("camembert", roots=ROOTS, defaults=OTHERS, needs=NEEDS)
 def roberta(config: Config, root: str) -> EncoderModel:
     """The first token has the position after the padding token's number, and padding itself has that number's."""
@@ -45,3 +45,9 @@ def roberta(config: Config, root: str) -> EncoderModel:
         causal=config["is_decoder"],
         padding=int(padding),
     )
+
+
+@family("xlm-roberta", roots=ROOTS, defaults=OTHERS, needs=NEEDS)
+def xlm_roberta(config: Config, root: str) -> EncoderModel:
+    """Those of Jina have a rotation instead of learned positions."""
+    return flash(config, root) if config["position_embedding_type"] == "rotary" else roberta(config, root)

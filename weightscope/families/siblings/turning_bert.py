@@ -66,10 +66,11 @@ def layers(
     feed_forward: Component,
     *,
     bias: bool,
+    stored: type[Linear] = Linear,
 ) -> tuple[Repeat, ...]:
     """norm(x + attention(x)), then norm(x + feed_forward(x))."""
-    fused = Linear(names.fused, Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=bias)
-    out = Linear(names.out, Role.O_PROJ, bias=bias)
+    fused = stored(names.fused, Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=bias)
+    out = stored(names.out, Role.O_PROJ, bias=bias)
     attention = self_attention(
         s,
         (fused, out) if names.fused else four_projections(qkv_bias=bias, o_bias=bias),

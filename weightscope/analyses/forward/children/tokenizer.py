@@ -26,12 +26,21 @@ def handle(payload: bytes) -> bytes:
 
 def load(path: str, most: int) -> bool:
     """Read and build the tokenizer; `path` is as the file system spells it, bytes that are no UTF-8 escaped."""
-    from tokenizers import Tokenizer
-
     with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs 10 ms
         content = file.read(most + 1)
     if len(content) > most:
         raise ValueError(f"larger than {most:,} bytes")
+    return _build(content)
+
+
+def build(content: str) -> bool:
+    """Build the tokenizer of which this is the JSON."""
+    return _build(content.encode())
+
+
+def _build(content: bytes) -> bool:
+    from tokenizers import Tokenizer
+
     try:
         tokenizer = Tokenizer.from_buffer(content)
     except Exception as error:  # noqa: BLE001 - the library raises bare Exception
@@ -111,6 +120,7 @@ def bounded(text: str) -> str:
 
 OPERATIONS: dict[str, Callable[..., object]] = {
     "load": load,
+    "build": build,
     "encode": encode,
     "pieces": pieces,
     "spell": spell,

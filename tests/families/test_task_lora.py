@@ -1,0 +1,106 @@
+"""jina-embeddings-v3 as published: a LoRA of each task beside every matrix, of which no pass applies any.
+
+Facts: `XLMRobertaFlashConfig` and `LoRAParametrization` of jinaai/xlm-roberta-flash-implementation; the names that
+MLC's loader lists. Its encoder is that of transformers' `JinaEmbeddingsV3Model`, whose values are the oracle.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+import weightscope
+from tests.families.tiny import Tiny
+from tests.families.tiny_kin import ROBERTA
+from tests.forward.test_encoders import TOKENS, lively, off
+
+TASKS = ["retrieval.query", "retrieval.passage", "separation", "classification", "text-matching"]
+RANK = 4
+PUBLISHED: dict[str, Any] = {
+    "architectures": ["XLMRobertaModel"], "model_type": "xlm-roberta", "vocab_size": 250002, "hidden_size": 1024,
+    "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096, "hidden_act": "gelu",
+    "max_position_embeddings": 8194, "type_vocab_size": 1, "layer_norm_eps": 1e-5, "pad_token_id": 1,
+    "position_embedding_type": "rotary", "rotary_emb_base": 20000.0, "lora_adaptations": TASKS, "lora_rank": RANK,
+    "lora_alpha": 1, "lora_dropout_p": 0.0, "load_trained_adapters": True,
+}  # fmt: skip
+TINY = Tiny("jina", "JinaEmbeddingsV3", ROBERTA | {"layer_norm_eps": 1e-5, "rope_theta": 20000.0}, "Model")
+ADAPTED = ("Wqkv", "out_proj", "fc1", "fc2", "dense", "word_embeddings", "token_type_embeddings")
+# Elements of the two factors for each task: of the tables, of the four matrices of a layer, of the pooler.
+FACTORS = 4 * ((250_002 + 1024) + (1 + 1024) + 24 * ((1024 + 3072) + 2048 + 5120 + 5120) + 2048)
+
+
+def write(directory: Path, *, tasks: bool) -> Any:
+    """A tiny one in the published layout; transformers' own model of it."""
+    oracle = lively(TINY, directory)
+    tensors: dict[str, torch.Tensor] = {}
+    for name, tensor in load_file(directory / "model.safetensors").items():
+        module, _, leaf = name.rpartition(".")
+        adapted = tasks and leaf == "weight" and module.endswith(ADAPTED)
+        tensors[f"roberta.{module}.parametrizations.weight.original" if adapted else f"roberta.{name}"] = tensor
+        if adapted:
+            out, into = tensor.shape
+            shapes = ((5, out, RANK), (5, RANK, into)) if "embeddings" in module else ((5, RANK, into), (5, out, RANK))
+            for factor, shape in zip("AB", shapes, strict=True):
+                tensors[f"roberta.{module}.parametrizations.weight.0.lora_{factor}"] = torch.randn(shape)
+    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    config = {name: value for name, value in PUBLISHED.items() if tasks or "adapt" not in name} | TINY.keys
+    (directory / "config.json").write_text(json.dumps(config))
+    return oracle
+
+
+def test_the_published_count(tmp_path: Path) -> None:
+    """572,310,396 numbers, of which the LoRAs are 12,946,300; 24 layers of 16 + 4 tensors, and 12 beside them."""
+    (tmp_path / "config.json").write_text(json.dumps(PUBLISHED))
+    model = weightscope.open(tmp_path / "config.json")
+    assert model.parameters.total == 572_310_396
+    assert {part.component: part.parameters for part in model.components}["adapter"] == 5 * FACTORS == 12_946_300
+    assert model.declaration
+    names = {name for slot in model.declaration.slots if not slot.stored.optional for name in slot.names()}
+    assert len(names) == 24 * (16 + 4) + 12
+    assert {
+        "roberta.embeddings.word_embeddings.parametrizations.weight.0.lora_A",
+        "roberta.embeddings.token_type_embeddings.parametrizations.weight.original",
+        "roberta.emb_ln.bias",
+        "roberta.encoder.layers.23.mixer.Wqkv.parametrizations.weight.0.lora_B",
+        "roberta.encoder.layers.23.mixer.Wqkv.bias",
+        "roberta.encoder.layers.0.mixer.out_proj.parametrizations.weight.original",
+        "roberta.encoder.layers.0.norm1.weight",
+        "roberta.encoder.layers.0.mlp.fc2.parametrizations.weight.0.lora_A",
+        "roberta.pooler.dense.parametrizations.weight.original",
+        "roberta.pooler.dense.bias",
+    } <= names
+
+
+def test_without_a_task_no_lora_is_applied(tmp_path: Path) -> None:
+    oracle = write(tmp_path, tasks=True)
+    model = weightscope.open(tmp_path)
+    assert [finding for finding in model.check() if finding.severity != "info"] == []
+    stored = load_file(tmp_path / "model.safetensors")
+    assert model.parameters.total == sum(tensor.numel() for tensor in stored.values())
+    kept: dict[str, torch.Tensor] = {}
+    found = model.forward(TOKENS, keep=lambda name, x: kept.update({name: x})).output
+    with torch.no_grad():
+        expected = oracle(input_ids=torch.tensor([TOKENS]))
+    assert found is not None
+    assert off(found, expected.last_hidden_state[0]) < 1e-4
+    assert off(kept["pooled"], expected.pooler_output) < 1e-4
+    explained = model.explain("roberta.encoder.layers.0.mlp.fc1.parametrizations.weight.0.lora_A")
+    assert explained.roles == ("lora_a",)
+    assert "no task is chosen" in str(explained.terms)
+
+
+def test_an_encoder_without_tasks(tmp_path: Path) -> None:
+    """As they are before LoRAs are trained: the published names without torch's parametrization."""
+    oracle = write(tmp_path, tasks=False)
+    model = weightscope.open(tmp_path)
+    assert [finding for finding in model.check() if finding.severity != "info"] == []
+    assert model.parameters.total == oracle.num_parameters()
+    with torch.no_grad():
+        expected = oracle(input_ids=torch.tensor([TOKENS])).last_hidden_state[0]
+    found = model.forward(TOKENS).output
+    assert found is not None
+    assert off(found, expected) < 1e-4

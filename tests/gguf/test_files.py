@@ -1,0 +1,182 @@
+"""Which files are one model, what is missing of it, and what a file says that is no model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
+
+import weightscope
+from weightscope.checkpoint.locate import locate
+from weightscope.errors import CheckpointError, UsageError
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "gguf"
+
+
+def laid(folder: Path, *names: str) -> Path:
+    for name in names:
+        shutil.copy(FIXTURES / "llama.gguf", folder / name)
+    return folder
+
+
+def copied(
+    source: Path,
+    target: Path,
+    *,
+    without: str = "",
+    keys: dict[str, Any] | None = None,
+    renamed: dict[str, str] | None = None,
+) -> Path:
+    """The same file as the gguf library writes it again, less some tensor, with other keys."""
+    reader = GGUFReader(source)
+    architecture = reader.fields["general.architecture"].contents()
+    writer = GGUFWriter(target, architecture)
+    for name, field in reader.fields.items():
+        if name.startswith("GGUF.") or name == "general.architecture":
+            continue
+        value = (keys or {}).get(name, field.contents())
+        sub = field.types[1] if len(field.types) > 1 else None
+        writer.add_key_value(name, value, field.types[0], sub)
+    for tensor in reader.tensors:
+        if tensor.name != without:
+            writer.add_tensor((renamed or {}).get(tensor.name, tensor.name), tensor.data, raw_dtype=tensor.tensor_type)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return target
+
+
+def split(source: Path, folder: Path, parts: int) -> list[Path]:
+    """The file in parts, as llama.cpp's gguf-split makes them: the metadata is in the first."""
+    reader = GGUFReader(source)
+    writer = GGUFWriter(
+        folder / "model.gguf",
+        reader.fields["general.architecture"].contents(),
+        split_max_tensors=-(-len(reader.tensors) // parts),
+    )
+    for name, field in reader.fields.items():
+        if not name.startswith("GGUF.") and name != "general.architecture":
+            sub = field.types[1] if len(field.types) > 1 else None
+            writer.add_key_value(name, field.contents(), field.types[0], sub)
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return sorted(folder.glob("*.gguf"))
+
+
+def test_a_split_model_is_whole_by_any_of_its_parts(tmp_path: Path) -> None:
+    parts = split(FIXTURES / "llama.gguf", tmp_path, 3)
+    assert len(parts) == 3
+    whole = weightscope.open(FIXTURES / "llama.gguf")
+    expected = whole.forward([1, 2, 3]).output
+    assert expected is not None
+    for path in (tmp_path, *parts):
+        model = weightscope.open(path)
+        assert model.parameters == whole.parameters
+        assert list(model.check()) == list(whole.check())
+        output = model.forward([1, 2, 3]).output
+        assert output is not None
+        np.testing.assert_array_equal(output.numpy(), expected.numpy())
+
+
+def test_a_missing_part_is_said(tmp_path: Path) -> None:
+    parts = split(FIXTURES / "llama.gguf", tmp_path, 3)
+    parts[1].unlink()
+    finding = next(f for f in weightscope.open(tmp_path).check() if f.code == "missing-shard")
+    assert parts[1].name in finding.message
+    parts[0].unlink()
+    notices = [f.code for f in weightscope.open(parts[2], tolerant=True).check()]
+    assert "missing-shard" in notices
+    assert "unknown-architecture" in notices
+
+
+def test_of_several_models_one_is_asked_for(tmp_path: Path) -> None:
+    laid(tmp_path, "tiny-Q4_K_M.gguf", "tiny-Q8_0.gguf", "mmproj-tiny-F16.gguf")
+    with pytest.raises(CheckpointError, match=r"2 GGUF models \(tiny-Q4_K_M.gguf, tiny-Q8_0.gguf\).*--variant Q4_K_M"):
+        locate(tmp_path)
+    assert [path.name for path in locate(tmp_path, "q8_0").weights] == ["tiny-Q8_0.gguf"]
+    with pytest.raises(UsageError, match="no variant 'Q8'; the files here are tiny-Q4_K_M"):
+        locate(tmp_path, "Q8")
+
+
+def test_what_lies_beside_a_model_is_not_it(tmp_path: Path) -> None:
+    laid(tmp_path, "model.gguf", "mmproj-model-f16.gguf", "model.imatrix.gguf")
+    assert [path.name for path in locate(tmp_path).weights] == ["model.gguf"]
+    (tmp_path / "model.gguf").unlink()
+    (tmp_path / "model.imatrix.gguf").unlink()
+    assert [path.name for path in locate(tmp_path).weights] == ["mmproj-model-f16.gguf"]
+
+
+def test_safetensors_come_first(tmp_path: Path) -> None:
+    shutil.copytree(FIXTURES.parent / "mini", tmp_path / "both")
+    laid(tmp_path / "both", "model.gguf")
+    assert weightscope.open(tmp_path / "both").checkpoint.format == "safetensors"
+
+
+def test_a_tensor_that_is_missing_misshapen_or_unknown_is_found(tmp_path: Path) -> None:
+    source = FIXTURES / "llama.gguf"
+    missing = weightscope.open(copied(source, tmp_path / "a.gguf", without="blk.1.ffn_up.weight")).check()
+    assert [(f.code, f.tensors) for f in missing if f.severity == "error"] == [
+        ("missing-tensor", ("blk.1.ffn_up.weight",))
+    ]
+    key = {"llama.feed_forward_length": 41}
+    wrong = [
+        f for f in weightscope.open(copied(source, tmp_path / "b.gguf", keys=key)).check() if f.severity == "error"
+    ]
+    assert {f.code for f in wrong} == {"shape-mismatch"}
+    other = copied(source, tmp_path / "c.gguf", renamed={"blk.0.attn_q.weight": "blk.0.attn_query.weight"})
+    assert {f.code for f in weightscope.open(other).check() if f.severity != "info"} == {
+        "missing-tensor", "unexpected-tensor",
+    }  # fmt: skip
+
+
+def test_findings_speak_of_the_metadata(tmp_path: Path) -> None:
+    path = copied(FIXTURES / "llama.gguf", tmp_path / "a.gguf", keys={"llama.feed_forward_length": 41})
+    for finding in weightscope.open(path).check():
+        assert "config.json" not in f"{finding.message} {finding.hint}"
+
+
+def test_an_unknown_architecture_is_counted_by_what_is_stored(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    writer = GGUFWriter(path, "nova")
+    writer.add_tensor("token_embd.weight", np.zeros((3, 18), np.uint8), raw_dtype=GGMLQuantizationType.Q4_0)
+    writer.add_tensor("blk.0.attn_q.weight", np.zeros((4, 3, 36), np.uint8), raw_dtype=GGMLQuantizationType.IQ4_NL)
+    writer.add_tensor("blk.0.ffn_down_exps.weight", np.zeros((2, 2, 34), np.uint8), raw_dtype=GGMLQuantizationType.Q8_0)
+    writer.add_tensor("output_norm.weight", np.zeros(32, np.float32))
+    writer.add_tensor("output.weight", np.zeros((3, 32), np.float16))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    model = weightscope.open(path)
+    assert model.parameters.total == 3 * 32 + 4 * 3 * 64 + 2 * 2 * 32 + 32 + 3 * 32
+    roles = {tensor.name: (tensor.role, tensor.component) for tensor in model.tensors.values()}
+    assert roles == {
+        "token_embd.weight": ("token_embedding", "embedding"),
+        "blk.0.attn_q.weight": ("q_proj", "attention"),
+        "blk.0.ffn_down_exps.weight": ("down_proj", "moe"),
+        "output_norm.weight": ("final_norm", "norm"),
+        "output.weight": ("lm_head", "head"),
+    }
+    assert [f.message for f in model.check()] == [
+        "architecture 'nova' is not declared: roles are guessed from names, and parameters are counted as stored"
+    ]
+
+
+def test_inspect_says_bits_and_types(run: Any) -> None:
+    status, out, _ = run("inspect", FIXTURES / "llama.gguf", "--format", "json")
+    said = json.loads(out)
+    assert (status, said["model"]["format"], said["model"]["model_type"]) == (0, "gguf", "llama")
+    assert {row["dtype"] for row in said["dtypes"]} == {"F16", "F32"}
+    assert said["parameters"]["bits_per_parameter"] == pytest.approx(
+        8 * said["bytes"] / said["parameters"]["total"], 1e-3
+    )
