@@ -45,6 +45,7 @@ class Role(StrEnum):
     PATCH_EMBEDDING = "patch_embedding"
     DOWNSAMPLE = "downsample"
     PROBE = "probe"
+    POINT_EMBEDDING = "point_embedding"
     VISUAL_EMBEDDING = "visual_embedding"
     FEED_FORWARD_GATE = "feed_forward_gate"
     RELATIVE_ROWS = "relative_rows"
@@ -131,6 +132,7 @@ class Role(StrEnum):
     LAUREL_NORM = "laurel_norm"
     OUTPUT_PROJ = "output_proj"
     LOGIT_SCALE = "logit_scale"
+    AUDIO_LOGIT_SCALE = "audio_logit_scale"
     LOGIT_BIAS = "logit_bias"
     SHARED_PROJ = "shared_proj"
     LM_HEAD = "lm_head"
@@ -226,6 +228,7 @@ _SECTIONS = {
         Role.PATCH_EMBEDDING,
         Role.DOWNSAMPLE,
         Role.PROBE,
+        Role.POINT_EMBEDDING,
         Role.RELATIVE_ROWS,
         Role.RELATIVE_COLUMNS,
         Role.EMBEDDING_PROJ,
@@ -320,6 +323,7 @@ _SECTIONS = {
         Role.CLASSIFIER,
         Role.OUTPUT_PROJ,
         Role.LOGIT_SCALE,
+        Role.AUDIO_LOGIT_SCALE,
         Role.LOGIT_BIAS,
         Role.LAYER_WEIGHT,
         Role.CODE_PROJ,

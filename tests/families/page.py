@@ -22,10 +22,12 @@ from tests.families.test_against_transformers import BY_PARTS
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_blips import TINY_BLIPS
+from tests.families.tiny_clap import TINY_CLAP
 from tests.families.tiny_encoders import TINY_ENCODERS
 from tests.families.tiny_fuyu import TINY_FUYU
 from tests.families.tiny_kin import TINY_KIN
 from tests.families.tiny_omni import TINY_OMNI
+from tests.families.tiny_sam import TINY_SAM
 from tests.families.tiny_seq2seq import TINY_SEQ2SEQ
 from tests.families.tiny_speech import TINY_HEARING, TINY_SPEECH
 from tests.families.tiny_waves import TINY_WAVES
@@ -66,6 +68,7 @@ COMPUTED = [
     *test_gemma4_eyes.COMPUTED,
     *test_contrast.COMPUTED,
     *TINY_ENCODERS,
+    *TINY_SAM,
     *TINY_SEQ2SEQ,
     *TINY_XLNET,
     *TINY_SPEECH,
@@ -73,6 +76,7 @@ COMPUTED = [
     *TINY_KIN,
     *TINY_BLIPS,
     *TINY_FUYU,
+    *TINY_CLAP,
     *TINY_OMNI,
     *TINY_WAVES,
     *test_llavas.CUT,

@@ -140,6 +140,7 @@ TINY = [
 ]  # fmt: skip
 
 from tests.families.tiny_blips import TINY_BLIPS  # noqa: E402
+from tests.families.tiny_clap import TINY_CLAP  # noqa: E402
 from tests.families.tiny_cohere_eyes import TINY_COHERE_EYES  # noqa: E402
 from tests.families.tiny_contrast import TINY_CONTRAST  # noqa: E402
 from tests.families.tiny_deepseek_eyes import TINY_DEEPSEEK_EYES  # noqa: E402
@@ -156,6 +157,7 @@ from tests.families.tiny_llavas import TINY_LLAVAS  # noqa: E402
 from tests.families.tiny_mistral import TINY_MISTRAL  # noqa: E402
 from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
 from tests.families.tiny_omni import TINY_OMNI  # noqa: E402
+from tests.families.tiny_sam import TINY_SAM  # noqa: E402
 from tests.families.tiny_seq2seq import TINY_SEQ2SEQ  # noqa: E402
 from tests.families.tiny_speech import TINY_HEARING, TINY_SPEECH  # noqa: E402
 from tests.families.tiny_towers import TINY_TOWERS  # noqa: E402
@@ -164,6 +166,7 @@ from tests.families.tiny_waves import TINY_WAVES  # noqa: E402
 from tests.families.tiny_xlnet import TINY_XLNET  # noqa: E402
 
 TINY += TINY_BLIPS
+TINY += TINY_CLAP
 TINY += TINY_COHERE_EYES
 TINY += TINY_CONTRAST
 TINY += TINY_DEEPSEEK_EYES
@@ -179,6 +182,7 @@ TINY += TINY_LLAMA_VISION
 TINY += TINY_LLAVAS
 TINY += TINY_MISTRAL
 TINY += TINY_MIXTURES
+TINY += TINY_SAM
 TINY += TINY_OMNI
 TINY += TINY_SEQ2SEQ
 TINY += TINY_HEARING
