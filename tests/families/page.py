@@ -15,6 +15,7 @@ from typing import Any
 
 import transformers
 
+from tests.checkpoint.test_original_releases import ORACLES
 from tests.components.test_logits import DECODERS
 from tests.families.remote_code import REMOTE
 from tests.families.remote_eyes import BY_INDEX, REMOTE_TOWERS
@@ -170,6 +171,8 @@ def _remote(model_type: str) -> Iterator[str]:
     for oracle in sorted({_type_of(remote.oracle) for remote in built}):
         count = sum(_type_of(remote.oracle) == oracle for remote in built)
         yield f"{count} tiny as `{oracle}`"
+    if model_type in ORACLES:
+        yield f"tiny as `{ORACLES[model_type]}`"
 
 
 def _type_of(tiny: Tiny) -> str:
