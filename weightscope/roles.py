@@ -45,6 +45,7 @@ class Role(StrEnum):
     PATCH_EMBEDDING = "patch_embedding"
     DOWNSAMPLE = "downsample"
     PROBE = "probe"
+    POINT_EMBEDDING = "point_embedding"
     VISUAL_EMBEDDING = "visual_embedding"
     FEED_FORWARD_GATE = "feed_forward_gate"
     RELATIVE_ROWS = "relative_rows"
@@ -227,6 +228,7 @@ _SECTIONS = {
         Role.PATCH_EMBEDDING,
         Role.DOWNSAMPLE,
         Role.PROBE,
+        Role.POINT_EMBEDDING,
         Role.RELATIVE_ROWS,
         Role.RELATIVE_COLUMNS,
         Role.EMBEDDING_PROJ,

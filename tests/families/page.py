@@ -27,6 +27,7 @@ from tests.families.tiny_encoders import TINY_ENCODERS
 from tests.families.tiny_fuyu import TINY_FUYU
 from tests.families.tiny_kin import TINY_KIN
 from tests.families.tiny_omni import TINY_OMNI
+from tests.families.tiny_sam import TINY_SAM
 from tests.families.tiny_seq2seq import TINY_SEQ2SEQ
 from tests.families.tiny_speech import TINY_HEARING, TINY_SPEECH
 from tests.families.tiny_waves import TINY_WAVES
@@ -67,6 +68,7 @@ COMPUTED = [
     *test_gemma4_eyes.COMPUTED,
     *test_contrast.COMPUTED,
     *TINY_ENCODERS,
+    *TINY_SAM,
     *TINY_SEQ2SEQ,
     *TINY_XLNET,
     *TINY_SPEECH,

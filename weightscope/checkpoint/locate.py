@@ -266,6 +266,8 @@ def _only(folder: Folder, names: list[str]) -> Location:
 
 def _without_weights(folder: Folder, names: list[str], config: Path | None, variant: str | None) -> Location:
     variants = sorted({v for n in names if (v := _variant_of(n))})
+    if not variant and isinstance(folder, LocalFolder) and (found := _training(folder, config)):
+        return found
     if variant:
         known = f"the variants here are {', '.join(variants)}" if variants else "there are no variants here"
         raise UsageError(f"there is no variant {variant!r}", where=folder.where, hint=known)
@@ -302,6 +304,22 @@ def _without_weights(folder: Folder, names: list[str], config: Path | None, vari
         where=folder.where,
         hint="give a directory with .safetensors or .bin files",
     )
+
+
+def _training(folder: LocalFolder, config: Path | None) -> Location | None:
+    """A model in the parts that the ranks of a training run wrote."""
+    from weightscope.checkpoint.locate_training import config_above, find_parts
+
+    found = find_parts(folder)
+    if found is None:
+        return None
+    held, place, names = found
+    where = place.relative_to(folder.path)
+    notes = (f"read from {where.as_posix()}",) if where.parts else ()
+    above = config or config_above(place, folder.path)
+    if above and not config and not above.is_relative_to(folder.path):
+        notes = (*notes, f"the config is that of the folder above, {above}")
+    return Location(format=held, weights=tuple(place / name for name in names), config=above, notes=notes)
 
 
 def _sibling_config(folder: Folder) -> Path | None:

@@ -15,6 +15,7 @@ from weightscope.components.layer_inputs import LayerInput
 from weightscope.components.norm import RMSNorm
 from weightscope.components.projection import Projection
 from weightscope.components.running import At, linear
+from weightscope.components.work import Work
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -103,6 +104,10 @@ class AltUp(Component, frozen=True, kw_only=True):
 
     def children(self) -> Iterable[Component]:
         return (self.norm,)
+
+    def mixes(self) -> tuple[Work, ...]:
+        """Each stream is a sum of all of them, and the router sees a token twice."""
+        return (Work(fixed=int(self.streams * self.width * (self.streams + 1))),)
 
     def terms(self) -> Mapping[Role, str]:
         return {

@@ -203,6 +203,8 @@ MODULES = {
     "recurrent_gemma": "text.recurrent_gemma",
     "roberta": "encoders.roberta",
     "rwkv": "text.rwkv",
+    "sam": "vision.sam",
+    "sam_vision_model": "vision.sam",
     "seed_oss": "text.seed_oss",
     "shieldgemma2": "multimodal.gemma3",
     "siglip": "multimodal.siglip",

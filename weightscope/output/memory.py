@@ -13,6 +13,7 @@ from weightscope.output.document import Cell, Column, Document, Table, Weight
 from weightscope.output.facts import facts, state_facts, subtitle, title
 from weightscope.output.memory_fit import fit_facts, fit_notes, fit_records, fit_table
 from weightscope.output.memory_training import training_facts, training_notes, training_records, training_table
+from weightscope.output.memory_work import work_facts
 
 ABOVE = ("Parameters", "Shape")
 PART = Column(title="Part")
@@ -95,6 +96,8 @@ def _facts(memory: Memory, *, exact: bool) -> Iterator[tuple[str, str]]:
     looked = f" and {asked.source_tokens:,} that are looked at" if asked.source_tokens else ""
     yield "", f"{logical}{looked}   {words.size(state.total.reserved, exact=exact)} in pages of {state.page_size}"
     yield "Together", words.size(memory.total, exact=exact)
+    if memory.work:
+        yield from work_facts(memory.work, asked, exact=exact)
 
 
 def _lines(memory: Memory) -> tuple[list[Line], list[Weight]]:

@@ -145,6 +145,9 @@ def _run(transformers: Any, directory: Path, result: Result, given: Mapping[str,
     pooled = getattr(out, "pooler_output", None)
     if pooled is not None and not result.tokens:
         theirs["pooled"] = pooled.flatten(0, -2).float()
+    if (masks := getattr(out, "pred_masks", None)) is not None:
+        theirs["masks"] = masks.flatten(0, 2).flatten(1).float()
+        theirs["iou scores"] = out.iou_scores.flatten(0, 1).float()
     scores = getattr(out, "logits", getattr(out, "prediction_logits", None))
     if scores is None:
         return theirs
@@ -187,8 +190,8 @@ def _watch(layers: Any, theirs: Outputs) -> list[Any]:
     def keep(key: str, values: Any) -> None:
         found = values if isinstance(values, tuple) else (values,)
         tensor = next((value for value in found if isinstance(value, torch.Tensor)), None)
-        # A batch of one; what has more dimensions is no stream of [tokens, width].
-        if tensor is not None and tensor.is_floating_point() and tensor.ndim in (2, 3):
+        # A batch of one: [tokens, width], or of an image [rows, columns, width].
+        if tensor is not None and tensor.is_floating_point() and tensor.ndim in (2, 3, 4):
             theirs[key] = tensor.reshape(-1, tensor.shape[-1]).float()
 
     hooks = []

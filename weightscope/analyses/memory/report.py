@@ -16,6 +16,7 @@ from weightscope.analyses.memory.request import USUAL_CONTEXT, Request, trained_
 from weightscope.analyses.memory.state import DecodeState, Sizing, decode_state
 from weightscope.analyses.memory.training import Training, training, training_findings
 from weightscope.analyses.memory.weights import Weights
+from weightscope.analyses.memory.work import TokenWork, token_work
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.summary import ModelInfo
 from weightscope.brief import brief
@@ -52,6 +53,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     weights: Weights
     state: DecodeState | None
     total: int | None
+    work: TokenWork | None = None
     fit: Fit | None = None
     training: Training | None = None
     notes: tuple[str, ...]
@@ -98,6 +100,7 @@ def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequenc
         weights=loaded.weights,
         state=state,
         total=None if unknown else loaded.weights.loaded + (state.total.logical if state else 0),
+        work=token_work(subject, loaded, sizing, state.total.logical if state else 0, device, request.ranks),
         fit=found,
         training=trained_as,
         notes=(*((unknown,) if unknown else ()), *_notes(sizing, kept, trained, known=not unknown)),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from math import prod
 
 import msgspec
 
 from weightscope.analyses.accounting import counted
 from weightscope.analyses.inventory import Group
-from weightscope.analyses.memory.dtypes import byte_count
 from weightscope.analyses.tying import Tying
 from weightscope.brief import brief
+from weightscope.checkpoint.dtypes import byte_size
 from weightscope.quantization.common.method import FLOATS
 from weightscope.roles import SECTION_ORDER
 from weightscope.storage.base import Kind
@@ -74,10 +73,9 @@ def _rows(groups: Iterable[Group], tying: Tying, dtype: str | None, assumed: str
             loaded = dtype if dtype and is_plain(group, stored) else stored
             key = (str(group.section), loaded, group.auxiliary)
             row = found.setdefault(key, [0, 0, 0])
-            elements = prod(shape) * count
             row[0] += group.weights_in(shape) * count if counted(group, tying) else 0
-            row[1] += byte_count(elements, told) if told and not group.alias else 0
-            row[2] += byte_count(elements, loaded) if is_loaded(group, tying) else 0
+            row[1] += byte_size(told, shape) * count if told and not group.alias else 0
+            row[2] += byte_size(loaded, shape) * count if is_loaded(group, tying) else 0
             known[key] = known.get(key, True) and not group.uncounted
     for (component, loaded, auxiliary), (parameters, held, memory) in found.items():
         yield WeightRow(

@@ -13,6 +13,7 @@ from weightscope.components.base import Component
 from weightscope.components.norm import RMSNorm
 from weightscope.components.running import At
 from weightscope.components.state import PerToken, State
+from weightscope.components.work import Work
 from weightscope.errors import NotImplementedByWeightscope
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -63,6 +64,10 @@ class BlockIndexer(Component, frozen=True, kw_only=True):
     def reach(self) -> int:
         """The longest sequence of which every token sees all."""
         return int(self.block) * int(self.keep)
+
+    def mixes(self) -> tuple[Work, ...]:
+        """Each head's score of the one key."""
+        return (Work(each=int(self.heads * self.head_dim)),)
 
     def keeps(self) -> tuple[State, ...]:
         """The one key of each token."""

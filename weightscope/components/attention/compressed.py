@@ -18,6 +18,7 @@ from weightscope.components.base import Component
 from weightscope.components.norm import RMSNorm
 from weightscope.components.running import At, linear
 from weightscope.components.state import PerToken, State
+from weightscope.components.work import Work
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -114,6 +115,15 @@ class CompressedAttention(Component, frozen=True, kw_only=True):
     def notes(self, roles: Iterable[Role]) -> Iterable[str]:
         if {Role.Q_B_PROJ, Role.K_PROJ} & set(roles):
             yield self.rope.words.replace("dimensions", "last dimensions")
+
+    def mixes(self) -> tuple[Work, ...]:
+        """Each head's score of a key and its share of the same: of tokens in the window, and of compressed keys."""
+        each = int(self.heads * self.head_dim * 2)
+        near = Work(each=each, most=int(self.window))
+        if self.compressor is None:
+            return (near,)
+        most = int(self.indexer.keep) if self.indexer else None
+        return near, Work(each=each, rate=int(self.compressor.rate), most=most)
 
     def keeps(self) -> tuple[State, ...]:
         """The one vector of each token in the window that is key and value of all heads."""

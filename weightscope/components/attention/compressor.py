@@ -13,6 +13,7 @@ from weightscope.components.base import Component
 from weightscope.components.norm import RMSNorm
 from weightscope.components.running import At, linear
 from weightscope.components.state import OpenWindow, PerWindow, State
+from weightscope.components.work import Work
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -147,6 +148,10 @@ class CompressedIndexer(Component, frozen=True, kw_only=True):
 
     def children(self) -> Iterable[Component]:
         return (self.compressor,)
+
+    def mixes(self) -> tuple[Work, ...]:
+        """Each head's score of a compressed key."""
+        return (Work(each=int(self.heads * self.compressor.head_dim), rate=int(self.compressor.rate)),)
 
     def equation(self, x: str = "x") -> str:
         return f"Σ index_weight·{x} · relu(q·k/√{int(self.compressor.head_dim)}) over {int(self.heads)} heads"

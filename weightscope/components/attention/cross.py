@@ -11,6 +11,7 @@ from weightscope.components.base import Component
 from weightscope.components.gated_block import GatedBlock
 from weightscope.components.running import At, linear
 from weightscope.components.state import PerSource, State
+from weightscope.components.work import Work
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -64,6 +65,10 @@ class CrossAttention(Component, frozen=True, kw_only=True):
             Role.V_PROJ: f"v = v_proj·image   in {keys} heads of {size}",
             Role.O_PROJ: "o_proj·[heads side by side]",
         }
+
+    def mixes(self) -> tuple[Work, ...]:
+        """Each head's score of an image's vector and its share of that."""
+        return (Work(each=int(self.heads.count * self.heads.size * 2), of_source=True),)
 
     def keeps(self) -> tuple[State, ...]:
         """Keys and values of the images' vectors."""

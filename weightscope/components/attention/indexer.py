@@ -11,6 +11,7 @@ from weightscope.components.base import Component
 from weightscope.components.norm import LayerNorm
 from weightscope.components.running import At, linear
 from weightscope.components.state import PerToken, State
+from weightscope.components.work import Work
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -66,6 +67,10 @@ class Indexer(Component, frozen=True, kw_only=True):
     def awaited(self) -> bool:
         """A sequence that is no longer than `keep` does not need it."""
         return False
+
+    def mixes(self) -> tuple[Work, ...]:
+        """Each head's score of the one key."""
+        return (Work(each=int(self.heads * self.head_dim)),)
 
     def keeps(self) -> tuple[State, ...]:
         """The one key of each token."""

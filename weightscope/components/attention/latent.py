@@ -13,6 +13,7 @@ from weightscope.components.base import Component
 from weightscope.components.norm import RMSNorm
 from weightscope.components.running import At, linear
 from weightscope.components.state import PerToken, State
+from weightscope.components.work import Work
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -104,6 +105,11 @@ class LatentAttention(Component, frozen=True, kw_only=True):
     @property
     def sees_later(self) -> bool:
         return self.sees.later
+
+    def mixes(self) -> tuple[Work, ...]:
+        """Scores and shares over latents as they are kept: what makes keys and values of them acts on the query."""
+        each = int(self.heads * (self.kv_rank * 2 + self.rope_dim))
+        return (Work(each=each, most=int(self.indexer.keep) if self.indexer else None),)
 
     def keeps(self) -> tuple[State, ...]:
         """The latent and the rotated key, one of each for all heads."""

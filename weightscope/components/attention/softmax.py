@@ -19,6 +19,7 @@ from weightscope.components.base import Component, Conflict
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, Pass, linear
 from weightscope.components.state import PerSource, State, keys_and_values
+from weightscope.components.work import Work
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -125,6 +126,11 @@ class Attention(Component, frozen=True, kw_only=True):
             **(self.positions.sizes(self.heads.count) if isinstance(self.positions, LearnedBias) else {}),
         }
 
+    def turned(self, role: Role) -> int:
+        if not isinstance(self.positions, Rope) or self.positions.interleaved:
+            return 0
+        return self.positions.dim if role in (Role.Q_PROJ, Role.K_PROJ) else 0
+
     def heads_of(self, role: Role) -> int:
         by_role = {Role.Q_PROJ: self.heads.count, Role.K_PROJ: self.heads.keys, Role.V_PROJ: self.heads.keys}
         return int((by_role | {Role.O_PROJ: self.heads.count}).get(role, 0))
@@ -151,6 +157,15 @@ class Attention(Component, frozen=True, kw_only=True):
     @property
     def sees_later(self) -> bool:
         return self.sees.later and not self.source
+
+    def mixes(self) -> tuple[Work, ...]:
+        """Each head's score of a key and its share of the value."""
+        heads = self.heads
+        each = int(heads.count * (heads.size + heads.value_size))
+        if self.source:
+            return (Work(each=each, of_source=True),)
+        kept = self.sees.kept
+        return (Work(each=each, most=None if kept is None else kept + 1),)
 
     def keeps(self) -> tuple[State, ...]:
         """Keys and values of what it sees, unless it takes those of another layer."""

@@ -11,6 +11,7 @@ from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.components.recurrent.recurrence import delta_rule
 from weightscope.components.running import At, linear
 from weightscope.components.state import State, convolution, recurrence
+from weightscope.components.work import Work
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -69,6 +70,10 @@ class GatedDeltaNet(Component, frozen=True, kw_only=True):
     @property
     def glance(self) -> str:
         return f"delta net {self.value_heads:,} heads of {self.value_dim:,}"
+
+    def mixes(self) -> tuple[Work, ...]:
+        """The memory is asked what it recalls, corrected, and read."""
+        return (Work(fixed=int(self.value_heads * self.key_dim * self.value_dim * 3)),)
 
     def keeps(self) -> tuple[State, ...]:
         """The last queries, keys and values of the convolution, and one memory a value head."""

@@ -11,6 +11,7 @@ from weightscope.components.recurrent.convolution import convolve, kernel_shape
 from weightscope.components.recurrent.recurrence import fading_sum
 from weightscope.components.running import At, linear
 from weightscope.components.state import Fixed, State, recurrence
+from weightscope.components.work import Work
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -72,6 +73,10 @@ class RecurrentUnit(Component, frozen=True, kw_only=True):
     @property
     def glance(self) -> str:
         return f"recurrent unit {self.inner:,}"
+
+    def mixes(self) -> tuple[Work, ...]:
+        """Each channel's state fades and takes the input."""
+        return (Work(fixed=int(self.inner)),)
 
     def keeps(self) -> tuple[State, ...]:
         """One input less than the kernel is wide, and each channel's state."""

@@ -12,6 +12,7 @@ from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.components.recurrent.recurrence import delta_rule
 from weightscope.components.running import At, linear
 from weightscope.components.state import State, convolution, recurrence
+from weightscope.components.work import Work
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -64,6 +65,10 @@ class KimiDelta(Component, frozen=True, kw_only=True):
     @property
     def glance(self) -> str:
         return f"delta net {self.heads:,} heads of {self.head_dim:,}"
+
+    def mixes(self) -> tuple[Work, ...]:
+        """The memory is asked what it recalls, corrected, and read."""
+        return (Work(fixed=int(self.heads * self.head_dim * self.head_dim * 3)),)
 
     def keeps(self) -> tuple[State, ...]:
         """The last queries, keys and values of the convolution, and one memory a head."""

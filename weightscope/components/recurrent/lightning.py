@@ -11,6 +11,7 @@ from weightscope.components.norm import RMSNorm
 from weightscope.components.recurrent.recurrence import decayed_attention
 from weightscope.components.running import At, linear
 from weightscope.components.state import State, recurrence
+from weightscope.components.work import Work
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -67,6 +68,10 @@ class LightningAttention(Component, frozen=True, kw_only=True):
     @property
     def glance(self) -> str:
         return f"linear attention {self.heads:,} heads of {self.head_dim:,}"
+
+    def mixes(self) -> tuple[Work, ...]:
+        """The memory is written and read."""
+        return (Work(fixed=int(self.heads * self.head_dim * self.head_dim * 2)),)
 
     def keeps(self) -> tuple[State, ...]:
         """One memory a head, in the type of the computation."""

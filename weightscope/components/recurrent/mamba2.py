@@ -12,6 +12,7 @@ from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.components.recurrent.recurrence import decayed_attention
 from weightscope.components.running import At, linear
 from weightscope.components.state import State, convolution, recurrence
+from weightscope.components.work import Work
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -94,6 +95,10 @@ class Mamba2(Component, frozen=True, kw_only=True):
     @property
     def glance(self) -> str:
         return f"mamba2 {self.heads:,} heads of {self.head_dim:,}, state {self.state:,}"
+
+    def mixes(self) -> tuple[Work, ...]:
+        """The states are written and read."""
+        return (Work(fixed=int(self.heads * self.head_dim * self.state * 2)),)
 
     def keeps(self) -> tuple[State, ...]:
         """The last inputs of the convolution over x, b and c, and the state of each head's channels."""

@@ -11,6 +11,7 @@ from weightscope.components.recurrent.convolution import convolve, kernel_shape
 from weightscope.components.recurrent.recurrence import selective_scan
 from weightscope.components.running import At, linear
 from weightscope.components.state import State, convolution, recurrence
+from weightscope.components.work import Work
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -74,6 +75,10 @@ class HeadedMamba(Component, frozen=True, kw_only=True):
     @property
     def glance(self) -> str:
         return f"mamba {self.heads:,} heads of {self.inner // self.heads:,}, state {self.state:,}"
+
+    def mixes(self) -> tuple[Work, ...]:
+        """The states are written and read."""
+        return (Work(fixed=int(self.inner * self.state * 2)),)
 
     def keeps(self) -> tuple[State, ...]:
         """The last inputs and the state of each channel."""

@@ -9,6 +9,7 @@ from weightscope.components.base import Component
 from weightscope.components.recurrent.recurrence import fading_mean
 from weightscope.components.running import At, linear
 from weightscope.components.state import Fixed, State, recurrence
+from weightscope.components.work import Work
 from weightscope.roles import Role, Section
 from weightscope.sizes import Shape, Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -69,6 +70,10 @@ class TimeMix(Component, frozen=True, kw_only=True):
     @property
     def glance(self) -> str:
         return f"time mix {self.inner:,}"
+
+    def mixes(self) -> tuple[Work, ...]:
+        """The two sums of each channel fade and take the token."""
+        return (Work(fixed=int(self.inner * 2)),)
 
     def keeps(self) -> tuple[State, ...]:
         """The token before, and of each channel the sum, its weight and the largest exponent."""

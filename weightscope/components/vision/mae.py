@@ -131,7 +131,7 @@ class MaeEncoder(VisionEncoder, frozen=True, kw_only=True):
         (features,) = self.features(self.pixels(at.run.inputs), at, (-1,), normed=True)
         if self.decoder is None:
             return features
-        return self.decoder.forward(features, at.below(self.decoder).labelled("decoder"))
+        return self.decoder.forward(features, at.below(self.decoder).labelled("pixel decoder"))
 
 
 def order(noise: torch.Tensor) -> torch.Tensor:

@@ -52,6 +52,7 @@ PROCESSORS = {
     "PixtralImageProcessor": "pixtral",
     "Qwen2VLImageProcessor": "qwen2_vl",
     "Qwen3VLImageProcessor": "qwen2_vl",
+    "SamImageProcessor": "sam",
     "Siglip2ImageProcessor": "siglip2",
     "SiglipImageProcessor": "siglip",
     "SmolVLMImageProcessor": "idefics3",

@@ -1,0 +1,126 @@
+"""Multiply-adds of a token, against those that torch counts in transformers' own step with a cache."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+import weightscope
+from tests.families.test_published import MODELS
+from tests.families.tiny import TINY, Tiny
+from weightscope.analyses.memory.work import TokenWork
+
+CONTEXT = 9
+GENERATES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+# Types whose step in transformers multiplies otherwise, or partly without a product that torch counts.
+OTHERWISE = {
+    **dict.fromkeys(
+        ("deepseek_v2", "deepseek_v3", "deepseek_v32", "glm_moe_dsa", "glm4_moe_lite", "longcat_flash", "youtu",
+         "minicpm3", "kimi_k25"),
+        "keys and values of all tokens are made anew from latents",
+    ),
+    **dict.fromkeys(
+        ("lfm2", "lfm2_moe", "lfm2_vl", "mamba", "mamba2", "falcon_mamba", "bamba", "qwen3_5_text", "qwen3_5",
+         "qwen3_next", "qwen3_5_moe", "qwen3_5_moe_text", "olmo_hybrid", "zamba", "zamba2", "jamba", "granitemoehybrid",
+         "nemotron_h", "falcon_h1", "recurrent_gemma", "rwkv", "kimi_linear", "minimax"),
+        "convolutions and recurrences go element by element",
+    ),
+    **dict.fromkeys(("llama4", "llama4_text"), "every token goes through all experts, most multiplied by 0"),
+    "deepseek_v4": "streams are mixed, and windows compressed, element by element",
+    "xlnet": "it has no cache of keys",
+    "gpt_neo": "its windows hide what they do not see",
+    **dict.fromkeys(("blip-2", "instructblip", "idefics", "shieldgemma2"), "a text alone is not run"),
+    **dict.fromkeys(("whisper", "speech_to_text"), "they hear, and are given no text"),
+    "dbrx": "its experts want gradients",
+    **dict.fromkeys(("pegasus", "m2m_100", "blenderbot", "blenderbot-small"), "as BART"),
+}  # fmt: skip
+
+
+def firsts() -> list[Tiny]:
+    """One tiny model of each type that writes."""
+    found: dict[str, Tiny] = {}
+    for tiny in TINY:
+        if tiny.model in GENERATES:
+            found.setdefault(tiny.kind, tiny)
+    return [tiny for tiny in found.values() if tiny.name not in OTHERWISE]
+
+
+def work_of(path: Path, **asked: Any) -> TokenWork:
+    found = weightscope.open(path).memory(**asked).work
+    assert found
+    return found
+
+
+def step(model: Any, ids: torch.Tensor) -> int:
+    """Multiply-adds of the last token, the others in a cache."""
+    before: dict[str, Any] = {"input_ids": ids[:, :-1]}
+    last: dict[str, Any] = {"input_ids": ids[:, -1:]}
+    if model.config.is_encoder_decoder:
+        before |= {"decoder_input_ids": ids[:, :-1]}
+    with torch.no_grad():
+        out = model(**before, use_cache=True)
+        if model.config.is_encoder_decoder:
+            last = {"decoder_input_ids": ids[:, -1:], "encoder_outputs": (out.encoder_last_hidden_state,)}
+        with FlopCounterMode(display=False) as counter:
+            model(**last, past_key_values=out.past_key_values, use_cache=True)
+    return int(counter.get_total_flops()) // 2
+
+
+@pytest.mark.parametrize("tiny", firsts(), ids=lambda tiny: tiny.name)
+def test_a_token_costs_what_torch_counts(tiny: Tiny, tmp_path: Path) -> None:
+    model: Any = tiny.build()
+    model.config.architectures = [type(model).__name__]
+    model.config.save_pretrained(tmp_path)
+    if hasattr(model, "set_experts_implementation"):
+        model.set_experts_implementation("eager")
+    model.set_attn_implementation("eager")
+    counted = step(model, torch.arange(CONTEXT + 1)[None] + 3)
+    assert work_of(tmp_path / "config.json", context=CONTEXT).decode == counted
+
+
+def test_a_whole_context_by_hand() -> None:
+    """fixtures/llama: matrices of attention and MLP, 3 layers of attention in 6 heads of 4, and the head."""
+    root = Path(__file__).parents[2] / "fixtures" / "llama"
+    matrices, head, attention = 4608 + 11232, 256 * 24, 3 * 6 * (4 + 4)
+    found = work_of(root, context=10)
+    assert found.decode == matrices + head + attention * 11
+    assert found.prefill == 10 * matrices + head + attention * (10 * 11 // 2)
+    # The step reads all matrices, norms and the head, and 10 tokens' state; of the embedding next to nothing.
+    assert found.read == (28296 - 256 * 24) * 2 + 10 * 96
+    assert found.intensity == round(2 * found.decode / found.read, 3)
+
+
+def test_latents_are_not_made_into_keys_again(tmp_path: Path) -> None:
+    """DeepSeek-V3: 128 heads score 512 + 64 elements of each of 100 tokens, and take 512 of them."""
+    config = next(model["config"] for model in MODELS if model["model"] == "deepseek-ai/DeepSeek-V3-OME")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    found = work_of(tmp_path / "config.json", context=99)
+    (attention,) = (row for row in found.rows if row.component == "attention")
+    assert attention.context == 61 * 128 * (512 + 64 + 512) * 100
+    # 37 B active parameters, of which the embedding of 129,280 by 7,168 is looked up and norms multiply nothing.
+    active = weightscope.open(tmp_path / "config.json").parameters.active
+    assert active
+    assert sum(row.weights for row in found.rows) == pytest.approx(active - 129280 * 7168, rel=1e-4)
+
+
+def test_a_window_bounds_the_work(tmp_path: Path) -> None:
+    config = next(model["config"] for model in MODELS if model["model"] == "google/gemma-2-9b-it")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    short, long = (work_of(tmp_path / "config.json", context=context).decode for context in (4096, 8192))
+    # Only 21 of 42 layers see more: 16 heads of 256, scores and shares.
+    assert long - short == 21 * 16 * 512 * 4096
+
+
+def test_how_long_reading_takes_at_least() -> None:
+    """80 GB at 3.35 TB/s are read in 23.9 ms; two tensor ranks halve it, and a batch shares the weights."""
+    root = Path(__file__).parents[2] / "fixtures" / "llama"
+    one = work_of(root, context=10, gpu="h100")
+    two = work_of(root, context=10, gpu="h100", gpus=2, batch=3)
+    assert one.floor_seconds == one.read / 3.35e12
+    assert two.floor_seconds == (one.read + 2 * 960) / 2 / 3.35e12
+    assert work_of(root, context=10, gpu="80GB").floor_seconds is None
