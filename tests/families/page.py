@@ -28,6 +28,7 @@ from tests.families.tiny_encoders import TINY_ENCODERS
 from tests.families.tiny_fuyu import TINY_FUYU
 from tests.families.tiny_kin import TINY_KIN
 from tests.families.tiny_omni import TINY_OMNI
+from tests.families.tiny_phi4 import TINY_PHI4
 from tests.families.tiny_sam import TINY_SAM
 from tests.families.tiny_seq2seq import TINY_SEQ2SEQ
 from tests.families.tiny_speech import TINY_HEARING, TINY_SPEECH
@@ -69,6 +70,7 @@ COMPUTED = [
     *test_gemma4_eyes.COMPUTED,
     *test_contrast.COMPUTED,
     *TINY_ENCODERS,
+    *TINY_PHI4,
     *TINY_SAM,
     *TINY_SEQ2SEQ,
     *TINY_XLNET,
@@ -106,7 +108,7 @@ EXCEPTIONS = """
 
 Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them: aria,
 blip, ernie4_5_vl_moe, fast_vlm, florence2, hunyuan_vl, kimi_k3, kosmos-2, minicpmv4_6, minimax_m3_vl, molmo, molmo2,
-nllb-moe, perception_lm, phi4_multimodal, step3p7, and the omni models. Videos are refused everywhere.
+nllb-moe, perception_lm, step3p7, and the omni models. Videos are refused everywhere.
 
 ## Published models that differ from their config
 

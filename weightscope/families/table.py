@@ -178,6 +178,7 @@ MODULES = {
     "persimmon": "text.persimmon",
     "phi": "text.phi",
     "phi3": "text.phi3",
+    "phi4_multimodal": "multimodal.phi4_multimodal",
     "phimoe": "text.phimoe",
     "pixtral": "vision.pixtral",
     "qwen": "text.qwen",
