@@ -32,7 +32,7 @@ def usual(keys: Keys) -> Settings:
 def biased(keys: Keys) -> Settings:
     """Whether projections have a bias, which only the tensors tell."""
     return {
-        "attention_bias": "blk.0.attn_q.bias" in keys.names,
+        "attention_bias": keys.biased,
         "mlp_bias": "blk.0.ffn_down.bias" in keys.names,
     }
 

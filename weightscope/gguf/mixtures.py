@@ -25,7 +25,7 @@ def _qwen2_moe(keys: Keys) -> Settings:
         "num_experts_per_tok": keys.whole("expert_used_count"),
         "moe_intermediate_size": keys.whole("expert_feed_forward_length"),
         "shared_expert_intermediate_size": keys.whole("expert_shared_feed_forward_length"),
-        "qkv_bias": "blk.0.attn_q.bias" in keys.names,
+        "qkv_bias": keys.biased,
     }
 
 
@@ -36,7 +36,7 @@ def _qwen3_moe(keys: Keys) -> Settings:
         "num_experts_per_tok": keys.whole("expert_used_count"),
         "moe_intermediate_size": keys.whole("expert_feed_forward_length"),
         "norm_topk_prob": True,
-        "attention_bias": "blk.0.attn_q.bias" in keys.names,
+        "attention_bias": keys.biased,
     }
 
 
@@ -51,7 +51,7 @@ def _gpt_oss(keys: Keys) -> Settings:
         | {
             "intermediate_size": keys.whole("expert_feed_forward_length"),
             "sliding_window": keys.whole("attention.sliding_window"),
-            "attention_bias": "blk.0.attn_q.bias" in keys.names,
+            "attention_bias": keys.biased,
             "rope_scaling": None,
             "rope_parameters": scaled | truncated | {"rope_theta": turned["rope_theta"]},
         }
@@ -103,6 +103,12 @@ def _shared(keys: Keys) -> Settings:
     }
 
 
+def _ahead(keys: Keys) -> Settings:
+    """The layers that predict further tokens, which the file counts among all of them."""
+    ahead = keys.whole("nextn_predict_layers") or 0
+    return {"num_hidden_layers": keys.needed("block_count") - ahead, "num_nextn_predict_layers": ahead}
+
+
 def _deepseek_v2(keys: Keys) -> Settings:
     shared = _shared(keys)
     grouped = {"topk_method": "group_limited_greedy" if shared["n_group"] != 1 else "greedy"}
@@ -110,18 +116,16 @@ def _deepseek_v2(keys: Keys) -> Settings:
 
 
 def _deepseek_v3(keys: Keys) -> Settings:
-    return _latent(keys) | _shared(keys) | {"num_nextn_predict_layers": 0}
+    return _latent(keys) | _shared(keys) | _ahead(keys)
 
 
 def _glm4_moe(keys: Keys) -> Settings:
-    ahead = keys.whole("nextn_predict_layers") or 0
     return (
         usual(keys)
         | _shared(keys)
         | {
-            "num_hidden_layers": keys.needed("block_count") - ahead,
-            "num_nextn_predict_layers": 0,
-            "attention_bias": "blk.0.attn_q.bias" in keys.names,
+            **_ahead(keys),
+            "attention_bias": keys.biased,
             "use_qk_norm": "blk.0.attn_q_norm.weight" in keys.names,
         }
     )

@@ -26,7 +26,7 @@ def _falcon(keys: Keys) -> Settings:
         "multi_query": not grouped,
         "parallel_attn": True,
         "alibi": False,
-        "bias": "blk.0.attn_qkv.bias" in keys.names,
+        "bias": keys.biased,
         **rotation(keys),
     }
 
@@ -69,7 +69,7 @@ def _starcoder2(keys: Keys) -> Settings:
     return {
         "norm_epsilon": keys.number("attention.layer_norm_epsilon"),
         "head_dim": keys.whole("attention.key_length"),
-        "use_bias": "blk.0.attn_q.bias" in keys.names,
+        "use_bias": keys.biased,
         "sliding_window": keys.whole("attention.sliding_window"),
         **rotation(keys),
     }
