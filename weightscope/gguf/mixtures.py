@@ -29,6 +29,15 @@ def _qwen2_moe(keys: Keys) -> Settings:
     }
 
 
+def _olmoe(keys: Keys) -> Settings:
+    return usual(keys) | {
+        "num_experts": keys.whole("expert_count"),
+        "num_experts_per_tok": keys.whole("expert_used_count"),
+        "clip_qkv": keys.number("attention.clamp_kqv"),
+        "norm_topk_prob": False,
+    }
+
+
 def _qwen3_moe(keys: Keys) -> Settings:
     # llama.cpp makes the weights add up to 1, as all published models say.
     return usual(keys) | {
@@ -139,6 +148,7 @@ def _granite_moe(keys: Keys) -> Settings:
 MIXTRAL = Architecture(model_type="mixtral", settings=_mixtral, changes=PAIRED)
 QWEN2_MOE = Architecture(model_type="qwen2_moe", settings=_qwen2_moe)
 QWEN3_MOE = Architecture(model_type="qwen3_moe", settings=_qwen3_moe)
+OLMOE = Architecture(model_type="olmoe", settings=_olmoe)
 GPT_OSS = Architecture(model_type="gpt_oss", settings=_gpt_oss, names=AFTER_ATTENTION)
 DEEPSEEK_V2 = Architecture(model_type="deepseek_v2", settings=_deepseek_v2)
 DEEPSEEK_V3 = Architecture(model_type="deepseek_v3", settings=_deepseek_v3)
