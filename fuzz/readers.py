@@ -23,7 +23,7 @@ from fuzz.json_files import (
     tokenizer_file,
 )
 from fuzz.other_files import npy_file, npz_file, toml_file
-from fuzz.pickle_files import torch_file
+from fuzz.pickle_files import distributed_file, torch_file
 from fuzz.safetensors_files import safetensors_file
 from fuzz.verdict import hold_line
 
@@ -39,6 +39,7 @@ class Reader(NamedTuple):
 READERS = {
     "safetensors": Reader(40, safetensors_file, "model.safetensors"),
     "pytorch": Reader(40, torch_file, "pytorch_model.bin"),
+    "distributed": Reader(8, distributed_file, ".metadata"),
     "gguf": Reader(20, gguf_file, "model.gguf"),
     "index": Reader(8, index_file, "model.safetensors.index.json"),
     "toml": Reader(4, toml_file, "pyproject.toml"),
@@ -78,6 +79,7 @@ class Readers:
         from weightscope.analyses.rules.vocabulary import highest_ids
         from weightscope.api.adapters import settings_in
         from weightscope.api.opening import open_model
+        from weightscope.checkpoint.dcp_metadata import read_metadata
         from weightscope.checkpoint.folder import LocalFolder
         from weightscope.checkpoint.header import read_header
         from weightscope.checkpoint.index import read_index
@@ -114,6 +116,7 @@ class Readers:
         self._read = {
             "safetensors": read_header,
             "pytorch": read_header,
+            "distributed": lambda path: read_metadata(path.read_bytes(), path),
             "gguf": read_gguf,
             "index": read_index,
             "toml": read_toml,
