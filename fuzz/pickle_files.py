@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 from random import Random
 
 from fuzz.values import damaged, number, text
@@ -21,6 +22,7 @@ SIZES = (0, 1, 2, 3, 5, 8)
 NAMES = ("a", "b.weight", "layers.0.x")
 # Storages that tensors share, and float32 numbers in each.
 STORAGES, ELEMENTS = 2, 64
+DISTRIBUTED = Path(__file__).parents[1] / "fixtures" / "runs" / "fsdp" / ".metadata"
 
 
 def torch_file(random: Random) -> bytes:
@@ -151,3 +153,9 @@ def _change(random: Random, operations: list[bytes]) -> None:
         operations[at], operations[other] = operations[other], operations[at]
     else:
         operations[at] = damaged(random, operations[at], 1)
+
+
+def distributed_file(random: Random) -> bytes:
+    """A `.metadata` of torch.distributed.checkpoint, mostly with something wrong in its pickle."""
+    raw = DISTRIBUTED.read_bytes()
+    return damaged(random, raw, times=random.choice((1, 3))) if random.random() < 0.95 else raw

@@ -10,6 +10,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from fuzz.case import Case
+from fuzz.gguf_files import gguf_file
 from fuzz.json_files import (
     FIXTURES,
     adapter_file,
@@ -22,7 +23,7 @@ from fuzz.json_files import (
     tokenizer_file,
 )
 from fuzz.other_files import npy_file, npz_file, toml_file
-from fuzz.pickle_files import torch_file
+from fuzz.pickle_files import distributed_file, torch_file
 from fuzz.safetensors_files import safetensors_file
 from fuzz.verdict import hold_line
 
@@ -38,6 +39,8 @@ class Reader(NamedTuple):
 READERS = {
     "safetensors": Reader(40, safetensors_file, "model.safetensors"),
     "pytorch": Reader(40, torch_file, "pytorch_model.bin"),
+    "distributed": Reader(8, distributed_file, ".metadata"),
+    "gguf": Reader(20, gguf_file, "model.gguf"),
     "index": Reader(8, index_file, "model.safetensors.index.json"),
     "toml": Reader(4, toml_file, "pyproject.toml"),
     "tokenizer": Reader(3, tokenizer_file, "tokenizer.json"),
@@ -75,13 +78,24 @@ class Readers:
         from weightscope.analyses.forward.sentences import read_sentences
         from weightscope.analyses.rules.vocabulary import highest_ids
         from weightscope.api.adapters import settings_in
+        from weightscope.api.opening import open_model
+        from weightscope.checkpoint.dcp_metadata import read_metadata
         from weightscope.checkpoint.folder import LocalFolder
         from weightscope.checkpoint.header import read_header
         from weightscope.checkpoint.index import read_index
         from weightscope.config import read_config
         from weightscope.errors import WeightscopeError
         from weightscope.families.registry import declare
+        from weightscope.gguf.opening import described
+        from weightscope.gguf.tokenizer import tokenizer_json
         from weightscope.toml import TomlError, read_toml
+
+        def read_gguf(path: Path) -> None:
+            model = open_model(path, tolerant=True)
+            model.summary()
+            model.check(values=True)
+            if metadata := described(model.checkpoint):
+                tokenizer_json(metadata, path)
 
         def read_model(path: Path) -> None:
             declare(read_config(path))
@@ -102,6 +116,8 @@ class Readers:
         self._read = {
             "safetensors": read_header,
             "pytorch": read_header,
+            "distributed": lambda path: read_metadata(path.read_bytes(), path),
+            "gguf": read_gguf,
             "index": read_index,
             "toml": read_toml,
             "tokenizer": lambda path: list(highest_ids(LocalFolder(path.parent))),

@@ -41,6 +41,7 @@ CODES = {
     "non-finite": "A tensor contains NaN or infinity.",
     "all-zero": "All values of a matrix are zero.",
     "duplicate-tensor": "A tensor name is stored more than once.",
+    "convention-mismatch": "Weights seem to follow another convention than the model.",
     "lock-mismatch": "The model differs from its lock.",
     "constant-tensor": "All values of a matrix are the same number.",
     "value-outlier": "A layer's values stand out from those of the layers around it.",

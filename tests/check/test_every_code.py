@@ -231,8 +231,8 @@ def check(model: Path, **options: Any) -> CheckResult:
 
 
 def test_every_code_is_planted() -> None:
-    # A lock is needed for that one; tests/lock has it.
-    assert set(PLANTED) == set(CODES) - {"lock-mismatch"}
+    # One needs a lock (tests/lock), one a model that looks trained (test_conventions.py).
+    assert set(PLANTED) == set(CODES) - {"lock-mismatch", "convention-mismatch"}
 
 
 def test_a_sound_model_is_clean_to_the_last_note(model: Path) -> None:

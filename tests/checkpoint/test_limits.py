@@ -161,6 +161,6 @@ def test_keys_of_a_pickle_that_are_no_unicode(tmp_path: Path, run: Any) -> None:
         code, out, err = run("inspect", path, "--format", kind)
         assert (code, err) == (0, "")
         out.encode()
-    assert read_pytorch(path).rest == {"optimizer\\ud800": 1}
+    assert [part.tensors for part in read_pytorch(path).rest.values()] == [1]
     torch.save({"a\ud800": torch.ones(1)}, path)
     assert refused(path, "text that is not Unicode") == "malformed-header"

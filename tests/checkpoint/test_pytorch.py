@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from weightscope.checkpoint.dtypes import TORCH_NAMES
 from weightscope.checkpoint.entry import FileHeader, TensorEntry
 from weightscope.checkpoint.pytorch import looks_like_pytorch, read_pytorch
+from weightscope.checkpoint.training import Part
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, WeightscopeError
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -38,6 +39,11 @@ DTYPES = {
     "complex32": "C32", "complex64": "C64", "complex128": "C128", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2",
     "float8_e8m0fnu": "F8_E8M0", "float8_e4m3fnuz": "F8_E4M3FNUZ", "float8_e5m2fnuz": "F8_E5M2FNUZ",
 }  # fmt: skip
+
+
+def counted(rest: dict[str, Part]) -> dict[str, int]:
+    """The tensors of each part."""
+    return {name: part.tensors for name, part in rest.items()}
 
 
 def saved(path: Path, value: object, form: bool = ZIP, protocol: int = 2) -> Path:
@@ -188,7 +194,7 @@ def test_training_checkpoint(form: bool, tmp_path: Path) -> None:
     header = read_pytorch(path)
     assert_same(path, header, model.state_dict())
     # AdamW keeps a step and two moments for each of two parameters.
-    assert header.rest == {"best_loss": 1, "ema": 2, "optimizer": 6, "rng_state": 1}
+    assert counted(header.rest) == {"best_loss": 1, "ema": 2, "optimizer": 6, "rng_state": 1}
 
 
 T = torch.ones(1)
@@ -225,7 +231,7 @@ def test_where_the_weights_are(
     value: object, names: list[str], rest: dict[str, int], form: bool, tmp_path: Path
 ) -> None:
     header = read_pytorch(saved(tmp_path / "some.pt", value, form))
-    assert (list(header.tensors), header.rest) == (names, rest)
+    assert (list(header.tensors), counted(header.rest)) == (names, rest)
 
 
 @both_formats
@@ -653,7 +659,7 @@ def test_shared_and_cyclic_containers_cost_linear_time(tmp_path: Path) -> None:
     path = tmp_path / "some.pt"
     start = time.process_time()
     header = read_pytorch(saved(path, {"model": {"a": T, "laughs": shared(60, [])}, "history": shared(60, [T * 2])}))
-    assert (list(header.tensors), header.rest) == (["a"], {"history": 1})
+    assert (list(header.tensors), counted(header.rest)) == (["a"], {"history": 1})
     with pytest.raises(CheckpointError, match="in several places"):
         read_pytorch(saved(path, {"a": shared(60, [T])}))
     cycle: dict[str, object] = {"a": T}
@@ -679,7 +685,7 @@ def test_deep_nesting(where: str, tmp_path: Path) -> None:
     path = tmp_path / "some.pt"
     path.write_bytes(archive(Member(name=PICKLE.name, data=data), DATA))
     if where == "rest":
-        assert read_pytorch(path).rest == {"far": 1}
+        assert counted(read_pytorch(path).rest) == {"far": 1}
         return
     with pytest.raises(CheckpointError, match="too deeply, or gives them too long names"):
         read_pytorch(path)

@@ -31,7 +31,7 @@ TOWER = {
     "num_key_value_heads": 2, "head_dim": 8, "patch_size": 2, "position_embedding_size": 11, "pooling_kernel_size": 2,
 }  # fmt: skip
 AUDIO = {
-    "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "subsampling_conv_channels": [6, 4],
+    "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "subsampling_conv_channels": [12, 4],
     "output_proj_dims": 18,
 }  # fmt: skip
 IDS = {

@@ -9,6 +9,7 @@ import msgspec
 
 from weightscope.analyses.glance import GLANCE, Rule
 from weightscope.analyses.rules.config import contradictory_sizes, generation_settings, special_tokens
+from weightscope.analyses.rules.conventions import broken_conventions
 from weightscope.analyses.rules.dtypes import strange_dtypes
 from weightscope.analyses.rules.index import absent_index, extra_shards, wrong_places, wrong_totals
 from weightscope.analyses.rules.scales import strange_scales
@@ -133,8 +134,9 @@ def run_rules(
     if values:
         findings += unsound_values(subject, progress)
         findings += odd_values(subject)
+        findings += broken_conventions(subject)
         findings += strange_scales(subject)
-        rules += 4
+        rules += 5
     return tuple(findings), rules
 
 

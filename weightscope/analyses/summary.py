@@ -19,9 +19,11 @@ from weightscope.analyses.accounting import (
 )
 from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.quantized import Quantization, quantization_of
+from weightscope.analyses.run_state import run_state
 from weightscope.analyses.tying import Tying
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Checkpoint
+from weightscope.checkpoint.training import Training
 from weightscope.components.base import Component
 from weightscope.components.decoder import Decoder
 from weightscope.components.walk import find
@@ -89,6 +91,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     components: tuple[ComponentShare, ...]
     findings: tuple[Finding, ...]
     buffers: BufferShare
+    training: Training | None = None
     adapter: AdapterInfo | None = None
 
     __repr__ = brief
@@ -140,6 +143,7 @@ def summarize(
         components=by_component(inventory, tying),
         findings=findings,
         buffers=count_buffers(inventory),
+        training=run_state(checkpoint),
         adapter=adapter,
     )
 
@@ -163,7 +167,7 @@ def _quantization(declaration: Declaration | None, checkpoint: Checkpoint) -> st
 def _rest(checkpoint: Checkpoint) -> Iterator[str]:
     for file in checkpoint.files:
         if file.rest:
-            parts = ", ".join(f"{key} ({count:,} tensors)" for key, count in file.rest.items())
+            parts = ", ".join(f"{key} ({part.tensors:,} tensors)" for key, part in file.rest.items())
             yield f"{file.path.name} also holds {parts}, which are not weights of the model"
         yield from (f"{file.path.name} {note}" for note in file.notes)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from weightscope.brief import brief
+from weightscope.checkpoint.training import Part, Training
 from weightscope.errors import CheckpointError, Where
 
 if TYPE_CHECKING:
@@ -59,8 +60,9 @@ class PiecedEntry(TensorEntry):
 class FileHeader(msgspec.Struct, kw_only=True):
     """What one weight file says of itself without its data: `tensors` by name, in file order.
 
-    `data_start` is the byte at which offsets count from, `bytes` the file's whole size. `rest` counts tensors
-    that a training checkpoint keeps beside its weights (optimizer state and the like), by top-level key. `remote`
+    `data_start` is the byte at which offsets count from, `bytes` the file's whole size. `rest` is what a
+    training checkpoint keeps beside its weights (optimizer state and the like), by top-level key;
+    `training` is what the file says of its run. `remote`
     names a file that is not here: only its header is, and `path` is where its data would lie once downloaded. `notes`
     say what is unusual about the file, each as the rest of a sentence that begins with its name. `described` is what a
     GGUF file says of the model.
@@ -72,7 +74,8 @@ class FileHeader(msgspec.Struct, kw_only=True):
     data_start: int
     tensors: dict[str, TensorEntry]
     metadata: dict[str, str] = {}
-    rest: dict[str, int] = {}
+    rest: dict[str, Part] = {}
+    training: Training | None = None
     remote: str = ""
     notes: tuple[str, ...] = ()
     described: Metadata | None = None

@@ -34,8 +34,8 @@ KEPT = 4096
 MAX_DIMENSIONS = 4
 MAX_ALIGNMENT = 1 << 20
 DEFAULT_ALIGNMENT = 32
-# As much as most headers without a vocabulary have; more is read as it is needed.
-CHUNK = 1 << 20
+# As much as is read first, and by how much more each time it is too little: a vocabulary takes three or four times.
+CHUNK, GROWTH = 100_000, 4
 
 U32, U64 = Struct("<I"), Struct("<Q")
 STRING, ARRAY = 8, 9
@@ -110,7 +110,7 @@ class _Cursor:
                 code="truncated-file",
             )
         have = len(self.buffer)
-        until = min(self._size, max(end, 2 * have))
+        until = min(self._size, max(end, GROWTH * have))
         self.buffer += self._data[have:until]
 
     def u32(self) -> int:

@@ -14,9 +14,10 @@ from weightscope.checkpoint.sets import Beside
 class Location(msgspec.Struct, frozen=True, kw_only=True):
     """The files that make up what was named.
 
-    `format` is safetensors, pytorch, gguf, index (an index and none of its shards) or config. `weights` lists the
-    files in reading order, `missing` the shards that should be there. `notes` say in words what was chosen over what.
-    `shards` is how many there are of a model of which one shard was named. `beside` is what else lies there.
+    `format` is safetensors, pytorch, gguf, index (an index and none of its shards), config, or that of parts which are
+    put together (`together.py`). `weights` lists the files in reading order, `missing` the shards that should be there.
+    `notes` say in words what was chosen over what. `shards` is how many there are of a model of which one shard was
+    named. `beside` is what else lies there.
     """
 
     format: str

@@ -68,6 +68,11 @@ _MADE: dict[str, tuple[str, ...]] = {
     "collections.ChainMap": ("collections.ChainMap",),
     "collections.UserDict": ("collections.UserDict", "UserDict.UserDict", "UserDict.IterableUserDict"),
     "collections.UserList": ("collections.UserList", "UserList.UserList"),
+    # Numbers that a trainer scales by, and where its flat vectors begin and end.
+    "DeepSpeed settings": (
+        "deepspeed.runtime.zero.config.ZeroStageEnum", "deepspeed.utils.tensor_fragment.fragment_address",
+        *(f"deepspeed.runtime.fp16.loss_scaler.{name}" for name in ("LossScaler", "DynamicLossScaler")),
+    ),
 }  # fmt: skip
 
 # Classes that stand as values or keys and are never called.

@@ -40,12 +40,21 @@ class Inert:
     kind: str
 
 
+@dataclass(slots=True, eq=False)
+class Made:
+    """An object of a class that only holds data: what it was called with, and the state that it was given."""
+
+    name: str
+    arguments: tuple[object, ...]
+    state: object = None
+
+
 class Machine:
     """Where the reading of a buffer of pickles stands, and what it may name."""
 
     __slots__ = (
         "_copied", "_persistent", "_set_state", "_supported", "_unsupported",
-        "data", "end", "marks", "memo", "passed_over", "position", "spare", "stack", "where",
+        "data", "end", "marks", "memo", "most", "passed_over", "position", "spare", "stack", "where",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +66,7 @@ class Machine:
         unsupported: Mapping[str, str] | None = None,
         persistent: Callable[[Machine, object], object] | None = None,
         set_state: Callable[[Machine, object, object], None] | None = None,
+        most: int | None = None,
     ) -> None:
         self.data = data
         self.end = min(len(data), MAX_BYTES)
@@ -65,7 +75,7 @@ class Machine:
         self.stack: list[object] = []
         self.marks: list[list[object]] = []
         self.memo: dict[int, object] = {}
-        self.spare = MAX_BUILT
+        self.most = self.spare = most or MAX_BUILT
         # What was not looked at: what it is, and the key at which it was met first.
         self.passed_over: dict[str, str] = {}
         self._supported = supported
@@ -154,6 +164,9 @@ class Machine:
         """Give a state to what was just made; most states, as an OrderedDict's `_metadata`, say nothing of tensors."""
         if isinstance(target, Global | list | tuple | str | int):
             self.fail("sets the state of an object that has none")
+        if type(target) is Made:
+            target.state = state
+            return
         if self._set_state is not None:
             self._set_state(self, target, state)
 
@@ -177,7 +190,7 @@ class Machine:
             self.fail(f"uses a {type(key).__name__} as a key")
         if isinstance(key, int):
             return key if -PLAIN_KEY < key < PLAIN_KEY else Inert("int")
-        return key if isinstance(key, str | bytes | Global | Inert | None) else Inert(type(key).__name__)
+        return key if isinstance(key, str | bytes | Global | Inert | Made | None) else Inert(type(key).__name__)
 
     def _key(self) -> str:
         """Where we are, as far as the stack tells: the key whose value is being built."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from weightscope.checkpoint.pickle_machine import MAX_BUILT, Global, Inert, Machine
+from weightscope.checkpoint.pickle_machine import Global, Inert, Machine
 from weightscope.checkpoint.pickle_operations import OPERATIONS, WEIGHTS
 
 _STOP = ord(".")
@@ -33,7 +33,7 @@ def load(machine: Machine) -> object:
         machine.fail("takes more from its stack than it pushed")
     except KeyError as error:
         machine.fail(f"refers to memo entry {error}, which does not exist")
-    return machine.fail(f"builds more than {MAX_BUILT:,} bytes of objects")
+    return machine.fail(f"builds more than {machine.most:,} bytes of objects")
 
 
 def make_mapping(machine: Machine, items: object = ()) -> dict[object, object]:

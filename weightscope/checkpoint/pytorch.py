@@ -14,6 +14,7 @@ from weightscope.checkpoint.pytorch_older import is_unset
 from weightscope.checkpoint.pytorch_weights import LONE, find_weights
 from weightscope.checkpoint.pytorch_zip import open_zip
 from weightscope.checkpoint.slices import Bytes, LocalFile
+from weightscope.checkpoint.training import told_by
 from weightscope.errors import CheckpointError, Where
 
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
@@ -60,7 +61,7 @@ def read_pytorch(path: Path) -> FileHeader:
 def pytorch_header(data: Bytes, path: Path, *, remote: str = "") -> FileHeader:
     """The same of bytes wherever they lie; `remote` names a file that is not here."""
     where = remote or path
-    saved = _opener(data[0:512], where)(data, where)
+    saved = saved_in(data, where)
     tensors, rest = find_weights(saved.top, where, saved.passed_over)
     if any(is_unset(tensor) for tensor in tensors.values()):
         raise CheckpointError("holds a tensor without its values", where=where, hint=DAMAGED, code="malformed-header")
@@ -72,9 +73,19 @@ def pytorch_header(data: Bytes, path: Path, *, remote: str = "") -> FileHeader:
         data_start=0,
         tensors={name: place(name, tensor, blocks[tensor.storage.key], where) for name, tensor in tensors.items()},
         rest=rest,
+        training=told_by(saved.top, rest.values()) if isinstance(saved.top, dict) else None,
         remote=remote,
         notes=tuple(_notes(saved)),
     )
+
+
+def saved_in(data: Bytes, where: Where) -> Saved:
+    """The object that a file holds, and where its storages lie.
+
+    Raises:
+        CheckpointError, NotImplementedByWeightscope: as `read_pytorch`.
+    """
+    return _opener(data[0:512], where)(data, where)
 
 
 def _notes(saved: Saved) -> Iterator[str]:

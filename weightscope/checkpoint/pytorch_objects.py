@@ -78,6 +78,11 @@ class StoredTensor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
+    @property
+    def count(self) -> int:
+        """How many elements it has."""
+        return prod(self.shape)
+
 
 class Block(msgspec.Struct, frozen=True, gc=False):
     """Where in the file the bytes of one storage key lie."""

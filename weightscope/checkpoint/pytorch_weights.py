@@ -9,6 +9,7 @@ from typing import NoReturn
 from weightscope.checkpoint.limits import MAX_NAME, MAX_TENSORS
 from weightscope.checkpoint.pickle_machine import SAVE_AGAIN
 from weightscope.checkpoint.pytorch_objects import StoredTensor
+from weightscope.checkpoint.training import Part, part_of
 from weightscope.errors import CheckpointError, Where
 
 # Where checkpoints keep the model, the first that holds tensors wins: trained weights before their averages.
@@ -40,8 +41,8 @@ CONTAINERS = (dict, list, tuple)
 
 def find_weights(
     top: object, where: Where, passed_over: Iterable[str] = ()
-) -> tuple[dict[str, StoredTensor], dict[str, int]]:
-    """The tensors of the model by name, and how many others each top-level key holds.
+) -> tuple[dict[str, StoredTensor], dict[str, Part]]:
+    """The tensors of the model by name, and what else each top-level key holds.
 
     `passed_over` names what else the file holds, for the message where it contains no tensors.
 
@@ -59,7 +60,7 @@ def find_weights(
             "give the file with the model's weights",
         )
     if not isinstance(top, dict):
-        count = _count(top, set())
+        count = len(tensors_in("", top, set()))
         _refuse(f"holds a {type(top).__name__} of {count:,} tensors, which have no names", where, SAVE_AGAIN)
     if {"state", "param_groups"} <= top.keys():
         _refuse("is an optimizer's state, which holds no weights", where, "give the file with the model's weights")
@@ -68,12 +69,15 @@ def find_weights(
         _refuse("holds tensors of a training loop only, no weights", where, "give the file with the model's weights")
     seen: set[int] = set()
     tensors = _flatten(chosen, holding, seen, where)
-    rest: dict[str, int] = {}
+    rest: dict[str, list[tuple[str, StoredTensor]]] = {}
     for key, value in top.items():
-        if count := _count(value, seen):
-            name = _shown(key)
-            rest[name] = rest.get(name, 0) + count
-    return tensors, rest
+        shown = _shown(key)
+        if kept := tensors_in(shown, value, seen):
+            rest.setdefault(shown, []).extend(kept)
+    return tensors, {
+        shown: part_of(shown, ((key, tensor.dtype, tensor.count) for key, tensor in kept))
+        for shown, kept in rest.items()
+    }
 
 
 def _shown(key: object) -> str:
@@ -214,20 +218,21 @@ def _name(key: object, where: Where) -> str:
     return key
 
 
-def _count(value: object, seen: set[int]) -> int:
-    """The tensors that can be reached from here and were not seen before."""
-    todo, count = [value], 0
+def tensors_in(name: str, value: object, seen: set[int]) -> list[tuple[str, StoredTensor]]:
+    """The tensors that can be reached from a value and were not seen before, each with the last key on the way."""
+    todo: list[tuple[object, object]] = [(name, value)]
+    found: list[tuple[str, StoredTensor]] = []
     while todo:
-        item = todo.pop()
+        key, item = todo.pop()
         if id(item) in seen:
             continue
         if isinstance(item, StoredTensor):
             seen.add(id(item))
-            count += 1
+            found.append((_shown(key), item))
         elif isinstance(item, CONTAINERS):
             seen.add(id(item))
-            todo.extend(_values(item))
-    return count
+            todo.extend(_items(item))
+    return found
 
 
 def _refuse(what: str, where: Where, hint: str, code: str | None = "malformed-header") -> NoReturn:

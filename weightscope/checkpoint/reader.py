@@ -14,11 +14,13 @@ from weightscope.checkpoint.entry import FileHeader, TensorEntry
 from weightscope.checkpoint.folder import Expected, Folder, LocalFolder, name_within
 from weightscope.checkpoint.header import header_of, numbered, read_header
 from weightscope.checkpoint.index import Index
-from weightscope.checkpoint.limits import Taken
+from weightscope.checkpoint.limits import Taken, check_names
 from weightscope.checkpoint.locate import WEIGHT_SUFFIXES, locate, locate_file, locate_in
 from weightscope.checkpoint.location import Location
 from weightscope.checkpoint.renaming import Renaming
 from weightscope.checkpoint.sets import SHARD
+from weightscope.checkpoint.together import READERS, reader_of
+from weightscope.checkpoint.training import Training
 from weightscope.errors import CheckpointError, RemoteError, WeightscopeError, Where
 from weightscope.findings import Finding
 from weightscope.ranges import summed
@@ -34,7 +36,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
 
     `tensors` maps names to entries whose `file` counts into `files`; it is empty for an index or a config alone.
     `whole` tells whether a folder was named, and not one of its files. `renaming` is set where tensors have
-    other names here than in the files.
+    other names here than in the files, `training` where the format itself has the state of a training run.
     """
 
     path: Path
@@ -45,6 +47,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     findings: list[Finding] = []
     whole: bool = False
     renaming: Renaming | None = None
+    training: Training | None = None
 
     __repr__ = brief
 
@@ -141,6 +144,8 @@ def _open(
     tensors: dict[str, TensorEntry] = {}
     findings: list[Finding] = []
     taken = Taken()
+    if location.format in READERS:
+        return _together(path, folder, location, whole=whole)
     with _reading(folder, location) as read:
         for number, weights in enumerate(location.weights):
             if progress:
@@ -172,6 +177,26 @@ def _open(
         tensors=tensors,
         findings=findings,
         whole=whole,
+    )
+
+
+def _together(path: Path, folder: Folder, location: Location, *, whole: bool) -> Checkpoint:
+    """A checkpoint whose files only make sense together."""
+    place = LocalFolder(location.weights[0].parent)
+    read = reader_of(location.format)(place, tuple(file.name for file in location.weights))
+    taken = Taken()
+    for file in read.files:
+        check_names(file)
+        taken.add(file)
+    return Checkpoint(
+        path=path,
+        folder=folder,
+        location=location,
+        files=read.files,
+        tensors=read.tensors,
+        findings=read.findings,
+        whole=whole,
+        training=read.training,
     )
 
 

@@ -91,6 +91,14 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         """Sizes that no such component can have together."""
         return ()
 
+    def added_to(self, role: Role) -> float:
+        """What is added to a role's stored weights before they multiply: 1 for Gemma's norms."""
+        return 0.0
+
+    def turned(self, role: Role) -> int:
+        """Of the rows of each head of a role: how many turn by their position, in pairs of halves; 0 for none."""
+        return 0
+
     def heads_of(self, role: Role) -> int:
         """How many heads, of equal size, a role's matrix has along its outputs (`o_proj`: its inputs); 0 for none."""
         return 0

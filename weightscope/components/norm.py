@@ -38,6 +38,9 @@ class RMSNorm(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         return {self.role: (self.size,)} if self.weighted else {}
 
+    def added_to(self, role: Role) -> float:
+        return self.offset
+
     def equation(self, x: str = "x") -> str:
         return f"{x} / rms({x})" + (f" · {_factor(self.role, self.offset)}" if self.weighted else "")
 
@@ -84,6 +87,9 @@ class LayerNorm(Component, frozen=True, kw_only=True):
         if not self.weighted:
             return {}
         return {self.role: (self.size,) if self.heads is None else (self.heads, self.size)}
+
+    def added_to(self, role: Role) -> float:
+        return self.offset
 
     def equation(self, x: str = "x") -> str:
         scaled = f"({x} − mean({x})) / std({x})"

@@ -21,7 +21,7 @@ def rotation(keys: Keys, *, share: bool = True) -> dict[str, Any]:
     return {
         "rope_theta": keys.number("rope.freq_base") or THETA,
         "rope_scaling": scaling(keys),
-        "partial_rotary_factor": turned / size if share and turned and turned != size else None,
+        "partial_rotary_factor": turned / size if share and turned and size and turned != size else None,
     }
 
 

@@ -102,7 +102,7 @@ def _sentence_pieces(vocabulary: Vocabulary, tokens: list[str]) -> dict[str, Any
             ],
         },
         model={
-            "merges": _merges(tokens, vocabulary.numbers(SCORES)),
+            "merges": _merges(vocabulary, tokens),
             "ignore_merges": False,
             "byte_fallback": True,
             "fuse_unk": True,
@@ -111,11 +111,14 @@ def _sentence_pieces(vocabulary: Vocabulary, tokens: list[str]) -> dict[str, Any
     )
 
 
-def _merges(tokens: list[str], scores: list[float]) -> list[tuple[str, str]]:
+def _merges(vocabulary: Vocabulary, tokens: list[str]) -> list[tuple[str, str]]:
     """Every pair of tokens that makes a third, in the order in which they are merged."""
+    scores = vocabulary.numbers(SCORES)
     if len(scores) != len(tokens):
         raise CheckpointError(
-            f"its metadata has {len(scores):,} scores for {len(tokens):,} tokens", hint="give --tokens 1,2,3"
+            f"its metadata has {len(scores):,} scores for {len(tokens):,} tokens",
+            where=vocabulary.metadata.where,
+            hint="give --tokens 1,2,3",
         )
     ids = _numbered(tokens)
     pairs: list[tuple[str, str]] = []

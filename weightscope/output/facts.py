@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from weightscope.analyses.quantized import Quantization
 from weightscope.analyses.summary import Summary
-from weightscope.output import words
+from weightscope.output import run_state, words
 
 if TYPE_CHECKING:
     from weightscope.analyses.memory.state import DecodeState
@@ -69,6 +69,7 @@ def facts(summary: Summary, *, exact: bool = False) -> Iterable[tuple[str, str]]
         yield "Embeddings", text
     yield "Stored", _stored(summary, exact=exact)
     yield from _quantized(summary.quantization)
+    yield from run_state.lines(summary, exact=exact)
 
 
 def state_facts(state: DecodeState, *, exact: bool = False) -> Iterable[tuple[str, str]]:

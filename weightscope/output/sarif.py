@@ -30,6 +30,7 @@ USUAL_WARNINGS = {
     "size-mismatch",
     "all-zero",
     "constant-tensor",
+    "convention-mismatch",
     "value-outlier",
 }
 RULE_INDEX = {code: number for number, code in enumerate(CODES)}

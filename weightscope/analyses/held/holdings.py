@@ -11,6 +11,7 @@ import msgspec
 from weightscope.analyses.held.places import Place, places
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
+from weightscope.components.base import Component
 from weightscope.components.walk import WHOLE
 from weightscope.families.registry import Declaration
 from weightscope.roles import Role
@@ -45,7 +46,8 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     `address` is `layers.3.attention.q_proj`: the stack of layers, the layer, the component, the role. `key` is what the
     storage item calls it, `shape` as it is used, a matrix (out, in). `names` are the tensors that it lies in, `dtype`
     the stored one, or how it is quantized; `scheme` is set where it is more than those tensors taken apart. `direct`
-    is the tensor that holds it, and nothing else, as it is used; empty where there is none.
+    is the tensor that holds it, and nothing else, as it is used; empty where there is none. `owner` is the component
+    that uses it.
     """
 
     address: str
@@ -58,6 +60,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     shape: tuple[int, ...]
     scheme: Scheme | None = None
     direct: str = ""
+    owner: Component | None = None
 
     @property
     def is_quantized(self) -> bool:
@@ -207,6 +210,7 @@ def _units(
                     shape=first.shape if direct else shape,
                     scheme=first.scheme,
                     direct=first.names[0] if direct else "",
+                    owner=place.component,
                 )
             )
         yield Unit(held=tuple(held), item=item, prefix=place.prefix, sizes=sizes, expert=expert)

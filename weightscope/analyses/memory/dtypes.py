@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weightscope.checkpoint.dtypes import DTYPE_BITS, TORCH_NAMES
+from weightscope.checkpoint.dtypes import BLOCKS, DTYPE_BITS, TORCH_NAMES
 from weightscope.errors import UsageError
 
 SHORT = {
@@ -33,4 +33,7 @@ def element_type(option: str, text: str) -> str:
 
 def byte_count(elements: int, dtype: str) -> int:
     """Bytes of so many elements, rounded up."""
+    block = BLOCKS.get(dtype)
+    if block is not None:
+        return -(-elements // block.weights) * block.bytes
     return -(-elements * DTYPE_BITS[dtype] // 8)

@@ -9,6 +9,7 @@ from math import prod
 from weightscope.analyses.inventory import Group
 from weightscope.analyses.rules.subject import Subject
 from weightscope.checkpoint.dtypes import DTYPE_BITS
+from weightscope.checkpoint.together import READERS
 from weightscope.findings import Finding
 from weightscope.quantization.common.method import FLOATS
 from weightscope.ranges import Title, summed
@@ -20,8 +21,11 @@ def strange_dtypes(subject: Subject) -> Iterator[Finding]:
 
     Models keep norms or routers in float32 on purpose; nobody keeps one layer of a matrix in another type.
     """
-    # A GGUF file has a type for each tensor by design.
+    # A GGUF file has a type for each tensor by design. A run in mixed precision keeps what it trains in float32, and
+    # what is frozen as it came.
     if not subject.has_shapes or subject.declaration is None or subject.declaration.contained:
+        return
+    if subject.checkpoint.location.format in READERS:
         return
     groups = [group for group in subject.inventory.groups if _is_plain(group)]
     main = _dominant(groups)

@@ -126,6 +126,11 @@ class Attention(Component, frozen=True, kw_only=True):
             **(self.positions.sizes(self.heads.count) if isinstance(self.positions, LearnedBias) else {}),
         }
 
+    def turned(self, role: Role) -> int:
+        if not isinstance(self.positions, Rope) or self.positions.interleaved:
+            return 0
+        return self.positions.dim if role in (Role.Q_PROJ, Role.K_PROJ) else 0
+
     def heads_of(self, role: Role) -> int:
         by_role = {Role.Q_PROJ: self.heads.count, Role.K_PROJ: self.heads.keys, Role.V_PROJ: self.heads.keys}
         return int((by_role | {Role.O_PROJ: self.heads.count}).get(role, 0))

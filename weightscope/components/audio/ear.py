@@ -23,6 +23,10 @@ class Ear(Sense, frozen=True, kw_only=True):
     thing: ClassVar[str] = "audio clip"
     question: ClassVar[str] = "What is said in this recording?"
 
+
+class WhisperEar(Ear, frozen=True, kw_only=True):
+    """The encoder is Whisper's."""
+
     tower: SpeechTower
     bridge: Component
 
@@ -30,7 +34,7 @@ class Ear(Sense, frozen=True, kw_only=True):
         return self.tower, self.bridge
 
 
-class StackingEar(Ear, frozen=True, kw_only=True):
+class StackingEar(WhisperEar, frozen=True, kw_only=True):
     """Frames side by side, as many as make up `stacked` numbers, become one vector: four in Voxtral."""
 
     stacked: int
@@ -46,7 +50,7 @@ class StackingEar(Ear, frozen=True, kw_only=True):
         return Seen(at.call(self.bridge, heard.reshape(-1, self.stacked)))
 
 
-class MaskedEar(Ear, frozen=True, kw_only=True):
+class MaskedEar(WhisperEar, frozen=True, kw_only=True):
     """No frame sees those that the mask hides, and they become no vectors; the tower pools the others by twos."""
 
     takes: ClassVar[tuple[str, ...]] = (FEATURES, FEATURE_MASK)

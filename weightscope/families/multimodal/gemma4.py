@@ -1,11 +1,11 @@
-"""Gemma 4 (Google 2026) sees images of any size; its audio tower is named and counted.
+"""Gemma 4 (Google 2026) sees images of any size, and hears clips of any length where it has an audio tower.
 
 Source: `Gemma4Config` of transformers.
 """
 
 from __future__ import annotations
 
-from weightscope.components.base import Component
+from weightscope.components.audio.framed_ear import ConformerEar
 from weightscope.components.decoder import CausalLM
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.config import Config
@@ -28,16 +28,17 @@ def gemma4(config: Config, root: str) -> VisionLanguage | CausalLM:
     model = component_of(decided_text(config, tied=config["tie_word_embeddings"]), decoder, "gemma4_text")
     if not isinstance(model, CausalLM):
         raise config.undeclared("Gemma 4 with this text_config is not declared")
-    eye, bridge = None, None
-    unused: tuple[Component, ...] = ()
+    eye, bridge, ear = None, None, None
     if has(config, "vision_config"):
         vision = config.nested("vision_config").with_defaults(VISION)
         eye = tower(vision, f"{others}vision_tower")
         bridge = bridge_of(vision, f"{others}embed_vision", vision["hidden_size"], model)
     if has(config, "audio_config"):
         audio = config.nested("audio_config").with_defaults(GEMMA4_AUDIO)
-        unused = (
-            conformer(audio, f"{others}audio_tower"),
-            bridge_of(audio, f"{others}embed_audio", audio["output_proj_dims"], model),
+        ear = ConformerEar(
+            tower=conformer(audio, f"{others}audio_tower"),
+            bridge=bridge_of(audio, f"{others}embed_audio", audio["output_proj_dims"], model),
+            begin=config["boa_token_id"],
+            end=config["eoa_token_index"],
         )
-    return seeing(config, model, language, eye=eye, bridge=bridge, unused=unused, whole="in windows")
+    return seeing(config, model, language, eye=eye, bridge=bridge, ear=ear, whole="in windows")

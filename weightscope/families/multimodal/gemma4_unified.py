@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from weightscope.components.base import Component
+from weightscope.components.audio.framed_ear import BareEar
 from weightscope.components.decoder import CausalLM
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.components.vision.placed_patches import MergedPatches
@@ -42,8 +42,7 @@ def gemma4_unified(config: Config, root: str) -> VisionLanguage | CausalLM:
     model = component_of(decided_text(config, tied=config["tie_word_embeddings"]), decoder, "gemma4_unified_text")
     if not isinstance(model, CausalLM):
         raise config.undeclared("Gemma 4 with this text_config is not declared")
-    eye, bridge = None, None
-    unused: tuple[Component, ...] = ()
+    eye, bridge, ear = None, None, None
     if has(config, "vision_config"):
         vision = config.nested("vision_config").with_defaults(VISION)
         eye = MergedPatches(
@@ -55,5 +54,9 @@ def gemma4_unified(config: Config, root: str) -> VisionLanguage | CausalLM:
         bridge = bridge_of(vision, seen, vision["output_proj_dims"], model)
     if has(config, "audio_config"):
         audio = config.nested("audio_config").with_defaults(AUDIO, AUDIO_NAMES)
-        unused = (bridge_of(audio, heard, audio["audio_embed_dim"], model),)
-    return seeing(config, model, language, eye=eye, bridge=bridge, unused=unused, whole="past windows")
+        ear = BareEar(
+            bridge=bridge_of(audio, heard, audio["audio_embed_dim"], model),
+            begin=config["boa_token_id"],
+            end=config["eoa_token_index"],
+        )
+    return seeing(config, model, language, eye=eye, bridge=bridge, ear=ear, whole="past windows")

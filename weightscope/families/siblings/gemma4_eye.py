@@ -7,7 +7,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from weightscope.components.attention import Attention, Axial, HeadNorms, Heads, Scores, Segments
-from weightscope.components.base import Component, Group, Repeat
+from weightscope.components.audio.ear import Ear
+from weightscope.components.base import Group, Repeat
 from weightscope.components.decoder import CausalLM
 from weightscope.components.feed_forward import GatedMLP
 from weightscope.components.norm import RMSNorm
@@ -26,7 +27,8 @@ from weightscope.sizes import Size
 
 WHOLE: dict[str, Any] = {
     "boi_token_id": Nullable(int, 255999), "eoi_token_id": Nullable(int, 258882), "image_token_id": 258880,
-    "video_token_id": Nullable(int, 258884), "audio_token_id": Nullable(int, 258881), "tie_word_embeddings": True,
+    "video_token_id": Nullable(int, 258884), "audio_token_id": Nullable(int, 258881),
+    "boa_token_id": Nullable(int, 256000), "eoa_token_index": Nullable(int, 258883), "tie_word_embeddings": True,
     "architectures": Nullable(list),
 }  # fmt: skip
 VISION: dict[str, Any] = {
@@ -97,16 +99,17 @@ def seeing(
     *,
     eye: PlacedTower | MergedPatches | None,
     bridge: NormedProjector | None,
-    unused: tuple[Component, ...],
+    ear: Ear | None,
     whole: Whole,
 ) -> VisionLanguage | CausalLM:
     """The parts as one model; without an eye it is the language model in its place."""
     if eye is None or bridge is None:
-        if unused:
+        if ear:
             raise config.undeclared(f"{config.model_type} with audio_config and without vision_config is not declared")
         return replace(model, name=language)
     text = config.nested("text_config").with_defaults(ABOUT_IMAGES)
-    others = ((config["video_token_id"], "a video"), (config["audio_token_id"], "audio"))
+    audio = config["audio_token_id"]
+    others = ((config["video_token_id"], "a video"), (None if ear else audio, "audio"))
     return VisionLanguage(
         eye=PlacedEye(tower=eye, bridge=bridge, begin=config["boi_token_id"], end=config["eoi_token_id"]),
         language=Group(name=language, parts=(model,)),
@@ -114,7 +117,9 @@ def seeing(
         other_tokens=tuple((int(token), what) for token, what in others if token is not None),
         images_whole=whole if text["use_bidirectional_attention"] == "vision" else "",
         blank=int(text["pad_token_id"]),
-        unused=unused,
+        ear=ear,
+        # Without a token nothing stands for audio.
+        audio_token=-1 if audio is None else int(audio),
     )
 
 

@@ -1,62 +1,38 @@
-"""The audio tower of Gemma 4, a conformer (arXiv 2005.08100): named and counted, and no pass uses it."""
+"""The audio tower of Gemma 4, a conformer (arXiv 2005.08100)."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from weightscope.components.base import Component, Repeat
-from weightscope.components.outline import Outline
+from weightscope.components.attention import Heads
+from weightscope.components.audio.conformer import ConformerLayer, HalfStep, LightConvolution
+from weightscope.components.audio.conformer_tower import ConformerTower
+from weightscope.components.audio.local_attention import Distances, LocalAttention
+from weightscope.components.audio.spectrogram import SpectrogramConvolution, SpectrogramStem
+from weightscope.components.base import Repeat
+from weightscope.components.feed_forward.mlp import MLP
+from weightscope.components.projection import Projection
 from weightscope.config import Config
-from weightscope.families.common import depth_of, rms_norms
+from weightscope.families.common import depth_of, layer_norms, rms_norms
 from weightscope.families.common.numbers import layer_numbers
-from weightscope.roles import Role, Section
+from weightscope.roles import Role
 from weightscope.sizes import Size, size
 from weightscope.storage.base import StorageItem
 from weightscope.storage.clipped import ClippedLinear
+from weightscope.storage.kernel import Kernel
 from weightscope.storage.linear import Linear
-from weightscope.storage.plain import Plain
 
 GEMMA4_AUDIO: dict[str, Any] = {
     "hidden_size": 1024, "num_hidden_layers": 12, "num_attention_heads": 8, "subsampling_conv_channels": [128, 32],
     "conv_kernel_size": 5, "use_clipped_linears": True, "rms_norm_eps": 1e-6, "output_proj_dims": 1536,
+    "hidden_act": "silu", "residual_weight": 0.5, "attention_chunk_size": 12, "attention_context_left": 13,
+    "attention_context_right": 0, "attention_logit_cap": 50.0, "gradient_clipping": 1e10,
 }  # fmt: skip
-
-
-def conformer(config: Config, name: str) -> Outline:
-    """Two convolutions, layers of attention and convolution between two MLPs, and a matrix.
-
-    Raises:
-        ConfigError: another number of convolutions.
-    """
-    width, heads = config["hidden_size"], config["num_attention_heads"]
-    channels = tuple(map(size, layer_numbers(config, "subsampling_conv_channels")))
-    if len(channels) != 2:
-        raise config.error(f"subsampling_conv_channels has {len(channels)} numbers, not 2")
-    matrices = Matrices(clipped=config["use_clipped_linears"])
-    layer = Outline(
-        inside=(
-            _mlp("feed_forward1", width, matrices),
-            _attention(width, heads, matrices),
-            _convolution(width, config["conv_kernel_size"], matrices),
-            _mlp("feed_forward2", width, matrices),
-            *(NORM(norm, Role.NORM, width) for norm in ("norm_pre_attn", "norm_post_attn", "norm_out")),
-        )
-    )
-    return Outline(
-        name=name,
-        section=Section.AUDIO,
-        inside=(
-            _stem(channels, width),
-            Repeat(name="layers", indices=range(depth_of(config)), child=layer),
-            Outline(
-                items=(Linear("output_proj", Role.OUT_PROJ, bias=True),),
-                shapes=((Role.OUT_PROJ, (config["output_proj_dims"], width)),),
-            ),
-        ),
-    )
-
-
 NORM = rms_norms(1e-6)
+# What keys are multiplied by.
+KEY_SCALE = math.log(1 + math.e) / math.log(2)
+QKV = {"q_proj": Role.Q_PROJ, "k_proj": Role.K_PROJ, "v_proj": Role.V_PROJ}
 
 
 class Matrices:
@@ -70,64 +46,103 @@ class Matrices:
         return ClippedLinear(name, role) if self.clipped else Linear(f"{name}.linear", role)
 
 
-def _stem(channels: tuple[Size, ...], width: Size) -> Outline:
-    first, second = channels
-    convolutions = [
-        Outline(
-            name=f"layer{number}",
-            items=(Plain("conv", Role.CONVOLUTION), Plain("norm", Role.NORM)),
-            shapes=((Role.CONVOLUTION, (made, taken, Size(3), Size(3))), (Role.NORM, (made,))),
-        )
-        for number, (taken, made) in enumerate(((Size(1), first), (first, second)))
-    ]
-    joined = Outline(
-        items=(Linear("input_proj_linear", Role.IN_PROJ),), shapes=((Role.IN_PROJ, (width, first // 4 * second)),)
+def conformer(config: Config, name: str) -> ConformerTower:
+    """Two convolutions, layers of attention and convolution between two MLPs, and a matrix.
+
+    Raises:
+        ConfigError: another number of convolutions, or settings that leave a frame nothing to see.
+    """
+    width, norm = config["hidden_size"], rms_norms(config["rms_norm_eps"])
+    matrices, bound = Matrices(clipped=config["use_clipped_linears"]), config["gradient_clipping"]
+    layer = ConformerLayer(
+        first=_half_step(config, "feed_forward1", matrices),
+        attention_norm=NORM("norm_pre_attn", Role.NORM, width),
+        attention=_attention(config, matrices),
+        attention_out_norm=NORM("norm_post_attn", Role.NORM, width),
+        convolution=LightConvolution(
+            name="lconv1d",
+            items=(
+                matrices("linear_start", Role.IN_PROJ),
+                Kernel("depthwise_conv1d", Role.CONVOLUTION),
+                matrices("linear_end", Role.OUT_PROJ),
+            ),
+            width=width,
+            kernel=config["conv_kernel_size"],
+            activation=config["hidden_act"],
+            norm=norm("pre_layer_norm", Role.INPUT_NORM, width),
+            conv_norm=norm("conv_norm", Role.NORM, width),
+            bound=bound,
+        ),
+        last=_half_step(config, "feed_forward2", matrices),
+        norm=NORM("norm_out", Role.NORM, width),
+        bound=bound,
     )
-    return Outline(name="subsample_conv_projection", inside=(*convolutions, joined))
-
-
-def _mlp(name: str, width: Size, matrices: Matrices) -> Outline:
-    return Outline(
+    return ConformerTower(
         name=name,
-        items=(matrices("ffw_layer_1", Role.UP_PROJ), matrices("ffw_layer_2", Role.DOWN_PROJ)),
-        shapes=((Role.UP_PROJ, (width * 4, width)), (Role.DOWN_PROJ, (width, width * 4))),
-        inside=(NORM("pre_layer_norm", Role.INPUT_NORM, width), NORM("post_layer_norm", Role.NORM, width)),
+        width=width,
+        stem=_stem(config, width),
+        blocks=(Repeat(name="layers", indices=range(depth_of(config)), child=layer),),
+        out=Projection(
+            name="output_proj", inputs=width, outputs=config["output_proj_dims"], bias=True, role=Role.OUT_PROJ
+        ),
     )
 
 
-def _attention(width: Size, heads: Size, matrices: Matrices) -> Component:
-    inner = heads * (width // heads)
-    return Outline(
+def _stem(config: Config, width: Size) -> SpectrogramStem:
+    channels = tuple(map(size, layer_numbers(config, "subsampling_conv_channels")))
+    if len(channels) != 2:
+        raise config.error(f"subsampling_conv_channels has {len(channels)} numbers, not 2")
+    norm = layer_norms(config["rms_norm_eps"], bias=False)
+    return SpectrogramStem(
+        name="subsample_conv_projection",
+        convolutions=tuple(
+            SpectrogramConvolution(
+                name=f"layer{number}", inputs=taken, outputs=made, norm=norm("norm", Role.NORM, made)
+            )
+            for number, (taken, made) in enumerate(zip((Size(1), channels[0]), channels, strict=True))
+        ),
+        # As many as a quarter of the bins, of which the class has one for each channel.
+        frequencies=channels[0] // 4,
+        width=width,
+    )
+
+
+def _half_step(config: Config, name: str, matrices: Matrices) -> HalfStep:
+    width = config["hidden_size"]
+    return HalfStep(
+        name=name,
+        norm=NORM("pre_layer_norm", Role.INPUT_NORM, width),
+        mlp=MLP(
+            name="",
+            items=(matrices("ffw_layer_1", Role.UP_PROJ), matrices("ffw_layer_2", Role.DOWN_PROJ)),
+            width=width,
+            inner=width * 4,
+            activation=config["hidden_act"],
+        ),
+        out_norm=NORM("post_layer_norm", Role.NORM, width),
+        share=config["residual_weight"],
+        bound=config["gradient_clipping"],
+    )
+
+
+def _attention(config: Config, matrices: Matrices) -> LocalAttention:
+    """The window leaves out its first frame on either side; distances count from the middle of a chunk's context."""
+    width, heads = config["hidden_size"], config["num_attention_heads"]
+    past, future = config["attention_context_left"] - 1, config["attention_context_right"]
+    if past < 1 or width % 2:
+        raise config.error(
+            f"attention_context_left {past + 1} and hidden_size {width:,} leave a frame nothing to see, or half a wave"
+        )
+    middle = (config["attention_chunk_size"] + past + future) // 2
+    return LocalAttention(
         name="self_attn",
-        items=(
-            *(matrices(f"{word}_proj", role) for word, role in zip("qkv", QKV, strict=True)),
-            matrices("post", Role.O_PROJ),
-            Linear("relative_k_proj", Role.RELATIVE_K_PROJ),
-            Plain("per_dim_scale", Role.QUERY_SCALE, leaf=""),
+        projections=(*(matrices(word, role) for word, role in QKV.items()), matrices("post", Role.O_PROJ)),
+        relative="relative_k_proj",
+        width=width,
+        heads=Heads(count=heads, keys=heads, size=width // heads),
+        distances=Distances(
+            before=int(past) - 1, after=max(int(future) - 1, 0), lowest=0, highest=int(middle), shift=int(middle - past)
         ),
-        shapes=(
-            *((role, (inner, width)) for role in (*QKV, Role.RELATIVE_K_PROJ)),
-            (Role.O_PROJ, (width, width)),
-            (Role.QUERY_SCALE, (width // heads,)),
-        ),
-    )
-
-
-QKV = (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ)
-
-
-def _convolution(width: Size, kernel: Size, matrices: Matrices) -> Outline:
-    return Outline(
-        name="lconv1d",
-        items=(
-            matrices("linear_start", Role.IN_PROJ),
-            Plain("depthwise_conv1d", Role.CONVOLUTION),
-            matrices("linear_end", Role.OUT_PROJ),
-        ),
-        shapes=(
-            (Role.IN_PROJ, (width * 2, width)),
-            (Role.CONVOLUTION, (width, Size(1), kernel)),
-            (Role.OUT_PROJ, (width, width)),
-        ),
-        inside=(NORM("pre_layer_norm", Role.INPUT_NORM, width), NORM("conv_norm", Role.NORM, width)),
+        cap=config["attention_logit_cap"],
+        key_scale=KEY_SCALE,
     )

@@ -1,0 +1,79 @@
+"""How far the run is that saved a checkpoint, and what it keeps beside the weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from weightscope.checkpoint.folder import LocalFolder
+from weightscope.checkpoint.reader import Checkpoint
+from weightscope.checkpoint.training import MAX_STEP, Part, Training, kind_of, optimizer_of
+from weightscope.errors import WeightscopeError
+
+# What transformers' Trainer and accelerate save beside the weights.
+_BESIDE = re.compile(
+    r"(?:optimizer|scheduler|scaler)\.(?:pt|bin)|rng_state(?:_(?P<rank>\d{1,6}))?\.pth|random_states_\d+\.pkl"
+)
+STATE = "trainer_state.json"
+MAX_STATE = 1 << 26
+MAX_FILES = 100_000
+
+
+class TrainerState(msgspec.Struct, frozen=True):
+    """The two fields of trainer_state.json that say how far the run is."""
+
+    global_step: Annotated[int, msgspec.Meta(ge=0, le=MAX_STEP)] | None = None
+    epoch: float | None = None
+
+
+def run_state(checkpoint: Checkpoint) -> Training | None:
+    """The state of a training run; None for a checkpoint that has none, or of which one file was named."""
+    told = [file.training for file in checkpoint.files if file.training]
+    known = checkpoint.training or (told[0] if told else None)
+    if not checkpoint.whole or not isinstance(checkpoint.folder, LocalFolder) or not checkpoint.location.weights:
+        return known
+    place = checkpoint.folder.path
+    names = checkpoint.folder.names()[:MAX_FILES]
+    parts = tuple(_parts(place, names))
+    state = _state(place / STATE) if STATE in names else None
+    if not parts and state is None:
+        return known
+    ranks = [int(match["rank"]) for name in names if (match := _BESIDE.fullmatch(name)) and match["rank"]]
+    kept = (*(known.parts if known else ()), *parts)
+    return Training(
+        writer=(known.writer if known else None) or ("transformers' Trainer" if STATE in names else None),
+        step=state.global_step if state else known.step if known else None,
+        epoch=state.epoch if state else known.epoch if known else None,
+        world_size=known.world_size if known and known.world_size else max(ranks) + 1 if ranks else None,
+        optimizer=optimizer_of(kept),
+        parts=kept,
+    )
+
+
+def _parts(place: Path, names: list[str]) -> Iterator[Part]:
+    """What lies in files of its own; of one that cannot be read, only its size is said."""
+    from weightscope.checkpoint.pytorch_opened import open_saved
+
+    for name in names:
+        path = place / name
+        if not _BESIDE.fullmatch(name) or not path.is_file():
+            continue
+        try:
+            opened = open_saved(path, 0)
+        except (WeightscopeError, OSError):
+            yield Part(name=name, kind=kind_of(name), tensors=0, bytes=path.stat().st_size)
+        else:
+            yield opened.part(name, opened.top)
+
+
+def _state(path: Path) -> TrainerState | None:
+    if path.stat().st_size > MAX_STATE:
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=TrainerState)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

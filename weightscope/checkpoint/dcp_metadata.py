@@ -1,0 +1,154 @@
+"""The `.metadata` of a torch distributed checkpoint: which tensors there are, and where each block of each lies.
+
+Written by torch/distributed/checkpoint/filesystem.py as a pickle of `Metadata` (torch 2.0 to 2.13). It is read by our
+own machine: its classes become plain markers, and nothing is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from math import prod
+from typing import NoReturn, TypeGuard
+
+import msgspec
+
+from weightscope.checkpoint.dtypes import DTYPE_BITS
+from weightscope.checkpoint.pickle_machine import DAMAGED, Global, Machine, Made
+from weightscope.checkpoint.pickles import load
+from weightscope.checkpoint.pytorch_names import SUPPORTED
+from weightscope.checkpoint.pytorch_objects import MAX_DIMENSIONS, MAX_SIZE
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
+
+# Bytes that the pickle may build; 1,000 tensors in 64 blocks each are counted as half of it and take a fifth.
+MAX_BUILT = 1 << 30
+
+_PLACE = "torch.distributed.checkpoint"
+_METADATA = ("Metadata", "MetadataIndex", "StorageMeta", "TensorStorageMetadata", "BytesStorageMetadata",
+             "ChunkStorageMetadata", "TensorProperties", "_MEM_FORMAT_ENCODING")  # fmt: skip
+_CLASSES = (
+    *(f"{_PLACE}.metadata.{name}" for name in _METADATA),
+    f"{_PLACE}.filesystem._StorageInfo",
+    # Before torch 2.3.
+    "torch.distributed._shard.sharded_tensor.metadata.TensorProperties",
+    "torch.distributed._shard.sharded_tensor.metadata.MEM_FORMAT_ENCODING",
+)
+
+
+def _made(_: Machine, *arguments: object, name: str) -> Made:
+    return Made(name, arguments)
+
+
+_SUPPORTED = SUPPORTED | {name: Global(name, partial(_made, name=name.rpartition(".")[2])) for name in _CLASSES}
+
+
+class Span(msgspec.Struct, frozen=True, gc=False):
+    """Bytes of one file, where one block lies as an archive of torch.save."""
+
+    file: str
+    start: int
+    length: int
+
+
+class Described(msgspec.Struct, frozen=True, gc=False):
+    """One tensor: its blocks as (start, shape), in elements, and where each lies; None where nothing says so."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    blocks: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
+    spans: tuple[Span | None, ...]
+
+
+class Metadata(msgspec.Struct, frozen=True, kw_only=True):
+    """All tensors by full name, each with its keys in the nested state that was saved, and the other values' names."""
+
+    tensors: dict[str, Described]
+    paths: dict[str, tuple[object, ...]]
+    others: tuple[str, ...]
+
+
+def read_metadata(raw: bytes, where: Where) -> Metadata:
+    """What a `.metadata` file says.
+
+    Raises:
+        CheckpointError: `malformed-header`, `truncated-file` or `unsafe-pickle`.
+        NotImplementedByWeightscope: blocks that were transformed (compressed) as they were written.
+    """
+    machine = Machine(raw, where=where, supported=_SUPPORTED, most=MAX_BUILT)
+    top = _fields(load(machine), "Metadata", where)
+    described, stored = top.get("state_dict_metadata"), top.get("storage_data")
+    if not isinstance(described, dict) or not isinstance(stored, dict):
+        _malformed("lists no tensors", where)
+    spans = dict(_spans(stored, where))
+    tensors = {name: _described(name, said, spans, where) for name, said in _tensors(described, where)}
+    planned = top.get("planner_data")
+    paths = planned if isinstance(planned, dict) else {}
+    return Metadata(
+        tensors=tensors,
+        paths={name: path for name in tensors if isinstance(path := paths.get(name), tuple)},
+        others=tuple(name for name in described if name not in tensors),
+    )
+
+
+def _fields(made: object, name: str, where: Where) -> dict[object, object]:
+    """The attributes of an object of that class."""
+    if not isinstance(made, Made) or made.name != name or not isinstance(made.state, dict):
+        _malformed(f"has something else where a {name} is to be", where)
+    return made.state
+
+
+def _tensors(described: dict[object, object], where: Where) -> Iterator[tuple[str, dict[object, object]]]:
+    for name, said in described.items():
+        if not isinstance(name, str):
+            _malformed("has a name that is not text", where)
+        if isinstance(said, Made) and said.name == "BytesStorageMetadata":
+            continue
+        yield name, _fields(said, "TensorStorageMetadata", where)
+
+
+def _spans(stored: dict[object, object], where: Where) -> Iterator[tuple[tuple[str, tuple[int, ...]], Span]]:
+    for key, said in stored.items():
+        index, info = _fields(key, "MetadataIndex", where), _fields(said, "_StorageInfo", where)
+        name, offset = index.get("fqn"), index.get("offset")
+        file, start, length = info.get("relative_path"), info.get("offset"), info.get("length")
+        if info.get("transform_descriptors"):
+            raise NotImplementedByWeightscope(
+                "its blocks were compressed as they were written, which weightscope does not undo",
+                where=where,
+                hint="load it with torch and save it without extensions",
+            )
+        if not isinstance(name, str) or not isinstance(file, str) or not _is_size(start) or not _is_size(length):
+            _malformed("says of a block something else than a file and bytes of it", where)
+        if offset is not None:
+            yield (name, _sizes(offset, where)), Span(file, start, length)
+
+
+def _described(
+    name: str, said: dict[object, object], spans: dict[tuple[str, tuple[int, ...]], Span], where: Where
+) -> Described:
+    properties, chunks = said.get("properties"), said.get("chunks")
+    state = properties.state if isinstance(properties, Made) else None
+    # A tuple that begins with the type; old writers kept the attributes.
+    dtype = state.get("dtype") if isinstance(state, dict) else state[0] if isinstance(state, tuple) and state else None
+    if not isinstance(dtype, Global) or dtype.dtype is None or not isinstance(chunks, list):
+        _malformed(f"says of {name[:200]!r} no type that weightscope reads, or no blocks", where)
+    shape = _sizes(said.get("size"), where)
+    fields = [_fields(chunk, "ChunkStorageMetadata", where) for chunk in chunks]
+    blocks = tuple((_sizes(of.get("offsets"), where), _sizes(of.get("sizes"), where)) for of in fields)
+    if prod(shape) * DTYPE_BITS[dtype.dtype] >= MAX_SIZE:
+        _malformed(f"gives {name[:200]!r} a size that no tensor has", where)
+    return Described(dtype.dtype, shape, blocks, tuple(spans.get((name, start)) for start, _ in blocks))
+
+
+def _is_size(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value < MAX_SIZE
+
+
+def _sizes(value: object, where: Where) -> tuple[int, ...]:
+    if not isinstance(value, tuple) or len(value) > MAX_DIMENSIONS or not all(map(_is_size, value)):
+        _malformed("has a shape or an offset that is none", where)
+    return value
+
+
+def _malformed(what: str, where: Where) -> NoReturn:
+    raise CheckpointError(what, where=where, hint=DAMAGED, code="malformed-header")

@@ -1,0 +1,33 @@
+"""What the files of a checkpoint hold that only make sense together, and which reader puts them together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+import msgspec
+
+from weightscope.checkpoint.entry import FileHeader, TensorEntry
+from weightscope.checkpoint.folder import Folder
+from weightscope.checkpoint.training import Training
+from weightscope.findings import Finding
+
+# Format -> the module whose `read` puts its files together.
+READERS = {"dcp": "dcp", "deepspeed": "deepspeed", "meta": "meta"}
+
+
+class Together(msgspec.Struct, frozen=True, kw_only=True):
+    """The files that were read, the tensors by name, what is wrong, and the state of the run that saved them."""
+
+    files: list[FileHeader]
+    tensors: dict[str, TensorEntry]
+    findings: list[Finding] = []
+    training: Training | None = None
+
+
+def reader_of(format_name: str) -> Callable[[Folder, tuple[str, ...]], Together]:
+    """The reader of a format: it takes the folder and the names of the files."""
+    read: Callable[[Folder, tuple[str, ...]], Together] = import_module(
+        f"weightscope.checkpoint.{READERS[format_name]}"
+    ).read
+    return read

@@ -1,0 +1,49 @@
+"""An encoder of speech over spectrograms of any length: a conformer (Gemma 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from weightscope.components.audio.spectrogram import SpectrogramStem
+from weightscope.components.audio.tower import CLIP
+from weightscope.components.base import Component, Repeat
+from weightscope.components.decoder import run_layers
+from weightscope.components.projection import Projection
+from weightscope.components.running import At
+from weightscope.components.vision.blocks import depth_of
+from weightscope.roles import Section
+from weightscope.sizes import Size
+
+if TYPE_CHECKING:
+    import torch
+
+
+class ConformerTower(Component, frozen=True, kw_only=True):
+    """Convolutions over time and frequency, the layers, one matrix."""
+
+    width: Size
+    stem: SpectrogramStem
+    blocks: tuple[Repeat, ...]
+    out: Projection
+    section: Section | None = Section.AUDIO
+
+    def children(self) -> Iterable[Component]:
+        return self.stem, *self.blocks, self.out
+
+    @property
+    def glance(self) -> str:
+        return f"audio {depth_of(self.blocks)} layers of {self.width:,}"
+
+    def hear(self, clips: Sequence[torch.Tensor], at: At) -> torch.Tensor:
+        """Clips [frames, bins], each of its own length, to the frames of all [N, width of the output]."""
+        import torch
+
+        at = at.labelled("audio")
+        made = [at.call(self.stem, clip) for clip in clips]
+        hidden = torch.cat(made)
+        at.stage("embeddings", self.stem.equation("the convolutions"), hidden)
+        hidden = run_layers(self.blocks, hidden, at.apart(segments={CLIP: [len(clip) for clip in made]}))
+        hidden = at.call(self.out, hidden)
+        at.stage("output projection", self.out.equation(), hidden)
+        return hidden
