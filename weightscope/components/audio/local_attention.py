@@ -16,6 +16,7 @@ from weightscope.components.audio.tower import CLIP
 from weightscope.components.base import Component
 from weightscope.components.running import At, linear
 from weightscope.components.sinusoids import LONGEST
+from weightscope.errors import NotImplementedByWeightscope
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -87,7 +88,7 @@ class LocalAttention(Component, frozen=True, kw_only=True):
         inner = self.heads.count * self.heads.size
         made = (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, Role.RELATIVE_K_PROJ)
         return dict.fromkeys(made, (inner, self.width)) | {
-            Role.O_PROJ: (self.width, inner),
+            Role.O_PROJ: (self.width, self.width),
             Role.QUERY_SCALE: (self.heads.size,),
         }
 
@@ -106,9 +107,15 @@ class LocalAttention(Component, frozen=True, kw_only=True):
         }
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
-        """[N, width] to [N, width], of all clips one after another."""
+        """[N, width] to [N, width], of all clips one after another.
+
+        Raises:
+            NotImplementedByWeightscope: a frame does not see itself.
+        """
         import torch
 
+        if self.distances.before < 0:
+            raise NotImplementedByWeightscope("attention of frames that do not see themselves is not implemented")
         weights, split = at.weights(self), self.heads.split
         scale = torch.nn.functional.softplus(weights[Role.QUERY_SCALE]) * (int(self.heads.size) ** -0.5 / math.log(2))
         q, k, v = (split(linear(x, weights, role)) for role in (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ))
