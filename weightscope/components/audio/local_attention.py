@@ -66,12 +66,14 @@ class Distances(msgspec.Struct, frozen=True, kw_only=True):
 class LocalAttention(Component, frozen=True, kw_only=True):
     """o·softmax(cap(q·(k + r)))·v, r being made of the distance; each element of a query has a learned scale.
 
-    `relative` is the module of the matrix that makes r of waves. Keys are multiplied by `key_scale`.
+    `relative` is the module of the matrix that makes r of waves, `scale` the name of the scales. Keys are multiplied
+    by `key_scale`.
     """
 
     name: str
     projections: tuple[StorageItem, ...]
     relative: str
+    scale: str = "per_dim_scale"
     width: Size
     heads: Heads
     distances: Distances
@@ -81,7 +83,7 @@ class LocalAttention(Component, frozen=True, kw_only=True):
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        relative, scale = Linear(self.relative, Role.RELATIVE_K_PROJ), Plain("per_dim_scale", Role.QUERY_SCALE, leaf="")
+        relative, scale = Linear(self.relative, Role.RELATIVE_K_PROJ), Plain(self.scale, Role.QUERY_SCALE, leaf="")
         return *self.projections, relative, scale
 
     def sizes(self) -> Sizes:
