@@ -116,6 +116,13 @@ class Config:
         return value[0] if isinstance(value, list) and value and isinstance(value[0], str) else ""
 
     @property
+    def own_class(self) -> str:
+        """The class that `AutoModel` loads of the model's own code (`auto_map`), or an empty string."""
+        mapped = self.data.get("auto_map")
+        named = mapped.get("AutoModel") if isinstance(mapped, dict) else None
+        return named.rpartition(".")[2] if isinstance(named, str) else ""
+
+    @property
     def is_base_model(self) -> bool:
         """Whether the config was saved with a model without head (`LlamaModel`), whose names carry no root prefix."""
         return self.architecture.endswith("Model") and not self.architecture.endswith(("LMHeadModel", "MTModel"))

@@ -219,3 +219,27 @@ def test_at_the_command_line(run: Callable[..., tuple[int, str, str]], tmp_path:
     assert "Next token" in out
     status, _, error = run("forward", "fixtures/llama", "--tokens", "1", "--decoder-prompt", "x")
     assert (status, "has no decoder beside an encoder" in error) == (2, True)
+
+
+def test_a_golden_file_has_what_the_decoder_was_given(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    """So that it need not be said again; other tokens are refused."""
+    lively(next(tiny for tiny in TINY_SEQ2SEQ if tiny.name == "t5"), tmp_path)
+    tokenizer = Tokenizer(WordLevel({f"w{number}": number for number in range(101)}, unk_token="w1"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    golden = tmp_path / "golden.json"
+    record = ("--prompt", "w3 w4 w5", "--decoder-prompt", "w7 w9", "--record", golden)
+    assert run("forward", tmp_path, *record)[0] == 0
+    kept = json.loads(golden.read_text())
+    assert (kept["tokens"], kept["decoder_tokens"]) == ([3, 4, 5], [0, 7, 9])
+    assert run("forward", tmp_path, "--expect", golden)[0] == 0
+    assert run("forward", tmp_path, "--expect", golden, "--decoder-prompt", "w7 w9")[0] == 0
+    status, _, error = run("forward", tmp_path, "--expect", golden, "--decoder-prompt", "w8")
+    assert (status, "recorded with other tokens of the decoder" in error) == (2, True)
+    # Those of earlier versions lack it: the decoder begins by itself, as it did.
+    bare = tmp_path / "bare.json"
+    assert run("forward", tmp_path, "--prompt", "w3 w4 w5", "--record", bare)[0] == 0
+    kept = json.loads(bare.read_text())
+    assert kept.pop("decoder_tokens") == [0]
+    bare.write_text(json.dumps(kept))
+    assert run("forward", tmp_path, "--expect", bare)[0] == 0

@@ -145,8 +145,41 @@ def inputs_of(model: Model, wanted: Wanted, directory: Path) -> dict[str, np.nda
     return read_images(wanted.images, directory, tree.processor)
 
 
-def written_of(model: Model, wanted: Wanted, speller: Speller | None) -> dict[str, np.ndarray[Any, Any]]:
-    """What an encoder-decoder is said to have written: its first token, then the text."""
+def has_decoder(model: Model) -> bool:
+    """Whether the model has a decoder beside an encoder."""
+    tree = runnable_of(model)
+    return tree is not None and DECODER_TOKENS in tree.takes
+
+
+def written_of(
+    model: Model,
+    wanted: Wanted,
+    speller: Speller | None,
+    expected: Golden | None,
+    inputs: Mapping[str, np.ndarray[Any, Any]],
+) -> dict[str, np.ndarray[Any, Any]]:
+    """What an encoder-decoder is said to have written: by a text, or by the golden file.
+
+    Raises:
+        UsageError: the golden file was recorded with other tokens than a text or the ready `inputs` say.
+    """
+    given = _text_written(model, wanted, speller)
+    recorded = expected.decoder_tokens if expected else None
+    if recorded is None:
+        return given
+    import numpy as np
+
+    told = given.get(DECODER_TOKENS, inputs.get(DECODER_TOKENS))
+    if told is not None and tuple(told.flatten().tolist()) != recorded:
+        raise UsageError(
+            f"{wanted.expect} was recorded with other tokens of the decoder",
+            hint="leave out --decoder-prompt: the golden file has its own",
+        )
+    return {DECODER_TOKENS: np.array(recorded)}
+
+
+def _text_written(model: Model, wanted: Wanted, speller: Speller | None) -> dict[str, np.ndarray[Any, Any]]:
+    """The decoder's first token, then those of the text, if there is one."""
     if wanted.decoder_text is None:
         return {}
     tree = runnable_of(model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,11 +24,12 @@ from weightscope.analyses.forward.outcome import ClassScore, Outcome
 from weightscope.analyses.forward.peer import Comparison, Kept, compare_with_transformers, differing
 from weightscope.analyses.forward.prompt import Prompt, encoded, given_tokens, without
 from weightscope.analyses.forward.result import Candidate, Result
+from weightscope.analyses.forward.sentences import Sentences, makes_vectors, read_sentences
 from weightscope.analyses.forward.soundness import judge
 from weightscope.analyses.forward.speller import Speller
 from weightscope.analyses.rules.values import look
-from weightscope.api.asking import Wanted, inputs_of, prompt_of, runnable_of, tokenizer_of, written_of
-from weightscope.checkpoint.reader import Progress
+from weightscope.api.asking import Wanted, has_decoder, inputs_of, prompt_of, runnable_of, tokenizer_of, written_of
+from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.errors import NotImplementedByWeightscope, UsageError, WeightscopeError, printable_path
 from weightscope.findings import Finding, passes
 
@@ -54,7 +55,8 @@ def try_forward(
         with suppress(ImportError):
             # Imported while the tokenizer loads; that it is missing is said by the pass.
             import torch  # noqa: F401
-        inputs = inputs_of(model, wanted, directory) | written_of(model, wanted, speller)
+        ready = inputs_of(model, wanted, directory)
+        inputs = ready | written_of(model, wanted, speller, expected, ready)
         prompt, speller = prompt_of(model, wanted, tokens, expected, speller, notes, inputs)
         hidden = Hidden()
         outcome, result, golden = _try_prompt(model, wanted, prompt, expected, speller, progress, inputs, hidden)
@@ -88,7 +90,8 @@ def _try_prompt(
         adapter=wanted.adapters,
         **inputs,  # type: ignore[arg-type]
     )
-    judged, checked = judge(result, is_text=prompt.is_text, non_finite=lambda names: _non_finite(model, names))
+    predicts = prompt.is_text and not makes_vectors(directory)
+    judged, checked = judge(result, is_text=predicts, non_finite=lambda names: _non_finite(model, names, wanted))
     compared: tuple[Comparison, ...] = ()
     if kept is not None:
         tree = runnable_of(model)
@@ -131,14 +134,15 @@ def _try_prompt(
         adapters=tuple(map(printable_path, wanted.adapters)),
     )
     image = ", ".join(path.name for path in (*wanted.images, wanted.inputs) if path) or None
-    return outcome, result, Golden.of(result, outcome.model_type, image=image) if result.finite else None
+    if not result.finite:
+        return outcome, result, None
+    return outcome, result, Golden.of(result, outcome.model_type, image=image, has_decoder=has_decoder(model))
 
 
 def _compared_texts(
     model: Model, wanted: Wanted, outcome: Outcome, first: Hidden, speller: Speller, directory: Path
 ) -> Outcome:
     """The outcome of the first prompt, with the cosines of the vectors of all."""
-    from weightscope.analyses.forward.sentences import Sentences, read_sentences
     from weightscope.analyses.forward.similar import similarities
 
     found = read_sentences(directory)
@@ -153,7 +157,8 @@ def _compared_texts(
             keep=hidden,
             adapter=wanted.adapters,
         )
-        judged, _ = judge(result, is_text=True, non_finite=lambda names: _non_finite(model, names))
+        predicts = not makes_vectors(directory)
+        judged, _ = judge(result, is_text=predicts, non_finite=lambda names: _non_finite(model, names, wanted))
         findings += judged
         states.append(hidden.states)
     vectors = [sentences.vector(hidden) for hidden in states if hidden is not None]
@@ -230,14 +235,24 @@ def _expected_golden(wanted: Wanted) -> Golden | None:
     return golden
 
 
-def _non_finite(model: Model, names: Iterable[str]) -> list[str]:
-    """Which of the tensors, and of those beside them (a quantized weight's scales), hold NaN or infinity."""
+def _non_finite(model: Model, names: Iterable[str], wanted: Wanted) -> list[str]:
+    """Which of the tensors, of those beside them (a quantized weight's scales) and of adapters hold NaN or infinity."""
     modules = {name.rpartition(".")[0] for name in names}
+    found = _broken(model.checkpoint, lambda name: name.rpartition(".")[0] in modules)
+    for path in wanted.adapters:
+        from weightscope.api.adapters import beside
+
+        found += _broken(beside(path).checkpoint, lambda _: True)
+    return found
+
+
+def _broken(checkpoint: Checkpoint, wanted: Callable[[str], bool]) -> list[str]:
+    """The wanted tensors that hold NaN or infinity."""
     found = []
-    for name, entry in model.checkpoint.tensors.items():
-        if name.rpartition(".")[0] in modules:
+    for name, entry in checkpoint.tensors.items():
+        if wanted(name):
             try:
-                finite, _ = look(model.checkpoint, entry)
+                finite, _ = look(checkpoint, entry)
             except NotImplementedByWeightscope:
                 continue
             found += [] if finite else [name]

@@ -229,9 +229,10 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
             return tokens
         if DECODER_TOKENS in inputs:
             return tuple(inputs[DECODER_TOKENS].flatten().tolist())
+        start = None if self.start is None else int(self.start)
         if self.head and not self.echoes:
-            return () if self.start is None else (self.start,)
-        return (tokens[-1] if self.start is None else self.start, *tokens[:-1])
+            return () if start is None else (start,)
+        return (tokens[-1] if start is None else start, *tokens[:-1])
 
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         super().checked(inputs, tokens)

@@ -62,7 +62,8 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 class Golden(msgspec.Struct, frozen=True, kw_only=True):
     """What `--record` keeps of a pass: small enough for a repository, and enough to name the stage that changed.
 
-    `top` are the likeliest tokens after each of the last few positions.
+    `top` are the likeliest tokens after each of the last few positions; `decoder_tokens` those that an
+    encoder-decoder's decoder was given.
     """
 
     schema_version: int = 1
@@ -70,13 +71,14 @@ class Golden(msgspec.Struct, frozen=True, kw_only=True):
     model_type: str
     compute_dtype: str
     tokens: tuple[Whole, ...]
+    decoder_tokens: tuple[Whole, ...] | None = None
     image: str | None = None
     stages: tuple[Mark, ...]
     top: tuple[tuple[Candidate, ...], ...]
 
     @classmethod
-    def of(cls, result: Result, model_type: str, *, image: str | None = None) -> Golden:
-        """The golden file of a pass.
+    def of(cls, result: Result, model_type: str, *, image: str | None = None, has_decoder: bool = False) -> Golden:
+        """The golden file of a pass; the model `has_decoder` beside an encoder.
 
         Raises:
             UsageError: the pass put out NaN or infinity, which nothing can be held against.
@@ -87,6 +89,7 @@ class Golden(msgspec.Struct, frozen=True, kw_only=True):
             model_type=model_type,
             compute_dtype=result.compute_dtype,
             tokens=result.tokens,
+            decoder_tokens=result.scored if has_decoder else None,
             image=image,
             stages=tuple(
                 Mark(stage=s.stage, shape=s.shape, rms=s.rms, absmax=s.absmax, fingerprint=s.fingerprint)
@@ -96,11 +99,12 @@ class Golden(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def to_json(self) -> str:
-        """One stage a line, so that a repository shows which changed."""
+        """One stage a line, so that a repository shows which changed; tokens of a decoder only where there is one."""
+        left = ("stages", "top") if self.decoder_tokens is not None else ("stages", "top", "decoder_tokens")
         fields = [
             f' "{name}": {json_text(getattr(self, name), indent=None)}'
             for name in self.__struct_fields__
-            if name not in ("stages", "top")
+            if name not in left
         ]
         lists = [
             f' "{name}": [\n' + ",\n".join(f"  {json_text(item, indent=None)}" for item in getattr(self, name)) + "\n ]"
@@ -129,8 +133,9 @@ def read_golden(path: Path) -> Golden:
         raise UsageError(f"is not a golden file ({error})", where=path, hint="write one with --record") from None
     if golden.kind != KIND or golden.schema_version != 1:
         raise UsageError("is not a golden file of this version", where=path, hint="write one with --record")
-    if len(golden.tokens) > MAX_TOKENS:
-        raise too_many_tokens(len(golden.tokens))
+    for tokens in (golden.tokens, golden.decoder_tokens or ()):
+        if len(tokens) > MAX_TOKENS:
+            raise too_many_tokens(len(tokens))
     if any(len(stage.fingerprint or ()) != MARKS for stage in golden.stages):
         raise UsageError("has damaged fingerprints", where=path, hint="record it again")
     return golden

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 Keep = Callable[[str, "torch.Tensor"], None]
 # After the layers, what still makes hidden states of hidden states.
 LAST = ("final norm", "output projection")
+# What the stages of an encoder-decoder begin with; what its decoder puts out comes last.
+SIDES = ("encoder ", "decoder ")
 
 
 class Hidden:
@@ -21,6 +23,8 @@ class Hidden:
 
     def __call__(self, name: str, x: torch.Tensor) -> None:
         """Keep what a layer, or the norm after all of them, has put out."""
+        for side in SIDES:
+            name = name.removeprefix(side)
         if name.startswith("layer ") or name in LAST:
             self.states = x.float().cpu()
 

@@ -20,6 +20,7 @@ from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 if TYPE_CHECKING:
     import torch
 
+MODULES = "modules.json"
 MAX_MODULES = 16
 # What pooling keeps of a text's tokens, in the order in which several are put side by side.
 MODES = {
@@ -102,6 +103,11 @@ def _pooled(hidden: torch.Tensor, mode: str) -> torch.Tensor:
     return hidden.mean(0)
 
 
+def makes_vectors(directory: Path) -> bool:
+    """Whether a folder says how a text becomes a vector: such a model need not predict text well, if it can."""
+    return (directory / MODULES).is_file()
+
+
 def read_sentences(directory: Path) -> Sentences | None:
     """What a folder's modules.json says; None where there is none.
 
@@ -109,9 +115,9 @@ def read_sentences(directory: Path) -> Sentences | None:
         CheckpointError: it, or the settings of a module, cannot be used.
         NotImplementedByWeightscope: a module that is not implemented, by name.
     """
-    path = directory / "modules.json"
-    if not path.is_file():
+    if not makes_vectors(directory):
         return None
+    path = directory / MODULES
     modules = read_object(path, list)
     if len(modules) > MAX_MODULES or not all(isinstance(module, dict) for module in modules):
         raise CheckpointError("has settings that cannot be used", where=path, code="config-invalid")

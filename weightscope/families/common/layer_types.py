@@ -9,6 +9,8 @@ from weightscope.config import Config
 from weightscope.families.common.dims import depth_of
 
 SLIDING, FULL = "sliding_attention", "full_attention"
+# Ends of the names of LLM2Vec's classes (arXiv 2404.05961): LlamaEncoderModel, MistralBiModel, ...
+BOTH_WAYS = ("EncoderModel", "BiModel")
 WINDOWS = {SLIDING: SLIDING, FULL: FULL}
 # Of hybrids: the kinds under the names that transformers 5 and earlier releases give them.
 LINEAR = "linear_attention"
@@ -87,9 +89,9 @@ def rotating(config: Config) -> list[bool]:
 def visible(config: Config, window: int | None = None) -> Sees:
     """What a token sees: itself and all before it, within a window of so many positions if there is one.
 
-    With `is_causal: false` (embedding models made of decoders) later ones too: transformers' masks obey that key of
-    any class, and then count a window on both sides.
+    Embedding models made of decoders see later ones too, and then count a window on both sides: with
+    `is_causal: false`, which transformers' masks obey of any class, or where the model's own code is LLM2Vec's.
     """
-    if config.declares("is_causal") and config["is_causal"] is False:
+    if config.declares("is_causal") and (config["is_causal"] is False or config.own_class.endswith(BOTH_WAYS)):
         return EVERYTHING if window is None else Around(int(window))
     return CAUSAL if window is None else Window(int(window))
