@@ -97,8 +97,8 @@ def compare_forward(
     with speller or nullcontext():
         prompt, _ = prompt_of(a, wanted, given, None, speller, notes, {})
     logits = []
-    for model, applied in ((a, list(adapter)), (b, [])):
-        result = model.forward(prompt.tokens, measure=False, progress=progress, adapter=applied or None)
+    for model, applied in ((a, tuple(adapter)), (b, ())):
+        result = model.forward(prompt.tokens, measure=False, progress=progress, adapter=applied)
         if not result.has_logits:
             raise UsageError("--forward compares logits, and this model has none", where=model.reference)
         logits.append(result.logits)
