@@ -15,6 +15,7 @@ from typing import Any
 
 import transformers
 
+from tests.checkpoint.test_original_releases import ORACLES
 from tests.components.test_logits import DECODERS
 from tests.families.remote_code import REMOTE
 from tests.families.remote_eyes import BY_INDEX, REMOTE_TOWERS
@@ -27,6 +28,7 @@ from tests.families.tiny_encoders import TINY_ENCODERS
 from tests.families.tiny_fuyu import TINY_FUYU
 from tests.families.tiny_kin import TINY_KIN
 from tests.families.tiny_omni import TINY_OMNI
+from tests.families.tiny_phi4 import TINY_PHI4
 from tests.families.tiny_sam import TINY_SAM
 from tests.families.tiny_seq2seq import TINY_SEQ2SEQ
 from tests.families.tiny_speech import TINY_HEARING, TINY_SPEECH
@@ -68,6 +70,7 @@ COMPUTED = [
     *test_gemma4_eyes.COMPUTED,
     *test_contrast.COMPUTED,
     *TINY_ENCODERS,
+    *TINY_PHI4,
     *TINY_SAM,
     *TINY_SEQ2SEQ,
     *TINY_XLNET,
@@ -105,7 +108,7 @@ EXCEPTIONS = """
 
 Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them: aria,
 blip, ernie4_5_vl_moe, fast_vlm, florence2, hunyuan_vl, kimi_k3, kosmos-2, minicpmv4_6, minimax_m3_vl, molmo, molmo2,
-nllb-moe, perception_lm, phi4_multimodal, step3p7, and the omni models. Videos are refused everywhere.
+nllb-moe, perception_lm, step3p7, and the omni models. Videos are refused everywhere.
 
 ## Published models that differ from their config
 
@@ -161,7 +164,7 @@ def _logits(model_type: str) -> Iterator[str]:
     if tiny:
         yield f"{len(tiny)} tiny"
     if model_type in BY_PARTS:
-        yield "1 tiny of text alone"
+        yield "1 tiny of text and of audio"
     yield from _remote(model_type)
 
 
@@ -170,6 +173,8 @@ def _remote(model_type: str) -> Iterator[str]:
     for oracle in sorted({_type_of(remote.oracle) for remote in built}):
         count = sum(_type_of(remote.oracle) == oracle for remote in built)
         yield f"{count} tiny as `{oracle}`"
+    if model_type in ORACLES:
+        yield f"tiny as `{ORACLES[model_type]}`"
 
 
 def _type_of(tiny: Tiny) -> str:

@@ -157,6 +157,7 @@ from tests.families.tiny_llavas import TINY_LLAVAS  # noqa: E402
 from tests.families.tiny_mistral import TINY_MISTRAL  # noqa: E402
 from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
 from tests.families.tiny_omni import TINY_OMNI  # noqa: E402
+from tests.families.tiny_phi4 import TINY_PHI4  # noqa: E402
 from tests.families.tiny_sam import TINY_SAM  # noqa: E402
 from tests.families.tiny_seq2seq import TINY_SEQ2SEQ  # noqa: E402
 from tests.families.tiny_speech import TINY_HEARING, TINY_SPEECH  # noqa: E402
@@ -182,6 +183,7 @@ TINY += TINY_LLAMA_VISION
 TINY += TINY_LLAVAS
 TINY += TINY_MISTRAL
 TINY += TINY_MIXTURES
+TINY += TINY_PHI4
 TINY += TINY_SAM
 TINY += TINY_OMNI
 TINY += TINY_SEQ2SEQ

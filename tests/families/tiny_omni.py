@@ -49,7 +49,11 @@ THINKER_3: dict[str, Any] = MARKS | {
         "decoder_sparse_step": 1,
     },
     "vision_config": VISION | {"depth": 3, "num_position_embeddings": 16, "deepstack_visual_indexes": [0, 1]},
-    "audio_config": AUDIO | {"n_window_infer": 20, "conv_chunksize": 4, "downsample_hidden_size": 6},
+    # The class counts on chunks of 100 frames.
+    "audio_config": AUDIO | {
+        "n_window": 50, "n_window_infer": 200, "conv_chunksize": 2, "downsample_hidden_size": 6,
+        "activation_function": "relu",
+    },
     "audio_token_id": 91, "image_token_id": 95, "video_token_id": 96,
 }  # fmt: skip
 TALKER_3 = {

@@ -58,6 +58,44 @@ def test_text_and_images(tiny: Tiny, tmp_path: Path) -> None:
         assert seeing.off(torch.as_tensor(found), theirs(thinker, tokens, inputs)) < 1e-4
 
 
+# Longer than two chunks, and shorter than one.
+LENGTHS = (257, 23)
+CLIPS = torch.randn(2, 18, 260, generator=torch.Generator().manual_seed(2))
+SOUNDS: dict[str, Any] = {
+    "input_features": CLIPS, "feature_attention_mask": (torch.arange(260) < torch.tensor(LENGTHS)[:, None]).long(),
+}  # fmt: skip
+# How many vectors each becomes.
+VECTORS = {"Qwen2_5": (64, 6), "Qwen3": (34, 3)}
+
+
+def heard(tiny: Tiny) -> list[int]:
+    """Two clips, then the second of two images."""
+    first, second = next(counts for kind, counts in VECTORS.items() if tiny.kind.startswith(kind))
+    return [3, 92, *[91] * first, 93, 7, 97, *[95] * 20, 98, 9, 92, *[91] * second, 93, 11, 12]
+
+
+@every_omni
+def test_sounds_and_an_image(tiny: Tiny, tmp_path: Path) -> None:
+    thinker = lively(tiny, tmp_path)
+    image: dict[str, Any] = {"pixel_values": PIXELS[24:], "image_grid_thw": GRIDS[1:]}
+    found = weightscope.open(tmp_path).forward(heard(tiny), **SOUNDS, **image).logits
+    assert seeing.off(torch.as_tensor(found), theirs(thinker, heard(tiny), SOUNDS | image)) < 1e-4
+    tokens = [token for token in heard(tiny) if token != 95]
+    found = weightscope.open(tmp_path).forward(tokens, **SOUNDS).logits
+    assert seeing.off(torch.as_tensor(found), theirs(thinker, tokens, SOUNDS)) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["qwen2_5_omni-silent", "qwen3_omni_moe-silent"])
+def test_every_tensor_of_the_ear_matters(name: str, tmp_path: Path) -> None:
+    """But the vectors around a clip, which the class stores and does not use, and what all keys share."""
+    tiny = next(tiny for tiny in TINY_OMNI if tiny.name == name)
+    lively(tiny, tmp_path)
+    names = [name for name in load_file(tmp_path / "model.safetensors") if "audio" in name]
+    tokens = [token for token in heard(tiny) if token != 95]
+    unused = {name for name in names if "audio_bos_eos_token" in name or name.endswith("k_proj.bias")}
+    assert seeing.unmoving(tmp_path, tokens, SOUNDS, names) == unused
+
+
 @pytest.mark.parametrize("name", ["qwen2_5_omni-silent", "qwen3_omni_moe-silent"])
 def test_every_tensor_of_the_eye_matters(name: str, tmp_path: Path) -> None:
     lively(next(tiny for tiny in TINY_OMNI if tiny.name == name), tmp_path)
@@ -82,9 +120,20 @@ def test_as_transformers_holds_it(tiny: Tiny, tmp_path: Path) -> None:
     assert torch.allclose(torch.as_tensor(model.forward(SEEN, **IMAGES).logits), torch.as_tensor(before), atol=1e-5)
 
 
-def test_audio_is_refused_by_name(saved: Callable[[str], Path]) -> None:
-    with pytest.raises(UsageError, match="token 91 stands for audio"):
-        weightscope.open(saved("qwen2_5_omni")).forward([1, 92, 91, 93])
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({}, "token 91 stands for an audio clip, and no audio clip was given"),
+        ({"input_features": CLIPS}, "feature_attention_mask is missing"),
+        (SOUNDS | {"input_features": CLIPS[:, 1:]}, r"not \[clips, 18, frames\]"),
+        (SOUNDS | {"feature_attention_mask": torch.ones(2, 259)}, "the clips need"),
+        (SOUNDS | {"feature_attention_mask": torch.zeros(2, 260)}, "leaves a clip of 0 frames"),
+        (SOUNDS, "audio clip tokens"),
+    ],
+)
+def test_what_does_not_fit_is_said(inputs: dict[str, Any], said: str, saved: Callable[[str], Path]) -> None:
+    with pytest.raises(UsageError, match=said):
+        weightscope.open(saved("qwen2_5_omni")).forward([1, 92, 91, 93], **inputs)
 
 
 def test_the_count_is_the_published_one(tmp_path: Path) -> None:

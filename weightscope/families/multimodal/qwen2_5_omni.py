@@ -50,4 +50,4 @@ def thinker(config: Config, spelling: Spelling, speaks: tuple[Component, ...] = 
     text = text_of(config, "qwen2_5_omni_text", TEXT, model_type="qwen2_5_vl_text")
     model = component_of(text, spelling.decoder, "qwen2_5_vl_text")
     assert isinstance(model, CausalLM)
-    return thinking(config, spelling, tower, model, (pooled_tower(config, spelling.ear), *speaks))
+    return thinking(config, spelling, tower, model, pooled_tower(config, spelling.ear), speaks)

@@ -36,4 +36,4 @@ def thinker(config: Config, spelling: Spelling, speaks: tuple[Component, ...] = 
     tower = partial(qwen3_tower, config, taps=TAPS, names=MERGERS)
     held = spelling.decoder == "model.language_model"
     model = thinking_model(text_of(config, "qwen3_omni_moe_text", {}), spelling.decoder, stacked=held)
-    return thinking(config, spelling, tower, model, (plane_tower(config, spelling.ear), *speaks))
+    return thinking(config, spelling, tower, model, plane_tower(config, spelling.ear), speaks)

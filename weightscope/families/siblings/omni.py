@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
+from weightscope.components.audio.chunked_ear import ChunkedEar
+from weightscope.components.audio.chunked_tower import ChunkedTower
 from weightscope.components.base import Component
 from weightscope.components.decoder import CausalLM
 from weightscope.components.vision.grid_tower import GridTower
@@ -46,13 +48,13 @@ def thinking(
     spelling: Spelling,
     tower: Callable[[str], GridTower],
     model: CausalLM,
-    unused: tuple[Component, ...],
+    ear: ChunkedTower,
+    others: tuple[Component, ...] = (),
 ) -> VisionLanguage:
-    """The thinker; audio is refused where it stands among the tokens, and no pass uses its tower."""
+    """The thinker; `others` are parts that no pass uses."""
     whole = beside(config, spelling[:3], tower, model)
     assert isinstance(whole, VisionLanguage)
-    audio = (int(config["audio_token_id"]), "audio")
-    return replace(whole, unused=unused, other_tokens=(*whole.other_tokens, audio))
+    return replace(whole, ear=ChunkedEar(tower=ear), audio_token=int(config["audio_token_id"]), unused=others)
 
 
 def text_of(config: Config, kind: str, defaults: Mapping[str, Any], **decided: Any) -> Config:
