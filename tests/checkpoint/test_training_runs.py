@@ -1,7 +1,6 @@
 """What ranks of a training run wrote is one model, with the values that the writers' own converters make of it.
 
-`expected.safetensors` in each folder is what `zero_to_fp32` and `dcp_to_torch_save` gave; `fixtures/runs/make.py` says
-how.
+`fixtures/runs/expected` is what `zero_to_fp32` and `dcp_to_torch_save` gave; `fixtures/runs/make.py` says how.
 """
 
 from __future__ import annotations
@@ -31,14 +30,13 @@ EXPECTED = {"float32": "F32", "bfloat16": "BF16"}
 def copied(name: str, tmp_path: Path) -> Path:
     folder = tmp_path / name
     shutil.copytree(RUNS / name, folder)
-    (folder / "expected.safetensors").unlink()
     return folder
 
 
 @pytest.fixture(params=FOLDERS)
 def saved(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path, dict[str, torch.Tensor]]:
     name = str(request.param)
-    return name, copied(name, tmp_path), load_file(RUNS / name / "expected.safetensors")
+    return name, copied(name, tmp_path), load_file(RUNS / "expected" / f"{name}.safetensors")
 
 
 def test_every_weight_has_the_values_that_the_writers_converter_gives(saved: Any) -> None:

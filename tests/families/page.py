@@ -15,6 +15,7 @@ from typing import Any
 
 import transformers
 
+from tests.checkpoint.test_original_releases import ORACLES
 from tests.components.test_logits import DECODERS
 from tests.families.remote_code import REMOTE
 from tests.families.remote_eyes import BY_INDEX, REMOTE_TOWERS, WHOLE_SIZE
@@ -165,7 +166,7 @@ def _logits(model_type: str) -> Iterator[str]:
     if tiny:
         yield f"{len(tiny)} tiny"
     if model_type in BY_PARTS:
-        yield "1 tiny of text alone"
+        yield "1 tiny of text and of audio"
     yield from _remote(model_type)
 
 
@@ -174,6 +175,8 @@ def _remote(model_type: str) -> Iterator[str]:
     for oracle in sorted({_type_of(remote.oracle) for remote in built}):
         count = sum(_type_of(remote.oracle) == oracle for remote in built)
         yield f"{count} tiny as `{oracle}`"
+    if model_type in ORACLES:
+        yield f"tiny as `{ORACLES[model_type]}`"
 
 
 def _type_of(tiny: Tiny) -> str:

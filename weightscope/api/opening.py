@@ -61,7 +61,7 @@ def open_model(
         if checkpoint.format == "gguf":
             config, declaration = _in_gguf(checkpoint, notices)
             return Model(reference, checkpoint, config, declaration, tuple(notices))
-        config = read_config(checkpoint.location.config) if checkpoint.location.config else None
+        config = _config_of(checkpoint, notices)
         declaration = _declare(config, checkpoint, notices) if config else None
         if config and declaration and checkpoint.format != "config":
             checkpoint, declaration = _under_declared_names(config, declaration, checkpoint)
@@ -71,7 +71,7 @@ def open_model(
             raise error from None
         notices.append(Finding.of(error))
     else:
-        notices += () if config else (_no_config(checkpoint),)
+        notices += () if config or notices else (_no_config(checkpoint),)
     return Model(reference, checkpoint, config, declaration, tuple(notices))
 
 
@@ -95,6 +95,23 @@ def _open(path: str | Path, variant: str | None, progress: Progress | None, *, t
     import weightscope.api.model  # noqa: F401
 
     return open_elsewhere(folder, name, variant=variant, progress=progress, tolerant=tolerant)
+
+
+def _config_of(checkpoint: Checkpoint, notices: list[Finding]) -> Config | None:
+    """The config beside the weights; that of an original release is said in transformers' keys."""
+    path = checkpoint.location.config
+    config = read_config(path) if path else None
+    if config is None or path is None or path.name != "params.json":
+        return config
+    from weightscope.families.params_json import EMBEDDING, OUTPUT, as_config
+
+    table = checkpoint.tensors.get(EMBEDDING)
+    rows = table.shape[0] if table and table.shape else None
+    try:
+        return as_config(config, rows, tied=OUTPUT not in checkpoint.tensors if checkpoint.tensors else None)
+    except UndeclaredError as error:
+        notices.append(_notice(error.what, STORED, "the tensors were not checked against params.json"))
+        return None
 
 
 def _in_gguf(checkpoint: Checkpoint, notices: list[Finding]) -> tuple[Config | None, Declaration | None]:

@@ -36,6 +36,8 @@ NOT_WEIGHTS = (
     r"(training_args|optimizer|scheduler|scaler|rng_state.*|adapter_model|openvino_.*|(zero_pp_rank|mp_rank)_.*)"
     r"\.(bin|pt|pth|safetensors)"
 )
+# Meta's own releases: each file has its part of every matrix.
+RELEASE = r"consolidated\.\d{2}\.pth"
 VARIANT = r"(?:diffusion_pytorch_|pytorch_)?model\.(?!safetensors|bin)([\w-]+?)(?:-\d+-of-\d+)?\.(?:safetensors|bin)"
 
 
@@ -74,12 +76,13 @@ def locate_file(folder: Folder, name: str, variant: str | None = None) -> Locati
     if held == "gguf":
         return gguf_files.of_one(folder, name)
     shard = SHARD.fullmatch(name)
-    return Location(
+    found = Location(
         format=held,
         weights=(folder.path / name,),
         config=_sibling_config(folder),
         shards=int(shard["count"][:9]) if shard else 0,
     )
+    return msgspec.structs.replace(found, config=_params(folder, found) or found.config)
 
 
 def format_by_name(name: str) -> str:
@@ -151,7 +154,13 @@ def locate_in(folder: Folder, variant: str | None = None) -> Location:
     if not is_adapter(chosen):
         adapters = [Beside(relation="adapter", name=n) for n in names if n.startswith("adapter_model.")]
         chosen = msgspec.structs.replace(chosen, beside=(*chosen.beside, *adapters[:1], *_original(names, chosen)))
-    return msgspec.structs.replace(chosen, config=config)
+    return msgspec.structs.replace(chosen, config=_params(folder, chosen) or config)
+
+
+def _params(folder: Folder, chosen: Location) -> Path | None:
+    """The params.json of an original release, whose names config.json does not describe."""
+    original = chosen.weights and chosen.weights[0].name.startswith("consolidated")
+    return folder.fetch("params.json") if original and folder.holds("params.json") else None
 
 
 def _original(names: list[str], chosen: Location) -> list[Beside]:
@@ -254,6 +263,8 @@ def _numbered(folder: Folder, names: list[str]) -> Location | None:
 
 
 def _only(folder: Folder, names: list[str]) -> Location:
+    if len(names) > 1 and all(re.fullmatch(RELEASE, name) for name in names):
+        return Location(format="meta", weights=tuple(folder.path / name for name in names))
     if len(names) > 1:
         shown = ", ".join(names[:4]) + (" …" if len(names) > 4 else "")
         raise CheckpointError(
@@ -298,6 +309,12 @@ def _without_weights(folder: Folder, names: list[str], config: Path | None, vari
             where=folder.where,
             hint="adapter_model.safetensors is missing: download it again",
             code="missing-shard",
+        )
+    if below := next((name for name in names if folder.holds(f"{name}/adapter_config.json")), ""):
+        raise UsageError(
+            f"the adapter here is in a folder of its own, {below}",
+            where=folder.where,
+            hint=f"give {folder.named(below)}",
         )
     raise UsageError(
         "no weights and no config.json here",

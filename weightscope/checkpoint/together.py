@@ -13,7 +13,7 @@ from weightscope.checkpoint.training import Training
 from weightscope.findings import Finding
 
 # Format -> the module whose `read` puts its files together.
-READERS = {"dcp": "dcp", "deepspeed": "deepspeed"}
+READERS = {"dcp": "dcp", "deepspeed": "deepspeed", "meta": "meta"}
 
 
 class Together(msgspec.Struct, frozen=True, kw_only=True):

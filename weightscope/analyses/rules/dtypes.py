@@ -25,7 +25,7 @@ def strange_dtypes(subject: Subject) -> Iterator[Finding]:
     # what is frozen as it came.
     if not subject.has_shapes or subject.declaration is None or subject.declaration.contained:
         return
-    if subject.checkpoint.format in READERS:
+    if subject.checkpoint.location.format in READERS:
         return
     groups = [group for group in subject.inventory.groups if _is_plain(group)]
     main = _dominant(groups)

@@ -75,7 +75,7 @@ def absent_index(subject: Subject) -> Iterator[Finding]:
             + (f" in a supported format: {others}" if others else ""),
             hint="upload or download the weights; to check the config alone, give the path of config.json",
         )
-    elif subject.checkpoint.format in READERS:
+    elif location.format in READERS:
         return
     elif directory and location.config and len(location.weights) > 1 and not (location.index or location.missing):
         if any(item.relation == "stale-index" for item in location.beside):

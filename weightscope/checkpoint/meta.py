@@ -1,0 +1,95 @@
+"""Meta's own releases: `consolidated.NN.pth`, each with its part of every matrix, as tensor parallelism cut it.
+
+Sources: meta-llama/llama `llama/model.py` and llama-models `models/llama3/model.py`: which matrices are column-parallel
+(cut by rows, since torch stores (out, in)) and which row-parallel (by columns). Llama 1 and 2 cut the embedding by
+columns, Llama 3 by rows: the model's width, which the norms have, tells which.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from math import prod
+
+from weightscope.checkpoint.dtypes import DTYPE_BITS
+from weightscope.checkpoint.entry import FileHeader, Piece, PiecedEntry, TensorEntry
+from weightscope.checkpoint.folder import Folder
+from weightscope.checkpoint.header import numbered
+from weightscope.checkpoint.pytorch import read_pytorch
+from weightscope.checkpoint.together import Together
+from weightscope.errors import CheckpointError
+from weightscope.findings import Finding
+
+FILE = re.compile(r"consolidated\.(\d{2})\.pth")
+# Ends of names -> the axis along which the files cut the matrix; what is not here is in each file whole.
+_AXES = {
+    **dict.fromkeys(("wq.weight", "wk.weight", "wv.weight", "w1.weight", "w3.weight", "output.weight"), 0),
+    **dict.fromkeys(("wo.weight", "w2.weight"), 1),
+}
+EMBEDDING, NORM = "tok_embeddings.weight", "norm.weight"
+
+
+def read(folder: Folder, names: tuple[str, ...]) -> Together:
+    """The model in the files of a release; `names` are those.
+
+    Raises:
+        CheckpointError: a file is damaged, or the files do not hold the same tensors.
+    """
+    numbers = [int(match[1]) for name in names if (match := FILE.fullmatch(name))]
+    files = [numbered(read_pytorch(folder.path / name), at) for at, name in enumerate(names)]
+    missing = sorted(set(range(max(numbers) + 1)) - set(numbers))
+    whole = None if missing else _joined(files)
+    findings = [_missing(missing, max(numbers) + 1)] if missing else []
+    return Together(files=files, tensors=whole or {}, findings=findings)
+
+
+def _joined(files: Sequence[FileHeader]) -> dict[str, TensorEntry]:
+    first, *others = files
+    if not others:
+        return dict(first.tensors)
+    width = first.tensors[NORM].shape[0] if NORM in first.tensors and first.tensors[NORM].shape else 0
+    return {name: _whole(name, files, _axis(name, entry, width)) for name, entry in first.tensors.items()}
+
+
+def _axis(name: str, entry: TensorEntry, width: int) -> int | None:
+    if name == EMBEDDING and len(entry.shape) == 2:
+        return 0 if entry.shape[1] == width else 1
+    return next((axis for end, axis in _AXES.items() if name.endswith(end) and len(entry.shape) == 2), None)
+
+
+def _whole(name: str, files: Sequence[FileHeader], axis: int | None) -> TensorEntry:
+    parts = [file.tensors.get(name) for file in files]
+    first = parts[0]
+    known = [part for part in parts if part is not None]
+    if first is None or len(known) != len(files) or any(_kind(part, axis) != _kind(first, axis) for part in known):
+        raise CheckpointError(
+            f"{name} is not alike in all files of the release",
+            where=files[0].path,
+            hint="the files are of different models, or one is damaged: download them again",
+            code="malformed-header",
+        )
+    if axis is None:
+        return first
+    pieces, at = [], 0
+    for part in known:
+        start = tuple(at if place == axis else 0 for place in range(2))
+        pieces.append(Piece(start, part.shape, part.file, part.data_offsets, part.strides))
+        at += part.shape[axis]
+    shape = (at, first.shape[1]) if axis == 0 else (first.shape[0], at)
+    size = prod(shape) * DTYPE_BITS[first.dtype] // 8
+    return PiecedEntry(first.dtype, shape, (0, size), None, 0, pieces=tuple(pieces))
+
+
+def _kind(entry: TensorEntry, axis: int | None) -> tuple[str, tuple[int, ...]]:
+    """What the files must agree in: the type, and the shape but for the axis that is cut."""
+    return entry.dtype, tuple(size for place, size in enumerate(entry.shape) if place != axis)
+
+
+def _missing(missing: Sequence[int], count: int) -> Finding:
+    shown = ", ".join(f"consolidated.{number:02}.pth" for number in missing[:3]) + (" …" if len(missing) > 3 else "")
+    return Finding(
+        code="missing-shard",
+        severity="error",
+        message=f"{len(missing)} of {count} files of the release are missing: {shown}",
+        hint="each file has a part of every matrix, so nothing can be read: finish the download",
+    )
