@@ -6,20 +6,16 @@ microsoft/Phi-4-multimodal-instruct.
 
 from __future__ import annotations
 
-from weightscope.components.base import Group, Repeat
-from weightscope.components.outline import Outline
+from weightscope.components.base import Group
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.config import Config
-from weightscope.families.common import Dims
 from weightscope.families.common.multimodal import replaced
 from weightscope.families.registry import family
 from weightscope.families.siblings.phi3 import phi3_decoder
 from weightscope.families.siblings.phi4 import PHI4, PUBLISHED, VISION, eye
+from weightscope.families.siblings.phi4_adapters import adapters
 from weightscope.families.siblings.phi4_audio import PHI4_AUDIO, audio_embedding
 from weightscope.families.siblings.phi4_audio import PUBLISHED as SPEECH
-from weightscope.roles import Role, Section
-from weightscope.sizes import Size
-from weightscope.storage.linear import Linear
 
 SENSES = "model.embed_tokens_extend"
 # The config's names of what transformers' has.
@@ -39,7 +35,7 @@ def phi4mm(config: Config, root: str) -> VisionLanguage:
         eye=eye(vision, width, f"{SENSES}.image_embed", PUBLISHED),
         language=Group(parts=(model,)),
         image_token=int(vision["image_token_id"]),
-        unused=(audio_embedding(_audio(config), width, f"{SENSES}.audio_embed", SPEECH), _adapters(config)),
+        unused=(audio_embedding(_audio(config), width, f"{SENSES}.audio_embed", SPEECH), adapters(config)),
         refused="Phi-4-multimodal as Microsoft publishes it, with adapters inside",
     )
 
@@ -60,28 +56,3 @@ def _audio(config: Config) -> Config:
         downsample_rate=int(bridge["downsample_rate"]),
     )
     return whole.with_defaults(AUDIO, AUDIO_NAMES)
-
-
-def _adapters(config: Config) -> Repeat:
-    """Two thin matrices beside each matrix of each layer, for images and for speech."""
-    s, inner = Dims.of(config), config["intermediate_size"]
-    matrices = {
-        "self_attn.qkv_proj": (s.queries + s.keys * 2, s.width),
-        "self_attn.o_proj": (s.width, s.queries),
-        "mlp.gate_up_proj": (inner * 2, s.width),
-        "mlp.down_proj": (s.width, inner),
-    }
-    ranks = {mode: config.nested(f"{mode}_lora").with_defaults({"r": 8})["r"] for mode in ("vision", "speech")}
-    inside = tuple(
-        _adapter(name, mode, rank, *sizes) for name, sizes in matrices.items() for mode, rank in ranks.items()
-    )
-    layers = Outline(section=Section.ADAPTER, inside=inside)
-    return Repeat(name="model.layers", indices=range(s.depth), child=layers)
-
-
-def _adapter(name: str, mode: str, rank: Size, rows: Size, columns: Size) -> Outline:
-    return Outline(
-        name=name,
-        items=(Linear(f"lora_A.{mode}", Role.LORA_A), Linear(f"lora_B.{mode}", Role.LORA_B)),
-        shapes=((Role.LORA_A, (rank, columns)), (Role.LORA_B, (rows, rank))),
-    )
