@@ -193,3 +193,11 @@ def test_over_a_quantized_base(tmp_path: Path) -> None:
 
 def test_nothing_of_peft_is_left_out() -> None:
     assert {*UNMERGED} - {"together"} == {*NAMES} - {"prompt", "prefix", "p-tuning", "adalora"}
+
+
+def test_infinity_in_an_adapter_is_found_there(tmp_path: Path, run: Any) -> None:
+    name = "base_model.model.model.layers.1.self_attn.v_proj.lora_A.weight"
+    adapter = changed("lora", tmp_path, lambda tensors: tensors | {name: tensors[name] * float("inf")})
+    code, out, _ = run("forward", base_of("lora"), "--tokens", "1,2", "--adapter", adapter, "--json")
+    (finding,) = json.loads(out)["findings"]
+    assert (code, finding["code"], finding["tensors"]) == (1, "non-finite", [name])

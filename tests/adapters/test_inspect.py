@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 import weightscope as ws
 from tests.adapters.peft_files import EXPECTED, NAMES, PEFT, base_of
@@ -151,3 +153,43 @@ def test_stacked_experts_are_told_by_their_parameters() -> None:
         ("gate_up_proj", "gate_proj + up_proj", 2, (4,)), ("down_proj", "down_proj", 2, (2,)),
         ("gate", "router", 2, (2,)),
     ]  # fmt: skip
+
+
+# Names as older versions of PEFT, and state dicts that were saved as they are in memory, have them.
+OLDER = {
+    "base_model.model.lm_head.modules_to_save.weight": (37, 24),
+    "base_model.model.lm_head.original_module.weight": (37, 24),
+    "base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight": (2, 24),
+    "base_model.model.model.layers.0.self_attn.q_proj.lora_B.default.weight": (24, 2),
+    "base_model.model.model.layers.1.self_attn.q_proj.lora_A.default.weight": (2, 24),
+    "base_model.model.model.layers.1.self_attn.q_proj.lora_B.default.weight": (24, 2),
+}
+
+
+def test_older_names_are_read_too(tmp_path: Path) -> None:
+    save_file({name: torch.ones(shape) for name, shape in OLDER.items()}, tmp_path / "adapter_model.safetensors")
+    settings = {
+        "peft_type": "LORA",
+        "r": 2,
+        "lora_alpha": 4,
+        "target_modules": ["q_proj"],
+        "modules_to_save": ["lm_head"],
+    }
+    (tmp_path / "adapter_config.json").write_text(json.dumps(settings))
+    model = ws.open(tmp_path, base=base_of("lora"))
+    info = model.summary().adapter
+    assert info
+    assert (info.trainable, info.frozen) == (37 * 24 + 4 * 48, 37 * 24)
+    assert not model.check()
+    # All of the head's rows are alike, and so are the logits.
+    logits = ws.open(base_of("lora")).forward([1, 2], adapter=tmp_path).logits
+    assert float((logits - logits[:, :1]).abs().max()) < 1e-4
+
+
+def test_an_adapter_in_a_folder_of_its_own_is_named(tmp_path: Path, run: Any) -> None:
+    """PEFT puts every adapter that is not called `default` into one."""
+    shutil.copytree(PEFT / "lora", tmp_path / "french")
+    (tmp_path / "README.md").write_text("")
+    code, _, error = run("inspect", tmp_path)
+    assert code == 2
+    assert "the adapter here is in a folder of its own, french" in error

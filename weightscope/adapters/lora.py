@@ -98,10 +98,10 @@ class LowRank(msgspec.Struct, frozen=True, kw_only=True):
         lengths: torch.Tensor
         if self.pair == TABLE:
             lengths = torch.linalg.vector_norm(changed, dim=0, keepdim=True)
-            return changed * (raw.whole(self.magnitude).to(changed).view(1, -1) / lengths)
+            return changed.mul_(raw.whole(self.magnitude).to(changed).view(1, -1) / lengths)
         magnitudes = raw.whole(self.magnitude).to(changed).view(-1, 1)
         lengths = torch.linalg.vector_norm(changed, dim=1, keepdim=True)
-        return changed * ((magnitudes if rows is None else magnitudes[rows]) / lengths)
+        return changed.mul_((magnitudes if rows is None else magnitudes[rows]) / lengths)
 
 
 class AddedBias(msgspec.Struct, frozen=True, kw_only=True):

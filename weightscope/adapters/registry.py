@@ -30,7 +30,7 @@ METHODS: tuple[tuple[Mapping[str, Role], Callable[[Module, Settings], Read]], ..
 ROLES = {part: role for parts, _ in METHODS for part, role in parts.items()}
 # Numbers that are no weights: an alpha, a rank.
 NUMBERS = {"alpha", "ranknum"}
-SAVED, FROZEN = "saved", "frozen"
+SAVED, FROZEN, ORIGINAL = "saved", "frozen", "original"
 # Of these methods more is trained than is stored: an encoder makes the vectors, and is left behind.
 ENCODED = {"p_tuning"}
 
@@ -81,7 +81,9 @@ def read_adapter(entries: Mapping[str, TensorEntry], settings: Settings) -> Adap
     whole: list[Change] = []
     for name, entry in entries.items():
         module, part, depth = place_of(name)
-        if part in (SAVED, FROZEN):
+        if part == ORIGINAL:
+            tensors[name] = Held(module=module, part=part, role=None, kind=Kind.COPY)
+        elif part in (SAVED, FROZEN):
             change = _whole(name, module, part, entry, settings)
             tensors[name] = Held(module=module, part=part, role=None, kind=_kind(module, change))
             whole.append(change)

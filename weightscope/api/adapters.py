@@ -117,8 +117,7 @@ def adapted(
     from weightscope.analyses.adapting.overlay import overlay
     from weightscope.analyses.forward.heads import table_of, with_head_apart
 
-    beside = [_beside(path) for path in named]
-    found = overlay(beside, BaseWeights.of(declaration, checkpoint), reference)
+    found = overlay([beside(path) for path in named], BaseWeights.of(declaration, checkpoint), reference)
     table, head = (table_of(declaration, role) for role in (Role.TOKEN_EMBEDDING, Role.LM_HEAD))
     if declaration.tied and (found.changes_apart(table) or found.of(head)):
         declaration, checkpoint, head = with_head_apart(declaration, checkpoint)
@@ -128,7 +127,13 @@ def adapted(
     return declaration, checkpoint, found
 
 
-def _beside(path: str | Path) -> Beside:
+def beside(path: str | Path) -> Beside:
+    """An adapter that a pass applies.
+
+    Raises:
+        UsageError: the path names none.
+        WeightscopeError: it cannot be read.
+    """
     from weightscope.analyses.adapting.overlay import Beside
     from weightscope.api.opening import open_model
 

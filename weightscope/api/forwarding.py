@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from weightscope.analyses.forward.soundness import judge
 from weightscope.analyses.forward.speller import Speller
 from weightscope.analyses.rules.values import look
 from weightscope.api.asking import Wanted, has_decoder, inputs_of, prompt_of, runnable_of, tokenizer_of, written_of
-from weightscope.checkpoint.reader import Progress
+from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.errors import NotImplementedByWeightscope, UsageError, WeightscopeError, printable_path
 from weightscope.findings import Finding, passes
 
@@ -91,7 +91,7 @@ def _try_prompt(
         **inputs,  # type: ignore[arg-type]
     )
     predicts = prompt.is_text and not makes_vectors(directory)
-    judged, checked = judge(result, is_text=predicts, non_finite=lambda names: _non_finite(model, names))
+    judged, checked = judge(result, is_text=predicts, non_finite=lambda names: _non_finite(model, names, wanted))
     compared: tuple[Comparison, ...] = ()
     if kept is not None:
         tree = runnable_of(model)
@@ -158,7 +158,7 @@ def _compared_texts(
             adapter=wanted.adapters,
         )
         predicts = not makes_vectors(directory)
-        judged, _ = judge(result, is_text=predicts, non_finite=lambda names: _non_finite(model, names))
+        judged, _ = judge(result, is_text=predicts, non_finite=lambda names: _non_finite(model, names, wanted))
         findings += judged
         states.append(hidden.states)
     vectors = [sentences.vector(hidden) for hidden in states if hidden is not None]
@@ -235,14 +235,24 @@ def _expected_golden(wanted: Wanted) -> Golden | None:
     return golden
 
 
-def _non_finite(model: Model, names: Iterable[str]) -> list[str]:
-    """Which of the tensors, and of those beside them (a quantized weight's scales), hold NaN or infinity."""
+def _non_finite(model: Model, names: Iterable[str], wanted: Wanted) -> list[str]:
+    """Which of the tensors, of those beside them (a quantized weight's scales) and of adapters hold NaN or infinity."""
     modules = {name.rpartition(".")[0] for name in names}
+    found = _broken(model.checkpoint, lambda name: name.rpartition(".")[0] in modules)
+    for path in wanted.adapters:
+        from weightscope.api.adapters import beside
+
+        found += _broken(beside(path).checkpoint, lambda _: True)
+    return found
+
+
+def _broken(checkpoint: Checkpoint, wanted: Callable[[str], bool]) -> list[str]:
+    """The wanted tensors that hold NaN or infinity."""
     found = []
-    for name, entry in model.checkpoint.tensors.items():
-        if name.rpartition(".")[0] in modules:
+    for name, entry in checkpoint.tensors.items():
+        if wanted(name):
             try:
-                finite, _ = look(model.checkpoint, entry)
+                finite, _ = look(checkpoint, entry)
             except NotImplementedByWeightscope:
                 continue
             found += [] if finite else [name]

@@ -306,6 +306,12 @@ def _without_weights(folder: Folder, names: list[str], config: Path | None, vari
             hint="adapter_model.safetensors is missing: download it again",
             code="missing-shard",
         )
+    if below := next((name for name in names if folder.holds(f"{name}/adapter_config.json")), ""):
+        raise UsageError(
+            f"the adapter here is in a folder of its own, {below}",
+            where=folder.where,
+            hint=f"give {folder.named(below)}",
+        )
     raise UsageError(
         "no weights and no config.json here",
         where=folder.where,

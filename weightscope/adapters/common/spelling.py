@@ -26,7 +26,9 @@ WORDS = {
 # diffusers' older words: `to_q.lora_linear_layer.down`, `processor.to_q_lora.down`.
 PAIRS = {"down": "A", "up": "B"}
 # Modules that PEFT puts around one of the base's; what is below them is the module's own.
-AROUND = {"base_layer": "frozen", "original_module": "frozen", "modules_to_save": "saved"}
+AROUND = {"base_layer": "frozen", "original_module": "original", "modules_to_save": "saved"}
+# The same of which no more is left than that they were there.
+BETWEEN = ("token_adapter",)
 LEAVES = ("weight", "bias")
 DIFFUSERS = ("unet.", "transformer.", "text_encoder", "denoiser.")
 KOHYA = ("lora_unet_", "lora_te", "lora_transformer_", "lycoris_")
@@ -36,6 +38,7 @@ class Place(NamedTuple):
     """A tensor is `part` of what an adapter does to the base's `module`, or to its tensor of that name.
 
     `saved` and `frozen` parts are a tensor of the base itself, changed or as it was; `module` is then its whole name.
+    An `original` one is what a saved one stands in the place of.
     `depth` counts the further wrappers around this one, of other parameters of the same module.
     """
 
@@ -46,7 +49,7 @@ class Place(NamedTuple):
 
 def place_of(name: str) -> Place:
     """The part that a tensor of that name is; a name without a method's words is a tensor of the base."""
-    parts = name.removeprefix(WRAPPER).split(".")
+    parts = [part for part in name.removeprefix(WRAPPER).split(".") if part not in BETWEEN]
     depth = 0
     if "base_layer" in parts and not WORDS.keys().isdisjoint(parts):
         depth, parts = parts.count("base_layer"), [part for part in parts if part != "base_layer"]
@@ -54,7 +57,7 @@ def place_of(name: str) -> Place:
         if word in AROUND:
             return Place(_around(parts, number), AROUND[word])
         if word in WORDS and (word != "alpha" or number == len(parts) - 1):
-            module = ".".join(parts[:number]).removesuffix(".token_adapter")
+            module = ".".join(parts[:number])
             bias = ".bias" if parts[-1] == "bias" and number < len(parts) - 1 else ""
             return Place(module, WORDS[word] + bias, depth)
         if word in PAIRS and number and _is_old(parts[number - 1]):
