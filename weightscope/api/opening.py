@@ -50,6 +50,8 @@ def open_model(
     checkpoint = _open(path, variant, progress, tolerant=tolerant)
     from weightscope.api.model import Model
 
+    if checkpoint.location.format == "pipeline":
+        return Model(reference, checkpoint, None, None, parts=_parts(checkpoint, variant))
     if base is not None or _may_be_adapter(checkpoint):
         from weightscope.api.adapters import adapter_of
 
@@ -73,6 +75,15 @@ def open_model(
     else:
         notices += () if config or notices else (_no_config(checkpoint),)
     return Model(reference, checkpoint, config, declaration, tuple(notices))
+
+
+def _parts(checkpoint: Checkpoint, variant: str | None) -> dict[str, Model]:
+    """The models of a pipeline by name, each opened by itself."""
+    from weightscope.checkpoint.pipeline import part_of
+
+    folder = checkpoint.folder.path
+    names = dict.fromkeys(part_of(folder, path) for path in checkpoint.location.weights)
+    return {name: open_model(folder / name, variant=variant, tolerant=True) for name in names}
 
 
 def _may_be_adapter(checkpoint: Checkpoint) -> bool:
