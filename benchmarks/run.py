@@ -15,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.forward import measure_forward
+from benchmarks.gguf import measure_gguf
 from benchmarks.measure import HERE, WEIGHTSCOPE, Figure, environment, header_bytes, run, show, system
 from benchmarks.numbers import measure_numbers
 from benchmarks.quantized import measure_quantized
@@ -84,6 +85,7 @@ def measure(scratch: Path, rounds: int) -> list[Figure]:
         *reading(title, deepseek),
         *tiny(small, 3 * rounds),
         *peers(small, rounds),
+        *measure_gguf(scratch, 3 * rounds),
         *many(ghost(DEEPSEEK, scratch / "many", 10_000), rounds),
         *batch(scratch),
         *importing("weightscope --help"),
