@@ -32,7 +32,7 @@ def copied(
     keys: dict[str, Any] | None = None,
     renamed: dict[str, str] | None = None,
     more: dict[str, Any] | None = None,
-    data: dict[str, Any] | None = None,
+    values: dict[str, Any] | None = None,
 ) -> Path:
     """The same file as the gguf library writes it again, less some tensor, with other keys and `more` tensors."""
     reader = GGUFReader(source)
@@ -47,8 +47,8 @@ def copied(
     for name, value in changed.items():
         writer.add_uint32(name, value)
     for tensor in reader.tensors:
-        if tensor.name in (data or {}):
-            writer.add_tensor(tensor.name, (data or {})[tensor.name].astype("f4"))
+        if tensor.name in (values or {}):
+            writer.add_tensor(tensor.name, (values or {})[tensor.name].astype("f4"))
         elif tensor.name != without:
             writer.add_tensor((renamed or {}).get(tensor.name, tensor.name), tensor.data, raw_dtype=tensor.tensor_type)
     for name, data in (more or {}).items():
@@ -196,7 +196,7 @@ def test_a_scale_beside_a_tensor_multiplies_it(tmp_path: Path) -> None:
         for dimensions, template in zip((1, 2), names, strict=True)
         for name in map(template.format, (0, 1))
     }
-    done = copied(source, tmp_path / "b.gguf", data=same)
+    done = copied(source, tmp_path / "b.gguf", values=same)
     model, expected = weightscope.open(scaled), weightscope.open(done).forward([1, 2, 3, 4]).output
     output = model.forward([1, 2, 3, 4]).output
     assert output is not None
