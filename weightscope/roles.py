@@ -208,6 +208,8 @@ class Role(StrEnum):
     FEATURE_SCALE = "feature_scale"
     BETA = "beta"
     EPSILON = "epsilon"
+    RUNNING_MEAN = "running_mean"
+    RUNNING_VARIANCE = "running_variance"
     RUNNING_STATISTIC = "running_statistic"
     DECAY_RATE = "decay_rate"
     DECAY_TABLE = "decay_table"

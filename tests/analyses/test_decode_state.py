@@ -73,7 +73,8 @@ def test_the_state_is_what_transformers_keeps(tiny: Tiny, tmp_path: Path) -> Non
     if not kept:
         assert_reads_only(model)
         return
-    oracle = prepared(model)
+    # A whole omni model has no pass, its thinker has.
+    oracle = prepared(getattr(model, "thinker", model))
     source = SOURCE if oracle.config.is_encoder_decoder else 0
     for place, (tokens, batch) in enumerate((SHORT, LONG)):
         expected = needed(tiny.name, place, cached_bytes(oracle, tokens, batch, source))
@@ -111,7 +112,8 @@ def test_images_beside_the_text(vectors: int, tmp_path: Path) -> None:
     model = tiny.build()
     model.config.save_pretrained(tmp_path)
     kept = kept_of(tmp_path / "config.json")
-    oracle = prepared(model)
+    # A whole omni model has no pass, its thinker has.
+    oracle = prepared(getattr(model, "thinker", model))
     ids = torch.arange(2 * 4).reshape(2, 4)
     images = torch.randn(2, vectors, oracle.config.hidden_size).bfloat16()
     with torch.no_grad():

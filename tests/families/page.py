@@ -164,7 +164,7 @@ def _logits(model_type: str) -> Iterator[str]:
     if tiny:
         yield f"{len(tiny)} tiny"
     if model_type in BY_PARTS:
-        yield "1 tiny of text alone"
+        yield "1 tiny of text and of audio"
     yield from _remote(model_type)
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import struct
 import warnings
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file
 from transformers.models.gemma3n import modeling_gemma3n
 
 import weightscope
@@ -26,14 +30,16 @@ TEXT = next(tiny.keys for tiny in TINY if tiny.name == "gemma3n_text") | {
     "vocab_size": 120,
     "vocab_size_per_layer_input": 101,
 }
-KEYS = {
+AUDIO: dict[str, Any] = {
+    "hidden_size": 16, "conf_num_attention_heads": 2, "conf_num_hidden_layers": 2, "vocab_size": 10,
+    "sscp_conv_channel_size": [6, 4], "input_feat_size": 20, "vocab_offset": 110,
+}  # fmt: skip
+KEYS: dict[str, Any] = {
     "text_config": TEXT,
     "vision_config": {"vocab_size": 9, "vocab_offset": 101},
-    "audio_config": {
-        "hidden_size": 16, "conf_num_attention_heads": 2, "conf_num_hidden_layers": 2, "vocab_size": 10,
-        "sscp_conv_channel_size": [6, 4], "input_feat_size": 20, "vocab_offset": 110,
-    },
-    "image_token_id": 102, "audio_token_id": 111,
+    "audio_config": AUDIO,
+    "image_token_id": 102, "audio_token_id": 111, "audio_soft_tokens_per_image": 9, "boa_token_id": 98,
+    "eoa_token_id": 110,
 }  # fmt: skip
 
 
@@ -44,6 +50,11 @@ class StandIn(torch.nn.Module):
 @pytest.fixture(scope="module")
 def built() -> Any:
     """transformers' own model, but for the tower."""
+    return build(KEYS)
+
+
+def build(keys: dict[str, Any]) -> Any:
+    """A model of that config, its weights drawn."""
     real = modeling_gemma3n.AutoModel.from_config
     patch = pytest.MonkeyPatch()
     patch.setattr(
@@ -52,7 +63,7 @@ def built() -> Any:
         lambda config: StandIn() if isinstance(config, transformers.Gemma3nVisionConfig) else real(config),
     )
     torch.manual_seed(0)
-    model = transformers.Gemma3nForConditionalGeneration(transformers.Gemma3nConfig(**KEYS)).eval()
+    model = transformers.Gemma3nForConditionalGeneration(transformers.Gemma3nConfig(**copy.deepcopy(keys))).eval()
     patch.undo()
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
@@ -139,8 +150,78 @@ def test_images_and_their_tokens_are_refused(saved: Path) -> None:
     model = weightscope.open(saved)
     with pytest.raises(NotImplementedByWeightscope, match="MobileNetV5"):
         model.forward([1, 102], pixel_values=torch.zeros(1, 3, 32, 32))
-    with pytest.raises(UsageError, match="token 105 is one of images or audio"):
-        model.forward([1, 105])
+    with pytest.raises(UsageError, match="token 102 stands for an image"):
+        model.forward([1, 102])
+
+
+def test_tokens_with_tables_of_their_own(built: Any, saved: Path) -> None:
+    """From 101 on those of images, from 110 on those of audio."""
+    tokens = [1, 101, 7, 105, 110, 109, 119, 5]
+    with torch.no_grad():
+        expected = built(input_ids=torch.tensor([tokens])).logits[0]
+    assert seeing.off(seeing.ours(saved, tokens), expected) < 1e-4
+
+
+def clips(frames: int = 90) -> dict[str, Any]:
+    """Two, the shorter one filled up with what is no silence."""
+    features = torch.randn(2, frames, 20, generator=torch.Generator().manual_seed(3))
+    return {"input_features": features, "input_features_mask": torch.arange(frames) < torch.tensor([[frames], [50]])}
+
+
+SPOKEN = [1, 98, *[111] * 9, 110, 7, 105, 98, *[111] * 9, 110, 5]
+
+
+def test_two_clips(built: Any, saved: Path) -> None:
+    with torch.no_grad():
+        expected = built(input_ids=torch.tensor([SPOKEN]), **clips()).logits[0]
+    assert seeing.off(seeing.ours(saved, SPOKEN, clips()), expected) < 1e-4
+
+
+def test_another_conformer(tmp_path: Path) -> None:
+    """Frames see later ones; convolutions over other sizes; no frame is left out."""
+    keys = KEYS | {"audio_soft_tokens_per_image": 40, "audio_config": AUDIO | {
+        "conf_attention_chunk_size": 3, "conf_attention_context_left": 4, "conf_attention_context_right": 2,
+        "conf_attention_logit_cap": 2.0, "conf_residual_weight": 0.8, "conf_reduction_factor": 1,
+        "conf_conv_kernel_size": 3, "gradient_clipping": 2.0, "sscp_conv_kernel_size": [[4, 3], [2, 5]],
+        "sscp_conv_stride_size": [[1, 2], [3, 1]], "sscp_conv_group_norm_eps": 0.1,
+    }}  # fmt: skip
+    model = build(keys)
+    model.save_pretrained(tmp_path)
+    tokens = [1, 98, *[111] * 40, 110, 7, *[111] * 40, 5]
+    with torch.no_grad():
+        expected = model(input_ids=torch.tensor([tokens]), **clips()).logits[0]
+    assert seeing.off(seeing.ours(tmp_path, tokens, clips()), expected) < 1e-4
+
+
+def test_every_tensor_of_the_ear_moves_the_logits(saved: Path, tmp_path: Path) -> None:
+    for file in saved.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    names = [name for name in load_file(tmp_path / "model.safetensors") if "audio" in name]
+    assert len(names) > 45
+    assert seeing.unmoving(tmp_path, SPOKEN, clips(), names) == set()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        (clips(150), "150 frames make 10 vectors, and a clip has 9"),
+        (clips() | {"input_features": torch.zeros(2, 90, 26)}, "the convolutions leave 7 of 26 bins, and 5 are taken"),
+        (clips() | {"input_features_mask": torch.ones(1, 90)}, "the clips need"),
+    ],
+)
+def test_clips_that_do_not_fit_are_said(inputs: dict[str, torch.Tensor], said: str, saved: Path) -> None:
+    with pytest.raises(UsageError, match=said):
+        seeing.ours(saved, SPOKEN, inputs)
+
+
+def test_a_clip_at_the_command_line(run: Callable[..., tuple[int, str, str]], saved: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "clips.npz", **{name: value.numpy() for name, value in clips().items()})
+    tokens = ",".join(map(str, SPOKEN))
+    status, out, error = run("forward", saved, "--inputs", tmp_path / "clips.npz", "--tokens", tokens, "--json")
+    assert (status, error) == (0, "")
+    assert json.loads(out)["token_ids"] == SPOKEN
+    status, _, error = run("forward", saved, "--inputs", tmp_path / "clips.npz", "--tokens", "1,111,7,111")
+    assert (status, "it is needed for '\\n\\n' beside an image" in error) == (2, True)
 
 
 def test_another_tower_is_refused_by_name(saved: Path, tmp_path: Path) -> None:

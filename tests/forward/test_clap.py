@@ -65,6 +65,14 @@ def test_a_text_and_a_sound(tiny: Tiny, longer: bool, tmp_path: Path) -> None:
 
 
 @every_clap
+def test_its_values_are_looked_at(tiny: Tiny, tmp_path: Path) -> None:
+    """Statistics of a norm are no weights, and nothing is said of them."""
+    lively(tiny, tmp_path)
+    findings = weightscope.open(tmp_path).check(values=True)
+    assert [finding for finding in findings if finding.severity != "info"] == []
+
+
+@every_clap
 def test_every_tensor_matters(tiny: Tiny, tmp_path: Path) -> None:
     """But what all keys share, indices, and how many batches a statistic is of."""
     lively(tiny, tmp_path)

@@ -31,20 +31,25 @@ def copied(
     without: str = "",
     keys: dict[str, Any] | None = None,
     renamed: dict[str, str] | None = None,
+    more: dict[str, Any] | None = None,
 ) -> Path:
-    """The same file as the gguf library writes it again, less some tensor, with other keys."""
+    """The same file as the gguf library writes it again, less some tensor, with other keys and `more` tensors."""
     reader = GGUFReader(source)
     architecture = reader.fields["general.architecture"].contents()
-    writer = GGUFWriter(target, architecture)
+    writer, changed = GGUFWriter(target, architecture), dict(keys or {})
     for name, field in reader.fields.items():
         if name.startswith("GGUF.") or name == "general.architecture":
             continue
-        value = (keys or {}).get(name, field.contents())
+        value = changed.pop(name, field.contents())
         sub = field.types[1] if len(field.types) > 1 else None
         writer.add_key_value(name, value, field.types[0], sub)
+    for name, value in changed.items():
+        writer.add_uint32(name, value)
     for tensor in reader.tensors:
         if tensor.name != without:
             writer.add_tensor((renamed or {}).get(tensor.name, tensor.name), tensor.data, raw_dtype=tensor.tensor_type)
+    for name, data in (more or {}).items():
+        writer.add_tensor(name, data)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -180,3 +185,20 @@ def test_inspect_says_bits_and_types(run: Any) -> None:
     assert said["parameters"]["bits_per_parameter"] == pytest.approx(
         8 * said["bytes"] / said["parameters"]["total"], 1e-3
     )
+
+
+def test_layers_that_predict_ahead_are_counted_apart(tmp_path: Path) -> None:
+    reader = GGUFReader(FIXTURES / "glm4moe.gguf")
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    # A third layer like the second, with what stands around one that predicts, as GLM-4.5 is converted.
+    more = {name.replace("blk.1.", "blk.2."): tensor.data for name, tensor in tensors.items() if "blk.1." in name}
+    norm = tensors["output_norm.weight"].data
+    around = {"enorm": norm, "hnorm": norm, "shared_head_norm": norm, "eh_proj": np.zeros((24, 48), np.float16)}
+    more |= {f"blk.2.nextn.{name}.weight": data for name, data in around.items()}
+    keys = {"glm4moe.block_count": 3, "glm4moe.nextn_predict_layers": 1}
+    path = copied(FIXTURES / "glm4moe.gguf", tmp_path / "a.gguf", keys=keys, more=more)
+    model, before = weightscope.open(path), weightscope.open(FIXTURES / "glm4moe.gguf")
+    assert [finding for finding in model.check() if finding.severity != "info"] == []
+    assert model.inventory.unrecognized == ()
+    assert model.parameters.total == before.parameters.total
+    assert model.parameters.auxiliary == sum(data.size for data in more.values()) - 4  # the router's correction

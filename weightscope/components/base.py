@@ -114,6 +114,13 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         """What one more token costs here beside the products with weights, less what it costs in children."""
         return ()
 
+    def live(self) -> int | None:
+        """How many elements a token has here at the peak of a pass, its children included; None where it is not said.
+
+        Beside them live the token's embedding, what entered the layer, and the same normed.
+        """
+        return None
+
     @property
     def sees_later(self) -> bool:
         """Whether a token sees later ones: a model of such layers reads, and does not write."""

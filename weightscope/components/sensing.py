@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from weightscope.components.apart_tokens import ApartTokens
 from weightscope.components.base import Component, Group
 from weightscope.components.decoder import CausalLM
 from weightscope.components.embedding import Embedding
@@ -25,8 +26,8 @@ class SensingLanguage(Runnable, frozen=True, kw_only=True):
     `around` are the tokens that stand before and after an image that a prompt does not place, `written` the text or the
     token that places one where it is not the mark: both of the first sense. `frame` is what the processor writes around
     the text. `other_tokens` stand for what is not implemented, by its name. Positions count from `first`. The token
-    `blank` is looked up at the marks' places. `unused` are parts that no pass uses. Tokens from `apart_from` on have
-    tables of their own, which are not implemented. `refused` says why the forward pass is not implemented.
+    `blank` is looked up at the marks' places. `unused` are parts that no pass uses. Tokens of those in `apart` have
+    tables of their own. `refused` says why the forward pass is not implemented.
     """
 
     language: Group
@@ -37,7 +38,7 @@ class SensingLanguage(Runnable, frozen=True, kw_only=True):
     first: int = 0
     blank: int = 0
     unused: tuple[Component, ...] = ()
-    apart_from: int | None = None
+    apart: tuple[ApartTokens, ...] = ()
     refused: str = ""
 
     @property
@@ -102,10 +103,6 @@ class SensingLanguage(Runnable, frozen=True, kw_only=True):
         for token, what in self.other_tokens:
             if token in tokens:
                 raise UsageError(f"token {token} stands for {what}, which is not implemented")
-        if self.apart_from is not None and not inputs and max(tokens, default=0) >= self.apart_from:
-            raise UsageError(
-                f"token {max(tokens)} is one of images or audio (from {self.apart_from:,} on), which is not implemented"
-            )
         for sense, mark in self.senses:
             self._counted(sense, mark, inputs, tokens.count(mark))
 
@@ -142,7 +139,7 @@ class SensingLanguage(Runnable, frozen=True, kw_only=True):
         place = at.below(self.language).below(self.model)
         inputs = at.run.inputs
         given = self.given(inputs)
-        if not given:
+        if not given and not self.apart:
             return self.model.forward(x, place)
         found = [(sense, x == mark, sense.see(inputs, at.below(sense))) for sense, mark in given]
         run = msgspec.structs.replace(self.joined(at.run, x), added=_added(found))
@@ -151,6 +148,9 @@ class SensingLanguage(Runnable, frozen=True, kw_only=True):
         for _, taken, _ in found:
             x = x.masked_fill(taken, self.blank)
         hidden = self.model.decoder.embed(x, inner)
+        for part in self.apart:
+            own = part.owns(x)
+            hidden[own] = part.looked_up(x[own], at.below(part)).to(hidden.dtype)
         for sense, taken, seen in found:
             hidden[taken] = seen.vectors.to(hidden.dtype)
             for token, vector in seen.beside.items():

@@ -32,7 +32,7 @@ def usual(keys: Keys) -> Settings:
 def biased(keys: Keys) -> Settings:
     """Whether projections have a bias, which only the tensors tell."""
     return {
-        "attention_bias": "blk.0.attn_q.bias" in keys.names,
+        "attention_bias": keys.biased,
         "mlp_bias": "blk.0.ffn_down.bias" in keys.names,
     }
 
@@ -110,6 +110,19 @@ def _every_fourth(keys: Keys) -> list[int]:
     return [int((layer + 1) % 4 != 0) for layer in range(keys.needed("block_count"))]
 
 
+def _seed_oss(keys: Keys) -> Settings:
+    return usual(keys) | biased(keys) | {"attention_out_bias": "blk.0.attn_output.bias" in keys.names}
+
+
+def _ernie(keys: Keys) -> Settings:
+    return usual(keys) | {"use_bias": keys.biased}
+
+
+def _glm(keys: Keys) -> Settings:
+    # ChatGLM's files have no key for the part of a head that turns; it is half of one.
+    return usual(keys) | biased(keys) | {"head_dim": keys.head_size}
+
+
 LLAMA = Architecture(model_type="llama", settings=_llama, changes=PAIRED)
 QWEN2 = Architecture(model_type="qwen2", settings=usual)
 QWEN3 = Architecture(model_type="qwen3", settings=_llama)
@@ -120,4 +133,9 @@ PHI3 = Architecture(model_type="phi3", settings=_phi3)
 GLM4 = Architecture(model_type="glm4", settings=_glm4, names=AFTER_ATTENTION)
 GRANITE = Architecture(model_type="granite", settings=_granite, changes=PAIRED)
 OLMO2 = Architecture(model_type="olmo2", settings=usual, names=AFTER_ATTENTION)
+ARCEE = Architecture(model_type="arcee", settings=_llama, changes=PAIRED)
+ERNIE = Architecture(model_type="ernie4_5", settings=_ernie)
+GLM = Architecture(model_type="glm", settings=_glm)
+HUNYUAN = Architecture(model_type="hunyuan_v1_dense", settings=_llama)
+SEED_OSS = Architecture(model_type="seed_oss", settings=_seed_oss, names=AFTER_ATTENTION)
 SMOLLM3 = Architecture(model_type="smollm3", settings=_smollm3, changes=PAIRED)

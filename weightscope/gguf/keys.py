@@ -67,6 +67,11 @@ class Keys:
         )
 
     @property
+    def biased(self) -> bool:
+        """Whether queries, keys and values have a bias, which only the tensors tell."""
+        return "blk.0.attn_q.bias" in self.names or "blk.0.attn_qkv.bias" in self.names
+
+    @property
     def vocabulary(self) -> int:
         """Tokens: what the file says, or how many it lists, or the rows of the embedding."""
         stated = self.whole("vocab_size") or self.metadata.length(TOKENS) or self.rows

@@ -14,7 +14,7 @@ from weightscope.gguf.architecture import Architecture, Change
 from weightscope.gguf.names import full_name, fused_stem, stem_of
 from weightscope.gguf.scheme import InGguf, Piece
 from weightscope.gguf.values import NegativeExp, PairedRows, PlusOne, Reshaped, Undo
-from weightscope.gguf.weaving import HeadsTogether, Rows, Weave
+from weightscope.gguf.weaving import Chosen, HeadsTogether, Rows, Weave
 from weightscope.quantization.common.modules import Covered
 from weightscope.roles import Role, Section
 from weightscope.sizes import Shape
@@ -23,6 +23,7 @@ from weightscope.storage.linear import Linear
 from weightscope.storage.stacked import Stacked
 
 FACTORS = ("rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight")
+ATTENDING = (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ)
 SIMPLE: Mapping[Change, Undo] = {"plus one": PlusOne(), "negative exp": NegativeExp()}
 
 
@@ -45,7 +46,12 @@ def laid_out(declaration: Declaration, architecture: Architecture, names: Contai
                 f"GGUF's name for {role} ({slot.template}) is not known, which {architecture.model_type} has"
             )
         covered.append(Covered(template=slot.template, ranges=slot.ranges, scheme=scheme))
-        slots += (replace(slot, template=stored.name, stored=stored) for stored in scheme.expand(slot.stored))
+        for stored in scheme.expand(slot.stored):
+            # llama.cpp leaves out what a layer that predicts ahead has of the main model's.
+            copied = slot.auxiliary and {Role.TOKEN_EMBEDDING, Role.LM_HEAD} & {role for role, _ in stored.parts}
+            slots.append(
+                replace(slot, template=stored.name, stored=replace(stored, optional=stored.optional or bool(copied)))
+            )
     slots += _factors(declaration, names)
     return replace(declaration, slots=merged(slots), covered=tuple(covered), contained=True)
 
@@ -94,6 +100,8 @@ def _forms(slot: Slot, architecture: Architecture) -> Iterator[InGguf | None]:
         yield _fused(slot, roles, item, architecture)
     if roles == (Role.KV_B_PROJ,):
         yield _latent(slot)
+    if len(roles) == 1 and roles[0] in ATTENDING and isinstance(slot.owner, Attention):
+        yield _one_of_three(slot, roles[0], item, architecture)
 
 
 def _apart(slot: Slot, roles: tuple[Role, ...], item: StorageItem | None, architecture: Architecture) -> InGguf | None:
@@ -113,6 +121,15 @@ def _fused(slot: Slot, roles: tuple[Role, ...], item: StorageItem | None, archit
     if stem is None:
         return None
     return _woven(slot, (_piece(full_name(stem, slot, roles[0]), roles, slot, item, architecture),), item)
+
+
+def _one_of_three(slot: Slot, role: Role, item: StorageItem | None, architecture: Architecture) -> InGguf | None:
+    """Queries, keys or values that the converter was told to fuse: some rows of one tensor."""
+    stem = fused_stem(ATTENDING, slot)
+    if stem is None or not isinstance(item, Linear):
+        return None
+    piece = _piece(full_name(stem, slot, role), ATTENDING, slot, item, architecture)
+    return InGguf(template=slot.template, pieces=(piece,), weave=Chosen(ATTENDING.index(role)), rowwise=False)
 
 
 def _latent(slot: Slot) -> InGguf:

@@ -25,7 +25,16 @@ def _qwen2_moe(keys: Keys) -> Settings:
         "num_experts_per_tok": keys.whole("expert_used_count"),
         "moe_intermediate_size": keys.whole("expert_feed_forward_length"),
         "shared_expert_intermediate_size": keys.whole("expert_shared_feed_forward_length"),
-        "qkv_bias": "blk.0.attn_q.bias" in keys.names,
+        "qkv_bias": keys.biased,
+    }
+
+
+def _olmoe(keys: Keys) -> Settings:
+    return usual(keys) | {
+        "num_experts": keys.whole("expert_count"),
+        "num_experts_per_tok": keys.whole("expert_used_count"),
+        "clip_qkv": keys.number("attention.clamp_kqv"),
+        "norm_topk_prob": False,
     }
 
 
@@ -36,7 +45,7 @@ def _qwen3_moe(keys: Keys) -> Settings:
         "num_experts_per_tok": keys.whole("expert_used_count"),
         "moe_intermediate_size": keys.whole("expert_feed_forward_length"),
         "norm_topk_prob": True,
-        "attention_bias": "blk.0.attn_q.bias" in keys.names,
+        "attention_bias": keys.biased,
     }
 
 
@@ -51,7 +60,7 @@ def _gpt_oss(keys: Keys) -> Settings:
         | {
             "intermediate_size": keys.whole("expert_feed_forward_length"),
             "sliding_window": keys.whole("attention.sliding_window"),
-            "attention_bias": "blk.0.attn_q.bias" in keys.names,
+            "attention_bias": keys.biased,
             "rope_scaling": None,
             "rope_parameters": scaled | truncated | {"rope_theta": turned["rope_theta"]},
         }
@@ -103,6 +112,12 @@ def _shared(keys: Keys) -> Settings:
     }
 
 
+def _ahead(keys: Keys) -> Settings:
+    """The layers that predict further tokens, which the file counts among all of them."""
+    ahead = keys.whole("nextn_predict_layers") or 0
+    return {"num_hidden_layers": keys.needed("block_count") - ahead, "num_nextn_predict_layers": ahead}
+
+
 def _deepseek_v2(keys: Keys) -> Settings:
     shared = _shared(keys)
     grouped = {"topk_method": "group_limited_greedy" if shared["n_group"] != 1 else "greedy"}
@@ -110,18 +125,16 @@ def _deepseek_v2(keys: Keys) -> Settings:
 
 
 def _deepseek_v3(keys: Keys) -> Settings:
-    return _latent(keys) | _shared(keys) | {"num_nextn_predict_layers": 0}
+    return _latent(keys) | _shared(keys) | _ahead(keys)
 
 
 def _glm4_moe(keys: Keys) -> Settings:
-    ahead = keys.whole("nextn_predict_layers") or 0
     return (
         usual(keys)
         | _shared(keys)
         | {
-            "num_hidden_layers": keys.needed("block_count") - ahead,
-            "num_nextn_predict_layers": 0,
-            "attention_bias": "blk.0.attn_q.bias" in keys.names,
+            **_ahead(keys),
+            "attention_bias": keys.biased,
             "use_qk_norm": "blk.0.attn_q_norm.weight" in keys.names,
         }
     )
@@ -135,6 +148,7 @@ def _granite_moe(keys: Keys) -> Settings:
 MIXTRAL = Architecture(model_type="mixtral", settings=_mixtral, changes=PAIRED)
 QWEN2_MOE = Architecture(model_type="qwen2_moe", settings=_qwen2_moe)
 QWEN3_MOE = Architecture(model_type="qwen3_moe", settings=_qwen3_moe)
+OLMOE = Architecture(model_type="olmoe", settings=_olmoe)
 GPT_OSS = Architecture(model_type="gpt_oss", settings=_gpt_oss, names=AFTER_ATTENTION)
 DEEPSEEK_V2 = Architecture(model_type="deepseek_v2", settings=_deepseek_v2)
 DEEPSEEK_V3 = Architecture(model_type="deepseek_v3", settings=_deepseek_v3)

@@ -53,6 +53,15 @@ FUSED = {
     (Role.GATE_PROJ, Role.UP_PROJ): "ffn_up",
     (Role.IN_PROJ, Role.Z_PROJ): "ssm_in",
 }
+# What stands around a layer that predicts a further token; the layer itself has the usual names.
+AHEAD = {
+    Role.MTP_PROJ: "nextn.eh_proj",
+    Role.TOKEN_EMBEDDING: "nextn.embed_tokens",
+    Role.EMBEDDING_NORM: "nextn.enorm",
+    Role.NORM: "nextn.hnorm",
+    Role.FINAL_NORM: "nextn.shared_head_norm",
+    Role.LM_HEAD: "nextn.shared_head_head",
+}
 FUSED_EXPERTS = "ffn_gate_up"
 # Parameters that are no module's, and so have no `.weight`; and buffers that have the name of a bias.
 BARE = {Role.A_LOG, Role.D}
@@ -61,7 +70,7 @@ AS_BIAS = {Role.ROUTER_BIAS}
 
 def stem_of(role: Role, slot: Slot, own: Mapping[Role, str]) -> str | None:
     """The name without layer and suffix; None for a role that GGUF files are not known to have."""
-    stem = own.get(role) or STEMS.get(role)
+    stem = (AHEAD.get(role) if slot.auxiliary else None) or own.get(role) or STEMS.get(role)
     return None if stem is None else stem + _kind(slot, (role,))
 
 
@@ -86,6 +95,9 @@ def _is_stacked(slot: Slot) -> bool:
 
 def _kind(slot: Slot, roles: tuple[Role, ...]) -> str:
     """What tells the experts of a mixture, and those that all tokens share, from an MLP."""
-    if not {Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ} & set(roles) or slot.section is not Section.MOE:
+    if not {Role.GATE_PROJ, Role.UP_PROJ, Role.DOWN_PROJ} & set(roles):
         return ""
-    return "_exps" if _is_stacked(slot) else "_shexp"
+    if _is_stacked(slot):
+        return "_exps"
+    # A layer that predicts ahead is accounted as a whole, its mixture as well.
+    return "_shexp" if slot.section is Section.MOE or (slot.auxiliary and "shared_expert" in slot.template) else ""

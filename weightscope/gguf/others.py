@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from weightscope.errors import UndeclaredError
 from weightscope.gguf.architecture import Architecture, Settings
-from weightscope.gguf.dense import ONE_ADDED, biased
+from weightscope.gguf.dense import ONE_ADDED, PAIRED, biased
 from weightscope.gguf.keys import Keys
 from weightscope.gguf.rotation import rotation
 from weightscope.roles import Role
@@ -26,7 +27,7 @@ def _falcon(keys: Keys) -> Settings:
         "multi_query": not grouped,
         "parallel_attn": True,
         "alibi": False,
-        "bias": "blk.0.attn_qkv.bias" in keys.names,
+        "bias": keys.biased,
         **rotation(keys),
     }
 
@@ -46,9 +47,7 @@ def _nemotron(keys: Keys) -> Settings:
     return {
         "norm_eps": keys.number("attention.layer_norm_epsilon"),
         "head_dim": keys.whole("attention.key_length"),
-        # Its class turns half of a head unless told otherwise.
-        "partial_rotary_factor": 1.0,
-        **{key: value for key, value in rotation(keys).items() if value is not None},
+        **_turning(keys),
         **biased(keys),
     }
 
@@ -69,10 +68,55 @@ def _starcoder2(keys: Keys) -> Settings:
     return {
         "norm_epsilon": keys.number("attention.layer_norm_epsilon"),
         "head_dim": keys.whole("attention.key_length"),
-        "use_bias": "blk.0.attn_q.bias" in keys.names,
+        "use_bias": keys.biased,
         "sliding_window": keys.whole("attention.sliding_window"),
         **rotation(keys),
     }
+
+
+def _stablelm(keys: Keys) -> Settings:
+    if "blk.0.attn_q_norm.weight" in keys.names:
+        raise UndeclaredError("StableLM with norms of queries and keys is not declared", where=keys.metadata.where)
+    return {
+        "layer_norm_eps": keys.number("attention.layer_norm_epsilon"),
+        "use_qkv_bias": keys.biased,
+        "use_parallel_residual": "blk.0.ffn_norm.weight" not in keys.names,
+        **_turning(keys),
+    }
+
+
+def _phi(keys: Keys) -> Settings:
+    return {"layer_norm_eps": keys.number("attention.layer_norm_epsilon"), **_turning(keys)}
+
+
+def _cohere(keys: Keys) -> Settings:
+    return {
+        "layer_norm_eps": keys.number("attention.layer_norm_epsilon"),
+        "logit_scale": keys.number("logit_scale"),
+        "use_qk_norm": "blk.0.attn_q_norm.weight" in keys.names,
+        "attention_bias": keys.biased,
+        **rotation(keys),
+    }
+
+
+def _olmo(keys: Keys) -> Settings:
+    return {"clip_qkv": keys.number("attention.clamp_kqv"), **rotation(keys)}
+
+
+def _gpt_neox(keys: Keys) -> Settings:
+    turned = _turning(keys)
+    return {
+        "layer_norm_eps": keys.number("attention.layer_norm_epsilon"),
+        "rotary_pct": turned["partial_rotary_factor"],
+        "rotary_emb_base": turned["rope_theta"],
+        "use_parallel_residual": keys.flag("use_parallel_residual"),
+        "attention_bias": keys.biased,
+    }
+
+
+def _turning(keys: Keys) -> Settings:
+    """The rotation, with the part of a head that turns said in any case: these classes turn a part unless told."""
+    return {"partial_rotary_factor": 1.0} | {key: value for key, value in rotation(keys).items() if value is not None}
 
 
 FALCON = Architecture(model_type="falcon", settings=_falcon)
@@ -87,3 +131,8 @@ GPT2 = Architecture(model_type="gpt2", settings=_gpt2)
 NEMOTRON = Architecture(model_type="nemotron", settings=_nemotron, changes=ONE_ADDED)
 MAMBA = Architecture(model_type="mamba", settings=_mamba, changes={Role.A_LOG: "negative exp"})
 STARCODER2 = Architecture(model_type="starcoder2", settings=_starcoder2)
+STABLELM = Architecture(model_type="stablelm", settings=_stablelm)
+PHI = Architecture(model_type="phi", settings=_phi)
+COHERE = Architecture(model_type="cohere", settings=_cohere)
+OLMO = Architecture(model_type="olmo", settings=_olmo, changes=PAIRED)
+GPT_NEOX = Architecture(model_type="gpt_neox", settings=_gpt_neox)

@@ -46,6 +46,16 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
         return whole.transpose(-2, -1) if self.transposed else whole
 
 
+class Chosen(msgspec.Struct, frozen=True):
+    """One of several roles that lie in one tensor, and that the architecture has apart."""
+
+    place: int
+
+    def __call__(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
+        """That one."""
+        return parts[self.place]
+
+
 class HeadsTogether(msgspec.Struct, frozen=True):
     """DeepSeek's keys (heads, latent, key) and values (heads, value, latent) as one matrix, head by head."""
 

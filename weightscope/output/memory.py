@@ -96,6 +96,9 @@ def _facts(memory: Memory, *, exact: bool) -> Iterator[tuple[str, str]]:
     looked = f" and {asked.source_tokens:,} that are looked at" if asked.source_tokens else ""
     yield "", f"{logical}{looked}   {words.size(state.total.reserved, exact=exact)} in pages of {state.page_size}"
     yield "Together", words.size(memory.total, exact=exact)
+    if (live := memory.activations) is not None:
+        prefill, decode = words.size(live.prefill, exact=exact), words.size(live.decode, exact=exact)
+        yield "Activations", f"about {prefill} to read them all at once, {decode} for a decode step"
     if memory.work:
         yield from work_facts(memory.work, asked, exact=exact)
 

@@ -254,8 +254,8 @@ def _ids(layout: Layout, mark: int, speller: Speller | None) -> list[int]:
             found.append(piece.id)
         elif speller is None:
             raise UsageError(
-                f"tokenizer.json is missing; it is needed for {piece!r} beside an image",
-                hint="give --tokens with all image tokens, and those between them",
+                f"tokenizer.json is missing; it is needed for {piece!r} beside an image or a clip",
+                hint="give --tokens with all of their tokens, and those between them",
             )
         else:
             found += speller.pieces(piece)

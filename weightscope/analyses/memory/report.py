@@ -8,6 +8,7 @@ import msgspec
 
 from weightscope.analyses.accounting import Parameters
 from weightscope.analyses.inventory import Group
+from weightscope.analyses.memory.activations import Activations, activations
 from weightscope.analyses.memory.fit import USABLE, Fit, findings_of, fit
 from weightscope.analyses.memory.kept import Kept, kept_by, runnable_in
 from weightscope.analyses.memory.loading import Loading, computed_dtype, loading
@@ -53,6 +54,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     weights: Weights
     state: DecodeState | None
     total: int | None
+    activations: Activations | None = None
     work: TokenWork | None = None
     fit: Fit | None = None
     training: Training | None = None
@@ -100,6 +102,7 @@ def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequenc
         weights=loaded.weights,
         state=state,
         total=None if unknown else loaded.weights.loaded + (state.total.logical if state else 0),
+        activations=activations(subject, sizing),
         work=token_work(subject, loaded, sizing, state.total.logical if state else 0, device, request.ranks),
         fit=found,
         training=trained_as,

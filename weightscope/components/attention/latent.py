@@ -111,6 +111,10 @@ class LatentAttention(Component, frozen=True, kw_only=True):
         each = int(self.heads * (self.kv_rank * 2 + self.rope_dim))
         return (Work(each=each, most=int(self.indexer.keep) if self.indexer else None),)
 
+    def live(self) -> int:
+        """Queries and keys in some eight copies while they are put together, and the latent."""
+        return int(self.heads * (self.nope + self.rope_dim) * 8 + self.kv_rank * 2)
+
     def keeps(self) -> tuple[State, ...]:
         """The latent and the rotated key, one of each for all heads."""
         return (PerToken(kind="latent", entry=int(self.kv_rank + self.rope_dim), last=self.sees.kept),)

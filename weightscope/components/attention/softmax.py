@@ -167,6 +167,13 @@ class Attention(Component, frozen=True, kw_only=True):
         kept = self.sees.kept
         return (Work(each=each, most=None if kept is None else kept + 1),)
 
+    def live(self) -> int:
+        """Queries, keys and values, and three copies of queries while they are rotated, or what the heads put out."""
+        heads = self.heads
+        queries, out = heads.count * heads.size, heads.count * heads.value_size
+        more = queries * 3 if isinstance(self.positions, Rope | Axial) else out
+        return int(queries + heads.keys * (heads.size + heads.value_size) + more)
+
     def keeps(self) -> tuple[State, ...]:
         """Keys and values of what it sees, unless it takes those of another layer."""
         heads = self.heads

@@ -39,14 +39,14 @@ class FramedEar(Ear, frozen=True, kw_only=True):
         raise NotImplementedError
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
-        return tuple(self.left(len(clip)) for clip in self.clips(inputs))
+        return tuple(map(self.left, self.lengths(inputs)))
 
     def layouts(self, inputs: Inputs) -> Sequence[Layout]:
         before, after = (() if token is None else (Token(int(token)),) for token in (self.begin, self.end))
         return [(*before, count, *after) for count in self.counts(inputs)]
 
-    def clips(self, inputs: Inputs) -> list[torch.Tensor]:
-        """The frames [frames, numbers] of each clip, without those that only fill up.
+    def lengths(self, inputs: Inputs) -> list[int]:
+        """How many frames each clip has, without those that only fill up.
 
         Raises:
             UsageError: the arrays' shapes do not fit each other or the tower; a mask that hides a frame before others.
@@ -61,7 +61,11 @@ class FramedEar(Ear, frozen=True, kw_only=True):
         kept = mask.bool()
         if not kept[:, :1].all() or (kept[:, 1:] & ~kept[:, :-1]).any():
             raise UsageError(f"{FRAMES} hides frames before others: those that a clip has come first")
-        return [clip[: int(there.sum())] for clip, there in zip(clips, kept, strict=True)]
+        return [int(there.sum()) for there in kept]
+
+    def clips(self, inputs: Inputs) -> list[torch.Tensor]:
+        """The frames [frames, numbers] of each clip, without those that only fill up."""
+        return [clip[:length] for clip, length in zip(inputs[FEATURES], self.lengths(inputs), strict=True)]
 
 
 class ConformerEar(FramedEar, frozen=True, kw_only=True):
@@ -74,14 +78,15 @@ class ConformerEar(FramedEar, frozen=True, kw_only=True):
         return self.tower, self.bridge
 
     def left(self, frames: int) -> int:
-        return self.tower.stem.halved(frames)
+        return self.tower.stem.frames(frames)
 
     def misfit(self, numbers: int) -> str:
-        left, wanted = self.tower.stem.halved(numbers), int(self.tower.stem.frequencies)
+        left, wanted = self.tower.stem.bins(numbers), int(self.tower.stem.frequencies)
         return "" if left == wanted else f"the convolutions leave {left} of {numbers} bins, and {wanted} are taken"
 
     def see(self, inputs: Inputs, at: At) -> Seen:
-        vectors = at.call(self.bridge, self.tower.hear(self.clips(inputs), at.below(self.tower)))
+        heard = self.tower.hear(self.clips(inputs), self.counts(inputs), at.below(self.tower))
+        vectors = at.call(self.bridge, heard)
         at.labelled("audio").stage("projector", self.bridge.equation(), vectors)
         return Seen(vectors)
 

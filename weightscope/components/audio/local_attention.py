@@ -16,6 +16,7 @@ from weightscope.components.audio.tower import CLIP
 from weightscope.components.base import Component
 from weightscope.components.running import At, linear
 from weightscope.components.sinusoids import LONGEST
+from weightscope.errors import NotImplementedByWeightscope
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -65,12 +66,14 @@ class Distances(msgspec.Struct, frozen=True, kw_only=True):
 class LocalAttention(Component, frozen=True, kw_only=True):
     """o·softmax(cap(q·(k + r)))·v, r being made of the distance; each element of a query has a learned scale.
 
-    `relative` is the module of the matrix that makes r of waves. Keys are multiplied by `key_scale`.
+    `relative` is the module of the matrix that makes r of waves, `scale` the name of the scales. Keys are multiplied
+    by `key_scale`.
     """
 
     name: str
     projections: tuple[StorageItem, ...]
     relative: str
+    scale: str = "per_dim_scale"
     width: Size
     heads: Heads
     distances: Distances
@@ -80,14 +83,14 @@ class LocalAttention(Component, frozen=True, kw_only=True):
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        relative, scale = Linear(self.relative, Role.RELATIVE_K_PROJ), Plain("per_dim_scale", Role.QUERY_SCALE, leaf="")
+        relative, scale = Linear(self.relative, Role.RELATIVE_K_PROJ), Plain(self.scale, Role.QUERY_SCALE, leaf="")
         return *self.projections, relative, scale
 
     def sizes(self) -> Sizes:
         inner = self.heads.count * self.heads.size
         made = (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, Role.RELATIVE_K_PROJ)
         return dict.fromkeys(made, (inner, self.width)) | {
-            Role.O_PROJ: (self.width, inner),
+            Role.O_PROJ: (self.width, self.width),
             Role.QUERY_SCALE: (self.heads.size,),
         }
 
@@ -106,9 +109,15 @@ class LocalAttention(Component, frozen=True, kw_only=True):
         }
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
-        """[N, width] to [N, width], of all clips one after another."""
+        """[N, width] to [N, width], of all clips one after another.
+
+        Raises:
+            NotImplementedByWeightscope: a frame does not see itself.
+        """
         import torch
 
+        if self.distances.before < 0:
+            raise NotImplementedByWeightscope("attention of frames that do not see themselves is not implemented")
         weights, split = at.weights(self), self.heads.split
         scale = torch.nn.functional.softplus(weights[Role.QUERY_SCALE]) * (int(self.heads.size) ** -0.5 / math.log(2))
         q, k, v = (split(linear(x, weights, role)) for role in (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ))

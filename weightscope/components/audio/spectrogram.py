@@ -1,12 +1,12 @@
-"""Convolutions over time and frequency, which make a quarter of the frames of a spectrogram (Gemma 4)."""
+"""Convolutions over time and frequency, which make fewer frames of a spectrogram (Gemma 3n, Gemma 4)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import prod
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
-from weightscope.components.norm import Norm
 from weightscope.components.running import At, linear
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -19,35 +19,55 @@ if TYPE_CHECKING:
 
 
 class SpectrogramConvolution(Component, frozen=True, kw_only=True):
-    """relu(norm(kernel ∗ x)) with a kernel of 3 × 3, at every second frame and frequency."""
+    """relu(norm(kernel ∗ x)), one for each `stride` of frames and of frequencies.
+
+    `padding` is how many zeros stand before and after the frames, and before and after the frequencies.
+    """
 
     name: str
     inputs: Size
     outputs: Size
-    norm: Norm
+    norm: Component
+    kernel: tuple[int, int] = (3, 3)
+    stride: tuple[int, int] = (2, 2)
+    padding: tuple[int, int, int, int] = (1, 1, 1, 1)
 
     @property
     def stored(self) -> Iterable[StorageItem]:
         return (Kernel("conv", Role.CONVOLUTION),)
 
     def sizes(self) -> Sizes:
-        return {Role.CONVOLUTION: (self.outputs, self.inputs, Size(3), Size(3))}
+        return {Role.CONVOLUTION: (self.outputs, self.inputs, *map(Size, self.kernel))}
 
     def children(self) -> Iterable[Component]:
         return (self.norm,)
 
     def equation(self, x: str = "x") -> str:
-        return f"relu({self.norm.word}(convolution ∗ {x}))"
+        return f"relu(norm(convolution ∗ {x}))"
 
     def terms(self) -> Mapping[Role, str]:
-        return {Role.CONVOLUTION: "convolution ∗ x   over 3 frames and 3 frequencies, every second of each"}
+        (frames, bins), (step, across) = self.kernel, self.stride
+        said = f"over {frames} frames and {bins} frequencies, every {step} and every {across}"
+        return {Role.CONVOLUTION: f"convolution ∗ x   {said}"}
+
+    def frames(self, count: int) -> int:
+        """How many frames it leaves of so many."""
+        before, after, _, _ = self.padding
+        return (count + before + after - self.kernel[0]) // self.stride[0] + 1
+
+    def bins(self, count: int) -> int:
+        """How many frequencies it leaves of so many."""
+        _, _, before, after = self.padding
+        return (count + before + after - self.kernel[1]) // self.stride[1] + 1
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
-        """[inputs, frames, frequencies] to [outputs, half the frames, half the frequencies]."""
+        """[inputs, frames, frequencies] to [outputs, fewer frames, fewer frequencies]."""
         import torch
 
-        kernel = at.weights(self)[Role.CONVOLUTION]
-        made = torch.nn.functional.conv2d(x[None], kernel, stride=2, padding=1)[0]
+        functional = torch.nn.functional
+        first, last, low, high = self.padding
+        padded = functional.pad(x[None], (low, high, first, last))
+        made = functional.conv2d(padded, at.weights(self)[Role.CONVOLUTION], stride=self.stride)[0]
         return at.call(self.norm, made.permute(1, 2, 0)).relu().permute(2, 0, 1)
 
 
@@ -75,10 +95,21 @@ class SpectrogramStem(Component, frozen=True, kw_only=True):
     def terms(self) -> Mapping[Role, str]:
         return {Role.IN_PROJ: self.equation()}
 
-    def halved(self, count: int) -> int:
-        """What is left of so many frames, or frequencies."""
-        for _ in self.convolutions:
-            count = (count + 1) // 2
+    @property
+    def step(self) -> int:
+        """One frame leaves it for so many."""
+        return prod(convolution.stride[0] for convolution in self.convolutions)
+
+    def frames(self, count: int) -> int:
+        """How many frames it leaves of so many."""
+        for convolution in self.convolutions:
+            count = convolution.frames(count)
+        return count
+
+    def bins(self, count: int) -> int:
+        """How many frequencies it leaves of so many."""
+        for convolution in self.convolutions:
+            count = convolution.bins(count)
         return count
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:

@@ -77,6 +77,11 @@ class GatedMLP(Component, frozen=True, kw_only=True):
             Role.DOWN_PROJ: f"down_proj·{self._normed}(g ⊙ u)",
         }
 
+    def live(self) -> int:
+        """What is added to, the activated gate, up and their product; gate and up, where they are made at once."""
+        fused = any({Role.GATE_PROJ, Role.UP_PROJ} <= set(item.roles) for item in self.items)
+        return int(self.width + self.inner * (4 if fused else 3))
+
     def keeps(self) -> tuple[State, ...]:
         """Nothing: it sees one token at a time."""
         return ()
@@ -167,6 +172,10 @@ class MLP(Component, frozen=True, kw_only=True):
     def terms(self) -> Mapping[Role, str]:
         activation = WORDS.get(self.activation, self.activation)
         return {Role.UP_PROJ: f"u = {activation}(up_proj·x)", Role.DOWN_PROJ: "down_proj·u"}
+
+    def live(self) -> int:
+        """What is added to, up and the same activated; GPT-2's activation is computed in several steps."""
+        return int(self.width + self.inner * (4 if self.activation == "gelu_new" else 2))
 
     def keeps(self) -> tuple[State, ...]:
         """Nothing: it sees one token at a time."""

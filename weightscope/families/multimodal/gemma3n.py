@@ -1,10 +1,11 @@
-"""Gemma 3n (Google 2025): its vision and audio towers are named and counted, its language model is computed.
+"""Gemma 3n (Google 2025) hears; its vision tower is named and counted, and images are refused.
 
 Source: `Gemma3nConfig` of transformers.
 """
 
 from __future__ import annotations
 
+from weightscope.components.audio.filled_ear import FilledEar
 from weightscope.components.base import Group
 from weightscope.components.decoder import CausalLM
 from weightscope.components.vision.language import VisionLanguage
@@ -17,8 +18,9 @@ from weightscope.families.siblings.gemma3n_parts import AUDIO, VISION, conformer
 from weightscope.families.siblings.mobilenet_v5 import mobilenet_v5
 
 GEMMA3N = {
-    "image_token_id": 262145, "audio_token_id": Nullable(int, 262273), "tie_word_embeddings": True,
-    "architectures": Nullable(list),
+    "image_token_id": 262145, "audio_token_id": Nullable(int, 262273), "boa_token_id": Nullable(int, 256000),
+    "eoa_token_id": Nullable(int, 262272), "audio_soft_tokens_per_image": Nullable(int, 188),
+    "tie_word_embeddings": True, "architectures": Nullable(list),
 }  # fmt: skip
 # What a root stands for: prefixes of the language model and its decoder, and of all other parts.
 SPELLINGS = {"as published": ("", "model.language_model", "model."), "as MLX has it": ("language_model", "model", "")}
@@ -32,7 +34,7 @@ TOWER = {"architecture": "mobilenetv5_300m_enc", "model_args": None}
     needs=("text_config", "vision_config", "audio_config"),
 )
 def gemma3n(config: Config, root: str) -> VisionLanguage:
-    """Tokens of images and of audio have tables of their own, in the embedders, which no pass looks up."""
+    """Tokens of images and of audio have tables of their own, in the embedders."""
     language, decoder, others = SPELLINGS[root]
     model = component_of(decided_text(config, tied=config["tie_word_embeddings"]), decoder, "gemma3n_text")
     if not isinstance(model, CausalLM):
@@ -40,14 +42,25 @@ def gemma3n(config: Config, root: str) -> VisionLanguage:
     vision = config.nested("vision_config").with_defaults(VISION)
     require(vision, "Gemma 3n", TOWER)
     audio, width = config.nested("audio_config").with_defaults(AUDIO), model.decoder.embedding.width
+    seen, heard = embedder(vision, f"{others}embed_vision", width), embedder(audio, f"{others}embed_audio", width)
+    token = config["audio_token_id"]
     return VisionLanguage(
         eye=UnseenEye(
             tower=mobilenet_v5(f"{others}vision_tower.timm_model"),
-            bridge=embedder(vision, f"{others}embed_vision", width),
+            bridge=seen,
             refused="Gemma 3n with an image: the maths of MobileNetV5 is not implemented",
+        ),
+        ear=FilledEar(
+            tower=conformer(audio, f"{others}audio_tower"),
+            bridge=heard,
+            begin=config["boa_token_id"],
+            end=config["eoa_token_id"],
+            each=int(config["audio_soft_tokens_per_image"] or 0),
+            filler=int(model.decoder.embedding.rows) - 1,
         ),
         language=Group(name=language, parts=(model,)),
         image_token=int(config["image_token_id"]),
-        apart_from=int(vision["vocab_offset"]),
-        unused=(conformer(audio, f"{others}audio_tower"), embedder(audio, f"{others}embed_audio", width)),
+        # Without a token nothing stands for audio.
+        audio_token=-1 if token is None else int(token),
+        apart=(seen, heard),
     )

@@ -1,96 +1,117 @@
-"""Gemma 3n's audio tower, and what brings images and audio to the language model: named and counted."""
+"""Gemma 3n's audio tower, and what brings images and audio to the language model."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from weightscope.components.base import Component, Repeat
-from weightscope.components.outline import Outline
+from weightscope.components.apart_tokens import ApartTokens
+from weightscope.components.attention import Heads
+from weightscope.components.audio.conformer import ConformerLayer, HalfStep, LightConvolution
+from weightscope.components.audio.conformer_tower import ConformerTower
+from weightscope.components.audio.cumulative_norm import CumulativeNorm
+from weightscope.components.audio.local_attention import Distances, LocalAttention
+from weightscope.components.audio.spectrogram import SpectrogramConvolution, SpectrogramStem
+from weightscope.components.base import Repeat
+from weightscope.components.feed_forward.mlp import MLP
 from weightscope.config import Config, Nullable
 from weightscope.families.common import depth_of, rms_norms
 from weightscope.families.common.numbers import layer_numbers
-from weightscope.roles import Role, Section
+from weightscope.roles import Role
 from weightscope.sizes import Size, size
+from weightscope.storage.kernel import Kernel
 from weightscope.storage.linear import Linear
-from weightscope.storage.plain import Plain
 
 VISION: dict[str, Any] = {
     "architecture": "mobilenetv5_300m_enc", "model_args": Nullable(dict), "hidden_size": 2048, "vocab_size": 128,
     "vocab_offset": 262144, "rms_norm_eps": 1e-6,
 }  # fmt: skip
 AUDIO: dict[str, Any] = {
-    "vocab_size": 128, "input_feat_size": 128, "hidden_size": 1536, "rms_norm_eps": 1e-6,
-    "conf_num_attention_heads": 8, "conf_num_hidden_layers": 12, "conf_conv_kernel_size": 5,
-    "sscp_conv_channel_size": [128, 32], "sscp_conv_kernel_size": [[3, 3], [3, 3]],
-    "sscp_conv_stride_size": [[2, 2], [2, 2]],
+    "vocab_size": 128, "vocab_offset": 262272, "input_feat_size": 128, "hidden_size": 1536, "rms_norm_eps": 1e-6,
+    "gradient_clipping": 1e10, "conf_attention_chunk_size": 12, "conf_attention_context_left": 13,
+    "conf_attention_context_right": 0, "conf_attention_logit_cap": 50.0, "conf_num_attention_heads": 8,
+    "conf_num_hidden_layers": 12, "conf_conv_kernel_size": 5, "conf_reduction_factor": 4, "conf_residual_weight": 0.5,
+    "sscp_conv_channel_size": [128, 32], "sscp_conv_group_norm_eps": 1e-3,
+    "sscp_conv_kernel_size": [[3, 3], [3, 3]], "sscp_conv_stride_size": [[2, 2], [2, 2]],
 }  # fmt: skip
 NORM = rms_norms(1e-6)
-QKV = (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ)
+QKV = {"attn.q_proj": Role.Q_PROJ, "attn.k_proj": Role.K_PROJ, "attn.v_proj": Role.V_PROJ}
 
 
-def embedder(config: Config, name: str, language: Size) -> Outline:
+def embedder(config: Config, name: str, language: Size) -> ApartTokens:
     """A table of tokens, norms of what comes from it and from the tower, and one matrix for both."""
-    width = config["hidden_size"]
-    return Outline(
+    return ApartTokens(
         name=name,
-        section=Section.PROJECTOR,
-        items=(Plain("embedding", Role.TOKEN_EMBEDDING), Linear("embedding_projection", Role.PROJECTOR)),
-        shapes=(
-            (Role.TOKEN_EMBEDDING, (config["vocab_size"], width)),
-            (Role.PROJECTOR, (language, width)),
-        ),
-        inside=(
-            NORM("hard_embedding_norm", Role.EMBEDDING_NORM, width),
-            NORM("soft_embedding_norm", Role.PROJECTOR_NORM, width),
-        ),
+        first=int(config["vocab_offset"]),
+        rows=config["vocab_size"],
+        inputs=config["hidden_size"],
+        outputs=language,
+        eps=config["rms_norm_eps"],
     )
 
 
-def conformer(config: Config, name: str) -> Outline:
+def conformer(config: Config, name: str) -> ConformerTower:
     """Two convolutions, then layers of attention and convolution between two MLPs."""
-    width = config["hidden_size"]
-    layer = Outline(
-        inside=(
-            _mlp("ffw_layer_start", width),
-            _attention(width, config["conf_num_attention_heads"]),
-            _convolution(width, config["conf_conv_kernel_size"]),
-            _mlp("ffw_layer_end", width),
-            NORM("norm", Role.NORM, width),
-        )
+    width, norm, bound = config["hidden_size"], rms_norms(config["rms_norm_eps"]), config["gradient_clipping"]
+    layer = ConformerLayer(
+        first=_half_step(config, "ffw_layer_start"),
+        attention_norm=NORM("attention.pre_attn_norm", Role.INPUT_NORM, width),
+        attention=_attention(config),
+        attention_out_norm=NORM("attention.post_norm", Role.POST_ATTENTION_NORM, width),
+        convolution=LightConvolution(
+            name="lconv1d",
+            items=(
+                Linear("linear_start", Role.IN_PROJ),
+                Kernel("depthwise_conv1d", Role.CONVOLUTION),
+                Linear("linear_end", Role.OUT_PROJ),
+            ),
+            width=width,
+            kernel=config["conf_conv_kernel_size"],
+            activation="silu",
+            norm=norm("pre_layer_norm", Role.INPUT_NORM, width),
+            conv_norm=norm("conv_norm", Role.NORM, width),
+            bound=bound,
+        ),
+        last=_half_step(config, "ffw_layer_end"),
+        norm=NORM("norm", Role.NORM, width),
+        bound=bound,
     )
     depth = depth_of(config, "conf_num_hidden_layers")
-    return Outline(
+    return ConformerTower(
         name=name,
-        section=Section.AUDIO,
-        inside=(_stem(config, width), Repeat(name="conformer", indices=range(depth), child=layer)),
+        width=width,
+        stem=_stem(config, width),
+        blocks=(Repeat(name="conformer", indices=range(depth), child=layer),),
+        every=max(int(config["conf_reduction_factor"]), 1),
     )
 
 
-def _stem(config: Config, width: Size) -> Outline:
+def _stem(config: Config, width: Size) -> SpectrogramStem:
     """The frequencies that each convolution leaves decide how wide the matrix after them is."""
     channels = tuple(map(size, layer_numbers(config, "sscp_conv_channel_size")))
     kernels, strides = _pairs(config, "sscp_conv_kernel_size"), _pairs(config, "sscp_conv_stride_size")
     if len(channels) != 2 or len(kernels) != 2 or len(strides) != 2:
         raise config.error("sscp_conv_channel_size, sscp_conv_kernel_size and sscp_conv_stride_size need two of each")
-    taken, frequencies, convolutions = Size(1), config["input_feat_size"], []
-    for number, made in enumerate(channels):
+    frequencies, convolutions = config["input_feat_size"], []
+    for number, (taken, made) in enumerate(zip((Size(1), channels[0]), channels, strict=True)):
         kernel, stride = kernels[number], strides[number]
         frequencies = (frequencies + 2 - kernel[1]) // stride[1] + 1
         convolutions.append(
-            Outline(
+            SpectrogramConvolution(
                 name=f"conv_{number}",
-                items=(Plain("conv", Role.CONVOLUTION), Plain("norm", Role.NORM)),
-                shapes=((Role.CONVOLUTION, (made, taken, *map(size, kernel))), (Role.NORM, (made,))),
+                inputs=taken,
+                outputs=made,
+                norm=CumulativeNorm(name="norm", channels=made, eps=config["sscp_conv_group_norm_eps"]),
+                kernel=kernel,
+                stride=stride,
+                padding=(0, kernel[0] - 1, 1, 1),
             )
         )
-        taken = made
-    joined = Outline(
-        items=(Linear("input_proj_linear", Role.IN_PROJ),), shapes=((Role.IN_PROJ, (width, taken * frequencies)),)
+    return SpectrogramStem(
+        name="subsample_conv_projection", convolutions=tuple(convolutions), frequencies=frequencies, width=width
     )
-    return Outline(name="subsample_conv_projection", inside=(*convolutions, joined))
 
 
-def _pairs(config: Config, key: str) -> list[list[int]]:
+def _pairs(config: Config, key: str) -> list[tuple[int, int]]:
     """Two whole numbers for each convolution.
 
     Raises:
@@ -100,56 +121,37 @@ def _pairs(config: Config, key: str) -> list[list[int]]:
     for pair in found:
         if not isinstance(pair, list) or len(pair) != 2 or not all(type(n) is int and n > 0 for n in pair):
             raise config.error(f"{config.prefix}{key} is {found!r:.60}, not pairs of whole numbers")
-    return list(found)
+    return [(first, second) for first, second in found]
 
 
-def _mlp(name: str, width: Size) -> Outline:
-    return Outline(
+def _half_step(config: Config, name: str) -> HalfStep:
+    width = config["hidden_size"]
+    return HalfStep(
         name=name,
-        items=(Linear("ffw_layer_1", Role.UP_PROJ), Linear("ffw_layer_2", Role.DOWN_PROJ)),
-        shapes=((Role.UP_PROJ, (width * 4, width)), (Role.DOWN_PROJ, (width, width * 4))),
-        inside=(NORM("pre_layer_norm", Role.INPUT_NORM, width), NORM("post_layer_norm", Role.NORM, width)),
+        norm=NORM("pre_layer_norm", Role.INPUT_NORM, width),
+        mlp=MLP(
+            name="",
+            items=(Linear("ffw_layer_1", Role.UP_PROJ), Linear("ffw_layer_2", Role.DOWN_PROJ)),
+            width=width,
+            inner=width * 4,
+            activation="silu",
+        ),
+        out_norm=NORM("post_layer_norm", Role.NORM, width),
+        share=config["conf_residual_weight"],
+        bound=config["gradient_clipping"],
     )
 
 
-def _attention(width: Size, heads: Size) -> Component:
-    inner = heads * (width // heads)
-    attention = Outline(
-        name="attn",
-        items=(
-            *(Linear(f"{word}_proj", role) for word, role in zip("qkv", QKV, strict=True)),
-            Linear("relative_position_embedding.pos_proj", Role.RELATIVE_K_PROJ),
-            Plain("per_dim_scale", Role.QUERY_SCALE, leaf=""),
-        ),
-        shapes=(
-            *((role, (inner, width)) for role in (*QKV, Role.RELATIVE_K_PROJ)),
-            (Role.QUERY_SCALE, (width // heads,)),
-        ),
-    )
-    return Outline(
+def _attention(config: Config) -> LocalAttention:
+    width, heads = config["hidden_size"], config["conf_num_attention_heads"]
+    past, future = max(int(config["conf_attention_context_left"]) - 1, 0), int(config["conf_attention_context_right"])
+    return LocalAttention(
         name="attention",
-        items=(Linear("post", Role.O_PROJ),),
-        shapes=((Role.O_PROJ, (width, width)),),
-        inside=(
-            NORM("pre_attn_norm", Role.INPUT_NORM, width),
-            attention,
-            NORM("post_norm", Role.POST_ATTENTION_NORM, width),
-        ),
-    )
-
-
-def _convolution(width: Size, kernel: Size) -> Outline:
-    return Outline(
-        name="lconv1d",
-        items=(
-            Linear("linear_start", Role.IN_PROJ),
-            Plain("depthwise_conv1d", Role.CONVOLUTION),
-            Linear("linear_end", Role.OUT_PROJ),
-        ),
-        shapes=(
-            (Role.IN_PROJ, (width * 2, width)),
-            (Role.CONVOLUTION, (width, Size(1), kernel)),
-            (Role.OUT_PROJ, (width, width)),
-        ),
-        inside=(NORM("pre_layer_norm", Role.INPUT_NORM, width), NORM("conv_norm", Role.NORM, width)),
+        projections=(*(Linear(word, role) for word, role in QKV.items()), Linear("post", Role.O_PROJ)),
+        relative="attn.relative_position_embedding.pos_proj",
+        scale="attn.per_dim_scale",
+        width=width,
+        heads=Heads(count=heads, keys=heads, size=width // heads),
+        distances=Distances(before=past, after=future, lowest=-future, highest=past),
+        cap=config["conf_attention_logit_cap"],
     )

@@ -50,7 +50,7 @@ def conformer(config: Config, name: str) -> ConformerTower:
     """Two convolutions, layers of attention and convolution between two MLPs, and a matrix.
 
     Raises:
-        ConfigError: another number of convolutions, or settings that leave a frame nothing to see.
+        ConfigError: another number of convolutions.
     """
     width, norm = config["hidden_size"], rms_norms(config["rms_norm_eps"])
     matrices, bound = Matrices(clipped=config["use_clipped_linears"]), config["gradient_clipping"]
@@ -128,21 +128,15 @@ def _half_step(config: Config, name: str, matrices: Matrices) -> HalfStep:
 def _attention(config: Config, matrices: Matrices) -> LocalAttention:
     """The window leaves out its first frame on either side; distances count from the middle of a chunk's context."""
     width, heads = config["hidden_size"], config["num_attention_heads"]
-    past, future = config["attention_context_left"] - 1, config["attention_context_right"]
-    if past < 1 or width % 2:
-        raise config.error(
-            f"attention_context_left {past + 1} and hidden_size {width:,} leave a frame nothing to see, or half a wave"
-        )
-    middle = (config["attention_chunk_size"] + past + future) // 2
+    past, future = int(config["attention_context_left"]) - 1, int(config["attention_context_right"])
+    middle = (int(config["attention_chunk_size"]) + past + future) // 2
     return LocalAttention(
         name="self_attn",
         projections=(*(matrices(word, role) for word, role in QKV.items()), matrices("post", Role.O_PROJ)),
         relative="relative_k_proj",
         width=width,
         heads=Heads(count=heads, keys=heads, size=width // heads),
-        distances=Distances(
-            before=int(past) - 1, after=max(int(future) - 1, 0), lowest=0, highest=int(middle), shift=int(middle - past)
-        ),
+        distances=Distances(before=past - 1, after=max(future - 1, 0), lowest=0, highest=middle, shift=middle - past),
         cap=config["attention_logit_cap"],
         key_scale=KEY_SCALE,
     )

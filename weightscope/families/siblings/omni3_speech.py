@@ -61,7 +61,7 @@ def talker(config: Config) -> Component:
             Embedding(name="model.codec_embedding", rows=rows, width=s.width),
             Repeat(name="model.layers", indices=range(s.depth), child=block, of="part"),
             norm("model.norm", Role.FINAL_NORM, s.width),
-            Projection(name="codec_head", inputs=s.width, outputs=rows, bias=False, role=Role.LM_HEAD),
+            Projection(name="codec_head", inputs=s.width, outputs=rows, bias=False, role=Role.OUT_PROJ),
             code_predictor(part(whole, "code_predictor_config", CODES)),
         ),
     )
@@ -73,7 +73,7 @@ def code_predictor(config: Config) -> Component:
     others = range(max(0, config["num_code_groups"] - 1))
     block = pre_norm_block(norm, s.width, attention=normed_attention(config), feed_forward=gated_mlp(config, "mlp"))
     table = Embedding(name="", rows=rows, width=s.width)
-    head = Projection(name="", inputs=s.width, outputs=rows, bias=False, role=Role.LM_HEAD)
+    head = Projection(name="", inputs=s.width, outputs=rows, bias=False, role=Role.OUT_PROJ)
     return module(
         "code_predictor",
         Repeat(name="model.codec_embedding", indices=others, child=table, of="part"),

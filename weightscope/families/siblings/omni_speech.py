@@ -54,7 +54,7 @@ def talker(config: Config) -> Component:
             Embedding(name="model.embed_tokens", rows=rows, width=inputs),
             Repeat(name="model.layers", indices=range(s.depth), child=block, of="part"),
             norm("model.norm", Role.FINAL_NORM, s.width),
-            Projection(name="codec_head", inputs=s.width, outputs=rows, bias=False, role=Role.LM_HEAD),
+            Projection(name="codec_head", inputs=s.width, outputs=rows, bias=False, role=Role.OUT_PROJ),
         ),
     )
 

@@ -1,0 +1,91 @@
+"""The estimate of activations is within a tenth of the peak that torch's profiler measures of transformers' pass.
+
+On the CPU attention keeps no scores where keys and values have heads of one size; other heads, and scores that are
+capped, go by kernels that do, and are not measured here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch.profiler import ProfilerActivity, profile
+
+import weightscope
+
+TOKENS = 384
+LLAMA: dict[str, Any] = {
+    "hidden_size": 256, "intermediate_size": 1024, "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 32,
+    "vocab_size": 1000, "num_hidden_layers": 3, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
+}  # fmt: skip
+MIXED: dict[str, Any] = LLAMA | {"num_experts": 8, "num_experts_per_tok": 2}
+DEEPSEEK: dict[str, Any] = LLAMA | {
+    "num_key_value_heads": 8, "n_routed_experts": 8, "n_shared_experts": 1, "num_experts_per_tok": 2, "n_group": 2,
+    "topk_group": 1, "first_k_dense_replace": 1, "q_lora_rank": 64, "kv_lora_rank": 64, "qk_rope_head_dim": 32,
+    "qk_nope_head_dim": 32, "v_head_dim": 64,
+}  # fmt: skip
+DEEPSEEK = {key: value for key, value in DEEPSEEK.items() if key != "head_dim"}
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama": ("Llama", LLAMA),
+    "llama-wide-attention": ("Llama", LLAMA | {"intermediate_size": 256}),
+    "llama-large-vocabulary": ("Llama", LLAMA | {"vocab_size": 400_000}),
+    "qwen3": ("Qwen3", LLAMA),
+    "mistral": ("Mistral", LLAMA | {"sliding_window": None}),
+    "phi3": ("Phi3", LLAMA),
+    "gpt_neox": ("GPTNeoX", {key: value for key, value in LLAMA.items() if key != "num_key_value_heads"}),
+    "gpt2": ("GPT2", {"n_embd": 256, "n_head": 8, "n_layer": 3, "vocab_size": 1000}),
+    "mixtral": ("Mixtral", LLAMA | {"num_local_experts": 8, "intermediate_size": 512, "num_experts_per_tok": 4}),
+    "qwen3_moe": ("Qwen3Moe", MIXED | {"moe_intermediate_size": 256}),
+    "qwen3_moe-small-experts": ("Qwen3Moe", MIXED | {"moe_intermediate_size": 64, "num_experts_per_tok": 4}),
+    "qwen2_moe": ("Qwen2Moe", MIXED | {"moe_intermediate_size": 128, "shared_expert_intermediate_size": 512}),
+    "deepseek_v3": ("DeepseekV3", DEEPSEEK | {"moe_intermediate_size": 64}),
+    "deepseek_v3-wide-experts": ("DeepseekV3", DEEPSEEK | {"moe_intermediate_size": 1024}),
+}
+
+
+def measured(model: Any, ids: torch.Tensor) -> int:
+    """The most bytes that were allocated at once, beyond those before the pass."""
+    with torch.no_grad():
+        model(ids, use_cache=False, logits_to_keep=1)
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+            model(ids, use_cache=False, logits_to_keep=1)
+    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
+    held = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        held += event.nbytes()
+        peak = max(peak, held)
+    return peak
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", MODELS)
+def test_the_estimate_is_within_a_tenth(name: str, dtype: str, tmp_path: Path) -> None:
+    kind, keys = MODELS[name]
+    config = getattr(transformers, f"{kind}Config")(**keys)
+    config.architectures = [f"{kind}ForCausalLM"]
+    config.save_pretrained(tmp_path)
+    model = transformers.AutoModelForCausalLM.from_config(config).eval().to(getattr(torch, dtype))
+    most = 64 if "vocabulary" in name else TOKENS
+    for tokens, batch in ((most, 1), (most // 4, 3)):
+        ids = torch.arange(batch * tokens).reshape(batch, tokens) % 1000
+        found = weightscope.open(tmp_path / "config.json").memory(context=tokens, batch=batch, dtype=dtype).activations
+        assert found
+        assert (found.widest == "head") is ("vocabulary" in name)
+        assert found.prefill == pytest.approx(measured(model, ids), rel=0.1)
+
+
+def test_what_nobody_states_is_not_estimated(tmp_path: Path) -> None:
+    transformers.MambaConfig(hidden_size=64, num_hidden_layers=2, vocab_size=64).save_pretrained(tmp_path)
+    assert weightscope.open(tmp_path / "config.json").memory().activations is None
+
+
+def test_a_decode_step_by_hand() -> None:
+    """fixtures/llama: 3 · 24 + 24 + 3 · 52 elements of each sequence, or 24 and the 256 logits, of 2 bytes."""
+    found = weightscope.open(Path(__file__).parents[2] / "fixtures" / "llama").memory(context=100, batch=5).activations
+    assert found
+    assert found.decode == 5 * (24 + 256) * 2
+    assert found.prefill == 500 * (4 * 24 + 3 * 52) * 2
+    assert found.widest == "mlp"
