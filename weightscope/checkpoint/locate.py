@@ -279,6 +279,8 @@ def _without_weights(folder: Folder, names: list[str], config: Path | None, vari
     variants = sorted({v for n in names if (v := _variant_of(n))})
     if not variant and isinstance(folder, LocalFolder) and (found := _training(folder, config)):
         return found
+    if "model_index.json" in names:
+        return _pipeline(folder, variant)
     if variant:
         known = f"the variants here are {', '.join(variants)}" if variants else "there are no variants here"
         raise UsageError(f"there is no variant {variant!r}", where=folder.where, hint=known)
@@ -287,12 +289,6 @@ def _without_weights(folder: Folder, names: list[str], config: Path | None, vari
             f"has only variants ({', '.join(variants)})",
             where=folder.where,
             hint=f"choose with --variant {variants[0]}",
-        )
-    if "model_index.json" in names:
-        raise NotImplementedByWeightscope(
-            "a diffusers pipeline of several models",
-            where=folder.where,
-            hint="give the folder of one model, such as unet",
         )
     others = named(names)
     if config:
@@ -321,6 +317,36 @@ def _without_weights(folder: Folder, names: list[str], config: Path | None, vari
         where=folder.where,
         hint="give a directory with .safetensors or .bin files",
     )
+
+
+def _pipeline(folder: Folder, variant: str | None) -> Location:
+    """The weight files of all models of a diffusers pipeline, each in a folder of its own."""
+    if not isinstance(folder, LocalFolder):
+        raise NotImplementedByWeightscope(
+            "a diffusers pipeline of several models, which is read from a disk only",
+            where=folder.where,
+            hint="download it first, or give the folder of one model, such as unet",
+        )
+    from weightscope.checkpoint.pipeline import read_index
+
+    weights: list[Path] = []
+    missing: list[str] = []
+    notes: list[str] = []
+    for part in read_index(folder):
+        if not (folder.path / part.name).is_dir():
+            missing.append(f"{part.name}/")
+            continue
+        names = os.listdir(folder.path / part.name)
+        if any(format_by_name(name) or name.endswith(".index.json") for name in names):
+            found = locate_in(LocalFolder(folder.path / part.name), variant)
+            weights += found.weights
+            missing += (f"{part.name}/{name}" for name in found.missing)
+            notes += (f"{part.name}: {note}" for note in found.notes)
+    if not weights:
+        raise UsageError(
+            "a diffusers pipeline without a weight file", where=folder.where, hint="is the download finished?"
+        )
+    return Location(format="pipeline", weights=tuple(weights), missing=tuple(missing), notes=tuple(notes))
 
 
 def _training(folder: LocalFolder, config: Path | None) -> Location | None:
