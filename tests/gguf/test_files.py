@@ -177,6 +177,29 @@ def test_an_unknown_architecture_is_counted_by_what_is_stored(tmp_path: Path) ->
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "role", "component"),
+    [
+        ("v.blk.0.attn_q.weight", "q_proj", "vision"),
+        ("mm.0.weight", "unknown", "projector"),
+        ("blk.0.attn_q.weight.lora_a", "lora_a", "adapter"),
+    ],
+)
+def test_parts_and_adapters_are_told_by_their_names(name: str, role: str, component: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    writer = GGUFWriter(path, "llama" if "lora" in name else "clip")
+    writer.add_type("adapter" if "lora" in name else "mmproj")
+    writer.add_tensor(name, np.zeros((2, 3), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    model = weightscope.open(path)
+    tensor = model.tensors[name]
+    assert (tensor.role, tensor.component) == (role, component)
+    assert [finding.code for finding in model.check()] == ["unknown-architecture"]
+
+
 def test_inspect_says_bits_and_types(run: Any) -> None:
     status, out, _ = run("inspect", FIXTURES / "llama.gguf", "--format", "json")
     said = json.loads(out)

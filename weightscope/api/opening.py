@@ -88,7 +88,8 @@ def _parts(checkpoint: Checkpoint, variant: str | None) -> dict[str, Model]:
 
 def _may_be_adapter(checkpoint: Checkpoint) -> bool:
     """Whether it is worth a look: a model has a config.json, an adapter one of its own."""
-    return checkpoint.location.config is None or checkpoint.folder.holds("adapter_config.json")
+    alone = checkpoint.location.config is None and checkpoint.format != "gguf"
+    return alone or checkpoint.folder.holds("adapter_config.json")
 
 
 def _open(path: str | Path, variant: str | None, progress: Progress | None, *, tolerant: bool) -> Checkpoint:
