@@ -31,6 +31,9 @@ TINY = {
     "torch_dtype": "bfloat16",
 }
 MODELS = 143
+IMPORTS: dict[str, Command] = {
+    "importing typer, rich, msgspec": (*PYTHON, "import typer, rich.console, rich.table, msgspec")
+}
 COUNT = (
     *PYTHON,
     "import json, sys; print(len(json.load(open(sys.argv[1] + '/model.safetensors.index.json'))['weight_map']))",
@@ -80,15 +83,12 @@ def large(directory: Path, rounds: int) -> list[Figure]:
 
 def tiny(directory: Path, rounds: int) -> list[Figure]:
     """What a start costs."""
-    imports: dict[str, Command] = {
-        "importing typer, rich, msgspec": (*PYTHON, "import typer, rich.console, rich.table, msgspec")
-    }
     nothing: dict[str, Command] = {"an empty program": (*PYTHON, "pass")}
     inspect: Command = (*WEIGHTSCOPE, "inspect", str(directory))
     version: Command = (*WEIGHTSCOPE, "--version")
     title = "a tiny Llama in one file"
     return [
-        *compare(title, {"inspect": inspect} | imports | nothing,
+        *compare(title, {"inspect": inspect} | IMPORTS | nothing,
                  {"importing typer, rich, msgspec": 0.82}, rounds),
         *compare(title, {"--version": version} | nothing, {"an empty program": 1.1}, rounds),
     ]  # fmt: skip

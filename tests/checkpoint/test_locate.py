@@ -123,7 +123,6 @@ def test_which_files_are_meant(
         ),
         (["model.safetensors"], {}, "fp16", UsageError, "no variant 'fp16'; there are no variants here"),
         (SHARDS, {INDEX: SHARDS}, "fp16", UsageError, "no variant 'fp16'"),
-        (["model_index.json"], {}, None, NotImplementedByWeightscope, "diffusers pipeline"),
         (["m.onnx"], {}, None, NotImplementedByWeightscope, "no weights in a supported format: m.onnx (ONNX"),
         (["tf_model.h5"], {}, None, NotImplementedByWeightscope, "tf_model.h5 (Keras or TensorFlow weights)"),
         (
@@ -240,7 +239,7 @@ def test_a_layout_of_the_hub_cache(tmp_path: Path) -> None:
         (
             "model.onnx",
             NotImplementedByWeightscope,
-            "unsupported file type .onnx (ONNX); weightscope reads .safetensors",
+            "unsupported file type .onnx (ONNX); find the model",
         ),
         ("model.h5", NotImplementedByWeightscope, "unsupported file type .h5"),
         ("README", NotImplementedByWeightscope, "unsupported file type (no suffix)"),

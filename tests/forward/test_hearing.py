@@ -157,6 +157,18 @@ def test_at_the_command_line(tiny: Tiny, run: Callable[..., tuple[int, str, str]
     expected = theirs(oracle, spoken(tiny), inputs)
     assert [row[0]["token_id"] for row in shown["top"]] == expected.argmax(-1).tolist()
     assert {"embedding", "layer 0", "layer 2", "logits"} <= {item["stage"] for item in shown["compared"]}
+    # All that the processor makes of a text and its clips.
+    ids = np.array([spoken(tiny)])
+    whole = {name: value.numpy() for name, value in inputs.items()} | {"input_ids": ids}
+    np.savez(tmp_path / "whole.npz", attention_mask=np.ones_like(ids), **whole)
+    status, again, error = run("forward", directory, "--inputs", tmp_path / "whole.npz", "--format", "json")
+    assert (status, error) == (0, "")
+    assert json.loads(again)["top"] == shown["top"]
+    status, _, error = run("forward", directory, "--inputs", tmp_path / "whole.npz", "--tokens", "1")
+    assert (status, "has input_ids: give no --tokens and no --prompt beside it" in error) == (2, True)
+    np.savez(tmp_path / "whole.npz", attention_mask=np.arange(ids.size), **whole)
+    status, _, error = run("forward", directory, "--inputs", tmp_path / "whole.npz")
+    assert (status, "attention_mask hides tokens" in error) == (2, True)
     golden = tmp_path / "golden.json"
     assert run("forward", directory, *options, "--record", golden)[0] == 0
     assert run("forward", directory, "--inputs", file, "--expect", golden)[0] == 0

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import weightscope
-from fixtures.gguf.make import MODELS, TOKENS
+from fixtures.gguf.make import MODELS, TOKENS, build
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "gguf"
 COUNTS = json.loads((FIXTURES / "counts.json").read_text())
@@ -31,3 +32,27 @@ def test_logits_are_those_of_transformers(name: str) -> None:
     logits = weightscope.open(FIXTURES / f"{name}.gguf").forward(TOKENS).output
     assert logits is not None
     assert np.abs(logits.numpy() - expected).max() < TOLERANCE * np.sqrt(np.square(expected).mean())
+
+
+def test_an_adapter_acts_on_it_as_on_safetensors(tmp_path: Path) -> None:
+    build(*MODELS["llama"][:2]).save_pretrained(tmp_path / "base")
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    place = "base_model.model.model.layers.{}.self_attn.q_proj.lora_{}.weight"
+    rng = np.random.default_rng(0)
+    shapes = {"A": (2, 24), "B": (24, 2)}
+    tensors = {
+        place.format(layer, factor): rng.normal(size=shape).astype("f4")
+        for layer in range(2)
+        for factor, shape in shapes.items()
+    }
+    save_file(tensors, adapter / "adapter_model.safetensors")
+    settings = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"], "task_type": "CAUSAL_LM"}
+    (adapter / "adapter_config.json").write_text(json.dumps(settings))
+    models = [weightscope.open(path) for path in (tmp_path / "base", FIXTURES / "llama.gguf")]
+    bare, changed = ([model.forward(TOKENS, adapter=a).output for model in models] for a in ((), adapter))
+    assert changed[0] is not None
+    assert changed[1] is not None
+    assert bare[0] is not None
+    np.testing.assert_allclose(changed[0].numpy(), changed[1].numpy(), atol=1e-5)
+    assert (changed[0] - bare[0]).abs().max() > 0.01

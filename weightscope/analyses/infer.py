@@ -99,13 +99,13 @@ _PARTS = (
         re.compile(
             r"projector|connector|resampler|merger|mlp1\.|aligner|vision_adapter|image_adapter|audio_adapter"
             r"|vision_projection|image_projection|audio_projection|image_to_text_projection|\bmlp_AR\b|image_newline"
-            r"|\b(vision|image|audio)_proj\b"
+            r"|\b(vision|image|audio)_proj\b|^mm\."
         ),
     ),
-    (Section.AUDIO, re.compile(r"audio_(tower|encoder|model)|\baudio\.|speech_encoder|\bapm\.")),
+    (Section.AUDIO, re.compile(r"audio_(tower|encoder|model)|\baudio\.|speech_encoder|\bapm\.|^a\.blk\.")),
     (
         Section.VISION,
-        re.compile(r"vision|visual|image_encoder|image_tower|video_tower|\bvpm\.|\bvit\.|\bimage_model\b"),
+        re.compile(r"vision|visual|image_encoder|image_tower|video_tower|\bvpm\.|\bvit\.|\bimage_model\b|^v\."),
     ),
     (Section.MOE, re.compile(r"experts?\.|block_sparse_moe|\bmoe\b|router|_(exps|shexp|chexps)\b|\bffn_gate_inp")),
     (Section.STATE_SPACE, re.compile(r"\bmixer\b|mamba|ssm|linear_attn")),

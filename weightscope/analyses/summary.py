@@ -76,6 +76,29 @@ class EmbeddingInfo(msgspec.Struct, frozen=True, kw_only=True):
     evidence: str
 
 
+class PartInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One model of a pipeline: its folder, its class, and what it is. `parameters` is None if nothing tells them."""
+
+    name: str
+    architecture: str | None
+    family: str | None
+    tensors: int
+    parameters: int | None
+    bytes: int
+
+    @classmethod
+    def of(cls, name: str, summary: Summary, kind: str | None) -> PartInfo:
+        """From the part's own summary; `kind` is its class where no config in transformers' form says it."""
+        return cls(
+            name=name,
+            architecture=summary.model.architecture or kind,
+            family=summary.model.family,
+            tensors=summary.tensors.total,
+            parameters=summary.parameters.total,
+            bytes=summary.bytes,
+        )
+
+
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """The JSON of `inspect`, key for key."""
 
@@ -93,6 +116,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     buffers: BufferShare
     training: Training | None = None
     adapter: AdapterInfo | None = None
+    parts: tuple[PartInfo, ...] = ()
+    sentence_vectors: str | None = None
 
     __repr__ = brief
 
@@ -106,6 +131,8 @@ def summarize(
     tying: Tying,
     findings: tuple[Finding, ...] = (),
     adapter: AdapterInfo | None = None,
+    parts: tuple[PartInfo, ...] = (),
+    vectors: str | None = None,
 ) -> Summary:
     """All that `inspect` says; `findings` are what opening and a glance at the headers told, `adapter` what it is if
     it is one.
@@ -145,6 +172,8 @@ def summarize(
         buffers=count_buffers(inventory),
         training=run_state(checkpoint),
         adapter=adapter,
+        parts=parts,
+        sentence_vectors=vectors,
     )
 
 

@@ -17,7 +17,7 @@ from weightscope.analyses.forward.prompt import (
     with_masks,
     with_things,
 )
-from weightscope.analyses.forward.request import layouts_of
+from weightscope.analyses.forward.request import IDS, MASK, layouts_of
 from weightscope.analyses.forward.speller import Speller
 from weightscope.api.spelling import speller_of
 from weightscope.components.runnable import Runnable, no_tokens
@@ -134,7 +134,8 @@ def inputs_of(model: Model, wanted: Wanted, directory: Path) -> dict[str, np.nda
 
         inputs = read_inputs(wanted.inputs)
         for name in inputs:
-            if tree is not None and name not in tree.takes:
+            of_text = tree is not None and tree.takes_tokens and name in (IDS, MASK)
+            if tree is not None and name not in tree.takes and not of_text:
                 hint = f"it takes {' and '.join(tree.takes)}" if tree.takes else ""
                 raise UsageError(f"{wanted.inputs} has {name!r:.80}, which this model does not take", hint=hint)
         return inputs
@@ -143,6 +144,24 @@ def inputs_of(model: Model, wanted: Wanted, directory: Path) -> dict[str, np.nda
     from weightscope.analyses.forward.images import read_images
 
     return read_images(wanted.images, directory, tree.processor)
+
+
+def ready_tokens(
+    wanted: Wanted, inputs: dict[str, np.ndarray[Any, Any]], tokens: tuple[int, ...] | None
+) -> tuple[int, ...] | None:
+    """The tokens of a pass: those of an option, or those that a file has, which are taken out of its `inputs`.
+
+    Raises:
+        UsageError: there are both, or the file's are not whole numbers.
+    """
+    if IDS not in inputs:
+        return tokens
+    ids = inputs.pop(IDS)
+    if tokens is not None or wanted.text is not None:
+        raise UsageError(f"{wanted.inputs} has {IDS}: give no --tokens and no --prompt beside it")
+    if ids.dtype.kind not in "iu":
+        raise UsageError(f"{wanted.inputs}: {IDS} holds {ids.dtype} values, not whole numbers")
+    return tuple(ids.flatten().tolist())
 
 
 def has_decoder(model: Model) -> bool:

@@ -28,7 +28,16 @@ from weightscope.analyses.forward.sentences import Sentences, makes_vectors, rea
 from weightscope.analyses.forward.soundness import judge
 from weightscope.analyses.forward.speller import Speller
 from weightscope.analyses.rules.values import look
-from weightscope.api.asking import Wanted, has_decoder, inputs_of, prompt_of, runnable_of, tokenizer_of, written_of
+from weightscope.api.asking import (
+    Wanted,
+    has_decoder,
+    inputs_of,
+    prompt_of,
+    ready_tokens,
+    runnable_of,
+    tokenizer_of,
+    written_of,
+)
 from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.errors import NotImplementedByWeightscope, UsageError, WeightscopeError, printable_path
 from weightscope.findings import Finding, passes
@@ -56,6 +65,7 @@ def try_forward(
             # Imported while the tokenizer loads; that it is missing is said by the pass.
             import torch  # noqa: F401
         ready = inputs_of(model, wanted, directory)
+        tokens = ready_tokens(wanted, ready, tokens)
         inputs = ready | written_of(model, wanted, speller, expected, ready)
         prompt, speller = prompt_of(model, wanted, tokens, expected, speller, notes, inputs)
         hidden = Hidden()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,8 +18,9 @@ from weightscope.analyses.joining import join
 from weightscope.analyses.rules.prefixes import adapter_weights
 from weightscope.analyses.rules.shapes import misshapen_tensors
 from weightscope.analyses.rules.subject import Subject
-from weightscope.analyses.summary import Summary, summarize
+from weightscope.analyses.summary import PartInfo, Summary, summarize
 from weightscope.analyses.tying import Tying, find_tying
+from weightscope.api.sentences import sentence_parts
 from weightscope.brief import Suggesting, plural
 from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint, Progress
@@ -60,6 +62,7 @@ class Model(Suggesting):
         notices: tuple[Finding, ...] = (),
         adapter: Adapter | None = None,
         base: Model | None = None,
+        parts: Mapping[str, Model] = MappingProxyType({}),
     ) -> None:
         self.reference = reference
         self.checkpoint = checkpoint
@@ -67,6 +70,7 @@ class Model(Suggesting):
         self._declared = declaration
         self.adapter = adapter
         self.base = base
+        self.parts = parts
         self._notices = notices
         self._held: dict[tuple[str, ...], dict[Any, Mapping[str, torch.Tensor]]] = {}
 
@@ -131,6 +135,8 @@ class Model(Suggesting):
 
     def summary(self) -> Summary:
         """Everything that `weightscope inspect` shows."""
+        vectors, layers = sentence_parts(self.checkpoint)
+        parts = [*self.parts.items(), *layers.items()]
         return summarize(
             self.reference,
             self.checkpoint,
@@ -140,6 +146,8 @@ class Model(Suggesting):
             self.tying,
             (*self.checkpoint.findings, *self._notices, *self._glance()),
             self._adapter_info(),
+            tuple(PartInfo.of(name, part.summary(), part.class_name) for name, part in parts),
+            vectors,
         )
 
     def _glance(self) -> tuple[Finding, ...]:
@@ -178,10 +186,27 @@ class Model(Suggesting):
         """All that `weightscope check` finds; `values` reads every byte as well."""
         return Findings(self.examine(values=values, progress=progress)[0])
 
+    @property
+    def class_name(self) -> str | None:
+        """The class of a model of diffusers, by its config."""
+        name = self.config.data.get("_class_name") if self.config else None
+        return name if isinstance(name, str) else None
+
+    def _examine_parts(self, *, values: bool, progress: Progress | None) -> tuple[tuple[Finding, ...], int]:
+        """The findings of each model of a pipeline, under its name."""
+        findings, rules = list(self.checkpoint.findings), 0
+        for name, part in self.parts.items():
+            found, applied = part.examine(values=values, progress=progress)
+            findings += (msgspec.structs.replace(each, message=f"{name}: {each.message}") for each in found)
+            rules += applied
+        return tuple(findings), rules
+
     def examine(self, *, values: bool = False, progress: Progress | None = None) -> tuple[tuple[Finding, ...], int]:
         """The findings of `check`, and how many rules were applied."""
         from weightscope.analyses.checking import run_adapter_rules, run_rules
 
+        if self.parts:
+            return self._examine_parts(values=values, progress=progress)
         if self.adapter is not None:
             findings, rules = run_adapter_rules(
                 self._subject(), self._check_adapter(), values=values, progress=progress

@@ -50,6 +50,8 @@ def open_model(
     checkpoint = _open(path, variant, progress, tolerant=tolerant)
     from weightscope.api.model import Model
 
+    if checkpoint.location.format == "pipeline":
+        return Model(reference, checkpoint, None, None, parts=_parts(checkpoint, variant))
     if base is not None or _may_be_adapter(checkpoint):
         from weightscope.api.adapters import adapter_of
 
@@ -75,9 +77,19 @@ def open_model(
     return Model(reference, checkpoint, config, declaration, tuple(notices))
 
 
+def _parts(checkpoint: Checkpoint, variant: str | None) -> dict[str, Model]:
+    """The models of a pipeline by name, each opened by itself."""
+    from weightscope.checkpoint.pipeline import part_of
+
+    folder = checkpoint.folder.path
+    names = dict.fromkeys(part_of(folder, path) for path in checkpoint.location.weights)
+    return {name: open_model(folder / name, variant=variant, tolerant=True) for name in names}
+
+
 def _may_be_adapter(checkpoint: Checkpoint) -> bool:
     """Whether it is worth a look: a model has a config.json, an adapter one of its own."""
-    return checkpoint.location.config is None or checkpoint.folder.holds("adapter_config.json")
+    alone = checkpoint.location.config is None and checkpoint.format != "gguf"
+    return alone or checkpoint.folder.holds("adapter_config.json")
 
 
 def _open(path: str | Path, variant: str | None, progress: Progress | None, *, tolerant: bool) -> Checkpoint:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from math import prod
+from pathlib import Path
 
 from weightscope.checkpoint.claims import is_path
 from weightscope.checkpoint.dcp_metadata import Described, Metadata, read_metadata
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import FileHeader, Piece, PiecedEntry, TensorEntry
-from weightscope.checkpoint.folder import Folder
+from weightscope.checkpoint.folder import Folder, LocalFolder
 from weightscope.checkpoint.pickle_machine import DAMAGED, MAX_BYTES
 from weightscope.checkpoint.pieces import fill
 from weightscope.checkpoint.pytorch_objects import Storage, StoredTensor
@@ -28,15 +29,16 @@ METADATA = ".metadata"
 RANK = re.compile(r"__(\d{1,9})_\d+\.distcp")
 
 
-def read(folder: Folder, names: tuple[str, ...]) -> Together:
-    """The tensors of a DCP folder; `names` are its files.
+def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
+    """The tensors of a DCP folder; `paths` are its files.
 
     Raises:
         CheckpointError: there is no `.metadata`, or it is damaged.
         NotImplementedByWeightscope: the blocks were compressed.
     """
+    folder = LocalFolder(paths[0].parent)
     where = folder.named(METADATA)
-    if METADATA not in names:
+    if METADATA not in {path.name for path in paths}:
         raise CheckpointError(
             "holds parts of a distributed checkpoint, and no .metadata, which says what is in them",
             where=folder.where,

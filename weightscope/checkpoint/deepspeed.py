@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from math import prod
+from pathlib import Path
 from typing import NoReturn
 
 from weightscope.checkpoint.entry import Piece, PiecedEntry, TensorEntry
-from weightscope.checkpoint.folder import Folder
+from weightscope.checkpoint.folder import Folder, LocalFolder
 from weightscope.checkpoint.pieces import fill
 from weightscope.checkpoint.pytorch_objects import MAX_DIMENSIONS, MAX_SIZE, StoredTensor
 from weightscope.checkpoint.pytorch_opened import Opened, open_saved
@@ -33,14 +34,15 @@ AGAIN = "copy the files of all machines again, or take an earlier save"
 MAX_RANKS = 100_000
 
 
-def read(folder: Folder, names: tuple[str, ...]) -> Together:
-    """The model in a ZeRO checkpoint; `names` are its files.
+def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
+    """The model in a ZeRO checkpoint; `paths` are its files.
 
     Raises:
         CheckpointError: a file is damaged, or says nothing of its parameters.
         NotImplementedByWeightscope: the model itself is split over several ranks.
     """
-    models, optimizers = _sorted(folder, names)
+    folder = LocalFolder(paths[0].parent)
+    models, optimizers = _sorted(folder, [path.name for path in paths])
     first = open_saved(folder.path / models[0], 0)
     module = dict(_tensors(first, first.top.get("module")))
     if not optimizers and "param_shapes" not in first.top:

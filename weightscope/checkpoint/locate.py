@@ -11,7 +11,7 @@ import msgspec
 from weightscope.checkpoint import gguf_files
 from weightscope.checkpoint.absent import no_such_path
 from weightscope.checkpoint.folder import Folder, LocalFolder
-from weightscope.checkpoint.foreign import kind_of, named
+from weightscope.checkpoint.foreign import converter_of, kind_of, named
 from weightscope.checkpoint.header import START, format_of
 from weightscope.checkpoint.index import read_index
 from weightscope.checkpoint.location import Location
@@ -71,7 +71,8 @@ def locate_file(folder: Folder, name: str, variant: str | None = None) -> Locati
         raise NotImplementedByWeightscope(
             f"unsupported file type {suffix or '(no suffix)'}" + (f" ({what})" if (what := kind_of(name)) else ""),
             where=where,
-            hint="weightscope reads .safetensors, .bin, .pt, .pth, .ckpt, .gguf, *.index.json and config.json",
+            hint=converter_of(kind_of(name))
+            or "weightscope reads .safetensors, .bin, .pt, .pth, .ckpt, .gguf, *.index.json and config.json",
         )
     if held == "gguf":
         return gguf_files.of_one(folder, name)
@@ -279,6 +280,8 @@ def _without_weights(folder: Folder, names: list[str], config: Path | None, vari
     variants = sorted({v for n in names if (v := _variant_of(n))})
     if not variant and isinstance(folder, LocalFolder) and (found := _training(folder, config)):
         return found
+    if "model_index.json" in names:
+        return _pipeline(folder, variant)
     if variant:
         known = f"the variants here are {', '.join(variants)}" if variants else "there are no variants here"
         raise UsageError(f"there is no variant {variant!r}", where=folder.where, hint=known)
@@ -288,12 +291,6 @@ def _without_weights(folder: Folder, names: list[str], config: Path | None, vari
             where=folder.where,
             hint=f"choose with --variant {variants[0]}",
         )
-    if "model_index.json" in names:
-        raise NotImplementedByWeightscope(
-            "a diffusers pipeline of several models",
-            where=folder.where,
-            hint="give the folder of one model, such as unet",
-        )
     others = named(names)
     if config:
         return Location(format="config", config=config)
@@ -301,7 +298,7 @@ def _without_weights(folder: Folder, names: list[str], config: Path | None, vari
         raise NotImplementedByWeightscope(
             f"no weights in a supported format: {others}",
             where=folder.where,
-            hint="give a directory with .safetensors or .bin files",
+            hint=converter_of(others) or "give a directory with .safetensors or .bin files",
         )
     if "adapter_config.json" in names:
         raise CheckpointError(
@@ -323,6 +320,36 @@ def _without_weights(folder: Folder, names: list[str], config: Path | None, vari
     )
 
 
+def _pipeline(folder: Folder, variant: str | None) -> Location:
+    """The weight files of all models of a diffusers pipeline, each in a folder of its own."""
+    if not isinstance(folder, LocalFolder):
+        raise NotImplementedByWeightscope(
+            "a diffusers pipeline of several models, which is read from a disk only",
+            where=folder.where,
+            hint="download it first, or give the folder of one model, such as unet",
+        )
+    from weightscope.checkpoint.pipeline import read_index
+
+    weights: list[Path] = []
+    missing: list[str] = []
+    notes: list[str] = []
+    for part in read_index(folder):
+        if not (folder.path / part.name).is_dir():
+            missing.append(f"{part.name}/")
+            continue
+        names = os.listdir(folder.path / part.name)
+        if any(format_by_name(name) or name.endswith(".index.json") for name in names):
+            found = locate_in(LocalFolder(folder.path / part.name), variant)
+            weights += found.weights
+            missing += (f"{part.name}/{name}" for name in found.missing)
+            notes += (f"{part.name}: {note}" for note in found.notes)
+    if not weights:
+        raise UsageError(
+            "a diffusers pipeline without a weight file", where=folder.where, hint="is the download finished?"
+        )
+    return Location(format="pipeline", weights=tuple(weights), missing=tuple(missing), notes=tuple(notes))
+
+
 def _training(folder: LocalFolder, config: Path | None) -> Location | None:
     """A model in the parts that the ranks of a training run wrote."""
     from weightscope.checkpoint.locate_training import config_above, find_parts
@@ -331,6 +358,8 @@ def _training(folder: LocalFolder, config: Path | None) -> Location | None:
     if found is None:
         return None
     held, place, names = found
+    if not names:
+        return None
     where = place.relative_to(folder.path)
     notes = (f"read from {where.as_posix()}",) if where.parts else ()
     above = config or config_above(place, folder.path)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from math import prod
+from pathlib import Path
 
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import FileHeader, Piece, PiecedEntry, TensorEntry
@@ -29,14 +30,14 @@ _AXES = {
 EMBEDDING, NORM = "tok_embeddings.weight", "norm.weight"
 
 
-def read(folder: Folder, names: tuple[str, ...]) -> Together:
-    """The model in the files of a release; `names` are those.
+def read(folder: Folder, paths: tuple[Path, ...]) -> Together:  # noqa: ARG001 - they lie in it
+    """The model in the files of a release; `paths` are those.
 
     Raises:
         CheckpointError: a file is damaged, or the files do not hold the same tensors.
     """
-    numbers = [int(match[1]) for name in names if (match := FILE.fullmatch(name))]
-    files = [numbered(read_pytorch(folder.path / name), at) for at, name in enumerate(names)]
+    numbers = [int(match[1]) for path in paths if (match := FILE.fullmatch(path.name))]
+    files = [numbered(read_pytorch(path), at) for at, path in enumerate(paths)]
     missing = sorted(set(range(max(numbers) + 1)) - set(numbers))
     whole = None if missing else _joined(files)
     findings = [_missing(missing, max(numbers) + 1)] if missing else []

@@ -182,8 +182,7 @@ def _open(
 
 def _together(path: Path, folder: Folder, location: Location, *, whole: bool) -> Checkpoint:
     """A checkpoint whose files only make sense together."""
-    place = LocalFolder(location.weights[0].parent)
-    read = reader_of(location.format)(place, tuple(file.name for file in location.weights))
+    read = reader_of(location.format)(folder, location.weights)
     taken = Taken()
     for file in read.files:
         check_names(file)
@@ -194,7 +193,7 @@ def _together(path: Path, folder: Folder, location: Location, *, whole: bool) ->
         location=location,
         files=read.files,
         tensors=read.tensors,
-        findings=read.findings,
+        findings=[*([_missing(location, folder)] if location.missing else []), *read.findings],
         whole=whole,
         training=read.training,
     )
@@ -282,6 +281,7 @@ def _missing(location: Location, folder: Folder) -> Finding:
     if stopped:
         hint = f"{stopped[0]} is an unfinished download: {hint}"
     source = f"{location.index.path.name} names" if location.index else "the file names count"
+    source = "model_index.json names" if location.format == "pipeline" else source
     total = len(missing) + len(location.weights)
     shown = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
     return Finding(

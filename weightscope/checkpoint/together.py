@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
 import msgspec
 
@@ -13,7 +14,7 @@ from weightscope.checkpoint.training import Training
 from weightscope.findings import Finding
 
 # Format -> the module whose `read` puts its files together.
-READERS = {"dcp": "dcp", "deepspeed": "deepspeed", "meta": "meta"}
+READERS = {"dcp": "dcp", "deepspeed": "deepspeed", "meta": "meta", "pipeline": "pipeline"}
 
 
 class Together(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,9 +26,9 @@ class Together(msgspec.Struct, frozen=True, kw_only=True):
     training: Training | None = None
 
 
-def reader_of(format_name: str) -> Callable[[Folder, tuple[str, ...]], Together]:
-    """The reader of a format: it takes the folder and the names of the files."""
-    read: Callable[[Folder, tuple[str, ...]], Together] = import_module(
+def reader_of(format_name: str) -> Callable[[Folder, tuple[Path, ...]], Together]:
+    """The reader of a format: it takes the folder that was named, and the files."""
+    read: Callable[[Folder, tuple[Path, ...]], Together] = import_module(
         f"weightscope.checkpoint.{READERS[format_name]}"
     ).read
     return read

@@ -154,3 +154,8 @@ DEEPSEEK_V2 = Architecture(model_type="deepseek_v2", settings=_deepseek_v2)
 DEEPSEEK_V3 = Architecture(model_type="deepseek_v3", settings=_deepseek_v3)
 GLM4_MOE = Architecture(model_type="glm4_moe", settings=_glm4_moe, names=AFTER_ATTENTION)
 GRANITE_MOE = Architecture(model_type="granitemoeshared", settings=_granite_moe, changes=PAIRED)
+
+MIXTURES = frozenset(
+    architecture.model_type
+    for architecture in (MIXTRAL, QWEN2_MOE, QWEN3_MOE, OLMOE, GPT_OSS, DEEPSEEK_V2, DEEPSEEK_V3, GLM4_MOE, GRANITE_MOE)
+)

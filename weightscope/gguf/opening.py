@@ -6,12 +6,12 @@ from weightscope.checkpoint.gguf_metadata import Metadata
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.families.common.mixtures import STACKED
 from weightscope.families.registry import Declaration, declare_under
 from weightscope.gguf.architecture import Architecture
 from weightscope.gguf.config import config_of
 from weightscope.gguf.keys import Keys
 from weightscope.gguf.layout import laid_out
+from weightscope.gguf.mixtures import MIXTURES
 from weightscope.gguf.table import architecture_of
 
 
@@ -27,6 +27,8 @@ def declared(metadata: Metadata, checkpoint: Checkpoint) -> tuple[Config, Declar
         UndeclaredError: an architecture that is not known, or one that is only known in parts.
         CheckpointError, ConfigError: metadata that describes no model.
     """
+    if metadata.text("general.type") == "adapter":
+        raise UndeclaredError("a LoRA adapter of llama.cpp is not checked", where=metadata.where)
     keys, architecture = _architecture(metadata, checkpoint)
     config = config_of(architecture, keys)
     return config, _declared(config, architecture, checkpoint)
@@ -53,7 +55,15 @@ def _architecture(metadata: Metadata, checkpoint: Checkpoint) -> tuple[Keys, Arc
 
 
 def _declared(config: Config, architecture: Architecture, checkpoint: Checkpoint) -> Declaration:
-    # Experts lie in one tensor a role, as in a state dict of transformers.
-    declaration = declare_under(config, (STACKED,))
+    declaration = declare_under(config, _spellings(architecture.model_type))
     assert declaration is not None, architecture.model_type
     return laid_out(declaration, architecture, checkpoint.tensors)
+
+
+def _spellings(model_type: str) -> tuple[str, ...]:
+    """Of mixtures the one with the experts of a layer in one tensor a role, as in a state dict of transformers."""
+    if model_type not in MIXTURES:
+        return ()
+    from weightscope.families.common.mixtures import STACKED
+
+    return (STACKED,)

@@ -69,6 +69,9 @@ def facts(summary: Summary, *, exact: bool = False) -> Iterable[tuple[str, str]]
         yield "Embeddings", text
     yield "Stored", _stored(summary, exact=exact)
     yield from _quantized(summary.quantization)
+    if summary.sentence_vectors:
+        yield "Vectors", f"of texts: {summary.sentence_vectors}"
+    yield from _parts(summary)
     yield from run_state.lines(summary, exact=exact)
 
 
@@ -77,6 +80,20 @@ def state_facts(state: DecodeState, *, exact: bool = False) -> Iterable[tuple[st
     per_token, fixed = state.total.per_token, state.total.fixed
     said = f"{words.decimal(per_token, 0 if per_token == int(per_token) else 1)} B per token"
     yield "State", f"{said}{f' + {words.size(fixed, exact=exact)} fixed' if fixed else ''}, of each sequence"
+
+
+def _parts(summary: Summary) -> Iterable[tuple[str, str]]:
+    """The models of a pipeline, each with its class, its parameters and its share."""
+    # Dense layers of sentence-transformers are beside the model, and no part of its count.
+    total = None if summary.sentence_vectors else summary.parameters.total
+    for number, part in enumerate(summary.parts):
+        known = part.family or "roles guessed"
+        share = f", {words.percent(part.parameters / total)}" if part.parameters is not None and total else ""
+        count = "unknown" if part.parameters is None else _both(part.parameters)
+        yield (
+            "" if number else "Parts",
+            f"{part.name}: {part.architecture or 'unknown class'}, {count}{share} ({known})",
+        )
 
 
 def _why_unknown(summary: Summary) -> str:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+# What processors make of a text beside what they make of images and audio.
+IDS, MASK = "input_ids", "attention_mask"
 DTypeName = Literal["float32", "bfloat16", "float64"]
 DTYPES: tuple[DTypeName, ...] = ("float32", "bfloat16", "float64")
 # Of one pass, which holds the logits of all of them; attention takes the square of it in time.
@@ -78,8 +80,22 @@ def inputs_of(tree: Runnable, request: Request) -> dict[str, torch.Tensor]:
 
     named = dict(request.inputs) | ({} if request.pixel_values is None else {PIXELS: request.pixel_values})
     inputs = {name: sound(name, torch.as_tensor(value)) for name, value in named.items()}
+    if tree.takes_tokens and MASK in inputs and MASK not in tree.takes:
+        check_mask(inputs.pop(MASK), len(request.tokens))
     tree.checked(inputs, request.tokens)
     return inputs
+
+
+def check_mask(mask: torch.Tensor, count: int) -> None:
+    """Hold a mask of tokens, which the pass does without, against their number.
+
+    Raises:
+        UsageError: it hides some of them, or is of others.
+    """
+    if mask.numel() != count:
+        raise UsageError(f"{MASK} has shape {list(mask.shape)} for {count:,} tokens")
+    if not mask.bool().all():
+        raise UsageError(f"{MASK} hides tokens: one sequence needs no padding", hint="leave those tokens out")
 
 
 def sound(name: str, values: torch.Tensor) -> torch.Tensor:
