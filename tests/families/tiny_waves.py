@@ -18,6 +18,9 @@ QUANTIZER = {
     "num_codevectors_per_group": 8, "num_codevector_groups": 2, "codevector_dim": 14, "proj_codevector_dim": 15,
 }  # fmt: skip
 CLASSES = {"num_labels": 5}
+SPEAKERS = CLASSES | {
+    "tdnn_dim": [7, 8, 11], "tdnn_kernel": [2, 3, 1], "tdnn_dilation": [1, 2, 1], "xvector_output_dim": 6,
+}  # fmt: skip
 ADAPTED = {"add_adapter": True, "num_adapter_layers": 2}
 BUCKETS = {"num_buckets": 12, "max_bucket_distance": 16}
 TINY_WAVES = [
@@ -37,6 +40,7 @@ TINY_WAVES = [
     }, "ForSequenceClassification"),
     Tiny("wav2vec2-frames", "Wav2Vec2", SPEECH | CLASSES, "ForAudioFrameClassification"),
     Tiny("wav2vec2-pretraining", "Wav2Vec2", SPEECH | QUANTIZER, "ForPreTraining"),
+    Tiny("wav2vec2-speakers", "Wav2Vec2", STABLE | SPEAKERS, "ForXVector"),
     Tiny("hubert", "Hubert", SPEECH, "Model"),
     Tiny("hubert-stable-batch-norm", "Hubert", STABLE | {
         "conv_pos_batch_norm": True, "feat_proj_layer_norm": False,
@@ -51,6 +55,9 @@ TINY_WAVES = [
     Tiny("wavlm-classes-weighted", "WavLM", SPEECH | CLASSES | BUCKETS | {
         "use_weighted_layer_sum": True,
     }, "ForSequenceClassification"),
+    Tiny("wavlm-speakers-weighted", "WavLM", SPEECH | BUCKETS | SPEAKERS | {
+        "use_weighted_layer_sum": True,
+    }, "ForXVector"),
     Tiny("wavlm-frames-weighted", "WavLM", SPEECH | CLASSES | BUCKETS | {
         "use_weighted_layer_sum": True,
     }, "ForAudioFrameClassification"),

@@ -61,7 +61,8 @@ def theirs(oracle: Any, inputs: Inputs) -> dict[str, torch.Tensor]:
         quantized = out.projected_quantized_states.flatten(0, 1)
         return {"output": out.projected_states.flatten(0, 1), "quantized features": quantized}
     output = out.logits if "logits" in out else out.last_hidden_state
-    return {"output": output.flatten(0, -2)}
+    voice = {"voice embedding": out.embeddings} if "embeddings" in out else {}
+    return {"output": output.flatten(0, -2)} | voice
 
 
 @every_encoder
@@ -90,7 +91,7 @@ def test_every_tensor_matters(tiny: Tiny, tmp_path: Path) -> None:
         after = ours(tmp_path, ONE)
         if all(seeing.off(after[stage], x) < 1e-4 for stage, x in before.items() if stage in LAST):
             still.add(name)
-    unused = ["masked_spec_embed", "k_proj.bias", "num_batches_tracked"]
+    unused = ["masked_spec_embed", "objective.weight", "k_proj.bias", "num_batches_tracked"]
     if tiny.keys.get("use_weighted_layer_sum") and tiny.keys.get("do_stable_layer_norm"):
         unused += ["encoder.layer_norm.weight", "encoder.layer_norm.bias"]
     assert still == {name for name in tensors if name.endswith(tuple(unused))}
@@ -140,6 +141,11 @@ def test_as_published(name: str, tmp_path: Path) -> None:
 def test_what_does_not_fit_is_said(inputs: Inputs, said: str, saved: Callable[[str], Path]) -> None:
     with pytest.raises(UsageError, match=said):
         weightscope.open(saved("wav2vec2")).forward((), **inputs)
+
+
+def test_a_clip_that_is_too_short_for_a_voice(saved: Callable[[str], Path]) -> None:
+    with pytest.raises(UsageError, match="too short for this head"):
+        weightscope.open(saved("wav2vec2-speakers")).forward((), input_values=SAMPLES[:1, :80])
 
 
 def test_tokens_are_refused(saved: Callable[[str], Path]) -> None:

@@ -10,12 +10,14 @@ from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims
 from weightscope.families.registry import family
 from weightscope.families.siblings.speech import FRAME_ADAPTER, NEEDS, SPEECH, parts_of, roots_of, speech_model
-from weightscope.families.siblings.speech_heads import QUANTIZER
+from weightscope.families.siblings.speech_heads import QUANTIZER, SPEAKERS
 from weightscope.families.siblings.speech_layers import EPS, attention, block
 from weightscope.roles import Role
 
 # `is_causal` is no field, but transformers passes it on to the masks of any.
-DEFAULTS = SPEECH | FRAME_ADAPTER | QUANTIZER | {"adapter_attn_dim": Nullable(int), "is_causal": Nullable(bool)}
+DEFAULTS = SPEECH | FRAME_ADAPTER | QUANTIZER | SPEAKERS | {
+    "adapter_attn_dim": Nullable(int), "is_causal": Nullable(bool),
+}  # fmt: skip
 
 
 @family("wav2vec2", roots=roots_of("wav2vec2"), parts=parts_of("wav2vec2"), defaults=DEFAULTS, needs=NEEDS)

@@ -12,9 +12,10 @@ from weightscope.families.common import Dims
 from weightscope.families.common.parts import linears
 from weightscope.families.registry import family
 from weightscope.families.siblings.speech import FRAME_ADAPTER, NEEDS, SPEECH, parts_of, roots_of, speech_model
+from weightscope.families.siblings.speech_heads import SPEAKERS
 from weightscope.families.siblings.speech_layers import PROJECTIONS, block
 
-DEFAULTS = SPEECH | FRAME_ADAPTER | {"num_buckets": 320, "max_bucket_distance": 800}
+DEFAULTS = SPEECH | FRAME_ADAPTER | SPEAKERS | {"num_buckets": 320, "max_bucket_distance": 800}
 
 
 @family("wavlm", roots=roots_of("wavlm"), parts=parts_of("wavlm"), defaults=DEFAULTS, needs=NEEDS)
