@@ -18,7 +18,7 @@ import transformers
 from tests.checkpoint.test_original_releases import ORACLES
 from tests.components.test_logits import DECODERS
 from tests.families.remote_code import REMOTE
-from tests.families.remote_eyes import BY_INDEX, REMOTE_TOWERS
+from tests.families.remote_eyes import BY_INDEX, REMOTE_TOWERS, WHOLE_SIZE
 from tests.families.test_against_transformers import BY_PARTS
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
@@ -145,6 +145,8 @@ def _names(model_type: str) -> Iterator[str]:
     tiny = [t for t in TINY if _type_of(t) == model_type]
     if tiny:
         yield f"{len(tiny)} tiny"
+    if model_type in WHOLE_SIZE:
+        yield "1 of full size, without values"
     if model_type in BY_PARTS:
         yield "1 tiny around timm's names of its tower"
     yield from _remote(model_type)

@@ -92,3 +92,5 @@ REMOTE_TOWERS = [
 # Types whose maths transformers has under no name: how many published indexes they are held against, in
 # test_published.py or, where a config lies beside another model's index, in test_published_eyes.py.
 BY_INDEX = {"locateanything": 0, "minicpmv": 1}
+# Types held against transformers' model of their full size, without values, under the published names.
+WHOLE_SIZE = {"phi4mm": "tests/families/test_phi4mm.py"}

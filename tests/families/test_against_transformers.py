@@ -14,7 +14,7 @@ from safetensors import safe_open
 
 import weightscope
 from tests.families.remote_code import REMOTE
-from tests.families.remote_eyes import BY_INDEX, REMOTE_TOWERS
+from tests.families.remote_eyes import BY_INDEX, REMOTE_TOWERS, WHOLE_SIZE
 from tests.families.tiny import TINY, Tiny
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.config import read_config
@@ -43,7 +43,7 @@ def test_every_family_is_built() -> None:
     """A declared type without a tiny model would go unchecked; those that transformers lacks are named."""
     built = {getattr(transformers, f"{tiny.kind}Config").model_type for tiny in TINY}
     remote_code_only = {remote.model_type for remote in (*REMOTE, *REMOTE_TOWERS)}
-    assert set(all_families()) == built | remote_code_only | BY_INDEX.keys() | set(BY_PARTS)
+    assert set(all_families()) == built | remote_code_only | BY_INDEX.keys() | set(BY_PARTS) | set(WHOLE_SIZE)
 
 
 def test_each_tiny_model_is_in_the_table_once() -> None:

@@ -179,6 +179,7 @@ MODULES = {
     "phi": "text.phi",
     "phi3": "text.phi3",
     "phi4_multimodal": "multimodal.phi4_multimodal",
+    "phi4mm": "multimodal.phi4mm",
     "phimoe": "text.phimoe",
     "pixtral": "vision.pixtral",
     "qwen": "text.qwen",

@@ -43,17 +43,19 @@ class Framed(NamedTuple):
 
 
 class FramedBridge(Component, frozen=True, kw_only=True):
-    """down·gelu(up·x) of pooled patches, of the vector `image_newline` behind each row, and of one between images."""
+    """down·gelu(up·x) of pooled patches, of the vector `newline` behind each row, and of `between` tiles and whole."""
 
     name: str
+    newline: str
+    between: str
     up: Projection
     down: Projection
     section: Section | None = Section.PROJECTOR
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        yield Plain("sub_img_feature_extensor", Role.IMAGE_NEWLINE, leaf="")
-        yield Plain("global_img_feature_extensor", Role.VISUAL_EMBEDDING, leaf="")
+        yield Plain(self.newline, Role.IMAGE_NEWLINE, leaf="")
+        yield Plain(self.between, Role.VISUAL_EMBEDDING, leaf="")
 
     def sizes(self) -> Sizes:
         one, width = Size(1), self.up.inputs

@@ -9,6 +9,7 @@ from weightscope.config import Config, Nullable
 from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary, visible
 from weightscope.families.common.parts import fused_gated_mlp, pre_norm_block, self_attention
 from weightscope.roles import Role
+from weightscope.storage.base import join
 from weightscope.storage.linear import Linear
 
 PHI3: dict[str, Any] = LLAMA | {
@@ -20,15 +21,21 @@ PHI3: dict[str, Any] = LLAMA | {
 NAMES = {"yarn": "longrope", "su": "longrope"}
 
 
-def phi3_decoder(config: Config, root: str) -> CausalLM:
-    """Rows of `qkv_proj` are all queries, then all keys, then all values; of `gate_up_proj` all gates, then all ups."""
+def phi3_decoder(config: Config, root: str, *, base: str = "") -> CausalLM:
+    """Rows of `qkv_proj` are all queries, then all keys, then all values; of `gate_up_proj` all gates, then all ups.
+
+    Each matrix lies in a module `base` of its own where adapters lie beside it.
+    """
     s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"])
     attention = self_attention(
         s,
-        (Linear("qkv_proj", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ), Linear("o_proj", Role.O_PROJ)),
+        (
+            Linear(join("qkv_proj", base), Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ),
+            Linear(join("o_proj", base), Role.O_PROJ),
+        ),
         positions=rotary(config, s.head_dim, named=NAMES),
         sees=visible(config, config["sliding_window"]),
     )
-    feed_forward = fused_gated_mlp(config, "mlp")
+    feed_forward = fused_gated_mlp(config, "mlp", names=(join("gate_up_proj", base), join("down_proj", base)))
     block = pre_norm_block(norm, s.width, attention=attention, feed_forward=feed_forward)
     return causal_lm(config, root, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))

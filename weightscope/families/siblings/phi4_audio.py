@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import log2
-from typing import Any
+from typing import Any, NamedTuple
 
 from weightscope.components.base import Repeat
 from weightscope.components.outline import Outline
@@ -24,27 +24,51 @@ PHI4_AUDIO: dict[str, Any] = {
 }  # fmt: skip
 NORM, ONE = layer_norms(1e-5), Size(1)
 QKV = (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ)
-# Of the projectors: for speech alone, and for speech beside images.
-MODES = ("speech", "vision_speech")
+
+
+class Names(NamedTuple):
+    """Of an attention's matrices, an MLP's, and the projectors' two: for speech alone, then beside images."""
+
+    attention: tuple[str, str, str, str]
+    mlp: tuple[str, str]
+    projectors: tuple[tuple[str, str], tuple[str, str]]
+
+
+HELD = Names(
+    ("q_proj", "k_proj", "v_proj", "o_proj"),
+    ("gate_up_proj", "down_proj"),
+    (
+        ("up_proj_for_speech", "down_proj_for_speech"),
+        ("up_proj_for_vision_speech", "down_proj_for_vision_speech"),
+    ),
+)
+PUBLISHED = Names(
+    ("linear_q", "linear_k", "linear_v", "linear_out"),
+    ("net.0.linear", "net.2"),
+    (
+        ("audio_projection.speech.0", "audio_projection.speech.2"),
+        ("audio_projection.vision.0", "audio_projection.vision.2"),
+    ),
+)
 # The most halvings of time.
 MAX_HALVINGS = 16
 
 
-def audio_embedding(config: Config, outputs: Size, name: str) -> Outline:
+def audio_embedding(config: Config, outputs: Size, name: str, names: Names = HELD) -> Outline:
     """The tower, and two matrices to the language model's width for each way of use."""
     width = config["hidden_size"] * config["downsample_rate"]
-    projectors = [
-        _matrix(f"{word}_proj_for_{mode}", Role.PROJECTOR, (outputs, inputs))
-        for mode in MODES
-        for word, inputs in (("up", width), ("down", outputs))
-    ]
+    projectors = tuple(
+        _matrix(matrix, Role.PROJECTOR, (outputs, inputs))
+        for pair in names.projectors
+        for matrix, inputs in zip(pair, (width, outputs), strict=True)
+    )
     return Outline(
         name=name,
-        inside=(conformer(config, "encoder"), Outline(section=Section.PROJECTOR, inside=tuple(projectors))),
+        inside=(conformer(config, "encoder", names), Outline(section=Section.PROJECTOR, inside=projectors)),
     )
 
 
-def conformer(config: Config, name: str) -> Outline:
+def conformer(config: Config, name: str, names: Names) -> Outline:
     """What scales the spectrogram, convolutions, biases by distance, layers."""
     width, heads, distance = config["hidden_size"], config["num_attention_heads"], config["bias_max_distance"]
     buckets = distance if config["bias_symmetric"] else distance * 2
@@ -66,7 +90,7 @@ def conformer(config: Config, name: str) -> Outline:
                 items=(Plain("bias_values", Role.RELATIVE_POSITION),),
                 shapes=((Role.RELATIVE_POSITION, (buckets, heads)),),
             ),
-            Repeat(name="encoders", indices=range(depth_of(config, "num_blocks")), child=_layer(config, width)),
+            Repeat(name="encoders", indices=range(depth_of(config, "num_blocks")), child=_layer(config, width, names)),
         ),
     )
 
@@ -97,39 +121,38 @@ def _stem(config: Config, width: Size) -> Outline:
     )
 
 
-def _layer(config: Config, width: Size) -> Outline:
+def _layer(config: Config, width: Size, names: Names) -> Outline:
+    inner = config["intermediate_size"]
     return Outline(
         inside=(
-            _mlp("feed_forward_in", width, config["intermediate_size"]),
+            _mlp("feed_forward_in", width, inner, names.mlp),
             NORM("layer_norm_att", Role.INPUT_NORM, width),
-            _attention(config, width),
+            _attention(config, width, names.attention),
             _convolution(config, width),
-            _mlp("feed_forward_out", width, config["intermediate_size"]),
+            _mlp("feed_forward_out", width, inner, names.mlp),
             NORM("layer_norm", Role.FINAL_NORM, width),
         )
     )
 
 
-def _mlp(name: str, width: Size, inner: Size) -> Outline:
+def _mlp(name: str, width: Size, inner: Size, names: tuple[str, str]) -> Outline:
     return Outline(
         name=name,
         items=(
-            Linear("gate_up_proj", Role.GATE_PROJ, Role.UP_PROJ, bias=True),
-            Linear("down_proj", Role.DOWN_PROJ, bias=True),
+            Linear(names[0], Role.GATE_PROJ, Role.UP_PROJ, bias=True),
+            Linear(names[1], Role.DOWN_PROJ, bias=True),
         ),
         shapes=((Role.GATE_PROJ, (inner, width)), (Role.UP_PROJ, (inner, width)), (Role.DOWN_PROJ, (width, inner))),
         inside=(NORM("layer_norm", Role.INPUT_NORM, width),),
     )
 
 
-def _attention(config: Config, width: Size) -> Outline:
+def _attention(config: Config, width: Size, names: tuple[str, str, str, str]) -> Outline:
     heads, size = config["num_attention_heads"], config["head_dim"]
     inner = heads * (width // heads if size is None else size)
     return Outline(
         name="self_attn",
-        items=tuple(
-            Linear(f"{word}_proj", role, bias=True) for word, role in zip("qkvo", (*QKV, Role.O_PROJ), strict=True)
-        ),
+        items=tuple(Linear(name, role, bias=True) for name, role in zip(names, (*QKV, Role.O_PROJ), strict=True)),
         shapes=(*((role, (inner, width)) for role in QKV), (Role.O_PROJ, (width, inner))),
     )
 
