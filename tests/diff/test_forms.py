@@ -53,12 +53,12 @@ def test_a_release_of_meta_and_transformers_form_of_it(tmp_path: Path) -> None:
     model = LlamaForCausalLM(config)
     model.save_pretrained(tmp_path / "theirs")
     made = {}
-    for name, tensor in model.state_dict().items():
+    for theirs, weight in model.state_dict().items():
+        name, tensor = theirs.removeprefix("model."), weight.clone()
         for word, other in NAMES.items():
             name = name.replace(word, other)
-        if ".wq" in name or ".wk" in name:
-            tensor = tensor.view(6 if ".wq" in name else 2, 2, 2, 24).transpose(1, 2).reshape(tensor.shape)
-        made[name.removeprefix("model.")] = tensor.clone()
+        heads = {"wq": 6, "wk": 2}.get(name.split(".")[-2], 0)
+        made[name] = tensor.view(heads, 2, 2, 24).transpose(1, 2).reshape(tensor.shape) if heads else tensor
     original = tmp_path / "original"
     original.mkdir()
     torch.save(made, original / "consolidated.00.pth")

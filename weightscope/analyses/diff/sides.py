@@ -11,7 +11,7 @@ from weightscope.analyses.diff.floats import is_float
 from weightscope.analyses.held.acting import Acting
 from weightscope.analyses.held.holdings import Held, Holdings, Reading, Unit
 from weightscope.checkpoint.dtypes import DTYPE_BITS
-from weightscope.checkpoint.entry import PiecedEntry
+from weightscope.checkpoint.entry import PiecedEntry, TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.spans import need_torch, numpy_dtype
 from weightscope.checkpoint.values import load_numpy, read_chunks
@@ -47,13 +47,7 @@ class Reader:
     def runs(self, held: Held) -> Iterator[np.ndarray[Any, Any]]:
         """All values in row-major order, `RUN` at a time, in the stored type or as float32."""
         entry = self._checkpoint.tensors.get(held.direct)
-        if (
-            entry is None
-            or neighbours_of(held)
-            or entry.strides is not None
-            or isinstance(entry, PiecedEntry)
-            or DTYPE_BITS[entry.dtype] < 8
-        ):
+        if entry is None or neighbours_of(held) or not _lies_in_order(entry):
             whole = self.matrix(held).reshape(-1)
             yield from (whole[start : start + RUN] for start in range(0, whole.size, RUN))
             return
@@ -79,6 +73,11 @@ class Reader:
         tensor = self._last[1][held.key]
         array: np.ndarray[Any, Any] = tensor.to(_wide(tensor)).contiguous().numpy()
         return array
+
+
+def _lies_in_order(entry: TensorEntry) -> bool:
+    """Whether its elements are whole bytes that lie one after another."""
+    return entry.strides is None and not isinstance(entry, PiecedEntry) and DTYPE_BITS[entry.dtype] >= 8
 
 
 def neighbours_of(held: Held) -> int:
