@@ -26,6 +26,7 @@ Parameters  28,296  (28.3 K)   16.0 K without embeddings and head
 Shape       3 layers · hidden 24 · 6 heads of 4 (2 kv) · mlp 52 · vocabulary 256
 Embeddings  untied: lm_head is stored separately (6,144)
 Stored      BF16 56.6 kB   16 bits per parameter
+State       96 B per token, of each sequence
 
 Component  Role                 Tensors  Parameters   Share
 embedding  token_embedding            1       6,144  21.7 %  █▊
