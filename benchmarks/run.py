@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.forward import measure_forward
 from benchmarks.gguf import measure_gguf
 from benchmarks.measure import HERE, WEIGHTSCOPE, Figure, environment, header_bytes, run, show, system
+from benchmarks.numbers import measure_numbers
 from benchmarks.quantized import measure_quantized
 from benchmarks.reading import DEEPSEEK, batch, compare, ghost, large, many, tiny, tiny_config
 from benchmarks.remote import afar
@@ -91,6 +92,7 @@ def measure(scratch: Path, rounds: int) -> list[Figure]:
         *measure_forward(scratch, deepseek, max(rounds // 2, 3)),
         *measure_quantized(scratch, rounds),
         *measure_values(scratch, rounds),
+        *measure_numbers(scratch, max(rounds // 4, 3)),
         *afar(f"{title}, on a hub with 30 ms a request that redirects", deepseek, rounds),
         *afar("the same on one that sends the files itself", deepseek, rounds, "--direct", limit=None),
     ]

@@ -173,3 +173,4 @@ def test_at_the_command_line(run: Callable[..., tuple[int, str, str]], tmp_path:
     status, out, _ = run("forward", directory, "--inputs", file)
     assert status == 0
     assert "Next token" in out
+    assert "0 tokens" not in out

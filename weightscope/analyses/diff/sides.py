@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from weightscope.analyses.adapting.overlay import Overlay
 from weightscope.analyses.diff.floats import is_float
 from weightscope.analyses.held.acting import Acting
-from weightscope.analyses.held.holdings import Held, Holdings, Unit
+from weightscope.analyses.held.holdings import Held, Holdings, Reading, Unit
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import PiecedEntry
 from weightscope.checkpoint.reader import Checkpoint
@@ -29,9 +30,16 @@ HALVES = {"C32": "F16"}
 class Reader:
     """The values of one side's weights. Of a fused tensor, what was read last is kept for its other roles."""
 
-    def __init__(self, checkpoint: Checkpoint, declaration: Declaration | None, holdings: Holdings) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        declaration: Declaration | None,
+        holdings: Holdings,
+        overlay: Overlay | None = None,
+    ) -> None:
         self._checkpoint = checkpoint
         self._acting = Acting(checkpoint, declaration)
+        self._adapted = _adapted(checkpoint, declaration, overlay) if declaration and overlay else None
         self._unit_of = {held.address: unit for unit in holdings.units for held in unit.held}
         self._last: tuple[Unit, Mapping[str, torch.Tensor]] | None = None
 
@@ -54,10 +62,22 @@ class Reader:
         need_torch()
         unit = self._unit_of[held.address]
         if self._last is None or self._last[0] is not unit:
-            self._last = (unit, unit.read(self._acting))
+            self._last = (unit, unit.read(self._adapted or self._acting))
         tensor = self._last[1][held.key]
         array: np.ndarray[Any, Any] = tensor.to(_wide(tensor)).contiguous().numpy()
         return array
+
+
+def _adapted(checkpoint: Checkpoint, declaration: Declaration, overlay: Overlay) -> Reading:
+    """The weights with what adapters do to them, as a pass reads them."""
+    need_torch()
+    import torch
+
+    from weightscope.analyses.forward.adapted import AdaptedReader
+    from weightscope.analyses.forward.stream import Stream
+
+    cpu = torch.device("cpu")
+    return AdaptedReader(Stream(checkpoint, declaration, cpu), overlay, cpu)
 
 
 def _wide(tensor: torch.Tensor) -> torch.dtype:
