@@ -149,8 +149,12 @@ def test_a_tensor_that_is_missing_misshapen_or_unknown_is_found(tmp_path: Path) 
 
 def test_findings_speak_of_the_metadata(tmp_path: Path) -> None:
     path = copied(FIXTURES / "llama.gguf", tmp_path / "a.gguf", keys={"llama.feed_forward_length": 41})
-    for finding in weightscope.open(path).check():
+    findings = list(weightscope.open(path).check())
+    for finding in findings:
         assert "config.json" not in f"{finding.message} {finding.hint}"
+    # What the file should say follows from the shapes.
+    assert "llama.feed_forward_length" in findings[0].config
+    assert "llama.feed_forward_length = 40" in f"{findings[0].message} {findings[0].hint}"
 
 
 def test_an_unknown_architecture_is_counted_by_what_is_stored(tmp_path: Path) -> None:

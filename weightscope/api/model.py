@@ -227,9 +227,11 @@ class Model(Suggesting):
         """The findings in the words of the file that holds the settings."""
         if self.checkpoint.format != "gguf":
             return tuple(findings)
+        from weightscope.gguf.opening import described
         from weightscope.gguf.words import of_metadata
 
-        return of_metadata(findings)
+        metadata = described(self.checkpoint)
+        return of_metadata(findings, metadata.architecture if metadata else "")
 
     def _subject(self) -> Subject:
         return Subject(
