@@ -17,9 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.forward import measure_forward
 from benchmarks.gguf import measure_gguf
 from benchmarks.measure import HERE, WEIGHTSCOPE, Figure, environment, header_bytes, run, show, system
+from benchmarks.numbers import measure_numbers
 from benchmarks.quantized import measure_quantized
 from benchmarks.reading import DEEPSEEK, batch, compare, ghost, large, many, tiny, tiny_config
 from benchmarks.remote import afar
+from benchmarks.training_runs import measure_training_runs
 from benchmarks.values import measure_values
 
 SHARDS = 163
@@ -85,12 +87,14 @@ def measure(scratch: Path, rounds: int) -> list[Figure]:
         *tiny(small, 3 * rounds),
         *peers(small, rounds),
         *measure_gguf(scratch, 3 * rounds),
+        *measure_training_runs(scratch, rounds),
         *many(ghost(DEEPSEEK, scratch / "many", 10_000), rounds),
         *batch(scratch),
         *importing("weightscope --help"),
         *measure_forward(scratch, deepseek, max(rounds // 2, 3)),
         *measure_quantized(scratch, rounds),
         *measure_values(scratch, rounds),
+        *measure_numbers(scratch, max(rounds // 4, 3)),
         *afar(f"{title}, on a hub with 30 ms a request that redirects", deepseek, rounds),
         *afar("the same on one that sends the files itself", deepseek, rounds, "--direct", limit=None),
     ]

@@ -26,6 +26,7 @@ Parameters  28,296  (28.3 K)   16.0 K without embeddings and head
 Shape       3 layers · hidden 24 · 6 heads of 4 (2 kv) · mlp 52 · vocabulary 256
 Embeddings  untied: lm_head is stored separately (6,144)
 Stored      BF16 56.6 kB   16 bits per parameter
+State       96 B per token, of each sequence
 
 Component  Role                 Tensors  Parameters   Share
 embedding  token_embedding            1       6,144  21.7 %  █▊
@@ -205,7 +206,7 @@ def test_markdown() -> None:
 def test_inspect_json_has_the_promised_keys_in_order(say: Any) -> None:
     shown = json.loads(say("inspect", "fixtures/deepseek-v3", "--format", "json"))
     promised = ["schema_version", "model", "files", "tensors", "parameters", "bytes", "dtypes", "embeddings"]
-    assert list(shown) == [*promised, "quantization", "components", "findings", "buffers", "adapter"]
+    assert list(shown) == [*promised, "quantization", "components", "findings", "buffers", "training", "adapter"]
     assert shown["schema_version"] == 1
     model = {k: shown["model"][k] for k in ("format", "model_type", "architecture", "family", "recognized")}
     assert model == {

@@ -191,6 +191,14 @@ def test_over_a_quantized_base(tmp_path: Path) -> None:
     assert difference(model.forward([1, 2, 3]), expected.logits) > 100 * CLOSE
 
 
+def test_over_a_gguf() -> None:
+    """llama.cpp stores the rows of queries and keys in another order; the adapter has transformers'."""
+    base, adapter = FOLDER.parent / "gguf" / "llama.gguf", FOLDER / "gguf"
+    expected = load_file(adapter / "expected.safetensors")["logits"]
+    assert not ws.open(adapter / "adapter_model.safetensors", base=base).check()
+    assert difference(ws.open(base).forward(TOKENS, adapter=adapter), expected) < CLOSE
+
+
 def test_nothing_of_peft_is_left_out() -> None:
     assert {*UNMERGED} - {"together"} == {*NAMES} - {"prompt", "prefix", "p-tuning", "adalora"}
 

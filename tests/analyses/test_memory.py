@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -312,3 +313,33 @@ def test_quantization_that_makes_no_sense_is_refused(quantize: str, said: str) -
 def test_what_is_quantized_already_is_refused() -> None:
     with pytest.raises(UsageError, match="quantized already"):
         weightscope.open(ROOT / "fixtures" / "deepseek-v3").memory(quantize="awq")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"num_key_value_heads": 0},
+        {"num_hidden_layers": 0},
+        {"hidden_size": 0},
+        {"vocab_size": 0},
+        {"head_dim": 1, "num_attention_heads": 2**40},
+        {"max_position_embeddings": 0},
+        {"max_position_embeddings": "long"},
+        {"sliding_window": 1},
+        {"sliding_window": 0},
+    ],
+    ids=str,
+)
+def test_strange_configs_are_answered_or_refused(keys: dict[str, Any], tmp_path: Path) -> None:
+    """Whatever a config says, each question has an answer or one line."""
+    config = json.loads((ROOT / "fixtures" / "llama" / "config.json").read_text()) | {"model_type": "mistral"} | keys
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    questions: list[dict[str, Any]] = [
+        {},
+        {"context": 50, "gpu": "1GB", "gpus": 4},
+        {"context": 5, "trainable": "full"},
+        {"context": 5, "quantize": "awq"},
+    ]
+    for asked in questions:
+        with suppress(weightscope.WeightscopeError):
+            assert weightscope.open(tmp_path / "config.json").memory(**asked).weights.loaded >= 0

@@ -239,7 +239,7 @@ def test_a_layout_of_the_hub_cache(tmp_path: Path) -> None:
         (
             "model.onnx",
             NotImplementedByWeightscope,
-            "unsupported file type .onnx (ONNX); weightscope reads .safetensors",
+            "unsupported file type .onnx (ONNX); find the model",
         ),
         ("model.h5", NotImplementedByWeightscope, "unsupported file type .h5"),
         ("README", NotImplementedByWeightscope, "unsupported file type (no suffix)"),

@@ -89,3 +89,36 @@ def test_an_index_that_is_none(index: bytes, pipeline: tuple[Path, int], run: An
     code, _, err = run("inspect", folder)
     assert code == 2
     assert err.count("\n") == 1
+
+
+def test_dense_layers_of_sentence_transformers_are_counted_beside_the_encoder(tmp_path: Path, run: Any) -> None:
+    """The folder that sentence-transformers 5 writes: modules.json, a folder a module."""
+    from transformers import BertConfig, BertModel
+
+    encoder = BertModel(BertConfig(**SIZES, max_position_embeddings=20))
+    encoder.save_pretrained(tmp_path)
+    kinds = ("Transformer", "Pooling", "Dense", "Normalize")
+    modules = [
+        {"idx": i, "name": str(i), "path": f"{i}_{kind}" if i else "", "type": f"sentence_transformers.models.{kind}"}
+        for i, kind in enumerate(kinds)
+    ]
+    (tmp_path / "modules.json").write_text(json.dumps(modules))
+    for i, kind in enumerate(kinds):
+        (tmp_path / f"{i}_{kind}").mkdir()
+    (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_mean_tokens": True}))
+    dense = {
+        "in_features": 16,
+        "out_features": 8,
+        "bias": True,
+        "activation_function": "torch.nn.modules.activation.Tanh",
+    }
+    (tmp_path / "2_Dense" / "config.json").write_text(json.dumps(dense))
+    made = {"linear.weight": np.ones((8, 16), np.float32), "linear.bias": np.ones(8, np.float32)}
+    save_file(made, tmp_path / "2_Dense" / "model.safetensors")
+    code, out, err = run("inspect", tmp_path, "--format", "json")
+    assert (code, err) == (0, "")
+    said = json.loads(out)
+    assert said["parameters"]["total"] == sum(weight.numel() for weight in encoder.parameters())
+    assert said["sentence_vectors"] == "mean, dense, length 1"
+    assert [(part["name"], part["parameters"]) for part in said["parts"]] == [("2_Dense", 8 * 16 + 8)]
+    assert "mean, dense, length 1" in run("inspect", tmp_path)[1]

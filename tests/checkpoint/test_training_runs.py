@@ -104,7 +104,17 @@ def test_the_last_step_of_a_runs_folder_is_read(tmp_path: Path, run: Any) -> Non
     assert model.config is not None
     code, _, err = run("check", tmp_path)
     assert (code, err) == (0, "")
-    assert "read from checkpoint-10/pytorch_model_fsdp_0" in run("inspect", tmp_path)[1]
+    assert "checkpoint-10 is read, the last step in" in run("inspect", tmp_path)[1]
+
+
+def test_the_last_step_of_trainer_is_read_unless_the_run_has_a_model_itself(tmp_path: Path) -> None:
+    for step in (2, 10):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        torch.save({f"step_{step}.weight": torch.ones(step)}, tmp_path / f"checkpoint-{step}" / "pytorch_model.bin")
+    assert list(weightscope.open(tmp_path).tensors) == ["step_10.weight"]
+    assert list(weightscope.open(tmp_path / "checkpoint-2").tensors) == ["step_2.weight"]
+    torch.save({"last.weight": torch.ones(1)}, tmp_path / "pytorch_model.bin")
+    assert list(weightscope.open(tmp_path).tensors) == ["last.weight"]
 
 
 def test_deepspeeds_latest_names_the_step(tmp_path: Path) -> None:
@@ -267,3 +277,56 @@ def test_a_plain_checkpoint_has_no_state_of_a_run(run: Any) -> None:
     code, out, _ = run("inspect", RUNS.parent / "llama", "--format", "json")
     assert code == 0
     assert json.loads(out)["training"] is None
+
+
+def megatron(folder: Path, *ranks: str) -> None:
+    """A checkpoint as Megatron-LM's `save_checkpoint` lays it out."""
+    import argparse
+
+    for rank in ranks:
+        place = folder / "iter_0000010" / rank
+        place.mkdir(parents=True)
+        weights = {"language_model": {"embedding": {"word_embeddings": {"weight": torch.ones(12, 4)}}}}
+        torch.save(
+            {"args": argparse.Namespace(hidden_size=4), "checkpoint_version": 3.0, "iteration": 10, "model": weights},
+            place / "model_optim_rng.pt",
+        )
+    (folder / "latest_checkpointed_iteration.txt").write_text("10")
+
+
+def test_megatron_on_one_rank(tmp_path: Path, run: Any) -> None:
+    megatron(tmp_path, "mp_rank_00")
+    code, out, err = run("inspect", tmp_path, "--format", "json")
+    assert (code, err) == (0, "")
+    said = json.loads(out)
+    assert (said["training"]["writer"], said["training"]["step"]) == ("Megatron-LM", 10)
+    assert said["parameters"]["total"] == 48
+
+
+def test_megatron_split_over_ranks_is_refused_by_name(tmp_path: Path, run: Any) -> None:
+    megatron(tmp_path, "mp_rank_00", "mp_rank_01")
+    code, _, err = run("inspect", tmp_path)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "split over 2 ranks" in err
+
+
+@pytest.mark.parametrize(
+    "name", ["megatron.core.enums.ModelType", "megatron.core.transformer.enums.AttnBackend", "signal.Signals"]
+)
+def test_megatrons_small_classes_are_markers(name: str, tmp_path: Path) -> None:
+    """An enum is pickled as a call of its class with the member's value."""
+    module, _, kind = name.rpartition(".")
+    call = f"c{module}\n{kind}\n".encode() + b"K\x01\x85R"
+    torch.save(
+        {"model": {"a.weight": torch.ones(2)}, "kind": "HERE"},
+        tmp_path / "model.pt",
+        _use_new_zipfile_serialization=False,
+    )
+    raw = (tmp_path / "model.pt").read_bytes()
+    text = b"X\x04\x00\x00\x00HERE"
+    at = raw.index(text)
+    memo = raw[at + len(text) : at + len(text) + 2]
+    assert memo[:1] == b"q"
+    (tmp_path / "model.pt").write_bytes(raw[:at] + call + memo + raw[at + len(text) + 2 :])
+    assert list(weightscope.open(tmp_path / "model.pt").tensors) == ["a.weight"]

@@ -16,7 +16,7 @@ import weightscope
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_gemma_eyes import AUDIO, GEMMA4, IDS, PATCHES, TOWER, UNIFIED, WHOLE
 from tests.forward import seeing, test_gemma4_eyes
-from weightscope.errors import UsageError
+from weightscope.errors import NotImplementedByWeightscope, UsageError
 
 HEARD, BEGIN, END = 97, 93, 94
 AROUND = {"boa_token_id": BEGIN, "eoa_token_index": END}
@@ -69,6 +69,14 @@ def test_clips_and_text_alone(number: int, tmp_path: Path) -> None:
     assert seeing.off(seeing.ours(directory, TEXT), theirs(directory, TEXT, {})) < 1e-4
     other = clips() | {"input_features": clips()["input_features"].flip(2)}
     assert seeing.off(seeing.ours(directory, SPOKEN, other), found) > 1e-2
+
+
+def test_frames_that_see_nothing_stop_the_pass_alone(tmp_path: Path) -> None:
+    directory = test_gemma4_eyes.made(tiny(attention_context_left=1), tmp_path)
+    model = weightscope.open(directory)
+    assert [finding for finding in model.check() if finding.severity != "info"] == []
+    with pytest.raises(NotImplementedByWeightscope, match="frames that do not see themselves"):
+        model.forward(SPOKEN, **clips())  # type: ignore[arg-type]
 
 
 def test_frames_of_samples(tmp_path: Path) -> None:

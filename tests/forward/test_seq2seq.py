@@ -18,6 +18,7 @@ from tokenizers.pre_tokenizers import Whitespace
 import weightscope
 from tests.families.tiny import Tiny
 from tests.families.tiny_seq2seq import TINY_SEQ2SEQ
+from tests.families.tiny_xlnet import TINY_XLNET
 from tests.forward.test_encoders import lively, off
 from weightscope.errors import UsageError
 
@@ -243,3 +244,37 @@ def test_a_golden_file_has_what_the_decoder_was_given(run: Callable[..., tuple[i
     assert kept.pop("decoder_tokens") == [0]
     bare.write_text(json.dumps(kept))
     assert run("forward", tmp_path, "--expect", bare)[0] == 0
+
+
+COMPARED = (
+    "t5-base", "t5-encoder", "t5-classifier", "t5-tagger", "bart", "bart-base", "bart-classifier", "bart-answers",
+    "mbart", "marian", "marian-two-tables", "marian-base", "pegasus", "m2m_100", "m2m_100-base", "blenderbot",
+    "blenderbot-small", "marian-decoder", "mbart-decoder",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "tiny", [*(t for t in TINY_SEQ2SEQ if t.name in COMPARED), *TINY_XLNET[:3]], ids=lambda tiny: tiny.name
+)
+def test_transformers_beside_them(tiny: Tiny, run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    lively(tiny, tmp_path)
+    options = ("--tokens", "3,4,5,2", "--compare", "transformers", "--format", "json")
+    status, out, error = run("forward", tmp_path, *options)
+    assert (status, error) == (0, "")
+    stages = {item["stage"] for item in json.loads(out)["compared"]}
+    assert stages >= {"embedding", "layer 0", "layer 1"}
+    if "Classification" in tiny.model:
+        assert "class scores" in stages
+    assert ("logits" in stages) == (tiny.model in (*PAIRED, "ForCausalLM", "LMHeadModel"))
+
+
+@pytest.mark.parametrize("name", ["t5", "bart"])
+def test_beside_a_config_of_no_class(name: str, run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    lively(next(tiny for tiny in TINY_SEQ2SEQ if tiny.name == name), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["architectures"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    options = ("--tokens", "3,4,5,2", "--compare", "transformers", "--format", "json")
+    status, out, error = run("forward", tmp_path, *options)
+    assert (status, error) == (0, "")
+    assert {"layer 0", "logits"} <= {item["stage"] for item in json.loads(out)["compared"]}

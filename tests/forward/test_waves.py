@@ -176,6 +176,7 @@ def test_sizes_that_contradict_each_other(saved: Callable[[str], Path], run: Run
     for keys, said in (
         ({"conv_stride": [3, 2]}, "conv_stride 2"),
         ({"conv_dim": [10, 0, 11, 13]}, "not a list of positive whole numbers"),
+        ({"conv_dim": [10] * 1001}, "no model has so many"),
         ({"num_conv_pos_embedding_groups": 5}, "not a multiple of 5"),
     ):
         config = json.loads((saved("wav2vec2") / "config.json").read_text()) | keys

@@ -32,6 +32,7 @@ def copied(
     keys: dict[str, Any] | None = None,
     renamed: dict[str, str] | None = None,
     more: dict[str, Any] | None = None,
+    values: dict[str, Any] | None = None,
 ) -> Path:
     """The same file as the gguf library writes it again, less some tensor, with other keys and `more` tensors."""
     reader = GGUFReader(source)
@@ -46,7 +47,9 @@ def copied(
     for name, value in changed.items():
         writer.add_uint32(name, value)
     for tensor in reader.tensors:
-        if tensor.name != without:
+        if tensor.name in (values or {}):
+            writer.add_tensor(tensor.name, (values or {})[tensor.name].astype("f4"))
+        elif tensor.name != without:
             writer.add_tensor((renamed or {}).get(tensor.name, tensor.name), tensor.data, raw_dtype=tensor.tensor_type)
     for name, data in (more or {}).items():
         writer.add_tensor(name, data)
@@ -146,8 +149,12 @@ def test_a_tensor_that_is_missing_misshapen_or_unknown_is_found(tmp_path: Path) 
 
 def test_findings_speak_of_the_metadata(tmp_path: Path) -> None:
     path = copied(FIXTURES / "llama.gguf", tmp_path / "a.gguf", keys={"llama.feed_forward_length": 41})
-    for finding in weightscope.open(path).check():
+    findings = list(weightscope.open(path).check())
+    for finding in findings:
         assert "config.json" not in f"{finding.message} {finding.hint}"
+    # What the file should say follows from the shapes.
+    assert "llama.feed_forward_length" in findings[0].config
+    assert "llama.feed_forward_length = 40" in f"{findings[0].message} {findings[0].hint}"
 
 
 def test_an_unknown_architecture_is_counted_by_what_is_stored(tmp_path: Path) -> None:
@@ -175,6 +182,32 @@ def test_an_unknown_architecture_is_counted_by_what_is_stored(tmp_path: Path) ->
     assert [f.message for f in model.check()] == [
         "architecture 'nova' is not declared: roles are guessed from names, and parameters are counted as stored"
     ]
+
+
+def test_a_scale_beside_a_tensor_multiplies_it(tmp_path: Path) -> None:
+    """As llama.cpp's converter stores NVFP4: a number for a matrix, or one for each expert of a stack."""
+    source = FIXTURES / "qwen3moe.gguf"
+    names = ("blk.{}.attn_q", "blk.{}.ffn_up_exps")
+    more: dict[str, Any] = {}
+    for layer in (0, 1):
+        matrix, stack = (name.format(layer) for name in names)
+        more |= {f"{matrix}.scale": np.array([0.5], "f4"), f"{stack}.scale": np.array([0.5, 1.0, 2.0, 0.25], "f4")}
+        more |= {f"{matrix}.input_scale": np.array([7.0], "f4")}
+    scaled = copied(source, tmp_path / "a.gguf", more=more)
+    tensors = {tensor.name: tensor.data for tensor in GGUFReader(source).tensors}
+    same = {
+        f"{name}.weight": tensors[f"{name}.weight"] * more[f"{name}.scale"].reshape(-1, *(1,) * dimensions)
+        for dimensions, template in zip((1, 2), names, strict=True)
+        for name in map(template.format, (0, 1))
+    }
+    done = copied(source, tmp_path / "b.gguf", values=same)
+    model, expected = weightscope.open(scaled), weightscope.open(done).forward([1, 2, 3, 4]).output
+    output = model.forward([1, 2, 3, 4]).output
+    assert output is not None
+    assert expected is not None
+    np.testing.assert_allclose(output.numpy(), expected.numpy(), atol=1e-6)
+    assert model.inventory.unrecognized == ()
+    assert model.parameters.total == weightscope.open(source).parameters.total
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     training: Training | None = None
     adapter: AdapterInfo | None = None
     parts: tuple[PartInfo, ...] = ()
+    sentence_vectors: str | None = None
 
     __repr__ = brief
 
@@ -131,6 +132,7 @@ def summarize(
     findings: tuple[Finding, ...] = (),
     adapter: AdapterInfo | None = None,
     parts: tuple[PartInfo, ...] = (),
+    vectors: str | None = None,
 ) -> Summary:
     """All that `inspect` says; `findings` are what opening and a glance at the headers told, `adapter` what it is if
     it is one.
@@ -171,6 +173,7 @@ def summarize(
         training=run_state(checkpoint),
         adapter=adapter,
         parts=parts,
+        sentence_vectors=vectors,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from threading import Event
@@ -12,6 +13,7 @@ from weightscope.analyses.diff.pair import Opened
 from weightscope.analyses.diff.result import Diff, ForwardDiff
 from weightscope.analyses.diff.taking import take_diff
 from weightscope.analyses.forward.prompt import given_tokens
+from weightscope.api.adapters import adapted
 from weightscope.api.asking import Wanted, prompt_of, tokenizer_of
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import UsageError
@@ -25,6 +27,7 @@ def diff(
     b: Model | str | Path,
     *,
     values: bool = False,
+    adapter: str | Path | Sequence[str | Path] = (),
     progress: Progress | None = None,
     stop: Event | None = None,
 ) -> Diff:
@@ -34,28 +37,38 @@ def diff(
         a: a model, or what `weightscope.open` takes.
         b: the other.
         values: compare the numbers too, which reads every byte of both.
+        adapter: one or several adapters that are applied to A first; imports torch.
         progress: called with (elements done, elements in all, weight).
         stop: set it from another thread to have what is known by then; the result is not `complete`.
 
     Raises:
         WeightscopeError: one of them cannot be read, or values are asked for and not here.
     """
-    return take_diff(_opened(a, values=values), _opened(b, values=values), values=values, progress=progress, stop=stop)
+    adapters = [adapter] if isinstance(adapter, str | Path) else list(adapter)
+    left, right = _opened(a, values=values, adapters=adapters), _opened(b, values=values)
+    return take_diff(left, right, values=values, progress=progress, stop=stop)
 
 
-def _opened(model: Model | str | Path, *, values: bool) -> Opened:
+def _opened(model: Model | str | Path, *, values: bool, adapters: Sequence[str | Path] = ()) -> Opened:
     if isinstance(model, str | Path):
         from weightscope.api.opening import open_model
 
         model = open_model(model)
     if values:
         model.compare_tied_values()
+    declaration, checkpoint, tied, overlay = model.declaration, model.checkpoint, model.tying.tied, None
+    if adapters:
+        if declaration is None:
+            raise UsageError("adapters need a declared model", where=model.reference)
+        changed, checkpoint, overlay = adapted(model.reference, declaration, checkpoint, adapters)
+        tied, declaration = tied and changed is declaration, changed
     return Opened(
         reference=model.reference,
-        checkpoint=model.checkpoint,
+        checkpoint=checkpoint,
         config=model.config,
-        declaration=model.declaration,
-        tied=model.tying.tied,
+        declaration=declaration,
+        tied=tied,
+        overlay=overlay,
     )
 
 
@@ -65,9 +78,12 @@ def compare_forward(
     *,
     tokens: str | None = None,
     text: str | None = None,
+    adapter: Sequence[str | Path] = (),
     progress: Progress | None = None,
 ) -> ForwardDiff:
     """The logits of both on the same tokens: those given, those of a text by A's tokenizer, or the default ones.
+
+    Adapters are applied to A.
 
     Raises:
         UsageError: both `tokens` and a `text`, or a model that has no logits.
@@ -81,8 +97,8 @@ def compare_forward(
     with speller or nullcontext():
         prompt, _ = prompt_of(a, wanted, given, None, speller, notes, {})
     logits = []
-    for model in (a, b):
-        result = model.forward(prompt.tokens, measure=False, progress=progress)
+    for model, applied in ((a, tuple(adapter)), (b, ())):
+        result = model.forward(prompt.tokens, measure=False, progress=progress, adapter=applied)
         if not result.has_logits:
             raise UsageError("--forward compares logits, and this model has none", where=model.reference)
         logits.append(result.logits)

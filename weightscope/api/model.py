@@ -20,6 +20,7 @@ from weightscope.analyses.rules.shapes import misshapen_tensors
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.summary import PartInfo, Summary, summarize
 from weightscope.analyses.tying import Tying, find_tying
+from weightscope.api.sentences import sentence_parts
 from weightscope.brief import Suggesting, plural
 from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint, Progress
@@ -134,6 +135,8 @@ class Model(Suggesting):
 
     def summary(self) -> Summary:
         """Everything that `weightscope inspect` shows."""
+        vectors, layers = sentence_parts(self.checkpoint)
+        parts = [*self.parts.items(), *layers.items()]
         return summarize(
             self.reference,
             self.checkpoint,
@@ -143,7 +146,8 @@ class Model(Suggesting):
             self.tying,
             (*self.checkpoint.findings, *self._notices, *self._glance()),
             self._adapter_info(),
-            tuple(PartInfo.of(name, part.summary(), part.class_name) for name, part in self.parts.items()),
+            tuple(PartInfo.of(name, part.summary(), part.class_name) for name, part in parts),
+            vectors,
         )
 
     def _glance(self) -> tuple[Finding, ...]:
@@ -223,9 +227,11 @@ class Model(Suggesting):
         """The findings in the words of the file that holds the settings."""
         if self.checkpoint.format != "gguf":
             return tuple(findings)
+        from weightscope.gguf.opening import described
         from weightscope.gguf.words import of_metadata
 
-        return of_metadata(findings)
+        metadata = described(self.checkpoint)
+        return of_metadata(findings, metadata.architecture if metadata else "")
 
     def _subject(self) -> Subject:
         return Subject(

@@ -21,6 +21,24 @@ _KINDS = (
 )
 
 
+# What makes readable files of a kind, by how its words begin.
+_CONVERTERS = (
+    ("Keras", "load it with `from_pretrained(…, from_tf=True)` of transformers 4 and save_pretrained"),
+    ("a TensorFlow checkpoint", "transformers 4 has a convert_*_original_tf_checkpoint_to_pytorch.py for many models"),
+    ("Flax", "load it with `from_pretrained(…, from_flax=True)` of transformers 4 and save_pretrained"),
+    ("ONNX", "find the model that it was exported from, or read its initializers with onnx.numpy_helper"),
+    ("OpenVINO", "find the model that it was exported from: its weights may be compressed"),
+    ("a NeMo archive", "unpack it, and give the folder or the .ckpt in it"),
+    ("a distributed checkpoint", "give the folder with its .metadata and all its parts"),
+    ("DeepSpeed's", "give the folder above it, with `latest` and the files of all ranks"),
+)
+
+
+def converter_of(what: str) -> str:
+    """What to do with a file of a kind, by its words; empty where nothing is known."""
+    return next((hint for start, hint in _CONVERTERS if start in what), "")
+
+
 def foreign_files(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """(name, what it is) of those that are known."""
     for name in names:

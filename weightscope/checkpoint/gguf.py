@@ -5,25 +5,20 @@ Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 an
 
 from __future__ import annotations
 
-from itertools import repeat
 from math import prod
 from pathlib import Path
 from struct import Struct
-from struct import error as StructError  # noqa: N812 - a class under the name of one
-from typing import NoReturn
 
 from weightscope.checkpoint.claims import MAX_SIZE
 from weightscope.checkpoint.dtypes import BLOCKS, DTYPE_BITS, byte_size
 from weightscope.checkpoint.entry import FileHeader, TensorEntry
+from weightscope.checkpoint.gguf_cursor import MAX_HEADER, REDOWNLOAD, Cursor
 from weightscope.checkpoint.gguf_metadata import Metadata, Scalar, Skipped, Value
 from weightscope.checkpoint.limits import MAX_NAME, MAX_TENSORS
 from weightscope.checkpoint.slices import Bytes
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
 
 MAGIC = b"GGUF"
-REDOWNLOAD = "download the file again"
-# Published headers have up to 20 MB, nearly all of it the vocabulary; 100 MB is what safetensors allows.
-MAX_HEADER = 100_000_000
 # Keys of the metadata, of which published files have some 60, and the bytes of a key as the format allows them.
 MAX_KEYS, MAX_KEY = 10_000, 65_535
 # A string's bytes: chat templates have some 20 kB.
@@ -34,10 +29,7 @@ KEPT = 4096
 MAX_DIMENSIONS = 4
 MAX_ALIGNMENT = 1 << 20
 DEFAULT_ALIGNMENT = 32
-# As much as is read first, and by how much more each time it is too little: a vocabulary takes three or four times.
-CHUNK, GROWTH = 100_000, 4
 
-U32, U64 = Struct("<I"), Struct("<Q")
 STRING, ARRAY = 8, 9
 # The format's number of a value's type -> how struct spells it.
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -65,7 +57,7 @@ def gguf_header(data: Bytes, path: Path, number: int = 0, *, remote: str = "") -
         CheckpointError: `malformed-header` or `truncated-file`.
         NotImplementedByWeightscope: another version of the format, or a type that is not known.
     """
-    cursor = _Cursor(data, remote or path)
+    cursor = Cursor(data, remote or path)
     count, keys = _counts(cursor)
     metadata = _metadata(cursor, keys)
     alignment = _alignment(metadata)
@@ -83,83 +75,7 @@ def gguf_header(data: Bytes, path: Path, number: int = 0, *, remote: str = "") -
     )
 
 
-class _Cursor:
-    """A place in the file, and as much of the file as has been needed so far."""
-
-    def __init__(self, data: Bytes, where: Where) -> None:
-        self.where = where
-        self.at = 0
-        self._data = data
-        self._size = len(data)
-        self.buffer = data[0 : min(CHUNK, self._size)]
-
-    def need(self, count: int) -> None:
-        """See that so many bytes from here are in the buffer."""
-        end = self.at + count
-        if end > len(self.buffer):
-            self._more(end)
-
-    def _more(self, end: int) -> None:
-        if end > MAX_HEADER:
-            self.malformed(f"the header goes on after {MAX_HEADER:,} bytes, the most that is read")
-        if end > self._size:
-            raise CheckpointError(
-                f"ends after {self._size:,} bytes, within its header",
-                where=self.where,
-                hint=REDOWNLOAD,
-                code="truncated-file",
-            )
-        have = len(self.buffer)
-        until = min(self._size, max(end, GROWTH * have))
-        self.buffer += self._data[have:until]
-
-    def u32(self) -> int:
-        """The next four bytes as a number."""
-        self.need(4)
-        value: int = U32.unpack_from(self.buffer, self.at)[0]
-        self.at += 4
-        return value
-
-    def u64(self) -> int:
-        """The next eight bytes as a number."""
-        self.need(8)
-        value: int = U64.unpack_from(self.buffer, self.at)[0]
-        self.at += 8
-        return value
-
-    def text(self, most: int, what: str) -> str:
-        """A length and so many bytes of UTF-8."""
-        length = self.u64()
-        if length > most:
-            self.malformed(f"{what} has {length:,} bytes; the limit is {most:,}")
-        self.need(length)
-        raw = self.buffer[self.at : self.at + length]
-        self.at += length
-        try:
-            return raw.decode()
-        except UnicodeDecodeError:
-            self.malformed(f"{what} is not UTF-8: {raw[:40]!r}")
-
-    def skip_strings(self, count: int) -> None:
-        """Go past so many strings without looking at them."""
-        read, at, buffer = U64.unpack_from, self.at, self.buffer
-        for _ in repeat(None, count):
-            try:
-                at += 8 + read(buffer, at)[0]
-            except (StructError, OverflowError):
-                # Beyond what is in the buffer.
-                self.at = at
-                length = self.u64()
-                at, buffer = self.at + length, self.buffer
-        self.at = at
-        self.need(0)
-
-    def malformed(self, what: str) -> NoReturn:
-        """Raise for a header that does not follow the format."""
-        raise CheckpointError(what, where=self.where, hint=REDOWNLOAD, code="malformed-header")
-
-
-def _counts(cursor: _Cursor) -> tuple[int, int]:
+def _counts(cursor: Cursor) -> tuple[int, int]:
     """How many tensors and keys the header says that it has."""
     cursor.at = len(MAGIC)
     version = cursor.u32()
@@ -184,7 +100,7 @@ def _counts(cursor: _Cursor) -> tuple[int, int]:
     return tensors, keys
 
 
-def _metadata(cursor: _Cursor, count: int) -> Metadata:
+def _metadata(cursor: Cursor, count: int) -> Metadata:
     values: dict[str, Value] = {}
     arrays: dict[str, Skipped] = {}
     for _ in range(count):
@@ -203,7 +119,7 @@ def _metadata(cursor: _Cursor, count: int) -> Metadata:
     return Metadata(where=cursor.where, values=values, arrays=arrays)
 
 
-def _scalar(cursor: _Cursor, kind: int, key: str) -> Scalar:
+def _scalar(cursor: Cursor, kind: int, key: str) -> Scalar:
     if kind == STRING:
         return cursor.text(MAX_TEXT, f"the value of {key[:60]!r}")
     code, width = SCALARS.get(kind), WIDTHS.get(kind)
@@ -215,7 +131,7 @@ def _scalar(cursor: _Cursor, kind: int, key: str) -> Scalar:
     return value
 
 
-def _array(cursor: _Cursor, key: str) -> tuple[Scalar, ...] | Skipped:
+def _array(cursor: Cursor, key: str) -> tuple[Scalar, ...] | Skipped:
     kind, count = cursor.u32(), cursor.u64()
     if kind == ARRAY:
         cursor.malformed(f"the metadata key {key[:60]!r} has an array of arrays, which llama.cpp does not read")
@@ -249,7 +165,7 @@ def _alignment(metadata: Metadata) -> int:
     return alignment
 
 
-def _tensors(cursor: _Cursor, count: int, number: int) -> dict[str, TensorEntry]:
+def _tensors(cursor: Cursor, count: int, number: int) -> dict[str, TensorEntry]:
     """Entries by name, in file order; `data_offsets` count from the data section."""
     entries: dict[str, TensorEntry] = {}
     for _ in range(count):
@@ -278,7 +194,7 @@ def _tensors(cursor: _Cursor, count: int, number: int) -> dict[str, TensorEntry]
     return entries
 
 
-def _type(cursor: _Cursor, name: str) -> str:
+def _type(cursor: Cursor, name: str) -> str:
     kind = cursor.u32()
     dtype = TYPES.get(kind)
     if dtype is not None and (dtype in BLOCKS or dtype in DTYPE_BITS):

@@ -11,7 +11,7 @@ import msgspec
 from weightscope.checkpoint import gguf_files
 from weightscope.checkpoint.absent import no_such_path
 from weightscope.checkpoint.folder import Folder, LocalFolder
-from weightscope.checkpoint.foreign import kind_of, named
+from weightscope.checkpoint.foreign import converter_of, kind_of, named
 from weightscope.checkpoint.header import START, format_of
 from weightscope.checkpoint.index import read_index
 from weightscope.checkpoint.location import Location
@@ -71,7 +71,8 @@ def locate_file(folder: Folder, name: str, variant: str | None = None) -> Locati
         raise NotImplementedByWeightscope(
             f"unsupported file type {suffix or '(no suffix)'}" + (f" ({what})" if (what := kind_of(name)) else ""),
             where=where,
-            hint="weightscope reads .safetensors, .bin, .pt, .pth, .ckpt, .gguf, *.index.json and config.json",
+            hint=converter_of(kind_of(name))
+            or "weightscope reads .safetensors, .bin, .pt, .pth, .ckpt, .gguf, *.index.json and config.json",
         )
     if held == "gguf":
         return gguf_files.of_one(folder, name)
@@ -297,7 +298,7 @@ def _without_weights(folder: Folder, names: list[str], config: Path | None, vari
         raise NotImplementedByWeightscope(
             f"no weights in a supported format: {others}",
             where=folder.where,
-            hint="give a directory with .safetensors or .bin files",
+            hint=converter_of(others) or "give a directory with .safetensors or .bin files",
         )
     if "adapter_config.json" in names:
         raise CheckpointError(
@@ -357,6 +358,8 @@ def _training(folder: LocalFolder, config: Path | None) -> Location | None:
     if found is None:
         return None
     held, place, names = found
+    if not names:
+        return None
     where = place.relative_to(folder.path)
     notes = (f"read from {where.as_posix()}",) if where.parts else ()
     above = config or config_above(place, folder.path)

@@ -7,11 +7,15 @@ from pathlib import Path
 
 from weightscope.checkpoint.dcp import METADATA
 from weightscope.checkpoint.folder import LocalFolder
+from weightscope.errors import NotImplementedByWeightscope
 
 # Folders that training loops write below the one that was named, the last step in the one with the highest number.
 _FSDP = re.compile(r"pytorch_model_fsdp_(\d{1,4})")
 _STEP = re.compile(r"(?:checkpoint|global_step|step|iter|epoch)[-_=]?(\d{1,12})(?:\.ckpt)?")
 _DEEPSPEED = re.compile(r"(?:\w*zero_pp_rank_\d+_)?mp_rank_\d+_(?:model|optim)_states\.pt")
+# Tensor-parallel rank, and pipeline rank where there are several.
+_MEGATRON = re.compile(r"mp_rank_\d{2,6}(?:_\d{3,6})?")
+_MEGATRON_FILES = ("model_optim_rng.pt", "model_rng.pt")
 # A run's folder, a step's, and one for the weights in that.
 MAX_DEPTH = 3
 MAX_NAME = 255
@@ -28,10 +32,28 @@ def find_parts(folder: LocalFolder, depth: int = MAX_DEPTH) -> tuple[str, Path, 
         return "dcp", folder.path, parts
     if parts := tuple(name for name in names if _DEEPSPEED.fullmatch(name)):
         return "deepspeed", folder.path, parts
+    if split := [name for name in names if _MEGATRON.fullmatch(name) and (folder.path / name).is_dir()]:
+        return _of_megatron(folder, split)
     for name in _below(folder, names) if depth > 1 else ():
         if found := find_parts(LocalFolder(folder.path / name), depth - 1):
             return found
     return None
+
+
+def _of_megatron(folder: LocalFolder, split: list[str]) -> tuple[str, Path, tuple[str, ...]]:
+    """The one file of a model that Megatron-LM did not split.
+
+    Raises:
+        NotImplementedByWeightscope: it is split over several ranks.
+    """
+    if len(split) > 1:
+        raise NotImplementedByWeightscope(
+            f"a Megatron-LM checkpoint, split over {len(split):,} ranks, which weightscope does not join",
+            where=folder.where,
+            hint="convert it with Megatron's tools/checkpoint/convert.py",
+        )
+    place = folder.path / split[0]
+    return "pytorch", place, tuple(name for name in _MEGATRON_FILES if (place / name).is_file())[:1]
 
 
 def _below(folder: LocalFolder, names: list[str]) -> list[str]:

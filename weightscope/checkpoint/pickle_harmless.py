@@ -69,6 +69,14 @@ _MADE: dict[str, tuple[str, ...]] = {
     "collections.UserDict": ("collections.UserDict", "UserDict.UserDict", "UserDict.IterableUserDict"),
     "collections.UserList": ("collections.UserList", "UserList.UserList"),
     # Numbers that a trainer scales by, and where its flat vectors begin and end.
+    "Megatron settings": (
+        "signal.Signals",
+        *(f"megatron.{place}.enums.ModelType" for place in ("model", "core")),
+        *(f"megatron.{place}.enums.{name}"
+          for place in ("model", "core.transformer")
+          for name in ("AttnBackend", "AttnMaskType", "AttnType", "LayerType", "PositionEmbeddingType")),
+        "megatron.core.rerun_state_machine.RerunMode", "megatron.core.rerun_state_machine.RerunState",
+    ),
     "DeepSpeed settings": (
         "deepspeed.runtime.zero.config.ZeroStageEnum", "deepspeed.utils.tensor_fragment.fragment_address",
         *(f"deepspeed.runtime.fp16.loss_scaler.{name}" for name in ("LossScaler", "DynamicLossScaler")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from threading import Event
 from typing import Annotated
 
@@ -34,6 +35,10 @@ def diff(
     prompt: Annotated[
         str | None, typer.Option("--prompt", metavar="TEXT", help="Text for --forward, encoded by A's tokenizer.")
     ] = None,
+    adapter: Annotated[
+        list[Path] | None,
+        typer.Option("--adapter", metavar="DIR", help="Apply this adapter to A first; may be repeated."),
+    ] = None,
     fail_on: Annotated[
         FailOn, typer.Option("--fail-on", help="Fail on differences of this severity or higher.")
     ] = FailOn.ERROR,
@@ -51,6 +56,7 @@ def diff(
     Examples:
       weightscope diff ./Llama-3.1-8B ./Llama-3.1-8B-Instruct --values
       weightscope diff ./model ./model-4bit --forward --prompt "The capital of France is"
+      weightscope diff ./Llama-3.1-8B ./Llama-3.1-8B-merged --adapter ./my-lora --values
       weightscope diff a/config.json b/config.json
     """
     written = chosen(format, json=json, quiet=quiet)
@@ -69,10 +75,10 @@ def diff(
         left, right = (open_model(model, progress=progress) for model in (a, b))
     stop = Event()
     with Progress("Comparing values", bytes=True) as progress, stopping(stop.set):
-        found = diff(left, right, values=values, progress=progress, stop=stop)
+        found = diff(left, right, values=values, adapter=adapter or (), progress=progress, stop=stop)
     if asked and found.complete:
         with Progress("Computing") as progress:
-            logits = compare_forward(left, right, tokens=tokens, text=prompt, progress=progress)
+            logits = compare_forward(left, right, tokens=tokens, text=prompt, adapter=adapter or (), progress=progress)
         found = replace(found, forward=logits, findings=(*found.findings, *other_logits(logits)))
     found = replace(found, ok=found.complete and passes(found.findings, fail_on.value))
     protected = [*own_files(left), *own_files(right)]

@@ -14,7 +14,7 @@ from weightscope.components.norm import Norm
 from weightscope.components.runnable import Inputs, Predicts, Runnable, beside_padding
 from weightscope.components.running import At
 from weightscope.components.sinusoids import Sinusoids
-from weightscope.errors import UsageError
+from weightscope.errors import NotImplementedByWeightscope, UsageError
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -169,7 +169,7 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
     with the text itself, as transformers does (BART; mBART begins with the text's last token). Its output is
     multiplied by `scale` before the head. `buffers` that a file has are added to the logits (BART). Without a
     decoder, or with `heads` instead of the head over the vocabulary, what comes out is what those make. Where
-    `padding` is given, only tokens other than it have positions (M2M-100).
+    `padding` is given, only tokens other than it have positions (M2M-100). `refused` says why there is no pass.
     """
 
     halves: Halves
@@ -179,6 +179,7 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
     echoes: bool = False
     scale: float = 1.0
     padding: int | None = None
+    refused: str = ""
     buffers: tuple[StorageItem, ...] = ()
 
     @property
@@ -259,7 +260,13 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
         return beside_padding(tokens, self.padding)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
-        """Ids [T] of the text that is read to logits [T', vocabulary] of the one that is written."""
+        """Ids [T] of the text that is read to logits [T', vocabulary] of the one that is written.
+
+        Raises:
+            NotImplementedByWeightscope: the maths is `refused`.
+        """
+        if self.refused:
+            raise NotImplementedByWeightscope(f"the forward pass is not implemented: {self.refused}")
         import torch
 
         place = at.below(self.halves)

@@ -65,7 +65,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
     def on_rank(self, ranks: int) -> Self:
         """What one of so many ranks of tensor parallelism keeps; more ranks than parts keep each part several times."""
-        return replace(self, entry=ceil(self.entry / min(ranks, self.parts)))
+        return replace(self, entry=ceil(self.entry / max(1, min(ranks, self.parts))))
 
 
 class Fixed(State, frozen=True, kw_only=True):
@@ -82,7 +82,7 @@ class Fixed(State, frozen=True, kw_only=True):
         return self.entry - self.spare
 
     def on_rank(self, ranks: int) -> Self:
-        spare = ceil(self.spare / min(ranks, self.parts))
+        spare = ceil(self.spare / max(1, min(ranks, self.parts)))
         return replace(super().on_rank(ranks), spare=spare)
 
 

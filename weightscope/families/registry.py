@@ -84,7 +84,8 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     are quantized, by the config and, once `settled`, by what the files hold; `mismatches` are those of which the two
     disagree. A `part` is the language model of a wrapper that no family declares: what else is stored is not its
     affair. One that is `contained` has the slots of a container with names and a layout of its own (GGUF), and
-    `covered` says how each weight is read from it.
+    `covered` says how each weight is read from it; `again` gives the slots that the same container would have under
+    another config.
     """
 
     family: Family
@@ -98,6 +99,7 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     mismatches: tuple[Mismatch, ...] = ()
     part: bool = False
     contained: bool = False
+    again: Callable[[Config], tuple[Slot, ...]] | None = None
 
     __repr__ = brief
 

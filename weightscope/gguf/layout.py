@@ -45,6 +45,7 @@ def laid_out(declaration: Declaration, architecture: Architecture, names: Contai
             raise declaration.config.undeclared(
                 f"GGUF's name for {role} ({slot.template}) is not known, which {architecture.model_type} has"
             )
+        scheme = _scaled(scheme, slot, names)
         covered.append(Covered(template=slot.template, ranges=slot.ranges, scheme=scheme))
         for stored in scheme.expand(slot.stored):
             # llama.cpp leaves out what a layer that predicts ahead has of the main model's.
@@ -85,6 +86,23 @@ def _scheme(slot: Slot, architecture: Architecture, names: Container[str]) -> In
         if len(forms) > 1
         else next(iter(forms), None)
     )
+
+
+def _scaled(scheme: InGguf, slot: Slot, names: Container[str]) -> InGguf:
+    """With the scales that lie beside tensors of some types (NVFP4), as far as the file has them."""
+    layers = [(number,) for number in slot.ranges[0]] if slot.ranges else [()]
+
+    def held(template: str) -> bool:
+        return any(template.format(*layer) in names for layer in layers)
+
+    def scaled(piece: Piece) -> Piece:
+        module, weight = piece.template.removesuffix(".weight"), piece.template.endswith(".weight")
+        scale, inputs = f"{module}.scale", f"{module}.input_scale"
+        if not weight or not (held(scale) or held(inputs)):
+            return piece
+        return replace(piece, scale=scale if held(scale) else "", unused=(inputs,) if held(inputs) else ())
+
+    return replace(scheme, pieces=tuple(map(scaled, scheme.pieces)))
 
 
 def _share(scheme: InGguf, slot: Slot, names: Container[str]) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from weightscope.checkpoint.gguf_metadata import Metadata
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.config import Config
@@ -57,7 +59,8 @@ def _architecture(metadata: Metadata, checkpoint: Checkpoint) -> tuple[Keys, Arc
 def _declared(config: Config, architecture: Architecture, checkpoint: Checkpoint) -> Declaration:
     declaration = declare_under(config, _spellings(architecture.model_type))
     assert declaration is not None, architecture.model_type
-    return laid_out(declaration, architecture, checkpoint.tensors)
+    laid = laid_out(declaration, architecture, checkpoint.tensors)
+    return replace(laid, again=lambda other: _declared(other, architecture, checkpoint).slots)
 
 
 def _spellings(model_type: str) -> tuple[str, ...]:

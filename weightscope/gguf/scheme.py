@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from weightscope.gguf.values import Undo
 from weightscope.gguf.weaving import Weave
 from weightscope.roles import Role
-from weightscope.sizes import Shape
-from weightscope.storage.base import Stored
+from weightscope.sizes import Shape, Size
+from weightscope.storage.base import Kind, Stored
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +22,8 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     """A tensor of the file: its name with `{}` for the layer, its shape, and the roles in it.
 
     For each role there are the weights that it has here (`counts`), its `rows` of dimension `along`, and what of its
-    values is undone, in order. `also` are other shapes that mean the same.
+    values is undone, in order. `also` are other shapes that mean the same. `scale` is the tensor that all values, or
+    those of each expert, are multiplied by; `unused` are tensors beside it that a pass has no use for.
     """
 
     template: str
@@ -33,6 +34,13 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[int, ...] = ()
     along: int = 0
     also: tuple[Shape, ...] = ()
+    scale: str = ""
+    unused: tuple[str, ...] = ()
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """All tensors beside it."""
+        return (*((self.scale,) if self.scale else ()), *self.unused)
 
 
 class InGguf(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,12 +56,16 @@ class InGguf(msgspec.Struct, frozen=True, kw_only=True):
     packing: str = ""
 
     def parts(self, name: str) -> tuple[str, ...]:
-        """The names of the pieces, in the layer of that name."""
+        """The names of the pieces, in the layer of that name, and those of their scales."""
         layer = [part for mark, part in zip(self.template.split("."), name.split("."), strict=True) if mark == "{}"]
-        return tuple(piece.template.format(*layer) for piece in self.pieces)
+        scales = (piece.scale for piece in self.pieces if piece.scale)
+        return tuple(template.format(*layer) for template in (*(piece.template for piece in self.pieces), *scales))
 
     def expand(self, stored: Stored) -> tuple[Stored, ...]:
-        """The pieces, each with its share of the weight."""
+        """The pieces, each with its share of the weight, and what lies beside them."""
+        return (*self._pieces(stored), *self._beside(stored))
+
+    def _pieces(self, stored: Stored) -> tuple[Stored, ...]:
         return tuple(
             replace(
                 stored,
@@ -67,11 +79,25 @@ class InGguf(msgspec.Struct, frozen=True, kw_only=True):
             for piece in self.pieces
         )
 
+    def _beside(self, stored: Stored) -> Iterator[Stored]:
+        for piece in self.pieces:
+            count = piece.shape[0] if len(piece.shape) > 2 else Size(1)
+            for template in piece.beside:
+                yield Stored(
+                    name=template,
+                    shape=(count,),
+                    parts=tuple((role, int(count)) for role in piece.roles),
+                    kind=Kind.SCALE,
+                    optional=stored.optional or template in piece.unused,
+                )
+
     def read(self, name: str, raw: Callable[[str], torch.Tensor]) -> torch.Tensor:
         """The weight in the architecture's own layout."""
         found: list[torch.Tensor] = []
-        for part, piece in zip(self.parts(name), self.pieces, strict=True):
-            tensor = raw(part)
+        names = iter(self.parts(name))
+        whole = [raw(next(names)) for _ in self.pieces]
+        for held, piece in zip(whole, self.pieces, strict=True):
+            tensor = _scaled(held, raw(next(names))) if piece.scale else held
             several = self.weave is not None and len(piece.roles) > 1
             apart = tensor.split(piece.rows, dim=piece.along) if several else (tensor,)  # type: ignore[no-untyped-call]
             for matrix, undo in zip(apart, piece.undo, strict=False):
@@ -80,6 +106,11 @@ class InGguf(msgspec.Struct, frozen=True, kw_only=True):
                     upright = step(upright)
                 found.append(upright)
         return found[0] if self.weave is None else self.weave(found)
+
+
+def _scaled(tensor: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Times one number, or for each entry of the first dimension its own."""
+    return tensor * scale.float().reshape(-1, *(1,) * (tensor.dim() - 1))
 
 
 def _words(piece: Piece) -> Iterator[str]:

@@ -69,6 +69,8 @@ def facts(summary: Summary, *, exact: bool = False) -> Iterable[tuple[str, str]]
         yield "Embeddings", text
     yield "Stored", _stored(summary, exact=exact)
     yield from _quantized(summary.quantization)
+    if summary.sentence_vectors:
+        yield "Vectors", f"of texts: {summary.sentence_vectors}"
     yield from _parts(summary)
     yield from run_state.lines(summary, exact=exact)
 
@@ -82,7 +84,8 @@ def state_facts(state: DecodeState, *, exact: bool = False) -> Iterable[tuple[st
 
 def _parts(summary: Summary) -> Iterable[tuple[str, str]]:
     """The models of a pipeline, each with its class, its parameters and its share."""
-    total = summary.parameters.total
+    # Dense layers of sentence-transformers are beside the model, and no part of its count.
+    total = None if summary.sentence_vectors else summary.parameters.total
     for number, part in enumerate(summary.parts):
         known = part.family or "roles guessed"
         share = f", {words.percent(part.parameters / total)}" if part.parameters is not None and total else ""

@@ -44,7 +44,8 @@ def forward_document(outcome: Outcome, *, stages: bool = False) -> Document:
 
 def _subtitle(outcome: Outcome) -> Iterator[str]:
     yield outcome.model_type
-    yield words.plural(outcome.tokens, "token")
+    if outcome.tokens:
+        yield words.plural(outcome.tokens, "token")
     yield f"{outcome.compute_dtype} on {outcome.device}"
     yield f"{outcome.seconds:.2f} s"
     if outcome.peak_bytes:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import cached_property
 
 import msgspec
+from msgspec.structs import replace
 
+from weightscope.analyses.adapting.overlay import Overlay
 from weightscope.analyses.diff.headers import Weights, precision_of
 from weightscope.analyses.diff.result import Side
 from weightscope.analyses.diff.sides import Reader
-from weightscope.analyses.held.holdings import Holdings, take_holdings
+from weightscope.analyses.held.holdings import Held, Holdings, take_holdings
 from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.config import Config
@@ -18,18 +20,31 @@ from weightscope.families.registry import Declaration
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """One of two models, as far as a comparison needs it. A head that is `tied` is the embedding, stored or not."""
+    """One of two models, as far as a comparison needs it. A head that is `tied` is the embedding, stored or not.
+
+    `overlay` are adapters that change its weights as they are read.
+    """
 
     reference: str
     checkpoint: Checkpoint
     config: Config | None
     declaration: Declaration | None
     tied: bool
+    overlay: Overlay | None = None
 
     @cached_property
     def holdings(self) -> Holdings:
         """Its weights; by name without a declaration."""
-        return take_holdings(self.checkpoint, self.declaration, without_head=self.tied)
+        found = take_holdings(self.checkpoint, self.declaration, without_head=self.tied)
+        if self.overlay is None:
+            return found
+        units = (replace(unit, held=tuple(self._adapted(held) for held in unit.held)) for unit in found.units)
+        return replace(found, units=tuple(units))
+
+    def _adapted(self, held: Held) -> Held:
+        """What an adapter changes is computed in float32, and lies in no tensor."""
+        changed = self.overlay is not None and any(self.overlay.of(name) for name in (*held.names, held.before))
+        return replace(held, direct="", dtype="F32") if changed else held
 
     @cached_property
     def weights(self) -> Weights:
@@ -49,7 +64,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def reader(self) -> Reader:
         """A reader of its values, for one thread."""
-        return Reader(self.checkpoint, self.declaration, self.holdings)
+        return Reader(self.checkpoint, self.declaration, self.holdings, self.overlay)
 
 
 def pair(a: Opened, b: Opened, *, values: bool) -> tuple[Opened, Opened]:
@@ -73,5 +88,5 @@ def pair(a: Opened, b: Opened, *, values: bool) -> tuple[Opened, Opened]:
         if values:
             require_here(*(file.remote for file in one.checkpoint.files))
     if a.declaration is None or b.declaration is None:
-        return msgspec.structs.replace(a, declaration=None), msgspec.structs.replace(b, declaration=None)
+        return replace(a, declaration=None), replace(b, declaration=None)
     return a, b

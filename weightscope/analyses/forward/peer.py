@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +58,9 @@ class Kept:
 def key_of(stage: str) -> str:
     """What a stage is, or is a part of, that transformers has too: embedding, layer N, logits.
 
-    Of an encoder-decoder it is what the decoder has.
+    Of an encoder-decoder it is what the decoder has, which comes last, or an encoder alone.
     """
-    stage = stage.removeprefix("decoder ")
+    stage = stage.removeprefix("encoder ").removeprefix("decoder ")
     first, _, rest = stage.partition(" ")
     return f"layer {rest.partition(' ')[0]}" if first == "layer" else "embedding" if stage in ENTERING else stage
 
@@ -128,7 +129,7 @@ def _run(transformers: Any, directory: Path, result: Result, given: Mapping[str,
         tensor = torch.as_tensor(value)
         tensor = tensor.to(dtype) if tensor.is_floating_point() else tensor
         inputs[name] = tensor[None] if name in ONE_SEQUENCE and tensor.ndim == 1 else tensor
-    if getattr(config, "is_encoder_decoder", False) and result.has_logits:
+    if "decoder_input_ids" in signature(model.forward).parameters:
         inputs["decoder_input_ids"] = torch.tensor([result.scored])
     name, kind = KINDS.get(config.model_type, ("mm_token_type_ids" if "image_grid_thw" in given else "", 1))
     if name:
@@ -160,6 +161,9 @@ def _loader(transformers: Any, config: Any) -> Any:
     pictured = type(config) in transformers.AutoModelForImageTextToText._model_mapping  # noqa: SLF001 - no public way to ask
     if pictured:
         return transformers.AutoModelForImageTextToText
+    paired = type(config) in transformers.AutoModelForSeq2SeqLM._model_mapping  # noqa: SLF001
+    if paired and named is None:
+        return transformers.AutoModelForSeq2SeqLM
     causal = type(config) in transformers.AutoModelForCausalLM._model_mapping  # noqa: SLF001
     if named is not None and (not causal or not named.__name__.endswith(("ForCausalLM", "LMHeadModel"))):
         return named

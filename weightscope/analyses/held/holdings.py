@@ -45,9 +45,9 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
     `address` is `layers.3.attention.q_proj`: the stack of layers, the layer, the component, the role. `key` is what the
     storage item calls it, `shape` as it is used, a matrix (out, in). `names` are the tensors that it lies in, `dtype`
-    the stored one, or how it is quantized; `scheme` is set where it is more than those tensors taken apart. `direct`
-    is the tensor that holds it, and nothing else, as it is used; empty where there is none. `owner` is the component
-    that uses it.
+    the stored one, or how it is quantized. `before` is the tensor's name before quantization; `scheme` is set where it
+    is more than the tensors taken apart. `direct` is the tensor that holds it, and nothing else, as it is used; empty
+    where there is none. `owner` is the component that uses it.
     """
 
     address: str
@@ -58,6 +58,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[str, ...]
     dtype: str
     shape: tuple[int, ...]
+    before: str = ""
     scheme: Scheme | None = None
     direct: str = ""
     owner: Component | None = None
@@ -208,6 +209,7 @@ def _units(
                     names=tuple(name for one in of_role for name in one.names),
                     dtype=first.dtype,
                     shape=first.shape if direct else shape,
+                    before=first.stored.name,
                     scheme=first.scheme,
                     direct=first.names[0] if direct else "",
                     owner=place.component,

@@ -133,7 +133,7 @@ def _share(group: Group, owner: Component | None, ranks: Ranks) -> float:
 def _key_parts(owner: Component | None) -> int:
     """Into how many parts the keys of an attention can be divided."""
     states = owner.keeps() if owner else None
-    return max((state.parts for state in states or ()), default=1_000_000)
+    return max([1, *(state.parts for state in states)]) if states else 1_000_000
 
 
 def _kept_here(kept: Iterable[Kept], here: range, ranks: Ranks) -> Iterator[Kept]:
@@ -171,7 +171,8 @@ def repeated(kept: Iterable[Kept], ranks: Ranks) -> Iterator[str]:
 def _headed(kept: Iterable[Kept]) -> Iterator[tuple[Kept, State]]:
     """What is divided by heads, if it is divided."""
     for part in kept:
-        yield from ((part, state) for state in part.states if state.kind in HEADED and not part.auxiliary)
+        headed = (state for state in part.states if state.kind in HEADED and state.parts)
+        yield from ((part, state) for state in headed if not part.auxiliary)
 
 
 def _heads(state: State, part: Kept) -> str:

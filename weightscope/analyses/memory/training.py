@@ -140,7 +140,7 @@ def _adapters(found: Trainable) -> Iterator[Trained]:
     """LoRA's two thin matrices beside each matrix."""
     for adapted in found.lora.adapted if found.lora else ():
         *_, rows, columns = adapted.shape
-        rank = adapted.added // adapted.matrices // (rows + columns)
+        rank = adapted.added // adapted.matrices // max(rows + columns, 1)
         yield Trained(shape=(rank, columns), count=adapted.matrices, hidden=True)
         yield Trained(shape=(rows, rank), count=adapted.matrices, hidden=True)
 

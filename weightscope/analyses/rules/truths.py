@@ -162,7 +162,10 @@ def _shapes(
         part[last] = value
     config = Config(data, source=declaration.config.source)
     try:
-        slots = list(walk(declaration.family.component(config, declaration.root)))
+        if declaration.again:
+            slots = list(declaration.again(config))
+        else:
+            slots = list(walk(declaration.family.component(config, declaration.root)))
     except (WeightscopeError, *FAULTS):
         return None
     return {slot.template: tuple(map(int, slot.stored.shape)) for slot in slots if slot.template in wanted}

@@ -6,7 +6,7 @@ Shapes: B clips, F frames, D width.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.audio.layer_sum import LayerSum
 from weightscope.components.audio.speech_encoder import Heard
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class SpeechHead(Component, frozen=True, kw_only=True):
     """What is made of what an encoder heard."""
 
-    scores_vocabulary: bool = False
+    scores_vocabulary: ClassVar[bool] = False
 
     def of(self, heard: Heard, at: At) -> torch.Tensor:
         """The output [N, …], clip after clip, as a stage of the pass."""
@@ -37,8 +37,9 @@ class SpeechHead(Component, frozen=True, kw_only=True):
 class CharacterHead(SpeechHead, frozen=True, kw_only=True):
     """Scores of a vocabulary for each frame, one of them of no character (CTC, Graves et al. 2006)."""
 
+    scores_vocabulary: ClassVar[bool] = True
+
     matrix: Head
-    scores_vocabulary: bool = True
 
     def children(self) -> Iterable[Component]:
         return (self.matrix,)

@@ -49,7 +49,7 @@ def text_model(config: Config) -> EncoderModel:
     """
     padding, norm = config["pad_token_id"], layer_norms(config["layer_norm_eps"])
     if padding is None:
-        raise config.undeclared("a CLAP without a pad_token_id, from which positions count, is not declared")
+        raise config.undeclared("CLAP without a pad_token_id is not declared")
     s = Dims.of(config, even=True)
     tables = token_embeddings(config, s.width, norm("LayerNorm", Role.EMBEDDING_NORM, s.width), offset=int(padding) + 1)
     types = Buffer("token_type_ids", Role.POSITION_IDS, (Size(1), config["max_position_embeddings"]))

@@ -8,6 +8,9 @@ from collections.abc import Collection
 from weightscope.config import Config
 from weightscope.sizes import Size
 
+# More than any model lists for its parts.
+MOST_LISTED = 1000
+
 
 def number(config: Config, key: str) -> float:
     """A number that may not be null.
@@ -73,9 +76,11 @@ def sizes(config: Config, key: str) -> tuple[Size, ...]:
     """The sizes that a key lists, at least one.
 
     Raises:
-        ConfigError: it lists none, or something else than positive whole numbers.
+        ConfigError: it lists none, more than any model has, or something else than positive whole numbers.
     """
     values = config[key]
+    if values and len(values) > MOST_LISTED:
+        raise config.error(f"{config.prefix + key!r} lists {len(values):,} numbers, and no model has so many")
     if not values or not all(type(value) is int and value > 0 for value in values):
         raise config.error(f"{config.prefix + key!r} is {values!r:.60}, not a list of positive whole numbers")
     return tuple(Size(value, config.prefix + key) for value in values)

@@ -19,11 +19,11 @@ KIND = Kind(before=False, positions=fixed)
 @family("marian", roots=ROOTS, defaults=MARIAN, attribute_map=NAMES, needs=NEEDS)
 def marian(config: Config, root: str) -> EncoderDecoder | CausalLM:
     """Norms act after the sums; each language may have a table of its own."""
+    written = config["decoder_vocab_size"] or config["vocab_size"]
     if config.task == "CausalLM":
-        return decoder_alone(config, root, KIND)
+        return decoder_alone(config, root, KIND, written=written)
     if config["share_encoder_decoder_embeddings"]:
         halves = halves_of(config, root, KIND)
     else:
-        written = config["decoder_vocab_size"] or config["vocab_size"]
         halves = apart(config, root.partition(", ")[0], KIND, written=written)
     return whole(config, halves, start=config["decoder_start_token_id"])

@@ -16,6 +16,8 @@ T5: dict[str, Any] = {
     "tie_word_embeddings": Nullable(bool), "scale_decoder_outputs": Nullable(bool),
     "is_gated_act": Nullable(bool), "dense_act_fn": Nullable(str), "decoder_start_token_id": Nullable(int, 0),
     "architectures": Nullable(list),
+    # No field of the classes, but transformers' masks obey it of any.
+    "is_causal": Nullable(bool),
 }  # fmt: skip
 NAMES = {
     "hidden_size": "d_model",

@@ -24,6 +24,8 @@ BART: dict[str, Any] = {
     "encoder_ffn_dim": 4096, "encoder_attention_heads": 16, "decoder_layers": 12, "decoder_ffn_dim": 4096,
     "decoder_attention_heads": 16, "activation_function": "gelu", "scale_embedding": False,
     "tie_word_embeddings": True, "decoder_start_token_id": Nullable(int, 2), "architectures": Nullable(list),
+    # No field of the classes, but transformers' masks obey it of any.
+    "is_causal": Nullable(bool),
 }  # fmt: skip
 NAMES = {
     "num_attention_heads": "encoder_attention_heads", "hidden_size": "d_model", "num_hidden_layers": "encoder_layers",

@@ -11,6 +11,7 @@ from weightscope.components.seq2seq import EncoderDecoder, Halves
 from weightscope.config import Config
 from weightscope.families.common import depth_of
 from weightscope.families.common.encoders import classes, transform
+from weightscope.families.common.refusals import not_computed
 from weightscope.families.siblings.bart import Kind, embedding_norm, final_norm, layers, stack
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -71,6 +72,7 @@ def whole(
         start=start,
         echoes=echoes,
         padding=padding,
+        refused=not_computed(config, "an encoder-decoder", {"is_causal": None}),
         buffers=(Buffer("final_logits_bias", Role.LOGIT_BIAS, (Size(1), rows)),) if scores and biased else (),
     )
 
@@ -91,22 +93,27 @@ def head(config: Config, rows: Size) -> Head:
     return Head(name="lm_head", vocabulary=rows, width=config["d_model"], tied=bool(config["tie_word_embeddings"]))
 
 
-def decoder_alone(config: Config, root: str, kind: Kind) -> CausalLM:
-    """The decoder as a language model: its weights that look at an encoder are stored and not used."""
+def decoder_alone(config: Config, root: str, kind: Kind, *, written: Size | None = None) -> CausalLM:
+    """The decoder as a language model: its weights that look at an encoder are stored and not used.
+
+    Its table has `written` rows, where not as many as the vocabulary; only a head of its own always has as many.
+    """
+    embedding = table(config, "embed_tokens", written)
     width, positions = config["d_model"], kind.positions(config)
     # M2M-100's has no head of its own.
     assert isinstance(positions, Embedding)
     return CausalLM(
         decoder=Decoder(
             name=join(root.partition(", ")[0], "decoder"),
-            embedding=table(config, "embed_tokens"),
+            embedding=embedding,
             positions=positions,
             embedding_norm=embedding_norm(kind, width),
             blocks=layers(config, "decoder", kind),
             final_norm=final_norm(kind, width),
             depth=depth_of(config, "decoder_layers"),
         ),
-        head=head(config, config["vocab_size"]),
+        head=head(config, embedding.rows if config["tie_word_embeddings"] else config["vocab_size"]),
+        refused=not_computed(config, "a decoder", {"is_causal": (None, True)}),
     )
 
 

@@ -6,19 +6,18 @@ from typing import Any
 
 from weightscope.components.apart_tokens import ApartTokens
 from weightscope.components.attention import Heads
-from weightscope.components.audio.conformer import ConformerLayer, HalfStep, LightConvolution
+from weightscope.components.audio.conformer import ConformerLayer
 from weightscope.components.audio.conformer_tower import ConformerTower
 from weightscope.components.audio.cumulative_norm import CumulativeNorm
 from weightscope.components.audio.local_attention import Distances, LocalAttention
 from weightscope.components.audio.spectrogram import SpectrogramConvolution, SpectrogramStem
 from weightscope.components.base import Repeat
-from weightscope.components.feed_forward.mlp import MLP
 from weightscope.config import Config, Nullable
-from weightscope.families.common import depth_of, rms_norms
+from weightscope.families.common import depth_of
 from weightscope.families.common.numbers import layer_numbers
+from weightscope.families.siblings.conformer import NORM, half_step, light_convolution
 from weightscope.roles import Role
 from weightscope.sizes import Size, size
-from weightscope.storage.kernel import Kernel
 from weightscope.storage.linear import Linear
 
 VISION: dict[str, Any] = {
@@ -33,7 +32,6 @@ AUDIO: dict[str, Any] = {
     "sscp_conv_channel_size": [128, 32], "sscp_conv_group_norm_eps": 1e-3,
     "sscp_conv_kernel_size": [[3, 3], [3, 3]], "sscp_conv_stride_size": [[2, 2], [2, 2]],
 }  # fmt: skip
-NORM = rms_norms(1e-6)
 QKV = {"attn.q_proj": Role.Q_PROJ, "attn.k_proj": Role.K_PROJ, "attn.v_proj": Role.V_PROJ}
 
 
@@ -51,27 +49,19 @@ def embedder(config: Config, name: str, language: Size) -> ApartTokens:
 
 def conformer(config: Config, name: str) -> ConformerTower:
     """Two convolutions, then layers of attention and convolution between two MLPs."""
-    width, norm, bound = config["hidden_size"], rms_norms(config["rms_norm_eps"]), config["gradient_clipping"]
+    width, bound, share = config["hidden_size"], config["gradient_clipping"], config["conf_residual_weight"]
+    first, last = (
+        half_step(name, width, Linear, activation="silu", share=share, bound=bound)
+        for name in ("ffw_layer_start", "ffw_layer_end")
+    )
+    eps, kernel = config["rms_norm_eps"], config["conf_conv_kernel_size"]
     layer = ConformerLayer(
-        first=_half_step(config, "ffw_layer_start"),
+        first=first,
         attention_norm=NORM("attention.pre_attn_norm", Role.INPUT_NORM, width),
         attention=_attention(config),
         attention_out_norm=NORM("attention.post_norm", Role.POST_ATTENTION_NORM, width),
-        convolution=LightConvolution(
-            name="lconv1d",
-            items=(
-                Linear("linear_start", Role.IN_PROJ),
-                Kernel("depthwise_conv1d", Role.CONVOLUTION),
-                Linear("linear_end", Role.OUT_PROJ),
-            ),
-            width=width,
-            kernel=config["conf_conv_kernel_size"],
-            activation="silu",
-            norm=norm("pre_layer_norm", Role.INPUT_NORM, width),
-            conv_norm=norm("conv_norm", Role.NORM, width),
-            bound=bound,
-        ),
-        last=_half_step(config, "ffw_layer_end"),
+        convolution=light_convolution(width, kernel, Linear, eps=eps, activation="silu", bound=bound),
+        last=last,
         norm=NORM("norm", Role.NORM, width),
         bound=bound,
     )
@@ -122,24 +112,6 @@ def _pairs(config: Config, key: str) -> list[tuple[int, int]]:
         if not isinstance(pair, list) or len(pair) != 2 or not all(type(n) is int and n > 0 for n in pair):
             raise config.error(f"{config.prefix}{key} is {found!r:.60}, not pairs of whole numbers")
     return [(first, second) for first, second in found]
-
-
-def _half_step(config: Config, name: str) -> HalfStep:
-    width = config["hidden_size"]
-    return HalfStep(
-        name=name,
-        norm=NORM("pre_layer_norm", Role.INPUT_NORM, width),
-        mlp=MLP(
-            name="",
-            items=(Linear("ffw_layer_1", Role.UP_PROJ), Linear("ffw_layer_2", Role.DOWN_PROJ)),
-            width=width,
-            inner=width * 4,
-            activation="silu",
-        ),
-        out_norm=NORM("post_layer_norm", Role.NORM, width),
-        share=config["conf_residual_weight"],
-        bound=config["gradient_clipping"],
-    )
 
 
 def _attention(config: Config) -> LocalAttention:

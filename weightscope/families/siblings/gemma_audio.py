@@ -6,21 +6,20 @@ import math
 from typing import Any
 
 from weightscope.components.attention import Heads
-from weightscope.components.audio.conformer import ConformerLayer, HalfStep, LightConvolution
+from weightscope.components.audio.conformer import ConformerLayer
 from weightscope.components.audio.conformer_tower import ConformerTower
 from weightscope.components.audio.local_attention import Distances, LocalAttention
 from weightscope.components.audio.spectrogram import SpectrogramConvolution, SpectrogramStem
 from weightscope.components.base import Repeat
-from weightscope.components.feed_forward.mlp import MLP
 from weightscope.components.projection import Projection
 from weightscope.config import Config
-from weightscope.families.common import depth_of, layer_norms, rms_norms
+from weightscope.families.common import depth_of, layer_norms
 from weightscope.families.common.numbers import layer_numbers
+from weightscope.families.siblings.conformer import NORM, half_step, light_convolution
 from weightscope.roles import Role
 from weightscope.sizes import Size, size
 from weightscope.storage.base import StorageItem
 from weightscope.storage.clipped import ClippedLinear
-from weightscope.storage.kernel import Kernel
 from weightscope.storage.linear import Linear
 
 GEMMA4_AUDIO: dict[str, Any] = {
@@ -29,7 +28,6 @@ GEMMA4_AUDIO: dict[str, Any] = {
     "hidden_act": "silu", "residual_weight": 0.5, "attention_chunk_size": 12, "attention_context_left": 13,
     "attention_context_right": 0, "attention_logit_cap": 50.0, "gradient_clipping": 1e10,
 }  # fmt: skip
-NORM = rms_norms(1e-6)
 # What keys are multiplied by.
 KEY_SCALE = math.log(1 + math.e) / math.log(2)
 QKV = {"q_proj": Role.Q_PROJ, "k_proj": Role.K_PROJ, "v_proj": Role.V_PROJ}
@@ -52,28 +50,20 @@ def conformer(config: Config, name: str) -> ConformerTower:
     Raises:
         ConfigError: another number of convolutions.
     """
-    width, norm = config["hidden_size"], rms_norms(config["rms_norm_eps"])
-    matrices, bound = Matrices(clipped=config["use_clipped_linears"]), config["gradient_clipping"]
+    width, bound, activation = config["hidden_size"], config["gradient_clipping"], config["hidden_act"]
+    matrices = Matrices(clipped=config["use_clipped_linears"])
+    first, last = (
+        half_step(name, width, matrices, activation=activation, share=config["residual_weight"], bound=bound)
+        for name in ("feed_forward1", "feed_forward2")
+    )
+    eps, kernel = config["rms_norm_eps"], config["conv_kernel_size"]
     layer = ConformerLayer(
-        first=_half_step(config, "feed_forward1", matrices),
+        first=first,
         attention_norm=NORM("norm_pre_attn", Role.NORM, width),
         attention=_attention(config, matrices),
         attention_out_norm=NORM("norm_post_attn", Role.NORM, width),
-        convolution=LightConvolution(
-            name="lconv1d",
-            items=(
-                matrices("linear_start", Role.IN_PROJ),
-                Kernel("depthwise_conv1d", Role.CONVOLUTION),
-                matrices("linear_end", Role.OUT_PROJ),
-            ),
-            width=width,
-            kernel=config["conv_kernel_size"],
-            activation=config["hidden_act"],
-            norm=norm("pre_layer_norm", Role.INPUT_NORM, width),
-            conv_norm=norm("conv_norm", Role.NORM, width),
-            bound=bound,
-        ),
-        last=_half_step(config, "feed_forward2", matrices),
+        convolution=light_convolution(width, kernel, matrices, eps=eps, activation=activation, bound=bound),
+        last=last,
         norm=NORM("norm_out", Role.NORM, width),
         bound=bound,
     )
@@ -104,24 +94,6 @@ def _stem(config: Config, width: Size) -> SpectrogramStem:
         # As many as a quarter of the bins, of which the class has one for each channel.
         frequencies=channels[0] // 4,
         width=width,
-    )
-
-
-def _half_step(config: Config, name: str, matrices: Matrices) -> HalfStep:
-    width = config["hidden_size"]
-    return HalfStep(
-        name=name,
-        norm=NORM("pre_layer_norm", Role.INPUT_NORM, width),
-        mlp=MLP(
-            name="",
-            items=(matrices("ffw_layer_1", Role.UP_PROJ), matrices("ffw_layer_2", Role.DOWN_PROJ)),
-            width=width,
-            inner=width * 4,
-            activation=config["hidden_act"],
-        ),
-        out_norm=NORM("post_layer_norm", Role.NORM, width),
-        share=config["residual_weight"],
-        bound=config["gradient_clipping"],
     )
 
 

@@ -7,6 +7,7 @@ from weightscope.components.encoder_heads import EncoderHead
 from weightscope.components.seq2seq import EncoderDecoder, Halves
 from weightscope.config import Config
 from weightscope.families.common.encoders import classes, transform
+from weightscope.families.common.refusals import not_computed
 from weightscope.families.siblings.t5 import stack, table
 from weightscope.sizes import Size
 
@@ -35,6 +36,7 @@ def t5_model(config: Config, root: str, *, scales: bool, everywhere: bool = Fals
         heads=heads,
         start=config["decoder_start_token_id"],
         scale=float(width) ** -0.5 if scales else 1.0,
+        refused=not_computed(config, "an encoder-decoder", {"is_causal": None}),
     )
 
 
