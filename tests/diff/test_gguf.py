@@ -16,7 +16,7 @@ from fixtures.gguf.make import MODELS, build
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "gguf"
 # What GGUF stores of a config in another way: factors instead of settings, or defaults that config.json leaves out.
-OTHERWISE = {"llama-scaled", "llama-yarn", "phi3-long", "glm4moe", "gpt-oss", "smollm3"}
+OTHERWISE = {"llama-scaled", "llama-yarn", "phi3-long", "glm", "glm4moe", "gpt-oss", "smollm3"}
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -99,6 +99,10 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         """Of the rows of each head of a role: how many turn by their position, in pairs of halves; 0 for none."""
         return 0
 
+    def turned_in_neighbours(self, role: Role) -> int:
+        """The same of rows that turn in pairs of neighbours."""
+        return 0
+
     def heads_of(self, role: Role) -> int:
         """How many heads, of equal size, a role's matrix has along its outputs (`o_proj`: its inputs); 0 for none."""
         return 0

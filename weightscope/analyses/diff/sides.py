@@ -11,11 +11,12 @@ from weightscope.analyses.diff.floats import is_float
 from weightscope.analyses.held.acting import Acting
 from weightscope.analyses.held.holdings import Held, Holdings, Reading, Unit
 from weightscope.checkpoint.dtypes import DTYPE_BITS
-from weightscope.checkpoint.entry import PiecedEntry
+from weightscope.checkpoint.entry import PiecedEntry, TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.spans import need_torch, numpy_dtype
 from weightscope.checkpoint.values import load_numpy, read_chunks
 from weightscope.families.registry import Declaration
+from weightscope.roles import Role
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +47,7 @@ class Reader:
     def runs(self, held: Held) -> Iterator[np.ndarray[Any, Any]]:
         """All values in row-major order, `RUN` at a time, in the stored type or as float32."""
         entry = self._checkpoint.tensors.get(held.direct)
-        if entry is None or entry.strides is not None or isinstance(entry, PiecedEntry) or DTYPE_BITS[entry.dtype] < 8:
+        if entry is None or neighbours_of(held) or not _lies_in_order(entry):
             whole = self.matrix(held).reshape(-1)
             yield from (whole[start : start + RUN] for start in range(0, whole.size, RUN))
             return
@@ -55,7 +56,13 @@ class Reader:
             yield raw.view(dtype)
 
     def matrix(self, held: Held) -> np.ndarray[Any, Any]:
-        """The whole weight, in its own shape, as float32 or in the stored type where that is wider."""
+        """The whole weight, in its own shape, as float32 or in the stored type where that is wider.
+
+        Rows that turn by their position in pairs of neighbours come in the order of halves, as other forms have them.
+        """
+        return in_halves(self._read(held), held)
+
+    def _read(self, held: Held) -> np.ndarray[Any, Any]:
         if held.direct:
             stored = load_numpy(self._checkpoint.files, self._checkpoint.tensors[held.direct])
             return stored.astype("f4") if is_float(stored.dtype) and stored.dtype.itemsize < 4 else stored
@@ -66,6 +73,29 @@ class Reader:
         tensor = self._last[1][held.key]
         array: np.ndarray[Any, Any] = tensor.to(_wide(tensor)).contiguous().numpy()
         return array
+
+
+def _lies_in_order(entry: TensorEntry) -> bool:
+    """Whether its elements are whole bytes that lie one after another."""
+    return entry.strides is None and not isinstance(entry, PiecedEntry) and DTYPE_BITS[entry.dtype] >= 8
+
+
+def neighbours_of(held: Held) -> int:
+    """How many rows of each head turn in pairs of neighbours; 0 of what does not turn so."""
+    return held.owner.turned_in_neighbours(Role(held.role)) if held.owner and held.role else 0
+
+
+def in_halves(values: np.ndarray[Any, Any], held: Held) -> np.ndarray[Any, Any]:
+    """Rows that turn in pairs of neighbours, those that come first in each pair before the others."""
+    turned = neighbours_of(held)
+    heads = held.owner.heads_of(Role(held.role)) if held.owner and turned else 0
+    if not heads or values.shape[0] % heads or values.shape[0] // heads < turned:
+        return values
+    import numpy as np
+
+    size = values.shape[0] // heads
+    order = [*range(0, turned, 2), *range(1, turned, 2), *range(turned, size)]
+    return np.ascontiguousarray(values.reshape(heads, size, *values.shape[1:])[:, order]).reshape(values.shape)
 
 
 def _adapted(checkpoint: Checkpoint, declaration: Declaration, overlay: Overlay) -> Reading:
