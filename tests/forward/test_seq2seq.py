@@ -266,3 +266,15 @@ def test_transformers_beside_them(tiny: Tiny, run: Callable[..., tuple[int, str,
     if "Classification" in tiny.model:
         assert "class scores" in stages
     assert ("logits" in stages) == (tiny.model in (*PAIRED, "ForCausalLM", "LMHeadModel"))
+
+
+@pytest.mark.parametrize("name", ["t5", "bart"])
+def test_beside_a_config_of_no_class(name: str, run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    lively(next(tiny for tiny in TINY_SEQ2SEQ if tiny.name == name), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["architectures"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    options = ("--tokens", "3,4,5,2", "--compare", "transformers", "--format", "json")
+    status, out, error = run("forward", tmp_path, *options)
+    assert (status, error) == (0, "")
+    assert {"layer 0", "logits"} <= {item["stage"] for item in json.loads(out)["compared"]}

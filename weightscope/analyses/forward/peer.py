@@ -161,6 +161,9 @@ def _loader(transformers: Any, config: Any) -> Any:
     pictured = type(config) in transformers.AutoModelForImageTextToText._model_mapping  # noqa: SLF001 - no public way to ask
     if pictured:
         return transformers.AutoModelForImageTextToText
+    paired = type(config) in transformers.AutoModelForSeq2SeqLM._model_mapping  # noqa: SLF001
+    if paired and named is None:
+        return transformers.AutoModelForSeq2SeqLM
     causal = type(config) in transformers.AutoModelForCausalLM._model_mapping  # noqa: SLF001
     if named is not None and (not causal or not named.__name__.endswith(("ForCausalLM", "LMHeadModel"))):
         return named
