@@ -32,6 +32,7 @@ PUBLIC = [
     "Tensors",
     "WeightscopeError",
     "__version__",
+    "diff",
     "download",
     "open",
 ]

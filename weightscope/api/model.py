@@ -70,7 +70,7 @@ class Model(Suggesting):
         self._declared = declaration
         self.adapter = adapter
         self.base = base
-        self.parts = parts
+        self.parts = dict(parts)
         self._notices = notices
         self._held: dict[tuple[str, ...], dict[Any, Mapping[str, torch.Tensor]]] = {}
 
