@@ -21,6 +21,7 @@ from benchmarks.numbers import measure_numbers
 from benchmarks.quantized import measure_quantized
 from benchmarks.reading import DEEPSEEK, batch, compare, ghost, large, many, tiny, tiny_config
 from benchmarks.remote import afar
+from benchmarks.training_runs import measure_training_runs
 from benchmarks.values import measure_values
 
 SHARDS = 163
@@ -86,6 +87,7 @@ def measure(scratch: Path, rounds: int) -> list[Figure]:
         *tiny(small, 3 * rounds),
         *peers(small, rounds),
         *measure_gguf(scratch, 3 * rounds),
+        *measure_training_runs(scratch, rounds),
         *many(ghost(DEEPSEEK, scratch / "many", 10_000), rounds),
         *batch(scratch),
         *importing("weightscope --help"),

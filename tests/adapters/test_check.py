@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import weightscope as ws
 from tests.adapters.peft_files import FOLDER, NAMES, PEFT, Tensors, base_of, changed
@@ -172,3 +173,18 @@ def test_a_head_of_its_own_is_no_fault(tmp_path: Path) -> None:
     )  # fmt: skip
     findings = ws.open(adapter, base=base_of("lora")).check()
     assert [(finding.code, finding.severity) for finding in findings] == [("adapter-mismatch", "info")]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_base_that_no_family_declares(packed: bool, tmp_path: Path) -> None:
+    base = shutil.copytree(base_of("lora"), tmp_path / "base")
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps(config | {"model_type": "of my own"}))
+    if packed:
+        weights = load_file(base / "model.safetensors")
+        save_file({n.replace("proj.weight", "proj.qweight"): v for n, v in weights.items()}, base / "model.safetensors")
+    said = [finding.severity for finding in ws.open(PEFT / "lora", base=base).check()]
+    assert said == ["info"] * packed
+    wrong = changed("lora", tmp_path, renamed("layers.1.", "layers.7."))
+    findings = ws.open(wrong, base=base).check()
+    assert "lacks 3 modules that the adapter changes: model.layers.7" in " ".join(f.message for f in findings)

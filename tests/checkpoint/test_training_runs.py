@@ -104,7 +104,17 @@ def test_the_last_step_of_a_runs_folder_is_read(tmp_path: Path, run: Any) -> Non
     assert model.config is not None
     code, _, err = run("check", tmp_path)
     assert (code, err) == (0, "")
-    assert "read from checkpoint-10/pytorch_model_fsdp_0" in run("inspect", tmp_path)[1]
+    assert "checkpoint-10 is read, the last step in" in run("inspect", tmp_path)[1]
+
+
+def test_the_last_step_of_trainer_is_read_unless_the_run_has_a_model_itself(tmp_path: Path) -> None:
+    for step in (2, 10):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        torch.save({f"step_{step}.weight": torch.ones(step)}, tmp_path / f"checkpoint-{step}" / "pytorch_model.bin")
+    assert list(weightscope.open(tmp_path).tensors) == ["step_10.weight"]
+    assert list(weightscope.open(tmp_path / "checkpoint-2").tensors) == ["step_2.weight"]
+    torch.save({"last.weight": torch.ones(1)}, tmp_path / "pytorch_model.bin")
+    assert list(weightscope.open(tmp_path).tensors) == ["last.weight"]
 
 
 def test_deepspeeds_latest_names_the_step(tmp_path: Path) -> None:

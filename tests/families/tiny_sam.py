@@ -19,7 +19,8 @@ SAM: dict[str, Any] = {
 }  # fmt: skip
 TINY_SAM = [
     Tiny("sam", "Sam", SAM, "Model"),
-    Tiny("sam-other-depths", "Sam", SAM | {
+    Tiny("sam-other-depths-untied", "Sam", SAM | {
+        "tie_word_embeddings": False,
         "mask_decoder_config": DECODER | {
             "num_multimask_outputs": 2, "iou_head_depth": 4, "attention_downsample_rate": 4, "hidden_act": "gelu",
             "layer_norm_eps": 1e-2,

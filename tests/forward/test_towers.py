@@ -129,6 +129,29 @@ def test_images_that_do_not_fit(name: str, side: int, said: str, saved: Callable
         ours(saved(name), {"pixel_values": torch.zeros(1, 3, side, side)})
 
 
+@pytest.mark.parametrize(
+    ("name", "module", "places"),
+    [
+        ("swin", "encoder.layers.0.blocks.1.attention.self", 9),
+        ("beit", "encoder.layer.1.attention.attention.relative_position_bias", 10),
+    ],
+)
+def test_the_index_that_older_files_hold(
+    name: str, module: str, places: int, saved: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """A buffer that transformers 4 registered and 5 makes anew: known, not counted, and not used."""
+    shutil.copytree(saved(name), tmp_path / "m")
+    tensors = load_file(tmp_path / "m" / "model.safetensors")
+    index = torch.zeros(places, places, dtype=torch.int64)
+    beside = {f"{module}.relative_position_index": index}
+    save_file(tensors | beside, tmp_path / "m" / "model.safetensors", metadata={"format": "pt"})
+    model, before = weightscope.open(tmp_path / "m"), weightscope.open(saved(name))
+    assert [finding for finding in model.check() if finding.severity != "info"] == []
+    assert model.parameters.total == before.parameters.total
+    tiny = next(tiny for tiny in TOWERS if tiny.name == name)
+    assert torch.equal(ours(tmp_path / "m", image(tiny)), ours(saved(name), image(tiny)))
+
+
 SQUARE: dict[str, Any] = {"size": {"height": 12, "width": 12}}
 CROPPED: dict[str, Any] = {"size": {"shortest_edge": 15}, "crop_size": {"height": 12, "width": 12}}
 

@@ -22,9 +22,11 @@ from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.unused import Leftover
 from weightscope.components.walk import find
 from weightscope.roles import Role
+from weightscope.sizes import Size
 from weightscope.storage.adapted import Adapted
 from weightscope.storage.base import Kind, join
 from weightscope.storage.shared import Copy, SharedBias
+from weightscope.storage.weight_normed import WeightNormed
 
 every_tiny = pytest.mark.parametrize("tiny", TINY, ids=lambda tiny: tiny.name)
 DENSE = ["llama", "llama-biases", "llama-mqa-head_dim", "mistral", "qwen2", "gpt2", "gpt_neox", "gpt_neox-no-bias"]
@@ -150,7 +152,9 @@ def test_tensors_and_read_are_inverse(tiny: Tiny, saved: Callable[[str], Path]) 
             scope = Zeros({part.name: tuple(part.shape) for part in stored})
             matrices = item.read("p", sizes, scope)
             assert scope.asked == set(scope.shapes)
-            assert sum(matrix.numel() for matrix in matrices.values()) == sum(part.logical for part in stored)
+            # Lengths of a normed kernel are parameters too, as transformers counts them, and go into the kernel.
+            gone = int(sizes[item.role][-1]) if isinstance(item, WeightNormed) else 0
+            assert sum(matrix.numel() for matrix in matrices.values()) == sum(part.logical for part in stored) - gone
             assert {key.partition(".")[0] for key in matrices} == set(map(str, item.roles))
 
 
@@ -171,3 +175,24 @@ def test_experts(name: str, layer: int, saved: Callable[[str], Path]) -> None:
             matrices |= item.read(prefix, mixture.expert.sizes(), Values(model))
         torch.testing.assert_close(torch.cat((matrices[Role.GATE_PROJ], matrices[Role.UP_PROJ])), gate_up[number])
         torch.testing.assert_close(matrices[Role.DOWN_PROJ], down[number])
+
+
+def test_a_normed_kernel_is_what_torch_makes_of_it() -> None:
+    """`torch.nn.utils.parametrizations.weight_norm` over the places of a kernel, as wav2vec 2.0 has it."""
+    torch.manual_seed(0)
+    convolution = torch.nn.utils.parametrizations.weight_norm(torch.nn.Conv1d(6, 4, 3, groups=2), dim=2)
+    with torch.no_grad():
+        convolution.parametrizations.weight.original0.uniform_(0.5, 2)
+    state: dict[str, torch.Tensor] = {f"c.{name}": value for name, value in convolution.state_dict().items()}
+
+    class State:
+        def tensor(self, name: str) -> torch.Tensor:
+            return state[name]
+
+        def has(self, name: str) -> bool:
+            return name in state
+
+    sizes = {Role.CONVOLUTION: (Size(4), Size(3), Size(3))}
+    found = WeightNormed("c", Role.CONVOLUTION).read("", sizes, State())
+    torch.testing.assert_close(found[Role.CONVOLUTION], convolution.weight.detach())
+    torch.testing.assert_close(found[f"{Role.CONVOLUTION}.bias"], convolution.bias.detach())

@@ -9,14 +9,11 @@ import msgspec
 
 from weightscope.analyses.glance import GLANCE, Rule
 from weightscope.analyses.rules.config import contradictory_sizes, generation_settings, special_tokens
-from weightscope.analyses.rules.conventions import broken_conventions
 from weightscope.analyses.rules.dtypes import strange_dtypes
 from weightscope.analyses.rules.index import absent_index, extra_shards, wrong_places, wrong_totals
-from weightscope.analyses.rules.scales import strange_scales
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.rules.tokenizer import tokenizer_end, tokenizer_size
 from weightscope.analyses.rules.unread import unread_keys
-from weightscope.analyses.rules.values import odd_values, unsound_values
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import UsageError, printable_path
@@ -132,6 +129,11 @@ def run_rules(
         findings += wrong_totals(subject)
     rules = len(RULES) + ON_OPENING
     if values:
+        # Imported where values are read: headers are checked without what that takes.
+        from weightscope.analyses.rules.conventions import broken_conventions
+        from weightscope.analyses.rules.scales import strange_scales
+        from weightscope.analyses.rules.values import odd_values, unsound_values
+
         findings += unsound_values(subject, progress)
         findings += odd_values(subject)
         findings += broken_conventions(subject)
@@ -149,4 +151,6 @@ def run_adapter_rules(
     rules = len(ADAPTER_RULES) + ON_OPENING
     if not values:
         return found, rules
+    from weightscope.analyses.rules.values import unsound_values
+
     return (*found, *unsound_values(subject, progress)), rules + 2

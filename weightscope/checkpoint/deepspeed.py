@@ -53,7 +53,9 @@ def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
     shapes = _shapes(first.top.get("param_shapes"), first.header.where)
     files = [first, *ranks.values()]
     if any(BY_PARAMETER in _state(rank) for rank in ranks.values()):
-        others = [open_saved(folder.path / name, len(files) + at) for at, name in enumerate(models[1:])]
+        # What is frozen is all that the other ranks' modules have.
+        beside = models[1:] if first.top.get("frozen_param_shapes") else ()
+        others = [open_saved(folder.path / name, len(files) + at) for at, name in enumerate(beside)]
         cut, untrained = by_parameter(shapes, everyone), _untrained(module, [first, *others])
         files += others
     else:

@@ -105,6 +105,14 @@ class BaseWeights(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         slots = self.slots.get(template_of(weight.name)[0], ())
         return any(map(_is_copy, slots))
 
+    def packs(self, name: str) -> bool:
+        """Whether a base that is not declared stores a module's weight under other names: packed by some method."""
+        return not self.slots and name.rpartition(".")[0] in self._owners
+
+    @cached_property
+    def _owners(self) -> frozenset[str]:
+        return frozenset(name.rpartition(".")[0] for name in self.checkpoint.tensors)
+
     def matrices(self) -> Iterator[Weight]:
         """All weights of modules that PEFT may change; none without a declaration."""
         for slots in self.slots.values():

@@ -22,7 +22,7 @@ def other_base(subject: AdapterSubject) -> Iterator[Finding]:
     found = subject.fit
     if found is None:
         return
-    if found.absent and not found.found and not found.misfits:
+    if found.absent and not (found.found or found.misfits or found.packed):
         names = weights_of(found.absent)
         yield mismatch(
             f"an adapter for another base: {subject.base_name} has none of its {len(names):,} weights, "
@@ -30,6 +30,14 @@ def other_base(subject: AdapterSubject) -> Iterator[Finding]:
             OTHER_BASE,
         )
         return
+    if found.packed:
+        names = weights_of(found.packed)
+        yield mismatch(
+            f"the sizes of {some(names, 'weight')} of {subject.base_name} are not known, such as {names[0]}: "
+            "no family declares it, and its weights are packed",
+            "",
+            severity="info",
+        )
     yield from _absent(subject, found)
     yield from _misfits(subject, found)
     yield from _beyond(found)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 import msgspec
@@ -44,6 +43,9 @@ def gather(
     """
     work = [(source, parts_of(source, sample)) for source in sources]
     done, total = 0, sum(part.bytes for _, parts in work for part in parts)
+    # Imported where it is used: a process in which it is cannot end at once.
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="weightscope-values") as pool:
         coming = [
             (source, [(part, pool.submit(_look, checkpoint, source, part, stop)) for part in parts])

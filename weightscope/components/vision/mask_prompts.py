@@ -92,7 +92,7 @@ class MaskCode(Component, frozen=True, kw_only=True):
 class PromptEncoder(Component, frozen=True, kw_only=True):
     """`points` are added to the codes of points outside and inside, then of the two corners of a box.
 
-    Files may have the code of places, of so many `features`, here again.
+    Files may have the code of places, of so many `features`, here again; where it is not tied, it is the `own` one.
     """
 
     name: str
@@ -102,16 +102,17 @@ class PromptEncoder(Component, frozen=True, kw_only=True):
     no_point: Embedding
     no_mask: Embedding
     mask: MaskCode
+    own: PlaceCode | None = None
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        return (Copy("shared_embedding.positional_embedding", Role.POSITION_EMBEDDING),)
+        return () if self.own else (Copy("shared_embedding.positional_embedding", Role.POSITION_EMBEDDING),)
 
     def sizes(self) -> Sizes:
         return {Role.POSITION_EMBEDDING: (Size(2), self.features)}
 
     def children(self) -> Iterable[Component]:
-        return self.points, self.no_point, self.mask, self.no_mask
+        return *((self.own,) if self.own else ()), self.points, self.no_point, self.mask, self.no_mask
 
     def equation(self, x: str = "prompts") -> str:
         return f"code of place + {Role.POINT_EMBEDDING} of {x}"
@@ -122,6 +123,7 @@ class PromptEncoder(Component, frozen=True, kw_only=True):
 
         points, boxes = inputs.get(POINTS), inputs.get(BOXES)
         found: list[list[torch.Tensor]] = []
+        code, places = (self.own, at.below(self.own)) if self.own else (code, places)
         if points is not None:
             given = inputs.get(LABELS)
             labels = torch.ones(points.shape[1:3], device=points.device) if given is None else given[0]

@@ -33,12 +33,7 @@ ONE = Size(1)
 HALF = Size(2)
 
 
-def place_code(vision: Config) -> PlaceCode:
-    """The prompts' code of places too."""
-    return PlaceCode(name="shared_image_embedding", features=vision["num_pos_feats"])
-
-
-def prompt_encoder(config: Config, features: Size) -> PromptEncoder:
+def prompt_encoder(config: Config, features: Size, *, tied: bool) -> PromptEncoder:
     """Points and corners have a vector for each kind; a mask goes through three convolutions."""
     width, channels, norm = config["hidden_size"], config["mask_input_channels"], layer_norms(config["layer_norm_eps"])
     few = channels // 4
@@ -60,6 +55,7 @@ def prompt_encoder(config: Config, features: Size) -> PromptEncoder:
             last=Shrinking(name="conv3", inputs=channels, outputs=width, side=1),
             activation=config["hidden_act"],
         ),
+        own=None if tied else PlaceCode(name="shared_embedding", features=features),
     )
 
 

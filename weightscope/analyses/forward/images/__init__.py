@@ -81,7 +81,9 @@ def read_images(paths: Sequence[Path], directory: Path, usual: str) -> dict[str,
     said = find_settings(directory, usual)
     if said.processor not in PROCESSORS:
         raise NotImplementedByWeightscope(
-            f"the image processor {said.processor!r:.80} is not implemented", where=said.source
+            f"the image processor {said.processor!r:.80} is not implemented",
+            where=said.source,
+            hint="give what it makes with --inputs FILE.npz",
         )
     module = import_module(f"weightscope.analyses.forward.images.{PROCESSORS[said.processor]}")
     try:

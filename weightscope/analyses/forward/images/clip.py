@@ -73,13 +73,7 @@ class Settings(Scaling, frozen=True, kw_only=True):
         """
         if not self.do_center_crop:
             return None
-        size = self.crop_size
-        height, width = (size, size) if isinstance(size, int) else (size.height, size.width)
-        if height is None or width is None:
-            raise ValueError("a crop_size without height and width")
-        if height * width > MAX_INPUT_PIXELS:
-            raise ValueError(f"a crop_size of {width:,} × {height:,} pixels; the limit is {MAX_INPUT_PIXELS:,} pixels")
-        return height, width
+        return both(self.crop_size, "crop_size")
 
 
 def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:
@@ -107,6 +101,20 @@ def prepared(path: Path, settings: Settings) -> np.ndarray[Any, Any]:
         pixels = center_crop(pixels, *crop)
     settings.scale(pixels)
     return np.ascontiguousarray(pixels)
+
+
+def both(size: Side | Sides, key: str) -> tuple[int, int]:
+    """Height and width that the setting `key` says.
+
+    Raises:
+        ValueError: it does not say both, or they are too large.
+    """
+    height, width = (size, size) if isinstance(size, int) else (size.height, size.width)
+    if height is None or width is None:
+        raise ValueError(f"a {key} without height and width")
+    if height * width > MAX_INPUT_PIXELS:
+        raise ValueError(f"a {key} of {width:,} × {height:,} pixels; the limit is {MAX_INPUT_PIXELS:,} pixels")
+    return height, width
 
 
 def center_crop(pixels: np.ndarray[Any, Any], height: int, width: int) -> np.ndarray[Any, Any]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from weightscope.analyses.forward.images.decoding import MAX_INPUT_PIXELS, as_it_is, resized
+from weightscope.analyses.forward.images.clip import both
+from weightscope.analyses.forward.images.decoding import as_it_is, resized
 from weightscope.analyses.forward.images.settings import Deviation, Level, Said, Scaling, Side, Sides
 
 if TYPE_CHECKING:
@@ -47,15 +48,7 @@ class Settings(Scaling, frozen=True, kw_only=True):
         Raises:
             ValueError: the size does not say both, or is too large.
         """
-        if not self.do_pad:
-            return None
-        size = self.pad_size
-        height, width = (size, size) if isinstance(size, int) else (size.height, size.width)
-        if height is None or width is None:
-            raise ValueError("a pad_size without height and width")
-        if height * width > MAX_INPUT_PIXELS:
-            raise ValueError(f"a pad_size of {width:,} × {height:,} pixels; the limit is {MAX_INPUT_PIXELS:,} pixels")
-        return height, width
+        return both(self.pad_size, "pad_size") if self.do_pad else None
 
 
 def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:
