@@ -107,6 +107,16 @@ def test_an_undeclared_type_has_weights_and_no_state() -> None:
     assert found.notes == ("The decode state is not known: no family declares this model type.",)
 
 
+def test_an_adapter_counts_beside_its_base() -> None:
+    adapters = ROOT / "fixtures" / "adapters"
+    base = weightscope.open(adapters / "bases" / "llama").memory(context=10)
+    alone = weightscope.open(adapters / "peft" / "lora").memory(context=10)
+    joined = weightscope.open(adapters / "peft" / "lora", base=adapters / "bases" / "llama").memory(context=10)
+    assert joined.weights.loaded == base.weights.loaded + alone.weights.loaded
+    assert (joined.state, alone.state) == (base.state, None)
+    assert "--base names its model" in alone.notes[0]
+
+
 def test_more_tokens_than_the_model_was_trained_on_are_said_and_computed() -> None:
     found = weightscope.open(ROOT / "fixtures" / "llama").memory(context=4096)
     assert found.asked.trained_context == 2048

@@ -107,6 +107,12 @@ def test_a_missing_part_is_said(tmp_path: Path) -> None:
     assert "unknown-architecture" in notices
 
 
+def test_a_file_that_cannot_be_read_is_one_finding(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes((FIXTURES / "llama.gguf").read_bytes()[:200])
+    assert [finding.code for finding in weightscope.open(path, tolerant=True).check()] == ["truncated-file"]
+
+
 def test_of_several_models_one_is_asked_for(tmp_path: Path) -> None:
     laid(tmp_path, "tiny-Q4_K_M.gguf", "tiny-Q8_0.gguf", "mmproj-tiny-F16.gguf")
     with pytest.raises(CheckpointError, match=r"2 GGUF models \(tiny-Q4_K_M.gguf, tiny-Q8_0.gguf\).*--variant Q4_K_M"):

@@ -233,3 +233,10 @@ def test_json_holds_no_infinity(llama: Path, tmp_path: Path) -> None:
     (head,) = (row for row in json.loads(text)["tensors"] if row["name"] == "lm_head.weight")
     assert head["figures"]["positive_infinite"] == 128 * 64
     assert head["figures"]["max"] is None
+
+
+def test_a_method_that_is_only_named_is_looked_at_as_it_is_stored() -> None:
+    model = weightscope.open(FIXTURES / "quantized" / "modelopt" / "w4a8-awq")
+    with pytest.raises(weightscope.WeightscopeError, match="not implemented; --stored looks"):
+        model.stats()
+    assert len(model.stats(stored=True).tensors) == len(model.tensors)

@@ -130,15 +130,16 @@ def _in_gguf(checkpoint: Checkpoint, notices: list[Finding]) -> tuple[Config | N
     """What the metadata of a GGUF file declares."""
     from weightscope.gguf.opening import declared, described
 
-    metadata = described(checkpoint)
-    if metadata is None:
-        notices.append(_notice("general.architecture is missing from the metadata", STORED))
-        return None, None
+    metadata, unchecked = described(checkpoint), "the tensors were not checked against the metadata"
     try:
-        return declared(metadata, checkpoint)
+        if metadata is not None:
+            return declared(metadata, checkpoint)
+        # What could not be read has been said.
+        if checkpoint.files:
+            notices.append(_notice("no file that was read names an architecture", STORED, unchecked))
     except UndeclaredError as error:
-        notices.append(_notice(error.what, STORED, "the tensors were not checked against the metadata"))
-        return None, None
+        notices.append(_notice(error.what, STORED, unchecked))
+    return None, None
 
 
 def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> Declaration | None:

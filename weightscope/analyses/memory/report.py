@@ -24,6 +24,7 @@ from weightscope.brief import brief
 from weightscope.components.state import PerSource
 from weightscope.errors import NotImplementedByWeightscope, UsageError
 from weightscope.findings import Finding
+from weightscope.roles import Section
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +133,11 @@ def kept_of(subject: Subject) -> tuple[tuple[Kept, ...], str]:
     """What the model keeps of a sequence, and why that is not known, if it is not."""
     declaration = subject.declaration
     if declaration is None:
-        return (), "The decode state is not known: no family declares this model type."
+        of_adapter = all(group.section is Section.ADAPTER for group in subject.inventory.groups)
+        why = (
+            "an adapter alone has none (--base names its model)" if of_adapter else "no family declares this model type"
+        )
+        return (), f"The decode state is not known: {why}."
     try:
         return kept_by(declaration.tree, declaration.config.model_type), ""
     except NotImplementedByWeightscope as error:

@@ -164,9 +164,9 @@ def _is_used(template: str, section: Section, roles: frozenset[Role], owner: Com
 
 def _mixing(component: Component, section: Section | None, count: int) -> Iterator[tuple[str, Work, int]]:
     """What each component mixes, with the component of the breakdown that it belongs to, and how many there are."""
-    if component.auxiliary:
-        return
     section = component.section or section
+    if component.auxiliary or section in APART:
+        return
     if isinstance(component, Repeat):
         count *= len(component.indices)
     for work in component.mixes() if count else ():

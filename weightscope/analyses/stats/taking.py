@@ -18,7 +18,7 @@ from weightscope.analyses.stats.standing_out import odd, unsound
 from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.checkpoint.spans import need_torch
-from weightscope.errors import UsageError, printable_path
+from weightscope.errors import NotImplementedByWeightscope, UsageError, printable_path
 from weightscope.families.registry import Declaration
 
 
@@ -53,8 +53,12 @@ def take_stats(
         need_torch(", or use --stored to look at quantized weights as they are stored")
     sources = [item.source for item in known]
     found = gather(checkpoint, sources, sample=asked.sample, progress=progress, stop=stop or Event())
-    # An interrupted run gives fewer.
-    seen = [Looked.of(item, one) for item, one in zip(known, found, strict=False)]
+    try:
+        # An interrupted run gives fewer.
+        seen = [Looked.of(item, one) for item, one in zip(known, found, strict=False)]
+    except NotImplementedByWeightscope as error:
+        hint = "--stored looks at quantized weights as they are stored"
+        raise NotImplementedByWeightscope(error.what, where=error.where, hint=hint) from None
     complete = len(seen) == len(known)
     repeats = find_repeats(checkpoint, seen) if complete and asked.sample is None else ()
     return Stats(
