@@ -35,6 +35,7 @@ from fuzz.values import damaged, dumped, mutated, number, text
 from fuzz.verdict import hold_output
 
 BASES = ("mini", "mini-tied", "llama", "llama-1", "gpt2", "mixtral", "llava", "qwen3-mlx-4bit", "training")
+RUNS = ("runs/fsdp", "runs/zero-2/global_step2", "runs/zero-3/global_step2")
 ADAPTERS = tuple(f"adapters/{name}" for name in (
     "peft/lora", "peft/dora", "peft/experts", "peft/embedding", "peft/tokens", "peft/lokr", "peft/ia3", "peft/prompt",
     "peft/bin", "mlx/lora",
@@ -157,7 +158,7 @@ def checkpoint(random: Random) -> dict[str, bytes]:
     """The files of a fixture, or a published config, with something wrong."""
     if random.random() < 0.15:
         return {"config.json": config_file(random)}
-    files = dict(_base(random.choice(ADAPTERS if random.random() < 0.15 else BASES)))
+    files = dict(_base(random.choice(random.choices((ADAPTERS, RUNS, BASES), (15, 15, 70))[0])))
     if random.random() < 0.2:
         quantized(random, files)
     for _ in range(random.choice((0, 1, 1, 2, 3))):
@@ -241,7 +242,9 @@ def command(random: Random, files: dict[str, bytes]) -> tuple[str, ...]:
         model += "/" + random.choice(list(files)).replace("\0", "")
     elif list(files) == ["config.json"]:
         model += "/config.json"
-    name = random.choice(("inspect", "inspect", "check", "check", "check", "params", "tensors", "explain", "forward"))
+    name = random.choice(
+        ("inspect", "inspect", *("check",) * 3, "params", "tensors", "explain", "forward", "stats", "memory")
+    )
     options = {"check": _check, "params": _params, "tensors": _tensors, "explain": _explain, "forward": _forward}
     more = options[name](random) if name in options else ()
     if ADAPTER_CONFIG in files and random.random() < 0.7:

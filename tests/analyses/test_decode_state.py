@@ -44,8 +44,6 @@ NOT_RUN = {
     "bamba-all-mamba": "a cache without a layer of attention is refused",
     "rwkv": "its state is as wide as the model, and attention_hidden_size is another",
     "rwkv-base": "its state is as wide as the model, and attention_hidden_size is another",
-    "clip_text_model": "a text tower, which nobody lets write",
-    "clip_text_model-projected": "a text tower, which nobody lets write",
     "idefics": "its text alone cannot be run",
     "idefics-tied": "its text alone cannot be run",
     **dict.fromkeys(("xlnet", "xlnet-untied", "xlnet-before"), "it has no cache: it fills in words of a whole text"),

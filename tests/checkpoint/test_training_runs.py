@@ -273,6 +273,14 @@ def test_lightning_says_its_step_and_epoch(tmp_path: Path, run: Any) -> None:
     assert [(part["kind"], part["bytes"]) for part in training["parts"]] == [("optimizer", 60)]
 
 
+def test_of_a_tensor_in_several_files_the_first_is_named(run: Any) -> None:
+    code, out, _ = run("tensors", RUNS / "fsdp", "*embed_tokens*", "--format", "json")
+    assert code == 0
+    assert json.loads(out)["tensors"][0]["file"] == "__0_0.distcp and 1 more"
+    _, out, _ = run("explain", RUNS / "fsdp", "model.embed_tokens.weight")
+    assert "__0_0.distcp and 1 more" in out
+
+
 def test_a_plain_checkpoint_has_no_state_of_a_run(run: Any) -> None:
     code, out, _ = run("inspect", RUNS.parent / "llama", "--format", "json")
     assert code == 0

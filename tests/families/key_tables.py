@@ -60,6 +60,7 @@ REFUSED: dict[tuple[str, str], str] = {
     ("longcat_flash", "qk_rope_head_dim"): PARTS,
     ("longcat_flash", "head_dim"): "the class takes it for the size that turns: of another it has too few angles",
     ("vit_mae", "mask_ratio"): "beyond 1 no share; transformers then keeps no patch, as for 1",
+    ("phi4_multimodal", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
     ("sam", "vision_config"): "prompts for another number of patches than the image has cannot be used with it",
     ("sam", "prompt_encoder_config"): "as vision_config",
     ("afmoe", "n_group"): "Arcee's code routes by groups with it; transformers ignores it",

@@ -96,6 +96,7 @@ def test_sines_and_cosines_may_be_left_out(stored: bool, saved: Callable[[str], 
     model = weightscope.open(tmp_path)
     assert [finding for finding in model.check() if finding.severity != "info"] == []
     assert model.parameters.total == weightscope.open(saved("marian-base")).parameters.total
+    assert model.parameters.bits_per_parameter == 32.0
     assert len(model.tensors) == len(kept)
     found = model.forward(READ, **given(tiny)).output
     assert found is not None

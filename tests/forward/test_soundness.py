@@ -91,6 +91,20 @@ def test_a_scale_that_is_none_is_named(run: Run, tmp_path: Path) -> None:
     assert finding["message"] == f"layer 1 attention outputs NaN or infinity: {name} contains such values"
 
 
+@pytest.mark.parametrize("matrix", ["q_proj", "k_proj", "v_proj"])
+@pytest.mark.parametrize("tokens", ["5", "5,6,7", ",".join(map(str, range(40)))])
+def test_what_is_not_a_number_shows_in_attention(
+    matrix: str, tokens: str, changed: Callable[..., Path], run: Run
+) -> None:
+    """torch's kernel for CPUs makes zeros of such queries where tokens are few (2.13)."""
+    name = f"model.layers.1.self_attn.{matrix}.weight"
+    directory = changed("llama", _set(name, math.nan))
+    code, out, _ = run("forward", directory, "--tokens", tokens, "--format", "json")
+    (finding,) = json.loads(out)["findings"]
+    assert code == 1
+    assert finding["message"] == f"layer 1 attention outputs NaN or infinity: {name} contains such values"
+
+
 def test_overflow_is_told_from_damage(changed: Callable[..., Path], run: Run) -> None:
     """Finite weights, and values that overflow further on: both the cause and the first stage that shows it."""
     directory = changed("llama", _set("model.norm.weight", 1e38))

@@ -19,10 +19,10 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
 
     `total` counts logical weights once; `active` leaves out routed experts that one token does not use;
     `non_embedding` leaves out token and position embeddings and the head; `auxiliary` lies beside the total.
-    `buffers` are the main model's. `bits_per_parameter` are the bits on disk of what `total` counts, scales included,
-    None where nothing is stored, and where integers may be packed weights of which no declaration tells how many. All
-    are None without shapes, `active` is in a mixture that no family declares, `non_embedding` where nothing tells which
-    weights are embeddings.
+    `buffers` are the main model's. `bits_per_parameter` are the bits on disk of what is stored of `total`, scales
+    included, None where nothing is stored, and where integers may be packed weights of which no declaration tells how
+    many. All are None without shapes, `active` is in a mixture that no family declares, `non_embedding` where nothing
+    tells which weights are embeddings.
     """
 
     total: int | None
@@ -114,6 +114,7 @@ def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
             if group.section in (Section.EMBEDDING, Section.HEAD):
                 embedding += count
     packed = any(group.uncounted for group in inventory.groups)
+    held = total - sum(group.unstored for group in inventory.computed)
     return Parameters(
         total=None if packed else total,
         active=None if guessed or packed else active,
@@ -121,7 +122,7 @@ def count_parameters(inventory: Inventory, tying: Tying) -> Parameters:
         auxiliary=auxiliary,
         buffers=buffers,
         stored_elements=stored,
-        bits_per_parameter=round(stored_bytes * 8 / total, 4) if total and stored_bytes and not packed else None,
+        bits_per_parameter=round(stored_bytes * 8 / held, 4) if held and stored_bytes and not packed else None,
     )
 
 

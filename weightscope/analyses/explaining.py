@@ -15,7 +15,6 @@ from weightscope.analyses.tying import Tying
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.walk import Slot
-from weightscope.errors import printable_path
 from weightscope.families.registry import Declaration
 from weightscope.ranges import blank, expand, fill, holes, template_of
 from weightscope.roles import Role
@@ -94,7 +93,7 @@ def explain_tensor(
         layer=group.layer_of(name),
         expert=numbers[group.kinds.index("expert")] if "expert" in group.kinds and not group.inferred else None,
         dtype=entry.dtype if entry else None,
-        file=printable_path(checkpoint.name_of(checkpoint.files[entry.file])) if entry else None,
+        file=checkpoint.place_of(entry) if entry else None,
         shape=shape,
         shape_terms=_terms(group.shape or ()),
         layout=_layout(slot),

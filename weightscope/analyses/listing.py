@@ -12,6 +12,7 @@ from weightscope.analyses.accounting import counted
 from weightscope.analyses.inventory import Group, Inventory
 from weightscope.analyses.tying import Tying
 from weightscope.checkpoint.dtypes import byte_size
+from weightscope.checkpoint.entry import PiecedEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.errors import printable_path
 
@@ -50,7 +51,9 @@ def list_tensors(inventory: Inventory, checkpoint: Checkpoint, tying: Tying) -> 
         for name, numbers in group.numbered():
             entry = tensors.get(name)
             if entry:
-                yield group, row_of(name, numbers, entry.dtype, entry.shape, files[entry.file])
+                # Names of files are looked up once; those of pieces are rare.
+                place = checkpoint.place_of(entry) if isinstance(entry, PiecedEntry) else files[entry.file]
+                yield group, row_of(name, numbers, entry.dtype, entry.shape, place)
             else:
                 yield group, row_of(name, numbers, None, row_of.planned, weight_map.get(name))
 

@@ -57,6 +57,11 @@ class PiecedEntry(TensorEntry):
     pieces: tuple[Piece, ...] = ()
 
 
+def file_numbers(entry: TensorEntry) -> list[int]:
+    """The numbers of the files that a tensor lies in, each once."""
+    return list(dict.fromkeys(piece.file for piece in entry.pieces)) if isinstance(entry, PiecedEntry) else [entry.file]
+
+
 class FileHeader(msgspec.Struct, kw_only=True):
     """What one weight file says of itself without its data: `tensors` by name, in file order.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -136,9 +136,3 @@ def _opened(file: FileHeader, entry: PiecedEntry, piece: Piece) -> TensorEntry:
         )
     low, high = found.data_offsets
     return TensorEntry(found.dtype, piece.shape, (start + low, start + high), found.strides or None)
-
-
-def names_of(files: Sequence[FileHeader], entry: TensorEntry) -> Iterator[str]:
-    """The names of the files that hold a tensor, each once."""
-    numbers = [piece.file for piece in entry.pieces] if isinstance(entry, PiecedEntry) else [entry.file]
-    return (files[number].path.name for number in dict.fromkeys(numbers))

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from weightscope.brief import brief
-from weightscope.checkpoint.entry import FileHeader, TensorEntry
+from weightscope.checkpoint.entry import FileHeader, TensorEntry, file_numbers
 from weightscope.checkpoint.folder import Expected, Folder, LocalFolder, name_within
 from weightscope.checkpoint.header import header_of, numbered, read_header
 from weightscope.checkpoint.index import Index
@@ -22,7 +22,7 @@ from weightscope.checkpoint.sets import SHARD
 from weightscope.checkpoint.steps import last_step
 from weightscope.checkpoint.together import READERS, reader_of
 from weightscope.checkpoint.training import Training
-from weightscope.errors import CheckpointError, RemoteError, WeightscopeError, Where
+from weightscope.errors import CheckpointError, RemoteError, WeightscopeError, Where, printable_path
 from weightscope.findings import Finding
 from weightscope.ranges import summed
 
@@ -65,6 +65,12 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     def name_of(self, file: FileHeader) -> str:
         """The file's name as an index spells it: with the folders between it and the one that was opened."""
         return name_within(self.folder.path, file.path) or file.path.name
+
+    def place_of(self, entry: TensorEntry) -> str:
+        """The file that a tensor lies in, as a message names it; of several, the first, and how many more."""
+        first, *more = file_numbers(entry)
+        name = printable_path(self.name_of(self.files[first]))
+        return f"{name} and {len(more):,} more" if more else name
 
     @property
     def complete(self) -> bool:

@@ -14,7 +14,7 @@ import msgspec
 
 from weightscope.checkpoint import pieces, spans
 from weightscope.checkpoint.dtypes import BLOCKS, DTYPE_BITS
-from weightscope.checkpoint.entry import FileHeader, PiecedEntry, TensorEntry, require_here
+from weightscope.checkpoint.entry import FileHeader, PiecedEntry, TensorEntry, file_numbers, require_here
 from weightscope.checkpoint.spans import need_torch
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ def need_here(files: Files, entry: TensorEntry) -> None:
     Raises:
         CheckpointError: one is not; the message says how to have it here.
     """
-    numbers = [piece.file for piece in entry.pieces] if isinstance(entry, PiecedEntry) else [entry.file]
-    require_here(*(files[number].remote for number in numbers))
+    require_here(*(files[number].remote for number in file_numbers(entry)))
 
 
 def type_of(entry: TensorEntry) -> str:

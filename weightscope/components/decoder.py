@@ -262,3 +262,11 @@ class CausalLM(Runnable, frozen=True, kw_only=True):
             scores = at.call(self.head, hidden)
         at.stage("logits" if isinstance(self.head, Head) else "class scores", self.head.equation(), scores)
         return scores
+
+
+class TextEncoder(CausalLM, frozen=True, kw_only=True):
+    """A decoder that only reads: what it makes of a text is compared with images (CLIP)."""
+
+    @property
+    def writer(self) -> None:
+        return None

@@ -26,6 +26,27 @@ class Bias(Protocol):
 SCORES = 1 << 24
 
 
+def fused_attention(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    *,
+    is_causal: bool = False,
+    scale: float | None = None,
+    sees: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """The same by torch's own kernel, which keeps no scores either; `sees` [T, N] is true where a token looks."""
+    import torch
+
+    kernel = torch.nn.functional.scaled_dot_product_attention
+    grouped = len(k) < len(q)
+    mask = None if sees is None else sees[None, None]
+    out = kernel(q[None], k[None], v[None], attn_mask=mask, is_causal=is_causal, scale=scale, enable_gqa=grouped)[0]
+    # Of a few tokens, the kernel for CPUs makes zeros of scores that are not numbers: broken weights would not show.
+    broken = torch.isnan(q).any(-1, keepdim=True) | torch.isnan(k).any()
+    return out.masked_fill(broken, math.nan) if broken.any() else out
+
+
 def attend(
     q: torch.Tensor,
     k: torch.Tensor,
@@ -53,9 +74,7 @@ def attend(
     fused = sees.fused(length)
     special = (cap, bias, sinks, allowed, together)
     if fused is not None and all(part is None for part in special) and q.shape[-1] == v.shape[-1]:
-        # torch's own kernel, which keeps no scores either.
-        kernel = torch.nn.functional.scaled_dot_product_attention
-        return kernel(q[None], k[None], v[None], is_causal=fused, scale=scale, enable_gqa=len(k) < heads)[0]
+        return fused_attention(q, k, v, is_causal=fused, scale=scale)
     step = max(1, SCORES // max(heads * length, 1))
     # A group's queries lie one after another, so that its keys are multiplied once and never repeated.
     grouped = (q * scale).unflatten(0, (len(k), -1))  # type: ignore[no-untyped-call]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+from weightscope.components.attention.attend import fused_attention
 from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
 from weightscope.components.attention.softmax import Heads
 from weightscope.components.base import Component
@@ -77,17 +78,13 @@ class CrossAttention(Component, frozen=True, kw_only=True):
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Text [T, D] to [T, D]; the pass has the images' vectors [N, D]."""
-        import torch
-
         crossed = at.run.crossed
         assert crossed is not None
         weights = at.weights(self)
         q = self._heads(linear(x, weights, Role.Q_PROJ), Role.Q_PROJ, at)
         k = self._heads(linear(crossed.vectors, weights, Role.K_PROJ), Role.K_PROJ, at)
         v = self._heads(linear(crossed.vectors, weights, Role.V_PROJ), Role.V_PROJ, at)
-        kernel = torch.nn.functional.scaled_dot_product_attention
-        grouped = len(k) < len(q)
-        mixed = kernel(q[None], k[None], v[None], attn_mask=crossed.sees[None, None], enable_gqa=grouped)[0]
+        mixed = fused_attention(q, k, v, sees=crossed.sees)
         return linear(mixed.transpose(0, 1).flatten(1), weights, Role.O_PROJ)
 
     def _heads(self, x: torch.Tensor, role: Role, at: At) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from weightscope.components.attention import Sees
 from weightscope.components.base import Component, Repeat
 from weightscope.components.buffers import Buffers
-from weightscope.components.decoder import Block, CausalLM, Decoder
+from weightscope.components.decoder import Block, Decoder, TextEncoder
 from weightscope.components.embedding import Embedding
 from weightscope.config import Config
 from weightscope.families.common import Dims, layer_norms
@@ -20,7 +20,7 @@ TEXT_NEEDS = ("hidden_size", "num_hidden_layers")
 PROJECTIONS = {"q_proj": Role.Q_PROJ, "k_proj": Role.K_PROJ, "v_proj": Role.V_PROJ, "out_proj": Role.O_PROJ}
 
 
-def text_encoder(config: Config, root: str, sees: Sees, *, extras: tuple[Component, ...] = ()) -> CausalLM:
+def text_encoder(config: Config, root: str, sees: Sees, *, extras: tuple[Component, ...] = ()) -> TextEncoder:
     """Norms before each half of a block, and one last; no head over the vocabulary."""
     s, norm = Dims.of(config, even=True), layer_norms(config["layer_norm_eps"])
     block = Block(
@@ -31,7 +31,7 @@ def text_encoder(config: Config, root: str, sees: Sees, *, extras: tuple[Compone
     )
     places = config["max_position_embeddings"]
     table = Buffer(join(root, "embeddings.position_ids"), Role.POSITION_IDS, (Size(1), places))
-    return CausalLM(
+    return TextEncoder(
         decoder=Decoder(
             name=root,
             embedding=Embedding(name="embeddings.token_embedding", rows=config["vocab_size"], width=s.width),

@@ -43,7 +43,7 @@ def eye(vision: Config, width: Size, name: str, names: Names) -> FramedEye:
     """
     tower, layer = siglip_tower(vision, f"{name}.img_processor", pools=True), vision["feature_layer"]
     if not isinstance(layer, int) or not -tower.depth - 1 <= layer <= tower.depth:
-        raise vision.error(f"vision_config.feature_layer is {layer!r:.60}, and there are {tower.depth:,} layers")
+        raise vision.error(f"feature_layer is {layer!r:.60}, but num_hidden_layers of vision_config is {tower.depth:,}")
     return FramedEye(
         tower=tower,
         bridge=FramedBridge(

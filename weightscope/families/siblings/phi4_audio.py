@@ -21,6 +21,8 @@ PHI4_AUDIO: dict[str, Any] = {
     "nemo_conv_channels": 1024, "downsample_rate": 1, "audio_token_id": 200011,
     # No field of the class, but its attention asks the config for it.
     "head_dim": Nullable(int),
+    # No field either: what is left of the bins, which the class works out unless the file says it.
+    "nemo_final_size": Nullable(int),
 }  # fmt: skip
 NORM, ONE = layer_norms(1e-5), Size(1)
 QKV = (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ)
@@ -112,6 +114,8 @@ def _stem(config: Config, width: Size) -> Outline:
     bins = config["input_size"]
     for _ in range(halvings):
         bins = (bins - 1) // 2 + 1
+    left = config["nemo_final_size"]
+    bins = bins if left is None else left
     return Outline(
         name="embed",
         inside=(

@@ -26,7 +26,7 @@ def sam(config: Config, root: str) -> Sam:
     side = prompts["image_size"] // prompts["patch_size"]
     if side != encoder.patches.side:
         raise config.error(
-            f"prompts are for {side:,} × {side:,} patches, the image has {encoder.patches.side:,} a side"
+            f"vision_config has {encoder.patches.side:,} patches a side, but prompt_encoder_config {side:,}"
         )
     return Sam(
         name=root,
