@@ -206,7 +206,8 @@ def test_markdown() -> None:
 def test_inspect_json_has_the_promised_keys_in_order(say: Any) -> None:
     shown = json.loads(say("inspect", "fixtures/deepseek-v3", "--format", "json"))
     promised = ["schema_version", "model", "files", "tensors", "parameters", "bytes", "dtypes", "embeddings"]
-    assert list(shown) == [*promised, "quantization", "components", "findings", "buffers", "training", "adapter"]
+    added = ["training", "adapter", "parts", "sentence_vectors"]
+    assert list(shown) == [*promised, "quantization", "components", "findings", "buffers", *added]
     assert shown["schema_version"] == 1
     model = {k: shown["model"][k] for k in ("format", "model_type", "architecture", "family", "recognized")}
     assert model == {

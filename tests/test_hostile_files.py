@@ -137,7 +137,7 @@ main()
 
 @pytest.mark.parametrize(
     ("module", "name", "legacy"),
-    [("values", "_fill", False), ("values", "_fill", True), ("pytorch", "find_weights", True)],
+    [("spans", "_fill", False), ("spans", "_fill", True), ("pytorch", "find_weights", True)],
     ids=["values", "values of an old file", "an old file"],
 )
 def test_a_file_cut_short_while_it_is_read(tmp_path: Path, module: str, name: str, legacy: bool) -> None:

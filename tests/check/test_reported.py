@@ -141,7 +141,7 @@ def test_which_classes_refuse_a_pad_token_without_a_row() -> None:
                 with torch.device("meta"):
                     embedding = _embedding(config)
                 del embedding
-            except AssertionError:
+            except (AssertionError, IndexError):
                 refusing.add(model_type)
             except ValueError:
                 apart.add(model_type)
@@ -352,8 +352,6 @@ def test_a_download_that_stopped_is_named(plant: Any) -> None:
         ("flax_model.msgpack", "flax_model.msgpack (Flax weights)"),
         ("model.onnx", "model.onnx (ONNX)"),
         ("openvino_model.bin", "openvino_model.bin (OpenVINO)"),
-        ("__0_0.distcp", "__0_0.distcp (a distributed checkpoint of torch (DCP))"),
-        ("mp_rank_00_model_states.pt", "mp_rank_00_model_states.pt (DeepSpeed's training state)"),
         ("model.safetensors.incomplete", "model.safetensors.incomplete (an unfinished download)"),
     ],
 )

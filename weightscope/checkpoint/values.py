@@ -61,7 +61,10 @@ def load_numpy(files: Files, entry: TensorEntry, rows: slice | None = None) -> n
         from weightscope.checkpoint.blocks.spans import load_numpy
 
         return load_numpy(*_place(files, entry), entry, rows)
-    return spans.load_numpy(*_place(files, entry), entry if rows is None else spans.some_rows(entry, rows))
+    path, data_start = _place(files, entry)
+    # Of a view that repeats a few bytes, any rows may be few, and all of them without end.
+    spans.check_view(path, entry)
+    return spans.load_numpy(path, data_start, entry if rows is None else spans.some_rows(entry, rows))
 
 
 def read_torch(files: Files, entry: TensorEntry, index: Any = ...) -> torch.Tensor:
