@@ -9,6 +9,7 @@ import msgspec
 
 from weightscope.analyses.glance import glance
 from weightscope.checkpoint.reader import Progress
+from weightscope.errors import UsageError
 from weightscope.findings import Finding
 
 if TYPE_CHECKING:
@@ -24,9 +25,16 @@ def glanced(model: Model) -> tuple[Finding, ...]:
 
 
 def examined(model: Model, *, values: bool, progress: Progress | None) -> Examined:
-    """The findings of `check`, and how many rules were applied."""
+    """The findings of `check`, and how many rules were applied.
+
+    Raises:
+        UsageError: values are asked for, and there are none.
+    """
     from weightscope.analyses.checking import run_adapter_rules, run_rules
 
+    # Of a folder without weights, that is a finding; of an index or a config alone, values cannot be meant.
+    if values and not model.checkpoint.whole and model.checkpoint.format in ("index", "config"):
+        raise UsageError("--values needs weights, and there are none here", where=model.reference)
     if model.parts:
         return _of_parts(model, values=values, progress=progress)
     if model.adapter:
