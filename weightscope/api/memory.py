@@ -6,7 +6,7 @@ from weightscope.analyses.memory.devices import device
 from weightscope.analyses.memory.dtypes import element_type
 from weightscope.analyses.memory.optimizers import Recipe
 from weightscope.analyses.memory.pages import PAGE_SIZE
-from weightscope.analyses.memory.quantizing import settings_for
+from weightscope.analyses.memory.quantizing import quantizing_for
 from weightscope.analyses.memory.ranks import Ranks, ranks_of
 from weightscope.analyses.memory.request import Request
 from weightscope.analyses.training.grammar import Plan
@@ -53,7 +53,7 @@ def asked(
         device=None if gpu is None else device(gpu),
         ranks=ranks,
         recipe=recipe,
-        quantize=None if quantize is None else settings_for(quantize),
+        quantize=None if quantize is None else quantizing_for(quantize),
         context=context,
         batch=batch,
         source=source_tokens,

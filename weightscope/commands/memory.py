@@ -56,7 +56,9 @@ def memory(
     quantize: Annotated[
         str | None,
         typer.Option(
-            "--quantize", metavar="METHOD", help="Load weights as METHOD would store them: fp8, awq, gptq:bits=8, …"
+            "--quantize",
+            metavar="METHOD",
+            help="Load weights as METHOD would store them: fp8, gptq:bits=8, Q4_K_M, …",
         ),
     ] = None,
     trainable: Annotated[

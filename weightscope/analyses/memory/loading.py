@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from weightscope.analyses.inventory import Group, planned
-from weightscope.analyses.memory.quantizing import quantized
+from weightscope.analyses.memory.as_gguf import as_gguf
+from weightscope.analyses.memory.quantizing import quantized, unquantized
 from weightscope.analyses.memory.request import Request
 from weightscope.analyses.memory.weights import Weights, loaded_bytes, weights
 from weightscope.analyses.rules.subject import Subject
@@ -38,7 +39,10 @@ def loading(subject: Subject, request: Request, dtype: str, beside: Sequence[Gro
     """
     declaration, groups, words = subject.declaration, subject.inventory.groups, ""
     stored = stored_bytes(subject, (*groups, *beside))
-    if request.quantize is not None:
+    if isinstance(request.quantize, str):
+        groups = as_gguf(unquantized(subject), request.quantize)
+        words = f"{request.quantize} of llama.cpp, without an importance matrix"
+    elif request.quantize is not None:
         declaration = quantized(subject, request.quantize)
         groups = planned(declaration.slots).groups
         words = declaration.covered[0].scheme.words

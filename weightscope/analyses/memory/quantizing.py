@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from weightscope.analyses.memory.file_types import FILE_TYPES
 from weightscope.analyses.rules.subject import Subject
 from weightscope.config import Config
 from weightscope.errors import NotImplementedByWeightscope, UsageError
@@ -32,16 +33,20 @@ USUAL: Mapping[str, Settings] = {
 SAID = ("quantization_config", "quantization", "compression_config")
 
 
-def settings_for(text: str) -> Settings:
-    """The settings of `METHOD` or `METHOD:key=value,…`.
+def quantizing_for(text: str) -> Settings | str:
+    """The settings of `METHOD` or `METHOD:key=value,…`, or the name of one of llama.cpp's file types.
 
     Raises:
         UsageError: no such method, or something that is no setting.
     """
     name, _, rest = text.strip().partition(":")
+    if name.upper() in FILE_TYPES:
+        if rest:
+            raise UsageError(f"--quantize {name} has no settings")
+        return name.upper()
     usual = USUAL.get(name.lower().replace("-", "_"))
     if usual is None:
-        raise UsageError(f"--quantize has no method {name!r:.60}", hint=f"it has {', '.join(USUAL)}")
+        raise UsageError(f"--quantize has no method {name!r:.60}", hint=f"it has {', '.join((*USUAL, *FILE_TYPES))}")
     given: dict[str, Any] = {}
     for item in rest.split(",") if rest else ():
         key, equals, value = (part.strip() for part in item.partition("="))
@@ -64,6 +69,19 @@ def _value(text: str, usual: int | str, where: str) -> int | str | bool:
     return int(text)
 
 
+def unquantized(subject: Subject) -> Declaration:
+    """The declaration of a model that can be quantized.
+
+    Raises:
+        UsageError: there is nothing to quantize: no declared model, or one that is quantized.
+    """
+    if subject.config is None or subject.declaration is None or subject.declaration.part:
+        raise UsageError("--quantize needs a model whose type is declared")
+    if subject.declaration.covered or subject.declaration.method:
+        raise UsageError("the weights are quantized already", hint="name the model that they were made from")
+    return subject.declaration
+
+
 def quantized(subject: Subject, settings: Settings) -> Declaration:
     """The model as the method would store it.
 
@@ -72,13 +90,10 @@ def quantized(subject: Subject, settings: Settings) -> Declaration:
         NotImplementedByWeightscope: the method does not take these settings.
         ConfigError: the settings cannot be the method's.
     """
-    if subject.config is None or subject.declaration is None or subject.declaration.part:
-        raise UsageError("--quantize needs a model whose type is declared")
-    if subject.declaration.covered or subject.declaration.method:
-        raise UsageError("the weights are quantized already", hint="name the model that they were made from")
-    data = {key: value for key, value in subject.config.data.items() if key not in SAID}
+    config = unquantized(subject).config
+    data = {key: value for key, value in config.data.items() if key not in SAID}
     key = "quantization_config" if "quant_method" in settings else "quantization"
-    declaration = declare(Config(data | {key: dict(settings)}, source=subject.config.source))
+    declaration = declare(Config(data | {key: dict(settings)}, source=config.source))
     assert declaration
     method = declaration.method
     if method is None or method.missing:

@@ -34,8 +34,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens a sequence, sequences, vectors that cross-attention looks at, tokens a page; None for what is usual.
 
     It is to fit on a `device`, divided among `ranks`, and `quantize` are the settings of a method that would quantize
-    it. With a `recipe` it is trained. `dtype` is what plain weights are loaded in, `kv_dtype` that of
-    keys and values, both as safetensors spells them.
+    it, or the name of one of llama.cpp's file types. With a `recipe` it is trained. `dtype` is what plain weights are
+    loaded in, `kv_dtype` that of keys and values, both as safetensors spells them.
     """
 
     context: int | None = None
@@ -44,7 +44,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     page_size: int = PAGE_SIZE
     device: Device | None = None
     ranks: Ranks = Ranks()
-    quantize: Mapping[str, Any] | None = None
+    quantize: Mapping[str, Any] | str | None = None
     recipe: Recipe | None = None
     dtype: str | None = None
     kv_dtype: str | None = None

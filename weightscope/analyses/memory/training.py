@@ -15,6 +15,7 @@ from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.training.grammar import Plan
 from weightscope.analyses.training.split import Trainable, is_trained, split, whole_parts
 from weightscope.brief import brief
+from weightscope.checkpoint.dtypes import BLOCKS
 from weightscope.errors import UsageError, WeightscopeError
 from weightscope.findings import Finding
 from weightscope.roles import Section
@@ -124,11 +125,16 @@ def _model(subject: Subject, loaded: Loading, text: str, found: Trainable) -> _M
     for group, size in zip(loaded.groups, loaded.sizes, strict=True):
         if group.kind is Kind.BUFFER or not is_trained(group, plan, whole, subject.tying):
             frozen += size
-        elif group.scheme is not None or group.kind is Kind.SCALE:
+        elif _is_quantized(group):
             raise UsageError("quantized weights cannot be trained", hint="train LoRA beside them (lora:r=16,targets=…)")
         elif is_loaded(group, subject.tying):
             tensors += _tensors(group)
     return _Model(tensors=(*tensors, *_adapters(found)), frozen=frozen)
+
+
+def _is_quantized(group: Group) -> bool:
+    in_blocks = any(dtype in BLOCKS for dtype, _ in group.counts)
+    return in_blocks or group.scheme is not None or group.kind is Kind.SCALE
 
 
 def _tensors(group: Group) -> Iterator[Trained]:

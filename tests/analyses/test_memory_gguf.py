@@ -1,0 +1,155 @@
+"""What `memory --quantize Q4_K_M` says, against llama.cpp's own lists of types and against files that it made."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import weightscope
+from weightscope.analyses.memory.as_gguf import as_gguf
+from weightscope.analyses.memory.file_types import FILE_TYPES
+from weightscope.config import Config
+from weightscope.errors import NotImplementedByWeightscope, UsageError
+from weightscope.families.registry import declare
+
+ROOT = Path(__file__).parents[2]
+SCHEMAS = ROOT / "fixtures" / "llama.cpp"
+# The model type and the width of a head, which the lists do not say.
+MODELS = {
+    "qwen3-0.6b": ("qwen3", 128),
+    "qwen3-14b": ("qwen3", 128),
+    "meta-llama-3.1-70b-instruct": ("llama", 128),
+    "gemma-3-4b-it": ("gemma3_text", 256),
+}
+STEMS = {
+    "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}  # fmt: skip
+SIZES = {
+    "n_embd": "hidden_size", "n_ff": "intermediate_size", "n_vocab": "vocab_size", "n_layer": "num_hidden_layers",
+    "n_head": "num_attention_heads", "n_head_kv": "num_key_value_heads",
+}  # fmt: skip
+# Of Gemma 3 270M in Q4_K_M and SmolLM2 135M in Q4_1, as they lie on PyPI: the bytes of all their tensors.
+REAL = {
+    "Q4_K_M": (
+        {
+            "model_type": "gemma3_text", "vocab_size": 262144, "hidden_size": 640, "intermediate_size": 2048,
+            "num_hidden_layers": 18, "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 256,
+        },
+        246_587_904,
+    ),
+    "Q4_1": (
+        {
+            "model_type": "llama", "vocab_size": 49152, "hidden_size": 576, "intermediate_size": 1536,
+            "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "tie_word_embeddings": True,
+        },
+        96_576_768,
+    ),
+}  # fmt: skip
+
+
+def opened(config: dict[str, Any], directory: Path) -> weightscope.Model:
+    (directory / "config.json").write_text(json.dumps(config))
+    return weightscope.open(directory / "config.json")
+
+
+def published(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "fixtures" / "published" / f"{name}.json").read_text())["config"]
+    return found
+
+
+def types_of(config: dict[str, Any], file_type: str) -> dict[str, str]:
+    """The element type of each matrix, by llama.cpp's name of it."""
+    declaration = declare(Config(config))
+    assert declaration
+    found = {}
+    for group in as_gguf(declaration, file_type):
+        (dtype, _), *_ = group.counts
+        for name in group.planned_names():
+            layer = re.search(r"layers\.(\d+)\.(.+)\.weight", name)
+            if layer and layer[2] in STEMS:
+                found[f"blk.{layer[1]}.{STEMS[layer[2]]}.weight"] = str(dtype)
+            elif name in ("lm_head.weight", "model.embed_tokens.weight"):
+                found["output.weight" if name == "lm_head.weight" else "token_embd.weight"] = str(dtype)
+            else:
+                assert dtype == "F32", name
+    return found
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_each_matrix_has_the_type_that_llama_cpp_lists(name: str) -> None:
+    head, *sections = re.split(r"(?m)^(?=\[)", (SCHEMAS / f"{name}.schema").read_text())
+    sizes = {SIZES[key]: int(value) for key, value in re.findall(r"(\w+)=(\d+)", head) if key in SIZES}
+    model_type, width = MODELS[name]
+    tied = "output.weight" not in sections[0]
+    config = {"model_type": model_type, "head_dim": width, "tie_word_embeddings": tied, **sizes}
+    assert len(sections) == len(FILE_TYPES)
+    for section in sections:
+        title, *lines = section.strip().splitlines()
+        file_type, usual = re.fullmatch(r"\[(\w+)\] (\w+)", title).groups()  # type: ignore[union-attr]
+        others = dict(line.split() for line in lines)
+        expected = {matrix: others.get(matrix, usual).upper() for matrix in types_of(config, file_type)}
+        assert types_of(config, file_type) == expected, file_type
+        assert others.keys() <= expected.keys()
+
+
+@pytest.mark.parametrize("file_type", REAL)
+def test_a_model_is_as_large_as_the_real_file(file_type: str, tmp_path: Path) -> None:
+    config, expected = REAL[file_type]
+    assert opened(config, tmp_path).memory(context=10, quantize=file_type.lower()).weights.loaded == expected
+
+
+def test_eight_experts_have_attention_of_more_bits(tmp_path: Path) -> None:
+    """Mixtral 8x7B in Q4_K_M by hand, from the rules: bytes of 256 weights are 144, 176, 210 and 272."""
+    model = opened(published("mistralai__Mixtral-8x7B-v0.1-OME"), tmp_path)
+    rows = {(row.component, row.dtype): row.loaded for row in model.memory(context=10, quantize="Q4_K_M").weights.rows}
+    one = 8 * 4096 * 14336 // 256
+    width = 4096 * 4096 // 256
+    assert rows["attention", "Q4_K"] == 32 * width * 144
+    assert rows["attention", "Q5_K"] == 32 * width * 176
+    assert rows["attention", "Q8_0"] == 32 * 2 * (width // 4) * 272
+    # 4 first layers, 4 last ones, and 8 of the 24 between them.
+    assert rows["moe", "Q6_K"] == 16 * one * 210
+    assert rows["moe", "Q4_K"] == 32 * 2 * one * 144 + 16 * one * 144
+    assert rows["moe", "F32"] == 32 * 8 * 4096 * 4
+    assert rows["head", "Q6_K"] == 32000 * 4096 // 256 * 210
+
+
+def test_rows_of_no_whole_block_are_sixteen_bits(tmp_path: Path) -> None:
+    config = {
+        "model_type": "llama", "vocab_size": 10, "hidden_size": 24, "intermediate_size": 64, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "head_dim": 16,
+    }  # fmt: skip
+    assert types_of(config, "Q4_K_M") == {
+        "token_embd.weight": "F16", "output.weight": "F16", "blk.0.attn_q.weight": "F16",
+        "blk.0.attn_k.weight": "F16", "blk.0.attn_v.weight": "F16", "blk.0.attn_output.weight": "Q5_0",
+        "blk.0.ffn_gate.weight": "F16", "blk.0.ffn_up.weight": "F16", "blk.0.ffn_down.weight": "Q8_0",
+    }  # fmt: skip
+
+
+def test_the_command_says_whose_rules_they_are(run: Any, tmp_path: Path) -> None:
+    opened(REAL["Q4_K_M"][0], tmp_path)
+    status, out, error = run("memory", tmp_path / "config.json", "--quantize", "q4_k_m")
+    assert status == 0, error
+    assert "Q4_K_M of llama.cpp, without an importance matrix" in out
+
+
+def test_what_is_not_known_is_refused_by_name(tmp_path: Path) -> None:
+    llama = weightscope.open(ROOT / "fixtures" / "llama")
+    with pytest.raises(UsageError, match="no method 'IQ1_S'"):
+        llama.memory(quantize="IQ1_S")
+    with pytest.raises(UsageError, match="Q6_K has no settings"):
+        llama.memory(quantize="Q6_K:bits=8")
+    with pytest.raises(UsageError, match="quantized weights cannot be trained"):
+        opened(REAL["Q4_1"][0], tmp_path).memory(quantize="Q8_0", trainable="full")
+    with pytest.raises(UsageError, match="Q4_K_M quantizes nothing of this model"):
+        llama.memory(quantize="Q4_K_M")
+    with pytest.raises(NotImplementedByWeightscope, match="would quantize gpt2 is not known"):
+        weightscope.open(ROOT / "fixtures" / "gpt2").memory(quantize="Q4_K_M")
+    with pytest.raises(UsageError, match="quantized already"):
+        weightscope.open(ROOT / "fixtures" / "deepseek-v3").memory(quantize="Q4_K_M")
