@@ -18,7 +18,7 @@ import transformers
 from tests.checkpoint.test_original_releases import ORACLES
 from tests.components.test_logits import DECODERS
 from tests.families.remote_code import REMOTE
-from tests.families.remote_eyes import BY_INDEX, REMOTE_TOWERS, WHOLE_SIZE
+from tests.families.remote_eyes import BY_INDEX, BY_OTHERS, REMOTE_TOWERS, WHOLE_SIZE
 from tests.families.test_against_transformers import BY_PARTS
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
@@ -108,7 +108,7 @@ EXCEPTIONS = """
 
 Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them: aria,
 blip, ernie4_5_vl_moe, fast_vlm, florence2, hunyuan_vl, kimi_k3, kosmos-2, minicpmv4_6, minimax_m3_vl, molmo, molmo2,
-nllb-moe, perception_lm, step3p7, and the omni models. Videos are refused everywhere.
+nllb-moe, perception_lm and step3p7. Videos are refused everywhere.
 
 ## Published models that differ from their config
 
@@ -167,6 +167,8 @@ def _logits(model_type: str) -> Iterator[str]:
         yield f"{len(tiny)} tiny"
     if model_type in BY_PARTS:
         yield "1 tiny of text and of audio"
+    if model_type in BY_OTHERS:
+        yield BY_OTHERS[model_type]
     yield from _remote(model_type)
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 import weightscope
 from tests.families.test_published import expand
-from tests.families.tiny import LLAMA, Tiny
+from tests.families.tiny import LLAMA
 from weightscope.config import Config
 from weightscope.errors import NotImplementedByWeightscope, UndeclaredError
 from weightscope.families.registry import declare
@@ -51,31 +51,6 @@ def test_other_minicpm_v_are_refused_by_name(changes: dict[str, Any], said: str)
     """OpenBMB/Scicore-Omics has genes besides."""
     with pytest.raises(UndeclaredError, match=said):
         declare(Config(MINICPMV | changes))
-
-
-def test_minicpm_v_reads_text_as_its_language_model_and_says_that_it_does_not_see(tmp_path: Path) -> None:
-    oracle = Tiny("", "Qwen2", LLAMA | {"rope_parameters": {"rope_type": "default", "rope_theta": 1e6}}).build()
-    oracle.save_pretrained(tmp_path / "oracle")
-    small = {"hidden_size": 16, "image_size": 28, "intermediate_size": 22, "num_attention_heads": 2, "patch_size": 7}
-    config = MINICPMV | LLAMA | {"vision_config": TOWER | small | {"num_hidden_layers": 2}}
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    declaration = declare(Config(config))
-    assert declaration is not None
-    tensors = {
-        name: torch.zeros(tuple(map(int, slot.stored.shape)))
-        for slot in declaration.slots
-        for name in slot.names()
-        if not slot.stored.optional
-    }
-    language = load_file(tmp_path / "oracle" / "model.safetensors")
-    save_file(tensors | {f"llm.{name}": t for name, t in language.items()}, tmp_path / "model.safetensors")
-    model = weightscope.open(tmp_path)
-    tokens = [7, 3, 98, 42, 42, 17]
-    with torch.no_grad():
-        expected = oracle(torch.tensor([tokens])).logits[0]
-    torch.testing.assert_close(model.forward(tokens).logits, expected, rtol=1e-4, atol=1e-4)
-    with pytest.raises(NotImplementedByWeightscope, match="images of MiniCPM-V are not implemented"):
-        model.forward(tokens, pixel_values=torch.zeros(1, 3, 28, 28))
 
 
 def test_locateanything_says_why_it_does_not_run(tmp_path: Path) -> None:

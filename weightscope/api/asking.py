@@ -17,7 +17,7 @@ from weightscope.analyses.forward.prompt import (
     with_masks,
     with_things,
 )
-from weightscope.analyses.forward.request import IDS, MASK, layouts_of
+from weightscope.analyses.forward.request import IDS, MASK, layouts_of, written_out
 from weightscope.analyses.forward.speller import Speller
 from weightscope.api.spelling import speller_of
 from weightscope.components.runnable import Runnable, no_tokens
@@ -113,6 +113,8 @@ def sensed(
     """The prompt with what the model sees and hears written out: of the first sense in the text, then among tokens."""
     origin = prompt.origin
     for number, (sense, mark) in enumerate(tree.given(inputs)):
+        if prompt.origin == "tokens" and written_out(prompt.tokens, mark, sense, inputs):
+            continue
         prompt = with_things(
             replace(prompt, origin="tokens") if number else prompt,
             layouts_of(sense, inputs),

@@ -288,6 +288,7 @@ class Model(Suggesting):
         *,
         stored: bool = False,
         sample: int | None = None,
+        spectrum: bool = False,
         progress: Progress | None = None,
         stop: Event | None = None,
     ) -> Stats:
@@ -296,7 +297,8 @@ class Model(Suggesting):
         Args:
             stored: look at quantized weights as they are stored; otherwise as they act, which imports torch.
             sample: read at most so many values of each tensor.
-            progress: called with (bytes done, bytes in all, tensor).
+            spectrum: add the effective rank and the largest singular values of each matrix; takes much longer.
+            progress: called with (bytes done, bytes in all, tensor), with `spectrum` for all matrices once more.
             stop: set it from another thread to have what is known by then; the result is not `complete`.
 
         Raises:
@@ -304,7 +306,7 @@ class Model(Suggesting):
         """
         from weightscope.analyses.stats.taking import Asked, take_stats
 
-        asked = Asked(stored=stored, sample=sample)
+        asked = Asked(stored=stored, sample=sample, spectrum=spectrum)
         return take_stats(
             self.reference, self.checkpoint, self.inventory, self.declaration, asked, progress=progress, stop=stop
         )

@@ -69,3 +69,15 @@ class Sinusoids(Component, frozen=True, kw_only=True):
         made = torch.cat((angles.sin(), angles.cos()), dim=1)
         made = torch.nn.functional.pad(made, (0, int(self.width) % 2))
         return made.masked_fill((x < 0)[:, None], 0.0).to(at.run.dtype)
+
+
+def plane_waves(rows: int, columns: int, width: int) -> torch.Tensor:
+    """Of each place, row by row, [rows · columns, width]: sines and cosines of its column, then of its row."""
+    import torch
+
+    quarter = width // 4
+    waves = LONGEST ** (torch.arange(quarter, dtype=torch.float64) / quarter)
+    of_column, of_row = (torch.arange(count)[:, None] / waves for count in (columns, rows))
+    across = torch.cat((of_column.sin(), of_column.cos()), dim=1).repeat(rows, 1)
+    down = torch.cat((of_row.sin(), of_row.cos()), dim=1).repeat_interleave(columns, dim=0)
+    return torch.cat((across, down), dim=1)

@@ -109,18 +109,32 @@ def sound(name: str, values: torch.Tensor) -> torch.Tensor:
     return values
 
 
+def written_out(tokens: Sequence[int], mark: int, sense: Sense, inputs: Mapping[str, np.ndarray[Any, Any]]) -> bool:
+    """Whether the tokens have a place for each vector that the inputs become.
+
+    Raises:
+        UsageError: the inputs are none that the model takes.
+    """
+    return tokens.count(mark) == sum(sense.counts(_given(sense, inputs)))
+
+
 def layouts_of(sense: Sense, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Sequence[Layout]:
     """How each image or clip is written among the tokens.
 
     Raises:
         UsageError: the inputs are none that the model takes.
     """
+    return sense.layouts(_given(sense, inputs))
+
+
+def _given(sense: Sense, inputs: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, torch.Tensor]:
+    """The inputs as tensors, none missing that the sense needs."""
     need_torch()
     import torch
 
     given = {name: sound(name, torch.as_tensor(value)) for name, value in inputs.items()}
     sense.complete(given)
-    return sense.layouts(given)
+    return given
 
 
 def positions_of(

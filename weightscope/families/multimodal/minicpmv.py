@@ -7,27 +7,31 @@ from __future__ import annotations
 
 from typing import Any
 
+from weightscope.components.attention.softmax import Heads
 from weightscope.components.base import Group
 from weightscope.components.decoder import CausalLM
 from weightscope.components.projection import Projection
 from weightscope.components.vision.encoder import VisionEncoder
-from weightscope.components.vision.language import VisionLanguage
-from weightscope.components.vision.unseen_eye import QueryBridge, UnseenEye
+from weightscope.components.vision.query_bridge import QueryBridge
+from weightscope.components.vision.strip_eye import BoundLanguage, StripEye
 from weightscope.config import Config, Nullable
 from weightscope.families.common import layer_norms
 from weightscope.families.common.multimodal import replaced
 from weightscope.families.common.refusals import refuse, require
 from weightscope.families.registry import component_of, family
 from weightscope.roles import Role
+from weightscope.sizes import Size
 
 MINICPMV: dict[str, Any] = {
     "version": Nullable(float), "query_num": 64, "drop_vision_last_layer": True, "use_gene_module": Nullable(bool),
 }  # fmt: skip
-NORMS = ("ln_q", "ln_kv", "ln_post")
+HEAD = 128
+# The tokenizer's <unk>, which the processor writes for each vector of an image; no config names it.
+IMAGE_TOKEN = 128244
 
 
 @family("minicpmv", roots=("as published",), defaults=MINICPMV, needs=("vision_config", "hidden_size"))
-def minicpmv(config: Config, root: str) -> VisionLanguage:
+def minicpmv(config: Config, root: str) -> BoundLanguage:
     """The config is the language model's, with the tower's within it."""
     del root
     require(config, "MiniCPM-V", {"version": 2.6})
@@ -38,16 +42,22 @@ def minicpmv(config: Config, root: str) -> VisionLanguage:
     if not isinstance(tower, VisionEncoder) or not isinstance(model, CausalLM):
         raise config.undeclared("MiniCPM-V with this vision_config is not declared")
     width, norm = model.decoder.embedding.width, layer_norms(1e-6)
+    if not width or width % HEAD:
+        raise config.undeclared(f"MiniCPM-V whose hidden_size is not a multiple of {HEAD} is not declared")
     bridge = QueryBridge(
         name="resampler",
         width=width,
         queries=config["query_num"],
+        heads=Heads(count=width // HEAD, keys=width // HEAD, size=Size(HEAD)),
         projection=Projection(name="kv_proj", inputs=tower.patches.width, outputs=width, bias=False),
-        norms=tuple(norm(name, Role.PROJECTOR_NORM, width) for name in NORMS),
+        norms=(
+            norm("ln_q", Role.PROJECTOR_NORM, width),
+            norm("ln_kv", Role.PROJECTOR_NORM, width),
+            norm("ln_post", Role.PROJECTOR_NORM, width),
+        ),
     )
-    return VisionLanguage(
-        eye=UnseenEye(tower=tower, bridge=bridge, refused="images of MiniCPM-V"),
+    return BoundLanguage(
+        eye=StripEye(tower=tower, bridge=bridge),
         language=Group(name="llm", parts=(model,)),
-        # None that a config names: its images stand between two tokens.
-        image_token=-1,
+        image_token=IMAGE_TOKEN,
     )
