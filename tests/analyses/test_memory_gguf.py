@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from contextlib import suppress
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -200,5 +201,29 @@ def test_what_is_not_known_is_refused_by_name(tmp_path: Path) -> None:
         llama.memory(quantize="Q4_K_M")
     with pytest.raises(NotImplementedByWeightscope, match="would quantize gpt2 is not known"):
         weightscope.open(ROOT / "fixtures" / "gpt2").memory(quantize="Q4_K_M")
+    judge = published("meta-llama__Llama-3.1-70B") | {"architectures": ["LlamaForSequenceClassification"]}
+    with pytest.raises(NotImplementedByWeightscope, match=r"quantize score.weight \(classifier\) is not known"):
+        opened(judge, tmp_path).memory(quantize="Q4_K_M")
     with pytest.raises(UsageError, match="quantized already"):
         weightscope.open(ROOT / "fixtures" / "deepseek-v3").memory(quantize="Q4_K_M")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"num_hidden_layers": 0},
+        {"num_key_value_heads": 0},
+        {"num_attention_heads": 0},
+        {"hidden_size": 0},
+        {"vocab_size": 0},
+        {"intermediate_size": 0},
+        {"head_dim": 0},
+    ],
+    ids=str,
+)
+def test_strange_configs_are_answered_or_refused(keys: dict[str, Any], tmp_path: Path) -> None:
+    """Whatever a config says, there is an answer or one line."""
+    config = REAL["Q4_K_M"][0] | {"model_type": "mistral"} | keys
+    with suppress(weightscope.WeightscopeError):
+        model = opened(config, tmp_path)
+        assert model.memory(context=10, quantize="Q4_K_M").weights.loaded >= 0

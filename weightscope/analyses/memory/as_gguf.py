@@ -58,7 +58,7 @@ def typed(declaration: Declaration, file_type: str) -> tuple[Group, ...]:
     model_type = declaration.family.model_type
     if model_type not in KNOWN:
         raise NotImplementedByWeightscope(
-            f"how llama.cpp would quantize {model_type} is not known to weightscope; known are {', '.join(KNOWN)}"
+            f"how llama.cpp would quantize {model_type} is not known", hint=f"known are {', '.join(KNOWN)}"
         )
     sizes = _sizes(declaration)
     return tuple(group for slot in declaration.slots for group in _by_type(slot, file_type, sizes))
@@ -82,27 +82,28 @@ def _dtype(slot: Slot, layer: int, file_type: str, sizes: Sizes) -> str:
     if slot.stored.kind is not Kind.WEIGHT or len(shape) < 2 or ROUTERS & set(roles) or slot.section is Section.NORM:
         return PLAIN
     if unknown := set(roles) - MATRICES:
-        raise NotImplementedByWeightscope(f"how llama.cpp would quantize {min(unknown)} is not known to weightscope")
+        raise NotImplementedByWeightscope(f"how llama.cpp would quantize {slot.template} ({min(unknown)}) is not known")
     role = next((leading for leading in LEADING if leading in roles), roles[0])
     return block_type(file_type, Place(role=role, layer=layer, row=int(shape[-1])), sizes)
 
 
 def _sizes(declaration: Declaration) -> Sizes:
     slots = declaration.slots
-    layers = 1 + max(layer for slot in slots if slot.ranges for layer in slot.ranges[0])
+    layers = 1 + max((layer for slot in slots if slot.ranges for layer in slot.ranges[0]), default=-1)
     queries, keys = _weights(slots, Role.Q_PROJ), _weights(slots, Role.K_PROJ)
-    shared = queries // keys
+    # A config may describe no layers, or heads of no width.
+    shared = queries // keys if keys else 1
     model_type = declaration.family.model_type
     return Sizes(
         layers=layers,
         queries_per_key=shared,
-        experts=max(slot.chosen[1] for slot in slots),
+        experts=max((slot.chosen[1] for slot in slots), default=1),
         is_70b=layers == 80 and (model_type in OF_80_LAYERS or (model_type in LLAMAS and shared > 1)),
         tied=declaration.tied,
     )
 
 
 def _weights(slots: Sequence[Slot], role: Role) -> int:
-    """The weights of the first matrix of a role."""
+    """The weights of the first matrix of a role, 0 without one."""
     matrices = (slot.stored.parts for slot in slots if slot.stored.kind is Kind.WEIGHT)
-    return next(count for parts in matrices for own, count in parts if own is role)
+    return next((count for parts in matrices for own, count in parts if own is role), 0)
