@@ -56,12 +56,12 @@ def run_state(checkpoint: Checkpoint) -> Training | None:
 
 def _parts(place: Path, names: list[str]) -> Iterator[Part]:
     """What lies in files of its own; of one that cannot be read, only its size is said."""
-    from weightscope.checkpoint.pytorch_opened import open_saved
-
     for name in names:
         path = place / name
         if not _BESIDE.fullmatch(name) or not path.is_file():
             continue
+        from weightscope.checkpoint.pytorch_opened import open_saved
+
         try:
             opened = open_saved(path, 0)
         except (WeightscopeError, OSError):
