@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from contextlib import suppress
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import weightscope
-from weightscope.analyses.memory.as_gguf import as_gguf
+from weightscope.analyses.memory.as_gguf import KNOWN, typed
 from weightscope.analyses.memory.file_types import FILE_TYPES
 from weightscope.config import Config
 from weightscope.errors import NotImplementedByWeightscope, UsageError
 from weightscope.families.registry import declare
+from weightscope.gguf.opening import declared, described
+from weightscope.roles import Role
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "fixtures" / "llama.cpp"
@@ -30,6 +35,23 @@ STEMS = {
     "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
 }  # fmt: skip
+# What llama.cpp's rules take a matrix for, by a part of its name; gate and up have the same types in all file types.
+CATEGORIES = {
+    "token_embd.": "embedding", "attn_qkv.": "values", "attn_v.": "values", "attn_k.": "keys",
+    "attn_q.": "queries", "attn_output.": "output", "ffn_up": "up", "ffn_gate": "up", "ffn_down": "down",
+    "output.": "head",
+}  # fmt: skip
+ROLES = {
+    Role.V_PROJ: "values", Role.TOKEN_EMBEDDING: "embedding", Role.LM_HEAD: "head", Role.K_PROJ: "keys",
+    Role.Q_PROJ: "queries", Role.O_PROJ: "output", Role.UP_PROJ: "up", Role.GATE_PROJ: "up", Role.DOWN_PROJ: "down",
+}  # fmt: skip
+# What the converter wrote, but for types that are not known and for files made with options that fuse matrices.
+FILES = [
+    path
+    for path in sorted((ROOT / "fixtures" / "gguf").glob("*.gguf"))
+    if path.stem not in ("llama-fused", "qwen3-fused", "gpt2", "gpt-oss", "mamba", "deepseek2", "deepseek3", "glm4moe")
+    and not path.stem.startswith("falcon")
+]
 SIZES = {
     "n_embd": "hidden_size", "n_ff": "intermediate_size", "n_vocab": "vocab_size", "n_layer": "num_hidden_layers",
     "n_head": "num_attention_heads", "n_head_kv": "num_key_value_heads",
@@ -68,7 +90,7 @@ def types_of(config: dict[str, Any], file_type: str) -> dict[str, str]:
     declaration = declare(Config(config))
     assert declaration
     found = {}
-    for group in as_gguf(declaration, file_type):
+    for group in typed(declaration, file_type):
         (dtype, _), *_ = group.counts
         for name in group.planned_names():
             layer = re.search(r"layers\.(\d+)\.(.+)\.weight", name)
@@ -96,6 +118,34 @@ def test_each_matrix_has_the_type_that_llama_cpp_lists(name: str) -> None:
         expected = {matrix: others.get(matrix, usual).upper() for matrix in types_of(config, file_type)}
         assert types_of(config, file_type) == expected, file_type
         assert others.keys() <= expected.keys()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.stem))
+def test_the_matrices_are_those_that_the_converter_writes(path: Path) -> None:
+    """Elements by layer, category and length of a row."""
+    checkpoint = weightscope.open(path).checkpoint
+    theirs: Counter[tuple[int, str, int]] = Counter()
+    for name, entry in checkpoint.tensors.items():
+        layer = re.match(r"blk\.(\d+)", name)
+        category = next((found for part, found in CATEGORIES.items() if part in name), None)
+        if len(entry.shape) > 1 and name.endswith(".weight") and "ffn_gate_inp" not in name and "norm" not in name:
+            assert category, name
+            theirs[int(layer[1]) if layer else 0, category, entry.shape[-1]] += prod(entry.shape)
+    metadata = described(checkpoint)
+    assert metadata
+    config, _ = declared(metadata, checkpoint)
+    declaration = declare(Config(dict(config.data)))
+    assert declaration
+    assert declaration.family.model_type in KNOWN
+    ours: Counter[tuple[int, str, int]] = Counter()
+    # A matrix whose rows are no whole blocks, as most are in these tiny models, is F16.
+    for group in typed(declaration, "Q8_0"):
+        (dtype, shape), *_ = group.counts
+        category = next((found for role, found in ROLES.items() if role in group.roles), "")
+        for _, numbers in group.numbered():
+            if dtype != "F32":
+                ours[numbers[0] if numbers else 0, category, shape[-1]] += prod(shape)
+    assert ours == theirs
 
 
 @pytest.mark.parametrize("file_type", REAL)
@@ -151,5 +201,29 @@ def test_what_is_not_known_is_refused_by_name(tmp_path: Path) -> None:
         llama.memory(quantize="Q4_K_M")
     with pytest.raises(NotImplementedByWeightscope, match="would quantize gpt2 is not known"):
         weightscope.open(ROOT / "fixtures" / "gpt2").memory(quantize="Q4_K_M")
+    judge = published("meta-llama__Llama-3.1-70B") | {"architectures": ["LlamaForSequenceClassification"]}
+    with pytest.raises(NotImplementedByWeightscope, match=r"quantize score.weight \(classifier\) is not known"):
+        opened(judge, tmp_path).memory(quantize="Q4_K_M")
     with pytest.raises(UsageError, match="quantized already"):
         weightscope.open(ROOT / "fixtures" / "deepseek-v3").memory(quantize="Q4_K_M")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"num_hidden_layers": 0},
+        {"num_key_value_heads": 0},
+        {"num_attention_heads": 0},
+        {"hidden_size": 0},
+        {"vocab_size": 0},
+        {"intermediate_size": 0},
+        {"head_dim": 0},
+    ],
+    ids=str,
+)
+def test_strange_configs_are_answered_or_refused(keys: dict[str, Any], tmp_path: Path) -> None:
+    """Whatever a config says, there is an answer or one line."""
+    config = REAL["Q4_K_M"][0] | {"model_type": "mistral"} | keys
+    with suppress(weightscope.WeightscopeError):
+        model = opened(config, tmp_path)
+        assert model.memory(context=10, quantize="Q4_K_M").weights.loaded >= 0

@@ -281,6 +281,18 @@ def test_configs_alone(base: Path, tmp_path: Path) -> None:
         diff(a, b)
 
 
+def test_progress_is_in_bytes(base: Path, tmp_path: Path) -> None:
+    """Those of both files, which safetensors counts; BF16 and F32 are not the same number of elements."""
+    shutil.copytree(base, tmp_path, dirs_exist_ok=True)
+    widened(base, tmp_path)
+    calls: list[tuple[int, int]] = []
+    weightscope.diff(base, tmp_path, values=True, progress=lambda done, total, name: calls.append((done, total)))
+    stored = sum(
+        tensor.nbytes for folder in (base, tmp_path) for tensor in load_file(folder / "model.safetensors").values()
+    )
+    assert calls[-1] == (stored, stored)
+
+
 def test_what_is_known_when_it_is_stopped(base: Path) -> None:
     stop, calls = Event(), []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import weightscope
 from fixtures.gguf.make import MODELS, build
@@ -33,6 +34,29 @@ def test_a_converted_model_is_the_same(name: str, tmp_path: Path) -> None:
     assert all(address.startswith("rope_f") for address in found.added)
     if name not in OTHERWISE:
         assert [change.key for change in found.config if change.key != "model_type"] == []
+
+
+def test_norms_with_1_added_are_off_by_rounding_alone(tmp_path: Path) -> None:
+    """As llama.cpp's converter adds it in float32. Norms are F32 and matrices F16 in both: no other dtype to name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kind, keys, _ = MODELS["gemma"]
+        build(kind, keys).save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    torch.manual_seed(0)
+    norms = {name: torch.rand(weight.shape) for name, weight in tensors.items() if weight.ndim == 1}
+    matrices = {name: weight.half() for name, weight in tensors.items() if weight.ndim == 2}
+    save_file(matrices | norms, tmp_path / "model.safetensors", {"format": "pt"})
+    shutil.copy(FIXTURES / "gemma.gguf", tmp_path / "b.gguf")
+    stored = {tensor.name: tensor.data for tensor in gguf.GGUFReader(tmp_path / "b.gguf", "r+").tensors}
+    for name, weight in norms.items():
+        layer = name.split(".")[2]
+        place = f"blk.{layer}.{NAMES[name.split('.')[3]]}" if "layers" in name else ENDS[name.removesuffix(".weight")]
+        stored[f"{place}.weight"][:] = (weight + 1).numpy()
+    del stored
+    found = weightscope.diff(tmp_path / "model.safetensors", tmp_path / "b.gguf", values=True)
+    assert (found.verdict.kind, found.retyped) == ("rounded", ())
+    assert found.verdict.text == "same weights but for rounding"
 
 
 @pytest.mark.parametrize("kind", ["Q8_0", "Q4_0", "Q5_1", "BF16"])

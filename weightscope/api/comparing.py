@@ -38,7 +38,7 @@ def diff(
         b: the other.
         values: compare the numbers too, which reads every byte of both.
         adapter: one or several adapters that are applied to A first; imports torch.
-        progress: called with (elements done, elements in all, weight).
+        progress: called with (bytes done, bytes in all, weight).
         stop: set it from another thread to have what is known by then; the result is not `complete`.
 
     Raises:

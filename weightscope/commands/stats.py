@@ -48,6 +48,9 @@ def stats(
     sample: Annotated[
         bool, typer.Option("--sample", help=f"Read at most {SAMPLE:,} values of each tensor: quick, not complete.")
     ] = False,
+    spectrum: Annotated[
+        bool, typer.Option("--spectrum", help="Show the effective rank and the largest singular value of matrices.")
+    ] = False,
     baseline: Annotated[
         Path | None,
         typer.Option("--baseline", metavar="FILE", help="Show what changed since an earlier stats --json."),
@@ -71,6 +74,7 @@ def stats(
     Examples:
       weightscope stats ./Llama-3.1-8B
       weightscope stats ./Llama-3.1-8B --by layer --sample
+      weightscope stats ./Llama-3.1-8B --spectrum --by tensor
       weightscope stats ./Llama-3.1-8B --json --output kept.json
       weightscope stats ./Llama-3.1-8B-tuned --baseline kept.json
     """
@@ -86,7 +90,9 @@ def stats(
     refuse_incomplete(opened)
     stop = Event()
     with Progress("Reading values", bytes=True) as progress, stopping(stop.set):
-        found = opened.stats(stored=stored, sample=SAMPLE if sample else None, progress=progress, stop=stop)
+        found = opened.stats(
+            stored=stored, sample=SAMPLE if sample else None, spectrum=spectrum, progress=progress, stop=stop
+        )
     found = replace(
         found,
         ok=found.complete and passes(found.findings, fail_on.value),

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from weightscope.analyses.stats.figures import LOWEST, Figures
-from weightscope.analyses.stats.result import Baseline, RoleStats, Stats, TensorStats
+from weightscope.analyses.stats.result import Baseline, LayerStats, RoleStats, Stats, TensorStats
 from weightscope.output import words
 from weightscope.output.columns import TENSORS
 from weightscope.output.document import Cell, Column, Document, Table
 from weightscope.output.sparkline import BLOCKS, sparkline
+from weightscope.output.spectrum import TITLES, spectrum_cells, spectrum_columns, spectrum_notes, spectrum_record
 
 By = Literal["role", "layer", "tensor"]
 NUMBERS = tuple(Column(title=title, kind="number") for title in ("Mean", "Std", "Largest"))
@@ -30,7 +31,7 @@ def stats_document(stats: Stats, by: By = "role") -> Document:
         subtitle=" · ".join(_subtitle(stats)),
         facts=tuple(_facts(stats)),
         table=tables[by](stats),
-        records=_records(stats.tensors),
+        records=_records(stats),
         notes=tuple(_notes(stats)),
         findings=stats.findings,
     )
@@ -90,13 +91,21 @@ def _notes(stats: Stats) -> Iterator[str]:
         yield "Quantized weights are shown as they are stored."
     elif any(row.quantization for row in stats.tensors):
         yield "Quantized weights are shown as they act; --stored shows what is stored."
+    yield from spectrum_notes(stats)
 
 
 def _roles(stats: Stats) -> Table:
+    kin: dict[tuple[str, tuple[str, ...], str, str | None], list[TensorStats]] = {}
+    for row in stats.tensors:
+        kin.setdefault((row.component, row.roles, row.kind, row.stack), []).append(row)
+
+    def spectrum(row: RoleStats) -> tuple[Cell, ...]:
+        return spectrum_cells(stats, kin.get((row.component, row.roles, row.kind, row.stack), ()))
+
     return _table(
         (Column(title="Role", kind="name"), TENSORS),
-        [((_role(row), row.tensors), row.figures, (sparkline(row.rms),)) for row in stats.roles],
-        (LAYERS,),
+        [((_role(row), row.tensors), row.figures, (*spectrum(row), sparkline(row.rms))) for row in stats.roles],
+        (*spectrum_columns(stats), LAYERS),
     )
 
 
@@ -106,14 +115,26 @@ def _role(row: RoleStats) -> str:
 
 
 def _layers(stats: Stats) -> Table:
+    kin: dict[tuple[str | None, int | None], list[TensorStats]] = {}
+    for row in stats.tensors:
+        kin.setdefault((row.stack, row.layer), []).append(row)
+
+    def spectrum(row: LayerStats) -> tuple[Cell, ...]:
+        return spectrum_cells(stats, kin.get((row.stack, row.layer), ()))
+
     return _table(
         (Column(title="Layer", kind="name"), TENSORS),
-        [((f"{row.stack}.{row.layer}", row.tensors), row.figures, ()) for row in stats.layers],
+        [((f"{row.stack}.{row.layer}", row.tensors), row.figures, spectrum(row)) for row in stats.layers],
+        spectrum_columns(stats),
     )
 
 
 def _tensors(stats: Stats) -> Table:
-    return _table((Column(title="Name", kind="name"),), [((row.name,), row.figures, ()) for row in stats.tensors])
+    return _table(
+        (Column(title="Name", kind="name"),),
+        [((row.name,), row.figures, spectrum_cells(stats, (row,))) for row in stats.tensors],
+        spectrum_columns(stats),
+    )
 
 
 def _table(
@@ -161,12 +182,13 @@ def _block(count: int, most: int) -> str:
     return " " if not count else BLOCKS[min(count * len(BLOCKS) // most, len(BLOCKS) - 1)]
 
 
-def _records(rows: Sequence[TensorStats]) -> Table:
+def _records(stats: Stats) -> Table:
     texts = ("Name", "Component", "Roles", "Kind", "Dtype", "Quantization", "Shape", "Stack", "Layer")
     counts = [name for name in Figures.__struct_fields__ if name != "magnitudes"]
     places = ("Dead rows", "Dead columns", "Pattern")
+    spectrum = () if stats.too_large is None else TITLES
     return Table(
-        columns=tuple(Column(title=title) for title in (*texts, *counts, *places)),
+        columns=tuple(Column(title=title) for title in (*texts, *counts, *places, *spectrum)),
         rows=tuple(
             (
                 row.name,
@@ -180,7 +202,8 @@ def _records(rows: Sequence[TensorStats]) -> Table:
                 row.layer,
                 *(getattr(row.figures, name) for name in counts),
                 *((row.zeros.dead_rows, row.zeros.dead_columns, row.zeros.pattern) if row.zeros else (None,) * 3),
+                *(spectrum_record(row) if spectrum else ()),
             )
-            for row in rows
+            for row in stats.tensors
         ),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, local
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 from weightscope.analyses.diff.pair import Opened
 from weightscope.analyses.diff.ranks import rank_of
 from weightscope.analyses.diff.result import RoleDiff, WeightDiff
-from weightscope.analyses.diff.sides import Reader, size_of
+from weightscope.analyses.diff.sides import Reader
 from weightscope.analyses.diff.values import Sums, compare
 from weightscope.analyses.held.holdings import FLOATS
 from weightscope.checkpoint.reader import Progress
@@ -26,9 +27,10 @@ Compared = tuple[WeightDiff, Sums]
 def compare_all(
     a: Opened, b: Opened, addresses: Sequence[str], progress: Progress | None, stop: Event
 ) -> Iterator[Compared]:
-    """Each weight in order, until `stop` is set. `progress` is called with elements."""
+    """Each weight in order, until `stop` is set. `progress` is called with bytes of both."""
     readers = _Readers(a, b)
-    done, total = 0, sum(size_of(a.weights[address]) for address in addresses)
+    sizes = [_bytes(a, addresses), _bytes(b, addresses)]
+    done, total = 0, sum(sum(side.values()) for side in sizes)
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="weightscope-diff") as pool:
 
         def look(address: str) -> Compared | None:
@@ -41,12 +43,26 @@ def compare_all(
             for address, found in zip(addresses, pool.map(look, addresses), strict=True):
                 if found is None or stop.is_set():
                     return
-                done += size_of(a.weights[address])
+                done += sum(side[address] for side in sizes)
                 if progress:
                     progress(done, total, address)
                 yield found
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _bytes(side: Opened, addresses: Sequence[str]) -> dict[str, int]:
+    """The stored bytes of each weight; of a tensor that several share, each has the same part."""
+    tensors = side.checkpoint.tensors
+    sharing = Counter(name for address in addresses for name in side.weights[address].names)
+    return {
+        address: sum(
+            (tensors[name].data_offsets[1] - tensors[name].data_offsets[0]) // sharing[name]
+            for name in side.weights[address].names
+            if name in tensors
+        )
+        for address in addresses
+    }
 
 
 class _Readers:

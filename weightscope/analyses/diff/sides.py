@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 from weightscope.analyses.adapting.overlay import Overlay
@@ -117,8 +116,3 @@ def _wide(tensor: torch.Tensor) -> torch.dtype:
     if tensor.dtype.is_complex:
         return torch.complex128
     return torch.float32 if tensor.dtype.is_floating_point and tensor.dtype.itemsize < 8 else torch.float64
-
-
-def size_of(held: Held) -> int:
-    """Elements of a weight."""
-    return prod(held.shape)

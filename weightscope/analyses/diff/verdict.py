@@ -105,7 +105,8 @@ def _of_equals(facts: Facts) -> tuple[Kind, str, None]:
 def _of_values(facts: Facts, changed: Sequence[WeightDiff]) -> tuple[Kind, str, int | None]:
     if all(_is_rounding(value) for value in changed):
         types = ", ".join(sorted({f"{change.a} and {change.b}" for change in facts.retyped}))
-        return "rounded", f"same weights, rounded ({types})", None
+        # Without another dtype, what was computed with them was rounded, such as 1 added to norms.
+        return "rounded", f"same weights, rounded ({types})" if types else "same weights but for rounding", None
     quantized = {address for address in facts.a if _is_quantized(facts, address)}
     if quantized and all(_is_close(value) if value.address in quantized else _is_rounding(value) for value in changed):
         return "quantization", _quantization(facts, [v for v in changed if v.address in quantized]), None

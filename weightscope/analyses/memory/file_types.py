@@ -34,7 +34,7 @@ OUTPUT_PROJECTION_OF_EIGHT = ("Q2_K", "Q3_K_S", "Q3_K_M", "IQ4_NL", "IQ4_XS", "Q
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     """What of a model the rules ask: its layers, the queries that share a key, the experts of a layer.
 
-    `is_70b` is llama.cpp's own name for Llama and Qwen2 with 80 layers. `tied` models have no head of their own.
+    `is_70b` is what llama.cpp calls some models of 80 layers. `tied` models have no head of their own.
     """
 
     layers: int

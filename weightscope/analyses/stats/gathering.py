@@ -62,9 +62,11 @@ def gather(
                 if stop.is_set():
                     return
                 yield _joined(found, sampled=sample is not None)
-        finally:
+        except BaseException:
             # Whoever leaves early wants no more of it.
             stop.set()
+            raise
+        finally:
             pool.shutdown(cancel_futures=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from weightscope.analyses.stats.figures import Figures
+from weightscope.analyses.stats.spectrum import Spectrum
 from weightscope.analyses.stats.zeros import Structure
 from weightscope.brief import brief
 from weightscope.findings import Finding
@@ -14,6 +15,7 @@ class TensorStats(msgspec.Struct, frozen=True, kw_only=True):
     """One tensor. `dtype` is the stored one; where `quantization` is set, the figures are of the weight that acts.
 
     `stack` and `layer` are None outside of layers; `zeros` is None of a vector, and of a sample.
+    `spectrum` is None unless it was asked for, and of what is no matrix, too large, or not finite.
     """
 
     name: str
@@ -27,6 +29,7 @@ class TensorStats(msgspec.Struct, frozen=True, kw_only=True):
     layer: int | None
     figures: Figures
     zeros: Structure | None
+    spectrum: Spectrum | None = None
 
 
 class RoleStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +75,10 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of a model; of an interrupted run those that were known. `sample` is how many values of a tensor."""
+    """The figures of a model; of an interrupted run those that were known. `sample` is how many values of a tensor.
+
+    `too_large` names the matrices that are too large for a spectrum; None unless spectra were asked for.
+    """
 
     schema_version: int = 1
     ok: bool
@@ -85,6 +91,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[RoleStats, ...]
     layers: tuple[LayerStats, ...]
     duplicates: tuple[tuple[str, ...], ...]
+    too_large: tuple[str, ...] | None = None
     baseline: Baseline | None = None
     findings: tuple[Finding, ...]
 

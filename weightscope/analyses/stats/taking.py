@@ -14,6 +14,7 @@ from weightscope.analyses.stats.looked import Looked
 from weightscope.analyses.stats.repeats import find_repeats
 from weightscope.analyses.stats.result import LayerStats, RoleStats, Stats, TensorStats
 from weightscope.analyses.stats.sources import sources_of
+from weightscope.analyses.stats.spectrum import Spectrum, has_spectrum, is_too_large, spectra
 from weightscope.analyses.stats.standing_out import odd, unsound
 from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint, Progress
@@ -23,10 +24,13 @@ from weightscope.families.registry import Declaration
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """How to look: at what is `stored` rather than at what it acts as; at a `sample` of so many values a tensor."""
+    """How to look: at what is `stored` rather than at what it acts as; at a `sample` of so many values a tensor; at the
+    `spectrum` of each matrix too.
+    """
 
     stored: bool = False
     sample: int | None = None
+    spectrum: bool = False
 
 
 def take_stats(
@@ -42,17 +46,20 @@ def take_stats(
     """The figures of all tensors; those that are known when `stop` is set.
 
     Raises:
-        UsageError: there are no weights.
+        UsageError: there are no weights; a spectrum of a sample was asked for.
         WeightscopeError: a file is not here; quantized weights cannot be dequantized, or not without torch.
     """
     if not checkpoint.files:
         raise UsageError("stats needs weights, and there are none here", where=reference)
+    if asked.spectrum and asked.sample is not None:
+        raise UsageError("a spectrum needs all values, not a sample", hint="leave out --sample or --spectrum")
     require_here(*(file.remote for file in checkpoint.files))
     known = sources_of(checkpoint, inventory, declaration, stored=asked.stored)
     if any(item.source.scheme for item in known):
         need_torch(", or use --stored to look at quantized weights as they are stored")
     sources = [item.source for item in known]
-    found = gather(checkpoint, sources, sample=asked.sample, progress=progress, stop=stop or Event())
+    stop = stop or Event()
+    found = gather(checkpoint, sources, sample=asked.sample, progress=progress, stop=stop)
     try:
         # An interrupted run gives fewer.
         seen = [Looked.of(item, one) for item, one in zip(known, found, strict=False)]
@@ -61,22 +68,26 @@ def take_stats(
         raise NotImplementedByWeightscope(error.what, where=error.where, hint=hint) from None
     complete = len(seen) == len(known)
     repeats = find_repeats(checkpoint, seen) if complete and asked.sample is None else ()
+    matrices = [one for one in seen if has_spectrum(one)] if asked.spectrum else []
+    feasible = [one for one in matrices if not is_too_large(one)]
+    known_spectra = spectra(checkpoint, feasible, progress, stop)
     return Stats(
         ok=True,
-        complete=complete,
+        complete=complete and len(known_spectra) == len(feasible),
         stored=asked.stored,
         sample=asked.sample,
         reference=printable_path(reference),
         bytes=sum(one.known.source.bytes for one in seen),
-        tensors=tuple(_row(one) for one in seen if not one.error),
+        tensors=tuple(_row(one, known_spectra.get(one.name)) for one in seen if not one.error),
         roles=tuple(_roles(seen)),
         layers=tuple(_layers(seen)),
         duplicates=repeats,
+        too_large=tuple(one.name for one in matrices if is_too_large(one)) if asked.spectrum else None,
         findings=(*unsound(seen), *odd(seen, repeats)),
     )
 
 
-def _row(one: Looked) -> TensorStats:
+def _row(one: Looked, spectrum: Spectrum | None) -> TensorStats:
     known, group = one.known, one.known.group
     return TensorStats(
         name=one.name,
@@ -90,6 +101,7 @@ def _row(one: Looked) -> TensorStats:
         layer=known.layer,
         figures=one.figures,
         zeros=one.zeros,
+        spectrum=spectrum,
     )
 
 
