@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from weightscope.analyses.lock.record import Algorithm, Lock
     from weightscope.analyses.memory.report import Memory
     from weightscope.analyses.memory.request import Request
+    from weightscope.analyses.memory.state import DecodeState
     from weightscope.analyses.stats.result import Stats
     from weightscope.analyses.training.split import Trainable
     from weightscope.api.tensors import Tensors
@@ -414,6 +415,12 @@ class Model(Suggesting):
             expert_parallel=expert_parallel,
         )
         return self.memory_for(request)
+
+    def usual_state(self) -> DecodeState | None:
+        """The decode state of one sequence as long as the model was trained to read, which `inspect` shows."""
+        from weightscope.analyses.memory.sizing import usual_state
+
+        return usual_state((self.base or self).subject() if self.adapter else self.subject())
 
     def memory_for(self, request: Request) -> Memory:
         """The same for a request of `api.memory.asked`, which was checked before the model was opened."""

@@ -61,7 +61,7 @@ def inspect(
             with Progress("Comparing") as progress:
                 model.compare_tied_values(progress)
         summaries.append(model.summary())
-        return inspect_document(summaries[-1], model.memory().state, exact=exact)
+        return inspect_document(summaries[-1], model.usual_state(), exact=exact)
 
     # What is here is shown; that it is not all is still a failure.
     answers = ask_each(models, variant, answer, refuse_incomplete, base=base)

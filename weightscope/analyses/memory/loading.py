@@ -65,18 +65,6 @@ def loading(subject: Subject, request: Request, dtype: str, beside: Sequence[Gro
     )
 
 
-def computed_dtype(subject: Subject) -> str:
-    """The element type of the computation: the config's, that of most plain weights, or float32 as loaders have it."""
-    if subject.config and subject.config.dtype in FLOATS:
-        return str(subject.config.dtype)
-    elements: dict[str, int] = {}
-    for group in subject.inventory.groups:
-        for dtype, _ in group.counts:
-            if dtype in FLOATS and group.scheme is None:
-                elements[dtype] = elements.get(dtype, 0) + group.elements
-    return max(elements, key=elements.__getitem__, default="F32")
-
-
 def stored_bytes(subject: Subject, groups: Sequence[Group]) -> int | None:
     """Bytes of all tensors in the files, or what an index says; None where there are none."""
     checkpoint = subject.checkpoint

@@ -10,10 +10,11 @@ from weightscope.analyses.accounting import Parameters
 from weightscope.analyses.inventory import Group
 from weightscope.analyses.memory.activations import Activations, activations
 from weightscope.analyses.memory.fit import USABLE, Fit, findings_of, fit
-from weightscope.analyses.memory.kept import Kept, kept_by, runnable_in
-from weightscope.analyses.memory.loading import Loading, computed_dtype, loading
+from weightscope.analyses.memory.kept import Kept, runnable_in
+from weightscope.analyses.memory.loading import Loading, loading
 from weightscope.analyses.memory.ranks import Stage, stages_of
-from weightscope.analyses.memory.request import USUAL_CONTEXT, Request, trained_context
+from weightscope.analyses.memory.request import Request
+from weightscope.analyses.memory.sizing import kept_of, sizing_of, trained_context
 from weightscope.analyses.memory.state import DecodeState, Sizing, decode_state
 from weightscope.analyses.memory.training import Training, training, training_findings
 from weightscope.analyses.memory.weights import Weights
@@ -24,7 +25,6 @@ from weightscope.brief import brief
 from weightscope.components.state import PerSource
 from weightscope.errors import NotImplementedByWeightscope, UsageError
 from weightscope.findings import Finding
-from weightscope.roles import Section
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,37 +127,6 @@ def _stages(subject: Subject, request: Request, loaded: Loading, kept: Sequence[
         raise UsageError(f"{request.ranks.pipeline:,} stages are more than the {depth:,} layers")
     pairs = list(zip(loaded.groups, loaded.sizes, strict=True))
     return stages_of(pairs, loaded.owners, kept, request.ranks, depth, tied=subject.tying.tied)
-
-
-def kept_of(subject: Subject) -> tuple[tuple[Kept, ...], str]:
-    """What the model keeps of a sequence, and why that is not known, if it is not."""
-    declaration = subject.declaration
-    if declaration is None:
-        of_adapter = all(group.section is Section.ADAPTER for group in subject.inventory.groups)
-        why = (
-            "an adapter alone has none (--base names its model)" if of_adapter else "no family declares this model type"
-        )
-        return (), f"The decode state is not known: {why}."
-    try:
-        return kept_by(declaration.tree, declaration.config.model_type), ""
-    except NotImplementedByWeightscope as error:
-        return (), f"The decode state is not known: {error.what}."
-
-
-def sizing_of(subject: Subject, request: Request) -> Sizing:
-    """The request with what the model says where it says nothing."""
-    context = request.context or trained_context(subject.config) or USUAL_CONTEXT
-    dtype = request.dtype or computed_dtype(subject)
-    runnable = runnable_in(subject.declaration.tree) if subject.declaration else None
-    usual = runnable.looks_at(context) if runnable else 0
-    return Sizing(
-        context=context,
-        batch=request.batch,
-        source=usual if request.source is None else request.source,
-        page_size=request.page_size,
-        dtype=dtype,
-        kv_dtype=request.kv_dtype or dtype,
-    )
 
 
 def _notes(sizing: Sizing, kept: tuple[Kept, ...], trained: int | None, *, known: bool) -> Iterator[str]:

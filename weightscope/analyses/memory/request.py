@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -11,23 +11,10 @@ from weightscope.analyses.memory.devices import Device
 from weightscope.analyses.memory.optimizers import Recipe
 from weightscope.analyses.memory.pages import PAGE_SIZE
 from weightscope.analyses.memory.ranks import Ranks
-from weightscope.config import Config
 from weightscope.errors import UsageError
 
 # Beyond it no figure means anything.
 MOST = 10**12
-# Where nothing says how long a model was trained to read.
-USUAL_CONTEXT = 4096
-LENGTHS = (
-    "max_position_embeddings",
-    "n_positions",
-    "n_ctx",
-    "max_sequence_length",
-    "max_seq_len",
-    "seq_length",
-    "max_target_positions",
-)
-LANGUAGE = ("text_config", "llm_config", "language_config")
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,20 +43,3 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         for (name, at_least), value in zip(least.items(), given, strict=True):
             if value is not None and not at_least <= value <= MOST:
                 raise UsageError(f"{name} is {value:,}: it is from {at_least} to {MOST:,}")
-
-
-def trained_context(config: Config | None) -> int | None:
-    """How many tokens the model was trained to read, as its config says; None where it does not."""
-    for data in _levels(config.data if config else {}):
-        for key in LENGTHS:
-            value = data.get(key)
-            if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST:
-                return value
-    return None
-
-
-def _levels(data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    yield data
-    for key in LANGUAGE:
-        if isinstance(inner := data.get(key), dict):
-            yield inner

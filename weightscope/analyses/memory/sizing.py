@@ -1,0 +1,113 @@
+"""What a model keeps of a sequence, and of how many tokens in which type, where nobody says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from weightscope.analyses.memory.kept import Kept, kept_by, runnable_in
+from weightscope.analyses.memory.pages import PAGE_SIZE
+from weightscope.analyses.memory.state import DecodeState, Sizing, decode_state
+from weightscope.analyses.rules.subject import Subject
+from weightscope.config import Config
+from weightscope.errors import NotImplementedByWeightscope
+from weightscope.quantization.common.method import FLOATS
+from weightscope.roles import Section
+
+if TYPE_CHECKING:
+    from weightscope.analyses.memory.request import Request
+
+# Tokens beyond which no figure means anything, and those of a model that was trained for nobody says how many.
+MOST, USUAL_CONTEXT = 10**12, 4096
+LENGTHS = (
+    "max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length", "max_seq_len", "seq_length",
+    "max_target_positions",
+)  # fmt: skip
+LANGUAGE = ("text_config", "llm_config", "language_config")
+
+
+def usual_state(subject: Subject) -> DecodeState | None:
+    """The decode state of one sequence as long as the model was trained to read; None where it is not known."""
+    kept, _ = kept_of(subject)
+    return decode_state(kept, _sized(subject)) if kept else None
+
+
+def kept_of(subject: Subject) -> tuple[tuple[Kept, ...], str]:
+    """What the model keeps of a sequence, and why that is not known, if it is not."""
+    declaration = subject.declaration
+    if declaration is None:
+        of_adapter = all(group.section is Section.ADAPTER for group in subject.inventory.groups)
+        why = (
+            "an adapter alone has none (--base names its model)" if of_adapter else "no family declares this model type"
+        )
+        return (), f"The decode state is not known: {why}."
+    try:
+        return kept_by(declaration.tree, declaration.config.model_type), ""
+    except NotImplementedByWeightscope as error:
+        return (), f"The decode state is not known: {error.what}."
+
+
+def sizing_of(subject: Subject, request: Request) -> Sizing:
+    """The request with what the model says where it says nothing."""
+    return _sized(
+        subject,
+        context=request.context,
+        batch=request.batch,
+        source=request.source,
+        page_size=request.page_size,
+        dtype=request.dtype,
+        kv_dtype=request.kv_dtype,
+    )
+
+
+def _sized(
+    subject: Subject,
+    *,
+    context: int | None = None,
+    batch: int = 1,
+    source: int | None = None,
+    page_size: int = PAGE_SIZE,
+    dtype: str | None = None,
+    kv_dtype: str | None = None,
+) -> Sizing:
+    tokens = context or trained_context(subject.config) or USUAL_CONTEXT
+    computed = dtype or computed_dtype(subject)
+    runnable = runnable_in(subject.declaration.tree) if subject.declaration else None
+    usual = runnable.looks_at(tokens) if runnable else 0
+    return Sizing(
+        context=tokens,
+        batch=batch,
+        source=usual if source is None else source,
+        page_size=page_size,
+        dtype=computed,
+        kv_dtype=kv_dtype or computed,
+    )
+
+
+def computed_dtype(subject: Subject) -> str:
+    """The element type of the computation: the config's, that of most plain weights, or float32 as loaders have it."""
+    if subject.config and subject.config.dtype in FLOATS:
+        return str(subject.config.dtype)
+    elements: dict[str, int] = {}
+    for group in subject.inventory.groups:
+        for dtype, _ in group.counts:
+            if dtype in FLOATS and group.scheme is None:
+                elements[dtype] = elements.get(dtype, 0) + group.elements
+    return max(elements, key=elements.__getitem__, default="F32")
+
+
+def trained_context(config: Config | None) -> int | None:
+    """How many tokens the model was trained to read, as its config says; None where it does not."""
+    for data in _levels(config.data if config else {}):
+        for key in LENGTHS:
+            value = data.get(key)
+            if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST:
+                return value
+    return None
+
+
+def _levels(data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield data
+    for key in LANGUAGE:
+        if isinstance(inner := data.get(key), dict):
+            yield inner
