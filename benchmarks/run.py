@@ -15,13 +15,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.forward import measure_forward
-from benchmarks.gguf import measure_gguf
+from benchmarks.gguf_files import measure_gguf
 from benchmarks.measure import HERE, WEIGHTSCOPE, Figure, environment, header_bytes, run, show, system
-from benchmarks.numbers import measure_numbers
 from benchmarks.quantized import measure_quantized
 from benchmarks.reading import DEEPSEEK, batch, compare, ghost, large, many, tiny, tiny_config
 from benchmarks.remote import afar
 from benchmarks.training_runs import measure_training_runs
+from benchmarks.value_passes import measure_numbers
 from benchmarks.values import measure_values
 
 SHARDS = 163

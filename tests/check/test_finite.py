@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -12,6 +13,7 @@ from safetensors.numpy import save_file
 import weightscope
 from weightscope.analyses.rules.values import CHUNK, _judge, look
 
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 NARROW = {
     "F16": np.float16,
     "BF16": ml_dtypes.bfloat16,
@@ -72,3 +74,11 @@ def test_an_empty_tensor_is_not_all_zero(tmp_path: Path) -> None:
     save_file({"w": np.zeros((0, 4), np.float32)}, tmp_path / "model.safetensors")
     model = weightscope.open(tmp_path / "model.safetensors")
     assert look(model.checkpoint, model.tensors["w"].entry) == (True, False)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors.index.json", "config.json"])
+def test_values_of_what_has_none(name: str, tmp_path: Path, run: Any) -> None:
+    (tmp_path / name).write_bytes((FIXTURES / "llama" / name).read_bytes())
+    code, out, err = run("check", "--values", tmp_path / name)
+    assert (code, out) == (2, "")
+    assert "--values needs weights, and there are none here" in err

@@ -20,7 +20,9 @@ from weightscope.errors import UsageError, WeightscopeError
 SEEING = [
     tiny
     for tiny in TINY
-    if tiny.kind.startswith("Qwen") and "Omni" not in tiny.kind and tiny.model == "ForConditionalGeneration"
+    if tiny.kind.startswith("Qwen")
+    and tiny.model == "ForConditionalGeneration"
+    and not any(word in tiny.kind for word in ("Omni", "Audio"))
 ]
 GRIDS = torch.tensor([[1, 4, 6], [1, 10, 8]])
 TOKENS = [3, 97, *[95] * 6, 98, 7, 9, 97, *[95] * 20, 98, 11, 12]

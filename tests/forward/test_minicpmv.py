@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
+from PIL import Image
 from safetensors.torch import save_file
+from tokenizers import AddedToken, Tokenizer, models
 from torch import nn
 from transformers import Idefics2VisionConfig, Qwen2Config, Qwen2ForCausalLM
 from transformers.models.idefics2.modeling_idefics2 import Idefics2VisionTransformer
@@ -18,8 +21,13 @@ from transformers.models.omdet_turbo.modeling_omdet_turbo import OmDetTurboHybri
 from transformers.vision_utils import get_vision_nearest_position_ids
 
 from tests.forward import seeing
+from tests.forward.test_patched_image import photograph
+from weightscope.analyses.forward.images import read_images
+from weightscope.components.vision.language import VisionLanguage
 from weightscope.components.vision.strip_eye import places_of
-from weightscope.errors import UsageError
+from weightscope.config import read_config
+from weightscope.errors import CheckpointError, UsageError
+from weightscope.families.registry import declare
 
 Run = Callable[..., tuple[int, str, str]]
 PATCH, QUERIES, WIDTH, UNK = 4, 5, 256, 128244
@@ -189,4 +197,82 @@ def test_the_command_takes_what_the_processor_makes_and_writes_no_prompt_itself(
     expected = oracle.logits(tokens(3), pictures).argmax(-1).tolist()
     assert (status, [row[0]["token_id"] for row in json.loads(out)["top"]]) == (0, expected)
     status, _, error = run("forward", folder, "--inputs", folder / "without.npz", "--tokens", "3,7")
-    assert (status, "how a prompt of MiniCPM-V writes its images is not implemented" in error) == (2, True)
+    assert (status, "how a prompt of MiniCPM-V writes its images is not implemented without grids" in error) == (
+        2,
+        True,
+    )
+
+
+class Published(transformers.MiniCPMV4_6ImageProcessorPil):  # type: ignore[misc]
+    """The later version's processor, whose sides are multiples of four patches: 2.6 has them of one."""
+
+    def find_best_resize(self, image_size: Any, scale_resolution: int, patch_size: int, **others: Any) -> Any:
+        sizes = super().find_best_resize(image_size, scale_resolution, patch_size / 4, **others)
+        return tuple(map(int, sizes))
+
+
+SETTINGS = {
+    "image_processor_type": "MiniCPMVImageProcessor", "patch_size": PATCH, "scale_resolution": 30, "max_slice_nums": 6,
+    "use_image_id": True, "slice_mode": True, "norm_mean": [0.5, 0.4, 0.3], "norm_std": [0.5, 0.6, 0.7], "unk": "<unk>",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [(97, 61), (20, 20), (8, 130), (300, 290), (30, 31), (31, 60), (640, 33)])
+def test_slices_are_those_of_transformers(size: tuple[int, int], tmp_path: Path) -> None:
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(SETTINGS))
+    path = photograph(tmp_path / "a.png", size)
+    shared = {key: SETTINGS[key] for key in ("patch_size", "scale_resolution", "max_slice_nums")}
+    theirs = Published(**shared, image_mean=SETTINGS["norm_mean"], image_std=SETTINGS["norm_std"])(
+        [Image.open(path)], return_tensors="np"
+    )
+    ours = read_images([path], tmp_path, "MiniCPMVImageProcessor")
+    assert ours["tgt_sizes"].tolist() == theirs["target_sizes"].tolist()
+    assert ours["grids"].tolist() == [list(grid) for grid in theirs["grids"]]
+    lengths = [PATCH * rows * columns for rows, columns in ours["tgt_sizes"].tolist()]
+    packed = np.concatenate(
+        [part[..., :length] for part, length in zip(ours["pixel_values"], lengths, strict=True)], -1
+    )
+    np.testing.assert_allclose(packed, theirs["pixel_values"][0], atol=1e-5)
+
+
+def test_settings_that_write_images_otherwise_are_refused(tmp_path: Path) -> None:
+    path = photograph(tmp_path / "a.png", (20, 20))
+    for changes in ({"use_image_id": False}, {"slice_mode": False}, {"im_start": "<img>"}, {"patch_size": 0}):
+        (tmp_path / "preprocessor_config.json").write_text(json.dumps(SETTINGS | changes))
+        with pytest.raises(CheckpointError, match="settings that cannot be used"):
+            read_images([path], tmp_path, "MiniCPMVImageProcessor")
+
+
+def test_two_images_and_a_prompt_at_the_command_line(folder: Path, run: Run) -> None:
+    """`get_slice_image_placeholder` of the published processor, written out by hand."""
+    (folder / "preprocessor_config.json").write_text(json.dumps(SETTINGS))
+    words = ["<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>", "\n", "0", "1", "a", "b"]
+    vocabulary = {word: number for number, word in enumerate(words)} | {"<unk>": UNK}
+    made = Tokenizer(models.WordLevel(vocabulary, unk_token="b"))
+    made.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in vocabulary])
+    made.save(str(folder / "tokenizer.json"))
+    paths = [photograph(folder / "a.png", (60, 28)), photograph(folder / "b.png", (20, 20))]
+    given = ("--image", paths[0], "--image", paths[1])
+    place = "(<image>./</image>)"
+    _, out, error = run("forward", folder, *given, "--prompt", f"{place}a{place}", "--format", "json")
+    shown = json.loads(out)
+    # The weights are random.
+    assert (error, [finding["code"] for finding in shown["findings"]]) == ("", ["uniform-loss"])
+    unk = "<unk>" * QUERIES
+    first = f"<image_id>0</image_id><image>{unk}</image><slice>{unk}</slice><slice>{unk}</slice>"
+    whole = f"{first}a<image_id>1</image_id><image>{unk}</image>"
+    assert shown["token_ids"] == made.encode(whole).ids
+
+
+def test_rows_of_slices_stand_on_lines_of_their_own(folder: Path) -> None:
+    declaration = declare(read_config(folder / "config.json"))
+    assert declaration
+    assert isinstance(declaration.tree, VisionLanguage)
+    eye = declaration.tree.eye
+    given = {"pixel_values": torch.zeros(5, 3, PATCH, PATCH), "tgt_sizes": torch.ones(5, 2, dtype=torch.int64)}
+    (layout,) = eye.layouts(given | {"grids": torch.tensor([[2, 2]])})
+    slices = ("<slice>", QUERIES, "</slice>") * 2
+    assert layout == ("<image_id>0</image_id><image>", QUERIES, "</image>", *slices, "\n", *slices)
+    for wrong in ([[2, 1]], [[1 << 60, 0]], [[4, 1, 0]], [[-2, -2]]):
+        with pytest.raises(UsageError, match="another number of slices"):
+            eye.layouts(given | {"grids": torch.tensor(wrong)})

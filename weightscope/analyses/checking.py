@@ -130,6 +130,7 @@ def run_rules(
     rules = len(RULES) + ON_OPENING
     if values:
         # Imported where values are read: headers are checked without what that takes.
+        from weightscope.analyses.rules.added_tokens import equal_added_tokens
         from weightscope.analyses.rules.conventions import broken_conventions
         from weightscope.analyses.rules.scales import strange_scales
         from weightscope.analyses.rules.values import odd_values, unsound_values
@@ -137,8 +138,9 @@ def run_rules(
         findings += unsound_values(subject, progress)
         findings += odd_values(subject)
         findings += broken_conventions(subject)
+        findings += equal_added_tokens(subject)
         findings += strange_scales(subject)
-        rules += 5
+        rules += 6
     return tuple(findings), rules
 
 

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from weightscope.analyses.accounting import ComponentShare, Parameters, by_component, count_parameters
-from weightscope.analyses.glance import glance
 from weightscope.analyses.inventory import Group, Inventory
 from weightscope.analyses.joining import join
-from weightscope.analyses.rules.prefixes import adapter_weights
-from weightscope.analyses.rules.shapes import misshapen_tensors
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.summary import PartInfo, Summary, summarize
 from weightscope.analyses.tying import Tying, find_tying
+from weightscope.api.examining import examined, glanced
 from weightscope.api.sentences import sentence_parts
 from weightscope.brief import Suggesting, plural
 from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.config import Config
-from weightscope.errors import CheckpointError, NotImplementedByWeightscope, UsageError, WeightscopeError
+from weightscope.errors import WeightscopeError
 from weightscope.families.registry import Declaration
 from weightscope.findings import Finding, Findings
 
@@ -71,7 +67,7 @@ class Model(Suggesting):
         self.adapter = adapter
         self.base = base
         self.parts = dict(parts)
-        self._notices = notices
+        self.notices = notices
         self._held: dict[tuple[str, ...], dict[Any, Mapping[str, torch.Tensor]]] = {}
 
     def __repr__(self) -> str:
@@ -144,14 +140,11 @@ class Model(Suggesting):
             self.declaration,
             self.inventory,
             self.tying,
-            (*self.checkpoint.findings, *self._notices, *self._glance()),
+            glanced(self),
             self._adapter_info(),
             tuple(PartInfo.of(name, part.summary(), part.class_name) for name, part in parts),
             vectors,
         )
-
-    def _glance(self) -> tuple[Finding, ...]:
-        return self._said(glance(self._subject())) if self.adapter is None else self._check_adapter()
 
     def _adapter_info(self) -> AdapterInfo | None:
         if self.adapter is None:
@@ -166,14 +159,6 @@ class Model(Suggesting):
             held_against=self.base.reference if self.base else None,
             base_parameters=self.base.parameters.total if self.base else None,
         )
-
-    def _check_adapter(self) -> tuple[Finding, ...]:
-        """The findings of an adapter's own rules, with its base where that is here."""
-        from weightscope.analyses.rules.adapters import check_adapter
-
-        assert self.adapter
-        base = self.base.base_weights if self.base else None
-        return check_adapter(self.adapter, self.checkpoint, base, self.base.reference if self.base else "")
 
     @cached_property
     def base_weights(self) -> BaseWeights:
@@ -192,48 +177,12 @@ class Model(Suggesting):
         name = self.config.data.get("_class_name") if self.config else None
         return name if isinstance(name, str) else None
 
-    def _examine_parts(self, *, values: bool, progress: Progress | None) -> tuple[tuple[Finding, ...], int]:
-        """The findings of each model of a pipeline, under its name."""
-        findings, rules = list(self.checkpoint.findings), 0
-        for name, part in self.parts.items():
-            found, applied = part.examine(values=values, progress=progress)
-            findings += (msgspec.structs.replace(each, message=f"{name}: {each.message}") for each in found)
-            rules += applied
-        return tuple(findings), rules
-
     def examine(self, *, values: bool = False, progress: Progress | None = None) -> tuple[tuple[Finding, ...], int]:
         """The findings of `check`, and how many rules were applied."""
-        from weightscope.analyses.checking import run_adapter_rules, run_rules
+        return examined(self, values=values, progress=progress)
 
-        if self.parts:
-            return self._examine_parts(values=values, progress=progress)
-        if self.adapter is not None:
-            findings, rules = run_adapter_rules(
-                self._subject(), self._check_adapter(), values=values, progress=progress
-            )
-        else:
-            if values:
-                self.compare_tied_values(progress)
-            findings, rules = run_rules(self._subject(), values=values, progress=progress)
-            findings = self._said(findings)
-        # Without a declaration or a config nothing can be held against anything, and that is no pass.
-        unchecked = [
-            msgspec.structs.replace(notice, severity="error") if notice.severity == "warning" else notice
-            for notice in self._notices
-        ]
-        return (*self.checkpoint.findings, *unchecked, *findings), rules
-
-    def _said(self, findings: Iterable[Finding]) -> tuple[Finding, ...]:
-        """The findings in the words of the file that holds the settings."""
-        if self.checkpoint.format != "gguf":
-            return tuple(findings)
-        from weightscope.gguf.opening import described
-        from weightscope.gguf.words import of_metadata
-
-        metadata = described(self.checkpoint)
-        return of_metadata(findings, metadata.architecture if metadata else "")
-
-    def _subject(self) -> Subject:
+    def subject(self) -> Subject:
+        """What rules look at."""
         return Subject(
             checkpoint=self.checkpoint,
             config=self.config,
@@ -279,31 +228,9 @@ class Model(Suggesting):
             WeightscopeError: nothing declared, a tensor missing or misshapen, tokens or an image that do not fit, no
                 such device, no torch, or maths that is not implemented, by name.
         """
-        from weightscope.analyses.forward.heads import with_stored_head
         from weightscope.analyses.forward.request import Request
-        from weightscope.analyses.forward.run import refuse_unread, run_forward
+        from weightscope.api.passing import run_pass
 
-        require_here(*(file.remote for file in self.checkpoint.files))
-        if self.adapter is not None:
-            raise UsageError(
-                "an adapter alone computes nothing",
-                where=self.reference,
-                hint="run its base with it: weightscope forward MODEL --adapter DIR",
-            )
-        if self.declaration is None or self.declaration.part:
-            why = f" ({self._notices[0].message.partition(':')[0]})" if self._notices else ""
-            raise NotImplementedByWeightscope(f"forward does not support this model{why}", where=self.reference)
-        if not self.checkpoint.files:
-            raise UsageError("forward needs weights, and there are none here", where=self.reference)
-        if adapter_weights(self._subject()):
-            raise NotImplementedByWeightscope(
-                "the LoRA adapter in these weights is not merged, and forward does not apply it",
-                where=self.reference,
-                hint="merge it first (PEFT's merge_and_unload)",
-            )
-        for finding in self._said(misshapen_tensors(self._subject())):
-            raise CheckpointError(finding.message, where=self.reference, hint=finding.hint, code=finding.code)
-        refuse_unread(self.declaration, self.inventory)
         named = (adapter,) if isinstance(adapter, str | Path) else tuple(adapter)
         request = Request(
             tokens=tuple(map(int, token_ids)),
@@ -318,21 +245,7 @@ class Model(Suggesting):
             progress=progress,
             keep=keep,
         )
-        declaration = self.declaration
-        if declaration.contained:
-            from weightscope.gguf.factors import with_factors
-
-            declaration = with_factors(declaration, self.checkpoint)
-        declaration = with_stored_head(declaration, self.checkpoint, self.tying)
-        inventory, checkpoint, overlay = self.inventory, self.checkpoint, None
-        if named:
-            from weightscope.api.adapters import adapted
-
-            declaration, checkpoint, overlay = adapted(self.reference, declaration, checkpoint, named)
-        if declaration is not self.declaration and not declaration.contained:
-            joined, inventory = join(declaration, checkpoint, self.config)
-            declaration = joined or declaration
-        return run_forward(declaration, checkpoint, inventory, request, overlay)
+        return run_pass(self, request, named)
 
     def explain(self, name: str) -> Explanation:
         """Everything that `weightscope explain` shows about one tensor.
@@ -507,8 +420,8 @@ class Model(Suggesting):
         from weightscope.analyses.memory.report import report
 
         if self.adapter is None:
-            return report(self._subject(), self.summary().model, request)
-        of = self.base._subject() if self.base else self._subject()  # noqa: SLF001 - another object of this class
+            return report(self.subject(), self.summary().model, request)
+        of = (self.base or self).subject()
         beside = self.inventory.groups if self.base else ()
         return report(of, self.summary().model, request, beside)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from weightscope.api.naming import asking_for, elsewhere, require_path, shown
 from weightscope.checkpoint.reader import Checkpoint, Progress, open_checkpoint, open_elsewhere
 from weightscope.config import Config, read_config
@@ -73,7 +75,7 @@ def open_model(
             raise error from None
         notices.append(Finding.of(error))
     else:
-        notices += () if config or notices else (_no_config(checkpoint),)
+        notices += () if config or notices else (_written(_no_config(checkpoint), checkpoint),)
     return Model(reference, checkpoint, config, declaration, tuple(notices))
 
 
@@ -166,7 +168,7 @@ def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> 
 
         declaration = language_part(config, checkpoint.names)
         if declaration is None:
-            notices.append(_notice(what, STORED))
+            notices.append(_written(_notice(what, STORED), checkpoint))
         else:
             told = f"only its language model is checked, as {declaration.family.model_type}"
             notices.append(_notice(what, told, "its other parts were not checked against config.json"))
@@ -223,6 +225,17 @@ def _notice(what: str, consequence: str, hint: str = UNCHECKED) -> Finding:
         config=("model_type",),
         hint=hint,
     )
+
+
+def _written(notice: Finding, checkpoint: Checkpoint) -> Finding:
+    """The notice, with whose names the tensors have, where that is known."""
+    from weightscope.analyses.writers import writer_of
+
+    writer = writer_of(checkpoint.names)
+    if writer is None:
+        return notice
+    words, hint = writer
+    return msgspec.structs.replace(notice, message=f"{notice.message}; the names are {words}", hint=hint)
 
 
 def _no_config(checkpoint: Checkpoint) -> Finding:

@@ -13,6 +13,7 @@ from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.base import Component
 from weightscope.components.walk import WHOLE
+from weightscope.errors import CheckpointError
 from weightscope.families.registry import Declaration
 from weightscope.roles import Role
 from weightscope.sizes import Shape
@@ -79,7 +80,22 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
     expert: int | None = None
 
     def read(self, scope: Reading) -> Mapping[str, torch.Tensor]:
-        """Each weight under its key, as it is used."""
+        """Each weight under its key, as it is used.
+
+        Raises:
+            CheckpointError: `shape-mismatch`; what is stored cannot be taken apart into its roles.
+        """
+        try:
+            return self._read(scope)
+        except (RuntimeError, ValueError):
+            raise CheckpointError(
+                "does not have the shape that its roles need",
+                where=self.held[0].names[0],
+                hint="`weightscope check` says which shapes do not fit the config",
+                code="shape-mismatch",
+            ) from None
+
+    def _read(self, scope: Reading) -> Mapping[str, torch.Tensor]:
         if self.item is None:
             (held,) = self.held
             return {held.key: scope.tensor(held.names[0])}

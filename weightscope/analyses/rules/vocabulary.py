@@ -92,6 +92,20 @@ def id_of(folder: Folder, token: str) -> int | None:
     return {item.content: item.id for item in added}.get(token, ids.get(token))
 
 
+def added_ids(folder: Folder) -> list[int]:
+    """The ids, in order, of tokens added behind the tokenizer's own vocabulary; none where a file is broken."""
+    try:
+        if folder.holds("tokenizer.json"):
+            vocab, added = _parts(_read(folder.fetch("tokenizer.json")))
+            last = max(vocab.values() if isinstance(vocab, dict) else range(len(vocab)), default=-1)
+            return sorted({token.id for token in added if token.id > last})
+        if folder.holds("added_tokens.json"):
+            return sorted(_decoded(_read(folder.fetch("added_tokens.json")), dict[str, TokenId]).values())
+    except Unreadable:
+        pass
+    return []
+
+
 def _starts(folder: Folder, name: str) -> bytes:
     try:
         with folder.fetch(name).open("rb") as file:

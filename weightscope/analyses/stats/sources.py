@@ -60,7 +60,10 @@ def _of_group(
         weight = None if stored or group.scheme is None else weight_of(name, group.scheme)
         if weight is not None and weight.packed != name:
             continue
-        entry = checkpoint.tensors[name]
+        entry = checkpoint.tensors.get(name)
+        # An index or a config alone has names, and no tensors.
+        if entry is None:
+            continue
         stacked = len(entry.shape) == 3 and "expert" not in group.kinds and group.section == "moe"
         yield Known(
             source=Source(

@@ -60,4 +60,5 @@ def minicpmv(config: Config, root: str) -> BoundLanguage:
         eye=StripEye(tower=tower, bridge=bridge),
         language=Group(name="llm", parts=(model,)),
         image_token=IMAGE_TOKEN,
+        written="(<image>./</image>)",
     )

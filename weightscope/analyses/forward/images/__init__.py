@@ -46,6 +46,7 @@ PROCESSORS = {
     "LlavaImageProcessor": "clip",
     "LlavaNextImageProcessor": "llava_next",
     "LlavaOnevisionImageProcessor": "llava_onevision",
+    "MiniCPMVImageProcessor": "minicpmv",
     "MllamaImageProcessor": "mllama",
     "Ovis2ImageProcessor": "ovis2",
     "PaddleOCRVLImageProcessor": "paddleocr_vl",

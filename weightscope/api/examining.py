@@ -1,0 +1,82 @@
+"""The findings about an opened model: of its headers at a glance, and of all rules; of a pipeline, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from weightscope.analyses.glance import glance
+from weightscope.checkpoint.reader import Progress
+from weightscope.errors import UsageError
+from weightscope.findings import Finding
+
+if TYPE_CHECKING:
+    from weightscope.api.model import Model
+
+Examined = tuple[tuple[Finding, ...], int]
+
+
+def glanced(model: Model) -> tuple[Finding, ...]:
+    """What `inspect` says: what opening told, and the rules that headers answer at a glance."""
+    found = _of_adapter(model) if model.adapter else said(model, glance(model.subject()))
+    return (*model.checkpoint.findings, *model.notices, *found)
+
+
+def examined(model: Model, *, values: bool, progress: Progress | None) -> Examined:
+    """The findings of `check`, and how many rules were applied.
+
+    Raises:
+        UsageError: values are asked for, and there are none.
+    """
+    from weightscope.analyses.checking import run_adapter_rules, run_rules
+
+    # Of a folder without weights, that is a finding; of an index or a config alone, values cannot be meant.
+    if values and not model.checkpoint.whole and model.checkpoint.format in ("index", "config"):
+        raise UsageError("--values needs weights, and there are none here", where=model.reference)
+    if model.parts:
+        return _of_parts(model, values=values, progress=progress)
+    if model.adapter:
+        findings, rules = run_adapter_rules(model.subject(), _of_adapter(model), values=values, progress=progress)
+    else:
+        if values:
+            model.compare_tied_values(progress)
+        findings, rules = run_rules(model.subject(), values=values, progress=progress)
+        findings = said(model, findings)
+    # Without a declaration or a config nothing can be held against anything, and that is no pass.
+    unchecked = [
+        msgspec.structs.replace(notice, severity="error") if notice.severity == "warning" else notice
+        for notice in model.notices
+    ]
+    return (*model.checkpoint.findings, *unchecked, *findings), rules
+
+
+def said(model: Model, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings in the words of the file that holds the settings."""
+    if model.checkpoint.format != "gguf":
+        return tuple(findings)
+    from weightscope.gguf.opening import described
+    from weightscope.gguf.words import of_metadata
+
+    metadata = described(model.checkpoint)
+    return of_metadata(findings, metadata.architecture if metadata else "")
+
+
+def _of_parts(model: Model, *, values: bool, progress: Progress | None) -> Examined:
+    """The findings of each model of a pipeline, under its name."""
+    findings, rules = list(model.checkpoint.findings), 0
+    for name, part in model.parts.items():
+        found, applied = examined(part, values=values, progress=progress)
+        findings += (msgspec.structs.replace(each, message=f"{name}: {each.message}") for each in found)
+        rules += applied
+    return tuple(findings), rules
+
+
+def _of_adapter(model: Model) -> tuple[Finding, ...]:
+    """The findings of an adapter's own rules, with its base where that is here."""
+    from weightscope.analyses.rules.adapters import check_adapter
+
+    assert model.adapter
+    base = model.base.base_weights if model.base else None
+    return check_adapter(model.adapter, model.checkpoint, base, model.base.reference if model.base else "")
