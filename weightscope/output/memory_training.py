@@ -29,6 +29,9 @@ def training_facts(training: Training, *, exact: bool) -> Iterator[tuple[str, st
     yield "With", " · ".join(how)
     usable = f" of {words.size(training.usable, exact=exact)}" if training.usable is not None else ""
     yield "Each holds", f"{words.size(training.per_device, exact=exact)}{usable}"
+    if step := training.activations:
+        kept, again = words.size(step.kept, exact=exact), words.size(step.checkpointed, exact=exact)
+        yield "Activations", f"about {kept} more in a step, {again} with activation checkpointing"
 
 
 def training_table(training: Training) -> Table:

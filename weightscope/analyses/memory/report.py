@@ -81,7 +81,8 @@ def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequenc
     device = request.device
     trained_as = None
     if request.recipe is not None:
-        trained_as = training(subject, loaded, request.recipe, None if device is None else int(device.memory * USABLE))
+        usable = None if device is None else int(device.memory * USABLE)
+        trained_as = training(subject, loaded, request.recipe, usable, sizing.batch * sizing.context)
     elif device is not None:
         if unknown:
             raise NotImplementedByWeightscope(f"{unknown[0].lower()}{unknown[1:].rstrip('.')}")

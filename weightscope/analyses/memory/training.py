@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from weightscope.analyses.inventory import Group
+from weightscope.analyses.memory.backward import StepActivations, step_activations
 from weightscope.analyses.memory.loading import Loading
 from weightscope.analyses.memory.optimizers import OPTIMIZERS, PRECISIONS, Recipe, Trained
 from weightscope.analyses.memory.weights import is_loaded
@@ -44,8 +45,9 @@ class Saving(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it without activations. `trained` are parameters, LoRA's included, `frozen` those that are not trained.
+    """All of it but `activations`, which are None where they are not estimated.
 
+    `trained` are parameters, LoRA's included, `frozen` those that are not trained.
     `usable` are the bytes of each device that was named, None where none was.
     """
 
@@ -56,6 +58,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     per_device: int
     usable: int | None
+    activations: StepActivations | None
     savings: tuple[Saving, ...]
     notes: tuple[str, ...]
 
@@ -73,8 +76,8 @@ class _Model(msgspec.Struct, frozen=True, kw_only=True):
         return sum(tensor.elements * tensor.count for tensor in self.tensors)
 
 
-def training(subject: Subject, loaded: Loading, recipe: Recipe, usable: int | None) -> Training:
-    """What each device holds, which may hold as much as is `usable`.
+def training(subject: Subject, loaded: Loading, recipe: Recipe, usable: int | None, tokens: int) -> Training:
+    """What each device holds, which may hold as much as is `usable`, and what `tokens` in a step add to it.
 
     Raises:
         UsageError: a plan that is not understood or does not go with the model, or quantized weights that are trained.
@@ -92,9 +95,16 @@ def training(subject: Subject, loaded: Loading, recipe: Recipe, usable: int | No
         bytes=sum(part.bytes for part in parts),
         per_device=total,
         usable=usable,
+        activations=_activations(subject, recipe, tokens),
         savings=tuple(_savings(subject, loaded, model, recipe, total)),
         notes=found.notes,
     )
+
+
+def _activations(subject: Subject, recipe: Recipe, tokens: int) -> StepActivations | None:
+    if recipe.plan != "full" or subject.declaration is None:
+        return None
+    return step_activations(subject.declaration, tokens, PRECISIONS[recipe.precision].weights)
 
 
 def training_findings(found: Training) -> Iterator[Finding]:
