@@ -6,6 +6,7 @@ capped, go by kernels that do, and are not measured here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,15 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "deepseek_v3": ("DeepseekV3", DEEPSEEK | {"moe_intermediate_size": 64}),
     "deepseek_v3-wide-experts": ("DeepseekV3", DEEPSEEK | {"moe_intermediate_size": 1024}),
 }
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """The buffers of torch's products grow with the threads that it has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def measured(model: Any, ids: torch.Tensor) -> int:
