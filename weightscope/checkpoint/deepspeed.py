@@ -24,7 +24,7 @@ from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Whe
 from weightscope.findings import Finding
 from weightscope.ranges import summed
 
-_FILE = re.compile(
+FILE = re.compile(
     r"(?:\w*?zero_pp_rank_(?P<rank>\d{1,6})_)?mp_rank_(?P<model>\d{1,6})_(?P<what>model|optim)_states\.pt"
 )
 STATE = "optimizer_state_dict"
@@ -73,7 +73,7 @@ def _sorted(folder: Folder, names: Iterable[str]) -> tuple[list[str], dict[int, 
     models: list[tuple[int, str]] = []
     optimizers: dict[int, str] = {}
     for name in names:
-        match = _FILE.fullmatch(name)
+        match = FILE.fullmatch(name)
         if match is None:
             continue
         if int(match["model"]):

@@ -37,7 +37,7 @@ NOT_WEIGHTS = (
     r"\.(bin|pt|pth|safetensors)"
 )
 # Meta's own releases: each file has its part of every matrix.
-RELEASE = r"consolidated\.\d{2}\.pth"
+RELEASE = r"consolidated\.(\d{2})\.pth"
 VARIANT = r"(?:diffusion_pytorch_|pytorch_)?model\.(?!safetensors|bin)([\w-]+?)(?:-\d+-of-\d+)?\.(?:safetensors|bin)"
 
 
@@ -278,7 +278,7 @@ def _only(folder: Folder, names: list[str]) -> Location:
 
 def _without_weights(folder: Folder, names: list[str], config: Path | None, variant: str | None) -> Location:
     variants = sorted({v for n in names if (v := _variant_of(n))})
-    if not variant and isinstance(folder, LocalFolder) and (found := _training(folder, config)):
+    if isinstance(folder, LocalFolder) and (found := _training(folder, names, config, variant)):
         return found
     if "model_index.json" in names:
         return _pipeline(folder, variant)
@@ -350,22 +350,24 @@ def _pipeline(folder: Folder, variant: str | None) -> Location:
     return Location(format="pipeline", weights=tuple(weights), missing=tuple(missing), notes=tuple(notes))
 
 
-def _training(folder: LocalFolder, config: Path | None) -> Location | None:
-    """A model in the parts that the ranks of a training run wrote."""
-    from weightscope.checkpoint.locate_training import config_above, find_parts
+def _training(folder: LocalFolder, names: list[str], config: Path | None, variant: str | None) -> Location | None:
+    """A model in the last step of a run, or in the parts that the ranks of a training run wrote."""
+    from weightscope.checkpoint.locate_training import config_above, find_parts, last_step
 
-    found = find_parts(folder)
-    if found is None:
+    if step := last_step(folder.path, names):
+        found = locate_in(LocalFolder(step), variant)
+        note = f"{step.name} is read, the last step in {folder.path}"
+        return msgspec.structs.replace(found, within=step, notes=(note, *found.notes))
+    parts = None if variant else find_parts(folder)
+    if parts is None or not parts[2]:
         return None
-    held, place, names = found
-    if not names:
-        return None
+    held, place, files = parts
     where = place.relative_to(folder.path)
     notes = (f"read from {where.as_posix()}",) if where.parts else ()
     above = config or config_above(place, folder.path)
     if above and not config and not above.is_relative_to(folder.path):
         notes = (*notes, f"the config is that of the folder above, {above}")
-    return Location(format=held, weights=tuple(place / name for name in names), config=above, notes=notes)
+    return Location(format=held, weights=tuple(place / name for name in files), config=above, notes=notes)
 
 
 def _sibling_config(folder: Folder) -> Path | None:

@@ -6,13 +6,14 @@ import re
 from pathlib import Path
 
 from weightscope.checkpoint.dcp import METADATA
+from weightscope.checkpoint.deepspeed import FILE as DEEPSPEED
 from weightscope.checkpoint.folder import LocalFolder
 from weightscope.errors import NotImplementedByWeightscope
 
 # Folders that training loops write below the one that was named, the last step in the one with the highest number.
 _FSDP = re.compile(r"pytorch_model_fsdp_(\d{1,4})")
 _STEP = re.compile(r"(?:checkpoint|global_step|step|iter|epoch)[-_=]?(\d{1,12})(?:\.ckpt)?")
-_DEEPSPEED = re.compile(r"(?:\w*zero_pp_rank_\d+_)?mp_rank_\d+_(?:model|optim)_states\.pt")
+_TRAINER = re.compile(r"checkpoint-(\d{1,12})")
 # Tensor-parallel rank, and pipeline rank where there are several.
 _MEGATRON = re.compile(r"mp_rank_\d{2,6}(?:_\d{3,6})?")
 _MEGATRON_FILES = ("model_optim_rng.pt", "model_rng.pt")
@@ -30,7 +31,7 @@ def find_parts(folder: LocalFolder, depth: int = MAX_DEPTH) -> tuple[str, Path, 
     names = folder.names()
     if parts := tuple(name for name in names if name == METADATA or name.endswith(".distcp")):
         return "dcp", folder.path, parts
-    if parts := tuple(name for name in names if _DEEPSPEED.fullmatch(name)):
+    if parts := tuple(name for name in names if DEEPSPEED.fullmatch(name)):
         return "deepspeed", folder.path, parts
     if split := [name for name in names if _MEGATRON.fullmatch(name) and (folder.path / name).is_dir()]:
         return _of_megatron(folder, split)
@@ -38,6 +39,14 @@ def find_parts(folder: LocalFolder, depth: int = MAX_DEPTH) -> tuple[str, Path, 
         if found := find_parts(LocalFolder(folder.path / name), depth - 1):
             return found
     return None
+
+
+def last_step(folder: Path, names: list[str]) -> Path | None:
+    """The last `checkpoint-N` of transformers' Trainer in a folder of these names; None where parts lie beside."""
+    steps = [(int(match[1]), name) for name in names if (match := _TRAINER.fullmatch(name))]
+    steps = [step for step in steps if (folder / step[1]).is_dir()]
+    beside = any(name in (METADATA, "latest") or name.endswith(".distcp") for name in names)
+    return folder / max(steps)[1] if steps and not beside else None
 
 
 def _of_megatron(folder: LocalFolder, split: list[str]) -> tuple[str, Path, tuple[str, ...]]:

@@ -17,7 +17,8 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
     `format` is safetensors, pytorch, gguf, index (an index and none of its shards), config, or that of parts which are
     put together (`together.py`). `weights` lists the files in reading order, `missing` the shards that should be there.
     `notes` say in words what was chosen over what. `shards` is how many there are of a model of which one shard was
-    named. `beside` is what else lies there.
+    named. `beside` is what else lies there. `within` is the folder that was taken for the one that was named, if it
+    is another: the last step of a run.
     """
 
     format: str
@@ -28,6 +29,7 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     shards: int = 0
     beside: tuple[Beside, ...] = ()
+    within: Path | None = None
 
     __repr__ = brief
 

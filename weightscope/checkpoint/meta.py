@@ -16,12 +16,12 @@ from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import FileHeader, Piece, PiecedEntry, TensorEntry
 from weightscope.checkpoint.folder import Folder
 from weightscope.checkpoint.header import numbered
+from weightscope.checkpoint.locate import RELEASE
 from weightscope.checkpoint.pytorch import read_pytorch
 from weightscope.checkpoint.together import Together
 from weightscope.errors import CheckpointError
 from weightscope.findings import Finding
 
-FILE = re.compile(r"consolidated\.(\d{2})\.pth")
 # Ends of names -> the axis along which the files cut the matrix; what is not here is in each file whole.
 _AXES = {
     **dict.fromkeys(("wq.weight", "wk.weight", "wv.weight", "w1.weight", "w3.weight", "output.weight"), 0),
@@ -36,7 +36,7 @@ def read(folder: Folder, paths: tuple[Path, ...]) -> Together:  # noqa: ARG001 -
     Raises:
         CheckpointError: a file is damaged, or the files do not hold the same tensors.
     """
-    numbers = [int(match[1]) for path in paths if (match := FILE.fullmatch(path.name))]
+    numbers = [int(match[1]) for path in paths if (match := re.fullmatch(RELEASE, path.name))]
     files = [numbered(read_pytorch(path), at) for at, path in enumerate(paths)]
     missing = sorted(set(range(max(numbers) + 1)) - set(numbers))
     whole = None if missing else _joined(files)

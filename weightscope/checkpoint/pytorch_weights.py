@@ -9,7 +9,7 @@ from typing import NoReturn
 from weightscope.checkpoint.limits import MAX_NAME, MAX_TENSORS
 from weightscope.checkpoint.pickle_machine import SAVE_AGAIN
 from weightscope.checkpoint.pytorch_objects import StoredTensor
-from weightscope.checkpoint.training import Part, part_of
+from weightscope.checkpoint.training import OPTIMIZERS, SCHEDULERS, Part, part_of
 from weightscope.errors import CheckpointError, Where
 
 # Where checkpoints keep the model, the first that holds tensors wins: trained weights before their averages.
@@ -18,10 +18,7 @@ WEIGHTS = (
     "ema_state_dict", "model_ema", "state_dict_ema", "ema", "params_ema", "ema_model",
 )  # fmt: skip
 # Words in a key that mark what only a training loop needs, where a container lies under it.
-TRAINING_WORDS = frozenset(
-    ("optimizer", "optimizers", "optim", "opt", "scheduler", "schedulers", "sched", "scaler", "rng",
-     "callbacks", "loops")
-)  # fmt: skip
+TRAINING_WORDS = OPTIMIZERS | SCHEDULERS | {"scaler", "rng", "callbacks", "loops"}
 # A tensor under one of these beside the model is a number of the training loop's.
 TRAINING_TENSORS = frozenset(
     ("epoch", "step", "global_step", "iteration", "iter", "loss", "best_loss", "lr", "seed",

@@ -19,7 +19,6 @@ from weightscope.checkpoint.locate import WEIGHT_SUFFIXES, locate, locate_file, 
 from weightscope.checkpoint.location import Location
 from weightscope.checkpoint.renaming import Renaming
 from weightscope.checkpoint.sets import SHARD
-from weightscope.checkpoint.steps import last_step
 from weightscope.checkpoint.together import READERS, reader_of
 from weightscope.checkpoint.training import Training
 from weightscope.errors import CheckpointError, RemoteError, WeightscopeError, Where, printable_path
@@ -97,13 +96,8 @@ def open_checkpoint(
         UsageError, CheckpointError, NotImplementedByWeightscope: one line each, with the file's name.
     """
     try:
-        whole = path.is_dir()
-        step = last_step(path) if whole else None
-        path = step or path
-        location = locate(path, variant)
-        if step:
-            note = f"{step.name} is read, the last step in {step.parent}"
-            location = msgspec.structs.replace(location, notes=(note, *location.notes))
+        location, whole = locate(path, variant), path.is_dir()
+        path = location.within or path
         folder = LocalFolder(path if whole else path.parent)
         return _open(path, folder, location, progress, tolerant=tolerant, whole=whole)
     except OSError as error:

@@ -9,11 +9,13 @@ import msgspec
 
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 
+OPTIMIZERS = frozenset(("optimizer", "optimizers", "optim", "opt"))
+SCHEDULERS = frozenset(("scheduler", "schedulers", "sched"))
 # Words in a key -> what lies under it; the first that fits says what.
 _KINDS = (
     ("master_weights", frozenset(("fp32", "master"))),
-    ("optimizer", frozenset(("optimizer", "optimizers", "optim", "opt"))),
-    ("scheduler", frozenset(("scheduler", "schedulers", "sched"))),
+    ("optimizer", OPTIMIZERS),
+    ("scheduler", SCHEDULERS),
     ("random_state", frozenset(("rng", "random"))),
     ("gradients", frozenset(("grad", "grads", "gradient", "gradients"))),
     ("averages", frozenset(("ema", "swa", "averaged"))),
