@@ -5,9 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from weightscope.adapters.common.change import Module, Raw, Read
+from weightscope.adapters.common.change import Module, OneTensor, Raw, Read
 from weightscope.adapters.common.settings import Settings
 from weightscope.roles import Role
 
@@ -17,21 +15,10 @@ if TYPE_CHECKING:
 PARTS = {"ia3": Role.IA3_VECTOR}
 
 
-class Scaled(msgspec.Struct, frozen=True, kw_only=True):
+class Scaled(OneTensor, frozen=True, kw_only=True):
     """l·W for a vector l [out, 1] or [1, in]; of a bias [out]."""
 
-    weight: str
-    tensor: str
-    shape: tuple[int | None, ...]
     inputs: bool
-    rank: int | None = None
-    unready: str = ""
-    adds: bool = False
-
-    @property
-    def tensors(self) -> tuple[str, ...]:
-        """The one."""
-        return (self.tensor,)
 
     @property
     def formula(self) -> str:

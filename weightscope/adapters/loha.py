@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from weightscope.adapters.common.change import Module, Raw, Read
+from weightscope.adapters.common.change import Module, Raw, Read, times
 from weightscope.adapters.common.settings import Settings
 from weightscope.roles import Role
 
@@ -37,7 +37,7 @@ class Hadamard(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def formula(self) -> str:
         """With the scale as a number."""
-        return f"W + {'s' if self.scale is None else f'{self.scale:.5g}'}·(A1·B1)∘(A2·B2)"
+        return f"W + {times(self.scale)}·(A1·B1)∘(A2·B2)"
 
     @property
     def rowwise(self) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from weightscope.adapters.common.change import Fault, Module, Raw, Read
+from weightscope.adapters.common.change import Fault, Module, Raw, Read, times
 from weightscope.adapters.common.settings import Settings
 from weightscope.pool import converted, empty
 from weightscope.roles import Role
@@ -52,7 +52,7 @@ class LowRank(msgspec.Struct, frozen=True, kw_only=True):
     def formula(self) -> str:
         """With the scale as a number."""
         product = "Aᵀ·Bᵀ" if self.pair == TABLE else "B·A"
-        changed = f"W + {'s' if self.scale is None else f'{self.scale:.5g}'}·{product}"
+        changed = f"W + {times(self.scale)}·{product}"
         return f"(m / |{changed}|)·({changed})" if self.magnitude else changed
 
     @property
@@ -123,7 +123,7 @@ class AddedBias(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def formula(self) -> str:
         """With the scale as a number."""
-        return f"b + {'s' if self.scale is None else f'{self.scale:.5g}'}·b_B"
+        return f"b + {times(self.scale)}·b_B"
 
     @property
     def unready(self) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from weightscope.adapters.common.change import Module, Raw, Read
+from weightscope.adapters.common.change import Module, Raw, Read, times
 from weightscope.adapters.common.settings import Settings
 from weightscope.adapters.lora import LINEAR, LowRank
 from weightscope.pool import converted
@@ -46,7 +46,7 @@ class StackedLowRank(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def formula(self) -> str:
         """With the scale as a number."""
-        return f"W + {'s' if self.scale is None else f'{self.scale:.5g}'}·B·A of each expert"
+        return f"W + {times(self.scale)}·B·A of each expert"
 
     @property
     def unready(self) -> str:

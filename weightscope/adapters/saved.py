@@ -4,29 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from weightscope.adapters.common.change import Raw
+from weightscope.adapters.common.change import OneTensor, Raw
 
 if TYPE_CHECKING:
     import torch
 
 
-class Replaced(msgspec.Struct, frozen=True, kw_only=True):
+class Replaced(OneTensor, frozen=True, kw_only=True):
     """Another tensor in the place of the base's. One that is not `trained` was the base's own when it was saved."""
 
-    weight: str
-    tensor: str
-    shape: tuple[int | None, ...]
     trained: bool
-    rank: int | None = None
-    unready: str = ""
-    adds: bool = False
-
-    @property
-    def tensors(self) -> tuple[str, ...]:
-        """The one."""
-        return (self.tensor,)
 
     @property
     def formula(self) -> str:

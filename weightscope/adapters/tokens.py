@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from weightscope.adapters.common.change import Module, Raw, Read
+from weightscope.adapters.common.change import Module, OneTensor, Raw, Read
 from weightscope.adapters.common.settings import Settings
 from weightscope.roles import Role
 
@@ -16,21 +14,10 @@ if TYPE_CHECKING:
 PARTS = {"rows": Role.TRAINED_TOKENS}
 
 
-class Rows(msgspec.Struct, frozen=True, kw_only=True):
+class Rows(OneTensor, frozen=True, kw_only=True):
     """The rows `indices` of a table in the place of the base's."""
 
-    weight: str
-    tensor: str
     indices: tuple[int, ...]
-    shape: tuple[int | None, ...]
-    rank: int | None = None
-    unready: str = ""
-    adds: bool = False
-
-    @property
-    def tensors(self) -> tuple[str, ...]:
-        """The one."""
-        return (self.tensor,)
 
     @property
     def formula(self) -> str:

@@ -74,6 +74,27 @@ class Change(Protocol):
         ...
 
 
+class OneTensor(msgspec.Struct, frozen=True, kw_only=True):
+    """What is true of a change that is made of one tensor, and of no low rank; it adds nothing to the weight."""
+
+    weight: str
+    tensor: str
+    shape: tuple[int | None, ...]
+    rank: int | None = None
+    unready: str = ""
+    adds: bool = False
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """The one."""
+        return (self.tensor,)
+
+
+def times(scale: float | None) -> str:
+    """A scale in a line of maths: its number, or `s` where nothing tells it."""
+    return "s" if scale is None else f"{scale:.5g}"
+
+
 class Fault(NamedTuple):
     """What is wrong beside a module, as a sentence that follows its name."""
 
