@@ -7,13 +7,11 @@ from typing import Any
 from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.softmax import Attention
 from weightscope.components.decoder import Block, CausalLM
-from weightscope.components.feed_forward.moe import MixtureOfExperts
-from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
 from weightscope.families.common import ROTARY, Dims, causal_lm, rms_norms, rotary
 from weightscope.families.common.mixtures import STACK
 from weightscope.families.common.parts import four_projections, gated_mlp, head_norms, pre_norm_block, self_attention
-from weightscope.families.siblings.qwen_moe import every_so_often
+from weightscope.families.siblings.qwen_moe import every_so_often, routed_mixture
 from weightscope.roles import Role
 
 THINKING: dict[str, Any] = ROTARY | {
@@ -43,15 +41,7 @@ def thinking_model(config: Config, root: str, *, stacked: bool) -> CausalLM:
     config = config.with_defaults(THINKING)
     s, norm, mixes = Dims.of(config), rms_norms(config["rms_norm_eps"]), every_so_often(config)
     attention = normed_attention(config, rotary(config, s.head_dim, sections=(24, 20, 20), alternating=True))
-    mixed = MixtureOfExperts(
-        name="mlp",
-        width=s.width,
-        experts=config["num_experts"],
-        chosen=config["num_experts_per_tok"],
-        expert=gated_mlp(config, "", inner=config["moe_intermediate_size"]),
-        routing=Routing(normalize=config["norm_topk_prob"]),
-        stacked=STACK if stacked else None,
-    )
+    mixed = routed_mixture(config, normalize=config["norm_topk_prob"], stacked=STACK if stacked else None)
 
     def layer(i: int) -> Block:
         feed_forward = mixed if mixes(i) else gated_mlp(config, "mlp")

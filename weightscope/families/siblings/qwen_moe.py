@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from weightscope.components.feed_forward.mlp import GatedMLP
 from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
@@ -21,6 +22,14 @@ QWEN2_MOE = QWEN2 | {
 
 def qwen_mixture(config: Config, *, normalize: bool, stacked: Stack | None) -> MixtureOfExperts:
     """A gated shared expert beside the routed ones."""
+    shared = gated_mlp(config, "shared_expert", inner=config["shared_expert_intermediate_size"])
+    return routed_mixture(config, normalize=normalize, stacked=stacked, shared=shared)
+
+
+def routed_mixture(
+    config: Config, *, normalize: bool, stacked: Stack | None, shared: GatedMLP | None = None
+) -> MixtureOfExperts:
+    """Routed experts, in Qwen3 alone; a `shared` one has a gate."""
     return MixtureOfExperts(
         name="mlp",
         width=config["hidden_size"],
@@ -28,8 +37,8 @@ def qwen_mixture(config: Config, *, normalize: bool, stacked: Stack | None) -> M
         chosen=config["num_experts_per_tok"],
         expert=gated_mlp(config, "", inner=config["moe_intermediate_size"]),
         routing=Routing(normalize=normalize),
-        shared=gated_mlp(config, "shared_expert", inner=config["shared_expert_intermediate_size"]),
-        shared_gate="shared_expert_gate",
+        shared=shared,
+        shared_gate="shared_expert_gate" if shared else None,
         stacked=stacked,
     )
 

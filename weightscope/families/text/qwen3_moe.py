@@ -1,14 +1,12 @@
 """Qwen3-MoE (arXiv 2505.09388): norms of each head, and no shared expert. Source: `Qwen3MoeConfig` of transformers."""
 
 from weightscope.components.decoder import Block, CausalLM
-from weightscope.components.feed_forward.moe import MixtureOfExperts
-from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims, causal_lm, rms_norms, rotary, visible
 from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import four_projections, gated_mlp, head_norms, pre_norm_block, self_attention
 from weightscope.families.registry import family
-from weightscope.families.siblings.qwen_moe import QWEN2_MOE, every_so_often
+from weightscope.families.siblings.qwen_moe import QWEN2_MOE, every_so_often, routed_mixture
 from weightscope.roles import Role
 
 QWEN3_MOE = QWEN2_MOE | {
@@ -29,15 +27,7 @@ def qwen3_moe(config: Config, root: str) -> CausalLM:
         positions=rotary(config, s.head_dim),
         sees=visible(config, config["sliding_window"] if config["use_sliding_window"] else None),
     )
-    mixed = MixtureOfExperts(
-        name="mlp",
-        width=s.width,
-        experts=config["num_experts"],
-        chosen=config["num_experts_per_tok"],
-        expert=gated_mlp(config, "", inner=config["moe_intermediate_size"]),
-        routing=Routing(normalize=config["norm_topk_prob"]),
-        stacked=stacked,
-    )
+    mixed = routed_mixture(config, normalize=config["norm_topk_prob"], stacked=stacked)
 
     def layer(i: int) -> Block:
         feed_forward = mixed if mixes(i) else gated_mlp(config, "mlp")

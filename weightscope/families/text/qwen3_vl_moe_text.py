@@ -1,14 +1,13 @@
 """The language model of Qwen3-VL's mixtures. Source: `Qwen3VLMoeTextConfig` of transformers."""
 
 from weightscope.components.decoder import Block, CausalLM
-from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
-from weightscope.components.feed_forward.routing import Routing
+from weightscope.components.feed_forward.moe import Stack
 from weightscope.config import Config, Nullable
 from weightscope.families.common import ROTARY, Dims, causal_lm, rms_norms, rotary, visible
 from weightscope.families.common.mixtures import STACK, SWITCH, SWITCHED
 from weightscope.families.common.parts import four_projections, gated_mlp, head_norms, pre_norm_block, self_attention
 from weightscope.families.registry import family
-from weightscope.families.siblings.qwen_moe import every_so_often
+from weightscope.families.siblings.qwen_moe import every_so_often, routed_mixture
 from weightscope.roles import Role
 from weightscope.storage.stacked import Stacked
 
@@ -49,15 +48,8 @@ def qwen3_vl_moe_text(config: Config, root: str) -> CausalLM:
         positions=rotary(config, s.head_dim, sections=(24, 20, 20), alternating=True),
         sees=visible(config),
     )
-    mixed = MixtureOfExperts(
-        name="mlp",
-        width=s.width,
-        experts=config["num_experts"],
-        chosen=config["num_experts_per_tok"],
-        expert=gated_mlp(config, "", inner=config["moe_intermediate_size"]),
-        routing=Routing(normalize=True),
-        stacked=SWITCH if root == SWITCHED else STACK if root.endswith("stacked") else TURNED,
-    )
+    stacked = SWITCH if root == SWITCHED else STACK if root.endswith("stacked") else TURNED
+    mixed = routed_mixture(config, normalize=True, stacked=stacked)
 
     def layer(i: int) -> Block:
         feed_forward = mixed if mixes(i) else gated_mlp(config, "mlp")
