@@ -11,10 +11,9 @@ from weightscope.components.embedding import Classifier, Embedding, Head
 from weightscope.components.layer_inputs import LayerInputs
 from weightscope.components.layer_scale import LayerScale
 from weightscope.components.norm import Norm
-from weightscope.components.runnable import Predicts, Runnable
+from weightscope.components.runnable import Predicts, Runnable, refuse
 from weightscope.components.running import At, Stopped
 from weightscope.components.walk import find, needed
-from weightscope.errors import NotImplementedByWeightscope
 
 if TYPE_CHECKING:
     import torch
@@ -246,8 +245,7 @@ class CausalLM(Runnable, frozen=True, kw_only=True):
         Raises:
             NotImplementedByWeightscope: the maths is `refused`.
         """
-        if self.refused:
-            raise NotImplementedByWeightscope(f"the forward pass is not implemented: {self.refused}")
+        refuse(self.refused)
         return self.score(at.call(self.decoder, x), at)
 
     def score(self, hidden: torch.Tensor, at: At) -> torch.Tensor:

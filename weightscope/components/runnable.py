@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from weightscope.components.base import Component
 from weightscope.components.embedding import Embedding
-from weightscope.errors import UsageError
+from weightscope.errors import NotImplementedByWeightscope, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +21,12 @@ Predicts = Literal["next", "same", ""]
 def no_tokens(model: Runnable) -> UsageError:
     """Tokens for a model that reads none."""
     return UsageError("this model takes no tokens", hint=f"it takes {' and '.join(model.takes)}")
+
+
+def refuse(why: str) -> None:
+    """Raise a NotImplementedByWeightscope where the maths is refused, and say why."""
+    if why:
+        raise NotImplementedByWeightscope(f"the forward pass is not implemented: {why}")
 
 
 class Runnable(Component, frozen=True, kw_only=True):

@@ -11,10 +11,10 @@ from weightscope.components.apart_tokens import ApartTokens
 from weightscope.components.base import Component, Group
 from weightscope.components.decoder import CausalLM
 from weightscope.components.embedding import Embedding
-from weightscope.components.runnable import Inputs, Predicts, Runnable
+from weightscope.components.runnable import Inputs, Predicts, Runnable, refuse
 from weightscope.components.running import At, Pass
 from weightscope.components.sense import Frame, Seen, Sense
-from weightscope.errors import NotImplementedByWeightscope, UsageError
+from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -134,8 +134,7 @@ class SensingLanguage(Runnable, frozen=True, kw_only=True):
         Raises:
             NotImplementedByWeightscope: the maths is `refused`.
         """
-        if self.refused:
-            raise NotImplementedByWeightscope(f"the forward pass is not implemented: {self.refused}")
+        refuse(self.refused)
         place = at.below(self.language).below(self.model)
         inputs = at.run.inputs
         given = self.given(inputs)

@@ -11,10 +11,10 @@ from weightscope.components.decoder import Block, run_layers
 from weightscope.components.embedding import Embedding, Head
 from weightscope.components.encoder_heads import EncoderHead
 from weightscope.components.norm import Norm
-from weightscope.components.runnable import Inputs, Predicts, Runnable, beside_padding
+from weightscope.components.runnable import Inputs, Predicts, Runnable, beside_padding, refuse
 from weightscope.components.running import At
 from weightscope.components.sinusoids import Sinusoids
-from weightscope.errors import NotImplementedByWeightscope, UsageError
+from weightscope.errors import UsageError
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -265,8 +265,7 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
         Raises:
             NotImplementedByWeightscope: the maths is `refused`.
         """
-        if self.refused:
-            raise NotImplementedByWeightscope(f"the forward pass is not implemented: {self.refused}")
+        refuse(self.refused)
         import torch
 
         place = at.below(self.halves)

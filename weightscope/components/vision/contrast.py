@@ -9,11 +9,11 @@ from weightscope.components.base import Component, Conflict
 from weightscope.components.decoder import CausalLM
 from weightscope.components.embedding import Embedding
 from weightscope.components.projection import Projection
-from weightscope.components.runnable import PIXELS, Inputs, Runnable
+from weightscope.components.runnable import PIXELS, Inputs, Runnable, refuse
 from weightscope.components.running import At
 from weightscope.components.vision.encoder import VisionEncoder
 from weightscope.components.vision.naflex import NaflexEncoder
-from weightscope.errors import NotImplementedByWeightscope, UsageError
+from weightscope.errors import UsageError
 from weightscope.roles import Role
 from weightscope.sizes import Shape
 from weightscope.storage.base import Sizes, StorageItem
@@ -113,8 +113,7 @@ class Contrast(Runnable, frozen=True, kw_only=True):
         Raises:
             NotImplementedByWeightscope: the maths is `refused`.
         """
-        if self.refused:
-            raise NotImplementedByWeightscope(f"the forward pass is not implemented: {self.refused}")
+        refuse(self.refused)
         images = self.tower.pool(at.run.inputs, at.below(self.tower))
         if self.visual_projection:
             images = at.call(self.visual_projection, images)

@@ -12,13 +12,13 @@ import msgspec
 
 from weightscope.components.base import Component, Conflict
 from weightscope.components.projection import Projection
-from weightscope.components.runnable import PIXELS, Inputs
+from weightscope.components.runnable import PIXELS, Inputs, refuse
 from weightscope.components.running import At, Crossed
 from weightscope.components.sense import Seen
 from weightscope.components.vision.eye import Eye
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.components.vision.tiled_tower import TiledImages, TiledTower
-from weightscope.errors import NotImplementedByWeightscope, UsageError
+from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -127,8 +127,7 @@ class CrossVisionLanguage(VisionLanguage, frozen=True, kw_only=True):
         Raises:
             NotImplementedByWeightscope: the maths is `refused`.
         """
-        if self.refused:
-            raise NotImplementedByWeightscope(f"the forward pass is not implemented: {self.refused}")
+        refuse(self.refused)
         place = at.below(self.language).below(self.model)
         if PIXELS in at.run.inputs:
             vectors = self.eye.see(at.run.inputs, at.below(self.eye)).vectors
