@@ -6,16 +6,15 @@ capped, go by kernels that do, and are not measured here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import transformers
-from torch.profiler import ProfilerActivity, profile
 
 import weightscope
+from tests.analyses.peaks import peak_of
 
 TOKENS = 384
 LLAMA: dict[str, Any] = {
@@ -47,27 +46,14 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """The buffers of torch's products grow with the threads that it has."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def measured(model: Any, ids: torch.Tensor) -> int:
     """The most bytes that were allocated at once, beyond those before the pass."""
-    with torch.no_grad():
-        model(ids, use_cache=False, logits_to_keep=1)
-        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+
+    def step() -> None:
+        with torch.no_grad():
             model(ids, use_cache=False, logits_to_keep=1)
-    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
-    held = peak = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        held += event.nbytes()
-        peak = max(peak, held)
-    return peak
+
+    return peak_of(step)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

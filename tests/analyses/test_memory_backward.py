@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import transformers
-from torch.profiler import ProfilerActivity, profile
 
 import weightscope
+from tests.analyses.peaks import peak_of
 
 TOKENS, BATCH = 256, 2
 LLAMA: dict[str, Any] = {
@@ -28,15 +27,6 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """The buffers of torch's products grow with the threads that it has."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def measured(model: Any) -> int:
     """The most bytes that were allocated at once in a step, beyond those before it; gradients are there already."""
     ids = torch.arange(BATCH * TOKENS).reshape(BATCH, TOKENS) % 500
@@ -44,15 +34,7 @@ def measured(model: Any) -> int:
     def step() -> None:
         model(ids, labels=ids, use_cache=False).loss.backward()
 
-    step()
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        step()
-    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
-    held = peak = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        held += event.nbytes()
-        peak = max(peak, held)
-    return peak
+    return peak_of(step)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
