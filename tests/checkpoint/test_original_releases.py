@@ -101,12 +101,14 @@ def cut(folder: Path, state: dict[str, torch.Tensor], parts: int, embedding_axis
         torch.save(made, folder / f"consolidated.{number:02}.pth")
 
 
-def agrees(folder: Path, net: Any, logits: torch.Tensor | None = None) -> None:
+def agrees(folder: Path, net: Any, *, alone: bool = False) -> None:
+    """Counts and logits; of a release that is on the Hub beside transformers' files, `check` says if it is `alone`."""
     model = weightscope.open(folder)
-    assert {finding.severity for finding in model.check(values=True)} <= {"info"}, list(model.check())
+    serious = [(finding.code, finding.severity) for finding in model.check(values=True) if finding.severity != "info"]
+    assert serious == ([("config-missing", "error")] if alone else [])
     assert model.parameters.total == sum(weight.numel() for weight in net.parameters())
     with torch.no_grad():
-        wanted = net(torch.tensor([IDS])).logits[0].numpy() if logits is None else logits.numpy()
+        wanted = net(torch.tensor([IDS])).logits[0].numpy()
     found = model.forward(IDS).logits.numpy()
     assert np.abs(found - wanted).max() < 1e-5 * np.sqrt((wanted**2).mean())
 
@@ -150,7 +152,7 @@ def test_mistrals_file(window: int | None, theta: float, tmp_path: Path) -> None
     net = lively(MistralForCausalLM(MistralConfig(**MISTRAL_SIZES, sliding_window=window, rope_theta=theta)))
     save_file(original(net.state_dict()), tmp_path / "consolidated.safetensors")
     (tmp_path / "params.json").write_text(json.dumps(MISTRAL_PARAMS | ({"sliding_window": window} if window else {})))
-    agrees(tmp_path, net)
+    agrees(tmp_path, net, alone=True)
 
 
 def test_mixtrals_experts(tmp_path: Path) -> None:
@@ -169,7 +171,19 @@ def test_mixtrals_experts(tmp_path: Path) -> None:
     save_file(made, tmp_path / "consolidated.safetensors")
     moe = {"num_experts": 4, "num_experts_per_tok": 2}
     (tmp_path / "params.json").write_text(json.dumps(MISTRAL_PARAMS | {"moe": moe}))
-    agrees(tmp_path, net)
+    agrees(tmp_path, net, alone=True)
+
+
+def test_mistrals_shards_alone_are_half_of_a_download(tmp_path: Path, run: Any) -> None:
+    """huggingface/huggingface_hub#3645: with the config beside them, nothing is missing."""
+    net = lively(MistralForCausalLM(MistralConfig(**MISTRAL_SIZES, sliding_window=None, rope_theta=1e6)))
+    save_file(original(net.state_dict()), tmp_path / "consolidated.safetensors")
+    (tmp_path / "params.json").write_text(json.dumps(MISTRAL_PARAMS))
+    code, out, _ = run("check", tmp_path)
+    assert code == 1
+    assert "these are Mistral's own files, which transformers does not load" in " ".join(out.split())
+    net.config.save_pretrained(tmp_path)
+    assert run("check", tmp_path)[0] == 0
 
 
 def test_a_missing_file_of_a_release(tmp_path: Path, run: Any) -> None:

@@ -119,6 +119,9 @@ def _config_of(checkpoint: Checkpoint, notices: list[Finding]) -> Config | None:
         return config
     from weightscope.families.params_json import EMBEDDING, OUTPUT, as_config
 
+    if checkpoint.format == "safetensors" and not checkpoint.folder.holds("config.json"):
+        # On the Hub these lie beside the files for transformers: who has them alone has half of a download.
+        notices.append(_no_config(checkpoint, "these are Mistral's own files, which transformers does not load"))
     table = checkpoint.tensors.get(EMBEDDING)
     rows = table.shape[0] if table and table.shape else None
     try:
@@ -238,10 +241,10 @@ def _written(notice: Finding, checkpoint: Checkpoint) -> Finding:
     return msgspec.structs.replace(notice, message=f"{notice.message}; the names are {words}", hint=hint)
 
 
-def _no_config(checkpoint: Checkpoint) -> Finding:
+def _no_config(checkpoint: Checkpoint, consequence: str = "roles are guessed from names") -> Finding:
     return Finding(
         code="config-missing",
         severity="warning",
-        message="there is no config.json beside the weights: roles are guessed from names",
+        message=f"there is no config.json beside the weights: {consequence}",
         hint=f"put the model's config.json into {checkpoint.folder.where}",
     )
