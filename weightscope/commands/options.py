@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Form = TypeVar("Form", bound=StrEnum)
 
 MODEL_HELP = (
-    "A checkpoint directory, a weight file, an *.index.json, a config.json; "
+    "A checkpoint directory, a training run's folder, an adapter, a weight file, an *.index.json, a config.json; "
     "or a remote model: org/name[@REVISION], hf://org/name/FILE, a URL."
 )
 ModelPath = Annotated[str, typer.Argument(metavar="MODEL", show_default=False, help=MODEL_HELP)]
