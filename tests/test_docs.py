@@ -27,7 +27,20 @@ BLOCKS = [(page, match[1], match[2]) for page in PAGES for match in FENCED.findi
 EXAMPLES = [
     (page.name, *block.removeprefix("$ ").split("\n", 1)) for page, language, block in BLOCKS if language == "console"
 ]
-COMMANDS = ["inspect", "params", "tensors", "explain", "check", "forward", "stats", "lock", "diff", "memory", "cache"]
+COMMANDS = [
+    "inspect",
+    "params",
+    "tensors",
+    "explain",
+    "check",
+    "forward",
+    "stats",
+    "lock",
+    "diff",
+    "memory",
+    "report",
+    "cache",
+]
 # Commands that are shown without their output.
 SHELL = [
     (page, line.partition(" #")[0].rstrip())
