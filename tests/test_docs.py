@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from weightscope.commands.app import COMMANDS
+
 ROOT = Path(__file__).parents[1]
 PAGES = [
     ROOT / "README.md",
@@ -27,7 +29,6 @@ BLOCKS = [(page, match[1], match[2]) for page in PAGES for match in FENCED.findi
 EXAMPLES = [
     (page.name, *block.removeprefix("$ ").split("\n", 1)) for page, language, block in BLOCKS if language == "console"
 ]
-COMMANDS = ["inspect", "params", "tensors", "explain", "check", "forward", "stats", "lock", "diff", "memory", "cache", "mcp"]
 # Commands that are shown without their output.
 SHELL = [
     (page, line.partition(" #")[0].rstrip())

@@ -72,8 +72,8 @@ def test_answers_are_the_documents_of_the_commands(tmp_path: Path, monkeypatch: 
 def test_pages_of_tensors_are_the_command_s_list_in_parts() -> None:
     everything = json.loads(command_line("tensors", LLAMA, "*layers*", "--sort", "bytes", "--json").stdout)["tensors"]
     asked: dict[str, Any] = {"model": LLAMA, "pattern": "*layers*", "sort": "bytes", "limit": 10}
-    pages = [answer.structured_content for answer in ask(
-        [("tensors", asked | {"offset": offset}) for offset in (0, 10, 20, 30)], *ALLOWED)]  # fmt: skip
+    calls: list[tuple[str, dict[str, Any]]] = [("tensors", asked | {"offset": offset}) for offset in (0, 10, 20, 30)]
+    pages = [answer.structured_content for answer in ask(calls, *ALLOWED)]
     assert [row for page in pages if page for row in page["tensors"]] == everything
     assert [page and (page["total"], page["offset"], page["next_offset"]) for page in pages] == [
         (27, 0, 10), (27, 10, 20), (27, 20, None), (27, 30, None),
