@@ -80,7 +80,7 @@ def test_pages_of_tensors_are_the_command_s_list_in_parts() -> None:
     ]  # fmt: skip
 
 
-BAD_ARGUMENTS = [
+BAD_ARGUMENTS: list[tuple[str, dict[str, Any], str]] = [
     ("inspect", {}, "`model`"),
     ("inspect", {"model": LLAMA, "output": "/tmp/out"}, "`output`"),
     ("inspect", {"model": LLAMA, "format": "csv"}, "`format`"),

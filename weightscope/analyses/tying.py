@@ -6,7 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from weightscope.analyses.inventory import Group, Inventory
+from weightscope.analyses.groups import Group
+from weightscope.analyses.inventory import Inventory
 from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.config import Config
 from weightscope.families.registry import Declaration

@@ -7,10 +7,10 @@ from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
+from weightscope.checkpoint.candidates import format_by_name
 from weightscope.checkpoint.claims import is_path
 from weightscope.checkpoint.foreign import kind_of
 from weightscope.checkpoint.hub_settings import settings, web_fault
-from weightscope.checkpoint.locate import format_by_name
 from weightscope.errors import UsageError
 
 # What the Hub allows for both parts; `_is_repo` has the rest of its rules.
