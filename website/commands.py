@@ -20,7 +20,7 @@ MADE = "<!-- Written by `python -m website.commands`; a test fails when it is ou
 # The help of an option ends in what it is if nobody says, and what it may be: `[default: 5; 1<=x<=1000]`.
 BOUNDS = re.compile(r"\s+\[((?:default: |required|x>=|[\d.]+<=)[^\]]*)\]")
 LOWEST, BETWEEN = re.compile(r"x>=(.+)"), re.compile(r"(.+)<=x<=(.+)")
-CODE = re.compile(r"(?<![\w`-])(--format json|--[a-z][\w-]*|[\w*.]+\.json)(?![\w`])")
+CODE = re.compile(r"(?<![\w`-])(--format json|pip install '[^']+'|--[a-z][\w-]*|[\w*.]+\.json)(?![\w`])")
 CHOICES = re.compile(r" <([^>]*)>")
 INDEX = f"""\
 # Commands

@@ -80,7 +80,7 @@ SHOWN: dict[str, Shown] = {
             Example("What a code means.", "weightscope check --explain tie-mismatch"),
         ),
         found="a finding is at or above `--fail-on`",
-        more="[Findings](../findings.md) describes every code.",
+        more="[Findings](../findings.md) describes every code, [CI](../ci.md) says how to use it in each system.",
     ),
     "forward": Shown(
         examples=(
@@ -130,4 +130,5 @@ SHOWN: dict[str, Shown] = {
         found="with `--gpu`: it does not fit",
         more="[Memory](../memory.md) says what each figure is, with sums to do by hand.",
     ),
+    "mcp": Shown(more="[For coding agents](../mcp.md) says what the tools answer, and what a client cannot do."),
 }
