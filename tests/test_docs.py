@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from weightscope.commands.app import COMMANDS
+
 ROOT = Path(__file__).parents[1]
 PAGES = [
     ROOT / "README.md",
@@ -26,20 +28,6 @@ BLOCKS = [(page, match[1], match[2]) for page in PAGES for match in FENCED.findi
 # A console block is one command and what it prints.
 EXAMPLES = [
     (page.name, *block.removeprefix("$ ").split("\n", 1)) for page, language, block in BLOCKS if language == "console"
-]
-COMMANDS = [
-    "inspect",
-    "params",
-    "tensors",
-    "explain",
-    "check",
-    "forward",
-    "stats",
-    "lock",
-    "diff",
-    "memory",
-    "report",
-    "cache",
 ]
 # Commands that are shown without their output.
 SHELL = [
@@ -151,7 +139,7 @@ def test_readme_python_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_documented_and_shows_an_example(command: str) -> None:
-    model = {"cache": "", "diff": " A B"}.get(command, " MODEL")
+    model = {"cache": "", "diff": " A B", "mcp": " --allow DIR"}.get(command, " MODEL")
     assert f"`weightscope {command}{model}" in (ROOT / "README.md").read_text()
     shown = run(f"weightscope {command} --help").stdout
     assert re.search(rf"Examples:\n    weightscope {command}\b", shown)

@@ -119,9 +119,9 @@ def test_kinds_of_names_that_nothing_declares(tmp_path: Path, kind: str, monkeyp
         path = write_safetensors(tmp_path / "model.safetensors", *names)
     else:
         path = write_index(tmp_path / INDEX, dict.fromkeys(names, "x"))
-    monkeypatch.setattr("weightscope.analyses.inventory.MAX_KINDS", 3)
+    monkeypatch.setattr("weightscope.analyses.inferred.MAX_KINDS", 3)
     assert open_model(path).summary().tensors.total == 4
-    monkeypatch.setattr("weightscope.analyses.inventory.MAX_KINDS", 2)
+    monkeypatch.setattr("weightscope.analyses.inferred.MAX_KINDS", 2)
     assert refused(path, f"{path.name}: has over 2 different names of undeclared tensors") == "malformed-header"
 
 

@@ -7,7 +7,8 @@ from math import prod
 
 import msgspec
 
-from weightscope.analyses.inventory import Group, Inventory
+from weightscope.analyses.groups import Group
+from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.tying import Tying
 from weightscope.checkpoint.dtypes import byte_size
 from weightscope.roles import ROLE_ORDER, SECTION_ORDER, Role, Section

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from weightscope.analyses.inventory import Group, Inventory
+from weightscope.analyses.groups import Group
+from weightscope.analyses.inventory import Inventory
 from weightscope.components.decoder import Decoder
 from weightscope.components.walk import Slot, find
 from weightscope.families.registry import Declaration

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import msgspec
 
 from weightscope.analyses.accounting import count_whole
-from weightscope.analyses.inventory import Group, Inventory
+from weightscope.analyses.groups import Group
+from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.naming import find_meant
 from weightscope.analyses.tying import Tying
 from weightscope.brief import brief

@@ -9,7 +9,8 @@ from typing import Literal
 import msgspec
 
 from weightscope.analyses.accounting import counted
-from weightscope.analyses.inventory import Group, Inventory
+from weightscope.analyses.groups import Group
+from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.tying import Tying
 from weightscope.checkpoint.dtypes import byte_size
 from weightscope.checkpoint.entry import PiecedEntry

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from weightscope.analyses.inventory import Group, Inventory
+from weightscope.analyses.groups import Group
+from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.selecting import GLOB, Pattern, better_pattern
 from weightscope.errors import UsageError
 from weightscope.ranges import blank, columns, fill, template_of

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from weightscope.analyses.inventory import Group, Inventory
+from weightscope.analyses.groups import Group
+from weightscope.analyses.inventory import Inventory
 from weightscope.components.walk import Slot
 from weightscope.families.registry import Declaration, is_beyond
 from weightscope.quantization.common.method import Method, is_candidate, module_of

@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from weightscope.analyses.accounting import ComponentShare, Parameters, by_component, count_parameters
-from weightscope.analyses.inventory import Group, Inventory
+from weightscope.analyses.groups import Group
+from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.joining import join
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.summary import PartInfo, Summary, summarize

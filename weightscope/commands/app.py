@@ -24,6 +24,7 @@ COMMANDS = (
     "memory",
     "report",
     "cache",
+    "mcp",
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from weightscope.analyses.inventory import Group
+from weightscope.analyses.groups import Group
 from weightscope.analyses.listing import Sort, TensorRow, sorted_by
 from weightscope.analyses.summary import Summary
 from weightscope.output import words

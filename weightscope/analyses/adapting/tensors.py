@@ -6,8 +6,9 @@ from collections import Counter
 
 from weightscope.adapters.common.spelling import WRAPPER
 from weightscope.adapters.registry import Adapter, Held
+from weightscope.analyses.groups import Group
 from weightscope.analyses.infer import guess
-from weightscope.analyses.inventory import Group, Inventory
+from weightscope.analyses.inventory import Inventory
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.ranges import columns, template_of
 from weightscope.roles import Role, Section, section_of

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
-from weightscope.analyses.inventory import Group, planned
+from weightscope.analyses.groups import Group
+from weightscope.analyses.inventory import planned
 from weightscope.analyses.memory.file_types import Place, Sizes, block_type
 from weightscope.checkpoint.dtypes import BLOCKS
 from weightscope.components.walk import Slot

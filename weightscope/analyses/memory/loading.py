@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from weightscope.analyses.inventory import Group, planned
+from weightscope.analyses.groups import Group
+from weightscope.analyses.inventory import planned
 from weightscope.analyses.memory.as_gguf import as_gguf
 from weightscope.analyses.memory.quantizing import quantized, unquantized
 from weightscope.analyses.memory.request import Request

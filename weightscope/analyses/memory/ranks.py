@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from weightscope.analyses.inventory import Group
+from weightscope.analyses.groups import Group
 from weightscope.analyses.memory.kept import Kept
 from weightscope.components.base import Component
 from weightscope.components.state import State

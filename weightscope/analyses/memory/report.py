@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from weightscope.analyses.accounting import Parameters
-from weightscope.analyses.inventory import Group
+from weightscope.analyses.groups import Group
 from weightscope.analyses.memory.activations import Activations, activations
 from weightscope.analyses.memory.fit import USABLE, Fit, findings_of, fit
 from weightscope.analyses.memory.kept import Kept, runnable_in

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec.structs import replace
 
-from weightscope.analyses.inventory import Group
+from weightscope.analyses.groups import Group
 from weightscope.analyses.memory.backward import StepActivations, step_activations
 from weightscope.analyses.memory.loading import Loading
 from weightscope.analyses.memory.optimizers import OPTIMIZERS, PRECISIONS, Recipe, Trained

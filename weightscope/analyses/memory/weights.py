@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from weightscope.analyses.accounting import counted
-from weightscope.analyses.inventory import Group
+from weightscope.analyses.groups import Group
 from weightscope.analyses.tying import Tying
 from weightscope.brief import brief
 from weightscope.checkpoint.dtypes import byte_size

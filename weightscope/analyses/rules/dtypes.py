@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from math import prod
 
-from weightscope.analyses.inventory import Group
+from weightscope.analyses.groups import Group
 from weightscope.analyses.rules.subject import Subject
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.together import READERS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from weightscope.analyses.inventory import Group
+from weightscope.analyses.groups import Group
 from weightscope.analyses.rules.subject import Subject, listed, some
 from weightscope.families.registry import Declaration
 from weightscope.findings import Finding, Severity

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from weightscope.analyses.inventory import Group
+from weightscope.analyses.groups import Group
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.rules.together import tell_together
 from weightscope.analyses.rules.truths import Wrong, likely_hint

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import combinations, islice
 from typing import NamedTuple
 
-from weightscope.analyses.inventory import Group
+from weightscope.analyses.groups import Group
 from weightscope.analyses.rules.subject import Subject
 from weightscope.components.walk import walk
 from weightscope.config import FAULTS, Config, Nullable

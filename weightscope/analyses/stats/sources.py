@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from weightscope.analyses.inventory import Group, Inventory
+from weightscope.analyses.groups import Group
+from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.stats.reading import Source
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.families.registry import Declaration

@@ -8,7 +8,8 @@ from math import prod
 
 import msgspec
 
-from weightscope.analyses.inventory import Group, Inventory
+from weightscope.analyses.groups import Group
+from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.tying import Tying
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.walk import Slot, walk

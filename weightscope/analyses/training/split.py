@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import msgspec
 
 from weightscope.analyses.accounting import counted, share_of
-from weightscope.analyses.inventory import Group, Inventory
+from weightscope.analyses.groups import Group
+from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.training.grammar import Lora, Plan
 from weightscope.analyses.training.low_rank import Adapted, Hits, find_hits
 from weightscope.analyses.training.matrices import matrices
