@@ -8,7 +8,7 @@ from math import prod
 import msgspec
 from msgspec.structs import replace
 
-from weightscope.analyses.inventory import Group
+from weightscope.analyses.groups import Group
 from weightscope.analyses.tying import Tying
 from weightscope.brief import brief
 from weightscope.checkpoint.dtypes import byte_size

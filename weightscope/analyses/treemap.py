@@ -9,7 +9,7 @@ import msgspec
 
 from weightscope.analyses.alike import Alike, alike
 from weightscope.analyses.explaining import config_terms, layout_of, notes_on
-from weightscope.analyses.inventory import Group
+from weightscope.analyses.groups import Group
 from weightscope.analyses.rules.subject import Subject
 from weightscope.components.base import Indices
 from weightscope.components.walk import Slot

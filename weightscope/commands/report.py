@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
+from weightscope.api.complete import refuse_incomplete
 from weightscope.commands.options import (
     BaseOption,
     ModelPath,
     VariantOption,
     open_quietly,
     own_files,
-    refuse_incomplete,
 )
 from weightscope.errors import UsageError
 from weightscope.output.write import put
