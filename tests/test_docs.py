@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from weightscope.commands.app import COMMANDS
+
 ROOT = Path(__file__).parents[1]
 PAGES = [
     ROOT / "README.md",
@@ -27,7 +29,6 @@ BLOCKS = [(page, match[1], match[2]) for page in PAGES for match in FENCED.findi
 EXAMPLES = [
     (page.name, *block.removeprefix("$ ").split("\n", 1)) for page, language, block in BLOCKS if language == "console"
 ]
-COMMANDS = ["inspect", "params", "tensors", "explain", "check", "forward", "stats", "lock", "diff", "memory", "cache"]
 # Commands that are shown without their output.
 SHELL = [
     (page, line.partition(" #")[0].rstrip())
@@ -138,7 +139,7 @@ def test_readme_python_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_documented_and_shows_an_example(command: str) -> None:
-    model = {"cache": "", "diff": " A B"}.get(command, " MODEL")
+    model = {"cache": "", "diff": " A B", "mcp": " --allow DIR"}.get(command, " MODEL")
     assert f"`weightscope {command}{model}" in (ROOT / "README.md").read_text()
     shown = run(f"weightscope {command} --help").stdout
     assert re.search(rf"Examples:\n    weightscope {command}\b", shown)

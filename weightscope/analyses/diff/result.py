@@ -13,6 +13,7 @@ Kind = Literal[
     "identical",
     "same-weights",
     "rounded",
+    "norm-offset",
     "quantization",
     "lora-merge",
     "fine-tune",
@@ -79,7 +80,8 @@ class WeightDiff(msgspec.Struct, frozen=True, kw_only=True):
 
     `relative` is ‖A−B‖/‖A‖, `largest` the largest difference; None where a value is not finite in one model alone.
     `differing` counts elements. `rounded` says that B is A in B's dtype, or A is B in A's. `rank` is that of the
-    difference, where it is far below what it could be.
+    difference, where it is far below what it could be. `stored_alike` says that both have the same bytes: equal numbers
+    may be stored as others, such as codes with other scales.
     """
 
     address: str
@@ -93,6 +95,7 @@ class WeightDiff(msgspec.Struct, frozen=True, kw_only=True):
     largest: float | None
     rounded: bool = False
     rank: int | None = None
+    stored_alike: bool = False
 
     @property
     def equal(self) -> bool:
