@@ -74,3 +74,9 @@ def test_python_names_are_documented(site: Path) -> None:
     for name in set(weightscope.__all__) - {"__version__", "WeightscopeError"}:
         assert f'id="weightscope.{name}"' in page
     assert 'id="weightscope.errors.WeightscopeError"' in page
+
+
+def test_nested_lists_are_nested_on_the_site_too() -> None:
+    """GitHub nests by the width of the mark above, MkDocs by four spaces."""
+    for path in [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")]:
+        assert not re.search(r"^ {1,3}(?:[-*+] |\d+\. |```)", path.read_text(), re.MULTILINE), path
