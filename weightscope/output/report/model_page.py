@@ -13,7 +13,7 @@ from weightscope.analyses.treemap import treemap
 from weightscope.api.model import Model
 from weightscope.findings import Finding
 from weightscope.output import words
-from weightscope.output.document import Column, Table
+from weightscope.output.document import Column, Document, Table
 from weightscope.output.facts import facts, subtitle, title
 from weightscope.output.forward import forward_document
 from weightscope.output.inspect import inspect_document
@@ -22,11 +22,14 @@ from weightscope.output.overview import found
 from weightscope.output.report.contents import Contents
 from weightscope.output.report.drawing import drawing
 from weightscope.output.report.explorer import explorer
-from weightscope.output.report.markup import Html, element, joined
+from weightscope.output.report.findings import findings_list
 from weightscope.output.report.page import Section, page
-from weightscope.output.report.tables import document_body, facts_list, findings_list, table_of
 from weightscope.output.stats import stats_document
+from weightscope.output.web.documents import facts_html, table_html
+from weightscope.output.web.elements import Markup, element, together
 
+# Rows of the table of files.
+MOST_FILES = 500
 ASK_VALUES, ASK_FORWARD = "not read; --values reads them", "not run; --forward runs one"
 
 
@@ -49,7 +52,7 @@ def all_findings(contents: Contents) -> tuple[Finding, ...]:
     return tuple(dict.fromkeys((*contents.checked.findings, *stats, *passed)))
 
 
-def _header(contents: Contents, name: str) -> Html:
+def _header(contents: Contents, name: str) -> Markup:
     verdict = "ok" if contents.ok else "failed"
     return element(
         "header",
@@ -72,36 +75,35 @@ def _counted(contents: Contents) -> str:
 def _sections(contents: Contents, findings: tuple[Finding, ...]) -> Iterator[Section]:
     summary = contents.summary
     yield Section(name="overview", heading="Overview", body=_overview(contents))
-    body = findings_list(findings, ids=True) or element("p", "None.")
-    yield Section(name="findings", heading="Findings", body=body)
+    yield Section(name="findings", heading="Findings", body=findings_list(findings))
     document = inspect_document(summary)
-    table = table_of(document.table, "Parameters by component and role")
-    yield Section(name="parameters", heading="Parameters", body=joined((explorer(), table)))
+    table = table_html(document.table, caption="Parameters by component and role")
+    yield Section(name="parameters", heading="Parameters", body=together(explorer(), table))
     yield Section(name="architecture", heading="Architecture", body=_architecture(contents.model))
     if contents.memory is not None:
-        memory = document_body(memory_document(summary, contents.memory), "Memory by part")
+        memory = _said(memory_document(summary, contents.memory), "Memory by part")
     else:
         memory = element("p", contents.no_memory)
     yield Section(name="memory", heading="Memory", body=memory)
     if contents.stats is not None:
-        values = document_body(stats_document(contents.stats), "Values by role")
+        values = _said(stats_document(contents.stats), "Values by role")
         yield Section(name="values", heading="Values", body=values)
     if contents.outcome is not None:
-        stages = document_body(forward_document(contents.outcome, stages=True), "Stages of the forward pass")
+        stages = _said(forward_document(contents.outcome, stages=True), "Stages of the forward pass")
         yield Section(name="forward", heading="Forward pass", body=stages)
     if summary.files:
         yield Section(name="files", heading="Files", body=_files(contents))
 
 
-def _overview(contents: Contents) -> Html:
+def _overview(contents: Contents) -> Markup:
     summary = contents.summary
-    notes = (element("p", note, class_="note") for note in summary.model.notes)
-    shown = facts_list((("Model", summary.model.reference), *facts(summary)))
-    looked = element("div", element("h3", "What was looked at"), facts_list(_looked(contents)), class_="looked")
-    return joined((_figures(summary), shown, notes, looked))
+    notes = [element("p", note, class_="note") for note in summary.model.notes]
+    shown = facts_html((("Model", summary.model.reference), *facts(summary)))
+    looked = element("div", element("h3", "What was looked at"), facts_html(_looked(contents)), class_="looked")
+    return together(_figures(summary), shown, *notes, looked)
 
 
-def _figures(summary: Summary) -> Html:
+def _figures(summary: Summary) -> Markup:
     """The few numbers that most people look for."""
     parameters, quantization = summary.parameters, summary.model.quantization
     routed = parameters.active is not None and parameters.active != parameters.total
@@ -114,8 +116,8 @@ def _figures(summary: Summary) -> Html:
         ("quantization", quantization),
         ("tensors", words.count(summary.tensors.total) if summary.tensors.total else None),
     )
-    items = (element("li", element("strong", text), element("span", label)) for label, text in pairs if text)
-    return element("ul", items, class_="figures", aria_label="Main figures")
+    items = [element("li", element("strong", text), element("span", label)) for label, text in pairs if text]
+    return element("ul", *items, class_="figures", aria_label="Main figures")
 
 
 def _looked(contents: Contents) -> Iterator[tuple[str, str]]:
@@ -127,14 +129,14 @@ def _looked(contents: Contents) -> Iterator[tuple[str, str]]:
     yield "Forward pass", contents.no_outcome or (ASK_FORWARD if outcome is None else "ok" if outcome.ok else "failed")
 
 
-def _architecture(model: Model) -> Html:
+def _architecture(model: Model) -> Markup:
     parts = {name: part for name, part in model.parts.items() if part.declaration is not None}
     if parts:
-        return joined((element("h3", name), _drawn(part)) for name, part in parts.items())
+        return together(*(together(element("h3", name), _drawn(part)) for name, part in parts.items()))
     return _drawn(model)
 
 
-def _drawn(model: Model) -> Html:
+def _drawn(model: Model) -> Markup:
     if model.declaration is None:
         kind = (
             "An adapter has none of its own."
@@ -146,7 +148,17 @@ def _drawn(model: Model) -> Html:
     return drawing(parts, count_whole(model.inventory, model.tying))
 
 
-def _files(contents: Contents) -> Html:
+def _files(contents: Contents) -> Markup:
     columns = (Column(title="File"), Column(title="Tensors", kind="count"), Column(title="Bytes", kind="bytes"))
     rows = tuple((file.name, file.tensors, file.bytes) for file in contents.summary.files)
-    return table_of(Table(columns=columns, rows=rows), "Weight files")
+    return table_html(Table(columns=columns, rows=rows), caption="Weight files", most=MOST_FILES)
+
+
+def _said(document: Document, caption: str) -> Markup:
+    """All that a document says below its title; findings have a section of their own."""
+    return together(
+        facts_html(document.facts),
+        table_html(document.table, caption=caption, exact=document.exact) if document.table.rows else "",
+        *(element("p", note, class_="note") for note in document.notes),
+        element("p", document.closing, class_="note") if document.closing else "",
+    )
