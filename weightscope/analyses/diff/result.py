@@ -27,13 +27,26 @@ Kind = Literal[
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the two models. `precision` is the dtype of most of its weights, or the words of their quantization."""
+    """One of the two models. `precision` is the dtype of most of its weights, or the words of their quantization.
+
+    `parameters` and `auxiliary` are the counts of docs/counting.md, without what an adapter adds.
+    """
 
     reference: str
     model_type: str
     format: str
     weights: int
     precision: str
+    parameters: int | None
+    auxiliary: int | None
+
+
+class ComponentDiff(msgspec.Struct, frozen=True, kw_only=True):
+    """The parameters of a component in both models; None where nothing tells them."""
+
+    component: str
+    a: int | None
+    b: int | None
 
 
 class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,6 +172,7 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     a: Side
     b: Side
+    components: tuple[ComponentDiff, ...]
     config: tuple[ConfigChange, ...]
     both: int
     added: tuple[str, ...]
