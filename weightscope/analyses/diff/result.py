@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from weightscope.brief import brief
+from weightscope.brief import Displayed, clipped
+from weightscope.escapes import visible
 from weightscope.findings import Finding
 
 Kind = Literal[
@@ -124,7 +125,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     rank: int | None = None
 
 
-class Diff(msgspec.Struct, frozen=True, kw_only=True):
+class Diff(Displayed, msgspec.Struct, frozen=True, kw_only=True):
     """Two models side by side. Lists of addresses have the weights of one model alone; `renamed` counts tensors whose
     names differ. `values`, `roles` and `forward` are None unless asked for.
     """
@@ -148,4 +149,5 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
     forward: ForwardDiff | None = None
     findings: tuple[Finding, ...] = ()
 
-    __repr__ = brief
+    def __repr__(self) -> str:
+        return f"Diff({clipped(self.a.reference)}, {clipped(self.b.reference)}: {visible(self.verdict.text)})"
