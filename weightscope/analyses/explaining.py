@@ -96,22 +96,22 @@ def explain_tensor(
         dtype=entry.dtype if entry else None,
         file=checkpoint.place_of(entry) if entry else None,
         shape=shape,
-        shape_terms=_terms(group.shape or ()),
-        layout=_layout(slot),
+        shape_terms=config_terms(group.shape or ()),
+        layout=layout_of(slot),
         equation=owner.equation() if owner and group.kind is not Kind.BUFFER else "",
         terms=tuple(terms[role] for role in group.roles if role in terms),
         **_neighbours(slot, numbers, declaration),
         parameters=parameters,
         share=parameters / whole if whole else 0.0,
-        notes=tuple(_notes(name, group, slot, tying)),
+        notes=tuple(notes_on(name, group, slot, tying)),
         scales=tuple(_partners(name, group, inventory, Kind.SCALE)) if group.kind is Kind.WEIGHT else (),
         scaled=tuple(_partners(name, group, inventory, Kind.WEIGHT)) if group.kind is Kind.SCALE else (),
         matches=titles if titles != (name,) else (),
     )
 
 
-def _terms(shape: Shape) -> tuple[str, ...]:
-    """The dimensions in config terms; a sum beside others is in brackets."""
+def config_terms(shape: Shape) -> tuple[str, ...]:
+    """A shape's dimensions in config terms; a sum beside others is in brackets."""
     return tuple(size.text if len(shape) == 1 else size.factor for size in shape)
 
 
@@ -142,7 +142,8 @@ def _counted_elsewhere(name: str, tying: Tying) -> bool:
     return tying.tied and tying.head == name
 
 
-def _layout(slot: Slot | None) -> str:
+def layout_of(slot: Slot | None) -> str:
+    """How a weight's roles lie in its tensor, where that is not plain."""
     if slot is None or slot.stored.kind is not Kind.WEIGHT:
         return ""
     if slot.stored.layout is not None:
@@ -222,7 +223,8 @@ def _title(place: _Place, expert: tuple[int, ...]) -> str:
     return fill(place.slot.template, [*((number,) for number in place.layer), *experts])
 
 
-def _notes(name: str, group: Group, slot: Slot | None, tying: Tying) -> Iterator[str]:
+def notes_on(name: str, group: Group, slot: Slot | None, tying: Tying) -> Iterator[str]:
+    """What is worth knowing of a tensor beside its equation: quantization, tying, that it is a buffer or a guess."""
     if group.inferred:
         yield "Role guessed from the name: no declaration has this tensor."
     if slot is None:

@@ -204,6 +204,7 @@ class Model(Displayed, Suggesting):
         device: str = "cpu",
         compute_dtype: str = "float32",
         stop_after: int | None = None,
+        task: str = "",
         hold: bool = False,
         measure: bool = True,
         progress: Progress | None = None,
@@ -220,6 +221,7 @@ class Model(Displayed, Suggesting):
             device: cpu, cuda, cuda:1, mps, or auto for the best that is there.
             compute_dtype: float32, bfloat16 or float64; weights are converted as they are read.
             stop_after: the last layer to compute; there are no logits then.
+            task: the task whose LoRA, among the model's own weights, is added to them (jina-embeddings-v3).
             hold: keep the weights in memory, in the compute type, for further passes of this object.
             measure: record each stage; without it the result has no stages, and a pass takes a few percent less time.
             progress: called with (done, total, layer) before each layer.
@@ -243,6 +245,7 @@ class Model(Displayed, Suggesting):
             device=device,
             compute_dtype=compute_dtype,
             stop_after=stop_after,
+            task=task,
             held=self._held.setdefault((device, compute_dtype, *map(str, named)), {}) if hold else None,
             measure=measure,
             progress=progress,

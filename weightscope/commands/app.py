@@ -22,6 +22,7 @@ COMMANDS = (
     "lock",
     "diff",
     "memory",
+    "report",
     "cache",
     "mcp",
 )
