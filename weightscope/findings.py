@@ -70,9 +70,17 @@ SHOWN = 10
 
 
 class Finding(Displayed, Suggesting, msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """One fault or note; `tensors` holds names, or one title for several, `config` the config keys concerned.
+    """One fault or note.
 
-    A title such as `model.layers.{0–3}.mlp` is for people; `names` lists every tensor that it stands for.
+    Attributes:
+        code: what kind it is, as docs/findings.md lists them.
+        severity: `error`, `warning` or `info`.
+        message: one sentence.
+        tensors: the names concerned, or titles that stand for several (`model.layers.{0–3}.mlp`); `names` lists all.
+        expected: what should be there, such as a shape; None where that makes no sense.
+        actual: what is there.
+        config: the config keys concerned.
+        hint: what it means, or what to do.
     """
 
     code: str

@@ -50,7 +50,17 @@ if TYPE_CHECKING:
 
 
 class Model(Displayed, Suggesting):
-    """An opened model, as `weightscope.open` returns it. Only headers are read until values are asked for."""
+    """An opened model, as `weightscope.open` returns it. Only headers are read until values are asked for.
+
+    Attributes:
+        reference (str): what was opened, as it was named.
+        checkpoint (Checkpoint): the headers of all files, and where they lie.
+        config (Config | None): the config; None where there is none.
+        adapter (Adapter | None): the adapter, where what was opened is one; otherwise None.
+        base (Model | None): the model that an adapter is held against; None where none is known.
+        parts (dict[str, Model]): the models of a pipeline by name; empty otherwise.
+        notices (tuple[Finding, ...]): what opening it showed; `check` gives them too.
+    """
 
     def __init__(
         self,
@@ -108,17 +118,17 @@ class Model(Displayed, Suggesting):
 
     @cached_property
     def parameters(self) -> Parameters:
-        """The totals; see docs/counting.md."""
+        """The totals, in weights: all, active, without embeddings, auxiliary; docs/counting.md says what counts."""
         return count_parameters(self.inventory, self.tying)
 
     @cached_property
     def components(self) -> tuple[ComponentShare, ...]:
-        """Where the parameters live, by component and role."""
+        """The parameters by component, and by role within each."""
         return by_component(self.inventory, self.tying)
 
     @cached_property
     def tensors(self) -> Tensors:
-        """All stored tensors by name."""
+        """All stored tensors by name, a mapping; empty where a config alone was opened."""
         from weightscope.api.tensors import Tensors
 
         return Tensors(self.checkpoint, self.inventory)
@@ -171,7 +181,15 @@ class Model(Displayed, Suggesting):
         return BaseWeights.of(self.declaration, self.checkpoint)
 
     def check(self, *, values: bool = False, progress: Progress | None = None) -> Findings:
-        """All that `weightscope check` finds; `values` reads every byte as well."""
+        """All that `weightscope check` finds.
+
+        Args:
+            values: read every value too, for NaN, zeros and untied heads.
+            progress: called with (tensors done, tensors in all, name) while values are read.
+
+        Raises:
+            WeightscopeError: values are asked for and are not here.
+        """
         return Findings(self.examine(values=values, progress=progress)[0])
 
     @property
@@ -269,7 +287,12 @@ class Model(Displayed, Suggesting):
         return with_change(found, self.adapter, self.base.base_weights if self.base else None)
 
     def breakdown(self, by: By, depth: int | None = None) -> tuple[Row, ...]:
-        """The rows of `weightscope params`."""
+        """The rows of `weightscope params`.
+
+        Args:
+            by: `component`, `role`, `layer`, `dtype`, `quantization` or `module`.
+            depth: by module, so many parts of the names; None for all.
+        """
         from weightscope.analyses.breakdown import break_down
 
         return break_down(self.inventory, self.tying, self.checkpoint.tensors, by, depth)

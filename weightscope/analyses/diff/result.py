@@ -142,8 +142,29 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Diff(Displayed, msgspec.Struct, frozen=True, kw_only=True):
-    """Two models side by side. Lists of addresses have the weights of one model alone; `renamed` counts tensors whose
-    names differ. `values`, `roles` and `forward` are None unless asked for.
+    """Two models side by side, key for key the JSON of `weightscope diff`.
+
+    Weights are named by address, such as `layers.3.attention.q_proj`; docs/lock.md says how.
+
+    Attributes:
+        schema_version: of the JSON.
+        ok: whether they differ in their form alone.
+        complete: whether all was compared; False after an interruption.
+        verdict: what B is to A, in a word and in a sentence.
+        a: the first model.
+        b: the second.
+        config: keys that mean something else.
+        both: how many weights both have.
+        added: addresses of weights that B alone has.
+        removed: addresses of weights that A alone has.
+        reshaped: weights with another shape.
+        retyped: weights in another dtype.
+        renamed: how many tensors have another name.
+        values: by weight; None unless values were compared.
+        roles: by role; None unless values were compared.
+        untouched: kinds of weights that are equal throughout.
+        forward: how far the logits are apart; None unless asked for.
+        findings: `different`.
     """
 
     schema_version: int = 1

@@ -48,9 +48,18 @@ class LockedFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lock(Displayed, msgspec.Struct, frozen=True, kw_only=True):
-    """A model as it was. `algorithm` is that of the digests, None where only headers were read.
+    """A model as it was, key for key the JSON of `weightscope lock`; docs/lock.md describes addresses and digests.
 
-    `root` is the digest of all weights together. `config` is what config.json means. `files` are there if asked for.
+    Attributes:
+        lock_version: of the JSON.
+        algorithm: of the digests: `sha256` or `blake3`; None where only headers were read.
+        model_type: the config's.
+        repository: where the model lies in the Hub's cache, the repository.
+        revision: the commit of it.
+        root: the digest of all weights together; None where only headers were read.
+        config: what config.json means, with the defaults of its class.
+        files: size and SHA-256 by file; None unless asked for.
+        weights: names, dtype, shape and digest by address.
     """
 
     lock_version: int = VERSION

@@ -44,8 +44,22 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Memory(Displayed, msgspec.Struct, frozen=True, kw_only=True):
-    """The JSON of `memory`, key for key. `state` is None where nothing is written token by token, or where it
-    is not known; then `total` is None as well.
+    """What a model takes, key for key the JSON of `weightscope memory`; all sizes are bytes.
+
+    Attributes:
+        schema_version: of the JSON.
+        model: which model it is.
+        asked: context, batch and types that the figures are for.
+        parameters: its counts.
+        weights: in the files, as loaded, and by component.
+        state: what is kept of each sequence; None where nothing is written token by token, or where it is not known.
+        total: weights as loaded and the logical state; None where the state is not known.
+        activations: an estimate of what a pass and a decode step need beside them.
+        work: multiply-adds of a token and of a context.
+        fit: what each device holds; None unless a device was named.
+        training: what training takes; None unless a plan was named.
+        notes: what the figures leave out.
+        findings: `does-not-fit`.
     """
 
     schema_version: int = 1
