@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from threading import Event
 from typing import TypeVar
 
@@ -57,6 +58,11 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
         parts = (self.stats, self.outcome)
         return self.checked.ok and all(part is None or _is_ok(part) for part in parts)
 
+    @property
+    def complete(self) -> bool:
+        """Whether nobody stopped the reading of values."""
+        return not isinstance(self.stats, Stats) or self.stats.complete
+
 
 def _is_ok(part: Stats | Outcome | WeightscopeError) -> bool:
     return not isinstance(part, WeightscopeError) and part.ok
@@ -97,7 +103,7 @@ def drawn_matrix(model: Model, name: str | None = None) -> Tensor | None:
     """
     if name is None:
         readable = (each for each in model.tensors.values() if len(each.shape) == 2 and not each.quantized)
-        return max(readable, key=lambda each: (each.bytes, each.name), default=None)
+        return max(readable, key=lambda each: (prod(each.shape), each.name), default=None)
     found = model.explain(name).name
     if found not in model.tensors:
         raise UsageError(f"{found} has no values here", where=model.reference, hint="give a MODEL with weights")

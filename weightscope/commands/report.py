@@ -37,9 +37,7 @@ def report(
     values: Annotated[bool, typer.Option("--values", help="Read every value, too.")] = False,
     heatmap: Annotated[
         str | None,
-        typer.Option(
-            "--heatmap", metavar="TENSOR", help="Draw this matrix.  [default with --values: the largest]"
-        ),
+        typer.Option("--heatmap", metavar="TENSOR", help="Draw this matrix.  [default with --values: the largest]"),
     ] = None,
     forward: Annotated[bool, typer.Option("--forward", help="Run a forward pass, too.")] = False,
     tokens: Annotated[
@@ -106,11 +104,11 @@ def _one(
         contents = contents_of(model, values=values, progress=progress, stop=stop)
     if drawn is None and values:
         drawn = drawn_matrix(model)
-    if passes and not stop.is_set():
+    if passes and contents.complete:
         contents = replace(contents, outcome=attempted(lambda: _passed(model, tokens, prompt)))
     put(model_page(replace(contents, drawn=drawn)), output, own_files(model))
     refuse_incomplete(model)
-    if stop.is_set():
+    if not contents.complete:
         raise typer.Exit(INTERRUPTED)
     for part in (contents.stats, contents.outcome):
         if isinstance(part, WeightscopeError):

@@ -8,6 +8,7 @@ from weightscope.analyses.diff.result import Diff
 from weightscope.output import words
 from weightscope.output.diff import diff_document
 from weightscope.output.diff_counts import counts_document
+from weightscope.output.document import Column, Table
 from weightscope.output.facts import title_of
 from weightscope.output.overview import found
 from weightscope.output.report.findings import findings_list
@@ -15,7 +16,6 @@ from weightscope.output.report.page import Section, page, page_header
 from weightscope.output.report.said import said
 from weightscope.output.web.documents import table_html
 from weightscope.output.web.elements import element
-from weightscope.output.document import Column, Table
 
 # Weights of which the values were compared, the most different first.
 MOST = 300
@@ -32,8 +32,8 @@ COLUMNS = (
 def diff_page(diff: Diff) -> str:
     """The whole file; the verdict comes first."""
     title = f"{title_of(diff.a.reference)} and {title_of(diff.b.reference)}"
-    verdict = "ok" if diff.ok else "failed"
-    header = page_header(title, diff.verdict.text, verdict, f"{found(diff.findings) or 'nothing found'}.")
+    sides = f"A: {diff.a.reference} · B: {diff.b.reference}"
+    header = page_header(title, sides, diff.verdict.text, f"{found(diff.findings) or 'nothing found'}.", ok=diff.ok)
     return page(title, header, tuple(_sections(diff)))
 
 

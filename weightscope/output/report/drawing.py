@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from weightscope.analyses.alike import Alike
@@ -42,14 +42,14 @@ def _box(part: Part, total: int | None) -> Markup:
     inside = element("ol", *_boxes(part.parts, total), class_="drawing") if part.parts else ""
     heading = (
         element("span", part.title, class_="title"),
-        element("span", part.glance, class_="glance") if part.glance else "",
+        element("span", part.glance.removeprefix(f"{part.title} "), class_="glance") if part.glance else "",
         element("span", _amount(part, total), class_="amount"),
         element("code", _shortened(part.path), class_="path") if part.path else "",
         element("span", part.equation, class_="equation") if part.equation else "",
     )
     if not part.tensors:
         return element("li", element("div", *heading, class_="heading"), inside, class_=f"box {kind}{section}")
-    opened = element("details", element("summary", *heading, class_="heading"), _terms(part), _tensors(part.tensors))
+    opened = element("details", element("summary", *heading, class_="heading"), _terms(part), _tensors(part))
     return element("li", opened, inside, class_=f"box {kind}{section}")
 
 
@@ -71,19 +71,19 @@ def _terms(part: Part) -> Markup:
     return facts_html((role, term) for role, term in part.terms.items())
 
 
-def _tensors(tensors: Iterable[Alike]) -> Markup:
-    """A row for each kind of tensor, with its shape in config terms."""
+def _tensors(part: Part) -> Markup:
+    """A row for each kind of tensor, with its shape in config terms; names begin where the box's own ends."""
     head = [element("th", title, scope="col") for title in ("Tensor", "Shape", "Config terms", "Dtype")]
     table = element(
         "table",
         element("thead", element("tr", *head)),
-        element("tbody", *map(_row, tensors)),
+        element("tbody", *(_row(tensors, f"{part.path}.") for tensors in part.tensors)),
         class_="ws-table",
     )
     return element("div", table, class_="ws-scroll", tabindex="0", role="region", aria_label="Tensors")
 
 
-def _row(tensors: Alike) -> Markup:
+def _row(tensors: Alike, path: str) -> Markup:
     group = tensors.group
     terms = config_terms(group.shape or ())
     shape = "" if tensors.shape is None else f"[{', '.join(f'{size:,}' for size in tensors.shape)}]"
@@ -91,7 +91,7 @@ def _row(tensors: Alike) -> Markup:
     packed = f" ({group.scheme.name})" if group.scheme is not None and group.kind == WEIGHT else ""
     return element(
         "tr",
-        element("th", element("code", _shortened(tensors.title)), kind, scope="row"),
+        element("th", element("code", _shortened(tensors.title.removeprefix(path))), kind, scope="row"),
         element("td", shape, class_="shape"),
         element("td", f"[{', '.join(terms)}]" if terms else ""),
         element("td", f"{tensors.dtype or 'none stored'}{packed}"),

@@ -69,6 +69,17 @@ def page(title: str, header: Markup, sections: Sequence[Section], data: object |
     return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
 
 
+def page_header(title: str, subtitle: str, verdict: str, found: str, *, ok: bool) -> Markup:
+    """What stands above all sections: the name, what it is, the verdict, and what it rests on."""
+    return element(
+        "header",
+        element("p", "weightscope report", class_="kicker"),
+        element("h1", title),
+        element("p", subtitle, class_="subtitle"),
+        element("p", element("strong", verdict, class_=f"verdict {'ok' if ok else 'failed'}"), " ", found),
+    )
+
+
 @cache
 def asset(name: str) -> str:
     """A script or a style as it is shipped."""
