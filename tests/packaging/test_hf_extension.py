@@ -73,7 +73,7 @@ def test_hf_installs_and_runs_it(
     def hf(*arguments: str) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["hf", *arguments])
         with pytest.raises(SystemExit) as end:
-            main()
+            main()  # type: ignore[no-untyped-call]
         captured = capfd.readouterr()
         return int(end.value.code or 0), captured.out + captured.err
 

@@ -25,8 +25,8 @@ pytestmark = [
 
 
 def test_hook(tmp_path: Path) -> None:
-    checkout = tmp_path / "models"
-    shutil.copytree(ROOT / "fixtures" / "llama", checkout / "llama")
+    checkout = tmp_path / "model"
+    shutil.copytree(ROOT / "fixtures" / "llama", checkout)
     environment = {**os.environ, **NAMES, "PRE_COMMIT_HOME": str(tmp_path / "home")}
     # git tells its hooks where they run, and the suite may be run by one.
     environment = {name: value for name, value in environment.items() if name not in ("GIT_DIR", "GIT_INDEX_FILE")}
@@ -44,8 +44,8 @@ def test_hook(tmp_path: Path) -> None:
     assert "Passed" in sound.stdout
     assert "Checked 30 tensors" in sound.stdout
 
-    config = checkout / "llama" / "config.json"
+    config = checkout / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"num_hidden_layers": 4}))
     broken = hook()
     assert broken.returncode == 1
-    assert "missing-tensor" in broken.stdout or "found 3 layers" in " ".join(broken.stdout.split())
+    assert "missing-tensor" in broken.stdout
