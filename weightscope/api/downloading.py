@@ -58,8 +58,12 @@ def values_elsewhere(path: str, variant: str | None = None) -> Missing | None:
 def download(path: str | Path, variant: str | None = None, progress: Progress | None = None) -> Path:
     """Download the missing files of a Hub model into the local Hugging Face cache, and return its path there.
 
-    Weights of one format, config, index and tokenizer are fetched, not all that the repository holds. `progress` is
-    called with megabytes. A path that exists is returned unchanged.
+    Weights of one format, config, index and tokenizer are fetched, not all that the repository holds.
+
+    Args:
+        path: a repository of the Hub (`org/name@revision`); a path that exists is returned unchanged.
+        variant: the infix of `model.fp16.safetensors`, where a repository holds several.
+        progress: called with (megabytes done, megabytes in all, what is left in words).
 
     Raises:
         WeightscopeError: there is no such model, or a file cannot be had.

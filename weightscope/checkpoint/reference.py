@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
@@ -39,6 +39,12 @@ class HubReference(msgspec.Struct, frozen=True, kw_only=True):
     def title(self) -> str:
         """How a message names the repository."""
         return self.repo if self.revision == MAIN else f"{self.repo}@{self.revision}"
+
+    @property
+    def address(self) -> str:
+        """The same with its file or folder, as an hf:// address, which is never a path."""
+        name = f"/{quote(self.name)}" if self.name else ""
+        return f"hf://{self.repo}@{quote(self.revision, safe='')}{name}"
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):

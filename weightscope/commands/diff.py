@@ -25,7 +25,7 @@ from weightscope.commands.options import (
 )
 from weightscope.errors import UsageError
 from weightscope.interrupt import INTERRUPTED, stopping
-from weightscope.output.write import Format, emit, put
+from weightscope.output.write import Format, put
 
 
 def diff(
@@ -68,7 +68,7 @@ def diff(
     from weightscope.analyses.diff.findings import other_logits
     from weightscope.api.comparing import compare_forward, diff
     from weightscope.findings import passes
-    from weightscope.output.diff import diff_document
+    from weightscope.output.diff import emit_diff
     from weightscope.output.progress import Progress
 
     asked = forward or tokens is not None or prompt is not None
@@ -90,7 +90,7 @@ def diff(
     if quiet:
         put(f"{found.verdict.text}\n", output, protected)
     else:
-        emit(diff_document(found), written, output, protected)
+        emit_diff(found, written, output, protected)
     if not found.complete:
         raise typer.Exit(INTERRUPTED)
     if not found.ok:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from weightscope.api.complete import refuse_incomplete
 from weightscope.commands.options import (
     ModelPath,
     OutputOption,
@@ -15,7 +16,6 @@ from weightscope.commands.options import (
     open_quietly,
     open_with_values,
     own_files,
-    refuse_incomplete,
 )
 from weightscope.errors import UsageError
 from weightscope.output.write import put_parts

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from weightscope.errors import CheckpointError, UsageError, one_line
+from weightscope.errors import UsageError, one_line
 from weightscope.output.write import Format
 
 if TYPE_CHECKING:
@@ -68,14 +68,14 @@ def chosen(format: Form, *, json: bool, quiet: bool = False) -> Form:
     return type(format)("json") if json else format
 
 
-def open_quietly(path: str, variant: str | None, base: str | None = None) -> Model:
-    """The model, with a progress bar if reading takes over a second."""
+def open_quietly(path: str, variant: str | None, base: str | None = None, *, tolerant: bool = False) -> Model:
+    """The model, with a progress bar if reading takes over a second; `tolerant` as `open_model` has it."""
     from weightscope.api.opening import open_model
     from weightscope.output.progress import Progress
 
     _kept.clear()
     with Progress("Reading headers") as progress:
-        model = open_model(path, variant=variant, progress=progress, base=base)
+        model = open_model(path, variant=variant, progress=progress, base=base, tolerant=tolerant)
     _kept.append(model)
     return model
 
@@ -183,17 +183,6 @@ def working_directory() -> Path | None:
         return Path.cwd()
     except OSError:
         return None
-
-
-def refuse_incomplete(model: Model) -> None:
-    """Raise if shards are missing: counts of a part would pass for counts of the whole.
-
-    Raises:
-        CheckpointError: `missing-shard`.
-    """
-    for finding in model.checkpoint.findings:
-        if finding.code == "missing-shard" and finding.severity == "error":
-            raise CheckpointError(finding.message, where=model.reference, hint=finding.hint, code=finding.code)
 
 
 def own_files(model: Model) -> list[Path]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from weightscope.api.complete import refuse_incomplete
 from weightscope.commands.options import (
     BaseOption,
     ExactOption,
@@ -18,7 +19,6 @@ from weightscope.commands.options import (
     chosen,
     open_quietly,
     own_files,
-    refuse_incomplete,
 )
 from weightscope.errors import UsageError
 from weightscope.output.write import Format, put

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
+from weightscope.api.complete import refuse_incomplete
 from weightscope.commands.check import FailOn
 from weightscope.commands.options import (
     FormatOption,
@@ -23,7 +24,6 @@ from weightscope.commands.options import (
     halting,
     open_with_values,
     own_files,
-    refuse_incomplete,
 )
 from weightscope.interrupt import INTERRUPTED, stopping
 from weightscope.output.write import Format, emit, put

@@ -21,6 +21,7 @@ from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.checkpoint.spans import need_torch
 from weightscope.errors import NotImplementedByWeightscope, UsageError, printable_path
 from weightscope.families.registry import Declaration
+from weightscope.findings import passes
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,9 +72,11 @@ def take_stats(
     matrices = [one for one in seen if has_spectrum(one)] if asked.spectrum else []
     feasible = [one for one in matrices if not is_too_large(one)]
     known_spectra = spectra(checkpoint, feasible, progress, stop)
+    complete = complete and len(known_spectra) == len(feasible)
+    findings = (*unsound(seen), *odd(seen, repeats))
     return Stats(
-        ok=True,
-        complete=complete and len(known_spectra) == len(feasible),
+        ok=complete and passes(findings, "error"),
+        complete=complete,
         stored=asked.stored,
         sample=asked.sample,
         reference=printable_path(reference),
@@ -83,7 +86,7 @@ def take_stats(
         layers=tuple(_layers(seen)),
         duplicates=repeats,
         too_large=tuple(one.name for one in matrices if is_too_large(one)) if asked.spectrum else None,
-        findings=(*unsound(seen), *odd(seen, repeats)),
+        findings=findings,
     )
 
 
