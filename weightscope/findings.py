@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from weightscope.brief import Suggesting, plural
+from weightscope.brief import Displayed, Suggesting, plural
 from weightscope.errors import WeightscopeError
 from weightscope.escapes import visible
 from weightscope.ranges import Title, names_of
@@ -69,7 +69,7 @@ def passes(findings: Iterable[Finding], fail_on: Severity) -> bool:
 SHOWN = 10
 
 
-class Finding(Suggesting, msgspec.Struct, frozen=True, kw_only=True, dict=True):
+class Finding(Displayed, Suggesting, msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One fault or note.
 
     Attributes:
@@ -115,7 +115,7 @@ class Finding(Suggesting, msgspec.Struct, frozen=True, kw_only=True, dict=True):
         )
 
 
-class Findings(tuple[Finding, ...]):
+class Findings(Displayed, tuple[Finding, ...]):
     """What `Model.check` found, in the order of the rules; shown with a line for each of the first ten."""
 
     __slots__ = ()

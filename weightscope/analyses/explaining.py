@@ -13,7 +13,7 @@ from weightscope.analyses.groups import Group
 from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.naming import find_meant
 from weightscope.analyses.tying import Tying
-from weightscope.brief import brief
+from weightscope.brief import Displayed, brief
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.walk import Slot
 from weightscope.families.registry import Declaration
@@ -30,7 +30,7 @@ class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[str, ...]
 
 
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+class Explanation(Displayed, msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is known of one tensor without its values.
 
     Attributes:

@@ -18,7 +18,7 @@ from weightscope.analyses.summary import PartInfo, Summary, summarize
 from weightscope.analyses.tying import Tying, find_tying
 from weightscope.api.examining import examined, glanced
 from weightscope.api.sentences import sentence_parts
-from weightscope.brief import Suggesting, plural
+from weightscope.brief import Displayed, Suggesting, plural
 from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.config import Config
@@ -46,9 +46,10 @@ if TYPE_CHECKING:
     from weightscope.analyses.stats.result import Stats
     from weightscope.analyses.training.split import Trainable
     from weightscope.api.tensors import Tensors
+    from weightscope.display import Figure
 
 
-class Model(Suggesting):
+class Model(Displayed, Suggesting):
     """An opened model, as `weightscope.open` returns it. Only headers are read until values are asked for.
 
     Attributes:
@@ -295,6 +296,16 @@ class Model(Suggesting):
         from weightscope.analyses.breakdown import break_down
 
         return break_down(self.inventory, self.tying, self.checkpoint.tensors, by, depth)
+
+    def treemap(self) -> Figure:
+        """The parameters by component and role, each as large as its share; a notebook shows it.
+
+        Raises:
+            UsageError: nothing tells how many there are.
+        """
+        from weightscope.display import picture_of_parameters
+
+        return picture_of_parameters(self)
 
     def trainable(self, plan: str) -> Trainable:
         """What is trained and what is frozen, as `weightscope params --trainable` counts it.

@@ -12,7 +12,7 @@ import msgspec
 from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.nearest import nearest_name
 from weightscope.api.dequantizing import Quantized
-from weightscope.brief import Suggesting, clipped
+from weightscope.brief import Displayed, Suggesting, clipped
 from weightscope.checkpoint.entry import FileHeader, TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.errors import UnknownTensorError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SHOWN = 3
 
 
-class Tensor(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
+class Tensor(Displayed, Suggesting, msgspec.Struct, frozen=True, kw_only=True):
     """One stored tensor: its header, its role, and its values on request.
 
     Attributes:

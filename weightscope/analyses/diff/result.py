@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from weightscope.brief import brief
+from weightscope.brief import Displayed, clipped
+from weightscope.escapes import visible
 from weightscope.findings import Finding
 
 Kind = Literal[
@@ -140,7 +141,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     rank: int | None = None
 
 
-class Diff(msgspec.Struct, frozen=True, kw_only=True):
+class Diff(Displayed, msgspec.Struct, frozen=True, kw_only=True):
     """Two models side by side, key for key the JSON of `weightscope diff`.
 
     Weights are named by address, such as `layers.3.attention.q_proj`; docs/lock.md says how.
@@ -186,4 +187,5 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
     forward: ForwardDiff | None = None
     findings: tuple[Finding, ...] = ()
 
-    __repr__ = brief
+    def __repr__(self) -> str:
+        return f"Diff({clipped(self.a.reference)}, {clipped(self.b.reference)}: {visible(self.verdict.text)})"

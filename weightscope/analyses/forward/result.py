@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from weightscope.analyses.forward.stages import Stage
-from weightscope.brief import Suggesting, plural
+from weightscope.brief import Displayed, Suggesting, plural
 from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
+
+    from weightscope.display import Figure
 
 # Rows of logits whose softmax is taken at a time.
 ROWS = 64
@@ -33,7 +35,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None = None
 
 
-class Result(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
+class Result(Displayed, Suggesting, msgspec.Struct, frozen=True, kw_only=True):
     """The result of a forward pass.
 
     Attributes:
@@ -93,6 +95,16 @@ class Result(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
         if not self.stages and self.output is not None:
             return bool(self.output.isfinite().all())
         return all(stage.finite for stage in self.stages)
+
+    def plot(self) -> Figure:
+        """The RMS of each stage as bars, with what is not finite marked; a notebook shows it.
+
+        Raises:
+            UsageError: the pass recorded no stages.
+        """
+        from weightscope.display import picture_of_stages
+
+        return picture_of_stages(self)
 
     def top(self, count: int = 5, last: int = 0) -> list[list[Candidate]]:
         """The likeliest tokens after each position, best first; of a masked model, the likeliest in its place.

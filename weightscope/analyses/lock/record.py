@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from weightscope.brief import Displayed, clipped, plural
 from weightscope.errors import UsageError, WeightscopeError
 
 VERSION = 1
@@ -46,7 +47,7 @@ class LockedFile(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
 
-class Lock(msgspec.Struct, frozen=True, kw_only=True):
+class Lock(Displayed, msgspec.Struct, frozen=True, kw_only=True):
     """A model as it was, key for key the JSON of `weightscope lock`; docs/lock.md describes addresses and digests.
 
     Attributes:
@@ -70,6 +71,10 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, Any] = {}
     files: dict[str, LockedFile] | None = None
     weights: dict[str, LockedWeight]
+
+    def __repr__(self) -> str:
+        digest = f"{self.algorithm} {clipped(self.root or '')}" if self.algorithm else "no digests"
+        return f"Lock({clipped(self.model_type)}: {plural(len(self.weights), 'weight')}, {digest})"
 
 
 def hasher_of(algorithm: Algorithm) -> Callable[[], Hasher]:

@@ -21,7 +21,7 @@ from weightscope.analyses.memory.weights import Weights
 from weightscope.analyses.memory.work import TokenWork, token_work
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.summary import ModelInfo
-from weightscope.brief import brief
+from weightscope.brief import Displayed, clipped, plural
 from weightscope.components.state import PerSource
 from weightscope.errors import NotImplementedByWeightscope, UsageError
 from weightscope.findings import Finding
@@ -43,7 +43,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     quantize: str | None
 
 
-class Memory(msgspec.Struct, frozen=True, kw_only=True):
+class Memory(Displayed, msgspec.Struct, frozen=True, kw_only=True):
     """What a model takes, key for key the JSON of `weightscope memory`; all sizes are bytes.
 
     Attributes:
@@ -76,7 +76,11 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
 
-    __repr__ = brief
+    def __repr__(self) -> str:
+        parts = [f"{plural(self.weights.loaded, 'byte')} of weights"]
+        parts += [f"{self.state.total.logical:,} of decode state"] if self.state else []
+        parts += [finding.code for finding in self.findings]
+        return f"Memory({clipped(self.model.reference)}: {', '.join(parts)})"
 
 
 def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequence[Group] = ()) -> Memory:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from weightscope.analyses.stats.figures import Figures
 from weightscope.analyses.stats.spectrum import Spectrum
 from weightscope.analyses.stats.zeros import Structure
-from weightscope.brief import brief
+from weightscope.brief import Displayed, clipped, plural
 from weightscope.findings import Finding
+
+if TYPE_CHECKING:
+    from weightscope.display import Figure
 
 
 class TensorStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +100,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     removed: tuple[str, ...]
 
 
-class Stats(msgspec.Struct, frozen=True, kw_only=True):
+class Stats(Displayed, msgspec.Struct, frozen=True, kw_only=True):
     """The figures of a model, key for key the JSON of `weightscope stats`.
 
     Attributes:
@@ -130,4 +135,17 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     baseline: Baseline | None = None
     findings: tuple[Finding, ...]
 
-    __repr__ = brief
+    def __repr__(self) -> str:
+        parts = [plural(len(self.tensors), "tensor"), plural(self.bytes, "byte"), "ok" if self.ok else "failed"]
+        parts += [] if self.complete else ["incomplete"]
+        return f"Stats({clipped(self.reference)}: {', '.join([*parts, plural(len(self.findings), 'finding')])})"
+
+    def plot(self, *roles: str) -> Figure:
+        """The RMS of each layer, or of the weights of some roles in each layer; a notebook shows it.
+
+        Raises:
+            UsageError: no layer has such a role, or there are no layers.
+        """
+        from weightscope.display import picture_of_layers
+
+        return picture_of_layers(self, roles)
