@@ -18,6 +18,13 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
     files: int
     downloadable: bool = True
 
+    @property
+    def agreeable(self) -> str:
+        """A size to agree to for reading it over the network, as --stream takes it."""
+        from weightscope.checkpoint.streamed import agreeable
+
+        return agreeable(self.bytes)
+
 
 def what_is_missing(path: str, variant: str | None = None) -> Missing | None:
     """What `download` would fetch; None for what is here: a path, or a model of which the local cache has all.

@@ -127,7 +127,6 @@ def refuse_or_fetch(path: str, variant: str | None, command: str, *, download: b
         UsageError: it is not here, and is not to be fetched.
     """
     from weightscope.api.downloading import values_elsewhere
-    from weightscope.checkpoint.streamed import agreeable
     from weightscope.output.words import plural, size
 
     if download or _is_asked():
@@ -139,7 +138,7 @@ def refuse_or_fetch(path: str, variant: str | None, command: str, *, download: b
         raise UsageError(
             f"{command} needs the values, which are not here: {size(missing.bytes)} in {plural(missing.files, 'file')}",
             where=missing.reference,
-            hint=f"--stream {agreeable(missing.bytes)} reads them over the network and stores nothing{stores}",
+            hint=f"--stream {missing.agreeable} reads them over the network and stores nothing{stores}",
         )
 
 
