@@ -150,6 +150,11 @@ def test_no_page_installs_the_unrelated_distribution() -> None:
         assert not re.search(r"install\s+['\"]?weightscope(?!-cli)", page.read_text()), page
 
 
+def test_no_page_has_marks_of_a_merge() -> None:
+    for page in [*PAGES, ROOT / "CHANGELOG.md"]:
+        assert not re.search(r"^(?:<{7}|>{7}) ", page.read_text(), re.MULTILINE), page
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):

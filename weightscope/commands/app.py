@@ -24,6 +24,7 @@ COMMANDS = (
     "lock",
     "diff",
     "memory",
+    "report",
     "cache",
     "mcp",
 )

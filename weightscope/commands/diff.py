@@ -17,12 +17,16 @@ from weightscope.commands.options import (
     JsonOption,
     OutputOption,
     QuietOption,
+    StreamOption,
     chosen,
-    fetch_if_wanted,
+    halting,
+    open_quietly,
+    open_with_values,
     own_files,
 )
+from weightscope.errors import UsageError
 from weightscope.interrupt import INTERRUPTED, stopping
-from weightscope.output.write import Format, emit, put
+from weightscope.output.write import Format, put
 
 
 def diff(
@@ -51,6 +55,7 @@ def diff(
         FailOn, typer.Option("--fail-on", help="Fail on differences of this severity or higher.")
     ] = FailOn.ERROR,
     download: Annotated[bool, typer.Option("--download", help="Download remote models without asking.")] = False,
+    stream: StreamOption = None,
     quiet: QuietOption = False,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
@@ -70,19 +75,19 @@ def diff(
     written = chosen(format, json=json, quiet=quiet)
     from weightscope.analyses.diff.findings import other_logits
     from weightscope.api.comparing import compare_forward, diff
-    from weightscope.api.opening import open_model
     from weightscope.findings import passes
-    from weightscope.output.diff import diff_document
+    from weightscope.output.diff import emit_diff
     from weightscope.output.progress import Progress
 
     asked = forward or tokens is not None or prompt is not None
+    if stream is not None and asked:
+        raise UsageError("--forward needs the weights here", hint="use --download instead of --stream")
     if values or asked:
-        for model in (a, b):
-            fetch_if_wanted(model, None, unasked=download)
-    with Progress("Reading headers") as progress:
-        left, right = (open_model(model, progress=progress) for model in (a, b))
+        left, right = (open_with_values(m, None, "diff", stream=stream, download=download) for m in (a, b))
+    else:
+        left, right = (open_quietly(model, None) for model in (a, b))
     stop = Event()
-    with Progress("Comparing values", bytes=True) as progress, stopping(stop.set):
+    with Progress("Comparing values", bytes=True) as progress, stopping(halting(stop, left, right)):
         found = diff(left, right, values=values, adapter=adapter or (), progress=progress, stop=stop)
     if asked and found.complete:
         with Progress("Computing") as progress:
@@ -93,7 +98,7 @@ def diff(
     if quiet:
         put(f"{found.verdict.text}\n", output, protected)
     else:
-        emit(diff_document(found), written, output, protected)
+        emit_diff(found, written, output, protected)
     if not found.complete:
         raise typer.Exit(INTERRUPTED)
     if not found.ok:

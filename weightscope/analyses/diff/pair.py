@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from weightscope.analyses.adapting.overlay import Overlay
+from weightscope.analyses.diff.counts import Counts
 from weightscope.analyses.diff.headers import Weights, precision_of
 from weightscope.analyses.diff.result import Side
 from weightscope.analyses.diff.sides import Reader
@@ -30,6 +31,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     config: Config | None
     declaration: Declaration | None
     tied: bool
+    counts: Counts
     overlay: Overlay | None = None
 
     @cached_property
@@ -60,6 +62,8 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             format=self.checkpoint.format,
             weights=len(self.weights),
             precision=precision_of(self.weights),
+            parameters=self.counts.total,
+            auxiliary=self.counts.auxiliary,
         )
 
     def reader(self) -> Reader:
@@ -86,7 +90,7 @@ def pair(a: Opened, b: Opened, *, values: bool) -> tuple[Opened, Opened]:
         if values and not one.checkpoint.files:
             raise UsageError("--values needs weights, and there are none here", where=one.reference)
         if values:
-            require_here(*(file.remote for file in one.checkpoint.files))
+            require_here(*(file.out_of_reach for file in one.checkpoint.files))
     if a.declaration is None or b.declaration is None:
         return replace(a, declaration=None), replace(b, declaration=None)
     return a, b

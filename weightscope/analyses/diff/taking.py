@@ -5,6 +5,7 @@ from __future__ import annotations
 from threading import Event
 
 from weightscope.analyses.diff.comparing import by_role, compare_all, with_ranks
+from weightscope.analyses.diff.counts import compare_counts
 from weightscope.analyses.diff.findings import differences
 from weightscope.analyses.diff.headers import comparable, config_changes, renamed, reshaped, retyped
 from weightscope.analyses.diff.norms import folded_norms, offset_norms
@@ -65,6 +66,7 @@ def take_diff(
         verdict=verdict_of(facts),
         a=a.side,
         b=b.side,
+        components=tuple(compare_counts(a.counts, b.counts)),
         config=tuple(facts.config),
         both=sum(address in right for address in left),
         added=tuple(facts.added),
