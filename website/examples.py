@@ -131,4 +131,5 @@ SHOWN: dict[str, Shown] = {
         more="[Memory](../memory.md) says what each figure is, with sums to do by hand.",
     ),
     "mcp": Shown(more="[For coding agents](../mcp.md) says what the tools answer, and what a client cannot do."),
+    "report": Shown(more="[The report](../report.md) says what each section shows."),
 }

@@ -12,7 +12,7 @@ import msgspec
 from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.nearest import nearest_name
 from weightscope.api.dequantizing import Quantized
-from weightscope.brief import Suggesting, clipped
+from weightscope.brief import Displayed, Suggesting, clipped
 from weightscope.checkpoint.entry import FileHeader, TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.errors import UnknownTensorError
@@ -25,11 +25,22 @@ if TYPE_CHECKING:
 SHOWN = 3
 
 
-class Tensor(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
+class Tensor(Displayed, Suggesting, msgspec.Struct, frozen=True, kw_only=True):
     """One stored tensor: its header, its role, and its values on request.
 
-    `role` is the first of `roles`; a fused tensor has several. `inferred` roles were guessed from the name. `remote`
-    names its file if that is not on this machine; `quantized` is set on the tensors of a quantized weight.
+    Attributes:
+        name: its name.
+        dtype: as safetensors spells it, such as `BF16`.
+        shape: as it is stored.
+        roles: its role, or the roles that it fuses.
+        component: such as `attention`.
+        kind: `weight`, `bias`, `buffer`, `scale`, or `copy` of another.
+        inferred: whether the roles were guessed from the name.
+        file: the path of its file.
+        entry: where it lies in the file.
+        files: the headers of all files.
+        remote: its file's name, if that is not on this machine.
+        quantized: how to undo its quantization; None for plain tensors.
     """
 
     name: str
