@@ -8,9 +8,8 @@ from weightscope.analyses.stats.figures import BINS, HIGHEST, LOWEST
 from weightscope.analyses.stats.result import RoleStats, Stats
 from weightscope.api.tensors import Tensor
 from weightscope.errors import WeightscopeError
-from weightscope.output.figures.heatmap import heatmap
 from weightscope.output.figures.histogram import histogram
-from weightscope.output.pictures import picture_of_layers
+from weightscope.output.pictures import picture_of_layers, picture_of_values
 from weightscope.output.report.said import said, unknown
 from weightscope.output.stats import stats_document
 from weightscope.output.web.elements import Markup, element, together
@@ -35,7 +34,7 @@ def values_body(stats: Stats) -> Markup:
 def heatmap_body(tensor: Tensor) -> Markup:
     """One matrix as a picture."""
     try:
-        drawn = heatmap(tensor.numpy(dequantize=True), title=tensor.name, description=f"{tensor.role} as a heatmap.")
+        drawn = Markup(picture_of_values(tensor).drawn)
     except WeightscopeError as error:
         return unknown(error)
     return element("figure", element("figcaption", element("code", tensor.name)), drawn)
