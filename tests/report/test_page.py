@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,15 @@ def test_a_broken_model_has_a_page_that_says_so(tmp_path: Path) -> None:
     page = Page(file.read_text(encoding="utf-8"))
     assert "missing-shard" in page.text
     assert ("strong", {"class": "verdict failed"}) in page.tags
+
+
+def test_wrong_shapes_have_a_page_that_says_so(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "fixtures" / "llama", tmp_path / "llama")
+    config = json.loads((tmp_path / "llama" / "config.json").read_text())
+    (tmp_path / "llama" / "config.json").write_text(json.dumps(config | {"num_key_value_heads": 3}))
+    result = run_report(str(tmp_path / "llama"))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "every k_proj and v_proj fits num_key_value_heads = 2; config.json says 3" in Page(result.stdout).text
 
 
 def test_what_a_box_opens_is_in_config_terms() -> None:

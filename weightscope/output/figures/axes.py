@@ -58,10 +58,11 @@ def log_axis(scale: LogScale) -> list[Markup]:
 
 
 def names_below(names: Sequence[str], box: Box) -> list[Markup]:
-    """Names of equally wide places, of many the first and some after it at equal distances."""
-    step = math.ceil(len(names) / MOST_NAMES) or 1
+    """Names of equally wide places, each below the first of its places; of many names the first and every so many."""
+    firsts = [place for place, name in enumerate(names) if name and (place == 0 or names[place - 1] != name)]
+    step = math.ceil(len(firsts) / MOST_NAMES) or 1
     wide = box.width / max(len(names), 1)
     return [
         label(box.x + (place + 0.5) * wide, box.bottom + TEXT + 6, names[place], anchor="middle", kind="ws-tick")
-        for place in range(0, len(names), step)
+        for place in firsts[::step]
     ]

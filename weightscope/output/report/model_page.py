@@ -46,7 +46,12 @@ def all_findings(contents: Contents) -> tuple[Finding, ...]:
     """What `check` found, and then what values and pass add."""
     stats = contents.stats.findings if contents.stats else ()
     passed = contents.outcome.findings if contents.outcome else ()
-    return tuple(dict.fromkeys((*contents.checked.findings, *stats, *passed)))
+    found: list[Finding] = []
+    # What a finding expected may be a list, which has no hash.
+    for finding in (*contents.checked.findings, *stats, *passed):
+        if finding not in found:
+            found.append(finding)
+    return tuple(found)
 
 
 def _header(contents: Contents, name: str) -> Html:
