@@ -70,8 +70,8 @@ def test_an_encoder_alone(tiny: Tiny, tmp_path: Path) -> None:
     model = seeing.enlivened(tiny.build())
     model.save_pretrained(tmp_path)
     hears = tiny.kind == "ClapAudio"
-    given = {"input_features": SOUND if tiny.keys.get("enable_fusion") else SOUND[:, :1]} if hears else {}
-    given |= {"is_longer": torch.tensor([[True]])} if hears else {}
+    sound = SOUND if tiny.keys.get("enable_fusion") else SOUND[:, :1]
+    given: dict[str, Any] = {"input_features": sound, "is_longer": torch.tensor([[True]])} if hears else {}
     text: list[int] = [] if hears else TOKENS
     with torch.no_grad():
         expected = model(**given) if hears else model(input_ids=torch.tensor([TOKENS]))
