@@ -133,9 +133,22 @@ class Model(Displayed, Suggesting):
 
         return Tensors(self.checkpoint, self.inventory)
 
+    def stream(self, most: int) -> None:
+        """Let values that are not here be read over the network: at most so many bytes, of which none is stored.
+
+        `stats`, `diff`, `lock` and `check` read them so. What is here is read here. Nothing is read by this call.
+
+        Raises:
+            UsageError: all values take more.
+            CheckpointError: the format can only be read from files here.
+        """
+        from weightscope.checkpoint.streamed import stream
+
+        stream(self.checkpoint, most)
+
     def compare_tied_values(self, progress: Progress | None = None) -> None:
         """Decide by the bytes whether head and embedding are the same, where both are stored."""
-        require_here(*(file.remote for file in self.checkpoint.files))
+        require_here(*(file.out_of_reach for file in self.checkpoint.files))
         self.__dict__.pop("parameters", None)
         self.__dict__.pop("components", None)
         self.__dict__["tying"] = find_tying(

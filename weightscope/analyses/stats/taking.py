@@ -54,7 +54,7 @@ def take_stats(
         raise UsageError("stats needs weights, and there are none here", where=reference)
     if asked.spectrum and asked.sample is not None:
         raise UsageError("a spectrum needs all values, not a sample", hint="leave out --sample or --spectrum")
-    require_here(*(file.remote for file in checkpoint.files))
+    require_here(*(file.out_of_reach for file in checkpoint.files))
     known = sources_of(checkpoint, inventory, declaration, stored=asked.stored)
     if any(item.source.scheme for item in known):
         need_torch(", or use --stored to look at quantized weights as they are stored")
