@@ -51,9 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_page_is_built(site: Path) -> None:
     pages = {path.relative_to(ROOT / "docs").with_suffix(".html") for path in (ROOT / "docs").rglob("*.md")}
     built = {path.relative_to(site) for path in site.rglob("*.html")}
-    assert built == pages | {
-        Path(f"{name}.html") for name in ("404", "index", "security", "contributing", "changelog")
-    }
+    assert built == pages | {Path(f"{name}.html") for name in ("404", "index", "security", "contributing", "changelog")}
 
 
 def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
