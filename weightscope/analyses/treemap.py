@@ -19,7 +19,7 @@ from weightscope.storage.base import Kind
 
 Runs = tuple[tuple[int, int], ...]
 # Sets of tensors that are sent; the largest published model has some two hundred.
-MOST = 6_000
+MOST = 4_000
 # What is stored and is no weight is in no component of the table.
 BUFFERS = "buffers"
 

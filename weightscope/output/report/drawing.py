@@ -80,7 +80,7 @@ def _tensors(part: Part) -> Markup:
         element("tbody", *(_row(tensors, f"{part.path}.") for tensors in part.tensors)),
         class_="ws-table",
     )
-    return element("div", table, class_="ws-scroll", tabindex="0", role="region", aria_label="Tensors")
+    return element("div", table, class_="ws-scroll", tabindex="0", role="group", aria_label="Tensors")
 
 
 def _row(tensors: Alike, path: str) -> Markup:

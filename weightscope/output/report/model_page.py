@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from weightscope.analyses.accounting import count_whole
 from weightscope.analyses.architecture import architecture
 from weightscope.analyses.forward.outcome import Outcome
@@ -40,12 +38,14 @@ def model_page(contents: Contents) -> str:
     """The whole file."""
     name = title(contents.summary)
     findings = contents.findings
+    drawn = treemap(contents.model.subject(), findings)
     data = {
         "title": name,
         "findings": [{"severity": each.severity, "code": each.code, "message": each.message} for each in findings],
-        **msgspec.structs.asdict(treemap(contents.model.subject(), findings)),
+        "kinds": drawn.kinds,
+        "sets": drawn.sets,
     }
-    return page(name, _header(contents, name), tuple(_sections(contents, findings)), data)
+    return page(name, _header(contents, name), tuple(_sections(contents, findings, drawn.left_out)), data)
 
 
 def _header(contents: Contents, name: str) -> Markup:
@@ -60,13 +60,13 @@ def _counted(contents: Contents) -> str:
     return f"Checked {words.plural(tensors, 'tensor')}, {words.plural(rules, 'rule')}: {said}."
 
 
-def _sections(contents: Contents, findings: tuple[Finding, ...]) -> Iterator[Section]:
+def _sections(contents: Contents, findings: tuple[Finding, ...], left_out: int) -> Iterator[Section]:
     summary = contents.summary
     yield Section(name="overview", heading="Overview", body=_overview(contents))
     yield Section(name="findings", heading="Findings", body=findings_list(findings))
     document = inspect_document(summary)
     table = table_html(document.table, caption="Parameters by component and role")
-    yield Section(name="parameters", heading="Parameters", body=together(explorer(), table))
+    yield Section(name="parameters", heading="Parameters", body=together(explorer(left_out), table))
     yield Section(name="architecture", heading="Architecture", body=_architecture(contents.model))
     yield Section(name="memory", heading="Memory", body=_memory(contents))
     if contents.stats is not None or contents.drawn is not None:
