@@ -89,7 +89,7 @@ def _(explanation: Explanation) -> Markup:
 
 @_content.register
 def _(result: Result) -> Markup:
-    picture = Markup(picture_of_stages(result).drawn) if result.stages else ""
+    picture = Markup(picture_of_stages(result.stages).drawn) if result.stages else ""
     return together(_section(result_document(result)), picture)
 
 

@@ -7,7 +7,6 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from weightscope.analyses.accounting import ComponentShare
-from weightscope.analyses.forward.result import Result
 from weightscope.analyses.forward.stages import Stage
 from weightscope.analyses.stats.result import RoleStats, Stats, TensorStats
 from weightscope.errors import UsageError
@@ -75,18 +74,18 @@ def _share(share: float | None) -> str:
     return "" if share is None else words.percent(share)
 
 
-def picture_of_stages(result: Result) -> Figure:
+def picture_of_stages(stages: Sequence[Stage]) -> Figure:
     """The RMS of each stage of a pass.
 
     Raises:
         UsageError: the pass recorded none.
     """
-    if not result.stages:
+    if not stages:
         raise UsageError("the pass recorded no stages", hint="leave measure=False out")
-    bars = [_bar(stage) for stage in result.stages]
+    bars = [_bar(stage) for stage in stages]
     kinds = [(kind, words) for kind, words in STAGE_WORDS.items() if any(bar.kind == kind for bar in bars)]
     title = "RMS after each stage"
-    first = next((stage.stage for stage in result.stages if not stage.finite), None)
+    first = next((stage.stage for stage in stages if not stage.finite), None)
     told = f"{len(bars):,} stages, " + ("all finite." if first is None else f"NaN or infinity from {first} on.")
     return Figure(title=title, drawn=stage_bars(bars, kinds, title=title, description=told))
 
