@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
+import weightscope
 from website.pages import BROWSERS, browser, draw
 from website.scene import scene
 from website.terminal import COLUMNS, ROOT, printed
@@ -28,6 +29,11 @@ PICTURES = {
     "memory": "weightscope memory DeepSeek-V3.2 --gpu h200 --gpus 8 --context 32768",
     "stats": "weightscope stats dead-layer",
     "diff": "weightscope diff fixtures/llama tuned --values",
+}
+# Figures of the Python objects.
+FIGURES = {
+    "treemap": lambda folder: weightscope.open(folder / "Qwen2.5-VL-7B" / "config.json").treemap(),
+    "stages": lambda folder: weightscope.open(folder / "fixtures" / "llama").forward(range(9)).plot(),
 }
 # Black on white would be a hole in a dark page, and the reverse in a light one; a terminal's grey suits both.
 THEME = TerminalTheme(
@@ -82,7 +88,16 @@ FRAME = """\
 
 
 def picture(name: str, folder: Path) -> str:
-    """The SVG of one command, run in a folder that `scene` has set up."""
+    """One SVG, of models in a folder that `scene` has set up."""
+    if name not in FIGURES:
+        return _terminal(name, folder)
+    file = folder / f"{name}.svg"
+    FIGURES[name](folder).save(file)
+    return file.read_text(encoding="utf-8")
+
+
+def _terminal(name: str, folder: Path) -> str:
+    """What one command prints."""
     command = PICTURES[name]
     console = Console(width=COLUMNS, record=True, file=io.StringIO(), legacy_windows=False)
     console.print(Text(f"$ {command}", style="bold"))
@@ -93,7 +108,7 @@ def picture(name: str, folder: Path) -> str:
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     with scene() as folder:
-        for name in PICTURES:
+        for name in (*PICTURES, *FIGURES):
             (FOLDER / f"{name}.svg").write_text(picture(name, folder), encoding="utf-8")
         if path := browser():
             draw(folder, FOLDER, path)
