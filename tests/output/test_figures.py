@@ -177,6 +177,16 @@ def test_a_large_matrix_is_put_together_in_blocks() -> None:
     assert picture(figure).shape == (200, 151, 3)
 
 
+@pytest.mark.parametrize("shape", [(1, 3_000_001), (3_000_001, 1), (700, 5_000), (257, 255)])
+def test_blocks_are_whole_however_the_matrix_is_cut(shape: tuple[int, int]) -> None:
+    matrix = np.random.default_rng(0).normal(size=shape)
+    blocks, (high, wide) = blocks_of(matrix)
+    assert np.isfinite(blocks).all()
+    for row, column in {(0, 0), (len(blocks) // 2, blocks.shape[1] // 2), (len(blocks) - 1, blocks.shape[1] - 1)}:
+        block = matrix[row * high : (row + 1) * high, column * wide : (column + 1) * wide]
+        assert blocks[row, column] == pytest.approx(np.sqrt(np.mean(block**2)))
+
+
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (1, 1)])
 def test_a_small_matrix(shape: tuple[int, int]) -> None:
     svg(heatmap(np.zeros(shape), title="q_proj", description=""))

@@ -11,7 +11,7 @@ from weightscope.analyses.lock.record import Lock
 from weightscope.analyses.memory.report import Memory
 from weightscope.analyses.stats.result import Stats
 from weightscope.api.model import Model
-from weightscope.api.tensors import Tensor
+from weightscope.api.tensors import Tensor, Tensors
 from weightscope.errors import WeightscopeError
 from weightscope.findings import Finding, Findings
 from weightscope.output.diff import diff_document
@@ -19,7 +19,7 @@ from weightscope.output.document import Document
 from weightscope.output.explanation import explained
 from weightscope.output.inspect import inspect_document
 from weightscope.output.memory import needs
-from weightscope.output.objects import lock_document, result_document, tensor_document
+from weightscope.output.objects import lock_document, result_document, tensor_document, tensors_document
 from weightscope.output.overview import found
 from weightscope.output.pictures import picture_of_stages
 from weightscope.output.stats import stats_document
@@ -89,13 +89,18 @@ def _(explanation: Explanation) -> Markup:
 
 @_content.register
 def _(result: Result) -> Markup:
-    picture = Markup(picture_of_stages(result).drawn) if result.stages else ""
+    picture = Markup(picture_of_stages(result.stages).drawn) if result.stages else ""
     return together(_section(result_document(result)), picture)
 
 
 @_content.register
 def _(lock: Lock) -> Markup:
     return _section(lock_document(lock))
+
+
+@_content.register
+def _(tensors: Tensors) -> Markup:
+    return _section(tensors_document(tensors, MOST))
 
 
 @_content.register
