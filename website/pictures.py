@@ -1,17 +1,20 @@
 """The pictures of docs/pictures/, drawn from what the commands print.
 
-`python -m website.pictures` draws them; tests/website/test_pictures.py says when that is due.
+`python -m website.pictures` draws them; tests/website/test_pictures.py says when that is due. Pictures of reports need
+Chromium, and stay as they are where there is none.
 """
 
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
+from website.pages import BROWSERS, browser, draw
 from website.scene import scene
 from website.terminal import COLUMNS, ROOT, printed
 
@@ -92,3 +95,7 @@ if __name__ == "__main__":
     with scene() as folder:
         for name in PICTURES:
             (FOLDER / f"{name}.svg").write_text(picture(name, folder), encoding="utf-8")
+        if path := browser():
+            draw(folder, FOLDER, path)
+        else:
+            print(f"none of {', '.join(BROWSERS)}: pictures of reports stay as they are", file=sys.stderr)
