@@ -1,11 +1,13 @@
 """The pictures of docs/pictures/: what the commands print, and figures that Python objects draw.
 
-`python -m website.pictures` draws them; tests/website/test_pictures.py says when that is due.
+`python -m website.pictures` draws them; tests/website/test_pictures.py says when that is due. Pictures of reports need
+Chromium, and stay as they are where there is none.
 """
 
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 import weightscope
+from website.pages import BROWSERS, browser, draw
 from website.scene import scene
 from website.terminal import COLUMNS, ROOT, printed
 from weightscope.display import Figure
@@ -102,3 +105,7 @@ if __name__ == "__main__":
     with scene() as folder:
         for name in (*PICTURES, *FIGURES):
             (FOLDER / f"{name}.svg").write_text(picture(name, folder), encoding="utf-8")
+        if path := browser():
+            draw(folder, FOLDER, path)
+        else:
+            print(f"none of {', '.join(BROWSERS)}: pictures of reports stay as they are", file=sys.stderr)
