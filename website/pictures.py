@@ -1,4 +1,4 @@
-"""The pictures of docs/pictures/, drawn from what the commands print.
+"""The pictures of docs/pictures/: what the commands print, and figures that Python objects draw.
 
 `python -m website.pictures` draws them; tests/website/test_pictures.py says when that is due. Pictures of reports need
 Chromium, and stay as they are where there is none.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +19,7 @@ import weightscope
 from website.pages import BROWSERS, browser, draw
 from website.scene import scene
 from website.terminal import COLUMNS, ROOT, printed
+from weightscope.display import Figure
 
 FOLDER = ROOT / "docs" / "pictures"
 # Each picture, by its name: the command that prints it, run in the folder of `scene`.
@@ -30,10 +32,10 @@ PICTURES = {
     "stats": "weightscope stats dead-layer",
     "diff": "weightscope diff fixtures/llama tuned --values",
 }
-# Figures of the Python objects.
-FIGURES = {
-    "treemap": lambda folder: weightscope.open(folder / "Qwen2.5-VL-7B" / "config.json").treemap(),
-    "stages": lambda folder: weightscope.open(folder / "fixtures" / "llama").forward(range(9)).plot(),
+# Figures, by their names, each of a model in the folder of `scene`.
+FIGURES: dict[str, Callable[[Path], Figure]] = {
+    "treemap": lambda folder: weightscope.open(folder / "Qwen2.5-VL-7B").treemap(),
+    "layers": lambda folder: weightscope.open(folder / "dead-layer").stats().plot("gate_proj", "up_proj"),
 }
 # Black on white would be a hole in a dark page, and the reverse in a light one; a terminal's grey suits both.
 THEME = TerminalTheme(
@@ -88,16 +90,9 @@ FRAME = """\
 
 
 def picture(name: str, folder: Path) -> str:
-    """One SVG, of models in a folder that `scene` has set up."""
-    if name not in FIGURES:
-        return _terminal(name, folder)
-    file = folder / f"{name}.svg"
-    FIGURES[name](folder).save(file)
-    return file.read_text(encoding="utf-8")
-
-
-def _terminal(name: str, folder: Path) -> str:
-    """What one command prints."""
+    """The SVG of one command or figure, made in a folder that `scene` has set up."""
+    if name in FIGURES:
+        return FIGURES[name](folder).svg
     command = PICTURES[name]
     console = Console(width=COLUMNS, record=True, file=io.StringIO(), legacy_windows=False)
     console.print(Text(f"$ {command}", style="bold"))
