@@ -75,7 +75,8 @@ def test_names_are_text_and_never_markup(tmp_path: Path) -> None:
     page, plain = Page(result.stdout), Page(run_report("fixtures/mini").stdout)
     scripts = [[tag for tag, _ in each.tags].count("script") for each in (page, plain)]
     assert scripts[0] == scripts[1]
-    assert not {"img", "svg", "b"} & {tag for tag, _ in page.tags}
+    assert not {"img", "b"} & {tag for tag, _ in page.tags}
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
     templates = [name.replace("{", "{{").replace("}", "}}") for name in HOSTILE]
     assert {kind["template"] for kind in page.data["kinds"]} == set(templates)
     assert HOSTILE[1] in page.text

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from weightscope.output.report.markup import Html, element
+from weightscope.output.web.elements import Markup, element
 
 MEASURES = (("parameters", "parameters"), ("bytes", "bytes"), ("tensors", "number of tensors"))
 COLOURS = (("component", "component"), ("dtype", "dtype"), ("finding", "findings"))
 HELP = "Arrow keys move between parts, Enter opens one, Escape goes back."
 
 
-def explorer() -> Html:
+def explorer() -> Markup:
     """Search and choices, the way to what is open, the treemap, its legend, and details of what is chosen."""
     return element(
         "div",
@@ -39,7 +39,7 @@ def explorer() -> Html:
     )
 
 
-def _search() -> Html:
+def _search() -> Markup:
     return element(
         "label",
         "Search ",
@@ -54,6 +54,6 @@ def _search() -> Html:
     )
 
 
-def _select(name: str, label: str, options: tuple[tuple[str, str], ...]) -> Html:
-    choices = (element("option", text, value=value) for value, text in options)
-    return element("label", f"{label} ", element("select", choices, id=name))
+def _select(name: str, label: str, options: tuple[tuple[str, str], ...]) -> Markup:
+    choices = [element("option", text, value=value) for value, text in options]
+    return element("label", f"{label} ", element("select", *choices, id=name))

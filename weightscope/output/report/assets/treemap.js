@@ -123,14 +123,22 @@
 
   ws.tiles = () => [...map.querySelectorAll("button.tile")];
 
-  // Open a node: draw its parts; of one that has none, draw its parent's and choose it.
+  const divides = (node) => parts(node, 2).length > 1;
+
+  // Open a node: draw its parts, or where it has one part alone those of that; of what has none, choose it where it is.
   ws.open = function (node, focused) {
-    const leaf = !node.children().length;
-    view.open = leaf && node.parent ? node.parent : node;
+    let target = node;
+    while (!divides(target) && parts(target, 2).length) target = parts(target, 2)[0];
+    if (!divides(target)) {
+      target = node.parent || node;
+      while (target.parent && !divides(target)) target = target.parent;
+    } else node = target;
+    view.open = target;
     ws.draw();
     for (const hear of ws.heard.opened) hear(view.open);
     ws.choose(node);
-    const tile = ws.tiles().find((each) => each.node.key === (focused || node).key) || ws.tiles()[0];
+    const path = ws.path(focused || node).map((each) => each.key);
+    const tile = ws.tiles().find((each) => path.includes(each.node.key)) || ws.tiles()[0];
     if (tile) ws.focus(tile);
   };
 
@@ -146,7 +154,10 @@
   };
 
   ws.leave = function () {
-    if (view.open.parent) ws.open(view.open.parent, view.open);
+    const left = view.open;
+    let above = left.parent;
+    while (above && !divides(above)) above = above.parent;
+    if (above) ws.open(above, left);
   };
 
   map.addEventListener("click", (event) => {
