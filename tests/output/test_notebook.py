@@ -55,6 +55,7 @@ def words(value: Any) -> str:
         (lambda m: ws.diff(m, FIXTURES / "llama-1"), ["same weights", "pytorch"]),
         (lambda m: m.memory(), ["56.6 kB loaded", "keys and values"]),
         (lambda m: m.memory(gpu="24GiB"), ["ok", "24"]),
+        (lambda m: m.trainable("lora:r=4,targets=q_proj,v_proj"), ["Training lora:r=4", "960"]),
         (lambda m: m.forward([1, 2, 3]), ["3 tokens", "all finite", "[3, 256]", "Next token", "RMS after each stage"]),
         (lambda m: m.forward([1, 2], measure=False), ["2 tokens", "[2, 256]"]),
         (lambda m: m.lock(), ["30 weights", "sha256 of every weight"]),
