@@ -73,7 +73,8 @@ class _Place(msgspec.Struct, frozen=True):
         auxiliary = self.auxiliary or component.auxiliary
         if not isinstance(component, Repeat):
             return _Place(prefix, self.ranges, section, self.inside, auxiliary)
-        return _Place(f"{prefix}.{{}}", (*self.ranges, component.indices), section, True, auxiliary)
+        below = f"{prefix}.{component.number_prefix}{{}}"
+        return _Place(below, (*self.ranges, component.indices), section, True, auxiliary)
 
     @property
     def path(self) -> str:
