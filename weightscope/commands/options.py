@@ -56,14 +56,14 @@ def chosen(format: Form, *, json: bool, quiet: bool = False) -> Form:
     return type(format)("json") if json else format
 
 
-def open_quietly(path: str, variant: str | None, base: str | None = None) -> Model:
-    """The model, with a progress bar if reading takes over a second."""
+def open_quietly(path: str, variant: str | None, base: str | None = None, *, tolerant: bool = False) -> Model:
+    """The model, with a progress bar if reading takes over a second; see `open_model` for `tolerant`."""
     from weightscope.api.opening import open_model
     from weightscope.output.progress import Progress
 
     _kept.clear()
     with Progress("Reading headers") as progress:
-        model = open_model(path, variant=variant, progress=progress, base=base)
+        model = open_model(path, variant=variant, progress=progress, tolerant=tolerant, base=base)
     _kept.append(model)
     return model
 
