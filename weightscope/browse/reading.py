@@ -1,13 +1,11 @@
-"""One reading of a tensor's values in the background, which can be stopped."""
+"""One reading of a tensor's values, which can be stopped from another thread."""
 
 from __future__ import annotations
 
-import asyncio
 from threading import Event
 
 from weightscope.browse.nodes import Listed
 from weightscope.browse.values import Values, read_values
-from weightscope.checkpoint.background import Background
 from weightscope.checkpoint.reader import Checkpoint
 
 
@@ -24,15 +22,13 @@ class Reading:
         """Read no more."""
         self._stop.set()
 
-    async def values(self, threads: Background) -> Values | None:
+    def values(self) -> Values | None:
         """What was read; None once it was stopped.
 
         Raises:
             WeightscopeError: as for `read_values`.
         """
+        return read_values(self._checkpoint, self.listed, self._so_far, self._stop)
 
-        def progress(share: float) -> None:
-            self.share = share
-
-        reading = threads.submit(read_values, self._checkpoint, self.listed, progress, self._stop)
-        return await asyncio.wrap_future(reading)
+    def _so_far(self, share: float) -> None:
+        self.share = share

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,8 @@ from weightscope.errors import UsageError, WeightscopeError
 if TYPE_CHECKING:
     from weightscope.api.model import Model
 
+# Exit code for SIGTERM, as shells have it.
+TERMINATED = 128 + signal.SIGTERM
 # What a full-screen application may have switched on: reports of the mouse, pastes in brackets, another screen, no
 # cursor, keys as sequences.
 RESTORED = b"\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?2004l\x1b[<u\x1b[?1049l\x1b[?25h"
@@ -54,10 +57,14 @@ def run(model: Model) -> None:
     # The command line runs without it, because a run is short; this one may last for hours.
     gc.freeze()
     gc.enable()
-    with _restored(), interrupt.stopping(app.interrupt_soon):
+    signal.signal(signal.SIGTERM, lambda *_: app.end_soon(TERMINATED))
+    with _restored(), interrupt.stopping(lambda: app.end_soon(interrupt.INTERRUPTED)):
         app.run()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if app.failure is not None:
         raise app.failure
+    if app.return_code == TERMINATED:
+        os.kill(os.getpid(), signal.SIGTERM)
     if app.return_code == interrupt.INTERRUPTED:
         raise KeyboardInterrupt
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
+from weightscope.browse.calls import called
 from weightscope.browse.nodes import Amounts, Node, by_size, in_runs
 from weightscope.errors import one_line
 from weightscope.output import words
@@ -53,14 +54,14 @@ class TensorTree(Tree[Node]):
         """Another tree, or the same in another order, with its first level open."""
         self.largest_first = largest_first
         self._below = {}
-        await asyncio.to_thread(self.children_of, root)
+        await called(partial(self.children_of, root))
         self.reset(Text(one_line(root.label, MOST_CHARACTERS)), root)
         self._fill(self.root)
         self.root.expand()
 
     async def reveal(self, name: str) -> bool:
         """Open what the tensor of that name lies in, and put the cursor there; False where there is none."""
-        path = await asyncio.to_thread(self._path_to, name)
+        path = await called(partial(self._path_to, name))
         here = self.root
         for node in path:
             self._fill(here)
@@ -99,7 +100,7 @@ class TensorTree(Tree[Node]):
 
     async def _fill_soon(self, node: TreeNode[Node]) -> None:
         if node.data is not None:
-            await asyncio.to_thread(self.children_of, node.data)
+            await called(partial(self.children_of, node.data))
             self._fill(node)
 
     def _fill(self, node: TreeNode[Node]) -> None:
