@@ -2,6 +2,7 @@
 #   make demo   install weightscope and look at a fixture
 #   make test   install all test dependencies and run the whole suite
 #   make lint   ruff and mypy
+#   make docs   draw the pictures, write the pages of commands, build the site into build/site
 #   make bench  the benchmarks, as ratios measured in the same run
 #   make fuzz   an hour of hostile files, commands and servers
 
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint format bench fuzz clean
+.PHONY: demo test lint format docs bench fuzz clean
 
 demo: $(VENV)/.base
 	$(BIN)/weightscope inspect fixtures/llama
@@ -26,6 +27,11 @@ lint: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m website.commands
+	$(BIN)/python -m website.pictures
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py

@@ -55,10 +55,19 @@ def test_every_input_is_used_and_none_in_a_script() -> None:
         for value in (*step.get("env", {}).values(), *step.get("with", {}).values())
         for name in re.findall(r"\$\{\{ inputs\.([a-z-]+) \}\}", str(value))
     }
-    assert used == set(ACTION["inputs"])
+    conditions = {name for step in STEPS for name in re.findall(r"inputs\.([a-z-]+)", step.get("if", ""))}
+    assert used | conditions == set(ACTION["inputs"])
     assert not any("${{" in step.get("run", "") for step in STEPS)
     for step in STEPS:
-        assert all(f"${name}" in step["run"] or f"${{{name}" in step["run"] for name in step.get("env", {}))
+        # What a script reads by itself is secret: arguments of a process can be seen by all.
+        shown = step.get("env", {}).keys() - {"GITHUB_TOKEN"}
+        assert all(f"${name}" in step["run"] or f"${{{name}" in step["run"] for name in shown)
+
+
+def test_only_the_step_that_comments_has_the_token() -> None:
+    having = [step["name"] for step in STEPS if any("inputs.token" in str(v) for v in step.get("env", {}).values())]
+    assert having == ["Comment"]
+    assert [step["name"] for step in STEPS if "github.token" in str(step)] == []
 
 
 def run_check(directory: Path, **inputs: str) -> subprocess.CompletedProcess[str]:
@@ -111,9 +120,10 @@ def test_inputs_arrive_as_arguments(tmp_path: Path, inputs: dict[str, str], argu
 
 def test_no_python_starts_in_the_checkout() -> None:
     """`python -m` imports from the working directory first, which a pull request fills: -I keeps it out."""
-    starts = [line for step in STEPS for line in step.get("run", "").splitlines() if '"$PYTHON"' in line]
-    assert len(starts) == 2
-    assert all('"$PYTHON" -I -m ' in line for line in starts)
+    lines = [line for step in STEPS for line in step.get("run", "").splitlines()]
+    starts = [line for line in lines if '"$PYTHON"' in line or "/python" in line]
+    assert len(starts) == 4
+    assert all('"$PYTHON" -I -m ' in line or '"$bin/python" -I "$GITHUB_ACTION_PATH/' in line for line in starts)
 
 
 def test_values_is_true_or_false(tmp_path: Path) -> None:

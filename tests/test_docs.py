@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from weightscope.commands.app import COMMANDS
+
 ROOT = Path(__file__).parents[1]
 PAGES = [
     ROOT / "README.md",
@@ -27,7 +29,6 @@ BLOCKS = [(page, match[1], match[2]) for page in PAGES for match in FENCED.findi
 EXAMPLES = [
     (page.name, *block.removeprefix("$ ").split("\n", 1)) for page, language, block in BLOCKS if language == "console"
 ]
-COMMANDS = ["inspect", "params", "tensors", "explain", "check", "forward", "stats", "lock", "diff", "memory", "cache"]
 # Commands that are shown without their output.
 SHELL = [
     (page, line.partition(" #")[0].rstrip())
@@ -138,7 +139,7 @@ def test_readme_python_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_documented_and_shows_an_example(command: str) -> None:
-    model = {"cache": "", "diff": " A B"}.get(command, " MODEL")
+    model = {"cache": "", "diff": " A B", "mcp": " --allow DIR"}.get(command, " MODEL")
     assert f"`weightscope {command}{model}" in (ROOT / "README.md").read_text()
     shown = run(f"weightscope {command} --help").stdout
     assert re.search(rf"Examples:\n    weightscope {command}\b", shown)
@@ -147,6 +148,11 @@ def test_every_command_is_documented_and_shows_an_example(command: str) -> None:
 def test_no_page_installs_the_unrelated_distribution() -> None:
     for page in PAGES:
         assert not re.search(r"install\s+['\"]?weightscope(?!-cli)", page.read_text()), page
+
+
+def test_no_page_has_marks_of_a_merge() -> None:
+    for page in [*PAGES, ROOT / "CHANGELOG.md"]:
+        assert not re.search(r"^(?:<{7}|>{7}) ", page.read_text(), re.MULTILINE), page
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -82,7 +82,7 @@ def test_json_of_several_models(run: Any) -> None:
     assert len(shown["findings"]) == 3
 
 
-@pytest.mark.parametrize("format", ["table", "json", "markdown", "csv", "github", "sarif", "junit"])
+@pytest.mark.parametrize("format", ["table", "json", "markdown", "csv", "github", "sarif", "junit", "gitlab", "rdjson"])
 def test_every_format_to_a_file(format: str, run: Any, tmp_path: Path) -> None:
     _, shown, _ = run("fixtures/llama", "fixtures/mini", "--format", format)
     code, out, err = run("fixtures/llama", "fixtures/mini", "--format", format, "--output", str(tmp_path / "out"))

@@ -166,6 +166,46 @@ def test_a_merged_lora(rank: int, dtype: torch.dtype, tmp_path: Path) -> None:
     assert {row.role: row.rank for row in found.roles or () if row.rank} == {"q_proj": rank, "v_proj": rank}
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("step", [1.0, -1.0])
+def test_norms_with_1_added_are_named(step: float, dtype: torch.dtype, tmp_path: Path) -> None:
+    """As conversions of Gemma had it: the model adds 1 to its norms, and somebody stored them with the 1."""
+
+    def random(t: Tensors) -> None:
+        for name in t:
+            if "norm" in name:
+                t[name] = (torch.randn(64, generator=torch.Generator().manual_seed(len(name))) / 4).to(dtype)
+
+    def add(t: Tensors) -> None:
+        t.update({name: tensor + step for name, tensor in t.items() if "norm" in name})
+
+    llama(dtype=dtype).save_pretrained(tmp_path / "plain")
+    source = changed(tmp_path / "plain", tmp_path / "source", random)
+    found = diff(source, changed(source, tmp_path / "added", add))
+    side = "B" if step > 0 else "A"
+    text = f"same weights but for their norms; 1 was added to the weights of 7 norms of {side}"
+    assert (found.verdict.kind, found.verdict.text, found.ok) == ("norm-offset", text, False)
+
+
+def test_norms_with_1_added_are_named_beside_training(base: Path, tmp_path: Path) -> None:
+    def train(t: Tensors) -> None:
+        name = "model.layers.0.mlp.up_proj.weight"
+        t[name] = t[name] + torch.randn_like(t[name]) / 100
+        t["model.norm.weight"] = t["model.norm.weight"] + 1
+
+    found = diff(base, changed(base, tmp_path / "tuned", train))
+    assert found.verdict.kind == "fine-tune"
+    assert "1 was added to the weights of 1 norm of B" in found.verdict.text
+
+
+def test_norms_that_were_trained_are_not_said_to_have_1_added(base: Path, tmp_path: Path) -> None:
+    def train(t: Tensors) -> None:
+        t["model.norm.weight"] = t["model.norm.weight"] + 1
+        t["model.norm.weight"][3] += 0.5
+
+    assert diff(base, changed(base, tmp_path / "tuned", train)).verdict.kind == "fine-tune"
+
+
 def test_other_weights_of_the_same_shapes(base: Path, tmp_path: Path) -> None:
     llama(7).save_pretrained(tmp_path)
     assert diff(base, tmp_path).verdict.kind == "unrelated-values"

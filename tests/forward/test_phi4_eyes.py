@@ -122,8 +122,3 @@ def test_inputs_that_do_not_fit(name: str, change: Any, said: str, saved: Callab
     inputs = images(tiny)
     with pytest.raises(UsageError, match=said):
         seeing.ours(saved(tiny.name), tokens(tiny), inputs | {name: change(inputs[name])})
-
-
-def test_audio_is_refused_by_name(saved: Callable[[str], Path]) -> None:
-    with pytest.raises(UsageError, match="token 96 stands for audio, which is not implemented"):
-        seeing.ours(saved("phi4_multimodal"), [7, 96, 3])

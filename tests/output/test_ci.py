@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -13,10 +14,11 @@ import pytest
 import xmlschema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ruff import find_ruff_bin  # type: ignore[import-untyped]
 
 from weightscope.analyses.checking import Checked, CheckResult
 from weightscope.findings import CODES, SEVERITIES, Finding
-from weightscope.output.ci import CI_FORMATS, to_github, to_junit, to_sarif
+from weightscope.output.ci import CI_FORMATS, to_github, to_gitlab, to_junit, to_rdjson, to_sarif
 from weightscope.output.places import Place, located
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +29,35 @@ SARIF = jsonschema.Draft4Validator(
     format_checker=jsonschema.FormatChecker(["uri", "uri-reference"]),
 )
 JUNIT = xmlschema.XMLSchema(DATA / "junit-10.xsd")
+RDJSON = jsonschema.Draft7Validator(json.loads((DATA / "rdformat.schema.json").read_text()))
+# The fields that GitLab's page on Code Quality documents; paths are relative and without `./`.
+GITLAB = jsonschema.Draft7Validator(
+    {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "required": ["description", "check_name", "fingerprint", "severity", "location"],
+            "properties": {
+                "description": {"type": "string", "minLength": 1},
+                "check_name": {"type": "string", "minLength": 1},
+                "fingerprint": {"type": "string", "minLength": 1},
+                "severity": {"enum": ["info", "minor", "major", "critical", "blocker"]},
+                "location": {
+                    "type": "object",
+                    "required": ["path", "lines"],
+                    "properties": {
+                        "path": {"type": "string"},
+                        "lines": {
+                            "type": "object",
+                            "required": ["begin"],
+                            "properties": {"begin": {"type": "integer", "minimum": 1}},
+                        },
+                    },
+                },
+            },
+        },
+    }
+)
 
 SHAPE = Finding(
     code="shape-mismatch",
@@ -81,6 +112,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CI_PROJECT_DIR", raising=False)
     return tmp_path
 
 
@@ -187,6 +219,55 @@ tensors: extra</system-out>
 """
 
 
+GITLAB_ISSUES = [
+    {
+        "description": "model.layers.{0–1}.self_attn.k_proj.weight: [8, 24], the config says [24, 24]; every k_proj "
+        "and v_proj fits num_key_value_heads = 2",
+        "check_name": "shape-mismatch",
+        "fingerprint": "d3385a1071523776f138fd3aea780588:1",
+        "severity": "major",
+        "location": {"path": "models/a/config.json", "lines": {"begin": 3}},
+    },
+    {
+        "description": "1 tensor not in the architecture of config.json: extra",
+        "check_name": "unexpected-tensor",
+        "fingerprint": "cfbd889c05aa71d3e4d94061ad589d25:1",
+        "severity": "minor",
+        "location": {"path": "models/b c/model.safetensors", "lines": {"begin": 1}},
+    },
+]
+RDJSON_DIAGNOSTICS = [
+    {
+        "message": "model.layers.{0–1}.self_attn.k_proj.weight: [8, 24], the config says [24, 24]\n"
+        "every k_proj and v_proj fits num_key_value_heads = 2",
+        "location": {"path": "models/a/config.json", "range": {"start": {"line": 3}}},
+        "severity": "ERROR",
+        "code": {"value": "shape-mismatch"},
+    },
+    {
+        "message": "1 tensor not in the architecture of config.json: extra",
+        "location": {"path": "models/b c/model.safetensors"},
+        "severity": "WARNING",
+        "code": {"value": "unexpected-tensor"},
+    },
+]
+
+
+def gitlab_of(*results: CheckResult) -> list[dict[str, Any]]:
+    """The issues, after what GitLab documents has seen them."""
+    issues: list[dict[str, Any]] = json.loads(to_gitlab(results))
+    GITLAB.validate(issues)
+    return issues
+
+
+def rdjson_of(*results: CheckResult) -> list[dict[str, Any]]:
+    """The diagnostics, after the schema has seen them."""
+    log = json.loads(to_rdjson(results))
+    RDJSON.validate(log)
+    diagnostics: list[dict[str, Any]] = log["diagnostics"]
+    return diagnostics
+
+
 def sarif_of(*results: CheckResult) -> dict[str, Any]:
     """The one run, after the schema has seen it."""
     log = json.loads(to_sarif(results))
@@ -214,6 +295,43 @@ def test_sarif_block() -> None:
     assert [model["ok"] for model in run["properties"]["models"]] == [False, True, True]
 
 
+@pytest.mark.usefixtures("here")
+def test_gitlab_block() -> None:
+    issues = gitlab_of(*RESULTS)
+    assert [issues[0], issues[3]] == GITLAB_ISSUES
+    assert [issue["severity"] for issue in issues] == ["major", "minor", "info", "minor"]
+
+
+@pytest.mark.usefixtures("here")
+def test_rdjson_block() -> None:
+    diagnostics = rdjson_of(*RESULTS)
+    assert [diagnostics[0], diagnostics[3]] == RDJSON_DIAGNOSTICS
+    assert [diagnostic["severity"] for diagnostic in diagnostics] == ["ERROR", "WARNING", "INFO", "WARNING"]
+
+
+def test_gitlab_paths_are_those_of_the_repository(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(here / "models")
+    assert gitlab_of(verdict("a", SHAPE, ok=False))[0]["location"]["path"] == "a/config.json"
+    monkeypatch.setenv("CI_PROJECT_DIR", str(here))
+    (issue,) = gitlab_of(verdict("a", SHAPE, ok=False))
+    assert issue == GITLAB_ISSUES[0]
+
+
+def test_gitlab_and_rdjson_have_the_keys_that_ruff_writes(tmp_path: Path) -> None:
+    """Both systems read what ruff writes; ours has no column, so no `positions` and no `end`."""
+    (tmp_path / "a.py").write_text("import os\n")
+    theirs = {}
+    for form in ("gitlab", "rdjson"):
+        command = [find_ruff_bin(), "check", "--isolated", "--no-cache", "--output-format", form, "."]
+        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        theirs[form] = json.loads(run.stdout)
+    assert set(theirs["gitlab"][0]) == set(GITLAB_ISSUES[0])
+    assert set(theirs["rdjson"]) - {"severity"} == {"source", "diagnostics"}
+    diagnostic = theirs["rdjson"]["diagnostics"][0]
+    assert set(diagnostic) - {"suggestions"} == set(RDJSON_DIAGNOSTICS[0]) - {"severity"}
+    assert set(diagnostic["location"]) == set(RDJSON_DIAGNOSTICS[0]["location"])
+
+
 def test_sarif_rules_are_the_codes() -> None:
     driver = sarif_of()["tool"]["driver"]
     assert [rule["id"] for rule in driver["rules"]] == list(CODES)
@@ -229,7 +347,7 @@ def test_sarif_rules_are_the_codes() -> None:
 def test_nothing_checked_is_still_a_document() -> None:
     assert to_github([]) == "weightscope check: 0 models, 0 failed; nothing found\n"
     JUNIT.validate(to_junit([]))
-    assert sarif_of()["results"] == []
+    assert sarif_of()["results"] == gitlab_of() == rdjson_of() == []
 
 
 def finding(message: str, *config: str) -> Finding:
@@ -273,6 +391,13 @@ def test_no_place_for_a_model_that_is_not_here() -> None:
     result = verdict("org/model@v1", SHAPE, ok=False)
     assert to_github([result]).startswith("::error title=shape-mismatch::org/model@v1: model.layers.")
     assert "physicalLocation" not in sarif_of(result)["results"][0]["locations"][0]
+    assert gitlab_of(result)[0]["location"]["path"] == rdjson_of(result)[0]["location"]["path"] == "org/model@v1"
+    assert gitlab_of(result)[0]["description"].startswith("org/model@v1: model.layers.")
+
+
+def test_a_name_in_a_comment_of_reviewdog_is_no_link_and_no_mention() -> None:
+    forged = Finding(code="unexpected-tensor", severity="warning", message="@admin [x](http://a) <img src=x>")
+    assert rdjson_of(verdict("org/m", forged, ok=True))[0]["message"] == "`org/m: @admin [x](http://a) <img src=x>`"
 
 
 def test_github_escapes_properties_and_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,7 +465,8 @@ def test_hostile_names_are_only_names(results: list[CheckResult]) -> None:
     lines = to_github(results).splitlines()
     assert len(lines) == found + 1
     assert all(re.match(r"::(error|warning|notice) [^:]*::", line) for line in lines[:-1])
-    assert len(sarif_of(*results)["results"]) == found
+    assert len(sarif_of(*results)["results"]) == len(rdjson_of(*results)) == found
+    assert len({issue["fingerprint"] for issue in gitlab_of(*results)}) == found
     JUNIT.validate(to_junit(results))
     for write in CI_FORMATS.values():
         write(results).encode()

@@ -36,13 +36,23 @@ class Written(NamedTuple):
 def variants(file: str) -> dict[str, Written]:
     """All of one file, by title."""
     with safe_open(HERE / f"{file}.safetensors", "pt") as opened:
-        settings = json.loads(opened.metadata()["settings"])
+        settings = _settings(opened.metadata())
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
     found = {}
     for title, own in settings.items():
         mine = {name[len(title) :]: t for name, t in tensors.items() if name.startswith(f"{title}.")}
         found[title] = Written(own, mine, mine.pop(".expected"))
     return found
+
+
+def _settings(metadata: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """By title; compressed-tensors' are one group each."""
+    if "groups" not in metadata:
+        found: dict[str, dict[str, Any]] = json.loads(metadata["settings"])
+        return found
+    around = {"quant_method": "compressed-tensors", "format": "mixed-precision"}
+    groups = json.loads(metadata["groups"])
+    return {title: around | {"config_groups": {"group_0": group}} for title, group in groups.items()}
 
 
 def weight_of(shape: torch.Size | tuple[int, ...], *, transposed: bool = False) -> Stored:

@@ -79,10 +79,16 @@ def find_tying(
     return by_config
 
 
-def equal_bytes(checkpoint: Checkpoint, left: str, right: str, progress: Progress | None = None) -> bool:
-    """Whether two tensors have the same dtype, shape and bytes; at most two chunks are in memory at once."""
-    a, b = checkpoint.tensors[left], checkpoint.tensors[right]
-    if (a.dtype, a.shape, a.strides) != (b.dtype, b.shape, b.strides):
+def equal_bytes(
+    checkpoint: Checkpoint, left: str, right: str, progress: Progress | None = None, *, of: Checkpoint | None = None
+) -> bool:
+    """Whether two tensors, the `right` one perhaps of another checkpoint, have the same dtype, shape and bytes.
+
+    At most two chunks are in memory at once.
+    """
+    other = of or checkpoint
+    a, b = checkpoint.tensors[left], other.tensors[right]
+    if (a.dtype, a.shape) != (b.dtype, b.shape):
         return False
     from weightscope.checkpoint.values import load_bytes, slabs
 
@@ -90,7 +96,7 @@ def equal_bytes(checkpoint: Checkpoint, left: str, right: str, progress: Progres
     for number, rows in enumerate(parts):
         if progress:
             progress(number, len(parts), left)
-        if not (load_bytes(checkpoint.files, a, rows) == load_bytes(checkpoint.files, b, rows)).all():
+        if not (load_bytes(checkpoint.files, a, rows) == load_bytes(other.files, b, rows)).all():
             return False
     return True
 

@@ -10,7 +10,7 @@ import msgspec
 from weightscope.api.model import Model
 from weightscope.api.opening import open_model
 from weightscope.checkpoint.cached import Snapshot, cache_folder, snapshots
-from weightscope.checkpoint.locate import WEIGHT_SUFFIXES
+from weightscope.checkpoint.candidates import WEIGHT_SUFFIXES
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import WeightscopeError
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
+from weightscope.analyses.diff.counts import Counts
 from weightscope.analyses.diff.logits import compare_logits
 from weightscope.analyses.diff.pair import Opened
 from weightscope.analyses.diff.result import Diff, ForwardDiff
@@ -68,6 +69,7 @@ def _opened(model: Model | str | Path, *, values: bool, adapters: Sequence[str |
         config=model.config,
         declaration=declaration,
         tied=tied,
+        counts=Counts.of(model.parameters, model.components),
         overlay=overlay,
     )
 

@@ -10,35 +10,24 @@ import msgspec
 
 from weightscope.checkpoint import gguf_files
 from weightscope.checkpoint.absent import no_such_path
+from weightscope.checkpoint.candidates import (
+    WEIGHT_SUFFIXES,
+    candidates,
+    format_by_name,
+    from_index,
+    sibling_config,
+    variant_of,
+)
 from weightscope.checkpoint.folder import Folder, LocalFolder
 from weightscope.checkpoint.foreign import converter_of, kind_of, named
 from weightscope.checkpoint.header import START, format_of
-from weightscope.checkpoint.index import read_index
 from weightscope.checkpoint.location import Location
-from weightscope.checkpoint.sets import SHARD, Beside, numbered_sets
+from weightscope.checkpoint.sets import SHARD, Beside
 from weightscope.checkpoint.slices import LocalFile
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, UsageError
 
-WEIGHT_SUFFIXES = {
-    ".safetensors": "safetensors",
-    ".bin": "pytorch",
-    ".pt": "pytorch",
-    ".pth": "pytorch",
-    ".ckpt": "pytorch",
-    ".gguf": "gguf",
-}
 # Suffixes that say little: such a file elsewhere is opened to see what it is, as any file here is.
 VAGUE = ("", ".tar", ".jit", ".ptl", ".pkl", ".pickle", ".model", ".weights", ".pt2")
-# The names that transformers and diffusers write, looked for before any other.
-BASES = ("model", "pytorch_model", "diffusion_pytorch_model")
-# What training loops leave beside the weights (transformers' Trainer), adapters and other runtimes' files.
-NOT_WEIGHTS = (
-    r"(training_args|optimizer|scheduler|scaler|rng_state.*|adapter_model|openvino_.*|(zero_pp_rank|mp_rank)_.*)"
-    r"\.(bin|pt|pth|safetensors)"
-)
-# Meta's own releases: each file has its part of every matrix.
-RELEASE = r"consolidated\.(\d{2})\.pth"
-VARIANT = r"(?:diffusion_pytorch_|pytorch_)?model\.(?!safetensors|bin)([\w-]+?)(?:-\d+-of-\d+)?\.(?:safetensors|bin)"
 
 
 def locate(path: Path, variant: str | None = None) -> Location:
@@ -80,15 +69,10 @@ def locate_file(folder: Folder, name: str, variant: str | None = None) -> Locati
     found = Location(
         format=held,
         weights=(folder.path / name,),
-        config=_sibling_config(folder),
+        config=sibling_config(folder),
         shards=int(shard["count"][:9]) if shard else 0,
     )
     return msgspec.structs.replace(found, config=_params(folder, found) or found.config)
-
-
-def format_by_name(name: str) -> str:
-    """What a weight file of that name should hold; empty for other names. `.pth.tar` is what some call a `.pth`."""
-    return WEIGHT_SUFFIXES.get(os.path.splitext(name.removesuffix(".tar"))[1], "")
 
 
 def _format_by_bytes(folder: Folder, name: str) -> str:
@@ -109,24 +93,6 @@ def _format_by_bytes(folder: Folder, name: str) -> str:
         return ""
 
 
-def from_index(folder: Folder, name: str, *, alone: bool = False) -> Location:
-    """The shards an index names; `alone` takes an index with none of them beside it as names only."""
-    index = read_index(folder.fetch(name))
-    shards = index.shards
-    present = {shard: folder.path / shard for shard in shards if folder.holds(shard)}
-    config = _sibling_config(folder)
-    if not present and alone:
-        return Location(format="index", index=index, config=config)
-    suffix = Path(shards[0]).suffix if shards else ".safetensors"
-    return Location(
-        format=WEIGHT_SUFFIXES.get(suffix, "safetensors"),
-        weights=tuple(present.values()),
-        missing=tuple(shard for shard in shards if shard not in present),
-        index=index,
-        config=config,
-    )
-
-
 def locate_in(folder: Folder, variant: str | None = None) -> Location:
     """The same of a whole folder, wherever that is."""
     names = folder.names()
@@ -135,7 +101,7 @@ def locate_in(folder: Folder, variant: str | None = None) -> Location:
     config = folder.fetch("config.json") if "config.json" in names else None
     formats = [format_by_name(name) for name in names]
     by_format = {
-        held: _candidates(folder, [n for n, f in zip(names, formats, strict=True) if f == held], names, suffix, variant)
+        held: candidates(folder, [n for n, f in zip(names, formats, strict=True) if f == held], names, suffix, variant)
         for held, suffix in (("safetensors", ".safetensors"), ("pytorch", ".bin"))
     }
     first, second = by_format["safetensors"], by_format["pytorch"]
@@ -177,107 +143,8 @@ def is_adapter(location: Location) -> bool:
     return all(path.name.startswith("adapter_model.") for path in location.weights)
 
 
-def _candidates(
-    folder: Folder, weights: list[str], names: list[str], suffix: str, variant: str | None
-) -> Location | None:
-    """The weight files of one format in a directory: by index, by a usual name, by shard numbers, or the only one."""
-    for base in BASES:
-        single = f"{base}.{variant}{suffix}" if variant else f"{base}{suffix}"
-        for index in _index_names(base, suffix, variant):
-            if index in names:
-                indexed = _unless_single(folder, from_index(folder, index), single)
-                return indexed if indexed.complete else _complete_beside(folder, indexed, weights, variant) or indexed
-        if single in names:
-            return Location(format=WEIGHT_SUFFIXES[suffix], weights=(folder.path / single,))
-    if variant is None:
-        others = [
-            n for n in names if n.endswith(f"{suffix}.index.json") and not _variant_of(n.removesuffix(".index.json"))
-        ]
-        if len(others) == 1:
-            return from_index(folder, others[0])
-    usable = [n for n in weights if not re.fullmatch(NOT_WEIGHTS, n) and _variant_of(n) == variant]
-    # Mistral publishes its own `consolidated` spelling beside the one for everyone else.
-    usable = [n for n in usable if not n.startswith("consolidated")] or usable
-    usable = usable or [n for n in weights if n.startswith("adapter_model.")]
-    if not usable:
-        return None
-    return _numbered(folder, usable) or _only(folder, usable)
-
-
-def _complete_beside(folder: Folder, indexed: Location, weights: list[str], variant: str | None) -> Location | None:
-    """A complete set of numbered shards, where those of the index are not all there: the index is of another save."""
-    index = indexed.index
-    if index is None:
-        return None
-    known = {*index.shards}
-    others = [n for n in weights if n not in known and _variant_of(n) == variant and not n.startswith("consolidated")]
-    whole = [found for found in numbered_sets(others) if not found.missing]
-    if len(whole) != 1:
-        return None
-    return Location(
-        format=WEIGHT_SUFFIXES[Path(whole[0].names[0]).suffix],
-        weights=tuple(folder.path / name for name in whole[0].names),
-        beside=(Beside(relation="stale-index", name=index.path.name),),
-    )
-
-
-def _unless_single(folder: Folder, indexed: Location, single: str) -> Location:
-    """The shards, or the whole model in one file where that lies beside an index that does not name it."""
-    if indexed.index is None or not folder.holds(single) or single in indexed.index.shards:
-        return indexed
-    name = indexed.index.path.name
-    return Location(
-        format=WEIGHT_SUFFIXES[Path(single).suffix],
-        weights=(folder.path / single,),
-        notes=(f"{name} is here too; {single} is read, as in other loaders",),
-        beside=(Beside(relation="same-format" if indexed.complete else "left-index", name=name),),
-    )
-
-
-def _index_names(base: str, suffix: str, variant: str | None) -> tuple[str, ...]:
-    if not variant:
-        return (f"{base}{suffix}.index.json",)
-    # transformers and diffusers put the variant before .json; older diffusers put it after the base.
-    return (f"{base}{suffix}.index.{variant}.json", f"{base}.{variant}{suffix}.index.json")
-
-
-def _variant_of(name: str) -> str | None:
-    match = re.fullmatch(VARIANT, name)
-    shard = SHARD.fullmatch(name)
-    if shard and shard["variant"]:
-        return shard["variant"][1:]
-    return match[1] if match else None
-
-
-def _numbered(folder: Folder, names: list[str]) -> Location | None:
-    """Shards without an index, told by their `-00001-of-00004`; of several sets the one that is complete."""
-    sets = numbered_sets(names)
-    whole = [found for found in sets if not found.missing]
-    if sum(len(found.names) for found in sets) != len(names) or (len(sets) > 1 and len(whole) != 1):
-        return None
-    return Location(
-        format=WEIGHT_SUFFIXES[Path(sets[0].names[0]).suffix],
-        weights=tuple(folder.path / n for n in sets[0].names),
-        missing=sets[0].missing,
-        notes=("no index file: shards were found by their numbers",),
-    )
-
-
-def _only(folder: Folder, names: list[str]) -> Location:
-    if len(names) > 1 and all(re.fullmatch(RELEASE, name) for name in names):
-        return Location(format="meta", weights=tuple(folder.path / name for name in names))
-    if len(names) > 1:
-        shown = ", ".join(names[:4]) + (" …" if len(names) > 4 else "")
-        raise CheckpointError(
-            f"has {len(names)} weight files and no index that says which to read ({shown})",
-            where=folder.where,
-            hint="give the path of one of them",
-        )
-    return Location(format=format_by_name(names[0]), weights=(folder.path / names[0],))
-
-
 def _without_weights(folder: Folder, names: list[str], config: Path | None, variant: str | None) -> Location:
-    variants = sorted({v for n in names if (v := _variant_of(n))})
+    variants = sorted({v for n in names if (v := variant_of(n))})
     if isinstance(folder, LocalFolder) and (found := _training(folder, names, config, variant)):
         return found
     if "model_index.json" in names:
@@ -368,7 +235,3 @@ def _training(folder: LocalFolder, names: list[str], config: Path | None, varian
     if above and not config and not above.is_relative_to(folder.path):
         notes = (*notes, f"the config is that of the folder above, {above}")
     return Location(format=held, weights=tuple(place / name for name in files), config=above, notes=notes)
-
-
-def _sibling_config(folder: Folder) -> Path | None:
-    return folder.fetch("config.json") if folder.holds("config.json") else None

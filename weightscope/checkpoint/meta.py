@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 
+from weightscope.checkpoint.candidates import RELEASE
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import FileHeader, Piece, PiecedEntry, TensorEntry
 from weightscope.checkpoint.folder import Folder
 from weightscope.checkpoint.header import numbered
-from weightscope.checkpoint.locate import RELEASE
 from weightscope.checkpoint.pytorch import read_pytorch
 from weightscope.checkpoint.together import Together
 from weightscope.errors import CheckpointError

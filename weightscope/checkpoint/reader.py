@@ -10,12 +10,13 @@ from pathlib import Path
 import msgspec
 
 from weightscope.brief import brief
+from weightscope.checkpoint.candidates import WEIGHT_SUFFIXES
 from weightscope.checkpoint.entry import FileHeader, TensorEntry, file_numbers
 from weightscope.checkpoint.folder import Expected, Folder, LocalFolder, name_within
 from weightscope.checkpoint.header import header_of, numbered, read_header
 from weightscope.checkpoint.index import Index
 from weightscope.checkpoint.limits import Taken, check_names
-from weightscope.checkpoint.locate import WEIGHT_SUFFIXES, locate, locate_file, locate_in
+from weightscope.checkpoint.locate import locate, locate_file, locate_in
 from weightscope.checkpoint.location import Location
 from weightscope.checkpoint.renaming import Renaming
 from weightscope.checkpoint.sets import SHARD

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
+from weightscope.checkpoint.candidates import format_by_name
 from weightscope.checkpoint.claims import is_path
 from weightscope.checkpoint.foreign import kind_of
 from weightscope.checkpoint.hub_settings import settings, web_fault
-from weightscope.checkpoint.locate import format_by_name
 from weightscope.errors import UsageError
 
 # What the Hub allows for both parts; `_is_repo` has the rest of its rules.
@@ -39,6 +39,12 @@ class HubReference(msgspec.Struct, frozen=True, kw_only=True):
     def title(self) -> str:
         """How a message names the repository."""
         return self.repo if self.revision == MAIN else f"{self.repo}@{self.revision}"
+
+    @property
+    def address(self) -> str:
+        """The same with its file or folder, as an hf:// address, which is never a path."""
+        name = f"/{quote(self.name)}" if self.name else ""
+        return f"hf://{self.repo}@{quote(self.revision, safe='')}{name}"
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):

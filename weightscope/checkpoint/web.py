@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
+from weightscope.checkpoint.candidates import format_by_name
 from weightscope.checkpoint.claims import is_path
 from weightscope.checkpoint.failures import AbsentError
 from weightscope.checkpoint.folder import Expected
 from weightscope.checkpoint.guess import head_of, tail_of
 from weightscope.checkpoint.header_cache import Part, folder_for, keep_part, load_part, write_copy
-from weightscope.checkpoint.locate import format_by_name
 from weightscope.checkpoint.ranged import RangedFile
 from weightscope.checkpoint.reference import Address
 from weightscope.checkpoint.wire import Piece, Same, Wire

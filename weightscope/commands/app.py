@@ -12,8 +12,20 @@ from weightscope import __version__
 
 # Each is a function of the same name in a file of the same name.
 COMMANDS = (
-    "inspect", "params", "tensors", "explain", "check", "forward", "stats", "lock", "diff", "memory", "browse", "cache",
-)  # fmt: skip
+    "inspect",
+    "params",
+    "tensors",
+    "explain",
+    "check",
+    "forward",
+    "stats",
+    "lock",
+    "diff",
+    "memory",
+    "browse",
+    "cache",
+    "mcp",
+)
 
 
 def app_for(arguments: Sequence[str]) -> typer.Typer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,9 @@ from weightscope.commands.options import (
 from weightscope.commands.several import note
 from weightscope.errors import UsageError, WeightscopeError
 
+if TYPE_CHECKING:
+    from weightscope.analyses.checking import CheckResult
+
 
 class CheckFormat(StrEnum):
     """How to write a verdict."""
@@ -31,6 +34,12 @@ class CheckFormat(StrEnum):
     GITHUB = "github"
     SARIF = "sarif"
     JUNIT = "junit"
+    GITLAB = "gitlab"
+    RDJSON = "rdjson"
+    SHIELDS = "shields"
+
+
+WITH_STATISTICS = (CheckFormat.TABLE, CheckFormat.JSON, CheckFormat.MARKDOWN)
 
 
 class FailOn(StrEnum):
@@ -77,6 +86,10 @@ def check(
             "--explain", help="Explain a finding code, given in place of MODEL; without a code, list all codes."
         ),
     ] = False,
+    statistics: Annotated[
+        bool, typer.Option("--statistics", help="Also count the findings by code, after all others.")
+    ] = False,
+    exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit with 0 even if a check failed.")] = False,
     quiet: QuietOption = False,
     format: Annotated[CheckFormat, typer.Option("--format", "-f", help="Output format.")] = CheckFormat.TABLE,
     json: JsonOption = False,
@@ -102,14 +115,11 @@ def check(
     if explain:
         _explain(models or [], written, output)
         return
-    named = [(model, "") for model in models or ()] + (_cached() if cache else [])
-    if not named:
-        raise UsageError(
-            "no MODEL to check" + (" in the local Hugging Face cache" if cache else ""),
-            hint="name a checkpoint directory; see weightscope check --help",
-        )
-    if lock and len(named) > 1:
-        raise UsageError("--lock is of one MODEL", hint="check each with its own lock")
+    named = _named(models or [], cache=cache)
+    if len(named) > 1:
+        _refuse_several(lock, written)
+    if statistics:
+        _refuse_statistics(written, quiet=quiet)
     from weightscope.analyses.checking import Policy
     from weightscope.analyses.lock.record import read_lock
     from weightscope.api.checking import check_model
@@ -142,14 +152,64 @@ def check(
     if quiet:
         put(verdicts(results, named=len(named) > 1), output)
     elif results:
-        emit_check(results, written.value, output)
+        emit_check(results, written.value, output, statistics=statistics)
+        if written is CheckFormat.GITHUB:
+            _summarize(results)
     # What could not be checked at all is said last, and weighs more than any finding.
     for failure in failures[:-1]:
         note(str(failure))
     if failures:
         raise failures[-1]
-    if not all(result.ok for result in results):
+    if not exit_zero and not all(result.ok for result in results):
         raise typer.Exit(1)
+
+
+def _summarize(results: list[CheckResult]) -> None:
+    """Put the verdicts on the page of a job of GitHub Actions, if this is one."""
+    from weightscope.output.check import check_markdown
+    from weightscope.output.step_summary import append_step_summary
+
+    if problem := append_step_summary(f"# weightscope check\n\n{check_markdown(results)}"):
+        note(problem)
+
+
+def _named(models: list[str], *, cache: bool) -> list[tuple[str, str]]:
+    """Path and reference of each MODEL to check.
+
+    Raises:
+        UsageError: there is none.
+    """
+    named = [(model, "") for model in models] + (_cached() if cache else [])
+    if not named:
+        raise UsageError(
+            "no MODEL to check" + (" in the local Hugging Face cache" if cache else ""),
+            hint="name a checkpoint directory; see weightscope check --help",
+        )
+    return named
+
+
+def _refuse_several(lock: Path | None, format: CheckFormat) -> None:
+    """Raise for what is of one MODEL.
+
+    Raises:
+        UsageError: a lock, or a badge.
+    """
+    if lock:
+        raise UsageError("--lock is of one MODEL", hint="check each with its own lock")
+    if format is CheckFormat.SHIELDS:
+        raise UsageError("--format shields is of one MODEL", hint="write a badge for each")
+
+
+def _refuse_statistics(format: CheckFormat, *, quiet: bool) -> None:
+    """Raise where statistics have no place.
+
+    Raises:
+        UsageError: a format for programs other than JSON, or the verdict alone.
+    """
+    if quiet:
+        raise UsageError("--quiet and --statistics are mutually exclusive")
+    if format not in WITH_STATISTICS:
+        raise UsageError(f"--statistics has no --format {format}", hint=f"formats are {', '.join(WITH_STATISTICS)}")
 
 
 def _explain(codes: list[str], format: CheckFormat, output: Path | None) -> None:

@@ -21,7 +21,7 @@ from weightscope.commands.options import (
     own_files,
 )
 from weightscope.interrupt import INTERRUPTED, stopping
-from weightscope.output.write import Format, emit, put
+from weightscope.output.write import Format, put
 
 
 def diff(
@@ -64,7 +64,7 @@ def diff(
     from weightscope.api.comparing import compare_forward, diff
     from weightscope.api.opening import open_model
     from weightscope.findings import passes
-    from weightscope.output.diff import diff_document
+    from weightscope.output.diff import emit_diff
     from weightscope.output.progress import Progress
 
     asked = forward or tokens is not None or prompt is not None
@@ -85,7 +85,7 @@ def diff(
     if quiet:
         put(f"{found.verdict.text}\n", output, protected)
     else:
-        emit(diff_document(found), written, output, protected)
+        emit_diff(found, written, output, protected)
     if not found.complete:
         raise typer.Exit(INTERRUPTED)
     if not found.ok:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from weightscope.api.complete import refuse_incomplete
 from weightscope.commands.options import (
     BaseOption,
     FormatOption,
@@ -16,7 +17,6 @@ from weightscope.commands.options import (
     chosen,
     open_quietly,
     own_files,
-    refuse_incomplete,
 )
 from weightscope.output.write import Format, emit
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from weightscope.api.complete import refuse_incomplete
 from weightscope.commands.options import (
     BaseOption,
     ExactOption,
@@ -15,7 +16,6 @@ from weightscope.commands.options import (
     OutputOption,
     VariantOption,
     chosen,
-    refuse_incomplete,
 )
 from weightscope.output.write import Format
 
@@ -65,11 +65,11 @@ def inspect(
 
     # What is here is shown; that it is not all is still a failure.
     answers = ask_each(models, variant, answer, refuse_incomplete, base=base)
-    overview = None
+    last: list[Document] = []
     if len(models) > 1 and summaries:
         from weightscope.output.overview import overview_document
 
-        overview = overview_document(summaries, exact=exact)
+        last = [overview_document(summaries, exact=exact)]
     if answers.documents:
-        emit_all(answers.documents, written, output, answers.protected, overview=overview)
+        emit_all(answers.documents, written, output, answers.protected, last=last)
     answers.raise_failures()

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from weightscope.api.complete import refuse_incomplete
 from weightscope.commands.options import (
     ModelPath,
     OutputOption,
@@ -14,7 +15,6 @@ from weightscope.commands.options import (
     fetch_if_wanted,
     open_quietly,
     own_files,
-    refuse_incomplete,
 )
 from weightscope.errors import UsageError
 from weightscope.output.write import put_parts

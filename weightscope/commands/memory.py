@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from weightscope.api.complete import refuse_incomplete
 from weightscope.commands.check import FailOn
 from weightscope.commands.options import (
     BaseOption,
@@ -16,7 +17,6 @@ from weightscope.commands.options import (
     OutputOption,
     VariantOption,
     chosen,
-    refuse_incomplete,
 )
 from weightscope.output.write import Format
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from weightscope.errors import CheckpointError, UsageError, one_line
+from weightscope.errors import UsageError, one_line
 from weightscope.output.write import Format
 
 if TYPE_CHECKING:
@@ -104,17 +104,6 @@ def working_directory() -> Path | None:
         return Path.cwd()
     except OSError:
         return None
-
-
-def refuse_incomplete(model: Model) -> None:
-    """Raise if shards are missing: counts of a part would pass for counts of the whole.
-
-    Raises:
-        CheckpointError: `missing-shard`.
-    """
-    for finding in model.checkpoint.findings:
-        if finding.code == "missing-shard" and finding.severity == "error":
-            raise CheckpointError(finding.message, where=model.reference, hint=finding.hint, code=finding.code)
 
 
 def own_files(model: Model) -> list[Path]:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from weightscope.api.complete import refuse_incomplete
 from weightscope.commands.options import (
     BaseOption,
     ExactOption,
-    FormatOption,
     JsonOption,
     ModelPaths,
     OutputOption,
     VariantOption,
     chosen,
-    refuse_incomplete,
+    open_quietly,
+    own_files,
 )
 from weightscope.errors import UsageError
-from weightscope.output.write import Format
+from weightscope.output.write import Format, put
 
 if TYPE_CHECKING:
     from weightscope.api.model import Model
@@ -35,6 +37,16 @@ class By(StrEnum):
     DTYPE = "dtype"
     QUANTIZATION = "quantization"
     MODULE = "module"
+
+
+class ParamsFormat(StrEnum):
+    """How to write counts."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    SHIELDS = "shields"
 
 
 def params(
@@ -54,7 +66,7 @@ def params(
         ),
     ] = None,
     exact: ExactOption = False,
-    format: FormatOption = Format.TABLE,
+    format: Annotated[ParamsFormat, typer.Option("--format", "-f", help="Output format.")] = ParamsFormat.TABLE,
     json: JsonOption = False,
     output: OutputOption = None,
     variant: VariantOption = None,
@@ -81,6 +93,11 @@ def params(
 
         # What is wrong with the plan itself is said before any model is read.
         Plan.of(trainable)
+    if written is ParamsFormat.SHIELDS:
+        if by is not By.COMPONENT or trainable is not None:
+            raise UsageError("--format shields shows the total only", hint="leave out --by and --trainable")
+        _write_badge(models, variant, base, output)
+        return
     from weightscope.commands.several import ask_each
     from weightscope.output.several import emit_all
 
@@ -98,8 +115,24 @@ def params(
 
     answers = ask_each(models, variant, answer, base=base)
     if answers.documents:
-        emit_all(answers.documents, written, output, answers.protected)
+        emit_all(answers.documents, Format(written), output, answers.protected)
     answers.raise_failures()
+
+
+def _write_badge(models: list[str], variant: str | None, base: str | None, output: Path | None) -> None:
+    """The number of parameters of the one MODEL as a badge.
+
+    Raises:
+        UsageError: there are several.
+        WeightscopeError: the model cannot be read, or its parameters cannot be counted.
+    """
+    from weightscope.output.shields import params_badge
+
+    if len(models) > 1:
+        raise UsageError("--format shields is of one MODEL", hint="write a badge for each")
+    model = open_quietly(models[0], variant, base)
+    _refuse_what_nothing_tells(model, By.COMPONENT)
+    put(params_badge(model.summary()), output, own_files(model))
 
 
 def _refuse_what_nothing_tells(model: Model, by: By) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
+from weightscope.api.complete import refuse_incomplete
 from weightscope.commands.check import FailOn
 from weightscope.commands.options import (
     FormatOption,
@@ -22,7 +23,6 @@ from weightscope.commands.options import (
     fetch_if_wanted,
     open_quietly,
     own_files,
-    refuse_incomplete,
 )
 from weightscope.interrupt import INTERRUPTED, stopping
 from weightscope.output.write import Format, emit, put

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from weightscope.api.complete import refuse_incomplete
 from weightscope.commands.options import (
     BaseOption,
     ExactOption,
@@ -17,7 +18,6 @@ from weightscope.commands.options import (
     OutputOption,
     VariantOption,
     chosen,
-    refuse_incomplete,
 )
 from weightscope.errors import UsageError
 from weightscope.output.write import Format

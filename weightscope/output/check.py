@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+
+import msgspec
 
 from weightscope.analyses.checking import CheckResult
 from weightscope.output import words
 from weightscope.output.document import Cell, Column, Document, Table, Verdict
 from weightscope.output.overview import found, verdicts_document
-from weightscope.output.several import emit_all
+from weightscope.output.several import emit_all, one_after_another
+from weightscope.output.statistics import statistics_document, statistics_of
 from weightscope.output.write import Format, put, render
 
 RECORDS = tuple(
@@ -34,21 +37,36 @@ def check_data(results: Sequence[CheckResult]) -> object:
     }
 
 
-def emit_check(results: Sequence[CheckResult], format: str, output: Path | None) -> None:
-    """Write the verdicts in any of the formats.
+def emit_check(results: Sequence[CheckResult], format: str, output: Path | None, *, statistics: bool = False) -> None:
+    """Write the verdicts in any of the formats; `statistics` come last in those for people, and in JSON.
 
     Raises:
         UsageError: the file cannot be written, or is one of a MODEL's own.
     """
     protected = [path for result in results for path in _files_of(result.reference)]
     if format in (Format.JSON, Format.CSV):
-        put(render(_document(results[0], results), Format(format)), output, protected)
+        document = _document(results[0], results)
+        if statistics:
+            document = msgspec.structs.replace(document, data=_with_statistics(document.data, results))
+        put(render(document, Format(format)), output, protected)
     elif format in (Format.TABLE, Format.MARKDOWN):
         documents = [(result.reference, _document(result, results)) for result in results]
-        overview = verdicts_document(results) if len(results) > 1 else None
-        emit_all(documents, Format(format), output, protected, overview=overview)
+        last = [*_overview(results), *([statistics_document(results)] if statistics else [])]
+        emit_all(documents, Format(format), output, protected, last=last)
+    elif format == "shields":
+        from weightscope.output.shields import check_badge
+
+        put(check_badge(results[0]), output, protected)
     else:
-        put(_ci_writer(format)(results), output, protected)
+        from weightscope.output.ci import CI_FORMATS
+
+        put(CI_FORMATS[format](results), output, protected)
+
+
+def check_markdown(results: Sequence[CheckResult]) -> str:
+    """The verdicts as Markdown."""
+    documents = [*(_document(result, results) for result in results), *_overview(results)]
+    return one_after_another(documents, Format.MARKDOWN)
 
 
 def verdicts(results: Sequence[CheckResult], *, named: bool) -> str:
@@ -56,10 +74,15 @@ def verdicts(results: Sequence[CheckResult], *, named: bool) -> str:
     return "".join(f"{_word(result)}{f'  {result.reference}' if named else ''}\n" for result in results)
 
 
-def _ci_writer(format: str) -> Callable[[Sequence[CheckResult]], str]:
-    from weightscope.output import ci
+def _overview(results: Sequence[CheckResult]) -> list[Document]:
+    """A row a MODEL, where there are several."""
+    return [verdicts_document(results)] if len(results) > 1 else []
 
-    return {"github": ci.to_github, "sarif": ci.to_sarif, "junit": ci.to_junit}[format]
+
+def _with_statistics(data: object, results: Sequence[CheckResult]) -> object:
+    shown = msgspec.structs.asdict(data) if isinstance(data, msgspec.Struct) else data
+    assert isinstance(shown, dict)
+    return shown | {"statistics": statistics_of(results)}
 
 
 def _files_of(reference: str) -> list[Path]:

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from weightscope.analyses.diff.result import Diff, ForwardDiff, RoleDiff, Side
 from weightscope.output import words
+from weightscope.output.diff_counts import counts_document
 from weightscope.output.document import Column, Document, Table
+from weightscope.output.several import emit_all
+from weightscope.output.write import Format
 
 ROLE = Column(title="Role", kind="name")
 WEIGHTS, EQUAL, RANK = (Column(title=title, kind="count") for title in ("Weights", "Equal", "Rank"))
 RELATIVE, COSINE, LARGEST = (Column(title=title, kind="number") for title in ("|A-B|/|A|", "Cosine", "Largest"))
 # Of parts that were left untouched, so many are shown.
 SHOWN = 6
+
+
+def emit_diff(diff: Diff, format: Format, output: Path | None, protected: Iterable[Path] = ()) -> None:
+    """Write the comparison, and for people the parameters by component below it.
+
+    Raises:
+        UsageError: the file cannot be written, or is one of the `protected` (a model's own).
+    """
+    document = diff_document(diff)
+    counts = counts_document(diff) if format in (Format.TABLE, Format.MARKDOWN) else None
+    emit_all([(document.title, document)], format, output, protected, last=[counts] if counts else [])
 
 
 def diff_document(diff: Diff) -> Document:
@@ -40,7 +55,8 @@ def _facts(diff: Diff) -> Iterator[tuple[str, str]]:
 
 
 def _side(side: Side) -> str:
-    parts = (side.model_type, side.format, words.plural(side.weights, "weight"), side.precision)
+    counted = "" if side.parameters is None else f"{words.amount(side.parameters)} parameters"
+    parts = (side.model_type, side.format, words.plural(side.weights, "weight"), counted, side.precision)
     return " · ".join(filter(None, parts))
 
 

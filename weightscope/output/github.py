@@ -9,7 +9,7 @@ from weightscope.analyses.checking import CheckResult
 from weightscope.errors import one_line
 from weightscope.findings import Finding, Severity
 from weightscope.output import words
-from weightscope.output.places import Place, located
+from weightscope.output.places import Place, located, subject
 
 COMMANDS: dict[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}
 NOUNS: dict[Severity, str] = {"error": "error", "warning": "warning", "info": "note"}
@@ -31,8 +31,8 @@ def _annotation(result: CheckResult, finding: Finding, place: Place | None) -> s
         "title": finding.code,
     }
     shown = ",".join(f"{key}={one_line(value).translate(PROPERTY)}" for key, value in properties.items() if value)
-    subject = "" if place else f"{result.reference}: "
-    text = "\n".join(one_line(line) for line in (f"{subject}{finding.message}", finding.hint) if line)
+    lines = (f"{subject(result, place)}{finding.message}", finding.hint)
+    text = "\n".join(one_line(line) for line in lines if line)
     return f"::{COMMANDS[finding.severity]} {shown}::{text.translate(DATA)}"
 
 

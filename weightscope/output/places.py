@@ -22,14 +22,22 @@ MESSAGE_LIMIT = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A file, relative to the working directory if it lies below that, and the line of a config key that is sure."""
+    """A file, relative to the root of a report if it lies below that, and the line of a config key that is sure."""
 
     path: Path
     line: int | None = None
 
 
-def located(result: CheckResult) -> list[tuple[Finding, Place | None]]:
-    """Each finding with its place; None where there are no files here, as for a model on the Hub."""
+def subject(result: CheckResult, place: Place | None) -> str:
+    """What a message begins with to say which MODEL it is about: nothing where its place says so."""
+    return "" if place else f"{result.reference}: "
+
+
+def located(result: CheckResult, root: Path | None = None) -> list[tuple[Finding, Place | None]]:
+    """Each finding with its place; None where there are no files here, as for a model on the Hub.
+
+    Files are relative to `root`, or else to the working directory.
+    """
     reference = Path(result.reference)
     if "://" in result.reference or not reference.exists():
         return [(finding, None) for finding in result.findings]
@@ -37,7 +45,7 @@ def located(result: CheckResult) -> list[tuple[Finding, Place | None]]:
     names = sorted(path.name for path in directory.iterdir() if "." in path.name)
     files = [_file(reference, directory, names, finding) for finding in result.findings]
     return [
-        (finding, Place(path=_shown(file), line=_line(file, finding.config)))
+        (finding, Place(path=_shown(file, root), line=_line(file, finding.config)))
         for finding, file in zip(result.findings, files, strict=True)
     ]
 
@@ -79,9 +87,9 @@ def _line(file: Path, keys: Sequence[str]) -> int | None:
     return None
 
 
-def _shown(file: Path) -> Path:
+def _shown(file: Path, root: Path | None) -> Path:
     try:
-        here = Path.cwd()
+        here = root or Path.cwd()
     except OSError:  # the working directory was deleted
         return file
     absolute = Path(os.path.abspath(file))  # noqa: PTH100 - resolve() would follow links, and caches are full of them

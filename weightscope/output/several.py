@@ -21,10 +21,10 @@ def emit_all(
     output: Path | None,
     protected: Iterable[Path] = (),
     *,
-    overview: Document | None = None,
+    last: Sequence[Document] = (),
     paged: bool = False,
 ) -> None:
-    """Write what was found of each MODEL, (reference, document), and then the `overview` of all.
+    """Write what was found of each MODEL, (reference, document), and then, for people, what is said `last` of all.
 
     One MODEL is written as it is. Of several, JSON has an object each under `models`, and CSV a first column that names
     the MODEL.
@@ -32,7 +32,7 @@ def emit_all(
     Raises:
         UsageError: the file cannot be written, or is one of the `protected` (a model's own).
     """
-    if len(documents) == 1 and overview is None:
+    if len(documents) == 1 and not last:
         emit(documents[0][1], format, output, protected, paged=paged)
         return
     if format is Format.JSON:
@@ -42,13 +42,18 @@ def emit_all(
     if format is Format.CSV:
         put(render(_joined(documents), format), output, protected)
         return
-    shown = list(without_repeats([*(document for _, document in documents), *([overview] if overview else [])]))
+    shown = [*(document for _, document in documents), *last]
     if format is Format.TABLE and output is None:
-        for number, document in enumerate(shown):
+        for number, document in enumerate(without_repeats(shown)):
             sys.stdout.write("\n" if number else "")
             emit(document, format, None)
         return
-    put("\n".join(render(document, format) for document in shown), output, protected)
+    put(one_after_another(shown, format), output, protected)
+
+
+def one_after_another(documents: Iterable[Document], format: Format) -> str:
+    """The documents as one text, with each note and hint where it first comes."""
+    return "\n".join(render(document, format) for document in without_repeats(documents))
 
 
 def without_repeats(documents: Iterable[Document]) -> Iterator[Document]:

@@ -9,6 +9,7 @@ from typing import Any
 from weightscope.analyses.diff.result import ConfigChange, Reshaped, Retyped
 from weightscope.analyses.held.alike import same
 from weightscope.analyses.held.holdings import Held
+from weightscope.quantization.common.marks import mark_of
 from weightscope.ranges import summed
 
 Weights = Mapping[str, Held]
@@ -22,6 +23,19 @@ def config_changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Confi
     for key in sorted({*a, *b} if same_type else {*a} & {*b}):
         if not same(a.get(key), b.get(key)):
             yield ConfigChange(key=key, a=a.get(key), b=b.get(key))
+
+
+def comparable(a: Weights, b: Weights) -> tuple[Weights, Weights]:
+    """Both without scales of activations where a module's weight is quantized in one model alone, or otherwise."""
+    methods = [{held.before: held.dtype for held in weights.values() if held.is_quantized} for weights in (a, b)]
+
+    def is_comparable(held: Held) -> bool:
+        marked = mark_of(held.names[0]) if held.is_activation_scale else None
+        weight = f"{marked[0]}.weight" if marked else ""
+        return methods[0].get(weight) == methods[1].get(weight)
+
+    left, right = ({address: held for address, held in one.items() if is_comparable(held)} for one in (a, b))
+    return left, right
 
 
 def reshaped(a: Weights, b: Weights) -> Iterator[Reshaped]:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from weightscope.analyses.adapting.overlay import Overlay
+from weightscope.analyses.diff.counts import Counts
 from weightscope.analyses.diff.headers import Weights, precision_of
 from weightscope.analyses.diff.result import Side
 from weightscope.analyses.diff.sides import Reader
@@ -30,6 +31,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     config: Config | None
     declaration: Declaration | None
     tied: bool
+    counts: Counts
     overlay: Overlay | None = None
 
     @cached_property
@@ -60,6 +62,8 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             format=self.checkpoint.format,
             weights=len(self.weights),
             precision=precision_of(self.weights),
+            parameters=self.counts.total,
+            auxiliary=self.counts.auxiliary,
         )
 
     def reader(self) -> Reader:

@@ -13,6 +13,7 @@ Kind = Literal[
     "identical",
     "same-weights",
     "rounded",
+    "norm-offset",
     "quantization",
     "lora-merge",
     "fine-tune",
@@ -26,13 +27,26 @@ Kind = Literal[
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the two models. `precision` is the dtype of most of its weights, or the words of their quantization."""
+    """One of the two models. `precision` is the dtype of most of its weights, or the words of their quantization.
+
+    `parameters` and `auxiliary` are the counts of docs/counting.md, without what an adapter adds.
+    """
 
     reference: str
     model_type: str
     format: str
     weights: int
     precision: str
+    parameters: int | None
+    auxiliary: int | None
+
+
+class ComponentDiff(msgspec.Struct, frozen=True, kw_only=True):
+    """The parameters of a component in both models; None where nothing tells them."""
+
+    component: str
+    a: int | None
+    b: int | None
 
 
 class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +80,8 @@ class WeightDiff(msgspec.Struct, frozen=True, kw_only=True):
 
     `relative` is ‖A−B‖/‖A‖, `largest` the largest difference; None where a value is not finite in one model alone.
     `differing` counts elements. `rounded` says that B is A in B's dtype, or A is B in A's. `rank` is that of the
-    difference, where it is far below what it could be.
+    difference, where it is far below what it could be. `stored_alike` says that both have the same bytes: equal numbers
+    may be stored as others, such as codes with other scales.
     """
 
     address: str
@@ -80,6 +95,7 @@ class WeightDiff(msgspec.Struct, frozen=True, kw_only=True):
     largest: float | None
     rounded: bool = False
     rank: int | None = None
+    stored_alike: bool = False
 
     @property
     def equal(self) -> bool:
@@ -135,6 +151,7 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     a: Side
     b: Side
+    components: tuple[ComponentDiff, ...]
     config: tuple[ConfigChange, ...]
     both: int
     added: tuple[str, ...]

@@ -9,12 +9,15 @@ from weightscope.analyses.adapting.overlay import Overlay
 from weightscope.analyses.diff.floats import is_float
 from weightscope.analyses.held.acting import Acting
 from weightscope.analyses.held.holdings import Held, Holdings, Reading, Unit
+from weightscope.analyses.tying import equal_bytes
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import PiecedEntry, TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.spans import need_torch, numpy_dtype
 from weightscope.checkpoint.values import load_numpy, read_chunks
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 from weightscope.families.registry import Declaration
+from weightscope.quantization.common.dequantizing import Multiplies
 from weightscope.roles import Role
 
 if TYPE_CHECKING:
@@ -38,10 +41,34 @@ class Reader:
         overlay: Overlay | None = None,
     ) -> None:
         self._checkpoint = checkpoint
+        self._settings = declaration.config.data.get("quantization_config") if declaration else None
         self._acting = Acting(checkpoint, declaration)
         self._adapted = _adapted(checkpoint, declaration, overlay) if declaration and overlay else None
         self._unit_of = {held.address: unit for unit in holdings.units for held in unit.held}
+        self._equal: dict[tuple[str, str], bool] = {}
         self._last: tuple[Unit, Mapping[str, torch.Tensor]] | None = None
+
+    def is_stored_like(self, held: Held, other: Reader, theirs: Held) -> bool:
+        """Whether a quantized weight lies in tensors with the same bytes, which its settings read in the same way."""
+        if held.scheme != theirs.scheme or self._settings != other._settings:
+            return False
+        mine, others = self._stored(held), other._stored(theirs)
+        return len(mine) == len(others) and all(
+            self._is_equal(one, other, two) for one, two in zip(mine, others, strict=True)
+        )
+
+    def _is_equal(self, name: str, other: Reader, theirs: str) -> bool:
+        # A tensor of many experts is compared once.
+        if (name, theirs) not in self._equal:
+            self._equal[name, theirs] = equal_bytes(self._checkpoint, name, theirs, of=other._checkpoint)
+        return self._equal[name, theirs]
+
+    def _stored(self, held: Held) -> list[str]:
+        """The tensors that stand for a weight, those that are there."""
+        names, scheme = [*held.names], held.scheme
+        if scheme is not None and isinstance(scheme, Multiplies):
+            names.append(scheme.multiplies_input(held.before))
+        return [name for name in names if name in self._checkpoint.tensors]
 
     def runs(self, held: Held) -> Iterator[np.ndarray[Any, Any]]:
         """All values in row-major order, `RUN` at a time, in the stored type or as float32."""
@@ -68,10 +95,21 @@ class Reader:
         need_torch()
         unit = self._unit_of[held.address]
         if self._last is None or self._last[0] is not unit:
-            self._last = (unit, unit.read(self._adapted or self._acting))
+            self._last = (unit, self._read_unit(unit))
         tensor = self._last[1][held.key]
         array: np.ndarray[Any, Any] = tensor.to(_wide(tensor)).contiguous().numpy()
         return array
+
+    def _read_unit(self, unit: Unit) -> Mapping[str, torch.Tensor]:
+        """All roles of a unit; of two models, an error says which one it is of."""
+        try:
+            return unit.read(self._adapted or self._acting)
+        except CheckpointError as error:
+            what = f"{error.where}: {error.what}" if error.where else error.what
+            raise CheckpointError(what, where=self._checkpoint.path, hint=error.hint, code=error.code) from None
+        except NotImplementedByWeightscope as error:
+            what = f"{error.where}: {error.what}" if error.where else error.what
+            raise NotImplementedByWeightscope(what, where=self._checkpoint.path, hint=error.hint) from None
 
 
 def _lies_in_order(entry: TensorEntry) -> bool:

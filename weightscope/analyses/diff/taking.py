@@ -5,8 +5,10 @@ from __future__ import annotations
 from threading import Event
 
 from weightscope.analyses.diff.comparing import by_role, compare_all, with_ranks
+from weightscope.analyses.diff.counts import compare_counts
 from weightscope.analyses.diff.findings import differences
-from weightscope.analyses.diff.headers import config_changes, renamed, reshaped, retyped
+from weightscope.analyses.diff.headers import comparable, config_changes, renamed, reshaped, retyped
+from weightscope.analyses.diff.norms import folded_norms, offset_norms
 from weightscope.analyses.diff.pair import Opened, pair
 from weightscope.analyses.diff.result import ConfigChange, Diff
 from weightscope.analyses.diff.verdict import Facts, verdict_of
@@ -33,12 +35,13 @@ def take_diff(
     """
     stop = stop or Event()
     a, b = pair(a, b, values=values)
-    left, right = a.weights, b.weights
+    left, right = comparable(a.weights, b.weights)
     shapes = tuple(reshaped(left, right))
     unlike = {change.address for change in shapes if change.rows_added is None}
     asked = [address for address in left if address in right and address not in unlike] if values else []
     compared = list(compare_all(a, b, asked, progress, stop))
     compared = with_ranks(a, b, compared, stop)
+    changed = [value for value, _ in compared if not value.equal]
     facts = Facts(
         a=left,
         b=right,
@@ -51,6 +54,8 @@ def take_diff(
         renamed=renamed(left, right),
         values=tuple(value for value, _ in compared) if values else None,
         asked=len(asked),
+        folded=folded_norms(a, b, changed),
+        offset=offset_norms(a, b, changed),
     )
     found = tuple(differences(facts))
     complete = len(compared) == len(asked)
@@ -61,6 +66,7 @@ def take_diff(
         verdict=verdict_of(facts),
         a=a.side,
         b=b.side,
+        components=tuple(compare_counts(a.counts, b.counts)),
         config=tuple(facts.config),
         both=sum(address in right for address in left),
         added=tuple(facts.added),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,17 @@ from weightscope.analyses.diff.result import WeightDiff
 from weightscope.analyses.diff.sides import Reader
 from weightscope.analyses.held.holdings import FLOATS, Held
 from weightscope.checkpoint.spans import numpy_dtype
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 
 if TYPE_CHECKING:
     import numpy as np
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True):
-    """What adds up over the elements of two weights; `apart` counts those that are finite in one of them alone."""
+    """What adds up over the elements of two weights; `apart` counts those that are finite in one of them alone.
+
+    `alike` says that all bytes are the same; `read`, that the numbers are known, and not only that they are equal.
+    """
 
     elements: int = 0
     differing: int = 0
@@ -31,6 +36,8 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
     of_b: float = 0.0
     product: float = 0.0
     rounded: bool = True
+    alike: bool = True
+    read: bool = True
 
     def __add__(self, other: Sums) -> Sums:
         added = ("elements", "differing", "apart", "of_difference", "of_a", "of_b", "product")
@@ -38,31 +45,45 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
             **{name: getattr(self, name) + getattr(other, name) for name in added},
             largest=max(self.largest, other.largest),
             rounded=self.rounded and other.rounded,
+            alike=self.alike and other.alike,
+            read=self.read and other.read,
         )
 
     @property
     def relative(self) -> float | None:
         """‖A−B‖/‖A‖; where A is zero, 0 if B is too, and else nothing tells."""
-        if self.apart or (self.of_difference and not self.of_a):
+        if self.apart or (self.of_difference and not (self.of_a and self.read)):
             return None
         return math.sqrt(self.of_difference / self.of_a) if self.of_a else 0.0
 
     @property
     def cosine(self) -> float | None:
         """That of the angle between both; None where one is zero."""
-        if self.apart or not self.of_a or not self.of_b:
+        if self.apart or not self.of_a or not self.of_b or not self.read:
             return None
         return min(1.0, max(-1.0, self.product / math.sqrt(self.of_a) / math.sqrt(self.of_b)))
 
 
 def compare(a: Reader, held_a: Held, b: Reader, held_b: Held) -> tuple[WeightDiff, Sums]:
-    """One weight; where one side has more rows, the rows of both."""
-    sums = Sums()
-    for left, right in _together(a.runs(held_a), b.runs(held_b)):
-        sums += _sums(left, right, (_stored(held_a, left), _stored(held_b, right)))
+    """One weight; where one side has more rows, the rows of both.
+
+    Raises:
+        CheckpointError, NotImplementedByWeightscope: a quantized weight cannot be undone, and is stored otherwise in
+            the other model.
+    """
+    both_quantized = held_a.is_quantized and held_b.is_quantized
+    try:
+        sums = _added_up(a, held_a, b, held_b)
+    except (CheckpointError, NotImplementedByWeightscope):
+        if not (both_quantized and a.is_stored_like(held_a, b, held_b)):
+            raise
+        sums = Sums(elements=prod(held_a.shape), read=False)
+    alike = sums.alike and held_a.dtype == held_b.dtype
+    if alike and both_quantized:
+        alike = a.is_stored_like(held_a, b, held_b)
     difference = WeightDiff(
         address=held_a.address,
-        role=held_a.role,
+        role=held_a.role or ("activation_scale" if held_a.is_activation_scale else ""),
         component=held_a.section,
         layer=held_a.layer,
         elements=sums.elements,
@@ -71,8 +92,16 @@ def compare(a: Reader, held_a: Held, b: Reader, held_b: Held) -> tuple[WeightDif
         cosine=sums.cosine if sums.differing or sums.cosine is None else 1.0,
         largest=None if sums.apart else sums.largest,
         rounded=bool(sums.differing) and sums.rounded,
+        stored_alike=alike,
     )
     return difference, sums
+
+
+def _added_up(a: Reader, held_a: Held, b: Reader, held_b: Held) -> Sums:
+    sums = Sums()
+    for left, right in _together(a.runs(held_a), b.runs(held_b)):
+        sums += _sums(left, right, (_stored(held_a, left), _stored(held_b, right)))
+    return sums
 
 
 def _together(
@@ -99,6 +128,8 @@ def _sums(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any], stored: tuple
     a, b = _wide(left), _wide(right)
     both_nan = np.isnan(a) & np.isnan(b)
     differing = int(np.count_nonzero((a != b) & ~both_nan))
+    # Read as two types, numbers are stored alike but for the sign of a zero; read as one, these bytes differ.
+    alike = left.dtype != right.dtype and not differing and np.array_equal(np.signbit(a), np.signbit(b))
     finite = np.isfinite(a) & np.isfinite(b)
     apart = int(np.count_nonzero(~finite & ~both_nan & (a != b)))
     if not finite.all():
@@ -114,6 +145,7 @@ def _sums(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any], stored: tuple
         of_b=float((b * b).sum()),
         product=float((a * b).sum()),
         rounded=not differing or _is_rounded(a, b, stored),
+        alike=alike,
     )
 
 

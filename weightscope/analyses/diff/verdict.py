@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
 import msgspec
@@ -21,7 +21,8 @@ RELATED = 0.5
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """All that the verdict rests on. `values` is None where only headers were compared, `asked` how many weights were
-    to be compared.
+    to be compared. `folded` are norms that changed by what quantizing folds into them, `offset` those that differ by 1
+    everywhere: 1 where B's are larger.
     """
 
     a: Weights
@@ -35,11 +36,37 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     renamed: int
     values: Sequence[WeightDiff] | None
     asked: int
+    folded: frozenset[str] = frozenset()
+    offset: Mapping[str, float] = {}
 
     @property
     def misshapen(self) -> list[Reshaped]:
         """Weights that cannot be compared or merged; a vocabulary with more rows can."""
         return [change for change in self.reshaped if change.rows_added is None]
+
+    @property
+    def changed(self) -> list[WeightDiff]:
+        """Weights with other numbers; scales of activations are none."""
+        return [value for value in self.values or () if not value.equal and not self._is_scale(value)]
+
+    @property
+    def calibrated(self) -> int:
+        """How many scales of activations have other numbers."""
+        return sum(not value.equal and self._is_scale(value) for value in self.values or ())
+
+    @property
+    def stored_otherwise(self) -> int:
+        """How many weights have the same type and numbers, but other bytes."""
+        equal = (value.address for value in self.values or () if value.equal and not value.stored_alike)
+        return sum(self.a[address].dtype == self.b[address].dtype for address in equal)
+
+    def _offsets(self) -> Iterator[str]:
+        for side, step in (("A", -1), ("B", 1)):
+            if count := sum(found == step for found in self.offset.values()):
+                yield f"1 was added to the weights of {plural(count, 'norm')} of {side}"
+
+    def _is_scale(self, value: WeightDiff) -> bool:
+        return self.a[value.address].is_activation_scale
 
     @property
     def others(self) -> str:
@@ -49,15 +76,27 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
             f"{plural(abs(rows), 'row')} of the vocabulary {'added' if rows > 0 else 'removed'}" if rows else ""
         )
         parts = (
+            f"its scales are folded into {plural(len(self.folded), 'norm')}" if self.folded else "",
+            *self._offsets(),
             vocabulary,
-            f"{plural(len(self.added), 'weight')} added" if self.added else "",
-            f"{plural(len(self.removed), 'weight')} removed" if self.removed else "",
+            *_there(self.b, self.added, "added"),
+            *_there(self.a, self.removed, "removed"),
             f"config.json differs in {', '.join(change.key for change in self.config[:3])}"
             + (" …" if len(self.config) > 3 else "")
             if self.config
             else "",
+            f"{plural(self.calibrated, 'scale')} of activations changed" if self.calibrated else "",
         )
         return "; ".join(filter(None, parts))
+
+
+def _there(side: Weights, addresses: Sequence[str], what: str) -> Iterator[str]:
+    """How many weights, and how many scales of activations, are in one model alone."""
+    scales = sum(side[address].is_activation_scale for address in addresses)
+    if len(addresses) > scales:
+        yield f"{plural(len(addresses) - scales, 'weight')} {what}"
+    if scales:
+        yield f"{plural(scales, 'scale')} of activations {what}"
 
 
 def verdict_of(facts: Facts) -> Verdict:
@@ -83,12 +122,13 @@ def _verdict(facts: Facts) -> tuple[Kind, str, int | None]:
         return "same-shapes", "same weights by role and shape; --values compares the numbers", None
     if len(facts.values) < facts.asked:
         return "incomplete", f"interrupted: {len(facts.values):,} of {facts.asked:,} weights compared", None
-    changed = [value for value in facts.values if not value.equal]
-    return _of_values(facts, changed) if changed else _of_equals(facts)
+    return _of_values(facts, facts.changed) if facts.changed else _of_equals(facts)
 
 
 def _of_equals(facts: Facts) -> tuple[Kind, str, None]:
-    same_form = facts.formats[0] == facts.formats[1] and not facts.retyped and not facts.renamed
+    same_form = (
+        facts.formats[0] == facts.formats[1] and not facts.retyped and not facts.renamed and not facts.stored_otherwise
+    )
     if same_form and not facts.others:
         return "identical", "identical", None
     if same_form:
@@ -98,6 +138,7 @@ def _of_equals(facts: Facts) -> tuple[Kind, str, None]:
         f"{facts.formats[0]} and {facts.formats[1]}" if facts.formats[0] != facts.formats[1] else "",
         f"{plural(facts.renamed, 'weight')} under other names" if facts.renamed else "",
         *sorted(dtypes),
+        f"{plural(facts.stored_otherwise, 'weight')} with other bytes" if facts.stored_otherwise else "",
     ]
     return "same-weights", f"same weights in another form ({', '.join(filter(None, forms))})", None
 
@@ -107,9 +148,13 @@ def _of_values(facts: Facts, changed: Sequence[WeightDiff]) -> tuple[Kind, str, 
         types = ", ".join(sorted({f"{change.a} and {change.b}" for change in facts.retyped}))
         # Without another dtype, what was computed with them was rounded, such as 1 added to norms.
         return "rounded", f"same weights, rounded ({types})" if types else "same weights but for rounding", None
-    quantized = {address for address in facts.a if _is_quantized(facts, address)}
-    if quantized and all(_is_close(value) if value.address in quantized else _is_rounding(value) for value in changed):
-        return "quantization", _quantization(facts, [v for v in changed if v.address in quantized]), None
+    if all(value.address in facts.offset or _is_rounding(value) for value in changed):
+        return "norm-offset", "same weights but for their norms", None
+    quantized = [value for value in changed if _is_quantized(facts, value.address)]
+    others = [value for value in changed if not _is_quantized(facts, value.address)]
+    explained = all(value.address in facts.folded or _is_rounding(value) for value in others)
+    if quantized and explained and all(map(_is_close, quantized)):
+        return _quantization(facts, quantized)
     cosines = [value.cosine or 0.0 for value in changed if len(facts.a[value.address].shape) > 1]
     if cosines and median(cosines) < RELATED:
         return "unrelated-values", f"same shapes, unrelated values (cosine {median(cosines):.2g})", None
@@ -125,9 +170,8 @@ def _of_values(facts: Facts, changed: Sequence[WeightDiff]) -> tuple[Kind, str, 
 
 
 def _is_quantized(facts: Facts, address: str) -> bool:
-    """Whether one side alone has it quantized."""
-    other = facts.b.get(address)
-    return other is not None and facts.a[address].is_quantized != other.is_quantized
+    """Whether one side has it quantized, or both."""
+    return facts.a[address].is_quantized or facts.b[address].is_quantized
 
 
 def _is_rounding(value: WeightDiff) -> bool:
@@ -140,10 +184,25 @@ def _is_close(value: WeightDiff) -> bool:
     return near and value.cosine is not None and value.cosine >= ALIKE
 
 
-def _quantization(facts: Facts, changed: Sequence[WeightDiff]) -> str:
-    of_b = [value for value in changed if facts.b[value.address].is_quantized]
-    side = facts.b if of_b else facts.a
-    words = next(scheme.words for value in changed if (scheme := side[value.address].scheme))
-    error = median(value.relative or 0.0 for value in changed)
-    name, source = ("B", "A") if of_b else ("A", "B")
-    return f"{name} is a quantization of {source} ({words}; relative error {error * 100:.3g} %)"
+def _quantization(facts: Facts, changed: Sequence[WeightDiff]) -> tuple[Kind, str, None]:
+    """Of weights that are quantized in a model or in both, and as near as quantizing leaves them."""
+    a, b = (dict.fromkeys(_words(side, changed)) for side in (facts.a, facts.b))
+    apart = f"{median(value.relative or 0.0 for value in changed) * 100:.3g} %"
+    if not a or not b:
+        name, source = ("B", "A") if b else ("A", "B")
+        return (
+            "quantization",
+            f"{name} is a quantization of {source} ({next(iter(a or b))}; relative error {apart})",
+            None,
+        )
+    if all(facts.a[value.address].dtype == facts.b[value.address].dtype for value in changed):
+        # Quantizing the same weights in the same way again gives the same codes, unless other data guided it.
+        share = f"{len(changed):,} of {plural(len(facts.values or ()), 'weight')} changed by {apart} of their norm"
+        return "fine-tune", f"quantized alike, fine-tuned or quantized anew: {share}", None
+    text = f"two quantizations of like weights ({next(iter(a))} in A, {next(iter(b))} in B; {apart} apart)"
+    return "quantization", text, None
+
+
+def _words(side: Weights, changed: Sequence[WeightDiff]) -> list[str]:
+    """How those of one side are quantized."""
+    return [held.dtype for value in changed if (held := side[value.address]).is_quantized]

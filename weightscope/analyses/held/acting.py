@@ -1,4 +1,4 @@
-"""Weights as a pass uses them, quantization undone: what storage items read from."""
+"""Weights as a pass uses them, quantization undone, with what their input is scaled by in their columns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.values import load_torch
 from weightscope.errors import CheckpointError
 from weightscope.families.registry import Declaration
-from weightscope.quantization.common.dequantizing import dequantized
+from weightscope.quantization.common.dequantizing import as_used
 from weightscope.storage.base import Scheme
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Acting:
     def tensor(self, name: str) -> torch.Tensor:
         """The whole weight."""
         scheme = self._scheme(name)
-        return dequantized(scheme, name, self._load) if scheme else self._load(name)
+        return as_used(scheme, name, self._load, self._vector) if scheme else self._load(name)
 
     def rows(self, name: str, index: slice) -> torch.Tensor:
         """Some entries of its first dimension."""
@@ -45,13 +45,16 @@ class Acting:
                 by_row = self._checkpoint.tensors[part].shape[:1] == count
                 return self._load(part, index if by_row else None)
 
-            return dequantized(scheme, name, raw)
+            return as_used(scheme, name, raw, self._vector)
         if self._whole is None or self._whole[0] != name:
             self._whole = (name, self.tensor(name))
         return self._whole[1][index]
 
     def _scheme(self, name: str) -> Scheme | None:
         return self._schemes.of(name) if self._schemes else None
+
+    def _vector(self, name: str) -> torch.Tensor | None:
+        return self._load(name) if self.has(name) else None
 
     def _load(self, name: str, rows: slice | None = None) -> torch.Tensor:
         entry = self._checkpoint.tensors.get(name)

@@ -15,6 +15,7 @@ from weightscope.components.base import Component
 from weightscope.components.walk import WHOLE
 from weightscope.errors import CheckpointError
 from weightscope.families.registry import Declaration
+from weightscope.quantization.common.marks import is_activation
 from weightscope.roles import Role
 from weightscope.sizes import Shape
 from weightscope.storage.base import Kind, Scheme, Sizes, StorageItem, Stored
@@ -68,6 +69,11 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     def is_quantized(self) -> bool:
         """Whether it is stored as something else than floats."""
         return self.scheme is not None and self.dtype not in FLOATS
+
+    @property
+    def is_activation_scale(self) -> bool:
+        """Whether it is no weight, but a scale of activations or of a cache."""
+        return not self.role and is_activation(self.names[0])
 
 
 class Unit(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,7 +176,8 @@ class _Found(msgspec.Struct, frozen=True, kw_only=True):
 
 def _dtype(scheme: Scheme | None, entry: TensorEntry | None) -> str:
     """The stored one; of a weight that is not stored as floats, the words of its scheme."""
-    if scheme is not None and (entry is None or entry.dtype not in FLOATS):
+    # bitsandbytes may keep its packed bytes in a tensor of floats.
+    if scheme is not None and (entry is None or entry.dtype not in FLOATS or scheme.packing):
         return scheme.words
     return entry.dtype if entry else ""
 

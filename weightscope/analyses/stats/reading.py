@@ -14,7 +14,7 @@ from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.spans import numpy_dtype, read_bytes
 from weightscope.checkpoint.values import load_bytes, load_numpy, load_torch, slabs
 from weightscope.errors import CheckpointError
-from weightscope.quantization.common.dequantizing import dequantized
+from weightscope.quantization.common.dequantizing import as_used
 from weightscope.storage.base import Scheme
 
 if TYPE_CHECKING:
@@ -157,5 +157,9 @@ def _undone(checkpoint: Checkpoint, source: Source, scheme: Scheme, part: Part) 
                 )
             return load_torch(checkpoint.files, entry, rows if entry.shape[:1] == (source.rows,) else None)
 
-        weight: np.ndarray[Any, Any] = dequantized(scheme, source.weight, raw).contiguous().numpy()
+        def vector(name: str) -> torch.Tensor | None:
+            entry = checkpoint.tensors.get(name)
+            return load_torch(checkpoint.files, entry) if entry else None
+
+        weight: np.ndarray[Any, Any] = as_used(scheme, source.weight, raw, vector).contiguous().numpy()
         yield weight

@@ -1,4 +1,4 @@
-"""Phi-4-multimodal (arXiv 2503.01743): SigLIP's tower, a conformer that is named and counted, Phi-3's decoder.
+"""Phi-4-multimodal (arXiv 2503.01743): SigLIP's tower, a conformer, Phi-3's decoder.
 
 Source: `Phi4MultimodalConfig` of transformers; as Microsoft publishes it, the type is phi4mm.
 """
@@ -12,7 +12,8 @@ from weightscope.families.common.multimodal import part
 from weightscope.families.registry import family
 from weightscope.families.siblings.phi3 import phi3_decoder
 from weightscope.families.siblings.phi4 import HELD, PHI4, VISION, eye
-from weightscope.families.siblings.phi4_audio import PHI4_AUDIO, audio_embedding
+from weightscope.families.siblings.phi4_audio import HELD as SPEECH
+from weightscope.families.siblings.phi4_audio import PHI4_AUDIO, ear
 from weightscope.storage.base import join
 
 
@@ -21,10 +22,11 @@ def phi4_multimodal(config: Config, root: str) -> VisionLanguage:
     """Features of `feature_layer` of the tower, tiles and then the whole image."""
     vision, audio = part(config, "vision_config", VISION), part(config, "audio_config", PHI4_AUDIO)
     width, senses = config["hidden_size"], join(root, "embed_tokens_extend")
+    sees = eye(vision, width, f"{senses}.image_embed", HELD)
     return VisionLanguage(
-        eye=eye(vision, width, f"{senses}.image_embed", HELD),
+        eye=sees,
         language=Group(parts=(phi3_decoder(config, root),)),
         image_token=int(vision["image_token_id"]),
-        other_tokens=((int(audio["audio_token_id"]), "audio"),),
-        unused=(audio_embedding(audio, width, f"{senses}.audio_embed"),),
+        ear=ear(audio, width, f"{senses}.audio_embed", SPEECH, sees.takes[0]),
+        audio_token=int(audio["audio_token_id"]),
     )

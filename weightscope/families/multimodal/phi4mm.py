@@ -14,7 +14,7 @@ from weightscope.families.registry import family
 from weightscope.families.siblings.phi3 import phi3_decoder
 from weightscope.families.siblings.phi4 import PHI4, PUBLISHED, VISION, eye
 from weightscope.families.siblings.phi4_adapters import adapters
-from weightscope.families.siblings.phi4_audio import PHI4_AUDIO, audio_embedding
+from weightscope.families.siblings.phi4_audio import PHI4_AUDIO, ear
 from weightscope.families.siblings.phi4_audio import PUBLISHED as SPEECH
 
 SENSES = "model.embed_tokens_extend"
@@ -31,11 +31,14 @@ def phi4mm(config: Config, root: str) -> VisionLanguage:
     """The tower's sizes are those of the code: its config has the size of a tile alone."""
     del root
     width, vision, model = config["hidden_size"], _vision(config), phi3_decoder(config, "model", base="base_layer")
+    audio, sees = _audio(config), eye(vision, width, f"{SENSES}.image_embed", PUBLISHED)
     return VisionLanguage(
-        eye=eye(vision, width, f"{SENSES}.image_embed", PUBLISHED),
+        eye=sees,
         language=Group(parts=(model,)),
         image_token=int(vision["image_token_id"]),
-        unused=(audio_embedding(_audio(config), width, f"{SENSES}.audio_embed", SPEECH), adapters(config)),
+        ear=ear(audio, width, f"{SENSES}.audio_embed", SPEECH, sees.takes[0]),
+        audio_token=int(audio["audio_token_id"]),
+        unused=(adapters(config),),
         refused="Phi-4-multimodal as Microsoft publishes it, with adapters inside",
     )
 

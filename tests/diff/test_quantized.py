@@ -1,0 +1,187 @@
+"""What `diff` says of quantized models: against themselves, what their libraries undo them to, and one another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import weightscope
+from tests.quantization.bench import Tensors, write
+from tests.quantization.test_modelopt import Export
+from tests.quantization.written import MODULE, Written, variants
+from weightscope.analyses.diff.result import Diff
+from weightscope.errors import WeightscopeError
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "quantized"
+FOLDERS = sorted(path.parent for path in FIXTURES.rglob("config.json"))
+FILES = ("awq", "bitsandbytes", "compressed-tensors", "gptq", "hqq", "quanto", "torchao")
+WRITTEN = [(file, title) for file in FILES for title in variants(file)]
+# One Llama, drawn from one seed, exported by ModelOpt in each form.
+LLAMAS = ["fp8", "fp8-channel", "int8-smooth", "mxfp4", "mxfp8", "w4a16-nvfp4"]
+
+
+def diff(a: Path, b: Path) -> Diff:
+    return weightscope.diff(a, b, values=True)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=[folder.name for folder in FOLDERS])
+def test_each_is_identical_to_itself(folder: Path) -> None:
+    """Also where no scale fits its settings (fp8-blocks), and where the method is not implemented (w4a8-awq)."""
+    found = diff(folder, folder)
+    assert (found.verdict.kind, found.ok) == ("identical", True)
+
+
+def llama(matrix: torch.Size) -> tuple[Tensors, dict[str, Any]]:
+    """A plain Llama of one layer whose up_proj has a shape."""
+    rows, width = matrix
+    config = {
+        "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": width, "intermediate_size": rows,
+        "num_hidden_layers": 1, "num_attention_heads": 1, "num_key_value_heads": 1, "vocab_size": 8,
+        "tie_word_embeddings": True,
+    }  # fmt: skip
+    layer = "model.layers.0"
+    shapes = {
+        "model.embed_tokens": (8, width), f"{layer}.mlp.gate_proj": (rows, width), MODULE: (rows, width),
+        f"{layer}.mlp.down_proj": (width, rows), f"{layer}.input_layernorm": (width,),
+        f"{layer}.post_attention_layernorm": (width,), "model.norm": (width,),
+        **{f"{layer}.self_attn.{p}_proj": (width, width) for p in "qkvo"},
+    }  # fmt: skip
+    draw = torch.Generator().manual_seed(0)
+    return {f"{name}.weight": torch.randn(*shape, generator=draw) for name, shape in shapes.items()}, config
+
+
+def with_written(written: Written, folder: Path) -> Path:
+    """That Llama with the matrix as its library stores it."""
+    plain, config = llama(written.expected.shape)
+    tensors = plain | {f"{MODULE}{mark}": tensor for mark, tensor in written.tensors.items()}
+    if ".weight" not in written.tensors:
+        del tensors[f"{MODULE}.weight"]
+    named = "quant_method" in written.settings
+    write(folder, tensors, config | ({"quantization_config": written.settings} if named else {}))
+    if not named:
+        (folder / "quanto_qmap.json").write_text(json.dumps(written.settings))
+    return folder
+
+
+@pytest.mark.parametrize(("file", "title"), WRITTEN)
+def test_what_a_library_undoes_it_to_is_the_same_in_another_form(file: str, title: str, tmp_path: Path) -> None:
+    written = variants(file)[title]
+    quantized = with_written(written, tmp_path / "quantized")
+    plain, config = llama(written.expected.shape)
+    dense = write(tmp_path / "dense", plain | {f"{MODULE}.weight": written.expected.float()}, config)
+    found = diff(quantized, dense)
+    assert [value.address for value in found.values or () if not value.equal] == []
+    assert found.verdict.kind == "same-weights", found.verdict
+    assert (found.added, found.removed) == ((), ())
+
+
+@pytest.mark.parametrize("name", [name for name in LLAMAS if name != "fp8"] + ["int4-awq", "nvfp4", "mixture-mixed"])
+def test_an_export_and_its_weights_as_they_act(name: str, tmp_path: Path) -> None:
+    export = Export(name)
+    plain = {key: value for key, value in export.config.items() if key != "quantization_config"}
+    dense = write(tmp_path / "dense", export.dense(used=True), plain)
+    found = diff(FIXTURES / "modelopt" / name, dense)
+    assert [value.relative for value in found.values or () if value.relative is None or value.relative > 1e-7] == []
+    assert found.verdict.kind in ("same-weights", "rounded"), found.verdict
+    assert (found.added, found.removed) == ((), ())
+
+
+@pytest.mark.parametrize("name", LLAMAS[1:])
+def test_two_quantizations_of_one_model(name: str) -> None:
+    found = diff(FIXTURES / "modelopt" / "fp8", FIXTURES / "modelopt" / name)
+    assert found.verdict.kind == "quantization"
+    assert "two quantizations of like weights (FP8 with one scale in A, " in found.verdict.text
+    assert not found.ok
+
+
+def test_scales_that_were_folded_into_norms() -> None:
+    """AWQ divides both norms of the layer, for the columns behind them."""
+    found = diff(FIXTURES / "modelopt" / "fp8", FIXTURES / "modelopt" / "int4-awq")
+    assert found.verdict.kind == "quantization"
+    assert "its scales are folded into 2 norms" in found.verdict.text
+    changed = [value.address for value in found.values or () if not value.equal and "norm" in value.role]
+    assert changed == ["layers.0.norm.input_norm", "layers.0.norm.post_attention_norm"]
+
+
+def test_another_norm_is_no_folded_one(tmp_path: Path) -> None:
+    export = Export("int4-awq")
+    name = "model.layers.0.input_layernorm.weight"
+    changed = export.stored | {name: export.stored[name].flip(0)}
+    export.open(tmp_path, changed)
+    assert diff(FIXTURES / "modelopt" / "fp8", tmp_path).verdict.kind == "fine-tune"
+
+
+def test_codes_that_mean_the_same_are_not_called_identical(tmp_path: Path) -> None:
+    """Twice the scale and half of each code: powers of two lose nothing."""
+    export = Export("fp8")
+    name = "model.layers.0.self_attn.q_proj.weight"
+    codes, scale = export.stored[name].float(), export.stored[f"{name}_scale"]
+    kept = torch.where(codes.abs() >= 2**-5, codes, torch.zeros(()))
+    export.open(tmp_path / "a", {name: kept.to(torch.float8_e4m3fn)})
+    export.open(tmp_path / "b", {name: (kept / 2).to(torch.float8_e4m3fn), f"{name}_scale": scale * 2})
+    found = diff(tmp_path / "a", tmp_path / "b")
+    assert found.verdict.text == "same weights in another form (1 weight with other bytes)"
+    alike = [value.address for value in found.values or () if not value.stored_alike]
+    assert (alike, found.ok) == (["layers.0.attention.q_proj"], True)
+
+
+def test_weights_that_were_quantized_anew(tmp_path: Path) -> None:
+    export = Export("fp8")
+    name = "model.layers.0.self_attn.q_proj.weight"
+    other = (export.stored[name].float() * 1.1).to(torch.float8_e4m3fn)
+    export.open(tmp_path, {name: other})
+    found = diff(FIXTURES / "modelopt" / "fp8", tmp_path)
+    assert found.verdict.kind == "fine-tune"
+    assert found.verdict.text.startswith("quantized alike, fine-tuned or quantized anew: 1 of ")
+
+
+def test_other_scales_of_activations(tmp_path: Path) -> None:
+    export = Export("fp8")
+    name = "model.layers.0.self_attn.q_proj.input_scale"
+    export.open(tmp_path, {name: export.stored[name] * 2})
+    found = diff(FIXTURES / "modelopt" / "fp8", tmp_path)
+    assert found.verdict.text == "same weights; 1 scale of activations changed"
+    assert not found.ok
+
+
+@pytest.mark.parametrize("name", ["fp8-blocks", "w4a8-awq"])
+def test_what_cannot_be_undone_is_refused_by_the_name_of_its_model(name: str) -> None:
+    with pytest.raises(WeightscopeError, match=f"{name}.*q_proj"):
+        diff(FIXTURES / "modelopt" / "fp8", FIXTURES / "modelopt" / name)
+
+
+def test_a_method_that_is_not_implemented_with_other_bytes_is_refused(tmp_path: Path) -> None:
+    folder = FIXTURES / "modelopt" / "w4a8-awq"
+    tensors = load_file(folder / "model.safetensors")
+    name = "model.layers.0.self_attn.q_proj.weight"
+    tensors[name] = tensors[name] ^ 1
+    write(tmp_path, tensors, json.loads((folder / "config.json").read_text()))
+    with pytest.raises(WeightscopeError, match="not implemented"):
+        diff(folder, tmp_path)
+
+
+def test_a_method_that_is_not_implemented_under_other_settings_is_refused(tmp_path: Path) -> None:
+    folder = FIXTURES / "modelopt" / "w4a8-awq"
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"]["group_size"] = 64
+    write(tmp_path, load_file(folder / "model.safetensors"), config)
+    with pytest.raises(WeightscopeError, match="not implemented"):
+        diff(folder, tmp_path)
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan")])
+def test_numbers_that_are_equal_with_other_bits(value: float, tmp_path: Path) -> None:
+    """-0 equals 0 and NaN counts as NaN, and yet the files are not identical."""
+    plain, config = llama(torch.Size((8, 4)))
+    other = plain | {}
+    name = "model.norm.weight"
+    plain[name] = torch.full((4,), value)
+    other[name] = -plain[name]
+    found = diff(write(tmp_path / "a", plain, config), write(tmp_path / "b", other, config))
+    assert found.verdict.text == "same weights in another form (1 weight with other bytes)"
+    assert found.ok

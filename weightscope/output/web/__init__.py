@@ -1,0 +1,1 @@
+"""Documents as HTML: fragments that a notebook and the report share."""
