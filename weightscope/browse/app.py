@@ -28,8 +28,8 @@ from weightscope.findings import SEVERITIES, Finding
 from weightscope.interrupt import INTERRUPTED
 from weightscope.output.words import plural
 
-# From so many columns on, both panes have room for names.
-ROOMY = 100
+# Columns from which on the panes stand side by side, and from which on both have room for names.
+BREAKPOINTS = [(0, "-small"), (76, "-narrow"), (100, "-roomy")]
 
 
 class BrowseApp(App[None]):
@@ -52,11 +52,14 @@ class BrowseApp(App[None]):
     #title { height: 1; background: $panel; padding: 0 1; }
     #name { width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
     #verdict { width: auto; margin-left: 2; }
+    .-narrow TensorTree { width: 36; }
+    .-small Panes { layout: vertical; }
+    .-small TensorTree { width: 100%; height: 45%; border-right: none; border-bottom: solid $panel; }
     """
 
     def __init__(self, model: Model) -> None:
         super().__init__()
-        self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (ROOMY, "-roomy")]
+        self.HORIZONTAL_BREAKPOINTS = BREAKPOINTS
         self.model = model
         self.matches: Matches | None = None
         self._pages = Pages(model)
@@ -95,8 +98,8 @@ class BrowseApp(App[None]):
         return self.screen_stack[0].query_one(Status)
 
     def _title(self) -> Content:
-        document = self._pages.of_model()
-        return Content.assemble((one_line(document.title), "bold"), "   ", one_line(document.subtitle))
+        inspected = self._pages.inspected
+        return Content.assemble((one_line(inspected.title), "bold"), "   ", one_line(inspected.subtitle))
 
     def action_search(self) -> None:
         """Begin to type."""

@@ -85,7 +85,7 @@ def _layers(rows: Sequence[Listed]) -> list[Node]:
 def _experts(rows: Sequence[Listed]) -> list[Node]:
     """What no expert has, and a node an expert."""
     kin = _kin(rows, _expert)
-    shared = _tensors(kin.pop(None, []))
+    shared = _tensors(kin.pop(None, []), rows)
     return [*shared, *_numbered("expert", {number or 0: below for number, below in kin.items()}, _tensors)]
 
 
@@ -108,13 +108,16 @@ def _expert(listed: Listed) -> int | None:
     return group.numbers_of(listed.row.name)[group.kinds.index("expert")]
 
 
-def _tensors(rows: Sequence[Listed]) -> list[Node]:
-    """Each by what tells its name from the others'."""
-    names = [listed.row.name.split(".") for listed in rows]
-    if not names:
-        return []
-    common = min(begin_alike(min(names), max(names)), min(map(len, names)) - 1)
-    return [tensor_node(".".join(parts[common:]), listed) for parts, listed in zip(names, rows, strict=True)]
+def _tensors(rows: Sequence[Listed], among: Sequence[Listed] | None = None) -> list[Node]:
+    """Each by what tells its name from the others', and from those that it is `among`."""
+    names = [listed.row.name.split(".") for listed in among or rows]
+    common = begin_alike(min(names), max(names))
+    return [tensor_node(_end(listed.row.name.split("."), common), listed) for listed in rows]
+
+
+def _end(parts: list[str], start: int) -> str:
+    """The parts of a name from a place on, the last one at least."""
+    return ".".join(parts[min(start, len(parts) - 1) :])
 
 
 def _kin(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:

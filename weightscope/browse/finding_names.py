@@ -8,7 +8,6 @@ from weightscope.analyses.groups import Group
 from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.naming import MAX_TYPED
 from weightscope.analyses.selecting import Pattern
-from weightscope.roles import Role
 
 
 def find_names(typed: str, inventory: Inventory) -> tuple[str, ...]:
@@ -20,8 +19,9 @@ def find_names(typed: str, inventory: Inventory) -> tuple[str, ...]:
     typed = typed.strip()
     if not typed or len(typed) > MAX_TYPED:
         return ()
-    if typed in set(Role):
-        return tuple(name for group in inventory.groups if typed in group.roles for name in _names(group))
+    of_role = [name for group in inventory.groups if typed in group.roles for name in _names(group)]
+    if of_role:
+        return tuple(of_role)
     names = (name for group in inventory.groups for name in _names(group))
     pattern = Pattern.of(typed)
     if pattern.selects:

@@ -15,7 +15,7 @@ from weightscope.api.model import Model
 from weightscope.browse.calls import called
 from weightscope.browse.detail import Detail, Documents
 from weightscope.browse.nodes import Listed, Node
-from weightscope.browse.pages import Pages
+from weightscope.browse.pages import Page, Pages
 from weightscope.browse.reading import Reading
 from weightscope.browse.status import Status
 from weightscope.browse.tree import TensorTree
@@ -23,7 +23,6 @@ from weightscope.browse.values_document import failure_document, values_document
 from weightscope.browse.views import Views
 from weightscope.errors import WeightscopeError
 from weightscope.escapes import visible
-from weightscope.output.document import Document
 
 # Seconds between two looks at how far a reading is.
 TICK = 0.2
@@ -40,7 +39,6 @@ class Panes(Horizontal):
     ]
     DEFAULT_CSS = """
     Panes TensorTree { width: 42%; border-right: solid $panel; }
-    .-narrow Panes TensorTree { width: 34; }
     Panes.-zoomed TensorTree { display: none; }
     """
 
@@ -107,20 +105,21 @@ class Panes(Horizontal):
     @work(exclusive=True, group="describe")
     async def _describe(self, node: Node, *, top: bool = True) -> None:
         try:
-            document = await called(partial(self._document, node))
+            page = await called(partial(self._page, node))
         except WeightscopeError as error:
             self._say(str(error))
             return
         values = self._values.get(node.listed.row.name) if node.listed else None
-        self.detail.show(lambda width: (document, *(values(width) if values else ())), top=top)
+        self.detail.show(lambda width: (page(width), *(values(width) if values else ())), top=top)
 
-    def _document(self, node: Node) -> Document:
-        """The page of the model, of a tensor, or of what has others below it."""
-        if node is self.tensors.root.data:
-            return self._pages.of_model()
+    def _page(self, node: Node) -> Page:
+        """That of the model, of a tensor, or of what has others below it."""
         if node.listed:
             return self._pages.of_tensor(node.listed)
-        return self._pages.of_node(node, self.tensors.children_of(node))
+        children = self.tensors.children_of(node)
+        if node is self.tensors.root.data:
+            return self._pages.of_model(node, children)
+        return self._pages.of_node(node, children)
 
     def leave(self) -> bool:
         """Stop reading, or show the tree again; whether there was something to leave."""

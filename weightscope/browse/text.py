@@ -24,6 +24,9 @@ def content_of(documents: Iterable[Document], width: int) -> Content:
     lines: list[Line] = []
     for document in documents:
         lines += [[], *lay_out(document, width)] if lines else lay_out(document, width)
-    return Content("\n").join(
-        Content.assemble(*((visible(span.text), STYLES.get(span.style, span.style)) for span in line)) for line in lines
-    )
+    return Content("\n").join(map(_line, lines))
+
+
+def _line(line: Line) -> Content:
+    spans = ((visible(span.text), STYLES.get(span.style, span.style)) for span in line)
+    return Content.assemble(*spans).rstrip()

@@ -21,8 +21,8 @@ from weightscope.output import words
 # Characters of a label; names in files can have millions.
 MOST_CHARACTERS = 200
 # Columns of a number with its unit, and how wide the widget is for both parameters and bytes.
-NUMBER = 9
-WIDE = 46
+NUMBER = 8
+WIDE = 44
 UNKNOWN = "?"
 
 

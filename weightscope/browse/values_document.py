@@ -15,6 +15,8 @@ MAGNITUDE, VALUES = Column(title="Magnitude ≥"), Column(title="Values", kind="
 COLUMN = 12
 # And of the bar of the most frequent magnitude.
 BAR = 12
+# From so many characters on there is room for counts.
+ROOM = 60
 
 
 def values_documents(values: Values, width: int) -> Iterator[Document]:
@@ -25,7 +27,7 @@ def values_documents(values: Values, width: int) -> Iterator[Document]:
         title="Values",
         subtitle=f"dequantized: {values.scheme}" if values.scheme else "as stored",
         facts=tuple(_facts(figures)),
-        table=Table(columns=(MAGNITUDE, VALUES, SHARE, Column(title="")), rows=tuple(_histogram(figures))),
+        table=_histogram(figures, width),
     )
     corner = [row[: max(1, (width - 3) // COLUMN)] for row in values.corner]
     if not corner or not corner[0]:
@@ -70,13 +72,16 @@ def _facts(figures: Figures) -> Iterator[tuple[str, str]]:
             yield label, f"{words.count(number)} of {words.count(figures.elements)}   {words.percent(share)}"
 
 
-def _histogram(figures: Figures) -> Iterator[tuple[Cell, ...]]:
+def _histogram(figures: Figures, width: int) -> Table:
     """Finite values other than zero by powers of two, from the least to the largest that is there."""
     counts = figures.magnitudes
     there = [place for place, count in enumerate(counts) if count]
+    rows: list[tuple[Cell, ...]] = []
     for place in range(there[0], there[-1] + 1) if there else ():
-        bar = words.bar(counts[place] / max(counts), BAR)
-        yield _power(place, len(counts)), counts[place], counts[place] / figures.elements, bar
+        number = (counts[place],) if width >= ROOM else ()
+        share, bar = counts[place] / figures.elements, words.bar(counts[place] / max(counts), BAR)
+        rows.append((_power(place, len(counts)), *number, share, bar))
+    return Table(columns=(MAGNITUDE, *([VALUES] if width >= ROOM else []), SHARE, Column(title="")), rows=tuple(rows))
 
 
 def _power(place: int, places: int) -> str:
