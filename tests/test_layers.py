@@ -30,7 +30,9 @@ WORDS = {
     "sizes",
 }
 ALLOWED = {
-    "brief": set(),
+    # Objects ask how a notebook shows them; `display` is the one way up, and nothing imports it before that.
+    "brief": {"display"},
+    "display": {"output"},
     "config_values": set(),
     "errors": set(),
     "escapes": set(),
@@ -49,7 +51,7 @@ ALLOWED = {
     "components": {"storage", "config"},
     "families": {"components", "quantization", "storage", "config"},
     "gguf": {"families", "components", "quantization", "storage", "config", "checkpoint"},
-    "analyses": {"families", "components", "adapters", "quantization", "storage", "config", "checkpoint"},
+    "analyses": {"families", "components", "adapters", "quantization", "storage", "config", "checkpoint", "display"},
     "api": {
         "analyses",
         "gguf",
@@ -60,13 +62,15 @@ ALLOWED = {
         "storage",
         "config",
         "checkpoint",
+        "display",
     },
     "output": {"analyses", "api"},
     "settings": {"analyses", "toml"},
     "toml": set(),
     "browse": {"analyses", "api", "output", "checkpoint"},
     "mcp": {"analyses", "output", "api", "checkpoint"},
-    "commands": {"analyses", "output", "api", "browse", "settings", "mcp"},
+    "completion": {"analyses", "api", "checkpoint"},
+    "commands": {"analyses", "output", "api", "browse", "settings", "mcp", "completion"},
     "cli": {"commands"},
     "__main__": {"cli"},
     "__init__": {"analyses", "api"},
@@ -190,3 +194,9 @@ def test_an_empty_cache_is_listed_without_the_network() -> None:
 @pytest.mark.parametrize("format", ["table", "json", "csv", "markdown"])
 def test_pipes_and_files_do_without_rich(format: str) -> None:
     assert not {name for name in modules_after("inspect", "fixtures/llama", "--format", format) if "rich" in name}
+
+
+@pytest.mark.parametrize("command", ["inspect", "check", "params"])
+def test_what_notebooks_show_is_imported_by_no_command(command: str) -> None:
+    modules = modules_after(command, "fixtures/llama")
+    assert not {name for name in modules if name.startswith(("weightscope.display", "weightscope.output.web"))}

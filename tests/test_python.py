@@ -125,6 +125,21 @@ def test_many_findings_are_shown_by_ten_lines(tmp_path: Path) -> None:
     assert ws.Findings([finding]) == (finding,)
 
 
+def test_what_is_shown_of_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    model = ws.open("fixtures/llama")
+    lock = model.lock(algorithm=None)
+    given = [model.stats(), ws.diff(model, model), model.memory(), model.memory(gpu="24GiB"), lock, model.treemap()]
+    assert [re.sub(r"[\d.]+ kB", "… kB", repr(value)) for value in given] == [
+        "Stats('fixtures/llama': 30 tensors, 56,592 bytes, ok, 0 findings)",
+        "Diff('fixtures/llama', 'fixtures/llama': same weights by role and shape; --values compares the numbers)",
+        "Memory('fixtures/llama': 56,592 bytes of weights, 196,608 of decode state)",
+        "Memory('fixtures/llama': 56,592 bytes of weights, 196,608 of decode state)",
+        "Lock('llama': 30 weights, no digests)",
+        "Figure('Parameters of llama': … kB of SVG)",
+    ]
+
+
 def everything(model: ws.Model) -> list[object]:
     """Whatever a model gives out, and what that holds."""
     first = next(iter(model.tensors))
@@ -228,7 +243,7 @@ def test_a_renamed_tensor_has_both_names(tmp_path: Path) -> None:
         (lambda m: m.tensors["model.norm.weight"], "shpae", "Tensor has no attribute 'shpae'; did you mean shape?"),
         (lambda m: m.check()[0], "mesage", "Finding has no attribute 'mesage'; did you mean message?"),
         (lambda m: m.forward([1]), "logit", "Result has no attribute 'logit'; did you mean logits?"),
-        (lambda m: m, "_repr_html_", "Model has no attribute '_repr_html_'"),
+        (lambda m: m, "_repr_png_", "Model has no attribute '_repr_png_'"),
     ],
 )
 def test_an_attribute_that_there_is_not(

@@ -55,6 +55,18 @@ def _shown(value: object) -> str:
     return shown
 
 
+class Displayed:
+    """A notebook shows it as HTML."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str | None:
+        # The only import from here upwards, and only when something is displayed.
+        from weightscope.display import html_of
+
+        return html_of(self)
+
+
 class Suggesting:
     """Asking for an attribute that there is not names the one that is most like it."""
 

@@ -16,7 +16,11 @@ Where = str | Path
 class WeightscopeError(Exception):
     """A failure that one line explains: where it is, what is wrong, and what to do about it.
 
-    `code` is the finding code of docs/findings.md where the failure has one.
+    Attributes:
+        what (str): what is wrong.
+        where (str | None): the path, or what was asked for; None where it has no place.
+        hint (str): what to do.
+        code (str | None): the code of docs/findings.md; None where the failure has none.
     """
 
     def __init__(self, what: str, *, where: Where | None = None, hint: str = "", code: str | None = None) -> None:

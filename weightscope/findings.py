@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from weightscope.brief import Suggesting, plural
+from weightscope.brief import Displayed, Suggesting, plural
 from weightscope.errors import WeightscopeError
 from weightscope.escapes import visible
 from weightscope.ranges import Title, names_of
@@ -69,10 +69,18 @@ def passes(findings: Iterable[Finding], fail_on: Severity) -> bool:
 SHOWN = 10
 
 
-class Finding(Suggesting, msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """One fault or note; `tensors` holds names, or one title for several, `config` the config keys concerned.
+class Finding(Displayed, Suggesting, msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """One fault or note.
 
-    A title such as `model.layers.{0–3}.mlp` is for people; `names` lists every tensor that it stands for.
+    Attributes:
+        code: what kind it is, as docs/findings.md lists them.
+        severity: `error`, `warning` or `info`.
+        message: one sentence.
+        tensors: the names concerned, or titles that stand for several (`model.layers.{0–3}.mlp`); `names` lists all.
+        expected: what should be there, such as a shape; None where that makes no sense.
+        actual: what is there.
+        config: the config keys concerned.
+        hint: what it means, or what to do.
     """
 
     code: str
@@ -107,7 +115,7 @@ class Finding(Suggesting, msgspec.Struct, frozen=True, kw_only=True, dict=True):
         )
 
 
-class Findings(tuple[Finding, ...]):
+class Findings(Displayed, tuple[Finding, ...]):
     """What `Model.check` found, in the order of the rules; shown with a line for each of the first ten."""
 
     __slots__ = ()

@@ -95,4 +95,7 @@ BY_INDEX = {"locateanything": 0, "minicpmv": 1}
 # Types held against transformers' model of their full size, without values, under the published names.
 WHOLE_SIZE = {"phi4mm": "tests/families/test_phi4mm.py"}
 # Types whose logits are held against parts of others, joined in a test of their own.
-BY_OTHERS = {"minicpmv": "1 tiny of `idefics2`'s tower, torch's attention and `qwen2`"}
+BY_OTHERS = {
+    "phi4mm": "1 tiny as `phi4_multimodal`",
+    "minicpmv": "1 tiny of `idefics2`'s tower, torch's attention and `qwen2`",
+}

@@ -53,7 +53,7 @@ def layer(number: int) -> Callable[[str], bool]:
 
 def test_a_sound_model_has_no_findings(llama: Path) -> None:
     stats = weightscope.open(llama).stats()
-    assert (stats.findings, stats.duplicates, stats.complete) == ((), (), True)
+    assert (stats.findings, stats.duplicates, stats.complete, stats.ok) == ((), (), True, True)
     assert [row.layer for row in stats.layers] == list(range(8))
     assert all(len(row.rms) == 8 for row in stats.roles if row.stack)
 
@@ -62,8 +62,10 @@ def test_one_nan(llama: Path, tmp_path: Path) -> None:
     def plant(t: Tensors) -> None:
         t["model.layers.5.mlp.up_proj.weight"][95, 63] = float("nan")
 
-    (finding,) = planted(llama, tmp_path, plant).findings
+    stats = planted(llama, tmp_path, plant)
+    (finding,) = stats.findings
     assert (finding.code, finding.severity) == ("non-finite", "error")
+    assert (stats.ok, stats.complete) == (False, True)
     assert finding.tensors == ("model.layers.5.mlp.up_proj.weight",)
 
 

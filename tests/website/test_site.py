@@ -51,7 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_page_is_built(site: Path) -> None:
     pages = {path.relative_to(ROOT / "docs").with_suffix(".html") for path in (ROOT / "docs").rglob("*.md")}
     built = {path.relative_to(site) for path in site.rglob("*.html")}
-    assert built == pages | {Path("404.html"), *map(Path, ("security.html", "contributing.html", "changelog.html"))}
+    assert built == pages | {Path(f"{name}.html") for name in ("404", "index", "security", "contributing", "changelog")}
 
 
 def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
@@ -63,6 +63,7 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
 
 def test_links_out_of_the_folder_of_pages_lead_to_pages(site: Path) -> None:
     assert 'href="architecture.html"' in (site / "contributing.html").read_text()
+    assert 'src="pictures/check.svg"' in (site / "index.html").read_text()
     assert 'href="index.html#what-you-can-rely-on"' in (site / "changelog.html").read_text()
     assert ">llama.py</code>" in (site / "families.html").read_text()
 

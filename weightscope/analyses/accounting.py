@@ -16,14 +16,18 @@ from weightscope.storage.base import Kind
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True):
-    """The counts of docs/counting.md.
+    """The counts of docs/counting.md; None is what nothing tells, and all are None without shapes.
 
-    `total` counts logical weights once; `active` leaves out routed experts that one token does not use;
-    `non_embedding` leaves out token and position embeddings and the head; `auxiliary` lies beside the total.
-    `buffers` are the main model's. `bits_per_parameter` are the bits on disk of what is stored of `total`, scales
-    included, None where nothing is stored, and where integers may be packed weights of which no declaration tells how
-    many. All are None without shapes, `active` is in a mixture that no family declares, `non_embedding` where nothing
-    tells which weights are embeddings.
+    Attributes:
+        total: logical weights, each once.
+        active: `total` without the routed experts that one token does not use; None in a mixture of an undeclared type.
+        non_embedding: `total` without token and position embeddings and the head; None where nothing tells which
+            weights are embeddings.
+        auxiliary: weights beside the total, which the main model runs without (multi-token prediction).
+        buffers: elements of the main model's buffers.
+        stored_elements: elements in the files, of scales and buffers too.
+        bits_per_parameter: bits in the files for each weight of `total`, scales included; None where nothing is stored,
+            or where integers may be packed weights of which no declaration tells how many.
     """
 
     total: int | None
@@ -47,7 +51,15 @@ UNKNOWN = Parameters(
 
 
 class RoleShare(msgspec.Struct, frozen=True, kw_only=True):
-    """One role within a component; `inferred` roles were guessed from names."""
+    """One role within a component.
+
+    Attributes:
+        role: such as `q_proj`.
+        tensors: how many.
+        parameters: their weights; None without shapes.
+        bytes: in the files.
+        inferred: whether the role was guessed from names.
+    """
 
     role: str
     tensors: int
@@ -57,7 +69,16 @@ class RoleShare(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ComponentShare(msgspec.Struct, frozen=True, kw_only=True):
-    """One component; `share` is of all weights, auxiliary ones included. `tensors` are distinct."""
+    """One component, such as attention, of all layers together.
+
+    Attributes:
+        component: such as `attention`, `mlp`, `moe`, `vision`.
+        tensors: how many different ones; one that fuses two roles counts once.
+        parameters: their weights; None without shapes.
+        share: from 0 to 1, of all weights, auxiliary ones included.
+        bytes: in the files.
+        roles: the roles in it.
+    """
 
     component: str
     tensors: int

@@ -13,7 +13,7 @@ from weightscope.analyses.groups import Group
 from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.naming import find_meant
 from weightscope.analyses.tying import Tying
-from weightscope.brief import brief
+from weightscope.brief import Displayed, brief
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.walk import Slot
 from weightscope.families.registry import Declaration
@@ -30,14 +30,33 @@ class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[str, ...]
 
 
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+class Explanation(Displayed, msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is known of one tensor without its values.
 
-    `terms` are the terms that its roles make, `equation` that of the component they belong to; both are empty for
-    tensors that no declaration explains. `shape_terms` are the config's, `dtype` and `file` None where nothing is
-    stored. `before`, `beside` and `after` are in the order of the forward pass; `beside` are the same component's.
-    `share` is of all parameters. `scales` are those of a quantized weight, `scaled` the weight of a scale. `matches`
-    are all tensors that were asked for, with ranges, where they are several.
+    Attributes:
+        name: its name.
+        roles: its role, or the roles that it fuses.
+        component: such as `attention`.
+        kind: `weight`, `bias`, `buffer`, `scale`, or `copy` of another.
+        inferred: whether the roles were guessed from the name.
+        layer: the layer's number; None outside of layers.
+        expert: the expert's number; None outside of experts.
+        dtype: as it is stored; None where nothing is stored.
+        file: where it lies; None where nothing is stored.
+        shape: as it is stored, or as the config gives it.
+        shape_terms: each dimension in config terms, such as `num_key_value_heads·head_dim`.
+        layout: how its roles lie in the tensor, in words; empty for one matrix as it is used.
+        equation: of the component; empty for what no declaration explains.
+        terms: what its roles compute; empty for what no declaration explains.
+        before: what comes before it in the forward pass.
+        beside: the other weights of its component.
+        after: what comes after it.
+        parameters: the weights that it holds.
+        share: from 0 to 1, of all parameters.
+        notes: further sentences, such as how the rotation works.
+        scales: the scales of a quantized weight.
+        scaled: the weight of a scale.
+        matches: all tensors that were asked for, where they are several.
     """
 
     name: str
@@ -96,22 +115,22 @@ def explain_tensor(
         dtype=entry.dtype if entry else None,
         file=checkpoint.place_of(entry) if entry else None,
         shape=shape,
-        shape_terms=_terms(group.shape or ()),
-        layout=_layout(slot),
+        shape_terms=config_terms(group.shape or ()),
+        layout=layout_of(slot),
         equation=owner.equation() if owner and group.kind is not Kind.BUFFER else "",
         terms=tuple(terms[role] for role in group.roles if role in terms),
         **_neighbours(slot, numbers, declaration),
         parameters=parameters,
         share=parameters / whole if whole else 0.0,
-        notes=tuple(_notes(name, group, slot, tying)),
+        notes=tuple(notes_on(name, group, slot, tying)),
         scales=tuple(_partners(name, group, inventory, Kind.SCALE)) if group.kind is Kind.WEIGHT else (),
         scaled=tuple(_partners(name, group, inventory, Kind.WEIGHT)) if group.kind is Kind.SCALE else (),
         matches=titles if titles != (name,) else (),
     )
 
 
-def _terms(shape: Shape) -> tuple[str, ...]:
-    """The dimensions in config terms; a sum beside others is in brackets."""
+def config_terms(shape: Shape) -> tuple[str, ...]:
+    """A shape's dimensions in config terms; a sum beside others is in brackets."""
     return tuple(size.text if len(shape) == 1 else size.factor for size in shape)
 
 
@@ -142,7 +161,8 @@ def _counted_elsewhere(name: str, tying: Tying) -> bool:
     return tying.tied and tying.head == name
 
 
-def _layout(slot: Slot | None) -> str:
+def layout_of(slot: Slot | None) -> str:
+    """How a weight's roles lie in its tensor, where that is not plain."""
     if slot is None or slot.stored.kind is not Kind.WEIGHT:
         return ""
     if slot.stored.layout is not None:
@@ -222,7 +242,8 @@ def _title(place: _Place, expert: tuple[int, ...]) -> str:
     return fill(place.slot.template, [*((number,) for number in place.layer), *experts])
 
 
-def _notes(name: str, group: Group, slot: Slot | None, tying: Tying) -> Iterator[str]:
+def notes_on(name: str, group: Group, slot: Slot | None, tying: Tying) -> Iterator[str]:
+    """What is worth knowing of a tensor beside its equation: quantization, tying, that it is a buffer or a guess."""
     if group.inferred:
         yield "Role guessed from the name: no declaration has this tensor."
     if slot is None:

@@ -44,6 +44,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     device: str = "cpu"
     compute_dtype: str = "float32"
     stop_after: int | None = None
+    task: str = ""
     top_k: int = 5
     expect: Path | None = None
     atol: float | None = None
@@ -51,6 +52,15 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     compare: bool = False
     adapters: tuple[str, ...] = ()
     fail_on: Severity = "error"
+
+
+def instructed(model: Model, wanted: Wanted) -> Wanted:
+    """The same with the task's instruction before each text, as the code of jina-embeddings-v3 writes it."""
+    said = model.config.data.get("task_instructions") if model.config and wanted.task else None
+    before = said.get(wanted.task) if isinstance(said, dict) else None
+    if not isinstance(before, str) or wanted.text is None:
+        return wanted
+    return replace(wanted, text=before + wanted.text, more_texts=tuple(before + text for text in wanted.more_texts))
 
 
 def runnable_of(model: Model) -> Runnable | None:

@@ -32,6 +32,7 @@ from weightscope.api.asking import (
     Wanted,
     has_decoder,
     inputs_of,
+    instructed,
     prompt_of,
     ready_tokens,
     runnable_of,
@@ -56,7 +57,7 @@ def try_forward(
     Raises:
         WeightscopeError: what was asked for cannot be done, in one line.
     """
-    directory = _directory(model)
+    directory, wanted = _directory(model), instructed(model, wanted)
     expected = _expected_golden(wanted)
     tokens = None if wanted.tokens is None else given_tokens(wanted.tokens)
     speller, notes = tokenizer_of(model, wanted, directory)
@@ -95,6 +96,7 @@ def _try_prompt(
         device=wanted.device,
         compute_dtype=wanted.compute_dtype,
         stop_after=wanted.stop_after,
+        task=wanted.task,
         progress=progress,
         keep=Both(kept, hidden) if kept else hidden if wanted.more_texts else None,
         adapter=wanted.adapters,
@@ -165,6 +167,7 @@ def _compared_texts(
             device=wanted.device,
             compute_dtype=wanted.compute_dtype,
             keep=hidden,
+            task=wanted.task,
             adapter=wanted.adapters,
         )
         predicts = not makes_vectors(directory)

@@ -18,7 +18,7 @@ from weightscope.analyses.summary import PartInfo, Summary, summarize
 from weightscope.analyses.tying import Tying, find_tying
 from weightscope.api.examining import examined, glanced
 from weightscope.api.sentences import sentence_parts
-from weightscope.brief import Suggesting, plural
+from weightscope.brief import Displayed, Suggesting, plural
 from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.config import Config
@@ -46,10 +46,21 @@ if TYPE_CHECKING:
     from weightscope.analyses.stats.result import Stats
     from weightscope.analyses.training.split import Trainable
     from weightscope.api.tensors import Tensors
+    from weightscope.display import Figure
 
 
-class Model(Suggesting):
-    """An opened model, as `weightscope.open` returns it. Only headers are read until values are asked for."""
+class Model(Displayed, Suggesting):
+    """An opened model, as `weightscope.open` returns it. Only headers are read until values are asked for.
+
+    Attributes:
+        reference (str): what was opened, as it was named.
+        checkpoint (Checkpoint): the headers of all files, and where they lie.
+        config (Config | None): the config; None where there is none.
+        adapter (Adapter | None): the adapter, where what was opened is one; otherwise None.
+        base (Model | None): the model that an adapter is held against; None where none is known.
+        parts (dict[str, Model]): the models of a pipeline by name; empty otherwise.
+        notices (tuple[Finding, ...]): what opening it showed; `check` gives them too.
+    """
 
     def __init__(
         self,
@@ -107,24 +118,37 @@ class Model(Suggesting):
 
     @cached_property
     def parameters(self) -> Parameters:
-        """The totals; see docs/counting.md."""
+        """The totals, in weights: all, active, without embeddings, auxiliary; docs/counting.md says what counts."""
         return count_parameters(self.inventory, self.tying)
 
     @cached_property
     def components(self) -> tuple[ComponentShare, ...]:
-        """Where the parameters live, by component and role."""
+        """The parameters by component, and by role within each."""
         return by_component(self.inventory, self.tying)
 
     @cached_property
     def tensors(self) -> Tensors:
-        """All stored tensors by name."""
+        """All stored tensors by name, a mapping; empty where a config alone was opened."""
         from weightscope.api.tensors import Tensors
 
         return Tensors(self.checkpoint, self.inventory)
 
+    def stream(self, most: int) -> None:
+        """Let values that are not here be read over the network: at most so many bytes, of which none is stored.
+
+        `stats`, `diff`, `lock` and `check` read them so. What is here is read here. Nothing is read by this call.
+
+        Raises:
+            UsageError: all values take more.
+            CheckpointError: the format can only be read from files here.
+        """
+        from weightscope.checkpoint.streamed import stream
+
+        stream(self.checkpoint, most)
+
     def compare_tied_values(self, progress: Progress | None = None) -> None:
         """Decide by the bytes whether head and embedding are the same, where both are stored."""
-        require_here(*(file.remote for file in self.checkpoint.files))
+        require_here(*(file.out_of_reach for file in self.checkpoint.files))
         self.__dict__.pop("parameters", None)
         self.__dict__.pop("components", None)
         self.__dict__["tying"] = find_tying(
@@ -170,7 +194,15 @@ class Model(Suggesting):
         return BaseWeights.of(self.declaration, self.checkpoint)
 
     def check(self, *, values: bool = False, progress: Progress | None = None) -> Findings:
-        """All that `weightscope check` finds; `values` reads every byte as well."""
+        """All that `weightscope check` finds.
+
+        Args:
+            values: read every value too, for NaN, zeros and untied heads.
+            progress: called with (tensors done, tensors in all, name) while values are read.
+
+        Raises:
+            WeightscopeError: values are asked for and are not here.
+        """
         return Findings(self.examine(values=values, progress=progress)[0])
 
     @property
@@ -203,6 +235,7 @@ class Model(Suggesting):
         device: str = "cpu",
         compute_dtype: str = "float32",
         stop_after: int | None = None,
+        task: str = "",
         hold: bool = False,
         measure: bool = True,
         progress: Progress | None = None,
@@ -219,6 +252,7 @@ class Model(Suggesting):
             device: cpu, cuda, cuda:1, mps, or auto for the best that is there.
             compute_dtype: float32, bfloat16 or float64; weights are converted as they are read.
             stop_after: the last layer to compute; there are no logits then.
+            task: the task whose LoRA, among the model's own weights, is added to them (jina-embeddings-v3).
             hold: keep the weights in memory, in the compute type, for further passes of this object.
             measure: record each stage; without it the result has no stages, and a pass takes a few percent less time.
             progress: called with (done, total, layer) before each layer.
@@ -242,6 +276,7 @@ class Model(Suggesting):
             device=device,
             compute_dtype=compute_dtype,
             stop_after=stop_after,
+            task=task,
             held=self._held.setdefault((device, compute_dtype, *map(str, named)), {}) if hold else None,
             measure=measure,
             progress=progress,
@@ -265,10 +300,25 @@ class Model(Suggesting):
         return with_change(found, self.adapter, self.base.base_weights if self.base else None)
 
     def breakdown(self, by: By, depth: int | None = None) -> tuple[Row, ...]:
-        """The rows of `weightscope params`."""
+        """The rows of `weightscope params`.
+
+        Args:
+            by: `component`, `role`, `layer`, `dtype`, `quantization` or `module`.
+            depth: by module, so many parts of the names; None for all.
+        """
         from weightscope.analyses.breakdown import break_down
 
         return break_down(self.inventory, self.tying, self.checkpoint.tensors, by, depth)
+
+    def treemap(self) -> Figure:
+        """The parameters by component and role, each as large as its share; a notebook shows it.
+
+        Raises:
+            UsageError: nothing tells how many there are.
+        """
+        from weightscope.display import picture_of_parameters
+
+        return picture_of_parameters(self)
 
     def trainable(self, plan: str) -> Trainable:
         """What is trained and what is frozen, as `weightscope params --trainable` counts it.

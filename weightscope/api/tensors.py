@@ -12,7 +12,7 @@ import msgspec
 from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.nearest import nearest_name
 from weightscope.api.dequantizing import Quantized
-from weightscope.brief import Suggesting, clipped
+from weightscope.brief import Displayed, Suggesting, clipped
 from weightscope.checkpoint.entry import FileHeader, TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.errors import UnknownTensorError
@@ -21,15 +21,28 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from weightscope.display import Figure
+
 # Names that stand for all in what is shown.
 SHOWN = 3
 
 
-class Tensor(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
+class Tensor(Displayed, Suggesting, msgspec.Struct, frozen=True, kw_only=True):
     """One stored tensor: its header, its role, and its values on request.
 
-    `role` is the first of `roles`; a fused tensor has several. `inferred` roles were guessed from the name. `remote`
-    names its file if that is not on this machine; `quantized` is set on the tensors of a quantized weight.
+    Attributes:
+        name: its name.
+        dtype: as safetensors spells it, such as `BF16`.
+        shape: as it is stored.
+        roles: its role, or the roles that it fuses.
+        component: such as `attention`.
+        kind: `weight`, `bias`, `buffer`, `scale`, or `copy` of another.
+        inferred: whether the roles were guessed from the name.
+        file: the path of its file.
+        entry: where it lies in the file.
+        files: the headers of all files.
+        remote: its file's name, if that is not on this machine.
+        quantized: how to undo its quantization; None for plain tensors.
     """
 
     name: str
@@ -75,6 +88,16 @@ class Tensor(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
             return self.quantized.numpy(index)
         return read_numpy(self.files, self.entry, index)
 
+    def plot(self) -> Figure:
+        """A heatmap of the magnitudes, of a quantized weight as it acts; reads all values. A notebook shows it.
+
+        Raises:
+            WeightscopeError: as for `numpy` with `dequantize`.
+        """
+        from weightscope.display import picture_of_values
+
+        return picture_of_values(self)
+
     def torch(self, index: Any = ...) -> torch.Tensor:
         """The values, or `tensor[index]` of them, in the file's dtype; needs the `forward` extra.
 
@@ -87,7 +110,7 @@ class Tensor(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
         return read_torch(self.files, self.entry, index)
 
 
-class Tensors(Suggesting, Mapping[str, Tensor]):
+class Tensors(Displayed, Suggesting, Mapping[str, Tensor]):
     """All stored tensors by name, in file order; if a prefix was removed, the stored name works as well.
 
     Raises:

@@ -39,6 +39,7 @@ class TensorTree(Tree[Node]):
     ]
     DEFAULT_CSS = """
     TensorTree {
+        overflow-x: hidden;
         padding: 0;
         scrollbar-size-vertical: 1;
     }

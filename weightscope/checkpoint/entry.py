@@ -13,6 +13,7 @@ from weightscope.errors import CheckpointError, Where
 
 if TYPE_CHECKING:
     from weightscope.checkpoint.gguf_metadata import Metadata
+    from weightscope.checkpoint.streamed import Fetch, Streamed
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 DOWNLOAD = "download the model first: `hf download`, weightscope.download in Python, `forward --download`"
@@ -70,7 +71,8 @@ class FileHeader(msgspec.Struct, kw_only=True):
     `training` is what the file says of its run. `remote`
     names a file that is not here: only its header is, and `path` is where its data would lie once downloaded. `notes`
     say what is unusual about the file, each as the rest of a sentence that begins with its name. `described` is what a
-    GGUF file says of the model.
+    GGUF file says of the model. `fetch` gets bytes of a file that is elsewhere; `streamed` is set once its
+    values may be read that way.
     """
 
     path: Path
@@ -84,8 +86,20 @@ class FileHeader(msgspec.Struct, kw_only=True):
     remote: str = ""
     notes: tuple[str, ...] = ()
     described: Metadata | None = None
+    fetch: Fetch | None = None
+    streamed: Streamed | None = None
 
     __repr__ = brief
+
+    @property
+    def source(self) -> Path | Streamed:
+        """Where its values are read."""
+        return self.streamed or self.path
+
+    @property
+    def out_of_reach(self) -> str:
+        """How a message names it where its values cannot be read; else empty."""
+        return "" if self.streamed else self.remote
 
     @property
     def where(self) -> Where:

@@ -44,6 +44,11 @@ class RangedFile:
         self._requests = 0
         self.etag = ""
 
+    @property
+    def fetch(self) -> Callable[[int, int], bytes]:
+        """What gets bytes of it; they are neither kept nor counted."""
+        return self._fetch
+
     def __len__(self) -> int:
         return self._size
 

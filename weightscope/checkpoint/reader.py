@@ -245,6 +245,7 @@ def _read_away(folder: Folder, name: str, number: int, expected: dict[str, Expec
     data = folder.open(name, expected.get(name))
     header = header_of(data, folder.path / name, number, remote=str(folder.named(name)))
     folder.keep(name, data)
+    header.fetch = data.fetch
     return header
 
 

@@ -8,19 +8,37 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
-from io import FileIO
+from contextlib import AbstractContextManager, nullcontext
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from weightscope.checkpoint.dtypes import DTYPE_BITS, TORCH_NAMES
 from weightscope.checkpoint.entry import TensorEntry
-from weightscope.errors import CheckpointError, NotImplementedByWeightscope, WeightscopeError
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope, WeightscopeError, Where
 from weightscope.pool import empty
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
+
+    from weightscope.checkpoint.streamed import Streamed
+
+    # Where bytes are read: a file here, or one elsewhere that may be read over the network.
+    Source = Path | Streamed
+
+
+class Reader(Protocol):
+    """What bytes are read from, one after another."""
+
+    def seek(self, at: int, /) -> object:
+        """Go to a byte."""
+        ...
+
+    def readinto(self, view: memoryview, /) -> int | None:
+        """Fill some of a buffer; how many bytes."""
+        ...
+
 
 # dtype name -> the attribute of numpy or, failing that, of ml_dtypes. Sub-byte types take a byte an element there.
 _NUMPY = {
@@ -88,7 +106,12 @@ def _shaped(raw: np.ndarray[Any, Any], dtype: np.dtype[Any], entry: TensorEntry)
     return np.lib.stride_tricks.as_strided(flat, entry.shape, steps, writeable=False)
 
 
-def check_view(path: Path, entry: TensorEntry) -> None:
+def named(source: Source) -> Where:
+    """How a message names it."""
+    return source if isinstance(source, Path) else source.where
+
+
+def check_view(source: Source, entry: TensorEntry) -> None:
     """See that a view's values are not far more than what is stored of them.
 
     Raises:
@@ -100,13 +123,13 @@ def check_view(path: Path, entry: TensorEntry) -> None:
         raise CheckpointError(
             f"a tensor of {entry.dtype} {list(entry.shape)} has {size:,} bytes of values, "
             f"repeated from {stop - start:,} stored bytes",
-            where=path,
+            where=named(source),
             hint="call contiguous() on it and save again",
             code="malformed-header",
         )
 
 
-def read_bytes(path: Path, start: int, stop: int, chunk: int) -> Iterator[np.ndarray[Any, Any]]:
+def read_bytes(source: Source, start: int, stop: int, chunk: int) -> Iterator[np.ndarray[Any, Any]]:
     """The bytes of a file from start to stop, at most `chunk` at a time, each time in the same memory.
 
     Raises:
@@ -116,25 +139,30 @@ def read_bytes(path: Path, start: int, stop: int, chunk: int) -> Iterator[np.nda
 
     buffer = np.empty(min(chunk, stop - start), dtype=np.uint8)
     try:
-        with path.open("rb", buffering=0) as file:
+        with _opened(source) as file:
             file.seek(start)
             for at in range(start, stop, chunk):
                 part = buffer[: min(chunk, stop - at)]
-                _fill(memoryview(part.data), file, path)
+                _fill(memoryview(part.data), file, source)
                 yield part
     except OSError as error:
-        raise _unreadable(path, start, stop, error) from None
+        raise _unreadable(named(source), start, stop, error) from None
 
 
-def load_numpy(path: Path, data_start: int, entry: TensorEntry) -> np.ndarray[Any, Any]:
+def _opened(source: Source) -> AbstractContextManager[Reader]:
+    """To read from it."""
+    return source.open("rb", buffering=0) if isinstance(source, Path) else nullcontext(source.reader())
+
+
+def load_numpy(source: Source, data_start: int, entry: TensorEntry) -> np.ndarray[Any, Any]:
     """The tensor, read into memory of its own; as `read_numpy` otherwise."""
     import numpy as np
 
-    check_view(path, entry)
+    check_view(source, entry)
     start, stop = entry.data_offsets
-    whole = read_bytes(path, data_start + start, data_start + stop, max(stop - start, 1))
+    whole = read_bytes(source, data_start + start, data_start + stop, max(stop - start, 1))
     raw = next(whole, np.empty(0, dtype=np.uint8))
-    return _shaped(raw, numpy_dtype(entry.dtype, path), entry)
+    return _shaped(raw, numpy_dtype(entry.dtype, named(source)), entry)
 
 
 def read_torch(path: Path, data_start: int, entry: TensorEntry, index: Any = ...) -> torch.Tensor:
@@ -176,7 +204,7 @@ def need_torch(otherwise: str = "") -> None:
 
 
 def load_torch(
-    path: Path, data_start: int, entry: TensorEntry, rows: slice | None = None, *, pinned: bool = False
+    source: Source, data_start: int, entry: TensorEntry, rows: slice | None = None, *, pinned: bool = False
 ) -> torch.Tensor:
     """The tensor, or consecutive rows of it, read into memory of its own; `pinned` for a copy to a GPU.
 
@@ -186,23 +214,23 @@ def load_torch(
     """
     import torch
 
-    check_view(path, entry)
+    check_view(source, entry)
     entry = entry if rows is None else some_rows(entry, rows)
-    dtype, shape = torch_type(path, entry)
+    dtype, shape = torch_type(named(source), entry)
     start, stop = entry.data_offsets
     size = stop - start
     raw = torch.empty(size, dtype=torch.uint8, pin_memory=True) if pinned else empty((size,), torch.uint8)
     try:
-        with path.open("rb", buffering=0) as file:
+        with _opened(source) as file:
             file.seek(data_start + start)
-            _fill(memoryview(raw.numpy().data), file, path)
+            _fill(memoryview(raw.numpy().data), file, source)
     except OSError as error:
-        raise _unreadable(path, data_start + start, data_start + stop, error) from None
+        raise _unreadable(named(source), data_start + start, data_start + stop, error) from None
     flat = raw.view(dtype)
     return flat.reshape(shape) if entry.strides is None else flat.as_strided(shape, entry.strides)
 
 
-def gather_torch(path: Path, data_start: int, entry: TensorEntry, index: torch.Tensor) -> torch.Tensor:
+def gather_torch(source: Source, data_start: int, entry: TensorEntry, index: torch.Tensor) -> torch.Tensor:
     """The rows of an index of whole numbers, read one by one into memory of their own.
 
     Raises:
@@ -213,8 +241,8 @@ def gather_torch(path: Path, data_start: int, entry: TensorEntry, index: torch.T
     import torch
 
     if entry.strides is not None or not entry.shape or not entry.shape[0]:
-        return load_torch(path, data_start, entry)[index]
-    dtype, shape = torch_type(path, entry)
+        return load_torch(source, data_start, entry)[index]
+    dtype, shape = torch_type(named(source), entry)
     count = entry.shape[0]
     numbers = index.flatten().tolist()
     if any(not -count <= number < count for number in numbers):
@@ -224,12 +252,12 @@ def gather_torch(path: Path, data_start: int, entry: TensorEntry, index: torch.T
     raw = torch.empty(len(numbers) * width, dtype=torch.uint8)
     view = memoryview(raw.numpy().data)
     try:
-        with path.open("rb", buffering=0) as file:
+        with _opened(source) as file:
             for place, number in enumerate(numbers):
                 file.seek(data_start + start + number % count * width)
-                _fill(view[place * width : (place + 1) * width], file, path)
+                _fill(view[place * width : (place + 1) * width], file, source)
     except OSError as error:
-        raise _unreadable(path, data_start + start, data_start + stop, error) from None
+        raise _unreadable(named(source), data_start + start, data_start + stop, error) from None
     return raw.view(dtype).reshape((*index.shape, *shape[1:]))
 
 
@@ -248,7 +276,7 @@ def some_rows(entry: TensorEntry, rows: slice) -> TensorEntry:
     return TensorEntry(entry.dtype, shape, (start + first * width, start + max(last, first) * width))
 
 
-def _fill(view: memoryview, file: FileIO, path: Path) -> None:
+def _fill(view: memoryview, file: Reader, source: Source) -> None:
     """Read until the buffer is full: one call gives no more than 2 GiB."""
     done = 0
     while done < len(view):
@@ -256,14 +284,14 @@ def _fill(view: memoryview, file: FileIO, path: Path) -> None:
         if not count:
             raise CheckpointError(
                 f"ends {len(view) - done:,} bytes early",
-                where=path,
+                where=named(source),
                 hint="the file may have changed since it was opened",
                 code="truncated-file",
             )
         done += count
 
 
-def torch_type(path: Path, entry: TensorEntry) -> tuple[torch.dtype, tuple[int, ...]]:
+def torch_type(where: Where, entry: TensorEntry) -> tuple[torch.dtype, tuple[int, ...]]:
     """The torch dtype, and the shape in its elements: 4-bit floats come packed, two to an element."""
     import torch
 
@@ -272,15 +300,15 @@ def torch_type(path: Path, entry: TensorEntry) -> tuple[torch.dtype, tuple[int, 
         return torch.float4_e2m1fn_x2, (*shape[:-1], shape[-1] // 2)
     if entry.dtype not in _TORCH:
         raise NotImplementedByWeightscope(
-            f"torch has no dtype for {entry.dtype}", where=path, hint="read the values as NumPy"
+            f"torch has no dtype for {entry.dtype}", where=where, hint="read the values as NumPy"
         )
     return getattr(torch, _TORCH[entry.dtype]), shape
 
 
-def _unreadable(path: Path, start: int, stop: int, error: Exception) -> CheckpointError:
+def _unreadable(where: Where, start: int, stop: int, error: Exception) -> CheckpointError:
     return CheckpointError(
         f"bytes {start:,} to {stop:,} cannot be read ({error})",
-        where=path,
+        where=where,
         hint="the file may have changed since it was opened",
         code="truncated-file",
     )
@@ -301,7 +329,7 @@ def _bytes(path: Path, data_start: int, entry: TensorEntry, *, writable: bool) -
     return memoryview(mapped)[start - page : stop - page]
 
 
-def numpy_dtype(name: str, path: Path) -> np.dtype[Any]:
+def numpy_dtype(name: str, where: Where) -> np.dtype[Any]:
     """NumPy's type, or that of ml_dtypes.
 
     Raises:
@@ -312,7 +340,9 @@ def numpy_dtype(name: str, path: Path) -> np.dtype[Any]:
 
     attribute = _NUMPY.get(name)
     if attribute is None:
-        raise NotImplementedByWeightscope(f"NumPy has no dtype for {name}", where=path, hint="read the values as torch")
+        raise NotImplementedByWeightscope(
+            f"NumPy has no dtype for {name}", where=where, hint="read the values as torch"
+        )
     dtype: np.dtype[Any] = np.dtype(getattr(np, attribute, None) or getattr(ml_dtypes, attribute))
     return dtype
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import prod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -50,7 +49,8 @@ def read_numpy(files: Files, entry: TensorEntry, index: Any = ...) -> np.ndarray
         decoded: np.ndarray[Any, Any] = np.asarray(load_numpy(files, entry)[index])
         decoded.flags.writeable = False
         return decoded
-    return spans.read_numpy(*_place(files, entry), entry, index)
+    file = files[entry.file]
+    return spans.read_numpy(file.path, file.data_start, entry, index)
 
 
 def load_numpy(files: Files, entry: TensorEntry, rows: slice | None = None) -> np.ndarray[Any, Any]:
@@ -61,10 +61,10 @@ def load_numpy(files: Files, entry: TensorEntry, rows: slice | None = None) -> n
         from weightscope.checkpoint.blocks.spans import load_numpy
 
         return load_numpy(*_place(files, entry), entry, rows)
-    path, data_start = _place(files, entry)
+    source, data_start = _place(files, entry)
     # Of a view that repeats a few bytes, any rows may be few, and all of them without end.
-    spans.check_view(path, entry)
-    return spans.load_numpy(path, data_start, entry if rows is None else spans.some_rows(entry, rows))
+    spans.check_view(source, entry)
+    return spans.load_numpy(source, data_start, entry if rows is None else spans.some_rows(entry, rows))
 
 
 def read_torch(files: Files, entry: TensorEntry, index: Any = ...) -> torch.Tensor:
@@ -75,7 +75,8 @@ def read_torch(files: Files, entry: TensorEntry, index: Any = ...) -> torch.Tens
     if entry.dtype in BLOCKS:
         need_torch(", or read values as NumPy")
         return load_torch(files, entry)[index]
-    return spans.read_torch(*_place(files, entry), entry, index)
+    file = files[entry.file]
+    return spans.read_torch(file.path, file.data_start, entry, index)
 
 
 def load_torch(files: Files, entry: TensorEntry, rows: slice | None = None, *, pinned: bool = False) -> torch.Tensor:
@@ -114,9 +115,9 @@ def read_chunks(files: Files, entry: TensorEntry, chunk: int) -> Iterator[np.nda
         for rows in slabs(entry, chunk):
             yield load_bytes(files, entry, rows)
         return
-    path, data_start = _place(files, entry)
+    source, data_start = _place(files, entry)
     start, stop = entry.data_offsets
-    yield from spans.read_bytes(path, data_start + start, data_start + stop, chunk)
+    yield from spans.read_bytes(source, data_start + start, data_start + stop, chunk)
 
 
 def load_bytes(files: Files, entry: TensorEntry, rows: slice | None = None) -> np.ndarray[Any, Any]:
@@ -128,9 +129,9 @@ def load_bytes(files: Files, entry: TensorEntry, rows: slice | None = None) -> n
     if entry.dtype in BLOCKS:
         return load_numpy(files, entry, rows).reshape(-1).view(np.uint8)
     if DTYPE_BITS[entry.dtype] % 8:
-        path, data_start = _place(files, entry)
+        source, data_start = _place(files, entry)
         start, stop = (entry if rows is None else spans.some_rows(entry, rows)).data_offsets
-        whole = spans.read_bytes(path, data_start + start, data_start + stop, max(stop - start, 1))
+        whole = spans.read_bytes(source, data_start + start, data_start + stop, max(stop - start, 1))
         return next(whole, np.empty(0, dtype=np.uint8))
     words = msgspec.structs.replace(entry, dtype=spans.words_of(entry.dtype))
     return np.ascontiguousarray(load_numpy(files, words, rows)).reshape(-1).view(np.uint8)
@@ -146,6 +147,6 @@ def slabs(entry: TensorEntry, chunk: int) -> Iterator[slice | None]:
         yield slice(first, min(first + rows, entry.shape[0]))
 
 
-def _place(files: Files, entry: TensorEntry) -> tuple[Path, int]:
+def _place(files: Files, entry: TensorEntry) -> tuple[spans.Source, int]:
     file = files[entry.file]
-    return file.path, file.data_start
+    return file.source, file.data_start

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from weightscope.commands import completing
 from weightscope.commands.options import (
     BaseOption,
     JsonOption,
@@ -57,6 +58,7 @@ def check(
             metavar="MODEL...",
             help="Checkpoint directories, weight files, index files, configs, or remote models: org/name, a URL.",
             show_default=False,
+            autocompletion=completing.models,
         ),
     ] = None,
     fail_on: Annotated[
@@ -68,6 +70,7 @@ def check(
             "--ignore",
             metavar="CODE[:PATTERN]",
             help="Ignore this code, or only for matching tensors; may be repeated.",
+            autocompletion=completing.codes,
         ),
     ] = None,
     values: Annotated[

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
+from weightscope.commands import completing
 from weightscope.commands.check import FailOn
 from weightscope.commands.options import (
     MODEL_HELP,
@@ -16,17 +17,28 @@ from weightscope.commands.options import (
     JsonOption,
     OutputOption,
     QuietOption,
+    StreamOption,
     chosen,
-    fetch_if_wanted,
+    halting,
+    open_quietly,
+    open_with_values,
     own_files,
 )
+from weightscope.errors import UsageError
 from weightscope.interrupt import INTERRUPTED, stopping
 from weightscope.output.write import Format, put
 
 
 def diff(
-    a: Annotated[str, typer.Argument(metavar="A", show_default=False, help=MODEL_HELP)],
-    b: Annotated[str, typer.Argument(metavar="B", show_default=False, help="The model to compare with A.")],
+    a: Annotated[
+        str, typer.Argument(metavar="A", show_default=False, help=MODEL_HELP, autocompletion=completing.models)
+    ],
+    b: Annotated[
+        str,
+        typer.Argument(
+            metavar="B", show_default=False, help="The model to compare with A.", autocompletion=completing.models
+        ),
+    ],
     values: Annotated[bool, typer.Option("--values", help="Compare the numbers too.")] = False,
     forward: Annotated[bool, typer.Option("--forward", help="Compare the logits of a forward pass, too.")] = False,
     tokens: Annotated[
@@ -43,6 +55,7 @@ def diff(
         FailOn, typer.Option("--fail-on", help="Fail on differences of this severity or higher.")
     ] = FailOn.ERROR,
     download: Annotated[bool, typer.Option("--download", help="Download remote models without asking.")] = False,
+    stream: StreamOption = None,
     quiet: QuietOption = False,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
@@ -62,19 +75,19 @@ def diff(
     written = chosen(format, json=json, quiet=quiet)
     from weightscope.analyses.diff.findings import other_logits
     from weightscope.api.comparing import compare_forward, diff
-    from weightscope.api.opening import open_model
     from weightscope.findings import passes
     from weightscope.output.diff import emit_diff
     from weightscope.output.progress import Progress
 
     asked = forward or tokens is not None or prompt is not None
+    if stream is not None and asked:
+        raise UsageError("--forward needs the weights here", hint="use --download instead of --stream")
     if values or asked:
-        for model in (a, b):
-            fetch_if_wanted(model, None, unasked=download)
-    with Progress("Reading headers") as progress:
-        left, right = (open_model(model, progress=progress) for model in (a, b))
+        left, right = (open_with_values(m, None, "diff", stream=stream, download=download) for m in (a, b))
+    else:
+        left, right = (open_quietly(model, None) for model in (a, b))
     stop = Event()
-    with Progress("Comparing values", bytes=True) as progress, stopping(stop.set):
+    with Progress("Comparing values", bytes=True) as progress, stopping(halting(stop, left, right)):
         found = diff(left, right, values=values, adapter=adapter or (), progress=progress, stop=stop)
     if asked and found.complete:
         with Progress("Computing") as progress:

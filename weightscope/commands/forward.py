@@ -115,6 +115,10 @@ def forward(
         list[str] | None,
         typer.Option("--adapter", metavar="DIR", help="Apply this adapter (LoRA and its kin); may be repeated."),
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option("--task", metavar="NAME", help="Add the LoRA inside the model that is for this task."),
+    ] = None,
     fail_on: Annotated[
         FailOn, typer.Option("--fail-on", help="Fail on findings of this severity or higher.")
     ] = FailOn.ERROR,
@@ -160,10 +164,13 @@ def forward(
         raise UsageError(
             "several prompts are compared with each other, and with nothing else", hint="give one --prompt"
         )
-    if image and inputs:
-        raise UsageError("--image and --inputs are mutually exclusive")
-    if adapter and compare:
-        raise UsageError("--adapter and --compare are mutually exclusive", hint="merge the adapter, and compare that")
+    for first, second, together, hint in (
+        ("--image", "--inputs", image and inputs, ""),
+        ("--adapter", "--compare", adapter and compare, "merge the adapter, and compare that"),
+        ("--task", "--compare", task and compare, "transformers has no such task"),
+    ):
+        if together:
+            raise UsageError(f"{first} and {second} are mutually exclusive", hint=hint)
     if stop_after is not None and (save_logits or (expect and expect.suffix != ".json")):
         raise UsageError("--stop-after leaves no logits to save or compare")
     wanted = Wanted(
@@ -176,6 +183,7 @@ def forward(
         device=device,
         compute_dtype=compute_dtype.value,
         stop_after=stop_after,
+        task=task or "",
         top_k=top_k,
         expect=expect,
         atol=atol,

@@ -11,9 +11,10 @@ from weightscope.api.complete import refuse_incomplete
 from weightscope.commands.options import (
     ModelPath,
     OutputOption,
+    StreamOption,
     VariantOption,
-    fetch_if_wanted,
     open_quietly,
+    open_with_values,
     own_files,
 )
 from weightscope.errors import UsageError
@@ -44,6 +45,7 @@ def lock(
     ] = Digest.SHA256,
     format: Annotated[LockFormat, typer.Option("--format", "-f", help="Output format.")] = LockFormat.JSON,
     download: Annotated[bool, typer.Option("--download", help="Download a remote model without asking.")] = False,
+    stream: StreamOption = None,
     output: OutputOption = None,
     variant: VariantOption = None,
 ) -> None:
@@ -65,9 +67,12 @@ def lock(
     as_bom = format is LockFormat.CYCLONEDX
     if quick and (files or as_bom):
         raise UsageError(f"--quick reads no files, and {'--files' if files else '--format cyclonedx'} needs them")
-    if not quick:
-        fetch_if_wanted(model, variant, unasked=download)
-    opened = open_quietly(model, variant)
+    if stream is not None and (files or as_bom):
+        raise UsageError(f"--stream stores no files, and {'--files' if files else '--format cyclonedx'} needs them")
+    if quick:
+        opened = open_quietly(model, variant)
+    else:
+        opened = open_with_values(model, variant, "lock", stream=stream, download=download)
     refuse_incomplete(opened)
     with Progress("Reading values", bytes=True) as progress:
         taken = opened.lock(algorithm=None if quick else digest.value, files=files or as_bom, progress=progress)

@@ -54,12 +54,12 @@ def mcp(
 
 
 def _described(name: str) -> Described:
-    from weightscope.commands.tree import command_named, parts_of
+    from weightscope.commands.tree import command_named, help_of
     from weightscope.mcp.described import Described
 
     command = command_named(name)
     helps = ((option.name, getattr(option, "help", None)) for option in command.params)
     return Described(
-        summary=parts_of(command)[0],
+        summary=help_of(command).summary,
         options={parameter: OF_A_COMMAND_LINE.sub("", text) for parameter, text in helps if parameter and text},
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weightscope.api.complete import refuse_incomplete
+from weightscope.commands import completing
 from weightscope.commands.check import FailOn
 from weightscope.commands.options import (
     BaseOption,
@@ -71,17 +72,33 @@ def memory(
     ] = None,
     optimizer: Annotated[
         str,
-        typer.Option("--optimizer", metavar="NAME", help="adamw, adamw-8bit, adafactor, muon, sgd or sgd-momentum."),
+        typer.Option(
+            "--optimizer",
+            metavar="NAME",
+            help="adamw, adamw-8bit, adafactor, muon, sgd or sgd-momentum.",
+            autocompletion=completing.optimizers,
+        ),
     ] = "adamw",
     precision: Annotated[
-        str, typer.Option("--precision", metavar="NAME", help="Of training: mixed, float32 or bfloat16.")
+        str,
+        typer.Option(
+            "--precision",
+            metavar="NAME",
+            help="Of training: mixed, float32 or bfloat16.",
+            autocompletion=completing.precisions,
+        ),
     ] = "mixed",
     zero: Annotated[
         int, typer.Option("--zero", metavar="STAGE", min=0, max=3, help="ZeRO stage over --gpus; 3 is FSDP.")
     ] = 0,
     gpu: Annotated[
         str | None,
-        typer.Option("--gpu", metavar="DEVICE", help="Say whether it fits: h100-80g, rtx4090, … or a size (24GiB)."),
+        typer.Option(
+            "--gpu",
+            metavar="DEVICE",
+            help="Say whether it fits: h100-80g, rtx4090, … or a size (24GiB).",
+            autocompletion=completing.gpus,
+        ),
     ] = None,
     gpus: Annotated[int | None, typer.Option("--gpus", metavar="N", min=1, help="Number of devices.")] = None,
     tp: Annotated[

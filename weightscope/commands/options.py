@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from weightscope.commands import completing
 from weightscope.errors import UsageError, one_line
 from weightscope.output.write import Format
 
@@ -21,8 +25,13 @@ MODEL_HELP = (
     "A checkpoint directory, a training run's folder, an adapter, a weight file, an *.index.json, a config.json; "
     "or a remote model: org/name[@REVISION], hf://org/name/FILE, a URL."
 )
-ModelPath = Annotated[str, typer.Argument(metavar="MODEL", show_default=False, help=MODEL_HELP)]
-ModelPaths = Annotated[list[str], typer.Argument(metavar="MODEL...", show_default=False, help=MODEL_HELP)]
+ModelPath = Annotated[
+    str, typer.Argument(metavar="MODEL", show_default=False, help=MODEL_HELP, autocompletion=completing.models)
+]
+ModelPaths = Annotated[
+    list[str],
+    typer.Argument(metavar="MODEL...", show_default=False, help=MODEL_HELP, autocompletion=completing.models),
+]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="Output format.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the verdict.")]
@@ -31,13 +40,25 @@ OutputOption = Annotated[Path | None, typer.Option("--output", "-o", metavar="FI
 BaseOption = Annotated[
     str | None,
     typer.Option(
-        "--base", metavar="MODEL", help="The base model of an adapter.  [default: the one it names, if cached]"
+        "--base",
+        metavar="MODEL",
+        help="The base model of an adapter.  [default: the one it names, if cached]",
+        autocompletion=completing.models,
     ),
 ]
 VariantOption = Annotated[
     str | None, typer.Option("--variant", metavar="NAME", help="Read the variant model.NAME.safetensors.")
 ]
-
+StreamOption = Annotated[
+    str | None,
+    typer.Option(
+        "--stream",
+        metavar="SIZE",
+        help="Read a remote model's values over the network, at most SIZE (such as 5GB), and store nothing.",
+        show_default=False,
+    ),
+]
+SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kMGT]?)B?", re.IGNORECASE)
 
 # The model that was opened last: it ends with the process, not with the command, which would free it piece by piece.
 _kept: list[Model] = []
@@ -57,13 +78,13 @@ def chosen(format: Form, *, json: bool, quiet: bool = False) -> Form:
 
 
 def open_quietly(path: str, variant: str | None, base: str | None = None, *, tolerant: bool = False) -> Model:
-    """The model, with a progress bar if reading takes over a second; see `open_model` for `tolerant`."""
+    """The model, with a progress bar if reading takes over a second; `tolerant` as `open_model` has it."""
     from weightscope.api.opening import open_model
     from weightscope.output.progress import Progress
 
     _kept.clear()
     with Progress("Reading headers") as progress:
-        model = open_model(path, variant=variant, progress=progress, tolerant=tolerant, base=base)
+        model = open_model(path, variant=variant, progress=progress, base=base, tolerant=tolerant)
     _kept.append(model)
     return model
 
@@ -83,13 +104,79 @@ def fetch_if_wanted(path: str, variant: str | None, *, unasked: bool) -> None:
     if missing is None:
         return
     cost = f"{size(missing.bytes)} in {plural(missing.files, 'file')}"
-    if not unasked:
-        asked = sys.stdin.isatty() and sys.stderr.isatty()
-        if not (asked and _agrees(f"{missing.reference} is not in the local cache. Download {cost}?")):
-            raise UsageError(f"a forward pass needs the weights: {cost} to download", where=missing.reference,
-                             hint="--download does so without asking")  # fmt: skip
+    if not (unasked or (_is_asked() and _agrees(f"{missing.reference} is not in the local cache. Download {cost}?"))):
+        raise UsageError(f"a forward pass needs the weights: {cost} to download", where=missing.reference,
+                         hint="--download does so without asking")  # fmt: skip
     with Progress(f"Downloading {size(missing.bytes)}") as progress:
         download(path, variant, progress)
+
+
+def open_with_values(path: str, variant: str | None, command: str, *, stream: str | None, download: bool) -> Model:
+    """A model whose values can be read: here, or with --stream over the network.
+
+    Raises:
+        UsageError: it is not here, and nobody agreed to fetch it; the message says what it takes.
+        WeightscopeError: there is no such model, or it cannot be read.
+    """
+    if stream is not None and download:
+        raise UsageError("--stream and --download are mutually exclusive")
+    most = None if stream is None else bytes_of(stream)
+    if most is None:
+        refuse_or_fetch(path, variant, command, download=download)
+    model = open_quietly(path, variant)
+    if most is not None:
+        model.stream(most)
+    return model
+
+
+def refuse_or_fetch(path: str, variant: str | None, command: str, *, download: bool) -> None:
+    """With --download have a remote model here; without it, ask on a terminal, and else say what it takes.
+
+    Raises:
+        UsageError: it is not here, and is not to be fetched.
+    """
+    from weightscope.api.downloading import values_elsewhere
+    from weightscope.output.words import plural, size
+
+    if download or _is_asked():
+        fetch_if_wanted(path, variant, unasked=download)
+        return
+    missing = values_elsewhere(path, variant)
+    if missing is not None:
+        stores = "; --download stores them" if missing.downloadable else ""
+        raise UsageError(
+            f"{command} needs the values, which are not here: {size(missing.bytes)} in {plural(missing.files, 'file')}",
+            where=missing.reference,
+            hint=f"--stream {missing.agreeable} reads them over the network and stores nothing{stores}",
+        )
+
+
+def bytes_of(text: str) -> int:
+    """A size such as 5GB, 500MB or 1000000, in powers of 1000.
+
+    Raises:
+        UsageError: it is none.
+    """
+    match = SIZE.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"--stream {text!r} is no size", hint="give one such as 5GB or 500MB")
+    return int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " "))
+
+
+def halting(stop: Event, *models: Model) -> Callable[[], None]:
+    """What stops the reading of values: nothing is waited for any more."""
+
+    def halt() -> None:
+        stop.set()
+        for model in models:
+            model.checkpoint.folder.close()
+
+    return halt
+
+
+def _is_asked() -> bool:
+    """Whether a person is there to answer."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _agrees(question: str) -> bool:

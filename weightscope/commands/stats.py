@@ -18,10 +18,11 @@ from weightscope.commands.options import (
     ModelPath,
     OutputOption,
     QuietOption,
+    StreamOption,
     VariantOption,
     chosen,
-    fetch_if_wanted,
-    open_quietly,
+    halting,
+    open_with_values,
     own_files,
 )
 from weightscope.interrupt import INTERRUPTED, stopping
@@ -59,6 +60,7 @@ def stats(
         FailOn, typer.Option("--fail-on", help="Fail on findings of this severity or higher.")
     ] = FailOn.ERROR,
     download: Annotated[bool, typer.Option("--download", help="Download a remote model without asking.")] = False,
+    stream: StreamOption = None,
     quiet: QuietOption = False,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
@@ -75,6 +77,7 @@ def stats(
       weightscope stats ./Llama-3.1-8B
       weightscope stats ./Llama-3.1-8B --by layer --sample
       weightscope stats ./Llama-3.1-8B --spectrum --by tensor
+      weightscope stats org/model --stream 20GB
       weightscope stats ./Llama-3.1-8B --json --output kept.json
       weightscope stats ./Llama-3.1-8B-tuned --baseline kept.json
     """
@@ -85,11 +88,10 @@ def stats(
     from weightscope.output.stats import stats_document
 
     kept = read_baseline(baseline) if baseline else None
-    fetch_if_wanted(model, variant, unasked=download)
-    opened = open_quietly(model, variant)
+    opened = open_with_values(model, variant, "stats", stream=stream, download=download)
     refuse_incomplete(opened)
     stop = Event()
-    with Progress("Reading values", bytes=True) as progress, stopping(stop.set):
+    with Progress("Reading values", bytes=True) as progress, stopping(halting(stop, opened)):
         found = opened.stats(
             stored=stored, sample=SAMPLE if sample else None, spectrum=spectrum, progress=progress, stop=stop
         )

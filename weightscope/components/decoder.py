@@ -51,6 +51,14 @@ class Block(Component, frozen=True, kw_only=True):
         )
         return tuple(part for part in parts if part is not None)
 
+    def equation(self, x: str = "x") -> str:
+        if self.parallel:
+            fed = self._half(
+                x, self.feed_forward_norm or self.input_norm, self.feed_forward, self.feed_forward_out_norm
+            )
+            return f"{self._half(x, self.input_norm, self.attention, self.attention_out_norm)}{fed.removeprefix(x)}"
+        return ", then ".join(self._halves(x))
+
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, D] to [T, D]."""
         normed = at.call(self.input_norm, x) if self.input_norm else x
@@ -71,6 +79,20 @@ class Block(Component, frozen=True, kw_only=True):
             out = at.call(part, out)
             at.stage(part.word, part.equation(), out)
         return out
+
+    def _halves(self, x: str) -> list[str]:
+        """What each half makes of x, in words."""
+        return [
+            self._half(x, self.input_norm, self.attention, self.attention_out_norm),
+            self._half(x, self.feed_forward_norm, self.feed_forward, self.feed_forward_out_norm),
+        ]
+
+    def _half(self, x: str, before: Norm | None, part: Component, after: Norm | LayerScale | None) -> str:
+        added = f"{part.word}({before.word}({x}))" if before else f"{part.word}({x})"
+        if after and not self.norms_sums:
+            added = f"{after.word}({added})"
+        added = f"{x} + {f'{self.residual_scale:.4g}·' if self.residual_scale != 1.0 else ''}{added}"
+        return f"{after.word}({added})" if after and self.norms_sums else added
 
     def looked(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """The residual stream [T, D] after what stands between the halves: nothing, but in encoder-decoders."""

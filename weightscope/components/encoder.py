@@ -9,6 +9,7 @@ from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import run_layers
 from weightscope.components.embedding import Embedding
 from weightscope.components.encoder_heads import EncoderHead, MaskedHead
+from weightscope.components.inner_adapters import InnerAdapter
 from weightscope.components.norm import Norm
 from weightscope.components.projection import Projection
 from weightscope.components.runnable import Inputs, Predicts, Runnable, beside_padding
@@ -127,7 +128,8 @@ class EncoderModel(Runnable, frozen=True, kw_only=True):
     """An encoder and its heads; what the first of them gives comes out, without one the last hidden states.
 
     `extras` are parts that a checkpoint may have and the model runs without. Where `padding` is given, only tokens
-    other than it have positions (RoBERTa). A `causal` one predicts the next token.
+    other than it have positions (RoBERTa). A `causal` one predicts the next token. `tasks` are LoRAs among its own
+    weights, by the task's name.
     """
 
     encoder: Encoder
@@ -135,6 +137,7 @@ class EncoderModel(Runnable, frozen=True, kw_only=True):
     extras: tuple[Component, ...] = ()
     causal: bool = False
     padding: int | None = None
+    tasks: tuple[tuple[str, InnerAdapter], ...] = ()
 
     def children(self) -> Iterable[Component]:
         return self.encoder, *self.heads, *self.extras
@@ -154,6 +157,14 @@ class EncoderModel(Runnable, frozen=True, kw_only=True):
     @property
     def layers(self) -> int:
         return self.encoder.depth
+
+    def inner_adapter(self, task: str, inputs: Inputs) -> InnerAdapter | None:
+        if not task or not self.tasks:
+            return super().inner_adapter(task, inputs)
+        known = dict(self.tasks)
+        if task not in known:
+            raise UsageError(f"this model has no LoRA for {task!r:.60}", hint=f"it has {', '.join(known)}")
+        return known[task]
 
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         super().checked(inputs, tokens)

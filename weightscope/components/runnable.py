@@ -12,6 +12,8 @@ from weightscope.errors import NotImplementedByWeightscope, UsageError
 if TYPE_CHECKING:
     import torch
 
+    from weightscope.components.inner_adapters import InnerAdapter
+
 Inputs = Mapping[str, "torch.Tensor"]
 PIXELS = "pixel_values"
 # What logits are of: the token after each, each token itself (a masked model's), or no tokens.
@@ -95,6 +97,17 @@ class Runnable(Component, frozen=True, kw_only=True):
     def completed(self, inputs: Mapping[str, Any], tokens: tuple[int, ...]) -> Mapping[str, Any]:
         """The arrays of an image processor with what the model's whole processor makes of the tokens besides."""
         return inputs
+
+    def inner_adapter(self, task: str, inputs: Inputs) -> InnerAdapter | None:
+        """The LoRA among its own weights that a pass adds to them: for a task, or for inputs; None for none.
+
+        Raises:
+            UsageError: there is none for that task.
+        """
+        del inputs
+        if task:
+            raise UsageError("this model has no LoRA for a task", hint="leave out --task")
+        return None
 
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         """Hold the inputs of a pass against each other and the tokens.

@@ -41,6 +41,13 @@ class CrossBlock(Block, frozen=True, kw_only=True):
     def children(self) -> Iterable[Component]:
         return *super().children(), self.cross_norm, self.cross
 
+    def _halves(self, x: str) -> list[str]:
+        """With the look at the encoder between them."""
+        first, last = super()._halves(x)
+        norm = self.cross_norm.word
+        looked = f"{norm}({x} + cross-attention({x}))" if self.norms_sums else f"{x} + cross-attention({norm}({x}))"
+        return [first, looked, last]
+
     def looked(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """The residual stream after the look at the encoder."""
         if self.cross.source not in at.run.shared:

@@ -14,7 +14,7 @@ from weightscope.storage.plain import Plain
 
 
 class TaskLora(Component, frozen=True, kw_only=True):
-    """What is added to one matrix for a task that its user names; without a task nothing is, as in a pass here.
+    """What is added to one matrix for a task that its user names; without a task nothing is.
 
     `a` and `b` are the shapes of its two factors, which have the task as their first dimension.
     """
@@ -33,13 +33,11 @@ class TaskLora(Component, frozen=True, kw_only=True):
         return f"weight·{x}, or of a task (weight + lora_alpha/lora_rank · lora_B[task]·lora_A[task])·{x}"
 
     def terms(self) -> Mapping[Role, str]:
-        return dict.fromkeys(
-            (Role.LORA_A, Role.LORA_B), "a factor of what a task adds to the weight; no task is chosen"
-        )
+        return dict.fromkeys((Role.LORA_A, Role.LORA_B), "a factor of what a task adds to the weight (--task)")
 
     @property
     def awaited(self) -> bool:
-        """Not: no pass reads them."""
+        """Not: a pass reads them as it reads the weight beside them, and only for a task."""
         return False
 
 

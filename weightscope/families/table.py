@@ -22,6 +22,8 @@ MODULES = {
     "camembert": "encoders.roberta",
     "chatglm": "text.chatglm",
     "clap": "audio.clap",
+    "clap_audio_model": "audio.clap_halves",
+    "clap_text_model": "audio.clap_halves",
     "clip": "multimodal.clip",
     "clip_text_model": "multimodal.clip",
     "clip_vision_model": "vision.clip_vision_model",

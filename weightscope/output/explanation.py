@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from weightscope.analyses.explaining import Explanation, Neighbour
 from weightscope.analyses.summary import Summary
 from weightscope.output import words
@@ -19,8 +21,14 @@ MOST = 12
 
 def explanation_document(summary: Summary, explanation: Explanation) -> Document:
     """One tensor in labelled lines."""
+    data = {"schema_version": 1, "model": summary.model, "tensor": explanation}
+    return msgspec.structs.replace(explained(explanation), data=data)
+
+
+def explained(explanation: Explanation) -> Document:
+    """The same without the model's own data."""
     return Document(
-        data={"schema_version": 1, "model": summary.model, "tensor": explanation},
+        data=None,
         title=explanation.name,
         subtitle=" · ".join(_subtitle(explanation)),
         facts=tuple(_facts(explanation)),

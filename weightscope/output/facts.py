@@ -19,9 +19,14 @@ MOST_SCHEMES = 4
 
 def title(summary: Summary) -> str:
     """The model's name: its directory's or file's."""
-    if "://" in summary.model.reference:
-        return summary.model.reference.rstrip("/").rpartition("/")[2]
-    path = Path(summary.model.reference).resolve()
+    return title_of(summary.model.reference)
+
+
+def title_of(reference: str) -> str:
+    """The same from what names the model."""
+    if "://" in reference:
+        return reference.rstrip("/").rpartition("/")[2]
+    path = Path(reference).resolve()
     generic = path.name == "config.json" or path.name.endswith(".index.json")
     return (path.parent if generic else path).name or str(path)
 

@@ -12,6 +12,7 @@ from weightscope.analyses.forward.stages import Stage
 from weightscope.output import words
 from weightscope.output.document import Column, Document, Table
 from weightscope.output.sparkline import sparkline
+from weightscope.output.stage_names import split
 from weightscope.output.standing_out import standing_out
 from weightscope.ranges import spell
 
@@ -84,9 +85,9 @@ def _facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
 def _predicted(outcome: Outcome) -> Iterator[tuple[str, str]]:
     """The likeliest tokens, next or at a mask; classes; how near several prompts are to each other."""
     for place in outcome.masks if outcome.top else ():
-        yield f"Token {place}", "   ".join(map(_candidate, outcome.top[place]))
+        yield f"Token {place}", "   ".join(map(candidate_text, outcome.top[place]))
     if outcome.top and outcome.predicts == "next":
-        yield "Next token", "   ".join(map(_candidate, outcome.top[-1]))
+        yield "Next token", "   ".join(map(candidate_text, outcome.top[-1]))
     for number, row in enumerate(outcome.classes[:SHOWN_CLASSES]):
         name = "Classes" if len(outcome.classes) == 1 else f"Token {number}"
         yield name, "   ".join(map(_class, row[:SHOWN_CLASSES]))
@@ -107,7 +108,7 @@ def _magnitudes(stages: tuple[Stage, ...]) -> Iterator[tuple[str, str]]:
     """The RMS after each layer, a line for each stack of layers."""
     stacks: dict[str, dict[int, float | None]] = {}
     for stage in stages:
-        layer = _word(stage)[1]
+        layer = split(stage.stage)[1]
         if layer is not None:
             # The last stage of a layer is what leaves it.
             stacks.setdefault(stage.stage.partition("layer ")[0].strip(), {})[layer] = stage.rms
@@ -124,7 +125,8 @@ def _rms(value: float | None) -> str:
     return "not finite" if value is None else f"{value:.3g}"
 
 
-def _candidate(candidate: Candidate) -> str:
+def candidate_text(candidate: Candidate) -> str:
+    """A token that may come next, and how likely it is."""
     name = str(candidate.token_id) if candidate.text is None else repr(candidate.text)
     return f"{name} {words.percent(candidate.probability)}"
 
@@ -133,23 +135,12 @@ def _kinds(stages: tuple[Stage, ...]) -> Iterator[tuple[str, str]]:
     """Each kind of stage once: its equation and the weights in it, with its layers where there are several kinds."""
     kinds: dict[tuple[str, str, tuple[str, ...]], list[int]] = {}
     for stage in stages:
-        word, layer = _word(stage)
+        word, layer = split(stage.stage)
         kinds.setdefault((word, stage.equation, stage.roles), []).extend([] if layer is None else [layer])
     repeated = [word for word, _, _ in kinds]
     for (word, equation, roles), layers in kinds.items():
         which = f" {{{spell(layers)}}}" if layers and repeated.count(word) > 1 else ""
         yield f"{word}{which}", f"{equation}   [{', '.join(roles)}]" if roles else equation
-
-
-def _word(stage: Stage) -> tuple[str, int | None]:
-    """A stage's name without its layer, and the layer."""
-    parts = stage.stage.split(" ")
-    if "layer" not in parts[:-1]:
-        return stage.stage, None
-    place = parts.index("layer")
-    if not parts[place + 1].isdecimal():
-        return stage.stage, None
-    return " ".join(parts[:place] + parts[place + 2 :]), int(parts[place + 1])
 
 
 def _notable(outcome: Outcome, notable: tuple[tuple[Stage, str], ...]) -> Table:

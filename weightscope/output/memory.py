@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from weightscope.analyses.memory.report import Memory
 from weightscope.analyses.memory.state import StateRow
 from weightscope.analyses.summary import Summary
 from weightscope.findings import passes
 from weightscope.output import words
 from weightscope.output.document import Cell, Column, Document, Table, Weight
-from weightscope.output.facts import facts, state_facts, subtitle, title
+from weightscope.output.facts import facts, state_facts, subtitle, title_of
 from weightscope.output.memory_fit import fit_facts, fit_notes, fit_records, fit_table
 from weightscope.output.memory_training import training_facts, training_notes, training_records, training_table
 from weightscope.output.memory_work import work_facts
@@ -44,6 +46,13 @@ Line = tuple[Cell, ...]
 
 def memory_document(summary: Summary, memory: Memory, *, exact: bool = False) -> Document:
     """Weights and decode state, a row each, with the sums above them."""
+    alone = needs(memory, exact=exact)
+    above = (fact for fact in facts(summary, exact=exact) if fact[0] in ABOVE)
+    return replace(alone, subtitle=subtitle(summary, exact=exact), facts=(*above, *alone.facts))
+
+
+def needs(memory: Memory, *, exact: bool = False) -> Document:
+    """The same without what a summary says of the model."""
     table, records, notes = _shown(memory)
     fit = memory.fit
     training = memory.training
@@ -51,11 +60,10 @@ def memory_document(summary: Summary, memory: Memory, *, exact: bool = False) ->
     fits = passes(memory.findings, "error") if asked else None
     return Document(
         data=memory,
-        title=title(summary),
-        subtitle=subtitle(summary, exact=exact),
+        title=title_of(memory.model.reference),
+        subtitle=memory.model.architecture or memory.model.model_type or "",
         exact=exact,
         facts=(
-            *(fact for fact in facts(summary, exact=exact) if fact[0] in ABOVE),
             *_facts(memory, exact=exact),
             *(fit_facts(fit, memory.asked, exact=exact) if fit else ()),
             *(training_facts(training, exact=exact) if training else ()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from weightscope.analyses.forward.outcome import Outcome
 from weightscope.analyses.forward.peer import key_of
@@ -21,16 +21,21 @@ def standing_out(outcome: Outcome) -> Iterator[tuple[Stage, str]]:
     differs = max(outcome.compared, key=lambda item: item.relative, default=None)
     mismatch = any(finding.code == "output-mismatch" for finding in outcome.findings)
     farthest = last_of.get(differs.stage) if differs and mismatch else None
-    several = len(set(outcome.token_ids)) > 1
-    before: Stage | None = None
-    for stage in outcome.stages:
-        reasons = [*_changes(before, stage, several=several)]
+    for stage, reasons in changing(outcome.stages, outcome.token_ids):
         if code := found.pop(stage.weights, None):
             reasons.append(code)
         if stage.stage == farthest:
             reasons.append("largest difference")
         if reasons:
             yield stage, "; ".join(dict.fromkeys(reasons))
+
+
+def changing(stages: Sequence[Stage], tokens: Sequence[int]) -> Iterator[tuple[Stage, list[str]]]:
+    """Every stage with what begins with it, by its figures alone."""
+    several = len(set(tokens)) > 1
+    before: Stage | None = None
+    for stage in stages:
+        yield stage, [*_changes(before, stage, several=several)]
         before = stage
 
 

@@ -90,7 +90,7 @@ def pair(a: Opened, b: Opened, *, values: bool) -> tuple[Opened, Opened]:
         if values and not one.checkpoint.files:
             raise UsageError("--values needs weights, and there are none here", where=one.reference)
         if values:
-            require_here(*(file.remote for file in one.checkpoint.files))
+            require_here(*(file.out_of_reach for file in one.checkpoint.files))
     if a.declaration is None or b.declaration is None:
         return replace(a, declaration=None), replace(b, declaration=None)
     return a, b

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from weightscope.brief import brief
+from weightscope.brief import Displayed, clipped
+from weightscope.escapes import visible
 from weightscope.findings import Finding
 
 Kind = Literal[
@@ -140,9 +141,30 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     rank: int | None = None
 
 
-class Diff(msgspec.Struct, frozen=True, kw_only=True):
-    """Two models side by side. Lists of addresses have the weights of one model alone; `renamed` counts tensors whose
-    names differ. `values`, `roles` and `forward` are None unless asked for.
+class Diff(Displayed, msgspec.Struct, frozen=True, kw_only=True):
+    """Two models side by side, key for key the JSON of `weightscope diff`.
+
+    Weights are named by address, such as `layers.3.attention.q_proj`; docs/lock.md says how.
+
+    Attributes:
+        schema_version: of the JSON.
+        ok: whether they differ in their form alone.
+        complete: whether all was compared; False after an interruption.
+        verdict: what B is to A, in a word and in a sentence.
+        a: the first model.
+        b: the second.
+        config: keys that mean something else.
+        both: how many weights both have.
+        added: addresses of weights that B alone has.
+        removed: addresses of weights that A alone has.
+        reshaped: weights with another shape.
+        retyped: weights in another dtype.
+        renamed: how many tensors have another name.
+        values: by weight; None unless values were compared.
+        roles: by role; None unless values were compared.
+        untouched: kinds of weights that are equal throughout.
+        forward: how far the logits are apart; None unless asked for.
+        findings: `different`.
     """
 
     schema_version: int = 1
@@ -165,4 +187,5 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
     forward: ForwardDiff | None = None
     findings: tuple[Finding, ...] = ()
 
-    __repr__ = brief
+    def __repr__(self) -> str:
+        return f"Diff({clipped(self.a.reference)}, {clipped(self.b.reference)}: {visible(self.verdict.text)})"

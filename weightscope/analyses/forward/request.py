@@ -31,8 +31,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     `tokens` are ids; `pixel_values` are a vision model's input, [images, channels, height, width] or as
     its image processor makes them, `inputs` what else that makes, by its names; `position_ids` are
     [T] or [axes, T], 0 to T - 1 unless told otherwise. `device` is cpu, cuda, cuda:N, mps or auto. `stop_after` is
-    the last layer to compute. `held` keeps the weights for further passes, in whatever memory that takes. `measure`
-    looks at what every stage puts out. `keep` is handed every stage's name and output.
+    the last layer to compute. `task` is the one whose LoRA, among the model's own weights, is added. `held` keeps the
+    weights for further passes, in whatever memory that takes. `measure` looks at what every stage puts out. `keep` is
+    handed every stage's name and output.
     """
 
     tokens: tuple[int, ...] = ()
@@ -42,6 +43,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     device: str = "cpu"
     compute_dtype: str = "float32"
     stop_after: int | None = None
+    task: str = ""
     held: dict[Any, Mapping[str, torch.Tensor]] | None = None
     measure: bool = True
     progress: Progress | None = None

@@ -7,18 +7,27 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from weightscope.analyses.forward.stages import Stage
-from weightscope.brief import Suggesting, plural
+from weightscope.brief import Displayed, Suggesting, plural
 from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
+
+    from weightscope.display import Figure
 
 # Rows of logits whose softmax is taken at a time.
 ROWS = 64
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """A token that may come next; `text` where a tokenizer tells it."""
+    """A token that may come next.
+
+    Attributes:
+        token_id: its number in the vocabulary.
+        logit: its logit.
+        probability: from 0 to 1, of the softmax over the vocabulary.
+        text: the token as text, where a tokenizer tells it.
+    """
 
     token_id: int
     logit: float
@@ -26,15 +35,23 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None = None
 
 
-class Result(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
+class Result(Displayed, Suggesting, msgspec.Struct, frozen=True, kw_only=True):
     """The result of a forward pass.
 
-    `output` is float32 on the CPU, None where the pass was stopped: logits [tokens, vocabulary] where `has_logits`,
-    else a base model's [tokens, width], a classifier's [tokens, labels] or a vision encoder's features. Logits are
-    of the token after each, or `of_same` of the token itself (masked models); their rows are of the tokens
-    `scored`, which an encoder-decoder writes and others read; at `marks` vectors of images or audio stand. `broken`
-    are the weights that the first stage with NaN or infinity read. `peak_bytes` is the most memory the process has
-    had, or on a GPU the most that was allocated there.
+    Attributes:
+        tokens: the token ids of the input.
+        device: where it was computed.
+        compute_dtype: the element type of the computation.
+        stages: what was measured after each half of a block; empty with `measure=False`.
+        output: float32 on the CPU, None where the pass was stopped. Logits [tokens, vocabulary] where `has_logits`;
+            otherwise [tokens, width] of a base model, [tokens, labels] of a classifier, or a vision encoder's features.
+        has_logits: whether `output` holds logits over a vocabulary.
+        seconds: how long it took.
+        peak_bytes: the most memory that the process has had, or on a GPU the most that was allocated there.
+        broken: the weights that the first stage with NaN or infinity read.
+        marks: positions at which vectors of images or audio stand instead of tokens.
+        of_same: whether logits are of the token itself (masked models), and not of the one after it.
+        scored: the tokens that the rows of logits belong to: of an encoder-decoder those that it writes.
     """
 
     tokens: tuple[int, ...]
@@ -79,10 +96,25 @@ class Result(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
             return bool(self.output.isfinite().all())
         return all(stage.finite for stage in self.stages)
 
-    def top(self, count: int = 5, last: int = 0) -> list[list[Candidate]]:
-        """For each position, or for the `last` so many alone, the likeliest tokens after it, best first.
+    def plot(self) -> Figure:
+        """The RMS of each stage as bars, with what is not finite marked; a notebook shows it.
 
-        Of a masked model they are the likeliest in its place.
+        Raises:
+            UsageError: the pass recorded no stages.
+        """
+        from weightscope.display import picture_of_stages
+
+        return picture_of_stages(self.stages)
+
+    def top(self, count: int = 5, last: int = 0) -> list[list[Candidate]]:
+        """The likeliest tokens after each position, best first; of a masked model, the likeliest in its place.
+
+        Args:
+            count: how many tokens for each position.
+            last: give only the last so many positions; 0 for all.
+
+        Returns:
+            A list for each position; empty without logits, or where they are not finite.
         """
         if not self.has_logits or not self.finite:
             return []
@@ -102,7 +134,11 @@ class Result(Suggesting, msgspec.Struct, frozen=True, kw_only=True):
         return rows
 
     def losses(self) -> list[float]:
-        """The negative log-probability, in nats, of each token but the first, given those before it; no images."""
+        """The negative log-probability of each token but the first, given those before it.
+
+        Returns:
+            Nats, without positions of images or audio; empty without logits, of masked models, or where not finite.
+        """
         if not self.has_logits or not self.finite or self.of_same:
             return []
         import torch

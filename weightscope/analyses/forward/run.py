@@ -22,7 +22,7 @@ from weightscope.analyses.inventory import Inventory
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.spans import need_torch
 from weightscope.components.runnable import Runnable
-from weightscope.components.running import At, Pass, Stopped
+from weightscope.components.running import At, Pass, Reader, Stopped
 from weightscope.config import Config
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 from weightscope.families.registry import Declaration
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from weightscope.analyses.adapting.overlay import Overlay
     from weightscope.analyses.forward.adapted import AdaptedReader
+    from weightscope.components.inner_adapters import InnerAdapter
 
 
 def run_forward(
@@ -68,18 +69,21 @@ def run_forward(
     positions = positions_of(tree, tokens, request, inputs)
     _refuse_missing(declaration, checkpoint, inventory, request.stop_after)
     _refuse_null_epsilon(declaration)
+    inner = tree.inner_adapter(request.task, inputs)
     start = time.perf_counter()
     with pooled(), Stream(checkpoint, declaration, device) as stream, torch.no_grad(), _exact_convolutions():
         recorder = Recorder(stream.taken, progress=request.progress, keep=request.keep, measures=request.measure)
+        reader = _adapted(stream, overlay, device) if overlay else stream
         run = Pass(
-            reader=_adapted(stream, overlay, device) if overlay else stream,
+            reader=_with_inner(reader, inner) if inner else reader,
             dtype=getattr(torch, request.compute_dtype),
             device=device,
             positions=positions.to(device),
             inputs={name: _placed(value, device, request.compute_dtype) for name, value in inputs.items()},
             watch=recorder,
             last=request.stop_after,
-            held=request.held,
+            # Weights that are held are those without what is added for a task or for inputs.
+            held=None if inner else request.held,
         )
         with _computing(declaration.config):
             output = _output(tree, tokens.to(device), At(run=run))
@@ -139,6 +143,12 @@ def _adapted(stream: Stream, overlay: Overlay, device: torch.device) -> AdaptedR
     from weightscope.analyses.forward.adapted import AdaptedReader
 
     return AdaptedReader(stream, overlay, device)
+
+
+def _with_inner(reader: Reader, adapter: InnerAdapter) -> Reader:
+    from weightscope.analyses.forward.inner import InnerReader
+
+    return InnerReader(reader, adapter)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from weightscope.brief import Displayed, clipped, plural
 from weightscope.errors import UsageError, WeightscopeError
 
 VERSION = 1
@@ -46,10 +47,19 @@ class LockedFile(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
 
-class Lock(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as it was. `algorithm` is that of the digests, None where only headers were read.
+class Lock(Displayed, msgspec.Struct, frozen=True, kw_only=True):
+    """A model as it was, key for key the JSON of `weightscope lock`; docs/lock.md describes addresses and digests.
 
-    `root` is the digest of all weights together. `config` is what config.json means. `files` are there if asked for.
+    Attributes:
+        lock_version: of the JSON.
+        algorithm: of the digests: `sha256` or `blake3`; None where only headers were read.
+        model_type: the config's.
+        repository: where the model lies in the Hub's cache, the repository.
+        revision: the commit of it.
+        root: the digest of all weights together; None where only headers were read.
+        config: what config.json means, with the defaults of its class.
+        files: size and SHA-256 by file; None unless asked for.
+        weights: names, dtype, shape and digest by address.
     """
 
     lock_version: int = VERSION
@@ -61,6 +71,10 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, Any] = {}
     files: dict[str, LockedFile] | None = None
     weights: dict[str, LockedWeight]
+
+    def __repr__(self) -> str:
+        digest = f"{self.algorithm} {clipped(self.root or '')}" if self.algorithm else "no digests"
+        return f"Lock({clipped(self.model_type)}: {plural(len(self.weights), 'weight')}, {digest})"
 
 
 def hasher_of(algorithm: Algorithm) -> Callable[[], Hasher]:

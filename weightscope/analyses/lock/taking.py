@@ -50,7 +50,7 @@ def take_lock(
     if not checkpoint.complete:
         raise CheckpointError("shards are missing or damaged", where=reference, hint="`weightscope check` says which")
     if wanted.algorithm or wanted.files:
-        require_here(*(file.remote for file in checkpoint.files))
+        require_here(*(file.out_of_reach for file in checkpoint.files))
     holdings = take_holdings(checkpoint, declaration, without_head=tied)
     make = hasher_of(wanted.algorithm) if wanted.algorithm else None
     weights = digests(checkpoint, holdings.units, make, progress)

@@ -21,7 +21,7 @@ from weightscope.analyses.memory.weights import Weights
 from weightscope.analyses.memory.work import TokenWork, token_work
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.summary import ModelInfo
-from weightscope.brief import brief
+from weightscope.brief import Displayed, clipped, plural
 from weightscope.components.state import PerSource
 from weightscope.errors import NotImplementedByWeightscope, UsageError
 from weightscope.findings import Finding
@@ -43,9 +43,23 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     quantize: str | None
 
 
-class Memory(msgspec.Struct, frozen=True, kw_only=True):
-    """The JSON of `memory`, key for key. `state` is None where nothing is written token by token, or where it
-    is not known; then `total` is None as well.
+class Memory(Displayed, msgspec.Struct, frozen=True, kw_only=True):
+    """What a model takes, key for key the JSON of `weightscope memory`; all sizes are bytes.
+
+    Attributes:
+        schema_version: of the JSON.
+        model: which model it is.
+        asked: context, batch and types that the figures are for.
+        parameters: its counts.
+        weights: in the files, as loaded, and by component.
+        state: what is kept of each sequence; None where nothing is written token by token, or where it is not known.
+        total: weights as loaded and the logical state; None where the state is not known.
+        activations: an estimate of what a pass and a decode step need beside them.
+        work: multiply-adds of a token and of a context.
+        fit: what each device holds; None unless a device was named.
+        training: what training takes; None unless a plan was named.
+        notes: what the figures leave out.
+        findings: `does-not-fit`.
     """
 
     schema_version: int = 1
@@ -62,7 +76,11 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
 
-    __repr__ = brief
+    def __repr__(self) -> str:
+        parts = [f"{plural(self.weights.loaded, 'byte')} of weights"]
+        parts += [f"{self.state.total.logical:,} of decode state"] if self.state else []
+        parts += [finding.code for finding in self.findings]
+        return f"Memory({clipped(self.model.reference)}: {', '.join(parts)})"
 
 
 def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequence[Group] = ()) -> Memory:

@@ -13,7 +13,7 @@ from weightscope.analyses.stats.reading import Part, Source, chunks, parts_of
 from weightscope.analyses.stats.tally import tally_of
 from weightscope.analyses.stats.zeros import Zeros
 from weightscope.checkpoint.reader import Checkpoint, Progress
-from weightscope.errors import CheckpointError
+from weightscope.errors import CheckpointError, RemoteError
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +62,11 @@ def gather(
                 if stop.is_set():
                     return
                 yield _joined(found, sampled=sample is not None)
+        except RemoteError:
+            # Whoever stops cuts the connections as well.
+            if not stop.is_set():
+                stop.set()
+                raise
         except BaseException:
             # Whoever leaves early wants no more of it.
             stop.set()

@@ -107,22 +107,22 @@ def chunks(checkpoint: Checkpoint, source: Source, part: Part) -> Iterator[np.nd
         return
     if not prod(entry.shape):
         return
-    path = files[entry.file].path
+    file = files[entry.file]
     if entry.dtype in BLOCKS:
         yield from _decoded(checkpoint, source, part)
         return
     if DTYPE_BITS[entry.dtype] < 8:
         yield load_numpy(files, entry).reshape(rows, -1)
         return
-    dtype = numpy_dtype(HALVES.get(entry.dtype, entry.dtype), path)
+    dtype = numpy_dtype(HALVES.get(entry.dtype, entry.dtype), file.where)
     width = prod(entry.shape) * DTYPE_BITS[entry.dtype] // 8 // rows
     raws: Iterator[np.ndarray[Any, Any]]
     if source.is_whole:
         raws = (load_bytes(files, entry, slab) for slab in slabs(entry, CHUNK))
     else:
-        first = files[entry.file].data_start + entry.data_offsets[0]
+        first = file.data_start + entry.data_offsets[0]
         start, stop = first + part.rows.start * width, first + part.rows.stop * width
-        raws = read_bytes(path, start, stop, max(1, CHUNK // width) * width)
+        raws = read_bytes(file.source, start, stop, max(1, CHUNK // width) * width)
     for raw in raws:
         yield raw.view(dtype).reshape(len(raw) // width, -1)
 

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from weightscope.analyses.stats.figures import Figures
 from weightscope.analyses.stats.spectrum import Spectrum
 from weightscope.analyses.stats.zeros import Structure
-from weightscope.brief import brief
+from weightscope.brief import Displayed, clipped, plural
 from weightscope.findings import Finding
+
+if TYPE_CHECKING:
+    from weightscope.display import Figure
 
 
 class TensorStats(msgspec.Struct, frozen=True, kw_only=True):
-    """One tensor. `dtype` is the stored one; where `quantization` is set, the figures are of the weight that acts.
+    """The figures of one tensor.
 
-    `stack` and `layer` are None outside of layers; `zeros` is None of a vector, and of a sample.
-    `spectrum` is None unless it was asked for, and of what is no matrix, too large, or not finite.
+    Attributes:
+        name: its name.
+        component: such as `attention`.
+        roles: its role, or the roles that it fuses.
+        kind: `weight`, `bias`, `buffer`, `scale`, or `copy` of another.
+        dtype: as it is stored.
+        quantization: how it is quantized; then the figures are of the weight that acts.
+        shape: of the weight.
+        stack: the name before the layer's number; None outside of layers.
+        layer: the layer's number; None outside of layers.
+        figures: range, mean, deviation, zeros, NaN.
+        zeros: where zeros lie; None of a vector and of a sample.
+        spectrum: singular values; None unless asked for, and of what is no matrix, too large or not finite.
     """
 
     name: str
@@ -33,7 +49,17 @@ class TensorStats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoleStats(msgspec.Struct, frozen=True, kw_only=True):
-    """All tensors of a `stack` of layers that hold the same roles; `rms` is the root mean square in each layer."""
+    """All tensors of a stack of layers that hold the same roles.
+
+    Attributes:
+        component: such as `attention`.
+        roles: the role, or the roles that each tensor fuses.
+        kind: `weight`, `bias`, `buffer`, `scale`, or `copy` of another.
+        stack: the name before the layers' numbers; None outside of layers.
+        tensors: how many.
+        figures: of all their values together.
+        rms: the root mean square in each layer.
+    """
 
     component: str
     roles: tuple[str, ...]
@@ -74,10 +100,24 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     removed: tuple[str, ...]
 
 
-class Stats(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of a model; of an interrupted run those that were known. `sample` is how many values of a tensor.
+class Stats(Displayed, msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of a model, key for key the JSON of `weightscope stats`.
 
-    `too_large` names the matrices that are too large for a spectrum; None unless spectra were asked for.
+    Attributes:
+        schema_version: of the JSON.
+        ok: whether all values were read and no finding is an error.
+        complete: whether all values were read; False after an interruption.
+        stored: whether quantized weights are shown as they are stored.
+        sample: how many values of each tensor were read; None for all.
+        reference: what was opened.
+        bytes: how many were read.
+        tensors: figures by tensor.
+        roles: figures by role and stack of layers.
+        layers: figures by layer.
+        duplicates: groups of names whose tensors have the same values.
+        too_large: matrices that are too large for a spectrum; None unless spectra were asked for.
+        baseline: the comparison with earlier figures; None without a baseline.
+        findings: what stands out.
     """
 
     schema_version: int = 1
@@ -95,4 +135,17 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     baseline: Baseline | None = None
     findings: tuple[Finding, ...]
 
-    __repr__ = brief
+    def __repr__(self) -> str:
+        parts = [plural(len(self.tensors), "tensor"), plural(self.bytes, "byte"), "ok" if self.ok else "failed"]
+        parts += [] if self.complete else ["incomplete"]
+        return f"Stats({clipped(self.reference)}: {', '.join([*parts, plural(len(self.findings), 'finding')])})"
+
+    def plot(self, *roles: str) -> Figure:
+        """The RMS of each layer, or of the weights of some roles in each layer; a notebook shows it.
+
+        Raises:
+            UsageError: no layer has such a role, or there are no layers.
+        """
+        from weightscope.display import picture_of_layers
+
+        return picture_of_layers(self, roles)

@@ -21,6 +21,7 @@ from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.checkpoint.spans import need_torch
 from weightscope.errors import NotImplementedByWeightscope, UsageError, printable_path
 from weightscope.families.registry import Declaration
+from weightscope.findings import passes
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +54,7 @@ def take_stats(
         raise UsageError("stats needs weights, and there are none here", where=reference)
     if asked.spectrum and asked.sample is not None:
         raise UsageError("a spectrum needs all values, not a sample", hint="leave out --sample or --spectrum")
-    require_here(*(file.remote for file in checkpoint.files))
+    require_here(*(file.out_of_reach for file in checkpoint.files))
     known = sources_of(checkpoint, inventory, declaration, stored=asked.stored)
     if any(item.source.scheme for item in known):
         need_torch(", or use --stored to look at quantized weights as they are stored")
@@ -71,9 +72,11 @@ def take_stats(
     matrices = [one for one in seen if has_spectrum(one)] if asked.spectrum else []
     feasible = [one for one in matrices if not is_too_large(one)]
     known_spectra = spectra(checkpoint, feasible, progress, stop)
+    complete = complete and len(known_spectra) == len(feasible)
+    findings = (*unsound(seen), *odd(seen, repeats))
     return Stats(
-        ok=True,
-        complete=complete and len(known_spectra) == len(feasible),
+        ok=complete and passes(findings, "error"),
+        complete=complete,
         stored=asked.stored,
         sample=asked.sample,
         reference=printable_path(reference),
@@ -83,7 +86,7 @@ def take_stats(
         layers=tuple(_layers(seen)),
         duplicates=repeats,
         too_large=tuple(one.name for one in matrices if is_too_large(one)) if asked.spectrum else None,
-        findings=(*unsound(seen), *odd(seen, repeats)),
+        findings=findings,
     )
 
 

@@ -49,9 +49,18 @@ class LoraCount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trainable(msgspec.Struct, frozen=True, kw_only=True):
-    """What is trained and what is frozen, the weights that the main model runs without left out.
+    """What is trained and what is frozen, without the weights that the main model runs without.
 
-    `parameters` are those of the model, `added` LoRA's; `share` is the trained part of both. None where nothing tells.
+    Attributes:
+        plan: as it was given.
+        parameters: the model's weights; None where nothing tells.
+        added: LoRA's new parameters.
+        trained: of both together.
+        frozen: of both together.
+        share: the trained part, from 0 to 1.
+        lora: LoRA's rank and targets and what they hit; None without LoRA.
+        components: the same by component.
+        notes: what to know of the plan.
     """
 
     plan: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def load_numpy(
-    path: Path, data_start: int, entry: TensorEntry, rows: slice | None = None
+    source: spans.Source, data_start: int, entry: TensorEntry, rows: slice | None = None
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
     """The tensor, or consecutive rows of it, in memory of its own.
 
@@ -28,24 +27,24 @@ def load_numpy(
     import numpy as np
 
     some, within = _span(entry, rows)
-    raw = spans.load_numpy(path, data_start, _as_bytes(some))
+    raw = spans.load_numpy(source, data_start, _as_bytes(some))
     values = np.empty(some.shape, dtype=np.float32)
     decode(entry.dtype, raw, values)
     return values if within is None else values[within]
 
 
-def load_torch(path: Path, data_start: int, entry: TensorEntry, rows: slice | None = None) -> torch.Tensor:
+def load_torch(source: spans.Source, data_start: int, entry: TensorEntry, rows: slice | None = None) -> torch.Tensor:
     """The same for torch, in memory of the pool.
 
     Raises:
         CheckpointError: the file is shorter than its header said.
     """
     some, within = _span(entry, rows)
-    values = _decoded(spans.load_torch(path, data_start, _as_bytes(some)), entry.dtype, some.shape)
+    values = _decoded(spans.load_torch(source, data_start, _as_bytes(some)), entry.dtype, some.shape)
     return values if within is None else values[within]
 
 
-def gather_torch(path: Path, data_start: int, entry: TensorEntry, index: torch.Tensor) -> torch.Tensor:
+def gather_torch(source: spans.Source, data_start: int, entry: TensorEntry, index: torch.Tensor) -> torch.Tensor:
     """The rows of an index of whole numbers, read one by one.
 
     Raises:
@@ -53,10 +52,10 @@ def gather_torch(path: Path, data_start: int, entry: TensorEntry, index: torch.T
         IndexError: there is no such row.
     """
     if len(entry.shape) < 2:
-        return load_torch(path, data_start, entry)[index]
+        return load_torch(source, data_start, entry)[index]
     count, (start, stop) = entry.shape[0], entry.data_offsets
     by_row = TensorEntry("U8", (count, (stop - start) // max(count, 1)), entry.data_offsets)
-    raw = spans.gather_torch(path, data_start, by_row, index)
+    raw = spans.gather_torch(source, data_start, by_row, index)
     return _decoded(raw, entry.dtype, (*index.shape, *entry.shape[1:]))
 
 

@@ -35,11 +35,11 @@ class ProjectedEar(Ear, frozen=True, kw_only=True):
         return self.tower, self.alone, self.beside_images
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
-        clips, bins = inputs[CLIPS], int(self.tower.norm.bins)
+        clips, bins = inputs[self.takes[0]], int(self.tower.norm.bins)
         shaped = clips.ndim == 3 and all(clips.shape) and clips.is_floating_point()
         if not shaped or clips.shape[2] != bins:
             raise UsageError(
-                f"{CLIPS} has shape {list(clips.shape)} ({clips.dtype}), not [clips, frames, {bins}] (floats)"
+                f"{self.takes[0]} has shape {list(clips.shape)} ({clips.dtype}), not [clips, frames, {bins}] (floats)"
             )
         counts, most = whole_numbers(inputs, SIZES), self.tower.stem.frames(clips.shape[1])
         if len(counts) != len(clips) or not all(0 < count <= most for count in counts):
@@ -50,7 +50,7 @@ class ProjectedEar(Ear, frozen=True, kw_only=True):
     def see(self, inputs: Inputs, at: At) -> Seen:
         import torch
 
-        heard = self.tower.hear(inputs[CLIPS], self._lengths(inputs), at.below(self.tower))
+        heard = self.tower.hear(inputs[self.takes[0]], self._lengths(inputs), at.below(self.tower))
         kept = torch.cat([clip[:count] for clip, count in zip(heard, self.counts(inputs), strict=True)])
         bridge = self.beside_images if self.pixels in inputs else self.alone
         return Seen(at.labelled("audio").call(bridge, kept))
@@ -61,7 +61,7 @@ class ProjectedEar(Ear, frozen=True, kw_only=True):
         Raises:
             UsageError: the mask does not fit the clips.
         """
-        mask, clips = inputs.get(MASK), inputs[CLIPS]
+        mask, clips = inputs.get(MASK), inputs[self.takes[0]]
         if mask is None:
             return None
         if mask.shape != clips.shape[:2] or not ((mask == 0) | (mask == 1)).all():
@@ -69,3 +69,10 @@ class ProjectedEar(Ear, frozen=True, kw_only=True):
                 f"{MASK} has shape {list(mask.shape)}, and the clips need {list(clips.shape[:2])} of 0 and 1"
             )
         return mask.sum(1)
+
+
+class PublishedEar(ProjectedEar, frozen=True, kw_only=True):
+    """The same under the names of Microsoft's own processor."""
+
+    takes: ClassVar[tuple[str, ...]] = ("input_audio_embeds", SIZES, MASK)
+    needs: ClassVar[tuple[str, ...]] = ("input_audio_embeds", SIZES)

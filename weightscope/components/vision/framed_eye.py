@@ -120,7 +120,7 @@ class FramedEye(Eye, frozen=True, kw_only=True):
         made = []
         for number, framed in enumerate(self._framed(inputs)):
             used = framed.rows * framed.columns + 1
-            tiles = Tiles(inputs[PIXELS][number, :used], inputs[MASK][number, :used] != 0)
+            tiles = Tiles(inputs[self.takes[0]][number, :used], inputs[MASK][number, :used] != 0)
             pooled = self._pooled(tiles, at.below(self.tower))
             made.append(self.bridge.of(pooled[0], pooled[1:], framed, at.below(self.bridge)))
         vectors = torch.cat(made)
@@ -142,7 +142,7 @@ class FramedEye(Eye, frozen=True, kw_only=True):
 
     def _framed(self, inputs: Inputs) -> list[Framed]:
         """What the inputs say of each image, held against each other."""
-        pixels, mask = inputs[PIXELS], inputs[MASK]
+        pixels, mask = inputs[self.takes[0]], inputs[MASK]
         image, channels, side = (
             int(self.tower.patches.image),
             int(self.tower.patches.channels),
@@ -150,11 +150,11 @@ class FramedEye(Eye, frozen=True, kw_only=True):
         )
         if pixels.ndim != 5 or pixels.shape[2:] != (channels, image, image) or not pixels.shape[0]:
             raise UsageError(
-                f"{PIXELS} has shape {list(pixels.shape)}, not [images, tiles, {channels}, {image}, {image}]"
+                f"{self.takes[0]} has shape {list(pixels.shape)}, not [images, tiles, {channels}, {image}, {image}]"
             )
         wanted = [*pixels.shape[:2], side, side]
         if list(mask.shape) != wanted:
-            raise UsageError(f"{MASK} has shape {list(mask.shape)}, and {PIXELS} tells {wanted}")
+            raise UsageError(f"{MASK} has shape {list(mask.shape)}, and {self.takes[0]} tells {wanted}")
         if inputs[SIZES].numel() != 2 * len(pixels):
             raise UsageError(f"{SIZES} has shape {list(inputs[SIZES].shape)}, not [{len(pixels)}, 2]")
         sizes = whole_numbers(inputs, SIZES)
@@ -175,3 +175,10 @@ class FramedEye(Eye, frozen=True, kw_only=True):
         if not bool(plane[0, 0]) or not bool((mask[: rows * columns + 1, 0, 0] != 0).all()):
             raise UsageError(f"{MASK} hides the first patch of a tile")
         return Framed(rows, columns, int(plane[:, 0].sum()), int(plane[0].sum()))
+
+
+class PublishedFramedEye(FramedEye, frozen=True, kw_only=True):
+    """The same under the names of Microsoft's own processor."""
+
+    takes: ClassVar[tuple[str, ...]] = ("input_image_embeds", SIZES, MASK)
+    needs: ClassVar[tuple[str, ...]] = ("input_image_embeds", SIZES, MASK)

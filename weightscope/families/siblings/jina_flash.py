@@ -11,6 +11,7 @@ from weightscope.components.base import Component, Group, Repeat
 from weightscope.components.embedding import Embedding
 from weightscope.components.encoder import Encoder, EncoderModel, TokenEmbeddings
 from weightscope.components.encoder_heads import Dense, EncoderHead
+from weightscope.components.inner_adapters import InnerAdapter
 from weightscope.components.task_lora import AdaptedProjection, TaskLora
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims, layer_norms
@@ -25,8 +26,9 @@ from weightscope.storage.linear import PARAMETRIZED, Parametrized
 FLASH = {
     "vocab_size": 250002, "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16,
     "intermediate_size": 4096, "hidden_act": "gelu", "type_vocab_size": 1, "layer_norm_eps": 1e-5,
-    "rotary_emb_base": 10000.0, "lora_adaptations": Nullable(list), "lora_rank": 4, "load_trained_adapters": False,
-    "tie_word_embeddings": True, "is_causal": Nullable(bool), "architectures": Nullable(list),
+    "rotary_emb_base": 10000.0, "lora_adaptations": Nullable(list), "lora_rank": 4, "lora_alpha": 1.0,
+    "load_trained_adapters": False, "tie_word_embeddings": True, "is_causal": Nullable(bool),
+    "architectures": Nullable(list),
 }  # fmt: skip
 NAMES = published("mixer")
 # Names of a layer's matrices, and which sizes they take and give: of the stream, of all three projections, within.
@@ -37,6 +39,9 @@ MATRICES = {
     "mlp.fc1": (WIDE, INNER),
     "mlp.fc2": (INNER, WIDE),
 }
+# The tables, and the keys that say how many rows they have; where the factors lie beside a module.
+TABLES = {"word_embeddings": "vocab_size", "token_type_embeddings": "type_vocab_size"}
+FACTORS = "parametrizations.weight.0"
 
 
 def flash(config: Config, root: str) -> EncoderModel:
@@ -60,7 +65,7 @@ def flash(config: Config, root: str) -> EncoderModel:
 
 
 def adapted(config: Config) -> EncoderModel:
-    """The same matrices under the names that torch gives to parametrized ones; LoRAs are stored and not applied."""
+    """The same matrices under the names that torch gives to parametrized ones; a task's LoRA is added on request."""
     if not config.is_base_model:
         raise config.undeclared(f"the head of {config.architecture} beside LoRAs of tasks is not declared")
     s, norm = Dims.of(config), layer_norms(config["layer_norm_eps"])
@@ -80,7 +85,31 @@ def adapted(config: Config) -> EncoderModel:
             depth=s.depth,
         ),
         extras=tuple(loras(config, s.width, s.depth)),
+        tasks=tuple(tasks(config)),
     )
+
+
+def tasks(config: Config) -> Iterator[tuple[str, InnerAdapter]]:
+    """The LoRA of each task, by its name.
+
+    Raises:
+        ConfigError: names that are no texts, or a rank of 0.
+    """
+    names, rank = config["lora_adaptations"], config["lora_rank"]
+    if not all(isinstance(name, str) for name in names) or not rank:
+        raise config.error("'lora_adaptations' lists names of tasks, and 'lora_rank' is at least 1")
+    for number, name in enumerate(names):
+        yield (
+            name,
+            InnerAdapter(
+                weight=PARAMETRIZED,
+                a=f"{FACTORS}.lora_A",
+                b=f"{FACTORS}.lora_B",
+                scale=config["lora_alpha"] / int(rank),
+                tables=tuple(f"roberta.embeddings.{table}" for table in TABLES),
+                entry=number,
+            ),
+        )
 
 
 def table(name: str, role: Role, rows: Size, width: Size) -> Embedding:
@@ -90,15 +119,15 @@ def table(name: str, role: Role, rows: Size, width: Size) -> Embedding:
 
 def loras(config: Config, width: Size, depth: Size) -> Iterator[Component]:
     """Those beside both tables, beside the matrices of each layer, and beside the pooler's."""
-    tasks, rank = Size(len(config["lora_adaptations"]), "lora_adaptations"), config["lora_rank"]
+    count, rank = Size(len(config["lora_adaptations"]), "lora_adaptations"), config["lora_rank"]
     sizes = {WIDE: width, FUSED: width * 3, INNER: config["intermediate_size"]}
 
     def beside(name: str, inputs: Size, outputs: Size) -> TaskLora:
-        return TaskLora(name=f"{name}.parametrizations.weight.0", a=(tasks, rank, inputs), b=(tasks, outputs, rank))
+        return TaskLora(name=f"{name}.{FACTORS}", a=(count, rank, inputs), b=(count, outputs, rank))
 
-    for name, key in (("word_embeddings", "vocab_size"), ("token_type_embeddings", "type_vocab_size")):
-        module = f"roberta.embeddings.{name}.parametrizations.weight.0"
-        yield TaskLora(name=module, a=(tasks, config[key], rank), b=(tasks, rank, width))
+    for name, key in TABLES.items():
+        module = f"roberta.embeddings.{name}.{FACTORS}"
+        yield TaskLora(name=module, a=(count, config[key], rank), b=(count, rank, width))
     layer = Group(parts=tuple(beside(name, sizes[x], sizes[y]) for name, (x, y) in MATRICES.items()))
     yield Repeat(name="roberta.encoder.layers", indices=range(depth), child=layer)
     yield beside("roberta.pooler.dense", width, width)

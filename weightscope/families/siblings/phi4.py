@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from weightscope.components.projection import Projection
-from weightscope.components.vision.framed_eye import FramedBridge, FramedEye
+from weightscope.components.vision.framed_eye import FramedBridge, FramedEye, PublishedFramedEye
 from weightscope.config import Config, Nullable
 from weightscope.families.siblings.phi3 import PHI3
 from weightscope.families.siblings.siglip import siglip_tower
@@ -23,16 +23,22 @@ VISION: dict[str, Any] = {
 
 
 class Names(NamedTuple):
-    """Of the vectors behind rows and between tiles and whole, and of the two matrices."""
+    """Of the vectors behind rows and between tiles and whole, and of the two matrices.
+
+    The `kind` of eye has those of the processor's arrays.
+    """
 
     newline: str
     between: str
     up: str
     down: str
+    kind: type[FramedEye]
 
 
-HELD = Names("sub_img_feature_extensor", "global_img_feature_extensor", "img_projection_up", "img_projection_down")
-PUBLISHED = Names("sub_GN", "glb_GN", "img_projection.0", "img_projection.2")
+HELD = Names(
+    "sub_img_feature_extensor", "global_img_feature_extensor", "img_projection_up", "img_projection_down", FramedEye
+)
+PUBLISHED = Names("sub_GN", "glb_GN", "img_projection.0", "img_projection.2", PublishedFramedEye)
 
 
 def eye(vision: Config, width: Size, name: str, names: Names) -> FramedEye:
@@ -44,7 +50,7 @@ def eye(vision: Config, width: Size, name: str, names: Names) -> FramedEye:
     tower, layer = siglip_tower(vision, f"{name}.img_processor", pools=True), vision["feature_layer"]
     if not isinstance(layer, int) or not -tower.depth - 1 <= layer <= tower.depth:
         raise vision.error(f"feature_layer is {layer!r:.60}, but num_hidden_layers of vision_config is {tower.depth:,}")
-    return FramedEye(
+    return names.kind(
         tower=tower,
         bridge=FramedBridge(
             name=name,

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from weightscope.components.base import Repeat
-from weightscope.components.outline import Outline
+from weightscope.components.base import Group, Repeat
+from weightscope.components.inner_adapters import InnerAdapter, LoraBeside
 from weightscope.config import Config
 from weightscope.families.common import Dims
-from weightscope.roles import Role, Section
-from weightscope.sizes import Size
-from weightscope.storage.linear import Linear
+from weightscope.roles import Section
+
+LORA = {"r": 8, "lora_alpha": 8}
+WHEN = {"vision": "with images", "speech": "with speech alone"}
+
+
+def adapter(config: Config, mode: str) -> InnerAdapter:
+    """What is added to each matrix of each layer in that mode.
+
+    Raises:
+        ConfigError: a rank of 0.
+    """
+    return InnerAdapter(
+        weight="base_layer.weight",
+        a=f"lora_A.{mode}.weight",
+        b=f"lora_B.{mode}.weight",
+        scale=_scale(config, mode),
+    )
 
 
 def adapters(config: Config) -> Repeat:
@@ -20,17 +35,29 @@ def adapters(config: Config) -> Repeat:
         "mlp.gate_up_proj": (inner * 2, s.width),
         "mlp.down_proj": (s.width, inner),
     }
-    ranks = {mode: config.nested(f"{mode}_lora").with_defaults({"r": 8})["r"] for mode in ("vision", "speech")}
-    inside = tuple(
-        _adapter(name, mode, rank, *sizes) for name, sizes in matrices.items() for mode, rank in ranks.items()
+    parts = tuple(
+        LoraBeside(
+            name=name,
+            inputs=columns,
+            outputs=rows,
+            rank=_settings(config, mode)["r"],
+            mode=mode,
+            scale=_scale(config, mode),
+            when=when,
+        )
+        for name, (rows, columns) in matrices.items()
+        for mode, when in WHEN.items()
     )
-    layers = Outline(section=Section.ADAPTER, inside=inside)
-    return Repeat(name="model.layers", indices=range(s.depth), child=layers)
+    layer = Group(section=Section.ADAPTER, parts=parts)
+    return Repeat(name="model.layers", indices=range(s.depth), child=layer)
 
 
-def _adapter(name: str, mode: str, rank: Size, rows: Size, columns: Size) -> Outline:
-    return Outline(
-        name=name,
-        items=(Linear(f"lora_A.{mode}", Role.LORA_A), Linear(f"lora_B.{mode}", Role.LORA_B)),
-        shapes=((Role.LORA_A, (rank, columns)), (Role.LORA_B, (rows, rank))),
-    )
+def _settings(config: Config, mode: str) -> Config:
+    return config.nested(f"{mode}_lora").with_defaults(LORA)
+
+
+def _scale(config: Config, mode: str) -> float:
+    settings = _settings(config, mode)
+    if not settings["r"]:
+        raise config.error(f"the rank of {mode}_lora is 0")
+    return float(settings["lora_alpha"] / settings["r"])

@@ -16,7 +16,7 @@ from weightscope.components.audio.gated_conformer import (
     SeparableConvolution,
 )
 from weightscope.components.audio.heard_attention import Chunks, HeardAttention
-from weightscope.components.audio.projected_ear import ProjectedEar
+from weightscope.components.audio.projected_ear import ProjectedEar, PublishedEar
 from weightscope.components.audio.separable_stem import FeatureNorm, Halving, SeparableStem, SmallConvolution
 from weightscope.components.audio.tower import CLIP
 from weightscope.components.audio.unfolded_tower import UnfoldedTower
@@ -49,11 +49,15 @@ MAX_HALVINGS = 16
 
 
 class Names(NamedTuple):
-    """Of an attention's matrices, an MLP's, and the projectors' two: for speech alone, then beside images."""
+    """Of an attention's matrices, an MLP's, and the projectors' two: for speech alone, then beside images.
+
+    The `kind` of ear has those of the processor's arrays.
+    """
 
     attention: tuple[str, str, str, str]
     mlp: tuple[str, str]
     projectors: tuple[tuple[str, str], tuple[str, str]]
+    kind: type[ProjectedEar]
 
 
 HELD = Names(
@@ -63,6 +67,7 @@ HELD = Names(
         ("up_proj_for_speech", "down_proj_for_speech"),
         ("up_proj_for_vision_speech", "down_proj_for_vision_speech"),
     ),
+    ProjectedEar,
 )
 PUBLISHED = Names(
     ("linear_q", "linear_k", "linear_v", "linear_out"),
@@ -71,6 +76,7 @@ PUBLISHED = Names(
         ("audio_projection.speech.0", "audio_projection.speech.2"),
         ("audio_projection.vision.0", "audio_projection.vision.2"),
     ),
+    PublishedEar,
 )
 
 
@@ -87,7 +93,7 @@ def ear(config: Config, outputs: Size, name: str, names: Names, pixels: str) -> 
         )
         for up, down in names.projectors
     )
-    return ProjectedEar(name=name, tower=_tower(config, names), alone=alone, beside_images=beside, pixels=pixels)
+    return names.kind(name=name, tower=_tower(config, names), alone=alone, beside_images=beside, pixels=pixels)
 
 
 def _tower(config: Config, names: Names) -> UnfoldedTower:

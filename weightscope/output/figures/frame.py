@@ -10,6 +10,8 @@ from weightscope.output.web.elements import Markup, element
 WIDTH = 720
 # Of text in the same units. In a narrow place the style sheet makes it larger.
 TEXT = 13
+# The width of a character in a narrow place, at most.
+CHARACTER = 12
 
 
 class Box(NamedTuple):
@@ -54,8 +56,10 @@ def label(
     return element("text", words, x=x, y=y, dy=dy, text_anchor=anchor, font_size=TEXT, fill="currentColor", class_=kind)
 
 
-def legend(entries: list[tuple[str, str]], top: float, columns: int = 3) -> tuple[list[Markup], float]:
+def legend(entries: list[tuple[str, str]], top: float) -> tuple[list[Markup], float]:
     """Coloured squares with words, as (class, words), and the height that they take."""
+    longest = max((len(words) for _, words in entries), default=0)
+    columns = max(1, min(4, WIDTH // (24 + longest * CHARACTER)))
     wide, high = WIDTH / columns, TEXT * 2
     shapes = []
     for number, (kind, words) in enumerate(entries):

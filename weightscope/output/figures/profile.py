@@ -16,10 +16,14 @@ COLOURS = 8
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """A number a layer, None where it is not finite; `marked` are the places of those that stand out."""
+    """A number a layer, None where it is not finite; `marked` are the places of those that stand out.
+
+    Layers at `absent` places have no such weights.
+    """
 
     label: str
     values: tuple[float | None, ...]
+    absent: tuple[int, ...] = ()
     marked: tuple[int, ...] = ()
 
 
@@ -40,12 +44,13 @@ def profile(lines: Sequence[Line], names: Sequence[str], *, title: str, descript
 def _line(line: Line, kind: str, names: Sequence[str], scale: LogScale) -> Iterator[Markup]:
     wide = BOX.width / max(len(names), 1)
     path, joined = [], False
-    for place, value in enumerate(line.values):
+    points = [(place, value) for place, value in enumerate(line.values) if place not in line.absent]
+    for place, value in points:
         if value is not None:
             path.append(f"{'L' if joined else 'M'}{BOX.x + (place + 0.5) * wide:.1f} {scale.y(value):.1f}")
         joined = value is not None
     yield element("path", d=Markup(" ".join(path)), fill="none", class_=f"ws-line {kind}")
-    for place, value in enumerate(line.values):
+    for place, value in points:
         x = BOX.x + (place + 0.5) * wide
         told = f"{line.label}, layer {names[place]}: {'not finite' if value is None else f'{value:.4g}'}"
         if value is None or place in line.marked:

@@ -1,0 +1,109 @@
+"""The drawing of a model: its boxes in the order of the pass, and every weight in exactly one of them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import weightscope
+from weightscope.analyses.architecture import Part, architecture
+from weightscope.api.model import Model
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+PUBLISHED = [json.loads(file.read_text()) for file in sorted((FIXTURES / "published").glob("*.json"))]
+COUNTED = [each for each in PUBLISHED if isinstance(each, dict) and each.get("transformers_parameters")]
+GGUF = sorted((FIXTURES / "gguf").glob("*.gguf"))
+
+
+def drawn(model: Model) -> tuple[Part, ...]:
+    assert model.declaration
+    return architecture(model.declaration, model.inventory, model.tying, model.checkpoint.tensors)
+
+
+def boxes(parts: tuple[Part, ...]) -> Iterator[Part]:
+    for part in parts:
+        yield part
+        yield from boxes(part.parts)
+
+
+@pytest.mark.parametrize("published", COUNTED, ids=lambda each: each["model"])
+def test_the_boxes_hold_what_transformers_counts(published: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(published["config"]))
+    try:
+        model = weightscope.open(tmp_path / "config.json")
+    except weightscope.WeightscopeError:
+        pytest.skip("a part of it is not declared")
+    counts = [each.parameters for part in boxes(drawn(model)) for each in part.tensors if not each.group.auxiliary]
+    assert sum(counts) == published["transformers_parameters"]
+    total = sum(part.parameters or 0 for part in drawn(model))
+    assert total == published["transformers_parameters"] + (model.parameters.auxiliary or 0)
+
+
+@pytest.mark.parametrize("folder", ["llama", "deepseek-v3", "llava", "mixtral", "gpt2", "llama-1"])
+def test_every_tensor_is_in_one_box(folder: str) -> None:
+    model = weightscope.open(FIXTURES / folder)
+    names = Counter(name for part in boxes(drawn(model)) for each in part.tensors for name in each.names)
+    assert names == Counter(dict.fromkeys(model.tensors, 1))
+
+
+@pytest.mark.parametrize("file", GGUF, ids=lambda file: file.stem)
+def test_every_tensor_of_a_gguf_file_is_in_one_box(file: Path) -> None:
+    model = weightscope.open(file)
+    names = Counter(name for part in boxes(drawn(model)) for each in part.tensors for name in each.names)
+    tables = {name for name in model.tensors if name.startswith("rope_f")}
+    assert names == Counter(dict.fromkeys(model.tensors.keys() - tables, 1))
+
+
+def test_a_mixture_is_drawn_as_its_paper_has_it() -> None:
+    def told(part: Part) -> list[str]:
+        return [part.title, *(f"  {line}" for inner in part.parts for line in told(inner))]
+
+    model = weightscope.open(FIXTURES / "deepseek-v3")
+    lines = [line for part in drawn(model) for line in told(part)]
+    assert lines[:21] == [
+        "token_embedding",
+        "1 layer",
+        "  input_norm",
+        "  attention",
+        "    q_a_norm",
+        "    kv_a_norm",
+        "  post_attention_norm",
+        "  mlp",
+        "2 layers",
+        "  input_norm",
+        "  attention",
+        "    q_a_norm",
+        "    kv_a_norm",
+        "  post_attention_norm",
+        "  moe",
+        "    4 experts",
+        "      mlp",
+        "    mlp",
+        "final_norm",
+        "lm_head",
+        "1 layer",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("config", "equation"),
+    [
+        ("google__gemma-2-9b-it", "x + rms_norm(attention(rms_norm(x))), then x + rms_norm(mlp(rms_norm(x)))"),
+        ("CohereForAI__c4ai-command-r-v01", "x + attention(layer_norm(x)) + mlp(layer_norm(x))"),
+        ("google-bert__bert-base-uncased", "layer_norm(x + attention(x)), then layer_norm(x + mlp(x))"),
+        (
+            "google__t5-v1_1-xxl",
+            "x + attention(rms_norm(x)), then x + cross-attention(rms_norm(x)), then x + mlp(rms_norm(x))",
+        ),
+    ],
+)
+def test_a_block_says_how_its_halves_are_summed(config: str, equation: str, tmp_path: Path) -> None:
+    published = json.loads((FIXTURES / "published" / f"{config}.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(published["config"]))
+    parts = drawn(weightscope.open(tmp_path / "config.json"))
+    assert equation in [part.equation for part in boxes(parts) if part.repeats]

@@ -1,0 +1,221 @@
+"""`stats`, `diff` and `lock` of a model that is not here: read by ranges if somebody agrees, and not stored."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+
+from tests.remote import hub as faults
+from tests.remote.conftest import FIXTURES, environment
+from tests.remote.hub import Fault, Hub
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+LLAMA = FIXTURES / "llama"
+COMMANDS = (["stats"], ["lock"], ["diff", "--values", str(LLAMA)])
+
+
+def sizes(folder: Path) -> int:
+    """The bytes of all values: what comes after each header."""
+    headers = [(path, 8 + int.from_bytes(path.read_bytes()[:8], "little")) for path in folder.glob("*.safetensors")]
+    return sum(path.stat().st_size - header for path, header in headers)
+
+
+def stored(home: Path) -> list[Path]:
+    return [*home.rglob("*.safetensors"), *home.rglob("*.gguf")]
+
+
+def result(ran: subprocess.CompletedProcess[str]) -> Any:
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return json.loads(ran.stdout)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=["stats", "lock", "diff"])
+def test_nothing_is_read_unless_somebody_agrees(command: list[str], ws: Run, hub: Hub, home: Path) -> None:
+    ran = ws(*command, "org/llama")
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
+    assert f"org/llama: {command[0]} needs the values, which are not here: " in ran.stderr
+    assert "--stream 1MB reads them over the network and stores nothing; --download stores them" in ran.stderr
+    assert hub.sent < sizes(LLAMA)
+    assert not stored(home)
+
+
+def test_stats_are_those_of_the_files(ws: Run, hub: Hub, home: Path) -> None:
+    found = result(ws("stats", "org/llama", "--stream", "1MB", "--json"))
+    here = result(ws("stats", str(LLAMA), "--json"))
+    for key in ("tensors", "roles", "layers", "bytes", "findings", "complete"):
+        assert found[key] == here[key], key
+    assert not stored(home)
+    values = sum(request.sent for request in hub.requests if request.status == 206)
+    assert sizes(LLAMA) <= values < 1.1 * sizes(LLAMA)
+
+
+def test_a_lock_is_that_of_the_files(ws: Run, home: Path) -> None:
+    found = result(ws("lock", "org/llama", "--stream", "1MB"))
+    here = result(ws("lock", str(LLAMA)))
+    assert (found["root"], found["weights"]) == (here["root"], here["weights"])
+    assert found["repository"] == "org/llama"
+    assert not stored(home)
+
+
+def test_a_model_elsewhere_is_compared_with_one_here(ws: Run, home: Path) -> None:
+    found = result(ws("diff", "org/llama", str(LLAMA), "--values", "--stream", "1MB", "--json"))
+    assert found["verdict"]["kind"] == "identical"
+    assert not stored(home)
+
+
+def test_a_gguf_file(ws: Run, hub: Hub, home: Path) -> None:
+    hub.repos["org/gguf"] = faults.Repo()
+    path = FIXTURES / "gguf" / "llama.gguf"
+    hub.repos["org/gguf"].commit({"llama.gguf": path})
+    found = result(ws("stats", "org/gguf", "--stream", "10MB", "--json"))
+    assert found["tensors"] == result(ws("stats", str(path), "--json"))["tensors"]
+    assert not stored(home)
+
+
+def test_an_address(ws: Run, hub: Hub) -> None:
+    name = next(LLAMA.glob("*.safetensors")).name
+    address = f"{hub.endpoint}/plain/org/llama/{name}"
+    refused = ws("stats", address)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "needs the values, which are not here: " in refused.stderr
+    assert "--download" not in refused.stderr
+    found = result(ws("stats", address, "--stream", "1MB", "--json"))
+    assert [row["figures"] for row in found["tensors"]] == [
+        row["figures"] for row in result(ws("stats", str(LLAMA / name), "--json"))["tensors"]
+    ]
+
+
+def test_fewer_bytes_than_it_takes(ws: Run, hub: Hub) -> None:
+    ran = ws("stats", "org/llama", "--stream", "1kB")
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
+    assert "more than the 1,000 that were agreed to; agree to more: --stream 1MB" in ran.stderr
+    assert hub.sent < sizes(LLAMA)
+
+
+def test_one_way_or_the_other(ws: Run) -> None:
+    ran = ws("stats", "org/llama", "--stream", "1MB", "--download")
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize("size", ["", "much", "-1GB", "1PB", "nan"])
+def test_what_is_no_size(size: str, ws: Run) -> None:
+    ran = ws("stats", "org/llama", "--stream", size)
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
+    assert "is no size; give one such as 5GB" in ran.stderr
+
+
+def test_values_of_a_pickle_are_not_read_by_ranges(ws: Run, hub: Hub, tmp_path: Path) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    torch.save({"model.norm.weight": torch.zeros(4)}, folder / "pytorch_model.bin")
+    hub.add("org/bin", folder)
+    ran = ws("stats", "org/bin", "--stream", "1MB")
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
+    assert "values of pytorch files cannot be read over the network; download the model first" in ran.stderr
+
+
+@pytest.fixture
+def wide(hub: Hub, tmp_path: Path) -> Path:
+    """A model of one matrix that takes three blocks, published as org/wide."""
+    folder = tmp_path / "wide"
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    tensors = {"a.weight": draw.standard_normal((1500, 1500), dtype=np.float32), "b.weight": np.ones((4, 4), "f4")}
+    save_file(tensors, folder / "model.safetensors")
+    hub.add("org/wide", folder)
+    return folder
+
+
+def test_blocks_are_fetched_once(wide: Path, ws: Run, hub: Hub) -> None:
+    found = result(ws("stats", "org/wide", "--stream", "9.1MB", "--json"))
+    here = result(ws("stats", str(wide), "--json"))
+    assert found["tensors"] == here["tensors"]
+    large = [request.range for request in hub.requests if request.status == 206 and request.sent > 100_000]
+    assert len(large) == len(set(large)) == 3
+
+
+FAULTS: dict[str, tuple[Fault, str]] = {
+    "short": (faults.shorter, "different part of the file"),
+    "another": (faults.another_part, "different part of the file"),
+    "grown": (faults.other_size, "bytes"),
+    "refuses": (faults.status(403), "access is forbidden"),
+    "whole": (faults.ignores_ranges, "ignores ranges"),
+    "drops": (faults.drops, "4 times"),
+}
+
+
+def failing_later(fault: Fault) -> Fault:
+    """A fault of values alone: what is asked for from the file's beginning, its header, comes as it should."""
+
+    def some(handler: Any, content: faults.Content, start: int, stop: int) -> None:
+        (faults.normal if start < 1000 and stop - start < 1_000_000 else fault)(handler, content, start, stop)
+
+    return some
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_server_that_does_not_send_what_it_should(name: str, wide: Path, hasty: Run, hub: Hub, home: Path) -> None:
+    fault, words = FAULTS[name]
+    hub.fail("model.safetensors", failing_later(fault))
+    ran = hasty("stats", "org/wide", "--stream", "10MB")
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1), ran.stderr
+    assert "org/wide/model.safetensors" in ran.stderr
+    assert words in ran.stderr
+    assert not stored(home)
+
+
+def test_a_connection_that_is_lost_once(wide: Path, hasty: Run, hub: Hub) -> None:
+    hub.fail("model.safetensors", faults.normal, faults.normal, faults.drops, faults.normal)
+    found = result(hasty("stats", "org/wide", "--stream", "10MB", "--json"))
+    assert found["tensors"] == result(hasty("stats", str(wide), "--json"))["tensors"]
+
+
+def test_a_file_that_changes_after_its_header(wide: Path, ws: Run, hub: Hub, tmp_path: Path) -> None:
+    """At an address; what the Hub has of a commit cannot change."""
+    other = tmp_path / "other"
+    other.mkdir()
+    save_file({"a.weight": np.ones((1500, 1500), "f4"), "b.weight": np.ones((4, 4), "f4")}, other / "model.safetensors")
+    changed = faults.Content(other / "model.safetensors", large=True)
+
+    def later(handler: Any, content: faults.Content, start: int, stop: int) -> None:
+        is_header = start == 0 and stop < 1_000_000
+        sent = content if is_header else changed
+        headers = {"Content-Range": f"bytes {start}-{stop - 1}/{content.size}", "ETag": f'"{sent.etag}"'}
+        handler.send(206, sent.read(start, stop), headers)
+
+    hub.fail("/plain/org/wide/model.safetensors", later)
+    ran = ws("stats", f"{hub.endpoint}/plain/org/wide/model.safetensors", "--stream", "10MB")
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
+    assert "the file changed while it was read" in ran.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+def test_ctrl_c_while_a_server_is_waited_for(wide: Path, hub: Hub, home: Path, tmp_path: Path) -> None:
+    """What is known so far is shown, and nobody waits for the server."""
+    hub.fail("model.safetensors", failing_later(faults.hangs))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "weightscope", "stats", "org/wide", "--stream", "10MB", "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        env=environment(hub, home, HF_HUB_DOWNLOAD_TIMEOUT="60"),
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while sum("model.safetensors" in path for path in hub.begun) < 4 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    os.kill(process.pid, signal.SIGINT)
+    out, error = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert json.loads(out)["complete"] is False
+    assert "Traceback" not in error

@@ -1,0 +1,194 @@
+"""A declared model as a drawing: its parts in the order of the pass, repeated ones once, with their tensors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from weightscope.analyses.alike import Alike, alike, within
+from weightscope.analyses.inventory import Inventory
+from weightscope.analyses.tying import Tying
+from weightscope.brief import brief
+from weightscope.checkpoint.entry import TensorEntry
+from weightscope.components.base import Component, Indices, Repeat
+from weightscope.components.walk import Slot, walk
+from weightscope.families.registry import Declaration
+from weightscope.ranges import fill
+from weightscope.storage.base import join
+
+CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One box of the drawing.
+
+    `path` are its modules with ranges of numbers. `equation` is empty where only the parts say what it computes,
+    `repeats` where it is there once. `tensors` are its own, `terms` what each of their roles makes. `parameters` are
+    those of all below, None where nothing tells those of one.
+    """
+
+    title: str
+    path: str
+    equation: str
+    glance: str
+    repeats: str
+    section: str
+    terms: Mapping[str, str]
+    tensors: tuple[Alike, ...]
+    parts: tuple[Part, ...]
+    parameters: int | None
+
+    __repr__ = brief
+
+
+def architecture(
+    declaration: Declaration, inventory: Inventory, tying: Tying, tensors: Mapping[str, TensorEntry]
+) -> tuple[Part, ...]:
+    """The model's parts in the order of the forward pass; `tensors` are the checkpoint's.
+
+    What only holds others is left out where it says nothing of them.
+    """
+    return tuple(_Drawer(declaration, inventory, tying, tensors).parts(declaration.tree, _Place()))
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """A component's prefix with `{}` for numbers, the numbers, and what it is accounted to."""
+
+    prefix: str = ""
+    ranges: tuple[Indices, ...] = ()
+    section: str = ""
+    inside: bool = False
+
+    def of(self, component: Component) -> _Place:
+        """The component's own place, below this one."""
+        prefix = join(self.prefix, component.name)
+        section = str(component.section) if component.section else self.section
+        if not isinstance(component, Repeat):
+            return _Place(prefix, self.ranges, section, self.inside)
+        return _Place(f"{prefix}.{{}}", (*self.ranges, component.indices), section, inside=True)
+
+    @property
+    def path(self) -> str:
+        """The modules, with ranges."""
+        return fill(self.prefix, self.ranges)
+
+
+class _Drawer:
+    """Draws components with what is stored of them."""
+
+    def __init__(
+        self, declaration: Declaration, inventory: Inventory, tying: Tying, tensors: Mapping[str, TensorEntry]
+    ) -> None:
+        self.tying = tying
+        self.contained = declaration.contained
+        self.stored: dict[str, list[Alike]] = {}
+        for group in inventory.counted:
+            if not group.inferred:
+                self.stored.setdefault(group.template, []).extend(alike(group, tensors))
+        # Layers that alternate in maths and store the same have slots in common, whose owner is one of them: so a
+        # slot is found by the module that it is named after.
+        self.slots: dict[str, list[Slot]] = {}
+        modules = {_module(slot.template) for slot in walk(declaration.tree)}
+        for slot in declaration.slots:
+            key = slot.owner.name if self.contained else _longest(slot.template, modules)
+            self.slots.setdefault(key, []).append(slot)
+
+    def parts(self, component: Component, above: _Place) -> Iterator[Part]:
+        """The component as a box, or the boxes in it where it only holds others."""
+        if isinstance(component, Repeat) and not component.indices:
+            return
+        place = above.of(component)
+        children = [part for child in component.children() for part in self.parts(child, place)]
+        tensors = tuple(self.tensors_of(component, place))
+        if isinstance(component, Repeat):
+            yield self.repeated(component, place, children)
+        elif tensors or self.is_frame(component, place):
+            yield self.box(component, place, tensors, children)
+        else:
+            yield from children
+
+    def is_frame(self, component: Component, place: _Place) -> bool:
+        """Whether it stores nothing itself and is drawn all the same: parts of a layer, and towers and bridges."""
+        says = type(component).equation is not Component.equation
+        return any(component.children()) and (component.section is not None or (says and not place.inside))
+
+    def box(self, component: Component, place: _Place, tensors: tuple[Alike, ...], parts: Sequence[Part]) -> Part:
+        """A component that stores something, or frames its parts."""
+        roles = {role for each in tensors for role in each.group.roles}
+        terms = {str(role): term for role, term in component.terms().items() if role in roles}
+        says = type(component).equation is not Component.equation
+        return Part(
+            title=_title(component, terms),
+            path=place.path,
+            equation=component.equation() if says else "",
+            glance=component.glance,
+            repeats="",
+            section=place.section or next((str(each.group.section) for each in tensors), ""),
+            terms=terms,
+            tensors=tensors,
+            parts=tuple(parts),
+            parameters=_added(tensors, parts, self.tying),
+        )
+
+    def repeated(self, component: Repeat, place: _Place, parts: Sequence[Part]) -> Part:
+        """The frame around what is repeated; what its child computes of its parts is the frame's equation."""
+        child = component.child
+        says = type(child).equation is not Component.equation and not any(True for _ in child.stored)
+        chosen = f", {component.chosen:,} used per token" if component.chosen is not None else ""
+        count = len(component.indices)
+        return Part(
+            title=f"{count:,} {component.of}{'' if count == 1 else 's'}",
+            path=place.path,
+            equation=child.equation() if says else "",
+            glance="",
+            repeats=f"{count:,} ×{chosen}",
+            section=place.section,
+            terms={},
+            tensors=(),
+            parts=tuple(parts),
+            parameters=_added((), parts, self.tying),
+        )
+
+    def tensors_of(self, component: Component, place: _Place) -> Iterator[Alike]:
+        """The component's own tensors at its place, in the order of its declaration."""
+        for slot in {slot.template: slot for slot in self.slots_of(component, place)}.values():
+            if len(slot.ranges) <= len(place.ranges):
+                # A layer that predicts ahead may use the main model's table.
+                stored = self.stored.get(slot.template, ()) if slot.ranges else self.stored.pop(slot.template, ())
+                yield from filter(None, (within(each, place.ranges) for each in stored))
+
+    def slots_of(self, component: Component, place: _Place) -> Iterator[Slot]:
+        """The slots of a component; a container's names (GGUF's) tell none, so there they are found by their roles."""
+        sizes = component.sizes()
+        if self.contained:
+            slots = self.slots.get(component.name, ())
+            yield from (slot for slot in slots if sizes.keys() >= {role for role, _ in slot.stored.parts})
+            return
+        names = (stored.name for item in component.stored for stored in item.tensors(place.prefix, sizes))
+        for module in dict.fromkeys(map(_module, names)):
+            yield from self.slots.get(module, ())
+
+
+def _module(template: str) -> str:
+    """What a weight and all that quantization stores in its place are named after."""
+    return template.removesuffix(".weight").removesuffix(".bias")
+
+
+def _longest(template: str, modules: Container[str]) -> str:
+    """The module that a stored name belongs to: `…experts.down_proj` of `…experts.down_proj_scales`."""
+    ends = [len(template), *(mark.start() for mark in re.finditer(r"[._]", template))]
+    return next((template[:end] for end in sorted(ends, reverse=True) if template[:end] in modules), "")
+
+
+def _added(tensors: Iterable[Alike], parts: Iterable[Part], tying: Tying) -> int | None:
+    counts = [*(each.counted(tying) for each in tensors), *(part.parameters for part in parts)]
+    return None if None in counts else sum(count or 0 for count in counts)
+
+
+def _title(component: Component, terms: Mapping[str, str]) -> str:
+    """The role of what stores one, else the component's word in small letters."""
+    if len(terms) == 1:
+        return next(iter(terms))
+    return CAPITAL.sub(" ", component.word).lower() if component.word[:1].isupper() else component.word

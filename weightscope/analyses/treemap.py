@@ -1,0 +1,161 @@
+"""What a treemap draws: kinds of tensors with ranges of numbers, not a row a tensor, and what is found about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+import msgspec
+
+from weightscope.analyses.alike import Alike, alike
+from weightscope.analyses.explaining import config_terms, layout_of, notes_on
+from weightscope.analyses.groups import Group
+from weightscope.analyses.rules.subject import Subject
+from weightscope.components.base import Indices
+from weightscope.components.walk import Slot
+from weightscope.findings import Finding
+from weightscope.ranges import before
+from weightscope.storage.base import Kind
+
+Runs = tuple[tuple[int, int], ...]
+# Sets of tensors that are sent; the largest published model has some two hundred.
+MOST = 6_000
+# What is stored and is no weight is in no component of the table.
+BUFFERS = "buffers"
+
+
+class TensorKind(msgspec.Struct, frozen=True, kw_only=True):
+    """Tensors that differ only in their numbers. `layer` is which of the numbers is the layer's, None for none.
+
+    `stack` is what stands before the first number. `terms` are those of the roles, `shape_terms` the config's.
+    """
+
+    template: str
+    component: str
+    roles: tuple[str, ...]
+    kind: str
+    layer: int | None
+    stack: str
+    terms: tuple[str, ...]
+    shape_terms: tuple[str, ...]
+    equation: str
+    layout: str
+    notes: tuple[str, ...]
+    inferred: bool
+
+
+class TensorSet(msgspec.Struct, frozen=True, kw_only=True):
+    """Tensors of a kind that have the same dtype and shape: one for each combination of `ranges`, runs of numbers.
+
+    `parameters` and `bytes` are those of all together, a number for each role; `parameters` is None where nothing
+    tells them. `findings` are places in the list of findings, each with the runs of layers that it names, None for all.
+    """
+
+    kind: int
+    ranges: tuple[Runs, ...]
+    dtype: str | None
+    shape: tuple[int, ...] | None
+    tensors: int
+    parameters: tuple[int, ...] | None
+    bytes: tuple[int, ...]
+    findings: tuple[tuple[int, Runs | None], ...] = ()
+
+
+class Treemap(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything to draw. `left_out` are tensors in sets that are too many to send."""
+
+    kinds: tuple[TensorKind, ...]
+    sets: tuple[TensorSet, ...]
+    left_out: int = 0
+
+
+def treemap(subject: Subject, findings: Sequence[Finding]) -> Treemap:
+    """The model's tensors by component, role and layer, and which of them the findings name."""
+    groups = subject.inventory.counted
+    marks = _marks(subject, findings)
+    sets = [(place, each) for place, group in enumerate(groups) for each in alike(group, subject.checkpoint.tensors)]
+    largest = sorted(sets, key=lambda item: max(item[1].parameters, item[1].bytes), reverse=True)[:MOST]
+    kept = sorted(largest, key=lambda item: item[0])
+    slots = _slots(subject)
+    kinds: list[TensorKind] = []
+    numbers: dict[int, int] = {}
+    drawn: list[TensorSet] = []
+    for place, each in kept:
+        if place not in numbers:
+            numbers[place] = len(kinds)
+            kinds.append(_kind(each.group, slots.get(each.group.template), subject))
+        drawn.append(_set(numbers[place], each, subject, marks.get(each.group.template, {})))
+    left_out = sum(each.tensors for _, each in sets) - sum(each.tensors for each in drawn)
+    return Treemap(kinds=tuple(kinds), sets=tuple(drawn), left_out=left_out)
+
+
+def _slots(subject: Subject) -> dict[str, Slot]:
+    return {slot.template: slot for slot in subject.declaration.slots} if subject.declaration else {}
+
+
+def _kind(group: Group, slot: Slot | None, subject: Subject) -> TensorKind:
+    owner = slot.owner if slot and not group.inferred else None
+    terms = owner.terms() if owner else {}
+    name = next((name for name, _ in group.numbered()), group.template)
+    return TensorKind(
+        template=group.template,
+        component=BUFFERS if group.kind is Kind.BUFFER else str(group.section),
+        roles=tuple(map(str, group.roles)),
+        kind=str(group.kind),
+        layer=group.kinds.index("layer") if "layer" in group.kinds else None,
+        stack=before(group.template).rstrip(".") if group.ranges else "",
+        terms=tuple(terms[role] for role in group.roles if role in terms),
+        shape_terms=config_terms(group.shape or ()),
+        equation=owner.equation() if owner and group.kind is not Kind.BUFFER else "",
+        layout=layout_of(slot) if owner else "",
+        notes=tuple(notes_on(name, group, slot, subject.tying)),
+        inferred=group.inferred,
+    )
+
+
+def _set(kind: int, each: Alike, subject: Subject, marked: dict[int, set[int | None]]) -> TensorSet:
+    group = each.group
+    counted = each.counted(subject.tying)
+    return TensorSet(
+        kind=kind,
+        ranges=tuple(map(runs, each.ranges)),
+        dtype=each.dtype,
+        shape=each.shape,
+        tensors=each.tensors,
+        parameters=None if counted is None else tuple(count for _, count in group.shares(counted)),
+        bytes=tuple(count for _, count in group.shares(each.bytes)),
+        findings=tuple(_marked(each, marked)),
+    )
+
+
+def runs(numbers: Indices | Iterable[int]) -> Runs:
+    """Ascending numbers as (first, last) of each run."""
+    ordered = sorted(numbers)
+    found = []
+    for _, members in groupby(enumerate(ordered), key=lambda pair: pair[1] - pair[0]):
+        run = [number for _, number in members]
+        found.append((run[0], run[-1]))
+    return tuple(found)
+
+
+def _marks(subject: Subject, findings: Sequence[Finding]) -> dict[str, dict[int, set[int | None]]]:
+    """For each template the findings that name tensors of it, and their layers."""
+    found: dict[str, dict[int, set[int | None]]] = {}
+    if not any(finding.tensors for finding in findings):
+        return found
+    groups = {name: group for group in subject.inventory.groups for name in group.names}
+    for place, finding in enumerate(findings):
+        for name in finding.names:
+            if (group := groups.get(name)) is not None:
+                found.setdefault(group.template, {}).setdefault(place, set()).add(group.layer_of(name))
+    return found
+
+
+def _marked(each: Alike, marked: dict[int, set[int | None]]) -> Iterator[tuple[int, Runs | None]]:
+    """The findings of a set's tensors, with the layers where they name some of them."""
+    own = each.ranges[each.group.kinds.index("layer")] if "layer" in each.group.kinds else ()
+    for place, layers in marked.items():
+        if None in layers:
+            yield place, None
+        elif named := [layer for layer in own if layer in layers]:
+            yield place, (None if len(named) == len(own) else runs(named))

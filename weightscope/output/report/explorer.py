@@ -1,0 +1,59 @@
+"""The places on the page that the treemap's scripts fill; without scripts they stay hidden."""
+
+from __future__ import annotations
+
+from weightscope.output.web.elements import Markup, element
+
+MEASURES = (("parameters", "parameters"), ("bytes", "bytes"), ("tensors", "number of tensors"))
+COLOURS = (("component", "component"), ("dtype", "dtype"), ("finding", "findings"))
+HELP = "Arrow keys move between parts, Enter opens one, Escape goes back."
+
+
+def explorer() -> Markup:
+    """Search and choices, the way to what is open, the treemap, its legend, and details of what is chosen."""
+    return element(
+        "div",
+        element(
+            "div",
+            _search(),
+            _select("measure", "Size", MEASURES),
+            _select("colour", "Colour", COLOURS),
+            class_="controls",
+        ),
+        element("p", "", id="search-status", role="status", aria_live="polite"),
+        element("ul", id="results", hidden="hidden", aria_label="Search results"),
+        element("nav", element("ol", id="trail"), aria_label="Opened part", class_="trail"),
+        element(
+            "div",
+            element(
+                "div",
+                element("div", id="map", role="group", aria_label="Treemap", aria_describedby="map-help"),
+                element("p", HELP, id="map-help", class_="note"),
+                element("ul", id="legend", aria_label="Colours"),
+            ),
+            element("div", id="details", role="region", aria_label="Details", aria_live="polite"),
+            class_="split",
+        ),
+        id="explorer",
+        hidden="hidden",
+    )
+
+
+def _search() -> Markup:
+    return element(
+        "label",
+        "Search ",
+        element(
+            "input",
+            id="search",
+            type="search",
+            placeholder="name, role, component",
+            autocomplete="off",
+            spellcheck="false",
+        ),
+    )
+
+
+def _select(name: str, label: str, options: tuple[tuple[str, str], ...]) -> Markup:
+    choices = [element("option", text, value=value) for value, text in options]
+    return element("label", f"{label} ", element("select", *choices, id=name))
