@@ -91,12 +91,12 @@ def picture_of_stages(stages: Sequence[Stage]) -> Figure:
 
 
 def picture_of_values(tensor: Tensor) -> Figure:
-    """The magnitudes of a tensor's values, those of a quantized weight as it acts; all but the first dimension as one.
+    """The magnitudes of a tensor's values, all but the first dimension as one; of a quantized weight as it acts.
 
     Raises:
         WeightscopeError: the values are not here, or cannot be read.
     """
-    values = tensor.numpy(dequantize=True)
+    values = tensor.numpy(dequantize=tensor.kind == "weight")
     matrix = values.reshape(len(values), -1) if values.ndim > 1 else values.reshape(1, -1)
     told = f"{' + '.join(tensor.roles)}, {tensor.dtype}."
     return Figure(title=tensor.name, drawn=heatmap(matrix, title=tensor.name, description=told))
