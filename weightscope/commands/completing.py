@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import typer
-
-Completer = Callable[[typer.Context, str], list[str]]
 
 
 def models(context: typer.Context, incomplete: str) -> list[str]:
     """For MODEL: paths and models in the cache; with --explain, finding codes."""
     if context.params.get("explain"):
-        return codes(incomplete)
+        return codes()
     from weightscope.completion.models import models
 
     return models(incomplete)
@@ -43,32 +39,54 @@ def roles(context: typer.Context, incomplete: str) -> list[str]:
     return roles(_typed(context), incomplete)
 
 
-def codes(incomplete: str) -> list[str]:
-    """For --ignore: codes that `check` finds."""
+def codes() -> list[str]:
+    """For --ignore: codes that `check` finds. Of a list, Typer offers what goes on from what is typed."""
     from weightscope.findings import CODES
 
-    return [code for code in CODES if code.startswith(incomplete)]
+    return list(CODES)
 
 
-def gpus(incomplete: str) -> list[str]:
+def dtypes() -> list[str]:
+    """For --dtype of stored tensors."""
+    from weightscope.checkpoint.dtypes import DTYPE_BITS
+
+    return list(DTYPE_BITS)
+
+
+def kept_dtypes() -> list[str]:
+    """For types that weights, or keys and values, can be kept in."""
+    from weightscope.analyses.memory.dtypes import KEPT
+    from weightscope.checkpoint.dtypes import TORCH_NAMES
+
+    return [name for name, dtype in TORCH_NAMES.items() if dtype in KEPT]
+
+
+def methods() -> list[str]:
+    """For --quantize."""
+    from weightscope.analyses.memory.quantizing import USUAL
+
+    return list(USUAL)
+
+
+def gpus() -> list[str]:
     """For --gpu: devices that are known."""
     from weightscope.analyses.memory.devices import DEVICES
 
-    return [name for name in DEVICES if name.startswith(incomplete)]
+    return list(DEVICES)
 
 
-def optimizers(incomplete: str) -> list[str]:
+def optimizers() -> list[str]:
     """For --optimizer."""
     from weightscope.analyses.memory.optimizers import OPTIMIZERS
 
-    return [name for name in OPTIMIZERS if name.startswith(incomplete)]
+    return list(OPTIMIZERS)
 
 
-def precisions(incomplete: str) -> list[str]:
+def precisions() -> list[str]:
     """For --precision."""
     from weightscope.analyses.memory.optimizers import PRECISIONS
 
-    return [name for name in PRECISIONS if name.startswith(incomplete)]
+    return list(PRECISIONS)
 
 
 def _typed(context: typer.Context) -> list[str]:
