@@ -66,7 +66,8 @@ def test_hf_installs_and_runs_it(
     monkeypatch.setattr(extensions.subprocess, "run", from_the_file)
     # Its environment gets this repository's wheel, and not what an index has under the name.
     (tmp_path / "constraints.txt").write_text(f"weightscope-cli @ {wheel.as_uri()}\n")
-    monkeypatch.setenv("PIP_CONSTRAINT", str(tmp_path / "constraints.txt"))
+    for installer in ("PIP", "UV"):
+        monkeypatch.setenv(f"{installer}_CONSTRAINT", str(tmp_path / "constraints.txt"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("HF_HUB_DISABLE_UPDATE_CHECK", "1")
 

@@ -67,7 +67,9 @@ class _Place(msgspec.Struct, frozen=True):
         section = str(component.section) if component.section else self.section
         if not isinstance(component, Repeat):
             return _Place(prefix, self.ranges, section, self.inside)
-        return _Place(f"{prefix}.{{}}", (*self.ranges, component.indices), section, inside=True)
+        return _Place(
+            f"{prefix}.{component.number_prefix}{{}}", (*self.ranges, component.indices), section, inside=True
+        )
 
     @property
     def path(self) -> str:

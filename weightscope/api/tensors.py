@@ -92,7 +92,7 @@ class Tensor(Displayed, Suggesting, msgspec.Struct, frozen=True, kw_only=True):
         """A heatmap of the magnitudes, of a quantized weight as it acts; reads all values. A notebook shows it.
 
         Raises:
-            WeightscopeError: as for `numpy` with `dequantize`.
+            WeightscopeError: the values are not here, NumPy has no such type, or the quantization is not implemented.
         """
         from weightscope.display import picture_of_values
 

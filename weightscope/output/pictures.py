@@ -91,12 +91,12 @@ def picture_of_stages(stages: Sequence[Stage]) -> Figure:
 
 
 def picture_of_values(tensor: Tensor) -> Figure:
-    """The magnitudes of a tensor's values, those of a quantized weight as it acts; all but the first dimension as one.
+    """The magnitudes of a tensor's values, all but the first dimension as one; of a quantized weight as it acts.
 
     Raises:
         WeightscopeError: the values are not here, or cannot be read.
     """
-    values = tensor.numpy(dequantize=True)
+    values = tensor.numpy(dequantize=tensor.kind == "weight")
     matrix = values.reshape(len(values), -1) if values.ndim > 1 else values.reshape(1, -1)
     told = f"{' + '.join(tensor.roles)}, {tensor.dtype}."
     return Figure(title=tensor.name, drawn=heatmap(matrix, title=tensor.name, description=told))
@@ -109,7 +109,7 @@ def _bar(stage: Stage) -> Bar:
 
 
 def picture_of_layers(stats: Stats, roles: Sequence[str]) -> Figure:
-    """The RMS of each layer, or of the weights of some roles in each; layers with an outlier are marked.
+    """The RMS of each layer, or of the weights of some roles in each; layers that a finding names are marked.
 
     Raises:
         UsageError: no layer has such a role, or there are no layers.
@@ -163,8 +163,8 @@ def _layers(stats: Stats, row: RoleStats) -> list[int]:
 
 
 def _odd(stats: Stats) -> set[tuple[str, int]]:
-    """The lines and layers in which a tensor stands out."""
-    names = {name for finding in stats.findings if finding.code == "value-outlier" for name in finding.names}
+    """The lines and layers in which a finding names a tensor."""
+    names = {name for finding in stats.findings for name in finding.names}
     found = set()
     for one in stats.tensors:
         if one.name in names and one.layer is not None:
