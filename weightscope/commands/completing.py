@@ -40,53 +40,52 @@ def roles(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def codes() -> list[str]:
-    """For --ignore: codes that `check` finds. Of a list, Typer offers what goes on from what is typed."""
-    from weightscope.findings import CODES
+    """For --ignore: codes that `check` finds."""
+    from weightscope.completion import words
 
-    return list(CODES)
+    return words.codes()
 
 
 def dtypes() -> list[str]:
     """For --dtype of stored tensors."""
-    from weightscope.checkpoint.dtypes import DTYPE_BITS
+    from weightscope.completion import words
 
-    return list(DTYPE_BITS)
+    return words.dtypes()
 
 
 def kept_dtypes() -> list[str]:
     """For types that weights, or keys and values, can be kept in."""
-    from weightscope.analyses.memory.dtypes import KEPT
-    from weightscope.checkpoint.dtypes import TORCH_NAMES
+    from weightscope.completion import words
 
-    return [name for name, dtype in TORCH_NAMES.items() if dtype in KEPT]
+    return words.kept_dtypes()
 
 
 def methods() -> list[str]:
     """For --quantize."""
-    from weightscope.analyses.memory.quantizing import USUAL
+    from weightscope.completion import words
 
-    return list(USUAL)
+    return words.methods()
 
 
 def gpus() -> list[str]:
     """For --gpu: devices that are known."""
-    from weightscope.analyses.memory.devices import DEVICES
+    from weightscope.completion import words
 
-    return list(DEVICES)
+    return words.gpus()
 
 
 def optimizers() -> list[str]:
     """For --optimizer."""
-    from weightscope.analyses.memory.optimizers import OPTIMIZERS
+    from weightscope.completion import words
 
-    return list(OPTIMIZERS)
+    return words.optimizers()
 
 
 def precisions() -> list[str]:
     """For --precision."""
-    from weightscope.analyses.memory.optimizers import PRECISIONS
+    from weightscope.completion import words
 
-    return list(PRECISIONS)
+    return words.precisions()
 
 
 def _typed(context: typer.Context) -> list[str]:
