@@ -109,7 +109,7 @@ EXCEPTIONS = """
 
 Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them: aria,
 blip, ernie4_5_vl_moe, fast_vlm, florence2, hunyuan_vl, kimi_k3, kosmos-2, minicpmv4_6, minimax_m3_vl, molmo, molmo2,
-nllb-moe, perception_lm and step3p7. Videos are refused everywhere.
+perception_lm and step3p7. Videos are refused everywhere.
 
 ## Published models that differ from their config
 

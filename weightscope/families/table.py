@@ -165,6 +165,7 @@ MODULES = {
     "nanochat": "text.nanochat",
     "nemotron": "text.nemotron",
     "nemotron_h": "text.nemotron_h",
+    "nllb-moe": "seq2seq.nllb_moe",
     "nomic_bert": "encoders.nomic_bert",
     "olmo": "text.olmo",
     "olmo2": "text.olmo2",
