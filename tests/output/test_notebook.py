@@ -55,6 +55,7 @@ def words(value: Any) -> str:
         (lambda m: ws.diff(m, FIXTURES / "llama-1"), ["same weights", "pytorch"]),
         (lambda m: m.memory(), ["56.6 kB loaded", "keys and values"]),
         (lambda m: m.memory(gpu="24GiB"), ["ok", "24"]),
+        (lambda m: m.trainable("lora:r=4,targets=q_proj,v_proj"), ["Training lora:r=4", "960"]),
         (lambda m: m.forward([1, 2, 3]), ["3 tokens", "all finite", "[3, 256]", "Next token", "RMS after each stage"]),
         (lambda m: m.forward([1, 2], measure=False), ["2 tokens", "[2, 256]"]),
         (lambda m: m.lock(), ["30 weights", "sha256 of every weight"]),
@@ -174,6 +175,14 @@ def test_values_as_a_heatmap(fixture: str, name: str, shape: tuple[int, int] | N
     root = svg(tensor.plot().drawn)
     assert root.findtext(f"{SVG}title") == tensor.name
     assert f"{rows:,} rows, {columns:,} columns" in (root.findtext(f"{SVG}desc") or "")
+
+
+@pytest.mark.parametrize("shape", [[], [0], [0, 3], [3, 0], [2, 3, 4]])
+def test_values_of_any_shape(shape: list[int], tmp_path: Path) -> None:
+    size = int(np.prod(shape)) * 4
+    header = {"x": {"dtype": "F32", "shape": shape, "data_offsets": [0, size]}}
+    (tmp_path / "model.safetensors").write_bytes(safetensors_bytes(header, bytes(size)))
+    svg(ws.open(tmp_path).tensors["x"].plot().drawn)
 
 
 @pytest.fixture(scope="module")

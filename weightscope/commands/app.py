@@ -25,6 +25,7 @@ COMMANDS = (
     "diff",
     "memory",
     "report",
+    "browse",
     "cache",
     "mcp",
 )

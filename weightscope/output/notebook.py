@@ -10,6 +10,7 @@ from weightscope.analyses.forward.result import Result
 from weightscope.analyses.lock.record import Lock
 from weightscope.analyses.memory.report import Memory
 from weightscope.analyses.stats.result import Stats
+from weightscope.analyses.training.split import Trainable
 from weightscope.api.model import Model
 from weightscope.api.tensors import Tensor, Tensors
 from weightscope.errors import WeightscopeError
@@ -24,6 +25,7 @@ from weightscope.output.objects import lock_document, result_document, tensor_do
 from weightscope.output.overview import found
 from weightscope.output.pictures import picture_of_layers, picture_of_stages
 from weightscope.output.stats import stats_document
+from weightscope.output.trainable import trained
 from weightscope.output.web.documents import document_html, figure_html, findings_html
 from weightscope.output.web.elements import Markup, element, together
 from weightscope.output.web.style import style
@@ -85,6 +87,11 @@ def _(diff: Diff) -> Markup:
 @_content.register
 def _(memory: Memory) -> Markup:
     return _section(needs(memory))
+
+
+@_content.register
+def _(trainable: Trainable) -> Markup:
+    return _section(trained(trainable))
 
 
 @_content.register
