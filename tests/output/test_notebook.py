@@ -177,6 +177,14 @@ def test_values_as_a_heatmap(fixture: str, name: str, shape: tuple[int, int] | N
     assert f"{rows:,} rows, {columns:,} columns" in (root.findtext(f"{SVG}desc") or "")
 
 
+@pytest.mark.parametrize("shape", [[], [0], [0, 3], [3, 0], [2, 3, 4]])
+def test_values_of_any_shape(shape: list[int], tmp_path: Path) -> None:
+    size = int(np.prod(shape)) * 4
+    header = {"x": {"dtype": "F32", "shape": shape, "data_offsets": [0, size]}}
+    (tmp_path / "model.safetensors").write_bytes(safetensors_bytes(header, bytes(size)))
+    svg(ws.open(tmp_path).tensors["x"].plot().drawn)
+
+
 @pytest.fixture(scope="module")
 def scaled(tmp_path_factory: pytest.TempPathFactory) -> ws.Model:
     """Eight layers of random weights, of which the fourth layer's are ten times as large."""

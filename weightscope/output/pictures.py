@@ -83,11 +83,17 @@ def picture_of_stages(stages: Sequence[Stage]) -> Figure:
     if not stages:
         raise UsageError("the pass recorded no stages", hint="leave measure=False out")
     bars = [_bar(stage) for stage in stages]
-    kinds = [(kind, words) for kind, words in STAGE_WORDS.items() if any(bar.kind == kind for bar in bars)]
+    kinds = [(kind, word) for kind, word in STAGE_WORDS.items() if any(bar.kind == kind for bar in bars)]
     title = "RMS after each stage"
     first = next((stage.stage for stage in stages if not stage.finite), None)
     told = f"{len(bars):,} stages, " + ("all finite." if first is None else f"NaN or infinity from {first} on.")
     return Figure(title=title, drawn=stage_bars(bars, kinds, title=title, description=told))
+
+
+def _bar(stage: Stage) -> Bar:
+    word, layer = split(stage.stage)
+    kind = STAGE_KINDS.get(word.rpartition(" ")[2], "ws-other")
+    return Bar(name=stage.stage, short="" if layer is None else str(layer), rms=stage.rms, kind=kind)
 
 
 def picture_of_values(tensor: Tensor) -> Figure:
@@ -97,15 +103,10 @@ def picture_of_values(tensor: Tensor) -> Figure:
         WeightscopeError: the values are not here, or cannot be read.
     """
     values = tensor.numpy(dequantize=tensor.kind == "weight")
-    matrix = values.reshape(len(values), -1) if values.ndim > 1 else values.reshape(1, -1)
+    rows = len(values) if values.ndim > 1 else 1
+    matrix = values.reshape(rows, values.size // rows if rows else 0)
     told = f"{' + '.join(tensor.roles)}, {tensor.dtype}."
     return Figure(title=tensor.name, drawn=heatmap(matrix, title=tensor.name, description=told))
-
-
-def _bar(stage: Stage) -> Bar:
-    word, layer = split(stage.stage)
-    kind = STAGE_KINDS.get(word.rpartition(" ")[2], "ws-other")
-    return Bar(name=stage.stage, short="" if layer is None else str(layer), rms=stage.rms, kind=kind)
 
 
 def picture_of_layers(stats: Stats, roles: Sequence[str]) -> Figure:
