@@ -90,7 +90,7 @@ def test_a_pass_that_cannot_run_says_why_and_the_page_is_written(tmp_path: Path)
     file = tmp_path / "page.html"
     result = run_report("fixtures/llama/config.json", "--forward", "-o", str(file))
     assert result.returncode == 2
-    assert "not known: " in Page(file.read_text(encoding="utf-8")).text
+    assert "cannot run: " in Page(file.read_text(encoding="utf-8")).text
 
 
 def test_two_models_have_the_verdict_of_diff_first() -> None:

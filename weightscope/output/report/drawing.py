@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+import msgspec
+
 from weightscope.analyses.alike import Alike
 from weightscope.analyses.architecture import Part
 from weightscope.analyses.explaining import config_terms
+from weightscope.analyses.marking import Marks, marked
+from weightscope.findings import Finding
 from weightscope.output import words
+from weightscope.output.overview import NOUNS
 from weightscope.output.web.documents import facts_html
 from weightscope.output.web.elements import Markup, element
 
@@ -20,37 +25,55 @@ WEIGHT = "weight"
 MOST_PATH = 120
 
 
-def drawing(parts: Sequence[Part], total: int | None) -> Markup:
-    """The boxes in the order of the forward pass; `total` is what shares are of."""
-    return element("ol", *_boxes(parts, total), class_="drawing")
+class Drawn(msgspec.Struct, frozen=True, kw_only=True):
+    """What the boxes say beside the parts: shares of `total`, and the findings that `marks` put at tensors."""
+
+    total: int | None
+    findings: Sequence[Finding]
+    marks: Marks
 
 
-def _boxes(parts: Sequence[Part], total: int | None) -> Iterator[Markup]:
+def drawing(parts: Sequence[Part], drawn: Drawn) -> Markup:
+    """The boxes in the order of the forward pass."""
+    return element("ol", *_boxes(parts, drawn), class_="drawing")
+
+
+def _boxes(parts: Sequence[Part], drawn: Drawn) -> Iterator[Markup]:
     for repeats, run in groupby(parts, key=lambda part: bool(part.repeats)):
         members = list(run)
         shown = members[:MOST_KINDS] if repeats else members
-        yield from (_box(part, total) for part in shown)
+        yield from (_box(part, drawn) for part in shown)
         if left := members[len(shown) :]:
             count = sum(part.parameters or 0 for part in left)
             text = f"and {words.plural(len(left), 'more kind')} of layers, {words.short(count)} parameters"
             yield element("li", element("p", text), class_="box")
 
 
-def _box(part: Part, total: int | None) -> Markup:
+def _box(part: Part, drawn: Drawn) -> Markup:
     section = f" component-{part.section}" if part.section else ""
     kind = "repeat" if part.repeats else "frame" if part.parts and not part.tensors else "part"
-    inside = element("ol", *_boxes(part.parts, total), class_="drawing") if part.parts else ""
+    inside = element("ol", *_boxes(part.parts, drawn), class_="drawing") if part.parts else ""
     heading = (
         element("span", part.title, class_="title"),
         element("span", part.glance.removeprefix(f"{part.title} "), class_="glance") if part.glance else "",
-        element("span", _amount(part, total), class_="amount"),
+        element("span", _amount(part, drawn.total), class_="amount"),
         element("code", _shortened(part.path), class_="path") if part.path else "",
         element("span", part.equation, class_="equation") if part.equation else "",
+        *_found(part, drawn),
     )
     if not part.tensors:
         return element("li", element("div", *heading, class_="heading"), inside, class_=f"box {kind}{section}")
     opened = element("details", element("summary", *heading, class_="heading"), _terms(part), _tensors(part))
     return element("li", opened, inside, class_=f"box {kind}{section}")
+
+
+def _found(part: Part, drawn: Drawn) -> Iterator[Markup]:
+    """The codes of the findings about a box's own tensors, stored or missing."""
+    templates = {*part.templates, *(tensors.group.template for tensors in part.tensors)}
+    places = {place for template in templates for place in marked(drawn.marks, template, part.layers)}
+    for place in sorted(places):
+        finding = drawn.findings[place]
+        yield element("span", f"{NOUNS[finding.severity]}: {finding.code}", class_=f"badge {finding.severity}")
 
 
 def _amount(part: Part, total: int | None) -> str:
@@ -80,7 +103,7 @@ def _tensors(part: Part) -> Markup:
         element("tbody", *(_row(tensors, f"{part.path}.") for tensors in part.tensors)),
         class_="ws-table",
     )
-    return element("div", table, class_="ws-scroll", tabindex="0", role="region", aria_label="Tensors")
+    return element("div", table, class_="ws-scroll", tabindex="0", role="group", aria_label="Tensors")
 
 
 def _row(tensors: Alike, path: str) -> Markup:

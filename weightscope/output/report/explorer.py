@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from weightscope.output import words
 from weightscope.output.web.elements import Markup, element
 
 MEASURES = (("parameters", "parameters"), ("bytes", "bytes"), ("tensors", "number of tensors"))
@@ -9,8 +10,12 @@ COLOURS = (("component", "component"), ("dtype", "dtype"), ("finding", "findings
 HELP = "Arrow keys move between parts, Enter opens one, Escape goes back."
 
 
-def explorer() -> Markup:
-    """Search and choices, the way to what is open, the treemap, its legend, and details of what is chosen."""
+def explorer(left_out: int) -> Markup:
+    """Search and choices, the way to what is open, the treemap, its legend, and details of what is chosen.
+
+    `left_out` are tensors that are too many to draw.
+    """
+    note = f"The {words.plural(left_out, 'smallest tensor')} are too many to draw or to search." if left_out else ""
     return element(
         "div",
         element(
@@ -29,6 +34,7 @@ def explorer() -> Markup:
                 "div",
                 element("div", id="map", role="group", aria_label="Treemap", aria_describedby="map-help"),
                 element("p", HELP, id="map-help", class_="note"),
+                element("p", note, class_="note") if note else "",
                 element("ul", id="legend", aria_label="Colours"),
             ),
             element("div", id="details", role="region", aria_label="Details", aria_live="polite"),

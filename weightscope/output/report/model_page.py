@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import msgspec
+from collections.abc import Iterator, Sequence
 
 from weightscope.analyses.accounting import count_whole
 from weightscope.analyses.architecture import architecture
 from weightscope.analyses.forward.outcome import Outcome
+from weightscope.analyses.marking import marks_of
 from weightscope.analyses.stats.result import Stats
 from weightscope.analyses.summary import Summary
 from weightscope.analyses.treemap import treemap
@@ -22,7 +21,7 @@ from weightscope.output.facts import facts, subtitle, title
 from weightscope.output.inspect import inspect_document
 from weightscope.output.memory import memory_document
 from weightscope.output.overview import found
-from weightscope.output.report.drawing import drawing
+from weightscope.output.report.drawing import Drawn, drawing
 from weightscope.output.report.explorer import explorer
 from weightscope.output.report.findings import findings_list
 from weightscope.output.report.page import Section, page, page_header
@@ -40,12 +39,14 @@ def model_page(contents: Contents) -> str:
     """The whole file."""
     name = title(contents.summary)
     findings = contents.findings
+    drawn = treemap(contents.model.subject(), findings)
     data = {
         "title": name,
         "findings": [{"severity": each.severity, "code": each.code, "message": each.message} for each in findings],
-        **msgspec.structs.asdict(treemap(contents.model.subject(), findings)),
+        "kinds": drawn.kinds,
+        "sets": drawn.sets,
     }
-    return page(name, _header(contents, name), tuple(_sections(contents, findings)), data)
+    return page(name, _header(contents, name), tuple(_sections(contents, findings, drawn.left_out)), data)
 
 
 def _header(contents: Contents, name: str) -> Markup:
@@ -60,14 +61,14 @@ def _counted(contents: Contents) -> str:
     return f"Checked {words.plural(tensors, 'tensor')}, {words.plural(rules, 'rule')}: {said}."
 
 
-def _sections(contents: Contents, findings: tuple[Finding, ...]) -> Iterator[Section]:
+def _sections(contents: Contents, findings: tuple[Finding, ...], left_out: int) -> Iterator[Section]:
     summary = contents.summary
     yield Section(name="overview", heading="Overview", body=_overview(contents))
     yield Section(name="findings", heading="Findings", body=findings_list(findings))
     document = inspect_document(summary)
     table = table_html(document.table, caption="Parameters by component and role")
-    yield Section(name="parameters", heading="Parameters", body=together(explorer(), table))
-    yield Section(name="architecture", heading="Architecture", body=_architecture(contents.model))
+    yield Section(name="parameters", heading="Parameters", body=together(explorer(left_out), table))
+    yield Section(name="architecture", heading="Architecture", body=_architecture(contents.model, findings))
     yield Section(name="memory", heading="Memory", body=_memory(contents))
     if contents.stats is not None or contents.drawn is not None:
         yield Section(name="values", heading="Values", body=_values(contents))
@@ -108,15 +109,15 @@ def _looked(contents: Contents) -> Iterator[tuple[str, str]]:
     rules = words.plural(checked.checked.rules, "rule")
     verdict = "ok" if checked.ok else "failed"
     yield "Names, shapes", f"{verdict}: {words.plural(checked.checked.tensors, 'tensor')}, {rules}"
-    yield "Values", _verdict(contents.stats, "not read; --values reads them")
-    yield "Forward pass", _verdict(contents.outcome, "not run; --forward runs one")
+    yield "Values", _verdict(contents.stats, "not read; --values reads them", "cannot be read")
+    yield "Forward pass", _verdict(contents.outcome, "not run; --forward runs one", "cannot run")
 
 
-def _verdict(part: Stats | Outcome | WeightscopeError | None, otherwise: str) -> str:
+def _verdict(part: Stats | Outcome | WeightscopeError | None, unasked: str, failing: str) -> str:
     if part is None:
-        return otherwise
+        return unasked
     if isinstance(part, WeightscopeError):
-        return f"not known: {part}"
+        return f"{failing}: {part}"
     return "ok" if part.ok else "failed"
 
 
@@ -132,14 +133,14 @@ def _values(contents: Contents) -> Markup:
     return together(body, heatmap_body(drawn) if drawn is not None else "")
 
 
-def _architecture(model: Model) -> Markup:
+def _architecture(model: Model, findings: Sequence[Finding]) -> Markup:
     parts = {name: part for name, part in model.parts.items() if part.declaration is not None}
     if parts:
-        return together(*(together(element("h3", name), _drawn(part)) for name, part in parts.items()))
-    return _drawn(model)
+        return together(*(together(element("h3", name), _drawn(part, findings)) for name, part in parts.items()))
+    return _drawn(model, findings)
 
 
-def _drawn(model: Model) -> Markup:
+def _drawn(model: Model, findings: Sequence[Finding]) -> Markup:
     if model.declaration is None:
         kind = (
             "An adapter has none of its own."
@@ -148,7 +149,8 @@ def _drawn(model: Model) -> Markup:
         )
         return element("p", kind)
     parts = architecture(model.declaration, model.inventory, model.tying, model.checkpoint.tensors)
-    return drawing(parts, count_whole(model.inventory, model.tying))
+    total, marks = count_whole(model.inventory, model.tying), marks_of(model.subject(), findings)
+    return drawing(parts, Drawn(total=total, findings=findings, marks=marks))
 
 
 def _files(contents: Contents) -> Markup:
