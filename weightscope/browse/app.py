@@ -149,6 +149,7 @@ class BrowseApp(App[None]):
             return
         found = tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
         verdict.update(_verdict(found))
+        self._pages.findings = found
         self._found.set_result((found, rules))
 
     @work(exclusive=True, group="findings")
