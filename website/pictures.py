@@ -16,6 +16,7 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 import weightscope
+from website.browsing import screen
 from website.pages import BROWSERS, browser, draw
 from website.scene import scene
 from website.terminal import COLUMNS, ROOT, printed
@@ -37,6 +38,8 @@ FIGURES: dict[str, Callable[[Path], Figure]] = {
     "treemap": lambda folder: weightscope.open(folder / "Qwen2.5-VL-7B").treemap(),
     "layers": lambda folder: weightscope.open(folder / "dead-layer").stats().plot("gate_proj", "up_proj"),
 }
+# Screens of the terminal browser.
+SCREENS = {"browse": screen}
 # Black on white would be a hole in a dark page, and the reverse in a light one; a terminal's grey suits both.
 THEME = TerminalTheme(
     (30, 34, 42),
@@ -93,6 +96,8 @@ def picture(name: str, folder: Path) -> str:
     """The SVG of one command or figure, made in a folder that `scene` has set up."""
     if name in FIGURES:
         return FIGURES[name](folder).svg
+    if name in SCREENS:
+        return SCREENS[name](folder, FRAME)
     command = PICTURES[name]
     console = Console(width=COLUMNS, record=True, file=io.StringIO(), legacy_windows=False)
     console.print(Text(f"$ {command}", style="bold"))
@@ -103,7 +108,7 @@ def picture(name: str, folder: Path) -> str:
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     with scene() as folder:
-        for name in (*PICTURES, *FIGURES):
+        for name in (*PICTURES, *FIGURES, *SCREENS):
             (FOLDER / f"{name}.svg").write_text(picture(name, folder), encoding="utf-8")
         if path := browser():
             draw(folder, FOLDER, path)
