@@ -19,7 +19,8 @@ import weightscope
 from website.browsing import screen
 from website.pages import BROWSERS, browser, draw
 from website.scene import scene
-from website.terminal import COLUMNS, ROOT, printed
+from website.screens import SCREENS, screen
+from website.terminal import COLUMNS, FAMILY, ROOT, printed
 from weightscope.display import Figure
 
 FOLDER = ROOT / "docs" / "pictures"
@@ -70,7 +71,7 @@ FRAME = """\
 <svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>
 .{unique_id}-matrix {{
-  font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace;
+  font-family: FAMILY;
   font-size: {char_height}px; line-height: {line_height}px; font-variant-east-asian: full-width;
 }}
 {styles}
@@ -89,7 +90,7 @@ FRAME = """\
 </g>
 </g>
 </svg>
-"""
+""".replace("FAMILY", FAMILY)
 
 
 def picture(name: str, folder: Path) -> str:
@@ -97,7 +98,11 @@ def picture(name: str, folder: Path) -> str:
     if name in FIGURES:
         return FIGURES[name](folder).svg
     if name in SCREENS:
+<<<<<<< HEAD
         return SCREENS[name](folder, FRAME)
+=======
+        return screen(name, folder)
+>>>>>>> main
     command = PICTURES[name]
     console = Console(width=COLUMNS, record=True, file=io.StringIO(), legacy_windows=False)
     console.print(Text(f"$ {command}", style="bold"))

@@ -87,6 +87,7 @@ def test_a_comment_says_what_changes(job: Job, hub: GitHub, options: tuple[str, 
     mark, _, text = comment["body"].partition("\n")
     assert re.fullmatch(r"<!-- weightscope [0-9a-f]{12} -->", mark)
     assert text == COMMENT
+    assert f"```text\n{COMMENT}\n```" in (ROOT / "docs" / "ci.md").read_text()
     assert hub.tokens == {"Bearer secret"}
     assert not job.page.exists()
     # The clone is as it was: no other worktree, and all the history that it had.

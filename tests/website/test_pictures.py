@@ -12,6 +12,7 @@ import pytest
 from website.pages import VIEWS
 from website.pictures import FIGURES, FOLDER, PICTURES, SCREENS, picture
 from website.scene import scene
+from website.screens import SCREENS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
