@@ -16,7 +16,6 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 import weightscope
-from website.browsing import screen
 from website.pages import BROWSERS, browser, draw
 from website.scene import scene
 from website.screens import SCREENS, screen
@@ -39,8 +38,6 @@ FIGURES: dict[str, Callable[[Path], Figure]] = {
     "treemap": lambda folder: weightscope.open(folder / "Qwen2.5-VL-7B").treemap(),
     "layers": lambda folder: weightscope.open(folder / "dead-layer").stats().plot("gate_proj", "up_proj"),
 }
-# Screens of the terminal browser.
-SCREENS = {"browse": screen}
 # Black on white would be a hole in a dark page, and the reverse in a light one; a terminal's grey suits both.
 THEME = TerminalTheme(
     (30, 34, 42),
@@ -98,11 +95,7 @@ def picture(name: str, folder: Path) -> str:
     if name in FIGURES:
         return FIGURES[name](folder).svg
     if name in SCREENS:
-<<<<<<< HEAD
-        return SCREENS[name](folder, FRAME)
-=======
         return screen(name, folder)
->>>>>>> main
     command = PICTURES[name]
     console = Console(width=COLUMNS, record=True, file=io.StringIO(), legacy_windows=False)
     console.print(Text(f"$ {command}", style="bold"))

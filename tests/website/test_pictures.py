@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from website.pages import VIEWS
-from website.pictures import FIGURES, FOLDER, PICTURES, SCREENS, picture
+from website.pictures import FIGURES, FOLDER, PICTURES, picture
 from website.scene import scene
 from website.screens import SCREENS
 
