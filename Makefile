@@ -2,7 +2,7 @@
 #   make demo   install weightscope and look at a fixture
 #   make test   install all test dependencies and run the whole suite
 #   make lint   ruff and mypy
-#   make docs   draw the pictures, write the pages of commands, build the site into build/site
+#   make docs   draw the pictures, write the pages of commands, man/ and the skill, build the site into build/site
 #   make bench  the benchmarks, as ratios measured in the same run
 #   make fuzz   an hour of hostile files, commands and servers
 
@@ -30,6 +30,8 @@ format: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m website.commands
+	$(BIN)/python -m website.manual
+	$(BIN)/python -m website.skill
 	$(BIN)/python -m website.pictures
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 

@@ -21,6 +21,8 @@ WEIGHTSCOPE = str(Path(sys.executable).with_name("weightscope"))
 # Pointers are enough to compare configs; names of files are no patterns.
 GIT = os.environ | {"GIT_LFS_SKIP_SMUDGE": "1", "GIT_LITERAL_PATHSPECS": "1"}
 CONFIGS_ONLY = "Only the configs were compared: the weights of one side could not be read. The log of the job says why."
+# So many changed files of a MODEL are named.
+SHOWN = 10
 UNREAD = "Could not be compared. The log of the job says why."
 
 
@@ -28,16 +30,27 @@ class GitError(Exception):
     """A command of git's that failed, with what it said."""
 
 
-def git(*arguments: str, fails: int = 0) -> int:
-    """Run git; its exit code, if that is not above `fails`.
+def git(*arguments: str, fails: int = 0) -> str:
+    """What a command of git's prints.
 
     Raises:
-        GitError: it is.
+        GitError: its exit code is above `fails`.
     """
     run = subprocess.run(["git", *arguments], env=GIT, capture_output=True, text=True, errors="replace", check=False)
     if run.returncode not in range(fails + 1):
         raise GitError(" ".join(run.stderr.split()) or f"git {arguments[0]} failed")
-    return run.returncode
+    return run.stdout
+
+
+def git_has(thing: str) -> bool:
+    """Whether git has a commit or a file of one."""
+    return subprocess.run(["git", "cat-file", "-e", thing], env=GIT, capture_output=True, check=False).returncode == 0
+
+
+def changed_files(*arguments: str) -> list[str]:
+    """The paths that `git diff` of these arguments names; git ends with 1 if files outside of a repository differ."""
+    fields = git("diff", "--name-status", "--no-renames", "-z", *arguments, fails=1).split("\0")
+    return fields[1::2]
 
 
 class Given:
@@ -51,12 +64,12 @@ class Given:
         path = self._root / model
         return path if path.exists() else None
 
-    def differs(self, model: str) -> bool:
-        """Whether the pull request changes a MODEL."""
-        before = self.has(model)
-        if before is None or not Path(model).exists():
-            return before is not None or Path(model).exists()
-        return bool(git("diff", "--no-index", "--quiet", "--", str(before), model, fails=1))
+    def changes(self, model: str) -> list[str]:
+        """The files of a MODEL that the pull request changes."""
+        before, after = self._root / model, Path(model)
+        if not (before.exists() and after.exists()):
+            return [model] if before.exists() or after.exists() else []
+        return [_within(path, before, after) for path in changed_files("--no-index", "--", str(before), model)]
 
 
 class Fetched(Given):
@@ -66,13 +79,18 @@ class Fetched(Given):
         super().__init__(root)
         self._commit = commit
 
-    def differs(self, model: str) -> bool:
-        """Whether the pull request changes a MODEL, which is then checked out."""
-        if not git("diff", "--quiet", self._commit, "HEAD", "--", model, fails=1):
-            return False
-        if not git("cat-file", "-e", f"{self._commit}:./{model}", fails=128):
+    def changes(self, model: str) -> list[str]:
+        """The files of a MODEL that the pull request changes; if there are any, it is checked out."""
+        paths = changed_files(self._commit, "HEAD", "--", model)
+        if paths and git_has(f"{self._commit}:./{model}"):
             git("-C", str(self._root), "checkout", "--quiet", self._commit, "--", model)
-        return True
+        return [_within(path, Path(model)) for path in paths]
+
+
+def _within(path: str, *models: Path) -> str:
+    """A file's path as seen from the MODEL, in whichever of these it lies; of a MODEL that is a file, its name."""
+    within = [Path(path).relative_to(model) for model in models if Path(path).is_relative_to(model)]
+    return within[0].as_posix() if within and within[0].name else Path(path).name
 
 
 @contextmanager
@@ -89,7 +107,7 @@ def base_of(pull_request: dict[str, dict[str, str]], before: str) -> Iterator[Gi
     if not re.fullmatch(r"[0-9a-f]{40,64}", commit):
         raise GitError("the event names no commit of the base")
     # A commit that is here is not fetched: a depth would cut off the history of the clone.
-    if git("cat-file", "-e", f"{commit}^{{commit}}", fails=128):
+    if not git_has(f"{commit}^{{commit}}"):
         git("fetch", "--quiet", "--no-tags", "--depth=1", "origin", commit)
     with tempfile.TemporaryDirectory(dir=os.environ.get("RUNNER_TEMP"), prefix="weightscope-") as directory:
         root = Path(directory) / "base"
@@ -112,21 +130,32 @@ def weightscope(*arguments: str) -> str | None:
     return run.stdout.decode().partition("\n")[2].strip()
 
 
-def section(model: str, before: Path | None, *, values: bool) -> str:
+def section(model: str, before: Path | None, files: list[str], *, values: bool) -> str:
     """What became of one MODEL."""
-    after = Path(model)
-    title = f"## `{model.replace('`', chr(39))}`"
-    if not after.exists():
+    title = f"## {code(model)}"
+    if not Path(model).exists():
         return f"{title}\n\nRemoved."
     if before is None:
         return f"{title}\n\nNew.\n\n{weightscope('params', '--', model) or UNREAD}"
-    asked = ["--values"] if values else []
-    if compared := weightscope("diff", *asked, "--", str(before), model):
-        return f"{title}\n\n{compared}"
+    more = f" and {len(files) - SHOWN:,} more" if len(files) > SHOWN else ""
+    changed = f"Changed: {', '.join(map(code, files[:SHOWN]))}{more}"
+    return "\n\n".join((title, changed, difference(before, Path(model), values=values)))
+
+
+def difference(before: Path, after: Path, *, values: bool) -> str:
+    """What `diff` says of a MODEL before and after, or of its configs if the weights cannot be read."""
+    if compared := weightscope("diff", *(["--values"] if values else []), "--", str(before), str(after)):
+        return compared
     configs = [path / "config.json" for path in (before, after)]
     if all(config.is_file() for config in configs) and (compared := weightscope("diff", "--", *map(str, configs))):
-        return f"{title}\n\n{CONFIGS_ONLY}\n\n{compared}"
-    return f"{title}\n\n{UNREAD}"
+        return f"{CONFIGS_ONLY}\n\n{compared}"
+    return UNREAD
+
+
+def code(text: str) -> str:
+    """A name as code, in which Markdown sees nothing else."""
+    shown = text if text.isprintable() else ascii(text)[1:-1]
+    return f"`{shown.replace('`', chr(39))}`"
 
 
 def inside(models: str) -> Iterator[str]:
@@ -144,8 +173,9 @@ def compare(models: str, before: str, *, values: bool, pull_request: dict[str, d
         GitError: the base could not be had.
     """
     with base_of(pull_request, before) as base:
-        changed = [model for model in inside(models) if base.differs(model)]
-        return "\n\n".join(section(model, base.has(model), values=values) for model in changed)
+        changed = {model: base.changes(model) for model in inside(models)}
+        sections = (section(model, base.has(model), files, values=values) for model, files in changed.items() if files)
+        return "\n\n".join(sections)
 
 
 def main(models: str, before: str, values: str, output: str) -> None:

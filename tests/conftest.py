@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.browser import browser  # noqa: F401 - a fixture of several folders
+
 ROOT = Path(__file__).parents[1]
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,18 @@ def test_every_command_is_documented_and_shows_an_example(command: str) -> None:
 def test_no_page_installs_the_unrelated_distribution() -> None:
     for page in PAGES:
         assert not re.search(r"install\s+['\"]?weightscope(?!-cli)", page.read_text()), page
+
+
+def test_the_readme_has_no_relative_links_on_pypi() -> None:
+    """PyPI shows it apart from the repository: the build makes its links absolute."""
+    text = (ROOT / "README.md").read_text()
+    hooks = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["metadata"]["hooks"]
+    for rule in hooks["fancy-pypi-readme"]["substitutions"]:
+        text = re.sub(rule["pattern"], rule["replacement"], text)
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    assert all(target.startswith(("https://", "#")) for target in targets)
+    assert any(target.startswith("https://raw.githubusercontent.com/") for target in targets)
+    assert any(target.endswith("/docs/findings.md#convention-mismatch") for target in targets)
 
 
 def test_no_page_has_marks_of_a_merge() -> None:

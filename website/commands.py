@@ -9,11 +9,12 @@ import re
 from pathlib import Path
 
 import typer
-from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+from typer.core import TyperArgument, TyperCommand, TyperOption
 
 from website.examples import SHOWN, Example, Shown
 from website.terminal import printed
-from weightscope.commands.app import COMMANDS, app_for
+from weightscope.commands.app import COMMANDS
+from weightscope.commands.tree import command_named, help_of
 
 FOLDER = Path(__file__).parents[1] / "docs" / "commands"
 MADE = "<!-- Written by `python -m website.commands`; a test fails when it is out of date. -->"
@@ -48,12 +49,14 @@ Only the result goes to standard output. An error is one line on standard error,
 
 def index() -> str:
     """The table of all commands."""
-    return INDEX % "".join(f"| [`weightscope {name}`]({name}.md) | {_summary(_command(name))} |\n" for name in COMMANDS)
+    return INDEX % "".join(
+        f"| [`weightscope {name}`]({name}.md) | {_summary(command_named(name))} |\n" for name in COMMANDS
+    )
 
 
 def page(name: str) -> str:
     """The page of one command."""
-    command, shown = _command(name), SHOWN.get(name, Shown())
+    command, shown = command_named(name), SHOWN.get(name, Shown())
     context = typer.Context(command, info_name=f"weightscope {name}")
     arguments = [param for param in command.params if isinstance(param, TyperArgument)]
     options = [param for param in command.params if isinstance(param, TyperOption)]
@@ -71,18 +74,10 @@ def page(name: str) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _command(name: str) -> TyperCommand:
-    group = typer.main.get_command(app_for(()))
-    assert isinstance(group, TyperGroup)
-    command = group.commands[name]
-    assert isinstance(command, TyperCommand)
-    return command
-
-
 def _description(command: TyperCommand) -> str:
     """Its help without the examples, which are shown with their output."""
-    text = (command.help or "").partition("\b")[0]
-    return "\n\n".join(_text(paragraph) for paragraph in text.strip().split("\n\n"))
+    told = help_of(command)
+    return "\n\n".join(_text(paragraph) for paragraph in (told.summary, *told.paragraphs))
 
 
 def _summary(command: TyperCommand) -> str:

@@ -130,6 +130,7 @@ SHOWN: dict[str, Shown] = {
         found="with `--gpu`: it does not fit",
         more="[Memory](../memory.md) says what each figure is, with sums to do by hand.",
     ),
+    "browse": Shown(more="[The browser](../browse.md) says what the panes show, and has all keys."),
     "mcp": Shown(more="[For coding agents](../mcp.md) says what the tools answer, and what a client cannot do."),
     "report": Shown(more="[The report](../report.md) says what each section shows."),
 }

@@ -12,8 +12,13 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 # Files at the root of the repository, by the name of their page.
-BESIDE = {"security.md": "SECURITY.md", "contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
-PAGES = {path: page for page, path in BESIDE.items()} | {"README.md": "index.md"}
+BESIDE = {
+    "index.md": "README.md",
+    "security.md": "SECURITY.md",
+    "contributing.md": "CONTRIBUTING.md",
+    "changelog.md": "CHANGELOG.md",
+}
+PAGES = {path: page for page, path in BESIDE.items()}
 LINK = re.compile(r"\[([^\]\n]*)\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 

@@ -1,19 +1,25 @@
-"""The pictures of docs/pictures/, drawn from what the commands print.
+"""The pictures of docs/pictures/: what the commands print, and figures that Python objects draw.
 
-`python -m website.pictures` draws them; tests/website/test_pictures.py says when that is due.
+`python -m website.pictures` draws them; tests/website/test_pictures.py says when that is due. Pictures of reports need
+Chromium, and stay as they are where there is none.
 """
 
 from __future__ import annotations
 
 import io
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
+import weightscope
+from website.pages import BROWSERS, browser, draw
 from website.scene import scene
 from website.terminal import COLUMNS, ROOT, printed
+from weightscope.display import Figure
 
 FOLDER = ROOT / "docs" / "pictures"
 # Each picture, by its name: the command that prints it, run in the folder of `scene`.
@@ -25,6 +31,11 @@ PICTURES = {
     "memory": "weightscope memory DeepSeek-V3.2 --gpu h200 --gpus 8 --context 32768",
     "stats": "weightscope stats dead-layer",
     "diff": "weightscope diff fixtures/llama tuned --values",
+}
+# Figures, by their names, each of a model in the folder of `scene`.
+FIGURES: dict[str, Callable[[Path], Figure]] = {
+    "treemap": lambda folder: weightscope.open(folder / "Qwen2.5-VL-7B").treemap(),
+    "layers": lambda folder: weightscope.open(folder / "dead-layer").stats().plot("gate_proj", "up_proj"),
 }
 # Black on white would be a hole in a dark page, and the reverse in a light one; a terminal's grey suits both.
 THEME = TerminalTheme(
@@ -79,7 +90,9 @@ FRAME = """\
 
 
 def picture(name: str, folder: Path) -> str:
-    """The SVG of one command, run in a folder that `scene` has set up."""
+    """The SVG of one command or figure, made in a folder that `scene` has set up."""
+    if name in FIGURES:
+        return FIGURES[name](folder).svg
     command = PICTURES[name]
     console = Console(width=COLUMNS, record=True, file=io.StringIO(), legacy_windows=False)
     console.print(Text(f"$ {command}", style="bold"))
@@ -90,5 +103,9 @@ def picture(name: str, folder: Path) -> str:
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     with scene() as folder:
-        for name in PICTURES:
+        for name in (*PICTURES, *FIGURES):
             (FOLDER / f"{name}.svg").write_text(picture(name, folder), encoding="utf-8")
+        if path := browser():
+            draw(folder, FOLDER, path)
+        else:
+            print(f"none of {', '.join(BROWSERS)}: pictures of reports stay as they are", file=sys.stderr)

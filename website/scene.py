@@ -16,7 +16,11 @@ from website.terminal import ROOT
 
 FIXTURES = ROOT / "fixtures"
 # Published models of which the repository has the config, by the name of their folder here.
-CONFIGS = {"DeepSeek-V3.2": "deepseek-ai__DeepSeek-V3.2", "Qwen3-30B-A3B": "Qwen__Qwen3-30B-A3B"}
+CONFIGS = {
+    "DeepSeek-V3.2": "deepseek-ai__DeepSeek-V3.2",
+    "Qwen2.5-VL-7B": "Qwen__Qwen2.5-VL-7B-Instruct",
+    "Qwen3-30B-A3B": "Qwen__Qwen3-30B-A3B",
+}
 
 
 @contextmanager

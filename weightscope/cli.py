@@ -75,6 +75,10 @@ def _run() -> int:
         return 0
     end_on_interrupt()
     _drop_odd_sizes()
+    if "_WEIGHTSCOPE_COMPLETE" in os.environ:
+        from weightscope.commands.app import complete
+
+        return complete()
     from weightscope.commands.app import app_for
     from weightscope.interrupt import INTERRUPTED
 

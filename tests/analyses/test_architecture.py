@@ -107,3 +107,20 @@ def test_a_block_says_how_its_halves_are_summed(config: str, equation: str, tmp_
     (tmp_path / "config.json").write_text(json.dumps(published["config"]))
     parts = drawn(weightscope.open(tmp_path / "config.json"))
     assert equation in [part.equation for part in boxes(parts) if part.repeats]
+
+
+def test_a_tied_head_is_drawn_by_the_table_that_it_uses() -> None:
+    model = weightscope.open(FIXTURES / "gguf" / "gemma.gguf")
+    assert [(part.title, part.equation, part.tensors) for part in drawn(model)][-1] == ("head", "token_embedding·x", ())
+
+
+def test_a_part_of_which_nothing_is_stored_is_drawn_where_the_model_needs_it(tmp_path: Path) -> None:
+    config = json.loads((FIXTURES / "llama" / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 4}))
+    for file in (FIXTURES / "llama").glob("model*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    model = weightscope.open(tmp_path)
+    titles = [part.title for part in boxes(drawn(model))]
+    assert titles.count("mlp") == 1
+    (mlp,) = (part for part in boxes(drawn(model)) if part.title == "mlp")
+    assert (list(mlp.layers), [each.tensors for each in mlp.tensors]) == ([0, 1, 2, 3], [3, 3, 3])

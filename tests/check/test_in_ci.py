@@ -143,6 +143,15 @@ def test_verdicts_are_appended_to_the_page_of_the_job(run: Any, page: Path) -> N
     assert page.read_text() == f"from before\n\n{SUMMARY}"
 
 
+def test_the_page_says_what_could_not_be_checked(run: Any, page: Path) -> None:
+    code, _, err = run("check", "fixtures/mini", "no-such-model", "--format", "github")
+    reason = err.removeprefix("weightscope: ").strip()
+    assert (code, page.read_text()) == (2, f"{SUMMARY}\n- **not checked**: {reason}\n")
+    page.unlink()
+    run("check", "no-such-model", "--format", "github")
+    assert page.read_text() == f"# weightscope check\n\n- **not checked**: {reason}\n"
+
+
 @pytest.mark.parametrize("form", ["table", "markdown", "sarif", "gitlab"])
 def test_no_page_for_other_formats(form: str, run: Any, page: Path) -> None:
     run("check", "fixtures/mini", "--format", form)

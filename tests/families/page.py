@@ -23,7 +23,7 @@ from tests.families.test_against_transformers import BY_PARTS
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_blips import TINY_BLIPS
-from tests.families.tiny_clap import TINY_CLAP
+from tests.families.tiny_clap import HALVES, TINY_CLAP
 from tests.families.tiny_encoders import TINY_ENCODERS
 from tests.families.tiny_fuyu import TINY_FUYU
 from tests.families.tiny_kin import TINY_KIN
@@ -80,6 +80,7 @@ COMPUTED = [
     *TINY_BLIPS,
     *TINY_FUYU,
     *TINY_CLAP,
+    *HALVES,
     *TINY_OMNI,
     *TINY_WAVES,
     *test_llavas.CUT,
@@ -108,7 +109,7 @@ EXCEPTIONS = """
 
 Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them: aria,
 blip, ernie4_5_vl_moe, fast_vlm, florence2, hunyuan_vl, kimi_k3, kosmos-2, minicpmv4_6, minimax_m3_vl, molmo, molmo2,
-nllb-moe, perception_lm and step3p7. Videos are refused everywhere.
+perception_lm and step3p7. Videos are refused everywhere.
 
 ## Published models that differ from their config
 

@@ -15,6 +15,14 @@ AUDIO: dict[str, Any] = {
     "patch_embeds_hidden_size": 16, "hidden_size": 32, "mlp_ratio": 3.0,
 }  # fmt: skip
 WHOLE: dict[str, Any] = {"text_config": TEXT, "audio_config": AUDIO, "projection_dim": 21}
+HALVES = [
+    Tiny("clap_text_model", "ClapText", TEXT, "Model"),
+    Tiny("clap_text_model-projected", "ClapText", TEXT | {"projection_dim": 21}, "ModelWithProjection"),
+    Tiny("clap_audio_model", "ClapAudio", AUDIO, "Model"),
+    Tiny("clap_audio_model-projected", "ClapAudio", AUDIO | {
+        "projection_dim": 21, "enable_fusion": True, "projection_hidden_act": "gelu",
+    }, "ModelWithProjection"),
+]  # fmt: skip
 TINY_CLAP = [
     Tiny("clap", "Clap", WHOLE, "Model"),
     Tiny("clap-fused", "Clap", WHOLE | {

@@ -43,6 +43,7 @@ TINY_COHERE_EYES = [
     }, WHOLE),
     Tiny("siglip2_vision_model", "Siglip2Vision", SIGLIP2, "Model"),
     Tiny("siglip2", "Siglip2", {"text_config": WORDS | {"projection_size": 20}, "vision_config": SIGLIP2}, "Model"),
+    Tiny("siglip2-classes", "Siglip2", {"vision_config": SIGLIP2, "num_labels": 5}, "ForImageClassification"),
     Tiny("siglip2_text_model", "Siglip2Text", WORDS, "Model"),
     Tiny("lfm2_vl", "Lfm2Vl", {
         "text_config": LFM2, "vision_config": FLEXIBLE, "image_token_id": 99, "projector_hidden_size": 30,

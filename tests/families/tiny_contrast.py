@@ -21,5 +21,8 @@ TINY_CONTRAST = [
     Tiny("siglip-same-width", "Siglip", {"text_config": TEXT, "vision_config": VISION | {"hidden_size": 24}}, "Model"),
     Tiny("clip_text_model", "CLIPText", TEXT, "Model"),
     Tiny("clip_text_model-projected", "CLIPText", TEXT | {"projection_dim": 17}, "ModelWithProjection"),
+    Tiny("clip_vision_model-projected", "CLIPVision", VISION | {"projection_dim": 17}, "ModelWithProjection"),
+    Tiny("clip-classes", "CLIP", {"vision_config": VISION, "num_labels": 5}, "ForImageClassification"),
+    Tiny("siglip-classes", "Siglip", {"vision_config": VISION, "num_labels": 5}, "ForImageClassification"),
     Tiny("siglip_text_model", "SiglipText", TEXT | {"projection_size": 20}, "Model"),
 ]  # fmt: skip

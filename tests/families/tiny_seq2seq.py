@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.families.nllb_experts import mend
 from tests.families.tiny import Tiny
+
+mend()
 
 T5: dict[str, Any] = {
     "vocab_size": 101, "d_model": 24, "d_kv": 5, "d_ff": 52, "num_layers": 3, "num_heads": 6,
@@ -16,6 +19,7 @@ BART: dict[str, Any] = {
     "decoder_layers": 2, "decoder_ffn_dim": 46, "decoder_attention_heads": 3, "max_position_embeddings": 37,
     "pad_token_id": 1, "eos_token_id": 2, "bos_token_id": 0, "decoder_start_token_id": 0,
 }  # fmt: skip
+NLLB: dict[str, Any] = BART | {"num_experts": 3, "encoder_sparse_step": 3, "decoder_sparse_step": 2}
 GENERATES, TRANSLATES = "ForConditionalGeneration", "MTModel"
 # Marian between two vocabularies.
 TWO_TABLES: dict[str, Any] = {"share_encoder_decoder_embeddings": False, "decoder_vocab_size": 91}
@@ -55,6 +59,11 @@ TINY_SEQ2SEQ = [
     Tiny("m2m_100-odd-width", "M2M100", BART | {"d_model": 15, "encoder_attention_heads": 5}, GENERATES),
     Tiny("m2m_100-untied", "M2M100", BART | {"tie_word_embeddings": False}, GENERATES),
     Tiny("m2m_100-base", "M2M100", BART | {"scale_embedding": False}, "Model"),
+    Tiny("nllb-moe", "NllbMoe", NLLB, GENERATES),
+    Tiny("nllb-moe-half-sparse-biased", "NllbMoe", NLLB | {
+        "encoder_sparse_step": 2, "decoder_sparse_step": 0, "router_bias": True, "moe_token_dropout": 0.0,
+    }, GENERATES),
+    Tiny("nllb-moe-base", "NllbMoe", NLLB, "Model"),
     Tiny("blenderbot", "Blenderbot", BART, GENERATES),
     Tiny("blenderbot-base", "Blenderbot", BART | {"scale_embedding": True}, "Model"),
     Tiny("blenderbot-small", "BlenderbotSmall", BART, GENERATES),

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 import weightscope
 from tests.families.tiny import Tiny
-from tests.families.tiny_clap import TINY_CLAP
+from tests.families.tiny_clap import HALVES, TINY_CLAP
 from tests.forward import seeing
 from weightscope.errors import UsageError
 
@@ -62,6 +62,45 @@ def test_a_text_and_a_sound(tiny: Tiny, longer: bool, tmp_path: Path) -> None:
     torch.testing.assert_close(found["similarity of the sound"], expected.logits_per_audio, rtol=1e-4, atol=1e-5)
     for stage, vectors in (("text projector", expected.text_embeds), ("audio projector", expected.audio_embeds)):
         assert seeing.off(found[stage] / found[stage].norm(), vectors) < 1e-4
+
+
+@pytest.mark.parametrize("tiny", HALVES, ids=lambda tiny: tiny.name)
+def test_an_encoder_alone(tiny: Tiny, tmp_path: Path) -> None:
+    """The last hidden states and the pooled vector, or the vector for the comparison; every tensor matters."""
+    model = seeing.enlivened(tiny.build())
+    model.save_pretrained(tmp_path)
+    hears = tiny.kind == "ClapAudio"
+    sound = SOUND if tiny.keys.get("enable_fusion") else SOUND[:, :1]
+    given: dict[str, Any] = {"input_features": sound, "is_longer": torch.tensor([[True]])} if hears else {}
+    text: list[int] = [] if hears else TOKENS
+    with torch.no_grad():
+        expected = model(**given) if hears else model(input_ids=torch.tensor([TOKENS]))
+    projected = tiny.model == "ModelWithProjection"
+
+    def made() -> dict[str, torch.Tensor]:
+        kept: dict[str, torch.Tensor] = {}
+        result = weightscope.open(tmp_path).forward(text, keep=lambda name, x: kept.update({name: x}), **given)
+        assert result.output is not None
+        return {"output": result.output} | ({} if projected else {"pooled": kept["pooled"]})
+
+    before = made()
+    if projected:
+        vector = expected.audio_embeds if hears else expected.text_embeds
+        assert seeing.off(before["output"], vector) < 1e-4
+    else:
+        assert seeing.off(before["pooled"], expected.pooler_output) < 1e-4
+        hidden = expected.pooler_output if hears else expected.last_hidden_state[0]
+        assert seeing.off(before["output"], hidden) < 1e-4
+    path, generator, still = tmp_path / "model.safetensors", torch.Generator().manual_seed(5), set()
+    tensors = load_file(path)
+    for name, tensor in tensors.items():
+        drawn = torch.randn(tensor.shape, generator=generator)
+        other = tensor + (drawn if tensor.is_floating_point() else drawn.abs()).to(tensor.dtype)
+        save_file(tensors | {name: other}, path, metadata={"format": "pt"})
+        if all(seeing.off(made()[stage], before[stage]) < 1e-4 for stage in before):
+            still.add(name)
+    unused = ("key.bias", "num_batches_tracked", "position_ids", "token_type_ids", "relative_position_index")
+    assert still == {name for name in tensors if name.endswith(unused)}
 
 
 @every_clap

@@ -49,12 +49,57 @@ def test_a_text_and_two_images(name: str, saved: Callable[[str], Path]) -> None:
     torch.testing.assert_close(text, expected.text_embeds, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["clip_text_model", "clip_text_model-projected", "siglip_text_model"])
+@pytest.mark.parametrize("name", ["clip_text_model", "siglip_text_model"])
 def test_the_text_encoder_alone(name: str, saved: Callable[[str], Path]) -> None:
     with torch.no_grad():
         expected = named(name).build()(torch.tensor([TOKENS])).last_hidden_state[0]
     output = weightscope.open(saved(name)).forward(TOKENS).output
     torch.testing.assert_close(output, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_vector_of_a_text(saved: Callable[[str], Path]) -> None:
+    with torch.no_grad():
+        expected = named("clip_text_model-projected").build()(torch.tensor([TOKENS])).text_embeds
+    output = weightscope.open(saved("clip_text_model-projected")).forward(TOKENS).output
+    torch.testing.assert_close(output, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [("clip_vision_model-projected", "image_embeds"), ("clip-classes", "logits"), ("siglip-classes", "logits")],
+)
+def test_the_vision_encoder_under_a_head(name: str, given: str, saved: Callable[[str], Path]) -> None:
+    image = pixels(1)
+    with torch.no_grad():
+        expected = getattr(named(name).build()(pixel_values=image), given)
+    model = weightscope.open(saved(name))
+    output = model.forward(pixel_values=image).output
+    torch.testing.assert_close(output, expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(UsageError, match="needs an image"):
+        model.forward()
+
+
+@pytest.mark.parametrize("name", ["clip_text_model-projected", "clip_vision_model-projected", "clip-classes"])
+def test_every_tensor_of_a_half_matters(name: str, saved: Callable[[str], Path], tmp_path: Path) -> None:
+    tensors = load_file(saved(name) / "model.safetensors")
+    (tmp_path / "config.json").write_bytes((saved(name) / "config.json").read_bytes())
+    generator, still = torch.Generator().manual_seed(1), set()
+
+    def made(directory: Path) -> torch.Tensor:
+        text, given = ([], {"pixel_values": pixels(1)}) if "text" not in name else (TOKENS, {})
+        output = weightscope.open(directory).forward(text, **given).output  # type: ignore[arg-type]
+        assert output is not None
+        return output
+
+    before = made(saved(name))
+    for changed, tensor in tensors.items():
+        other = tensor + torch.randn(tensor.shape, generator=generator)
+        save_file(tensors | {changed: other}, tmp_path / "model.safetensors")
+        if torch.allclose(made(tmp_path), before, atol=1e-4):
+            still.add(changed)
+    # The classifier acts on what leaves the last layer, before the norm of the class vector.
+    unused = ("k_proj.bias", "post_layernorm.weight", "post_layernorm.bias") if "classes" in name else ("k_proj.bias",)
+    assert {name for name in still if not name.endswith(unused)} == set()
 
 
 @pytest.mark.parametrize("name", ["clip", "siglip"])

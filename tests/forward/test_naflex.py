@@ -85,6 +85,18 @@ def test_the_text_encoder_alone(saved: Callable[[str], Path]) -> None:
     torch.testing.assert_close(output, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("shape", [(4, 6), (2, 8)])
+def test_classes_of_an_image(shape: tuple[int, int], saved: Callable[[str], Path]) -> None:
+    """Of the mean of its patches, without those that only fill up."""
+    given = inputs([shape])
+    with torch.no_grad():
+        model = transformers.Siglip2ForImageClassification.from_pretrained(saved("siglip2-classes")).eval()
+        expected = model(**given).logits
+    output = weightscope.open(saved("siglip2-classes")).forward(**given).output
+    assert output is not None
+    torch.testing.assert_close(output, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_images_that_are_missing_are_said(saved: Callable[[str], Path]) -> None:
     given = inputs()
     del given["spatial_shapes"]

@@ -112,7 +112,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("CI_PROJECT_DIR", raising=False)
+    for variable in ("CI_PROJECT_DIR", "GITHUB_WORKSPACE"):
+        monkeypatch.delenv(variable, raising=False)
     return tmp_path
 
 
@@ -309,12 +310,32 @@ def test_rdjson_block() -> None:
     assert [diagnostic["severity"] for diagnostic in diagnostics] == ["ERROR", "WARNING", "INFO", "WARNING"]
 
 
-def test_gitlab_paths_are_those_of_the_repository(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("linked", [False, True])
+def test_paths_are_those_of_the_repository(here: Path, monkeypatch: pytest.MonkeyPatch, linked: bool) -> None:
+    """From whatever directory of it a job calls `check`; reviewdog itself adds the working directory."""
+    root = here
+    if linked:
+        root = here.with_name("link")
+        root.symlink_to(here)
     monkeypatch.chdir(here / "models")
-    assert gitlab_of(verdict("a", SHAPE, ok=False))[0]["location"]["path"] == "a/config.json"
-    monkeypatch.setenv("CI_PROJECT_DIR", str(here))
-    (issue,) = gitlab_of(verdict("a", SHAPE, ok=False))
-    assert issue == GITLAB_ISSUES[0]
+    result = verdict("a", SHAPE, ok=False)
+
+    def paths() -> list[str]:
+        sarif = sarif_of(result)["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+        github = re.search("file=([^,]*),", to_github([result]))
+        assert github
+        places = [gitlab_of(result)[0], rdjson_of(result)[0]]
+        return [*(place["location"]["path"] for place in places), github[1], sarif]
+
+    assert paths() == ["a/config.json"] * 4
+    monkeypatch.setenv("CI_PROJECT_DIR", str(root))
+    assert paths() == ["models/a/config.json", *["a/config.json"] * 3]
+    assert gitlab_of(result)[0] == GITLAB_ISSUES[0]
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(root))
+    assert paths() == ["models/a/config.json", "a/config.json", *["models/a/config.json"] * 2]
+    # What lies elsewhere is told as before.
+    monkeypatch.setenv("GITHUB_WORKSPACE", "/nowhere")
+    assert paths()[2:] == ["a/config.json"] * 2
 
 
 def test_gitlab_and_rdjson_have_the_keys_that_ruff_writes(tmp_path: Path) -> None:

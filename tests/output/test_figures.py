@@ -100,8 +100,17 @@ def test_equal_ratios_are_equal_distances() -> None:
     scale = LogScale.of([0.01, None, 100.0, 0.0, math.inf], Box(0, 0, 100, 400))
     places = [scale.y(value) for value in (0.01, 1.0, 100.0)]
     assert places[0] - places[1] == pytest.approx(places[1] - places[2])
-    assert scale.y(0.0) == 400
-    assert list(scale.ticks()) == pytest.approx([0.01, 0.1, 1, 10, 100])
+    assert list(scale.ticks()) == pytest.approx([0, 0.01, 0.1, 1, 10, 100])
+
+
+def test_zero_is_below_all_other_numbers() -> None:
+    with_zeros, without = (LogScale.of([0.01, 100.0, *more], Box(0, 0, 100, 400)) for more in ([0.0], []))
+    assert with_zeros.y(0.0) == without.y(0.0) == 400
+    assert with_zeros.y(1e-9) == 370
+    assert without.y(1e-9) == 400
+    assert 0 not in list(without.ticks())
+    root = svg(profile([Line(label="q_proj", values=(1.0, 0.0))], ["0", "1"], title="RMS", description=""))
+    assert "0" in [text.text for text in root.iter(f"{SVG}text") if text.get("class") == "ws-tick"]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +119,7 @@ def test_equal_ratios_are_equal_distances() -> None:
 def test_a_scale_of_whatever_there_is(values: list[float]) -> None:
     scale = LogScale.of(values, Box(0, 0, 100, 400))
     assert scale.low < scale.high
-    assert all(0 < tick < math.inf for tick in scale.ticks())
+    assert all(0 <= tick < math.inf for tick in scale.ticks())
     assert len(list(scale.ticks())) <= 8
     assert all(0 <= scale.y(value) <= 400 for value in values)
 
@@ -175,6 +184,16 @@ def test_a_large_matrix_is_put_together_in_blocks() -> None:
     figure = heatmap(matrix, title="q_proj", description="A matrix.")
     assert "blocks of 3 × 2" in figure
     assert picture(figure).shape == (200, 151, 3)
+
+
+@pytest.mark.parametrize("shape", [(1, 3_000_001), (3_000_001, 1), (700, 5_000), (257, 255)])
+def test_blocks_are_whole_however_the_matrix_is_cut(shape: tuple[int, int]) -> None:
+    matrix = np.random.default_rng(0).normal(size=shape)
+    blocks, (high, wide) = blocks_of(matrix)
+    assert np.isfinite(blocks).all()
+    for row, column in {(0, 0), (len(blocks) // 2, blocks.shape[1] // 2), (len(blocks) - 1, blocks.shape[1] - 1)}:
+        block = matrix[row * high : (row + 1) * high, column * wide : (column + 1) * wide]
+        assert blocks[row, column] == pytest.approx(np.sqrt(np.mean(block**2)))
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (1, 1)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -133,3 +134,22 @@ def test_the_style_pulls_in_nothing_and_touches_nothing_else() -> None:
     assert "@import" not in sheet
     rules = [line for line in sheet.splitlines() if "{" in line]
     assert [rule for rule in rules if not rule.lstrip().startswith((".weightscope", ".ws-", "@container"))] == []
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2.2 defines it."""
+    shares = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(a: str, b: str) -> float:
+    light, dark = sorted([luminance(a), luminance(b)], reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("ground", ["#ffffff", "#111111"])
+def test_coloured_words_read_on_light_and_on_dark_ground(ground: str) -> None:
+    colours = re.findall(r"\{ color: (#[0-9a-f]{6}); \}", style())
+    assert len(colours) == 4
+    assert [colour for colour in colours if contrast(colour, ground) < 4.3] == []

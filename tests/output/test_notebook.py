@@ -51,17 +51,20 @@ def words(value: Any) -> str:
         (lambda m: m, ["llama", "28,296", "q_proj", "Names and shapes match config.json."]),
         (lambda m: m.check(), ["2 notes:", "config-missing", "the tokenizer is missing"]),
         (lambda m: m.check()[0], ["config-missing", "generation_config.json is missing"]),
-        (lambda m: m.stats(), ["ok", "30 tensors", "down_proj"]),
+        (lambda m: m.stats(), ["ok", "30 tensors", "down_proj", "RMS of all weights by layer"]),
         (lambda m: ws.diff(m, FIXTURES / "llama-1"), ["same weights", "pytorch"]),
         (lambda m: m.memory(), ["56.6 kB loaded", "keys and values"]),
         (lambda m: m.memory(gpu="24GiB"), ["ok", "24"]),
-        (lambda m: m.forward([1, 2, 3]), ["3 tokens", "all finite", "[3, 256]", "Next token"]),
+        (lambda m: m.trainable("lora:r=4,targets=q_proj,v_proj"), ["Training lora:r=4", "960"]),
+        (lambda m: m.forward([1, 2, 3]), ["3 tokens", "all finite", "[3, 256]", "Next token", "RMS after each stage"]),
         (lambda m: m.forward([1, 2], measure=False), ["2 tokens", "[2, 256]"]),
         (lambda m: m.lock(), ["30 weights", "sha256 of every weight"]),
         (lambda m: m.lock(algorithm=None), ["30 weights", "headers only, no digests"]),
         (lambda m: m.explain("model.norm.weight"), ["final_norm", "hidden_size"]),
         (lambda m: m.tensors["model.norm.weight"], ["final_norm", "[24]", "BF16", "model-00003-of-00004.safetensors"]),
         (lambda _: ws.Findings(), ["no findings"]),
+        (lambda m: m.tensors, ["30 tensors", "model.norm.weight", "final_norm", "[24]"]),
+        (lambda m: m.tensors["model.norm.weight"].plot(), ["model.norm.weight", "final_norm, BF16."]),
     ],
 )
 def test_an_object_is_shown(given: Callable[[ws.Model], Any], shown: list[str], model: ws.Model) -> None:
@@ -112,6 +115,9 @@ def test_it_is_shown_at_once_however_many_tensors(tmp_path: Path) -> None:
     assert "671,026,404,352" in shown
     assert len(shown) < 30_000
     assert len(second.treemap().svg) < 30_000
+    start = time.process_time()
+    assert "and 91,891 more" in words(second.tensors)
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize("name", ["llama", "deepseek-v3", "llava"])
@@ -150,6 +156,33 @@ def test_the_stages_of_a_pass(model: ws.Model) -> None:
     assert titles == [f"{stage.stage}: RMS {stage.rms:.4g}" for stage in result.stages]
     with pytest.raises(UsageError, match="recorded no stages"):
         model.forward([1], measure=False).plot()
+
+
+@pytest.mark.parametrize(
+    ("fixture", "name", "shape"),
+    [
+        ("llama", "model.layers.0.mlp.up_proj.weight", (52, 24)),
+        ("llama", "model.norm.weight", (1, 24)),
+        ("deepseek-v3", "model.layers.0.mlp.up_proj.weight", (52, 24)),
+        ("deepseek-v3", "model.layers.0.mlp.down_proj.weight_scale_inv", (3, 7)),
+        ("llava", "model.vision_tower.vision_model.embeddings.patch_embedding.weight", None),
+    ],
+)
+def test_values_as_a_heatmap(fixture: str, name: str, shape: tuple[int, int] | None) -> None:
+    tensors = ws.open(FIXTURES / fixture).tensors
+    tensor = tensors[next(known for known in tensors if known.endswith(name.removeprefix("model.")))]
+    rows, columns = shape or (tensor.shape[0], int(np.prod(tensor.shape[1:])))
+    root = svg(tensor.plot().drawn)
+    assert root.findtext(f"{SVG}title") == tensor.name
+    assert f"{rows:,} rows, {columns:,} columns" in (root.findtext(f"{SVG}desc") or "")
+
+
+@pytest.mark.parametrize("shape", [[], [0], [0, 3], [3, 0], [2, 3, 4]])
+def test_values_of_any_shape(shape: list[int], tmp_path: Path) -> None:
+    size = int(np.prod(shape)) * 4
+    header = {"x": {"dtype": "F32", "shape": shape, "data_offsets": [0, size]}}
+    (tmp_path / "model.safetensors").write_bytes(safetensors_bytes(header, bytes(size)))
+    svg(ws.open(tmp_path).tensors["x"].plot().drawn)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +54,7 @@ def opened(browser: Browser, written: Callable[[str], Path]) -> Iterator[Opened]
 
 
 def labels(page: Tab) -> list[str]:
-    return [(tile.get_attribute("aria-label") or "").split(",")[0] for tile in page.locator("#map > button").all()]
+    return [said.split(",")[0] for said in page.locator("#map > button > .spoken").all_inner_texts()]
 
 
 def test_the_treemap_zooms_in_and_out(opened: Opened) -> None:
@@ -78,12 +77,12 @@ def test_the_treemap_works_by_keyboard(opened: Opened) -> None:
     page.locator("#map > button").first.focus()
     page.keyboard.press("Enter")
     assert set(labels(page)) == {"gate_proj", "up_proj", "down_proj"}
-    first = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    first = page.evaluate("document.activeElement.querySelector('.spoken').textContent")
     page.keyboard.press("ArrowRight")
-    assert page.evaluate("document.activeElement.getAttribute('aria-label')") != first
+    assert page.evaluate("document.activeElement.querySelector('.spoken').textContent") != first
     page.keyboard.press("Escape")
     assert "mlp" in labels(page)
-    assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("mlp")
+    assert page.evaluate("document.activeElement.querySelector('.spoken').textContent").startswith("mlp")
     assert page.locator("#map > button[tabindex='0']").count() == 1
 
 
@@ -207,12 +206,16 @@ def test_ninety_thousand_tensors_are_quick_and_small(
     page = opened(str(tmp_path / "ghost"))
     # Of the page's own clock: from the start of loading to the end of the last script.
     assert page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd") < 1000
-    start = time.perf_counter()
     page.locator("#map > button", has_text="moe").click()
     page.locator("#map > button", has_text="up_proj").first.click()
-    page.locator("#map > button", has_text="layer 60").first.click()
-    assert len(labels(page)) > 250
-    assert time.perf_counter() - start < 3
+    took = page.evaluate("""() => {
+        const start = performance.now();
+        [...document.querySelectorAll("#map > button")].find((tile) => tile.textContent.includes("layer 60")).click();
+        document.getElementById("map").getBoundingClientRect();
+        return performance.now() - start;
+    }""")
+    assert page.locator("#map > button").count() == 257
+    assert took < 1000
     page.fill("#search", "layers.17.mlp.experts.200.")
     page.locator("#results button").first.wait_for(timeout=2000)
     assert page.locator("#search-status").inner_text() == "6 results"

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file, save_file
 
 import weightscope
 from tests.report.pages import HOSTILE, ROOT, Page, run_report, write_hostile
@@ -75,7 +76,8 @@ def test_names_are_text_and_never_markup(tmp_path: Path) -> None:
     page, plain = Page(result.stdout), Page(run_report("fixtures/mini").stdout)
     scripts = [[tag for tag, _ in each.tags].count("script") for each in (page, plain)]
     assert scripts[0] == scripts[1]
-    assert not {"img", "svg", "b"} & {tag for tag, _ in page.tags}
+    assert not {"img", "b"} & {tag for tag, _ in page.tags}
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
     templates = [name.replace("{", "{{").replace("}", "}}") for name in HOSTILE]
     assert {kind["template"] for kind in page.data["kinds"]} == set(templates)
     assert HOSTILE[1] in page.text
@@ -133,3 +135,15 @@ def test_what_a_box_opens_is_in_config_terms() -> None:
         assert said in page.text
     model = weightscope.open(ROOT / "fixtures" / "llama")
     assert model.explain("q_proj").shape_terms == ("num_attention_heads·head_dim", "hidden_size")
+
+
+def test_the_drawing_says_which_part_findings_are_about(tmp_path: Path) -> None:
+    tensors = load_file(ROOT / "fixtures" / "llava" / "model.safetensors")
+    name = "language_model.model.layers.2.mlp.up_proj.weight"
+    del tensors[name]
+    (tmp_path / "config.json").write_bytes((ROOT / "fixtures" / "llava" / "config.json").read_bytes())
+    save_file(tensors, tmp_path / "model.safetensors")
+    page = Page(run_report(str(tmp_path)).stdout)
+    box = page.text[page.text.index("language_model.model.layers.{0–2}.mlp") :]
+    assert box.index("missing-tensor") < box.index("final_norm")
+    assert page.text.count("error: missing-tensor") == 1

@@ -9,7 +9,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from website.pictures import FOLDER, PICTURES, picture
+from website.pages import VIEWS
+from website.pictures import FIGURES, FOLDER, PICTURES, picture
 from website.scene import scene
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +24,7 @@ def folder() -> Iterator[Path]:
         yield made
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", [*PICTURES, *FIGURES])
 def test_a_picture_is_up_to_date(name: str, folder: Path) -> None:
     """Otherwise: `python -m website.pictures`."""
     assert (FOLDER / f"{name}.svg").read_text() == picture(name, folder)
@@ -39,6 +40,13 @@ def test_a_picture_loads_nothing(path: Path) -> None:
     assert path.stat().st_size < 60_000
 
 
+def test_a_picture_of_a_page_is_small() -> None:
+    for name in VIEWS:
+        content = (FOLDER / f"{name}.png").read_bytes()
+        assert content.startswith(b"\x89PNG\r\n\x1a\n")
+        assert len(content) < 60_000
+
+
 def test_pages_show_what_is_drawn_and_say_it_in_words() -> None:
     shown = {
         (page.parent / target).resolve(): words
@@ -47,5 +55,5 @@ def test_pages_show_what_is_drawn_and_say_it_in_words() -> None:
         if not target.startswith("http")
     }
     assert set(shown) == set(FOLDER.iterdir())
-    assert {path.stem for path in shown} == set(PICTURES)
+    assert {path.stem for path in shown} == {*PICTURES, *FIGURES, *VIEWS}
     assert all(len(words.split()) >= 4 for words in shown.values())

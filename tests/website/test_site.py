@@ -10,6 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
+
+from website.pages import BROWSERS, browser
 
 ROOT = Path(__file__).parents[2]
 LACKING = [package for package in ("mkdocs", "material", "mkdocstrings") if find_spec(package) is None]
@@ -51,7 +54,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_page_is_built(site: Path) -> None:
     pages = {path.relative_to(ROOT / "docs").with_suffix(".html") for path in (ROOT / "docs").rglob("*.md")}
     built = {path.relative_to(site) for path in site.rglob("*.html")}
-    assert built == pages | {Path("404.html"), *map(Path, ("security.html", "contributing.html", "changelog.html"))}
+    assert built == pages | {Path(f"{name}.html") for name in ("404", "index", "security", "contributing", "changelog")}
 
 
 def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
@@ -61,8 +64,26 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
         assert not re.search(r"(?:@import|url\()\s*[\"']?(?:https?:)?//", path.read_text()), path
 
 
+@pytest.mark.skipif(browser() is None, reason=f"needs one of {', '.join(BROWSERS)}")
+def test_the_families_are_filtered_by_all_words_that_are_typed(site: Path) -> None:
+    asked: list[str] = []
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser(), args=["--no-sandbox"])
+        page = chromium.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((site / "families.html").as_uri())
+        page.get_by_role("searchbox", name="Filter").fill("qwen2 vl")
+        shown = page.locator("article table").first.locator("tbody tr:visible td:first-child").all_inner_texts()
+        told = page.get_by_role("status").inner_text()
+        chromium.close()
+    assert shown == ["qwen2_5_vl", "qwen2_5_vl_text", "qwen2_vl", "qwen2_vl_text"]
+    assert told.startswith("4 of ")
+    assert all(url.startswith("file:") for url in asked)
+
+
 def test_links_out_of_the_folder_of_pages_lead_to_pages(site: Path) -> None:
     assert 'href="architecture.html"' in (site / "contributing.html").read_text()
+    assert 'src="pictures/check.svg"' in (site / "index.html").read_text()
     assert 'href="index.html#what-you-can-rely-on"' in (site / "changelog.html").read_text()
     assert ">llama.py</code>" in (site / "families.html").read_text()
 

@@ -16,6 +16,7 @@ from weightscope.components.base import Component, Indices, Repeat
 from weightscope.components.walk import Slot, walk
 from weightscope.families.registry import Declaration
 from weightscope.ranges import fill
+from weightscope.roles import Role, Section
 from weightscope.storage.base import join
 
 CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -25,8 +26,9 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One box of the drawing.
 
     `path` are its modules with ranges of numbers. `equation` is empty where only the parts say what it computes,
-    `repeats` where it is there once. `tensors` are its own, `terms` what each of their roles makes. `parameters` are
-    those of all below, None where nothing tells those of one.
+    `repeats` where it is there once. `tensors` are its own that are stored, `templates` those of all that it should
+    have, `layers` the numbers of its layers, `terms` what each role makes. `parameters` are those of all below, None
+    where nothing tells those of one.
     """
 
     title: str
@@ -37,6 +39,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     section: str
     terms: Mapping[str, str]
     tensors: tuple[Alike, ...]
+    templates: tuple[str, ...]
+    layers: Indices
     parts: tuple[Part, ...]
     parameters: int | None
 
@@ -54,20 +58,23 @@ def architecture(
 
 
 class _Place(msgspec.Struct, frozen=True):
-    """A component's prefix with `{}` for numbers, the numbers, and what it is accounted to."""
+    """A component's prefix with `{}` for numbers, the numbers, what it is accounted to, and what it is within."""
 
     prefix: str = ""
     ranges: tuple[Indices, ...] = ()
     section: str = ""
     inside: bool = False
+    auxiliary: bool = False
 
     def of(self, component: Component) -> _Place:
         """The component's own place, below this one."""
         prefix = join(self.prefix, component.name)
         section = str(component.section) if component.section else self.section
+        auxiliary = self.auxiliary or component.auxiliary
         if not isinstance(component, Repeat):
-            return _Place(prefix, self.ranges, section, self.inside)
-        return _Place(f"{prefix}.{{}}", (*self.ranges, component.indices), section, inside=True)
+            return _Place(prefix, self.ranges, section, self.inside, auxiliary)
+        below = f"{prefix}.{component.number_prefix}{{}}"
+        return _Place(below, (*self.ranges, component.indices), section, True, auxiliary)
 
     @property
     def path(self) -> str:
@@ -101,22 +108,32 @@ class _Drawer:
             return
         place = above.of(component)
         children = [part for child in component.children() for part in self.parts(child, place)]
-        tensors = tuple(self.tensors_of(component, place))
-        if isinstance(component, Repeat):
+        slots = self.slots_of(component, place)
+        tensors = tuple(each for slot in slots for each in self.stored_of(slot, place))
+        told = not place.auxiliary and any(map(_is_told, slots))
+        if isinstance(component, Repeat) and children:
             yield self.repeated(component, place, children)
-        elif tensors or self.is_frame(component, place):
-            yield self.box(component, place, tensors, children)
+        elif tensors or told or (children and self.is_frame(component, place)):
+            yield self.box(component, place, slots, tensors, children)
         else:
             yield from children
 
     def is_frame(self, component: Component, place: _Place) -> bool:
         """Whether it stores nothing itself and is drawn all the same: parts of a layer, and towers and bridges."""
         says = type(component).equation is not Component.equation
-        return any(component.children()) and (component.section is not None or (says and not place.inside))
+        return component.section is not None or (says and not place.inside)
 
-    def box(self, component: Component, place: _Place, tensors: tuple[Alike, ...], parts: Sequence[Part]) -> Part:
+    def box(
+        self,
+        component: Component,
+        place: _Place,
+        slots: Sequence[Slot],
+        tensors: tuple[Alike, ...],
+        parts: Sequence[Part],
+    ) -> Part:
         """A component that stores something, or frames its parts."""
-        roles = {role for each in tensors for role in each.group.roles}
+        required = [slot for slot in slots if not slot.stored.optional]
+        roles = {role for each in tensors for role in each.group.roles}.union(*map(_roles, required))
         terms = {str(role): term for role, term in component.terms().items() if role in roles}
         says = type(component).equation is not Component.equation
         return Part(
@@ -128,6 +145,8 @@ class _Drawer:
             section=place.section or next((str(each.group.section) for each in tensors), ""),
             terms=terms,
             tensors=tensors,
+            templates=tuple(slot.template for slot in required),
+            layers=place.ranges[0] if place.ranges else (),
             parts=tuple(parts),
             parameters=_added(tensors, parts, self.tying),
         )
@@ -147,28 +166,40 @@ class _Drawer:
             section=place.section,
             terms={},
             tensors=(),
+            templates=(),
+            layers=(),
             parts=tuple(parts),
             parameters=_added((), parts, self.tying),
         )
 
-    def tensors_of(self, component: Component, place: _Place) -> Iterator[Alike]:
-        """The component's own tensors at its place, in the order of its declaration."""
-        for slot in {slot.template: slot for slot in self.slots_of(component, place)}.values():
-            if len(slot.ranges) <= len(place.ranges):
-                # A layer that predicts ahead may use the main model's table.
-                stored = self.stored.get(slot.template, ()) if slot.ranges else self.stored.pop(slot.template, ())
-                yield from filter(None, (within(each, place.ranges) for each in stored))
+    def stored_of(self, slot: Slot, place: _Place) -> Iterator[Alike]:
+        """What is stored of a slot at a place."""
+        # A layer that predicts ahead may use the main model's table.
+        stored = self.stored.get(slot.template, ()) if slot.ranges else self.stored.pop(slot.template, ())
+        yield from filter(None, (within(each, place.ranges) for each in stored))
 
-    def slots_of(self, component: Component, place: _Place) -> Iterator[Slot]:
-        """The slots of a component; a container's names (GGUF's) tell none, so there they are found by their roles."""
+    def slots_of(self, component: Component, place: _Place) -> tuple[Slot, ...]:
+        """A component's own slots, in the order of its declaration.
+
+        A container's names (GGUF's) tell no module, so there they are found by their roles.
+        """
         sizes = component.sizes()
         if self.contained:
-            slots = self.slots.get(component.name, ())
-            yield from (slot for slot in slots if sizes.keys() >= {role for role, _ in slot.stored.parts})
-            return
-        names = (stored.name for item in component.stored for stored in item.tensors(place.prefix, sizes))
-        for module in dict.fromkeys(map(_module, names)):
-            yield from self.slots.get(module, ())
+            own = (slot for slot in self.slots.get(component.name, ()) if sizes.keys() >= set(_roles(slot)))
+        else:
+            names = (stored.name for item in component.stored for stored in item.tensors(place.prefix, sizes))
+            own = (slot for module in dict.fromkeys(map(_module, names)) for slot in self.slots.get(module, ()))
+        here = {slot.template: slot for slot in own if len(slot.ranges) <= len(place.ranges)}
+        return tuple(here.values())
+
+
+def _is_told(slot: Slot) -> bool:
+    """Whether its component is drawn without anything stored: what is missing, and a head that is tied."""
+    return not slot.stored.optional or (slot.section is Section.HEAD and not slot.auxiliary)
+
+
+def _roles(slot: Slot) -> tuple[Role, ...]:
+    return tuple(role for role, _ in slot.stored.parts)
 
 
 def _module(template: str) -> str:

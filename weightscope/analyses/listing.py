@@ -45,18 +45,31 @@ class TensorRow(msgspec.Struct, frozen=True, kw_only=True):
 
 def list_tensors(inventory: Inventory, checkpoint: Checkpoint, tying: Tying) -> Iterator[tuple[Group, TensorRow]]:
     """Every tensor with its group: group by group, in the order of the forward pass."""
-    tensors, files = checkpoint.tensors, [printable_path(checkpoint.name_of(file)) for file in checkpoint.files]
-    weight_map = checkpoint.index.weight_map if checkpoint.index and not tensors else {}
-    for group in inventory.groups:
-        row_of = _Rows(group, counts=counted(group, tying) > 0)
+    listing = Listing(checkpoint, tying)
+    return ((group, row) for group in inventory.groups for row in listing.rows_of(group))
+
+
+class Listing:
+    """The rows of a checkpoint, one group at a time."""
+
+    def __init__(self, checkpoint: Checkpoint, tying: Tying) -> None:
+        self._checkpoint, self._tying = checkpoint, tying
+        self._files = [printable_path(checkpoint.name_of(file)) for file in checkpoint.files]
+        index = checkpoint.index if not checkpoint.tensors else None
+        self._weight_map = index.weight_map if index else {}
+
+    def rows_of(self, group: Group) -> Iterator[TensorRow]:
+        """Those of the group's tensors."""
+        checkpoint, tensors, files = self._checkpoint, self._checkpoint.tensors, self._files
+        row_of = _Rows(group, counts=counted(group, self._tying) > 0)
         for name, numbers in group.numbered():
             entry = tensors.get(name)
             if entry:
                 # Names of files are looked up once; those of pieces are rare.
                 place = checkpoint.place_of(entry) if isinstance(entry, PiecedEntry) else files[entry.file]
-                yield group, row_of(name, numbers, entry.dtype, entry.shape, place)
+                yield row_of(name, numbers, entry.dtype, entry.shape, place)
             else:
-                yield group, row_of(name, numbers, None, row_of.planned, weight_map.get(name))
+                yield row_of(name, numbers, None, row_of.planned, self._weight_map.get(name))
 
 
 class _Rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from weightscope.analyses.alike import Alike, alike
 from weightscope.analyses.explaining import config_terms, layout_of, notes_on
 from weightscope.analyses.groups import Group
+from weightscope.analyses.marking import Marks, marked, marks_of
 from weightscope.analyses.rules.subject import Subject
 from weightscope.components.base import Indices
 from weightscope.components.walk import Slot
@@ -19,7 +20,7 @@ from weightscope.storage.base import Kind
 
 Runs = tuple[tuple[int, int], ...]
 # Sets of tensors that are sent; the largest published model has some two hundred.
-MOST = 6_000
+MOST = 4_000
 # What is stored and is no weight is in no component of the table.
 BUFFERS = "buffers"
 
@@ -72,7 +73,7 @@ class Treemap(msgspec.Struct, frozen=True, kw_only=True):
 def treemap(subject: Subject, findings: Sequence[Finding]) -> Treemap:
     """The model's tensors by component, role and layer, and which of them the findings name."""
     groups = subject.inventory.counted
-    marks = _marks(subject, findings)
+    marks = marks_of(subject, findings)
     sets = [(place, each) for place, group in enumerate(groups) for each in alike(group, subject.checkpoint.tensors)]
     largest = sorted(sets, key=lambda item: max(item[1].parameters, item[1].bytes), reverse=True)[:MOST]
     kept = sorted(largest, key=lambda item: item[0])
@@ -84,7 +85,7 @@ def treemap(subject: Subject, findings: Sequence[Finding]) -> Treemap:
         if place not in numbers:
             numbers[place] = len(kinds)
             kinds.append(_kind(each.group, slots.get(each.group.template), subject))
-        drawn.append(_set(numbers[place], each, subject, marks.get(each.group.template, {})))
+        drawn.append(_set(numbers[place], each, subject, marks))
     left_out = sum(each.tensors for _, each in sets) - sum(each.tensors for each in drawn)
     return Treemap(kinds=tuple(kinds), sets=tuple(drawn), left_out=left_out)
 
@@ -113,9 +114,11 @@ def _kind(group: Group, slot: Slot | None, subject: Subject) -> TensorKind:
     )
 
 
-def _set(kind: int, each: Alike, subject: Subject, marked: dict[int, set[int | None]]) -> TensorSet:
+def _set(kind: int, each: Alike, subject: Subject, marks: Marks) -> TensorSet:
     group = each.group
     counted = each.counted(subject.tying)
+    layers = each.ranges[group.kinds.index("layer")] if "layer" in group.kinds else ()
+    named = marked(marks, group.template, layers)
     return TensorSet(
         kind=kind,
         ranges=tuple(map(runs, each.ranges)),
@@ -124,7 +127,7 @@ def _set(kind: int, each: Alike, subject: Subject, marked: dict[int, set[int | N
         tensors=each.tensors,
         parameters=None if counted is None else tuple(count for _, count in group.shares(counted)),
         bytes=tuple(count for _, count in group.shares(each.bytes)),
-        findings=tuple(_marked(each, marked)),
+        findings=tuple((place, None if some is None else runs(some)) for place, some in named.items()),
     )
 
 
@@ -136,26 +139,3 @@ def runs(numbers: Indices | Iterable[int]) -> Runs:
         run = [number for _, number in members]
         found.append((run[0], run[-1]))
     return tuple(found)
-
-
-def _marks(subject: Subject, findings: Sequence[Finding]) -> dict[str, dict[int, set[int | None]]]:
-    """For each template the findings that name tensors of it, and their layers."""
-    found: dict[str, dict[int, set[int | None]]] = {}
-    if not any(finding.tensors for finding in findings):
-        return found
-    groups = {name: group for group in subject.inventory.groups for name in group.names}
-    for place, finding in enumerate(findings):
-        for name in finding.names:
-            if (group := groups.get(name)) is not None:
-                found.setdefault(group.template, {}).setdefault(place, set()).add(group.layer_of(name))
-    return found
-
-
-def _marked(each: Alike, marked: dict[int, set[int | None]]) -> Iterator[tuple[int, Runs | None]]:
-    """The findings of a set's tensors, with the layers where they name some of them."""
-    own = each.ranges[each.group.kinds.index("layer")] if "layer" in each.group.kinds else ()
-    for place, layers in marked.items():
-        if None in layers:
-            yield place, None
-        elif named := [layer for layer in own if layer in layers]:
-            yield place, (None if len(named) == len(own) else runs(named))

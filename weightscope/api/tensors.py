@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from weightscope.display import Figure
+
 # Names that stand for all in what is shown.
 SHOWN = 3
 
@@ -86,6 +88,16 @@ class Tensor(Displayed, Suggesting, msgspec.Struct, frozen=True, kw_only=True):
             return self.quantized.numpy(index)
         return read_numpy(self.files, self.entry, index)
 
+    def plot(self) -> Figure:
+        """A heatmap of the magnitudes, of a quantized weight as it acts; reads all values. A notebook shows it.
+
+        Raises:
+            WeightscopeError: the values are not here, NumPy has no such type, or the quantization is not implemented.
+        """
+        from weightscope.display import picture_of_values
+
+        return picture_of_values(self)
+
     def torch(self, index: Any = ...) -> torch.Tensor:
         """The values, or `tensor[index]` of them, in the file's dtype; needs the `forward` extra.
 
@@ -98,7 +110,7 @@ class Tensor(Displayed, Suggesting, msgspec.Struct, frozen=True, kw_only=True):
         return read_torch(self.files, self.entry, index)
 
 
-class Tensors(Suggesting, Mapping[str, Tensor]):
+class Tensors(Displayed, Suggesting, Mapping[str, Tensor]):
     """All stored tensors by name, in file order; if a prefix was removed, the stored name works as well.
 
     Raises:

@@ -95,6 +95,12 @@ def in_cache(reference: HubReference, variant: str | None = None, *, partly: boo
     return (folder, name) if complete(folder, name, variant) or (partly and place.is_dir()) else None
 
 
+def cached_repos() -> list[str]:
+    """The names of all models in the cache, whatever of them is there."""
+    folders = sorted(cache_folder().glob(f"{REPO_FOLDER}*"))
+    return [folder.name.removeprefix(REPO_FOLDER).replace("--", "/") for folder in folders]
+
+
 def snapshots() -> Iterator[Snapshot]:
     """All commits of models in the cache, by name."""
     root = cache_folder()

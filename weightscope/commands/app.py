@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated
@@ -23,9 +25,12 @@ COMMANDS = (
     "diff",
     "memory",
     "report",
+    "browse",
     "cache",
     "mcp",
 )
+# Nobody waits longer for Tab, as a slow disk may have it.
+COMPLETING_SECONDS = 5
 
 
 def app_for(arguments: Sequence[str]) -> typer.Typer:
@@ -46,6 +51,18 @@ def app_for(arguments: Sequence[str]) -> typer.Typer:
     for name in named or COMMANDS:
         app.command()(getattr(import_module(f"weightscope.commands.{name}"), name))
     return app
+
+
+def complete() -> int:
+    """Answer the shell, which puts what is typed into a variable; whatever goes wrong, it is offered nothing."""
+    typed = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or ""
+    if hasattr(signal, "alarm"):
+        signal.alarm(COMPLETING_SECONDS)
+    try:
+        app_for(typed.split()[1:2])([], prog_name="weightscope", standalone_mode=False)
+    except Exception:  # noqa: BLE001 - a line on the terminal would spoil what is being typed
+        return 1
+    return 0
 
 
 def __getattr__(name: str) -> object:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from weightscope.commands import completing
 from weightscope.commands.options import (
     BaseOption,
     JsonOption,
@@ -57,6 +58,7 @@ def check(
             metavar="MODEL...",
             help="Checkpoint directories, weight files, index files, configs, or remote models: org/name, a URL.",
             show_default=False,
+            autocompletion=completing.models,
         ),
     ] = None,
     fail_on: Annotated[
@@ -68,6 +70,7 @@ def check(
             "--ignore",
             metavar="CODE[:PATTERN]",
             help="Ignore this code, or only for matching tensors; may be repeated.",
+            autocompletion=completing.codes,
         ),
     ] = None,
     values: Annotated[
@@ -86,9 +89,7 @@ def check(
             "--explain", help="Explain a finding code, given in place of MODEL; without a code, list all codes."
         ),
     ] = False,
-    statistics: Annotated[
-        bool, typer.Option("--statistics", help="Also count the findings by code, after all others.")
-    ] = False,
+    statistics: Annotated[bool, typer.Option("--statistics", help="Also count the findings by code.")] = False,
     exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit with 0 even if a check failed.")] = False,
     quiet: QuietOption = False,
     format: Annotated[CheckFormat, typer.Option("--format", "-f", help="Output format.")] = CheckFormat.TABLE,
@@ -153,8 +154,8 @@ def check(
         put(verdicts(results, named=len(named) > 1), output)
     elif results:
         emit_check(results, written.value, output, statistics=statistics)
-        if written is CheckFormat.GITHUB:
-            _summarize(results)
+    if written is CheckFormat.GITHUB:
+        _summarize(results, failures)
     # What could not be checked at all is said last, and weighs more than any finding.
     for failure in failures[:-1]:
         note(str(failure))
@@ -164,12 +165,12 @@ def check(
         raise typer.Exit(1)
 
 
-def _summarize(results: list[CheckResult]) -> None:
+def _summarize(results: list[CheckResult], failures: list[WeightscopeError]) -> None:
     """Put the verdicts on the page of a job of GitHub Actions, if this is one."""
-    from weightscope.output.check import check_markdown
+    from weightscope.output.check import check_page
     from weightscope.output.step_summary import append_step_summary
 
-    if problem := append_step_summary(f"# weightscope check\n\n{check_markdown(results)}"):
+    if problem := append_step_summary(check_page(results, [str(failure) for failure in failures])):
         note(problem)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
+from weightscope.commands import completing
 from weightscope.commands.check import FailOn
 from weightscope.commands.options import (
     MODEL_HELP,
@@ -29,8 +30,15 @@ from weightscope.output.write import Format, put
 
 
 def diff(
-    a: Annotated[str, typer.Argument(metavar="A", show_default=False, help=MODEL_HELP)],
-    b: Annotated[str, typer.Argument(metavar="B", show_default=False, help="The model to compare with A.")],
+    a: Annotated[
+        str, typer.Argument(metavar="A", show_default=False, help=MODEL_HELP, autocompletion=completing.models)
+    ],
+    b: Annotated[
+        str,
+        typer.Argument(
+            metavar="B", show_default=False, help="The model to compare with A.", autocompletion=completing.models
+        ),
+    ],
     values: Annotated[bool, typer.Option("--values", help="Compare the numbers too.")] = False,
     forward: Annotated[bool, typer.Option("--forward", help="Compare the logits of a forward pass, too.")] = False,
     tokens: Annotated[

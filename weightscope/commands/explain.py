@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from weightscope.api.complete import refuse_incomplete
+from weightscope.commands import completing
 from weightscope.commands.options import (
     BaseOption,
     FormatOption,
@@ -26,7 +27,10 @@ def explain(
     tensor: Annotated[
         str,
         typer.Argument(
-            metavar="TENSOR", show_default=False, help="A tensor name or the end of one, a role, or a pattern."
+            metavar="TENSOR",
+            show_default=False,
+            help="A tensor name or the end of one, a role, or a pattern.",
+            autocompletion=completing.tensors_and_roles,
         ),
     ],
     format: FormatOption = Format.TABLE,

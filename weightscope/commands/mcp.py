@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from weightscope.commands.several import note
 from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,16 +52,21 @@ def mcp(
             f"the MCP server needs a package that is not installed ({error.name})",
             hint="pip install 'weightscope-cli[mcp]'",
         ) from None
+    # Closed already: the client is gone.
+    if not sys.stdin:
+        return
+    if sys.stdin.isatty():
+        note("a client starts this and speaks MCP on standard input; Ctrl-C ends it")
     serve(allowed, {tool: _described(tool) for tool in TOOLS}, timeout)
 
 
 def _described(name: str) -> Described:
-    from weightscope.commands.tree import command_named, parts_of
+    from weightscope.commands.tree import command_named, help_of
     from weightscope.mcp.described import Described
 
     command = command_named(name)
     helps = ((option.name, getattr(option, "help", None)) for option in command.params)
     return Described(
-        summary=parts_of(command)[0],
+        summary=help_of(command).summary,
         options={parameter: OF_A_COMMAND_LINE.sub("", text) for parameter, text in helps if parameter and text},
     )

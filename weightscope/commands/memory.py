@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weightscope.api.complete import refuse_incomplete
+from weightscope.commands import completing
 from weightscope.commands.check import FailOn
 from weightscope.commands.options import (
     BaseOption,
@@ -45,10 +46,22 @@ def memory(
         ),
     ] = None,
     dtype: Annotated[
-        str | None, typer.Option("--dtype", metavar="DTYPE", help="Load weights that are not quantized as DTYPE.")
+        str | None,
+        typer.Option(
+            "--dtype",
+            metavar="DTYPE",
+            help="Load weights that are not quantized as DTYPE.",
+            autocompletion=completing.kept_dtypes,
+        ),
     ] = None,
     kv_dtype: Annotated[
-        str | None, typer.Option("--kv-dtype", metavar="DTYPE", help="Keep keys and values as DTYPE.")
+        str | None,
+        typer.Option(
+            "--kv-dtype",
+            metavar="DTYPE",
+            help="Keep keys and values as DTYPE.",
+            autocompletion=completing.kept_dtypes,
+        ),
     ] = None,
     page_size: Annotated[
         int, typer.Option("--page-size", metavar="N", min=1, help="Tokens in a page of the allocator.")
@@ -59,6 +72,7 @@ def memory(
             "--quantize",
             metavar="METHOD",
             help="Load weights as METHOD would store them: fp8, gptq:bits=8, Q4_K_M, …",
+            autocompletion=completing.methods,
         ),
     ] = None,
     trainable: Annotated[
@@ -71,17 +85,33 @@ def memory(
     ] = None,
     optimizer: Annotated[
         str,
-        typer.Option("--optimizer", metavar="NAME", help="adamw, adamw-8bit, adafactor, muon, sgd or sgd-momentum."),
+        typer.Option(
+            "--optimizer",
+            metavar="NAME",
+            help="adamw, adamw-8bit, adafactor, muon, sgd or sgd-momentum.",
+            autocompletion=completing.optimizers,
+        ),
     ] = "adamw",
     precision: Annotated[
-        str, typer.Option("--precision", metavar="NAME", help="Of training: mixed, float32 or bfloat16.")
+        str,
+        typer.Option(
+            "--precision",
+            metavar="NAME",
+            help="Of training: mixed, float32 or bfloat16.",
+            autocompletion=completing.precisions,
+        ),
     ] = "mixed",
     zero: Annotated[
         int, typer.Option("--zero", metavar="STAGE", min=0, max=3, help="ZeRO stage over --gpus; 3 is FSDP.")
     ] = 0,
     gpu: Annotated[
         str | None,
-        typer.Option("--gpu", metavar="DEVICE", help="Say whether it fits: h100-80g, rtx4090, … or a size (24GiB)."),
+        typer.Option(
+            "--gpu",
+            metavar="DEVICE",
+            help="Say whether it fits: h100-80g, rtx4090, … or a size (24GiB).",
+            autocompletion=completing.gpus,
+        ),
     ] = None,
     gpus: Annotated[int | None, typer.Option("--gpus", metavar="N", min=1, help="Number of devices.")] = None,
     tp: Annotated[

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from weightscope.commands import completing
 from weightscope.errors import UsageError, one_line
 from weightscope.output.write import Format
 
@@ -24,8 +25,13 @@ MODEL_HELP = (
     "A checkpoint directory, a training run's folder, an adapter, a weight file, an *.index.json, a config.json; "
     "or a remote model: org/name[@REVISION], hf://org/name/FILE, a URL."
 )
-ModelPath = Annotated[str, typer.Argument(metavar="MODEL", show_default=False, help=MODEL_HELP)]
-ModelPaths = Annotated[list[str], typer.Argument(metavar="MODEL...", show_default=False, help=MODEL_HELP)]
+ModelPath = Annotated[
+    str, typer.Argument(metavar="MODEL", show_default=False, help=MODEL_HELP, autocompletion=completing.models)
+]
+ModelPaths = Annotated[
+    list[str],
+    typer.Argument(metavar="MODEL...", show_default=False, help=MODEL_HELP, autocompletion=completing.models),
+]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="Output format.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the verdict.")]
@@ -34,7 +40,10 @@ OutputOption = Annotated[Path | None, typer.Option("--output", "-o", metavar="FI
 BaseOption = Annotated[
     str | None,
     typer.Option(
-        "--base", metavar="MODEL", help="The base model of an adapter.  [default: the one it names, if cached]"
+        "--base",
+        metavar="MODEL",
+        help="The base model of an adapter.  [default: the one it names, if cached]",
+        autocompletion=completing.models,
     ),
 ]
 VariantOption = Annotated[

@@ -4,24 +4,47 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from threading import Event
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec.structs import replace
 
 from weightscope.api.complete import refuse_incomplete
 from weightscope.commands.options import (
+    MODEL_HELP,
     BaseOption,
-    ModelPath,
     VariantOption,
+    fetch_if_wanted,
     open_quietly,
     own_files,
+    working_directory,
 )
-from weightscope.errors import UsageError
+from weightscope.errors import UsageError, WeightscopeError
+from weightscope.interrupt import INTERRUPTED, stopping
 from weightscope.output.write import put
+
+if TYPE_CHECKING:
+    from weightscope.analyses.forward.outcome import Outcome
+    from weightscope.api.model import Model
 
 
 def report(
-    model: ModelPath,
+    model: Annotated[str, typer.Argument(metavar="MODEL", show_default=False, help=MODEL_HELP)],
+    other: Annotated[
+        str | None, typer.Argument(metavar="[OTHER]", show_default=False, help="A model to compare MODEL with.")
+    ] = None,
+    values: Annotated[bool, typer.Option("--values", help="Read every value, too.")] = False,
+    heatmap: Annotated[
+        str | None,
+        typer.Option("--heatmap", metavar="TENSOR", help="Draw this matrix.  [default with --values: the largest]"),
+    ] = None,
+    forward: Annotated[bool, typer.Option("--forward", help="Run a forward pass, too.")] = False,
+    tokens: Annotated[
+        str | None, typer.Option("--tokens", metavar="1,2,3", help="Token ids for --forward.", show_default=False)
+    ] = None,
+    prompt: Annotated[str | None, typer.Option("--prompt", metavar="TEXT", help="Text for --forward.")] = None,
+    download: Annotated[bool, typer.Option("--download", help="Download a remote model without asking.")] = False,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write the page to FILE.  [default: standard output]"),
@@ -29,21 +52,98 @@ def report(
     variant: VariantOption = None,
     base: BaseOption = None,
 ) -> None:
-    """Write an HTML page about a model: treemap, architecture, findings, memory.
+    """Write an HTML page about a model, or about what differs between two.
 
-    The page is one file that loads nothing from elsewhere, and can be sent and kept. A config.json alone is enough.
+    The page is one file that loads nothing from elsewhere. A config.json alone is enough. The exit code is 0 when the
+    page is written, whatever the verdict.
 
     \b
     Examples:
       weightscope report ./Llama-3.1-8B -o llama.html
+      weightscope report ./Llama-3.1-8B --values --forward --prompt "The capital of France is" -o llama.html
+      weightscope report ./Llama-3.1-8B ./Llama-3.1-8B-Instruct --values -o difference.html
       weightscope report config.json > model.html
     """
     if output is None and sys.stdout.isatty():
         raise UsageError("a page is not for a terminal", hint="-o FILE writes it to a file")
-    from weightscope.output.report.model_page import model_page
-    from weightscope.output.report.taking import take
+    if other is not None:
+        alone = {"--heatmap": heatmap, "--variant": variant, "--base": base}
+        if unfit := [name for name, value in alone.items() if value is not None]:
+            raise UsageError(f"{' and '.join(unfit)} cannot be used with two models")
+    passes = forward or tokens is not None or prompt is not None
+    if passes and working_directory() is None:
+        # torch's libraries end the process there.
+        raise UsageError("the working directory was deleted", hint="change to one that exists")
+    if tokens is not None and prompt is not None:
+        raise UsageError("--tokens and --prompt are mutually exclusive")
+    if values or passes or heatmap is not None:
+        for reference in filter(None, (model, other)):
+            fetch_if_wanted(reference, variant, unasked=download)
+    if other is None:
+        _one(open_quietly(model, variant, base, tolerant=True), output, values, heatmap, passes, tokens, prompt)
+    else:
+        _two(model, other, output, values, passes, tokens, prompt)
 
-    opened = open_quietly(model, variant, base, tolerant=True)
-    contents = take(opened)
-    put(model_page(contents), output, own_files(opened))
-    refuse_incomplete(opened)
+
+def _one(
+    model: Model,
+    output: Path | None,
+    values: bool,
+    heatmap: str | None,
+    passes: bool,
+    tokens: str | None,
+    prompt: str | None,
+) -> None:
+    from weightscope.api.reporting import attempted, contents_of, drawn_matrix
+    from weightscope.output.progress import Progress
+    from weightscope.output.report.model_page import model_page
+
+    drawn = drawn_matrix(model, heatmap) if heatmap is not None else None
+    stop = Event()
+    with Progress("Reading values", bytes=True) as progress, stopping(stop.set):
+        contents = contents_of(model, values=values, progress=progress, stop=stop)
+    if drawn is None and values:
+        drawn = drawn_matrix(model)
+    if passes and contents.complete:
+        contents = replace(contents, outcome=attempted(lambda: _passed(model, tokens, prompt)))
+    put(model_page(replace(contents, drawn=drawn)), output, own_files(model))
+    refuse_incomplete(model)
+    if not contents.complete:
+        raise typer.Exit(INTERRUPTED)
+    for part in (contents.stats, contents.outcome):
+        if isinstance(part, WeightscopeError):
+            raise part
+
+
+def _passed(model: Model, tokens: str | None, prompt: str | None) -> Outcome:
+    from weightscope.analyses.forward.memory import bound_heaps
+    from weightscope.api.asking import Wanted
+    from weightscope.api.forwarding import try_forward
+    from weightscope.output.progress import Progress
+
+    bound_heaps()
+    with Progress("Computing") as progress:
+        return try_forward(model, Wanted(tokens=tokens, text=prompt), progress)[0]
+
+
+def _two(
+    a: str, b: str, output: Path | None, values: bool, passes: bool, tokens: str | None, prompt: str | None
+) -> None:
+    from weightscope.analyses.diff.findings import other_logits
+    from weightscope.api.comparing import compare_forward, diff
+    from weightscope.api.opening import open_model
+    from weightscope.output.progress import Progress
+    from weightscope.output.report.diff_page import diff_page
+
+    with Progress("Reading headers") as progress:
+        left, right = (open_model(reference, progress=progress) for reference in (a, b))
+    stop = Event()
+    with Progress("Comparing values", bytes=True) as progress, stopping(stop.set):
+        found = diff(left, right, values=values, progress=progress, stop=stop)
+    if passes and found.complete:
+        with Progress("Computing") as progress:
+            logits = compare_forward(left, right, tokens=tokens, text=prompt, progress=progress)
+        found = replace(found, forward=logits, findings=(*found.findings, *other_logits(logits)))
+    put(diff_page(found), output, [*own_files(left), *own_files(right)])
+    if not found.complete:
+        raise typer.Exit(INTERRUPTED)

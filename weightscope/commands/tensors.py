@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weightscope.api.complete import refuse_incomplete
+from weightscope.commands import completing
 from weightscope.commands.options import (
     BaseOption,
     ExactOption,
@@ -41,14 +42,20 @@ class SortBy(StrEnum):
 
 
 RoleOption = Annotated[
-    list[str] | None, typer.Option("--role", metavar="ROLE", help="Show only this role; may be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--role", metavar="ROLE", help="Show only this role; may be repeated.", autocompletion=completing.roles
+    ),
 ]
 LayerOption = Annotated[
     list[str] | None,
     typer.Option("--layer", metavar="LAYER", help="Show only this layer, or a range such as 3-7; may be repeated."),
 ]
 DtypeOption = Annotated[
-    list[str] | None, typer.Option("--dtype", metavar="DTYPE", help="Show only this dtype; may be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--dtype", metavar="DTYPE", help="Show only this dtype; may be repeated.", autocompletion=completing.dtypes
+    ),
 ]
 SortOption = Annotated[
     SortBy | None,
@@ -64,6 +71,7 @@ def tensors(
             show_default=False,
             help="Models (directory, weight file, org/name, …), then a pattern of names: * and ? as in file names, "
             "{} or {0-3} for numbers.",
+            autocompletion=completing.models_and_tensors,
         ),
     ],
     role: RoleOption = None,

@@ -1,25 +1,34 @@
-"""The commands as Click has them, for whatever is written from their help."""
+"""The commands as Typer has them, for whatever is written from their help."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import msgspec
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from weightscope.commands.app import app_for
 
-if TYPE_CHECKING:
-    import click
+
+class Help(msgspec.Struct, frozen=True, kw_only=True):
+    """The help of a command: its first sentence, the paragraphs after it, and its examples, one a line."""
+
+    summary: str
+    paragraphs: tuple[str, ...]
+    examples: tuple[str, ...]
 
 
-def command_named(name: str) -> click.Command:
+def command_named(name: str) -> TyperCommand:
     """A command by its name."""
-    root = typer.main.get_command(app_for([name]))
-    return root.commands[name]  # type: ignore[attr-defined, no-any-return]
+    group = typer.main.get_command(app_for([name]))
+    assert isinstance(group, TyperGroup)
+    command = group.commands[name]
+    assert isinstance(command, TyperCommand)
+    return command
 
 
-def parts_of(command: click.Command) -> tuple[str, str, str]:
-    """The help of a command: its first sentence, what follows, and the examples."""
+def help_of(command: TyperCommand) -> Help:
+    """Its help, taken apart."""
     text, _, examples = (command.help or "").partition("\b")
-    summary, _, rest = text.strip().partition("\n\n")
-    return summary, rest.strip(), examples.partition("Examples:")[2].strip("\n")
+    summary, *rest = (" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n"))
+    lines = (line.strip() for line in examples.partition("Examples:")[2].splitlines())
+    return Help(summary=summary, paragraphs=tuple(rest), examples=tuple(filter(None, lines)))

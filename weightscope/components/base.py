@@ -136,6 +136,11 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
     @property
+    def number_prefix(self) -> str:
+        """What stands right before the number of a repeated one."""
+        return ""
+
+    @property
     def copied(self) -> bool:
         """Whether another place stores all that is below: it need not be stored here, and is not counted here."""
         return False
@@ -149,7 +154,8 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
 class Repeat(Component, frozen=True, kw_only=True):
     """The same component under consecutive numbers: layers, experts, other parts.
 
-    `chosen` is how many of them one token uses where that is not all (a mixture's routed experts).
+    `chosen` is how many of them one token uses where that is not all (a mixture's routed experts). `number_prefix`
+    stands right before each number (NLLB's `expert_0`).
     """
 
     name: str
@@ -157,6 +163,7 @@ class Repeat(Component, frozen=True, kw_only=True):
     child: Component
     of: Literal["layer", "expert", "part"] = "layer"
     chosen: int | None = None
+    number_prefix: str = ""
 
     def children(self) -> Iterable[Component]:
         """The one repeated component."""

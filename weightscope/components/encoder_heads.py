@@ -82,6 +82,16 @@ class EncoderHead(Component, frozen=True, kw_only=True):
         return x.mean(0, keepdim=True) if self.averaged else x
 
 
+class VectorHead(EncoderHead, frozen=True, kw_only=True):
+    """The vector of a text that is compared with those of sounds (CLAP)."""
+
+    section: Section | None = Section.HEAD
+
+    @property
+    def word(self) -> str:
+        return "text vector"
+
+
 class MaskedHead(EncoderHead, frozen=True, kw_only=True):
     """Scores of the vocabulary for each token: `decoder`, often the token embedding again, after `before`.
 

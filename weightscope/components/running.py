@@ -35,6 +35,11 @@ class Part(Protocol):
         ...
 
     @property
+    def number_prefix(self) -> str:
+        """What stands right before the number of a repeated one."""
+        ...
+
+    @property
     def stored(self) -> Iterable[StorageItem]:
         """Where its own roles lie."""
         ...
@@ -140,7 +145,8 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
     def below(self, component: Part, number: int | None = None) -> At:
         """The place of a child, or of the numbered instance of a repeated one."""
         prefix = join(self.prefix, component.name)
-        return At(run=self.run, prefix=prefix if number is None else f"{prefix}.{number}", label=self.label)
+        numbered = prefix if number is None else f"{prefix}.{component.number_prefix}{number}"
+        return At(run=self.run, prefix=numbered, label=self.label)
 
     def labelled(self, label: str) -> At:
         """The same place, its stages named after `label`."""

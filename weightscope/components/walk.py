@@ -77,7 +77,7 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
             return place
         return replace(
             place,
-            prefix=f"{place.prefix}.{{}}",
+            prefix=f"{place.prefix}.{component.number_prefix}{{}}",
             ranges=(*place.ranges, component.indices),
             kinds=(*place.kinds, component.of),
         )

@@ -63,10 +63,14 @@ def emit_check(results: Sequence[CheckResult], format: str, output: Path | None,
         put(CI_FORMATS[format](results), output, protected)
 
 
-def check_markdown(results: Sequence[CheckResult]) -> str:
-    """The verdicts as Markdown."""
+def check_page(results: Sequence[CheckResult], failures: Sequence[str]) -> str:
+    """The verdicts as a page of Markdown, with the reasons why other MODELs could not be checked."""
+    from weightscope.output.markdown import inline
+
     documents = [*(_document(result, results) for result in results), *_overview(results)]
-    return one_after_another(documents, Format.MARKDOWN)
+    unchecked = "".join(f"- **not checked**: {inline(failure)}\n" for failure in failures)
+    parts = ("# weightscope check\n", one_after_another(documents, Format.MARKDOWN), unchecked)
+    return "\n".join(filter(None, parts))
 
 
 def verdicts(results: Sequence[CheckResult], *, named: bool) -> str:

@@ -36,9 +36,10 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
         return together(Markup(start + end), element("style", Markup(GROUND + figure_style())), Markup(rest))
 
     def _repr_html_(self) -> str:
+        from weightscope.output.web.documents import figure_html
         from weightscope.output.web.style import style
 
-        shown = element("figure", element("figcaption", self.title), Markup(self.drawn))
+        shown = figure_html(self.title, self.drawn)
         return element("div", element("style", Markup(style())), shown, class_="weightscope")
 
     def save(self, path: str | Path) -> None:

@@ -9,7 +9,7 @@ from weightscope.analyses.checking import CheckResult
 from weightscope.errors import one_line
 from weightscope.findings import Finding, Severity
 from weightscope.output import words
-from weightscope.output.places import Place, located, subject
+from weightscope.output.places import Place, located, root_of, subject
 
 COMMANDS: dict[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}
 NOUNS: dict[Severity, str] = {"error": "error", "warning": "warning", "info": "note"}
@@ -19,8 +19,9 @@ PROPERTY = DATA | str.maketrans({":": "%3A", ",": "%2C"})
 
 
 def to_github(results: Sequence[CheckResult]) -> str:
-    """A command a finding, and a closing line that counts."""
-    lines = [_annotation(result, *located_) for result in results for located_ in located(result)]
+    """A command a finding, and a closing line that counts; paths are relative to the workspace of a job."""
+    root = root_of("GITHUB_WORKSPACE")
+    lines = [_annotation(result, *located_) for result in results for located_ in located(result, root)]
     return "\n".join([*lines, _summary(results)]) + "\n"
 
 

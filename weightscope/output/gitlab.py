@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from weightscope.analyses.checking import CheckResult
@@ -12,7 +10,7 @@ from weightscope.errors import one_line
 from weightscope.findings import Finding, Severity
 from weightscope.output.ci_json import ci_json
 from weightscope.output.fingerprints import Fingerprints
-from weightscope.output.places import Place, located, subject
+from weightscope.output.places import Place, located, root_of, subject
 
 # GitLab knows two more, `critical` and `blocker`.
 SEVERITIES: dict[Severity, str] = {"error": "major", "warning": "minor", "info": "info"}
@@ -20,8 +18,7 @@ SEVERITIES: dict[Severity, str] = {"error": "major", "warning": "minor", "info":
 
 def to_gitlab(results: Sequence[CheckResult]) -> str:
     """An array with an object a finding; paths are relative to the repository, where a job of GitLab names it."""
-    project = os.environ.get("CI_PROJECT_DIR")
-    root = Path(project) if project else None
+    root = root_of("CI_PROJECT_DIR")
     fingerprints = Fingerprints()
     return ci_json(
         [

@@ -79,7 +79,7 @@ def _fold(head: Line, text: str, width: int, indent: int, style: str = "") -> It
     gap = len(text) - len(text.lstrip(" "))
     used = sum(len(span.text) for span in head) + gap
     room = max(width, indent + 20)
-    tied = _tied(text.strip(" "))
+    tied = _tied(text.strip(" "), room - indent)
     if used > indent and used + len(tied.partition(" ")[0]) > room:
         # Not even the first word stands beside the head.
         yield head
@@ -94,11 +94,11 @@ def _fold(head: Line, text: str, width: int, indent: int, style: str = "") -> It
         yield [Span(line, style)]
 
 
-def _tied(text: str) -> str:
-    """A list, with dots or wide gaps between its parts: no line ends within one that is short."""
+def _tied(text: str, room: int) -> str:
+    """A list, with dots or wide gaps between its parts: no line ends within one that is short and has room."""
     wide = " " * 3
     parts = (part.split(wide) for part in text.split(BETWEEN))
-    kept = (wide.join(p.replace(" ", TIED) if len(p) < WHOLE else p for p in part) for part in parts)
+    kept = (wide.join(p.replace(" ", TIED) if len(p) < min(WHOLE, room + 1) else p for p in part) for part in parts)
     return text if BETWEEN not in text and wide not in text else f"{TIED}· ".join(kept)
 
 

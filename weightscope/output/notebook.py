@@ -10,20 +10,23 @@ from weightscope.analyses.forward.result import Result
 from weightscope.analyses.lock.record import Lock
 from weightscope.analyses.memory.report import Memory
 from weightscope.analyses.stats.result import Stats
+from weightscope.analyses.training.split import Trainable
 from weightscope.api.model import Model
-from weightscope.api.tensors import Tensor
+from weightscope.api.tensors import Tensor, Tensors
 from weightscope.errors import WeightscopeError
 from weightscope.findings import Finding, Findings
 from weightscope.output.diff import diff_document
 from weightscope.output.document import Document
 from weightscope.output.explanation import explained
+from weightscope.output.figure import Figure
 from weightscope.output.inspect import inspect_document
 from weightscope.output.memory import needs
-from weightscope.output.objects import lock_document, result_document, tensor_document
+from weightscope.output.objects import lock_document, result_document, tensor_document, tensors_document
 from weightscope.output.overview import found
-from weightscope.output.pictures import picture_of_stages
+from weightscope.output.pictures import picture_of_layers, picture_of_stages
 from weightscope.output.stats import stats_document
-from weightscope.output.web.documents import document_html, findings_html
+from weightscope.output.trainable import trained
+from weightscope.output.web.documents import document_html, figure_html, findings_html
 from weightscope.output.web.elements import Markup, element, together
 from weightscope.output.web.style import style
 
@@ -44,6 +47,10 @@ def html_of(value: object) -> str | None:
 
 def _section(document: Document) -> Markup:
     return document_html(document, level=LEVEL, most=MOST)
+
+
+def _shown(figure: Figure) -> Markup:
+    return figure_html(figure.title, figure.drawn)
 
 
 @singledispatch
@@ -69,7 +76,7 @@ def _(finding: Finding) -> Markup:
 
 @_content.register
 def _(stats: Stats) -> Markup:
-    return _section(stats_document(stats))
+    return together(_section(stats_document(stats)), _shown(picture_of_layers(stats, ())) if stats.layers else "")
 
 
 @_content.register
@@ -83,19 +90,30 @@ def _(memory: Memory) -> Markup:
 
 
 @_content.register
+def _(trainable: Trainable) -> Markup:
+    return _section(trained(trainable))
+
+
+@_content.register
 def _(explanation: Explanation) -> Markup:
     return _section(explained(explanation))
 
 
 @_content.register
 def _(result: Result) -> Markup:
-    picture = Markup(picture_of_stages(result).drawn) if result.stages else ""
-    return together(_section(result_document(result)), picture)
+    return together(
+        _section(result_document(result)), _shown(picture_of_stages(result.stages)) if result.stages else ""
+    )
 
 
 @_content.register
 def _(lock: Lock) -> Markup:
     return _section(lock_document(lock))
+
+
+@_content.register
+def _(tensors: Tensors) -> Markup:
+    return _section(tensors_document(tensors, MOST))
 
 
 @_content.register

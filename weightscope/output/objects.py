@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from weightscope.analyses.forward.result import Result
 from weightscope.analyses.lock.record import Lock
-from weightscope.api.tensors import Tensor
+from weightscope.api.tensors import Tensor, Tensors
 from weightscope.output import words
+from weightscope.output.columns import ROLE, mark
 from weightscope.output.document import Document, Table
 from weightscope.output.forward import LARGEST, RMS, STAGE, WHY, candidate_text
 from weightscope.output.standing_out import changing
+from weightscope.output.tensors import DTYPE, NAME, SHAPE
 
 NOTHING = Table(columns=(), rows=())
 SHOWN_TOKENS = 12
@@ -68,14 +71,35 @@ def lock_document(lock: Lock) -> Document:
     )
 
 
+def tensors_document(tensors: Tensors, most: int) -> Document:
+    """The first so many tensors, a row each."""
+    shown = [tensors[name] for name in islice(tensors, most)]
+    left = len(tensors) - len(shown)
+    return Document(
+        data=None,
+        title=words.plural(len(tensors), "tensor"),
+        subtitle="",
+        facts=(),
+        table=Table(
+            columns=(NAME, ROLE, SHAPE, DTYPE),
+            rows=tuple((one.name, _roles(one), f"{list(one.shape)}", one.dtype) for one in shown),
+        ),
+        notes=(f"and {left:,} more",) if left else (),
+    )
+
+
 def tensor_document(tensor: Tensor) -> Document:
     """What the header says of a tensor, and what it is for."""
-    roles = " + ".join(tensor.roles) + ("" if tensor.kind == "weight" else f" {tensor.kind}")
     facts = (
-        ("Role", f"{roles}{' (guessed from the name)' if tensor.inferred else ''}"),
+        ("Role", _roles(tensor)),
         ("Component", tensor.component),
         ("Shape", f"{list(tensor.shape)}"),
         ("Dtype", tensor.dtype),
         ("File", tensor.remote or tensor.file.name),
     )
     return Document(data=None, title=tensor.name, subtitle="", facts=facts, table=NOTHING)
+
+
+def _roles(tensor: Tensor) -> str:
+    kind = "" if tensor.kind == "weight" else f" {tensor.kind}"
+    return mark(" + ".join(tensor.roles) + kind, inferred=tensor.inferred)

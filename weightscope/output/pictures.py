@@ -7,13 +7,13 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from weightscope.analyses.accounting import ComponentShare
-from weightscope.analyses.forward.result import Result
 from weightscope.analyses.forward.stages import Stage
 from weightscope.analyses.stats.result import RoleStats, Stats, TensorStats
 from weightscope.errors import UsageError
 from weightscope.output import words
 from weightscope.output.facts import title_of
 from weightscope.output.figure import Figure
+from weightscope.output.figures.heatmap import heatmap
 from weightscope.output.figures.profile import Line, profile
 from weightscope.output.figures.stages import Bar, stage_bars
 from weightscope.output.figures.treemap import Area, treemap
@@ -21,6 +21,7 @@ from weightscope.output.stage_names import split
 
 if TYPE_CHECKING:
     from weightscope.api.model import Model
+    from weightscope.api.tensors import Tensor
 
 # The colour of a stage by the last word of its name; all others are grey.
 STAGE_KINDS = {
@@ -73,18 +74,18 @@ def _share(share: float | None) -> str:
     return "" if share is None else words.percent(share)
 
 
-def picture_of_stages(result: Result) -> Figure:
+def picture_of_stages(stages: Sequence[Stage]) -> Figure:
     """The RMS of each stage of a pass.
 
     Raises:
         UsageError: the pass recorded none.
     """
-    if not result.stages:
+    if not stages:
         raise UsageError("the pass recorded no stages", hint="leave measure=False out")
-    bars = [_bar(stage) for stage in result.stages]
-    kinds = [(kind, words) for kind, words in STAGE_WORDS.items() if any(bar.kind == kind for bar in bars)]
+    bars = [_bar(stage) for stage in stages]
+    kinds = [(kind, word) for kind, word in STAGE_WORDS.items() if any(bar.kind == kind for bar in bars)]
     title = "RMS after each stage"
-    first = next((stage.stage for stage in result.stages if not stage.finite), None)
+    first = next((stage.stage for stage in stages if not stage.finite), None)
     told = f"{len(bars):,} stages, " + ("all finite." if first is None else f"NaN or infinity from {first} on.")
     return Figure(title=title, drawn=stage_bars(bars, kinds, title=title, description=told))
 
@@ -95,8 +96,21 @@ def _bar(stage: Stage) -> Bar:
     return Bar(name=stage.stage, short="" if layer is None else str(layer), rms=stage.rms, kind=kind)
 
 
+def picture_of_values(tensor: Tensor) -> Figure:
+    """The magnitudes of a tensor's values, all but the first dimension as one; of a quantized weight as it acts.
+
+    Raises:
+        WeightscopeError: the values are not here, or cannot be read.
+    """
+    values = tensor.numpy(dequantize=tensor.kind == "weight")
+    rows = len(values) if values.ndim > 1 else 1
+    matrix = values.reshape(rows, values.size // rows if rows else 0)
+    told = f"{' + '.join(tensor.roles)}, {tensor.dtype}."
+    return Figure(title=tensor.name, drawn=heatmap(matrix, title=tensor.name, description=told))
+
+
 def picture_of_layers(stats: Stats, roles: Sequence[str]) -> Figure:
-    """The RMS of each layer, or of the weights of some roles in each; layers with an outlier are marked.
+    """The RMS of each layer, or of the weights of some roles in each; layers that a finding names are marked.
 
     Raises:
         UsageError: no layer has such a role, or there are no layers.
@@ -150,8 +164,8 @@ def _layers(stats: Stats, row: RoleStats) -> list[int]:
 
 
 def _odd(stats: Stats) -> set[tuple[str, int]]:
-    """The lines and layers in which a tensor stands out."""
-    names = {name for finding in stats.findings if finding.code == "value-outlier" for name in finding.names}
+    """The lines and layers in which a finding names a tensor."""
+    names = {name for finding in stats.findings for name in finding.names}
     found = set()
     for one in stats.tensors:
         if one.name in names and one.layer is not None:

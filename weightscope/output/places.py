@@ -33,10 +33,16 @@ def subject(result: CheckResult, place: Place | None) -> str:
     return "" if place else f"{result.reference}: "
 
 
+def root_of(variable: str) -> Path | None:
+    """The root of the repository, if a CI system names it in this variable of its jobs."""
+    value = os.environ.get(variable)
+    return Path(value) if value else None
+
+
 def located(result: CheckResult, root: Path | None = None) -> list[tuple[Finding, Place | None]]:
     """Each finding with its place; None where there are no files here, as for a model on the Hub.
 
-    Files are relative to `root`, or else to the working directory.
+    Files are relative to `root` if they lie below it, or else to the working directory.
     """
     reference = Path(result.reference)
     if "://" in result.reference or not reference.exists():
@@ -89,8 +95,12 @@ def _line(file: Path, keys: Sequence[str]) -> int | None:
 
 def _shown(file: Path, root: Path | None) -> Path:
     try:
-        here = root or Path.cwd()
+        here = Path.cwd()
     except OSError:  # the working directory was deleted
         return file
     absolute = Path(os.path.abspath(file))  # noqa: PTH100 - resolve() would follow links, and caches are full of them
-    return absolute.relative_to(here) if absolute.is_relative_to(here) else absolute
+    # A CI system may name its root by a link.
+    for above in (*((root, root.resolve()) if root else ()), here):
+        if absolute.is_relative_to(above):
+            return absolute.relative_to(above)
+    return absolute

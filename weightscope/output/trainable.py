@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from msgspec.structs import replace
+
 from weightscope.analyses.breakdown import Row
 from weightscope.analyses.summary import Summary
 from weightscope.analyses.training.parts import LANGUAGE
@@ -38,22 +40,33 @@ def trainable_document(
         "buffers": summary.buffers,
         "trainable": trainable,
     }
-    return Document(
+    alone = trained(trainable, exact=exact)
+    above = (fact for fact in facts(summary, exact=exact) if fact[0] in ABOVE)
+    return replace(
+        alone,
         data=data,
         title=title(summary),
         subtitle=subtitle(summary, exact=exact),
+        facts=(*above, *alone.facts),
+        notes=(*summary.model.notes, *alone.notes),
+        findings=tuple(finding for finding in summary.findings if finding.severity != "info"),
+    )
+
+
+def trained(trainable: Trainable, *, exact: bool = False) -> Document:
+    """The same without what a summary says of the model."""
+    return Document(
+        data=None,
+        title=f"Training {trainable.plan}",
+        subtitle="",
         exact=exact,
-        facts=(
-            *(fact for fact in facts(summary, exact=exact) if fact[0] in ABOVE),
-            *_facts(trainable, exact=exact),
-        ),
+        facts=tuple(_facts(trainable, exact=exact)),
         table=_table(trainable),
         records=Table(
             columns=FLAT,
             rows=tuple((r.component, r.part, *_numbers(r)) for r in trainable.components),
         ),
-        notes=(*summary.model.notes, *trainable.notes),
-        findings=tuple(finding for finding in summary.findings if finding.severity != "info"),
+        notes=trainable.notes,
     )
 
 

@@ -104,7 +104,7 @@ class Result(Displayed, Suggesting, msgspec.Struct, frozen=True, kw_only=True):
         """
         from weightscope.display import picture_of_stages
 
-        return picture_of_stages(self)
+        return picture_of_stages(self.stages)
 
     def top(self, count: int = 5, last: int = 0) -> list[list[Candidate]]:
         """The likeliest tokens after each position, best first; of a masked model, the likeliest in its place.

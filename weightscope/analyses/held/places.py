@@ -52,7 +52,7 @@ def _below(component: Component, outer: Place) -> Iterator[Place]:
             yield from _below(child, here)
         return
     for index in component.indices:
-        at = replace(here, prefix=f"{prefix}.{index}")
+        at = replace(here, prefix=f"{prefix}.{component.number_prefix}{index}")
         is_layer = component.of == "layer" and here.layer is None
         at = replace(at, stack=prefix, layer=index) if is_layer else replace(at, numbers=(*here.numbers, index))
         yield from _below(component.child, at)

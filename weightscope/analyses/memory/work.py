@@ -123,7 +123,7 @@ def _idle(component: Component, prefix: str, ranges: tuple[Indices, ...] = ()) -
     """What does nothing without anything to look at: attention to it, and layers that have no other."""
     here = join(prefix, component.name)
     if isinstance(component, Repeat):
-        here, ranges = f"{here}.{{}}", (*ranges, component.indices)
+        here, ranges = f"{here}.{component.number_prefix}{{}}", (*ranges, component.indices)
     works = [work for part in find(component, Component) for work in part.mixes()]
     if works and all(work.of_source for work in works):
         yield f"{here}.", ranges

@@ -14,7 +14,7 @@ from weightscope.analyses.training.low_rank import Adapted, Hits, find_hits
 from weightscope.analyses.training.matrices import matrices
 from weightscope.analyses.training.parts import FULL, LANGUAGE, OTHER, PART_ORDER, PARTS, part_of
 from weightscope.analyses.tying import Tying
-from weightscope.brief import brief
+from weightscope.brief import Displayed, brief
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.errors import UsageError
 from weightscope.families.registry import Declaration
@@ -48,7 +48,7 @@ class LoraCount(msgspec.Struct, frozen=True, kw_only=True):
     adapted: tuple[Adapted, ...]
 
 
-class Trainable(msgspec.Struct, frozen=True, kw_only=True):
+class Trainable(Displayed, msgspec.Struct, frozen=True, kw_only=True):
     """What is trained and what is frozen, without the weights that the main model runs without.
 
     Attributes:

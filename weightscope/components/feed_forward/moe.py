@@ -54,7 +54,8 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     whose sigmoid with x multiplies the shared experts (Qwen2-MoE). `latent` is the width that routed experts see of x,
     after one matrix and before another back (Nemotron 3); with `latent_bias` both have a bias. `zeros` is how many
     further experts a token may choose that answer x itself (LongCat-Flash's zero-computation experts). With a table
-    `by_token` the experts of each token are listed, and the router only weighs them (DeepSeek-V4's first layers).
+    `by_token` the experts of each token are listed, and the router only weighs them (DeepSeek-V4's first layers). The
+    number of each expert stands after `number_prefix`.
     """
 
     name: str
@@ -75,6 +76,7 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     latent_bias: bool = False
     zeros: Size | None = None
     by_token: TokenExperts | None = None
+    number_prefix: str = ""
     word: ClassVar[str] = "moe"
 
     @property
@@ -225,5 +227,10 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
 
     def _single(self) -> Repeat:
         return Repeat(
-            name="experts", indices=range(self.experts), child=self.expert, of="expert", chosen=int(self.chosen)
+            name="experts",
+            indices=range(self.experts),
+            child=self.expert,
+            of="expert",
+            chosen=int(self.chosen),
+            number_prefix=self.number_prefix,
         )

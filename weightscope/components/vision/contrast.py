@@ -13,6 +13,7 @@ from weightscope.components.runnable import PIXELS, Inputs, Runnable, refuse
 from weightscope.components.running import At
 from weightscope.components.vision.encoder import VisionEncoder
 from weightscope.components.vision.naflex import NaflexEncoder
+from weightscope.components.vision.text_vector import require_end, text_vector
 from weightscope.errors import UsageError
 from weightscope.roles import Role
 from weightscope.sizes import Shape
@@ -21,9 +22,6 @@ from weightscope.storage.plain import Plain
 
 if TYPE_CHECKING:
     import torch
-
-# The id by which old configs name the end of a text; the largest id of a text is taken for it then.
-OLD_END = 2
 
 
 class Contrast(Runnable, frozen=True, kw_only=True):
@@ -102,10 +100,7 @@ class Contrast(Runnable, frozen=True, kw_only=True):
         if PIXELS not in inputs:
             raise UsageError("this model compares a text with images, and no image was given", hint="give --image FILE")
         self.tower.hold(inputs)
-        if self.end is not None and self.end != OLD_END and self.end not in tokens:
-            raise UsageError(
-                f"token {self.end} is missing, whose vector stands for the text", hint="end the tokens with it"
-            )
+        require_end(self.end, tokens)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Ids [T] and the pass's images to scores [1, images].
@@ -118,12 +113,7 @@ class Contrast(Runnable, frozen=True, kw_only=True):
         if self.visual_projection:
             images = at.call(self.visual_projection, images)
             at.stage("image vectors", self.visual_projection.equation("pooled"), images)
-        hidden = self.text.forward(x, at.below(self.text))
-        last = len(x) - 1
-        if self.end is not None:
-            last = int(x.argmax() if self.end == OLD_END else (x == self.end).int().argmax())
-        text = at.call(self.text_projection, hidden[last : last + 1])
-        at.stage("text vector", self.text_projection.equation(f"x[{last}]"), text)
+        text = text_vector(self.text, self.text_projection, self.end, x, at)
         weights = at.weights(self)
         text, images = (vectors / vectors.norm(dim=-1, keepdim=True) for vectors in (text, images))
         scores: torch.Tensor = text @ images.T * weights[Role.LOGIT_SCALE].exp()

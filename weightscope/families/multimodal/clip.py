@@ -9,9 +9,11 @@ from weightscope.components.decoder import CausalLM
 from weightscope.components.projection import Projection
 from weightscope.components.vision.contrast import Contrast
 from weightscope.components.vision.encoder import VisionEncoder
+from weightscope.components.vision.text_vector import TextVector
+from weightscope.components.vision.vision_head import VisionHead
 from weightscope.config import Config, Nullable
 from weightscope.families.registry import component_of, family
-from weightscope.families.siblings.contrastive import PARTS, TEXT_NEEDS, text_encoder
+from weightscope.families.siblings.contrastive import PARTS, TEXT_NEEDS, image_classes, text_encoder
 from weightscope.roles import Role
 from weightscope.sizes import Size
 
@@ -23,23 +25,31 @@ CLIP_TEXT: dict[str, Any] = {
 
 
 @family("clip_text_model", roots=("text_model", ""), defaults=CLIP_TEXT, needs=TEXT_NEEDS)
-def clip_text_model(config: Config, root: str) -> CausalLM:
-    """A token sees those before it; with a projection, that is no part of the features."""
-    projected = config.architecture == "CLIPTextModelWithProjection"
-    extras = (_projection("text_projection", config["hidden_size"], config["projection_dim"]),) if projected else ()
-    return text_encoder(config, root, CAUSAL, extras=extras)
+def clip_text_model(config: Config, root: str) -> CausalLM | TextVector:
+    """A token sees those before it; a class of its own has the matrix that makes the vector of a text."""
+    text = text_encoder(config, root, CAUSAL)
+    if config.prefix or config.architecture != "CLIPTextModelWithProjection":
+        return text
+    end, refused = _end(config)
+    return TextVector(
+        text=text,
+        projection=_projection("text_projection", config["hidden_size"], config["projection_dim"]),
+        end=end,
+        refused=refused,
+    )
 
 
 @family("clip", roots=("",), defaults={"projection_dim": 512}, needs=PARTS)
-def clip(config: Config, root: str) -> Contrast:
+def clip(config: Config, root: str) -> Contrast | VisionHead:
     """The first end of text stands for the whole; both vectors go through a matrix."""
+    if config.architecture == "CLIPForImageClassification":
+        return image_classes(config, "clip_vision_model")
     said = _part(config, "text_config")
     text = component_of(said, "text_model", "clip_text_model")
     tower = component_of(_part(config, "vision_config"), "vision_model", "clip_vision_model")
     if not isinstance(text, CausalLM) or not isinstance(tower, VisionEncoder):
         raise config.undeclared("CLIP with this vision_config or text_config is not declared")
-    end, inner = said.with_defaults(CLIP_TEXT)["eos_token_id"], config["projection_dim"]
-    single = isinstance(end, int)
+    (end, refused), inner = _end(said.with_defaults(CLIP_TEXT)), config["projection_dim"]
     return Contrast(
         name=root,
         text=text,
@@ -48,10 +58,16 @@ def clip(config: Config, root: str) -> Contrast:
         visual_projection=_projection("visual_projection", tower.patches.width, inner),
         number=(),
         biased=False,
-        end=int(end) if single else None,
+        end=end,
         usual="CLIPImageProcessor",
-        refused="" if single else "CLIP with eos_token_id that is not one number",
+        refused=refused,
     )
+
+
+def _end(config: Config) -> tuple[int | None, str]:
+    """The token whose vector stands for a text, or why there is no pass."""
+    end = config["eos_token_id"]
+    return (int(end), "") if isinstance(end, int) else (None, "CLIP with eos_token_id that is not one number")
 
 
 def _projection(name: str, inputs: Size, outputs: Size) -> Projection:

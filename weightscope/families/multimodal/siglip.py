@@ -6,9 +6,10 @@ from weightscope.components.attention import EVERYTHING
 from weightscope.components.decoder import CausalLM
 from weightscope.components.vision.contrast import Contrast
 from weightscope.components.vision.encoder import VisionEncoder
+from weightscope.components.vision.vision_head import VisionHead
 from weightscope.config import Config
 from weightscope.families.registry import component_of, family
-from weightscope.families.siblings.contrastive import PARTS, TEXT_NEEDS, text_encoder
+from weightscope.families.siblings.contrastive import PARTS, TEXT_NEEDS, image_classes, text_encoder
 from weightscope.families.siblings.siglip_text import SIGLIP_TEXT, text_head
 from weightscope.sizes import Size
 
@@ -20,8 +21,10 @@ def siglip_text_model(config: Config, root: str) -> CausalLM:
 
 
 @family("siglip", roots=("",), defaults={}, needs=PARTS)
-def siglip(config: Config, root: str) -> Contrast:
+def siglip(config: Config, root: str) -> Contrast | VisionHead:
     """The last token stands for the text, and a probe that attends to all patches for the image."""
+    if config.task == "ImageClassification":
+        return image_classes(config, "siglip_vision_model")
     own = config.nested("text_config").with_defaults(SIGLIP_TEXT)
     text = text_encoder(own, "text_model", EVERYTHING)
     tower = component_of(config.nested("vision_config"), "vision_model", "siglip_vision_model")

@@ -9,9 +9,10 @@ from weightscope.components.attention import EVERYTHING
 from weightscope.components.decoder import CausalLM
 from weightscope.components.vision.contrast import Contrast
 from weightscope.components.vision.naflex import NaflexEncoder
+from weightscope.components.vision.vision_head import VisionHead
 from weightscope.config import Config
 from weightscope.families.registry import component_of, family
-from weightscope.families.siblings.contrastive import PARTS, TEXT_NEEDS, text_encoder
+from weightscope.families.siblings.contrastive import PARTS, TEXT_NEEDS, image_classes, text_encoder
 from weightscope.families.siblings.siglip_text import SIGLIP_TEXT, text_head
 from weightscope.sizes import Size
 
@@ -23,8 +24,10 @@ def siglip2_text_model(config: Config, root: str) -> CausalLM:
 
 
 @family("siglip2", roots=("",), defaults={}, needs=PARTS)
-def siglip2(config: Config, root: str) -> Contrast:
+def siglip2(config: Config, root: str) -> Contrast | VisionHead:
     """SigLIP's text encoder, and a tower whose images have any shape."""
+    if config.task == "ImageClassification":
+        return image_classes(config, "siglip2_vision_model")
     own = config.nested("text_config").with_defaults(SIGLIP_TEXT)
     tower = component_of(config.nested("vision_config"), "vision_model", "siglip2_vision_model")
     if not isinstance(tower, NaflexEncoder):

@@ -40,13 +40,14 @@ class Kind(NamedTuple):
     """How one of the kin differs.
 
     Its norms act `before` the sums, and once more after the last layer. Its `positions`; whether a norm acts on the
-    embeddings, and in the decoder on the tokens alone.
+    embeddings, and in the decoder on the tokens alone. Its `layers`, where they are not BART's.
     """
 
     before: bool
     positions: Positions
     normed: bool = False
     norms_tokens: bool = False
+    layers: Callable[[Config, str, Kind], tuple[Repeat, ...]] | None = None
 
 
 def learned(offset: int = 0) -> Positions:
@@ -76,7 +77,7 @@ def stack(config: Config, name: str, kind: Kind, *, table_copy: str = "embed_tok
         positions=kind.positions(config),
         embedding_norm=embedding_norm(kind, width),
         norms_tokens=kind.norms_tokens and writes,
-        blocks=layers(config, name, kind),
+        blocks=(kind.layers or layers)(config, name, kind),
         depth=depth_of(config, f"{name}_layers"),
         final_norm=final_norm(kind, width),
         label=name,

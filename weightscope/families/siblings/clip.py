@@ -16,6 +16,7 @@ from weightscope.roles import Role
 CLIP_VISION: dict[str, Any] = {
     "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12,
     "num_channels": 3, "image_size": 224, "patch_size": 32, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5,
+    "projection_dim": 512,
     # No field of the class, but transformers passes it on to the attention of any.
     "is_causal": Nullable(bool),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What CLIP and SigLIP share: a text encoder with learned positions."""
+"""What CLIP and SigLIP share: a text encoder with learned positions, classes of images."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from weightscope.components.attention import Sees
 from weightscope.components.base import Component, Repeat
 from weightscope.components.buffers import Buffers
 from weightscope.components.decoder import Block, Decoder, TextEncoder
-from weightscope.components.embedding import Embedding
+from weightscope.components.embedding import Classifier, Embedding
+from weightscope.components.vision.encoder import VisionEncoder
+from weightscope.components.vision.naflex import NaflexEncoder
+from weightscope.components.vision.vision_head import VisionHead
 from weightscope.config import Config
 from weightscope.families.common import Dims, layer_norms
 from weightscope.families.common.parts import linears, mlp, self_attention
+from weightscope.families.registry import component_of
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import join
@@ -18,6 +22,19 @@ from weightscope.storage.plain import Buffer
 PARTS = ("text_config", "vision_config")
 TEXT_NEEDS = ("hidden_size", "num_hidden_layers")
 PROJECTIONS = {"q_proj": Role.Q_PROJ, "k_proj": Role.K_PROJ, "v_proj": Role.V_PROJ, "out_proj": Role.O_PROJ}
+
+
+def image_classes(config: Config, usual: str) -> VisionHead:
+    """The vision encoder alone, of the type `usual`, and a head over classes.
+
+    Raises:
+        UndeclaredError: with this vision_config.
+    """
+    tower = component_of(config.nested("vision_config"), "vision_model", usual)
+    if not isinstance(tower, VisionEncoder | NaflexEncoder):
+        raise config.undeclared(f"{config.architecture} with this vision_config is not declared")
+    classifier = Classifier(name="classifier", labels=config.labels, width=tower.patches.width, bias=True)
+    return VisionHead(tower=tower, head=classifier)
 
 
 def text_encoder(config: Config, root: str, sees: Sees, *, extras: tuple[Component, ...] = ()) -> TextEncoder:

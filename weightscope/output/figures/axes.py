@@ -13,30 +13,42 @@ from weightscope.output.web.elements import Markup, element
 # Of the names below as many are shown as have room, and of the powers of ten at the left.
 MOST_NAMES = 8
 MOST_TICKS = 5
+# The height between zero and the least number above it.
+BELOW = 30
 
 
 class LogScale(msgspec.Struct, frozen=True, kw_only=True):
-    """Positive numbers from 10^`low` to 10^`high` on the height of a box, equal ratios at equal distances."""
+    """Positive numbers from 10^`low` to 10^`high` on the height of a box, equal ratios at equal distances.
+
+    Where there are zeros, the box has room for them below.
+    """
 
     low: float
     high: float
     box: Box
+    zeros: bool
 
     @classmethod
     def of(cls, values: Iterable[float | None], box: Box) -> LogScale:
-        """A scale for all that is positive and finite; it spans a factor of ten at least, so that noise looks small."""
-        known = [math.log10(value) for value in values if value is not None and 0 < value < math.inf] or [0.0]
+        """A scale for all that is finite; it spans a factor of ten at least, so that noise looks small."""
+        finite = [value for value in values if value is not None and value < math.inf]
+        known = [math.log10(value) for value in finite if value > 0] or [0.0]
         low, high = min(known), max(known)
         half = max((high - low) / 2 * 1.1, 0.5)
-        return cls(low=(low + high) / 2 - half, high=(low + high) / 2 + half, box=box)
+        return cls(low=(low + high) / 2 - half, high=(low + high) / 2 + half, box=box, zeros=0 in finite)
 
     def y(self, value: float) -> float:
         """Where a number is; zero lies at the bottom."""
-        share = (math.log10(value) - self.low) / (self.high - self.low) if value > 0 else 0.0
-        return self.box.bottom - max(0.0, min(share, 1.0)) * self.box.height
+        if value <= 0:
+            return self.box.bottom
+        share = (math.log10(value) - self.low) / (self.high - self.low)
+        floor = BELOW if self.zeros else 0
+        return self.box.bottom - floor - max(0.0, min(share, 1.0)) * (self.box.height - floor)
 
     def ticks(self) -> Iterator[float]:
         """Some round numbers on the scale."""
+        if self.zeros:
+            yield 0.0
         first, last = max(math.ceil(self.low), -300), min(math.floor(self.high), 300)
         if last - first < 2:
             near = (digit * 10.0**power for power in range(first - 1, last + 1) for digit in (1, 2, 5))

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Blocks in each direction at most.
 MOST = 256
+# Values that are squared at a time, unless one block has more.
+AT_ONCE = 1 << 20
 TOP, HEIGHT = 24, 360
 # From small to large: viridis' colours at equal distances, which read the same for every eye and on every ground.
 COLOURS = (
@@ -68,15 +70,17 @@ def blocks_of(matrix: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], tuple
 
     rows, columns = matrix.shape
     high, wide = math.ceil(rows / MOST) or 1, math.ceil(columns / MOST) or 1
-    row_starts, column_starts = np.arange(0, rows, high), np.arange(0, columns, wide)
-    blocks = np.empty((len(row_starts), len(column_starts)))
-    for place, start in enumerate(row_starts):
-        # Some rows at a time: the squares of a whole embedding in float64 would be gigabytes.
-        part = matrix[start : start + high].astype(np.float64)
-        with np.errstate(over="ignore", invalid="ignore"):
-            sums = np.add.reduceat((part * part).sum(axis=0), column_starts)
-        sizes = np.diff([*column_starts, columns]) * len(part)
-        blocks[place] = np.sqrt(sums / sizes)
+    blocks = np.full((math.ceil(rows / high), math.ceil(columns / wide)), np.nan)
+    # Whole blocks, some at a time: the squares of a whole embedding in float64 would be gigabytes.
+    span = max(AT_ONCE // high // wide, 1) * wide
+    for place in range(len(blocks)):
+        for left in range(0, columns, span):
+            part = matrix[place * high : (place + 1) * high, left : left + span].astype(np.float64)
+            starts = np.arange(0, part.shape[1], wide)
+            with np.errstate(over="ignore", invalid="ignore"):
+                sums = np.add.reduceat((part * part).sum(axis=0), starts)
+            sizes = np.diff([*starts, part.shape[1]]) * len(part)
+            blocks[place, left // wide : left // wide + len(starts)] = np.sqrt(sums / sizes)
     return np.where(np.isfinite(blocks), blocks, np.nan), (high, wide)
 
 

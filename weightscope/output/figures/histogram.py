@@ -8,7 +8,7 @@ from weightscope.output.figures.axes import names_below
 from weightscope.output.figures.frame import TEXT, WIDTH, Box, frame, label
 from weightscope.output.web.elements import Markup, element
 
-BOX = Box(8, 24, WIDTH - 16, 150)
+BOX = Box(24, 24, WIDTH - 48, 150)
 
 
 def histogram(counts: Sequence[int], names: Sequence[str], *, title: str, description: str) -> Markup:

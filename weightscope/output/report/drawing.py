@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
+
+import msgspec
 
 from weightscope.analyses.alike import Alike
 from weightscope.analyses.architecture import Part
 from weightscope.analyses.explaining import config_terms
+from weightscope.analyses.marking import Marks, marked
+from weightscope.findings import Finding
 from weightscope.output import words
-from weightscope.output.report.markup import Html, element
+from weightscope.output.overview import NOUNS
+from weightscope.output.web.documents import facts_html
+from weightscope.output.web.elements import Markup, element
 
 # Kinds of layers in a row that are drawn; the rest is said in a line. Real models have up to three.
 MOST_KINDS = 12
@@ -19,37 +25,55 @@ WEIGHT = "weight"
 MOST_PATH = 120
 
 
-def drawing(parts: Sequence[Part], total: int | None) -> Html:
-    """The boxes in the order of the forward pass; `total` is what shares are of."""
-    return element("ol", _boxes(parts, total), class_="drawing")
+class Drawn(msgspec.Struct, frozen=True, kw_only=True):
+    """What the boxes say beside the parts: shares of `total`, and the findings that `marks` put at tensors."""
+
+    total: int | None
+    findings: Sequence[Finding]
+    marks: Marks
 
 
-def _boxes(parts: Sequence[Part], total: int | None) -> Iterator[Html]:
+def drawing(parts: Sequence[Part], drawn: Drawn) -> Markup:
+    """The boxes in the order of the forward pass."""
+    return element("ol", *_boxes(parts, drawn), class_="drawing")
+
+
+def _boxes(parts: Sequence[Part], drawn: Drawn) -> Iterator[Markup]:
     for repeats, run in groupby(parts, key=lambda part: bool(part.repeats)):
         members = list(run)
         shown = members[:MOST_KINDS] if repeats else members
-        yield from (_box(part, total) for part in shown)
+        yield from (_box(part, drawn) for part in shown)
         if left := members[len(shown) :]:
             count = sum(part.parameters or 0 for part in left)
             text = f"and {words.plural(len(left), 'more kind')} of layers, {words.short(count)} parameters"
             yield element("li", element("p", text), class_="box")
 
 
-def _box(part: Part, total: int | None) -> Html:
+def _box(part: Part, drawn: Drawn) -> Markup:
     section = f" component-{part.section}" if part.section else ""
     kind = "repeat" if part.repeats else "frame" if part.parts and not part.tensors else "part"
-    inside = element("ol", _boxes(part.parts, total), class_="drawing") if part.parts else None
+    inside = element("ol", *_boxes(part.parts, drawn), class_="drawing") if part.parts else ""
     heading = (
         element("span", part.title, class_="title"),
-        element("span", part.glance, class_="glance") if part.glance else None,
-        element("span", _amount(part, total), class_="amount"),
-        element("code", _shortened(part.path), class_="path") if part.path else None,
-        element("span", part.equation, class_="equation") if part.equation else None,
+        element("span", part.glance.removeprefix(f"{part.title} "), class_="glance") if part.glance else "",
+        element("span", _amount(part, drawn.total), class_="amount"),
+        element("code", _shortened(part.path), class_="path") if part.path else "",
+        element("span", part.equation, class_="equation") if part.equation else "",
+        *_found(part, drawn),
     )
     if not part.tensors:
-        return element("li", element("div", heading, class_="heading"), inside, class_=f"box {kind}{section}")
-    opened = element("details", element("summary", heading, class_="heading"), _terms(part), _tensors(part.tensors))
+        return element("li", element("div", *heading, class_="heading"), inside, class_=f"box {kind}{section}")
+    opened = element("details", element("summary", *heading, class_="heading"), _terms(part), _tensors(part))
     return element("li", opened, inside, class_=f"box {kind}{section}")
+
+
+def _found(part: Part, drawn: Drawn) -> Iterator[Markup]:
+    """The codes of the findings about a box's own tensors, stored or missing."""
+    templates = {*part.templates, *(tensors.group.template for tensors in part.tensors)}
+    places = {place for template in templates for place in marked(drawn.marks, template, part.layers)}
+    for place in sorted(places):
+        finding = drawn.findings[place]
+        yield element("span", f"{NOUNS[finding.severity]}: {finding.code}", class_=f"badge {finding.severity}")
 
 
 def _amount(part: Part, total: int | None) -> str:
@@ -63,29 +87,26 @@ def _shortened(path: str) -> str:
     return path if len(path) <= MOST_PATH else f"{path[:MOST_PATH]}…"
 
 
-def _terms(part: Part) -> Html | None:
+def _terms(part: Part) -> Markup:
     """What each role makes, and what more is worth knowing of it."""
-    rows = []
-    for role, term in part.terms.items():
-        first, *more = filter(None, (piece.strip() for piece in term.split("   ")))
-        rows.append((element("dt", role), element("dd", first), (element("dd", text, class_="note") for text in more)))
-    return element("dl", rows, class_="facts") if len(rows) > 1 else None
+    if len(part.terms) < 2:
+        return Markup()
+    return facts_html((role, term) for role, term in part.terms.items())
 
 
-def _tensors(tensors: Iterable[Alike]) -> Html:
-    """A row for each kind of tensor, with its shape in config terms."""
-    head = (element("th", title, scope="col") for title in ("Tensor", "Shape", "Config terms", "Dtype"))
-    return element(
-        "div",
-        element("table", element("thead", element("tr", head)), element("tbody", map(_row, tensors))),
-        class_="scrolls",
-        tabindex="0",
-        role="region",
-        aria_label="Tensors",
+def _tensors(part: Part) -> Markup:
+    """A row for each kind of tensor, with its shape in config terms; names begin where the box's own ends."""
+    head = [element("th", title, scope="col") for title in ("Tensor", "Shape", "Config terms", "Dtype")]
+    table = element(
+        "table",
+        element("thead", element("tr", *head)),
+        element("tbody", *(_row(tensors, f"{part.path}.") for tensors in part.tensors)),
+        class_="ws-table",
     )
+    return element("div", table, class_="ws-scroll", tabindex="0", role="group", aria_label="Tensors")
 
 
-def _row(tensors: Alike) -> Html:
+def _row(tensors: Alike, path: str) -> Markup:
     group = tensors.group
     terms = config_terms(group.shape or ())
     shape = "" if tensors.shape is None else f"[{', '.join(f'{size:,}' for size in tensors.shape)}]"
@@ -93,7 +114,7 @@ def _row(tensors: Alike) -> Html:
     packed = f" ({group.scheme.name})" if group.scheme is not None and group.kind == WEIGHT else ""
     return element(
         "tr",
-        element("th", element("code", _shortened(tensors.title)), kind, scope="row"),
+        element("th", element("code", _shortened(tensors.title.removeprefix(path))), kind, scope="row"),
         element("td", shape, class_="shape"),
         element("td", f"[{', '.join(terms)}]" if terms else ""),
         element("td", f"{tensors.dtype or 'none stored'}{packed}"),

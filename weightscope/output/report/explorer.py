@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from weightscope.output.report.markup import Html, element
+from weightscope.output import words
+from weightscope.output.web.elements import Markup, element
 
 MEASURES = (("parameters", "parameters"), ("bytes", "bytes"), ("tensors", "number of tensors"))
 COLOURS = (("component", "component"), ("dtype", "dtype"), ("finding", "findings"))
 HELP = "Arrow keys move between parts, Enter opens one, Escape goes back."
 
 
-def explorer() -> Html:
-    """Search and choices, the way to what is open, the treemap, its legend, and details of what is chosen."""
+def explorer(left_out: int) -> Markup:
+    """Search and choices, the way to what is open, the treemap, its legend, and details of what is chosen.
+
+    `left_out` are tensors that are too many to draw.
+    """
+    note = f"The {words.plural(left_out, 'smallest tensor')} are too many to draw or to search." if left_out else ""
     return element(
         "div",
         element(
@@ -29,6 +34,7 @@ def explorer() -> Html:
                 "div",
                 element("div", id="map", role="group", aria_label="Treemap", aria_describedby="map-help"),
                 element("p", HELP, id="map-help", class_="note"),
+                element("p", note, class_="note") if note else "",
                 element("ul", id="legend", aria_label="Colours"),
             ),
             element("div", id="details", role="region", aria_label="Details", aria_live="polite"),
@@ -39,7 +45,7 @@ def explorer() -> Html:
     )
 
 
-def _search() -> Html:
+def _search() -> Markup:
     return element(
         "label",
         "Search ",
@@ -54,6 +60,6 @@ def _search() -> Html:
     )
 
 
-def _select(name: str, label: str, options: tuple[tuple[str, str], ...]) -> Html:
-    choices = (element("option", text, value=value) for value, text in options)
-    return element("label", f"{label} ", element("select", choices, id=name))
+def _select(name: str, label: str, options: tuple[tuple[str, str], ...]) -> Markup:
+    choices = [element("option", text, value=value) for value, text in options]
+    return element("label", f"{label} ", element("select", *choices, id=name))

@@ -10,8 +10,9 @@ import msgspec
 
 from weightscope import __version__
 from weightscope.escapes import json_text
-from weightscope.output.report.markup import Html, element, joined
 from weightscope.output.report.policy import policy
+from weightscope.output.web.elements import Markup, element
+from weightscope.output.web.style import style
 
 ASSETS = Path(__file__).parent / "assets"
 # The order in which they run.
@@ -38,34 +39,45 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     heading: str
-    body: Html
+    body: Markup
 
 
-def page(title: str, header: Html, sections: Sequence[Section], data: object | None = None) -> str:
+def page(title: str, header: Markup, sections: Sequence[Section], data: object | None = None) -> str:
     """The file's text; `data` is what the scripts read, None for a page without any."""
     scripts = [asset(name) for name in SCRIPTS] if data is not None else []
-    styles = [asset(name) for name in STYLES]
+    styles = [style(), *(asset(name) for name in STYLES)]
     head = element(
         "head",
         element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=policy(scripts, styles)),
+        element("meta", http_equiv="Content-Security-Policy", content=Markup(policy(scripts, styles))),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="referrer", content="no-referrer"),
         element("title", f"{title} · weightscope"),
-        (element("style", Html(style)) for style in styles),
+        *(element("style", Markup(text)) for text in styles),
     )
     body = element(
         "body",
         element("a", "Skip to the report", href="#report", class_="skip"),
         header,
         _navigation(sections),
-        element("main", map(_section, sections), id="report"),
+        element("main", *map(_section, sections), id="report", class_="weightscope"),
         element("footer", element("p", f"Written by weightscope {__version__}. This page loads nothing.")),
         _data(data),
-        (element("script", Html(script)) for script in scripts),
+        *(element("script", Markup(script)) for script in scripts),
     )
     return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+
+
+def page_header(title: str, subtitle: str, verdict: str, found: str, *, ok: bool) -> Markup:
+    """What stands above all sections: the name, what it is, the verdict, and what it rests on."""
+    return element(
+        "header",
+        element("p", "weightscope report", class_="kicker"),
+        element("h1", title),
+        element("p", subtitle, class_="subtitle"),
+        element("p", element("strong", verdict, class_=f"verdict {'ok' if ok else 'failed'}"), " ", found),
+    )
 
 
 @cache
@@ -74,18 +86,18 @@ def asset(name: str) -> str:
     return (ASSETS / name).read_text(encoding="utf-8")
 
 
-def _navigation(sections: Sequence[Section]) -> Html:
-    links = (element("li", element("a", section.heading, href=f"#{section.name}")) for section in sections)
-    return element("nav", element("ul", links), aria_label="Sections", class_="sections")
+def _navigation(sections: Sequence[Section]) -> Markup:
+    links = [element("li", element("a", section.heading, href=f"#{section.name}")) for section in sections]
+    return element("nav", element("ul", *links), aria_label="Sections", class_="sections")
 
 
-def _section(section: Section) -> Html:
+def _section(section: Section) -> Markup:
     heading = element("h2", section.heading, id=f"{section.name}-heading")
     return element("section", heading, section.body, id=section.name, aria_labelledby=f"{section.name}-heading")
 
 
-def _data(data: object | None) -> Html:
+def _data(data: object | None) -> Markup:
     if data is None:
-        return joined(())
+        return Markup()
     text = json_text(data, indent=None).translate(JSON_ESCAPES)
-    return element("script", Html(text), type="application/json", id="data")
+    return element("script", Markup(text), type="application/json", id="data")

@@ -74,6 +74,11 @@ def table_html(table: Table, *, caption: str, exact: bool = False, most: int | N
     return together(element("div", whole, class_="ws-scroll"), _more(len(table.rows), most, "rows"))
 
 
+def figure_html(title: str, drawn: str) -> Markup:
+    """A figure below its title."""
+    return element("figure", element("figcaption", title), Markup(drawn))
+
+
 def findings_html(findings: Sequence[Finding], *, most: int | None = None) -> Markup:
     """Findings as a list, each with its severity, code, message and hint."""
     shown = element("ul", *map(_finding, findings[:most]), class_="ws-findings")

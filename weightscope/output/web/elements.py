@@ -18,7 +18,7 @@ class Markup(str):
     __slots__ = ()
 
 
-def element(name: str, *children: str, **attributes: Attribute) -> Markup:
+def element(name: str, /, *children: str, **attributes: Attribute) -> Markup:
     """An element; children that are no `Markup` become text.
 
     In the names of attributes `_` stands for `-`, and one at the end is dropped (`class_`). None leaves one out.

@@ -67,14 +67,14 @@
     const unit = view.measure === "parameters" ? " parameters" : "";
     const findings = ws.findingsOf(node).length;
     const wrong = findings ? `, ${ws.plural(findings, "finding")}` : "";
-    return ws.visible(`${node.label}, ${ws.amountText(node)}${unit}, ${ws.percent(ws.shareOf(node))}${wrong}`);
+    return `${node.label}, ${ws.amountText(node)}${unit}, ${ws.percent(ws.shareOf(node))}${wrong}`;
   }
 
   function words(node, width, height) {
     if (width < 34 || height < 16) return [];
     const shown = [ws.element("span", { class: "tile-name" }, node.label)];
     if (height > 34 && width > 60) shown.push(ws.element("span", { class: "tile-amount" }, ws.amountText(node)));
-    return [ws.element("span", { class: "tile-words" }, ...shown)];
+    return [ws.element("span", { class: "tile-words", "aria-hidden": "true" }, ...shown)];
   }
 
   function dressed(tile, node) {
@@ -85,7 +85,8 @@
 
   function tileOf(box, whole, place) {
     const node = box.data.node;
-    const tile = ws.element("button", { type: "button", class: "tile", tabindex: place ? "-1" : "0", "aria-label": spoken(node) });
+    const said = ws.element("span", { class: "spoken" }, spoken(node));
+    const tile = ws.element("button", { type: "button", class: "tile", tabindex: place ? "-1" : "0" }, said);
     tile.node = node;
     dressed(tile, node);
     placed(tile, box, whole);
@@ -95,9 +96,9 @@
       tile.classList.add("holds");
       const name = width > 34 ? [ws.element("span", { class: "tile-name" }, node.label)] : [];
       if (width > 130) name.push(ws.element("span", { class: "tile-amount" }, ws.amountText(node)));
-      tile.append(ws.element("span", { class: "tile-head" }, ...name));
+      tile.append(ws.element("span", { class: "tile-head", "aria-hidden": "true" }, ...name));
       for (const inner of box.children) {
-        const small = ws.element("span", { class: "tile inner" });
+        const small = ws.element("span", { class: "tile inner", "aria-hidden": "true" });
         dressed(small, inner.data.node);
         placed(small, inner, box);
         small.append(...words(inner.data.node, inner.x1 - inner.x0, inner.y1 - inner.y0));
@@ -123,14 +124,22 @@
 
   ws.tiles = () => [...map.querySelectorAll("button.tile")];
 
-  // Open a node: draw its parts; of one that has none, draw its parent's and choose it.
+  const divides = (node) => parts(node, 2).length > 1;
+
+  // Open a node: draw its parts, or where it has one part alone those of that; of what has none, choose it where it is.
   ws.open = function (node, focused) {
-    const leaf = !node.children().length;
-    view.open = leaf && node.parent ? node.parent : node;
+    let target = node;
+    while (!divides(target) && parts(target, 2).length) target = parts(target, 2)[0];
+    if (!divides(target)) {
+      target = node.parent || node;
+      while (target.parent && !divides(target)) target = target.parent;
+    } else node = target;
+    view.open = target;
     ws.draw();
     for (const hear of ws.heard.opened) hear(view.open);
     ws.choose(node);
-    const tile = ws.tiles().find((each) => each.node.key === (focused || node).key) || ws.tiles()[0];
+    const path = ws.path(focused || node).map((each) => each.key);
+    const tile = ws.tiles().find((each) => path.includes(each.node.key)) || ws.tiles()[0];
     if (tile) ws.focus(tile);
   };
 
@@ -146,7 +155,10 @@
   };
 
   ws.leave = function () {
-    if (view.open.parent) ws.open(view.open.parent, view.open);
+    const left = view.open;
+    let above = left.parent;
+    while (above && !divides(above)) above = above.parent;
+    if (above) ws.open(above, left);
   };
 
   map.addEventListener("click", (event) => {

@@ -1,172 +1,32 @@
-"""The steps of the action that say in a pull request what it changes: real git, a server in place of GitHub's."""
+"""The steps of the action that say in a pull request what it changes."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
-import yaml
 from safetensors.numpy import save_file
 
-ROOT = Path(__file__).parents[1]
-ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
-STEPS = {step.get("name"): step for step in ACTION["runs"]["steps"]}
-BASH, GIT = shutil.which("bash"), shutil.which("git")
+from tests.action.job import BASH, GIT, ROOT, STEPS, Job, git
+from tests.action.server import GitHub, serving
+
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 4096\n"
-WEIGHTSCOPE = (
-    f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom weightscope.cli import run\nrun()\n"
-)
 CONFIG = json.loads((ROOT / "fixtures" / "llama" / "config.json").read_text())
 
 pytestmark = pytest.mark.skipif(not (BASH and GIT), reason="the steps need bash and git")
 
 
-class GitHub:
-    """The comments of a pull request, and what was asked of them."""
-
-    def __init__(self) -> None:
-        self.comments: list[dict[str, Any]] = []
-        self.asked: list[tuple[str, str]] = []
-        self.tokens: set[str] = set()
-        self.refused = 0
-        self.elsewhere = ""
-
-    def add(self, body: str, kind: str = "Bot", association: str = "NONE") -> None:
-        number = len(self.comments) + 1
-        self.comments.append(
-            {"id": number, "body": body, "user": {"type": kind}, "author_association": association}
-        )  # fmt: skip
-
-    def answer(self, method: str, path: str, body: dict[str, str]) -> tuple[int, Any]:
-        self.asked.append((method, path))
-        parts = urlsplit(path)
-        if method == "GET":
-            query = parse_qs(parts.query)
-            size, page = int(query["per_page"][0]), int(query["page"][0])
-            return 200, self.comments[size * (page - 1) : size * page]
-        if self.refused:
-            return self.refused, {"message": "Resource not accessible by integration"}
-        if method == "POST":
-            self.add(body["body"])
-            return 201, self.comments[-1]
-        changed = self.comments[int(parts.path.rpartition("/")[2]) - 1]
-        changed["body"] = body["body"]
-        return 200, changed
-
-
 @pytest.fixture
 def github() -> Iterator[tuple[GitHub, str]]:
-    """A server on this machine, and its address."""
-    state = GitHub()
-
-    class Handler(BaseHTTPRequestHandler):
-        def handle_any(self) -> None:
-            state.tokens.add(self.headers.get("Authorization", ""))
-            length = int(self.headers.get("Content-Length", 0))
-            sent = json.loads(self.rfile.read(length)) if length else {}
-            status, shown = (302, []) if state.elsewhere else state.answer(self.command, self.path, sent)
-            self.send_response(status)
-            if state.elsewhere:
-                self.send_header("Location", state.elsewhere + self.path)
-            self.end_headers()
-            self.wfile.write(json.dumps(shown).encode())
-
-        do_GET = do_POST = do_PATCH = handle_any  # noqa: N815
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield state, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-def git(directory: Path, *arguments: str) -> str:
-    assert GIT
-    names = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main")
-    run = subprocess.run([GIT, *names, *arguments], cwd=directory, capture_output=True, text=True, check=True)
-    return run.stdout.strip()
-
-
-class Job:
-    """A job on a pull request: the repository before, a checkout of what it becomes, and a runner's variables."""
-
-    def __init__(self, directory: Path, api: str) -> None:
-        self.directory, self.api = directory, api
-        self.origin, self.checkout = directory / "origin", directory / "checkout"
-        self.page = directory / "page.md"
-        self.temporary = directory / "temp"
-        tools = self.temporary / "weightscope" / "bin"
-        tools.mkdir(parents=True)
-        (tools / "python").symlink_to(sys.executable)
-        (tools / "weightscope").write_text(WEIGHTSCOPE)
-        (tools / "weightscope").chmod(0o755)
-        self.origin.mkdir()
-        git(self.origin, "init", "-q")
-        self.base = ""
-
-    def write(self, name: str, content: str | dict[str, Any]) -> None:
-        path = self.origin / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content if isinstance(content, str) else json.dumps(content))
-
-    def commit(self) -> str:
-        git(self.origin, "add", "-A")
-        git(self.origin, "commit", "-q", "--allow-empty", "-m", "x")
-        return git(self.origin, "rev-parse", "HEAD")
-
-    def branch(self) -> None:
-        """What is there by now is the base; what comes after is the pull request."""
-        self.base = self.commit()
-        git(self.origin, "checkout", "-q", "-b", "pull")
-
-    def check_out(self, *options: str) -> None:
-        self.commit()
-        shutil.rmtree(self.checkout, ignore_errors=True)
-        git(self.directory, "clone", "-q", "-b", "pull", *options, self.origin.as_uri(), str(self.checkout))
-
-    def run(self, model: str, **inputs: str) -> tuple[str, str]:
-        """Both steps, as GitHub's runner starts them: what they print, and the last comment's file."""
-        event = self.directory / "event.json"
-        event.write_text(json.dumps({"pull_request": {"number": 7, "base": {"sha": self.base}}} if self.base else {}))
-        given = {name: data.get("default", "") for name, data in ACTION["inputs"].items()}
-        given |= {"model": model, "comment": "true", "token": "secret"} | inputs
-        runner = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.directory),
-            "RUNNER_TEMP": str(self.temporary),
-            "GITHUB_ACTION_PATH": str(ROOT),
-            "GITHUB_API_URL": self.api,
-            "GITHUB_REPOSITORY": "owner/models",
-            "GITHUB_EVENT_PATH": str(event),
-            "GITHUB_STEP_SUMMARY": str(self.page),
-        }
-        printed = []
-        for name in ("Compare", "Comment"):
-            step = STEPS[name]
-            values = {key: given[re.findall(r"inputs\.([a-z-]+)", value)[0]] for key, value in step["env"].items()}
-            run = subprocess.run(
-                [str(BASH), "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", step["run"]],
-                env=runner | values, cwd=self.checkout, capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            assert run.returncode == 0, run.stderr
-            printed.append(run.stdout + run.stderr)
-        return printed[0], printed[1]
+    with serving() as served:
+        yield served
 
 
 @pytest.fixture
@@ -191,6 +51,8 @@ COMMENT = """\
 # Checkpoints
 
 ## `models/llama/config.json`
+
+Changed: `config.json`
 
 the 30 weights of both have the same shapes; 18 weights added; config.json differs in num_hidden_layers
 
@@ -220,11 +82,12 @@ Compared 30 weights by role: shapes, dtypes and config. --values compares the nu
 def test_a_comment_says_what_changes(job: Job, hub: GitHub, options: tuple[str, ...]) -> None:
     deeper(job)
     job.check_out(*options)
-    assert job.run("models/llama/config.json\nmodels/other/config.json\norg/name\n../elsewhere") == ("", "")
+    assert job.comment("models/llama/config.json\nmodels/other/config.json\norg/name\n../elsewhere") == ("", "")
     (comment,) = hub.comments
     mark, _, text = comment["body"].partition("\n")
     assert re.fullmatch(r"<!-- weightscope [0-9a-f]{12} -->", mark)
     assert text == COMMENT
+    assert f"```text\n{COMMENT}\n```" in (ROOT / "docs" / "ci.md").read_text()
     assert hub.tokens == {"Bearer secret"}
     assert not job.page.exists()
     # The clone is as it was: no other worktree, and all the history that it had.
@@ -239,19 +102,19 @@ def test_one_comment_for_the_same_models(job: Job, hub: GitHub) -> None:
     hub.comments = []
     for number in range(105):
         hub.add(f"comment {number}", "User")
-    job.run("models/llama/config.json")
+    job.comment("models/llama/config.json")
     assert [method for method, _ in hub.asked] == ["GET", "GET", "POST"]
     hub.asked.clear()
-    job.run("models/llama/config.json")
+    job.comment("models/llama/config.json")
     assert [method for method, _ in hub.asked] == ["GET", "GET"]
     job.write("models/llama/config.json", CONFIG | {"num_hidden_layers": 4})
     job.check_out()
-    job.run("models/llama/config.json")
+    job.comment("models/llama/config.json")
     assert hub.asked[-1] == ("PATCH", "/repos/owner/models/issues/comments/106")
     assert "num_hidden_layers is 3 in A and 4 in B" in hub.comments[105]["body"]
     job.write("models/llama/config.json", CONFIG)
     job.check_out()
-    job.run("models/llama/config.json")
+    job.comment("models/llama/config.json")
     assert hub.comments[105]["body"].endswith("This pull request no longer changes the weights or the config.")
     # Another step for other models has a comment of its own.
     assert len(hub.comments) == 106
@@ -260,7 +123,7 @@ def test_one_comment_for_the_same_models(job: Job, hub: GitHub) -> None:
 def test_nothing_is_said_of_nothing(job: Job, hub: GitHub) -> None:
     deeper(job)
     job.check_out()
-    assert job.run("models/other/config.json") == ("", "")
+    assert job.comment("models/other/config.json") == ("", "")
     assert [method for method, _ in hub.asked] == ["GET"]
 
 
@@ -273,10 +136,10 @@ def test_the_mark_in_a_comment_of_somebody_else_counts_for_nothing(
 ) -> None:
     deeper(job)
     job.check_out()
-    job.run("models/llama/config.json")
+    job.comment("models/llama/config.json")
     forged = {"body": hub.comments[0]["body"] + " forged", "user": {"type": kind}, "author_association": association}
     hub.comments = [{"id": 1, **forged}]
-    job.run("models/llama/config.json")
+    job.comment("models/llama/config.json")
     assert hub.comments[0]["body"].endswith("forged") is not ours
     assert len(hub.comments) == (1 if ours else 2)
 
@@ -287,7 +150,7 @@ def test_a_token_that_may_not_comment(job: Job, hub: GitHub) -> None:
     job.check_out()
     job.page.write_text("from before\n")
     hub.refused = 403
-    _, printed = job.run("models/llama/config.json")
+    _, printed = job.comment("models/llama/config.json")
     assert printed == (
         "::notice title=weightscope::no comment was written (HTTP 403); the page of the job has the comparison\n"
     )
@@ -299,7 +162,7 @@ def test_a_server_that_is_not_there(job: Job) -> None:
     deeper(job)
     job.check_out()
     job.api = "http://127.0.0.1:9"
-    _, printed = job.run("models/llama/config.json")
+    _, printed = job.comment("models/llama/config.json")
     assert "no comment was written (URLError)" in printed
     assert COMMENT in job.page.read_text()
 
@@ -309,7 +172,7 @@ def test_a_redirect_does_not_get_the_token(job: Job, hub: GitHub, tmp_path: Path
     job.check_out()
     hub.elsewhere = job.api
     asked = hub.tokens
-    _, printed = job.run("models/llama/config.json")
+    _, printed = job.comment("models/llama/config.json")
     assert "no comment was written" in printed
     assert asked == {"Bearer secret", ""}
 
@@ -320,7 +183,7 @@ def test_new_and_removed_models(job: Job, hub: GitHub) -> None:
     shutil.rmtree(job.origin / "models/old")
     job.write("models/new/config.json", CONFIG)
     job.check_out("--depth=1")
-    job.run("models/old\nmodels/new")
+    job.comment("models/old\nmodels/new")
     body = hub.comments[0]["body"]
     assert "## `models/old`\n\nRemoved.\n\n## `models/new`\n\nNew.\n\n" in body
     assert "| total | 30 | 28,296 |" in body
@@ -338,12 +201,13 @@ def test_pointers_of_git_lfs_leave_the_configs(job: Job, hub: GitHub) -> None:
     weights(job, "models/a", 5, "b")
     job.write("models/b/model.safetensors", POINTER.format("b" * 64))
     job.check_out("--depth=1")
-    printed, _ = job.run("models/a\nmodels/b")
+    printed, _ = job.comment("models/a\nmodels/b")
     assert "a Git LFS pointer, not the weights" in printed
     first, second = hub.comments[0]["body"].split("\n## `models/b`\n")
     said = "Only the configs were compared: the weights of one side could not be read. The log of the job says why."
-    assert f"## `models/a`\n\n{said}\n\nthe 30 weights of both have the same shapes; 18 weights added" in first
-    assert said in second
+    changed = f"Changed: `config.json`, `model.safetensors`\n\n{said}"
+    assert f"## `models/a`\n\n{changed}\n\nthe 30 weights of both have the same shapes; 18 weights added" in first
+    assert second.startswith(f"\nChanged: `model.safetensors`\n\n{said}")
 
 
 def test_a_checkout_of_the_base_is_compared_by_value(job: Job, hub: GitHub) -> None:
@@ -351,13 +215,33 @@ def test_a_checkout_of_the_base_is_compared_by_value(job: Job, hub: GitHub) -> N
     job.check_out()
     for side in ("before/llama", "llama"):
         shutil.copytree(ROOT / "fixtures" / "llama", job.checkout / side)
-    job.run("llama", before="before", values="true")
+    job.comment("llama", before="before", values="true")
     assert hub.comments == []
     shutil.rmtree(job.checkout / "llama")
     shutil.copytree(ROOT / "fixtures" / "llama-1", job.checkout / "llama")
-    job.run("llama", before="before", values="true")
+    job.comment("llama", before="before", values="true")
     assert "same weights, rounded (BF16 and F16)" in hub.comments[0]["body"]
     assert "| `q_proj` | 3 | 0 |" in hub.comments[0]["body"]
+
+
+@pytest.mark.parametrize("before", ["", "before"])
+def test_changed_files_are_named(job: Job, hub: GitHub, before: str) -> None:
+    job.write("m/config.json", CONFIG)
+    for number in range(12):
+        job.write(f"m/old/{number:02}.txt", "a")
+    job.branch()
+    job.check_out()
+    git(job.checkout, "worktree", "add", "-q", "-f", "before", job.base)
+    job.write("m/`@a`\n\u202e.txt", "new")
+    for number in range(11):
+        (job.origin / f"m/old/{number:02}.txt").unlink()
+    job.commit()
+    git(job.checkout, "pull", "-q", "origin", "pull")
+    job.comment("m", before=before)
+    changed = next(line for line in hub.comments[0]["body"].splitlines() if line.startswith("Changed: "))
+    assert changed.endswith(" and 2 more")
+    assert "`'@a'\\n\\u202e.txt`" in changed
+    assert "`old/00.txt`" in changed
 
 
 def test_names_from_files_are_only_names(job: Job, hub: GitHub) -> None:
@@ -367,7 +251,7 @@ def test_names_from_files_are_only_names(job: Job, hub: GitHub) -> None:
     job.branch()
     save_file({"w": np.zeros(3, "f4"), forged: np.zeros(3, "f4")}, job.origin / "a" / "model.safetensors")
     job.check_out()
-    job.run("a")
+    job.comment("a")
     body = hub.comments[0]["body"]
     assert "`1 weight in B alone: @admin <img src=x> http://a\\x0a::error::x`" in body
     assert "<img" not in re.sub(r"`[^`]*`", "", body)
@@ -389,7 +273,7 @@ def test_why_nothing_is_compared(job: Job, hub: GitHub, case: str, said: str) ->
     job.check_out("--depth=1")
     job.base = {"push": "", "commit": "0" * 40}.get(case, job.base)
     inputs = {"before": "nowhere"} if case == "before" else {}
-    printed, more = job.run("models/llama/config.json", **inputs)
+    printed, more = job.comment("models/llama/config.json", **inputs)
     assert printed.startswith(said)
     assert len(printed.splitlines()) == 1
     assert (more, hub.asked) == ("", [])

@@ -1,0 +1,113 @@
+"""Everything that a report on one model says, each analysis asked once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from threading import Event
+from typing import TypeVar
+
+import msgspec
+
+from weightscope.analyses.checking import CheckResult, Policy
+from weightscope.analyses.forward.outcome import Outcome
+from weightscope.analyses.memory.report import Memory
+from weightscope.analyses.stats.result import Stats
+from weightscope.analyses.summary import Summary
+from weightscope.api.memory import asked
+from weightscope.api.model import Model
+from weightscope.api.tensors import Tensor
+from weightscope.brief import brief
+from weightscope.checkpoint.reader import Progress
+from weightscope.errors import UsageError, WeightscopeError
+from weightscope.findings import Finding
+
+T = TypeVar("T")
+
+
+class Contents(msgspec.Struct, frozen=True, kw_only=True):
+    """One model with what is said of it.
+
+    `memory`, `stats` and `outcome` are None where they were not asked for, and an error where they could not be had.
+    `drawn` is the matrix of which the page has a heatmap.
+    """
+
+    model: Model
+    summary: Summary
+    checked: CheckResult
+    memory: Memory | WeightscopeError
+    stats: Stats | WeightscopeError | None = None
+    outcome: Outcome | WeightscopeError | None = None
+    drawn: Tensor | None = None
+
+    __repr__ = brief
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What `check` found, and what values and the pass add; what two say of the same tensors is there once."""
+        found = list(self.checked.findings)
+        for part in (self.stats, self.outcome):
+            said = {(finding.code, finding.tensors) for finding in found if finding.tensors}
+            more = () if part is None or isinstance(part, WeightscopeError) else part.findings
+            found += [finding for finding in more if (finding.code, finding.tensors) not in said]
+        return tuple(found)
+
+    @property
+    def ok(self) -> bool:
+        """Whether all that was asked for could be looked at, and nothing fails."""
+        parts = (self.stats, self.outcome)
+        return self.checked.ok and all(part is None or _is_ok(part) for part in parts)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nobody stopped the reading of values."""
+        return not isinstance(self.stats, Stats) or self.stats.complete
+
+
+def _is_ok(part: Stats | Outcome | WeightscopeError) -> bool:
+    return not isinstance(part, WeightscopeError) and part.ok
+
+
+def contents_of(
+    model: Model, *, values: bool = False, progress: Progress | None = None, stop: Event | None = None
+) -> Contents:
+    """The contents without a forward pass; `values` reads every byte.
+
+    Args:
+        model: an opened model.
+        values: read every byte, for `check` and `stats`.
+        progress: called with (bytes done, bytes in all, tensor).
+        stop: set it from another thread to have the figures that are known by then.
+    """
+    stats = attempted(lambda: model.stats(progress=progress, stop=stop)) if values else None
+    whole = isinstance(stats, Stats) and stats.complete
+    findings, rules = model.examine(values=whole)
+    checked = Policy().verdict(model.reference, findings, tensors=len(model.checkpoint.names), rules=rules)
+    memory = attempted(lambda: model.memory_for(asked()))
+    return Contents(model=model, summary=model.summary(), checked=checked, memory=memory, stats=stats)
+
+
+def attempted(ask: Callable[[], T]) -> T | WeightscopeError:
+    """The answer, or the error that says why there is none."""
+    try:
+        return ask()
+    except WeightscopeError as error:
+        return error
+
+
+def drawn_matrix(model: Model, name: str | None = None) -> Tensor | None:
+    """The matrix to draw: the one that `name` stands for, or the largest that can be read as it is stored.
+
+    Raises:
+        UsageError: there is no such tensor, it has no values here, or it is no matrix.
+    """
+    if name is None:
+        readable = (each for each in model.tensors.values() if len(each.shape) == 2 and not each.quantized)
+        return max(readable, key=lambda each: (prod(each.shape), each.name), default=None)
+    found = model.explain(name).name
+    if found not in model.tensors:
+        raise UsageError(f"{found} has no values here", where=model.reference, hint="give a MODEL with weights")
+    tensor = model.tensors[found]
+    if len(tensor.shape) != 2:
+        raise UsageError(f"{found} is no matrix", where=model.reference, hint="choose a tensor of two dimensions")
+    return tensor

@@ -1,0 +1,1 @@
+"""A model in the terminal: its tree, its tensors, their values, and what is wrong with it."""

@@ -1,0 +1,34 @@
+"""The names that a search means: those with a role, those that fit a pattern, or those that contain a text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from weightscope.analyses.groups import Group
+from weightscope.analyses.inventory import Inventory
+from weightscope.analyses.naming import MAX_TYPED
+from weightscope.analyses.selecting import Pattern
+
+
+def find_names(typed: str, inventory: Inventory) -> tuple[str, ...]:
+    """The names of all tensors that `typed` means, in the order of the forward pass.
+
+    A role means its tensors; a text with `*`, `?`, `[…]`, `{}` or `{0-3}` is a pattern of whole names; other text is
+    looked for in names, upper and lower case alike.
+    """
+    typed = typed.strip()
+    if not typed or len(typed) > MAX_TYPED:
+        return ()
+    of_role = [name for group in inventory.groups if typed in group.roles for name in _names(group)]
+    if of_role:
+        return tuple(of_role)
+    names = (name for group in inventory.groups for name in _names(group))
+    pattern = Pattern.of(typed)
+    if pattern.selects:
+        return tuple(name for name in names if pattern.fits(name))
+    part = typed.casefold()
+    return tuple(name for name in names if part in name.casefold())
+
+
+def _names(group: Group) -> Iterator[str]:
+    yield from group.names or group.planned_names()

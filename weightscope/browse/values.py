@@ -1,0 +1,101 @@
+"""The values of one tensor, a few rows at a time: figures, and the corner at the beginning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from threading import Event
+from typing import Any
+
+import msgspec
+
+from weightscope.analyses.stats.figures import Figures, Sums
+from weightscope.analyses.stats.reading import Source, chunks, parts_of
+from weightscope.analyses.stats.sources import weight_of
+from weightscope.analyses.stats.tally import Tally, tally_of
+from weightscope.browse.nodes import Listed
+from weightscope.checkpoint.reader import Checkpoint
+from weightscope.checkpoint.spans import need_torch
+from weightscope.checkpoint.values import need_here
+from weightscope.errors import NotImplementedByWeightscope, UsageError
+from weightscope.output.document import Cell
+
+# Rows and columns of the corner.
+CORNER = 8
+# Weights of a method that undoes a tensor only as a whole; as float32 they take 2 GB.
+MOST_WEIGHTS = 1 << 29
+
+
+class Values(msgspec.Struct, frozen=True, kw_only=True):
+    """What was read. `scheme` says how a quantized weight was undone; it is empty where values are as stored.
+
+    `corner` are the first values of the first rows; a tensor of three and more dimensions begins with its first matrix.
+    """
+
+    shape: tuple[int, ...]
+    scheme: str
+    figures: Figures
+    corner: tuple[tuple[Cell, ...], ...]
+
+
+def read_values(
+    checkpoint: Checkpoint, listed: Listed, progress: Callable[[float], None], stop: Event
+) -> Values | None:
+    """All values of a tensor, a quantized weight as it acts; None once `stop` is set.
+
+    `progress` is called with the share that was read. At most a few megabytes are held at a time, but of methods that
+    undo a tensor only as a whole.
+
+    Raises:
+        WeightscopeError: there are no weights here, they cannot be dequantized, or take too much memory.
+    """
+    source = _source(checkpoint, listed)
+    total = max(1, listed.group.packing[0] if source.scheme else prod(source.entry.shape))
+    tally: Tally | None = None
+    corner: list[tuple[Cell, ...]] = []
+    done = rows = 0
+    shape = source.entry.shape
+    for part in parts_of(source):
+        for chunk in chunks(checkpoint, source, part):
+            if stop.is_set():
+                return None
+            tally = tally or tally_of(chunk.dtype, source.bytes)
+            tally.add(chunk.reshape(-1))
+            if len(corner) < CORNER:
+                corner += _corner(chunk)[: CORNER - len(corner)]
+            if source.scheme:
+                rows += chunk.shape[0] if chunk.ndim else 0
+                shape = (rows, *chunk.shape[1:])
+            done += chunk.size
+            progress(min(1.0, done / total))
+    return Values(
+        shape=shape,
+        scheme=source.scheme.words if source.scheme else "",
+        figures=(tally.sums if tally else Sums()).figures,
+        corner=tuple(corner) if len(shape) > 1 else (tuple(cell for row in corner for cell in row),),
+    )
+
+
+def _source(checkpoint: Checkpoint, listed: Listed) -> Source:
+    name, scheme = listed.row.name, listed.group.scheme
+    entry = checkpoint.tensors.get(name)
+    if entry is None:
+        raise UsageError("no values here: this is a config or an index without weights")
+    need_here(checkpoint.files, entry)
+    weight = weight_of(name, scheme) if scheme else None
+    if scheme is None or weight is None or weight.packed != name:
+        return Source(name=name, entry=entry)
+    need_torch(" to undo the quantization")
+    source = Source(name=name, entry=entry, scheme=scheme, weight=weight.name)
+    if source.is_whole and listed.group.packing[0] > MOST_WEIGHTS:
+        raise NotImplementedByWeightscope(
+            f"{scheme.name} undoes a tensor only as a whole, and this one is too large", hint="use weightscope stats"
+        )
+    return source
+
+
+def _corner(chunk: Any) -> list[tuple[Cell, ...]]:
+    """The first values of the first rows of a chunk."""
+    matrix = chunk.reshape(-1, chunk.shape[-1]) if chunk.ndim else chunk.reshape(1, 1)
+    rows = matrix[:CORNER, :CORNER]
+    return [tuple(str(value) if rows.dtype.kind == "c" else float(value) for value in row) for row in rows]

@@ -1,0 +1,57 @@
+"""The page about what differs between two models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from weightscope.analyses.diff.result import Diff
+from weightscope.output import words
+from weightscope.output.diff import diff_document
+from weightscope.output.diff_counts import counts_document
+from weightscope.output.document import Column, Table
+from weightscope.output.facts import title_of
+from weightscope.output.overview import found
+from weightscope.output.report.findings import findings_list
+from weightscope.output.report.page import Section, page, page_header
+from weightscope.output.report.said import said
+from weightscope.output.web.documents import table_html
+from weightscope.output.web.elements import element
+
+# Weights of which the values were compared, the most different first.
+MOST = 300
+COLUMNS = (
+    Column(title="Weight", kind="name"),
+    Column(title="Elements", kind="count"),
+    Column(title="Differing", kind="count"),
+    Column(title="|A-B|/|A|", kind="number"),
+    Column(title="Cosine", kind="number"),
+    Column(title="Largest", kind="number"),
+)
+
+
+def diff_page(diff: Diff) -> str:
+    """The whole file; the verdict comes first."""
+    title = f"{title_of(diff.a.reference)} and {title_of(diff.b.reference)}"
+    sides = f"A: {diff.a.reference} · B: {diff.b.reference}"
+    header = page_header(title, sides, diff.verdict.text, f"{found(diff.findings) or 'nothing found'}.", ok=diff.ok)
+    return page(title, header, tuple(_sections(diff)))
+
+
+def _sections(diff: Diff) -> Iterator[Section]:
+    yield Section(name="overview", heading="Overview", body=said(diff_document(diff), "Values by role"))
+    yield Section(name="findings", heading="Findings", body=findings_list(diff.findings))
+    counts = counts_document(diff)
+    same = element("p", f"Both have the same in each component: {words.plural(diff.a.parameters or 0, 'parameter')}.")
+    body = table_html(counts.table, caption=counts.title) if counts else same
+    yield Section(name="parameters", heading="Parameters", body=body)
+    if diff.values:
+        yield Section(name="weights", heading="Weights", body=table_html(_weights(diff), caption="Weights", most=MOST))
+
+
+def _weights(diff: Diff) -> Table:
+    """Each compared weight, the most different first."""
+    compared = sorted(diff.values or (), key=lambda value: -(value.relative or 0))
+    rows = tuple(
+        (each.address, each.elements, each.differing, each.relative, each.cosine, each.largest) for each in compared
+    )
+    return Table(columns=COLUMNS, rows=rows)

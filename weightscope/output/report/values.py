@@ -1,0 +1,68 @@
+"""The section about values: the figures by role, how they go over the layers, how large they are, one matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from weightscope.analyses.stats.figures import BINS, HIGHEST, LOWEST
+from weightscope.analyses.stats.result import RoleStats, Stats
+from weightscope.api.tensors import Tensor
+from weightscope.errors import WeightscopeError
+from weightscope.output.figures.histogram import histogram
+from weightscope.output.pictures import picture_of_layers, picture_of_values
+from weightscope.output.report.said import said, unknown
+from weightscope.output.stats import stats_document
+from weightscope.output.web.elements import Markup, element, together
+
+POWERS = tuple(f"2^{power}" for power in range(LOWEST, HIGHEST + 1))
+
+
+def values_body(stats: Stats) -> Markup:
+    """The table by role, and the figures."""
+    profiles = [element("figure", element("figcaption", title), drawn) for title, drawn in _profiles(stats)]
+    histograms = [element("figure", element("figcaption", title), drawn) for title, drawn in _histograms(stats)]
+    return together(
+        said(stats_document(stats), "Values by role"),
+        element("h3", "Over the layers") if profiles else "",
+        element("div", *profiles, class_="figures-grid wide"),
+        element("h3", "Magnitudes"),
+        element("p", "How many values lie in each power of two.", class_="note"),
+        element("div", *histograms, class_="figures-grid"),
+    )
+
+
+def heatmap_body(tensor: Tensor) -> Markup:
+    """One matrix as a picture."""
+    try:
+        drawn = Markup(picture_of_values(tensor).drawn)
+    except WeightscopeError as error:
+        return unknown(error)
+    return element("figure", element("figcaption", element("code", tensor.name)), drawn)
+
+
+def _profiles(stats: Stats) -> Iterator[tuple[str, Markup]]:
+    """All weights over the layers, and the roles of each component."""
+    if not stats.layers:
+        return
+    components: dict[str, dict[str, None]] = {}
+    for row in stats.roles:
+        if row.kind == "weight" and row.stack is not None:
+            components.setdefault(row.component, {}).update(dict.fromkeys(row.roles))
+    for name, roles in (("all weights", ()), *((name, tuple(roles)) for name, roles in components.items())):
+        yield f"RMS by layer: {name}", Markup(picture_of_layers(stats, roles).drawn)
+
+
+def _histograms(stats: Stats) -> Iterator[tuple[str, Markup]]:
+    """The magnitudes of each role, all over the same powers of two."""
+    rows = [row for row in stats.roles if row.kind == "weight" and any(row.figures.magnitudes)]
+    used = [place for place in range(BINS) if any(row.figures.magnitudes[place] for row in rows)]
+    for row in rows:
+        shown = slice(used[0], used[-1] + 1)
+        told = f"{row.figures.finite - row.figures.zeros:,} values other than zero by their magnitude."
+        title = _name(row)
+        yield title, histogram(row.figures.magnitudes[shown], POWERS[shown], title=title, description=told)
+
+
+def _name(row: RoleStats) -> str:
+    stack = f" in {row.stack}" if row.stack else ""
+    return f"{row.component} {' + '.join(row.roles)}{stack}"
