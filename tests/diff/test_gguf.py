@@ -87,9 +87,9 @@ def test_two_files_of_blocks(tmp_path: Path) -> None:
     assert "two quantizations of like weights (Q8_0 in A, Q4_0 in B; 6.4" in found.verdict.text
     shutil.copy(tmp_path / "Q8_0.gguf", tmp_path / "copy.gguf")
     assert weightscope.diff(tmp_path / "Q8_0.gguf", tmp_path / "copy.gguf", values=True).verdict.kind == "identical"
-    changed = next(t for t in gguf.GGUFReader(tmp_path / "copy.gguf", "r+").tensors if t.name == "blk.0.ffn_up.weight")
-    changed.data[3, 7] ^= 1
-    changed.data.flush()
+    stored = {tensor.name: tensor.data for tensor in gguf.GGUFReader(tmp_path / "copy.gguf", "r+").tensors}
+    stored["blk.0.ffn_up.weight"][3, 7] ^= 1
+    del stored
     found = weightscope.diff(tmp_path / "Q8_0.gguf", tmp_path / "copy.gguf", values=True)
     assert [value.address for value in found.values or () if not value.equal] == ["layers.0.mlp.up_proj"]
     assert found.verdict.text.startswith("quantized alike, fine-tuned or quantized anew: 1 of ")
