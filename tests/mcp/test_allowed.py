@@ -148,6 +148,34 @@ def test_models_of_the_hub_are_read_where_they_are_allowed(tmp_path: Path) -> No
         assert len(hub.requests) == asked
 
 
+def test_the_token_is_sent_and_its_file_stays_closed(allowed: Path, tmp_path: Path) -> None:
+    with running(Hub()) as hub:
+        hub.add("org/private", FIXTURES / "llama", private=True)
+        home = tmp_path / "home"
+        home.mkdir()
+        (home / "token").write_text(hub.token)
+        (allowed / "config.json").symlink_to(home / "token")
+        found, linked = ask(
+            [("inspect", {"model": "org/private"}), ("inspect", {"model": "."})],
+            "--allow", str(allowed), "--allow-hub", HF_ENDPOINT=hub.endpoint, HF_HOME=str(home),
+        )  # fmt: skip
+    assert found.structured_content
+    assert found.structured_content["parameters"]["total"] == 28_296
+    assert hub.token not in refusal(linked)
+
+
+def test_relative_paths_are_looked_up_in_each_folder(allowed: Path, tmp_path: Path) -> None:
+    found, also, missing = ask(
+        [("inspect", {"model": name}) for name in ("llama", "peft/lora", "nowhere")],
+        "--allow", str(allowed), "--allow", str(FIXTURES / "adapters"),
+    )  # fmt: skip
+    assert found.structured_content
+    assert found.structured_content["model"]["reference"] == str(allowed / "llama")
+    assert also.structured_content
+    assert also.structured_content["model"]["reference"] == str(FIXTURES / "adapters" / "peft" / "lora")
+    assert "no such path in the allowed folders" in refusal(missing)
+
+
 @pytest.mark.parametrize(
     "code",
     [

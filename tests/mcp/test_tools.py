@@ -92,6 +92,8 @@ BAD_ARGUMENTS: list[tuple[str, dict[str, Any], str]] = [
     ("explain", {"model": LLAMA, "tensor": "no.such"}, "no.such"),
     ("explain", {"model": "x" * 5000, "tensor": "q_proj"}, "4096"),
     ("memory", {"model": LLAMA, "gpu": "no-such-card"}, "no-such-card"),
+    ("memory", {"model": LLAMA, "context": 10**30}, "context"),
+    ("inspect", {"model": [[[]]] * 100}, "Expected `str`"),
     ("forward", {"model": LLAMA}, "there is no tool 'forward'"),
 ]
 

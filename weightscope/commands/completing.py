@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import typer
-
-Completer = Callable[[typer.Context, str], list[str]]
 
 
 def models(context: typer.Context, incomplete: str) -> list[str]:
     """For MODEL: paths and models in the cache; with --explain, finding codes."""
     if context.params.get("explain"):
-        return codes(incomplete)
+        return codes()
     from weightscope.completion.models import models
 
     return models(incomplete)
@@ -43,32 +39,53 @@ def roles(context: typer.Context, incomplete: str) -> list[str]:
     return roles(_typed(context), incomplete)
 
 
-def codes(incomplete: str) -> list[str]:
+def codes() -> list[str]:
     """For --ignore: codes that `check` finds."""
-    from weightscope.findings import CODES
+    from weightscope.completion import words
 
-    return [code for code in CODES if code.startswith(incomplete)]
+    return words.codes()
 
 
-def gpus(incomplete: str) -> list[str]:
+def dtypes() -> list[str]:
+    """For --dtype of stored tensors."""
+    from weightscope.completion import words
+
+    return words.dtypes()
+
+
+def kept_dtypes() -> list[str]:
+    """For types that weights, or keys and values, can be kept in."""
+    from weightscope.completion import words
+
+    return words.kept_dtypes()
+
+
+def methods() -> list[str]:
+    """For --quantize."""
+    from weightscope.completion import words
+
+    return words.methods()
+
+
+def gpus() -> list[str]:
     """For --gpu: devices that are known."""
-    from weightscope.analyses.memory.devices import DEVICES
+    from weightscope.completion import words
 
-    return [name for name in DEVICES if name.startswith(incomplete)]
+    return words.gpus()
 
 
-def optimizers(incomplete: str) -> list[str]:
+def optimizers() -> list[str]:
     """For --optimizer."""
-    from weightscope.analyses.memory.optimizers import OPTIMIZERS
+    from weightscope.completion import words
 
-    return [name for name in OPTIMIZERS if name.startswith(incomplete)]
+    return words.optimizers()
 
 
-def precisions(incomplete: str) -> list[str]:
+def precisions() -> list[str]:
     """For --precision."""
-    from weightscope.analyses.memory.optimizers import PRECISIONS
+    from weightscope.completion import words
 
-    return [name for name in PRECISIONS if name.startswith(incomplete)]
+    return words.precisions()
 
 
 def _typed(context: typer.Context) -> list[str]:

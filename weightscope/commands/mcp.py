@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from weightscope.commands.several import note
 from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,6 +52,11 @@ def mcp(
             f"the MCP server needs a package that is not installed ({error.name})",
             hint="pip install 'weightscope-cli[mcp]'",
         ) from None
+    # Closed already: the client is gone.
+    if not sys.stdin:
+        return
+    if sys.stdin.isatty():
+        note("a client starts this and speaks MCP on standard input; Ctrl-C ends it")
     serve(allowed, {tool: _described(tool) for tool in TOOLS}, timeout)
 
 

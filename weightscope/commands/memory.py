@@ -46,10 +46,22 @@ def memory(
         ),
     ] = None,
     dtype: Annotated[
-        str | None, typer.Option("--dtype", metavar="DTYPE", help="Load weights that are not quantized as DTYPE.")
+        str | None,
+        typer.Option(
+            "--dtype",
+            metavar="DTYPE",
+            help="Load weights that are not quantized as DTYPE.",
+            autocompletion=completing.kept_dtypes,
+        ),
     ] = None,
     kv_dtype: Annotated[
-        str | None, typer.Option("--kv-dtype", metavar="DTYPE", help="Keep keys and values as DTYPE.")
+        str | None,
+        typer.Option(
+            "--kv-dtype",
+            metavar="DTYPE",
+            help="Keep keys and values as DTYPE.",
+            autocompletion=completing.kept_dtypes,
+        ),
     ] = None,
     page_size: Annotated[
         int, typer.Option("--page-size", metavar="N", min=1, help="Tokens in a page of the allocator.")
@@ -60,6 +72,7 @@ def memory(
             "--quantize",
             metavar="METHOD",
             help="Load weights as METHOD would store them: fp8, gptq:bits=8, Q4_K_M, …",
+            autocompletion=completing.methods,
         ),
     ] = None,
     trainable: Annotated[

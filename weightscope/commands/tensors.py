@@ -52,7 +52,10 @@ LayerOption = Annotated[
     typer.Option("--layer", metavar="LAYER", help="Show only this layer, or a range such as 3-7; may be repeated."),
 ]
 DtypeOption = Annotated[
-    list[str] | None, typer.Option("--dtype", metavar="DTYPE", help="Show only this dtype; may be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--dtype", metavar="DTYPE", help="Show only this dtype; may be repeated.", autocompletion=completing.dtypes
+    ),
 ]
 SortOption = Annotated[
     SortBy | None,

@@ -13,24 +13,17 @@ from weightscope.analyses.checking import Policy
 from weightscope.api.complete import refuse_incomplete
 from weightscope.api.model import Model
 from weightscope.api.opening import open_model
-from weightscope.errors import UsageError
 from weightscope.mcp.allowed import Allowed
-from weightscope.mcp.asked import TOOLS, Asked, Check, Diff, Explain, Inspect, Memory, Tensors
+from weightscope.mcp.asked import Asked, Check, Diff, Explain, Inspect, Memory, Tensors, asked_of
 
 
 def answer(tool: str, arguments: dict[str, Any], allowed: Allowed) -> object:
     """The document, as msgspec encodes it.
 
     Raises:
-        UsageError: no such tool, or arguments that do not fit it.
-        WeightscopeError: as the command raises it.
+        WeightscopeError: as the command raises it, or arguments that do not fit the tool.
     """
-    if tool not in TOOLS:
-        raise UsageError(f"there is no tool {tool!r}", hint=f"tools are {', '.join(TOOLS)}")
-    try:
-        asked = msgspec.convert(arguments, TOOLS[tool])
-    except msgspec.ValidationError as error:
-        raise UsageError(f"the arguments do not fit the tool: {error}") from None
+    asked = asked_of(tool, arguments)
     answering: Callable[[Any, Allowed], object] = ANSWERS[type(asked)]
     return answering(asked, allowed)
 

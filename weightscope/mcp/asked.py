@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
+
+from weightscope.errors import UsageError
 
 # Items of any list in an answer, and so of a page.
 MOST_ITEMS = 500
@@ -110,3 +113,17 @@ TOOLS: dict[str, type[Asked]] = {
     "diff": Diff,
     "memory": Memory,
 }
+
+
+def asked_of(tool: str, arguments: Mapping[str, Any]) -> Asked:
+    """The arguments of a tool, of their types and within their bounds.
+
+    Raises:
+        UsageError: there is no such tool, or they do not fit it.
+    """
+    if tool not in TOOLS:
+        raise UsageError(f"there is no tool {tool!r}", hint=f"tools are {', '.join(TOOLS)}")
+    try:
+        return msgspec.convert(arguments, TOOLS[tool])
+    except msgspec.ValidationError as error:
+        raise UsageError(f"the arguments do not fit the tool: {error}") from None

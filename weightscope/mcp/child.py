@@ -66,9 +66,11 @@ def answered(request: Request) -> Answer:
 
 
 def guard_for(allowed: Allowed) -> Guard:
-    """The guard; with the Hub allowed, its cache may be written, and the user's token read."""
+    """The guard; with the Hub allowed, its cache may be written."""
     if not allowed.hub:
         return Guard(allowed)
+    from huggingface_hub.utils import get_token
+
     from weightscope.checkpoint.cached import cache_folder
     from weightscope.checkpoint.header_cache import home
     from weightscope.checkpoint.hub_settings import settings
@@ -77,7 +79,11 @@ def guard_for(allowed: Allowed) -> Guard:
     for cache in caches:
         # Nothing above them can be made any more later on.
         cache.mkdir(parents=True, exist_ok=True)
-    return Guard(allowed, readable=(settings().HF_TOKEN_PATH,), writable=tuple(map(str, caches)))
+    # The user's token is read now, and never again: a link in a model could lead to its file.
+    if token := get_token():
+        os.environ["HF_TOKEN"] = token
+    settings().HF_TOKEN_PATH = os.devnull
+    return Guard(allowed, writable=tuple(map(str, caches)))
 
 
 if __name__ == "__main__":

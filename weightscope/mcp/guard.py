@@ -33,15 +33,14 @@ class Guard:
 
     Args:
         allowed: the folders that may be read, and whether the Hub may be.
-        readable: what else may be read.
         writable: folders that may be read and written: those of the Hub's cache.
     """
 
-    def __init__(self, allowed: Allowed, readable: tuple[str, ...] = (), writable: tuple[str, ...] = ()) -> None:
+    def __init__(self, allowed: Allowed, writable: tuple[str, ...] = ()) -> None:
         # Whatever is imported on the way lies where Python looks for modules.
         modules = (*filter(None, sys.path), str(Path(__file__).parents[1]))
         self._writable = tuple(map(os.path.realpath, writable))
-        self._readable = (*allowed.folders, *map(os.path.realpath, (*modules, *readable)), *self._writable)
+        self._readable = (*allowed.folders, *map(os.path.realpath, modules), *self._writable)
         self._checks: dict[str, Callable[[tuple[Any, ...]], None]] = {
             "open": self._opened,
             "os.listdir": self._listed,

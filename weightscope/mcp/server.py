@@ -16,8 +16,9 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
 from weightscope import __version__
+from weightscope.errors import UsageError
 from weightscope.mcp.allowed import Allowed
-from weightscope.mcp.asked import TOOLS
+from weightscope.mcp.asked import MOST_ITEMS, TOOLS, asked_of
 from weightscope.mcp.calling import call
 from weightscope.mcp.child import Answer, Request
 from weightscope.mcp.described import Described
@@ -64,12 +65,13 @@ def server_for(allowed: Allowed, described: Mapping[str, Described], seconds: in
         context: ServerRequestContext[Any], params: types.CallToolRequestParams
     ) -> types.CallToolResult:
         del context
+        try:
+            asked = asked_of(params.name, params.arguments or {})
+        except UsageError as error:
+            return _result(Answer(error=str(error)))
+        arguments = msgspec.to_builtins(asked)
         async with slots:
-            return _result(
-                await call(
-                    Request(tool=params.name, arguments=params.arguments or {}, allowed=allowed, seconds=seconds)
-                )
-            )
+            return _result(await call(Request(tool=params.name, arguments=arguments, allowed=allowed, seconds=seconds)))
 
     return Server(
         "weightscope",
@@ -81,12 +83,12 @@ def server_for(allowed: Allowed, described: Mapping[str, Described], seconds: in
 
 
 def _instructions(allowed: Allowed) -> str:
-    from weightscope.mcp.asked import MOST_ITEMS
-
-    places = f"Paths are read below these folders: {', '.join(allowed.folders)}." if allowed.folders else ""
+    places = []
+    if allowed.folders:
+        places.append(f"Paths are read below these folders: {', '.join(allowed.folders)}.")
     if allowed.hub:
-        places += " Models of the Hugging Face Hub may be named as org/name."
-    return INSTRUCTIONS.format(places=places.strip(), most=MOST_ITEMS)
+        places.append("Models of the Hugging Face Hub may be named as org/name.")
+    return INSTRUCTIONS.format(places=" ".join(places), most=MOST_ITEMS)
 
 
 def _tool(name: str, described: Described, *, hub: bool) -> types.Tool:
