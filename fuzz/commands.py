@@ -43,7 +43,7 @@ ADAPTERS = tuple(f"adapters/{name}" for name in (
 ADAPTED = ("llama", "tied", "gpt2", "qwen3_moe")
 ADAPTER_CONFIG = "adapter_config.json"
 FORMATS = ("table", "json", "markdown", "csv")
-CHECK_FORMATS = (*FORMATS, "github", "sarif", "junit")
+CHECK_FORMATS = (*FORMATS, "github", "sarif", "junit", "gitlab", "rdjson", "shields")
 HERE, MODEL = "here", "model"
 BESIDE = {
     "tokenizer.json": tokenizer_file,

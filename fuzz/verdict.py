@@ -18,8 +18,9 @@ CONTROLS = re.compile(
 FAULTS = ("Traceback (most recent call last)", "internal error", "out of memory: the files")
 FORMULA = re.compile(r"[=+\-@\t\r]")
 NUMBER = re.compile(r"[+-]?\d[\d.e+-]*")
-# Formats whose lines are orders to a CI runner by their nature.
-ORDERS = ("github", "json", "sarif")
+JSON = ("json", "sarif", "gitlab", "rdjson", "shields")
+# Formats whose lines are orders to a CI runner by their nature, or in which no line is a text's own.
+ORDERS = ("github", *JSON)
 
 
 def hold_line(text: str) -> None:
@@ -51,7 +52,7 @@ def hold_output(format: str, code: int, out: str, err: str) -> None:
 def _hold_format(format: str, out: str, whole: str) -> None:
     if not out:
         return
-    if format in ("json", "sarif"):
+    if format in JSON:
         try:
             json.loads(out)
         except ValueError as error:

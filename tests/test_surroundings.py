@@ -71,6 +71,8 @@ GONE = "import os, sys\nos.rmdir(os.getcwd())\nfrom weightscope.cli import main\
         (["check", str(LLAMA)], f"{LLAMA}   ok"),
         (["check", str(LLAMA), "--format", "github"], f"::notice file={LLAMA}/model.safetensors.index.json,"),
         (["check", str(LLAMA), "--format", "sarif"], "{"),
+        (["check", str(LLAMA), "--format", "gitlab"], "["),
+        (["check", str(LLAMA), "--format", "rdjson"], "{"),
     ],
 )
 def test_a_working_directory_that_is_gone(arguments: list[str], first: str, tmp_path: Path) -> None:

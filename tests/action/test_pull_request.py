@@ -87,6 +87,7 @@ def test_a_comment_says_what_changes(job: Job, hub: GitHub, options: tuple[str, 
     mark, _, text = comment["body"].partition("\n")
     assert re.fullmatch(r"<!-- weightscope [0-9a-f]{12} -->", mark)
     assert text == COMMENT
+    assert f"```text\n{COMMENT}\n```" in (ROOT / "docs" / "ci.md").read_text()
     assert hub.tokens == {"Bearer secret"}
     assert not job.page.exists()
     # The clone is as it was: no other worktree, and all the history that it had.
@@ -276,6 +277,13 @@ def test_why_nothing_is_compared(job: Job, hub: GitHub, case: str, said: str) ->
     assert printed.startswith(said)
     assert len(printed.splitlines()) == 1
     assert (more, hub.asked) == ("", [])
+
+
+def test_comment_is_true_or_false(job: Job) -> None:
+    deeper(job)
+    job.check_out()
+    run = job.step("Compare", "models/llama/config.json", comment="maybe")
+    assert (run.returncode, run.stdout, run.stderr) == (2, "", "comment is true or false\n")
 
 
 def test_a_long_comparison_is_cut(job: Job, hub: GitHub) -> None:

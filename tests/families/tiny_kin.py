@@ -83,7 +83,7 @@ TINY_KIN = [
     Tiny("longformer", "Longformer", LONG, "ForMaskedLM"),
     Tiny("longformer-untied", "Longformer", LONG | {"tie_word_embeddings": False, "attention_window": 4},
          "ForMaskedLM"),
-    *headed("longformer", "Longformer", LONG, *COMMON[:4]),
+    *headed("longformer", "Longformer", LONG, *COMMON[:4], "ForMultipleChoice"),
     Tiny("mpnet", "MPNet", MPNET, "ForMaskedLM"),
     Tiny("mpnet-untied", "MPNet", MPNET | {"tie_word_embeddings": False, "hidden_act": "relu"}, "ForMaskedLM"),
     *headed("mpnet", "MPNet", MPNET, *COMMON),

@@ -67,6 +67,7 @@ TINY_SEQ2SEQ = [
     Tiny("blenderbot", "Blenderbot", BART, GENERATES),
     Tiny("blenderbot-base", "Blenderbot", BART | {"scale_embedding": True}, "Model"),
     Tiny("blenderbot-small", "BlenderbotSmall", BART, GENERATES),
+    Tiny("blenderbot-small-decoder", "BlenderbotSmall", BART, "ForCausalLM"),
     Tiny("blenderbot-small-base", "BlenderbotSmall", BART, "Model"),
     *(Tiny(f"{name}-decoder", kind, BART, "ForCausalLM") for name, kind in {
         "bart": "Bart", "mbart": "MBart", "marian": "Marian", "pegasus": "Pegasus", "blenderbot": "Blenderbot",

@@ -18,6 +18,7 @@ TINY_XLNET = [
     Tiny("xlnet-before", "XLNet", XLNET | {"attn_type": "uni", "clamp_len": 3}, "LMHeadModel"),
     Tiny("xlnet-base", "XLNet", XLNET | {"clamp_len": 2}, "Model"),
     *headed("xlnet", "XLNet", XLNET, *HEADS),
+    Tiny("xlnet-answers", "XLNet", XLNET | {"start_n_top": 3, "end_n_top": 4}, "ForQuestionAnswering"),
     Tiny("xlnet-first", "XLNet", XLNET | {"num_labels": 5} | FIRST, "ForSequenceClassification"),
     Tiny("xlnet-mean", "XLNet", XLNET | {"num_labels": 5, "summary_type": "mean"}, "ForSequenceClassification"),
 ]

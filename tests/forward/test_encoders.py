@@ -61,6 +61,11 @@ def theirs(tiny: Tiny, oracle: Any, inputs: dict[str, torch.Tensor]) -> dict[str
         return {"output": out.prediction_logits[0], "class scores": pairs}
     if tiny.kind == "Electra" and tiny.model == "ForPreTraining":
         return {"output": out.logits[0, :, None]}
+    if tiny.kind == "XLNet" and tiny.model == "ForQuestionAnswering":
+        begins = (out.start_top_index[0], out.start_top_log_probs[0])
+        rows = [begin.repeat(tiny.keys["end_n_top"]) for begin in begins]
+        rows += [out.end_top_index[0], out.end_top_log_probs[0]]
+        return {"output": torch.stack(rows, dim=1), "answer class": out.cls_logits[:, None]}
     if tiny.model.startswith("ForQuestionAnswering"):
         return {"output": torch.stack((out.start_logits[0], out.end_logits[0]), dim=-1)}
     return {"output": out.logits.reshape(-1, out.logits.shape[-1])}
@@ -104,7 +109,8 @@ def test_every_tensor_matters(tiny: Tiny, tmp_path: Path) -> None:
         model = weightscope.open(tmp_path)
         model.forward(TOKENS, keep=lambda name, x: kept.update({name: x}), **typed(tiny))  # type: ignore[arg-type]
         last = list(kept)[-2:] if tiny.model == "Model" else list(kept)[-1:]
-        return {name: x for name, x in kept.items() if name in ("pooled", "class scores", "logits", *last)}
+        scores = ("pooled", "class scores", "logits", "start scores", "end scores", "answer class")
+        return {name: x for name, x in kept.items() if name in (*scores, *last)}
 
     before = outputs(None)
     unmoved = {
@@ -132,6 +138,17 @@ UNUSED: dict[str, set[str]] = {
         f"longformer.encoder.layer.2.attention.self.{name}"
         for name in ("query.weight", "query.bias", "key.weight", "value.weight", "value.bias")
     },
+    # The first token is none of the global ones.
+    "longformer-MultipleChoice": {
+        f"longformer.encoder.layer.2.attention.self.{name}"
+        for name in (
+            "query_global.weight",
+            "query_global.bias",
+            "key_global.weight",
+            "value_global.weight",
+            "value_global.bias",
+        )
+    },
     "longformer-untied": {"lm_head.bias"},
     "mpnet-untied": {"lm_head.bias"},
     "deberta-plain": {"cls.predictions.bias"},
@@ -144,6 +161,11 @@ UNUSED: dict[str, set[str]] = {
     "nomic_bert-untied": {"cls.predictions.bias"},
     "jina_embeddings_v3-untied": {"lm_head.bias"},
 }
+
+
+def test_fewer_tokens_than_answers(saved: Callable[[str], Path]) -> None:
+    with pytest.raises(UsageError, match="3 tokens are fewer than the 4 places"):
+        weightscope.open(saved("xlnet-answers")).forward(TOKENS[:3])
 
 
 def test_tokens_of_no_segment(tmp_path: Path) -> None:
@@ -176,9 +198,10 @@ def test_old_names(saved: Callable[[str], Path], tmp_path: Path) -> None:
     assert torch.equal(found, expected)
 
 
-def test_a_question_is_global(tmp_path: Path) -> None:
-    """Longformer's, where nobody says which tokens are: those before the first of three separators."""
-    tiny = next(tiny for tiny in TINY_KIN if tiny.name == "longformer-QuestionAnswering")
+@pytest.mark.parametrize("head", ["QuestionAnswering", "MultipleChoice"])
+def test_a_question_or_a_choice_is_global(head: str, tmp_path: Path) -> None:
+    """Longformer's, where nobody says which tokens are: those before the first of three separators, or from it on."""
+    tiny = next(tiny for tiny in TINY_KIN if tiny.name == f"longformer-{head}")
     oracle, tokens = lively(tiny, tmp_path), [2, 7, 9, 3, 3, 15, 4, 80, 81, 82, 6, 3]
     model = weightscope.open(tmp_path)
     with pytest.raises(UsageError, match="1 separators"):

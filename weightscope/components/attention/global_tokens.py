@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 KEY = "global tokens"
 GIVEN = "global_attention_mask"
-Unsaid = Literal["none", "first", "question"]
+Unsaid = Literal["none", "first", "question", "choice"]
 LOCAL = (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ)
 GLOBAL = (Role.GLOBAL_Q_PROJ, Role.GLOBAL_K_PROJ, Role.GLOBAL_V_PROJ)
 # Scores held at a time: 64 MB of float32.
@@ -34,7 +34,7 @@ class GlobalEmbeddings(TokenEmbeddings, frozen=True, kw_only=True):
     """BERT's embeddings, which also find out which tokens are global.
 
     `global_attention_mask` says so. Where it is not given it is none, the first token (of a classifier), or with
-    `question` all before the first of three separators.
+    `question` all before the first of three separators, with `choice` all from two after it on.
     """
 
     unsaid: Unsaid = "none"
@@ -60,13 +60,14 @@ class GlobalEmbeddings(TokenEmbeddings, frozen=True, kw_only=True):
             ends = (x == self.separator).nonzero() if self.separator is not None else x[:0]
             if self.unsaid == "first":
                 chosen[0] = True
-            elif self.unsaid == "question":
+            elif self.unsaid in ("question", "choice"):
                 if len(ends) != 3:
                     raise UsageError(
                         f"the tokens have {len(ends):,} separators, and a question before a text has 3",
                         hint=f"give {GIVEN}, or token {self.separator} after the question, before and after the text",
                     )
-                chosen[: int(ends[0])] = True
+                end = int(ends[0])
+                chosen[slice(end) if self.unsaid == "question" else slice(end + 2, None)] = True
         at.run.shared[KEY] = chosen
         return super().forward(x, at)
 

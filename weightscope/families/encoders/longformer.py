@@ -8,7 +8,7 @@ from weightscope.components.encoder import Encoder, EncoderModel
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims
 from weightscope.families.common.causal_lm import numbered
-from weightscope.families.common.encoders import heads_of, pooler, post_norm_block, table
+from weightscope.families.common.encoders import classes, heads_of, pooler, post_norm_block, table
 from weightscope.families.common.parts import linears
 from weightscope.families.registry import family
 from weightscope.families.siblings.bert import BERT, NEEDS, NORMS, bert_mlp, roberta_heads, roots_of, spelled
@@ -21,12 +21,14 @@ UNREAD = ("is_decoder", "is_causal", "add_cross_attention", "position_embedding_
 LONGFORMER = {key: default for key, default in BERT.items() if key not in UNREAD} | {
     "attention_window": Nullable(object, 512), "pad_token_id": Nullable(int, 1), "sep_token_id": Nullable(int, 2),
 }  # fmt: skip
-UNSAID: dict[str, Unsaid] = {"SequenceClassification": "first", "QuestionAnswering": "question"}
+UNSAID: dict[str, Unsaid] = {
+    "SequenceClassification": "first", "QuestionAnswering": "question", "MultipleChoice": "choice",
+}  # fmt: skip
 
 
 @family("longformer", roots=roots_of("longformer"), defaults=LONGFORMER, needs=NEEDS)
 def longformer(config: Config, root: str) -> EncoderModel:
-    """A classifier's first token is global, and so is the question of what finds an answer."""
+    """A classifier's first token is global, and so are the question of what finds an answer, and an offered choice."""
     padding, separator = config["pad_token_id"], config["sep_token_id"]
     if padding is None:
         raise config.undeclared("a Longformer without a pad_token_id, from which positions count, is not declared")
@@ -39,7 +41,9 @@ def longformer(config: Config, root: str) -> EncoderModel:
         )
         return post_norm_block(norm, s.width, NORMS, attention=attention, feed_forward=bert_mlp(config, s.width))
 
-    heads = heads_of(config, roberta_heads(config, s.width, norm))
+    known = roberta_heads(config, s.width, norm)
+    known |= {"MultipleChoice": (classes(s.width, 1, of="pooled"),)}
+    heads = heads_of(config, known)
     positions, types = config["max_position_embeddings"], config["type_vocab_size"]
     embeddings = GlobalEmbeddings(
         name="embeddings",
@@ -51,7 +55,7 @@ def longformer(config: Config, root: str) -> EncoderModel:
         unsaid=UNSAID.get(config.task, "none"),
         separator=None if separator is None else int(separator),
     )
-    last = pooler(s.width, unused=bool(heads))
+    last = pooler(s.width, unused=bool(heads) and config.task != "MultipleChoice")
     encoder = Encoder(
         name=prefix, embeddings=embeddings, blocks=numbered("encoder.layer", s.depth, layer), pooler=last, depth=s.depth
     )

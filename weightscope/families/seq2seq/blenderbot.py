@@ -31,6 +31,8 @@ def blenderbot(config: Config, root: str) -> EncoderDecoder | CausalLM:
 
 
 @family("blenderbot-small", roots=ROOTS, defaults=SMALL, attribute_map=NAMES, needs=NEEDS)
-def blenderbot_small(config: Config, root: str) -> EncoderDecoder:
+def blenderbot_small(config: Config, root: str) -> EncoderDecoder | CausalLM:
     """Norms act after the sums; that of the decoder's embeddings before positions are added."""
+    if config.task == "CausalLM":
+        return decoder_alone(config, root, AFTER)
     return whole(config, halves_of(config, root, AFTER), start=config["decoder_start_token_id"])

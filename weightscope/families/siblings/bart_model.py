@@ -96,7 +96,8 @@ def head(config: Config, rows: Size) -> Head:
 def decoder_alone(config: Config, root: str, kind: Kind, *, written: Size | None = None) -> CausalLM:
     """The decoder as a language model: its weights that look at an encoder are stored and not used.
 
-    Its table has `written` rows, where not as many as the vocabulary; only a head of its own always has as many.
+    A norm that acts on the tokens alone stands where others widen them, before positions are added. Its table has
+    `written` rows, where not as many as the vocabulary; only a head of its own always has as many.
     """
     embedding = table(config, "embed_tokens", written)
     width, positions = config["d_model"], kind.positions(config)
@@ -107,7 +108,8 @@ def decoder_alone(config: Config, root: str, kind: Kind, *, written: Size | None
             name=join(root.partition(", ")[0], "decoder"),
             embedding=embedding,
             positions=positions,
-            embedding_norm=embedding_norm(kind, width),
+            widen=embedding_norm(kind, width) if kind.norms_tokens else None,
+            embedding_norm=None if kind.norms_tokens else embedding_norm(kind, width),
             blocks=layers(config, "decoder", kind),
             final_norm=final_norm(kind, width),
             depth=depth_of(config, "decoder_layers"),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from weightscope.components.attention.transformer_xl import SegmentedAttention
-from weightscope.components.encoder_heads import EncoderHead, Of
+from weightscope.components.beam_answers import BeamAnswers
+from weightscope.components.encoder_heads import Dense, EncoderHead, Of
+from weightscope.components.norm import LayerNorm, Norm
+from weightscope.components.projection import Projection
 from weightscope.config import Config
 from weightscope.families.common import Dims
 from weightscope.families.common.encoders import classes, transform
 from weightscope.families.common.refusals import refuse, require
+from weightscope.roles import Role
 from weightscope.sizes import Size
 
 SUMMARIES: dict[str, Of] = {"last": "last", "first": "first", "mean": "mean", "cls_index": "last"}
@@ -27,6 +31,32 @@ def attention(config: Config, s: Dims) -> SegmentedAttention:
         refuse(config, "XLNet that sees what is before", ("same_length",))
     clamp = max(int(config["clamp_len"]), 0)
     return SegmentedAttention(name="rel_attn", width=s.width, heads=s.heads, causal=causal, clamp=clamp)
+
+
+def answers(config: Config, width: Size) -> BeamAnswers:
+    """The likeliest answers, and whether there is one.
+
+    Raises:
+        ConfigError: none are asked for.
+    """
+    starts, stops = int(config["start_n_top"]), int(config["end_n_top"])
+    if not starts or not stops:
+        raise config.error("'start_n_top' and 'end_n_top' are at least 1")
+    norm = LayerNorm(name="LayerNorm", role=Role.NORM, size=width, eps=config["layer_norm_eps"])
+
+    def scores(name: str, *, bias: bool) -> Projection:
+        return Projection(name=name, inputs=width, outputs=Size(1), bias=bias, role=Role.CLASSIFIER)
+
+    def both(name: str, norm: Norm | None) -> Dense:
+        return transform(width, "tanh", norm, name=name, dense="dense_0", inputs=width * 2)
+
+    return BeamAnswers(
+        begins=scores("start_logits.dense", bias=True),
+        ends=(both("end_logits", norm), scores("end_logits.dense_1", bias=True)),
+        answerable=(both("answer_class", None), scores("answer_class.dense_1", bias=False)),
+        starts=starts,
+        stops=stops,
+    )
 
 
 def summary(config: Config, width: Size) -> EncoderHead:
