@@ -29,7 +29,6 @@ QUESTIONS = {
     "memory": "How much memory to load, serve or train it? Does it fit a GPU?",
     "report": "For a person: a page to open and keep.",
     "browse": "The same for a person at a terminal; not for agents.",
-    "browse": "For a person: look around in a model, in a terminal.",
     "cache": "Which models does the local Hugging Face cache have, and are they complete?",
     "mcp": "The same as tools over the Model Context Protocol.",
 }
