@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ OTHERWISE = {
         "convolutions and recurrences go element by element",
     ),
     **dict.fromkeys(("llama4", "llama4_text"), "every token goes through all experts, most multiplied by 0"),
-    "deepseek_v4": "streams are mixed, and windows compressed, element by element",
+    "deepseek_v4": "streams are read, and windows compressed, element by element; it has a test of its own",
     "xlnet": "it has no cache of keys",
     "gpt_neo": "its windows hide what they do not see",
     **dict.fromkeys(("blip-2", "instructblip", "idefics", "shieldgemma2"), "a text alone is not run"),
@@ -82,6 +83,23 @@ def test_a_token_costs_what_torch_counts(tiny: Tiny, tmp_path: Path) -> None:
     # A whole omni model has no pass, its thinker has.
     counted = step(getattr(model, "thinker", model), torch.arange(CONTEXT + 1)[None] + 3)
     assert work_of(tmp_path / "config.json", context=CONTEXT).decode == counted
+
+
+def test_streams_and_windows_of_deepseek_v4(tmp_path: Path) -> None:
+    """Beside what torch counts: sums of streams and of windows, which transformers makes element by element."""
+    tiny = next(tiny for tiny in TINY if tiny.name == "deepseek_v4")
+    # transformers scores all compressed keys and hides those that the indexer leaves out: here it leaves out none.
+    model: Any = replace(tiny, keys=tiny.keys | {"index_topk": 100}).build()
+    model.config.architectures = ["DeepseekV4ForCausalLM"]
+    model.config.save_pretrained(tmp_path)
+    model.set_experts_implementation("eager")
+    # Eight halves of layers read 3 streams of 24 and write them, and the last mix reads them once more.
+    streams = (8 * 2 + 1) * 3 * 24
+    # Two layers compress keys of 10 and index keys of 8 with overlap, one keys of 10 without.
+    windows = 2 * (2 * 10 + 2 * 8) + 10
+    for context in (CONTEXT, 14):
+        counted = step(model, torch.arange(context + 1)[None] + 3)
+        assert work_of(tmp_path / "config.json", context=context).decode == counted + streams + windows
 
 
 def test_a_whole_context_by_hand() -> None:

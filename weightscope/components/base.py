@@ -118,11 +118,13 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         """What one more token costs here beside the products with weights, less what it costs in children."""
         return ()
 
-    def live(self) -> int | None:
+    def live(self, wide: int) -> int | None:
         """How many elements a token has here at the peak of a pass, its children included; None where it is not said.
 
-        Beside them live the token's embedding, what entered the layer, and the same normed.
+        Beside them live the token's embedding, what entered the layer, and the same normed. `wide` is how many elements
+        of the computation one of float32 takes.
         """
+        del wide
         return None
 
     @property

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from weightscope.components.base import Component
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, linear
-from weightscope.roles import Role
+from weightscope.components.work import Work
+from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
 from weightscope.storage.plain import Plain
@@ -37,6 +38,7 @@ class HyperConnection(Component, frozen=True, kw_only=True):
     floor: float
     iterations: int = 0
     last: bool = False
+    section: Section | None = Section.OTHER
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -50,6 +52,11 @@ class HyperConnection(Component, frozen=True, kw_only=True):
             Role.STREAM_BIAS: (count,),
             Role.STREAM_SCALE: (Size(1 if self.last else 3),),
         }
+
+    def mixes(self) -> tuple[Work, ...]:
+        """Each stream's share in the input; then its share of the output, and those of all old streams."""
+        streams = int(self.streams)
+        return (Work(fixed=int(self.width) * (streams if self.last else streams * (streams + 2))),)
 
     def equation(self, x: str = "x") -> str:
         return f"Σ share · stream of {int(self.streams)} streams {x}, shares = sigmoid(stream_proj·{x} / rms({x}))"

@@ -41,10 +41,11 @@ def activations(subject: Subject, sizing: Sizing) -> Activations | None:
     if runnable is None or runnable.writer is None or runnable.words is None:
         return None
     parts = list(find(runnable.writer, Component))
-    if any(part.mixes() and part.live() is None for part in parts if not part.auxiliary):
+    wide = max(1, byte_count(1, "F32") // byte_count(1, sizing.dtype))
+    if any(part.mixes() and part.live(wide) is None for part in parts if not part.auxiliary):
         return None
     width = int(runnable.words.width)
-    live, word = max(((part.live() or 0, part.word) for part in parts), default=(0, ""))
+    live, word = max(((part.live(wide) or 0, part.word) for part in parts), default=(0, ""))
     head = next(find(runnable, Head), None)
     vocabulary = int(head.vocabulary) if head else 0
 

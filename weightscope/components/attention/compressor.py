@@ -76,6 +76,10 @@ class Compressor(Component, frozen=True, kw_only=True):
     def children(self) -> Iterable[Component]:
         return (self.norm,)
 
+    def mixes(self) -> tuple[Work, ...]:
+        """A token's terms in the sums of the windows that it belongs to."""
+        return (Work(fixed=int(self.head_dim) * (2 if self.overlap else 1)),)
+
     def keeps(self) -> tuple[State, ...]:
         """A key for each whole window; projection and gate of the tokens that no window has closed, or that overlap."""
         rate, size = int(self.rate), int(self.head_dim)

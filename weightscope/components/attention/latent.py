@@ -111,9 +111,13 @@ class LatentAttention(Component, frozen=True, kw_only=True):
         each = int(self.heads * (self.kv_rank * 2 + self.rope_dim))
         return (Work(each=each, most=int(self.indexer.keep) if self.indexer else None),)
 
-    def live(self) -> int:
-        """Queries and keys in some eight copies while they are put together, and the latent."""
-        return int(self.heads * (self.nope + self.rope_dim) * 8 + self.kv_rank * 2)
+    def live(self, wide: int) -> int:
+        """Latents; queries and keys before and after they are put together; values, also as the kernel orders them."""
+        heads, plain, turned, values = map(int, (self.heads, self.nope, self.rope_dim, self.v_dim))
+        latents = 2 * int(self.kv_rank + self.rope_dim)
+        made = heads * (plain + turned) + heads * (plain + values) + heads * turned
+        together = 2 * heads * (plain + turned)
+        return latents + made + together + heads * values * (1 + wide)
 
     def keeps(self) -> tuple[State, ...]:
         """The latent and the rotated key, one of each for all heads."""

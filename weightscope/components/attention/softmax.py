@@ -173,12 +173,18 @@ class Attention(Component, frozen=True, kw_only=True):
         kept = self.sees.kept
         return (Work(each=each, most=None if kept is None else kept + 1),)
 
-    def live(self) -> int:
-        """Queries, keys and values, and three copies of queries while they are rotated, or what the heads put out."""
+    def live(self, wide: int) -> int:
+        """Queries, keys and values, and what is made of them: normed in float32, rotated in three copies, or mixed."""
         heads = self.heads
-        queries, out = heads.count * heads.size, heads.count * heads.value_size
-        more = queries * 3 if isinstance(self.positions, Rope | Axial) else out
-        return int(queries + heads.keys * (heads.size + heads.value_size) + more)
+        queries, keys = int(heads.count * heads.size), int(heads.keys * heads.size)
+        made = queries + keys + int(heads.keys * heads.value_size)
+        stages = [made + int(heads.count * heads.value_size)]
+        if isinstance(self.positions, Rope | Axial):
+            stages += [made + 3 * queries, made + queries + 3 * keys]
+        if self.norms.query:
+            # Queries are normed before there are keys.
+            stages += [queries + 2 * wide * queries, queries + keys + 2 * wide * keys]
+        return max(stages)
 
     def keeps(self) -> tuple[State, ...]:
         """Keys and values of what it sees, unless it takes those of another layer."""

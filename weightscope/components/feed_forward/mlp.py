@@ -77,8 +77,9 @@ class GatedMLP(Component, frozen=True, kw_only=True):
             Role.DOWN_PROJ: f"down_proj·{self._normed}(g ⊙ u)",
         }
 
-    def live(self) -> int:
+    def live(self, wide: int) -> int:
         """What is added to, the activated gate, up and their product; gate and up, where they are made at once."""
+        del wide
         fused = any({Role.GATE_PROJ, Role.UP_PROJ} <= set(item.roles) for item in self.items)
         return int(self.width + self.inner * (4 if fused else 3))
 
@@ -173,8 +174,9 @@ class MLP(Component, frozen=True, kw_only=True):
         activation = WORDS.get(self.activation, self.activation)
         return {Role.UP_PROJ: f"u = {activation}(up_proj·x)", Role.DOWN_PROJ: "down_proj·u"}
 
-    def live(self) -> int:
+    def live(self, wide: int) -> int:
         """What is added to, up and the same activated; GPT-2's activation is computed in several steps."""
+        del wide
         return int(self.width + self.inner * (4 if self.activation == "gelu_new" else 2))
 
     def keeps(self) -> tuple[State, ...]:

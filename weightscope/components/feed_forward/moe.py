@@ -150,11 +150,12 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
             Role.LATENT_UP_PROJ: "latent_up_proj·(the sum over the experts)",
         }
 
-    def live(self) -> int:
+    def live(self, wide: int) -> int:
         """What is added to, what shared experts gave, and for each chosen expert its input with what it makes of it.
 
         That is gate and up, the activated gate and the product; or three copies of its output as they are sorted.
         """
+        del wide
         width, inner = self.latent or self.width, self.expert.inner
         routed = int(self.chosen) * max(int(width + inner * 4), int(width * 4))
         return int(self.width) * (2 if self.shared else 1) + routed

@@ -61,6 +61,11 @@ class ShortConvolution(Component, frozen=True, kw_only=True):
     def glance(self) -> str:
         return f"convolution of {self.kernel:,}"
 
+    def live(self, wide: int) -> int:
+        """The three projections, what is convolved, the same in another order, and twice what comes out."""
+        del wide
+        return int(self.width) * 7
+
     def keeps(self) -> tuple[State, ...]:
         """The last inputs of each channel."""
         return (convolution(self.width, self.kernel),)
