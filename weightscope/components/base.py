@@ -16,6 +16,7 @@ from weightscope.storage.base import Sizes, StorageItem
 if TYPE_CHECKING:
     import torch
 
+    from weightscope.components.live import Widths
     from weightscope.components.state import State
     from weightscope.components.work import Work
 
@@ -118,13 +119,12 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         """What one more token costs here beside the products with weights, less what it costs in children."""
         return ()
 
-    def live(self, wide: int) -> int | None:
+    def live(self, widths: Widths) -> int | None:
         """How many elements a token has here at the peak of a pass, its children included; None where it is not said.
 
-        Beside them live the token's embedding, what entered the layer, and the same normed. `wide` is how many elements
-        of the computation one of float32 takes.
+        Beside them live the token's embedding, what entered the layer, and the same normed.
         """
-        del wide
+        del widths
         return None
 
     @property

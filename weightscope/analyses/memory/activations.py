@@ -9,10 +9,12 @@ import msgspec
 
 from weightscope.analyses.memory.dtypes import byte_count
 from weightscope.analyses.memory.kept import runnable_in
+from weightscope.analyses.memory.measured import PASSES, language_type, widths_of
 from weightscope.analyses.memory.state import Sizing
 from weightscope.analyses.rules.subject import Subject
 from weightscope.components.base import Component
 from weightscope.components.embedding import Head
+from weightscope.components.runnable import Runnable
 from weightscope.components.walk import find
 
 # Beside the part of a layer that computes: the embeddings, the layer's input, and the same normed.
@@ -35,17 +37,31 @@ class Activations(msgspec.Struct, frozen=True, kw_only=True):
     formula: str
 
 
+def unestimated(subject: Subject) -> str:
+    """Why a model that writes has no estimate; empty where it has one."""
+    runnable = _writing(subject)
+    if runnable is None or runnable.writer is None or subject.config is None:
+        return ""
+    if subject.checkpoint.format == "gguf":
+        return "llama.cpp plans its buffers itself"
+    recurrent = next((part for part in find(runnable.writer, Component) if _is_recurrent(part)), None)
+    if recurrent is not None:
+        return f"{recurrent.word} layers need far more in plain torch than in their GPU kernels"
+    model_type = language_type(subject.config)
+    return "" if model_type in PASSES else f"a pass of {model_type} was not measured"
+
+
 def activations(subject: Subject, sizing: Sizing) -> Activations | None:
-    """The estimate; None for a model that does not write, or of whose parts one does not say what it needs."""
-    runnable = runnable_in(subject.declaration.tree) if subject.declaration else None
-    if runnable is None or runnable.writer is None or runnable.words is None:
+    """The estimate; None for a model that does not write, or of a type whose pass was not measured."""
+    runnable = _writing(subject)
+    if runnable is None or runnable.writer is None or runnable.words is None or unestimated(subject):
         return None
+    widths = widths_of(language_type(subject.config), _elements_of_float32(sizing.dtype))
     parts = list(find(runnable.writer, Component))
-    wide = max(1, byte_count(1, "F32") // byte_count(1, sizing.dtype))
-    if any(part.mixes() and part.live(wide) is None for part in parts if not part.auxiliary):
-        return None
     width = int(runnable.words.width)
-    live, word = max(((part.live(wide) or 0, part.word) for part in parts), default=(0, ""))
+    live, word = max(((part.live(widths) or 0, part.word) for part in parts), default=(0, ""))
+    # A norm has its input in float32, and the same normed.
+    live = max(live, 2 * widths.float32 * width)
     head = next(find(runnable, Head), None)
     vocabulary = int(head.vocabulary) if head else 0
 
@@ -62,3 +78,18 @@ def activations(subject: Subject, sizing: Sizing) -> Activations | None:
         formula=f"the larger of tokens · ({STREAMS} · {width:,} + {live:,}) and tokens · {width:,} + batch ·"
         f" {vocabulary:,}, times {size} bytes",
     )
+
+
+def _writing(subject: Subject) -> Runnable | None:
+    """The model, if it writes."""
+    runnable = runnable_in(subject.declaration.tree) if subject.declaration else None
+    return None if runnable is None or runnable.writer is None else runnable
+
+
+def _is_recurrent(part: Component) -> bool:
+    return any(state.kind == "recurrence" for state in part.keeps() or ())
+
+
+def _elements_of_float32(dtype: str) -> int:
+    """How many elements of the computation one of float32 takes."""
+    return max(1, byte_count(1, "F32") // byte_count(1, dtype))

@@ -8,7 +8,7 @@ import msgspec
 
 from weightscope.analyses.accounting import Parameters
 from weightscope.analyses.groups import Group
-from weightscope.analyses.memory.activations import Activations, activations
+from weightscope.analyses.memory.activations import Activations, activations, unestimated
 from weightscope.analyses.memory.fit import USABLE, Fit, findings_of, fit
 from weightscope.analyses.memory.kept import Kept, runnable_in
 from weightscope.analyses.memory.loading import Loading, loading
@@ -126,7 +126,7 @@ def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequenc
         work=token_work(subject, loaded, sizing, state.total.logical if state else 0, device, request.ranks),
         fit=found,
         training=trained_as,
-        notes=(*((unknown,) if unknown else ()), *_notes(sizing, kept, trained, known=not unknown)),
+        notes=tuple(_notes(subject, sizing, kept, trained, unknown)),
         findings=(
             *(findings_of(found, kept, sizing) if found else ()),
             *(training_findings(trained_as) if trained_as else ()),
@@ -148,11 +148,17 @@ def _stages(subject: Subject, request: Request, loaded: Loading, kept: Sequence[
     return stages_of(pairs, loaded.owners, kept, request.ranks, depth, tied=subject.tying.tied)
 
 
-def _notes(sizing: Sizing, kept: tuple[Kept, ...], trained: int | None, *, known: bool) -> Iterator[str]:
-    if known and not kept:
+def _notes(
+    subject: Subject, sizing: Sizing, kept: tuple[Kept, ...], trained: int | None, unknown: str
+) -> Iterator[str]:
+    if unknown:
+        yield unknown
+    elif not kept:
         yield "This model writes nothing token by token, and keeps no decode state."
     if kept and trained is not None and sizing.context > trained:
         yield f"{sizing.context:,} tokens are more than the {trained:,} that config.json names."
     looks = any(isinstance(state, PerSource) for part in kept for state in part.states)
     if looks and not sizing.source:
         yield "No image is looked at; --source-tokens is for the vectors of images."
+    if why := unestimated(subject):
+        yield f"Activations are not estimated: {why}."

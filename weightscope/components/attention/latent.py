@@ -23,6 +23,8 @@ from weightscope.storage.linear import Linear
 if TYPE_CHECKING:
     import torch
 
+    from weightscope.components.live import Widths
+
 # transformers and DeepSeek's own code give these two norms no epsilon of the config's.
 LATENT_EPS = 1e-6
 # Under this name an indexer's choice is left for the layers that follow it.
@@ -111,13 +113,13 @@ class LatentAttention(Component, frozen=True, kw_only=True):
         each = int(self.heads * (self.kv_rank * 2 + self.rope_dim))
         return (Work(each=each, most=int(self.indexer.keep) if self.indexer else None),)
 
-    def live(self, wide: int) -> int:
+    def live(self, widths: Widths) -> int:
         """Latents; queries and keys before and after they are put together; values, also as the kernel orders them."""
         heads, plain, turned, values = map(int, (self.heads, self.nope, self.rope_dim, self.v_dim))
         latents = 2 * int(self.kv_rank + self.rope_dim)
         made = heads * (plain + turned) + heads * (plain + values) + heads * turned
         together = 2 * heads * (plain + turned)
-        return latents + made + together + heads * values * (1 + wide)
+        return latents + made + together + heads * values * (1 + widths.float32)
 
     def keeps(self) -> tuple[State, ...]:
         """The latent and the rotated key, one of each for all heads."""

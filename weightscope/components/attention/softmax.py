@@ -10,7 +10,7 @@ import msgspec
 from weightscope.components.attention.alibi import Alibi
 from weightscope.components.attention.attend import Bias, attend
 from weightscope.components.attention.axial import Axial
-from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
+from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms, RotatedNorms
 from weightscope.components.attention.relative import LearnedBias
 from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.scores import PLAIN, Scores
@@ -27,6 +27,8 @@ from weightscope.storage.plain import Plain
 
 if TYPE_CHECKING:
     import torch
+
+    from weightscope.components.live import Widths
 
 
 class Heads(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,7 +175,7 @@ class Attention(Component, frozen=True, kw_only=True):
         kept = self.sees.kept
         return (Work(each=each, most=None if kept is None else kept + 1),)
 
-    def live(self, wide: int) -> int:
+    def live(self, widths: Widths) -> int:
         """Queries, keys and values, and what is made of them: normed in float32, rotated in three copies, or mixed."""
         heads = self.heads
         queries, keys = int(heads.count * heads.size), int(heads.keys * heads.size)
@@ -182,8 +184,9 @@ class Attention(Component, frozen=True, kw_only=True):
         if isinstance(self.positions, Rope | Axial):
             stages += [made + 3 * queries, made + queries + 3 * keys]
         if self.norms.query:
-            # Queries are normed before there are keys.
-            stages += [queries + 2 * wide * queries, queries + keys + 2 * wide * keys]
+            # Norms after the rotation, unlike those before it, find the values made.
+            there = made if isinstance(self.norms, RotatedNorms) else queries + keys
+            stages.append(there + 2 * widths.float32 * max(queries, keys))
         return max(stages)
 
     def keeps(self) -> tuple[State, ...]:

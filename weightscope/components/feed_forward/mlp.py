@@ -16,7 +16,11 @@ from weightscope.storage.base import Sizes, StorageItem
 if TYPE_CHECKING:
     import torch
 
+    from weightscope.components.live import Widths
     from weightscope.components.state import State
+
+# How many copies of what it acts on an activation of several steps needs, with its input.
+COPIES = {"gelu_new": 4, "relu2": 3}
 
 
 class GatedMLP(Component, frozen=True, kw_only=True):
@@ -77,9 +81,9 @@ class GatedMLP(Component, frozen=True, kw_only=True):
             Role.DOWN_PROJ: f"down_proj·{self._normed}(g ⊙ u)",
         }
 
-    def live(self, wide: int) -> int:
+    def live(self, widths: Widths) -> int:
         """What is added to, the activated gate, up and their product; gate and up, where they are made at once."""
-        del wide
+        del widths
         fused = any({Role.GATE_PROJ, Role.UP_PROJ} <= set(item.roles) for item in self.items)
         return int(self.width + self.inner * (4 if fused else 3))
 
@@ -174,10 +178,10 @@ class MLP(Component, frozen=True, kw_only=True):
         activation = WORDS.get(self.activation, self.activation)
         return {Role.UP_PROJ: f"u = {activation}(up_proj·x)", Role.DOWN_PROJ: "down_proj·u"}
 
-    def live(self, wide: int) -> int:
-        """What is added to, up and the same activated; GPT-2's activation is computed in several steps."""
-        del wide
-        return int(self.width + self.inner * (4 if self.activation == "gelu_new" else 2))
+    def live(self, widths: Widths) -> int:
+        """What is added to, up and the same activated, in one step or several."""
+        del widths
+        return int(self.width + self.inner * COPIES.get(self.activation, 2))
 
     def keeps(self) -> tuple[State, ...]:
         """Nothing: it sees one token at a time."""

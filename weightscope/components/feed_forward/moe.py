@@ -31,6 +31,7 @@ from weightscope.storage.stacked import Stacked
 if TYPE_CHECKING:
     import torch
 
+    from weightscope.components.live import Widths
     from weightscope.components.state import State
 
 
@@ -150,14 +151,13 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
             Role.LATENT_UP_PROJ: "latent_up_proj·(the sum over the experts)",
         }
 
-    def live(self, wide: int) -> int:
+    def live(self, widths: Widths) -> int:
         """What is added to, what shared experts gave, and for each chosen expert its input with what it makes of it.
 
-        That is gate and up, the activated gate and the product; or three copies of its output as they are sorted.
+        That is gate and up, the activated gate and the product; or its output, the same times its share, and sorted.
         """
-        del wide
         width, inner = self.latent or self.width, self.expert.inner
-        routed = int(self.chosen) * max(int(width + inner * 4), int(width * 4))
+        routed = int(self.chosen) * max(int(width + inner * 4), int(width) * (2 + 2 * widths.shares))
         return int(self.width) * (2 if self.shared else 1) + routed
 
     def keeps(self) -> tuple[State, ...]:

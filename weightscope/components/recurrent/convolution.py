@@ -16,6 +16,8 @@ from weightscope.storage.base import Sizes, StorageItem
 if TYPE_CHECKING:
     import torch
 
+    from weightscope.components.live import Widths
+
 
 def kernel_shape(channels: Size, width: Size) -> Shape:
     """The shape of `torch.nn.Conv1d`'s weight where each channel has a group of its own."""
@@ -61,9 +63,9 @@ class ShortConvolution(Component, frozen=True, kw_only=True):
     def glance(self) -> str:
         return f"convolution of {self.kernel:,}"
 
-    def live(self, wide: int) -> int:
+    def live(self, widths: Widths) -> int:
         """The three projections, what is convolved, the same in another order, and twice what comes out."""
-        del wide
+        del widths
         return int(self.width) * 7
 
     def keeps(self) -> tuple[State, ...]:

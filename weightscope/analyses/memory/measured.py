@@ -1,0 +1,37 @@
+"""The types whose pass in transformers was measured: of others nobody knows whether an estimate is near."""
+
+from __future__ import annotations
+
+from weightscope.analyses.memory.sizing import LANGUAGE
+from weightscope.components.live import Widths
+from weightscope.config import Config
+
+# Their mixtures multiply what an expert gives by a share in float32; others by one in the computation's type.
+WIDE_SHARES = frozenset(
+    {
+        "deepseek_v2", "deepseek_v3", "dots1", "exaone_moe", "glm4_moe_lite", "hy_v3", "minimax_m2", "mixtral",
+        "solar_open",
+    }
+)  # fmt: skip
+# Types whose pass was measured.
+PASSES = WIDE_SHARES | {
+    "arcee", "cwm", "exaone4", "gemma", "gemma3_text", "gpt2", "gpt_neox", "granite", "granitemoe", "granitemoeshared",
+    "helium", "hunyuan_v1_dense", "internlm3", "lfm2", "lfm2_moe", "llama", "minicpm3", "ministral", "ministral3",
+    "mistral", "olmoe", "paddleocr_vl_text", "phi3", "phimoe", "qwen2", "qwen2_5_vl_text", "qwen2_moe", "qwen2_vl_text",
+    "qwen3", "qwen3_moe", "qwen3_vl_moe_text", "qwen3_vl_text", "seed_oss", "smollm3", "starcoder2", "youtu",
+}  # fmt: skip
+# Older configs of Qwen's have no part of their own for the text.
+FLAT = {"qwen2_vl": "qwen2_vl_text", "qwen2_5_vl": "qwen2_5_vl_text"}
+
+
+def widths_of(model_type: str, float32: int) -> Widths:
+    """What elements take where one of float32 takes so many of the computation's."""
+    return Widths(float32=float32, shares=float32 if model_type in WIDE_SHARES else 1)
+
+
+def language_type(config: Config | None) -> str:
+    """The model type of the part that writes: of a wrapper the type of its language model."""
+    data = config.data if config else {}
+    inner = next((data[key] for key in LANGUAGE if isinstance(data.get(key), dict)), data)
+    found = inner.get("model_type") or data.get("model_type")
+    return FLAT.get(found, found) if isinstance(found, str) else ""
