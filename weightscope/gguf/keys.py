@@ -7,6 +7,7 @@ from struct import pack
 
 from weightscope.checkpoint.gguf_metadata import Metadata
 from weightscope.errors import UndeclaredError
+from weightscope.families.common.dims import MAX_LAYERS
 
 TOKENS = "tokenizer.ggml.tokens"
 
@@ -46,6 +47,34 @@ class Keys:
             raise UndeclaredError(f"lacks the metadata key {self.architecture}.{key}", where=self.metadata.where)
         return value
 
+    def layers(self, key: str) -> tuple[int, ...] | None:
+        """A whole number (or a flag, as 0 or 1) for each layer; None where the file lacks the key.
+
+        Raises:
+            CheckpointError: it is something else, or of another length than the model is deep.
+        """
+        full, depth = f"{self.architecture}.{key}", self.depth
+        if not isinstance(self.metadata.values.get(full), tuple):
+            one = self.metadata.whole(full)
+            return None if one is None else (one,) * depth
+        several = self.metadata.wholes(full) or ()
+        if len(several) != depth:
+            raise self.metadata.wrong(full, f"a number for each of {depth:,} layers")
+        return tuple(map(int, several))
+
+    def where_any(self, key: str) -> int | None:
+        """A whole number of the layers that have one: those with 0 are passed over.
+
+        Raises:
+            CheckpointError: as for `layers`.
+            UndeclaredError: layers have different ones.
+        """
+        numbers = {number for number in self.layers(key) or () if number}
+        if len(numbers) > 1:
+            full = f"{self.architecture}.{key}"
+            raise UndeclaredError(f"{full} differs between layers, which is not declared", where=self.metadata.where)
+        return next(iter(numbers), None)
+
     def number(self, key: str) -> float | None:
         """A number, as the shortest decimal that is the same float32."""
         value = self.metadata.number(f"{self.architecture}.{key}")
@@ -58,6 +87,19 @@ class Keys:
     def flag(self, key: str) -> bool | None:
         """True or false."""
         return self.metadata.flag(f"{self.architecture}.{key}")
+
+    @property
+    def depth(self) -> int:
+        """The number of layers, before anything is listed by them.
+
+        Raises:
+            UndeclaredError: the file lacks it.
+            CheckpointError: a number beyond reason.
+        """
+        depth = self.needed("block_count")
+        if not 0 <= depth <= MAX_LAYERS:
+            raise self.metadata.wrong(f"{self.architecture}.block_count", "a number of layers that a model has")
+        return depth
 
     @property
     def head_size(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator
 from math import prod
 
 from msgspec.structs import replace
@@ -10,10 +10,11 @@ from msgspec.structs import replace
 from weightscope.components.attention.softmax import Attention
 from weightscope.components.walk import Slot
 from weightscope.families.registry import Declaration, merged
-from weightscope.gguf.architecture import Architecture, Change
-from weightscope.gguf.names import full_name, fused_stem, stem_of
+from weightscope.gguf.architecture import Architecture
+from weightscope.gguf.names import AS_IT_IS, full_name, fused_stem, stem_of
 from weightscope.gguf.scheme import InGguf, Piece
-from weightscope.gguf.values import NegativeExp, PairedRows, PlusOne, Reshaped, Undo
+from weightscope.gguf.undoing import held_as, undone
+from weightscope.gguf.values import Reshaped, Undo
 from weightscope.gguf.weaving import Chosen, HeadsTogether, Rows, Weave
 from weightscope.quantization.common.modules import Covered
 from weightscope.roles import Role, Section
@@ -24,7 +25,6 @@ from weightscope.storage.stacked import Stacked
 
 FACTORS = ("rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight")
 ATTENDING = (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ)
-SIMPLE: Mapping[Change, Undo] = {"plus one": PlusOne(), "negative exp": NegativeExp()}
 
 
 def laid_out(declaration: Declaration, architecture: Architecture, names: Container[str]) -> Declaration:
@@ -33,13 +33,14 @@ def laid_out(declaration: Declaration, architecture: Architecture, names: Contai
     Raises:
         UndeclaredError: a role for which no name is known.
     """
+    depth = int(declaration.config.data["num_hidden_layers"])
     slots: list[Slot] = []
     covered: list[Covered] = []
     for slot in declaration.slots:
         if slot.stored.kind is Kind.BUFFER and slot.stored.optional:
             # Tables and masks that the converter leaves out.
             continue
-        scheme = _scheme(slot, architecture, names)
+        scheme = _scheme(slot, architecture, names, depth)
         if scheme is None:
             role = slot.stored.parts[0][0]
             raise declaration.config.undeclared(
@@ -50,9 +51,9 @@ def laid_out(declaration: Declaration, architecture: Architecture, names: Contai
         for stored in scheme.expand(slot.stored):
             # llama.cpp leaves out what a layer that predicts ahead has of the main model's.
             copied = slot.auxiliary and {Role.TOKEN_EMBEDDING, Role.LM_HEAD} & {role for role, _ in stored.parts}
-            slots.append(
-                replace(slot, template=stored.name, stored=replace(stored, optional=stored.optional or bool(copied)))
-            )
+            held = replace(stored, optional=stored.optional or bool(copied))
+            ranges = tuple(tuple(number + scheme.above for number in indices) for indices in slot.ranges)
+            slots.append(replace(slot, template=held.name, ranges=ranges if scheme.above else slot.ranges, stored=held))
     slots += _factors(declaration, names)
     return replace(declaration, slots=merged(slots), covered=tuple(covered), contained=True)
 
@@ -73,19 +74,29 @@ def _factors(declaration: Declaration, names: Container[str]) -> Iterator[Slot]:
         )
 
 
-def _scheme(slot: Slot, architecture: Architecture, names: Container[str]) -> InGguf | None:
+def _scheme(slot: Slot, architecture: Architecture, names: Container[str], depth: int) -> InGguf | None:
     """The one of the forms in which the slot may be stored of which the file has most; else the usual one.
 
     A form of one tensor may be a part of another form: what has the larger share of its tensors there is meant.
     """
     if len(slot.ranges) > 1:
         return None
-    forms = [form for form in _forms(slot, architecture) if form is not None]
+    forms = [_above(form, slot, depth) for form in _forms(slot, architecture) if form is not None]
     return (
         max(forms, key=lambda form: _share(form, slot, names), default=None)
         if len(forms) > 1
         else next(iter(forms), None)
     )
+
+
+def _above(scheme: InGguf, slot: Slot, depth: int) -> InGguf:
+    """Layers that predict further tokens are numbered after all others, where Qwen counts them from 0."""
+    if not slot.auxiliary or (slot.ranges and slot.ranges[0] and slot.ranges[0][0] >= depth):
+        return scheme
+    if slot.ranges:
+        return replace(scheme, above=depth)
+    pieces = tuple(replace(piece, template=f"blk.{depth}.{piece.template}") for piece in scheme.pieces)
+    return replace(scheme, pieces=pieces)
 
 
 def _scaled(scheme: InGguf, slot: Slot, names: Container[str]) -> InGguf:
@@ -113,23 +124,27 @@ def _share(scheme: InGguf, slot: Slot, names: Container[str]) -> float:
 def _forms(slot: Slot, architecture: Architecture) -> Iterator[InGguf | None]:
     roles = tuple(role for role, _ in slot.stored.parts)
     item = next((item for item in slot.owner.stored if item.roles == roles), None)
-    yield _apart(slot, roles, item, architecture)
+    yield _apart(slot, tuple((role,) for role in roles), item, architecture)
     if len(roles) > 1:
         yield _fused(slot, roles, item, architecture)
+    if len(roles) > 3 and roles[:3] == ATTENDING:
+        yield _apart(slot, (ATTENDING, *((role,) for role in roles[3:])), item, architecture)
     if roles == (Role.KV_B_PROJ,):
         yield _latent(slot)
     if len(roles) == 1 and roles[0] in ATTENDING and isinstance(slot.owner, Attention):
         yield _one_of_three(slot, roles[0], item, architecture)
 
 
-def _apart(slot: Slot, roles: tuple[Role, ...], item: StorageItem | None, architecture: Architecture) -> InGguf | None:
-    """A tensor for each role."""
+def _apart(
+    slot: Slot, shared: tuple[tuple[Role, ...], ...], item: StorageItem | None, architecture: Architecture
+) -> InGguf | None:
+    """A tensor for each role, or for several that share one."""
     pieces: list[Piece] = []
-    for role in roles:
-        stem = stem_of(role, slot, architecture.names)
+    for roles in shared:
+        stem = stem_of(roles[0], slot, architecture.names) if len(roles) == 1 else fused_stem(roles, slot)
         if stem is None:
             return None
-        pieces.append(_piece(full_name(stem, slot, role), (role,), slot, item, architecture))
+        pieces.append(_piece(full_name(stem, slot, roles[0]), roles, slot, item, architecture))
     return _woven(slot, tuple(pieces), item)
 
 
@@ -138,7 +153,10 @@ def _fused(slot: Slot, roles: tuple[Role, ...], item: StorageItem | None, archit
     stem = fused_stem(roles, slot)
     if stem is None:
         return None
-    return _woven(slot, (_piece(full_name(stem, slot, roles[0]), roles, slot, item, architecture),), item)
+    piece = _piece(full_name(stem, slot, roles[0]), roles, slot, item, architecture)
+    if roles in AS_IT_IS:
+        return InGguf(template=slot.template, pieces=(replace(piece, rows=()),), weave=None, rowwise=True)
+    return _woven(slot, (piece,), item)
 
 
 def _one_of_three(slot: Slot, role: Role, item: StorageItem | None, architecture: Architecture) -> InGguf | None:
@@ -210,20 +228,17 @@ def _piece(
     whole = shapes[0]
     for shape in shapes[1:]:
         whole = (*whole[:rows], whole[rows] + shape[rows], *whole[rows + 1 :])
-    squeezed = tuple(size for size in whole if size != 1)
-    reshaped: tuple[Undo, ...] = ()
-    if len(roles) == 1 and 0 < len(squeezed) < len(whole):
-        reshaped = (Reshaped(tuple(map(int, whole))),)
-        whole, squeezed = (squeezed, whole) if roles[0] is Role.CONVOLUTION else (whole, squeezed)
+    held, same = held_as(whole, roles[0], slot, architecture) if len(roles) == 1 else (whole, None)
+    reshaped: tuple[Undo, ...] = () if same is None else (Reshaped(tuple(map(int, whole))),)
     return Piece(
         template=template,
-        shape=whole,
-        also=(squeezed,) if reshaped else (),
+        shape=held,
+        also=() if same is None else (same,),
         roles=roles,
         rows=tuple(int(shape[rows]) for shape in shapes),
         along=rows,
         counts=tuple(int(prod(shape)) for shape in shapes),
-        undo=tuple((*reshaped, *_undone(role, slot, architecture)) for role in roles),
+        undo=tuple((*reshaped, *undone(role, slot, architecture)) for role in roles),
     )
 
 
@@ -233,14 +248,3 @@ def _shape(role: Role, slot: Slot, item: StorageItem | None) -> Shape:
         return slot.stored.shape
     shape = slot.owner.sizes()[role]
     return shape[:-1] if slot.stored.kind is Kind.BIAS else shape
-
-
-def _undone(role: Role, slot: Slot, architecture: Architecture) -> Iterator[Undo]:
-    change = architecture.changes.get(role)
-    if change is None or (change == "plus one" and slot.stored.kind is not Kind.WEIGHT):
-        return
-    if change == "paired rows":
-        assert isinstance(slot.owner, Attention)
-        yield PairedRows(int(slot.owner.heads.size))
-    else:
-        yield SIMPLE[change]

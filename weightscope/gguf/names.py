@@ -46,13 +46,27 @@ STEMS = {
     Role.A_LOG: "ssm_a",
     Role.D: "ssm_d",
     Role.OUT_PROJ: "ssm_out",
+    Role.DT_BIAS: "ssm_dt",
+    Role.A_PROJ: "ssm_alpha",
+    Role.B_PROJ: "ssm_beta",
+    Role.Z_PROJ: "attn_gate",
+    Role.NORM: "ssm_norm",
+    Role.DT_NORM: "ssm_dt_norm",
+    Role.B_NORM: "ssm_b_norm",
+    Role.C_NORM: "ssm_c_norm",
 }
 # Several roles that may lie in one tensor, rows of one below those of another.
 FUSED = {
     (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ): "attn_qkv",
     (Role.GATE_PROJ, Role.UP_PROJ): "ffn_up",
     (Role.IN_PROJ, Role.Z_PROJ): "ssm_in",
+    (Role.Z_PROJ, Role.IN_PROJ, Role.B_PROJ, Role.C_PROJ, Role.DT_PROJ): "ssm_in",
+    (Role.B_PROJ, Role.C_PROJ, Role.IN_PROJ): "shortconv.in_proj",
+    (Role.Q_PROJ, Role.ATTENTION_GATE): "attn_q",
+    (Role.B_PROJ, Role.A_PROJ): "ssm_ba",
 }
+# Of these the tensor has the rows in the order in which the architecture has them.
+AS_IT_IS = {(Role.Q_PROJ, Role.ATTENTION_GATE), (Role.B_PROJ, Role.A_PROJ)}
 # What stands around a layer that predicts a further token; the layer itself has the usual names.
 AHEAD = {
     Role.MTP_PROJ: "nextn.eh_proj",
@@ -65,7 +79,7 @@ AHEAD = {
 FUSED_EXPERTS = "ffn_gate_up"
 # Parameters that are no module's, and so have no `.weight`; and buffers that have the name of a bias.
 BARE = {Role.A_LOG, Role.D}
-AS_BIAS = {Role.ROUTER_BIAS}
+AS_BIAS = {Role.ROUTER_BIAS, Role.DT_BIAS}
 
 
 def stem_of(role: Role, slot: Slot, own: Mapping[Role, str]) -> str | None:

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
     """A tensor of the file: its name with `{}` for the layer, its shape, and the roles in it.
 
-    For each role there are the weights that it has here (`counts`), its `rows` of dimension `along`, and what of its
-    values is undone, in order. `also` are other shapes that mean the same. `scale` is the tensor that all values, or
-    those of each expert, are multiplied by; `unused` are tensors beside it that a pass has no use for.
+    For each role there are the weights that it has here (`counts`), its `rows` of dimension `along` where they lie one
+    below another, and what of its values is undone, in order. `also` are other shapes that mean the same. `scale` is
+    the tensor that all values, or those of each expert, are multiplied by; `unused` are tensors beside it that a pass
+    has no use for.
     """
 
     template: str
@@ -44,12 +45,16 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InGguf(msgspec.Struct, frozen=True, kw_only=True):
-    """One weight of the architecture, `template` with a `{}` for the layer, as one or more `pieces`."""
+    """One weight of the architecture, `template` with a `{}` for the layer, as one or more `pieces`.
+
+    `above` is how many layers lie below those that the architecture counts from 0 again.
+    """
 
     template: str
     pieces: tuple[Piece, ...]
     weave: Weave | None
     rowwise: bool
+    above: int = 0
     name: str = "gguf"
     words: str = "GGUF"
     formula: str = ""
@@ -57,7 +62,8 @@ class InGguf(msgspec.Struct, frozen=True, kw_only=True):
 
     def parts(self, name: str) -> tuple[str, ...]:
         """The names of the pieces, in the layer of that name, and those of their scales."""
-        layer = [part for mark, part in zip(self.template.split("."), name.split("."), strict=True) if mark == "{}"]
+        places = zip(self.template.split("."), name.split("."), strict=True)
+        layer = [int(part) + self.above for mark, part in places if mark == "{}"]
         scales = (piece.scale for piece in self.pieces if piece.scale)
         return tuple(template.format(*layer) for template in (*(piece.template for piece in self.pieces), *scales))
 
@@ -114,7 +120,7 @@ def _scaled(tensor: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
 
 
 def _words(piece: Piece) -> Iterator[str]:
-    if len(piece.roles) > 1:
+    if len(piece.rows) > 1:
         yield "rows are " + ", ".join(f"{rows:,} of {role}" for rows, role in zip(piece.rows, piece.roles, strict=True))
     said = dict.fromkeys(step.words for undo in piece.undo for step in undo if step.words)
     for words in said:
