@@ -11,9 +11,10 @@ from weightscope.gguf.architecture import Architecture
 from weightscope.gguf.keys import Keys
 
 # What the file leaves out and the class would fill: null says that there is none.
-NULL = frozenset(
-    {"sliding_window", "attn_logit_softcapping", "final_logit_softcapping", "attention_multiplier", "q_lora_rank"}
-)
+NULL = {
+    "sliding_window", "attn_logit_softcapping", "final_logit_softcapping", "attention_multiplier", "q_lora_rank",
+    "hidden_size_per_layer_input",
+}  # fmt: skip
 
 
 def config_of(architecture: Architecture, keys: Keys) -> Config:

@@ -19,7 +19,7 @@ TILED: Changes = dict.fromkeys(OF_VALUES, ("tiled heads",)) | {Role.A_LOG: ("til
 
 def attending(keys: Keys) -> list[bool]:
     """Which layers attend: those with heads of keys."""
-    return [bool(heads) for heads in keys.layers("attention.head_count_kv") or ()]
+    return [bool(heads) for heads in keys.layers("attention.head_count_kv")]
 
 
 def _kinds(keys: Keys, other: str = RECURS) -> Settings:
@@ -117,7 +117,7 @@ def _bamba(keys: Keys) -> Settings:
 
 def _nemotron_h(keys: Keys) -> Settings:
     mlp = "moe" if keys.whole("expert_count") else "mlp"
-    inner = keys.layers("feed_forward_length") or ()
+    inner = keys.layers("feed_forward_length")
     kinds = [
         "attention" if attends else mlp if width else "mamba"
         for attends, width in zip(attending(keys), inner, strict=True)
@@ -187,14 +187,15 @@ def _period(keys: Keys, places: list[bool]) -> tuple[int, int]:
 
 def _qwen_delta(keys: Keys) -> Settings:
     heads = keys.needed("ssm.time_step_rank")
-    recurs, every = keys.layers("attention.recurrent_layers"), keys.whole("full_attention_interval") or 4
-    kinds = [bool(one) for one in recurs] if recurs else [(layer + 1) % every != 0 for layer in range(keys.depth)]
+    every = max(keys.whole("full_attention_interval") or 4, 1)
+    listed, usual_ones = "attention.recurrent_layers", [int((layer + 1) % every != 0) for layer in range(keys.depth)]
+    recurs = keys.layers(listed) if keys.lists(listed) else usual_ones
     above = ahead(keys)
     return usual(keys) | {
         "num_hidden_layers": above["num_hidden_layers"],
         "mtp_num_hidden_layers": above["num_nextn_predict_layers"],
         "attention_bias": False,
-        "layer_types": [RECURS if one else ATTENDS for one in kinds][: max(above["num_hidden_layers"], 0)],
+        "layer_types": [RECURS if one else ATTENDS for one in recurs][: max(above["num_hidden_layers"], 0)],
         "linear_num_value_heads": heads,
         "linear_num_key_heads": keys.whole("ssm.group_count"),
         "linear_key_head_dim": keys.whole("ssm.state_size"),

@@ -8,17 +8,18 @@ from math import prod
 from msgspec.structs import replace
 
 from weightscope.components.attention.softmax import Attention
+from weightscope.components.base import Indices
 from weightscope.components.walk import Slot
 from weightscope.families.registry import Declaration, merged
 from weightscope.gguf.architecture import Architecture
-from weightscope.gguf.names import AS_IT_IS, full_name, fused_stem, stem_of
+from weightscope.gguf.names import AS_IT_IS, SCALES, TOGETHER, full_name, fused_stem, stem_of
 from weightscope.gguf.scheme import InGguf, Piece
 from weightscope.gguf.undoing import held_as, undone
 from weightscope.gguf.values import Reshaped, Undo
 from weightscope.gguf.weaving import Chosen, HeadsTogether, Rows, Weave
 from weightscope.quantization.common.modules import Covered
 from weightscope.roles import Role, Section
-from weightscope.sizes import Shape
+from weightscope.sizes import Shape, Size
 from weightscope.storage.base import Kind, StorageItem, Stored
 from weightscope.storage.linear import Linear
 from weightscope.storage.stacked import Stacked
@@ -34,6 +35,7 @@ def laid_out(declaration: Declaration, architecture: Architecture, names: Contai
         UndeclaredError: a role for which no name is known.
     """
     depth = int(declaration.config.data["num_hidden_layers"])
+    own = _own_scales(declaration, architecture)
     slots: list[Slot] = []
     covered: list[Covered] = []
     for slot in declaration.slots:
@@ -46,16 +48,24 @@ def laid_out(declaration: Declaration, architecture: Architecture, names: Contai
             raise declaration.config.undeclared(
                 f"GGUF's name for {role} ({slot.template}) is not known, which {architecture.model_type} has"
             )
-        scheme = _scaled(scheme, slot, names)
+        scheme = _scaled(scheme, slot, names, own)
         covered.append(Covered(template=slot.template, ranges=slot.ranges, scheme=scheme))
         for stored in scheme.expand(slot.stored):
             # llama.cpp leaves out what a layer that predicts ahead has of the main model's.
             copied = slot.auxiliary and {Role.TOKEN_EMBEDDING, Role.LM_HEAD} & {role for role, _ in stored.parts}
             held = replace(stored, optional=stored.optional or bool(copied))
-            ranges = tuple(tuple(number + scheme.above for number in indices) for indices in slot.ranges)
-            slots.append(replace(slot, template=held.name, ranges=ranges if scheme.above else slot.ranges, stored=held))
+            slots.append(replace(slot, template=held.name, ranges=_layers(scheme, slot), stored=held))
     slots += _factors(declaration, names)
     return replace(declaration, slots=merged(slots), covered=tuple(covered), contained=True)
+
+
+def _layers(scheme: InGguf, slot: Slot) -> tuple[Indices, ...]:
+    """The layers of the file in which the slot lies."""
+    if scheme.stacked:
+        return ()
+    if not scheme.above:
+        return slot.ranges
+    return tuple(tuple(number + scheme.above for number in indices) for indices in slot.ranges)
 
 
 def _factors(declaration: Declaration, names: Container[str]) -> Iterator[Slot]:
@@ -99,21 +109,33 @@ def _above(scheme: InGguf, slot: Slot, depth: int) -> InGguf:
     return replace(scheme, pieces=pieces)
 
 
-def _scaled(scheme: InGguf, slot: Slot, names: Container[str]) -> InGguf:
+def _own_scales(declaration: Declaration, architecture: Architecture) -> frozenset[str]:
+    """The names of scales that the model itself has: they lie where those of a type of block would."""
+    found: set[str] = set()
+    for slot in declaration.slots:
+        role = slot.stored.parts[0][0]
+        stem = stem_of(role, slot, architecture.names) if role in SCALES else None
+        if stem is not None:
+            found.add(full_name(stem, slot, role))
+    return frozenset(found)
+
+
+def _scaled(scheme: InGguf, slot: Slot, names: Container[str], own: frozenset[str]) -> InGguf:
     """With the scales that lie beside tensors of some types (NVFP4), as far as the file has them."""
     layers = [(number,) for number in slot.ranges[0]] if slot.ranges else [()]
 
     def held(template: str) -> bool:
         return any(template.format(*layer) in names for layer in layers)
 
-    def scaled(piece: Piece) -> Piece:
+    def with_scale(piece: Piece) -> Piece:
         module, weight = piece.template.removesuffix(".weight"), piece.template.endswith(".weight")
         scale, inputs = f"{module}.scale", f"{module}.input_scale"
-        if not weight or not (held(scale) or held(inputs)):
+        scaled, quantized = held(scale) and scale not in own, held(inputs)
+        if not weight or not (scaled or quantized):
             return piece
-        return replace(piece, scale=scale if held(scale) else "", unused=(inputs,) if held(inputs) else ())
+        return replace(piece, scale=scale if scaled else "", unused=(inputs,) if quantized else ())
 
-    return replace(scheme, pieces=tuple(map(scaled, scheme.pieces)))
+    return replace(scheme, pieces=tuple(map(with_scale, scheme.pieces)))
 
 
 def _share(scheme: InGguf, slot: Slot, names: Container[str]) -> float:
@@ -129,6 +151,8 @@ def _forms(slot: Slot, architecture: Architecture) -> Iterator[InGguf | None]:
         yield _fused(slot, roles, item, architecture)
     if len(roles) > 3 and roles[:3] == ATTENDING:
         yield _apart(slot, (ATTENDING, *((role,) for role in roles[3:])), item, architecture)
+    if roles[0] in TOGETHER and slot.ranges:
+        yield _together(slot, roles[0], architecture)
     if roles == (Role.KV_B_PROJ,):
         yield _latent(slot)
     if len(roles) == 1 and roles[0] in ATTENDING and isinstance(slot.owner, Attention):
@@ -166,6 +190,20 @@ def _one_of_three(slot: Slot, role: Role, item: StorageItem | None, architecture
         return None
     piece = _piece(full_name(stem, slot, role), ATTENDING, slot, item, architecture)
     return InGguf(template=slot.template, pieces=(piece,), weave=Chosen(ATTENDING.index(role)), rowwise=False)
+
+
+def _together(slot: Slot, role: Role, architecture: Architecture) -> InGguf:
+    """Matrices that the architecture numbers, one after another in one tensor."""
+    count = len(slot.ranges[0])
+    shape = (Size(count), *slot.stored.shape)
+    piece = Piece(
+        template=f"{architecture.names[role]}.weight",
+        shape=shape,
+        roles=(role,),
+        counts=(int(prod(shape)),),
+        undo=((),),
+    )
+    return InGguf(template=slot.template, pieces=(piece,), weave=None, rowwise=False, stacked=True)
 
 
 def _latent(slot: Slot) -> InGguf:

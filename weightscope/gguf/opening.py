@@ -47,8 +47,7 @@ def redeclared(config: Config, checkpoint: Checkpoint) -> Declaration:
 
 
 def _architecture(metadata: Metadata, checkpoint: Checkpoint) -> tuple[Keys, Architecture]:
-    table = checkpoint.tensors.get("token_embd.weight")
-    keys = Keys(metadata, checkpoint.tensors, table.shape[0] if table and table.shape else None)
+    keys = Keys(metadata, checkpoint.tensors)
     architecture = architecture_of(keys)
     if architecture is None:
         raise UndeclaredError(f"architecture {metadata.architecture!r:.60} is not declared", where=metadata.where)

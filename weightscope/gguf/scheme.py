@@ -47,7 +47,8 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
 class InGguf(msgspec.Struct, frozen=True, kw_only=True):
     """One weight of the architecture, `template` with a `{}` for the layer, as one or more `pieces`.
 
-    `above` is how many layers lie below those that the architecture counts from 0 again.
+    `above` is how many layers lie below those that the architecture counts from 0 again. Where they are `stacked`, the
+    piece holds what the architecture has under all numbers, one after another.
     """
 
     template: str
@@ -55,6 +56,7 @@ class InGguf(msgspec.Struct, frozen=True, kw_only=True):
     weave: Weave | None
     rowwise: bool
     above: int = 0
+    stacked: bool = False
     name: str = "gguf"
     words: str = "GGUF"
     formula: str = ""
@@ -62,10 +64,13 @@ class InGguf(msgspec.Struct, frozen=True, kw_only=True):
 
     def parts(self, name: str) -> tuple[str, ...]:
         """The names of the pieces, in the layer of that name, and those of their scales."""
-        places = zip(self.template.split("."), name.split("."), strict=True)
-        layer = [int(part) + self.above for mark, part in places if mark == "{}"]
+        layer = [number + self.above for number in self._numbers(name)]
         scales = (piece.scale for piece in self.pieces if piece.scale)
         return tuple(template.format(*layer) for template in (*(piece.template for piece in self.pieces), *scales))
+
+    def _numbers(self, name: str) -> list[int]:
+        places = zip(self.template.split("."), name.split("."), strict=True)
+        return [int(part) for mark, part in places if mark == "{}"]
 
     def expand(self, stored: Stored) -> tuple[Stored, ...]:
         """The pieces, each with its share of the weight, and what lies beside them."""
@@ -102,6 +107,8 @@ class InGguf(msgspec.Struct, frozen=True, kw_only=True):
         found: list[torch.Tensor] = []
         names = iter(self.parts(name))
         whole = [raw(next(names)) for _ in self.pieces]
+        if self.stacked:
+            return whole[0][self._numbers(name)[0]]
         for held, piece in zip(whole, self.pieces, strict=True):
             tensor = _scaled(held, raw(next(names))) if piece.scale else held
             several = self.weave is not None and len(piece.roles) > 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from weightscope.gguf import dense, hybrids, mixtures, others, windows
+from weightscope.gguf import dense, gemmas, hybrids, mixtures, others, windows
 from weightscope.gguf.architecture import Architecture
 from weightscope.gguf.keys import Keys
 
@@ -20,6 +20,8 @@ ARCHITECTURES: dict[str, Choice] = {
     "gemma": dense.GEMMA,
     "gemma2": dense.GEMMA2,
     "gemma3": dense.GEMMA3,
+    "gemma3n": gemmas.GEMMA3N,
+    "gemma4": gemmas.GEMMA4,
     "phi3": dense.PHI3,
     "glm4": dense.GLM4,
     "granite": dense.GRANITE,

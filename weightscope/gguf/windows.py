@@ -17,19 +17,19 @@ EVERY = 4
 CHUNK, GROWTH, MAVERICK = 8192, 0.1, 128
 
 
-def windows(keys: Keys) -> list[bool]:
+def windows(keys: Keys, every: int = EVERY) -> list[bool]:
     """Which layers see a window: as the file lists them, or all but every so many."""
-    if isinstance(keys.metadata.values.get(f"{keys.architecture}.{PATTERN}"), tuple):
-        return [bool(slides) for slides in keys.layers(PATTERN) or ()]
-    every = max(keys.whole(PATTERN) or EVERY, 1)
-    return [(layer + 1) % every != 0 for layer in range(keys.depth)]
+    if keys.lists(PATTERN):
+        return [bool(slides) for slides in keys.layers(PATTERN)]
+    stated = max(keys.whole(PATTERN) or every, 1)
+    return [(layer + 1) % stated != 0 for layer in range(keys.depth)]
 
 
-def windowed(keys: Keys) -> Settings:
+def windowed(keys: Keys, every: int = EVERY) -> Settings:
     """The window, and which layers see it."""
     return {
         "sliding_window": keys.whole("attention.sliding_window"),
-        "layer_types": [NEAR if slides else FAR for slides in windows(keys)],
+        "layer_types": [NEAR if slides else FAR for slides in windows(keys, every)],
     }
 
 
