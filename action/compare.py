@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import NoReturn
 
 WEIGHTSCOPE = str(Path(sys.executable).with_name("weightscope"))
-# Pointers are enough to compare configs; names of files are no patterns.
-GIT = os.environ | {"GIT_LFS_SKIP_SMUDGE": "1", "GIT_LITERAL_PATHSPECS": "1"}
+# Pointers are enough to compare configs; names of files are no patterns; nobody is there to be asked for a password.
+GIT = os.environ | {"GIT_LFS_SKIP_SMUDGE": "1", "GIT_LITERAL_PATHSPECS": "1", "GIT_TERMINAL_PROMPT": "0"}
 CONFIGS_ONLY = "Only the configs were compared: the weights of one side could not be read. The log of the job says why."
+UNREAD = "Could not be compared. The log of the job says why."
 # So many changed files of a MODEL are named.
 SHOWN = 10
-UNREAD = "Could not be compared. The log of the job says why."
 
 
 class GitError(Exception):

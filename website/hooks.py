@@ -32,7 +32,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Let links lead to pages of the site, or to the repository."""
     source = BESIDE.get(page.file.src_uri, f"docs/{page.file.src_uri}")
-    return LINK.sub(lambda match: _link(match, source, page.file.src_uri, config.repo_url), markdown)
+    return linked(markdown, source, page.file.src_uri, config.repo_url)
+
+
+def linked(markdown: str, source: str, page: str, repository: str | None) -> str:
+    """The text of the file `source`, shown as `page`, with links for the site; `repository` is its address, if any."""
+    return LINK.sub(lambda match: _link(match, source, page, repository), markdown)
 
 
 def _link(match: re.Match[str], source: str, page: str, repository: str | None) -> str:

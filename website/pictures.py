@@ -18,7 +18,8 @@ from rich.text import Text
 import weightscope
 from website.pages import BROWSERS, browser, draw
 from website.scene import scene
-from website.terminal import COLUMNS, ROOT, printed
+from website.screens import SCREENS, screen
+from website.terminal import COLUMNS, FAMILY, ROOT, printed
 from weightscope.display import Figure
 
 FOLDER = ROOT / "docs" / "pictures"
@@ -67,7 +68,7 @@ FRAME = """\
 <svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>
 .{unique_id}-matrix {{
-  font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace;
+  font-family: FAMILY;
   font-size: {char_height}px; line-height: {line_height}px; font-variant-east-asian: full-width;
 }}
 {styles}
@@ -86,13 +87,15 @@ FRAME = """\
 </g>
 </g>
 </svg>
-"""
+""".replace("FAMILY", FAMILY)
 
 
 def picture(name: str, folder: Path) -> str:
     """The SVG of one command or figure, made in a folder that `scene` has set up."""
     if name in FIGURES:
         return FIGURES[name](folder).svg
+    if name in SCREENS:
+        return screen(name, folder)
     command = PICTURES[name]
     console = Console(width=COLUMNS, record=True, file=io.StringIO(), legacy_windows=False)
     console.print(Text(f"$ {command}", style="bold"))
@@ -103,7 +106,7 @@ def picture(name: str, folder: Path) -> str:
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     with scene() as folder:
-        for name in (*PICTURES, *FIGURES):
+        for name in (*PICTURES, *FIGURES, *SCREENS):
             (FOLDER / f"{name}.svg").write_text(picture(name, folder), encoding="utf-8")
         if path := browser():
             draw(folder, FOLDER, path)

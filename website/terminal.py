@@ -11,6 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = 80
+# Fonts of pictures: those that systems have.
+FAMILY = 'ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace'
 # What a reader's terminal decides, and so must not come from this one's.
 CONTROL = ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "CI", "PAGER")
 # What differs from run to run: of a pass its time and its memory.

@@ -279,6 +279,13 @@ def test_why_nothing_is_compared(job: Job, hub: GitHub, case: str, said: str) ->
     assert (more, hub.asked) == ("", [])
 
 
+def test_comment_is_true_or_false(job: Job) -> None:
+    deeper(job)
+    job.check_out()
+    run = job.step("Compare", "models/llama/config.json", comment="maybe")
+    assert (run.returncode, run.stdout, run.stderr) == (2, "", "comment is true or false\n")
+
+
 def test_a_long_comparison_is_cut(job: Job, hub: GitHub) -> None:
     deeper(job)
     job.check_out()

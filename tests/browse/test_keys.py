@@ -243,6 +243,8 @@ def test_findings_are_told_with_their_page_and_lead_to_the_tensors(tmp_path: Pat
         await session.shows(name)
         await session.shows("[3, 5]")
         await session.says("shape-mismatch   1 of 1")
+        # And the tensor's own page has it.
+        await session.shows("error shape-mismatch")
 
     browse(tmp_path, test)
 

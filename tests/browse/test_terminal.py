@@ -133,6 +133,30 @@ def test_without_a_terminal_a_line_says_so(run: Any) -> None:
     assert err == "weightscope: browse needs a terminal; inspect, tensors and explain print to pipes and files\n"
 
 
+@pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
+def test_every_standard_stream_must_be_the_terminal(stream: str) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs} | {stream: subprocess.PIPE}
+        process = subprocess.Popen(COMMAND, cwd=ROOT, env=os.environ | {"TERM": "xterm"}, **streams)  # type: ignore[call-overload]
+        out, err = process.communicate(timeout=60)
+        said = (err or out or b"") + (os.read(ours, 1000) if select.select([ours], [], [], 0)[0] else b"")
+        assert process.returncode == 2
+        assert b"browse needs a terminal" in said
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_a_terminal_without_a_cursor_is_refused() -> None:
+    terminal = Terminal(TERM="dumb")
+    try:
+        assert terminal.ends() == 2
+        assert b"browse needs a terminal" in terminal.written
+    finally:
+        terminal.close()
+
+
 def test_without_textual_a_line_says_how_to_have_it(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "textual", None)
     code, out, err = run("browse", LLAMA)

@@ -77,6 +77,19 @@ def test_a_treemap_of_very_many_parts_draws_the_rest_as_one() -> None:
     assert titles[0] == "moe: 4,801 more"
 
 
+def test_a_label_has_the_room_of_its_tile() -> None:
+    areas = (
+        Area(label="a_label_of_some_length", size=10, amount=""),
+        Area(label="another_label_of_some_length", size=0.02, amount=""),
+        Area(label="one_more_label_of_some_length", size=0.3, amount=""),
+    )
+    root = svg(treemap(areas, title="Labels", description=""))
+    inner = [text.text for tile in root.iter(f"{SVG}svg") if tile is not root for text in tile.iter(f"{SVG}text")]
+    assert "a_label_of_some_length" in inner
+    assert not [text for text in inner if text and text.startswith("another")]
+    assert all(len(text or "") < 23 for text in inner)
+
+
 def test_hostile_names_stay_text_in_a_figure() -> None:
     name = "</title><script>alert(1)</script>\x1b"
     root = svg(treemap((Area(label=name, size=1, amount=name),), title=name, description=name))

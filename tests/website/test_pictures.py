@@ -12,6 +12,7 @@ import pytest
 from website.pages import VIEWS
 from website.pictures import FIGURES, FOLDER, PICTURES, picture
 from website.scene import scene
+from website.screens import SCREENS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -24,7 +25,7 @@ def folder() -> Iterator[Path]:
         yield made
 
 
-@pytest.mark.parametrize("name", [*PICTURES, *FIGURES])
+@pytest.mark.parametrize("name", [*PICTURES, *FIGURES, *SCREENS])
 def test_a_picture_is_up_to_date(name: str, folder: Path) -> None:
     """Otherwise: `python -m website.pictures`."""
     assert (FOLDER / f"{name}.svg").read_text() == picture(name, folder)
@@ -55,5 +56,5 @@ def test_pages_show_what_is_drawn_and_say_it_in_words() -> None:
         if not target.startswith("http")
     }
     assert set(shown) == set(FOLDER.iterdir())
-    assert {path.stem for path in shown} == {*PICTURES, *FIGURES, *VIEWS}
+    assert {path.stem for path in shown} == {*PICTURES, *FIGURES, *SCREENS, *VIEWS}
     assert all(len(words.split()) >= 4 for words in shown.values())

@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from website.pages import BROWSERS, browser
 
@@ -66,6 +65,7 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
 
 @pytest.mark.skipif(browser() is None, reason=f"needs one of {', '.join(BROWSERS)}")
 def test_the_families_are_filtered_by_all_words_that_are_typed(site: Path) -> None:
+    sync_playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright").sync_playwright
     asked: list[str] = []
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser(), args=["--no-sandbox"])
@@ -101,3 +101,19 @@ def test_nested_lists_are_nested_on_the_site_too() -> None:
     """GitHub nests by the width of the mark above, MkDocs by four spaces."""
     for path in [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")]:
         assert not re.search(r"^ {1,3}(?:[-*+] |\d+\. |```)", path.read_text(), re.MULTILINE), path
+
+
+def test_links_to_other_files_lead_to_the_repository_once_it_is_named() -> None:
+    """Before that they are names: a link that leads nowhere is worse than none."""
+    from website.hooks import linked
+
+    text = "[qwen3.py](../weightscope/families/text/qwen3.py#L5), [Memory](memory.md#training), [here](#limits)"
+    kept = "[Memory](memory.md#training), [here](#limits)"
+    assert linked(text, "docs/families.md", "families.md", None) == f"`qwen3.py`, {kept}"
+    assert linked(text, "docs/families.md", "families.md", "https://host/us/it/") == (
+        f"[qwen3.py](https://host/us/it/blob/main/weightscope/families/text/qwen3.py#L5), {kept}"
+    )
+    assert linked("[a](docs/ci.md)", "README.md", "index.md", None) == "[a](ci.md)"
+    assert (
+        linked("[a](../../SECURITY.md)", "docs/commands/check.md", "commands/check.md", None) == "[a](../security.md)"
+    )

@@ -29,7 +29,7 @@ from weightscope.interrupt import INTERRUPTED
 from weightscope.output.words import plural
 
 # Columns from which on the panes stand side by side, and from which on both have room for names.
-BREAKPOINTS = [(0, "-small"), (76, "-narrow"), (100, "-roomy")]
+BREAKPOINTS = [(0, "-small"), (76, "-narrow"), (120, "-roomy")]
 
 
 class BrowseApp(App[None]):
@@ -149,6 +149,7 @@ class BrowseApp(App[None]):
             return
         found = tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
         verdict.update(_verdict(found))
+        self._pages.findings = found
         self._found.set_result((found, rules))
 
     @work(exclusive=True, group="findings")

@@ -38,7 +38,7 @@ class Panes(Horizontal):
         Binding("y", "copy", "Copy", show=False),
     ]
     DEFAULT_CSS = """
-    Panes TensorTree { width: 42%; border-right: solid $panel; }
+    Panes TensorTree { width: 42%; max-width: 72; border-right: solid $panel; }
     Panes.-zoomed TensorTree { display: none; }
     """
 

@@ -13,6 +13,8 @@ from weightscope.output.web.elements import Markup, element
 HEIGHT = 400
 # A tile that is smaller than this has no words in it, only a tooltip.
 LEAST = (40, 20)
+# About the width of a letter.
+LETTER = 7
 # Of so many parts of one area the rest is drawn as one.
 MOST = 200
 
@@ -65,10 +67,12 @@ def _tile(area: Area, part: Area, box: Box) -> Markup:
 
 
 def _words(part: Area, box: Box) -> Iterator[Markup]:
-    """The label and the amount, cut at the tile's edge."""
+    """The label, as much of it as has room, and the amount."""
     if box.width < LEAST[0] or box.height < LEAST[1]:
         return
-    lines = [label(5, 3, part.label, below=1)]
+    most = int((box.width - 8) / LETTER)
+    shown = part.label if len(part.label) <= most else f"{part.label[: most - 1]}…"
+    lines = [label(5, 3, shown, below=1)]
     if part.amount and box.height >= TEXT * 3:
         lines.append(label(5, 3, part.amount, below=2.2, kind="ws-amount"))
     yield element("svg", *lines, **box._asdict())
