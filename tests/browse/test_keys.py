@@ -136,9 +136,11 @@ def test_sorted_by_size_the_largest_comes_first() -> None:
         await session.says("largest first")
         # 11,232 parameters in the MLPs, 6,144 in embedding and head, 4,608 in attention, 168 in norms.
         assert session.labels[1:] == ["  mlp", "  embedding", "  head", "  attention", "  norm"]
-        await session.press("s")
+        await session.press("down", "down", "s")
         await session.says("forward pass")
         assert session.labels[1] == "  embedding"
+        assert session.label == "llama"
+        await session.shows("Shape       3 layers")
 
     browse(LLAMA, test)
 

@@ -143,7 +143,7 @@ class BrowseApp(App[None]):
         verdict = self.query_one("#verdict", Static)
         try:
             found, rules = await called(self.model.examine)
-        except WeightscopeError as error:
+        except (WeightscopeError, OSError) as error:
             verdict.update("not checked")
             self._found.set_exception(error)
             return
@@ -155,11 +155,14 @@ class BrowseApp(App[None]):
     @work(exclusive=True, group="findings")
     async def action_findings(self) -> None:
         """Show what check finds, and go to the tensors of what is chosen."""
+        if not self._found.done():
+            self.status.say("Checking …")
         try:
             found, rules = await asyncio.shield(self._found)
-        except WeightscopeError as error:
-            self.status.say(str(error))
+        except (WeightscopeError, OSError) as error:
+            self.status.say(f"Not checked: {error}")
             return
+        self.status.say("")
         stored = self.model.checkpoint.names
         checked = f"{plural(len(stored), 'tensor')} and {plural(rules, 'rule')} checked"
         chosen = await self.push_screen_wait(FindingsScreen(found, checked))

@@ -56,9 +56,11 @@ class TensorTree(Tree[Node]):
         self.largest_first = largest_first
         self._below = {}
         await called(partial(self.children_of, root))
+        self.move_cursor(None)
         self.reset(Text(one_line(root.label, MOST_CHARACTERS)), root)
         self._fill(self.root)
         self.root.expand()
+        self._go_to(self.root)
 
     async def reveal(self, name: str) -> bool:
         """Open what the tensor of that name lies in, and put the cursor there; False where there is none."""
@@ -71,9 +73,14 @@ class TensorTree(Tree[Node]):
             if below is None:
                 return False
             here = below
-        # Lines are counted again when the tree is drawn.
-        self.call_after_refresh(self.move_cursor, here)
+        if path:
+            self._go_to(here)
         return bool(path)
+
+    def _go_to(self, node: TreeNode[Node]) -> None:
+        # Nodes know their lines only once these are counted, which asking for the last one does.
+        if self.last_line >= 0:
+            self.move_cursor(node)
 
     def children_of(self, node: Node) -> Sequence[Node]:
         """What is shown below a node, made once; of large ones it takes a while."""
