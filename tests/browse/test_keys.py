@@ -24,6 +24,7 @@ def test_the_tree_opens_level_by_level() -> None:
         await session.press("left", "left")
         assert "      layer 0" not in session.labels
         assert session.label == "q_proj"
+        await session.shows("attention › q_proj   3 tensors")
 
     browse(LLAMA, test)
 
@@ -240,7 +241,8 @@ def test_findings_are_told_with_their_page_and_lead_to_the_tensors(tmp_path: Pat
         assert name in session.detail
         width = session.app.screen.query_one(Detail).scrollable_content_region.width
         page = printed("check", "--explain", "shape-mismatch", width=width)
-        assert page.split("\n\n", 1)[1].rstrip() in session.detail
+        meaning = page.split("\n\n", 1)[1].rstrip()
+        assert session.detail.endswith(f"What this code means\n\n{meaning}")
         await session.press("enter")
         await session.shows(name)
         await session.shows("[3, 5]")

@@ -90,6 +90,15 @@ class TensorTree(Tree[Node]):
             made.setdefault(node, in_runs(by_size(children) if self.largest_first else children))
         return made[node]
 
+    def path_of(self, node: TreeNode[Node]) -> tuple[str, ...]:
+        """Its label, with those of what it lies in before it."""
+        labels: list[str] = []
+        here: TreeNode[Node] | None = node
+        while here is not None and here.parent is not None:
+            labels.insert(0, str(here.label))
+            here = here.parent
+        return tuple(labels)
+
     def _path_to(self, name: str) -> list[Node]:
         """The nodes from below the root to a tensor's own; none where it is not there."""
         path: list[Node] = []
@@ -156,7 +165,7 @@ class TensorTree(Tree[Node]):
 def _numbers(amounts: Amounts, *, wide: bool) -> str:
     parameters = UNKNOWN if amounts.parameters is None else words.short(amounts.parameters)
     size = words.size(amounts.bytes) if amounts.bytes else ""
-    return f"{parameters:>{NUMBER}}" + (f"{size:>{NUMBER}}" if wide else "")
+    return f"{parameters:>{NUMBER}}" + (f"{size:>{NUMBER + 1}}" if wide else "")
 
 
 def _cut(text: str, room: int, *, from_start: bool) -> str:
