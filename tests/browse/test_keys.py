@@ -107,6 +107,8 @@ def test_a_search_without_a_match_says_so_and_one_that_is_given_up_says_nothing(
     async def test(session: Session) -> None:
         await session.type("no such tensor")
         await session.says("No tensor matches no such tensor")
+        await session.type("a/b")
+        await session.says("No tensor matches a/b")
         await session.press("slash", "q", "escape")
         assert session.app.panes.tensors.has_focus
         assert session.app.matches is None
@@ -153,6 +155,10 @@ def test_enter_gives_a_tensor_the_whole_screen_and_escape_takes_it_back() -> Non
         await session.press("enter")
         await session.until(lambda: not session.app.panes.tensors.display)
         assert session.app.panes.detail.has_focus
+        await session.type("k_proj")
+        await session.shows("model.layers.0.self_attn.k_proj.weight")
+        await session.press("n")
+        await session.shows("model.layers.1.self_attn.k_proj.weight")
         await session.press("escape")
         await session.until(lambda: session.app.panes.tensors.display)
         assert session.app.panes.tensors.has_focus

@@ -120,7 +120,7 @@ class Panes(Horizontal):
         if node.data.listed:
             return self._pages.of_tensor(node.data.listed)
         children = self.tensors.children_of(node.data)
-        if node.is_root:
+        if node.data is self.tensors.root.data:
             return self._pages.of_model(node.data, children)
         return self._pages.of_node(self.tensors.path_of(node), node.data, children)
 
