@@ -53,7 +53,7 @@ def page_of(folder: Path, names: list[str], text: str = "") -> Page:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(names=FILES, text=NAMES)
+@given(names=FILES, text=st.one_of(NAMES, st.sampled_from(HOSTILE)))
 def test_no_name_makes_an_element_or_leaves_its_place(names: list[str], text: str, tmp_path: Path) -> None:
     page = page_of(tmp_path, names, text)
     plain = page_of(tmp_path, [f"name{place}x" for place, _ in enumerate(names)], "text")
