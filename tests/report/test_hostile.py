@@ -36,7 +36,9 @@ SCARY = [
     "\u2028",
     "\u202e",
 ]
-NAMES = st.lists(st.one_of(st.sampled_from(SCARY), st.characters()), min_size=1, max_size=12).map("".join)
+# A header with a lone surrogate is malformed; a config may have one.
+CHARACTERS = st.characters(exclude_categories=["Cs"])
+NAMES = st.lists(st.one_of(st.sampled_from(SCARY), CHARACTERS), min_size=1, max_size=12).map("".join)
 # Names of each file; a tensor each.
 FILES = st.lists(st.one_of(NAMES, st.sampled_from(HOSTILE)), min_size=1, max_size=6, unique=True)
 
@@ -53,7 +55,7 @@ def page_of(folder: Path, names: list[str], text: str = "") -> Page:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(names=FILES, text=st.one_of(NAMES, st.sampled_from(HOSTILE)))
+@given(names=FILES, text=st.one_of(NAMES, st.sampled_from(HOSTILE), st.characters()))
 def test_no_name_makes_an_element_or_leaves_its_place(names: list[str], text: str, tmp_path: Path) -> None:
     page = page_of(tmp_path, names, text)
     plain = page_of(tmp_path, [f"name{place}x" for place, _ in enumerate(names)], "text")
