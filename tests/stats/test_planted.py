@@ -213,6 +213,27 @@ def test_what_is_known_when_it_is_stopped(llama: Path) -> None:
     assert 0 < len(stats.tensors) < 10
 
 
+@pytest.mark.parametrize("command", ["stats", "lock", "diff"])
+def test_a_file_that_changes_while_it_is_read(command: str, llama: Path, tmp_path: Path) -> None:
+    """Its size stays the same: figures of a mixture of both would be of no model."""
+    shutil.copytree(llama, tmp_path, dirs_exist_ok=True)
+    model = weightscope.open(tmp_path)
+    file = tmp_path / "model.safetensors"
+
+    def write(*_: object) -> None:
+        with file.open("r+b") as out:
+            out.seek(-1, 2)
+            out.write(b"\0")
+
+    readings: dict[str, Callable[[], object]] = {
+        "stats": lambda: model.stats(progress=write),
+        "lock": lambda: model.lock(progress=write),
+        "diff": lambda: weightscope.diff(llama, model, values=True, progress=write),
+    }
+    with pytest.raises(weightscope.WeightscopeError, match=r"model\.safetensors: changed while it was read"):
+        readings[command]()
+
+
 def test_a_file_that_was_cut_short_meanwhile(llama: Path, tmp_path: Path) -> None:
     shutil.copytree(llama, tmp_path, dirs_exist_ok=True)
     model = weightscope.open(tmp_path)

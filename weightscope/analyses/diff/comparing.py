@@ -17,7 +17,7 @@ from weightscope.analyses.diff.sides import Reader
 from weightscope.analyses.diff.values import Sums, compare
 from weightscope.analyses.held.holdings import FLOATS
 from weightscope.checkpoint.reader import Progress
-from weightscope.checkpoint.spans import numpy_dtype
+from weightscope.checkpoint.spans import import_numpy, need_torch, numpy_dtype
 
 # If none of so many changed matrices is of low rank, no merge of an adapter is looked for.
 TRIED = 3
@@ -28,6 +28,9 @@ def compare_all(
     a: Opened, b: Opened, addresses: Sequence[str], progress: Progress | None, stop: Event
 ) -> Iterator[Compared]:
     """Each weight in order, until `stop` is set. `progress` is called with bytes of both."""
+    import_numpy()
+    if any(not side.weights[address].direct for side in (a, b) for address in addresses):
+        need_torch()
     readers = _Readers(a, b)
     sizes = [_bytes(a, addresses), _bytes(b, addresses)]
     done, total = 0, sum(sum(side.values()) for side in sizes)
