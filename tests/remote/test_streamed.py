@@ -202,11 +202,13 @@ def test_a_file_that_changes_after_its_header(wide: Path, ws: Run, hub: Hub, tmp
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
-def test_ctrl_c_while_a_server_is_waited_for(wide: Path, hub: Hub, home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["stats", "diff"])
+def test_ctrl_c_while_a_server_is_waited_for(command: str, wide: Path, hub: Hub, home: Path, tmp_path: Path) -> None:
     """What is known so far is shown, and nobody waits for the server."""
     hub.fail("model.safetensors", failing_later(faults.hangs))
+    started = ["stats"] if command == "stats" else ["diff", "--values", str(wide)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "weightscope", "stats", "org/wide", "--stream", "10MB", "--json"],
+        [sys.executable, "-m", "weightscope", *started, "org/wide", "--stream", "10MB", "--json"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
         env=environment(hub, home, HF_HUB_DOWNLOAD_TIMEOUT="60"),
     )  # fmt: skip

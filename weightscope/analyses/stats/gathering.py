@@ -14,6 +14,7 @@ from weightscope.analyses.stats.reading import Part, Source, chunks, parts_of
 from weightscope.analyses.stats.tally import tally_of
 from weightscope.analyses.stats.zeros import Zeros
 from weightscope.checkpoint.reader import Checkpoint, Progress
+from weightscope.checkpoint.spans import import_numpy
 from weightscope.errors import CheckpointError, RemoteError
 
 T = TypeVar("T")
@@ -46,6 +47,7 @@ def by_parts(
     """
     work = [(source, parts_of(source, sample)) for source in sources]
     done, total = 0, sum(part.bytes for _, parts in work for part in parts)
+    import_numpy()
     # Imported where it is used: a process in which it is cannot end at once.
     from concurrent.futures import ThreadPoolExecutor
 

@@ -15,7 +15,7 @@ T5: dict[str, Any] = {
     "relative_attention_max_distance": 128, "layer_norm_epsilon": 1e-6, "feed_forward_proj": "relu",
     "tie_word_embeddings": Nullable(bool), "scale_decoder_outputs": Nullable(bool),
     "is_gated_act": Nullable(bool), "dense_act_fn": Nullable(str), "decoder_start_token_id": Nullable(int, 0),
-    "architectures": Nullable(list),
+    "architectures": Nullable(list), "eos_token_id": Nullable(object, 1),
     # No field of the classes, but transformers' masks obey it of any.
     "is_causal": Nullable(bool),
 }  # fmt: skip
