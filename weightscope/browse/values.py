@@ -14,6 +14,7 @@ from weightscope.analyses.stats.reading import Source, chunks, parts_of
 from weightscope.analyses.stats.sources import weight_of
 from weightscope.analyses.stats.tally import Tally, tally_of
 from weightscope.browse.nodes import Listed
+from weightscope.checkpoint.dtypes import BLOCKS, DTYPE_BITS
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.spans import need_torch
 from weightscope.checkpoint.values import need_here
@@ -22,7 +23,7 @@ from weightscope.output.document import Cell
 
 # Rows and columns of the corner.
 CORNER = 8
-# Weights of a method that undoes a tensor only as a whole; as float32 they take 2 GB.
+# Weights that are read at once where a method or type is undone only as a whole; as float32 they take 2 GB.
 MOST_WEIGHTS = 1 << 29
 
 
@@ -84,12 +85,16 @@ def _source(checkpoint: Checkpoint, listed: Listed) -> Source:
     need_here(checkpoint.files, entry)
     weight = weight_of(name, scheme) if scheme else None
     if scheme is None or weight is None or weight.packed != name:
-        return Source(name=name, entry=entry)
-    need_torch(" to undo the quantization")
-    source = Source(name=name, entry=entry, scheme=scheme, weight=weight.name)
-    if source.is_whole and listed.group.packing[0] > MOST_WEIGHTS:
+        source, weights = Source(name=name, entry=entry), prod(entry.shape)
+        undone = entry.dtype in BLOCKS or DTYPE_BITS[entry.dtype] < 8
+    else:
+        need_torch(" to undo the quantization")
+        source, weights = Source(name=name, entry=entry, scheme=scheme, weight=weight.name), listed.group.packing[0]
+        undone = True
+    if undone and source.is_whole and weights > MOST_WEIGHTS:
+        kind = source.scheme.name if source.scheme else entry.dtype
         raise NotImplementedByWeightscope(
-            f"{scheme.name} undoes a tensor only as a whole, and this one is too large", hint="use weightscope stats"
+            f"{kind} is undone only as a whole, and {weights:,} weights are too many", hint="use weightscope stats"
         )
     return source
 
