@@ -24,6 +24,7 @@ def test_the_tree_opens_level_by_level() -> None:
         await session.press("left", "left")
         assert "      layer 0" not in session.labels
         assert session.label == "q_proj"
+        await session.shows("attention › q_proj   3 tensors")
 
     browse(LLAMA, test)
 
@@ -106,6 +107,8 @@ def test_a_search_without_a_match_says_so_and_one_that_is_given_up_says_nothing(
     async def test(session: Session) -> None:
         await session.type("no such tensor")
         await session.says("No tensor matches no such tensor")
+        await session.type("a/b")
+        await session.says("No tensor matches a/b")
         await session.press("slash", "q", "escape")
         assert session.app.panes.tensors.has_focus
         assert session.app.matches is None
@@ -136,9 +139,11 @@ def test_sorted_by_size_the_largest_comes_first() -> None:
         await session.says("largest first")
         # 11,232 parameters in the MLPs, 6,144 in embedding and head, 4,608 in attention, 168 in norms.
         assert session.labels[1:] == ["  mlp", "  embedding", "  head", "  attention", "  norm"]
-        await session.press("s")
+        await session.press("down", "down", "s")
         await session.says("forward pass")
         assert session.labels[1] == "  embedding"
+        assert session.label == "llama"
+        await session.shows("Shape       3 layers")
 
     browse(LLAMA, test)
 
@@ -150,6 +155,10 @@ def test_enter_gives_a_tensor_the_whole_screen_and_escape_takes_it_back() -> Non
         await session.press("enter")
         await session.until(lambda: not session.app.panes.tensors.display)
         assert session.app.panes.detail.has_focus
+        await session.type("k_proj")
+        await session.shows("model.layers.0.self_attn.k_proj.weight")
+        await session.press("n")
+        await session.shows("model.layers.1.self_attn.k_proj.weight")
         await session.press("escape")
         await session.until(lambda: session.app.panes.tensors.display)
         assert session.app.panes.tensors.has_focus
@@ -238,11 +247,14 @@ def test_findings_are_told_with_their_page_and_lead_to_the_tensors(tmp_path: Pat
         assert name in session.detail
         width = session.app.screen.query_one(Detail).scrollable_content_region.width
         page = printed("check", "--explain", "shape-mismatch", width=width)
-        assert page.split("\n\n", 1)[1].rstrip() in session.detail
+        meaning = page.split("\n\n", 1)[1].rstrip()
+        assert session.detail.endswith(f"What this code means\n\n{meaning}")
         await session.press("enter")
         await session.shows(name)
         await session.shows("[3, 5]")
         await session.says("shape-mismatch   1 of 1")
+        # And the tensor's own page has it.
+        await session.shows("error shape-mismatch")
 
     browse(tmp_path, test)
 

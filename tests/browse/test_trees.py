@@ -115,3 +115,11 @@ def test_of_very_many_nodes_runs_are_shown(tmp_path: Path) -> None:
     assert runs[1].holds("t500")
     assert not runs[1].holds("t499")
     assert in_runs(nodes[:MOST]) == nodes[:MOST]
+
+
+def test_roles_that_were_guessed_are_marked(tmp_path: Path) -> None:
+    write_safetensors(
+        tmp_path / "model.safetensors", "layers.0.self_attn.q_proj.weight", "layers.1.self_attn.q_proj.weight"
+    )
+    (component,) = Views(open_model(tmp_path)).by_role.children()
+    assert [node.label for node in component.children()] == ["q_proj ~"]

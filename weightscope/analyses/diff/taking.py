@@ -15,6 +15,7 @@ from weightscope.analyses.diff.verdict import Facts, verdict_of
 from weightscope.analyses.held.alike import same
 from weightscope.analyses.held.meaning import meaning
 from weightscope.checkpoint.reader import Progress
+from weightscope.checkpoint.unchanged import unchanged
 from weightscope.findings import passes
 from weightscope.ranges import summed
 
@@ -30,7 +31,7 @@ def take_diff(
     """What differs; with `values` the numbers too, as far as they were compared when `stop` is set.
 
     Raises:
-        UsageError, CheckpointError: what one of them holds is not known, missing, cut short or not here.
+        UsageError, CheckpointError: what one of them holds is not known, missing, cut short, not here or changed.
         WeightscopeError: a quantized weight cannot be undone, or not without torch.
     """
     stop = stop or Event()
@@ -39,9 +40,11 @@ def take_diff(
     shapes = tuple(reshaped(left, right))
     unlike = {change.address for change in shapes if change.rows_added is None}
     asked = [address for address in left if address in right and address not in unlike] if values else []
-    compared = list(compare_all(a, b, asked, progress, stop))
-    compared = with_ranks(a, b, compared, stop)
-    changed = [value for value, _ in compared if not value.equal]
+    with unchanged(a.checkpoint, b.checkpoint):
+        compared = list(compare_all(a, b, asked, progress, stop))
+        compared = with_ranks(a, b, compared, stop)
+        changed = [value for value, _ in compared if not value.equal]
+        folded, offset = folded_norms(a, b, changed), offset_norms(a, b, changed)
     facts = Facts(
         a=left,
         b=right,
@@ -54,8 +57,8 @@ def take_diff(
         renamed=renamed(left, right),
         values=tuple(value for value, _ in compared) if values else None,
         asked=len(asked),
-        folded=folded_norms(a, b, changed),
-        offset=offset_norms(a, b, changed),
+        folded=folded,
+        offset=offset,
     )
     found = tuple(differences(facts))
     complete = len(compared) == len(asked)
