@@ -119,8 +119,7 @@ def _nemotron_h(keys: Keys) -> Settings:
     mlp = "moe" if keys.whole("expert_count") else "mlp"
     inner = keys.layers("feed_forward_length")
     kinds = [
-        "attention" if attends else mlp if width else "mamba"
-        for attends, width in zip(attending(keys), inner, strict=True)
+        ATTENDS if attends else mlp if width else RECURS for attends, width in zip(attending(keys), inner, strict=True)
     ]
     own, mixed = _mamba2_of_hybrid(keys, kinds), shared_experts(keys) if mlp == "moe" else {}
     return (
@@ -140,7 +139,7 @@ def _nemotron_h(keys: Keys) -> Settings:
 
 
 def _mamba2_of_hybrid(keys: Keys, kinds: list[str]) -> Settings:
-    first = kinds.index("mamba") if "mamba" in kinds else 0
+    first = kinds.index(RECURS) if RECURS in kinds else 0
     plain = next((layer for layer, kind in enumerate(kinds) if kind == "mlp"), 0)
     own = {key: value for key, value in _mamba2(keys).items() if key != "expand"}
     heads, size = own.pop("num_heads"), own.pop("head_dim")
@@ -237,7 +236,9 @@ GRANITE_HYBRID = Architecture(
     model_type="granitemoehybrid", settings=_granite, changes={**PAIRED, **A_ITSELF}, forms=MAMBA2_FORMS
 )
 BAMBA = Architecture(model_type="bamba", settings=_bamba, changes={**PAIRED, **A_ITSELF}, forms=MAMBA2_FORMS)
-NEMOTRON_H = Architecture(model_type="nemotron_h", settings=_nemotron_h, changes=A_ITSELF, forms=MAMBA2_FORMS)
+NEMOTRON_H = Architecture(
+    model_type="nemotron_h", settings=_nemotron_h, changes={**PAIRED, **A_ITSELF}, forms=MAMBA2_FORMS
+)
 JAMBA = Architecture(model_type="jamba", settings=_jamba, changes=A_ITSELF)
 QWEN3_NEXT = Architecture(
     model_type="qwen3_next", settings=_qwen_delta_moe, names=DELTA_NAMES, changes={**WITH_ONE, **A_ITSELF}
