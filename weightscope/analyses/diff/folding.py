@@ -117,7 +117,7 @@ def _factors(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> np.ndarray[Any
     # What is not finite follows nothing.
     with np.errstate(invalid="ignore", over="ignore"):
         squares, products = (a * a).sum(axis=0), (a * b).sum(axis=0)
-    factors: np.ndarray[Any, Any] = np.divide(products, squares, out=np.zeros_like(products), where=squares > 0)
+        factors: np.ndarray[Any, Any] = np.divide(products, squares, out=np.zeros_like(products), where=squares > 0)
     return factors
 
 
