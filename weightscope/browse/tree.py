@@ -18,7 +18,7 @@ from weightscope.browse.nodes import Amounts, Node, by_size, in_runs
 from weightscope.errors import one_line
 from weightscope.output import words
 
-# Characters of a label; names in files can have millions.
+# Characters of a label; the pane beside the tree has all of a name.
 MOST_CHARACTERS = 200
 # Columns of a number with its unit, and how wide the widget is for both parameters and bytes.
 NUMBER = 8

@@ -30,7 +30,7 @@ MOST_WEIGHTS = 1 << 29
 class Values(msgspec.Struct, frozen=True, kw_only=True):
     """What was read. `scheme` says how a quantized weight was undone; it is empty where values are as stored.
 
-    `corner` are the first values of the first rows; a tensor of three and more dimensions begins with its first matrix.
+    `corner` are the first values of the first rows, of three and more dimensions those of the first matrix.
     """
 
     shape: tuple[int, ...]
@@ -73,7 +73,7 @@ def read_values(
         shape=shape,
         scheme=source.scheme.words if source.scheme else "",
         figures=(tally.sums if tally else Sums()).figures,
-        corner=tuple(corner) if len(shape) > 1 else (tuple(cell for row in corner for cell in row),),
+        corner=_of_one_matrix(corner, shape),
     )
 
 
@@ -97,6 +97,13 @@ def _source(checkpoint: Checkpoint, listed: Listed) -> Source:
             f"{kind} is undone only as a whole, and {weights:,} weights are too many", hint="use weightscope stats"
         )
     return source
+
+
+def _of_one_matrix(rows: list[tuple[Cell, ...]], shape: tuple[int, ...]) -> tuple[tuple[Cell, ...], ...]:
+    """The rows of the first matrix; a vector, whose values came one a row, as one row."""
+    if len(shape) < 2:
+        return (tuple(cell for row in rows for cell in row),)
+    return tuple(rows[: shape[-2]])
 
 
 def _corner(chunk: Any) -> list[tuple[Cell, ...]]:

@@ -90,7 +90,7 @@ def open_quietly(path: str, variant: str | None, base: str | None = None, *, tol
     return model
 
 
-def fetch_if_wanted(path: str, variant: str | None, *, unasked: bool) -> None:
+def fetch_if_wanted(path: str, variant: str | None, *, unasked: bool, what: str = "a forward pass") -> None:
     """Have all of a model in the local cache; whoever did not say --download is asked first, where there is a terminal.
 
     Raises:
@@ -106,7 +106,7 @@ def fetch_if_wanted(path: str, variant: str | None, *, unasked: bool) -> None:
         return
     cost = _cost(missing)
     if not (unasked or (_is_asked() and _agrees(f"{missing.reference} is not in the local cache. Download {cost}?"))):
-        raise UsageError(f"a forward pass needs the weights: {cost} to download", where=missing.reference,
+        raise UsageError(f"{what} needs the weights: {cost} to download", where=missing.reference,
                          hint="--download does so without asking")  # fmt: skip
     with Progress(f"Downloading {size(missing.bytes)}") as progress:
         download(path, variant, progress)
