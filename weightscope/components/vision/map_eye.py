@@ -57,9 +57,7 @@ class MapEye(Eye, frozen=True, kw_only=True):
         pixels, channels = inputs[PIXELS], int(self.tower.channels)
         shape = list(pixels.shape)
         if pixels.ndim not in (3, 4) or shape[-3] != channels or 0 in shape:
-            raise UsageError(
-                f"images of shape {shape} do not fit: the encoder takes [images, {channels}, height, width]"
-            )
+            raise UsageError(f"an image of shape {shape} does not fit: the encoder takes [{channels}, height, width]")
         return pixels.reshape(-1, *pixels.shape[-3:])
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
