@@ -43,10 +43,8 @@ class MapEye(Eye, frozen=True, kw_only=True):
         if taken != width:
             yield Conflict(f"the vision tower puts out {width:,} features, and {taken.text} is {taken:,}", taken.keys)
         if self.each != self.tower.each:
-            what = (
-                f"the vision tower makes {self.tower.each:,} vectors of an image, and {self.each.text} is {self.each:,}"
-            )
-            yield Conflict(what, self.each.keys)
+            made = f"the vision tower makes {self.tower.each:,} vectors of an image"
+            yield Conflict(f"{made}, and {self.each.text} is {self.each:,}", self.each.keys)
 
     def images(self, inputs: Inputs) -> torch.Tensor:
         """The pixels of all images, [images, channels, height, width].
@@ -66,7 +64,7 @@ class MapEye(Eye, frozen=True, kw_only=True):
         return (self.tower.each,) * len(self.images(inputs))
 
     def layouts(self, inputs: Inputs) -> Sequence[Layout]:
-        before, after = (() if token is None else (Token(token),) for token in (self.begin, self.end))
+        before, after = (() if token is None else (Token(int(token)),) for token in (self.begin, self.end))
         return [(APART, *before, count, *after, APART) for count in self.counts(inputs)]
 
     def see(self, inputs: Inputs, at: At) -> Seen:

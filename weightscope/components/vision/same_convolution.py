@@ -43,6 +43,8 @@ class SameConvolution(Component, frozen=True, kw_only=True):
         return f"{self.role} ∗ {x}" + (" + bias" if self.bias else "")
 
     def terms(self) -> Mapping[Role, str]:
+        if self.kernel == 1:
+            return {self.role: f"{self.equation()}   at each place"}
         apart = ", each channel by itself" if self.inputs == 1 else ""
         step = f", each {self.stride} rows and columns" if self.stride > 1 else ""
         return {self.role: f"{self.equation()}   {self.kernel} × {self.kernel} places{apart}{step}"}

@@ -52,7 +52,7 @@ def embedder(config: Config, name: str, language: Size) -> ApartTokens:
 
 
 def timm_tower(config: Config, name: str) -> MobileNet:
-    """Timm's model of that name; of its arguments `channel_multiplier` is known.
+    """The vision tower as timm builds it; of timm's arguments `channel_multiplier` is declared.
 
     Raises:
         UndeclaredError: another model, or another argument, by name.
@@ -62,7 +62,9 @@ def timm_tower(config: Config, name: str) -> MobileNet:
     given = dict(config["model_args"] or {})
     multiplier = given.pop(MULTIPLIER, 1.0)
     for key in given:
-        raise config.undeclared(f"Gemma 3n with {config.prefix}model_args.{key:.60} is not declared")
+        raise config.undeclared(
+            f"Gemma 3n with the argument {key:.60} of timm (vision_config.model_args) is not declared"
+        )
     if type(multiplier) not in (int, float) or not 0 < multiplier <= LARGEST:
         what = f"{config.prefix}model_args.{MULTIPLIER} is {multiplier!r:.60}, not a number from 0 to {LARGEST}"
         raise config.error(what)

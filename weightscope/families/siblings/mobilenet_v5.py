@@ -6,6 +6,7 @@ Source: `mobilenetv5_300m_enc` of timm 1.0.31.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from weightscope.components.base import Repeat
 from weightscope.components.vision.inverted_bottleneck import InvertedBottleneck
@@ -52,8 +53,8 @@ def mobilenet_v5(name: str, multiplier: float) -> MobileNet:
     """All stages have `multiplier` times as many channels; the stem never has fewer."""
     stem = Size(_rounded(STEM, max(multiplier, 1.0)))
     widths = [Size(_rounded(width, multiplier)) for width, _ in STAGES]
-    sides = zip([stem, *widths], widths, STAGES, strict=False)
-    stages = (_stage(recipes, inputs, outputs) for inputs, outputs, (_, recipes) in sides)
+    sides = zip(pairwise([stem, *widths]), STAGES, strict=True)
+    stages = (_stage(recipes, inputs, outputs) for (inputs, outputs), (_, recipes) in sides)
     return MobileNet(
         name=name,
         stem=_stem(stem),
