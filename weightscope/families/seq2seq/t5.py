@@ -26,9 +26,10 @@ NAMES = {
     "head_dim": "d_kv",
 }
 NEEDS = ("d_model", "num_layers", "num_heads")
+BASE = "transformer"
 
 
-@family("t5", roots=(TIED, APART), parts=(TIED,), defaults=T5, attribute_map=NAMES, needs=NEEDS)
+@family("t5", roots=(TIED, APART), parts=(TIED,), defaults=T5, attribute_map=NAMES, needs=NEEDS, base=BASE)
 def t5(config: Config, root: str) -> EncoderDecoder:
     """Relative positions lie in the first layer of each stack."""
     scaled = config["scale_decoder_outputs"]
@@ -37,7 +38,7 @@ def t5(config: Config, root: str) -> EncoderDecoder:
 
 @family("mt5", roots=(TIED, APART), parts=(TIED,), defaults=T5 | {
     "vocab_size": 250112, "d_ff": 1024, "num_layers": 8, "num_heads": 6, "feed_forward_proj": "gated-gelu",
-}, attribute_map=NAMES, needs=NEEDS)  # fmt: skip
+}, attribute_map=NAMES, needs=NEEDS, base=BASE)  # fmt: skip
 def mt5(config: Config, root: str) -> EncoderDecoder:
     """T5 1.1 in many languages."""
     return t5_model(config, root, scales=False)
@@ -45,7 +46,7 @@ def mt5(config: Config, root: str) -> EncoderDecoder:
 
 @family("umt5", roots=(TIED, APART), parts=(TIED,), defaults=T5 | {
     "vocab_size": 250112, "d_ff": 1024, "num_layers": 8, "num_heads": 6, "feed_forward_proj": "gated-gelu",
-}, attribute_map=NAMES, needs=NEEDS)  # fmt: skip
+}, attribute_map=NAMES, needs=NEEDS, base=BASE)  # fmt: skip
 def umt5(config: Config, root: str) -> EncoderDecoder:
     """Each layer has relative positions of its own."""
     return t5_model(config, root, scales=True, everywhere=True)
