@@ -21,6 +21,7 @@ from benchmarks.quantized import measure_quantized
 from benchmarks.reading import DEEPSEEK, batch, compare, ghost, large, many, tiny, tiny_config
 from benchmarks.remote import afar
 from benchmarks.training_runs import measure_training_runs
+from benchmarks.value_bounds import measure_bounds
 from benchmarks.value_passes import measure_numbers
 from benchmarks.values import measure_values
 
@@ -95,6 +96,7 @@ def measure(scratch: Path, rounds: int) -> list[Figure]:
         *measure_quantized(scratch, rounds),
         *measure_values(scratch, rounds),
         *measure_numbers(scratch, max(rounds // 4, 3)),
+        *measure_bounds(scratch, max(rounds // 2, 3)),
         *afar(f"{title}, on a hub with 30 ms a request that redirects", deepseek, rounds),
         *afar("the same on one that sends the files itself", deepseek, rounds, "--direct", limit=None),
     ]

@@ -7,8 +7,9 @@ import os
 import statistics
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -48,10 +49,10 @@ def measure_numbers(scratch: Path, rounds: int) -> list[Figure]:
     return figures
 
 
-def written(scratch: Path, name: str, *, seed: int) -> Path:
-    """A model of 2.5 GB with values as trained ones are: normal, one block of them again and again."""
+def written(scratch: Path, name: str, *, seed: int, config: Mapping[str, Any] = ONE_B) -> Path:
+    """A model, of 2.5 GB, with values as trained ones are: normal, one block of them again and again."""
     source, directory = scratch / "numbers.json", scratch / name
-    source.write_text(json.dumps(ONE_B), encoding="utf-8")
+    source.write_text(json.dumps(config), encoding="utf-8")
     write_ghost(source, directory)
     block = np.random.default_rng(seed).standard_normal(BLOCK, dtype=np.float32) * np.float32(0.02)
     raw = block.astype(ml_dtypes.bfloat16).tobytes()

@@ -16,6 +16,7 @@ from weightscope.ranges import (
     holes,
     names_of,
     number_of,
+    numbers_in,
     spell,
     summed,
     template_of,
@@ -127,3 +128,26 @@ def test_a_number_that_the_template_states_is_a_word() -> None:
     names = Names("model.layers.61.mlp.experts.{}.up_proj.weight", [range(4)])
     assert "model.layers.61.mlp.experts.3.up_proj.weight" in names
     assert "model.layers.60.mlp.experts.3.up_proj.weight" not in names
+
+
+@pytest.mark.parametrize(
+    ("template", "name", "numbers"),
+    [
+        ("layers.{}.experts.expert_{}.w", "layers.1.experts.expert_3.w", (1, 3)),
+        ("layers.{}.w", "layers.x.w", None),
+        ("layers.{}.w", "layers.07.w", None),
+        ("0.layers.{}", "0.layers.5", (5,)),
+        ("a.{{}}.{}", "a.{}.3", (3,)),
+        ("a+.{}", "aa.3", None),
+        ("head", "head", ()),
+    ],
+)
+def test_numbers_are_read_by_the_template(template: str, name: str, numbers: tuple[int, ...] | None) -> None:
+    assert numbers_in(template, name) == numbers
+
+
+def test_a_number_may_end_a_word() -> None:
+    names = Names("layers.{}.experts.expert_{}.w", [(1, 3), range(4)])
+    assert "layers.3.experts.expert_2.w" in names
+    assert "layers.2.experts.expert_2.w" not in names
+    assert all(name in names for name in names)

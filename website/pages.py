@@ -32,6 +32,7 @@ VIEWS = {
     "report-treemap": View("Qwen2.5-VL-7B/config.json", "parameters", 700),
     "report-architecture": View("Qwen2.5-VL-7B/config.json", "architecture", 760, "dark"),
     "report-findings": View("wrong-config", "findings", 560),
+    "report-values": View("dead-layer --values", "values", 900, "dark"),
 }
 
 

@@ -27,7 +27,7 @@ QUESTIONS = {
     "lock": "Is it still the same model, whatever its shards and names?",
     "diff": "What changed between two models? Is one a fine-tune, a merge or a quantization of the other?",
     "memory": "How much memory to load, serve or train it? Does it fit a GPU?",
-    "report": "A page that a person can open and keep.",
+    "report": "For a person: a page to open and keep.",
     "browse": "The same for a person at a terminal; not for agents.",
     "cache": "Which models does the local Hugging Face cache have, and are they complete?",
     "mcp": "The same as tools over the Model Context Protocol.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from math import prod
 from typing import Self, overload
 
@@ -56,10 +57,8 @@ class Names(Sequence[str]):
     def __contains__(self, name: object) -> bool:
         if not isinstance(name, str):
             return False
-        count = len(self._ranges)
-        numbers = template_of(name)[1][-count:] if count else ()
-        is_within = len(numbers) == count and all(map(operator.contains, self._ranges, numbers))
-        return is_within and name in expand(self._template, [(number,) for number in numbers])
+        numbers = numbers_in(self._template, name)
+        return numbers is not None and all(map(operator.contains, self._ranges, numbers))
 
 
 def names_of(title: str) -> Collection[str]:
@@ -142,6 +141,17 @@ def template_of(name: str) -> tuple[str, tuple[int, ...]]:
     for place in places:
         parts[place] = "{}"
     return ".".join(parts), numbers
+
+
+def numbers_in(template: str, name: str) -> tuple[int, ...] | None:
+    """The numbers that a name has where the template leaves them open; None for a name that does not fit."""
+    match = _pattern(template).fullmatch(name)
+    return tuple(map(int, match.groups())) if match else None
+
+
+@lru_cache(maxsize=1024)
+def _pattern(template: str) -> re.Pattern[str]:
+    return re.compile(f"({NUMBER.pattern})".join(map(re.escape, _pieces(template))))
 
 
 def number_of(text: str) -> int | None:

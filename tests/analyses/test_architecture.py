@@ -11,12 +11,16 @@ from typing import Any
 import pytest
 
 import weightscope
+from benchmarks.ghost import ghost_tensors, write_shard
 from weightscope.analyses.architecture import Part, architecture
 from weightscope.api.model import Model
+from weightscope.config import read_config
+from weightscope.families.registry import declare
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 PUBLISHED = [json.loads(file.read_text()) for file in sorted((FIXTURES / "published").glob("*.json"))]
 COUNTED = [each for each in PUBLISHED if isinstance(each, dict) and each.get("transformers_parameters")]
+SMALL = {"layers": 4, "ffn_dim": 20, "attention_heads": 2, "sparse_step": 2}
 GGUF = sorted((FIXTURES / "gguf").glob("*.gguf"))
 
 
@@ -124,3 +128,39 @@ def test_a_part_of_which_nothing_is_stored_is_drawn_where_the_model_needs_it(tmp
     assert titles.count("mlp") == 1
     (mlp,) = (part for part in boxes(drawn(model)) if part.title == "mlp")
     assert (list(mlp.layers), [each.tensors for each in mlp.tensors]) == ([0, 1, 2, 3], [3, 3, 3])
+
+
+def test_an_incomplete_mixture_is_drawn(tmp_path: Path) -> None:
+    """NLLB's experts have their number at the end of a word; one tensor is missing, one has another dtype."""
+    config = {
+        "model_type": "nllb-moe",
+        "d_model": 16,
+        "vocab_size": 64,
+        **{f"{stack}_{key}": n for stack in ("encoder", "decoder") for key, n in SMALL.items()},
+        "num_experts": 4,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    declaration = declare(read_config(tmp_path / "config.json"))
+    assert declaration
+    tensors = {tensor.name: tensor for tensor in ghost_tensors(declaration)}
+    prefix = "model.decoder.layers.1.ffn.experts"
+    tensors[f"{prefix}.expert_2.fc1.bias"] = tensors[f"{prefix}.expert_2.fc1.bias"]._replace(dtype="F16")
+    del tensors[f"{prefix}.expert_3.fc1.weight"]
+    write_shard(tmp_path / "model.safetensors", list(tensors.values()))
+    model = weightscope.open(tmp_path)
+    names = Counter(name for part in boxes(drawn(model)) for each in part.tensors for name in each.names)
+    assert names == Counter(dict.fromkeys(tensors, 1))
+
+
+@pytest.mark.parametrize(
+    ("config", "titles"),
+    [
+        ("google__t5-v1_1-xxl", ["token_embedding", "encoder", "decoder", "head"]),
+        ("mistralai__Voxtral-Mini-3B-2507", ["speech tower", "projector", "language model"]),
+        ("Qwen__Qwen2-7B", ["token_embedding", "28 layers", "final_norm", "lm_head"]),
+    ],
+)
+def test_the_halves_of_a_model_are_framed(config: str, titles: list[str], tmp_path: Path) -> None:
+    published = json.loads((FIXTURES / "published" / f"{config}.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(published["config"]))
+    assert [part.title for part in drawn(weightscope.open(tmp_path / "config.json"))] == titles

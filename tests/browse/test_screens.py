@@ -77,3 +77,18 @@ def test_nothing_is_wider_than_its_pane(size: tuple[int, int]) -> None:
         assert len(session.screen.split("\n")) == size[1]
 
     browse(LLAMA, test, size=size)
+
+
+def test_text_is_laid_out_again_for_another_width() -> None:
+    async def test(session: Session) -> None:
+        await session.type("q_proj")
+        await session.shows("self_attn.q_proj.weight")
+        detail = session.app.panes.detail
+        for width in (200, 60, 80):
+            await session.pilot.resize_terminal(width, 24)
+            await session.pilot.pause(0.2)
+            assert session.app.size.width == width
+            assert max(map(len, session.detail.split("\n"))) <= detail.scrollable_content_region.width
+            assert ("num_attention_heads·head_dim × hidden_size" in session.detail) == (width == 200)
+
+    browse(LLAMA, test)

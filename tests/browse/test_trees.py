@@ -115,3 +115,18 @@ def test_of_very_many_nodes_runs_are_shown(tmp_path: Path) -> None:
     assert runs[1].holds("t500")
     assert not runs[1].holds("t499")
     assert in_runs(nodes[:MOST]) == nodes[:MOST]
+
+
+def test_roles_that_were_guessed_are_marked(tmp_path: Path) -> None:
+    write_safetensors(
+        tmp_path / "model.safetensors", "layers.0.self_attn.q_proj.weight", "layers.1.self_attn.q_proj.weight"
+    )
+    (component,) = Views(open_model(tmp_path)).by_role.children()
+    assert [node.label for node in component.children()] == ["q_proj ~"]
+
+
+def test_a_node_is_described_without_what_lies_below_it() -> None:
+    root = Views(open_model(FIXTURES / "llama")).by_role
+    assert [repr(node) for node in (root, *root.children()[:2])] == [
+        "Node('llama')", "Node('embedding')", "Node('attention')",
+    ]  # fmt: skip

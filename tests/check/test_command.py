@@ -126,6 +126,7 @@ def test_values(run: Any) -> None:
 @pytest.mark.parametrize("code", ALL)
 def test_explain(code: str, run: Any) -> None:
     status, out, _ = run("--explain", code)
+    assert "…" not in out
     assert status == 0
     assert out.startswith(f"{code}\n\nMeaning ")
     assert "\nWhat to do" in out

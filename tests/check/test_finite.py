@@ -11,7 +11,8 @@ import pytest
 from safetensors.numpy import save_file
 
 import weightscope
-from weightscope.analyses.rules.values import CHUNK, _judge, look
+from weightscope.analyses.stats.reading import CHUNK, Source
+from weightscope.analyses.stats.skimming import judge, skim
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 NARROW = {
@@ -30,12 +31,12 @@ def test_every_pattern_of_a_narrow_type_alone_and_among_others(dtype: str) -> No
     bits = np.arange(1 << (8 * np.dtype(NARROW[dtype]).itemsize)).astype(f"<u{np.dtype(NARROW[dtype]).itemsize}")
     values = bits.view(NARROW[dtype])
     finite = np.isfinite(values.astype(np.float32))
-    assert [_judge(bits[n : n + 1].view(np.uint8), dtype)[0] for n in range(len(bits))] == finite.tolist()
+    assert [judge(bits[n : n + 1].view(np.uint8), dtype)[0] for n in range(len(bits))] == finite.tolist()
     # Among one and minus one, which are the largest of their signs.
     ones = np.array([1, -1 if dtype != "F8_E8M0" else 1, 0.5], NARROW[dtype]).view(bits.dtype)
     among = (np.concatenate((ones, bits[n : n + 1], ones)).view(np.uint8) for n in range(len(bits)))
-    assert [_judge(raw, dtype)[0] for raw in among] == finite.tolist()
-    assert _judge(np.ascontiguousarray(bits[finite]).view(np.uint8), dtype) == (True, False)
+    assert [judge(raw, dtype)[0] for raw in among] == finite.tolist()
+    assert judge(np.ascontiguousarray(bits[finite]).view(np.uint8), dtype) == (True, False)
 
 
 @pytest.mark.parametrize(("dtype", "numpy"), [("F32", np.float32), ("F64", np.float64), ("C64", np.complex64)])
@@ -48,15 +49,22 @@ def test_wide_types(dtype: str, numpy: type[np.generic]) -> None:
                 np.array(values, numpy) if numpy is not np.complex64 else np.array(values, real).astype(np.complex64)
             )
             expected = (bool(np.isfinite(array).all()), not array.view(np.uint8).any())
-            assert _judge(array.view(np.uint8), dtype) == expected
+            assert judge(array.view(np.uint8), dtype) == expected
     if numpy is np.complex64:
-        assert _judge(np.array([1j * np.inf], np.complex64).view(np.uint8), dtype) == (False, False)
+        assert judge(np.array([1j * np.inf], np.complex64).view(np.uint8), dtype) == (False, False)
 
 
 @pytest.mark.parametrize("dtype", ["I8", "U8", "I64", "BOOL", "F4"])
 def test_what_is_no_float_is_finite(dtype: str) -> None:
-    assert _judge(np.full(16, 0xFF, np.uint8), dtype) == (True, False)
-    assert _judge(np.zeros(16, np.uint8), dtype) == (True, True)
+    assert judge(np.full(16, 0xFF, np.uint8), dtype) == (True, False)
+    assert judge(np.zeros(16, np.uint8), dtype) == (True, True)
+
+
+def looked(path: Path) -> tuple[bool, bool]:
+    """(all finite, all zero) of the tensor w."""
+    model = weightscope.open(path)
+    (found,) = skim(model.checkpoint, [Source(name="w", entry=model.tensors["w"].entry)])
+    return found.finite, found.zero
 
 
 @pytest.mark.parametrize("place", [0, CHUNK // 4 - 1, CHUNK // 4, CHUNK // 2 + 7])
@@ -66,14 +74,12 @@ def test_every_chunk_of_a_tensor_counts(place: int, tmp_path: Path) -> None:
         array[place] = value
         file = tmp_path / f"{number}.safetensors"
         save_file({"w": array}, file)
-        model = weightscope.open(file)
-        assert look(model.checkpoint, model.tensors["w"].entry) == expected
+        assert looked(file) == expected
 
 
 def test_an_empty_tensor_is_not_all_zero(tmp_path: Path) -> None:
     save_file({"w": np.zeros((0, 4), np.float32)}, tmp_path / "model.safetensors")
-    model = weightscope.open(tmp_path / "model.safetensors")
-    assert look(model.checkpoint, model.tensors["w"].entry) == (True, False)
+    assert looked(tmp_path / "model.safetensors") == (True, False)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors.index.json", "config.json"])

@@ -73,6 +73,48 @@ def test_blocks_are_a_quantization(kind: str, tmp_path: Path) -> None:
         assert found.verdict.text.startswith("B is a quantization of A (")
 
 
+@pytest.mark.parametrize("kind", ["Q8_0", "Q5_1", "Q4_0"])
+def test_blocks_and_what_the_gguf_library_makes_of_them(kind: str, tmp_path: Path) -> None:
+    keys = dict(MODELS["qwen2"][1]) | {"hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        build("Qwen2", keys).save_pretrained(tmp_path)
+    tensors, type_ = load_file(tmp_path / "model.safetensors"), gguf.GGMLQuantizationType[kind]
+    write(tmp_path / "model.gguf", tensors, keys, type_)
+    undone = {
+        name: torch.from_numpy(gguf.quants.dequantize(gguf.quants.quantize(t.numpy(), type_), type_))
+        if t.ndim == 2
+        else t
+        for name, t in tensors.items()
+    }
+    save_file(undone, tmp_path / "model.safetensors", {"format": "pt"})
+    found = weightscope.diff(tmp_path / "model.gguf", tmp_path / "model.safetensors", values=True)
+    assert found.verdict.kind == "same-weights", found.verdict
+    assert f"F32 and {kind}" in found.verdict.text or f"{kind} and F32" in found.verdict.text
+
+
+def test_two_files_of_blocks(tmp_path: Path) -> None:
+    """Of one model in two types of blocks, in one, and with one block changed."""
+    keys = dict(MODELS["qwen2"][1]) | {"hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        build("Qwen2", keys).save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    for kind in ("Q8_0", "Q4_0"):
+        write(tmp_path / f"{kind}.gguf", tensors, keys, gguf.GGMLQuantizationType[kind])
+    found = weightscope.diff(tmp_path / "Q8_0.gguf", tmp_path / "Q4_0.gguf", values=True)
+    assert found.verdict.kind == "quantization"
+    assert "two quantizations of like weights (Q8_0 in A, Q4_0 in B; 6.4" in found.verdict.text
+    shutil.copy(tmp_path / "Q8_0.gguf", tmp_path / "copy.gguf")
+    assert weightscope.diff(tmp_path / "Q8_0.gguf", tmp_path / "copy.gguf", values=True).verdict.kind == "identical"
+    stored = {tensor.name: tensor.data for tensor in gguf.GGUFReader(tmp_path / "copy.gguf", "r+").tensors}
+    stored["blk.0.ffn_up.weight"][3, 7] ^= 1
+    del stored
+    found = weightscope.diff(tmp_path / "Q8_0.gguf", tmp_path / "copy.gguf", values=True)
+    assert [value.address for value in found.values or () if not value.equal] == ["layers.0.mlp.up_proj"]
+    assert found.verdict.text.startswith("quantized alike, fine-tuned or quantized anew: 1 of ")
+
+
 NAMES = {
     "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
     "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",

@@ -23,8 +23,9 @@ from weightscope.output.standing_out import standing_out
         # A change of a tenth is small, whatever the smallest and largest are.
         ([1.0, 1.1, 1.0], "▁▂▁"),
         ([1.0, None, 2.0], "▁!█"),
-        ([0.0, 0.0], "▁▁"),
-        ([0.0, 1.0, 256.0], "▁▁█"),
+        ([0.0, 0.0], "00"),
+        ([0.0, 1.0, 256.0], "0▁█"),
+        ([0.02, 0.0, 0.02], "▁0▁"),
         ([None], "!"),
         ([1.0] * 59 + [2.0] * 61, "▁" * 29 + "█" * 31),
     ],

@@ -216,6 +216,40 @@ def test_files(llama: Path, tmp_path: Path) -> None:
     assert messages(tmp_path / "copy", lock) == ["generation_config.json has other content, says the lock"]
 
 
+def test_files_below_the_folder_count_and_hidden_ones_do_not(llama: Path, tmp_path: Path) -> None:
+    shutil.copytree(llama, tmp_path / "copy")
+    for name in ("sub/tokenizer.txt", "sub/.cache/x", ".git/config", ".hidden"):
+        path = tmp_path / "copy" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    files = weightscope.open(tmp_path / "copy").lock(files=True).files
+    assert files
+    assert files.keys() == {*(path.name for path in llama.iterdir()), "sub/tokenizer.txt"}
+
+
+WHOLE = "195c0fea6717bb79fa0776264865341436bcdc29c64b6e3e8a919ff9942efed8"
+SIGNED = {
+    "config.json": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+    "model.safetensors": "de98b79c716986ccd684a7fbbd2705d1ed633be0239adf04fbd2f4daa2bc541f",
+    "sub/notes.txt": "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
+}
+
+
+def test_the_statement_that_model_signing_signs(tmp_path: Path) -> None:
+    """The literals are those of model_signing 1.1.1 (`hashing.Config().hash(folder)`) for the same three files."""
+    folder = tmp_path / "tiny"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "sub" / "notes.txt").write_text("hello\n")
+    header = b'{"w":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}   '
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\x00\x01\x02\x03")
+    done = run("lock", str(folder), "--format", "oms")
+    assert (done.returncode, done.stderr) == (0, "")
+    said = json.loads(done.stdout)
+    assert said["subject"] == [{"name": "tiny", "digest": {"sha256": WHOLE}}]
+    assert [(r["name"], r["digest"]) for r in said["predicate"]["resources"]] == list(SIGNED.items())
+
+
 def test_a_file_of_the_hub_s_cache_has_the_name_of_its_digest(llama: Path, tmp_path: Path) -> None:
     repo = tmp_path / "models--org--llama"
     (repo / "blobs").mkdir(parents=True)

@@ -13,6 +13,8 @@ import pytest
 
 from tests.mcp.client import FIXTURES, ROOT, ask, command_line, refusal, surroundings, text_of
 from tests.remote.hub import Hub, running
+from weightscope.checkpoint.reference import HubReference, parse
+from weightscope.mcp.allowed import Allowed
 
 SECRET = "the-secret-word"
 
@@ -146,6 +148,20 @@ def test_models_of_the_hub_are_read_where_they_are_allowed(tmp_path: Path) -> No
         (refused,) = ask([("inspect", {"model": "org/llama"})], "--allow", str(FIXTURES), **settings)
         assert "the Hub is not allowed" in refusal(refused)
         assert len(hub.requests) == asked
+
+
+@pytest.mark.parametrize(
+    "text", ["org/llama", "org/llama@refs/pr/1", "org/llama@v1.0", "hf://org/llama/sub/a b.safetensors"]
+)
+def test_an_address_names_the_same_as_what_was_written(text: str) -> None:
+    address = Allowed(hub=True).model(text)
+    assert address.startswith("hf://org/llama")
+    assert parse(address) == parse(text)
+
+
+def test_a_branch_with_a_slash_is_no_folder() -> None:
+    assert Allowed(hub=True).model("org/llama@feature/new") == "hf://org/llama@feature%2Fnew"
+    assert parse("hf://org/llama@feature%2Fnew") == HubReference(repo="org/llama", revision="feature/new")
 
 
 def test_the_token_is_sent_and_its_file_stays_closed(allowed: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import anyio
 import pytest
 from mcp import Client, stdio_client
 
-from tests.mcp.client import FIXTURES, START, ask, command_line, refusal, server, surroundings, text_of
+from tests.mcp.client import FIXTURES, ROOT, START, ask, command_line, refusal, server, surroundings, text_of
 from tests.remote.hub import Hub, running
 
 ALLOWED = ("--allow", str(FIXTURES))
@@ -159,6 +160,15 @@ def test_without_the_extra_it_says_what_to_install() -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert "pip install 'weightscope-cli[mcp]'" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_the_sdk_is_imported_by_the_server_alone() -> None:
+    users = {
+        file.name
+        for file in (ROOT / "weightscope").rglob("*.py")
+        if re.search(r"^\s*(?:from|import) (?:mcp|mcp_types|anyio)\b", file.read_text(), re.MULTILINE)
+    }
+    assert users == {"server.py", "calling.py"}
 
 
 def test_help_does_not_import_the_sdk() -> None:

@@ -184,6 +184,12 @@ def test_dark_and_print_have_their_own_colours(opened: Opened) -> None:
     dark.emulate_media(media="print")
     assert dark.evaluate(background) == "rgb(255, 255, 255)"
     assert not dark.locator("#search").is_visible()
+    # What was closed on the screen can be read on paper.
+    tensors = dark.locator("details table").first
+    assert tensors.is_visible()
+    assert dark.evaluate("document.querySelector('details table').getBoundingClientRect().height") > 40
+    dark.set_viewport_size({"width": 794, "height": 1100})
+    assert dark.evaluate("document.documentElement.scrollWidth") == 794
 
 
 def test_the_page_reads_without_scripts(browser: Browser, written: Callable[[str], Path]) -> None:

@@ -189,6 +189,20 @@ def test_quantized_weights_as_they_act() -> None:
     assert not any("scale_inv" in row.name for row in acts.tensors)
 
 
+QUANTIZED = sorted(path.parent for path in (FIXTURES / "quantized").rglob("config.json"))
+# One has other blocks than its config, the other a method that is only named.
+UNREADABLE = ("fp8-blocks", "w4a8-awq")
+
+
+@pytest.mark.parametrize("folder", [p for p in QUANTIZED if p.name not in UNREADABLE], ids=lambda path: path.name)
+def test_all_quantized_models_can_be_read(folder: Path) -> None:
+    """With scales of activations and caches beside the weights, which stay what they are."""
+    stats = weightscope.open(folder).stats()
+    assert [finding for finding in stats.findings if finding.severity == "error"] == []
+    scales = {row.name: row.quantization for row in stats.tensors if row.name.endswith(("input_scale", "k_scale"))}
+    assert set(scales.values()) <= {None}
+
+
 def test_a_sample_says_so_and_reads_less(llama: Path) -> None:
     stats = weightscope.open(llama).stats(sample=256)
     assert stats.sample == 256
@@ -211,6 +225,27 @@ def test_what_is_known_when_it_is_stopped(llama: Path) -> None:
     stats = weightscope.open(llama).stats(progress=progress, stop=stop)
     assert not stats.complete
     assert 0 < len(stats.tensors) < 10
+
+
+@pytest.mark.parametrize("command", ["stats", "lock", "diff"])
+def test_a_file_that_changes_while_it_is_read(command: str, llama: Path, tmp_path: Path) -> None:
+    """Its size stays the same: figures of a mixture of both would be of no model."""
+    shutil.copytree(llama, tmp_path, dirs_exist_ok=True)
+    model = weightscope.open(tmp_path)
+    file = tmp_path / "model.safetensors"
+
+    def write(*_: object) -> None:
+        with file.open("r+b") as out:
+            out.seek(-1, 2)
+            out.write(b"\0")
+
+    readings: dict[str, Callable[[], object]] = {
+        "stats": lambda: model.stats(progress=write),
+        "lock": lambda: model.lock(progress=write),
+        "diff": lambda: weightscope.diff(llama, model, values=True, progress=write),
+    }
+    with pytest.raises(weightscope.WeightscopeError, match=r"model\.safetensors: changed while it was read"):
+        readings[command]()
 
 
 def test_a_file_that_was_cut_short_meanwhile(llama: Path, tmp_path: Path) -> None:

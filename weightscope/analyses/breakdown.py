@@ -25,7 +25,17 @@ PLAIN = "plain"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One line: `share` is of all weights, auxiliary ones included, `group` the stack that a layer belongs to."""
+    """One line of `weightscope params`.
+
+    Attributes:
+        name: what is counted, such as `attention` or `model.layers.{0–2}`.
+        group: the stack that a layer belongs to; empty otherwise.
+        tensors: how many.
+        parameters: their weights; None without shapes.
+        share: from 0 to 1, of all weights, auxiliary ones included.
+        bytes: in the files.
+        inferred: whether roles were guessed from names.
+    """
 
     name: str
     group: str = ""

@@ -17,7 +17,7 @@ from weightscope.brief import Displayed, brief
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.walk import Slot
 from weightscope.families.registry import Declaration
-from weightscope.ranges import blank, expand, fill, holes, template_of
+from weightscope.ranges import Names, blank, expand, fill, holes, template_of
 from weightscope.roles import Role
 from weightscope.sizes import Shape
 from weightscope.storage.base import Kind
@@ -150,11 +150,8 @@ def _partners(name: str, group: Group, inventory: Inventory, kind: Kind) -> Iter
 
 
 def _slot_of(name: str, declaration: Declaration | None) -> Slot | None:
-    template = template_of(name)[0]
-    for slot in declaration.slots if declaration else ():
-        if template_of(slot.first_name())[0] == template and name in slot.names():
-            return slot
-    return None
+    slots = declaration.slots if declaration else ()
+    return next((slot for slot in slots if name in Names(slot.template, slot.ranges)), None)
 
 
 def _counted_elsewhere(name: str, tying: Tying) -> bool:

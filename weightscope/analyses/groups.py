@@ -15,7 +15,7 @@ from weightscope.brief import brief
 from weightscope.checkpoint.dtypes import BLOCKS, byte_size
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.components.base import Indices
-from weightscope.ranges import Names, expand, fill, template_of
+from weightscope.ranges import Names, expand, fill, numbers_in, template_of
 from weightscope.roles import Role, Section
 from weightscope.sizes import Shape
 from weightscope.storage.base import Bounds, Kind, Scheme
@@ -138,12 +138,9 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """A member's number in each of the ranges."""
         if not self.ranges:
             return ()
+        # Most templates leave all numbers of a name open, and a checkpoint has 100,000 names.
         template, numbers = template_of(name)
-        # A name may hold numbers that are no index: those of adapters that a few layers have.
-        if template == self.template:
-            return numbers
-        parts = zip(self.template.split("."), name.split("."), strict=False)
-        return tuple(int(part) for mark, part in parts if mark == "{}" and part.isdigit())
+        return numbers if template == self.template else numbers_in(self.template, name) or ()
 
     def planned_names(self) -> Iterator[str]:
         """All names that the template stands for."""

@@ -17,7 +17,7 @@ from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.walk import Slot
 from weightscope.errors import Where
 from weightscope.families.registry import Declaration
-from weightscope.ranges import Names, columns, template_of
+from weightscope.ranges import Names, columns, numbers_in
 from weightscope.storage.base import Kind, Stored
 
 SHARED = ("shared.weight", "model.shared.weight", "transformer.shared.weight")
@@ -188,8 +188,7 @@ def _group(slot: Slot, names: Sequence[str], counts: Counts, *, alias: bool = Fa
     stored = slot.stored
     ranges = slot.ranges
     if names and len(names) < slot.count:
-        ranges = tuple(sorted(column) for column in columns(template_of(name)[1] for name in names))
-        ranges = ranges[-len(slot.ranges) :] if slot.ranges else ()
+        ranges = tuple(sorted(column) for column in columns(numbers_in(slot.template, name) or () for name in names))
     return Group(
         template=slot.template,
         ranges=ranges,

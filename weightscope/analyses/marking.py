@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from weightscope.analyses.rules.subject import Subject
 from weightscope.findings import Finding
-from weightscope.ranges import template_of
+from weightscope.ranges import numbers_in
 
 # For each template the places of the findings that name tensors of it, each with their layers; None outside of layers.
 Marks = Mapping[str, Mapping[int, set[int | None]]]
@@ -24,9 +24,8 @@ def marks_of(subject: Subject, findings: Sequence[Finding]) -> Marks:
             if (group := stored.get(name)) is not None:
                 template, layer = group.template, group.layer_of(name)
             elif (slot := missing.get(name)) is not None:
-                # A slot's own numbers are the last ones of its names.
-                numbers = template_of(name)[1][-len(slot.ranges) :] if slot.ranges else (None,)
-                template, layer = slot.template, numbers[0]
+                numbers = numbers_in(slot.template, name)
+                template, layer = slot.template, numbers[0] if numbers else None
             else:
                 continue
             found.setdefault(template, {}).setdefault(place, set()).add(layer)

@@ -38,7 +38,20 @@ if TYPE_CHECKING:
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What was named and what it turned out to be. `dtype` is the config's own word on its weights."""
+    """What was named, and what it turned out to be.
+
+    Attributes:
+        reference: what was named.
+        format: such as `safetensors` or `gguf`.
+        model_type: the config's.
+        architecture: the class that the config names.
+        family: the declaration that it is read by; None for undeclared types.
+        recognized: whether there is one.
+        quantization: the method.
+        dtype: the config's own word on its weights.
+        shape: layers, widths and heads in a line.
+        notes: what was read otherwise than it stands there, and from where.
+    """
 
     reference: str
     format: str
@@ -69,7 +82,13 @@ class TensorInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EmbeddingInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the head is the token embedding; see `Tying`."""
+    """Whether the head is the token embedding.
+
+    Attributes:
+        tied: whether it is.
+        declared: what the config says; None where it does not.
+        evidence: `shared-storage`, `absent-head`, `equal-values`, `untied`, `declared` or `not-applicable`.
+    """
 
     tied: bool
     declared: bool | None
@@ -100,7 +119,26 @@ class PartInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """The JSON of `inspect`, key for key."""
+    """What a model is, key for key the JSON of `weightscope inspect`.
+
+    Attributes:
+        schema_version: of the JSON.
+        model: type, family, format.
+        files: the weight files.
+        tensors: how many, and the names of those that no declaration knows.
+        parameters: the totals.
+        bytes: of all tensors.
+        dtypes: by element type.
+        embeddings: whether the head is tied.
+        quantization: how weights are stored; None where none is quantized.
+        components: parameters by component and role.
+        findings: what headers tell at a glance.
+        buffers: what is stored and is no parameter.
+        training: the state of a training run; otherwise None.
+        adapter: what an adapter changes; otherwise None.
+        parts: the models of a pipeline.
+        sentence_vectors: how a sentence-transformers folder makes a vector of a text; otherwise None.
+    """
 
     schema_version: int = 1
     model: ModelInfo

@@ -27,7 +27,8 @@ from weightscope.analyses.forward.result import Candidate, Result
 from weightscope.analyses.forward.sentences import Sentences, makes_vectors, read_sentences
 from weightscope.analyses.forward.soundness import judge
 from weightscope.analyses.forward.speller import Speller
-from weightscope.analyses.rules.values import look
+from weightscope.analyses.stats.reading import Source
+from weightscope.analyses.stats.skimming import skim
 from weightscope.api.asking import (
     Wanted,
     has_decoder,
@@ -144,6 +145,7 @@ def _try_prompt(
         findings=findings,
         notes=(*prompt.notes, *late, *_endings(result)),
         adapters=tuple(map(printable_path, wanted.adapters)),
+        task=wanted.task or None,
     )
     image = ", ".join(path.name for path in (*wanted.images, wanted.inputs) if path) or None
     if not result.finite:
@@ -265,10 +267,10 @@ def _broken(checkpoint: Checkpoint, wanted: Callable[[str], bool]) -> list[str]:
     for name, entry in checkpoint.tensors.items():
         if wanted(name):
             try:
-                finite, _ = look(checkpoint, entry)
+                (skimmed,) = skim(checkpoint, [Source(name=name, entry=entry)])
             except NotImplementedByWeightscope:
                 continue
-            found += [] if finite else [name]
+            found += [] if skimmed.finite else [name]
     return found
 
 

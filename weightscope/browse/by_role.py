@@ -13,6 +13,7 @@ from weightscope.analyses.listing import Listing
 from weightscope.analyses.tying import Tying
 from weightscope.browse.nodes import Amounts, Listed, Node, begin_alike, branch, tensor_node
 from weightscope.checkpoint.reader import Checkpoint
+from weightscope.output.columns import mark
 from weightscope.ranges import before
 from weightscope.roles import ROLE_ORDER, SECTION_ORDER
 
@@ -39,7 +40,7 @@ class ByRole:
         """A node a role; tensors that hold the same several roles have one together."""
         kin = _kin(groups, lambda group: group.roles)
         return [
-            self._role(" + ".join(roles), kin[roles])
+            self._role(mark(" + ".join(roles), inferred=any(group.inferred for group in kin[roles])), kin[roles])
             for roles in sorted(kin, key=lambda roles: [ROLE_ORDER[role] for role in roles])
         ]
 

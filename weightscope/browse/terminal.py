@@ -28,9 +28,10 @@ def need_terminal() -> None:
     """See that there is somebody to press keys.
 
     Raises:
-        UsageError: input or output is no terminal, or one that cannot move its cursor.
+        UsageError: a standard stream is no terminal, or it is one that cannot move its cursor.
     """
-    streams = (sys.stdin, sys.stdout)
+    # Textual writes to standard error.
+    streams = (sys.stdin, sys.stdout, sys.stderr)
     if not all(stream is not None and stream.isatty() for stream in streams) or os.environ.get("TERM") == "dumb":
         raise UsageError("browse needs a terminal", hint="inspect, tensors and explain print to pipes and files")
 
@@ -72,6 +73,10 @@ def run(model: Model) -> None:
 @contextmanager
 def _restored() -> Iterator[None]:
     """Give the terminal back as it was, also where Ctrl-C ends the process at once."""
+    # On Windows nothing ends the process at once.
+    if os.name != "posix":
+        yield
+        return
     import termios
 
     stream = sys.stdin.fileno()
@@ -80,7 +85,7 @@ def _restored() -> Iterator[None]:
     def restore() -> None:
         with suppress(termios.error):
             termios.tcsetattr(stream, termios.TCSANOW, saved)
-        os.write(sys.stdout.fileno(), RESTORED)
+        os.write(sys.stderr.fileno(), RESTORED)
 
     with interrupt.cleaning(restore):
         yield

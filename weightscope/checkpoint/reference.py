@@ -43,8 +43,9 @@ class HubReference(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def address(self) -> str:
         """The same with its file or folder, as an hf:// address, which is never a path."""
+        revision = "" if self.revision == MAIN else f"@{quote(self.revision, safe='')}"
         name = f"/{quote(self.name)}" if self.name else ""
-        return f"hf://{self.repo}@{quote(self.revision, safe='')}{name}"
+        return f"hf://{self.repo}{revision}{name}"
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):

@@ -191,6 +191,11 @@ def read_torch(path: Path, data_start: int, entry: TensorEntry, index: Any = ...
     return chosen.clone() if raw.data_ptr() % dtype.itemsize else chosen
 
 
+def import_numpy() -> None:
+    """Have NumPy and ml_dtypes imported before threads read values: two that import them at once get half of them."""
+    import ml_dtypes  # noqa: F401 - it imports NumPy
+
+
 def need_torch(otherwise: str = "") -> None:
     """See that torch can be imported; `otherwise` says what can be done without.
 

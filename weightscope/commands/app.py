@@ -56,6 +56,8 @@ def app_for(arguments: Sequence[str]) -> typer.Typer:
 def complete() -> int:
     """Answer the shell, which puts what is typed into a variable; whatever goes wrong, it is offered nothing."""
     typed = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or ""
+    # Whoever presses Tab asks no server for anything.
+    os.environ["HF_HUB_OFFLINE"] = "1"
     if hasattr(signal, "alarm"):
         signal.alarm(COMPLETING_SECONDS)
     try:

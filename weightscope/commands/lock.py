@@ -26,6 +26,7 @@ class LockFormat(StrEnum):
 
     JSON = "json"
     CYCLONEDX = "cyclonedx"
+    OMS = "oms"
 
 
 class Digest(StrEnum):
@@ -49,33 +50,39 @@ def lock(
     output: OutputOption = None,
     variant: VariantOption = None,
 ) -> None:
-    """Write a lock file: a digest of each weight by role and layer, and what the config means.
+    """Write a lock file: a digest of each weight by role and layer.
 
-    The digests stay the same if the model is sharded otherwise, converted between .bin and safetensors, or renamed.
-    `weightscope check --lock FILE` names what changed.
+    It also holds what the config means. The digests stay the same if the model is sharded otherwise, converted between
+    .bin and safetensors, or renamed. `weightscope check --lock FILE` names what changed.
 
     \b
     Examples:
       weightscope lock ./Llama-3.1-8B --output model.lock.json
       weightscope check ./Llama-3.1-8B --lock model.lock.json
       weightscope lock ./Llama-3.1-8B --format cyclonedx --output model.cdx.json
+      weightscope lock ./Llama-3.1-8B --format oms --output model.statement.json
     """
     from weightscope.analyses.lock.record import lock_text
-    from weightscope.output.lock import cyclonedx
+    from weightscope.output.lock import cyclonedx, oms
     from weightscope.output.progress import Progress
 
-    as_bom = format is LockFormat.CYCLONEDX
-    if quick and (files or as_bom):
-        raise UsageError(f"--quick reads no files, and {'--files' if files else '--format cyclonedx'} needs them")
-    if stream is not None and (files or as_bom):
-        raise UsageError(f"--stream stores no files, and {'--files' if files else '--format cyclonedx'} needs them")
+    files = files or format is not LockFormat.JSON
+    needed = f"{'--files' if format is LockFormat.JSON else f'--format {format.value}'} needs them"
+    if quick and files:
+        raise UsageError(f"--quick reads no files, and {needed}")
+    if stream is not None and files:
+        raise UsageError(f"--stream stores no files, and {needed}")
     if quick:
         opened = open_quietly(model, variant)
     else:
         opened = open_with_values(model, variant, "lock", stream=stream, download=download)
     refuse_incomplete(opened)
     with Progress("Reading values", bytes=True) as progress:
-        taken = opened.lock(algorithm=None if quick else digest.value, files=files or as_bom, progress=progress)
-    architecture = opened.config.architecture if opened.config else ""
-    parts = cyclonedx(taken, opened.checkpoint.path.name, architecture) if as_bom else lock_text(taken)
+        taken = opened.lock(algorithm=None if quick else digest.value, files=files, progress=progress)
+    name, architecture = opened.checkpoint.path.resolve().name, opened.config.architecture if opened.config else ""
+    parts = {
+        LockFormat.JSON: lambda: lock_text(taken),
+        LockFormat.CYCLONEDX: lambda: cyclonedx(taken, name, architecture),
+        LockFormat.OMS: lambda: oms(taken, name),
+    }[format]()
     put_parts(parts, output, own_files(opened))

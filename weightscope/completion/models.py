@@ -1,4 +1,4 @@
-"""MODELs that are here, and what those that were typed hold. Nothing is asked for over the network."""
+"""MODELs that are here, and what those that were typed hold."""
 
 from __future__ import annotations
 
@@ -47,7 +47,6 @@ def _opened(typed: Sequence[str]) -> Iterator[Model]:
     from weightscope.api.opening import open_model
     from weightscope.errors import WeightscopeError
 
-    os.environ["HF_HUB_OFFLINE"] = "1"
     for text in typed:
         if "://" not in text:
             try:

@@ -19,7 +19,12 @@ svg { color: #1f2328; background: #fff; }
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
-    """A picture: `drawn` is the SVG for a page that has the style sheet, `svg` stands alone."""
+    """A picture, as SVG.
+
+    Attributes:
+        title: what it shows, in words.
+        drawn: the SVG for a page that has the style sheet; `svg` stands alone.
+    """
 
     title: str
     drawn: str

@@ -22,6 +22,8 @@ BETWEEN = " · "
 TIED = "\xa0"
 # A part of a list that is longer than this may be folded.
 WHOLE = 40
+# Characters of a fact; the longest paragraph about a finding has some 1,000.
+FACT = 4_000
 
 
 class Span(NamedTuple):
@@ -43,7 +45,7 @@ def lay_out(document: Document, width: int | None) -> Iterator[Line]:
         label_width = max(len(label) for label, _ in document.facts)
         for label, text in document.facts:
             head = [Span(f"{label:<{label_width}}{GAP}", "dim")]
-            yield from _fold(head, one_line(text), prose, label_width + len(GAP))
+            yield from _fold(head, one_line(text, FACT), prose, label_width + len(GAP))
     if document.table.rows:
         yield []
         yield from _table(document.table, width, exact=document.exact)

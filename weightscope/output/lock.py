@@ -1,7 +1,8 @@
-"""A lock as text: its own JSON, or a CycloneDX bill of materials."""
+"""A lock for other tools: a CycloneDX bill of materials, or the statement that OpenSSF Model Signing signs."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,5 +51,27 @@ def cyclonedx(lock: Lock, name: str, architecture: str) -> Iterator[str]:
         "metadata": {"tools": {"components": [tool]}, "component": model},
         "components": files,
         "dependencies": [{"ref": "model", "dependsOn": [file["bom-ref"] for file in files]}],
+    }
+    yield json_text(document) + "\n"
+
+
+def oms(lock: Lock, name: str) -> Iterator[str]:
+    """The in-toto statement that `model_signing` 1.1 signs of the same files: each with its SHA-256.
+
+    The digest of the model is that of the digests of its files, one after another in the order of their names.
+    """
+    resources = [
+        {"name": path, "algorithm": "sha256", "digest": file.sha256}
+        for path, file in sorted((lock.files or {}).items())
+    ]
+    whole = hashlib.sha256(b"".join(bytes.fromhex(resource["digest"]) for resource in resources))
+    document = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": name, "digest": {"sha256": whole.hexdigest()}}],
+        "predicateType": "https://model_signing/signature/v1.0",
+        "predicate": {
+            "serialization": {"method": "files", "hash_type": "sha256", "allow_symlinks": False, "ignore_paths": []},
+            "resources": resources,
+        },
     }
     yield json_text(document) + "\n"

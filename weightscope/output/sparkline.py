@@ -7,27 +7,28 @@ from collections.abc import Sequence
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 MISSING = "!"
+ZERO = "0"
 MOST = 60
 
 
 def sparkline(values: Sequence[float | None]) -> str:
     """A block a value, on a logarithmic scale; more values than fit are shown by the largest of each few.
 
-    The scale spans at least a factor of two, so that small changes look small. What is not finite is `!`.
+    The scale spans at least a factor of two, so that small changes look small. Zero is `0`, what is not finite `!`.
     """
     values = _thinned(values)
     known = [value for value in values if value is not None and value > 0]
-    if not known:
-        return "".join(MISSING if value is None else BLOCKS[0] for value in values)
-    low = min(known)
-    span = max(math.log(max(known) / low), math.log(2))
+    low, high = min(known, default=1.0), max(known, default=1.0)
+    span = max(math.log(high / low), math.log(2))
     return "".join(_block(value, low, span) for value in values)
 
 
 def _block(value: float | None, low: float, span: float) -> str:
     if value is None:
         return MISSING
-    height = math.log(value / low) / span if value > 0 else 0.0
+    if not value:
+        return ZERO
+    height = math.log(value / low) / span
     return BLOCKS[min(int(height * len(BLOCKS)), len(BLOCKS) - 1)]
 
 

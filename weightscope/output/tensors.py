@@ -14,7 +14,7 @@ from weightscope.output.document import Cell, Column, Document, Table
 from weightscope.output.facts import subtitle, title
 from weightscope.output.streamed import Streamed
 from weightscope.ranges import columns as numbers_of
-from weightscope.ranges import fill, template_of
+from weightscope.ranges import fill
 
 NAME = Column(title="Name", kind="name")
 SHAPE, DTYPE, FILE = Column(title="Shape"), Column(title="Dtype"), Column(title="File")
@@ -106,10 +106,15 @@ def _each(rows: list[TensorRow], shards: dict[str, str]) -> Table:
 
 def _grouped(listed: list[tuple[Group, TensorRow]], shards: dict[str, str], sort: Sort | None) -> Table:
     groups: dict[tuple[object, ...], list[TensorRow]] = {}
+    group_of: dict[str, Group] = {}
     for group, row in listed:
         layer = row.layer if sort == "layer" else None
-        groups.setdefault((id(group), row.shape, row.dtype, layer), []).append(row)
-    lines = [_line(members, shards) for members in _in_order(list(groups.values()), sort)]
+        key = (id(group), row.shape, row.dtype, layer)
+        if key not in groups:
+            group_of[row.name] = group
+        groups.setdefault(key, []).append(row)
+    ordered = _in_order(list(groups.values()), sort)
+    lines = [_line(group_of[members[0].name], members, shards) for members in ordered]
     return _table((NAME, ROLE, TENSORS, SHAPE, DTYPE, PARAMS, BYTES, FILE), lines)
 
 
@@ -122,11 +127,10 @@ def _in_order(groups: list[list[TensorRow]], sort: Sort | None) -> list[list[Ten
     return groups
 
 
-def _line(members: list[TensorRow], shards: dict[str, str]) -> tuple[Cell, ...]:
+def _line(group: Group, members: list[TensorRow], shards: dict[str, str]) -> tuple[Cell, ...]:
     first = members[0]
-    template = template_of(first.name)[0]
     return (
-        fill(template, numbers_of(template_of(row.name)[1] for row in members)),
+        fill(group.template, numbers_of(group.numbers_of(row.name) for row in members)),
         _roles(first),
         len(members),
         _shape(first.shape),

@@ -17,7 +17,8 @@ from weightscope.analyses.diff.sides import Reader
 from weightscope.analyses.diff.values import Sums, compare
 from weightscope.analyses.held.holdings import FLOATS
 from weightscope.checkpoint.reader import Progress
-from weightscope.checkpoint.spans import numpy_dtype
+from weightscope.checkpoint.spans import import_numpy, need_torch, numpy_dtype
+from weightscope.errors import RemoteError
 
 # If none of so many changed matrices is of low rank, no merge of an adapter is looked for.
 TRIED = 3
@@ -28,6 +29,9 @@ def compare_all(
     a: Opened, b: Opened, addresses: Sequence[str], progress: Progress | None, stop: Event
 ) -> Iterator[Compared]:
     """Each weight in order, until `stop` is set. `progress` is called with bytes of both."""
+    import_numpy()
+    if any(not side.weights[address].direct for side in (a, b) for address in addresses):
+        need_torch()
     readers = _Readers(a, b)
     sizes = [_bytes(a, addresses), _bytes(b, addresses)]
     done, total = 0, sum(sum(side.values()) for side in sizes)
@@ -37,7 +41,13 @@ def compare_all(
             if stop.is_set():
                 return None
             left, right = readers.mine()
-            return compare(left, a.weights[address], right, b.weights[address])
+            try:
+                return compare(left, a.weights[address], right, b.weights[address])
+            except RemoteError:
+                # Whoever stops cuts the connections as well.
+                if stop.is_set():
+                    return None
+                raise
 
         try:
             for address, found in zip(addresses, pool.map(look, addresses), strict=True):

@@ -28,9 +28,16 @@ Kind = Literal[
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the two models. `precision` is the dtype of most of its weights, or the words of their quantization.
+    """One of the two models.
 
-    `parameters` and `auxiliary` are the counts of docs/counting.md, without what an adapter adds.
+    Attributes:
+        reference: what was opened.
+        model_type: the config's.
+        format: of its files.
+        weights: how many it has.
+        precision: the dtype of most of its weights, or how they are quantized.
+        parameters: its weights, without what an adapter adds; None where nothing tells.
+        auxiliary: weights beside those, which the main model runs without; None where nothing tells.
     """
 
     reference: str
@@ -43,7 +50,13 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ComponentDiff(msgspec.Struct, frozen=True, kw_only=True):
-    """The parameters of a component in both models; None where nothing tells them."""
+    """The parameters of a component in both models.
+
+    Attributes:
+        component: such as `attention`.
+        a: A's; None where nothing tells.
+        b: B's; None where nothing tells.
+    """
 
     component: str
     a: int | None
@@ -51,7 +64,13 @@ class ComponentDiff(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A key that means something else; defaults of the class where a file leaves it out."""
+    """A key that means something else.
+
+    Attributes:
+        key: its name.
+        a: A's value, or the default of its class.
+        b: B's value, or the default of its class.
+    """
 
     key: str
     a: Any
@@ -59,7 +78,14 @@ class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reshaped(msgspec.Struct, frozen=True, kw_only=True):
-    """A weight with another shape. `rows_added` is set where only the first dimension differs: rows of B beyond A's."""
+    """A weight with another shape.
+
+    Attributes:
+        address: where it is in the model.
+        a: its shape in A.
+        b: its shape in B.
+        rows_added: rows of B beyond A's, where only the first dimension differs; otherwise None.
+    """
 
     address: str
     a: tuple[int, ...]
@@ -68,7 +94,14 @@ class Reshaped(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retyped(msgspec.Struct, frozen=True, kw_only=True):
-    """Weights that are stored in another dtype."""
+    """Weights that are stored in another dtype.
+
+    Attributes:
+        a: the dtype in A.
+        b: the dtype in B.
+        weights: how many.
+        titles: which, with ranges.
+    """
 
     a: str
     b: str
@@ -79,10 +112,20 @@ class Retyped(msgspec.Struct, frozen=True, kw_only=True):
 class WeightDiff(msgspec.Struct, frozen=True, kw_only=True):
     """The values of one weight in both models, over the rows that both have.
 
-    `relative` is ‖A−B‖/‖A‖, `largest` the largest difference; None where a value is not finite in one model alone.
-    `differing` counts elements. `rounded` says that B is A in B's dtype, or A is B in A's. `rank` is that of the
-    difference, where it is far below what it could be. `stored_alike` says that both have the same bytes: equal numbers
-    may be stored as others, such as codes with other scales.
+    Attributes:
+        address: where it is in the model.
+        role: such as `q_proj`.
+        component: such as `attention`.
+        layer: the layer's number; None outside of layers.
+        elements: how many were compared.
+        differing: how many of them differ.
+        relative: ‖A−B‖/‖A‖; None where a value is not finite in one model alone.
+        cosine: of the angle between A and B; None as above.
+        largest: the largest difference; None as above.
+        rounded: whether B is A in B's dtype, or A is B in A's.
+        rank: of the difference, where it is far below what it could be.
+        stored_alike: whether both have the same bytes; equal numbers may be stored as others, such as codes with other
+            scales.
     """
 
     address: str
@@ -105,7 +148,18 @@ class WeightDiff(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoleDiff(msgspec.Struct, frozen=True, kw_only=True):
-    """All weights of a role: how many are equal, the difference over all of them, and its rank in each."""
+    """All weights of a role.
+
+    Attributes:
+        role: such as `q_proj`.
+        component: such as `attention`.
+        weights: how many were compared.
+        equal: how many of them are equal.
+        relative: ‖A−B‖/‖A‖ over all of them.
+        cosine: of the angle between A and B.
+        largest: the largest difference.
+        rank: of the difference in each of them; None where there is none to tell.
+    """
 
     role: str
     component: str
@@ -120,8 +174,14 @@ class RoleDiff(msgspec.Struct, frozen=True, kw_only=True):
 class ForwardDiff(msgspec.Struct, frozen=True, kw_only=True):
     """The logits of both models on the same tokens, over the tokens that both vocabularies have.
 
-    `largest` is relative to the RMS of A's logits. `nmse` is ‖A−B‖²/‖A‖², `kl` the mean divergence of B from A in nats,
-    `top1` the share of positions with the same likeliest token.
+    Attributes:
+        tokens: the token ids.
+        prompt: the text that they are of, if any.
+        vocabulary: tokens that both vocabularies have.
+        largest: the largest difference, relative to the RMS of A's logits.
+        nmse: ‖A−B‖²/‖A‖².
+        kl: the mean divergence of B from A, in nats.
+        top1: the share of positions with the same likeliest token, from 0 to 1.
     """
 
     tokens: tuple[int, ...]
@@ -134,7 +194,13 @@ class ForwardDiff(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What B is to A, in a word and in a sentence."""
+    """What B is to A.
+
+    Attributes:
+        kind: in a word.
+        text: in a sentence.
+        rank: of a merged LoRA; otherwise None.
+    """
 
     kind: Kind
     text: str
@@ -153,6 +219,7 @@ class Diff(Displayed, msgspec.Struct, frozen=True, kw_only=True):
         verdict: what B is to A, in a word and in a sentence.
         a: the first model.
         b: the second.
+        components: the parameters of each component in both.
         config: keys that mean something else.
         both: how many weights both have.
         added: addresses of weights that B alone has.

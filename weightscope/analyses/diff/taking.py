@@ -7,14 +7,16 @@ from threading import Event
 from weightscope.analyses.diff.comparing import by_role, compare_all, with_ranks
 from weightscope.analyses.diff.counts import compare_counts
 from weightscope.analyses.diff.findings import differences
+from weightscope.analyses.diff.folding import folded
 from weightscope.analyses.diff.headers import comparable, config_changes, renamed, reshaped, retyped
-from weightscope.analyses.diff.norms import folded_norms, offset_norms
+from weightscope.analyses.diff.norms import offset_norms
 from weightscope.analyses.diff.pair import Opened, pair
 from weightscope.analyses.diff.result import ConfigChange, Diff
 from weightscope.analyses.diff.verdict import Facts, verdict_of
 from weightscope.analyses.held.alike import same
 from weightscope.analyses.held.meaning import meaning
 from weightscope.checkpoint.reader import Progress
+from weightscope.checkpoint.unchanged import unchanged
 from weightscope.findings import passes
 from weightscope.ranges import summed
 
@@ -30,7 +32,7 @@ def take_diff(
     """What differs; with `values` the numbers too, as far as they were compared when `stop` is set.
 
     Raises:
-        UsageError, CheckpointError: what one of them holds is not known, missing, cut short or not here.
+        UsageError, CheckpointError: what one of them holds is not known, missing, cut short, not here or changed.
         WeightscopeError: a quantized weight cannot be undone, or not without torch.
     """
     stop = stop or Event()
@@ -39,9 +41,11 @@ def take_diff(
     shapes = tuple(reshaped(left, right))
     unlike = {change.address for change in shapes if change.rows_added is None}
     asked = [address for address in left if address in right and address not in unlike] if values else []
-    compared = list(compare_all(a, b, asked, progress, stop))
-    compared = with_ranks(a, b, compared, stop)
-    changed = [value for value, _ in compared if not value.equal]
+    with unchanged(a.checkpoint, b.checkpoint):
+        compared = list(compare_all(a, b, asked, progress, stop))
+        compared = with_ranks(a, b, compared, stop)
+        changed = [value for value, _ in compared if not value.equal]
+        scaled, offset = folded(a, b, changed), offset_norms(a, b, changed)
     facts = Facts(
         a=left,
         b=right,
@@ -54,8 +58,8 @@ def take_diff(
         renamed=renamed(left, right),
         values=tuple(value for value, _ in compared) if values else None,
         asked=len(asked),
-        folded=folded_norms(a, b, changed),
-        offset=offset_norms(a, b, changed),
+        folded=scaled,
+        offset=offset,
     )
     found = tuple(differences(facts))
     complete = len(compared) == len(asked)

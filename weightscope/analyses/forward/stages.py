@@ -23,11 +23,20 @@ SAME = 1e-6
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """One stage: `weights` are names with ranges, `roles` what they are for, `shape` begins with a batch of 1.
+    """What one stage of a pass put out: the residual stream after half a block, an embedding, a norm, a head.
 
-    `rms` is the root of the mean square over all elements and `absmax` the largest magnitude; both are None where an
-    element is NaN or infinite. `varies` is whether its rows, one a token, differ at all. `fingerprint` are `MARKS`
-    random sums: two outputs that differ by some share of their size have fingerprints that differ by about as much.
+    Attributes:
+        stage: its name, such as `layer 0 attention`.
+        equation: what it computes.
+        weights: the names of the weights that it read, with ranges.
+        roles: what they are for.
+        shape: of the output; begins with a batch of 1.
+        rms: the root mean square of all elements; None where one is NaN or infinite.
+        absmax: the largest magnitude; None where an element is NaN or infinite.
+        finite: whether all elements are.
+        varies: whether its rows, one a token, differ at all.
+        fingerprint: `MARKS` random sums: those of two outputs that differ by some share of their size differ by about
+            as much.
     """
 
     stage: str

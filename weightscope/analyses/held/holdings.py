@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from weightscope.analyses.held.places import Place, places
+from weightscope.checkpoint.dtypes import BLOCKS
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.base import Component
@@ -175,7 +176,9 @@ class _Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _dtype(scheme: Scheme | None, entry: TensorEntry | None) -> str:
-    """The stored one; of a weight that is not stored as floats, the words of its scheme."""
+    """The stored one; of a weight that is not stored as floats or in GGUF's blocks, the words of its scheme."""
+    if entry is not None and entry.dtype in BLOCKS:
+        return entry.dtype
     # bitsandbytes may keep its packed bytes in a tensor of floats.
     if scheme is not None and (entry is None or entry.dtype not in FLOATS or scheme.packing):
         return scheme.words

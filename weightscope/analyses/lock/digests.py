@@ -18,7 +18,7 @@ from weightscope.analyses.lock.record import Hasher, LockedWeight
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint, Progress
-from weightscope.checkpoint.spans import need_torch
+from weightscope.checkpoint.spans import import_numpy, need_torch
 from weightscope.checkpoint.values import load_torch, read_chunks
 from weightscope.errors import NotImplementedByWeightscope
 
@@ -44,6 +44,7 @@ def digests(
         return {address: weight for unit in units for address, weight in _headers(checkpoint, unit)}
     if any(not held.direct and held.scheme is None for unit in units for held in unit.held):
         need_torch(", or use --quick: fused tensors are taken apart with it")
+    import_numpy()
     found: Weights = {}
     done, total = 0, sum(_size(checkpoint, unit) for unit in units)
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="weightscope-lock") as pool:

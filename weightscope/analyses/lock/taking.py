@@ -14,6 +14,7 @@ from weightscope.analyses.lock.files import lock_files
 from weightscope.analyses.lock.record import Algorithm, Lock, hasher_of, root_of
 from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint, Progress
+from weightscope.checkpoint.unchanged import unchanged
 from weightscope.config import Config
 from weightscope.errors import CheckpointError, UsageError
 from weightscope.families.registry import Declaration
@@ -42,7 +43,7 @@ def take_lock(
 
     Raises:
         UsageError: there are no weights.
-        CheckpointError: a file is missing, elsewhere, cut short, or not what the Hub says.
+        CheckpointError: a file is missing, elsewhere, cut short, not what the Hub says, or changed while it was read.
         WeightscopeError: blake3 or torch is needed and not installed.
     """
     if not checkpoint.files:
@@ -53,7 +54,9 @@ def take_lock(
         require_here(*(file.out_of_reach for file in checkpoint.files))
     holdings = take_holdings(checkpoint, declaration, without_head=tied)
     make = hasher_of(wanted.algorithm) if wanted.algorithm else None
-    weights = digests(checkpoint, holdings.units, make, progress)
+    with unchanged(checkpoint):
+        weights = digests(checkpoint, holdings.units, make, progress)
+        files = lock_files(checkpoint, progress) if wanted.files else None
     repository, revision = _origin(checkpoint.path)
     return Lock(
         algorithm=wanted.algorithm,
@@ -62,7 +65,7 @@ def take_lock(
         revision=revision,
         root=root_of(weights, wanted.algorithm) if wanted.algorithm else None,
         config=meaning(config, declaration),
-        files=lock_files(checkpoint, progress) if wanted.files else None,
+        files=files,
         weights=weights,
     )
 

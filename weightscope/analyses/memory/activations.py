@@ -20,10 +20,13 @@ STREAMS = 3
 
 
 class Activations(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes at the peak of a pass over the whole context of the batch, and of one decode step; an estimate.
+    """Bytes beside weights and state; an estimate.
 
-    `widest` is the part of a layer, or `head`, at which the pass over the context has its peak, `formula` how the
-    figure comes about.
+    Attributes:
+        prefill: at the peak of a pass over the whole context of the batch.
+        decode: at the peak of one decode step.
+        widest: the part of a layer, or `head`, at which the pass has its peak.
+        formula: how the figure comes about.
     """
 
     prefill: int

@@ -38,10 +38,22 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fit(msgspec.Struct, frozen=True, kw_only=True):
-    """Each device may hold `usable` bytes, `needed` is what the fullest holds.
+    """Whether the fullest device holds what it would have to; sizes are bytes. Batches are of all replicas together.
 
-    `largest_context` goes with the batch that was asked for, `largest_batch` with the context; 0 where not even one
-    fits, None where there is no limit. Batches are of all replicas together.
+    Attributes:
+        device: which device.
+        ranks: how the model is divided.
+        gpus: how many devices.
+        usable: what each may hold.
+        needed: what the fullest holds.
+        fits: whether that is not more.
+        stages: what a rank of each stage holds.
+        largest_context: tokens a sequence, with the batch that was asked for; 0 where not one fits, None where there is
+            no limit.
+        largest_batch: sequences, with the context that was asked for; 0 where not one fits, None where there is no
+            limit.
+        table: the same for other contexts and batches.
+        notes: what does not divide, and what is not counted.
     """
 
     device: Device

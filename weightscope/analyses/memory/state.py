@@ -16,10 +16,19 @@ Number = int | float
 
 
 class StateRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of state in the layers that have it alike.
+    """One kind of state in the layers that have it alike; sizes are bytes.
 
-    `fixed` and `per_token` are bytes of one sequence at that context, `logical` and `reserved` of the whole batch.
-    `last` is of how many tokens it is kept, None for all. What is `auxiliary` the main model runs without.
+    Attributes:
+        kind: such as `keys_and_values` or `latent`; docs/memory.md lists them.
+        part: the part of the model that keeps it.
+        layers: how many layers have it.
+        last: of how many tokens it is kept; None for all.
+        dtype: its element type.
+        fixed: of one sequence, whatever its length.
+        per_token: of each token of one sequence.
+        logical: of the whole batch: what the computation needs.
+        reserved: of the whole batch: what an allocator sets aside.
+        auxiliary: whether the main model runs without it.
     """
 
     kind: str
@@ -35,7 +44,14 @@ class StateRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StateTotal(msgspec.Struct, frozen=True, kw_only=True):
-    """`fixed` + `per_token` · context are the bytes of one sequence; `logical` and `reserved` are the whole batch's."""
+    """Bytes of state; `fixed` + `per_token` · context is one sequence.
+
+    Attributes:
+        fixed: of one sequence, whatever its length.
+        per_token: of each token of one sequence.
+        logical: of the whole batch: what the computation needs.
+        reserved: of the whole batch: what an allocator sets aside.
+    """
 
     fixed: int
     per_token: Number
@@ -44,9 +60,14 @@ class StateTotal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DecodeState(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of a batch of sequences between decode steps; `auxiliary` is not counted in the total.
+    """What is kept of a batch of sequences between decode steps.
 
-    `allocator` is whose rules the reserved figure follows, in pages of `page_size` tokens.
+    Attributes:
+        total: of the main model.
+        auxiliary: of what the main model runs without; None where there is nothing of it.
+        rows: by kind of state.
+        page_size: tokens of a page.
+        allocator: whose rules the reserved figure follows.
     """
 
     total: StateTotal

@@ -28,7 +28,14 @@ USUAL_DEVICES = 8
 
 
 class TrainingPart(msgspec.Struct, frozen=True, kw_only=True):
-    """`bytes` of one whole copy, `per_device` of them on each device; `each` is what one trained parameter takes."""
+    """One part of what training takes.
+
+    Attributes:
+        part: such as `gradients`.
+        each: bytes of one trained parameter.
+        bytes: of one whole copy.
+        per_device: of them on each device.
+    """
 
     part: str
     each: float
@@ -37,7 +44,13 @@ class TrainingPart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Saving(msgspec.Struct, frozen=True, kw_only=True):
-    """Another way to train, what each device would hold then, and how much less that is; negative for more."""
+    """Another way to train.
+
+    Attributes:
+        change: what would be another.
+        per_device: bytes that each device would hold then.
+        saved: how many bytes less that is; negative for more.
+    """
 
     change: str
     per_device: int
@@ -45,10 +58,19 @@ class Saving(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it but `activations`, which are None where they are not estimated.
+    """What training takes, without activations; sizes are bytes.
 
-    `trained` are parameters, LoRA's included, `frozen` those that are not trained.
-    `usable` are the bytes of each device that was named, None where none was.
+    Attributes:
+        recipe: plan, optimizer, precision, ZeRO stage, devices.
+        trained: parameters that are trained, LoRA's included.
+        frozen: parameters that are not.
+        parts: weights, gradients, optimizer state and so on.
+        bytes: of one whole copy.
+        per_device: on each device.
+        usable: of each device that was named; None where none was.
+        activations: an estimate of what a step needs beside; None where it is not estimated.
+        savings: what other ways would save, one change at a time.
+        notes: what is not counted.
     """
 
     recipe: Recipe

@@ -17,10 +17,15 @@ from weightscope.storage.base import Kind
 
 
 class WeightRow(msgspec.Struct, frozen=True, kw_only=True):
-    """The weights of one component that are loaded in one element type.
+    """The weights of one component that are loaded in one element type; sizes are bytes.
 
-    `stored` are bytes in files, 0 without files; `loaded` are bytes in memory. What is `auxiliary` the main model runs
-    without, and most loaders leave it out.
+    Attributes:
+        component: such as `attention`.
+        dtype: as which they are loaded.
+        parameters: how many weights; None where nothing tells.
+        stored: in the files; 0 without files.
+        loaded: in memory.
+        auxiliary: whether the main model runs without them; most loaders leave these out.
     """
 
     component: str
@@ -32,9 +37,14 @@ class WeightRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Weights(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes of all weights. `loaded` leaves out `auxiliary` ones, and counts what is tied once.
+    """Bytes of all weights.
 
-    `stored` is None without files. `assumed` is the element type of plain weights where no file tells it.
+    Attributes:
+        stored: in the files; None without files.
+        loaded: in memory, without auxiliary ones, what is tied once.
+        auxiliary: what the main model runs without, in memory.
+        assumed: the element type of plain weights where no file tells it; otherwise None.
+        rows: by component and type.
     """
 
     stored: int | None

@@ -35,7 +35,13 @@ Place = tuple[str, tuple[Indices, ...]]
 
 
 class WorkRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Multiply-adds of one new token in one component: by its weights, and over what came before."""
+    """Multiply-adds of one new token in one component.
+
+    Attributes:
+        component: such as `attention`.
+        weights: by its weights.
+        context: over the tokens before.
+    """
 
     component: str
     weights: int
@@ -43,11 +49,15 @@ class WorkRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenWork(msgspec.Struct, frozen=True, kw_only=True):
-    """Multiply-adds of one sequence: of the token after the context, and of the whole context before the first one.
+    """Multiply-adds of one sequence, and what a decode step of the batch has to read.
 
-    `read` are the bytes that a step of the whole batch reads at least: the weights that one token uses, and the state.
-    `intensity` is how many operations (two a multiply-add) there are for each of them. `floor_seconds` is how long
-    the reading takes at least, None where no bandwidth is known.
+    Attributes:
+        decode: multiply-adds of the token after the context.
+        prefill: multiply-adds of the whole context.
+        rows: those of `decode` by component.
+        read: bytes that a step of the whole batch reads at least: the weights that one token uses, and the state.
+        intensity: operations (two a multiply-add) for each byte.
+        floor_seconds: how long the reading takes at least; None where no bandwidth is known.
     """
 
     decode: int

@@ -17,11 +17,19 @@ FLOAT8_UNDERFLOW = 2.0**-10
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """How many values are of a kind. `subnormal` are those smaller than the least normal number of their dtype.
+    """How many values are of a kind.
 
-    `float16_overflow` are finite values that are infinite in float16, `float8_underflow` those other than zero that are
-    zero in float8_e4m3fn. `magnitudes` counts finite values other than zero by powers of two, from 2^-24 to 2^15; the
-    first and the last count what is beyond as well.
+    Attributes:
+        elements: all of them.
+        nan: NaN.
+        positive_infinite: infinity.
+        negative_infinite: minus infinity.
+        zeros: zeros of either sign.
+        subnormal: smaller than the least normal number of their dtype.
+        float16_overflow: finite, and infinite in float16.
+        float8_underflow: other than zero, and zero in float8_e4m3fn.
+        magnitudes: finite values other than zero by powers of two, from 2^-24 to 2^15; the first and the last count
+            what is beyond as well.
     """
 
     elements: int = 0
@@ -76,9 +84,15 @@ class Moments(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Figures(Counts, frozen=True, kw_only=True):
-    """The counts, and of the finite values: extremes, mean, standard deviation (of all, not of a sample), norm.
+    """The counts, and figures of the finite values; None where none is finite, or a figure is too large for float64.
 
-    None where no value is finite, or where a figure is too large for float64.
+    Attributes:
+        min: the least value.
+        max: the largest value.
+        absmax: the largest magnitude.
+        mean: the mean.
+        std: the standard deviation, of all values and not of a sample.
+        l2: the square root of the sum of squares.
     """
 
     min: float | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from threading import Event
+from typing import TypeVar
 
 import msgspec
 
@@ -13,7 +14,10 @@ from weightscope.analyses.stats.reading import Part, Source, chunks, parts_of
 from weightscope.analyses.stats.tally import tally_of
 from weightscope.analyses.stats.zeros import Zeros
 from weightscope.checkpoint.reader import Checkpoint, Progress
+from weightscope.checkpoint.spans import import_numpy
 from weightscope.errors import CheckpointError, RemoteError
+
+T = TypeVar("T")
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,28 +33,26 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     error: CheckpointError | None = None
 
 
-def gather(
-    checkpoint: Checkpoint,
+def by_parts(
     sources: Sequence[Source],
+    look: Callable[[Source, Part], T],
     *,
     sample: int | None = None,
     progress: Progress | None = None,
     stop: Event,
-) -> Iterator[Seen]:
-    """Each tensor in order, until all are seen or `stop` is set; of a `sample` at most so many values of each.
+) -> Iterator[tuple[Source, list[T]]]:
+    """What `look` says of each part of each tensor in order, until all are seen or `stop` is set.
 
-    `progress` is called with bytes.
+    Of a `sample` at most so many values of each tensor are looked at. `progress` is called with bytes.
     """
     work = [(source, parts_of(source, sample)) for source in sources]
     done, total = 0, sum(part.bytes for _, parts in work for part in parts)
+    import_numpy()
     # Imported where it is used: a process in which it is cannot end at once.
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="weightscope-values") as pool:
-        coming = [
-            (source, [(part, pool.submit(_look, checkpoint, source, part, stop)) for part in parts])
-            for source, parts in work
-        ]
+        coming = [(source, [(part, pool.submit(look, source, part)) for part in parts]) for source, parts in work]
         try:
             for source, futures in coming:
                 found = []
@@ -61,7 +63,7 @@ def gather(
                         progress(done, total, source.name)
                 if stop.is_set():
                     return
-                yield _joined(found, sampled=sample is not None)
+                yield source, found
         except RemoteError:
             # Whoever stops cuts the connections as well.
             if not stop.is_set():
@@ -75,6 +77,23 @@ def gather(
             pool.shutdown(cancel_futures=True)
 
 
+def gather(
+    checkpoint: Checkpoint,
+    sources: Sequence[Source],
+    *,
+    sample: int | None = None,
+    progress: Progress | None = None,
+    stop: Event,
+) -> Iterator[Seen]:
+    """All figures of each tensor in order; the rest is as for `by_parts`."""
+
+    def look(source: Source, part: Part) -> Seen:
+        return _look(checkpoint, source, part, stop)
+
+    for _, found in by_parts(sources, look, sample=sample, progress=progress, stop=stop):
+        yield _joined(found, sampled=sample is not None)
+
+
 def _look(checkpoint: Checkpoint, source: Source, part: Part, stop: Event) -> Seen:
     """One part; what is looked at when `stop` is set is not finished."""
     tally, zeros, shape = None, None, source.entry.shape
@@ -83,7 +102,7 @@ def _look(checkpoint: Checkpoint, source: Source, part: Part, stop: Event) -> Se
         for chunk in chunks(checkpoint, source, part):
             if stop.is_set():
                 break
-            tally = tally or tally_of(chunk.dtype, source.bytes)
+            tally = tally or tally_of(chunk.dtype, part.bytes)
             empty = tally.add(chunk.reshape(-1))
             if source.scheme is not None:
                 rows += chunk.shape[0] if chunk.ndim else 0

@@ -33,9 +33,12 @@ TOLD = 8
 
 
 class Spectrum(msgspec.Struct, frozen=True, kw_only=True):
-    """`effective_rank` is exp of the entropy of σ/Σσ (Roy and Vetterli 2007), `stable_rank` is ‖W‖F²/‖W‖₂².
+    """Singular values σ of a matrix W.
 
-    Both are 0 of a matrix of zeros. `singular_values` are the largest, in falling order.
+    Attributes:
+        effective_rank: exp of the entropy of σ/Σσ (Roy and Vetterli 2007); 0 of a matrix of zeros.
+        stable_rank: ‖W‖F²/‖W‖₂²; 0 of a matrix of zeros.
+        singular_values: the largest, in falling order.
     """
 
     effective_rank: float

@@ -19,6 +19,7 @@ from weightscope.analyses.stats.standing_out import odd, unsound
 from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.checkpoint.spans import need_torch
+from weightscope.checkpoint.unchanged import unchanged
 from weightscope.errors import NotImplementedByWeightscope, UsageError, printable_path
 from weightscope.families.registry import Declaration
 from weightscope.findings import passes
@@ -48,6 +49,7 @@ def take_stats(
 
     Raises:
         UsageError: there are no weights; a spectrum of a sample was asked for.
+        CheckpointError: a file changed while it was read.
         WeightscopeError: a file is not here; quantized weights cannot be dequantized, or not without torch.
     """
     if not checkpoint.files:
@@ -60,18 +62,19 @@ def take_stats(
         need_torch(", or use --stored to look at quantized weights as they are stored")
     sources = [item.source for item in known]
     stop = stop or Event()
-    found = gather(checkpoint, sources, sample=asked.sample, progress=progress, stop=stop)
-    try:
-        # An interrupted run gives fewer.
-        seen = [Looked.of(item, one) for item, one in zip(known, found, strict=False)]
-    except NotImplementedByWeightscope as error:
-        hint = "--stored looks at quantized weights as they are stored"
-        raise NotImplementedByWeightscope(error.what, where=error.where, hint=hint) from None
-    complete = len(seen) == len(known)
-    repeats = find_repeats(checkpoint, seen) if complete and asked.sample is None else ()
-    matrices = [one for one in seen if has_spectrum(one)] if asked.spectrum else []
-    feasible = [one for one in matrices if not is_too_large(one)]
-    known_spectra = spectra(checkpoint, feasible, progress, stop)
+    with unchanged(checkpoint):
+        found = gather(checkpoint, sources, sample=asked.sample, progress=progress, stop=stop)
+        try:
+            # An interrupted run gives fewer.
+            seen = [Looked.of(item, one) for item, one in zip(known, found, strict=False)]
+        except NotImplementedByWeightscope as error:
+            hint = "--stored looks at quantized weights as they are stored"
+            raise NotImplementedByWeightscope(error.what, where=error.where, hint=hint) from None
+        complete = len(seen) == len(known)
+        repeats = find_repeats(checkpoint, seen) if complete and asked.sample is None else ()
+        matrices = [one for one in seen if has_spectrum(one)] if asked.spectrum else []
+        feasible = [one for one in matrices if not is_too_large(one)]
+        known_spectra = spectra(checkpoint, feasible, progress, stop)
     complete = complete and len(known_spectra) == len(feasible)
     findings = (*unsound(seen), *odd(seen, repeats))
     return Stats(

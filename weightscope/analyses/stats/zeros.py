@@ -15,10 +15,14 @@ GROUPS = (4, 8)
 
 
 class Structure(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a matrix, or of the last dimension against all others: how many rows and columns hold only zeros.
+    """Where the zeros of a matrix lie; of a tensor of more dimensions, its last against all others.
 
-    `pattern` is `2:4` where of each four values along a row at least two are zero, and so on; None where none fits.
-    `dead_experts` and `dead_heads` are the numbers of those of which every value is zero.
+    Attributes:
+        dead_rows: rows of zeros only.
+        dead_columns: columns of zeros only.
+        pattern: `2:4` where of each four values along a row at least two are zero, and so on; None where none fits.
+        dead_experts: numbers of the experts of which every value is zero.
+        dead_heads: numbers of such heads.
     """
 
     dead_rows: int = 0
