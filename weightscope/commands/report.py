@@ -62,7 +62,7 @@ def report(
     variant: VariantOption = None,
     base: BaseOption = None,
 ) -> None:
-    """Write an HTML page about a model, or about what differs between two.
+    """Write an HTML page about a model, or about how two differ.
 
     The page is one file that loads nothing from elsewhere. A config.json alone is enough. The exit code is 0 when the
     page is written, whatever the verdict.
