@@ -26,7 +26,7 @@ OTHERWISE = {
 # Their A is stored as what it is used for, and its logarithm is not exact.
 RECURRENT = {
     "mamba", "mamba2", "jamba", "granitehybrid", "granitehybrid-dense", "bamba", "nemotron_h", "nemotron_h-moe",
-    "qwen3next", "qwen35", "qwen35moe", "qwen35-ahead",
+    "qwen3next", "qwen35", "qwen35moe", "qwen35-ahead", "qwen35moe-ahead",
 }  # fmt: skip
 
 
