@@ -475,6 +475,13 @@ def test_bad_usage_is_one_line(arguments: list[str], say: Any) -> None:
     assert said.error.count("\n") == 1
 
 
+def test_no_summary_of_a_command_is_cut_at_80_columns(say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    listed = say("--help").partition("Commands:")[2]
+    assert "inspect" in listed
+    assert "..." not in listed
+
+
 def test_without_arguments_there_is_help(say: Any) -> None:
     said = say()
     assert said.code == 0

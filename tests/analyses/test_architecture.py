@@ -150,3 +150,25 @@ def test_an_incomplete_mixture_is_drawn(tmp_path: Path) -> None:
     model = weightscope.open(tmp_path)
     names = Counter(name for part in boxes(drawn(model)) for each in part.tensors for name in each.names)
     assert names == Counter(dict.fromkeys(tensors, 1))
+
+
+@pytest.mark.parametrize(
+    ("config", "titles"),
+    [
+        ("google__t5-v1_1-xxl", ["token_embedding", "encoder", "decoder", "head"]),
+        ("mistralai__Voxtral-Mini-3B-2507", ["speech tower", "projector", "language model"]),
+        ("Qwen__Qwen2-7B", ["token_embedding", "28 layers", "final_norm", "lm_head"]),
+    ],
+)
+def test_the_halves_of_a_model_are_framed(config: str, titles: list[str], tmp_path: Path) -> None:
+    published = json.loads((FIXTURES / "published" / f"{config}.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(published["config"]))
+    assert [part.title for part in drawn(weightscope.open(tmp_path / "config.json"))] == titles
+
+
+def test_a_decoder_looks_at_the_encoder_between_its_halves(tmp_path: Path) -> None:
+    published = json.loads((FIXTURES / "published" / "google__t5-v1_1-xxl.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(published["config"]))
+    decoder = next(part for part in drawn(weightscope.open(tmp_path / "config.json")) if part.title == "decoder")
+    order = ["input_norm", "attention", "cross_norm", "attention", "post_attention_norm", "mlp"]
+    assert [part.title for part in decoder.parts[0].parts] == order

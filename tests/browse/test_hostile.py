@@ -85,3 +85,22 @@ def test_a_search_is_no_markup(tmp_path: Path) -> None:
         await session.says("No tensor matches [bold]x[/]")
 
     browse(tmp_path, test)
+
+
+def test_names_of_nothing_but_dots_are_names(tmp_path: Path) -> None:
+    odd = ["", ".", "..", "a..b", ".weight", " ", "a.", "a"]
+    write_safetensors(tmp_path / "model.safetensors", *odd)
+
+    async def test(session: Session) -> None:
+        for view in ("role", "name"):
+            for name in odd:
+                assert await session.app.panes.tensors.reveal(name)
+                await session.until(lambda: session.app.panes.chosen is not None)
+                chosen = session.app.panes.chosen
+                assert chosen is not None
+                assert chosen.row.name == name
+            if view == "role":
+                await session.press("b")
+                await session.says("By name")
+
+    browse(tmp_path, test)

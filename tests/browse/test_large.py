@@ -6,7 +6,6 @@ import asyncio
 import gc
 import time
 
-import pytest
 from textual.widgets import Tree
 
 from tests.browse.session import ROOT, Session, browse
@@ -68,8 +67,7 @@ def all_nodes() -> float:
     return time.perf_counter() - before
 
 
-@pytest.mark.parametrize("typed", ["*.experts.17.*", "input_norm", "down"])
-def test_the_loop_is_free_meanwhile(typed: str) -> None:
+def test_the_loop_is_free_meanwhile() -> None:
     """No step of the event loop takes a third of the time in which a tree gets a node for each tensor.
 
     Both are measured on the same machine at the same time.
@@ -89,7 +87,7 @@ def test_the_loop_is_free_meanwhile(typed: str) -> None:
         watching = asyncio.create_task(watch())
         await session.press("b")
         await session.says("By name")
-        await session.type(typed)
+        await session.type("*.experts.17.*")
         await session.says("1 of ")
         await session.press("n", "n")
         watching.cancel()

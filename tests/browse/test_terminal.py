@@ -2,79 +2,28 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pty
 import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
-import time
 from typing import Any
 
 import pytest
 
 from tests.browse.session import LLAMA, ROOT
+from tests.browse.terminal import Terminal
 
 COMMAND = [sys.executable, "-m", "weightscope", "browse", str(LLAMA)]
-# What Textual switches on must be switched off again: another screen, reports of the mouse, the cursor hidden.
-PAIRS = [(b"\x1b[?1049h", b"\x1b[?1049l"), (b"\x1b[?1000h", b"\x1b[?1000l"), (b"\x1b[?25l", b"\x1b[?25h")]
-
-
-class Terminal:
-    """A pseudo-terminal of 80×24 with the command in it."""
-
-    def __init__(self, **environment: str) -> None:
-        self.ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        self.settings = termios.tcgetattr(theirs)
-        self.theirs = theirs
-        env = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
-        self.process = subprocess.Popen(
-            COMMAND, stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, start_new_session=True,
-            env=env | {"TERM": "xterm-256color"} | environment,
-        )  # fmt: skip
-        self.written = b""
-
-    def until(self, text: bytes, seconds: float = 60) -> None:
-        end = time.monotonic() + seconds
-        while text not in self.written:
-            assert time.monotonic() < end, self.written[-2000:]
-            if select.select([self.ours], [], [], 0.1)[0]:
-                self.written += os.read(self.ours, 1 << 16)
-
-    def press(self, keys: bytes) -> None:
-        os.write(self.ours, keys)
-
-    def ends(self) -> int:
-        end = time.monotonic() + 60
-        while self.process.poll() is None:
-            assert time.monotonic() < end
-            if select.select([self.ours], [], [], 0.1)[0]:
-                self.written += os.read(self.ours, 1 << 16)
-        while select.select([self.ours], [], [], 0.2)[0]:
-            self.written += os.read(self.ours, 1 << 16)
-        return self.process.returncode
-
-    def is_as_it_was(self) -> bool:
-        off = all(self.written.rfind(on) < self.written.rfind(off) for on, off in PAIRS)
-        return off and termios.tcgetattr(self.theirs) == self.settings
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        os.close(self.ours)
-        os.close(self.theirs)
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "TERM")}
 
 
 @pytest.mark.parametrize(
     ("end", "code"), [(b"q", 0), (b"\x03", 130), (signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)]
 )
 def test_the_terminal_is_left_as_it_was(end: bytes | signal.Signals, code: int) -> None:
-    terminal = Terminal()
+    terminal = Terminal(COMMAND, ENVIRONMENT)
     try:
         terminal.until(b"embedding")
         terminal.until(b"Quit")
@@ -91,7 +40,7 @@ def test_the_terminal_is_left_as_it_was(end: bytes | signal.Signals, code: int) 
 
 
 def test_no_color_is_honoured() -> None:
-    terminal = Terminal(NO_COLOR="1")
+    terminal = Terminal(COMMAND, ENVIRONMENT | {"NO_COLOR": "1"})
     try:
         terminal.until(b"embedding")
         terminal.press(b"q")
@@ -113,9 +62,7 @@ def test_a_fault_of_our_own_is_a_line() -> None:
         f"import sys; sys.argv = ['weightscope', 'browse', {str(LLAMA)!r}]\n"
         "from weightscope.cli import main\nmain()"
     )
-    original, COMMAND[1:] = COMMAND[1:], ["-c", fault]
-    terminal = Terminal()
-    COMMAND[1:] = original
+    terminal = Terminal([sys.executable, "-c", fault], ENVIRONMENT)
     try:
         terminal.until(b"embedding")
         terminal.press(b"s")
@@ -149,7 +96,7 @@ def test_every_standard_stream_must_be_the_terminal(stream: str) -> None:
 
 
 def test_a_terminal_without_a_cursor_is_refused() -> None:
-    terminal = Terminal(TERM="dumb")
+    terminal = Terminal(COMMAND, ENVIRONMENT | {"TERM": "dumb"})
     try:
         assert terminal.ends() == 2
         assert b"browse needs a terminal" in terminal.written

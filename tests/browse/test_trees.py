@@ -123,3 +123,10 @@ def test_roles_that_were_guessed_are_marked(tmp_path: Path) -> None:
     )
     (component,) = Views(open_model(tmp_path)).by_role.children()
     assert [node.label for node in component.children()] == ["q_proj ~"]
+
+
+def test_a_node_is_described_without_what_lies_below_it() -> None:
+    root = Views(open_model(FIXTURES / "llama")).by_role
+    assert [repr(node) for node in (root, *root.children()[:2])] == [
+        "Node('llama')", "Node('embedding')", "Node('attention')",
+    ]  # fmt: skip

@@ -93,7 +93,7 @@ def test_what_is_not_finite_is_counted_apart(drawn: dict[str, Any], tmp_path: Pa
 
 def test_cubes_scalars_and_empty_tensors(drawn: dict[str, Any], tmp_path: Path) -> None:
     model = open_model(tmp_path)
-    assert np.array_equal(np.array(values(model, "cube.weight").corner), drawn["cube.weight"].reshape(12, 5)[:8])
+    assert np.array_equal(np.array(values(model, "cube.weight").corner), drawn["cube.weight"][0])
     assert values(model, "scalar.weight").corner == ((2.5,),)
     empty = values(model, "empty.weight")
     assert (empty.figures.elements, empty.figures.mean) == (0, None)

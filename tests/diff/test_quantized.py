@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import LlamaConfig, LlamaForCausalLM
 
 import weightscope
 from tests.quantization.bench import Tensors, write
@@ -106,6 +107,60 @@ def test_scales_that_were_folded_into_norms() -> None:
     assert "its scales are folded into 2 norms" in found.verdict.text
     changed = [value.address for value in found.values or () if not value.equal and "norm" in value.role]
     assert changed == ["layers.0.norm.input_norm", "layers.0.norm.post_attention_norm"]
+
+
+def smoothed(folder: Path, spread: float, *, undone: bool = True) -> tuple[Path, Path]:
+    """A Llama, and the same in FP8 after columns were scaled as AutoAWQ does: by norms, and by rows of v and up.
+
+    Where it is not `undone`, what is before the columns stays as it was.
+    """
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {"num_attention_heads": 4, "num_key_value_heads": 4, "num_hidden_layers": 2}
+    model = LlamaForCausalLM(LlamaConfig(hidden_size=64, intermediate_size=96, vocab_size=64, **sizes)).float()
+    model.save_pretrained(folder / "plain")
+    tensors = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    chains = {
+        "input_layernorm": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+        "post_attention_layernorm": ("mlp.gate_proj", "mlp.up_proj"),
+        "self_attn.v_proj": ("self_attn.o_proj",),
+        "mlp.up_proj": ("mlp.down_proj",),
+    }
+    for layer in range(2):
+        for before, after in chains.items():
+            weight = tensors[f"model.layers.{layer}.{before}.weight"]
+            scale = torch.exp(spread * torch.randn(len(weight)))
+            if undone:
+                weight /= scale if weight.dim() == 1 else scale[:, None]
+            for name in after:
+                tensors[f"model.layers.{layer}.{name}.weight"] *= scale
+    for name in [name for name in tensors if name.endswith("proj.weight")]:
+        factor = tensors[name].abs().max() / 448
+        tensors[name], tensors[f"{name}_scale"] = (tensors[name] / factor).to(torch.float8_e4m3fn), factor
+    config = json.loads((folder / "plain" / "config.json").read_text())
+    settings = {"quant_method": "modelopt", "quant_algo": "FP8", "ignore": ["lm_head"]}
+    return folder / "plain", write(folder / "fp8", tensors, config | {"quantization_config": settings})
+
+
+@pytest.mark.parametrize("spread", [0.3, 1.0])
+def test_scales_that_were_folded_into_norms_and_rows(spread: float, tmp_path: Path) -> None:
+    found = diff(*smoothed(tmp_path, spread))
+    assert found.verdict.kind == "quantization", found.verdict
+    assert found.verdict.text.startswith("B is a quantization of A (FP8 with one scale")
+    assert found.verdict.text.endswith("its scales are folded into 4 norms")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_what_is_not_finite_is_folded_nowhere(value: float, tmp_path: Path) -> None:
+    plain, quantized = smoothed(tmp_path, 1.0)
+    tensors = load_file(plain / "model.safetensors")
+    tensors["model.layers.0.mlp.down_proj.weight"][0, 0] = value
+    write(plain, tensors, json.loads((plain / "config.json").read_text()))
+    assert diff(plain, quantized).verdict.kind == "fine-tune"
+
+
+def test_scales_that_nothing_undoes_are_no_quantization(tmp_path: Path) -> None:
+    assert diff(*smoothed(tmp_path, 1.0, undone=False)).verdict.kind == "fine-tune"
 
 
 def test_another_norm_is_no_folded_one(tmp_path: Path) -> None:

@@ -176,6 +176,7 @@ def test_the_instruction_of_a_task_stands_before_a_text(
     for options, ids in ((("--task", TASKS[0]), [7, 8, 5]), ((), [5]), (("--task", TASKS[2]), [5])):
         status, out, _ = run("forward", tmp_path, "--prompt", "w5", *options, "--format", "json")
         assert (status, json.loads(out)["token_ids"]) == (0, ids)
+        assert json.loads(out)["task"] == (options[1] if options else None)
 
 
 def test_an_encoder_without_tasks(tmp_path: Path) -> None:

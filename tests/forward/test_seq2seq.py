@@ -20,9 +20,9 @@ from tests.families.tiny import Tiny
 from tests.families.tiny_seq2seq import TINY_SEQ2SEQ
 from tests.families.tiny_xlnet import TINY_XLNET
 from tests.forward.test_encoders import lively, off
-from weightscope.errors import UsageError
+from weightscope.errors import NotImplementedByWeightscope, UsageError
 
-# Distances beyond the last bucket, and the end of a text as its last token.
+# Distances beyond the last bucket, and the end of a text.
 READ = [*range(3, 25), 2]
 WRITTEN = [0, 7, 88, *range(30, 50), 2]
 every_pair = pytest.mark.parametrize("tiny", TINY_SEQ2SEQ, ids=lambda tiny: tiny.name)
@@ -75,6 +75,24 @@ def test_every_tensor_matters(tiny: Tiny, tmp_path: Path) -> None:
     before = output(None)
     unmoved = {name for name in tensors if off(output(name), before) < 1e-3}
     assert {name for name in unmoved if not name.endswith("k_proj.bias")} == not_used(tiny, {*tensors})
+
+
+@pytest.mark.parametrize("name", ["t5-classifier", "bart-classifier", "mbart-classifier"])
+def test_the_last_end_of_a_text_is_classified(name: str, tmp_path: Path) -> None:
+    """Which need not be its last token; without one there is nothing to classify."""
+    tiny = next(tiny for tiny in TINY_SEQ2SEQ if tiny.name == name)
+    oracle, read = reloaded(tiny, tmp_path), [5, 6, 2, 7, 8, 2, 9, 10]
+    found = weightscope.open(tmp_path).forward(read).output
+    assert found is not None
+    assert off(found, theirs(tiny, oracle, read, {})) < 1e-4
+    with pytest.raises(UsageError, match="token 2 is missing, whose vector is classified"):
+        weightscope.open(tmp_path).forward([5, 6, 7])
+    with pytest.raises(UsageError, match="3 decoder_input_ids for 8 tokens"):
+        weightscope.open(tmp_path).forward(read, decoder_input_ids=torch.tensor([0, 5, 6]))
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"eos_token_id": [2, 3]}))
+    with pytest.raises(NotImplementedByWeightscope, match="several eos_token_id"):
+        weightscope.open(tmp_path).forward(read)
 
 
 def not_used(tiny: Tiny, names: set[str]) -> set[str]:

@@ -175,13 +175,13 @@ def test_pictures(kind: str, settings: dict[str, Any], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "stages"),
     [
-        ("vit", ["embedding", "layer 0", "layer 1", "pooled"]),
+        ("vit", ["embedding", "layer 0", "layer 1", "pooled", "output"]),
         ("deit-taught", ["embedding", "layer 0", "layer 1", "class scores"]),
         ("beit-classes", ["embedding", "layer 0", "layer 1", "class scores"]),
-        ("data2vec-vision", ["embedding", "layer 0", "layer 1"]),
-        ("swin", ["embedding", "pooled"]),
+        ("data2vec-vision", ["embedding", "layer 0", "layer 1", "output"]),
+        ("swin", ["embedding", "pooled", "output"]),
         ("convnext-classes", ["class scores"]),
-        ("clip_vision_model", ["embedding", "layer 0", "layer 1", "pooled"]),
+        ("clip_vision_model", ["embedding", "layer 0", "layer 1", "pooled", "output"]),
     ],
 )
 def test_compare_with_transformers(

@@ -168,7 +168,7 @@ def test_the_command_compares(name: str, saved: Callable[[str], Path], run: Run,
     )
     assert (status, error) == (0, "")
     compared = {item["stage"] for item in json.loads(out)["compared"]}
-    last = {"logits"} if "characters" in name else {"class scores"} if "frames" in name else set()
+    last = {"logits"} if "characters" in name else {"class scores"} if "frames" in name else {"output"}
     assert compared == {"embedding", "layer 0", "layer 1", "layer 2"} | last
 
 

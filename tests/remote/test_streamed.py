@@ -23,7 +23,7 @@ from tests.remote.hub import Fault, Hub
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 LLAMA = FIXTURES / "llama"
-COMMANDS = (["stats"], ["lock"], ["diff", "--values", str(LLAMA)])
+COMMANDS = (["stats"], ["lock"], ["diff", "--values", str(LLAMA)], ["check", "--values"])
 
 
 def sizes(folder: Path) -> int:
@@ -41,12 +41,13 @@ def result(ran: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(ran.stdout)
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=["stats", "lock", "diff"])
+@pytest.mark.parametrize("command", COMMANDS, ids=["stats", "lock", "diff", "check"])
 def test_nothing_is_read_unless_somebody_agrees(command: list[str], ws: Run, hub: Hub, home: Path) -> None:
     ran = ws(*command, "org/llama")
     assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
     assert f"org/llama: {command[0]} needs the values, which are not here: " in ran.stderr
-    assert "--stream 1MB reads them over the network and stores nothing; --download stores them" in ran.stderr
+    assert "--stream 1MB reads them over the network and stores nothing" in ran.stderr
+    assert ("--download" in ran.stderr) is (command[0] != "check")
     assert hub.sent < sizes(LLAMA)
     assert not stored(home)
 
@@ -72,6 +73,15 @@ def test_a_lock_is_that_of_the_files(ws: Run, home: Path) -> None:
 def test_a_model_elsewhere_is_compared_with_one_here(ws: Run, home: Path) -> None:
     found = result(ws("diff", "org/llama", str(LLAMA), "--values", "--stream", "1MB", "--json"))
     assert found["verdict"]["kind"] == "identical"
+    assert not stored(home)
+
+
+def test_a_check_of_values(ws: Run, home: Path, tmp_path: Path) -> None:
+    found = result(ws("check", "org/llama", "--values", "--stream", "1MB", "--json"))
+    assert found["checked"] == result(ws("check", str(LLAMA), "--values", "--json"))["checked"]
+    lock = tmp_path / "llama.lock"
+    assert ws("lock", str(LLAMA), "-o", str(lock)).returncode == 0
+    assert ws("check", "org/llama", "--lock", str(lock), "--stream", "1MB", "-q").stdout == "ok\n"
     assert not stored(home)
 
 
@@ -202,11 +212,13 @@ def test_a_file_that_changes_after_its_header(wide: Path, ws: Run, hub: Hub, tmp
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
-def test_ctrl_c_while_a_server_is_waited_for(wide: Path, hub: Hub, home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["stats", "diff"])
+def test_ctrl_c_while_a_server_is_waited_for(command: str, wide: Path, hub: Hub, home: Path, tmp_path: Path) -> None:
     """What is known so far is shown, and nobody waits for the server."""
     hub.fail("model.safetensors", failing_later(faults.hangs))
+    started = ["stats"] if command == "stats" else ["diff", "--values", str(wide)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "weightscope", "stats", "org/wide", "--stream", "10MB", "--json"],
+        [sys.executable, "-m", "weightscope", *started, "org/wide", "--stream", "10MB", "--json"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
         env=environment(hub, home, HF_HUB_DOWNLOAD_TIMEOUT="60"),
     )  # fmt: skip

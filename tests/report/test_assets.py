@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from weightscope.output.report.page import ASSETS, SCRIPTS, STYLES
+from tests.report.pages import Page, run_report
+from weightscope.output.report.page import ASSETS, LICENCE, SCRIPTS, STYLES
 
 # Of package/dist/d3-hierarchy.min.js in d3-hierarchy-3.1.3.tgz on registry.npmjs.org.
 D3_HIERARCHY = "971f374ce9fdbec711eb2358003e2bb755bff22ec6852dc5ebd59f987270db64"
@@ -16,6 +17,12 @@ def test_the_library_is_the_published_file() -> None:
 
 def test_its_licence_lies_beside_it() -> None:
     assert "Mike Bostock" in (ASSETS / "vendor" / "d3-hierarchy.LICENSE").read_text()
+
+
+def test_its_licence_is_on_every_page_that_has_it() -> None:
+    licence = (ASSETS / LICENCE).read_text()
+    assert licence in Page(run_report("fixtures/llama").stdout).text
+    assert "Bostock" not in run_report("fixtures/llama", "fixtures/gpt2").stdout
 
 
 def test_every_script_and_style_is_on_the_page() -> None:

@@ -189,6 +189,20 @@ def test_quantized_weights_as_they_act() -> None:
     assert not any("scale_inv" in row.name for row in acts.tensors)
 
 
+QUANTIZED = sorted(path.parent for path in (FIXTURES / "quantized").rglob("config.json"))
+# One has other blocks than its config, the other a method that is only named.
+UNREADABLE = ("fp8-blocks", "w4a8-awq")
+
+
+@pytest.mark.parametrize("folder", [p for p in QUANTIZED if p.name not in UNREADABLE], ids=lambda path: path.name)
+def test_all_quantized_models_can_be_read(folder: Path) -> None:
+    """With scales of activations and caches beside the weights, which stay what they are."""
+    stats = weightscope.open(folder).stats()
+    assert [finding for finding in stats.findings if finding.severity == "error"] == []
+    scales = {row.name: row.quantization for row in stats.tensors if row.name.endswith(("input_scale", "k_scale"))}
+    assert set(scales.values()) <= {None}
+
+
 def test_a_sample_says_so_and_reads_less(llama: Path) -> None:
     stats = weightscope.open(llama).stats(sample=256)
     assert stats.sample == 256

@@ -107,7 +107,7 @@ class _Drawer:
         if isinstance(component, Repeat) and not component.indices:
             return
         place = above.of(component)
-        children = [part for child in component.children() for part in self.parts(child, place)]
+        children = list(self.children(component, place))
         slots = self.slots_of(component, place)
         tensors = tuple(each for slot in slots for each in self.stored_of(slot, place))
         told = not place.auxiliary and any(map(_is_told, slots))
@@ -117,6 +117,35 @@ class _Drawer:
             yield self.box(component, place, slots, tensors, children)
         else:
             yield from children
+
+    def children(self, component: Component, place: _Place) -> Iterator[Part]:
+        """The boxes of a component's children; an encoder and a decoder, or an eye and a language model, are framed."""
+        boxes = [(child, tuple(self.parts(child, place))) for child in component.children()]
+        several = not place.inside and sum(len(parts) > 1 for _, parts in boxes) > 1
+        for child, parts in boxes:
+            # Towers and bridges are frames by themselves.
+            framed = all(part.parts and not part.tensors and not part.repeats for part in parts)
+            if several and len(parts) > 1 and not framed:
+                yield self.frame(child, place.of(child), parts)
+            else:
+                yield from parts
+
+    def frame(self, component: Component, place: _Place, parts: tuple[Part, ...]) -> Part:
+        """A frame around the boxes of a part of the model, named after its module."""
+        return Part(
+            title=component.name.rpartition(".")[2].replace("_", " ") or _title(component, {}),
+            path=place.path,
+            equation="",
+            glance="",
+            repeats="",
+            section=place.section,
+            terms={},
+            tensors=(),
+            templates=(),
+            layers=(),
+            parts=parts,
+            parameters=_added((), parts, self.tying),
+        )
 
     def is_frame(self, component: Component, place: _Place) -> bool:
         """Whether it stores nothing itself and is drawn all the same: parts of a layer, and towers and bridges."""

@@ -23,17 +23,21 @@ def check_model(
     progress: Progress | None = None,
     reference: str = "",
     base: str | Path | None = None,
+    stream: int | None = None,
 ) -> CheckResult:
     """The verdict on one MODEL: what cannot be read is a finding, as far as something is there at all.
 
     `reference` names it in the verdict, where that is not the path. `base` is the model that an adapter is held
-    against. What differs from a `lock` is found too.
+    against. What differs from a `lock` is found too. Values that are not here are read over the network if `stream`
+    allows so many bytes.
 
     Raises:
         UsageError: there is no such path, or nothing in it that could be a model.
     """
     try:
         model = open_model(path, variant=variant, progress=progress, tolerant=True, base=base)
+        if stream is not None:
+            model.stream(stream)
         findings, rules = model.examine(values=values, progress=progress)
         if lock:
             findings, rules = (*findings, *model.check_lock(lock, progress)), rules + 1

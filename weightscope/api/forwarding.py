@@ -145,6 +145,7 @@ def _try_prompt(
         findings=findings,
         notes=(*prompt.notes, *late, *_endings(result)),
         adapters=tuple(map(printable_path, wanted.adapters)),
+        task=wanted.task or None,
     )
     image = ", ".join(path.name for path in (*wanted.images, wanted.inputs) if path) or None
     if not result.finite:

@@ -37,7 +37,8 @@ class BrowseApp(App[None]):
 
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "search", "Search", key_display="/"),
+        # First of all, so that keys that come with it are typed into the line, and no widget takes them.
+        Binding("slash", "search", "Search", key_display="/", priority=True),
         Binding("n", "match(1)", "Next"),
         Binding("N", "match(-1)", "Previous", show=False),
         Binding("f", "findings", "Findings"),
@@ -101,6 +102,12 @@ class BrowseApp(App[None]):
         inspected = self._pages.inspected
         return Content.assemble((one_line(inspected.title), "bold"), "   ", one_line(inspected.subtitle))
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A slash begins a search but where one is typed, and where another screen lies over the panes."""
+        if action == "search":
+            return len(self.screen_stack) == 1 and not self.query_one(SearchBar).has_focus
+        return super().check_action(action, parameters)
+
     def action_search(self) -> None:
         """Begin to type."""
         self.query_one(SearchBar).begin()
@@ -108,7 +115,6 @@ class BrowseApp(App[None]):
     @work(exclusive=True, group="search")
     async def on_search_bar_asked(self, event: SearchBar.Asked) -> None:
         """Go to the first match."""
-        self.panes.tensors.focus()
         typed = event.typed.strip()
         if typed:
             names = await called(partial(find_names, typed, self.model.inventory))
@@ -143,7 +149,7 @@ class BrowseApp(App[None]):
         verdict = self.query_one("#verdict", Static)
         try:
             found, rules = await called(self.model.examine)
-        except WeightscopeError as error:
+        except (WeightscopeError, OSError) as error:
             verdict.update("not checked")
             self._found.set_exception(error)
             return
@@ -155,11 +161,14 @@ class BrowseApp(App[None]):
     @work(exclusive=True, group="findings")
     async def action_findings(self) -> None:
         """Show what check finds, and go to the tensors of what is chosen."""
+        if not self._found.done():
+            self.status.say("Checking …")
         try:
             found, rules = await asyncio.shield(self._found)
-        except WeightscopeError as error:
-            self.status.say(str(error))
+        except (WeightscopeError, OSError) as error:
+            self.status.say(f"Not checked: {error}")
             return
+        self.status.say("")
         stored = self.model.checkpoint.names
         checked = f"{plural(len(stored), 'tensor')} and {plural(rules, 'rule')} checked"
         chosen = await self.push_screen_wait(FindingsScreen(found, checked))

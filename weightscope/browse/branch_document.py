@@ -17,14 +17,14 @@ ROOM = 60
 SHOWN = 100
 
 
-def branch_document(node: Node, children: Sequence[Node], whole: int | None, width: int) -> Document:
+def branch_document(title: str, node: Node, children: Sequence[Node], whole: int | None, width: int) -> Document:
     """What is below a node; `whole` are the parameters of the model."""
     amounts = node.amounts
     share = share_of(amounts.parameters, whole)
     counted = "not known" if amounts.parameters is None else words.count(amounts.parameters)
     return Document(
         data=None,
-        title=node.label,
+        title=title,
         subtitle=words.plural(amounts.tensors, "tensor"),
         facts=(
             ("Parameters", counted + (f"   {words.percent(share)} of all" if share else "")),

@@ -41,6 +41,7 @@ class FindingsScreen(ModalScreen[Finding | None]):
     FindingsScreen .title { height: 1; padding: 0 1; text-style: bold; }
     FindingsScreen OptionList { height: auto; max-height: 40%; border: none; padding: 0 1; }
     FindingsScreen OptionList:focus { border: none; }
+    FindingsScreen OptionList { text-wrap: nowrap; text-overflow: ellipsis; }
     FindingsScreen Detail { height: 1fr; border-top: solid $primary; }
     """
 
@@ -87,11 +88,8 @@ def _line(finding: Finding) -> Content:
 
 def _documents(finding: Finding) -> Iterable[Document]:
     """The finding with all that it says, then the page of its code."""
-    named = [*finding.tensors[:NAMED]]
-    if len(finding.tensors) > NAMED:
-        named.append(f"and {len(finding.tensors) - NAMED:,} more")
-    facts = [("Tensors" if not number else "", name) for number, name in enumerate(named)]
-    for label, value in (("Expected", finding.expected), ("Found", finding.actual)):
+    facts = [("Finding", finding.message), *_labelled("Tensors", finding.tensors)]
+    for label, value in (("Expected", finding.expected), ("Stored", finding.actual)):
         if value is not None:
             facts.append((label, str(value)))
     if finding.config:
@@ -100,10 +98,17 @@ def _documents(finding: Finding) -> Iterable[Document]:
         facts.append(("What to do", finding.hint))
     yield Document(
         data=None,
-        title=finding.message,
-        subtitle="",
+        title=finding.code,
+        subtitle=finding.severity,
         facts=tuple(facts),
         table=Table(columns=(), rows=()),
     )
-    page = explanation([finding.code])
-    yield replace(page, subtitle="what this code means")
+    yield replace(explanation([finding.code]), title="What this code means")
+
+
+def _labelled(label: str, names: Sequence[str]) -> Iterable[tuple[str, str]]:
+    """A name a line, the first with the label; of many the first few."""
+    for number, name in enumerate(names[:NAMED]):
+        yield "" if number else label, name
+    if len(names) > NAMED:
+        yield "", f"and {len(names) - NAMED:,} more"

@@ -38,6 +38,10 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     children: Callable[[], Sequence[Node]] = tuple
     holds: Callable[[str], bool]
 
+    def __repr__(self) -> str:
+        # Textual asks for it each time a worker is given a node; what lies below can be 90,000 tensors.
+        return f"Node({self.label!r})"
+
 
 def added(amounts: Iterable[Amounts]) -> Amounts:
     """All together."""

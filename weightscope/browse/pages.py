@@ -42,9 +42,10 @@ class Pages:
 
         return page
 
-    def of_node(self, node: Node, children: Sequence[Node]) -> Page:
-        """What lies below a node."""
-        return lambda width: branch_document(node, children, self._whole, width)
+    def of_node(self, path: Sequence[str], node: Node, children: Sequence[Node]) -> Page:
+        """What lies below a node; `path` are its label and those above it."""
+        title = " › ".join(path)
+        return lambda width: branch_document(title, node, children, self._whole, width)
 
     def of_tensor(self, listed: Listed) -> Page:
         """What `explain` prints, the tensor's bytes, and the findings about it."""

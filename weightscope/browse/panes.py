@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Tree
+from textual.widgets.tree import TreeNode
 
 from weightscope.api.model import Model
 from weightscope.browse.calls import called
@@ -94,7 +95,7 @@ class Panes(Horizontal):
             return
         if self._reading and self._reading.listed is not event.node.data.listed:
             self._stop_reading()
-        self._describe(event.node.data)
+        self._describe(event.node)
 
     def on_tree_node_selected(self, event: Tree.NodeSelected[Node]) -> None:
         """Give a tensor the whole screen."""
@@ -103,23 +104,25 @@ class Panes(Horizontal):
             self.detail.focus()
 
     @work(exclusive=True, group="describe")
-    async def _describe(self, node: Node, *, top: bool = True) -> None:
+    async def _describe(self, node: TreeNode[Node], *, top: bool = True) -> None:
         try:
             page = await called(partial(self._page, node))
         except WeightscopeError as error:
             self._say(str(error))
             return
-        values = self._values.get(node.listed.row.name) if node.listed else None
+        listed = node.data.listed if node.data else None
+        values = self._values.get(listed.row.name) if listed else None
         self.detail.show(lambda width: (page(width), *(values(width) if values else ())), top=top)
 
-    def _page(self, node: Node) -> Page:
+    def _page(self, node: TreeNode[Node]) -> Page:
         """That of the model, of a tensor, or of what has others below it."""
-        if node.listed:
-            return self._pages.of_tensor(node.listed)
-        children = self.tensors.children_of(node)
-        if node is self.tensors.root.data:
-            return self._pages.of_model(node, children)
-        return self._pages.of_node(node, children)
+        assert node.data is not None
+        if node.data.listed:
+            return self._pages.of_tensor(node.data.listed)
+        children = self.tensors.children_of(node.data)
+        if node.data is self.tensors.root.data:
+            return self._pages.of_model(node.data, children)
+        return self._pages.of_node(self.tensors.path_of(node), node.data, children)
 
     def leave(self) -> bool:
         """Stop reading, or show the tree again; whether there was something to leave."""
@@ -162,7 +165,7 @@ class Panes(Horizontal):
         self._values = {reading.listed.row.name: documents}
         node = self.tensors.cursor_node
         if node and node.data and node.data.listed is reading.listed:
-            self._describe(node.data, top=False)
+            self._describe(node, top=False)
 
     def _stop_reading(self) -> None:
         if self._reading:

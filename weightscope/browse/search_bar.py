@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import Input
 
 
@@ -22,22 +23,25 @@ class SearchBar(Input):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "Cancel", show=False)]
     DEFAULT_CSS = """
     SearchBar {
-        display: none;
         height: 1;
         border: none;
         padding: 0 1;
     }
-    SearchBar.-shown { display: block; }
     """
 
     def __init__(self) -> None:
         super().__init__(placeholder="Search: part of a name, a pattern such as *.0.*, or a role", compact=True)
+        # A line over which nothing blinks sends nothing.
+        self.cursor_blink = False
+        self.display = False
+        self._before: Widget | None = None
 
     def begin(self) -> None:
-        """Show the line, empty."""
+        """Show the line, empty; it has the focus at once, so that no key that follows is lost."""
         self.value = ""
-        self.add_class("-shown")
-        self.focus()
+        self._before = self.screen.focused
+        self.display = True
+        self.screen.set_focus(self)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Look for what was typed."""
@@ -49,5 +53,6 @@ class SearchBar(Input):
         self._end("")
 
     def _end(self, typed: str) -> None:
-        self.remove_class("-shown")
+        self.screen.set_focus(self._before)
+        self.display = False
         self.post_message(self.Asked(typed))

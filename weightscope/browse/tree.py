@@ -18,7 +18,7 @@ from weightscope.browse.nodes import Amounts, Node, by_size, in_runs
 from weightscope.errors import one_line
 from weightscope.output import words
 
-# Characters of a label; names in files can have millions.
+# Characters of a label; the pane beside the tree has all of a name.
 MOST_CHARACTERS = 200
 # Columns of a number with its unit, and how wide the widget is for both parameters and bytes.
 NUMBER = 8
@@ -56,9 +56,11 @@ class TensorTree(Tree[Node]):
         self.largest_first = largest_first
         self._below = {}
         await called(partial(self.children_of, root))
+        self.move_cursor(None)
         self.reset(Text(one_line(root.label, MOST_CHARACTERS)), root)
         self._fill(self.root)
         self.root.expand()
+        self._go_to(self.root)
 
     async def reveal(self, name: str) -> bool:
         """Open what the tensor of that name lies in, and put the cursor there; False where there is none."""
@@ -71,9 +73,14 @@ class TensorTree(Tree[Node]):
             if below is None:
                 return False
             here = below
-        # Lines are counted again when the tree is drawn.
-        self.call_after_refresh(self.move_cursor, here)
+        if path:
+            self._go_to(here)
         return bool(path)
+
+    def _go_to(self, node: TreeNode[Node]) -> None:
+        # Nodes know their lines only once these are counted, which asking for the last one does.
+        if self.last_line >= 0:
+            self.move_cursor(node)
 
     def children_of(self, node: Node) -> Sequence[Node]:
         """What is shown below a node, made once; of large ones it takes a while."""
@@ -82,6 +89,15 @@ class TensorTree(Tree[Node]):
             children = node.children()
             made.setdefault(node, in_runs(by_size(children) if self.largest_first else children))
         return made[node]
+
+    def path_of(self, node: TreeNode[Node]) -> tuple[str, ...]:
+        """Its label, with those of what it lies in before it."""
+        labels: list[str] = []
+        here: TreeNode[Node] | None = node
+        while here is not None and here.parent is not None:
+            labels.insert(0, str(here.label))
+            here = here.parent
+        return tuple(labels)
 
     def _path_to(self, name: str) -> list[Node]:
         """The nodes from below the root to a tensor's own; none where it is not there."""
@@ -149,7 +165,7 @@ class TensorTree(Tree[Node]):
 def _numbers(amounts: Amounts, *, wide: bool) -> str:
     parameters = UNKNOWN if amounts.parameters is None else words.short(amounts.parameters)
     size = words.size(amounts.bytes) if amounts.bytes else ""
-    return f"{parameters:>{NUMBER}}" + (f"{size:>{NUMBER}}" if wide else "")
+    return f"{parameters:>{NUMBER}}" + (f"{size:>{NUMBER + 1}}" if wide else "")
 
 
 def _cut(text: str, room: int, *, from_start: bool) -> str:

@@ -14,6 +14,7 @@ from weightscope.analyses.stats.reading import Source, chunks, parts_of
 from weightscope.analyses.stats.sources import weight_of
 from weightscope.analyses.stats.tally import Tally, tally_of
 from weightscope.browse.nodes import Listed
+from weightscope.checkpoint.dtypes import BLOCKS, DTYPE_BITS
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.spans import need_torch
 from weightscope.checkpoint.values import need_here
@@ -22,14 +23,14 @@ from weightscope.output.document import Cell
 
 # Rows and columns of the corner.
 CORNER = 8
-# Weights of a method that undoes a tensor only as a whole; as float32 they take 2 GB.
+# Weights that are read at once where a method or type is undone only as a whole; as float32 they take 2 GB.
 MOST_WEIGHTS = 1 << 29
 
 
 class Values(msgspec.Struct, frozen=True, kw_only=True):
     """What was read. `scheme` says how a quantized weight was undone; it is empty where values are as stored.
 
-    `corner` are the first values of the first rows; a tensor of three and more dimensions begins with its first matrix.
+    `corner` are the first values of the first rows, of three and more dimensions those of the first matrix.
     """
 
     shape: tuple[int, ...]
@@ -72,7 +73,7 @@ def read_values(
         shape=shape,
         scheme=source.scheme.words if source.scheme else "",
         figures=(tally.sums if tally else Sums()).figures,
-        corner=tuple(corner) if len(shape) > 1 else (tuple(cell for row in corner for cell in row),),
+        corner=_of_one_matrix(corner, shape),
     )
 
 
@@ -84,14 +85,25 @@ def _source(checkpoint: Checkpoint, listed: Listed) -> Source:
     need_here(checkpoint.files, entry)
     weight = weight_of(name, scheme) if scheme else None
     if scheme is None or weight is None or weight.packed != name:
-        return Source(name=name, entry=entry)
-    need_torch(" to undo the quantization")
-    source = Source(name=name, entry=entry, scheme=scheme, weight=weight.name)
-    if source.is_whole and listed.group.packing[0] > MOST_WEIGHTS:
+        source, weights = Source(name=name, entry=entry), prod(entry.shape)
+        undone = entry.dtype in BLOCKS or DTYPE_BITS[entry.dtype] < 8
+    else:
+        need_torch(" to undo the quantization")
+        source, weights = Source(name=name, entry=entry, scheme=scheme, weight=weight.name), listed.group.packing[0]
+        undone = True
+    if undone and source.is_whole and weights > MOST_WEIGHTS:
+        kind = source.scheme.name if source.scheme else entry.dtype
         raise NotImplementedByWeightscope(
-            f"{scheme.name} undoes a tensor only as a whole, and this one is too large", hint="use weightscope stats"
+            f"{kind} is undone only as a whole, and {weights:,} weights are too many", hint="use weightscope stats"
         )
     return source
+
+
+def _of_one_matrix(rows: list[tuple[Cell, ...]], shape: tuple[int, ...]) -> tuple[tuple[Cell, ...], ...]:
+    """The rows of the first matrix; a vector, whose values came one a row, as one row."""
+    if len(shape) < 2:
+        return (tuple(cell for row in rows for cell in row),)
+    return tuple(rows[: shape[-2]])
 
 
 def _corner(chunk: Any) -> list[tuple[Cell, ...]]:

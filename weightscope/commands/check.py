@@ -14,8 +14,11 @@ from weightscope.commands.options import (
     JsonOption,
     OutputOption,
     QuietOption,
+    StreamOption,
     VariantOption,
+    bytes_of,
     chosen,
+    refusal,
     working_directory,
 )
 from weightscope.commands.several import note
@@ -23,6 +26,7 @@ from weightscope.errors import UsageError, WeightscopeError
 
 if TYPE_CHECKING:
     from weightscope.analyses.checking import CheckResult
+    from weightscope.analyses.lock.record import Lock
 
 
 class CheckFormat(StrEnum):
@@ -97,6 +101,7 @@ def check(
     output: OutputOption = None,
     variant: VariantOption = None,
     base: BaseOption = None,
+    stream: StreamOption = None,
 ) -> None:
     """Check weights against config.json, for CI.
 
@@ -132,11 +137,13 @@ def check(
     settings = find_settings(working_directory(), note=note)
     policy = Policy.of(fail_on or settings.fail_on, [*settings.ignore, *(ignore or ())])
     locked = read_lock(lock) if lock else None
+    most = bytes_of(stream)
     results, failures = [], []
     for model, reference in named:
         with Progress("Checking") as progress:
             try:
                 read = settings.values if values is None else values
+                _refuse_elsewhere(model, variant, most, values=read, lock=locked)
                 verdict = check_model(
                     model,
                     policy,
@@ -146,6 +153,7 @@ def check(
                     progress=progress,
                     reference=reference,
                     base=base,
+                    stream=most,
                 )
                 results.append(verdict)
             except WeightscopeError as error:
@@ -187,6 +195,19 @@ def _named(models: list[str], *, cache: bool) -> list[tuple[str, str]]:
             hint="name a checkpoint directory; see weightscope check --help",
         )
     return named
+
+
+def _refuse_elsewhere(model: str, variant: str | None, most: int | None, *, values: bool, lock: Lock | None) -> None:
+    """Raise where values are needed, are not here, and nobody agreed to read so many bytes.
+
+    Raises:
+        UsageError: it says what reading them takes.
+    """
+    from weightscope.api.downloading import values_elsewhere
+
+    needed = values or (lock is not None and lock.algorithm is not None)
+    if most is None and needed and (missing := values_elsewhere(model, variant)):
+        raise refusal(missing, "check")
 
 
 def _refuse_several(lock: Path | None, format: CheckFormat) -> None:

@@ -61,9 +61,10 @@ def diff(
     json: JsonOption = False,
     output: OutputOption = None,
 ) -> None:
-    """Compare two models by role: weights, shapes, dtypes, config; on request values and logits.
+    """Compare two models by role: weights, shapes, dtypes, config.
 
-    Names, shards and containers may differ. The exit code is 1 if the models differ in more than their form.
+    Values and logits are compared on request. Names, shards and containers may differ. The exit code is 1 if the models
+    differ in more than their form.
 
     \b
     Examples:

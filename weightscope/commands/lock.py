@@ -50,10 +50,10 @@ def lock(
     output: OutputOption = None,
     variant: VariantOption = None,
 ) -> None:
-    """Write a lock file: a digest of each weight by role and layer, and what the config means.
+    """Write a lock file: a digest of each weight by role and layer.
 
-    The digests stay the same if the model is sharded otherwise, converted between .bin and safetensors, or renamed.
-    `weightscope check --lock FILE` names what changed.
+    It also holds what the config means. The digests stay the same if the model is sharded otherwise, converted between
+    .bin and safetensors, or renamed. `weightscope check --lock FILE` names what changed.
 
     \b
     Examples:

@@ -31,7 +31,7 @@ def mcp(
         int, typer.Option("--timeout", metavar="SECONDS", min=1, max=3600, help="Time limit of a call.")
     ] = 60,
 ) -> None:
-    """Serve read-only tools to coding agents (MCP) on standard input and output.
+    """Serve read-only tools to coding agents over MCP, on stdio.
 
     The tools are inspect, check, explain, tensors, diff and memory. They read below the folders that --allow names,
     and nothing else. Needs the extra: pip install 'weightscope-cli[mcp]'.

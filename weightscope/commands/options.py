@@ -17,6 +17,7 @@ from weightscope.errors import UsageError, one_line
 from weightscope.output.write import Format
 
 if TYPE_CHECKING:
+    from weightscope.api.downloading import Missing
     from weightscope.api.model import Model
 
 Form = TypeVar("Form", bound=StrEnum)
@@ -89,7 +90,7 @@ def open_quietly(path: str, variant: str | None, base: str | None = None, *, tol
     return model
 
 
-def fetch_if_wanted(path: str, variant: str | None, *, unasked: bool) -> None:
+def fetch_if_wanted(path: str, variant: str | None, *, unasked: bool, what: str = "a forward pass") -> None:
     """Have all of a model in the local cache; whoever did not say --download is asked first, where there is a terminal.
 
     Raises:
@@ -98,14 +99,14 @@ def fetch_if_wanted(path: str, variant: str | None, *, unasked: bool) -> None:
     """
     from weightscope.api.downloading import download, what_is_missing
     from weightscope.output.progress import Progress
-    from weightscope.output.words import plural, size
+    from weightscope.output.words import size
 
     missing = what_is_missing(path, variant)
     if missing is None:
         return
-    cost = f"{size(missing.bytes)} in {plural(missing.files, 'file')}"
+    cost = _cost(missing)
     if not (unasked or (_is_asked() and _agrees(f"{missing.reference} is not in the local cache. Download {cost}?"))):
-        raise UsageError(f"a forward pass needs the weights: {cost} to download", where=missing.reference,
+        raise UsageError(f"{what} needs the weights: {cost} to download", where=missing.reference,
                          hint="--download does so without asking")  # fmt: skip
     with Progress(f"Downloading {size(missing.bytes)}") as progress:
         download(path, variant, progress)
@@ -120,7 +121,7 @@ def open_with_values(path: str, variant: str | None, command: str, *, stream: st
     """
     if stream is not None and download:
         raise UsageError("--stream and --download are mutually exclusive")
-    most = None if stream is None else bytes_of(stream)
+    most = bytes_of(stream)
     if most is None:
         refuse_or_fetch(path, variant, command, download=download)
     model = open_quietly(path, variant)
@@ -130,33 +131,48 @@ def open_with_values(path: str, variant: str | None, command: str, *, stream: st
 
 
 def refuse_or_fetch(path: str, variant: str | None, command: str, *, download: bool) -> None:
-    """With --download have a remote model here; without it, ask on a terminal, and else say what it takes.
+    """Have a remote model here, with --download or if a person at the terminal agrees; else say what it takes.
 
     Raises:
         UsageError: it is not here, and is not to be fetched.
     """
     from weightscope.api.downloading import values_elsewhere
+
+    missing = None if download else values_elsewhere(path, variant)
+    if missing and not (missing.downloadable and _is_asked() and _agrees(f"{_not_here(missing)}. Download it?")):
+        raise refusal(missing, command, downloads=missing.downloadable)
+    if missing or download:
+        fetch_if_wanted(path, variant, unasked=True)
+
+
+def refusal(missing: Missing, command: str, *, downloads: bool = False) -> UsageError:
+    """That the values are not here, with what it takes to read them."""
+    stores = "; --download stores them" if downloads else ""
+    return UsageError(
+        f"{command} needs the values, which are not here: {_cost(missing)}",
+        where=missing.reference,
+        hint=f"--stream {missing.agreeable} reads them over the network and stores nothing{stores}",
+    )
+
+
+def _not_here(missing: Missing) -> str:
+    return f"{missing.reference} is not in the local cache: {_cost(missing)}"
+
+
+def _cost(missing: Missing) -> str:
     from weightscope.output.words import plural, size
 
-    if download or _is_asked():
-        fetch_if_wanted(path, variant, unasked=download)
-        return
-    missing = values_elsewhere(path, variant)
-    if missing is not None:
-        stores = "; --download stores them" if missing.downloadable else ""
-        raise UsageError(
-            f"{command} needs the values, which are not here: {size(missing.bytes)} in {plural(missing.files, 'file')}",
-            where=missing.reference,
-            hint=f"--stream {missing.agreeable} reads them over the network and stores nothing{stores}",
-        )
+    return f"{size(missing.bytes)} in {plural(missing.files, 'file')}"
 
 
-def bytes_of(text: str) -> int:
-    """A size such as 5GB, 500MB or 1000000, in powers of 1000.
+def bytes_of(text: str | None) -> int | None:
+    """What --stream agrees to: a size such as 5GB, 500MB or 1000000, in powers of 1000; None where it was not given.
 
     Raises:
         UsageError: it is none.
     """
+    if text is None:
+        return None
     match = SIZE.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"--stream {text!r} is no size", hint="give one such as 5GB or 500MB")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from msgspec.structs import replace
@@ -27,6 +27,16 @@ from weightscope.output.write import put
 if TYPE_CHECKING:
     from weightscope.analyses.forward.outcome import Outcome
     from weightscope.api.model import Model
+
+
+class Asked(NamedTuple):
+    """What is asked beside the headers: values, a matrix to draw, and a pass on tokens or a text."""
+
+    values: bool
+    heatmap: str | None
+    passes: bool
+    tokens: str | None
+    prompt: str | None
 
 
 def report(
@@ -52,7 +62,7 @@ def report(
     variant: VariantOption = None,
     base: BaseOption = None,
 ) -> None:
-    """Write an HTML page about a model, or about what differs between two.
+    """Write an HTML page about a model, or about how two differ.
 
     The page is one file that loads nothing from elsewhere. A config.json alone is enough. The exit code is 0 when the
     page is written, whatever the verdict.
@@ -76,36 +86,30 @@ def report(
         raise UsageError("the working directory was deleted", hint="change to one that exists")
     if tokens is not None and prompt is not None:
         raise UsageError("--tokens and --prompt are mutually exclusive")
+    asked = Asked(values=values, heatmap=heatmap, passes=passes, tokens=tokens, prompt=prompt)
     if values or passes or heatmap is not None:
         for reference in filter(None, (model, other)):
-            fetch_if_wanted(reference, variant, unasked=download)
+            what = "a forward pass" if passes else "reading values"
+            fetch_if_wanted(reference, variant, unasked=download, what=what)
     if other is None:
-        _one(open_quietly(model, variant, base, tolerant=True), output, values, heatmap, passes, tokens, prompt)
+        _one(open_quietly(model, variant, base, tolerant=True), asked, output)
     else:
-        _two(model, other, output, values, passes, tokens, prompt)
+        _two(model, other, asked, output)
 
 
-def _one(
-    model: Model,
-    output: Path | None,
-    values: bool,
-    heatmap: str | None,
-    passes: bool,
-    tokens: str | None,
-    prompt: str | None,
-) -> None:
+def _one(model: Model, asked: Asked, output: Path | None) -> None:
     from weightscope.api.reporting import attempted, contents_of, drawn_matrix
     from weightscope.output.progress import Progress
     from weightscope.output.report.model_page import model_page
 
-    drawn = drawn_matrix(model, heatmap) if heatmap is not None else None
+    drawn = drawn_matrix(model, asked.heatmap) if asked.heatmap is not None else None
     stop = Event()
     with Progress("Reading values", bytes=True) as progress, stopping(stop.set):
-        contents = contents_of(model, values=values, progress=progress, stop=stop)
-    if drawn is None and values:
+        contents = contents_of(model, values=asked.values, progress=progress, stop=stop)
+    if drawn is None and asked.values:
         drawn = drawn_matrix(model)
-    if passes and contents.complete:
-        contents = replace(contents, outcome=attempted(lambda: _passed(model, tokens, prompt)))
+    if asked.passes and contents.complete:
+        contents = replace(contents, outcome=attempted(lambda: _passed(model, asked)))
     put(model_page(replace(contents, drawn=drawn)), output, own_files(model))
     refuse_incomplete(model)
     if not contents.complete:
@@ -115,7 +119,7 @@ def _one(
             raise part
 
 
-def _passed(model: Model, tokens: str | None, prompt: str | None) -> Outcome:
+def _passed(model: Model, asked: Asked) -> Outcome:
     from weightscope.analyses.forward.memory import bound_heaps
     from weightscope.api.asking import Wanted
     from weightscope.api.forwarding import try_forward
@@ -123,12 +127,10 @@ def _passed(model: Model, tokens: str | None, prompt: str | None) -> Outcome:
 
     bound_heaps()
     with Progress("Computing") as progress:
-        return try_forward(model, Wanted(tokens=tokens, text=prompt), progress)[0]
+        return try_forward(model, Wanted(tokens=asked.tokens, text=asked.prompt), progress)[0]
 
 
-def _two(
-    a: str, b: str, output: Path | None, values: bool, passes: bool, tokens: str | None, prompt: str | None
-) -> None:
+def _two(a: str, b: str, asked: Asked, output: Path | None) -> None:
     from weightscope.analyses.diff.findings import other_logits
     from weightscope.api.comparing import compare_forward, diff
     from weightscope.api.opening import open_model
@@ -139,10 +141,10 @@ def _two(
         left, right = (open_model(reference, progress=progress) for reference in (a, b))
     stop = Event()
     with Progress("Comparing values", bytes=True) as progress, stopping(stop.set):
-        found = diff(left, right, values=values, progress=progress, stop=stop)
-    if passes and found.complete:
+        found = diff(left, right, values=asked.values, progress=progress, stop=stop)
+    if asked.passes and found.complete:
         with Progress("Computing") as progress:
-            logits = compare_forward(left, right, tokens=tokens, text=prompt, progress=progress)
+            logits = compare_forward(left, right, tokens=asked.tokens, text=asked.prompt, progress=progress)
         found = replace(found, forward=logits, findings=(*found.findings, *other_logits(logits)))
     put(diff_page(found), output, [*own_files(left), *own_files(right)])
     if not found.complete:

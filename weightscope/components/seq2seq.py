@@ -39,7 +39,9 @@ class CrossBlock(Block, frozen=True, kw_only=True):
     cross: Attention
 
     def children(self) -> Iterable[Component]:
-        return *super().children(), self.cross_norm, self.cross
+        parts = tuple(super().children())
+        fed = parts.index(self.feed_forward_norm or self.feed_forward)
+        return *parts[:fed], self.cross_norm, self.cross, *parts[fed:]
 
     def _halves(self, x: str) -> list[str]:
         """With the look at the encoder between them."""
@@ -176,7 +178,8 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
     with the text itself, as transformers does (BART; mBART begins with the text's last token). Its output is
     multiplied by `scale` before the head. `buffers` that a file has are added to the logits (BART). Without a
     decoder, or with `heads` instead of the head over the vocabulary, what comes out is what those make. Where
-    `padding` is given, only tokens other than it have positions (M2M-100). `refused` says why there is no pass.
+    `padding` is given, only tokens other than it have positions (M2M-100). A head of the text's last token acts on the
+    last one that is `end`. `refused` says why there is no pass.
     """
 
     halves: Halves
@@ -186,6 +189,7 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
     echoes: bool = False
     scale: float = 1.0
     padding: int | None = None
+    end: int | None = None
     refused: str = ""
     buffers: tuple[StorageItem, ...] = ()
 
@@ -251,6 +255,7 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
         if DECODER_TOKENS not in inputs and self.start is None and not self.echoes:
             raise UsageError(f"{DECODER_TOKENS} is missing, and config.json has no decoder_start_token_id")
         written = self.scored(tokens, inputs)
+        self._require_end(tokens, written)
         rows = int(self.halves.decoder_table.rows)
         beyond = [token for token in written if not 0 <= token < rows]
         if beyond or not written:
@@ -259,6 +264,19 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
         table = decoder.positions
         if isinstance(table, Embedding) and len(written) > (most := table.rows - table.offset):
             raise UsageError(f"{len(written):,} {DECODER_TOKENS} exceed the {most:,} learned positions")
+
+    def _require_end(self, tokens: tuple[int, ...], written: tuple[int, ...]) -> None:
+        """Hold the tokens against a head of the last one that is `end`, by its place in what is read.
+
+        Raises:
+            UsageError: there is none, or as many tokens are not written as read.
+        """
+        if self.end is None:
+            return
+        if self.end not in tokens:
+            raise UsageError(f"token {self.end} is missing, whose vector is classified", hint="end the tokens with it")
+        if len(written) != len(tokens):
+            raise UsageError(f"{len(written):,} {DECODER_TOKENS} for {len(tokens):,} tokens: this head needs as many")
 
     def positions_of(self, tokens: torch.Tensor, inputs: Inputs) -> torch.Tensor:
         """Counted from 0, or of the tokens that are no padding."""
@@ -279,7 +297,7 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
         encoder, decoder = self.halves.encoder, self.halves.decoder
         read = encoder.read(x, self.halves.table, place.apart(segments={}))
         if decoder is None:
-            return self._made(read, at)
+            return self._made(read, x, at)
         ids = torch.tensor(self.scored(tuple(x.tolist()), at.run.inputs), device=x.device)
         written = self.halves.decoder_table
         table = place.below(written)
@@ -288,7 +306,7 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
         writing.run.shared[SOURCE] = read
         hidden = decoder.through(written.forward(ids, table), writing.below(decoder))
         if self.head is None:
-            return self._made(hidden, at)
+            return self._made(hidden, x, at)
         hidden = hidden * self.scale if self.scale != 1.0 else hidden
         owner, lies = (written, table) if self.head.tied else (self.head, at.below(self.head))
         scores = self.head.score(hidden, at.below(self.head), owner, lies)
@@ -298,10 +316,9 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
         at.stage("logits", self.head.equation(), scores)
         return scores
 
-    def _made(self, hidden: torch.Tensor, at: At) -> torch.Tensor:
-        """What the first head makes of hidden states, or they themselves."""
-        vectors = {"tokens": hidden, "first": hidden[:1], "last": hidden[-1:], "mean": hidden.mean(0, keepdim=True)}
+    def _made(self, hidden: torch.Tensor, x: torch.Tensor, at: At) -> torch.Tensor:
+        """What the first head makes of hidden states, or they themselves; x [T] are the ids that were read."""
         for head in self.heads:
-            hidden = at.call(head, vectors[head.of])
+            hidden = at.call(head, hidden[x == self.end][-1:] if head.of == "last" else hidden)
             at.stage(head.word, head.equation(), hidden)
         return hidden

@@ -45,7 +45,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     `roots` are the spellings under which it is published, the usual one first; what a root means is the build
     function's own affair. Those in `parts` leave out a part of the model, so another that has more of it is taken.
     `defaults` are the config class's, `attribute_map` its other names of keys
-    (`{"hidden_size": "n_embd"}`), `needs` the keys that a config must state unless it is a part of another.
+    (`{"hidden_size": "n_embd"}`), `needs` the keys that a config must state unless it is a part of another. `base` is
+    what names of the base model begin with below a head, where no root says it.
     """
 
     model_type: str
@@ -57,6 +58,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     attribute_map: Mapping[str, str]
     needs: tuple[str, ...]
     parts: tuple[str, ...] = ()
+    base: str = ""
 
     __repr__ = brief
 
@@ -125,6 +127,7 @@ def family(
     attribute_map: Mapping[str, str] = MappingProxyType({}),
     needs: tuple[str, ...] = DECODER_NEEDS,
     parts: tuple[str, ...] = (),
+    base: str = "",
 ) -> Callable[[F], F]:
     """Register the decorated build function for a model type."""
 
@@ -140,6 +143,7 @@ def family(
             attribute_map=dict(attribute_map),
             needs=needs,
             parts=parts,
+            base=base,
         )
         return build
 

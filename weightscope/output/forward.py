@@ -64,6 +64,8 @@ def _shown(notable: int, total: int) -> Iterator[str]:
 def _facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
     for number, adapter in enumerate(outcome.adapters):
         yield "" if number else "Adapter", adapter
+    if outcome.task:
+        yield "Task", outcome.task
     if outcome.prompt is not None:
         more = "…" if len(outcome.prompt) > SHOWN_PROMPT else ""
         yield "Prompt", f"{outcome.prompt[:SHOWN_PROMPT]!r}{more}"

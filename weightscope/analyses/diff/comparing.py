@@ -18,6 +18,7 @@ from weightscope.analyses.diff.values import Sums, compare
 from weightscope.analyses.held.holdings import FLOATS
 from weightscope.checkpoint.reader import Progress
 from weightscope.checkpoint.spans import import_numpy, need_torch, numpy_dtype
+from weightscope.errors import RemoteError
 
 # If none of so many changed matrices is of low rank, no merge of an adapter is looked for.
 TRIED = 3
@@ -40,7 +41,13 @@ def compare_all(
             if stop.is_set():
                 return None
             left, right = readers.mine()
-            return compare(left, a.weights[address], right, b.weights[address])
+            try:
+                return compare(left, a.weights[address], right, b.weights[address])
+            except RemoteError:
+                # Whoever stops cuts the connections as well.
+                if stop.is_set():
+                    return None
+                raise
 
         try:
             for address, found in zip(addresses, pool.map(look, addresses), strict=True):

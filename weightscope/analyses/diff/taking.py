@@ -7,8 +7,9 @@ from threading import Event
 from weightscope.analyses.diff.comparing import by_role, compare_all, with_ranks
 from weightscope.analyses.diff.counts import compare_counts
 from weightscope.analyses.diff.findings import differences
+from weightscope.analyses.diff.folding import folded
 from weightscope.analyses.diff.headers import comparable, config_changes, renamed, reshaped, retyped
-from weightscope.analyses.diff.norms import folded_norms, offset_norms
+from weightscope.analyses.diff.norms import offset_norms
 from weightscope.analyses.diff.pair import Opened, pair
 from weightscope.analyses.diff.result import ConfigChange, Diff
 from weightscope.analyses.diff.verdict import Facts, verdict_of
@@ -44,7 +45,7 @@ def take_diff(
         compared = list(compare_all(a, b, asked, progress, stop))
         compared = with_ranks(a, b, compared, stop)
         changed = [value for value, _ in compared if not value.equal]
-        folded, offset = folded_norms(a, b, changed), offset_norms(a, b, changed)
+        scaled, offset = folded(a, b, changed), offset_norms(a, b, changed)
     facts = Facts(
         a=left,
         b=right,
@@ -57,7 +58,7 @@ def take_diff(
         renamed=renamed(left, right),
         values=tuple(value for value, _ in compared) if values else None,
         asked=len(asked),
-        folded=folded,
+        folded=scaled,
         offset=offset,
     )
     found = tuple(differences(facts))

@@ -8,21 +8,18 @@ from statistics import median
 import msgspec
 
 from weightscope.analyses.diff.headers import Weights
+from weightscope.analyses.diff.nearness import is_close, is_rounding
 from weightscope.analyses.diff.result import ConfigChange, Kind, Reshaped, Retyped, Verdict, WeightDiff
 from weightscope.brief import plural
 
-# A quantized weight is no farther from its source: 2 bits leave about 0.3 of the norm and a cosine of 0.95.
-QUANTIZED, ALIKE = 0.5, 0.85
-# What a few operations in float32 leave.
-COMPUTED = 1e-6
 # Weights that were trained apart have a cosine near 0, a fine-tune's near 1.
 RELATED = 0.5
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """All that the verdict rests on. `values` is None where only headers were compared, `asked` how many weights were
-    to be compared. `folded` are norms that changed by what quantizing folds into them, `offset` those that differ by 1
-    everywhere: 1 where B's are larger.
+    to be compared. `folded` are norms and matrices that changed by scales which undo each other, `offset` norms that
+    differ by 1 everywhere: 1 where B's are larger.
     """
 
     a: Weights
@@ -60,6 +57,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         equal = (value.address for value in self.values or () if value.equal and not value.stored_alike)
         return sum(self.a[address].dtype == self.b[address].dtype for address in equal)
 
+    def _folded(self) -> Iterator[str]:
+        norms = sum(len(self.a[address].shape) == 1 for address in self.folded)
+        if norms:
+            yield f"its scales are folded into {plural(norms, 'norm')}"
+
     def _offsets(self) -> Iterator[str]:
         for side, step in (("A", -1), ("B", 1)):
             if count := sum(found == step for found in self.offset.values()):
@@ -76,7 +78,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
             f"{plural(abs(rows), 'row')} of the vocabulary {'added' if rows > 0 else 'removed'}" if rows else ""
         )
         parts = (
-            f"its scales are folded into {plural(len(self.folded), 'norm')}" if self.folded else "",
+            *self._folded(),
             *self._offsets(),
             vocabulary,
             *_there(self.b, self.added, "added"),
@@ -144,16 +146,16 @@ def _of_equals(facts: Facts) -> tuple[Kind, str, None]:
 
 
 def _of_values(facts: Facts, changed: Sequence[WeightDiff]) -> tuple[Kind, str, int | None]:
-    if all(_is_rounding(value) for value in changed):
+    if all(is_rounding(value) for value in changed):
         types = ", ".join(sorted({f"{change.a} and {change.b}" for change in facts.retyped}))
         # Without another dtype, what was computed with them was rounded, such as 1 added to norms.
         return "rounded", f"same weights, rounded ({types})" if types else "same weights but for rounding", None
-    if all(value.address in facts.offset or _is_rounding(value) for value in changed):
+    if all(value.address in facts.offset or is_rounding(value) for value in changed):
         return "norm-offset", "same weights but for their norms", None
     quantized = [value for value in changed if _is_quantized(facts, value.address)]
     others = [value for value in changed if not _is_quantized(facts, value.address)]
-    explained = all(value.address in facts.folded or _is_rounding(value) for value in others)
-    if quantized and explained and all(map(_is_close, quantized)):
+    explained = all(value.address in facts.folded or is_rounding(value) for value in others)
+    if quantized and explained and all(is_close(value) or value.address in facts.folded for value in quantized):
         return _quantization(facts, quantized)
     cosines = [value.cosine or 0.0 for value in changed if len(facts.a[value.address].shape) > 1]
     if cosines and median(cosines) < RELATED:
@@ -172,16 +174,6 @@ def _of_values(facts: Facts, changed: Sequence[WeightDiff]) -> tuple[Kind, str, 
 def _is_quantized(facts: Facts, address: str) -> bool:
     """Whether one side has it quantized, or both."""
     return facts.a[address].is_quantized or facts.b[address].is_quantized
-
-
-def _is_rounding(value: WeightDiff) -> bool:
-    """Whether computing in float32 and back, or storing in another dtype, explains the difference."""
-    return value.equal or value.rounded or (value.relative is not None and value.relative <= COMPUTED)
-
-
-def _is_close(value: WeightDiff) -> bool:
-    near = value.relative is not None and value.relative <= QUANTIZED
-    return near and value.cosine is not None and value.cosine >= ALIKE
 
 
 def _quantization(facts: Facts, changed: Sequence[WeightDiff]) -> tuple[Kind, str, None]:

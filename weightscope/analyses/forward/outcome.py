@@ -38,7 +38,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     vectors are made as `vectors` says. `loss` is the mean over the prompt in nats, None where it has but one token
     or is of ids that mean nothing. `checked` says what the verdict rests on. `max_abs_diff` is the largest
     difference to expected logits or to transformers' own; `golden_diff` the largest of a golden file's
-    fingerprints, relative to its stage's size. `adapters` are those that were applied, as they were named.
+    fingerprints, relative to its stage's size. `adapters` are those that were applied, as they were named,
+    `task` the one whose LoRA inside the model was.
     """
 
     schema_version: int = 1
@@ -72,5 +73,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
     adapters: tuple[str, ...] = ()
+    task: str | None = None
 
     __repr__ = brief

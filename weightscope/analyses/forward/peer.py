@@ -23,11 +23,15 @@ ENTERING = (
     "embeddings", "token embedding", "position embedding", "embedding norm", "patch embedding", "image in place",
     "audio clip in place",
 )  # fmt: skip
+# What comes out last, where that is neither logits nor class scores.
+OUTPUT = "output"
 # What stages of a tower begin with.
 TOWER = "vision "
 Outputs = dict[str, "torch.Tensor"]
-# What has a row for each token, which transformers wants in a batch of one.
-ONE_SEQUENCE = ("decoder_input_ids", "token_type_ids", "attention_mask")
+# What has a number or a box for each token, which transformers wants in a batch of one: how many dimensions it has.
+ONE_SEQUENCE = {
+    "decoder_input_ids": 1, "token_type_ids": 1, "attention_mask": 1, "global_attention_mask": 1, "bbox": 2,
+}  # fmt: skip
 # The name by which a type's class wants to know which tokens are an image's, and their number; PaliGemma's kind of
 # token is 0 for all of a prompt.
 KINDS = {"gemma3": ("token_type_ids", 1), "paligemma": ("token_type_ids", 0)}
@@ -93,7 +97,8 @@ def compare_with_transformers(
     except Exception as error:  # noqa: BLE001 - whatever another library raises is its failure, not ours
         said = one_line(str(error), 200) or type(error).__name__
         raise WeightscopeError(f"transformers {transformers.__version__} fails ({said})", where=directory) from None
-    compared = tuple(_compared(kept.outputs if result.tokens else _alone(kept.outputs), theirs))
+    ours = kept.outputs if result.tokens else _alone(kept.outputs)
+    compared = tuple(_compared(ours if result.output is None else ours | {OUTPUT: result.output}, theirs))
     if not compared:
         raise WeightscopeError(
             f"transformers {transformers.__version__} puts out nothing that this pass could be compared with",
@@ -124,11 +129,38 @@ def _run(transformers: Any, directory: Path, result: Result, given: Mapping[str,
         # Fused kernels for experts want sizes that small models do not have.
         if part is not None:
             part._experts_implementation = "eager"  # noqa: SLF001
-    inputs: dict[str, Any] = {"input_ids": torch.tensor([result.tokens])} if result.tokens else {}
+    inputs = _fed(model, config, result, given, dtype)
+    theirs: Outputs = {}
+    hooks = _watch(_layers(model, depth, tokens=bool(result.tokens)), theirs)
+    with torch.no_grad():
+        out = model(**inputs, **({"use_cache": False} if hasattr(model.config, "use_cache") else {}))
+    for hook in hooks:
+        hook.remove()
+    pooled = getattr(out, "pooler_output", None)
+    if pooled is not None:
+        theirs["pooled"] = pooled.flatten(0, -2).float()
+    if (given_out := _given_out(out)) is not None:
+        theirs[OUTPUT] = given_out
+    if (masks := getattr(out, "pred_masks", None)) is not None:
+        theirs["masks"] = masks.flatten(0, 2).flatten(1).float()
+        theirs["iou scores"] = out.iou_scores.flatten(0, 1).float()
+    scores = getattr(out, "logits", getattr(out, "prediction_logits", None))
+    if scores is None:
+        return theirs
+    return theirs | {"logits" if result.has_logits else "class scores": scores.reshape(-1, scores.shape[-1]).float()}
+
+
+def _fed(
+    model: Any, config: Any, result: Result, given: Mapping[str, Any], dtype: torch.dtype
+) -> dict[str, torch.Tensor]:
+    """The tokens and arrays of our pass as transformers' class wants them."""
+    import torch
+
+    inputs: dict[str, torch.Tensor] = {"input_ids": torch.tensor([result.tokens])} if result.tokens else {}
     for name, value in given.items():
         tensor = torch.as_tensor(value)
         tensor = tensor.to(dtype) if tensor.is_floating_point() else tensor
-        inputs[name] = tensor[None] if name in ONE_SEQUENCE and tensor.ndim == 1 else tensor
+        inputs[name] = tensor[None] if tensor.ndim == ONE_SEQUENCE.get(name) else tensor
     if "decoder_input_ids" in signature(model.forward).parameters:
         inputs["decoder_input_ids"] = torch.tensor([result.scored])
     name, kind = KINDS.get(config.model_type, ("mm_token_type_ids" if "image_grid_thw" in given else "", 1))
@@ -137,22 +169,25 @@ def _run(transformers: Any, directory: Path, result: Result, given: Mapping[str,
         inputs[name] = (inputs["input_ids"] == result.marks[0]).int() * kind
     if config.model_type in MASKED:
         inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
-    theirs: Outputs = {}
-    hooks = _watch(_layers(model, depth, tokens=bool(result.tokens)), theirs)
-    with torch.no_grad():
-        out = model(**inputs, **({"use_cache": False} if hasattr(model.config, "use_cache") else {}))
-    for hook in hooks:
-        hook.remove()
-    pooled = getattr(out, "pooler_output", None)
-    if pooled is not None and not result.tokens:
-        theirs["pooled"] = pooled.flatten(0, -2).float()
-    if (masks := getattr(out, "pred_masks", None)) is not None:
-        theirs["masks"] = masks.flatten(0, 2).flatten(1).float()
-        theirs["iou scores"] = out.iou_scores.flatten(0, 1).float()
-    scores = getattr(out, "logits", getattr(out, "prediction_logits", None))
-    if scores is None:
-        return theirs
-    return theirs | {"logits" if result.has_logits else "class scores": scores.reshape(-1, scores.shape[-1]).float()}
+    if type(model).__name__.endswith("ForMultipleChoice"):
+        # One choice.
+        inputs = {name: value[:, None] for name, value in inputs.items()}
+    return inputs
+
+
+def _given_out(out: Any) -> torch.Tensor | None:
+    """What a model without logits gives: the places of an answer, a vector to compare, the last hidden states."""
+    import torch
+
+    if getattr(out, "start_logits", None) is not None:
+        return torch.stack((out.start_logits[0], out.end_logits[0]), dim=-1).float()
+    if getattr(out, "logits", None) is not None:
+        return None
+    for name in ("text_embeds", "image_embeds", "audio_embeds", "last_hidden_state"):
+        found: torch.Tensor | None = getattr(out, name, None)
+        if found is not None and found.ndim > 1:
+            return found.reshape(-1, found.shape[-1]).float()
+    return None
 
 
 def _loader(transformers: Any, config: Any) -> Any:

@@ -13,8 +13,8 @@ _NAMES = """
     glm_ocr_text gpt_oss granite granitemoe granitemoehybrid granitemoeshared helium hunyuan_v1_dense hunyuan_v1_moe
     hy_v3 idefics internlm3 jamba jina_embeddings_v3 kimi_linear layoutlm lfm2 lfm2_moe llama llama4_text
     longcat_flash longformer m2m_100 marian mbart mimo_v2_flash minicpm3 minimax minimax_m2 minimax_m3_vl_text
-    ministral ministral3 mistral mixtral modernbert nanochat nemotron nomic_bert olmo olmo2 olmo3 olmo_hybrid olmoe
-    opt pegasus persimmon phi phi3 phi4_multimodal phimoe qwen2 qwen2_5_vl_text qwen2_moe qwen2_vl_text qwen3
+    ministral ministral3 mistral mixtral modernbert nanochat nemotron nllb-moe nomic_bert olmo olmo2 olmo3 olmo_hybrid
+    olmoe opt pegasus persimmon phi phi3 phi4_multimodal phimoe qwen2 qwen2_5_vl_text qwen2_moe qwen2_vl_text qwen3
     qwen3_5_moe_text qwen3_5_text qwen3_moe qwen3_next qwen3_vl_moe_text qwen3_vl_text recurrent_gemma roberta
     seed_oss smollm3 solar_open speech_to_text stablelm starcoder2 whisper xlm-roberta youtu zamba zamba2
     """

@@ -43,8 +43,7 @@ def adapter_weights(subject: Subject) -> tuple[str, ...]:
 
 
 def _renamed(subject: Subject, renaming: Renaming) -> Finding:
-    root = _root(subject)
-    loaded = all((change.found, change.expected) == (root, "") for change in renaming.changes) and _usual_head(subject)
+    loaded = _loaded(subject, renaming)
     said = [_said(change, len(subject.checkpoint.names)) for change in renaming.changes]
     if renaming.superseded:
         said.append(f"an older copy of {len(renaming.superseded):,} is stored too")
@@ -56,8 +55,20 @@ def _renamed(subject: Subject, renaming: Renaming) -> Finding:
         tensors=tuple(change.example for change in renaming.changes),
         expected=[change.expected for change in renaming.changes],
         actual=[change.found for change in renaming.changes],
-        hint=f"transformers removes it, but not every loader does; {THROUGH}" if loaded else _remedy(renaming.changes),
+        hint=f"transformers {loaded} it, but not every loader does; {THROUGH}" if loaded else _remedy(renaming.changes),
     )
+
+
+def _loaded(subject: Subject, renaming: Renaming) -> str:
+    """What transformers does to the prefix of a base model so that it loads all; empty where it loads nothing."""
+    family = subject.declaration.family if subject.declaration else None
+    base, root = (f"{family.base}." if family and family.base else ""), _root(subject)
+    changes = {(change.found, change.expected) for change in renaming.changes}
+    if root and changes == {(root, "")} and _usual_head(subject):
+        return "removes"
+    if base and changes == {(base, "")}:
+        return "removes"
+    return "adds" if base and changes == {("", base)} else ""
 
 
 def _said(change: Change, total: int) -> str:

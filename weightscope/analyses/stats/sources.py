@@ -11,7 +11,7 @@ from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.stats.reading import Source
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.families.registry import Declaration
-from weightscope.quantization.common.marks import mark_of
+from weightscope.quantization.common.marks import is_activation, mark_of
 from weightscope.ranges import before
 from weightscope.storage.base import Kind, Scheme
 
@@ -90,7 +90,9 @@ class Weight(msgspec.Struct, frozen=True):
 
 
 def weight_of(name: str, scheme: Scheme) -> Weight | None:
-    """The weight that a tensor is a part of; None where the scheme does not know the tensor."""
+    """The weight that a tensor is a part of; None where the scheme does not know it, or it scales activations."""
+    if is_activation(name):
+        return None
     mark = mark_of(name)
     module = mark[0] if mark else name.removesuffix(".weight")
     for weight in (f"{module}.weight", module, name):

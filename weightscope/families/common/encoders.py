@@ -165,6 +165,14 @@ def vocabulary_head(
     )
 
 
+def last_end(config: Config, heads: Heads) -> tuple[int | None, str]:
+    """The token whose last vector a head of a text's end acts on, if there is such a head, or why there is no pass."""
+    if not any(head.of == "last" for head in heads):
+        return None, ""
+    end = config["eos_token_id"]
+    return (int(end), "") if isinstance(end, int) else (None, f"{config.model_type} with several eos_token_id, or none")
+
+
 def heads_of(config: Config, known: Mapping[str, Heads]) -> Heads:
     """Those of the config's architecture: by what follows `For` in its name, `LMHeadModel` or, of a base model, "".
 

@@ -30,6 +30,16 @@ def require(config: Config, model: str, declared: Mapping[str, Any]) -> None:
             raise config.undeclared(f"{model} with {config.prefix}{key} {config[key]!r:.60} is not declared")
 
 
+def refuse_backbone(config: Config) -> None:
+    """Refuse a tower that was saved for use within another model: it has other norms than the model itself.
+
+    Raises:
+        UndeclaredError: it was, by name.
+    """
+    if config.architecture.endswith("Backbone"):
+        raise config.undeclared(f"the head of {config.architecture} is not declared")
+
+
 def not_computed(config: Config, model: str, computed: Mapping[str, Any]) -> str:
     """Why there is no forward pass: the first key whose value is not computed; empty for none.
 

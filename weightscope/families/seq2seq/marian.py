@@ -10,6 +10,7 @@ from weightscope.families.siblings.bart import BART, NAMES, NEEDS, Kind, fixed
 from weightscope.families.siblings.bart_model import ROOTS, apart, decoder_alone, halves_of, whole
 
 MARIAN = BART | {
+    "eos_token_id": Nullable(object, 0),
     "vocab_size": 58101, "decoder_vocab_size": Nullable(int), "decoder_start_token_id": 58100,
     "share_encoder_decoder_embeddings": True,
 }  # fmt: skip

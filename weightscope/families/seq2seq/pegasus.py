@@ -9,7 +9,7 @@ from weightscope.families.registry import family
 from weightscope.families.siblings.bart import BART, NAMES, NEEDS, Kind, fixed
 from weightscope.families.siblings.bart_model import ROOTS, decoder_alone, halves_of, whole
 
-PEGASUS = BART | {"decoder_start_token_id": Nullable(int, 0)}
+PEGASUS = BART | {"eos_token_id": Nullable(object, 1), "decoder_start_token_id": Nullable(int, 0)}
 KIND = Kind(before=True, positions=fixed)
 
 

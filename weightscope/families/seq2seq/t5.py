@@ -15,7 +15,7 @@ T5: dict[str, Any] = {
     "relative_attention_max_distance": 128, "layer_norm_epsilon": 1e-6, "feed_forward_proj": "relu",
     "tie_word_embeddings": Nullable(bool), "scale_decoder_outputs": Nullable(bool),
     "is_gated_act": Nullable(bool), "dense_act_fn": Nullable(str), "decoder_start_token_id": Nullable(int, 0),
-    "architectures": Nullable(list),
+    "architectures": Nullable(list), "eos_token_id": Nullable(object, 1),
     # No field of the classes, but transformers' masks obey it of any.
     "is_causal": Nullable(bool),
 }  # fmt: skip
@@ -26,9 +26,10 @@ NAMES = {
     "head_dim": "d_kv",
 }
 NEEDS = ("d_model", "num_layers", "num_heads")
+BASE = "transformer"
 
 
-@family("t5", roots=(TIED, APART), parts=(TIED,), defaults=T5, attribute_map=NAMES, needs=NEEDS)
+@family("t5", roots=(TIED, APART), parts=(TIED,), defaults=T5, attribute_map=NAMES, needs=NEEDS, base=BASE)
 def t5(config: Config, root: str) -> EncoderDecoder:
     """Relative positions lie in the first layer of each stack."""
     scaled = config["scale_decoder_outputs"]
@@ -37,7 +38,7 @@ def t5(config: Config, root: str) -> EncoderDecoder:
 
 @family("mt5", roots=(TIED, APART), parts=(TIED,), defaults=T5 | {
     "vocab_size": 250112, "d_ff": 1024, "num_layers": 8, "num_heads": 6, "feed_forward_proj": "gated-gelu",
-}, attribute_map=NAMES, needs=NEEDS)  # fmt: skip
+}, attribute_map=NAMES, needs=NEEDS, base=BASE)  # fmt: skip
 def mt5(config: Config, root: str) -> EncoderDecoder:
     """T5 1.1 in many languages."""
     return t5_model(config, root, scales=False)
@@ -45,7 +46,7 @@ def mt5(config: Config, root: str) -> EncoderDecoder:
 
 @family("umt5", roots=(TIED, APART), parts=(TIED,), defaults=T5 | {
     "vocab_size": 250112, "d_ff": 1024, "num_layers": 8, "num_heads": 6, "feed_forward_proj": "gated-gelu",
-}, attribute_map=NAMES, needs=NEEDS)  # fmt: skip
+}, attribute_map=NAMES, needs=NEEDS, base=BASE)  # fmt: skip
 def umt5(config: Config, root: str) -> EncoderDecoder:
     """Each layer has relative positions of its own."""
     return t5_model(config, root, scales=True, everywhere=True)

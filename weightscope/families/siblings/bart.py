@@ -23,7 +23,8 @@ BART: dict[str, Any] = {
     "vocab_size": 50265, "max_position_embeddings": 1024, "d_model": 1024, "encoder_layers": 12,
     "encoder_ffn_dim": 4096, "encoder_attention_heads": 16, "decoder_layers": 12, "decoder_ffn_dim": 4096,
     "decoder_attention_heads": 16, "activation_function": "gelu", "scale_embedding": False,
-    "tie_word_embeddings": True, "decoder_start_token_id": Nullable(int, 2), "architectures": Nullable(list),
+    "tie_word_embeddings": True, "decoder_start_token_id": Nullable(int, 2), "eos_token_id": Nullable(object, 2),
+    "architectures": Nullable(list),
     # No field of the classes, but transformers' masks obey it of any.
     "is_causal": Nullable(bool),
 }  # fmt: skip

@@ -10,7 +10,7 @@ from weightscope.components.encoder_heads import EncoderHead
 from weightscope.components.seq2seq import EncoderDecoder, Halves
 from weightscope.config import Config
 from weightscope.families.common import depth_of
-from weightscope.families.common.encoders import classes, transform
+from weightscope.families.common.encoders import classes, last_end, transform
 from weightscope.families.common.refusals import not_computed
 from weightscope.families.siblings.bart import Kind, embedding_norm, final_norm, layers, stack
 from weightscope.roles import Role
@@ -64,6 +64,7 @@ def whole(
     `start`, `echoes` and `padding` are `EncoderDecoder`'s; `biased` logits have a buffer added to them.
     """
     heads = heads_of(config, config["d_model"])
+    end, said = last_end(config, heads)
     scores, rows = not (config.is_base_model or heads), halves.decoder_table.rows
     return EncoderDecoder(
         halves=halves,
@@ -72,7 +73,8 @@ def whole(
         start=start,
         echoes=echoes,
         padding=padding,
-        refused=not_computed(config, "an encoder-decoder", {"is_causal": None}),
+        end=end,
+        refused=said or not_computed(config, "an encoder-decoder", {"is_causal": None}),
         buffers=(Buffer("final_logits_bias", Role.LOGIT_BIAS, (Size(1), rows)),) if scores and biased else (),
     )
 
@@ -120,7 +122,7 @@ def decoder_alone(config: Config, root: str, kind: Kind, *, written: Size | None
 
 
 def heads_of(config: Config, width: Size) -> tuple[EncoderHead, ...]:
-    """What scores classes: of the last token, or of where an answer begins and ends.
+    """What scores classes: of the token that ends the text, or of where an answer begins and ends.
 
     Raises:
         UndeclaredError: the architecture has another head, by name.

@@ -19,6 +19,7 @@ from weightscope.components.vision.marked_patches import MarkedPatches
 from weightscope.config import Config
 from weightscope.families.common import Dims, layer_norms
 from weightscope.families.common.parts import mlp
+from weightscope.families.common.refusals import refuse_backbone
 from weightscope.families.siblings import vit
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -60,6 +61,7 @@ def beit_encoder(config: Config, root: str, below: str, heads: Mapping[str, Enco
     Raises:
         UndeclaredError: a head that is none of `heads` and no image's classes.
     """
+    refuse_backbone(config)
     width, norm = config["hidden_size"], layer_norms(config["layer_norm_eps"])
     means, task = config["use_mean_pooling"], config.task
     above = f"{below}." if task else ""

@@ -12,6 +12,7 @@ from weightscope.components.vision.staged import Stage, StagedEncoder
 from weightscope.config import Config
 from weightscope.families.common import layer_norms
 from weightscope.families.common.parts import mlp
+from weightscope.families.common.refusals import refuse_backbone
 from weightscope.families.common.stages import depths_of, sizes_of
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -22,6 +23,7 @@ NORM = layer_norms(1e-6)
 
 def encoder(config: Config, root: str, below: str, *, scaled: bool, normed: bool) -> StagedEncoder:
     """Each stage but the first halves both sides; the last norm acts on the mean of all places."""
+    refuse_backbone(config)
     count, widths = config["num_stages"], sizes_of(config, "hidden_sizes")
     depths = depths_of(config)[:count]
     if not count == len(depths) == len(widths):

@@ -6,7 +6,7 @@ from weightscope.components.embedding import Head
 from weightscope.components.encoder_heads import EncoderHead
 from weightscope.components.seq2seq import EncoderDecoder, Halves
 from weightscope.config import Config
-from weightscope.families.common.encoders import classes, transform
+from weightscope.families.common.encoders import classes, last_end, transform
 from weightscope.families.common.refusals import not_computed
 from weightscope.families.siblings.t5 import stack, table
 from weightscope.sizes import Size
@@ -26,6 +26,7 @@ def t5_model(config: Config, root: str, *, scales: bool, everywhere: bool = Fals
         decoder=None if alone else stack(config, "decoder", writes=True, everywhere=everywhere),
     )
     heads = heads_of(config, width)
+    end, said = last_end(config, heads)
     if task not in ("", "ConditionalGeneration") and not heads:
         raise config.undeclared(f"the head of {config.architecture} is not declared")
     apart = root == APART and (config["tie_word_embeddings"] is False or not scales)
@@ -36,12 +37,13 @@ def t5_model(config: Config, root: str, *, scales: bool, everywhere: bool = Fals
         heads=heads,
         start=config["decoder_start_token_id"],
         scale=float(width) ** -0.5 if scales else 1.0,
-        refused=not_computed(config, "an encoder-decoder", {"is_causal": None}),
+        end=end,
+        refused=said or not_computed(config, "an encoder-decoder", {"is_causal": None}),
     )
 
 
 def heads_of(config: Config, width: Size) -> tuple[EncoderHead, ...]:
-    """What scores classes: of the last token, of each, of where an answer begins and ends."""
+    """What scores classes: of the token that ends the text, of each, of where an answer begins and ends."""
     match config.task:
         case "SequenceClassification":
             before = transform(width, "tanh")

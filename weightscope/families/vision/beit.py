@@ -15,13 +15,13 @@ from weightscope.families.siblings.vit import NEEDS
 OWN = BEIT | {"vocab_size": 8192, "head_dim": Nullable(int)}
 
 
-@family("beit", roots=tuple(SPELLINGS), defaults=OWN, needs=NEEDS)
+@family("beit", roots=tuple(SPELLINGS), defaults=OWN, needs=NEEDS, base="beit")
 def beit(config: Config, root: str) -> BeitEncoder:
     """A masked model predicts which visual word each patch is."""
     return beit_encoder(config, root, "beit", {"MaskedImageModeling": masked_words(config)})
 
 
-@family("data2vec-vision", roots=("as published",), defaults=BEIT, needs=NEEDS)
+@family("data2vec-vision", roots=("as published",), defaults=BEIT, needs=NEEDS, base="data2vec_vision")
 def data2vec_vision(config: Config, root: str) -> BeitEncoder:
     """Under BEiT's published names, in memory too; alone it does not pool."""
     return beit_encoder(config, root, "data2vec_vision", {"": None})

@@ -23,13 +23,14 @@ NEEDS = ("hidden_sizes", "depths")
     defaults=CONVNEXT | {"layer_scale_init_value": 1e-6},
     attribute_map=ATTRIBUTES,
     needs=NEEDS,
+    base="convnext",
 )
 def convnext(config: Config, root: str) -> StagedEncoder:
     """What a layer adds is scaled unless `layer_scale_init_value` is 0."""
     return encoder(config, root, "convnext", scaled=config["layer_scale_init_value"] > 0, normed=False)
 
 
-@family("convnextv2", roots=("",), defaults=CONVNEXT, attribute_map=ATTRIBUTES, needs=NEEDS)
+@family("convnextv2", roots=("",), defaults=CONVNEXT, attribute_map=ATTRIBUTES, needs=NEEDS, base="convnextv2")
 def convnextv2(config: Config, root: str) -> StagedEncoder:
     """Within the MLP a norm of responses in the place of scales."""
     return encoder(config, root, "convnextv2", scaled=False, normed=True)

@@ -10,7 +10,7 @@ from weightscope.families.registry import family
 from weightscope.families.siblings.vit import NEEDS, POOLED, SPELLINGS, classes, vit_encoder
 
 
-@family("deit", roots=tuple(SPELLINGS), defaults=POOLED, needs=NEEDS)
+@family("deit", roots=tuple(SPELLINGS), defaults=POOLED, needs=NEEDS, base="deit")
 def deit(config: Config, root: str) -> NormedEncoder:
     """A distillation vector behind the class vector; with a teacher each of them has classes of its own."""
     width, labels = config["hidden_size"], config.labels

@@ -9,6 +9,7 @@ from weightscope.components.vision.plane_patches import PaddedPatches
 from weightscope.components.vision.staged import StagedEncoder
 from weightscope.config import Config
 from weightscope.families.common import layer_norms
+from weightscope.families.common.refusals import refuse_backbone
 from weightscope.families.registry import family
 from weightscope.families.siblings.swin import ROOTS, stages_of
 from weightscope.families.siblings.vit import classes, pixels
@@ -22,9 +23,10 @@ SWIN: dict[str, Any] = {
 ATTRIBUTES = {"num_attention_heads": "num_heads"}
 
 
-@family("swin", roots=ROOTS, defaults=SWIN, attribute_map=ATTRIBUTES, needs=("embed_dim", "depths"))
+@family("swin", roots=ROOTS, defaults=SWIN, attribute_map=ATTRIBUTES, needs=("embed_dim", "depths"), base="swin")
 def swin(config: Config, root: str) -> StagedEncoder:
     """Each stage but the last merges patches into half as many a side, twice as wide."""
+    refuse_backbone(config)
     task, norm = config.task, layer_norms(config["layer_norm_eps"])
     above = "swin." if task else ""
     stages, last = stages_of(config, root, f"{above}encoder.layers")

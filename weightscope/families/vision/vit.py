@@ -8,7 +8,7 @@ from weightscope.families.registry import family
 from weightscope.families.siblings.vit import NEEDS, POOLED, SPELLINGS, classes, vit_encoder
 
 
-@family("vit", roots=tuple(SPELLINGS), defaults=POOLED, needs=NEEDS)
+@family("vit", roots=tuple(SPELLINGS), defaults=POOLED, needs=NEEDS, base="vit")
 def vit(config: Config, root: str) -> NormedEncoder:
     """A class vector before the patches."""
     heads = {"ImageClassification": classes(config, config["hidden_size"])}

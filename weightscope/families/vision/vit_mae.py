@@ -28,7 +28,7 @@ SPELLINGS = {
 }
 
 
-@family("vit_mae", roots=tuple(SPELLINGS), defaults=MAE, needs=vit.NEEDS)
+@family("vit_mae", roots=tuple(SPELLINGS), defaults=MAE, needs=vit.NEEDS, base="vit")
 def vit_mae(config: Config, root: str) -> MaeEncoder:
     """`mask_ratio` of the patches are not encoded; for pre-training a decoder predicts the pixels of all."""
     if config.task not in ("", "PreTraining"):

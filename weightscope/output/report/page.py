@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from html import escape
 from pathlib import Path
 
 import msgspec
@@ -30,6 +31,8 @@ SCRIPTS = (
     "main.js",
 )
 STYLES = ("page.css", "colours.css", "drawing.css", "treemap.css", "print.css")
+# Of the library, which wants it with every copy.
+LICENCE = "vendor/d3-hierarchy.LICENSE"
 # What could end the block that holds the data, or begin something else in it.
 JSON_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
@@ -45,6 +48,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 def page(title: str, header: Markup, sections: Sequence[Section], data: object | None = None) -> str:
     """The file's text; `data` is what the scripts read, None for a page without any."""
     scripts = [asset(name) for name in SCRIPTS] if data is not None else []
+    licences = [asset(LICENCE)] if data is not None else []
     styles = [style(), *(asset(name) for name in STYLES)]
     head = element(
         "head",
@@ -62,7 +66,7 @@ def page(title: str, header: Markup, sections: Sequence[Section], data: object |
         header,
         _navigation(sections),
         element("main", *map(_section, sections), id="report", class_="weightscope"),
-        element("footer", element("p", f"Written by weightscope {__version__}. This page loads nothing.")),
+        _footer(*licences),
         _data(data),
         *(element("script", Markup(script)) for script in scripts),
     )
@@ -84,6 +88,16 @@ def page_header(title: str, subtitle: str, verdict: str, found: str, *, ok: bool
 def asset(name: str) -> str:
     """A script or a style as it is shipped."""
     return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def _footer(*licences: str) -> Markup:
+    """Who wrote the page, and the licences of what others wrote of it."""
+    written = element("p", f"Written by weightscope {__version__}. This page loads nothing.")
+    told = [
+        element("details", element("summary", "Licence of d3-hierarchy"), element("pre", Markup(escape(licence))))
+        for licence in licences
+    ]
+    return element("footer", written, *told)
 
 
 def _navigation(sections: Sequence[Section]) -> Markup:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from weightscope.analyses.forward.outcome import Outcome
+from weightscope.output.document import Table
 from weightscope.output.forward import forward_document
 from weightscope.output.pictures import picture_of_stages
 from weightscope.output.report.said import said
+from weightscope.output.web.documents import table_html
 from weightscope.output.web.elements import Markup, element, together
+
+# Of more stages the table opens with a click.
+MOST = 24
 
 
 def passed_body(outcome: Outcome) -> Markup:
-    """A bar a stage, and their table."""
+    """A bar a stage, what came out, and the table of stages."""
     drawn = Markup(picture_of_stages(outcome.stages).drawn) if outcome.stages else Markup()
     figure = element("figure", element("figcaption", "RMS after each stage"), drawn) if drawn else ""
-    return together(figure, said(forward_document(outcome, stages=True), "Stages of the forward pass"))
+    document = forward_document(outcome, stages=True)
+    table = table_html(document.table, caption="Stages of the forward pass")
+    if len(outcome.stages) > MOST:
+        table = element("details", element("summary", f"All {len(outcome.stages):,} stages"), table)
+    return together(figure, said(replace(document, table=Table(columns=(), rows=())), ""), table)

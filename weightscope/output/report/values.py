@@ -37,7 +37,9 @@ def heatmap_body(tensor: Tensor) -> Markup:
         drawn = Markup(picture_of_values(tensor).drawn)
     except WeightscopeError as error:
         return unknown(error)
-    return element("figure", element("figcaption", element("code", tensor.name)), drawn)
+    return together(
+        element("h3", "Heatmap"), element("figure", element("figcaption", element("code", tensor.name)), drawn)
+    )
 
 
 def _profiles(stats: Stats) -> Iterator[tuple[str, Markup]]:
