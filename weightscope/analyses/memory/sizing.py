@@ -72,6 +72,8 @@ def _sized(
 ) -> Sizing:
     tokens = context or trained_context(subject.config) or USUAL_CONTEXT
     computed = dtype or computed_dtype(subject)
+    # llama.cpp keeps keys and values in float16, whatever types the weights have.
+    cached = "F16" if subject.checkpoint.format == "gguf" else computed
     runnable = runnable_in(subject.declaration.tree) if subject.declaration else None
     usual = runnable.looks_at(tokens) if runnable else 0
     return Sizing(
@@ -80,12 +82,17 @@ def _sized(
         source=usual if source is None else source,
         page_size=page_size,
         dtype=computed,
-        kv_dtype=kv_dtype or computed,
+        kv_dtype=kv_dtype or cached,
     )
 
 
 def computed_dtype(subject: Subject) -> str:
-    """The element type of the computation: the config's, that of most plain weights, or float32 as loaders have it."""
+    """The element type of the computation.
+
+    float32 in llama.cpp; otherwise the config's, that of most plain weights, or float32 as loaders have it.
+    """
+    if subject.checkpoint.format == "gguf":
+        return "F32"
     if subject.config and subject.config.dtype in FLOATS:
         return str(subject.config.dtype)
     elements: dict[str, int] = {}

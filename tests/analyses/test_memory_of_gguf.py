@@ -1,0 +1,31 @@
+"""What a GGUF file takes: its weights as they are stored, and states in the types that llama.cpp keeps them in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gguf
+import pytest
+
+import weightscope
+
+FILES = sorted((Path(__file__).parents[2] / "fixtures" / "gguf").glob("*.gguf"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_weights_are_loaded_as_they_are_stored(path: Path) -> None:
+    found = weightscope.open(path).memory(context=10).weights
+    expected = sum(int(tensor.n_bytes) for tensor in gguf.GGUFReader(path).tensors)
+    assert found.loaded + found.auxiliary == found.stored == expected
+
+
+def test_states_have_the_types_of_llama_cpp() -> None:
+    """Its `--cache-type-k` and `-v` are f16 unless told otherwise; recurrent states are float32, and so is the rest."""
+    path = next(path for path in FILES if path.stem == "jamba")
+    state = weightscope.open(path).memory(context=10).state
+    assert state
+    kinds = {row.kind: row.dtype for row in state.rows}
+    assert kinds == {"keys_and_values": "F16", "convolution": "F32", "recurrence": "F32"}
+    state = weightscope.open(path).memory(context=10, kv_dtype="int8").state
+    assert state
+    assert {row.kind: row.dtype for row in state.rows}["keys_and_values"] == "I8"
