@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-import weightscope
 from tests.families.tiny import Tiny
 from tests.families.tiny_phi4 import TINY_PHI4
 from tests.forward import seeing
@@ -139,6 +138,6 @@ def test_tokens_in_tiles_of_448_pixels(tmp_path: Path) -> None:
     settings(tmp_path)
     counts = np.load(FIXTURES / "phi4.npz")["num_img_tokens"].tolist()
     for path, count in zip(pictures(tmp_path, scale=10), counts, strict=True):
-        inputs = {name: torch.as_tensor(value) for name, value in read_images([path], tmp_path, "x").items()}
+        inputs = read_images([path], tmp_path, "x")
         with pytest.raises(UsageError, match=f"{count:,}"):
-            weightscope.open(tmp_path).forward([1, 95, 2], **inputs)
+            seeing.ours(tmp_path, [1, 95, 2], {name: torch.as_tensor(value) for name, value in inputs.items()})
