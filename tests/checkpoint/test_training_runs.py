@@ -311,14 +311,6 @@ def test_megatron_on_one_rank(tmp_path: Path, run: Any) -> None:
     assert said["parameters"]["total"] == 48
 
 
-def test_megatron_split_over_ranks_is_refused_by_name(tmp_path: Path, run: Any) -> None:
-    megatron(tmp_path, "mp_rank_00", "mp_rank_01")
-    code, _, err = run("inspect", tmp_path)
-    assert code == 2
-    assert err.count("\n") == 1
-    assert "split over 2 ranks" in err
-
-
 @pytest.mark.parametrize(
     "name", ["megatron.core.enums.ModelType", "megatron.core.transformer.enums.AttnBackend", "signal.Signals"]
 )

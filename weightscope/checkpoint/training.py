@@ -114,6 +114,19 @@ def part_of(name: str, tensors: Iterable[tuple[str, str, int]], kind: str | None
     )
 
 
+def added_up(parts: Iterable[Part]) -> tuple[Part, ...]:
+    """The parts that several ranks keep, those of one name as one."""
+    found: dict[str, Part] = {}
+    for part in parts:
+        known = found.get(part.name)
+        found[part.name] = (
+            part
+            if known is None
+            else msgspec.structs.replace(known, tensors=known.tensors + part.tensors, bytes=known.bytes + part.bytes)
+        )
+    return tuple(found.values())
+
+
 def optimizer_of(parts: Iterable[Part]) -> str | None:
     """Which optimizers keep what is there for each weight, in words; None where nothing tells."""
     kept = {moment for part in parts for moment in part.moments}
