@@ -149,7 +149,7 @@ def _names(model_type: str) -> Iterator[str]:
     if model_type in WHOLE_SIZE:
         yield "1 of full size, without values"
     if model_type in BY_PARTS:
-        yield "1 tiny around timm's names of its tower"
+        yield "1 tiny, timm's tower in 4 widths"
     yield from _remote(model_type)
     for word, models in (("config", DECLARED), ("index", INDEXED)):
         count = sum(model["config"].get("model_type") == model_type for model in models)
@@ -167,7 +167,7 @@ def _logits(model_type: str) -> Iterator[str]:
     if tiny:
         yield f"{len(tiny)} tiny"
     if model_type in BY_PARTS:
-        yield "1 tiny of text and of audio"
+        yield "1 tiny of text, images and audio"
     if model_type in BY_OTHERS:
         yield BY_OTHERS[model_type]
     yield from _remote(model_type)

@@ -21,7 +21,7 @@ from transformers.models.gemma3n import modeling_gemma3n
 import weightscope
 from tests.families.tiny import TINY
 from tests.forward import seeing
-from weightscope.errors import NotImplementedByWeightscope, UsageError, WeightscopeError
+from weightscope.errors import UsageError, WeightscopeError
 
 TOWER: dict[str, list[int]] = json.loads(
     (Path(__file__).parents[2] / "fixtures" / "timm" / "mobilenetv5_300m_enc.json").read_text()
@@ -146,12 +146,9 @@ def test_text_alone(built: Any, saved: Path) -> None:
     assert seeing.off(seeing.ours(saved, tokens), expected) < 1e-4
 
 
-def test_images_and_their_tokens_are_refused(saved: Path) -> None:
-    model = weightscope.open(saved)
-    with pytest.raises(NotImplementedByWeightscope, match="MobileNetV5"):
-        model.forward([1, 102], pixel_values=torch.zeros(1, 3, 32, 32))
+def test_an_image_token_without_an_image(saved: Path) -> None:
     with pytest.raises(UsageError, match="token 102 stands for an image"):
-        model.forward([1, 102])
+        weightscope.open(saved).forward([1, 102])
 
 
 def test_tokens_with_tables_of_their_own(built: Any, saved: Path) -> None:
@@ -175,6 +172,15 @@ def test_two_clips(built: Any, saved: Path) -> None:
     with torch.no_grad():
         expected = built(input_ids=torch.tensor([SPOKEN]), **clips()).logits[0]
     assert seeing.off(seeing.ours(saved, SPOKEN, clips()), expected) < 1e-4
+
+
+def test_layers_get_the_mark_itself(tmp_path: Path) -> None:
+    """Where the table of what layers get has a row for the token that stands for audio."""
+    model = build(KEYS | {"text_config": TEXT | {"vocab_size_per_layer_input": 120}})
+    model.save_pretrained(tmp_path)
+    with torch.no_grad():
+        expected = model(input_ids=torch.tensor([SPOKEN]), **clips()).logits[0]
+    assert seeing.off(seeing.ours(tmp_path, SPOKEN, clips()), expected) < 1e-4
 
 
 def test_another_conformer(tmp_path: Path) -> None:

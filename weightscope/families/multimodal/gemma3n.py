@@ -1,4 +1,4 @@
-"""Gemma 3n (Google 2025) hears; its vision tower is named and counted, and images are refused.
+"""Gemma 3n (Google 2025) sees by MobileNetV5 and hears by a conformer.
 
 Source: `Gemma3nConfig` of transformers.
 """
@@ -9,22 +9,21 @@ from weightscope.components.audio.filled_ear import FilledEar
 from weightscope.components.base import Group
 from weightscope.components.decoder import CausalLM
 from weightscope.components.vision.language import VisionLanguage
-from weightscope.components.vision.unseen import UnseenEye
+from weightscope.components.vision.map_eye import MapEye
 from weightscope.config import Config, Nullable
 from weightscope.families.common.multimodal import decided_text
-from weightscope.families.common.refusals import require
 from weightscope.families.registry import component_of, family
-from weightscope.families.siblings.gemma3n_parts import AUDIO, VISION, conformer, embedder
-from weightscope.families.siblings.mobilenet_v5 import mobilenet_v5
+from weightscope.families.siblings.gemma3n_parts import AUDIO, VISION, conformer, embedder, timm_tower
 
 GEMMA3N = {
     "image_token_id": 262145, "audio_token_id": Nullable(int, 262273), "boa_token_id": Nullable(int, 256000),
     "eoa_token_id": Nullable(int, 262272), "audio_soft_tokens_per_image": Nullable(int, 188),
+    "boi_token_id": Nullable(int, 255999), "eoi_token_id": Nullable(int, 262144), "vision_soft_tokens_per_image": 256,
     "tie_word_embeddings": True, "architectures": Nullable(list),
 }  # fmt: skip
 # What a root stands for: prefixes of the language model and its decoder, and of all other parts.
-SPELLINGS = {"as published": ("", "model.language_model", "model."), "as MLX has it": ("language_model", "model", "")}
-TOWER = {"architecture": "mobilenetv5_300m_enc", "model_args": None}
+BY_MLX = "as MLX has it"
+SPELLINGS = {"as published": ("", "model.language_model", "model."), BY_MLX: ("language_model", "model", "")}
 
 
 @family(
@@ -40,15 +39,16 @@ def gemma3n(config: Config, root: str) -> VisionLanguage:
     if not isinstance(model, CausalLM):
         raise config.undeclared("Gemma 3n with this text_config is not declared")
     vision = config.nested("vision_config").with_defaults(VISION)
-    require(vision, "Gemma 3n", TOWER)
     audio, width = config.nested("audio_config").with_defaults(AUDIO), model.decoder.embedding.width
     seen, heard = embedder(vision, f"{others}embed_vision", width), embedder(audio, f"{others}embed_audio", width)
     token = config["audio_token_id"]
     return VisionLanguage(
-        eye=UnseenEye(
-            tower=mobilenet_v5(f"{others}vision_tower.timm_model"),
+        eye=MapEye(
+            tower=timm_tower(vision, f"{others}vision_tower.timm_model", by_mlx=root == BY_MLX),
             bridge=seen,
-            refused="Gemma 3n with an image: the maths of MobileNetV5 is not implemented",
+            each=config["vision_soft_tokens_per_image"],
+            begin=config["boi_token_id"],
+            end=config["eoi_token_id"],
         ),
         ear=FilledEar(
             tower=conformer(audio, f"{others}audio_tower"),
@@ -63,4 +63,5 @@ def gemma3n(config: Config, root: str) -> VisionLanguage:
         # Without a token nothing stands for audio.
         audio_token=-1 if token is None else int(token),
         apart=(seen, heard),
+        blank=None,
     )

@@ -1,4 +1,4 @@
-"""Gemma 3n's audio tower, and what brings images and audio to the language model."""
+"""Gemma 3n's towers, and what brings images and audio to the language model."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from weightscope.components.audio.cumulative_norm import CumulativeNorm
 from weightscope.components.audio.local_attention import Distances, LocalAttention
 from weightscope.components.audio.spectrogram import SpectrogramConvolution, SpectrogramStem
 from weightscope.components.base import Repeat
+from weightscope.components.vision.mobilenet import MobileNet
 from weightscope.config import Config, Nullable
 from weightscope.families.common import depth_of
 from weightscope.families.common.numbers import layer_numbers
+from weightscope.families.common.refusals import require
 from weightscope.families.siblings.conformer import NORM, half_step, light_convolution
+from weightscope.families.siblings.mobilenet_v5 import mobilenet_v5
 from weightscope.roles import Role
 from weightscope.sizes import Size, size
 from weightscope.storage.linear import Linear
@@ -32,6 +35,7 @@ AUDIO: dict[str, Any] = {
     "sscp_conv_channel_size": [128, 32], "sscp_conv_group_norm_eps": 1e-3,
     "sscp_conv_kernel_size": [[3, 3], [3, 3]], "sscp_conv_stride_size": [[2, 2], [2, 2]],
 }  # fmt: skip
+MULTIPLIER, LARGEST = "channel_multiplier", 64
 QKV = {"attn.q_proj": Role.Q_PROJ, "attn.k_proj": Role.K_PROJ, "attn.v_proj": Role.V_PROJ}
 
 
@@ -45,6 +49,26 @@ def embedder(config: Config, name: str, language: Size) -> ApartTokens:
         outputs=language,
         eps=config["rms_norm_eps"],
     )
+
+
+def timm_tower(config: Config, name: str, *, by_mlx: bool) -> MobileNet:
+    """The vision tower as timm builds it; of timm's arguments `channel_multiplier` is declared.
+
+    Raises:
+        UndeclaredError: another model, or another argument, by name.
+        ConfigError: the factor is no number that channels can be multiplied by.
+    """
+    require(config, "Gemma 3n", {"architecture": "mobilenetv5_300m_enc"})
+    given = dict(config["model_args"] or {})
+    multiplier = given.pop(MULTIPLIER, 1.0)
+    for key in given:
+        raise config.undeclared(
+            f"Gemma 3n with the argument {key:.60} of timm (vision_config.model_args) is not declared"
+        )
+    if type(multiplier) not in (int, float) or not 0 < multiplier <= LARGEST:
+        what = f"{config.prefix}model_args.{MULTIPLIER} is {multiplier!r:.60}, not a number from 0 to {LARGEST}"
+        raise config.error(what)
+    return mobilenet_v5(name, multiplier, by_mlx=by_mlx)
 
 
 def conformer(config: Config, name: str) -> ConformerTower:

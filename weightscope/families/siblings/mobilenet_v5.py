@@ -1,116 +1,103 @@
-"""MobileNetV5-300M, Gemma 3n's vision tower, as timm names it: named and counted, its maths is not implemented.
+"""MobileNetV5-300M, Gemma 3n's vision tower, as timm names it.
 
-Source: `mobilenetv5_300m_enc` of timm 1.0.
+Source: `mobilenetv5_300m_enc` of timm 1.0.31.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from itertools import pairwise
 
-from weightscope.components.base import Component
-from weightscope.components.outline import Outline
-from weightscope.roles import Role, Section
+from weightscope.components.base import Repeat
+from weightscope.components.vision.inverted_bottleneck import InvertedBottleneck
+from weightscope.components.vision.mobilenet import MobileNet
+from weightscope.components.vision.same_convolution import NormedConvolution, SameConvolution
+from weightscope.components.vision.scale_fusion import ScaleFusion
+from weightscope.components.vision.staged import Stage
+from weightscope.families.common.causal_lm import numbered
+from weightscope.families.siblings.mobilenet_blocks import (
+    ACTIVATION,
+    NORM,
+    Attention,
+    Edge,
+    Inverted,
+    Recipe,
+    expansion,
+    normed,
+    projection,
+)
+from weightscope.roles import Role
 from weightscope.sizes import Size
-from weightscope.storage.kernel import Kernel
-from weightscope.storage.plain import Plain
 
-# What the last stages' features are joined to, and the width that comes out.
-JOINED, INNER, WIDTH = 640 + 1280, 3840, 2048
-# Of each stage's bottlenecks: channels in and out, kernels before and within (0 for none), channels within.
-EDGES = ((64, 128, 256), (128, 128, 512), (128, 128, 512))
-SECOND = ((128, 256, 3, 5, 768), *((256, 256, kernel, 0, 1024) for kernel in (5, 3, 5, 3)))
-THIRD = ((256, 640, 5, 5, 1536), *((640, 640, 5, 0, 2560),) * 7, (640, 640, 0, 0, 640))
-FOURTH = ((640, 1280, 5, 5, 3840),)
-# Then attention and a bottleneck in turns: width, queries, keys, channels within, how often; a kernel on the keys.
-THIRD_TURNS, FOURTH_TURNS = (640, 768, 64, 1280, 14), (1280, 1536, 96, 2560, 19)
-KEY_KERNEL = 3
-
-
-def mobilenet_v5(name: str) -> Outline:
-    """A stem, four stages of blocks, and what joins the features of the last two."""
-    stages = (
-        [_edge(*sizes) for sizes in EDGES],
-        [_bottleneck(*sizes) for sizes in SECOND],
-        [*(_bottleneck(*sizes) for sizes in THIRD), *_turns(*THIRD_TURNS, kernel=KEY_KERNEL)],
-        [*(_bottleneck(*sizes) for sizes in FOURTH), *_turns(*FOURTH_TURNS, kernel=0)],
-    )
-    blocks = [
-        _named(f"blocks.{stage}.{number}", *parts)
-        for stage, found in enumerate(stages)
-        for number, parts in enumerate(found)
-    ]
-    join = _named("msfa.ffn", *_pair("pw_exp", JOINED, INNER), *_pair("pw_proj", INNER, WIDTH))
-    return Outline(
-        name=name,
-        section=Section.VISION,
-        line="vision MobileNetV5-300M, whose maths is not implemented",
-        inside=(
-            _named("conv_stem", _kernel("conv", 3, 64, 3, bias=True), _norm("bn", 64)),
-            *blocks,
-            join,
-            _norm("msfa.norm", WIDTH),
+COLORS, STEM = 3, 64
+# The channels of each stage, and its blocks.
+STAGES: tuple[tuple[int, tuple[Recipe, ...]], ...] = (
+    (128, (Edge(4, stride=2), Edge(4), Edge(4))),
+    (256, (Inverted(3, 5, 6, stride=2), *(Inverted(start, 0, 4) for start in (5, 3, 5, 3)))),
+    (
+        640,
+        (
+            Inverted(5, 5, 6, stride=2),
+            *(Inverted(5, 0, 4),) * 7,
+            Inverted(0, 0, 1),
+            *(Attention(12, 64, stride=2), Inverted(0, 0, 2)) * 14,
         ),
+    ),
+    (1280, (Inverted(5, 5, 6, stride=2), *(Attention(16, 96), Inverted(0, 0, 2)) * 19)),
+)
+# The maps of the last stages become `SIDE` × `SIDE` vectors of `WIDTH` elements.
+FUSED, SIDE, WIDTH = 2, 16, 2048
+
+
+def mobilenet_v5(name: str, multiplier: float, *, by_mlx: bool) -> MobileNet:
+    """All stages have `multiplier` times as many channels; the stem never has fewer.
+
+    MLX stores kernels with the input channels last; of the stem's, 3 × 3 over 3 channels, the shape does not tell.
+    """
+    stem = Size(_rounded(STEM, max(multiplier, 1.0)))
+    widths = [Size(_rounded(width, multiplier)) for width, _ in STAGES]
+    sides = zip(pairwise([stem, *widths]), STAGES, strict=True)
+    stages = (_stage(recipes, inputs, outputs) for (inputs, outputs), (_, recipes) in sides)
+    return MobileNet(
+        name=name,
+        stem=_stem(stem, by_mlx=by_mlx),
+        stages=tuple(
+            Repeat(name="blocks", indices=(number,), child=stage, of="part") for number, stage in enumerate(stages)
+        ),
+        fusion=_fusion(Size(sum(widths[-FUSED:])), Size(WIDTH)),
+        fused=FUSED,
     )
 
 
-def _named(name: str, *parts: Component) -> Outline:
-    return Outline(name=name, inside=parts)
+def _rounded(channels: int, multiplier: float) -> int:
+    """A multiple of 8, as near as it gets, and no more than a tenth below."""
+    exact = channels * multiplier
+    near = max(8, int(exact + 4) // 8 * 8)
+    return near + 8 if near < 0.9 * exact else near
 
 
-def _kernel(name: str, taken: int, made: int, side: int = 1, *, bias: bool = False) -> Outline:
-    shape = (Size(made), Size(taken), Size(side), Size(side))
-    return Outline(name=name, items=(Kernel("", Role.CONVOLUTION, bias=bias),), shapes=((Role.CONVOLUTION, shape),))
+def _stage(recipes: Sequence[Recipe], inputs: Size, outputs: Size) -> Stage:
+    """The first block has the stage before as its input."""
+    blocks = numbered("", len(recipes), lambda number: recipes[number].block(outputs if number else inputs, outputs))
+    return Stage(blocks=blocks)
 
 
-def _norm(name: str, size: int) -> Outline:
-    return Outline(name=name, items=(Plain("", Role.NORM),), shapes=((Role.NORM, (Size(size),)),))
-
-
-def _pair(name: str, taken: int, made: int, side: int = 1) -> tuple[Outline, Outline]:
-    """A convolution and its norm."""
-    return _kernel(f"{name}.conv", taken, made, side), _norm(f"{name}.bn", made)
-
-
-def _scale(width: int) -> Outline:
-    return Outline(
-        name="layer_scale",
-        items=(Plain("", Role.LAYER_SCALE, leaf="gamma"),),
-        shapes=((Role.LAYER_SCALE, (Size(width),)),),
+def _stem(channels: Size, *, by_mlx: bool) -> NormedConvolution:
+    pixels = SameConvolution(
+        name="conv",
+        role=Role.CONVOLUTION,
+        inputs=Size(COLORS),
+        outputs=channels,
+        kernel=3,
+        stride=2,
+        bias=True,
+        channels_last=by_mlx,
     )
+    return normed(pixels, "conv_stem", activation=ACTIVATION)
 
 
-def _edge(taken: int, made: int, inner: int) -> tuple[Outline, ...]:
-    return (
-        _kernel("conv_exp", taken, inner, 3),
-        _norm("bn1", inner),
-        _kernel("conv_pwl", inner, made),
-        _norm("bn2", made),
-    )
-
-
-def _bottleneck(taken: int, made: int, start: int, within: int, inner: int) -> tuple[Outline, ...]:
-    """Convolutions of single channels stand before and within, where they have a kernel."""
-    return (
-        *(_pair("dw_start", 1, taken, start) if start else ()),
-        *_pair("pw_exp", taken, inner),
-        *(_pair("dw_mid", 1, inner, within) if within else ()),
-        *_pair("pw_proj", inner, made),
-        _scale(made),
-    )
-
-
-def _turns(
-    width: int, queries: int, keys: int, inner: int, count: int, *, kernel: int
-) -> Iterator[tuple[Outline, ...]]:
-    """All queries share one head of keys and one of values."""
-    shrunk = (_kernel("down_conv", 1, width, kernel), _norm("norm", width)) if kernel else ()
-    attention = _named(
-        "attn",
-        _kernel("query.proj", width, queries),
-        _named("key", *shrunk, _kernel("proj", width, keys)),
-        _named("value", *shrunk, _kernel("proj", width, keys)),
-        _kernel("output.proj", queries, width),
-    )
-    for _ in range(count):
-        yield _norm("norm", width), attention, _scale(width)
-        yield _bottleneck(width, width, 0, 0, inner)
+def _fusion(channels: Size, width: Size) -> ScaleFusion:
+    inner = channels * 2
+    steps = (expansion(channels, inner), projection(inner, width))
+    feed_forward = InvertedBottleneck(name="ffn", convolutions=steps, scale=None, residual=False)
+    return ScaleFusion(name="msfa", feed_forward=feed_forward, norm=NORM("norm", Role.FINAL_NORM, width), side=SIDE)
