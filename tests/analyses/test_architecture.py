@@ -164,3 +164,11 @@ def test_the_halves_of_a_model_are_framed(config: str, titles: list[str], tmp_pa
     published = json.loads((FIXTURES / "published" / f"{config}.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(published["config"]))
     assert [part.title for part in drawn(weightscope.open(tmp_path / "config.json"))] == titles
+
+
+def test_a_decoder_looks_at_the_encoder_between_its_halves(tmp_path: Path) -> None:
+    published = json.loads((FIXTURES / "published" / "google__t5-v1_1-xxl.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(published["config"]))
+    decoder = next(part for part in drawn(weightscope.open(tmp_path / "config.json")) if part.title == "decoder")
+    order = ["input_norm", "attention", "cross_norm", "attention", "post_attention_norm", "mlp"]
+    assert [part.title for part in decoder.parts[0].parts] == order

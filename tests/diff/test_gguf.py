@@ -13,22 +13,33 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import weightscope
-from fixtures.gguf.make import MODELS, build
+from fixtures.gguf.make import build, predict_ahead
+from fixtures.gguf.models import MODELS
 
+AHEAD = "mtp_num_hidden_layers"
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "gguf"
 # What GGUF stores of a config in another way: factors instead of settings, or defaults that config.json leaves out.
-OTHERWISE = {"llama-scaled", "llama-yarn", "phi3-long", "glm", "glm4moe", "gpt-oss", "smollm3"}
+OTHERWISE = {
+    "llama-scaled", "llama-yarn", "phi3-long", "glm", "glm4moe", "gpt-oss", "smollm3", "exaone-moe", "ernie4_5-moe",
+    "phimoe", "nemotron_h", "nemotron_h-moe", "qwen3next",
+}  # fmt: skip
+# Their A is stored as what it is used for, and its logarithm is not exact.
+RECURRENT = {
+    "mamba", "mamba2", "jamba", "granitehybrid", "granitehybrid-dense", "bamba", "nemotron_h", "nemotron_h-moe",
+    "qwen3next", "qwen35", "qwen35moe", "qwen35-ahead", "qwen35moe-ahead",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_converted_model_is_the_same(name: str, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        kind, keys, _ = MODELS[name]
-        build(kind, keys).save_pretrained(tmp_path)
+        kind, keys, extra = MODELS[name]
+        build(kind, keys | {key: value for key, value in extra.items() if key == AHEAD}).save_pretrained(tmp_path)
+    if AHEAD in extra:
+        predict_ahead(tmp_path)
     found = weightscope.diff(tmp_path, FIXTURES / f"{name}.gguf", values=True)
-    # Mamba's A is stored as what it is used for, and its logarithm is not exact.
-    assert found.verdict.kind == ("rounded" if name == "mamba" else "same-weights")
+    assert found.verdict.kind == ("rounded" if name in RECURRENT else "same-weights")
     assert not found.removed
     assert not found.reshaped
     assert all(address.startswith("rope_f") for address in found.added)

@@ -174,6 +174,15 @@ def test_two_clips(built: Any, saved: Path) -> None:
     assert seeing.off(seeing.ours(saved, SPOKEN, clips()), expected) < 1e-4
 
 
+def test_layers_get_the_mark_itself(tmp_path: Path) -> None:
+    """Where the table of what layers get has a row for the token that stands for audio."""
+    model = build(KEYS | {"text_config": TEXT | {"vocab_size_per_layer_input": 120}})
+    model.save_pretrained(tmp_path)
+    with torch.no_grad():
+        expected = model(input_ids=torch.tensor([SPOKEN]), **clips()).logits[0]
+    assert seeing.off(seeing.ours(tmp_path, SPOKEN, clips()), expected) < 1e-4
+
+
 def test_another_conformer(tmp_path: Path) -> None:
     """Frames see later ones; convolutions over other sizes; no frame is left out."""
     keys = KEYS | {"audio_soft_tokens_per_image": 40, "audio_config": AUDIO | {

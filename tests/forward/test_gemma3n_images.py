@@ -13,7 +13,7 @@ import pytest
 import torch
 import transformers
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import weightscope
 from fixtures.timm import gemma3n as made
@@ -95,6 +95,18 @@ def test_logits_of_two_images(small: Path) -> None:
     assert seeing.off(wide[-6:], expected) < 1e-5
     # Another second image is another answer.
     assert seeing.off(seeing.ours(small, made.TOKENS, {"pixel_values": pixels[[0, 0]]}), found) > 1e-2
+
+
+def test_as_mlx_has_it(small: Path, tmp_path: Path) -> None:
+    """mlx-vlm turns all kernels, the stem's too, whose shape stays the same."""
+    renamed = {}
+    for name, tensor in load_file(small / "model.safetensors").items():
+        own = name.replace("model.language_model.", "language_model.model.").removeprefix("model.")
+        renamed[own] = tensor.movedim(1, -1).contiguous() if tensor.ndim == 4 else tensor
+    save_file(renamed, tmp_path / "model.safetensors", metadata={"format": "mlx"})
+    (tmp_path / "config.json").write_bytes((small / "config.json").read_bytes())
+    found = seeing.ours(tmp_path, made.TOKENS, {"pixel_values": made.images(made.UNEVEN, 2)})
+    assert seeing.off(found[-6:], torch.tensor(THEIRS["logits"])) < 1e-4
 
 
 def test_every_kind_of_tensor_moves_the_logits(small: Path, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from safetensors.numpy import save_file
 
 import weightscope
-from fixtures.gguf.make import MODELS, TOKENS, build
+from fixtures.gguf.make import TOKENS, build
+from fixtures.gguf.models import MODELS
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "gguf"
 COUNTS = json.loads((FIXTURES / "counts.json").read_text())

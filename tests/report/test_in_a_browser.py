@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -225,3 +228,19 @@ def test_ninety_thousand_tensors_are_quick_and_small(
     page.fill("#search", "layers.17.mlp.experts.200.")
     page.locator("#results button").first.wait_for(timeout=2000)
     assert page.locator("#search-status").inner_text() == "6 results"
+
+
+@pytest.mark.parametrize("model", ["fixtures/deepseek-v3", "fixtures/gpt2", "fixtures/llava"])
+def test_the_tree_adds_up_to_what_inspect_says(opened: Opened, model: str) -> None:
+    page = opened(model)
+    command = [sys.executable, "-m", "weightscope", "inspect", model, "--json"]
+    told = json.loads(subprocess.run(command, capture_output=True, cwd=ROOT, check=True).stdout)
+    drawn = page.evaluate("""() => {
+        const leaves = (node) => node.children().length ? node.children().flatMap(leaves) : [node];
+        const sum = (nodes) => nodes.reduce((total, node) => total + node.parameters, 0);
+        const told = (node) => [node.label, node.parameters, sum(leaves(node)), node.tensors];
+        return weightscope.root.children().map(told);
+    }""")
+    assert {name: (whole, parts, count) for name, whole, parts, count in drawn if name != "buffers"} == {
+        each["component"]: (each["parameters"], each["parameters"], each["tensors"]) for each in told["components"]
+    }

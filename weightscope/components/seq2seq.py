@@ -39,7 +39,9 @@ class CrossBlock(Block, frozen=True, kw_only=True):
     cross: Attention
 
     def children(self) -> Iterable[Component]:
-        return *super().children(), self.cross_norm, self.cross
+        parts = tuple(super().children())
+        fed = parts.index(self.feed_forward_norm or self.feed_forward)
+        return *parts[:fed], self.cross_norm, self.cross, *parts[fed:]
 
     def _halves(self, x: str) -> list[str]:
         """With the look at the encoder between them."""

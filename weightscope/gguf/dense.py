@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from weightscope.errors import UndeclaredError
-from weightscope.gguf.architecture import Architecture, Change, Settings
+from weightscope.gguf.architecture import Architecture, Changes, Settings
 from weightscope.gguf.keys import Keys
 from weightscope.gguf.rotation import rotation
 from weightscope.roles import Role
 
-PAIRED: dict[Role, Change] = {Role.Q_PROJ: "paired rows", Role.K_PROJ: "paired rows"}
+PAIRED: Changes = {Role.Q_PROJ: ("paired rows",), Role.K_PROJ: ("paired rows",)}
 NORMS = (
     Role.INPUT_NORM, Role.POST_ATTENTION_NORM, Role.PRE_FEEDFORWARD_NORM, Role.POST_FEEDFORWARD_NORM, Role.FINAL_NORM,
     Role.Q_NORM, Role.K_NORM,
 )  # fmt: skip
-ONE_ADDED: dict[Role, Change] = dict.fromkeys(NORMS, "plus one")
+ONE_ADDED: Changes = dict.fromkeys(NORMS, ("plus one",))
 # The norm after attention, where another one stands before the MLP; or where llama.cpp calls the latter so.
 AFTER_ATTENTION = {Role.POST_ATTENTION_NORM: "post_attention_norm"}
 # Layers of the largest Gemmas, whose scores are scaled by another number; no key of the file says so.
@@ -107,7 +107,7 @@ def _smollm3(keys: Keys) -> Settings:
 
 def _every_fourth(keys: Keys) -> list[int]:
     """llama.cpp leaves out the rotation of every fourth layer; the file does not say so."""
-    return [int((layer + 1) % 4 != 0) for layer in range(keys.needed("block_count"))]
+    return [int((layer + 1) % 4 != 0) for layer in range(keys.depth)]
 
 
 def _seed_oss(keys: Keys) -> Settings:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.values import load_numpy, need_here
 from weightscope.config import Config
 from weightscope.families.registry import Declaration
 from weightscope.gguf.opening import described, redeclared
+from weightscope.gguf.windows import FAR
 
 ALL, SHORT, LONG = "rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"
 
@@ -32,7 +36,16 @@ def with_factors(declaration: Declaration, checkpoint: Checkpoint) -> Declaratio
         "attention_factor": 1.0 if strength is None else strength,
         "original_max_position_embeddings": trained,
     }
-    return redeclared(Config({**data, "rope_scaling": scaling}, source=declaration.config.source), checkpoint)
+    return redeclared(Config(_scaled(data, scaling), source=declaration.config.source), checkpoint)
+
+
+def _scaled(data: Mapping[str, Any], scaling: dict[str, Any]) -> dict[str, Any]:
+    """With that rotation; where kinds of layers have rotations of their own, for those that see everything."""
+    stated = data.get("rope_parameters")
+    if not isinstance(stated, dict) or FAR not in stated:
+        return {**data, "rope_scaling": scaling}
+    theta = {"rope_theta": stated[FAR]["rope_theta"]}
+    return {**data, "rope_parameters": stated | {FAR: scaling | theta}}
 
 
 def _values(checkpoint: Checkpoint, name: str) -> list[float]:

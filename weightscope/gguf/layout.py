@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator
 from math import prod
 
 from msgspec.structs import replace
 
 from weightscope.components.attention.softmax import Attention
+from weightscope.components.base import Indices
 from weightscope.components.walk import Slot
 from weightscope.families.registry import Declaration, merged
-from weightscope.gguf.architecture import Architecture, Change
-from weightscope.gguf.names import full_name, fused_stem, stem_of
+from weightscope.gguf.architecture import Architecture
+from weightscope.gguf.names import AS_IT_IS, SCALES, TOGETHER, full_name, fused_stem, stem_of
 from weightscope.gguf.scheme import InGguf, Piece
-from weightscope.gguf.values import NegativeExp, PairedRows, PlusOne, Reshaped, Undo
+from weightscope.gguf.undoing import held_as, undone
+from weightscope.gguf.values import Reshaped, Undo
 from weightscope.gguf.weaving import Chosen, HeadsTogether, Rows, Weave
 from weightscope.quantization.common.modules import Covered
 from weightscope.roles import Role, Section
-from weightscope.sizes import Shape
+from weightscope.sizes import Shape, Size
 from weightscope.storage.base import Kind, StorageItem, Stored
 from weightscope.storage.linear import Linear
 from weightscope.storage.stacked import Stacked
 
 FACTORS = ("rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight")
 ATTENDING = (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ)
-SIMPLE: Mapping[Change, Undo] = {"plus one": PlusOne(), "negative exp": NegativeExp()}
 
 
 def laid_out(declaration: Declaration, architecture: Architecture, names: Container[str]) -> Declaration:
@@ -33,28 +34,38 @@ def laid_out(declaration: Declaration, architecture: Architecture, names: Contai
     Raises:
         UndeclaredError: a role for which no name is known.
     """
+    depth = int(declaration.config.data["num_hidden_layers"])
+    own = _own_scales(declaration, architecture)
     slots: list[Slot] = []
     covered: list[Covered] = []
     for slot in declaration.slots:
         if slot.stored.kind is Kind.BUFFER and slot.stored.optional:
             # Tables and masks that the converter leaves out.
             continue
-        scheme = _scheme(slot, architecture, names)
+        scheme = _scheme(slot, architecture, names, depth)
         if scheme is None:
             role = slot.stored.parts[0][0]
             raise declaration.config.undeclared(
                 f"GGUF's name for {role} ({slot.template}) is not known, which {architecture.model_type} has"
             )
-        scheme = _scaled(scheme, slot, names)
+        scheme = _scaled(scheme, slot, names, own)
         covered.append(Covered(template=slot.template, ranges=slot.ranges, scheme=scheme))
         for stored in scheme.expand(slot.stored):
             # llama.cpp leaves out what a layer that predicts ahead has of the main model's.
             copied = slot.auxiliary and {Role.TOKEN_EMBEDDING, Role.LM_HEAD} & {role for role, _ in stored.parts}
-            slots.append(
-                replace(slot, template=stored.name, stored=replace(stored, optional=stored.optional or bool(copied)))
-            )
+            held = replace(stored, optional=stored.optional or bool(copied))
+            slots.append(replace(slot, template=held.name, ranges=_layers(scheme, slot), stored=held))
     slots += _factors(declaration, names)
     return replace(declaration, slots=merged(slots), covered=tuple(covered), contained=True)
+
+
+def _layers(scheme: InGguf, slot: Slot) -> tuple[Indices, ...]:
+    """The layers of the file in which the slot lies."""
+    if scheme.stacked:
+        return ()
+    if not scheme.above:
+        return slot.ranges
+    return tuple(tuple(number + scheme.above for number in indices) for indices in slot.ranges)
 
 
 def _factors(declaration: Declaration, names: Container[str]) -> Iterator[Slot]:
@@ -73,14 +84,14 @@ def _factors(declaration: Declaration, names: Container[str]) -> Iterator[Slot]:
         )
 
 
-def _scheme(slot: Slot, architecture: Architecture, names: Container[str]) -> InGguf | None:
+def _scheme(slot: Slot, architecture: Architecture, names: Container[str], depth: int) -> InGguf | None:
     """The one of the forms in which the slot may be stored of which the file has most; else the usual one.
 
     A form of one tensor may be a part of another form: what has the larger share of its tensors there is meant.
     """
     if len(slot.ranges) > 1:
         return None
-    forms = [form for form in _forms(slot, architecture) if form is not None]
+    forms = [_above(form, slot, depth) for form in _forms(slot, architecture) if form is not None]
     return (
         max(forms, key=lambda form: _share(form, slot, names), default=None)
         if len(forms) > 1
@@ -88,21 +99,43 @@ def _scheme(slot: Slot, architecture: Architecture, names: Container[str]) -> In
     )
 
 
-def _scaled(scheme: InGguf, slot: Slot, names: Container[str]) -> InGguf:
+def _above(scheme: InGguf, slot: Slot, depth: int) -> InGguf:
+    """Layers that predict further tokens are numbered after all others, where Qwen counts them from 0."""
+    if not slot.auxiliary or (slot.ranges and slot.ranges[0] and slot.ranges[0][0] >= depth):
+        return scheme
+    if slot.ranges:
+        return replace(scheme, above=depth)
+    pieces = tuple(replace(piece, template=f"blk.{depth}.{piece.template}") for piece in scheme.pieces)
+    return replace(scheme, pieces=pieces)
+
+
+def _own_scales(declaration: Declaration, architecture: Architecture) -> frozenset[str]:
+    """The names of scales that the model itself has: they lie where those of a type of block would."""
+    found: set[str] = set()
+    for slot in declaration.slots:
+        role = slot.stored.parts[0][0]
+        stem = stem_of(role, slot, architecture.names) if role in SCALES else None
+        if stem is not None:
+            found.add(full_name(stem, slot, role))
+    return frozenset(found)
+
+
+def _scaled(scheme: InGguf, slot: Slot, names: Container[str], own: frozenset[str]) -> InGguf:
     """With the scales that lie beside tensors of some types (NVFP4), as far as the file has them."""
     layers = [(number,) for number in slot.ranges[0]] if slot.ranges else [()]
 
     def held(template: str) -> bool:
         return any(template.format(*layer) in names for layer in layers)
 
-    def scaled(piece: Piece) -> Piece:
+    def with_scale(piece: Piece) -> Piece:
         module, weight = piece.template.removesuffix(".weight"), piece.template.endswith(".weight")
         scale, inputs = f"{module}.scale", f"{module}.input_scale"
-        if not weight or not (held(scale) or held(inputs)):
+        scaled, quantized = held(scale) and scale not in own, held(inputs)
+        if not weight or not (scaled or quantized):
             return piece
-        return replace(piece, scale=scale if held(scale) else "", unused=(inputs,) if held(inputs) else ())
+        return replace(piece, scale=scale if scaled else "", unused=(inputs,) if quantized else ())
 
-    return replace(scheme, pieces=tuple(map(scaled, scheme.pieces)))
+    return replace(scheme, pieces=tuple(map(with_scale, scheme.pieces)))
 
 
 def _share(scheme: InGguf, slot: Slot, names: Container[str]) -> float:
@@ -113,23 +146,29 @@ def _share(scheme: InGguf, slot: Slot, names: Container[str]) -> float:
 def _forms(slot: Slot, architecture: Architecture) -> Iterator[InGguf | None]:
     roles = tuple(role for role, _ in slot.stored.parts)
     item = next((item for item in slot.owner.stored if item.roles == roles), None)
-    yield _apart(slot, roles, item, architecture)
+    yield _apart(slot, tuple((role,) for role in roles), item, architecture)
     if len(roles) > 1:
         yield _fused(slot, roles, item, architecture)
+    if len(roles) > 3 and roles[:3] == ATTENDING:
+        yield _apart(slot, (ATTENDING, *((role,) for role in roles[3:])), item, architecture)
+    if roles[0] in TOGETHER and slot.ranges:
+        yield _together(slot, roles[0], architecture)
     if roles == (Role.KV_B_PROJ,):
         yield _latent(slot)
     if len(roles) == 1 and roles[0] in ATTENDING and isinstance(slot.owner, Attention):
         yield _one_of_three(slot, roles[0], item, architecture)
 
 
-def _apart(slot: Slot, roles: tuple[Role, ...], item: StorageItem | None, architecture: Architecture) -> InGguf | None:
-    """A tensor for each role."""
+def _apart(
+    slot: Slot, shared: tuple[tuple[Role, ...], ...], item: StorageItem | None, architecture: Architecture
+) -> InGguf | None:
+    """A tensor for each role, or for several that share one."""
     pieces: list[Piece] = []
-    for role in roles:
-        stem = stem_of(role, slot, architecture.names)
+    for roles in shared:
+        stem = stem_of(roles[0], slot, architecture.names) if len(roles) == 1 else fused_stem(roles, slot)
         if stem is None:
             return None
-        pieces.append(_piece(full_name(stem, slot, role), (role,), slot, item, architecture))
+        pieces.append(_piece(full_name(stem, slot, roles[0]), roles, slot, item, architecture))
     return _woven(slot, tuple(pieces), item)
 
 
@@ -138,7 +177,10 @@ def _fused(slot: Slot, roles: tuple[Role, ...], item: StorageItem | None, archit
     stem = fused_stem(roles, slot)
     if stem is None:
         return None
-    return _woven(slot, (_piece(full_name(stem, slot, roles[0]), roles, slot, item, architecture),), item)
+    piece = _piece(full_name(stem, slot, roles[0]), roles, slot, item, architecture)
+    if roles in AS_IT_IS:
+        return InGguf(template=slot.template, pieces=(replace(piece, rows=()),), weave=None, rowwise=True)
+    return _woven(slot, (piece,), item)
 
 
 def _one_of_three(slot: Slot, role: Role, item: StorageItem | None, architecture: Architecture) -> InGguf | None:
@@ -148,6 +190,20 @@ def _one_of_three(slot: Slot, role: Role, item: StorageItem | None, architecture
         return None
     piece = _piece(full_name(stem, slot, role), ATTENDING, slot, item, architecture)
     return InGguf(template=slot.template, pieces=(piece,), weave=Chosen(ATTENDING.index(role)), rowwise=False)
+
+
+def _together(slot: Slot, role: Role, architecture: Architecture) -> InGguf:
+    """Matrices that the architecture numbers, one after another in one tensor."""
+    count = len(slot.ranges[0])
+    shape = (Size(count), *slot.stored.shape)
+    piece = Piece(
+        template=f"{architecture.names[role]}.weight",
+        shape=shape,
+        roles=(role,),
+        counts=(int(prod(shape)),),
+        undo=((),),
+    )
+    return InGguf(template=slot.template, pieces=(piece,), weave=None, rowwise=False, stacked=True)
 
 
 def _latent(slot: Slot) -> InGguf:
@@ -210,20 +266,17 @@ def _piece(
     whole = shapes[0]
     for shape in shapes[1:]:
         whole = (*whole[:rows], whole[rows] + shape[rows], *whole[rows + 1 :])
-    squeezed = tuple(size for size in whole if size != 1)
-    reshaped: tuple[Undo, ...] = ()
-    if len(roles) == 1 and 0 < len(squeezed) < len(whole):
-        reshaped = (Reshaped(tuple(map(int, whole))),)
-        whole, squeezed = (squeezed, whole) if roles[0] is Role.CONVOLUTION else (whole, squeezed)
+    held, same = held_as(whole, roles[0], slot, architecture) if len(roles) == 1 else (whole, None)
+    reshaped: tuple[Undo, ...] = () if same is None else (Reshaped(tuple(map(int, whole))),)
     return Piece(
         template=template,
-        shape=whole,
-        also=(squeezed,) if reshaped else (),
+        shape=held,
+        also=() if same is None else (same,),
         roles=roles,
         rows=tuple(int(shape[rows]) for shape in shapes),
         along=rows,
         counts=tuple(int(prod(shape)) for shape in shapes),
-        undo=tuple((*reshaped, *_undone(role, slot, architecture)) for role in roles),
+        undo=tuple((*reshaped, *undone(role, slot, architecture)) for role in roles),
     )
 
 
@@ -233,14 +286,3 @@ def _shape(role: Role, slot: Slot, item: StorageItem | None) -> Shape:
         return slot.stored.shape
     shape = slot.owner.sizes()[role]
     return shape[:-1] if slot.stored.kind is Kind.BIAS else shape
-
-
-def _undone(role: Role, slot: Slot, architecture: Architecture) -> Iterator[Undo]:
-    change = architecture.changes.get(role)
-    if change is None or (change == "plus one" and slot.stored.kind is not Kind.WEIGHT):
-        return
-    if change == "paired rows":
-        assert isinstance(slot.owner, Attention)
-        yield PairedRows(int(slot.owner.heads.size))
-    else:
-        yield SIMPLE[change]

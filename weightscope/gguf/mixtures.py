@@ -11,12 +11,13 @@ from weightscope.gguf.rotation import rotation, scaling
 SIGMOID = 2
 
 
-def _experts(keys: Keys) -> Settings:
+def experts(keys: Keys) -> Settings:
+    """How many experts there are, and how many a token uses."""
     return {"num_experts_per_tok": keys.whole("expert_used_count"), "num_local_experts": keys.whole("expert_count")}
 
 
 def _mixtral(keys: Keys) -> Settings:
-    return usual(keys) | _experts(keys)
+    return usual(keys) | experts(keys)
 
 
 def _qwen2_moe(keys: Keys) -> Settings:
@@ -56,7 +57,7 @@ def _gpt_oss(keys: Keys) -> Settings:
     truncated = {"truncate": False} if scaled["rope_type"] == "yarn" else {}
     return (
         usual(keys)
-        | _experts(keys)
+        | experts(keys)
         | {
             "intermediate_size": keys.whole("expert_feed_forward_length"),
             "sliding_window": keys.whole("attention.sliding_window"),
@@ -98,7 +99,8 @@ def _yarn(keys: Keys) -> Settings | None:
     return scaled | {"mscale": scale, "mscale_all_dim": scale}
 
 
-def _shared(keys: Keys) -> Settings:
+def shared_experts(keys: Keys) -> Settings:
+    """A mixture as in DeepSeek-V3."""
     return {
         "n_routed_experts": keys.whole("expert_count"),
         "num_experts_per_tok": keys.whole("expert_used_count"),
@@ -112,28 +114,28 @@ def _shared(keys: Keys) -> Settings:
     }
 
 
-def _ahead(keys: Keys) -> Settings:
+def ahead(keys: Keys) -> dict[str, int]:
     """The layers that predict further tokens, which the file counts among all of them."""
-    ahead = keys.whole("nextn_predict_layers") or 0
-    return {"num_hidden_layers": keys.needed("block_count") - ahead, "num_nextn_predict_layers": ahead}
+    count = keys.whole("nextn_predict_layers") or 0
+    return {"num_hidden_layers": keys.needed("block_count") - count, "num_nextn_predict_layers": count}
 
 
 def _deepseek_v2(keys: Keys) -> Settings:
-    shared = _shared(keys)
+    shared = shared_experts(keys)
     grouped = {"topk_method": "group_limited_greedy" if shared["n_group"] != 1 else "greedy"}
     return _latent(keys) | shared | grouped
 
 
 def _deepseek_v3(keys: Keys) -> Settings:
-    return _latent(keys) | _shared(keys) | _ahead(keys)
+    return _latent(keys) | shared_experts(keys) | ahead(keys)
 
 
 def _glm4_moe(keys: Keys) -> Settings:
     return (
         usual(keys)
-        | _shared(keys)
+        | shared_experts(keys)
         | {
-            **_ahead(keys),
+            **ahead(keys),
             "attention_bias": keys.biased,
             "use_qk_norm": "blk.0.attn_q_norm.weight" in keys.names,
         }
@@ -142,7 +144,60 @@ def _glm4_moe(keys: Keys) -> Settings:
 
 def _granite_moe(keys: Keys) -> Settings:
     shared = keys.whole("expert_shared_feed_forward_length")
-    return usual(keys) | biased(keys) | multipliers(keys) | _experts(keys) | {"shared_intermediate_size": shared or 0}
+    return usual(keys) | biased(keys) | multipliers(keys) | experts(keys) | {"shared_intermediate_size": shared or 0}
+
+
+def _ernie_moe(keys: Keys) -> Settings:
+    first = keys.whole("leading_dense_block_count") or 0
+    return usual(keys) | {
+        "use_bias": keys.biased,
+        "moe_num_experts": keys.whole("expert_count"),
+        "moe_k": keys.whole("expert_used_count"),
+        "moe_intermediate_size": keys.whole("expert_feed_forward_length"),
+        "moe_num_shared_experts": keys.whole("expert_shared_count") or 0,
+        "moe_layer_start_index": first,
+        "moe_layer_end_index": keys.depth - 1,
+        "moe_layer_interval": keys.whole("interleave_moe_layer_step") or 1,
+    }
+
+
+def _hunyuan_moe(keys: Keys) -> Settings:
+    return usual(keys) | {
+        "attention_bias": keys.biased,
+        "intermediate_size": keys.whole("expert_feed_forward_length"),
+        "num_experts": keys.whole("expert_count"),
+        "moe_topk": keys.whole("expert_used_count"),
+    }
+
+
+def _dots1(keys: Keys) -> Settings:
+    return usual(keys) | biased(keys) | shared_experts(keys) | {"sliding_window": None}
+
+
+def _minimax_m2(keys: Keys) -> Settings:
+    turned = keys.whole("rope.dimension_count")
+    return (
+        usual(keys)
+        | experts(keys)
+        | {
+            "intermediate_size": keys.whole("expert_feed_forward_length"),
+            "partial_rotary_factor": None,
+            "rotary_dim": turned,
+        }
+    )
+
+
+def _phimoe(keys: Keys) -> Settings:
+    return (
+        usual(keys)
+        | experts(keys)
+        | {
+            "sliding_window": keys.whole("attention.sliding_window") or None,
+            "original_max_position_embeddings": keys.whole("rope.scaling.original_context_length"),
+            "attention_bias": keys.biased,
+            "lm_head_bias": "output.bias" in keys.names,
+        }
+    )
 
 
 MIXTRAL = Architecture(model_type="mixtral", settings=_mixtral, changes=PAIRED)
@@ -154,8 +209,8 @@ DEEPSEEK_V2 = Architecture(model_type="deepseek_v2", settings=_deepseek_v2)
 DEEPSEEK_V3 = Architecture(model_type="deepseek_v3", settings=_deepseek_v3)
 GLM4_MOE = Architecture(model_type="glm4_moe", settings=_glm4_moe, names=AFTER_ATTENTION)
 GRANITE_MOE = Architecture(model_type="granitemoeshared", settings=_granite_moe, changes=PAIRED)
-
-MIXTURES = frozenset(
-    architecture.model_type
-    for architecture in (MIXTRAL, QWEN2_MOE, QWEN3_MOE, OLMOE, GPT_OSS, DEEPSEEK_V2, DEEPSEEK_V3, GLM4_MOE, GRANITE_MOE)
-)
+ERNIE_MOE = Architecture(model_type="ernie4_5_moe", settings=_ernie_moe)
+HUNYUAN_MOE = Architecture(model_type="hunyuan_v1_moe", settings=_hunyuan_moe)
+DOTS1 = Architecture(model_type="dots1", settings=_dots1)
+MINIMAX_M2 = Architecture(model_type="minimax_m2", settings=_minimax_m2)
+PHIMOE = Architecture(model_type="phimoe", settings=_phimoe)

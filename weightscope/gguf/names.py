@@ -46,13 +46,27 @@ STEMS = {
     Role.A_LOG: "ssm_a",
     Role.D: "ssm_d",
     Role.OUT_PROJ: "ssm_out",
+    Role.DT_BIAS: "ssm_dt",
+    Role.A_PROJ: "ssm_alpha",
+    Role.B_PROJ: "ssm_beta",
+    Role.Z_PROJ: "attn_gate",
+    Role.NORM: "ssm_norm",
+    Role.DT_NORM: "ssm_dt_norm",
+    Role.B_NORM: "ssm_b_norm",
+    Role.C_NORM: "ssm_c_norm",
 }
 # Several roles that may lie in one tensor, rows of one below those of another.
 FUSED = {
     (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ): "attn_qkv",
     (Role.GATE_PROJ, Role.UP_PROJ): "ffn_up",
     (Role.IN_PROJ, Role.Z_PROJ): "ssm_in",
+    (Role.Z_PROJ, Role.IN_PROJ, Role.B_PROJ, Role.C_PROJ, Role.DT_PROJ): "ssm_in",
+    (Role.B_PROJ, Role.C_PROJ, Role.IN_PROJ): "shortconv.in_proj",
+    (Role.Q_PROJ, Role.ATTENTION_GATE): "attn_q",
+    (Role.B_PROJ, Role.A_PROJ): "ssm_ba",
 }
+# Of these the tensor has the rows in the order in which the architecture has them.
+AS_IT_IS = {(Role.Q_PROJ, Role.ATTENTION_GATE), (Role.B_PROJ, Role.A_PROJ)}
 # What stands around a layer that predicts a further token; the layer itself has the usual names.
 AHEAD = {
     Role.MTP_PROJ: "nextn.eh_proj",
@@ -62,15 +76,26 @@ AHEAD = {
     Role.FINAL_NORM: "nextn.shared_head_norm",
     Role.LM_HEAD: "nextn.shared_head_head",
 }
+# Norms of a mixture that lies beside an MLP, by the name of their module: their roles are the same as the MLP's.
+BESIDE = {
+    "post_feedforward_layernorm_1": "post_ffw_norm_1",
+    "pre_feedforward_layernorm_2": "pre_ffw_norm_2",
+    "post_feedforward_layernorm_2": "post_ffw_norm_2",
+}
 FUSED_EXPERTS = "ffn_gate_up"
+# Scales that a model has of its own, and not those of a type of block.
+SCALES = {Role.ROUTER_SCALE, Role.EXPERT_SCALE}
+# Matrices that the architecture numbers and llama.cpp has in one tensor.
+TOGETHER = {Role.ALTUP_PROJ, Role.ALTUP_UNEMBED_PROJ}
 # Parameters that are no module's, and so have no `.weight`; and buffers that have the name of a bias.
 BARE = {Role.A_LOG, Role.D}
-AS_BIAS = {Role.ROUTER_BIAS}
+AS_BIAS = {Role.ROUTER_BIAS, Role.DT_BIAS}
 
 
 def stem_of(role: Role, slot: Slot, own: Mapping[Role, str]) -> str | None:
     """The name without layer and suffix; None for a role that GGUF files are not known to have."""
-    stem = (AHEAD.get(role) if slot.auxiliary else None) or own.get(role) or STEMS.get(role)
+    module = slot.template.removesuffix(".weight").rpartition(".")[2]
+    stem = (AHEAD.get(role) if slot.auxiliary else None) or BESIDE.get(module) or own.get(role) or STEMS.get(role)
     return None if stem is None else stem + _kind(slot, (role,))
 
 
@@ -84,8 +109,13 @@ def fused_stem(roles: tuple[Role, ...], slot: Slot) -> str | None:
 
 def full_name(stem: str, slot: Slot, role: Role) -> str:
     """The whole name, with `{}` for the layer."""
-    suffix = ".bias" if slot.stored.kind is Kind.BIAS or role in AS_BIAS else "" if role in BARE else ".weight"
-    return f"{'blk.{}.' if slot.ranges else ''}{stem}{suffix}"
+    return f"{'blk.{}.' if slot.ranges else ''}{stem}{_suffix(slot, role)}"
+
+
+def _suffix(slot: Slot, role: Role) -> str:
+    if slot.stored.kind is Kind.BIAS or role in AS_BIAS:
+        return ".bias"
+    return ".scale" if role in SCALES else "" if role in BARE else ".weight"
 
 
 def _is_stacked(slot: Slot) -> bool:

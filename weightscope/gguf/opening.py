@@ -13,7 +13,6 @@ from weightscope.gguf.architecture import Architecture
 from weightscope.gguf.config import config_of
 from weightscope.gguf.keys import Keys
 from weightscope.gguf.layout import laid_out
-from weightscope.gguf.mixtures import MIXTURES
 from weightscope.gguf.table import architecture_of
 
 
@@ -33,7 +32,7 @@ def declared(metadata: Metadata, checkpoint: Checkpoint) -> tuple[Config, Declar
         raise UndeclaredError("a LoRA adapter of llama.cpp is not checked", where=metadata.where)
     keys, architecture = _architecture(metadata, checkpoint)
     config = config_of(architecture, keys)
-    return config, _declared(config, architecture, checkpoint)
+    return config, _declared(config, keys, architecture, checkpoint)
 
 
 def redeclared(config: Config, checkpoint: Checkpoint) -> Declaration:
@@ -44,28 +43,27 @@ def redeclared(config: Config, checkpoint: Checkpoint) -> Declaration:
     """
     metadata = described(checkpoint)
     assert metadata is not None
-    return _declared(config, _architecture(metadata, checkpoint)[1], checkpoint)
+    return _declared(config, *_architecture(metadata, checkpoint), checkpoint)
 
 
 def _architecture(metadata: Metadata, checkpoint: Checkpoint) -> tuple[Keys, Architecture]:
-    table = checkpoint.tensors.get("token_embd.weight")
-    keys = Keys(metadata, checkpoint.tensors, table.shape[0] if table and table.shape else None)
+    keys = Keys(metadata, checkpoint.tensors)
     architecture = architecture_of(keys)
     if architecture is None:
         raise UndeclaredError(f"architecture {metadata.architecture!r:.60} is not declared", where=metadata.where)
     return keys, architecture
 
 
-def _declared(config: Config, architecture: Architecture, checkpoint: Checkpoint) -> Declaration:
-    declaration = declare_under(config, _spellings(architecture.model_type))
+def _declared(config: Config, keys: Keys, architecture: Architecture, checkpoint: Checkpoint) -> Declaration:
+    declaration = declare_under(config, _spellings(keys))
     assert declaration is not None, architecture.model_type
     laid = laid_out(declaration, architecture, checkpoint.tensors)
-    return replace(laid, again=lambda other: _declared(other, architecture, checkpoint).slots)
+    return replace(laid, again=lambda other: _declared(other, keys, architecture, checkpoint).slots)
 
 
-def _spellings(model_type: str) -> tuple[str, ...]:
+def _spellings(keys: Keys) -> tuple[str, ...]:
     """Of mixtures the one with the experts of a layer in one tensor a role, as in a state dict of transformers."""
-    if model_type not in MIXTURES:
+    if not keys.whole("expert_count"):
         return ()
     from weightscope.families.common.mixtures import STACKED
 

@@ -129,7 +129,7 @@ FALCON_40B = Architecture(
 BLOOM = Architecture(model_type="bloom", settings=_layer_norms)
 GPT2 = Architecture(model_type="gpt2", settings=_gpt2)
 NEMOTRON = Architecture(model_type="nemotron", settings=_nemotron, changes=ONE_ADDED)
-MAMBA = Architecture(model_type="mamba", settings=_mamba, changes={Role.A_LOG: "negative exp"})
+MAMBA = Architecture(model_type="mamba", settings=_mamba, changes={Role.A_LOG: ("negative exp",)})
 STARCODER2 = Architecture(model_type="starcoder2", settings=_starcoder2)
 STABLELM = Architecture(model_type="stablelm", settings=_stablelm)
 PHI = Architecture(model_type="phi", settings=_phi)

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
     """A tensor of the file: its name with `{}` for the layer, its shape, and the roles in it.
 
-    For each role there are the weights that it has here (`counts`), its `rows` of dimension `along`, and what of its
-    values is undone, in order. `also` are other shapes that mean the same. `scale` is the tensor that all values, or
-    those of each expert, are multiplied by; `unused` are tensors beside it that a pass has no use for.
+    For each role there are the weights that it has here (`counts`), its `rows` of dimension `along` where they lie one
+    below another, and what of its values is undone, in order. `also` are other shapes that mean the same. `scale` is
+    the tensor that all values, or those of each expert, are multiplied by; `unused` are tensors beside it that a pass
+    has no use for.
     """
 
     template: str
@@ -44,12 +45,18 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InGguf(msgspec.Struct, frozen=True, kw_only=True):
-    """One weight of the architecture, `template` with a `{}` for the layer, as one or more `pieces`."""
+    """One weight of the architecture, `template` with a `{}` for the layer, as one or more `pieces`.
+
+    `above` is how many layers lie below those that the architecture counts from 0 again. Where they are `stacked`, the
+    piece holds what the architecture has under all numbers, one after another.
+    """
 
     template: str
     pieces: tuple[Piece, ...]
     weave: Weave | None
     rowwise: bool
+    above: int = 0
+    stacked: bool = False
     name: str = "gguf"
     words: str = "GGUF"
     formula: str = ""
@@ -57,9 +64,13 @@ class InGguf(msgspec.Struct, frozen=True, kw_only=True):
 
     def parts(self, name: str) -> tuple[str, ...]:
         """The names of the pieces, in the layer of that name, and those of their scales."""
-        layer = [part for mark, part in zip(self.template.split("."), name.split("."), strict=True) if mark == "{}"]
+        layer = [number + self.above for number in self._numbers(name)]
         scales = (piece.scale for piece in self.pieces if piece.scale)
         return tuple(template.format(*layer) for template in (*(piece.template for piece in self.pieces), *scales))
+
+    def _numbers(self, name: str) -> list[int]:
+        places = zip(self.template.split("."), name.split("."), strict=True)
+        return [int(part) for mark, part in places if mark == "{}"]
 
     def expand(self, stored: Stored) -> tuple[Stored, ...]:
         """The pieces, each with its share of the weight, and what lies beside them."""
@@ -96,6 +107,8 @@ class InGguf(msgspec.Struct, frozen=True, kw_only=True):
         found: list[torch.Tensor] = []
         names = iter(self.parts(name))
         whole = [raw(next(names)) for _ in self.pieces]
+        if self.stacked:
+            return whole[0][self._numbers(name)[0]]
         for held, piece in zip(whole, self.pieces, strict=True):
             tensor = _scaled(held, raw(next(names))) if piece.scale else held
             several = self.weave is not None and len(piece.roles) > 1
@@ -114,7 +127,7 @@ def _scaled(tensor: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
 
 
 def _words(piece: Piece) -> Iterator[str]:
-    if len(piece.roles) > 1:
+    if len(piece.rows) > 1:
         yield "rows are " + ", ".join(f"{rows:,} of {role}" for rows, role in zip(piece.rows, piece.roles, strict=True))
     said = dict.fromkeys(step.words for undo in piece.undo for step in undo if step.words)
     for words in said:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from weightscope.gguf import dense, mixtures, others
+from weightscope.gguf import dense, gemmas, hybrids, mixtures, others, windows
 from weightscope.gguf.architecture import Architecture
 from weightscope.gguf.keys import Keys
 
@@ -20,10 +20,12 @@ ARCHITECTURES: dict[str, Choice] = {
     "gemma": dense.GEMMA,
     "gemma2": dense.GEMMA2,
     "gemma3": dense.GEMMA3,
+    "gemma3n": gemmas.GEMMA3N,
+    "gemma4": gemmas.GEMMA4,
     "phi3": dense.PHI3,
     "glm4": dense.GLM4,
     "granite": dense.GRANITE,
-    "olmo2": dense.OLMO2,
+    "olmo2": lambda keys: windows.OLMO3 if keys.whole("attention.sliding_window") else dense.OLMO2,
     "arcee": dense.ARCEE,
     "ernie4_5": dense.ERNIE,
     "chatglm": dense.GLM,
@@ -37,6 +39,26 @@ ARCHITECTURES: dict[str, Choice] = {
     "deepseek2": lambda keys: mixtures.DEEPSEEK_V3 if mixtures.scores_by_sigmoid(keys) else mixtures.DEEPSEEK_V2,
     "glm4moe": mixtures.GLM4_MOE,
     "granitemoe": mixtures.GRANITE_MOE,
+    "ernie4_5-moe": mixtures.ERNIE_MOE,
+    "hunyuan-moe": mixtures.HUNYUAN_MOE,
+    "dots1": mixtures.DOTS1,
+    "minimax-m2": mixtures.MINIMAX_M2,
+    "phimoe": mixtures.PHIMOE,
+    "cohere2": windows.COHERE2,
+    "exaone4": windows.EXAONE4,
+    "exaone-moe": windows.EXAONE_MOE,
+    "llama4": windows.LLAMA4,
+    "mistral3": windows.MINISTRAL3,
+    "lfm2": hybrids.LFM2,
+    "lfm2moe": hybrids.LFM2_MOE,
+    "mamba2": hybrids.MAMBA2,
+    "granitehybrid": lambda keys: hybrids.BAMBA if hybrids.is_bamba(keys) else hybrids.GRANITE_HYBRID,
+    "nemotron_h": hybrids.NEMOTRON_H,
+    "nemotron_h_moe": hybrids.NEMOTRON_H,
+    "jamba": hybrids.JAMBA,
+    "qwen3next": hybrids.QWEN3_NEXT,
+    "qwen35": hybrids.QWEN35,
+    "qwen35moe": hybrids.QWEN35_MOE,
     "falcon": lambda keys: others.FALCON_40B if others.norms_twice(keys) else others.FALCON,
     "bloom": others.BLOOM,
     "gpt2": others.GPT2,

@@ -59,12 +59,34 @@ class NegativeExp(msgspec.Struct, frozen=True):
         return (-x.float()).log()
 
 
+class TiledHeads(msgspec.Struct, frozen=True, kw_only=True):
+    """Values of each key lie apart: the first of every key, then the second of every key.
+
+    `keys` is how many keys there are, `size` the elements of one value, which begin at `first` of dimension `along`.
+    """
+
+    keys: int
+    size: int
+    along: int = 0
+    first: int = 0
+    words: str = "value heads stored with the first of every key head in front: the pass puts those of a key together"
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """To the same shape."""
+        import torch
+
+        before, heads = x.split((self.first, x.shape[self.along] - self.first), dim=self.along)  # type: ignore[no-untyped-call]
+        apart = heads.unflatten(self.along, (-1, self.keys, self.size))
+        together = apart.transpose(self.along, self.along + 1).flatten(self.along, self.along + 2)
+        return torch.cat((before, together), dim=self.along)
+
+
 class Reshaped(msgspec.Struct, frozen=True):
-    """Dimensions of 1 have been left out."""
+    """Dimensions of 1 have been left out, or a vector is stored as a matrix."""
 
     shape: tuple[int, ...]
     words: str = ""
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """With them."""
+        """The architecture's own shape."""
         return x.reshape(self.shape)

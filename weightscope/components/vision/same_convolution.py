@@ -22,6 +22,7 @@ class SameConvolution(Component, frozen=True, kw_only=True):
     """A kernel of `kernel` × `kernel`, moved by `stride`.
 
     Each output is made of so many `inputs`: of all channels, or of 1, where each channel is convolved by itself.
+    `channels_last` says how a kernel is stored whose shape does not tell it.
     """
 
     name: str
@@ -31,10 +32,11 @@ class SameConvolution(Component, frozen=True, kw_only=True):
     kernel: int = 1
     stride: int = 1
     bias: bool = False
+    channels_last: bool | None = None
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        return (Kernel("", self.role, bias=self.bias),)
+        return (Kernel("", self.role, bias=self.bias, last=self.channels_last),)
 
     def sizes(self) -> Sizes:
         return {self.role: (self.outputs, self.inputs, Size(self.kernel), Size(self.kernel))}

@@ -22,7 +22,8 @@ GEMMA3N = {
     "tie_word_embeddings": True, "architectures": Nullable(list),
 }  # fmt: skip
 # What a root stands for: prefixes of the language model and its decoder, and of all other parts.
-SPELLINGS = {"as published": ("", "model.language_model", "model."), "as MLX has it": ("language_model", "model", "")}
+BY_MLX = "as MLX has it"
+SPELLINGS = {"as published": ("", "model.language_model", "model."), BY_MLX: ("language_model", "model", "")}
 
 
 @family(
@@ -43,7 +44,7 @@ def gemma3n(config: Config, root: str) -> VisionLanguage:
     token = config["audio_token_id"]
     return VisionLanguage(
         eye=MapEye(
-            tower=timm_tower(vision, f"{others}vision_tower.timm_model"),
+            tower=timm_tower(vision, f"{others}vision_tower.timm_model", by_mlx=root == BY_MLX),
             bridge=seen,
             each=config["vision_soft_tokens_per_image"],
             begin=config["boi_token_id"],
@@ -62,4 +63,5 @@ def gemma3n(config: Config, root: str) -> VisionLanguage:
         # Without a token nothing stands for audio.
         audio_token=-1 if token is None else int(token),
         apart=(seen, heard),
+        blank=None,
     )

@@ -51,7 +51,7 @@ def embedder(config: Config, name: str, language: Size) -> ApartTokens:
     )
 
 
-def timm_tower(config: Config, name: str) -> MobileNet:
+def timm_tower(config: Config, name: str, *, by_mlx: bool) -> MobileNet:
     """The vision tower as timm builds it; of timm's arguments `channel_multiplier` is declared.
 
     Raises:
@@ -68,7 +68,7 @@ def timm_tower(config: Config, name: str) -> MobileNet:
     if type(multiplier) not in (int, float) or not 0 < multiplier <= LARGEST:
         what = f"{config.prefix}model_args.{MULTIPLIER} is {multiplier!r:.60}, not a number from 0 to {LARGEST}"
         raise config.error(what)
-    return mobilenet_v5(name, multiplier)
+    return mobilenet_v5(name, multiplier, by_mlx=by_mlx)
 
 
 def conformer(config: Config, name: str) -> ConformerTower:

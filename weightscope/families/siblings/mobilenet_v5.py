@@ -49,15 +49,18 @@ STAGES: tuple[tuple[int, tuple[Recipe, ...]], ...] = (
 FUSED, SIDE, WIDTH = 2, 16, 2048
 
 
-def mobilenet_v5(name: str, multiplier: float) -> MobileNet:
-    """All stages have `multiplier` times as many channels; the stem never has fewer."""
+def mobilenet_v5(name: str, multiplier: float, *, by_mlx: bool) -> MobileNet:
+    """All stages have `multiplier` times as many channels; the stem never has fewer.
+
+    MLX stores kernels with the input channels last; of the stem's, 3 × 3 over 3 channels, the shape does not tell.
+    """
     stem = Size(_rounded(STEM, max(multiplier, 1.0)))
     widths = [Size(_rounded(width, multiplier)) for width, _ in STAGES]
     sides = zip(pairwise([stem, *widths]), STAGES, strict=True)
     stages = (_stage(recipes, inputs, outputs) for (inputs, outputs), (_, recipes) in sides)
     return MobileNet(
         name=name,
-        stem=_stem(stem),
+        stem=_stem(stem, by_mlx=by_mlx),
         stages=tuple(
             Repeat(name="blocks", indices=(number,), child=stage, of="part") for number, stage in enumerate(stages)
         ),
@@ -79,9 +82,16 @@ def _stage(recipes: Sequence[Recipe], inputs: Size, outputs: Size) -> Stage:
     return Stage(blocks=blocks)
 
 
-def _stem(channels: Size) -> NormedConvolution:
+def _stem(channels: Size, *, by_mlx: bool) -> NormedConvolution:
     pixels = SameConvolution(
-        name="conv", role=Role.CONVOLUTION, inputs=Size(COLORS), outputs=channels, kernel=3, stride=2, bias=True
+        name="conv",
+        role=Role.CONVOLUTION,
+        inputs=Size(COLORS),
+        outputs=channels,
+        kernel=3,
+        stride=2,
+        bias=True,
+        channels_last=by_mlx,
     )
     return normed(pixels, "conv_stem", activation=ACTIVATION)
 

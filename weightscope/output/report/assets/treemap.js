@@ -7,7 +7,7 @@
   const HEADER = 20; // pixels for a tile's name above what is in it
 
   const map = document.getElementById("map");
-  const view = { open: ws.root, measure: "parameters", colour: "component", found: new Set() };
+  const view = { open: ws.root, measure: "parameters", colour: "component" };
   ws.view = view;
   ws.heard = { opened: [], chosen: [] };
 
@@ -79,7 +79,6 @@
 
   function dressed(tile, node) {
     tile.classList.add(...ws.colours(node, view.colour));
-    if (view.found.has(node.key)) tile.classList.add("found");
     return tile;
   }
 
