@@ -35,8 +35,9 @@ _WORDS = {
     Role.Q_PROJ: "q_proj query to_q wq q_lin attn_q",
     Role.K_PROJ: "k_proj key to_k wk k_lin attn_k",
     Role.V_PROJ: "v_proj value to_v wv v_lin attn_v",
-    Role.O_PROJ: "o_proj out_proj to_out wo out_lin attn_output",
-    Role.QKV_PROJ: "qkv_proj qkv query_key_value c_attn Wqkv wqkv W_pack in_proj_weight in_proj_bias attn_qkv",
+    Role.O_PROJ: "o_proj out_proj to_out wo out_lin attn_output linear_proj",
+    Role.QKV_PROJ: "qkv_proj qkv query_key_value c_attn Wqkv wqkv W_pack in_proj_weight in_proj_bias attn_qkv "
+    "linear_qkv",
     Role.Q_A_PROJ: "q_a_proj attn_q_a",
     Role.Q_B_PROJ: "q_b_proj attn_q_b",
     Role.KV_A_PROJ: "kv_a_proj_with_mqa kv_a_proj attn_kv_a_mqa",
@@ -140,7 +141,7 @@ def _role(module: str) -> Role:
     if _NORM.search(last) and last not in _ROLE_OF_WORD:
         return _norm(words, module)
     # Outside of any layer it is the head, as in decoders of translation models; `output` is llama.cpp's name of it.
-    if (last == "fc_out" or module == "output") and "{}" not in module:
+    if (last in ("fc_out", "output_layer") or module == "output") and "{}" not in module:
         return Role.LM_HEAD
     for word in reversed(words[-2:]):
         if word in _ROLE_OF_WORD and (word not in _IN_PLACE or _IN_PLACE[word].search(module)):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from weightscope.checkpoint.claims import is_path
 from weightscope.checkpoint.dcp_metadata import Described, Metadata, read_metadata
+from weightscope.checkpoint.dcp_step import step_of
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import FileHeader, Piece, PiecedEntry, TensorEntry
 from weightscope.checkpoint.folder import Folder, LocalFolder
@@ -61,7 +62,11 @@ def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
     findings = [*_missing(missing, files), *_short(metadata, sizes)]
     findings += [_unreadable(what, lost) for what, lost in broken.items()]
     training = Training(
-        writer="torch.distributed.checkpoint", world_size=_ranks(metadata), optimizer=optimizer_of(parts), parts=parts
+        writer="torch.distributed.checkpoint",
+        step=step_of(metadata, folder.path),
+        world_size=_ranks(metadata),
+        optimizer=optimizer_of(parts),
+        parts=parts,
     )
     return Together(files=files, tensors=tensors, findings=findings, training=training)
 

@@ -42,6 +42,10 @@ def _made(_: Machine, *arguments: object, name: str) -> Made:
 _SUPPORTED = SUPPORTED | {name: Global(name, partial(_made, name=name.rpartition(".")[2])) for name in _CLASSES}
 
 
+# A tensor's name and its block's first element; a value that is no tensor has no block.
+Index = tuple[str, tuple[int, ...] | None]
+
+
 class Span(msgspec.Struct, frozen=True, gc=False):
     """Bytes of one file, where one block lies as an archive of torch.save."""
 
@@ -60,11 +64,11 @@ class Described(msgspec.Struct, frozen=True, gc=False):
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True):
-    """All tensors by full name, each with its keys in the nested state that was saved, and the other values' names."""
+    """All tensors by full name, each with its keys in the nested state that was saved; where each other value lies."""
 
     tensors: dict[str, Described]
     paths: dict[str, tuple[object, ...]]
-    others: tuple[str, ...]
+    values: dict[str, Span]
 
 
 def read_metadata(raw: bytes, where: Where) -> Metadata:
@@ -86,7 +90,7 @@ def read_metadata(raw: bytes, where: Where) -> Metadata:
     return Metadata(
         tensors=tensors,
         paths={name: path for name in tensors if isinstance(path := paths.get(name), tuple)},
-        others=tuple(name for name in described if name not in tensors),
+        values={name: span for (name, start), span in spans.items() if start is None},
     )
 
 
@@ -106,7 +110,7 @@ def _tensors(described: dict[object, object], where: Where) -> Iterator[tuple[st
         yield name, _fields(said, "TensorStorageMetadata", where)
 
 
-def _spans(stored: dict[object, object], where: Where) -> Iterator[tuple[tuple[str, tuple[int, ...]], Span]]:
+def _spans(stored: dict[object, object], where: Where) -> Iterator[tuple[Index, Span]]:
     for key, said in stored.items():
         index, info = _fields(key, "MetadataIndex", where), _fields(said, "_StorageInfo", where)
         name, offset = index.get("fqn"), index.get("offset")
@@ -119,13 +123,10 @@ def _spans(stored: dict[object, object], where: Where) -> Iterator[tuple[tuple[s
             )
         if not isinstance(name, str) or not isinstance(file, str) or not _is_size(start) or not _is_size(length):
             _malformed("says of a block something else than a file and bytes of it", where)
-        if offset is not None:
-            yield (name, _sizes(offset, where)), Span(file, start, length)
+        yield (name, None if offset is None else _sizes(offset, where)), Span(file, start, length)
 
 
-def _described(
-    name: str, said: dict[object, object], spans: dict[tuple[str, tuple[int, ...]], Span], where: Where
-) -> Described:
+def _described(name: str, said: dict[object, object], spans: dict[Index, Span], where: Where) -> Described:
     properties, chunks = said.get("properties"), said.get("chunks")
     state = properties.state if isinstance(properties, Made) else None
     # A tuple that begins with the type; old writers kept the attributes.

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from weightscope.checkpoint.dcp import METADATA
 from weightscope.checkpoint.deepspeed import FILE as DEEPSPEED
 from weightscope.checkpoint.folder import LocalFolder
-from weightscope.errors import NotImplementedByWeightscope
+from weightscope.checkpoint.megatron import FILES as MEGATRON_FILES
+from weightscope.checkpoint.megatron import RANK as MEGATRON
 
 # Folders that training loops write below the one that was named, the last step in the one with the highest number.
 _FSDP = re.compile(r"pytorch_model_fsdp_(\d{1,4})")
 _STEP = re.compile(r"(?:checkpoint|global_step|step|iter|epoch)[-_=]?(\d{1,12})(?:\.ckpt)?")
 _TRAINER = re.compile(r"checkpoint-(\d{1,12})")
-# Tensor-parallel rank, and pipeline rank where there are several.
-_MEGATRON = re.compile(r"mp_rank_\d{2,6}(?:_\d{3,6})?")
-_MEGATRON_FILES = ("model_optim_rng.pt", "model_rng.pt")
+# Where DeepSpeed and Megatron-LM say which step they saved last.
+_LATEST = ("latest", "latest_checkpointed_iteration.txt")
 # A run's folder, a step's, and one for the weights in that.
 MAX_DEPTH = 3
 MAX_NAME = 255
@@ -33,8 +34,8 @@ def find_parts(folder: LocalFolder, depth: int = MAX_DEPTH) -> tuple[str, Path, 
         return "dcp", folder.path, parts
     if parts := tuple(name for name in names if DEEPSPEED.fullmatch(name)):
         return "deepspeed", folder.path, parts
-    if split := [name for name in names if _MEGATRON.fullmatch(name) and (folder.path / name).is_dir()]:
-        return _of_megatron(folder, split)
+    if parts := tuple(_of_megatron(folder, names)):
+        return "megatron", folder.path, parts
     for name in _below(folder, names) if depth > 1 else ():
         if found := find_parts(LocalFolder(folder.path / name), depth - 1):
             return found
@@ -49,35 +50,28 @@ def last_step(folder: Path, names: list[str]) -> Path | None:
     return folder / max(steps)[1] if steps and not beside else None
 
 
-def _of_megatron(folder: LocalFolder, split: list[str]) -> tuple[str, Path, tuple[str, ...]]:
-    """The one file of a model that Megatron-LM did not split.
-
-    Raises:
-        NotImplementedByWeightscope: it is split over several ranks.
-    """
-    if len(split) > 1:
-        raise NotImplementedByWeightscope(
-            f"a Megatron-LM checkpoint, split over {len(split):,} ranks, which weightscope does not join",
-            where=folder.where,
-            hint="convert it with Megatron's tools/checkpoint/convert.py",
-        )
-    place = folder.path / split[0]
-    return "pytorch", place, tuple(name for name in _MEGATRON_FILES if (place / name).is_file())[:1]
+def _of_megatron(folder: LocalFolder, names: list[str]) -> Iterator[str]:
+    """The files of Megatron-LM's ranks, each in a folder of its own."""
+    for name in names:
+        if MEGATRON.fullmatch(name):
+            files = (f"{name}/{file}" for file in MEGATRON_FILES)
+            yield from [file for file in files if (folder.path / file).is_file()][:1]
 
 
 def _below(folder: LocalFolder, names: list[str]) -> list[str]:
-    """The folders to look into, the best first: what `latest` names (DeepSpeed), FSDP's, then steps from the last."""
+    """The folders to look into, the best first: what the run says it saved last, FSDP's, then steps from the last."""
     inner = [name for name in names[:MAX_FOLDERS] if (folder.path / name).is_dir()]
     steps = sorted((int(match[1]), name) for name in inner if (match := _STEP.fullmatch(name)))
     chosen = [name for name in inner if _FSDP.fullmatch(name)] + [name for _, name in reversed(steps)]
-    latest = _latest(folder.path / "latest") if "latest" in names else ""
+    latest = next((_latest(folder.path / name) for name in _LATEST if name in names), "")
     return [latest, *(name for name in chosen if name != latest)] if latest in inner else chosen
 
 
 def _latest(path: Path) -> str:
-    """The tag that DeepSpeed saved last."""
+    """The folder that was saved last: DeepSpeed names it, Megatron-LM gives its number."""
     with path.open("rb") as file:
-        return file.read(MAX_NAME).decode("utf-8", "replace").strip()
+        said = file.read(MAX_NAME).decode("utf-8", "replace").strip()
+    return f"iter_{int(said):07d}" if path.suffix and said.isdecimal() and said.isascii() else said
 
 
 def config_above(folder: Path, within: Path) -> Path | None:

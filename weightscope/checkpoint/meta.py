@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from math import prod
 from pathlib import Path
 
 from weightscope.checkpoint.candidates import RELEASE
-from weightscope.checkpoint.dtypes import DTYPE_BITS
-from weightscope.checkpoint.entry import FileHeader, Piece, PiecedEntry, TensorEntry
+from weightscope.checkpoint.entry import FileHeader, TensorEntry
 from weightscope.checkpoint.folder import Folder
 from weightscope.checkpoint.header import numbered
 from weightscope.checkpoint.pytorch import read_pytorch
+from weightscope.checkpoint.tensor_parallel import alike, joined
 from weightscope.checkpoint.together import Together
 from weightscope.errors import CheckpointError
 from weightscope.findings import Finding
@@ -59,31 +58,15 @@ def _axis(name: str, entry: TensorEntry, width: int) -> int | None:
 
 
 def _whole(name: str, files: Sequence[FileHeader], axis: int | None) -> TensorEntry:
-    parts = [file.tensors.get(name) for file in files]
-    first = parts[0]
-    known = [part for part in parts if part is not None]
-    if first is None or len(known) != len(files) or any(_kind(part, axis) != _kind(first, axis) for part in known):
+    parts = [file.tensors[name] for file in files if name in file.tensors]
+    if len(parts) != len(files) or not alike(parts, axis):
         raise CheckpointError(
             f"{name} is not alike in all files of the release",
             where=files[0].path,
             hint="the files are of different models, or one is damaged: download them again",
             code="malformed-header",
         )
-    if axis is None:
-        return first
-    pieces, at = [], 0
-    for part in known:
-        start = tuple(at if place == axis else 0 for place in range(2))
-        pieces.append(Piece(start, part.shape, part.file, part.data_offsets, part.strides))
-        at += part.shape[axis]
-    shape = (at, first.shape[1]) if axis == 0 else (first.shape[0], at)
-    size = prod(shape) * DTYPE_BITS[first.dtype] // 8
-    return PiecedEntry(first.dtype, shape, (0, size), None, 0, pieces=tuple(pieces))
-
-
-def _kind(entry: TensorEntry, axis: int | None) -> tuple[str, tuple[int, ...]]:
-    """What the files must agree in: the type, and the shape but for the axis that is cut."""
-    return entry.dtype, tuple(size for place, size in enumerate(entry.shape) if place != axis)
+    return parts[0] if axis is None else joined(parts, axis)
 
 
 def _missing(missing: Sequence[int], count: int) -> Finding:

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from weightscope.checkpoint.pickle_machine import Global, Inert, Machine
+from weightscope.checkpoint.pickle_machine import Global, Inert, Machine, Made
 from weightscope.checkpoint.pickles import make_mapping
+
+# What a command line was told: attributes and no behaviour. Megatron-LM's say how many ranks there were.
+NAMESPACE = "argparse.Namespace"
 
 _WIDTHS = ("8", "16", "32", "64")
 _NUMPY_TYPES = (
@@ -44,8 +47,7 @@ _MADE: dict[str, tuple[str, ...]] = {
         *(f"numpy.random._pickle.__{maker}_ctor" for maker in ("generator", "bit_generator", "randomstate")),
         "numpy.random.bit_generator.__pyx_unpickle_SeedSequence",
     ),
-    # Attributes and no behaviour: what a command line or a script was told.
-    "argparse.Namespace": ("argparse.Namespace",),
+    # Attributes and no behaviour: what a script was told.
     "types.SimpleNamespace": ("types.SimpleNamespace",),
     # A path as text: making one opens nothing.
     "pathlib paths": tuple(
@@ -102,6 +104,11 @@ def _passed_over(machine: Machine, *_arguments: object, kind: str) -> Inert:
     return machine.pass_over(kind)
 
 
+def _namespace(machine: Machine, *arguments: object) -> Made:
+    machine.pass_over(NAMESPACE)
+    return Made(NAMESPACE, arguments)
+
+
 def _reconstructed(machine: Machine, made: object, base: object, state: object) -> object:
     """What protocols 0 and 1 write for an object of a class in Python: `copyreg._reconstructor(class, base, state)`."""
     if not isinstance(made, Global) or not isinstance(base, Global):
@@ -122,6 +129,7 @@ def _deque(machine: Machine, items: object = (), _length: object = None) -> list
 
 
 _MAKERS: dict[str, Callable[..., object]] = {
+    NAMESPACE: _namespace,
     "collections.deque": _deque,
     # Lightning's settings: a dict whose keys are attributes too.
     **{f"{module}.AttributeDict": make_mapping for module in _LIGHTNING},

@@ -14,7 +14,7 @@ from weightscope.checkpoint.training import Training
 from weightscope.findings import Finding
 
 # Format -> the module whose `read` puts its files together.
-READERS = {"dcp": "dcp", "deepspeed": "deepspeed", "meta": "meta", "pipeline": "pipeline"}
+READERS = {name: name for name in ("dcp", "deepspeed", "megatron", "meta", "pipeline")}
 
 
 class Together(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,7 +37,7 @@ _OPTIMIZERS = (
 
 # A key that only one writer has -> the writer.
 _WRITERS = {"pytorch-lightning_version": "Lightning", "checkpoint_version": "Megatron-LM"}
-_STEPS = ("global_step", "global_steps", "step", "iteration", "iter")
+STEPS = ("global_step", "global_steps", "step", "iteration", "iter")
 _EPOCHS = ("epoch", "current_epoch")
 MAX_STEP = 1 << 53
 
@@ -75,7 +75,7 @@ def told_by(top: Mapping[object, object], parts: Iterable[Part]) -> Training | N
     """What a mapping says of the run that saved it, beside the parts in it; None if nothing does."""
     kept = tuple(parts)
     writer = next((words for key, words in _WRITERS.items() if key in top), None)
-    step, epoch = (_number(top, keys) for keys in (_STEPS, _EPOCHS))
+    step, epoch = (_number(top, keys) for keys in (STEPS, _EPOCHS))
     if not kept and writer is None:
         return None
     return Training(
@@ -112,6 +112,19 @@ def part_of(name: str, tensors: Iterable[tuple[str, str, int]], kind: str | None
         bytes=sum(count * DTYPE_BITS[dtype] // 8 for _, dtype, count in listed),
         moments=tuple(sorted(moments)),
     )
+
+
+def added_up(parts: Iterable[Part]) -> tuple[Part, ...]:
+    """The parts that several ranks keep, those of one name as one."""
+    found: dict[str, Part] = {}
+    for part in parts:
+        known = found.get(part.name)
+        found[part.name] = (
+            part
+            if known is None
+            else msgspec.structs.replace(known, tensors=known.tensors + part.tensors, bytes=known.bytes + part.bytes)
+        )
+    return tuple(found.values())
 
 
 def optimizer_of(parts: Iterable[Part]) -> str | None:
