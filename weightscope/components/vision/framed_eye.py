@@ -182,3 +182,4 @@ class PublishedFramedEye(FramedEye, frozen=True, kw_only=True):
 
     takes: ClassVar[tuple[str, ...]] = ("input_image_embeds", SIZES, MASK)
     needs: ClassVar[tuple[str, ...]] = ("input_image_embeds", SIZES, MASK)
+    processor: ClassVar[str] = "Phi4MMImageProcessor"

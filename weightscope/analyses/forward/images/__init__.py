@@ -50,6 +50,8 @@ PROCESSORS = {
     "MllamaImageProcessor": "mllama",
     "Ovis2ImageProcessor": "ovis2",
     "PaddleOCRVLImageProcessor": "paddleocr_vl",
+    "Phi4MMImageProcessor": "phi4mm",
+    "Phi4MultimodalImageProcessor": "phi4_multimodal",
     "PixtralImageProcessor": "pixtral",
     "Qwen2VLImageProcessor": "qwen2_vl",
     "Qwen3VLImageProcessor": "qwen2_vl",

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from weightscope.analyses.forward.images.decoding import MAX_INPUT_PIXELS, as_it_is
+from weightscope.analyses.forward.images.interpolated import FILTERS, interpolated
 from weightscope.analyses.forward.images.settings import Deviation, Level, Said, Scaling, Sides
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
-
-FILTERS = {2: "bilinear", 3: "bicubic"}
 
 
 class Settings(Scaling, frozen=True, kw_only=True):
@@ -72,7 +71,7 @@ def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:
         rows, columns = _canvas(image.shape[1], image.shape[2], settings, side)
         found.append(_tiles(image, rows, columns, settings, side))
         if rows * columns > 1:
-            found.append(_scaled(_resized(image, side, side, settings), settings)[None])
+            found.append(_scaled(interpolated(image, side, side, settings.resample, antialias=True), settings)[None])
         ratios.append((rows, columns))
     return {"pixel_values": torch.cat(found).float().numpy(), "aspect_ratios": np.array(ratios, np.int64)}
 
@@ -110,20 +109,10 @@ def _tiles(image: torch.Tensor, rows: int, columns: int, settings: Settings, sid
     else:
         inner = limits[0], min(floor(width * (limits[0] / height)), limits[1])
     tall, broad = (max(length, 1) for length in inner)
-    placed = _resized(image, tall, broad, settings)
+    placed = interpolated(image, tall, broad, settings.resample, antialias=True)
     canvas = torch.nn.functional.pad(placed, (0, wide - broad, 0, high - tall))
     split = _scaled(canvas, settings).view(3, rows, side, columns, side)
     return split.permute(1, 3, 0, 2, 4).flatten(0, 1)
-
-
-def _resized(image: torch.Tensor, height: int, width: int, settings: Settings) -> torch.Tensor:
-    """As torchvision resizes uint8, with antialiasing."""
-    import torch
-
-    if image.shape[1:] == (height, width):
-        return image
-    mode = FILTERS[settings.resample]
-    return torch.nn.functional.interpolate(image[None], size=(height, width), mode=mode, antialias=True)[0]
 
 
 def _scaled(image: torch.Tensor, settings: Settings) -> torch.Tensor:

@@ -1,0 +1,21 @@
+"""A picture resized as torchvision resizes it, for processors that transformers has with torchvision alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+# By Pillow's numbers.
+FILTERS = {2: "bilinear", 3: "bicubic"}
+
+
+def interpolated(image: torch.Tensor, height: int, width: int, resample: int, *, antialias: bool) -> torch.Tensor:
+    """The image [3, h, w], uint8 or float32, in another size; `resample` is a key of FILTERS."""
+    import torch
+
+    if image.shape[1:] == (height, width):
+        return image
+    resize = torch.nn.functional.interpolate
+    return resize(image[None], size=(height, width), mode=FILTERS[resample], antialias=antialias)[0]
