@@ -246,6 +246,14 @@ def test_ranks_that_do_not_go_together(change: Any, words: str, tmp_path: Path, 
             "linear_fc1",
         ),
         (
+            lambda saved: saved["model"].update({"decoder.layers.0.mlp.linear_fc1.weight": torch.tensor(1.0)}),
+            "linear_fc1",
+        ),
+        (
+            lambda saved: saved["model"].update({"decoder.layers.0.self_attention.linear_proj.weight": torch.ones(3)}),
+            "linear_proj",
+        ),
+        (
             lambda saved: saved["args"].__dict__.update(expert_model_parallel_size=2),
             "experts are split over ranks",
         ),
@@ -266,3 +274,14 @@ def test_state_of_transformer_engine_is_no_parameter(tmp_path: Path) -> None:
         extra = {"decoder.layers.0.mlp.linear_fc1._extra_state": torch.ones(number, dtype=torch.uint8)}
         edit(tmp_path, rank, lambda saved, extra=extra: saved["model"].update(extra))
     assert_is(tmp_path, full)
+
+
+def test_a_damaged_file_of_the_optimizer_leaves_the_weights_readable(tmp_path: Path, run: Any) -> None:
+    full = whole()
+    save(tmp_path, full, 2)
+    (tmp_path / "iter_0000100" / "mp_rank_00" / "distrib_optim.pt").write_bytes(b"junk")
+    torch.save({0: {"exp_avg": torch.ones(9)}}, tmp_path / "iter_0000100" / "mp_rank_01" / "distrib_optim.pt")
+    assert_is(tmp_path, full)
+    _, out, _ = run("inspect", tmp_path, "--format", "json")
+    parts = {part["name"]: part for part in json.loads(out)["training"]["parts"]}
+    assert (parts["distrib_optim.pt"]["kind"], parts["distrib_optim.pt"]["bytes"]) == ("optimizer", 4 + 9 * 4)

@@ -146,7 +146,7 @@ def _whole(parts: Sequence[Tensors], rank: Opened) -> Tensors:
                 where=where,
                 hint=CONVERT,
             )
-        axis = axis_of(name, where)
+        axis = axis_of(name, len(first[name].shape), where)
         listed = [part[name] for part in parts if name in part]
         if len(listed) != len(parts) or not alike(listed, axis):
             raise _unlike(name, where)
@@ -193,10 +193,14 @@ def _training(ranks: Sequence[Opened]) -> Training:
 
 
 def _parts(rank: Opened) -> Iterator[Part]:
-    """What a rank keeps beside its weights, in the same file and in one of the distributed optimizer."""
+    """What a rank keeps beside its weights, in its file and in the distributed optimizer's; damaged, only its size."""
     models = {key for key in rank.top if isinstance(key, str) and re.fullmatch(r"model\d*", key)}
     yield from (part for part in rank.parts(models) if part.tensors)
     path = rank.header.path.parent / OPTIMIZER
     if path.is_file():
-        beside = open_saved(path, 0)
-        yield beside.part(OPTIMIZER, beside.top, "optimizer")
+        try:
+            beside = open_saved(path, 0)
+        except (CheckpointError, NotImplementedByWeightscope):
+            yield Part(name=OPTIMIZER, kind="optimizer", tensors=0, bytes=path.stat().st_size)
+        else:
+            yield beside.part(OPTIMIZER, beside.top, "optimizer")

@@ -40,16 +40,16 @@ _GATED = re.compile(r"(?P<before>^|.*\.)(?P<module>linear_fc1|dense_h_to_4h)\.(?
 _DOWN = {"linear_fc1": "linear_fc2", "dense_h_to_4h": "dense_4h_to_h"}
 
 
-def axis_of(name: str, where: Where) -> int | None:
+def axis_of(name: str, dimensions: int, where: Where) -> int | None:
     """The axis along which ranks split a parameter; None for one that each has whole.
 
     Raises:
-        NotImplementedByWeightscope: no rule is known for the name.
+        NotImplementedByWeightscope: no rule is known for the name, or it has too few dimensions for the rule.
     """
     if any(pattern.search(name) for pattern in _SAME):
         return None
     for axis, pattern in _SPLIT:
-        if pattern.search(name):
+        if axis < dimensions and pattern.search(name):
             return axis
     raise _unknown(name, where)
 
