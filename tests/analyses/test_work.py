@@ -66,7 +66,8 @@ def step(model: Any, ids: torch.Tensor) -> int:
     with torch.no_grad():
         out = model(**before, use_cache=True)
         if model.config.is_encoder_decoder:
-            last = {"decoder_input_ids": ids[:, -1:], "encoder_outputs": (out.encoder_last_hidden_state,)}
+            read = model.get_encoder()(input_ids=ids[:, :-1])
+            last = {"decoder_input_ids": ids[:, -1:], "encoder_outputs": read}
         with FlopCounterMode(display=False) as counter:
             model(**last, past_key_values=out.past_key_values, use_cache=True)
     return int(counter.get_total_flops()) // 2
