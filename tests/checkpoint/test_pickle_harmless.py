@@ -7,6 +7,7 @@ import collections
 import datetime as dt
 import decimal
 import fractions
+import io
 import pathlib
 import pickle
 import struct
@@ -50,6 +51,7 @@ VALUES: dict[str, tuple[object, str]] = {
     "decimal": (decimal.Decimal("1.5"), "decimal numbers and fractions"),
     "fraction": (fractions.Fraction(1, 3), "decimal numbers and fractions"),
     "uuid": (uuid.UUID(int=3), "uuid.UUID"),
+    "bytes": (io.BytesIO(b"ab\xff"), "bytes in memory"),
     "chain": (collections.ChainMap({"a": 1}), "collections.ChainMap"),
     "user dict": (collections.UserDict({"a": 1}), "collections.UserDict"),
 }
@@ -142,6 +144,7 @@ DANGEROUS = (
     "datetime.sys.modules", "argparse.ArgumentParser", "argparse.FileType", "collections.namedtuple", "types.CodeType",
     "types.FunctionType", "uuid._popen", "zoneinfo.ZoneInfo", "omegaconf.OmegaConf.resolve", "copyreg._reduce_ex",
     "copyreg.__dict__", "importlib.import_module", "runpy._run_code", "webbrowser.open", "shutil.rmtree",
+    "io.open", "io.open_code", "_io.FileIO",
 )  # fmt: skip
 
 
@@ -168,6 +171,8 @@ def test_nothing_that_could_run_is_listed() -> None:
         "UserDict", "UserList", "copyreg", "copy_reg", "typing", "pytorch_lightning", "lightning", "lightning_fabric",
         # Enums and tuples of numbers, of the standard library and of trainers.
         "signal", "deepspeed", "megatron",
+        # Bytes in memory alone: `io.open` and `io.FileIO` are in the list above.
+        "io", "_io",
     }  # fmt: skip
     assert not HARMLESS.keys() & set(DANGEROUS)
 

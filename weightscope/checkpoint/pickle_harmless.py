@@ -59,6 +59,8 @@ _MADE: dict[str, tuple[str, ...]] = {
     "dates and times": tuple(f"datetime.{name}" for name in ("datetime", "date", "time", "timedelta", "timezone")),
     "decimal numbers and fractions": ("decimal.Decimal", "fractions.Fraction"),
     "uuid.UUID": ("uuid.UUID",),
+    # Bytes that stand in the pickle, as Transformer Engine keeps its `_extra_state`. No file is opened.
+    "bytes in memory": ("_io.BytesIO", "io.BytesIO"),
     # Trees of settings. Their `${...}` are text until somebody asks omegaconf to resolve them.
     "omegaconf settings": (
         "omegaconf.dictconfig.DictConfig", "omegaconf.listconfig.ListConfig",
