@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+from transformers.modeling_outputs import MoEModelOutput
 
 import weightscope
 from tests.families.test_published import MODELS
@@ -66,7 +67,7 @@ def step(model: Any, ids: torch.Tensor) -> int:
     with torch.no_grad():
         out = model(**before, use_cache=True)
         if model.config.is_encoder_decoder:
-            read = model.get_encoder()(input_ids=ids[:, :-1])
+            read = MoEModelOutput(last_hidden_state=out.encoder_last_hidden_state)
             last = {"decoder_input_ids": ids[:, -1:], "encoder_outputs": read}
         with FlopCounterMode(display=False) as counter:
             model(**last, past_key_values=out.past_key_values, use_cache=True)
