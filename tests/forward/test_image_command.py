@@ -16,6 +16,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from tests.forward.test_image import EPS, LLAVA_15, black, picture, theirs
 
 Run = Callable[..., tuple[int, str, str]]
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 IMAGE, PLACES = 99, 16
 SETTINGS = LLAVA_15 | {"size": {"shortest_edge": 28}, "crop_size": {"height": 28, "width": 28}}
 
@@ -65,6 +66,16 @@ def test_a_picture_and_a_prompt(
     assert names[:2] == ["vision patch embedding", "vision embedding norm"]
     assert names.index("projector") < names.index("token embedding") < names.index("image in place")
     np.testing.assert_allclose(np.load(logits), expected(llava, tokens, image), rtol=1e-4, atol=1e-4)
+
+
+def test_what_was_not_run_is_said(llava: Path, run: Run, tmp_path: Path) -> None:
+    image = picture(tmp_path / "picture.png", 50, 40)
+    seen = json.loads(run("forward", llava, "--tokens", "1,99,5", "--image", image, "--format", "json")[1])
+    unseen = json.loads(run("forward", llava, "--tokens", "1,5", "--format", "json")[1])
+    assert (seen["not_run"], unseen["not_run"]) == ([], ["vision", "projector"])
+    assert "Not run: vision, projector." in " ".join(run("forward", llava, "--tokens", "1,5")[1].split())
+    assert json.loads(run("forward", FIXTURES / "deepseek-v3", "--json")[1])["not_run"] == ["mtp"]
+    assert json.loads(run("forward", FIXTURES / "llama", "--json")[1])["not_run"] == []
 
 
 def test_losses_leave_the_image_out(llava: Path, run: Run, tmp_path: Path) -> None:

@@ -45,6 +45,11 @@ def test_stages_are_those_of_forward(whole: Page) -> None:
     assert "Forward passok" in whole.text
 
 
+def test_the_verdict_of_a_pass_says_what_did_not_run() -> None:
+    page = Page(run_report("fixtures/llava", "--forward", "--tokens", "1,2,3").stdout)
+    assert "Forward passok; not run: vision, projector" in page.text
+
+
 def test_each_component_has_its_profile_and_each_role_its_histogram(whole: Page) -> None:
     labels = [attributes.get("aria-label", "") for tag, attributes in whole.tags if tag == "svg"]
     for role in ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"):

@@ -20,6 +20,7 @@ from weightscope.analyses.forward.golden import (
 )
 from weightscope.analyses.forward.heads import stores_tied_head, two_heads
 from weightscope.analyses.forward.hidden import Both, Hidden
+from weightscope.analyses.forward.not_run import not_run
 from weightscope.analyses.forward.outcome import ClassScore, Outcome
 from weightscope.analyses.forward.peer import Comparison, Kept, compare_with_transformers, differing
 from weightscope.analyses.forward.prompt import Prompt, encoded, given_tokens, without
@@ -146,6 +147,7 @@ def _try_prompt(
         notes=(*prompt.notes, *late, *_endings(result)),
         adapters=tuple(map(printable_path, wanted.adapters)),
         task=wanted.task or None,
+        not_run=not_run(model.inventory, takes.takes if (takes := runnable_of(model)) else (), inputs),
     )
     image = ", ".join(path.name for path in (*wanted.images, wanted.inputs) if path) or None
     if not result.finite:

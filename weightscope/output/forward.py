@@ -39,8 +39,12 @@ def forward_document(outcome: Outcome, *, stages: bool = False) -> Document:
         records=_records(outcome.stages),
         notes=(*outcome.notes, *(() if stages else _shown(len(notable), len(outcome.stages)))),
         findings=outcome.findings,
-        closing=f"Checked {', '.join(outcome.checked)}.",
+        closing=f"Checked {', '.join(outcome.checked)}.{_left_out(outcome)}",
     )
+
+
+def _left_out(outcome: Outcome) -> str:
+    return f" Not run: {', '.join(outcome.not_run)}." if outcome.not_run else ""
 
 
 def _subtitle(outcome: Outcome) -> Iterator[str]:

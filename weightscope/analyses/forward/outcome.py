@@ -39,7 +39,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     or is of ids that mean nothing. `checked` says what the verdict rests on. `max_abs_diff` is the largest
     difference to expected logits or to transformers' own; `golden_diff` the largest of a golden file's
     fingerprints, relative to its stage's size. `adapters` are those that were applied, as they were named,
-    `task` the one whose LoRA inside the model was.
+    `task` the one whose LoRA inside the model was. `not_run` are components that the pass did not need, and so says
+    nothing of.
     """
 
     schema_version: int = 1
@@ -74,5 +75,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     adapters: tuple[str, ...] = ()
     task: str | None = None
+    not_run: tuple[str, ...] = ()
 
     __repr__ = brief

@@ -110,7 +110,9 @@ def _looked(contents: Contents) -> Iterator[tuple[str, str]]:
     verdict = "ok" if checked.ok else "failed"
     yield "Names, shapes", f"{verdict}: {words.plural(checked.checked.tensors, 'tensor')}, {rules}"
     yield "Values", _verdict(contents.stats, "not read; --values reads them", "cannot be read")
-    yield "Forward pass", _verdict(contents.outcome, "not run; --forward runs one", "cannot run")
+    passed = _verdict(contents.outcome, "not run; --forward runs one", "cannot run")
+    left_out = contents.outcome.not_run if isinstance(contents.outcome, Outcome) else ()
+    yield "Forward pass", f"{passed}; not run: {', '.join(left_out)}" if left_out else passed
 
 
 def _verdict(part: Stats | Outcome | WeightscopeError | None, unasked: str, failing: str) -> str:
