@@ -205,7 +205,11 @@ class _Drawer:
         """What is stored of a slot at a place."""
         # A layer that predicts ahead may use the main model's table.
         stored = self.stored.get(slot.template, ()) if slot.ranges else self.stored.pop(slot.template, ())
-        yield from filter(None, (within(each, place.ranges) for each in stored))
+        if self.contained and place.auxiliary:
+            # GGUF numbers layers that predict ahead after all others.
+            yield from (each for each in stored if each.group.auxiliary)
+        else:
+            yield from filter(None, (within(each, place.ranges) for each in stored))
 
     def slots_of(self, component: Component, place: _Place) -> tuple[Slot, ...]:
         """A component's own slots, in the order of its declaration.
@@ -214,7 +218,11 @@ class _Drawer:
         """
         sizes = component.sizes()
         if self.contained:
-            own = (slot for slot in self.slots.get(component.name, ()) if sizes.keys() >= set(_roles(slot)))
+            own = (
+                slot
+                for slot in self.slots.get(component.name, ())
+                if slot.auxiliary == place.auxiliary and sizes.keys() >= set(_roles(slot))
+            )
         else:
             names = (stored.name for item in component.stored for stored in item.tensors(place.prefix, sizes))
             own = (slot for module in dict.fromkeys(map(_module, names)) for slot in self.slots.get(module, ()))
