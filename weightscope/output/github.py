@@ -9,7 +9,7 @@ from weightscope.analyses.checking import CheckResult
 from weightscope.errors import one_line
 from weightscope.findings import Finding, Severity
 from weightscope.output import words
-from weightscope.output.places import Place, located, root_of, subject
+from weightscope.output.places import Place, all_located, subject
 
 COMMANDS: dict[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}
 NOUNS: dict[Severity, str] = {"error": "error", "warning": "warning", "info": "note"}
@@ -20,8 +20,7 @@ PROPERTY = DATA | str.maketrans({":": "%3A", ",": "%2C"})
 
 def to_github(results: Sequence[CheckResult]) -> str:
     """A command a finding, and a closing line that counts; paths are relative to the workspace of a job."""
-    root = root_of("GITHUB_WORKSPACE")
-    lines = [_annotation(result, *located_) for result in results for located_ in located(result, root)]
+    lines = [_annotation(*each) for each in all_located(results, "GITHUB_WORKSPACE")]
     return "\n".join([*lines, _summary(results)]) + "\n"
 
 
