@@ -39,7 +39,7 @@ def drawing(parts: Sequence[Part], drawn: Drawn) -> Markup:
 
 
 def _boxes(parts: Sequence[Part], drawn: Drawn) -> Iterator[Markup]:
-    for repeats, run in groupby(parts, key=lambda part: bool(part.repeats)):
+    for repeats, run in groupby(parts, key=lambda part: part.repeats):
         members = list(run)
         shown = members[:MOST_KINDS] if repeats else members
         yield from (_box(part, drawn) for part in shown)
