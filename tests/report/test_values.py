@@ -112,6 +112,18 @@ def test_two_models_have_the_verdict_of_diff_first() -> None:
     assert "script-src 'none'" in page.policy
 
 
+def test_other_logits_fail_the_verdict_on_two_models(tmp_path: Path) -> None:
+    tensors = load_file(ROOT / "fixtures" / "llava" / "model.safetensors")
+    (tmp_path / "config.json").write_bytes((ROOT / "fixtures" / "llava" / "config.json").read_bytes())
+    louder = {name: value * np.float16(2 if "up_proj" in name else 1) for name, value in tensors.items()}
+    save_file(louder, tmp_path / "model.safetensors")
+    result = run_report("fixtures/llava", str(tmp_path), "--forward", "--tokens", "1,2,3")
+    assert (result.returncode, result.stderr) == (0, "")
+    page = Page(result.stdout)
+    assert "logits differ by up to" in page.text
+    assert ("strong", {"class": "verdict failed"}) in page.tags
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

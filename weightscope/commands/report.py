@@ -131,7 +131,7 @@ def _passed(model: Model, asked: Asked) -> Outcome:
 
 
 def _two(a: str, b: str, asked: Asked, output: Path | None) -> None:
-    from weightscope.analyses.diff.findings import other_logits
+    from weightscope.analyses.diff.taking import with_logits
     from weightscope.api.comparing import compare_forward, diff
     from weightscope.api.opening import open_model
     from weightscope.output.progress import Progress
@@ -145,7 +145,7 @@ def _two(a: str, b: str, asked: Asked, output: Path | None) -> None:
     if asked.passes and found.complete:
         with Progress("Computing") as progress:
             logits = compare_forward(left, right, tokens=asked.tokens, text=asked.prompt, progress=progress)
-        found = replace(found, forward=logits, findings=(*found.findings, *other_logits(logits)))
+        found = with_logits(found, logits)
     put(diff_page(found), output, [*own_files(left), *own_files(right)])
     if not found.complete:
         raise typer.Exit(INTERRUPTED)
