@@ -9,7 +9,7 @@ from weightscope.components.apart_tokens import ApartTokens
 from weightscope.components.base import Component, Conflict
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
-from weightscope.components.sense import Layout, Seen, Token
+from weightscope.components.sense import Layout, Seen, between
 from weightscope.components.vision.eye import Eye
 from weightscope.components.vision.mobilenet import MobileNet
 from weightscope.errors import UsageError
@@ -64,8 +64,7 @@ class MapEye(Eye, frozen=True, kw_only=True):
         return (self.tower.each,) * len(self.images(inputs))
 
     def layouts(self, inputs: Inputs) -> Sequence[Layout]:
-        before, after = (() if token is None else (Token(int(token)),) for token in (self.begin, self.end))
-        return [(APART, *before, count, *after, APART) for count in self.counts(inputs)]
+        return [(APART, *between(self.begin, count, self.end), APART) for count in self.counts(inputs)]
 
     def see(self, inputs: Inputs, at: At) -> Seen:
         features = self.tower.features(self.images(inputs), at.below(self.tower))
