@@ -20,7 +20,7 @@ from weightscope.storage.plain import Buffer, Plain
 if TYPE_CHECKING:
     import torch
 
-ONE, THREE = Size(1), Size(3)
+ONE = Size(1)
 
 
 class FeatureNorm(Component, frozen=True, kw_only=True):
