@@ -12,6 +12,7 @@ from weightscope.components.running import At
 from weightscope.components.sense import Layout, Seen, between
 from weightscope.components.vision.eye import Eye
 from weightscope.components.vision.mobilenet import MobileNet
+from weightscope.components.vision.staged import require_images
 from weightscope.errors import UsageError
 from weightscope.sizes import Size
 
@@ -52,10 +53,8 @@ class MapEye(Eye, frozen=True, kw_only=True):
         Raises:
             UsageError: another shape.
         """
-        pixels, channels = inputs[PIXELS], int(self.tower.channels)
-        shape = list(pixels.shape)
-        if pixels.ndim not in (3, 4) or shape[-3] != channels or 0 in shape:
-            raise UsageError(f"an image of shape {shape} does not fit: the encoder takes [{channels}, height, width]")
+        pixels = inputs[PIXELS]
+        require_images(pixels, int(self.tower.channels))
         return pixels.reshape(-1, *pixels.shape[-3:])
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
