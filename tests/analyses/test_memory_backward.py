@@ -11,6 +11,7 @@ import transformers
 
 import weightscope
 from tests.analyses.peaks import peak_of
+from weightscope.analyses.memory.backward import MEASURED
 
 TOKENS, BATCH = 256, 2
 LLAMA: dict[str, Any] = {
@@ -54,6 +55,10 @@ def test_the_estimate_is_within_a_tenth(name: str, dtype: str, tmp_path: Path) -
     assert memory.training.activations.kept == pytest.approx(measured(model), rel=0.1)
     model.activation_checkpointing_enable()
     assert memory.training.activations.checkpointed == pytest.approx(measured(model), rel=0.1)
+
+
+def test_every_type_with_an_estimate_is_measured() -> None:
+    assert {getattr(transformers, f"{kind}Config").model_type for kind, _ in MODELS.values()} == set(MEASURED)
 
 
 def test_what_was_not_measured_is_not_estimated(tmp_path: Path) -> None:

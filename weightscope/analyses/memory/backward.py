@@ -48,7 +48,7 @@ def step_activations(declaration: Declaration, tokens: int, size: int) -> StepAc
     wide = 4 // size
     layers = [slot for slot in declaration.slots if slot.ranges]
     depth = len(layers[0].ranges[0]) if layers else 0
-    table = next(slot for slot in declaration.slots if slot.stored.parts[0][0] is Role.TOKEN_EMBEDDING)
+    table = next(slot for slot in declaration.slots if _role(slot) is Role.TOKEN_EMBEDDING)
     vocabulary, width = map(int, table.stored.shape)
     outputs = _outputs(layers)
     layer = _elements(outputs, wide)
