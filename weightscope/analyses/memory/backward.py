@@ -29,8 +29,9 @@ LOGITS = 3
 class StepActivations(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes at the peak of a training step beside weights, gradients and optimizer state; an estimate.
 
-    `kept` where the forward pass keeps all that the backward pass needs, `checkpointed` where it keeps each layer's
-    input alone and computes the layer again.
+    Attributes:
+        kept: where the forward pass keeps all that the backward pass needs.
+        checkpointed: where it keeps each layer's input alone and computes the layer again.
     """
 
     kept: int
