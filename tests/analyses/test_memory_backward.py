@@ -10,6 +10,7 @@ import torch
 import transformers
 
 import weightscope
+from tests.analyses.configs import config_of
 from tests.analyses.peaks import peak_of
 from weightscope.analyses.memory.backward import MEASURED
 
@@ -43,12 +44,10 @@ def measured(model: Any) -> int:
 def test_the_estimate_is_within_a_tenth(name: str, dtype: str, tmp_path: Path) -> None:
     kind, keys = MODELS[name]
     config = getattr(transformers, f"{kind}Config")(**keys)
-    config.architectures = [f"{kind}ForCausalLM"]
-    config.save_pretrained(tmp_path)
-    model = transformers.AutoModelForCausalLM.from_config(config).train().to(getattr(torch, dtype))
-    memory = weightscope.open(tmp_path / "config.json").memory(
-        context=TOKENS, batch=BATCH, trainable="full", precision=dtype
-    )
+    model = transformers.AutoModelForCausalLM.from_config(config).train()
+    path = config_of(model, tmp_path)
+    model.to(getattr(torch, dtype))
+    memory = weightscope.open(path).memory(context=TOKENS, batch=BATCH, trainable="full", precision=dtype)
     assert memory.training
     assert memory.training.activations
     model.activation_checkpointing_disable()
