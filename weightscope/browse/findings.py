@@ -18,7 +18,7 @@ from weightscope.browse.detail import Detail
 from weightscope.browse.text import STYLES
 from weightscope.errors import one_line
 from weightscope.findings import Finding
-from weightscope.output.document import Document, Table
+from weightscope.output.document import Document
 from weightscope.output.explain import explanation
 from weightscope.output.layout import SEVERITY_STYLES
 from weightscope.output.words import plural
@@ -101,7 +101,6 @@ def _documents(finding: Finding) -> Iterable[Document]:
         title=finding.code,
         subtitle=finding.severity,
         facts=tuple(facts),
-        table=Table(columns=(), rows=()),
     )
     yield replace(explanation([finding.code]), title="What this code means")
 

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
 from weightscope.browse.detail import Detail
-from weightscope.output.document import Document, Table
+from weightscope.output.document import Document
 
 KEYS = (
     ("↑ ↓", "move; also k j, PgUp PgDn, Home End"),
@@ -51,7 +51,5 @@ class HelpScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Fill it."""
-        document = Document(
-            data=None, title="Keys", subtitle="Esc closes", facts=KEYS, table=Table(columns=(), rows=())
-        )
+        document = Document(data=None, title="Keys", subtitle="Esc closes", facts=KEYS)
         self.query_one(Detail).show(lambda _: [document])

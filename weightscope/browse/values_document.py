@@ -47,9 +47,7 @@ def values_documents(values: Values, width: int) -> Iterator[Document]:
 
 def failure_document(error: Exception) -> Document:
     """Why the values could not be read."""
-    return Document(
-        data=None, title="Values", subtitle="not read", facts=(), table=Table(columns=(), rows=()), notes=(str(error),)
-    )
+    return Document(data=None, title="Values", subtitle="not read", facts=(), notes=(str(error),))
 
 
 def _facts(figures: Figures) -> Iterator[tuple[str, str]]:

@@ -102,7 +102,6 @@ def _document(result: CheckResult, results: Sequence[CheckResult]) -> Document:
         verdict=_word(result),
         subtitle=found(result.findings),
         facts=(),
-        table=Table(columns=(), rows=()),
         records=_records(results),
         findings=result.findings,
         closing=f"Checked {looked_at(result)}.",

@@ -43,7 +43,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     subtitle: str
     facts: tuple[tuple[str, str], ...]
-    table: Table
+    table: Table = Table(columns=(), rows=())
     records: Table | None = None
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()

@@ -37,7 +37,6 @@ def explanation(codes: Sequence[str]) -> Document:
         title=codes[0] if codes else "Finding codes",
         subtitle="" if codes else "for details: weightscope check --explain CODE",
         facts=tuple(_paragraphs(codes[0])) if codes else tuple(named.items()),
-        table=Table(columns=(), rows=()),
         records=Table(columns=RECORDS, rows=tuple(named.items())),
     )
 

@@ -32,7 +32,6 @@ def explained(explanation: Explanation) -> Document:
         title=explanation.name,
         subtitle=" · ".join(_subtitle(explanation)),
         facts=tuple(_facts(explanation)),
-        table=Table(columns=(), rows=()),
         records=_records(explanation),
         notes=explanation.notes,
     )

@@ -15,7 +15,6 @@ from weightscope.output.forward import LARGEST, RMS, STAGE, WHY, candidate_text
 from weightscope.output.standing_out import changing
 from weightscope.output.tensors import DTYPE, NAME, SHAPE
 
-NOTHING = Table(columns=(), rows=())
 SHOWN_TOKENS = 12
 
 
@@ -67,7 +66,6 @@ def lock_document(lock: Lock) -> Document:
         title="Lock",
         subtitle=" · ".join(filter(None, (lock.model_type, words.plural(len(lock.weights), "weight"), kind))),
         facts=tuple((label, text) for label, text in facts.items() if text),
-        table=NOTHING,
     )
 
 
@@ -97,7 +95,7 @@ def tensor_document(tensor: Tensor) -> Document:
         ("Dtype", tensor.dtype),
         ("File", tensor.remote or tensor.file.name),
     )
-    return Document(data=None, title=tensor.name, subtitle="", facts=facts, table=NOTHING)
+    return Document(data=None, title=tensor.name, subtitle="", facts=facts)
 
 
 def _roles(tensor: Tensor) -> str:

@@ -73,7 +73,6 @@ def streamed_document(summary: Summary, rows: Iterable[TensorRow]) -> Document:
         title=title(summary),
         subtitle=subtitle(summary),
         facts=(),
-        table=Table(columns=(), rows=()),
     )
 
 
