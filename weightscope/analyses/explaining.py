@@ -146,7 +146,7 @@ def _partners(name: str, group: Group, inventory: Inventory, kind: Kind) -> Iter
         template = other.template.rpartition(".")[0]
         if holes(template) == len(other.ranges) and template_of(module)[0] == blank(template):
             filled = expand(other.template, [(n,) for n in numbers[len(numbers) - len(other.ranges) :]])
-            yield from (partner for partner in filled if partner in (other.names or other.planned_names()))
+            yield from (partner for partner in filled if partner in other.every_name)
 
 
 def _slot_of(name: str, declaration: Declaration | None) -> Slot | None:
