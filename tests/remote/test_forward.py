@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -45,10 +46,19 @@ def test_no_such_model(ws: Run) -> None:
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 2)])
-def test_a_person_is_asked(answer: str, code: int, hub: Hub, home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "question"),
+    [
+        ("forward", r"org/llama is not in the local cache\. Download .*\?"),
+        ("stats", r"org/llama is not in the local cache: .*\. Download it\?"),
+    ],
+)
+def test_a_person_is_asked(
+    command: str, question: str, answer: str, code: int, hub: Hub, home: Path, tmp_path: Path
+) -> None:
     leader, follower = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "weightscope", "forward", "org/llama", "--format", "json"],
+        [sys.executable, "-m", "weightscope", command, "org/llama", "--format", "json"],
         stdin=follower, stderr=follower, stdout=subprocess.PIPE, cwd=tmp_path, env=environment(hub, home),
     )  # fmt: skip
     os.close(follower)
@@ -57,5 +67,5 @@ def test_a_person_is_asked(answer: str, code: int, hub: Hub, home: Path, tmp_pat
     said = os.read(leader, 10_000).decode()
     os.close(leader)
     assert process.returncode == code
-    assert "org/llama is not in the local cache. Download " in said
+    assert re.search(question, said)
     assert bool(out) is (answer == "y")

@@ -97,9 +97,7 @@ def fetch_if_wanted(path: str, variant: str | None, *, unasked: bool, what: str 
         UsageError: it is not here, and is not to be fetched.
         WeightscopeError: there is no such model, or a file cannot be had.
     """
-    from weightscope.api.downloading import download, what_is_missing
-    from weightscope.output.progress import Progress
-    from weightscope.output.words import size
+    from weightscope.api.downloading import what_is_missing
 
     missing = what_is_missing(path, variant)
     if missing is None:
@@ -108,6 +106,15 @@ def fetch_if_wanted(path: str, variant: str | None, *, unasked: bool, what: str 
     if not (unasked or (_is_asked() and _agrees(f"{missing.reference} is not in the local cache. Download {cost}?"))):
         raise UsageError(f"{what} needs the weights: {cost} to download", where=missing.reference,
                          hint="--download does so without asking")  # fmt: skip
+    _fetch(path, variant, missing)
+
+
+def _fetch(path: str, variant: str | None, missing: Missing) -> None:
+    """Download what is missing, with a progress bar."""
+    from weightscope.api.downloading import download
+    from weightscope.output.progress import Progress
+    from weightscope.output.words import size
+
     with Progress(f"Downloading {size(missing.bytes)}") as progress:
         download(path, variant, progress)
 
@@ -136,13 +143,14 @@ def refuse_or_fetch(path: str, variant: str | None, command: str, *, download: b
     Raises:
         UsageError: it is not here, and is not to be fetched.
     """
-    from weightscope.api.downloading import values_elsewhere
+    from weightscope.api.downloading import values_elsewhere, what_is_missing
 
-    missing = None if download else values_elsewhere(path, variant)
-    if missing and not (missing.downloadable and _is_asked() and _agrees(f"{_not_here(missing)}. Download it?")):
+    missing = what_is_missing(path, variant) if download else values_elsewhere(path, variant)
+    if missing is None:
+        return
+    if not (download or (missing.downloadable and _is_asked() and _agrees(_question(missing)))):
         raise refusal(missing, command, downloads=missing.downloadable)
-    if missing or download:
-        fetch_if_wanted(path, variant, unasked=True)
+    _fetch(path, variant, missing)
 
 
 def refusal(missing: Missing, command: str, *, downloads: bool = False) -> UsageError:
@@ -155,8 +163,8 @@ def refusal(missing: Missing, command: str, *, downloads: bool = False) -> Usage
     )
 
 
-def _not_here(missing: Missing) -> str:
-    return f"{missing.reference} is not in the local cache: {_cost(missing)}"
+def _question(missing: Missing) -> str:
+    return f"{missing.reference} is not in the local cache: {_cost(missing)}. Download it?"
 
 
 def _cost(missing: Missing) -> str:
