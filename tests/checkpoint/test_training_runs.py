@@ -117,6 +117,14 @@ def test_the_last_step_of_trainer_is_read_unless_the_run_has_a_model_itself(tmp_
     assert list(weightscope.open(tmp_path).tensors) == ["last.weight"]
 
 
+def test_a_run_within_a_step_of_another_is_its_own_folder(tmp_path: Path) -> None:
+    inner = tmp_path / "checkpoint-2" / "checkpoint-5"
+    inner.mkdir(parents=True)
+    torch.save({"a.weight": torch.ones(3)}, inner / "pytorch_model.bin")
+    assert weightscope.open(tmp_path).checkpoint.path == inner
+    assert weightscope.open(tmp_path / "checkpoint-2").checkpoint.path == inner
+
+
 def test_deepspeeds_latest_names_the_step(tmp_path: Path) -> None:
     folder = copied("zero-2", tmp_path)
     (folder / "global_step2").rename(folder / "best")

@@ -346,6 +346,26 @@ def test_what_is_known_when_it_is_stopped(base: Path) -> None:
     assert 0 < len(found.values or ()) < 30
 
 
+def test_nothing_more_is_read_once_it_is_stopped(base: Path, tmp_path: Path) -> None:
+    """That 1 was added to norms is told by reading them again."""
+
+    def add(t: Tensors) -> None:
+        t.update({name: tensor + 1 for name, tensor in t.items() if "norm" in name})
+
+    stop = Event()
+
+    def progress(done: int, total: int, name: str) -> None:
+        if "norm" in name:
+            stop.set()
+
+    added = changed(base, tmp_path / "added", add)
+    assert "1 was added" in weightscope.diff(base, added, values=True).verdict.text
+    found = weightscope.diff(base, added, values=True, progress=progress, stop=stop)
+    assert any(not value.equal for value in found.values or ())
+    assert found.verdict.kind == "incomplete"
+    assert "1 was added" not in found.verdict.text
+
+
 def test_a_model_and_itself_quantized_are_each_identical() -> None:
     for name in ("deepseek-v3", "qwen3-mlx-4bit", "mixtral", "llava"):
         assert diff(FIXTURES / name, FIXTURES / name).verdict.kind == "identical"

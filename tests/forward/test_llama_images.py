@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,8 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from fixtures.images import make_llama4 as made
+from fixtures.images.pictures import png
 from tests.forward import seeing
 from tests.forward.test_llama_vision import processor_s_mask
 from weightscope.analyses.forward.images import read_images
@@ -23,22 +24,10 @@ FIXTURES = Path(__file__).parents[2] / "fixtures" / "images"
 Run = Callable[..., tuple[int, str, str]]
 
 
-def fixture() -> Any:
-    spec = importlib.util.spec_from_file_location("make_llama4", FIXTURES / "make_llama4.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-MADE = fixture()
-
-
 def pictures(folder: Path) -> list[Path]:
-    paths = [folder / f"{width}x{height}.png" for width, height in MADE.SIZES]
-    for path, size in zip(paths, MADE.SIZES, strict=True):
-        path.write_bytes(MADE.png(*size))
+    paths = [folder / f"{width}x{height}.png" for width, height in made.SIZES]
+    for path, size in zip(paths, made.SIZES, strict=True):
+        path.write_bytes(png(*size))
     return paths
 
 
@@ -47,9 +36,9 @@ def settings(folder: Path, kind: str = "Llama4ImageProcessorFast", **changes: An
     (folder / "preprocessor_config.json").write_text(json.dumps(said))
 
 
-@pytest.mark.parametrize("name", MADE.SETTINGS)
+@pytest.mark.parametrize("name", made.SETTINGS)
 def test_llama4_s_tiles(name: str, tmp_path: Path) -> None:
-    settings(tmp_path, **MADE.SETTINGS[name])
+    settings(tmp_path, **made.SETTINGS[name])
     found = read_images(pictures(tmp_path), tmp_path, "x")
     expected = np.load(FIXTURES / "llama4.npz")
     np.testing.assert_array_equal(found["aspect_ratios"], expected[f"{name}.aspect_ratios"])

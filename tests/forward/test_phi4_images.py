@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,8 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from fixtures.images import make_phi4 as made
+from fixtures.images.pictures import png
 from tests.families.tiny import Tiny
 from tests.families.tiny_phi4 import TINY_PHI4
 from tests.forward import seeing
@@ -24,22 +25,10 @@ FIXTURES = Path(__file__).parents[2] / "fixtures" / "images"
 Run = Callable[..., tuple[int, str, str]]
 
 
-def fixture() -> Any:
-    spec = importlib.util.spec_from_file_location("make_phi4", FIXTURES / "make_phi4.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-MADE = fixture()
-
-
 def pictures(folder: Path, scale: int = 1) -> list[Path]:
-    paths = [folder / f"{width}x{height}.png" for width, height in MADE.SIZES]
-    for path, (width, height) in zip(paths, MADE.SIZES, strict=True):
-        path.write_bytes(MADE.png(scale * width, scale * height))
+    paths = [folder / f"{width}x{height}.png" for width, height in made.SIZES]
+    for path, (width, height) in zip(paths, made.SIZES, strict=True):
+        path.write_bytes(png(scale * width, scale * height))
     return paths
 
 
@@ -47,10 +36,10 @@ def settings(folder: Path, kind: str = "Phi4MultimodalImageProcessorFast", **cha
     (folder / "preprocessor_config.json").write_text(json.dumps({"image_processor_type": kind, **changes}))
 
 
-@pytest.mark.parametrize("name", MADE.SETTINGS)
+@pytest.mark.parametrize("name", made.SETTINGS)
 def test_tiles_as_torchvision_makes_them(name: str, tmp_path: Path) -> None:
     """Within 0.001, as the fixture is kept in float16; sizes and masks are equal."""
-    settings(tmp_path, **MADE.SETTINGS[name])
+    settings(tmp_path, **made.SETTINGS[name])
     found = read_images(pictures(tmp_path), tmp_path, "x")
     expected = np.load(FIXTURES / "phi4.npz")
     np.testing.assert_array_equal(found["image_sizes"], expected[f"{name}.image_sizes"])
@@ -61,7 +50,7 @@ def test_tiles_as_torchvision_makes_them(name: str, tmp_path: Path) -> None:
 def test_microsoft_s_processor_resizes_by_pillow(tmp_path: Path) -> None:
     """510 × 340 pixels in 2 × 1 tiles of 448; the sizes are literals of its rule, the maths is Pillow's and torch's."""
     settings(tmp_path, "Phi4MMImageProcessor", dynamic_hd=36, size={"height": 20, "width": 20})
-    (tmp_path / "a.png").write_bytes(MADE.png(510, 340))
+    (tmp_path / "a.png").write_bytes(png(510, 340))
     found = read_images([tmp_path / "a.png"], tmp_path, "x")
     canvas = Image.new("RGB", (896, 448), (255, 255, 255))
     canvas.paste(Image.open(tmp_path / "a.png").resize((672, 448), Image.Resampling.BILINEAR))
@@ -92,7 +81,7 @@ def test_settings_that_make_no_tiles(changes: dict[str, Any], tmp_path: Path) ->
 def test_a_picture_that_is_too_narrow(tmp_path: Path) -> None:
     """The class says 'the aspect ratio is very extreme (60, 9)'."""
     settings(tmp_path, size={"height": 20, "width": 20}, dynamic_hd=3)
-    (tmp_path / "a.png").write_bytes(MADE.png(200, 31))
+    (tmp_path / "a.png").write_bytes(png(200, 31))
     with pytest.raises(UsageError, match="is too narrow: it would become 60 × 9 pixels"):
         read_images([tmp_path / "a.png"], tmp_path, "x")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pty
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -45,16 +44,16 @@ def test_no_such_model(ws: Run) -> None:
     assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
 
 
-@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 2)])
 @pytest.mark.parametrize(
     ("command", "question"),
     [
-        ("forward", r"org/llama is not in the local cache\. Download .*\?"),
-        ("stats", r"org/llama is not in the local cache: .*\. Download it\?"),
+        ("forward", "org/llama is not in the local cache. Download "),
+        ("stats", "org/llama is not in the local cache: 59.7 kB in 4 files. Download it?"),
     ],
 )
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 2)])
 def test_a_person_is_asked(
-    command: str, question: str, answer: str, code: int, hub: Hub, home: Path, tmp_path: Path
+    answer: str, code: int, command: str, question: str, hub: Hub, home: Path, tmp_path: Path
 ) -> None:
     leader, follower = pty.openpty()
     process = subprocess.Popen(
@@ -67,5 +66,5 @@ def test_a_person_is_asked(
     said = os.read(leader, 10_000).decode()
     os.close(leader)
     assert process.returncode == code
-    assert re.search(question, said)
+    assert question in said
     assert bool(out) is (answer == "y")

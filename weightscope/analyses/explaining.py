@@ -17,7 +17,7 @@ from weightscope.brief import Displayed, brief
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.walk import Slot
 from weightscope.families.registry import Declaration
-from weightscope.ranges import Names, blank, expand, fill, holes, template_of
+from weightscope.ranges import Names, expand, fill, holes, numbers_in
 from weightscope.roles import Role
 from weightscope.sizes import Shape
 from weightscope.storage.base import Kind
@@ -137,15 +137,15 @@ def config_terms(shape: Shape) -> tuple[str, ...]:
 def _partners(name: str, group: Group, inventory: Inventory, kind: Kind) -> Iterator[str]:
     """The scales of a weight, or the weight of a scale: of the same module, for the same roles."""
     module = name.rpartition(".")[0]
-    numbers = template_of(module)[1]
     for other in inventory.groups:
         if other.kind is not kind or not set(other.roles) & set(group.roles):
             continue
         if kind is Kind.WEIGHT and not other.packed and other.scheme is None and not other.inferred:
             continue
         template = other.template.rpartition(".")[0]
-        if holes(template) == len(other.ranges) and template_of(module)[0] == blank(template):
-            filled = expand(other.template, [(n,) for n in numbers[len(numbers) - len(other.ranges) :]])
+        numbers = numbers_in(template, module)
+        if numbers is not None and holes(template) == len(other.ranges):
+            filled = expand(other.template, [(number,) for number in numbers])
             yield from (partner for partner in filled if partner in other.every_name)
 
 

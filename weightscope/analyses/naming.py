@@ -38,7 +38,7 @@ def find_meant(typed: str, inventory: Inventory) -> Meant:
     if len(typed) <= MAX_TYPED:
         for found in _readings(typed, inventory):
             if found:
-                (group, names), titles = found[0], tuple(_title(names) for _, names in found)
+                (group, names), titles = found[0], tuple(_title(group, names) for group, names in found)
                 return Meant(names[0], group, titles)
     raise UsageError(f"no tensor {typed!r:.200}", hint=_nearest(typed, inventory))
 
@@ -68,11 +68,11 @@ def _fitting(text: str, inventory: Inventory) -> list[tuple[Group, list[str]]]:
     return [(group, names) for group, names in found if names]
 
 
-def _title(names: list[str]) -> str:
-    """The names as one, with ranges."""
+def _title(group: Group, names: list[str]) -> str:
+    """Some names of a group as one, with ranges."""
     if len(names) == 1:
         return names[0]
-    return fill(template_of(names[0])[0], columns(template_of(name)[1] for name in names))
+    return fill(group.template, columns(map(group.numbers_of, names)))
 
 
 def _nearest(typed: str, inventory: Inventory) -> str:

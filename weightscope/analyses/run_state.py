@@ -63,7 +63,7 @@ def _parts(place: Path, names: list[str]) -> Iterator[Part]:
         from weightscope.checkpoint.pytorch_opened import open_saved
 
         try:
-            opened = open_saved(path, 0)
+            opened = open_saved(path, 0, file_format="pytorch")
         except (WeightscopeError, OSError):
             yield Part(name=name, kind=kind_of(name), tensors=0, bytes=path.stat().st_size)
         else:

@@ -18,7 +18,7 @@ from weightscope.checkpoint.pieces import fill
 from weightscope.checkpoint.pytorch_objects import MAX_DIMENSIONS, MAX_SIZE, StoredTensor
 from weightscope.checkpoint.pytorch_opened import Opened, open_saved
 from weightscope.checkpoint.together import Together
-from weightscope.checkpoint.training import Part, Training, optimizer_of
+from weightscope.checkpoint.training import Training, added_up, optimizer_of
 from weightscope.checkpoint.zero import ABSENT, Cut, Shapes, by_group, by_parameter
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
 from weightscope.findings import Finding
@@ -43,11 +43,11 @@ def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
     """
     folder = LocalFolder(paths[0].parent)
     models, optimizers = _sorted(folder, [path.name for path in paths])
-    first = open_saved(folder.path / models[0], 0)
+    first = _opened(folder, models[0], 0)
     module = dict(_tensors(first, first.top.get("module")))
     if not optimizers and "param_shapes" not in first.top:
         return Together(files=[first.header], tensors=module, training=_training(first, [], None))
-    ranks = {rank: open_saved(folder.path / name, at) for at, (rank, name) in enumerate(optimizers.items(), 1)}
+    ranks = {rank: _opened(folder, name, at) for at, (rank, name) in enumerate(optimizers.items(), 1)}
     world = _world(ranks.values(), first.header.where)
     everyone = [_vectors(ranks.get(rank) or next(iter(ranks.values())), here=rank in ranks) for rank in range(world)]
     shapes = _shapes(first.top.get("param_shapes"), first.header.where)
@@ -55,7 +55,7 @@ def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
     if any(BY_PARAMETER in _state(rank) for rank in ranks.values()):
         # What is frozen is all that the other ranks' modules have.
         beside = models[1:] if first.top.get("frozen_param_shapes") else ()
-        others = [open_saved(folder.path / name, len(files) + at) for at, name in enumerate(beside)]
+        others = [_opened(folder, name, len(files) + at) for at, name in enumerate(beside)]
         cut, untrained = by_parameter(shapes, everyone), _untrained(module, [first, *others])
         files += others
     else:
@@ -66,6 +66,10 @@ def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
         findings=list(_findings(cut, world, len(ranks))),
         training=_training(first, list(ranks.values()), world),
     )
+
+
+def _opened(folder: Folder, name: str, number: int) -> Opened:
+    return open_saved(folder.path / name, number, file_format="deepspeed")
 
 
 def _sorted(folder: Folder, names: Iterable[str]) -> tuple[list[str], dict[int, str]]:
@@ -227,17 +231,7 @@ def _training(first: Opened, ranks: list[Opened], world: int | None) -> Training
     if ranks:
         copies = first.part("module", first.top.get("module"), "working_weights")
         parts += [copies] if copies.bytes else []
-    each = [rank.part(STATE, _beside(rank), "optimizer") for rank in ranks]
-    if each:
-        parts.append(
-            Part(
-                name=STATE,
-                kind="optimizer",
-                tensors=sum(part.tensors for part in each),
-                bytes=sum(part.bytes for part in each),
-                moments=each[0].moments,
-            )
-        )
+    parts += added_up(rank.part(STATE, _beside(rank), "optimizer") for rank in ranks)
     step = first.top.get("global_steps")
     return Training(
         writer="DeepSpeed",

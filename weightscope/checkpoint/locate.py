@@ -224,7 +224,7 @@ def _training(folder: LocalFolder, names: list[str], config: Path | None, varian
     if step := last_step(folder.path, names):
         found = locate_in(LocalFolder(step), variant)
         note = f"{step.name} is read, the last step in {folder.path}"
-        return msgspec.structs.replace(found, within=step, notes=(note, *found.notes))
+        return msgspec.structs.replace(found, within=found.within or step, notes=(note, *found.notes))
     parts = None if variant else find_parts(folder)
     if parts is None or not parts[2]:
         return None

@@ -30,12 +30,14 @@ from weightscope.findings import Finding
 RANK = re.compile(r"mp_rank_(?P<tensor>\d{2,6})(?:_(?P<stage>\d{3,6}))?(?P<expert>_\d{3,6})?")
 FILES = ("model_optim_rng.pt", "model_rng.pt")
 OPTIMIZER = "distrib_optim.pt"
+FORMAT = "megatron"
 MAX_RANKS = 100_000
 AGAIN = "copy the files of all machines again, or take an earlier save"
 
 _LAYER = re.compile(r"(?P<stack>(?:.*\.)?(?:decoder|encoder|transformer)\.layers\.)(?P<number>\d{1,6})(?P<rest>\..*)")
 _EMBEDDING = "word_embeddings.weight"
 _COPY, _HEAD = "word_embeddings_for_head.weight", "output_layer.weight"
+_UNTIED = "untie_embeddings_and_output_weights"
 # What Transformer Engine keeps beside the weights: scales of its own, no parameters.
 _STATE = "_extra_state"
 
@@ -51,7 +53,7 @@ def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
         NotImplementedByWeightscope: a parameter is split by no rule that is known.
     """
     where = folder.named(paths[0].parent.parent.name)
-    ranks = {_rank(path, where): open_saved(path, number) for number, path in enumerate(paths)}
+    ranks = {_rank(path, where): open_saved(path, number, file_format=FORMAT) for number, path in enumerate(paths)}
     first = next(iter(ranks.values()))
     settings = _settings(first)
     if _number(settings, "expert_model_parallel_size") > 1:
@@ -63,14 +65,11 @@ def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
     findings = [_missing(missing, width * stages, len(ranks))] if missing else []
     tensors = {} if missing else _joined(ranks, width, stages, tied=settings.get(_UNTIED) is False)
     return Together(
-        files=[replace(rank.header, format="megatron") for rank in ranks.values()],
+        files=[rank.header for rank in ranks.values()],
         tensors=tensors,
         findings=findings,
         training=_training(list(ranks.values())),
     )
-
-
-_UNTIED = "untie_embeddings_and_output_weights"
 
 
 def _rank(path: Path, where: Where) -> Rank:
@@ -199,7 +198,7 @@ def _parts(rank: Opened) -> Iterator[Part]:
     path = rank.header.path.parent / OPTIMIZER
     if path.is_file():
         try:
-            beside = open_saved(path, 0)
+            beside = open_saved(path, 0, file_format=FORMAT)
         except (CheckpointError, NotImplementedByWeightscope):
             yield Part(name=OPTIMIZER, kind="optimizer", tensors=0, bytes=path.stat().st_size)
         else:

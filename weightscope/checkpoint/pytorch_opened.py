@@ -46,8 +46,8 @@ class Opened(msgspec.Struct, frozen=True):
                 yield self.part(key, value)
 
 
-def open_saved(path: Path, number: int) -> Opened:
-    """The file, which is file `number` of its checkpoint.
+def open_saved(path: Path, number: int, *, file_format: str) -> Opened:
+    """The file, which is file `number` of a checkpoint of that format.
 
     Raises:
         CheckpointError: it is damaged, or holds something else than a mapping.
@@ -60,5 +60,5 @@ def open_saved(path: Path, number: int) -> Opened:
             )
         keys = dict.fromkeys(tensor.storage.key for _, tensor in tensors_in("", saved.top, set()))
         blocks = saved.blocks(keys)
-        header = FileHeader(path=path, format="deepspeed", bytes=len(data), data_start=0, tensors={})
+        header = FileHeader(path=path, format=file_format, bytes=len(data), data_start=0, tensors={})
     return Opened(header, saved.top, number, blocks)

@@ -110,7 +110,6 @@ def fetch_if_wanted(path: str, variant: str | None, *, unasked: bool, what: str 
 
 
 def _fetch(path: str, variant: str | None, missing: Missing) -> None:
-    """Download what is missing, with a progress bar."""
     from weightscope.api.downloading import download
     from weightscope.output.progress import Progress
     from weightscope.output.words import size
@@ -143,12 +142,16 @@ def refuse_or_fetch(path: str, variant: str | None, command: str, *, download: b
     Raises:
         UsageError: it is not here, and is not to be fetched.
     """
-    from weightscope.api.downloading import values_elsewhere, what_is_missing
+    from weightscope.api.downloading import values_elsewhere
 
-    missing = what_is_missing(path, variant) if download else values_elsewhere(path, variant)
+    if download:
+        fetch_if_wanted(path, variant, unasked=True)
+        return
+    missing = values_elsewhere(path, variant)
     if missing is None:
         return
-    if not (download or (missing.downloadable and _is_asked() and _agrees(_question(missing)))):
+    what = f"{missing.reference} is not in the local cache: {_cost(missing)}"
+    if not (missing.downloadable and _is_asked() and _agrees(f"{what}. Download it?")):
         raise refusal(missing, command, downloads=missing.downloadable)
     _fetch(path, variant, missing)
 
@@ -161,10 +164,6 @@ def refusal(missing: Missing, command: str, *, downloads: bool = False) -> Usage
         where=missing.reference,
         hint=f"--stream {missing.agreeable} reads them over the network and stores nothing{stores}",
     )
-
-
-def _question(missing: Missing) -> str:
-    return f"{missing.reference} is not in the local cache: {_cost(missing)}. Download it?"
 
 
 def _cost(missing: Missing) -> str:

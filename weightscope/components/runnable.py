@@ -60,19 +60,24 @@ class Runnable(Component, frozen=True, kw_only=True):
         return ()
 
     @property
+    def reader(self) -> Runnable | None:
+        """The part that reads its tokens, where it is not the model itself."""
+        return None
+
+    @property
     def words(self) -> Embedding | None:
         """The table of its tokens."""
-        return None
+        return self.reader.words if self.reader else None
 
     @property
     def learned(self) -> Embedding | None:
         """The table of its positions, where they are learned."""
-        return None
+        return self.reader.learned if self.reader else None
 
     @property
     def layers(self) -> int:
         """How many layers a pass over tokens goes through."""
-        return 0
+        return self.reader.layers if self.reader else 0
 
     @property
     def logits_of(self) -> Predicts:

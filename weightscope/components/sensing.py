@@ -10,7 +10,6 @@ import msgspec
 from weightscope.components.apart_tokens import ApartTokens
 from weightscope.components.base import Component, Group
 from weightscope.components.decoder import CausalLM
-from weightscope.components.embedding import Embedding
 from weightscope.components.runnable import Inputs, Predicts, Runnable, refuse
 from weightscope.components.running import At, Pass
 from weightscope.components.sense import Frame, Seen, Sense
@@ -74,16 +73,8 @@ class SensingLanguage(Runnable, frozen=True, kw_only=True):
         return self.senses[0][0].processor
 
     @property
-    def words(self) -> Embedding:
-        return self.model.words
-
-    @property
-    def learned(self) -> Embedding | None:
-        return self.model.learned
-
-    @property
-    def layers(self) -> int:
-        return self.model.layers
+    def reader(self) -> Runnable:
+        return self.model
 
     @property
     def logits_of(self) -> Predicts:

@@ -102,12 +102,9 @@ def multipliers(keys: Keys) -> Settings:
 
 
 def _smollm3(keys: Keys) -> Settings:
-    return usual(keys) | biased(keys) | {"no_rope_layers": _every_fourth(keys), "use_sliding_window": False}
-
-
-def _every_fourth(keys: Keys) -> list[int]:
-    """llama.cpp leaves out the rotation of every fourth layer; the file does not say so."""
-    return [int((layer + 1) % 4 != 0) for layer in range(keys.depth)]
+    # llama.cpp leaves out the rotation of every fourth layer; the file does not say so.
+    turned = [int(turns) for turns in keys.all_but_every(4)]
+    return usual(keys) | biased(keys) | {"no_rope_layers": turned, "use_sliding_window": False}
 
 
 def _seed_oss(keys: Keys) -> Settings:

@@ -29,21 +29,23 @@ def _kinds(keys: Keys, other: str = RECURS) -> Settings:
     }
 
 
-def _lfm2(keys: Keys) -> Settings:
+def _short_convolutions(keys: Keys) -> Settings:
     return {
         **_kinds(keys, "conv"),
         **rotation(keys, share=False),
         "norm_eps": keys.number("attention.layer_norm_rms_epsilon"),
         "conv_L_cache": keys.whole("shortconv.l_cache"),
         "conv_bias": any(f"blk.{layer}.shortconv.in_proj.bias" in keys.names for layer in range(keys.depth)),
-        "block_auto_adjust_ff_dim": False,
     }
 
 
+def _lfm2(keys: Keys) -> Settings:
+    return _short_convolutions(keys) | {"block_auto_adjust_ff_dim": False}
+
+
 def _lfm2_moe(keys: Keys) -> Settings:
-    kept = {key: value for key, value in _lfm2(keys).items() if key != "block_auto_adjust_ff_dim"}
     first = keys.whole("leading_dense_block_count") or 0
-    return kept | {
+    return _short_convolutions(keys) | {
         "num_experts": keys.whole("expert_count"),
         "num_experts_per_tok": keys.whole("expert_used_count"),
         "moe_intermediate_size": keys.whole("expert_feed_forward_length"),
@@ -53,7 +55,8 @@ def _lfm2_moe(keys: Keys) -> Settings:
     }
 
 
-def _mamba2(keys: Keys) -> Settings:
+def _mamba2(keys: Keys, first: int = 0) -> Settings:
+    """Mamba-2, of which `first` is the first layer that has it."""
     inner, heads = keys.needed("ssm.inner_size"), keys.needed("ssm.time_step_rank")
     width = keys.needed("embedding_length")
     return {
@@ -64,15 +67,15 @@ def _mamba2(keys: Keys) -> Settings:
         "n_groups": keys.whole("ssm.group_count"),
         "expand": _shared(keys, inner, width),
         "layer_norm_epsilon": keys.number("attention.layer_norm_rms_epsilon"),
-        "use_bias": "blk.0.ssm_in.bias" in keys.names,
-        "use_conv_bias": "blk.0.ssm_conv1d.bias" in keys.names,
+        "use_bias": f"blk.{first}.ssm_in.bias" in keys.names,
+        "use_conv_bias": f"blk.{first}.ssm_conv1d.bias" in keys.names,
     }
 
 
 def _mixer(keys: Keys) -> Settings:
     """Mamba-2 under the keys that most hybrids share."""
     first = next((layer for layer, attends in enumerate(attending(keys)) if not attends), 0)
-    own = _mamba2(keys)
+    own = _mamba2(keys, first)
     return {
         "mamba_n_heads": own["num_heads"],
         "mamba_d_head": own["head_dim"],
@@ -80,8 +83,8 @@ def _mixer(keys: Keys) -> Settings:
         "mamba_d_state": own["state_size"],
         "mamba_d_conv": own["conv_kernel"],
         "mamba_expand": own["expand"],
-        "mamba_conv_bias": f"blk.{first}.ssm_conv1d.bias" in keys.names,
-        "mamba_proj_bias": f"blk.{first}.ssm_in.bias" in keys.names,
+        "mamba_conv_bias": own["use_conv_bias"],
+        "mamba_proj_bias": own["use_bias"],
     }
 
 
@@ -110,9 +113,15 @@ def _granite(keys: Keys) -> Settings:
 def _bamba(keys: Keys) -> Settings:
     # The class turns half of each head, whatever its config says.
     turned = usual(keys) | {"partial_rotary_factor": 0.5}
-    attends = [layer for layer, attends in enumerate(attending(keys)) if attends]
-    kinds = {key: value for key, value in _kinds(keys).items() if key != "layer_types"}
-    return turned | biased(keys) | kinds | _mixer(keys) | {"attn_layer_indices": attends}
+    return (
+        turned
+        | biased(keys)
+        | {
+            "num_key_value_heads": keys.where_any("attention.head_count_kv"),
+            "attn_layer_indices": [layer for layer, attends in enumerate(attending(keys)) if attends],
+        }
+        | _mixer(keys)
+    )
 
 
 def _nemotron_h(keys: Keys) -> Settings:
@@ -141,14 +150,15 @@ def _nemotron_h(keys: Keys) -> Settings:
 def _mamba2_of_hybrid(keys: Keys, kinds: list[str]) -> Settings:
     first = kinds.index(RECURS) if RECURS in kinds else 0
     plain = next((layer for layer, kind in enumerate(kinds) if kind == "mlp"), 0)
-    own = {key: value for key, value in _mamba2(keys).items() if key != "expand"}
-    heads, size = own.pop("num_heads"), own.pop("head_dim")
-    return own | {
-        "mamba_num_heads": heads,
-        "mamba_head_dim": size,
-        "ssm_state_size": own.pop("state_size"),
-        "use_bias": f"blk.{first}.ssm_in.bias" in keys.names,
-        "use_conv_bias": f"blk.{first}.ssm_conv1d.bias" in keys.names,
+    own = _mamba2(keys, first)
+    return {
+        "mamba_num_heads": own["num_heads"],
+        "mamba_head_dim": own["head_dim"],
+        "ssm_state_size": own["state_size"],
+        "conv_kernel": own["conv_kernel"],
+        "n_groups": own["n_groups"],
+        "use_bias": own["use_bias"],
+        "use_conv_bias": own["use_conv_bias"],
         "mlp_bias": f"blk.{plain}.ffn_up.bias" in keys.names,
         # The class bounds steps from below, llama.cpp does not.
         "time_step_min": 0.0,
@@ -186,9 +196,8 @@ def _period(keys: Keys, places: list[bool]) -> tuple[int, int]:
 
 def _qwen_delta(keys: Keys) -> Settings:
     heads = keys.needed("ssm.time_step_rank")
-    every = max(keys.whole("full_attention_interval") or 4, 1)
-    listed, usual_ones = "attention.recurrent_layers", [int((layer + 1) % every != 0) for layer in range(keys.depth)]
-    recurs = keys.layers(listed) if keys.lists(listed) else usual_ones
+    listed, every = "attention.recurrent_layers", keys.whole("full_attention_interval") or 4
+    recurs = keys.layers(listed) if keys.lists(listed) else keys.all_but_every(every)
     above = ahead(keys)
     return usual(keys) | {
         "num_hidden_layers": above["num_hidden_layers"],

@@ -125,6 +125,10 @@ class Keys:
             raise self.metadata.wrong(f"{self.architecture}.block_count", "a number of layers that a model has")
         return depth
 
+    def all_but_every(self, count: int) -> list[bool]:
+        """For each layer whether it is another than the last of so many: true three times and false once for 4."""
+        return [(layer + 1) % max(count, 1) != 0 for layer in range(self.depth)]
+
     @property
     def head_size(self) -> int:
         """Elements of a query head."""

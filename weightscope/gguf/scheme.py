@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from weightscope.gguf.values import Undo
 from weightscope.gguf.weaving import Weave
+from weightscope.ranges import numbers_in
 from weightscope.roles import Role
 from weightscope.sizes import Shape, Size
 from weightscope.storage.base import Kind, Stored
@@ -68,9 +69,8 @@ class InGguf(msgspec.Struct, frozen=True, kw_only=True):
         scales = (piece.scale for piece in self.pieces if piece.scale)
         return tuple(template.format(*layer) for template in (*(piece.template for piece in self.pieces), *scales))
 
-    def _numbers(self, name: str) -> list[int]:
-        places = zip(self.template.split("."), name.split("."), strict=True)
-        return [int(part) for mark, part in places if mark == "{}"]
+    def _numbers(self, name: str) -> tuple[int, ...]:
+        return numbers_in(self.template, name) or ()
 
     def expand(self, stored: Stored) -> tuple[Stored, ...]:
         """The pieces, each with its share of the weight, and what lies beside them."""

@@ -21,8 +21,7 @@ def windows(keys: Keys, every: int = EVERY) -> list[bool]:
     """Which layers see a window: as the file lists them, or all but every so many."""
     if keys.lists(PATTERN):
         return [bool(slides) for slides in keys.layers(PATTERN)]
-    stated = max(keys.whole(PATTERN) or every, 1)
-    return [(layer + 1) % stated != 0 for layer in range(keys.depth)]
+    return keys.all_but_every(keys.whole(PATTERN) or every)
 
 
 def windowed(keys: Keys, every: int = EVERY) -> Settings:

@@ -104,12 +104,9 @@ class Reader:
         """All roles of a unit; of two models, an error says which one it is of."""
         try:
             return unit.read(self._adapted or self._acting)
-        except CheckpointError as error:
+        except (CheckpointError, NotImplementedByWeightscope) as error:
             what = f"{error.where}: {error.what}" if error.where else error.what
-            raise CheckpointError(what, where=self._checkpoint.path, hint=error.hint, code=error.code) from None
-        except NotImplementedByWeightscope as error:
-            what = f"{error.where}: {error.what}" if error.where else error.what
-            raise NotImplementedByWeightscope(what, where=self._checkpoint.path, hint=error.hint) from None
+            raise type(error)(what, where=self._checkpoint.path, hint=error.hint, code=error.code) from None
 
 
 def _lies_in_order(entry: TensorEntry) -> bool:

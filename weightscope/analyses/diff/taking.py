@@ -45,7 +45,9 @@ def take_diff(
         compared = list(compare_all(a, b, asked, progress, stop))
         compared = with_ranks(a, b, compared, stop)
         changed = [value for value, _ in compared if not value.equal]
-        scaled, offset = folded(a, b, changed), offset_norms(a, b, changed)
+        # Whoever stops wants nothing more to be read.
+        known = [] if stop.is_set() else changed
+        scaled, offset = folded(a, b, known), offset_norms(a, b, known)
     facts = Facts(
         a=left,
         b=right,

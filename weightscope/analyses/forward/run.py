@@ -28,7 +28,7 @@ from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 from weightscope.families.registry import Declaration
 from weightscope.pool import pooled
 from weightscope.quantization.common.method import FLOATS
-from weightscope.ranges import template_of
+from weightscope.ranges import numbers_in
 from weightscope.roles import Role, Section
 from weightscope.storage.base import Kind
 
@@ -192,9 +192,9 @@ def _refuse_missing(declaration: Declaration, checkpoint: Checkpoint, inventory:
             or slot.section in (Section.VISION, Section.AUDIO, Section.PROJECTOR)
         ):
             continue
-        literal = len(template_of(slot.template)[1])
         for name in names:
-            layer = template_of(name)[1][literal] if slot.kinds else None
+            numbers = numbers_in(slot.template, name)
+            layer = numbers[0] if numbers else None
             beyond = (
                 slot.stored.parts[0][0] in (Role.FINAL_NORM, Role.LM_HEAD) if layer is None else layer > (last or 0)
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from weightscope.analyses.held.holdings import FLOATS, take_holdings
+from weightscope.analyses.held.holdings import FLOATS
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.rules.vocabulary import added_ids
 from weightscope.checkpoint.values import load_numpy
@@ -31,8 +31,7 @@ def equal_added_tokens(subject: Subject) -> Iterator[Finding]:
     added = added_ids(subject.directory)
     if len(added) < 2:
         return
-    holdings = take_holdings(subject.checkpoint, subject.declaration, without_head=subject.tying.tied)
-    tables = [held for held in holdings.by_address.values() if held.key == held.role == "token_embedding"]
+    tables = [held for held in subject.holdings.by_address.values() if held.key == held.role == "token_embedding"]
     if len(tables) != 1 or tables[0].direct not in subject.checkpoint.tensors or tables[0].dtype not in FLOATS:
         return
     (table,) = tables

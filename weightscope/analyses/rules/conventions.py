@@ -12,7 +12,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from weightscope.analyses.diff.sides import Reader
-from weightscope.analyses.held.holdings import Held, Holdings, take_holdings
+from weightscope.analyses.held.holdings import Held, Holdings
 from weightscope.analyses.rules.subject import Subject
 from weightscope.checkpoint.values import load_numpy
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope
@@ -46,7 +46,7 @@ def broken_conventions(subject: Subject) -> Iterator[Finding]:
     """`convention-mismatch`, a warning: norms with a wrong offset, rotated rows in a wrong order, an untrained head."""
     if subject.declaration is None or not subject.checkpoint.files or not subject.complete:
         return
-    holdings = take_holdings(subject.checkpoint, subject.declaration, without_head=subject.tying.tied)
+    holdings = subject.holdings
     if any(held.scheme is not None or not held.direct for held in holdings.by_address.values()) and not _has_torch():
         return
     weights = _Weights(subject, holdings)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,8 +16,11 @@ from weightscope.checkpoint.reader import Checkpoint
 from weightscope.config import Config
 from weightscope.families.registry import Declaration
 
+if TYPE_CHECKING:
+    from weightscope.analyses.held.holdings import Holdings
 
-class Subject(msgspec.Struct, frozen=True, kw_only=True):
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One opened model, all of its parts side by side."""
 
     checkpoint: Checkpoint
@@ -44,6 +49,13 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     def complete(self) -> bool:
         """Whether no shard is missing or unreadable: only then does an absent tensor mean anything."""
         return self.checkpoint.complete
+
+    @cached_property
+    def holdings(self) -> Holdings:
+        """What it holds by role, without a head that is the token embedding again."""
+        from weightscope.analyses.held.holdings import take_holdings
+
+        return take_holdings(self.checkpoint, self.declaration, without_head=self.tying.tied)
 
 
 def listed(titles: Sequence[str], most: int = 3) -> str:

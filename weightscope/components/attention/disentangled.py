@@ -52,17 +52,15 @@ class Distances(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RelativeTable(Component, frozen=True, kw_only=True):
-    """Vectors of distances, the same for all layers, which find them under `KEY`, or as those of a `group` (MPNet)."""
+    """Vectors of distances, the same for all layers, which find them under `KEY`."""
 
     rows: Size
     width: Size
     norm: Norm | None = None
-    leaf: str = "rel_embeddings"
-    group: str = ""
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        return (Plain(self.leaf, Role.RELATIVE_POSITION),)
+        return (Plain("rel_embeddings", Role.RELATIVE_POSITION),)
 
     def sizes(self) -> Sizes:
         return {Role.RELATIVE_POSITION: (self.rows, self.width)}
@@ -74,15 +72,12 @@ class RelativeTable(Component, frozen=True, kw_only=True):
         return f"{self.norm.word}(relative_position)" if self.norm else "relative_position"
 
     def terms(self) -> Mapping[Role, str]:
-        if self.group:
-            return {Role.RELATIVE_POSITION: "relative_position[bucket of the distance, head] is added to each score"}
         return {Role.RELATIVE_POSITION: f"{self.equation()} makes keys and queries of distances in each layer"}
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """X as it is; the table is left for the layers."""
         table = at.weights(self)[Role.RELATIVE_POSITION]
-        key = f"{KEY} of {self.group}" if self.group else KEY
-        at.run.shared[key] = at.call(self.norm, table) if self.norm else table
+        at.run.shared[KEY] = at.call(self.norm, table) if self.norm else table
         return x
 
 

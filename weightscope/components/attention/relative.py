@@ -21,7 +21,18 @@ if TYPE_CHECKING:
 
 
 class LearnedBias(msgspec.Struct, frozen=True, kw_only=True):
-    """Numbers that are learned for distances and added to scores: what attention asks of them."""
+    """Numbers that are learned for distances and added to scores: what attention asks of them.
+
+    `table` is the name of the table in what stores it. The layers of a `group` share one.
+    """
+
+    table: str = ""
+    group: str = ""
+
+    @property
+    def key(self) -> str:
+        """Under which name the pass has the table of the group."""
+        return f"relative positions of {self.group}"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -50,15 +61,13 @@ class LearnedBias(msgspec.Struct, frozen=True, kw_only=True):
 class Relative(LearnedBias, frozen=True, kw_only=True):
     """Half of the buckets are single distances, the other half grow up to `farthest`, beyond which all are one.
 
-    Where `both` ways count, half of all are for tokens after. `table` is the name of the table, [buckets, heads], in
-    the layer that stores it; layers without one use that of the first layer of their `group`.
+    Where `both` ways count, half of all are for tokens after. The table is [buckets, heads]; layers that store none use
+    that of their group.
     """
 
     buckets: Size
     farthest: int
     both: bool
-    table: str = ""
-    group: str = ""
     term: ClassVar[str] = "relative_position[bucket of the distance, head] is added to each score"
 
     @property
@@ -71,10 +80,9 @@ class Relative(LearnedBias, frozen=True, kw_only=True):
 
     def made(self, weights: Mapping[str, torch.Tensor], at: At) -> RelativeBias:
         """The biases of this layer, by its own table or the group's."""
-        key = f"relative positions of {self.group}"
         if self.table:
-            at.run.shared[key] = weights[Role.RELATIVE_POSITION]
-        return RelativeBias(self, at.run.shared[key])
+            at.run.shared[self.key] = weights[Role.RELATIVE_POSITION]
+        return RelativeBias(self, at.run.shared[self.key])
 
     def bucket(self, distance: torch.Tensor) -> torch.Tensor:
         """Of distances (key - query) the number of the bucket."""

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from weightscope.components.attention.relative import LearnedBias
-from weightscope.components.base import Component
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.plain import Buffer, Plain
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from weightscope.components.running import At
-    from weightscope.storage.base import Sizes, StorageItem
+    from weightscope.storage.base import StorageItem
 
 ONE, TWO = Size(1), Size(2)
 
@@ -27,16 +26,14 @@ ONE, TWO = Size(1), Size(2)
 class RelativeGrid(LearnedBias, frozen=True, kw_only=True):
     """Distances within a grid of `rows` × `columns`, and where it is `marked` three more of a class vector before it.
 
-    `table` is the name of the table, [distances, heads], in the attention that stores it; `index` that of a buffer
-    which old files hold beside it. Where there is a `group`, the table that all its layers share is added (BEiT).
+    The table is [distances, heads]; `index` is the name of a buffer which old files hold beside it. Where there is a
+    group, the table that all its layers share is added (BEiT).
     """
 
     rows: Size
     columns: Size
     marked: bool = False
-    table: str = ""
     index: str = ""
-    group: str = ""
     term: ClassVar[str] = "relative_position[rows and columns between, head] is added to each score"
 
     @property
@@ -61,7 +58,7 @@ class RelativeGrid(LearnedBias, frozen=True, kw_only=True):
         """The biases [H, N, N] of this layer, by its own table and the group's."""
         tables = [weights[Role.RELATIVE_POSITION]] if self.table else []
         if self.group:
-            tables.append(at.run.shared[key_of(self.group)])
+            tables.append(at.run.shared[self.key])
         index = self.distances().to(tables[0].device)
         return GridBias(sum(table[index] for table in tables).permute(2, 0, 1))  # type: ignore[union-attr]
 
@@ -98,33 +95,3 @@ class GridBias(NamedTuple):
     def bias(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
         """What is added to scores, [H, queries, keys], by positions [queries, 1] and [keys]."""
         return self.whole[:, queries, keys]
-
-
-class SharedGrid(Component, frozen=True, kw_only=True):
-    """The one table that all layers of a group add to their own (BEiT); `distances` have its names and its group."""
-
-    distances: RelativeGrid
-    heads: Size
-
-    @property
-    def stored(self) -> Iterable[StorageItem]:
-        return self.distances.stored
-
-    def sizes(self) -> Sizes:
-        return self.distances.sizes(self.heads)
-
-    def equation(self, x: str = "") -> str:
-        del x
-        return str(Role.RELATIVE_POSITION)
-
-    def terms(self) -> Mapping[Role, str]:
-        return {Role.RELATIVE_POSITION: self.distances.term}
-
-    def leave(self, at: At, within: At) -> None:
-        """Read the table at its place for the pass `within`."""
-        within.run.shared[key_of(self.distances.group)] = at.weights(self)[Role.RELATIVE_POSITION]
-
-
-def key_of(group: str) -> str:
-    """Under which name the pass has the table that a group of layers shares."""
-    return f"relative positions of {group}"

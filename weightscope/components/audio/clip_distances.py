@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from weightscope.components.attention.relative import LearnedBias
-from weightscope.components.base import Component
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.plain import Plain
@@ -15,10 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from weightscope.components.running import At
-    from weightscope.storage.base import Sizes, StorageItem
-
-# Under which name the pass has the table.
-TABLE = "distances of frames"
+    from weightscope.storage.base import StorageItem
 
 
 class ClipDistances(LearnedBias, frozen=True, kw_only=True):
@@ -31,7 +27,7 @@ class ClipDistances(LearnedBias, frozen=True, kw_only=True):
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        return ()
+        return (Plain(self.table, Role.RELATIVE_POSITION),) if self.table else ()
 
     def sizes(self, heads: Size) -> Mapping[Role, tuple[Size, Size]]:
         """(distances, heads)."""
@@ -40,7 +36,7 @@ class ClipDistances(LearnedBias, frozen=True, kw_only=True):
     def made(self, weights: Mapping[str, torch.Tensor], at: At) -> DistanceBias:
         """The biases by the table of all layers."""
         del weights
-        return DistanceBias(self, at.run.shared[TABLE])
+        return DistanceBias(self, at.run.shared[self.key])
 
     def row(self, distance: torch.Tensor) -> torch.Tensor:
         """Of distances (key - query) the row of the table."""
@@ -62,29 +58,3 @@ class DistanceBias(NamedTuple):
     def bias(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
         """What is added to scores, [H, queries, keys], by positions [queries, 1] and [keys]."""
         return self.table[self.distances.row(keys - queries)].permute(2, 0, 1)
-
-
-class SharedDistances(Component, frozen=True, kw_only=True):
-    """The table that all layers use."""
-
-    name: str
-    distances: ClipDistances
-    heads: Size
-
-    @property
-    def stored(self) -> Iterable[StorageItem]:
-        return (Plain("bias_values", Role.RELATIVE_POSITION),)
-
-    def sizes(self) -> Sizes:
-        return self.distances.sizes(self.heads)
-
-    def equation(self, x: str = "") -> str:
-        del x
-        return str(Role.RELATIVE_POSITION)
-
-    def terms(self) -> Mapping[Role, str]:
-        return {Role.RELATIVE_POSITION: self.distances.term}
-
-    def leave(self, at: At, within: At) -> None:
-        """Read the table at its place for the pass `within`."""
-        within.run.shared[TABLE] = at.weights(self)[Role.RELATIVE_POSITION]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from weightscope.components.audio.spectrogram_encoder import SpectrogramEncoder
 from weightscope.components.base import Component, Conflict, Group
-from weightscope.components.embedding import Embedding
 from weightscope.components.encoder import EncoderModel
 from weightscope.components.runnable import Inputs, Runnable
 from weightscope.components.running import At
@@ -57,16 +56,8 @@ class AudioContrast(Runnable, frozen=True, kw_only=True):
         return self.tower.takes
 
     @property
-    def words(self) -> Embedding:
-        return self.text.words
-
-    @property
-    def learned(self) -> Embedding | None:
-        return self.text.learned
-
-    @property
-    def layers(self) -> int:
-        return self.text.layers
+    def reader(self) -> Runnable:
+        return self.text
 
     def conflicts(self) -> Iterable[Conflict]:
         """A projector of another width than the tower's."""

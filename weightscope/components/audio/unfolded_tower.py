@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from weightscope.components.audio.clip_distances import SharedDistances
+from weightscope.components.attention.shared_table import SharedTable
 from weightscope.components.audio.heard_attention import HEARD
 from weightscope.components.audio.separable_stem import FeatureNorm, SeparableStem
 from weightscope.components.audio.tower import CLIP
@@ -32,7 +32,7 @@ class UnfoldedTower(Component, frozen=True, kw_only=True):
 
     norm: FeatureNorm
     stem: SeparableStem
-    distances: SharedDistances
+    distances: SharedTable
     blocks: tuple[Repeat, ...]
     width: Size
     reduction: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from weightscope.components.attention.relative_grid import SharedGrid
+from weightscope.components.attention.shared_table import SharedTable
 from weightscope.components.base import Component
 from weightscope.components.running import At
 from weightscope.components.vision.normed_encoder import NormedEncoder
@@ -13,7 +13,7 @@ from weightscope.components.vision.normed_encoder import NormedEncoder
 class BeitEncoder(NormedEncoder, frozen=True, kw_only=True):
     """`shared` is the table that all layers use besides their own."""
 
-    shared: SharedGrid | None = None
+    shared: SharedTable | None = None
     prepared_by: str = "BeitImageProcessor"
 
     def children(self) -> Iterable[Component]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component, Conflict
 from weightscope.components.decoder import CausalLM
-from weightscope.components.embedding import Embedding
 from weightscope.components.projection import Projection
 from weightscope.components.runnable import PIXELS, Inputs, Runnable, refuse
 from weightscope.components.running import At
@@ -64,16 +63,8 @@ class Contrast(Runnable, frozen=True, kw_only=True):
         return self.usual
 
     @property
-    def words(self) -> Embedding:
-        return self.text.words
-
-    @property
-    def learned(self) -> Embedding | None:
-        return self.text.learned
-
-    @property
-    def layers(self) -> int:
-        return self.text.layers
+    def reader(self) -> Runnable:
+        return self.text
 
     def conflicts(self) -> Iterable[Conflict]:
         """Vectors of text and image that cannot be compared."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
 from weightscope.components.decoder import CausalLM
-from weightscope.components.embedding import Embedding
 from weightscope.components.projection import Projection
 from weightscope.components.runnable import Inputs, Runnable, refuse
 from weightscope.components.running import At
@@ -32,16 +31,8 @@ class TextVector(Runnable, frozen=True, kw_only=True):
         return self.text, self.projection
 
     @property
-    def words(self) -> Embedding:
-        return self.text.words
-
-    @property
-    def learned(self) -> Embedding | None:
-        return self.text.learned
-
-    @property
-    def layers(self) -> int:
-        return self.text.layers
+    def reader(self) -> Runnable:
+        return self.text
 
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         super().checked(inputs, tokens)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention.disentangled import RelativeTable
+from msgspec.structs import replace
+
 from weightscope.components.attention.relative import Relative
+from weightscope.components.attention.shared_table import SharedTable
 from weightscope.components.base import Repeat
 from weightscope.components.encoder import Encoder, EncoderModel, TokenEmbeddings
 from weightscope.config import Config
@@ -25,7 +27,7 @@ PROJECTIONS = {"attn.q": Role.Q_PROJ, "attn.k": Role.K_PROJ, "attn.v": Role.V_PR
 NORMS = ("attention.LayerNorm", "output.LayerNorm")
 # The class takes this token for padding, whatever the config says.
 PADDING = 1
-LEAF, GROUP = "relative_attention_bias", "all layers"
+TABLE, GROUP = "relative_attention_bias", "all layers"
 
 
 @family("mpnet", roots=roots_of("mpnet"), defaults=MPNET, needs=NEEDS)
@@ -34,8 +36,7 @@ def mpnet(config: Config, root: str) -> EncoderModel:
     require(config, "MPNet", {"relative_attention_num_buckets": 32})
     prefix, norm = spelled(config, root)
     s, places = Dims.of(config), config["max_position_embeddings"]
-    buckets = config["relative_attention_num_buckets"]
-    distances = Relative(buckets=buckets, farthest=128, both=True, group=GROUP)
+    distances = Relative(buckets=config["relative_attention_num_buckets"], farthest=128, both=True, group=GROUP)
     projections = linears(PROJECTIONS, bias=True)
     attention = self_attention(s, projections, name="attention", positions=distances, sees=seen(config))
     block = post_norm_block(norm, s.width, NORMS, attention=attention, feed_forward=bert_mlp(config, s.width))
@@ -51,7 +52,7 @@ def mpnet(config: Config, root: str) -> EncoderModel:
                 norm=norm("LayerNorm", Role.EMBEDDING_NORM, s.width),
                 buffers=(Buffer("position_ids", Role.POSITION_IDS, (Size(1), places)),),
             ),
-            before=RelativeTable(name="encoder", rows=buckets, width=s.heads.count, leaf=LEAF, group=GROUP),
+            before=SharedTable(name="encoder", distances=replace(distances, table=TABLE), heads=s.heads.count),
             blocks=(Repeat(name="encoder.layer", indices=range(s.depth), child=block),),
             pooler=pooler(s.width, unused=bool(heads) and config.task != "MultipleChoice"),
             depth=s.depth,

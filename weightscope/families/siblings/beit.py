@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from weightscope.components.attention import Segments
-from weightscope.components.attention.relative_grid import RelativeGrid, SharedGrid
+from weightscope.components.attention.relative_grid import RelativeGrid
+from weightscope.components.attention.shared_table import SharedTable
 from weightscope.components.attention.softmax import Attention
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
@@ -75,7 +76,7 @@ def beit_encoder(config: Config, root: str, below: str, heads: Mapping[str, Enco
         raise config.undeclared(f"the head of {config.architecture} is not declared")
     side = config["image_size"] // config["patch_size"]
     everywhere = RelativeGrid(rows=side, columns=side, marked=True, table=TABLE, index=INDEX, group=GROUP)
-    shared = SharedGrid(
+    shared = SharedTable(
         name=f"{above}{SPELLINGS[root].shared}", distances=everywhere, heads=config["num_attention_heads"]
     )
     return BeitEncoder(

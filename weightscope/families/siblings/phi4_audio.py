@@ -5,9 +5,12 @@ from __future__ import annotations
 from math import log2
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from weightscope.components.attention import Heads
 from weightscope.components.attention.sees import Segments
-from weightscope.components.audio.clip_distances import ClipDistances, SharedDistances
+from weightscope.components.attention.shared_table import SharedTable
+from weightscope.components.audio.clip_distances import ClipDistances
 from weightscope.components.audio.gated_conformer import (
     ConvolutionStep,
     GatedConformerLayer,
@@ -100,7 +103,10 @@ def _tower(config: Config, names: Names) -> UnfoldedTower:
     """What scales the spectrogram, convolutions, biases by distance, layers."""
     width, heads, farthest = config["hidden_size"], config["num_attention_heads"], config["bias_max_distance"]
     symmetric = bool(config["bias_symmetric"])
-    distances = ClipDistances(rows=farthest if symmetric else farthest * 2, farthest=int(farthest), symmetric=symmetric)
+    distances = ClipDistances(
+        rows=farthest if symmetric else farthest * 2, farthest=int(farthest), symmetric=symmetric, group="frames"
+    )
+    table = replace(distances, table="bias_values")
     layer = GatedConformerLayer(
         first=_half(config, "feed_forward_in", names.mlp),
         attention_norm=NORM("layer_norm_att", Role.INPUT_NORM, width),
@@ -113,7 +119,7 @@ def _tower(config: Config, names: Names) -> UnfoldedTower:
         name="encoder",
         norm=FeatureNorm(name="encoder_embedding", bins=config["input_size"]),
         stem=_stem(config, width),
-        distances=SharedDistances(name="relative_attention_bias_layer", distances=distances, heads=heads),
+        distances=SharedTable(name="relative_attention_bias_layer", distances=table, heads=heads),
         blocks=(Repeat(name="encoders", indices=range(depth_of(config, "num_blocks")), child=layer),),
         width=width,
         reduction=int(config["time_reduction"]),

@@ -36,9 +36,7 @@ class Settings(Scaling, frozen=True, kw_only=True):
         Raises:
             ValueError: the settings are none with which the class makes tiles.
         """
-        side = self.size.height
-        if side is None or side != self.size.width:
-            raise ValueError("a size that is no square")
+        side = self.size.square()
         if self.max_image_tiles * side * side > MAX_INPUT_PIXELS:
             raise ValueError(f"{self.max_image_tiles:,} tiles of {side:,} × {side:,} pixels")
         if not (self.do_resize and self.do_pad):

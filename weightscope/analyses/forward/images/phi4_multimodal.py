@@ -46,9 +46,7 @@ class Settings(Scaling, frozen=True, kw_only=True):
         Raises:
             ValueError: the settings are none with which the class makes tiles.
         """
-        side = self.size.height
-        if side is None or side != self.size.width:
-            raise ValueError("a size that is no square")
+        side = self.size.square()
         if side < self.patch_size:
             raise ValueError(f"a patch_size of {self.patch_size:,} in tiles of {side:,} pixels")
         if self.resample not in FILTERS:

@@ -32,6 +32,16 @@ class Sides(msgspec.Struct, frozen=True):
     shortest_edge: Side | None = None
     longest_edge: Side | None = None
 
+    def square(self) -> int:
+        """The side of a square.
+
+        Raises:
+            ValueError: the sides are none of a square.
+        """
+        if self.height is None or self.height != self.width:
+            raise ValueError("a size that is no square")
+        return self.height
+
 
 class Scaling(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of colours; where nothing is said, means and deviations are CLIP's (arXiv 2103.00020)."""
