@@ -21,6 +21,8 @@ MAX_CONFIG = 10_000_000
 GIT_LFS = b"version https://git-lfs"
 # Half of a surrogate pair, if the other half does not stand beside it.
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+# Where wrappers keep the config of their language model.
+LANGUAGE = ("text_config", "llm_config", "language_config")
 ZERO = "a size or count that is used as a divisor is 0"
 # What Python itself raises where values do not go together.
 FAULTS = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)

@@ -16,6 +16,7 @@ import torch
 import transformers
 
 import weightscope
+from tests.analyses.configs import config_of
 from tests.analyses.peaks import peak_of
 from tests.analyses.scaled_tiny import scaled
 from tests.families.tiny import TINY, Tiny
@@ -70,13 +71,13 @@ def measured(model: Any, ids: torch.Tensor) -> int:
 def test_the_estimate_is_within_a_tenth(name: str, dtype: str, tmp_path: Path) -> None:
     kind, keys = MODELS[name]
     config = getattr(transformers, f"{kind}Config")(**keys)
-    config.architectures = [f"{kind}ForCausalLM"]
-    config.save_pretrained(tmp_path)
-    model = transformers.AutoModelForCausalLM.from_config(config).eval().to(getattr(torch, dtype))
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    path = config_of(model, tmp_path)
+    model.to(getattr(torch, dtype))
     most = 64 if "vocabulary" in name else TOKENS
     for tokens, batch in ((most, 1), (most // 4, 3)):
         ids = torch.arange(batch * tokens).reshape(batch, tokens) % 1000
-        found = weightscope.open(tmp_path / "config.json").memory(context=tokens, batch=batch, dtype=dtype).activations
+        found = weightscope.open(path).memory(context=tokens, batch=batch, dtype=dtype).activations
         assert found
         assert (found.widest == "head") is ("vocabulary" in name)
         assert found.prefill == pytest.approx(measured(model, ids), rel=0.1)
@@ -94,11 +95,10 @@ WIDE_ONLY = {
 
 def assert_within_a_tenth(tiny: Tiny, dtype: str, tokens: int, batch: int, directory: Path) -> None:
     model: Any = tiny.build()
-    model.config.architectures = [type(model).__name__]
-    model.config.save_pretrained(directory)
+    path = config_of(model, directory)
     model.to(getattr(torch, dtype))
     ids = torch.arange(batch * tokens).reshape(batch, tokens) % 90 + 3
-    found = weightscope.open(directory / "config.json").memory(context=tokens, batch=batch, dtype=dtype).activations
+    found = weightscope.open(path).memory(context=tokens, batch=batch, dtype=dtype).activations
     assert found
     assert found.prefill == pytest.approx(measured(model, ids), rel=0.1), (tiny.name, tokens, found.widest)
 
@@ -138,9 +138,7 @@ def test_mixtures_of_small_experts(name: str, dtype: str, tmp_path: Path) -> Non
 )
 def test_what_was_not_measured_is_refused_by_name(name: str, why: str, tmp_path: Path) -> None:
     model = next(tiny for tiny in TINY if tiny.name == name).build()
-    model.config.architectures = [type(model).__name__]
-    model.config.save_pretrained(tmp_path)
-    found = weightscope.open(tmp_path / "config.json").memory()
+    found = weightscope.open(config_of(model, tmp_path)).memory()
     assert found.activations is None
     assert f"Activations are not estimated: {why}." in found.notes
 

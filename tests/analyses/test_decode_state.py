@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 import weightscope
 from tests.analyses.cache_oracle import cached_bytes, prepared
+from tests.analyses.configs import config_of
 from tests.families.remote_code import REMOTE, Remote, write
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_hybrids import RECURRENT_GEMMA
@@ -65,9 +66,7 @@ def test_the_state_is_what_transformers_keeps(tiny: Tiny, tmp_path: Path) -> Non
     if tiny.name in NOT_RUN:
         pytest.skip(NOT_RUN[tiny.name])
     model = tiny.build()
-    model.config.architectures = [type(model).__name__]
-    model.config.save_pretrained(tmp_path)
-    kept = kept_of(tmp_path / "config.json")
+    kept = kept_of(config_of(model, tmp_path))
     if not kept:
         assert_reads_only(model)
         return

@@ -10,7 +10,9 @@ import torch
 import transformers
 
 import weightscope
+from tests.analyses.configs import config_of
 from tests.analyses.peaks import peak_of
+from weightscope.analyses.memory.backward import MEASURED
 
 TOKENS, BATCH = 256, 2
 LLAMA: dict[str, Any] = {
@@ -42,18 +44,20 @@ def measured(model: Any) -> int:
 def test_the_estimate_is_within_a_tenth(name: str, dtype: str, tmp_path: Path) -> None:
     kind, keys = MODELS[name]
     config = getattr(transformers, f"{kind}Config")(**keys)
-    config.architectures = [f"{kind}ForCausalLM"]
-    config.save_pretrained(tmp_path)
-    model = transformers.AutoModelForCausalLM.from_config(config).train().to(getattr(torch, dtype))
-    memory = weightscope.open(tmp_path / "config.json").memory(
-        context=TOKENS, batch=BATCH, trainable="full", precision=dtype
-    )
+    model = transformers.AutoModelForCausalLM.from_config(config).train()
+    path = config_of(model, tmp_path)
+    model.to(getattr(torch, dtype))
+    memory = weightscope.open(path).memory(context=TOKENS, batch=BATCH, trainable="full", precision=dtype)
     assert memory.training
     assert memory.training.activations
     model.activation_checkpointing_disable()
     assert memory.training.activations.kept == pytest.approx(measured(model), rel=0.1)
     model.activation_checkpointing_enable()
     assert memory.training.activations.checkpointed == pytest.approx(measured(model), rel=0.1)
+
+
+def test_every_type_with_an_estimate_is_measured() -> None:
+    assert {getattr(transformers, f"{kind}Config").model_type for kind, _ in MODELS.values()} == set(MEASURED)
 
 
 def test_what_was_not_measured_is_not_estimated(tmp_path: Path) -> None:

@@ -29,3 +29,10 @@ def test_states_have_the_types_of_llama_cpp() -> None:
     state = weightscope.open(path).memory(context=10, kv_dtype="int8").state
     assert state
     assert {row.kind: row.dtype for row in state.rows}["keys_and_values"] == "I8"
+
+
+def test_activations_are_not_estimated() -> None:
+    """Of llama, whose pass in transformers was measured."""
+    found = weightscope.open(next(path for path in FILES if path.stem == "llama")).memory(context=10)
+    assert found.activations is None
+    assert "Activations are not estimated: llama.cpp plans its buffers itself." in found.notes

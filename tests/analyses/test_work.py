@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers.modeling_outputs import MoEModelOutput
 
 import weightscope
+from tests.analyses.configs import config_of
 from tests.families.test_published import MODELS
 from tests.families.tiny import TINY, Tiny
 from weightscope.analyses.memory.work import TokenWork
@@ -77,14 +78,13 @@ def step(model: Any, ids: torch.Tensor) -> int:
 @pytest.mark.parametrize("tiny", firsts(), ids=lambda tiny: tiny.name)
 def test_a_token_costs_what_torch_counts(tiny: Tiny, tmp_path: Path) -> None:
     model: Any = tiny.build()
-    model.config.architectures = [type(model).__name__]
-    model.config.save_pretrained(tmp_path)
+    path = config_of(model, tmp_path)
     if hasattr(model, "set_experts_implementation"):
         model.set_experts_implementation("eager")
     model.set_attn_implementation("eager")
     # A whole omni model has no pass, its thinker has.
     counted = step(getattr(model, "thinker", model), torch.arange(CONTEXT + 1)[None] + 3)
-    assert work_of(tmp_path / "config.json", context=CONTEXT).decode == counted
+    assert work_of(path, context=CONTEXT).decode == counted
 
 
 def test_streams_and_windows_of_deepseek_v4(tmp_path: Path) -> None:
@@ -92,8 +92,7 @@ def test_streams_and_windows_of_deepseek_v4(tmp_path: Path) -> None:
     tiny = next(tiny for tiny in TINY if tiny.name == "deepseek_v4")
     # transformers scores all compressed keys and hides those that the indexer leaves out: here it leaves out none.
     model: Any = replace(tiny, keys=tiny.keys | {"index_topk": 100}).build()
-    model.config.architectures = ["DeepseekV4ForCausalLM"]
-    model.config.save_pretrained(tmp_path)
+    path = config_of(model, tmp_path)
     model.set_experts_implementation("eager")
     # Eight halves of layers read 3 streams of 24 and write them, and the last mix reads them once more.
     streams = (8 * 2 + 1) * 3 * 24
@@ -101,7 +100,7 @@ def test_streams_and_windows_of_deepseek_v4(tmp_path: Path) -> None:
     windows = 2 * (2 * 10 + 2 * 8) + 10
     for context in (CONTEXT, 14):
         counted = step(model, torch.arange(context + 1)[None] + 3)
-        assert work_of(tmp_path / "config.json", context=context).decode == counted + streams + windows
+        assert work_of(path, context=context).decode == counted + streams + windows
 
 
 def test_a_whole_context_by_hand() -> None:

@@ -44,11 +44,20 @@ def test_no_such_model(ws: Run) -> None:
     assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
 
 
+@pytest.mark.parametrize(
+    ("command", "question"),
+    [
+        ("forward", "org/llama is not in the local cache. Download "),
+        ("stats", "org/llama is not in the local cache: 59.7 kB in 4 files. Download it?"),
+    ],
+)
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 2)])
-def test_a_person_is_asked(answer: str, code: int, hub: Hub, home: Path, tmp_path: Path) -> None:
+def test_a_person_is_asked(
+    answer: str, code: int, command: str, question: str, hub: Hub, home: Path, tmp_path: Path
+) -> None:
     leader, follower = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "weightscope", "forward", "org/llama", "--format", "json"],
+        [sys.executable, "-m", "weightscope", command, "org/llama", "--format", "json"],
         stdin=follower, stderr=follower, stdout=subprocess.PIPE, cwd=tmp_path, env=environment(hub, home),
     )  # fmt: skip
     os.close(follower)
@@ -57,5 +66,5 @@ def test_a_person_is_asked(answer: str, code: int, hub: Hub, home: Path, tmp_pat
     said = os.read(leader, 10_000).decode()
     os.close(leader)
     assert process.returncode == code
-    assert "org/llama is not in the local cache. Download " in said
+    assert question in said
     assert bool(out) is (answer == "y")

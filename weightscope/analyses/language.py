@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from weightscope.analyses.prefixes import place_of
-from weightscope.config import Config
+from weightscope.config import LANGUAGE, Config
 from weightscope.errors import ConfigError
 from weightscope.families.registry import Declaration, declare, declare_part
-
-# Where wrappers keep the config of their language model.
-KEYS = ("text_config", "llm_config", "language_config")
 
 
 def language_part(config: Config, names: Collection[str]) -> Declaration | None:
     """The declaration of the language model under the names that it has there; None where none fits."""
-    key = next((key for key in KEYS if isinstance(config.data.get(key), dict)), None)
+    key = next((key for key in LANGUAGE if isinstance(config.data.get(key), dict)), None)
     if key is None:
         return None
     try:

@@ -471,17 +471,15 @@ class Model(Displayed, Suggesting):
         """The decode state of one sequence as long as the model was trained to read, which `inspect` shows."""
         from weightscope.analyses.memory.sizing import usual_state
 
-        return usual_state((self.base or self).subject() if self.adapter else self.subject())
+        return usual_state((self.base or self).subject())
 
     def memory_for(self, request: Request) -> Memory:
         """The same for a request of `api.memory.asked`, which was checked before the model was opened."""
         from weightscope.analyses.memory.report import report
 
-        if self.adapter is None:
-            return report(self.subject(), self.summary().model, request)
-        of = (self.base or self).subject()
+        # Only an adapter has a base.
         beside = self.inventory.groups if self.base else ()
-        return report(of, self.summary().model, request, beside)
+        return report((self.base or self).subject(), self.summary().model, request, beside)
 
     def listing(self) -> Iterator[tuple[Group, TensorRow]]:
         """The rows of `weightscope tensors`, unfiltered."""

@@ -97,9 +97,7 @@ def fetch_if_wanted(path: str, variant: str | None, *, unasked: bool, what: str 
         UsageError: it is not here, and is not to be fetched.
         WeightscopeError: there is no such model, or a file cannot be had.
     """
-    from weightscope.api.downloading import download, what_is_missing
-    from weightscope.output.progress import Progress
-    from weightscope.output.words import size
+    from weightscope.api.downloading import what_is_missing
 
     missing = what_is_missing(path, variant)
     if missing is None:
@@ -108,6 +106,14 @@ def fetch_if_wanted(path: str, variant: str | None, *, unasked: bool, what: str 
     if not (unasked or (_is_asked() and _agrees(f"{missing.reference} is not in the local cache. Download {cost}?"))):
         raise UsageError(f"{what} needs the weights: {cost} to download", where=missing.reference,
                          hint="--download does so without asking")  # fmt: skip
+    _fetch(path, variant, missing)
+
+
+def _fetch(path: str, variant: str | None, missing: Missing) -> None:
+    from weightscope.api.downloading import download
+    from weightscope.output.progress import Progress
+    from weightscope.output.words import size
+
     with Progress(f"Downloading {size(missing.bytes)}") as progress:
         download(path, variant, progress)
 
@@ -138,11 +144,16 @@ def refuse_or_fetch(path: str, variant: str | None, command: str, *, download: b
     """
     from weightscope.api.downloading import values_elsewhere
 
-    missing = None if download else values_elsewhere(path, variant)
-    if missing and not (missing.downloadable and _is_asked() and _agrees(f"{_not_here(missing)}. Download it?")):
-        raise refusal(missing, command, downloads=missing.downloadable)
-    if missing or download:
+    if download:
         fetch_if_wanted(path, variant, unasked=True)
+        return
+    missing = values_elsewhere(path, variant)
+    if missing is None:
+        return
+    what = f"{missing.reference} is not in the local cache: {_cost(missing)}"
+    if not (missing.downloadable and _is_asked() and _agrees(f"{what}. Download it?")):
+        raise refusal(missing, command, downloads=missing.downloadable)
+    _fetch(path, variant, missing)
 
 
 def refusal(missing: Missing, command: str, *, downloads: bool = False) -> UsageError:
@@ -153,10 +164,6 @@ def refusal(missing: Missing, command: str, *, downloads: bool = False) -> Usage
         where=missing.reference,
         hint=f"--stream {missing.agreeable} reads them over the network and stores nothing{stores}",
     )
-
-
-def _not_here(missing: Missing) -> str:
-    return f"{missing.reference} is not in the local cache: {_cost(missing)}"
 
 
 def _cost(missing: Missing) -> str:
@@ -207,6 +214,16 @@ def working_directory() -> Path | None:
         return Path.cwd()
     except OSError:
         return None
+
+
+def require_working_directory() -> None:
+    """Raise where torch's libraries would end the process.
+
+    Raises:
+        UsageError: the working directory was deleted.
+    """
+    if working_directory() is None:
+        raise UsageError("the working directory was deleted", hint="change to one that exists")
 
 
 def own_files(model: Model) -> list[Path]:

@@ -66,6 +66,11 @@ def verdicts_document(results: Sequence[CheckResult]) -> Document:
     )
 
 
+def looked_at(result: CheckResult) -> str:
+    """12 tensors, 20 rules."""
+    return f"{words.plural(result.checked.tensors, 'tensor')}, {words.plural(result.checked.rules, 'rule')}"
+
+
 def found(findings: Sequence[Finding]) -> str:
     """1 error, 2 notes; empty for none."""
     counts = Counter(finding.severity for finding in findings)

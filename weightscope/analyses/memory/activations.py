@@ -5,6 +5,8 @@ It follows how transformers' modules compute without gradients and without mater
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from weightscope.analyses.memory.dtypes import byte_count
@@ -14,7 +16,6 @@ from weightscope.analyses.memory.state import Sizing
 from weightscope.analyses.rules.subject import Subject
 from weightscope.components.base import Component
 from weightscope.components.embedding import Head
-from weightscope.components.runnable import Runnable
 from weightscope.components.walk import find
 
 # Beside the part of a layer that computes: the embeddings, the layer's input, and the same normed.
@@ -37,27 +38,18 @@ class Activations(msgspec.Struct, frozen=True, kw_only=True):
     formula: str
 
 
-def unestimated(subject: Subject) -> str:
-    """Why a model that writes has no estimate; empty where it has one."""
-    runnable = _writing(subject)
+def activations(subject: Subject, sizing: Sizing) -> tuple[Activations | None, str]:
+    """The estimate, and why a model that writes has none; one that does not write has neither."""
+    runnable = runnable_in(subject.declaration.tree) if subject.declaration else None
     if runnable is None or runnable.writer is None or subject.config is None:
-        return ""
-    if subject.checkpoint.format == "gguf":
-        return "llama.cpp plans its buffers itself"
-    recurrent = next((part for part in find(runnable.writer, Component) if _is_recurrent(part)), None)
-    if recurrent is not None:
-        return f"{recurrent.word} layers need far more in plain torch than in their GPU kernels"
-    model_type = language_type(subject.config)
-    return "" if model_type in PASSES else f"a pass of {model_type} was not measured"
-
-
-def activations(subject: Subject, sizing: Sizing) -> Activations | None:
-    """The estimate; None for a model that does not write, or of a type whose pass was not measured."""
-    runnable = _writing(subject)
-    if runnable is None or runnable.writer is None or runnable.words is None or unestimated(subject):
-        return None
-    widths = widths_of(language_type(subject.config), _elements_of_float32(sizing.dtype))
+        return None, ""
     parts = list(find(runnable.writer, Component))
+    model_type = language_type(subject.config)
+    if why := _unestimated(subject, parts, model_type):
+        return None, why
+    if runnable.words is None:
+        return None, ""
+    widths = widths_of(model_type, _elements_of_float32(sizing.dtype))
     width = int(runnable.words.width)
     live, word = max(((part.live(widths) or 0, part.word) for part in parts), default=(0, ""))
     # A norm has its input in float32, and the same normed.
@@ -71,19 +63,24 @@ def activations(subject: Subject, sizing: Sizing) -> Activations | None:
 
     prefill, widest = peak(sizing.batch * sizing.context)
     size = byte_count(1, sizing.dtype)
-    return Activations(
+    estimate = Activations(
         prefill=byte_count(prefill, sizing.dtype),
         decode=byte_count(peak(sizing.batch)[0], sizing.dtype),
         widest=widest,
         formula=f"the larger of tokens · ({STREAMS} · {width:,} + {live:,}) and tokens · {width:,} + batch ·"
         f" {vocabulary:,}, times {size} bytes",
     )
+    return estimate, ""
 
 
-def _writing(subject: Subject) -> Runnable | None:
-    """The model, if it writes."""
-    runnable = runnable_in(subject.declaration.tree) if subject.declaration else None
-    return None if runnable is None or runnable.writer is None else runnable
+def _unestimated(subject: Subject, parts: Sequence[Component], model_type: str) -> str:
+    """Why these parts have no estimate; empty where they have one."""
+    if subject.checkpoint.format == "gguf":
+        return "llama.cpp plans its buffers itself"
+    recurrent = next(filter(_is_recurrent, parts), None)
+    if recurrent is not None:
+        return f"{recurrent.word} layers need far more in plain torch than in their GPU kernels"
+    return "" if model_type in PASSES else f"a pass of {model_type} was not measured"
 
 
 def _is_recurrent(part: Component) -> bool:

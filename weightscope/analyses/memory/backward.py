@@ -29,8 +29,9 @@ LOGITS = 3
 class StepActivations(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes at the peak of a training step beside weights, gradients and optimizer state; an estimate.
 
-    `kept` where the forward pass keeps all that the backward pass needs, `checkpointed` where it keeps each layer's
-    input alone and computes the layer again.
+    Attributes:
+        kept: where the forward pass keeps all that the backward pass needs.
+        checkpointed: where it keeps each layer's input alone and computes the layer again.
     """
 
     kept: int
@@ -48,7 +49,7 @@ def step_activations(declaration: Declaration, tokens: int, size: int) -> StepAc
     wide = 4 // size
     layers = [slot for slot in declaration.slots if slot.ranges]
     depth = len(layers[0].ranges[0]) if layers else 0
-    table = next(slot for slot in declaration.slots if slot.stored.parts[0][0] is Role.TOKEN_EMBEDDING)
+    table = next(slot for slot in declaration.slots if _role(slot) is Role.TOKEN_EMBEDDING)
     vocabulary, width = map(int, table.stored.shape)
     outputs = _outputs(layers)
     layer = _elements(outputs, wide)

@@ -9,7 +9,7 @@ import msgspec
 from weightscope.analyses.memory.devices import Device
 from weightscope.analyses.memory.kept import Kept
 from weightscope.analyses.memory.ranks import Ranks, Stage, repeated, undivided
-from weightscope.analyses.memory.request import MOST
+from weightscope.analyses.memory.sizing import MOST
 from weightscope.analyses.memory.state import DecodeState, Sizing, decode_state
 from weightscope.brief import brief
 from weightscope.findings import Finding

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from weightscope.analyses.memory.sizing import LANGUAGE
 from weightscope.components.live import Widths
-from weightscope.config import Config
+from weightscope.config import LANGUAGE, Config
 
 # Their mixtures multiply what an expert gives by a share in float32; others by one in the computation's type.
 WIDE_SHARES = frozenset(

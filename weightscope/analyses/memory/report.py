@@ -8,7 +8,7 @@ import msgspec
 
 from weightscope.analyses.accounting import Parameters
 from weightscope.analyses.groups import Group
-from weightscope.analyses.memory.activations import Activations, activations, unestimated
+from weightscope.analyses.memory.activations import Activations, activations
 from weightscope.analyses.memory.fit import USABLE, Fit, findings_of, fit
 from weightscope.analyses.memory.kept import Kept, runnable_in
 from weightscope.analyses.memory.loading import Loading, loading
@@ -95,6 +95,7 @@ def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequenc
     trained = trained_context(subject.config)
     loaded = loading(subject, request, sizing.dtype, beside)
     state = decode_state(kept, sizing) if kept else None
+    estimate, unestimated = activations(subject, sizing)
     found = None
     device = request.device
     trained_as = None
@@ -122,11 +123,11 @@ def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequenc
         weights=loaded.weights,
         state=state,
         total=None if unknown else loaded.weights.loaded + (state.total.logical if state else 0),
-        activations=activations(subject, sizing),
+        activations=estimate,
         work=token_work(subject, loaded, sizing, state.total.logical if state else 0, device, request.ranks),
         fit=found,
         training=trained_as,
-        notes=tuple(_notes(subject, sizing, kept, trained, unknown)),
+        notes=tuple(_notes(sizing, kept, trained, unknown, unestimated)),
         findings=(
             *(findings_of(found, kept, sizing) if found else ()),
             *(training_findings(trained_as) if trained_as else ()),
@@ -149,7 +150,7 @@ def _stages(subject: Subject, request: Request, loaded: Loading, kept: Sequence[
 
 
 def _notes(
-    subject: Subject, sizing: Sizing, kept: tuple[Kept, ...], trained: int | None, unknown: str
+    sizing: Sizing, kept: tuple[Kept, ...], trained: int | None, unknown: str, unestimated: str
 ) -> Iterator[str]:
     if unknown:
         yield unknown
@@ -160,5 +161,5 @@ def _notes(
     looks = any(isinstance(state, PerSource) for part in kept for state in part.states)
     if looks and not sizing.source:
         yield "No image is looked at; --source-tokens is for the vectors of images."
-    if why := unestimated(subject):
-        yield f"Activations are not estimated: {why}."
+    if unestimated:
+        yield f"Activations are not estimated: {unestimated}."

@@ -11,10 +11,8 @@ from weightscope.analyses.memory.devices import Device
 from weightscope.analyses.memory.optimizers import Recipe
 from weightscope.analyses.memory.pages import PAGE_SIZE
 from weightscope.analyses.memory.ranks import Ranks
+from weightscope.analyses.memory.sizing import MOST
 from weightscope.errors import UsageError
-
-# Beyond it no figure means anything.
-MOST = 10**12
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

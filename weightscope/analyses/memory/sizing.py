@@ -9,7 +9,7 @@ from weightscope.analyses.memory.kept import Kept, kept_by, runnable_in
 from weightscope.analyses.memory.pages import PAGE_SIZE
 from weightscope.analyses.memory.state import DecodeState, Sizing, decode_state
 from weightscope.analyses.rules.subject import Subject
-from weightscope.config import Config
+from weightscope.config import LANGUAGE, Config
 from weightscope.errors import NotImplementedByWeightscope
 from weightscope.quantization.common.method import FLOATS
 from weightscope.roles import Section
@@ -23,7 +23,6 @@ LENGTHS = (
     "max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length", "max_seq_len", "seq_length",
     "max_target_positions",
 )  # fmt: skip
-LANGUAGE = ("text_config", "llm_config", "language_config")
 
 
 def usual_state(subject: Subject) -> DecodeState | None:
