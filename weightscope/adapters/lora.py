@@ -27,6 +27,15 @@ LINEAR, TABLE, TURNED = ("A", "B"), ("embedding_A", "embedding_B"), ("turned_A",
 DIMENSIONS = (2, 3, 4, 5)
 
 
+def added(weight: torch.Tensor, outward: torch.Tensor, inward: torch.Tensor, scale: float) -> torch.Tensor:
+    """W [O, …] + scale · outward [O, R] · inward [R, I], as [O, I] in float32 at least; `weight` is not written to."""
+    import torch
+
+    flat = converted(weight, torch.promote_types(weight.dtype, torch.float32)).flatten(1)
+    room = empty(flat.shape, flat.dtype) if flat.device.type == "cpu" else None
+    return torch.addmm(flat, outward.to(flat), inward.to(flat), alpha=scale, out=room)
+
+
 class LowRank(msgspec.Struct, frozen=True, kw_only=True):
     """W + s·B·A, with a `magnitude` m (m / |W + s·B·A|)·(W + s·B·A), the length taken of each row.
 
@@ -72,12 +81,7 @@ class LowRank(msgspec.Struct, frozen=True, kw_only=True):
 
     def applied(self, weight: torch.Tensor, raw: Raw, rows: slice | torch.Tensor | None = None) -> torch.Tensor:
         """See `Change`."""
-        import torch
-
-        outward, inward = self._factors(raw, rows)
-        flat = converted(weight, torch.promote_types(weight.dtype, torch.float32)).flatten(1)
-        room = empty(flat.shape, flat.dtype) if flat.device.type == "cpu" else None
-        changed = torch.addmm(flat, outward.to(flat), inward.to(flat), alpha=self.scale or 0.0, out=room)
+        changed = added(weight, *self._factors(raw, rows), self.scale or 0.0)
         if self.magnitude:
             changed = self._lengthened(changed, raw, rows)
         return changed.view(weight.shape)

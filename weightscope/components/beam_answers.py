@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
-from weightscope.components.encoder_heads import Dense, EncoderHead
+from weightscope.components.encoder_heads import EncoderHead
 from weightscope.components.projection import Projection
 from weightscope.components.running import At
 from weightscope.errors import UsageError
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 class BeamAnswers(EncoderHead, frozen=True, kw_only=True):
     """`begins` scores each token, `ends` each token beside a beginning, `answerable` the whole text.
 
-    Of `ends` and `answerable` the first part acts on two vectors side by side, the second scores.
+    `ends` and `answerable` act on two vectors side by side.
     """
 
     begins: Projection
-    ends: tuple[Dense, Projection]
-    answerable: tuple[Dense, Projection]
+    ends: EncoderHead
+    answerable: EncoderHead
     starts: int
     stops: int
 
     def children(self) -> Iterable[Component]:
-        return self.begins, *self.ends, *self.answerable
+        return self.begins, self.ends, self.answerable
 
     @property
     def word(self) -> str:
@@ -60,18 +60,10 @@ class BeamAnswers(EncoderHead, frozen=True, kw_only=True):
         begin, places = shares.topk(self.starts)
         beside = x[places].expand(len(x), -1, -1)
         pairs = torch.cat((x[:, None].expand_as(beside), beside), dim=-1)
-        ends = self._scored(self.ends, pairs.flatten(0, 1), at).reshape(len(x), self.starts)
-        at.stage("end scores", self._words(self.ends, "[x | beginning]"), ends)
+        ends = at.call(self.ends, pairs.flatten(0, 1)).reshape(len(x), self.starts)
+        at.stage("end scores", self.ends.equation("[x | beginning]"), ends)
         end, stops = ends.softmax(0).topk(self.stops, dim=0)
-        whole = self._scored(self.answerable, torch.cat((shares @ x, x[-1]))[None], at)
-        at.stage("answer class", self._words(self.answerable, "[mean beginning | last x]"), whole)
+        whole = at.call(self.answerable, torch.cat((shares @ x, x[-1]))[None])
+        at.stage("answer class", self.answerable.equation("[mean beginning | last x]"), whole)
         found = (places.expand_as(stops), begin.expand_as(end), stops, end)
         return torch.stack([part.flatten().to(x.dtype) for part in found], dim=1)
-
-    @staticmethod
-    def _scored(parts: tuple[Dense, Projection], x: torch.Tensor, at: At) -> torch.Tensor:
-        return at.call(parts[1], at.call(parts[0], x))
-
-    @staticmethod
-    def _words(parts: tuple[Dense, Projection], x: str) -> str:
-        return parts[1].equation(parts[0].equation(x))

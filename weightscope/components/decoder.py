@@ -88,11 +88,7 @@ class Block(Component, frozen=True, kw_only=True):
         ]
 
     def _half(self, x: str, before: Norm | None, part: Component, after: Norm | LayerScale | None) -> str:
-        added = f"{part.word}({before.word}({x}))" if before else f"{part.word}({x})"
-        if after and not self.norms_sums:
-            added = f"{after.word}({added})"
-        added = f"{x} + {f'{self.residual_scale:.4g}·' if self.residual_scale != 1.0 else ''}{added}"
-        return f"{after.word}({added})" if after and self.norms_sums else added
+        return self._sum(x, f"{part.word}({before.word}({x}))" if before else f"{part.word}({x})", after)
 
     def looked(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """The residual stream [T, D] after what stands between the halves: nothing, but in encoder-decoders."""
@@ -108,12 +104,15 @@ class Block(Component, frozen=True, kw_only=True):
 
     def _summed(self, before: Norm | None, part: Component, after: Norm | LayerScale | None) -> str:
         """The equation of one half of a block."""
-        added = part.equation("n" if before else "x")
-        if after and not self.norms_sums:
-            added = f"{after.word}({added})"
-        added = f"x + {f'{self.residual_scale:.4g}·' if self.residual_scale != 1.0 else ''}{added}"
-        added = f"{after.word}({added})" if after and self.norms_sums else added
-        return f"{added},  n = {before.word}(x)" if before else added
+        made = self._sum("x", part.equation("n" if before else "x"), after)
+        return f"{made},  n = {before.word}(x)" if before else made
+
+    def _sum(self, x: str, part: str, norm: Norm | LayerScale | None) -> str:
+        """What `_added` makes of both, in words."""
+        if norm and not self.norms_sums:
+            part = f"{norm.word}({part})"
+        total = f"{x} + {f'{self.residual_scale:.4g}·' if self.residual_scale != 1.0 else ''}{part}"
+        return f"{norm.word}({total})" if norm and self.norms_sums else total
 
 
 class Decoder(Component, frozen=True, kw_only=True):

@@ -15,18 +15,18 @@ from weightscope.storage.linear import Linear
 
 
 class Factors(NamedTuple):
-    """The names of A and B; where `of_rows`, A has a row for each of the weight's, and A·B is added, not B·A."""
+    """The names of what is multiplied: of [rows, rank], B but for a table's, and of [rank, columns]."""
 
-    a: str
-    b: str
-    of_rows: bool
+    outward: str
+    inward: str
 
 
 class InnerAdapter(msgspec.Struct, frozen=True, kw_only=True):
     """One of them: `scale` · B·A is added to each weight whose name ends with `weight`.
 
     `a` and `b` stand in the names of its factors in the place of that end. Those of `tables`, by the name before it,
-    have a row for each token. Where factors of several lie in one tensor, it is the one of that `entry`.
+    have a row for each token in A: A·B is added to them. Where factors of several lie in one tensor, it is the one of
+    that `entry`.
     """
 
     weight: str
@@ -41,7 +41,8 @@ class InnerAdapter(msgspec.Struct, frozen=True, kw_only=True):
         if not name.endswith(f".{self.weight}"):
             return None
         module = name.removesuffix(f".{self.weight}")
-        return Factors(f"{module}.{self.a}", f"{module}.{self.b}", module in self.tables)
+        first, second = (self.a, self.b) if module in self.tables else (self.b, self.a)
+        return Factors(f"{module}.{first}", f"{module}.{second}")
 
 
 class LoraBeside(Component, frozen=True, kw_only=True):

@@ -33,6 +33,12 @@ class Frame(msgspec.Struct, frozen=True):
 Layout = tuple[int | str | Token, ...]
 
 
+def between(begin: int | None, count: int, end: int | None) -> Layout:
+    """So many of its tokens in a row, a token before and one after them, where there is one."""
+    before, after = (() if token is None else (Token(int(token)),) for token in (begin, end))
+    return (*before, count, *after)
+
+
 def whole_numbers(inputs: Inputs, name: str) -> list[int]:
     """The numbers of an input, in one row.
 

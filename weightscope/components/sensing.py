@@ -25,9 +25,9 @@ class SensingLanguage(Runnable, frozen=True, kw_only=True):
     `around` are the tokens that stand before and after an image that a prompt does not place, `written` the text or the
     token that places one where it is not the mark: both of the first sense. `frame` is what the processor writes around
     the text. `other_tokens` stand for what is not implemented, by its name. Positions count from `first`. The token
-    `blank` is looked up at the marks' places, for what layers get of the tokens too; None where they get the marks'
-    own (Gemma 3n). `unused` are parts that no pass uses. Tokens of those in `apart` have tables of their own. `refused`
-    says why the forward pass is not implemented.
+    `blank` is looked up at the marks' places; layers that get something of the tokens get it of that one, too, unless
+    `layers_get_marks` (Gemma 3n). `unused` are parts that no pass uses. Tokens of those in `apart` have tables of their
+    own. `refused` says why the forward pass is not implemented.
     """
 
     language: Group
@@ -36,7 +36,8 @@ class SensingLanguage(Runnable, frozen=True, kw_only=True):
     frame: Frame | None = None
     other_tokens: tuple[tuple[int, str], ...] = ()
     first: int = 0
-    blank: int | None = 0
+    blank: int = 0
+    layers_get_marks: bool = False
     unused: tuple[Component, ...] = ()
     apart: tuple[ApartTokens, ...] = ()
     refused: str = ""
@@ -138,7 +139,7 @@ class SensingLanguage(Runnable, frozen=True, kw_only=True):
         inner = place.below(self.model.decoder)
         words = x
         for _, taken, _ in found:
-            words = words.masked_fill(taken, self.blank or 0)
+            words = words.masked_fill(taken, self.blank)
         hidden = self.model.decoder.embed(words, inner)
         for part in self.apart:
             own = part.owns(words)
@@ -149,7 +150,7 @@ class SensingLanguage(Runnable, frozen=True, kw_only=True):
                 hidden[(x == token) & ~taken] = vector.to(hidden.dtype)
             thing = sense.thing
             at.stage(f"{thing} in place", f"x with the {thing}s' vectors at the {thing} tokens", hidden)
-        self.model.decoder.tell_layers(x if self.blank is None else words, hidden, inner)
+        self.model.decoder.tell_layers(x if self.layers_get_marks else words, hidden, inner)
         return self.model.score(self.model.decoder.through(hidden, inner), place)
 
     def joined(self, run: Pass, tokens: torch.Tensor) -> Pass:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from weightscope.analyses.checking import CheckResult
 from weightscope.analyses.summary import Summary
@@ -66,7 +66,12 @@ def verdicts_document(results: Sequence[CheckResult]) -> Document:
     )
 
 
-def found(findings: Iterable[Finding], between: str = ", ") -> str:
+def looked_at(result: CheckResult) -> str:
+    """12 tensors, 20 rules."""
+    return f"{words.plural(result.checked.tensors, 'tensor')}, {words.plural(result.checked.rules, 'rule')}"
+
+
+def found(findings: Sequence[Finding], between: str = ", ") -> str:
     """1 error, 2 notes; empty for none."""
     counts = Counter(finding.severity for finding in findings)
     return between.join(words.plural(counts[severity], NOUNS[severity]) for severity in SEVERITIES if counts[severity])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from weightscope.adapters.lora import added
 from weightscope.components.inner_adapters import Factors, InnerAdapter
 from weightscope.components.running import Reader
 
@@ -25,11 +26,13 @@ class InnerReader:
 
     def tensor(self, name: str) -> torch.Tensor:
         """The whole weight, in float32 at least where something is added to it."""
-        return self._added(self._reader.tensor(name), self._adapter.of(name), slice(None))
+        weight, factors = self._reader.tensor(name), self._adapter.of(name)
+        return self._added(weight, factors, slice(None)) if factors else weight
 
     def rows(self, name: str, index: slice | torch.Tensor) -> torch.Tensor:
         """Some rows of it."""
-        return self._added(self._reader.rows(name, index), self._adapter.of(name), index)
+        weight, factors = self._reader.rows(name, index), self._adapter.of(name)
+        return self._added(weight, factors, index) if factors else weight
 
     def ahead(self, names: Iterable[str], rows: slice | None = None) -> None:
         """Have these read."""
@@ -39,16 +42,10 @@ class InnerReader:
         """The same of a block."""
         self._reader.next_block(names)
 
-    def _added(self, weight: torch.Tensor, factors: Factors | None, index: slice | torch.Tensor) -> torch.Tensor:
+    def _added(self, weight: torch.Tensor, factors: Factors, index: slice | torch.Tensor) -> torch.Tensor:
         """These rows of the weight, and what the factors make of the same rows."""
-        if factors is None:
-            return weight
-        import torch
-
-        wide = torch.promote_types(weight.dtype, torch.float32)
-        a, b = (self._factor(name).to(wide) for name in (factors.a, factors.b))
-        rows, columns = (a, b) if factors.of_rows else (b, a)
-        return weight.to(wide) + (rows[index] @ columns) * self._adapter.scale
+        outward, inward = map(self._factor, factors)
+        return added(weight, outward[index], inward, self._adapter.scale)
 
     def _factor(self, name: str) -> torch.Tensor:
         entry = self._adapter.entry

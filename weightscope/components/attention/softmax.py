@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
@@ -246,7 +246,7 @@ class Attention(Component, frozen=True, kw_only=True):
         if self.scores.temperature:
             q = q * self.scores.temperature.of(at.run.positions)[:, None].to(q.dtype)
         if isinstance(self.sees, Segments):
-            mixed = self._by_segment(q, k, v, at.run, self._bias(weights, at))
+            mixed = self._by_segment(q, k, v, at.run, self._segment_biases(weights, at))
         else:
             mixed = attend(
                 q,
@@ -271,7 +271,7 @@ class Attention(Component, frozen=True, kw_only=True):
         return linear(flat, weights, Role.O_PROJ)
 
     def _by_segment(
-        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, run: Pass, bias: Bias | None
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, run: Pass, biases: Sequence[Bias | None]
     ) -> torch.Tensor:
         """Attention of each segment to itself alone, less what is unseen in it, and what is blank to itself."""
         import torch
@@ -294,7 +294,7 @@ class Attention(Component, frozen=True, kw_only=True):
                 bias=bias,
                 allowed=None if blank is None else ~(blank[:, None] & blank),
             )
-            for part, blank in zip(parts, blanks, strict=True)
+            for part, bias, blank in zip(parts, biases, blanks, strict=True)
         )
         return torch.cat(list(mixed), dim=1)
 
@@ -303,6 +303,11 @@ class Attention(Component, frozen=True, kw_only=True):
         if isinstance(self.positions, LearnedBias):
             return self.positions.made(weights, at)
         return self.positions if isinstance(self.positions, Alibi) else None
+
+    def _segment_biases(self, weights: Mapping[str, torch.Tensor], at: At) -> Sequence[Bias | None]:
+        """The same for each segment: alike in all."""
+        assert isinstance(self.sees, Segments)
+        return [self._bias(weights, at)] * len(at.run.segments[self.sees.of])
 
     @property
     def _gated(self) -> bool:

@@ -11,7 +11,7 @@ from weightscope.components.audio.tower import FEATURES
 from weightscope.components.base import Component
 from weightscope.components.runnable import Inputs
 from weightscope.components.running import At
-from weightscope.components.sense import Layout, Seen, Token
+from weightscope.components.sense import Layout, Seen, between
 from weightscope.components.vision.normed import NormedProjector
 from weightscope.errors import UsageError
 
@@ -42,8 +42,7 @@ class FramedEar(Ear, frozen=True, kw_only=True):
         return tuple(map(self.left, self.lengths(inputs)))
 
     def layouts(self, inputs: Inputs) -> Sequence[Layout]:
-        before, after = (() if token is None else (Token(int(token)),) for token in (self.begin, self.end))
-        return [(*before, count, *after) for count in self.counts(inputs)]
+        return [between(self.begin, count, self.end) for count in self.counts(inputs)]
 
     def lengths(self, inputs: Inputs) -> list[int]:
         """How many frames each clip has, without those that only fill up.

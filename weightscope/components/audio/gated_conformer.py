@@ -14,6 +14,7 @@ from weightscope.components.base import Component
 from weightscope.components.feed_forward.activations import WORDS, activate
 from weightscope.components.feed_forward.mlp import GatedMLP
 from weightscope.components.norm import Norm
+from weightscope.components.recurrent.convolution import convolve
 from weightscope.components.running import At
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -108,16 +109,12 @@ class SeparableConvolution(Component, frozen=True, kw_only=True):
         """[C·N, W] to [C·N, outputs]."""
         import torch
 
-        weights, clips = at.weights(self), len(at.run.segments[CLIP])
-        kernel, bias = weights[Role.CONVOLUTION], weights[f"{Role.CONVOLUTION}.bias"]
-        channels = x.reshape(clips, -1, x.shape[-1]).transpose(1, 2)
-        padded = torch.nn.functional.pad(channels, (int(self.kernel) - 1, 0))
-        mixed = torch.nn.functional.conv1d(padded, kernel, bias, groups=channels.shape[1])
-        return by_frame(mixed.transpose(1, 2).flatten(0, 1), weights, Role.OUT_PROJ)
+        weights, clips = at.weights(self), torch.split(x, list(at.run.segments[CLIP]))
+        return by_frame(torch.cat([convolve(clip, weights) for clip in clips]), weights, Role.OUT_PROJ)
 
 
 class ConvolutionStep(Component, frozen=True, kw_only=True):
-    """x + out·activation(convolution(gate(norm(x)))); all clips are of one length."""
+    """x + out·activation(convolution(gate(norm(x))))."""
 
     name: str
     norm: Norm

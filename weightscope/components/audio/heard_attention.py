@@ -6,14 +6,13 @@ frames that only fill up a clip are seen, and their scores are lower by 1. So do
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from weightscope.components.attention.attend import Bias, attend
-from weightscope.components.attention.sees import EVERYTHING, Segments
+from weightscope.components.attention.attend import Bias
 from weightscope.components.attention.softmax import Attention
 from weightscope.components.audio.clip_distances import ClipDistances
-from weightscope.components.running import At, linear
-from weightscope.roles import Role
+from weightscope.components.running import At
 
 if TYPE_CHECKING:
     import torch
@@ -58,23 +57,7 @@ class HeardAttention(Attention, frozen=True, kw_only=True):
     def biased(self) -> str:
         return " + relative_position + mask"
 
-    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
-        """[N, D] to [N, D], of all clips one after another."""
-        import torch
-
-        assert isinstance(self.sees, Segments)
-        weights, lengths = at.weights(self), list(at.run.segments[self.sees.of])
-        q = self._projected(x, weights, Role.Q_PROJ, at).transpose(0, 1)
-        k, v = self._keys_and_values(x, weights, at)
+    def _segment_biases(self, weights: Mapping[str, torch.Tensor], at: At) -> list[HeardBias]:
+        """By distance, and by what is heard of each clip."""
         distances = self.positions.made(weights, at)
-        parts = zip(*(torch.split(part, lengths, dim=1) for part in (q, k, v)), at.run.shared[HEARD], strict=True)
-        mixed = [
-            attend(
-                *part,
-                scale=self.scores.factor(self.heads.size),
-                sees=EVERYTHING,
-                bias=HeardBias(distances, heard, self.chunks),
-            )
-            for *part, heard in parts
-        ]
-        return linear(torch.cat(mixed, dim=1).transpose(0, 1).flatten(1), weights, Role.O_PROJ)
+        return [HeardBias(distances, heard, self.chunks) for heard in at.run.shared[HEARD]]

@@ -20,7 +20,7 @@ from weightscope.storage.plain import Buffer, Plain
 if TYPE_CHECKING:
     import torch
 
-ONE, THREE = Size(1), Size(3)
+ONE = Size(1)
 
 
 class FeatureNorm(Component, frozen=True, kw_only=True):
@@ -110,13 +110,13 @@ class SeparableStem(Component, frozen=True, kw_only=True):
     name: str
     halvings: tuple[Halving, ...]
     out: Projection
-    activation: str
 
     def children(self) -> Iterable[Component]:
         return *self.halvings, self.out
 
     def equation(self, x: str = "x") -> str:
-        halved = f"{WORDS.get(self.activation, self.activation)}(convolution ∗ …)"
+        activation = self.halvings[0].activation
+        halved = f"{WORDS.get(activation, activation)}(convolution ∗ …)"
         return f"in_proj·[frequencies of each channel] + bias, after {len(self.halvings)} times {halved} of {x}"
 
     def frames(self, count: int) -> int:

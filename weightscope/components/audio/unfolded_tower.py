@@ -59,7 +59,6 @@ class UnfoldedTower(Component, frozen=True, kw_only=True):
         hidden = at.call(self.stem, at.call(self.norm, clips))
         at.stage("embeddings", self.stem.equation(self.norm.equation("the clips")), hidden.flatten(0, 1))
         count = hidden.shape[1]
-        heard = self._heard(hidden, lengths)
         if count > LONGEST:
             if len(clips) > 1:
                 raise NotImplementedByWeightscope(
@@ -67,23 +66,22 @@ class UnfoldedTower(Component, frozen=True, kw_only=True):
                     "implemented: the model's own code fails on them",
                     hint="give one clip only",
                 )
-            hidden, heard = _pieces(hidden), _pieces(heard[..., None].float())[..., 0] > 0
-        pieces, frames = hidden.shape[:2]
-        within = at.apart(segments={CLIP: [frames] * pieces})
-        # Without a mask the class marks the zeros at the end of the last piece, too.
-        within.run.shared[HEARD] = heard if lengths is not None else heard.new_ones(pieces, frames)
+            hidden = _pieces(hidden)
+        within = at.apart(segments={CLIP: [hidden.shape[1]] * len(hidden)})
+        within.run.shared[HEARD] = self._heard(hidden, lengths)
         self.distances.leave(at.below(self.distances), within)
         out = run_layers(self.blocks, hidden.flatten(0, 1), within)
         return out.reshape(len(clips), -1, out.shape[-1])[:, :count]
 
     def _heard(self, hidden: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
-        """True [C, N] where a frame is no filling."""
+        """True [P, N] where a frame of the pieces [P, N, width] is no filling; of all where no mask tells."""
         import torch
 
-        places = torch.arange(hidden.shape[1], device=hidden.device)
         if lengths is None:
-            return torch.ones_like(places, dtype=torch.bool).expand(len(hidden), -1)
-        return places < torch.ceil(lengths / self.reduction)[:, None]
+            return torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
+        pieces, frames = hidden.shape[:2]
+        places = torch.arange(pieces * frames // len(lengths), device=hidden.device)
+        return (places < torch.ceil(lengths / self.reduction)[:, None]).reshape(pieces, frames)
 
 
 def _pieces(x: torch.Tensor) -> torch.Tensor:

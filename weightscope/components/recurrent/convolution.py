@@ -25,12 +25,15 @@ def kernel_shape(channels: Size, width: Size) -> Shape:
 
 
 def convolve(x: torch.Tensor, weights: Mapping[str, torch.Tensor], activation: str | None = None) -> torch.Tensor:
-    """X [T, C] with each channel summed over the last tokens by its kernel [C, 1, K], then activated."""
+    """X [T, C] with each channel summed over the last tokens by its kernel [C, 1, K], then activated.
+
+    Kernels may be so many times as many as channels: those of a channel lie one after another.
+    """
     import torch
 
     kernel = weights[Role.CONVOLUTION]
     padded = torch.nn.functional.pad(x.T[None], (kernel.shape[-1] - 1, 0))
-    mixed = torch.nn.functional.conv1d(padded, kernel, weights.get(f"{Role.CONVOLUTION}.bias"), groups=len(kernel))
+    mixed = torch.nn.functional.conv1d(padded, kernel, weights.get(f"{Role.CONVOLUTION}.bias"), groups=x.shape[-1])
     out = mixed[0].T
     return out if activation is None else activate(activation, out)
 

@@ -9,9 +9,10 @@ from weightscope.components.apart_tokens import ApartTokens
 from weightscope.components.base import Component, Conflict
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
-from weightscope.components.sense import Layout, Seen, Token
+from weightscope.components.sense import Layout, Seen, between
 from weightscope.components.vision.eye import Eye
 from weightscope.components.vision.mobilenet import MobileNet
+from weightscope.components.vision.staged import require_images
 from weightscope.errors import UsageError
 from weightscope.sizes import Size
 
@@ -52,10 +53,8 @@ class MapEye(Eye, frozen=True, kw_only=True):
         Raises:
             UsageError: another shape.
         """
-        pixels, channels = inputs[PIXELS], int(self.tower.channels)
-        shape = list(pixels.shape)
-        if pixels.ndim not in (3, 4) or shape[-3] != channels or 0 in shape:
-            raise UsageError(f"an image of shape {shape} does not fit: the encoder takes [{channels}, height, width]")
+        pixels = inputs[PIXELS]
+        require_images(pixels, int(self.tower.channels))
         return pixels.reshape(-1, *pixels.shape[-3:])
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
@@ -64,8 +63,7 @@ class MapEye(Eye, frozen=True, kw_only=True):
         return (self.tower.each,) * len(self.images(inputs))
 
     def layouts(self, inputs: Inputs) -> Sequence[Layout]:
-        before, after = (() if token is None else (Token(int(token)),) for token in (self.begin, self.end))
-        return [(APART, *before, count, *after, APART) for count in self.counts(inputs)]
+        return [(APART, *between(self.begin, count, self.end), APART) for count in self.counts(inputs)]
 
     def see(self, inputs: Inputs, at: At) -> Seen:
         features = self.tower.features(self.images(inputs), at.below(self.tower))

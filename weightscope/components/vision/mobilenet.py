@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component, Repeat
 from weightscope.components.running import At
-from weightscope.components.vision.blocks import depth_of
 from weightscope.components.vision.same_convolution import NormedConvolution
 from weightscope.components.vision.scale_fusion import ScaleFusion
-from weightscope.components.vision.staged import Stage
+from weightscope.components.vision.staged import depths_of
 from weightscope.roles import Section
 from weightscope.sizes import Size
 
@@ -33,8 +32,7 @@ class MobileNet(Component, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        depths = "+".join(str(depth_of(stage.child.blocks)) for stage in self.stages if isinstance(stage.child, Stage))
-        return f"vision MobileNetV5, {depths} layers from {self.stem.norm.size:,} channels"
+        return f"vision MobileNetV5, {depths_of(self.stages)} layers from {self.stem.norm.size:,} channels"
 
     @property
     def channels(self) -> Size:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
-from weightscope.components.sense import Layout, Seen, Token
+from weightscope.components.sense import Layout, Seen, between
 from weightscope.components.vision.eye import Eye
 from weightscope.components.vision.placed_patches import MergedPatches
 from weightscope.components.vision.placed_tower import PlacedTower
@@ -49,8 +49,7 @@ class PlacedEye(Eye, frozen=True, kw_only=True):
         return tuple(len(places) // self.tower.square**2 for places in self._places(inputs))
 
     def layouts(self, inputs: Inputs) -> Sequence[Layout]:
-        before, after = (() if token is None else (Token(int(token)),) for token in (self.begin, self.end))
-        return [(*before, count, *after) for count in self.counts(inputs)]
+        return [between(self.begin, count, self.end) for count in self.counts(inputs)]
 
     def see(self, inputs: Inputs, at: At) -> Seen:
         import torch

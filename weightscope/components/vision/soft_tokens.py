@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from weightscope.components.runnable import PIXELS, Inputs
-from weightscope.components.sense import Layout, Token
+from weightscope.components.sense import Layout, between
 from weightscope.components.vision.crops import CropEye
 
 
@@ -30,5 +30,4 @@ class SoftTokenEye(CropEye, frozen=True, kw_only=True):
     end: int | None
 
     def layouts(self, inputs: Inputs) -> Sequence[Layout]:
-        before, after = (() if token is None else (Token(int(token)),) for token in (self.begin, self.end))
-        return [("\n\n", *before, count, *after, "\n\n") for count in self.counts(inputs)]
+        return [("\n\n", *between(self.begin, count, self.end), "\n\n") for count in self.counts(inputs)]

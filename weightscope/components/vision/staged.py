@@ -46,6 +46,19 @@ class Stage(Component, frozen=True, kw_only=True):
         return made
 
 
+def depths_of(stages: Iterable[Repeat]) -> str:
+    """How many layers each stage has: `3+3+27+3`."""
+    parts = (stage.child for stage in stages)
+    return "+".join(str(depth_of(part.blocks)) for part in parts if isinstance(part, Stage))
+
+
+def require_images(pixels: torch.Tensor, channels: int) -> None:
+    """Raise a UsageError where these are no pixels [channels, height, width] of one image or [images, …] of several."""
+    shape = list(pixels.shape)
+    if pixels.ndim not in (3, 4) or shape[-3] != channels or 0 in shape:
+        raise UsageError(f"an image of shape {shape} does not fit: the encoder takes [{channels}, height, width]")
+
+
 class StagedEncoder(Runnable, frozen=True, kw_only=True):
     """Patches through all stages; `head` acts on what leaves `post_norm`. `prepared_by` is the usual processor.
 
@@ -78,11 +91,9 @@ class StagedEncoder(Runnable, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        parts = [stage.child for stage in self.stages]
-        depths = "+".join(str(depth_of(part.blocks)) for part in parts if isinstance(part, Stage))
-        return (
-            f"vision {depths} layers from {self.patches.width:,}, {self.image:,} px in patches of {self.patches.patch}"
-        )
+        patches = self.patches
+        layers = f"vision {depths_of(self.stages)} layers from {patches.width:,}"
+        return f"{layers}, {self.image:,} px in patches of {patches.patch}"
 
     def children(self) -> Iterable[Component]:
         return (self.patches, *self.stages, *((self.post_norm,) if self.post_norm else ()), self.head)
@@ -91,13 +102,11 @@ class StagedEncoder(Runnable, frozen=True, kw_only=True):
         super().checked(inputs, tokens)
         if PIXELS not in inputs:
             raise UsageError("a vision encoder needs an image")
-        pixels, channels = inputs[PIXELS], int(self.patches.channels)
-        shape = list(pixels.shape)
+        pixels = inputs[PIXELS]
         if pixels.ndim == 4 and len(pixels) > 1:
             raise UsageError("give one image only")
-        if pixels.ndim not in (3, 4) or shape[-3] != channels or 0 in shape:
-            raise UsageError(f"an image of shape {shape} does not fit: the encoder takes [{channels}, height, width]")
-        self.patches.held(inputs, (shape[-2], shape[-1]))
+        require_images(pixels, int(self.patches.channels))
+        self.patches.held(inputs, (pixels.shape[-2], pixels.shape[-1]))
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Of the pass's image, what the head gives, or the features [patches, width]."""

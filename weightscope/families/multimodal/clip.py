@@ -6,16 +6,14 @@ from typing import Any
 
 from weightscope.components.attention import CAUSAL
 from weightscope.components.decoder import CausalLM
-from weightscope.components.projection import Projection
 from weightscope.components.vision.contrast import Contrast
 from weightscope.components.vision.encoder import VisionEncoder
 from weightscope.components.vision.text_vector import TextVector
 from weightscope.components.vision.vision_head import VisionHead
 from weightscope.config import Config, Nullable
 from weightscope.families.registry import component_of, family
+from weightscope.families.siblings.clip import projection
 from weightscope.families.siblings.contrastive import PARTS, TEXT_NEEDS, image_classes, text_encoder
-from weightscope.roles import Role
-from weightscope.sizes import Size
 
 CLIP_TEXT: dict[str, Any] = {
     "vocab_size": 49408, "hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 12,
@@ -33,7 +31,7 @@ def clip_text_model(config: Config, root: str) -> CausalLM | TextVector:
     end, refused = _end(config)
     return TextVector(
         text=text,
-        projection=_projection("text_projection", config["hidden_size"], config["projection_dim"]),
+        projection=projection("text_projection", config["hidden_size"], config["projection_dim"]),
         end=end,
         refused=refused,
     )
@@ -53,9 +51,9 @@ def clip(config: Config, root: str) -> Contrast | VisionHead:
     return Contrast(
         name=root,
         text=text,
-        text_projection=_projection("text_projection", text.decoder.embedding.width, inner),
+        text_projection=projection("text_projection", text.decoder.embedding.width, inner),
         tower=tower,
-        visual_projection=_projection("visual_projection", tower.patches.width, inner),
+        visual_projection=projection("visual_projection", tower.patches.width, inner),
         number=(),
         biased=False,
         end=end,
@@ -68,10 +66,6 @@ def _end(config: Config) -> tuple[int | None, str]:
     """The token whose vector stands for a text, or why there is no pass."""
     end = config["eos_token_id"]
     return (int(end), "") if isinstance(end, int) else (None, "CLIP with eos_token_id that is not one number")
-
-
-def _projection(name: str, inputs: Size, outputs: Size) -> Projection:
-    return Projection(name=name, inputs=inputs, outputs=outputs, bias=False, role=Role.OUTPUT_PROJ)
 
 
 def _part(config: Config, key: str) -> Config:

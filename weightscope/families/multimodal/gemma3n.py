@@ -63,5 +63,5 @@ def gemma3n(config: Config, root: str) -> VisionLanguage:
         # Without a token nothing stands for audio.
         audio_token=-1 if token is None else int(token),
         apart=(seen, heard),
-        blank=None,
+        layers_get_marks=True,
     )

@@ -7,11 +7,13 @@ from typing import Any
 from weightscope.components.attention import Segments
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
+from weightscope.components.projection import Projection
 from weightscope.components.vision.encoder import PatchEmbedding, VisionEncoder
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims, layer_norms
 from weightscope.families.common.parts import linears, mlp, self_attention
 from weightscope.roles import Role
+from weightscope.sizes import Size
 
 CLIP_VISION: dict[str, Any] = {
     "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12,
@@ -46,3 +48,8 @@ def clip_encoder(config: Config, root: str) -> VisionEncoder:
         blocks=(Repeat(name="encoder.layers", indices=range(s.depth), child=block),),
         post_norm=norm("post_layernorm", Role.FINAL_NORM, s.width),
     )
+
+
+def projection(name: str, inputs: Size, outputs: Size) -> Projection:
+    """The matrix that makes vectors to compare of what an encoder pools."""
+    return Projection(name=name, inputs=inputs, outputs=outputs, bias=False, role=Role.OUTPUT_PROJ)

@@ -147,7 +147,6 @@ def _stem(config: Config, width: Size) -> SeparableStem:
         name="embed",
         halvings=tuple(Halving(convolutions=some, activation=activation) for some in ((first,), *pairs)),
         out=Projection(name="out", inputs=inputs, outputs=width, bias=True, role=Role.IN_PROJ),
-        activation=activation,
     )
 
 

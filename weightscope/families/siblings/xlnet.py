@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from weightscope.components.attention.transformer_xl import SegmentedAttention
 from weightscope.components.beam_answers import BeamAnswers
-from weightscope.components.encoder_heads import Dense, EncoderHead, Of
-from weightscope.components.norm import LayerNorm, Norm
+from weightscope.components.encoder_heads import EncoderHead, Of
+from weightscope.components.norm import Norm
 from weightscope.components.projection import Projection
 from weightscope.config import Config
-from weightscope.families.common import Dims
+from weightscope.families.common import Dims, layer_norms
 from weightscope.families.common.encoders import classes, transform
 from weightscope.families.common.refusals import refuse, require
 from weightscope.roles import Role
@@ -42,18 +42,19 @@ def answers(config: Config, width: Size) -> BeamAnswers:
     starts, stops = int(config["start_n_top"]), int(config["end_n_top"])
     if not starts or not stops:
         raise config.error("'start_n_top' and 'end_n_top' are at least 1")
-    norm = LayerNorm(name="LayerNorm", role=Role.NORM, size=width, eps=config["layer_norm_eps"])
+    norm = layer_norms(config["layer_norm_eps"])("LayerNorm", Role.NORM, width)
 
     def scores(name: str, *, bias: bool) -> Projection:
         return Projection(name=name, inputs=width, outputs=Size(1), bias=bias, role=Role.CLASSIFIER)
 
-    def both(name: str, norm: Norm | None) -> Dense:
-        return transform(width, "tanh", norm, name=name, dense="dense_0", inputs=width * 2)
+    def of_both(name: str, norm: Norm | None, *, bias: bool) -> EncoderHead:
+        before = transform(width, "tanh", norm, name=name, dense="dense_0", inputs=width * 2)
+        return EncoderHead(before=before, out=scores(f"{name}.dense_1", bias=bias))
 
     return BeamAnswers(
         begins=scores("start_logits.dense", bias=True),
-        ends=(both("end_logits", norm), scores("end_logits.dense_1", bias=True)),
-        answerable=(both("answer_class", None), scores("answer_class.dense_1", bias=False)),
+        ends=of_both("end_logits", norm, bias=True),
+        answerable=of_both("answer_class", None, bias=False),
         starts=starts,
         stops=stops,
     )

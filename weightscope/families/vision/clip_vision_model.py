@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from weightscope.components.projection import Projection
 from weightscope.components.vision.encoder import VisionEncoder
 from weightscope.components.vision.vision_head import VisionHead
 from weightscope.config import Config
 from weightscope.families.registry import family
-from weightscope.families.siblings.clip import CLIP_VISION, clip_encoder
-from weightscope.roles import Role
+from weightscope.families.siblings.clip import CLIP_VISION, clip_encoder, projection
 
 
 @family(
@@ -19,6 +17,6 @@ def clip_vision_model(config: Config, root: str) -> VisionEncoder | VisionHead:
     tower = clip_encoder(config, root)
     if config.prefix or config.architecture != "CLIPVisionModelWithProjection":
         return tower
-    width, inner = config["hidden_size"], config["projection_dim"]
-    projection = Projection(name="visual_projection", inputs=width, outputs=inner, bias=False, role=Role.OUTPUT_PROJ)
-    return VisionHead(tower=tower, head=projection)
+    return VisionHead(
+        tower=tower, head=projection("visual_projection", config["hidden_size"], config["projection_dim"])
+    )

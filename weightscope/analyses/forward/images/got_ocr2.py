@@ -81,14 +81,19 @@ def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:
 
 def cut(image: Image, grid: tuple[int, int], tile: tuple[int, int], resample: int) -> list[Image]:
     """The tiles of an image [height, width, 3], row by row, and after several of them the whole image in their size."""
+    tiles = split(image, grid, tile, resample)
+    return [*tiles, resized(image, *tile, resample)] if len(tiles) > 1 else tiles
+
+
+def split(image: Image, grid: tuple[int, int], tile: tuple[int, int], resample: int) -> list[Image]:
+    """The tiles of an image [height, width, 3] that is resized to fill them, row by row."""
     (rows, columns), (height, width) = grid, tile
     whole = resized(image, rows * height, columns * width, resample)
-    tiles = [
+    return [
         whole[row * height : (row + 1) * height, column * width : (column + 1) * width]
         for row in range(rows)
         for column in range(columns)
     ]
-    return [*tiles, resized(image, height, width, resample)] if len(tiles) > 1 else tiles
 
 
 def stacked(images: Sequence[Sequence[Image]], scaling: Scaling) -> dict[str, np.ndarray[Any, Any]]:

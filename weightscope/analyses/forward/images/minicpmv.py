@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
+from weightscope.analyses.forward.images import got_ocr2
 from weightscope.analyses.forward.images.decoding import as_it_is, resized
 from weightscope.analyses.forward.images.settings import Deviation, Level, Said, Scaling
 
@@ -101,16 +102,8 @@ def cut(image: Image, grid: Size, settings: Settings) -> list[Image]:
     if not rows:
         return [resized(image, *settings.size(height, width, enlarged=True), BICUBIC)]
     whole = resized(image, *settings.size(height, width, enlarged=False), BICUBIC)
-    tall, wide = settings.size(_multiple(height, rows) / rows, _multiple(width, columns) / columns, enlarged=True)
-    fine = resized(image, tall * rows, wide * columns, BICUBIC)
-    return [
-        whole,
-        *(
-            fine[row * tall : (row + 1) * tall, column * wide : (column + 1) * wide]
-            for row in range(rows)
-            for column in range(columns)
-        ),
-    ]
+    slice_size = settings.size(_multiple(height, rows) / rows, _multiple(width, columns) / columns, enlarged=True)
+    return [whole, *got_ocr2.split(image, grid, slice_size, BICUBIC)]
 
 
 def _multiple(length: float, of: int) -> int:

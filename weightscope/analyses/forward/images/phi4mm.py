@@ -14,12 +14,11 @@ import msgspec
 from weightscope.analyses.forward.images import phi4_multimodal
 from weightscope.analyses.forward.images.decoding import resized
 from weightscope.analyses.forward.images.got_ocr2 import Tiles
+from weightscope.analyses.forward.images.phi4_multimodal import BILINEAR
 from weightscope.analyses.forward.images.settings import Said
 
 if TYPE_CHECKING:
     import numpy as np
-
-BILINEAR = 2
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
