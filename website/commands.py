@@ -12,11 +12,11 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperOption
 
 from website.examples import SHOWN, Example, Shown
-from website.terminal import printed
+from website.terminal import ROOT, printed
 from weightscope.commands.app import COMMANDS
 from weightscope.commands.tree import command_named, described, help_of
 
-FOLDER = Path(__file__).parents[1] / "docs" / "commands"
+FOLDER = ROOT / "docs" / "commands"
 MADE = "<!-- Written by `python -m website.commands`; a test fails when it is out of date. -->"
 # The help of an option ends in what it is if nobody says, and what it may be: `[default: 5; 1<=x<=1000]`.
 BOUNDS = re.compile(r"\s+\[((?:default: |required|x>=|[\d.]+<=)[^\]]*)\]")

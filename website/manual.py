@@ -13,11 +13,12 @@ import typer
 from typer.core import TyperArgument, TyperOption
 
 from website.examples import SHOWN
+from website.terminal import ROOT
 from weightscope import __version__
 from weightscope.commands.app import COMMANDS
 from weightscope.commands.tree import command_named, described, help_of
 
-FOLDER = Path(__file__).parents[1] / "man"
+FOLDER = ROOT / "man"
 # The day on which what is said here last changed; set by hand.
 DATE = "2026-11-26"
 WIDTH = 78
