@@ -17,6 +17,8 @@ from typing import Self, overload
 NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 # Names of real models have up to three numbers; further ones are words, so that a name of nothing else stays cheap.
 MAX_NUMBERS = 16
+# The first and the last of consecutive numbers.
+Run = tuple[int, int]
 
 
 class Title(str):
@@ -66,15 +68,20 @@ def names_of(title: str) -> Collection[str]:
     return title.names if isinstance(title, Title) else (title,)
 
 
-def spell(indices: Iterable[int]) -> str:
-    """Ascending runs of numbers: 0–2,5,7–9."""
-    runs: list[list[int]] = []
+def runs(indices: Iterable[int]) -> tuple[Run, ...]:
+    """Ascending runs of numbers, each as its first and its last."""
+    found: list[list[int]] = []
     for index in sorted(set(indices)):
-        if runs and index == runs[-1][1] + 1:
-            runs[-1][1] = index
+        if found and index == found[-1][1] + 1:
+            found[-1][1] = index
         else:
-            runs.append([index, index])
-    return ",".join(str(first) if first == last else f"{first}–{last}" for first, last in runs)
+            found.append([index, index])
+    return tuple((first, last) for first, last in found)
+
+
+def spell(indices: Iterable[int]) -> str:
+    """The runs as text: 0–2,5,7–9."""
+    return ",".join(str(first) if first == last else f"{first}–{last}" for first, last in runs(indices))
 
 
 def expand(template: str, ranges: Sequence[Iterable[int]]) -> Iterator[str]:
@@ -100,6 +107,11 @@ def fill(template: str, ranges: Sequence[Iterable[int]]) -> str:
 def holes(template: str) -> int:
     """How many numbers the template leaves open."""
     return len(_pieces(template)) - 1
+
+
+def numbers_words(template: str) -> bool:
+    """Whether a number that it leaves open ends a word, as in `expert_{}`: `template_of` takes such a word as it is."""
+    return holes(template) != template.split(".").count("{}")
 
 
 def before(template: str) -> str:

@@ -75,6 +75,12 @@ def run_report(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def told(*arguments: str) -> Any:
+    """What another command says of the same, from its JSON; exit codes other than 0 are verdicts."""
+    command = [sys.executable, "-m", "weightscope", *arguments, "--json"]
+    return json.loads(subprocess.run(command, capture_output=True, cwd=ROOT, check=False).stdout)
+
+
 def write_hostile(folder: Path) -> Path:
     """A folder whose tensors, file and config have names that attack the page."""
     header, end = {}, 0

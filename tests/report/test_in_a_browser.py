@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks.ghost import write_ghost
-from tests.report.pages import ROOT, run_report, write_hostile
+from tests.report.pages import ROOT, run_report, told, write_hostile
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext
@@ -233,8 +230,6 @@ def test_ninety_thousand_tensors_are_quick_and_small(
 @pytest.mark.parametrize("model", ["fixtures/deepseek-v3", "fixtures/gpt2", "fixtures/llava"])
 def test_the_tree_adds_up_to_what_inspect_says(opened: Opened, model: str) -> None:
     page = opened(model)
-    command = [sys.executable, "-m", "weightscope", "inspect", model, "--json"]
-    told = json.loads(subprocess.run(command, capture_output=True, cwd=ROOT, check=True).stdout)
     drawn = page.evaluate("""() => {
         const leaves = (node) => node.children().length ? node.children().flatMap(leaves) : [node];
         const sum = (nodes) => nodes.reduce((total, node) => total + node.parameters, 0);
@@ -242,5 +237,6 @@ def test_the_tree_adds_up_to_what_inspect_says(opened: Opened, model: str) -> No
         return weightscope.root.children().map(told);
     }""")
     assert {name: (whole, parts, count) for name, whole, parts, count in drawn if name != "buffers"} == {
-        each["component"]: (each["parameters"], each["parameters"], each["tensors"]) for each in told["components"]
+        each["component"]: (each["parameters"], each["parameters"], each["tensors"])
+        for each in told("inspect", model)["components"]
     }

@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import weightscope
-from tests.report.pages import HOSTILE, ROOT, Page, run_report, write_hostile
+from tests.report.pages import HOSTILE, ROOT, Page, run_report, told, write_hostile
 
 MODELS = ["llama", "deepseek-v3", "llava", "gpt2", "mini", "gguf/llama.gguf", "llama/config.json", "qwen3-mlx-4bit"]
 
@@ -51,10 +51,8 @@ def test_the_policy_has_the_hash_of_each_script_and_style(named_page: tuple[str,
 
 def test_the_figures_are_those_of_the_documents(named_page: tuple[str, Page]) -> None:
     name, page = named_page
-    command = [sys.executable, "-m", "weightscope"]
-    run = subprocess.run([*command, "inspect", f"fixtures/{name}", "--json"], capture_output=True, cwd=ROOT, check=True)
-    told = json.loads(run.stdout)
-    total = told["parameters"]["total"]
+    inspected = told("inspect", f"fixtures/{name}")
+    total = inspected["parameters"]["total"]
     assert (f"{total:,}" if total is not None else "unknown") in page.text
     drawn: dict[str, int] = {}
     for each in page.data["sets"]:
@@ -64,7 +62,7 @@ def test_the_figures_are_those_of_the_documents(named_page: tuple[str, Page]) ->
     drawn = {role: count for role, count in drawn.items() if not role.startswith("buffers ")}
     assert drawn == {
         f"{component['component']} {role['role']}": role["parameters"] or 0
-        for component in told["components"]
+        for component in inspected["components"]
         for role in component["roles"]
     }
 

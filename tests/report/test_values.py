@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import base64
-import json
 import struct
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -14,12 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from tests.report.pages import ROOT, Page, run_report
-
-
-def told(*arguments: str) -> str:
-    command = [sys.executable, "-m", "weightscope", *arguments, "--json"]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False).stdout
+from tests.report.pages import ROOT, Page, run_report, told
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +22,14 @@ def whole() -> Page:
 
 
 def test_values_are_those_of_stats(whole: Page) -> None:
-    roles = json.loads(told("stats", "fixtures/llama"))["roles"]
+    roles = told("stats", "fixtures/llama")["roles"]
     assert len(roles) == 12
     for role in roles:
         assert f"{role['figures']['absmax']:.4g}" in whole.text
 
 
 def test_stages_are_those_of_forward(whole: Page) -> None:
-    stages = json.loads(told("forward", "fixtures/llama", "--tokens", "1,2,3"))["stages"]
+    stages = told("forward", "fixtures/llama", "--tokens", "1,2,3")["stages"]
     for stage in stages:
         assert stage["stage"] in whole.text
         assert f"{stage['rms']:.4g}" in whole.text
@@ -102,7 +94,7 @@ def test_two_models_have_the_verdict_of_diff_first() -> None:
     result = run_report("fixtures/llama", "fixtures/llama-1", "--values")
     assert result.returncode == 0, result.stderr
     page = Page(result.stdout)
-    diff = json.loads(told("diff", "fixtures/llama", "fixtures/llama-1", "--values"))
+    diff = told("diff", "fixtures/llama", "fixtures/llama-1", "--values")
     assert page.text.index(diff["verdict"]["text"]) < page.text.index("Overview")
     for finding in diff["findings"]:
         assert finding["message"] in page.text
@@ -110,6 +102,18 @@ def test_two_models_have_the_verdict_of_diff_first() -> None:
         assert value["address"] in page.text
     assert "script" not in [tag for tag, _ in page.tags]
     assert "script-src 'none'" in page.policy
+
+
+def test_other_logits_fail_the_verdict_on_two_models(tmp_path: Path) -> None:
+    tensors = load_file(ROOT / "fixtures" / "llava" / "model.safetensors")
+    (tmp_path / "config.json").write_bytes((ROOT / "fixtures" / "llava" / "config.json").read_bytes())
+    louder = {name: value * np.float16(2 if "up_proj" in name else 1) for name, value in tensors.items()}
+    save_file(louder, tmp_path / "model.safetensors")
+    result = run_report("fixtures/llava", str(tmp_path), "--forward", "--tokens", "1,2,3")
+    assert (result.returncode, result.stderr) == (0, "")
+    page = Page(result.stdout)
+    assert "logits differ by up to" in page.text
+    assert ("strong", {"class": "verdict failed"}) in page.tags
 
 
 @pytest.mark.parametrize(

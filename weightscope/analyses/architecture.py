@@ -26,23 +26,23 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One box of the drawing.
 
     `path` are its modules with ranges of numbers. `equation` is empty where only the parts say what it computes,
-    `repeats` where it is there once. `tensors` are its own that are stored, `templates` those of all that it should
-    have, `layers` the numbers of its layers, `terms` what each role makes. `parameters` are those of all below, None
-    where nothing tells those of one.
+    `repeats` says whether it frames what is repeated. `tensors` are its own that are stored, `templates` those of all
+    that it should have, `layers` the numbers of its layers, `terms` what each role makes. `parameters` are those of all
+    below, None where nothing tells those of one.
     """
 
     title: str
     path: str
-    equation: str
-    glance: str
-    repeats: str
     section: str
-    terms: Mapping[str, str]
-    tensors: tuple[Alike, ...]
-    templates: tuple[str, ...]
-    layers: Indices
     parts: tuple[Part, ...]
     parameters: int | None
+    equation: str = ""
+    glance: str = ""
+    repeats: bool = False
+    terms: Mapping[str, str] = {}
+    tensors: tuple[Alike, ...] = ()
+    templates: tuple[str, ...] = ()
+    layers: Indices = ()
 
     __repr__ = brief
 
@@ -135,22 +135,14 @@ class _Drawer:
         return Part(
             title=component.name.rpartition(".")[2].replace("_", " ") or _title(component, {}),
             path=place.path,
-            equation="",
-            glance="",
-            repeats="",
             section=place.section,
-            terms={},
-            tensors=(),
-            templates=(),
-            layers=(),
             parts=parts,
             parameters=_added((), parts, self.tying),
         )
 
     def is_frame(self, component: Component, place: _Place) -> bool:
         """Whether it stores nothing itself and is drawn all the same: parts of a layer, and towers and bridges."""
-        says = type(component).equation is not Component.equation
-        return component.section is not None or (says and not place.inside)
+        return component.section is not None or (_says(component) and not place.inside)
 
     def box(
         self,
@@ -164,13 +156,11 @@ class _Drawer:
         required = [slot for slot in slots if not slot.stored.optional]
         roles = {role for each in tensors for role in each.group.roles}.union(*map(_roles, required))
         terms = {str(role): term for role, term in component.terms().items() if role in roles}
-        says = type(component).equation is not Component.equation
         return Part(
             title=_title(component, terms),
             path=place.path,
-            equation=component.equation() if says else "",
+            equation=component.equation() if _says(component) else "",
             glance=component.glance,
-            repeats="",
             section=place.section or next((str(each.group.section) for each in tensors), ""),
             terms=terms,
             tensors=tensors,
@@ -183,20 +173,13 @@ class _Drawer:
     def repeated(self, component: Repeat, place: _Place, parts: Sequence[Part]) -> Part:
         """The frame around what is repeated; what its child computes of its parts is the frame's equation."""
         child = component.child
-        says = type(child).equation is not Component.equation and not any(True for _ in child.stored)
-        chosen = f", {component.chosen:,} used per token" if component.chosen is not None else ""
         count = len(component.indices)
         return Part(
             title=f"{count:,} {component.of}{'' if count == 1 else 's'}",
             path=place.path,
-            equation=child.equation() if says else "",
-            glance="",
-            repeats=f"{count:,} ×{chosen}",
+            equation=child.equation() if _says(child) and not any(True for _ in child.stored) else "",
+            repeats=True,
             section=place.section,
-            terms={},
-            tensors=(),
-            templates=(),
-            layers=(),
             parts=tuple(parts),
             parameters=_added((), parts, self.tying),
         )
@@ -253,6 +236,11 @@ def _longest(template: str, modules: Container[str]) -> str:
 def _added(tensors: Iterable[Alike], parts: Iterable[Part], tying: Tying) -> int | None:
     counts = [*(each.counted(tying) for each in tensors), *(part.parameters for part in parts)]
     return None if None in counts else sum(count or 0 for count in counts)
+
+
+def _says(component: Component) -> bool:
+    """Whether its class says what it computes."""
+    return type(component).equation is not Component.equation
 
 
 def _title(component: Component, terms: Mapping[str, str]) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 
 import msgspec
 
@@ -12,13 +11,12 @@ from weightscope.analyses.explaining import config_terms, layout_of, notes_on
 from weightscope.analyses.groups import Group
 from weightscope.analyses.marking import Marks, marked, marks_of
 from weightscope.analyses.rules.subject import Subject
-from weightscope.components.base import Indices
 from weightscope.components.walk import Slot
 from weightscope.findings import Finding
-from weightscope.ranges import before
+from weightscope.ranges import Run, before, runs
 from weightscope.storage.base import Kind
 
-Runs = tuple[tuple[int, int], ...]
+Runs = tuple[Run, ...]
 # Sets of tensors that are sent; the largest published model has some two hundred.
 MOST = 4_000
 # What is stored and is no weight is in no component of the table.
@@ -129,13 +127,3 @@ def _set(kind: int, each: Alike, subject: Subject, marks: Marks) -> TensorSet:
         bytes=tuple(count for _, count in group.shares(each.bytes)),
         findings=tuple((place, None if some is None else runs(some)) for place, some in named.items()),
     )
-
-
-def runs(numbers: Indices | Iterable[int]) -> Runs:
-    """Ascending numbers as (first, last) of each run."""
-    ordered = sorted(numbers)
-    found = []
-    for _, members in groupby(enumerate(ordered), key=lambda pair: pair[1] - pair[0]):
-        run = [number for _, number in members]
-        found.append((run[0], run[-1]))
-    return tuple(found)

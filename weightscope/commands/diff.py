@@ -74,7 +74,7 @@ def diff(
       weightscope diff a/config.json b/config.json
     """
     written = chosen(format, json=json, quiet=quiet)
-    from weightscope.analyses.diff.findings import other_logits
+    from weightscope.analyses.diff.taking import with_logits
     from weightscope.api.comparing import compare_forward, diff
     from weightscope.findings import passes
     from weightscope.output.diff import emit_diff
@@ -93,7 +93,7 @@ def diff(
     if asked and found.complete:
         with Progress("Computing") as progress:
             logits = compare_forward(left, right, tokens=tokens, text=prompt, adapter=adapter or (), progress=progress)
-        found = replace(found, forward=logits, findings=(*found.findings, *other_logits(logits)))
+        found = with_logits(found, logits)
     found = replace(found, ok=found.complete and passes(found.findings, fail_on.value))
     protected = [*own_files(left), *own_files(right)]
     if quiet:

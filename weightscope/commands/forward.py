@@ -20,7 +20,7 @@ from weightscope.commands.options import (
     fetch_if_wanted,
     open_quietly,
     own_files,
-    working_directory,
+    require_working_directory,
 )
 from weightscope.errors import UsageError
 from weightscope.output.write import Format, emit, put, write_file
@@ -143,9 +143,7 @@ def forward(
       weightscope forward ./Llama-3.1-8B-merged --expect golden.json
     """
     written = chosen(format, json=json, quiet=quiet)
-    if working_directory() is None:
-        # torch's libraries end the process there.
-        raise UsageError("the working directory was deleted", hint="change to one that exists")
+    require_working_directory()
     import numpy as np
 
     from weightscope.analyses.forward.memory import bound_heaps

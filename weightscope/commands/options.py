@@ -216,6 +216,16 @@ def working_directory() -> Path | None:
         return None
 
 
+def require_working_directory() -> None:
+    """Raise where torch's libraries would end the process.
+
+    Raises:
+        UsageError: the working directory was deleted.
+    """
+    if working_directory() is None:
+        raise UsageError("the working directory was deleted", hint="change to one that exists")
+
+
 def own_files(model: Model) -> list[Path]:
     """The files of the model, which no output may overwrite."""
     location = model.checkpoint.location

@@ -18,7 +18,7 @@ from weightscope.commands.options import (
     fetch_if_wanted,
     open_quietly,
     own_files,
-    working_directory,
+    require_working_directory,
 )
 from weightscope.errors import UsageError, WeightscopeError
 from weightscope.interrupt import INTERRUPTED, stopping
@@ -81,9 +81,8 @@ def report(
         if unfit := [name for name, value in alone.items() if value is not None]:
             raise UsageError(f"{' and '.join(unfit)} cannot be used with two models")
     passes = forward or tokens is not None or prompt is not None
-    if passes and working_directory() is None:
-        # torch's libraries end the process there.
-        raise UsageError("the working directory was deleted", hint="change to one that exists")
+    if passes:
+        require_working_directory()
     if tokens is not None and prompt is not None:
         raise UsageError("--tokens and --prompt are mutually exclusive")
     asked = Asked(values=values, heatmap=heatmap, passes=passes, tokens=tokens, prompt=prompt)
@@ -131,7 +130,7 @@ def _passed(model: Model, asked: Asked) -> Outcome:
 
 
 def _two(a: str, b: str, asked: Asked, output: Path | None) -> None:
-    from weightscope.analyses.diff.findings import other_logits
+    from weightscope.analyses.diff.taking import with_logits
     from weightscope.api.comparing import compare_forward, diff
     from weightscope.api.opening import open_model
     from weightscope.output.progress import Progress
@@ -145,7 +144,7 @@ def _two(a: str, b: str, asked: Asked, output: Path | None) -> None:
     if asked.passes and found.complete:
         with Progress("Computing") as progress:
             logits = compare_forward(left, right, tokens=asked.tokens, text=asked.prompt, progress=progress)
-        found = replace(found, forward=logits, findings=(*found.findings, *other_logits(logits)))
+        found = with_logits(found, logits)
     put(diff_page(found), output, [*own_files(left), *own_files(right)])
     if not found.complete:
         raise typer.Exit(INTERRUPTED)

@@ -8,9 +8,8 @@ from pathlib import Path
 import msgspec
 
 from weightscope.analyses.checking import CheckResult
-from weightscope.output import words
 from weightscope.output.document import Cell, Column, Document, Table, Verdict
-from weightscope.output.overview import found, verdicts_document
+from weightscope.output.overview import found, looked_at, verdicts_document
 from weightscope.output.several import emit_all, one_after_another
 from weightscope.output.statistics import statistics_document, statistics_of
 from weightscope.output.write import Format, put, render
@@ -97,7 +96,6 @@ def _files_of(reference: str) -> list[Path]:
 
 
 def _document(result: CheckResult, results: Sequence[CheckResult]) -> Document:
-    looked = f"{words.plural(result.checked.tensors, 'tensor')}, {words.plural(result.checked.rules, 'rule')}"
     return Document(
         data=check_data(results),
         title=result.reference,
@@ -107,7 +105,7 @@ def _document(result: CheckResult, results: Sequence[CheckResult]) -> Document:
         table=Table(columns=(), rows=()),
         records=_records(results),
         findings=result.findings,
-        closing=f"Checked {looked}.",
+        closing=f"Checked {looked_at(result)}.",
     )
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 from weightscope.analyses.checking import CheckResult
 from weightscope.findings import Finding
-from weightscope.output.places import Place
+from weightscope.output.places import Place, where
 
 
 class Fingerprints:
@@ -18,8 +18,7 @@ class Fingerprints:
 
     def of(self, result: CheckResult, finding: Finding, place: Place | None) -> str:
         """What stays as it is while counts and wording in the message change; the n-th of its like has n behind it."""
-        where = place.path.as_posix() if place else result.reference
-        parts = (finding.code, where, *finding.tensors, "", *finding.config)
+        parts = (finding.code, where(result, place), *finding.tensors, "", *finding.config)
         digest = hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()[:32]
         self._seen[digest] += 1
         return f"{digest}:{self._seen[digest]}"

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from weightscope.analyses.checking import CheckResult
 from weightscope.errors import one_line
 from weightscope.findings import Finding, Severity
 from weightscope.output import words
-from weightscope.output.places import Place, located, root_of, subject
+from weightscope.output.overview import found
+from weightscope.output.places import Place, all_located, subject
 
 COMMANDS: dict[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}
-NOUNS: dict[Severity, str] = {"error": "error", "warning": "warning", "info": "note"}
 # As escapeData and escapeProperty of @actions/core, whose runner undoes it.
 DATA = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
 PROPERTY = DATA | str.maketrans({":": "%3A", ",": "%2C"})
@@ -20,8 +19,7 @@ PROPERTY = DATA | str.maketrans({":": "%3A", ",": "%2C"})
 
 def to_github(results: Sequence[CheckResult]) -> str:
     """A command a finding, and a closing line that counts; paths are relative to the workspace of a job."""
-    root = root_of("GITHUB_WORKSPACE")
-    lines = [_annotation(result, *located_) for result in results for located_ in located(result, root)]
+    lines = [_annotation(*each) for each in all_located(results, "GITHUB_WORKSPACE")]
     return "\n".join([*lines, _summary(results)]) + "\n"
 
 
@@ -39,7 +37,6 @@ def _annotation(result: CheckResult, finding: Finding, place: Place | None) -> s
 
 def _summary(results: Sequence[CheckResult]) -> str:
     # Counts only: the runner would obey a command that a name smuggles into plain output.
-    counts = Counter(finding.severity for result in results for finding in result.findings)
-    found = ", ".join(words.plural(counts[severity], noun) for severity, noun in NOUNS.items() if counts[severity])
+    counted = found([finding for result in results for finding in result.findings]) or "nothing found"
     failed = sum(not result.ok for result in results)
-    return f"weightscope check: {words.plural(len(results), 'model')}, {failed:,} failed; {found or 'nothing found'}"
+    return f"weightscope check: {words.plural(len(results), 'model')}, {failed:,} failed; {counted}"

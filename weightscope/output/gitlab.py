@@ -10,7 +10,7 @@ from weightscope.errors import one_line
 from weightscope.findings import Finding, Severity
 from weightscope.output.ci_json import ci_json
 from weightscope.output.fingerprints import Fingerprints
-from weightscope.output.places import Place, located, root_of, subject
+from weightscope.output.places import Place, all_located, subject, where
 
 # GitLab knows two more, `critical` and `blocker`.
 SEVERITIES: dict[Severity, str] = {"error": "major", "warning": "minor", "info": "info"}
@@ -18,15 +18,8 @@ SEVERITIES: dict[Severity, str] = {"error": "major", "warning": "minor", "info":
 
 def to_gitlab(results: Sequence[CheckResult]) -> str:
     """An array with an object a finding; paths are relative to the repository, where a job of GitLab names it."""
-    root = root_of("CI_PROJECT_DIR")
     fingerprints = Fingerprints()
-    return ci_json(
-        [
-            _issue(result, finding, place, fingerprints.of(result, finding, place))
-            for result in results
-            for finding, place in located(result, root)
-        ]
-    )
+    return ci_json([_issue(*each, fingerprints.of(*each)) for each in all_located(results, "CI_PROJECT_DIR")])
 
 
 def _issue(result: CheckResult, finding: Finding, place: Place | None, fingerprint: str) -> dict[str, Any]:
@@ -38,7 +31,7 @@ def _issue(result: CheckResult, finding: Finding, place: Place | None, fingerpri
         "severity": SEVERITIES[finding.severity],
         # Both are required: a remote model has no file, and not every finding has a line.
         "location": {
-            "path": place.path.as_posix() if place else result.reference,
+            "path": where(result, place),
             "lines": {"begin": place.line if place and place.line else 1},
         },
     }

@@ -10,6 +10,7 @@ from weightscope.errors import one_line
 from weightscope.escapes import log_line
 from weightscope.findings import SEVERITIES, Finding, Severity
 from weightscope.output import words
+from weightscope.output.overview import looked_at
 
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
@@ -33,8 +34,7 @@ def _suite(root: Element, result: CheckResult) -> None:
         _fill(case, [finding for finding in result.findings if finding.code == code], _failing(result))
     if not result.findings:
         case = SubElement(suite, "testcase", classname=name, name="check")
-        looked = f"{words.plural(result.checked.tensors, 'tensor')}, {words.plural(result.checked.rules, 'rule')}"
-        SubElement(case, "system-out").text = f"Checked {looked}."
+        SubElement(case, "system-out").text = f"Checked {looked_at(result)}."
     failures = sum(case.find("failure") is not None for case in suite)
     counts = {"tests": len(suite), "failures": failures, "errors": 0, "skipped": 0}
     for key, count in counts.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -28,15 +28,28 @@ class Place:
     line: int | None = None
 
 
+def where(result: CheckResult, place: Place | None) -> str:
+    """The path of the file; without one, what the MODEL was called by."""
+    return place.path.as_posix() if place else result.reference
+
+
 def subject(result: CheckResult, place: Place | None) -> str:
     """What a message begins with to say which MODEL it is about: nothing where its place says so."""
     return "" if place else f"{result.reference}: "
 
 
-def root_of(variable: str) -> Path | None:
-    """The root of the repository, if a CI system names it in this variable of its jobs."""
-    value = os.environ.get(variable)
-    return Path(value) if value else None
+def all_located(
+    results: Sequence[CheckResult], variable: str | None = None
+) -> Iterator[tuple[CheckResult, Finding, Place | None]]:
+    """Each finding of each MODEL with its place.
+
+    Files are relative to the root of the repository, if a CI system names it in this variable of its jobs.
+    """
+    value = os.environ.get(variable) if variable else None
+    root = Path(value) if value else None
+    for result in results:
+        for finding, place in located(result, root):
+            yield result, finding, place
 
 
 def located(result: CheckResult, root: Path | None = None) -> list[tuple[Finding, Place | None]]:

@@ -9,14 +9,14 @@ from weightscope.analyses.checking import CheckResult
 from weightscope.findings import Finding, Severity
 from weightscope.output.ci_json import PROJECT, ci_json
 from weightscope.output.markdown import inline
-from weightscope.output.places import Place, located, subject
+from weightscope.output.places import Place, all_located, subject, where
 
 SEVERITIES: dict[Severity, str] = {"error": "ERROR", "warning": "WARNING", "info": "INFO"}
 
 
 def to_rdjson(results: Sequence[CheckResult]) -> str:
     """A `DiagnosticResult` with a diagnostic a finding."""
-    diagnostics = [_diagnostic(result, *located_) for result in results for located_ in located(result)]
+    diagnostics = [_diagnostic(*each) for each in all_located(results)]
     return ci_json({"source": {"name": "weightscope", "url": PROJECT}, "diagnostics": diagnostics})
 
 
@@ -33,9 +33,7 @@ def _diagnostic(result: CheckResult, finding: Finding, place: Place | None) -> d
 
 def _location(result: CheckResult, place: Place | None) -> dict[str, Any]:
     """The file, and the line where it is known. A path is required: of a remote model it is what it was called by."""
-    if place is None:
-        return {"path": result.reference}
-    location: dict[str, Any] = {"path": place.path.as_posix()}
-    if place.line:
+    location: dict[str, Any] = {"path": where(result, place)}
+    if place and place.line:
         location["range"] = {"start": {"line": place.line}}
     return location

@@ -16,7 +16,7 @@ from weightscope.findings import CODES, Finding, Severity
 from weightscope.output.ci_json import PROJECT, ci_json
 from weightscope.output.explain import entry
 from weightscope.output.fingerprints import Fingerprints
-from weightscope.output.places import Place, located, root_of
+from weightscope.output.places import Place, all_located
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 LEVELS: dict[Severity, str] = {"error": "error", "warning": "warning", "info": "note"}
@@ -37,7 +37,6 @@ RULE_INDEX = {code: number for number, code in enumerate(CODES)}
 def to_sarif(results: Sequence[CheckResult]) -> str:
     """One run over all MODELs."""
     fingerprints = Fingerprints()
-    root = root_of("GITHUB_WORKSPACE")
     run = {
         "tool": {
             "driver": {
@@ -48,11 +47,7 @@ def to_sarif(results: Sequence[CheckResult]) -> str:
             }
         },
         "invocations": [{"executionSuccessful": True}],
-        "results": [
-            _result(result, finding, place, fingerprints.of(result, finding, place))
-            for result in results
-            for finding, place in located(result, root)
-        ],
+        "results": [_result(*each, fingerprints.of(*each)) for each in all_located(results, "GITHUB_WORKSPACE")],
         "properties": {
             "models": [
                 {"reference": result.reference, "ok": result.ok, "checked": msgspec.to_builtins(result.checked)}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from weightscope.analyses.checking import CheckResult
-from weightscope.findings import SEVERITIES, Severity
+from weightscope.findings import SEVERITIES, Finding, Severity
 from weightscope.output.document import Column, Document, Table
 from weightscope.output.overview import found
 
@@ -31,13 +31,17 @@ class Statistic(msgspec.Struct, frozen=True, kw_only=True):
 
 def statistics_of(results: Sequence[CheckResult]) -> tuple[Statistic, ...]:
     """The most severe first, and of one severity the most frequent."""
-    findings = Counter((found.severity, found.code) for result in results for found in result.findings)
-    models = Counter(key for result in results for key in {(found.severity, found.code) for found in result.findings})
+    findings = Counter(key for result in results for key in map(_key, result.findings))
+    models = Counter(key for result in results for key in set(map(_key, result.findings)))
     ordered = sorted(findings, key=lambda key: (SEVERITIES.index(key[0]), -findings[key], key[1]))
     return tuple(
         Statistic(code=code, severity=severity, findings=findings[severity, code], models=models[severity, code])
         for severity, code in ordered
     )
+
+
+def _key(finding: Finding) -> tuple[Severity, str]:
+    return finding.severity, finding.code
 
 
 def statistics_document(results: Sequence[CheckResult]) -> Document:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from threading import Event
 
+from msgspec.structs import replace
+
 from weightscope.analyses.diff.comparing import by_role, compare_all, with_ranks
 from weightscope.analyses.diff.counts import compare_counts
-from weightscope.analyses.diff.findings import differences
+from weightscope.analyses.diff.findings import differences, other_logits
 from weightscope.analyses.diff.folding import folded
 from weightscope.analyses.diff.headers import comparable, config_changes, renamed, reshaped, retyped
 from weightscope.analyses.diff.norms import offset_norms
 from weightscope.analyses.diff.pair import Opened, pair
-from weightscope.analyses.diff.result import ConfigChange, Diff
+from weightscope.analyses.diff.result import ConfigChange, Diff, ForwardDiff
 from weightscope.analyses.diff.verdict import Facts, verdict_of
 from weightscope.analyses.held.alike import same
 from weightscope.analyses.held.meaning import meaning
@@ -85,6 +87,12 @@ def take_diff(
         untouched=tuple(map(str, summed(equal))) if len(equal) < len(compared) else (),
         findings=found,
     )
+
+
+def with_logits(found: Diff, logits: ForwardDiff) -> Diff:
+    """The same with what the logits tell, which may fail it."""
+    findings = (*found.findings, *other_logits(logits))
+    return replace(found, ok=found.complete and passes(findings, "error"), forward=logits, findings=findings)
 
 
 def _config(a: Opened, b: Opened) -> tuple[ConfigChange, ...]:

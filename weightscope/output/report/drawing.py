@@ -13,7 +13,7 @@ from weightscope.analyses.explaining import config_terms
 from weightscope.analyses.marking import Marks, marked
 from weightscope.findings import Finding
 from weightscope.output import words
-from weightscope.output.overview import NOUNS
+from weightscope.output.report.findings import badge
 from weightscope.output.web.documents import facts_html
 from weightscope.output.web.elements import Markup, element
 
@@ -39,7 +39,7 @@ def drawing(parts: Sequence[Part], drawn: Drawn) -> Markup:
 
 
 def _boxes(parts: Sequence[Part], drawn: Drawn) -> Iterator[Markup]:
-    for repeats, run in groupby(parts, key=lambda part: bool(part.repeats)):
+    for repeats, run in groupby(parts, key=lambda part: part.repeats):
         members = list(run)
         shown = members[:MOST_KINDS] if repeats else members
         yield from (_box(part, drawn) for part in shown)
@@ -72,8 +72,7 @@ def _found(part: Part, drawn: Drawn) -> Iterator[Markup]:
     templates = {*part.templates, *(tensors.group.template for tensors in part.tensors)}
     places = {place for template in templates for place in marked(drawn.marks, template, part.layers)}
     for place in sorted(places):
-        finding = drawn.findings[place]
-        yield element("span", f"{NOUNS[finding.severity]}: {finding.code}", class_=f"badge {finding.severity}")
+        yield badge(drawn.findings[place], code=True)
 
 
 def _amount(part: Part, total: int | None) -> str:

@@ -35,7 +35,7 @@ def _finding(finding: Finding, place: int) -> Markup:
     return element(
         "li",
         element("p", badge(finding), " ", element("code", finding.code)),
-        element("p", finding.message, class_="message"),
+        element("p", finding.message),
         facts_html((label, text) for label, text in facts if text),
         _names(finding.tensors),
         id=f"finding-{place}",
@@ -43,9 +43,10 @@ def _finding(finding: Finding, place: int) -> Markup:
     )
 
 
-def badge(finding: Finding) -> Markup:
-    """The severity, in the word that the commands use."""
-    return element("span", NOUNS[finding.severity], class_=f"badge {finding.severity}")
+def badge(finding: Finding, *, code: bool = False) -> Markup:
+    """The severity, in the word that the commands use, and the `code` where nothing beside it says that."""
+    noun = NOUNS[finding.severity]
+    return element("span", f"{noun}: {finding.code}" if code else noun, class_=f"badge {finding.severity}")
 
 
 def _names(names: Sequence[str]) -> Markup:

@@ -20,7 +20,7 @@ from weightscope.output.document import Column, Table
 from weightscope.output.facts import facts, subtitle, title
 from weightscope.output.inspect import inspect_document
 from weightscope.output.memory import memory_document
-from weightscope.output.overview import found
+from weightscope.output.overview import found, looked_at
 from weightscope.output.report.drawing import Drawn, drawing
 from weightscope.output.report.explorer import explorer
 from weightscope.output.report.findings import findings_list
@@ -56,9 +56,7 @@ def _header(contents: Contents, name: str) -> Markup:
 
 def _counted(contents: Contents) -> str:
     """What the verdict rests on."""
-    tensors, rules = contents.checked.checked.tensors, contents.checked.checked.rules
-    said = found(contents.findings) or "nothing found"
-    return f"Checked {words.plural(tensors, 'tensor')}, {words.plural(rules, 'rule')}: {said}."
+    return f"Checked {looked_at(contents.checked)}: {found(contents.findings) or 'nothing found'}."
 
 
 def _sections(contents: Contents, findings: tuple[Finding, ...], left_out: int) -> Iterator[Section]:
@@ -105,10 +103,8 @@ def _figures(summary: Summary) -> Markup:
 
 
 def _looked(contents: Contents) -> Iterator[tuple[str, str]]:
-    checked = contents.checked
-    rules = words.plural(checked.checked.rules, "rule")
-    verdict = "ok" if checked.ok else "failed"
-    yield "Names, shapes", f"{verdict}: {words.plural(checked.checked.tensors, 'tensor')}, {rules}"
+    verdict = "ok" if contents.checked.ok else "failed"
+    yield "Names, shapes", f"{verdict}: {looked_at(contents.checked)}"
     yield "Values", _verdict(contents.stats, "not read; --values reads them", "cannot be read")
     passed = _verdict(contents.outcome, "not run; --forward runs one", "cannot run")
     left_out = contents.outcome.not_run if isinstance(contents.outcome, Outcome) else ()

@@ -9,7 +9,7 @@ from weightscope.output.document import Table
 from weightscope.output.forward import forward_document
 from weightscope.output.pictures import picture_of_stages
 from weightscope.output.report.said import said
-from weightscope.output.web.documents import table_html
+from weightscope.output.web.documents import figure_html, table_html
 from weightscope.output.web.elements import Markup, element, together
 
 # Of more stages the table opens with a click.
@@ -18,8 +18,8 @@ MOST = 24
 
 def passed_body(outcome: Outcome) -> Markup:
     """A bar a stage, what came out, and the table of stages."""
-    drawn = Markup(picture_of_stages(outcome.stages).drawn) if outcome.stages else Markup()
-    figure = element("figure", element("figcaption", "RMS after each stage"), drawn) if drawn else ""
+    picture = picture_of_stages(outcome.stages) if outcome.stages else None
+    figure = figure_html(picture.title, picture.drawn) if picture else ""
     document = forward_document(outcome, stages=True)
     table = table_html(document.table, caption="Stages of the forward pass")
     if len(outcome.stages) > MOST:

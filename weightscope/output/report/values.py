@@ -12,6 +12,7 @@ from weightscope.output.figures.histogram import histogram
 from weightscope.output.pictures import picture_of_layers, picture_of_values
 from weightscope.output.report.said import said, unknown
 from weightscope.output.stats import stats_document
+from weightscope.output.web.documents import figure_html
 from weightscope.output.web.elements import Markup, element, together
 
 POWERS = tuple(f"2^{power}" for power in range(LOWEST, HIGHEST + 1))
@@ -19,8 +20,8 @@ POWERS = tuple(f"2^{power}" for power in range(LOWEST, HIGHEST + 1))
 
 def values_body(stats: Stats) -> Markup:
     """The table by role, and the figures."""
-    profiles = [element("figure", element("figcaption", title), drawn) for title, drawn in _profiles(stats)]
-    histograms = [element("figure", element("figcaption", title), drawn) for title, drawn in _histograms(stats)]
+    profiles = [figure_html(title, drawn) for title, drawn in _profiles(stats)]
+    histograms = [figure_html(title, drawn) for title, drawn in _histograms(stats)]
     return together(
         said(stats_document(stats), "Values by role"),
         element("h3", "Over the layers") if profiles else "",
@@ -34,15 +35,13 @@ def values_body(stats: Stats) -> Markup:
 def heatmap_body(tensor: Tensor) -> Markup:
     """One matrix as a picture."""
     try:
-        drawn = Markup(picture_of_values(tensor).drawn)
+        picture = picture_of_values(tensor)
     except WeightscopeError as error:
         return unknown(error)
-    return together(
-        element("h3", "Heatmap"), element("figure", element("figcaption", element("code", tensor.name)), drawn)
-    )
+    return together(element("h3", "Heatmap"), figure_html(element("code", tensor.name), picture.drawn))
 
 
-def _profiles(stats: Stats) -> Iterator[tuple[str, Markup]]:
+def _profiles(stats: Stats) -> Iterator[tuple[str, str]]:
     """All weights over the layers, and the roles of each component."""
     if not stats.layers:
         return
@@ -51,10 +50,10 @@ def _profiles(stats: Stats) -> Iterator[tuple[str, Markup]]:
         if row.kind == "weight" and row.stack is not None:
             components.setdefault(row.component, {}).update(dict.fromkeys(row.roles))
     for name, roles in (("all weights", ()), *((name, tuple(roles)) for name, roles in components.items())):
-        yield f"RMS by layer: {name}", Markup(picture_of_layers(stats, roles).drawn)
+        yield f"RMS by layer: {name}", picture_of_layers(stats, roles).drawn
 
 
-def _histograms(stats: Stats) -> Iterator[tuple[str, Markup]]:
+def _histograms(stats: Stats) -> Iterator[tuple[str, str]]:
     """The magnitudes of each role, all over the same powers of two."""
     rows = [row for row in stats.roles if row.kind == "weight" and any(row.figures.magnitudes)]
     used = [place for place in range(BINS) if any(row.figures.magnitudes[place] for row in rows)]

@@ -4,8 +4,8 @@
 
   const { sets, kinds, findings } = ws.data;
   const dtypes = [...new Set(sets.map((set) => set.dtype))].sort((a, b) => bytesOf(b) - bytesOf(a));
-  const SEVERITIES = ["error", "warning", "info"];
-  const WORDS = { error: "error", warning: "warning", info: "note", none: "nothing found", mixed: "several" };
+  const SEVERITIES = Object.keys(ws.nouns);
+  const WORDS = { ...ws.nouns, none: "nothing found", mixed: "several" };
 
   function bytesOf(dtype) {
     const all = sets.filter((set) => set.dtype === dtype).flatMap((set) => set.bytes);

@@ -37,11 +37,10 @@
   function found(node) {
     const items = ws.findingsOf(node).map((place) => {
       const { severity, code, message } = findings[place];
-      const words = { error: "error", warning: "warning", info: "note" };
       return ws.element(
         "li",
         {},
-        ws.element("a", { href: `#finding-${place}`, class: `badge ${severity}` }, `${words[severity]}: ${code}`),
+        ws.element("a", { href: `#finding-${place}`, class: `badge ${severity}` }, `${ws.nouns[severity]}: ${code}`),
         ` ${message}`,
       );
     });

@@ -24,6 +24,9 @@
     return `${(share * 100).toFixed(1)} %`;
   };
 
+  // What each severity is called, the most severe first.
+  ws.nouns = { error: "error", warning: "warning", info: "note" };
+
   // Controls, marks of direction and what shows nothing, spelled out.
   const HIDDEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0]/gu;
   ws.visible = (text) => text.replace(HIDDEN, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
