@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+from website import pages
 
 
 @pytest.fixture(scope="module")
@@ -17,9 +16,9 @@ def browser() -> Iterator[object]:
     Of a module, because playwright keeps an event loop running: other tests want one of their own.
     """
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    path = next(filter(None, map(shutil.which, NAMES)), None)
+    path = pages.browser()
     if path is None:
-        pytest.skip(f"needs one of {', '.join(NAMES)}")
+        pytest.skip(f"needs one of {', '.join(pages.BROWSERS)}")
     with sync_api.sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield opened

@@ -12,11 +12,11 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperOption
 
 from website.examples import SHOWN, Example, Shown
-from website.terminal import printed
+from website.terminal import ROOT, printed
 from weightscope.commands.app import COMMANDS
-from weightscope.commands.tree import command_named, help_of
+from weightscope.commands.tree import command_named, described, help_of
 
-FOLDER = Path(__file__).parents[1] / "docs" / "commands"
+FOLDER = ROOT / "docs" / "commands"
 MADE = "<!-- Written by `python -m website.commands`; a test fails when it is out of date. -->"
 # The help of an option ends in what it is if nobody says, and what it may be: `[default: 5; 1<=x<=1000]`.
 BOUNDS = re.compile(r"\s+\[((?:default: |required|x>=|[\d.]+<=)[^\]]*)\]")
@@ -58,16 +58,14 @@ def page(name: str) -> str:
     """The page of one command."""
     command, shown = command_named(name), SHOWN.get(name, Shown())
     context = typer.Context(command, info_name=f"weightscope {name}")
-    arguments = [param for param in command.params if isinstance(param, TyperArgument)]
-    options = [param for param in command.params if isinstance(param, TyperOption)]
     parts = [
         f"# weightscope {name}",
         MADE,
         _description(command),
         f"```text\n{context.get_usage().removeprefix('Usage: ')}\n```",
         shown.more,
-        _table("Arguments", "argument", arguments, context),
-        _table("Options", "option", options, context),
+        _table("Arguments", "argument", described(context, TyperArgument)),
+        _table("Options", "option", described(context, TyperOption)),
         _examples(shown.examples),
         _exit_codes(shown.found),
     ]
@@ -89,8 +87,7 @@ def _text(help: str) -> str:
     return CODE.sub(r"`\1`", " ".join(help.split()))
 
 
-def _table(title: str, kind: str, params: list[TyperArgument] | list[TyperOption], context: typer.Context) -> str:
-    records = [record for param in params if (record := param.get_help_record(context))]
+def _table(title: str, kind: str, records: list[tuple[str, str]]) -> str:
     if not records:
         return ""
     rows = [f"| {_name(left)} | {_meaning(left, right)} |" for left, right in records]

@@ -13,11 +13,12 @@ import typer
 from typer.core import TyperArgument, TyperOption
 
 from website.examples import SHOWN
+from website.terminal import ROOT
 from weightscope import __version__
 from weightscope.commands.app import COMMANDS
-from weightscope.commands.tree import command_named, help_of
+from weightscope.commands.tree import command_named, described, help_of
 
-FOLDER = Path(__file__).parents[1] / "man"
+FOLDER = ROOT / "man"
 # The day on which what is said here last changed; set by hand.
 DATE = "2026-11-26"
 WIDTH = 78
@@ -66,16 +67,14 @@ def page(name: str) -> str:
     command = command_named(name)
     context, told = typer.Context(command, info_name=f"weightscope {name}"), help_of(command)
     usage = " ".join(command.collect_usage_pieces(context))
-    arguments = [param for param in command.params if isinstance(param, TyperArgument)]
-    options = [param for param in command.params if isinstance(param, TyperOption)]
     return _joined(
         _title(f"weightscope-{name}"),
         [".SH NAME", *_lines(f"weightscope-{name} - {told.summary[0].lower()}{told.summary[1:].rstrip('.')}")],
         [".SH SYNOPSIS", f".B weightscope {name}", *_lines(usage)],
         [".SH DESCRIPTION", *_lines(told.summary)],
         [line for paragraph in told.paragraphs for line in (".PP", *_lines(paragraph))],
-        _section("ARGUMENTS", arguments, context),
-        _section("OPTIONS", options, context),
+        _section("ARGUMENTS", described(context, TyperArgument)),
+        _section("OPTIONS", described(context, TyperOption)),
         [".SH EXAMPLES", ".nf", *(_plain(_text(line)) for line in told.examples), ".fi"] if told.examples else [],
         _endings(SHOWN[name].found if name in SHOWN else ""),
         _see_also(["weightscope"]),
@@ -86,8 +85,7 @@ def _title(name: str) -> list[str]:
     return [MADE, f'.TH {name.upper()} 1 {DATE} "weightscope {__version__}" "weightscope"']
 
 
-def _section(title: str, params: Sequence[TyperArgument] | Sequence[TyperOption], context: typer.Context) -> list[str]:
-    records = [record for param in params if (record := param.get_help_record(context))]
+def _section(title: str, records: Sequence[tuple[str, str]]) -> list[str]:
     return [f".SH {title}", *_list(records)] if records else []
 
 

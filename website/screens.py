@@ -38,8 +38,9 @@ async def _exported(folder: Path, shown: Screen) -> str:
 
     app = BrowseApp(open_model(folder / shown.model))
     async with app.run_test(size=SIZE) as pilot:
-        for key in ("", *shown.keys):
-            await pilot.press(*filter(None, [key]))
+        for key in (None, *shown.keys):
+            if key:
+                await pilot.press(key)
             await app.workers.wait_for_complete()
             await pilot.pause()
         return app.export_screenshot(title=f"weightscope browse {shown.model}")

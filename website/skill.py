@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 from website.examples import SHOWN
-from website.terminal import printed
+from website.terminal import ROOT, printed
 from weightscope.commands.app import COMMANDS
 from weightscope.commands.tree import command_named, help_of
 
-PAGE = Path(__file__).parents[1] / "skills" / "weightscope" / "SKILL.md"
+PAGE = ROOT / "skills" / "weightscope" / "SKILL.md"
 # Which command answers what a person asks.
 QUESTIONS = {
     "inspect": "What is this model? How many parameters, which dtype, is anything wrong at a glance?",

@@ -109,6 +109,11 @@ def holes(template: str) -> int:
     return len(_pieces(template)) - 1
 
 
+def numbers_words(template: str) -> bool:
+    """Whether a number that it leaves open ends a word, as in `expert_{}`: `template_of` takes such a word as it is."""
+    return holes(template) != template.split(".").count("{}")
+
+
 def before(template: str) -> str:
     """The text before the first number."""
     return _pieces(template)[0]

@@ -31,6 +31,25 @@ def test_without_a_base_that_is_said_and_nothing_else(name: str) -> None:
     assert "tiny/" in findings[0].message
 
 
+def test_experts_whose_numbers_end_a_word(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """NLLB's `expert_0`, under the names that PEFT gives; of an expert that the base lacks, it is said."""
+    base = saved("nllb-moe")
+    shapes = {n: t.shape for n, t in load_file(base / "model.safetensors").items() if n.endswith("fc1.weight")}
+    assert any(".expert_2." in name for name in shapes)
+    factors: Tensors = {}
+    for name, (rows, columns) in shapes.items():
+        module = f"base_model.model.{name.removesuffix('.weight')}"
+        factors |= {f"{module}.lora_A.weight": torch.ones(2, columns), f"{module}.lora_B.weight": torch.ones(rows, 2)}
+    settings = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["fc1"], "bias": "none"}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(settings))
+    save_file(factors, tmp_path / "adapter_model.safetensors")
+    assert not ws.open(tmp_path, base=base).check()
+    beyond = {name.replace("expert_2", "expert_3"): factor.clone() for name, factor in factors.items()}
+    save_file(factors | beyond, tmp_path / "adapter_model.safetensors")
+    (finding,) = ws.open(tmp_path, base=base).check()
+    assert "lacks 2 modules that the adapter changes" in finding.message
+
+
 class Fault(NamedTuple):
     """Something wrong: how it comes about, and what the message has to say."""
 

@@ -11,6 +11,7 @@ import pytest
 
 import weightscope
 from tests.families.tiny import TINY
+from tests.quantization.bench import fp8_experts
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures"
@@ -180,33 +181,16 @@ def test_a_quantized_weight_names_its_scales(model: str, name: str, scales: list
         assert json.loads(run("explain", f"fixtures/{model}", scale, "--json")[1])["tensor"]["scaled"] == [name]
 
 
-@pytest.fixture
-def numbered_in_words(saved: Callable[[str], Path], tmp_path: Path) -> Path:
-    """NLLB's mixture, which numbers its experts `expert_3`, with their first matrices in FP8 and scales of blocks."""
-    import torch
-    from safetensors.torch import load_file, save_file
-
-    source = saved("nllb-moe")
-    tensors = load_file(source / "model.safetensors")
-    for name in [name for name in tensors if ".experts." in name and name.endswith("fc1.weight")]:
-        rows, columns = tensors[name].shape
-        tensors[name] = tensors[name].to(torch.float8_e4m3fn)
-        tensors[f"{name}_scale_inv"] = torch.ones(-(-rows // 128), -(-columns // 128))
-    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    config = json.loads((source / "config.json").read_text())
-    config["quantization_config"] = {"quant_method": "fp8", "weight_block_size": [128, 128]}
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    return tmp_path
-
-
-def test_a_number_that_ends_a_word_is_one_too(numbered_in_words: Path, run: Any) -> None:
+def test_a_number_that_ends_a_word_is_one_too(saved: Callable[[str], Path], tmp_path: Path, run: Any) -> None:
+    """NLLB's experts are `expert_0` and so on."""
+    model, _ = fp8_experts(saved("nllb-moe"), tmp_path)
     module = "model.decoder.layers.1.ffn.experts.expert_2.fc1"
-    found = json.loads(run("explain", numbered_in_words, f"{module}.weight", "--json")[1])["tensor"]
+    found = json.loads(run("explain", model, f"{module}.weight", "--json")[1])["tensor"]
     assert found["scales"] == [f"{module}.weight_scale_inv"]
-    found = json.loads(run("explain", numbered_in_words, f"{module}.weight_scale_inv", "--json")[1])["tensor"]
+    found = json.loads(run("explain", model, f"{module}.weight_scale_inv", "--json")[1])["tensor"]
     assert found["scaled"] == [f"{module}.weight"]
     title = "model.decoder.layers.1.ffn.experts.expert_{1–2}.fc1.weight"
-    found = json.loads(run("explain", numbered_in_words, title, "--json")[1])["tensor"]
+    found = json.loads(run("explain", model, title, "--json")[1])["tensor"]
     assert (found["name"], found["matches"]) == ("model.decoder.layers.1.ffn.experts.expert_1.fc1.weight", [title])
 
 

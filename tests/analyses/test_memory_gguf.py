@@ -96,7 +96,7 @@ def types_of(config: dict[str, Any], file_type: str) -> dict[str, str]:
     found = {}
     for group in typed(declaration, file_type):
         (dtype, _), *_ = group.counts
-        for name in group.planned_names():
+        for name in group.every_name:
             layer = re.search(r"layers\.(\d+)\.(.+)\.weight", name)
             if layer and layer[2] in STEMS:
                 found[f"blk.{layer[1]}.{STEMS[layer[2]]}.weight"] = str(dtype)

@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 from weightscope.api.opening import open_model
 from weightscope.browse.app import BrowseApp
 from weightscope.browse.detail import Detail
+from weightscope.browse.nodes import Node
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures"
@@ -96,6 +97,14 @@ def browse(path: Path, test: Callable[[Session], Awaitable[None]], size: tuple[i
             await test(session)
 
     asyncio.run(run())
+
+
+def names(node: Node) -> Iterator[str]:
+    """Those of the tensors below a node."""
+    if node.listed:
+        yield node.listed.row.name
+    for child in node.children():
+        yield from names(child)
 
 
 def printed(*arguments: object, width: int) -> str:

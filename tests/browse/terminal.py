@@ -36,8 +36,14 @@ class Terminal:
         end = time.monotonic() + seconds
         while text not in self.written:
             assert time.monotonic() < end, self.written[-2000:]
-            if select.select([self.ours], [], [], 0.1)[0]:
-                self.written += os.read(self.ours, 1 << 16)
+            self._read(0.1)
+
+    def _read(self, seconds: float) -> bool:
+        """Keep what is written next; False where nothing comes in time."""
+        if not select.select([self.ours], [], [], seconds)[0]:
+            return False
+        self.written += os.read(self.ours, 1 << 16)
+        return True
 
     def press(self, keys: bytes) -> None:
         os.write(self.ours, keys)
@@ -46,10 +52,9 @@ class Terminal:
         end = time.monotonic() + 60
         while self.process.poll() is None:
             assert time.monotonic() < end
-            if select.select([self.ours], [], [], 0.1)[0]:
-                self.written += os.read(self.ours, 1 << 16)
-        while select.select([self.ours], [], [], 0.2)[0]:
-            self.written += os.read(self.ours, 1 << 16)
+            self._read(0.1)
+        while self._read(0.2):
+            pass
         return self.process.returncode
 
     def is_as_it_was(self) -> bool:

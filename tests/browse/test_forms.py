@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tests.browse.session import FIXTURES, Session, browse
+from tests.browse.session import FIXTURES, Session, browse, names
 from weightscope.browse.findings import FindingsScreen
-from weightscope.browse.nodes import Node
 
 FORMS = {
     "shards": FIXTURES / "llama",
@@ -38,13 +36,6 @@ def index_alone(tmp_path: Path) -> Path:
     index = FIXTURES / "llama" / "model.safetensors.index.json"
     (tmp_path / index.name).write_bytes(index.read_bytes())
     return tmp_path / index.name
-
-
-def names(node: Node) -> Iterator[str]:
-    if node.listed:
-        yield node.listed.row.name
-    for child in node.children():
-        yield from names(child)
 
 
 async def look(session: Session) -> None:

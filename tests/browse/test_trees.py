@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 
@@ -10,19 +9,12 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from tests.browse.session import FIXTURES
+from tests.browse.session import FIXTURES, names
 from tests.helpers import write_safetensors
 from weightscope.api.opening import open_model
 from weightscope.browse.by_name import modules
 from weightscope.browse.nodes import MOST, Amounts, Listed, Node, in_runs, tensor_node
 from weightscope.browse.views import Views
-
-
-def names(node: Node) -> Iterator[str]:
-    if node.listed:
-        yield node.listed.row.name
-    for child in node.children():
-        yield from names(child)
 
 
 def stored(directory: Path) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.ghost import write_ghost
+from tests.helpers import safetensors_bytes
 
 ROOT = Path(__file__).parents[2]
 LLAMA = "fixtures/llama"
@@ -124,10 +124,9 @@ def test_models_of_the_cache_are_offered_beside_paths(tmp_path: Path) -> None:
 def hostile(tmp_path: Path) -> Path:
     names = [*HOSTILE, *(f"layer.{name}" for name in HOSTILE), "layer.0.weight", "plain:name"]
     header = {name: {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for name in names}
-    text = json.dumps(header).encode()
     folder = tmp_path / "model"
     folder.mkdir()
-    (folder / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text)
+    (folder / "model.safetensors").write_bytes(safetensors_bytes(header))
     for name in ("$(touch pwned)", "a b", "`x`", "good"):
         (tmp_path / "files" / name).mkdir(parents=True)
     return tmp_path

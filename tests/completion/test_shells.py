@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import select
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.completion.test_protocol import ROOT, surroundings
+from tests.helpers import safetensors_bytes
 
 NAMES = ["model.embed_tokens.weight", "model.layers.", "model.norm.weight"]
 
@@ -103,8 +103,8 @@ def test_names_run_nothing_in_zsh(environment: dict[str, str], tmp_path: Path, n
     folder = tmp_path / "model"
     folder.mkdir()
     tensor = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
-    header = json.dumps({name: tensor, "x.harmless": tensor, "x.other": tensor}).encode()
-    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    header = {name: tensor, "x.harmless": tensor, "x.other": tensor}
+    (folder / "model.safetensors").write_bytes(safetensors_bytes(header))
     with zsh(environment, tmp_path, tmp_path) as terminal:
         os.write(terminal, b"weightscope explain model x\t\t")
         assert "x.other" in until(terminal, "x.other")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import weightscope
-from tests.quantization.bench import Tensors, write
+from tests.quantization.bench import Tensors, fp8_experts, write
 from tests.quantization.test_modelopt import Export
 from tests.quantization.written import MODULE, Written, variants
 from weightscope.analyses.diff.result import Diff
@@ -90,6 +91,13 @@ def test_an_export_and_its_weights_as_they_act(name: str, tmp_path: Path) -> Non
     assert [value.relative for value in found.values or () if value.relative is None or value.relative > 1e-7] == []
     assert found.verdict.kind in ("same-weights", "rounded"), found.verdict
     assert (found.added, found.removed) == ((), ())
+
+
+def test_experts_whose_numbers_end_a_word(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """NLLB's `expert_0`: the codes are not the weights."""
+    found = diff(*fp8_experts(saved("nllb-moe"), tmp_path))
+    assert [value.address for value in found.values or () if not value.equal] == []
+    assert (found.verdict.kind, found.added, found.removed) == ("same-weights", (), ())
 
 
 @pytest.mark.parametrize("name", LLAMAS[1:])

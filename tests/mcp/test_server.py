@@ -17,6 +17,7 @@ import anyio
 import pytest
 from mcp import Client, stdio_client
 
+from tests.helpers import safetensors_bytes, write_safetensors
 from tests.mcp.client import FIXTURES, ROOT, START, ask, command_line, refusal, server, surroundings, text_of
 from tests.remote.hub import Hub, running
 
@@ -134,8 +135,7 @@ def test_a_broken_model_is_a_verdict_or_one_line(tmp_path: Path) -> None:
 
 
 def test_nothing_of_a_hostile_name_is_invisible(tmp_path: Path) -> None:
-    header = json.dumps({HOSTILE: {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
-    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    write_safetensors(tmp_path / "model.safetensors", HOSTILE)
     calls = [(tool, {"model": str(tmp_path)}) for tool in ("inspect", "check", "tensors")]
     calls.append(("explain", {"model": str(tmp_path), "tensor": HOSTILE}))
     for answer in ask(calls, "--allow", str(tmp_path)):
@@ -147,7 +147,7 @@ def test_nothing_of_a_hostile_name_is_invisible(tmp_path: Path) -> None:
 
 def test_lone_surrogates_do_not_break_the_protocol(tmp_path: Path) -> None:
     header = b'{"a\\ud800b": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}'
-    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    (tmp_path / "model.safetensors").write_bytes(safetensors_bytes(header, bytes(4)))
     answers = ask([("tensors", {"model": "."}), ("check", {"model": "."})], "--allow", str(tmp_path))
     assert all(text_of(answer).isprintable() for answer in answers)
 

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 
 from benchmarks.ghost import write_ghost
+from tests.helpers import safetensors_bytes
 from tests.mcp.client import FIXTURES, ask, command_line, introduced, refusal, text_of
 
 LLAMA, MINI = str(FIXTURES / "llama"), str(FIXTURES / "mini")
@@ -131,8 +132,7 @@ def test_long_lists_are_cut_and_counted(tmp_path: Path) -> None:
         f"stray.{place:05}.{'abcdefghij'[place % 10]}x": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
         for place in range(20_000)
     }
-    text = json.dumps(header).encode()
-    (tmp_path / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text)
+    (tmp_path / "model.safetensors").write_bytes(safetensors_bytes(header))
     (answer,) = ask([("check", {"model": str(tmp_path)})], "--allow", str(tmp_path))
     document = answer.structured_content
     assert document

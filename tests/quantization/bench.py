@@ -71,6 +71,21 @@ def mixture(**sizes: Any) -> Plain:
     return _built("Qwen3Moe", tuple((MIXTURE | sizes).items()))
 
 
+def fp8_experts(nllb: Path, folder: Path) -> tuple[Path, Path]:
+    """NLLB's mixture with the first matrices of its experts in FP8 and scales of blocks; and with them dequantized."""
+    config = json.loads((nllb / "config.json").read_text())
+    dense = load_file(nllb / "model.safetensors")
+    stored = dict(dense)
+    for name in [name for name in dense if ".experts." in name and name.endswith("fc1.weight")]:
+        scale = dense[name].abs().max() / 448
+        stored[name] = (dense[name] / scale).to(torch.float8_e4m3fn)
+        stored[f"{name}_scale_inv"] = scale.reshape(1, 1)
+        dense[name] = stored[name].float() * scale
+    settings = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+    quantized = write(folder / "fp8", stored, config | {"quantization_config": settings})
+    return quantized, write(folder / "dense", dense, config)
+
+
 def inner(module: str) -> bool:
     """Whether a module is a linear layer within the blocks, and no router: what nearly all methods cover."""
     return module.endswith("_proj")

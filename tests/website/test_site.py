@@ -8,10 +8,9 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
-
-from website.pages import BROWSERS, browser
 
 ROOT = Path(__file__).parents[2]
 LACKING = [package for package in ("mkdocs", "material", "mkdocstrings") if find_spec(package) is None]
@@ -63,19 +62,15 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
         assert not re.search(r"(?:@import|url\()\s*[\"']?(?:https?:)?//", path.read_text()), path
 
 
-@pytest.mark.skipif(browser() is None, reason=f"needs one of {', '.join(BROWSERS)}")
-def test_the_families_are_filtered_by_all_words_that_are_typed(site: Path) -> None:
-    sync_playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright").sync_playwright
+def test_the_families_are_filtered_by_all_words_that_are_typed(site: Path, browser: Any) -> None:
     asked: list[str] = []
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser(), args=["--no-sandbox"])
-        page = chromium.new_page()
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto((site / "families.html").as_uri())
-        page.get_by_role("searchbox", name="Filter").fill("qwen2 vl")
-        shown = page.locator("article table").first.locator("tbody tr:visible td:first-child").all_inner_texts()
-        told = page.get_by_role("status").inner_text()
-        chromium.close()
+    page = browser.new_page()
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((site / "families.html").as_uri())
+    page.get_by_role("searchbox", name="Filter").fill("qwen2 vl")
+    shown = page.locator("article table").first.locator("tbody tr:visible td:first-child").all_inner_texts()
+    told = page.get_by_role("status").inner_text()
+    page.close()
     assert shown == ["qwen2_5_vl", "qwen2_5_vl_text", "qwen2_vl", "qwen2_vl_text"]
     assert told.startswith("4 of ")
     assert all(url.startswith("file:") for url in asked)

@@ -146,7 +146,7 @@ def _partners(name: str, group: Group, inventory: Inventory, kind: Kind) -> Iter
         numbers = numbers_in(template, module)
         if numbers is not None and holes(template) == len(other.ranges):
             filled = expand(other.template, [(number,) for number in numbers])
-            yield from (partner for partner in filled if partner in (other.names or other.planned_names()))
+            yield from (partner for partner in filled if partner in other.every_name)
 
 
 def _slot_of(name: str, declaration: Declaration | None) -> Slot | None:

@@ -142,15 +142,16 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         template, numbers = template_of(name)
         return numbers if template == self.template else numbers_in(self.template, name) or ()
 
-    def planned_names(self) -> Iterator[str]:
-        """All names that the template stands for."""
-        return expand(self.template, self.ranges)
+    @property
+    def every_name(self) -> Sequence[str]:
+        """The names that are there, or where only a config describes them, all that the template stands for."""
+        return self.names or Names(self.template, self.ranges)
 
     def numbered(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Each name that is there, or is planned where none is, with its number in each of the ranges."""
         if self.names and not isinstance(self.names, Names):
             return ((name, self.numbers_of(name)) for name in self.names)
-        return zip(self.planned_names(), product(*self.ranges), strict=True)
+        return zip(expand(self.template, self.ranges), product(*self.ranges), strict=True)
 
     def shares(self, amount: int) -> list[tuple[Role, int]]:
         """An amount divided among the roles as their weights are; nothing is lost to rounding."""

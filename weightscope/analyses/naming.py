@@ -33,7 +33,7 @@ def find_meant(typed: str, inventory: Inventory) -> Meant:
         UsageError: there is none; the hint names what is nearest.
     """
     for group in inventory.groups:
-        if typed in group.names or (not group.names and typed in group.planned_names()):
+        if typed in group.every_name:
             return Meant(typed, group, (typed,))
     if len(typed) <= MAX_TYPED:
         for found in _readings(typed, inventory):
@@ -48,7 +48,7 @@ def _readings(typed: str, inventory: Inventory) -> Iterator[list[tuple[Group, li
     yield _fitting(typed, inventory)
     yield _fitting(f"{typed}.weight", inventory)
     if typed in set(Role):
-        yield [(group, list(_names(group))) for group in inventory.groups if typed in group.roles]
+        yield [(group, list(group.every_name)) for group in inventory.groups if typed in group.roles]
     if GLOB.match(typed):
         return
     for end in ("", ".weight"):
@@ -64,12 +64,8 @@ def _readings(typed: str, inventory: Inventory) -> Iterator[list[tuple[Group, li
 
 def _fitting(text: str, inventory: Inventory) -> list[tuple[Group, list[str]]]:
     pattern = Pattern.of(text)
-    found = [(group, [name for name in _names(group) if pattern.fits(name)]) for group in inventory.groups]
+    found = [(group, [name for name in group.every_name if pattern.fits(name)]) for group in inventory.groups]
     return [(group, names) for group, names in found if names]
-
-
-def _names(group: Group) -> Iterator[str]:
-    yield from group.names or group.planned_names()
 
 
 def _title(group: Group, names: list[str]) -> str:

@@ -26,6 +26,7 @@ from weightscope.browse.status import Status
 from weightscope.errors import WeightscopeError, one_line
 from weightscope.findings import SEVERITIES, Finding
 from weightscope.interrupt import INTERRUPTED
+from weightscope.output.overview import found as counts_of
 from weightscope.output.words import plural
 
 # Columns from which on the panes stand side by side, and from which on both have room for names.
@@ -154,7 +155,7 @@ class BrowseApp(App[None]):
             self._found.set_exception(error)
             return
         found = tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
-        verdict.update(_verdict(found))
+        verdict.update(counts_of(found, " · ") or "ok")
         self._pages.findings = found
         self._found.set_result((found, rules))
 
@@ -196,9 +197,3 @@ class BrowseApp(App[None]):
     def _fatal_error(self) -> None:
         """End on a fault; whoever runs the application says it in a line, where Textual would print a traceback."""
         self._close_messages_no_wait()
-
-
-def _verdict(findings: tuple[Finding, ...]) -> str:
-    counts = {severity: sum(finding.severity == severity for finding in findings) for severity in SEVERITIES}
-    words = {"error": "error", "warning": "warning", "info": "note"}
-    return " · ".join(plural(count, words[severity]) for severity, count in counts.items() if count) or "ok"

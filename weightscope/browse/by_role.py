@@ -71,7 +71,7 @@ class ByRole:
 
 
 def _in_groups(groups: Iterable[Group], name: str) -> bool:
-    return any(name in (group.names or group.planned_names()) for group in groups)
+    return any(name in group.every_name for group in groups)
 
 
 def _stack(listed: Listed) -> str | None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from weightscope.analyses.groups import Group
 from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.naming import MAX_TYPED
 from weightscope.analyses.selecting import Pattern
@@ -19,16 +16,12 @@ def find_names(typed: str, inventory: Inventory) -> tuple[str, ...]:
     typed = typed.strip()
     if not typed or len(typed) > MAX_TYPED:
         return ()
-    of_role = [name for group in inventory.groups if typed in group.roles for name in _names(group)]
+    of_role = [name for group in inventory.groups if typed in group.roles for name in group.every_name]
     if of_role:
         return tuple(of_role)
-    names = (name for group in inventory.groups for name in _names(group))
+    names = (name for group in inventory.groups for name in group.every_name)
     pattern = Pattern.of(typed)
     if pattern.selects:
         return tuple(name for name in names if pattern.fits(name))
     part = typed.casefold()
     return tuple(name for name in names if part in name.casefold())
-
-
-def _names(group: Group) -> Iterator[str]:
-    yield from group.names or group.planned_names()

@@ -85,13 +85,15 @@ def by_size(nodes: Sequence[Node]) -> list[Node]:
 def in_runs(nodes: Sequence[Node]) -> Sequence[Node]:
     """At most `MOST` nodes: of more, runs of them."""
     while len(nodes) > MOST:
-        nodes = [_run(nodes[first : first + MOST]) for first in range(0, len(nodes), MOST)]
+        runs = [nodes[first : first + MOST] for first in range(0, len(nodes), MOST)]
+        nodes = [above(f"{run[0].label} … {run[-1].label}", run) for run in runs]
     return nodes
 
 
-def _run(nodes: Sequence[Node]) -> Node:
+def above(label: str, nodes: Sequence[Node]) -> Node:
+    """What has these nodes below it."""
     return Node(
-        label=f"{nodes[0].label} … {nodes[-1].label}",
+        label=label,
         amounts=added(node.amounts for node in nodes),
         children=lambda: nodes,
         holds=lambda name: any(node.holds(name) for node in nodes),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from functools import cached_property, partial
 
-from weightscope.analyses.accounting import add
 from weightscope.api.model import Model
 from weightscope.browse.by_name import modules
 from weightscope.browse.by_role import ByRole
-from weightscope.browse.nodes import Listed, Node, added
+from weightscope.browse.nodes import Listed, Node, above
 from weightscope.output.facts import title
 
 
@@ -23,15 +22,7 @@ class Views:
         """Components at the top; made from groups."""
         model = self._model
         made = ByRole(model.inventory, model.checkpoint, model.tying)
-        components = made.components()
-        amounts = added(node.amounts for node in components)
-        whole = amounts._replace(parameters=add(model.inventory.groups, model.tying))
-        return Node(
-            label=title(model.summary()),
-            amounts=whole,
-            children=lambda: components,
-            holds=lambda name: any(node.holds(name) for node in components),
-        )
+        return above(title(model.summary()), made.components())
 
     @cached_property
     def by_name(self) -> Node:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from weightscope.commands.app import app_for
 
@@ -32,3 +32,9 @@ def help_of(command: TyperCommand) -> Help:
     summary, *rest = (" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n"))
     lines = (line.strip() for line in examples.partition("Examples:")[2].splitlines())
     return Help(summary=summary, paragraphs=tuple(rest), examples=tuple(filter(None, lines)))
+
+
+def described(context: typer.Context, kind: type[TyperArgument | TyperOption]) -> list[tuple[str, str]]:
+    """How each argument or each option of a command is written, and what its help says of it."""
+    params = (param for param in context.command.params if isinstance(param, kind))
+    return [record for param in params if (record := param.get_help_record(context))]

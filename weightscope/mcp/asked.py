@@ -9,12 +9,12 @@ import msgspec
 from msgspec import Meta
 
 from weightscope.errors import UsageError
+from weightscope.findings import Severity
 
 # Items of any list in an answer, and so of a page.
 MOST_ITEMS = 500
 PAGE = 100
 
-Severity = Literal["error", "warning", "info"]
 Text = Annotated[str, Meta(max_length=4_096)]
 Texts = Annotated[tuple[Text, ...], Meta(max_length=64)]
 Count = Annotated[int, Meta(ge=1, le=1 << 40)]

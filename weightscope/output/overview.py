@@ -71,7 +71,7 @@ def looked_at(result: CheckResult) -> str:
     return f"{words.plural(result.checked.tensors, 'tensor')}, {words.plural(result.checked.rules, 'rule')}"
 
 
-def found(findings: Sequence[Finding]) -> str:
+def found(findings: Sequence[Finding], between: str = ", ") -> str:
     """1 error, 2 notes; empty for none."""
     counts = Counter(finding.severity for finding in findings)
-    return ", ".join(words.plural(counts[severity], NOUNS[severity]) for severity in SEVERITIES if counts[severity])
+    return between.join(words.plural(counts[severity], NOUNS[severity]) for severity in SEVERITIES if counts[severity])

@@ -15,7 +15,7 @@ from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.walk import Slot, walk
 from weightscope.families.registry import Declaration
 from weightscope.quantization.common.method import FLOATS
-from weightscope.ranges import Names, blank, expand, template_of
+from weightscope.ranges import Names, blank, expand, numbers_words, template_of
 from weightscope.roles import Role, Section
 from weightscope.storage.base import Kind
 
@@ -80,6 +80,11 @@ class BaseWeights(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             found[tail] = "" if tail in found else template
         return found
 
+    @cached_property
+    def _in_words(self) -> list[Slot]:
+        """Those with numbers that end a word, by which no template of a name is found."""
+        return [slot for slots in self.slots.values() for slot in slots if numbers_words(slot.template)]
+
     @property
     def shares_blocks(self) -> bool:
         """Whether several layers use one block."""
@@ -137,7 +142,7 @@ class BaseWeights(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         )
         if own and own != template and own.count("{}") == len(numbers):
             name = own.format(*numbers)
-        slots = self.slots.get(own, ())
+        slots = self.slots.get(own, self._in_words)
         return next((_weight(name, slot) for slot in slots if name in Names(slot.template, slot.ranges)), None)
 
     def _stored(self, name: str) -> Weight | None:

@@ -109,6 +109,11 @@ def pooler(width: Size, *, name: str = "pooler", activation: str = "tanh", unuse
     return EncoderHead(name=name, of="first", before=before, auxiliary=unused)
 
 
+def leaves_pooled(heads: Heads) -> bool:
+    """Whether there are heads and none acts on the pooled vector, so that the model runs without its pooler."""
+    return bool(heads) and not any(head.of == "pooled" for head in heads)
+
+
 def classes(
     width: Size,
     labels: int,

@@ -12,6 +12,7 @@ from weightscope.families.common import Dims
 from weightscope.families.common.encoders import (
     classes,
     heads_of,
+    leaves_pooled,
     masked,
     post_norm_block,
     seen,
@@ -30,7 +31,6 @@ ALBERT = {key: default for key, default in BERT.items() if key not in UNREAD} | 
     "vocab_size": 30000, "embedding_size": 128, "hidden_size": 4096, "num_hidden_groups": 1, "num_attention_heads": 64,
     "intermediate_size": 16384, "inner_group_num": 1, "hidden_act": "gelu_new",
 }  # fmt: skip
-POOLED = ("PreTraining", "SequenceClassification", "MultipleChoice")
 
 
 @family("albert", roots=roots_of("albert"), defaults=ALBERT, needs=NEEDS)
@@ -54,7 +54,7 @@ def albert(config: Config, root: str) -> EncoderModel:
         "MultipleChoice": (classes(s.width, 1, of="pooled"),),
     } | token_heads(config, s.width)
     heads = heads_of(config, known)
-    unused = bool(heads) and config.task not in POOLED
+    unused = leaves_pooled(heads)
     pooled = transform(s.width, "tanh", dense="pooler", role=Role.POOLER, optional=unused)
     wider = Projection(
         name="encoder.embedding_hidden_mapping_in", inputs=inner, outputs=s.width, bias=True, role=Role.EMBEDDING_PROJ

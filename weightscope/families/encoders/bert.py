@@ -9,13 +9,19 @@ from weightscope.components.encoder import Encoder, EncoderModel
 from weightscope.components.projection import Projection
 from weightscope.config import Config
 from weightscope.families.common import Dims
-from weightscope.families.common.encoders import classes, heads_of, masked, pooler, token_embeddings, transform
+from weightscope.families.common.encoders import (
+    classes,
+    heads_of,
+    leaves_pooled,
+    masked,
+    pooler,
+    token_embeddings,
+    transform,
+)
 from weightscope.families.registry import family
 from weightscope.families.siblings.bert import BERT, NEEDS, bert_layers, refuse_others, roots_of, spelled, token_heads
 from weightscope.roles import Role
 from weightscope.sizes import Size
-
-POOLED = ("PreTraining", "NextSentencePrediction", "SequenceClassification", "MultipleChoice")
 
 
 @family("bert", roots=roots_of("bert"), defaults=BERT, needs=NEEDS)
@@ -36,13 +42,12 @@ def bert(config: Config, root: str) -> EncoderModel:
         "MultipleChoice": (classes(s.width, 1, of="pooled"),),
     } | token_heads(config, s.width)
     heads = heads_of(config, known)
-    pools = not heads or config.task in POOLED
     return EncoderModel(
         encoder=Encoder(
             name=prefix,
             embeddings=token_embeddings(config, s.width, norm("LayerNorm", Role.EMBEDDING_NORM, s.width)),
             blocks=bert_layers(config, s, norm),
-            pooler=pooler(s.width, unused=not pools),
+            pooler=pooler(s.width, unused=leaves_pooled(heads)),
             depth=s.depth,
         ),
         heads=heads,

@@ -8,7 +8,7 @@ from weightscope.components.encoder import Encoder, EncoderModel
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims
 from weightscope.families.common.causal_lm import numbered
-from weightscope.families.common.encoders import classes, heads_of, pooler, post_norm_block, table
+from weightscope.families.common.encoders import classes, heads_of, leaves_pooled, pooler, post_norm_block, table
 from weightscope.families.common.parts import linears
 from weightscope.families.registry import family
 from weightscope.families.siblings.bert import BERT, NEEDS, NORMS, bert_mlp, roberta_heads, roots_of, spelled
@@ -55,7 +55,7 @@ def longformer(config: Config, root: str) -> EncoderModel:
         unsaid=UNSAID.get(config.task, "none"),
         separator=None if separator is None else int(separator),
     )
-    last = pooler(s.width, unused=bool(heads) and config.task != "MultipleChoice")
+    last = pooler(s.width, unused=leaves_pooled(heads))
     encoder = Encoder(
         name=prefix, embeddings=embeddings, blocks=numbered("encoder.layer", s.depth, layer), pooler=last, depth=s.depth
     )

@@ -10,7 +10,7 @@ from weightscope.components.base import Repeat
 from weightscope.components.encoder import Encoder, EncoderModel, TokenEmbeddings
 from weightscope.config import Config
 from weightscope.families.common import Dims
-from weightscope.families.common.encoders import classes, heads_of, pooler, post_norm_block, seen, table
+from weightscope.families.common.encoders import classes, heads_of, leaves_pooled, pooler, post_norm_block, seen, table
 from weightscope.families.common.parts import linears, self_attention
 from weightscope.families.common.refusals import require
 from weightscope.families.registry import family
@@ -54,7 +54,7 @@ def mpnet(config: Config, root: str) -> EncoderModel:
             ),
             before=SharedTable(name="encoder", distances=replace(distances, table=TABLE), heads=s.heads.count),
             blocks=(Repeat(name="encoder.layer", indices=range(s.depth), child=block),),
-            pooler=pooler(s.width, unused=bool(heads) and config.task != "MultipleChoice"),
+            pooler=pooler(s.width, unused=leaves_pooled(heads)),
             depth=s.depth,
         ),
         heads=heads,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from weightscope.components.encoder import Encoder, EncoderModel
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims
-from weightscope.families.common.encoders import classes, heads_of, pooler, token_embeddings
+from weightscope.families.common.encoders import classes, heads_of, leaves_pooled, pooler, token_embeddings
 from weightscope.families.registry import family
 from weightscope.families.siblings.bert import BERT, NEEDS, bert_layers, refuse_others, roberta_heads, roots_of, spelled
 from weightscope.families.siblings.jina_flash import flash
@@ -38,7 +38,7 @@ def roberta(config: Config, root: str) -> EncoderModel:
             name=prefix,
             embeddings=token_embeddings(config, s.width, first, offset=int(padding) + 1),
             blocks=bert_layers(config, s, norm),
-            pooler=pooler(s.width, unused=bool(heads) and config.task != "MultipleChoice"),
+            pooler=pooler(s.width, unused=leaves_pooled(heads)),
             depth=s.depth,
         ),
         heads=heads,

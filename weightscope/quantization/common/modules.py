@@ -8,7 +8,7 @@ from functools import cached_property
 
 import msgspec
 
-from weightscope.ranges import template_of
+from weightscope.ranges import Names, numbers_words, template_of
 from weightscope.storage.base import Scheme
 
 Ranges = tuple[Sequence[int], ...]
@@ -108,12 +108,19 @@ class Schemes:
 
     def __init__(self, covered: Sequence[Covered]) -> None:
         self._covered: dict[str, list[Covered]] = {}
+        # No key can be made of names with numbers in words; few models have some.
+        self._in_words: list[tuple[Names, Scheme]] = []
         for item in covered:
-            self._covered.setdefault(item.blank, []).append(item)
+            if numbers_words(item.template):
+                self._in_words.append((Names(item.template, item.ranges), item.scheme))
+            else:
+                self._covered.setdefault(item.blank, []).append(item)
 
     def of(self, name: str) -> Scheme | None:
         """None for a weight that is stored as it is."""
-        if not self._covered:
-            return None
-        blank, numbers = template_of(name)
-        return next((item.scheme for item in self._covered.get(blank, ()) if item.holds(numbers)), None)
+        if self._covered:
+            blank, numbers = template_of(name)
+            for item in self._covered.get(blank, ()):
+                if item.holds(numbers):
+                    return item.scheme
+        return next((scheme for names, scheme in self._in_words if name in names), None)
