@@ -42,7 +42,10 @@ def int8(rows: int, columns: int) -> Tensors:
     return {".weight": torch.ones(rows, columns, dtype=torch.int8), ".SCB": torch.ones(rows)}
 
 
-FORMS = {"fp8": (BLOCKS, "modules_to_not_convert", blocks), "compressed-tensors": (CHANNELS, "ignore", channels)}
+FORMS: dict[str, tuple[dict[str, Any], str, Any]] = {
+    "fp8": (BLOCKS, "modules_to_not_convert", blocks),
+    "compressed-tensors": (CHANNELS, "ignore", channels),
+}
 
 
 @pytest.mark.parametrize("form", FORMS)
