@@ -144,6 +144,9 @@ class Role(StrEnum):
     PROJECTOR = "projector"
     PROJECTOR_NORM = "projector_norm"
     IMAGE_NEWLINE = "image_newline"
+    IMAGE_BEGIN = "image_begin"
+    IMAGE_END = "image_end"
+    IMAGE_SEPARATOR = "image_separator"
     AUDIO_MARK = "audio_mark"
     MTP_PROJ = "mtp_proj"
     LORA_A = "lora_a"
@@ -353,6 +356,9 @@ _SECTIONS = {
         Role.PROJECTOR_NORM,
         Role.VISUAL_EMBEDDING,
         Role.IMAGE_NEWLINE,
+        Role.IMAGE_BEGIN,
+        Role.IMAGE_END,
+        Role.IMAGE_SEPARATOR,
         Role.AUDIO_MARK,
     ),
     Section.MTP: (Role.MTP_PROJ,),
