@@ -197,11 +197,15 @@ def import_numpy() -> None:
 
 
 def need_torch(otherwise: str = "") -> None:
-    """See that torch can be imported; `otherwise` says what can be done without.
+    """See that torch can be used; `otherwise` says what can be done without.
 
     Raises:
-        WeightscopeError: it is not installed.
+        WeightscopeError: it is not installed, or the working directory was deleted: its libraries end the process then.
     """
+    try:
+        Path.cwd()
+    except OSError:
+        raise WeightscopeError("the working directory was deleted", hint="change to one that exists") from None
     try:
         import torch  # noqa: F401 - whoever asks imports it next
     except ImportError:
