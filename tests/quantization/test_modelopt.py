@@ -117,11 +117,13 @@ def test_reads_what_modelopt_dequantizes(export: Export, tmp_path: Path) -> None
     for name, expected in export.expected.items():
         scheme = model.declaration.schemes.of(name)
         assert scheme is not None
+        # Its quantizers multiply by the inverse of 448 over the largest weight; a file has the inverse, rounded.
+        rtol = 2e-7 if export.name == "w4a8-awq" else 0
         read = scheme.read(name, export.stored.__getitem__)
-        torch.testing.assert_close(read, expected, rtol=0, atol=0)
-        torch.testing.assert_close(dense_of(export.stored, name.removesuffix(".weight")), expected, rtol=0, atol=0)
+        torch.testing.assert_close(read, expected, rtol=rtol, atol=0)
+        torch.testing.assert_close(dense_of(export.stored, name.removesuffix(".weight")), expected, rtol=rtol, atol=0)
         torch.testing.assert_close(
-            torch.from_numpy(model.tensors[name].numpy(dequantize=True)), expected, rtol=0, atol=0
+            torch.from_numpy(model.tensors[name].numpy(dequantize=True)), expected, rtol=rtol, atol=0
         )
 
 
@@ -153,7 +155,9 @@ def test_every_tensor_matters(export: Export, tmp_path: Path) -> None:
             tensor = export.stored[name]
             # All groups may have one exponent.
             exponents = mark == ".weight_scale" and tensor.dtype is torch.uint8
-            changed = {name: tensor + 1 if exponents else perturbed(tensor)}
+            # FP8 rounds in the same places with twice the scale, and saturates with a third of it.
+            rounds = mark == ".weight_scale_2" and export.name == "w4a8-awq"
+            changed = {name: tensor + 1 if exponents else tensor / 3 if rounds else perturbed(tensor)}
             assert difference(export.open(tmp_path, changed).forward(TOKENS).logits, expected) > 20 * TOLERANCE, name
 
 
