@@ -18,6 +18,6 @@ def said(document: Document, caption: str) -> Markup:
     )
 
 
-def unknown(error: WeightscopeError) -> Markup:
-    """Why a section has nothing to say."""
-    return element("p", f"Not known: {error}", class_="note")
+def instead(what: str, error: WeightscopeError) -> Markup:
+    """Why a section has nothing to say, as `what` and the reason: not to know differs from not to be able."""
+    return element("p", f"{what}: {error}", class_="note")

@@ -10,7 +10,7 @@ from weightscope.api.tensors import Tensor
 from weightscope.errors import WeightscopeError
 from weightscope.output.figures.histogram import histogram
 from weightscope.output.pictures import picture_of_layers, picture_of_values
-from weightscope.output.report.said import said, unknown
+from weightscope.output.report.said import instead, said
 from weightscope.output.stats import stats_document
 from weightscope.output.web.documents import figure_html
 from weightscope.output.web.elements import Markup, element, together
@@ -37,7 +37,7 @@ def heatmap_body(tensor: Tensor) -> Markup:
     try:
         picture = picture_of_values(tensor)
     except WeightscopeError as error:
-        return unknown(error)
+        return instead("Cannot be drawn", error)
     return together(element("h3", "Heatmap"), figure_html(element("code", tensor.name), picture.drawn))
 
 
