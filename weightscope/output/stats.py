@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -109,18 +110,28 @@ def _roles(stats: Stats) -> Table:
     def members(row: RoleStats) -> Sequence[TensorStats]:
         return kin.get((row.component, row.roles, row.kind, row.stack), ())
 
+    titles = _apart(stats.roles, [_role(row, members(row)) for row in stats.roles])
     return _table(
         (Column(title="Role", kind="name"), TENSORS),
         [
-            (
-                (_role(row, members(row)), row.tensors),
-                row.figures,
-                (*spectrum_cells(stats, members(row)), sparkline(row.rms)),
-            )
-            for row in stats.roles
+            ((title, row.tensors), row.figures, (*spectrum_cells(stats, members(row)), sparkline(row.rms)))
+            for title, row in zip(titles, stats.roles, strict=True)
         ],
         (*spectrum_columns(stats), LAYERS),
     )
+
+
+def _apart(rows: Sequence[RoleStats], titles: Sequence[str]) -> Sequence[str]:
+    """The titles; where several rows have the same, with their component, and if that does not tell, their layers."""
+    count = Counter(titles)
+    with_component = [
+        f"{row.component} {title}" if count[title] > 1 else title for row, title in zip(rows, titles, strict=True)
+    ]
+    count = Counter(with_component)
+    return [
+        f"{title} in {row.stack}" if count[title] > 1 and row.stack else title
+        for row, title in zip(rows, with_component, strict=True)
+    ]
 
 
 def _role(row: RoleStats, members: Sequence[TensorStats]) -> str:

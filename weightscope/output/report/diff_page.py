@@ -51,7 +51,7 @@ def _sections(diff: Diff, drawn: Treemap, failure: WeightscopeError | None) -> I
     counts = counts_document(diff)
     same = element("p", f"Both have the same in each component: {words.plural(diff.a.parameters or 0, 'parameter')}.")
     body = table_html(counts.table, caption=counts.title) if counts else same
-    of_b = element("p", "The parameters of B. Red is what a difference is about; the path leads to single tensors.")
+    of_b = element("p", "The parameters of B; colours show what the findings are about.")
     shown = together(of_b, explorer(drawn.left_out, colour="finding"), body)
     yield Section(name="parameters", heading="Parameters", body=shown)
     if failure:

@@ -52,7 +52,10 @@ def _header(contents: Contents, name: str) -> Markup:
 
 def _counted(contents: Contents) -> str:
     """What the verdict rests on."""
-    return f"Checked {looked_at(contents.checked)}: {found(contents.findings) or 'nothing found'}."
+    text = f"Checked {looked_at(contents.checked)}: {found(contents.findings) or 'nothing found'}."
+    if isinstance(contents.stats, WeightscopeError):
+        text += " The values cannot be read."
+    return f"{text} The forward pass cannot run." if isinstance(contents.outcome, WeightscopeError) else text
 
 
 def _sections(contents: Contents, findings: tuple[Finding, ...], left_out: int) -> Iterator[Section]:
@@ -64,12 +67,13 @@ def _sections(contents: Contents, findings: tuple[Finding, ...], left_out: int) 
     body = together(_auxiliary(summary.parameters), explorer(left_out), table)
     yield Section(name="parameters", heading="Parameters", body=body)
     yield Section(name="architecture", heading="Architecture", body=_architecture(contents.model, findings))
-    yield Section(name="memory", heading="Memory", body=_memory(contents))
+    yield Section(name="memory", heading="Memory", body=_memory(contents, findings))
     if contents.stats is not None or contents.drawn is not None:
-        yield Section(name="values", heading="Values", body=_values(contents))
-    if (outcome := contents.outcome) is not None:
-        body = instead("Cannot run", outcome) if isinstance(outcome, WeightscopeError) else passed_body(outcome)
-        yield Section(name="forward", heading="Forward pass", body=body)
+        yield Section(name="values", heading="Values", body=_values(contents, findings))
+    if isinstance(contents.outcome, WeightscopeError):
+        yield Section(name="forward", heading="Forward pass", body=instead("Cannot run", contents.outcome, findings))
+    elif contents.outcome is not None:
+        yield Section(name="forward", heading="Forward pass", body=passed_body(contents.outcome))
     if summary.files:
         yield Section(name="files", heading="Files", body=_files(contents))
 
@@ -130,18 +134,20 @@ def _verdict(part: Stats | Outcome) -> str:
     return "ok" if part.ok else "failed"
 
 
-def _memory(contents: Contents) -> Markup:
+def _memory(contents: Contents, findings: Sequence[Finding]) -> Markup:
     if isinstance(contents.memory, WeightscopeError):
-        return instead("Not known", contents.memory)
+        return instead("Not known", contents.memory, findings)
     return said(memory_document(contents.summary, contents.memory), "Memory by part")
 
 
-def _values(contents: Contents) -> Markup:
+def _values(contents: Contents, findings: Sequence[Finding]) -> Markup:
     stats, drawn = contents.stats, contents.drawn
-    figures = Markup()
-    if stats is not None:
-        figures = instead("Cannot be read", stats) if isinstance(stats, WeightscopeError) else values_body(stats)
-    return together(figures, heatmap_body(drawn) if drawn is not None else "")
+    heatmap = heatmap_body(drawn) if drawn is not None else Markup()
+    if stats is None:
+        return heatmap
+    if isinstance(stats, WeightscopeError):
+        return together(instead("Cannot be read", stats, findings), heatmap)
+    return together(values_body(stats), heatmap)
 
 
 def _architecture(model: Model, findings: Sequence[Finding]) -> Markup:

@@ -36,13 +36,14 @@
   }
 
   function found(node) {
+    const wide = node.level === "model" || node.level === "component"; // the messages stand in their own section
     const items = ws.findingsOf(node).map((place) => {
       const { severity, code, message } = findings[place];
       return ws.element(
         "li",
         {},
         ws.element("a", { href: `#finding-${place}`, class: `badge ${severity}` }, `${ws.nouns[severity]}: ${code}`),
-        ` ${message}`,
+        wide ? "" : ` ${message}`,
       );
     });
     return items.length ? [ws.element("h4", {}, "Findings"), ws.element("ul", { class: "plain" }, items)] : [];
