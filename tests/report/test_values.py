@@ -51,6 +51,15 @@ def test_each_component_has_its_profile_and_each_role_its_histogram(whole: Page)
         assert any(role in label for label in labels)
 
 
+def test_a_profile_shows_its_own_component_alone() -> None:
+    """LLaVA's eye and language model both have a q_proj."""
+    page = Page(run_report("fixtures/llava", "--values").stdout)
+    profiles = page.text.split("RMS by layer: ")
+    vision = next(text for text in profiles if text.startswith("vision"))
+    assert "vision q_proj" in vision
+    assert "attention q_proj" not in vision
+
+
 def test_the_heatmap_is_the_matrix(tmp_path: Path) -> None:
     """A matrix of one row of ones: the first row of pixels is viridis' last colour, all others its first."""
     matrix = np.zeros((4, 3), np.float32)
