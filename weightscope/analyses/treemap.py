@@ -111,7 +111,7 @@ def _kind(group: Group, slot: Slot | None, subject: Subject, others: tuple[str, 
         component=BUFFERS if group.kind is Kind.BUFFER else str(group.section),
         roles=tuple(map(str, group.roles)),
         kind=str(group.kind),
-        layer=group.kinds.index("layer") if "layer" in group.kinds else None,
+        layer=group.layer_place,
         stack=before(group.template).rstrip(".") if group.ranges else "",
         terms=tuple(terms[role] for role in group.roles if role in terms),
         shape_terms=config_terms(group.shape or ()),
@@ -125,7 +125,8 @@ def _kind(group: Group, slot: Slot | None, subject: Subject, others: tuple[str, 
 def _set(kind: int, each: Alike, subject: Subject, marks: Marks) -> TensorSet:
     group = each.group
     counted = each.counted(subject.tying)
-    layers = each.ranges[group.kinds.index("layer")] if "layer" in group.kinds else ()
+    place = group.layer_place
+    layers = () if place is None else each.ranges[place]
     named = marked(marks, group.template, layers)
     return TensorSet(
         kind=kind,
