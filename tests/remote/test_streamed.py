@@ -29,7 +29,7 @@ from weightscope.analyses.lock.record import lock_text
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 LLAMA = FIXTURES / "llama"
-COMMANDS = (["stats"], ["lock"], ["diff", "--values", str(LLAMA)], ["check", "--values"])
+COMMANDS = (["stats"], ["lock"], ["diff", "--values", str(LLAMA)], ["check", "--values"], ["report", "--values"])
 
 
 def sizes(folder: Path) -> int:
@@ -52,7 +52,7 @@ def result(ran: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(ran.stdout)
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=["stats", "lock", "diff", "check"])
+@pytest.mark.parametrize("command", COMMANDS, ids=["stats", "lock", "diff", "check", "report"])
 def test_nothing_is_read_unless_somebody_agrees(command: list[str], ws: Run, hub: Hub, home: Path) -> None:
     ran = ws(*command, "org/llama")
     assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)

@@ -129,9 +129,12 @@ def known_code(code: str, *, others: bool = False) -> str:
 
 
 def run_rules(
-    subject: Subject, *, values: bool = False, progress: Progress | None = None
+    subject: Subject, *, values: bool = False, seen: bool = False, progress: Progress | None = None
 ) -> tuple[tuple[Finding, ...], int]:
-    """What all rules find, and how many were run."""
+    """What all rules find, and how many were run.
+
+    With `values`, those that read values too; not those that go through all of them if `stats` has `seen` them.
+    """
     findings = [finding for rule in RULES if rule is not wrong_totals for finding in rule(subject)]
     # Totals of what is incomplete or misshapen are wrong in consequence, and said enough.
     if not any(finding.severity == "error" and finding.code in UNSETTLING for finding in findings):
@@ -144,8 +147,9 @@ def run_rules(
         from weightscope.analyses.rules.scales import strange_scales
         from weightscope.analyses.rules.values import odd_values, unsound_values
 
-        findings += unsound_values(subject, progress)
-        findings += odd_values(subject)
+        if not seen:
+            findings += unsound_values(subject, progress)
+            findings += odd_values(subject)
         findings += broken_conventions(subject)
         findings += equal_added_tokens(subject)
         findings += strange_scales(subject)
@@ -154,9 +158,14 @@ def run_rules(
 
 
 def run_adapter_rules(
-    subject: Subject, found: tuple[Finding, ...], *, values: bool = False, progress: Progress | None = None
+    subject: Subject,
+    found: tuple[Finding, ...],
+    *,
+    values: bool = False,
+    seen: bool = False,
+    progress: Progress | None = None,
 ) -> tuple[tuple[Finding, ...], int]:
-    """What the rules for adapters `found`, with what the values tell; and how many rules were run."""
+    """What the rules for adapters `found`, with what the values tell; and how many rules were run. As `run_rules`."""
     from weightscope.analyses.rules.adapters import ADAPTER_RULES
 
     rules = len(ADAPTER_RULES) + ON_OPENING
@@ -164,4 +173,4 @@ def run_adapter_rules(
         return found, rules
     from weightscope.analyses.rules.values import unsound_values
 
-    return (*found, *unsound_values(subject, progress)), rules + 2
+    return (*found, *(() if seen else unsound_values(subject, progress))), rules + 2

@@ -16,7 +16,7 @@ from weightscope.analyses.joining import join
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.summary import PartInfo, Summary, summarize
 from weightscope.analyses.tying import Tying, find_tying
-from weightscope.api.examining import examined, glanced
+from weightscope.api.examining import examined, glanced, said_of_memory
 from weightscope.api.sentences import sentence_parts
 from weightscope.brief import Displayed, Suggesting, plural
 from weightscope.checkpoint.entry import require_here
@@ -485,7 +485,8 @@ class Model(Displayed, Suggesting):
 
         # Only an adapter has a base.
         beside = self.inventory.groups if self.base else ()
-        return report((self.base or self).subject(), self.summary().model, request, beside)
+        model = self.base or self
+        return said_of_memory(model, report(model.subject(), self.summary().model, request, beside))
 
     def listing(self) -> Iterator[tuple[Group, TensorRow]]:
         """The rows of `weightscope tensors`, unfiltered."""

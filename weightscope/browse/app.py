@@ -13,6 +13,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Footer, Static
 
+from weightscope.analyses.other_names import other_names
 from weightscope.api.model import Model
 from weightscope.browse.calls import called
 from weightscope.browse.finding_names import find_names
@@ -62,9 +63,12 @@ class BrowseApp(App[None]):
     def __init__(self, model: Model) -> None:
         super().__init__()
         self.HORIZONTAL_BREAKPOINTS = BREAKPOINTS
+        # Whoever runs the application says a fault in a line; Textual would print a traceback here.
+        self.error_console.quiet = True
         self.model = model
         self.matches: Matches | None = None
         self._pages = Pages(model)
+        self._others = other_names(model.declaration, model.inventory)
         self._found: asyncio.Future[tuple[tuple[Finding, ...], int]]
         self._running_loop: asyncio.AbstractEventLoop | None = None
 
@@ -86,7 +90,7 @@ class BrowseApp(App[None]):
 
     @property
     def failure(self) -> Exception | None:
-        """The fault that ended it."""
+        """The fault that ended it, for which Textual has no public name."""
         return self._exception
 
     @property
@@ -118,7 +122,7 @@ class BrowseApp(App[None]):
         """Go to the first match."""
         typed = event.typed.strip()
         if typed:
-            names = await called(partial(find_names, typed, self.model.inventory))
+            names = await called(partial(find_names, typed, self.model.inventory, self._others))
             await self._go_through(f"/{typed}", names, none=f"No tensor matches {typed}")
 
     async def _go_through(self, title: str, names: tuple[str, ...], *, none: str) -> None:
@@ -193,7 +197,3 @@ class BrowseApp(App[None]):
         """End from another thread or from the handler of a signal."""
         if self._running_loop:
             self._running_loop.call_soon_threadsafe(partial(self.exit, return_code=code))
-
-    def _fatal_error(self) -> None:
-        """End on a fault; whoever runs the application says it in a line, where Textual would print a traceback."""
-        self._close_messages_no_wait()

@@ -5,7 +5,6 @@ Source: `modelopt.torch.export` 0.47, which writes config.json (`ignore`) or hf_
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -23,7 +22,7 @@ from weightscope.quantization.common.algorithms import (
     scheme_of,
     schemes_of,
 )
-from weightscope.quantization.common.coverage import TABLES, role_of
+from weightscope.quantization.common.coverage import EXPERT, role_of
 from weightscope.quantization.common.grain import Grain
 from weightscope.quantization.common.method import SCALES, Told, is_matrix, variants_of
 from weightscope.quantization.common.modules import PLACE, uneven
@@ -33,13 +32,13 @@ from weightscope.quantization.common.settings import names
 from weightscope.quantization.common.smoothed import Smoothed
 from weightscope.quantization.common.stacks import Stacks
 from weightscope.quantization.common.wildcards import Wildcards
+from weightscope.roles import TABLES
 from weightscope.storage.base import Scheme, Stored
 
 Settings = dict[str, Any]
 MIXED = "MIXED_PRECISION"
 # So many names of layers are compared one by one with the modules of a model.
 FEW = 4096
-EXPERT = re.compile(r"(?:^|\.)experts(?:\.|$)")
 
 
 def method(config: Config, settings: Settings) -> ModelOpt | None:
