@@ -219,6 +219,23 @@ class Role(StrEnum):
     UNKNOWN = "unknown"
 
 
+# Their rows are looked up (`torch.nn.Embedding`), not multiplied: they are no Linear modules.
+TABLES = frozenset(
+    {
+        Role.TOKEN_EMBEDDING,
+        Role.POSITION_EMBEDDING,
+        Role.TOKEN_TYPE_EMBEDDING,
+        Role.CLASS_EMBEDDING,
+        Role.TILE_EMBEDDING,
+        Role.LAYER_EMBEDDING,
+        Role.POINT_EMBEDDING,
+        Role.VISUAL_EMBEDDING,
+        Role.PROMPT_EMBEDDING,
+        Role.RELATIVE_POSITION,
+        Role.AUDIO_MARK,
+    }
+)
+
 _SECTIONS = {
     Section.EMBEDDING: (
         Role.TOKEN_EMBEDDING,
