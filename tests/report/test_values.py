@@ -105,6 +105,7 @@ def test_a_pass_that_cannot_run_says_why_and_the_page_is_written(run: Any, tmp_p
     assert "Forward passcannot run: see Forward pass" in text
     assert f"Cannot run: {reason}" in text
     assert text.count(reason) == 1
+    assert "incomplete Checked 0 tensors" in text
 
 
 def test_logits_that_cannot_be_compared_say_why_and_the_page_is_written(run: Any, tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def test_logits_that_cannot_be_compared_say_why_and_the_page_is_written(run: Any
     assert code == 2
     page = Page(file.read_text(encoding="utf-8"))
     assert f"Logits were not compared: {error.removeprefix('weightscope: ').strip()}" in page.text
-    assert ("strong", {"class": "verdict failed"}) in page.tags
+    assert ("strong", {"class": "verdict incomplete"}) in page.tags
 
 
 def test_values_are_gone_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
