@@ -140,6 +140,7 @@ MODULES = {
     "mamba2": "text.mamba2",
     "marian": "seq2seq.marian",
     "mbart": "seq2seq.bart",
+    "megatron_gpt": "text.megatron",
     "mimo": "text.mimo",
     "mimo_v2_flash": "text.mimo_v2_flash",
     "minicpm3": "text.minicpm3",
