@@ -53,7 +53,9 @@ def laid_out(declaration: Declaration, architecture: Architecture, names: Contai
             # llama.cpp leaves out what a layer that predicts ahead has of the main model's.
             copied = slot.auxiliary and {Role.TOKEN_EMBEDDING, Role.LM_HEAD} & {role for role, _ in stored.parts}
             held = replace(stored, optional=stored.optional or bool(copied))
-            slots.append(replace(slot, template=held.name, ranges=_layers(scheme, slot), stored=held))
+            layers = _layers(scheme, slot)
+            kinds = slot.kinds if layers else ()
+            slots.append(replace(slot, template=held.name, ranges=layers, kinds=kinds, stored=held))
     slots += _beside(declaration, names)
     return replace(declaration, slots=merged(slots), covered=tuple(covered), contained=True)
 
