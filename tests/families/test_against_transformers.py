@@ -86,6 +86,9 @@ def test_names_from_the_config_alone(tiny: Tiny, saved: Callable[[str], Path]) -
     names = {n for s in slots if not (s.stored.optional or s.auxiliary) for n in s.names()}
     names = {name.replace("_tower.vision_model.", "_tower.") for name in names}
     names = {name.replace("vision_model.vision_model.", "vision_model.") for name in names}
+    if tiny.kind == "MiniMaxM3VL":
+        # 5.23 writes this one as it was published.
+        stored = {name.replace("_tower.vision_model.", "_tower.") for name in stored}
     if tiny.kind == "ShieldGemma2":
         stored = {name.removeprefix("model.model.").replace("model.lm_", "language_model.lm_") for name in stored}
     if tiny.kind in ("Qwen3_5Moe", "Glm46V", "Glm4vMoeText"):

@@ -63,6 +63,11 @@ class Tiny:
     # What logits may differ by, of their largest.
     tolerance: float = 1e-4
 
+    @property
+    def sees(self) -> bool:
+        """Whether it is a whole model that writes of images."""
+        return self.model == "ForConditionalGeneration"
+
     def build(self) -> transformers.PreTrainedModel:
         """A model in float32 whose every weight, norms and biases included, is random."""
         # Config classes write into the dicts that they are given.
@@ -70,8 +75,8 @@ class Tiny:
         torch.manual_seed(0)
         model_class = getattr(transformers, f"{self.kind}{self.model}", None)
         # A type may have a config of its own and another's model.
-        built = model_class(config) if model_class else transformers.AutoModelForCausalLM.from_config(config)
-        model = built.eval()
+        auto = transformers.AutoModelForImageTextToText if self.sees else transformers.AutoModelForCausalLM
+        model = (model_class(config) if model_class else auto.from_config(config)).eval()
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.uniform_(-0.5, 0.5)
@@ -146,6 +151,7 @@ from tests.families.tiny_contrast import TINY_CONTRAST  # noqa: E402
 from tests.families.tiny_deepseek_eyes import TINY_DEEPSEEK_EYES  # noqa: E402
 from tests.families.tiny_dense import TINY_DENSE  # noqa: E402
 from tests.families.tiny_encoders import TINY_ENCODERS  # noqa: E402
+from tests.families.tiny_flagships import TINY_FLAGSHIPS  # noqa: E402
 from tests.families.tiny_fuyu import TINY_FUYU  # noqa: E402
 from tests.families.tiny_gemma_eyes import TINY_GEMMA_EYES  # noqa: E402
 from tests.families.tiny_glm_vision import TINY_GLM_VISION  # noqa: E402
@@ -174,6 +180,7 @@ TINY += TINY_CONTRAST
 TINY += TINY_DEEPSEEK_EYES
 TINY += TINY_DENSE
 TINY += TINY_ENCODERS
+TINY += TINY_FLAGSHIPS
 TINY += TINY_FUYU
 TINY += TINY_GEMMA_EYES
 TINY += TINY_GLM_VISION
