@@ -19,12 +19,12 @@ from tests.checkpoint.test_original_releases import ORACLES
 from tests.components.test_logits import DECODERS
 from tests.families.remote_code import REMOTE
 from tests.families.remote_eyes import BY_INDEX, BY_OTHERS, REMOTE_TOWERS, WHOLE_SIZE
-from tests.families.test_against_transformers import BY_PARTS
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_blips import TINY_BLIPS
 from tests.families.tiny_clap import HALVES, TINY_CLAP
 from tests.families.tiny_encoders import TINY_ENCODERS
+from tests.families.tiny_flagships import TINY_FLAGSHIPS
 from tests.families.tiny_fuyu import TINY_FUYU
 from tests.families.tiny_kin import TINY_KIN
 from tests.families.tiny_omni import TINY_OMNI
@@ -77,6 +77,7 @@ COMPUTED = [
     *TINY_SPEECH,
     *(tiny for tiny in TINY_HEARING if tiny.model != "Model"),
     *TINY_KIN,
+    *(tiny for tiny in TINY_FLAGSHIPS if tiny.model != "Model"),
     *TINY_BLIPS,
     *TINY_FUYU,
     *TINY_CLAP,
@@ -86,6 +87,11 @@ COMPUTED = [
     *test_llavas.CUT,
     *test_llavas.WHOLE,
 ]
+# What a type with parts of another library is tested against: its names, and its logits.
+PARTLY = {
+    "fast_vlm": ("1 tiny, timm's tower in 2 sizes", "1 tiny with images"),
+    "gemma3n": ("1 tiny, timm's tower in 4 widths", "1 tiny of text, images and audio"),
+}
 HEAD = """\
 # Families
 
@@ -108,8 +114,7 @@ EXCEPTIONS = """
 ## Known and not declared
 
 Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them: aria,
-blip, ernie4_5_vl_moe, fast_vlm, florence2, hunyuan_vl, kimi_k3, kosmos-2, minicpmv4_6, minimax_m3_vl, molmo, molmo2,
-perception_lm and step3p7. Videos are refused everywhere.
+blip, ernie4_5_vl_moe, florence2, hunyuan_vl, kimi_k3, kosmos-2, molmo and perception_lm. Videos are refused everywhere.
 
 ## Published models that differ from their config
 
@@ -148,8 +153,8 @@ def _names(model_type: str) -> Iterator[str]:
         yield f"{len(tiny)} tiny"
     if model_type in WHOLE_SIZE:
         yield "1 of full size, without values"
-    if model_type in BY_PARTS:
-        yield "1 tiny, timm's tower in 4 widths"
+    if model_type in PARTLY:
+        yield PARTLY[model_type][0]
     yield from _remote(model_type)
     for word, models in (("config", DECLARED), ("index", INDEXED)):
         count = sum(model["config"].get("model_type") == model_type for model in models)
@@ -166,8 +171,8 @@ def _logits(model_type: str) -> Iterator[str]:
     tiny = {t.name for t in COMPUTED if _type_of(t) == model_type}
     if tiny:
         yield f"{len(tiny)} tiny"
-    if model_type in BY_PARTS:
-        yield "1 tiny of text, images and audio"
+    if model_type in PARTLY:
+        yield PARTLY[model_type][1]
     if model_type in BY_OTHERS:
         yield BY_OTHERS[model_type]
     yield from _remote(model_type)

@@ -23,7 +23,7 @@ from weightscope.families.registry import Declaration, all_families, declare
 from weightscope.storage.base import Kind
 
 # Of a type whose tower transformers takes from a library that is not installed here: tests of its own.
-BY_PARTS = {"gemma3n": "tests/families/test_gemma3n.py"}
+BY_PARTS = {"fast_vlm": "tests/families/test_fast_vlm.py", "gemma3n": "tests/families/test_gemma3n.py"}
 every_tiny = pytest.mark.parametrize("tiny", TINY, ids=lambda tiny: tiny.name)
 
 

@@ -63,20 +63,21 @@ class Tiny:
     # What logits may differ by, of their largest.
     tolerance: float = 1e-4
 
-    @property
-    def sees(self) -> bool:
-        """Whether it is a whole model that writes of images."""
-        return self.model == "ForConditionalGeneration"
+    def of(self, config: Any) -> transformers.PreTrainedModel:
+        """The model of a config: a type may have a config of its own and another's model."""
+        model_class = getattr(transformers, f"{self.kind}{self.model}", None)
+        if model_class:
+            return model_class(config)
+        sees = self.model == "ForConditionalGeneration"
+        auto = transformers.AutoModelForImageTextToText if sees else transformers.AutoModelForCausalLM
+        return auto.from_config(config)
 
     def build(self) -> transformers.PreTrainedModel:
         """A model in float32 whose every weight, norms and biases included, is random."""
         # Config classes write into the dicts that they are given.
         config = getattr(transformers, f"{self.kind}Config")(**copy.deepcopy(self.keys))
         torch.manual_seed(0)
-        model_class = getattr(transformers, f"{self.kind}{self.model}", None)
-        # A type may have a config of its own and another's model.
-        auto = transformers.AutoModelForImageTextToText if self.sees else transformers.AutoModelForCausalLM
-        model = (model_class(config) if model_class else auto.from_config(config)).eval()
+        model = self.of(config).eval()
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.uniform_(-0.5, 0.5)

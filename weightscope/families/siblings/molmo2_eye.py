@@ -83,7 +83,7 @@ def parts_of(config: Config) -> tuple[Config, Config, tuple[int, ...]]:
     Raises:
         ConfigError: layers that the tower does not have.
     """
-    legacy = config.data.get("vision_config") is None
+    legacy = config.data.get("vision_config") is None and "vit_config" in config.data
     vision = config.nested("vit_config" if legacy else "vision_config").with_defaults(VISION, VISION_NAMES)
     adapter = config.nested("adapter_config").with_defaults(ADAPTER, ADAPTER_NAMES)
     depth, layers = int(vision["num_hidden_layers"]), adapter["vision_feature_layer"]
