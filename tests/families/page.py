@@ -19,6 +19,7 @@ from tests.checkpoint.test_original_releases import ORACLES
 from tests.components.test_logits import DECODERS
 from tests.families.remote_code import REMOTE
 from tests.families.remote_eyes import BY_INDEX, BY_OTHERS, REMOTE_TOWERS, WHOLE_SIZE
+from tests.families.test_against_transformers import BY_PARTS
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_blips import TINY_BLIPS
@@ -34,7 +35,14 @@ from tests.families.tiny_seq2seq import TINY_SEQ2SEQ
 from tests.families.tiny_speech import TINY_HEARING, TINY_SPEECH
 from tests.families.tiny_waves import TINY_WAVES
 from tests.families.tiny_xlnet import TINY_XLNET
-from tests.forward import test_contrast, test_gemma4_eyes, test_gemma_eyes, test_llavas, test_packed_images
+from tests.forward import (
+    test_contrast,
+    test_gemma4_eyes,
+    test_gemma_eyes,
+    test_llavas,
+    test_mixed_eyes,
+    test_packed_images,
+)
 from tests.forward.test_cohere_eyes import CROPPED
 from tests.forward.test_deepseek_eyes import SQUARED
 from tests.forward.test_glm_vision import GLM
@@ -68,6 +76,7 @@ COMPUTED = [
     *test_gemma_eyes.COMPUTED,
     *test_packed_images.COMPUTED,
     *test_gemma4_eyes.COMPUTED,
+    *test_mixed_eyes.COMPUTED,
     *test_contrast.COMPUTED,
     *TINY_ENCODERS,
     *TINY_PHI4,
@@ -87,11 +96,6 @@ COMPUTED = [
     *test_llavas.CUT,
     *test_llavas.WHOLE,
 ]
-# What a type with parts of another library is tested against: its names, and its logits.
-PARTLY = {
-    "fast_vlm": ("1 tiny, timm's tower in 2 sizes", "1 tiny with images"),
-    "gemma3n": ("1 tiny, timm's tower in 4 widths", "1 tiny of text, images and audio"),
-}
 HEAD = """\
 # Families
 
@@ -113,8 +117,8 @@ roles guessed from names.
 EXCEPTIONS = """
 ## Known and not declared
 
-Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them: aria,
-blip, ernie4_5_vl_moe, florence2, hunyuan_vl, kimi_k3, kosmos-2, molmo and perception_lm. Videos are refused everywhere.
+Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them: blip,
+florence2, kimi_k3, kosmos-2 and molmo. Videos are refused everywhere.
 
 ## Published models that differ from their config
 
@@ -153,8 +157,8 @@ def _names(model_type: str) -> Iterator[str]:
         yield f"{len(tiny)} tiny"
     if model_type in WHOLE_SIZE:
         yield "1 of full size, without values"
-    if model_type in PARTLY:
-        yield PARTLY[model_type][0]
+    if model_type in BY_PARTS:
+        yield BY_PARTS[model_type][0]
     yield from _remote(model_type)
     for word, models in (("config", DECLARED), ("index", INDEXED)):
         count = sum(model["config"].get("model_type") == model_type for model in models)
@@ -171,8 +175,8 @@ def _logits(model_type: str) -> Iterator[str]:
     tiny = {t.name for t in COMPUTED if _type_of(t) == model_type}
     if tiny:
         yield f"{len(tiny)} tiny"
-    if model_type in PARTLY:
-        yield PARTLY[model_type][1]
+    if model_type in BY_PARTS:
+        yield BY_PARTS[model_type][1]
     if model_type in BY_OTHERS:
         yield BY_OTHERS[model_type]
     yield from _remote(model_type)

@@ -124,6 +124,12 @@ class TurnedParameter(Conv1D):
     _joint = "_"
 
 
+class SecondConv1D(Conv1D):
+    """A second such matrix in the same module, `weight_1`: ERNIE 4.5 VL's router of images."""
+
+    _leaf = "weight_1"
+
+
 # The name that torch gives to a parameter which others are added to.
 PARAMETRIZED = "parametrizations.weight.original"
 

@@ -10,7 +10,7 @@ from typing import Any
 from weightscope.components.base import Group
 from weightscope.components.decoder import CausalLM
 from weightscope.components.vision.language import VisionLanguage
-from weightscope.components.vision.row_eye import RowEye
+from weightscope.components.vision.slice_row import SliceRowEye
 from weightscope.config import Config, Nullable
 from weightscope.families.common.multimodal import decided_text_config, part
 from weightscope.families.common.refusals import not_computed
@@ -44,7 +44,7 @@ def minicpmv4_6(config: Config, root: str) -> VisionLanguage:
         or not_computed(config, "MiniCPM-V 4.6", {"merge_kernel_size": [2, 2]})
     )
     return VisionLanguage(
-        eye=RowEye(
+        eye=SliceRowEye(
             tower=encoder,
             mergers=mergers("model.merger.mlp", int(times), encoder.patches.width, model.decoder.embedding.width),
         ),
