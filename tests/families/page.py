@@ -24,6 +24,7 @@ from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_blips import TINY_BLIPS
 from tests.families.tiny_clap import HALVES, TINY_CLAP
 from tests.families.tiny_encoders import TINY_ENCODERS
+from tests.families.tiny_flagships import TINY_FLAGSHIPS
 from tests.families.tiny_fuyu import TINY_FUYU
 from tests.families.tiny_kin import TINY_KIN
 from tests.families.tiny_omni import TINY_OMNI
@@ -84,6 +85,7 @@ COMPUTED = [
     *TINY_SPEECH,
     *(tiny for tiny in TINY_HEARING if tiny.model != "Model"),
     *TINY_KIN,
+    *(tiny for tiny in TINY_FLAGSHIPS if tiny.model != "Model"),
     *TINY_BLIPS,
     *TINY_FUYU,
     *TINY_CLAP,
@@ -115,8 +117,7 @@ EXCEPTIONS = """
 ## Known and not declared
 
 Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them: blip,
-fast_vlm, florence2, kimi_k3, kosmos-2, minicpmv4_6, minimax_m3_vl, molmo, molmo2 and step3p7. Videos are refused
-everywhere.
+florence2, kimi_k3, kosmos-2 and molmo. Videos are refused everywhere.
 
 ## Published models that differ from their config
 
