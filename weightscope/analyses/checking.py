@@ -17,7 +17,17 @@ from weightscope.analyses.rules.unread import unread_keys
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import UsageError, printable_path
-from weightscope.findings import CODES, DIFF_CODES, FORWARD_CODES, MEMORY_CODES, SEVERITIES, Finding, Severity, passes
+from weightscope.findings import (
+    CODES,
+    DIFF_CODES,
+    FORWARD_CODES,
+    MEMORY_CODES,
+    SEVERITIES,
+    Finding,
+    Severity,
+    most_severe_first,
+    passes,
+)
 
 RULES: tuple[Rule, ...] = (
     *GLANCE,
@@ -82,9 +92,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     def verdict(self, reference: str, findings: Iterable[Finding], *, tensors: int, rules: int) -> CheckResult:
         """The result after leaving out what is ignored, the most severe first."""
-        kept = sorted(
-            (finding for finding in findings if not self._ignores(finding)), key=lambda f: SEVERITIES.index(f.severity)
-        )
+        kept = [finding for finding in findings if not self._ignores(finding)]
+        kept = most_severe_first(kept, lambda finding: finding.severity)
         return CheckResult(
             reference=printable_path(reference),
             ok=passes(kept, self.fail_on),

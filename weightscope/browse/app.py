@@ -25,7 +25,7 @@ from weightscope.browse.panes import Panes
 from weightscope.browse.search_bar import SearchBar
 from weightscope.browse.status import Status
 from weightscope.errors import WeightscopeError, one_line
-from weightscope.findings import SEVERITIES, Finding
+from weightscope.findings import Finding, most_severe_first
 from weightscope.interrupt import INTERRUPTED
 from weightscope.output.overview import found as counts_of
 from weightscope.output.words import plural
@@ -158,7 +158,7 @@ class BrowseApp(App[None]):
             verdict.update("not checked")
             self._found.set_exception(error)
             return
-        found = tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
+        found = tuple(most_severe_first(found, lambda finding: finding.severity))
         verdict.update(counts_of(found, " · ") or "ok")
         self._pages.findings = found
         self._found.set_result((found, rules))

@@ -23,7 +23,6 @@ from weightscope.commands.options import (
     open_quietly,
     own_files,
     refuse_or_fetch,
-    require_working_directory,
 )
 from weightscope.errors import UsageError, WeightscopeError
 from weightscope.interrupt import INTERRUPTED, stopping
@@ -98,8 +97,6 @@ def report(
         if unfit := [name for name, value in alone.items() if value is not None]:
             raise UsageError(f"{' and '.join(unfit)} cannot be used with two models")
     passes = forward or tokens is not None or prompt is not None
-    if passes:
-        require_working_directory()
     if tokens is not None and prompt is not None:
         raise UsageError("--tokens and --prompt are mutually exclusive")
     asked = Asked(values=values, heatmap=heatmap, passes=passes, tokens=tokens, prompt=prompt)

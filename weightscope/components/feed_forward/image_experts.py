@@ -72,8 +72,7 @@ class TextAndImageExperts(Component, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        image = self.image
-        return f"{self.text.glance}; for images {image.experts:,} of {image.expert.inner:,}"
+        return f"{self.text.glance}, and {self.image.experts:,} of {self.image.expert.inner:,} for images"
 
     def equation(self, x: str = "x") -> str:
         routed = f"({self.text.equation(x)}, or for tokens of images {self.image.equation(x)})"
