@@ -124,6 +124,12 @@ class TurnedParameter(Conv1D):
     _joint = "_"
 
 
+class NamedParameter(Conv1D):
+    """The same under a name of its own: Florence-2's `image_projection`."""
+
+    _joint = _leaf = ""
+
+
 # The name that torch gives to a parameter which others are added to.
 PARAMETRIZED = "parametrizations.weight.original"
 

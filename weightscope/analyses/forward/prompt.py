@@ -185,7 +185,8 @@ def with_things(
             text = f"{before}{places}{after}" * len(layouts) + ("" if frame else "\n") + text
         if frame:
             last = max(text.rfind(place) + len(place) for place in (places, spelled) if place in text)
-            text = f"{text[:last]}{speller.token(frame.begin)}{text[last:]}{frame.end}"
+            begin = "" if frame.begin is None else speller.token(frame.begin)
+            text = f"{text[:last]}{begin}{text[last:]}{frame.end}"
         encode = speller.pieces if frame else speller.encode
         parts = text.split(places)
         if len(parts) - 1 == len(layouts):
