@@ -23,6 +23,7 @@ from tests.families.test_against_transformers import BY_PARTS
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_blips import TINY_BLIPS
+from tests.families.tiny_captioners import TINY_CAPTIONERS
 from tests.families.tiny_clap import HALVES, TINY_CLAP
 from tests.families.tiny_encoders import TINY_ENCODERS
 from tests.families.tiny_fuyu import TINY_FUYU
@@ -78,6 +79,7 @@ COMPUTED = [
     *(tiny for tiny in TINY_HEARING if tiny.model != "Model"),
     *TINY_KIN,
     *TINY_BLIPS,
+    *(tiny for tiny in TINY_CAPTIONERS if tiny.model != "Model"),
     *TINY_FUYU,
     *TINY_CLAP,
     *HALVES,
@@ -108,8 +110,8 @@ EXCEPTIONS = """
 ## Known and not declared
 
 Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them: aria,
-blip, ernie4_5_vl_moe, fast_vlm, florence2, hunyuan_vl, kimi_k3, kosmos-2, minicpmv4_6, minimax_m3_vl, molmo, molmo2,
-perception_lm and step3p7. Videos are refused everywhere.
+ernie4_5_vl_moe, fast_vlm, hunyuan_vl, kimi_k3, minicpmv4_6, minimax_m3_vl, molmo, molmo2, perception_lm and step3p7.
+Videos are refused everywhere.
 
 ## Published models that differ from their config
 

@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tokenizers
 import torch
 import transformers
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import weightscope
 from tests.families.tiny import Tiny
 from tests.families.tiny_captioners import TINY_CAPTIONERS
 from tests.forward import seeing
+from tests.forward.test_patched_image import photograph
+from weightscope.components.vision.florence_tasks import question
 from weightscope.errors import UsageError
 
 BY_NAME = {tiny.name: tiny for tiny in TINY_CAPTIONERS}
@@ -206,3 +210,90 @@ def test_florence_as_published(lively: Callable[[str], Path], tmp_path: Path) ->
     tokens, inputs = CASES["florence2"]
     published = [51289 if token == 99 else token for token in tokens]
     assert torch.equal(model.forward(published, **inputs).logits, before.forward(tokens, **inputs).logits)
+
+
+def write_tokenizer(directory: Path, words: list[str], special: list[str]) -> transformers.PreTrainedTokenizerFast:
+    """A tokenizer of whole words; the special ones stand in any text."""
+    model = tokenizers.models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="<unk>")
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    tokenizer.add_special_tokens(special)
+    tokenizer.save(str(directory / "tokenizer.json"))
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
+    )
+
+
+SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+
+
+def test_kosmos_prompt_is_written_as_the_processor_does(
+    lively: Callable[[str], Path], tmp_path: Path, run: Any
+) -> None:
+    """But for the ids where an image's vectors stand, which nothing looks up."""
+    directory, path = lively("kosmos-2"), photograph(tmp_path / "a.png", (97, 61))
+    settings = {"size": {"shortest_edge": 28}, "crop_size": {"height": 28, "width": 28}}
+    said = {"image_processor_type": "CLIPImageProcessor"} | settings
+    (directory / "preprocessor_config.json").write_text(json.dumps(said))
+    words = [*SPECIAL, *(f"w{number}" for number in range(4, 65))]
+    tokenizer = write_tokenizer(directory, words, SPECIAL)
+    processor = transformers.Kosmos2Processor(transformers.CLIPImageProcessorPil(**settings), tokenizer)
+    processor.tokenizer.backend_tokenizer.save(str(directory / "tokenizer.json"))
+    theirs = processor(Image.open(path), "w9 w8", num_image_tokens=5)
+    options = ["--prompt", "w9 w8", "--image", str(path), "--compare", "transformers", "--format", "json"]
+    status, out, error = run("forward", str(directory), *options)
+    assert (status, error) == (0, "")
+    ids, places = json.loads(out)["token_ids"], theirs["image_embeds_position_mask"]
+    assert ids == [BEGIN if place else token for token, place in zip(theirs["input_ids"], places, strict=True)]
+    assert sum(places) == 5
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["with an image token", "without one"])
+def test_florence_task_is_asked_as_the_processor_does(
+    known: bool, lively: Callable[[str], Path], tmp_path: Path, run: Any
+) -> None:
+    """Microsoft's tokenizer has no image token."""
+    directory, path = lively("florence2"), photograph(tmp_path / "a.png", (97, 61))
+    settings = {"size": {"height": 32, "width": 40}, "do_center_crop": False}
+    said = {"image_processor_type": "CLIPImageProcessor"} | settings
+    (directory / "preprocessor_config.json").write_text(json.dumps(said))
+    asked = ["What", "does", "the", "image", "describe?"]
+    words = [*SPECIAL, *asked, *(f"w{number}" for number in range(9, 99)), *(["<image>"] if known else [])]
+    tokenizer = write_tokenizer(directory, words, [*SPECIAL, *(["<image>"] if known else [])])
+    options = ["--prompt", "<CAPTION>", "--image", str(path), "--compare", "transformers", "--format", "json"]
+    status, out, error = run("forward", str(directory), *options)
+    assert (status, error) == (0, "")
+    expected = [*[99] * 21, 0, *range(4, 9), 2]
+    assert json.loads(out)["token_ids"] == expected
+    if known:
+        tokenizer.image_token, tokenizer.image_token_id = "<image>", 99
+        images = transformers.CLIPImageProcessorPil(**settings)
+        images.image_seq_length = 21
+        processor = transformers.Florence2Processor(images, tokenizer)
+        assert processor(Image.open(path), "<CAPTION>")["input_ids"] == [expected]
+
+
+def test_blip_takes_an_image_at_the_command_line(lively: Callable[[str], Path], tmp_path: Path, run: Any) -> None:
+    directory, path = lively("blip"), photograph(tmp_path / "a.png", (97, 61))
+    settings = {"image_processor_type": "BlipImageProcessor", "size": {"height": 28, "width": 28}}
+    (directory / "preprocessor_config.json").write_text(json.dumps(settings))
+    options = ["--tokens", "98,7,3", "--image", str(path), "--compare", "transformers", "--format", "json"]
+    status, out, error = run("forward", str(directory), *options)
+    assert (status, error, json.loads(out)["checked"][-1]) == (0, "", "transformers")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<s><OD></s>", "<s>Locate the objects with category name in the image.</s>"),
+        ("<s><REGION_TO_OCR><loc_1><loc_2> </s>", "<s>What text is in the region <loc_1><loc_2>?</s>"),
+        ("<s>Describe it.</s>", "<s>Describe it.</s>"),
+    ],
+)
+def test_florence_tasks(text: str, expected: str) -> None:
+    assert question(text, "</s>") == expected
+
+
+def test_a_task_by_itself_takes_no_text() -> None:
+    with pytest.raises(UsageError, match="<OD> is a task by itself"):
+        question("<s><OD> a cat</s>", "</s>")

@@ -17,6 +17,7 @@ from weightscope.components.running import At, linear
 from weightscope.components.sense import Seen
 from weightscope.components.vision.davit import ConvolutionEmbedding, raised
 from weightscope.components.vision.eye import Eye
+from weightscope.components.vision.florence_tasks import question
 from weightscope.errors import UsageError
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
@@ -159,12 +160,16 @@ class PlacedBridge(Component, frozen=True, kw_only=True):
 
 
 class DavitEye(Eye, frozen=True, kw_only=True):
-    """Images may have any shape, as far as there are positions; all of a pass have the same."""
+    """Images may have any shape, as far as there are positions; all of a pass have the same.
+
+    A text that is read ends with `end`.
+    """
 
     processor: ClassVar[str] = "CLIPImageProcessor"
 
     tower: Davit
     bridge: PlacedBridge
+    end: str
 
     def children(self) -> Iterable[Component]:
         return self.tower, self.bridge
@@ -181,6 +186,10 @@ class DavitEye(Eye, frozen=True, kw_only=True):
             most = f"{self.bridge.rows.rows:,} rows and {self.bridge.columns.rows:,} columns"
             raise UsageError(f"images of {height:,} × {width:,} pixels are too large: there are {most}")
         return (1 + rows * columns,) * len(pixels)
+
+    def finished(self, text: str) -> str:
+        """With a task's question in its place."""
+        return question(text, self.end)
 
     def see(self, inputs: Inputs, at: At) -> Seen:
         features = self.tower.features(inputs[PIXELS], at.below(self.tower))

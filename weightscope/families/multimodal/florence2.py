@@ -18,7 +18,7 @@ from weightscope.families.common.refusals import not_computed
 from weightscope.families.registry import family
 from weightscope.families.siblings.bart import BART, NAMES, Kind, learned
 from weightscope.families.siblings.bart_model import halves_of
-from weightscope.families.siblings.davit import HELD, PUBLISHED, VISION, davit_eye
+from weightscope.families.siblings.davit import END, HELD, PUBLISHED, VISION, davit_eye
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.plain import Buffer
@@ -54,7 +54,7 @@ def florence2(config: Config, root: str) -> SeeingEncoderDecoder:
         eye=davit_eye(vision_of(config), spelling),
         language=Group(name=language, parts=(pair,)),
         image_token=int(config["image_token_id"]),
-        frame=None if begin is None else Frame(begin=int(begin), end="</s>"),
+        frame=None if begin is None else Frame(begin=int(begin), end=END),
     )
 
 

@@ -34,6 +34,8 @@ VISION: dict[str, Any] = {
 # Of each stage.
 SIZES = ("patch_size", "patch_stride", "num_heads", "num_groups")
 NORM = layer_norms(1e-5)
+# What ends a text.
+END = "</s>"
 
 
 class Spelling(NamedTuple):
@@ -84,6 +86,7 @@ def davit_eye(config: Config, spelling: Spelling) -> DavitEye:
             frames=Frames(name="visual_temporal_embed", rows=config["max_temporal_embeddings"], width=width),
             norm=NORM("image_proj_norm", Role.PROJECTOR_NORM, outputs),
         ),
+        end=END,
     )
 
 
