@@ -144,6 +144,9 @@ class Role(StrEnum):
     PROJECTOR = "projector"
     PROJECTOR_NORM = "projector_norm"
     IMAGE_NEWLINE = "image_newline"
+    IMAGE_BEGIN = "image_begin"
+    IMAGE_END = "image_end"
+    IMAGE_SEPARATOR = "image_separator"
     AUDIO_MARK = "audio_mark"
     MTP_PROJ = "mtp_proj"
     LORA_A = "lora_a"
@@ -215,6 +218,23 @@ class Role(StrEnum):
     DECAY_TABLE = "decay_table"
     UNKNOWN = "unknown"
 
+
+# Their rows are looked up (`torch.nn.Embedding`), not multiplied: they are no Linear modules.
+TABLES = frozenset(
+    {
+        Role.TOKEN_EMBEDDING,
+        Role.POSITION_EMBEDDING,
+        Role.TOKEN_TYPE_EMBEDDING,
+        Role.CLASS_EMBEDDING,
+        Role.TILE_EMBEDDING,
+        Role.LAYER_EMBEDDING,
+        Role.POINT_EMBEDDING,
+        Role.VISUAL_EMBEDDING,
+        Role.PROMPT_EMBEDDING,
+        Role.RELATIVE_POSITION,
+        Role.AUDIO_MARK,
+    }
+)
 
 _SECTIONS = {
     Section.EMBEDDING: (
@@ -336,6 +356,9 @@ _SECTIONS = {
         Role.PROJECTOR_NORM,
         Role.VISUAL_EMBEDDING,
         Role.IMAGE_NEWLINE,
+        Role.IMAGE_BEGIN,
+        Role.IMAGE_END,
+        Role.IMAGE_SEPARATOR,
         Role.AUDIO_MARK,
     ),
     Section.MTP: (Role.MTP_PROJ,),

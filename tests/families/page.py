@@ -35,7 +35,14 @@ from tests.families.tiny_seq2seq import TINY_SEQ2SEQ
 from tests.families.tiny_speech import TINY_HEARING, TINY_SPEECH
 from tests.families.tiny_waves import TINY_WAVES
 from tests.families.tiny_xlnet import TINY_XLNET
-from tests.forward import test_contrast, test_gemma4_eyes, test_gemma_eyes, test_llavas, test_packed_images
+from tests.forward import (
+    test_contrast,
+    test_gemma4_eyes,
+    test_gemma_eyes,
+    test_llavas,
+    test_mixed_eyes,
+    test_packed_images,
+)
 from tests.forward.test_cohere_eyes import CROPPED
 from tests.forward.test_deepseek_eyes import SQUARED
 from tests.forward.test_glm_vision import GLM
@@ -69,6 +76,7 @@ COMPUTED = [
     *test_gemma_eyes.COMPUTED,
     *test_packed_images.COMPUTED,
     *test_gemma4_eyes.COMPUTED,
+    *test_mixed_eyes.COMPUTED,
     *test_contrast.COMPUTED,
     *TINY_ENCODERS,
     *TINY_PHI4,
@@ -109,9 +117,8 @@ roles guessed from names.
 EXCEPTIONS = """
 ## Known and not declared
 
-Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them: aria,
-ernie4_5_vl_moe, fast_vlm, hunyuan_vl, kimi_k3, minicpmv4_6, minimax_m3_vl, molmo, molmo2, perception_lm and step3p7.
-Videos are refused everywhere.
+Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them:
+fast_vlm, kimi_k3, minicpmv4_6, minimax_m3_vl, molmo, molmo2 and step3p7. Videos are refused everywhere.
 
 ## Published models that differ from their config
 
@@ -151,7 +158,7 @@ def _names(model_type: str) -> Iterator[str]:
     if model_type in WHOLE_SIZE:
         yield "1 of full size, without values"
     if model_type in BY_PARTS:
-        yield "1 tiny, timm's tower in 4 widths"
+        yield BY_PARTS[model_type][0]
     yield from _remote(model_type)
     for word, models in (("config", DECLARED), ("index", INDEXED)):
         count = sum(model["config"].get("model_type") == model_type for model in models)
@@ -169,7 +176,7 @@ def _logits(model_type: str) -> Iterator[str]:
     if tiny:
         yield f"{len(tiny)} tiny"
     if model_type in BY_PARTS:
-        yield "1 tiny of text, images and audio"
+        yield BY_PARTS[model_type][1]
     if model_type in BY_OTHERS:
         yield BY_OTHERS[model_type]
     yield from _remote(model_type)

@@ -22,8 +22,12 @@ from weightscope.config import read_config
 from weightscope.families.registry import Declaration, all_families, declare
 from weightscope.storage.base import Kind
 
-# Of a type whose tower transformers takes from a library that is not installed here: tests of its own.
-BY_PARTS = {"gemma3n": "tests/families/test_gemma3n.py"}
+# Of a type whose tower transformers takes from a library that is not installed here, what tests of its own hold: names
+# and counts, and logits.
+BY_PARTS = {
+    "gemma3n": ("1 tiny, timm's tower in 4 widths", "1 tiny of text, images and audio"),
+    "perception_lm": ("3 tiny, timm's tower in 4 sizes", "3 tiny around timm's tower"),
+}
 every_tiny = pytest.mark.parametrize("tiny", TINY, ids=lambda tiny: tiny.name)
 
 

@@ -156,6 +156,7 @@ from tests.families.tiny_kin import TINY_KIN  # noqa: E402
 from tests.families.tiny_llama_vision import TINY_LLAMA_VISION  # noqa: E402
 from tests.families.tiny_llavas import TINY_LLAVAS  # noqa: E402
 from tests.families.tiny_mistral import TINY_MISTRAL  # noqa: E402
+from tests.families.tiny_mixed_eyes import TINY_MIXED_EYES  # noqa: E402
 from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
 from tests.families.tiny_omni import TINY_OMNI  # noqa: E402
 from tests.families.tiny_phi4 import TINY_PHI4  # noqa: E402
@@ -185,6 +186,7 @@ TINY += TINY_KIN
 TINY += TINY_LLAMA_VISION
 TINY += TINY_LLAVAS
 TINY += TINY_MISTRAL
+TINY += TINY_MIXED_EYES
 TINY += TINY_MIXTURES
 TINY += TINY_PHI4
 TINY += TINY_SAM

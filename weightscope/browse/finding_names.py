@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from weightscope.analyses.groups import Group
 from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.naming import MAX_TYPED
+from weightscope.analyses.other_names import OtherNames
 from weightscope.analyses.selecting import Pattern
+from weightscope.ranges import fill
 
 
-def find_names(typed: str, inventory: Inventory) -> tuple[str, ...]:
+def find_names(typed: str, inventory: Inventory, others: OtherNames) -> tuple[str, ...]:
     """The names of all tensors that `typed` means, in the order of the forward pass.
 
     A role means its tensors; a text with `*`, `?`, `[…]`, `{}` or `{0-3}` is a pattern of whole names; other text is
-    looked for in names, upper and lower case alike.
+    looked for in names, upper and lower case alike. Where the architecture has `others`, they will do as well.
     """
     typed = typed.strip()
     if not typed or len(typed) > MAX_TYPED:
@@ -19,9 +24,19 @@ def find_names(typed: str, inventory: Inventory) -> tuple[str, ...]:
     of_role = [name for group in inventory.groups if typed in group.roles for name in group.every_name]
     if of_role:
         return tuple(of_role)
-    names = (name for group in inventory.groups for name in group.every_name)
     pattern = Pattern.of(typed)
-    if pattern.selects:
-        return tuple(name for name in names if pattern.fits(name))
     part = typed.casefold()
-    return tuple(name for name in names if part in name.casefold())
+    fits = pattern.fits if pattern.selects else lambda name: part in name.casefold()
+    groups = inventory.groups
+    return tuple(own for group in groups for own, *known in _spelled(group, others) if any(map(fits, (own, *known))))
+
+
+def _spelled(group: Group, others: OtherNames) -> Iterator[tuple[str, ...]]:
+    """Each tensor's name, with what it is called elsewhere."""
+    templates = others.get(group.template, ())
+    if not templates:
+        return ((name,) for name in group.every_name)
+    return (
+        (name, *(fill(template, [(number,) for number in numbers]) for template in templates))
+        for name, numbers in group.numbered()
+    )

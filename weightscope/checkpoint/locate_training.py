@@ -30,7 +30,7 @@ def find_parts(folder: LocalFolder, depth: int = MAX_DEPTH) -> tuple[str, Path, 
     Only names are looked at. Of several steps the last one is taken.
     """
     names = folder.names()
-    if parts := tuple(name for name in names if name == METADATA or name.endswith(".distcp")):
+    if parts := distributed_files(names):
         return "dcp", folder.path, parts
     if parts := tuple(name for name in names if DEEPSPEED.fullmatch(name)):
         return "deepspeed", folder.path, parts
@@ -40,6 +40,11 @@ def find_parts(folder: LocalFolder, depth: int = MAX_DEPTH) -> tuple[str, Path, 
         if found := find_parts(LocalFolder(folder.path / name), depth - 1):
             return found
     return None
+
+
+def distributed_files(names: list[str]) -> tuple[str, ...]:
+    """The files of a distributed checkpoint of torch among those of a folder."""
+    return tuple(name for name in names if name == METADATA or name.endswith(".distcp"))
 
 
 def last_step(folder: Path, names: list[str]) -> Path | None:

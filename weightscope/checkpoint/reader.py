@@ -220,8 +220,7 @@ def _oddities(header: FileHeader, files: list[FileHeader], tensors: dict[str, Te
 @contextmanager
 def _reading(folder: Folder, location: Location) -> Iterator[Callable[[int], FileHeader]]:
     """How to get the header of a weight file by its number: what is elsewhere is read ahead, several at a time."""
-    names = [name_within(folder.path, path) or path.name for path in location.weights]
-    away = [number for number, name in enumerate(names) if not folder.is_here(name)]
+    away = {} if isinstance(folder, LocalFolder) else _away(folder, location)
     if not away:
         yield lambda number: read_header(location.weights[number], number)
         return
@@ -230,7 +229,7 @@ def _reading(folder: Folder, location: Location) -> Iterator[Callable[[int], Fil
     counts = location.index.counts() if location.index else {}
     expected = {shard: Expected(*count) for shard, count in counts.items()}
     pool = Background(CONNECTIONS)
-    ahead = {number: pool.submit(_read_away, folder, names[number], number, expected) for number in away}
+    ahead = {number: pool.submit(_read_away, folder, name, number, expected) for number, name in away.items()}
     try:
         yield (
             lambda number: ahead[number].result() if number in ahead else read_header(location.weights[number], number)
@@ -239,6 +238,12 @@ def _reading(folder: Folder, location: Location) -> Iterator[Callable[[int], Fil
         pool.cancel()
         folder.close()
         pool.close()
+
+
+def _away(folder: Folder, location: Location) -> dict[int, str]:
+    """The names of the weight files that are not here, by their numbers."""
+    names = [name_within(folder.path, path) or path.name for path in location.weights]
+    return {number: name for number, name in enumerate(names) if not folder.is_here(name)}
 
 
 def _read_away(folder: Folder, name: str, number: int, expected: dict[str, Expected]) -> FileHeader:

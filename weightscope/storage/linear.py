@@ -130,6 +130,12 @@ class NamedParameter(Conv1D):
     _joint = _leaf = ""
 
 
+class SecondConv1D(Conv1D):
+    """A second such matrix in the same module, `weight_1`: ERNIE 4.5 VL's router of images."""
+
+    _leaf = "weight_1"
+
+
 # The name that torch gives to a parameter which others are added to.
 PARAMETRIZED = "parametrizations.weight.original"
 

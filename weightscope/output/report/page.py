@@ -45,10 +45,9 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     body: Markup
 
 
-def page(title: str, header: Markup, sections: Sequence[Section], data: object | None = None) -> str:
-    """The file's text; `data` is what the scripts read, None for a page without any."""
-    scripts = [asset(name) for name in SCRIPTS] if data is not None else []
-    licences = [asset(LICENCE)] if data is not None else []
+def page(title: str, header: Markup, sections: Sequence[Section], data: object) -> str:
+    """The file's text; `data` is what the scripts read."""
+    scripts = [asset(name) for name in SCRIPTS]
     styles = [style(), *(asset(name) for name in STYLES)]
     head = element(
         "head",
@@ -66,7 +65,7 @@ def page(title: str, header: Markup, sections: Sequence[Section], data: object |
         header,
         _navigation(sections),
         element("main", *map(_section, sections), id="report", class_="weightscope"),
-        _footer(*licences),
+        _footer(asset(LICENCE)),
         _data(data),
         *(element("script", Markup(script)) for script in scripts),
     )
@@ -90,14 +89,11 @@ def asset(name: str) -> str:
     return (ASSETS / name).read_text(encoding="utf-8")
 
 
-def _footer(*licences: str) -> Markup:
-    """Who wrote the page, and the licences of what others wrote of it."""
+def _footer(licence: str) -> Markup:
+    """Who wrote the page, and the licence of what others wrote of it."""
     written = element("p", f"Written by weightscope {__version__}. This page loads nothing.")
-    told = [
-        element("details", element("summary", "Licence of d3-hierarchy"), element("pre", Markup(escape(licence))))
-        for licence in licences
-    ]
-    return element("footer", written, *told)
+    told = element("details", element("summary", "Licence of d3-hierarchy"), element("pre", Markup(escape(licence))))
+    return element("footer", written, told)
 
 
 def _navigation(sections: Sequence[Section]) -> Markup:
@@ -110,8 +106,6 @@ def _section(section: Section) -> Markup:
     return element("section", heading, section.body, id=section.name, aria_labelledby=f"{section.name}-heading")
 
 
-def _data(data: object | None) -> Markup:
-    if data is None:
-        return Markup()
+def _data(data: object) -> Markup:
     text = json_text(data, indent=None).translate(JSON_ESCAPES)
     return element("script", Markup(text), type="application/json", id="data")

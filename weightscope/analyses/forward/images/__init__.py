@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # By the class's name in transformers, without Fast and Pil.
 PROCESSORS = {
+    "AriaImageProcessor": "aria",
     "BeitFeatureExtractor": "siglip",
     "BeitImageProcessor": "siglip",
     "BitImageProcessor": "clip",
@@ -28,6 +29,7 @@ PROCESSORS = {
     "DeepseekVLImageProcessor": "deepseek_vl",
     "DeiTFeatureExtractor": "siglip",
     "DeiTImageProcessor": "siglip",
+    "Ernie4_5_VLMoeImageProcessor": "ernie4_5_vl_moe",
     "FuyuImageProcessor": "fuyu",
     "Gemma3ImageProcessor": "siglip",
     "Gemma4ImageProcessor": "gemma4",
@@ -35,6 +37,7 @@ PROCESSORS = {
     "Glm46VImageProcessor": "glm4v",
     "Glm4vImageProcessor": "glm4v",
     "GotOcr2ImageProcessor": "got_ocr2",
+    "HunYuanVLImageProcessor": "hunyuan_vl",
     "Idefics2ImageProcessor": "idefics2",
     "Idefics3ImageProcessor": "idefics3",
     "InternVLChat": "internvl_chat",
@@ -50,6 +53,7 @@ PROCESSORS = {
     "MllamaImageProcessor": "mllama",
     "Ovis2ImageProcessor": "ovis2",
     "PaddleOCRVLImageProcessor": "paddleocr_vl",
+    "PerceptionLMImageProcessor": "perception_lm",
     "Phi4MMImageProcessor": "phi4mm",
     "Phi4MultimodalImageProcessor": "phi4_multimodal",
     "PixtralImageProcessor": "pixtral",
