@@ -62,7 +62,7 @@ class GatheringBridge(Component, frozen=True, kw_only=True):
         import torch
 
         made = at.call(self.dense, torch.nn.functional.normalize(x, dim=-1))
-        images = made.split(self.each)
+        images = torch.split(made, self.each)
         queries = [at.weights(self)[Role.PROBE]] * len(images)
         gathered = torch.cat(self.attention.mix(queries, images, at.below(self.attention))) * self.scale
         at.labelled("projector").stage("queries", self.equation(), gathered)
