@@ -26,6 +26,7 @@ from tests.families.tiny_blips import TINY_BLIPS
 from tests.families.tiny_captioners import TINY_CAPTIONERS
 from tests.families.tiny_clap import HALVES, TINY_CLAP
 from tests.families.tiny_encoders import TINY_ENCODERS
+from tests.families.tiny_flagships import TINY_FLAGSHIPS
 from tests.families.tiny_fuyu import TINY_FUYU
 from tests.families.tiny_kin import TINY_KIN
 from tests.families.tiny_omni import TINY_OMNI
@@ -86,6 +87,7 @@ COMPUTED = [
     *TINY_SPEECH,
     *(tiny for tiny in TINY_HEARING if tiny.model != "Model"),
     *TINY_KIN,
+    *(tiny for tiny in TINY_FLAGSHIPS if tiny.model != "Model"),
     *TINY_BLIPS,
     *(tiny for tiny in TINY_CAPTIONERS if tiny.model != "Model"),
     *TINY_FUYU,
@@ -117,8 +119,8 @@ roles guessed from names.
 EXCEPTIONS = """
 ## Known and not declared
 
-Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them:
-fast_vlm, kimi_k3, minicpmv4_6, minimax_m3_vl, molmo, molmo2 and step3p7. Videos are refused everywhere.
+Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them: kimi_k3
+and molmo. Videos are refused everywhere.
 
 ## Published models that differ from their config
 

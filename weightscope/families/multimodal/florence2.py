@@ -47,7 +47,7 @@ def florence2(config: Config, root: str) -> SeeingEncoderDecoder:
         halves=halves,
         head=None if config.is_base_model else head,
         start=None if start is None else int(start),
-        refused=not_computed(text, "Florence-2", {"is_causal": None}),
+        refused=not_computed(text, "Florence-2", {"is_causal": None, "tie_word_embeddings": True}),
         buffers=(Buffer("final_logits_bias", Role.LOGIT_BIAS, (Size(1), rows)),) if language else (),
     )
     return SeeingEncoderDecoder(
