@@ -15,11 +15,10 @@ from typing import Any
 
 import transformers
 
-from tests.checkpoint.test_original_releases import ORACLES
 from tests.components.test_logits import DECODERS
 from tests.families.remote_code import REMOTE
 from tests.families.remote_eyes import BY_INDEX, BY_OTHERS, REMOTE_TOWERS, WHOLE_SIZE
-from tests.families.test_against_transformers import BY_PARTS
+from tests.families.test_against_transformers import BY_PARTS, RESPELLED
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_blips import TINY_BLIPS
@@ -189,8 +188,8 @@ def _remote(model_type: str) -> Iterator[str]:
     for oracle in sorted({_type_of(remote.oracle) for remote in built}):
         count = sum(_type_of(remote.oracle) == oracle for remote in built)
         yield f"{count} tiny as `{oracle}`"
-    if model_type in ORACLES:
-        yield f"tiny as `{ORACLES[model_type]}`"
+    if model_type in RESPELLED:
+        yield f"tiny as `{RESPELLED[model_type]}`"
 
 
 def _type_of(tiny: Tiny) -> str:
