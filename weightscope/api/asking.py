@@ -220,5 +220,5 @@ def _text_written(model: Model, wanted: Wanted, speller: Speller | None) -> dict
         raise UsageError("tokenizer.json is missing; it is needed to encode a prompt")
     import numpy as np
 
-    start = () if tree.begins is None else (tree.begins,)
+    start = () if tree.decoder_start is None else (tree.decoder_start,)
     return {DECODER_TOKENS: np.array([*start, *speller.pieces(wanted.decoder_text)])}

@@ -90,7 +90,7 @@ class Runnable(Component, frozen=True, kw_only=True):
         return self if self.logits_of == "next" else None
 
     @property
-    def begins(self) -> int | None:
+    def decoder_start(self) -> int | None:
         """The token with which a decoder beside an encoder begins, where the config says one."""
         return None
 

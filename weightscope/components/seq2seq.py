@@ -226,7 +226,7 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
         return "next" if self.head else ""
 
     @property
-    def begins(self) -> int | None:
+    def decoder_start(self) -> int | None:
         return self.start
 
     def looks_at(self, context: int) -> int:

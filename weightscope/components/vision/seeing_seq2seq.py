@@ -52,7 +52,7 @@ class SeeingEncoderDecoder(VisionLanguage, frozen=True, kw_only=True):
         return self.pair.logits_of
 
     @property
-    def begins(self) -> int | None:
+    def decoder_start(self) -> int | None:
         return self.pair.start
 
     @property

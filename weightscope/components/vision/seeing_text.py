@@ -93,7 +93,7 @@ class AskedImage(SeeingText, frozen=True, kw_only=True):
         return self.answer.writer
 
     @property
-    def begins(self) -> int | None:
+    def decoder_start(self) -> int | None:
         return self.start
 
     def looks_at(self, context: int) -> int:
