@@ -127,6 +127,23 @@ def test_wrong_shapes_have_a_page_that_says_so(tmp_path: Path) -> None:
     assert "every k_proj and v_proj fits num_key_value_heads = 2; config.json says 3" in Page(result.stdout).text
 
 
+def test_what_predicts_ahead_is_told_apart_from_the_total() -> None:
+    counted = told("inspect", "fixtures/deepseek-v3")["parameters"]
+    page = Page(run_report("fixtures/deepseek-v3").stdout)
+    assert counted["auxiliary"] == page.data["auxiliary"] > 0
+    assert "leaves out 23.6 K of mtp (layers that predict ahead)" in page.text
+
+
+def test_a_gguf_kind_has_the_name_of_the_architecture_too() -> None:
+    """Names as transformers' Llama has them."""
+    kinds = {
+        kind["template"]: kind["others"] for kind in Page(run_report("fixtures/gguf/llama.gguf").stdout).data["kinds"]
+    }
+    assert kinds["token_embd.weight"] == ["model.embed_tokens.weight"]
+    assert kinds["blk.{}.attn_q.weight"] == ["model.layers.{}.self_attn.q_proj.weight"]
+    assert kinds["blk.{}.ffn_down.weight"] == ["model.layers.{}.mlp.down_proj.weight"]
+
+
 def test_what_a_box_opens_is_in_config_terms() -> None:
     page = Page(run_report("fixtures/llama").stdout)
     for said in ("[num_attention_heads·head_dim, hidden_size]", "o_proj·softmax(q·kᵀ/√4)·v", "3 layers"):

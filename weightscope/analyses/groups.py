@@ -108,6 +108,14 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return prod(shape or ()) * logical // stored if self._is_ratio else logical
 
     @property
+    def misfits(self) -> tuple[tuple[int, ...], ...]:
+        """The stored shapes that are neither the declared one nor another that means the same."""
+        if self.shape is None:
+            return ()
+        fitting = {tuple(map(int, shape)) for shape in (self.shape, *self.also)}
+        return tuple(dict.fromkeys(shape for _, shape in self.counts if shape not in fitting))
+
+    @property
     def _is_ratio(self) -> bool:
         """Whether the packing holds for tensors of any size: each element is a weight, or no family declares them."""
         logical, stored = self.packing

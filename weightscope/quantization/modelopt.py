@@ -86,8 +86,8 @@ def recognize(found: Mapping[str, TensorEntry], shape: tuple[int, ...] | None, s
         algorithm = "NVFP4"
     elif scale.dtype == "U8" and whole is None:
         algorithm = "MXFP4"
-    elif scale.dtype in SCALES and whole is None and scale_rows == 2 * rows:
-        algorithm, told = "W4A16_AWQ", (2 * rows, columns)
+    elif scale.dtype in SCALES and scale_rows == 2 * rows:
+        algorithm, told = "W4A16_AWQ" if whole is None else "W4A8_AWQ", (2 * rows, columns)
     if not algorithm or not groups or told[1] % groups or scale_rows != told[0] or (shape and told != shape):
         return None
     scheme, missing = scheme_of(Config({}), algorithm, {"group_size": told[1] // groups})
