@@ -11,7 +11,8 @@ import transformers
 from PIL import Image
 
 import weightscope
-from tests.gguf.test_files import FIXTURES
+from fixtures.gguf.make import pixels
+from tests.gguf.test_files import FIXTURES, copied
 from weightscope.analyses.forward.images import read_images
 from weightscope.gguf.opening import described
 from weightscope.gguf.pictures import settings_of
@@ -42,6 +43,19 @@ def test_an_image_is_prepared_as_the_metadata_says(name: str, picture: Path) -> 
     ours = read_images([picture], path.parent, kind, settings_of(metadata, kind, path))
     theirs = getattr(transformers, f"{kind}Pil")(**settings)(Image.open(picture), return_tensors="np")
     np.testing.assert_allclose(ours["pixel_values"], np.asarray(theirs["pixel_values"]), atol=1e-6)
+
+
+def test_older_names_of_the_two_matrices_are_told_by_their_shapes(tmp_path: Path) -> None:
+    source = FIXTURES / "mmproj-gemma3.gguf"
+    ends = [f"v.blk.{layer}.ffn_{{}}.{leaf}" for layer in (0, 1) for leaf in ("weight", "bias")]
+    names = {end.format(old): end.format(new) for end in ends for old, new in (("up", "down"), ("down", "up"))}
+    models = [weightscope.open(path) for path in (source, copied(source, tmp_path / "a.gguf", renamed=names))]
+    assert [finding for finding in models[1].check() if finding.severity != "info"] == []
+    image: dict[str, Any] = pixels("gemma3")
+    outputs = [model.forward(**image).output for model in models]
+    assert outputs[0] is not None
+    assert outputs[1] is not None
+    np.testing.assert_array_equal(outputs[0].numpy(), outputs[1].numpy())
 
 
 def test_the_command_takes_an_image(run: Any, picture: Path) -> None:
