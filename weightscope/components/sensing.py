@@ -145,13 +145,18 @@ class SensingLanguage(Runnable, frozen=True, kw_only=True):
             own = part.owns(words)
             hidden[own] = part.looked_up(words[own], at.below(part)).to(hidden.dtype)
         for sense, taken, seen in found:
-            hidden[taken] = seen.vectors.to(hidden.dtype)
+            hidden[taken] = self.standing(hidden[taken], seen.vectors.to(hidden.dtype))
             for token, vector in seen.beside.items():
                 hidden[(x == token) & ~taken] = vector.to(hidden.dtype)
             thing = sense.thing
             at.stage(f"{thing} in place", f"x with the {thing}s' vectors at the {thing} tokens", hidden)
         self.model.decoder.tell_layers(x if self.layers_get_marks else words, hidden, inner)
         return self.model.score(self.model.decoder.through(hidden, inner), place)
+
+    def standing(self, looked_up: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        """What stands at the marks' places [N, D], of what is looked up there and the vectors: these alone."""
+        del looked_up
+        return vectors
 
     def joined(self, run: Pass, tokens: torch.Tensor) -> Pass:
         """The pass, in which some of the tokens [T] may see each other: as they are."""
