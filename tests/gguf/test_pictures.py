@@ -14,6 +14,7 @@ import weightscope
 from fixtures.gguf.make import pixels
 from tests.gguf.test_files import FIXTURES, copied
 from weightscope.analyses.forward.images import read_images
+from weightscope.analyses.forward.images.settings import Said
 from weightscope.gguf.opening import described
 from weightscope.gguf.pictures import settings_of
 
@@ -40,7 +41,8 @@ def test_an_image_is_prepared_as_the_metadata_says(name: str, picture: Path) -> 
     path = FIXTURES / f"mmproj-{name}.gguf"
     metadata = described(weightscope.open(path).checkpoint)
     assert metadata
-    ours = read_images([picture], path.parent, kind, settings_of(metadata, kind, path))
+    said = Said(kind, settings_of(metadata, kind), path)
+    ours = read_images([picture], path.parent, kind, said)
     theirs = getattr(transformers, f"{kind}Pil")(**settings)(Image.open(picture), return_tensors="np")
     np.testing.assert_allclose(ours["pixel_values"], np.asarray(theirs["pixel_values"]), atol=1e-6)
 

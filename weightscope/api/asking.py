@@ -163,11 +163,13 @@ def _image_settings(model: Model, processor: str) -> Said | None:
     """Those that the model's own file holds: of a vision part in GGUF."""
     if model.checkpoint.format != "gguf" or not processor:
         return None
+    from weightscope.analyses.forward.images.settings import Said
     from weightscope.gguf.opening import described
     from weightscope.gguf.pictures import settings_of
 
     metadata = described(model.checkpoint)
-    return settings_of(metadata, processor, model.checkpoint.files[0].path) if metadata else None
+    path = model.checkpoint.files[0].path
+    return Said(processor, settings_of(metadata, processor), path, processor) if metadata else None
 
 
 def ready_tokens(

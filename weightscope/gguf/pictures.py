@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from weightscope.analyses.forward.images.settings import Said
 from weightscope.checkpoint.gguf_metadata import Metadata
 from weightscope.gguf.keys import Keys, shortest
 
 
-def settings_of(metadata: Metadata, processor: str, path: Path) -> Said:
+def settings_of(metadata: Metadata, processor: str) -> dict[str, Any]:
     """What the processor of that class is told; what the file does not say is the class's own.
 
     Raises:
@@ -33,4 +31,4 @@ def settings_of(metadata: Metadata, processor: str, path: Path) -> Said:
         for key in ("image_mean", "image_std")
         if (values := keys.numbers(f"vision.{key}"))
     }
-    return Said(processor, sizes.get(processor, {}) | colours, path, processor)
+    return sizes.get(processor, {}) | colours
