@@ -191,9 +191,12 @@ def head_of(oracle: transformers.PreTrainedModel) -> Any:
 
 def scoring(oracle: transformers.PreTrainedModel) -> Any:
     """The model itself, or the one within it that has a head."""
-    parts = {"shieldgemma2": "model", "qwen2_5_omni": "thinker", "qwen3_omni_moe": "thinker"}
+    parts = {
+        "shieldgemma2": "model", "qwen2_5_omni": "thinker", "qwen3_omni_moe": "thinker", "blip": "text_decoder",
+    }  # fmt: skip
     part = parts.get(oracle.config.model_type)
-    return getattr(oracle, part) if part else oracle
+    # BLIP's class that matches a text with an image has no such part.
+    return getattr(oracle, part, oracle) if part else oracle
 
 
 HEADS = ("lm_head.weight", "lm_head.decoder.weight", "embed_out.weight")
