@@ -50,7 +50,7 @@ def test_names_in_memory_that_are_numbers_in_the_base(saved: Callable[[str], Pat
     shapes = {n: t.shape for n, t in load_file(base / "model.safetensors").items()}
     resampler = "model.resampler_model.spatial_linear"
     modules = {f"{resampler}.fc1": shapes[f"{resampler}.0.weight"], f"{resampler}.fc2": shapes[f"{resampler}.2.weight"]}
-    write_lora(tmp_path, modules, "fc1", "fc2")
+    write_lora(tmp_path, modules, "spatial_linear.fc1", "spatial_linear.fc2")
     assert not [finding for finding in ws.open(tmp_path, base=base).check() if finding.severity == "error"]
 
 
