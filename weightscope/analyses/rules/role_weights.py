@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from weightscope.analyses.diff.floats import is_float
 from weightscope.analyses.diff.sides import Reader
 from weightscope.analyses.held.holdings import Held, Holdings
 from weightscope.analyses.rules.subject import Subject
@@ -46,7 +47,7 @@ class RoleWeights:
                 return None
         except (CheckpointError, NotImplementedByWeightscope):
             return None
-        return _finite(values)
+        return _sound(values, held)
 
     def some_rows(self, held: Held) -> np.ndarray[Any, Any] | None:
         """Some rows of a matrix that lies alone, else all that `values` gives."""
@@ -54,7 +55,7 @@ class RoleWeights:
         if entry is None or held.shape[0] <= ROWS * FEW_BLOCKS:
             return self.values(held)
         try:
-            return _finite(self._some(entry, FEW_BLOCKS))
+            return _sound(self._some(entry, FEW_BLOCKS), held)
         except (CheckpointError, NotImplementedByWeightscope):
             return None
 
@@ -63,7 +64,8 @@ class RoleWeights:
 
         firsts = range(0, entry.shape[0], max(ROWS, entry.shape[0] // blocks))
         rows = [load_numpy(self._files, entry, slice(first, first + ROWS)) for first in firsts]
-        return np.concatenate(rows).astype(np.float32)
+        values = np.concatenate(rows)
+        return values.astype(np.float32) if is_float(values.dtype) else values
 
 
 def block_of(held: Held) -> str:
@@ -76,7 +78,9 @@ def tensors_of(members: Sequence[Held]) -> tuple[str, ...]:
     return tuple(summed(dict.fromkeys(name for held in members for name in held.names)))
 
 
-def _finite(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+def _sound(values: np.ndarray[Any, Any], held: Held) -> np.ndarray[Any, Any] | None:
     import numpy as np
 
-    return values if values.dtype.kind == "f" and np.isfinite(values).all() else None
+    # What has another shape than declared is a finding of another rule.
+    fits = values.dtype.kind == "f" and values.shape[1:] == held.shape[1:]
+    return values if fits and np.isfinite(values).all() else None

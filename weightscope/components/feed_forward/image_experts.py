@@ -33,6 +33,14 @@ class ImageExperts(MixtureOfExperts, frozen=True, kw_only=True):
     def used(self) -> Size:
         return Size(0)
 
+    @property
+    def chosen_share(self) -> tuple[int, int]:
+        return 0, 1
+
+    def notes(self, roles: Iterable[Role]) -> Iterable[str]:
+        if Role.ROUTER in roles:
+            yield "Only tokens of images, and those around an image, have these experts."
+
     def place(self, number: int, at: At) -> At:
         return super().place(self.first + number, at)
 
@@ -72,8 +80,7 @@ class TextAndImageExperts(Component, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        image = self.image
-        return f"{self.text.glance}; for images {image.experts:,} of {image.expert.inner:,}"
+        return f"{self.text.glance}, and {self.image.experts:,} of {self.image.expert.inner:,} for images"
 
     def equation(self, x: str = "x") -> str:
         routed = f"({self.text.equation(x)}, or for tokens of images {self.image.equation(x)})"

@@ -15,7 +15,8 @@ from weightscope.families.siblings.llava import IMAGE_TOKEN, PARTS, SPELLINGS, S
 
 ARIA = {
     "image_token_index": 9, "vision_feature_layer": Nullable(object, -1), "tie_word_embeddings": False,
-    "projector_patch_to_query_dict": Nullable(dict), "architectures": Nullable(list),
+    "projector_patch_to_query_dict": Nullable(dict), "max_value_projector_patch_to_query_dict": Nullable(int),
+    "architectures": Nullable(list),
 }  # fmt: skip
 VISION = TOWER | {"hidden_size": 1152, "num_attention_heads": 16}
 # transformers 5 has other names for the experts' stacks in memory.

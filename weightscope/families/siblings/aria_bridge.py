@@ -13,16 +13,18 @@ from weightscope.sizes import Size
 
 # How many queries for a crop of so many patches.
 QUERIES = {"1225": 128, "4900": 256}
-COUNTS = "projector_patch_to_query_dict"
+COUNTS, MOST = "projector_patch_to_query_dict", "max_value_projector_patch_to_query_dict"
 
 
 def bridge(config: Config, name: str, heads: Size, width: Size, outputs: Size) -> AskingBridge:
     """Queries for a tower of that width and number of heads; the MLP is as wide as the language model."""
     norm, counts = layer_norms(1e-5), _counts(config)
+    # transformers writes the largest number into the file as well, and that one wins.
+    most = config[MOST] or Size(max(queries for _, queries in counts), COUNTS)
     return AskingBridge(
         name=name,
-        queries=Size(max(queries for _, queries in counts), COUNTS),
-        counts=counts,
+        queries=most,
+        counts=tuple((patches, min(queries, int(most))) for patches, queries in counts),
         attention=AskingAttention(
             name="cross_attn",
             heads=Heads(count=heads, keys=heads, size=width // heads),

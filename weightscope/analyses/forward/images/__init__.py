@@ -50,7 +50,10 @@ PROCESSORS = {
     "LlavaNextImageProcessor": "llava_next",
     "LlavaOnevisionImageProcessor": "llava_onevision",
     "MiniCPMVImageProcessor": "minicpmv",
+    "MiniCPMV4_6ImageProcessor": "minicpmv4_6",
+    "MiniMaxM3VLImageProcessor": "minimax_m3_vl",
     "MllamaImageProcessor": "mllama",
+    "Molmo2ImageProcessor": "molmo2",
     "Ovis2ImageProcessor": "ovis2",
     "PaddleOCRVLImageProcessor": "paddleocr_vl",
     "PerceptionLMImageProcessor": "perception_lm",
@@ -65,6 +68,7 @@ PROCESSORS = {
     "SmolVLMImageProcessor": "idefics3",
     "ViTFeatureExtractor": "siglip",
     "ViTImageProcessor": "siglip",
+    "Step3p7ImageProcessor": "step3p7",
     "VideoLlavaImageProcessor": "clip",
 }
 
