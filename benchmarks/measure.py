@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import subprocess
 import sys
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,18 +63,12 @@ def run(command: tuple[str, ...], more: Mapping[str, str] | None = None, accepte
 
     Another exit code than those `accepted` ends the whole.
     """
-    silent = [(os.POSIX_SPAWN_OPEN, descriptor, os.devnull, os.O_WRONLY, 0) for descriptor in (1, 2)]
-    start = time.perf_counter()
-    pid = os.posix_spawn(command[0], command, environment() | dict(more or {}), file_actions=silent)
-    # Looked at and left, so that its counters can still be read.
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    seconds = time.perf_counter() - start
-    read = bytes_read(pid)
-    _, status, usage = os.wait4(pid, 0)
-    if (code := os.waitstatus_to_exitcode(status)) not in accepted:
+    timed = (sys.executable, "-S", str(HERE / "timed.py"), *command)
+    told = subprocess.run(timed, env=environment() | dict(more or {}), stdout=subprocess.PIPE, check=True)
+    cost = json.loads(told.stdout)
+    if (code := cost.pop("code")) not in accepted:
         raise SystemExit(f"exit code {code}: {' '.join(command)}")
-    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return Run(seconds, usage.ru_utime + usage.ru_stime, peak, read)
+    return Run(**cost)
 
 
 def interleaved(commands: Mapping[str, tuple[str, ...]], rounds: int) -> dict[str, list[Run]]:
@@ -101,15 +96,6 @@ def show(figures: Iterable[Figure], rounds: int) -> None:
             group = figure.group
             print(f"\n{group}")
         print(figure.line)
-
-
-def bytes_read(pid: int) -> int | None:
-    """All bytes that a process was given by read calls, from memory or disk."""
-    counters = Path(f"/proc/{pid}/io")
-    try:
-        return int(dict(line.split(": ") for line in counters.read_text().splitlines())["rchar"])
-    except OSError:
-        return None
 
 
 def header_bytes(directory: Path) -> int:

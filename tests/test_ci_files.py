@@ -78,7 +78,8 @@ def run_check(directory: Path, **inputs: str) -> subprocess.CompletedProcess[str
     stand_in.write_text(ECHO)
     stand_in.chmod(0o755)
     given = {name: data.get("default", "") for name, data in ACTION["inputs"].items()} | inputs
-    values = {name: given[re.findall(r"inputs\.([a-z-]+)", value)[0]] for name, value in CHECK["env"].items()}
+    given |= {"steps.install.outputs.bin": str(stand_in.parent)}
+    values = {name: given[re.findall(r"{{ (?:inputs\.)?(\S+) }}", value)[0]] for name, value in CHECK["env"].items()}
     command = [BASH, "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", CHECK["run"]]
     environment = {"PATH": os.environ["PATH"], "RUNNER_TEMP": str(directory), **values}
     return subprocess.run(command, env=environment, cwd=directory, capture_output=True, text=True, check=False)
@@ -123,7 +124,7 @@ def test_no_python_starts_in_the_checkout() -> None:
     lines = [line for step in STEPS for line in step.get("run", "").splitlines()]
     starts = [line for line in lines if '"$PYTHON"' in line or "/python" in line]
     assert len(starts) == 4
-    assert all('"$PYTHON" -I -m ' in line or '"$bin/python" -I "$GITHUB_ACTION_PATH/' in line for line in starts)
+    assert all('"$PYTHON" -I -m ' in line or '"$BIN/python" -I "$GITHUB_ACTION_PATH/' in line for line in starts)
 
 
 def test_values_is_true_or_false(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from weightscope import cli
 
 ROOT = Path(__file__).parents[1]
 LLAMA = ROOT / "fixtures" / "llama"
+FP8 = ROOT / "fixtures" / "quantized" / "modelopt" / "fp8"
 # Modules that a command imports: other people's, of the standard library, and the one behind `from __future__`.
 MODULES = [
     "msgspec",
@@ -87,6 +88,9 @@ def test_a_working_directory_that_is_gone(arguments: list[str], first: str, tmp_
         (["inspect", "model"], "weightscope: model: no such file or directory"),
         (["inspect", str(LLAMA), "-o", "out"], "weightscope: out: cannot be written"),
         (["forward", str(LLAMA), "--tokens", "1"], "weightscope: the working directory was deleted; change to"),
+        (["diff", str(LLAMA), str(LLAMA), "--forward", "--tokens", "1"], "weightscope: the working directory was"),
+        (["stats", str(FP8)], "weightscope: the working directory was deleted; change to"),
+        (["check", str(FP8), "--values", "-q"], "weightscope: the working directory was deleted; change to"),
     ],
 )
 def test_nothing_can_be_had_of_it(arguments: list[str], said: str, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ Only the result goes to standard output. An error is one line on standard error,
 def index() -> str:
     """The table of all commands."""
     return INDEX % "".join(
-        f"| [`weightscope {name}`]({name}.md) | {_summary(command_named(name))} |\n" for name in COMMANDS
+        f"| [`weightscope {name}`]({name}.md) | {_text(said)} |\n" for name, said in COMMANDS.items()
     )
 
 
@@ -76,10 +76,6 @@ def _description(command: TyperCommand) -> str:
     """Its help without the examples, which are shown with their output."""
     told = help_of(command)
     return "\n\n".join(_text(paragraph) for paragraph in (told.summary, *told.paragraphs))
-
-
-def _summary(command: TyperCommand) -> str:
-    return _description(command).partition("\n\n")[0]
 
 
 def _text(help: str) -> str:

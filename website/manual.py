@@ -52,7 +52,7 @@ def whole() -> str:
         [".SH NAME", "weightscope \\- look inside model checkpoints"],
         [".SH SYNOPSIS", ".B weightscope", "\\fICOMMAND\\fR [\\fIOPTIONS\\fR] \\fIMODEL\\fR"],
         [".SH DESCRIPTION", *_lines(ABOUT)],
-        [".SH COMMANDS", *_list((name, help_of(command_named(name)).summary) for name in COMMANDS)],
+        [".SH COMMANDS", *_list(COMMANDS.items())],
         [".SH OPTIONS", *_list([("-h, --help", "Show the help, also of a command."), ("--version", "Show the version."),
          ("--install-completion", "Set up completion for bash, zsh or fish.")])],
         _endings("it looked, and found something: the page of each command says what"),

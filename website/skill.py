@@ -108,7 +108,7 @@ def page() -> str:
 
 
 def _question(name: str) -> str:
-    return QUESTIONS.get(name) or help_of(command_named(name)).summary
+    return QUESTIONS.get(name, COMMANDS[name])
 
 
 def _examples(name: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -14,6 +14,7 @@ from weightscope.ranges import Title, names_of
 
 Severity = Literal["error", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+T = TypeVar("T")
 
 # Every code of `check`, in one sentence; docs/findings.md has an entry for each code there is.
 CODES = {
@@ -63,6 +64,11 @@ def passes(findings: Iterable[Finding], fail_on: Severity) -> bool:
     """Whether none of the findings is as severe as `fail_on`, or more."""
     limit = SEVERITIES.index(fail_on)
     return all(SEVERITIES.index(finding.severity) > limit for finding in findings)
+
+
+def most_severe_first(items: Iterable[T], severity: Callable[[T], Severity]) -> list[T]:
+    """Errors, then warnings, then notes; items of one severity stay in their order."""
+    return sorted(items, key=lambda item: SEVERITIES.index(severity(item)))
 
 
 # Of many findings, so many are shown.

@@ -144,6 +144,9 @@ class Role(StrEnum):
     PROJECTOR = "projector"
     PROJECTOR_NORM = "projector_norm"
     IMAGE_NEWLINE = "image_newline"
+    IMAGE_BEGIN = "image_begin"
+    IMAGE_END = "image_end"
+    IMAGE_SEPARATOR = "image_separator"
     AUDIO_MARK = "audio_mark"
     MTP_PROJ = "mtp_proj"
     LORA_A = "lora_a"
@@ -154,6 +157,10 @@ class Role(StrEnum):
     IA3_VECTOR = "ia3_vector"
     LOHA_FACTOR = "loha_factor"
     LOKR_FACTOR = "lokr_factor"
+    VERA_VECTOR = "vera_vector"
+    VERA_PROJECTION = "vera_projection"
+    OFT_ROTATION = "oft_rotation"
+    OFT_SCALE = "oft_scale"
     TRAINED_TOKENS = "trained_tokens"
     PROMPT_EMBEDDING = "prompt_embedding"
     STATE_SPACE = "state_space"
@@ -215,6 +222,23 @@ class Role(StrEnum):
     DECAY_TABLE = "decay_table"
     UNKNOWN = "unknown"
 
+
+# Their rows are looked up (`torch.nn.Embedding`), not multiplied: they are no Linear modules.
+TABLES = frozenset(
+    {
+        Role.TOKEN_EMBEDDING,
+        Role.POSITION_EMBEDDING,
+        Role.TOKEN_TYPE_EMBEDDING,
+        Role.CLASS_EMBEDDING,
+        Role.TILE_EMBEDDING,
+        Role.LAYER_EMBEDDING,
+        Role.POINT_EMBEDDING,
+        Role.VISUAL_EMBEDDING,
+        Role.PROMPT_EMBEDDING,
+        Role.RELATIVE_POSITION,
+        Role.AUDIO_MARK,
+    }
+)
 
 _SECTIONS = {
     Section.EMBEDDING: (
@@ -336,6 +360,9 @@ _SECTIONS = {
         Role.PROJECTOR_NORM,
         Role.VISUAL_EMBEDDING,
         Role.IMAGE_NEWLINE,
+        Role.IMAGE_BEGIN,
+        Role.IMAGE_END,
+        Role.IMAGE_SEPARATOR,
         Role.AUDIO_MARK,
     ),
     Section.MTP: (Role.MTP_PROJ,),
@@ -348,6 +375,10 @@ _SECTIONS = {
         Role.IA3_VECTOR,
         Role.LOHA_FACTOR,
         Role.LOKR_FACTOR,
+        Role.VERA_VECTOR,
+        Role.VERA_PROJECTION,
+        Role.OFT_ROTATION,
+        Role.OFT_SCALE,
         Role.TRAINED_TOKENS,
         Role.PROMPT_EMBEDDING,
     ),

@@ -35,13 +35,13 @@ class Job:
     def __init__(self, directory: Path, api: str) -> None:
         self.directory, self.api = directory, api
         self.origin, self.checkout = directory / "origin", directory / "checkout"
-        self.page = directory / "page.md"
+        self.page, self.output = directory / "page.md", directory / "output"
         self.temporary = directory / "temp"
-        tools = self.temporary / "weightscope" / "bin"
-        tools.mkdir(parents=True)
-        (tools / "python").symlink_to(sys.executable)
-        (tools / "weightscope").write_text(WEIGHTSCOPE)
-        (tools / "weightscope").chmod(0o755)
+        self.tools = self.temporary / "weightscope" / "bin"
+        self.tools.mkdir(parents=True)
+        (self.tools / "python").symlink_to(sys.executable)
+        (self.tools / "weightscope").write_text(WEIGHTSCOPE)
+        (self.tools / "weightscope").chmod(0o755)
         self.origin.mkdir()
         git(self.origin, "init", "-q")
         self.base = ""
@@ -66,6 +66,12 @@ class Job:
         shutil.rmtree(self.checkout, ignore_errors=True)
         git(self.directory, "clone", "-q", "-b", "pull", *options, self.origin.as_uri(), str(self.checkout))
 
+    def bin(self) -> str:
+        """Where the commands are: as the step that installs them says, if it ran."""
+        if not self.output.exists():
+            return str(self.tools)
+        return self.output.read_text().removeprefix("bin=").rstrip("\n")
+
     def step(self, name: str, model: str, **inputs: str) -> subprocess.CompletedProcess[str]:
         """One step, as GitHub's runner starts it."""
         event = self.directory / "event.json"
@@ -73,7 +79,7 @@ class Job:
         given = {f"inputs.{key}": data.get("default", "") for key, data in ACTION["inputs"].items()}
         given |= {"inputs.model": model, "inputs.comment": "true", "inputs.token": "secret"}
         given |= {f"inputs.{key}": value for key, value in inputs.items()}
-        given["steps.python.outputs.python-path"] = sys.executable
+        given |= {"steps.python.outputs.python-path": sys.executable, "steps.install.outputs.bin": self.bin()}
         runner = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.directory),
@@ -83,6 +89,7 @@ class Job:
             "GITHUB_REPOSITORY": "owner/models",
             "GITHUB_EVENT_PATH": str(event),
             "GITHUB_STEP_SUMMARY": str(self.page),
+            "GITHUB_OUTPUT": str(self.output),
         }
         values = {
             variable: given[value.removeprefix("${{ ").removesuffix(" }}")]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 import weightscope
 from tests.analyses.configs import config_of
@@ -141,6 +142,37 @@ def test_more_tokens_than_the_model_was_trained_on_are_said_and_computed() -> No
     assert found.notes == ("4,096 tokens are more than the 2,048 that config.json names.",)
     assert found.state
     assert found.state.total.logical == 4096 * 96
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "source"),
+    [
+        ("llama", {}, "max_position_embeddings"),
+        ("llama", {"context": 2048}, "asked"),
+        ("gguf/llama.gguf", {}, "llama.context_length"),
+        ("mini", {}, "usual"),
+    ],
+)
+def test_where_the_context_comes_from_is_said(model: str, asked: dict[str, Any], source: str) -> None:
+    assert weightscope.open(ROOT / "fixtures" / model).memory(**asked).asked.context_source == source
+
+
+def test_weights_that_the_config_does_not_describe_are_said(tmp_path: Path) -> None:
+    """As after pruning: the bytes are those that are stored, all else is what the config describes."""
+    source = ROOT / "fixtures" / "llama"
+    tensors = {name: tensor for file in source.glob("*.safetensors") for name, tensor in load_file(file).items()}
+    whole = weightscope.open(source).memory()
+    name = "model.layers.1.mlp.up_proj.weight"
+    tensors[name] = tensors[name][:40].clone()
+    save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_bytes((source / "config.json").read_bytes())
+    pruned = weightscope.open(tmp_path).memory()
+    assert not whole.notes
+    assert pruned.notes[0].startswith("The weights are not those that config.json describes")
+    assert pruned.weights.loaded < whole.weights.loaded
+    assert whole.work
+    assert pruned.work
+    assert pruned.work.decode == whole.work.decode
 
 
 @pytest.mark.parametrize(

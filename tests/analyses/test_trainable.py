@@ -94,6 +94,10 @@ PEFT = [
     ("recurrent_gemma", "all-linear", 4768),
     # Its norms of heads are matrices, and no Linear.
     ("cohere-norms", "all-linear", 4752),
+    # Tables of token types, distances and visual tokens are no Linear either.
+    ("bert", "all-linear", 4320),
+    ("deberta", "all-linear", 4896),
+    ("ovis2", "all-linear", 7660),
     # Blocks that layers share are modules in each of them.
     ("zamba", "q_proj", 768),
     ("zamba2", "q_proj", 1536),

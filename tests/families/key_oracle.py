@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 import torch
-import transformers
 from transformers.core_model_loading import revert_weight_conversion
 
 import weightscope
@@ -178,11 +177,9 @@ def speech(config: Any, tokens: list[int]) -> dict[str, Any]:
 
 def build(tiny: Tiny, config: Any, *, may_be_large: bool) -> Any:
     """The model of a config: on no device where it is large, else with random values in float32."""
-    model_class = getattr(transformers, f"{tiny.kind}{tiny.model}", None)
 
     def make() -> Any:
-        own = copy.deepcopy(config)
-        return model_class(own) if model_class else transformers.AutoModelForCausalLM.from_config(own)
+        return tiny.of(copy.deepcopy(config))
 
     if may_be_large:
         with torch.device("meta"):

@@ -117,6 +117,8 @@ REFUSED: dict[tuple[str, str], str] = {
     ("mllama", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
     ("mllama", "vision_config.intermediate_layers_indices"): "as its num_hidden_layers",
     ("mllama", "vision_config.max_num_tiles"): "as transformers: the usual arrangements are of four tiles",
+    ("florence2", "text_config.tie_word_embeddings"): "no published model has it; a third table reads the text then",
+    ("florence2", "vision_config.num_groups"): "as vision_config.num_heads",
     ("*", "vision_config.num_heads"): UNEVEN,
     ("*", "vision_config.num_attention_heads"): UNEVEN,
     ("*", "vision_config.embed_dim"): UNEVEN,
@@ -155,6 +157,7 @@ LLAMA4_BRIDGE = (
     "hidden_size", "intermediate_size", "pixel_shuffle_ratio", "projector_input_dim", "projector_output_dim",
     "vision_output_dim",
 )  # fmt: skip
+FLORENCE_BRIDGE = ("text_config", "text_config.d_model", "vision_config", "vision_config.projection_dim")
 MLLAMA_BRIDGE = ("hidden_size", "vision_output_dim", "intermediate_layers_indices")
 GLM = ("glm4v", "glm4v_moe", "glm46v", "glm_ocr", "paddleocr_vl")
 # Keys without which a config.json describes no model, whatever defaults its class has.
@@ -175,6 +178,10 @@ DELIBERATE: dict[tuple[str, str], str] = {
     ),
     **dict.fromkeys(
         ((kind, key) for kind in GLM for key in ("text_config.hidden_size", "vision_config.out_hidden_size")),
+        "transformers builds a bridge that does not fit its language model and fails when an image comes",
+    ),
+    **dict.fromkeys(
+        (("florence2", key) for key in FLORENCE_BRIDGE),
         "transformers builds a bridge that does not fit its language model and fails when an image comes",
     ),
     ("mllama", "text_config.num_attention_heads"): "heads of one element, of which transformers turns a half",
@@ -319,7 +326,34 @@ REFUSED |= {
     ("modernbert", "classifier_activation=mish"): "no published model has it",
 }
 DELIBERATE |= {(name, "embedding_size"): "as 0 it is no size" for name in ("albert", "electra")}
-DELIBERATE |= {("got_ocr2", key): "as llava" for key in PLACES}
+DELIBERATE |= {
+    (kind, key): "as llava"
+    for kind in ("got_ocr2", "minimax_m3_vl", "molmo2", "step3p7", "minicpmv4_6")
+    for key in (*PLACES, "image_patch_id")
+}
+MOLMO_BRIDGE = (
+    "adapter_config", "adapter_config.hidden_size", "adapter_config.text_hidden_size", "text_config.hidden_size",
+    "vision_config.hidden_size",
+)  # fmt: skip
+MOLMO_HEADS = tuple(
+    f"{part}.{key}"
+    for part in ("adapter_config", "vision_config")
+    for key in ("num_attention_heads", "num_key_value_heads")
+)
+DELIBERATE |= {
+    ("molmo2", key): "transformers builds a bridge that does not fit and fails when an image comes"
+    for key in MOLMO_BRIDGE
+}
+DELIBERATE |= {("molmo2", key): "uneven groups only fail with an image, and none comes here" for key in MOLMO_HEADS}
+REFUSED["molmo2", "vision_config.image_size"] = "one side or three are no size; transformers takes the first two"
+REFUSED["minicpmv4_6", "merge_kernel_size"] = "the class has matrices for 2 × 2 patches, whatever it says"
+REFUSED["minicpmv4_6", "vision_config.window_kernel_size"] = "as merge_kernel_size"
+REFUSED["minicpmv4_6", "insert_layer_id"] = "of a layer that is not there, transformers fails when an image comes"
+REFUSED |= {
+    ("minimax_m3_vl", f"text_config.{key}"): reason
+    for (kind, key), reason in list(REFUSED.items())
+    if kind == "minimax_m3_vl_text"
+}
 DELIBERATE |= {("qwen2_audio", key): "as llava, of audio" for key in ("audio_token_index", "audio_token_id")}
 DELIBERATE["speech_to_text", "is_causal"] = "no published model has it; only the decoder is asked for it"
 DELIBERATE["whisper", "is_causal"] = "no published model has it; transformers hands it to the attention, past the masks"

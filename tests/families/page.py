@@ -15,16 +15,17 @@ from typing import Any
 
 import transformers
 
-from tests.checkpoint.test_original_releases import ORACLES
 from tests.components.test_logits import DECODERS
 from tests.families.remote_code import REMOTE
 from tests.families.remote_eyes import BY_INDEX, BY_OTHERS, REMOTE_TOWERS, WHOLE_SIZE
-from tests.families.test_against_transformers import BY_PARTS
+from tests.families.test_against_transformers import BY_PARTS, RESPELLED
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_blips import TINY_BLIPS
+from tests.families.tiny_captioners import TINY_CAPTIONERS
 from tests.families.tiny_clap import HALVES, TINY_CLAP
 from tests.families.tiny_encoders import TINY_ENCODERS
+from tests.families.tiny_flagships import TINY_FLAGSHIPS
 from tests.families.tiny_fuyu import TINY_FUYU
 from tests.families.tiny_kin import TINY_KIN
 from tests.families.tiny_omni import TINY_OMNI
@@ -34,7 +35,14 @@ from tests.families.tiny_seq2seq import TINY_SEQ2SEQ
 from tests.families.tiny_speech import TINY_HEARING, TINY_SPEECH
 from tests.families.tiny_waves import TINY_WAVES
 from tests.families.tiny_xlnet import TINY_XLNET
-from tests.forward import test_contrast, test_gemma4_eyes, test_gemma_eyes, test_llavas, test_packed_images
+from tests.forward import (
+    test_contrast,
+    test_gemma4_eyes,
+    test_gemma_eyes,
+    test_llavas,
+    test_mixed_eyes,
+    test_packed_images,
+)
 from tests.forward.test_cohere_eyes import CROPPED
 from tests.forward.test_deepseek_eyes import SQUARED
 from tests.forward.test_glm_vision import GLM
@@ -68,6 +76,7 @@ COMPUTED = [
     *test_gemma_eyes.COMPUTED,
     *test_packed_images.COMPUTED,
     *test_gemma4_eyes.COMPUTED,
+    *test_mixed_eyes.COMPUTED,
     *test_contrast.COMPUTED,
     *TINY_ENCODERS,
     *TINY_PHI4,
@@ -77,7 +86,9 @@ COMPUTED = [
     *TINY_SPEECH,
     *(tiny for tiny in TINY_HEARING if tiny.model != "Model"),
     *TINY_KIN,
+    *(tiny for tiny in TINY_FLAGSHIPS if tiny.model != "Model"),
     *TINY_BLIPS,
+    *(tiny for tiny in TINY_CAPTIONERS if tiny.model != "Model"),
     *TINY_FUYU,
     *TINY_CLAP,
     *HALVES,
@@ -107,9 +118,8 @@ roles guessed from names.
 EXCEPTIONS = """
 ## Known and not declared
 
-Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them: aria,
-blip, ernie4_5_vl_moe, fast_vlm, florence2, hunyuan_vl, kimi_k3, kosmos-2, minicpmv4_6, minimax_m3_vl, molmo, molmo2,
-perception_lm and step3p7. Videos are refused everywhere.
+Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them: kimi_k3
+and molmo. Videos are refused everywhere.
 
 ## Published models that differ from their config
 
@@ -149,7 +159,7 @@ def _names(model_type: str) -> Iterator[str]:
     if model_type in WHOLE_SIZE:
         yield "1 of full size, without values"
     if model_type in BY_PARTS:
-        yield "1 tiny, timm's tower in 4 widths"
+        yield BY_PARTS[model_type][0]
     yield from _remote(model_type)
     for word, models in (("config", DECLARED), ("index", INDEXED)):
         count = sum(model["config"].get("model_type") == model_type for model in models)
@@ -167,7 +177,7 @@ def _logits(model_type: str) -> Iterator[str]:
     if tiny:
         yield f"{len(tiny)} tiny"
     if model_type in BY_PARTS:
-        yield "1 tiny of text, images and audio"
+        yield BY_PARTS[model_type][1]
     if model_type in BY_OTHERS:
         yield BY_OTHERS[model_type]
     yield from _remote(model_type)
@@ -178,8 +188,8 @@ def _remote(model_type: str) -> Iterator[str]:
     for oracle in sorted({_type_of(remote.oracle) for remote in built}):
         count = sum(_type_of(remote.oracle) == oracle for remote in built)
         yield f"{count} tiny as `{oracle}`"
-    if model_type in ORACLES:
-        yield f"tiny as `{ORACLES[model_type]}`"
+    if model_type in RESPELLED:
+        yield f"tiny as `{RESPELLED[model_type]}`"
 
 
 def _type_of(tiny: Tiny) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from tests.families.remote_code import INTERNLM2, Remote, State, fused, internlm2, of, renamed, same
 from tests.families.tiny import DEEPSEEK, LLAMA, Tiny
 from tests.families.tiny_mistral import IDS, INTERN, MOON, QWEN2, WHOLE
+from tests.families.tiny_mixed_eyes import ERNIE_IDS, ERNIE_TEXT, ERNIE_TOWER
 
 LANGUAGE = "language_model."
 CHAT: dict[str, Any] = {
@@ -51,12 +52,26 @@ def kimi_vl(state: State) -> State:
     )  # fmt: skip
 
 
+def ernie_vl(state: State) -> State:
+    """Baidu's names."""
+    return renamed(state, (r"^model\.vision_model", "vision_model"))
+
+
 def eyed(kind: str, text: dict[str, Any], tower: dict[str, Any], **others: Any) -> Tiny:
     """A model of transformers with these parts, not tied."""
     made = of(kind, {"text_config": text, "vision_config": tower, "tie_word_embeddings": False} | others)
     return Tiny("", kind, made.keys, WHOLE)
 
 
+ERNIE_FLAT: dict[str, Any] = {key: value for key, value in ERNIE_TEXT.items() if key != "rope_parameters"} | {
+    "im_patch_id": 95, "image_start_token_id": 97, "image_end_token_id": 98, "rope_theta": 1e4, "freq_allocation": 2,
+    "moe_num_experts": [5, 5], "moe_layer_start_index": [1, 1], "moe_layer_end_index": [29, 1], "moe_layer_interval": 1,
+    "spatial_conv_size": 2, "temporal_conv_size": 2, "architectures": ["Ernie4_5_VLMoeForConditionalGeneration"],
+    "vision_config": {
+        "model_type": "DFNRope_vision_transformer", "depth": 2, "embed_dim": 16, "hidden_size": 16, "mlp_ratio": 2,
+        "num_heads": 2, "in_channels": 3, "patch_size": 4, "spatial_merge_size": 2, "hidden_act": "quick_gelu",
+    },
+}  # fmt: skip
 TOWER = {key: value for key, value in INTERN.items() if key not in ("image_size", "patch_size")}
 VISION = {key: value for key, value in MOON.items() if not key.startswith("pos_emb")}
 REMOTE_EYES = [
@@ -80,6 +95,9 @@ REMOTE_EYES = [
             },
             "media_placeholder_token_id": 95, "architectures": ["KimiVLForConditionalGeneration"],
         }),
+    Remote("ernie4_5_moe_vl", "ernie4_5_moe_vl",
+        Tiny("", "Ernie4_5_VLMoe", ERNIE_IDS | {"text_config": ERNIE_TEXT, "vision_config": ERNIE_TOWER}, WHOLE),
+        ernie_vl, ERNIE_FLAT),
 ]  # fmt: skip
 # Towers alone, which take no tokens.
 REMOTE_TOWERS = [

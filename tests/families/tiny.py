@@ -63,15 +63,21 @@ class Tiny:
     # What logits may differ by, of their largest.
     tolerance: float = 1e-4
 
+    def of(self, config: Any) -> transformers.PreTrainedModel:
+        """The model of a config: a type may have a config of its own and another's model."""
+        model_class = getattr(transformers, f"{self.kind}{self.model}", None)
+        if model_class:
+            return model_class(config)
+        sees = self.model == "ForConditionalGeneration"
+        auto = transformers.AutoModelForImageTextToText if sees else transformers.AutoModelForCausalLM
+        return auto.from_config(config)
+
     def build(self) -> transformers.PreTrainedModel:
         """A model in float32 whose every weight, norms and biases included, is random."""
         # Config classes write into the dicts that they are given.
         config = getattr(transformers, f"{self.kind}Config")(**copy.deepcopy(self.keys))
         torch.manual_seed(0)
-        model_class = getattr(transformers, f"{self.kind}{self.model}", None)
-        # A type may have a config of its own and another's model.
-        built = model_class(config) if model_class else transformers.AutoModelForCausalLM.from_config(config)
-        model = built.eval()
+        model = self.of(config).eval()
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.uniform_(-0.5, 0.5)
@@ -140,12 +146,14 @@ TINY = [
 ]  # fmt: skip
 
 from tests.families.tiny_blips import TINY_BLIPS  # noqa: E402
+from tests.families.tiny_captioners import TINY_CAPTIONERS  # noqa: E402
 from tests.families.tiny_clap import HALVES, TINY_CLAP  # noqa: E402
 from tests.families.tiny_cohere_eyes import TINY_COHERE_EYES  # noqa: E402
 from tests.families.tiny_contrast import TINY_CONTRAST  # noqa: E402
 from tests.families.tiny_deepseek_eyes import TINY_DEEPSEEK_EYES  # noqa: E402
 from tests.families.tiny_dense import TINY_DENSE  # noqa: E402
 from tests.families.tiny_encoders import TINY_ENCODERS  # noqa: E402
+from tests.families.tiny_flagships import TINY_FLAGSHIPS  # noqa: E402
 from tests.families.tiny_fuyu import TINY_FUYU  # noqa: E402
 from tests.families.tiny_gemma_eyes import TINY_GEMMA_EYES  # noqa: E402
 from tests.families.tiny_glm_vision import TINY_GLM_VISION  # noqa: E402
@@ -155,6 +163,7 @@ from tests.families.tiny_kin import TINY_KIN  # noqa: E402
 from tests.families.tiny_llama_vision import TINY_LLAMA_VISION  # noqa: E402
 from tests.families.tiny_llavas import TINY_LLAVAS  # noqa: E402
 from tests.families.tiny_mistral import TINY_MISTRAL  # noqa: E402
+from tests.families.tiny_mixed_eyes import TINY_MIXED_EYES  # noqa: E402
 from tests.families.tiny_mixtures import TINY_MIXTURES  # noqa: E402
 from tests.families.tiny_omni import TINY_OMNI  # noqa: E402
 from tests.families.tiny_phi4 import TINY_PHI4  # noqa: E402
@@ -167,6 +176,7 @@ from tests.families.tiny_waves import TINY_WAVES  # noqa: E402
 from tests.families.tiny_xlnet import TINY_XLNET  # noqa: E402
 
 TINY += TINY_BLIPS
+TINY += TINY_CAPTIONERS
 TINY += TINY_CLAP
 TINY += HALVES
 TINY += TINY_COHERE_EYES
@@ -174,6 +184,7 @@ TINY += TINY_CONTRAST
 TINY += TINY_DEEPSEEK_EYES
 TINY += TINY_DENSE
 TINY += TINY_ENCODERS
+TINY += TINY_FLAGSHIPS
 TINY += TINY_FUYU
 TINY += TINY_GEMMA_EYES
 TINY += TINY_GLM_VISION
@@ -183,6 +194,7 @@ TINY += TINY_KIN
 TINY += TINY_LLAMA_VISION
 TINY += TINY_LLAVAS
 TINY += TINY_MISTRAL
+TINY += TINY_MIXED_EYES
 TINY += TINY_MIXTURES
 TINY += TINY_PHI4
 TINY += TINY_SAM

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 import weightscope
-from fixtures.gguf.make import TOKENS, build
-from fixtures.gguf.models import MODELS
+from fixtures.gguf.make import TOKENS, WRITTEN, build, pixels
+from fixtures.gguf.models import EYES, MODELS
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "gguf"
 COUNTS = json.loads((FIXTURES / "counts.json").read_text())
@@ -30,9 +31,28 @@ def test_every_tensor_is_recognized_and_counted(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_logits_are_those_of_transformers(name: str) -> None:
     expected = np.load(FIXTURES / "expected.npz")[name]
-    logits = weightscope.open(FIXTURES / f"{name}.gguf").forward(TOKENS).output
+    writes = MODELS[name][0].endswith("5ForConditionalGeneration")
+    inputs: dict[str, Any] = {"decoder_input_ids": [WRITTEN]} if writes else {}
+    logits = weightscope.open(FIXTURES / f"{name}.gguf").forward(TOKENS, **inputs).output
     assert logits is not None
-    assert np.abs(logits.numpy() - expected).max() < TOLERANCE * np.sqrt(np.square(expected).mean())
+    close(logits.numpy(), expected)
+
+
+@pytest.mark.parametrize("name", EYES)
+def test_a_vision_part_makes_the_vectors_of_transformers(name: str) -> None:
+    model = weightscope.open(FIXTURES / f"{name}.gguf")
+    assert model.inventory.unrecognized == ()
+    assert [finding for finding in model.check() if finding.severity != "info"] == []
+    assert {tensor.component for tensor in model.tensors.values()} <= {"vision", "projector"}
+    image: dict[str, Any] = pixels(name)
+    output = model.forward(**image).output
+    assert output is not None
+    close(output.numpy(), np.load(FIXTURES / "eyes.npz")[name])
+
+
+def close(found: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> None:
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() < TOLERANCE * np.sqrt(np.square(expected).mean())
 
 
 def test_an_adapter_acts_on_it_as_on_safetensors(tmp_path: Path) -> None:

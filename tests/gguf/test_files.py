@@ -153,6 +153,17 @@ def test_a_tensor_that_is_missing_misshapen_or_unknown_is_found(tmp_path: Path) 
     }  # fmt: skip
 
 
+def test_a_missing_tensor_is_found_beside_one_that_is_of_all_layers(tmp_path: Path) -> None:
+    """Apertus' numbers."""
+    path = copied(FIXTURES / "apertus.gguf", tmp_path / "a.gguf", without="output_norm.weight")
+    assert [f.tensors for f in weightscope.open(path).check() if f.severity == "error"] == [("output_norm.weight",)]
+
+
+def test_values_of_another_shape_are_a_finding(tmp_path: Path) -> None:
+    path = copied(FIXTURES / "gemma3.gguf", tmp_path / "a.gguf", values={"blk.0.attn_q.weight": np.ones(96)})
+    assert {f.code for f in weightscope.open(path).check(values=True) if f.severity == "error"} == {"shape-mismatch"}
+
+
 def test_findings_speak_of_the_metadata(tmp_path: Path) -> None:
     path = copied(FIXTURES / "llama.gguf", tmp_path / "a.gguf", keys={"llama.feed_forward_length": 41})
     findings = list(weightscope.open(path).check())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import weightscope
-from fixtures.gguf.models import MODELS
+from fixtures.gguf.models import EYES, MODELS
 from weightscope.gguf.opening import described
 from weightscope.gguf.table import ARCHITECTURES
 
@@ -28,7 +28,7 @@ def test_the_page_lists_every_architecture() -> None:
     assert rows().keys() == ARCHITECTURES.keys()
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *EYES])
 def test_a_file_is_read_as_the_page_says(name: str) -> None:
     model = weightscope.open(ROOT / "fixtures" / "gguf" / f"{name}.gguf")
     metadata = described(model.checkpoint)
@@ -39,5 +39,7 @@ def test_a_file_is_read_as_the_page_says(name: str) -> None:
 
 
 def test_every_architecture_has_a_file_of_the_converter() -> None:
-    files = (described(weightscope.open(ROOT / "fixtures" / "gguf" / f"{name}.gguf").checkpoint) for name in MODELS)
+    files = (
+        described(weightscope.open(ROOT / "fixtures" / "gguf" / f"{name}.gguf").checkpoint) for name in (*MODELS, *EYES)
+    )
     assert {metadata.architecture for metadata in files if metadata} == ARCHITECTURES.keys()

@@ -124,7 +124,7 @@ def test_sentence_pieces_are_merged_by_their_scores(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "pre", "words"),
-    [("bert", "default", "the tokenizer 'bert' of"), ("gpt2", "default", "the pre-tokenizer 'default' of")],
+    [("rwkv", "default", "the tokenizer 'rwkv' of"), ("gpt2", "default", "the pre-tokenizer 'default' of")],
 )
 def test_what_is_not_known_is_refused_by_name(kind: str, pre: str, words: str, tmp_path: Path) -> None:
     path = written(tmp_path / "model.gguf", trained(PUBLISHED["gpt-2"]), kind, pre)

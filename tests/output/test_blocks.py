@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shlex
 import shutil
 import subprocess
@@ -30,8 +31,8 @@ BLOCKS = [(match[1], match[2]) for file in FILES for match in BLOCK.finditer(fil
 @pytest.fixture(scope="session")
 def cache() -> Iterator[Path]:
     """As the real client lays it out: two whole models, and the first three files of another."""
-    # A short path, so that the line that names it fits.
-    root = Path(tempfile.mkdtemp(prefix="hub-"))
+    # A short path, so that the line that names it fits; names of `mkdtemp` may have a _, which Markdown escapes.
+    root = Path(tempfile.gettempdir()) / f"hub-{secrets.token_hex(4)}"
     for number, (name, files) in enumerate({"llama": None, "mixtral": None, "part": 3}.items()):
         model = root / f"models--org--{name}"
         snapshot = model / "snapshots" / f"{number:040x}"

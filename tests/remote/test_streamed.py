@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,18 +14,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
+from safetensors.torch import load_file
 
+import weightscope
 from tests.remote import hub as faults
-from tests.remote.conftest import FIXTURES, environment
+from tests.remote.conftest import FIXTURES, command_line, environment
 from tests.remote.hub import Fault, Hub
+from weightscope.analyses.lock.record import lock_text
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 LLAMA = FIXTURES / "llama"
-COMMANDS = (["stats"], ["lock"], ["diff", "--values", str(LLAMA)], ["check", "--values"])
+COMMANDS = (["stats"], ["lock"], ["diff", "--values", str(LLAMA)], ["check", "--values"], ["report", "--values"])
 
 
 def sizes(folder: Path) -> int:
@@ -36,12 +42,17 @@ def stored(home: Path) -> list[Path]:
     return [*home.rglob("*.safetensors"), *home.rglob("*.gguf")]
 
 
+def built(value: object) -> Any:
+    """As JSON has it."""
+    return json.loads(msgspec.json.encode(value))
+
+
 def result(ran: subprocess.CompletedProcess[str]) -> Any:
     assert (ran.returncode, ran.stderr) == (0, "")
     return json.loads(ran.stdout)
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=["stats", "lock", "diff", "check"])
+@pytest.mark.parametrize("command", COMMANDS, ids=["stats", "lock", "diff", "check", "report"])
 def test_nothing_is_read_unless_somebody_agrees(command: list[str], ws: Run, hub: Hub, home: Path) -> None:
     ran = ws(*command, "org/llama")
     assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
@@ -54,7 +65,7 @@ def test_nothing_is_read_unless_somebody_agrees(command: list[str], ws: Run, hub
 
 def test_stats_are_those_of_the_files(ws: Run, hub: Hub, home: Path) -> None:
     found = result(ws("stats", "org/llama", "--stream", "1MB", "--json"))
-    here = result(ws("stats", str(LLAMA), "--json"))
+    here = built(weightscope.open(LLAMA).stats())
     for key in ("tensors", "roles", "layers", "bytes", "findings", "complete"):
         assert found[key] == here[key], key
     assert not stored(home)
@@ -64,8 +75,8 @@ def test_stats_are_those_of_the_files(ws: Run, hub: Hub, home: Path) -> None:
 
 def test_a_lock_is_that_of_the_files(ws: Run, home: Path) -> None:
     found = result(ws("lock", "org/llama", "--stream", "1MB"))
-    here = result(ws("lock", str(LLAMA)))
-    assert (found["root"], found["weights"]) == (here["root"], here["weights"])
+    here = weightscope.open(LLAMA).lock()
+    assert (found["root"], found["weights"]) == (here.root, built(here.weights))
     assert found["repository"] == "org/llama"
     assert not stored(home)
 
@@ -78,9 +89,9 @@ def test_a_model_elsewhere_is_compared_with_one_here(ws: Run, home: Path) -> Non
 
 def test_a_check_of_values(ws: Run, home: Path, tmp_path: Path) -> None:
     found = result(ws("check", "org/llama", "--values", "--stream", "1MB", "--json"))
-    assert found["checked"] == result(ws("check", str(LLAMA), "--values", "--json"))["checked"]
+    assert found["checked"]["tensors"] == 30
     lock = tmp_path / "llama.lock"
-    assert ws("lock", str(LLAMA), "-o", str(lock)).returncode == 0
+    lock.write_text("".join(lock_text(weightscope.open(LLAMA).lock())))
     assert ws("check", "org/llama", "--lock", str(lock), "--stream", "1MB", "-q").stdout == "ok\n"
     assert not stored(home)
 
@@ -90,7 +101,7 @@ def test_a_gguf_file(ws: Run, hub: Hub, home: Path) -> None:
     path = FIXTURES / "gguf" / "llama.gguf"
     hub.repos["org/gguf"].commit({"llama.gguf": path})
     found = result(ws("stats", "org/gguf", "--stream", "10MB", "--json"))
-    assert found["tensors"] == result(ws("stats", str(path), "--json"))["tensors"]
+    assert found["tensors"] == built(weightscope.open(path).stats().tensors)
     assert not stored(home)
 
 
@@ -102,9 +113,8 @@ def test_an_address(ws: Run, hub: Hub) -> None:
     assert "needs the values, which are not here: " in refused.stderr
     assert "--download" not in refused.stderr
     found = result(ws("stats", address, "--stream", "1MB", "--json"))
-    assert [row["figures"] for row in found["tensors"]] == [
-        row["figures"] for row in result(ws("stats", str(LLAMA / name), "--json"))["tensors"]
-    ]
+    here = weightscope.open(LLAMA / name).stats()
+    assert [row["figures"] for row in found["tensors"]] == [built(row.figures) for row in here.tensors]
 
 
 def test_fewer_bytes_than_it_takes(ws: Run, hub: Hub) -> None:
@@ -126,14 +136,114 @@ def test_what_is_no_size(size: str, ws: Run) -> None:
     assert "is no size; give one such as 5GB" in ran.stderr
 
 
-def test_values_of_a_pickle_are_not_read_by_ranges(ws: Run, hub: Hub, tmp_path: Path) -> None:
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "older"])
+def test_pytorch_files(zipped: bool, ws: Run, hub: Hub, home: Path, tmp_path: Path) -> None:
+    """What comes before each storage, padding or a number of elements, is read with its values."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    torch.save({"model.norm.weight": torch.zeros(4)}, folder / "pytorch_model.bin")
+    shutil.copy(LLAMA / "config.json", folder)
+    tensors = {name: tensor for file in LLAMA.glob("*.safetensors") for name, tensor in load_file(file).items()}
+    torch.save(tensors, folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
     hub.add("org/bin", folder)
-    ran = ws("stats", "org/bin", "--stream", "1MB")
-    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
-    assert "values of pytorch files cannot be read over the network; download the model first" in ran.stderr
+    found = result(ws("lock", "org/bin", "--stream", "1MB"))
+    assert found["root"] == weightscope.open(LLAMA).lock().root
+    assert not list(home.rglob("*.bin"))
+
+
+def zip_with_another_name(content: bytes) -> bytes:
+    """The member that holds a storage has another name than the directory gives it."""
+    return content.replace(b"/data/0FB", b"/data/9FB", 1)
+
+
+def one_element_more(content: bytes) -> bytes:
+    """In torch's old format the number of elements comes before the storage; here before the last one."""
+    place = content.rindex((100_000).to_bytes(8, "little"))
+    return content[:place] + (100_001).to_bytes(8, "little") + content[place + 8 :]
+
+
+@pytest.mark.parametrize(
+    ("zipped", "change", "said"),
+    [(True, zip_with_another_name, "another name"), (False, one_element_more, "100,001")],
+    ids=["zip", "older"],
+)
+def test_a_pytorch_file_that_contradicts_itself(
+    zipped: bool, change: Callable[[bytes], bytes], said: str, ws: Run, hub: Hub, tmp_path: Path
+) -> None:
+    """Only beside the values, which come last in the old format and are not read with the header."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    file = folder / "pytorch_model.bin"
+    tensors = {"a.weight": torch.ones(100_000), "b.weight": torch.zeros(100_000)}
+    torch.save(tensors, file, _use_new_zipfile_serialization=zipped)
+    file.write_bytes(change(file.read_bytes()))
+    hub.add("org/bin", folder)
+    there = ws("lock", "org/bin", "--stream", "2MB")
+    assert (there.returncode, there.stdout, there.stderr.count("\n")) == (2, "", 1)
+    assert "org/bin/pytorch_model.bin" in there.stderr
+    assert said in there.stderr
+
+
+def test_a_distributed_checkpoint(ws: Run, hub: Hub, home: Path) -> None:
+    run = FIXTURES / "runs" / "fsdp"
+    (parts,) = {path.parent for path in run.rglob(".metadata")}
+    hub.add("org/fsdp", parts)
+    found = result(ws("stats", "org/fsdp", "--stream", "10MB", "--json"))
+    here = weightscope.open(parts).stats()
+    assert [row["figures"] for row in found["tensors"]] == [built(row.figures) for row in here.tensors]
+    assert len(here.tensors) > 10
+    assert not list(home.rglob("*.distcp"))
+    assert not list(home.rglob(".metadata"))
+
+
+def test_files_of_a_model_elsewhere(ws: Run, hub: Hub, home: Path, tmp_path: Path) -> None:
+    """The Hub says the SHA-256 of large files; small ones are read, and not stored."""
+    folder = tmp_path / "with-notes"
+    shutil.copytree(LLAMA, folder)
+    (folder / "NOTES.md").write_text("Notes.")
+    (folder / ".gitattributes").write_text("hidden")
+    hub.add("org/notes", folder)
+    lock = tmp_path / "lock.json"
+    found = ws("lock", "org/notes", "--files", "--stream", "2MB", "-o", str(lock))
+    assert (found.returncode, found.stderr) == (0, "")
+    digests = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir() if path.name[0] != "."
+    }
+    assert {name: file["sha256"] for name, file in json.loads(lock.read_text())["files"].items()} == digests
+    assert not [*stored(home), *home.rglob("NOTES.md")]
+    assert ws("check", "org/notes", "--lock", str(lock), "--stream", "2MB", "-q").stdout == "ok\n"
+    hub.fail("NOTES.md", faults.drops)
+    cut = ws("lock", "org/notes", "--files", "--stream", "2MB", "-o", str(lock), HF_HUB_DOWNLOAD_TIMEOUT="1")
+    assert (cut.returncode, cut.stderr.count("\n")) == (2, 1)
+    assert "org/notes/NOTES.md" in cut.stderr
+
+
+# Blocks of which one model has many, and one thread, so that it takes them in order.
+SMALL_BLOCKS = """\
+import os, sys
+from weightscope.checkpoint import streamed
+from weightscope.cli import run
+streamed.BLOCK, streamed.KEPT, os.cpu_count = 4096, 4, lambda: 1
+sys.argv[0] = "weightscope"
+run()
+"""
+
+
+@pytest.mark.parametrize("command", ["lock", "diff"])
+def test_a_file_is_read_from_its_begin_to_its_end(command: str, hub: Hub, home: Path, tmp_path: Path) -> None:
+    """Whatever the order of the weights in the model: few blocks are kept, and none is asked for twice."""
+    folder = tmp_path / "gpt2"
+    folder.mkdir()
+    shutil.copy(FIXTURES / "gpt2" / "config.json", folder)
+    # In the order of names, which is not that of the model.
+    tensors = torch.load(FIXTURES / "gpt2" / "pytorch_model.bin")
+    del tensors["lm_head.weight"]
+    save_file({name: tensor.numpy() for name, tensor in sorted(tensors.items())}, folder / "model.safetensors")
+    hub.add("org/gpt2", folder)
+    small = command_line(["-c", SMALL_BLOCKS], hub, home, tmp_path / "empty")
+    more = ["--values", "--json", str(FIXTURES / "gpt2")] if command == "diff" else []
+    result(small(command, "org/gpt2", "--stream", "1MB", *more))
+    blocks = [request.range for request in hub.requests if request.status == 206 and request.sent == 4096]
+    assert len(blocks) == len(set(blocks)) >= 20
 
 
 @pytest.fixture
@@ -150,10 +260,19 @@ def wide(hub: Hub, tmp_path: Path) -> Path:
 
 def test_blocks_are_fetched_once(wide: Path, ws: Run, hub: Hub) -> None:
     found = result(ws("stats", "org/wide", "--stream", "9.1MB", "--json"))
-    here = result(ws("stats", str(wide), "--json"))
-    assert found["tensors"] == here["tensors"]
+    assert found["tensors"] == built(weightscope.open(wide).stats().tensors)
     large = [request.range for request in hub.requests if request.status == 206 and request.sent > 100_000]
     assert len(large) == len(set(large)) == 3
+
+
+def test_a_sample_takes_little_of_a_large_tensor(wide: Path, ws: Run, hub: Hub) -> None:
+    """Two rows at 16 places of 9 MB; less than that is refused before anything is read."""
+    refused = ws("stats", "org/wide", "--sample", "--stream", "100kB")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "more than the 100,000 that were agreed to" in refused.stderr
+    found = result(ws("stats", "org/wide", "--sample", "--stream", "1MB", "--json"))
+    assert found["tensors"] == built(weightscope.open(wide).stats(sample=1 << 16).tensors)
+    assert hub.sent < 1_200_000
 
 
 FAULTS: dict[str, tuple[Fault, str]] = {
@@ -189,7 +308,7 @@ def test_a_server_that_does_not_send_what_it_should(name: str, wide: Path, hasty
 def test_a_connection_that_is_lost_once(wide: Path, hasty: Run, hub: Hub) -> None:
     hub.fail("model.safetensors", faults.normal, faults.normal, faults.drops, faults.normal)
     found = result(hasty("stats", "org/wide", "--stream", "10MB", "--json"))
-    assert found["tensors"] == result(hasty("stats", str(wide), "--json"))["tensors"]
+    assert found["tensors"] == built(weightscope.open(wide).stats().tensors)
 
 
 def test_a_file_that_changes_after_its_header(wide: Path, ws: Run, hub: Hub, tmp_path: Path) -> None:

@@ -108,6 +108,29 @@ def test_search_finds_roles_templates_and_single_tensors(opened: Opened) -> None
     page.get_by_text("0 results", exact=True).wait_for()
 
 
+def test_search_finds_a_gguf_tensor_by_either_name(opened: Opened) -> None:
+    page = opened("fixtures/gguf/llama.gguf")
+    page.fill("#search", "layers.1.self_attn.q_proj")
+    page.locator("#results button").first.wait_for()
+    both = "blk.1.attn_q.weight (model.layers.1.self_attn.q_proj.weight)"
+    assert page.locator("#results button").all_inner_texts() == [both]
+    page.fill("#search", "blk.1.attn_q.")
+    page.locator("#results button", has_text="blk.1.attn_q.weight").wait_for()
+    page.locator("#results button").first.click()
+    details = page.locator("#details").inner_text()
+    assert "model.layers.1.self_attn.q_proj.weight" in details
+    page.fill("#search", "self_attn.q_proj")
+    page.locator("#results button", has_text="(model.layers.{0–1}.self_attn.q_proj.weight)").wait_for()
+
+
+def test_the_whole_leaves_out_what_predicts_ahead(opened: Opened) -> None:
+    page = opened("fixtures/deepseek-v3")
+    counted = told("inspect", "fixtures/deepseek-v3")["parameters"]
+    details = page.locator("#details").inner_text()
+    assert f"({counted['total']:,})" in details
+    assert f"({counted['auxiliary']:,}) of mtp" in details
+
+
 def test_colours_and_sizes_can_be_chosen(opened: Opened) -> None:
     page = opened("fixtures/deepseek-v3")
     page.select_option("#colour", "dtype")

@@ -6,12 +6,15 @@ import base64
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+import weightscope
 from tests.report.pages import ROOT, Page, run_report, told
+from weightscope.api.reporting import contents_of
 
 
 @pytest.fixture(scope="module")
@@ -37,15 +40,25 @@ def test_stages_are_those_of_forward(whole: Page) -> None:
     assert "Forward passok" in whole.text
 
 
-def test_the_verdict_of_a_pass_says_what_did_not_run() -> None:
-    page = Page(run_report("fixtures/llava", "--forward", "--tokens", "1,2,3").stdout)
-    assert "Forward passok; not run: vision, projector" in page.text
+def test_the_verdict_of_a_pass_says_what_did_not_run(run: Any) -> None:
+    code, out, _ = run("report", "fixtures/llava", "--forward", "--tokens", "1,2,3")
+    assert code == 0
+    assert "Forward passok; not run: vision, projector" in Page(out).text
 
 
 def test_each_component_has_its_profile_and_each_role_its_histogram(whole: Page) -> None:
     labels = [attributes.get("aria-label", "") for tag, attributes in whole.tags if tag == "svg"]
     for role in ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"):
         assert any(role in label for label in labels)
+
+
+def test_a_profile_shows_its_own_component_alone() -> None:
+    """LLaVA's eye and language model both have a q_proj."""
+    page = Page(run_report("fixtures/llava", "--values").stdout)
+    profiles = page.text.split("RMS by layer: ")
+    vision = next(text for text in profiles if text.startswith("vision"))
+    assert "vision q_proj" in vision
+    assert "attention q_proj" not in vision
 
 
 def test_the_heatmap_is_the_matrix(tmp_path: Path) -> None:
@@ -83,11 +96,36 @@ def test_what_values_show_fails_the_verdict(tmp_path: Path) -> None:
     assert ("strong", {"class": "verdict failed"}) in full.tags
 
 
-def test_a_pass_that_cannot_run_says_why_and_the_page_is_written(tmp_path: Path) -> None:
+def test_a_pass_that_cannot_run_says_why_and_the_page_is_written(run: Any, tmp_path: Path) -> None:
     file = tmp_path / "page.html"
-    result = run_report("fixtures/llama/config.json", "--forward", "-o", str(file))
-    assert result.returncode == 2
-    assert "cannot run: " in Page(file.read_text(encoding="utf-8")).text
+    code, _, error = run("report", "fixtures/llama/config.json", "--forward", "-o", file)
+    assert code == 2
+    text = Page(file.read_text(encoding="utf-8")).text
+    reason = error.removeprefix("weightscope: ").strip()
+    assert "Forward passcannot run: see Forward pass" in text
+    assert f"Cannot run: {reason}" in text
+    assert text.count(reason) == 1
+    assert "incomplete Checked 0 tensors" in text
+
+
+def test_logits_that_cannot_be_compared_say_why_and_the_page_is_written(run: Any, tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    code, _, error = run("report", "fixtures/llama", "fixtures/llama/config.json", "--forward", "-o", file)
+    assert code == 2
+    page = Page(file.read_text(encoding="utf-8"))
+    assert f"Logits were not compared: {error.removeprefix('weightscope: ').strip()}" in page.text
+    assert ("strong", {"class": "verdict incomplete"}) in page.tags
+
+
+def test_values_are_gone_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def skim(*_: object) -> None:
+        raise AssertionError("what stats reads is read again")
+
+    monkeypatch.setattr("weightscope.analyses.rules.values.unsound_values", skim)
+    monkeypatch.setattr("weightscope.analyses.rules.values.odd_values", skim)
+    contents = contents_of(weightscope.open(ROOT / "fixtures" / "llama"), values=True)
+    assert contents.ok
+    assert contents.checked.checked.rules == told("check", "fixtures/llama", "--values")["checked"]["rules"]
 
 
 def test_two_models_have_the_verdict_of_diff_first() -> None:
@@ -100,18 +138,31 @@ def test_two_models_have_the_verdict_of_diff_first() -> None:
         assert finding["message"] in page.text
     for value in diff["values"]:
         assert value["address"] in page.text
-    assert "script" not in [tag for tag, _ in page.tags]
-    assert "script-src 'none'" in page.policy
 
 
-def test_other_logits_fail_the_verdict_on_two_models(tmp_path: Path) -> None:
+def test_the_treemap_of_two_models_marks_what_differs(tmp_path: Path) -> None:
+    source = ROOT / "fixtures" / "llava"
+    tensors = load_file(source / "model.safetensors")
+    changed = "language_model.model.layers.2.mlp.up_proj.weight"
+    tensors[changed] = tensors[changed] * np.float16(2)
+    (tmp_path / "config.json").write_bytes((source / "config.json").read_bytes())
+    save_file(tensors, tmp_path / "model.safetensors")
+    data = Page(run_report(str(source), str(tmp_path), "--values").stdout).data
+    marked = [each for each in data["sets"] if each["findings"]]
+    assert [data["kinds"][each["kind"]]["template"] for each in marked] == [changed.replace("2", "{}")]
+    ((place, layers),) = marked[0]["findings"]
+    assert data["findings"][place]["code"] == "different"
+    assert layers == [[2, 2]]
+
+
+def test_other_logits_fail_the_verdict_on_two_models(run: Any, tmp_path: Path) -> None:
     tensors = load_file(ROOT / "fixtures" / "llava" / "model.safetensors")
     (tmp_path / "config.json").write_bytes((ROOT / "fixtures" / "llava" / "config.json").read_bytes())
     louder = {name: value * np.float16(2 if "up_proj" in name else 1) for name, value in tensors.items()}
     save_file(louder, tmp_path / "model.safetensors")
-    result = run_report("fixtures/llava", str(tmp_path), "--forward", "--tokens", "1,2,3")
-    assert (result.returncode, result.stderr) == (0, "")
-    page = Page(result.stdout)
+    code, out, error = run("report", "fixtures/llava", tmp_path, "--forward", "--tokens", "1,2,3")
+    assert (code, error) == (0, "")
+    page = Page(out)
     assert "logits differ by up to" in page.text
     assert ("strong", {"class": "verdict failed"}) in page.tags
 

@@ -106,11 +106,12 @@ def _layers(inventory: Inventory, tying: Tying, tensors: dict[str, TensorEntry],
     sums: dict[tuple[str, int], _Sum] = {}
     outside = _Sum()
     for group in _weights(inventory):
-        if "layer" not in group.kinds:
+        place = group.layer_place
+        if place is None:
             outside.add(group, group.tensors, counted(group, tying), group.bytes)
             continue
         stack = before(group.template).rstrip(".")
-        for layer, *amounts in _per_layer(group, counted(group, tying), tensors):
+        for layer, *amounts in _per_layer(group, place, counted(group, tying), tensors):
             sums.setdefault((stack, layer), _Sum()).add(group, *amounts)
     for (stack, layer), row in sorted(sums.items(), key=lambda item: item[0]):
         yield _row(str(layer), row, total, group=stack)
@@ -118,15 +119,16 @@ def _layers(inventory: Inventory, tying: Tying, tensors: dict[str, TensorEntry],
         yield _row(OUTSIDE, outside, total)
 
 
-def _per_layer(group: Group, parameters: int, tensors: dict[str, TensorEntry]) -> Iterator[tuple[int, int, int, int]]:
-    """(layer, tensors, parameters, bytes) of a group."""
+def _per_layer(
+    group: Group, place: int, parameters: int, tensors: dict[str, TensorEntry]
+) -> Iterator[tuple[int, int, int, int]]:
+    """(layer, tensors, parameters, bytes) of a group, whose ranges count layers at a place."""
     if len(group.counts) > 1:
         for name in group.names:
             entry = tensors[name]
             count = group.weights_in(entry.shape) if parameters else 0
-            yield group.layer_of(name) or 0, 1, count, byte_size(entry.dtype, entry.shape)
+            yield group.numbers_of(name)[place], 1, count, byte_size(entry.dtype, entry.shape)
         return
-    place = group.kinds.index("layer")
     layers = Counter(numbers[place] for _, numbers in group.numbered())
     for layer, count in layers.items():
         # All tensors of the group are alike, so the division is exact.

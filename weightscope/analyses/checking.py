@@ -17,7 +17,17 @@ from weightscope.analyses.rules.unread import unread_keys
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import UsageError, printable_path
-from weightscope.findings import CODES, DIFF_CODES, FORWARD_CODES, MEMORY_CODES, SEVERITIES, Finding, Severity, passes
+from weightscope.findings import (
+    CODES,
+    DIFF_CODES,
+    FORWARD_CODES,
+    MEMORY_CODES,
+    SEVERITIES,
+    Finding,
+    Severity,
+    most_severe_first,
+    passes,
+)
 
 RULES: tuple[Rule, ...] = (
     *GLANCE,
@@ -82,9 +92,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     def verdict(self, reference: str, findings: Iterable[Finding], *, tensors: int, rules: int) -> CheckResult:
         """The result after leaving out what is ignored, the most severe first."""
-        kept = sorted(
-            (finding for finding in findings if not self._ignores(finding)), key=lambda f: SEVERITIES.index(f.severity)
-        )
+        kept = [finding for finding in findings if not self._ignores(finding)]
+        kept = most_severe_first(kept, lambda finding: finding.severity)
         return CheckResult(
             reference=printable_path(reference),
             ok=passes(kept, self.fail_on),
@@ -120,9 +129,12 @@ def known_code(code: str, *, others: bool = False) -> str:
 
 
 def run_rules(
-    subject: Subject, *, values: bool = False, progress: Progress | None = None
+    subject: Subject, *, values: bool = False, seen: bool = False, progress: Progress | None = None
 ) -> tuple[tuple[Finding, ...], int]:
-    """What all rules find, and how many were run."""
+    """What all rules find, and how many were run.
+
+    With `values`, those that read values too; not those that go through all of them if `stats` has `seen` them.
+    """
     findings = [finding for rule in RULES if rule is not wrong_totals for finding in rule(subject)]
     # Totals of what is incomplete or misshapen are wrong in consequence, and said enough.
     if not any(finding.severity == "error" and finding.code in UNSETTLING for finding in findings):
@@ -135,8 +147,9 @@ def run_rules(
         from weightscope.analyses.rules.scales import strange_scales
         from weightscope.analyses.rules.values import odd_values, unsound_values
 
-        findings += unsound_values(subject, progress)
-        findings += odd_values(subject)
+        if not seen:
+            findings += unsound_values(subject, progress)
+            findings += odd_values(subject)
         findings += broken_conventions(subject)
         findings += equal_added_tokens(subject)
         findings += strange_scales(subject)
@@ -145,9 +158,14 @@ def run_rules(
 
 
 def run_adapter_rules(
-    subject: Subject, found: tuple[Finding, ...], *, values: bool = False, progress: Progress | None = None
+    subject: Subject,
+    found: tuple[Finding, ...],
+    *,
+    values: bool = False,
+    seen: bool = False,
+    progress: Progress | None = None,
 ) -> tuple[tuple[Finding, ...], int]:
-    """What the rules for adapters `found`, with what the values tell; and how many rules were run."""
+    """What the rules for adapters `found`, with what the values tell; and how many rules were run. As `run_rules`."""
     from weightscope.analyses.rules.adapters import ADAPTER_RULES
 
     rules = len(ADAPTER_RULES) + ON_OPENING
@@ -155,4 +173,4 @@ def run_adapter_rules(
         return found, rules
     from weightscope.analyses.rules.values import unsound_values
 
-    return (*found, *unsound_values(subject, progress)), rules + 2
+    return (*found, *(() if seen else unsound_values(subject, progress))), rules + 2

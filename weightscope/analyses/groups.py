@@ -108,6 +108,14 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return prod(shape or ()) * logical // stored if self._is_ratio else logical
 
     @property
+    def misfits(self) -> tuple[tuple[int, ...], ...]:
+        """The stored shapes that are neither the declared one nor another that means the same."""
+        if self.shape is None:
+            return ()
+        fitting = {tuple(map(int, shape)) for shape in (self.shape, *self.also)}
+        return tuple(dict.fromkeys(shape for _, shape in self.counts if shape not in fitting))
+
+    @property
     def _is_ratio(self) -> bool:
         """Whether the packing holds for tensors of any size: each element is a weight, or no family declares them."""
         logical, stored = self.packing
@@ -130,9 +138,15 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The part of `parameters` that one token uses."""
         return self.parameters * self.chosen[0] // self.chosen[1]
 
+    @property
+    def layer_place(self) -> int | None:
+        """Which of the ranges counts layers; None outside of layers."""
+        return self.kinds.index("layer") if "layer" in self.kinds else None
+
     def layer_of(self, name: str) -> int | None:
         """The number of a member's layer; None outside of layers."""
-        return self.numbers_of(name)[self.kinds.index("layer")] if "layer" in self.kinds else None
+        place = self.layer_place
+        return None if place is None else self.numbers_of(name)[place]
 
     def numbers_of(self, name: str) -> tuple[int, ...]:
         """A member's number in each of the ranges."""

@@ -80,7 +80,7 @@ class _Rows:
         self._group = group
         self._counts = counts
         self._component, self._kind, self._roles = str(group.section), str(group.kind), tuple(map(str, group.roles))
-        self._place = group.kinds.index("layer") if "layer" in group.kinds else None
+        self._place = group.layer_place
         self._sizes: dict[tuple[str | None, tuple[int, ...] | None], tuple[int | None, int]] = {}
 
     def __call__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -38,11 +38,12 @@ def run_state(checkpoint: Checkpoint) -> Training | None:
         return known
     place = checkpoint.folder.path
     names = checkpoint.folder.names()[:MAX_FILES]
-    parts = tuple(_parts(place, names))
+    beside = {name: match["rank"] for name in names if (match := _BESIDE.fullmatch(name))}
+    parts = tuple(_parts(place, beside))
     state = _state(place / STATE) if STATE in names else None
     if not parts and state is None:
         return known
-    ranks = [int(match["rank"]) for name in names if (match := _BESIDE.fullmatch(name)) and match["rank"]]
+    ranks = [int(rank) for rank in beside.values() if rank]
     kept = (*(known.parts if known else ()), *parts)
     return Training(
         writer=(known.writer if known else None) or ("transformers' Trainer" if STATE in names else None),
@@ -54,11 +55,11 @@ def run_state(checkpoint: Checkpoint) -> Training | None:
     )
 
 
-def _parts(place: Path, names: list[str]) -> Iterator[Part]:
+def _parts(place: Path, names: Iterable[str]) -> Iterator[Part]:
     """What lies in files of its own; of one that cannot be read, only its size is said."""
     for name in names:
         path = place / name
-        if not _BESIDE.fullmatch(name) or not path.is_file():
+        if not path.is_file():
             continue
         from weightscope.checkpoint.pytorch_opened import open_saved
 

@@ -18,12 +18,11 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
     files: int
     downloadable: bool = True
 
-    @property
-    def agreeable(self) -> str:
-        """A size to agree to for reading it over the network, as --stream takes it."""
+    def agreeable(self, times: int = 1) -> str:
+        """A size to agree to for reading it so many times over the network, as --stream takes it."""
         from weightscope.checkpoint.streamed import agreeable
 
-        return agreeable(self.bytes)
+        return agreeable(self.bytes * times)
 
 
 def what_is_missing(path: str, variant: str | None = None) -> Missing | None:
@@ -55,7 +54,7 @@ def values_elsewhere(path: str, variant: str | None = None) -> Missing | None:
     if not isinstance(reference, Address):
         return what_is_missing(path, variant)
     from weightscope.api.opening import open_model
-    from weightscope.checkpoint.streamed import bytes_elsewhere
+    from weightscope.checkpoint.streaming import bytes_elsewhere
 
     checkpoint = open_model(path, variant=variant).checkpoint
     size, files = bytes_elsewhere(checkpoint), sum(bool(file.remote) for file in checkpoint.files)

@@ -13,6 +13,7 @@ from weightscope.errors import UsageError
 from weightscope.findings import Finding
 
 if TYPE_CHECKING:
+    from weightscope.analyses.memory.report import Memory
     from weightscope.api.model import Model
 
 Examined = tuple[tuple[Finding, ...], int]
@@ -24,8 +25,10 @@ def glanced(model: Model) -> tuple[Finding, ...]:
     return (*model.checkpoint.findings, *model.notices, *found)
 
 
-def examined(model: Model, *, values: bool, progress: Progress | None) -> Examined:
+def examined(model: Model, *, values: bool, seen: bool = False, progress: Progress | None = None) -> Examined:
     """The findings of `check`, and how many rules were applied.
+
+    If `stats` has `seen` all values, what it says of them is left to it, and only what compares weights is read again.
 
     Raises:
         UsageError: values are asked for, and there are none.
@@ -36,13 +39,14 @@ def examined(model: Model, *, values: bool, progress: Progress | None) -> Examin
     if values and not model.checkpoint.whole and model.checkpoint.format in ("index", "config"):
         raise UsageError("--values needs weights, and there are none here", where=model.reference)
     if model.parts:
-        return _of_parts(model, values=values, progress=progress)
+        return _of_parts(model, values=values, seen=seen, progress=progress)
     if model.adapter:
-        findings, rules = run_adapter_rules(model.subject(), _of_adapter(model), values=values, progress=progress)
+        subject, found = model.subject(), _of_adapter(model)
+        findings, rules = run_adapter_rules(subject, found, values=values, seen=seen, progress=progress)
     else:
         if values:
             model.compare_tied_values(progress)
-        findings, rules = run_rules(model.subject(), values=values, progress=progress)
+        findings, rules = run_rules(model.subject(), values=values, seen=seen, progress=progress)
         findings = said(model, findings)
     # Without a declaration or a config nothing can be held against anything, and that is no pass.
     unchecked = [
@@ -56,18 +60,39 @@ def said(model: Model, findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """The findings in the words of the file that holds the settings."""
     if model.checkpoint.format != "gguf":
         return tuple(findings)
-    from weightscope.gguf.opening import described
     from weightscope.gguf.words import of_metadata
 
+    return of_metadata(findings, _architecture(model))
+
+
+def said_of_memory(model: Model, memory: Memory) -> Memory:
+    """The same in the words of that file."""
+    if model.checkpoint.format != "gguf":
+        return memory
+    from weightscope.gguf.words import in_metadata
+
+    architecture = _architecture(model)
+    source = in_metadata(memory.asked.context_source, architecture)
+    return msgspec.structs.replace(
+        memory,
+        asked=msgspec.structs.replace(memory.asked, context_source=source),
+        notes=tuple(in_metadata(note, architecture) for note in memory.notes),
+    )
+
+
+def _architecture(model: Model) -> str:
+    """What a GGUF file calls its architecture."""
+    from weightscope.gguf.opening import described
+
     metadata = described(model.checkpoint)
-    return of_metadata(findings, metadata.architecture if metadata else "")
+    return metadata.architecture if metadata else ""
 
 
-def _of_parts(model: Model, *, values: bool, progress: Progress | None) -> Examined:
+def _of_parts(model: Model, *, values: bool, seen: bool, progress: Progress | None) -> Examined:
     """The findings of each model of a pipeline, under its name."""
     findings, rules = list(model.checkpoint.findings), 0
     for name, part in model.parts.items():
-        found, applied = examined(part, values=values, progress=progress)
+        found, applied = examined(part, values=values, seen=seen, progress=progress)
         findings += (msgspec.structs.replace(each, message=f"{name}: {each.message}") for each in found)
         rules += applied
     return tuple(findings), rules

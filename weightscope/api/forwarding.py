@@ -42,6 +42,7 @@ from weightscope.api.asking import (
     written_of,
 )
 from weightscope.checkpoint.reader import Checkpoint, Progress
+from weightscope.checkpoint.spans import need_working_directory
 from weightscope.errors import NotImplementedByWeightscope, UsageError, WeightscopeError, printable_path
 from weightscope.findings import Finding, passes
 
@@ -59,6 +60,7 @@ def try_forward(
     Raises:
         WeightscopeError: what was asked for cannot be done, in one line.
     """
+    need_working_directory()
     directory, wanted = _directory(model), instructed(model, wanted)
     expected = _expected_golden(wanted)
     tokens = None if wanted.tokens is None else given_tokens(wanted.tokens)

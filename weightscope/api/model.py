@@ -16,7 +16,7 @@ from weightscope.analyses.joining import join
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.summary import PartInfo, Summary, summarize
 from weightscope.analyses.tying import Tying, find_tying
-from weightscope.api.examining import examined, glanced
+from weightscope.api.examining import examined, glanced, said_of_memory
 from weightscope.api.sentences import sentence_parts
 from weightscope.brief import Displayed, Suggesting, plural
 from weightscope.checkpoint.entry import require_here
@@ -133,18 +133,24 @@ class Model(Displayed, Suggesting):
 
         return Tensors(self.checkpoint, self.inventory)
 
-    def stream(self, most: int) -> None:
+    def stream(self, most: int, *, sample: int | None = None) -> None:
         """Let values that are not here be read over the network: at most so many bytes, of which none is stored.
 
         `stats`, `diff`, `lock` and `check` read them so. What is here is read here. Nothing is read by this call.
 
+        Args:
+            most: so many bytes.
+            sample: only a sample of so many values of each tensor will be looked at, as `stats(sample=...)` does.
+
         Raises:
-            UsageError: all values take more.
+            UsageError: what will be read takes more.
             CheckpointError: the format can only be read from files here.
         """
-        from weightscope.checkpoint.streamed import stream
+        from weightscope.analyses.stats.reading import PLACES
+        from weightscope.checkpoint.streaming import bytes_of_sample, stream
 
-        stream(self.checkpoint, most)
+        needed = None if sample is None else bytes_of_sample(self.checkpoint, sample, PLACES)
+        stream(self.checkpoint, most, needed)
 
     def compare_tied_values(self, progress: Progress | None = None) -> None:
         """Decide by the bytes whether head and embedding are the same, where both are stored."""
@@ -479,7 +485,8 @@ class Model(Displayed, Suggesting):
 
         # Only an adapter has a base.
         beside = self.inventory.groups if self.base else ()
-        return report((self.base or self).subject(), self.summary().model, request, beside)
+        model = self.base or self
+        return said_of_memory(model, report(model.subject(), self.summary().model, request, beside))
 
     def listing(self) -> Iterator[tuple[Group, TensorRow]]:
         """The rows of `weightscope tensors`, unfiltered."""

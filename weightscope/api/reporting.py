@@ -8,19 +8,23 @@ from threading import Event
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from weightscope.analyses.checking import CheckResult, Policy
+from weightscope.analyses.diff.result import Diff
 from weightscope.analyses.forward.outcome import Outcome
 from weightscope.analyses.memory.report import Memory
 from weightscope.analyses.stats.result import Stats
 from weightscope.analyses.summary import Summary
+from weightscope.analyses.treemap import Treemap, treemap
+from weightscope.api.examining import examined
 from weightscope.api.memory import asked
 from weightscope.api.model import Model
 from weightscope.api.tensors import Tensor
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import UsageError, WeightscopeError
-from weightscope.findings import Finding
+from weightscope.findings import Finding, passes
 
 T = TypeVar("T")
 
@@ -56,7 +60,14 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     def ok(self) -> bool:
         """Whether all that was asked for could be looked at, and nothing fails."""
         parts = (self.stats, self.outcome)
-        return self.checked.ok and all(part is None or _is_ok(part) for part in parts)
+        return self.sound and all(part is None or _is_ok(part) for part in parts)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing fails of what could be looked at."""
+        parts = (self.stats, self.outcome)
+        seen = (part for part in parts if isinstance(part, Stats | Outcome))
+        return self.checked.ok and all(passes(part.findings, "error") for part in seen)
 
     @property
     def complete(self) -> bool:
@@ -71,17 +82,21 @@ def _is_ok(part: Stats | Outcome | WeightscopeError) -> bool:
 def contents_of(
     model: Model, *, values: bool = False, progress: Progress | None = None, stop: Event | None = None
 ) -> Contents:
-    """The contents without a forward pass; `values` reads every byte.
+    """The contents without a forward pass.
+
+    With `values`, every byte is read once, for `stats`; `check` adds what it finds by comparing some weights with
+    others, unless they would be fetched for that a second time.
 
     Args:
         model: an opened model.
-        values: read every byte, for `check` and `stats`.
+        values: read every byte.
         progress: called with (bytes done, bytes in all, tensor).
         stop: set it from another thread to have the figures that are known by then.
     """
     stats = attempted(lambda: model.stats(progress=progress, stop=stop)) if values else None
-    whole = isinstance(stats, Stats) and stats.complete
-    findings, rules = model.examine(values=whole)
+    comparable = isinstance(stats, Stats) and stats.complete
+    elsewhere = any(file.streamed for file in model.checkpoint.files)
+    findings, rules = examined(model, values=comparable and not elsewhere, seen=True)
     checked = Policy().verdict(model.reference, findings, tensors=len(model.checkpoint.names), rules=rules)
     memory = attempted(lambda: model.memory_for(asked()))
     return Contents(model=model, summary=model.summary(), checked=checked, memory=memory, stats=stats)
@@ -95,14 +110,28 @@ def attempted(ask: Callable[[], T]) -> T | WeightscopeError:
         return error
 
 
+def treemap_of_difference(model: Model, diff: Diff) -> Treemap:
+    """The treemap of one of two compared models, with the differences at the tensors that their addresses stand for."""
+    held = model.subject().holdings.by_address
+
+    def names(finding: Finding) -> tuple[str, ...]:
+        return tuple(name for address in finding.names for name in (held[address].names if address in held else ()))
+
+    return treemap(model.subject(), [replace(finding, tensors=names(finding)) for finding in diff.findings])
+
+
+def _is_readable(tensor: Tensor) -> bool:
+    return len(tensor.shape) == 2 and not tensor.quantized and not tensor.remote
+
+
 def drawn_matrix(model: Model, name: str | None = None) -> Tensor | None:
-    """The matrix to draw: the one that `name` stands for, or the largest that can be read as it is stored.
+    """The matrix to draw: the one that `name` stands for, or the largest that is here and read as it is stored.
 
     Raises:
         UsageError: there is no such tensor, it has no values here, or it is no matrix.
     """
     if name is None:
-        readable = (each for each in model.tensors.values() if len(each.shape) == 2 and not each.quantized)
+        readable = (each for each in model.tensors.values() if _is_readable(each))
         return max(readable, key=lambda each: (prod(each.shape), each.name), default=None)
     found = model.explain(name).name
     if found not in model.tensors:

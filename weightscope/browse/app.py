@@ -13,6 +13,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Footer, Static
 
+from weightscope.analyses.other_names import other_names
 from weightscope.api.model import Model
 from weightscope.browse.calls import called
 from weightscope.browse.finding_names import find_names
@@ -24,7 +25,7 @@ from weightscope.browse.panes import Panes
 from weightscope.browse.search_bar import SearchBar
 from weightscope.browse.status import Status
 from weightscope.errors import WeightscopeError, one_line
-from weightscope.findings import SEVERITIES, Finding
+from weightscope.findings import Finding, most_severe_first
 from weightscope.interrupt import INTERRUPTED
 from weightscope.output.overview import found as counts_of
 from weightscope.output.words import plural
@@ -62,9 +63,12 @@ class BrowseApp(App[None]):
     def __init__(self, model: Model) -> None:
         super().__init__()
         self.HORIZONTAL_BREAKPOINTS = BREAKPOINTS
+        # Whoever runs the application says a fault in a line; Textual would print a traceback here.
+        self.error_console.quiet = True
         self.model = model
         self.matches: Matches | None = None
         self._pages = Pages(model)
+        self._others = other_names(model.declaration, model.inventory, model.checkpoint)
         self._found: asyncio.Future[tuple[tuple[Finding, ...], int]]
         self._running_loop: asyncio.AbstractEventLoop | None = None
 
@@ -86,7 +90,7 @@ class BrowseApp(App[None]):
 
     @property
     def failure(self) -> Exception | None:
-        """The fault that ended it."""
+        """The fault that ended it, for which Textual has no public name."""
         return self._exception
 
     @property
@@ -118,7 +122,7 @@ class BrowseApp(App[None]):
         """Go to the first match."""
         typed = event.typed.strip()
         if typed:
-            names = await called(partial(find_names, typed, self.model.inventory))
+            names = await called(partial(find_names, typed, self.model.inventory, self._others))
             await self._go_through(f"/{typed}", names, none=f"No tensor matches {typed}")
 
     async def _go_through(self, title: str, names: tuple[str, ...], *, none: str) -> None:
@@ -154,7 +158,7 @@ class BrowseApp(App[None]):
             verdict.update("not checked")
             self._found.set_exception(error)
             return
-        found = tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
+        found = tuple(most_severe_first(found, lambda finding: finding.severity))
         verdict.update(counts_of(found, " · ") or "ok")
         self._pages.findings = found
         self._found.set_result((found, rules))
@@ -193,7 +197,3 @@ class BrowseApp(App[None]):
         """End from another thread or from the handler of a signal."""
         if self._running_loop:
             self._running_loop.call_soon_threadsafe(partial(self.exit, return_code=code))
-
-    def _fatal_error(self) -> None:
-        """End on a fault; whoever runs the application says it in a line, where Textual would print a traceback."""
-        self._close_messages_no_wait()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.naming import MAX_TYPED
+from weightscope.analyses.other_names import OtherNames, spelled
 from weightscope.analyses.selecting import Pattern
 
 
-def find_names(typed: str, inventory: Inventory) -> tuple[str, ...]:
+def find_names(typed: str, inventory: Inventory, others: OtherNames) -> tuple[str, ...]:
     """The names of all tensors that `typed` means, in the order of the forward pass.
 
     A role means its tensors; a text with `*`, `?`, `[…]`, `{}` or `{0-3}` is a pattern of whole names; other text is
-    looked for in names, upper and lower case alike.
+    looked for in names, upper and lower case alike. Where the architecture has `others`, they will do as well.
     """
     typed = typed.strip()
     if not typed or len(typed) > MAX_TYPED:
@@ -19,9 +20,8 @@ def find_names(typed: str, inventory: Inventory) -> tuple[str, ...]:
     of_role = [name for group in inventory.groups if typed in group.roles for name in group.every_name]
     if of_role:
         return tuple(of_role)
-    names = (name for group in inventory.groups for name in group.every_name)
     pattern = Pattern.of(typed)
-    if pattern.selects:
-        return tuple(name for name in names if pattern.fits(name))
     part = typed.casefold()
-    return tuple(name for name in names if part in name.casefold())
+    fits = pattern.fits if pattern.selects else lambda name: part in name.casefold()
+    groups = inventory.groups
+    return tuple(own for group in groups for own, *known in spelled(group, others) if any(map(fits, (own, *known))))

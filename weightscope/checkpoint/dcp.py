@@ -20,6 +20,7 @@ from weightscope.checkpoint.pickle_machine import DAMAGED, MAX_BYTES
 from weightscope.checkpoint.pieces import fill
 from weightscope.checkpoint.pytorch_objects import Storage, StoredTensor
 from weightscope.checkpoint.pytorch_weights import find_weights
+from weightscope.checkpoint.slices import Bytes, LocalFile
 from weightscope.checkpoint.together import Together
 from weightscope.checkpoint.training import Part, Training, optimizer_of
 from weightscope.errors import CheckpointError, Where
@@ -35,9 +36,12 @@ def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
 
     Raises:
         CheckpointError: there is no `.metadata`, or it is damaged.
+        RemoteError: it is elsewhere, and cannot be had.
         NotImplementedByWeightscope: the blocks were compressed.
     """
-    folder = LocalFolder(paths[0].parent)
+    if isinstance(folder, LocalFolder):
+        # The folder that was named may be above it.
+        folder = LocalFolder(paths[0].parent)
     where = folder.named(METADATA)
     if METADATA not in {path.name for path in paths}:
         raise CheckpointError(
@@ -72,15 +76,25 @@ def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
 
 
 def _content(folder: Folder) -> bytes:
-    path = folder.fetch(METADATA)
-    if path.stat().st_size > MAX_BYTES:
+    if folder.is_here(METADATA):
+        with LocalFile(folder.path / METADATA) as data:
+            return _whole(data, folder)
+    # As a header it is not put where a download would be: the cache would seem to have the model.
+    fetched = folder.open(METADATA, None)
+    content = _whole(fetched, folder)
+    folder.keep(METADATA, fetched)
+    return content
+
+
+def _whole(data: Bytes, folder: Folder) -> bytes:
+    if len(data) > MAX_BYTES:
         raise CheckpointError(
-            f"has {path.stat().st_size:,} bytes; the limit is {MAX_BYTES:,}",
-            where=path,
+            f"has {len(data):,} bytes; the limit is {MAX_BYTES:,}",
+            where=folder.named(METADATA),
             hint=DAMAGED,
             code="malformed-header",
         )
-    return path.read_bytes()
+    return data[0 : len(data)]
 
 
 def _weights(metadata: Metadata, where: Where) -> tuple[dict[str, str], tuple[Part, ...]]:
@@ -123,12 +137,21 @@ def _files(folder: Folder, metadata: Metadata) -> tuple[list[FileHeader], list[s
                 hint=DAMAGED,
                 code="unsafe-path",
             )
-        path = folder.path / name
-        if path.is_file():
-            files.append(FileHeader(path=path, format="dcp", bytes=path.stat().st_size, data_start=0, tensors={}))
+        if folder.holds(name):
+            files.append(_file(folder, name))
         else:
             missing.append(name)
     return files, missing
+
+
+def _file(folder: Folder, name: str) -> FileHeader:
+    path = folder.path / name
+    if folder.is_here(name):
+        return FileHeader(path=path, format="dcp", bytes=path.stat().st_size, data_start=0, tensors={})
+    data, remote = folder.open(name, None), str(folder.named(name))
+    return FileHeader(
+        path=path, format="dcp", bytes=len(data), data_start=0, tensors={}, remote=remote, fetch=data.fetch
+    )
 
 
 def _broken(described: Described, sizes: dict[str, int]) -> str:

@@ -13,7 +13,7 @@ from weightscope.errors import CheckpointError, Where
 
 if TYPE_CHECKING:
     from weightscope.checkpoint.gguf_metadata import Metadata
-    from weightscope.checkpoint.streamed import Fetch, Streamed
+    from weightscope.checkpoint.streamed import Beginnings, Fetch, Streamed
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 DOWNLOAD = "download the model first: `hf download`, weightscope.download in Python, `forward --download`"
@@ -71,8 +71,8 @@ class FileHeader(msgspec.Struct, kw_only=True):
     `training` is what the file says of its run. `remote`
     names a file that is not here: only its header is, and `path` is where its data would lie once downloaded. `notes`
     say what is unusual about the file, each as the rest of a sentence that begins with its name. `described` is what a
-    GGUF file says of the model. `fetch` gets bytes of a file that is elsewhere; `streamed` is set once its
-    values may be read that way.
+    GGUF file says of the model. `fetch` gets bytes of a file that is elsewhere, `beginnings` tell where
+    the storages of a PyTorch file elsewhere begin; `streamed` is set once its values may be read that way.
     """
 
     path: Path
@@ -87,6 +87,7 @@ class FileHeader(msgspec.Struct, kw_only=True):
     notes: tuple[str, ...] = ()
     described: Metadata | None = None
     fetch: Fetch | None = None
+    beginnings: Beginnings | None = None
     streamed: Streamed | None = None
 
     __repr__ = brief

@@ -9,7 +9,9 @@ from typing import Protocol
 import msgspec
 
 from weightscope.checkpoint.ranged import RangedFile
-from weightscope.errors import Where
+from weightscope.errors import CheckpointError, Where
+
+MAX_FILES = 100_000
 
 
 class Expected(msgspec.Struct, frozen=True):
@@ -19,6 +21,13 @@ class Expected(msgspec.Struct, frozen=True):
     characters: int
 
 
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a folder: its size, and its SHA-256 where that is known without reading it."""
+
+    bytes: int
+    sha256: str = ""
+
+
 def name_within(folder: Path, path: Path) -> str | None:
     """A path as an index spells it, with the folders between it and the folder; None where it lies outside."""
     above, whole = os.fspath(folder), os.fspath(path)
@@ -26,6 +35,11 @@ def name_within(folder: Path, path: Path) -> str | None:
         return None if path.is_absolute() else path.as_posix()
     start = above if above.endswith(os.sep) else above + os.sep
     return whole[len(start) :].replace(os.sep, "/") if whole.startswith(start) else None
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file's name, or that of a folder above it, begins with a dot."""
+    return name.startswith(".") or "/." in name
 
 
 class Folder(Protocol):
@@ -45,6 +59,15 @@ class Folder(Protocol):
 
     def names(self) -> list[str]:
         """What is directly in it, sorted."""
+        ...
+
+    def listed(self) -> dict[str, Listed]:
+        """All files in it and below it, by names with the folders between; hidden ones are left out.
+
+        Raises:
+            CheckpointError: there are too many.
+            RemoteError: they cannot be listed.
+        """
         ...
 
     def holds(self, name: str) -> bool:
@@ -102,6 +125,21 @@ class LocalFolder:
             listed = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
         self._plain = frozenset(name for name, is_file in listed.items() if is_file)
         return sorted(listed)
+
+    def listed(self) -> dict[str, Listed]:
+        """What a link to a folder leads to is left out."""
+        found: dict[str, Listed] = {}
+        for above, folders, names in os.walk(self.path):
+            folders[:] = [name for name in folders if not is_hidden(name)]
+            for path in (Path(above, name) for name in names):
+                name = path.relative_to(self.path).as_posix()
+                if not is_hidden(name) and path.is_file():
+                    found[name] = Listed(bytes=path.stat().st_size)
+            if len(found) > MAX_FILES:
+                raise CheckpointError(
+                    f"more than {MAX_FILES:,} files", where=self.path, hint="give a folder of the model alone"
+                )
+        return found
 
     def holds(self, name: str) -> bool:
         """A link to nothing is not held."""

@@ -14,6 +14,7 @@ from weightscope.checkpoint.dtypes import BLOCKS, DTYPE_BITS, byte_size
 from weightscope.checkpoint.entry import FileHeader, TensorEntry
 from weightscope.checkpoint.gguf_cursor import MAX_HEADER, REDOWNLOAD, Cursor
 from weightscope.checkpoint.gguf_metadata import Metadata, Scalar, Skipped, Value
+from weightscope.checkpoint.gguf_numbers import KEYS, number_entries
 from weightscope.checkpoint.limits import MAX_NAME, MAX_TENSORS
 from weightscope.checkpoint.slices import Bytes
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
@@ -69,7 +70,7 @@ def gguf_header(data: Bytes, path: Path, number: int = 0, *, remote: str = "") -
         format="gguf",
         bytes=len(data),
         data_start=start,
-        tensors=entries,
+        tensors=dict(number_entries(metadata.arrays, start, number)) | entries if metadata.arrays else entries,
         remote=remote,
         described=metadata,
     )
@@ -139,7 +140,7 @@ def _array(cursor: Cursor, key: str) -> tuple[Scalar, ...] | Skipped:
         cursor.malformed(f"the metadata key {key[:60]!r} has an array of the unknown type {kind:,}")
     if count * WIDTHS.get(kind, 8) > MAX_HEADER:
         cursor.malformed(f"the metadata key {key[:60]!r} claims an array of {count:,} elements")
-    if count <= KEPT:
+    if count <= KEPT and key not in KEYS:
         return tuple(_scalar(cursor, kind, key) for _ in range(count))
     start = cursor.at
     if kind == STRING:

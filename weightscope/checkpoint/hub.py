@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 from weightscope.checkpoint.background import Background
 from weightscope.checkpoint.cached import snapshot
-from weightscope.checkpoint.folder import Expected
+from weightscope.checkpoint.claims import is_sha256
+from weightscope.checkpoint.folder import Expected, Listed, is_hidden
 from weightscope.checkpoint.guess import head_of, tail_of
 from weightscope.checkpoint.header_cache import Entry, Listing, Part, keep_part, load_part
 from weightscope.checkpoint.hub_file import fetch, sweep
@@ -65,6 +66,16 @@ class HubFolder:
     def names(self) -> list[str]:
         """What is directly in it."""
         return sorted({name.partition("/")[0] for name in self._files})
+
+    def listed(self) -> dict[str, Listed]:
+        """The commit's files; the Hub gives the SHA-256 of large ones."""
+        # In a repository of SHA-256 objects, git's ids of small files look like that too.
+        told = not is_sha256(self.listing.commit)
+        return {
+            name: Listed(bytes=entry.size, sha256=entry.etag if told and is_sha256(entry.etag) else "")
+            for name, entry in self._files.items()
+            if not is_hidden(name)
+        }
 
     def holds(self, name: str) -> bool:
         """Whether the commit has it."""

@@ -145,7 +145,11 @@ def is_adapter(location: Location) -> bool:
 
 def _without_weights(folder: Folder, names: list[str], config: Path | None, variant: str | None) -> Location:
     variants = sorted({v for n in names if (v := variant_of(n))})
-    if isinstance(folder, LocalFolder) and (found := _training(folder, names, config, variant)):
+    if isinstance(folder, LocalFolder):
+        found = _training(folder, names, config, variant)
+    else:
+        found = _distributed(folder, names, config)
+    if found:
         return found
     if "model_index.json" in names:
         return _pipeline(folder, variant)
@@ -215,6 +219,14 @@ def _pipeline(folder: Folder, variant: str | None) -> Location:
             "a diffusers pipeline without a weight file", where=folder.where, hint="is the download finished?"
         )
     return Location(format="pipeline", weights=tuple(weights), missing=tuple(missing), notes=tuple(notes))
+
+
+def _distributed(folder: Folder, names: list[str], config: Path | None) -> Location | None:
+    """A distributed checkpoint of torch that is elsewhere, in the folder itself."""
+    from weightscope.checkpoint.locate_training import distributed_files
+
+    files = distributed_files(names)
+    return Location(format="dcp", weights=tuple(folder.path / name for name in files), config=config) if files else None
 
 
 def _training(folder: LocalFolder, names: list[str], config: Path | None, variant: str | None) -> Location | None:

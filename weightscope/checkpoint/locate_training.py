@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from weightscope.checkpoint.dcp import METADATA
-from weightscope.checkpoint.deepspeed import FILE as DEEPSPEED
+from weightscope.checkpoint.deepspeed_files import is_part
 from weightscope.checkpoint.folder import LocalFolder
 from weightscope.checkpoint.megatron import FILES as MEGATRON_FILES
 from weightscope.checkpoint.megatron import RANK as MEGATRON
@@ -30,9 +30,9 @@ def find_parts(folder: LocalFolder, depth: int = MAX_DEPTH) -> tuple[str, Path, 
     Only names are looked at. Of several steps the last one is taken.
     """
     names = folder.names()
-    if parts := tuple(name for name in names if name == METADATA or name.endswith(".distcp")):
+    if parts := distributed_files(names):
         return "dcp", folder.path, parts
-    if parts := tuple(name for name in names if DEEPSPEED.fullmatch(name)):
+    if parts := tuple(name for name in names if is_part(name)):
         return "deepspeed", folder.path, parts
     if parts := tuple(_of_megatron(folder, names)):
         return "megatron", folder.path, parts
@@ -40,6 +40,11 @@ def find_parts(folder: LocalFolder, depth: int = MAX_DEPTH) -> tuple[str, Path, 
         if found := find_parts(LocalFolder(folder.path / name), depth - 1):
             return found
     return None
+
+
+def distributed_files(names: list[str]) -> tuple[str, ...]:
+    """The files of a distributed checkpoint of torch among those of a folder."""
+    return tuple(name for name in names if name == METADATA or name.endswith(".distcp"))
 
 
 def last_step(folder: Path, names: list[str]) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import msgspec
 
 from weightscope.checkpoint import spans
 from weightscope.checkpoint.entry import FileHeader, Piece, PiecedEntry, TensorEntry
-from weightscope.checkpoint.slices import LocalFile, Window
+from weightscope.checkpoint.slices import Bytes, LocalFile, Window
 from weightscope.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -110,7 +111,11 @@ def _block(file: FileHeader, entry: PiecedEntry, piece: Piece, rows: slice) -> n
     lies = TensorEntry(words, piece.shape, piece.data_offsets, piece.strides)
     if piece.saved:
         lies = msgspec.structs.replace(_opened(file, entry, piece), dtype=words)
-    return spans.load_numpy(file.path, file.data_start, spans.some_rows(lies, rows))
+    return spans.load_numpy(file.source, file.data_start, spans.some_rows(lies, rows))
+
+
+def _bytes_of(file: FileHeader) -> AbstractContextManager[Bytes]:
+    return nullcontext(file.streamed) if file.streamed else LocalFile(file.path)
 
 
 def _opened(file: FileHeader, entry: PiecedEntry, piece: Piece) -> TensorEntry:
@@ -119,18 +124,18 @@ def _opened(file: FileHeader, entry: PiecedEntry, piece: Piece) -> TensorEntry:
     from weightscope.checkpoint.pytorch_weights import LONE
 
     start, stop = piece.data_offsets
-    with LocalFile(file.path) as whole:
+    with _bytes_of(file) as whole:
         if stop > len(whole):
             raise CheckpointError(
-                f"ends before its byte {stop:,}", where=file.path, hint="copy it again", code="truncated-file"
+                f"ends before its byte {stop:,}", where=file.where, hint="copy it again", code="truncated-file"
             )
-        header = pytorch_header(Window(whole, start, stop), file.path)
+        header = pytorch_header(Window(whole, start, stop), file.path, remote=file.remote)
     found = header.tensors.get(LONE)
     if found is None or (found.dtype, found.shape or (1,)) != (entry.dtype, piece.shape):
         what = f"{found.dtype} {list(found.shape)}" if found else "no single tensor"
         raise CheckpointError(
             f"its bytes {start:,} to {stop:,} hold {what}, not {entry.dtype} {list(piece.shape)}",
-            where=file.path,
+            where=file.where,
             hint="the file is of another save than what describes it",
             code="malformed-header",
         )

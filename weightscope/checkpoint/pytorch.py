@@ -8,6 +8,7 @@ from pathlib import Path
 
 from weightscope.checkpoint.entry import FileHeader
 from weightscope.checkpoint.pickle_machine import DAMAGED
+from weightscope.checkpoint.pytorch_begins import beginnings_of
 from weightscope.checkpoint.pytorch_legacy import MAGIC, open_legacy
 from weightscope.checkpoint.pytorch_objects import Saved, StoredTensor, place
 from weightscope.checkpoint.pytorch_older import is_unset
@@ -76,6 +77,7 @@ def pytorch_header(data: Bytes, path: Path, *, remote: str = "") -> FileHeader:
         training=told_by(saved.top, rest.values()) if isinstance(saved.top, dict) else None,
         remote=remote,
         notes=tuple(_notes(saved)),
+        beginnings=beginnings_of(saved, blocks) if remote else None,
     )
 
 

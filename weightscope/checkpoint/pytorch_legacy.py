@@ -26,11 +26,12 @@ LOCAL_PREFIXES = (*PREFIXES, MAX_BYTES + 1)
 
 
 class LegacyFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One such file, its pickles run and its storages found."""
+    """One such file, its pickles run and its storages found; `counts` are the elements of each storage."""
 
     top: object
     where: Where
     places: dict[str, Block]
+    counts: dict[str, int]
     passed_over: dict[str, str]
 
     def blocks(self, keys: Iterable[str]) -> dict[str, Block]:
@@ -87,9 +88,9 @@ def _open(prefix: bytes, data: Bytes, where: Where) -> LegacyFile:
     keys = load(machine)
     if not isinstance(keys, list):
         _malformed("does not list its storages after its pickle", where)
-    return LegacyFile(
-        top=top, where=where, places=_places(machine, keys, storages, data), passed_over=machine.passed_over
-    )
+    places = _places(machine, keys, storages, data)
+    counts = {key: block.bytes * 8 // DTYPE_BITS[storages.by_key[key].dtype] for key, block in places.items()}
+    return LegacyFile(top=top, where=where, places=places, counts=counts, passed_over=machine.passed_over)
 
 
 def _places(machine: Machine, keys: list[object], storages: Storages, data: Bytes) -> dict[str, Block]:

@@ -58,12 +58,16 @@ class ZipFile(msgspec.Struct, frozen=True, kw_only=True):
     root: bytes
     passed_over: dict[str, str]
 
+    def name_of(self, key: str) -> bytes:
+        """The member that holds a storage."""
+        return self.root + b"data/" + key.encode("utf-8", "surrogatepass")
+
     def blocks(self, keys: Iterable[str]) -> dict[str, Block]:
         """Where each storage lies; no two may share a byte, or equal values would not mean equal storage."""
         found: dict[str, Block] = {}
         spans: list[tuple[int, int, str]] = []
         for key in keys:
-            name = self.root + b"data/" + key.encode("utf-8", "surrogatepass")
+            name = self.name_of(key)
             found[key] = block = _stored(self.data, self.directory, name, self.end, self.where)
             spans.append((self.directory[name].header, block.start + block.bytes, key))
         spans.sort()
@@ -216,12 +220,12 @@ def _stored(data: Bytes, directory: dict[bytes, Record], name: bytes, end: int, 
         _malformed(f"zip archive lacks {_shown(name)}, which its pickle refers to", where)
     _check_stored(record, name, where)
     if isinstance(data, RangedFile):
-        # A request for each storage's own header would only tell how much padding comes before its bytes.
+        # How much padding comes before its bytes is read with them: see `pytorch_begins.py`.
         start = record.header + LOCAL.size + len(name)
         if start + record.stored > end:
             _reaching(record, name, where)
         return Block(start, record.size)
-    return Block(_data_start(data, record, name, end, where), record.size)
+    return Block(data_start(data, record, name, end, where), record.size)
 
 
 def _check_stored(record: Record, name: bytes, where: Where) -> None:
@@ -234,7 +238,12 @@ def _check_stored(record: Record, name: bytes, where: Where) -> None:
         _malformed(f"zip entry {_shown(name)} has two sizes", where)
 
 
-def _data_start(data: Bytes, record: Record, name: bytes, end: int, where: Where) -> int:
+def data_start(data: Bytes, record: Record, name: bytes, end: int, where: Where) -> int:
+    """Where a member's bytes begin, by its own header.
+
+    Raises:
+        CheckpointError: the directory says something else of it.
+    """
     name_at = record.header + LOCAL.size
     raw = data[record.header : min(name_at + len(name), end)]
     if name_at > end or raw[:4] != b"PK\x03\x04":
@@ -256,12 +265,12 @@ def _content(data: Bytes, directory: dict[bytes, Record], name: bytes, end: int,
     """A small member's bytes; a compressed one is taken where another program has packed the archive anew."""
     record = directory[name]
     if record.method == DEFLATED and not record.flags & ENCRYPTED:
-        start = _data_start(data, record, name, end, where)
+        start = data_start(data, record, name, end, where)
         return _inflated(data[start : start + min(record.stored, MAX_INFLATED)], record, name, limit, where)
     _check_stored(record, name, where)
     if record.size > limit:
         _malformed(f"{_shown(name)} has {record.size:,} bytes; the limit is {limit:,}", where)
-    start = _data_start(data, record, name, end, where)
+    start = data_start(data, record, name, end, where)
     return data[start : start + record.size]
 
 

@@ -20,7 +20,7 @@ from weightscope.checkpoint.locate import locate, locate_file, locate_in
 from weightscope.checkpoint.location import Location
 from weightscope.checkpoint.renaming import Renaming
 from weightscope.checkpoint.sets import SHARD
-from weightscope.checkpoint.together import READERS, reader_of
+from weightscope.checkpoint.together import READERS, Plain, reader_of
 from weightscope.checkpoint.training import Training
 from weightscope.errors import CheckpointError, RemoteError, WeightscopeError, Where, printable_path
 from weightscope.findings import Finding
@@ -37,7 +37,8 @@ class Checkpoint(msgspec.Struct, kw_only=True):
 
     `tensors` maps names to entries whose `file` counts into `files`; it is empty for an index or a config alone.
     `whole` tells whether a folder was named, and not one of its files. `renaming` is set where tensors have
-    other names here than in the files, `training` where the format itself has the state of a training run.
+    other names here than in the files, `training` where the format itself has the state of a training run, and
+    `arguments` where it has what the run's command line said.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     whole: bool = False
     renaming: Renaming | None = None
     training: Training | None = None
+    arguments: dict[str, Plain] = {}
 
     __repr__ = brief
 
@@ -204,6 +206,7 @@ def _together(path: Path, folder: Folder, location: Location, *, whole: bool) ->
         findings=[*([_missing(location, folder)] if location.missing else []), *read.findings],
         whole=whole,
         training=read.training,
+        arguments=read.arguments,
     )
 
 
@@ -220,8 +223,7 @@ def _oddities(header: FileHeader, files: list[FileHeader], tensors: dict[str, Te
 @contextmanager
 def _reading(folder: Folder, location: Location) -> Iterator[Callable[[int], FileHeader]]:
     """How to get the header of a weight file by its number: what is elsewhere is read ahead, several at a time."""
-    names = [name_within(folder.path, path) or path.name for path in location.weights]
-    away = [number for number, name in enumerate(names) if not folder.is_here(name)]
+    away = {} if isinstance(folder, LocalFolder) else _away(folder, location)
     if not away:
         yield lambda number: read_header(location.weights[number], number)
         return
@@ -230,7 +232,7 @@ def _reading(folder: Folder, location: Location) -> Iterator[Callable[[int], Fil
     counts = location.index.counts() if location.index else {}
     expected = {shard: Expected(*count) for shard, count in counts.items()}
     pool = Background(CONNECTIONS)
-    ahead = {number: pool.submit(_read_away, folder, names[number], number, expected) for number in away}
+    ahead = {number: pool.submit(_read_away, folder, name, number, expected) for number, name in away.items()}
     try:
         yield (
             lambda number: ahead[number].result() if number in ahead else read_header(location.weights[number], number)
@@ -239,6 +241,12 @@ def _reading(folder: Folder, location: Location) -> Iterator[Callable[[int], Fil
         pool.cancel()
         folder.close()
         pool.close()
+
+
+def _away(folder: Folder, location: Location) -> dict[int, str]:
+    """The names of the weight files that are not here, by their numbers."""
+    names = [name_within(folder.path, path) or path.name for path in location.weights]
+    return {number: name for number, name in enumerate(names) if not folder.is_here(name)}
 
 
 def _read_away(folder: Folder, name: str, number: int, expected: dict[str, Expected]) -> FileHeader:

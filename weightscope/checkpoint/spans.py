@@ -196,12 +196,25 @@ def import_numpy() -> None:
     import ml_dtypes  # noqa: F401 - it imports NumPy
 
 
-def need_torch(otherwise: str = "") -> None:
-    """See that torch can be imported; `otherwise` says what can be done without.
+def need_working_directory() -> None:
+    """See that there is one: without it torch's libraries end the process.
 
     Raises:
-        WeightscopeError: it is not installed.
+        WeightscopeError: it was deleted.
     """
+    try:
+        Path.cwd()
+    except OSError:
+        raise WeightscopeError("the working directory was deleted", hint="change to one that exists") from None
+
+
+def need_torch(otherwise: str = "") -> None:
+    """See that torch can be used; `otherwise` says what can be done without.
+
+    Raises:
+        WeightscopeError: it is not installed, or the working directory was deleted.
+    """
+    need_working_directory()
     try:
         import torch  # noqa: F401 - whoever asks imports it next
     except ImportError:

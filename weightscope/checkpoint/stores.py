@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from weightscope.checkpoint.background import within
 from weightscope.checkpoint.claims import MAX_SIZE, is_path
 from weightscope.checkpoint.exchange import LEAST_RATE, SECONDS
-from weightscope.checkpoint.folder import Expected
+from weightscope.checkpoint.folder import Expected, Listed, is_hidden
 from weightscope.checkpoint.guess import head_of, tail_of
 from weightscope.checkpoint.header_cache import Part, folder_for, keep_part, load_part, write_copy
 from weightscope.checkpoint.ranged import RangedFile
@@ -52,6 +52,16 @@ class StoreFolder:
     def names(self) -> list[str]:
         """What is directly in it."""
         return sorted(self._files)
+
+    def listed(self) -> dict[str, Listed]:
+        """As the store lists them."""
+        found = _told(lambda: self._store.find(self._place, detail=True), self._where)
+        named = {place.removeprefix(f"{self._place}/"): info for place, info in found.items()}
+        return {
+            name: Listed(bytes=int(info["size"]))
+            for name, info in named.items()
+            if is_path(name) and not is_hidden(name)
+        }
 
     def holds(self, name: str) -> bool:
         """Shards may lie in a directory below."""

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 from weightscope.checkpoint.candidates import format_by_name
 from weightscope.checkpoint.claims import is_path
 from weightscope.checkpoint.failures import AbsentError
-from weightscope.checkpoint.folder import Expected
+from weightscope.checkpoint.folder import Expected, Listed
 from weightscope.checkpoint.guess import head_of, tail_of
 from weightscope.checkpoint.header_cache import Part, folder_for, keep_part, load_part, write_copy
 from weightscope.checkpoint.ranged import RangedFile
@@ -56,6 +56,10 @@ class WebFolder:
     def names(self) -> list[str]:
         """What is known to be there."""
         return sorted({self.name} | {name for name in BESIDE if self.holds(name)})
+
+    def listed(self) -> dict[str, Listed]:
+        """Never asked for: an address means one file."""
+        raise NotImplementedError
 
     def holds(self, name: str) -> bool:
         """Whether the server has it; asked for once."""

@@ -20,7 +20,6 @@ from weightscope.commands.options import (
     fetch_if_wanted,
     open_quietly,
     own_files,
-    require_working_directory,
 )
 from weightscope.errors import UsageError
 from weightscope.output.write import Format, emit, put, write_file
@@ -143,7 +142,6 @@ def forward(
       weightscope forward ./Llama-3.1-8B-merged --expect golden.json
     """
     written = chosen(format, json=json, quiet=quiet)
-    require_working_directory()
     import numpy as np
 
     from weightscope.analyses.forward.memory import bound_heaps

@@ -70,8 +70,6 @@ def lock(
     needed = f"{'--files' if format is LockFormat.JSON else f'--format {format.value}'} needs them"
     if quick and files:
         raise UsageError(f"--quick reads no files, and {needed}")
-    if stream is not None and files:
-        raise UsageError(f"--stream stores no files, and {needed}")
     if quick:
         opened = open_quietly(model, variant)
     else:

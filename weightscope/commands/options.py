@@ -61,6 +61,9 @@ StreamOption = Annotated[
 ]
 SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kMGT]?)B?", re.IGNORECASE)
 
+# What these read first decides what they read again.
+READ_AGAIN = ("check", "diff", "report")
+
 # The model that was opened last: it ends with the process, not with the command, which would free it piece by piece.
 _kept: list[Model] = []
 
@@ -118,8 +121,10 @@ def _fetch(path: str, variant: str | None, missing: Missing) -> None:
         download(path, variant, progress)
 
 
-def open_with_values(path: str, variant: str | None, command: str, *, stream: str | None, download: bool) -> Model:
-    """A model whose values can be read: here, or with --stream over the network.
+def open_with_values(
+    path: str, variant: str | None, command: str, *, stream: str | None, download: bool, sample: int | None = None
+) -> Model:
+    """A model whose values, or a `sample` of them, can be read: here, or with --stream over the network.
 
     Raises:
         UsageError: it is not here, and nobody agreed to fetch it; the message says what it takes.
@@ -132,7 +137,7 @@ def open_with_values(path: str, variant: str | None, command: str, *, stream: st
         refuse_or_fetch(path, variant, command, download=download)
     model = open_quietly(path, variant)
     if most is not None:
-        model.stream(most)
+        model.stream(most, sample=sample)
     return model
 
 
@@ -159,10 +164,11 @@ def refuse_or_fetch(path: str, variant: str | None, command: str, *, download: b
 def refusal(missing: Missing, command: str, *, downloads: bool = False) -> UsageError:
     """That the values are not here, with what it takes to read them."""
     stores = "; --download stores them" if downloads else ""
+    agreed = missing.agreeable(2 if command in READ_AGAIN else 1)
     return UsageError(
         f"{command} needs the values, which are not here: {_cost(missing)}",
         where=missing.reference,
-        hint=f"--stream {missing.agreeable} reads them over the network and stores nothing{stores}",
+        hint=f"--stream {agreed} reads them over the network and stores nothing{stores}",
     )
 
 
@@ -214,16 +220,6 @@ def working_directory() -> Path | None:
         return Path.cwd()
     except OSError:
         return None
-
-
-def require_working_directory() -> None:
-    """Raise where torch's libraries would end the process.
-
-    Raises:
-        UsageError: the working directory was deleted.
-    """
-    if working_directory() is None:
-        raise UsageError("the working directory was deleted", hint="change to one that exists")
 
 
 def own_files(model: Model) -> list[Path]:

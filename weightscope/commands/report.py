@@ -11,14 +11,18 @@ import typer
 from msgspec.structs import replace
 
 from weightscope.api.complete import refuse_incomplete
+from weightscope.commands import completing
 from weightscope.commands.options import (
-    MODEL_HELP,
     BaseOption,
+    ModelPath,
+    StreamOption,
     VariantOption,
+    bytes_of,
     fetch_if_wanted,
+    halting,
     open_quietly,
     own_files,
-    require_working_directory,
+    refuse_or_fetch,
 )
 from weightscope.errors import UsageError, WeightscopeError
 from weightscope.interrupt import INTERRUPTED, stopping
@@ -40,14 +44,25 @@ class Asked(NamedTuple):
 
 
 def report(
-    model: Annotated[str, typer.Argument(metavar="MODEL", show_default=False, help=MODEL_HELP)],
+    model: ModelPath,
     other: Annotated[
-        str | None, typer.Argument(metavar="[OTHER]", show_default=False, help="A model to compare MODEL with.")
+        str | None,
+        typer.Argument(
+            metavar="[OTHER]",
+            show_default=False,
+            help="A model to compare MODEL with.",
+            autocompletion=completing.models,
+        ),
     ] = None,
     values: Annotated[bool, typer.Option("--values", help="Read every value, too.")] = False,
     heatmap: Annotated[
         str | None,
-        typer.Option("--heatmap", metavar="TENSOR", help="Draw this matrix.  [default with --values: the largest]"),
+        typer.Option(
+            "--heatmap",
+            metavar="TENSOR",
+            help="Draw this matrix.  [default with --values: the largest]",
+            autocompletion=completing.tensors,
+        ),
     ] = None,
     forward: Annotated[bool, typer.Option("--forward", help="Run a forward pass, too.")] = False,
     tokens: Annotated[
@@ -55,6 +70,7 @@ def report(
     ] = None,
     prompt: Annotated[str | None, typer.Option("--prompt", metavar="TEXT", help="Text for --forward.")] = None,
     download: Annotated[bool, typer.Option("--download", help="Download a remote model without asking.")] = False,
+    stream: StreamOption = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write the page to FILE.  [default: standard output]"),
@@ -81,19 +97,52 @@ def report(
         if unfit := [name for name, value in alone.items() if value is not None]:
             raise UsageError(f"{' and '.join(unfit)} cannot be used with two models")
     passes = forward or tokens is not None or prompt is not None
-    if passes:
-        require_working_directory()
     if tokens is not None and prompt is not None:
         raise UsageError("--tokens and --prompt are mutually exclusive")
     asked = Asked(values=values, heatmap=heatmap, passes=passes, tokens=tokens, prompt=prompt)
-    if values or passes or heatmap is not None:
-        for reference in filter(None, (model, other)):
-            what = "a forward pass" if passes else "reading values"
-            fetch_if_wanted(reference, variant, unasked=download, what=what)
-    if other is None:
-        _one(open_quietly(model, variant, base, tolerant=True), asked, output)
+    references = [reference for reference in (model, other) if reference is not None]
+    most = bytes_of(stream)
+    if most is not None:
+        _refuse_to_stream(asked, download=download)
     else:
-        _two(model, other, asked, output)
+        _have_here(references, variant, asked, download=download)
+    models = [open_quietly(reference, variant, base, tolerant=other is None) for reference in references]
+    if most is not None:
+        for each in models:
+            each.stream(most)
+    if other is None:
+        _one(models[0], asked, output)
+    else:
+        _two(models[0], models[1], asked, output)
+
+
+def _have_here(references: list[str], variant: str | None, asked: Asked, *, download: bool) -> None:
+    """Have the files here that what is asked for has to read, with --download or if a person agrees.
+
+    Raises:
+        UsageError: a model is not here, and is not to be fetched.
+    """
+    for reference in references:
+        if asked.passes or asked.heatmap is not None:
+            what = "a forward pass" if asked.passes else "reading values"
+            fetch_if_wanted(reference, variant, unasked=download, what=what)
+        elif asked.values:
+            refuse_or_fetch(reference, variant, "report", download=download)
+
+
+def _refuse_to_stream(asked: Asked, *, download: bool) -> None:
+    """See that what is read over the network is what can be read so: all values, once.
+
+    Raises:
+        UsageError: something else is asked for, or no values.
+    """
+    if download:
+        raise UsageError("--stream and --download are mutually exclusive")
+    if asked.passes or asked.heatmap is not None:
+        what = "--heatmap" if asked.heatmap is not None else "--forward"
+        raise UsageError(f"{what} needs the weights here", hint="use --download instead of --stream")
+    if not asked.values:
+        raise UsageError("--stream requires --values")
 
 
 def _one(model: Model, asked: Asked, output: Path | None) -> None:
@@ -103,7 +152,7 @@ def _one(model: Model, asked: Asked, output: Path | None) -> None:
 
     drawn = drawn_matrix(model, asked.heatmap) if asked.heatmap is not None else None
     stop = Event()
-    with Progress("Reading values", bytes=True) as progress, stopping(stop.set):
+    with Progress("Reading values", bytes=True) as progress, stopping(halting(stop, model)):
         contents = contents_of(model, values=asked.values, progress=progress, stop=stop)
     if drawn is None and asked.values:
         drawn = drawn_matrix(model)
@@ -129,22 +178,28 @@ def _passed(model: Model, asked: Asked) -> Outcome:
         return try_forward(model, Wanted(tokens=asked.tokens, text=asked.prompt), progress)[0]
 
 
-def _two(a: str, b: str, asked: Asked, output: Path | None) -> None:
+def _two(left: Model, right: Model, asked: Asked, output: Path | None) -> None:
     from weightscope.analyses.diff.taking import with_logits
     from weightscope.api.comparing import compare_forward, diff
-    from weightscope.api.opening import open_model
+    from weightscope.api.reporting import attempted, treemap_of_difference
     from weightscope.output.progress import Progress
     from weightscope.output.report.diff_page import diff_page
 
-    with Progress("Reading headers") as progress:
-        left, right = (open_model(reference, progress=progress) for reference in (a, b))
     stop = Event()
-    with Progress("Comparing values", bytes=True) as progress, stopping(stop.set):
+    with Progress("Comparing values", bytes=True) as progress, stopping(halting(stop, left, right)):
         found = diff(left, right, values=asked.values, progress=progress, stop=stop)
+    failure = None
     if asked.passes and found.complete:
         with Progress("Computing") as progress:
-            logits = compare_forward(left, right, tokens=asked.tokens, text=asked.prompt, progress=progress)
-        found = with_logits(found, logits)
-    put(diff_page(found), output, [*own_files(left), *own_files(right)])
+            logits = attempted(
+                lambda: compare_forward(left, right, tokens=asked.tokens, text=asked.prompt, progress=progress)
+            )
+        if isinstance(logits, WeightscopeError):
+            failure = logits
+        else:
+            found = with_logits(found, logits)
+    put(diff_page(found, treemap_of_difference(right, found), failure), output, [*own_files(left), *own_files(right)])
     if not found.complete:
         raise typer.Exit(INTERRUPTED)
+    if failure:
+        raise failure

@@ -88,13 +88,12 @@ def stats(
     from weightscope.output.stats import stats_document
 
     kept = read_baseline(baseline) if baseline else None
-    opened = open_with_values(model, variant, "stats", stream=stream, download=download)
+    values = SAMPLE if sample else None
+    opened = open_with_values(model, variant, "stats", stream=stream, download=download, sample=values)
     refuse_incomplete(opened)
     stop = Event()
     with Progress("Reading values", bytes=True) as progress, stopping(halting(stop, opened)):
-        found = opened.stats(
-            stored=stored, sample=SAMPLE if sample else None, spectrum=spectrum, progress=progress, stop=stop
-        )
+        found = opened.stats(stored=stored, sample=values, spectrum=spectrum, progress=progress, stop=stop)
     found = replace(
         found,
         ok=found.complete and passes(found.findings, fail_on.value),

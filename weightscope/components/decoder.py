@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from weightscope.components.live import Widths
+    from weightscope.components.sinusoids import Sinusoids
 
 
 class Block(Component, frozen=True, kw_only=True):
@@ -144,7 +145,7 @@ class Decoder(Component, frozen=True, kw_only=True):
     embedding: Embedding
     blocks: tuple[Repeat, ...]
     final_norm: Norm | None
-    positions: Embedding | None = None
+    positions: Embedding | Sinusoids | None = None
     embedding_norm: Norm | None = None
     depth: int
     widen: Component | None = None
@@ -266,7 +267,8 @@ class CausalLM(Runnable, frozen=True, kw_only=True):
 
     @property
     def learned(self) -> Embedding | None:
-        return self.decoder.positions
+        positions = self.decoder.positions
+        return positions if isinstance(positions, Embedding) else None
 
     @property
     def layers(self) -> int:

@@ -20,7 +20,7 @@ from weightscope.families.table import MODULES
 from weightscope.quantization.common.method import Method, is_candidate, module_of
 from weightscope.quantization.common.modules import Covered, Piece, Schemes, split
 from weightscope.quantization.registry import Beside, method_of, of_language_alone
-from weightscope.roles import Section
+from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Scheme, Stored
 
@@ -216,7 +216,10 @@ def _declare_best(found: Family, config: Config, names: Tensors | None, method: 
 
 
 def _misfits(slots: Iterable[Slot], tensors: Tensors) -> int:
-    """How many stacks and kernels have another shape, and matrices theirs turned: some do under the same names."""
+    """How many stacks, kernels and tables of tokens have another shape, and matrices theirs turned.
+
+    Some do under the same names.
+    """
     if not isinstance(tensors, Mapping):
         return 0
     count = 0
@@ -225,7 +228,8 @@ def _misfits(slots: Iterable[Slot], tensors: Tensors) -> int:
         if entry is None or entry.shape == shape:
             continue
         stack, turned = len(shape) == 3 and entry.shape not in slot.stored.also, entry.shape == shape[::-1]
-        count += stack or turned
+        table = any(role is Role.TOKEN_EMBEDDING for role, _ in slot.stored.parts)
+        count += stack or turned or table
     return count
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from weightscope.errors import UndeclaredError
 from weightscope.gguf.architecture import Architecture, Changes, Settings
 from weightscope.gguf.keys import Keys
-from weightscope.gguf.rotation import rotation
+from weightscope.gguf.rotation import rotation, rotation_by_axes
 from weightscope.roles import Role
 
 PAIRED: Changes = {Role.Q_PROJ: ("paired rows",), Role.K_PROJ: ("paired rows",)}
@@ -115,6 +115,14 @@ def _ernie(keys: Keys) -> Settings:
     return usual(keys) | {"use_bias": keys.biased}
 
 
+def _qwen2_vl(keys: Keys) -> Settings:
+    return usual(keys) | rotation_by_axes(keys)
+
+
+def _qwen3_vl(keys: Keys) -> Settings:
+    return _llama(keys) | rotation_by_axes(keys)
+
+
 def _glm(keys: Keys) -> Settings:
     # ChatGLM's files have no key for the part of a head that turns; it is half of one.
     return usual(keys) | biased(keys) | {"head_dim": keys.head_size}
@@ -122,6 +130,8 @@ def _glm(keys: Keys) -> Settings:
 
 LLAMA = Architecture(model_type="llama", settings=_llama, changes=PAIRED)
 QWEN2 = Architecture(model_type="qwen2", settings=usual)
+QWEN2_VL = Architecture(model_type="qwen2_vl_text", settings=_qwen2_vl)
+QWEN3_VL = Architecture(model_type="qwen3_vl_text", settings=_qwen3_vl)
 QWEN3 = Architecture(model_type="qwen3", settings=_llama)
 GEMMA = Architecture(model_type="gemma", settings=_gemma, changes=ONE_ADDED)
 GEMMA2 = Architecture(model_type="gemma2", settings=_gemma2, names=AFTER_ATTENTION, changes=ONE_ADDED)
@@ -130,6 +140,14 @@ PHI3 = Architecture(model_type="phi3", settings=_phi3)
 GLM4 = Architecture(model_type="glm4", settings=_glm4, names=AFTER_ATTENTION)
 GRANITE = Architecture(model_type="granite", settings=_granite, changes=PAIRED)
 OLMO2 = Architecture(model_type="olmo2", settings=usual, names=AFTER_ATTENTION)
+APERTUS = Architecture(
+    model_type="apertus",
+    settings=_llama,
+    names={
+        Role.ALPHA_P: "xielu.alpha_p", Role.ALPHA_N: "xielu.alpha_n", Role.BETA: "xielu.beta",
+        Role.EPSILON: "xielu.eps",
+    },
+)  # fmt: skip
 ARCEE = Architecture(model_type="arcee", settings=_llama, changes=PAIRED)
 ERNIE = Architecture(model_type="ernie4_5", settings=_ernie)
 GLM = Architecture(model_type="glm", settings=_glm)

@@ -13,6 +13,7 @@ from weightscope.roles import Role
 ATTENDS, RECURS = "full_attention", "linear_attention"
 A_ITSELF: Changes = {Role.A_LOG: ("negative exp",)}
 MAMBA2_FORMS: dict[Role, Form] = {Role.A_LOG: "column", Role.D: "column", Role.NORM: "groups"}
+FALCON_FORMS: dict[Role, Form] = {**MAMBA2_FORMS, Role.PRE_FEEDFORWARD_NORM: "bare"}
 OF_VALUES = (Role.V_PROJ, Role.Z_PROJ, Role.A_PROJ, Role.B_PROJ, Role.CONVOLUTION, Role.DT_BIAS, Role.OUT_PROJ)
 TILED: Changes = dict.fromkeys(OF_VALUES, ("tiled heads",)) | {Role.A_LOG: ("tiled heads", "negative exp")}
 
@@ -75,7 +76,10 @@ def _mamba2(keys: Keys, first: int = 0) -> Settings:
 def _mixer(keys: Keys) -> Settings:
     """Mamba-2 under the keys that most hybrids share."""
     first = next((layer for layer, attends in enumerate(attending(keys)) if not attends), 0)
-    own = _mamba2(keys, first)
+    return _mixer_keys(_mamba2(keys, first))
+
+
+def _mixer_keys(own: Settings) -> Settings:
     return {
         "mamba_n_heads": own["num_heads"],
         "mamba_d_head": own["head_dim"],
@@ -165,6 +169,23 @@ def _mamba2_of_hybrid(keys: Keys, kinds: list[str]) -> Settings:
     }
 
 
+def _falcon_h1(keys: Keys) -> Settings:
+    own = _mamba2(keys)
+    return (
+        usual(keys)
+        | biased(keys)
+        | _mixer_keys(own)
+        | {
+            "mamba_d_ssm": keys.whole("ssm.inner_size"),
+            "mamba_rms_norm": "blk.0.ssm_norm.weight" in keys.names,
+            "mamba_norm_before_gate": False,
+            # The file's weights are multiplied by all that muP multiplies.
+            "ssm_multipliers": [1.0] * 5,
+            "mlp_multipliers": [1.0] * 2,
+        }
+    )
+
+
 def _jamba(keys: Keys) -> Settings:
     attends, width = attending(keys), keys.needed("embedding_length")
     mixes = [f"blk.{layer}.ffn_gate_inp.weight" in keys.names for layer in range(keys.depth)]
@@ -248,6 +269,7 @@ BAMBA = Architecture(model_type="bamba", settings=_bamba, changes={**PAIRED, **A
 NEMOTRON_H = Architecture(
     model_type="nemotron_h", settings=_nemotron_h, changes={**PAIRED, **A_ITSELF}, forms=MAMBA2_FORMS
 )
+FALCON_H1 = Architecture(model_type="falcon_h1", settings=_falcon_h1, changes=A_ITSELF, forms=FALCON_FORMS)
 JAMBA = Architecture(model_type="jamba", settings=_jamba, changes=A_ITSELF)
 QWEN3_NEXT = Architecture(
     model_type="qwen3_next", settings=_qwen_delta_moe, names=DELTA_NAMES, changes={**WITH_ONE, **A_ITSELF}

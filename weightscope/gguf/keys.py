@@ -114,15 +114,19 @@ class Keys:
 
     @property
     def depth(self) -> int:
-        """The number of layers, before anything is listed by them.
+        """The number of layers."""
+        return self.deep("block_count")
+
+    def deep(self, key: str) -> int:
+        """A number of layers, before anything is listed by them.
 
         Raises:
             UndeclaredError: the file lacks it.
             CheckpointError: a number beyond reason.
         """
-        depth = self.needed("block_count")
+        depth = self.needed(key)
         if not 0 <= depth <= MAX_LAYERS:
-            raise self.metadata.wrong(f"{self.architecture}.block_count", "a number of layers that a model has")
+            raise self.metadata.wrong(f"{self.architecture}.{key}", "a number of layers that a model has")
         return depth
 
     def all_but_every(self, count: int) -> list[bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from weightscope.gguf.architecture import Architecture, Settings
 from weightscope.gguf.dense import AFTER_ATTENTION, PAIRED, biased, multipliers, usual
 from weightscope.gguf.keys import Keys
-from weightscope.gguf.rotation import rotation, scaling
+from weightscope.gguf.rotation import rotation, rotation_by_axes, scaling
 
 # llama.cpp's number of the function that makes scores of the router's numbers.
 SIGMOID = 2
@@ -48,6 +48,10 @@ def _qwen3_moe(keys: Keys) -> Settings:
         "norm_topk_prob": True,
         "attention_bias": keys.biased,
     }
+
+
+def _qwen3_vl_moe(keys: Keys) -> Settings:
+    return _qwen3_moe(keys) | rotation_by_axes(keys)
 
 
 def _gpt_oss(keys: Keys) -> Settings:
@@ -203,6 +207,7 @@ def _phimoe(keys: Keys) -> Settings:
 MIXTRAL = Architecture(model_type="mixtral", settings=_mixtral, changes=PAIRED)
 QWEN2_MOE = Architecture(model_type="qwen2_moe", settings=_qwen2_moe)
 QWEN3_MOE = Architecture(model_type="qwen3_moe", settings=_qwen3_moe)
+QWEN3_VL_MOE = Architecture(model_type="qwen3_vl_moe_text", settings=_qwen3_vl_moe)
 OLMOE = Architecture(model_type="olmoe", settings=_olmoe)
 GPT_OSS = Architecture(model_type="gpt_oss", settings=_gpt_oss, names=AFTER_ATTENTION)
 DEEPSEEK_V2 = Architecture(model_type="deepseek_v2", settings=_deepseek_v2)

@@ -5,14 +5,15 @@ Source: `TENSOR_NAMES` in gguf-py/gguf/constants.py of llama.cpp. Within layers 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from weightscope.components.attention.softmax import Attention
 from weightscope.components.walk import Slot
+from weightscope.gguf.architecture import Architecture
 from weightscope.roles import Role, Section
 from weightscope.storage.base import Kind
 
 STEMS = {
     Role.TOKEN_EMBEDDING: "token_embd",
+    Role.TOKEN_TYPE_EMBEDDING: "token_types",
     Role.POSITION_EMBEDDING: "position_embd",
     Role.EMBEDDING_NORM: "token_embd_norm",
     Role.FINAL_NORM: "output_norm",
@@ -87,16 +88,23 @@ FUSED_EXPERTS = "ffn_gate_up"
 SCALES = {Role.ROUTER_SCALE, Role.EXPERT_SCALE}
 # Matrices that the architecture numbers and llama.cpp has in one tensor.
 TOGETHER = {Role.ALTUP_PROJ, Role.ALTUP_UNEMBED_PROJ}
+# Numbers of which the metadata has one for each layer, in an array under these names.
+NUMBERS = {Role.ALPHA_P, Role.ALPHA_N, Role.BETA, Role.EPSILON}
 # Parameters that are no module's, and so have no `.weight`; and buffers that have the name of a bias.
 BARE = {Role.A_LOG, Role.D}
 AS_BIAS = {Role.ROUTER_BIAS, Role.DT_BIAS}
 
 
-def stem_of(role: Role, slot: Slot, own: Mapping[Role, str]) -> str | None:
+def stem_of(role: Role, slot: Slot, architecture: Architecture) -> str | None:
     """The name without layer and suffix; None for a role that GGUF files are not known to have."""
-    module = slot.template.removesuffix(".weight").rpartition(".")[2]
+    if whole := _whole_stem(slot, architecture):
+        return whole
+    module, own = slot.template.removesuffix(".weight").rpartition(".")[2], architecture.names
     stem = (AHEAD.get(role) if slot.auxiliary else None) or BESIDE.get(module) or own.get(role) or STEMS.get(role)
-    return None if stem is None else stem + _kind(slot, (role,))
+    if stem is None:
+        return None
+    crosses = isinstance(slot.owner, Attention) and slot.owner.source
+    return f"{'cross_' if crosses else ''}{stem}{_kind(slot, (role,))}"
 
 
 def fused_stem(roles: tuple[Role, ...], slot: Slot) -> str | None:
@@ -107,9 +115,20 @@ def fused_stem(roles: tuple[Role, ...], slot: Slot) -> str | None:
     return None if stem is None else stem + _kind(slot, roles)
 
 
-def full_name(stem: str, slot: Slot, role: Role) -> str:
+def full_name(stem: str, slot: Slot, role: Role, architecture: Architecture) -> str:
     """The whole name, with `{}` for the layer."""
-    return f"{'blk.{}.' if slot.ranges else ''}{stem}{_suffix(slot, role)}"
+    if _whole_stem(slot, architecture):
+        return f"{stem}{_suffix(slot, role)}"
+    stacks = architecture.stacks.items()
+    stack = next((begin for word, begin in stacks if f".{word}." in f".{slot.template}"), "")
+    suffix = "" if architecture.forms.get(role) == "bare" else _suffix(slot, role)
+    return f"{stack}{'blk.{}.' if slot.ranges else ''}{stem}{suffix}"
+
+
+def _whole_stem(slot: Slot, architecture: Architecture) -> str | None:
+    """What the architecture calls the slot's module, where it names modules."""
+    module = slot.template.removesuffix(".weight").removesuffix(".bias")
+    return next((stem for end, stem in architecture.modules.items() if module.endswith(end)), None)
 
 
 def _suffix(slot: Slot, role: Role) -> str:

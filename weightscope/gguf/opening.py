@@ -55,14 +55,23 @@ def _architecture(metadata: Metadata, checkpoint: Checkpoint) -> tuple[Keys, Arc
 
 
 def _declared(config: Config, keys: Keys, architecture: Architecture, checkpoint: Checkpoint) -> Declaration:
-    declaration = declare_under(config, _spellings(keys))
+    declaration = declare_under(config, _spellings(keys, architecture))
     assert declaration is not None, architecture.model_type
+    if architecture.cut:
+        declaration = architecture.cut(declaration, keys)
     laid = laid_out(declaration, architecture, checkpoint.tensors)
     return replace(laid, again=lambda other: _declared(other, keys, architecture, checkpoint).slots)
 
 
-def _spellings(keys: Keys) -> tuple[str, ...]:
-    """Of mixtures the one with the experts of a layer in one tensor a role, as in a state dict of transformers."""
+def _spellings(keys: Keys, architecture: Architecture) -> tuple[str, ...]:
+    """Of mixtures the one with the experts of a layer in one tensor a role, as in a state dict of transformers.
+
+    Of T5 with a head of its own the one that has it.
+    """
+    if architecture.stacks and "output.weight" in keys.names:
+        from weightscope.families.siblings.t5_model import APART
+
+        return (APART,)
     if not keys.whole("expert_count"):
         return ()
     from weightscope.families.common.mixtures import STACKED

@@ -55,6 +55,7 @@ _WORDS = Splitter(patterns=(WORDS,))
 
 SPLITTERS = {
     **dict.fromkeys(("gpt-2", "phi-2", "mpt", "olmo", "jais", "exaone4", "a.x-4.0", "gigachat", "mellum"), _GPT2),
+    **dict.fromkeys(("modern-bert", "roberta-bpe"), _GPT2),
     **dict.fromkeys(("starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b"), _DIGITS),
     **dict.fromkeys(("llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "lfm2"), _LLAMA3),
     **dict.fromkeys(("dbrx", "smaug-bpe", "chatglm-bpe"), Splitter(patterns=(LLAMA3,))),

@@ -25,6 +25,16 @@ def rotation(keys: Keys, *, share: bool = True) -> dict[str, Any]:
     }
 
 
+def rotation_by_axes(keys: Keys) -> dict[str, Any]:
+    """The rotation of a model that sees: how many pairs of a head turn by time, row and column."""
+    turned = rotation(keys, share=False)
+    parameters = (turned["rope_scaling"] or {"rope_type": "default"}) | {"rope_theta": turned["rope_theta"]}
+    sections = keys.metadata.wholes(f"{keys.architecture}.rope.dimension_sections")
+    if sections:
+        parameters["mrope_section"] = list(sections[:3])
+    return {"rope_scaling": None, "rope_parameters": parameters}
+
+
 def scaling(keys: Keys) -> dict[str, Any] | None:
     """Linear scaling or YaRN; None where there is none, and for the factors that lie in tensors."""
     kind = keys.text("rope.scaling.type")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from weightscope.gguf import dense, gemmas, hybrids, mixtures, others, windows
+from weightscope.gguf import dense, encoders, eyes, gemmas, hybrids, mixtures, others, seq2seq, windows
 from weightscope.gguf.architecture import Architecture
 from weightscope.gguf.keys import Keys
 
@@ -17,6 +17,9 @@ ARCHITECTURES: dict[str, Choice] = {
     "llama": lambda keys: mixtures.MIXTRAL if keys.whole("expert_count") else dense.LLAMA,
     "qwen2": dense.QWEN2,
     "qwen3": dense.QWEN3,
+    "qwen2vl": dense.QWEN2_VL,
+    "qwen3vl": dense.QWEN3_VL,
+    "apertus": dense.APERTUS,
     "gemma": dense.GEMMA,
     "gemma2": dense.GEMMA2,
     "gemma3": dense.GEMMA3,
@@ -34,6 +37,7 @@ ARCHITECTURES: dict[str, Choice] = {
     "smollm3": dense.SMOLLM3,
     "qwen2moe": mixtures.QWEN2_MOE,
     "qwen3moe": mixtures.QWEN3_MOE,
+    "qwen3vlmoe": mixtures.QWEN3_VL_MOE,
     "olmoe": mixtures.OLMOE,
     "gpt-oss": mixtures.GPT_OSS,
     "deepseek2": lambda keys: mixtures.DEEPSEEK_V3 if mixtures.scores_by_sigmoid(keys) else mixtures.DEEPSEEK_V2,
@@ -55,6 +59,7 @@ ARCHITECTURES: dict[str, Choice] = {
     "granitehybrid": lambda keys: hybrids.BAMBA if hybrids.is_bamba(keys) else hybrids.GRANITE_HYBRID,
     "nemotron_h": hybrids.NEMOTRON_H,
     "nemotron_h_moe": hybrids.NEMOTRON_H,
+    "falcon-h1": hybrids.FALCON_H1,
     "jamba": hybrids.JAMBA,
     "qwen3next": hybrids.QWEN3_NEXT,
     "qwen35": hybrids.QWEN35,
@@ -70,6 +75,13 @@ ARCHITECTURES: dict[str, Choice] = {
     "olmo": others.OLMO,
     "gptneox": others.GPT_NEOX,
     "starcoder2": others.STARCODER2,
+    "bert": encoders.bert_of,
+    "nomic-bert": encoders.NOMIC,
+    "modern-bert": encoders.MODERNBERT,
+    "eurobert": encoders.EUROBERT,
+    "clip": eyes.eye_of,
+    "t5": seq2seq.t5_of,
+    "t5encoder": seq2seq.encoder_of,
 }
 
 

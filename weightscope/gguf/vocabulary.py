@@ -63,6 +63,17 @@ class Vocabulary:
             found.byteswap()
         return [float(value) for value in found]
 
+    def octets(self, key: str) -> bytes:
+        """Bytes, written as numbers with a sign or without; none where the file lacks the key.
+
+        Raises:
+            CheckpointError: they are something else.
+        """
+        numbers = self.numbers(key)
+        if not all(-128 <= number < 256 and number == int(number) for number in numbers):
+            raise self.metadata.wrong(key, "an array of bytes")
+        return bytes(int(number) % 256 for number in numbers)
+
     def _values(self, key: str, kind: int | None) -> Skipped | Iterable[bool | int | float | str]:
         skipped = self.metadata.arrays.get(key)
         if skipped is not None:

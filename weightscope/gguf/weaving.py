@@ -65,3 +65,13 @@ class HeadsTogether(msgspec.Struct, frozen=True):
 
         keys, values = parts
         return torch.cat((keys.transpose(1, 2), values), dim=1).flatten(0, 1)
+
+
+class Frames(msgspec.Struct, frozen=True):
+    """A kernel over several frames from one for each."""
+
+    def __call__(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
+        """(out, channels, height, width) each to (out, channels, frames, height, width)."""
+        import torch
+
+        return torch.stack(tuple(parts), dim=2)

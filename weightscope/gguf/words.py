@@ -38,18 +38,19 @@ BOTH = "config.json nor generation_config.json"
 
 def of_metadata(findings: Iterable[Finding], architecture: str) -> tuple[Finding, ...]:
     """The same findings, with the file's own keys, and saying where they are."""
-
-    def said(text: str) -> str:
-        text = text.replace(f"neither {BOTH} has an", f"{HERE} lacks").replace(ELSEWHERE, HERE)
-        text = TOKENS.sub(lambda match: f"tokenizer.ggml.{PADDING.get(match[1], match[1])}_token_id", text)
-        return WORD.sub(lambda match: f"{architecture}.{KEYS[match[1]]}", text)
-
     return tuple(
         replace(
             finding,
-            message=said(finding.message),
-            hint=said(finding.hint) if finding.hint else finding.hint,
-            config=tuple(map(said, finding.config)),
+            message=in_metadata(finding.message, architecture),
+            hint=in_metadata(finding.hint, architecture) if finding.hint else finding.hint,
+            config=tuple(in_metadata(key, architecture) for key in finding.config),
         )
         for finding in findings
     )
+
+
+def in_metadata(text: str, architecture: str) -> str:
+    """A text with the file's own keys, and saying where they are."""
+    text = text.replace(f"neither {BOTH} has an", f"{HERE} lacks").replace(ELSEWHERE, HERE)
+    text = TOKENS.sub(lambda match: f"tokenizer.ggml.{PADDING.get(match[1], match[1])}_token_id", text)
+    return WORD.sub(lambda match: f"{architecture}.{KEYS[match[1]]}", text)

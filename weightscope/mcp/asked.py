@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
+from weightscope.analyses.listing import Sort
 from weightscope.errors import UsageError
 from weightscope.findings import Severity
 
@@ -74,7 +75,7 @@ class Tensors(Asked, frozen=True, kw_only=True):
     role: Texts = ()
     layer: Texts = ()
     dtype: Texts = ()
-    sort: Literal["name", "parameters", "bytes", "layer"] | None = None
+    sort: Sort | None = None
     limit: Annotated[int, Meta(ge=1, le=MOST_ITEMS, description="Tensors on a page.")] = PAGE
     offset: Annotated[int, Meta(ge=0, le=1 << 40, description="Matching tensors to skip.")] = 0
     base: BaseText = None

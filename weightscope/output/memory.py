@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from weightscope.analyses.memory.report import Memory
+from weightscope.analyses.memory.report import Asked, Memory
+from weightscope.analyses.memory.sizing import ASKED, USUAL
 from weightscope.analyses.memory.state import StateRow
 from weightscope.analyses.summary import Summary
 from weightscope.findings import passes
@@ -102,13 +103,20 @@ def _facts(memory: Memory, *, exact: bool) -> Iterator[tuple[str, str]]:
     sequences = words.plural(asked.batch, "sequence")
     logical = f"{words.size(state.total.logical, exact=exact)} for {sequences} of {asked.context:,} tokens"
     looked = f" and {asked.source_tokens:,} that are looked at" if asked.source_tokens else ""
-    yield "", f"{logical}{looked}   {words.size(state.total.reserved, exact=exact)} in pages of {state.page_size}"
-    yield "Together", words.size(memory.total, exact=exact)
+    reserved = f"{words.size(state.total.reserved, exact=exact)} in pages of {state.page_size}"
+    yield "", f"{logical}{_source(asked)}{looked}   {reserved}"
+    yield "Together", f"{words.size(memory.total, exact=exact)}   without activations"
     if (live := memory.activations) is not None:
         prefill, decode = words.size(live.prefill, exact=exact), words.size(live.decode, exact=exact)
         yield "Activations", f"about {prefill} to read them all at once, {decode} for a decode step"
     if memory.work:
         yield from work_facts(memory.work, asked, exact=exact)
+
+
+def _source(asked: Asked) -> str:
+    """Where the context comes from, unless it was asked for."""
+    usual = "a usual length; the config names none"
+    return {ASKED: "", USUAL: f" ({usual})"}.get(asked.context_source, f" ({asked.context_source})")
 
 
 def _lines(memory: Memory) -> tuple[list[Line], list[Weight]]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from weightscope.analyses.checking import CheckResult
-from weightscope.findings import SEVERITIES, Finding, Severity
+from weightscope.findings import Finding, Severity, most_severe_first
 from weightscope.output.document import Column, Document, Table
 from weightscope.output.overview import found
 
@@ -33,10 +33,10 @@ def statistics_of(results: Sequence[CheckResult]) -> tuple[Statistic, ...]:
     """The most severe first, and of one severity the most frequent."""
     findings = Counter(key for result in results for key in map(_key, result.findings))
     models = Counter(key for result in results for key in set(map(_key, result.findings)))
-    ordered = sorted(findings, key=lambda key: (SEVERITIES.index(key[0]), -findings[key], key[1]))
+    by_number = sorted(findings, key=lambda key: (-findings[key], key[1]))
     return tuple(
         Statistic(code=code, severity=severity, findings=findings[severity, code], models=models[severity, code])
-        for severity, code in ordered
+        for severity, code in most_severe_first(by_number, lambda key: key[0])
     )
 
 

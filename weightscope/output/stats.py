@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from weightscope.analyses.stats.figures import LOWEST, Figures
 from weightscope.analyses.stats.result import Baseline, LayerStats, RoleStats, Stats, TensorStats
+from weightscope.analyses.stats.untrained import untrained
 from weightscope.output import words
 from weightscope.output.columns import TENSORS
 from weightscope.output.document import Cell, Column, Document, Table
@@ -91,6 +93,12 @@ def _notes(stats: Stats) -> Iterator[str]:
         yield "Quantized weights are shown as they are stored."
     elif any(row.quantization for row in stats.tensors):
         yield "Quantized weights are shown as they act; --stored shows what is stored."
+    if found := untrained(stats):
+        yield (
+            f"The weights look untrained: all {found.matrices:,} matrices have a mean of 0 and one standard deviation "
+            f"({found.low:.3g} to {found.high:.3g}), and all {words.plural(found.norms, 'norm')} are {found.norm:g}, "
+            "as random initialization leaves them."
+        )
     yield from spectrum_notes(stats)
 
 
@@ -99,19 +107,41 @@ def _roles(stats: Stats) -> Table:
     for row in stats.tensors:
         kin.setdefault((row.component, row.roles, row.kind, row.stack), []).append(row)
 
-    def spectrum(row: RoleStats) -> tuple[Cell, ...]:
-        return spectrum_cells(stats, kin.get((row.component, row.roles, row.kind, row.stack), ()))
+    def members(row: RoleStats) -> Sequence[TensorStats]:
+        return kin.get((row.component, row.roles, row.kind, row.stack), ())
 
+    titles = _apart(stats.roles, [_role(row, members(row)) for row in stats.roles])
     return _table(
         (Column(title="Role", kind="name"), TENSORS),
-        [((_role(row), row.tensors), row.figures, (*spectrum(row), sparkline(row.rms))) for row in stats.roles],
+        [
+            ((title, row.tensors), row.figures, (*spectrum_cells(stats, members(row)), sparkline(row.rms)))
+            for title, row in zip(titles, stats.roles, strict=True)
+        ],
         (*spectrum_columns(stats), LAYERS),
     )
 
 
-def _role(row: RoleStats) -> str:
+def _apart(rows: Sequence[RoleStats], titles: Sequence[str]) -> Sequence[str]:
+    """The titles; where several rows have the same, with their component, and if that does not tell, their layers."""
+    count = Counter(titles)
+    with_component = [
+        f"{row.component} {title}" if count[title] > 1 else title for row, title in zip(rows, titles, strict=True)
+    ]
+    count = Counter(with_component)
+    return [
+        f"{title} in {row.stack}" if count[title] > 1 and row.stack else title
+        for row, title in zip(rows, with_component, strict=True)
+    ]
+
+
+def _role(row: RoleStats, members: Sequence[TensorStats]) -> str:
+    """The role; of what is no weight its kind, and what the tensors are called: a weight may have several scales."""
     name = " + ".join(row.roles)
-    return name if row.kind == "weight" else f"{name} {row.kind}"
+    if row.kind == "weight":
+        return name
+    called = dict.fromkeys(member.name.rpartition(".")[2] for member in members)
+    said = "" if row.kind in called or row.kind == "bias" else f" ({', '.join(called)})"
+    return f"{name} {row.kind}{said}"
 
 
 def _layers(stats: Stats) -> Table:

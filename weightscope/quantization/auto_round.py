@@ -15,11 +15,12 @@ from msgspec.structs import replace
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
 from weightscope.quantization import awq, gptq
-from weightscope.quantization.common.coverage import TABLES, in_layer, is_core, is_open, role_of
+from weightscope.quantization.common.coverage import in_layer, is_core, is_open, role_of
 from weightscope.quantization.common.excluded import Excluded
 from weightscope.quantization.common.method import is_matrix
 from weightscope.quantization.common.overrides import Overrides
 from weightscope.quantization.common.settings import names, whole, word
+from weightscope.roles import TABLES
 from weightscope.storage.base import Scheme, Stored
 
 # Below this, weights are integers; a module of 16 bits or more is plain.

@@ -16,10 +16,9 @@ from weightscope.quantization.common.compressed_formats import NAME, scheme_of
 from weightscope.quantization.common.compressed_told import recognize as recognize  # noqa: PLC0414 - the registry asks
 from weightscope.quantization.common.method import is_matrix
 from weightscope.quantization.common.targets import Targets
-from weightscope.roles import Role
+from weightscope.roles import TABLES, Role
 from weightscope.storage.base import Scheme, Stored
 
-EMBEDDINGS = {Role.TOKEN_EMBEDDING, Role.POSITION_EMBEDDING}
 # Whether a router is a Linear depends on the model's code, and that changed from version to version.
 PERHAPS_LINEAR = {Role.ROUTER}
 
@@ -109,4 +108,4 @@ class CompressedTensors(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _class_of(role: Role) -> str:
-    return "Embedding" if role in EMBEDDINGS else "Linear"
+    return "Embedding" if role in TABLES else "Linear"

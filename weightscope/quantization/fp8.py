@@ -21,13 +21,11 @@ from weightscope.quantization.common.grains import grain_of
 from weightscope.quantization.common.method import SCALES, Told, is_matrix
 from weightscope.quantization.common.packed_fp4 import FP4_EXPERTS
 from weightscope.quantization.common.scaled import FLOAT8, Scaled
-from weightscope.roles import Role
+from weightscope.roles import TABLES, Role
 from weightscope.storage.base import Kind, Scheme, Stored
 
 # DeepSeek keeps these in BF16; transformers' fp8 quantizer leaves them out as well.
-PLAIN_ROLES = {
-    Role.TOKEN_EMBEDDING,
-    Role.POSITION_EMBEDDING,
+PLAIN_ROLES = TABLES | {
     Role.LM_HEAD,
     Role.ROUTER,
     Role.MTP_PROJ,

@@ -5,7 +5,6 @@ Source: `modelopt.torch.export` 0.47, which writes config.json (`ignore`) or hf_
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -23,7 +22,7 @@ from weightscope.quantization.common.algorithms import (
     scheme_of,
     schemes_of,
 )
-from weightscope.quantization.common.coverage import TABLES, role_of
+from weightscope.quantization.common.coverage import EXPERT, role_of
 from weightscope.quantization.common.grain import Grain
 from weightscope.quantization.common.method import SCALES, Told, is_matrix, variants_of
 from weightscope.quantization.common.modules import PLACE, uneven
@@ -33,13 +32,13 @@ from weightscope.quantization.common.settings import names
 from weightscope.quantization.common.smoothed import Smoothed
 from weightscope.quantization.common.stacks import Stacks
 from weightscope.quantization.common.wildcards import Wildcards
+from weightscope.roles import TABLES
 from weightscope.storage.base import Scheme, Stored
 
 Settings = dict[str, Any]
 MIXED = "MIXED_PRECISION"
 # So many names of layers are compared one by one with the modules of a model.
 FEW = 4096
-EXPERT = re.compile(r"(?:^|\.)experts(?:\.|$)")
 
 
 def method(config: Config, settings: Settings) -> ModelOpt | None:
@@ -87,8 +86,8 @@ def recognize(found: Mapping[str, TensorEntry], shape: tuple[int, ...] | None, s
         algorithm = "NVFP4"
     elif scale.dtype == "U8" and whole is None:
         algorithm = "MXFP4"
-    elif scale.dtype in SCALES and whole is None and scale_rows == 2 * rows:
-        algorithm, told = "W4A16_AWQ", (2 * rows, columns)
+    elif scale.dtype in SCALES and scale_rows == 2 * rows:
+        algorithm, told = "W4A16_AWQ" if whole is None else "W4A8_AWQ", (2 * rows, columns)
     if not algorithm or not groups or told[1] % groups or scale_rows != told[0] or (shape and told != shape):
         return None
     scheme, missing = scheme_of(Config({}), algorithm, {"group_size": told[1] // groups})

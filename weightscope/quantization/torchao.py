@@ -17,14 +17,14 @@ from weightscope.checkpoint.entry import TensorEntry
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
 from weightscope.quantization.common.codebook import look_up
-from weightscope.quantization.common.coverage import TABLES, Linears, oriented, role_of
+from weightscope.quantization.common.coverage import Linears, oriented, role_of
 from weightscope.quantization.common.float8 import to_float32
 from weightscope.quantization.common.method import SCALES, Told, is_matrix
 from weightscope.quantization.common.overrides import Overrides
 from weightscope.quantization.common.reading import read_optional, read_parts
 from weightscope.quantization.common.settings import flag, whole, word
 from weightscope.quantization.common.shapes import blocks, words
-from weightscope.roles import Role
+from weightscope.roles import TABLES, Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Bounds, Kind, Stored
 

@@ -28,11 +28,15 @@ Compared = tuple[WeightDiff, Sums]
 def compare_all(
     a: Opened, b: Opened, addresses: Sequence[str], progress: Progress | None, stop: Event
 ) -> Iterator[Compared]:
-    """Each weight in order, until `stop` is set. `progress` is called with bytes of both."""
+    """Each weight, until `stop` is set, in the order of the files of A, or of B where that alone is elsewhere.
+
+    `progress` is called with bytes of both.
+    """
     import_numpy()
     if any(not side.weights[address].direct for side in (a, b) for address in addresses):
         need_torch()
     readers = _Readers(a, b)
+    addresses = _by_file(b if b.is_elsewhere and not a.is_elsewhere else a, addresses)
     sizes = [_bytes(a, addresses), _bytes(b, addresses)]
     done, total = 0, sum(sum(side.values()) for side in sizes)
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="weightscope-diff") as pool:
@@ -59,6 +63,12 @@ def compare_all(
                 yield found
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _by_file(side: Opened, addresses: Sequence[str]) -> list[str]:
+    units = side.holdings.by_file(side.checkpoint)
+    places = {held.address: place for place, unit in enumerate(units) for held in unit.held}
+    return sorted(addresses, key=places.__getitem__)
 
 
 def _bytes(side: Opened, addresses: Sequence[str]) -> dict[str, int]:

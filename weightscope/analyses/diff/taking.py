@@ -44,7 +44,8 @@ def take_diff(
     unlike = {change.address for change in shapes if change.rows_added is None}
     asked = [address for address in left if address in right and address not in unlike] if values else []
     with unchanged(a.checkpoint, b.checkpoint):
-        compared = list(compare_all(a, b, asked, progress, stop))
+        places = {address: place for place, address in enumerate(asked)}
+        compared = sorted(compare_all(a, b, asked, progress, stop), key=lambda one: places[one[0].address])
         compared = with_ranks(a, b, compared, stop)
         changed = [value for value, _ in compared if not value.equal]
         # Whoever stops wants nothing more to be read.

@@ -167,6 +167,10 @@ def _fed(
     if name:
         # Positions by row and column, and what else an image's tokens have of their own, come of this alone.
         inputs[name] = (inputs["input_ids"] == result.marks[0]).int() * kind
+    if config.model_type == "ernie4_5_vl_moe" and "image_grid_thw" in given:
+        # The tokens around an image go to its experts, too.
+        own = (result.marks[0], config.image_start_token_id, config.image_end_token_id)
+        inputs["moe_mm_token_type_ids"] = torch.isin(inputs["input_ids"], torch.tensor(own)).int()
     if config.model_type in MASKED:
         inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
     if type(model).__name__.endswith("ForMultipleChoice"):

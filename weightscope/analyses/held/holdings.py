@@ -122,6 +122,15 @@ class Holdings(msgspec.Struct, frozen=True, kw_only=True):
         """Each weight."""
         return {held.address: held for unit in self.units for held in unit.held}
 
+    def by_file(self, checkpoint: Checkpoint) -> list[Unit]:
+        """The units in the order in which the files have them, so that each file is read from its begin to its end."""
+
+        def place(unit: Unit) -> tuple[int, int]:
+            entries = [checkpoint.tensors[name] for name in unit.held[0].names if name in checkpoint.tensors]
+            return min(((entry.file, entry.data_offsets[0]) for entry in entries), default=(0, 0))
+
+        return sorted(self.units, key=place)
+
 
 def take_holdings(checkpoint: Checkpoint, declaration: Declaration | None, *, without_head: bool = False) -> Holdings:
     """What a checkpoint holds, or where there are no files what the config says that it should.

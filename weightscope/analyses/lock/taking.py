@@ -55,7 +55,7 @@ def take_lock(
     holdings = take_holdings(checkpoint, declaration, without_head=tied)
     make = hasher_of(wanted.algorithm) if wanted.algorithm else None
     with unchanged(checkpoint):
-        weights = digests(checkpoint, holdings.units, make, progress)
+        weights = digests(checkpoint, holdings.by_file(checkpoint), make, progress)
         files = lock_files(checkpoint, progress) if wanted.files else None
     repository, revision = _origin(checkpoint.path)
     return Lock(

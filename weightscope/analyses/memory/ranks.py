@@ -108,8 +108,8 @@ def stages_of(
 def _here(group: Group, here: range, place: int, stages: int, *, tied: bool) -> float:
     """Which part of a group lies in the stage."""
     first, last = place == 0, place == stages - 1
-    if "layer" in group.kinds and group.section not in APART:
-        numbers = group.ranges[group.kinds.index("layer")]
+    if (counts := group.layer_place) is not None and group.section not in APART:
+        numbers = group.ranges[counts]
         return sum(number in here for number in numbers) / max(len(numbers), 1)
     if LAST & set(group.roles):
         return float(last)

@@ -14,7 +14,7 @@ from weightscope.analyses.memory.kept import Kept, runnable_in
 from weightscope.analyses.memory.loading import Loading, loading
 from weightscope.analyses.memory.ranks import Stage, stages_of
 from weightscope.analyses.memory.request import Request
-from weightscope.analyses.memory.sizing import in_llama_cpp, kept_of, sizing_of, trained_context
+from weightscope.analyses.memory.sizing import context_source, in_llama_cpp, kept_of, sizing_of, trained_context
 from weightscope.analyses.memory.state import DecodeState, Sizing, decode_state
 from weightscope.analyses.memory.training import Training, training, training_findings
 from weightscope.analyses.memory.weights import Weights
@@ -33,10 +33,12 @@ ENCODERS = {Section.VISION: "vision encoder", Section.AUDIO: "audio encoder"}
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What the figures are for. `trained_context` is the config's, None where it names none.
 
+    `context_source` is the key that `context` is from, `asked` where the caller gave it, `usual` where nothing says it.
     `quantize` says how the weights would be quantized, None where they are loaded as they are.
     """
 
     context: int
+    context_source: str
     trained_context: int | None
     batch: int
     source_tokens: int
@@ -95,7 +97,8 @@ def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequenc
     """
     kept, unknown = kept_of(subject)
     sizing = sizing_of(subject, request)
-    trained = trained_context(subject.config)
+    trained_for = trained_context(subject.config)
+    trained = trained_for.tokens if trained_for else None
     loaded = loading(subject, request, sizing.dtype, beside)
     state = decode_state(kept, sizing) if kept else None
     estimate, unestimated = activations(subject, sizing, in_llama_cpp=in_llama_cpp(subject, request.quantize))
@@ -114,6 +117,7 @@ def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequenc
         model=model,
         asked=Asked(
             context=sizing.context,
+            context_source=context_source(request.context, trained_for),
             trained_context=trained,
             batch=sizing.batch,
             source_tokens=sizing.source,
@@ -130,7 +134,7 @@ def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequenc
         work=token_work(subject, loaded, sizing, state.total.logical if state else 0, device, request.ranks),
         fit=found,
         training=trained_as,
-        notes=(*_notes(sizing, kept, trained, unknown, unestimated), *_encoders(subject)),
+        notes=(*_notes(sizing, kept, trained, unknown, unestimated), *_encoders(subject), *_unlike(subject)),
         findings=(
             *(findings_of(found, kept, sizing) if found else ()),
             *(training_findings(trained_as) if trained_as else ()),
@@ -150,6 +154,16 @@ def _stages(subject: Subject, request: Request, loaded: Loading, kept: Sequence[
         raise UsageError(f"{request.ranks.pipeline:,} stages are more than the {depth:,} layers")
     pairs = list(zip(loaded.groups, loaded.sizes, strict=True))
     return stages_of(pairs, loaded.owners, kept, request.ranks, depth, tied=subject.tying.tied)
+
+
+def _unlike(subject: Subject) -> Iterator[str]:
+    """What the figures go by where files and config disagree, as after pruning."""
+    groups = subject.inventory.groups
+    if subject.has_shapes and (subject.inventory.missing or any(group.misfits for group in groups)):
+        yield (
+            "The weights are not those that config.json describes: their bytes are those of the files; state, "
+            "activations and work follow config.json."
+        )
 
 
 def _notes(

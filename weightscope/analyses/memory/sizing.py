@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from weightscope.analyses.memory.kept import Kept, kept_by, runnable_in
 from weightscope.analyses.memory.pages import PAGE_SIZE
@@ -23,6 +23,16 @@ LENGTHS = (
     "max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length", "max_seq_len", "seq_length",
     "max_target_positions",
 )  # fmt: skip
+
+# Where a context comes from if not from a key of the config.
+ASKED, USUAL = "asked", "usual"
+
+
+class Trained(NamedTuple):
+    """How many tokens a model was trained to read, and the key of its config that says so."""
+
+    tokens: int
+    key: str
 
 
 def usual_state(subject: Subject) -> DecodeState | None:
@@ -77,7 +87,8 @@ def _sized(
     kv_dtype: str | None = None,
     in_llama_cpp: bool = False,
 ) -> Sizing:
-    tokens = context or trained_context(subject.config) or USUAL_CONTEXT
+    trained = trained_context(subject.config)
+    tokens = context or (trained.tokens if trained else USUAL_CONTEXT)
     # llama.cpp computes in float32 and keeps keys and values in float16, whatever types the weights have.
     computed = dtype or ("F32" if in_llama_cpp else computed_dtype(subject))
     cached = "F16" if in_llama_cpp else computed
@@ -105,13 +116,18 @@ def computed_dtype(subject: Subject) -> str:
     return max(elements, key=elements.__getitem__, default="F32")
 
 
-def trained_context(config: Config | None) -> int | None:
+def context_source(asked: int | None, trained: Trained | None) -> str:
+    """What the context is that the figures are for: a key of the config, `asked` for, or `usual` where neither is."""
+    return ASKED if asked else trained.key if trained else USUAL
+
+
+def trained_context(config: Config | None) -> Trained | None:
     """How many tokens the model was trained to read, as its config says; None where it does not."""
     for data in _levels(config.data if config else {}):
         for key in LENGTHS:
             value = data.get(key)
             if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST:
-                return value
+                return Trained(value, key)
     return None
 
 

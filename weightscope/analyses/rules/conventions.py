@@ -82,7 +82,9 @@ class _Weights:
                 return None
         except (CheckpointError, NotImplementedByWeightscope):
             return None
-        return values if values.dtype.kind == "f" and np.isfinite(values).all() else None
+        # What has another shape than declared is a finding of another rule.
+        fits = values.dtype.kind == "f" and values.ndim == len(held.shape)
+        return values if fits and np.isfinite(values).all() else None
 
 
 def _norm_offsets(weights: _Weights) -> Iterator[Finding]:

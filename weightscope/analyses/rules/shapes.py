@@ -55,10 +55,7 @@ def misshapen_tensors(subject: Subject) -> Iterator[Finding]:
 
 
 def _strange(group: Group, subject: Subject) -> Iterator[Wrong]:
-    if group.shape is None:
-        return
-    fitting = {tuple(int(size) for size in shape) for shape in (group.shape, *group.also)}
-    shapes = dict.fromkeys(shape for _, shape in group.counts if shape not in fitting)
+    shapes = group.misfits
     if len(group.counts) == 1:
         yield from (Wrong(group, shape, group.names) for shape in shapes)
         return

@@ -15,6 +15,7 @@ from weightscope.analyses.stats.tally import tally_of
 from weightscope.analyses.stats.zeros import Zeros
 from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.checkpoint.spans import import_numpy
+from weightscope.checkpoint.streaming import sampled
 from weightscope.errors import CheckpointError, RemoteError
 
 T = TypeVar("T")
@@ -86,6 +87,7 @@ def gather(
     stop: Event,
 ) -> Iterator[Seen]:
     """All figures of each tensor in order; the rest is as for `by_parts`."""
+    checkpoint = checkpoint if sample is None else sampled(checkpoint)
 
     def look(source: Source, part: Part) -> Seen:
         return _look(checkpoint, source, part, stop)

@@ -11,9 +11,8 @@ from weightscope.analyses.training.grammar import ALL_LINEAR, Lora
 from weightscope.analyses.training.matrices import Matrix, module_of, parameters_of, smaller_side
 from weightscope.errors import NotImplementedByWeightscope, UsageError
 from weightscope.ranges import summed
-from weightscope.roles import Role, Section, section_of
+from weightscope.roles import TABLES, Role, Section, section_of
 
-TABLES = frozenset({Role.TOKEN_EMBEDDING, Role.POSITION_EMBEDDING, Role.LAYER_EMBEDDING})
 SCORES = frozenset({Role.LM_HEAD, Role.CLASSIFIER})
 # Ranks that people use are counted for models of any size, the smallest ones of tests included.
 USUAL_RANK = 256

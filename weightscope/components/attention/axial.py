@@ -65,3 +65,30 @@ class Axial(msgspec.Struct, frozen=True, kw_only=True):
         over = self.dim if self.divided else self.dim // 2
         frequencies = (1.0 / self.theta ** (torch.arange(0, over, 2, dtype=torch.float32) / over)).to(device)
         return (frequencies[0::2], frequencies[1::2]) if self.divided else (frequencies, frequencies)
+
+
+class AxialFilm(Axial, frozen=True, kw_only=True):
+    """Rotation by time, row and column, as many pairs by each; what is left over does not turn (MiniMax-M3).
+
+    Pictures have no time: the pairs that turn by it stand still.
+    """
+
+    @property
+    def _turning(self) -> int:
+        """Elements of a head that turn by one axis."""
+        return 2 * (self.dim // 6)
+
+    def rotation(self, positions: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
+        rows, columns = positions.float()
+        steps = torch.arange(0, self._turning, 2, dtype=torch.float32, device=positions.device)
+        frequencies = 1.0 / self.theta ** (steps / self._turning)
+        angles = [axis[:, None] * frequencies for axis in (torch.zeros_like(rows), rows, columns)]
+        by_all = torch.cat(angles, dim=-1)
+        return by_all.cos().to(dtype), by_all.sin().to(dtype)
+
+    @property
+    def words(self) -> str:
+        turning = 3 * self._turning
+        return f"RoPE rotates {turning} dimensions of each head by three axes, pairing halves, theta {self.theta:g}."

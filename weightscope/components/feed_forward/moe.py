@@ -57,7 +57,7 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     after one matrix and before another back (Nemotron 3); with `latent_bias` both have a bias. `zeros` is how many
     further experts a token may choose that answer x itself (LongCat-Flash's zero-computation experts). With a table
     `by_token` the experts of each token are listed, and the router only weighs them (DeepSeek-V4's first layers). The
-    number of each expert stands after `number_prefix`.
+    number of each expert stands after `number_prefix`. The router is `router_stored` as Linear or Conv1D.
     """
 
     name: str
@@ -71,6 +71,7 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     section: Section | None = Section.MOE
     stacked: Stack | None = None
     router: str = "gate"
+    router_stored: type[Linear] = Linear
     router_bias: bool = False
     shared_gate: str | None = None
     correction_kind: Literal["buffer", "parameter", "row"] = "buffer"
@@ -83,7 +84,7 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        yield Linear(self.router, Role.ROUTER, bias=self.router_bias)
+        yield self.router_stored(self.router, Role.ROUTER, bias=self.router_bias)
         if self.correction and self.correction_kind != "buffer":
             yield Plain(self.correction, Role.ROUTER_BIAS, leaf="")
         elif self.correction:
@@ -194,12 +195,16 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, width] to [T, width]; only experts that a token wants are read, each while the one before computes."""
+        return self.corrected(x, at, None)
+
+    def corrected(self, x: torch.Tensor, at: At, correction: torch.Tensor | None) -> torch.Tensor:
+        """The same with a correction [experts] that lies elsewhere, where there is none here."""
         import torch
 
         for conflict in self.conflicts():
             raise NotImplementedByWeightscope(f"{conflict.what}: there is nothing to compute", where=at.prefix)
         read = at.weights(self)
-        correction = read[Role.ROUTER_BIAS].flatten() if self.correction else None
+        correction = read[Role.ROUTER_BIAS].flatten() if self.correction else correction
         logits = linear(x, read, Role.ROUTER)
         if self.by_token:
             experts = self.by_token.look(at.below(self.by_token))
@@ -230,7 +235,16 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
             for stacked in self._stacks(self.stacked):
                 weights |= stacked.matrices(number, at.below(stacked))
             return self.expert.mix(x, weights)
-        return self.expert.forward(x, at.below(self._single(), number).below(self.expert))
+        return self.expert.forward(x, self.place(number, at))
+
+    def place(self, number: int, at: At) -> At:
+        """Where an expert lies that is a module of its own."""
+        return at.below(self._single(), number).below(self.expert)
+
+    @property
+    def used(self) -> Size:
+        """How many of its experts a token of a text uses."""
+        return self.chosen
 
     def _ahead(self, number: int, at: At) -> None:
         """Have an expert read while another computes."""
@@ -240,11 +254,10 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
             for stacked in self._stacks(self.stacked):
                 stacked.ahead(number, at.below(stacked))
         elif at.run.held is None:
-            place = at.below(self._single(), number).below(self.expert)
-            at.run.reader.ahead(needed(self.expert, place.prefix))
+            at.run.reader.ahead(needed(self.expert, self.place(number, at).prefix))
 
     def _stacks(self, stack: Stack) -> Iterable[StackedExperts]:
-        name, experts, chosen, expert = stack.name, self.experts, self.chosen, self.expert
+        name, experts, chosen, expert = stack.name, self.experts, self.used, self.expert
         if self.zeros and stack.spared:
             yield SparedExperts(
                 name=name, items=stack.spared, experts=experts, chosen=chosen, expert=expert, spare=self.zeros
@@ -260,6 +273,6 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
             indices=range(self.experts),
             child=self.expert,
             of="expert",
-            chosen=int(self.chosen),
+            chosen=int(self.used),
             number_prefix=self.number_prefix,
         )

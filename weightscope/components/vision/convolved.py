@@ -1,4 +1,4 @@
-"""A convolution over a map of features, without bias."""
+"""A convolution over a map of features."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ class Convolved(Component, frozen=True, kw_only=True):
     outputs: Size
     kernel: int
     stride: int = 1
+    bias: bool = False
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        return (Kernel("", Role.CONVOLUTION),)
+        return (Kernel("", Role.CONVOLUTION, bias=self.bias),)
 
     def sizes(self) -> Sizes:
         return {Role.CONVOLUTION: (self.outputs, self.inputs, Size(self.kernel), Size(self.kernel))}
 
     def equation(self, x: str = "x") -> str:
-        return f"{self.name} ∗ {x}"
+        return f"{self.name} ∗ {x}" + (" + bias" if self.bias else "")
 
     def terms(self) -> Mapping[Role, str]:
         step = f", each {self.stride} rows and columns" if self.stride > 1 else ""
@@ -43,5 +44,6 @@ class Convolved(Component, frozen=True, kw_only=True):
         """[images, inputs, rows, columns] to [images, outputs, rows / stride, columns / stride], rounded up."""
         import torch
 
-        weight = at.weights(self)[Role.CONVOLUTION]
-        return torch.nn.functional.conv2d(x, weight, stride=self.stride, padding=self.kernel // 2)
+        weights = at.weights(self)
+        kernel, bias = weights[Role.CONVOLUTION], weights.get(f"{Role.CONVOLUTION}.bias")
+        return torch.nn.functional.conv2d(x, kernel, bias, stride=self.stride, padding=self.kernel // 2)

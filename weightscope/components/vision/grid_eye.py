@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
-from weightscope.components.sense import Seen
+from weightscope.components.sense import Layout, Seen
 from weightscope.components.vision.eye import Eye
 from weightscope.components.vision.grid_tower import GridTower
 from weightscope.components.vision.grids import Grid, token_positions
@@ -50,6 +50,27 @@ class GridEye(Eye, frozen=True, kw_only=True):
         grids = _grids(inputs[GRIDS], self.tower.merge)
         vectors, deep = self.tower.see(inputs[PIXELS], grids, at.below(self.tower))
         return Seen(vectors, tuple(deep))
+
+
+class StillEye(GridEye, frozen=True, kw_only=True):
+    """Images of one frame, between the texts `begin` and `end`; positions count on through an image (MiniMax-M3)."""
+
+    processor: ClassVar[str] = "MiniMaxM3VLImageProcessor"
+
+    begin: str
+    end: str
+
+    def counts(self, inputs: Inputs) -> tuple[int, ...]:
+        found = super().counts(inputs)
+        if bool((inputs[GRIDS][:, 0] != 1).any()):
+            raise UsageError(f"{GRIDS} has several frames: an image has one, and videos are not implemented")
+        return found
+
+    def layouts(self, inputs: Inputs) -> Sequence[Layout]:
+        return [(self.begin, count, self.end) for count in self.counts(inputs)]
+
+    def positions(self, tokens: torch.Tensor, mark: int, inputs: Inputs) -> torch.Tensor:
+        return Eye.positions(self, tokens, mark, inputs)
 
 
 def _grids(grids: torch.Tensor, merge: int) -> list[Grid]:

@@ -10,6 +10,7 @@ from weightscope.components.feed_forward.activations import WORDS, activate
 from weightscope.components.norm import Norm
 from weightscope.components.projection import Projection
 from weightscope.components.running import At
+from weightscope.components.vision.projector import Projector
 from weightscope.roles import Section
 
 if TYPE_CHECKING:
@@ -49,3 +50,20 @@ class PatchMerger(Component, frozen=True, kw_only=True):
         else:
             together = at.call(self.norm, x).reshape(len(x) // self.square, -1)
         return at.call(self.second, activate(self.activation, at.call(self.first, together)))
+
+
+class ProjectedMerger(Component, frozen=True, kw_only=True):
+    """`projector` on each patch, then `squares` on those that lie side by side (MiniMax-M3)."""
+
+    projector: Projector
+    squares: PatchMerger
+
+    def children(self) -> Iterable[Component]:
+        return self.projector, self.squares
+
+    def equation(self, x: str = "x") -> str:
+        return self.squares.equation(self.projector.equation(x))
+
+    def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        """Patches [N, width] to [N / square, width of the language model]."""
+        return at.call(self.squares, at.call(self.projector, x))

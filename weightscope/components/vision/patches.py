@@ -13,6 +13,7 @@ from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
 from weightscope.storage.kernel import Kernel
+from weightscope.storage.linear import Linear
 from weightscope.storage.plain import Plain
 
 if TYPE_CHECKING:
@@ -63,6 +64,18 @@ class PatchProjection(Component, frozen=True, kw_only=True):
         return torch.nn.functional.linear(x, weights[Role.PATCH_EMBEDDING].flatten(1), bias)
 
 
+class PatchMatrix(PatchProjection, frozen=True, kw_only=True):
+    """The same stored as a matrix."""
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        return (Linear(self.kernel, Role.PATCH_EMBEDDING, bias=self.bias),)
+
+    def sizes(self) -> Sizes:
+        """(width, channels · patch · patch)."""
+        return {Role.PATCH_EMBEDDING: (self.width, self.channels * self.patch * self.patch)}
+
+
 class StretchedPositions(Component, frozen=True, kw_only=True):
     """A square table of learned positions, over which each image's grid is stretched bilinearly (Qwen3-VL)."""
 
@@ -89,7 +102,7 @@ class StretchedPositions(Component, frozen=True, kw_only=True):
         """The vectors [N, width] of all patches of these images."""
         import torch
 
-        table = at.weights(self)[Role.POSITION_EMBEDDING]
+        table = self.table(at)
         side = isqrt(int(self.count))
         found = []
         for grid in grids:
@@ -103,6 +116,10 @@ class StretchedPositions(Component, frozen=True, kw_only=True):
                     total += table[(row * side + column).to(table.device)] * share[:, None]
             found.append(total)
         return torch.cat(found)
+
+    def table(self, at: At) -> torch.Tensor:
+        """The vectors [count, width] of all places of the table, row by row."""
+        return at.weights(self)[Role.POSITION_EMBEDDING]
 
     @staticmethod
     def _between(index: torch.Tensor, size: int, side: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -91,3 +91,11 @@ class NormedConvolution(Component, frozen=True, kw_only=True):
         """[images, rows, columns, channels] to what the convolution makes of it, normed."""
         normed = at.call(self.norm, at.call(self.convolution, x))
         return activate(self.activation, normed) if self.activation else normed
+
+
+class CentredConvolution(SameConvolution, frozen=True, kw_only=True):
+    """The same with as many zeros before as after, as PyTorch pads: with a stride the kernel stands elsewhere."""
+
+    def _padding(self, size: int) -> tuple[int, int]:
+        del size
+        return self.kernel // 2, self.kernel // 2

@@ -33,7 +33,7 @@ class Stage(Component, frozen=True, kw_only=True):
         return tuple(part for part in (self.enter, *self.blocks, self.leave) if part is not None)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
-        """Patches [N, width] to those that leave."""
+        """Patches [N, width], or a map of them [images, rows, columns, width], to those that leave."""
         x = self._through(self.enter, x, at)
         return self._through(self.leave, run_layers(self.blocks, x, at), at)
 
@@ -42,7 +42,7 @@ class Stage(Component, frozen=True, kw_only=True):
         if part is None:
             return x
         made = at.call(part, x)
-        at.stage(part.word, part.equation(), made)
+        at.stage(part.word, part.equation(), made.flatten(0, -2))
         return made
 
 

@@ -67,11 +67,27 @@ def tiles(inputs: Inputs, patches: PatchEmbedding, *, partly: bool) -> Tiles:
     Raises:
         UsageError: an input has another shape, or an image covers no patch.
     """
-    import torch
+    pixels, mask = _flat(inputs, patches, MASK)
+    filled = pixels.flatten(1).any(dim=1)
+    if not bool(filled.any()):
+        raise UsageError(f"{PIXELS} contains nothing but zeros")
+    return _covered(pixels[filled], None if mask is None else mask[filled], patches, MASK, partly=partly)
 
+
+def crops(inputs: Inputs, patches: PatchEmbedding, name: str) -> Tiles:
+    """All tiles among the inputs with the mask of that name, of which a patch is covered where any of its pixels is.
+
+    Raises:
+        UsageError: an input has another shape, or an image covers no patch.
+    """
+    return _covered(*_flat(inputs, patches, name), patches, name, partly=True)
+
+
+def _flat(inputs: Inputs, patches: PatchEmbedding, name: str) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The pixels [n, channels, height, width], and the mask [n, height, width] if there is one."""
     if patches.image < patches.patch:
         raise UsageError(f"the encoder takes no image: {patches.image.text} is less than {patches.patch.text}")
-    pixels, mask = inputs[PIXELS], inputs.get(MASK)
+    pixels, mask = inputs[PIXELS], inputs.get(name)
     shape, side, channels = list(pixels.shape), int(patches.patch), int(patches.channels)
     flat = pixels.flatten(0, 1) if pixels.ndim == 5 else pixels
     if flat.ndim != 4 or flat.shape[1] != channels or not len(flat) or min(flat.shape[2:]) < side:
@@ -81,21 +97,25 @@ def tiles(inputs: Inputs, patches: PatchEmbedding, *, partly: bool) -> Tiles:
     if flat.shape[2] * flat.shape[3] > MOST_PATCHES * side * side:
         raise UsageError(f"{PIXELS} has shape {shape}: a tile has at most {MOST_PATCHES:,} patches")
     wanted = [*shape[:-3], *shape[-2:]]
-    if mask is not None and list(mask.shape) != wanted:
-        raise UsageError(f"{MASK} has shape {list(mask.shape)}, and {PIXELS} tells {wanted}")
-    filled = flat.flatten(1).any(dim=1)
-    flat = flat[filled]
-    if not len(flat):
-        raise UsageError(f"{PIXELS} contains nothing but zeros")
     if mask is None:
-        seen = torch.ones(len(flat), *flat.shape[2:], dtype=torch.bool, device=flat.device)
-    else:
-        seen = (mask.flatten(0, 1) if pixels.ndim == 5 else mask)[filled] != 0
+        return flat, None
+    if list(mask.shape) != wanted:
+        raise UsageError(f"{name} has shape {list(mask.shape)}, and {PIXELS} tells {wanted}")
+    return flat, mask.flatten(0, 1) if pixels.ndim == 5 else mask
+
+
+def _covered(
+    pixels: torch.Tensor, mask: torch.Tensor | None, patches: PatchEmbedding, name: str, *, partly: bool
+) -> Tiles:
+    import torch
+
+    side = int(patches.patch)
+    seen = torch.ones_like(pixels[:, 0], dtype=torch.bool) if mask is None else mask != 0
     squares = seen.unfold(1, side, side).unfold(2, side, side).flatten(3)
     covered = squares.any(-1) if partly else squares.all(-1)
     if not bool(covered[:, 0, 0].all()):
-        raise UsageError(f"{MASK} hides the first patch of an image")
-    return Tiles(flat, covered)
+        raise UsageError(f"{name} hides the first patch of an image")
+    return Tiles(pixels, covered)
 
 
 def _buckets(length: int, counts: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,15 @@ def axial_theta(config: Config, s: Dims) -> float:
         raise config.error(
             f"{s.width.text} {s.width:,} must be a multiple of 4 · {s.heads.count.text} ({s.heads.count:,})"
         )
+    return vision_theta(config)
+
+
+def vision_theta(config: Config) -> float:
+    """The base of a tower's rotation: `rope_theta` of `rope_parameters`, or above it.
+
+    Raises:
+        ConfigError: a base that no rotation has.
+    """
     said = (config["rope_parameters"] or {}).get("rope_theta")
     theta = next((value for value in (said, config["rope_theta"]) if value is not None), 10000.0)
     if isinstance(theta, bool) or not isinstance(theta, int | float) or not 0 < theta < 1e300:

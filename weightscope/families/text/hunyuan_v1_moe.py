@@ -7,7 +7,7 @@ from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms
 from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.registry import family
-from weightscope.families.siblings.hunyuan import hunyuan_attention
+from weightscope.families.siblings.hunyuan import hunyuan_attention, hunyuan_rope
 from weightscope.roles import Role
 from weightscope.sizes import Size
 
@@ -33,7 +33,9 @@ def hunyuan_v1_moe(config: Config, root: str) -> CausalLM:
         stacked=stacked,
         router="gate.wg",
     )
-    block = pre_norm_block(norm, s.width, attention=hunyuan_attention(config, s), feed_forward=mixture)
+    block = pre_norm_block(
+        norm, s.width, attention=hunyuan_attention(config, s, hunyuan_rope(config, s)), feed_forward=mixture
+    )
     return causal_lm(config, prefix, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from weightscope.analyses.diff.result import Diff
+from weightscope.analyses.treemap import Treemap
+from weightscope.errors import WeightscopeError
 from weightscope.output import words
 from weightscope.output.diff import diff_document
 from weightscope.output.diff_counts import counts_document
 from weightscope.output.document import Column, Table
 from weightscope.output.facts import title_of
 from weightscope.output.overview import found
+from weightscope.output.report.explorer import data_of, explorer
 from weightscope.output.report.findings import findings_list
-from weightscope.output.report.page import Section, page, page_header
-from weightscope.output.report.said import said
+from weightscope.output.report.page import Kind, Section, page, page_header
+from weightscope.output.report.said import instead, said
 from weightscope.output.web.documents import table_html
-from weightscope.output.web.elements import element
+from weightscope.output.web.elements import element, together
 
 # Weights of which the values were compared, the most different first.
 MOST = 300
@@ -29,21 +32,31 @@ COLUMNS = (
 )
 
 
-def diff_page(diff: Diff) -> str:
-    """The whole file; the verdict comes first."""
+def diff_page(diff: Diff, drawn: Treemap, failure: WeightscopeError | None = None) -> str:
+    """The whole file; the verdict comes first.
+
+    `drawn` is of B. `failure` says why logits that were asked for could not be compared.
+    """
     title = f"{title_of(diff.a.reference)} and {title_of(diff.b.reference)}"
     sides = f"A: {diff.a.reference} · B: {diff.b.reference}"
-    header = page_header(title, sides, diff.verdict.text, f"{found(diff.findings) or 'nothing found'}.", ok=diff.ok)
-    return page(title, header, tuple(_sections(diff)))
+    counted = f"{found(diff.findings) or 'nothing found'}."
+    kind: Kind = "failed" if not diff.ok else "incomplete" if failure else "ok"
+    header = page_header(title, sides, diff.verdict.text, counted, kind)
+    data = data_of(title_of(diff.b.reference), diff.findings, drawn)
+    return page(title, header, tuple(_sections(diff, drawn, failure)), data)
 
 
-def _sections(diff: Diff) -> Iterator[Section]:
+def _sections(diff: Diff, drawn: Treemap, failure: WeightscopeError | None) -> Iterator[Section]:
     yield Section(name="overview", heading="Overview", body=said(diff_document(diff), "Values by role"))
     yield Section(name="findings", heading="Findings", body=findings_list(diff.findings))
     counts = counts_document(diff)
     same = element("p", f"Both have the same in each component: {words.plural(diff.a.parameters or 0, 'parameter')}.")
     body = table_html(counts.table, caption=counts.title) if counts else same
-    yield Section(name="parameters", heading="Parameters", body=body)
+    of_b = element("p", "The parameters of B; colours show what the findings are about.")
+    shown = together(of_b, explorer(drawn.left_out, colour="finding"), body)
+    yield Section(name="parameters", heading="Parameters", body=shown)
+    if failure:
+        yield Section(name="forward", heading="Forward pass", body=instead("Logits were not compared", failure))
     if diff.values:
         yield Section(name="weights", heading="Weights", body=table_html(_weights(diff), caption="Weights", most=MOST))
 

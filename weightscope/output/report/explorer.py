@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from weightscope.analyses.treemap import Treemap
+from weightscope.findings import Finding
 from weightscope.output import words
 from weightscope.output.web.elements import Markup, element
 
@@ -10,10 +14,10 @@ COLOURS = (("component", "component"), ("dtype", "dtype"), ("finding", "findings
 HELP = "Arrow keys move between parts, Enter opens one, Escape goes back."
 
 
-def explorer(left_out: int) -> Markup:
+def explorer(left_out: int, colour: str = "component") -> Markup:
     """Search and choices, the way to what is open, the treemap, its legend, and details of what is chosen.
 
-    `left_out` are tensors that are too many to draw.
+    `left_out` are tensors that are too many to draw, `colour` is by what tiles are coloured at first.
     """
     note = f"The {words.plural(left_out, 'smallest tensor')} are too many to draw or to search." if left_out else ""
     return element(
@@ -21,8 +25,8 @@ def explorer(left_out: int) -> Markup:
         element(
             "div",
             _search(),
-            _select("measure", "Size", MEASURES),
-            _select("colour", "Colour", COLOURS),
+            _select("measure", "Size", MEASURES, "parameters"),
+            _select("colour", "Colour", COLOURS, colour),
             class_="controls",
         ),
         element("p", "", id="search-status", role="status", aria_live="polite"),
@@ -45,6 +49,17 @@ def explorer(left_out: int) -> Markup:
     )
 
 
+def data_of(title: str, findings: Sequence[Finding], drawn: Treemap) -> dict[str, object]:
+    """What the treemap's scripts read."""
+    return {
+        "title": title,
+        "findings": [{"severity": each.severity, "code": each.code, "message": each.message} for each in findings],
+        "kinds": drawn.kinds,
+        "sets": drawn.sets,
+        "auxiliary": drawn.auxiliary,
+    }
+
+
 def _search() -> Markup:
     return element(
         "label",
@@ -60,6 +75,9 @@ def _search() -> Markup:
     )
 
 
-def _select(name: str, label: str, options: tuple[tuple[str, str], ...]) -> Markup:
-    choices = [element("option", text, value=value) for value, text in options]
+def _select(name: str, label: str, options: tuple[tuple[str, str], ...], chosen: str) -> Markup:
+    choices = [
+        element("option", text, value=value, selected="selected" if value == chosen else None)
+        for value, text in options
+    ]
     return element("label", f"{label} ", element("select", *choices, id=name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from weightscope.findings import SEVERITIES, Finding
+from weightscope.findings import Finding, most_severe_first
 from weightscope.output.overview import NOUNS
 from weightscope.output.web.documents import facts_html
 from weightscope.output.web.elements import Markup, element
@@ -19,7 +19,7 @@ def findings_list(findings: Sequence[Finding]) -> Markup:
     """Each finding, the most severe first; the place of each in `findings` is its id (`finding-3`)."""
     if not findings:
         return element("p", "None.")
-    ordered = sorted(enumerate(findings), key=lambda item: SEVERITIES.index(item[1].severity))
+    ordered = most_severe_first(enumerate(findings), lambda item: item[1].severity)
     left = len(ordered) - MOST
     more = element("li", f"and {left:,} more") if left > 0 else ""
     return element("ol", *(_finding(finding, place) for place, finding in ordered[:MOST]), more, class_="findings")

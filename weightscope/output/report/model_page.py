@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from weightscope.analyses.accounting import count_whole
+from weightscope.analyses.accounting import Parameters, count_whole
 from weightscope.analyses.architecture import architecture
 from weightscope.analyses.forward.outcome import Outcome
 from weightscope.analyses.marking import marks_of
 from weightscope.analyses.stats.result import Stats
+from weightscope.analyses.stats.untrained import untrained
 from weightscope.analyses.summary import Summary
 from weightscope.analyses.treemap import treemap
 from weightscope.api.model import Model
@@ -22,11 +23,11 @@ from weightscope.output.inspect import inspect_document
 from weightscope.output.memory import memory_document
 from weightscope.output.overview import found, looked_at
 from weightscope.output.report.drawing import Drawn, drawing
-from weightscope.output.report.explorer import explorer
+from weightscope.output.report.explorer import data_of, explorer
 from weightscope.output.report.findings import findings_list
-from weightscope.output.report.page import Section, page, page_header
+from weightscope.output.report.page import Kind, Section, page, page_header
 from weightscope.output.report.passed import passed_body
-from weightscope.output.report.said import said, unknown
+from weightscope.output.report.said import instead, said
 from weightscope.output.report.values import heatmap_body, values_body
 from weightscope.output.web.documents import facts_html, table_html
 from weightscope.output.web.elements import Markup, element, together
@@ -40,23 +41,21 @@ def model_page(contents: Contents) -> str:
     name = title(contents.summary)
     findings = contents.findings
     drawn = treemap(contents.model.subject(), findings)
-    data = {
-        "title": name,
-        "findings": [{"severity": each.severity, "code": each.code, "message": each.message} for each in findings],
-        "kinds": drawn.kinds,
-        "sets": drawn.sets,
-    }
+    data = data_of(name, findings, drawn)
     return page(name, _header(contents, name), tuple(_sections(contents, findings, drawn.left_out)), data)
 
 
 def _header(contents: Contents, name: str) -> Markup:
-    verdict = "ok" if contents.ok else "failed"
-    return page_header(name, subtitle(contents.summary), verdict, _counted(contents), ok=contents.ok)
+    verdict: Kind = "ok" if contents.ok else "incomplete" if contents.sound else "failed"
+    return page_header(name, subtitle(contents.summary), verdict, _counted(contents), verdict)
 
 
 def _counted(contents: Contents) -> str:
     """What the verdict rests on."""
-    return f"Checked {looked_at(contents.checked)}: {found(contents.findings) or 'nothing found'}."
+    text = f"Checked {looked_at(contents.checked)}: {found(contents.findings) or 'nothing found'}."
+    if isinstance(contents.stats, WeightscopeError):
+        text += " The values cannot be read."
+    return f"{text} The forward pass cannot run." if isinstance(contents.outcome, WeightscopeError) else text
 
 
 def _sections(contents: Contents, findings: tuple[Finding, ...], left_out: int) -> Iterator[Section]:
@@ -65,14 +64,16 @@ def _sections(contents: Contents, findings: tuple[Finding, ...], left_out: int) 
     yield Section(name="findings", heading="Findings", body=findings_list(findings))
     document = inspect_document(summary)
     table = table_html(document.table, caption="Parameters by component and role")
-    yield Section(name="parameters", heading="Parameters", body=together(explorer(left_out), table))
+    body = together(_auxiliary(summary.parameters), explorer(left_out), table)
+    yield Section(name="parameters", heading="Parameters", body=body)
     yield Section(name="architecture", heading="Architecture", body=_architecture(contents.model, findings))
-    yield Section(name="memory", heading="Memory", body=_memory(contents))
+    yield Section(name="memory", heading="Memory", body=_memory(contents, findings))
     if contents.stats is not None or contents.drawn is not None:
-        yield Section(name="values", heading="Values", body=_values(contents))
-    if (outcome := contents.outcome) is not None:
-        body = unknown(outcome) if isinstance(outcome, WeightscopeError) else passed_body(outcome)
-        yield Section(name="forward", heading="Forward pass", body=body)
+        yield Section(name="values", heading="Values", body=_values(contents, findings))
+    if isinstance(contents.outcome, WeightscopeError):
+        yield Section(name="forward", heading="Forward pass", body=instead("Cannot run", contents.outcome, findings))
+    elif contents.outcome is not None:
+        yield Section(name="forward", heading="Forward pass", body=passed_body(contents.outcome))
     if summary.files:
         yield Section(name="files", heading="Files", body=_files(contents))
 
@@ -102,33 +103,53 @@ def _figures(summary: Summary) -> Markup:
     return element("ul", *items, class_="figures", aria_label="Main figures")
 
 
+def _auxiliary(parameters: Parameters) -> Markup:
+    """What the shares are of, where that is more than the total."""
+    if not parameters.auxiliary or parameters.total is None:
+        return Markup()
+    total, extra = words.short(parameters.total), words.short(parameters.auxiliary)
+    told = f"The total of {total} leaves out {extra} of mtp (layers that predict ahead); areas and shares do not."
+    return element("p", told, class_="note")
+
+
 def _looked(contents: Contents) -> Iterator[tuple[str, str]]:
+    stats, outcome = contents.stats, contents.outcome
     verdict = "ok" if contents.checked.ok else "failed"
     yield "Names, shapes", f"{verdict}: {looked_at(contents.checked)}"
-    yield "Values", _verdict(contents.stats, "not read; --values reads them", "cannot be read")
-    passed = _verdict(contents.outcome, "not run; --forward runs one", "cannot run")
-    left_out = contents.outcome.not_run if isinstance(contents.outcome, Outcome) else ()
-    yield "Forward pass", f"{passed}; not run: {', '.join(left_out)}" if left_out else passed
+    if isinstance(stats, WeightscopeError):
+        yield "Values", together("cannot be read: see ", element("a", "Values", href="#values"))
+    else:
+        hint = "; they look untrained" if stats is not None and untrained(stats) else ""
+        yield "Values", f"{_verdict(stats)}{hint}" if stats is not None else "not read; --values reads them"
+    if isinstance(outcome, WeightscopeError):
+        yield "Forward pass", together("cannot run: see ", element("a", "Forward pass", href="#forward"))
+    elif outcome is None:
+        yield "Forward pass", "not run; --forward runs one"
+    else:
+        left_out = f"; not run: {', '.join(outcome.not_run)}" if outcome.not_run else ""
+        yield "Forward pass", f"{_verdict(outcome)}{left_out}"
 
 
-def _verdict(part: Stats | Outcome | WeightscopeError | None, unasked: str, failing: str) -> str:
-    if part is None:
-        return unasked
-    if isinstance(part, WeightscopeError):
-        return f"{failing}: {part}"
+def _verdict(part: Stats | Outcome) -> str:
+    if isinstance(part, Stats) and not part.complete:
+        return "interrupted before all were read"
     return "ok" if part.ok else "failed"
 
 
-def _memory(contents: Contents) -> Markup:
+def _memory(contents: Contents, findings: Sequence[Finding]) -> Markup:
     if isinstance(contents.memory, WeightscopeError):
-        return unknown(contents.memory)
+        return instead("Not known", contents.memory, findings)
     return said(memory_document(contents.summary, contents.memory), "Memory by part")
 
 
-def _values(contents: Contents) -> Markup:
+def _values(contents: Contents, findings: Sequence[Finding]) -> Markup:
     stats, drawn = contents.stats, contents.drawn
-    body = Markup() if stats is None else unknown(stats) if isinstance(stats, WeightscopeError) else values_body(stats)
-    return together(body, heatmap_body(drawn) if drawn is not None else "")
+    heatmap = heatmap_body(drawn) if drawn is not None else Markup()
+    if stats is None:
+        return heatmap
+    if isinstance(stats, WeightscopeError):
+        return together(instead("Cannot be read", stats, findings), heatmap)
+    return together(values_body(stats), heatmap)
 
 
 def _architecture(model: Model, findings: Sequence[Finding]) -> Markup:

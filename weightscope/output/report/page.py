@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from html import escape
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -16,6 +17,8 @@ from weightscope.output.web.elements import Markup, element
 from weightscope.output.web.style import style
 
 ASSETS = Path(__file__).parent / "assets"
+# `incomplete` where nothing fails, and something that was asked for could not be looked at.
+Kind = Literal["ok", "failed", "incomplete"]
 # The order in which they run.
 SCRIPTS = (
     "vendor/d3-hierarchy.min.js",
@@ -45,10 +48,9 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     body: Markup
 
 
-def page(title: str, header: Markup, sections: Sequence[Section], data: object | None = None) -> str:
-    """The file's text; `data` is what the scripts read, None for a page without any."""
-    scripts = [asset(name) for name in SCRIPTS] if data is not None else []
-    licences = [asset(LICENCE)] if data is not None else []
+def page(title: str, header: Markup, sections: Sequence[Section], data: object) -> str:
+    """The file's text; `data` is what the scripts read."""
+    scripts = [asset(name) for name in SCRIPTS]
     styles = [style(), *(asset(name) for name in STYLES)]
     head = element(
         "head",
@@ -66,21 +68,21 @@ def page(title: str, header: Markup, sections: Sequence[Section], data: object |
         header,
         _navigation(sections),
         element("main", *map(_section, sections), id="report", class_="weightscope"),
-        _footer(*licences),
+        _footer(asset(LICENCE)),
         _data(data),
         *(element("script", Markup(script)) for script in scripts),
     )
     return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
 
 
-def page_header(title: str, subtitle: str, verdict: str, found: str, *, ok: bool) -> Markup:
-    """What stands above all sections: the name, what it is, the verdict, and what it rests on."""
+def page_header(title: str, subtitle: str, verdict: str, found: str, kind: Kind) -> Markup:
+    """What stands above all sections: the name, what it is, the verdict, of what kind it is, and what it rests on."""
     return element(
         "header",
         element("p", "weightscope report", class_="kicker"),
         element("h1", title),
         element("p", subtitle, class_="subtitle"),
-        element("p", element("strong", verdict, class_=f"verdict {'ok' if ok else 'failed'}"), " ", found),
+        element("p", element("strong", verdict, class_=f"verdict {kind}"), " ", found),
     )
 
 
@@ -90,14 +92,11 @@ def asset(name: str) -> str:
     return (ASSETS / name).read_text(encoding="utf-8")
 
 
-def _footer(*licences: str) -> Markup:
-    """Who wrote the page, and the licences of what others wrote of it."""
+def _footer(licence: str) -> Markup:
+    """Who wrote the page, and the licence of what others wrote of it."""
     written = element("p", f"Written by weightscope {__version__}. This page loads nothing.")
-    told = [
-        element("details", element("summary", "Licence of d3-hierarchy"), element("pre", Markup(escape(licence))))
-        for licence in licences
-    ]
-    return element("footer", written, *told)
+    told = element("details", element("summary", "Licence of d3-hierarchy"), element("pre", Markup(escape(licence))))
+    return element("footer", written, told)
 
 
 def _navigation(sections: Sequence[Section]) -> Markup:
@@ -110,8 +109,6 @@ def _section(section: Section) -> Markup:
     return element("section", heading, section.body, id=section.name, aria_labelledby=f"{section.name}-heading")
 
 
-def _data(data: object | None) -> Markup:
-    if data is None:
-        return Markup()
+def _data(data: object) -> Markup:
     text = json_text(data, indent=None).translate(JSON_ESCAPES)
     return element("script", Markup(text), type="application/json", id="data")

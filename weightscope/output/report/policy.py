@@ -11,8 +11,8 @@ def policy(scripts: Iterable[str], styles: Iterable[str]) -> str:
     """The policy for a page with exactly these inlined texts; images are those that it carries with it."""
     directives = {
         "default-src": ["'none'"],
-        "script-src": [_source(text) for text in scripts] or ["'none'"],
-        "style-src": [_source(text) for text in styles] or ["'none'"],
+        "script-src": [_source(text) for text in scripts],
+        "style-src": [_source(text) for text in styles],
         "img-src": ["data:"],
         "base-uri": ["'none'"],
         "form-action": ["'none'"],

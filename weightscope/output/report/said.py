@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from weightscope.errors import WeightscopeError
+from weightscope.findings import Finding
 from weightscope.output.document import Document
 from weightscope.output.web.documents import facts_html, table_html
 from weightscope.output.web.elements import Markup, element, together
@@ -18,6 +21,13 @@ def said(document: Document, caption: str) -> Markup:
     )
 
 
-def unknown(error: WeightscopeError) -> Markup:
-    """Why a section has nothing to say."""
-    return element("p", f"Not known: {error}", class_="note")
+def instead(what: str, error: WeightscopeError, findings: Sequence[Finding] = ()) -> Markup:
+    """Why a section has nothing to say, as `what` and the reason: not to know differs from not to be able.
+
+    A reason that is one of the `findings` is told there.
+    """
+    place = next((place for place, finding in enumerate(findings) if finding.message == error.what), None)
+    if place is None:
+        return element("p", f"{what}: {error}", class_="note")
+    link = element("a", findings[place].code, href=f"#finding-{place}")
+    return element("p", f"{what}: see the finding ", link, ".", class_="note")

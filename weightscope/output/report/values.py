@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from weightscope.analyses.stats.figures import BINS, HIGHEST, LOWEST
 from weightscope.analyses.stats.result import RoleStats, Stats
 from weightscope.api.tensors import Tensor
 from weightscope.errors import WeightscopeError
 from weightscope.output.figures.histogram import histogram
 from weightscope.output.pictures import picture_of_layers, picture_of_values
-from weightscope.output.report.said import said, unknown
+from weightscope.output.report.said import instead, said
 from weightscope.output.stats import stats_document
 from weightscope.output.web.documents import figure_html
 from weightscope.output.web.elements import Markup, element, together
@@ -37,7 +39,7 @@ def heatmap_body(tensor: Tensor) -> Markup:
     try:
         picture = picture_of_values(tensor)
     except WeightscopeError as error:
-        return unknown(error)
+        return instead("Cannot be drawn", error)
     return together(element("h3", "Heatmap"), figure_html(element("code", tensor.name), picture.drawn))
 
 
@@ -45,12 +47,15 @@ def _profiles(stats: Stats) -> Iterator[tuple[str, str]]:
     """All weights over the layers, and the roles of each component."""
     if not stats.layers:
         return
-    components: dict[str, dict[str, None]] = {}
+    yield "RMS by layer: all weights", picture_of_layers(stats, ()).drawn
+    components: dict[str, list[RoleStats]] = {}
     for row in stats.roles:
         if row.kind == "weight" and row.stack is not None:
-            components.setdefault(row.component, {}).update(dict.fromkeys(row.roles))
-    for name, roles in (("all weights", ()), *((name, tuple(roles)) for name, roles in components.items())):
-        yield f"RMS by layer: {name}", picture_of_layers(stats, roles).drawn
+            components.setdefault(row.component, []).append(row)
+    for name, rows in components.items():
+        roles = tuple(dict.fromkeys(role for row in rows for role in row.roles))
+        # Another component may have the same roles.
+        yield f"RMS by layer: {name}", picture_of_layers(replace(stats, roles=tuple(rows)), roles).drawn
 
 
 def _histograms(stats: Stats) -> Iterator[tuple[str, str]]:

@@ -57,6 +57,7 @@ ALGORITHMS: dict[str, tuple[int, Callable[[int], Scaled | PackedFP4 | PackedRows
     "MXFP8": (32, _mxfp8),
     "W4A16_AWQ": (128, lambda size: PackedRows(name=NAME, group=size)),
     "INT4_AWQ": (128, lambda size: PackedRows(name=NAME, group=size)),
+    "W4A8_AWQ": (128, lambda size: PackedRows(name=NAME, group=size, rounded=True)),
     "W8A16": (1, _int8),
     "W8A8_SQ_PER_CHANNEL": (1, _int8),
 }

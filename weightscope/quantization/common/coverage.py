@@ -11,10 +11,9 @@ from msgspec.structs import replace
 from weightscope.config import Config
 from weightscope.quantization.common.excluded import Excluded
 from weightscope.quantization.common.method import is_matrix
-from weightscope.roles import Role
+from weightscope.roles import TABLES, Role
 from weightscope.storage.base import Scheme, Stored
 
-TABLES = frozenset({Role.TOKEN_EMBEDDING, Role.POSITION_EMBEDDING, Role.CLASS_EMBEDDING, Role.LAYER_EMBEDDING})
 # The matrices of every decoder's blocks. Of others (routers, gates of one row, recurrent mixers' small ones) writers
 # decide by themselves, and configs do not say how.
 CORE = frozenset(
@@ -34,6 +33,7 @@ CORE = frozenset(
         Role.GATE_UP_PROJ,
     }
 )
+EXPERT = re.compile(r"(?:^|\.)experts(?:\.|$)")
 _LAYER = re.compile(r"(?:^|\.)(?:\d+|\{\})\.")
 _OTHER_SENSES = re.compile(r"(?:^|[._])(?:vision|visual|vit|image|audio|speech|mtp)")
 
@@ -74,6 +74,13 @@ def oriented(stored: Stored) -> tuple[int, int]:
     return (columns, rows) if stored.transposed else (rows, columns)
 
 
+@runtime_checkable
+class OverLinears(Protocol):
+    """A method that replaces Linear modules."""
+
+    linears: Linears
+
+
 def left_open(method: object, stored: Stored, module: str) -> Scheme | None:
     """How a module is stored if it is quantized, where the method's settings do not say whether it is."""
     return method.leaves_open(stored, module) if isinstance(method, LeavesOpen) else None
@@ -86,6 +93,11 @@ def turned(scheme: Scheme, stored: Stored) -> Scheme | None:
     known = isinstance(scheme, msgspec.Struct) and "transposed" in scheme.__struct_fields__
     found: Scheme | None = replace(scheme, transposed=True) if known else None  # type: ignore[type-var]
     return found
+
+
+def may_leave_experts(method: object) -> bool:
+    """Whether all experts may be plain: transformers 5 holds them in stacks, where a method finds no Linear."""
+    return isinstance(method, OverLinears)
 
 
 class Linears(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.quantization.common.biased import WRITERS, Biased
-from weightscope.quantization.common.coverage import left_open, oriented, turned
+from weightscope.quantization.common.coverage import EXPERT, left_open, may_leave_experts, oriented, turned
 from weightscope.quantization.common.marks import ANCHORED, PACKED, Signature, mark_beside, of_weight, signature_of
 from weightscope.quantization.common.method import (
     FLOATS,
@@ -56,7 +56,9 @@ class Evidence:
         for name in tensors:
             if found := self._split(name):
                 self._marks.setdefault(found[0], set()).add(found[1])
-        self._scaled = any(of_weight(marks) for marks in self._marks.values())
+        scaled = [module for module, marks in self._marks.items() if of_weight(marks)]
+        self._scaled = bool(scaled)
+        self._plain_experts = may_leave_experts(method) and not any(map(EXPERT.search, scaled))
 
     @property
     def mismatches(self) -> tuple[Mismatch, ...]:
@@ -76,7 +78,11 @@ class Evidence:
         if way is not None:
             return Biased(scheme=way) if biased and way.name in WRITERS else way
         if said is not None and not marks:
-            return None if self._is_plain(name, said=either is None) or self._lost_all(name) else said
+            # Its scales are no more there than the weight is.
+            if stored.optional and name not in self._tensors:
+                return None
+            free = either is not None or (self._plain_experts and EXPERT.search(name) is not None)
+            return None if self._is_plain(name, said=not free) or self._lost_all(name) else said
         if not marks or not self._is_there(name, marks):
             return None
         return self._marked(stored, name, marks, said)

@@ -6,12 +6,15 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from weightscope.roles import Role
 from weightscope.storage.base import Kind, Scheme, Stored
 
 # What weights have that are not quantized.
 FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 # What scales and zero points have that are plain numbers.
 SCALES = frozenset({"F32", "F16", "BF16"})
+# Norms that may have a row for each head.
+HEAD_NORMS = frozenset({Role.Q_NORM, Role.K_NORM})
 
 
 class Method(Protocol):
@@ -89,8 +92,9 @@ def is_candidate(stored: Stored) -> bool:
 
 
 def is_matrix(stored: Stored) -> bool:
-    """A module's matrix, not what lies beside modules (Mamba's A)."""
-    return stored.kind is Kind.WEIGHT and len(stored.shape) == 2 and stored.name.endswith(".weight")
+    """A module's matrix, not what lies beside modules (Mamba's A) or a norm's weights for each head (Cohere's)."""
+    is_weight = stored.kind is Kind.WEIGHT and stored.parts[0][0] not in HEAD_NORMS
+    return is_weight and len(stored.shape) == 2 and stored.name.endswith(".weight")
 
 
 def is_stack(stored: Stored) -> bool:

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from weightscope.analyses.forward.images.settings import find_settings
+from weightscope.analyses.forward.images.settings import Said, find_settings
 from weightscope.errors import NotImplementedByWeightscope, UsageError
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # By the class's name in transformers, without Fast and Pil.
 PROCESSORS = {
+    "AriaImageProcessor": "aria",
     "BeitFeatureExtractor": "siglip",
     "BeitImageProcessor": "siglip",
     "BitImageProcessor": "clip",
@@ -28,6 +29,7 @@ PROCESSORS = {
     "DeepseekVLImageProcessor": "deepseek_vl",
     "DeiTFeatureExtractor": "siglip",
     "DeiTImageProcessor": "siglip",
+    "Ernie4_5_VLMoeImageProcessor": "ernie4_5_vl_moe",
     "FuyuImageProcessor": "fuyu",
     "Gemma3ImageProcessor": "siglip",
     "Gemma4ImageProcessor": "gemma4",
@@ -35,6 +37,7 @@ PROCESSORS = {
     "Glm46VImageProcessor": "glm4v",
     "Glm4vImageProcessor": "glm4v",
     "GotOcr2ImageProcessor": "got_ocr2",
+    "HunYuanVLImageProcessor": "hunyuan_vl",
     "Idefics2ImageProcessor": "idefics2",
     "Idefics3ImageProcessor": "idefics3",
     "InternVLChat": "internvl_chat",
@@ -47,9 +50,13 @@ PROCESSORS = {
     "LlavaNextImageProcessor": "llava_next",
     "LlavaOnevisionImageProcessor": "llava_onevision",
     "MiniCPMVImageProcessor": "minicpmv",
+    "MiniCPMV4_6ImageProcessor": "minicpmv4_6",
+    "MiniMaxM3VLImageProcessor": "minimax_m3_vl",
     "MllamaImageProcessor": "mllama",
+    "Molmo2ImageProcessor": "molmo2",
     "Ovis2ImageProcessor": "ovis2",
     "PaddleOCRVLImageProcessor": "paddleocr_vl",
+    "PerceptionLMImageProcessor": "perception_lm",
     "Phi4MMImageProcessor": "phi4mm",
     "Phi4MultimodalImageProcessor": "phi4_multimodal",
     "PixtralImageProcessor": "pixtral",
@@ -61,17 +68,21 @@ PROCESSORS = {
     "SmolVLMImageProcessor": "idefics3",
     "ViTFeatureExtractor": "siglip",
     "ViTImageProcessor": "siglip",
+    "Step3p7ImageProcessor": "step3p7",
     "VideoLlavaImageProcessor": "clip",
 }
 
 
-def read_images(paths: Sequence[Path], directory: Path, usual: str) -> dict[str, np.ndarray[Any, Any]]:
+def read_images(
+    paths: Sequence[Path], directory: Path, usual: str, said: Said | None = None
+) -> dict[str, np.ndarray[Any, Any]]:
     """What the processor makes of image files, by its names.
 
     Args:
         paths: the files.
         directory: where the settings of the model's processor lie.
         usual: the processor's class where the settings do not name it.
+        said: the settings, where they do not lie there.
 
     Raises:
         UsageError: a file cannot be read as an image; the model takes none.
@@ -81,7 +92,7 @@ def read_images(paths: Sequence[Path], directory: Path, usual: str) -> dict[str,
     """
     if not usual:
         raise UsageError("this model does not take images")
-    said = find_settings(directory, usual)
+    said = said or find_settings(directory, usual)
     if said.processor not in PROCESSORS:
         raise NotImplementedByWeightscope(
             f"the image processor {said.processor!r:.80} is not implemented",

@@ -90,11 +90,22 @@ def tiles(image: np.ndarray[Any, Any], settings: Settings) -> list[np.ndarray[An
     Raises:
         ValueError: the settings ask for too many pixels or pieces.
     """
+    cut = pieces(image, settings.image_grid_pinpoints, settings.tile, settings.resample)
+    return [resized(image, *settings.sides, settings.resample), *cut]
+
+
+def pieces(
+    image: np.ndarray[Any, Any], resolutions: Resolutions, side: int, resample: int
+) -> list[np.ndarray[Any, Any]]:
+    """The image [height, width, 3] in the middle of the resolution that suits it, cut into squares of `side`.
+
+    Raises:
+        ValueError: there are too many pixels or pieces.
+    """
     import numpy as np
 
     height, width = image.shape[:2]
-    tall, wide = best_resolution(height, width, settings.image_grid_pinpoints)
-    side = settings.tile
+    tall, wide = best_resolution(height, width, resolutions)
     if tall * wide > MAX_INPUT_PIXELS or (tall // side) * (wide // side) > MOST_TILES:
         raise ValueError(f"image_grid_pinpoints of {tall:,} × {wide:,} pixels in tiles of {side:,}")
     # The side that fits is taken as it is: a product of floats may fall below it.
@@ -105,9 +116,8 @@ def tiles(image: np.ndarray[Any, Any], settings: Settings) -> list[np.ndarray[An
         broad = min(math.ceil(width * (tall / height)), wide)
     canvas = np.zeros((tall, wide, 3), np.uint8)
     top, left = (tall - high) // 2, (wide - broad) // 2
-    canvas[top : top + high, left : left + broad] = resized(image, high, broad, settings.resample)
-    pieces = [canvas[y : y + side, x : x + side] for y in range(0, tall, side) for x in range(0, wide, side)]
-    return [resized(image, *settings.sides, settings.resample), *pieces]
+    canvas[top : top + high, left : left + broad] = resized(image, high, broad, resample)
+    return [canvas[y : y + side, x : x + side] for y in range(0, tall, side) for x in range(0, wide, side)]
 
 
 def prepared(tile: np.ndarray[Any, Any], settings: Settings) -> np.ndarray[Any, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import msgspec
 
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 BICUBIC = 3
 Size = tuple[int, int]
 Side = Annotated[int, msgspec.Meta(ge=1, le=1024)]
+
+
+class Sizing(Protocol):
+    """What says how large images and slices become."""
+
+    def size(self, height: float, width: float, *, enlarged: bool) -> Size:
+        """Height and width of an image of that size, or of a slice."""
+        ...
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ratio = width / height
             height = int(self.scale_resolution / math.sqrt(ratio))
             width = int(height * ratio)
-        return _multiple(height, self.patch_size), _multiple(width, self.patch_size)
+        return multiple(height, self.patch_size), multiple(width, self.patch_size)
 
 
 def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:
@@ -92,7 +100,7 @@ def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:
     return {"pixel_values": pixels, "tgt_sizes": np.array(sizes, np.int64), "grids": np.array(grids, np.int64)}
 
 
-def cut(image: Image, grid: Size, settings: Settings) -> list[Image]:
+def cut(image: Image, grid: Size, settings: Sizing) -> list[Image]:
     """The whole image [height, width, 3], then its slices row by row.
 
     Raises:
@@ -102,9 +110,10 @@ def cut(image: Image, grid: Size, settings: Settings) -> list[Image]:
     if not rows:
         return [resized(image, *settings.size(height, width, enlarged=True), BICUBIC)]
     whole = resized(image, *settings.size(height, width, enlarged=False), BICUBIC)
-    slice_size = settings.size(_multiple(height, rows) / rows, _multiple(width, columns) / columns, enlarged=True)
+    slice_size = settings.size(multiple(height, rows) / rows, multiple(width, columns) / columns, enlarged=True)
     return [whole, *got_ocr2.split(image, grid, slice_size, BICUBIC)]
 
 
-def _multiple(length: float, of: int) -> int:
+def multiple(length: float, of: int) -> int:
+    """The multiple that is nearest, at least one."""
     return max(round(length / of) * of, of)

@@ -75,13 +75,13 @@ def prepared(paths: Sequence[Path], settings: Settings) -> dict[str, np.ndarray[
     found, grids = [], []
     for path in paths:
         image = decode(path, background=None, size=None, fit=settings.fit, resample=settings.resample)
-        patches, grid = _patches(image, settings)
+        patches, grid = patches_of(image, settings)
         found.append(patches)
         grids.append(grid)
     return {"pixel_values": np.concatenate(found), "image_grid_thw": np.array(grids, np.int64)}
 
 
-def _patches(image: np.ndarray[Any, Any], settings: Settings) -> tuple[np.ndarray[Any, Any], tuple[int, int, int]]:
+def patches_of(image: np.ndarray[Any, Any], settings: Settings) -> tuple[np.ndarray[Any, Any], tuple[int, int, int]]:
     """Of an image [height, width, 3] the patches, square by square, and their grid (1, rows, columns)."""
     import numpy as np
 

@@ -21,6 +21,7 @@
       ws.element("code", { class: "tensor-name" }, ws.title(kind.template, each.ranges)),
       ws.definitions([
         ["Tensors", each.tensors > 1 ? ws.exact(each.tensors) : ""],
+        ["Also called", kind.others.map((other) => ws.title(other, each.ranges)).join(", ")],
         ["Role", kind.roles.join(" + ") + (kind.inferred ? " (guessed from the name)" : "")],
         ["Kind", kind.kind === "weight" ? "" : kind.kind],
         ["Shape", shape(each.set, kind)],
@@ -35,20 +36,26 @@
   }
 
   function found(node) {
+    const wide = node.level === "model" || node.level === "component"; // the messages stand in their own section
     const items = ws.findingsOf(node).map((place) => {
       const { severity, code, message } = findings[place];
       return ws.element(
         "li",
         {},
         ws.element("a", { href: `#finding-${place}`, class: `badge ${severity}` }, `${ws.nouns[severity]}: ${code}`),
-        ` ${message}`,
+        wide ? "" : ` ${message}`,
       );
     });
     return items.length ? [ws.element("h4", {}, "Findings"), ws.element("ul", { class: "plain" }, items)] : [];
   }
 
+  // What the treemap has of layers that predict further tokens, and the model's total has not.
+  const { auxiliary } = ws.data;
+  const counted = (number) => `${ws.short(number)} (${ws.exact(number)})`;
+
   ws.heard.chosen.push((node) => {
     const known = node.parameters !== null;
+    const whole = node.level === "model";
     const title = ws.path(node).slice(1).map((each) => each.label);
     // One row a set: a fused tensor is a share of several roles.
     const own = [...new Map(node.shares.map((each) => [each.set, each])).values()];
@@ -56,8 +63,9 @@
     panel.replaceChildren(
       ws.element("h3", {}, title.join(" › ") || ws.data.title),
       ws.definitions([
-        ["Parameters", known ? `${ws.short(node.parameters)} (${ws.exact(node.parameters)})` : "unknown"],
-        ["Share", node.level === "model" ? "" : ws.percent(ws.shareOf(node))],
+        ["Parameters", known ? counted(node.parameters - (whole ? auxiliary : 0)) : "unknown"],
+        ["Not in it", whole && auxiliary ? `${counted(auxiliary)} of mtp` : ""],
+        ["Share", whole ? "" : ws.percent(ws.shareOf(node)) + (auxiliary ? ", mtp included" : "")],
         ["Bytes", node.bytes ? ws.size(node.bytes) : ""],
         ["Tensors", ws.exact(node.tensors)],
         ["Dtype", [...new Set(node.shares.map((each) => each.set.dtype).filter(Boolean))].join(", ")],

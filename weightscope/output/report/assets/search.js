@@ -30,6 +30,9 @@
 
   const title = (node) => ws.title(kinds[node.shares[0].set.kind].template, node.shares[0].ranges);
 
+  // The file's own name, which is the first, and behind it the name that was found.
+  const told = (names, place) => (place ? `${names[0]} (${names[place]})` : names[0]);
+
   function matches(typed) {
     const wanted = typed.toLowerCase();
     const has = (text) => text.toLowerCase().includes(wanted);
@@ -41,11 +44,19 @@
     }
     const numbered = /\d/.test(wanted);
     for (const set of sets) {
-      const { template, component, roles } = kinds[set.kind];
+      const { template, others, component, roles } = kinds[set.kind];
+      const templates = [template, ...others];
       if (numbered) {
-        for (const name of ws.names(template, set.ranges)) if (has(name)) found.push({ text: name, open: () => nodeOf(set, name) });
-      } else if (has(template)) {
-        found.push({ text: ws.title(template, set.ranges), open: () => roleOf(component, roles[0]) });
+        const names = templates.map((each) => ws.names(each, set.ranges));
+        names[0].forEach((name, number) => {
+          const own = names.map((each) => each[number]);
+          const place = own.findIndex(has);
+          if (place >= 0) found.push({ text: told(own, place), open: () => nodeOf(set, name) });
+        });
+      } else {
+        const place = templates.findIndex(has);
+        const titles = templates.map((each) => ws.title(each, set.ranges));
+        if (place >= 0) found.push({ text: told(titles, place), open: () => roleOf(component, roles[0]) });
       }
     }
     return found;
