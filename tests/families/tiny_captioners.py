@@ -48,7 +48,7 @@ FLORENCE: dict[str, Any] = {
 }  # fmt: skip
 GIT: dict[str, Any] = {
     "vocab_size": 101, "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 52,
-    "max_position_embeddings": 37, "vision_config": KOSMOS["vision_config"],
+    "max_position_embeddings": 37, "bos_token_id": 98, "eos_token_id": 97, "vision_config": KOSMOS["vision_config"],
 }  # fmt: skip
 TINY_CAPTIONERS = [
     Tiny("blip", "Blip", BLIP, WHOLE),

@@ -332,3 +332,8 @@ def test_florence_tasks(text: str, expected: str) -> None:
 def test_a_task_by_itself_takes_no_text() -> None:
     with pytest.raises(UsageError, match="<OD> is a task by itself"):
         question("<s><OD> a cat</s>", "</s>")
+
+
+def test_a_config_alone_stores_no_head(saved: Callable[[str], Path], run: Any) -> None:
+    _, out, _ = run("inspect", str(saved("blip") / "config.json"))
+    assert "Embeddings  tied (config.json)\n" in out
