@@ -113,9 +113,10 @@ def test_who_decides_on_tying(
 ) -> None:
     """As transformers 5.23 ties them around timm's tower."""
     config = json.loads((small("large") / "config.json").read_text())
-    for said, value in ((config, whole), (config["text_config"], part)):
-        said.pop("tie_word_embeddings", None)
-        said |= {} if value is None else {"tie_word_embeddings": value}
+    for keys, value in ((config, whole), (config["text_config"], part)):
+        keys.pop("tie_word_embeddings", None)
+        if value is not None:
+            keys["tie_word_embeddings"] = value
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert ("lm_head.weight" not in declared(tmp_path)) is tied
 
