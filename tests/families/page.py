@@ -118,7 +118,7 @@ EXCEPTIONS = """
 ## Known and not declared
 
 Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them: blip,
-florence2, kimi_k3, kosmos-2 and molmo. Videos are refused everywhere.
+florence2, kimi_k3 and kosmos-2. Videos are refused everywhere.
 
 ## Published models that differ from their config
 
