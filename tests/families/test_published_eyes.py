@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 import weightscope
 from tests.families.test_published import expand
 from tests.families.tiny import LLAMA
+from weightscope.components.decoder import CausalLM
 from weightscope.config import Config
 from weightscope.errors import NotImplementedByWeightscope, UndeclaredError
 from weightscope.families.registry import declare
@@ -77,24 +78,19 @@ def molmo(**changes: Any) -> dict[str, Any]:
     return {key: value for key, value in published.items() if key != "quantization_config"} | changes
 
 
-def test_molmo_s_parts_and_why_it_does_not_run(tmp_path: Path) -> None:
+def test_molmo_s_parts_and_why_it_does_not_run() -> None:
     """What no config says is CLIP ViT-L/14's: 23 layers of 1,024, and 577 positions."""
-    small = molmo(hidden_size=16, intermediate_size=24, num_attention_heads=2, num_key_value_heads=1,
-                  num_hidden_layers=1, vocab_size=9, embedding_size=9)  # fmt: skip
-    (tmp_path / "config.json").write_text(json.dumps(small))
-    declaration = declare(Config(small))
+    declaration = declare(Config(molmo()))
     assert declaration is not None
     shapes = {name: tuple(map(int, slot.stored.shape)) for slot in declaration.slots for name in slot.names()}
     eye = "model.vision_backbone."
     assert shapes[f"{eye}image_vit.positional_embedding"] == (577, 1024)
     assert shapes[f"{eye}image_vit.transformer.resblocks.22.feed_forward.w1.weight"] == (4096, 1024)
     assert shapes[f"{eye}image_pooling_2d.wq.weight"] == (1024, 2048)
-    assert shapes[f"{eye}image_projector.w2.weight"] == (16, 12)
-    assert shapes["model.transformer.wte.new_embedding"] == (128, 16)
-    required = {name for slot in declaration.slots if not slot.stored.optional for name in slot.names()}
-    save_file({name: torch.ones(shapes[name]) for name in required}, tmp_path / "model.safetensors")
-    with pytest.raises(NotImplementedByWeightscope, match="only its own code"):
-        weightscope.open(tmp_path).forward([1, 2, 3])
+    assert shapes[f"{eye}image_projector.w2.weight"] == (3584, 18944)
+    assert shapes["model.transformer.wte.new_embedding"] == (128, 3584)
+    assert isinstance(declaration.tree, CausalLM)
+    assert "only its own code" in declaration.tree.refused
 
 
 @pytest.mark.parametrize(
