@@ -157,6 +157,10 @@ class Role(StrEnum):
     IA3_VECTOR = "ia3_vector"
     LOHA_FACTOR = "loha_factor"
     LOKR_FACTOR = "lokr_factor"
+    VERA_VECTOR = "vera_vector"
+    VERA_PROJECTION = "vera_projection"
+    OFT_ROTATION = "oft_rotation"
+    OFT_SCALE = "oft_scale"
     TRAINED_TOKENS = "trained_tokens"
     PROMPT_EMBEDDING = "prompt_embedding"
     STATE_SPACE = "state_space"
@@ -371,6 +375,10 @@ _SECTIONS = {
         Role.IA3_VECTOR,
         Role.LOHA_FACTOR,
         Role.LOKR_FACTOR,
+        Role.VERA_VECTOR,
+        Role.VERA_PROJECTION,
+        Role.OFT_ROTATION,
+        Role.OFT_SCALE,
         Role.TRAINED_TOKENS,
         Role.PROMPT_EMBEDDING,
     ),

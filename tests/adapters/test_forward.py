@@ -68,7 +68,22 @@ def disturbed(name: str, tensors: Tensors) -> Tensors:
 
 
 @pytest.mark.parametrize(
-    "name", ["lora", "dora", "embedding", "embedding-dora", "tokens", "saved", "lokr", "ia3", "gpt2"]
+    "name",
+    [
+        "lora",
+        "dora",
+        "embedding",
+        "embedding-dora",
+        "tokens",
+        "saved",
+        "lokr",
+        "ia3",
+        "gpt2",
+        "adalora",
+        "vera",
+        "oft",
+        "boft-factors",
+    ],
 )
 def test_every_tensor_of_an_adapter_matters(name: str, tmp_path: Path) -> None:
     base = ws.open(base_of(name))
@@ -105,7 +120,10 @@ def test_in_other_types(dtype: str) -> None:
 
 REFUSED = {
     "prompts": ("prompt", {}, "is counted, not computed"),
-    "AdaLoRA": ("adalora", {}, "AdaLoRA is counted, not computed"),
+    "VeRA without its matrices": ("vera-unsaved", {}, "the random matrices of VeRA are not stored"),
+    "OFT of old versions": ("oft", {"use_cayley_neumann": None}, "nothing tells how the rotations of OFT are made"),
+    "OFT of too many terms": ("oft", {"num_cayley_neumann_terms": 10**6}, "the limit is 100"),
+    "OFT with several shared rotations": ("oft", {"block_share": True}, "has 10 rotations, but the settings say"),
     "PiSSA": ("lora", {"init_lora_weights": "pissa_niter_4"}, "changes the base's weights too"),
     "activated LoRA": ("lora", {"alora_invocation_tokens": [1, 2]}, "activated LoRA is not implemented"),
     "no alpha": ("lora", {"lora_alpha": None}, "nothing tells the scale"),
@@ -200,7 +218,7 @@ def test_over_a_gguf() -> None:
 
 
 def test_nothing_of_peft_is_left_out() -> None:
-    assert {*UNMERGED} - {"together"} == {*NAMES} - {"prompt", "prefix", "p-tuning", "adalora"}
+    assert {*UNMERGED} - {"together"} == {*NAMES} - {"prompt", "prefix", "p-tuning", "vera-unsaved"}
 
 
 def test_infinity_in_an_adapter_is_found_there(tmp_path: Path, run: Any) -> None:

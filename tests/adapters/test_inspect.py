@@ -32,7 +32,7 @@ def test_the_share_is_of_the_base(name: str) -> None:
     assert info
     assert info.base_parameters == ws.open(base_of(name)).parameters.total
     # What PEFT calls all is the base and what is added: trained biases are the base's, AdaLoRA counts its ranks too.
-    extra = {"biases": -64, "all-biases": -128, "adalora": 4}.get(name, 0)
+    extra = {"biases": -64, "all-biases": -128, "adalora": 4, "adalora-kept": 4}.get(name, 0)
     assert info.base_parameters + counts["trainable"] + extra == counts["all"]
     assert info.share == pytest.approx(counts["trainable"] / info.base_parameters)
 

@@ -254,8 +254,8 @@ def test_ranks_that_do_not_go_together(change: Any, words: str, tmp_path: Path, 
             "linear_proj",
         ),
         (
-            lambda saved: saved["args"].__dict__.update(expert_model_parallel_size=2),
-            "experts are split over ranks",
+            lambda saved: saved["args"].__dict__.update(num_experts=4, expert_tensor_parallel_size=1),
+            "experts are split over other ranks than the rest",
         ),
     ],
 )

@@ -15,14 +15,14 @@ from typing import Any
 
 import transformers
 
-from tests.checkpoint.test_original_releases import ORACLES
 from tests.components.test_logits import DECODERS
 from tests.families.remote_code import REMOTE
 from tests.families.remote_eyes import BY_INDEX, BY_OTHERS, REMOTE_TOWERS, WHOLE_SIZE
-from tests.families.test_against_transformers import BY_PARTS
+from tests.families.test_against_transformers import BY_PARTS, RESPELLED
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_blips import TINY_BLIPS
+from tests.families.tiny_captioners import TINY_CAPTIONERS
 from tests.families.tiny_clap import HALVES, TINY_CLAP
 from tests.families.tiny_encoders import TINY_ENCODERS
 from tests.families.tiny_flagships import TINY_FLAGSHIPS
@@ -88,6 +88,7 @@ COMPUTED = [
     *TINY_KIN,
     *(tiny for tiny in TINY_FLAGSHIPS if tiny.model != "Model"),
     *TINY_BLIPS,
+    *(tiny for tiny in TINY_CAPTIONERS if tiny.model != "Model"),
     *TINY_FUYU,
     *TINY_CLAP,
     *HALVES,
@@ -117,8 +118,8 @@ roles guessed from names.
 EXCEPTIONS = """
 ## Known and not declared
 
-Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them: blip,
-florence2, kimi_k3 and kosmos-2. Videos are refused everywhere.
+Its roles are guessed from names; a declared language model within it is declared. `forward` refuses it: kimi_k3, of which
+nothing is published that says what its tensors are. Videos are refused everywhere.
 
 ## Published models that differ from their config
 
@@ -187,8 +188,8 @@ def _remote(model_type: str) -> Iterator[str]:
     for oracle in sorted({_type_of(remote.oracle) for remote in built}):
         count = sum(_type_of(remote.oracle) == oracle for remote in built)
         yield f"{count} tiny as `{oracle}`"
-    if model_type in ORACLES:
-        yield f"tiny as `{ORACLES[model_type]}`"
+    if model_type in RESPELLED:
+        yield f"tiny as `{RESPELLED[model_type]}`"
 
 
 def _type_of(tiny: Tiny) -> str:

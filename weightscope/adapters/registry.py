@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from weightscope.adapters import adalora, ia3, loha, lokr, lora, mlx, parameters, prompts, tokens
+from weightscope.adapters import adalora, boft, ia3, loha, lokr, lora, mlx, oft, parameters, prompts, tokens, vera
 from weightscope.adapters.common.change import Change, Fault, Module, Read
-from weightscope.adapters.common.settings import ADALORA, Settings
+from weightscope.adapters.common.settings import Settings
 from weightscope.adapters.common.spelling import place_of
 from weightscope.adapters.saved import Replaced
 from weightscope.brief import brief
@@ -22,14 +22,19 @@ METHODS: tuple[tuple[Mapping[str, Role], Callable[[Module, Settings], Read]], ..
     (ia3.PARTS, ia3.read),
     (loha.PARTS, loha.read),
     (lokr.PARTS, lokr.read),
+    (vera.PARTS, vera.read),
+    (oft.PARTS, oft.read),
+    (boft.PARTS, boft.read),
     (tokens.PARTS, tokens.read),
     (prompts.PARTS, prompts.read),
     (mlx.PARTS, mlx.read),
     (lora.PARTS, lora.read),
 )
-ROLES = {part: role for parts, _ in METHODS for part, role in parts.items()}
-# Numbers that are no weights: an alpha, a rank.
-NUMBERS = {"alpha", "ranknum"}
+# Parts that all modules have in common.
+SHARED = vera.SHARED
+ROLES = SHARED | {part: role for parts, _ in METHODS for part, role in parts.items()}
+# What is stored and was not trained: an alpha, a rank, random matrices.
+UNTRAINED = {"alpha", "ranknum", *SHARED}
 SAVED, FROZEN, ORIGINAL = "saved", "frozen", "original"
 # Of these methods more is trained than is stored: an encoder makes the vectors, and is left behind.
 ENCODED = {"p_tuning"}
@@ -77,6 +82,7 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
 def read_adapter(entries: Mapping[str, TensorEntry], settings: Settings) -> Adapter:
     """What each tensor is, and what they do together."""
     modules: dict[tuple[str, int], dict[str, str]] = {}
+    shared: dict[str, str] = {}
     tensors: dict[str, Held] = {}
     whole: list[Change] = []
     for name, entry in entries.items():
@@ -87,11 +93,14 @@ def read_adapter(entries: Mapping[str, TensorEntry], settings: Settings) -> Adap
             change = _whole(name, module, part, entry, settings)
             tensors[name] = Held(module=module, part=part, role=None, kind=_kind(module, change))
             whole.append(change)
+        elif part in SHARED:
+            tensors[name] = _held("", part)
+            shared[part] = name
         else:
             tensors[name] = _held(parameters.parameter_of(module, depth, settings) or module, part)
             modules.setdefault((module, depth), {})[part] = name
     shapes = {name: entry.shape for name, entry in entries.items()}
-    reads = [_read(module, depth, parts, shapes, settings) for (module, depth), parts in modules.items()]
+    reads = [_read(module, depth, parts | shared, shapes, settings) for (module, depth), parts in modules.items()]
     return Adapter(
         settings=settings,
         tensors=tensors,
@@ -102,7 +111,7 @@ def read_adapter(entries: Mapping[str, TensorEntry], settings: Settings) -> Adap
 
 
 def _held(module: str, part: str) -> Held:
-    kind = Kind.BUFFER if part in NUMBERS else Kind.BIAS if part.endswith(".bias") else Kind.WEIGHT
+    kind = Kind.BUFFER if part in UNTRAINED else Kind.BIAS if part.endswith(".bias") else Kind.WEIGHT
     return Held(module=module, part=part, role=ROLES.get(part, Role.UNKNOWN), kind=kind)
 
 
@@ -135,8 +144,3 @@ def _kind(module: str, change: Replaced) -> Kind:
 def encoded(settings: Settings) -> bool:
     """Whether more was trained than is stored."""
     return settings.method in ENCODED
-
-
-def is_counted_only(settings: Settings) -> bool:
-    """Whether the method is one that is counted, not computed."""
-    return settings.method == ADALORA

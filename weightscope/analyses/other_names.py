@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from weightscope.analyses.groups import Group
 from weightscope.analyses.inventory import Inventory
 from weightscope.families.registry import Declaration
-from weightscope.ranges import expand, holes, numbers_in
+from weightscope.ranges import expand, fill, holes, numbers_in
 
 # Template of the file -> those of the architecture, with the same numbers in the same places.
 OtherNames = Mapping[str, tuple[str, ...]]
@@ -29,3 +30,14 @@ def other_names(declaration: Declaration | None, inventory: Inventory) -> OtherN
             if template is not None and numbers_in(template, part) == numbers:
                 found.setdefault(template, {})[covered.template] = None
     return {template: tuple(others) for template, others in found.items()}
+
+
+def spelled(group: Group, others: OtherNames) -> Iterator[tuple[str, ...]]:
+    """Each tensor's name in the file, and behind it what it is called elsewhere."""
+    templates = others.get(group.template, ())
+    if not templates:
+        return ((name,) for name in group.every_name)
+    return (
+        (name, *(fill(template, [(number,) for number in numbers]) for template in templates))
+        for name, numbers in group.numbered()
+    )

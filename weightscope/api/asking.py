@@ -22,7 +22,7 @@ from weightscope.analyses.forward.speller import Speller
 from weightscope.api.spelling import speller_of
 from weightscope.components.runnable import Runnable, no_tokens
 from weightscope.components.sensing import SensingLanguage
-from weightscope.components.seq2seq import DECODER_TOKENS, EncoderDecoder
+from weightscope.components.seq2seq import DECODER_TOKENS
 from weightscope.errors import UsageError
 from weightscope.findings import Severity
 
@@ -214,11 +214,11 @@ def _text_written(model: Model, wanted: Wanted, speller: Speller | None) -> dict
     if wanted.decoder_text is None:
         return {}
     tree = runnable_of(model)
-    if not isinstance(tree, EncoderDecoder) or not tree.takes:
+    if tree is None or not has_decoder(model):
         raise UsageError("--decoder-prompt: this model has no decoder beside an encoder")
     if speller is None:
         raise UsageError("tokenizer.json is missing; it is needed to encode a prompt")
     import numpy as np
 
-    start = () if tree.start is None else (tree.start,)
+    start = () if tree.decoder_start is None else (tree.decoder_start,)
     return {DECODER_TOKENS: np.array([*start, *speller.pieces(wanted.decoder_text)])}

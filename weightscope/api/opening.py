@@ -112,7 +112,12 @@ def _open(path: str | Path, variant: str | None, progress: Progress | None, *, t
 
 
 def _config_of(checkpoint: Checkpoint, notices: list[Finding]) -> Config | None:
-    """The config beside the weights; that of an original release is said in transformers' keys."""
+    """The config beside the weights; that of an original release, or of a run, is said in transformers' keys."""
+    if checkpoint.arguments and checkpoint.tensors:
+        from weightscope.families.megatron_args import describe
+
+        if describe(checkpoint.arguments):
+            return _of_run(checkpoint, notices)
     path = checkpoint.location.config
     config = read_config(path) if path else None
     if config is None or path is None or path.name != "params.json":
@@ -128,6 +133,19 @@ def _config_of(checkpoint: Checkpoint, notices: list[Finding]) -> Config | None:
         return as_config(config, rows, tied=OUTPUT not in checkpoint.tensors if checkpoint.tensors else None)
     except UndeclaredError as error:
         notices.append(_notice(error.what, STORED, "the tensors were not checked against params.json"))
+        return None
+
+
+def _of_run(checkpoint: Checkpoint, notices: list[Finding]) -> Config | None:
+    """The config by what the command line of a Megatron-LM run said; one beside it is of another form."""
+    from weightscope.families.megatron_args import EMBEDDING, as_config
+
+    table = checkpoint.tensors.get(EMBEDDING)
+    rows = table.shape[0] if table and table.shape else None
+    try:
+        return as_config(checkpoint.arguments, checkpoint.names, rows, checkpoint.files[0].path)
+    except UndeclaredError as error:
+        notices.append(_notice(error.what, STORED, "the tensors were not checked against the run's arguments"))
         return None
 
 

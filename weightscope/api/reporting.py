@@ -24,7 +24,7 @@ from weightscope.api.tensors import Tensor
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import UsageError, WeightscopeError
-from weightscope.findings import Finding
+from weightscope.findings import Finding, passes
 
 T = TypeVar("T")
 
@@ -60,7 +60,14 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     def ok(self) -> bool:
         """Whether all that was asked for could be looked at, and nothing fails."""
         parts = (self.stats, self.outcome)
-        return self.checked.ok and all(part is None or _is_ok(part) for part in parts)
+        return self.sound and all(part is None or _is_ok(part) for part in parts)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing fails of what could be looked at."""
+        parts = (self.stats, self.outcome)
+        seen = (part for part in parts if isinstance(part, Stats | Outcome))
+        return self.checked.ok and all(passes(part.findings, "error") for part in seen)
 
     @property
     def complete(self) -> bool:

@@ -1,215 +1,226 @@
-"""DeepSpeed's ZeRO checkpoints: each rank's part of the float32 weights, and one file that says whose they are.
+"""DeepSpeed's checkpoints: each rank's part of the float32 weights, or the layers of a pipeline, joined to one model.
 
-The layout is that of DeepSpeed 0.4 to 0.19, as its own `zero_to_fp32.py` reads it. Weights that are not trained, and
-buffers, are taken as they were saved.
+The layout is that of DeepSpeed 0.4 to 0.19, as its own `zero_to_fp32.py` and `ds_to_universal.py` read it. Weights that
+are not trained, and buffers, are taken as they were saved, and so are those of pipelines and of DeepSpeed-MoE.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import NoReturn
 
-from weightscope.checkpoint.entry import Piece, PiecedEntry, TensorEntry
+from weightscope.checkpoint.deepspeed_files import Files, sorted_files
+from weightscope.checkpoint.deepspeed_names import INFO, rules_of
+from weightscope.checkpoint.deepspeed_rank import (
+    AGAIN,
+    BY_GROUP,
+    BY_PARAMETER,
+    MAX_RANKS,
+    STATE,
+    OfRank,
+    by_runs,
+    module_of,
+    read_rank,
+    state_of,
+    tensors_of,
+)
+from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.folder import Folder, LocalFolder
-from weightscope.checkpoint.pieces import fill
-from weightscope.checkpoint.pytorch_objects import MAX_DIMENSIONS, MAX_SIZE, StoredTensor
 from weightscope.checkpoint.pytorch_opened import Opened, open_saved
+from weightscope.checkpoint.tensor_parallel import fits, put_together
 from weightscope.checkpoint.together import Together
-from weightscope.checkpoint.training import Training, added_up, optimizer_of
-from weightscope.checkpoint.zero import ABSENT, Cut, Shapes, by_group, by_parameter
-from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
+from weightscope.checkpoint.training import Part, Training, added_up, optimizer_of
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 from weightscope.findings import Finding
 from weightscope.ranges import summed
 
-FILE = re.compile(
-    r"(?:\w*?zero_pp_rank_(?P<rank>\d{1,6})_)?mp_rank_(?P<model>\d{1,6})_(?P<what>model|optim)_states\.pt"
-)
-STATE = "optimizer_state_dict"
-# What the flat vectors are called: in stages 1 and 2, in stage 3.
-BY_GROUP, BY_PARAMETER = "single_partition_of_fp32_groups", "fp32_flat_groups"
-AGAIN = "copy the files of all machines again, or take an earlier save"
-MAX_RANKS = 100_000
+Tensors = dict[str, TensorEntry]
+# Mixtures whose experts AutoEP spreads over ranks.
+SPREAD = "ds_autoep_layers"
+
+
+class Read:
+    """The files of a checkpoint, each opened once, when it is asked for."""
+
+    def __init__(self, folder: LocalFolder) -> None:
+        self._folder = folder
+        self._opened: dict[str, Opened] = {}
+
+    def file(self, name: str) -> Opened:
+        """One of them."""
+        if name not in self._opened:
+            path = self._folder.path / name
+            self._opened[name] = open_saved(path, len(self._opened), file_format="deepspeed")
+        return self._opened[name]
+
+    @property
+    def files(self) -> list[Opened]:
+        """All that were asked for."""
+        return [*self._opened.values()]
 
 
 def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
-    """The model in a ZeRO checkpoint; `paths` are its files.
+    """The model in a checkpoint; `paths` are its files.
 
     Raises:
         CheckpointError: a file is damaged, or says nothing of its parameters.
-        NotImplementedByWeightscope: the model itself is split over several ranks.
+        NotImplementedByWeightscope: a parameter is split over ranks by no rule that is known.
     """
     folder = LocalFolder(paths[0].parent)
-    models, optimizers = _sorted(folder, [path.name for path in paths])
-    first = _opened(folder, models[0], 0)
-    module = dict(_tensors(first, first.top.get("module")))
-    if not optimizers and "param_shapes" not in first.top:
-        return Together(files=[first.header], tensors=module, training=_training(first, [], None))
-    ranks = {rank: _opened(folder, name, at) for at, (rank, name) in enumerate(optimizers.items(), 1)}
-    world = _world(ranks.values(), first.header.where)
-    everyone = [_vectors(ranks.get(rank) or next(iter(ranks.values())), here=rank in ranks) for rank in range(world)]
-    shapes = _shapes(first.top.get("param_shapes"), first.header.where)
-    files = [first, *ranks.values()]
-    if any(BY_PARAMETER in _state(rank) for rank in ranks.values()):
-        # What is frozen is all that the other ranks' modules have.
-        beside = models[1:] if first.top.get("frozen_param_shapes") else ()
-        others = [_opened(folder, name, len(files) + at) for at, name in enumerate(beside)]
-        cut, untrained = by_parameter(shapes, everyone), _untrained(module, [first, *others])
-        files += others
-    else:
-        cut, untrained = by_group(shapes, everyone, _paddings(ranks.values())), module
+    files, opened = sorted_files(path.name for path in paths), Read(folder)
+    if not files.models:
+        raise _no_models(folder)
+    first = opened.file(next(iter(files.models.values()))[0])
+    if first.top.get(SPREAD):
+        raise NotImplementedByWeightscope(
+            "a DeepSpeed checkpoint whose experts AutoEP spreads over ranks, which weightscope does not join",
+            where=folder.where,
+            hint="convert it with DeepSpeed's ds_to_universal.py",
+        )
+    optimizers = {
+        model: {rank: opened.file(name) for rank, name in names.items()} for model, names in files.optimizers.items()
+    }
+    if files.layers or files.experts:
+        return _as_saved(files, opened, optimizers, first)
+    ranks = {
+        model: read_rank(_models(names, opened, optimizers.get(model, {})), optimizers.get(model, {}))
+        for model, names in files.models.items()
+    }
+    width = max(_number(first.top, "mp_world_size"), max(ranks) + 1)
+    missing = [model for model in range(width) if model not in ranks]
+    # Only the first rank says which weights share another's storage.
+    shared = first.top.get("shared_params")
+    left = {name for rank in ranks.values() for name in rank.left}.union(shared if isinstance(shared, dict) else ())
+    whole = [{name: entry for name, entry in rank.tensors.items() if name not in left} for rank in ranks.values()]
+    world = next(iter(ranks.values())).world
+    modules = [opened.file(names[0]) for names in files.models.values()] if optimizers else []
+    copies = [file.part("module", file.top.get("module"), "working_weights") for file in modules]
     return Together(
-        files=[file.header for file in files],
-        tensors=_in_order(first, cut, untrained, shapes),
-        findings=list(_findings(cut, world, len(ranks))),
-        training=_training(first, list(ranks.values()), world),
+        files=[file.header for file in opened.files],
+        tensors={} if missing else _joined(whole, first),
+        findings=[*_missing(missing, width), *_findings([*ranks.values()])],
+        training=_training(first, _all(optimizers), world and world * len(ranks), copies),
     )
 
 
-def _opened(folder: Folder, name: str, number: int) -> Opened:
-    return open_saved(folder.path / name, number, file_format="deepspeed")
+def _models(names: Sequence[str], opened: Read, optimizers: Mapping[int, Opened]) -> list[Opened]:
+    """The files with a rank's module: of stage 3, those of all data-parallel ranks, if they have what is frozen."""
+    first = opened.file(names[0])
+    more = names[1:] if by_runs(optimizers.values()) and first.top.get("frozen_param_shapes") else ()
+    return [first, *(opened.file(name) for name in more)]
 
 
-def _sorted(folder: Folder, names: Iterable[str]) -> tuple[list[str], dict[int, str]]:
-    """The files with the module, by rank, and those with the optimizers' states by their rank."""
-    models: list[tuple[int, str]] = []
-    optimizers: dict[int, str] = {}
-    for name in names:
-        match = FILE.fullmatch(name)
-        if match is None:
-            continue
-        if int(match["model"]):
-            raise NotImplementedByWeightscope(
-                "a model that is itself split over several ranks (mp_rank_01 …), which weightscope does not join",
-                where=folder.where,
-                hint="convert it with DeepSpeed's ds_to_universal.py",
+def _as_saved(files: Files, opened: Read, optimizers: Mapping[int, Mapping[int, Opened]], first: Opened) -> Together:
+    """The weights as layers and experts were saved, in files of their own; float32 copies are the optimizer's."""
+    ranks: dict[int, Tensors] = {}
+    for model, names in files.models.items() if not files.layers else ():
+        ranks[model] = module_of(opened.file(names[0]))
+    for model, names in files.experts.items():
+        for name in names:
+            file = opened.file(name)
+            ranks.setdefault(model, {}).update(tensors_of(file, file.top))
+    for layer, parts in files.layers.items():
+        for rank, name in parts.items():
+            file = opened.file(name)
+            found = {f"{layer}.{own}": entry for own, entry in tensors_of(file, file.top)}
+            ranks.setdefault(rank, {}).update(found)
+    width = max(ranks, default=0) + 1
+    wanted = [(layer, rank) for layer in files.layers for rank in range(width)]
+    missing = [_layer_file(layer, rank) for layer, rank in wanted if rank not in files.layers[layer]]
+    lost = [rank for rank in range(width) if rank not in ranks]
+    world = max((len(of_model) for of_model in optimizers.values()), default=None)
+    others = [opened.file(name) for name in files.others]
+    copies = [rank.part("master_weights", _vectors(rank), "master_weights") for rank in _all(optimizers)]
+    return Together(
+        files=[file.header for file in opened.files],
+        tensors={} if missing or lost else _joined([ranks[rank] for rank in range(width)], first),
+        findings=[*_missing(lost, width), *_missing_layers(missing, len(wanted))],
+        training=_training(first, [*_all(optimizers), *others], world and world * len(files.models), copies),
+    )
+
+
+def _all(optimizers: Mapping[int, Mapping[int, Opened]]) -> list[Opened]:
+    return [rank for of_model in optimizers.values() for rank in of_model.values()]
+
+
+def _joined(parts: Sequence[Tensors], first: Opened) -> Tensors:
+    """The tensors of the model, from the parts of the ranks that split it."""
+    where = first.header.where
+    if len(parts) == 1:
+        return parts[0]
+    rules = rules_of(first.top.get(INFO), len(parts), where)
+    tensors: Tensors = {}
+    for name in dict.fromkeys(name for part in parts for name in part):
+        listed = [part[name] for part in parts if name in part]
+        split = rules.split_of(name, parts[0] if name in parts[0] else {name: listed[0]}, where)
+        there = len(listed) == len(parts)
+        # AutoTP gives a rank nothing of a matrix with fewer heads than ranks.
+        listed = listed if split.widths else [part for part in listed if prod(part.shape)] or listed
+        if not there or not fits(listed, split):
+            raise CheckpointError(
+                f"{name[:200]} is not alike in the files of all ranks", where=where, hint=AGAIN, code="malformed-header"
             )
-        rank = int(match["rank"] or 0)
-        if match["what"] == "model":
-            models.append((rank, name))
-        else:
-            optimizers[rank] = name
-    if not models:
-        raise CheckpointError(
-            "holds DeepSpeed's optimizer states, and no *_model_states.pt, which says what is in them",
-            where=folder.where,
-            hint=AGAIN,
-            code="missing-shard",
-        )
-    return [name for _, name in sorted(models)], dict(sorted(optimizers.items()))
+        tensors[name] = put_together(listed, split)
+    return tensors
 
 
-def _tensors(file: Opened, mapping: object) -> Iterator[tuple[str, TensorEntry]]:
-    """The tensors of a mapping by name."""
-    for name, tensor in mapping.items() if isinstance(mapping, dict) else ():
-        if isinstance(name, str) and isinstance(tensor, StoredTensor):
-            yield name, file.entry(name, tensor)
+def _no_models(folder: Folder) -> CheckpointError:
+    return CheckpointError(
+        "holds DeepSpeed's optimizer states, and no *_model_states.pt, which says what is in them",
+        where=folder.where,
+        hint=AGAIN,
+        code="missing-shard",
+    )
 
 
-def _state(rank: Opened) -> dict[object, object]:
-    state = rank.top.get(STATE)
-    return state if isinstance(state, dict) else {}
+def _number(top: Mapping[object, object], key: str) -> int:
+    value = top.get(key)
+    return value if type(value) is int and 0 < value <= MAX_RANKS else 0
 
 
-def _world(ranks: Iterable[Opened], where: Where) -> int:
-    """How many ranks saved: the optimizers' states say so, or there are as many as files."""
-    counts = [_state(rank).get("partition_count") for rank in ranks]
-    told = [count for each in counts for count in (each if isinstance(each, list) else [each]) if type(count) is int]
-    world = max(told, default=len(counts))
-    if not 0 < world <= MAX_RANKS or not counts:
-        _malformed("has no optimizer state beside it that says how many ranks saved", where)
-    return max(world, len(counts))
+def _layer_file(layer: int, rank: int) -> str:
+    return f"layer_{layer:02}-model_{rank:02}-model_states.pt"
 
 
-def _vectors(rank: Opened, *, here: bool) -> list[TensorEntry]:
-    """The flat vectors of a rank; those of one that is not here are as long as another's."""
-    state = _state(rank)
-    listed = state.get(BY_PARAMETER, state.get(BY_GROUP))
-    if not isinstance(listed, list) or not all(isinstance(vector, StoredTensor) for vector in listed):
-        _malformed("has no flat vectors of float32 weights: was it saved by ZeRO?", rank.header.where)
-    vectors = [rank.entry(BY_GROUP, vector) for vector in listed]
-    if any(len(vector.shape) != 1 or vector.strides is not None or vector.dtype != "F32" for vector in vectors):
-        _malformed("has flat vectors that are none of float32", rank.header.where)
-    for vector in vectors:
-        vector.file = vector.file if here else ABSENT
-    return vectors
-
-
-def _shapes(listed: object, where: Where) -> list[Shapes]:
-    """The shapes of a group's parameters, in the order in which they were flattened."""
-    if not isinstance(listed, list) or not all(isinstance(group, dict) for group in listed):
-        _malformed("has no param_shapes, which say how the flat vectors are cut", where)
-    return [dict(_sized(group, where)) for group in listed]
-
-
-def _sized(group: dict[object, object], where: Where) -> Iterator[tuple[str, tuple[int, ...]]]:
-    for name, shape in group.items():
-        sizes = shape if isinstance(shape, tuple) and len(shape) <= MAX_DIMENSIONS else (None,)
-        if not isinstance(name, str) or not all(type(size) is int and 0 <= size < MAX_SIZE for size in sizes):
-            _malformed("gives a parameter a shape that is none", where)
-        if prod(sizes) >= MAX_SIZE:
-            _malformed(f"gives {name[:200]!r} a size that no tensor has", where)
-        yield name, sizes
-
-
-def _paddings(ranks: Iterable[Opened]) -> list[list[int]]:
-    """The elements that lie behind each parameter of a group, where DeepSpeed aligned them."""
-    listed = next(iter([_state(rank).get("param_alignment_paddings") for rank in ranks]), None)
-    groups = listed if isinstance(listed, list) else []
-    known = [group for group in groups if isinstance(group, list)]
-    return [[pad if type(pad) is int and pad >= 0 else 0 for pad in group] for group in known]
-
-
-def _untrained(module: dict[str, TensorEntry], files: list[Opened]) -> dict[str, TensorEntry]:
-    """Of stage 3: the buffers, which are whole, and what is frozen, of which each rank has a run."""
-    first = files[0]
-    buffers = first.top.get("buffer_names")
-    found = {name: module[name] for name in buffers if name in module} if isinstance(buffers, list) else {}
-    shapes = first.top.get("frozen_param_shapes")
-    runs = [dict(_tensors(file, file.top.get("frozen_param_fragments"))) for file in files]
-    for name, shape in _sized(shapes, first.header.where) if isinstance(shapes, dict) else ():
-        pieces: list[Piece] = []
-        at, count = 0, prod(shape)
-        for run in (each[name] for each in runs if name in each):
-            width = (run.data_offsets[1] - run.data_offsets[0]) // max(prod(run.shape), 1)
-            length = min(prod(run.shape), count - at)
-            start = run.data_offsets[0]
-            pieces.append(Piece((at,), (length,), run.file, (start, start + length * width)))
-            at += length
-        if pieces and fill(shape, pieces):
-            dtype = runs[0][name].dtype
-            size = sum(stop - start for start, stop in (piece.data_offsets for piece in pieces))
-            found[name] = PiecedEntry(dtype, shape, (0, size), None, pieces[0].file, pieces=tuple(pieces))
-    return found
-
-
-def _in_order(
-    first: Opened, cut: Cut, untrained: dict[str, TensorEntry], groups: list[Shapes]
-) -> dict[str, TensorEntry]:
-    """All tensors in the module's order; a weight that shares another's storage is that other, and not repeated."""
-    module, shared = first.top.get("module"), first.top.get("shared_params")
-    trained = {name for shapes in groups for name in shapes}
-    again = set(shared) if isinstance(shared, dict) else set()
-    names = [name for name in module if isinstance(name, str)] if isinstance(module, dict) else []
-    order = dict.fromkeys([*names, *cut.tensors])
-    known = {name: entry for name, entry in untrained.items() if name not in trained} | cut.tensors
-    return {name: known[name] for name in order if name in known and name not in again}
-
-
-def _findings(cut: Cut, world: int, here: int) -> Iterator[Finding]:
-    if here < world:
+def _missing(models: Sequence[int], width: int) -> Iterator[Finding]:
+    if models:
+        shown = ", ".join(f"mp_rank_{model:02}" for model in models[:3]) + (" …" if len(models) > 3 else "")
         yield Finding(
             code="missing-shard",
             severity="error",
-            message=f"{world - here:,} of the {world:,} ranks' optimizer states are missing; they hold the weights",
+            message=f"{len(models):,} of {width:,} ranks that split the model are missing: {shown}",
+            hint="each has a part of every matrix, so nothing can be read: copy those of all machines",
+        )
+
+
+def _missing_layers(names: Sequence[str], wanted: int) -> Iterator[Finding]:
+    if names:
+        yield Finding(
+            code="missing-shard",
+            severity="error",
+            message=f"{len(names):,} of {wanted:,} files of layers are missing: {', '.join(names[:3])}"
+            + (" …" if len(names) > 3 else ""),
+            hint="each has a part of every matrix, so nothing can be read: copy those of all machines",
+        )
+
+
+def _findings(ranks: Sequence[OfRank]) -> Iterator[Finding]:
+    """What is wrong with the ranks' flat vectors."""
+    missing = sum(rank.missing for rank in ranks)
+    if missing:
+        total = sum(rank.world or 0 for rank in ranks)
+        yield Finding(
+            code="missing-shard",
+            severity="error",
+            message=f"{missing:,} of the {total:,} ranks' optimizer states are missing; they hold the weights",
             hint=AGAIN,
         )
-    if cut.left:
-        titles = summed(cut.left)
-        why = "lie in files that are not here" if here < world else "are not filled by the ranks' vectors"
-        count = "1 parameter" if len(cut.left) == 1 else f"{len(cut.left):,} parameters"
+    left = [*dict.fromkeys(name for rank in ranks for name in rank.left)]
+    if left:
+        titles = summed(left)
+        why = "lie in files that are not here" if missing else "are not filled by the ranks' vectors"
+        count = "1 parameter" if len(left) == 1 else f"{len(left):,} parameters"
         yield Finding(
             code="malformed-header",
             severity="error",
@@ -217,21 +228,21 @@ def _findings(cut: Cut, world: int, here: int) -> Iterator[Finding]:
             tensors=tuple(titles),
             hint=f"they are left out; {AGAIN}",
         )
-    if cut.spare:
+    spare = sum(rank.spare for rank in ranks)
+    if spare:
         yield Finding(
             code="malformed-header",
             severity="error",
-            message=f"the ranks' vectors hold {cut.spare:,} elements that no parameter has",
+            message=f"the ranks' vectors hold {spare:,} elements that no parameter has",
             hint="the files are of different saves: parameters may be cut in the wrong places",
         )
 
 
-def _training(first: Opened, ranks: list[Opened], world: int | None) -> Training:
+def _training(first: Opened, ranks: Sequence[Opened], world: int | None, copies: Iterable[Part]) -> Training:
+    """What lies beside the weights: in the files of the `ranks`' optimizers, and copies in another precision."""
     parts = [part for part in first.parts({"module", "frozen_param_fragments"}) if part.tensors]
-    if ranks:
-        copies = first.part("module", first.top.get("module"), "working_weights")
-        parts += [copies] if copies.bytes else []
-    parts += added_up(rank.part(STATE, _beside(rank), "optimizer") for rank in ranks)
+    parts += [part for part in added_up(copies) if part.bytes]
+    parts += added_up(map(_optimizer, ranks))
     step = first.top.get("global_steps")
     return Training(
         writer="DeepSpeed",
@@ -242,10 +253,13 @@ def _training(first: Opened, ranks: list[Opened], world: int | None) -> Training
     )
 
 
-def _beside(rank: Opened) -> dict[object, object]:
+def _optimizer(rank: Opened) -> Part:
     """The optimizer's state without the weights in it."""
-    return {key: value for key, value in _state(rank).items() if key not in (BY_GROUP, BY_PARAMETER)}
+    state = state_of(rank) or rank.top
+    beside = {key: value for key, value in state.items() if key not in (BY_GROUP, BY_PARAMETER)}
+    return rank.part(STATE, beside, "optimizer")
 
 
-def _malformed(what: str, where: Where) -> NoReturn:
-    raise CheckpointError(what, where=where, hint=AGAIN, code="malformed-header")
+def _vectors(rank: Opened) -> list[object]:
+    state = state_of(rank)
+    return [state.get(BY_GROUP), state.get(BY_PARAMETER)]

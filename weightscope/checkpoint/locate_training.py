@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from weightscope.checkpoint.dcp import METADATA
-from weightscope.checkpoint.deepspeed import FILE as DEEPSPEED
+from weightscope.checkpoint.deepspeed_files import is_part
 from weightscope.checkpoint.folder import LocalFolder
 from weightscope.checkpoint.megatron import FILES as MEGATRON_FILES
 from weightscope.checkpoint.megatron import RANK as MEGATRON
@@ -32,7 +32,7 @@ def find_parts(folder: LocalFolder, depth: int = MAX_DEPTH) -> tuple[str, Path, 
     names = folder.names()
     if parts := distributed_files(names):
         return "dcp", folder.path, parts
-    if parts := tuple(name for name in names if DEEPSPEED.fullmatch(name)):
+    if parts := tuple(name for name in names if is_part(name)):
         return "deepspeed", folder.path, parts
     if parts := tuple(_of_megatron(folder, names)):
         return "megatron", folder.path, parts

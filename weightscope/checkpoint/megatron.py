@@ -9,25 +9,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, product
+from math import prod
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.folder import Folder
+from weightscope.checkpoint.megatron_experts import joined_experts
 from weightscope.checkpoint.megatron_names import CONVERT, axis_of, blocks_of
 from weightscope.checkpoint.pickle_harmless import NAMESPACE
 from weightscope.checkpoint.pickle_machine import Made
 from weightscope.checkpoint.pytorch_opened import Opened, open_saved
 from weightscope.checkpoint.pytorch_weights import find_weights
-from weightscope.checkpoint.tensor_parallel import alike, joined
-from weightscope.checkpoint.together import Together
+from weightscope.checkpoint.tensor_parallel import Split, fits, put_together
+from weightscope.checkpoint.together import Plain, Together
 from weightscope.checkpoint.training import Part, Training, added_up, optimizer_of, told_by
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
 from weightscope.findings import Finding
 
 # Tensor-parallel rank; pipeline stage, where there are several; expert-parallel rank, where there are several.
-RANK = re.compile(r"mp_rank_(?P<tensor>\d{2,6})(?:_(?P<stage>\d{3,6}))?(?P<expert>_\d{3,6})?")
+RANK = re.compile(r"mp_rank_(?P<tensor>\d{2,6})(?:_(?P<stage>\d{3,6}))?(?:_(?P<expert>\d{3,6}))?")
 FILES = ("model_optim_rng.pt", "model_rng.pt")
 OPTIMIZER = "distrib_optim.pt"
 FORMAT = "megatron"
@@ -41,7 +43,8 @@ _UNTIED = "untie_embeddings_and_output_weights"
 # What Transformer Engine keeps beside the weights: scales of its own, no parameters.
 _STATE = "_extra_state"
 
-Rank = tuple[int, int]
+# Tensor-parallel rank, pipeline stage, expert-parallel rank.
+Rank = tuple[int, int, int]
 Tensors = dict[str, TensorEntry]
 
 
@@ -53,38 +56,40 @@ def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
         NotImplementedByWeightscope: a parameter is split by no rule that is known.
     """
     where = folder.named(paths[0].parent.parent.name)
-    ranks = {_rank(path, where): open_saved(path, number, file_format=FORMAT) for number, path in enumerate(paths)}
-    first = next(iter(ranks.values()))
-    settings = _settings(first)
-    if _number(settings, "expert_model_parallel_size") > 1:
-        raise _experts(where)
-    width = max(_number(settings, "tensor_model_parallel_size"), *(tensor + 1 for tensor, _ in ranks))
-    stages = max(_number(settings, "pipeline_model_parallel_size"), *(stage + 1 for _, stage in ranks))
-    wanted = product(range(width), range(stages))
+    files = [open_saved(path, number, file_format=FORMAT) for number, path in enumerate(paths)]
+    settings = _settings(files[0])
+    width = _number(settings, "tensor_model_parallel_size")
+    if _number(settings, "num_experts") and _number(settings, "expert_tensor_parallel_size") not in (0, width):
+        raise NotImplementedByWeightscope(
+            "a Megatron-LM checkpoint whose experts are split over other ranks than the rest, which weightscope does "
+            "not join",
+            where=where,
+            hint=CONVERT,
+        )
+    stages, experts = (_number(settings, f"{kind}_model_parallel_size") for kind in ("pipeline", "expert"))
+    ranks = {_rank(path, stages, experts): file for path, file in zip(paths, files, strict=True)}
+    said = (width, stages, experts)
+    counts = [max(count, *(rank[at] + 1 for rank in ranks)) for at, count in enumerate(said)]
+    wanted = product(range(counts[0]), range(counts[1]), range(counts[2]))
     missing = list(islice((rank for rank in wanted if rank not in ranks), 4))
-    findings = [_missing(missing, width * stages, len(ranks))] if missing else []
-    tensors = {} if missing else _joined(ranks, width, stages, tied=settings.get(_UNTIED) is False)
+    findings = [_missing(missing, prod(counts), len(ranks), stages=counts[1] > 1)] if missing else []
+    tensors = {} if missing else _joined(ranks, counts, where, tied=settings.get(_UNTIED) is False)
     return Together(
-        files=[rank.header for rank in ranks.values()],
+        files=[file.header for file in files],
         tensors=tensors,
         findings=findings,
-        training=_training(list(ranks.values())),
+        training=_training(files),
+        arguments=dict(_plain(settings)),
     )
 
 
-def _rank(path: Path, where: Where) -> Rank:
+def _rank(path: Path, stages: int, experts: int) -> Rank:
+    """From a folder's name; one number after the first is the stage, or without stages the expert-parallel rank."""
     match = RANK.fullmatch(path.parent.name)
-    if match is None or match["expert"]:
-        raise _experts(where)
-    return int(match["tensor"]), int(match["stage"] or 0)
-
-
-def _experts(where: Where) -> NotImplementedByWeightscope:
-    return NotImplementedByWeightscope(
-        "a Megatron-LM checkpoint whose experts are split over ranks, which weightscope does not join",
-        where=where,
-        hint=CONVERT,
-    )
+    tensor, second, third = (int(match[group] or 0) for group in (1, 2, 3)) if match else (0, 0, 0)
+    if match and match["stage"] and not match["expert"] and stages <= 1 < experts:
+        return tensor, 0, second
+    return tensor, second, third
 
 
 def _settings(rank: Opened) -> Mapping[object, object]:
@@ -100,19 +105,30 @@ def _number(settings: Mapping[object, object], key: str) -> int:
     return value if type(value) is int and 0 < value <= MAX_RANKS else 0
 
 
-def _joined(ranks: Mapping[Rank, Opened], width: int, stages: int, *, tied: bool) -> Tensors:
+def _plain(settings: Mapping[object, object]) -> Iterator[tuple[str, Plain]]:
+    """The settings that are a word, a number or null."""
+    for key, value in settings.items():
+        if isinstance(key, str) and (value is None or isinstance(value, bool | int | float | str)):
+            yield key, value
+
+
+def _joined(ranks: Mapping[Rank, Opened], counts: Sequence[int], where: Where, *, tied: bool) -> Tensors:
     """The tensors of all stages; of a tied head, only the embedding that it is a copy of."""
+    width, stages, experts = counts
     by_rank = {rank: _chunks(opened) for rank, opened in ranks.items()}
     chunks = min(map(len, by_rank.values()))
     tensors: Tensors = {}
     layers: dict[str, int] = {}
     # With several chunks a stage (interleaved pipelines), the first chunks of all stages come before the second ones.
     for chunk, stage in product(range(chunks), range(stages)):
-        parts = [by_rank[tensor, stage][chunk] for tensor in range(width)]
-        whole = _whole(parts, ranks[0, stage])
+        parts = [
+            joined_experts([by_rank[tensor, stage, expert][chunk] for expert in range(experts)], where)
+            for tensor in range(width)
+        ]
+        whole = _whole(parts, ranks[0, stage, 0])
         for name, entry in _numbered(whole, layers):
             if tensors.setdefault(name, entry).shape != entry.shape:
-                raise _unlike(name, ranks[0, stage].header.where)
+                raise _unlike(name, where)
     if any(name.endswith(_EMBEDDING) for name in tensors):
         copies = (_COPY, _HEAD) if tied else (_COPY,)
         return {name: entry for name, entry in tensors.items() if not name.endswith(copies)}
@@ -147,9 +163,10 @@ def _whole(parts: Sequence[Tensors], rank: Opened) -> Tensors:
             )
         axis = axis_of(name, len(first[name].shape), where)
         listed = [part[name] for part in parts if name in part]
-        if len(listed) != len(parts) or not alike(listed, axis):
+        split = Split(axis=axis, blocks=1 if axis is None else blocks_of(name, first, where))
+        if len(listed) != len(parts) or not fits(listed, split):
             raise _unlike(name, where)
-        tensors[name] = listed[0] if axis is None else joined(listed, axis, blocks_of(name, first, where))
+        tensors[name] = put_together(listed, split)
     return tensors
 
 
@@ -174,8 +191,11 @@ def _unlike(name: str, where: Where) -> CheckpointError:
     )
 
 
-def _missing(missing: Sequence[Rank], wanted: int, here: int) -> Finding:
-    names = [f"mp_rank_{tensor:02}" + (f"_{stage:03}" if stage else "") for tensor, stage in missing]
+def _missing(missing: Sequence[Rank], wanted: int, here: int, *, stages: bool) -> Finding:
+    names = []
+    for tensor, stage, expert in missing:
+        parts = [f"mp_rank_{tensor:02}", *([f"{stage:03}"] if stages and (stage or expert) else [])]
+        names.append("_".join([*parts, *([f"{expert:03}"] if expert else [])]))
     return Finding(
         code="missing-shard",
         severity="error",

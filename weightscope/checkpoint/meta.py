@@ -16,7 +16,7 @@ from weightscope.checkpoint.entry import FileHeader, TensorEntry
 from weightscope.checkpoint.folder import Folder
 from weightscope.checkpoint.header import numbered
 from weightscope.checkpoint.pytorch import read_pytorch
-from weightscope.checkpoint.tensor_parallel import alike, joined
+from weightscope.checkpoint.tensor_parallel import Split, fits, put_together
 from weightscope.checkpoint.together import Together
 from weightscope.errors import CheckpointError
 from weightscope.findings import Finding
@@ -59,14 +59,14 @@ def _axis(name: str, entry: TensorEntry, width: int) -> int | None:
 
 def _whole(name: str, files: Sequence[FileHeader], axis: int | None) -> TensorEntry:
     parts = [file.tensors[name] for file in files if name in file.tensors]
-    if len(parts) != len(files) or not alike(parts, axis):
+    if len(parts) != len(files) or not fits(parts, Split(axis=axis)):
         raise CheckpointError(
             f"{name} is not alike in all files of the release",
             where=files[0].path,
             hint="the files are of different models, or one is damaged: download them again",
             code="malformed-header",
         )
-    return parts[0] if axis is None else joined(parts, axis)
+    return put_together(parts, Split(axis=axis))
 
 
 def _missing(missing: Sequence[int], count: int) -> Finding:

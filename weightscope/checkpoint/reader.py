@@ -20,7 +20,7 @@ from weightscope.checkpoint.locate import locate, locate_file, locate_in
 from weightscope.checkpoint.location import Location
 from weightscope.checkpoint.renaming import Renaming
 from weightscope.checkpoint.sets import SHARD
-from weightscope.checkpoint.together import READERS, reader_of
+from weightscope.checkpoint.together import READERS, Plain, reader_of
 from weightscope.checkpoint.training import Training
 from weightscope.errors import CheckpointError, RemoteError, WeightscopeError, Where, printable_path
 from weightscope.findings import Finding
@@ -37,7 +37,8 @@ class Checkpoint(msgspec.Struct, kw_only=True):
 
     `tensors` maps names to entries whose `file` counts into `files`; it is empty for an index or a config alone.
     `whole` tells whether a folder was named, and not one of its files. `renaming` is set where tensors have
-    other names here than in the files, `training` where the format itself has the state of a training run.
+    other names here than in the files, `training` where the format itself has the state of a training run, and
+    `arguments` where it has what the run's command line said.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     whole: bool = False
     renaming: Renaming | None = None
     training: Training | None = None
+    arguments: dict[str, Plain] = {}
 
     __repr__ = brief
 
@@ -204,6 +206,7 @@ def _together(path: Path, folder: Folder, location: Location, *, whole: bool) ->
         findings=[*([_missing(location, folder)] if location.missing else []), *read.findings],
         whole=whole,
         training=read.training,
+        arguments=read.arguments,
     )
 
 

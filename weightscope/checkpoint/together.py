@@ -17,13 +17,20 @@ from weightscope.findings import Finding
 READERS = {name: name for name in ("dcp", "deepspeed", "megatron", "meta", "pipeline")}
 
 
+Plain = str | int | float | bool | None
+
+
 class Together(msgspec.Struct, frozen=True, kw_only=True):
-    """The files that were read, the tensors by name, what is wrong, and the state of the run that saved them."""
+    """The files that were read, the tensors by name, what is wrong, and the state of the run that saved them.
+
+    `arguments` are what the run's command line said, where the files keep it.
+    """
 
     files: list[FileHeader]
     tensors: dict[str, TensorEntry]
     findings: list[Finding] = []
     training: Training | None = None
+    arguments: dict[str, Plain] = {}
 
 
 def reader_of(format_name: str) -> Callable[[Folder, tuple[Path, ...]], Together]:

@@ -94,9 +94,14 @@ def _number(top: Mapping[object, object], keys: Iterable[str]) -> float | None:
     return None
 
 
+def words_in(name: str) -> frozenset[str]:
+    """The words of a key, in lower case: `trainer.currentStep` is trainer, current and step."""
+    return frozenset(word.lower() for word in re.split(r"\W|_|(?<=[a-z])(?=[A-Z])", name))
+
+
 def kind_of(name: str) -> str:
     """What the tensors under a key are, by its words."""
-    words = frozenset(re.split(r"\W|_|(?<=[a-z])(?=[A-Z])", name.lower()))
+    words = words_in(name)
     return next((kind for kind, known in _KINDS if words & known), "other")
 
 

@@ -18,6 +18,8 @@ from weightscope.components.walk import find, needed
 if TYPE_CHECKING:
     import torch
 
+    from weightscope.components.sinusoids import Sinusoids
+
 
 class Block(Component, frozen=True, kw_only=True):
     """x + attention(input_norm(x)), then x + feed_forward(feed_forward_norm(x)).
@@ -128,7 +130,7 @@ class Decoder(Component, frozen=True, kw_only=True):
     embedding: Embedding
     blocks: tuple[Repeat, ...]
     final_norm: Norm | None
-    positions: Embedding | None = None
+    positions: Embedding | Sinusoids | None = None
     embedding_norm: Norm | None = None
     depth: int
     widen: Component | None = None
@@ -250,7 +252,8 @@ class CausalLM(Runnable, frozen=True, kw_only=True):
 
     @property
     def learned(self) -> Embedding | None:
-        return self.decoder.positions
+        positions = self.decoder.positions
+        return positions if isinstance(positions, Embedding) else None
 
     @property
     def layers(self) -> int:

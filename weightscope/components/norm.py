@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class RMSNorm(Component, frozen=True, kw_only=True):
     """x / rms(x) · (offset + w), over the last dimension (Zhang & Sennrich 2019); Gemma's offset is 1.
 
-    One that is not `weighted` only scales (the values of Gemma 3n); an `optional` one need not be stored.
+    One that is not `weighted` only scales (the values of Gemma 3n); an `optional` one need not be stored. `leaf` is the
+    name of w (Transformer Engine keeps it beside the next matrix).
     """
 
     name: str
@@ -29,11 +30,12 @@ class RMSNorm(Component, frozen=True, kw_only=True):
     offset: float = 0.0
     weighted: bool = True
     optional: bool = False
+    leaf: str = "weight"
     word: ClassVar[str] = "rms_norm"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
-        return (Plain("", self.role, optional=self.optional),) if self.weighted else ()
+        return (Plain("", self.role, optional=self.optional, leaf=self.leaf),) if self.weighted else ()
 
     def sizes(self) -> Sizes:
         return {self.role: (self.size,)} if self.weighted else {}

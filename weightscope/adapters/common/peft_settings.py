@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from weightscope.adapters.common import values
 from weightscope.adapters.common.patterns import ALL_LINEAR, Patterns, Targets, unmatched
-from weightscope.adapters.common.settings import Settings
+from weightscope.adapters.common.settings import ADALORA, LORA, Rotation, Settings
 from weightscope.config import Config
 
 # Initializations that change the base's weights as well, so that A and B belong to what is left of them.
@@ -21,6 +21,9 @@ UNAPPLIED = {
     "megatron_config": "Megatron's parallel layers",
 }
 EMBEDDINGS = "embed_tokens"
+# Of the series of OFT's rotations, where a file does not say it.
+TERMS = 5
+MOST_TERMS = 100
 
 
 def peft_settings(config: Config) -> Settings:
@@ -34,8 +37,10 @@ def peft_settings(config: Config) -> Settings:
         raise config.error("lacks 'peft_type', which says what kind of adapter it is")
     # LoHa, LoKr and others of their kind call it `alpha`.
     alpha = values.number(config, "lora_alpha")
-    rank = values.whole(config, "init_r" if method == "adalora" else "r")
-    ranks, alphas = values.ranks(config, "rank_pattern"), values.scales(config, "alpha_pattern")
+    # OFT counts in blocks instead, and then has 0 here.
+    rank = values.whole(config, "init_r" if method == ADALORA else "r", least=1 if method == LORA else 0)
+    ranks = values.kept(config, "rank_pattern") if method == ADALORA else values.ranks(config, "rank_pattern")
+    alphas = values.scales(config, "alpha_pattern")
     table = "" if method == "trainable_tokens" else EMBEDDINGS
     return Settings(
         library="peft",
@@ -43,7 +48,7 @@ def peft_settings(config: Config) -> Settings:
         method=method,
         base=values.text(config, "base_model_name_or_path"),
         task=values.text(config, "task_type"),
-        rank=rank,
+        rank=rank or None,
         alpha=values.number(config, "alpha") if alpha is None else alpha,
         ranks=Patterns.of(config, "rank_pattern", ranks),
         alphas=Patterns.of(config, "alpha_pattern", alphas),
@@ -55,6 +60,7 @@ def peft_settings(config: Config) -> Settings:
         tokens=values.rows(config, "token_indices" if table == "" else "trainable_token_indices", ""),
         parameters=values.words(config, "target_parameters"),
         feedforward=values.words(config, "feedforward_modules"),
+        rotation=_rotation(config) if method == "oft" else None,
         unapplied=_unapplied(config),
     )
 
@@ -73,6 +79,20 @@ def _targets(config: Config) -> Targets:
         layers=values.numbers(config, "layers_to_transform"),
         stacks=values.words(config, "layers_pattern"),
         unread=pattern if pattern.lower() == ALL_LINEAR else unread,
+    )
+
+
+def _rotation(config: Config) -> Rotation | None:
+    """How OFT's rotations are made; files of old versions have no word on it."""
+    if config.data.get("use_cayley_neumann") is None:
+        return None
+    terms = values.whole(config, "num_cayley_neumann_terms") or TERMS
+    if terms > MOST_TERMS:
+        raise config.error(f"'num_cayley_neumann_terms' is {terms:,}; the limit is {MOST_TERMS}")
+    return Rotation(
+        terms=terms if values.flag(config, "use_cayley_neumann") else 0,
+        limit=values.number(config, "eps") if values.flag(config, "coft") else None,
+        shared=values.flag(config, "block_share"),
     )
 
 

@@ -14,6 +14,18 @@ Library = Literal["peft", "mlx", "diffusers", "kohya"]
 LORA, ADALORA, DORA = "lora", "adalora", "dora"
 
 
+class Rotation(msgspec.Struct, frozen=True, kw_only=True):
+    """How OFT makes rotations of what is stored: exactly, or by the first `terms` of a series.
+
+    `limit` is the greatest length of what is stored, over the root of the number of blocks; None for any length. A
+    `shared` rotation is that of all blocks.
+    """
+
+    terms: int = 0
+    limit: float | None = None
+    shared: bool = False
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The same for all libraries; what a file does not say is None or empty.
 
@@ -21,7 +33,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trained for. The scale of a low-rank product is `scale` where a file gives it, else alpha / rank, or with `rslora`
     alpha / √rank. `ranks` and `alphas` are those of modules that match a pattern. `saved` are modules that are
     stored whole, `tokens` the rows of tables that are trained, by module. `feedforward` modules have their inputs
-    scaled (IA3). `unapplied` says in words what of the settings changes the maths in a way that is not implemented.
+    scaled (IA3), `rotation` is OFT's. `unapplied` says in words what of the settings changes the maths in a way that is
+    not implemented.
     """
 
     library: Library
@@ -42,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tokens: tuple[tuple[str, tuple[int, ...]], ...] = ()
     parameters: tuple[str, ...] = ()
     feedforward: tuple[str, ...] = ()
+    rotation: Rotation | None = None
     unapplied: str = ""
 
     def rank_of(self, module: str) -> int | None:
@@ -74,6 +88,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 NAMES = {
     LORA: "LoRA", ADALORA: "AdaLoRA", DORA: "DoRA", "ia3": "IA3", "loha": "LoHa", "lokr": "LoKr",
+    "vera": "VeRA", "oft": "OFT", "boft": "BOFT",
     "prompt_tuning": "prompt tuning", "p_tuning": "p-tuning", "prefix_tuning": "prefix tuning",
     "multitask_prompt_tuning": "multitask prompt tuning", "trainable_tokens": "trainable tokens",
 }  # fmt: skip

@@ -20,6 +20,8 @@ WORDS = {
     "hada_t2": "t2",
     "lokr_w1": "w1", "lokr_w1_a": "kron_w1_a", "lokr_w1_b": "kron_w1_b", "lokr_w2": "w2", "lokr_w2_a": "kron_w2_a",
     "lokr_w2_b": "kron_w2_b", "lokr_t2": "kron_t2",
+    "vera_lambda_b": "vera_b", "vera_lambda_d": "vera_d", "vera_A": "vera_A", "vera_B": "vera_B",
+    "oft_R": "oft", "boft_R": "boft_R", "boft_s": "boft_s",
     "trainable_tokens_delta": "rows",
     "prompt_embeddings": "prompt", "prefix_task_cols": "task_columns", "prefix_task_rows": "task_rows",
 }  # fmt: skip

@@ -100,6 +100,20 @@ def ranks(config: Config, key: str) -> tuple[tuple[str, int], ...]:
     return tuple((name, _whole(config, key, value, 1)) for name, value in _pairs(config, key))
 
 
+def kept(config: Config, key: str) -> tuple[tuple[str, int], ...]:
+    """The ranks that AdaLoRA kept: an object of names that end in `lora_E`, each with a list of true and false.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    found = []
+    for name, value in _pairs(config, key):
+        if not isinstance(value, list) or len(value) > MAX_ITEMS or not all(isinstance(item, bool) for item in value):
+            raise _wrong(config, key, value, "an object of lists of true and false")
+        found.append((name.partition(".lora_E")[0], sum(value)))
+    return tuple(found)
+
+
 def scales(config: Config, key: str) -> tuple[tuple[str, float], ...]:
     """An object of names or patterns, each with a number.
 

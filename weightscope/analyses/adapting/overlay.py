@@ -9,7 +9,7 @@ import msgspec
 
 from weightscope.adapters.common.change import Change
 from weightscope.adapters.parameters import StackedLowRank
-from weightscope.adapters.registry import Adapter, is_counted_only
+from weightscope.adapters.registry import Adapter
 from weightscope.adapters.saved import Replaced
 from weightscope.adapters.tokens import Rows
 from weightscope.analyses.adapting.base import BaseWeights, Weight
@@ -94,7 +94,7 @@ def _checked(one: Beside, base: BaseWeights, base_name: str) -> Fit:
     unknown = next((name for name, held in adapter.tensors.items() if not held.known), "")
     reasons = (
         settings.unapplied,
-        f"{settings.words} is counted, not computed" if is_counted_only(settings) or adapter.prompts else "",
+        f"{settings.words} is counted, not computed" if adapter.prompts else "",
         f"{unknown} is of a method that is not implemented" if unknown else "",
     )
     for reason in filter(None, reasons):

@@ -117,7 +117,10 @@ def written_out(tokens: Sequence[int], mark: int, sense: Sense, inputs: Mapping[
     Raises:
         UsageError: the inputs are none that the model takes.
     """
-    return tokens.count(mark) == sum(sense.counts(_given(sense, inputs)))
+    given = _given(sense, inputs)
+    import torch
+
+    return int(sense.places(torch.tensor(tokens), mark, given).sum()) == sum(sense.counts(given))
 
 
 def layouts_of(sense: Sense, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Sequence[Layout]:

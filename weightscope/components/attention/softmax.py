@@ -85,7 +85,8 @@ class Attention(Component, frozen=True, kw_only=True):
     keys makes the values too (Gemma 4). `clip` bounds what the projections give (OLMo). `value_scale` multiplies the
     values (MiMo-V2). `out_norm` acts on all heads side by side (BitNet). What leaves is as wide as what enters
     unless `out_width` says otherwise (Zamba). Where the attention `gates_heads`, a whole head has one gate (Step 3.5).
-    Keys and values are made of what the pass shares as `source`, where one is named: of what an encoder put out.
+    Keys and values are made of what the pass shares as `source`, where one is named: of what an encoder put out. That
+    is as wide as x unless `source_width` says otherwise (BLIP).
     """
 
     name: str
@@ -102,6 +103,7 @@ class Attention(Component, frozen=True, kw_only=True):
     out_norm: Norm | None = None
     out_width: Size | None = None
     source: str = ""
+    source_width: Size | None = None
     gates_heads: bool = False
     word: ClassVar[str] = "attention"
 
@@ -118,10 +120,11 @@ class Attention(Component, frozen=True, kw_only=True):
 
     def sizes(self) -> Sizes:
         count, keys, size, value = self.heads.count, self.heads.keys, self.heads.size, self.heads.value_size
+        source = self.width if self.source_width is None else self.source_width
         return {
             Role.Q_PROJ: (count * size, self.width),
-            Role.K_PROJ: (keys * size, self.width),
-            Role.V_PROJ: (keys * value, self.width),
+            Role.K_PROJ: (keys * size, source),
+            Role.V_PROJ: (keys * value, source),
             Role.O_PROJ: (self.width if self.out_width is None else self.out_width, count * value),
             Role.ATTENTION_GATE: (count if self.gates_heads else count * value, self.width),
             Role.SINK: (self.heads.count,),

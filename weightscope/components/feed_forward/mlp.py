@@ -147,7 +147,10 @@ class GatedMLP(Component, frozen=True, kw_only=True):
 
 
 class MLP(Component, frozen=True, kw_only=True):
-    """down(act(up(x))); `learned` is an activation with weights, in the place of one that has only a name."""
+    """down(act(up(x))); `learned` is an activation with weights, in the place of one that has only a name.
+
+    `norm` acts on what is activated (Kosmos-2).
+    """
 
     name: str
     items: tuple[StorageItem, ...]
@@ -155,6 +158,7 @@ class MLP(Component, frozen=True, kw_only=True):
     inner: Size
     activation: str
     learned: Component | None = None
+    norm: Norm | None = None
     word: ClassVar[str] = "mlp"
 
     @property
@@ -165,18 +169,17 @@ class MLP(Component, frozen=True, kw_only=True):
         return {Role.UP_PROJ: (self.inner, self.width), Role.DOWN_PROJ: (self.width, self.inner)}
 
     def children(self) -> Iterable[Component]:
-        return (self.learned,) if self.learned else ()
+        return tuple(part for part in (self.learned, self.norm) if part is not None)
 
     @property
     def glance(self) -> str:
         return f"mlp {self.inner:,}"
 
     def equation(self, x: str = "x") -> str:
-        return f"down_proj·{WORDS.get(self.activation, self.activation)}(up_proj·{x})"
+        return f"down_proj·{self._inner(x)}"
 
     def terms(self) -> Mapping[Role, str]:
-        activation = WORDS.get(self.activation, self.activation)
-        return {Role.UP_PROJ: f"u = {activation}(up_proj·x)", Role.DOWN_PROJ: "down_proj·u"}
+        return {Role.UP_PROJ: f"u = {self._inner('x')}", Role.DOWN_PROJ: "down_proj·u"}
 
     def live(self, widths: Widths) -> int:
         """What is added to, up and the same activated, in one step or several."""
@@ -190,10 +193,17 @@ class MLP(Component, frozen=True, kw_only=True):
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, width] to [T, width]."""
         weights = at.weights(self)
-        if self.learned is None:
+        if self.learned is None and self.norm is None:
             return self.mix(x, weights)
-        return linear(at.call(self.learned, linear(x, weights, Role.UP_PROJ)), weights, Role.DOWN_PROJ)
+        up = linear(x, weights, Role.UP_PROJ)
+        inner = at.call(self.learned, up) if self.learned else activate(self.activation, up)
+        return linear(at.call(self.norm, inner) if self.norm else inner, weights, Role.DOWN_PROJ)
 
     def mix(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """[T, width] to [T, width] by matrices that lie anywhere."""
         return linear(activate(self.activation, linear(x, weights, Role.UP_PROJ)), weights, Role.DOWN_PROJ)
+
+    def _inner(self, x: str) -> str:
+        """What the second matrix acts on, in words."""
+        made = f"{WORDS.get(self.activation, self.activation)}(up_proj·{x})"
+        return f"{self.norm.word}({made})" if self.norm else made

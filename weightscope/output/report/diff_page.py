@@ -15,7 +15,7 @@ from weightscope.output.facts import title_of
 from weightscope.output.overview import found
 from weightscope.output.report.explorer import data_of, explorer
 from weightscope.output.report.findings import findings_list
-from weightscope.output.report.page import Section, page, page_header
+from weightscope.output.report.page import Kind, Section, page, page_header
 from weightscope.output.report.said import instead, said
 from weightscope.output.web.documents import table_html
 from weightscope.output.web.elements import element, together
@@ -40,7 +40,8 @@ def diff_page(diff: Diff, drawn: Treemap, failure: WeightscopeError | None = Non
     title = f"{title_of(diff.a.reference)} and {title_of(diff.b.reference)}"
     sides = f"A: {diff.a.reference} · B: {diff.b.reference}"
     counted = f"{found(diff.findings) or 'nothing found'}."
-    header = page_header(title, sides, diff.verdict.text, counted, ok=diff.ok and failure is None)
+    kind: Kind = "failed" if not diff.ok else "incomplete" if failure else "ok"
+    header = page_header(title, sides, diff.verdict.text, counted, kind)
     data = data_of(title_of(diff.b.reference), diff.findings, drawn)
     return page(title, header, tuple(_sections(diff, drawn, failure)), data)
 
