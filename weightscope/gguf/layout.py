@@ -33,6 +33,7 @@ def laid_out(declaration: Declaration, architecture: Architecture, names: Contai
     """
     depth = int(declaration.config.data.get("num_hidden_layers", 0))
     own = _own_scales(declaration, architecture)
+    lists = {word: _listed(declaration, keys) for word, keys in architecture.lists.items()}
     slots: list[Slot] = []
     covered: list[Covered] = []
     for slot in declaration.slots:
@@ -42,12 +43,13 @@ def laid_out(declaration: Declaration, architecture: Architecture, names: Contai
         if slot.stored.parts[0][0] in architecture.lacks:
             continue
         scheme = _scheme(slot, architecture, names, depth)
+        listed = next((numbers for word, numbers in lists.items() if f".{word}." in slot.template), ())
         if scheme is None:
             role = slot.stored.parts[0][0]
             raise declaration.config.undeclared(
                 f"GGUF's name for {role} ({slot.template}) is not known, which {architecture.model_type} has"
             )
-        scheme = _scaled(scheme, slot, names, own)
+        scheme = _scaled(replace(scheme, places=listed or scheme.places), slot, names, own)
         covered.append(Covered(template=slot.template, ranges=slot.ranges, scheme=scheme))
         for stored in scheme.expand(slot.stored):
             # llama.cpp leaves out what a layer that predicts ahead has of the main model's.
@@ -60,13 +62,16 @@ def laid_out(declaration: Declaration, architecture: Architecture, names: Contai
     return replace(declaration, slots=merged(slots), covered=tuple(covered), contained=True)
 
 
+def _listed(declaration: Declaration, keys: tuple[str, str]) -> tuple[int, ...]:
+    """The layers that a list in a part of the config names."""
+    return tuple(declaration.config.data[keys[0]][keys[1]])
+
+
 def _layers(scheme: InGguf, slot: Slot) -> tuple[Indices, ...]:
     """The layers of the file in which the slot lies."""
     if scheme.stacked:
         return ()
-    if not scheme.above:
-        return slot.ranges
-    return tuple(tuple(number + scheme.above for number in indices) for indices in slot.ranges)
+    return tuple(tuple(map(scheme.place, indices)) for indices in slot.ranges) if scheme.places else slot.ranges
 
 
 def _beside(declaration: Declaration, names: Container[str]) -> Iterator[Slot]:
@@ -105,8 +110,8 @@ def _above(scheme: InGguf, slot: Slot, depth: int) -> InGguf:
     """Layers that predict further tokens are numbered after all others, where Qwen counts them from 0."""
     if not slot.auxiliary or (slot.ranges and slot.ranges[0] and slot.ranges[0][0] >= depth):
         return scheme
-    if slot.ranges:
-        return replace(scheme, above=depth)
+    if slot.ranges and slot.ranges[0]:
+        return replace(scheme, places=tuple(range(depth, depth + max(slot.ranges[0]) + 1)))
     pieces = tuple(replace(piece, template=f"blk.{depth}.{piece.template}") for piece in scheme.pieces)
     return replace(scheme, pieces=pieces)
 

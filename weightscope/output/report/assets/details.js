@@ -21,7 +21,7 @@
       ws.element("code", { class: "tensor-name" }, ws.title(kind.template, each.ranges)),
       ws.definitions([
         ["Tensors", each.tensors > 1 ? ws.exact(each.tensors) : ""],
-        ["In transformers", kind.others.map((other) => ws.title(other, each.ranges)).join(", ")],
+        ["Also called", kind.others.map((other) => ws.title(other, each.ranges)).join(", ")],
         ["Role", kind.roles.join(" + ") + (kind.inferred ? " (guessed from the name)" : "")],
         ["Kind", kind.kind === "weight" ? "" : kind.kind],
         ["Shape", shape(each.set, kind)],
