@@ -109,7 +109,7 @@ REMOTE_TOWERS = [
 ]  # fmt: skip
 # Types whose maths transformers has under no name: how many published indexes they are held against, in
 # test_published.py or, where a config lies beside another model's index, in test_published_eyes.py.
-BY_INDEX = {"locateanything": 0, "minicpmv": 1}
+BY_INDEX = {"locateanything": 0, "minicpmv": 1, "molmo": 0}
 # Types held against transformers' model of their full size, without values, under the published names.
 WHOLE_SIZE = {"phi4mm": "tests/families/test_phi4mm.py"}
 # Types whose logits are held against parts of others, joined in a test of their own.
