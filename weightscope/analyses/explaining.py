@@ -95,7 +95,7 @@ def explain_tensor(
     Raises:
         UsageError: there is no such tensor; the hint names those that are nearest.
     """
-    name, group, titles = find_meant(name, inventory, other_names(declaration, inventory))
+    name, group, titles = find_meant(name, inventory, other_names(declaration, inventory, checkpoint))
     slot = _slot_of(name, declaration)
     entry = checkpoint.tensors.get(name)
     planned = next((shape for _, shape in group.counts), None)

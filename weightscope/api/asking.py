@@ -29,6 +29,7 @@ from weightscope.findings import Severity
 if TYPE_CHECKING:
     import numpy as np
 
+    from weightscope.analyses.forward.images.settings import Said
     from weightscope.api.model import Model
 
 
@@ -155,7 +156,20 @@ def inputs_of(model: Model, wanted: Wanted, directory: Path) -> dict[str, np.nda
         return {}
     from weightscope.analyses.forward.images import read_images
 
-    return read_images(wanted.images, directory, tree.processor)
+    return read_images(wanted.images, directory, tree.processor, _image_settings(model, tree.processor))
+
+
+def _image_settings(model: Model, processor: str) -> Said | None:
+    """Those that the model's own file holds: of a vision part in GGUF."""
+    if model.checkpoint.format != "gguf" or not processor:
+        return None
+    from weightscope.analyses.forward.images.settings import Said
+    from weightscope.gguf.opening import described
+    from weightscope.gguf.pictures import settings_of
+
+    metadata = described(model.checkpoint)
+    path = model.checkpoint.files[0].path
+    return Said(processor, settings_of(metadata, processor), path, processor) if metadata else None
 
 
 def ready_tokens(

@@ -174,6 +174,7 @@ MODULES = {
     "mllama": "multimodal.mllama",
     "mllama_text_model": "text.mllama_text_model",
     "modernbert": "encoders.modernbert",
+    "molmo": "multimodal.molmo",
     "molmo2": "multimodal.molmo2",
     "molmo2_text": "text.molmo2_text",
     "mpnet": "encoders.mpnet",
