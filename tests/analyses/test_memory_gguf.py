@@ -48,7 +48,7 @@ ROLES = {
 # What the converter wrote, but for types that are not known and for files made with options that fuse matrices.
 UNKNOWN = (
     "apertus", "bert", "distilbert", "eurobert", "flan-t5", "mmproj", "modern-bert", "nomic-bert", "qwen2vl", "qwen3vl",
-    "roberta", "t5", "umt5",
+    "roberta", "t5", "umt5", "gemma-embedding",
     "bamba", "cohere2", "deepseek", "dots1", "ernie4_5-moe", "exaone", "falcon", "gemma3n", "gemma4", "glm4moe",
     "gpt-oss", "gpt2", "granitehybrid", "hunyuan-moe", "jamba", "lfm2", "llama4", "mamba", "minimax", "mistral3",
     "nemotron_h", "olmo3", "phimoe", "qwen35", "qwen3next",
