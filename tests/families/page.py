@@ -118,8 +118,8 @@ roles guessed from names.
 EXCEPTIONS = """
 ## Known and not declared
 
-Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them: kimi_k3
-and molmo. Videos are refused everywhere.
+Its roles are guessed from names; a declared language model within it is declared. `forward` refuses it: kimi_k3, which
+transformers does not have either. Videos are refused everywhere.
 
 ## Published models that differ from their config
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
+from math import prod
 
 from msgspec.structs import replace
 
+from weightscope.checkpoint.entry import TensorEntry
 from weightscope.components.base import Indices
 from weightscope.components.walk import Slot
 from weightscope.families.registry import Declaration, merged
@@ -15,6 +17,7 @@ from weightscope.gguf.names import SCALES, full_name, stem_of
 from weightscope.gguf.scheme import InGguf, Piece
 from weightscope.quantization.common.modules import Covered
 from weightscope.roles import Role, Section
+from weightscope.sizes import Size
 from weightscope.storage.base import Kind, Stored
 
 # What lies beside the weights in some files: what a rotation's frequencies are divided by, and a table that T5 has and
@@ -23,9 +26,10 @@ BESIDE = {
     **dict.fromkeys(("rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"), Role.ROTARY_TABLE),
     "dec.blk.0.cross_attn_rel_b.weight": Role.RELATIVE_POSITION,
 }
+AFTER = ("dense_2.weight", "dense_3.weight")
 
 
-def laid_out(declaration: Declaration, architecture: Architecture, names: Container[str]) -> Declaration:
+def laid_out(declaration: Declaration, architecture: Architecture, names: Mapping[str, TensorEntry]) -> Declaration:
     """The declaration with the tensors of a GGUF file for slots; `names` are those that the file has.
 
     Raises:
@@ -58,7 +62,7 @@ def laid_out(declaration: Declaration, architecture: Architecture, names: Contai
             layers = _layers(scheme, slot)
             kinds = slot.kinds if layers else ()
             slots.append(replace(slot, template=held.name, ranges=layers, kinds=kinds, stored=held))
-    slots += _beside(declaration, names)
+    slots += (*_beside(declaration, names), *_after(declaration, names))
     return replace(declaration, slots=merged(slots), covered=tuple(covered), contained=True)
 
 
@@ -87,6 +91,22 @@ def _beside(declaration: Declaration, names: Container[str]) -> Iterator[Slot]:
             stored=stored,
             owner=declaration.tree,
             section=Section.OTHER,
+            auxiliary=False,
+        )
+
+
+def _after(declaration: Declaration, tensors: Mapping[str, TensorEntry]) -> Iterator[Slot]:
+    """The matrices that sentence-transformers has after the model, of EmbeddingGemma: no pass comes to them."""
+    for name in (name for name in AFTER if name in tensors):
+        shape = tuple(map(Size, tensors[name].shape))
+        stored = Stored(name=name, shape=shape, parts=((Role.OUTPUT_PROJ, int(prod(shape))),))
+        yield Slot(
+            template=name,
+            ranges=(),
+            kinds=(),
+            stored=stored,
+            owner=declaration.tree,
+            section=Section.POOLER,
             auxiliary=False,
         )
 
