@@ -14,21 +14,28 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import weightscope as ws
-from tests.adapters.peft_files import FOLDER, NAMES, PEFT, Tensors, base_of, changed
+from tests.adapters.peft_files import FOLDER, NAMES, PEFT, UNREAD, Tensors, base_of, changed
 
 LAYER = "base_model.model.model.layers.0.self_attn"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != UNREAD])
 def test_no_false_alarm_beside_the_base(name: str) -> None:
     assert not ws.open(PEFT / name, base=base_of(name)).check()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != UNREAD])
 def test_without_a_base_that_is_said_and_nothing_else(name: str) -> None:
     findings = ws.open(PEFT / name).check()
     assert [(finding.code, finding.severity) for finding in findings] == [("adapter-mismatch", "info")]
     assert "tiny/" in findings[0].message
+
+
+@pytest.mark.parametrize("base", [None, base_of(UNREAD)])
+def test_a_method_that_is_not_read_is_named_and_nothing_else(base: Path | None) -> None:
+    findings = ws.open(PEFT / UNREAD, base=base).check()
+    assert [(finding.code, finding.severity) for finding in findings] == [("adapter-mismatch", "info")]
+    assert "hra is a method that weightscope does not read" in findings[0].message
 
 
 def test_experts_whose_numbers_end_a_word(saved: Callable[[str], Path], tmp_path: Path) -> None:

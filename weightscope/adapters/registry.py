@@ -35,7 +35,7 @@ SHARED = vera.SHARED
 ROLES = SHARED | {part: role for parts, _ in METHODS for part, role in parts.items()}
 # What is stored and was not trained: an alpha, a rank, random matrices.
 UNTRAINED = {"alpha", "ranknum", *SHARED}
-SAVED, FROZEN, ORIGINAL = "saved", "frozen", "original"
+SAVED, TUNED, FROZEN, ORIGINAL = "saved", "tuned", "frozen", "original"
 # Of these methods more is trained than is stored: an encoder makes the vectors, and is left behind.
 ENCODED = {"p_tuning"}
 
@@ -89,7 +89,9 @@ def read_adapter(entries: Mapping[str, TensorEntry], settings: Settings) -> Adap
         module, part, depth = place_of(name)
         if part == ORIGINAL:
             tensors[name] = Held(module=module, part=part, role=None, kind=Kind.COPY)
-        elif part in (SAVED, FROZEN):
+        elif not settings.known:
+            tensors[name] = Held(module="", part=part, role=Role.UNKNOWN, kind=Kind.WEIGHT)
+        elif part in (SAVED, TUNED, FROZEN):
             change = _whole(name, module, part, entry, settings)
             tensors[name] = Held(module=module, part=part, role=None, kind=_kind(module, change))
             whole.append(change)
@@ -129,9 +131,8 @@ def _read(
 def _whole(name: str, module: str, part: str, entry: TensorEntry, settings: Settings) -> Replaced:
     """A tensor of the base: a module or a bias that was trained, or a table that was kept."""
     is_bias = module.endswith(".bias")
-    trained = (is_bias and settings.bias != "none") or (
-        part == SAVED and any(f".{saved}." in f".{module}." for saved in settings.saved)
-    )
+    named = part == SAVED and any(f".{saved}." in f".{module}." for saved in settings.saved)
+    trained = part == TUNED or named or (is_bias and settings.bias != "none")
     return Replaced(weight=module, tensor=name, shape=entry.shape, trained=trained)
 
 
