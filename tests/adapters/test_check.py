@@ -34,7 +34,7 @@ def test_without_a_base_that_is_said_and_nothing_else(name: str) -> None:
 @pytest.mark.parametrize("base", [None, base_of(UNREAD)])
 def test_a_method_that_is_not_read_is_named_and_nothing_else(base: Path | None) -> None:
     findings = ws.open(PEFT / UNREAD, base=base).check()
-    assert [(finding.code, finding.severity) for finding in findings] == [("adapter-mismatch", "info")]
+    assert [(finding.code, finding.severity) for finding in findings] == [("adapter-mismatch", "warning")]
     assert "hra is a method that weightscope does not read" in findings[0].message
 
 

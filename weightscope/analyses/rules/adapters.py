@@ -40,7 +40,7 @@ def _unread_method(adapter: Adapter) -> Finding:
     return mismatch(
         f"{method} is a method that weightscope does not read: its tensors are counted as stored, and not checked",
         "",
-        severity="info",
+        severity="warning",
     )
 
 
