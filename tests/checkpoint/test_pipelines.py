@@ -33,7 +33,7 @@ def pipeline(tmp_path: Path) -> tuple[Path, int]:
         (tmp_path / name).mkdir()
         made = {tensor: np.ones(shape, np.float16) for tensor, shape in shapes.items()}
         save_file(made, tmp_path / name / "diffusion_pytorch_model.safetensors")
-        (tmp_path / name / "config.json").write_text(json.dumps({"_class_name": kind}))
+        (tmp_path / name / "config.json").write_text(json.dumps({"_class_name": kind, "_diffusers_version": "0.35.0"}))
     for name in ("scheduler", "tokenizer"):
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{name}_config.json").write_text("{}")
@@ -68,7 +68,9 @@ def test_each_part_is_checked_under_its_name(pipeline: tuple[Path, int], run: An
     save_file(made, folder / "vae" / "diffusion_pytorch_model.safetensors")
     code, out, _ = run("check", folder, "--values", "--format", "json")
     assert code == 1
-    assert any(f["code"] == "non-finite" and f["message"].startswith("vae: ") for f in json.loads(out)["findings"])
+    findings = json.loads(out)["findings"]
+    assert any(f["code"] == "non-finite" and f["message"].startswith("vae: ") for f in findings)
+    assert any(f["message"].startswith("vae: 'AutoencoderKL' of diffusers is not declared") for f in findings)
 
 
 def test_a_part_that_is_not_here(pipeline: tuple[Path, int], run: Any) -> None:
