@@ -124,3 +124,16 @@ def test_dense_layers_of_sentence_transformers_are_counted_beside_the_encoder(tm
     assert said["sentence_vectors"] == "mean, dense, length 1"
     assert [(part["name"], part["parameters"]) for part in said["parts"]] == [("2_Dense", 8 * 16 + 8)]
     assert "mean, dense, length 1" in run("inspect", tmp_path)[1]
+    assert not [finding for finding in weightscope.open(tmp_path).check() if finding.message.startswith("2_Dense")]
+    save_file(
+        made | {"linear.weight": np.full((8, 15), np.nan, np.float32)}, tmp_path / "2_Dense" / "model.safetensors"
+    )
+    code, out, _ = run("check", tmp_path, "--values", "--format", "json")
+    found = [(f["code"], f["message"]) for f in json.loads(out)["findings"] if f["message"].startswith("2_Dense")]
+    assert code == 1
+    assert [code for code, _ in found] == ["non-finite", "shape-mismatch"]
+    assert found[1][1] == "2_Dense: linear.weight has shape [8, 15], but the config.json there says [8, 16]"
+    (tmp_path / "2_Dense" / "model.safetensors").unlink()
+    code, out, _ = run("check", tmp_path)
+    assert code == 1
+    assert "2_Dense: " in out
