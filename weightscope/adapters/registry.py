@@ -8,7 +8,7 @@ import msgspec
 
 from weightscope.adapters import adalora, boft, ia3, loha, lokr, lora, mlx, oft, parameters, prompts, tokens, vera
 from weightscope.adapters.common.change import Change, Fault, Module, Read
-from weightscope.adapters.common.settings import Settings
+from weightscope.adapters.common.settings import ADALORA, Settings
 from weightscope.adapters.common.spelling import place_of
 from weightscope.adapters.saved import Replaced
 from weightscope.brief import brief
@@ -122,6 +122,9 @@ def _read(
 ) -> Read:
     if parameter := parameters.parameter_of(module, depth, settings):
         return parameters.read(Module(name=parameter, parts=parts, shapes=shapes), settings)
+    if settings.method == ADALORA and {"A", "B"} & parts.keys():
+        # Without its singular values it looks like LoRA.
+        return adalora.read(Module(name=module, parts=parts, shapes=shapes), settings)
     for own, read in METHODS:
         if own.keys() & parts.keys():
             return read(Module(name=module, parts=parts, shapes=shapes), settings)
