@@ -23,7 +23,7 @@ WHOLE = (
 )  # fmt: skip
 NUMBERS = ("attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon", "rope.freq_base", "rope.scaling.factor")
 TOKENIZER = ("llama", "gpt2", "bert", "t5", "gemma4", "rwkv", "")
-PROJECTORS = ("gemma3", "mlp", "qwen2vl_merger", "qwen2.5vl_merger", "nova")
+PROJECTORS = ("gemma3", "mlp", "qwen2vl_merger", "qwen2.5vl_merger", "qwen3vl_merger", "nova")
 NAMES = (
     "token_embd.weight", "output_norm.weight", "output.weight", "blk.0.attn_norm.weight", "blk.0.attn_q.weight",
     "blk.0.attn_k.weight", "blk.0.attn_v.weight", "blk.0.attn_qkv.weight", "blk.0.ffn_up.weight",

@@ -173,6 +173,10 @@ def test_headers_are_read_without_torch_or_numpy(command: str, fixture: str) -> 
     assert not modules_after(command, f"fixtures/{fixture}") & HEAVY
 
 
+def test_headers_of_two_models_are_compared_without_torch_or_numpy() -> None:
+    assert not modules_after("diff", "fixtures/llama", "fixtures/llama-1") & HEAVY
+
+
 # What a plain decoder has nothing of.
 OTHERS = ("altup", "attention.indexer", "attention.latent", "feed_forward.moe", "mixers", "prediction.", "recurrent.")
 

@@ -43,18 +43,34 @@ def test_experts_whose_numbers_end_a_word(saved: Callable[[str], Path], tmp_path
     base = saved("nllb-moe")
     shapes = {n: t.shape for n, t in load_file(base / "model.safetensors").items() if n.endswith("fc1.weight")}
     assert any(".expert_2." in name for name in shapes)
-    factors: Tensors = {}
-    for name, (rows, columns) in shapes.items():
-        module = f"base_model.model.{name.removesuffix('.weight')}"
-        factors |= {f"{module}.lora_A.weight": torch.ones(2, columns), f"{module}.lora_B.weight": torch.ones(rows, 2)}
-    settings = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["fc1"], "bias": "none"}
-    (tmp_path / "adapter_config.json").write_text(json.dumps(settings))
-    save_file(factors, tmp_path / "adapter_model.safetensors")
+    factors = write_lora(tmp_path, {name.removesuffix(".weight"): shape for name, shape in shapes.items()}, "fc1")
     assert not ws.open(tmp_path, base=base).check()
     beyond = {name.replace("expert_2", "expert_3"): factor.clone() for name, factor in factors.items()}
     save_file(factors | beyond, tmp_path / "adapter_model.safetensors")
     (finding,) = ws.open(tmp_path, base=base).check()
     assert "lacks 2 modules that the adapter changes" in finding.message
+
+
+def test_names_in_memory_that_are_numbers_in_the_base(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """ERNIE's resampler: transformers calls fc1 in memory, and so PEFT, what is published as 0."""
+    base = saved("ernie4_5_vl_moe")
+    shapes = {n: t.shape for n, t in load_file(base / "model.safetensors").items()}
+    resampler = "model.resampler_model.spatial_linear"
+    modules = {f"{resampler}.fc1": shapes[f"{resampler}.0.weight"], f"{resampler}.fc2": shapes[f"{resampler}.2.weight"]}
+    write_lora(tmp_path, modules, "spatial_linear.fc1", "spatial_linear.fc2")
+    assert not [finding for finding in ws.open(tmp_path, base=base).check() if finding.severity == "error"]
+
+
+def write_lora(folder: Path, modules: Mapping[str, tuple[int, ...]], *targets: str) -> Tensors:
+    """A LoRA of rank 2 for matrices of these shapes, under the names that PEFT gives; and its tensors."""
+    factors: Tensors = {}
+    for module, (rows, columns) in modules.items():
+        path = f"base_model.model.{module}"
+        factors |= {f"{path}.lora_A.weight": torch.ones(2, columns), f"{path}.lora_B.weight": torch.ones(rows, 2)}
+    settings = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": targets, "bias": "none"}
+    (folder / "adapter_config.json").write_text(json.dumps(settings))
+    save_file(factors, folder / "adapter_model.safetensors")
+    return factors
 
 
 class Fault(NamedTuple):

@@ -131,6 +131,8 @@ def test_names_that_are_none(name: str, hint: str, run: Any) -> None:
         ("llama/config.json", "model.layers.2.mlp.up_proj", "model.layers.2.mlp.up_proj.weight", 0),
         ("llama/config.json", "up_proj", "model.layers.0.mlp.up_proj.weight", 1),
         ("mixtral", "layers.1.block_sparse_moe.experts.3.w1", "model.layers.1.block_sparse_moe.experts.3.w1.weight", 0),
+        ("gguf/llama.gguf", "model.layers.1.self_attn.q_proj", "blk.1.attn_q.weight", 0),
+        ("gguf/llama.gguf", "mlp.up_proj", "blk.0.ffn_up.weight", 1),
     ],
 )
 def test_names_may_be_typed_in_many_ways(model: str, typed: str, name: str, matches: int, run: Any) -> None:

@@ -12,7 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
+    PreTrainedModel,
+)
 
 import weightscope
 from weightscope.findings import Finding
@@ -116,6 +124,65 @@ def test_an_untrained_head(llama: Path, tmp_path: Path) -> None:
     (finding,) = found(llama, tmp_path, lambda t: t["lm_head.weight"].normal_(0, 0.02))
     assert finding.message.startswith("lm_head looks untrained")
     assert finding.tensors == ("lm_head.weight",)
+
+
+WIDE = SIZES | {
+    "hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 4, "num_attention_heads": 8,
+    "num_key_value_heads": 8, "vocab_size": 64, "tie_word_embeddings": True,
+}  # fmt: skip
+
+
+def trained(model: PreTrainedModel, folder: Path) -> Path:
+    """The numbers between layers differ in size, in all matrices that read or write them; rows of gate lean one way."""
+    torch.manual_seed(0)
+    sizes = torch.exp(0.5 * torch.randn(WIDE["hidden_size"]))
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.ndim == 2 and "layers" in name:
+                weight.normal_(0, 0.02)
+                half = weight[: WIDE["intermediate_size"]] if "gate" in name else weight[:0]
+                half += 0.01 * torch.randn(weight.shape[1])
+                weight.mul_(sizes[:, None] if name.endswith(("o_proj.weight", "down_proj.weight")) else sizes)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(LlamaForCausalLM(LlamaConfig(**WIDE)), tmp_path_factory.mktemp("wide"))
+
+
+def swap(t: Tensors) -> None:
+    ups = {name: tensor for name, tensor in t.items() if "up_proj" in name}
+    for name, up in ups.items():
+        gate = name.replace("up_proj", "gate_proj")
+        t[name], t[gate] = t[gate], up
+
+
+def swap_halves(t: Tensors) -> None:
+    t.update({name: torch.cat(tensor.chunk(2)[::-1]) for name, tensor in t.items() if "gate_up_proj" in name})
+
+
+def test_gate_and_up_swapped(wide: Path, tmp_path: Path) -> None:
+    assert found(wide, tmp_path / "sound", lambda t: None) == []
+    (finding,) = found(wide, tmp_path / "swapped", swap)
+    assert finding.message.startswith("gate_proj and up_proj seem to be swapped: ")
+    assert len(list(finding.names)) == 8
+
+
+def test_halves_of_a_fused_matrix_swapped(tmp_path: Path) -> None:
+    phi = trained(Phi3ForCausalLM(Phi3Config(**WIDE, pad_token_id=0)), tmp_path / "phi")
+    assert found(phi, tmp_path / "sound", lambda t: None) == []
+    (finding,) = found(phi, tmp_path / "swapped", swap_halves)
+    assert finding.message.startswith("gate_proj and up_proj seem to be swapped: ")
+    assert finding.tensors == ("model.layers.{0–3}.mlp.gate_up_proj.weight",)
+
+
+@pytest.mark.parametrize("role", ["q_proj", "o_proj"])
+def test_a_square_matrix_transposed(role: str, wide: Path, tmp_path: Path) -> None:
+    (finding,) = found(wide, tmp_path, lambda t: t.update({name: w.T for name, w in t.items() if role in name}))
+    assert finding.message.startswith(f"{role} seems to be stored transposed: ")
+    assert finding.tensors == (f"model.layers.{{0–3}}.self_attn.{role}.weight",)
 
 
 def test_a_model_that_is_untrained_as_a_whole_is_not_judged(tmp_path: Path) -> None:

@@ -48,10 +48,17 @@ def legacy(path: Path, content: bytes) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["deflated", "stored", "legacy"])
-@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
-def test_what_multiplies(tmp_path: Path, content: bytes, form: str) -> None:
-    path = tmp_path / "pytorch_model.bin"
+@pytest.mark.parametrize(
+    ("what", "form"),
+    # The pickles within both are read by the same code: of the older form a few are tried.
+    [
+        (what, form)
+        for form in ("deflated", "stored", "legacy")
+        for what in list(HOSTILE)[:: 4 if form == "legacy" else 1]
+    ],
+)
+def test_what_multiplies(tmp_path: Path, what: str, form: str) -> None:
+    path, content = tmp_path / "pytorch_model.bin", HOSTILE[what]
     if form == "legacy":
         legacy(path, content)
     else:

@@ -117,6 +117,9 @@ REFUSED: dict[tuple[str, str], str] = {
     ("mllama", "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there",
     ("mllama", "vision_config.intermediate_layers_indices"): "as its num_hidden_layers",
     ("mllama", "vision_config.max_num_tiles"): "as transformers: the usual arrangements are of four tiles",
+    ("florence2", "text_config.tie_word_embeddings"): "no published model has it; a third table reads the text then",
+    ("git", "max_position_embeddings"): "of one position transformers makes that of all tokens",
+    ("florence2", "vision_config.num_groups"): "as vision_config.num_heads",
     ("*", "vision_config.num_heads"): UNEVEN,
     ("*", "vision_config.num_attention_heads"): UNEVEN,
     ("*", "vision_config.embed_dim"): UNEVEN,
@@ -155,6 +158,7 @@ LLAMA4_BRIDGE = (
     "hidden_size", "intermediate_size", "pixel_shuffle_ratio", "projector_input_dim", "projector_output_dim",
     "vision_output_dim",
 )  # fmt: skip
+FLORENCE_BRIDGE = ("text_config", "text_config.d_model", "vision_config", "vision_config.projection_dim")
 MLLAMA_BRIDGE = ("hidden_size", "vision_output_dim", "intermediate_layers_indices")
 GLM = ("glm4v", "glm4v_moe", "glm46v", "glm_ocr", "paddleocr_vl")
 # Keys without which a config.json describes no model, whatever defaults its class has.
@@ -175,6 +179,10 @@ DELIBERATE: dict[tuple[str, str], str] = {
     ),
     **dict.fromkeys(
         ((kind, key) for kind in GLM for key in ("text_config.hidden_size", "vision_config.out_hidden_size")),
+        "transformers builds a bridge that does not fit its language model and fails when an image comes",
+    ),
+    **dict.fromkeys(
+        (("florence2", key) for key in FLORENCE_BRIDGE),
         "transformers builds a bridge that does not fit its language model and fails when an image comes",
     ),
     ("mllama", "text_config.num_attention_heads"): "heads of one element, of which transformers turns a half",

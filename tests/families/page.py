@@ -22,6 +22,7 @@ from tests.families.test_against_transformers import BY_PARTS, RESPELLED
 from tests.families.test_published import DECLARED, INDEXED, OTHER_NAMES, OTHER_PARTS, OTHER_SIZES, QUANTIZED
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_blips import TINY_BLIPS
+from tests.families.tiny_captioners import TINY_CAPTIONERS
 from tests.families.tiny_clap import HALVES, TINY_CLAP
 from tests.families.tiny_encoders import TINY_ENCODERS
 from tests.families.tiny_flagships import TINY_FLAGSHIPS
@@ -87,6 +88,7 @@ COMPUTED = [
     *TINY_KIN,
     *(tiny for tiny in TINY_FLAGSHIPS if tiny.model != "Model"),
     *TINY_BLIPS,
+    *(tiny for tiny in TINY_CAPTIONERS if tiny.model != "Model"),
     *TINY_FUYU,
     *TINY_CLAP,
     *HALVES,
@@ -116,8 +118,8 @@ roles guessed from names.
 EXCEPTIONS = """
 ## Known and not declared
 
-Their roles are guessed from names; a declared language model within them is declared. `forward` refuses them: blip,
-florence2, kimi_k3, kosmos-2 and molmo. Videos are refused everywhere.
+Its roles are guessed from names; a declared language model within it is declared. `forward` refuses it: kimi_k3, which
+transformers does not have either. Videos are refused everywhere.
 
 ## Published models that differ from their config
 

@@ -191,31 +191,40 @@ def head_of(oracle: transformers.PreTrainedModel) -> Any:
 
 def scoring(oracle: transformers.PreTrainedModel) -> Any:
     """The model itself, or the one within it that has a head."""
-    parts = {"shieldgemma2": "model", "qwen2_5_omni": "thinker", "qwen3_omni_moe": "thinker"}
+    parts = {
+        "shieldgemma2": "model", "qwen2_5_omni": "thinker", "qwen3_omni_moe": "thinker", "blip": "text_decoder",
+    }  # fmt: skip
     part = parts.get(oracle.config.model_type)
-    return getattr(oracle, part) if part else oracle
+    # BLIP's class that matches a text with an image has no such part.
+    return getattr(oracle, part, oracle) if part else oracle
 
 
 HEADS = ("lm_head.weight", "lm_head.decoder.weight", "embed_out.weight")
 
 
-@every_tiny
-def test_every_pytorch_format_reads_the_same(tiny: Tiny, saved: Callable[[str], Path], tmp_path: Path) -> None:
+# How torch saved before 1.6 says nothing of types: a few show that it is read.
+@pytest.mark.parametrize(
+    ("tiny", "zipped"),
+    [(tiny, zipped) for zipped in (True, False) for tiny in TINY[:: 1 if zipped else 40]],
+    ids=lambda value: value.name if isinstance(value, Tiny) else "zip" if value else "older",
+)
+def test_what_torch_saves_reads_the_same(
+    tiny: Tiny, zipped: bool, saved: Callable[[str], Path], tmp_path: Path
+) -> None:
     (tmp_path / "config.json").write_bytes((saved(tiny.name) / "config.json").read_bytes())
     oracle = tiny.build()
-    state = {name: oracle.state_dict()[name] for name in oracle.state_dict()}
+    state = dict(oracle.state_dict())
     published = set(header(saved(tiny.name)))
     if tiny.kind in ("Mixtral", "DeepseekV3", "Llava", "GPTNeoX") or not published <= set(state):
         # What these hold in memory is not what is published; take the published names from the saved file.
         with safe_open(saved(tiny.name) / "model.safetensors", "pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    for zipped in (True, False):
-        torch.save(state, tmp_path / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
-        model = weightscope.open(tmp_path)
-        assert model.parameters.total == oracle.num_parameters()
-        assert model.summary().tensors.unrecognized == ()
-        if any(name.endswith(HEADS) for name in state) and tied(oracle):
-            assert model.tying.evidence == "shared-storage"
+    torch.save(state, tmp_path / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
+    model = weightscope.open(tmp_path)
+    assert model.parameters.total == oracle.num_parameters()
+    assert model.summary().tensors.unrecognized == ()
+    if any(name.endswith(HEADS) for name in state) and tied(oracle):
+        assert model.tying.evidence == "shared-storage"
 
 
 def test_dialects_of_rope_agree_with_transformers(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from weightscope.families.registry import find_family
 
 # WEIGHTSCOPE_KEYS=all tries every change; else as many of each type as SAMPLE, the same ones each time.
 WHOLE = os.environ.get("WEIGHTSCOPE_KEYS") == "all"
-SAMPLE = 12
+SAMPLE = 8
 
 
 @pytest.fixture(autouse=True)

@@ -51,6 +51,8 @@ COUNTED_AS = {
     "OpenGVLab/InternVL2-2B-ft": ("internvl", 2205754368),
     # Half of its index's 7,661,331,936 bytes, less the head that is stored besides: 152,681 · 2,048.
     "nvidia/LocateAnything-3B-ft": ("kimi_k25", 3517975280),
+    # Its index's own total_parameters.
+    "reubzdubz/Molmo-7B-D-NF4": ("molmo2", 8021025280),
     "sgl-project/DeepSeek-V4-Flash-FP8": ("deepseek_v4", 284332230231),
     "Qwen/Qwen-72B": ("qwen2", 72287920128),
     "stvlynn/Qwen-7B-Chat-Cantonese": ("qwen2", 7721324544),
@@ -83,8 +85,16 @@ PUBLISHED = {
 WITH_SCALES = {"zai-org/GLM-5-FP8"}
 # GPTQ's writers give every module a bias, and MLX's leave modules plain: the files tell it and not the config.
 BIASED = {"Qwen/Qwen-7B-Chat-Int4", "Arp1tMoga/fast_qwen"}
+# Bytes of JSON that say how each matrix of 28 layers is packed, of which a declaration counts one.
+STATES = {"reubzdubz/Molmo-7B-D-NF4": 28 * (81 + 81 + 82 + 82 - 4)}
 # Element types of packed tensors; all others have the config's.
-WIDTHS = {frozenset({"I32"}): 4, frozenset({"U32"}): 4, frozenset({"I64", "I32"}): 4, frozenset({"U8"}): 1}
+WIDTHS = {
+    frozenset({"F32"}): 4,
+    frozenset({"I32"}): 4,
+    frozenset({"U32"}): 4,
+    frozenset({"I64", "I32"}): 4,
+    frozenset({"U8"}): 1,
+}
 
 
 def _tool() -> Any:
@@ -123,8 +133,8 @@ def slots(model: dict[str, Any], names: set[str] | None = None) -> Any:
 
 
 def test_the_collection_is_what_we_think_it_is() -> None:
-    assert len(MODELS) == 134
-    assert len(INDEXED) == 43
+    assert len(MODELS) == 137
+    assert len(INDEXED) == 44
     assert {*OTHER_NAMES, *OTHER_SIZES} <= {model["model"] for model in INDEXED}
 
 
@@ -153,7 +163,8 @@ def test_total_size_is_the_real_one(model: dict[str, Any]) -> None:
     weights = sum(slot.stored.elements * count for slot, count in stored if slot.stored.kind is not Kind.BUFFER)
     buffers = sum(slot.stored.elements * count for slot, count in stored if slot.stored.kind is Kind.BUFFER)
     if any(slot.stored.scheme for slot, _ in stored):
-        assert total_size == sum(WIDTHS.get(s.stored.dtypes, 2) * s.stored.elements * n for s, n in stored)
+        packed = sum(WIDTHS.get(s.stored.dtypes, 2) * s.stored.elements * n for s, n in stored)
+        assert total_size == packed + STATES.get(model["model"], 0)
         return
     if model["model"] in ("FlagAlpha/Atom-7B", "wangyantong/internlm-chat-7b-ft"):
         assert total_size == 2 * weights + 4 * buffers
@@ -180,7 +191,8 @@ def test_count_is_that_of_transformers(model: dict[str, Any]) -> None:
     "model", [m for m in INDEXED if "total_parameters" in (m["index"]["metadata"] or {})], ids=name_of
 )
 def test_count_is_the_index_s_own(model: dict[str, Any]) -> None:
-    counted = [s.stored.logical * s.count for s in slots(model) if not s.stored.optional]
+    weights = [s for s in slots(model) if not s.stored.optional and s.stored.kind is not Kind.SCALE]
+    counted = [s.stored.logical * s.count for s in weights]
     assert sum(counted) == model["index"]["metadata"]["total_parameters"]
 
 

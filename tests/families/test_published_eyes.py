@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 import weightscope
 from tests.families.test_published import expand
 from tests.families.tiny import LLAMA
+from weightscope.components.decoder import CausalLM
 from weightscope.config import Config
 from weightscope.errors import NotImplementedByWeightscope, UndeclaredError
 from weightscope.families.registry import declare
@@ -70,3 +71,34 @@ def test_locateanything_says_why_it_does_not_run(tmp_path: Path) -> None:
     save_file(tensors, tmp_path / "model.safetensors")
     with pytest.raises(NotImplementedByWeightscope, match="within blocks of tokens"):
         weightscope.open(tmp_path).forward([1, 2, 3])
+
+
+def molmo(**changes: Any) -> dict[str, Any]:
+    published: dict[str, Any] = json.loads((PUBLISHED / "reubzdubz__Molmo-7B-D-NF4.json").read_text())["config"]
+    return {key: value for key, value in published.items() if key != "quantization_config"} | changes
+
+
+def test_molmo_s_parts_and_why_it_does_not_run() -> None:
+    """What no config says is CLIP ViT-L/14's: 23 layers of 1,024, and 577 positions."""
+    declaration = declare(Config(molmo()))
+    assert declaration is not None
+    shapes = {name: tuple(map(int, slot.stored.shape)) for slot in declaration.slots for name in slot.names()}
+    eye = "model.vision_backbone."
+    assert shapes[f"{eye}image_vit.positional_embedding"] == (577, 1024)
+    assert shapes[f"{eye}image_vit.transformer.resblocks.22.feed_forward.w1.weight"] == (4096, 1024)
+    assert shapes[f"{eye}image_pooling_2d.wq.weight"] == (1024, 2048)
+    assert shapes[f"{eye}image_projector.w2.weight"] == (3584, 18944)
+    assert shapes["model.transformer.wte.new_embedding"] == (128, 3584)
+    assert isinstance(declaration.tree, CausalLM)
+    assert "only its own code" in declaration.tree.refused
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"attention_layer_norm": True}, "attention_layer_norm"), ({"moe_num_experts": 64}, "moe_num_experts"),
+     ({"layer_norm_type": "default"}, "layer_norm_type"), ({"embedding_size": 9}, "embedding_size"),
+     ({"weight_tying": True}, "weight_tying")],
+)  # fmt: skip
+def test_other_molmos_are_refused_by_name(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(UndeclaredError, match=said):
+        declare(Config(molmo(**changes)))

@@ -146,6 +146,7 @@ TINY = [
 ]  # fmt: skip
 
 from tests.families.tiny_blips import TINY_BLIPS  # noqa: E402
+from tests.families.tiny_captioners import TINY_CAPTIONERS  # noqa: E402
 from tests.families.tiny_clap import HALVES, TINY_CLAP  # noqa: E402
 from tests.families.tiny_cohere_eyes import TINY_COHERE_EYES  # noqa: E402
 from tests.families.tiny_contrast import TINY_CONTRAST  # noqa: E402
@@ -175,6 +176,7 @@ from tests.families.tiny_waves import TINY_WAVES  # noqa: E402
 from tests.families.tiny_xlnet import TINY_XLNET  # noqa: E402
 
 TINY += TINY_BLIPS
+TINY += TINY_CAPTIONERS
 TINY += TINY_CLAP
 TINY += HALVES
 TINY += TINY_COHERE_EYES

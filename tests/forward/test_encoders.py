@@ -261,6 +261,8 @@ def test_a_bias_under_both_names_is_one(saved: Callable[[str], Path], tmp_path: 
         ({"token_type_ids": [0, 0]}, "for 7 tokens"),
         ({"attention_mask": [1, 1, 1, 1, 1, 1, 0]}, "hides tokens"),
         ({"pixel_values": [[1.0]]}, "does not take images"),
+        # A slip of the pen in `adapter` is an input of that name.
+        ({"adapters": ["lora"]}, "adapters holds something else than numbers"),
     ],
 )
 def test_what_does_not_fit_is_said(inputs: dict[str, Any], said: str, saved: Callable[[str], Path]) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+import transformers
+from safetensors.torch import load_file, save_file
 
+import weightscope
 from tests.forward import seeing
 from tests.forward.test_grid_images import GRIDS, pixels
+from weightscope.errors import UsageError
 
 TEXT = [1, 2, 3, 40, 50]
 
@@ -105,3 +110,73 @@ def test_every_kind_of_tensor_of_tower_and_bridge_moves_the_logits(
     assert len(kinds) > 20
     unmoved = {name for name in kinds.values() if case.unrotated and name.endswith(("wk.bias", "k_proj.bias"))}
     assert seeing.unmoving(directory, case.tokens, case.inputs, kinds.values()) == unmoved
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "minicpm" not in case.name], ids=lambda case: case.name)
+def test_as_transformers_holds_them(case: Case, saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """Under other names than it writes: matrices apart that are published as one, heads turned, experts stacked."""
+    directory = seeing.lively(saved(case.name), tmp_path / "m")
+    before, path = seeing.ours(directory, case.tokens, case.inputs), directory / "model.safetensors"
+    model = transformers.AutoModelForImageTextToText.from_pretrained(directory)
+    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    if model.lm_head.weight is model.get_input_embeddings().weight:
+        state.pop("lm_head.weight")
+    save_file(state, path, metadata={"format": "pt"})
+    assert [finding for finding in weightscope.open(directory).check() if finding.severity != "info"] == []
+    assert seeing.off(seeing.ours(directory, case.tokens, case.inputs), before) < 1e-5
+
+
+def test_molmo2_as_published(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """Ai2's names of its config's keys, more layers than are stored, and the table cut where the added tokens begin."""
+    case = next(case for case in CASES if case.name == "molmo2")
+    directory = seeing.lively(saved("molmo2"), tmp_path / "m")
+    before, path = seeing.ours(directory, case.tokens, case.inputs), directory / "model.safetensors"
+    tensors = load_file(path)
+    names = [f"model.transformer.wte.{part}" for part in ("embedding", "new_embedding")]
+    whole = torch.cat([tensors[name] for name in names])
+    tensors |= {name: part.contiguous() for name, part in zip(names, (whole[:101], whole[101:]), strict=True)}
+    save_file(tensors, path, metadata={"format": "pt"})
+    config = json.loads((directory / "config.json").read_text())
+    vision, adapter = config.pop("vision_config"), config["adapter_config"]
+    for old, new in (("image_size", "image_default_input_size"), ("patch_size", "image_patch_size")):
+        vision[new] = vision.pop(old)
+    vision["num_hidden_layers"], adapter["vit_layers"] = 5, [2, -5]
+    del vision["num_position_embeddings"], adapter["vision_feature_layer"]
+    (directory / "config.json").write_text(json.dumps(config | {"vit_config": vision}))
+    assert [finding for finding in weightscope.open(directory).check() if finding.severity != "info"] == []
+    np.testing.assert_array_equal(seeing.ours(directory, case.tokens, case.inputs), before)
+    assert seeing.off(before, seeing.theirs(directory, case.tokens, case.inputs | dict(case.besides))) < 1e-4
+
+
+def wrong(name: str, **changes: Any) -> tuple[Case, dict[str, Any]]:
+    case = next(case for case in CASES if case.name == name)
+    inputs = {key: value for key, value in (dict(case.inputs) | changes).items() if value is not None}
+    return case, inputs
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("minimax_m3_vl", {"image_grid_thw": [[1, 4, 6], [2, 10, 4]]}, "several frames"),
+        ("molmo2", {"image_grids": [[2, 3, 2, 2]]}, "15 windows, and image_grids tells 10"),
+        ("molmo2", {"image_grids": [[2, 3, 2]]}, "not [images, 4]"),
+        ("molmo2", {"image_grids": [[1 << 40, 1 << 40, 0, 0]]}, "an image has 1 to"),
+        ("molmo2", {"image_token_pooling": [[0, 125]] * 15}, "names a patch that is none of the 125"),
+        ("molmo2", {"image_token_pooling": [[-1, -1]] * 15}, "a window without a patch"),
+        ("molmo2", {"image_num_crops": [1, 1]}, "5 crops of 2 images"),
+        ("molmo2", {"pixel_values": torch.zeros(5, 24, 48)}, "not [crops, 25, 48]"),
+        ("step3p7", {"num_local_patches": [2, 2]}, "3 windows"),
+        ("step3p7", {"num_local_patches": None}, "go together"),
+        ("step3p7", {"pixel_values_local": None}, "go together"),
+        ("step3p7", {"pixel_values": torch.zeros(2, 3, 20, 24)}, "not [images, 3, side, side]"),
+        ("step3p7", {"pixel_values": torch.zeros(2, 3, 21, 21)}, "a side is a multiple of 4"),
+        ("minicpmv4_6", {"target_sizes": [[4, 8], [12, 9]]}, "multiples of 4"),
+        ("minicpmv4_6", {"target_sizes": [[4, 8], [12, 12]]}, "pixel_values has shape"),
+        ("minicpmv4_6", {"target_sizes": [[0, 8], [12, 8]]}, "a slice has 1 to"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_said(name: str, changes: dict[str, Any], said: str, saved: Callable[[str], Path]) -> None:
+    case, inputs = wrong(name, **changes)
+    with pytest.raises(UsageError) as caught:
+        weightscope.open(saved(name)).forward(case.tokens, **inputs)
+    assert said in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,58 @@ def test_as_transformers_holds_them(tiny: Any, saved: Callable[[str], Path], tmp
         assert seeing.off(seeing.ours(directory, TOKENS[kind], IMAGES[kind]), before) < 1e-5
 
 
+def mlx_ernie(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What mlx-vlm makes of ERNIE 4.5 VL: the two mixtures of a layer beside each other."""
+    found = {}
+    for key, tensor in state.items():
+        name = re.sub(r"^model\.language_model\.", "language_model.model.", key)
+        name = re.sub(r"^model\.", "", name)
+        name = re.sub(r"_linear\.(fc1|fc2|ln)\.", lambda found: f"_linear.layers.{PAIR[found[1]]}.", name)
+        part = re.match(r"(.*\.mlp)\.(text|vision)_moe\.(.*)", name)
+        stem, kind, rest = part.groups() if part else ("", "", "")
+        end = "_1" if kind == "vision" else ""
+        if rest == "gate.weight":
+            found[f"{stem}.gate{end}.weight"] = tensor
+        elif rest.startswith("gate.moe_statics"):
+            found[f"{stem}.e_score_correction_bias{end}"] = tensor[0]
+        elif rest == "experts.gate_up_proj":
+            for role, half in zip(("gate_proj", "up_proj"), tensor.chunk(2, dim=1), strict=True):
+                found[f"{stem}.switch_mlp{end}.{role}.weight"] = half
+        elif rest:
+            found[f"{stem}.switch_mlp{end}.down_proj.weight"] = tensor
+        else:
+            found[name.replace("lm_head", "language_model.lm_head")] = tensor
+    return found
+
+
+PAIR = {"fc1": 0, "fc2": 2, "ln": 3}
+
+
+def mlx_hunyuan(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What mlx-vlm makes of HunyuanOCR's published names: kernels have their input channels last."""
+    return {
+        re.sub("^vit", "vision_tower", re.sub("^(model|lm_head)", r"language_model.\1", key)): (
+            tensor.movedim(1, -1) if tensor.ndim == 4 else tensor
+        )
+        for key, tensor in state.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["ernie4_5_vl_moe-untied", "ernie4_5_vl_moe", "hunyuan_vl", "hunyuan_vl-untied"])
+def test_as_mlx_has_them(name: str, saved: Callable[[str], Path], tmp_path: Path) -> None:
+    directory, kind = lively(name, saved, tmp_path / "m"), model_of(name)
+    before, path = seeing.ours(directory, TOKENS[kind], IMAGES[kind]), directory / "model.safetensors"
+    state = dict(load_file(path))
+    if kind == "ernie":
+        model = transformers.AutoModelForImageTextToText.from_pretrained(directory)
+        tied = model.config.tie_word_embeddings
+        state = {key: t for key, t in model.state_dict().items() if key != "lm_head.weight" or not tied}
+    made = {"ernie": mlx_ernie, "hunyuan": mlx_hunyuan}[kind](state)
+    save_file({key: tensor.contiguous() for key, tensor in made.items()}, path, metadata={"format": "mlx"})
+    assert [finding for finding in weightscope.open(directory).check() if finding.severity != "info"] == []
+    assert seeing.off(seeing.ours(directory, TOKENS[kind], IMAGES[kind]), before) < 1e-5
+
+
 def test_baidus_own_config(saved: Callable[[str], Path], tmp_path: Path) -> None:
     """ERNIE 4.5 VL as first published: flat, and the tower beside the model."""
     directory = lively("ernie4_5_vl_moe", saved, tmp_path / "m")
@@ -231,3 +284,12 @@ def test_maths_that_is_not_computed_is_said(
     (tmp_path / "model.safetensors").symlink_to(saved(name) / "model.safetensors")
     with pytest.raises(NotImplementedByWeightscope, match=said):
         weightscope.open(tmp_path).forward(TOKENS[model_of(name)], **GRIDDED)
+
+
+def test_a_token_of_a_text_uses_no_experts_for_images(saved: Callable[[str], Path]) -> None:
+    """Counted on transformers' own modules, but for the corrections, which lie in one table."""
+    tiny = next(tiny for tiny in TINY if tiny.name == "ernie4_5_vl_moe")
+    sizes = {name: parameter.numel() for name, parameter in tiny.build().named_parameters()}
+    unused = sum(size for name, size in sizes.items() if "vision_moe" in name and "moe_statics" not in name)
+    experts = sum(size for name, size in sizes.items() if "text_moe.experts" in name)
+    assert weightscope.open(saved(tiny.name)).parameters.active == sum(sizes.values()) - unused - experts * 3 // 5

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 import weightscope
-from fixtures.gguf.models import MODELS
+from fixtures.gguf.models import EYES, MODELS
 from weightscope.checkpoint.gguf_metadata import Metadata
 from weightscope.errors import CheckpointError, UndeclaredError, WeightscopeError
 from weightscope.gguf.opening import declared, described
@@ -24,7 +24,7 @@ def changed(metadata: Metadata, key: str, value: Any) -> Metadata:
     return replace(metadata, values=values if value is None else values | {key: value})
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *EYES])
 def test_no_value_of_a_key_is_a_traceback(name: str) -> None:
     checkpoint = weightscope.open(FIXTURES / f"{name}.gguf").checkpoint
     metadata = described(checkpoint)

@@ -192,14 +192,20 @@ STATES: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("what", STATES)
-def test_a_text_that_says_something_else_is_not_computed(what: str, tmp_path: Path) -> None:
+def test_a_text_that_says_something_else_is_found_and_not_computed(what: str, tmp_path: Path) -> None:
     content, message = STATES[what]
     good: dict[str, Any] = {"quant_type": "nf4", "blocksize": 64, "dtype": "float16", "shape": [64, 160]}
     model = quantized()
     name = f"model.layers.0.mlp.down_proj{STATE}"
     wrong = model.tensors | {name: text(content if isinstance(content, bytes) else good | content)}
+    opened = weightscope.open(write(tmp_path, wrong, model.config))
     with pytest.raises(WeightscopeError, match=message):
-        weightscope.open(write(tmp_path, wrong, model.config)).forward([1, 2])
+        opened.forward([1, 2])
+    faults = [finding for finding in opened.check(values=True) if finding.severity == "error"]
+    assert [(finding.code, *finding.names) for finding in faults] == [
+        ("quantization-mismatch", "model.layers.0.mlp.down_proj.weight")
+    ]
+    assert faults[0].message.startswith(f"{name} ")
 
 
 def test_a_layout_of_old_gpus_is_not_computed(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file as load_torch
+from safetensors.torch import save_file as save_torch
 
 import weightscope
 from tests.report.pages import HOSTILE, ROOT, Page, run_report, told, write_hostile
@@ -142,6 +144,20 @@ def test_a_gguf_kind_has_the_name_of_the_architecture_too() -> None:
     assert kinds["token_embd.weight"] == ["model.embed_tokens.weight"]
     assert kinds["blk.{}.attn_q.weight"] == ["model.layers.{}.self_attn.q_proj.weight"]
     assert kinds["blk.{}.ffn_down.weight"] == ["model.layers.{}.mlp.down_proj.weight"]
+
+
+def test_a_renamed_kind_has_the_name_that_is_stored_too(tmp_path: Path) -> None:
+    """As torch.compile leaves names: all of a kind, or the name is not told."""
+    tensors = {
+        name: tensor
+        for file in (ROOT / "fixtures" / "llama").glob("*.safetensors")
+        for name, tensor in load_torch(file).items()
+    }
+    shutil.copy(ROOT / "fixtures" / "llama" / "config.json", tmp_path)
+    save_torch({f"_orig_mod.{name}": tensor for name, tensor in tensors.items()}, tmp_path / "model.safetensors")
+    others = {kind["template"]: kind["others"] for kind in Page(run_report(str(tmp_path)).stdout).data["kinds"]}
+    assert others["lm_head.weight"] == ["_orig_mod.lm_head.weight"]
+    assert others["model.layers.{}.mlp.up_proj.weight"] == ["_orig_mod.model.layers.{}.mlp.up_proj.weight"]
 
 
 def test_what_a_box_opens_is_in_config_terms() -> None:

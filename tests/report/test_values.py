@@ -40,9 +40,10 @@ def test_stages_are_those_of_forward(whole: Page) -> None:
     assert "Forward passok" in whole.text
 
 
-def test_the_verdict_of_a_pass_says_what_did_not_run() -> None:
-    page = Page(run_report("fixtures/llava", "--forward", "--tokens", "1,2,3").stdout)
-    assert "Forward passok; not run: vision, projector" in page.text
+def test_the_verdict_of_a_pass_says_what_did_not_run(run: Any) -> None:
+    code, out, _ = run("report", "fixtures/llava", "--forward", "--tokens", "1,2,3")
+    assert code == 0
+    assert "Forward passok; not run: vision, projector" in Page(out).text
 
 
 def test_each_component_has_its_profile_and_each_role_its_histogram(whole: Page) -> None:
@@ -95,24 +96,28 @@ def test_what_values_show_fails_the_verdict(tmp_path: Path) -> None:
     assert ("strong", {"class": "verdict failed"}) in full.tags
 
 
-def test_a_pass_that_cannot_run_says_why_and_the_page_is_written(tmp_path: Path) -> None:
+def test_a_pass_that_cannot_run_says_why_and_the_page_is_written(run: Any, tmp_path: Path) -> None:
     file = tmp_path / "page.html"
-    result = run_report("fixtures/llama/config.json", "--forward", "-o", str(file))
-    assert result.returncode == 2
+    code, _, error = run("report", "fixtures/llama/config.json", "--forward", "-o", file)
+    assert code == 2
     text = Page(file.read_text(encoding="utf-8")).text
-    reason = result.stderr.removeprefix("weightscope: ").strip()
+    reason = error.removeprefix("weightscope: ").strip()
     assert "Forward passcannot run: see Forward pass" in text
     assert f"Cannot run: {reason}" in text
     assert text.count(reason) == 1
+    assert "incomplete Checked 0 tensors" in text
 
 
-def test_logits_that_cannot_be_compared_say_why_and_the_page_is_written(run: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("asked", "what"), [("--forward", "Logits"), ("--values", "Values")])
+def test_what_cannot_be_compared_says_why_and_the_page_is_written(
+    asked: str, what: str, run: Any, tmp_path: Path
+) -> None:
     file = tmp_path / "page.html"
-    code, _, error = run("report", "fixtures/llama", "fixtures/llama/config.json", "--forward", "-o", file)
+    code, _, error = run("report", "fixtures/llama", "fixtures/llama/config.json", asked, "-o", file)
     assert code == 2
     page = Page(file.read_text(encoding="utf-8"))
-    assert f"Logits were not compared: {error.removeprefix('weightscope: ').strip()}" in page.text
-    assert ("strong", {"class": "verdict failed"}) in page.tags
+    assert f"{what} were not compared: {error.removeprefix('weightscope: ').strip()}" in page.text
+    assert ("strong", {"class": "verdict incomplete"}) in page.tags
 
 
 def test_values_are_gone_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,14 +158,14 @@ def test_the_treemap_of_two_models_marks_what_differs(tmp_path: Path) -> None:
     assert layers == [[2, 2]]
 
 
-def test_other_logits_fail_the_verdict_on_two_models(tmp_path: Path) -> None:
+def test_other_logits_fail_the_verdict_on_two_models(run: Any, tmp_path: Path) -> None:
     tensors = load_file(ROOT / "fixtures" / "llava" / "model.safetensors")
     (tmp_path / "config.json").write_bytes((ROOT / "fixtures" / "llava" / "config.json").read_bytes())
     louder = {name: value * np.float16(2 if "up_proj" in name else 1) for name, value in tensors.items()}
     save_file(louder, tmp_path / "model.safetensors")
-    result = run_report("fixtures/llava", str(tmp_path), "--forward", "--tokens", "1,2,3")
-    assert (result.returncode, result.stderr) == (0, "")
-    page = Page(result.stdout)
+    code, out, error = run("report", "fixtures/llava", tmp_path, "--forward", "--tokens", "1,2,3")
+    assert (code, error) == (0, "")
+    page = Page(out)
     assert "logits differ by up to" in page.text
     assert ("strong", {"class": "verdict failed"}) in page.tags
 

@@ -12,6 +12,7 @@ from weightscope.analyses.accounting import count_whole
 from weightscope.analyses.groups import Group
 from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.naming import find_meant
+from weightscope.analyses.other_names import other_names
 from weightscope.analyses.tying import Tying
 from weightscope.brief import Displayed, brief
 from weightscope.checkpoint.reader import Checkpoint
@@ -94,7 +95,7 @@ def explain_tensor(
     Raises:
         UsageError: there is no such tensor; the hint names those that are nearest.
     """
-    name, group, titles = find_meant(name, inventory)
+    name, group, titles = find_meant(name, inventory, other_names(declaration, inventory, checkpoint))
     slot = _slot_of(name, declaration)
     entry = checkpoint.tensors.get(name)
     planned = next((shape for _, shape in group.counts), None)

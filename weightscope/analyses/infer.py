@@ -30,8 +30,9 @@ _WORDS = {
     Role.TOKEN_EMBEDDING: "embed_tokens wte word_embeddings tok_embeddings embed_in embed token_embedding token_embd",
     Role.POSITION_EMBEDDING: "wpe position_embeddings position_embedding embed_positions pos_embed pos_emb "
     "position_embd",
+    Role.TOKEN_TYPE_EMBEDDING: "token_type_embeddings token_types",
     Role.CLASS_EMBEDDING: "class_embedding cls_token",
-    Role.PATCH_EMBEDDING: "patch_embedding patch_embed",
+    Role.PATCH_EMBEDDING: "patch_embedding patch_embed patch_embd",
     Role.Q_PROJ: "q_proj query to_q wq q_lin attn_q",
     Role.K_PROJ: "k_proj key to_k wk k_lin attn_k",
     Role.V_PROJ: "v_proj value to_v wv v_lin attn_v",
@@ -109,7 +110,7 @@ _PARTS = (
         re.compile(r"vision|visual|image_encoder|image_tower|video_tower|\bvpm\.|\bvit\.|\bimage_model\b|^v\."),
     ),
     (Section.MOE, re.compile(r"experts?\.|block_sparse_moe|\bmoe\b|router|_(exps|shexp|chexps)\b|\bffn_gate_inp")),
-    (Section.STATE_SPACE, re.compile(r"\bmixer\b|mamba|ssm|linear_attn")),
+    (Section.STATE_SPACE, re.compile(r"\bmixer\b|mamba|ssm|linear_attn|\btime_mix_")),
 )
 
 

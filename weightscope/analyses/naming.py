@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from weightscope.analyses.groups import Group
 from weightscope.analyses.inventory import Inventory
+from weightscope.analyses.other_names import OtherNames, spelled
 from weightscope.analyses.selecting import GLOB, Pattern, better_pattern
 from weightscope.errors import UsageError
 from weightscope.ranges import blank, columns, fill, template_of
@@ -24,8 +25,8 @@ class Meant(NamedTuple):
     titles: tuple[str, ...]
 
 
-def find_meant(typed: str, inventory: Inventory) -> Meant:
-    """The tensors that `typed` stands for.
+def find_meant(typed: str, inventory: Inventory, others: OtherNames) -> Meant:
+    """The tensors that `typed` stands for; what `others` have as names elsewhere will do as well.
 
     Exact names come first, then what `typed` selects as it is, then a name without its end or its root, and roles.
 
@@ -36,36 +37,42 @@ def find_meant(typed: str, inventory: Inventory) -> Meant:
         if typed in group.every_name:
             return Meant(typed, group, (typed,))
     if len(typed) <= MAX_TYPED:
-        for found in _readings(typed, inventory):
+        for found in _readings(typed, inventory, others):
             if found:
                 (group, names), titles = found[0], tuple(_title(group, names) for group, names in found)
                 return Meant(names[0], group, titles)
     raise UsageError(f"no tensor {typed!r:.200}", hint=_nearest(typed, inventory))
 
 
-def _readings(typed: str, inventory: Inventory) -> Iterator[list[tuple[Group, list[str]]]]:
+def _readings(typed: str, inventory: Inventory, others: OtherNames) -> Iterator[list[tuple[Group, list[str]]]]:
     """What each way to read it finds, the strictest first."""
-    yield _fitting(typed, inventory)
-    yield _fitting(f"{typed}.weight", inventory)
+    yield _fitting(typed, inventory, others)
+    yield _fitting(f"{typed}.weight", inventory, others)
     if typed in set(Role):
         yield [(group, list(group.every_name)) for group in inventory.groups if typed in group.roles]
     if GLOB.match(typed):
         return
     for end in ("", ".weight"):
-        yield _fitting(f"*.{typed}{end}", inventory)
+        yield _fitting(f"*.{typed}{end}", inventory, others)
     # Another root, as transformers and the file have different ones; a layer's number is never left out.
     parts = typed.split(".")
     numbers = [place for place, part in enumerate(parts) if part.isdecimal() or "{" in part]
     for root in range(1, min(numbers, default=len(parts) - 1) if len(parts) > 2 else len(parts)):
         tail = ".".join(parts[root:])
         for pattern in (tail, f"*.{tail}", f"{tail}.weight", f"*.{tail}.weight"):
-            yield _fitting(pattern, inventory)
+            yield _fitting(pattern, inventory, others)
 
 
-def _fitting(text: str, inventory: Inventory) -> list[tuple[Group, list[str]]]:
+def _fitting(text: str, inventory: Inventory, others: OtherNames) -> list[tuple[Group, list[str]]]:
     pattern = Pattern.of(text)
-    found = [(group, [name for name in group.every_name if pattern.fits(name)]) for group in inventory.groups]
+    found = [(group, _selected(pattern, group, others)) for group in inventory.groups]
     return [(group, names) for group, names in found if names]
+
+
+def _selected(pattern: Pattern, group: Group, others: OtherNames) -> list[str]:
+    if group.template not in others:
+        return [name for name in group.every_name if pattern.fits(name)]
+    return [own for own, *known in spelled(group, others) if any(map(pattern.fits, (own, *known)))]
 
 
 def _title(group: Group, names: list[str]) -> str:

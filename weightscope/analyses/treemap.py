@@ -27,7 +27,7 @@ BUFFERS = "buffers"
 class TensorKind(msgspec.Struct, frozen=True, kw_only=True):
     """Tensors that differ only in their numbers. `layer` is which of the numbers is the layer's, None for none.
 
-    `others` are templates of the architecture's own names, where the file's differ. `stack` is what stands before the
+    `others` are templates of other names, as transformers or the file has them. `stack` is what stands before the
     first number. `terms` are those of the roles, `shape_terms` the config's.
     """
 
@@ -82,7 +82,7 @@ def treemap(subject: Subject, findings: Sequence[Finding]) -> Treemap:
     sets = [(place, each) for place, group in enumerate(groups) for each in alike(group, subject.checkpoint.tensors)]
     largest = sorted(sets, key=lambda item: max(item[1].parameters, item[1].bytes), reverse=True)[:MOST]
     kept = sorted(largest, key=lambda item: item[0])
-    slots, others = _slots(subject), other_names(subject.declaration, subject.inventory)
+    slots, others = _slots(subject), other_names(subject.declaration, subject.inventory, subject.checkpoint)
     kinds: list[TensorKind] = []
     numbers: dict[int, int] = {}
     drawn: list[TensorSet] = []

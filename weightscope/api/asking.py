@@ -22,13 +22,14 @@ from weightscope.analyses.forward.speller import Speller
 from weightscope.api.spelling import speller_of
 from weightscope.components.runnable import Runnable, no_tokens
 from weightscope.components.sensing import SensingLanguage
-from weightscope.components.seq2seq import DECODER_TOKENS, EncoderDecoder
+from weightscope.components.seq2seq import DECODER_TOKENS
 from weightscope.errors import UsageError
 from weightscope.findings import Severity
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from weightscope.analyses.forward.images.settings import Said
     from weightscope.api.model import Model
 
 
@@ -155,7 +156,20 @@ def inputs_of(model: Model, wanted: Wanted, directory: Path) -> dict[str, np.nda
         return {}
     from weightscope.analyses.forward.images import read_images
 
-    return read_images(wanted.images, directory, tree.processor)
+    return read_images(wanted.images, directory, tree.processor, _image_settings(model, tree.processor))
+
+
+def _image_settings(model: Model, processor: str) -> Said | None:
+    """Those that the model's own file holds: of a vision part in GGUF."""
+    if model.checkpoint.format != "gguf" or not processor:
+        return None
+    from weightscope.analyses.forward.images.settings import Said
+    from weightscope.gguf.opening import described
+    from weightscope.gguf.pictures import settings_of
+
+    metadata = described(model.checkpoint)
+    path = model.checkpoint.files[0].path
+    return Said(processor, settings_of(metadata, processor), path, processor) if metadata else None
 
 
 def ready_tokens(
@@ -214,11 +228,11 @@ def _text_written(model: Model, wanted: Wanted, speller: Speller | None) -> dict
     if wanted.decoder_text is None:
         return {}
     tree = runnable_of(model)
-    if not isinstance(tree, EncoderDecoder) or not tree.takes:
+    if tree is None or not has_decoder(model):
         raise UsageError("--decoder-prompt: this model has no decoder beside an encoder")
     if speller is None:
         raise UsageError("tokenizer.json is missing; it is needed to encode a prompt")
     import numpy as np
 
-    start = () if tree.start is None else (tree.start,)
+    start = () if tree.decoder_start is None else (tree.decoder_start,)
     return {DECODER_TOKENS: np.array([*start, *speller.pieces(wanted.decoder_text)])}

@@ -24,7 +24,7 @@ from weightscope.api.tensors import Tensor
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import UsageError, WeightscopeError
-from weightscope.findings import Finding
+from weightscope.findings import Finding, passes
 
 T = TypeVar("T")
 
@@ -60,7 +60,14 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     def ok(self) -> bool:
         """Whether all that was asked for could be looked at, and nothing fails."""
         parts = (self.stats, self.outcome)
-        return self.checked.ok and all(part is None or _is_ok(part) for part in parts)
+        return self.sound and all(part is None or _is_ok(part) for part in parts)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing fails of what could be looked at."""
+        parts = (self.stats, self.outcome)
+        seen = (part for part in parts if isinstance(part, Stats | Outcome))
+        return self.checked.ok and all(passes(part.findings, "error") for part in seen)
 
     @property
     def complete(self) -> bool:
@@ -70,6 +77,18 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
 
 def _is_ok(part: Stats | Outcome | WeightscopeError) -> bool:
     return not isinstance(part, WeightscopeError) and part.ok
+
+
+class NotCompared(msgspec.Struct, frozen=True, kw_only=True):
+    """Why values or logits of two models were not compared, though they were asked for; None where they were."""
+
+    values: WeightscopeError | None = None
+    logits: WeightscopeError | None = None
+
+    @property
+    def first(self) -> WeightscopeError | None:
+        """One of them, if there is any."""
+        return self.values or self.logits
 
 
 def contents_of(

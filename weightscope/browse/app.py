@@ -68,7 +68,7 @@ class BrowseApp(App[None]):
         self.model = model
         self.matches: Matches | None = None
         self._pages = Pages(model)
-        self._others = other_names(model.declaration, model.inventory)
+        self._others = other_names(model.declaration, model.inventory, model.checkpoint)
         self._found: asyncio.Future[tuple[tuple[Finding, ...], int]]
         self._running_loop: asyncio.AbstractEventLoop | None = None
 

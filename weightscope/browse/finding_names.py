@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from weightscope.analyses.groups import Group
 from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.naming import MAX_TYPED
-from weightscope.analyses.other_names import OtherNames
+from weightscope.analyses.other_names import OtherNames, spelled
 from weightscope.analyses.selecting import Pattern
-from weightscope.ranges import fill
 
 
 def find_names(typed: str, inventory: Inventory, others: OtherNames) -> tuple[str, ...]:
@@ -28,15 +24,4 @@ def find_names(typed: str, inventory: Inventory, others: OtherNames) -> tuple[st
     part = typed.casefold()
     fits = pattern.fits if pattern.selects else lambda name: part in name.casefold()
     groups = inventory.groups
-    return tuple(own for group in groups for own, *known in _spelled(group, others) if any(map(fits, (own, *known))))
-
-
-def _spelled(group: Group, others: OtherNames) -> Iterator[tuple[str, ...]]:
-    """Each tensor's name, with what it is called elsewhere."""
-    templates = others.get(group.template, ())
-    if not templates:
-        return ((name,) for name in group.every_name)
-    return (
-        (name, *(fill(template, [(number,) for number in numbers]) for template in templates))
-        for name, numbers in group.numbered()
-    )
+    return tuple(own for group in groups for own, *known in spelled(group, others) if any(map(fits, (own, *known))))

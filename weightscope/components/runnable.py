@@ -89,6 +89,11 @@ class Runnable(Component, frozen=True, kw_only=True):
         """The part that writes a text token by token, and keeps a state for that; None where nothing does."""
         return self if self.logits_of == "next" else None
 
+    @property
+    def decoder_start(self) -> int | None:
+        """The token with which a decoder beside an encoder begins, where the config says one."""
+        return None
+
     def looks_at(self, context: int) -> int:
         """How many vectors the writing part usually looks at while it writes so many tokens: an encoder's."""
         del context

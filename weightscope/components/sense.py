@@ -23,9 +23,12 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """How a processor writes a text with images: `begin` after the last image, `end` last, nothing else (PaliGemma)."""
+    """How a processor writes a text with images: `begin` after the last image, `end` last, nothing else (PaliGemma).
 
-    begin: int
+    Where `begin` is None there is nothing in its place (Kosmos-2).
+    """
+
+    begin: int | None
     end: str
 
 
@@ -98,6 +101,11 @@ class Sense(Component, frozen=True, kw_only=True):
     def see(self, inputs: Inputs, at: At) -> Seen:
         """The vectors of all of them."""
         raise NotImplementedError
+
+    def places(self, tokens: torch.Tensor, mark: int, inputs: Inputs) -> torch.Tensor:
+        """True [T] where the vectors stand among the tokens [T]: at each `mark`."""
+        del inputs
+        return tokens == mark
 
     def layouts(self, inputs: Inputs) -> Sequence[Layout]:
         """How each is written among the tokens, as the model's processor does."""

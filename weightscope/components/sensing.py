@@ -97,11 +97,13 @@ class SensingLanguage(Runnable, frozen=True, kw_only=True):
             if token in tokens:
                 raise UsageError(f"token {token} stands for {what}, which is not implemented")
         for sense, mark in self.senses:
-            self._counted(sense, mark, inputs, tokens.count(mark))
+            self._counted(sense, mark, inputs, tokens)
 
-    def _counted(self, sense: Sense, mark: int, inputs: Inputs, places: int) -> None:
+    def _counted(self, sense: Sense, mark: int, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         """Hold what one sense gets against the tower, and against the places for its vectors."""
-        thing = sense.thing
+        import torch
+
+        thing, places = sense.thing, int(sense.places(torch.tensor(tokens), mark, inputs).sum())
         if not any(name in inputs for name in sense.takes):
             if places:
                 raise UsageError(f"token {mark} stands for an {thing}, and no {thing} was given")
@@ -133,7 +135,7 @@ class SensingLanguage(Runnable, frozen=True, kw_only=True):
         given = self.given(inputs)
         if not given and not self.apart:
             return self.model.forward(x, place)
-        found = [(sense, x == mark, sense.see(inputs, at.below(sense))) for sense, mark in given]
+        found = [(sense, sense.places(x, mark, inputs), sense.see(inputs, at.below(sense))) for sense, mark in given]
         run = msgspec.structs.replace(self.joined(at.run, x), added=_added(found))
         place = At(run=run, prefix=place.prefix, label=place.label)
         inner = place.below(self.model.decoder)

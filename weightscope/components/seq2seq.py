@@ -225,6 +225,10 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
     def logits_of(self) -> Predicts:
         return "next" if self.head else ""
 
+    @property
+    def decoder_start(self) -> int | None:
+        return self.start
+
     def looks_at(self, context: int) -> int:
         """As many as a clip becomes, or a text as long as the one that is written."""
         vectors = self.halves.encoder.vectors
@@ -256,6 +260,12 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
             raise UsageError(f"{DECODER_TOKENS} is missing, and config.json has no decoder_start_token_id")
         written = self.scored(tokens, inputs)
         self._require_end(tokens, written)
+        self.hold(written)
+
+    def hold(self, written: tuple[int, ...]) -> None:
+        """Raise a UsageError where these are no tokens that the decoder can have written."""
+        decoder = self.halves.decoder
+        assert decoder
         rows = int(self.halves.decoder_table.rows)
         beyond = [token for token in written if not 0 <= token < rows]
         if beyond or not written:
@@ -293,23 +303,31 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
         refuse(self.refused)
         import torch
 
-        place = at.below(self.halves)
-        encoder, decoder = self.halves.encoder, self.halves.decoder
-        read = encoder.read(x, self.halves.table, place.apart(segments={}))
-        if decoder is None:
+        read = self.halves.encoder.read(x, self.halves.table, at.below(self.halves).apart(segments={}))
+        if self.halves.decoder is None:
             return self._made(read, x, at)
         ids = torch.tensor(self.scored(tuple(x.tolist()), at.run.inputs), device=x.device)
-        written = self.halves.decoder_table
-        table = place.below(written)
-        writing = place.apart(segments={}, positions=self.positions_of(ids, at.run.inputs).to(x.device))
+        hidden = self.written(ids, read, at)
+        return self.score(hidden, at) if self.head else self._made(hidden, x, at)
+
+    def written(self, ids: torch.Tensor, read: torch.Tensor, at: At) -> torch.Tensor:
+        """What the decoder puts out [T', D] of the ids [T'] that it has written, after `read` [S, D]."""
+        decoder, table, place = self.halves.decoder, self.halves.decoder_table, at.below(self.halves)
+        assert decoder
+        writing = place.apart(segments={}, positions=self.positions_of(ids, at.run.inputs).to(ids.device))
         writing.run.last = at.run.last
         writing.run.shared[SOURCE] = read
-        hidden = decoder.through(written.forward(ids, table), writing.below(decoder))
-        if self.head is None:
-            return self._made(hidden, x, at)
+        return decoder.through(place.call(table, ids), writing.below(decoder))
+
+    def score(self, hidden: torch.Tensor, at: At) -> torch.Tensor:
+        """The decoder's output [T', D] to logits [T', vocabulary]."""
+        assert self.head
         hidden = hidden * self.scale if self.scale != 1.0 else hidden
-        owner, lies = (written, table) if self.head.tied else (self.head, at.below(self.head))
-        scores = self.head.score(hidden, at.below(self.head), owner, lies)
+        table, own = self.halves.decoder_table, at.below(self.head)
+        if self.head.tied:
+            scores = self.head.score(hidden, own, table, at.below(self.halves).below(table))
+        else:
+            scores = self.head.forward(hidden, own)
         for buffer in self.buffers:
             for added in buffer.read(at.prefix, {}, at.run.reader).values():
                 scores = scores + added.to(scores.dtype)

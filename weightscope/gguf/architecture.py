@@ -28,7 +28,8 @@ class Architecture(msgspec.Struct, frozen=True, kw_only=True):
     theirs, `stacks` the beginnings of names in a part of the model, by what transformers calls the part. `changes` are
     what the converter does to the values of a role, in order. `forms` are roles whose vector is stored as a column, or
     as a row for each group of a norm; whose matrix stays as it is where others are turned; whose kernel is divided by
-    frames; whose name is bare of `.weight`. `lacks` are roles that no file has, and `cut` leaves out of a declaration
+    frames; whose name is bare of `.weight`. `lists` are the modules that the file numbers by the layers of a list, by
+    where that is in the config. `lacks` are roles that no file has, and `cut` leaves out of a declaration
     the parts that none has.
     """
 
@@ -39,6 +40,7 @@ class Architecture(msgspec.Struct, frozen=True, kw_only=True):
     forms: Mapping[Role, Form] = {}
     stacks: Mapping[str, str] = {}
     modules: Mapping[str, str] = {}
+    lists: Mapping[str, tuple[str, str]] = {}
     lacks: frozenset[Role] = frozenset()
     cut: Callable[[Declaration, Keys], Declaration] | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -25,6 +25,7 @@ LAYER = {
     Role.O_PROJ: "attn_out",
     Role.FINAL_NORM: "post_ln",
 }
+FIRST = "v.blk.0"
 # Older converters called the first matrix of an MLP down and the second up.
 SWAPPED = {Role.UP_PROJ: "ffn_down", Role.DOWN_PROJ: "ffn_up"}
 # A language model of the least size: only the tower and the projector are in the file.
@@ -45,12 +46,14 @@ def eye_of(keys: Keys) -> Architecture:
     kind = keys.text("projector_type") or keys.text("vision.projector_type")
     if kind is None and keys.flag("has_llava_projector"):
         kind = "mlp"
-    make = EYES.get(kind or "")
-    if make is None:
+    found = EYES.get(kind or "")
+    if found is None:
         raise UndeclaredError(
             f"a vision part with the projector {kind!r:.40} is not declared", where=keys.metadata.where
         )
-    return make(keys)
+    down = keys.rows(f"{FIRST}.ffn_down.weight")
+    swapped = down is not None and down != keys.whole("vision.embedding_length")
+    return replace(found, names={**found.names, **SWAPPED}) if swapped else found
 
 
 def _only_eye(declaration: Declaration, keys: Keys) -> Declaration:
@@ -102,8 +105,8 @@ def _qwen2_vl(keys: Keys) -> Settings:
         "embed_dim": keys.needed("vision.embedding_length"),
         "hidden_size": keys.needed("vision.projection_dim"),
     }
-    inner, width = keys.rows("v.blk.0.ffn_up.weight"), tower["embed_dim"]
-    return _whole(tower | {"mlp_ratio": (inner or 4 * width) // max(width, 1)}, "qwen2_vl_text", 1)
+    inner = max(keys.rows(f"{FIRST}.{name}.weight") or 0 for name in ("ffn_up", "ffn_down"))
+    return _whole(tower | {"mlp_ratio": inner // max(tower["embed_dim"], 1)}, "qwen2_vl_text", 1)
 
 
 def _qwen25_vl(keys: Keys) -> Settings:
@@ -117,18 +120,24 @@ def _qwen25_vl(keys: Keys) -> Settings:
     return _whole(tower, "qwen2_5_vl_text", 1)
 
 
+def _qwen3_vl(keys: Keys) -> Settings:
+    told = keys.metadata.wholes("clip.vision.is_deepstack_layers") or ()
+    tower = _qwen(keys) | {
+        "hidden_size": keys.needed("vision.embedding_length"),
+        "intermediate_size": keys.needed("vision.feed_forward_length"),
+        "out_hidden_size": keys.needed("vision.projection_dim"),
+        "num_position_embeddings": keys.rows("v.position_embd.weight"),
+        "deepstack_visual_indexes": [layer for layer, taps in enumerate(told) if taps],
+    }
+    return _whole(tower, "qwen3_vl_text", 1)
+
+
 def _qwen(keys: Keys) -> dict[str, Any]:
     return {
         "depth": keys.deep("vision.block_count"),
         "num_heads": keys.needed("vision.attention.head_count"),
         "patch_size": keys.needed("vision.patch_size"),
     }
-
-
-def _clip(keys: Keys) -> Architecture:
-    first = keys.rows("v.blk.0.ffn_down.weight")
-    swapped = first is not None and first == keys.whole("vision.feed_forward_length")
-    return LLAVA_SWAPPED if swapped else LLAVA
 
 
 TOWER = {"vision_tower": "v."}
@@ -154,7 +163,6 @@ LLAVA = Architecture(
     lacks=frozenset({Role.FINAL_NORM}),
     cut=_only_eye,
 )
-LLAVA_SWAPPED = replace(LLAVA, names=LAYER | SWAPPED)
 QWEN_FORMS: Mapping[Role, Form] = {Role.PATCH_EMBEDDING: "frames"}
 QWEN_MODULES = {"merger.ln_q": "v.post_ln", "merger.mlp.0": "mm.0", "merger.mlp.2": "mm.2"}
 QWEN2_VL = Architecture(
@@ -166,11 +174,26 @@ QWEN2_VL = Architecture(
     forms=QWEN_FORMS,
     cut=_only_eye,
 )
+QWEN3_VL = replace(
+    QWEN2_VL,
+    model_type="qwen3_vl",
+    settings=_qwen3_vl,
+    modules={
+        "deepstack_merger_list.{}.norm": "v.deepstack.{}.norm",
+        "deepstack_merger_list.{}.linear_fc1": "v.deepstack.{}.fc1",
+        "deepstack_merger_list.{}.linear_fc2": "v.deepstack.{}.fc2",
+        "merger.norm": "v.post_ln",
+        "merger.linear_fc1": "mm.0",
+        "merger.linear_fc2": "mm.2",
+    },
+    lists={"deepstack_merger_list": ("vision_config", "deepstack_visual_indexes")},
+)
 QWEN25_VL = replace(QWEN2_VL, model_type="qwen2_5_vl", settings=_qwen25_vl)
 
-EYES: Mapping[str, Callable[[Keys], Architecture]] = {
-    "gemma3": lambda _: GEMMA3,
-    "mlp": _clip,
-    "qwen2vl_merger": lambda _: QWEN2_VL,
-    "qwen2.5vl_merger": lambda _: QWEN25_VL,
+EYES: Mapping[str, Architecture] = {
+    "gemma3": GEMMA3,
+    "mlp": LLAVA,
+    "qwen2vl_merger": QWEN2_VL,
+    "qwen2.5vl_merger": QWEN25_VL,
+    "qwen3vl_merger": QWEN3_VL,
 }

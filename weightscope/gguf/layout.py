@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
+from math import prod
 
 from msgspec.structs import replace
 
+from weightscope.checkpoint.entry import TensorEntry
 from weightscope.components.base import Indices
 from weightscope.components.walk import Slot
 from weightscope.families.registry import Declaration, merged
@@ -15,6 +17,7 @@ from weightscope.gguf.names import SCALES, full_name, stem_of
 from weightscope.gguf.scheme import InGguf, Piece
 from weightscope.quantization.common.modules import Covered
 from weightscope.roles import Role, Section
+from weightscope.sizes import Size
 from weightscope.storage.base import Kind, Stored
 
 # What lies beside the weights in some files: what a rotation's frequencies are divided by, and a table that T5 has and
@@ -23,9 +26,10 @@ BESIDE = {
     **dict.fromkeys(("rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"), Role.ROTARY_TABLE),
     "dec.blk.0.cross_attn_rel_b.weight": Role.RELATIVE_POSITION,
 }
+AFTER = ("dense_2.weight", "dense_3.weight")
 
 
-def laid_out(declaration: Declaration, architecture: Architecture, names: Container[str]) -> Declaration:
+def laid_out(declaration: Declaration, architecture: Architecture, names: Mapping[str, TensorEntry]) -> Declaration:
     """The declaration with the tensors of a GGUF file for slots; `names` are those that the file has.
 
     Raises:
@@ -33,6 +37,7 @@ def laid_out(declaration: Declaration, architecture: Architecture, names: Contai
     """
     depth = int(declaration.config.data.get("num_hidden_layers", 0))
     own = _own_scales(declaration, architecture)
+    lists = {word: _listed(declaration, keys) for word, keys in architecture.lists.items()}
     slots: list[Slot] = []
     covered: list[Covered] = []
     for slot in declaration.slots:
@@ -42,12 +47,13 @@ def laid_out(declaration: Declaration, architecture: Architecture, names: Contai
         if slot.stored.parts[0][0] in architecture.lacks:
             continue
         scheme = _scheme(slot, architecture, names, depth)
+        listed = next((numbers for word, numbers in lists.items() if f".{word}." in slot.template), ())
         if scheme is None:
             role = slot.stored.parts[0][0]
             raise declaration.config.undeclared(
                 f"GGUF's name for {role} ({slot.template}) is not known, which {architecture.model_type} has"
             )
-        scheme = _scaled(scheme, slot, names, own)
+        scheme = _scaled(replace(scheme, places=listed or scheme.places), slot, names, own)
         covered.append(Covered(template=slot.template, ranges=slot.ranges, scheme=scheme))
         for stored in scheme.expand(slot.stored):
             # llama.cpp leaves out what a layer that predicts ahead has of the main model's.
@@ -56,17 +62,20 @@ def laid_out(declaration: Declaration, architecture: Architecture, names: Contai
             layers = _layers(scheme, slot)
             kinds = slot.kinds if layers else ()
             slots.append(replace(slot, template=held.name, ranges=layers, kinds=kinds, stored=held))
-    slots += _beside(declaration, names)
+    slots += (*_beside(declaration, names), *_after(declaration, names))
     return replace(declaration, slots=merged(slots), covered=tuple(covered), contained=True)
+
+
+def _listed(declaration: Declaration, keys: tuple[str, str]) -> tuple[int, ...]:
+    """The layers that a list in a part of the config names."""
+    return tuple(declaration.config.data[keys[0]][keys[1]])
 
 
 def _layers(scheme: InGguf, slot: Slot) -> tuple[Indices, ...]:
     """The layers of the file in which the slot lies."""
     if scheme.stacked:
         return ()
-    if not scheme.above:
-        return slot.ranges
-    return tuple(tuple(number + scheme.above for number in indices) for indices in slot.ranges)
+    return tuple(tuple(map(scheme.place, indices)) for indices in slot.ranges) if scheme.places else slot.ranges
 
 
 def _beside(declaration: Declaration, names: Container[str]) -> Iterator[Slot]:
@@ -82,6 +91,22 @@ def _beside(declaration: Declaration, names: Container[str]) -> Iterator[Slot]:
             stored=stored,
             owner=declaration.tree,
             section=Section.OTHER,
+            auxiliary=False,
+        )
+
+
+def _after(declaration: Declaration, tensors: Mapping[str, TensorEntry]) -> Iterator[Slot]:
+    """The matrices that sentence-transformers has after the model, of EmbeddingGemma: no pass comes to them."""
+    for name in (name for name in AFTER if name in tensors):
+        shape = tuple(map(Size, tensors[name].shape))
+        stored = Stored(name=name, shape=shape, parts=((Role.OUTPUT_PROJ, int(prod(shape))),))
+        yield Slot(
+            template=name,
+            ranges=(),
+            kinds=(),
+            stored=stored,
+            owner=declaration.tree,
+            section=Section.POOLER,
             auxiliary=False,
         )
 
@@ -105,8 +130,8 @@ def _above(scheme: InGguf, slot: Slot, depth: int) -> InGguf:
     """Layers that predict further tokens are numbered after all others, where Qwen counts them from 0."""
     if not slot.auxiliary or (slot.ranges and slot.ranges[0] and slot.ranges[0][0] >= depth):
         return scheme
-    if slot.ranges:
-        return replace(scheme, above=depth)
+    if slot.ranges and slot.ranges[0]:
+        return replace(scheme, places=tuple(range(depth, depth + max(slot.ranges[0]) + 1)))
     pieces = tuple(replace(piece, template=f"blk.{depth}.{piece.template}") for piece in scheme.pieces)
     return replace(scheme, pieces=pieces)
 

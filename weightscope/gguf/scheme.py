@@ -48,15 +48,15 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
 class InGguf(msgspec.Struct, frozen=True, kw_only=True):
     """One weight of the architecture, `template` with a `{}` for the layer, as one or more `pieces`.
 
-    `above` is how many layers lie below those that the architecture counts from 0 again. Where they are `stacked`, the
-    piece holds what the architecture has under all numbers, one after another.
+    `places` are the file's numbers of what the architecture counts from 0, where they are others. Where they are
+    `stacked`, the piece holds what the architecture has under all numbers, one after another.
     """
 
     template: str
     pieces: tuple[Piece, ...]
     weave: Weave | None
     rowwise: bool
-    above: int = 0
+    places: tuple[int, ...] = ()
     stacked: bool = False
     name: str = "gguf"
     words: str = "GGUF"
@@ -65,9 +65,13 @@ class InGguf(msgspec.Struct, frozen=True, kw_only=True):
 
     def parts(self, name: str) -> tuple[str, ...]:
         """The names of the pieces, in the layer of that name, and those of their scales."""
-        layer = [number + self.above for number in self._numbers(name)]
+        layer = [self.place(number) for number in self._numbers(name)]
         scales = (piece.scale for piece in self.pieces if piece.scale)
         return tuple(template.format(*layer) for template in (*(piece.template for piece in self.pieces), *scales))
+
+    def place(self, number: int) -> int:
+        """The file's number of what the architecture has under this one."""
+        return self.places[number] if number < len(self.places) else number
 
     def _numbers(self, name: str) -> tuple[int, ...]:
         return numbers_in(self.template, name) or ()

@@ -124,6 +124,12 @@ class TurnedParameter(Conv1D):
     _joint = "_"
 
 
+class NamedParameter(Conv1D):
+    """The same under a name of its own: Florence-2's `image_projection`."""
+
+    _joint = _leaf = ""
+
+
 class SecondConv1D(Conv1D):
     """A second such matrix in the same module, `weight_1`: ERNIE 4.5 VL's router of images."""
 

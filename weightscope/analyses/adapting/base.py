@@ -9,13 +9,13 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from weightscope.analyses.adapting.spellings import Stacks, other_spellings, stack_of
+from weightscope.analyses.adapting.spellings import Spellings, Stacks, other_spellings, stack_of
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.walk import Slot, walk
 from weightscope.families.registry import Declaration
 from weightscope.quantization.common.method import FLOATS
-from weightscope.ranges import Names, blank, expand, numbers_words, template_of
+from weightscope.ranges import Names, blank, expand, numbers_in, numbers_words, template_of
 from weightscope.roles import Role, Section
 from weightscope.storage.base import Kind
 
@@ -66,7 +66,7 @@ class BaseWeights(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     checkpoint: Checkpoint
     slots: dict[str, list[Slot]]
-    spellings: dict[str, str]
+    spellings: Spellings
     stacks: Stacks
 
     __repr__ = brief
@@ -137,13 +137,18 @@ class BaseWeights(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         if template in self.stacks and template not in self.slots:
             found = (_stacked(name, numbers, *stack) for stack in self.stacks[template])
             return next(filter(None, found), None)
-        own = (
-            template if template in self.slots else self.spellings.get(template) or self.tails.get(_tail(template), "")
-        )
-        if own and own != template and own.count("{}") == len(numbers):
-            name = own.format(*numbers)
-        slots = self.slots.get(own, self._in_words)
+        if template not in self.slots:
+            name = self._respelled(name, template) or name
+        slots = self.slots.get(template_of(name)[0], self._in_words)
         return next((_weight(name, slot) for slot in slots if name in Names(slot.template, slot.ranges)), None)
+
+    def _respelled(self, name: str, template: str) -> str:
+        """The base's own name for what another spelling of its family, or another wrapper around it, calls so."""
+        for other, own in self.spellings.get(template, ()):
+            if (numbers := numbers_in(other, name)) is not None:
+                return own.format(*numbers)
+        own, numbers = self.tails.get(_tail(template), ""), template_of(name)[1]
+        return own.format(*numbers) if own.count("{}") == len(numbers) else ""
 
     def _stored(self, name: str) -> Weight | None:
         entry = self.checkpoint.tensors.get(name) if not self.slots else None

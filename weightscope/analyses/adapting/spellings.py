@@ -13,8 +13,8 @@ from weightscope.ranges import blank
 from weightscope.roles import Role
 from weightscope.storage.stacked import Stacked
 
-# Of the slots of one spelling: a template, and that of the base for the same weights.
-Spellings = dict[str, str]
+# By a name's template with all numbers open: templates of another spelling, and the base's own for the same weights.
+Spellings = dict[str, list[tuple[str, str]]]
 Stacks = dict[str, list[tuple[Slot, dict[Role, Slot]]]]
 
 
@@ -29,7 +29,8 @@ def other_spellings(declaration: Declaration, own: Sequence[Slot]) -> tuple[Spel
         new = [slot for slot in others if slot.template not in known]
         there = {slot.template for slot in others}
         left = [slot for slot in own if slot.template not in there]
-        spellings |= {blank(other.template): blank(slot.template) for other, slot in _alike(new, left)}
+        for other, slot in _alike(new, left):
+            spellings.setdefault(blank(other.template), []).append((other.template, slot.template))
         for slot in new:
             if (parts := _experts(slot, left)) is not None:
                 stacks.setdefault(blank(slot.template), []).append((slot, parts))

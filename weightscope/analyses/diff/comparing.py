@@ -32,6 +32,8 @@ def compare_all(
 
     `progress` is called with bytes of both.
     """
+    if not addresses:
+        return
     import_numpy()
     if any(not side.weights[address].direct for side in (a, b) for address in addresses):
         need_torch()

@@ -180,15 +180,19 @@ def with_things(
         spelled = speller.token(mark)
         places = speller.token(written) if isinstance(written, int) else written or spelled
         text = sense.question if prompt.origin == "default text" else prompt.text or ""
-        if places not in text and spelled not in text:
+        encode = speller.pieces if frame else speller.encode
+        known = (not frame and mark >= 0) or speller.pieces(spelled) == (mark,)
+        if known and places not in text and spelled not in text:
             before, after = ("".join(map(speller.token, ids)) for ids in around)
             text = f"{before}{places}{after}" * len(layouts) + ("" if frame else "\n") + text
-        if frame:
+        if frame and not known:
+            # Images come first, in tokens that no text can write.
+            text = sense.finished(_framed(text, frame, speller))
+        elif frame:
             last = max(text.rfind(place) + len(place) for place in (places, spelled) if place in text)
-            text = f"{text[:last]}{speller.token(frame.begin)}{text[last:]}{frame.end}"
-        encode = speller.pieces if frame else speller.encode
+            text = f"{text[:last]}{_framed(text[last:], frame, speller)}"
         parts = text.split(places)
-        if len(parts) - 1 == len(layouts):
+        if known and len(parts) - 1 == len(layouts):
             full = (_text(layout, spelled, speller) for layout in layouts)
             whole = "".join(part for both in zip(parts, [*full, ""], strict=True) for part in both)
             return replace(prompt, tokens=encode(sense.finished(whole)), text=text)
@@ -220,6 +224,12 @@ def with_things(
         images = []
         found += [] if token is None else [token]
     return replace(prompt, tokens=tuple(found))
+
+
+def _framed(text: str, frame: Frame, speller: Speller) -> str:
+    """The text after the last image with what the processor writes around it."""
+    begin = "" if frame.begin is None else speller.token(frame.begin)
+    return f"{begin}{text}{frame.end}"
 
 
 def _joined(pieces: Sequence[int | str | Token], finished: Callable[[str], str]) -> Layout:

@@ -78,10 +78,8 @@ def too_many_tokens(count: int) -> UsageError:
 
 def inputs_of(tree: Runnable, request: Request) -> dict[str, torch.Tensor]:
     """What an image processor makes, by its names, held against the model and the tokens."""
-    import torch
-
     named = dict(request.inputs) | ({} if request.pixel_values is None else {PIXELS: request.pixel_values})
-    inputs = {name: sound(name, torch.as_tensor(value)) for name, value in named.items()}
+    inputs = {name: sound(name, value) for name, value in named.items()}
     if tree.takes_tokens and MASK in inputs and MASK not in tree.takes:
         check_mask(inputs.pop(MASK), len(request.tokens))
     tree.checked(inputs, request.tokens)
@@ -100,12 +98,18 @@ def check_mask(mask: torch.Tensor, count: int) -> None:
         raise UsageError(f"{MASK} hides tokens: one sequence needs no padding", hint="leave those tokens out")
 
 
-def sound(name: str, values: torch.Tensor) -> torch.Tensor:
-    """The same values; no processor makes NaN, infinity or complex numbers.
+def sound(name: str, value: object) -> torch.Tensor:
+    """The values as a tensor; no processor makes NaN, infinity or complex numbers.
 
     Raises:
-        UsageError: there are some.
+        UsageError: there are some, or it holds something else than numbers.
     """
+    import torch
+
+    try:
+        values = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise UsageError(f"{name} holds something else than numbers") from None
     if values.is_complex() or (values.is_floating_point() and not values.isfinite().all()):
         raise UsageError(f"{name} contains NaN, infinity or complex numbers")
     return values
@@ -117,7 +121,10 @@ def written_out(tokens: Sequence[int], mark: int, sense: Sense, inputs: Mapping[
     Raises:
         UsageError: the inputs are none that the model takes.
     """
-    return tokens.count(mark) == sum(sense.counts(_given(sense, inputs)))
+    given = _given(sense, inputs)
+    import torch
+
+    return int(sense.places(torch.tensor(tokens), mark, given).sum()) == sum(sense.counts(given))
 
 
 def layouts_of(sense: Sense, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Sequence[Layout]:
@@ -132,9 +139,8 @@ def layouts_of(sense: Sense, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Sequ
 def _given(sense: Sense, inputs: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, torch.Tensor]:
     """The inputs as tensors, none missing that the sense needs."""
     need_torch()
-    import torch
 
-    given = {name: sound(name, torch.as_tensor(value)) for name, value in inputs.items()}
+    given = {name: sound(name, value) for name, value in inputs.items()}
     sense.complete(given)
     return given
 

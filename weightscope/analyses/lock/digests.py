@@ -25,7 +25,8 @@ from weightscope.errors import NotImplementedByWeightscope
 if TYPE_CHECKING:
     import torch
 
-CHUNK = 1 << 20
+# Bytes that are read and digested at once: they stay in the cache of a core.
+CHUNK = 1 << 18
 # Integers that torch can copy, turn and cut.
 WORDS = {8: "U8", 16: "I16", 32: "I32", 64: "I64"}
 Weights = dict[str, LockedWeight]

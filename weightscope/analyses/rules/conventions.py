@@ -8,20 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from math import prod
-from typing import TYPE_CHECKING, Any
 
-from weightscope.analyses.diff.sides import Reader
-from weightscope.analyses.held.holdings import Held, Holdings
+from weightscope.analyses.held.holdings import Held
+from weightscope.analyses.rules.role_weights import RoleWeights, tensors_of
 from weightscope.analyses.rules.subject import Subject
-from weightscope.checkpoint.values import load_numpy
-from weightscope.errors import CheckpointError, NotImplementedByWeightscope
+from weightscope.analyses.rules.swapped_gates import swapped_gates
+from weightscope.analyses.rules.transposed import transposed
 from weightscope.findings import Finding
-from weightscope.ranges import summed
 from weightscope.roles import Role
-
-if TYPE_CHECKING:
-    import numpy as np
 
 # Norms of so many layers, with so many values together, tell of their role.
 LAYERS, VALUES = 3, 500
@@ -38,56 +32,26 @@ HALVES = 0.4
 # An untrained head's rows have norms as even as chance makes them, 1.0, and its values a kurtosis of 3. Trained
 # matrices: a median of 3.8 or more over those of a model; single ones go down to 1.2.
 EVEN, KURTOSIS, TRAINED = (0.9, 1.1), (2.9, 3.1), 2.0
-# Of a weight with more elements, so many rows are read at so many places.
-LARGE, ROWS, BLOCKS = 1 << 25, 128, 16
 
 
 def broken_conventions(subject: Subject) -> Iterator[Finding]:
-    """`convention-mismatch`, a warning: norms with a wrong offset, rotated rows in a wrong order, an untrained head."""
+    """`convention-mismatch`, a warning: norms with a wrong offset, rotated rows in a wrong order, an untrained head,
+    gate and up swapped, square matrices transposed.
+    """
     if subject.declaration is None or not subject.checkpoint.files or not subject.complete:
         return
     holdings = subject.holdings
     if any(held.scheme is not None or not held.direct for held in holdings.by_address.values()) and not _has_torch():
         return
-    weights = _Weights(subject, holdings)
+    weights = RoleWeights(subject, holdings)
     yield from _norm_offsets(weights)
     yield from _rotary_order(weights)
     yield from _untrained_head(weights)
+    yield from swapped_gates(weights)
+    yield from transposed(weights)
 
 
-class _Weights:
-    """A model's weights by role, and their values as they act."""
-
-    def __init__(self, subject: Subject, holdings: Holdings) -> None:
-        self._files, self._tensors = subject.checkpoint.files, subject.checkpoint.tensors
-        self._reader = Reader(subject.checkpoint, subject.declaration, holdings)
-        self.by_role: dict[tuple[str, str], list[Held]] = {}
-        for held in holdings.by_address.values():
-            if held.key == held.role and held.owner is not None:
-                self.by_role.setdefault((held.section, held.role), []).append(held)
-
-    def values(self, held: Held) -> np.ndarray[Any, Any] | None:
-        """A weight, or of a large one that lies alone some rows; None if too large, not finite or not readable."""
-        import numpy as np
-
-        entry = self._tensors.get(held.direct)
-        try:
-            if entry is not None and len(held.shape) == 2 and prod(held.shape) > LARGE:
-                firsts = range(0, held.shape[0], max(ROWS, held.shape[0] // BLOCKS))
-                rows = [load_numpy(self._files, entry, slice(first, first + ROWS)) for first in firsts]
-                values = np.concatenate(rows).astype(np.float32)
-            elif prod(held.shape) <= LARGE:
-                values = self._reader.matrix(held)
-            else:
-                return None
-        except (CheckpointError, NotImplementedByWeightscope):
-            return None
-        # What has another shape than declared is a finding of another rule.
-        fits = values.dtype.kind == "f" and values.ndim == len(held.shape)
-        return values if fits and np.isfinite(values).all() else None
-
-
-def _norm_offsets(weights: _Weights) -> Iterator[Finding]:
+def _norm_offsets(weights: RoleWeights) -> Iterator[Finding]:
     """Norms whose stored weights are off by the 1 that the model adds, or does not add, to them."""
     import numpy as np
 
@@ -119,12 +83,12 @@ def _offset(role: str, members: Sequence[Held], share: str, what: str) -> Findin
         code="convention-mismatch",
         severity="warning",
         message=f"{role}: the weights of these norms seem to have 1 {what}: {share}, and the model {does}",
-        tensors=_tensors(members),
+        tensors=tensors_of(members),
         hint="compare with the original model, or run `weightscope forward --expect` with known logits",
     )
 
 
-def _rotary_order(weights: _Weights) -> Iterator[Finding]:
+def _rotary_order(weights: RoleWeights) -> Iterator[Finding]:
     """Rows of queries and keys whose neighbours are as alike as pairs that turn together should be."""
     ratios: list[float] = []
     members: list[Held] = []
@@ -142,7 +106,7 @@ def _rotary_order(weights: _Weights) -> Iterator[Finding]:
             severity="warning",
             message="q_proj, k_proj: rows seem to be in the order of another rotary embedding: norms of rows that turn "
             f"together differ {math.exp(mean):.2g} times as much as those of neighbours (mean square of logarithms)",
-            tensors=_tensors(members),
+            tensors=tensors_of(members),
             hint="permute the rows of each head from pairs of neighbours to pairs of halves, as converters of Llama do",
         )
 
@@ -151,7 +115,7 @@ def _turned(held: Held) -> int:
     return held.owner.turned(Role(held.role)) if held.owner else 0
 
 
-def _apart(weights: _Weights, members: Sequence[Held]) -> float | None:
+def _apart(weights: RoleWeights, members: Sequence[Held]) -> float | None:
     """log(mean square between halves / between neighbours) of the logarithms of row norms; None if too few."""
     import numpy as np
 
@@ -172,7 +136,7 @@ def _apart(weights: _Weights, members: Sequence[Held]) -> float | None:
     return math.log(halves / neighbours) if pairs >= PAIRS and halves and neighbours else None
 
 
-def _untrained_head(weights: _Weights) -> Iterator[Finding]:
+def _untrained_head(weights: RoleWeights) -> Iterator[Finding]:
     """A head with values of chance where the other matrices are trained."""
     heads = [held for held in weights.by_role.get(("head", "lm_head"), []) if len(held.shape) == 2]
     others = [h for members in weights.by_role.values() for h in members if h.layer is not None and len(h.shape) == 2]
@@ -188,12 +152,12 @@ def _untrained_head(weights: _Weights) -> Iterator[Finding]:
             severity="warning",
             message=f"lm_head looks untrained: the norms of its rows vary {head[0]:.2f} times as much as by chance, "
             f"those of other matrices {sorted(rest)[len(rest) // 2]:.1f} times",
-            tensors=_tensors(heads),
+            tensors=tensors_of(heads),
             hint="the head was initialized anew; take it from the original model, or tie it to the token embedding",
         )
 
 
-def _chance(weights: _Weights, held: Held) -> tuple[float, float] | None:
+def _chance(weights: RoleWeights, held: Held) -> tuple[float, float] | None:
     """How uneven row norms are, in units of what chance makes them, and the kurtosis of the values."""
     import numpy as np
 
@@ -204,10 +168,6 @@ def _chance(weights: _Weights, held: Held) -> tuple[float, float] | None:
     uneven = float(norms.std() / norms.mean() * math.sqrt(2 * matrix.shape[1]))
     squares = np.square(matrix - matrix.mean())
     return uneven, float(np.square(squares).mean() / np.square(squares.mean()))
-
-
-def _tensors(members: Sequence[Held]) -> tuple[str, ...]:
-    return tuple(summed(dict.fromkeys(name for held in members for name in held.names)))
 
 
 def _has_torch() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from weightscope.analyses.rules.subject import Subject, some
@@ -11,12 +12,15 @@ from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.values import load_numpy
 from weightscope.errors import CheckpointError
 from weightscope.findings import Finding
+from weightscope.quantization.common.method import as_texted
+from weightscope.quantization.common.reading import check_length
 from weightscope.ranges import summed
-from weightscope.storage.base import Bounds
+from weightscope.storage.base import Bounds, Kind
 
 if TYPE_CHECKING:
     import numpy as np
 
+RESTORE = "restore these tensors from the model's repository, or quantize the model again"
 # Values looked at in one piece.
 CHUNK = 1 << 20
 
@@ -35,6 +39,44 @@ def strange_scales(subject: Subject) -> Iterator[Finding]:
                 beyond.setdefault(fault, []).append((name, value))
         for fault, found in beyond.items():
             yield _finding(group.bounds, fault, found)
+    yield from _contradicting_texts(subject)
+
+
+def _contradicting_texts(subject: Subject) -> Iterator[Finding]:
+    """Texts beside packed weights that are none, or say something else than config.json and the declaration."""
+    tensors = subject.checkpoint.tensors
+
+    def read(name: str, most: int) -> bytes:
+        entry = tensors[name]
+        check_length(name, prod(entry.shape), most)
+        return _values(subject.checkpoint, entry).tobytes()
+
+    for group in subject.inventory.groups:
+        scheme = as_texted(group.scheme)
+        if scheme is None or group.kind is not Kind.WEIGHT:
+            continue
+        wrong: dict[str, str] = {}
+        for name in group.names:
+            try:
+                scheme.check_text(name, read, lambda part: tensors[part].shape)
+            except KeyError:
+                continue  # Said as missing.
+            except CheckpointError as error:
+                wrong[name] = error.what
+        if wrong:
+            yield _wrong_text(wrong)
+
+
+def _wrong_text(wrong: dict[str, str]) -> Finding:
+    more = f"; {len(wrong) - 1:,} more like it" if len(wrong) > 1 else ""
+    return Finding(
+        code="quantization-mismatch",
+        severity="error",
+        message=f"{next(iter(wrong.values()))}{more}",
+        tensors=tuple(summed(list(wrong))),
+        config=("quantization_config",),
+        hint=RESTORE,
+    )
 
 
 def _finding(bounds: Bounds, fault: str, found: list[tuple[str, float]]) -> Finding:
@@ -52,7 +94,7 @@ def _finding(bounds: Bounds, fault: str, found: list[tuple[str, float]]) -> Find
         + (f": {bounds.why}" if bounds.why else ""),
         tensors=titles,
         config=("quantization_config",),
-        hint="restore these tensors from the model's repository, or quantize the model again",
+        hint=RESTORE,
     )
 
 

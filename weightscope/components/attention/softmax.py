@@ -15,6 +15,7 @@ from weightscope.components.attention.relative import LearnedBias
 from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.scores import PLAIN, Scores
 from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Chunk, Sees, Segments, Window
+from weightscope.components.attention.trained import moments, saved
 from weightscope.components.base import Component, Conflict
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, Pass, linear
@@ -28,7 +29,7 @@ from weightscope.storage.plain import Plain
 if TYPE_CHECKING:
     import torch
 
-    from weightscope.components.live import Widths
+    from weightscope.components.live import Moment, Widths
 
 
 class Heads(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +86,8 @@ class Attention(Component, frozen=True, kw_only=True):
     keys makes the values too (Gemma 4). `clip` bounds what the projections give (OLMo). `value_scale` multiplies the
     values (MiMo-V2). `out_norm` acts on all heads side by side (BitNet). What leaves is as wide as what enters
     unless `out_width` says otherwise (Zamba). Where the attention `gates_heads`, a whole head has one gate (Step 3.5).
-    Keys and values are made of what the pass shares as `source`, where one is named: of what an encoder put out.
+    Keys and values are made of what the pass shares as `source`, where one is named: of what an encoder put out. That
+    is as wide as x unless `source_width` says otherwise (BLIP).
     """
 
     name: str
@@ -102,6 +104,7 @@ class Attention(Component, frozen=True, kw_only=True):
     out_norm: Norm | None = None
     out_width: Size | None = None
     source: str = ""
+    source_width: Size | None = None
     gates_heads: bool = False
     word: ClassVar[str] = "attention"
 
@@ -118,10 +121,11 @@ class Attention(Component, frozen=True, kw_only=True):
 
     def sizes(self) -> Sizes:
         count, keys, size, value = self.heads.count, self.heads.keys, self.heads.size, self.heads.value_size
+        source = self.width if self.source_width is None else self.source_width
         return {
             Role.Q_PROJ: (count * size, self.width),
-            Role.K_PROJ: (keys * size, self.width),
-            Role.V_PROJ: (keys * value, self.width),
+            Role.K_PROJ: (keys * size, source),
+            Role.V_PROJ: (keys * value, source),
             Role.O_PROJ: (self.width if self.out_width is None else self.out_width, count * value),
             Role.ATTENTION_GATE: (count if self.gates_heads else count * value, self.width),
             Role.SINK: (self.heads.count,),
@@ -129,13 +133,13 @@ class Attention(Component, frozen=True, kw_only=True):
         }
 
     def turned(self, role: Role) -> int:
-        return self._turned(role, interleaved=False)
+        return self._turned(role, interleaved=False) if isinstance(self.positions, Rope) else 0
 
     def turned_in_neighbours(self, role: Role) -> int:
         return self._turned(role, interleaved=True)
 
     def _turned(self, role: Role, *, interleaved: bool) -> int:
-        if not isinstance(self.positions, Rope) or self.positions.interleaved is not interleaved:
+        if not isinstance(self.positions, Rope | Axial) or self.positions.interleaved is not interleaved:
             return 0
         return self.positions.dim if role in (Role.Q_PROJ, Role.K_PROJ) else 0
 
@@ -181,13 +185,23 @@ class Attention(Component, frozen=True, kw_only=True):
         queries, keys = int(heads.count * heads.size), int(heads.keys * heads.size)
         made = queries + keys + int(heads.keys * heads.value_size)
         stages = [made + int(heads.count * heads.value_size)]
-        if isinstance(self.positions, Rope | Axial):
+        if isinstance(self.positions, Rope) and self.positions.dim < heads.size:
+            # What turns, and then queries and keys put together again.
+            turned = int(heads.count + heads.keys) * self.positions.dim
+            stages.append(made + turned + queries + keys)
+        elif isinstance(self.positions, Rope | Axial):
             stages += [made + 3 * queries, made + queries + 3 * keys]
         if self.norms.query:
             # Norms after the rotation, unlike those before it, find the values made.
             there = made if isinstance(self.norms, RotatedNorms) else queries + keys
             stages.append(there + 2 * widths.float32 * max(queries, keys))
         return max(stages)
+
+    def saves(self, widths: Widths) -> int:
+        return saved(self, widths)
+
+    def backward(self, widths: Widths) -> tuple[Moment, ...]:
+        return moments(self, widths)
 
     def keeps(self) -> tuple[State, ...]:
         """Keys and values of what it sees, unless it takes those of another layer."""

@@ -33,6 +33,14 @@ class ImageExperts(MixtureOfExperts, frozen=True, kw_only=True):
     def used(self) -> Size:
         return Size(0)
 
+    @property
+    def chosen_share(self) -> tuple[int, int]:
+        return 0, 1
+
+    def notes(self, roles: Iterable[Role]) -> Iterable[str]:
+        if Role.ROUTER in roles:
+            yield "Only tokens of images, and those around an image, have these experts."
+
     def place(self, number: int, at: At) -> At:
         return super().place(self.first + number, at)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.feed_forward.activations import WORDS, activate
+from weightscope.components.live import Moment
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, linear
 from weightscope.roles import Role
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # How many copies of what it acts on an activation of several steps needs, with its input.
 COPIES = {"gelu_new": 4, "relu2": 3}
+# How many of them the backward pass needs, with what comes out.
+SAVED = {"relu": 1, "gelu_new": 5, "quick_gelu": 3}
 
 
 class GatedMLP(Component, frozen=True, kw_only=True):
@@ -87,6 +90,17 @@ class GatedMLP(Component, frozen=True, kw_only=True):
         fused = any({Role.GATE_PROJ, Role.UP_PROJ} <= set(item.roles) for item in self.items)
         return int(self.width + self.inner * (4 if fused else 3))
 
+    def saves(self, widths: Widths) -> int | None:
+        """The gate before and after its activation, up, and their product."""
+        norm = self.norm.saves(widths) if self.norm else 0
+        return int(self.inner) * (2 + SAVED.get(self.activation, 2)) + norm
+
+    def backward(self, widths: Widths) -> tuple[Moment, ...]:
+        """The gradients of the activated gate and of up, or of their product beside down_proj's."""
+        inner = int(self.inner)
+        normed = self.norm.backward(widths) if self.norm else ()
+        return (Moment(elements=2 * inner), Moment(elements=inner, weight=inner * int(self.width)), *normed)
+
     def keeps(self) -> tuple[State, ...]:
         """Nothing: it sees one token at a time."""
         return ()
@@ -147,7 +161,10 @@ class GatedMLP(Component, frozen=True, kw_only=True):
 
 
 class MLP(Component, frozen=True, kw_only=True):
-    """down(act(up(x))); `learned` is an activation with weights, in the place of one that has only a name."""
+    """down(act(up(x))); `learned` is an activation with weights, in the place of one that has only a name.
+
+    `norm` acts on what is activated (Kosmos-2).
+    """
 
     name: str
     items: tuple[StorageItem, ...]
@@ -155,6 +172,7 @@ class MLP(Component, frozen=True, kw_only=True):
     inner: Size
     activation: str
     learned: Component | None = None
+    norm: Norm | None = None
     word: ClassVar[str] = "mlp"
 
     @property
@@ -165,23 +183,35 @@ class MLP(Component, frozen=True, kw_only=True):
         return {Role.UP_PROJ: (self.inner, self.width), Role.DOWN_PROJ: (self.width, self.inner)}
 
     def children(self) -> Iterable[Component]:
-        return (self.learned,) if self.learned else ()
+        return tuple(part for part in (self.learned, self.norm) if part is not None)
 
     @property
     def glance(self) -> str:
         return f"mlp {self.inner:,}"
 
     def equation(self, x: str = "x") -> str:
-        return f"down_proj·{WORDS.get(self.activation, self.activation)}(up_proj·{x})"
+        return f"down_proj·{self._inner(x)}"
 
     def terms(self) -> Mapping[Role, str]:
-        activation = WORDS.get(self.activation, self.activation)
-        return {Role.UP_PROJ: f"u = {activation}(up_proj·x)", Role.DOWN_PROJ: "down_proj·u"}
+        return {Role.UP_PROJ: f"u = {self._inner('x')}", Role.DOWN_PROJ: "down_proj·u"}
 
     def live(self, widths: Widths) -> int:
         """What is added to, up and the same activated, in one step or several."""
         del widths
         return int(self.width + self.inner * COPIES.get(self.activation, 2))
+
+    def saves(self, widths: Widths) -> int | None:
+        """Up before and after its activation."""
+        if self.learned:
+            return None
+        return int(self.inner) * SAVED.get(self.activation, 2)
+
+    def backward(self, widths: Widths) -> tuple[Moment, ...]:
+        """The gradient of what the activation gave beside down_proj's."""
+        del widths
+        inner = int(self.inner)
+        steps = Moment(elements=inner * (3 if self.activation in COPIES else 1))
+        return (steps, Moment(elements=inner, weight=inner * int(self.width)))
 
     def keeps(self) -> tuple[State, ...]:
         """Nothing: it sees one token at a time."""
@@ -190,10 +220,17 @@ class MLP(Component, frozen=True, kw_only=True):
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, width] to [T, width]."""
         weights = at.weights(self)
-        if self.learned is None:
+        if self.learned is None and self.norm is None:
             return self.mix(x, weights)
-        return linear(at.call(self.learned, linear(x, weights, Role.UP_PROJ)), weights, Role.DOWN_PROJ)
+        up = linear(x, weights, Role.UP_PROJ)
+        inner = at.call(self.learned, up) if self.learned else activate(self.activation, up)
+        return linear(at.call(self.norm, inner) if self.norm else inner, weights, Role.DOWN_PROJ)
 
     def mix(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """[T, width] to [T, width] by matrices that lie anywhere."""
         return linear(activate(self.activation, linear(x, weights, Role.UP_PROJ)), weights, Role.DOWN_PROJ)
+
+    def _inner(self, x: str) -> str:
+        """What the second matrix acts on, in words."""
+        made = f"{WORDS.get(self.activation, self.activation)}(up_proj·{x})"
+        return f"{self.norm.word}({made})" if self.norm else made

@@ -56,9 +56,9 @@ class AskingAttention(Component, frozen=True, kw_only=True):
 
     def terms(self) -> Mapping[Role, str]:
         return {
-            Role.Q_PROJ: f"q = q_proj·{self.before[0].equation('layer_norm(queries)')}   in {self.heads.words}",
-            Role.K_PROJ: f"k = k_proj·{self.before[1].equation('layer_norm(x)')}",
-            Role.V_PROJ: f"v = v_proj·{self.before[2].equation('layer_norm(x)')}",
+            Role.Q_PROJ: f"q = q_proj·(first q_proj)·layer_norm(queries)   in {self.heads.words}",
+            Role.K_PROJ: "k = k_proj·(first k_proj)·layer_norm(x)",
+            Role.V_PROJ: "v = v_proj·(first v_proj)·layer_norm(x)",
             Role.O_PROJ: "o_proj·[heads side by side]",
         }
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 class NormedPair(Component, frozen=True, kw_only=True):
     """norm(second·gelu(first·x))."""
 
-    name: str
     first: Projection
     second: Projection
     norm: Norm

@@ -9,6 +9,7 @@ from weightscope.components.base import Component
 from weightscope.components.runnable import Inputs, Runnable
 from weightscope.components.running import At
 from weightscope.components.vision.eye import Eye
+from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +39,8 @@ class LoneEye(Runnable, frozen=True, kw_only=True):
 
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         super().checked(inputs, tokens)
+        if not self.eye.given(inputs):
+            raise UsageError("a vision part alone needs an image")
         self.eye.complete(inputs)
         self.eye.counts(inputs)
 

@@ -15,6 +15,7 @@ from weightscope.components.running import At, linear
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
+from weightscope.storage.plain import Plain
 
 if TYPE_CHECKING:
     import torch
@@ -103,3 +104,17 @@ class PoolingBridge(Component, frozen=True, kw_only=True):
         vectors = at.call(self.projector, pooled)
         at.stage("projector", self.projector.equation(), vectors)
         return vectors
+
+
+class PaddedPooling(PoolingBridge, frozen=True, kw_only=True):
+    """Features of patches that are padding, whole or in part, get a vector of their own each (Molmo)."""
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        return (Plain("pad_embed", Role.VISUAL_EMBEDDING, leaf=""),)
+
+    def sizes(self) -> Sizes:
+        return {Role.VISUAL_EMBEDDING: (Size(2), self.features)}
+
+    def terms(self) -> Mapping[Role, str]:
+        return {Role.VISUAL_EMBEDDING: "added to the features of patches that are padding: whole, or in part"}

@@ -43,7 +43,8 @@ class SquareConvolution(Component, frozen=True, kw_only=True):
         return f"({self.name} ∗ {x} + bias)"
 
     def terms(self) -> Mapping[Role, str]:
-        return {Role.PROJECTOR: f"{self.equation()}   one vector of {int(self.side) ** 2}"}
+        one = f"   one vector of {int(self.side) ** 2}" if self.side > 1 else ""
+        return {Role.PROJECTOR: f"{self.name} ∗ x + bias{one}"}
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[N, inputs], square by square, to [N / side², outputs]."""

@@ -62,6 +62,24 @@ class RowPatches(PatchEmbedding, frozen=True, kw_only=True):
         return (linear(x, weights, Role.PATCH_EMBEDDING) + weights[Role.POSITION_EMBEDDING]).flatten(0, 1)
 
 
+class ClassedRows(RowPatches, frozen=True, kw_only=True):
+    """A class vector stands before the patches, and the matrix has no bias (Molmo)."""
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        return (
+            Plain("class_embedding", Role.CLASS_EMBEDDING, leaf=""),
+            Plain("positional_embedding", Role.POSITION_EMBEDDING, leaf=""),
+            Linear("patch_embedding", Role.PATCH_EMBEDDING),
+        )
+
+    def sizes(self) -> Sizes:
+        return {**super().sizes(), Role.CLASS_EMBEDDING: (self.width,)}
+
+    def equation(self, x: str = "pixels") -> str:
+        return f"[class_embedding | patch_embedding·{x}] + position_embedding"
+
+
 class RowEncoder(VisionEncoder, frozen=True, kw_only=True):
     """Crops come as the rows of their patches."""
 

@@ -14,7 +14,7 @@ def sinusoids(config: Config, rows: Size) -> Sinusoids:
         ConfigError: vectors of so few numbers have no room for two waves.
         UndeclaredError: there is no padding token.
     """
-    width, padding = config["d_model"], config["pad_token_id"]
+    width, padding = config["hidden_size"], config["pad_token_id"]
     if width < 4:
         raise config.error(f"{width.text} {width:,} has no room for two waves")
     if padding is None:

@@ -9,7 +9,7 @@ from weightscope.components.decoder import CausalLM
 from weightscope.components.norm import RMSNorm
 from weightscope.components.vision.ernie_vl import ExpertLanguage, StillEye
 from weightscope.config import Config, Nullable
-from weightscope.families.common.mixtures import WITHIN
+from weightscope.families.common.mixtures import SWITCHED, WITHIN
 from weightscope.families.common.multimodal import decided_text_config, part, replaced
 from weightscope.families.common.refusals import not_computed
 from weightscope.families.registry import component_of, family
@@ -22,23 +22,25 @@ WHOLE: dict[str, Any] = {
     "image_token_id": 100295, "image_start_token_id": 101304, "image_end_token_id": 101305, "video_token_id": 103367,
     "tie_word_embeddings": True, "architectures": Nullable(list),
 }  # fmt: skip
-NUMBERED, NAMED = ("0", "2", "3"), ("fc1", "fc2", "ln")
-PUBLISHED, SAVED, HELD = (f"as {what}" for what in ("published", "transformers 5 saves it", "transformers 5 holds it"))
+NUMBERED, NAMED, LAYERS = ("0", "2", "3"), ("fc1", "fc2", "ln"), ("layers.0", "layers.2", "layers.3")
+PUBLISHED, SAVED = "as published", "as transformers 5 saves it"
+OTHERS = ("as transformers 5 holds it", "as MLX has it")
 SPELLINGS = {
-    PUBLISHED: Spelling("vision_model", "model.resampler_model", "model", NUMBERED),
-    SAVED: Spelling("model.vision_model", "model.resampler_model", "model", NUMBERED),
-    HELD: Spelling("model.vision_tower", "model.resampler_model", WITHIN, NAMED),
+    PUBLISHED: Spelling("vision_model", "model.resampler_model", "", "model", NUMBERED),
+    SAVED: Spelling("model.vision_model", "model.resampler_model", "", "model", NUMBERED),
+    OTHERS[0]: Spelling("model.vision_tower", "model.resampler_model", "", WITHIN, NAMED),
+    OTHERS[1]: Spelling("vision_tower", "resampler_model", "language_model", SWITCHED, LAYERS),
 }
 
 
-@family("ernie4_5_vl_moe", roots=(SAVED, PUBLISHED, HELD), defaults=WHOLE, needs=PARTS)
+@family("ernie4_5_vl_moe", roots=(SAVED, PUBLISHED, *OTHERS), defaults=WHOLE, needs=PARTS)
 def ernie4_5_vl_moe(config: Config, root: str) -> ExpertLanguage:
     """Qwen2-VL's tower without films, and a bridge that has a place for a second frame."""
     vision = part(config, "vision_config", VISION, TOWER_NAMES)
     return together(config, decided_text_config(config), vision, SPELLINGS[root])
 
 
-@family("ernie4_5_moe_vl", roots=(PUBLISHED, SAVED, HELD), defaults=WHOLE | FLAT, needs=("vision_config",))
+@family("ernie4_5_moe_vl", roots=(PUBLISHED, SAVED, *OTHERS), defaults=WHOLE | FLAT, needs=("vision_config",))
 def ernie4_5_moe_vl(config: Config, root: str) -> ExpertLanguage:
     """As first published: the language model's keys are the config's own, and `im_patch_id` is an image's token."""
     whole = replaced(config, image_token_id=config["im_patch_id"]).with_defaults(WHOLE | FLAT)
@@ -54,7 +56,7 @@ def together(config: Config, text: Config, vision: Config, spelling: Spelling) -
     after = RMSNorm(name="after_norm", role=Role.PROJECTOR_NORM, size=last.size, eps=last.eps)
     return ExpertLanguage(
         eye=StillEye(tower=tower(vision, spelling, after)),
-        language=Group(name="", parts=(model,)),
+        language=Group(name=spelling.language, parts=(model,)),
         image_token=int(config["image_token_id"]),
         other_tokens=((int(config["video_token_id"]), "a video"),),
         around=((int(config["image_start_token_id"]),), (int(config["image_end_token_id"]),)),

@@ -18,31 +18,30 @@ HUNYUAN = {
     "architectures": Nullable(list),
 }  # fmt: skip
 TEXT, TIE = "hunyuan_vl_text", "tie_word_embeddings"
+NAMED = (("layer_norm1", "layer_norm2"), ("fc1", "fc2"), ("proj_conv", "proj_out"))
+# What a root stands for: names of the tower and its parts, prefixes of the language model and its decoder.
 SPELLINGS = {
-    "as published": Spelling(
-        "vit", "vit.perceive", "model", ("input_layernorm", "post_attention_layernorm"),
-        ("dense_h_to_4h", "dense_4h_to_h"), ("proj.0", "proj.2"),
+    "as published": (Spelling("vit", "vit.perceive"), "", "model"),
+    "as transformers 5 holds it": (
+        Spelling("model.vision_tower", "model.vision_tower.patch_merger", *NAMED), "", "model.language_model",
     ),
-    "as transformers 5 holds it": Spelling(
-        "model.vision_tower", "model.vision_tower.patch_merger", "model.language_model", ("layer_norm1", "layer_norm2"),
-        ("fc1", "fc2"), ("proj_conv", "proj_out"),
-    ),
+    "as MLX has it": (Spelling("vision_tower", "vision_tower.perceive"), "language_model", "model"),
 }  # fmt: skip
 
 
 @family("hunyuan_vl", roots=tuple(SPELLINGS), defaults=HUNYUAN, needs=("vision_config",))
 def hunyuan_vl(config: Config, root: str) -> VisionLanguage:
     """The first releases have a flat config."""
-    spelling, vision = SPELLINGS[root], part(config, "vision_config", VISION, VISION_NAMES)
+    (spelling, language, decoder), vision = SPELLINGS[root], part(config, "vision_config", VISION, VISION_NAMES)
     text = language_config(config, TEXT)
     # Either of the two says so, and a nested part does where it says nothing.
     nested = config.data.get("text_config")
     tied = config[TIE] or not isinstance(nested, dict) or bool(nested.get(TIE, True))
-    model = component_of(replaced(text, tie_word_embeddings=tied), spelling.decoder, TEXT)
+    model = component_of(replaced(text, tie_word_embeddings=tied), decoder, TEXT)
     assert isinstance(model, CausalLM)
     return VisionLanguage(
         eye=row_eye(vision, spelling, model.decoder.embedding.width, axes_of(model)),
-        language=Group(name="", parts=(model,)),
+        language=Group(name=language, parts=(model,)),
         image_token=int(config["image_token_id"]),
         around=((int(config["im_start_id"]),), (int(config["im_end_id"]),)),
         refused=model.refused or not_computed(vision, "Hunyuan-VL", {"interpolate_mode": "bilinear"}),

@@ -10,7 +10,7 @@ from weightscope.components.vision.pooled_eye import AddedLanguage, PooledEye
 from weightscope.config import Config, Nullable
 from weightscope.families.common.multimodal import text_config
 from weightscope.families.registry import component_of, family
-from weightscope.families.siblings.molmo2_eye import HELD, PUBLISHED, bridge, parts_of, tower
+from weightscope.families.siblings.molmo2_eye import HELD, PUBLISHED, bridge, parts_of, patches, tower
 from weightscope.families.siblings.molmo2_text import SAVED
 
 MOLMO2: dict[str, Any] = {
@@ -35,7 +35,7 @@ def molmo2(config: Config, root: str) -> AddedLanguage:
     model = component_of(text_config(config), decoder, "molmo2_text")
     if not isinstance(model, CausalLM):
         raise config.undeclared("Molmo 2 with this text_config is not declared")
-    encoder = tower(vision, names)
+    encoder = tower(vision, names, patches(vision))
     start, low, end, frame = (
         int(config[f"{key}_token_id"]) for key in ("image_start", "low_res_image_start", "image_end", "frame_start")
     )

@@ -46,10 +46,15 @@ PROJECTIONS = {
 
 
 def tower(config: Config) -> VisionEncoder:
-    """The vision encoder: queries, keys and values are one matrix, the class vector stays."""
+    """That of BLIP-2, whose config says whether queries, keys and values have biases."""
     vision = part(config, "vision_config", VISION)
+    return vision_encoder(vision, bias=vision["qkv_bias"])
+
+
+def vision_encoder(vision: Config, *, bias: bool) -> VisionEncoder:
+    """Queries, keys and values are one matrix, with a `bias` or without; the class vector stays."""
     width, norm = vision["hidden_size"], layer_norms(vision["layer_norm_eps"])
-    qkv = Linear("self_attn.qkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=vision["qkv_bias"])
+    qkv = Linear("self_attn.qkv", Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=bias)
     attention = Attention(
         name="",
         projections=(qkv, Linear("self_attn.projection", Role.O_PROJ, bias=True)),

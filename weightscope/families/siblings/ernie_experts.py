@@ -1,93 +1,102 @@
-"""The mixtures of ERNIE 4.5 VL, in one list as published, or apart as transformers 5 holds them."""
+"""The mixtures of ERNIE 4.5 VL: in one list as published, apart as transformers 5 holds them, or as MLX stacks them."""
 
 from __future__ import annotations
 
+from typing import Literal, NamedTuple
+
+from msgspec.structs import replace
+
 from weightscope.components.feed_forward.image_experts import ImageExperts, TextAndImageExperts
-from weightscope.components.feed_forward.mlp import GatedMLP
-from weightscope.components.feed_forward.moe import MixtureOfExperts
+from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.config import Config
-from weightscope.families.common.mixtures import STACK
+from weightscope.families.common.mixtures import STACK, STACKED, SWITCH, SWITCHED, WITHIN
 from weightscope.families.common.numbers import number, sizes
 from weightscope.families.common.parts import gated_mlp
 from weightscope.sizes import Size
-from weightscope.storage.linear import Conv1D, SecondConv1D
+from weightscope.storage.linear import Conv1D, Linear, SecondConv1D
 
 INNER = "moe_intermediate_size"
-CORRECTION = "moe_statics.e_score_correction_bias"
+CORRECTION = "e_score_correction_bias"
 # The inner sizes of experts for texts and for images where the config says none.
 INNERS = (Size(1536, INNER), Size(512, INNER))
 
 
-def published(config: Config) -> TextAndImageExperts:
-    """Experts for images come after those for texts; both routers lie in one module, their corrections in one table."""
-    of_text, of_image = _inners(config)
-    width, experts, chosen, routing = (
-        config["hidden_size"],
-        config["moe_num_experts"],
-        config["moe_k"],
-        _routing(config),
-    )
+class Place(NamedTuple):
+    """Where one of the two mixtures lies: its module, its router, its correction, its experts if they are stacked."""
+
+    name: str = ""
+    router: str = "gate"
+    router_stored: type[Linear] = Linear
+    correction: str | None = None
+    correction_kind: Literal["parameter", "row"] = "row"
+    stacked: Stack | None = None
+
+
+class Spelling(NamedTuple):
+    """Both mixtures, and the table of corrections where they have none."""
+
+    text: Place
+    image: Place
+    corrections: str | None = None
+
+
+PUBLISHED = Spelling(
+    text=Place(router_stored=Conv1D), image=Place(router_stored=SecondConv1D), corrections=f"moe_statics.{CORRECTION}"
+)
+APART = Place(correction=f"gate.moe_statics.{CORRECTION}", stacked=STACK)
+HELD = Spelling(text=APART._replace(name="text_moe"), image=APART._replace(name="vision_moe"))
+MLX = Spelling(
+    text=Place(correction=CORRECTION, correction_kind="parameter", stacked=SWITCH),
+    image=Place(
+        router="gate_1",
+        correction=f"{CORRECTION}_1",
+        correction_kind="parameter",
+        stacked=replace(SWITCH, name="switch_mlp_1"),
+    ),
+)
+# What a root of the language model stands for; transformers 5 saves it alone as it holds it.
+SPELLINGS = {"": HELD, STACKED: HELD, WITHIN: HELD, SWITCHED: MLX}
+
+
+def mixture(config: Config, root: str) -> TextAndImageExperts:
+    """In one list, experts for images come after those for texts; shared ones are as wide as several for texts."""
+    text, image, corrections = SPELLINGS.get(root, PUBLISHED)
+    (of_text, of_image), count = _inners(config), config["moe_num_shared_experts"]
+    width, experts, chosen = config["hidden_size"], config["moe_num_experts"], config["moe_k"]
+    routing = Routing(least=number(config, "moe_norm_min"), added=0.0)
+    shared = gated_mlp(config, "shared_experts", inner=of_text * (count or 0), bias=bool(config["use_bias"]))
     return TextAndImageExperts(
         name="mlp",
         text=MixtureOfExperts(
-            name="",
+            name=text.name,
             width=width,
             experts=experts,
             chosen=chosen,
             expert=gated_mlp(config, "", inner=of_text),
             routing=routing,
-            router_stored=Conv1D,
+            router=text.router,
+            router_stored=text.router_stored,
+            correction=text.correction,
+            correction_kind=text.correction_kind,
+            stacked=text.stacked,
         ),
         image=ImageExperts(
-            name="",
+            name=image.name,
             width=width,
             experts=experts,
             chosen=chosen,
             expert=gated_mlp(config, "", inner=of_image),
             routing=routing,
-            router_stored=SecondConv1D,
+            router=image.router,
+            router_stored=image.router_stored,
+            correction=image.correction,
+            correction_kind=image.correction_kind,
+            stacked=image.stacked,
             first=int(experts),
         ),
-        shared=_shared(config, of_text),
-        corrections=CORRECTION,
-    )
-
-
-def held(config: Config) -> TextAndImageExperts:
-    """A module for each."""
-    of_text, of_image = _inners(config)
-    width, experts, chosen, routing = (
-        config["hidden_size"],
-        config["moe_num_experts"],
-        config["moe_k"],
-        _routing(config),
-    )
-    return TextAndImageExperts(
-        name="mlp",
-        text=MixtureOfExperts(
-            name="text_moe",
-            width=width,
-            experts=experts,
-            chosen=chosen,
-            expert=gated_mlp(config, "", inner=of_text),
-            routing=routing,
-            correction=f"gate.{CORRECTION}",
-            correction_kind="row",
-            stacked=STACK,
-        ),
-        image=ImageExperts(
-            name="vision_moe",
-            width=width,
-            experts=experts,
-            chosen=chosen,
-            expert=gated_mlp(config, "", inner=of_image),
-            routing=routing,
-            correction=f"gate.{CORRECTION}",
-            correction_kind="row",
-            stacked=STACK,
-        ),
-        shared=_shared(config, of_text),
+        shared=shared if count else None,
+        corrections=corrections,
     )
 
 
@@ -101,12 +110,3 @@ def _inners(config: Config) -> tuple[Size, Size]:
     if len(listed) < 2:
         raise config.error(f"{config.prefix}{INNER} is {config[INNER]!r:.60}, not two sizes: of texts and of images")
     return listed[0], listed[1]
-
-
-def _routing(config: Config) -> Routing:
-    return Routing(least=number(config, "moe_norm_min"), added=0.0)
-
-
-def _shared(config: Config, inner: Size) -> GatedMLP | None:
-    count = config["moe_num_shared_experts"]
-    return gated_mlp(config, "shared_experts", inner=inner * count, bias=bool(config["use_bias"])) if count else None

@@ -25,10 +25,11 @@ VISION: dict[str, Any] = TOWER | {
 
 
 class Spelling(NamedTuple):
-    """Prefixes of the tower, the bridge and the decoder; names of a pair's matrices and norm."""
+    """Prefixes of tower, bridge, language model and its decoder; names of a pair's matrices and norm."""
 
     tower: str
     bridge: str
+    language: str
     decoder: str
     pair: tuple[str, str, str]
 
@@ -64,9 +65,8 @@ def tower(vision: Config, spelling: Spelling, after: Norm) -> GridTower:
 
 
 def _pair(vision: Config, name: str, names: tuple[str, str, str], inputs: Size, outputs: Size) -> NormedPair:
-    first, second, last = names
+    first, second, last = (f"{name}.{part}" for part in names)
     return NormedPair(
-        name=name,
         first=Projection(name=first, inputs=inputs, outputs=outputs, bias=True),
         second=Projection(name=second, inputs=outputs, outputs=outputs, bias=True),
         norm=layer_norms(vision["rms_norm_eps"])(last, Role.PROJECTOR_NORM, outputs),

@@ -27,14 +27,13 @@ VISION_NAMES = {"attention_heads": "num_attention_heads", "layer_norm_eps": "rms
 
 
 class Spelling(NamedTuple):
-    """Prefixes of the tower, the bridge and the decoder; names of a layer's norms and matrices, and of convolutions."""
+    """Prefixes of the tower and the bridge; names of a layer's norms and matrices, and of convolutions."""
 
     tower: str
     bridge: str
-    decoder: str
-    norms: tuple[str, str]
-    matrices: tuple[str, str]
-    convolutions: tuple[str, str]
+    norms: tuple[str, str] = ("input_layernorm", "post_attention_layernorm")
+    matrices: tuple[str, str] = ("dense_h_to_4h", "dense_4h_to_h")
+    convolutions: tuple[str, str] = ("proj.0", "proj.2")
 
 
 def row_eye(vision: Config, spelling: Spelling, outputs: Size, axes: int) -> RowEye:

@@ -8,6 +8,7 @@ from weightscope.components.attention import Heads, Segments
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
 from weightscope.components.feed_forward.mlp import GatedMLP
+from weightscope.components.norm import Norm
 from weightscope.components.vision.pooled_windows import PoolingBridge, WindowPooling
 from weightscope.components.vision.row_patches import RowEncoder, RowPatches
 from weightscope.config import Config, Nullable
@@ -118,8 +119,8 @@ def patches(vision: Config) -> RowPatches:
     )
 
 
-def tower(vision: Config, names: Names) -> RowEncoder:
-    """SigLIP's layers, without a norm after the last."""
+def tower(vision: Config, names: Names, patches: RowPatches, *, pre_norm: Norm | None = None) -> RowEncoder:
+    """CLIP's layers, without a norm after the last."""
     s, norm, bias = Dims.of(vision), layer_norms(vision["layer_norm_eps"]), vision["attention_bias"]
     block = Block(
         input_norm=norm(names.norms[0], Role.INPUT_NORM, s.width),
@@ -141,8 +142,8 @@ def tower(vision: Config, names: Names) -> RowEncoder:
     )
     return RowEncoder(
         name=names.tower,
-        patches=patches(vision),
-        pre_norm=None,
+        patches=patches,
+        pre_norm=pre_norm,
         blocks=(Repeat(name=names.layers, indices=range(s.depth), child=block),),
         post_norm=None,
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from weightscope.components.decoder import Block
 from weightscope.components.vision.convolved import Convolved
-from weightscope.components.vision.sam import Neck, SamEncoder, SquarePatches, WindowAttention
+from weightscope.components.vision.sam import Neck, SamEncoder, SquarePatches, SquareWindows
 from weightscope.config import Config, Nullable
 from weightscope.families.common import layer_norms
 from weightscope.families.common.causal_lm import numbered
@@ -36,7 +36,7 @@ def sam_encoder(config: Config, name: str) -> SamEncoder:
     def layer(i: int) -> Block:
         return Block(
             input_norm=norm("layer_norm1", Role.INPUT_NORM, width),
-            attention=WindowAttention(
+            attention=SquareWindows(
                 name="attn",
                 width=width,
                 count=config["num_attention_heads"],

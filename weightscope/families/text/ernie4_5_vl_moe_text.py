@@ -7,10 +7,10 @@ from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary, visible
 from weightscope.families.common.layer_types import layer_types
-from weightscope.families.common.mixtures import STACKED, WITHIN
+from weightscope.families.common.mixtures import STACKED
 from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, self_attention
 from weightscope.families.registry import family
-from weightscope.families.siblings.ernie_experts import held, published
+from weightscope.families.siblings.ernie_experts import mixture
 from weightscope.roles import Role
 
 ERNIE = LLAMA | {
@@ -25,8 +25,6 @@ ATTRIBUTES = {"num_experts": "moe_num_experts", "num_experts_per_tok": "moe_k"}
 SPARSE, DENSE = "sparse", "dense"
 KINDS = {SPARSE: SPARSE, DENSE: DENSE}
 SECTIONS = (22, 22, 20)
-# The roots of what transformers 5 holds; it saves a language model alone in the same way.
-HELD = ("", STACKED, WITHIN)
 
 
 @family("ernie4_5_vl_moe_text", roots=("model", "", STACKED), defaults=ERNIE, attribute_map=ATTRIBUTES)
@@ -37,8 +35,7 @@ def ernie4_5_vl_moe_text(config: Config, root: str) -> CausalLM:
     scaling, projections = rope.scaling.kind, four_projections(qkv_bias=bias, o_bias=bias)
     attention = self_attention(s, projections, positions=rope, sees=visible(config))
     kinds = layer_types(config, lambda i: SPARSE if i else DENSE, key="mlp_layer_types", known=KINDS)
-    mixture = held if root in HELD else published
-    mixed, dense = mixture(config), gated_mlp(config, "mlp", bias=bias)
+    mixed, dense = mixture(config, root), gated_mlp(config, "mlp", bias=bias)
 
     def layer(i: int) -> Block:
         feed_forward = mixed if kinds[i] == SPARSE else dense

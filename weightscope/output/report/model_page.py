@@ -25,7 +25,7 @@ from weightscope.output.overview import found, looked_at
 from weightscope.output.report.drawing import Drawn, drawing
 from weightscope.output.report.explorer import data_of, explorer
 from weightscope.output.report.findings import findings_list
-from weightscope.output.report.page import Section, page, page_header
+from weightscope.output.report.page import Kind, Section, page, page_header
 from weightscope.output.report.passed import passed_body
 from weightscope.output.report.said import instead, said
 from weightscope.output.report.values import heatmap_body, values_body
@@ -46,8 +46,8 @@ def model_page(contents: Contents) -> str:
 
 
 def _header(contents: Contents, name: str) -> Markup:
-    verdict = "ok" if contents.ok else "failed"
-    return page_header(name, subtitle(contents.summary), verdict, _counted(contents), ok=contents.ok)
+    verdict: Kind = "ok" if contents.ok else "incomplete" if contents.sound else "failed"
+    return page_header(name, subtitle(contents.summary), verdict, _counted(contents), verdict)
 
 
 def _counted(contents: Contents) -> str:
@@ -131,6 +131,8 @@ def _looked(contents: Contents) -> Iterator[tuple[str, str]]:
 
 
 def _verdict(part: Stats | Outcome) -> str:
+    if isinstance(part, Stats) and not part.complete:
+        return "interrupted before all were read"
     return "ok" if part.ok else "failed"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from html import escape
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -16,6 +17,8 @@ from weightscope.output.web.elements import Markup, element
 from weightscope.output.web.style import style
 
 ASSETS = Path(__file__).parent / "assets"
+# `incomplete` where nothing fails, and something that was asked for could not be looked at.
+Kind = Literal["ok", "failed", "incomplete"]
 # The order in which they run.
 SCRIPTS = (
     "vendor/d3-hierarchy.min.js",
@@ -72,14 +75,14 @@ def page(title: str, header: Markup, sections: Sequence[Section], data: object) 
     return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
 
 
-def page_header(title: str, subtitle: str, verdict: str, found: str, *, ok: bool) -> Markup:
-    """What stands above all sections: the name, what it is, the verdict, and what it rests on."""
+def page_header(title: str, subtitle: str, verdict: str, found: str, kind: Kind) -> Markup:
+    """What stands above all sections: the name, what it is, the verdict, of what kind it is, and what it rests on."""
     return element(
         "header",
         element("p", "weightscope report", class_="kicker"),
         element("h1", title),
         element("p", subtitle, class_="subtitle"),
-        element("p", element("strong", verdict, class_=f"verdict {'ok' if ok else 'failed'}"), " ", found),
+        element("p", element("strong", verdict, class_=f"verdict {kind}"), " ", found),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isfinite
+from math import isfinite, prod
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.quantization.common.codebook import look_up
-from weightscope.quantization.common.reading import read_parts, refuse
+from weightscope.quantization.common.reading import check_length, read_parts, refuse
 from weightscope.quantization.common.shapes import blocks, words
 from weightscope.sizes import Shape, Size
 from weightscope.storage.base import Bounds, Kind, Stored
@@ -127,7 +127,9 @@ class FourBit(msgspec.Struct, frozen=True, kw_only=True):
 
         blank = Stored(name=name, shape=(), parts=())
         text = self._expanded(blank, Size(1))[-1]
-        state = self._state(text.name, read_parts((text,), raw)[0])
+        (written,) = read_parts((text,), raw)
+        check_length(text.name, written.numel(), MOST_STATE)
+        state = self._state(text.name, bytes(written.flatten().tolist()))
         count = self.rows * self.columns
         expanded = self._expanded(blank, Size(count), state.blocksize, state.nested_blocksize or NESTED_BLOCK)
         needed = [replace(part, also=()) for part in expanded[:-1]]
@@ -145,12 +147,22 @@ class FourBit(msgspec.Struct, frozen=True, kw_only=True):
         of = absmax.repeat_interleave(state.nested_blocksize or NESTED_BLOCK)[: len(scales)]
         return scales * of + (state.nested_offset or 0.0)
 
-    def _state(self, name: str, text: torch.Tensor) -> State:
+    def check_text(self, name: str, read: Callable[[str, int], bytes], shape: Callable[[str], tuple[int, ...]]) -> None:
+        """Hold the text beside a weight against settings and declaration.
+
+        Raises:
+            CheckpointError: it is none, or says something else.
+        """
+        _, scales, *_, text = self.parts(name)
+        state = self._state(text, read(text, MOST_STATE))
+        blocks_there = prod(shape(scales))
+        if blocks_there != -(-self.rows * self.columns // state.blocksize):
+            raise refuse(text, f"has blocks of {state.blocksize}, which does not fit {blocks_there:,} scales")
+
+    def _state(self, name: str, text: bytes) -> State:
         """What the text says, if it is what the settings and the declaration say too."""
-        if text.numel() > MOST_STATE:
-            raise refuse(name, f"has {text.numel():,} bytes; a quant_state has at most {MOST_STATE:,}")
         try:
-            state = msgspec.json.decode(bytes(text.flatten().tolist()), type=State)
+            state = msgspec.json.decode(text, type=State)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise refuse(name, f"is not a quant_state ({error!s:.100})") from None
         if tuple(state.shape) != (self.rows, self.columns):

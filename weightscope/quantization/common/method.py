@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -77,6 +78,26 @@ class Unimplemented(msgspec.Struct, frozen=True, kw_only=True):
 def variants_of(method: object, said: Scheme) -> tuple[Scheme, ...]:
     """The ways in which a method's writers store what its settings say; none unless it has several."""
     return method.variants(said) if isinstance(method, Varied) else ()
+
+
+Dims = tuple[int, ...]
+
+
+@runtime_checkable
+class Texted(Protocol):
+    """A scheme with a text beside the codes, which says once more what settings and declaration say."""
+
+    def check_text(self, name: str, read: Callable[[str, int], bytes], shape: Callable[[str], Dims]) -> None:
+        """Raise a CheckpointError if the text of that weight says otherwise.
+
+        `read` gives the bytes of a tensor, up to so many, and `shape` a tensor's dimensions.
+        """
+        ...
+
+
+def as_texted(scheme: object) -> Texted | None:
+    """The scheme, if it has a text."""
+    return scheme if isinstance(scheme, Texted) else None
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):

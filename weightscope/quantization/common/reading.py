@@ -44,6 +44,12 @@ def refuse(name: str, what: str) -> CheckpointError:
     )
 
 
+def check_length(name: str, length: int, most: int) -> None:
+    """Raise a CheckpointError if a text beside a weight is longer than its method writes."""
+    if length > most:
+        raise refuse(name, f"has {length:,} bytes; such a text has at most {most:,}")
+
+
 def _checked(tensor: torch.Tensor, part: Stored) -> torch.Tensor:
     dtype = TORCH_NAMES.get(str(tensor.dtype).removeprefix("torch."), str(tensor.dtype))
     if part.dtypes and dtype not in part.dtypes:

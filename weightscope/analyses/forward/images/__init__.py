@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from weightscope.analyses.forward.images.settings import find_settings
+from weightscope.analyses.forward.images.settings import Said, find_settings
 from weightscope.errors import NotImplementedByWeightscope, UsageError
 
 if TYPE_CHECKING:
@@ -73,13 +73,16 @@ PROCESSORS = {
 }
 
 
-def read_images(paths: Sequence[Path], directory: Path, usual: str) -> dict[str, np.ndarray[Any, Any]]:
+def read_images(
+    paths: Sequence[Path], directory: Path, usual: str, said: Said | None = None
+) -> dict[str, np.ndarray[Any, Any]]:
     """What the processor makes of image files, by its names.
 
     Args:
         paths: the files.
         directory: where the settings of the model's processor lie.
         usual: the processor's class where the settings do not name it.
+        said: the settings, where they do not lie there.
 
     Raises:
         UsageError: a file cannot be read as an image; the model takes none.
@@ -89,7 +92,7 @@ def read_images(paths: Sequence[Path], directory: Path, usual: str) -> dict[str,
     """
     if not usual:
         raise UsageError("this model does not take images")
-    said = find_settings(directory, usual)
+    said = said or find_settings(directory, usual)
     if said.processor not in PROCESSORS:
         raise NotImplementedByWeightscope(
             f"the image processor {said.processor!r:.80} is not implemented",

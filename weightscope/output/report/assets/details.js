@@ -21,7 +21,7 @@
       ws.element("code", { class: "tensor-name" }, ws.title(kind.template, each.ranges)),
       ws.definitions([
         ["Tensors", each.tensors > 1 ? ws.exact(each.tensors) : ""],
-        ["In transformers", kind.others.map((other) => ws.title(other, each.ranges)).join(", ")],
+        ["Also called", kind.others.map((other) => ws.title(other, each.ranges)).join(", ")],
         ["Role", kind.roles.join(" + ") + (kind.inferred ? " (guessed from the name)" : "")],
         ["Kind", kind.kind === "weight" ? "" : kind.kind],
         ["Shape", shape(each.set, kind)],
@@ -51,7 +51,7 @@
 
   // What the treemap has of layers that predict further tokens, and the model's total has not.
   const { auxiliary } = ws.data;
-  const counted = (number) => `${ws.short(number)} (${ws.exact(number)})`;
+  const counted = (number) => (number < 1000 ? ws.exact(number) : `${ws.short(number)} (${ws.exact(number)})`);
 
   ws.heard.chosen.push((node) => {
     const known = node.parameters !== null;
