@@ -48,7 +48,7 @@ ROLES = {
 # What the converter wrote, but for types that are not known and for files made with options that fuse matrices.
 UNKNOWN = (
     "apertus", "bert", "distilbert", "eurobert", "flan-t5", "mmproj", "modern-bert", "nomic-bert", "qwen2vl", "qwen3vl",
-    "roberta", "t5", "umt5",
+    "roberta", "t5", "umt5", "gemma-embedding",
     "bamba", "cohere2", "deepseek", "dots1", "ernie4_5-moe", "exaone", "falcon", "gemma3n", "gemma4", "glm4moe",
     "gpt-oss", "gpt2", "granitehybrid", "hunyuan-moe", "jamba", "lfm2", "llama4", "mamba", "minimax", "mistral3",
     "nemotron_h", "olmo3", "phimoe", "qwen35", "qwen3next",
@@ -186,6 +186,14 @@ def test_rows_of_no_whole_block_are_sixteen_bits(tmp_path: Path) -> None:
         "blk.0.attn_k.weight": "F16", "blk.0.attn_v.weight": "F16", "blk.0.attn_output.weight": "Q5_0",
         "blk.0.ffn_gate.weight": "F16", "blk.0.ffn_up.weight": "F16", "blk.0.ffn_down.weight": "Q8_0",
     }  # fmt: skip
+
+
+def test_states_are_those_that_llama_cpp_keeps(tmp_path: Path) -> None:
+    """As of a GGUF file: keys and values in float16 whatever the config says, and buffers of llama.cpp's own."""
+    memory = opened(REAL["Q4_K_M"][0], tmp_path).memory(context=10, quantize="Q4_K_M")
+    assert memory.state
+    assert {row.dtype for row in memory.state.rows} == {"F16"}
+    assert "Activations are not estimated: llama.cpp plans its buffers itself." in memory.notes
 
 
 def test_the_command_says_whose_rules_they_are(run: Any, tmp_path: Path) -> None:

@@ -118,6 +118,7 @@ REFUSED: dict[tuple[str, str], str] = {
     ("mllama", "vision_config.intermediate_layers_indices"): "as its num_hidden_layers",
     ("mllama", "vision_config.max_num_tiles"): "as transformers: the usual arrangements are of four tiles",
     ("florence2", "text_config.tie_word_embeddings"): "no published model has it; a third table reads the text then",
+    ("git", "max_position_embeddings"): "of one position transformers makes that of all tokens",
     ("florence2", "vision_config.num_groups"): "as vision_config.num_heads",
     ("*", "vision_config.num_heads"): UNEVEN,
     ("*", "vision_config.num_attention_heads"): UNEVEN,

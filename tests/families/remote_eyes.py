@@ -68,7 +68,7 @@ ERNIE_FLAT: dict[str, Any] = {key: value for key, value in ERNIE_TEXT.items() if
     "moe_num_experts": [5, 5], "moe_layer_start_index": [1, 1], "moe_layer_end_index": [29, 1], "moe_layer_interval": 1,
     "spatial_conv_size": 2, "temporal_conv_size": 2, "architectures": ["Ernie4_5_VLMoeForConditionalGeneration"],
     "vision_config": {
-        "model_type": "DFNRope_vision_transformer", "depth": 2, "embed_dim": 16, "hidden_size": 16, "mlp_ratio": 2,
+        "model_type": "DFNRope_vision_transformer", "depth": 1, "embed_dim": 16, "hidden_size": 16, "mlp_ratio": 2,
         "num_heads": 2, "in_channels": 3, "patch_size": 4, "spatial_merge_size": 2, "hidden_act": "quick_gelu",
     },
 }  # fmt: skip

@@ -101,6 +101,26 @@ def test_every_tensor_of_the_eye_moves_the_logits(small: Callable[[str], Path], 
     assert seeing.unmoving(tmp_path, made.tokens("large"), {"pixel_values": made.pixels(2)}, names) == set()
 
 
+@pytest.mark.parametrize(
+    ("whole", "part", "tied"),
+    [
+        (None, None, False), (None, False, False), (None, True, True), (False, None, False), (False, False, False),
+        (False, True, False), (True, None, True), (True, False, True), (True, True, True),
+    ],
+)  # fmt: skip
+def test_who_decides_on_tying(
+    whole: bool | None, part: bool | None, tied: bool, small: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """As transformers 5.23 ties them around timm's tower."""
+    config = json.loads((small("large") / "config.json").read_text())
+    for keys, value in ((config, whole), (config["text_config"], part)):
+        keys.pop("tie_word_embeddings", None)
+        if value is not None:
+            keys["tie_word_embeddings"] = value
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert ("lm_head.weight" not in declared(tmp_path)) is tied
+
+
 def test_text_alone(small: Callable[[str], Path], tmp_path: Path) -> None:
     """The language model by itself, under the names that it has alone."""
     tensors = load_file(small("large") / "model.safetensors")

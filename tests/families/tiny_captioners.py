@@ -1,4 +1,4 @@
-"""Tiny models that describe images: BLIP with each of its heads, Kosmos-2, Florence-2."""
+"""Tiny models that describe images: BLIP with each of its heads, GIT, Kosmos-2, Florence-2."""
 
 from __future__ import annotations
 
@@ -46,6 +46,10 @@ FLORENCE: dict[str, Any] = {
     },
     "image_token_id": 99,
 }  # fmt: skip
+GIT: dict[str, Any] = {
+    "vocab_size": 101, "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 52,
+    "max_position_embeddings": 37, "bos_token_id": 98, "eos_token_id": 97, "vision_config": KOSMOS["vision_config"],
+}  # fmt: skip
 TINY_CAPTIONERS = [
     Tiny("blip", "Blip", BLIP, WHOLE),
     Tiny("blip-untied", "Blip", BLIP | {
@@ -53,6 +57,9 @@ TINY_CAPTIONERS = [
     }, WHOLE),
     Tiny("blip-answers", "Blip", EVEN, "ForQuestionAnswering"),
     Tiny("blip-matches", "Blip", BLIP, "ForImageTextRetrieval"),
+    Tiny("git", "Git", GIT),
+    Tiny("git-tied-frames", "Git", GIT | {"tie_word_embeddings": True, "num_image_with_embedding": 3}),
+    Tiny("git-base", "Git", GIT, "Model"),
     Tiny("kosmos-2", "Kosmos2", KOSMOS, WHOLE),
     Tiny("kosmos-2-untied", "Kosmos2", KOSMOS | {
         "tie_word_embeddings": False,

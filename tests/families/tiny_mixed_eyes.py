@@ -20,12 +20,12 @@ ARIA: dict[str, Any] = {
 }  # fmt: skip
 ERNIE_IDS = {"image_token_id": 95, "video_token_id": 96, "image_start_token_id": 97, "image_end_token_id": 98}
 ERNIE_TEXT: dict[str, Any] = LLAMA | {
-    "hidden_size": 48, "num_attention_heads": 4, "moe_intermediate_size": [14, 10], "moe_num_experts": 5, "moe_k": 2,
-    "moe_num_shared_experts": 2,
+    "num_hidden_layers": 2, "hidden_size": 48, "num_attention_heads": 4, "moe_intermediate_size": [14, 10],
+    "moe_num_experts": 5, "moe_k": 2, "moe_num_shared_experts": 2,
     "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 2, 2]},
 }  # fmt: skip
 ERNIE_TOWER: dict[str, Any] = {
-    "depth": 2, "hidden_size": 16, "num_heads": 2, "patch_size": 4, "intermediate_size": 32,
+    "depth": 1, "hidden_size": 16, "num_heads": 2, "patch_size": 4, "intermediate_size": 32,
 }  # fmt: skip
 HUNYUAN_IDS = {"image_token_id": 95, "im_start_id": 97, "im_end_id": 98, "im_newline_id": 96}
 HUNYUAN_TEXT: dict[str, Any] = LLAMA | {
@@ -34,7 +34,7 @@ HUNYUAN_TEXT: dict[str, Any] = LLAMA | {
     },
 }  # fmt: skip
 HUNYUAN_TOWER: dict[str, Any] = {
-    "hidden_size": 16, "intermediate_size": 26, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 4,
+    "hidden_size": 16, "intermediate_size": 26, "num_hidden_layers": 1, "num_attention_heads": 2, "patch_size": 4,
     "max_image_size": 20,
 }  # fmt: skip
 TINY_MIXED_EYES = [
@@ -49,7 +49,7 @@ TINY_MIXED_EYES = [
     }, WHOLE),
     Tiny("ernie4_5_vl_moe-untied", "Ernie4_5_VLMoe", ERNIE_IDS | {
         "text_config": ERNIE_TEXT | {
-            "moe_num_shared_experts": 0, "use_bias": True, "mlp_layer_types": ["sparse", "dense", "sparse"],
+            "moe_num_shared_experts": 0, "use_bias": True, "mlp_layer_types": ["sparse", "dense"],
         },
         "vision_config": ERNIE_TOWER, "tie_word_embeddings": False,
     }, WHOLE),

@@ -1,4 +1,4 @@
-"""BLIP, Kosmos-2 and Florence-2 by transformers' own models: images of any of their shapes, and text alone."""
+"""BLIP, GIT, Kosmos-2 and Florence-2 by transformers' own models: images of any of their shapes, and text alone."""
 
 from __future__ import annotations
 
@@ -99,6 +99,16 @@ def test_blip_matches_a_text_with_an_image(lively: Callable[[str], Path]) -> Non
     assert seeing.off(torch.as_tensor(ours), expected) < 1e-4
 
 
+@pytest.mark.parametrize("name", ["git", "git-tied-frames"])
+def test_git_has_an_image_before_the_text(name: str, lively: Callable[[str], Path]) -> None:
+    """transformers takes the text alone, and its logits are of both."""
+    directory, tokens = lively(name), [*[-1] * 17, *TEXT]
+    expected = seeing.theirs(directory, TEXT, {"pixel_values": IMAGE})
+    assert seeing.off(seeing.ours(directory, tokens, {"pixel_values": IMAGE}), expected) < 1e-4
+    assert seeing.off(seeing.ours(directory, tokens, {"pixel_values": IMAGE + 1})[17:], expected[17:]) > 1e-2
+    assert seeing.off(seeing.ours(directory, TEXT), seeing.theirs(directory, TEXT)) < 1e-4
+
+
 @pytest.mark.parametrize("name", ["kosmos-2", "kosmos-2-untied"])
 def test_kosmos_sees_two_images(name: str, lively: Callable[[str], Path]) -> None:
     directory, inputs = lively(name), {"pixel_values": IMAGES}
@@ -124,12 +134,19 @@ def test_florence_sees_two_images(name: str, lively: Callable[[str], Path]) -> N
 CASES: dict[str, tuple[list[int], Inputs]] = {
     "blip": (TEXT, {"pixel_values": IMAGE}),
     "blip-answers": (TEXT, {"pixel_values": IMAGE, "decoder_input_ids": torch.tensor([[98, 5]])}),
+    "git": ([*[-1] * 17, *TEXT], {"pixel_values": IMAGE}),
     "kosmos-2": (RUNS, {"pixel_values": IMAGES}),
     "florence2": (MARKS, {"pixel_values": WIDE, "decoder_input_ids": WRITTEN}),
 }
 # A bias on keys shifts all scores of a query alike, which softmax does not see: q, k and v may have one together.
 UNSEEN = re.compile(r"(\.key|k_proj)\.bias$")
-OWN = {"blip": "", "blip-answers": "text_encoder", "kosmos-2": "(vision|image)", "florence2": r"model\.(vision|multi)"}
+OWN = {
+    "blip": "",
+    "blip-answers": "text_encoder",
+    "git": r"git\.(visual_projection|embeddings)",
+    "kosmos-2": "(vision|image)",
+    "florence2": r"model\.(vision|multi)",
+}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -149,6 +166,10 @@ def test_every_tensor_moves_the_logits(name: str, lively: Callable[[str], Path])
         ("blip-answers", TEXT, {}, "answers questions about an image, and no image was given"),
         ("blip-answers", TEXT, {"pixel_values": IMAGE, "decoder_input_ids": torch.tensor([[101]])}, "token 101 is out"),
         ("blip-answers", TEXT, {"pixel_values": IMAGE, "decoder_input_ids": torch.ones(1, 38).long()}, "38 decoder_"),
+        ("git", [*[-1] * 17, *TEXT], {"pixel_values": IMAGES}, "17 image tokens"),
+        ("git", [*[-1] * 34, *TEXT], {"pixel_values": IMAGES}, "give one image only"),
+        ("git", [*TEXT, *[-1] * 17], {"pixel_values": IMAGE}, "the image comes before the text"),
+        ("git", [*[-1] * 17, *[5] * 38], {"pixel_values": IMAGE}, "38 tokens exceed the 37 learned positions"),
         ("kosmos-2", RUNS, {"pixel_values": IMAGE}, "10 image tokens .* but the images need 5"),
         ("kosmos-2", TEXT, {"pixel_values": IMAGE, "image_embeds_position_mask": PLACES}, "for 5 tokens"),
         ("florence2", MARKS, {"pixel_values": IMAGES}, "42 image tokens"),
@@ -273,6 +294,20 @@ def test_florence_task_is_asked_as_the_processor_does(
         assert processor(Image.open(path), "<CAPTION>")["input_ids"] == [expected]
 
 
+def test_git_prompt_comes_after_the_image(lively: Callable[[str], Path], tmp_path: Path, run: Any) -> None:
+    directory, path = lively("git"), photograph(tmp_path / "a.png", (97, 61))
+    settings = {"size": {"shortest_edge": 28}, "crop_size": {"height": 28, "width": 28}}
+    said = {"image_processor_type": "CLIPImageProcessor"} | settings
+    (directory / "preprocessor_config.json").write_text(json.dumps(said))
+    tokenizer = write_tokenizer(directory, [*SPECIAL, *(f"w{number}" for number in range(4, 99))], SPECIAL)
+    processor = transformers.GitProcessor(transformers.CLIPImageProcessorPil(**settings), tokenizer)
+    theirs = processor(images=Image.open(path), text="w9 w8")["input_ids"]
+    options = ["--prompt", "w9 w8", "--image", str(path), "--compare", "transformers", "--format", "json"]
+    status, out, error = run("forward", str(directory), *options)
+    assert (status, error) == (0, "")
+    assert json.loads(out)["token_ids"] == [*[-1] * 17, *theirs]
+
+
 def test_blip_takes_an_image_at_the_command_line(lively: Callable[[str], Path], tmp_path: Path, run: Any) -> None:
     directory, path = lively("blip"), photograph(tmp_path / "a.png", (97, 61))
     settings = {"image_processor_type": "BlipImageProcessor", "size": {"height": 28, "width": 28}}
@@ -297,3 +332,8 @@ def test_florence_tasks(text: str, expected: str) -> None:
 def test_a_task_by_itself_takes_no_text() -> None:
     with pytest.raises(UsageError, match="<OD> is a task by itself"):
         question("<s><OD> a cat</s>", "</s>")
+
+
+def test_a_config_alone_stores_no_head(saved: Callable[[str], Path], run: Any) -> None:
+    _, out, _ = run("inspect", str(saved("blip") / "config.json"))
+    assert "Embeddings  tied (config.json)\n" in out

@@ -153,6 +153,16 @@ def test_a_tensor_that_is_missing_misshapen_or_unknown_is_found(tmp_path: Path) 
     }  # fmt: skip
 
 
+def test_matrices_after_a_model_are_counted(tmp_path: Path) -> None:
+    source = FIXTURES / "gemma-embedding.gguf"
+    more = {"dense_2.weight": np.ones((40, 24), "f4"), "dense_3.weight": np.ones((24, 40), "f4")}
+    model = weightscope.open(copied(source, tmp_path / "a.gguf", more=more))
+    assert model.inventory.unrecognized == ()
+    before = weightscope.open(source).parameters.total or 0
+    assert model.parameters.total == before + 2 * 24 * 40
+    assert model.tensors["dense_2.weight"].component == "pooler"
+
+
 def test_a_missing_tensor_is_found_beside_one_that_is_of_all_layers(tmp_path: Path) -> None:
     """Apertus' numbers."""
     path = copied(FIXTURES / "apertus.gguf", tmp_path / "a.gguf", without="output_norm.weight")

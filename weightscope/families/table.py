@@ -81,6 +81,7 @@ MODULES = {
     "gemma4_text": "text.gemma4_text",
     "gemma4_unified": "multimodal.gemma4_unified",
     "gemma4_unified_text": "text.gemma4_text",
+    "git": "multimodal.git",
     "glm": "text.glm",
     "glm4": "text.glm",
     "glm46v": "multimodal.glm4v",

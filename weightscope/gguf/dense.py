@@ -65,6 +65,10 @@ def _gemma3(keys: Keys) -> Settings:
     }
 
 
+def _gemma_embedding(keys: Keys) -> Settings:
+    return _gemma3(keys) | {"use_bidirectional_attention": True, "architectures": ["Gemma3TextModel"]}
+
+
 def _scalar(keys: Keys, largest: int) -> int:
     """What scores are divided by the root of: the size of a head, or in the largest model the width of one."""
     if keys.whole("block_count") == largest:
@@ -136,6 +140,9 @@ QWEN3 = Architecture(model_type="qwen3", settings=_llama)
 GEMMA = Architecture(model_type="gemma", settings=_gemma, changes=ONE_ADDED)
 GEMMA2 = Architecture(model_type="gemma2", settings=_gemma2, names=AFTER_ATTENTION, changes=ONE_ADDED)
 GEMMA3 = Architecture(model_type="gemma3_text", settings=_gemma3, names=AFTER_ATTENTION, changes=ONE_ADDED)
+GEMMA_EMBEDDING = Architecture(
+    model_type="gemma3_text", settings=_gemma_embedding, names=AFTER_ATTENTION, changes=ONE_ADDED
+)
 PHI3 = Architecture(model_type="phi3", settings=_phi3)
 GLM4 = Architecture(model_type="glm4", settings=_glm4, names=AFTER_ATTENTION)
 GRANITE = Architecture(model_type="granite", settings=_granite, changes=PAIRED)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
+from math import prod
 
 from msgspec.structs import replace
 
+from weightscope.checkpoint.entry import TensorEntry
 from weightscope.components.base import Indices
 from weightscope.components.walk import Slot
 from weightscope.families.registry import Declaration, merged
@@ -15,6 +17,7 @@ from weightscope.gguf.names import SCALES, full_name, stem_of
 from weightscope.gguf.scheme import InGguf, Piece
 from weightscope.quantization.common.modules import Covered
 from weightscope.roles import Role, Section
+from weightscope.sizes import Size
 from weightscope.storage.base import Kind, Stored
 
 # What lies beside the weights in some files: what a rotation's frequencies are divided by, and a table that T5 has and
@@ -23,9 +26,11 @@ BESIDE = {
     **dict.fromkeys(("rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"), Role.ROTARY_TABLE),
     "dec.blk.0.cross_attn_rel_b.weight": Role.RELATIVE_POSITION,
 }
+# Matrices that sentence-transformers has after EmbeddingGemma.
+AFTER = ("dense_2.weight", "dense_3.weight")
 
 
-def laid_out(declaration: Declaration, architecture: Architecture, names: Container[str]) -> Declaration:
+def laid_out(declaration: Declaration, architecture: Architecture, names: Mapping[str, TensorEntry]) -> Declaration:
     """The declaration with the tensors of a GGUF file for slots; `names` are those that the file has.
 
     Raises:
@@ -33,38 +38,47 @@ def laid_out(declaration: Declaration, architecture: Architecture, names: Contai
     """
     depth = int(declaration.config.data.get("num_hidden_layers", 0))
     own = _own_scales(declaration, architecture)
-    lists = {word: _listed(declaration, keys) for word, keys in architecture.lists.items()}
     slots: list[Slot] = []
     covered: list[Covered] = []
     for slot in declaration.slots:
-        if slot.stored.kind in (Kind.BUFFER, Kind.COPY) and slot.stored.optional:
-            # Tables, masks and copies that the converter leaves out.
-            continue
-        if slot.stored.parts[0][0] in architecture.lacks:
+        if _is_left_out(slot, architecture):
             continue
         scheme = _scheme(slot, architecture, names, depth)
-        listed = next((numbers for word, numbers in lists.items() if f".{word}." in slot.template), ())
         if scheme is None:
             role = slot.stored.parts[0][0]
             raise declaration.config.undeclared(
                 f"GGUF's name for {role} ({slot.template}) is not known, which {architecture.model_type} has"
             )
-        scheme = _scaled(replace(scheme, places=listed or scheme.places), slot, names, own)
+        scheme = _scaled(_by_list(scheme, slot, declaration, architecture), slot, names, own)
         covered.append(Covered(template=slot.template, ranges=slot.ranges, scheme=scheme))
-        for stored in scheme.expand(slot.stored):
-            # llama.cpp leaves out what a layer that predicts ahead has of the main model's.
-            copied = slot.auxiliary and {Role.TOKEN_EMBEDDING, Role.LM_HEAD} & {role for role, _ in stored.parts}
-            held = replace(stored, optional=stored.optional or bool(copied))
-            layers = _layers(scheme, slot)
-            kinds = slot.kinds if layers else ()
-            slots.append(replace(slot, template=held.name, ranges=layers, kinds=kinds, stored=held))
-    slots += _beside(declaration, names)
+        slots += _held(slot, scheme)
+    slots += (*_beside(declaration, names), *_after(declaration, names))
     return replace(declaration, slots=merged(slots), covered=tuple(covered), contained=True)
 
 
-def _listed(declaration: Declaration, keys: tuple[str, str]) -> tuple[int, ...]:
-    """The layers that a list in a part of the config names."""
-    return tuple(declaration.config.data[keys[0]][keys[1]])
+def _is_left_out(slot: Slot, architecture: Architecture) -> bool:
+    """Whether the converter leaves it out: tables, masks and copies, and what the architecture says."""
+    beside = slot.stored.kind in (Kind.BUFFER, Kind.COPY) and slot.stored.optional
+    return beside or slot.stored.parts[0][0] in architecture.lacks
+
+
+def _by_list(scheme: InGguf, slot: Slot, declaration: Declaration, architecture: Architecture) -> InGguf:
+    """The scheme with the file's numbers, of a module that it numbers by the layers that the config lists."""
+    for word, (part, key) in architecture.lists.items():
+        if f".{word}." in slot.template:
+            return replace(scheme, places=tuple(declaration.config.data[part][key]))
+    return scheme
+
+
+def _held(slot: Slot, scheme: InGguf) -> Iterator[Slot]:
+    """The tensors of the file that stand for one of the architecture."""
+    layers = _layers(scheme, slot)
+    for stored in scheme.expand(slot.stored):
+        # llama.cpp leaves out what a layer that predicts ahead has of the main model's.
+        copied = slot.auxiliary and {Role.TOKEN_EMBEDDING, Role.LM_HEAD} & {role for role, _ in stored.parts}
+        held = replace(stored, optional=stored.optional or bool(copied))
+        kinds = slot.kinds if layers else ()
+        yield replace(slot, template=held.name, ranges=layers, kinds=kinds, stored=held)
 
 
 def _layers(scheme: InGguf, slot: Slot) -> tuple[Indices, ...]:
@@ -87,6 +101,22 @@ def _beside(declaration: Declaration, names: Container[str]) -> Iterator[Slot]:
             stored=stored,
             owner=declaration.tree,
             section=Section.OTHER,
+            auxiliary=False,
+        )
+
+
+def _after(declaration: Declaration, tensors: Mapping[str, TensorEntry]) -> Iterator[Slot]:
+    """The matrices after a model of sentences, as the file has them: no pass comes to them."""
+    for name in (name for name in AFTER if name in tensors):
+        shape = tuple(map(Size, tensors[name].shape))
+        stored = Stored(name=name, shape=shape, parts=((Role.OUTPUT_PROJ, int(prod(shape))),))
+        yield Slot(
+            template=name,
+            ranges=(),
+            kinds=(),
+            stored=stored,
+            owner=declaration.tree,
+            section=Section.POOLER,
             auxiliary=False,
         )
 

@@ -23,6 +23,7 @@ ARCHITECTURES: dict[str, Choice] = {
     "gemma": dense.GEMMA,
     "gemma2": dense.GEMMA2,
     "gemma3": dense.GEMMA3,
+    "gemma-embedding": dense.GEMMA_EMBEDDING,
     "gemma3n": gemmas.GEMMA3N,
     "gemma4": gemmas.GEMMA4,
     "phi3": dense.PHI3,

@@ -11,7 +11,7 @@ from weightscope.components.vision.language import VisionLanguage
 from weightscope.components.vision.projector import Projector
 from weightscope.components.vision.tiled_crops import AveragingProjector, TiledCropEye
 from weightscope.config import Config, Nullable
-from weightscope.families.common.multimodal import text_config
+from weightscope.families.common.multimodal import decided_text
 from weightscope.families.registry import component_of, family
 from weightscope.families.siblings.perception_encoder import perception_encoder
 from weightscope.sizes import Size
@@ -27,7 +27,10 @@ NAME = "model.multi_modal_projector"
 def perception_lm(config: Config, root: str) -> VisionLanguage:
     """The first vector of each crop, the class's, is left out; the projector averages what it puts out."""
     tower = perception_encoder(config.nested("vision_config"), f"{root}.vision_tower.timm_model")
-    model = component_of(text_config(config), f"{root}.language_model", "llama")
+    said = config["tie_word_embeddings"]
+    # Where the whole says nothing, the part decides.
+    tied = bool(config.nested("text_config").data.get("tie_word_embeddings")) if said is None else bool(said)
+    model = component_of(decided_text(config, tied=tied), f"{root}.language_model", "llama")
     if not isinstance(model, CausalLM):
         raise config.undeclared("Perception-LM with this text_config is not declared")
     width, outputs, whole = tower.patches.width, model.decoder.embedding.width, not config["vision_use_cls_token"]
