@@ -157,7 +157,9 @@ def _of_values(facts: Facts, changed: Sequence[WeightDiff]) -> tuple[Kind, str, 
     explained = all(value.address in facts.folded or is_rounding(value) for value in others)
     if quantized and explained and all(is_close(value) or value.address in facts.folded for value in quantized):
         return _quantization(facts, quantized)
-    cosines = [value.cosine or 0.0 for value in changed if len(facts.a[value.address].shape) > 1]
+    # Of all matrices: one that was replaced does not make two models unrelated.
+    matrices = [value for value in facts.values or () if len(facts.a[value.address].shape) > 1]
+    cosines = [value.cosine for value in matrices if value.cosine is not None]
     if cosines and median(cosines) < RELATED:
         return "unrelated-values", f"same shapes, unrelated values (cosine {median(cosines):.2g})", None
     ranks = [value.rank for value in changed]
@@ -165,6 +167,9 @@ def _of_values(facts: Facts, changed: Sequence[WeightDiff]) -> tuple[Kind, str, 
         rank = max(rank or 0 for rank in ranks)
         roles = ", ".join(dict.fromkeys(value.role or value.address for value in changed))
         return "lora-merge", f"a merge of a LoRA of rank {rank} ({roles})", rank
+    if apart := sum(value.largest is None for value in changed):
+        share = f"{len(changed):,} of {plural(len(facts.values or ()), 'weight')} changed"
+        return "fine-tune", f"{share}; {plural(apart, 'weight')} with values that are finite in one model alone", None
     relative = [value.relative for value in changed if value.relative is not None]
     how_far = f" by {median(relative) * 100:.3g} % of their norm" if relative else ""
     share = f"{len(changed):,} of {plural(len(facts.values or ()), 'weight')} changed{how_far}"
