@@ -15,7 +15,9 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 import weightscope
+from tests.analyses.configs import config_of
 from tests.families.test_published import MODELS, expand
+from tests.families.tiny import TINY
 from weightscope.analyses.memory.report import Memory
 from weightscope.errors import UsageError
 
@@ -116,6 +118,22 @@ def test_an_adapter_counts_beside_its_base() -> None:
     assert joined.weights.loaded == base.weights.loaded + alone.weights.loaded
     assert (joined.state, alone.state) == (base.state, None)
     assert "--base names its model" in alone.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("llava", ("Images and audio are tokens of the context, and --context counts them too.",
+                   "Activations and work are without those of the vision encoder.")),
+        ("t5", ("Activations and work are without those of the encoder.",)),
+        ("whisper", ("Activations and work are without those of the audio encoder.",)),
+        ("llama", ()),
+    ],
+)  # fmt: skip
+def test_what_an_encoder_needs_is_said_to_be_left_out(name: str, said: tuple[str, ...], tmp_path: Path) -> None:
+    path = config_of(next(tiny for tiny in TINY if tiny.name == name).build(), tmp_path)
+    notes = weightscope.open(path).memory(context=10).notes
+    assert tuple(note for note in notes if "encoder" in note or "Images" in note) == said
 
 
 def test_more_tokens_than_the_model_was_trained_on_are_said_and_computed() -> None:

@@ -188,6 +188,14 @@ def test_rows_of_no_whole_block_are_sixteen_bits(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_states_are_those_that_llama_cpp_keeps(tmp_path: Path) -> None:
+    """As of a GGUF file: keys and values in float16 whatever the config says, and buffers of llama.cpp's own."""
+    memory = opened(REAL["Q4_K_M"][0], tmp_path).memory(context=10, quantize="Q4_K_M")
+    assert memory.state
+    assert {row.dtype for row in memory.state.rows} == {"F16"}
+    assert "Activations are not estimated: llama.cpp plans its buffers itself." in memory.notes
+
+
 def test_the_command_says_whose_rules_they_are(run: Any, tmp_path: Path) -> None:
     opened(REAL["Q4_K_M"][0], tmp_path)
     status, out, error = run("memory", tmp_path / "config.json", "--quantize", "q4_k_m")

@@ -43,6 +43,14 @@ OTHERWISE = {
     **dict.fromkeys(("pegasus", "m2m_100", "blenderbot", "blenderbot-small"), "as BART"),
 }  # fmt: skip
 
+# What makes keys and values of what an encoder read.
+CROSS_KEYS = (
+    "EncDecAttention.k.weight",
+    "EncDecAttention.v.weight",
+    "encoder_attn.k_proj.weight",
+    "encoder_attn.v_proj.weight",
+)
+
 
 def firsts() -> list[Tiny]:
     """One tiny model of each type that writes."""
@@ -85,6 +93,38 @@ def test_a_token_costs_what_torch_counts(tiny: Tiny, tmp_path: Path) -> None:
     # A whole omni model has no pass, its thinker has.
     counted = step(getattr(model, "thinker", model), torch.arange(CONTEXT + 1)[None] + 3)
     assert work_of(path, context=CONTEXT).decode == counted
+
+
+# One of each way in which a token's work grows with those before it.
+GROWING = ("llama", "mistral", "gemma2", "cohere2", "gpt_oss", "qwen2_moe", "bloom", "t5", "bart")
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_a_whole_context_costs_what_its_tokens_cost_one_by_one(name: str, tmp_path: Path) -> None:
+    """Without the head of all but the last; keys and values of what an encoder read are made once, and not counted."""
+    model: Any = next(tiny for tiny in TINY if tiny.name == name).build()
+    path = config_of(model, tmp_path)
+    if hasattr(model, "set_experts_implementation"):
+        model.set_experts_implementation("eager")
+    model.set_attn_implementation("eager")
+    ids = torch.arange(CONTEXT)[None] + 3
+    other = sum(
+        CONTEXT * parameter.numel()
+        for of, parameter in model.named_parameters()
+        if of.endswith(CROSS_KEYS) and "decoder" in of
+    )
+    with torch.no_grad():
+        given, tokens = {}, "input_ids"
+        if model.config.is_encoder_decoder:
+            read = model.get_encoder()(input_ids=ids).last_hidden_state
+            given, tokens = {"encoder_outputs": MoEModelOutput(last_hidden_state=read)}, "decoder_input_ids"
+        with FlopCounterMode(display=False) as counter:
+            cache = None
+            for token in ids.T:
+                out = model(**{tokens: token[None]}, **given, past_key_values=cache, use_cache=True)
+                cache = out.past_key_values
+    heads = (CONTEXT - 1) * model.get_output_embeddings().weight.numel()
+    assert work_of(path, context=CONTEXT).prefill == counter.get_total_flops() // 2 - heads - other
 
 
 def test_streams_and_windows_of_deepseek_v4(tmp_path: Path) -> None:

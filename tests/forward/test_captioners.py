@@ -1,4 +1,4 @@
-"""BLIP, Kosmos-2 and Florence-2 by transformers' own models: images of any of their shapes, and text alone."""
+"""BLIP, GIT, Kosmos-2, Pix2Struct and Florence-2 by transformers' own models: images, and text alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tokenizers
 import torch
@@ -21,8 +22,9 @@ from tests.families.tiny import Tiny
 from tests.families.tiny_captioners import TINY_CAPTIONERS
 from tests.forward import seeing
 from tests.forward.test_patched_image import photograph
+from weightscope.analyses.forward.images import read_images
 from weightscope.components.vision.florence_tasks import question
-from weightscope.errors import UsageError
+from weightscope.errors import NotImplementedByWeightscope, UsageError
 
 BY_NAME = {tiny.name: tiny for tiny in TINY_CAPTIONERS}
 NOISE = torch.Generator().manual_seed(1)
@@ -37,6 +39,18 @@ PLACES = torch.tensor([[0, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0]
 MARKS = [*[99] * 21, 0, *[99] * 21, 7, 9, 33, 2]
 WRITTEN = torch.tensor([[2, 0, 5, 77]])
 Inputs = dict[str, Any]
+# Six patches in two rows, and two that are padding.
+PATCHES: Inputs = {
+    "flattened_patches": torch.cat(
+        (
+            torch.tensor([[1.0, 1], [1, 2], [1, 3], [2, 1], [2, 2], [2, 3], [0, 0], [0, 0]])[None],
+            torch.randn(1, 8, 27, generator=NOISE),
+        ),
+        dim=-1,
+    ),
+    "attention_mask": torch.tensor([[1.0, 1, 1, 1, 1, 1, 0, 0]]),
+    "decoder_input_ids": torch.tensor([[0, 5, 77]]),
+}
 
 
 @pytest.fixture
@@ -99,6 +113,16 @@ def test_blip_matches_a_text_with_an_image(lively: Callable[[str], Path]) -> Non
     assert seeing.off(torch.as_tensor(ours), expected) < 1e-4
 
 
+@pytest.mark.parametrize("name", ["git", "git-tied-frames"])
+def test_git_has_an_image_before_the_text(name: str, lively: Callable[[str], Path]) -> None:
+    """transformers takes the text alone, and its logits are of both."""
+    directory, tokens = lively(name), [*[-1] * 17, *TEXT]
+    expected = seeing.theirs(directory, TEXT, {"pixel_values": IMAGE})
+    assert seeing.off(seeing.ours(directory, tokens, {"pixel_values": IMAGE}), expected) < 1e-4
+    assert seeing.off(seeing.ours(directory, tokens, {"pixel_values": IMAGE + 1})[17:], expected[17:]) > 1e-2
+    assert seeing.off(seeing.ours(directory, TEXT), seeing.theirs(directory, TEXT)) < 1e-4
+
+
 @pytest.mark.parametrize("name", ["kosmos-2", "kosmos-2-untied"])
 def test_kosmos_sees_two_images(name: str, lively: Callable[[str], Path]) -> None:
     directory, inputs = lively(name), {"pixel_values": IMAGES}
@@ -109,6 +133,51 @@ def test_kosmos_sees_two_images(name: str, lively: Callable[[str], Path]) -> Non
     with torch.no_grad():
         alone = whole(directory, BY_NAME[name]).text_model(torch.tensor([TEXT])).logits[0]
     assert seeing.off(seeing.ours(directory, TEXT), alone) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["pix2struct", "pix2struct-tied"])
+def test_pix2struct_reads_patches(name: str, lively: Callable[[str], Path]) -> None:
+    """The last patches are padding, which nothing looks at."""
+    directory = lively(name)
+    with torch.no_grad():
+        expected = whole(directory, BY_NAME[name])(**PATCHES).logits[0]
+    assert seeing.off(seeing.ours(directory, (), PATCHES), expected) < 1e-4
+    other = PATCHES["flattened_patches"].clone()
+    other[0, 6:, 2:] += 1
+    assert seeing.off(seeing.ours(directory, (), PATCHES | {"flattened_patches": other}), expected) < 1e-4
+    other[0, :, 2:] += 1
+    assert seeing.off(seeing.ours(directory, (), PATCHES | {"flattened_patches": other}), expected) > 1e-2
+
+
+@pytest.mark.parametrize("size", [(97, 61), (20, 130), (300, 5)])
+@pytest.mark.parametrize("settings", [{}, {"max_patches": 60, "patch_size": {"height": 8, "width": 6}}])
+def test_pix2struct_patches_are_those_of_transformers(
+    size: tuple[int, int], settings: dict[str, Any], tmp_path: Path
+) -> None:
+    said = {"image_processor_type": "Pix2StructImageProcessor"} | settings
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(said))
+    path = photograph(tmp_path / "a.png", size)
+    theirs = transformers.Pix2StructImageProcessorPil(**settings)(Image.open(path), return_tensors="np")
+    ours = read_images([path], tmp_path, "Pix2StructImageProcessor")
+    for name in ("flattened_patches", "attention_mask"):
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-5, atol=1e-5)
+
+
+def test_pix2struct_takes_an_image_at_the_command_line(lively: Callable[[str], Path], tmp_path: Path, run: Any) -> None:
+    directory, path = lively("pix2struct"), photograph(tmp_path / "a.png", (97, 61))
+    said = {"image_processor_type": "Pix2StructImageProcessor", "max_patches": 8}
+    said |= {"patch_size": {"height": 3, "width": 3}}
+    (directory / "preprocessor_config.json").write_text(json.dumps(said))
+    status, out, error = run("forward", str(directory), "--image", str(path), "--compare", "transformers")
+    assert (status, error) == (0, "")
+    assert "magnitudes, transformers" in out
+
+
+def test_a_question_on_an_image_is_refused(tmp_path: Path) -> None:
+    said = {"image_processor_type": "Pix2StructImageProcessor", "is_vqa": True}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(said))
+    with pytest.raises(NotImplementedByWeightscope, match="is_vqa"):
+        read_images([photograph(tmp_path / "a.png", (9, 9))], tmp_path, "Pix2StructImageProcessor")
 
 
 @pytest.mark.parametrize("name", ["florence2", "florence2-untied-no-bias"])
@@ -124,12 +193,21 @@ def test_florence_sees_two_images(name: str, lively: Callable[[str], Path]) -> N
 CASES: dict[str, tuple[list[int], Inputs]] = {
     "blip": (TEXT, {"pixel_values": IMAGE}),
     "blip-answers": (TEXT, {"pixel_values": IMAGE, "decoder_input_ids": torch.tensor([[98, 5]])}),
+    "git": ([*[-1] * 17, *TEXT], {"pixel_values": IMAGE}),
     "kosmos-2": (RUNS, {"pixel_values": IMAGES}),
+    "pix2struct": ([], PATCHES),
     "florence2": (MARKS, {"pixel_values": WIDE, "decoder_input_ids": WRITTEN}),
 }
 # A bias on keys shifts all scores of a query alike, which softmax does not see: q, k and v may have one together.
 UNSEEN = re.compile(r"(\.key|k_proj)\.bias$")
-OWN = {"blip": "", "blip-answers": "text_encoder", "kosmos-2": "(vision|image)", "florence2": r"model\.(vision|multi)"}
+OWN = {
+    "blip": "",
+    "blip-answers": "text_encoder",
+    "git": r"git\.(visual_projection|embeddings)",
+    "kosmos-2": "(vision|image)",
+    "pix2struct": "encoder",
+    "florence2": r"model\.(vision|multi)",
+}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -149,8 +227,21 @@ def test_every_tensor_moves_the_logits(name: str, lively: Callable[[str], Path])
         ("blip-answers", TEXT, {}, "answers questions about an image, and no image was given"),
         ("blip-answers", TEXT, {"pixel_values": IMAGE, "decoder_input_ids": torch.tensor([[101]])}, "token 101 is out"),
         ("blip-answers", TEXT, {"pixel_values": IMAGE, "decoder_input_ids": torch.ones(1, 38).long()}, "38 decoder_"),
+        ("git", [*[-1] * 17, *TEXT], {"pixel_values": IMAGES}, "17 image tokens"),
+        ("git", [*[-1] * 34, *TEXT], {"pixel_values": IMAGES}, "give one image only"),
+        ("git", [*TEXT, *[-1] * 17], {"pixel_values": IMAGE}, "the image comes before the text"),
+        ("git", [*[-1] * 17, *[5] * 38], {"pixel_values": IMAGE}, "38 tokens exceed the 37 learned positions"),
         ("kosmos-2", RUNS, {"pixel_values": IMAGE}, "10 image tokens .* but the images need 5"),
         ("kosmos-2", TEXT, {"pixel_values": IMAGE, "image_embeds_position_mask": PLACES}, "for 5 tokens"),
+        ("pix2struct", [], {}, "flattened_patches is missing"),
+        (
+            "pix2struct",
+            [],
+            PATCHES | {"flattened_patches": torch.ones(2, 8, 29)},
+            r"not \[1, patches, 29\] of one image",
+        ),
+        ("pix2struct", [], PATCHES | {"attention_mask": torch.ones(1, 7)}, "for 8 patches"),
+        ("pix2struct", [], PATCHES | {"flattened_patches": torch.full((1, 8, 29), 13.0)}, "outside the tables of 13"),
         ("florence2", MARKS, {"pixel_values": IMAGES}, "42 image tokens"),
         ("florence2", MARKS, {"pixel_values": torch.ones(1, 1, 9, 9)}, r"not \[images, 3, height, width\]"),
         ("florence2", MARKS, {"pixel_values": torch.ones(1, 3, 200, 20)}, "are too large: there are 9 rows and 9 col"),
@@ -273,6 +364,20 @@ def test_florence_task_is_asked_as_the_processor_does(
         assert processor(Image.open(path), "<CAPTION>")["input_ids"] == [expected]
 
 
+def test_git_prompt_comes_after_the_image(lively: Callable[[str], Path], tmp_path: Path, run: Any) -> None:
+    directory, path = lively("git"), photograph(tmp_path / "a.png", (97, 61))
+    settings = {"size": {"shortest_edge": 28}, "crop_size": {"height": 28, "width": 28}}
+    said = {"image_processor_type": "CLIPImageProcessor"} | settings
+    (directory / "preprocessor_config.json").write_text(json.dumps(said))
+    tokenizer = write_tokenizer(directory, [*SPECIAL, *(f"w{number}" for number in range(4, 99))], SPECIAL)
+    processor = transformers.GitProcessor(transformers.CLIPImageProcessorPil(**settings), tokenizer)
+    theirs = processor(images=Image.open(path), text="w9 w8")["input_ids"]
+    options = ["--prompt", "w9 w8", "--image", str(path), "--compare", "transformers", "--format", "json"]
+    status, out, error = run("forward", str(directory), *options)
+    assert (status, error) == (0, "")
+    assert json.loads(out)["token_ids"] == [*[-1] * 17, *theirs]
+
+
 def test_blip_takes_an_image_at_the_command_line(lively: Callable[[str], Path], tmp_path: Path, run: Any) -> None:
     directory, path = lively("blip"), photograph(tmp_path / "a.png", (97, 61))
     settings = {"image_processor_type": "BlipImageProcessor", "size": {"height": 28, "width": 28}}
@@ -297,3 +402,8 @@ def test_florence_tasks(text: str, expected: str) -> None:
 def test_a_task_by_itself_takes_no_text() -> None:
     with pytest.raises(UsageError, match="<OD> is a task by itself"):
         question("<s><OD> a cat</s>", "</s>")
+
+
+def test_a_config_alone_stores_no_head(saved: Callable[[str], Path], run: Any) -> None:
+    _, out, _ = run("inspect", str(saved("blip") / "config.json"))
+    assert "Embeddings  tied (config.json)\n" in out

@@ -108,12 +108,15 @@ def test_a_pass_that_cannot_run_says_why_and_the_page_is_written(run: Any, tmp_p
     assert "incomplete Checked 0 tensors" in text
 
 
-def test_logits_that_cannot_be_compared_say_why_and_the_page_is_written(run: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("asked", "what"), [("--forward", "Logits"), ("--values", "Values")])
+def test_what_cannot_be_compared_says_why_and_the_page_is_written(
+    asked: str, what: str, run: Any, tmp_path: Path
+) -> None:
     file = tmp_path / "page.html"
-    code, _, error = run("report", "fixtures/llama", "fixtures/llama/config.json", "--forward", "-o", file)
+    code, _, error = run("report", "fixtures/llama", "fixtures/llama/config.json", asked, "-o", file)
     assert code == 2
     page = Page(file.read_text(encoding="utf-8"))
-    assert f"Logits were not compared: {error.removeprefix('weightscope: ').strip()}" in page.text
+    assert f"{what} were not compared: {error.removeprefix('weightscope: ').strip()}" in page.text
     assert ("strong", {"class": "verdict incomplete"}) in page.tags
 
 

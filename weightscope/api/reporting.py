@@ -79,6 +79,18 @@ def _is_ok(part: Stats | Outcome | WeightscopeError) -> bool:
     return not isinstance(part, WeightscopeError) and part.ok
 
 
+class NotCompared(msgspec.Struct, frozen=True, kw_only=True):
+    """Why values or logits of two models were not compared, though they were asked for; None where they were."""
+
+    values: WeightscopeError | None = None
+    logits: WeightscopeError | None = None
+
+    @property
+    def first(self) -> WeightscopeError | None:
+        """One of them, if there is any."""
+        return self.values or self.logits
+
+
 def contents_of(
     model: Model, *, values: bool = False, progress: Progress | None = None, stop: Event | None = None
 ) -> Contents:

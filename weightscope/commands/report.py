@@ -181,25 +181,26 @@ def _passed(model: Model, asked: Asked) -> Outcome:
 def _two(left: Model, right: Model, asked: Asked, output: Path | None) -> None:
     from weightscope.analyses.diff.taking import with_logits
     from weightscope.api.comparing import compare_forward, diff
-    from weightscope.api.reporting import attempted, treemap_of_difference
+    from weightscope.api.reporting import NotCompared, attempted, treemap_of_difference
     from weightscope.output.progress import Progress
     from weightscope.output.report.diff_page import diff_page
 
     stop = Event()
     with Progress("Comparing values", bytes=True) as progress, stopping(halting(stop, left, right)):
-        found = diff(left, right, values=asked.values, progress=progress, stop=stop)
-    failure = None
+        values = attempted(lambda: diff(left, right, values=asked.values, progress=progress, stop=stop))
+    failed = NotCompared(values=values if isinstance(values, WeightscopeError) else None)
+    found = diff(left, right) if isinstance(values, WeightscopeError) else values
     if asked.passes and found.complete:
         with Progress("Computing") as progress:
             logits = attempted(
                 lambda: compare_forward(left, right, tokens=asked.tokens, text=asked.prompt, progress=progress)
             )
         if isinstance(logits, WeightscopeError):
-            failure = logits
+            failed = replace(failed, logits=logits)
         else:
             found = with_logits(found, logits)
-    put(diff_page(found, treemap_of_difference(right, found), failure), output, [*own_files(left), *own_files(right)])
+    put(diff_page(found, treemap_of_difference(right, found), failed), output, [*own_files(left), *own_files(right)])
     if not found.complete:
         raise typer.Exit(INTERRUPTED)
-    if failure:
-        raise failure
+    if failed.first:
+        raise failed.first

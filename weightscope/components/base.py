@@ -16,7 +16,7 @@ from weightscope.storage.base import Sizes, StorageItem
 if TYPE_CHECKING:
     import torch
 
-    from weightscope.components.live import Widths
+    from weightscope.components.live import Moment, Widths
     from weightscope.components.state import State
     from weightscope.components.work import Work
 
@@ -127,6 +127,20 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         del widths
         return None
 
+    def saves(self, widths: Widths) -> int | None:
+        """How many elements of a token a training step keeps for the backward pass, children included.
+
+        None where it is not said: of what has weights and does not say it.
+        """
+        if any(True for _ in self.stored):
+            return None
+        return total(child.saves(widths) for child in self.children())
+
+    def backward(self, widths: Widths) -> tuple[Moment, ...]:
+        """The moments of the backward pass through it at which most lives; none where that is little."""
+        del widths
+        return ()
+
     @property
     def sees_later(self) -> bool:
         """Whether a token sees later ones: a model of such layers reads, and does not write."""
@@ -153,6 +167,12 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         return True
 
 
+def total(counts: Iterable[int | None]) -> int | None:
+    """The sum; None where one of them is not known."""
+    found = list(counts)
+    return None if None in found else sum(filter(None, found))
+
+
 class Repeat(Component, frozen=True, kw_only=True):
     """The same component under consecutive numbers: layers, experts, other parts.
 
@@ -175,6 +195,11 @@ class Repeat(Component, frozen=True, kw_only=True):
     def chosen_share(self) -> tuple[int, int] | None:
         """`chosen` of as many as there are."""
         return None if self.chosen is None else (self.chosen, len(self.indices))
+
+    def saves(self, widths: Widths) -> int | None:
+        """What all of them keep."""
+        each = self.child.saves(widths)
+        return None if each is None else each * len(self.indices)
 
     @property
     def awaited(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from weightscope.components.base import Component, Repeat
+from weightscope.components.base import Component, Repeat, total
 from weightscope.components.embedding import Classifier, Embedding, Head
 from weightscope.components.layer_inputs import LayerInputs
 from weightscope.components.layer_scale import LayerScale
@@ -18,6 +18,7 @@ from weightscope.components.walk import find, needed
 if TYPE_CHECKING:
     import torch
 
+    from weightscope.components.live import Widths
     from weightscope.components.sinusoids import Sinusoids
 
 
@@ -52,6 +53,20 @@ class Block(Component, frozen=True, kw_only=True):
             *self.after,
         )
         return tuple(part for part in parts if part is not None)
+
+    def saves(self, widths: Widths) -> int | None:
+        """What its parts keep, less what leaves a norm and is only added.
+
+        A half without a norm before it keeps what enters it, which is as much.
+        """
+        kept = total(child.saves(widths) for child in self.children())
+        if kept is None or self.norms_sums:
+            return kept
+        if self.parallel and self.input_norm and self.feed_forward_norm:
+            # What enters both norms is kept once.
+            kept -= int(self.input_norm.size)
+        halves = ((self.input_norm, self.attention_out_norm), (self.feed_forward_norm, self.feed_forward_out_norm))
+        return kept - sum(int(after.size) for before, after in halves if before and after)
 
     def equation(self, x: str = "x") -> str:
         if self.parallel:

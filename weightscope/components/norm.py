@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component, Repeat
+from weightscope.components.live import Moment
 from weightscope.components.running import At
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -14,6 +15,8 @@ from weightscope.storage.plain import Plain
 
 if TYPE_CHECKING:
     import torch
+
+    from weightscope.components.live import Widths
 
 
 class RMSNorm(Component, frozen=True, kw_only=True):
@@ -48,6 +51,15 @@ class RMSNorm(Component, frozen=True, kw_only=True):
 
     def terms(self) -> Mapping[Role, str]:
         return {self.role: f"{self.equation()}   rms(x) = √(mean(x²) + {self.eps:g})"} if self.weighted else {}
+
+    def saves(self, widths: Widths) -> int:
+        """What enters, in float32, the same normed, and what leaves."""
+        normed = widths.float32 if self.offset else widths.normed
+        return int(self.size) * (widths.float32 + (normed if self.weighted else 0) + 1)
+
+    def backward(self, widths: Widths) -> tuple[Moment, ...]:
+        """Five gradients in float32, and that of what leaves, after two of those that were kept were freed."""
+        return (Moment(elements=int(self.size) * (5 * widths.float32 - 1)),)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[…, size]; the mean of squares is taken in float32."""
@@ -101,6 +113,14 @@ class LayerNorm(Component, frozen=True, kw_only=True):
 
     def terms(self) -> Mapping[Role, str]:
         return {self.role: f"{self.equation()}   std(x) = √(var(x) + {self.eps:g})"} if self.weighted else {}
+
+    def saves(self, widths: Widths) -> int:
+        """What is made of what enters, and what leaves."""
+        return int(self.size) * (widths.layer_norm + 1)
+
+    def backward(self, widths: Widths) -> tuple[Moment, ...]:
+        """The gradient of what enters; more where more was kept of it."""
+        return (Moment(elements=int(self.size) * (2 * widths.layer_norm - 1)),)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[…, size]."""

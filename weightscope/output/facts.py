@@ -141,7 +141,7 @@ def _quantized(quantization: Quantization | None) -> Iterable[tuple[str, str]]:
             bits = f", {share.bits_per_parameter:.4g} bits each ({share.bits_without_scales:.4g} without scales)"
         yield "" if number else "Quantized", f"{share.scheme}: {words.plural(share.tensors, 'weight')}{bits}"
     if more := len(quantization.schemes) - MOST_SCHEMES:
-        yield from (("", f"and {words.plural(more, 'more scheme')} (--by quantization)"),) if more > 0 else ()
+        yield from (("", f"and {words.plural(more, 'more scheme')} (params --by quantization)"),) if more > 0 else ()
     for number, (said, roles) in enumerate(_plain(quantization).items()):
         yield "" if number else "Plain", f"{', '.join(roles)}{said}"
 
@@ -171,6 +171,7 @@ def _embeddings(summary: Summary) -> str:
     head = next((share for share in summary.components if share.component == "head"), None)
     count = words.count(head.parameters or 0) if head else "0"
     evidence, tied = summary.embeddings.evidence, summary.embeddings.tied
+    stored = head is not None and summary.model.format != "config"
     if evidence == "absent-head":
         return "tied: no lm_head is stored" if tied else "config.json says untied, but lm_head is missing"
     if evidence == "untied" and summary.model.format in ("config", "index"):
@@ -178,7 +179,7 @@ def _embeddings(summary: Summary) -> str:
     return {
         "shared-storage": "tied: lm_head is the embedding's own storage",
         "equal-values": "tied: lm_head is stored too, identical to the embedding",
-        "declared": "tied (config.json)" + ("; lm_head is stored too (compare with --values)" if head else ""),
+        "declared": "tied (config.json)" + ("; lm_head is stored too (compare with --values)" if stored else ""),
         "untied": f"untied: lm_head is stored separately ({count})",
         "not-applicable": "",
     }[evidence]

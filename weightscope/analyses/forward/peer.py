@@ -156,7 +156,9 @@ def _fed(
     """The tokens and arrays of our pass as transformers' class wants them."""
     import torch
 
-    inputs: dict[str, torch.Tensor] = {"input_ids": torch.tensor([result.tokens])} if result.tokens else {}
+    # An image that has no token comes first in transformers' own pass.
+    ids = [token for token in result.tokens if token >= 0]
+    inputs: dict[str, torch.Tensor] = {"input_ids": torch.tensor([ids])} if ids else {}
     for name, value in given.items():
         tensor = torch.as_tensor(value)
         tensor = tensor.to(dtype) if tensor.is_floating_point() else tensor

@@ -181,7 +181,7 @@ def with_things(
         places = speller.token(written) if isinstance(written, int) else written or spelled
         text = sense.question if prompt.origin == "default text" else prompt.text or ""
         encode = speller.pieces if frame else speller.encode
-        known = not frame or speller.pieces(spelled) == (mark,)
+        known = (not frame and mark >= 0) or speller.pieces(spelled) == (mark,)
         if known and places not in text and spelled not in text:
             before, after = ("".join(map(speller.token, ids)) for ids in around)
             text = f"{before}{places}{after}" * len(layouts) + ("" if frame else "\n") + text

@@ -148,6 +148,6 @@ class Result(Displayed, Suggesting, msgspec.Struct, frozen=True, kw_only=True):
         for start in range(0, len(targets), ROWS):
             wanted = targets[start : start + ROWS]
             chunk = self.logits[start : start + len(wanted)]
-            each = torch.nn.functional.cross_entropy(chunk, wanted.clamp(max=chunk.shape[-1] - 1), reduction="none")
+            each = torch.nn.functional.cross_entropy(chunk, wanted.clamp(0, chunk.shape[-1] - 1), reduction="none")
             found += each[~torch.isin(wanted, marks)].tolist()
         return found

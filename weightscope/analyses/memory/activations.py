@@ -38,14 +38,14 @@ class Activations(msgspec.Struct, frozen=True, kw_only=True):
     formula: str
 
 
-def activations(subject: Subject, sizing: Sizing) -> tuple[Activations | None, str]:
+def activations(subject: Subject, sizing: Sizing, *, in_llama_cpp: bool) -> tuple[Activations | None, str]:
     """The estimate, and why a model that writes has none; one that does not write has neither."""
     runnable = runnable_in(subject.declaration.tree) if subject.declaration else None
     if runnable is None or runnable.writer is None or subject.config is None:
         return None, ""
     parts = list(find(runnable.writer, Component))
     model_type = language_type(subject.config)
-    if why := _unestimated(subject, parts, model_type):
+    if why := "llama.cpp plans its buffers itself" if in_llama_cpp else _unestimated(parts, model_type):
         return None, why
     if runnable.words is None:
         return None, ""
@@ -73,10 +73,8 @@ def activations(subject: Subject, sizing: Sizing) -> tuple[Activations | None, s
     return estimate, ""
 
 
-def _unestimated(subject: Subject, parts: Sequence[Component], model_type: str) -> str:
+def _unestimated(parts: Sequence[Component], model_type: str) -> str:
     """Why these parts have no estimate; empty where they have one."""
-    if subject.checkpoint.format == "gguf":
-        return "llama.cpp plans its buffers itself"
     recurrent = next(filter(_is_recurrent, parts), None)
     if recurrent is not None:
         return f"{recurrent.word} layers need far more in plain torch than in their GPU kernels"

@@ -5,25 +5,22 @@ It follows how transformers' modules compute, without materialized scores, where
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
 import msgspec
 
+from weightscope.analyses.memory.kept import runnable_in
+from weightscope.analyses.memory.measured import STEPS, language_type, widths_of
 from weightscope.brief import brief
-from weightscope.components.walk import Slot
+from weightscope.components.base import Component
+from weightscope.components.decoder import CausalLM, Decoder
+from weightscope.components.embedding import Head
+from weightscope.components.live import Moment, Widths
+from weightscope.config import Config
 from weightscope.families.registry import Declaration
-from weightscope.roles import Role
-from weightscope.storage.base import Kind
 
-# The types of which the estimate was measured.
-MEASURED = ("llama", "mistral", "qwen2", "qwen3")
-# Vectors of a matrix's outputs that are kept: rotated queries and what attention puts out; keys; values; the gate, the
-# same activated; up, its product with the gate.
-KEPT = {Role.Q_PROJ: 2, Role.K_PROJ: 1, Role.V_PROJ: 1, Role.GATE_PROJ: 2, Role.UP_PROJ: 2}
-NORMS = (Role.INPUT_NORM, Role.POST_ATTENTION_NORM)
-HEAD_NORMS = {Role.Q_NORM: Role.Q_PROJ, Role.K_NORM: Role.K_PROJ}
 # Logits, what the loss keeps of them, and their gradient, in float32.
 LOGITS = 3
+# Dropout of a classifier's head, which configs of language models name too.
+NO_TEXT = ("classifier_dropout",)
 
 
 class StepActivations(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,42 +37,62 @@ class StepActivations(msgspec.Struct, frozen=True, kw_only=True):
     __repr__ = brief
 
 
-def step_activations(declaration: Declaration, tokens: int, size: int) -> StepActivations | None:
-    """Of so many tokens, computed in elements of `size` bytes; None for a model of which it was not measured."""
-    roles = {_role(slot) for slot in declaration.slots}
-    if declaration.family.model_type not in MEASURED or declaration.contained or Role.CLASSIFIER in roles:
-        return None
-    # How many elements of the computation one of float32 takes.
-    wide = 4 // size
-    layers = [slot for slot in declaration.slots if slot.ranges]
-    depth = len(layers[0].ranges[0]) if layers else 0
-    table = next(slot for slot in declaration.slots if _role(slot) is Role.TOKEN_EMBEDDING)
-    vocabulary, width = map(int, table.stored.shape)
-    outputs = _outputs(layers)
-    layer = _elements(outputs, wide)
-    rest = (wide + 2) * width + LOGITS * wide * vocabulary
-    inputs = depth * width
-    # Beside a layer that was computed again live the gradients of its input and of its widest part.
-    again = layer + width + max(2 * outputs.get(Role.UP_PROJ, 0), 3 * outputs.get(Role.Q_PROJ, 0))
+def step_activations(declaration: Declaration, tokens: int, size: int) -> tuple[StepActivations | None, str]:
+    """Of so many tokens, computed in elements of `size` bytes; and why there is no estimate."""
+    model, model_type = runnable_in(declaration.tree), language_type(declaration.config)
+    if declaration.contained:
+        return None, "transformers trains no GGUF file"
+    if not isinstance(model, CausalLM) or not isinstance(model.head, Head) or model_type not in STEPS:
+        return None, f"a training step of {declaration.family.model_type} was not measured"
+    if dropout := _dropout(declaration.config):
+        return None, f"a training step with {dropout} was not measured"
+    widths, decoder = widths_of(model_type, 4 // size), model.decoder
+    if not decoder.depth or any(repeat.saves(widths) is None for repeat in decoder.blocks):
+        return None, f"what a layer of {model_type} keeps for the backward pass is not known"
+    return _estimate(model.head, decoder, tokens, size, widths), ""
+
+
+def _estimate(head: Head, decoder: Decoder, tokens: int, size: int, widths: Widths) -> StepActivations:
+    width = int(decoder.embedding.width)
+    blocks = [repeat for repeat in decoder.blocks if repeat.indices]
+    last = max(blocks, key=lambda repeat: repeat.indices[-1]).child
+    kept = sum(repeat.saves(widths) or 0 for repeat in blocks)
+    before = kept - (last.saves(widths) or 0)
+    end = _end(head, decoder, tokens, widths)
+    any_layer = max(_backward(repeat.child, tokens, width, widths) for repeat in blocks)
     return StepActivations(
-        kept=tokens * size * (depth * layer + rest),
-        checkpointed=tokens * size * (inputs + max(rest, again)),
+        kept=size * max(tokens * kept + end, tokens * before + _backward(last, tokens, width, widths)),
+        checkpointed=size * (tokens * decoder.depth * width + max(end, any_layer)),
     )
 
 
-def _outputs(slots: Iterable[Slot]) -> dict[Role, int]:
-    """The elements that each matrix and norm of a layer puts out."""
-    return {_role(slot): int(slot.stored.shape[0]) for slot in slots if slot.stored.kind is Kind.WEIGHT}
+def _dropout(config: Config) -> str:
+    """The first kind of dropout that the config asks for; empty where it asks for none."""
+    rates = {key: value for key, value in config.data.items() if key.endswith("dropout") and key not in NO_TEXT}
+    return next((key for key, rate in rates.items() if isinstance(rate, int | float) and rate > 0), "")
 
 
-def _elements(outputs: Mapping[Role, int], wide: int) -> int:
-    """What one layer keeps of a token."""
-    projected = sum(times * outputs.get(role, 0) for role, times in KEPT.items())
-    # Norms compute in float32: what enters, the same normed, and what leaves.
-    normed = sum((wide + 2) * outputs[role] for role in NORMS if role in outputs)
-    by_head = sum((wide + 1) * outputs[of] for norm, of in HEAD_NORMS.items() if norm in outputs)
-    return projected + normed + by_head
+def _end(head: Head, decoder: Decoder, tokens: int, widths: Widths) -> int:
+    """Elements at the loss, while the head's own gradient is made, or in the backward pass through the last norm."""
+    vocabulary, width = int(head.vocabulary), int(decoder.embedding.width)
+    norm = decoder.final_norm
+    normed = (norm.saves(widths) or 0) if norm else 0
+    moments = (
+        Moment(elements=LOGITS * widths.float32 * vocabulary),
+        Moment(elements=vocabulary + width, weight=vocabulary * width),
+        *(norm.backward(widths) if norm else ()),
+    )
+    return max(tokens * (normed + moment.elements) + moment.weight for moment in moments)
 
 
-def _role(slot: Slot) -> Role:
-    return slot.stored.parts[0][0]
+def _backward(layer: Component, tokens: int, width: int, widths: Widths) -> int:
+    """Elements while the backward pass is in a layer: what it keeps up to the part that computes, and gradients."""
+    parts = tuple(layer.children())
+    # A layer may keep less than its parts: what leaves a norm and is only added, or enters two of them.
+    held = (layer.saves(widths) or 0) - sum(part.saves(widths) or 0 for part in parts)
+    most = 0
+    for part in parts:
+        held += part.saves(widths) or 0
+        for moment in part.backward(widths):
+            most = max(most, tokens * (held + width + moment.elements) + moment.weight)
+    return most

@@ -8,24 +8,48 @@ from weightscope.config import LANGUAGE, Config
 # Their mixtures multiply what an expert gives by a share in float32; others by one in the computation's type.
 WIDE_SHARES = frozenset(
     {
-        "deepseek_v2", "deepseek_v3", "dots1", "exaone_moe", "glm4_moe_lite", "hy_v3", "minimax_m2", "mixtral",
-        "solar_open",
+        "deepseek_v2", "deepseek_v3", "dots1", "exaone_moe", "glm4_moe", "glm4_moe_lite", "hy_v3", "minimax_m2",
+        "mixtral", "solar_open",
     }
 )  # fmt: skip
+# Their norms multiply by the weight in float32.
+WIDE_NORMS = frozenset({"afmoe", "helium", "olmo2", "olmo3"})
+# Their routers get what enters in float32.
+WIDE_ROUTERS = frozenset({"deepseek_v3", "dots1", "glm4_moe", "glm4_moe_lite", "solar_open"})
+# How many elements of float32 their layer norms keep of each that enters; those of others keep what enters.
+LAYER_NORMS = {"cohere": 3, "cohere2": 3, "olmo": 1}
 # Types whose pass was measured.
 PASSES = WIDE_SHARES | {
-    "arcee", "cwm", "exaone4", "gemma", "gemma3_text", "gpt2", "gpt_neox", "granite", "granitemoe", "granitemoeshared",
-    "helium", "hunyuan_v1_dense", "internlm3", "lfm2", "lfm2_moe", "llama", "minicpm3", "ministral", "ministral3",
-    "mistral", "olmoe", "paddleocr_vl_text", "phi3", "phimoe", "qwen2", "qwen2_5_vl_text", "qwen2_moe", "qwen2_vl_text",
-    "qwen3", "qwen3_moe", "qwen3_vl_moe_text", "qwen3_vl_text", "seed_oss", "smollm3", "starcoder2", "youtu",
+    "arcee", "cwm", "exaone4", "gemma", "gemma3_text", "glm", "glm4", "gpt2", "gpt_neox", "granite", "granitemoe",
+    "granitemoeshared", "helium", "hunyuan_v1_dense", "internlm3", "lfm2", "lfm2_moe", "llama", "minicpm3", "ministral",
+    "ministral3", "mistral", "nanochat", "nemotron", "olmo2", "olmoe", "paddleocr_vl_text", "phi3", "phimoe", "qwen2",
+    "qwen2_5_vl_text", "qwen2_moe", "qwen2_vl_text", "qwen3", "qwen3_moe", "qwen3_vl_moe_text", "qwen3_vl_text",
+    "seed_oss", "smollm3", "starcoder2", "youtu",
 }  # fmt: skip
+# Types whose training step was measured.
+STEPS = frozenset(
+    {
+        "afmoe", "arcee", "cohere", "cohere2", "cwm", "deepseek_v2", "deepseek_v3", "dots1", "exaone4", "gemma",
+        "gemma3_text", "glm", "glm4", "glm4_moe", "glm4_moe_lite", "gpt_neox", "granite", "granitemoe",
+        "granitemoeshared", "helium", "hunyuan_v1_dense", "hy_v3", "internlm3", "llama", "minicpm3", "minimax_m2",
+        "ministral", "ministral3", "mistral", "mixtral", "nemotron", "olmo", "olmo2", "olmo3", "olmoe", "phi", "phi3",
+        "phimoe", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "smollm3", "solar_open", "stablelm", "starcoder2",
+        "youtu",
+    }
+)  # fmt: skip
 # Older configs of Qwen's have no part of their own for the text.
 FLAT = {"qwen2_vl": "qwen2_vl_text", "qwen2_5_vl": "qwen2_5_vl_text"}
 
 
 def widths_of(model_type: str, float32: int) -> Widths:
     """What elements take where one of float32 takes so many of the computation's."""
-    return Widths(float32=float32, shares=float32 if model_type in WIDE_SHARES else 1)
+    return Widths(
+        float32=float32,
+        shares=float32 if model_type in WIDE_SHARES else 1,
+        normed=float32 if model_type in WIDE_NORMS else 1,
+        layer_norm=LAYER_NORMS[model_type] * float32 if model_type in LAYER_NORMS else 1,
+        router=float32 if model_type in WIDE_ROUTERS and float32 > 1 else 0,
+    )
 
 
 def language_type(config: Config | None) -> str:

@@ -14,7 +14,7 @@ from weightscope.analyses.memory.kept import Kept, runnable_in
 from weightscope.analyses.memory.loading import Loading, loading
 from weightscope.analyses.memory.ranks import Stage, stages_of
 from weightscope.analyses.memory.request import Request
-from weightscope.analyses.memory.sizing import context_source, kept_of, sizing_of, trained_context
+from weightscope.analyses.memory.sizing import context_source, in_llama_cpp, kept_of, sizing_of, trained_context
 from weightscope.analyses.memory.state import DecodeState, Sizing, decode_state
 from weightscope.analyses.memory.training import Training, training, training_findings
 from weightscope.analyses.memory.weights import Weights
@@ -25,6 +25,9 @@ from weightscope.brief import Displayed, clipped, plural
 from weightscope.components.state import PerSource
 from weightscope.errors import NotImplementedByWeightscope, UsageError
 from weightscope.findings import Finding
+from weightscope.roles import Section
+
+ENCODERS = {Section.VISION: "vision encoder", Section.AUDIO: "audio encoder"}
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +101,7 @@ def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequenc
     trained = trained_for.tokens if trained_for else None
     loaded = loading(subject, request, sizing.dtype, beside)
     state = decode_state(kept, sizing) if kept else None
-    estimate, unestimated = activations(subject, sizing)
+    estimate, unestimated = activations(subject, sizing, in_llama_cpp=in_llama_cpp(subject, request.quantize))
     found = None
     device = request.device
     trained_as = None
@@ -131,7 +134,7 @@ def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequenc
         work=token_work(subject, loaded, sizing, state.total.logical if state else 0, device, request.ranks),
         fit=found,
         training=trained_as,
-        notes=(*_notes(sizing, kept, trained, unknown, unestimated), *_unlike(subject)),
+        notes=(*_notes(sizing, kept, trained, unknown, unestimated), *_encoders(subject), *_unlike(subject)),
         findings=(
             *(findings_of(found, kept, sizing) if found else ()),
             *(training_findings(trained_as) if trained_as else ()),
@@ -174,6 +177,18 @@ def _notes(
         yield f"{sizing.context:,} tokens are more than the {trained:,} that config.json names."
     looks = any(isinstance(state, PerSource) for part in kept for state in part.states)
     if looks and not sizing.source:
-        yield "No image is looked at; --source-tokens is for the vectors of images."
+        yield "No image is looked at; memory --source-tokens is for the vectors of images."
     if unestimated:
         yield f"Activations are not estimated: {unestimated}."
+
+
+def _encoders(subject: Subject) -> Iterator[str]:
+    """What the figures leave out of a model that sees, hears, or reads a text before it writes."""
+    runnable = runnable_in(subject.declaration.tree) if subject.declaration else None
+    if runnable is None or runnable.writer is None or not runnable.takes:
+        return
+    sections = {group.section for group in subject.inventory.groups}
+    names = [name for section, name in ENCODERS.items() if section in sections] or ["encoder"]
+    if runnable.marks:
+        yield "Images and audio are tokens of the context, and --context counts them too."
+    yield f"Activations and work are without those of the {' and the '.join(names)}."

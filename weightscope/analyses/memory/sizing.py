@@ -38,7 +38,8 @@ class Trained(NamedTuple):
 def usual_state(subject: Subject) -> DecodeState | None:
     """The decode state of one sequence as long as the model was trained to read; None where it is not known."""
     kept, _ = kept_of(subject)
-    return decode_state(kept, _sized(subject)) if kept else None
+    sizing = _sized(subject, in_llama_cpp=in_llama_cpp(subject, None))
+    return decode_state(kept, sizing) if kept else None
 
 
 def kept_of(subject: Subject) -> tuple[tuple[Kept, ...], str]:
@@ -66,7 +67,13 @@ def sizing_of(subject: Subject, request: Request) -> Sizing:
         page_size=request.page_size,
         dtype=request.dtype,
         kv_dtype=request.kv_dtype,
+        in_llama_cpp=in_llama_cpp(subject, request.quantize),
     )
+
+
+def in_llama_cpp(subject: Subject, quantize: Mapping[str, Any] | str | None) -> bool:
+    """Whether llama.cpp would run it: a GGUF file, or what one of its file types would make of the weights."""
+    return subject.checkpoint.format == "gguf" or isinstance(quantize, str)
 
 
 def _sized(
@@ -78,12 +85,13 @@ def _sized(
     page_size: int = PAGE_SIZE,
     dtype: str | None = None,
     kv_dtype: str | None = None,
+    in_llama_cpp: bool = False,
 ) -> Sizing:
     trained = trained_context(subject.config)
     tokens = context or (trained.tokens if trained else USUAL_CONTEXT)
-    computed = dtype or computed_dtype(subject)
-    # llama.cpp keeps keys and values in float16, whatever types the weights have.
-    cached = "F16" if subject.checkpoint.format == "gguf" else computed
+    # llama.cpp computes in float32 and keeps keys and values in float16, whatever types the weights have.
+    computed = dtype or ("F32" if in_llama_cpp else computed_dtype(subject))
+    cached = "F16" if in_llama_cpp else computed
     runnable = runnable_in(subject.declaration.tree) if subject.declaration else None
     usual = runnable.looks_at(tokens) if runnable else 0
     return Sizing(
@@ -97,12 +105,7 @@ def _sized(
 
 
 def computed_dtype(subject: Subject) -> str:
-    """The element type of the computation.
-
-    float32 in llama.cpp; otherwise the config's, that of most plain weights, or float32 as loaders have it.
-    """
-    if subject.checkpoint.format == "gguf":
-        return "F32"
+    """The element type of the computation: the config's, that of most plain weights, or float32 as loaders have it."""
     if subject.config and subject.config.dtype in FLOATS:
         return str(subject.config.dtype)
     elements: dict[str, int] = {}

@@ -109,6 +109,7 @@ def training(subject: Subject, loaded: Loading, recipe: Recipe, usable: int | No
     model = _model(subject, loaded, recipe.plan, found)
     parts = tuple(_parts(model, recipe))
     total = sum(part.per_device for part in parts)
+    live, unestimated = _activations(subject, recipe, tokens)
     return Training(
         recipe=recipe,
         trained=model.parameters,
@@ -117,15 +118,18 @@ def training(subject: Subject, loaded: Loading, recipe: Recipe, usable: int | No
         bytes=sum(part.bytes for part in parts),
         per_device=total,
         usable=usable,
-        activations=_activations(subject, recipe, tokens),
+        activations=live,
         savings=tuple(_savings(subject, loaded, model, recipe, total)),
-        notes=found.notes,
+        notes=(*found.notes, *([f"Activations are not estimated: {unestimated}."] if unestimated else [])),
     )
 
 
-def _activations(subject: Subject, recipe: Recipe, tokens: int) -> StepActivations | None:
-    if recipe.plan != "full" or subject.declaration is None:
-        return None
+def _activations(subject: Subject, recipe: Recipe, tokens: int) -> tuple[StepActivations | None, str]:
+    """The estimate, and why there is none."""
+    if subject.declaration is None:
+        return None, "no family declares this model type"
+    if recipe.plan != "full":
+        return None, "a step that trains a part of the weights was not measured"
     return step_activations(subject.declaration, tokens, PRECISIONS[recipe.precision].weights)
 
 

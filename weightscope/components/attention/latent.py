@@ -9,7 +9,8 @@ from weightscope.components.attention.attend import attend
 from weightscope.components.attention.indexer import Indexer
 from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.sees import CAUSAL, Sees
-from weightscope.components.base import Component
+from weightscope.components.base import Component, total
+from weightscope.components.live import Moment
 from weightscope.components.norm import RMSNorm
 from weightscope.components.running import At, linear
 from weightscope.components.state import PerToken, State
@@ -120,6 +121,21 @@ class LatentAttention(Component, frozen=True, kw_only=True):
         made = heads * (plain + turned) + heads * (plain + values) + heads * turned
         together = 2 * heads * (plain + turned)
         return latents + made + together + heads * values * (1 + widths.float32)
+
+    def saves(self, widths: Widths) -> int | None:
+        """Queries and keys put together, what both projections make, what the heads put out, and the latents' norms."""
+        heads, plain, turned, values = map(int, (self.heads, self.nope, self.rope_dim, self.v_dim))
+        together = 2 * heads * (plain + turned)
+        norms = total(child.saves(widths) for child in self.children())
+        # What the heads put out is kept in the kernel's order and in o_proj's.
+        return None if norms is None else together + heads * (plain + values) + 2 * heads * values + norms
+
+    def backward(self, widths: Widths) -> tuple[Moment, ...]:
+        """The gradients of queries while they are turned back, or of what the heads put out beside o_proj's."""
+        del widths
+        mixed = int(self.heads * self.v_dim)
+        turned = Moment(elements=int(self.heads * (self.nope + self.rope_dim)) * 3)
+        return (turned, Moment(elements=mixed, weight=mixed * int(self.width)))
 
     def keeps(self) -> tuple[State, ...]:
         """The latent and the rotated key, one of each for all heads."""

@@ -15,6 +15,7 @@ from weightscope.components.attention.relative import LearnedBias
 from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.scores import PLAIN, Scores
 from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Chunk, Sees, Segments, Window
+from weightscope.components.attention.trained import moments, saved
 from weightscope.components.base import Component, Conflict
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, Pass, linear
@@ -28,7 +29,7 @@ from weightscope.storage.plain import Plain
 if TYPE_CHECKING:
     import torch
 
-    from weightscope.components.live import Widths
+    from weightscope.components.live import Moment, Widths
 
 
 class Heads(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,13 +133,13 @@ class Attention(Component, frozen=True, kw_only=True):
         }
 
     def turned(self, role: Role) -> int:
-        return self._turned(role, interleaved=False)
+        return self._turned(role, interleaved=False) if isinstance(self.positions, Rope) else 0
 
     def turned_in_neighbours(self, role: Role) -> int:
         return self._turned(role, interleaved=True)
 
     def _turned(self, role: Role, *, interleaved: bool) -> int:
-        if not isinstance(self.positions, Rope) or self.positions.interleaved is not interleaved:
+        if not isinstance(self.positions, Rope | Axial) or self.positions.interleaved is not interleaved:
             return 0
         return self.positions.dim if role in (Role.Q_PROJ, Role.K_PROJ) else 0
 
@@ -184,13 +185,23 @@ class Attention(Component, frozen=True, kw_only=True):
         queries, keys = int(heads.count * heads.size), int(heads.keys * heads.size)
         made = queries + keys + int(heads.keys * heads.value_size)
         stages = [made + int(heads.count * heads.value_size)]
-        if isinstance(self.positions, Rope | Axial):
+        if isinstance(self.positions, Rope) and self.positions.dim < heads.size:
+            # What turns, and then queries and keys put together again.
+            turned = int(heads.count + heads.keys) * self.positions.dim
+            stages.append(made + turned + queries + keys)
+        elif isinstance(self.positions, Rope | Axial):
             stages += [made + 3 * queries, made + queries + 3 * keys]
         if self.norms.query:
             # Norms after the rotation, unlike those before it, find the values made.
             there = made if isinstance(self.norms, RotatedNorms) else queries + keys
             stages.append(there + 2 * widths.float32 * max(queries, keys))
         return max(stages)
+
+    def saves(self, widths: Widths) -> int:
+        return saved(self, widths)
+
+    def backward(self, widths: Widths) -> tuple[Moment, ...]:
+        return moments(self, widths)
 
     def keeps(self) -> tuple[State, ...]:
         """Keys and values of what it sees, unless it takes those of another layer."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.feed_forward.activations import WORDS, activate
+from weightscope.components.live import Moment
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, linear
 from weightscope.roles import Role
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # How many copies of what it acts on an activation of several steps needs, with its input.
 COPIES = {"gelu_new": 4, "relu2": 3}
+# How many of them the backward pass needs, with what comes out.
+SAVED = {"relu": 1, "gelu_new": 5, "quick_gelu": 3}
 
 
 class GatedMLP(Component, frozen=True, kw_only=True):
@@ -86,6 +89,17 @@ class GatedMLP(Component, frozen=True, kw_only=True):
         del widths
         fused = any({Role.GATE_PROJ, Role.UP_PROJ} <= set(item.roles) for item in self.items)
         return int(self.width + self.inner * (4 if fused else 3))
+
+    def saves(self, widths: Widths) -> int | None:
+        """The gate before and after its activation, up, and their product."""
+        norm = self.norm.saves(widths) if self.norm else 0
+        return int(self.inner) * (2 + SAVED.get(self.activation, 2)) + norm
+
+    def backward(self, widths: Widths) -> tuple[Moment, ...]:
+        """The gradients of the activated gate and of up, or of their product beside down_proj's."""
+        inner = int(self.inner)
+        normed = self.norm.backward(widths) if self.norm else ()
+        return (Moment(elements=2 * inner), Moment(elements=inner, weight=inner * int(self.width)), *normed)
 
     def keeps(self) -> tuple[State, ...]:
         """Nothing: it sees one token at a time."""
@@ -185,6 +199,19 @@ class MLP(Component, frozen=True, kw_only=True):
         """What is added to, up and the same activated, in one step or several."""
         del widths
         return int(self.width + self.inner * COPIES.get(self.activation, 2))
+
+    def saves(self, widths: Widths) -> int | None:
+        """Up before and after its activation."""
+        if self.learned:
+            return None
+        return int(self.inner) * SAVED.get(self.activation, 2)
+
+    def backward(self, widths: Widths) -> tuple[Moment, ...]:
+        """The gradient of what the activation gave beside down_proj's."""
+        del widths
+        inner = int(self.inner)
+        steps = Moment(elements=inner * (3 if self.activation in COPIES else 1))
+        return (steps, Moment(elements=inner, weight=inner * int(self.width)))
 
     def keeps(self) -> tuple[State, ...]:
         """Nothing: it sees one token at a time."""

@@ -18,6 +18,7 @@ from weightscope.components.feed_forward.experts import (
 )
 from weightscope.components.feed_forward.mlp import MLP, GatedMLP
 from weightscope.components.feed_forward.routing import Routing
+from weightscope.components.live import Moment
 from weightscope.components.running import At, linear
 from weightscope.components.walk import needed
 from weightscope.errors import NotImplementedByWeightscope
@@ -160,6 +161,33 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         width, inner = self.latent or self.width, self.expert.inner
         routed = int(self.chosen) * max(int(width + inner * 4), int(width) * (2 + 2 * widths.shares))
         return int(self.width) * (2 if self.shared else 1) + routed
+
+    def saves(self, widths: Widths) -> int | None:
+        """For each chosen expert its input, what it makes of it, and its output; what routes, and shared experts."""
+        width = int(self.latent or self.width)
+        shared = self.shared.saves(widths) if self.shared else 0
+        each = self.expert.saves(widths)
+        if shared is None or each is None:
+            return None
+        router = 2 * widths.float32 * int(self.choices) + widths.router * int(self.width)
+        gated = int(self.width) if self.shared_gate else 0
+        return int(self.chosen) * (2 * width + each) + router + shared + gated
+
+    def backward(self, widths: Widths) -> tuple[Moment, ...]:
+        """Three gradients of what experts gave; that of their products beside all down_proj's; what entered them."""
+        width, inner, chosen = int(self.latent or self.width), int(self.expert.inner), int(self.chosen)
+        matrix = int(self.experts) * inner * width
+        entering = 2 if isinstance(self.expert, GatedMLP) else 1
+        # What experts gave, their products, and what these were made of, is not needed any more.
+        entered = width + entering * inner - (width + 2 * inner)
+        # Shared experts without a gate come last, so the backward pass goes through them first.
+        freed = (self.shared.saves(widths) or 0) if self.shared and not self.shared_gate else 0
+        return (
+            Moment(elements=chosen * width * 3 * widths.shares - freed),
+            Moment(elements=chosen * inner - freed, weight=matrix),
+            Moment(elements=chosen * entered - freed, weight=entering * matrix),
+            *(self.shared.backward(widths) if self.shared else ()),
+        )
 
     def keeps(self) -> tuple[State, ...]:
         """Nothing: it sees one token at a time."""

@@ -70,7 +70,7 @@ class ConvolutionEmbedding(Component, frozen=True, kw_only=True):
         return f"{self.after.word}({made})" if self.after else made
 
     def terms(self) -> Mapping[Role, str]:
-        return {self.role: f"{self.equation()}   {self.kernel:,} × {self.kernel:,} places, each {self.stride:,}"}
+        return {self.role: f"{self.equation()}   {self.kernel:,} × {self.kernel:,} places, moved by {self.stride:,}"}
 
     def side(self, length: int) -> int:
         """How many rows or columns become of so many."""

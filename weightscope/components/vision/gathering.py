@@ -51,8 +51,8 @@ class GatheringBridge(Component, frozen=True, kw_only=True):
         return f"projector {self.count:,} queries"
 
     def equation(self, x: str = "x") -> str:
-        scale = f" · {self.scale:.5g}" if self.scale != 1.0 else ""
-        return f"{self.attention.equation('queries')}{scale},  features {self.dense.equation(f'({x} / |{x}|)')}"
+        scale = f"{self.scale:.5g}·" if self.scale != 1.0 else ""
+        return f"{scale}{self.attention.equation('queries')},  features {self.dense.equation(f'({x} / |{x}|)')}"
 
     def terms(self) -> Mapping[Role, str]:
         return {Role.PROBE: "the queries: what each vector of an image looks for"}

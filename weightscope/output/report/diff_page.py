@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from weightscope.analyses.diff.result import Diff
 from weightscope.analyses.treemap import Treemap
-from weightscope.errors import WeightscopeError
+from weightscope.api.reporting import NotCompared
 from weightscope.output import words
 from weightscope.output.diff import diff_document
 from weightscope.output.diff_counts import counts_document
@@ -32,21 +32,18 @@ COLUMNS = (
 )
 
 
-def diff_page(diff: Diff, drawn: Treemap, failure: WeightscopeError | None = None) -> str:
-    """The whole file; the verdict comes first.
-
-    `drawn` is of B. `failure` says why logits that were asked for could not be compared.
-    """
+def diff_page(diff: Diff, drawn: Treemap, failed: NotCompared) -> str:
+    """The whole file; the verdict comes first, `drawn` is of B."""
     title = f"{title_of(diff.a.reference)} and {title_of(diff.b.reference)}"
     sides = f"A: {diff.a.reference} · B: {diff.b.reference}"
     counted = f"{found(diff.findings) or 'nothing found'}."
-    kind: Kind = "failed" if not diff.ok else "incomplete" if failure else "ok"
+    kind: Kind = "failed" if not diff.ok else "incomplete" if failed.first else "ok"
     header = page_header(title, sides, diff.verdict.text, counted, kind)
     data = data_of(title_of(diff.b.reference), diff.findings, drawn)
-    return page(title, header, tuple(_sections(diff, drawn, failure)), data)
+    return page(title, header, tuple(_sections(diff, drawn, failed)), data)
 
 
-def _sections(diff: Diff, drawn: Treemap, failure: WeightscopeError | None) -> Iterator[Section]:
+def _sections(diff: Diff, drawn: Treemap, failed: NotCompared) -> Iterator[Section]:
     yield Section(name="overview", heading="Overview", body=said(diff_document(diff), "Values by role"))
     yield Section(name="findings", heading="Findings", body=findings_list(diff.findings))
     counts = counts_document(diff)
@@ -55,8 +52,10 @@ def _sections(diff: Diff, drawn: Treemap, failure: WeightscopeError | None) -> I
     of_b = element("p", "The parameters of B; colours show what the findings are about.")
     shown = together(of_b, explorer(drawn.left_out, colour="finding"), body)
     yield Section(name="parameters", heading="Parameters", body=shown)
-    if failure:
-        yield Section(name="forward", heading="Forward pass", body=instead("Logits were not compared", failure))
+    if failed.values:
+        yield Section(name="weights", heading="Weights", body=instead("Values were not compared", failed.values))
+    if failed.logits:
+        yield Section(name="forward", heading="Forward pass", body=instead("Logits were not compared", failed.logits))
     if diff.values:
         yield Section(name="weights", heading="Weights", body=table_html(_weights(diff), caption="Weights", most=MOST))
 

@@ -51,7 +51,7 @@
 
   // What the treemap has of layers that predict further tokens, and the model's total has not.
   const { auxiliary } = ws.data;
-  const counted = (number) => `${ws.short(number)} (${ws.exact(number)})`;
+  const counted = (number) => (number < 1000 ? ws.exact(number) : `${ws.short(number)} (${ws.exact(number)})`);
 
   ws.heard.chosen.push((node) => {
     const known = node.parameters !== null;
