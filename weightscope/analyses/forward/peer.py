@@ -176,8 +176,8 @@ def _fed(
         inputs["moe_mm_token_type_ids"] = torch.isin(inputs["input_ids"], torch.tensor(own)).int()
     if config.model_type == "molmo2":
         begins = config.image_start_token_id, config.low_res_image_start_token_id
-        own = writing(ids, result.marks[0], begins, (config.image_end_token_id,))
-        inputs["mm_token_type_ids"] = torch.tensor([own]).int()
+        writes = writing(ids, result.marks[0], begins, (config.image_end_token_id,))
+        inputs["mm_token_type_ids"] = torch.tensor([writes]).int()
     if config.model_type in MASKED:
         inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
     if type(model).__name__.endswith("ForMultipleChoice"):
