@@ -42,8 +42,10 @@ def step_activations(declaration: Declaration, tokens: int, size: int) -> tuple[
     model, model_type = runnable_in(declaration.tree), language_type(declaration.config)
     if declaration.contained:
         return None, "transformers trains no GGUF file"
-    if not isinstance(model, CausalLM) or not isinstance(model.head, Head) or model_type not in STEPS:
+    if not isinstance(model, CausalLM) or model_type not in STEPS:
         return None, f"a training step of {declaration.family.model_type} was not measured"
+    if not isinstance(model.head, Head):
+        return None, "a training step without a head over the vocabulary was not measured"
     if dropout := _dropout(declaration.config):
         return None, f"a training step with {dropout} was not measured"
     widths, decoder = widths_of(model_type, 4 // size), model.decoder
