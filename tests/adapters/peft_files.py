@@ -15,6 +15,8 @@ FOLDER = Path(__file__).parents[2] / "fixtures" / "adapters"
 PEFT = FOLDER / "peft"
 EXPECTED: dict[str, Any] = json.loads((FOLDER / "expected.json").read_text())
 NAMES = sorted(path.name for path in PEFT.iterdir())
+# Of a method that is counted as stored.
+UNREAD = "hra"
 Tensors = dict[str, torch.Tensor]
 
 

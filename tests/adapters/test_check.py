@@ -14,21 +14,28 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import weightscope as ws
-from tests.adapters.peft_files import FOLDER, NAMES, PEFT, Tensors, base_of, changed
+from tests.adapters.peft_files import FOLDER, NAMES, PEFT, UNREAD, Tensors, base_of, changed
 
 LAYER = "base_model.model.model.layers.0.self_attn"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != UNREAD])
 def test_no_false_alarm_beside_the_base(name: str) -> None:
     assert not ws.open(PEFT / name, base=base_of(name)).check()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != UNREAD])
 def test_without_a_base_that_is_said_and_nothing_else(name: str) -> None:
     findings = ws.open(PEFT / name).check()
     assert [(finding.code, finding.severity) for finding in findings] == [("adapter-mismatch", "info")]
     assert "tiny/" in findings[0].message
+
+
+@pytest.mark.parametrize("base", [None, base_of(UNREAD)])
+def test_a_method_that_is_not_read_is_named_and_nothing_else(base: Path | None) -> None:
+    findings = ws.open(PEFT / UNREAD, base=base).check()
+    assert [(finding.code, finding.severity) for finding in findings] == [("adapter-mismatch", "warning")]
+    assert "hra is a method that weightscope does not read" in findings[0].message
 
 
 def test_experts_whose_numbers_end_a_word(saved: Callable[[str], Path], tmp_path: Path) -> None:
@@ -50,7 +57,7 @@ def test_names_in_memory_that_are_numbers_in_the_base(saved: Callable[[str], Pat
     shapes = {n: t.shape for n, t in load_file(base / "model.safetensors").items()}
     resampler = "model.resampler_model.spatial_linear"
     modules = {f"{resampler}.fc1": shapes[f"{resampler}.0.weight"], f"{resampler}.fc2": shapes[f"{resampler}.2.weight"]}
-    write_lora(tmp_path, modules, "fc1", "fc2")
+    write_lora(tmp_path, modules, "spatial_linear.fc1", "spatial_linear.fc2")
     assert not [finding for finding in ws.open(tmp_path, base=base).check() if finding.severity == "error"]
 
 
@@ -161,6 +168,27 @@ FAULTS = {
         "would have to be [9], but", "ia3", resized("0.self_attn.k_proj.ia3_l", 9, 1)
     ),
     "vectors of prompts of other sizes": Fault("vectors of 25 numbers", "prompt", resized("prompt_embeddings", 4, 25)),
+    "the singular values are lost": Fault("lora_E is missing", "adalora", without("0.self_attn.q_proj.lora_E")),
+    "singular values of another rank": Fault("do not fit", "adalora", resized("0.self_attn.q_proj.lora_E", 2, 1)),
+    "AdaLoRA kept other ranks": Fault(
+        "v_proj: rank 1, but the settings say 3", "adalora-kept",
+        settings={"rank_pattern": {"model.layers.1.self_attn.v_proj.lora_E": [True, True, True]}},
+    ),
+    "VeRA's matrix is too narrow": Fault(
+        "vera_A has 39 columns, fewer than the 40 inputs of", "vera",
+        tensors=resized("vera_A", 5, 39),
+    ),
+    "VeRA's matrices are of another rank": Fault("do not fit vectors of 24 and 5", "vera", resized("vera_B", 24, 4)),
+    "rotations of other blocks": Fault(
+        "would have to be [20]", "oft", resized("0.self_attn.q_proj.oft_R.weight", 5, 6)
+    ),
+    "no rotations at all": Fault("holds no rotations", "oft", resized("0.self_attn.q_proj.oft_R.weight", 6, 5)),
+    "a block that does not divide": Fault(
+        "blocks of 7 does not divide the 24 inputs of model.layers.0.self_attn.q_proj.weight", "oft-shared",
+        resized("0.self_attn.q_proj.oft_R.weight", 1, 21),
+    ),
+    "the scales of BOFT are lost": Fault("boft_s is missing", "boft", without("0.self_attn.q_proj.boft_s")),
+    "blocks that are no squares": Fault("do not fit", "boft", resized("0.self_attn.q_proj.boft_R", 1, 6, 4, 3)),
     "no rank at all": Fault("'r' is 0, not a whole number", settings={"r": 0}, code="config-invalid"),
     "no method": Fault("lacks 'peft_type'", settings={"peft_type": None}, code="config-invalid"),
 }  # fmt: skip

@@ -124,6 +124,7 @@ REFUSED = {
     "OFT of old versions": ("oft", {"use_cayley_neumann": None}, "nothing tells how the rotations of OFT are made"),
     "OFT of too many terms": ("oft", {"num_cayley_neumann_terms": 10**6}, "the limit is 100"),
     "OFT with several shared rotations": ("oft", {"block_share": True}, "has 10 rotations, but the settings say"),
+    "a method that is not read": ("hra", {}, "hra is counted, not computed"),
     "PiSSA": ("lora", {"init_lora_weights": "pissa_niter_4"}, "changes the base's weights too"),
     "activated LoRA": ("lora", {"alora_invocation_tokens": [1, 2]}, "activated LoRA is not implemented"),
     "no alpha": ("lora", {"lora_alpha": None}, "nothing tells the scale"),
@@ -218,7 +219,7 @@ def test_over_a_gguf() -> None:
 
 
 def test_nothing_of_peft_is_left_out() -> None:
-    assert {*UNMERGED} - {"together"} == {*NAMES} - {"prompt", "prefix", "p-tuning", "vera-unsaved"}
+    assert {*UNMERGED} - {"together"} == {*NAMES} - {"prompt", "prefix", "p-tuning", "vera-unsaved", "hra"}
 
 
 def test_infinity_in_an_adapter_is_found_there(tmp_path: Path, run: Any) -> None:

@@ -126,8 +126,10 @@ def test_an_untrained_head(llama: Path, tmp_path: Path) -> None:
     assert finding.tensors == ("lm_head.weight",)
 
 
-WIDE = SIZES | {"hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 4, "num_attention_heads": 8,
-                "num_key_value_heads": 8, "vocab_size": 64}  # fmt: skip
+WIDE = SIZES | {
+    "hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 4, "num_attention_heads": 8,
+    "num_key_value_heads": 8, "vocab_size": 64, "tie_word_embeddings": True,
+}  # fmt: skip
 
 
 def trained(model: PreTrainedModel, folder: Path) -> Path:

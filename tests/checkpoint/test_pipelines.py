@@ -33,7 +33,7 @@ def pipeline(tmp_path: Path) -> tuple[Path, int]:
         (tmp_path / name).mkdir()
         made = {tensor: np.ones(shape, np.float16) for tensor, shape in shapes.items()}
         save_file(made, tmp_path / name / "diffusion_pytorch_model.safetensors")
-        (tmp_path / name / "config.json").write_text(json.dumps({"_class_name": kind}))
+        (tmp_path / name / "config.json").write_text(json.dumps({"_class_name": kind, "_diffusers_version": "0.35.0"}))
     for name in ("scheduler", "tokenizer"):
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{name}_config.json").write_text("{}")
@@ -68,7 +68,9 @@ def test_each_part_is_checked_under_its_name(pipeline: tuple[Path, int], run: An
     save_file(made, folder / "vae" / "diffusion_pytorch_model.safetensors")
     code, out, _ = run("check", folder, "--values", "--format", "json")
     assert code == 1
-    assert any(f["code"] == "non-finite" and f["message"].startswith("vae: ") for f in json.loads(out)["findings"])
+    findings = json.loads(out)["findings"]
+    assert any(f["code"] == "non-finite" and f["message"].startswith("vae: ") for f in findings)
+    assert any(f["message"].startswith("vae: 'AutoencoderKL' of diffusers is not declared") for f in findings)
 
 
 def test_a_part_that_is_not_here(pipeline: tuple[Path, int], run: Any) -> None:
@@ -122,3 +124,16 @@ def test_dense_layers_of_sentence_transformers_are_counted_beside_the_encoder(tm
     assert said["sentence_vectors"] == "mean, dense, length 1"
     assert [(part["name"], part["parameters"]) for part in said["parts"]] == [("2_Dense", 8 * 16 + 8)]
     assert "mean, dense, length 1" in run("inspect", tmp_path)[1]
+    assert not [finding for finding in weightscope.open(tmp_path).check() if finding.message.startswith("2_Dense")]
+    save_file(
+        made | {"linear.weight": np.full((8, 15), np.nan, np.float32)}, tmp_path / "2_Dense" / "model.safetensors"
+    )
+    code, out, _ = run("check", tmp_path, "--values", "--format", "json")
+    found = [(f["code"], f["message"]) for f in json.loads(out)["findings"] if f["message"].startswith("2_Dense")]
+    assert code == 1
+    assert [code for code, _ in found] == ["non-finite", "shape-mismatch"]
+    assert found[1][1] == "2_Dense: linear.weight has shape [8, 15], but the config.json there says [8, 16]"
+    (tmp_path / "2_Dense" / "model.safetensors").unlink()
+    code, out, _ = run("check", tmp_path)
+    assert code == 1
+    assert "2_Dense: " in out

@@ -21,10 +21,18 @@ import weightscope
 from weightscope.errors import WeightscopeError
 
 RUNS = Path(__file__).parents[2] / "fixtures" / "runs"
-FOLDERS = ("zero-1", "zero-2", "zero-3", "fsdp", "tensors")
+FOLDERS = ("zero-1", "zero-2", "zero-3", "fsdp", "tensors", "lightning")
 ZEROS = FOLDERS[:3]
 # How many ranks wrote each, and after how many steps.
-WORLD = {"zero-1": (2, 2), "zero-2": (3, 2), "zero-3": (3, 2), "fsdp": (2, 1), "tensors": (2, 1)}
+WORLD = {
+    "zero-1": (2, 2),
+    "zero-2": (3, 2),
+    "zero-3": (3, 2),
+    "fsdp": (2, 1),
+    "tensors": (2, 1),
+    "lightning": (None, 1),
+}
+FORMATS = {"fsdp": "dcp", "lightning": "pytorch"}
 EXPECTED = {"float32": "F32", "bfloat16": "BF16"}
 
 
@@ -84,8 +92,10 @@ def test_inspect_says_how_far_the_run_is_and_what_lies_beside(saved: Any, run: A
     )
     # Two float32 numbers for each weight that is trained, and steps, and what rounds the vectors up.
     assert 8 * trained <= parts["optimizer"]["bytes"] < 8 * trained + 600
-    assert said["model"]["format"] == ("dcp" if name == "fsdp" else "deepspeed")
-    assert sum(share["bytes"] for share in said["dtypes"]) == sum(t.nbytes for t in expected.values())
+    assert said["model"]["format"] == FORMATS.get(name, "deepspeed")
+    # One file keeps the tied head as another name of the same bytes.
+    once = {key: tensor for key, tensor in expected.items() if name != "lightning" or key != "lm_head.weight"}
+    assert sum(share["bytes"] for share in said["dtypes"]) == sum(tensor.nbytes for tensor in once.values())
     code, out, _ = run("inspect", folder)
     assert "Adam or AdamW" in out
     assert "optimizer state" in out
@@ -277,6 +287,24 @@ def test_what_trainer_keeps_beside_the_weights(tmp_path: Path, run: Any) -> None
     assert parts["rng_state.pth"]["bytes"] == torch.get_rng_state().numel()
     assert parts["rng_state.pth"]["kind"] == "random_state"
     assert json.loads(out)["parameters"]["total"] == 15
+
+
+@pytest.mark.filterwarnings("ignore:torch.distributed is")
+def test_fsdp_keeps_its_optimizer_in_a_folder_beside(tmp_path: Path, run: Any) -> None:
+    """As accelerate's `save_fsdp_model` and `save_fsdp_optimizer` name the folders."""
+    from torch.distributed.checkpoint.state_dict_saver import save
+
+    state = {"exp_avg": torch.ones(3), "exp_avg_sq": torch.ones(3), "step": torch.tensor(1.0)}
+    save({"model": {"a": torch.ones(3)}}, checkpoint_id=tmp_path / "pytorch_model_fsdp_0")
+    save({"optimizer": {"state": {"a": state}}}, checkpoint_id=tmp_path / "optimizer_0")
+    code, out, _ = run("inspect", tmp_path, "--format", "json")
+    training = json.loads(out)["training"]
+    assert (code, training["optimizer"]) == (0, "Adam or AdamW")
+    assert [(part["kind"], part["bytes"]) for part in training["parts"]] == [("optimizer", 28)]
+    (tmp_path / "optimizer_0" / ".metadata").write_bytes(b"junk")
+    _, out, _ = run("inspect", tmp_path, "--format", "json")
+    parts = json.loads(out)["training"]["parts"]
+    assert [(part["name"], part["kind"], part["bytes"]) for part in parts] == [("optimizer_0", "optimizer", 0)]
 
 
 def test_lightning_says_its_step_and_epoch(tmp_path: Path, run: Any) -> None:

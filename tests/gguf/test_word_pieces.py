@@ -12,7 +12,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from tests.gguf.test_files import FIXTURES
 from tests.gguf.test_tokenizer import PAGE, TEXTS, read
-from weightscope.errors import NotImplementedByWeightscope
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 
 TRAINING: dict[str, Any] = {"vocab_size": 500, "show_progress": False}
 PHRASES = [*TEXTS, "Crème brûlée, naïve café!", "a  b   c ", "ﬁne ½ ① ﬀ"]
@@ -104,6 +104,27 @@ def test_the_likeliest_pieces_are_sentencepieces(characters: bytes, tmp_path: Pa
     same(ours, theirs)
     for line in PAGE.splitlines():
         assert ours.decode(ours.encode(line).ids) == theirs.decode(theirs.encode(line).ids)
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [("MAX_ELEMENTS", "5,000 elements"), ("MAX_ARRAY", "73,890 bytes"), ("MAX_TOKEN", "a text of 7 bytes")],
+)
+def test_a_vocabulary_beyond_reason_is_a_sentence(
+    limit: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"weightscope.gguf.vocabulary.{limit}", 6)
+    tokens = [f"▁{number}" for number in range(5_000)]
+    path = written(tmp_path / "a.gguf", "bert", tokens, set(), {})
+    with pytest.raises(CheckpointError, match=f"{said}; the limit is 6"):
+        read(path)
+
+
+def test_one_long_token_is_a_sentence(tmp_path: Path) -> None:
+    """Not the product of its length with itself."""
+    path = written(tmp_path / "a.gguf", "llama", ["a" * 1_000_000], set(), {}, token_scores=[0.0])
+    with pytest.raises(CheckpointError, match="a text of 1,000,000 characters; the limit is 2,048"):
+        read(path)
 
 
 def test_pairs_of_letters_are_merged_in_gemma_4s_order(tmp_path: Path) -> None:

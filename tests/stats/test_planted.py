@@ -274,6 +274,6 @@ def test_json_holds_no_infinity(llama: Path, tmp_path: Path) -> None:
 
 def test_a_method_that_is_only_named_is_looked_at_as_it_is_stored(tmp_path: Path) -> None:
     model = weightscope.open(of_tomorrow(Export("int4-awq"), tmp_path))
-    with pytest.raises(weightscope.WeightscopeError, match="not implemented; --stored looks"):
+    with pytest.raises(weightscope.WeightscopeError, match="not implemented; stats --stored looks"):
         model.stats()
     assert len(model.stats(stored=True).tensors) == len(model.tensors)

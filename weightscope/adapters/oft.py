@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from weightscope.adapters.common.change import Module, OneTensor, Raw, Read
 from weightscope.adapters.common.settings import Rotation, Settings
-from weightscope.errors import CheckpointError
 from weightscope.roles import Role
 
 if TYPE_CHECKING:
@@ -38,19 +37,10 @@ class Rotated(OneTensor, frozen=True, kw_only=True):
         return True
 
     def applied(self, weight: torch.Tensor, raw: Raw, rows: slice | torch.Tensor | None = None) -> torch.Tensor:
-        """See `Change`.
-
-        Raises:
-            CheckpointError: the weight's inputs are not made of such blocks.
-        """
+        """See `Change`."""
         del rows
         import torch
 
-        if weight.shape[1] % self.block:
-            raise CheckpointError(
-                f"rotates blocks of {self.block:,} inputs, but {self.weight} has {weight.shape[1]:,} inputs",
-                code="adapter-mismatch",
-            )
         wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
         turns = _rotations(raw.whole(self.tensor).to(wide), self.block, self.rotation)
         blocks = wide.view(len(wide), -1, self.block)

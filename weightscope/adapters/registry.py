@@ -8,7 +8,7 @@ import msgspec
 
 from weightscope.adapters import adalora, boft, ia3, loha, lokr, lora, mlx, oft, parameters, prompts, tokens, vera
 from weightscope.adapters.common.change import Change, Fault, Module, Read
-from weightscope.adapters.common.settings import Settings
+from weightscope.adapters.common.settings import ADALORA, Settings
 from weightscope.adapters.common.spelling import place_of
 from weightscope.adapters.saved import Replaced
 from weightscope.brief import brief
@@ -35,7 +35,7 @@ SHARED = vera.SHARED
 ROLES = SHARED | {part: role for parts, _ in METHODS for part, role in parts.items()}
 # What is stored and was not trained: an alpha, a rank, random matrices.
 UNTRAINED = {"alpha", "ranknum", *SHARED}
-SAVED, FROZEN, ORIGINAL = "saved", "frozen", "original"
+SAVED, TUNED, FROZEN, ORIGINAL = "saved", "tuned", "frozen", "original"
 # Of these methods more is trained than is stored: an encoder makes the vectors, and is left behind.
 ENCODED = {"p_tuning"}
 
@@ -89,7 +89,9 @@ def read_adapter(entries: Mapping[str, TensorEntry], settings: Settings) -> Adap
         module, part, depth = place_of(name)
         if part == ORIGINAL:
             tensors[name] = Held(module=module, part=part, role=None, kind=Kind.COPY)
-        elif part in (SAVED, FROZEN):
+        elif not settings.known:
+            tensors[name] = Held(module="", part=part, role=Role.UNKNOWN, kind=Kind.WEIGHT)
+        elif part in (SAVED, TUNED, FROZEN):
             change = _whole(name, module, part, entry, settings)
             tensors[name] = Held(module=module, part=part, role=None, kind=_kind(module, change))
             whole.append(change)
@@ -120,6 +122,9 @@ def _read(
 ) -> Read:
     if parameter := parameters.parameter_of(module, depth, settings):
         return parameters.read(Module(name=parameter, parts=parts, shapes=shapes), settings)
+    if settings.method == ADALORA and {"A", "B"} & parts.keys():
+        # Without its singular values it looks like LoRA.
+        return adalora.read(Module(name=module, parts=parts, shapes=shapes), settings)
     for own, read in METHODS:
         if own.keys() & parts.keys():
             return read(Module(name=module, parts=parts, shapes=shapes), settings)
@@ -129,9 +134,8 @@ def _read(
 def _whole(name: str, module: str, part: str, entry: TensorEntry, settings: Settings) -> Replaced:
     """A tensor of the base: a module or a bias that was trained, or a table that was kept."""
     is_bias = module.endswith(".bias")
-    trained = (is_bias and settings.bias != "none") or (
-        part == SAVED and any(f".{saved}." in f".{module}." for saved in settings.saved)
-    )
+    named = part == SAVED and any(f".{saved}." in f".{module}." for saved in settings.saved)
+    trained = part == TUNED or named or (is_bias and settings.bias != "none")
     return Replaced(weight=module, tensor=name, shape=entry.shape, trained=trained)
 
 

@@ -9,7 +9,6 @@ import msgspec
 from weightscope.adapters.common.change import Module, Raw, Read
 from weightscope.adapters.common.settings import Settings
 from weightscope.adapters.lora import added
-from weightscope.errors import CheckpointError
 from weightscope.roles import Role
 
 if TYPE_CHECKING:
@@ -21,7 +20,10 @@ SHARED = {"vera_A": Role.VERA_PROJECTION, "vera_B": Role.VERA_PROJECTION}
 
 
 class Vectors(msgspec.Struct, frozen=True, kw_only=True):
-    """W + diag(b)·B·diag(d)·A with vectors b [O] and d [R]; of A [R, …] and B [… , R] the first columns and rows."""
+    """W + diag(b)·B·diag(d)·A with vectors b [O] and d [R]; of A [R, …] and B [… , R] the first columns and rows.
+
+    `inputs` are the columns of A, the most that a weight may have.
+    """
 
     weight: str
     a: str
@@ -30,6 +32,7 @@ class Vectors(msgspec.Struct, frozen=True, kw_only=True):
     inward: str
     shape: tuple[int | None, ...]
     rank: int
+    inputs: int | None = None
     unready: str = ""
     adds: bool = True
     rowwise: bool = True
@@ -41,22 +44,12 @@ class Vectors(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(filter(None, (self.outward, self.inward, self.a, self.b)))
 
     def applied(self, weight: torch.Tensor, raw: Raw, rows: slice | torch.Tensor | None = None) -> torch.Tensor:
-        """See `Change`.
-
-        Raises:
-            CheckpointError: A has fewer columns than the weight.
-        """
+        """See `Change`."""
         a, b = raw.whole(self.a), raw.whole(self.b)[: self.shape[0]]
         vector = raw.whole(self.outward)
-        inputs = weight.shape[1]
-        if a.shape[1] < inputs:
-            raise CheckpointError(
-                f"vera_A has {a.shape[1]:,} columns, fewer than the {inputs:,} inputs of {self.weight}",
-                code="adapter-mismatch",
-            )
         if rows is not None:
             b, vector = b[rows], vector[rows]
-        return added(weight, vector[:, None] * b, raw.whole(self.inward)[:, None] * a[:, :inputs], 1.0)
+        return added(weight, vector[:, None] * b, raw.whole(self.inward)[:, None] * a[:, : weight.shape[1]], 1.0)
 
 
 def read(module: Module, settings: Settings) -> Read:
@@ -71,10 +64,16 @@ def read(module: Module, settings: Settings) -> Read:
         shapes = f"vera_A {list(module.shape('vera_A'))} and vera_B {list(module.shape('vera_B'))}"
         return Read(faults=(module.fault(f"{shapes} do not fit vectors of {b[0]:,} and {d[0]:,}"),))
     change = Vectors(
-        weight=module.weight, outward=module.parts["vera_b"], inward=module.parts["vera_d"], shape=(b[0], None),
-        rank=d[0], a=module.parts.get("vera_A", ""), b=module.parts.get("vera_B", ""),
+        weight=module.weight,
+        outward=module.parts["vera_b"],
+        inward=module.parts["vera_d"],
+        a=module.parts.get("vera_A", ""),
+        b=module.parts.get("vera_B", ""),
+        shape=(b[0], None),
+        rank=d[0],
+        inputs=module.shape("vera_A")[1] if stored else None,
         unready="" if stored else "the random matrices of VeRA are not stored (save_projection is false)",
-    )  # fmt: skip
+    )
     return Read(changes=(change,), faults=module.other_rank(d[0], settings.rank_of(module.name)))
 
 

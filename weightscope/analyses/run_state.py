@@ -14,9 +14,9 @@ from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.training import MAX_STEP, Part, Training, kind_of, optimizer_of
 from weightscope.errors import WeightscopeError
 
-# What transformers' Trainer and accelerate save beside the weights.
+# What transformers' Trainer and accelerate save beside the weights; `optimizer_0` is a folder of FSDP's.
 _BESIDE = re.compile(
-    r"(?:optimizer|scheduler|scaler)\.(?:pt|bin)|rng_state(?:_(?P<rank>\d{1,6}))?\.pth|random_states_\d+\.pkl"
+    r"(?:optimizer|scheduler|scaler)(?:_\d{1,4})?\.(?:pt|bin)|optimizer_\d{1,4}|rng_state(?:_(?P<rank>\d{1,6}))?\.pth|random_states_\d+\.pkl"
 )
 STATE = "trainer_state.json"
 MAX_STATE = 1 << 26
@@ -56,19 +56,29 @@ def run_state(checkpoint: Checkpoint) -> Training | None:
 
 
 def _parts(place: Path, names: Iterable[str]) -> Iterator[Part]:
-    """What lies in files of its own; of one that cannot be read, only its size is said."""
+    """What lies in files, or in a folder, of its own; of one that cannot be read, only its size is said."""
     for name in names:
         path = place / name
-        if not path.is_file():
-            continue
-        from weightscope.checkpoint.pytorch_opened import open_saved
-
         try:
-            opened = open_saved(path, 0, file_format="pytorch")
+            if path.is_dir():
+                yield from _of_folder(path)
+            elif path.is_file():
+                yield _of_file(path)
         except (WeightscopeError, OSError):
-            yield Part(name=name, kind=kind_of(name), tensors=0, bytes=path.stat().st_size)
-        else:
-            yield opened.part(name, opened.top)
+            yield Part(name=name, kind=kind_of(name), tensors=0, bytes=path.stat().st_size if path.is_file() else 0)
+
+
+def _of_file(path: Path) -> Part:
+    from weightscope.checkpoint.pytorch_opened import open_saved
+
+    opened = open_saved(path, 0, file_format="pytorch")
+    return opened.part(path.name, opened.top)
+
+
+def _of_folder(path: Path) -> tuple[Part, ...]:
+    from weightscope.checkpoint.dcp import METADATA, state_beside
+
+    return state_beside(path) if (path / METADATA).is_file() else ()
 
 
 def _state(path: Path) -> TrainerState | None:

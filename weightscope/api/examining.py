@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from weightscope.analyses.glance import glance
+from weightscope.api.sentences import sentence_findings
 from weightscope.checkpoint.reader import Progress
 from weightscope.errors import UsageError
 from weightscope.findings import Finding
@@ -47,7 +48,8 @@ def examined(model: Model, *, values: bool, seen: bool = False, progress: Progre
         if values:
             model.compare_tied_values(progress)
         findings, rules = run_rules(model.subject(), values=values, seen=seen, progress=progress)
-        findings = said(model, findings)
+        beside = sentence_findings(model.checkpoint, values=values, seen=seen, progress=progress)
+        findings = (*said(model, findings), *beside)
     # Without a declaration or a config nothing can be held against anything, and that is no pass.
     unchecked = [
         msgspec.structs.replace(notice, severity="error") if notice.severity == "warning" else notice

@@ -170,7 +170,7 @@ def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> 
     from weightscope.families.registry import declare
     from weightscope.quantization.registry import beside
 
-    what = f"model type {config.model_type!r} is not declared" if config.model_type else "config.json has no model_type"
+    what = _undeclared(config)
     try:
         declaration = declare(
             config, None if alone else checkpoint.tensors or checkpoint.names, beside=beside(checkpoint.folder)
@@ -194,6 +194,16 @@ def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> 
             told = f"only its language model is checked, as {declaration.family.model_type}"
             notices.append(_notice(what, told, "its other parts were not checked against config.json"))
     return declaration
+
+
+def _undeclared(config: Config) -> str:
+    """What a config that no family declares says of itself; diffusers' names a class."""
+    if config.model_type:
+        return f"model type {config.model_type!r} is not declared"
+    kind = config.data.get("_class_name")
+    if isinstance(kind, str) and "_diffusers_version" in config.data:
+        return f"{kind[:100]!r} of diffusers is not declared"
+    return "config.json has no model_type"
 
 
 def _under_declared_names(

@@ -19,10 +19,10 @@ from weightscope.checkpoint.folder import Folder, LocalFolder
 from weightscope.checkpoint.pickle_machine import DAMAGED, MAX_BYTES
 from weightscope.checkpoint.pieces import fill
 from weightscope.checkpoint.pytorch_objects import Storage, StoredTensor
-from weightscope.checkpoint.pytorch_weights import find_weights
+from weightscope.checkpoint.pytorch_weights import find_weights, tensors_in
 from weightscope.checkpoint.slices import Bytes, LocalFile
 from weightscope.checkpoint.together import Together
-from weightscope.checkpoint.training import Part, Training, optimizer_of
+from weightscope.checkpoint.training import Part, Training, optimizer_of, part_of
 from weightscope.errors import CheckpointError, Where
 from weightscope.findings import Finding
 from weightscope.ranges import summed
@@ -97,8 +97,30 @@ def _whole(data: Bytes, folder: Folder) -> bytes:
     return data[0 : len(data)]
 
 
+def state_beside(folder: Path) -> tuple[Part, ...]:
+    """What a distributed checkpoint of its own holds beside a model: FSDP's of the optimizer.
+
+    Raises:
+        CheckpointError: its `.metadata` is damaged.
+        NotImplementedByWeightscope: the blocks were compressed.
+    """
+    beside = LocalFolder(folder)
+    top = _nested(read_metadata(_content(beside), beside.named(METADATA)), beside.named(METADATA))
+    listed = ((str(key), tensors_in(str(key), value, set())) for key, value in top.items())
+    return tuple(
+        part_of(name, ((key, tensor.dtype, tensor.count) for key, tensor in tensors), "optimizer")
+        for name, tensors in listed
+    )
+
+
 def _weights(metadata: Metadata, where: Where) -> tuple[dict[str, str], tuple[Part, ...]]:
     """The model's tensors, by their names in it, and what else was saved: told as in any file of a training run."""
+    found, rest = find_weights(_nested(metadata, where), where)
+    return {name: tensor.storage.key for name, tensor in found.items()}, tuple(rest.values())
+
+
+def _nested(metadata: Metadata, where: Where) -> dict[object, object]:
+    """The state that was saved, as it was nested, with its tensors."""
     top: dict[object, object] = {}
     for name, described in metadata.tensors.items():
         path = metadata.paths.get(name) or tuple(name.split("."))
@@ -117,8 +139,7 @@ def _weights(metadata: Metadata, where: Where) -> tuple[dict[str, str], tuple[Pa
             shape=described.shape,
             strides=(),
         )
-    found, rest = find_weights(top, where)
-    return {name: tensor.storage.key for name, tensor in found.items()}, tuple(rest.values())
+    return top
 
 
 def _files(folder: Folder, metadata: Metadata) -> tuple[list[FileHeader], list[str]]:

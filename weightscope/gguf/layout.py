@@ -26,6 +26,7 @@ BESIDE = {
     **dict.fromkeys(("rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"), Role.ROTARY_TABLE),
     "dec.blk.0.cross_attn_rel_b.weight": Role.RELATIVE_POSITION,
 }
+# Matrices that sentence-transformers has after EmbeddingGemma.
 AFTER = ("dense_2.weight", "dense_3.weight")
 
 
@@ -37,38 +38,47 @@ def laid_out(declaration: Declaration, architecture: Architecture, names: Mappin
     """
     depth = int(declaration.config.data.get("num_hidden_layers", 0))
     own = _own_scales(declaration, architecture)
-    lists = {word: _listed(declaration, keys) for word, keys in architecture.lists.items()}
     slots: list[Slot] = []
     covered: list[Covered] = []
     for slot in declaration.slots:
-        if slot.stored.kind in (Kind.BUFFER, Kind.COPY) and slot.stored.optional:
-            # Tables, masks and copies that the converter leaves out.
-            continue
-        if slot.stored.parts[0][0] in architecture.lacks:
+        if _is_left_out(slot, architecture):
             continue
         scheme = _scheme(slot, architecture, names, depth)
-        listed = next((numbers for word, numbers in lists.items() if f".{word}." in slot.template), ())
         if scheme is None:
             role = slot.stored.parts[0][0]
             raise declaration.config.undeclared(
                 f"GGUF's name for {role} ({slot.template}) is not known, which {architecture.model_type} has"
             )
-        scheme = _scaled(replace(scheme, places=listed or scheme.places), slot, names, own)
+        scheme = _scaled(_by_list(scheme, slot, declaration, architecture), slot, names, own)
         covered.append(Covered(template=slot.template, ranges=slot.ranges, scheme=scheme))
-        for stored in scheme.expand(slot.stored):
-            # llama.cpp leaves out what a layer that predicts ahead has of the main model's.
-            copied = slot.auxiliary and {Role.TOKEN_EMBEDDING, Role.LM_HEAD} & {role for role, _ in stored.parts}
-            held = replace(stored, optional=stored.optional or bool(copied))
-            layers = _layers(scheme, slot)
-            kinds = slot.kinds if layers else ()
-            slots.append(replace(slot, template=held.name, ranges=layers, kinds=kinds, stored=held))
+        slots += _held(slot, scheme)
     slots += (*_beside(declaration, names), *_after(declaration, names))
     return replace(declaration, slots=merged(slots), covered=tuple(covered), contained=True)
 
 
-def _listed(declaration: Declaration, keys: tuple[str, str]) -> tuple[int, ...]:
-    """The layers that a list in a part of the config names."""
-    return tuple(declaration.config.data[keys[0]][keys[1]])
+def _is_left_out(slot: Slot, architecture: Architecture) -> bool:
+    """Whether the converter leaves it out: tables, masks and copies, and what the architecture says."""
+    beside = slot.stored.kind in (Kind.BUFFER, Kind.COPY) and slot.stored.optional
+    return beside or slot.stored.parts[0][0] in architecture.lacks
+
+
+def _by_list(scheme: InGguf, slot: Slot, declaration: Declaration, architecture: Architecture) -> InGguf:
+    """The scheme with the file's numbers, of a module that it numbers by the layers that the config lists."""
+    for word, (part, key) in architecture.lists.items():
+        if f".{word}." in slot.template:
+            return replace(scheme, places=tuple(declaration.config.data[part][key]))
+    return scheme
+
+
+def _held(slot: Slot, scheme: InGguf) -> Iterator[Slot]:
+    """The tensors of the file that stand for one of the architecture."""
+    layers = _layers(scheme, slot)
+    for stored in scheme.expand(slot.stored):
+        # llama.cpp leaves out what a layer that predicts ahead has of the main model's.
+        copied = slot.auxiliary and {Role.TOKEN_EMBEDDING, Role.LM_HEAD} & {role for role, _ in stored.parts}
+        held = replace(stored, optional=stored.optional or bool(copied))
+        kinds = slot.kinds if layers else ()
+        yield replace(slot, template=held.name, ranges=layers, kinds=kinds, stored=held)
 
 
 def _layers(scheme: InGguf, slot: Slot) -> tuple[Indices, ...]:
@@ -96,7 +106,7 @@ def _beside(declaration: Declaration, names: Container[str]) -> Iterator[Slot]:
 
 
 def _after(declaration: Declaration, tensors: Mapping[str, TensorEntry]) -> Iterator[Slot]:
-    """The matrices that sentence-transformers has after the model, of EmbeddingGemma: no pass comes to them."""
+    """The matrices after a model of sentences, as the file has them: no pass comes to them."""
     for name in (name for name in AFTER if name in tensors):
         shape = tuple(map(Size, tensors[name].shape))
         stored = Stored(name=name, shape=shape, parts=((Role.OUTPUT_PROJ, int(prod(shape))),))

@@ -141,7 +141,7 @@ def _quantized(quantization: Quantization | None) -> Iterable[tuple[str, str]]:
             bits = f", {share.bits_per_parameter:.4g} bits each ({share.bits_without_scales:.4g} without scales)"
         yield "" if number else "Quantized", f"{share.scheme}: {words.plural(share.tensors, 'weight')}{bits}"
     if more := len(quantization.schemes) - MOST_SCHEMES:
-        yield from (("", f"and {words.plural(more, 'more scheme')} (--by quantization)"),) if more > 0 else ()
+        yield from (("", f"and {words.plural(more, 'more scheme')} (params --by quantization)"),) if more > 0 else ()
     for number, (said, roles) in enumerate(_plain(quantization).items()):
         yield "" if number else "Plain", f"{', '.join(roles)}{said}"
 

@@ -92,7 +92,7 @@ def _notes(stats: Stats) -> Iterator[str]:
     if stats.stored and any(row.quantization or row.kind == "scale" for row in stats.tensors):
         yield "Quantized weights are shown as they are stored."
     elif any(row.quantization for row in stats.tensors):
-        yield "Quantized weights are shown as they act; --stored shows what is stored."
+        yield "Quantized weights are shown as they act; stats --stored shows what is stored."
     if found := untrained(stats):
         yield (
             f"The weights look untrained: all {found.matrices:,} matrices have a mean of 0 and one standard deviation "

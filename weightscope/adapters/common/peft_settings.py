@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from weightscope.adapters.common import values
 from weightscope.adapters.common.patterns import ALL_LINEAR, Patterns, Targets, unmatched
-from weightscope.adapters.common.settings import ADALORA, LORA, Rotation, Settings
+from weightscope.adapters.common.settings import ADALORA, LORA, NAMES, Rotation, Settings
 from weightscope.config import Config
 
 # Initializations that change the base's weights as well, so that A and B belong to what is left of them.
@@ -35,6 +35,9 @@ def peft_settings(config: Config) -> Settings:
     method = values.text(config, "peft_type").lower()
     if not method:
         raise config.error("lacks 'peft_type', which says what kind of adapter it is")
+    base, task = values.text(config, "base_model_name_or_path"), values.text(config, "task_type")
+    if method not in NAMES:
+        return Settings(library="peft", source=config.source, method=method, base=base, task=task)
     # LoHa, LoKr and others of their kind call it `alpha`.
     alpha = values.number(config, "lora_alpha")
     # OFT counts in blocks instead, and then has 0 here.
@@ -46,8 +49,8 @@ def peft_settings(config: Config) -> Settings:
         library="peft",
         source=config.source,
         method=method,
-        base=values.text(config, "base_model_name_or_path"),
-        task=values.text(config, "task_type"),
+        base=base,
+        task=task,
         rank=rank or None,
         alpha=values.number(config, "alpha") if alpha is None else alpha,
         ranks=Patterns.of(config, "rank_pattern", ranks),

@@ -78,6 +78,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return alpha / (math.sqrt(rank) if self.rslora else rank)
 
     @property
+    def known(self) -> bool:
+        """Whether the method is one that is read here; of PEFT's others, tensors are counted as stored."""
+        return self.library != "peft" or self.method in NAMES
+
+    @property
     def words(self) -> str:
         """The method for people: `LoRA (rank-stabilized)`, `DoRA`."""
         name = NAMES.get(self.method, self.method)
@@ -90,5 +95,6 @@ NAMES = {
     LORA: "LoRA", ADALORA: "AdaLoRA", DORA: "DoRA", "ia3": "IA3", "loha": "LoHa", "lokr": "LoKr",
     "vera": "VeRA", "oft": "OFT", "boft": "BOFT",
     "prompt_tuning": "prompt tuning", "p_tuning": "p-tuning", "prefix_tuning": "prefix tuning",
-    "multitask_prompt_tuning": "multitask prompt tuning", "trainable_tokens": "trainable tokens",
+    "multitask_prompt_tuning": "multitask prompt tuning", "cpt": "context-aware prompt tuning",
+    "trainable_tokens": "trainable tokens", "ln_tuning": "LayerNorm tuning",
 }  # fmt: skip

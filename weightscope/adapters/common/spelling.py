@@ -28,7 +28,12 @@ WORDS = {
 # diffusers' older words: `to_q.lora_linear_layer.down`, `processor.to_q_lora.down`.
 PAIRS = {"down": "A", "up": "B"}
 # Modules that PEFT puts around one of the base's; what is below them is the module's own.
-AROUND = {"base_layer": "frozen", "original_module": "original", "modules_to_save": "saved"}
+AROUND = {
+    "base_layer": "frozen",
+    "original_module": "original",
+    "modules_to_save": "saved",
+    "ln_tuning_layers": "tuned",
+}
 # The same of which no more is left than that they were there.
 BETWEEN = ("token_adapter",)
 LEAVES = ("weight", "bias")

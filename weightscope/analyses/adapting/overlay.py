@@ -94,7 +94,7 @@ def _checked(one: Beside, base: BaseWeights, base_name: str) -> Fit:
     unknown = next((name for name, held in adapter.tensors.items() if not held.known), "")
     reasons = (
         settings.unapplied,
-        f"{settings.words} is counted, not computed" if adapter.prompts else "",
+        f"{settings.words} is counted, not computed" if adapter.prompts or not settings.known else "",
         f"{unknown} is of a method that is not implemented" if unknown else "",
     )
     for reason in filter(None, reasons):

@@ -186,7 +186,7 @@ def _notes(
         yield f"{sizing.context:,} tokens are more than the {trained:,} that config.json names."
     looks = any(isinstance(state, PerSource) for part in kept for state in part.states)
     if looks and not sizing.source:
-        yield "No image is looked at; --source-tokens is for the vectors of images."
+        yield "No image is looked at; memory --source-tokens is for the vectors of images."
     if unestimated:
         yield f"Activations are not estimated: {unestimated}."
 

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from weightscope.adapters.common.spelling import place_of
 from weightscope.adapters.lora import AddedBias
+from weightscope.adapters.oft import Rotated
 from weightscope.adapters.registry import Adapter
 from weightscope.adapters.tokens import Rows
+from weightscope.adapters.vera import Vectors
 from weightscope.analyses.adapting.fit import Fit, weights_of
 from weightscope.analyses.rules.adapter_subject import MOST_FAULTS, AdapterSubject, mismatch
 from weightscope.analyses.rules.subject import listed, some
@@ -41,6 +43,7 @@ def other_base(subject: AdapterSubject) -> Iterator[Finding]:
     yield from _absent(subject, found)
     yield from _misfits(subject, found)
     yield from _beyond(found)
+    yield from _other_inputs(found)
     if found.added:
         names = weights_of(found.added)
         yield mismatch(
@@ -98,6 +101,23 @@ def _beyond(found: Fit) -> Iterator[Finding]:
                 "the adapter was trained on a model with more tokens: resize the base's embeddings first",
                 tensors=change.tensors,
             )
+
+
+def _other_inputs(found: Fit) -> Iterator[Finding]:
+    """Weights with more inputs than VeRA's shared matrix has, or that OFT's shared block does not divide."""
+    kinds: dict[str, list[str]] = {}
+    for change, weight in found.found:
+        inputs = weight.shape[-1]
+        if isinstance(change, Vectors) and change.inputs is not None and inputs > change.inputs:
+            what = f"vera_A has {change.inputs:,} columns, fewer than the {inputs:,} inputs"
+        elif isinstance(change, Rotated) and inputs % change.block:
+            what = f"the rotation of blocks of {change.block:,} does not divide the {inputs:,} inputs"
+        else:
+            continue
+        kinds.setdefault(what, []).append(weight.name)
+    for what, names in [*kinds.items()][:MOST_FAULTS]:
+        titles = summed(names)
+        yield mismatch(f"{what} of {listed(titles)}", OTHER_BASE, tensors=tuple(titles))
 
 
 def idle_targets(subject: AdapterSubject) -> Iterator[Finding]:

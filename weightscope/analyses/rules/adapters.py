@@ -28,9 +28,20 @@ Rule = Callable[[AdapterSubject], Iterator[Finding]]
 def check_adapter(
     adapter: Adapter, checkpoint: Checkpoint, base: BaseWeights | None, base_name: str
 ) -> tuple[Finding, ...]:
-    """All that the rules find."""
+    """All that the rules find; of a method that is not read, that it is none."""
+    if not adapter.settings.known:
+        return (_unread_method(adapter),)
     subject = AdapterSubject(adapter=adapter, checkpoint=checkpoint, base=base, base_name=base_name)
     return tuple(finding for rule in ADAPTER_RULES for finding in rule(subject))
+
+
+def _unread_method(adapter: Adapter) -> Finding:
+    method = adapter.settings.words
+    return mismatch(
+        f"{method} is a method that weightscope does not read: its tensors are counted as stored, and not checked",
+        "",
+        severity="warning",
+    )
 
 
 def torn_modules(subject: AdapterSubject) -> Iterator[Finding]:

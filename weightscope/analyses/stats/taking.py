@@ -59,7 +59,7 @@ def take_stats(
     require_here(*(file.out_of_reach for file in checkpoint.files))
     known = sources_of(checkpoint, inventory, declaration, stored=asked.stored)
     if any(item.source.scheme for item in known):
-        need_torch(", or use --stored to look at quantized weights as they are stored")
+        need_torch(", or use stats --stored to look at quantized weights as they are stored")
     sources = [item.source for item in known]
     stop = stop or Event()
     with unchanged(checkpoint):
@@ -68,7 +68,7 @@ def take_stats(
             # An interrupted run gives fewer.
             seen = [Looked.of(item, one) for item, one in zip(known, found, strict=False)]
         except NotImplementedByWeightscope as error:
-            hint = "--stored looks at quantized weights as they are stored"
+            hint = "stats --stored looks at quantized weights as they are stored"
             raise NotImplementedByWeightscope(error.what, where=error.where, hint=hint) from None
         complete = len(seen) == len(known)
         repeats = find_repeats(checkpoint, seen) if complete and asked.sample is None else ()

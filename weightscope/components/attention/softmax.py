@@ -133,13 +133,13 @@ class Attention(Component, frozen=True, kw_only=True):
         }
 
     def turned(self, role: Role) -> int:
-        return self._turned(role, interleaved=False)
+        return self._turned(role, interleaved=False) if isinstance(self.positions, Rope) else 0
 
     def turned_in_neighbours(self, role: Role) -> int:
         return self._turned(role, interleaved=True)
 
     def _turned(self, role: Role, *, interleaved: bool) -> int:
-        if not isinstance(self.positions, Rope) or self.positions.interleaved is not interleaved:
+        if not isinstance(self.positions, Rope | Axial) or self.positions.interleaved is not interleaved:
             return 0
         return self.positions.dim if role in (Role.Q_PROJ, Role.K_PROJ) else 0
 
