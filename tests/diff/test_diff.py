@@ -211,6 +211,19 @@ def test_other_weights_of_the_same_shapes(base: Path, tmp_path: Path) -> None:
     assert diff(base, tmp_path).verdict.kind == "unrelated-values"
 
 
+def test_one_matrix_that_was_replaced(base: Path, tmp_path: Path) -> None:
+    """All others are the same: the models are not unrelated."""
+    found = diff(base, changed(base, tmp_path, lambda t: t["lm_head.weight"].normal_()))
+    assert found.verdict.kind == "fine-tune"
+    assert found.verdict.text.startswith("a fine-tune: 1 of 30 weights changed by ")
+
+
+def test_a_value_that_is_finite_in_one_model_alone(base: Path, tmp_path: Path) -> None:
+    found = diff(base, changed(base, tmp_path, lambda t: t["lm_head.weight"][0, :1].fill_(torch.nan)))
+    assert found.verdict.text == ("1 of 30 weights changed; 1 weight with values that are finite in one model alone")
+    assert diff(tmp_path, tmp_path).verdict.kind == "identical"
+
+
 def test_another_architecture(base: Path, tmp_path: Path) -> None:
     config = GPT2Config(n_embd=64, n_layer=2, n_head=4, vocab_size=128, n_positions=32)
     GPT2LMHeadModel(config).save_pretrained(tmp_path)

@@ -349,6 +349,11 @@ DELIBERATE |= {("molmo2", key): "uneven groups only fail with an image, and none
 REFUSED["molmo2", "vision_config.image_size"] = "one side or three are no size; transformers takes the first two"
 REFUSED["minicpmv4_6", "merge_kernel_size"] = "the class has matrices for 2 × 2 patches, whatever it says"
 REFUSED["minicpmv4_6", "vision_config.window_kernel_size"] = "as merge_kernel_size"
+REFUSED["step3p7", "text_config.layer_types"] = "no published model has others; transformers fails when it runs"
+REFUSED["step3p7", "text_config.num_nextn_predict_layers"] = "of no kind: transformers does not say which they are"
+DELIBERATE["step3p7", "text_config.per_layer_config"] = "as gemma4's"
+REFUSED["minicpmv4_6", "merger_times"] = "without a merger nothing is as wide as the language model"
+REFUSED["minicpmv4_6", "vision_config.num_hidden_layers"] = "as insert_layer_id"
 REFUSED["minicpmv4_6", "insert_layer_id"] = "of a layer that is not there, transformers fails when an image comes"
 REFUSED |= {
     ("minimax_m3_vl", f"text_config.{key}"): reason

@@ -1,4 +1,4 @@
-"""Tiny models that describe images: BLIP with each of its heads, GIT, Kosmos-2, Florence-2."""
+"""Tiny models that describe images: BLIP with each of its heads, GIT, Kosmos-2, Pix2Struct, Florence-2."""
 
 from __future__ import annotations
 
@@ -50,6 +50,16 @@ GIT: dict[str, Any] = {
     "vocab_size": 101, "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 52,
     "max_position_embeddings": 37, "bos_token_id": 98, "eos_token_id": 97, "vision_config": KOSMOS["vision_config"],
 }  # fmt: skip
+PIX2STRUCT: dict[str, Any] = {
+    "text_config": {
+        "vocab_size": 101, "hidden_size": 24, "d_kv": 8, "d_ff": 52, "num_layers": 2, "num_heads": 3,
+        "relative_attention_num_buckets": 7, "relative_attention_max_distance": 9,
+    },
+    "vision_config": {
+        "hidden_size": 24, "patch_embed_hidden_size": 27, "d_ff": 44, "d_kv": 6, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "seq_len": 13,
+    },
+}  # fmt: skip
 TINY_CAPTIONERS = [
     Tiny("blip", "Blip", BLIP, WHOLE),
     Tiny("blip-untied", "Blip", BLIP | {
@@ -66,6 +76,8 @@ TINY_CAPTIONERS = [
         "text_config": KOSMOS["text_config"] | {"tie_word_embeddings": False, "scale_embedding": False},
     }, WHOLE),
     Tiny("kosmos-2-base", "Kosmos2", KOSMOS, "Model"),
+    Tiny("pix2struct", "Pix2Struct", PIX2STRUCT, WHOLE),
+    Tiny("pix2struct-tied", "Pix2Struct", PIX2STRUCT | {"tie_word_embeddings": True}, WHOLE),
     Tiny("florence2", "Florence2", FLORENCE, WHOLE),
     Tiny("florence2-untied-no-bias", "Florence2", FLORENCE | {
         "tie_word_embeddings": False, "text_config": BART | {"scale_embedding": True},

@@ -1,4 +1,4 @@
-"""BLIP, GIT, Kosmos-2 and Florence-2 by transformers' own models: images of any of their shapes, and text alone."""
+"""BLIP, GIT, Kosmos-2, Pix2Struct and Florence-2 by transformers' own models: images, and text alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tokenizers
 import torch
@@ -21,8 +22,9 @@ from tests.families.tiny import Tiny
 from tests.families.tiny_captioners import TINY_CAPTIONERS
 from tests.forward import seeing
 from tests.forward.test_patched_image import photograph
+from weightscope.analyses.forward.images import read_images
 from weightscope.components.vision.florence_tasks import question
-from weightscope.errors import UsageError
+from weightscope.errors import NotImplementedByWeightscope, UsageError
 
 BY_NAME = {tiny.name: tiny for tiny in TINY_CAPTIONERS}
 NOISE = torch.Generator().manual_seed(1)
@@ -37,6 +39,18 @@ PLACES = torch.tensor([[0, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0]
 MARKS = [*[99] * 21, 0, *[99] * 21, 7, 9, 33, 2]
 WRITTEN = torch.tensor([[2, 0, 5, 77]])
 Inputs = dict[str, Any]
+# Six patches in two rows, and two that are padding.
+PATCHES: Inputs = {
+    "flattened_patches": torch.cat(
+        (
+            torch.tensor([[1.0, 1], [1, 2], [1, 3], [2, 1], [2, 2], [2, 3], [0, 0], [0, 0]])[None],
+            torch.randn(1, 8, 27, generator=NOISE),
+        ),
+        dim=-1,
+    ),
+    "attention_mask": torch.tensor([[1.0, 1, 1, 1, 1, 1, 0, 0]]),
+    "decoder_input_ids": torch.tensor([[0, 5, 77]]),
+}
 
 
 @pytest.fixture
@@ -121,6 +135,51 @@ def test_kosmos_sees_two_images(name: str, lively: Callable[[str], Path]) -> Non
     assert seeing.off(seeing.ours(directory, TEXT), alone) < 1e-4
 
 
+@pytest.mark.parametrize("name", ["pix2struct", "pix2struct-tied"])
+def test_pix2struct_reads_patches(name: str, lively: Callable[[str], Path]) -> None:
+    """The last patches are padding, which nothing looks at."""
+    directory = lively(name)
+    with torch.no_grad():
+        expected = whole(directory, BY_NAME[name])(**PATCHES).logits[0]
+    assert seeing.off(seeing.ours(directory, (), PATCHES), expected) < 1e-4
+    other = PATCHES["flattened_patches"].clone()
+    other[0, 6:, 2:] += 1
+    assert seeing.off(seeing.ours(directory, (), PATCHES | {"flattened_patches": other}), expected) < 1e-4
+    other[0, :, 2:] += 1
+    assert seeing.off(seeing.ours(directory, (), PATCHES | {"flattened_patches": other}), expected) > 1e-2
+
+
+@pytest.mark.parametrize("size", [(97, 61), (20, 130), (300, 5)])
+@pytest.mark.parametrize("settings", [{}, {"max_patches": 60, "patch_size": {"height": 8, "width": 6}}])
+def test_pix2struct_patches_are_those_of_transformers(
+    size: tuple[int, int], settings: dict[str, Any], tmp_path: Path
+) -> None:
+    said = {"image_processor_type": "Pix2StructImageProcessor"} | settings
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(said))
+    path = photograph(tmp_path / "a.png", size)
+    theirs = transformers.Pix2StructImageProcessorPil(**settings)(Image.open(path), return_tensors="np")
+    ours = read_images([path], tmp_path, "Pix2StructImageProcessor")
+    for name in ("flattened_patches", "attention_mask"):
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-5, atol=1e-5)
+
+
+def test_pix2struct_takes_an_image_at_the_command_line(lively: Callable[[str], Path], tmp_path: Path, run: Any) -> None:
+    directory, path = lively("pix2struct"), photograph(tmp_path / "a.png", (97, 61))
+    said = {"image_processor_type": "Pix2StructImageProcessor", "max_patches": 8}
+    said |= {"patch_size": {"height": 3, "width": 3}}
+    (directory / "preprocessor_config.json").write_text(json.dumps(said))
+    status, out, error = run("forward", str(directory), "--image", str(path), "--compare", "transformers")
+    assert (status, error) == (0, "")
+    assert "magnitudes, transformers" in out
+
+
+def test_a_question_on_an_image_is_refused(tmp_path: Path) -> None:
+    said = {"image_processor_type": "Pix2StructImageProcessor", "is_vqa": True}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(said))
+    with pytest.raises(NotImplementedByWeightscope, match="is_vqa"):
+        read_images([photograph(tmp_path / "a.png", (9, 9))], tmp_path, "Pix2StructImageProcessor")
+
+
 @pytest.mark.parametrize("name", ["florence2", "florence2-untied-no-bias"])
 def test_florence_sees_two_images(name: str, lively: Callable[[str], Path]) -> None:
     directory, inputs = lively(name), {"pixel_values": WIDE, "decoder_input_ids": WRITTEN}
@@ -136,6 +195,7 @@ CASES: dict[str, tuple[list[int], Inputs]] = {
     "blip-answers": (TEXT, {"pixel_values": IMAGE, "decoder_input_ids": torch.tensor([[98, 5]])}),
     "git": ([*[-1] * 17, *TEXT], {"pixel_values": IMAGE}),
     "kosmos-2": (RUNS, {"pixel_values": IMAGES}),
+    "pix2struct": ([], PATCHES),
     "florence2": (MARKS, {"pixel_values": WIDE, "decoder_input_ids": WRITTEN}),
 }
 # A bias on keys shifts all scores of a query alike, which softmax does not see: q, k and v may have one together.
@@ -145,6 +205,7 @@ OWN = {
     "blip-answers": "text_encoder",
     "git": r"git\.(visual_projection|embeddings)",
     "kosmos-2": "(vision|image)",
+    "pix2struct": "encoder",
     "florence2": r"model\.(vision|multi)",
 }
 
@@ -172,6 +233,15 @@ def test_every_tensor_moves_the_logits(name: str, lively: Callable[[str], Path])
         ("git", [*[-1] * 17, *[5] * 38], {"pixel_values": IMAGE}, "38 tokens exceed the 37 learned positions"),
         ("kosmos-2", RUNS, {"pixel_values": IMAGE}, "10 image tokens .* but the images need 5"),
         ("kosmos-2", TEXT, {"pixel_values": IMAGE, "image_embeds_position_mask": PLACES}, "for 5 tokens"),
+        ("pix2struct", [], {}, "flattened_patches is missing"),
+        (
+            "pix2struct",
+            [],
+            PATCHES | {"flattened_patches": torch.ones(2, 8, 29)},
+            r"not \[1, patches, 29\] of one image",
+        ),
+        ("pix2struct", [], PATCHES | {"attention_mask": torch.ones(1, 7)}, "for 8 patches"),
+        ("pix2struct", [], PATCHES | {"flattened_patches": torch.full((1, 8, 29), 13.0)}, "outside the tables of 13"),
         ("florence2", MARKS, {"pixel_values": IMAGES}, "42 image tokens"),
         ("florence2", MARKS, {"pixel_values": torch.ones(1, 1, 9, 9)}, r"not \[images, 3, height, width\]"),
         ("florence2", MARKS, {"pixel_values": torch.ones(1, 3, 200, 20)}, "are too large: there are 9 rows and 9 col"),

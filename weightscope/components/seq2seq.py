@@ -66,11 +66,13 @@ class CrossBlock(Block, frozen=True, kw_only=True):
 class Source(Component, frozen=True, kw_only=True):
     """The half of an encoder-decoder that the other looks at; it reads the pass's tokens, unless it hears speech.
 
-    `takes` are the names of the processor's arrays that it reads besides tokens or instead of them.
+    `takes` are the names of the processor's arrays that it reads besides tokens or instead of them; `processor` is the
+    class of the one that prepares images.
     """
 
     takes: ClassVar[tuple[str, ...]] = ()
     takes_tokens: ClassVar[bool] = True
+    processor: ClassVar[str] = ""
 
     depth: int
     positions: Embedding | Sinusoids | None = None
@@ -210,6 +212,10 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
     @property
     def takes(self) -> tuple[str, ...]:
         return (*self.halves.encoder.takes, *((DECODER_TOKENS,) if self.halves.decoder else ()))
+
+    @property
+    def processor(self) -> str:
+        return self.halves.encoder.processor
 
     @property
     def words(self) -> Embedding:

@@ -203,6 +203,7 @@ MODULES = {
     "phi4_multimodal": "multimodal.phi4_multimodal",
     "phi4mm": "multimodal.phi4mm",
     "phimoe": "text.phimoe",
+    "pix2struct": "multimodal.pix2struct",
     "pixtral": "vision.pixtral",
     "qwen": "text.qwen",
     "qwen2": "text.qwen2",

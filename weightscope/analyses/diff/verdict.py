@@ -157,7 +157,9 @@ def _of_values(facts: Facts, changed: Sequence[WeightDiff]) -> tuple[Kind, str, 
     explained = all(value.address in facts.folded or is_rounding(value) for value in others)
     if quantized and explained and all(is_close(value) or value.address in facts.folded for value in quantized):
         return _quantization(facts, quantized)
-    cosines = [value.cosine or 0.0 for value in changed if len(facts.a[value.address].shape) > 1]
+    # Of all matrices: one that was replaced does not make two models unrelated.
+    matrices = [value for value in facts.values or () if len(facts.a[value.address].shape) > 1]
+    cosines = [value.cosine for value in matrices if value.cosine is not None]
     if cosines and median(cosines) < RELATED:
         return "unrelated-values", f"same shapes, unrelated values (cosine {median(cosines):.2g})", None
     ranks = [value.rank for value in changed]
@@ -165,10 +167,17 @@ def _of_values(facts: Facts, changed: Sequence[WeightDiff]) -> tuple[Kind, str, 
         rank = max(rank or 0 for rank in ranks)
         roles = ", ".join(dict.fromkeys(value.role or value.address for value in changed))
         return "lora-merge", f"a merge of a LoRA of rank {rank} ({roles})", rank
+    return "fine-tune", _tuned(facts, changed), None
+
+
+def _tuned(facts: Facts, changed: Sequence[WeightDiff]) -> str:
+    """How many weights changed and how far, for models that are one another's fine-tune."""
+    share = f"{len(changed):,} of {plural(len(facts.values or ()), 'weight')} changed"
+    if apart := sum(value.largest is None for value in changed):
+        return f"{share}; {plural(apart, 'weight')} with values that are finite in one model alone"
     relative = [value.relative for value in changed if value.relative is not None]
     how_far = f" by {median(relative) * 100:.3g} % of their norm" if relative else ""
-    share = f"{len(changed):,} of {plural(len(facts.values or ()), 'weight')} changed{how_far}"
-    return "fine-tune", f"a fine-tune: {share}; compatible to merge", None
+    return f"a fine-tune: {share}{how_far}; compatible to merge"
 
 
 def _is_quantized(facts: Facts, address: str) -> bool:

@@ -64,7 +64,7 @@ class PatchProjection(Component, frozen=True, kw_only=True):
         return torch.nn.functional.linear(x, weights[Role.PATCH_EMBEDDING].flatten(1), bias)
 
 
-class PatchMatrix(PatchProjection, frozen=True, kw_only=True):
+class FlatPatches(PatchProjection, frozen=True, kw_only=True):
     """The same stored as a matrix."""
 
     @property

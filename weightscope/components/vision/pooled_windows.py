@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from weightscope.components.attention.softmax import Heads
+from weightscope.components.attention.softmax import Attention
 from weightscope.components.base import Component, Conflict
 from weightscope.components.feed_forward.mlp import GatedMLP
 from weightscope.components.running import At, linear
@@ -21,44 +21,22 @@ if TYPE_CHECKING:
     import torch
 
 
-class WindowPooling(Component, frozen=True, kw_only=True):
-    """Attention of the mean of each window to its patches, from `inputs` to `width`."""
-
-    name: str
-    projections: tuple[StorageItem, ...]
-    inputs: Size
-    width: Size
-    heads: Heads
-
-    @property
-    def stored(self) -> Iterable[StorageItem]:
-        return self.projections
-
-    def sizes(self) -> Sizes:
-        queries, keys = self.heads.count * self.heads.size, self.heads.keys * self.heads.size
-        return {
-            Role.Q_PROJ: (queries, self.inputs),
-            Role.K_PROJ: (keys, self.inputs),
-            Role.V_PROJ: (keys, self.inputs),
-            Role.O_PROJ: (self.width, queries),
-        }
-
-    def conflicts(self) -> Iterable[Conflict]:
-        return self.heads.conflicts()
+class WindowPooling(Attention, frozen=True, kw_only=True):
+    """The mean of each window asks its patches."""
 
     def equation(self, x: str = "x") -> str:
         return f"o_proj·softmax(q·kᵀ/√{int(self.heads.size)})·v,  q of the mean of {x}, k and v of {x}"
 
     def terms(self) -> Mapping[Role, str]:
         return {
+            **super().terms(),
             Role.Q_PROJ: f"q = q_proj·mean   in {self.heads.words}",
             Role.K_PROJ: "k = k_proj·patches",
             Role.V_PROJ: "v = v_proj·patches",
-            Role.O_PROJ: "o_proj·[heads side by side]",
         }
 
     def gather(self, patches: torch.Tensor, there: torch.Tensor, at: At) -> torch.Tensor:
-        """Patches [M, W, inputs], of which those count that are true in `there` [M, W], to [M, width]."""
+        """Patches [M, W, width], of which those count that are true in `there` [M, W], to [M, out_width]."""
         weights = at.weights(self)
         patches = patches * there[..., None]
         mean = patches.sum(1) / there.sum(1, keepdim=True)
@@ -89,7 +67,7 @@ class PoolingBridge(Component, frozen=True, kw_only=True):
         return self.pooling, self.projector
 
     def conflicts(self) -> Iterable[Conflict]:
-        taken, given = self.pooling.inputs, self.features
+        taken, given = self.pooling.width, self.features
         if taken != given:
             made = f"the vision encoder puts out {given:,} ({given.text})"
             yield Conflict(f"the projector takes {taken:,} ({taken.text}), but {made}", (*taken.keys, *given.keys))

@@ -10,7 +10,7 @@ from weightscope.components.norm import Norm
 from weightscope.components.projection import Projection
 from weightscope.components.vision.film_merger import FilmMerger, NormedPair
 from weightscope.components.vision.grid_tower import GridTower
-from weightscope.components.vision.patches import PatchMatrix
+from weightscope.components.vision.patches import FlatPatches
 from weightscope.config import Config
 from weightscope.families.common import depth_of, layer_norms
 from weightscope.families.common.parts import mlp
@@ -43,7 +43,7 @@ def tower(vision: Config, spelling: Spelling, after: Norm) -> GridTower:
     inner = width * square
     return GridTower(
         name="",
-        patches=PatchMatrix(
+        patches=FlatPatches(
             name=f"{eye}.patch_embed",
             width=width,
             channels=vision["in_channels"],

@@ -71,9 +71,9 @@ def merger(vision: Config, s: Dims) -> WindowMerger:
         norm=norm("layer_norm1", Role.INPUT_NORM, s.width),
         attention=self_attention(s, linears(PROJECTIONS, bias=True), sees=Segments("window")),
         merger=PatchMerger(
-            norm=norm("pre_norm", Role.PROJECTOR_NORM, together),
-            first=Projection(name="linear_1", inputs=together, outputs=inner, bias=True),
-            second=Projection(name="linear_2", inputs=inner, outputs=s.width, bias=True),
+            norm=norm("pre_norm", Role.POST_ATTENTION_NORM, together),
+            first=Projection(name="linear_1", inputs=together, outputs=inner, bias=True, role=Role.UP_PROJ),
+            second=Projection(name="linear_2", inputs=inner, outputs=s.width, bias=True, role=Role.DOWN_PROJ),
             activation="gelu_pytorch_tanh",
             square=square,
             norms_squares=True,

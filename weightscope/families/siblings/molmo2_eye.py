@@ -158,9 +158,9 @@ def bridge(adapter: Config, names: Names, encoder: RowEncoder, layers: int) -> P
         pooling=WindowPooling(
             name="image_pooling_2d",
             projections=linears(dict(zip(names.projections, ROLES, strict=True)), bias=bias),
-            inputs=width * layers,
-            width=width,
+            width=width * layers,
             heads=heads,
+            out_width=width,
         ),
         projector=projector(adapter, names),
         features=encoder.patches.width * layers,

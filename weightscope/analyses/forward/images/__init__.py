@@ -59,6 +59,7 @@ PROCESSORS = {
     "PerceptionLMImageProcessor": "perception_lm",
     "Phi4MMImageProcessor": "phi4mm",
     "Phi4MultimodalImageProcessor": "phi4_multimodal",
+    "Pix2StructImageProcessor": "pix2struct",
     "PixtralImageProcessor": "pixtral",
     "Qwen2VLImageProcessor": "qwen2_vl",
     "Qwen3VLImageProcessor": "qwen2_vl",

@@ -29,12 +29,7 @@ class Settings(qwen2_vl.Settings, frozen=True, kw_only=True):
         Raises:
             ValueError: the size does not say both limits.
         """
-        if not self.do_resize:
-            return None
-        least, most = self.size.shortest_edge, self.size.longest_edge
-        if not least or not most:
-            raise ValueError("a size without shortest_edge and longest_edge")
-        return {"factor": self.patch_size * self.merge_size, "least": least, "most": most}
+        return self.between(self.size.shortest_edge, self.size.longest_edge) if self.do_resize else None
 
 
 def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:

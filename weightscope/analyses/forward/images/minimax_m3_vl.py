@@ -42,10 +42,7 @@ class Settings(qwen2_vl.Settings, frozen=True, kw_only=True):
         if not self.do_resize:
             return None
         size = qwen2_vl.Areas() if isinstance(size, list) else size
-        least, most = self.min_pixels or size.shortest_edge, self.max_pixels or size.longest_edge
-        if not least or not most:
-            raise ValueError("a size without shortest_edge and longest_edge")
-        return {"factor": self.patch_size * self.merge_size, "least": least, "most": most}
+        return self.between(self.min_pixels or size.shortest_edge, self.max_pixels or size.longest_edge)
 
 
 def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:

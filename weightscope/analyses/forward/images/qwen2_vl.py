@@ -51,6 +51,16 @@ class Settings(Scaling, frozen=True, kw_only=True):
             "most": self.max_pixels or self.size.longest_edge or 28 * 28 * 1280,
         }
 
+    def between(self, least: int | None, most: int | None) -> dict[str, float]:
+        """The same for limits that have to be said.
+
+        Raises:
+            ValueError: one is not.
+        """
+        if not least or not most:
+            raise ValueError("a size without shortest_edge and longest_edge")
+        return {"factor": self.patch_size * self.merge_size, "least": least, "most": most}
+
 
 def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:
     """`pixel_values` [patches, values] of all images, float32, and `image_grid_thw` [images, 3].
