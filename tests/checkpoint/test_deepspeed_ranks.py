@@ -94,6 +94,14 @@ def test_megatrons_names_tell_how_they_are_split(tmp_path: Path) -> None:
     assert_is(tmp_path, whole)
 
 
+def test_the_optimizers_of_all_ranks_are_counted(tmp_path: Path, run: Any) -> None:
+    save(
+        tmp_path, [{"lm_head.dense.weight": torch.ones(2, 2)}] * 2, optimizer={"state": {0: {"exp_avg": torch.ones(5)}}}
+    )
+    _, out, _ = run("inspect", tmp_path, "--format", "json")
+    assert [(part["kind"], part["bytes"]) for part in json.loads(out)["training"]["parts"]] == [("optimizer", 40)]
+
+
 def test_a_name_without_a_rule_is_refused(tmp_path: Path) -> None:
     save(tmp_path, [{"model.mixer.weight": torch.ones(2, 2)}] * 2)
     with pytest.raises(NotImplementedByWeightscope, match=r"model\.mixer\.weight is split over tensor-parallel ranks"):

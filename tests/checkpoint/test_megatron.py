@@ -148,6 +148,30 @@ def test_the_last_stages_copy_of_a_tied_embedding_is_not_counted(tmp_path: Path)
     assert_is(tmp_path, full)
 
 
+def test_grouped_experts_of_transformer_engine(tmp_path: Path) -> None:
+    """Two tensor-parallel ranks, and two expert-parallel ones with two experts each."""
+    matrices = {"linear_fc1": torch.randn(4, 2 * MLP, WIDTH), "linear_fc2": torch.randn(4, WIDTH, MLP)}
+    experts = "decoder.layers.0.mlp.experts."
+    for rank in range(2):
+        for group in range(2):
+            place = tmp_path / "iter_0000001" / f"mp_rank_{rank:02}_{group:03}"
+            place.mkdir(parents=True)
+            model = {}
+            for own in range(2):
+                up, down = (matrices[name][2 * group + own] for name in ("linear_fc1", "linear_fc2"))
+                halves = [half.chunk(2)[rank] for half in torch.chunk(up, 2)]
+                model[f"{experts}linear_fc1.weight{own}"] = torch.cat(halves)
+                model[f"{experts}linear_fc2.weight{own}"] = down.chunk(2, 1)[rank].clone()
+            arguments = argparse.Namespace(
+                tensor_model_parallel_size=2, expert_model_parallel_size=2, pipeline_model_parallel_size=1
+            )
+            torch.save({"args": arguments, "checkpoint_version": 3.0, "model": model}, place / "model_optim_rng.pt")
+    assert_is(
+        tmp_path,
+        {f"{experts}{name}.weight{number}": matrices[name][number] for name in matrices for number in range(4)},
+    )
+
+
 def test_chunks_of_an_interleaved_pipeline(tmp_path: Path) -> None:
     """Two stages with two chunks each: stage 0 has layers 0 and 2."""
     weights = [torch.full((2,), float(layer)) for layer in range(4)]

@@ -19,6 +19,9 @@ from weightscope.ranges import fill
 from weightscope.roles import Role, Section
 from weightscope.storage.base import join
 
+# What GGUF calls the encoder and the decoder of a model that has both, and what is repeated and no layer.
+STACKS = {"enc": "encoder", "dec": "decoder"}
+PART = "part"
 CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
@@ -191,6 +194,9 @@ class _Drawer:
         if self.contained and place.auxiliary:
             # GGUF numbers layers that predict ahead after all others.
             yield from (each for each in stored if each.group.auxiliary)
+        elif self.contained and slot.kinds[:1] == (PART,):
+            # And parts that get the output of some layers by these layers.
+            yield from stored
         else:
             yield from filter(None, (within(each, place.ranges) for each in stored))
 
@@ -201,16 +207,23 @@ class _Drawer:
         """
         sizes = component.sizes()
         if self.contained:
+            roles = sizes.keys() | {role for item in component.stored for role in item.roles}
             own = (
                 slot
                 for slot in self.slots.get(component.name, ())
-                if slot.auxiliary == place.auxiliary and sizes.keys() >= set(_roles(slot))
+                if slot.auxiliary == place.auxiliary and roles >= set(_roles(slot)) and _is_of_stack(slot, place)
             )
         else:
             names = (stored.name for item in component.stored for stored in item.tensors(place.prefix, sizes))
             own = (slot for module in dict.fromkeys(map(_module, names)) for slot in self.slots.get(module, ()))
         here = {slot.template: slot for slot in own if len(slot.ranges) <= len(place.ranges)}
         return tuple(here.values())
+
+
+def _is_of_stack(slot: Slot, place: _Place) -> bool:
+    """Whether a container's tensor is of the place's encoder or decoder, where a model has both."""
+    stack = STACKS.get(slot.template.partition(".")[0])
+    return stack is None or stack in place.prefix.split(".")
 
 
 def _is_told(slot: Slot) -> bool:

@@ -94,13 +94,13 @@ def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
     left = {name for rank in ranks.values() for name in rank.left}.union(shared if isinstance(shared, dict) else ())
     whole = [{name: entry for name, entry in rank.tensors.items() if name not in left} for rank in ranks.values()]
     world = next(iter(ranks.values())).world
-    modules = [opened.file(names[0]) for names in files.models.values()] if optimizers else []
-    copies = [file.part("module", file.top.get("module"), "working_weights") for file in modules]
+    modules = [opened.file(names[0]) for names in files.models.values()]
+    copies = [file.part("module", file.top.get("module"), "working_weights") for file in modules if optimizers]
     return Together(
         files=[file.header for file in opened.files],
         tensors={} if missing else _joined(whole, first),
         findings=[*_missing(missing, width), *_findings([*ranks.values()])],
-        training=_training(first, _all(optimizers), world and world * len(ranks), copies),
+        training=_training(modules, _all(optimizers), world and world * len(ranks), copies),
     )
 
 
@@ -131,12 +131,13 @@ def _as_saved(files: Files, opened: Read, optimizers: Mapping[int, Mapping[int, 
     lost = [rank for rank in range(width) if rank not in ranks]
     world = max((len(of_model) for of_model in optimizers.values()), default=None)
     others = [opened.file(name) for name in files.others]
+    modules = [opened.file(names[0]) for names in files.models.values()]
     copies = [rank.part("master_weights", _vectors(rank), "master_weights") for rank in _all(optimizers)]
     return Together(
         files=[file.header for file in opened.files],
         tensors={} if missing or lost else _joined([ranks[rank] for rank in range(width)], first),
         findings=[*_missing(lost, width), *_missing_layers(missing, len(wanted))],
-        training=_training(first, [*_all(optimizers), *others], world and world * len(files.models), copies),
+        training=_training(modules, [*_all(optimizers), *others], world and world * len(files.models), copies),
     )
 
 
@@ -238,12 +239,15 @@ def _findings(ranks: Sequence[OfRank]) -> Iterator[Finding]:
         )
 
 
-def _training(first: Opened, ranks: Sequence[Opened], world: int | None, copies: Iterable[Part]) -> Training:
-    """What lies beside the weights: in the files of the `ranks`' optimizers, and copies in another precision."""
-    parts = [part for part in first.parts({"module", "frozen_param_fragments"}) if part.tensors]
+def _training(models: Sequence[Opened], ranks: Sequence[Opened], world: int | None, copies: Iterable[Part]) -> Training:
+    """What lies beside the weights: in the files of the ranks that split the model, in those of the `ranks`'
+    optimizers, and copies in another precision.
+    """
+    kept = (part for file in models for part in file.parts({"module", "frozen_param_fragments"}))
+    parts = [part for part in added_up(kept) if part.tensors]
     parts += [part for part in added_up(copies) if part.bytes]
     parts += added_up(map(_optimizer, ranks))
-    step = first.top.get("global_steps")
+    step = models[0].top.get("global_steps")
     return Training(
         writer="DeepSpeed",
         step=step if type(step) is int else None,

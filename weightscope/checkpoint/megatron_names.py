@@ -32,11 +32,12 @@ def _pattern(modules: tuple[str, ...], ends: str) -> re.Pattern[str]:
     return re.compile(rf"(?:^|[._])(?:{'|'.join(map(re.escape, modules))})\.(?:{ends})$")
 
 
-_SPLIT = ((0, _pattern(_ROWS, "weight|bias")), (1, _pattern(_COLUMNS, "weight")))
+# Transformer Engine's grouped matrices number their experts there: `experts.linear_fc1.weight3`.
+_SPLIT = ((0, _pattern(_ROWS, r"(?:weight|bias)\d*")), (1, _pattern(_COLUMNS, r"weight\d*")))
 # Norms of one dimension, those that Transformer Engine fuses into the next matrix among them.
 _NORM = re.compile(r"norm\w*\.(?:weight|bias)$|\.layer_norm_(?:weight|bias)$")
-_SAME = (_NORM, _pattern(_COLUMNS, "bias"), _pattern(_WHOLE, r"\w+"))
-_GATED = re.compile(r"(?P<before>^|.*\.)(?P<module>linear_fc1|dense_h_to_4h)\.(?:weight|bias)$")
+_SAME = (_NORM, _pattern(_COLUMNS, r"bias\d*"), _pattern(_WHOLE, r"\w+"))
+_GATED = re.compile(r"(?P<before>^|.*\.)(?P<module>linear_fc1|dense_h_to_4h)\.(?:weight|bias)(?P<number>\d*)$")
 _DOWN = {"linear_fc1": "linear_fc2", "dense_h_to_4h": "dense_4h_to_h"}
 
 
@@ -65,7 +66,7 @@ def blocks_of(name: str, tensors: Mapping[str, TensorEntry], where: Where) -> in
     match = _GATED.search(name)
     if match is None:
         return 1
-    down = tensors.get(f"{match['before']}{_DOWN[match['module']]}.weight")
+    down = tensors.get(f"{match['before']}{_DOWN[match['module']]}.weight{match['number']}")
     rows = tensors[name].shape[0]
     blocks = next((blocks for blocks in (1, 2) if down and down.shape[1:] == (rows // blocks,)), 0)
     if not blocks or rows % blocks:
