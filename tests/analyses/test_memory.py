@@ -32,6 +32,7 @@ MORE = {
     "tiiuae/falcon-40b": (65024 * 8192 * 2, "the head is tied and stored too"),
     "nvidia/LocateAnything-3B-ft": (152681 * 2048 * 2, "the head is tied and stored too"),
     "thanhtantran/MiniCPM-V-2_6-llm": (972823008, "the index of the whole model under its language model's config"),
+    "reubzdubz/Molmo-7B-D-NF4": (28 * (81 + 81 + 82 + 82), "a text with NF4's settings beside each matrix"),
 }
 NOT_DECLARED = {"Qwen/Qwen-VL-Chat-Int4": "Qwen's type with a vision encoder of its own"}
 
@@ -49,8 +50,9 @@ def test_weights_are_as_large_as_a_real_index_says(model: dict[str, Any], tmp_pa
     (tmp_path / "config.json").write_text(json.dumps(model["config"]))
     index = tmp_path / model["index"]["file"]
     index.write_text(json.dumps({"metadata": model["index"]["metadata"], "weight_map": names}))
-    weights = weightscope.open(index).memory(context=100).weights
-    more = MORE.get(model["model"], (0, ""))[0]
+    memory = weightscope.open(index).memory(context=100)
+    weights, more = memory.weights, MORE.get(model["model"], (0, ""))[0]
+    assert any(f"{more:,} bytes more" in note for note in memory.notes) is bool(more)
     assert weights.stored == model["index"]["metadata"]["total_size"] == weights.loaded + weights.auxiliary + more
     assert weights.loaded == sum(row.loaded for row in weights.rows if not row.auxiliary)
 

@@ -81,6 +81,10 @@ def training_of(config: Any, directory: Path) -> Training:
     [
         (transformers.GPT2Config(n_embd=64, n_head=4, n_layer=2, vocab_size=64), "a training step of gpt2 was"),
         (transformers.MambaConfig(hidden_size=64, num_hidden_layers=2, vocab_size=64), "a training step of mamba was"),
+        (
+            transformers.LlamaConfig(**LLAMA, architectures=["LlamaForSequenceClassification"]),
+            "a training step without a head over the vocabulary was",
+        ),
         (transformers.LlamaConfig(**LLAMA, attention_dropout=0.1), "a training step with attention_dropout was"),
     ],
 )

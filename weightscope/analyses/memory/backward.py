@@ -42,27 +42,31 @@ def step_activations(declaration: Declaration, tokens: int, size: int) -> tuple[
     model, model_type = runnable_in(declaration.tree), language_type(declaration.config)
     if declaration.contained:
         return None, "transformers trains no GGUF file"
-    if not isinstance(model, CausalLM) or not isinstance(model.head, Head) or model_type not in STEPS:
+    if not isinstance(model, CausalLM) or model_type not in STEPS:
         return None, f"a training step of {declaration.family.model_type} was not measured"
+    if not isinstance(model.head, Head):
+        return None, "a training step without a head over the vocabulary was not measured"
     if dropout := _dropout(declaration.config):
         return None, f"a training step with {dropout} was not measured"
     widths, decoder = widths_of(model_type, 4 // size), model.decoder
     if not decoder.depth or any(repeat.saves(widths) is None for repeat in decoder.blocks):
         return None, f"what a layer of {model_type} keeps for the backward pass is not known"
-    return _estimate(model.head, decoder, tokens, size, widths), ""
+    table = int(model.head.vocabulary) * int(decoder.embedding.width) if declaration.tied else 0
+    return _estimate(model.head, decoder, tokens, size, widths, table), ""
 
 
-def _estimate(head: Head, decoder: Decoder, tokens: int, size: int, widths: Widths) -> StepActivations:
+def _estimate(head: Head, decoder: Decoder, tokens: int, size: int, widths: Widths, table: int) -> StepActivations:
+    """The peaks; the head's gradient of a tied `table` waits until the embedding's is there."""
     width = int(decoder.embedding.width)
     blocks = [repeat for repeat in decoder.blocks if repeat.indices]
     last = max(blocks, key=lambda repeat: repeat.indices[-1]).child
     kept = sum(repeat.saves(widths) or 0 for repeat in blocks)
     before = kept - (last.saves(widths) or 0)
-    end = _end(head, decoder, tokens, widths)
+    end = _end(head, decoder, tokens, widths, table)
     any_layer = max(_backward(repeat.child, tokens, width, widths) for repeat in blocks)
     return StepActivations(
-        kept=size * max(tokens * kept + end, tokens * before + _backward(last, tokens, width, widths)),
-        checkpointed=size * (tokens * decoder.depth * width + max(end, any_layer)),
+        kept=size * max(tokens * kept + end, tokens * before + _backward(last, tokens, width, widths) + table),
+        checkpointed=size * (tokens * decoder.depth * width + max(end, any_layer + table)),
     )
 
 
@@ -72,7 +76,7 @@ def _dropout(config: Config) -> str:
     return next((key for key, rate in rates.items() if isinstance(rate, int | float) and rate > 0), "")
 
 
-def _end(head: Head, decoder: Decoder, tokens: int, widths: Widths) -> int:
+def _end(head: Head, decoder: Decoder, tokens: int, widths: Widths, table: int) -> int:
     """Elements at the loss, while the head's own gradient is made, or in the backward pass through the last norm."""
     vocabulary, width = int(head.vocabulary), int(decoder.embedding.width)
     norm = decoder.final_norm
@@ -80,7 +84,9 @@ def _end(head: Head, decoder: Decoder, tokens: int, widths: Widths) -> int:
     moments = (
         Moment(elements=LOGITS * widths.float32 * vocabulary),
         Moment(elements=vocabulary + width, weight=vocabulary * width),
-        *(norm.backward(widths) if norm else ()),
+        # The gradient of the embeddings, when nothing else is left; of a tied table both, and their sum.
+        Moment(elements=width - normed, weight=vocabulary * width + 2 * table),
+        *(Moment(elements=moment.elements, weight=table) for moment in (norm.backward(widths) if norm else ())),
     )
     return max(tokens * (normed + moment.elements) + moment.weight for moment in moments)
 

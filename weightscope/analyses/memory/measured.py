@@ -20,17 +20,17 @@ WIDE_ROUTERS = frozenset({"deepseek_v3", "dots1", "glm4_moe", "glm4_moe_lite", "
 LAYER_NORMS = {"cohere": 3, "cohere2": 3, "olmo": 1}
 # Types whose pass was measured.
 PASSES = WIDE_SHARES | {
-    "arcee", "cwm", "exaone4", "gemma", "gemma3_text", "glm", "glm4", "gpt2", "gpt_neox", "granite", "granitemoe",
-    "granitemoeshared", "helium", "hunyuan_v1_dense", "internlm3", "lfm2", "lfm2_moe", "llama", "minicpm3", "ministral",
-    "ministral3", "mistral", "nanochat", "nemotron", "olmo2", "olmoe", "paddleocr_vl_text", "phi3", "phimoe", "qwen2",
-    "qwen2_5_vl_text", "qwen2_moe", "qwen2_vl_text", "qwen3", "qwen3_moe", "qwen3_vl_moe_text", "qwen3_vl_text",
-    "seed_oss", "smollm3", "starcoder2", "youtu",
+    "arcee", "cwm", "ernie4_5_moe", "exaone4", "gemma", "gemma3_text", "glm", "glm4", "gpt2", "gpt_neox", "granite",
+    "granitemoe", "granitemoeshared", "helium", "hunyuan_v1_dense", "hunyuan_v1_moe", "internlm3", "lfm2", "lfm2_moe",
+    "llama", "minicpm3", "ministral", "ministral3", "mistral", "nanochat", "nemotron", "olmo2", "olmoe",
+    "paddleocr_vl_text", "phi3", "phimoe", "qwen2", "qwen2_5_vl_text", "qwen2_moe", "qwen2_vl_text", "qwen3",
+    "qwen3_moe", "qwen3_vl_moe_text", "qwen3_vl_text", "seed_oss", "smollm3", "starcoder2", "youtu",
 }  # fmt: skip
 # Types whose training step was measured.
 STEPS = frozenset(
     {
-        "afmoe", "arcee", "cohere", "cohere2", "cwm", "deepseek_v2", "deepseek_v3", "dots1", "exaone4", "gemma",
-        "gemma3_text", "glm", "glm4", "glm4_moe", "glm4_moe_lite", "gpt_neox", "granite", "granitemoe",
+        "afmoe", "arcee", "cohere", "cohere2", "cwm", "deepseek_v2", "deepseek_v3", "dots1", "exaone4", "exaone_moe",
+        "gemma", "gemma3_text", "glm", "glm4", "glm4_moe", "glm4_moe_lite", "gpt_neox", "granite", "granitemoe",
         "granitemoeshared", "helium", "hunyuan_v1_dense", "hy_v3", "internlm3", "llama", "minicpm3", "minimax_m2",
         "ministral", "ministral3", "mistral", "mixtral", "nemotron", "olmo", "olmo2", "olmo3", "olmoe", "phi", "phi3",
         "phimoe", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "smollm3", "solar_open", "stablelm", "starcoder2",

@@ -134,7 +134,11 @@ def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequenc
         work=token_work(subject, loaded, sizing, state.total.logical if state else 0, device, request.ranks),
         fit=found,
         training=trained_as,
-        notes=(*_notes(sizing, kept, trained, unknown, unestimated), *_encoders(subject), *_unlike(subject)),
+        notes=(
+            *_notes(sizing, kept, trained, unknown, unestimated),
+            *_encoders(subject),
+            *_unlike(subject, loaded.weights),
+        ),
         findings=(
             *(findings_of(found, kept, sizing) if found else ()),
             *(training_findings(trained_as) if trained_as else ()),
@@ -156,9 +160,14 @@ def _stages(subject: Subject, request: Request, loaded: Loading, kept: Sequence[
     return stages_of(pairs, loaded.owners, kept, request.ranks, depth, tied=subject.tying.tied)
 
 
-def _unlike(subject: Subject) -> Iterator[str]:
+def _unlike(subject: Subject, weights: Weights) -> Iterator[str]:
     """What the figures go by where files and config disagree, as after pruning."""
     groups = subject.inventory.groups
+    counted = weights.loaded + weights.auxiliary
+    # An index alone names no size of a tensor, so what the config does not describe is in the sum of all alone.
+    if subject.checkpoint.format == "index" and subject.declaration and (weights.stored or 0) > counted:
+        more = (weights.stored or 0) - counted
+        yield f"The files have {more:,} bytes more: what config.json does not describe, or what is stored twice."
     if subject.has_shapes and (subject.inventory.missing or any(group.misfits for group in groups)):
         yield (
             "The weights are not those that config.json describes: their bytes are those of the files; state, "

@@ -178,8 +178,8 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         width, inner, chosen = int(self.latent or self.width), int(self.expert.inner), int(self.chosen)
         matrix = int(self.experts) * inner * width
         entering = 2 if isinstance(self.expert, GatedMLP) else 1
-        # What experts gave, their products, and what these were made of, is not needed any more.
-        entered = width + entering * inner - (width + 2 * inner)
+        # Two gradients of what entered, when all is free that experts made of it.
+        entered = width + entering * inner - (width + 2 * entering * inner)
         # Shared experts without a gate come last, so the backward pass goes through them first.
         freed = (self.shared.saves(widths) or 0) if self.shared and not self.shared_gate else 0
         return (
