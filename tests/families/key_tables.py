@@ -352,6 +352,8 @@ REFUSED["minicpmv4_6", "vision_config.window_kernel_size"] = "as merge_kernel_si
 REFUSED["step3p7", "text_config.layer_types"] = "no published model has others; transformers fails when it runs"
 REFUSED["step3p7", "text_config.num_nextn_predict_layers"] = "of no kind: transformers does not say which they are"
 DELIBERATE["step3p7", "text_config.per_layer_config"] = "as gemma4's"
+REFUSED["minicpmv4_6", "merger_times"] = "without a merger nothing is as wide as the language model"
+REFUSED["minicpmv4_6", "vision_config.num_hidden_layers"] = "as insert_layer_id"
 REFUSED["minicpmv4_6", "insert_layer_id"] = "of a layer that is not there, transformers fails when an image comes"
 REFUSED |= {
     ("minimax_m3_vl", f"text_config.{key}"): reason

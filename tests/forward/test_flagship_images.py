@@ -198,8 +198,11 @@ def test_a_prompt_with_two_pictures(case: Written, saved: Callable[[str], Path],
     paths, logits = pictures(tmp_path, ((70, 30), (20, 22))), tmp_path / "logits.npy"
     prompt = f"w7 {case.place} w8 {case.place} w9"
     options = ("--image", paths[0], "--image", paths[1], "--prompt", prompt, "--save-logits", logits)
-    _, _, error = run("forward", directory, *options, "--format", "json")
+    _, out, error = run("forward", directory, *options, "--compare", "transformers", "--format", "json")
     assert error == ""
+    compared = {stage["stage"]: stage["relative"] for stage in json.loads(out)["compared"]}
+    assert {"layer 0", "layer 1", "logits"} <= set(compared)
+    assert max(compared.values()) < 1e-4
     inputs = read_images(paths, directory, USUAL[case.name])
     before, between, after = prompt.split(case.place)
     tokens = tokenizer.encode(before + case.text(inputs, 0) + between + case.text(inputs, 1) + after).ids

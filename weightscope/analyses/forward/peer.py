@@ -12,6 +12,7 @@ import msgspec
 
 from weightscope.analyses.forward.golden import Tolerance
 from weightscope.analyses.forward.result import Result
+from weightscope.components.vision.pooled_eye import writing
 from weightscope.errors import UsageError, WeightscopeError, one_line
 from weightscope.findings import Finding
 
@@ -173,6 +174,10 @@ def _fed(
         # The tokens around an image go to its experts, too.
         own = (result.marks[0], config.image_start_token_id, config.image_end_token_id)
         inputs["moe_mm_token_type_ids"] = torch.isin(inputs["input_ids"], torch.tensor(own)).int()
+    if config.model_type == "molmo2":
+        begins = config.image_start_token_id, config.low_res_image_start_token_id
+        writes = writing(ids, result.marks[0], begins, (config.image_end_token_id,))
+        inputs["mm_token_type_ids"] = torch.tensor([writes]).int()
     if config.model_type in MASKED:
         inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
     if type(model).__name__.endswith("ForMultipleChoice"):

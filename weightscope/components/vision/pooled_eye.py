@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from msgspec.structs import replace
@@ -117,10 +117,16 @@ class AddedLanguage(VisionLanguage, frozen=True, kw_only=True):
     def joined(self, run: Pass, tokens: torch.Tensor) -> Pass:
         import torch
 
-        within, writes = False, []
-        for token in tokens.tolist():
-            within = within or token in self.begins
-            writes.append(within or token == self.image_token)
-            within = within and token not in self.ends
+        writes = writing(tokens.tolist(), self.image_token, self.begins, self.ends)
         together = torch.where(torch.tensor(writes, device=tokens.device), 0, -1)
         return replace(run, together=together, whole="everywhere")
+
+
+def writing(tokens: Sequence[int], mark: int, begins: Collection[int], ends: Collection[int]) -> list[bool]:
+    """Which tokens write images: `mark`, and all from one in `begins` to the next in `ends`."""
+    within, found = False, []
+    for token in tokens:
+        within = within or token in begins
+        found.append(within or token == mark)
+        within = within and token not in ends
+    return found

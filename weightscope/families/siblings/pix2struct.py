@@ -128,5 +128,7 @@ def _attention(
 
 
 def _mlp(config: Config, name: str) -> Component:
-    names = ("wi_0", "wi_1", "wo")
-    return gated_mlp(config, name, inner=config["d_ff"], activation=config["dense_act_fn"], names=names)
+    activation = config["dense_act_fn"]
+    if activation is None:
+        raise config.error(f"{config.prefix}dense_act_fn is null, not an activation")
+    return gated_mlp(config, name, inner=config["d_ff"], activation=activation, names=("wi_0", "wi_1", "wo"))

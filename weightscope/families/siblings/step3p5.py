@@ -57,7 +57,7 @@ def kinds_with_ahead(config: Config) -> list[str]:
     kinds = [FULL] * (depth + ahead) if listed is None else [*listed]
     if len(kinds) == depth and ahead:
         if more is None:
-            raise config.undeclared(f"{ahead} layers that predict ahead without mtp_layer_types are not declared")
+            raise config.undeclared(f"num_nextn_predict_layers {ahead} without mtp_layer_types is not declared")
         kinds += more
     if len(kinds) != depth + ahead:
         raise config.error(f"layer_types does not name {depth:,} layers, as num_hidden_layers says")
