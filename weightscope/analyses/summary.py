@@ -20,18 +20,15 @@ from weightscope.analyses.accounting import (
 from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.quantized import Quantization, quantization_of
 from weightscope.analyses.run_state import run_state
+from weightscope.analyses.shape_line import describe
 from weightscope.analyses.tying import Tying
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.training import Training
-from weightscope.components.base import Component
-from weightscope.components.decoder import Decoder
-from weightscope.components.walk import find
 from weightscope.config import Config
 from weightscope.errors import printable_path
 from weightscope.families.registry import Declaration
 from weightscope.findings import Finding
-from weightscope.roles import Section
 
 if TYPE_CHECKING:
     from weightscope.analyses.adapting.summary import AdapterInfo
@@ -237,36 +234,3 @@ def _rest(checkpoint: Checkpoint) -> Iterator[str]:
             parts = ", ".join(f"{key} ({part.tensors:,} tensors)" for key, part in file.rest.items())
             yield f"{file.path.name} also holds {parts}, which are not weights of the model"
         yield from (f"{file.path.name} {note}" for note in file.notes)
-
-
-def describe(tree: Component) -> str | None:
-    """The shape of a model in one line, from its declaration: `32 layers · hidden 4,096 · 32 heads of 128 (8 kv) …`."""
-    decoder = next(find(tree, Decoder), None)
-    parts = list(_decoder(decoder)) if decoder is not None else []
-    towers: dict[Section, str] = {}
-    for part in find(tree, Component):
-        if part.section in (Section.VISION, Section.AUDIO) and part.glance:
-            towers.setdefault(part.section, part.glance)
-    parts += towers.values()
-    return " · ".join(parts) or None
-
-
-def _decoder(decoder: Decoder) -> Iterator[str]:
-    yield f"{decoder.depth:,} layer{'' if decoder.depth == 1 else 's'}"
-    yield f"hidden {decoder.embedding.width:,}"
-    layers: dict[str, int] = {}
-    for repeat in decoder.blocks:
-        for glance in dict.fromkeys(_glances(repeat.child)):
-            layers[glance] = layers.get(glance, 0) + len(repeat.indices)
-    for glance, count in layers.items():
-        yield glance if count == decoder.depth else f"{glance} in {count:,} layer{'' if count == 1 else 's'}"
-    yield f"vocabulary {decoder.embedding.rows:,}"
-
-
-def _glances(component: Component) -> Iterator[str]:
-    """What the parts of a layer say of themselves; a part that says something speaks for all below it."""
-    if component.glance:
-        yield component.glance
-        return
-    for child in component.children():
-        yield from _glances(child)

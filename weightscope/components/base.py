@@ -11,6 +11,7 @@ from weightscope.brief import brief
 from weightscope.components.running import At
 from weightscope.errors import NotImplementedByWeightscope
 from weightscope.roles import Role, Section
+from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
 
 if TYPE_CHECKING:
@@ -83,6 +84,10 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     def glance(self) -> str:
         """What one line about the whole model says of this component; empty for nothing."""
         return ""
+
+    def token_layers(self) -> Layers | None:
+        """The layers that one line about the whole model counts; None for all but the stacks that read tokens."""
+        return None
 
     def notes(self, roles: Iterable[Role]) -> Iterable[str]:
         """Sentences about the weights of these roles that neither equation nor terms tell."""
@@ -171,6 +176,16 @@ def total(counts: Iterable[int | None]) -> int | None:
     """The sum; None where one of them is not known."""
     found = list(counts)
     return None if None in found else sum(filter(None, found))
+
+
+class Layers(NamedTuple):
+    """The layers that tokens pass, of width [width]; `half` is which half of an encoder-decoder they are."""
+
+    depth: int
+    width: Size
+    vocabulary: Size
+    blocks: tuple[Repeat, ...]
+    half: str = ""
 
 
 class Repeat(Component, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from weightscope.components.base import Component, Repeat, total
+from weightscope.components.base import Component, Layers, Repeat, total
 from weightscope.components.embedding import Classifier, Embedding, Head
 from weightscope.components.layer_inputs import LayerInputs
 from weightscope.components.layer_scale import LayerScale
@@ -158,6 +158,9 @@ class Decoder(Component, frozen=True, kw_only=True):
         first = (self.embedding, self.layer_inputs, self.widen, self.positions, self.embedding_norm, self.enter)
         parts = (*first, *self.blocks, self.leave, self.final_norm, self.narrow)
         return tuple(part for part in parts if part is not None)
+
+    def token_layers(self) -> Layers:
+        return Layers(self.depth, self.embedding.width, self.embedding.rows, self.blocks)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Ids [T] to [T, D]."""

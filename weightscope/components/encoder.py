@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from weightscope.components.base import Component, Repeat
+from weightscope.components.base import Component, Layers, Repeat
 from weightscope.components.decoder import run_layers
 from weightscope.components.embedding import Embedding
 from weightscope.components.encoder_heads import EncoderHead, MaskedHead
@@ -111,6 +111,10 @@ class Encoder(Component, frozen=True, kw_only=True):
     def children(self) -> Iterable[Component]:
         parts = (self.embeddings, self.before, *self.blocks, self.final_norm, self.pooler)
         return tuple(part for part in parts if part is not None)
+
+    def token_layers(self) -> Layers:
+        words, project = self.embeddings.words, self.embeddings.project
+        return Layers(self.depth, project.outputs if project else words.width, words.rows, self.blocks)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Ids [T] to [T, width]."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.attention.softmax import Attention
-from weightscope.components.base import Component, Repeat
+from weightscope.components.base import Component, Layers, Repeat
 from weightscope.components.decoder import Block, run_layers
 from weightscope.components.embedding import Embedding, Head
 from weightscope.components.encoder_heads import EncoderHead
@@ -119,6 +119,9 @@ class Stack(Source, frozen=True, kw_only=True):
     def children(self) -> Iterable[Component]:
         parts = (self.positions, self.embedding_norm, *self.blocks, self.final_norm)
         return tuple(part for part in parts if part is not None)
+
+    def token_layers(self) -> Layers:
+        return Layers(self.depth, self.width, self.vocabulary, self.blocks, half=self.label)
 
     def read(self, tokens: torch.Tensor, table: Embedding, at: At) -> torch.Tensor:
         return self.through(at.call(table, tokens), at.below(self))

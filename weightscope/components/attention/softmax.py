@@ -152,6 +152,8 @@ class Attention(Component, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
+        if self.source:
+            return f"cross-attention with {self.heads.words}"
         return ", ".join(filter(None, (self.heads.words, self.sees.words)))
 
     def conflicts(self) -> Iterable[Conflict]:

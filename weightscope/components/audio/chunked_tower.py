@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from weightscope.brief import plural
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import run_layers
 from weightscope.components.feed_forward.activations import WORDS, activate
@@ -46,7 +47,9 @@ class ChunkedTower(Component, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        return f"audio {self.depth} layers of {self.width:,}, chunks of {self.chunk:,} frames of {self.bins:,}"
+        return (
+            f"audio {plural(self.depth, 'layer')} of {self.width:,}, chunks of {self.chunk:,} frames of {self.bins:,}"
+        )
 
     def children(self) -> Iterable[Component]:
         marks = (self.marks,) if self.marks else ()

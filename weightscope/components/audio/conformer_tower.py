@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from weightscope.brief import plural
 from weightscope.components.audio.spectrogram import SpectrogramStem
 from weightscope.components.audio.tower import CLIP
 from weightscope.components.base import Component, Repeat
@@ -34,7 +35,7 @@ class ConformerTower(Component, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        return f"audio {depth_of(self.blocks)} layers of {self.width:,}"
+        return f"audio {plural(depth_of(self.blocks), 'layer')} of {self.width:,}"
 
     def left(self, frames: int) -> int:
         """How many frames leave the layers of so many that leave the convolutions."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from weightscope.brief import plural
 from weightscope.components.audio.adapters import FrameAdapter
 from weightscope.components.audio.positional_convolution import PositionalConvolution
 from weightscope.components.audio.sample_convolutions import SampleConvolutions
@@ -70,7 +71,8 @@ class SpeechEncoder(Component, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        return f"audio {self.depth} layers of {self.width:,}, a frame for each {self.convolutions.step:,} samples"
+        layers = plural(self.depth, "layer")
+        return f"audio {layers} of {self.width:,}, a frame for each {self.convolutions.step:,} samples"
 
     def children(self) -> Iterable[Component]:
         before = (self.convolutions, self.feature_norm, self.projection, self.positions, self.embedding_norm)

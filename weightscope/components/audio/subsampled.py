@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
+from weightscope.brief import plural
 from weightscope.components.audio.convolutions import TimeConvolution
 from weightscope.components.audio.tower import FEATURES, MASK
 from weightscope.components.base import Component, Repeat
@@ -46,7 +47,7 @@ class SubsampledSpeech(Source, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        return f"audio {self.depth} layers of {self.width:,}, frames of {self.bins:,}"
+        return f"audio {plural(self.depth, 'layer')} of {self.width:,}, frames of {self.bins:,}"
 
     def checked(self, inputs: Inputs) -> None:
         if FEATURES not in inputs:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
+from weightscope.brief import plural
 from weightscope.components.audio.convolutions import TimeConvolution
 from weightscope.components.base import Component, Repeat
 from weightscope.components.embedding import Embedding
@@ -60,7 +61,9 @@ class SpeechTower(Source, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        return f"audio {self.depth} layers of {self.width:,}, clips of {self.frames:,} frames of {self.bins:,}"
+        return (
+            f"audio {plural(self.depth, 'layer')} of {self.width:,}, clips of {self.frames:,} frames of {self.bins:,}"
+        )
 
     def checked(self, inputs: Inputs) -> None:
         if len(self.clips(inputs)) > 1:

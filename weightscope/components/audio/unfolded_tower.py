@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from weightscope.brief import plural
 from weightscope.components.attention.shared_table import SharedTable
 from weightscope.components.audio.heard_attention import HEARD
 from weightscope.components.audio.separable_stem import FeatureNorm, SeparableStem
@@ -43,7 +44,7 @@ class UnfoldedTower(Component, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        return f"audio {depth_of(self.blocks)} layers of {self.width:,}"
+        return f"audio {plural(depth_of(self.blocks), 'layer')} of {self.width:,}"
 
     def hear(self, clips: torch.Tensor, lengths: torch.Tensor | None, at: At) -> torch.Tensor:
         """Clips [C, N, bins] to [C, fewer frames, width]; `lengths` [C] are those of the clips without filling.

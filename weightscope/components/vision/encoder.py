@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from weightscope.brief import plural
 from weightscope.components.base import Component, Repeat
 from weightscope.components.norm import Norm
 from weightscope.components.runnable import PIXELS, Inputs, Runnable
@@ -141,8 +142,8 @@ class VisionEncoder(Runnable, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        patches = self.patches
-        return f"vision {self.depth} layers of {patches.width:,}, {patches.image:,} px in patches of {patches.patch}"
+        patches, layers = self.patches, plural(self.depth, "layer")
+        return f"vision {layers} of {patches.width:,}, {patches.image:,} px in patches of {patches.patch}"
 
     def children(self) -> Iterable[Component]:
         parts: tuple[Component | None, ...] = (self.patches, self.pre_norm, *self.blocks, self.post_norm, self.pooler)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from weightscope.brief import plural
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import run_layers
 from weightscope.components.norm import Norm
@@ -43,7 +44,7 @@ class GridTower(Component, frozen=True, kw_only=True):
     def glance(self) -> str:
         depth = depth_of(self.blocks)
         patches = f"patches of {self.patches.patch} px, {self.merge**2} merged"
-        return f"vision {depth} layers of {self.patches.width:,}, {patches}"
+        return f"vision {plural(depth, 'layer')} of {self.patches.width:,}, {patches}"
 
     def children(self) -> Iterable[Component]:
         parts = (self.patches, self.pre_norm, self.positions, *self.blocks, self.post_norm, self.merger, self.deep)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
+from weightscope.brief import plural
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import run_layers
 from weightscope.components.norm import Norm
@@ -120,7 +121,7 @@ class NaflexEncoder(Runnable, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        return f"vision {self.depth} layers of {self.patches.width:,}, images of any shape"
+        return f"vision {plural(self.depth, 'layer')} of {self.patches.width:,}, images of any shape"
 
     def children(self) -> Iterable[Component]:
         return (self.patches, *self.blocks, self.post_norm, *((self.pooler,) if self.pooler else ()))

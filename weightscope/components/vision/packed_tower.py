@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from weightscope.brief import plural
 from weightscope.components.base import Component, Repeat
 from weightscope.components.norm import Norm
 from weightscope.components.runnable import PIXELS, Inputs, Runnable
@@ -49,7 +50,7 @@ class PackedTower(Runnable, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        return f"vision {self.depth} layers of {self.patches.width:,}, patches of {self.patches.patch} px"
+        return f"vision {plural(self.depth, 'layer')} of {self.patches.width:,}, patches of {self.patches.patch} px"
 
     def children(self) -> Iterable[Component]:
         parts = (self.patches, self.positions, self.pre_norm, *self.blocks, self.post_norm)

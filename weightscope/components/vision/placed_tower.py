@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import sqrt
 from typing import TYPE_CHECKING, ClassVar
 
+from weightscope.brief import plural
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import run_layers
 from weightscope.components.running import At, linear
@@ -111,7 +112,7 @@ class PlacedTower(Component, frozen=True, kw_only=True):
     @property
     def glance(self) -> str:
         depth = depth_of(self.blocks)
-        return f"vision {depth} layers of {self.patches.width:,}, patches of {self.patches.patch} px"
+        return f"vision {plural(depth, 'layer')} of {self.patches.width:,}, patches of {self.patches.patch} px"
 
     def children(self) -> Iterable[Component]:
         return (self.patches, *self.blocks, *((self.standardized,) if self.standardized else ()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+from weightscope.brief import plural
 from weightscope.components.attention.attend import attend
 from weightscope.components.attention.sees import EVERYTHING
 from weightscope.components.attention.softmax import Attention, Heads
@@ -184,7 +185,7 @@ class QFormer(Component, frozen=True, kw_only=True):
     @property
     def glance(self) -> str:
         depth = depth_of(self.blocks)
-        return f"projector {depth} layers of {self.width:,}, {self.count:,} queries"
+        return f"projector {plural(depth, 'layer')} of {self.width:,}, {self.count:,} queries"
 
     def equation(self, x: str = "x") -> str:
         return f"{self.out.equation('layers(layer_norm(queries))')}, the layers over {x}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from weightscope.brief import plural
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import run_layers
 from weightscope.components.norm import LayerNorm
@@ -110,7 +111,7 @@ class SamEncoder(Component, frozen=True, kw_only=True):
     def glance(self) -> str:
         depth = depth_of(self.blocks)
         patches = self.patches
-        return f"vision {depth} layers of {patches.width:,}, {self.image:,} px in patches of {patches.patch}"
+        return f"vision {plural(depth, 'layer')} of {patches.width:,}, {self.image:,} px in patches of {patches.patch}"
 
     def children(self) -> Iterable[Component]:
         return self.patches, *self.blocks, self.neck

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from weightscope.brief import plural
 from weightscope.components.attention.softmax import Attention
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import run_layers
@@ -61,7 +62,7 @@ class WindowedTower(Component, frozen=True, kw_only=True):
     @property
     def glance(self) -> str:
         depth = depth_of((*self.before, *self.after))
-        return f"vision {depth} layers of {self.patches.width:,}, patches of {self.patches.patch} px"
+        return f"vision {plural(depth, 'layer')} of {self.patches.width:,}, patches of {self.patches.patch} px"
 
     def children(self) -> Iterable[Component]:
         return self.patches, *self.before, self.merger, *self.after, self.post_norm
