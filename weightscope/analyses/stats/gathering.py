@@ -20,6 +20,9 @@ from weightscope.errors import CheckpointError, RemoteError
 
 T = TypeVar("T")
 
+# Threads that mostly wait for small pieces of a file elsewhere.
+WAITING = 16
+
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """What was found in a tensor: sums, where its zeros lie (None of a vector or a sample), its shape as it acts.
@@ -41,10 +44,12 @@ def by_parts(
     sample: int | None = None,
     progress: Progress | None = None,
     stop: Event,
+    threads: int | None = None,
 ) -> Iterator[tuple[Source, list[T]]]:
     """What `look` says of each part of each tensor in order, until all are seen or `stop` is set.
 
-    Of a `sample` at most so many values of each tensor are looked at. `progress` is called with bytes.
+    Of a `sample` at most so many values of each tensor are looked at. `progress` is called with bytes. A thread a core
+    looks, or so many `threads` do.
     """
     work = [(source, parts_of(source, sample)) for source in sources]
     done, total = 0, sum(part.bytes for _, parts in work for part in parts)
@@ -52,7 +57,7 @@ def by_parts(
     # Imported where it is used: a process in which it is cannot end at once.
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="weightscope-values") as pool:
+    with ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="weightscope-values") as pool:
         coming = [(source, [(part, pool.submit(look, source, part)) for part in parts]) for source, parts in work]
         try:
             for source, futures in coming:
@@ -88,11 +93,14 @@ def gather(
 ) -> Iterator[Seen]:
     """All figures of each tensor in order; the rest is as for `by_parts`."""
     checkpoint = checkpoint if sample is None else sampled(checkpoint)
+    waits = sample is not None and any(file.streamed for file in checkpoint.files)
 
     def look(source: Source, part: Part) -> Seen:
         return _look(checkpoint, source, part, stop)
 
-    for _, found in by_parts(sources, look, sample=sample, progress=progress, stop=stop):
+    for _, found in by_parts(
+        sources, look, sample=sample, progress=progress, stop=stop, threads=WAITING if waits else None
+    ):
         yield _joined(found, sampled=sample is not None)
 
 
