@@ -6,8 +6,7 @@ own machine: its classes become plain markers, and nothing is imported.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 from math import prod
 from typing import NoReturn, TypeGuard
 
@@ -35,11 +34,14 @@ _CLASSES = (
 )
 
 
-def _made(_: Machine, *arguments: object, name: str) -> Made:
-    return Made(name, arguments)
+def _made(name: str) -> Callable[..., Made]:
+    def made(_: Machine, *arguments: object) -> Made:
+        return Made(name, arguments)
+
+    return made
 
 
-_SUPPORTED = SUPPORTED | {name: Global(name, partial(_made, name=name.rpartition(".")[2])) for name in _CLASSES}
+_SUPPORTED = SUPPORTED | {name: Global(name, _made(name.rpartition(".")[2])) for name in _CLASSES}
 
 
 # A tensor's name and its block's first element; a value that is no tensor has no block.

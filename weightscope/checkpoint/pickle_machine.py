@@ -162,11 +162,11 @@ class Machine:
 
     def build(self, target: object, state: object) -> None:
         """Give a state to what was just made; most states, as an OrderedDict's `_metadata`, say nothing of tensors."""
-        if isinstance(target, Global | list | tuple | str | int):
-            self.fail("sets the state of an object that has none")
         if type(target) is Made:
             target.state = state
             return
+        if isinstance(target, Global | list | tuple | str | int):
+            self.fail("sets the state of an object that has none")
         if self._set_state is not None:
             self._set_state(self, target, state)
 

@@ -28,6 +28,11 @@ def _number(form: str) -> Operation:
     return number
 
 
+def _byte(machine: Machine) -> None:
+    machine.stack.append(machine.data[machine.position])
+    machine.position += 1
+
+
 def _sized(form: str, decode: Callable[[bytes], object], kind: str, limit: int = MAX_BYTES) -> Operation:
     packed = struct.Struct(form)
     unpack, size = packed.unpack_from, packed.size
@@ -314,7 +319,7 @@ _OPERATIONS: dict[bytes, Operation] = {
     b"N": _constant(None), b"\x88": _constant(True), b"\x89": _constant(False),
     b"I": _lined(_integer, "an integer", MAX_DIGITS), b"L": _lined(_long, "an integer", MAX_DIGITS),
     b"F": _lined(float, "a number", MAX_DIGITS),
-    b"J": _number("<i"), b"K": _number("<B"), b"M": _number("<H"), b"G": _number(">d"),
+    b"J": _number("<i"), b"K": _byte, b"M": _number("<H"), b"G": _number(">d"),
     b"\x8a": _sized("<B", _packed, "an integer"), b"\x8b": _sized("<i", _packed, "an integer", MAX_INTEGER_BYTES),
     b"S": _lined(_quoted, "text"), b"T": _sized("<i", _old_text, "text"), b"U": _sized("<B", _old_text, "text"),
     b"V": _lined(lambda raw: raw.decode("raw-unicode-escape"), "text"), b"X": _sized("<I", _text, "text"),

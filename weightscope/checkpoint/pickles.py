@@ -16,14 +16,16 @@ ITEM = 64
 def load(machine: Machine) -> object:
     """The value of the next pickle in the machine's buffer, which may hold several; it stops right behind it."""
     machine.stack, machine.marks, machine.memo = [], [], {}
-    data, stop = machine.data, _STOP
+    data, stop, used = machine.data, _STOP, 0
     try:
-        while machine.spare > 0:
+        # `spare` is less after operations that build something large; the others are counted here.
+        while used < machine.spare:
             code = data[machine.position]
             machine.position += 1
             if code == stop:
+                machine.spare -= used
                 return machine.stack.pop()
-            machine.spare -= WEIGHTS[code]
+            used += WEIGHTS[code]
             OPERATIONS[code](machine)
     except struct.error:
         machine.cut_short()
