@@ -25,6 +25,9 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("Llama", LLAMA),
     "llama-large-vocabulary": ("Llama", LLAMA | {"vocab_size": 20_000}),
     "qwen3-wide-attention": ("Qwen3", LLAMA | {"head_dim": 64, "intermediate_size": 256}),
+    "gemma-tied": ("Gemma", LLAMA | {"vocab_size": 4000, "num_hidden_layers": 2}),
+    "qwen3-narrow": ("Qwen3", LLAMA | {"hidden_size": 64, "num_attention_heads": 8, "intermediate_size": 64}),
+    "mixtral-wide-experts": ("Mixtral", LLAMA | {"num_local_experts": 4, "num_hidden_layers": 1}),
     "mixtral": ("Mixtral", LLAMA | {"num_local_experts": 4, "num_experts_per_tok": 2, "intermediate_size": 256}),
     "qwen3_moe-small-experts": (
         "Qwen3Moe", LLAMA | {"num_experts": 16, "num_experts_per_tok": 4, "moe_intermediate_size": 32},

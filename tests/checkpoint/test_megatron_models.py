@@ -91,10 +91,11 @@ def agrees(folder: Path, net: Any) -> None:
 
 
 @pytest.mark.parametrize(("ranks", "norms_within"), [(1, True), (2, False)])
-def test_a_llama(ranks: int, norms_within: bool, tmp_path: Path) -> None:
+def test_a_llama(ranks: int, norms_within: bool, tmp_path: Path, run: Any) -> None:
     net = lively(LlamaForCausalLM(LlamaConfig(**SIZES)))
     save(tmp_path, of_llama(net.state_dict(), norms_within=norms_within), ranks, **ARGUMENTS)
     agrees(tmp_path, net)
+    assert "Names and shapes match the run's arguments." in " ".join(run("inspect", tmp_path)[1].split())
 
 
 def test_a_gpt_2(tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ from tests.forward import seeing
 from tests.forward.test_patched_image import photograph
 from weightscope.analyses.forward.images import read_images
 from weightscope.components.vision.florence_tasks import question
+from weightscope.config import read_config
 from weightscope.errors import NotImplementedByWeightscope, UsageError
+from weightscope.families.registry import declare
 
 BY_NAME = {tiny.name: tiny for tiny in TINY_CAPTIONERS}
 NOISE = torch.Generator().manual_seed(1)
@@ -294,6 +296,11 @@ def test_florence_as_published(lively: Callable[[str], Path], tmp_path: Path) ->
     }  # fmt: skip
     config = said | {"vision_config": vision, "text_config": text | {"model_type": "florence2_language"}}
     (target / "config.json").write_text(json.dumps(config))
+    alone = declare(read_config(target / "config.json"))
+    assert alone is not None
+    assert {n for slot in alone.slots if not slot.stored.optional for n in slot.names()} == {
+        name for name in tensors if name != "language_model.final_logits_bias"
+    }
     model, before = weightscope.open(target), weightscope.open(directory)
     assert model.parameters.total == before.parameters.total
     assert model.summary().tensors.unrecognized == ()

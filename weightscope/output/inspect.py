@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # Beside the model itself, and as long as a layer of it: a row says enough, and `params --by role` the rest.
 FOLDED = {Section.MTP}
 
+# What declares a model that has no config.json, by its format.
+SETTINGS = {"gguf": "the metadata", "megatron": "the run's arguments"}
+
 
 def inspect_document(summary: Summary, state: DecodeState | None = None, *, exact: bool = False) -> Document:
     """The breakdown by component, with what the model is above it, and what it keeps of each token."""
@@ -52,11 +55,7 @@ def _closing(summary: Summary) -> str:
             if not serious
             else text
         )
-    return (
-        text
-        if serious
-        else f"{text} Names and shapes match {'the metadata' if model.format == 'gguf' else 'config.json'}."
-    )
+    return text if serious else f"{text} Names and shapes match {SETTINGS.get(model.format, 'config.json')}."
 
 
 def _component_rows(

@@ -61,8 +61,8 @@ def moments(attention: Attention, widths: Widths) -> tuple[Moment, ...]:
     mixed = int(heads.count * heads.value_size)
     found = [Moment(elements=int(heads.count * heads.size) * 3), Moment(elements=mixed, weight=mixed * width)]
     if attention.norms.query:
-        # Five gradients in float32, when what the kernel took and gave is free.
-        found.append(Moment(elements=int(heads.count * heads.size) * (5 * widths.float32 - 2)))
+        # Four gradients in float32, when what the kernel took and gave is free.
+        found.append(Moment(elements=int(heads.count * heads.size) * (4 * widths.float32 - 2)))
     if _makes_all_at_once(attention):
         made = int((heads.count + heads.keys) * heads.size + heads.keys * heads.value_size)
         found.append(Moment(elements=made - saved(attention, widths), weight=made * width))

@@ -13,29 +13,31 @@ from weightscope.components.sense import Frame
 from weightscope.components.seq2seq import EncoderDecoder
 from weightscope.components.vision.seeing_seq2seq import SeeingEncoderDecoder
 from weightscope.config import Config, Nullable
-from weightscope.families.common.multimodal import part, replaced
+from weightscope.families.common.multimodal import part
 from weightscope.families.common.refusals import not_computed
 from weightscope.families.registry import family
 from weightscope.families.siblings.bart import BART, NAMES, Kind, learned
 from weightscope.families.siblings.bart_model import halves_of
-from weightscope.families.siblings.davit import END, HELD, PUBLISHED, VISION, davit_eye
+from weightscope.families.siblings.davit import END, HELD, PUBLISHED, davit_eye, is_first, vision_of
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.plain import Buffer
 
 FLORENCE: dict[str, Any] = {"image_token_id": 51289, "tie_word_embeddings": True, "architectures": Nullable(list)}
 TEXT: dict[str, Any] = BART | {"bos_token_id": Nullable(int, 0)}
-SOURCES = ["spatial_avg_pool", "temporal_avg_pool"]
 # What a root stands for: the language model's prefix, that of both its stacks, and the names of tower and bridge.
+BY_CONFIG = "as its config says"
 SPELLINGS = {
     "as transformers 5 saves it": ("", "model.language_model", HELD),
     "as published": ("language_model", "model", PUBLISHED),
 }
 
 
-@family("florence2", roots=tuple(SPELLINGS), defaults=FLORENCE, needs=("text_config", "vision_config"))
+@family("florence2", roots=(BY_CONFIG, *SPELLINGS), defaults=FLORENCE, needs=("text_config", "vision_config"))
 def florence2(config: Config, root: str) -> SeeingEncoderDecoder:
     """The whole decides whether the head is tied, the text whether its stacks share a table."""
+    if root == BY_CONFIG:
+        root = "as published" if is_first(config) else "as transformers 5 saves it"
     language, stacks, spelling = SPELLINGS[root]
     text = part(config, "text_config", TEXT, NAMES)
     if text.model_type not in ("", "bart", "florence2_language"):
@@ -56,25 +58,3 @@ def florence2(config: Config, root: str) -> SeeingEncoderDecoder:
         image_token=int(config["image_token_id"]),
         frame=None if begin is None else Frame(begin=int(begin), end=END),
     )
-
-
-def vision_of(config: Config) -> Config:
-    """The tower's config under transformers' keys.
-
-    Raises:
-        UndeclaredError: its positions or its bridge are of another kind.
-    """
-    said = part(config, "vision_config", {})
-    own: dict[str, Any] = {}
-    for key, name, kind, number in (
-        ("image_pos_embed", "max_position_embeddings", "learned_abs_2d", "max_pos_embeddings"),
-        ("visual_temporal_embedding", "max_temporal_embeddings", "COSINE", "max_temporal_embeddings"),
-    ):
-        told = said.data.get(key)
-        if isinstance(told, dict):
-            if told.get("type") != kind:
-                raise config.undeclared(f"Florence-2 with {key} of type {told.get('type')!r:.60} is not declared")
-            own[name] = told.get(number)
-    if said.data.get("image_feature_source", SOURCES) != SOURCES:
-        raise config.undeclared("Florence-2 with another image_feature_source is not declared")
-    return replaced(said, **own).with_defaults(VISION, {"dim_embed": "embed_dim"})

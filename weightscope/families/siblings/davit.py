@@ -17,6 +17,7 @@ from weightscope.components.vision.davit import (
 from weightscope.components.vision.davit_eye import Davit, DavitEye, DavitStage, Frames, PlacedBridge
 from weightscope.config import Config
 from weightscope.families.common import layer_norms
+from weightscope.families.common.multimodal import part, replaced
 from weightscope.families.common.parts import mlp
 from weightscope.families.common.stages import depths_of, scaled, sizes_of
 from weightscope.roles import Role
@@ -33,6 +34,7 @@ VISION: dict[str, Any] = {
 }  # fmt: skip
 # Of each stage.
 SIZES = ("patch_size", "patch_stride", "num_heads", "num_groups")
+SOURCES = ["spatial_avg_pool", "temporal_avg_pool"]
 NORM = layer_norms(1e-5)
 # What ends a text.
 END = "</s>"
@@ -174,3 +176,30 @@ def _block(
             bias=True,
         ),
     )
+
+
+def is_first(config: Config) -> bool:
+    """Whether the config has the keys of Microsoft's own code."""
+    return "dim_embed" in part(config, "vision_config", {})
+
+
+def vision_of(config: Config) -> Config:
+    """The tower's config under transformers' keys.
+
+    Raises:
+        UndeclaredError: its positions or its bridge are of another kind.
+    """
+    said = part(config, "vision_config", {})
+    own: dict[str, Any] = {}
+    for key, name, kind, number in (
+        ("image_pos_embed", "max_position_embeddings", "learned_abs_2d", "max_pos_embeddings"),
+        ("visual_temporal_embedding", "max_temporal_embeddings", "COSINE", "max_temporal_embeddings"),
+    ):
+        told = said.data.get(key)
+        if isinstance(told, dict):
+            if told.get("type") != kind:
+                raise config.undeclared(f"Florence-2 with {key} of type {told.get('type')!r:.60} is not declared")
+            own[name] = told.get(number)
+    if said.data.get("image_feature_source", SOURCES) != SOURCES:
+        raise config.undeclared("Florence-2 with another image_feature_source is not declared")
+    return replaced(said, **own).with_defaults(VISION, {"dim_embed": "embed_dim"})
