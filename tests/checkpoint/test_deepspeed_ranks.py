@@ -108,6 +108,13 @@ def test_a_name_without_a_rule_is_refused(tmp_path: Path) -> None:
         weightscope.open(tmp_path)
 
 
+def test_a_universal_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "zero" / "a.weight").mkdir(parents=True)
+    save(tmp_path, [{}], param_shapes=[{}])
+    with pytest.raises(NotImplementedByWeightscope, match="a universal checkpoint of DeepSpeed"):
+        weightscope.open(tmp_path)
+
+
 # Queries, keys and values of 3 heads of 2 over 2 ranks: uneven parts, as AutoTP cuts them.
 WIDTHS = [[4, 2], [4, 2], [4, 2]]
 

@@ -12,8 +12,14 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 import weightscope
+from weightscope.ranges import template_of
 
 Inputs = Mapping[str, Any]
+
+
+def one_of_each_kind(names: Iterable[str]) -> set[str]:
+    """Of the tensors whose names differ in numbers alone, one: the last."""
+    return set({template_of(name)[0]: name for name in sorted(names)}.values())
 
 
 def lively(config_of: Path, target: Path, *, seed: int = 2) -> Path:

@@ -17,9 +17,8 @@ from tests.families.tiny import Tiny
 from tests.families.tiny_encoders import TINY_ENCODERS
 from tests.families.tiny_kin import TINY_KIN, TINY_TURNING_ESM
 from tests.families.tiny_xlnet import TINY_XLNET
-from tests.forward.seeing import enlivened
+from tests.forward.seeing import enlivened, one_of_each_kind
 from weightscope.errors import UsageError
-from weightscope.ranges import template_of
 
 TOKENS = [1, 5, 7, 88, 3, 61, 9]
 TYPES = [0, 0, 0, 1, 1, 2, 2]
@@ -117,9 +116,8 @@ def test_every_kind_of_tensor_matters(tiny: Tiny, tmp_path: Path) -> None:
         return {name: x for name, x in kept.items() if name in (*scores, *last)}
 
     before = outputs(None)
-    kinds = {template_of(name)[0]: name for name in sorted(tensors)}
     unmoved = {
-        name for name in kinds.values()
+        name for name in one_of_each_kind(tensors)
         if all(torch.allclose(x, before[stage], atol=1e-4) for stage, x in outputs(name).items())
     }  # fmt: skip
     unmoved = {name for name in unmoved if not name.endswith(KEY_BIASES)}

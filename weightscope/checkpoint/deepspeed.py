@@ -78,6 +78,12 @@ def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
             where=folder.where,
             hint="convert it with DeepSpeed's ds_to_universal.py",
         )
+    if not files.optimizers and (folder.path / "zero").is_dir():
+        raise NotImplementedByWeightscope(
+            "a universal checkpoint of DeepSpeed, which has each parameter in a folder of its own and is not read",
+            where=folder.where,
+            hint="give the checkpoint that it was made from",
+        )
     optimizers = {
         model: {rank: opened.file(name) for rank, name in names.items()} for model, names in files.optimizers.items()
     }
