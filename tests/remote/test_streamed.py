@@ -195,7 +195,7 @@ def test_a_distributed_checkpoint(ws: Run, hub: Hub, home: Path) -> None:
     assert not list(home.rglob(".metadata"))
 
 
-def test_files_of_a_model_elsewhere(ws: Run, hub: Hub, home: Path, tmp_path: Path) -> None:
+def test_files_of_a_model_elsewhere(ws: Run, hasty: Run, hub: Hub, home: Path, tmp_path: Path) -> None:
     """The Hub says the SHA-256 of large files; small ones are read, and not stored."""
     folder = tmp_path / "with-notes"
     shutil.copytree(LLAMA, folder)
@@ -212,7 +212,7 @@ def test_files_of_a_model_elsewhere(ws: Run, hub: Hub, home: Path, tmp_path: Pat
     assert not [*stored(home), *home.rglob("NOTES.md")]
     assert ws("check", "org/notes", "--lock", str(lock), "--stream", "2MB", "-q").stdout == "ok\n"
     hub.fail("NOTES.md", faults.drops)
-    cut = ws("lock", "org/notes", "--files", "--stream", "2MB", "-o", str(lock), HF_HUB_DOWNLOAD_TIMEOUT="1")
+    cut = hasty("lock", "org/notes", "--files", "--stream", "2MB", "-o", str(lock))
     assert (cut.returncode, cut.stderr.count("\n")) == (2, 1)
     assert "org/notes/NOTES.md" in cut.stderr
 

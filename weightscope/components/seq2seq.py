@@ -273,16 +273,9 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
 
     def hold(self, written: tuple[int, ...]) -> None:
         """Raise a UsageError where these are no tokens that the decoder can have written."""
-        decoder = self.halves.decoder
-        assert decoder
-        rows = int(self.halves.decoder_table.rows)
-        beyond = [token for token in written if not 0 <= token < rows]
-        if beyond or not written:
-            what = f"token {beyond[0]} is outside the vocabulary (0 to {rows - 1:,})" if beyond else "no tokens"
-            raise UsageError(f"{DECODER_TOKENS}: {what}")
-        table = decoder.positions
-        if isinstance(table, Embedding) and len(written) > (most := table.rows - table.offset):
-            raise UsageError(f"{len(written):,} {DECODER_TOKENS} exceed the {most:,} learned positions")
+        assert self.halves.decoder
+        places = self.halves.decoder.positions
+        hold_written(written, self.halves.decoder_table, places if isinstance(places, Embedding) else None)
 
     def _require_end(self, tokens: tuple[int, ...], written: tuple[int, ...]) -> None:
         """Hold the tokens against a head of the last one that is `end`, by its place in what is read.
@@ -349,3 +342,18 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
             hidden = at.call(head, hidden[x == self.end][-1:] if head.of == "last" else hidden)
             at.stage(head.word, head.equation(), hidden)
         return hidden
+
+
+def hold_written(written: tuple[int, ...], table: Embedding, places: Embedding | None) -> None:
+    """Hold tokens that a decoder has written against its table and its learned positions, where it has any.
+
+    Raises:
+        UsageError: there are none, one is outside of the table, or they are too many.
+    """
+    rows = int(table.rows)
+    beyond = [token for token in written if not 0 <= token < rows]
+    if beyond or not written:
+        what = f"token {beyond[0]} is outside the vocabulary (0 to {rows - 1:,})" if beyond else "no tokens"
+        raise UsageError(f"{DECODER_TOKENS}: {what}")
+    if places and len(written) > (most := places.rows - places.offset):
+        raise UsageError(f"{len(written):,} {DECODER_TOKENS} exceed the {most:,} learned positions")

@@ -12,7 +12,7 @@ from weightscope.components.base import Component
 from weightscope.components.encoder import EncoderModel
 from weightscope.components.runnable import PIXELS, Inputs, Predicts, Runnable
 from weightscope.components.running import At
-from weightscope.components.seq2seq import DECODER_TOKENS, SOURCE
+from weightscope.components.seq2seq import DECODER_TOKENS, SOURCE, hold_written
 from weightscope.components.vision.encoder import VisionEncoder
 from weightscope.errors import UsageError
 
@@ -108,14 +108,7 @@ class AskedImage(SeeingText, frozen=True, kw_only=True):
         super().checked(inputs, tokens)
         if PIXELS not in inputs:
             raise no_image("answers questions about an image")
-        written, rows = self.scored(tokens, inputs), int(self.answer.words.rows)
-        beyond = [token for token in written if not 0 <= token < rows]
-        if beyond or not written:
-            what = f"token {beyond[0]} is outside the vocabulary (0 to {rows - 1:,})" if beyond else "no tokens"
-            raise UsageError(f"{DECODER_TOKENS}: {what}")
-        places = self.answer.learned
-        if places and len(written) > places.rows:
-            raise UsageError(f"{len(written):,} {DECODER_TOKENS} exceed the {places.rows:,} learned positions")
+        hold_written(self.scored(tokens, inputs), self.answer.words, self.answer.learned)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Ids [T] of a question to logits [T', vocabulary] of the answer's tokens."""
