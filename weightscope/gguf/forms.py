@@ -68,13 +68,7 @@ def _as_it_is(slot: Slot, role: Role, architecture: Architecture) -> InGguf | No
     stem = stem_of(role, slot, architecture)
     if stem is None:
         return None
-    piece = Piece(
-        template=full_name(stem, slot, role, architecture),
-        shape=slot.stored.shape,
-        roles=(role,),
-        counts=(slot.stored.logical,),
-        undo=((),),
-    )
+    piece = _unchanged(full_name(stem, slot, role, architecture), slot.stored.shape, role)
     return InGguf(template=slot.template, pieces=(piece,), weave=None, rowwise=True)
 
 
@@ -85,16 +79,7 @@ def _frames(slot: Slot, role: Role, architecture: Architecture) -> InGguf | None
         return None
     out, channels, _, *sides = slot.stored.shape
     name = full_name(stem, slot, role, architecture)
-    pieces = tuple(
-        Piece(
-            template=template,
-            shape=(out, channels, *sides),
-            roles=(role,),
-            counts=(slot.stored.logical // 2,),
-            undo=((),),
-        )
-        for template in (name, f"{name}.1")
-    )
+    pieces = tuple(_unchanged(template, (out, channels, *sides), role) for template in (name, f"{name}.1"))
     return InGguf(template=slot.template, pieces=pieces, weave=Frames(), rowwise=False)
 
 
@@ -121,14 +106,7 @@ def _one_of_three(slot: Slot, role: Role, item: StorageItem | None, architecture
 def _together(slot: Slot, role: Role, name: str) -> InGguf:
     """Matrices or numbers that the architecture numbers, one after another in one tensor."""
     each = () if slot.stored.shape == (1,) else slot.stored.shape
-    shape = (Size(len(slot.ranges[0])), *each)
-    piece = Piece(
-        template=name,
-        shape=shape,
-        roles=(role,),
-        counts=(int(prod(shape)),),
-        undo=((),),
-    )
+    piece = _unchanged(name, (Size(len(slot.ranges[0])), *each), role)
     return InGguf(template=slot.template, pieces=(piece,), weave=None, rowwise=False, stacked=True)
 
 
@@ -142,16 +120,8 @@ def _latent(slot: Slot, architecture: Architecture) -> InGguf:
         "attn_k_b": (owner.heads, owner.kv_rank, owner.nope),
         "attn_v_b": (owner.heads, owner.v_dim, owner.kv_rank),
     }
-    pieces = tuple(
-        Piece(
-            template=full_name(stem, slot, Role.KV_B_PROJ, architecture),
-            shape=shape,
-            roles=(Role.KV_B_PROJ,),
-            counts=(int(prod(shape)),),
-            undo=((),),
-        )
-        for stem, shape in shapes.items()
-    )
+    role = Role.KV_B_PROJ
+    pieces = tuple(_unchanged(full_name(stem, slot, role, architecture), shape, role) for stem, shape in shapes.items())
     return InGguf(template=slot.template, pieces=pieces, weave=HeadsTogether(), rowwise=False)
 
 
@@ -182,6 +152,11 @@ def _weave(slot: Slot, item: StorageItem | None) -> Weave:
         stacked=isinstance(item, Stacked),
         transposed=slot.stored.kind is Kind.WEIGHT and _is_transposed(item, slot),
     )
+
+
+def _unchanged(template: str, shape: Shape, role: Role) -> Piece:
+    """A tensor of one role, whose values are those of the architecture."""
+    return Piece(template=template, shape=shape, roles=(role,), counts=(int(prod(shape)),), undo=((),))
 
 
 def _piece(

@@ -94,15 +94,7 @@ def _beside(declaration: Declaration, names: Container[str]) -> Iterator[Slot]:
         if name not in names:
             continue
         stored = Stored(name=name, shape=(), parts=((role, 0),), kind=Kind.BUFFER, opaque=True)
-        yield Slot(
-            template=name,
-            ranges=(),
-            kinds=(),
-            stored=stored,
-            owner=declaration.tree,
-            section=Section.OTHER,
-            auxiliary=False,
-        )
+        yield _own_slot(declaration, stored, Section.OTHER)
 
 
 def _after(declaration: Declaration, tensors: Mapping[str, TensorEntry]) -> Iterator[Slot]:
@@ -110,15 +102,20 @@ def _after(declaration: Declaration, tensors: Mapping[str, TensorEntry]) -> Iter
     for name in (name for name in AFTER if name in tensors):
         shape = tuple(map(Size, tensors[name].shape))
         stored = Stored(name=name, shape=shape, parts=((Role.OUTPUT_PROJ, int(prod(shape))),))
-        yield Slot(
-            template=name,
-            ranges=(),
-            kinds=(),
-            stored=stored,
-            owner=declaration.tree,
-            section=Section.POOLER,
-            auxiliary=False,
-        )
+        yield _own_slot(declaration, stored, Section.POOLER)
+
+
+def _own_slot(declaration: Declaration, stored: Stored, section: Section) -> Slot:
+    """The slot of one tensor that the file has and the architecture has not."""
+    return Slot(
+        template=stored.name,
+        ranges=(),
+        kinds=(),
+        stored=stored,
+        owner=declaration.tree,
+        section=section,
+        auxiliary=False,
+    )
 
 
 def _scheme(slot: Slot, architecture: Architecture, names: Container[str], depth: int) -> InGguf | None:
