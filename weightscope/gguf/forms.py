@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from weightscope.components.attention.softmax import Attention
 from weightscope.components.walk import Slot
 from weightscope.gguf.architecture import Architecture
-from weightscope.gguf.names import AS_IT_IS, NUMBERS, TOGETHER, full_name, fused_stem, stem_of
+from weightscope.gguf.names import AS_IT_IS, NUMBERS, TOGETHER, full_name, fused_name, name_of
 from weightscope.gguf.scheme import InGguf, Piece
 from weightscope.gguf.undoing import held_as, undone
 from weightscope.gguf.values import Reshaped, Undo
@@ -56,39 +56,38 @@ def _apart(
     """A tensor for each role, or for several that share one."""
     pieces: list[Piece] = []
     for roles in shared:
-        stem = stem_of(roles[0], slot, architecture) if len(roles) == 1 else fused_stem(roles, slot)
-        if stem is None:
+        name = name_of(roles[0], slot, architecture) if len(roles) == 1 else fused_name(roles, slot, architecture)
+        if name is None:
             return None
-        pieces.append(_piece(full_name(stem, slot, roles[0], architecture), roles, slot, item, architecture))
+        pieces.append(_piece(name, roles, slot, item, architecture))
     return _woven(slot, tuple(pieces), item)
 
 
 def _as_it_is(slot: Slot, role: Role, architecture: Architecture) -> InGguf | None:
     """The architecture's own tensor, turned where that one is."""
-    stem = stem_of(role, slot, architecture)
-    if stem is None:
+    name = name_of(role, slot, architecture)
+    if name is None:
         return None
-    piece = _unchanged(full_name(stem, slot, role, architecture), slot.stored.shape, role)
+    piece = _unchanged(name, slot.stored.shape, role)
     return InGguf(template=slot.template, pieces=(piece,), weave=None, rowwise=True)
 
 
 def _frames(slot: Slot, role: Role, architecture: Architecture) -> InGguf | None:
     """A kernel over two frames, each of which is a tensor of its own."""
-    stem = stem_of(role, slot, architecture)
-    if stem is None:
+    name = name_of(role, slot, architecture)
+    if name is None:
         return None
     out, channels, _, *sides = slot.stored.shape
-    name = full_name(stem, slot, role, architecture)
     pieces = tuple(_unchanged(template, (out, channels, *sides), role) for template in (name, f"{name}.1"))
     return InGguf(template=slot.template, pieces=pieces, weave=Frames(), rowwise=False)
 
 
 def _fused(slot: Slot, roles: tuple[Role, ...], item: StorageItem | None, architecture: Architecture) -> InGguf | None:
     """One tensor for all roles."""
-    stem = fused_stem(roles, slot)
-    if stem is None:
+    name = fused_name(roles, slot, architecture)
+    if name is None:
         return None
-    piece = _piece(full_name(stem, slot, roles[0], architecture), roles, slot, item, architecture)
+    piece = _piece(name, roles, slot, item, architecture)
     if roles in AS_IT_IS:
         return InGguf(template=slot.template, pieces=(replace(piece, rows=()),), weave=None, rowwise=True)
     return _woven(slot, (piece,), item)
@@ -96,10 +95,10 @@ def _fused(slot: Slot, roles: tuple[Role, ...], item: StorageItem | None, archit
 
 def _one_of_three(slot: Slot, role: Role, item: StorageItem | None, architecture: Architecture) -> InGguf | None:
     """Queries, keys or values that the converter was told to fuse: some rows of one tensor."""
-    stem = fused_stem(ATTENDING, slot)
-    if stem is None or not isinstance(item, Linear):
+    name = fused_name(ATTENDING, slot, architecture)
+    if name is None or not isinstance(item, Linear):
         return None
-    piece = _piece(full_name(stem, slot, role, architecture), ATTENDING, slot, item, architecture)
+    piece = _piece(name, ATTENDING, slot, item, architecture)
     return InGguf(template=slot.template, pieces=(piece,), weave=Chosen(ATTENDING.index(role)), rowwise=False)
 
 

@@ -13,7 +13,7 @@ from weightscope.components.walk import Slot
 from weightscope.families.registry import Declaration, merged
 from weightscope.gguf.architecture import Architecture
 from weightscope.gguf.forms import forms_of
-from weightscope.gguf.names import SCALES, full_name, stem_of
+from weightscope.gguf.names import SCALES, name_of
 from weightscope.gguf.scheme import InGguf, Piece
 from weightscope.quantization.common.modules import Covered
 from weightscope.roles import Role, Section
@@ -148,9 +148,9 @@ def _own_scales(declaration: Declaration, architecture: Architecture) -> frozens
     found: set[str] = set()
     for slot in declaration.slots:
         role = slot.stored.parts[0][0]
-        stem = stem_of(role, slot, architecture) if role in SCALES else None
-        if stem is not None:
-            found.add(full_name(stem, slot, role, architecture))
+        name = name_of(role, slot, architecture) if role in SCALES else None
+        if name is not None:
+            found.add(name)
     return frozenset(found)
 
 
