@@ -13,10 +13,8 @@ from pathlib import Path
 from weightscope.checkpoint.deepspeed_files import Files, sorted_files
 from weightscope.checkpoint.deepspeed_names import INFO, rules_of
 from weightscope.checkpoint.deepspeed_rank import (
-    AGAIN,
     BY_GROUP,
     BY_PARAMETER,
-    MAX_RANKS,
     STATE,
     OfRank,
     by_runs,
@@ -28,6 +26,7 @@ from weightscope.checkpoint.deepspeed_rank import (
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.folder import Folder, LocalFolder
 from weightscope.checkpoint.pytorch_opened import Opened, open_saved
+from weightscope.checkpoint.ranks import AGAIN, count_in, unlike
 from weightscope.checkpoint.tensor_parallel import fits, put_together
 from weightscope.checkpoint.together import Together
 from weightscope.checkpoint.training import Part, Training, added_up, optimizer_of
@@ -93,7 +92,7 @@ def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
         model: read_rank(_models(names, opened, optimizers.get(model, {})), optimizers.get(model, {}))
         for model, names in files.models.items()
     }
-    width = max(_number(first.top, "mp_world_size"), max(ranks) + 1)
+    width = max(count_in(first.top, "mp_world_size"), max(ranks) + 1)
     missing = [model for model in range(width) if model not in ranks]
     # Only the first rank says which weights share another's storage.
     shared = first.top.get("shared_params")
@@ -165,9 +164,7 @@ def _joined(parts: Sequence[Tensors], first: Opened) -> Tensors:
         # AutoTP gives a rank nothing of a matrix with fewer heads than ranks.
         listed = listed if split.widths else [part for part in listed if prod(part.shape)] or listed
         if not there or not fits(listed, split):
-            raise CheckpointError(
-                f"{name[:200]} is not alike in the files of all ranks", where=where, hint=AGAIN, code="malformed-header"
-            )
+            raise unlike(name, where)
         tensors[name] = put_together(listed, split)
     return tensors
 
@@ -179,11 +176,6 @@ def _no_models(folder: Folder) -> CheckpointError:
         hint=AGAIN,
         code="missing-shard",
     )
-
-
-def _number(top: Mapping[object, object], key: str) -> int:
-    value = top.get(key)
-    return value if type(value) is int and 0 < value <= MAX_RANKS else 0
 
 
 def _layer_file(layer: int, rank: int) -> str:
