@@ -17,13 +17,13 @@ from msgspec.structs import replace
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.folder import Folder
 from weightscope.checkpoint.megatron_experts import joined_experts
-from weightscope.checkpoint.megatron_names import CONVERT, axis_of, blocks_of
+from weightscope.checkpoint.megatron_names import CONVERT, split_of
 from weightscope.checkpoint.pickle_harmless import NAMESPACE
 from weightscope.checkpoint.pickle_machine import Made
 from weightscope.checkpoint.pytorch_opened import Opened, open_saved
 from weightscope.checkpoint.pytorch_weights import find_weights
 from weightscope.checkpoint.ranks import count_in, unlike
-from weightscope.checkpoint.tensor_parallel import Split, fits, put_together
+from weightscope.checkpoint.tensor_parallel import fits, put_together
 from weightscope.checkpoint.together import Plain, Together
 from weightscope.checkpoint.training import Part, Training, added_up, optimizer_of, told_by
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
@@ -58,10 +58,8 @@ def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
     files = [open_saved(path, number, file_format=FORMAT) for number, path in enumerate(paths)]
     settings = _settings(files[0])
     width = count_in(settings, "tensor_model_parallel_size")
-    if count_in(settings, "num_experts") and count_in(settings, "expert_tensor_parallel_size") not in (
-        0,
-        width,
-    ):
+    of_experts = count_in(settings, "expert_tensor_parallel_size")
+    if count_in(settings, "num_experts") and of_experts not in (0, width):
         raise NotImplementedByWeightscope(
             "a Megatron-LM checkpoint whose experts are split over other ranks than the rest, which weightscope does "
             "not join",
@@ -157,9 +155,8 @@ def _whole(parts: Sequence[Tensors], rank: Opened) -> Tensors:
                 where=where,
                 hint=CONVERT,
             )
-        axis = axis_of(name, len(first[name].shape), where)
         listed = [part[name] for part in parts if name in part]
-        split = Split(axis=axis, blocks=1 if axis is None else blocks_of(name, first, where))
+        split = split_of(name, first, where)
         if len(listed) != len(parts) or not fits(listed, split):
             raise unlike(name, where)
         tensors[name] = put_together(listed, split)
