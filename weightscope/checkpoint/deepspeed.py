@@ -104,7 +104,7 @@ def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
     return Together(
         files=[file.header for file in opened.files],
         tensors={} if missing else _joined(whole, first),
-        findings=[*_missing(missing, width), *_findings([*ranks.values()])],
+        findings=[*_missing_ranks(missing, width), *_findings([*ranks.values()])],
         training=_training(modules, _all(optimizers), world and world * len(ranks), copies),
     )
 
@@ -141,7 +141,7 @@ def _as_saved(files: Files, opened: Read, optimizers: Mapping[int, Mapping[int, 
     return Together(
         files=[file.header for file in opened.files],
         tensors={} if missing or lost else _joined([ranks[rank] for rank in range(width)], first),
-        findings=[*_missing(lost, width), *_missing_layers(missing, len(wanted))],
+        findings=[*_missing_ranks(lost, width), *_missing("files of layers", missing, len(wanted))],
         training=_training(modules, [*_all(optimizers), *others], world and world * len(files.models), copies),
     )
 
@@ -182,24 +182,18 @@ def _layer_file(layer: int, rank: int) -> str:
     return f"layer_{layer:02}-model_{rank:02}-model_states.pt"
 
 
-def _missing(models: Sequence[int], width: int) -> Iterator[Finding]:
-    if models:
-        shown = ", ".join(f"mp_rank_{model:02}" for model in models[:3]) + (" …" if len(models) > 3 else "")
-        yield Finding(
-            code="missing-shard",
-            severity="error",
-            message=f"{len(models):,} of {width:,} ranks that split the model are missing: {shown}",
-            hint="each has a part of every matrix, so nothing can be read: copy those of all machines",
-        )
+def _missing_ranks(models: Sequence[int], width: int) -> Iterator[Finding]:
+    return _missing("ranks that split the model", [f"mp_rank_{model:02}" for model in models], width)
 
 
-def _missing_layers(names: Sequence[str], wanted: int) -> Iterator[Finding]:
+def _missing(kind: str, names: Sequence[str], wanted: int) -> Iterator[Finding]:
+    """Files or ranks that are not here, of so many, each with a part of every matrix."""
     if names:
+        shown = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
         yield Finding(
             code="missing-shard",
             severity="error",
-            message=f"{len(names):,} of {wanted:,} files of layers are missing: {', '.join(names[:3])}"
-            + (" …" if len(names) > 3 else ""),
+            message=f"{len(names):,} of {wanted:,} {kind} are missing: {shown}",
             hint="each has a part of every matrix, so nothing can be read: copy those of all machines",
         )
 
