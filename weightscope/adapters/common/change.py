@@ -95,6 +95,11 @@ def times(scale: float | None) -> str:
     return "s" if scale is None else f"{scale:.5g}"
 
 
+def unscaled(scale: float | None, weight: str) -> str:
+    """Why a change of that weight cannot be computed where nothing tells its scale; empty where something does."""
+    return "" if scale is not None else f"nothing tells the scale (alpha) of {weight}"
+
+
 class Fault(NamedTuple):
     """What is wrong beside a module, as a sentence that follows its name."""
 
