@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from weightscope.adapters.common.change import Fault, Module, Raw, Read, times, unscaled
+from weightscope.adapters.common.change import Fault, Module, Raw, Read, times, unscaled, widened
 from weightscope.adapters.common.settings import Settings
 from weightscope.pool import converted, empty
 from weightscope.roles import Role
@@ -137,9 +137,7 @@ class AddedBias(msgspec.Struct, frozen=True, kw_only=True):
     def applied(self, weight: torch.Tensor, raw: Raw, rows: slice | torch.Tensor | None = None) -> torch.Tensor:
         """See `Change`."""
         del rows
-        import torch
-
-        wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
+        wide = widened(weight)
         return wide + raw.whole(self.tensor).to(wide) * (self.scale or 0.0)
 
 

@@ -90,6 +90,13 @@ class OneTensor(msgspec.Struct, frozen=True, kw_only=True):
         return (self.tensor,)
 
 
+def widened(weight: torch.Tensor) -> torch.Tensor:
+    """The weight in float32, or in its own type if that is wider."""
+    import torch
+
+    return weight.to(torch.promote_types(weight.dtype, torch.float32))
+
+
 def times(scale: float | None) -> str:
     """A scale in a line of maths: its number, or `s` where nothing tells it."""
     return "s" if scale is None else f"{scale:.5g}"
