@@ -23,6 +23,7 @@ from weightscope.api.model import Model
 from weightscope.api.tensors import Tensor
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Progress
+from weightscope.checkpoint.streaming import is_streamed
 from weightscope.errors import UsageError, WeightscopeError
 from weightscope.findings import Finding, passes
 
@@ -107,8 +108,7 @@ def contents_of(
     """
     stats = attempted(lambda: model.stats(progress=progress, stop=stop)) if values else None
     comparable = isinstance(stats, Stats) and stats.complete
-    elsewhere = any(file.streamed for file in model.checkpoint.files)
-    findings, rules = examined(model, values=comparable and not elsewhere, seen=True)
+    findings, rules = examined(model, values=comparable and not is_streamed(model.checkpoint), seen=True)
     checked = Policy().verdict(model.reference, findings, tensors=len(model.checkpoint.names), rules=rules)
     memory = attempted(lambda: model.memory_for(asked()))
     return Contents(model=model, summary=model.summary(), checked=checked, memory=memory, stats=stats)
