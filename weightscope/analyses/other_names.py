@@ -20,8 +20,11 @@ def other_names(declaration: Declaration | None, inventory: Inventory, checkpoin
     if checkpoint.renaming is None and (declaration is None or not declaration.contained):
         return {}
     templates = {name: group.template for group in inventory.groups for name in group.names}
-    pairs = [*_in_architecture(declaration, templates), *_as_stored(checkpoint, templates)]
-    return {template: tuple(other for own, other in pairs if own == template) for template, _ in pairs}
+    # Layers of several kinds give the same template more than once.
+    found: dict[str, dict[str, None]] = {}
+    for template, other in (*_in_architecture(declaration, templates), *_as_stored(checkpoint, templates)):
+        found.setdefault(template, {})[other] = None
+    return {template: tuple(others) for template, others in found.items()}
 
 
 def _in_architecture(declaration: Declaration | None, templates: Mapping[str, str]) -> Iterator[tuple[str, str]]:
