@@ -1,7 +1,7 @@
 """Gate and up of an MLP in each other's place: fused matrices are split in two orders.
 
-To turn the signs of a row of up and of a column of down changes nothing. So training leaves rows of up without a common
-direction, while those of gate lean to where the gate is closed.
+Nothing changes if a row of up and its column of down both change their signs. So training leaves rows of up without a
+common direction, while those of gate lean to where the gate is closed.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ def by_parts(
 ) -> Iterator[tuple[Source, list[T]]]:
     """What `look` says of each part of each tensor in order, until all are seen or `stop` is set.
 
-    Of a `sample` at most so many values of each tensor are looked at. `progress` is called with bytes. A thread a core
-    looks, or so many `threads` do.
+    Of a `sample` at most so many values of each tensor are looked at. `progress` is called with bytes. There
+    are so many `threads`, or one for each core.
     """
     work = [(source, parts_of(source, sample)) for source in sources]
     done, total = 0, sum(part.bytes for _, parts in work for part in parts)
