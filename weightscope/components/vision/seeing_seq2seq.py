@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component, Conflict
+from weightscope.components.halves import Stack
 from weightscope.components.runnable import Inputs, Predicts, Runnable, refuse
 from weightscope.components.running import At
-from weightscope.components.seq2seq import DECODER_TOKENS, EncoderDecoder, Stack
+from weightscope.components.seq2seq import DECODER_TOKENS, EncoderDecoder
 from weightscope.components.vision.davit_eye import DavitEye
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.errors import UsageError

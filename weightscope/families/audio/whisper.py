@@ -9,7 +9,8 @@ from weightscope.components.audio.layer_sum import LayerSum
 from weightscope.components.base import Component
 from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.components.embedding import Embedding, Head
-from weightscope.components.seq2seq import EncoderDecoder, Halves, Stack
+from weightscope.components.halves import Halves, Stack
+from weightscope.components.seq2seq import EncoderDecoder
 from weightscope.config import Config, Nullable
 from weightscope.families.common import depth_of, numbered
 from weightscope.families.common.encoders import classes, transform
