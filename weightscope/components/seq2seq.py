@@ -110,7 +110,7 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
         if decoder is None:
             return
         if DECODER_TOKENS not in inputs and self.start is None and not self.echoes:
-            raise UsageError(f"{DECODER_TOKENS} is missing, and config.json has no decoder_start_token_id")
+            raise no_start()
         written = self.scored(tokens, inputs)
         self._require_end(tokens, written)
         self.hold(written)
@@ -186,6 +186,11 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
             hidden = at.call(head, hidden[x == self.end][-1:] if head.of == "last" else hidden)
             at.stage(head.word, head.equation(), hidden)
         return hidden
+
+
+def no_start() -> UsageError:
+    """Nothing tells with which token a decoder begins."""
+    return UsageError(f"{DECODER_TOKENS} is missing, and config.json has no decoder_start_token_id")
 
 
 def hold_written(written: tuple[int, ...], table: Embedding, places: Embedding | None) -> None:
