@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
+from weightscope.brief import plural
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import run_layers
 from weightscope.components.embedding import Embedding
@@ -47,9 +48,8 @@ class PatchSource(Source, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        return (
-            f"vision {self.depth} layers of {self.projection.outputs:,}, patches of {self.projection.inputs:,} values"
-        )
+        layers = plural(self.depth, "layer")
+        return f"vision {layers} of {self.projection.outputs:,}, patches of {self.projection.inputs:,} values"
 
     def checked(self, inputs: Inputs) -> None:
         for name in self.takes:
