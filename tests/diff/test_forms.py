@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForImageTextToText, LlamaConfig, LlamaForCausalLM
 
 import weightscope
 from tests.families.tiny import TINY
@@ -94,3 +94,16 @@ def test_what_is_published_and_what_transformers_holds_in_memory(name: str, save
     # A digest is of the order of rows that is stored: docs/lock.md.
     alike = weightscope.open(saved(name)).lock().root == weightscope.open(tmp_path).lock().root
     assert alike is (name not in ("kimi_k25", "step3p7"))
+
+
+def test_experts_of_images_in_one_list_and_stacked_apart(saved: Saved, tmp_path: Path) -> None:
+    """ERNIE 4.5 VL as published, where experts of images have numbers after those of texts, and as in memory."""
+    published = saved("ernie4_5_vl_moe")
+    model = AutoModelForImageTextToText.from_pretrained(published, dtype="auto")
+    state = {key: tensor.contiguous() for key, tensor in model.state_dict().items() if key != "lm_head.weight"}
+    save_file(state, tmp_path / "model.safetensors")
+    shutil.copy(published / "config.json", tmp_path)
+    count, layer = model.config.text_config.moe_num_experts, "layers.1.moe"
+    found = {value.address for value in weightscope.diff(published, tmp_path, values=True).values or () if value.equal}
+    roles = ("gate_proj", "up_proj", "down_proj")
+    assert {f"{layer}.{number}.{role}" for number in range(2 * count) for role in roles} <= found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from weightscope.adapters.common.change import Module, Raw, Read
+from weightscope.adapters.common.change import Module, Raw, Read, widened
 from weightscope.adapters.common.settings import Settings
 from weightscope.adapters.oft import cayley
 from weightscope.roles import Role
@@ -42,7 +42,7 @@ class Butterfly(msgspec.Struct, frozen=True, kw_only=True):
         """See `Change`."""
         import torch
 
-        wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
+        wide = widened(weight)
         stored = raw.whole(self.rotations).to(wide)
         factors, blocks, size, _ = stored.shape
         for number, factor in enumerate(stored):

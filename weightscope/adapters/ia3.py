@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
-from weightscope.adapters.common.change import Module, OneTensor, Raw, Read
+from weightscope.adapters.common.change import Module, OneTensor, Raw, Read, widened
 from weightscope.adapters.common.settings import Settings
 from weightscope.roles import Role
 
@@ -32,9 +32,7 @@ class Scaled(OneTensor, frozen=True, kw_only=True):
 
     def applied(self, weight: torch.Tensor, raw: Raw, rows: slice | torch.Tensor | None = None) -> torch.Tensor:
         """See `Change`."""
-        import torch
-
-        wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
+        wide = widened(weight)
         vector = raw.whole(self.tensor).to(wide)
         if self.inputs:
             return wide * vector.view(1, -1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from weightscope.adapters.common.change import Module, Raw, Read, times
+from weightscope.adapters.common.change import Module, Raw, Read, times, unscaled, widened
 from weightscope.adapters.common.settings import Settings
 from weightscope.roles import Role
 
@@ -49,7 +49,7 @@ class Hadamard(msgspec.Struct, frozen=True, kw_only=True):
         del rows
         import torch
 
-        wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
+        wide = widened(weight)
         a1, b1, a2, b2 = (raw.whole(name).to(wide) for name in self.factors)
         return torch.addcmul(wide, a1 @ b1, a2 @ b2, value=self.scale or 0.0)
 
@@ -73,4 +73,4 @@ def read(module: Module, settings: Settings) -> Read:
 def _unready(module: Module, scale: float | None) -> str:
     if "t1" in module.parts or "t2" in module.parts:
         return f"the core tensors of {module.name} (LoHa on a convolution) are counted, not computed"
-    return "" if scale is not None else f"nothing tells the scale (alpha) of {module.weight}"
+    return unscaled(scale, module.weight)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from weightscope.adapters.common.change import Module, Raw, Read, times
+from weightscope.adapters.common.change import Module, Raw, Read, times, unscaled, widened
 from weightscope.adapters.common.settings import Settings
 from weightscope.roles import Role
 
@@ -49,7 +49,7 @@ class Kronecker(msgspec.Struct, frozen=True, kw_only=True):
         del rows
         import torch
 
-        wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
+        wide = widened(weight)
         product = torch.kron(_half(self.first, wide, raw), _half(self.second, wide, raw))
         return torch.add(wide, product, alpha=self.scale or 0.0)
 
@@ -87,4 +87,4 @@ def read(module: Module, settings: Settings) -> Read:
 def _unready(module: Module, scale: float | None) -> str:
     if "kron_t2" in module.parts:
         return f"the core tensor of {module.name} (LoKr on a convolution) is counted, not computed"
-    return "" if scale is not None else f"nothing tells the scale (alpha) of {module.weight}"
+    return unscaled(scale, module.weight)

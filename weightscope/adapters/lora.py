@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from weightscope.adapters.common.change import Fault, Module, Raw, Read, times
+from weightscope.adapters.common.change import Fault, Module, Raw, Read, times, unscaled, widened
 from weightscope.adapters.common.settings import Settings
 from weightscope.pool import converted, empty
 from weightscope.roles import Role
@@ -77,7 +77,7 @@ class LowRank(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def unready(self) -> str:
         """Whether the scale is known."""
-        return "" if self.scale is not None else f"nothing tells the scale (alpha) of {self.weight}"
+        return unscaled(self.scale, self.weight)
 
     def applied(self, weight: torch.Tensor, raw: Raw, rows: slice | torch.Tensor | None = None) -> torch.Tensor:
         """See `Change`."""
@@ -132,14 +132,12 @@ class AddedBias(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def unready(self) -> str:
         """Whether the scale is known."""
-        return "" if self.scale is not None else f"nothing tells the scale (alpha) of {self.weight}"
+        return unscaled(self.scale, self.weight)
 
     def applied(self, weight: torch.Tensor, raw: Raw, rows: slice | torch.Tensor | None = None) -> torch.Tensor:
         """See `Change`."""
         del rows
-        import torch
-
-        wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
+        wide = widened(weight)
         return wide + raw.whole(self.tensor).to(wide) * (self.scale or 0.0)
 
 

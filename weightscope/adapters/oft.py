@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import isqrt
 from typing import TYPE_CHECKING
 
-from weightscope.adapters.common.change import Module, OneTensor, Raw, Read
+from weightscope.adapters.common.change import Module, OneTensor, Raw, Read, widened
 from weightscope.adapters.common.settings import Rotation, Settings
 from weightscope.roles import Role
 
@@ -41,7 +41,7 @@ class Rotated(OneTensor, frozen=True, kw_only=True):
         del rows
         import torch
 
-        wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
+        wide = widened(weight)
         turns = _rotations(raw.whole(self.tensor).to(wide), self.block, self.rotation)
         blocks = wide.view(len(wide), -1, self.block)
         return torch.einsum("onc,nkc->onk", blocks, turns.expand(blocks.shape[1], -1, -1)).reshape(wide.shape)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from weightscope.adapters.common.change import Module, Raw, Read, times
+from weightscope.adapters.common.change import Module, Raw, Read, times, unscaled
 from weightscope.adapters.common.settings import Settings
 from weightscope.adapters.lora import LINEAR, LowRank
 from weightscope.pool import converted
@@ -51,7 +51,7 @@ class StackedLowRank(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def unready(self) -> str:
         """Whether the scale is known."""
-        return "" if self.scale is not None else f"nothing tells the scale (alpha) of {self.weight}"
+        return unscaled(self.scale, self.weight)
 
     def applied(self, weight: torch.Tensor, raw: Raw, rows: slice | torch.Tensor | None = None) -> torch.Tensor:
         """See `Change`; its rows are experts."""

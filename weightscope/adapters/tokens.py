@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from weightscope.adapters.common.change import Module, OneTensor, Raw, Read
+from weightscope.adapters.common.change import Module, OneTensor, Raw, Read, widened
 from weightscope.adapters.common.settings import Settings
 from weightscope.roles import Role
 
@@ -34,7 +34,7 @@ class Rows(OneTensor, frozen=True, kw_only=True):
         """See `Change`."""
         import torch
 
-        changed = weight.to(torch.promote_types(weight.dtype, torch.float32)).clone()
+        changed = widened(weight).clone()
         order = torch.tensor(self.indices, device=weight.device).argsort()
         known = torch.tensor(self.indices, device=weight.device)[order]
         if rows is None:

@@ -10,12 +10,12 @@ import msgspec
 from msgspec.structs import replace
 
 from weightscope.analyses.forward.golden import Golden
+from weightscope.analyses.forward.placing import with_things
 from weightscope.analyses.forward.prompt import (
     Prompt,
     default_prompt,
     encoded,
     with_masks,
-    with_things,
 )
 from weightscope.analyses.forward.request import IDS, MASK, layouts_of, written_out
 from weightscope.analyses.forward.speller import Speller

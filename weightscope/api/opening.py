@@ -114,9 +114,9 @@ def _open(path: str | Path, variant: str | None, progress: Progress | None, *, t
 def _config_of(checkpoint: Checkpoint, notices: list[Finding]) -> Config | None:
     """The config beside the weights; that of an original release, or of a run, is said in transformers' keys."""
     if checkpoint.arguments and checkpoint.tensors:
-        from weightscope.families.megatron_args import describe
+        from weightscope.families.megatron_args import has_sizes
 
-        if describe(checkpoint.arguments):
+        if has_sizes(checkpoint.arguments):
             return _of_run(checkpoint, notices)
     path = checkpoint.location.config
     config = read_config(path) if path else None
@@ -127,8 +127,7 @@ def _config_of(checkpoint: Checkpoint, notices: list[Finding]) -> Config | None:
     if checkpoint.format == "safetensors" and not checkpoint.folder.holds("config.json"):
         # On the Hub these lie beside the files for transformers: who has them alone has half of a download.
         notices.append(_no_config(checkpoint, "these are Mistral's own files, which transformers does not load"))
-    table = checkpoint.tensors.get(EMBEDDING)
-    rows = table.shape[0] if table and table.shape else None
+    rows = _rows(checkpoint, EMBEDDING)
     try:
         return as_config(config, rows, tied=OUTPUT not in checkpoint.tensors if checkpoint.tensors else None)
     except UndeclaredError as error:
@@ -136,12 +135,17 @@ def _config_of(checkpoint: Checkpoint, notices: list[Finding]) -> Config | None:
         return None
 
 
+def _rows(checkpoint: Checkpoint, name: str) -> int | None:
+    """The rows of a tensor; None where it is not stored."""
+    entry = checkpoint.tensors.get(name)
+    return entry.shape[0] if entry and entry.shape else None
+
+
 def _of_run(checkpoint: Checkpoint, notices: list[Finding]) -> Config | None:
-    """The config by what the command line of a Megatron-LM run said; one beside it is of another form."""
+    """The config that a Megatron-LM run's own arguments give; a config.json beside it has another form."""
     from weightscope.families.megatron_args import EMBEDDING, as_config
 
-    table = checkpoint.tensors.get(EMBEDDING)
-    rows = table.shape[0] if table and table.shape else None
+    rows = _rows(checkpoint, EMBEDDING)
     try:
         return as_config(checkpoint.arguments, checkpoint.names, rows, checkpoint.files[0].path)
     except UndeclaredError as error:
@@ -197,7 +201,7 @@ def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> 
 
 
 def _undeclared(config: Config) -> str:
-    """What a config that no family declares says of itself; diffusers' names a class."""
+    """Why no family declares a config; one of diffusers names a class, and no model type."""
     if config.model_type:
         return f"model type {config.model_type!r} is not declared"
     kind = config.data.get("_class_name")

@@ -19,10 +19,10 @@ from weightscope.checkpoint.folder import Folder, LocalFolder
 from weightscope.checkpoint.pickle_machine import DAMAGED, MAX_BYTES
 from weightscope.checkpoint.pieces import fill
 from weightscope.checkpoint.pytorch_objects import Storage, StoredTensor
-from weightscope.checkpoint.pytorch_weights import find_weights, tensors_in
+from weightscope.checkpoint.pytorch_weights import find_weights, part_in
 from weightscope.checkpoint.slices import Bytes, LocalFile
 from weightscope.checkpoint.together import Together
-from weightscope.checkpoint.training import Part, Training, optimizer_of, part_of
+from weightscope.checkpoint.training import Part, Training, optimizer_of
 from weightscope.errors import CheckpointError, Where
 from weightscope.findings import Finding
 from weightscope.ranges import summed
@@ -105,12 +105,9 @@ def state_beside(folder: Path) -> tuple[Part, ...]:
         NotImplementedByWeightscope: the blocks were compressed.
     """
     beside = LocalFolder(folder)
-    top = _nested(read_metadata(_content(beside), beside.named(METADATA)), beside.named(METADATA))
-    listed = ((str(key), tensors_in(str(key), value, set())) for key, value in top.items())
-    return tuple(
-        part_of(name, ((key, tensor.dtype, tensor.count) for key, tensor in tensors), "optimizer")
-        for name, tensors in listed
-    )
+    where = beside.named(METADATA)
+    top = _nested(read_metadata(_content(beside), where), where)
+    return tuple(part_in(str(key), value, "optimizer") for key, value in top.items())
 
 
 def _weights(metadata: Metadata, where: Where) -> tuple[dict[str, str], tuple[Part, ...]]:

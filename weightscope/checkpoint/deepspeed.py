@@ -13,10 +13,8 @@ from pathlib import Path
 from weightscope.checkpoint.deepspeed_files import Files, sorted_files
 from weightscope.checkpoint.deepspeed_names import INFO, rules_of
 from weightscope.checkpoint.deepspeed_rank import (
-    AGAIN,
     BY_GROUP,
     BY_PARAMETER,
-    MAX_RANKS,
     STATE,
     OfRank,
     by_runs,
@@ -28,6 +26,7 @@ from weightscope.checkpoint.deepspeed_rank import (
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.folder import Folder, LocalFolder
 from weightscope.checkpoint.pytorch_opened import Opened, open_saved
+from weightscope.checkpoint.ranks import AGAIN, count_in, unlike
 from weightscope.checkpoint.tensor_parallel import fits, put_together
 from weightscope.checkpoint.together import Together
 from weightscope.checkpoint.training import Part, Training, added_up, optimizer_of
@@ -40,7 +39,7 @@ Tensors = dict[str, TensorEntry]
 SPREAD = "ds_autoep_layers"
 
 
-class Read:
+class OpenedFiles:
     """The files of a checkpoint, each opened once, when it is asked for."""
 
     def __init__(self, folder: LocalFolder) -> None:
@@ -68,7 +67,7 @@ def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
         NotImplementedByWeightscope: a parameter is split over ranks by no rule that is known.
     """
     folder = LocalFolder(paths[0].parent)
-    files, opened = sorted_files(path.name for path in paths), Read(folder)
+    files, opened = sorted_files(path.name for path in paths), OpenedFiles(folder)
     if not files.models:
         raise _no_models(folder)
     first = opened.file(next(iter(files.models.values()))[0])
@@ -93,7 +92,7 @@ def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
         model: read_rank(_models(names, opened, optimizers.get(model, {})), optimizers.get(model, {}))
         for model, names in files.models.items()
     }
-    width = max(_number(first.top, "mp_world_size"), max(ranks) + 1)
+    width = max(count_in(first.top, "mp_world_size"), max(ranks) + 1)
     missing = [model for model in range(width) if model not in ranks]
     # Only the first rank says which weights share another's storage.
     shared = first.top.get("shared_params")
@@ -105,19 +104,21 @@ def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
     return Together(
         files=[file.header for file in opened.files],
         tensors={} if missing else _joined(whole, first),
-        findings=[*_missing(missing, width), *_findings([*ranks.values()])],
+        findings=[*_missing_ranks(missing, width), *_findings([*ranks.values()])],
         training=_training(modules, _all(optimizers), world and world * len(ranks), copies),
     )
 
 
-def _models(names: Sequence[str], opened: Read, optimizers: Mapping[int, Opened]) -> list[Opened]:
+def _models(names: Sequence[str], opened: OpenedFiles, optimizers: Mapping[int, Opened]) -> list[Opened]:
     """The files with a rank's module: of stage 3, those of all data-parallel ranks, if they have what is frozen."""
     first = opened.file(names[0])
     more = names[1:] if by_runs(optimizers.values()) and first.top.get("frozen_param_shapes") else ()
     return [first, *(opened.file(name) for name in more)]
 
 
-def _as_saved(files: Files, opened: Read, optimizers: Mapping[int, Mapping[int, Opened]], first: Opened) -> Together:
+def _as_saved(
+    files: Files, opened: OpenedFiles, optimizers: Mapping[int, Mapping[int, Opened]], first: Opened
+) -> Together:
     """The weights as layers and experts were saved, in files of their own; float32 copies are the optimizer's."""
     ranks: dict[int, Tensors] = {}
     for model, names in files.models.items() if not files.layers else ():
@@ -142,7 +143,7 @@ def _as_saved(files: Files, opened: Read, optimizers: Mapping[int, Mapping[int, 
     return Together(
         files=[file.header for file in opened.files],
         tensors={} if missing or lost else _joined([ranks[rank] for rank in range(width)], first),
-        findings=[*_missing(lost, width), *_missing_layers(missing, len(wanted))],
+        findings=[*_missing_ranks(lost, width), *_missing("files of layers", missing, len(wanted))],
         training=_training(modules, [*_all(optimizers), *others], world and world * len(files.models), copies),
     )
 
@@ -165,9 +166,7 @@ def _joined(parts: Sequence[Tensors], first: Opened) -> Tensors:
         # AutoTP gives a rank nothing of a matrix with fewer heads than ranks.
         listed = listed if split.widths else [part for part in listed if prod(part.shape)] or listed
         if not there or not fits(listed, split):
-            raise CheckpointError(
-                f"{name[:200]} is not alike in the files of all ranks", where=where, hint=AGAIN, code="malformed-header"
-            )
+            raise unlike(name, where)
         tensors[name] = put_together(listed, split)
     return tensors
 
@@ -181,33 +180,22 @@ def _no_models(folder: Folder) -> CheckpointError:
     )
 
 
-def _number(top: Mapping[object, object], key: str) -> int:
-    value = top.get(key)
-    return value if type(value) is int and 0 < value <= MAX_RANKS else 0
-
-
 def _layer_file(layer: int, rank: int) -> str:
     return f"layer_{layer:02}-model_{rank:02}-model_states.pt"
 
 
-def _missing(models: Sequence[int], width: int) -> Iterator[Finding]:
-    if models:
-        shown = ", ".join(f"mp_rank_{model:02}" for model in models[:3]) + (" …" if len(models) > 3 else "")
-        yield Finding(
-            code="missing-shard",
-            severity="error",
-            message=f"{len(models):,} of {width:,} ranks that split the model are missing: {shown}",
-            hint="each has a part of every matrix, so nothing can be read: copy those of all machines",
-        )
+def _missing_ranks(models: Sequence[int], width: int) -> Iterator[Finding]:
+    return _missing("ranks that split the model", [f"mp_rank_{model:02}" for model in models], width)
 
 
-def _missing_layers(names: Sequence[str], wanted: int) -> Iterator[Finding]:
+def _missing(kind: str, names: Sequence[str], wanted: int) -> Iterator[Finding]:
+    """Files or ranks that are not here, of so many, each with a part of every matrix."""
     if names:
+        shown = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
         yield Finding(
             code="missing-shard",
             severity="error",
-            message=f"{len(names):,} of {wanted:,} files of layers are missing: {', '.join(names[:3])}"
-            + (" …" if len(names) > 3 else ""),
+            message=f"{len(names):,} of {wanted:,} {kind} are missing: {shown}",
             hint="each has a part of every matrix, so nothing can be read: copy those of all machines",
         )
 

@@ -13,7 +13,7 @@ from typing import NoReturn
 import msgspec
 
 from weightscope.checkpoint.entry import TensorEntry
-from weightscope.checkpoint.megatron_names import axis_of, blocks_of
+from weightscope.checkpoint.megatron_names import split_of
 from weightscope.checkpoint.tensor_parallel import Split
 from weightscope.errors import NotImplementedByWeightscope, Where
 
@@ -53,10 +53,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         if self.told:
             matching = (split for expression, split in self.expressions if expression.match(name))
             return self.names.get(name) or next(matching, Split(axis=0))
-        if _is_norm_alone(name, tensors):
-            return Split()
-        axis = axis_of(name, len(tensors[name].shape), where)
-        return Split(axis=axis, blocks=1 if axis is None else blocks_of(name, tensors, where))
+        return Split() if _is_norm_alone(name, tensors) else split_of(name, tensors, where)
 
 
 def rules_of(info: object, ranks: int, where: Where) -> Rules:

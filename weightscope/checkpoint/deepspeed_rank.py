@@ -12,14 +12,13 @@ from weightscope.checkpoint.entry import Piece, PiecedEntry, TensorEntry
 from weightscope.checkpoint.pieces import fill
 from weightscope.checkpoint.pytorch_objects import MAX_DIMENSIONS, MAX_SIZE, StoredTensor
 from weightscope.checkpoint.pytorch_opened import Opened
+from weightscope.checkpoint.ranks import AGAIN, MAX_RANKS
 from weightscope.checkpoint.zero import ABSENT, Cut, Shapes, by_group, by_parameter
 from weightscope.errors import CheckpointError, Where
 
 STATE = "optimizer_state_dict"
 # What the flat vectors are called: in stages 1 and 2, in stage 3.
 BY_GROUP, BY_PARAMETER = "single_partition_of_fp32_groups", "fp32_flat_groups"
-AGAIN = "copy the files of all machines again, or take an earlier save"
-MAX_RANKS = 100_000
 
 
 class OfRank(msgspec.Struct, frozen=True, kw_only=True):

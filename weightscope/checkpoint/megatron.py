@@ -17,12 +17,13 @@ from msgspec.structs import replace
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.folder import Folder
 from weightscope.checkpoint.megatron_experts import joined_experts
-from weightscope.checkpoint.megatron_names import CONVERT, axis_of, blocks_of
+from weightscope.checkpoint.megatron_names import CONVERT, split_of
 from weightscope.checkpoint.pickle_harmless import NAMESPACE
 from weightscope.checkpoint.pickle_machine import Made
 from weightscope.checkpoint.pytorch_opened import Opened, open_saved
 from weightscope.checkpoint.pytorch_weights import find_weights
-from weightscope.checkpoint.tensor_parallel import Split, fits, put_together
+from weightscope.checkpoint.ranks import count_in, unlike
+from weightscope.checkpoint.tensor_parallel import fits, put_together
 from weightscope.checkpoint.together import Plain, Together
 from weightscope.checkpoint.training import Part, Training, added_up, optimizer_of, told_by
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
@@ -33,8 +34,6 @@ RANK = re.compile(r"mp_rank_(?P<tensor>\d{2,6})(?:_(?P<stage>\d{3,6}))?(?:_(?P<e
 FILES = ("model_optim_rng.pt", "model_rng.pt")
 OPTIMIZER = "distrib_optim.pt"
 FORMAT = "megatron"
-MAX_RANKS = 100_000
-AGAIN = "copy the files of all machines again, or take an earlier save"
 
 _LAYER = re.compile(r"(?P<stack>(?:.*\.)?(?:decoder|encoder|transformer)\.layers\.)(?P<number>\d{1,6})(?P<rest>\..*)")
 _EMBEDDING = "word_embeddings.weight"
@@ -58,15 +57,16 @@ def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
     where = folder.named(paths[0].parent.parent.name)
     files = [open_saved(path, number, file_format=FORMAT) for number, path in enumerate(paths)]
     settings = _settings(files[0])
-    width = _number(settings, "tensor_model_parallel_size")
-    if _number(settings, "num_experts") and _number(settings, "expert_tensor_parallel_size") not in (0, width):
+    width = count_in(settings, "tensor_model_parallel_size")
+    of_experts = count_in(settings, "expert_tensor_parallel_size")
+    if count_in(settings, "num_experts") and of_experts not in (0, width):
         raise NotImplementedByWeightscope(
             "a Megatron-LM checkpoint whose experts are split over other ranks than the rest, which weightscope does "
             "not join",
             where=where,
             hint=CONVERT,
         )
-    stages, experts = (_number(settings, f"{kind}_model_parallel_size") for kind in ("pipeline", "expert"))
+    stages, experts = (count_in(settings, f"{kind}_model_parallel_size") for kind in ("pipeline", "expert"))
     ranks = {_rank(path, stages, experts): file for path, file in zip(paths, files, strict=True)}
     said = (width, stages, experts)
     counts = [max(count, *(rank[at] + 1 for rank in ranks)) for at, count in enumerate(said)]
@@ -99,12 +99,6 @@ def _settings(rank: Opened) -> Mapping[object, object]:
     return state if isinstance(state, dict) else {}
 
 
-def _number(settings: Mapping[object, object], key: str) -> int:
-    """A number of ranks among the settings; 0 where it is not there."""
-    value = settings.get(key)
-    return value if type(value) is int and 0 < value <= MAX_RANKS else 0
-
-
 def _plain(settings: Mapping[object, object]) -> Iterator[tuple[str, Plain]]:
     """The settings that are a word, a number or null."""
     for key, value in settings.items():
@@ -128,7 +122,7 @@ def _joined(ranks: Mapping[Rank, Opened], counts: Sequence[int], where: Where, *
         whole = _whole(parts, ranks[0, stage, 0])
         for name, entry in _numbered(whole, layers):
             if tensors.setdefault(name, entry).shape != entry.shape:
-                raise _unlike(name, where)
+                raise unlike(name, where)
     if any(name.endswith(_EMBEDDING) for name in tensors):
         copies = (_COPY, _HEAD) if tied else (_COPY,)
         return {name: entry for name, entry in tensors.items() if not name.endswith(copies)}
@@ -161,11 +155,10 @@ def _whole(parts: Sequence[Tensors], rank: Opened) -> Tensors:
                 where=where,
                 hint=CONVERT,
             )
-        axis = axis_of(name, len(first[name].shape), where)
         listed = [part[name] for part in parts if name in part]
-        split = Split(axis=axis, blocks=1 if axis is None else blocks_of(name, first, where))
+        split = split_of(name, first, where)
         if len(listed) != len(parts) or not fits(listed, split):
-            raise _unlike(name, where)
+            raise unlike(name, where)
         tensors[name] = put_together(listed, split)
     return tensors
 
@@ -185,17 +178,16 @@ def _numbered(tensors: Tensors, layers: dict[str, int]) -> Iterator[tuple[str, T
         layers[stack] = layers.get(stack, 0) + more
 
 
-def _unlike(name: str, where: Where) -> CheckpointError:
-    return CheckpointError(
-        f"{name[:200]} is not alike in the files of all ranks", where=where, hint=AGAIN, code="malformed-header"
-    )
+def _folder_of(rank: Rank, *, stages: bool) -> str:
+    """The name of a rank's folder; numbers of 0 at its end are left out."""
+    tensor, stage, expert = rank
+    numbers = [stage] if stages and (stage or expert) else []
+    numbers += [expert] if expert else []
+    return "_".join([f"mp_rank_{tensor:02}", *(f"{number:03}" for number in numbers)])
 
 
 def _missing(missing: Sequence[Rank], wanted: int, here: int, *, stages: bool) -> Finding:
-    names = []
-    for tensor, stage, expert in missing:
-        parts = [f"mp_rank_{tensor:02}", *([f"{stage:03}"] if stages and (stage or expert) else [])]
-        names.append("_".join([*parts, *([f"{expert:03}"] if expert else [])]))
+    names = [_folder_of(rank, stages=stages) for rank in missing]
     return Finding(
         code="missing-shard",
         severity="error",

@@ -7,7 +7,7 @@ files of all ranks. Source: Megatron-LM `megatron/core/transformer/moe/experts.p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.megatron_names import CONVERT
@@ -53,13 +53,9 @@ def joined_experts(ranks: Sequence[Tensors], where: Where) -> Tensors:
 def _counts(tensors: Mapping[str, TensorEntry]) -> dict[str, int]:
     """How many experts a rank has of each kind of tensor."""
     counts: dict[str, int] = {}
-    for match in _matches(tensors):
+    for match in filter(None, map(_NUMBERED.fullmatch, tensors)):
         counts[_stem(match)] = max(counts.get(_stem(match), 0), int(match["number"]) + 1)
     return counts
-
-
-def _matches(tensors: Mapping[str, TensorEntry]) -> Iterator[re.Match[str]]:
-    return filter(None, map(_NUMBERED.fullmatch, tensors))
 
 
 def _stem(match: re.Match[str]) -> str:

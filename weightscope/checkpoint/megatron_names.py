@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 
 from weightscope.checkpoint.entry import TensorEntry
+from weightscope.checkpoint.tensor_parallel import Split
 from weightscope.errors import NotImplementedByWeightscope, Where
 
 CONVERT = "convert it to one rank with Megatron's tools/checkpoint/convert.py"
@@ -41,7 +42,17 @@ _GATED = re.compile(r"(?P<before>^|.*\.)(?P<module>linear_fc1|dense_h_to_4h)\.(?
 _DOWN = {"linear_fc1": "linear_fc2", "dense_h_to_4h": "dense_4h_to_h"}
 
 
-def axis_of(name: str, dimensions: int, where: Where) -> int | None:
+def split_of(name: str, tensors: Mapping[str, TensorEntry], where: Where) -> Split:
+    """How the ranks' parts of a parameter go together; `tensors` are all of one rank.
+
+    Raises:
+        NotImplementedByWeightscope: no rule is known for it.
+    """
+    axis = _axis_of(name, len(tensors[name].shape), where)
+    return Split(axis=axis, blocks=1 if axis is None else _blocks_of(name, tensors, where))
+
+
+def _axis_of(name: str, dimensions: int, where: Where) -> int | None:
     """The axis along which ranks split a parameter; None for one that each has whole.
 
     Raises:
@@ -55,7 +66,7 @@ def axis_of(name: str, dimensions: int, where: Where) -> int | None:
     raise _unknown(name, where)
 
 
-def blocks_of(name: str, tensors: Mapping[str, TensorEntry], where: Where) -> int:
+def _blocks_of(name: str, tensors: Mapping[str, TensorEntry], where: Where) -> int:
     """How many matrices are stacked in a rank's part of a parameter: two in the first matrix of a gated MLP, else one.
 
     The second matrix tells: it takes as many columns as the activation gives.

@@ -10,9 +10,9 @@ import msgspec
 from weightscope.checkpoint.entry import FileHeader, TensorEntry
 from weightscope.checkpoint.pytorch import saved_in
 from weightscope.checkpoint.pytorch_objects import Block, StoredTensor, place
-from weightscope.checkpoint.pytorch_weights import tensors_in
+from weightscope.checkpoint.pytorch_weights import part_in, tensors_in
 from weightscope.checkpoint.slices import LocalFile
-from weightscope.checkpoint.training import Part, part_of
+from weightscope.checkpoint.training import Part
 from weightscope.errors import CheckpointError
 
 
@@ -36,8 +36,7 @@ class Opened(msgspec.Struct, frozen=True):
 
     def part(self, name: str, value: object, kind: str | None = None) -> Part:
         """The tensors under a key, counted."""
-        listed = tensors_in(name, value, set())
-        return part_of(name, ((key, tensor.dtype, tensor.count) for key, tensor in listed), kind)
+        return part_in(name, value, kind)
 
     def parts(self, without: Collection[object] = ()) -> Iterator[Part]:
         """All top-level keys but some, counted."""

@@ -71,10 +71,16 @@ def find_weights(
         shown = _shown(key)
         if kept := tensors_in(shown, value, seen):
             rest.setdefault(shown, []).extend(kept)
-    return tensors, {
-        shown: part_of(shown, ((key, tensor.dtype, tensor.count) for key, tensor in kept))
-        for shown, kept in rest.items()
-    }
+    return tensors, {shown: _counted(shown, kept) for shown, kept in rest.items()}
+
+
+def part_in(name: str, value: object, kind: str | None = None) -> Part:
+    """The tensors under a key, counted."""
+    return _counted(name, tensors_in(name, value, set()), kind)
+
+
+def _counted(name: str, tensors: Iterable[tuple[str, StoredTensor]], kind: str | None = None) -> Part:
+    return part_of(name, ((key, tensor.dtype, tensor.count) for key, tensor in tensors), kind)
 
 
 def _shown(key: object) -> str:

@@ -24,7 +24,7 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
     widths: tuple[tuple[int, ...], ...] = ()
 
 
-def alike(parts: Sequence[TensorEntry], axis: int | None) -> bool:
+def _alike(parts: Sequence[TensorEntry], axis: int | None) -> bool:
     """Whether parts agree in their type, and in their shape but for the axis that is split; None is no axis."""
     return len({(part.dtype, _sizes(part, axis)) for part in parts}) == 1
 
@@ -36,7 +36,7 @@ def _sizes(part: TensorEntry, axis: int | None) -> tuple[int, ...]:
 def fits(parts: Sequence[TensorEntry], split: Split) -> bool:
     """Whether parts go together that way."""
     axis = split.axis
-    if not alike(parts, axis) or (axis is not None and axis >= len(parts[0].shape)):
+    if not _alike(parts, axis) or (axis is not None and axis >= len(parts[0].shape)):
         return False
     if split.widths:
         wanted = [sum(each[rank] for each in split.widths) for rank in range(len(parts))]

@@ -38,15 +38,13 @@ _DECLARED_OF_MIXTURES: dict[str, tuple[object, ...]] = {
     "moe_router_num_groups": (1,), "moe_router_enable_expert_bias": (), "moe_router_topk_scaling_factor": (),
     "moe_grouped_gemm": (),
 }  # fmt: skip
-
-
 # What tells a model's sizes.
-_NEEDED = ("num_layers", "hidden_size", "num_attention_heads", "ffn_hidden_size")
+_SIZES = ("num_layers", "hidden_size", "num_attention_heads", "ffn_hidden_size")
 
 
-def describe(args: Mapping[str, Any]) -> bool:
-    """Whether settings say what the model is."""
-    return all(type(args.get(key)) is int for key in _NEEDED)
+def has_sizes(args: Mapping[str, Any]) -> bool:
+    """Whether settings tell the sizes of the model."""
+    return all(type(args.get(key)) is int for key in _SIZES)
 
 
 def as_config(args: Mapping[str, Any], names: AbstractSet[str], rows: int | None, source: Path) -> Config:

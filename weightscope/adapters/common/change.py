@@ -90,9 +90,21 @@ class OneTensor(msgspec.Struct, frozen=True, kw_only=True):
         return (self.tensor,)
 
 
+def widened(weight: torch.Tensor) -> torch.Tensor:
+    """The weight in float32, or in its own type if that is wider."""
+    import torch
+
+    return weight.to(torch.promote_types(weight.dtype, torch.float32))
+
+
 def times(scale: float | None) -> str:
     """A scale in a line of maths: its number, or `s` where nothing tells it."""
     return "s" if scale is None else f"{scale:.5g}"
+
+
+def unscaled(scale: float | None, weight: str) -> str:
+    """Why a change of that weight cannot be computed where nothing tells its scale; empty where something does."""
+    return "" if scale is not None else f"nothing tells the scale (alpha) of {weight}"
 
 
 class Fault(NamedTuple):

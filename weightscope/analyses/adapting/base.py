@@ -137,17 +137,19 @@ class BaseWeights(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         if template in self.stacks and template not in self.slots:
             found = (_stacked(name, numbers, *stack) for stack in self.stacks[template])
             return next(filter(None, found), None)
-        if template not in self.slots:
-            name = self._respelled(name, template) or name
-        slots = self.slots.get(template_of(name)[0], self._in_words)
+        if template not in self.slots and (own := self._respelled(name, template, numbers)):
+            name, template = own, template_of(own)[0]
+        slots = self.slots.get(template, self._in_words)
         return next((_weight(name, slot) for slot in slots if name in Names(slot.template, slot.ranges)), None)
 
-    def _respelled(self, name: str, template: str) -> str:
-        """The base's own name for what another spelling of its family, or another wrapper around it, calls so."""
+    def _respelled(self, name: str, template: str, numbers: Sequence[int]) -> str:
+        """The base's own name for what another spelling of its family, or another wrapper around it, calls so; empty
+        where it has none.
+        """
         for other, own in self.spellings.get(template, ()):
-            if (numbers := numbers_in(other, name)) is not None:
-                return own.format(*numbers)
-        own, numbers = self.tails.get(_tail(template), ""), template_of(name)[1]
+            if (open_numbers := numbers_in(other, name)) is not None:
+                return own.format(*open_numbers)
+        own = self.tails.get(_tail(template), "")
         return own.format(*numbers) if own.count("{}") == len(numbers) else ""
 
     def _stored(self, name: str) -> Weight | None:

@@ -13,6 +13,7 @@ from weightscope.checkpoint.dtypes import BLOCKS
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.base import Component
+from weightscope.components.feed_forward.experts import StackedExperts
 from weightscope.components.walk import WHOLE
 from weightscope.errors import CheckpointError
 from weightscope.families.registry import Declaration
@@ -123,7 +124,7 @@ class Holdings(msgspec.Struct, frozen=True, kw_only=True):
         return {held.address: held for unit in self.units for held in unit.held}
 
     def by_file(self, checkpoint: Checkpoint) -> list[Unit]:
-        """The units in the order in which the files have them, so that each file is read from its begin to its end."""
+        """The units in the order in which the files have them, so that each file is read from start to end."""
 
         def place(unit: Unit) -> tuple[int, int]:
             entries = [checkpoint.tensors[name] for name in unit.held[0].names if name in checkpoint.tensors]
@@ -226,10 +227,11 @@ def _units(
             end = ".bias" if one.stored.kind is Kind.BIAS else ""
             by_key.setdefault((role, end), []).append(one)
     stacked = isinstance(item, Stacked)
+    first_number = place.component.first if isinstance(place.component, StackedExperts) else 0
     is_plain = not stacked and not item.layout(sizes)
     for expert in range(int(sizes[item.roles[0]][0])) if stacked else (None,):
         held = []
-        numbers = place.numbers if expert is None else (*place.numbers, expert)
+        numbers = place.numbers if expert is None else (*place.numbers, first_number + expert)
         for (role, end), of_role in by_key.items():
             first, shape = of_role[0], _shape(sizes[role], end, stacked=stacked)
             alone = is_plain and len(of_role) == 1 and len(first.stored.parts) == 1 and first.scheme is None

@@ -11,10 +11,10 @@ from weightscope.components.audio.tower import FEATURES, MASK
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import run_layers
 from weightscope.components.embedding import Embedding
+from weightscope.components.halves import Source
 from weightscope.components.norm import Norm
 from weightscope.components.runnable import Inputs
 from weightscope.components.running import At
-from weightscope.components.seq2seq import Source
 from weightscope.components.sinusoids import Sinusoids
 from weightscope.errors import UsageError
 from weightscope.roles import Section

@@ -10,10 +10,10 @@ from weightscope.brief import plural
 from weightscope.components.audio.convolutions import TimeConvolution
 from weightscope.components.base import Component, Repeat
 from weightscope.components.embedding import Embedding
+from weightscope.components.halves import Source
 from weightscope.components.norm import Norm
 from weightscope.components.runnable import Inputs
 from weightscope.components.running import At
-from weightscope.components.seq2seq import Source
 from weightscope.components.vision.blocks import outputs_of
 from weightscope.errors import UsageError
 from weightscope.roles import Section

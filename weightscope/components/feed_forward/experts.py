@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class StackedExperts(Component, frozen=True, kw_only=True):
     """`experts` of one kind whose matrices lie in one tensor a role; `expert` has their maths and sizes.
 
-    Only the part of an expert that a token wants is read.
+    Only the part of an expert that a token wants is read. Where they have numbers, these count from `first`.
     """
 
     name: str
@@ -31,6 +31,7 @@ class StackedExperts(Component, frozen=True, kw_only=True):
     experts: Size
     chosen: Size
     expert: GatedMLP | MLP
+    first: int = 0
 
     @property
     def stored(self) -> Iterable[StorageItem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from weightscope.components.base import Component, Repeat
+from weightscope.components.base import Component
 from weightscope.components.feed_forward.mlp import GatedMLP
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.running import At
@@ -25,9 +25,7 @@ IMAGE_TOKENS = "tokens of images"
 
 
 class ImageExperts(MixtureOfExperts, frozen=True, kw_only=True):
-    """A mixture of which a token of a text uses none. As modules its experts have numbers from `first` on."""
-
-    first: int = 0
+    """A mixture of which a token of a text uses none."""
 
     @property
     def used(self) -> Size:
@@ -40,18 +38,6 @@ class ImageExperts(MixtureOfExperts, frozen=True, kw_only=True):
     def notes(self, roles: Iterable[Role]) -> Iterable[str]:
         if Role.ROUTER in roles:
             yield "Only tokens of images, and those around an image, have these experts."
-
-    def place(self, number: int, at: At) -> At:
-        return super().place(self.first + number, at)
-
-    def _single(self) -> Repeat:
-        return Repeat(
-            name="experts",
-            indices=range(self.first, self.first + self.experts),
-            child=self.expert,
-            of="expert",
-            chosen=int(self.used),
-        )
 
 
 class TextAndImageExperts(Component, frozen=True, kw_only=True):

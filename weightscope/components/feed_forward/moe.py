@@ -57,7 +57,8 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     after one matrix and before another back (Nemotron 3); with `latent_bias` both have a bias. `zeros` is how many
     further experts a token may choose that answer x itself (LongCat-Flash's zero-computation experts). With a table
     `by_token` the experts of each token are listed, and the router only weighs them (DeepSeek-V4's first layers). The
-    number of each expert stands after `number_prefix`. The router is `router_stored` as Linear or Conv1D.
+    number of each expert stands after `number_prefix`; numbers count from `first`. The router is `router_stored` as
+    Linear or Conv1D.
     """
 
     name: str
@@ -80,6 +81,7 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     zeros: Size | None = None
     by_token: TokenExperts | None = None
     number_prefix: str = ""
+    first: int = 0
     word: ClassVar[str] = "moe"
 
     @property
@@ -239,7 +241,7 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
 
     def place(self, number: int, at: At) -> At:
         """Where an expert lies that is a module of its own."""
-        return at.below(self._single(), number).below(self.expert)
+        return at.below(self._single(), self.first + number).below(self.expert)
 
     @property
     def used(self) -> Size:
@@ -258,19 +260,18 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
 
     def _stacks(self, stack: Stack) -> Iterable[StackedExperts]:
         name, experts, chosen, expert = stack.name, self.experts, self.used, self.expert
+        items = stack.items
         if self.zeros and stack.spared:
             yield SparedExperts(
                 name=name, items=stack.spared, experts=experts, chosen=chosen, expert=expert, spare=self.zeros
             )
             items = tuple(item for item in stack.items if item not in stack.spared)
-            yield StackedExperts(name=name, items=items, experts=experts, chosen=chosen, expert=expert)
-        else:
-            yield StackedExperts(name=name, items=stack.items, experts=experts, chosen=chosen, expert=expert)
+        yield StackedExperts(name=name, items=items, experts=experts, chosen=chosen, expert=expert, first=self.first)
 
     def _single(self) -> Repeat:
         return Repeat(
             name="experts",
-            indices=range(self.experts),
+            indices=range(self.first, self.first + self.experts),
             child=self.expert,
             of="expert",
             chosen=int(self.used),

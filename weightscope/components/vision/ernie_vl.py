@@ -5,26 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.feed_forward.image_experts import IMAGE_TOKENS
-from weightscope.components.runnable import Inputs
 from weightscope.components.running import Pass
-from weightscope.components.vision.grid_eye import GRIDS, GridEye
+from weightscope.components.vision.grid_eye import StillEye
 from weightscope.components.vision.language import VisionLanguage
-from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
 
 
-class StillEye(GridEye, frozen=True, kw_only=True):
-    """An image has one frame."""
+class ExpertEye(StillEye, frozen=True, kw_only=True):
+    """Images as Qwen2-VL has them, of one frame each."""
 
     processor: ClassVar[str] = "Ernie4_5_VLMoeImageProcessor"
-
-    def counts(self, inputs: Inputs) -> tuple[int, ...]:
-        found = super().counts(inputs)
-        if bool((inputs[GRIDS][:, 0] != 1).any()):
-            raise UsageError(f"{GRIDS} has {inputs[GRIDS].tolist()}: an image has 1 frame")
-        return found
 
 
 class ExpertLanguage(VisionLanguage, frozen=True, kw_only=True):

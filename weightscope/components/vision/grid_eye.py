@@ -53,18 +53,23 @@ class GridEye(Eye, frozen=True, kw_only=True):
 
 
 class StillEye(GridEye, frozen=True, kw_only=True):
-    """Images of one frame, between the texts `begin` and `end`; positions count on through an image (MiniMax-M3)."""
+    """Images have one frame."""
+
+    def counts(self, inputs: Inputs) -> tuple[int, ...]:
+        found = super().counts(inputs)
+        if bool((inputs[GRIDS][:, 0] != 1).any()):
+            told = inputs[GRIDS].tolist()
+            raise UsageError(f"{GRIDS} has several frames, {told}: an image has 1 frame; videos are not implemented")
+        return found
+
+
+class EnclosedEye(StillEye, frozen=True, kw_only=True):
+    """Images stand between the texts `begin` and `end`; positions count on through an image (MiniMax-M3)."""
 
     processor: ClassVar[str] = "MiniMaxM3VLImageProcessor"
 
     begin: str
     end: str
-
-    def counts(self, inputs: Inputs) -> tuple[int, ...]:
-        found = super().counts(inputs)
-        if bool((inputs[GRIDS][:, 0] != 1).any()):
-            raise UsageError(f"{GRIDS} has several frames: an image has one, and videos are not implemented")
-        return found
 
     def layouts(self, inputs: Inputs) -> Sequence[Layout]:
         return [(self.begin, count, self.end) for count in self.counts(inputs)]

@@ -79,15 +79,14 @@ class LocalEye(Eye, frozen=True, kw_only=True):
         return at.call(self.bridge, maps).unflatten(0, (len(pixels), -1))  # type: ignore[no-untyped-call, no-any-return]
 
     def _each(self, inputs: Inputs, name: str) -> int:
-        """How many vectors each image under that name becomes: twice halved on both sides."""
+        """How many vectors each image under that name becomes."""
         pixels, channels, patch = inputs[name], int(self.tower.patches.channels), int(self.tower.patches.patch)
         shape = list(pixels.shape)
         if pixels.ndim != 4 or shape[1] != channels or not shape[0] or shape[2] != shape[3]:
             raise UsageError(f"{name} has shape {shape}, not [images, {channels}, side, side]")
         if not patch <= shape[3] <= MOST_SIDE or shape[3] % patch:
             raise UsageError(f"{name} has shape {shape}: a side is a multiple of {patch}, up to {MOST_SIDE:,}")
-        half = -(-(shape[3] // patch) // 2)
-        return int(-(-half // 2)) ** 2
+        return int(self.bridge.side(shape[3] // patch) ** 2)
 
     def _windows(self, inputs: Inputs) -> list[int]:
         """How many windows each image has."""

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
+from weightscope.brief import plural
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import run_layers
 from weightscope.components.embedding import Embedding
+from weightscope.components.halves import Source
 from weightscope.components.norm import Norm
 from weightscope.components.projection import Projection
 from weightscope.components.runnable import Inputs
 from weightscope.components.running import At
-from weightscope.components.seq2seq import Source
 from weightscope.errors import UsageError
 from weightscope.roles import Section
 
@@ -47,9 +48,8 @@ class PatchSource(Source, frozen=True, kw_only=True):
 
     @property
     def glance(self) -> str:
-        return (
-            f"vision {self.depth} layers of {self.projection.outputs:,}, patches of {self.projection.inputs:,} values"
-        )
+        layers = plural(self.depth, "layer")
+        return f"vision {layers} of {self.projection.outputs:,}, patches of {self.projection.inputs:,} values"
 
     def checked(self, inputs: Inputs) -> None:
         for name in self.takes:

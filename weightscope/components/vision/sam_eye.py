@@ -37,6 +37,11 @@ class HalvingBridge(Component, frozen=True, kw_only=True):
     def equation(self, x: str = "x") -> str:
         return self.last.equation(self.second.equation(f"({self.first.equation(x)})"))
 
+    def side(self, patches: int) -> int:
+        """How many vectors a side of so many patches becomes."""
+        half = -(-patches // 2)
+        return -(-half // 2)
+
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[images, channels, rows, columns] to [images · rows · columns / 16, width of the language model]."""
         small = at.call(self.second, at.call(self.first, x))
@@ -62,8 +67,7 @@ class SamEye(Eye, frozen=True, kw_only=True):
         pixels, side, channels = inputs[PIXELS], int(self.tower.image), int(self.tower.patches.channels)
         if pixels.ndim != 4 or tuple(pixels.shape[1:]) != (channels, side, side) or not len(pixels):
             raise UsageError(f"{PIXELS} has shape {list(pixels.shape)}, not [tiles, {channels}, {side}, {side}]")
-        quarter = -(-int(self.tower.patches.side) // 2)
-        return (int(-(-quarter // 2)) ** 2,) * len(pixels)
+        return (self.bridge.side(int(self.tower.patches.side)) ** 2,) * len(pixels)
 
     def see(self, inputs: Inputs, at: At) -> Seen:
         return Seen(at.call(self.bridge, self.tower.features(inputs[PIXELS], at.below(self.tower))))

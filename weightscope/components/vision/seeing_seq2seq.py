@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component, Conflict
+from weightscope.components.halves import Stack
 from weightscope.components.runnable import Inputs, Predicts, Runnable, refuse
 from weightscope.components.running import At
-from weightscope.components.seq2seq import DECODER_TOKENS, EncoderDecoder, Stack
+from weightscope.components.seq2seq import DECODER_TOKENS, EncoderDecoder, no_start
 from weightscope.components.vision.davit_eye import DavitEye
 from weightscope.components.vision.language import VisionLanguage
-from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -72,7 +72,7 @@ class SeeingEncoderDecoder(VisionLanguage, frozen=True, kw_only=True):
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         super().checked(inputs, tokens)
         if DECODER_TOKENS not in inputs and self.pair.start is None:
-            raise UsageError(f"{DECODER_TOKENS} is missing, and config.json has no decoder_start_token_id")
+            raise no_start()
         self.pair.hold(self.scored(tokens, inputs))
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
 from weightscope.components.encoder import EncoderModel
+from weightscope.components.halves import SOURCE
 from weightscope.components.runnable import PIXELS, Inputs, Predicts, Runnable
 from weightscope.components.running import At
-from weightscope.components.seq2seq import DECODER_TOKENS, SOURCE, hold_written
+from weightscope.components.seq2seq import DECODER_TOKENS, hold_written
 from weightscope.components.vision.encoder import VisionEncoder
 from weightscope.errors import UsageError
 

@@ -12,22 +12,22 @@ from weightscope.components.sense import Layout, Seen, whole_numbers
 from weightscope.components.vision.eye import Eye
 from weightscope.components.vision.grids import Grid, by_squares
 from weightscope.components.vision.merger import PatchMerger
+from weightscope.components.vision.slices import GRIDS, sliced
+from weightscope.components.vision.tiles import MOST_PATCHES
 from weightscope.components.vision.windowed_tower import WindowedTower, halved
-from weightscope.errors import NotImplementedByWeightscope, UsageError
+from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
 
-SIZES, GRIDS, SLICES = "target_sizes", "grids", "num_patches_per_image"
-# Of one slice: more than any processor makes.
-MOST_PATCHES = 1 << 16
+SIZES, SLICES = "target_sizes", "num_patches_per_image"
 
 
 class SliceRowEye(Eye, frozen=True, kw_only=True):
     """`target_sizes` [slices, 2] says how many rows and columns of patches each slice has.
 
-    `num_patches_per_image` says how many slices an image has, and `grids` in how many rows and columns of them it is
-    cut besides the whole, none where it is (0, 0). Each of the `mergers` makes one vector of 2 × 2.
+    `num_patches_per_image` says how many slices an image has, and `grids` into how many rows and columns of them it is
+    cut, besides the whole image. Each of the `mergers` makes one vector of 2 × 2.
     """
 
     takes: ClassVar[tuple[str, ...]] = (PIXELS, SIZES, GRIDS, SLICES)
@@ -50,27 +50,7 @@ class SliceRowEye(Eye, frozen=True, kw_only=True):
         return tuple(height * width // self.merge**2 for _, height, width in self._grids(inputs))
 
     def layouts(self, inputs: Inputs) -> Sequence[Layout]:
-        """The whole image after its number, then its slices, each row of them on a line of its own.
-
-        Raises:
-            NotImplementedByWeightscope: nothing tells which slices are of one image.
-            UsageError: another number of slices is told.
-        """
-        if GRIDS not in inputs:
-            raise NotImplementedByWeightscope(
-                f"how a prompt of MiniCPM-V writes its images is not implemented without {GRIDS}",
-                hint="give the processor's input_ids as --tokens",
-            )
-        flat, counts = whole_numbers(inputs, GRIDS), list(self.counts(inputs))
-        grids = list(zip(flat[::2], flat[1::2], strict=False))
-        wrong = len(flat) % 2 or any(grid != (0, 0) and min(grid) < 1 for grid in grids)
-        if wrong or sum(1 + rows * columns for rows, columns in grids) != len(counts):
-            raise UsageError(f"{GRIDS} tells another number of slices than the {len(counts):,} of {SIZES}")
-        found = []
-        for number, (rows, columns) in enumerate(grids):
-            own, counts = counts[: 1 + rows * columns], counts[1 + rows * columns :]
-            found.append(_layout(number, columns, own))
-        return found
+        return sliced(inputs, self.counts(inputs), SIZES)
 
     def see(self, inputs: Inputs, at: At) -> Seen:
         import torch
@@ -103,15 +83,6 @@ class SliceRowEye(Eye, frozen=True, kw_only=True):
         if list(pixels.shape) != wanted:
             raise UsageError(f"{PIXELS} has shape {list(pixels.shape)}, and {SIZES} tells {wanted}")
         return grids
-
-
-def _layout(number: int, columns: int, counts: Sequence[int]) -> Layout:
-    """The whole image has the first of `counts`."""
-    slices: list[int | str] = []
-    for place, count in enumerate(counts[1:]):
-        begin = "\n" if place and not place % columns else ""
-        slices += [f"{begin}<slice>", count, "</slice>"]
-    return (f"<image_id>{number}</image_id><image>", counts[0], "</image>", *slices)
 
 
 def places_of(height: int, width: int, side: int) -> torch.Tensor:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from weightscope.components.running import At
-from weightscope.components.vision.encoder import PatchEmbedding, VisionEncoder
+from weightscope.components.vision.encoder import PatchEmbedding
+from weightscope.components.vision.timm_patches import GridEncoder
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -59,18 +60,10 @@ class StretchedPatches(PatchEmbedding, frozen=True, kw_only=True):
         return (vectors + table).flatten(0, 1)
 
 
-class StretchedEncoder(VisionEncoder, frozen=True, kw_only=True):
-    """Patches turn by their column and row."""
+class StretchedEncoder(GridEncoder, frozen=True, kw_only=True):
+    """Its patches may be stretched to images of another size."""
 
     patches: StretchedPatches
-
-    def axes(self, images: int, device: torch.device) -> torch.Tensor | None:
-        """Column and row of each patch of so many images, [2, images · positions]."""
-        import torch
-
-        side = torch.arange(int(self.patches.side))
-        rows, columns = torch.meshgrid(side, side, indexing="ij")
-        return torch.stack((columns.flatten(), rows.flatten())).repeat(1, images).to(device)
 
     def sized(self, side: int) -> StretchedEncoder:
         """The same encoder for images of another size."""

@@ -13,8 +13,9 @@ from weightscope.components.vision.encoder import VisionEncoder
 from weightscope.components.vision.eye import Eye
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.components.vision.query_bridge import QueryBridge
+from weightscope.components.vision.slices import GRIDS, sliced
 from weightscope.components.vision.tiles import MOST_PATCHES
-from weightscope.errors import NotImplementedByWeightscope, UsageError
+from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -23,13 +24,12 @@ if TYPE_CHECKING:
 
 SIZES = "tgt_sizes"
 BOUNDS = "image_bound"
-GRIDS = "grids"
 
 
 class StripEye(Eye, frozen=True, kw_only=True):
     """Slices are padded to the longest: `tgt_sizes` says how many rows and columns of patches each has.
 
-    `grids` says in how many rows and columns of slices an image is cut besides the whole, none where it is (0, 0).
+    `grids` says into how many rows and columns of slices an image is cut, besides the whole image.
     """
 
     takes: ClassVar[tuple[str, ...]] = (PIXELS, SIZES, BOUNDS, GRIDS)
@@ -47,23 +47,7 @@ class StripEye(Eye, frozen=True, kw_only=True):
         return (int(self.bridge.queries),) * len(self._grids(inputs))
 
     def layouts(self, inputs: Inputs) -> Sequence[Layout]:
-        """As the processor writes them, with the image's number before it.
-
-        Raises:
-            NotImplementedByWeightscope: `grids` is missing: nothing tells which slices are of one image.
-            UsageError: `grids` tells another number of slices.
-        """
-        if GRIDS not in inputs:
-            raise NotImplementedByWeightscope(
-                f"how a prompt of MiniCPM-V writes its images is not implemented without {GRIDS}",
-                hint="give the processor's input_ids as --tokens",
-            )
-        flat, slices = whole_numbers(inputs, GRIDS), len(self._grids(inputs))
-        grids = list(zip(flat[::2], flat[1::2], strict=False))
-        wrong = len(flat) % 2 or any(grid != (0, 0) and min(grid) < 1 for grid in grids)
-        if wrong or sum(1 + rows * columns for rows, columns in grids) != slices:
-            raise UsageError(f"{GRIDS} tells another number of slices than the {slices:,} of {PIXELS}")
-        return [_layout(number, grid, int(self.bridge.queries)) for number, grid in enumerate(grids)]
+        return sliced(inputs, self.counts(inputs), PIXELS)
 
     def see(self, inputs: Inputs, at: At) -> Seen:
         import torch
@@ -119,14 +103,6 @@ class BoundLanguage(VisionLanguage, frozen=True, kw_only=True):
         marked = [place for place, token in enumerate(tokens) if token == self.image_token]
         if len(starts) != len(counts) or ends != wanted or within != marked:
             raise UsageError(f"{BOUNDS} does not tell where the image tokens (id {self.image_token}) are")
-
-
-def _layout(number: int, grid: Grid, count: int) -> Layout:
-    """The whole image, then its slices, each row on a line of its own."""
-    rows, columns = grid
-    lines = [("<slice>", count, "</slice>") * columns for _ in range(rows)]
-    slices = [piece for row, line in enumerate(lines) for piece in (*(("\n",) if row else ()), *line)]
-    return (f"<image_id>{number}</image_id><image>", count, "</image>", *slices)
 
 
 def places_of(grid: Grid, side: int) -> torch.Tensor:

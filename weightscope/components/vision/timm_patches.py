@@ -44,8 +44,8 @@ class GridEncoder(VisionEncoder, frozen=True, kw_only=True):
     They are `stretched` as if there were so many rows and columns, where that is said.
     """
 
-    first: float
-    stretched: int | None
+    first: float = 0.0
+    stretched: int | None = None
 
     def axes(self, images: int, device: torch.device) -> torch.Tensor | None:
         """Column and row of each vector of so many images, [2, images · positions]; 0 of a class vector."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from weightscope.components.embedding import Embedding, Head
-from weightscope.components.seq2seq import EncoderDecoder, Halves, Stack
+from weightscope.components.halves import Halves, Stack
+from weightscope.components.seq2seq import EncoderDecoder
 from weightscope.config import Config, Nullable
 from weightscope.families.common import depth_of, numbered
 from weightscope.families.common.sinusoids import sinusoids

@@ -9,7 +9,8 @@ from weightscope.components.audio.layer_sum import LayerSum
 from weightscope.components.base import Component
 from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.components.embedding import Embedding, Head
-from weightscope.components.seq2seq import EncoderDecoder, Halves, Stack
+from weightscope.components.halves import Halves, Stack
+from weightscope.components.seq2seq import EncoderDecoder
 from weightscope.config import Config, Nullable
 from weightscope.families.common import depth_of, numbered
 from weightscope.families.common.encoders import classes, transform
@@ -19,10 +20,9 @@ from weightscope.roles import Role
 
 WHISPER: dict[str, Any] = {
     "vocab_size": 51865, "num_mel_bins": 80, "encoder_layers": 4, "encoder_attention_heads": 6, "decoder_layers": 4,
-    "decoder_attention_heads": 6, "decoder_ffn_dim": 1536, "encoder_ffn_dim": 1536, "decoder_start_token_id": 50257,
-    "activation_function": "gelu", "d_model": 384, "max_source_positions": 1500, "max_target_positions": 448,
-    "use_weighted_layer_sum": False, "classifier_proj_size": 256, "tie_word_embeddings": True,
-    "architectures": Nullable(list),
+    "decoder_attention_heads": 6, "decoder_ffn_dim": 1536, "decoder_start_token_id": 50257, "max_target_positions": 448,
+    "activation_function": "gelu", "encoder_ffn_dim": 1536, "max_source_positions": 1500, "classifier_proj_size": 256,
+    "d_model": 384, "use_weighted_layer_sum": False, "tie_word_embeddings": True, "architectures": Nullable(list),
 }  # fmt: skip
 NAMES = {
     "num_attention_heads": "encoder_attention_heads", "num_key_value_heads": "encoder_attention_heads",

@@ -7,7 +7,7 @@ from typing import Any
 from weightscope.components.base import Group
 from weightscope.components.decoder import CausalLM
 from weightscope.components.norm import RMSNorm
-from weightscope.components.vision.ernie_vl import ExpertLanguage, StillEye
+from weightscope.components.vision.ernie_vl import ExpertEye, ExpertLanguage
 from weightscope.config import Config, Nullable
 from weightscope.families.common.mixtures import SWITCHED, WITHIN
 from weightscope.families.common.multimodal import decided_text_config, part, replaced
@@ -55,7 +55,7 @@ def together(config: Config, text: Config, vision: Config, spelling: Spelling) -
     assert isinstance(last, RMSNorm)
     after = RMSNorm(name="after_norm", role=Role.PROJECTOR_NORM, size=last.size, eps=last.eps)
     return ExpertLanguage(
-        eye=StillEye(tower=tower(vision, spelling, after)),
+        eye=ExpertEye(tower=tower(vision, spelling, after)),
         language=Group(name=spelling.language, parts=(model,)),
         image_token=int(config["image_token_id"]),
         other_tokens=((int(config["video_token_id"]), "a video"),),

@@ -6,7 +6,7 @@ from typing import Any
 
 from weightscope.components.base import Group
 from weightscope.components.decoder import CausalLM
-from weightscope.components.vision.grid_eye import StillEye
+from weightscope.components.vision.grid_eye import EnclosedEye
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.config import Config, Nullable
 from weightscope.families.common.multimodal import text_config
@@ -35,7 +35,7 @@ def minimax_m3_vl(config: Config, root: str) -> VisionLanguage:
         raise config.undeclared("MiniMax-M3 with this text_config is not declared")
     eye = tower(config, spelling, model.decoder.embedding.width)
     return VisionLanguage(
-        eye=StillEye(tower=eye, begin="]<]start of image[>[", end="]<]end of image[>["),
+        eye=EnclosedEye(tower=eye, begin="]<]start of image[>[", end="]<]end of image[>["),
         language=Group(name=spelling.language, parts=(model,)),
         image_token=int(config["image_token_index"]),
         other_tokens=((int(config["video_token_index"]), "a video"),),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from weightscope.components.embedding import Embedding, Head
-from weightscope.components.seq2seq import EncoderDecoder, Halves
+from weightscope.components.halves import Halves
+from weightscope.components.seq2seq import EncoderDecoder
 from weightscope.config import Config, Nullable
 from weightscope.families.common.multimodal import part
 from weightscope.families.common.refusals import not_computed

@@ -10,8 +10,8 @@ from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
 from weightscope.components.embedding import Embedding
 from weightscope.components.feed_forward import MLP
+from weightscope.components.halves import SOURCE, CrossBlock, Stack
 from weightscope.components.norm import Norm
-from weightscope.components.seq2seq import SOURCE, CrossBlock, Stack
 from weightscope.components.sinusoids import Sinusoids, SinusoidTable
 from weightscope.config import Config, Nullable
 from weightscope.families.common import depth_of, layer_norms, numbered

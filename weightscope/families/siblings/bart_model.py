@@ -7,7 +7,8 @@ from math import sqrt
 from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.components.embedding import Embedding, Head
 from weightscope.components.encoder_heads import EncoderHead
-from weightscope.components.seq2seq import EncoderDecoder, Halves
+from weightscope.components.halves import Halves
+from weightscope.components.seq2seq import EncoderDecoder
 from weightscope.config import Config
 from weightscope.families.common import depth_of
 from weightscope.families.common.encoders import classes, last_end, transform

@@ -8,7 +8,7 @@ from weightscope.components.attention import EVERYTHING, Attention
 from weightscope.components.base import Repeat
 from weightscope.components.encoder import Encoder, TokenEmbeddings
 from weightscope.components.encoder_heads import MaskedHead
-from weightscope.components.seq2seq import SOURCE, CrossBlock
+from weightscope.components.halves import SOURCE, CrossBlock
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims, layer_norms
 from weightscope.families.common.encoders import masked, seen, table, transform

@@ -8,7 +8,7 @@ from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import Block
 from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.feed_forward.routing import Routing
-from weightscope.components.seq2seq import SOURCE, CrossBlock
+from weightscope.components.halves import SOURCE, CrossBlock
 from weightscope.config import Config
 from weightscope.families.common import depth_of, numbered
 from weightscope.families.common.parts import mlp

@@ -10,8 +10,8 @@ from weightscope.components.attention.sees import Sees
 from weightscope.components.base import Component
 from weightscope.components.decoder import Block
 from weightscope.components.embedding import Embedding
+from weightscope.components.halves import SOURCE, CrossBlock, Stack
 from weightscope.components.projection import Projection
-from weightscope.components.seq2seq import SOURCE, CrossBlock, Stack
 from weightscope.components.vision.patch_source import PatchSource
 from weightscope.config import Config, Nullable
 from weightscope.families.common import depth_of, numbered, rms_norms

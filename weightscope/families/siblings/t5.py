@@ -8,7 +8,7 @@ from weightscope.components.attention.scores import Scores
 from weightscope.components.base import Component
 from weightscope.components.decoder import Block
 from weightscope.components.embedding import Embedding
-from weightscope.components.seq2seq import SOURCE, CrossBlock, Stack
+from weightscope.components.halves import SOURCE, CrossBlock, Stack
 from weightscope.config import Config
 from weightscope.families.common import depth_of, numbered, rms_norms
 from weightscope.families.common.parts import gated_mlp, linears, mlp

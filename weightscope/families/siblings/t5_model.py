@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from weightscope.components.embedding import Head
 from weightscope.components.encoder_heads import EncoderHead
-from weightscope.components.seq2seq import EncoderDecoder, Halves
+from weightscope.components.halves import Halves
+from weightscope.components.seq2seq import EncoderDecoder
 from weightscope.config import Config
 from weightscope.families.common.encoders import classes, last_end, transform
 from weightscope.families.common.refusals import not_computed

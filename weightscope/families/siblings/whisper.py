@@ -11,7 +11,7 @@ from weightscope.components.audio.tower import CLIP, SpeechTower
 from weightscope.components.decoder import Block
 from weightscope.components.embedding import Embedding
 from weightscope.components.feed_forward.mlp import MLP
-from weightscope.components.seq2seq import SOURCE, CrossBlock
+from weightscope.components.halves import SOURCE, CrossBlock
 from weightscope.config import Config
 from weightscope.families.common import depth_of, layer_norms, numbered
 from weightscope.families.common.parts import mlp

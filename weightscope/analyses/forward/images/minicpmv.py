@@ -63,11 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def size(self, height: float, width: float, *, enlarged: bool) -> Size:
         """Sides of whole patches, of about `scale_resolution`² pixels if the image is larger or is to be `enlarged`."""
-        if enlarged or width * height > self.scale_resolution**2:
-            ratio = width / height
-            height = int(self.scale_resolution / math.sqrt(ratio))
-            width = int(height * ratio)
-        return multiple(height, self.patch_size), multiple(width, self.patch_size)
+        return sides(height, width, self.scale_resolution, self.patch_size, enlarged=enlarged)
 
 
 def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:
@@ -110,10 +106,19 @@ def cut(image: Image, grid: Size, settings: Sizing) -> list[Image]:
     if not rows:
         return [resized(image, *settings.size(height, width, enlarged=True), BICUBIC)]
     whole = resized(image, *settings.size(height, width, enlarged=False), BICUBIC)
-    slice_size = settings.size(multiple(height, rows) / rows, multiple(width, columns) / columns, enlarged=True)
+    slice_size = settings.size(_multiple(height, rows) / rows, _multiple(width, columns) / columns, enlarged=True)
     return [whole, *got_ocr2.split(image, grid, slice_size, BICUBIC)]
 
 
-def multiple(length: float, of: int) -> int:
+def sides(height: float, width: float, resolution: int, square: int, *, enlarged: bool) -> Size:
+    """Multiples of `square`, of about `resolution`² pixels if the image is larger or is to be `enlarged`."""
+    if enlarged or width * height > resolution**2:
+        ratio = width / height
+        height = int(resolution / math.sqrt(ratio))
+        width = int(height * ratio)
+    return _multiple(height, square), _multiple(width, square)
+
+
+def _multiple(length: float, of: int) -> int:
     """The multiple that is nearest, at least one."""
     return max(round(length / of) * of, of)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from weightscope.analyses.forward.images.decoding import as_it_is
-from weightscope.analyses.forward.images.minicpmv import Side, Size, cut, multiple
+from weightscope.analyses.forward.images.minicpmv import Side, Size, cut, sides
 from weightscope.analyses.forward.images.settings import Deviation, Level, Said, Scaling
 
 if TYPE_CHECKING:
@@ -75,12 +75,8 @@ class Settings(Scaling, frozen=True, kw_only=True):
         """Sides of whole squares of patches that become one vector, of about `scale_resolution`² pixels if the image is
         larger or is to be `enlarged`.
         """
-        if enlarged or width * height > self.scale_resolution**2:
-            ratio = width / height
-            height = int(self.scale_resolution / math.sqrt(ratio))
-            width = int(height * ratio)
         square = self.patch_size * (2 if self.downsample_mode == "4x" else 4)
-        return multiple(height, square), multiple(width, square)
+        return sides(height, width, self.scale_resolution, square, enlarged=enlarged)
 
 
 def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:
