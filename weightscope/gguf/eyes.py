@@ -111,10 +111,7 @@ def _qwen2_vl(keys: Keys) -> Settings:
 
 def _qwen25_vl(keys: Keys) -> Settings:
     every, depth = keys.whole("vision.n_wa_pattern") or 0, keys.deep("vision.block_count")
-    tower = _qwen(keys) | {
-        "hidden_size": keys.needed("vision.embedding_length"),
-        "intermediate_size": keys.needed("vision.feed_forward_length"),
-        "out_hidden_size": keys.needed("vision.projection_dim"),
+    tower = _qwen_wide(keys) | {
         "fullatt_block_indexes": [layer for layer in range(depth) if not every or (layer + 1) % every == 0],
     }
     return _whole(tower, "qwen2_5_vl_text", 1)
@@ -122,10 +119,7 @@ def _qwen25_vl(keys: Keys) -> Settings:
 
 def _qwen3_vl(keys: Keys) -> Settings:
     told = keys.metadata.wholes("clip.vision.is_deepstack_layers") or ()
-    tower = _qwen(keys) | {
-        "hidden_size": keys.needed("vision.embedding_length"),
-        "intermediate_size": keys.needed("vision.feed_forward_length"),
-        "out_hidden_size": keys.needed("vision.projection_dim"),
+    tower = _qwen_wide(keys) | {
         "num_position_embeddings": keys.rows("v.position_embd.weight"),
         "deepstack_visual_indexes": [layer for layer, taps in enumerate(told) if taps],
     }
@@ -133,10 +127,20 @@ def _qwen3_vl(keys: Keys) -> Settings:
 
 
 def _qwen(keys: Keys) -> dict[str, Any]:
+    """What all of Qwen's towers have."""
     return {
         "depth": keys.deep("vision.block_count"),
         "num_heads": keys.needed("vision.attention.head_count"),
         "patch_size": keys.needed("vision.patch_size"),
+    }
+
+
+def _qwen_wide(keys: Keys) -> dict[str, Any]:
+    """The same with the widths, as Qwen has them since 2.5."""
+    return _qwen(keys) | {
+        "hidden_size": keys.needed("vision.embedding_length"),
+        "intermediate_size": keys.needed("vision.feed_forward_length"),
+        "out_hidden_size": keys.needed("vision.projection_dim"),
     }
 
 
