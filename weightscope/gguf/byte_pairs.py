@@ -7,7 +7,7 @@ from typing import Any
 
 from weightscope.errors import NotImplementedByWeightscope
 from weightscope.gguf.pre_tokenizers import SPLITTERS, Splitter
-from weightscope.gguf.tokenizer_file import BLANK, first_and_last, numbered, scores_of, special, whole
+from weightscope.gguf.tokenizer_file import BLANK, first_and_last, numbered, says, scores_of, special, whole
 from weightscope.gguf.vocabulary import Vocabulary
 
 PRE, MERGES = "tokenizer.ggml.pre", "tokenizer.ggml.merges"
@@ -61,8 +61,7 @@ def _splits(splitter: Splitter) -> list[dict[str, Any]]:
 def _letters(vocabulary: Vocabulary, tokens: list[str], merges: Sequence[object], *, prefixed: bool) -> dict[str, Any]:
     """Letters, or bytes where none is known. A text is `prefixed` with a blank unless the file says otherwise."""
     metadata = vocabulary.metadata
-    said = metadata.flag("tokenizer.ggml.add_space_prefix")
-    prefixed = prefixed if said is None else said
+    prefixed = says(metadata, "add_space_prefix", usual=prefixed)
     blanks = {"type": "Replace", "pattern": {"String": " "}, "content": BLANK}
     first = [{"type": "Prepend", "prepend": BLANK}] if prefixed else []
     last = [{"type": "Strip", "content": " ", "start": 1, "stop": 0}] if prefixed else []

@@ -64,10 +64,15 @@ def first_and_last(metadata: Metadata, tokens: list[str], *, begins: bool, ends:
     """
     found: list[Token] = []
     for name, usual in (("bos", begins), ("eos", ends)):
-        stated = metadata.flag(f"tokenizer.ggml.add_{name}_token")
-        wanted = usual if stated is None else stated
+        wanted = says(metadata, f"add_{name}_token", usual=usual)
         found.append(special(metadata, tokens, name) if wanted else None)
     return found[0], found[1]
+
+
+def says(metadata: Metadata, key: str, *, usual: bool) -> bool:
+    """A flag of the tokenizer; what is `usual` where the file does not say."""
+    said = metadata.flag(f"tokenizer.ggml.{key}")
+    return usual if said is None else said
 
 
 def special(metadata: Metadata, tokens: list[str], name: str) -> Token:

@@ -13,6 +13,7 @@ from weightscope.gguf.tokenizer_file import (
     KINDS,
     first_and_last,
     numbered,
+    says,
     scores_of,
     special,
     unknown,
@@ -66,8 +67,7 @@ def likeliest_pieces(vocabulary: Vocabulary, tokens: list[str]) -> dict[str, Any
         CheckpointError: there are not as many scores as tokens.
     """
     metadata, scores = vocabulary.metadata, scores_of(vocabulary, tokens)
-    prefixed = metadata.flag("tokenizer.ggml.add_space_prefix") is not False
-    prepend = "always" if prefixed else "never"
+    prepend = "always" if says(metadata, "add_space_prefix", usual=True) else "never"
     blanks = {"type": "Metaspace", "replacement": BLANK, "prepend_scheme": prepend, "split": True}
     none = unknown(vocabulary, tokens)
     return whole(
@@ -119,7 +119,7 @@ def _normalizers(vocabulary: Vocabulary) -> list[dict[str, Any]]:
     table = vocabulary.octets(CHARACTERS)
     written = b64encode(table).decode()
     steps = [{"type": "Precompiled", "precompiled_charsmap": written}] if table else []
-    if vocabulary.metadata.flag("tokenizer.ggml.remove_extra_whitespaces") is False:
+    if not says(vocabulary.metadata, "remove_extra_whitespaces", usual=True):
         return steps
     blanks = {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": BLANK}
     return [*steps, {"type": "Strip", "strip_left": False, "strip_right": True}, blanks]
