@@ -126,11 +126,9 @@ def _scheme(slot: Slot, architecture: Architecture, names: Container[str], depth
     if len(slot.ranges) > 1:
         return None
     forms = [_above(form, slot, depth) for form in forms_of(slot, architecture) if form is not None]
-    return (
-        max(forms, key=lambda form: _share(form, slot, names), default=None)
-        if len(forms) > 1
-        else next(iter(forms), None)
-    )
+    if len(forms) < 2:
+        return next(iter(forms), None)
+    return max(forms, key=lambda form: _share(form, slot, names))
 
 
 def _above(scheme: InGguf, slot: Slot, depth: int) -> InGguf:
