@@ -14,7 +14,7 @@ from weightscope.analyses.memory.kept import Kept, runnable_of
 from weightscope.analyses.memory.loading import Loading, loading
 from weightscope.analyses.memory.ranks import Stage, stages_of
 from weightscope.analyses.memory.request import Request
-from weightscope.analyses.memory.sizing import context_source, in_llama_cpp, kept_of, sizing_of, trained_context
+from weightscope.analyses.memory.sizing import context_of, in_llama_cpp, kept_of, sizing_of, trained_context
 from weightscope.analyses.memory.state import DecodeState, Sizing, decode_state
 from weightscope.analyses.memory.training import Training, training, training_findings
 from weightscope.analyses.memory.weights import Weights
@@ -117,7 +117,7 @@ def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequenc
         model=model,
         asked=Asked(
             context=sizing.context,
-            context_source=context_source(request.context, trained_for),
+            context_source=context_of(request.context, trained_for).source,
             trained_context=trained,
             batch=sizing.batch,
             source_tokens=sizing.source,

@@ -28,11 +28,11 @@ LENGTHS = (
 ASKED, USUAL = "asked", "usual"
 
 
-class Trained(NamedTuple):
-    """How many tokens a model was trained to read, and the key of its config that says so."""
+class Context(NamedTuple):
+    """A number of tokens, and where it comes from: a key of the config, `asked` for, or `usual`."""
 
     tokens: int
-    key: str
+    source: str
 
 
 def usual_state(subject: Subject) -> DecodeState | None:
@@ -87,8 +87,7 @@ def _sized(
     kv_dtype: str | None = None,
     in_llama_cpp: bool = False,
 ) -> Sizing:
-    trained = trained_context(subject.config)
-    tokens = context or (trained.tokens if trained else USUAL_CONTEXT)
+    tokens = context_of(context, trained_context(subject.config)).tokens
     # llama.cpp computes in float32 and keeps keys and values in float16, whatever types the weights have.
     computed = dtype or ("F32" if in_llama_cpp else computed_dtype(subject))
     cached = "F16" if in_llama_cpp else computed
@@ -116,18 +115,18 @@ def computed_dtype(subject: Subject) -> str:
     return max(elements, key=elements.__getitem__, default="F32")
 
 
-def context_source(asked: int | None, trained: Trained | None) -> str:
-    """What the context is that the figures are for: a key of the config, `asked` for, or `usual` where neither is."""
-    return ASKED if asked else trained.key if trained else USUAL
+def context_of(asked: int | None, trained: Context | None) -> Context:
+    """The context that the figures are for: as asked, or else as the model was trained, or else a usual one."""
+    return Context(asked, ASKED) if asked else trained or Context(USUAL_CONTEXT, USUAL)
 
 
-def trained_context(config: Config | None) -> Trained | None:
+def trained_context(config: Config | None) -> Context | None:
     """How many tokens the model was trained to read, as its config says; None where it does not."""
     for data in _levels(config.data if config else {}):
         for key in LENGTHS:
             value = data.get(key)
             if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST:
-                return Trained(value, key)
+                return Context(value, key)
     return None
 
 
