@@ -108,7 +108,8 @@ def _taken_out(terms: Sum) -> tuple[tuple[str, ...], int, Sum]:
 
 def _quotient(a: Sum, b: Sum) -> str:
     below = written_as_factor(b)
-    is_one = len(b) != 1 or len(b[0][0]) + (b[0][1] != 1) <= 1
+    factors, number = _product(b)
+    is_one = len(factors) + (number != 1) <= 1
     return f"{written_as_factor(a)}/{below if is_one and '/' not in below else f'({below})'}"
 
 

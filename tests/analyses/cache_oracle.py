@@ -12,6 +12,8 @@ import transformers
 
 # What a cache holds beside the state.
 NO_STATE = ("_sliding_window_tensor",)
+# Where the part that writes is called otherwise than language_model.
+WRITERS = {"blip": "text_decoder", "kosmos-2": "text_model"}
 IN_MODULES = ("recurrent_states", "conv1d_state")
 
 
@@ -39,7 +41,9 @@ def tensors(held: object, seen: set[int]) -> Iterator[torch.Tensor]:
 
 def prepared(model: transformers.PreTrainedModel) -> Any:
     """The model in bfloat16, so that states with a type of their own show; without images, the language model."""
-    if "pixel_values" in _required(model):
+    if model.config.model_type in WRITERS:
+        model = getattr(model, WRITERS[model.config.model_type])
+    elif "pixel_values" in _required(model):
         model = model.language_model
     if model.config.model_type == "shieldgemma2":
         # It looks for the words yes and no in a vocabulary that is too small for them.
@@ -60,10 +64,11 @@ def cached_bytes(model: Any, tokens: int, batch: int, source: int = 0) -> int:
     if model.config.is_encoder_decoder:
         inputs = {"input_ids": torch.full((batch, source), 7), "decoder_input_ids": ids}
         if model.main_input_name != "input_ids":
-            read = torch.zeros(batch, source, model.config.d_model, dtype=torch.bfloat16)
+            own = model.config if hasattr(model.config, "d_model") else model.config.vision_config
+            read = torch.ones(batch, source, getattr(own, "d_model", own.hidden_size), dtype=torch.bfloat16)
             inputs = {"encoder_outputs": (read,), "decoder_input_ids": ids}
     if "position_ids" in inspect.signature(model.forward).parameters:
-        inputs["position_ids"] = torch.arange(tokens).expand(batch, -1)
+        inputs["position_ids"] = torch.arange(tokens).repeat(batch, 1)
     if model.config.model_type == "recurrent_gemma":
         # It makes a cache, and does not give it back.
         inputs["past_key_values"] = transformers.DynamicCache(config=model.config)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from weightscope.analyses.groups import Group
 from weightscope.analyses.inventory import Inventory
-from weightscope.analyses.other_names import OtherNames, spelled
+from weightscope.analyses.other_names import OtherNames, names_that_fit
 from weightscope.analyses.selecting import GLOB, Pattern, better_pattern
 from weightscope.errors import UsageError
 from weightscope.ranges import blank, columns, fill, template_of
@@ -26,7 +26,7 @@ class Meant(NamedTuple):
 
 
 def find_meant(typed: str, inventory: Inventory, others: OtherNames) -> Meant:
-    """The tensors that `typed` stands for; what `others` have as names elsewhere will do as well.
+    """The tensors that `typed` stands for, by their own names or by their `others`.
 
     Exact names come first, then what `typed` selects as it is, then a name without its end or its root, and roles.
 
@@ -65,14 +65,8 @@ def _readings(typed: str, inventory: Inventory, others: OtherNames) -> Iterator[
 
 def _fitting(text: str, inventory: Inventory, others: OtherNames) -> list[tuple[Group, list[str]]]:
     pattern = Pattern.of(text)
-    found = [(group, _selected(pattern, group, others)) for group in inventory.groups]
+    found = [(group, names_that_fit(group, others, pattern.fits)) for group in inventory.groups]
     return [(group, names) for group, names in found if names]
-
-
-def _selected(pattern: Pattern, group: Group, others: OtherNames) -> list[str]:
-    if group.template not in others:
-        return [name for name in group.every_name if pattern.fits(name)]
-    return [own for own, *known in spelled(group, others) if any(map(pattern.fits, (own, *known)))]
 
 
 def _title(group: Group, names: list[str]) -> str:
