@@ -63,6 +63,11 @@ def test_only_the_command_that_is_named_is_imported() -> None:
     assert "inspect" in python(RUN, "inspekt", LLAMA).stderr
 
 
+@pytest.mark.parametrize("model", [LLAMA, "fixtures/gpt2", "fixtures/runs/pipe"])
+def test_nothing_that_fetches_is_imported_for_files_here(model: str) -> None:
+    assert imported("inspect", model) & {"weightscope.checkpoint.streamed", "concurrent.futures", "logging"} == set()
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_list_of_commands_says_what_each_says_of_itself(name: str) -> None:
     assert help_of(command_named(name)).summary == COMMANDS[name]

@@ -146,6 +146,13 @@ def test_a_gguf_kind_has_the_name_of_the_architecture_too() -> None:
     assert kinds["blk.{}.ffn_down.weight"] == ["model.layers.{}.mlp.down_proj.weight"]
 
 
+def test_layers_of_several_kinds_give_another_name_once() -> None:
+    """ModernBERT's layers with and without a window have the same names."""
+    page = Page(run_report("fixtures/gguf/modern-bert.gguf").stdout)
+    kinds = {kind["template"]: kind["others"] for kind in page.data["kinds"]}
+    assert kinds["blk.{}.attn_qkv.weight"] == ["model.layers.{}.attn.Wqkv.weight"]
+
+
 def test_a_renamed_kind_has_the_name_that_is_stored_too(tmp_path: Path) -> None:
     """As torch.compile leaves names: all of a kind, or the name is not told."""
     tensors = {

@@ -19,8 +19,9 @@ from weightscope.ranges import fill
 from weightscope.roles import Role, Section
 from weightscope.storage.base import join
 
-# What GGUF calls the encoder and the decoder of a model that has both, and what is repeated and no layer.
+# Where GGUF's names of an encoder's and a decoder's tensors begin, in a model that has both.
 STACKS = {"enc": "encoder", "dec": "decoder"}
+# The kind of what is repeated and is no layer.
 PART = "part"
 CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -195,7 +196,7 @@ class _Drawer:
             # GGUF numbers layers that predict ahead after all others.
             yield from (each for each in stored if each.group.auxiliary)
         elif self.contained and slot.kinds[:1] == (PART,):
-            # And parts that get the output of some layers by these layers.
+            # GGUF numbers parts that take the output of some layers by those layers.
             yield from stored
         else:
             yield from filter(None, (within(each, place.ranges) for each in stored))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from weightscope.analyses.groups import Group
 from weightscope.analyses.inventory import Inventory
-from weightscope.analyses.other_names import OtherNames, spelled
+from weightscope.analyses.other_names import OtherNames, names_that_fit
 from weightscope.analyses.selecting import GLOB, Pattern, better_pattern
 from weightscope.errors import UsageError
 from weightscope.ranges import blank, columns, fill, template_of
@@ -25,10 +25,11 @@ class Meant(NamedTuple):
     titles: tuple[str, ...]
 
 
-def find_meant(typed: str, inventory: Inventory, others: OtherNames) -> Meant:
-    """The tensors that `typed` stands for; what `others` have as names elsewhere will do as well.
+def find_meant(typed: str, inventory: Inventory, others: Callable[[], OtherNames]) -> Meant:
+    """The tensors that `typed` stands for, by their own names or by their `others`.
 
-    Exact names come first, then what `typed` selects as it is, then a name without its end or its root, and roles.
+    Exact names come first, then what `typed` selects as it is, then a name without its end or its root, and roles. The
+    `others` are asked for only if there is no exact name.
 
     Raises:
         UsageError: there is none; the hint names what is nearest.
@@ -37,7 +38,7 @@ def find_meant(typed: str, inventory: Inventory, others: OtherNames) -> Meant:
         if typed in group.every_name:
             return Meant(typed, group, (typed,))
     if len(typed) <= MAX_TYPED:
-        for found in _readings(typed, inventory, others):
+        for found in _readings(typed, inventory, others()):
             if found:
                 (group, names), titles = found[0], tuple(_title(group, names) for group, names in found)
                 return Meant(names[0], group, titles)
@@ -65,14 +66,8 @@ def _readings(typed: str, inventory: Inventory, others: OtherNames) -> Iterator[
 
 def _fitting(text: str, inventory: Inventory, others: OtherNames) -> list[tuple[Group, list[str]]]:
     pattern = Pattern.of(text)
-    found = [(group, _selected(pattern, group, others)) for group in inventory.groups]
+    found = [(group, names_that_fit(group, others, pattern.fits)) for group in inventory.groups]
     return [(group, names) for group, names in found if names]
-
-
-def _selected(pattern: Pattern, group: Group, others: OtherNames) -> list[str]:
-    if group.template not in others:
-        return [name for name in group.every_name if pattern.fits(name)]
-    return [own for own, *known in spelled(group, others) if any(map(pattern.fits, (own, *known)))]
 
 
 def _title(group: Group, names: list[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from weightscope.analyses.groups import Group
 from weightscope.analyses.inventory import Inventory
@@ -20,8 +20,11 @@ def other_names(declaration: Declaration | None, inventory: Inventory, checkpoin
     if checkpoint.renaming is None and (declaration is None or not declaration.contained):
         return {}
     templates = {name: group.template for group in inventory.groups for name in group.names}
-    pairs = [*_in_architecture(declaration, templates), *_as_stored(checkpoint, templates)]
-    return {template: tuple(other for own, other in pairs if own == template) for template, _ in pairs}
+    # Layers of several kinds give the same template more than once.
+    found: dict[str, dict[str, None]] = {}
+    for template, other in (*_in_architecture(declaration, templates), *_as_stored(checkpoint, templates)):
+        found.setdefault(template, {})[other] = None
+    return {template: tuple(others) for template, others in found.items()}
 
 
 def _in_architecture(declaration: Declaration | None, templates: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -47,12 +50,13 @@ def _as_stored(checkpoint: Checkpoint, templates: Mapping[str, str]) -> Iterator
     yield from (pair for pair, count in kinds.items() if count == sizes[pair[0]])
 
 
-def spelled(group: Group, others: OtherNames) -> Iterator[tuple[str, ...]]:
-    """Each tensor's name, and behind it its other ones."""
+def names_that_fit(group: Group, others: OtherNames, fits: Callable[[str], bool]) -> list[str]:
+    """The names of a group's tensors that fit, or of which another name does."""
     templates = others.get(group.template, ())
     if not templates:
-        return ((name,) for name in group.every_name)
-    return (
-        (name, *(fill(template, [(number,) for number in numbers]) for template in templates))
+        return [name for name in group.every_name if fits(name)]
+    return [
+        name
         for name, numbers in group.numbered()
-    )
+        if fits(name) or any(fits(fill(template, [(number,) for number in numbers])) for template in templates)
+    ]

@@ -68,7 +68,7 @@ def said(model: Model, findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def said_of_memory(model: Model, memory: Memory) -> Memory:
-    """The same in the words of that file."""
+    """What is said of memory, in the words of the file that holds the settings."""
     if model.checkpoint.format != "gguf":
         return memory
     from weightscope.gguf.words import in_metadata

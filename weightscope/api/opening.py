@@ -142,7 +142,7 @@ def _rows(checkpoint: Checkpoint, name: str) -> int | None:
 
 
 def _of_run(checkpoint: Checkpoint, notices: list[Finding]) -> Config | None:
-    """The config by what the command line of a Megatron-LM run said; one beside it is of another form."""
+    """The config that a Megatron-LM run's own arguments give; a config.json beside it has another form."""
     from weightscope.families.megatron_args import EMBEDDING, as_config
 
     rows = _rows(checkpoint, EMBEDDING)
@@ -201,7 +201,7 @@ def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> 
 
 
 def _undeclared(config: Config) -> str:
-    """What a config that no family declares says of itself; diffusers' names a class."""
+    """Why no family declares a config; one of diffusers names a class, and no model type."""
     if config.model_type:
         return f"model type {config.model_type!r} is not declared"
     kind = config.data.get("_class_name")

@@ -23,6 +23,7 @@ from weightscope.api.model import Model
 from weightscope.api.tensors import Tensor
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Progress
+from weightscope.checkpoint.streaming import is_streamed
 from weightscope.errors import UsageError, WeightscopeError
 from weightscope.findings import Finding, passes
 
@@ -50,33 +51,31 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     def findings(self) -> tuple[Finding, ...]:
         """What `check` found, and what values and the pass add; what two say of the same tensors is there once."""
         found = list(self.checked.findings)
-        for part in (self.stats, self.outcome):
+        for part in self._had:
             said = {(finding.code, finding.tensors) for finding in found if finding.tensors}
-            more = () if part is None or isinstance(part, WeightscopeError) else part.findings
-            found += [finding for finding in more if (finding.code, finding.tensors) not in said]
+            found += [finding for finding in part.findings if (finding.code, finding.tensors) not in said]
         return tuple(found)
 
     @property
     def ok(self) -> bool:
         """Whether all that was asked for could be looked at, and nothing fails."""
-        parts = (self.stats, self.outcome)
-        return self.sound and all(part is None or _is_ok(part) for part in parts)
+        failed = any(isinstance(part, WeightscopeError) for part in (self.stats, self.outcome))
+        return self.sound and not failed and all(part.ok for part in self._had)
 
     @property
     def sound(self) -> bool:
         """Whether nothing fails of what could be looked at."""
-        parts = (self.stats, self.outcome)
-        seen = (part for part in parts if isinstance(part, Stats | Outcome))
-        return self.checked.ok and all(passes(part.findings, "error") for part in seen)
+        return self.checked.ok and all(passes(part.findings, "error") for part in self._had)
+
+    @property
+    def _had(self) -> list[Stats | Outcome]:
+        """The values and the pass, where they were asked for and could be had."""
+        return [part for part in (self.stats, self.outcome) if isinstance(part, Stats | Outcome)]
 
     @property
     def complete(self) -> bool:
         """Whether nobody stopped the reading of values."""
         return not isinstance(self.stats, Stats) or self.stats.complete
-
-
-def _is_ok(part: Stats | Outcome | WeightscopeError) -> bool:
-    return not isinstance(part, WeightscopeError) and part.ok
 
 
 class NotCompared(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,8 +106,7 @@ def contents_of(
     """
     stats = attempted(lambda: model.stats(progress=progress, stop=stop)) if values else None
     comparable = isinstance(stats, Stats) and stats.complete
-    elsewhere = any(file.streamed for file in model.checkpoint.files)
-    findings, rules = examined(model, values=comparable and not elsewhere, seen=True)
+    findings, rules = examined(model, values=comparable and not is_streamed(model.checkpoint), seen=True)
     checked = Policy().verdict(model.reference, findings, tensors=len(model.checkpoint.names), rules=rules)
     memory = attempted(lambda: model.memory_for(asked()))
     return Contents(model=model, summary=model.summary(), checked=checked, memory=memory, stats=stats)

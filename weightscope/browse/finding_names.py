@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.naming import MAX_TYPED
-from weightscope.analyses.other_names import OtherNames, spelled
+from weightscope.analyses.other_names import OtherNames, names_that_fit
 from weightscope.analyses.selecting import Pattern
 
 
@@ -12,7 +12,7 @@ def find_names(typed: str, inventory: Inventory, others: OtherNames) -> tuple[st
     """The names of all tensors that `typed` means, in the order of the forward pass.
 
     A role means its tensors; a text with `*`, `?`, `[…]`, `{}` or `{0-3}` is a pattern of whole names; other text is
-    looked for in names, upper and lower case alike. Where the architecture has `others`, they will do as well.
+    looked for in names, upper and lower case alike. A tensor is found by its `others`, too.
     """
     typed = typed.strip()
     if not typed or len(typed) > MAX_TYPED:
@@ -23,5 +23,4 @@ def find_names(typed: str, inventory: Inventory, others: OtherNames) -> tuple[st
     pattern = Pattern.of(typed)
     part = typed.casefold()
     fits = pattern.fits if pattern.selects else lambda name: part in name.casefold()
-    groups = inventory.groups
-    return tuple(own for group in groups for own, *known in spelled(group, others) if any(map(fits, (own, *known))))
+    return tuple(name for group in inventory.groups for name in names_that_fit(group, others, fits))

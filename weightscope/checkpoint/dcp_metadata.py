@@ -35,6 +35,7 @@ _CLASSES = (
 
 
 def _made(name: str) -> Callable[..., Made]:
+    # One of these is called for each block: a partial with a keyword takes longer.
     def made(_: Machine, *arguments: object) -> Made:
         return Made(name, arguments)
 

@@ -39,7 +39,7 @@ Tensors = dict[str, TensorEntry]
 SPREAD = "ds_autoep_layers"
 
 
-class Read:
+class OpenedFiles:
     """The files of a checkpoint, each opened once, when it is asked for."""
 
     def __init__(self, folder: LocalFolder) -> None:
@@ -67,7 +67,7 @@ def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
         NotImplementedByWeightscope: a parameter is split over ranks by no rule that is known.
     """
     folder = LocalFolder(paths[0].parent)
-    files, opened = sorted_files(path.name for path in paths), Read(folder)
+    files, opened = sorted_files(path.name for path in paths), OpenedFiles(folder)
     if not files.models:
         raise _no_models(folder)
     first = opened.file(next(iter(files.models.values()))[0])
@@ -109,14 +109,16 @@ def read(folder: Folder, paths: tuple[Path, ...]) -> Together:
     )
 
 
-def _models(names: Sequence[str], opened: Read, optimizers: Mapping[int, Opened]) -> list[Opened]:
+def _models(names: Sequence[str], opened: OpenedFiles, optimizers: Mapping[int, Opened]) -> list[Opened]:
     """The files with a rank's module: of stage 3, those of all data-parallel ranks, if they have what is frozen."""
     first = opened.file(names[0])
     more = names[1:] if by_runs(optimizers.values()) and first.top.get("frozen_param_shapes") else ()
     return [first, *(opened.file(name) for name in more)]
 
 
-def _as_saved(files: Files, opened: Read, optimizers: Mapping[int, Mapping[int, Opened]], first: Opened) -> Together:
+def _as_saved(
+    files: Files, opened: OpenedFiles, optimizers: Mapping[int, Mapping[int, Opened]], first: Opened
+) -> Together:
     """The weights as layers and experts were saved, in files of their own; float32 copies are the optimizer's."""
     ranks: dict[int, Tensors] = {}
     for model, names in files.models.items() if not files.layers else ():

@@ -30,33 +30,40 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
     hold no weights.
     """
 
-    models: dict[int, list[str]] = {}
-    optimizers: dict[int, dict[int, str]] = {}
-    layers: dict[int, dict[int, str]] = {}
-    experts: dict[int, list[str]] = {}
-    others: list[str] = []
+    models: dict[int, list[str]]
+    optimizers: dict[int, dict[int, str]]
+    layers: dict[int, dict[int, str]]
+    experts: dict[int, list[str]]
+    others: list[str]
 
 
 def sorted_files(names: Iterable[str]) -> Files:
     """The files of these names."""
     models: dict[int, dict[int, str]] = {}
-    files = Files(optimizers={}, layers={}, experts={}, others=[])
+    optimizers: dict[int, dict[int, str]] = {}
+    layers: dict[int, dict[int, str]] = {}
+    experts: dict[int, list[str]] = {}
+    others: list[str] = []
     for name in sorted(names):
         if match := _RANK.fullmatch(name):
             model, rank = int(match["model"]), int(match["rank"] or 0)
             if match["expert"]:
-                files.others.append(name)
-            elif match["what"] == "model":
-                models.setdefault(model, {})[rank] = name
+                others.append(name)
             else:
-                files.optimizers.setdefault(model, {})[rank] = name
+                kind = models if match["what"] == "model" else optimizers
+                kind.setdefault(model, {})[rank] = name
         elif match := _LAYER.fullmatch(name):
-            files.layers.setdefault(int(match["layer"]), {})[int(match["model"] or 0)] = name
+            layers.setdefault(int(match["layer"]), {})[int(match["model"] or 0)] = name
         elif match := _EXPERT.fullmatch(name):
-            files.experts.setdefault(int(match["model"]), []).append(name)
-    ranks = {model: [name for _, name in sorted(found.items())] for model, found in sorted(models.items())}
-    optimizers = {model: dict(sorted(found.items())) for model, found in sorted(files.optimizers.items())}
+            experts.setdefault(int(match["model"]), []).append(name)
     return Files(
-        models=ranks, optimizers=optimizers, layers=dict(sorted(files.layers.items())), experts=files.experts,
-        others=files.others,
-    )  # fmt: skip
+        models={model: [*found.values()] for model, found in _by_number(models).items()},
+        optimizers=_by_number(optimizers),
+        layers=_by_number(layers),
+        experts=experts,
+        others=others,
+    )
+
+
+def _by_number(names: dict[int, dict[int, str]]) -> dict[int, dict[int, str]]:
+    return {number: dict(sorted(found.items())) for number, found in sorted(names.items())}

@@ -178,11 +178,16 @@ def _numbered(tensors: Tensors, layers: dict[str, int]) -> Iterator[tuple[str, T
         layers[stack] = layers.get(stack, 0) + more
 
 
+def _folder_of(rank: Rank, *, stages: bool) -> str:
+    """The name of a rank's folder; numbers of 0 at its end are left out."""
+    tensor, stage, expert = rank
+    numbers = [stage] if stages and (stage or expert) else []
+    numbers += [expert] if expert else []
+    return "_".join([f"mp_rank_{tensor:02}", *(f"{number:03}" for number in numbers)])
+
+
 def _missing(missing: Sequence[Rank], wanted: int, here: int, *, stages: bool) -> Finding:
-    names = []
-    for tensor, stage, expert in missing:
-        parts = [f"mp_rank_{tensor:02}", *([f"{stage:03}"] if stages and (stage or expert) else [])]
-        names.append("_".join([*parts, *([f"{expert:03}"] if expert else [])]))
+    names = [_folder_of(rank, stages=stages) for rank in missing]
     return Finding(
         code="missing-shard",
         severity="error",

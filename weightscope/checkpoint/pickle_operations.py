@@ -29,6 +29,7 @@ def _number(form: str) -> Operation:
 
 
 def _byte(machine: Machine) -> None:
+    # The most frequent number: as an item of the buffer it is had sooner than unpacked.
     machine.stack.append(machine.data[machine.position])
     machine.position += 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,8 +12,10 @@ from weightscope.checkpoint.pytorch_legacy import COUNT, LegacyFile
 from weightscope.checkpoint.pytorch_objects import Block, Saved
 from weightscope.checkpoint.pytorch_zip import Record, ZipFile, data_start
 from weightscope.checkpoint.slices import Bytes
-from weightscope.checkpoint.streamed import Beginnings
 from weightscope.errors import CheckpointError, Where
+
+if TYPE_CHECKING:
+    from weightscope.checkpoint.streamed import Beginnings
 
 
 def beginnings_of(saved: Saved, blocks: Mapping[str, Block]) -> Beginnings | None:

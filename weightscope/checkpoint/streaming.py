@@ -24,6 +24,11 @@ def bytes_elsewhere(checkpoint: Checkpoint) -> int:
     return sum(file.bytes - file.data_start for file in checkpoint.files if file.remote)
 
 
+def is_streamed(checkpoint: Checkpoint) -> bool:
+    """Whether some of its values are read over the network."""
+    return any(file.streamed for file in checkpoint.files)
+
+
 def stream(checkpoint: Checkpoint, most: int, needed: int | None = None) -> None:
     """Let the values of files that are elsewhere be read over the network: at most so many bytes, and none is stored.
 

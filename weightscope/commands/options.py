@@ -61,7 +61,7 @@ StreamOption = Annotated[
 ]
 SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kMGT]?)B?", re.IGNORECASE)
 
-# What these read first decides what they read again.
+# These may read values a second time, if the first reading calls for it.
 READ_AGAIN = ("check", "diff", "report")
 
 # The model that was opened last: it ends with the process, not with the command, which would free it piece by piece.

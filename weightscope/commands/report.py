@@ -117,7 +117,7 @@ def report(
 
 
 def _have_here(references: list[str], variant: str | None, asked: Asked, *, download: bool) -> None:
-    """Have the files here that what is asked for has to read, with --download or if a person agrees.
+    """Download what has to be read and is not here, with --download or if a person agrees.
 
     Raises:
         UsageError: a model is not here, and is not to be fetched.
@@ -131,7 +131,7 @@ def _have_here(references: list[str], variant: str | None, asked: Asked, *, down
 
 
 def _refuse_to_stream(asked: Asked, *, download: bool) -> None:
-    """See that what is read over the network is what can be read so: all values, once.
+    """Refuse what --stream does not go with: it reads all values, once.
 
     Raises:
         UsageError: something else is asked for, or no values.

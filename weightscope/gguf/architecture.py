@@ -30,7 +30,8 @@ class Architecture(msgspec.Struct, frozen=True, kw_only=True):
     as a row for each group of a norm; whose matrix stays as it is where others are turned; whose kernel is divided by
     frames; whose name is bare of `.weight`. `lists` are the modules that the file numbers by the layers of a list, by
     where that is in the config. `lacks` are roles that no file has, and `cut` leaves out of a declaration
-    the parts that none has.
+    the parts that none has. `spellings` are the family's names for how this file's tensors are laid out, the usual
+    ones where there are none.
     """
 
     model_type: str
@@ -43,5 +44,6 @@ class Architecture(msgspec.Struct, frozen=True, kw_only=True):
     lists: Mapping[str, tuple[str, str]] = {}
     lacks: frozenset[Role] = frozenset()
     cut: Callable[[Declaration, Keys], Declaration] | None = None
+    spellings: Callable[[Keys], tuple[str, ...]] | None = None
 
     __repr__ = brief

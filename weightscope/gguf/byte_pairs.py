@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from weightscope.errors import CheckpointError, NotImplementedByWeightscope
+from weightscope.errors import NotImplementedByWeightscope
 from weightscope.gguf.pre_tokenizers import SPLITTERS, Splitter
-from weightscope.gguf.tokenizer_file import BLANK, first_and_last, numbered, special, whole
+from weightscope.gguf.tokenizer_file import BLANK, first_and_last, numbered, scores_of, special, whole
 from weightscope.gguf.vocabulary import Vocabulary
 
-PRE = "tokenizer.ggml.pre"
-SCORES, MERGES = "tokenizer.ggml.scores", "tokenizer.ggml.merges"
+PRE, MERGES = "tokenizer.ggml.pre", "tokenizer.ggml.merges"
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
 
 
@@ -89,13 +88,7 @@ def _letters(vocabulary: Vocabulary, tokens: list[str], merges: Sequence[object]
 
 def _merges(vocabulary: Vocabulary, tokens: list[str]) -> list[tuple[str, str]]:
     """Every pair of tokens that makes a third, in the order in which they are merged."""
-    scores = vocabulary.numbers(SCORES)
-    if len(scores) != len(tokens):
-        raise CheckpointError(
-            f"its metadata has {len(scores):,} scores for {len(tokens):,} tokens",
-            where=vocabulary.metadata.where,
-            hint="give --tokens 1,2,3",
-        )
+    scores = scores_of(vocabulary, tokens)
     ids = numbered(tokens)
     pairs: list[tuple[str, str]] = []
     costs: list[float] = []

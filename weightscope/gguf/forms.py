@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from weightscope.components.attention.softmax import Attention
 from weightscope.components.walk import Slot
 from weightscope.gguf.architecture import Architecture
-from weightscope.gguf.names import AS_IT_IS, NUMBERS, TOGETHER, full_name, fused_stem, stem_of
+from weightscope.gguf.names import AS_IT_IS, NUMBERS, TOGETHER, full_name, fused_name, name_of
 from weightscope.gguf.scheme import InGguf, Piece
 from weightscope.gguf.undoing import held_as, undone
 from weightscope.gguf.values import Reshaped, Undo
@@ -56,54 +56,38 @@ def _apart(
     """A tensor for each role, or for several that share one."""
     pieces: list[Piece] = []
     for roles in shared:
-        stem = stem_of(roles[0], slot, architecture) if len(roles) == 1 else fused_stem(roles, slot)
-        if stem is None:
+        name = name_of(roles[0], slot, architecture) if len(roles) == 1 else fused_name(roles, slot, architecture)
+        if name is None:
             return None
-        pieces.append(_piece(full_name(stem, slot, roles[0], architecture), roles, slot, item, architecture))
+        pieces.append(_piece(name, roles, slot, item, architecture))
     return _woven(slot, tuple(pieces), item)
 
 
 def _as_it_is(slot: Slot, role: Role, architecture: Architecture) -> InGguf | None:
     """The architecture's own tensor, turned where that one is."""
-    stem = stem_of(role, slot, architecture)
-    if stem is None:
+    name = name_of(role, slot, architecture)
+    if name is None:
         return None
-    piece = Piece(
-        template=full_name(stem, slot, role, architecture),
-        shape=slot.stored.shape,
-        roles=(role,),
-        counts=(slot.stored.logical,),
-        undo=((),),
-    )
+    piece = _unchanged(name, slot.stored.shape, role)
     return InGguf(template=slot.template, pieces=(piece,), weave=None, rowwise=True)
 
 
 def _frames(slot: Slot, role: Role, architecture: Architecture) -> InGguf | None:
     """A kernel over two frames, each of which is a tensor of its own."""
-    stem = stem_of(role, slot, architecture)
-    if stem is None:
+    name = name_of(role, slot, architecture)
+    if name is None:
         return None
     out, channels, _, *sides = slot.stored.shape
-    name = full_name(stem, slot, role, architecture)
-    pieces = tuple(
-        Piece(
-            template=template,
-            shape=(out, channels, *sides),
-            roles=(role,),
-            counts=(slot.stored.logical // 2,),
-            undo=((),),
-        )
-        for template in (name, f"{name}.1")
-    )
+    pieces = tuple(_unchanged(template, (out, channels, *sides), role) for template in (name, f"{name}.1"))
     return InGguf(template=slot.template, pieces=pieces, weave=Frames(), rowwise=False)
 
 
 def _fused(slot: Slot, roles: tuple[Role, ...], item: StorageItem | None, architecture: Architecture) -> InGguf | None:
     """One tensor for all roles."""
-    stem = fused_stem(roles, slot)
-    if stem is None:
+    name = fused_name(roles, slot, architecture)
+    if name is None:
         return None
-    piece = _piece(full_name(stem, slot, roles[0], architecture), roles, slot, item, architecture)
+    piece = _piece(name, roles, slot, item, architecture)
     if roles in AS_IT_IS:
         return InGguf(template=slot.template, pieces=(replace(piece, rows=()),), weave=None, rowwise=True)
     return _woven(slot, (piece,), item)
@@ -111,24 +95,17 @@ def _fused(slot: Slot, roles: tuple[Role, ...], item: StorageItem | None, archit
 
 def _one_of_three(slot: Slot, role: Role, item: StorageItem | None, architecture: Architecture) -> InGguf | None:
     """Queries, keys or values that the converter was told to fuse: some rows of one tensor."""
-    stem = fused_stem(ATTENDING, slot)
-    if stem is None or not isinstance(item, Linear):
+    name = fused_name(ATTENDING, slot, architecture)
+    if name is None or not isinstance(item, Linear):
         return None
-    piece = _piece(full_name(stem, slot, role, architecture), ATTENDING, slot, item, architecture)
+    piece = _piece(name, ATTENDING, slot, item, architecture)
     return InGguf(template=slot.template, pieces=(piece,), weave=Chosen(ATTENDING.index(role)), rowwise=False)
 
 
 def _together(slot: Slot, role: Role, name: str) -> InGguf:
     """Matrices or numbers that the architecture numbers, one after another in one tensor."""
     each = () if slot.stored.shape == (1,) else slot.stored.shape
-    shape = (Size(len(slot.ranges[0])), *each)
-    piece = Piece(
-        template=name,
-        shape=shape,
-        roles=(role,),
-        counts=(int(prod(shape)),),
-        undo=((),),
-    )
+    piece = _unchanged(name, (Size(len(slot.ranges[0])), *each), role)
     return InGguf(template=slot.template, pieces=(piece,), weave=None, rowwise=False, stacked=True)
 
 
@@ -142,16 +119,8 @@ def _latent(slot: Slot, architecture: Architecture) -> InGguf:
         "attn_k_b": (owner.heads, owner.kv_rank, owner.nope),
         "attn_v_b": (owner.heads, owner.v_dim, owner.kv_rank),
     }
-    pieces = tuple(
-        Piece(
-            template=full_name(stem, slot, Role.KV_B_PROJ, architecture),
-            shape=shape,
-            roles=(Role.KV_B_PROJ,),
-            counts=(int(prod(shape)),),
-            undo=((),),
-        )
-        for stem, shape in shapes.items()
-    )
+    role = Role.KV_B_PROJ
+    pieces = tuple(_unchanged(full_name(stem, slot, role, architecture), shape, role) for stem, shape in shapes.items())
     return InGguf(template=slot.template, pieces=pieces, weave=HeadsTogether(), rowwise=False)
 
 
@@ -182,6 +151,11 @@ def _weave(slot: Slot, item: StorageItem | None) -> Weave:
         stacked=isinstance(item, Stacked),
         transposed=slot.stored.kind is Kind.WEIGHT and _is_transposed(item, slot),
     )
+
+
+def _unchanged(template: str, shape: Shape, role: Role) -> Piece:
+    """A tensor of one role, whose values are those of the architecture."""
+    return Piece(template=template, shape=shape, roles=(role,), counts=(int(prod(shape)),), undo=((),))
 
 
 def _piece(

@@ -13,7 +13,7 @@ from weightscope.components.walk import Slot
 from weightscope.families.registry import Declaration, merged
 from weightscope.gguf.architecture import Architecture
 from weightscope.gguf.forms import forms_of
-from weightscope.gguf.names import SCALES, full_name, stem_of
+from weightscope.gguf.names import SCALES, name_of
 from weightscope.gguf.scheme import InGguf, Piece
 from weightscope.quantization.common.modules import Covered
 from weightscope.roles import Role, Section
@@ -94,15 +94,7 @@ def _beside(declaration: Declaration, names: Container[str]) -> Iterator[Slot]:
         if name not in names:
             continue
         stored = Stored(name=name, shape=(), parts=((role, 0),), kind=Kind.BUFFER, opaque=True)
-        yield Slot(
-            template=name,
-            ranges=(),
-            kinds=(),
-            stored=stored,
-            owner=declaration.tree,
-            section=Section.OTHER,
-            auxiliary=False,
-        )
+        yield _own_slot(declaration, stored, Section.OTHER)
 
 
 def _after(declaration: Declaration, tensors: Mapping[str, TensorEntry]) -> Iterator[Slot]:
@@ -110,15 +102,20 @@ def _after(declaration: Declaration, tensors: Mapping[str, TensorEntry]) -> Iter
     for name in (name for name in AFTER if name in tensors):
         shape = tuple(map(Size, tensors[name].shape))
         stored = Stored(name=name, shape=shape, parts=((Role.OUTPUT_PROJ, int(prod(shape))),))
-        yield Slot(
-            template=name,
-            ranges=(),
-            kinds=(),
-            stored=stored,
-            owner=declaration.tree,
-            section=Section.POOLER,
-            auxiliary=False,
-        )
+        yield _own_slot(declaration, stored, Section.POOLER)
+
+
+def _own_slot(declaration: Declaration, stored: Stored, section: Section) -> Slot:
+    """The slot of one tensor that the file has and the architecture has not."""
+    return Slot(
+        template=stored.name,
+        ranges=(),
+        kinds=(),
+        stored=stored,
+        owner=declaration.tree,
+        section=section,
+        auxiliary=False,
+    )
 
 
 def _scheme(slot: Slot, architecture: Architecture, names: Container[str], depth: int) -> InGguf | None:
@@ -151,9 +148,9 @@ def _own_scales(declaration: Declaration, architecture: Architecture) -> frozens
     found: set[str] = set()
     for slot in declaration.slots:
         role = slot.stored.parts[0][0]
-        stem = stem_of(role, slot, architecture) if role in SCALES else None
-        if stem is not None:
-            found.add(full_name(stem, slot, role, architecture))
+        name = name_of(role, slot, architecture) if role in SCALES else None
+        if name is not None:
+            found.add(name)
     return frozenset(found)
 
 

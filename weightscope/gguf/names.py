@@ -5,6 +5,8 @@ Source: `TENSOR_NAMES` in gguf-py/gguf/constants.py of llama.cpp. Within layers 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from weightscope.components.attention.softmax import Attention
 from weightscope.components.walk import Slot
 from weightscope.gguf.architecture import Architecture
@@ -95,11 +97,19 @@ BARE = {Role.A_LOG, Role.D}
 AS_BIAS = {Role.ROUTER_BIAS, Role.DT_BIAS}
 
 
-def stem_of(role: Role, slot: Slot, architecture: Architecture) -> str | None:
-    """The name without layer and suffix; None for a role that GGUF files are not known to have."""
-    if whole := _whole_stem(slot, architecture):
-        return whole
-    module, own = slot.template.removesuffix(".weight").rpartition(".")[2], architecture.names
+def name_of(role: Role, slot: Slot, architecture: Architecture) -> str | None:
+    """The whole name, with `{}` for the layer; None for a role that GGUF files are not known to have."""
+    module = slot.template.removesuffix(".weight").removesuffix(".bias")
+    whole = next((stem for end, stem in architecture.modules.items() if module.endswith(end)), None)
+    if whole is not None:
+        return whole + _suffix(slot, role)
+    stem = _stem(role, slot, architecture.names)
+    return None if stem is None else full_name(stem, slot, role, architecture)
+
+
+def _stem(role: Role, slot: Slot, own: Mapping[Role, str]) -> str | None:
+    """The name without layer and suffix."""
+    module = slot.template.removesuffix(".weight").rpartition(".")[2]
     stem = (AHEAD.get(role) if slot.auxiliary else None) or BESIDE.get(module) or own.get(role) or STEMS.get(role)
     if stem is None:
         return None
@@ -107,28 +117,21 @@ def stem_of(role: Role, slot: Slot, architecture: Architecture) -> str | None:
     return f"{'cross_' if crosses else ''}{stem}{_kind(slot, (role,))}"
 
 
-def fused_stem(roles: tuple[Role, ...], slot: Slot) -> str | None:
+def fused_name(roles: tuple[Role, ...], slot: Slot, architecture: Architecture) -> str | None:
     """The same of a tensor that holds several roles."""
-    if roles == (Role.GATE_PROJ, Role.UP_PROJ) and _is_stacked(slot):
-        return f"{FUSED_EXPERTS}_exps"
-    stem = FUSED.get(roles)
-    return None if stem is None else stem + _kind(slot, roles)
+    if roles not in FUSED:
+        return None
+    mixture = roles == (Role.GATE_PROJ, Role.UP_PROJ) and _is_stacked(slot)
+    stem = f"{FUSED_EXPERTS if mixture else FUSED[roles]}{_kind(slot, roles)}"
+    return full_name(stem, slot, roles[0], architecture)
 
 
 def full_name(stem: str, slot: Slot, role: Role, architecture: Architecture) -> str:
-    """The whole name, with `{}` for the layer."""
-    if _whole_stem(slot, architecture):
-        return f"{stem}{_suffix(slot, role)}"
+    """The whole name of a stem, with `{}` for the layer."""
     stacks = architecture.stacks.items()
     stack = next((begin for word, begin in stacks if f".{word}." in f".{slot.template}"), "")
     suffix = "" if architecture.forms.get(role) == "bare" else _suffix(slot, role)
     return f"{stack}{'blk.{}.' if slot.ranges else ''}{stem}{suffix}"
-
-
-def _whole_stem(slot: Slot, architecture: Architecture) -> str | None:
-    """What the architecture calls the slot's module, where it names modules."""
-    module = slot.template.removesuffix(".weight").removesuffix(".bias")
-    return next((stem for end, stem in architecture.modules.items() if module.endswith(end)), None)
 
 
 def _suffix(slot: Slot, role: Role) -> str:

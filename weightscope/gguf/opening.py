@@ -64,14 +64,9 @@ def _declared(config: Config, keys: Keys, architecture: Architecture, checkpoint
 
 
 def _spellings(keys: Keys, architecture: Architecture) -> tuple[str, ...]:
-    """Of mixtures the one with the experts of a layer in one tensor a role, as in a state dict of transformers.
-
-    Of T5 with a head of its own the one that has it.
-    """
-    if architecture.stacks and "output.weight" in keys.names:
-        from weightscope.families.siblings.t5_model import APART
-
-        return (APART,)
+    """Those that the architecture names; of mixtures the one with the experts of a layer in one tensor a role."""
+    if architecture.spellings:
+        return architecture.spellings(keys)
     if not keys.whole("expert_count"):
         return ()
     from weightscope.families.common.mixtures import STACKED

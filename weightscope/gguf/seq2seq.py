@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from weightscope.gguf.architecture import Architecture, Settings
 from weightscope.gguf.keys import Keys
 from weightscope.roles import Role
@@ -39,6 +41,15 @@ def _encoder(keys: Keys) -> Settings:
     return _t5(keys) | {"architectures": ["T5EncoderModel"], "decoder_start_token_id": None}
 
 
+def _own_head(keys: Keys) -> tuple[str, ...]:
+    """The spelling with a head of its own, where the file has one."""
+    if "output.weight" not in keys.names:
+        return ()
+    from weightscope.families.siblings.t5_model import APART
+
+    return (APART,)
+
+
 def t5_of(keys: Keys) -> Architecture:
     """T5, or UMT5, of which each layer has relative positions of its own."""
     return UMT5 if SECOND in keys.names else T5
@@ -49,7 +60,7 @@ def encoder_of(keys: Keys) -> Architecture:
     return UMT5_ENCODER if SECOND in keys.names else T5_ENCODER
 
 
-T5 = Architecture(model_type="t5", settings=_t5, names=NAMES, stacks=STACKS)
-UMT5 = Architecture(model_type="umt5", settings=_t5, names=NAMES, stacks=STACKS)
-T5_ENCODER = Architecture(model_type="t5", settings=_encoder, names=NAMES, stacks=STACKS)
-UMT5_ENCODER = Architecture(model_type="umt5", settings=_encoder, names=NAMES, stacks=STACKS)
+T5 = Architecture(model_type="t5", settings=_t5, names=NAMES, stacks=STACKS, spellings=_own_head)
+UMT5 = replace(T5, model_type="umt5")
+T5_ENCODER = replace(T5, settings=_encoder)
+UMT5_ENCODER = replace(UMT5, settings=_encoder)

@@ -9,7 +9,7 @@ from weightscope.checkpoint.gguf_metadata import Metadata
 from weightscope.errors import CheckpointError
 from weightscope.gguf.vocabulary import Vocabulary
 
-KINDS = "tokenizer.ggml.token_type"
+KINDS, SCORES = "tokenizer.ggml.token_type", "tokenizer.ggml.scores"
 # llama.cpp's kinds of tokens: unknown text, and those that texts are searched for before anything else.
 UNKNOWN, CONTROL, WRITTEN = 2, 3, 4
 # What SentencePiece writes for a blank.
@@ -83,6 +83,22 @@ def special(metadata: Metadata, tokens: list[str], name: str) -> Token:
     if not 0 <= number < len(tokens):
         raise CheckpointError(f"{key} is {number:,}, and there are {len(tokens):,} tokens", where=metadata.where)
     return tokens[number], number
+
+
+def scores_of(vocabulary: Vocabulary, tokens: list[str]) -> list[float]:
+    """The score of each token.
+
+    Raises:
+        CheckpointError: there are not as many scores as tokens.
+    """
+    scores = vocabulary.numbers(SCORES)
+    if len(scores) != len(tokens):
+        raise CheckpointError(
+            f"its metadata has {len(scores):,} scores for {len(tokens):,} tokens",
+            where=vocabulary.metadata.where,
+            hint="give --tokens 1,2,3",
+        )
+    return scores
 
 
 def unknown(vocabulary: Vocabulary, tokens: list[str]) -> Token:

@@ -6,11 +6,21 @@ from base64 import b64encode
 from typing import Any
 
 from weightscope.checkpoint.gguf_metadata import Metadata
-from weightscope.errors import CheckpointError, NotImplementedByWeightscope
-from weightscope.gguf.tokenizer_file import BLANK, CONTROL, KINDS, first_and_last, numbered, special, unknown, whole
+from weightscope.errors import NotImplementedByWeightscope
+from weightscope.gguf.tokenizer_file import (
+    BLANK,
+    CONTROL,
+    KINDS,
+    first_and_last,
+    numbered,
+    scores_of,
+    special,
+    unknown,
+    whole,
+)
 from weightscope.gguf.vocabulary import Vocabulary
 
-SCORES, CHARACTERS = "tokenizer.ggml.scores", "tokenizer.ggml.precompiled_charsmap"
+CHARACTERS = "tokenizer.ggml.precompiled_charsmap"
 LOWER, PLAIN = (f"tokenizer.ggml.normalizer.{key}" for key in ("lowercase", "strip_accents"))
 # What stands before a piece that goes on a word, in BERT's own vocabulary; the longest word, and the usual unknown one.
 WITHIN, LONGEST, NOTHING = "##", 100, "[UNK]"
@@ -53,25 +63,20 @@ def likeliest_pieces(vocabulary: Vocabulary, tokens: list[str]) -> dict[str, Any
     """SentencePiece's unigrams: of all ways to divide a text the likeliest.
 
     Raises:
-        CheckpointError: as many scores as tokens are not there.
+        CheckpointError: there are not as many scores as tokens.
     """
-    metadata, scores = vocabulary.metadata, vocabulary.numbers(SCORES)
-    if len(scores) != len(tokens):
-        raise CheckpointError(
-            f"its metadata has {len(scores):,} scores for {len(tokens):,} tokens",
-            where=metadata.where,
-            hint="give --tokens 1,2,3",
-        )
+    metadata, scores = vocabulary.metadata, scores_of(vocabulary, tokens)
     prefixed = metadata.flag("tokenizer.ggml.add_space_prefix") is not False
-    blanks = {"type": "Metaspace", "replacement": BLANK, "prepend_scheme": "always" if prefixed else "never"}
+    prepend = "always" if prefixed else "never"
+    blanks = {"type": "Metaspace", "replacement": BLANK, "prepend_scheme": prepend, "split": True}
     none = unknown(vocabulary, tokens)
     return whole(
         vocabulary,
         tokens,
         around=first_and_last(metadata, tokens, begins=False, ends=True),
         normalizer={"type": "Sequence", "normalizers": _normalizers(vocabulary)},
-        pre_tokenizer=blanks | {"split": True},
-        decoder=blanks | {"split": True},
+        pre_tokenizer=blanks,
+        decoder=blanks,
         model={
             "type": "Unigram",
             "unk_id": none and none[1],

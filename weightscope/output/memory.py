@@ -115,8 +115,10 @@ def _facts(memory: Memory, *, exact: bool) -> Iterator[tuple[str, str]]:
 
 def _source(asked: Asked) -> str:
     """Where the context comes from, unless it was asked for."""
+    if asked.context_source == ASKED:
+        return ""
     usual = "a usual length; the config names none"
-    return {ASKED: "", USUAL: f" ({usual})"}.get(asked.context_source, f" ({asked.context_source})")
+    return f" ({usual if asked.context_source == USUAL else asked.context_source})"
 
 
 def _lines(memory: Memory) -> tuple[list[Line], list[Weight]]:

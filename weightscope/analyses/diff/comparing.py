@@ -18,6 +18,7 @@ from weightscope.analyses.diff.values import Sums, compare
 from weightscope.analyses.held.holdings import FLOATS
 from weightscope.checkpoint.reader import Progress
 from weightscope.checkpoint.spans import import_numpy, need_torch, numpy_dtype
+from weightscope.checkpoint.streaming import is_streamed
 from weightscope.errors import RemoteError
 
 # If none of so many changed matrices is of low rank, no merge of an adapter is looked for.
@@ -38,7 +39,8 @@ def compare_all(
     if any(not side.weights[address].direct for side in (a, b) for address in addresses):
         need_torch()
     readers = _Readers(a, b)
-    addresses = _by_file(b if b.is_elsewhere and not a.is_elsewhere else a, addresses)
+    b_alone = is_streamed(b.checkpoint) and not is_streamed(a.checkpoint)
+    addresses = _by_file(b if b_alone else a, addresses)
     sizes = [_bytes(a, addresses), _bytes(b, addresses)]
     done, total = 0, sum(sum(side.values()) for side in sizes)
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="weightscope-diff") as pool:

@@ -54,11 +54,6 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self.holdings.by_address
 
     @property
-    def is_elsewhere(self) -> bool:
-        """Whether some of its values are read over the network."""
-        return any(file.streamed for file in self.checkpoint.files)
-
-    @property
     def side(self) -> Side:
         """What is said of it."""
         return Side(

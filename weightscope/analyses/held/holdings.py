@@ -124,7 +124,7 @@ class Holdings(msgspec.Struct, frozen=True, kw_only=True):
         return {held.address: held for unit in self.units for held in unit.held}
 
     def by_file(self, checkpoint: Checkpoint) -> list[Unit]:
-        """The units in the order in which the files have them, so that each file is read from its begin to its end."""
+        """The units in the order in which the files have them, so that each file is read from start to end."""
 
         def place(unit: Unit) -> tuple[int, int]:
             entries = [checkpoint.tensors[name] for name in unit.held[0].names if name in checkpoint.tensors]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from weightscope.analyses.memory.dtypes import byte_count
-from weightscope.analyses.memory.kept import runnable_in
+from weightscope.analyses.memory.kept import runnable_of
 from weightscope.analyses.memory.measured import PASSES, language_type, widths_of
 from weightscope.analyses.memory.state import Sizing
 from weightscope.analyses.rules.subject import Subject
@@ -40,12 +40,14 @@ class Activations(msgspec.Struct, frozen=True, kw_only=True):
 
 def activations(subject: Subject, sizing: Sizing, *, in_llama_cpp: bool) -> tuple[Activations | None, str]:
     """The estimate, and why a model that writes has none; one that does not write has neither."""
-    runnable = runnable_in(subject.declaration.tree) if subject.declaration else None
+    runnable = runnable_of(subject)
     if runnable is None or runnable.writer is None or subject.config is None:
         return None, ""
+    if in_llama_cpp:
+        return None, "llama.cpp plans its buffers itself"
     parts = list(find(runnable.writer, Component))
     model_type = language_type(subject.config)
-    if why := "llama.cpp plans its buffers itself" if in_llama_cpp else _unestimated(parts, model_type):
+    if why := _unestimated(parts, model_type):
         return None, why
     if runnable.words is None:
         return None, ""

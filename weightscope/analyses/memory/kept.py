@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from weightscope.analyses.rules.subject import Subject
 from weightscope.components.base import Component, Repeat
 from weightscope.components.runnable import Runnable
 from weightscope.components.state import State
@@ -38,6 +39,11 @@ def kept_by(tree: Component, model_type: str) -> tuple[Kept, ...]:
 def runnable_in(tree: Component) -> Runnable | None:
     """The model in a declaration, which may lie below the name of a wrapper."""
     return next(find(tree, Runnable), None)
+
+
+def runnable_of(subject: Subject) -> Runnable | None:
+    """The model that is declared; None where none is."""
+    return runnable_in(subject.declaration.tree) if subject.declaration else None
 
 
 class _Place(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from weightscope.analyses.accounting import Parameters
 from weightscope.analyses.groups import Group
 from weightscope.analyses.memory.activations import Activations, activations
 from weightscope.analyses.memory.fit import USABLE, Fit, findings_of, fit
-from weightscope.analyses.memory.kept import Kept, runnable_in
+from weightscope.analyses.memory.kept import Kept, runnable_of
 from weightscope.analyses.memory.loading import Loading, loading
 from weightscope.analyses.memory.ranks import Stage, stages_of
 from weightscope.analyses.memory.request import Request
@@ -152,7 +152,7 @@ def _stages(subject: Subject, request: Request, loaded: Loading, kept: Sequence[
     Raises:
         UsageError: there are more stages than layers.
     """
-    runnable = runnable_in(subject.declaration.tree) if subject.declaration else None
+    runnable = runnable_of(subject)
     depth = runnable.layers if runnable else 0
     if request.ranks.pipeline > max(depth, 1):
         raise UsageError(f"{request.ranks.pipeline:,} stages are more than the {depth:,} layers")
@@ -193,7 +193,7 @@ def _notes(
 
 def _encoders(subject: Subject) -> Iterator[str]:
     """What the figures leave out of a model that sees, hears, or reads a text before it writes."""
-    runnable = runnable_in(subject.declaration.tree) if subject.declaration else None
+    runnable = runnable_of(subject)
     if runnable is None or runnable.writer is None or not runnable.takes:
         return
     sections = {group.section for group in subject.inventory.groups}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from weightscope.analyses.memory.kept import Kept, kept_by, runnable_in
+from weightscope.analyses.memory.kept import Kept, kept_by, runnable_of
 from weightscope.analyses.memory.pages import PAGE_SIZE
 from weightscope.analyses.memory.state import DecodeState, Sizing, decode_state
 from weightscope.analyses.rules.subject import Subject
@@ -92,7 +92,7 @@ def _sized(
     # llama.cpp computes in float32 and keeps keys and values in float16, whatever types the weights have.
     computed = dtype or ("F32" if in_llama_cpp else computed_dtype(subject))
     cached = "F16" if in_llama_cpp else computed
-    runnable = runnable_in(subject.declaration.tree) if subject.declaration else None
+    runnable = runnable_of(subject)
     usual = runnable.looks_at(tokens) if runnable else 0
     return Sizing(
         context=tokens,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from weightscope.analyses.memory.devices import Device
-from weightscope.analyses.memory.kept import runnable_in
+from weightscope.analyses.memory.kept import runnable_of
 from weightscope.analyses.memory.loading import Loading
 from weightscope.analyses.memory.ranks import Ranks
 from weightscope.analyses.memory.state import Sizing
@@ -74,7 +74,7 @@ def token_work(
     subject: Subject, loaded: Loading, sizing: Sizing, state: int, device: Device | None, ranks: Ranks
 ) -> TokenWork | None:
     """The work of a model that writes, whose batch keeps `state` bytes; None of any other."""
-    runnable = runnable_in(subject.declaration.tree) if subject.declaration else None
+    runnable = runnable_of(subject)
     if subject.declaration is None or runnable is None or runnable.writer is None:
         return None
     prefix = _path(subject.declaration.tree, runnable.writer, "") or ""

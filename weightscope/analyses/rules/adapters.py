@@ -28,7 +28,7 @@ Rule = Callable[[AdapterSubject], Iterator[Finding]]
 def check_adapter(
     adapter: Adapter, checkpoint: Checkpoint, base: BaseWeights | None, base_name: str
 ) -> tuple[Finding, ...]:
-    """All that the rules find; of a method that is not read, that it is none."""
+    """All that the rules find; of a method that weightscope does not read, only that."""
     if not adapter.settings.known:
         return (_unread_method(adapter),)
     subject = AdapterSubject(adapter=adapter, checkpoint=checkpoint, base=base, base_name=base_name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from weightscope.analyses.diff.floats import is_float
 from weightscope.analyses.diff.sides import Reader
@@ -17,6 +17,8 @@ from weightscope.ranges import summed
 
 if TYPE_CHECKING:
     import numpy as np
+
+T = TypeVar("T")
 
 # Of a weight with more elements, so many rows are read at so many places.
 LARGE, ROWS, BLOCKS = 1 << 25, 128, 16
@@ -66,6 +68,11 @@ class RoleWeights:
         rows = [load_numpy(self._files, entry, slice(first, first + ROWS)) for first in firsts]
         values = np.concatenate(rows)
         return values.astype(np.float32) if is_float(values.dtype) else values
+
+
+def spread(items: Sequence[T], most: int) -> Sequence[T]:
+    """So many items at most, from all over the sequence."""
+    return items[:: max(1, len(items) // most)][:most]
 
 
 def block_of(held: Held) -> str:

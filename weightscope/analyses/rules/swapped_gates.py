@@ -1,7 +1,7 @@
 """Gate and up of an MLP in each other's place: fused matrices are split in two orders.
 
-To turn the signs of a row of up and of a column of down changes nothing. So training leaves rows of up without a common
-direction, while those of gate lean to where the gate is closed.
+Nothing changes if a row of up and its column of down both change their signs. So training leaves rows of up without a
+common direction, while those of gate lean to where the gate is closed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from weightscope.analyses.held.holdings import Held
-from weightscope.analyses.rules.role_weights import RoleWeights, block_of, tensors_of
+from weightscope.analyses.rules.role_weights import RoleWeights, block_of, spread, tensors_of
 from weightscope.components.feed_forward.experts import StackedExperts
 from weightscope.components.feed_forward.mlp import GatedMLP
 from weightscope.findings import Finding
@@ -29,7 +29,7 @@ COMMON = 2.5
 def swapped_gates(weights: RoleWeights) -> Iterator[Finding]:
     """`convention-mismatch`, a warning, where up has the common direction that gate should have."""
     pairs = _pairs(weights)
-    chosen = pairs[:: max(1, len(pairs) // LAYERS)][:LAYERS]
+    chosen = spread(pairs, LAYERS)
     if len(chosen) < LAYERS:
         return
     read = [[rows for pair in chosen if (rows := weights.some_rows(pair[side])) is not None] for side in (0, 1)]

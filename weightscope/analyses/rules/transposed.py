@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from weightscope.analyses.held.holdings import Held
-from weightscope.analyses.rules.role_weights import RoleWeights, block_of, tensors_of
+from weightscope.analyses.rules.role_weights import RoleWeights, block_of, spread, tensors_of
 from weightscope.findings import Finding
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def transposed(weights: RoleWeights) -> Iterator[Finding]:
     sizes: dict[str, np.ndarray[Any, Any] | None] = {}
     for role, axis in AXES.items():
         squares = [held for held in weights.by_role.get(("attention", role), []) if _is_square(held, ups)]
-        chosen = squares[:: max(1, len(squares) // SOME)][:SOME]
+        chosen = spread(squares, SOME)
         if len(chosen) < LAYERS:
             continue
         for block in map(block_of, chosen):

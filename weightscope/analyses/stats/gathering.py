@@ -15,7 +15,7 @@ from weightscope.analyses.stats.tally import tally_of
 from weightscope.analyses.stats.zeros import Zeros
 from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.checkpoint.spans import import_numpy
-from weightscope.checkpoint.streaming import sampled
+from weightscope.checkpoint.streaming import is_streamed, sampled
 from weightscope.errors import CheckpointError, RemoteError
 
 T = TypeVar("T")
@@ -48,8 +48,8 @@ def by_parts(
 ) -> Iterator[tuple[Source, list[T]]]:
     """What `look` says of each part of each tensor in order, until all are seen or `stop` is set.
 
-    Of a `sample` at most so many values of each tensor are looked at. `progress` is called with bytes. A thread a core
-    looks, or so many `threads` do.
+    Of a `sample` at most so many values of each tensor are looked at. `progress` is called with bytes. There
+    are so many `threads`, or one for each core.
     """
     work = [(source, parts_of(source, sample)) for source in sources]
     done, total = 0, sum(part.bytes for _, parts in work for part in parts)
@@ -93,7 +93,7 @@ def gather(
 ) -> Iterator[Seen]:
     """All figures of each tensor in order; the rest is as for `by_parts`."""
     checkpoint = checkpoint if sample is None else sampled(checkpoint)
-    waits = sample is not None and any(file.streamed for file in checkpoint.files)
+    waits = sample is not None and is_streamed(checkpoint)
 
     def look(source: Source, part: Part) -> Seen:
         return _look(checkpoint, source, part, stop)

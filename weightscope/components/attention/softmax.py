@@ -10,12 +10,12 @@ import msgspec
 from weightscope.components.attention.alibi import Alibi
 from weightscope.components.attention.attend import Bias, attend
 from weightscope.components.attention.axial import Axial
-from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms, RotatedNorms
+from weightscope.components.attention.live import moments, peak, saved
+from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
 from weightscope.components.attention.relative import LearnedBias
 from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.scores import PLAIN, Scores
 from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Chunk, Sees, Segments, Window
-from weightscope.components.attention.trained import moments, saved
 from weightscope.components.base import Component, Conflict
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, Pass, linear
@@ -182,22 +182,7 @@ class Attention(Component, frozen=True, kw_only=True):
         return (Work(each=each, most=None if kept is None else kept + 1),)
 
     def live(self, widths: Widths) -> int:
-        """Queries, keys and values, and what is made of them: normed in float32, rotated in three copies, or mixed."""
-        heads = self.heads
-        queries, keys = int(heads.count * heads.size), int(heads.keys * heads.size)
-        made = queries + keys + int(heads.keys * heads.value_size)
-        stages = [made + int(heads.count * heads.value_size)]
-        if isinstance(self.positions, Rope) and self.positions.dim < heads.size:
-            # What turns, and then queries and keys put together again.
-            turned = int(heads.count + heads.keys) * self.positions.dim
-            stages.append(made + turned + queries + keys)
-        elif isinstance(self.positions, Rope | Axial):
-            stages += [made + 3 * queries, made + queries + 3 * keys]
-        if self.norms.query:
-            # Norms after the rotation, unlike those before it, find the values made.
-            there = made if isinstance(self.norms, RotatedNorms) else queries + keys
-            stages.append(there + 2 * widths.float32 * max(queries, keys))
-        return max(stages)
+        return peak(self, widths)
 
     def saves(self, widths: Widths) -> int:
         return saved(self, widths)
@@ -219,7 +204,7 @@ class Attention(Component, frozen=True, kw_only=True):
     def equation(self, x: str = "x") -> str:
         mixed = f"softmax({self.scores.words(int(self.heads.size), self.biased)})·v"
         mixed = f"{self.out_norm.word}({mixed})" if self.out_norm else mixed
-        return f"o_proj·(sigmoid(attention_gate·{x}) ⊙ {mixed})" if self._gated else f"o_proj·{mixed}"
+        return f"o_proj·(sigmoid(attention_gate·{x}) ⊙ {mixed})" if self.gated else f"o_proj·{mixed}"
 
     @property
     def biased(self) -> str:
@@ -281,7 +266,7 @@ class Attention(Component, frozen=True, kw_only=True):
         flat = mixed.transpose(0, 1).flatten(1)
         if self.out_norm:
             flat = at.call(self.out_norm, flat)
-        if self._gated:
+        if self.gated:
             gate = linear(x, weights, Role.ATTENTION_GATE).sigmoid()
             flat = flat * (gate.repeat_interleave(int(self.heads.value_size), dim=-1) if self.gates_heads else gate)
         return linear(flat, weights, Role.O_PROJ)
@@ -326,7 +311,8 @@ class Attention(Component, frozen=True, kw_only=True):
         return [self._bias(weights, at)] * len(at.run.segments[self.sees.of])
 
     @property
-    def _gated(self) -> bool:
+    def gated(self) -> bool:
+        """Whether a gate multiplies what the heads put out."""
         return self._has(Role.ATTENTION_GATE)
 
     def _keys_and_values(

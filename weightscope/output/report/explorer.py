@@ -17,7 +17,7 @@ HELP = "Arrow keys move between parts, Enter opens one, Escape goes back."
 def explorer(left_out: int, colour: str = "component") -> Markup:
     """Search and choices, the way to what is open, the treemap, its legend, and details of what is chosen.
 
-    `left_out` are tensors that are too many to draw, `colour` is by what tiles are coloured at first.
+    `left_out` are tensors that are too many to draw. Tiles are coloured by `colour` at first.
     """
     note = f"The {words.plural(left_out, 'smallest tensor')} are too many to draw or to search." if left_out else ""
     return element(

@@ -118,9 +118,11 @@ def _looked(contents: Contents) -> Iterator[tuple[str, str]]:
     yield "Names, shapes", f"{verdict}: {looked_at(contents.checked)}"
     if isinstance(stats, WeightscopeError):
         yield "Values", together("cannot be read: see ", element("a", "Values", href="#values"))
+    elif stats is None:
+        yield "Values", "not read; --values reads them"
     else:
-        hint = "; they look untrained" if stats is not None and untrained(stats) else ""
-        yield "Values", f"{_verdict(stats)}{hint}" if stats is not None else "not read; --values reads them"
+        hint = "; they look untrained" if untrained(stats) else ""
+        yield "Values", f"{_verdict(stats)}{hint}"
     if isinstance(outcome, WeightscopeError):
         yield "Forward pass", together("cannot run: see ", element("a", "Forward pass", href="#forward"))
     elif outcome is None:

@@ -76,7 +76,7 @@ def page(title: str, header: Markup, sections: Sequence[Section], data: object) 
 
 
 def page_header(title: str, subtitle: str, verdict: str, found: str, kind: Kind) -> Markup:
-    """What stands above all sections: the name, what it is, the verdict, of what kind it is, and what it rests on."""
+    """What stands above all sections: title, subtitle, the verdict in the colour of its kind, and what was found."""
     return element(
         "header",
         element("p", "weightscope report", class_="kicker"),

@@ -22,9 +22,9 @@ def said(document: Document, caption: str) -> Markup:
 
 
 def instead(what: str, error: WeightscopeError, findings: Sequence[Finding] = ()) -> Markup:
-    """Why a section has nothing to say, as `what` and the reason: not to know differs from not to be able.
+    """Why a section has nothing to say: `what` is wrong ("Cannot be read"), and the reason.
 
-    A reason that is one of the `findings` is told there.
+    Where the reason is one of the `findings`, a link to it stands instead.
     """
     place = next((place for place, finding in enumerate(findings) if finding.message == error.what), None)
     if place is None:

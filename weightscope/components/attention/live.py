@@ -1,10 +1,12 @@
-"""What softmax attention keeps of a token in a training step, and the gradients that live at once."""
+"""What softmax attention has in memory: at the peak of a pass, and in a training step."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from weightscope.components.attention.axial import Axial
+from weightscope.components.attention.norms import RotatedNorms
 from weightscope.components.attention.rope import Rope
 from weightscope.components.live import Moment, Widths
 from weightscope.components.norm import NumberedNorms
@@ -12,6 +14,24 @@ from weightscope.roles import Role
 
 if TYPE_CHECKING:
     from weightscope.components.attention.softmax import Attention
+
+
+def peak(attention: Attention, widths: Widths) -> int:
+    """Queries, keys and values, and what is made of them: normed in float32, rotated in three copies, or mixed."""
+    heads = attention.heads
+    queries, keys = int(heads.count * heads.size), int(heads.keys * heads.size)
+    made = queries + keys + int(heads.keys * heads.value_size)
+    stages = [made + int(heads.count * heads.value_size)]
+    if (dim := _turned_part(attention)) is not None:
+        # What turns, and then queries and keys put together again.
+        stages.append(made + int(heads.count + heads.keys) * dim + queries + keys)
+    elif isinstance(attention.positions, Rope | Axial):
+        stages += [made + 3 * queries, made + queries + 3 * keys]
+    if attention.norms.query:
+        # Norms after the rotation, unlike those before it, find the values made.
+        there = made if isinstance(attention.norms, RotatedNorms) else queries + keys
+        stages.append(there + 2 * widths.float32 * max(queries, keys))
+    return max(stages)
 
 
 def saved(attention: Attention, widths: Widths) -> int:
@@ -29,10 +49,10 @@ def _saved(attention: Attention, widths: Widths) -> Iterator[int]:
     if fused:
         # Values are a part of what was made at once, and keep all of it.
         yield queries + keys
-    if fused or _turns_a_part(attention):
+    if fused or _turned_part(attention) is not None:
         # Queries that were put together lie in another order, and what the heads put out is copied back.
         yield mixed
-    if Role.ATTENTION_GATE in {role for item in attention.projections for role in item.roles}:
+    if attention.gated:
         # What leaves the gate, and the gate of each element; that of a whole head is small.
         yield mixed if attention.gates_heads else 2 * mixed
     if attention.out_norm:
@@ -48,8 +68,10 @@ def _makes_all_at_once(attention: Attention) -> bool:
     return any({Role.Q_PROJ, Role.V_PROJ} <= set(item.roles) for item in attention.projections)
 
 
-def _turns_a_part(attention: Attention) -> bool:
-    return isinstance(attention.positions, Rope) and attention.positions.dim < attention.heads.size
+def _turned_part(attention: Attention) -> int | None:
+    """How many elements of a head turn, where that is not all of them."""
+    positions = attention.positions
+    return positions.dim if isinstance(positions, Rope) and positions.dim < attention.heads.size else None
 
 
 def moments(attention: Attention, widths: Widths) -> tuple[Moment, ...]:
