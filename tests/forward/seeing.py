@@ -50,6 +50,16 @@ def enlivened(model: Any, seed: int = 2) -> Any:
     return model
 
 
+def as_held(directory: Path) -> dict[str, torch.Tensor]:
+    """That folder's weights as transformers holds them in memory; the file has them so from now on."""
+    model = transformers.AutoModelForImageTextToText.from_pretrained(directory)
+    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    if model.lm_head.weight is model.get_input_embeddings().weight:
+        state.pop("lm_head.weight")
+    save_file(state, directory / "model.safetensors", metadata={"format": "pt"})
+    return state
+
+
 def theirs(
     directory: Path,
     tokens: Sequence[int],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from math import prod
 from typing import NamedTuple
 
@@ -95,7 +96,7 @@ def explain_tensor(
     Raises:
         UsageError: there is no such tensor; the hint names those that are nearest.
     """
-    name, group, titles = find_meant(name, inventory, other_names(declaration, inventory, checkpoint))
+    name, group, titles = find_meant(name, inventory, partial(other_names, declaration, inventory, checkpoint))
     slot = _slot_of(name, declaration)
     entry = checkpoint.tensors.get(name)
     planned = next((shape for _, shape in group.counts), None)

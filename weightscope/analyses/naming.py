@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from weightscope.analyses.groups import Group
@@ -25,10 +25,11 @@ class Meant(NamedTuple):
     titles: tuple[str, ...]
 
 
-def find_meant(typed: str, inventory: Inventory, others: OtherNames) -> Meant:
+def find_meant(typed: str, inventory: Inventory, others: Callable[[], OtherNames]) -> Meant:
     """The tensors that `typed` stands for, by their own names or by their `others`.
 
-    Exact names come first, then what `typed` selects as it is, then a name without its end or its root, and roles.
+    Exact names come first, then what `typed` selects as it is, then a name without its end or its root, and roles. The
+    `others` are asked for only if there is no exact name.
 
     Raises:
         UsageError: there is none; the hint names what is nearest.
@@ -37,7 +38,7 @@ def find_meant(typed: str, inventory: Inventory, others: OtherNames) -> Meant:
         if typed in group.every_name:
             return Meant(typed, group, (typed,))
     if len(typed) <= MAX_TYPED:
-        for found in _readings(typed, inventory, others):
+        for found in _readings(typed, inventory, others()):
             if found:
                 (group, names), titles = found[0], tuple(_title(group, names) for group, names in found)
                 return Meant(names[0], group, titles)

@@ -160,9 +160,7 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
         """What the decoder puts out [T', D] of the ids [T'] that it has written, after `read` [S, D]."""
         decoder, table, place = self.halves.decoder, self.halves.decoder_table, at.below(self.halves)
         assert decoder
-        writing = place.apart(segments={}, positions=self.positions_of(ids, at.run.inputs).to(ids.device))
-        writing.run.last = at.run.last
-        writing.run.shared[SOURCE] = read
+        writing = looking(place, read, self.positions_of(ids, at.run.inputs).to(ids.device))
         return decoder.through(place.call(table, ids), writing.below(decoder))
 
     def score(self, hidden: torch.Tensor, at: At) -> torch.Tensor:
@@ -191,6 +189,14 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
 def no_start() -> UsageError:
     """Nothing tells with which token a decoder begins."""
     return UsageError(f"{DECODER_TOKENS} is missing, and config.json has no decoder_start_token_id")
+
+
+def looking(at: At, read: torch.Tensor, positions: torch.Tensor) -> At:
+    """The same place in a decoder's own pass over what it has written, which looks at `read` [S, D]."""
+    place = at.apart(segments={}, positions=positions)
+    place.run.last = at.run.last
+    place.run.shared[SOURCE] = read
+    return place
 
 
 def hold_written(written: tuple[int, ...], table: Embedding, places: Embedding | None) -> None:

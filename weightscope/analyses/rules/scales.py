@@ -26,7 +26,7 @@ CHUNK = 1 << 20
 
 
 def strange_scales(subject: Subject) -> Iterator[Finding]:
-    """`quantization-mismatch`: a scale, zero point or index that its method never writes.
+    """`quantization-mismatch`: a scale, zero point or index that its method never writes, or a text unlike config.json.
 
     NaN and infinity are `non-finite`, and what cannot be read was said already: both are left out here.
     """

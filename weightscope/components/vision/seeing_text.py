@@ -13,7 +13,7 @@ from weightscope.components.encoder import EncoderModel
 from weightscope.components.halves import SOURCE
 from weightscope.components.runnable import PIXELS, Inputs, Predicts, Runnable
 from weightscope.components.running import At
-from weightscope.components.seq2seq import DECODER_TOKENS, hold_written
+from weightscope.components.seq2seq import DECODER_TOKENS, hold_written, looking
 from weightscope.components.vision.encoder import VisionEncoder
 from weightscope.errors import UsageError
 
@@ -117,9 +117,7 @@ class AskedImage(SeeingText, frozen=True, kw_only=True):
 
         asked = super().forward(x, at.apart(segments={}).labelled("question"))
         ids = torch.tensor(self.scored((), at.run.inputs), device=x.device)
-        writing = at.apart(segments={}, positions=torch.arange(len(ids), device=x.device))
-        writing.run.last = at.run.last
-        writing.run.shared[SOURCE] = asked
+        writing = looking(at, asked, torch.arange(len(ids), device=x.device))
         return self.answer.forward(ids, writing.below(self.answer))
 
 
