@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weightscope.brief import plural as plural  # noqa: PLC0414 - a word beside the others
+
 # From here on a number is read faster in the field's units.
 MANY = 1_000_000
 EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -49,11 +51,6 @@ def bar(share: float, width: int) -> str:
     eighths = round(max(0.0, min(1.0, share)) * width * 8)
     full, rest = divmod(max(eighths, 1) if share > 0 else 0, 8)
     return "█" * full + (EIGHTHS[rest] if rest else "")
-
-
-def plural(number: int, noun: str) -> str:
-    """1 shard, 4 shards."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _scaled(number: int, base: int, suffixes: tuple[str, ...]) -> str:
