@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
@@ -15,6 +15,8 @@ from weightscope.families.common.numbers import number, sizes
 from weightscope.families.common.parts import gated_mlp
 from weightscope.sizes import Size
 from weightscope.storage.linear import Conv1D, Linear, SecondConv1D
+
+M = TypeVar("M", bound=MixtureOfExperts)
 
 INNER = "moe_intermediate_size"
 CORRECTION = "e_score_correction_bias"
@@ -66,35 +68,27 @@ def mixture(config: Config, root: str) -> TextAndImageExperts:
     width, experts, chosen = config["hidden_size"], config["moe_num_experts"], config["moe_k"]
     routing = Routing(least=number(config, "moe_norm_min"), added=0.0)
     shared = gated_mlp(config, "shared_experts", inner=of_text * (count or 0), bias=bool(config["use_bias"]))
+
+    def experts_of(kind: type[M], place: Place, inner: Size, first: int = 0) -> M:
+        return kind(
+            name=place.name,
+            width=width,
+            experts=experts,
+            chosen=chosen,
+            expert=gated_mlp(config, "", inner=inner),
+            routing=routing,
+            router=place.router,
+            router_stored=place.router_stored,
+            correction=place.correction,
+            correction_kind=place.correction_kind,
+            stacked=place.stacked,
+            first=first,
+        )
+
     return TextAndImageExperts(
         name="mlp",
-        text=MixtureOfExperts(
-            name=text.name,
-            width=width,
-            experts=experts,
-            chosen=chosen,
-            expert=gated_mlp(config, "", inner=of_text),
-            routing=routing,
-            router=text.router,
-            router_stored=text.router_stored,
-            correction=text.correction,
-            correction_kind=text.correction_kind,
-            stacked=text.stacked,
-        ),
-        image=ImageExperts(
-            name=image.name,
-            width=width,
-            experts=experts,
-            chosen=chosen,
-            expert=gated_mlp(config, "", inner=of_image),
-            routing=routing,
-            router=image.router,
-            router_stored=image.router_stored,
-            correction=image.correction,
-            correction_kind=image.correction_kind,
-            stacked=image.stacked,
-            first=int(experts),
-        ),
+        text=experts_of(MixtureOfExperts, text, of_text),
+        image=experts_of(ImageExperts, image, of_image, int(experts)),
         shared=shared if count else None,
         corrections=corrections,
     )
