@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-import msgspec
+from typing import TYPE_CHECKING, Any, Literal
 
 from weightscope.analyses.forward.images.decoding import MAX_INPUT_PIXELS, as_it_is, resized
 from weightscope.analyses.forward.images.llava_next import Resolutions, pieces
-from weightscope.analyses.forward.images.settings import Deviation, Level, Said, Scaling, Side
+from weightscope.analyses.forward.images.settings import EvenScaling, Resample, Said, Side
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,12 +24,10 @@ GRIDS = (
 )  # fmt: skip
 
 
-class Settings(Scaling, frozen=True, kw_only=True):
+class Settings(EvenScaling, frozen=True, kw_only=True):
     """A preprocessor_config.json; where it says nothing, what the class takes."""
 
-    image_mean: tuple[Level, Level, Level] = (0.5, 0.5, 0.5)
-    image_std: tuple[Deviation, Deviation, Deviation] = (0.5, 0.5, 0.5)
-    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 3
+    resample: Resample = 3
     max_image_size: Literal[490, 980] = 980
     min_image_size: Side = 336
     split_image: bool = False

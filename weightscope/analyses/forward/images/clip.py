@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from weightscope.analyses.forward.images.decoding import MAX_INPUT_PIXELS, decode
-from weightscope.analyses.forward.images.settings import Said, Scaling, Side, Sides
+from weightscope.analyses.forward.images.settings import Resample, Said, Scaling, Side, Sides
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +22,7 @@ class Settings(Scaling, frozen=True, kw_only=True):
     do_pad: bool = False
     do_resize: bool = True
     size: Side | Sides = Sides(shortest_edge=224)
-    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 3
+    resample: Resample = 3
     do_center_crop: bool = True
     crop_size: Side | Sides = Sides(height=224, width=224)
 

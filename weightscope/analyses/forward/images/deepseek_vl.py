@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from weightscope.analyses.forward.images.decoding import MAX_INPUT_PIXELS, as_it_is, in_square, resized
-from weightscope.analyses.forward.images.settings import Said, Scaling, Side, Sides
+from weightscope.analyses.forward.images.settings import Resample, Said, Scaling, Side, Sides
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +25,7 @@ class Settings(Scaling, frozen=True, kw_only=True):
     do_pad: bool = True
     size: Sides = Sides(height=384, width=384)
     min_size: Side = 14
-    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 3
+    resample: Resample = 3
 
     def fitted(self, height: int, width: int) -> tuple[int, int]:
         """Height and width: the longer side as the size says, no side shorter than the least.

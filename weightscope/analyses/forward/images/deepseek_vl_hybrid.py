@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from weightscope.analyses.forward.images import deepseek_vl
 from weightscope.analyses.forward.images.decoding import as_it_is
-from weightscope.analyses.forward.images.settings import Deviation, Level, Said, Sides
+from weightscope.analyses.forward.images.settings import Deviation, Level, Resample, Said, Sides
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +21,7 @@ class Settings(deepseek_vl.Settings, frozen=True, kw_only=True):
     """A preprocessor_config.json; where it says nothing, what the class takes."""
 
     high_res_size: Sides = Sides(height=1024, width=1024)
-    high_res_resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 3
+    high_res_resample: Resample = 3
     high_res_image_mean: tuple[Level, Level, Level] = (0.48145466, 0.4578275, 0.40821073)
     high_res_image_std: tuple[Deviation, Deviation, Deviation] = (0.26862954, 0.26130258, 0.27577711)
 

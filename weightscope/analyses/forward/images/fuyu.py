@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from weightscope.analyses.forward.images.decoding import MAX_INPUT_PIXELS, as_it_is, resized
-from weightscope.analyses.forward.images.settings import Deviation, Level, Said, Scaling, Side, Sides
+from weightscope.analyses.forward.images.settings import (
+    EvenScaling,
+    Resample,
+    Said,
+    Side,
+    Sides,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,18 +26,16 @@ if TYPE_CHECKING:
 Byte = Annotated[float, msgspec.Meta(ge=0, le=255)]
 
 
-class Settings(Scaling, frozen=True, kw_only=True):
+class Settings(EvenScaling, frozen=True, kw_only=True):
     """A preprocessor_config.json; where it says nothing, what the class takes."""
 
     do_resize: bool = True
     size: Sides = Sides(height=1080, width=1920)
     patch_size: Side | Sides = Sides(height=30, width=30)
-    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 2
+    resample: Resample = 2
     do_pad: bool = True
     padding_value: Byte = 1.0
     padding_mode: str = "constant"
-    image_mean: tuple[Level, Level, Level] = (0.5, 0.5, 0.5)
-    image_std: tuple[Deviation, Deviation, Deviation] = (0.5, 0.5, 0.5)
 
     @property
     def patch(self) -> tuple[int, int]:

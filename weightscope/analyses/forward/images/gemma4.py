@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from weightscope.analyses.forward.images.decoding import MAX_INPUT_PIXELS, as_it_is, resized
-from weightscope.analyses.forward.images.settings import Deviation, Level, Said, Scaling
+from weightscope.analyses.forward.images.settings import Deviation, Level, Resample, Said, Scaling
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ class Settings(Scaling, frozen=True, kw_only=True):
     """A preprocessor_config.json; where it says nothing, what the classes take."""
 
     do_resize: bool = True
-    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 3
+    resample: Resample = 3
     do_normalize: bool = False
     image_mean: tuple[Level, Level, Level] = (0.0, 0.0, 0.0)
     image_std: tuple[Deviation, Deviation, Deviation] = (1.0, 1.0, 1.0)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from weightscope.analyses.forward.images.decoding import MAX_INPUT_PIXELS, as_it_is, resized
-from weightscope.analyses.forward.images.settings import Said, Scaling, Sides
+from weightscope.analyses.forward.images.settings import Resample, Said, Scaling, Sides
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +28,7 @@ class Settings(Scaling, frozen=True, kw_only=True):
 
     do_resize: bool = True
     size: Sides = Sides(height=384, width=384)
-    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 3
+    resample: Resample = 3
     crop_to_patches: bool = False
     min_patches: Tiles = 1
     max_patches: Tiles = 12

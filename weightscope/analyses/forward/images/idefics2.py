@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from weightscope.analyses.forward.images.decoding import MAX_INPUT_PIXELS, as_it_is, resized
-from weightscope.analyses.forward.images.settings import Deviation, Level, Said, Scaling, Sides
+from weightscope.analyses.forward.images.settings import EvenScaling, Resample, Said, Sides
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,16 +18,14 @@ if TYPE_CHECKING:
     Image = np.ndarray[Any, Any]
 
 
-class Settings(Scaling, frozen=True, kw_only=True):
+class Settings(EvenScaling, frozen=True, kw_only=True):
     """A preprocessor_config.json; where it says nothing, what the class takes."""
 
     do_resize: bool = True
     size: Sides = Sides(shortest_edge=378, longest_edge=980)
-    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 2
+    resample: Resample = 2
     do_image_splitting: bool = False
     do_pad: bool = True
-    image_mean: tuple[Level, Level, Level] = (0.5, 0.5, 0.5)
-    image_std: tuple[Deviation, Deviation, Deviation] = (0.5, 0.5, 0.5)
 
     def fitted(self, height: int, width: int) -> tuple[int, int]:
         """Height and width: the longer side no longer than the longest edge, no side shorter than the shortest.

@@ -8,12 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from weightscope.analyses.forward.images.decoding import as_it_is, resized
-from weightscope.analyses.forward.images.settings import Deviation, Level, Said, Scaling, Side, Sides
+from weightscope.analyses.forward.images.settings import (
+    EvenScaling,
+    Resample,
+    Said,
+    Side,
+    Sides,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,17 +37,15 @@ class Edge(msgspec.Struct, frozen=True):
     longest_edge: Side = 364
 
 
-class Settings(Scaling, frozen=True, kw_only=True):
+class Settings(EvenScaling, frozen=True, kw_only=True):
     """A preprocessor_config.json; where it says nothing, what the classes take."""
 
     do_resize: bool = True
     size: Sides = Sides(longest_edge=4 * 364)
     max_image_size: Edge = Edge()
-    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 1
+    resample: Resample = 1
     do_image_splitting: bool = True
     do_pad: bool = True
-    image_mean: tuple[Level, Level, Level] = (0.5, 0.5, 0.5)
-    image_std: tuple[Deviation, Deviation, Deviation] = (0.5, 0.5, 0.5)
 
     def scaled(self, height: int, width: int) -> tuple[int, int]:
         """Height and width after the first resizing.

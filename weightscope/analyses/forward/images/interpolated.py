@@ -11,6 +11,12 @@ if TYPE_CHECKING:
 FILTERS = {2: "bilinear", 3: "bicubic"}
 
 
+def check_filter(resample: int) -> None:
+    """Raise a ValueError if it is no key of FILTERS."""
+    if resample not in FILTERS:
+        raise ValueError(f"a resample of {resample}, which is not implemented")
+
+
 def interpolated(image: torch.Tensor, height: int, width: int, resample: int, *, antialias: bool) -> torch.Tensor:
     """The image [3, h, w], uint8 or float32, in another size; `resample` is a key of FILTERS."""
     import torch

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from weightscope.analyses.forward.images.decoding import MAX_INPUT_PIXELS, as_it_is, resized
-from weightscope.analyses.forward.images.settings import Deviation, Level, Said, Scaling
+from weightscope.analyses.forward.images.settings import Deviation, EvenScaling, Level, Resample, Said
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +42,7 @@ class Media(msgspec.Struct, frozen=True, kw_only=True):
     image_std: tuple[Deviation, Deviation, Deviation] | None = None
 
 
-class Settings(Scaling, frozen=True, kw_only=True):
+class Settings(EvenScaling, frozen=True, kw_only=True):
     """A preprocessor_config.json; where it says nothing, what the class takes."""
 
     do_resize: bool = True
@@ -50,9 +50,7 @@ class Settings(Scaling, frozen=True, kw_only=True):
     max_patches: Limit = 16384
     patch_size: Count = 14
     merge_size: Count = 2
-    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 3
-    image_mean: tuple[Level, Level, Level] = (0.5, 0.5, 0.5)
-    image_std: tuple[Deviation, Deviation, Deviation] = (0.5, 0.5, 0.5)
+    resample: Resample = 3
     media_proc_cfg: Media = Media()
 
     @property

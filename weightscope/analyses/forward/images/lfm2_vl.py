@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from weightscope.analyses.forward.images.decoding import as_it_is, resized
-from weightscope.analyses.forward.images.settings import Deviation, Level, Said, Scaling, Side
+from weightscope.analyses.forward.images.settings import EvenScaling, Resample, Said, Side
 from weightscope.analyses.forward.images.siglip2 import Patch, Patches, patched
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Tiles = Annotated[int, msgspec.Meta(ge=1, le=64)]
 
 
-class Settings(Scaling, frozen=True, kw_only=True):
+class Settings(EvenScaling, frozen=True, kw_only=True):
     """A preprocessor_config.json; where it says nothing, what the class takes."""
 
     downsample_factor: Annotated[int, msgspec.Meta(ge=1, le=16)] = 2
@@ -38,9 +38,7 @@ class Settings(Scaling, frozen=True, kw_only=True):
     encoder_patch_size: Patch = 16
     tile_size: Side = 512
     max_pixels_tolerance: Annotated[float, msgspec.Meta(ge=0, le=1e6)] = 2.0
-    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 2
-    image_mean: tuple[Level, Level, Level] = (0.5, 0.5, 0.5)
-    image_std: tuple[Deviation, Deviation, Deviation] = (0.5, 0.5, 0.5)
+    resample: Resample = 2
 
     @property
     def square(self) -> int:

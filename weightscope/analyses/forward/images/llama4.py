@@ -13,22 +13,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from weightscope.analyses.forward.images.decoding import MAX_INPUT_PIXELS, as_it_is
-from weightscope.analyses.forward.images.interpolated import FILTERS, interpolated
-from weightscope.analyses.forward.images.settings import Deviation, Level, Said, Scaling, Sides
+from weightscope.analyses.forward.images.interpolated import check_filter, interpolated
+from weightscope.analyses.forward.images.settings import EvenScaling, Resample, Said, Sides
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
 
-class Settings(Scaling, frozen=True, kw_only=True):
+class Settings(EvenScaling, frozen=True, kw_only=True):
     """A preprocessor_config.json; where it says nothing, what the class takes."""
 
-    image_mean: tuple[Level, Level, Level] = (0.5, 0.5, 0.5)
-    image_std: tuple[Deviation, Deviation, Deviation] = (0.5, 0.5, 0.5)
     do_resize: bool = True
     size: Sides = Sides(height=336, width=336)
-    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 2
+    resample: Resample = 2
     max_patches: Annotated[int, msgspec.Meta(ge=1, le=256)] = 16
     resize_to_max_canvas: bool = False
 
@@ -43,8 +41,7 @@ class Settings(Scaling, frozen=True, kw_only=True):
             raise ValueError(f"{self.max_patches:,} tiles of {side:,} × {side:,} pixels")
         if not self.do_resize:
             raise ValueError("do_resize is false, and tiles have one size")
-        if self.resample not in FILTERS:
-            raise ValueError(f"a resample of {self.resample}, which is not implemented")
+        check_filter(self.resample)
         if self.do_normalize and not self.do_rescale:
             raise ValueError("do_normalize without do_rescale")
         return side

@@ -14,7 +14,7 @@ import msgspec
 
 from weightscope.analyses.forward.images.decoding import as_it_is
 from weightscope.analyses.forward.images.minicpmv import Side, Size, cut, sides
-from weightscope.analyses.forward.images.settings import Deviation, Level, Said, Scaling
+from weightscope.analyses.forward.images.settings import EvenScaling, Said
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,11 +44,9 @@ class Processor(msgspec.Struct, frozen=True, kw_only=True):
     use_image_id: bool = True
 
 
-class Settings(Scaling, frozen=True, kw_only=True):
+class Settings(EvenScaling, frozen=True, kw_only=True):
     """A preprocessor_config.json; where it says nothing, what the class takes."""
 
-    image_mean: tuple[Level, Level, Level] = (0.5, 0.5, 0.5)
-    image_std: tuple[Deviation, Deviation, Deviation] = (0.5, 0.5, 0.5)
     do_resize: bool = True
     resample: Literal[3] = 3
     max_slice_nums: Annotated[int, msgspec.Meta(ge=1, le=64)] = 9

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from weightscope.analyses.forward.children.image import fitted
 from weightscope.analyses.forward.images import qwen2_vl
 from weightscope.analyses.forward.images.decoding import MAX_INPUT_PIXELS, as_it_is
-from weightscope.analyses.forward.images.interpolated import FILTERS, interpolated
+from weightscope.analyses.forward.images.interpolated import check_filter, interpolated
 from weightscope.analyses.forward.images.settings import Said
 from weightscope.errors import UsageError
 
@@ -56,8 +56,7 @@ def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:
     import numpy as np
 
     settings = said.as_kind(Settings)
-    if settings.resample not in FILTERS:
-        raise ValueError(f"a resample of {settings.resample}, which is not implemented")
+    check_filter(settings.resample)
     found, grids = [], []
     for path in paths:
         patches, grid = qwen2_vl.patches_of(_resized(path, settings), settings)

@@ -13,21 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from weightscope.analyses.forward.images.decoding import MAX_INPUT_PIXELS, as_it_is, resized
-from weightscope.analyses.forward.images.settings import Deviation, Level, Said, Scaling, Sides
+from weightscope.analyses.forward.images.settings import EvenScaling, Resample, Said, Sides
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-class Settings(Scaling, frozen=True, kw_only=True):
+class Settings(EvenScaling, frozen=True, kw_only=True):
     """A preprocessor_config.json; where it says nothing, what the class takes."""
 
-    image_mean: tuple[Level, Level, Level] = (0.5, 0.5, 0.5)
-    image_std: tuple[Deviation, Deviation, Deviation] = (0.5, 0.5, 0.5)
     do_resize: bool = True
     do_pad: bool = True
     size: Sides = Sides(height=224, width=224)
-    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 2
+    resample: Resample = 2
     max_image_tiles: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
 
     def side(self) -> int:

@@ -12,8 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from weightscope.analyses.forward.images.decoding import MAX_INPUT_PIXELS, as_it_is
-from weightscope.analyses.forward.images.interpolated import FILTERS, interpolated
-from weightscope.analyses.forward.images.settings import Deviation, Level, Said, Scaling, Side, Sides
+from weightscope.analyses.forward.images.interpolated import check_filter, interpolated
+from weightscope.analyses.forward.images.settings import (
+    EvenScaling,
+    Resample,
+    Said,
+    Side,
+    Sides,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,13 +39,11 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     use_single_crop_start_token: bool = True
 
 
-class Settings(Scaling, frozen=True, kw_only=True):
+class Settings(EvenScaling, frozen=True, kw_only=True):
     """A preprocessor_config.json; where it says nothing, what the class takes."""
 
-    image_mean: tuple[Level, Level, Level] = (0.5, 0.5, 0.5)
-    image_std: tuple[Deviation, Deviation, Deviation] = (0.5, 0.5, 0.5)
     size: Sides = Sides(height=378, width=378)
-    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 2
+    resample: Resample = 2
     max_crops: Count = 8
     overlap_margins: tuple[Margin, Margin] = (4, 4)
     patch_size: Side = 14
@@ -58,8 +62,7 @@ class Settings(Scaling, frozen=True, kw_only=True):
     def checked(self) -> None:
         """Raise a ValueError where the settings are none with which the class makes crops."""
         side = self.size.square()
-        if self.resample not in FILTERS:
-            raise ValueError(f"a resample of {self.resample}, which is not implemented")
+        check_filter(self.resample)
         if side % self.patch_size or self.step < 1:
             raise ValueError(f"crops of {side:,} pixels, patches of {self.patch_size:,}, and these overlap_margins")
         if (self.max_crops + 1) * side * side > 4 * MAX_INPUT_PIXELS:

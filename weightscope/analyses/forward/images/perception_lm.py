@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from weightscope.analyses.forward.images.decoding import MAX_INPUT_PIXELS, as_it_is
-from weightscope.analyses.forward.images.interpolated import FILTERS, interpolated
-from weightscope.analyses.forward.images.settings import Deviation, Level, Said, Scaling, Side
+from weightscope.analyses.forward.images.interpolated import check_filter, interpolated
+from weightscope.analyses.forward.images.settings import EvenScaling, Resample, Said, Side
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,13 +23,11 @@ if TYPE_CHECKING:
 Grid = tuple[int, int]
 
 
-class Settings(Scaling, frozen=True, kw_only=True):
+class Settings(EvenScaling, frozen=True, kw_only=True):
     """A preprocessor_config.json; where it says nothing, what the class takes."""
 
-    image_mean: tuple[Level, Level, Level] = (0.5, 0.5, 0.5)
-    image_std: tuple[Deviation, Deviation, Deviation] = (0.5, 0.5, 0.5)
     do_resize: bool = True
-    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 3
+    resample: Resample = 3
     vision_input_type: str = "thumb+tile"
     tile_size: Side = 448
     max_num_tiles: Annotated[int, msgspec.Meta(ge=1, le=256)] = 36
@@ -52,8 +50,7 @@ def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:
         raise ValueError(f"{settings.max_num_tiles:,} tiles of {side:,} × {side:,} pixels")
     if not settings.do_resize:
         raise ValueError("do_resize is false, and tiles have one size")
-    if settings.resample not in FILTERS:
-        raise ValueError(f"a resample of {settings.resample}, which is not implemented")
+    check_filter(settings.resample)
     found = []
     for path in paths:
         image = torch.from_numpy(as_it_is(path).copy()).permute(2, 0, 1)

@@ -8,15 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
-
-import msgspec
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from weightscope.analyses.forward.images import got_ocr2
 from weightscope.analyses.forward.images.decoding import MAX_INPUT_PIXELS, as_it_is
 from weightscope.analyses.forward.images.got_ocr2 import Tiles
-from weightscope.analyses.forward.images.interpolated import FILTERS, interpolated
-from weightscope.analyses.forward.images.settings import Deviation, Level, Said, Scaling, Side, Sides
+from weightscope.analyses.forward.images.interpolated import check_filter, interpolated
+from weightscope.analyses.forward.images.settings import (
+    EvenScaling,
+    Resample,
+    Said,
+    Side,
+    Sides,
+)
 from weightscope.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,13 +34,11 @@ BILINEAR = 2
 LEAST_SIDE = 10
 
 
-class Settings(Scaling, frozen=True, kw_only=True):
+class Settings(EvenScaling, frozen=True, kw_only=True):
     """A preprocessor_config.json; where it says nothing, what the class takes. `resample` is of the whole image."""
 
-    image_mean: tuple[Level, Level, Level] = (0.5, 0.5, 0.5)
-    image_std: tuple[Deviation, Deviation, Deviation] = (0.5, 0.5, 0.5)
     size: Sides = Sides(height=448, width=448)
-    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 3
+    resample: Resample = 3
     patch_size: Side = 14
     dynamic_hd: Tiles = 36
 
@@ -49,8 +51,7 @@ class Settings(Scaling, frozen=True, kw_only=True):
         side = self.size.square()
         if side < self.patch_size:
             raise ValueError(f"a patch_size of {self.patch_size:,} in tiles of {side:,} pixels")
-        if self.resample not in FILTERS:
-            raise ValueError(f"a resample of {self.resample}, which is not implemented")
+        check_filter(self.resample)
         if not (self.do_rescale or self.do_normalize):
             raise ValueError("neither do_rescale nor do_normalize")
         return side

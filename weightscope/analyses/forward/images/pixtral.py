@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from weightscope.analyses.forward.images.decoding import MAX_INPUT_PIXELS, as_it_is, resized
-from weightscope.analyses.forward.images.settings import Said, Scaling, Sides
+from weightscope.analyses.forward.images.settings import Resample, Said, Scaling, Sides
 from weightscope.errors import NotImplementedByWeightscope
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Settings(Scaling, frozen=True, kw_only=True):
     do_resize: bool = True
     size: Sides = Sides(longest_edge=1024)
     patch_size: Patch | Patches = Patches()
-    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 3
+    resample: Resample = 3
     do_pad: bool = True
     do_center_crop: bool = False
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from weightscope.analyses.forward.images.decoding import decode
-from weightscope.analyses.forward.images.settings import Said, Scaling
+from weightscope.analyses.forward.images.settings import Resample, Said, Scaling
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +35,7 @@ class Settings(Scaling, frozen=True, kw_only=True):
     size: Areas = Areas()
     min_pixels: Area | None = None
     max_pixels: Area | None = None
-    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 3
+    resample: Resample = 3
     patch_size: Count = 14
     temporal_patch_size: Count = 2
     merge_size: Count = 2

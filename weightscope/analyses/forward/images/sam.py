@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from weightscope.analyses.forward.images.clip import both
 from weightscope.analyses.forward.images.decoding import as_it_is, resized
-from weightscope.analyses.forward.images.settings import Deviation, Level, Said, Scaling, Side, Sides
+from weightscope.analyses.forward.images.settings import Deviation, Level, Resample, Said, Scaling, Side, Sides
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +22,7 @@ class Settings(Scaling, frozen=True, kw_only=True):
 
     do_resize: bool = True
     size: Sides = Sides(longest_edge=1024)
-    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 2
+    resample: Resample = 2
     do_pad: bool = True
     pad_size: Side | Sides = Sides(height=1024, width=1024)
     image_mean: tuple[Level, Level, Level] = (0.485, 0.456, 0.406)

@@ -20,6 +20,8 @@ BY_CONFIG = {"InternVLChat"}
 
 S = TypeVar("S", bound=msgspec.Struct)
 Side = Annotated[int, msgspec.Meta(ge=1, le=MAX_SIDE)]
+# The number that Pillow has for a filter.
+Resample = Annotated[int, msgspec.Meta(ge=0, le=5)]
 Level = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
 Deviation = Annotated[float, msgspec.Meta(ge=1e-6, le=1e6)]
 
@@ -72,6 +74,13 @@ class Scaling(msgspec.Struct, frozen=True, kw_only=True):
             )
             pixels -= mean
             pixels /= deviation
+
+
+class EvenScaling(Scaling, frozen=True, kw_only=True):
+    """The same where nothing said means that colours become numbers from -1 to 1."""
+
+    image_mean: tuple[Level, Level, Level] = (0.5, 0.5, 0.5)
+    image_std: tuple[Deviation, Deviation, Deviation] = (0.5, 0.5, 0.5)
 
 
 class Said(msgspec.Struct, frozen=True):

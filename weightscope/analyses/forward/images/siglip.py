@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from weightscope.analyses.forward.images import clip
-from weightscope.analyses.forward.images.settings import Deviation, Level, Said, Side, Sides
+from weightscope.analyses.forward.images.settings import Deviation, Level, Resample, Said, Side, Sides
 from weightscope.errors import NotImplementedByWeightscope
 
 if TYPE_CHECKING:
@@ -46,7 +44,7 @@ class SquareSettings(Settings, frozen=True, kw_only=True):
 class Gemma3Settings(SquareSettings, frozen=True, kw_only=True):
     """The same of Gemma 3's class and of ViT's."""
 
-    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 2
+    resample: Resample = 2
 
 
 class DeiTSettings(SquareSettings, frozen=True, kw_only=True):

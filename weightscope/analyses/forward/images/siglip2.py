@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from weightscope.analyses.forward.images.decoding import as_it_is, resized
-from weightscope.analyses.forward.images.settings import Deviation, Level, Said, Scaling
+from weightscope.analyses.forward.images.settings import EvenScaling, Resample, Said, Scaling
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,15 +26,13 @@ Patches = Annotated[int, msgspec.Meta(ge=1, le=1 << 16)]
 SMALLEST, LARGEST, CLOSE = 1e-6, 100.0, 1e-5
 
 
-class Settings(Scaling, frozen=True, kw_only=True):
+class Settings(EvenScaling, frozen=True, kw_only=True):
     """A preprocessor_config.json; where it says nothing, what the class takes."""
 
     do_resize: bool = True
-    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 2
+    resample: Resample = 2
     patch_size: Patch = 16
     max_num_patches: Patches = 256
-    image_mean: tuple[Level, Level, Level] = (0.5, 0.5, 0.5)
-    image_std: tuple[Deviation, Deviation, Deviation] = (0.5, 0.5, 0.5)
 
 
 def read(paths: Sequence[Path], said: Said) -> dict[str, np.ndarray[Any, Any]]:

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
-
-import msgspec
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from weightscope.analyses.forward.images.decoding import MAX_INPUT_PIXELS, as_it_is
-from weightscope.analyses.forward.images.interpolated import FILTERS, interpolated
-from weightscope.analyses.forward.images.settings import Said, Scaling, Side, Sides
+from weightscope.analyses.forward.images.interpolated import check_filter, interpolated
+from weightscope.analyses.forward.images.settings import Resample, Said, Scaling, Side, Sides
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +37,7 @@ class Settings(Scaling, frozen=True, kw_only=True):
     """A preprocessor_config.json; where it says nothing, what the class takes. `patch_size` is the side of windows."""
 
     size: Sides = Sides(height=728, width=728)
-    resample: Annotated[int, msgspec.Meta(ge=0, le=5)] = 2
+    resample: Resample = 2
     patch_size: Side = 504
     max_image_size: Side = 3024
 
@@ -49,8 +47,7 @@ class Settings(Scaling, frozen=True, kw_only=True):
         Raises:
             ValueError: the settings are none with which the class makes pictures.
         """
-        if self.resample not in FILTERS:
-            raise ValueError(f"a resample of {self.resample}, which is not implemented")
+        check_filter(self.resample)
         side = self.size.square()
         if side * side > MAX_INPUT_PIXELS or self.patch_size**2 > MAX_INPUT_PIXELS:
             raise ValueError(f"pictures of {side:,} × {side:,} pixels, and windows of {self.patch_size:,}")
