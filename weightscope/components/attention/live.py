@@ -3,35 +3,118 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from weightscope.components.attention.alibi import Alibi
 from weightscope.components.attention.axial import Axial
 from weightscope.components.attention.norms import RotatedNorms
 from weightscope.components.attention.rope import Rope
-from weightscope.components.live import Moment, Widths
-from weightscope.components.norm import NumberedNorms
+from weightscope.components.live import Live, Moment, Widths
+from weightscope.components.norm import NumberedNorms, live_in
 from weightscope.roles import Role
 
 if TYPE_CHECKING:
     from weightscope.components.attention.softmax import Attention
 
 
-def peak(attention: Attention, widths: Widths) -> int:
-    """Queries, keys and values, and what is made of them: normed in float32, rotated in three copies, or mixed."""
+class _Made(NamedTuple):
+    """Elements of a token's queries, keys and values, of the gate that is made with them, and of what the heads mix."""
+
+    queries: int
+    keys: int
+    values: int
+    gate: int
+    mixed: int
+
+    @property
+    def all(self) -> int:
+        return self.queries + self.keys + self.values + self.gate
+
+
+def _made(attention: Attention) -> _Made:
     heads = attention.heads
-    queries, keys = int(heads.count * heads.size), int(heads.keys * heads.size)
-    made = queries + keys + int(heads.keys * heads.value_size)
-    stages = [made + int(heads.count * heads.value_size)]
-    if (dim := _turned_part(attention)) is not None:
-        # What turns, and then queries and keys put together again.
-        stages.append(made + int(heads.count + heads.keys) * dim + queries + keys)
-    elif isinstance(attention.positions, Rope | Axial):
-        stages += [made + 3 * queries, made + queries + 3 * keys]
+    mixed = int(heads.count * heads.value_size)
+    return _Made(
+        queries=int(heads.count * heads.size),
+        keys=int(heads.keys * heads.size),
+        values=int(heads.keys * heads.value_size),
+        gate=mixed if attention.gated and not attention.gates_heads else 0,
+        mixed=mixed,
+    )
+
+
+def stages(attention: Attention, widths: Widths) -> Iterator[Live]:
+    """Queries, keys and values, and what is made of them: normed, rotated, and mixed; nothing of what is not known."""
+    if (
+        widths.scores
+        and not widths.kept_scores
+        and (attention.heads.keys != 1 or isinstance(attention.positions, Alibi))
+    ):
+        return
+    made = _made(attention)
     if attention.norms.query:
         # Norms after the rotation, unlike those before it, find the values made.
-        there = made if isinstance(attention.norms, RotatedNorms) else queries + keys
-        stages.append(there + 2 * widths.float32 * max(queries, keys))
-    return max(stages)
+        all_there = made.gate or isinstance(attention.norms, RotatedNorms)
+        there = made.all if all_there else made.queries + made.keys
+        yield Live(elements=there + live_in(attention.norms.query, widths) * max(made.queries, made.keys))
+    if isinstance(attention.positions, Rope | Axial):
+        yield Live(elements=made.all + _turning(attention, made, widths))
+    if attention.out_norm:
+        yield Live(elements=made.all + made.mixed * (1 + live_in(attention.out_norm, widths)))
+    yield _mixing(attention, made, widths)
+
+
+def _turning(attention: Attention, made: _Made, widths: Widths) -> int:
+    """Three copies of the queries while they are rotated, or of the keys beside the rotated queries; or other steps."""
+    positions = attention.positions
+    if (dim := _turned_part(attention)) is not None:
+        # What turns, and then queries and keys put together again.
+        return int(attention.heads.count + attention.heads.keys) * dim + made.queries + made.keys
+    steps = positions.steps if isinstance(positions, Rope) else "plain"
+    wide = 1 if steps == "plain" else widths.float32
+    if steps == "complex":
+        # What enters and what leaves, in float32, and then in the type of the computation.
+        return (2 * wide + (wide > 1)) * (made.queries + made.keys)
+    copied = wide * (made.queries + made.keys) if steps == "converted" and wide > 1 else 0
+    return copied + wide * max(3 * made.queries, made.queries + 3 * made.keys)
+
+
+def _mixing(attention: Attention, made: _Made, widths: Widths) -> Live:
+    """What the kernel takes and gives; beside it all that one matrix made, of which values are a part."""
+    heads, positions, part = attention.heads, attention.positions, _turned_part(attention)
+    fused = _makes_all_at_once(attention)
+    elements, mixed, out = (
+        made.all,
+        made.mixed,
+        int(attention.width if attention.out_width is None else attention.out_width),
+    )
+    if isinstance(positions, Rope | Axial):
+        turned = made.queries + made.keys
+        elements += turned if fused else 0
+        if part is not None and isinstance(positions, Rope) and positions.steps == "apart":
+            # What turns, and what does not, were taken of queries and keys, which stay.
+            elements += int(heads.count + heads.keys) * part + (0 if fused and not attention.norms.query else turned)
+        if fused or part is not None:
+            # Queries that were put together lie in another order, and what the heads put out is copied back.
+            out = max(out, mixed)
+    if not widths.scores:
+        return Live(elements=elements + mixed + out)
+    if isinstance(positions, Alibi):
+        # Queries, keys and values are put in order for a product that the biases are added to.
+        elements += made.all
+    elif widths.kept_scores != 1 and widths.float32 > 1:
+        # Scores are made in float32, of queries and keys that were converted.
+        elements += widths.float32 * (made.queries + made.keys)
+    # Keys and values are copied for each head of queries.
+    seen = made.queries + mixed if widths.kept_scores and heads.keys != heads.count else 0
+    count = int(heads.count)
+    return Live(
+        elements=elements + made.mixed,
+        seen=seen,
+        pairs=count * widths.scores,
+        shares=count * widths.kept_scores,
+        mask=attention.sees,
+    )
 
 
 def saved(attention: Attention, widths: Widths) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import torch
 
 UNSCALED = Scaling()
+# How a rotation is computed, as far as memory goes.
+Steps = Literal["plain", "float32", "converted", "complex", "apart"]
 
 
 class Rope(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +26,9 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
     `interleaved` pairs neighbours (2i, 2i+1) rather than halves (i, i + dim/2). `sections` are how many pairs turn by
     each axis of a multi-axis position (Qwen2-VL, arXiv 2409.12191): one axis after the other, or with `alternating` in
     turns (Qwen3-VL). One that goes `backwards` turns by the opposite angles (nanochat). Positions from `limit` on are
-    refused, because of what `beyond` says.
+    refused, because of what `beyond` says. `steps` are how transformers' module computes it, which decides what lives
+    at the peak of a pass: in the type of the computation, with tables in `float32`, of queries and keys that were first
+    `converted` to float32, as a product of `complex` numbers, or with the part of a head that turns held `apart`.
     """
 
     dim: int
@@ -36,6 +40,7 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
     backwards: bool = False
     limit: int | None = None
     beyond: str = ""
+    steps: Steps = "plain"
 
     def table(self, name: str) -> Buffer:
         """The inverse frequencies that checkpoints before transformers 4.32 carry in every layer."""

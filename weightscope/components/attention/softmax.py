@@ -10,7 +10,7 @@ import msgspec
 from weightscope.components.attention.alibi import Alibi
 from weightscope.components.attention.attend import Bias, attend
 from weightscope.components.attention.axial import Axial
-from weightscope.components.attention.live import moments, peak, saved
+from weightscope.components.attention.live import moments, saved, stages
 from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
 from weightscope.components.attention.relative import LearnedBias
 from weightscope.components.attention.rope import Rope
@@ -29,7 +29,7 @@ from weightscope.storage.plain import Plain
 if TYPE_CHECKING:
     import torch
 
-    from weightscope.components.live import Moment, Widths
+    from weightscope.components.live import Live, Moment, Widths
 
 
 class Heads(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,8 +181,8 @@ class Attention(Component, frozen=True, kw_only=True):
         kept = self.sees.kept
         return (Work(each=each, most=None if kept is None else kept + 1),)
 
-    def live(self, widths: Widths) -> int:
-        return peak(self, widths)
+    def live(self, widths: Widths) -> tuple[Live, ...]:
+        return tuple(stages(self, widths))
 
     def saves(self, widths: Widths) -> int:
         return saved(self, widths)
