@@ -30,7 +30,7 @@ class Live(msgspec.Struct, frozen=True, kw_only=True):
 
     `seen` and `pairs` are there where scores are materialized. Of the pairs' `shares` stay while the rest of the layer
     computes, and a mask of each kind of `mask` beside all. Elements of each token that are in `stays` stay
-    through the pass.
+    through the pass. One for `several` sequences is not there where a batch has one.
     """
 
     elements: int
@@ -39,6 +39,7 @@ class Live(msgspec.Struct, frozen=True, kw_only=True):
     shares: int = 0
     mask: object = None
     stays: int = 0
+    several: bool = False
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):

@@ -56,7 +56,10 @@ def activations(subject: Subject, sizing: Sizing, *, in_llama_cpp: bool) -> tupl
         return None, ""
     head = next(find(runnable, Head), None)
     width = int(runnable.words.width)
-    layers = _Layers.of(parts, width, width if runnable.learned else 0, widths)
+    moments = [
+        _Widest(live, part.word) for part in parts for live in part.live(widths) if sizing.batch > 1 or not live.several
+    ]
+    layers = _Layers.of(moments, width, width if runnable.learned else 0)
     prefill, widest = layers.peak(sizing.context, sizing.context)
     decode, _ = layers.peak(1, sizing.context)
     vocabulary = int(head.vocabulary) if head else 0
@@ -92,9 +95,8 @@ class _Layers(msgspec.Struct, frozen=True, kw_only=True):
     shares: int
 
     @classmethod
-    def of(cls, parts: Sequence[Component], width: int, positions: int, widths: Widths) -> _Layers:
-        """The layers that these parts are in."""
-        moments = [_Widest(live, part.word) for part in parts for live in part.live(widths)]
+    def of(cls, moments: Sequence[_Widest], width: int, positions: int) -> _Layers:
+        """The layers with these moments, in which so many elements of each token are of its learned position."""
         return cls(
             width=width,
             stays=positions + sum(moment.live.stays for moment in moments),

@@ -8,8 +8,8 @@ from weightscope.config import LANGUAGE, Config
 # Their mixtures multiply what an expert gives by a share in float32; others by one in the computation's type.
 WIDE_SHARES = frozenset(
     {
-        "deepseek_v2", "deepseek_v3", "dots1", "exaone_moe", "glm4_moe", "glm4_moe_lite", "glm4v_moe_text", "hy_v3",
-        "minimax_m2", "mixtral", "solar_open",
+        "afmoe", "deepseek_v2", "deepseek_v3", "dots1", "exaone_moe", "glm4_moe", "glm4_moe_lite", "glm4v_moe_text",
+        "hy_v3", "minimax_m2", "mixtral", "solar_open",
     }
 )  # fmt: skip
 # Their norms multiply by the weight in float32.
@@ -29,16 +29,16 @@ SCORES = {
 LEFT = {"stablelm": 2}
 # Types whose pass was measured.
 PASSES = WIDE_SHARES | {
-    "afmoe", "apertus", "arcee", "aria_text", "bitnet", "bloom", "codegen", "cohere", "cohere2", "cohere2_moe", "cwm",
+    "apertus", "arcee", "aria_text", "bitnet", "bloom", "codegen", "cohere", "cohere2", "cohere2_moe", "cwm",
     "deepseek_v32", "ernie4_5", "ernie4_5_moe", "ernie4_5_vl_moe_text", "exaone4", "falcon", "gemma", "gemma2",
     "gemma3_text", "gemma4_text", "gemma4_unified_text", "git", "glm", "glm4", "glm4v_text", "glm_moe_dsa",
     "glm_ocr_text", "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox", "gpt_oss", "gptj", "granite", "granitemoe",
     "granitemoeshared", "helium", "hunyuan_v1_dense", "hunyuan_v1_moe", "hunyuan_vl_text", "internlm3", "lfm2",
     "lfm2_moe", "llama", "llama4_text", "longcat_flash", "minicpm3", "ministral", "ministral3", "mistral",
-    "mllama_text_model", "nanochat", "nemotron", "olmo", "olmo2", "olmo3", "olmoe", "opt", "paddleocr_vl_text",
+    "nanochat", "nemotron", "olmo", "olmo2", "olmo3", "olmoe", "opt", "paddleocr_vl_text",
     "persimmon", "phi", "phi3", "phi4_multimodal", "phimoe", "qwen2", "qwen2_5_vl_text", "qwen2_moe", "qwen2_vl_text",
     "qwen3", "qwen3_moe", "qwen3_vl_moe_text", "qwen3_vl_text", "seed_oss", "smollm3", "stablelm", "starcoder2",
-    "step3p5", "youtu",
+    "youtu",
 }  # fmt: skip
 # Types whose training step was measured.
 STEPS = frozenset(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+from msgspec.structs import replace
+
 from weightscope.components.attention.attend import attend
 from weightscope.components.attention.indexer import Indexer
 from weightscope.components.attention.rope import Rope
@@ -127,9 +129,8 @@ class LatentAttention(Component, frozen=True, kw_only=True):
         mixed = Live(elements=latents + made + together + heads * values * (1 + widths.float32))
         if self.indexer is None:
             return (mixed,)
-        # The indexer's scores are a product for which its keys are copied for each token.
-        copied = widths.float32 * int(self.indexer.head_dim + self.indexer.heads)
-        return mixed, Live(elements=latents + made + together, pairs=copied)
+        there = latents + made + together
+        return mixed, *(replace(live, elements=there + live.elements) for live in self.indexer.live(widths))
 
     def saves(self, widths: Widths) -> int | None:
         """Queries and keys put together, what both projections make, what the heads put out, and the latents' norms."""

@@ -27,8 +27,12 @@ class _Made(NamedTuple):
     mixed: int
 
     @property
+    def turned(self) -> int:
+        return self.queries + self.keys
+
+    @property
     def all(self) -> int:
-        return self.queries + self.keys + self.values + self.gate
+        return self.turned + self.values + self.gate
 
 
 def _made(attention: Attention) -> _Made:
@@ -55,7 +59,7 @@ def stages(attention: Attention, widths: Widths) -> Iterator[Live]:
     if attention.norms.query:
         # Norms after the rotation, unlike those before it, find the values made.
         all_there = made.gate or isinstance(attention.norms, RotatedNorms)
-        there = made.all if all_there else made.queries + made.keys
+        there = made.all if all_there else made.turned
         yield Live(elements=there + live_in(attention.norms.query, widths) * max(made.queries, made.keys))
     if isinstance(attention.positions, Rope | Axial):
         yield Live(elements=made.all + _turning(attention, made, widths))
@@ -69,52 +73,56 @@ def _turning(attention: Attention, made: _Made, widths: Widths) -> int:
     positions = attention.positions
     if (dim := _turned_part(attention)) is not None:
         # What turns, and then queries and keys put together again.
-        return int(attention.heads.count + attention.heads.keys) * dim + made.queries + made.keys
+        return int(attention.heads.count + attention.heads.keys) * dim + made.turned
     steps = positions.steps if isinstance(positions, Rope) else "plain"
     wide = 1 if steps == "plain" else widths.float32
     if steps == "complex":
         # What enters and what leaves, in float32, and then in the type of the computation.
-        return (2 * wide + (wide > 1)) * (made.queries + made.keys)
-    copied = wide * (made.queries + made.keys) if steps == "converted" and wide > 1 else 0
+        return (2 * wide + (wide > 1)) * made.turned
+    copied = wide * made.turned if steps == "converted" and wide > 1 else 0
     return copied + wide * max(3 * made.queries, made.queries + 3 * made.keys)
 
 
 def _mixing(attention: Attention, made: _Made, widths: Widths) -> Live:
-    """What the kernel takes and gives; beside it all that one matrix made, of which values are a part."""
-    heads, positions, part = attention.heads, attention.positions, _turned_part(attention)
-    fused = _makes_all_at_once(attention)
-    elements, mixed, out = (
-        made.all,
-        made.mixed,
-        int(attention.width if attention.out_width is None else attention.out_width),
-    )
+    """What the kernel takes and gives, and what follows it; or scores, where no kernel makes them."""
+    elements, fused, part = made.all, _makes_all_at_once(attention), _turned_part(attention)
+    after = int(attention.width if attention.out_width is None else attention.out_width)
+    positions = attention.positions
     if isinstance(positions, Rope | Axial):
-        turned = made.queries + made.keys
-        elements += turned if fused else 0
+        # All that one matrix made stays, because values are a part of it.
+        elements += made.turned if fused else 0
         if part is not None and isinstance(positions, Rope) and positions.steps == "apart":
             # What turns, and what does not, were taken of queries and keys, which stay.
-            elements += int(heads.count + heads.keys) * part + (0 if fused and not attention.norms.query else turned)
+            stays = 0 if fused and not attention.norms.query else made.turned
+            elements += int(attention.heads.count + attention.heads.keys) * part + stays
         if fused or part is not None:
             # Queries that were put together lie in another order, and what the heads put out is copied back.
-            out = max(out, mixed)
+            after = max(after, made.mixed)
     if not widths.scores:
-        return Live(elements=elements + mixed + out)
-    if isinstance(positions, Alibi):
-        # Queries, keys and values are put in order for a product that the biases are added to.
-        elements += made.all
-    elif widths.kept_scores != 1 and widths.float32 > 1:
-        # Scores are made in float32, of queries and keys that were converted.
-        elements += widths.float32 * (made.queries + made.keys)
-    # Keys and values are copied for each head of queries.
-    seen = made.queries + mixed if widths.kept_scores and heads.keys != heads.count else 0
-    count = int(heads.count)
+        return Live(elements=elements + made.mixed + after)
+    count = int(attention.heads.count)
+    grouped = attention.heads.keys != attention.heads.count
     return Live(
-        elements=elements + made.mixed,
-        seen=seen,
+        elements=elements + made.mixed + _scoring(attention, made, widths),
+        # Keys and values are copied for each head of queries.
+        seen=made.queries + made.mixed if grouped and widths.kept_scores else 0,
         pairs=count * widths.scores,
         shares=count * widths.kept_scores,
         mask=attention.sees,
     )
+
+
+def _scoring(attention: Attention, made: _Made, widths: Widths) -> int:
+    """What else the product of queries and keys needs, where it goes by no kernel."""
+    converted = widths.float32 > 1
+    if isinstance(attention.positions, Alibi):
+        # Queries, keys and values are put in order.
+        return made.all
+    if not widths.kept_scores:
+        # Queries that were converted, the same scaled, and the one key copied for each of them.
+        return (2 + converted) * widths.float32 * made.queries
+    # Modules older than kernels make scores in float32, of queries and keys that were converted.
+    return widths.float32 * made.turned if converted and widths.kept_scores > 1 else 0
 
 
 def saved(attention: Attention, widths: Widths) -> int:

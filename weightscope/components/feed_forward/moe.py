@@ -163,13 +163,13 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         """
         width, inner = int(self.latent or self.width), int(self.expert.inner)
         copies = self.expert.copies(fused=True) if isinstance(self.expert, GatedMLP) else 4
-        if self.stacked and any(item.bias for item in self.stacked.items):
-            # The biases of each token's experts are put side by side.
-            copies += 2
+        # The biases of each token's experts are put side by side.
+        biased = self.stacked is not None and any(item.bias for item in self.stacked.items)
+        copies += 2 * biased
         if self.routing.early:
             routed = int(self.experts) * max(width + inner * copies, 2 * width + inner * 3)
         else:
-            routed = int(self.chosen) * max(width + inner * copies, width * (2 + 2 * widths.shares))
+            routed = int(self.chosen) * max(width + inner * copies, width * (2 + biased + 2 * widths.shares))
         return (Live(elements=int(self.width) * (2 if self.shared else 1) + routed),)
 
     def saves(self, widths: Widths) -> int | None:
