@@ -15,6 +15,7 @@ from weightscope.errors import ConfigError
 from weightscope.findings import Finding
 from weightscope.roles import Role, Section
 
+MASKED = ("MaskedLM", "PreTraining")
 SPECIAL = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
@@ -61,8 +62,7 @@ def special_tokens(subject: Subject) -> Iterator[Finding]:
                     if refused
                     else "generation would look up a row that does not exist",
                 )
-    generates = subject.tying.evidence != "not-applicable"
-    if generates and not any(_ids(data.get("eos_token_id")) for data in sources.values()):
+    if _generates(subject) and not any(_ids(data.get("eos_token_id")) for data in sources.values()):
         yield Finding(
             code="config-invalid",
             severity="info",
@@ -76,7 +76,7 @@ def generation_settings(subject: Subject) -> Iterator[Finding]:
     """`config-missing` or `config-invalid`, info: no generation_config.json, or one that ends elsewhere."""
     if subject.directory is None or subject.config is None or subject.declaration is None:
         return
-    if subject.tying.evidence == "not-applicable":
+    if not _generates(subject):
         return
     if "generation_config.json" not in subject.directory.names():
         yield Finding(
@@ -108,13 +108,19 @@ def ending_ids(subject: Subject) -> list[int]:
     return ends or (_ids(_text(subject.config).get("eos_token_id")) if subject.config else [])
 
 
+def _generates(subject: Subject) -> bool:
+    """Whether it has a head over the vocabulary that writes text; one for masked tokens fills gaps alone."""
+    masked = subject.config is not None and subject.config.task in MASKED
+    return subject.tying.evidence != "not-applicable" and not masked
+
+
 def _invalid(message: str, keys: tuple[str, ...]) -> Finding:
     return Finding(
         code="config-invalid",
         severity="error",
         message=f"config.json: {message}",
         config=tuple(dict.fromkeys(keys)),
-        hint="a model with these sizes cannot be built",
+        hint="a model with these sizes cannot run",
     )
 
 

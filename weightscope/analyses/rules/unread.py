@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from weightscope.analyses.rules.subject import Subject
+from weightscope.families.registry import Declaration
 from weightscope.findings import Finding
 
 # Keys that change what a model stores or computes, each with the values under which it changes nothing.
@@ -42,9 +43,11 @@ def unread_keys(subject: Subject) -> Iterator[Finding]:
     declaration = subject.declaration
     if declaration is None or declaration.part:
         return
-    data, read = declaration.config.data, declaration.config.read
+    data = declaration.config.data
     keys = [
-        key for key, neutral in NEUTRAL.items() if key in data and key not in read and not is_idle(data[key], neutral)
+        key
+        for key, neutral in NEUTRAL.items()
+        if key in data and not is_idle(data[key], neutral) and not _is_read(key, declaration)
     ]
     if keys:
         said = ", ".join(f"{key} {data[key]!r:.40}" for key in keys)
@@ -55,6 +58,14 @@ def unread_keys(subject: Subject) -> Iterator[Finding]:
             config=tuple(keys),
             hint="check model_type: the transformers class of this type ignores such keys",
         )
+
+
+def _is_read(key: str, declaration: Declaration) -> bool:
+    """Whether the key was read, or another spelling of it with the same value."""
+    data, spellings = declaration.config.data, declaration.family.attribute_map
+    own = spellings.get(key, key)
+    read = [other for other in declaration.config.read if spellings.get(other, other) == own]
+    return any(other == key or data.get(other) == data[key] for other in read)
 
 
 def is_idle(value: object, neutral: tuple[object, ...]) -> bool:
