@@ -351,6 +351,13 @@ def test_no_end_anywhere_and_no_generation_config(model: Path) -> None:
     ]
 
 
+def test_an_encoder_generates_nothing(tmp_path: Path) -> None:
+    config = {"model_type": "bert", "architectures": ["BertForMaskedLM"], "hidden_size": 24, "num_attention_heads": 2}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert not check(tmp_path / "config.json").findings
+    assert not [finding for finding in check(tmp_path).findings if "eneration" in finding.message]
+
+
 def test_a_broken_generation_config_is_named(model: Path) -> None:
     (model / "generation_config.json").write_text("{")
     (finding,) = check(model).findings
