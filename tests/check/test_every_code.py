@@ -352,7 +352,14 @@ def test_no_end_anywhere_and_no_generation_config(model: Path) -> None:
 
 
 def test_an_encoder_generates_nothing(tmp_path: Path) -> None:
-    config = {"model_type": "bert", "architectures": ["BertForMaskedLM"], "hidden_size": 24, "num_attention_heads": 2}
+    sizes = {
+        "hidden_size": 24,
+        "intermediate_size": 48,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 1,
+        "vocab_size": 9,
+    }
+    config = {"model_type": "bert", "architectures": ["BertForMaskedLM"]} | sizes
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert not check(tmp_path / "config.json").findings
     assert not [finding for finding in check(tmp_path).findings if "eneration" in finding.message]
