@@ -14,7 +14,7 @@ from tests.bounded import BYTES, run_bounded
 from weightscope.config import Config
 from weightscope.errors import ConfigError, WeightscopeError
 from weightscope.families import registry
-from weightscope.families.registry import declare
+from weightscope.families.declaration import declare
 
 SAMPLE = 1_500
 LLAMA = {

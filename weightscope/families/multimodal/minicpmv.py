@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from weightscope.components.attention.softmax import Heads
+from weightscope.components.attention.heads import Heads
 from weightscope.components.base import Group
 from weightscope.components.decoder import CausalLM
 from weightscope.components.projection import Projection
