@@ -15,6 +15,7 @@ from weightscope.config import Config
 from weightscope.families.table import MODULES
 
 Build = Callable[[Config, str], Component]
+C = TypeVar("C", bound=Component)
 F = TypeVar("F", bound=Callable[..., Component])
 
 # What no decoder is without; a config that leaves one out at its top level does not describe a model.
@@ -108,14 +109,17 @@ def find_family(model_type: str) -> Family | None:
     return _FAMILIES[model_type]
 
 
-def component_of(config: Config, root: str, default_type: str) -> Component:
+def component_of(kind: type[C], config: Config, root: str, default_type: str) -> C:
     """The declaration of a nested config such as `text_config`, by its own model type.
 
     Raises:
-        ConfigError: no family declares that type.
+        UndeclaredError: no family declares that type, or it is no component of this kind.
     """
     model_type = config.model_type or default_type
     found = find_family(model_type)
     if found is None:
         raise config.undeclared(f"{config.prefix}model_type {model_type!r} is not declared")
-    return found.component(config, root)
+    component = found.component(config, root)
+    if not isinstance(component, kind):
+        raise config.undeclared(f"{config.prefix}model_type {model_type!r} is not declared for this part")
+    return component
