@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from weightscope.analyses.rules.subject import Subject
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.findings import Finding
 from weightscope.roles import Role
 
