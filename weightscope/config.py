@@ -29,9 +29,13 @@ FAULTS = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionEr
 
 
 class Reads(set[str]):
-    """The keys asked for so far, and the last of them."""
+    """The keys asked for so far, the last of them, and the keys that the classes have whose defaults were taken."""
 
     last = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classes: set[str] = set()
 
     def add(self, key: str, /) -> None:
         """Note that a key is asked for."""
@@ -170,6 +174,7 @@ class Config:
         self, defaults: Mapping[str, Any], attribute_map: Mapping[str, str] = MappingProxyType({})
     ) -> Config:
         """The same keys under another class's defaults and other spellings."""
+        self.read.classes.update(self.prefix + key for key in (*defaults, *attribute_map))
         return Config(
             self.data,
             source=self.source,

@@ -9,13 +9,13 @@ from weightscope.analyses.rules.padding import pads
 from weightscope.analyses.rules.subject import Subject
 from weightscope.components.base import Component
 from weightscope.components.embedding import Embedding
+from weightscope.components.runnable import Runnable
 from weightscope.components.walk import find
 from weightscope.config import Config, read_config
 from weightscope.errors import ConfigError
 from weightscope.findings import Finding
 from weightscope.roles import Role, Section
 
-MASKED = ("MaskedLM", "PreTraining")
 SPECIAL = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
@@ -68,15 +68,13 @@ def special_tokens(subject: Subject) -> Iterator[Finding]:
             severity="info",
             message="neither config.json nor generation_config.json has an eos_token_id",
             config=("eos_token_id",),
-            hint="generation stops only at its length limit",
+            hint="generation ends where the config class has a default, otherwise only at the length limit",
         )
 
 
 def generation_settings(subject: Subject) -> Iterator[Finding]:
     """`config-missing` or `config-invalid`, info: no generation_config.json, or one that ends elsewhere."""
-    if subject.directory is None or subject.config is None or subject.declaration is None:
-        return
-    if not _generates(subject):
+    if subject.directory is None or subject.config is None or not _generates(subject):
         return
     if "generation_config.json" not in subject.directory.names():
         yield Finding(
@@ -109,9 +107,9 @@ def ending_ids(subject: Subject) -> list[int]:
 
 
 def _generates(subject: Subject) -> bool:
-    """Whether it has a head over the vocabulary that writes text; one for masked tokens fills gaps alone."""
-    masked = subject.config is not None and subject.config.task in MASKED
-    return subject.tying.evidence != "not-applicable" and not masked
+    """Whether the model writes a text token by token, with a head over the vocabulary."""
+    runnable = next(find(subject.declaration.tree, Runnable), None) if subject.declaration else None
+    return runnable is not None and runnable.writer is not None and subject.tying.evidence != "not-applicable"
 
 
 def _invalid(message: str, keys: tuple[str, ...]) -> Finding:
