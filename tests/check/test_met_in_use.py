@@ -48,21 +48,3 @@ def test_a_vocabulary_alone(architecture: str, model_type: str, tmp_path: Path) 
     (finding,) = (finding for finding in model.check() if finding.severity == "error")
     assert (finding.code, finding.message) == ("missing-tensor", "the files hold no tensors")
     assert finding.hint == "it has settings and a vocabulary alone: give the file with the weights"
-
-
-@pytest.mark.parametrize(("name", "notes"), [("bert", 0), ("bert-pretraining", 0), ("bert-decoder", 2)])
-def test_only_what_writes_text_needs_settings_for_it(name: str, notes: int, plant: Any) -> None:
-    model = plant(name)
-    model.config.pop("eos_token_id", None)
-    (model.write() / "generation_config.json").unlink()
-    found = [f for f in weightscope.open(model.path).check() if "generation" in f.message + f.hint]
-    assert [f.severity for f in found] == ["info"] * notes
-
-
-@pytest.mark.parametrize(("more", "notes"), [(0, 0), (1, 1)])
-def test_two_spellings_of_one_key(more: int, notes: int, plant: Any) -> None:
-    """nvidia/GLM-5.2-NVFP4 has `num_experts` and `n_routed_experts`; the class takes the first."""
-    model = plant("glm_moe_dsa")
-    experts = model.config["n_routed_experts"]
-    model.config |= {"num_experts": experts, "n_routed_experts": experts + more}
-    assert len(model.findings()) == notes
