@@ -1,6 +1,7 @@
 """Which file declares a model type, so that finding one never imports the others; a test holds the table true."""
 
 MODULES = {
+    "PanguEmbedded": "text.internlm",
     "RefinedWeb": "text.falcon",
     "RefinedWebModel": "text.falcon",
     "Yi": "text.llama",
@@ -63,6 +64,7 @@ MODULES = {
     "ernie4_5_vl_moe_text": "text.ernie4_5_vl_moe_text",
     "esm": "encoders.esm",
     "eurobert": "encoders.eurobert",
+    "exaone": "text.exaone",
     "exaone4": "text.exaone4",
     "exaone_moe": "text.exaone_moe",
     "falcon": "text.falcon",
