@@ -139,12 +139,14 @@ class Config:
         return self.architecture.partition("For")[2]
 
     @property
-    def labels(self) -> int:
-        """Classes of a classifier: transformers writes them as `id2label`, and leaves out its default of two."""
+    def labels(self) -> Size:
+        """Classes of a classifier: `num_labels`, which transformers sets last, or the names in `id2label`, or two."""
         names, count = self.data.get("id2label"), self.data.get("num_labels")
         if isinstance(count, int):
             self._check_bounds("num_labels", count)
-        return len(names) if isinstance(names, dict) else count if isinstance(count, int) and count > 0 else 2
+            if count > 0:
+                return Size(count, "num_labels")
+        return Size(len(names) if isinstance(names, dict) else 2, "id2label")
 
     @property
     def dtype(self) -> str | None:

@@ -118,7 +118,7 @@ def _invalid(message: str, keys: tuple[str, ...]) -> Finding:
         severity="error",
         message=f"config.json: {message}",
         config=tuple(dict.fromkeys(keys)),
-        hint="a model with these sizes cannot be built",
+        hint="a model with these sizes cannot run",
     )
 
 
