@@ -28,6 +28,7 @@ INDEXED = [model for model in MODELS if model["index"] and (model["index"]["meta
 MORE = {
     "FlagAlpha/Atom-7B": (4096, "32 rotary tables of 64 elements are in float32, the weights in float16"),
     "wangyantong/internlm-chat-7b-ft": (4096, "32 rotary tables of 64 elements are in float32, the weights in float16"),
+    "openpangu/Embedded-7B": (4352, "34 rotary tables of 64 elements are in float32, the weights in bfloat16"),
     "tiiuae/falcon-180B-chat": (65024 * 14848 * 2, "the head is tied and stored too"),
     "tiiuae/falcon-40b": (65024 * 8192 * 2, "the head is tied and stored too"),
     "nvidia/LocateAnything-3B-ft": (152681 * 2048 * 2, "the head is tied and stored too"),

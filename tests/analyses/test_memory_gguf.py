@@ -18,7 +18,7 @@ from weightscope.analyses.memory.file_types import FILE_TYPES
 from weightscope.api.converting import as_file
 from weightscope.config import Config
 from weightscope.errors import NotImplementedByWeightscope, UsageError
-from weightscope.families.registry import declare
+from weightscope.families.declaration import declare
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "fixtures" / "llama.cpp"

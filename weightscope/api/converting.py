@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from weightscope.analyses.memory.as_gguf import AsFile
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 
 
 def as_file(declaration: Declaration) -> AsFile:

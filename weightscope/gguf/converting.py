@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from weightscope.components.walk import Slot
 from weightscope.config import LANGUAGE, Config
 from weightscope.errors import NotImplementedByWeightscope
-from weightscope.families.registry import Declaration, declare, declare_under
+from weightscope.families.declaration import Declaration, declare, declare_under
 from weightscope.gguf import dense, encoders, hybrids, mixtures, others, seq2seq, windows
 from weightscope.gguf.architecture import Architecture
 from weightscope.gguf.layout import laid_out, nameless

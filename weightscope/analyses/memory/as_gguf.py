@@ -14,7 +14,7 @@ from weightscope.analyses.memory.tensor_rules import Sizes
 from weightscope.checkpoint.dtypes import BLOCKS
 from weightscope.components.walk import Slot
 from weightscope.errors import UsageError
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.roles import Role
 
 # What llama.cpp calls a 70B model if it has 80 layers: these always, Llama if several queries share a key.
