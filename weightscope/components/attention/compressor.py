@@ -151,9 +151,6 @@ class CompressedIndexer(Component, frozen=True, kw_only=True):
             Role.INDEX_WEIGHT: (self.heads, self.width),
         }
 
-    def children(self) -> Iterable[Component]:
-        return (self.compressor,)
-
     def mixes(self) -> tuple[Work, ...]:
         """Each head's score of a compressed key."""
         return (Work(each=int(self.heads * self.compressor.head_dim), rate=int(self.compressor.rate)),)
