@@ -84,9 +84,6 @@ class ResamplerLayer(Component, frozen=True, kw_only=True):
     feed_forward_norm: Norm
     feed_forward: Component
 
-    def children(self) -> Iterable[Component]:
-        return self.latents_norm, self.features_norm, self.attention, self.feed_forward_norm, self.feed_forward
-
     def mix(self, latents: Vectors, features: Vectors, at: At) -> list[torch.Tensor]:
         """Of each image, latents [L, width] and features [P, width] to latents [L, width]."""
         import torch
