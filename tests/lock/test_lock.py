@@ -16,7 +16,7 @@ import torch
 from jsonschema import Draft7Validator
 from referencing import Registry, Resource
 from safetensors.torch import load_file, save_file
-from torch.distributed.checkpoint import save as save_sharded
+from torch.distributed.checkpoint.state_dict_saver import save as save_sharded
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Phi3Config, Phi3ForCausalLM
 
 import weightscope
@@ -166,7 +166,8 @@ def test_a_flipped_bit_is_named(llama: Path, tmp_path: Path) -> None:
         ("deepseek_v3", "model.layers.1.mlp.gate.e_score_correction_bias", "layers.1.moe.router_bias"),
         ("bert", "cls.predictions.bias", "head.lm_head.bias"),
         ("bart", "final_logits_bias", "head.logit_bias"),
-        ("gemma4-clipped", "model.vision_tower.encoder.layers.0.mlp.up_proj.output_max", "vision.layers.0.up_proj.bounds"),
+        ("gemma4-clipped", "model.vision_tower.encoder.layers.0.mlp.up_proj.output_max",
+         "vision.layers.0.up_proj.bounds"),
     ],
 )  # fmt: skip
 def test_what_a_pass_reads_beside_weights(name: str, tensor: str, address: str, tmp_path: Path) -> None:
