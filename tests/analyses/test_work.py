@@ -24,7 +24,7 @@ GENERATES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 OTHERWISE = {
     **dict.fromkeys(
         ("deepseek_v2", "deepseek_v3", "deepseek_v32", "glm_moe_dsa", "glm4_moe_lite", "longcat_flash", "youtu",
-         "minicpm3", "kimi_k25"),
+         "minicpm3", "kimi_k25", "mistral4", "axk1"),
         "keys and values of all tokens are made anew from latents",
     ),
     **dict.fromkeys(

@@ -46,9 +46,6 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
     def stored(self) -> Iterable[StorageItem]:
         return self.buffers
 
-    def children(self) -> Iterable[Component]:
-        return tuple(part for part in (self.halves, self.head, *self.heads) if part is not None)
-
     @property
     def takes_tokens(self) -> bool:
         return self.halves.encoder.takes_tokens

@@ -116,8 +116,17 @@ def _remedy(names: list[str], near: dict[str, str]) -> str:
 
 
 def unrelated_weights(subject: Subject) -> Iterator[Finding]:
-    """`missing-tensor`, an error, where not one name fits: config and weights are of two models."""
+    """`missing-tensor`, an error, where not one name fits: config and weights are of two models, or none is there."""
     names = subject.checkpoint.names
+    if subject.has_names and subject.complete and not names:
+        yield Finding(
+            code="missing-tensor",
+            severity="error",
+            message="the files hold no tensors",
+            hint="it has settings and a vocabulary alone: give the file with the weights"
+            if subject.checkpoint.format == "gguf"
+            else "save or download the checkpoint again",
+        )
     if subject.declaration is not None and names and not subject.inventory.recognized:
         yield Finding(
             code="missing-tensor",

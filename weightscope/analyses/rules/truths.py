@@ -14,7 +14,7 @@ from weightscope.components.base import Component
 from weightscope.components.walk import Slot, find, walk
 from weightscope.config import FAULTS, Config, Nullable
 from weightscope.errors import WeightscopeError
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 
 OTHER_MODEL = "config.json and weights describe different models"
 CONTRADICTION = "config.json contradicts itself: correct that first"

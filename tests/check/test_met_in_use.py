@@ -1,0 +1,50 @@
+"""What was met on files in public use: of each kind a tiny model, and what `check` says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gguf
+import pytest
+
+import weightscope
+from tests.check.planting import Plant
+
+
+@pytest.fixture
+def plant(saved: Any, tmp_path: Path) -> Callable[..., Plant]:
+    """A tiny model of a name, to be edited."""
+    return lambda name: Plant.of(saved(name), tmp_path)
+
+
+def test_a_file_without_tensors_is_not_ok(plant: Any) -> None:
+    model = plant("llama")
+    model.tensors = {}
+    assert [(f.code, f.severity, f.message) for f in model.findings()] == [
+        ("missing-tensor", "error", "the files hold no tensors")
+    ]
+
+
+@pytest.mark.parametrize(("architecture", "model_type"), [("llama", "llama"), ("bert", "bert")])
+def test_a_vocabulary_alone(architecture: str, model_type: str, tmp_path: Path) -> None:
+    """llama.cpp keeps such files of its tokenizers, `ggml-vocab-bert-bge.gguf`: settings, and no tensors."""
+    path = tmp_path / "vocab.gguf"
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_block_count(2)
+    writer.add_embedding_length(8)
+    writer.add_head_count(2)
+    writer.add_feed_forward_length(16)
+    writer.add_context_length(32)
+    writer.add_vocab_size(10)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_layer_norm_eps(1e-5)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    model = weightscope.open(path)
+    assert model.summary().model.family == model_type
+    (finding,) = (finding for finding in model.check() if finding.severity == "error")
+    assert (finding.code, finding.message) == ("missing-tensor", "the files hold no tensors")
+    assert finding.hint == "it has settings and a vocabulary alone: give the file with the weights"
