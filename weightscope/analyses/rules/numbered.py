@@ -13,7 +13,7 @@ from weightscope.analyses.rules.truths import declared_with, value_of
 from weightscope.brief import plural
 from weightscope.components.base import Indices
 from weightscope.components.walk import Slot
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.findings import Finding
 from weightscope.ranges import Title, expand, fill, summed, template_of
 
