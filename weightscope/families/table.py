@@ -142,6 +142,7 @@ MODULES = {
     "lfm2": "text.lfm2",
     "lfm2_moe": "text.lfm2_moe",
     "lfm2_vl": "multimodal.lfm2_vl",
+    "lfm3": "text.lfm3",
     "llama": "text.llama",
     "llama4": "multimodal.llama4",
     "llama4_text": "text.llama4_text",
