@@ -138,6 +138,7 @@ MODULES = {
     "kimi_linear": "text.kimi_linear",
     "kimi_vl": "multimodal.kimi_vl",
     "kosmos-2": "multimodal.kosmos_2",
+    "laguna": "text.laguna",
     "layoutlm": "encoders.layoutlm",
     "lfm2": "text.lfm2",
     "lfm2_moe": "text.lfm2_moe",
