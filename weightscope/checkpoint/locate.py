@@ -22,6 +22,7 @@ from weightscope.checkpoint.folder import Folder, LocalFolder
 from weightscope.checkpoint.foreign import converter_of, kind_of, named
 from weightscope.checkpoint.header import START, format_of
 from weightscope.checkpoint.location import Location
+from weightscope.checkpoint.nested import folder_with_weights
 from weightscope.checkpoint.sets import SHARD, Beside
 from weightscope.checkpoint.slices import LocalFile
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, UsageError
@@ -164,7 +165,8 @@ def _without_weights(folder: Folder, names: list[str], config: Path | None, vari
         )
     others = named(names)
     if config:
-        return Location(format="config", config=config)
+        unread = (f"no weights in a supported format: {others}",) if others else ()
+        return Location(format="config", config=config, notes=unread)
     if others:
         raise NotImplementedByWeightscope(
             f"no weights in a supported format: {others}",
@@ -184,10 +186,13 @@ def _without_weights(folder: Folder, names: list[str], config: Path | None, vari
             where=folder.where,
             hint=f"give {folder.named(below)}",
         )
+    below = folder_with_weights(folder.path) if isinstance(folder, LocalFolder) else ""
     raise UsageError(
         "no weights and no config.json here",
         where=folder.where,
-        hint="give a directory with .safetensors or .bin files",
+        hint=f"there are weights in {below}: give {folder.named(below)}"
+        if below
+        else "give a directory with .safetensors or .bin files",
     )
 
 

@@ -12,6 +12,8 @@ from weightscope.storage.linear import Linear
 if TYPE_CHECKING:
     import torch
 
+# What is read of them has the matrix's role before this.
+BOUNDS_END = ".bounds"
 BOUNDS = ("input_min", "input_max", "output_min", "output_max")
 
 
@@ -31,4 +33,4 @@ class ClippedLinear(Linear):
 
         path = join(prefix, self.name)
         bounds = torch.stack([scope.tensor(f"{path}.{bound}").reshape(()) for bound in BOUNDS])
-        return Linear("linear", *self.roles).read(path, sizes, scope) | {f"{self.roles[0]}.bounds": bounds}
+        return Linear("linear", *self.roles).read(path, sizes, scope) | {f"{self.roles[0]}{BOUNDS_END}": bounds}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
-
-import msgspec
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from weightscope.components.attention.alibi import Alibi
 from weightscope.components.attention.attend import Bias, attend
 from weightscope.components.attention.axial import Axial
+from weightscope.components.attention.heads import Heads, SharedKeys
 from weightscope.components.attention.live import moments, saved, stages
 from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
 from weightscope.components.attention.relative import LearnedBias
@@ -32,58 +31,12 @@ if TYPE_CHECKING:
     from weightscope.components.live import Live, Moment, Widths
 
 
-class Heads(msgspec.Struct, frozen=True, kw_only=True):
-    """`count` query heads of `size` elements, which share `keys` key and value heads in consecutive groups.
-
-    `value` is the size of a value head where it is another (MiMo-V2). `even`: the class refuses a width that is not a
-    multiple of the heads; others round the size of a head down.
-    """
-
-    count: Size
-    keys: Size
-    size: Size
-    value: Size | None = None
-    even: bool = False
-
-    @property
-    def value_size(self) -> Size:
-        """Elements of one value head."""
-        return self.size if self.value is None else self.value
-
-    def conflicts(self) -> Iterable[Conflict]:
-        """Queries that no number of keys shares equally."""
-        if self.keys and self.count % self.keys:
-            yield Conflict(
-                f"{self.count:,} query heads ({self.count.text}) are not a multiple of "
-                f"{self.keys:,} key/value heads ({self.keys.text})",
-                (*self.count.keys, *self.keys.keys),
-            )
-
-    def split(self, x: torch.Tensor) -> torch.Tensor:
-        """Heads side by side, […, N, heads · size], as […, heads, N, size]."""
-        return x.unflatten(-1, (-1, int(self.size))).transpose(-3, -2)  # type: ignore[no-untyped-call,no-any-return]
-
-    @property
-    def words(self) -> str:
-        """For people: `32 heads of 128 (8 kv)`, `64 heads of 192 (4 kv of 192+128)`."""
-        grouped, sizes = self.keys != self.count, self.value_size != self.size
-        of_keys = f" of {self.size:,}+{self.value_size:,}" if sizes else ""
-        return f"{self.count:,} heads of {self.size:,}" + (f" ({self.keys:,} kv{of_keys})" if grouped or sizes else "")
-
-
-class SharedKeys(msgspec.Struct, frozen=True, kw_only=True):
-    """Layers of one `group` have one set of keys and values: one makes them, later ones take them (Gemma 3n)."""
-
-    group: str
-    takes: bool
-
-
 class Attention(Component, frozen=True, kw_only=True):
     """o·softmax(scores)·v, composed of heads, norms, positions, what a token `sees`, and how `scores` are made.
 
     What `projections` hold decides two things more: with an `attention_gate` among their roles, each element that the
-    heads put out is multiplied by the sigmoid of a gate of its own (Qwen3-Next); without a `v_proj`, what makes the
-    keys makes the values too (Gemma 4). `clip` bounds what the projections give (OLMo). `value_scale` multiplies the
+    heads put out is multiplied by a `gate` of its own (Qwen3-Next); without a `v_proj`, what makes the keys makes the
+    values too (Gemma 4). `clip` bounds what the projections give (OLMo). `value_scale` multiplies the
     values (MiMo-V2). `out_norm` acts on all heads side by side (BitNet). What leaves is as wide as what enters
     unless `out_width` says otherwise (Zamba). Where the attention `gates_heads`, a whole head has one gate (Step 3.5).
     Keys and values are made of what the pass shares as `source`, where one is named: of what an encoder put out. That
@@ -106,6 +59,7 @@ class Attention(Component, frozen=True, kw_only=True):
     source: str = ""
     source_width: Size | None = None
     gates_heads: bool = False
+    gate: Literal["sigmoid", "softplus"] = "sigmoid"
     word: ClassVar[str] = "attention"
 
     @property
@@ -120,16 +74,12 @@ class Attention(Component, frozen=True, kw_only=True):
             yield from self.positions.stored
 
     def sizes(self) -> Sizes:
-        count, keys, size, value = self.heads.count, self.heads.keys, self.heads.size, self.heads.value_size
-        source = self.width if self.source_width is None else self.source_width
+        count, gates = self.heads.count, self.heads.count * self.heads.value_size
         return {
-            Role.Q_PROJ: (count * size, self.width),
-            Role.K_PROJ: (keys * size, source),
-            Role.V_PROJ: (keys * value, source),
-            Role.O_PROJ: (self.width if self.out_width is None else self.out_width, count * value),
-            Role.ATTENTION_GATE: (count if self.gates_heads else count * value, self.width),
-            Role.SINK: (self.heads.count,),
-            **(self.positions.sizes(self.heads.count) if isinstance(self.positions, LearnedBias) else {}),
+            **self.heads.sizes(self.width, source=self.source_width, out=self.out_width),
+            Role.ATTENTION_GATE: (count if self.gates_heads else gates, self.width),
+            Role.SINK: (count,),
+            **(self.positions.sizes(count) if isinstance(self.positions, LearnedBias) else {}),
         }
 
     def turned(self, role: Role) -> int:
@@ -204,7 +154,7 @@ class Attention(Component, frozen=True, kw_only=True):
     def equation(self, x: str = "x") -> str:
         mixed = f"softmax({self.scores.words(int(self.heads.size), self.biased)})·v"
         mixed = f"{self.out_norm.word}({mixed})" if self.out_norm else mixed
-        return f"o_proj·(sigmoid(attention_gate·{x}) ⊙ {mixed})" if self.gated else f"o_proj·{mixed}"
+        return f"o_proj·({self.gate}(attention_gate·{x}) ⊙ {mixed})" if self.gated else f"o_proj·{mixed}"
 
     @property
     def biased(self) -> str:
@@ -224,7 +174,7 @@ class Attention(Component, frozen=True, kw_only=True):
             Role.K_PROJ: f"k = {self._term(Role.K_PROJ)}   in {keys} heads of {size}{groups}",
             Role.V_PROJ: f"v = {value}{self._term(Role.V_PROJ)}   in {of_values}",
             Role.O_PROJ: "o_proj·[heads side by side]",
-            Role.ATTENTION_GATE: "sigmoid(attention_gate·x) multiplies the heads",
+            Role.ATTENTION_GATE: f"{self.gate}(attention_gate·x) multiplies the heads",
             **({Role.RELATIVE_POSITION: self.positions.term} if isinstance(self.positions, LearnedBias) else {}),
             Role.SINK: "an extra score for each head in the softmax; its share of the output is dropped",
         }
@@ -238,6 +188,8 @@ class Attention(Component, frozen=True, kw_only=True):
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, D] to [T, D]."""
+        import torch
+
         weights = at.weights(self)
         q = self._rotated(self._projected(x, weights, Role.Q_PROJ, at), Role.Q_PROJ, at)
         if self.shares and self.shares.takes:
@@ -267,7 +219,8 @@ class Attention(Component, frozen=True, kw_only=True):
         if self.out_norm:
             flat = at.call(self.out_norm, flat)
         if self.gated:
-            gate = linear(x, weights, Role.ATTENTION_GATE).sigmoid()
+            gate = linear(x, weights, Role.ATTENTION_GATE)
+            gate = gate.sigmoid() if self.gate == "sigmoid" else torch.nn.functional.softplus(gate)
             flat = flat * (gate.repeat_interleave(int(self.heads.value_size), dim=-1) if self.gates_heads else gate)
         return linear(flat, weights, Role.O_PROJ)
 
