@@ -11,6 +11,7 @@ MODULES = {
     "arcee": "text.arcee",
     "aria": "multimodal.aria",
     "aria_text": "text.aria_text",
+    "axk1": "text.axk1",
     "aya_vision": "multimodal.aya_vision",
     "baichuan": "text.baichuan",
     "bamba": "text.bamba",
