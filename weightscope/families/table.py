@@ -145,6 +145,7 @@ MODULES = {
     "lfm2_moe": "text.lfm2_moe",
     "lfm2_vl": "multimodal.lfm2_vl",
     "lfm3": "text.lfm3",
+    "lighton_ocr": "multimodal.lighton_ocr",
     "llama": "text.llama",
     "llama4": "multimodal.llama4",
     "llama4_text": "text.llama4_text",
