@@ -91,9 +91,10 @@ def _run() -> int:
 
 def end_on_interrupt() -> None:
     """From now on Ctrl-C ends the process."""
-    from weightscope import interrupt
+    # Asked of the package, a module that is not imported yet would first be looked for among the public names.
+    from weightscope.interrupt import end_on_interrupt
 
-    interrupt.end_on_interrupt()
+    end_on_interrupt()
 
 
 def _is_alone() -> bool:

@@ -24,7 +24,6 @@ from weightscope.analyses.shape_line import describe
 from weightscope.analyses.tying import Tying
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Checkpoint
-from weightscope.checkpoint.training import Training
 from weightscope.config import Config
 from weightscope.errors import printable_path
 from weightscope.families.registry import Declaration
@@ -32,6 +31,7 @@ from weightscope.findings import Finding
 
 if TYPE_CHECKING:
     from weightscope.analyses.adapting.summary import AdapterInfo
+    from weightscope.checkpoint.training import Training
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):

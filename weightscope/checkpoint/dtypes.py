@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from math import prod
-from typing import NamedTuple
+
+import msgspec
 
 # https://github.com/huggingface/safetensors, `Dtype` in safetensors/src/tensor.rs (0.8).
 SAFETENSORS_BITS = {
@@ -35,7 +36,7 @@ SAFETENSORS_BITS = {
 DTYPE_BITS = SAFETENSORS_BITS | {"C32": 32, "C128": 128}
 
 
-class Block(NamedTuple):
+class Block(msgspec.Struct, frozen=True):
     """How many weights of a row one block of a GGUF type holds, and the bytes that it takes."""
 
     weights: int

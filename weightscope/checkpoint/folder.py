@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from weightscope.checkpoint.ranged import RangedFile
 from weightscope.errors import CheckpointError, Where
+
+if TYPE_CHECKING:
+    from weightscope.checkpoint.ranged import RangedFile
 
 MAX_FILES = 100_000
 

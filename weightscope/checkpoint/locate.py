@@ -8,8 +8,6 @@ from pathlib import Path
 
 import msgspec
 
-from weightscope.checkpoint import gguf_files
-from weightscope.checkpoint.absent import no_such_path
 from weightscope.checkpoint.candidates import (
     WEIGHT_SUFFIXES,
     candidates,
@@ -40,6 +38,8 @@ def locate(path: Path, variant: str | None = None) -> Location:
     if path.is_dir():
         return locate_in(LocalFolder(path), variant)
     if not path.exists():
+        from weightscope.checkpoint.absent import no_such_path
+
         raise no_such_path(path)
     if not path.is_file():
         raise UsageError("neither a file nor a directory", where=path)
@@ -64,7 +64,9 @@ def locate_file(folder: Folder, name: str, variant: str | None = None) -> Locati
             or "weightscope reads .safetensors, .bin, .pt, .pth, .ckpt, .gguf, *.index.json and config.json",
         )
     if held == "gguf":
-        return gguf_files.of_one(folder, name)
+        from weightscope.checkpoint.gguf_files import of_one
+
+        return of_one(folder, name)
     shard = SHARD.fullmatch(name)
     found = Location(
         format=held,
@@ -107,7 +109,9 @@ def locate_in(folder: Folder, variant: str | None = None) -> Location:
     first, second = by_format["safetensors"], by_format["pytorch"]
     chosen = first or second
     if chosen is None and "gguf" in formats:
-        return gguf_files.of_folder(folder, [n for n, f in zip(names, formats, strict=True) if f == "gguf"], variant)
+        from weightscope.checkpoint.gguf_files import of_folder
+
+        return of_folder(folder, [n for n, f in zip(names, formats, strict=True) if f == "gguf"], variant)
     if chosen is None:
         return _without_weights(folder, names, config, variant)
     if first and second and first.index and not first.weights and second.complete:

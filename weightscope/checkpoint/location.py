@@ -10,6 +10,9 @@ from weightscope.brief import brief
 from weightscope.checkpoint.index import Index
 from weightscope.checkpoint.sets import Beside
 
+# Formats whose files only make sense together; each has a reader of that name beside this file.
+IN_PARTS = ("dcp", "deepspeed", "megatron", "meta", "pipeline")
+
 
 class Location(msgspec.Struct, frozen=True, kw_only=True):
     """The files that make up what was named.

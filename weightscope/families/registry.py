@@ -190,9 +190,9 @@ def declare(config: Config, names: Tensors | None = None, *, beside: Beside | No
     if found is None:
         return None
     with config.describing(config.model_type):
-        method, file = method_of(config, beside)
-        best = _declare_best(found, config, names, method)
-    return replace(best, settings_file=file) if best is not None and file else best
+        said = method_of(config, beside)
+        best = _declare_best(found, config, names, said.method)
+    return replace(best, settings_file=said.file) if best is not None and said.file else best
 
 
 def _declare_best(found: Family, config: Config, names: Tensors | None, method: Method | None) -> Declaration | None:

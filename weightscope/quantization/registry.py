@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
-from weightscope import quantization
+import msgspec
+
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.folder import Folder
 from weightscope.config import Config, read_config
@@ -48,7 +49,7 @@ Settings = dict[str, Any]
 Beside = Callable[[str], Settings | None]
 
 
-class Said(NamedTuple):
+class Said(msgspec.Struct, frozen=True):
     """The method of a model, None for weights stored as they are; the file beside config.json that says it, if one."""
 
     method: Method | None
@@ -102,7 +103,7 @@ def _method(config: Config, name: str, settings: Settings) -> Method | None:
     if module not in methods():
         return Unimplemented(name=f"{name:.60}", missing=f"quantization {name!r:.60} is not implemented")
     try:
-        found: Method | None = import_module(f"{quantization.__name__}.{module}").method(config, settings)
+        found: Method | None = import_module(f"weightscope.quantization.{module}").method(config, settings)
     except UndeclaredError as error:
         return Unimplemented(name=name, missing=error.what)
     return found
@@ -150,7 +151,7 @@ def recognize(
     """
     for name in dict.fromkeys(module_for(name) for name in sorted(names)):
         if name in methods():
-            told = getattr(import_module(f"{quantization.__name__}.{name}"), "recognize", None)
+            told = getattr(import_module(f"weightscope.quantization.{name}"), "recognize", None)
             result: Told | None = told(found, shape, settings or {}) if told else None
             if result is not None:
                 return result
@@ -193,7 +194,9 @@ def methods() -> frozenset[str]:
     """The methods that have a file."""
     import pkgutil
 
-    found = {module.name for module in pkgutil.iter_modules(quantization.__path__) if not module.ispkg}
+    from weightscope.quantization import __path__ as folders
+
+    found = {module.name for module in pkgutil.iter_modules(folders) if not module.ispkg}
     return frozenset(found - {"registry"})
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from weightscope.analyses.memory.kept import Kept, kept_by, runnable_of
 from weightscope.analyses.memory.pages import PAGE_SIZE
@@ -28,7 +30,7 @@ LENGTHS = (
 ASKED, USUAL = "asked", "usual"
 
 
-class Context(NamedTuple):
+class Context(msgspec.Struct, frozen=True):
     """A number of tokens, and where it comes from: a key of the config, `asked` for, or `usual`."""
 
     tokens: int

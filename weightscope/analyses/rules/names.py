@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import NamedTuple
+
+import msgspec
 
 from weightscope.analyses.rules.prefixes import adapter_weights
 from weightscope.analyses.rules.quantization import leftovers
@@ -12,7 +13,6 @@ from weightscope.brief import plural
 from weightscope.components.decoder import Decoder
 from weightscope.components.walk import find
 from weightscope.findings import Finding
-from weightscope.quantization.common.marks import is_activation
 from weightscope.ranges import Title, expand, fill, number_of, summed, template_of
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
@@ -71,6 +71,8 @@ def unexpected_tensors(subject: Subject) -> Iterator[Finding]:
         beyond |= {*renaming.superseded}
     names = [name for name in subject.inventory.unrecognized if name not in beyond]
     if subject.declaration.covered:
+        from weightscope.quantization.common.marks import is_activation
+
         beside = {*leftovers(subject)}
         names = [name for name in names if name not in beside and not is_activation(name)]
     titles = summed(names)
@@ -143,7 +145,7 @@ def _other_kind(names: Collection[str]) -> str:
     return ""
 
 
-class Depth(NamedTuple):
+class Depth(msgspec.Struct, frozen=True):
     """A stack whose number of layers is another than the config's; `beyond` are names of layers that it lacks."""
 
     stack: str

@@ -9,7 +9,6 @@ from weightscope.analyses.groups import Group
 from weightscope.analyses.rules.subject import Subject, listed, some
 from weightscope.families.registry import Declaration
 from weightscope.findings import Finding, Severity
-from weightscope.quantization.common.marks import ACTIVATIONS, mark_beside
 from weightscope.quantization.common.method import FLOATS, Method, module_of
 from weightscope.ranges import Title, summed
 from weightscope.roles import Section
@@ -85,6 +84,8 @@ def leftovers(subject: Subject) -> list[str]:
     declaration = subject.declaration
     if declaration is None or not declaration.covered:
         return []
+    from weightscope.quantization.common.marks import ACTIVATIONS, mark_beside
+
     found = []
     for name in subject.inventory.unrecognized:
         module, mark = mark_beside(name, subject.checkpoint.names) or (module_of(name), "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
@@ -111,7 +111,7 @@ class Relative(LearnedBias, frozen=True, kw_only=True):
         )
 
 
-class RelativeBias(NamedTuple):
+class RelativeBias(msgspec.Struct, frozen=True):
     """The biases by one table [buckets, heads]."""
 
     relative: Relative
