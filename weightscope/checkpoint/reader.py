@@ -15,7 +15,6 @@ from weightscope.checkpoint.candidates import WEIGHT_SUFFIXES
 from weightscope.checkpoint.entry import FileHeader, TensorEntry, file_numbers
 from weightscope.checkpoint.folder import Expected, Folder, LocalFolder, name_within
 from weightscope.checkpoint.header import header_of, numbered, read_header
-from weightscope.checkpoint.index import Index
 from weightscope.checkpoint.limits import Taken, check_names
 from weightscope.checkpoint.locate import locate, locate_file, locate_in
 from weightscope.checkpoint.location import IN_PARTS, Location
@@ -25,6 +24,7 @@ from weightscope.findings import Finding
 from weightscope.ranges import summed
 
 if TYPE_CHECKING:
+    from weightscope.checkpoint.index import Index
     from weightscope.checkpoint.renaming import Renaming
     from weightscope.checkpoint.together import Plain
     from weightscope.checkpoint.training import Training
