@@ -8,7 +8,7 @@ from collections.abc import Container
 from weightscope.analyses.inventory import Inventory, take_inventory
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.config import Config
-from weightscope.families.registry import Declaration, settled
+from weightscope.families.registry import Declaration
 from weightscope.quantization.registry import settings_of
 from weightscope.storage.base import Kind
 
@@ -26,6 +26,9 @@ def join(
         return declaration, inventory
     if declaration is None or checkpoint.format == "config" or not _is_open(declaration, inventory, checkpoint.names):
         return declaration, inventory
+    # Few checkpoints need it, and none is to wait for its import.
+    from weightscope.families.covering import settled
+
     declaration = settled(declaration, checkpoint.tensors or checkpoint.names, inventory.unrecognized)
     return declaration, take_inventory(declaration, checkpoint, settings)
 

@@ -34,6 +34,8 @@ SAFETENSORS_BITS = {
 
 # PyTorch files hold two complex types that safetensors lacks.
 DTYPE_BITS = SAFETENSORS_BITS | {"C32": 32, "C128": 128}
+# What weights have that are not quantized.
+FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 
 
 class Block(msgspec.Struct, frozen=True):

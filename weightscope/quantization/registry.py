@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,7 +13,9 @@ from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.folder import Folder
 from weightscope.config import Config, read_config
 from weightscope.errors import UndeclaredError
-from weightscope.quantization.common.method import Method, Told, Unimplemented
+
+if TYPE_CHECKING:
+    from weightscope.quantization.common.method import Method, Told
 
 # Files beside config.json that have settings of quantization, and whose they are. The second item is a key without
 # which a file of that name is of another tool (ONNX exporters write a quantize_config.json as well).
@@ -71,7 +73,7 @@ def method_of(config: Config, files: Beside | None = None) -> Said:
     name = _name(settings)
     if name is None:
         missing = "a quantization_config without quant_method is not understood"
-        return Said(Unimplemented(name="unknown", missing=missing))
+        return Said(_unimplemented("unknown", missing))
     if files and module_for(name) == "modelopt":
         # config.json may have less than ModelOpt's own file: not the layers of a mixed model.
         settings = (_settings_in("hf_quant_config.json", files) or {}) | settings
@@ -101,12 +103,18 @@ def _method(config: Config, name: str, settings: Settings) -> Method | None:
         return None
     module = module_for(name)
     if module not in methods():
-        return Unimplemented(name=f"{name:.60}", missing=f"quantization {name!r:.60} is not implemented")
+        return _unimplemented(f"{name:.60}", f"quantization {name!r:.60} is not implemented")
     try:
         found: Method | None = import_module(f"weightscope.quantization.{module}").method(config, settings)
     except UndeclaredError as error:
-        return Unimplemented(name=name, missing=error.what)
+        return _unimplemented(name, error.what)
     return found
+
+
+def _unimplemented(name: str, missing: str) -> Method:
+    from weightscope.quantization.common.method import Unimplemented
+
+    return Unimplemented(name=name, missing=missing)
 
 
 def _name(settings: Settings) -> str | None:

@@ -11,9 +11,9 @@ from weightscope.analyses.memory.kept import Kept, kept_by, runnable_of
 from weightscope.analyses.memory.pages import PAGE_SIZE
 from weightscope.analyses.memory.state import DecodeState, Sizing, decode_state
 from weightscope.analyses.rules.subject import Subject
+from weightscope.checkpoint.dtypes import FLOATS
 from weightscope.config import LANGUAGE, Config
 from weightscope.errors import NotImplementedByWeightscope
-from weightscope.quantization.common.method import FLOATS
 from weightscope.roles import Section
 
 if TYPE_CHECKING:

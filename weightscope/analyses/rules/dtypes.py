@@ -8,10 +8,9 @@ from math import prod
 
 from weightscope.analyses.groups import Group
 from weightscope.analyses.rules.subject import Subject
-from weightscope.checkpoint.dtypes import DTYPE_BITS
+from weightscope.checkpoint.dtypes import DTYPE_BITS, FLOATS
 from weightscope.checkpoint.location import IN_PARTS
 from weightscope.findings import Finding
-from weightscope.quantization.common.method import FLOATS
 from weightscope.ranges import Title, summed
 from weightscope.storage.base import Kind
 
