@@ -108,6 +108,7 @@ class LocalFolder:
         self.path = path
         self.notes = notes
         self._plain: frozenset[str] = frozenset()
+        self._names: list[str] = []
 
     def __repr__(self) -> str:
         return f"LocalFolder({str(self.where)!r})"
@@ -122,11 +123,13 @@ class LocalFolder:
         return self.path / name
 
     def names(self) -> list[str]:
-        """Files and directories alike."""
-        with os.scandir(self.path) as entries:
-            listed = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
-        self._plain = frozenset(name for name, is_file in listed.items() if is_file)
-        return sorted(listed)
+        """Files and directories alike, as they were when they were first asked for."""
+        if not self._names:
+            with os.scandir(self.path) as entries:
+                listed = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
+            self._plain = frozenset(name for name, is_file in listed.items() if is_file)
+            self._names = sorted(listed)
+        return self._names
 
     def listed(self) -> dict[str, Listed]:
         """What a link to a folder leads to is left out."""

@@ -136,10 +136,10 @@ def _params(folder: Folder, chosen: Location) -> Path | None:
 
 def _original(names: list[str], chosen: Location) -> list[Beside]:
     """An original release's files (`consolidated.*`), where something else is read."""
-    if any(path.name.startswith("consolidated") for path in chosen.weights):
-        return []
     original = [n for n in names if n.startswith("consolidated") and Path(n).suffix in WEIGHT_SUFFIXES]
-    return [Beside(relation="other-format", name=n) for n in original[:1]]
+    if not original or any(path.name.startswith("consolidated") for path in chosen.weights):
+        return []
+    return [Beside(relation="other-format", name=original[0])]
 
 
 def is_adapter(location: Location) -> bool:
