@@ -91,7 +91,6 @@ def _run() -> int:
 
 def end_on_interrupt() -> None:
     """From now on Ctrl-C ends the process."""
-    # Asked of the package, a module that is not imported yet would first be looked for among the public names.
     from weightscope.interrupt import end_on_interrupt
 
     end_on_interrupt()
