@@ -32,9 +32,13 @@ FAULTS = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionEr
 
 
 class Reads(set[str]):
-    """The keys asked for so far, and the last of them."""
+    """The keys asked for so far, the last of them, and the keys that the classes have whose defaults were taken."""
 
     last = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classes: set[str] = set()
 
     def add(self, key: str, /) -> None:
         """Note that a key is asked for."""
@@ -138,12 +142,14 @@ class Config:
         return self.architecture.partition("For")[2]
 
     @property
-    def labels(self) -> int:
-        """Classes of a classifier: transformers writes them as `id2label`, and leaves out its default of two."""
+    def labels(self) -> Size:
+        """Classes of a classifier: `num_labels`, which transformers sets last, or the names in `id2label`, or two."""
         names, count = self.data.get("id2label"), self.data.get("num_labels")
         if isinstance(count, int):
             self._check_bounds("num_labels", count)
-        return len(names) if isinstance(names, dict) else count if isinstance(count, int) and count > 0 else 2
+            if count > 0:
+                return Size(count, "num_labels")
+        return Size(len(names) if isinstance(names, dict) else 2, "id2label")
 
     @property
     def dtype(self) -> str | None:
@@ -171,6 +177,7 @@ class Config:
         self, defaults: Mapping[str, Any], attribute_map: Mapping[str, str] = MappingProxyType({})
     ) -> Config:
         """The same keys under another class's defaults and other spellings."""
+        self.read.classes.update(self.prefix + key for key in (*defaults, *attribute_map))
         return Config(
             self.data,
             source=self.source,

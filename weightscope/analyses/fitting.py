@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from weightscope.components.walk import Slot
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.roles import Role, Section
 from weightscope.storage.base import Kind
 

@@ -12,7 +12,7 @@ from weightscope.analyses.fitting import LM_HEAD, may_be_renamed, table_of
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.renaming import Change, Renaming
 from weightscope.components.walk import Slot
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.quantization.common.method import variants_of
 from weightscope.roles import Role, Section
 from weightscope.storage.base import Kind

@@ -10,7 +10,7 @@ from weightscope.analyses.groups import Group
 from weightscope.analyses.inventory import Inventory
 from weightscope.components.walk import Slot
 from weightscope.families.covering import is_beyond
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.quantization.common.method import Method, is_candidate, module_of
 from weightscope.ranges import fill
 from weightscope.storage.base import Kind

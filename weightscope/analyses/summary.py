@@ -25,7 +25,7 @@ from weightscope.brief import brief
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.config import Config
 from weightscope.errors import printable_path
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.findings import Finding
 
 if TYPE_CHECKING:

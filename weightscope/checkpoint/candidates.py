@@ -24,7 +24,7 @@ BASES = ("model", "pytorch_model", "diffusion_pytorch_model")
 # What training loops leave beside the weights (transformers' Trainer), adapters and other runtimes' files.
 NOT_WEIGHTS = (
     r"(training_args|optimizer|scheduler|scaler|rng_state.*|adapter_model|openvino_.*|(zero_pp_rank|mp_rank)_.*|"
-    r"expp_rank_.*|(layer|expert)_\d+.*model_states)"
+    r"expp_rank_.*|(layer|expert)_\d+.*model_states|params_shard_\d+|group\d+-shard\d+of\d+)"
     r"\.(bin|pt|pth|safetensors)"
 )
 # Meta's own releases: each file has its part of every matrix.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from weightscope.brief import brief
+from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.errors import CheckpointError, Where
 
 if TYPE_CHECKING:
@@ -56,6 +58,12 @@ class PiecedEntry(TensorEntry):
     """
 
     pieces: tuple[Piece, ...] = ()
+
+    @classmethod
+    def of(cls, dtype: str, shape: tuple[int, ...], pieces: tuple[Piece, ...]) -> PiecedEntry:
+        """The tensor that these pieces fill."""
+        size = prod(shape) * DTYPE_BITS[dtype] // 8
+        return cls(dtype, shape, (0, size), None, pieces[0].file if pieces else 0, pieces=pieces)
 
 
 def file_numbers(entry: TensorEntry) -> list[int]:

@@ -168,7 +168,8 @@ def _without_weights(folder: Folder, names: list[str], config: Path | None, vari
         )
     others = named(names)
     if config:
-        return Location(format="config", config=config)
+        unread = (f"no weights in a supported format: {others}",) if others else ()
+        return Location(format="config", config=config, notes=unread)
     if others:
         raise NotImplementedByWeightscope(
             f"no weights in a supported format: {others}",
@@ -188,10 +189,15 @@ def _without_weights(folder: Folder, names: list[str], config: Path | None, vari
             where=folder.where,
             hint=f"give {folder.named(below)}",
         )
+    from weightscope.checkpoint.nested import folder_with_weights
+
+    below = folder_with_weights(folder.path) if isinstance(folder, LocalFolder) else ""
     raise UsageError(
         "no weights and no config.json here",
         where=folder.where,
-        hint="give a directory with .safetensors or .bin files",
+        hint=f"there are weights in {below}: give {folder.named(below)}"
+        if below
+        else "give a directory with .safetensors or .bin files",
     )
 
 

@@ -124,7 +124,7 @@ def _root(directory: dict[bytes, Record], where: Where) -> bytes:
     if len(roots) != 1:
         raise CheckpointError(
             f"is a zip archive with {len(roots) or 'no'} data.pkl in it, not one that torch.save wrote",
-            where=where, hint="name the weight file itself", code="malformed-header",
+            where=where, hint="unpack it, and give the folder or the weight file in it", code="malformed-header",
         )  # fmt: skip
     return roots[0]
 

@@ -54,8 +54,12 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         return {}
 
     def children(self) -> Iterable[Component]:
-        """The components below, in the order of the forward pass."""
-        return ()
+        """The components below, in the order of the forward pass: those that its fields hold, in their order."""
+        for field in self.__struct_fields__:
+            held = getattr(self, field)
+            for part in held if isinstance(held, tuple) else (held,):
+                if isinstance(part, Component):
+                    yield part
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """The component's maths on x, its weights read at its place.
@@ -202,10 +206,6 @@ class Repeat(Component, frozen=True, kw_only=True):
     chosen: int | None = None
     number_prefix: str = ""
 
-    def children(self) -> Iterable[Component]:
-        """The one repeated component."""
-        return (self.child,)
-
     @property
     def chosen_share(self) -> tuple[int, int] | None:
         """`chosen` of as many as there are."""
@@ -226,7 +226,3 @@ class Group(Component, frozen=True, kw_only=True, dict=True):
     """Components side by side under one name; `Group(name="language_model", parts=(model,))` moves a declaration."""
 
     parts: tuple[Component, ...]
-
-    def children(self) -> Iterable[Component]:
-        """The parts, in the order of the forward pass."""
-        return self.parts

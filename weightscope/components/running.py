@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
-from weightscope.storage.base import Scope, Sizes, StorageItem, join
+from weightscope.storage.base import BOUNDS_END, Scope, Sizes, StorageItem, join
 from weightscope.storage.plain import Buffer, Plain
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ def linear(x: torch.Tensor, weights: Mapping[str, torch.Tensor], role: str) -> t
     """X · Wᵀ + b; where the role has bounds, x and the result are clamped to them (Gemma 4)."""
     import torch
 
-    bounds = weights.get(f"{role}.bounds")
+    bounds = weights.get(f"{role}{BOUNDS_END}")
     if bounds is None:
         return torch.nn.functional.linear(x, weights[role], weights.get(f"{role}.bias"))
     out = torch.nn.functional.linear(x.clamp(bounds[0], bounds[1]), weights[role], weights.get(f"{role}.bias"))

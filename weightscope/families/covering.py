@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from weightscope.components.walk import Slot, walk
 from weightscope.config import Config
-from weightscope.families.registry import Declaration, merged
+from weightscope.families.declaration import Declaration, merged
 from weightscope.quantization.common.method import Method, is_candidate, module_of
 from weightscope.quantization.common.modules import Covered, Piece, split
 from weightscope.quantization.registry import of_language_alone

@@ -14,7 +14,7 @@ from weightscope.brief import brief
 from weightscope.checkpoint.dtypes import FLOATS
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.walk import Slot, walk
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.ranges import Names, blank, expand, numbers_in, numbers_words, template_of
 from weightscope.roles import Role, Section
 from weightscope.storage.base import Kind

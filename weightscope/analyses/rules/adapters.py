@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from weightscope.adapters.common.spelling import place_of
 from weightscope.adapters.registry import Adapter
 from weightscope.adapters.tokens import Rows
-from weightscope.analyses.adapting.base import BaseWeights
 from weightscope.analyses.rules.adapter_bases import (
     idle_targets,
     missing_modules,
@@ -17,7 +16,6 @@ from weightscope.analyses.rules.adapter_bases import (
 )
 from weightscope.analyses.rules.adapter_subject import MOST_FAULTS, AdapterSubject, mismatch
 from weightscope.analyses.rules.subject import listed, some
-from weightscope.checkpoint.reader import Checkpoint
 from weightscope.findings import Finding
 from weightscope.ranges import summed
 
@@ -25,13 +23,10 @@ RETRAIN = "save the adapter again, or restore adapter_config.json from the same 
 Rule = Callable[[AdapterSubject], Iterator[Finding]]
 
 
-def check_adapter(
-    adapter: Adapter, checkpoint: Checkpoint, base: BaseWeights | None, base_name: str
-) -> tuple[Finding, ...]:
+def check_adapter(subject: AdapterSubject) -> tuple[Finding, ...]:
     """All that the rules find; of a method that weightscope does not read, only that."""
-    if not adapter.settings.known:
-        return (_unread_method(adapter),)
-    subject = AdapterSubject(adapter=adapter, checkpoint=checkpoint, base=base, base_name=base_name)
+    if not subject.adapter.settings.known:
+        return (_unread_method(subject.adapter),)
     return tuple(finding for rule in ADAPTER_RULES for finding in rule(subject))
 
 

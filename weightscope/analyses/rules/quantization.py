@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from weightscope.analyses.groups import Group
 from weightscope.analyses.rules.subject import Subject, listed, some
 from weightscope.checkpoint.dtypes import FLOATS
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.findings import Finding, Severity
 from weightscope.ranges import Title, summed
 from weightscope.roles import Section

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import msgspec
-
+from weightscope.components.attention.heads import Heads, SharedKeys
 from weightscope.components.attention.live import moments, peak, saved
 from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
 from weightscope.components.attention.positions import NOWHERE, Positions
@@ -29,58 +28,12 @@ if TYPE_CHECKING:
     from weightscope.components.live import Moment, Widths
 
 
-class Heads(msgspec.Struct, frozen=True, kw_only=True):
-    """`count` query heads of `size` elements, which share `keys` key and value heads in consecutive groups.
-
-    `value` is the size of a value head where it is another (MiMo-V2). `even`: the class refuses a width that is not a
-    multiple of the heads; others round the size of a head down.
-    """
-
-    count: Size
-    keys: Size
-    size: Size
-    value: Size | None = None
-    even: bool = False
-
-    @property
-    def value_size(self) -> Size:
-        """Elements of one value head."""
-        return self.size if self.value is None else self.value
-
-    def conflicts(self) -> Iterable[Conflict]:
-        """Queries that no number of keys shares equally."""
-        if self.keys and self.count % self.keys:
-            yield Conflict(
-                f"{self.count:,} query heads ({self.count.text}) are not a multiple of "
-                f"{self.keys:,} key/value heads ({self.keys.text})",
-                (*self.count.keys, *self.keys.keys),
-            )
-
-    def split(self, x: torch.Tensor) -> torch.Tensor:
-        """Heads side by side, […, N, heads · size], as […, heads, N, size]."""
-        return x.unflatten(-1, (-1, int(self.size))).transpose(-3, -2)  # type: ignore[no-untyped-call,no-any-return]
-
-    @property
-    def words(self) -> str:
-        """For people: `32 heads of 128 (8 kv)`, `64 heads of 192 (4 kv of 192+128)`."""
-        grouped, sizes = self.keys != self.count, self.value_size != self.size
-        of_keys = f" of {self.size:,}+{self.value_size:,}" if sizes else ""
-        return f"{self.count:,} heads of {self.size:,}" + (f" ({self.keys:,} kv{of_keys})" if grouped or sizes else "")
-
-
-class SharedKeys(msgspec.Struct, frozen=True, kw_only=True):
-    """Layers of one `group` have one set of keys and values: one makes them, later ones take them (Gemma 3n)."""
-
-    group: str
-    takes: bool
-
-
 class Attention(Component, frozen=True, kw_only=True):
     """o·softmax(scores)·v, composed of heads, norms, positions, what a token `sees`, and how `scores` are made.
 
     What `projections` hold decides two things more: with an `attention_gate` among their roles, each element that the
-    heads put out is multiplied by the sigmoid of a gate of its own (Qwen3-Next); without a `v_proj`, what makes the
-    keys makes the values too (Gemma 4). `clip` bounds what the projections give (OLMo). `value_scale` multiplies the
+    heads put out is multiplied by a `gate` of its own (Qwen3-Next); without a `v_proj`, what makes the keys makes the
+    values too (Gemma 4). `clip` bounds what the projections give (OLMo). `value_scale` multiplies the
     values (MiMo-V2). `out_norm` acts on all heads side by side (BitNet). What leaves is as wide as what enters
     unless `out_width` says otherwise (Zamba). Where the attention `gates_heads`, a whole head has one gate (Step 3.5).
     Keys and values are made of what the pass shares as `source`, where one is named: of what an encoder put out. That
@@ -103,6 +56,7 @@ class Attention(Component, frozen=True, kw_only=True):
     source: str = ""
     source_width: Size | None = None
     gates_heads: bool = False
+    gate: Literal["sigmoid", "softplus"] = "sigmoid"
     word: ClassVar[str] = "attention"
 
     @property
@@ -198,7 +152,7 @@ class Attention(Component, frozen=True, kw_only=True):
     def equation(self, x: str = "x") -> str:
         mixed = f"softmax({self.scores.words(int(self.heads.size), self.placing.added)})·v"
         mixed = f"{self.out_norm.word}({mixed})" if self.out_norm else mixed
-        return f"o_proj·(sigmoid(attention_gate·{x}) ⊙ {mixed})" if self.gated else f"o_proj·{mixed}"
+        return f"o_proj·({self.gate}(attention_gate·{x}) ⊙ {mixed})" if self.gated else f"o_proj·{mixed}"
 
     def terms(self) -> Mapping[Role, str]:
         count, keys, size = int(self.heads.count), int(self.heads.keys), int(self.heads.size)
@@ -211,7 +165,7 @@ class Attention(Component, frozen=True, kw_only=True):
             Role.K_PROJ: f"k = {self._term(Role.K_PROJ)}   in {keys} heads of {size}{groups}",
             Role.V_PROJ: f"v = {value}{self._term(Role.V_PROJ)}   in {of_values}",
             Role.O_PROJ: "o_proj·[heads side by side]",
-            Role.ATTENTION_GATE: "sigmoid(attention_gate·x) multiplies the heads",
+            Role.ATTENTION_GATE: f"{self.gate}(attention_gate·x) multiplies the heads",
             **self.placing.terms(),
             Role.SINK: "an extra score for each head in the softmax; its share of the output is dropped",
         }
@@ -225,6 +179,8 @@ class Attention(Component, frozen=True, kw_only=True):
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, D] to [T, D]."""
+        import torch
+
         from weightscope.components.attention.attend import attend
 
         weights = at.weights(self)
@@ -256,7 +212,8 @@ class Attention(Component, frozen=True, kw_only=True):
         if self.out_norm:
             flat = at.call(self.out_norm, flat)
         if self.gated:
-            gate = linear(x, weights, Role.ATTENTION_GATE).sigmoid()
+            gate = linear(x, weights, Role.ATTENTION_GATE)
+            gate = gate.sigmoid() if self.gate == "sigmoid" else torch.nn.functional.softplus(gate)
             flat = flat * (gate.repeat_interleave(int(self.heads.value_size), dim=-1) if self.gates_heads else gate)
         return linear(flat, weights, Role.O_PROJ)
 

@@ -64,9 +64,6 @@ class GatedMLP(Component, frozen=True, kw_only=True):
             Role.DOWN_PROJ: (self.width if self.outputs is None else self.outputs, self.inner),
         }
 
-    def children(self) -> Iterable[Component]:
-        return (self.norm,) if self.norm else ()
-
     @property
     def glance(self) -> str:
         return f"mlp {self.inner:,}"
@@ -181,9 +178,6 @@ class MLP(Component, frozen=True, kw_only=True):
 
     def sizes(self) -> Sizes:
         return {Role.UP_PROJ: (self.inner, self.width), Role.DOWN_PROJ: (self.width, self.inner)}
-
-    def children(self) -> Iterable[Component]:
-        return tuple(part for part in (self.learned, self.norm) if part is not None)
 
     @property
     def glance(self) -> str:

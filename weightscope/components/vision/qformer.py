@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.brief import plural
 from weightscope.components.attention.attend import attend
+from weightscope.components.attention.heads import Heads
 from weightscope.components.attention.sees import EVERYTHING
-from weightscope.components.attention.softmax import Attention, Heads
+from weightscope.components.attention.softmax import Attention
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import run_layers
 from weightscope.components.feed_forward.mlp import MLP
@@ -94,13 +95,6 @@ class QueryLayer(Component, frozen=True, kw_only=True):
     words: MLP | None = None
     words_norm: LayerNorm | None = None
 
-    def children(self) -> Iterable[Component]:
-        parts: tuple[Component | None, ...] = (
-            self.attention, self.attention_norm, self.cross, self.cross_norm, self.queries, self.queries_norm,
-            self.words, self.words_norm,
-        )  # fmt: skip
-        return tuple(part for part in parts if part is not None)
-
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[N · (Q + T), D] to the same."""
         import torch
@@ -164,8 +158,8 @@ class QFormer(Component, frozen=True, kw_only=True):
     query: str
     count: Size
     width: Size
-    norm: LayerNorm
     words: QueryWords | None
+    norm: LayerNorm
     blocks: tuple[Repeat, ...]
     out: Projection
     each: int
@@ -178,9 +172,6 @@ class QFormer(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         """The queries are (1, count, width)."""
         return {Role.PROBE: (Size(1), self.count, self.width)}
-
-    def children(self) -> Iterable[Component]:
-        return (*((self.words,) if self.words else ()), self.norm, *self.blocks, self.out)
 
     @property
     def glance(self) -> str:

@@ -59,6 +59,7 @@ def self_attention(
     scores: Scores = PLAIN,
     clip: float | None = None,
     out_norm: Norm | None = None,
+    gates_heads: bool = False,
 ) -> Attention:
     """Attention as wide and with as many heads as the config's dimensions say."""
     return Attention(
@@ -72,6 +73,7 @@ def self_attention(
         scores=scores,
         clip=clip,
         out_norm=out_norm,
+        gates_heads=gates_heads,
     )
 
 
