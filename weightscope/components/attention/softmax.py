@@ -73,16 +73,12 @@ class Attention(Component, frozen=True, kw_only=True):
         yield from self.placing.stored
 
     def sizes(self) -> Sizes:
-        count, keys, size, value = self.heads.count, self.heads.keys, self.heads.size, self.heads.value_size
-        source = self.width if self.source_width is None else self.source_width
+        count, gates = self.heads.count, self.heads.count * self.heads.value_size
         return {
-            Role.Q_PROJ: (count * size, self.width),
-            Role.K_PROJ: (keys * size, source),
-            Role.V_PROJ: (keys * value, source),
-            Role.O_PROJ: (self.width if self.out_width is None else self.out_width, count * value),
-            Role.ATTENTION_GATE: (count if self.gates_heads else count * value, self.width),
-            Role.SINK: (self.heads.count,),
-            **self.placing.sizes(self.heads.count),
+            **self.heads.sizes(self.width, source=self.source_width, out=self.out_width),
+            Role.ATTENTION_GATE: (count if self.gates_heads else gates, self.width),
+            Role.SINK: (count,),
+            **self.placing.sizes(count),
         }
 
     def turned(self, role: Role) -> int:
