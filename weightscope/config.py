@@ -26,6 +26,8 @@ GIT_LFS = b"version https://git-lfs"
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 # Where wrappers keep the config of their language model.
 LANGUAGE = ("text_config", "llm_config", "language_config")
+# What follows `For`, which `RoFormer` has in its own name.
+TASK = re.compile(r"For([A-Z].*)")
 ZERO = "a size or count that is used as a divisor is 0"
 # What Python itself raises where values do not go together.
 FAULTS = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
@@ -134,12 +136,14 @@ class Config:
     @property
     def is_base_model(self) -> bool:
         """Whether the config was saved with a model without head (`LlamaModel`), whose names carry no root prefix."""
-        return self.architecture.endswith("Model") and not self.architecture.endswith(("LMHeadModel", "MTModel"))
+        name = self.architecture
+        return name.endswith("Model") and not name.endswith(("LMHeadModel", "MTModel")) and not self.task
 
     @property
     def task(self) -> str:
         """What the model was saved for: what follows `For` in its architecture; empty where nothing says so."""
-        return self.architecture.partition("For")[2]
+        found = TASK.search(self.architecture)
+        return found[1] if found else ""
 
     @property
     def labels(self) -> Size:
