@@ -19,8 +19,7 @@ from weightscope.errors import CheckpointError
 from weightscope.families.declaration import Declaration
 from weightscope.quantization.common.marks import is_activation
 from weightscope.roles import Role
-from weightscope.storage.base import Kind, Scheme, Sizes, StorageItem, Stored
-from weightscope.storage.clipped import BOUNDS_END
+from weightscope.storage.base import BOUNDS_END, Kind, Scheme, Sizes, StorageItem, Stored
 from weightscope.storage.plain import Buffer
 from weightscope.storage.stacked import Rows, Stacked
 

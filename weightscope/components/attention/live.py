@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from weightscope.components.attention.alibi import Alibi
-from weightscope.components.attention.axial import Axial
 from weightscope.components.attention.norms import RotatedNorms
-from weightscope.components.attention.rope import Rope
 from weightscope.components.live import Live, Moment, Widths
 from weightscope.components.norm import NumberedNorms, live_in
 from weightscope.roles import Role
@@ -49,11 +46,7 @@ def _made(attention: Attention) -> _Made:
 
 def stages(attention: Attention, widths: Widths) -> Iterator[Live]:
     """Queries, keys and values, and what is made of them: normed, rotated, and mixed; nothing of what is not known."""
-    if (
-        widths.scores
-        and not widths.kept_scores
-        and (attention.heads.keys != 1 or isinstance(attention.positions, Alibi))
-    ):
+    if widths.scores and not widths.kept_scores and (attention.heads.keys != 1 or attention.placing.added):
         return
     made = _made(attention)
     if attention.norms.query:
@@ -61,7 +54,7 @@ def stages(attention: Attention, widths: Widths) -> Iterator[Live]:
         all_there = made.gate or isinstance(attention.norms, RotatedNorms)
         there = made.all if all_there else made.turned
         yield Live(elements=there + live_in(attention.norms.query, widths) * max(made.queries, made.keys))
-    if isinstance(attention.positions, Rope | Axial):
+    if attention.placing.turns:
         yield Live(elements=made.all + _turning(attention, made, widths))
     if attention.out_norm:
         yield Live(elements=made.all + made.mixed * (1 + live_in(attention.out_norm, widths)))
@@ -70,11 +63,10 @@ def stages(attention: Attention, widths: Widths) -> Iterator[Live]:
 
 def _turning(attention: Attention, made: _Made, widths: Widths) -> int:
     """Three copies of the queries while they are rotated, or of the keys beside the rotated queries; or other steps."""
-    positions = attention.positions
-    if (dim := _turned_part(attention)) is not None:
+    if (dim := attention.placing.turned_part(int(attention.heads.size))) is not None:
         # What turns, and then queries and keys put together again.
         return int(attention.heads.count + attention.heads.keys) * dim + made.turned
-    steps = positions.steps if isinstance(positions, Rope) else "plain"
+    steps = attention.placing.turning
     wide = 1 if steps == "plain" else widths.float32
     if steps == "complex":
         # What enters and what leaves, in float32, and then in the type of the computation.
@@ -85,13 +77,13 @@ def _turning(attention: Attention, made: _Made, widths: Widths) -> int:
 
 def _mixing(attention: Attention, made: _Made, widths: Widths) -> Live:
     """What the kernel takes and gives, and what follows it; or scores, where no kernel makes them."""
-    elements, fused, part = made.all, _makes_all_at_once(attention), _turned_part(attention)
+    elements, fused, placing = made.all, _makes_all_at_once(attention), attention.placing
+    part = placing.turned_part(int(attention.heads.size))
     after = int(attention.width if attention.out_width is None else attention.out_width)
-    positions = attention.positions
-    if isinstance(positions, Rope | Axial):
+    if placing.turns:
         # All that one matrix made stays, because values are a part of it.
         elements += made.turned if fused else 0
-        if part is not None and isinstance(positions, Rope) and positions.steps == "apart":
+        if part is not None and placing.turning == "apart":
             # What turns, and what does not, were taken of queries and keys, which stay.
             stays = 0 if fused and not attention.norms.query else made.turned
             elements += int(attention.heads.count + attention.heads.keys) * part + stays
@@ -115,7 +107,7 @@ def _mixing(attention: Attention, made: _Made, widths: Widths) -> Live:
 def _scoring(attention: Attention, made: _Made, widths: Widths) -> int:
     """What else the product of queries and keys needs, where it goes by no kernel."""
     converted = widths.float32 > 1
-    if isinstance(attention.positions, Alibi):
+    if attention.placing.added:
         # Queries, keys and values are put in order.
         return made.all
     if not widths.kept_scores:
@@ -140,7 +132,7 @@ def _saved(attention: Attention, widths: Widths) -> Iterator[int]:
     if fused:
         # Values are a part of what was made at once, and keep all of it.
         yield queries + keys
-    if fused or _turned_part(attention) is not None:
+    if fused or attention.placing.turned_part(int(heads.size)) is not None:
         # Queries that were put together lie in another order, and what the heads put out is copied back.
         yield mixed
     if attention.gated:
@@ -157,12 +149,6 @@ def _saved(attention: Attention, widths: Widths) -> Iterator[int]:
 
 def _makes_all_at_once(attention: Attention) -> bool:
     return any({Role.Q_PROJ, Role.V_PROJ} <= set(item.roles) for item in attention.projections)
-
-
-def _turned_part(attention: Attention) -> int | None:
-    """How many elements of a head turn, where that is not all of them."""
-    positions = attention.positions
-    return positions.dim if isinstance(positions, Rope) and positions.dim < attention.heads.size else None
 
 
 def moments(attention: Attention, widths: Widths) -> tuple[Moment, ...]:

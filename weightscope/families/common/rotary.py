@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from weightscope.components.attention.frequencies import Scaling
-from weightscope.components.attention.rope import Rope, Steps
+from weightscope.components.attention.positions import Steps
+from weightscope.components.attention.rope import Rope
 from weightscope.config import Config
 from weightscope.families.common.layer_types import FULL, SLIDING
 
