@@ -28,7 +28,7 @@ OTHERWISE = {
         "keys and values of all tokens are made anew from latents",
     ),
     **dict.fromkeys(
-        ("lfm2", "lfm2_moe", "lfm2_vl", "mamba", "mamba2", "falcon_mamba", "bamba", "qwen3_5_text", "qwen3_5",
+        ("lfm2", "lfm2_moe", "lfm2_vl", "lfm3", "mamba", "mamba2", "falcon_mamba", "bamba", "qwen3_5_text", "qwen3_5",
          "qwen3_next", "qwen3_5_moe", "qwen3_5_moe_text", "olmo_hybrid", "zamba", "zamba2", "jamba", "granitemoehybrid",
          "nemotron_h", "falcon_h1", "recurrent_gemma", "rwkv", "kimi_linear", "minimax",
          "minicpmv4_6"),

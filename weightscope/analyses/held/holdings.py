@@ -20,8 +20,7 @@ from weightscope.families.declaration import Declaration
 from weightscope.quantization.common.marks import is_activation
 from weightscope.roles import Role
 from weightscope.storage.adapted import Adapted
-from weightscope.storage.base import Kind, Scheme, Sizes, StorageItem, Stored
-from weightscope.storage.clipped import BOUNDS_END
+from weightscope.storage.base import BOUNDS_END, Kind, Scheme, Sizes, StorageItem, Stored
 from weightscope.storage.plain import Buffer
 from weightscope.storage.stacked import Rows, Stacked
 from weightscope.storage.weight_normed import WeightNormed

@@ -14,9 +14,8 @@ from weightscope.analyses.memory.quantizing import quantized, unquantized
 from weightscope.analyses.memory.request import Request
 from weightscope.analyses.memory.weights import Weights, loaded_bytes, weights
 from weightscope.analyses.rules.subject import Subject
-from weightscope.checkpoint.dtypes import BLOCKS
+from weightscope.checkpoint.dtypes import BLOCKS, FLOATS
 from weightscope.components.base import Component
-from weightscope.quantization.common.method import FLOATS
 
 
 class Loading(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,11 +2,12 @@
 
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary, visible
+from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, visible
 from weightscope.families.common.layer_types import FULL, MIXTURES, SLIDING, SPARSE, layer_types
 from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import four_projections, gated_mlp, head_norms, pre_norm_block, self_attention
 from weightscope.families.registry import family
+from weightscope.families.siblings.laguna import rope_of
 from weightscope.families.siblings.qwen_moe import routed_mixture
 from weightscope.roles import Role
 
@@ -16,7 +17,7 @@ MELLUM = LLAMA | {
     "layer_types": Nullable(list), "mlp_layer_types": Nullable(list),
     "moe_intermediate_size": 896, "num_local_experts": 64, "num_experts_per_tok": 8, "norm_topk_prob": True,
 }  # fmt: skip
-THETAS = {FULL: 500000.0, SLIDING: 10000.0}
+ROPES = {FULL: {"rope_theta": 500000.0}, SLIDING: {"rope_theta": 10000.0}}
 
 
 @family("mellum", roots=ROOTS, defaults=MELLUM, attribute_map={"num_experts": "num_local_experts"})
@@ -32,7 +33,7 @@ def mellum(config: Config, root: str) -> CausalLM:
             s,
             four_projections(qkv_bias=bias, o_bias=bias),
             norms=head_norms(norm, s.head_dim),
-            positions=rotary(config, s.head_dim, layers=kinds[i], theta=THETAS[kinds[i]]),
+            positions=rope_of(config, int(s.head_dim), kinds[i], ROPES),
             sees=visible(config, config["sliding_window"] if kinds[i] == SLIDING else None),
         )
         return pre_norm_block(norm, s.width, attention=attention, feed_forward=mixed if fed[i] == SPARSE else dense)
