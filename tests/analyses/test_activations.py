@@ -125,6 +125,11 @@ def test_scores_grow_with_the_square_of_the_context(name: str, dtype: str, tmp_p
     assert_within_a_tenth(scaled(name, **INDEXED), dtype, 512, 1, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["gemma3_text", "mistral"])
+def test_a_text_longer_than_its_window_needs_a_mask(name: str, tmp_path: Path) -> None:
+    assert_within_a_tenth(scaled(name, sliding_window=64), "float32", 384, 2, tmp_path)
+
+
 def experts_of(name: str) -> str:
     """The key of their inner width, or nothing where there are none, or several."""
     keys = scaled(name).keys
