@@ -20,7 +20,7 @@ from weightscope.components.embedding import Head
 from weightscope.components.live import Widths
 from weightscope.components.walk import find
 
-# Beside the part of a layer that computes: the embeddings, the layer's input, and the same normed.
+# Beside the part of a layer that computes: the embeddings, the layer's input, and the same normed first.
 STREAMS = 3
 
 
@@ -55,12 +55,13 @@ def activations(subject: Subject, sizing: Sizing, *, in_llama_cpp: bool) -> tupl
     if runnable.words is None:
         return None, ""
     head = next(find(runnable, Head), None)
-    width = int(runnable.words.width)
+    stacks = (layers for part in parts if (layers := part.token_layers()))
+    width = int(next((layers.width for layers in stacks), runnable.words.width))
     moments = [
         Widest(live, part.word) for part in parts for live in part.live(widths) if sizing.batch > 1 or not live.several
     ]
-    beside = STREAMS * width + (width if runnable.learned else 0)
-    passing, step = (layers_of(moments, beside, tokens) for tokens in (sizing.context, 1))
+    streams = STREAMS - any(part.norms_after for part in parts) + (runnable.learned is not None)
+    passing, step = (layers_of(moments, streams * width, tokens) for tokens in (sizing.context, 1))
     prefill, widest = passing.peak(sizing.context, sizing.context)
     decode, _ = step.peak(1, sizing.context)
     vocabulary = int(head.vocabulary) if head else 0

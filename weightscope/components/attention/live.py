@@ -127,14 +127,12 @@ def _masked(attention: Attention, made: _Made, mixing: Live, widths: Widths) -> 
 def _scoring(attention: Attention, made: _Made, widths: Widths) -> int:
     """What else the product of queries and keys needs, where it goes by no kernel."""
     converted = widths.float32 > 1
-    if attention.placing.added:
-        # Queries, keys and values are put in order.
-        return made.all
     if not widths.kept_scores:
         # Queries that were converted, the same scaled, and the one key copied for each of them.
         return (2 + converted) * widths.float32 * made.queries
-    # Modules older than kernels make scores in float32, of queries and keys that were converted.
-    return widths.float32 * made.turned if converted and widths.kept_scores > 1 else 0
+    # Modules older than kernels make scores in float32, of queries and keys that were converted; not those with biases.
+    old = widths.kept_scores > 1 and not attention.placing.added
+    return widths.float32 * made.turned if converted and old else 0
 
 
 def saved(attention: Attention, widths: Widths) -> int:
