@@ -331,6 +331,19 @@ MATRIX = {
     "fp8": 8192 * 8192 + 64 * 64 * 2,
     # A scale of one byte for each 16, one float32 for the matrix and one for its inputs.
     "modelopt": 8192 * 8192 // 2 + 8192 * 512 + 8,
+    "auto-round": 8192 * 8192 // 2 + 8192 * 64 * 2 + 8192 * 64 // 2,
+    # A scale and a zero point of 2 bytes for each group of 64.
+    "hqq": 8192 * 8192 // 2 + 8192 * 128 * 4,
+    "mxfp8": 8192 * 8192 + 8192 * 256,
+    # Scales of rows are more for q_proj alone: half of them for each of the two matrices.
+    **dict.fromkeys(("bitsandbytes-8bit", "fbgemm-fp8"), 8192 * 8192 + 8192 * 4 // 2),
+    **dict.fromkeys(("fp8-dynamic", "w8a8", "torchao", "quanto"), 8192 * 8192 + 8192 * 2 // 2),
+    "w4a16": 8192 * 8192 // 2 + 8192 * 64 * 2,
+    "w4a16-asym": 8192 * 8192 // 2 + 8192 * 64 * 2 + 8192 * 64 // 2,
+    "w8a16": 8192 * 8192 + 8192 * 64 * 2,
+    "nvfp4": 8192 * 8192 // 2 + 8192 * 512,
+    "nvfp4a16": 8192 * 8192 // 2 + 8192 * 512,
+    "mxfp4a16": 8192 * 8192 // 2 + 8192 * 256,
 }
 
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from weightscope.analyses.groups import Group
 from weightscope.analyses.inventory import planned
 from weightscope.analyses.memory.as_gguf import Convert, as_gguf
 from weightscope.analyses.memory.file_types import FILE_TYPES, WITH_MATRIX
 from weightscope.analyses.memory.quantizing import quantized, unquantized
+from weightscope.analyses.memory.recipes import FLOAT32_SCALES
 from weightscope.analyses.memory.request import Request
 from weightscope.analyses.memory.weights import Weights, loaded_bytes, weights
 from weightscope.analyses.rules.subject import Subject
 from weightscope.checkpoint.dtypes import BLOCKS
 from weightscope.components.base import Component
 from weightscope.quantization.common.method import FLOATS
+from weightscope.storage.base import Kind
 
 
 class Loading(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +56,8 @@ def loading(subject: Subject, request: Request, dtype: str, convert: Convert, be
     elif request.quantize is not None:
         declaration = quantized(subject, request.quantize)
         groups = planned(declaration.slots).groups
+        if declaration.method and declaration.method.name in FLOAT32_SCALES:
+            groups = tuple(map(_in_float32, groups))
         words = declaration.covered[0].scheme.words
     groups = (*groups, *beside)
     said = subject.config.dtype if subject.config else None
@@ -72,6 +77,13 @@ def loading(subject: Subject, request: Request, dtype: str, convert: Convert, be
         words=words,
         contained=declaration is not None and declaration.contained,
     )
+
+
+def _in_float32(group: Group) -> Group:
+    """Scales with their type, all else as it is."""
+    if group.kind is not Kind.SCALE or "F32" not in group.dtypes:
+        return group
+    return replace(group, counts={("F32", shape): count for (_, shape), count in group.counts.items()})
 
 
 def _matrix(file_type: str) -> str:
