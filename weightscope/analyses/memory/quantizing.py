@@ -25,9 +25,12 @@ def quantizing_for(text: str) -> Settings | str:
         if rest:
             raise UsageError(f"--quantize {name} has no settings")
         return name.upper()
-    usual = USUAL.get(name.lower().replace("-", "_"))
+    usual = USUAL.get(name.lower().replace("_", "-"))
     if usual is None:
-        raise UsageError(f"--quantize has no method {name!r:.60}", hint=f"it has {', '.join((*USUAL, *FILE_TYPES))}")
+        raise UsageError(
+            f"--quantize has no method {name!r:.60}",
+            hint=f"it has {', '.join(USUAL)}, and llama.cpp's file types: {', '.join(FILE_TYPES)}",
+        )
     given: dict[str, Any] = {}
     for item in rest.split(",") if rest else ():
         key, equals, value = (part.strip() for part in item.partition("="))

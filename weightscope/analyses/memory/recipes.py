@@ -37,12 +37,12 @@ FP4 = {"num_bits": 4, "type": "float", "strategy": "tensor_group", "group_size":
 # Presets of llm-compressor, by the names that it gives them: `PRESET_SCHEMES` of compressed-tensors 0.20.0.
 PRESETS: Mapping[str, Settings] = {
     "w4a16": _integers(4),
-    "w4a16_asym": _integers(4, symmetric=False),
+    "w4a16-asym": _integers(4, symmetric=False),
     "w8a16": _integers(8),
     "w8a8": _compressed(
         "int-quantized", {"num_bits": 8, "type": "int", "strategy": "channel"}, {**EIGHT, "type": "int"}
     ),
-    "fp8_dynamic": _compressed(
+    "fp8-dynamic": _compressed(
         "float-quantized", {"num_bits": 8, "type": "float", "strategy": "channel"}, {**EIGHT, "type": "float"}
     ),
     "nvfp4": _compressed("nvfp4-pack-quantized", FP4, {**FP4, "dynamic": "local"}),
@@ -53,7 +53,7 @@ PRESETS: Mapping[str, Settings] = {
     ),
 }
 USUAL: Mapping[str, Settings] = {
-    "auto_round": {
+    "auto-round": {
         "quant_method": "auto-round", "bits": 4, "group_size": 128, "sym": True,
         "packing_format": "auto_round:auto_gptq",
     },
@@ -62,8 +62,8 @@ USUAL: Mapping[str, Settings] = {
         "quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4",
         "bnb_4bit_use_double_quant": True, "bnb_4bit_quant_storage": "uint8",
     },
-    "bitsandbytes_8bit": {"quant_method": "bitsandbytes", "load_in_8bit": True},
-    "fbgemm_fp8": {"quant_method": "fbgemm_fp8"},
+    "bitsandbytes-8bit": {"quant_method": "bitsandbytes", "load_in_8bit": True},
+    "fbgemm-fp8": {"quant_method": "fbgemm_fp8"},
     "fp8": {
         "quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic", "weight_block_size": [128, 128],
     },
