@@ -113,6 +113,26 @@ def test_an_undeclared_type_has_weights_and_no_state() -> None:
     assert found.notes == ("The decode state is not known: no family declares this model type.",)
 
 
+def test_an_index_alone_of_an_undeclared_type_has_the_weights_that_it_names(tmp_path: Path) -> None:
+    """16.1 GB of a language model with a vision encoder of its own; without a total nothing tells."""
+    index = tmp_path / "model.safetensors.index.json"
+    names = {"a.weight": "model-00001-of-00001.safetensors"}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "undeclared"}))
+    index.write_text(json.dumps({"metadata": {"total_size": 16_103_047_168}, "weight_map": names}))
+    assert weightscope.open(index).memory().weights.loaded == 16_103_047_168
+    index.write_text(json.dumps({"metadata": {}, "weight_map": names}))
+    with pytest.raises(weightscope.WeightscopeError, match="the index has no total_size"):
+        weightscope.open(index).memory()
+
+
+def test_what_keeps_no_state_has_no_table_of_contexts(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(BY_NAME["google-bert/bert-base-uncased"]["config"]))
+    status, out, _ = run("memory", tmp_path / "config.json", "--gpu", "t4")
+    assert status == 0
+    assert "At most" not in out
+    assert "Batch" not in out
+
+
 def test_an_adapter_counts_beside_its_base() -> None:
     adapters = ROOT / "fixtures" / "adapters"
     base = weightscope.open(adapters / "bases" / "llama").memory(context=10)

@@ -18,6 +18,7 @@ from weightscope.analyses.memory.weights import Weights, loaded_bytes, weights
 from weightscope.analyses.rules.subject import Subject
 from weightscope.checkpoint.dtypes import BLOCKS
 from weightscope.components.base import Component
+from weightscope.errors import NotImplementedByWeightscope
 from weightscope.quantization.common.method import FLOATS
 from weightscope.storage.base import Kind
 
@@ -44,6 +45,7 @@ def loading(subject: Subject, request: Request, dtype: str, convert: Convert, be
 
     Raises:
         UsageError, NotImplementedByWeightscope, ConfigError: the weights cannot be quantized as they are asked to be.
+        NotImplementedByWeightscope: nothing says how large they are.
     """
     declaration, groups, words = subject.declaration, subject.inventory.groups, ""
     stored = stored_bytes(subject, (*groups, *beside))
@@ -66,6 +68,8 @@ def loading(subject: Subject, request: Request, dtype: str, convert: Convert, be
         for assumed in ([said] if said in FLOATS else [dtype, "F16"])
     ]
     chosen = next((one for one in found if one.loaded + one.auxiliary == stored), found[0])
+    if subject.checkpoint.format == "index" and not chosen.loaded + chosen.auxiliary:
+        chosen = replace(chosen, loaded=_total(stored))
     main = tuple(group for group in groups if not group.auxiliary)
     return Loading(
         weights=chosen,
@@ -77,6 +81,19 @@ def loading(subject: Subject, request: Request, dtype: str, convert: Convert, be
         words=words,
         contained=declaration is not None and declaration.contained,
     )
+
+
+def _total(stored: int | None) -> int:
+    """What an index says of all tensors, where no family says how large each is.
+
+    Raises:
+        NotImplementedByWeightscope: it says nothing.
+    """
+    if not stored:
+        raise NotImplementedByWeightscope(
+            "how large the weights are is not known: the index has no total_size, and no family declares this type"
+        )
+    return stored
 
 
 def _in_float32(group: Group) -> Group:
