@@ -69,8 +69,8 @@ class Indexer(Component, frozen=True, kw_only=True):
         return False
 
     def mixes(self) -> tuple[Work, ...]:
-        """Each head's score of the one key."""
-        return (Work(each=int(self.heads * self.head_dim)),)
+        """Each head's score of the one key, and its share in the sum of all heads'."""
+        return (Work(each=int(self.heads * (self.head_dim + 1))),)
 
     def keeps(self) -> tuple[State, ...]:
         """The one key of each token."""
