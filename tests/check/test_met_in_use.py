@@ -8,6 +8,7 @@ from typing import Any
 
 import gguf
 import pytest
+import torch
 
 import weightscope
 from tests.check.planting import Plant
@@ -48,3 +49,48 @@ def test_a_vocabulary_alone(architecture: str, model_type: str, tmp_path: Path) 
     (finding,) = (finding for finding in model.check() if finding.severity == "error")
     assert (finding.code, finding.message) == ("missing-tensor", "the files hold no tensors")
     assert finding.hint == "it has settings and a vocabulary alone: give the file with the weights"
+
+
+DISTANCES = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias"
+SIGLIP_HEAD = {
+    "embeddings.packing_position_embedding.weight": (32768, 16),
+    "head.probe": (1, 1, 16),
+    "head.attention.in_proj_weight": (48, 16),
+    "head.attention.in_proj_bias": (48,),
+    "head.attention.out_proj.weight": (16, 16),
+    "head.attention.out_proj.bias": (16,),
+    "head.layernorm.weight": (16,),
+    "head.layernorm.bias": (16,),
+    "head.mlp.fc1.weight": (26, 16),
+    "head.mlp.fc1.bias": (26,),
+    "head.mlp.fc2.weight": (16, 26),
+    "head.mlp.fc2.bias": (16,),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "beside", "shapes"),
+    [
+        ("t5", "shared.weight", {f"{DISTANCES}.weight": (8, 6)}),
+        ("paddleocr_vl", "post_layernorm.weight", SIGLIP_HEAD),
+    ],
+)
+def test_what_published_checkpoints_hold_and_no_model_uses(
+    name: str, beside: str, shapes: dict[str, tuple[int, ...]], plant: Any
+) -> None:
+    """google-t5/t5-small, PaddlePaddle/PaddleOCR-VL: their classes ignore these."""
+    model = plant(name)
+    before = weightscope.open(model.write()).parameters.total
+    prefix = next(stored.removesuffix(beside) for stored in model.tensors if stored.endswith(beside))
+    model.tensors |= {prefix + added: torch.zeros(shape) for added, shape in shapes.items()}
+    assert model.findings() == []
+    assert weightscope.open(model.path).parameters.total == before
+
+
+def test_positions_beside_a_rotation(plant: Any) -> None:
+    """facebook/esm2_t6_8M_UR50D has both, and its class ignores the table."""
+    model = plant("esm")
+    model.config["position_embedding_type"] = "rotary"
+    assert model.findings() == []
+    counted = weightscope.open(model.path).parameters
+    assert counted.auxiliary >= model.tensors["esm.embeddings.position_embeddings.weight"].numel()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Indices = Sequence[int]
 
 
-class Conflict(NamedTuple):
+class Conflict(msgspec.Struct, frozen=True):
     """Two sizes that contradict each other: what is wrong, and the config keys they came from."""
 
     what: str
@@ -182,7 +182,7 @@ def total(counts: Iterable[int | None]) -> int | None:
     return None if None in found else sum(filter(None, found))
 
 
-class Layers(NamedTuple):
+class Layers(msgspec.Struct, frozen=True):
     """The layers that tokens pass, of width [width]; `half` is which half of an encoder-decoder they are."""
 
     depth: int

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component, Layers, Repeat, total
 from weightscope.components.embedding import Classifier, Embedding, Head
-from weightscope.components.layer_inputs import LayerInputs
-from weightscope.components.layer_scale import LayerScale
 from weightscope.components.norm import Norm
 from weightscope.components.runnable import Predicts, Runnable, refuse
 from weightscope.components.running import At, Stopped
@@ -18,6 +16,8 @@ from weightscope.components.walk import find, needed
 if TYPE_CHECKING:
     import torch
 
+    from weightscope.components.layer_inputs import LayerInputs
+    from weightscope.components.layer_scale import LayerScale
     from weightscope.components.live import Widths
     from weightscope.components.sinusoids import Sinusoids
 

@@ -16,10 +16,9 @@ from weightscope.analyses.memory.recipes import FLOAT32_SCALES
 from weightscope.analyses.memory.request import Request
 from weightscope.analyses.memory.weights import Weights, loaded_bytes, weights
 from weightscope.analyses.rules.subject import Subject
-from weightscope.checkpoint.dtypes import BLOCKS
+from weightscope.checkpoint.dtypes import BLOCKS, FLOATS
 from weightscope.components.base import Component
 from weightscope.errors import NotImplementedByWeightscope
-from weightscope.quantization.common.method import FLOATS
 from weightscope.storage.base import Kind
 
 

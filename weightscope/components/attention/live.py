@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from weightscope.components.attention.axial import Axial
 from weightscope.components.attention.norms import RotatedNorms
-from weightscope.components.attention.rope import Rope
 from weightscope.components.live import Moment, Widths
 from weightscope.components.norm import NumberedNorms
 from weightscope.roles import Role
@@ -22,10 +20,10 @@ def peak(attention: Attention, widths: Widths) -> int:
     queries, keys = int(heads.count * heads.size), int(heads.keys * heads.size)
     made = queries + keys + int(heads.keys * heads.value_size)
     stages = [made + int(heads.count * heads.value_size)]
-    if (dim := _turned_part(attention)) is not None:
+    if (dim := attention.placing.turned_part(int(heads.size))) is not None:
         # What turns, and then queries and keys put together again.
         stages.append(made + int(heads.count + heads.keys) * dim + queries + keys)
-    elif isinstance(attention.positions, Rope | Axial):
+    elif attention.placing.turns:
         stages += [made + 3 * queries, made + queries + 3 * keys]
     if attention.norms.query:
         # Norms after the rotation, unlike those before it, find the values made.
@@ -49,7 +47,7 @@ def _saved(attention: Attention, widths: Widths) -> Iterator[int]:
     if fused:
         # Values are a part of what was made at once, and keep all of it.
         yield queries + keys
-    if fused or _turned_part(attention) is not None:
+    if fused or attention.placing.turned_part(int(heads.size)) is not None:
         # Queries that were put together lie in another order, and what the heads put out is copied back.
         yield mixed
     if attention.gated:
@@ -66,12 +64,6 @@ def _saved(attention: Attention, widths: Widths) -> Iterator[int]:
 
 def _makes_all_at_once(attention: Attention) -> bool:
     return any({Role.Q_PROJ, Role.V_PROJ} <= set(item.roles) for item in attention.projections)
-
-
-def _turned_part(attention: Attention) -> int | None:
-    """How many elements of a head turn, where that is not all of them."""
-    positions = attention.positions
-    return positions.dim if isinstance(positions, Rope) and positions.dim < attention.heads.size else None
 
 
 def moments(attention: Attention, widths: Widths) -> tuple[Moment, ...]:

@@ -48,13 +48,7 @@ class CrossAttention(Component, frozen=True, kw_only=True):
         return tuple(Linear(name, role, bias=True) for name, role in {**names, "output.dense": Role.O_PROJ}.items())
 
     def sizes(self) -> Sizes:
-        inner = self.heads.count * self.heads.size
-        return {
-            Role.Q_PROJ: (inner, self.width),
-            Role.K_PROJ: (inner, self.features),
-            Role.V_PROJ: (inner, self.features),
-            Role.O_PROJ: (self.width, inner),
-        }
+        return self.heads.sizes(self.width, source=self.features)
 
     def equation(self, x: str = "x") -> str:
         return f"o_proj·softmax(q·kᵀ/√d)·v,  q of {x}, k and v of the image"
