@@ -121,6 +121,8 @@ def test_both_spellings_of_the_dtype(keys: dict[str, Any], dtype: str | None) ->
         (["LlamaModel"], True),
         (["LlamaForCausalLM"], False),
         (["GPT2LMHeadModel"], False),
+        (["Qwen2ForProcessRewardModel"], False),
+        (["RoFormerModel"], True),
         ([], False),
         (None, False),
         ("x", False),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from weightscope.brief import plural
 from weightscope.checkpoint.dtypes import TORCH_NAMES
@@ -23,6 +26,8 @@ GIT_LFS = b"version https://git-lfs"
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 # Where wrappers keep the config of their language model.
 LANGUAGE = ("text_config", "llm_config", "language_config")
+# What follows `For`, which `RoFormer` has in its own name.
+TASK = re.compile(r"For([A-Z].*)")
 ZERO = "a size or count that is used as a divisor is 0"
 # What Python itself raises where values do not go together.
 FAULTS = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
@@ -43,7 +48,7 @@ class Reads(set[str]):
         super().add(key)
 
 
-class Nullable(NamedTuple):
+class Nullable(msgspec.Struct, frozen=True):
     """A default that a family states for a key that may be null: its type where there is a value, and the default.
 
     With `fills` the class puts the default in the place of null, too.
@@ -131,12 +136,14 @@ class Config:
     @property
     def is_base_model(self) -> bool:
         """Whether the config was saved with a model without head (`LlamaModel`), whose names carry no root prefix."""
-        return self.architecture.endswith("Model") and not self.architecture.endswith(("LMHeadModel", "MTModel"))
+        name = self.architecture
+        return name.endswith("Model") and not name.endswith(("LMHeadModel", "MTModel")) and not self.task
 
     @property
     def task(self) -> str:
         """What the model was saved for: what follows `For` in its architecture; empty where nothing says so."""
-        return self.architecture.partition("For")[2]
+        found = TASK.search(self.architecture)
+        return found[1] if found else ""
 
     @property
     def labels(self) -> Size:
@@ -264,7 +271,7 @@ def _decoded(raw: bytes, path: Path) -> object:
     """
     try:
         # The standard decoder, because published configs hold `Infinity` (Mamba-2's time_step_limit).
-        data: object = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=once)
+        data: object = json.loads(raw.removeprefix(BOM_UTF8).decode(), object_pairs_hook=once)
         if SURROGATE.search(raw):
             json.dumps(data, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:

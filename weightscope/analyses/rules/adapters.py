@@ -20,6 +20,8 @@ from weightscope.findings import Finding
 from weightscope.ranges import summed
 
 RETRAIN = "save the adapter again, or restore adapter_config.json from the same run"
+# PEFT names both for every classifier, and a model has one.
+CLASSIFIERS = frozenset({"classifier", "score"})
 Rule = Callable[[AdapterSubject], Iterator[Finding]]
 
 
@@ -103,6 +105,8 @@ def missing_whole(subject: AdapterSubject) -> Iterator[Finding]:
     settings = adapter.settings
     names = [change.weight for change in adapter.changes]
     lacking = [saved for saved in settings.saved if not any(f".{saved}." in f".{name}" for name in names)]
+    if CLASSIFIERS & {*settings.saved} - {*lacking}:
+        lacking = [saved for saved in lacking if saved not in CLASSIFIERS]
     if lacking:
         yield mismatch(f"modules_to_save names {', '.join(lacking[:5])}, of which no tensor is stored", RETRAIN)
     rows = [change for change in adapter.changes if isinstance(change, Rows)]
