@@ -67,6 +67,7 @@ MODULES = {
     "eurobert": "encoders.eurobert",
     "exaone": "text.exaone",
     "exaone4": "text.exaone4",
+    "exaone4_5": "multimodal.exaone4_5",
     "exaone_moe": "text.exaone_moe",
     "falcon": "text.falcon",
     "falcon_h1": "text.falcon_h1",
