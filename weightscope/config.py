@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from weightscope.brief import plural
 from weightscope.checkpoint.dtypes import TORCH_NAMES
@@ -45,7 +48,7 @@ class Reads(set[str]):
         super().add(key)
 
 
-class Nullable(NamedTuple):
+class Nullable(msgspec.Struct, frozen=True):
     """A default that a family states for a key that may be null: its type where there is a value, and the default.
 
     With `fills` the class puts the default in the place of null, too.
@@ -268,7 +271,7 @@ def _decoded(raw: bytes, path: Path) -> object:
     """
     try:
         # The standard decoder, because published configs hold `Infinity` (Mamba-2's time_step_limit).
-        data: object = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=once)
+        data: object = json.loads(raw.removeprefix(BOM_UTF8).decode(), object_pairs_hook=once)
         if SURROGATE.search(raw):
             json.dumps(data, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:

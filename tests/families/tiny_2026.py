@@ -65,4 +65,9 @@ TINY_2026 = [
             "sliding_attention": NEAR | {"partial_rotary_factor": 0.4},
         },
     }),
+    Tiny("axk1", "AXK1", DEEPSEEK),
+    Tiny("axk1-listed-bias", "AXK1", DEEPSEEK | {
+        "mlp_layer_types": ["sparse", "dense", "sparse"], "attention_bias": True, "rope_interleave": False,
+        "rope_parameters": YARN | {"mscale": 0.7, "mscale_all_dim": 1.3},
+    }),
 ]  # fmt: skip

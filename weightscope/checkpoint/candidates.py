@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 from weightscope.checkpoint.folder import Folder
-from weightscope.checkpoint.index import read_index
 from weightscope.checkpoint.location import Location
 from weightscope.checkpoint.sets import SHARD, Beside, numbered_sets
 from weightscope.errors import CheckpointError
@@ -40,6 +39,8 @@ def format_by_name(name: str) -> str:
 
 def from_index(folder: Folder, name: str, *, alone: bool = False) -> Location:
     """The shards an index names; `alone` takes an index with none of them beside it as names only."""
+    from weightscope.checkpoint.index import read_index
+
     index = read_index(folder.fetch(name))
     shards = index.shards
     present = {shard: folder.path / shard for shard in shards if folder.holds(shard)}

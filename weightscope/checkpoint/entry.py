@@ -10,12 +10,12 @@ import msgspec
 
 from weightscope.brief import brief
 from weightscope.checkpoint.dtypes import DTYPE_BITS
-from weightscope.checkpoint.training import Part, Training
 from weightscope.errors import CheckpointError, Where
 
 if TYPE_CHECKING:
     from weightscope.checkpoint.gguf_metadata import Metadata
     from weightscope.checkpoint.streamed import Beginnings, Fetch, Streamed
+    from weightscope.checkpoint.training import Part, Training
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 DOWNLOAD = "download the model first: `hf download`, weightscope.download in Python, `forward --download`"

@@ -59,7 +59,7 @@ StreamOption = Annotated[
         show_default=False,
     ),
 ]
-SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kMGT]?)B?", re.IGNORECASE)
+SIZE = r"(?i)([0-9]+(?:\.[0-9]+)?) ?([kMGT]?)B?"
 
 # The model that was opened last: it ends with the process, not with the command, which would free it piece by piece.
 _kept: list[Model] = []
@@ -194,7 +194,7 @@ def bytes_of(text: str | None) -> int | None:
     """
     if text is None:
         return None
-    match = SIZE.fullmatch(text.strip())
+    match = re.fullmatch(SIZE, text.strip())
     if match is None:
         raise UsageError(f"--stream {text!r} is no size", hint="give one such as 5GB or 500MB")
     return int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " "))

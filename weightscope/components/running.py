@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
-from weightscope.pool import converted
-from weightscope.storage.base import Scope, Sizes, StorageItem, join
-from weightscope.storage.clipped import BOUNDS_END
+from weightscope.storage.base import BOUNDS_END, Scope, Sizes, StorageItem, join
 from weightscope.storage.plain import Buffer, Plain
 
 if TYPE_CHECKING:
@@ -218,6 +216,8 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
         """X · tableᵀ + bias, [T, D] to [T, rows], the table read slab by slab and its rows `normalized` if asked to."""
         import torch
 
+        from weightscope.pool import converted
+
         functional = torch.nn.functional
         if self.run.held is not None:
             held = self.weights(component)[table.role]
@@ -245,6 +245,8 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
 
 def in_type(weights: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """The same weights in the compute type."""
+    from weightscope.pool import converted
+
     return {key: converted(tensor, dtype) for key, tensor in weights.items()}
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from weightscope.analyses.quantized import Quantization
 from weightscope.analyses.summary import Summary
 from weightscope.output import run_state, words
 
 if TYPE_CHECKING:
     from weightscope.analyses.memory.state import DecodeState
+    from weightscope.analyses.quantized import Quantization
 
 # Schemes that `inspect` names; --by quantization has all.
 MOST_SCHEMES = 4

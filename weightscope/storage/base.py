@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import torch
 
 Sizes = Mapping[Role, Shape]
+# What is read of a matrix's bounds (`clipped.py`) has the matrix's role before this.
+BOUNDS_END = ".bounds"
 
 
 class Kind(StrEnum):

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from weightscope.roles import Role
-from weightscope.storage.base import Kind, Scope, Sizes, Stored, join
+from weightscope.storage.base import BOUNDS_END, Kind, Scope, Sizes, Stored, join
 from weightscope.storage.linear import Linear
 
 if TYPE_CHECKING:
     import torch
 
-# What is read of them has the matrix's role before this.
-BOUNDS_END = ".bounds"
 BOUNDS = ("input_min", "input_max", "output_min", "output_max")
 
 

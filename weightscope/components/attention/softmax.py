@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from weightscope.components.attention.alibi import Alibi
-from weightscope.components.attention.attend import Bias, attend
-from weightscope.components.attention.axial import Axial
 from weightscope.components.attention.heads import Heads, SharedKeys
-from weightscope.components.attention.live import moments, peak, saved
+from weightscope.components.attention.live import moments, saved, stages
 from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
-from weightscope.components.attention.relative import LearnedBias
-from weightscope.components.attention.rope import Rope
+from weightscope.components.attention.positions import NOWHERE, Positions
 from weightscope.components.attention.scores import PLAIN, Scores
 from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Chunk, Sees, Segments, Window
 from weightscope.components.base import Component, Conflict
@@ -28,7 +24,8 @@ from weightscope.storage.plain import Plain
 if TYPE_CHECKING:
     import torch
 
-    from weightscope.components.live import Moment, Widths
+    from weightscope.components.attention.attend import Bias
+    from weightscope.components.live import Live, Moment, Widths
 
 
 class Attention(Component, frozen=True, kw_only=True):
@@ -48,7 +45,7 @@ class Attention(Component, frozen=True, kw_only=True):
     width: Size
     heads: Heads
     norms: QueryKeyNorms = NO_NORMS
-    positions: Rope | Axial | Alibi | LearnedBias | None = None
+    positions: Positions | None = None
     sees: Sees | Segments = CAUSAL
     scores: Scores = PLAIN
     clip: float | None = None
@@ -63,15 +60,17 @@ class Attention(Component, frozen=True, kw_only=True):
     word: ClassVar[str] = "attention"
 
     @property
+    def placing(self) -> Positions:
+        """How it knows where tokens stand; it need not."""
+        return self.positions or NOWHERE
+
+    @property
     def stored(self) -> Iterable[StorageItem]:
         """The projections, fused or not, the sinks, and the rotary table that old checkpoints hold."""
         yield from self.projections
         if self.scores.sinks:
             yield Plain(self.scores.sinks, Role.SINK, leaf="")
-        if isinstance(self.positions, Rope):
-            yield self.positions.table("rotary_emb.inv_freq")
-        if isinstance(self.positions, LearnedBias):
-            yield from self.positions.stored
+        yield from self.placing.stored
 
     def sizes(self) -> Sizes:
         count, gates = self.heads.count, self.heads.count * self.heads.value_size
@@ -79,19 +78,14 @@ class Attention(Component, frozen=True, kw_only=True):
             **self.heads.sizes(self.width, source=self.source_width, out=self.out_width),
             Role.ATTENTION_GATE: (count if self.gates_heads else gates, self.width),
             Role.SINK: (count,),
-            **(self.positions.sizes(count) if isinstance(self.positions, LearnedBias) else {}),
+            **self.placing.sizes(count),
         }
 
     def turned(self, role: Role) -> int:
-        return self._turned(role, interleaved=False) if isinstance(self.positions, Rope) else 0
+        return self.placing.halves if role in (Role.Q_PROJ, Role.K_PROJ) else 0
 
     def turned_in_neighbours(self, role: Role) -> int:
-        return self._turned(role, interleaved=True)
-
-    def _turned(self, role: Role, *, interleaved: bool) -> int:
-        if not isinstance(self.positions, Rope | Axial) or self.positions.interleaved is not interleaved:
-            return 0
-        return self.positions.dim if role in (Role.Q_PROJ, Role.K_PROJ) else 0
+        return self.placing.neighbours if role in (Role.Q_PROJ, Role.K_PROJ) else 0
 
     def heads_of(self, role: Role) -> int:
         by_role = {Role.Q_PROJ: self.heads.count, Role.K_PROJ: self.heads.keys, Role.V_PROJ: self.heads.keys}
@@ -131,8 +125,8 @@ class Attention(Component, frozen=True, kw_only=True):
         kept = self.sees.kept
         return (Work(each=each, most=None if kept is None else kept + 1),)
 
-    def live(self, widths: Widths) -> int:
-        return peak(self, widths)
+    def live(self, widths: Widths) -> tuple[Live, ...]:
+        return tuple(stages(self, widths))
 
     def saves(self, widths: Widths) -> int:
         return saved(self, widths)
@@ -152,16 +146,9 @@ class Attention(Component, frozen=True, kw_only=True):
         return keys_and_values(heads.keys, heads.size, heads.value_size, last=self.sees.kept, slides=slides)
 
     def equation(self, x: str = "x") -> str:
-        mixed = f"softmax({self.scores.words(int(self.heads.size), self.biased)})·v"
+        mixed = f"softmax({self.scores.words(int(self.heads.size), self.placing.added)})·v"
         mixed = f"{self.out_norm.word}({mixed})" if self.out_norm else mixed
         return f"o_proj·({self.gate}(attention_gate·{x}) ⊙ {mixed})" if self.gated else f"o_proj·{mixed}"
-
-    @property
-    def biased(self) -> str:
-        """What positions add to each score, as a part of the equation."""
-        if isinstance(self.positions, Alibi):
-            return " − slope·distance"
-        return " + relative_position" if isinstance(self.positions, LearnedBias) else ""
 
     def terms(self) -> Mapping[Role, str]:
         count, keys, size = int(self.heads.count), int(self.heads.keys), int(self.heads.size)
@@ -175,20 +162,22 @@ class Attention(Component, frozen=True, kw_only=True):
             Role.V_PROJ: f"v = {value}{self._term(Role.V_PROJ)}   in {of_values}",
             Role.O_PROJ: "o_proj·[heads side by side]",
             Role.ATTENTION_GATE: f"{self.gate}(attention_gate·x) multiplies the heads",
-            **({Role.RELATIVE_POSITION: self.positions.term} if isinstance(self.positions, LearnedBias) else {}),
+            **self.placing.terms(),
             Role.SINK: "an extra score for each head in the softmax; its share of the output is dropped",
         }
 
     def notes(self, roles: Iterable[Role]) -> Iterable[str]:
         turned = {Role.Q_PROJ, Role.K_PROJ} & set(roles)
-        if self.positions and turned:
-            yield self.positions.words
+        if self.placing.words and turned:
+            yield self.placing.words
         if self.sees.words and turned:
             yield f"Attention mask: {self.sees.words}."
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, D] to [T, D]."""
         import torch
+
+        from weightscope.components.attention.attend import attend
 
         weights = at.weights(self)
         q = self._rotated(self._projected(x, weights, Role.Q_PROJ, at), Role.Q_PROJ, at)
@@ -208,7 +197,7 @@ class Attention(Component, frozen=True, kw_only=True):
                 scale=self.scores.factor(self.heads.size),
                 sees=self.sees,
                 cap=self.scores.cap,
-                bias=self._bias(weights, at),
+                bias=self.placing.made(weights, at),
                 sinks=weights.get(Role.SINK),
                 together=None
                 if at.run.whole == "in windows" and not isinstance(self.sees, Window)
@@ -229,6 +218,8 @@ class Attention(Component, frozen=True, kw_only=True):
     ) -> torch.Tensor:
         """Attention of each segment to itself alone, less what is unseen in it, and what is blank to itself."""
         import torch
+
+        from weightscope.components.attention.attend import attend
 
         assert isinstance(self.sees, Segments)
         lengths, unseen = run.segments[self.sees.of], run.unseen
@@ -252,16 +243,10 @@ class Attention(Component, frozen=True, kw_only=True):
         )
         return torch.cat(list(mixed), dim=1)
 
-    def _bias(self, weights: Mapping[str, torch.Tensor], at: At) -> Bias | None:
-        """What positions add to scores."""
-        if isinstance(self.positions, LearnedBias):
-            return self.positions.made(weights, at)
-        return self.positions if isinstance(self.positions, Alibi) else None
-
     def _segment_biases(self, weights: Mapping[str, torch.Tensor], at: At) -> Sequence[Bias | None]:
         """The same for each segment: alike in all."""
         assert isinstance(self.sees, Segments)
-        return [self._bias(weights, at)] * len(at.run.segments[self.sees.of])
+        return [self.placing.made(weights, at)] * len(at.run.segments[self.sees.of])
 
     @property
     def gated(self) -> bool:
@@ -291,15 +276,13 @@ class Attention(Component, frozen=True, kw_only=True):
     def _rotated(self, x: torch.Tensor, role: Role, at: At) -> torch.Tensor:
         """Queries or keys [T, heads, size] to [heads, T, size], normed and rotated."""
         x = self.norms.at_heads(x, role, at).transpose(0, 1)
-        if isinstance(self.positions, Rope | Axial):
-            x = self.positions.turn(x, at.rotation(self.positions))
-        return self.norms.at_rotated(x, role, at)
+        return self.norms.at_rotated(self.placing.turned(x, at), role, at)
 
     def _term(self, role: Role) -> str:
         """How q, k or v comes from x."""
         source = Role.K_PROJ if role is Role.V_PROJ and not self._has(Role.V_PROJ) else role
         made = f"clip({source}·x)" if self.clip else f"{source}·x"
-        rotates = isinstance(self.positions, Rope | Axial) and role is not Role.V_PROJ
+        rotates = self.placing.turns and role is not Role.V_PROJ
         return self.norms.words(role, made, "rope({})" if rotates else "{}")
 
     def _has(self, role: Role) -> bool:

@@ -82,6 +82,13 @@ class PaddedEye(PackedEye, frozen=True, kw_only=True):
         ]
 
 
+class RowlessEye(PaddedEye, frozen=True, kw_only=True):
+    """The same without tokens between the rows (LightOnOCR)."""
+
+    def layouts(self, inputs: Inputs) -> Sequence[Layout]:
+        return [(count,) for count in self.counts(inputs)]
+
+
 class PatchEye(PackedEye, frozen=True, kw_only=True):
     """Images cut into patches [N, channels, patch, patch], beside each one's grid (Kimi K2.5)."""
 
