@@ -159,6 +159,7 @@ def test_infinity_is_read_as_mamba_2_publishes_it(tmp_path: Path) -> None:
         (b"[]", "not a JSON object"),
         (b"{} and more", r"ends at line 1, column 4, and 8 more characters follow \('and more'\)"),
         (b'{"a": 1, "b": {"c": 2, "c": [3]}}', r"gives 'c' twice, as 2 and as \[3\]"),
+        (b'{"a": {"b": 1}, "a": "\\u003a\\u003a"}', "gives 'a' twice"),
         (b'{"a": ', "not JSON"),
         (b'{"a": "\xff"}', "not UTF-8 at byte 7"),
         (b"[" * 100_000, "nested too deeply"),
