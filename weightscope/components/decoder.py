@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component, Layers, Repeat, total
 from weightscope.components.embedding import Classifier, Embedding, Head
+from weightscope.components.live import Live
 from weightscope.components.norm import Norm
 from weightscope.components.runnable import Predicts, Runnable, refuse
 from weightscope.components.running import At, Stopped
@@ -41,6 +42,19 @@ class Block(Component, frozen=True, kw_only=True):
     norms_sums: bool = False
     residual_scale: float = 1.0
     after: tuple[Component, ...] = ()
+    word: ClassVar[str] = "layer"
+
+    def live(self, widths: Widths) -> tuple[Live, ...]:
+        """What a norm acts on that comes after a half, beside what it is added to."""
+        after = (self.attention_out_norm, self.feed_forward_out_norm)
+        if self.norms_sums:
+            return ()
+        return tuple(
+            Live(elements=int(norm.size) + live.elements)
+            for norm in after
+            if isinstance(norm, Norm)
+            for live in norm.live(widths)
+        )
 
     def saves(self, widths: Widths) -> int | None:
         """What its parts keep, less what leaves a norm and is only added.

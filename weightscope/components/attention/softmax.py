@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from weightscope.components.attention.heads import Heads, SharedKeys
-from weightscope.components.attention.live import moments, peak, saved
+from weightscope.components.attention.live import moments, saved, stages
 from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
 from weightscope.components.attention.positions import NOWHERE, Positions
 from weightscope.components.attention.scores import PLAIN, Scores
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
     from weightscope.components.attention.attend import Bias
-    from weightscope.components.live import Moment, Widths
+    from weightscope.components.live import Live, Moment, Widths
 
 
 class Attention(Component, frozen=True, kw_only=True):
@@ -125,8 +125,8 @@ class Attention(Component, frozen=True, kw_only=True):
         kept = self.sees.kept
         return (Work(each=each, most=None if kept is None else kept + 1),)
 
-    def live(self, widths: Widths) -> int:
-        return peak(self, widths)
+    def live(self, widths: Widths) -> tuple[Live, ...]:
+        return tuple(stages(self, widths))
 
     def saves(self, widths: Widths) -> int:
         return saved(self, widths)
