@@ -14,7 +14,7 @@ from weightscope.analyses.diff.floats import is_float, units
 from weightscope.analyses.diff.result import WeightDiff
 from weightscope.analyses.diff.sides import Reader
 from weightscope.analyses.held.holdings import FLOATS, Held
-from weightscope.checkpoint.spans import numpy_dtype
+from weightscope.checkpoint.array_types import numpy_dtype
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ import msgspec
 
 from weightscope.analyses.held.holdings import Held, Unit
 from weightscope.analyses.lock.record import Hasher, LockedWeight
+from weightscope.checkpoint.array_types import import_numpy, need_torch
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint, Progress
-from weightscope.checkpoint.spans import import_numpy, need_torch
 from weightscope.checkpoint.values import load_torch, read_chunks
 from weightscope.errors import NotImplementedByWeightscope
 

@@ -72,8 +72,8 @@ class Indexer(Component, frozen=True, kw_only=True):
         return False
 
     def mixes(self) -> tuple[Work, ...]:
-        """Each head's score of the one key."""
-        return (Work(each=int(self.heads * self.head_dim)),)
+        """Each head's score of the one key, and its share in the sum of all heads'."""
+        return (Work(each=int(self.heads * (self.head_dim + 1))),)
 
     def live(self, widths: Widths) -> tuple[Live, ...]:
         """Scores of each head in float32, and the same scaled; keys are copied for each token of several sequences."""
