@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
+from weightscope.components.weights import Weights, product
 from weightscope.pool import converted
 from weightscope.storage.base import Scope, Sizes, StorageItem, join
 from weightscope.storage.plain import Buffer, Plain
@@ -194,10 +195,11 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
         for item in component.stored:
             # Tables and masks that old checkpoints carry are computed instead.
             if not (isinstance(item, Buffer) and item.optional):
-                found |= in_type(item.read(self.prefix, sizes, self.run.reader), self.run.dtype)
-        if self.run.held is not None:
-            self.run.held[self.prefix, component] = found
-        return found
+                found |= item.read(self.prefix, sizes, self.run.reader)
+        weights = Weights(found, self.run.dtype)
+        if self.run.held is None:
+            return weights
+        return self.run.held.setdefault((self.prefix, component), dict(weights))
 
     def gather(self, component: Part, table: Plain, index: torch.Tensor) -> torch.Tensor:
         """Rows [T, D] of a table in the compute type; nothing else of it is read."""
@@ -230,8 +232,9 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
             matrix = self.run.reader.rows(name, slab)
             if following:
                 self.run.reader.ahead([name], following)
-            matrix = converted(matrix, self.run.dtype)
-            out[:, slab] = functional.linear(x, functional.normalize(matrix, dim=-1) if normalized else matrix)
+            if normalized:
+                matrix = functional.normalize(converted(matrix, self.run.dtype), dim=-1)
+            out[:, slab] = product(x, matrix)
         return out if bias is None else out + bias
 
     def rotation(self, rope: Rotation) -> tuple[torch.Tensor, torch.Tensor]:
@@ -242,17 +245,10 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
         return known
 
 
-def in_type(weights: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """The same weights in the compute type."""
-    return {key: converted(tensor, dtype) for key, tensor in weights.items()}
-
-
 def linear(x: torch.Tensor, weights: Mapping[str, torch.Tensor], role: str) -> torch.Tensor:
     """X · Wᵀ + b; where the role has bounds, x and the result are clamped to them (Gemma 4)."""
-    import torch
-
-    bounds = weights.get(f"{role}.bounds")
-    if bounds is None:
-        return torch.nn.functional.linear(x, weights[role], weights.get(f"{role}.bias"))
-    out = torch.nn.functional.linear(x.clamp(bounds[0], bounds[1]), weights[role], weights.get(f"{role}.bias"))
-    return out.clamp(bounds[2], bounds[3])
+    bias, bounds = weights.get(f"{role}.bias"), weights.get(f"{role}.bounds")
+    if bounds is not None:
+        x = x.clamp(bounds[0], bounds[1])
+    out = weights.product(x, role, bias) if isinstance(weights, Weights) else product(x, weights[role], bias)
+    return out if bounds is None else out.clamp(bounds[2], bounds[3])

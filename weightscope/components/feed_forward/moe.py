@@ -21,6 +21,7 @@ from weightscope.components.feed_forward.routing import Routing
 from weightscope.components.live import Moment
 from weightscope.components.running import At, linear
 from weightscope.components.walk import needed
+from weightscope.components.weights import Weights
 from weightscope.errors import NotImplementedByWeightscope
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
@@ -233,10 +234,10 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         if number >= self.experts:
             return x
         if self.stacked:
-            weights: dict[str, torch.Tensor] = {}
+            found: dict[str, torch.Tensor] = {}
             for stacked in self._stacks(self.stacked):
-                weights |= stacked.matrices(number, at.below(stacked))
-            return self.expert.mix(x, weights)
+                found |= stacked.matrices(number, at.below(stacked))
+            return self.expert.mix(x, Weights(found, at.run.dtype))
         return self.expert.forward(x, self.place(number, at))
 
     def place(self, number: int, at: At) -> At:
