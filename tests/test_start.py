@@ -68,6 +68,38 @@ def test_nothing_that_fetches_is_imported_for_files_here(model: str) -> None:
     assert imported("inspect", model) & {"weightscope.checkpoint.streamed", "concurrent.futures", "logging"} == set()
 
 
+# Modules of ours that a plain `inspect` may import: each takes 0.1 ms, whatever is in it.
+MOST_MODULES = 130
+# Prints the modules of which a run calls no function, beside what their import calls.
+CALLS = """
+import os, sys
+called, imports = set(), 0
+def note(frame, event, argument):
+    global imports
+    if event in ("call", "return") and frame.f_code.co_name == "<module>":
+        imports += 1 if event == "call" else -1
+    elif event == "call" and not imports:
+        called.add(frame.f_code.co_filename)
+from weightscope.cli import main
+sys.setprofile(note)
+try:
+    main()
+except SystemExit:
+    sys.setprofile(None)
+ours = {name: module.__file__ for name, module in sys.modules.items() if name.startswith("weightscope")}
+idle = {name for name, file in ours.items() if file not in called and not file.endswith("__init__.py")}
+print(*idle, file=sys.stderr)
+"""
+
+
+def test_a_plain_inspect_imports_little_that_it_does_not_call() -> None:
+    loaded = imported("inspect", LLAMA)
+    ours = [name for name in loaded if name.startswith("weightscope")]
+    # Types and tables are needed as well; the rest may be imported where it is called, or for type checking alone.
+    assert len(ours) <= MOST_MODULES, f"no function is called of {python(CALLS, 'inspect', LLAMA).stderr}"
+    assert loaded & {"contextvars", "encodings.utf_8_sig", "numpy", "rich", "shlex", "tempfile"} == set()
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_list_of_commands_says_what_each_says_of_itself(name: str) -> None:
     assert help_of(command_named(name)).summary == COMMANDS[name]

@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from weightscope.brief import plural
 from weightscope.checkpoint.dtypes import TORCH_NAMES
-from weightscope.checkpoint.repeated import RepeatedKeyError, once
 from weightscope.config_values import KIND, POSITIVE, beyond, fits
 from weightscope.errors import ConfigError, UndeclaredError
 from weightscope.sizes import Size
 
 MAX_CONFIG = 10_000_000
 GIT_LFS = b"version https://git-lfs"
-# Half of a surrogate pair, if the other half does not stand beside it.
-SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 # Where wrappers keep the config of their language model.
 LANGUAGE = ("text_config", "llm_config", "language_config")
+# What follows `For`, which `RoFormer` has in its own name.
+TASK = re.compile(r"For([A-Z].*)")
 ZERO = "a size or count that is used as a divisor is 0"
 # What Python itself raises where values do not go together.
 FAULTS = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
 
 
 class Reads(set[str]):
-    """The keys asked for so far, and the last of them."""
+    """The keys asked for so far, the last of them, and the keys that the classes have whose defaults were taken."""
 
     last = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classes: set[str] = set()
 
     def add(self, key: str, /) -> None:
         """Note that a key is asked for."""
@@ -39,7 +44,7 @@ class Reads(set[str]):
         super().add(key)
 
 
-class Nullable(NamedTuple):
+class Nullable(msgspec.Struct, frozen=True):
     """A default that a family states for a key that may be null: its type where there is a value, and the default.
 
     With `fills` the class puts the default in the place of null, too.
@@ -127,20 +132,24 @@ class Config:
     @property
     def is_base_model(self) -> bool:
         """Whether the config was saved with a model without head (`LlamaModel`), whose names carry no root prefix."""
-        return self.architecture.endswith("Model") and not self.architecture.endswith(("LMHeadModel", "MTModel"))
+        name = self.architecture
+        return name.endswith("Model") and not name.endswith(("LMHeadModel", "MTModel")) and not self.task
 
     @property
     def task(self) -> str:
         """What the model was saved for: what follows `For` in its architecture; empty where nothing says so."""
-        return self.architecture.partition("For")[2]
+        found = TASK.search(self.architecture)
+        return found[1] if found else ""
 
     @property
-    def labels(self) -> int:
-        """Classes of a classifier: transformers writes them as `id2label`, and leaves out its default of two."""
+    def labels(self) -> Size:
+        """Classes of a classifier: `num_labels`, which transformers sets last, or the names in `id2label`, or two."""
         names, count = self.data.get("id2label"), self.data.get("num_labels")
         if isinstance(count, int):
             self._check_bounds("num_labels", count)
-        return len(names) if isinstance(names, dict) else count if isinstance(count, int) and count > 0 else 2
+            if count > 0:
+                return Size(count, "num_labels")
+        return Size(len(names) if isinstance(names, dict) else 2, "id2label")
 
     @property
     def dtype(self) -> str | None:
@@ -168,6 +177,7 @@ class Config:
         self, defaults: Mapping[str, Any], attribute_map: Mapping[str, str] = MappingProxyType({})
     ) -> Config:
         """The same keys under another class's defaults and other spellings."""
+        self.read.classes.update(self.prefix + key for key in (*defaults, *attribute_map))
         return Config(
             self.data,
             source=self.source,
@@ -234,17 +244,6 @@ class Config:
             raise self.error(f"{self.prefix + key!r} is 0, and must be at least 1")
 
 
-def _not_json(error: json.JSONDecodeError) -> str:
-    """What is wrong; text after the end is what an interrupted download leaves that was resumed."""
-    if error.msg != "Extra data":
-        return f"not JSON ({error})"
-    rest = error.doc[error.pos :]
-    return (
-        f"has text after its end: the JSON ends at line {error.lineno}, column {error.colno}, "
-        f"and {len(rest):,} more characters follow ({rest.strip()[:40]!r})"
-    )
-
-
 def _invalid(path: Path, what: str) -> ConfigError:
     return ConfigError(what, where=path, hint="download it again from the model's repository", code="config-invalid")
 
@@ -255,19 +254,21 @@ def _decoded(raw: bytes, path: Path) -> object:
     Raises:
         ConfigError: it says nothing, or one thing twice.
     """
+    raw = raw.removeprefix(BOM_UTF8)
     try:
-        # The standard decoder, because published configs hold `Infinity` (Mamba-2's time_step_limit).
-        data: object = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=once)
-        if SURROGATE.search(raw):
-            json.dumps(data, ensure_ascii=False).encode()
-    except UnicodeDecodeError as error:
-        raise _invalid(path, f"not UTF-8 at byte {error.start}") from None
-    except RecursionError:
-        raise _invalid(path, "nested too deeply") from None
-    except UnicodeEncodeError:
-        raise _invalid(
-            path, "contains half of a surrogate pair (\\ud800 to \\udfff), which is not valid text"
-        ) from None
+        data: object = msgspec.json.decode(raw)
+        # Written again it has fewer colons where a key was there twice; only an escape could make up for one.
+        if b"\\" not in raw and msgspec.json.encode(data).count(b":") == raw.count(b":"):
+            return data
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    from weightscope.checkpoint.repeated import RepeatedKeyError
+    from weightscope.checkpoint.slow_json import NotJSONError, decoded_slowly
+
+    try:
+        return decoded_slowly(raw)
+    except NotJSONError as error:
+        raise _invalid(path, str(error)) from None
     except RepeatedKeyError as error:
         raise ConfigError(
             str(error),
@@ -275,11 +276,6 @@ def _decoded(raw: bytes, path: Path) -> object:
             hint="loaders use the last one: remove one of the two",
             code="config-invalid",
         ) from None
-    except json.JSONDecodeError as error:
-        raise _invalid(path, _not_json(error)) from None
-    except ValueError as error:
-        raise _invalid(path, f"not JSON ({error})") from None
-    return data
 
 
 def read_config(path: Path) -> Config:

@@ -1,4 +1,4 @@
-"""What `memory` says of weights and of pages, and what it refuses."""
+"""What `memory` says of weights, states and devices, and what it refuses."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ INDEXED = [model for model in MODELS if model["index"] and (model["index"]["meta
 MORE = {
     "FlagAlpha/Atom-7B": (4096, "32 rotary tables of 64 elements are in float32, the weights in float16"),
     "wangyantong/internlm-chat-7b-ft": (4096, "32 rotary tables of 64 elements are in float32, the weights in float16"),
+    "openpangu/Embedded-7B": (4352, "34 rotary tables of 64 elements are in float32, the weights in bfloat16"),
     "tiiuae/falcon-180B-chat": (65024 * 14848 * 2, "the head is tied and stored too"),
     "tiiuae/falcon-40b": (65024 * 8192 * 2, "the head is tied and stored too"),
     "nvidia/LocateAnything-3B-ft": (152681 * 2048 * 2, "the head is tied and stored too"),
@@ -112,6 +113,26 @@ def test_an_undeclared_type_has_weights_and_no_state() -> None:
     assert found.notes == ("The decode state is not known: no family declares this model type.",)
 
 
+def test_an_index_alone_of_an_undeclared_type_has_the_weights_that_it_names(tmp_path: Path) -> None:
+    """16.1 GB of a language model with a vision encoder of its own; without a total nothing tells."""
+    index = tmp_path / "model.safetensors.index.json"
+    names = {"a.weight": "model-00001-of-00001.safetensors"}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "undeclared"}))
+    index.write_text(json.dumps({"metadata": {"total_size": 16_103_047_168}, "weight_map": names}))
+    assert weightscope.open(index).memory().weights.loaded == 16_103_047_168
+    index.write_text(json.dumps({"metadata": {}, "weight_map": names}))
+    with pytest.raises(weightscope.WeightscopeError, match="the index has no total_size"):
+        weightscope.open(index).memory()
+
+
+def test_what_keeps_no_state_has_no_table_of_contexts(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(BY_NAME["google-bert/bert-base-uncased"]["config"]))
+    status, out, _ = run("memory", tmp_path / "config.json", "--gpu", "t4")
+    assert status == 0
+    assert "At most" not in out
+    assert "Batch" not in out
+
+
 def test_an_adapter_counts_beside_its_base() -> None:
     adapters = ROOT / "fixtures" / "adapters"
     base = weightscope.open(adapters / "bases" / "llama").memory(context=10)
@@ -194,34 +215,6 @@ def test_numbers_and_types_that_are_none_are_refused(asked: dict[str, Any], said
         weightscope.open(ROOT / "fixtures" / "llama").memory(**asked)
 
 
-# Reserved bytes by vLLM's rules, by hand.
-def test_pages_of_one_kind_of_layer() -> None:
-    """100 tokens are 7 pages of 16."""
-    found = weightscope.open(ROOT / "fixtures" / "llama").memory(context=100, batch=2).state
-    assert found
-    assert found.total.reserved == 2 * 7 * 16 * 96
-
-
-def test_pages_of_windows(tmp_path: Path) -> None:
-    """Gemma 2: 21 layers of all tokens; 21 of the last 4,095, the new one, and a page more: ⌈4,096/16⌉ + 1 = 257."""
-    state = of_config("google/gemma-2-9b-it", tmp_path, context=10000).state
-    assert state
-    page = 16 * 8 * (256 + 256) * 2
-    assert [row.reserved for row in state.rows] == [21 * 257 * page, 21 * 625 * page]
-
-
-def test_pages_as_large_as_a_recurrent_state(tmp_path: Path) -> None:
-    """Qwen3.5: a delta net keeps 3 columns of its convolution; pages of keys get tokens until they are as large."""
-    state = of_config("Qwen/Qwen3.5-27B", tmp_path, context=10000).state
-    assert state
-    recurrent = 48 * 128 * 128 * 4 + 3 * (16 + 16 + 48) * 128 * 2
-    small = 16 * 4 * (256 + 256) * 2
-    tokens = 16 * -(-recurrent // small)
-    page = tokens * 4 * (256 + 256) * 2
-    assert recurrent <= page < recurrent + small
-    assert state.total.reserved == 48 * page + 16 * -(-10000 // tokens) * page
-
-
 # Of Llama-3.1-70B's 80 layers: what every rank has whole, and what ranks divide.
 NORMS = (2 * 80 + 1) * 8192 * 2
 KEYS = 80 * 2 * 1024 * 8192 * 2
@@ -259,6 +252,27 @@ def test_heads_that_ranks_do_not_divide_are_a_finding(tmp_path: Path) -> None:
     ]
     assert found.fit
     assert not found.fit.fits
+
+
+@pytest.mark.parametrize(
+    ("name", "ranks", "said"),
+    [
+        # Two key heads are repeated, but 14 heads of queries are not.
+        ("Qwen/Qwen2.5-0.5B", 4, ["14 attention heads"]),
+        # 151,936 rows are a multiple of 64, but not of 14.
+        ("Qwen/Qwen2.5-0.5B", 14, ["the 151,936 rows of the padded vocabulary", "the 4,864 elements within an MLP"]),
+        ("Qwen/Qwen3.5-27B", 16, ["24 attention heads"]),
+        # A recurrence's heads are not repeated.
+        ("Qwen/Qwen3.5-27B", 96, ["recurrence of 48 heads"]),
+        ("Qwen/Qwen3-30B-A3B", 8, []),
+        ("Qwen/Qwen3-30B-A3B", 32, []),
+    ],
+)
+def test_what_vllm_refuses_to_divide_is_a_finding(name: str, ranks: int, said: list[str], tmp_path: Path) -> None:
+    found = of_config(name, tmp_path, context=100, gpu="h200", gpus=ranks)
+    assert [f.message for f in found.findings] == [f"{what} cannot be divided by {ranks} tensor ranks" for what in said]
+    assert found.fit
+    assert found.fit.fits is not bool(said)
 
 
 def test_stages_have_layers_and_what_stands_before_and_after_them(tmp_path: Path) -> None:
@@ -337,6 +351,19 @@ MATRIX = {
     "fp8": 8192 * 8192 + 64 * 64 * 2,
     # A scale of one byte for each 16, one float32 for the matrix and one for its inputs.
     "modelopt": 8192 * 8192 // 2 + 8192 * 512 + 8,
+    "auto-round": 8192 * 8192 // 2 + 8192 * 64 * 2 + 8192 * 64 // 2,
+    # A scale and a zero point of 2 bytes for each group of 64.
+    "hqq": 8192 * 8192 // 2 + 8192 * 128 * 4,
+    "mxfp8": 8192 * 8192 + 8192 * 256,
+    # Scales of rows are more for q_proj alone: half of them for each of the two matrices.
+    **dict.fromkeys(("bitsandbytes-8bit", "fbgemm-fp8"), 8192 * 8192 + 8192 * 4 // 2),
+    **dict.fromkeys(("fp8-dynamic", "w8a8", "torchao", "quanto"), 8192 * 8192 + 8192 * 2 // 2),
+    "w4a16": 8192 * 8192 // 2 + 8192 * 64 * 2,
+    "w4a16-asym": 8192 * 8192 // 2 + 8192 * 64 * 2 + 8192 * 64 // 2,
+    "w8a16": 8192 * 8192 + 8192 * 64 * 2,
+    "nvfp4": 8192 * 8192 // 2 + 8192 * 512,
+    "nvfp4a16": 8192 * 8192 // 2 + 8192 * 512,
+    "mxfp4a16": 8192 * 8192 // 2 + 8192 * 256,
 }
 
 

@@ -14,12 +14,14 @@ from safetensors import safe_open
 
 import weightscope
 from tests.checkpoint import test_megatron_models, test_original_releases
+from tests.families import test_gte
 from tests.families.remote_code import REMOTE
 from tests.families.remote_eyes import BY_INDEX, REMOTE_TOWERS, WHOLE_SIZE
 from tests.families.tiny import TINY, Tiny
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.config import read_config
-from weightscope.families.registry import Declaration, all_families, declare
+from weightscope.families.declaration import Declaration, declare
+from weightscope.families.registry import all_families
 from weightscope.storage.base import Kind
 
 # Of a type whose tower transformers takes from a library that is not installed here, what tests of its own hold: names
@@ -30,7 +32,7 @@ BY_PARTS = {
     "perception_lm": ("3 tiny, timm's tower in 4 sizes", "3 tiny around timm's tower"),
 }
 # Types of other makers' own files: tests spell a tiny model of transformers anew.
-RESPELLED = test_original_releases.ORACLES | test_megatron_models.ORACLES
+RESPELLED = test_original_releases.ORACLES | test_megatron_models.ORACLES | test_gte.ORACLES
 every_tiny = pytest.mark.parametrize("tiny", TINY, ids=lambda tiny: tiny.name)
 
 

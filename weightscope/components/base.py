@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -17,14 +17,14 @@ from weightscope.storage.base import Sizes, StorageItem
 if TYPE_CHECKING:
     import torch
 
-    from weightscope.components.live import Moment, Widths
+    from weightscope.components.live import Live, Moment, Widths
     from weightscope.components.state import State
     from weightscope.components.work import Work
 
 Indices = Sequence[int]
 
 
-class Conflict(NamedTuple):
+class Conflict(msgspec.Struct, frozen=True):
     """Two sizes that contradict each other: what is wrong, and the config keys they came from."""
 
     what: str
@@ -54,8 +54,12 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         return {}
 
     def children(self) -> Iterable[Component]:
-        """The components below, in the order of the forward pass."""
-        return ()
+        """The components below, in the order of the forward pass: those that its fields hold, in their order."""
+        for field in self.__struct_fields__:
+            held = getattr(self, field)
+            for part in held if isinstance(held, tuple) else (held,):
+                if isinstance(part, Component):
+                    yield part
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """The component's maths on x, its weights read at its place.
@@ -124,13 +128,13 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         """What one more token costs here beside the products with weights, less what it costs in children."""
         return ()
 
-    def live(self, widths: Widths) -> int | None:
-        """How many elements a token has here at the peak of a pass, its children included; None where it is not said.
+    def live(self, widths: Widths) -> tuple[Live, ...]:
+        """The moments of a pass at which most lives here, children included; none where that is little.
 
-        Beside them live the token's embedding, what entered the layer, and the same normed.
+        Beside it live the token's embedding, what entered the layer, and the same normed.
         """
         del widths
-        return None
+        return ()
 
     def saves(self, widths: Widths) -> int | None:
         """How many elements of a token a training step keeps for the backward pass, children included.
@@ -145,6 +149,11 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         """The moments of the backward pass through it at which most lives; none where that is little."""
         del widths
         return ()
+
+    @property
+    def norms_after(self) -> bool:
+        """Whether a layer takes what enters it as it is, and norms what its halves give."""
+        return False
 
     @property
     def sees_later(self) -> bool:
@@ -178,7 +187,7 @@ def total(counts: Iterable[int | None]) -> int | None:
     return None if None in found else sum(filter(None, found))
 
 
-class Layers(NamedTuple):
+class Layers(msgspec.Struct, frozen=True):
     """The layers that tokens pass, of width [width]; `half` is which half of an encoder-decoder they are."""
 
     depth: int
@@ -202,10 +211,6 @@ class Repeat(Component, frozen=True, kw_only=True):
     chosen: int | None = None
     number_prefix: str = ""
 
-    def children(self) -> Iterable[Component]:
-        """The one repeated component."""
-        return (self.child,)
-
     @property
     def chosen_share(self) -> tuple[int, int] | None:
         """`chosen` of as many as there are."""
@@ -226,7 +231,3 @@ class Group(Component, frozen=True, kw_only=True, dict=True):
     """Components side by side under one name; `Group(name="language_model", parts=(model,))` moves a declaration."""
 
     parts: tuple[Component, ...]
-
-    def children(self) -> Iterable[Component]:
-        """The parts, in the order of the forward pass."""
-        return self.parts

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
-from weightscope.components.weights import Weights, product
-from weightscope.pool import converted
-from weightscope.storage.base import Scope, Sizes, StorageItem, join
+from weightscope.storage.base import BOUNDS_END, Scope, Sizes, StorageItem, join
 from weightscope.storage.plain import Buffer, Plain
 
 if TYPE_CHECKING:
@@ -187,6 +185,8 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
 
     def weights(self, component: Part) -> Mapping[str, torch.Tensor]:
         """The component's own matrices by role, (out, in), and biases by `role.bias`, in the compute type."""
+        from weightscope.components.weights import Weights
+
         held = None if self.run.held is None else self.run.held.get((self.prefix, component))
         if held is not None:
             return held
@@ -219,6 +219,9 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
         """X · tableᵀ + bias, [T, D] to [T, rows], the table read slab by slab and its rows `normalized` if asked to."""
         import torch
 
+        from weightscope.components.weights import product
+        from weightscope.pool import converted
+
         functional = torch.nn.functional
         if self.run.held is not None:
             held = self.weights(component)[table.role]
@@ -247,7 +250,9 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
 
 def linear(x: torch.Tensor, weights: Mapping[str, torch.Tensor], role: str) -> torch.Tensor:
     """X · Wᵀ + b; where the role has bounds, x and the result are clamped to them (Gemma 4)."""
-    bias, bounds = weights.get(f"{role}.bias"), weights.get(f"{role}.bounds")
+    from weightscope.components.weights import Weights, product
+
+    bias, bounds = weights.get(f"{role}.bias"), weights.get(f"{role}{BOUNDS_END}")
     if bounds is not None:
         x = x.clamp(bounds[0], bounds[1])
     out = weights.product(x, role, bias) if isinstance(weights, Weights) else product(x, weights[role], bias)

@@ -11,14 +11,16 @@ import msgspec
 
 from weightscope.analyses.memory.dtypes import byte_count
 from weightscope.analyses.memory.kept import runnable_of
+from weightscope.analyses.memory.layers import Widest, layers_of
 from weightscope.analyses.memory.measured import PASSES, language_type, widths_of
 from weightscope.analyses.memory.state import Sizing
 from weightscope.analyses.rules.subject import Subject
 from weightscope.components.base import Component
 from weightscope.components.embedding import Head
+from weightscope.components.live import Widths
 from weightscope.components.walk import find
 
-# Beside the part of a layer that computes: the embeddings, the layer's input, and the same normed.
+# Beside the part of a layer that computes: the embeddings, the layer's input, and the same normed first.
 STREAMS = 3
 
 
@@ -47,40 +49,42 @@ def activations(subject: Subject, sizing: Sizing, *, in_llama_cpp: bool) -> tupl
         return None, "llama.cpp plans its buffers itself"
     parts = list(find(runnable.writer, Component))
     model_type = language_type(subject.config)
-    if why := _unestimated(parts, model_type):
+    widths = widths_of(model_type, _elements_of_float32(sizing.dtype))
+    if why := _unestimated(parts, model_type, widths):
         return None, why
     if runnable.words is None:
         return None, ""
-    widths = widths_of(model_type, _elements_of_float32(sizing.dtype))
-    width = int(runnable.words.width)
-    live, word = max(((part.live(widths) or 0, part.word) for part in parts), default=(0, ""))
-    # A norm has its input in float32, and the same normed.
-    live = max(live, 2 * widths.float32 * width)
     head = next(find(runnable, Head), None)
+    stacks = (layers for part in parts if (layers := part.token_layers()))
+    width = int(next((layers.width for layers in stacks), runnable.words.width))
+    moments = [
+        Widest(live, part.word) for part in parts for live in part.live(widths) if sizing.batch > 1 or not live.several
+    ]
+    streams = STREAMS - any(part.norms_after for part in parts) + (runnable.learned is not None)
+    passing, step = (layers_of(moments, streams * width, tokens) for tokens in (sizing.context, 1))
+    prefill, widest = passing.peak(sizing.context, sizing.context)
+    decode, _ = step.peak(1, sizing.context)
     vocabulary = int(head.vocabulary) if head else 0
-
-    def peak(tokens: int) -> tuple[int, str]:
-        layer, logits = tokens * (STREAMS * width + live), tokens * width + sizing.batch * vocabulary
-        return max((layer, word), (logits, "head"))
-
-    prefill, widest = peak(sizing.batch * sizing.context)
-    size = byte_count(1, sizing.dtype)
+    logits = width * sizing.context + vocabulary
     estimate = Activations(
-        prefill=byte_count(prefill, sizing.dtype),
-        decode=byte_count(peak(sizing.batch)[0], sizing.dtype),
-        widest=widest,
-        formula=f"the larger of tokens · ({STREAMS} · {width:,} + {live:,}) and tokens · {width:,} + batch ·"
-        f" {vocabulary:,}, times {size} bytes",
+        prefill=byte_count(sizing.batch * max(prefill, logits), sizing.dtype),
+        decode=byte_count(sizing.batch * max(decode, width + vocabulary), sizing.dtype),
+        widest=widest.word if prefill > logits else "head",
+        formula=f"the larger of {passing.formula(widest)} and tokens · {width:,} + batch · {vocabulary:,},"
+        f" times {byte_count(1, sizing.dtype)} bytes",
     )
     return estimate, ""
 
 
-def _unestimated(parts: Sequence[Component], model_type: str) -> str:
+def _unestimated(parts: Sequence[Component], model_type: str, widths: Widths) -> str:
     """Why these parts have no estimate; empty where they have one."""
     recurrent = next(filter(_is_recurrent, parts), None)
     if recurrent is not None:
         return f"{recurrent.word} layers need far more in plain torch than in their GPU kernels"
-    return "" if model_type in PASSES else f"a pass of {model_type} was not measured"
+    if model_type not in PASSES:
+        return f"a pass of {model_type} was not measured"
+    unknown = next((part for part in parts if part.keeps() and not part.live(widths)), None)
+    return f"{unknown.word} of this kind was not measured in {model_type}" if unknown else ""
 
 
 def _is_recurrent(part: Component) -> bool:

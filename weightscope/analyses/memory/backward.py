@@ -15,7 +15,7 @@ from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.components.embedding import Head
 from weightscope.components.live import Moment, Widths
 from weightscope.config import Config
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 
 # Logits, what the loss keeps of them, and their gradient, in float32.
 LOGITS = 3

@@ -14,6 +14,7 @@ from weightscope.analyses.memory.state import Sizing
 from weightscope.analyses.rules.subject import Subject
 from weightscope.brief import brief
 from weightscope.components.base import Component, Indices, Repeat
+from weightscope.components.shared import LowRank
 from weightscope.components.state import PerSource
 from weightscope.components.walk import Slot, find, walk
 from weightscope.components.work import Work
@@ -25,7 +26,7 @@ NO_PRODUCTS = frozenset(
     {
         Role.TOKEN_EMBEDDING, Role.POSITION_EMBEDDING, Role.LAYER_EMBEDDING, Role.RELATIVE_POSITION, Role.A_LOG,
         Role.TIME_MIX_KEY, Role.TIME_MIX_VALUE, Role.TIME_MIX_RECEPTANCE, Role.COMPRESSOR_BIAS, Role.ROUTER_BIAS,
-        Role.TOKEN_TYPE_EMBEDDING,
+        Role.TOKEN_TYPE_EMBEDDING, Role.D, Role.DT_BIAS,
     }
 )  # fmt: skip
 APART = frozenset({Section.VISION, Section.AUDIO, Section.PROJECTOR})
@@ -90,7 +91,7 @@ def token_work(
         for section in dict.fromkeys([*products, *mixing])
     )
     decode = sum(row.weights + row.context for row in rows)
-    read = _read(loaded, prefix, tied=subject.tying.tied) + state
+    read = _read(loaded, _prefix_in_gguf(loaded) if loaded.contained else prefix, tied=subject.tying.tied) + state
     bandwidth = device.bandwidth if device else None
     return TokenWork(
         decode=decode,
@@ -100,6 +101,12 @@ def token_work(
         intensity=round(2 * decode * sizing.batch / read, 3) if read else 0.0,
         floor_seconds=read / (bandwidth * ranks.tensor) if bandwidth else None,
     )
+
+
+def _prefix_in_gguf(loaded: Loading) -> str:
+    """What the names of the part that writes begin with in a GGUF file, which has no wrappers."""
+    decodes = any(group.template.startswith("dec.") for group in loaded.groups)
+    return "dec" if decodes else ""
 
 
 def _path(tree: Component, part: Component, prefix: str) -> str | None:
@@ -120,6 +127,9 @@ def _products(tree: Component, prefix: str, idle: tuple[Place, ...]) -> dict[str
         roles = frozenset(role for role, _ in slot.stored.parts)
         matrix = slot.stored.kind is Kind.WEIGHT and len(slot.stored.shape) > 1 and not NO_PRODUCTS & roles
         if slot.auxiliary or not matrix or any(section_of(role) is Section.NORM for role in roles):
+            continue
+        # An adapter of a block that several layers share is used in one of them.
+        if isinstance(slot.owner, LowRank) and slot.stored.optional:
             continue
         if _is_idle(slot, idle) or not _is_used(slot.template, slot.section, roles, slot.owner, prefix):
             continue

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from weightscope.components.attention.softmax import Heads
+from weightscope.components.attention.heads import Heads
 from weightscope.components.base import Component, Conflict
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, linear
@@ -64,9 +64,6 @@ class RelativeTable(Component, frozen=True, kw_only=True):
 
     def sizes(self) -> Sizes:
         return {Role.RELATIVE_POSITION: (self.rows, self.width)}
-
-    def children(self) -> Iterable[Component]:
-        return (self.norm,) if self.norm else ()
 
     def equation(self, x: str = "") -> str:
         return f"{self.norm.word}(relative_position)" if self.norm else "relative_position"

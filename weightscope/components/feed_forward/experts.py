@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from weightscope.components.base import Component, Conflict
 from weightscope.components.feed_forward.mlp import MLP, GatedMLP
 from weightscope.components.running import At
-from weightscope.components.weights import Weights
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -38,6 +37,10 @@ class StackedExperts(Component, frozen=True, kw_only=True):
     def stored(self) -> Iterable[StorageItem]:
         return self.items
 
+    def children(self) -> Iterable[Component]:
+        """None: what the expert stores lies in the stacks."""
+        return ()
+
     def sizes(self) -> Sizes:
         """Those of one expert, behind their number."""
         return {role: (self.experts, *shape) for role, shape in self.expert.sizes().items()}
@@ -56,6 +59,8 @@ class StackedExperts(Component, frozen=True, kw_only=True):
 
     def answer(self, number: int, x: torch.Tensor, at: At) -> torch.Tensor:
         """Expert `number` of x [T, width]."""
+        from weightscope.components.weights import Weights
+
         return self.expert.mix(x, Weights(self.matrices(number, at), at.run.dtype))
 
     def matrices(self, number: int, at: At) -> dict[str, torch.Tensor]:

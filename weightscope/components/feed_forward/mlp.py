@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.feed_forward.activations import WORDS, activate
-from weightscope.components.live import Moment
-from weightscope.components.norm import Norm
+from weightscope.components.live import Live, Moment
+from weightscope.components.norm import Norm, live_in
 from weightscope.components.running import At, linear
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from weightscope.components.state import State
 
 # How many copies of what it acts on an activation of several steps needs, with its input.
-COPIES = {"gelu_new": 4, "relu2": 3}
+COPIES = {"gelu_fast": 5, "gelu_new": 4, "relu2": 3}
+# The same of one with weights: what enters, four steps, and which elements are positive.
+XIELU = 5
 # How many of them the backward pass needs, with what comes out.
 SAVED = {"relu": 1, "gelu_new": 5, "quick_gelu": 3}
 
@@ -64,9 +66,6 @@ class GatedMLP(Component, frozen=True, kw_only=True):
             Role.DOWN_PROJ: (self.width if self.outputs is None else self.outputs, self.inner),
         }
 
-    def children(self) -> Iterable[Component]:
-        return (self.norm,) if self.norm else ()
-
     @property
     def glance(self) -> str:
         return f"mlp {self.inner:,}"
@@ -84,11 +83,20 @@ class GatedMLP(Component, frozen=True, kw_only=True):
             Role.DOWN_PROJ: f"down_proj·{self._normed}(g ⊙ u)",
         }
 
-    def live(self, widths: Widths) -> int:
-        """What is added to, the activated gate, up and their product; gate and up, where they are made at once."""
-        del widths
+    def live(self, widths: Widths) -> tuple[Live, ...]:
+        """What is added to, and what makes the product; or that and the same normed."""
         fused = any({Role.GATE_PROJ, Role.UP_PROJ} <= set(item.roles) for item in self.items)
-        return int(self.width + self.inner * (4 if fused else 3))
+        copies = max(self.copies(fused=fused), 1 + live_in(self.norm, widths))
+        return (Live(elements=int(self.width) * (1 + widths.left) + int(self.inner) * copies),)
+
+    def copies(self, *, fused: bool) -> int:
+        """How many times `inner` lives at once: the activated gate, up and their product.
+
+        Where gate and up are made at once both stay, with what bounds them; what is added to up is one more, and a
+        gate of a steepness of its own stays beside what it becomes.
+        """
+        bounded = 2 if fused and self.limit is not None else 0
+        return 3 + fused + bounded + (self.lift != 0.0) + (self.steepness is not None and not fused)
 
     def saves(self, widths: Widths) -> int | None:
         """The gate before and after its activation, up, and their product."""
@@ -182,9 +190,6 @@ class MLP(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         return {Role.UP_PROJ: (self.inner, self.width), Role.DOWN_PROJ: (self.width, self.inner)}
 
-    def children(self) -> Iterable[Component]:
-        return tuple(part for part in (self.learned, self.norm) if part is not None)
-
     @property
     def glance(self) -> str:
         return f"mlp {self.inner:,}"
@@ -195,10 +200,11 @@ class MLP(Component, frozen=True, kw_only=True):
     def terms(self) -> Mapping[Role, str]:
         return {Role.UP_PROJ: f"u = {self._inner('x')}", Role.DOWN_PROJ: "down_proj·u"}
 
-    def live(self, widths: Widths) -> int:
-        """What is added to, up and the same activated, in one step or several."""
-        del widths
-        return int(self.width + self.inner * COPIES.get(self.activation, 2))
+    def live(self, widths: Widths) -> tuple[Live, ...]:
+        """What is added to, up and the same activated, in one step or several; or that and the same normed."""
+        activated = XIELU if self.learned else COPIES.get(self.activation, 2)
+        copies = max(activated, 1 + live_in(self.norm, widths))
+        return (Live(elements=int(self.width) * (1 + widths.left) + int(self.inner) * copies),)
 
     def saves(self, widths: Widths) -> int | None:
         """Up before and after its activation."""

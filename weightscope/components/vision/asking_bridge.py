@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from weightscope.components.attention.attend import attend
+from weightscope.components.attention.heads import Heads
 from weightscope.components.attention.sees import EVERYTHING
-from weightscope.components.attention.softmax import Heads
 from weightscope.components.base import Component
 from weightscope.components.norm import Norm
 from weightscope.components.projection import Projection
@@ -46,9 +46,6 @@ class AskingAttention(Component, frozen=True, kw_only=True):
 
     def sizes(self) -> Sizes:
         return dict.fromkeys((Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, Role.O_PROJ), (self.width, self.width))
-
-    def children(self) -> Iterable[Component]:
-        return (self.query_norm, self.feature_norm, *self.before, self.after)
 
     def equation(self, x: str = "x") -> str:
         mixed = self.after.equation("(o_proj·softmax(q·kᵀ/√d)·v)")
@@ -97,9 +94,6 @@ class AskingBridge(Component, frozen=True, kw_only=True):
 
     def sizes(self) -> Sizes:
         return {Role.PROBE: (self.queries, self.attention.width)}
-
-    def children(self) -> Iterable[Component]:
-        return self.attention, self.norm, self.mlp
 
     def equation(self, x: str = "x") -> str:
         return self.mlp.equation(f"{self.norm.word}({self.attention.word}(queries, {x}))")

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from weightscope.components.attention.attend import attend
+from weightscope.components.attention.heads import Heads
 from weightscope.components.attention.sees import EVERYTHING
-from weightscope.components.attention.softmax import Heads
 from weightscope.components.base import Component
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, linear
@@ -45,9 +45,6 @@ class AttentionPool(Component, frozen=True, kw_only=True):
         return {Role.PROBE: (Size(1), Size(1), self.width), Role.O_PROJ: square} | dict.fromkeys(
             (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ), square
         )
-
-    def children(self) -> Iterable[Component]:
-        return self.norm, self.feed_forward
 
     def equation(self, x: str = "x") -> str:
         return f"p + {self.feed_forward.equation('norm(p)')},  p = o_proj·softmax(q·kᵀ/√d)·v of the probe over {x}"

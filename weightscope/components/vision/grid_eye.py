@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
 from weightscope.components.sense import Layout, Seen
@@ -30,9 +29,6 @@ class GridEye(Eye, frozen=True, kw_only=True):
     processor: ClassVar[str] = "Qwen2VLImageProcessor"
 
     tower: GridTower
-
-    def children(self) -> Iterable[Component]:
-        return (self.tower,)
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
         grids = _grids(inputs[GRIDS], self.tower.merge)
@@ -63,8 +59,16 @@ class StillEye(GridEye, frozen=True, kw_only=True):
         return found
 
 
-class EnclosedEye(StillEye, frozen=True, kw_only=True):
-    """Images stand between the texts `begin` and `end`; positions count on through an image (MiniMax-M3)."""
+class CountingEye(StillEye, frozen=True, kw_only=True):
+    """Positions count on through an image (EXAONE 4.5)."""
+
+    def positions(self, tokens: torch.Tensor, mark: int, inputs: Inputs) -> torch.Tensor:
+        """[T]."""
+        return Eye.positions(self, tokens, mark, inputs)
+
+
+class EnclosedEye(CountingEye, frozen=True, kw_only=True):
+    """Images stand between the texts `begin` and `end` (MiniMax-M3)."""
 
     processor: ClassVar[str] = "MiniMaxM3VLImageProcessor"
 
@@ -73,9 +77,6 @@ class EnclosedEye(StillEye, frozen=True, kw_only=True):
 
     def layouts(self, inputs: Inputs) -> Sequence[Layout]:
         return [(self.begin, count, self.end) for count in self.counts(inputs)]
-
-    def positions(self, tokens: torch.Tensor, mark: int, inputs: Inputs) -> torch.Tensor:
-        return Eye.positions(self, tokens, mark, inputs)
 
 
 def _grids(grids: torch.Tensor, merge: int) -> list[Grid]:

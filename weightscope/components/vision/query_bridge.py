@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from weightscope.components.attention.attend import attend
+from weightscope.components.attention.heads import Heads
 from weightscope.components.attention.sees import EVERYTHING
-from weightscope.components.attention.softmax import Heads
 from weightscope.components.base import Component
 from weightscope.components.norm import Norm
 from weightscope.components.projection import Projection
@@ -53,9 +53,6 @@ class QueryBridge(Component, frozen=True, kw_only=True):
         square = (self.width, self.width)
         matrices = (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, Role.O_PROJ, Role.PROJECTOR)
         return {Role.PROBE: (self.queries, self.width), **dict.fromkeys(matrices, square)}
-
-    def children(self) -> Iterable[Component]:
-        return (self.projection, *self.norms)
 
     def equation(self, x: str = "x") -> str:
         seen = f"layer_norm({self.projection.equation(x)})"

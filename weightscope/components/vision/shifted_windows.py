@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.attention.attend import SCORES
+from weightscope.components.attention.heads import Heads
 from weightscope.components.attention.relative_grid import RelativeGrid
-from weightscope.components.attention.softmax import Heads
 from weightscope.components.base import Component, Conflict
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, linear
@@ -138,9 +138,6 @@ class PatchMerging(Component, frozen=True, kw_only=True):
 
     def sizes(self) -> Sizes:
         return {Role.DOWNSAMPLE: (self.width * 2, self.width * 4)}
-
-    def children(self) -> Iterable[Component]:
-        return (self.norm,)
 
     def equation(self, x: str = "x") -> str:
         return f"downsample·{self.norm.word}([2 × 2 of {x}])"

@@ -7,7 +7,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from weightscope.components.attention import Attention, Axial, Heads, Segments
+from weightscope.components.attention import Attention, Heads, Segments
+from weightscope.components.attention.axial import Axial
 from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
 from weightscope.components.base import Group, Repeat
 from weightscope.components.decoder import CausalLM
@@ -66,8 +67,7 @@ def seeing(
 ) -> VisionLanguage | CausalLM:
     """The tower and the language model under a spelling; `usual` is the type of a `text` config that says none."""
     eye, language, decoder = spelling
-    model = component_of(text, decoder, usual)
-    assert isinstance(model, CausalLM)
+    model = component_of(CausalLM, text, decoder, usual)
     if not eye:
         return replace(model, name=language)
     return VisionLanguage(

@@ -7,7 +7,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from weightscope.components.attention import Attention, Axial, Heads, Segments
+from weightscope.components.attention import Attention, Heads, Segments
+from weightscope.components.attention.axial import Axial
 from weightscope.components.base import Component, Group
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.norm import Norm
@@ -72,8 +73,7 @@ def seeing(
     config: Config, spelling: tuple[str, str, str], tower: Callable[[str], GridTower], text: str
 ) -> VisionLanguage | CausalLM:
     """The tower and the language model under a spelling; `text` is the language model's type."""
-    model = component_of(language_config(config, text), spelling[2], text)
-    assert isinstance(model, CausalLM)
+    model = component_of(CausalLM, language_config(config, text), spelling[2], text)
     return beside(config, spelling, tower, model)
 
 
@@ -108,15 +108,16 @@ def patches(config: Config, width: Size, *, bias: bool = False) -> PatchProjecti
 def vision_attention(
     config: Config, width: Size, sees: Segments, projections: tuple[StorageItem, ...] = FUSED
 ) -> Attention:
-    """All of a head turns, half by row and half by column."""
+    """All of a head turns, half by row and half by column; heads share keys where the class can say so."""
     count = config["num_heads"]
+    keys = config["num_key_value_heads"] if config.declares("num_key_value_heads") else count
     if width % (4 * count):
         raise config.error(f"{width.text} {width:,} must be a multiple of 4 · {count.text} ({count:,})")
     return Attention(
         name="attn",
         projections=projections,
         width=width,
-        heads=Heads(count=count, keys=count, size=width // count),
+        heads=Heads(count=count, keys=keys, size=width // count),
         positions=Axial(dim=int(width // count), theta=float((config["rope_parameters"] or {}).get("rope_theta", 1e4))),
         sees=sees,
     )

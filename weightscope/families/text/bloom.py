@@ -1,6 +1,6 @@
 """BLOOM (arXiv 2211.05100): ALiBi for positions, a norm after the embedding. Source: `BloomConfig` of transformers."""
 
-from weightscope.components.attention import Alibi
+from weightscope.components.attention.alibi import Alibi
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
 from weightscope.families.common import DECODER, Dims, Output, causal_lm, layer_norms, token_embedding, visible
@@ -36,7 +36,7 @@ def bloom(config: Config, root: str) -> CausalLM:
             sees=visible(config),
         ),
         feed_forward_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, s.width),
-        feed_forward=mlp(s.width, None, "gelu_new", names=("dense_h_to_4h", "dense_4h_to_h"), bias=True),
+        feed_forward=mlp(s.width, None, "gelu_fast", names=("dense_h_to_4h", "dense_4h_to_h"), bias=True),
     )
     return causal_lm(
         config,
