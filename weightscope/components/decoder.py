@@ -13,6 +13,7 @@ from weightscope.components.norm import Norm
 from weightscope.components.runnable import Predicts, Runnable, refuse
 from weightscope.components.running import At, Stopped
 from weightscope.components.walk import find, needed
+from weightscope.roles import Role
 
 if TYPE_CHECKING:
     import torch
@@ -157,7 +158,8 @@ class Decoder(Component, frozen=True, kw_only=True):
     narrow: Component | None = None
 
     def token_layers(self) -> Layers:
-        return Layers(self.depth, self.embedding.width, self.embedding.rows, self.blocks)
+        wider = self.widen.sizes().get(Role.EMBEDDING_PROJ) if self.widen else None
+        return Layers(self.depth, wider[0] if wider else self.embedding.width, self.embedding.rows, self.blocks)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Ids [T] to [T, D]."""
